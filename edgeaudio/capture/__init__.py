@@ -1,0 +1,1 @@
+"""First room: RTSP, files and sound cards in, Blocks of samples out."""

@@ -1,0 +1,160 @@
+"""What flows through edgeaudio: the values that the three rooms hand to each other.
+
+Owns: the frozen dataclasses (Block, Clip, Scores, Level, Event, SourceStatus, Message), the names of
+states and reasons that go out on the wire, and the root of the project's exceptions.
+Does not know: where audio comes from, how it is recognised, or where results go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+class EdgeaudioError(Exception):
+    """Bad input or a bad environment, told in one line: what is wrong, where, and what to do.
+
+    Never holds a secret. The command line prints it without a traceback and exits with status 2.
+    """
+
+
+class SourceState(StrEnum):
+    """How a source is, as published in `<source>/status`."""
+
+    CONNECTING = "connecting"
+    LISTENING = "listening"
+    SILENT = "silent"
+    CLIPPING = "clipping"
+    HUM = "hum"
+    STALLED = "stalled"
+    WAITING = "waiting"
+    OFF = "off"
+
+
+class Reason(StrEnum):
+    """Why a source is not simply listening, told apart by evidence."""
+
+    UNAUTHORIZED = "unauthorized"  # 401, 403: the login was refused
+    NOT_FOUND = "not_found"  # 404, a file that is not there, an unknown sound card
+    REFUSED = "refused"  # nothing listens on that port
+    UNREACHABLE = "unreachable"  # no route to the host or the network
+    NAME_NOT_FOUND = "name_not_found"  # the host name does not resolve
+    TLS_UNTRUSTED = "tls_untrusted"  # the certificate or its host name failed verification
+    TIMEOUT = "timeout"  # no answer, or no samples, within the limit
+    NO_AUDIO_TRACK = "no_audio_track"  # the stream opened but has no audio
+    UNSUPPORTED_CODEC = "unsupported_codec"  # there is audio, and no decoder for it
+    INVALID_DATA = "invalid_data"  # an answer came, and it is not a stream
+    DEVICE_BUSY = "device_busy"  # another program holds the sound card
+    DEVICE_GONE = "device_gone"  # the sound card went away while it was open
+    END_OF_STREAM = "end_of_stream"  # the sender ended the stream in good order
+    DIGITAL_SILENCE = "digital_silence"  # every sample is zero: muted, or a dead microphone
+    LOW_LEVEL = "low_level"  # the level stays under the floor
+    FULL_SCALE = "full_scale"  # too many samples at the limits of the format
+    MAINS_HUM = "mains_hum"  # most energy is at multiples of 50 or 60 Hz
+    SWITCHED_OFF = "switched_off"  # by command
+    OUTSIDE_SCHEDULE = "outside_schedule"  # by its listening hours
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A run of consecutive samples of one source, of any length, at the stream's own rate.
+
+    `epoch` counts the source's connections, gaps and format changes: two blocks of different
+    epochs are never joined, and within an epoch the `offset`s follow on without a hole.
+    """
+
+    source: str
+    epoch: int
+    offset: int  # index of the first sample since the epoch began
+    at: datetime  # aware UTC time of the first sample
+    sample_rate: int  # Hz
+    samples: Samples  # float32 in [-1, 1], (n,) or (n, channels)
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """One model input, before quantisation."""
+
+    source: str
+    model: str
+    at: datetime  # of its first sample
+    offset_s: float  # of its first sample, since the epoch began
+    duration_s: float
+    rms_dbfs: float | None  # None: digital silence
+    values: Samples  # waveform (n_samples,) or features (n_frames, n_mels or n_mfcc)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """What a model said of one clip: a score per label, or nothing where the clip was too quiet."""
+
+    source: str
+    model: str
+    at: datetime  # of the clip's first sample
+    offset_s: float
+    duration_s: float
+    rms_dbfs: float | None
+    values: Samples | None  # (n_labels,); None: under the level gate, the model was not run
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Loudness of one measuring interval of a source."""
+
+    source: str
+    at: datetime  # of its first sample
+    duration_s: float
+    rms_dbfs: float | None  # None: digital silence
+    peak_dbfs: float | None
+    clipped_ratio: float  # share of samples at full scale
+    hum_ratio: float  # share of energy at multiples of the mains frequency, 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The beginning (`onset`) or the end (`offset`) of a sound; both carry the same id."""
+
+    id: str
+    kind: Literal["onset", "offset"]
+    source: str
+    model: str
+    label: str
+    score: float  # onset: the score that began it; offset: the highest while it lasted
+    at: datetime  # of the sound: its beginning, or its end
+    duration_s: float  # onset: heard so far; offset: in all
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """The state of one source, its evidence, and when the next try is due."""
+
+    source: str
+    state: SourceState
+    since: datetime
+    reason: Reason | None = None
+    detail: str = ""  # one line for people, without secrets
+    codec: str | None = None
+    sample_rate: int | None = None  # Hz
+    channels: int | None = None
+    next_try: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One MQTT publish."""
+
+    topic: str
+    payload: bytes
+    qos: Literal[0, 1] = 0
+    retain: bool = False
