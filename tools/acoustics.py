@@ -1,0 +1,94 @@
+"""What lies between a sound and the numbers a recogniser gets: room, distance, microphone, codec.
+
+Owns: the changes a sound suffers on its way; all of them keep length and time.
+Does not know: what the sound is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+def rms(samples: Samples) -> float:
+    """Root mean square; 0.0 for no samples."""
+    return float(np.sqrt(np.mean(samples**2))) if samples.size else 0.0
+
+
+def at_level(samples: Samples, level_dbfs: float) -> Samples:
+    """The same sound at an RMS of `level_dbfs`; silence stays silence."""
+    now = rms(samples)
+    return samples if now == 0.0 else (samples * np.float32(10 ** (level_dbfs / 20) / now))
+
+
+def room(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """A reverberant room: a direct sound, a few reflections, and a tail that dies in 0.1 to 1.2 s."""
+    reverberation_s = rng.uniform(0.1, 1.2)
+    n = round(reverberation_s * sample_rate)
+    time_s = np.arange(n) / sample_rate
+    tail = rng.standard_normal(n) * 10 ** (-3 * time_s / reverberation_s)
+    # walls and air take the high tones first
+    tail = _low_pass(tail, sample_rate, rng.uniform(2500, 8000), steepness=2.0)
+    response = tail * 10 ** (rng.uniform(-20, 2) / 20) / (np.sqrt(np.sum(tail**2)) + 1e-12)
+    response[0] += 1.0
+    for _ in range(rng.integers(0, 7)):
+        response[rng.integers(1, min(n, sample_rate // 20))] += rng.normal(0, 0.35)
+    size = len(samples) + n - 1
+    fast = 1 << (size - 1).bit_length()
+    spectrum = np.fft.rfft(samples, fast) * np.fft.rfft(response, fast)
+    return np.fft.irfft(spectrum, fast)[: len(samples)].astype(np.float32)
+
+
+def distance(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """Through air, doors or walls: high tones fade."""
+    return _low_pass(samples, sample_rate, rng.uniform(1500, 8000), rng.uniform(0.5, 2.5)).astype(np.float32)
+
+
+def microphone(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """A cheap microphone's colour: a slope and some broad bumps over frequency, a few dB each."""
+    frequency_hz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
+    octave = np.log2(np.maximum(frequency_hz, 50.0) / 1000.0)
+    gain_db = rng.normal(0, 1.5) * octave
+    for _ in range(3):
+        gain_db += rng.normal(0, 3) * np.exp(-0.5 * ((octave - rng.uniform(-4, 3)) / rng.uniform(0.3, 1.0)) ** 2)
+    return _filtered(samples, 10 ** (gain_db / 20)).astype(np.float32)
+
+
+def codec(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """The band a camera's codec lets through: telephone (300 to 3400 Hz), or AAC at a low bit rate."""
+    frequency_hz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
+    if rng.random() < 0.5:
+        low_hz, high_hz = rng.uniform(20, 300), rng.uniform(3400, 3900)
+    else:
+        low_hz, high_hz = rng.uniform(5, 60), rng.uniform(5000, 7800)
+    gain = 1 / (1 + (low_hz / np.maximum(frequency_hz, 1.0)) ** 4)
+    gain *= 1 / (1 + (frequency_hz / high_hz) ** 40)
+    return _filtered(samples, gain).astype(np.float32)
+
+
+def clipping(samples: Samples, rng: np.random.Generator) -> Samples:
+    """An input stage driven 0 to 15 dB too far."""
+    ceiling = np.max(np.abs(samples)) * 10 ** (-rng.uniform(0, 15) / 20)
+    return np.clip(samples, -ceiling, ceiling)
+
+
+def coloured_noise(n: int, rng: np.random.Generator, *, slope: float) -> Samples:
+    """Noise of RMS 1 whose power falls as 1/f**slope: 0 is white, 1 pink, 2 brown."""
+    spectrum = np.fft.rfft(rng.standard_normal(n))
+    spectrum *= np.maximum(np.arange(len(spectrum)), 1.0) ** (-slope / 2)
+    noise = np.fft.irfft(spectrum, n)
+    return (noise / (np.std(noise) + 1e-12)).astype(np.float32)
+
+
+def _low_pass(samples: NDArray[Any], sample_rate: int, corner_hz: float, steepness: float) -> NDArray[np.float64]:
+    frequency_hz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
+    gain: NDArray[np.float64] = (1 + (frequency_hz / corner_hz) ** 2) ** (-steepness / 2)
+    return _filtered(samples, gain)
+
+
+def _filtered(samples: NDArray[Any], gain: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.fft.irfft(np.fft.rfft(samples) * gain, len(samples)))

@@ -1,0 +1,164 @@
+"""Scenes to train and to try alarm recognisers on: an alarm, or something like it, amid other sound.
+
+Owns: how alarms, backgrounds and acoustics are put together, which recordings a side may use, and
+what the answer to a clip is.
+Does not know: features, models, or how a score is judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools import acoustics
+from tools.alarm_sounds import LABELS, active_rms, make_alarm
+from tools.other_sounds import KINDS, make_other
+from tools.recordings import Recording, read_folder
+
+Samples = NDArray[np.float32]
+
+# Held back from training: the last fold, a speaker, and every other file of the collections without either.
+HELD_OUT_FOLD = 4
+HELD_OUT_SPEAKER = "george"
+# Of what recordings have not enough of; beeps are kept out, they are a matter of their own.
+BACKGROUND_KINDS = tuple(kind for kind in KINDS if kind in {"engine", "birds", "music", "clicks", "noise", "voice"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corpus:
+    """Recordings of one side (training or evaluation), grouped by collection."""
+
+    groups: tuple[tuple[Recording, ...], ...]
+
+    def pick(self, duration_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:
+        """A stretch of `duration_s` of one recording; short ones are repeated with pauses between."""
+        group = self.groups[rng.choice(len(self.groups), p=self._shares())]
+        n = round(duration_s * sample_rate)
+        pieces: list[Samples] = []
+        length = 0
+        recording = group[rng.integers(len(group))].samples
+        if len(recording) > n:
+            start = rng.integers(0, len(recording) - n + 1)
+            return recording[start : start + n].copy()
+        lead = rng.integers(0, n - len(recording) + 1)
+        pieces.append(np.zeros(lead, dtype=np.float32))
+        length += int(lead)
+        while length < n:
+            pause = np.zeros(int(rng.exponential(0.4) * sample_rate), dtype=np.float32)
+            pieces += [recording, pause]
+            length += len(recording) + len(pause)
+            recording = group[rng.integers(len(group))].samples
+        return np.concatenate(pieces)[:n]
+
+    def _shares(self) -> NDArray[np.float64]:
+        # the square root: the largest collection leads without drowning the others
+        weights = np.sqrt([sum(len(recording.samples) for recording in group) for group in self.groups])
+        return np.asarray(weights / weights.sum())
+
+
+def read_corpus(data: Path, sample_rate: int, side: Literal["train", "held_out"]) -> Corpus:
+    """The recordings under `data` that one side may use; no recording is on both sides.
+
+    Raises:
+        EdgeaudioError: A collection is missing.
+    """
+    esc10 = [r for r in read_folder(data / "esc10", sample_rate) if (r.fold == HELD_OUT_FOLD) == (side == "held_out")]
+    digits = [
+        r
+        for r in read_folder(data / "speech_digits", sample_rate)
+        if (r.path.stem.split("_")[1] == HELD_OUT_SPEAKER) == (side == "held_out")
+    ]
+    others = [
+        tuple(r for i, r in enumerate(read_folder(data / name, sample_rate)) if (i % 2 == 1) == (side == "held_out"))
+        for name in ("drone", "hydrophone")
+    ]
+    return Corpus((tuple(esc10), tuple(digits), *others))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """One training clip: float32 samples, and per label the answer and whether it counts."""
+
+    samples: Samples
+    answers: tuple[bool, ...]
+    counts: tuple[bool, ...]
+
+
+def training_scene(corpus: Corpus, clip_s: float, sample_rate: int, rng: np.random.Generator) -> Scene:
+    """A clip with an alarm (45 %), with something like one (35 %), or with neither."""
+    background = _background(corpus, clip_s, sample_rate, rng)
+    kind = rng.random()
+    if kind < 0.45:
+        label = str(rng.choice(LABELS))
+        lead_s = rng.uniform(0, clip_s) if rng.random() < 0.35 else 0.0
+        enter_s = 0.0 if lead_s else rng.uniform(0, 7.0)
+        alarm = make_alarm(label, enter_s + clip_s - lead_s, sample_rate, rng)
+        leave_s = enter_s + clip_s - lead_s
+        if rng.random() < 0.1:  # it ends, or is switched off, in the middle
+            leave_s = rng.uniform(enter_s, leave_s)
+        heard = alarm.samples[round(enter_s * sample_rate) : round(leave_s * sample_rate)]
+        sound = np.zeros(round(clip_s * sample_rate), dtype=np.float32)
+        start = round(lead_s * sample_rate)
+        sound[start : start + len(heard)] = heard[: len(sound) - start]
+        evidence = alarm.evidence(enter_s - lead_s, min(leave_s, enter_s - lead_s + clip_s))
+        pulses = tuple((a - enter_s + lead_s, b - enter_s + lead_s) for a, b in alarm.pulses)
+        answers = tuple(name == label and evidence is True for name in LABELS)
+        counts = tuple(name != label or evidence is not None for name in LABELS)
+        sound = travelled(sound, sample_rate, rng)
+        samples = mixed(sound, background, active_rms(sound, pulses, sample_rate), rng.uniform(-5, 30))
+    elif kind < 0.80:
+        sound = travelled(make_other(clip_s, sample_rate, rng), sample_rate, rng)
+        samples = mixed(sound, background, acoustics.rms(sound), rng.uniform(-5, 30))
+        answers, counts = (False,) * len(LABELS), (True,) * len(LABELS)
+    else:
+        samples, answers, counts = background, (False,) * len(LABELS), (True,) * len(LABELS)
+    return Scene(received(samples, sample_rate, rng), answers, counts)
+
+
+def travelled(sound: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """From the sounder to where the background is: often through a room, often from afar."""
+    if rng.random() < 0.7:
+        sound = acoustics.room(sound, sample_rate, rng)
+    if rng.random() < 0.5:
+        sound = acoustics.distance(sound, sample_rate, rng)
+    return sound
+
+
+def mixed(sound: Samples, background: Samples, sound_rms: float, snr_db: float) -> Samples:
+    """A sound over a background, `snr_db` between the RMS of its sounding parts and the background's."""
+    background_rms = acoustics.rms(background)
+    if sound_rms == 0.0 or background_rms == 0.0:
+        return sound + background
+    return background / np.float32(background_rms) + sound * np.float32(10 ** (snr_db / 20) / sound_rms)
+
+
+def received(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """What a microphone, its amplifier and a codec make of it, at any level they may give."""
+    if rng.random() < 0.6:
+        samples = acoustics.microphone(samples, sample_rate, rng)
+    if rng.random() < 0.1:
+        samples = acoustics.clipping(samples, rng)
+    if rng.random() < 0.35:
+        samples = acoustics.codec(samples, sample_rate, rng)
+    samples = acoustics.at_level(samples, rng.uniform(-50, -8))
+    hiss = acoustics.coloured_noise(len(samples), rng, slope=rng.uniform(0, 1))
+    samples = samples + hiss * np.float32(10 ** (rng.uniform(-95, -60) / 20))
+    return np.clip(samples, -1.0, 1.0)
+
+
+def _background(corpus: Corpus, clip_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """Recordings, synthesised sound that is no beep, both, or almost nothing."""
+    kind = rng.random()
+    quiet = acoustics.coloured_noise(round(clip_s * sample_rate), rng, slope=rng.uniform(0, 2)) * np.float32(1e-3)
+    if kind < 0.08:
+        return quiet
+    recorded = acoustics.at_level(corpus.pick(clip_s, sample_rate, rng), 0.0)
+    if kind < 0.65:
+        return quiet + recorded
+    made = make_other(clip_s, sample_rate, rng, str(rng.choice(BACKGROUND_KINDS)))
+    made = acoustics.at_level(travelled(made, sample_rate, rng), 0.0)
+    return quiet + (made if kind < 0.8 else made + recorded * np.float32(10 ** (rng.uniform(-15, 15) / 20)))
