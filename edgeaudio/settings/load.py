@@ -1,0 +1,128 @@
+"""Reads the settings from everywhere at once, and says in one line each what is wrong with them.
+
+Owns: the order of the layers (command line over environment over credentials over file over defaults), and the
+words of every complaint: who said it, which setting, what is wrong, what to do.
+Does not know: single settings (schema.py).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.settings.layers import Key, Layer, SettingsError, all_layers, config_path, dotted
+from edgeaudio.settings.schema import Settings, layers
+
+_LONGEST_SHOWN = 60
+_SENTENCES = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "decimal_parsing": "must be a number",
+    "dict_type": "must be a table",
+    "finite_number": "must be a number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "greater_than_equal": "must be at least {ge:g}",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a smaller number",
+    "int_type": "must be a whole number",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "must be {expected}",
+    "missing": "is missing",
+    "model_type": "must be a table",
+    "path_type": "must be a path, in quotes",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must not be empty",
+    "string_type": "must be text, in quotes",
+    "too_long": "must have at most {max_length} entries",
+    "too_short": "must not be empty",
+    "tuple_type": "must be a list, in brackets",
+}
+
+
+def load_settings(
+    path: Path | None = None, options: Iterable[str] = (), environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """The settings of this device. Raises SettingsError with a line for each fault.
+
+    `path` names the TOML file (else see config_path), `options` are the command line's KEY=VALUE pairs.
+    """
+    return load_with_layers(path, options, environ)[0]
+
+
+def load_with_layers(
+    path: Path | None, options: Iterable[str] = (), environ: Mapping[str, str] = os.environ
+) -> tuple[Settings, list[Layer]]:
+    """The settings, and the layers that they came from, the strongest first. Raises SettingsError."""
+    found = all_layers(config_path(path, environ), options, environ)
+    token = layers.set(tuple(found))
+    try:
+        return Settings(), found
+    except ValidationError as error:
+        # two errors can tell of one fault: a wrong name, for one, is found again where the name is used
+        lines = dict.fromkeys(_line(details, found) for details in error.errors(include_url=False))
+        raise SettingsError(*lines) from None
+    except SettingsError:
+        raise
+    except EdgeaudioError as error:
+        raise SettingsError(str(error)) from None
+    finally:
+        layers.reset(token)
+
+
+def origin_of(key: Key, found: Iterable[Layer]) -> str | None:
+    """Who said this setting; None: nobody, it is the default."""
+    return next((layer.origin(key) for layer in found if layer.depth(key) == len(key)), None)
+
+
+def _line(details: ErrorDetails, found: list[Layer]) -> str:
+    # "[key]" is pydantic's mark for a complaint about a table's name; numbers are places in a list
+    key = tuple(part for part in map(str, details["loc"]) if part != "[key]")
+    named = tuple(part for part in details["loc"] if isinstance(part, str) and part != "[key]")
+    speaker = max(found, key=lambda layer: layer.depth(named), default=None)
+    depth = speaker.depth(named) if speaker else 0
+    where = f"{speaker.origin(named[:depth])}: " if speaker and depth else ""
+    return f"{where}{dotted(key)}: {_problem(details, named)}" if key else f"{where}{_problem(details, named)}"
+
+
+def _problem(details: ErrorDetails, named: Key) -> str:
+    kind, context = details["type"], details.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "extra_forbidden":
+        known = list(_fields(named[:-1]))
+        near = difflib.get_close_matches(named[-1], known, n=1, cutoff=0.5)
+        return "unknown setting; " + (f'did you mean "{near[0]}"?' if near else f"there is {', '.join(sorted(known))}")
+    sentence = _SENTENCES.get(kind)
+    if sentence is None:
+        return details["msg"]
+    return sentence.format(**context) + _shown(details)
+
+
+def _shown(details: ErrorDetails) -> str:
+    """The value complained of, where it is short and no secret."""
+    name, value = details["loc"][-1], details["input"]
+    if details["type"] == "missing" or name in {"password", "url"} or not isinstance(value, (bool, int, float, str)):
+        return ""
+    text = json.dumps(value, ensure_ascii=False)
+    return f", is {text}" if 2 < len(text) <= _LONGEST_SHOWN or not isinstance(value, str) else ""
+
+
+def _fields(key: Key) -> Iterable[str]:
+    """The names of the settings in the table with that key."""
+    at: Any = Settings
+    for part in key:
+        if isinstance(at, type) and issubclass(at, BaseModel):
+            at = at.model_fields[part].annotation
+        elif get_origin(at) is dict:
+            at = get_args(at)[1]
+    return at.model_fields if isinstance(at, type) and issubclass(at, BaseModel) else ()

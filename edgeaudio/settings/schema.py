@@ -1,0 +1,233 @@
+"""Every setting there is: its name, unit, bounds, default, and one line that says what it does.
+
+Owns: the models that settings are validated into, and the rules between settings.
+Does not know: where a value came from (layers.py), or what is done with it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from edgeaudio.capture.urls import SourceUrl, parse_url
+from edgeaudio.publish.topics import Topics, slugify
+from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.settings.layers import Layer, read_secret
+from edgeaudio.settings.values import (
+    BrokerUrl,
+    Channel,
+    Number,
+    ReadableFile,
+    Schedule,
+    SecretUrl,
+    Slug,
+    Slugs,
+    Text,
+    Texts,
+    Whole,
+)
+
+SHIPPED_MODEL = "alarms"
+
+# What load.py has read, the strongest layer first. A Settings made by hand reads nothing but its arguments.
+layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class _Login(_Table):
+    """A login that is in the URL, or beside it, with the password in a setting or in a file."""
+
+    url: SecretUrl
+    username: Text | None = Field(None, description="Login, where the URL holds none.")
+    password: SecretStr | None = Field(None, max_length=256, description="Password, where the URL holds none.")
+    password_file: ReadableFile | None = Field(None, description="File whose only line is the password.")
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file are both set; keep one")
+        self.secret()
+        return self
+
+    def secret(self) -> str | None:
+        """The password that stands beside the URL, read from its file if it is in one. Raises SettingsError."""
+        if self.password_file is not None:
+            return read_secret(self.password_file)
+        return self.password.get_secret_value() if self.password is not None else None
+
+
+class MqttSettings(_Login):
+    """`[mqtt]`: the broker, and what it is told."""
+
+    url: BrokerUrl = Field(SecretUrl("mqtt://localhost"), description="mqtt:// or, with TLS, mqtts://HOST[:PORT].")
+    ca_file: ReadableFile | None = Field(None, description="Certificates to trust instead of the system's (PEM).")
+    cert_file: ReadableFile | None = Field(None, description="This device's certificate (PEM).")
+    key_file: ReadableFile | None = Field(None, description="The certificate's private key (PEM).")
+    base_topic: Text = Field("edgeaudio", description="Every topic begins with it.")
+    discovery: bool = Field(default=True, description="Announce the device to Home Assistant.")
+    discovery_prefix: Text = Field("homeassistant", description="Where Home Assistant looks for announcements.")
+
+    @field_validator("base_topic", "discovery_prefix", mode="after")
+    @classmethod
+    def _topic(cls, topic: str) -> str:
+        try:
+            Topics(topic, "device")
+        except EdgeaudioError:
+            raise ValueError("must be levels of letters, digits, '_', '.' and '-', parted by '/'") from None
+        return topic
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        url = self.url.get_secret_value()
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together; set both or neither")
+        if not url.startswith("mqtts:") and (self.ca_file or self.cert_file):
+            raise ValueError("ca_file and cert_file need TLS; write url as mqtts://")
+        if "@" in url and (self.username is not None or self.secret() is not None):
+            raise ValueError("the login is in url and beside it; keep one")
+        if "@" not in url and self.secret() is not None and self.username is None:
+            raise ValueError("there is a password and no username")
+        return self
+
+
+class HealthSettings(_Table):
+    """`[health]`: how the agent reports on itself."""
+
+    interval_s: Number = Field(30.0, ge=1, le=3600, description="Time between two reports; changes are told at once.")
+
+
+class OutboxSettings(_Table):
+    """`[outbox]`: what is kept on disk until the broker has it. Where it is full, the oldest goes first."""
+
+    max_messages: Whole = Field(100_000, ge=1, le=100_000_000, description="The most messages kept.")
+    max_bytes: Whole = Field(67_108_864, ge=65_536, le=1_099_511_627_776, description="The most bytes kept.")
+    expiry_s: Number | None = Field(
+        None, ge=1, le=315_360_000, description="Unsent messages older than this are dropped."
+    )
+
+
+class ThresholdSettings(_Table):
+    """Scores, 0 to 1, at which an event begins and under which it ends."""
+
+    on: Number = Field(ge=0, le=1, description="An event begins at this score.")
+    off: Number | None = Field(None, ge=0, le=1, description="An event ends under this score; default: see docs.")
+
+    @model_validator(mode="after")
+    def _hysteresis(self) -> Self:
+        if self.off is not None and self.off > self.on:
+            raise ValueError(f"off ({self.off:g}) must not be over on ({self.on:g})")
+        return self
+
+
+Thresholds = dict[Text, ThresholdSettings]
+
+
+class SourceSettings(_Login):
+    """`[sources.NAME]`: one camera, stream, recording or sound card."""
+
+    url: SecretUrl = Field(description="Where the sound comes from: rtsp://, rtmp://, https://, a path, alsa:DEVICE.")
+    enabled: bool = Field(default=True, description="Whether to listen to it at all.")
+    channel: Channel = Field("mix", description='"mix" for the mean of all channels, or the number of one, from 1.')
+    transport: Literal["tcp", "udp"] = Field("tcp", description="How RTSP carries the sound.")
+    tls_verify: bool = Field(default=True, description="Refuse certificates that cannot be verified.")
+    ca_file: ReadableFile | None = Field(None, description="Certificates to trust instead of the system's (PEM).")
+    models: Slugs | None = Field(None, description="Names of the models to run; default: all.")
+    level_interval_s: Number = Field(10.0, ge=1, le=3600, description="Time between two level messages.")
+    gate_dbfs: Number = Field(
+        -60.0, ge=-120, le=0, description="Clips with an RMS level under this are not recognised."
+    )
+    schedule: Schedule | None = Field(None, description="Hours of local time in which to listen; default: always.")
+    thresholds: Thresholds = Field(
+        default_factory=dict, description="Per label or group: the scores at which its events begin and end."
+    )
+
+    @model_validator(mode="after")
+    def _address(self) -> Self:
+        self.address()
+        return self
+
+    def address(self) -> SourceUrl:
+        """The URL with its login, taken apart. Raises SettingsError, UrlError."""
+        return parse_url(self.url.get_secret_value(), self.username, self.secret())
+
+
+class ModelSettings(_Table):
+    """`[models.NAME]`: one recogniser. Without any such table, the shipped model runs."""
+
+    path: Path | None = Field(None, description="The model's directory; default: the shipped model of that name.")
+    period_ms: Whole | None = Field(
+        None, ge=10, le=60_000, description="Time from clip to clip; default: the model's own."
+    )
+    labels: Texts | None = Field(None, description="Labels and groups to report; default: all.")
+    groups: dict[Text, Texts] = Field(
+        default_factory=dict, description="Labels reported as one, with the highest of their scores."
+    )
+    thresholds: Thresholds = Field(
+        default_factory=dict, description="Per label or group: the scores at which its events begin and end."
+    )
+
+
+def default_device() -> str:
+    """The host name, as a slug."""
+    return slugify(socket.gethostname().partition(".")[0]) or "edgeaudio"
+
+
+def default_state_dir() -> Path:
+    """What systemd gives, else /var/lib/edgeaudio for root, else the user's own state directory."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.partition(":")[0])
+    if os.geteuid() == 0:
+        return Path("/var/lib/edgeaudio")
+    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(home).expanduser() / "edgeaudio"
+
+
+class Settings(BaseSettings):
+    """All settings of an agent."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    device: Slug = Field(default_factory=default_device, description="Name of this device; default: the host name.")
+    state_dir: Path = Field(default_factory=default_state_dir, description="Where the outbox is kept.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    mqtt: MqttSettings = MqttSettings()
+    health: HealthSettings = HealthSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    sources: dict[Slug, SourceSettings] = Field(default_factory=dict)
+    models: dict[Slug, ModelSettings] = Field(default_factory=lambda: {SHIPPED_MODEL: ModelSettings()}, min_length=1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (pydantic-settings hands in its own)
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What was handed in, then the layers that load.py has read, instead of what pydantic-settings would read."""
+        return (init_settings, *(InitSettingsSource(settings_cls, layer.table) for layer in layers.get()))
+
+    @model_validator(mode="after")
+    def _names_known(self) -> Self:
+        for name, source in self.sources.items():
+            for model in source.models or ():
+                if model not in self.models:
+                    raise ValueError(
+                        f'sources.{name}.models: there is no model "{model}"; there is {_names(self.models)}'
+                    )
+        return self
+
+
+def _names(table: Mapping[str, object]) -> str:
+    return ", ".join(f'"{name}"' for name in table)

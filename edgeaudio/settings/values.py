@@ -1,0 +1,152 @@
+"""The kinds of value that settings take beyond numbers and text: slugs, masked URLs, hours, channels, lists.
+
+Owns: how each is written, checked and shown.
+Does not know: which setting is of which kind (schema.py).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Secret,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from edgeaudio.masking import mask_url
+from edgeaudio.publish.topics import is_slug, slugify
+
+_HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)")
+
+
+class SecretUrl(Secret[str]):
+    """A URL that may hold a login: printed, it shows all but the password."""
+
+    def _display(self) -> str:
+        return mask_url(self.get_secret_value())
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """A part of every day in local time, `end` not included; where `end` is not later, it is that of the next day."""
+
+    start: time
+    end: time
+
+    @classmethod
+    def parse(cls, text: object) -> Hours:
+        """From "22:00-06:30". Raises ValueError."""
+        if isinstance(text, cls):
+            return text
+        match = _HOURS.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise ValueError('must be hours of the day, as in "22:00-06:30"')
+        start = time(int(match[1]), int(match[2]))
+        end = time(int(match[3]), int(match[4])) if match[3] else time(0)
+        if start == end and end != time(0):
+            raise ValueError("begins when it ends")
+        return cls(start, end)
+
+    def __str__(self) -> str:
+        end = "24:00" if self.end == time(0) else f"{self.end:%H:%M}"
+        return f"{self.start:%H:%M}-{end}"
+
+    def covers(self, moment: time) -> bool:
+        """Whether a local time of day lies in it."""
+        if self.start < self.end:
+            return self.start <= moment < self.end
+        return moment >= self.start or moment < self.end
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(cls.parse, serialization=core_schema.to_string_ser_schema())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "pattern": f"^{_HOURS.pattern}$", "examples": ["22:00-06:30"]}
+
+
+def _slug(text: str) -> str:
+    if not is_slug(text):
+        raise ValueError(f'a name is made of a-z, 0-9 and hyphens, at most 64, as in "{slugify(text)}"')
+    return text
+
+
+def _no_boolean(value: object) -> object:
+    # to Python true is 1; in a settings file it is a mistake
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # noqa: TRY004 (pydantic takes ValueError alone for a complaint)
+    return value
+
+
+def _list(value: object) -> object:
+    """Variables and options hold text: several values are parted by commas."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _channel(value: object) -> object:
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if value == "mix" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CHANNELS):
+        return value
+    raise ValueError(f'must be "mix" or the number of a channel, from 1 to {MAX_CHANNELS}')
+
+
+def _broker_url(url: SecretUrl) -> SecretUrl:
+    text = url.get_secret_value()
+    shown = f'"{url}"'
+    try:
+        parts = urlsplit(text)
+        valid = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, valid = urlsplit(""), False
+    if text.partition("://")[0].lower() not in BROKER_SCHEMES or "://" not in text:
+        raise ValueError(f"{shown} is no address of a broker; write mqtt://HOST or, with TLS, mqtts://HOST")
+    if not valid or re.search(r"[\s\\<>\"]", text):
+        raise ValueError(f"{shown} is not a valid address; special characters in a login must be percent-encoded")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(f"{shown} goes on after the port; a broker is only {BROKER_SCHEMES[0]}://HOST:PORT")
+    return url
+
+
+def _file(path: Path) -> Path:
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+
+
+MAX_CHANNELS = 64
+BROKER_SCHEMES = ("mqtt", "mqtts")
+
+Slug = Annotated[
+    str, AfterValidator(_slug), WithJsonSchema({"type": "string", "pattern": "^[a-z0-9-]{1,64}$"}, mode="validation")
+]
+Number = Annotated[float, BeforeValidator(_no_boolean), Field(allow_inf_nan=False)]
+Whole = Annotated[int, BeforeValidator(_no_boolean)]
+Text = Annotated[str, Field(min_length=1, max_length=256)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_list), Field(min_length=1, max_length=10_000)]
+Slugs = Annotated[tuple[Slug, ...], BeforeValidator(_list), Field(min_length=1, max_length=100)]
+Schedule = Annotated[tuple[Hours, ...], BeforeValidator(_list), Field(min_length=1, max_length=100)]
+BrokerUrl = Annotated[SecretUrl, AfterValidator(_broker_url)]
+ReadableFile = Annotated[Path, AfterValidator(_file)]
+Channel = Annotated[
+    int | Literal["mix"],
+    BeforeValidator(_channel),
+    WithJsonSchema({"anyOf": [{"const": "mix"}, {"type": "integer", "minimum": 1, "maximum": MAX_CHANNELS}]}),
+]
