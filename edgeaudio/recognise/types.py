@@ -92,7 +92,7 @@ class Clip:
     offset_s: float  # of its first sample, since the epoch began
     duration_s: float
     rms_dbfs: float | None  # None: digital silence
-    values: Samples  # waveform (n_samples,) or features (n_frames, n_mels or n_mfcc)
+    values: Samples | None  # waveform (n_samples,) or features (n_frames, n_features); None: under the gate
 
 
 @dataclass(frozen=True, slots=True, eq=False)

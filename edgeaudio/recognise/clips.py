@@ -1,0 +1,129 @@
+"""Cuts a signal into overlapping clips and gives each its features, every frame computed once.
+
+Owns: where clips begin and end, and the cache of feature rows that neighbouring clips share.
+Does not know: sources, time of day, models, what a score is.
+
+Clip k begins at k periods from the signal's beginning; with features, at the nearest frame to that,
+so that clips share their frames. All work is done when a clip completes, on ranges that depend on
+the clips alone: the result is the same to the last bit however the input is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import log10
+
+import numpy as np
+
+from edgeaudio.recognise.buffer import SampleBuffer
+from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.features import clip_features, edge_rows, frame_features
+from edgeaudio.recognise.types import Samples
+
+
+@dataclass(frozen=True, slots=True)
+class ClipConfig:
+    """Geometry of a model's input."""
+
+    sample_rate: int  # Hz
+    n_samples: int
+    period_s: float  # from one clip's beginning to the next one's
+    features: FeatureConfig | None  # None: the waveform itself
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """One clip of a signal."""
+
+    start: int  # position of its first sample in the signal
+    rms_dbfs: float | None  # None: digital silence
+    values: Samples | None  # (n_samples,) or (n_frames, n_features); None: under the gate
+
+
+def dbfs(power: float) -> float | None:
+    """Level of a mean square in dB of full scale, a square wave of 1 being 0; None for none at all."""
+    return 10.0 * log10(power) if power > 0.0 else None
+
+
+def rms_dbfs(samples: Samples) -> float | None:
+    """RMS level of samples `(n,)` in dBFS; None for digital silence."""
+    return dbfs(float(np.dot(samples, samples)) / max(1, len(samples)))
+
+
+class ClipCutter:
+    """Clips of one signal for one model. Feed it in pieces of any length."""
+
+    def __init__(self, config: ClipConfig, gate_dbfs: float) -> None:
+        self._config = config
+        self._gate_dbfs = gate_dbfs
+        self._buffer = SampleBuffer()
+        self._number = 0  # of the next clip
+        self._last_start = -1
+        self._rows: Samples = np.empty((0, 0), dtype=np.float32)  # log-mel rows of frames
+        self._rows_from = 0  # [_rows_from, _rows_from + len(_rows)) of the signal's frame grid
+
+    def feed(self, samples: Samples) -> Iterator[Cut]:
+        """Samples `(n,)` float32 at the model's rate; yields the clips that they complete."""
+        self._buffer.append(samples)
+        while self._buffer.stop >= (start := self._start_of(self._number)) + self._config.n_samples:
+            yield self._cut(start)
+            self._number += 1
+            # `flush` may need what lies between this clip and the next; one more is for pre-emphasis
+            self._buffer.forget(start - 1)
+
+    def flush(self) -> Iterator[Cut]:
+        """The signal is over: yields one last clip that ends with it, if part of it is yet unheard.
+
+        A signal shorter than a clip is filled up with zeros.
+        """
+        n_samples = self._config.n_samples
+        if self._last_start < 0:
+            if self._buffer.stop == 0:
+                return
+            self._buffer.append(np.zeros(n_samples - self._buffer.stop, dtype=np.float32))
+            yield self._cut(0)
+        elif self._buffer.stop > self._last_start + n_samples:
+            yield self._cut(self._buffer.stop - n_samples, aligned=False)
+
+    def _start_of(self, number: int) -> int:
+        start = number * self._config.period_s * self._config.sample_rate
+        if self._config.features is None:
+            return round(start)
+        hop = self._config.features.hop_length
+        return round(start / hop) * hop
+
+    def _cut(self, start: int, *, aligned: bool = True) -> Cut:
+        signal = self._buffer.view(start, start + self._config.n_samples)
+        level = rms_dbfs(signal)
+        self._last_start = start
+        if level is None or level < self._gate_dbfs:
+            return Cut(start, level, None)
+        features = self._config.features
+        if features is None:
+            return Cut(start, level, signal.copy())
+        if not aligned:
+            return Cut(start, level, clip_features(edge_rows(signal, slice(None), features), features))
+        n_frames = features.n_frames(len(signal))
+        left, right = features.edge_frames(len(signal))
+        rows = [
+            edge_rows(signal, slice(0, left), features),
+            self._shared_rows(start // features.hop_length, left, n_frames - right, features),
+            edge_rows(signal, slice(n_frames - right, n_frames), features),
+        ]
+        return Cut(start, level, clip_features(np.concatenate(rows), features))
+
+    def _shared_rows(self, first: int, left: int, right: int, features: FeatureConfig) -> Samples:
+        """Rows of frames `[left, right)` of the clip whose frame 0 is frame `first` of the signal."""
+        begin, end = first + left, first + right
+        known = self._rows_from + len(self._rows)
+        if not self._rows_from <= begin <= known:
+            self._rows, self._rows_from, known = np.empty((0, features.n_mels), dtype=np.float32), begin, begin
+        rows = self._rows[begin - self._rows_from :]
+        if end > known:
+            at = known * features.hop_length - features.padding
+            stop = (end - 1) * features.hop_length - features.padding + features.frame_length
+            previous = float(self._buffer.view(at - 1, at)[0]) if at else 0.0
+            rows = np.concatenate([rows, frame_features(self._buffer.view(at, stop), previous, features)])
+        self._rows, self._rows_from = rows, begin
+        return rows[: end - begin]

@@ -1,0 +1,136 @@
+"""What decides a feature's numbers: one frozen set of parameters.
+
+Owns: the parameters, their defaults, their contradictions, and the geometry that follows from them.
+Does not know: how anything is computed.
+
+The vocabulary and the defaults are librosa's; where torchaudio, tf.signal, Kaldi or
+python_speech_features differ, an option says how. A *frame* is one STFT slice and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureConfig:
+    """Everything that decides the features' numbers. Frequencies in Hz, lengths in samples.
+
+    Raises ValueError, naming the field, where the values contradict each other.
+    """
+
+    kind: Literal["log_mel", "mfcc"]
+    sample_rate: int
+    n_fft: int
+    hop_length: int
+    n_mels: int
+    win_length: int = 0  # 0: n_fft
+    window: Literal["hann", "hamming", "blackman", "povey", "rectangular"] = "hann"
+    periodic: bool = True  # False: symmetric, as Kaldi and numpy.hanning have it
+    # Where a window shorter than n_fft sits. "centre" (librosa, torch): a frame spans n_fft samples.
+    # "start" (tf.signal, Kaldi): a frame spans win_length samples, and zeros follow it.
+    win_align: Literal["centre", "start"] = "centre"
+    center: bool = False  # pad the clip so that frame i is centred on sample i * hop_length
+    pad_mode: Literal["constant", "reflect"] = "constant"
+    sample_scale: float = 1.0  # 32768 for models trained on the values of 16-bit integers
+    remove_dc: bool = False  # subtract each frame's mean (Kaldi)
+    preemphasis: float = 0.0
+    # "signal": y[n] = x[n] - a x[n-1] over the clip. "frame": within each frame (Kaldi).
+    preemphasis_over: Literal["signal", "frame"] = "signal"
+    power: Literal[1, 2] = 2  # 1: magnitude, 2: power spectrum
+    spectrum_scale: float = 1.0  # e.g. 1 / n_fft for python_speech_features
+    fmin: float = 0.0
+    fmax: float = 0.0  # 0: half the sample rate
+    mel_scale: Literal["slaney", "htk"] = "slaney"
+    norm: Literal["slaney", "none"] = "slaney"  # "slaney": filters of equal area
+    # What the filters' slopes are straight in: Hz (librosa, torchaudio), mel (Kaldi, tf.signal), or
+    # FFT bins rounded down (python_speech_features).
+    mel_slopes: Literal["hz", "mel", "bin"] = "hz"
+    log: Literal["db", "log10", "ln", "none"] = "db"  # db: 10 log10 of power, 20 log10 of magnitude
+    log_floor: float = 1e-10  # log(max(x, log_floor)); 0 with a log_offset
+    log_offset: float = 0.0  # log(x + log_offset)
+    ref: float | Literal["max"] = 1.0  # what 0 dB is; "max": the clip's own maximum
+    top_db: float = 0.0  # clip this far under the clip's maximum; 0: do not
+    n_mfcc: int = 13
+    dct_type: Literal[1, 2, 3] = 2
+    dct_norm: Literal["ortho", "none", "htk"] = "ortho"  # "htk": sqrt(2 / n_mels) for all (tf.signal)
+    lifter: float = 0.0
+    lifter_from: Literal[0, 1] = 1  # index of the first coefficient: librosa 1, HTK and Kaldi 0
+    mean: tuple[float, ...] = ()  # one, or one per coefficient: subtracted
+    std: tuple[float, ...] = ()  # one, or one per coefficient: divided by
+    clip_min: float | None = None
+    clip_max: float | None = None
+
+    def __post_init__(self) -> None:
+        positive = ("sample_rate", "n_fft", "hop_length", "n_mels", "sample_scale", "spectrum_scale")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                msg = f"{name} must be above 0"
+                raise ValueError(msg)
+        nyquist = self.sample_rate / 2
+        problems = (
+            (not 0 <= self.win_length <= self.n_fft, f"win_length must be at most n_fft ({self.n_fft})"),
+            (not 0 <= self.fmin < self.upper_hz, "fmin must be from 0 to below fmax"),
+            (self.upper_hz > nyquist, f"fmax must be at most half the sample rate ({nyquist:g})"),
+            (not 0 <= self.preemphasis < 1, "preemphasis must be from 0 to below 1"),
+            (self.log_floor < 0 or self.log_offset < 0, "log_floor and log_offset must not be negative"),
+            (
+                self.log != "none" and self.log_floor == 0 and self.log_offset == 0,
+                "log_floor or log_offset must be above 0: the logarithm of 0 is not a number",
+            ),
+            (self.ref != "max" and not self.ref > 0, 'ref must be above 0, or "max"'),
+            (self.top_db < 0, "top_db must not be negative"),
+            (self.log == "none" and (self.top_db > 0 or self.ref != 1.0), "ref and top_db need a logarithm"),
+            (self.kind == "mfcc" and not 1 <= self.n_mfcc <= self.n_mels, "n_mfcc must be from 1 to n_mels"),
+            (self.dct_norm == "htk" and self.dct_type != 2, 'dct_norm "htk" goes with dct_type 2'),
+            (self.dct_type == 1 and self.n_mels < 2, "dct_type 1 needs at least 2 mels"),
+            (self.lifter < 0, "lifter must not be negative"),
+            (len(self.mean) not in (0, 1, self.n_features), f"mean must hold 1 or {self.n_features} numbers"),
+            (len(self.std) not in (0, 1, self.n_features), f"std must hold 1 or {self.n_features} numbers"),
+            (any(not value > 0 for value in self.std), "std must be above 0"),
+        )
+        for wrong, msg in problems:
+            if wrong:
+                raise ValueError(msg)
+
+    @property
+    def n_features(self) -> int:
+        """Columns of the result: n_mfcc or n_mels."""
+        return self.n_mfcc if self.kind == "mfcc" else self.n_mels
+
+    @property
+    def upper_hz(self) -> float:
+        return self.fmax or self.sample_rate / 2
+
+    @property
+    def window_length(self) -> int:
+        return self.win_length or self.n_fft
+
+    @property
+    def frame_length(self) -> int:
+        """Samples that one frame spans."""
+        return self.n_fft if self.win_align == "centre" else self.window_length
+
+    @property
+    def padding(self) -> int:
+        """Samples of padding before and after a clip."""
+        return self.frame_length // 2 if self.center else 0
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames in a clip of that many samples."""
+        return max(0, 1 + (n_samples + 2 * self.padding - self.frame_length) // self.hop_length)
+
+    def edge_frames(self, n_samples: int) -> tuple[int, int]:
+        """How many frames at a clip's beginning and end see its padding or its first sample's history.
+
+        Those differ from the same frames of a longer signal; all between them do not.
+        """
+        n_frames = self.n_frames(n_samples)
+        starts = np.arange(n_frames) * self.hop_length - self.padding
+        history = 1 if self.preemphasis and self.preemphasis_over == "signal" else 0
+        left = int(np.count_nonzero(starts < history))
+        right = int(np.count_nonzero(starts + self.frame_length > n_samples))
+        return left, min(right, n_frames - left)

@@ -1,0 +1,249 @@
+"""The model manifest, `model.toml`: everything that a model needs to be run right.
+
+Owns: the manifest's fields, their reading from TOML and their writing to it, and every refusal of a
+wrong one. Does not know: tensors (model.py compares), what is done with the scores.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.tables import TableError, build, table_of, toml
+from edgeaudio.recognise.types import EdgeaudioError
+
+FILE_NAME = "model.toml"
+MODEL_FILE_NAME = "model.tflite"
+MAX_LABELS = 10_000
+MAX_BYTES = 2_000_000
+LONGEST_CLIP_S = 120.0
+MAX_CLIPS = 100
+DAY_S = 86_400
+
+Problem = tuple[bool, str, str]  # whether it is one, the key, what to say
+
+
+class ManifestError(EdgeaudioError):
+    """A manifest that is not one, or that contradicts its model."""
+
+    def __init__(self, path: Path, key: str, problem: str) -> None:
+        super().__init__(f"{path}: {key}: {problem}" if key else f"{path}: {problem}")
+        self.path = path
+        self.key = key
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSection:
+    """`[clip]`: the sound that one model input stands for."""
+
+    sample_rate: int  # Hz
+    n_samples: int
+    period_ms: int = 500  # from one clip to the next, unless the settings say otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class InputSection:
+    """`[input]`: how a clip becomes the input tensor."""
+
+    kind: Literal["waveform", "log_mel", "mfcc"]
+    axes: tuple[Literal["batch", "time", "feature", "channel"], ...] = ("batch", "time")
+    index: int = 0  # of the input tensor
+    scale: float = 1.0  # values are multiplied by it before quantisation: 32768 for raw 16-bit values
+    offset: float = 0.0  # then added
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSection:
+    """`[output]`: how the output tensor becomes scores."""
+
+    index: int = 0  # of the output tensor
+    activation: Literal["none", "sigmoid", "softmax"] = "none"  # still to be applied; "none": already scores
+    patches: Literal["mean", "max"] = "mean"  # how the rows of an output (n_patches, n_labels) become one
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSection:
+    """`[detector]`: how scores become events, for every label that has no thresholds of its own."""
+
+    on: float = 0.5
+    off: float = 0.3
+    mean_of: int = 1  # clips whose mean score counts
+    votes: int = 1  # of the last `votes_of` clips, how many must be over the threshold
+    votes_of: int = 1
+    min_duration_s: float = 0.0
+    hold_s: float = 0.0  # an event ends after this long under its off threshold
+    cooldown_s: float = 0.0  # no new event of a label for this long after one
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """`[thresholds.<label>]`: an event begins at `on` and ends under `off`."""
+
+    on: float
+    off: float
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A model's description. Labels are in the order of the output tensor."""
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    sha256: str
+    clip: ClipSection
+    input: InputSection
+    description: str = ""
+    licence: str = ""
+    training_data: tuple[str, ...] = ()
+    output: OutputSection = field(default_factory=OutputSection)
+    features: FeatureConfig | None = None
+    detector: DetectorSection = field(default_factory=DetectorSection)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """Labels, then groups: what scores are given for."""
+        return self.labels + tuple(self.groups)
+
+    def threshold(self, label: str) -> Threshold:
+        """Thresholds of a label or a group."""
+        return self.thresholds.get(label) or Threshold(self.detector.on, self.detector.off)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in that file. Raises ManifestError with the key that is wrong and why."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ManifestError(path, "", f"cannot be read: {error.strerror}") from None
+    if len(text) > MAX_BYTES:
+        raise ManifestError(path, "", f"is larger than {MAX_BYTES // 1_000_000} MB, so it is no manifest")
+    try:
+        table = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ManifestError(path, "", f"is not TOML: {error}") from None
+    return parse_manifest(table, path)
+
+
+def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
+    """The manifest in a TOML table; `path` is what its errors name. Raises ManifestError."""
+    table = dict(table)
+    kind = table["input"].get("kind") if isinstance(table.get("input"), dict) else None
+    if isinstance(table.get("features"), dict) and isinstance(table.get("clip"), dict):
+        # said once in the file, where a reader looks for them
+        inherited = {"kind": kind, "sample_rate": table["clip"].get("sample_rate")}
+        for key in inherited:
+            if key in table["features"]:
+                raise ManifestError(path, f"features.{key}", f"belongs into [{'input' if key == 'kind' else 'clip'}]")
+        if kind == "waveform":
+            raise ManifestError(path, "features", 'is there, but input.kind is "waveform": remove one')
+        table["features"] = {**table["features"], **inherited}
+    try:
+        manifest: Manifest = build(Manifest, table)
+    except TableError as error:
+        raise ManifestError(path, error.key, error.problem) from None
+    _check(manifest, path)
+    return manifest
+
+
+def manifest_toml(manifest: Manifest) -> str:
+    """The manifest as TOML text that `read_manifest` reads back; what equals a default is left out."""
+    table = table_of(manifest)
+    for key in ("kind", "sample_rate"):  # said in [input] and [clip]
+        table.get("features", {}).pop(key, None)
+    return toml(table)
+
+
+def _check(manifest: Manifest, path: Path) -> None:
+    """Raises ManifestError at the first value that makes no sense or contradicts another one."""
+    for problems in (_label_problems, _input_problems, _detector_problems):
+        for wrong, key, problem in problems(manifest):
+            if wrong:
+                raise ManifestError(path, key, problem)
+
+
+def _label_problems(manifest: Manifest) -> Iterator[Problem]:
+    names = [*manifest.labels, *manifest.groups]
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    yield (
+        not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", manifest.name),
+        "name",
+        f"{manifest.name!r} is not made of a-z, 0-9 and single hyphens",
+    )
+    yield (
+        not 1 <= len(manifest.labels) <= MAX_LABELS,
+        "labels",
+        f"there are {len(manifest.labels)}; 1 to {MAX_LABELS} are possible",
+    )
+    yield twice is not None, "labels", f"{twice!r} is there twice (groups count too)"
+    yield not all(name.strip() for name in names), "labels", "one is empty"
+    yield (
+        not re.fullmatch(r"[0-9a-f]{64}", manifest.sha256),
+        "sha256",
+        "is not 64 hexadecimal digits in lower case: `sha256sum model.tflite` prints them",
+    )
+    for group, members in manifest.groups.items():
+        unknown = next((name for name in members if name not in manifest.labels), None)
+        yield not members, f"groups.{group}", "is empty"
+        yield unknown is not None, f"groups.{group}", f"{unknown!r} is not one of the labels"
+
+
+def _input_problems(manifest: Manifest) -> Iterator[Problem]:
+    clip, section, features = manifest.clip, manifest.input, manifest.features
+    yield (
+        not 1000 <= clip.sample_rate <= 1_000_000,
+        "clip.sample_rate",
+        f"{clip.sample_rate} is not from 1000 to 1000000 Hz",
+    )
+    yield (
+        not 1 <= clip.n_samples <= LONGEST_CLIP_S * clip.sample_rate,
+        "clip.n_samples",
+        f"{clip.n_samples} is not from 1 sample to {LONGEST_CLIP_S:g} s",
+    )
+    yield not 10 <= clip.period_ms <= 60_000, "clip.period_ms", f"{clip.period_ms} is not from 10 to 60000"
+    yield len(set(section.axes)) < len(section.axes), "input.axes", "an axis is there twice"
+    yield (
+        "time" not in section.axes or ("feature" in section.axes) != (section.kind != "waveform"),
+        "input.axes",
+        'must hold "time", and "feature" if and only if input.kind is not "waveform"',
+    )
+    if features:
+        yield (
+            features.n_frames(clip.n_samples) < 1,
+            "clip.n_samples",
+            f"{clip.n_samples} is less than one frame ({features.frame_length})",
+        )
+    else:
+        yield section.kind != "waveform", "features", f'is missing, and input.kind is "{section.kind}"'
+
+
+def _detector_problems(manifest: Manifest) -> Iterator[Problem]:
+    detector = manifest.detector
+    for key in ("min_duration_s", "hold_s", "cooldown_s"):
+        yield not 0 <= getattr(detector, key) <= DAY_S, f"detector.{key}", f"is not from 0 to {DAY_S}"
+    yield not 1 <= detector.mean_of <= MAX_CLIPS, "detector.mean_of", f"is not from 1 to {MAX_CLIPS}"
+    yield (
+        not 1 <= detector.votes <= detector.votes_of <= MAX_CLIPS,
+        "detector.votes",
+        f"must be from 1 to votes_of, and votes_of at most {MAX_CLIPS}",
+    )
+    pairs = {"detector": Threshold(detector.on, detector.off)}
+    pairs |= {f"thresholds.{label}": threshold for label, threshold in manifest.thresholds.items()}
+    for key, threshold in pairs.items():
+        yield (
+            not 0 <= threshold.off <= threshold.on <= 1,
+            key,
+            f"on {threshold.on:g} and off {threshold.off:g}: must be 0 <= off <= on <= 1",
+        )
+    unknown = next((name for name in manifest.thresholds if name not in manifest.reported), None)
+    yield unknown is not None, f"thresholds.{unknown}", "is not one of the labels or groups"

@@ -1,0 +1,201 @@
+"""A TFLite model with its manifest: clip values in, one score a label out.
+
+Owns: the only use of the TFLite runtime, under either of its names; quantisation, which is read
+from the tensors; the comparison of manifest and tensors. Does not know: streams, thresholds, events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, read_manifest
+from edgeaudio.recognise.types import EdgeaudioError, Samples
+
+try:
+    from ai_edge_litert.interpreter import Interpreter
+
+    RUNTIME = "ai-edge-litert"
+except ModuleNotFoundError:  # 32-bit Arm, or the extra that installs the older name
+    from tflite_runtime.interpreter import Interpreter
+
+    RUNTIME = "tflite-runtime"
+
+# More threads than cores cost 10 to 500 times, and one is enough for models of this size.
+N_THREADS = 1
+MAX_MODEL_BYTES = 500_000_000
+INTEGERS = (np.int8, np.uint8, np.int16)
+
+
+class ModelError(EdgeaudioError):
+    """A model that cannot be loaded, or that contradicts its manifest."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class Model:
+    """One loaded model. Not safe for two threads at once."""
+
+    def __init__(self, manifest: Manifest, path: Path, interpreter: Any) -> None:
+        self.manifest = manifest
+        self.path = path
+        self._interpreter = interpreter
+        self._input = interpreter.get_input_details()[manifest.input.index]
+        self._output = interpreter.get_output_details()[manifest.output.index]
+        self._groups = [[manifest.labels.index(name) for name in group] for group in manifest.groups.values()]
+
+    def scores(self, values: Samples) -> Samples:
+        """Scores of one clip.
+
+        values: float32 `(n_samples,)`, or `(n_frames, n_features)`, as the manifest has it.
+        Returns float32 `(n_labels + n_groups,)` in [0, 1]: labels, then groups (their maximum).
+        """
+        self._interpreter.set_tensor(self._input["index"], self._tensor(values))
+        self._interpreter.invoke()
+        raw = _dequantised(self._interpreter.get_tensor(self._output["index"]), self._output)
+        labels = self._activated(raw.reshape(-1, len(self.manifest.labels)))
+        if not self._groups:
+            return labels
+        return np.concatenate([labels, [labels[members].max() for members in self._groups]]).astype(np.float32)
+
+    def _tensor(self, values: Samples) -> NDArray[Any]:
+        section = self.manifest.input
+        present = {"time": values.shape[0], "feature": values.shape[-1]}
+        order = [axis for axis in section.axes if axis in present]
+        if order == ["feature", "time"]:
+            values = values.T
+        shaped = values.reshape([present.get(axis, 1) for axis in section.axes])
+        if section.scale != 1.0 or section.offset:
+            shaped = shaped * np.float32(section.scale) + np.float32(section.offset)
+        return _quantised(shaped, self._input)
+
+    def _activated(self, rows: Samples) -> Samples:
+        """Rows `(n_patches, n_labels)` to scores `(n_labels,)`."""
+        output = self.manifest.output
+        if output.activation == "sigmoid":
+            rows = 0.5 * (1.0 + np.tanh(0.5 * rows))  # the logistic function, without overflow
+        elif output.activation == "softmax":
+            rows = np.exp(rows - rows.max(axis=1, keepdims=True))
+            rows /= rows.sum(axis=1, keepdims=True)
+        scores = rows.mean(axis=0) if output.patches == "mean" else rows.max(axis=0)
+        # a score is a probability whatever the model does: no NaN may reach a comparison or the wire
+        finite: Samples = np.nan_to_num(np.clip(scores, 0.0, 1.0), nan=0.0)
+        return finite
+
+
+def load_model(path: Path) -> Model:
+    """The model in that directory (`model.tflite` and `model.toml`).
+
+    Raises ManifestError or ModelError, in one line, where either is missing or wrong or where they
+    contradict each other.
+    """
+    if not path.is_dir():
+        raise ModelError(path, f"is not a model directory; it must hold {MODEL_FILE_NAME} and {FILE_NAME}")
+    manifest = read_manifest(path / FILE_NAME)
+    file = path / MODEL_FILE_NAME
+    try:
+        if file.stat().st_size > MAX_MODEL_BYTES:
+            raise ModelError(file, f"is larger than {MAX_MODEL_BYTES // 1_000_000} MB")
+        content = file.read_bytes()
+    except OSError as error:
+        raise ModelError(file, f"cannot be read: {error.strerror}") from None
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != manifest.sha256:
+        raise ModelError(file, f"its SHA-256 is {digest}, and {FILE_NAME} says {manifest.sha256}")
+    return build_model(manifest, file, content)
+
+
+def build_model(manifest: Manifest, file: Path, content: bytes) -> Model:
+    """A model from its bytes; `file` is what errors name. Raises ModelError."""
+    interpreter = open_interpreter(file, content)
+    _fit_input(manifest, file, interpreter)
+    _fit_output(manifest, file, interpreter)
+    return Model(manifest, file, interpreter)
+
+
+def open_interpreter(file: Path, content: bytes) -> Any:
+    """The runtime's interpreter for those bytes, tensors not yet allocated. Raises ModelError."""
+    if content[4:8] != b"TFL3":
+        raise ModelError(file, "is not a TFLite model (its identifier is not TFL3)")
+    try:
+        return Interpreter(model_content=content, num_threads=N_THREADS)
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(file, f"{RUNTIME} cannot load it: {_one_line(error)}") from None
+
+
+def _fit_input(manifest: Manifest, file: Path, interpreter: Any) -> None:
+    section, clip = manifest.input, manifest.clip
+    details = interpreter.get_input_details()
+    if not 0 <= section.index < len(details):
+        raise ModelError(file, f"has {len(details)} inputs, and input.index in {FILE_NAME} is {section.index}")
+    tensor = details[section.index]
+    lengths = {"time": clip.n_samples}
+    if manifest.features is not None:
+        lengths = {"time": manifest.features.n_frames(clip.n_samples), "feature": manifest.features.n_features}
+    wanted = [lengths.get(axis, 1) for axis in section.axes]
+    signature = [int(n) for n in tensor.get("shape_signature", tensor["shape"])]
+    if not signature:
+        signature = [int(n) for n in tensor["shape"]]
+    # a model whose length is open is exported with -1, or with a lone 1 in its place (YAMNet's first release)
+    resizable = len(signature) == len(wanted) and all(n in (w, -1) for n, w in zip(signature, wanted, strict=True))
+    if not resizable and not (signature == [1] and len(wanted) == 1):
+        raise ModelError(
+            file,
+            f"its input tensor is {signature}, and {FILE_NAME} makes {wanted} "
+            f"({', '.join(section.axes)}; {section.kind}, {clip.n_samples} samples)",
+        )
+    _check_dtype(tensor, file, "input")
+    try:
+        if signature != wanted:
+            interpreter.resize_tensor_input(tensor["index"], wanted)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(tensor["index"], np.zeros(wanted, dtype=tensor["dtype"]))
+        interpreter.invoke()  # lengths that depend on the input are known only after it
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(file, f"{RUNTIME} cannot run it: {_one_line(error)}") from None
+
+
+def _fit_output(manifest: Manifest, file: Path, interpreter: Any) -> None:
+    details = interpreter.get_output_details()
+    index = manifest.output.index
+    if not 0 <= index < len(details):
+        raise ModelError(file, f"has {len(details)} outputs, and output.index in {FILE_NAME} is {index}")
+    shape = interpreter.get_tensor(details[index]["index"]).shape
+    n_scores = int(shape[-1]) if shape else 0
+    if n_scores != len(manifest.labels):
+        raise ModelError(file, f"gives {n_scores} scores, and {FILE_NAME} names {len(manifest.labels)} labels")
+    _check_dtype(details[index], file, "output")
+
+
+def _check_dtype(tensor: dict[str, Any], file: Path, what: str) -> None:
+    if tensor["dtype"] not in (np.float32, *INTEGERS):
+        name = np.dtype(tensor["dtype"]).name
+        raise ModelError(file, f"its {what} tensor is {name}; float32, int8, uint8 and int16 are possible")
+
+
+def _quantised(values: Samples, tensor: dict[str, Any]) -> NDArray[Any]:
+    if tensor["dtype"] == np.float32:
+        return values.astype(np.float32, copy=False)
+    scale, zero_point = tensor["quantization"]
+    limits = np.iinfo(tensor["dtype"])
+    # integers without a scale are taken as they are: a model fed with raw 16-bit samples
+    whole = np.rint(values / np.float32(scale) + zero_point if scale else values)
+    return np.clip(whole, limits.min, limits.max).astype(tensor["dtype"])
+
+
+def _dequantised(values: NDArray[Any], tensor: dict[str, Any]) -> Samples:
+    scale, zero_point = tensor["quantization"]
+    if tensor["dtype"] == np.float32 or not scale:
+        return values.astype(np.float32, copy=False)
+    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,210 @@
+"""One source's way through the room: Blocks in; Levels, Scores and Events out.
+
+Owns: the order of the steps, and the reckoning of times from samples.
+Does not know: where Blocks come from, who reads the results, threads, clocks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+import numpy as np
+
+from edgeaudio.recognise.clips import ClipConfig, ClipCutter, Cut
+from edgeaudio.recognise.detector import Detector, DetectorConfig
+from edgeaudio.recognise.level import LevelMeter, Reading
+from edgeaudio.recognise.manifest import Manifest, Threshold
+from edgeaudio.recognise.resample import Resampler
+from edgeaudio.recognise.types import Block, Clip, Event, Level, Samples, Scores
+
+Result = Level | Scores | Event
+
+GATE_DBFS = -60.0
+ANCHOR_TOLERANCE_S = 0.001
+MAX_ANCHORS = 64  # far more than fall into one clip
+
+
+class Scorer(Protocol):
+    """What the pipeline needs of a `Model`."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    def scores(self, values: Samples) -> Samples: ...
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """A model, and how one source uses it. Where a field is empty, the manifest speaks."""
+
+    model: Scorer
+    period_s: float = 0.0
+    labels: frozenset[str] = frozenset()  # to report; empty: all
+    thresholds: Mapping[str, Threshold] | None = None
+
+    @property
+    def effective_period_s(self) -> float:
+        return self.period_s or self.model.manifest.clip.period_ms / 1000
+
+
+class SourcePipeline:
+    """All models of one source. Feed it the source's blocks in order; `end` where an epoch ends."""
+
+    def __init__(
+        self, source: str, plans: Sequence[ModelPlan], *, namespace: UUID, gate_dbfs: float = GATE_DBFS
+    ) -> None:
+        self._source = source
+        self._gate_dbfs = gate_dbfs
+        self._plans = plans
+        self._detectors = [_detector(plan, namespace) for plan in plans]
+        self._epoch: _Epoch | None = None
+
+    def feed(self, block: Block) -> Iterator[Result]:
+        """Results that a block completes, in the order of their becoming known."""
+        if self._epoch and (
+            block.epoch != self._epoch.number
+            or block.offset != self._epoch.received
+            or block.sample_rate != self._epoch.sample_rate
+        ):
+            yield from self.end()
+        if self._epoch is None:
+            self._epoch = _Epoch(block, self._source, self._plans, self._gate_dbfs)
+        for result in self._epoch.feed(block):
+            yield from self._recognised(result)
+
+    def flush(self) -> Iterator[Result]:
+        """The recording is over: scores its last samples too, then ends the epoch."""
+        if self._epoch:
+            for result in self._epoch.flush():
+                yield from self._recognised(result)
+        yield from self.end()
+
+    def end(self) -> Iterator[Event]:
+        """The epoch is over: nothing that follows is joined to it, and its events end."""
+        self._epoch = None
+        for detector in self._detectors:
+            yield from detector.end()
+
+    def active(self) -> list[Event]:
+        """Onsets of the events that have not ended."""
+        return [event for detector in self._detectors for event in detector.active]
+
+    def thresholds(self) -> dict[str, dict[str, Threshold]]:
+        """The thresholds in force, by model and label."""
+        return {
+            plan.model.manifest.name: detector.thresholds()
+            for plan, detector in zip(self._plans, self._detectors, strict=True)
+        }
+
+    def set_threshold(self, label: str, on: float) -> bool:
+        """Change the on threshold of a label, in every model that has it; False where none has."""
+        chosen = [detector for detector in self._detectors if label in detector.thresholds()]
+        for detector in chosen:
+            detector.set_threshold(label, on)
+        return bool(chosen)
+
+    def _recognised(self, result: Level | tuple[int, Clip]) -> Iterator[Result]:
+        if isinstance(result, Level):
+            yield result
+            return
+        index, clip = result
+        values = None if clip.values is None else self._plans[index].model.scores(clip.values)
+        scores = Scores(clip.source, clip.model, clip.at, clip.offset_s, clip.duration_s, clip.rms_dbfs, values)
+        yield scores
+        yield from self._detectors[index].feed(scores)
+
+
+class _Epoch:
+    """What lasts as long as the sound has no hole."""
+
+    def __init__(self, block: Block, source: str, plans: Sequence[ModelPlan], gate_dbfs: float) -> None:
+        self.number = block.epoch
+        self.sample_rate = block.sample_rate
+        self.received = block.offset
+        self._first = block.offset
+        self._source = source
+        self._plans = plans
+        self._clock = _Clock(block.sample_rate)
+        self._meter = LevelMeter(block.sample_rate)
+        rates = dict.fromkeys(plan.model.manifest.clip.sample_rate for plan in plans)
+        self._resamplers = {rate: Resampler(block.sample_rate, rate) for rate in rates}
+        self._cutters = [ClipCutter(_clip_config(plan), gate_dbfs) for plan in plans]
+
+    def feed(self, block: Block) -> Iterator[Level | tuple[int, Clip]]:
+        self._clock.note(block.offset - self._first, block.at)
+        self.received += len(block.samples)
+        mono: Samples = block.samples if block.samples.ndim == 1 else block.samples.mean(axis=1, dtype=np.float32)
+        for reading in self._meter.feed(mono):
+            yield self._level(reading)
+        yield from self._cut({rate: resampler.feed(mono) for rate, resampler in self._resamplers.items()})
+
+    def flush(self) -> Iterator[tuple[int, Clip]]:
+        yield from self._cut({rate: resampler.flush() for rate, resampler in self._resamplers.items()})
+        for index, cutter in enumerate(self._cutters):
+            for cut in cutter.flush():
+                yield index, self._clip(index, cut)
+
+    def _cut(self, signals: Mapping[int, Samples]) -> Iterator[tuple[int, Clip]]:
+        for index, (plan, cutter) in enumerate(zip(self._plans, self._cutters, strict=True)):
+            for cut in cutter.feed(signals[plan.model.manifest.clip.sample_rate]):
+                yield index, self._clip(index, cut)
+
+    def _clip(self, index: int, cut: Cut) -> Clip:
+        manifest = self._plans[index].model.manifest
+        section = manifest.clip
+        position = cut.start * self._resamplers[section.sample_rate].input_per_output
+        return Clip(
+            source=self._source,
+            model=manifest.name,
+            at=self._clock.at(float(position)),
+            offset_s=(self._first + float(position)) / self.sample_rate,
+            duration_s=section.n_samples / section.sample_rate,
+            rms_dbfs=cut.rms_dbfs,
+            values=cut.values,
+        )
+
+    def _level(self, reading: Reading) -> Level:
+        return Level(
+            source=self._source,
+            at=self._clock.at(reading.start),
+            duration_s=reading.n_samples / self.sample_rate,
+            rms_dbfs=reading.rms_dbfs,
+            peak_dbfs=reading.peak_dbfs,
+            clipped_ratio=reading.clipped_ratio,
+            hum_ratio=reading.hum_ratio,
+        )
+
+
+class _Clock:
+    """The time of day of a sample, from the times that the blocks brought."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._anchors: deque[tuple[int, datetime]] = deque(maxlen=MAX_ANCHORS)
+
+    def note(self, offset: int, at: datetime) -> None:
+        # an anchor is kept only where the blocks' times leave the straight line
+        if not self._anchors or abs((at - self.at(offset)).total_seconds()) > ANCHOR_TOLERANCE_S:
+            self._anchors.append((offset, at))
+
+    def at(self, offset: float) -> datetime:
+        before = (anchor for anchor in reversed(self._anchors) if anchor[0] <= offset)
+        first, at = next(before, self._anchors[0])
+        return at + timedelta(seconds=(offset - first) / self._sample_rate)
+
+
+def _clip_config(plan: ModelPlan) -> ClipConfig:
+    manifest = plan.model.manifest
+    return ClipConfig(manifest.clip.sample_rate, manifest.clip.n_samples, plan.effective_period_s, manifest.features)
+
+
+def _detector(plan: ModelPlan, namespace: UUID) -> Detector:
+    manifest = plan.model.manifest
+    thresholds = {label: manifest.threshold(label) for label in manifest.reported} | dict(plan.thresholds or {})
+    config = DetectorConfig(manifest.reported, manifest.detector, thresholds, plan.effective_period_s, plan.labels)
+    return Detector(config, namespace)

@@ -1,0 +1,94 @@
+"""From the stream's sample rate to the model's: a streaming polyphase resampler.
+
+Owns: the anti-aliasing filter and the arithmetic of rates.
+Does not know: channels, clips, time of day.
+
+A Kaiser-windowed sinc (J. O. Smith, "Digital Audio Resampling"), 24 zero crossings a side, flat to
+0.9 of the lower Nyquist frequency and about 80 dB down from it upwards. It works in units of a fixed
+number of samples counted from the signal's beginning, so that the output is the same to the last
+bit however the input is cut.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import lru_cache
+from math import ceil
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from edgeaudio.recognise.buffer import SampleBuffer
+from edgeaudio.recognise.types import Samples
+
+ZERO_CROSSINGS = 24
+ROLLOFF = 0.945  # the filter's half-amplitude point, of the lower Nyquist frequency
+KAISER_BETA = 8.0
+UNIT_S = 0.02  # shortest run of input that is worked on at once
+MIN_ROW = 48  # outputs a row of the matrix product; fewer would waste its filter taps
+# Rates whose ratio needs a larger denominator are approximated, by a few millionths at most; times
+# are reckoned with the ratio in use, so they do not drift.
+MAX_PHASES = 640
+
+
+class Resampler:
+    """Turns a signal at one rate into another. Feed it in pieces of any length, `flush` at its end."""
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        ratio = Fraction(from_hz, to_hz).limit_denominator(MAX_PHASES)
+        self._same = ratio == 1
+        self._ratio = ratio  # input samples an output sample
+        self._step_in, self._matrix, self._half = _filter(ratio)
+        rows = ceil(UNIT_S * from_hz / self._step_in)
+        self._unit_in = rows * self._step_in
+        self._buffer = SampleBuffer()
+        self._buffer.append(np.zeros(self._half, dtype=np.float32))
+        self._received = 0
+        self._made = 0
+
+    @property
+    def input_per_output(self) -> Fraction:
+        """Input samples that one output sample stands for, exactly."""
+        return self._ratio
+
+    def feed(self, samples: Samples) -> Samples:
+        """Input float32 `(n,)`, output float32 `(m,)`: what can be computed so far."""
+        if self._same:
+            return samples
+        self._received += len(samples)
+        self._buffer.append(samples)
+        pieces = []
+        needed = self._unit_in + 2 * self._half
+        while self._buffer.stop - self._buffer.start >= needed:
+            start = self._buffer.start
+            rows = sliding_window_view(self._buffer.view(start, start + needed), len(self._matrix))
+            pieces.append((rows[:: self._step_in] @ self._matrix).ravel())
+            self._buffer.forget(start + self._unit_in)
+        out: Samples = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.float32)
+        self._made += len(out)
+        return out
+
+    def flush(self) -> Samples:
+        """The rest of the output, the signal being over: as if zeros followed."""
+        if self._same:
+            return np.empty(0, dtype=np.float32)
+        missing = ceil(self._received / self._ratio) - self._made
+        tail = self.feed(np.zeros(2 * (self._unit_in + self._half), dtype=np.float32))
+        return tail[:missing]
+
+
+@lru_cache(maxsize=8)
+def _filter(ratio: Fraction) -> tuple[int, Samples, int]:
+    """Input samples a row, matrix float32 `(row + 2 half, outputs a row)`, and the filter's half width."""
+    up, down = ratio.denominator, ratio.numerator
+    repeat = ceil(MIN_ROW / up)
+    step_in, outputs = down * repeat, up * repeat
+    cutoff = ROLLOFF * min(1.0, up / down)
+    width = ZERO_CROSSINGS / min(1.0, up / down)
+    half = ceil(width)
+    taps = np.arange(step_in + 2 * half)[:, None] - half
+    distance = taps - np.arange(outputs)[None, :] * (down / up)
+    inside = np.clip(1.0 - (distance / width) ** 2, 0.0, None)
+    kernel = np.sinc(cutoff * distance) * np.i0(KAISER_BETA * np.sqrt(inside)) * (np.abs(distance) < width)
+    kernel /= kernel.sum(axis=0)
+    return step_in, kernel.astype(np.float32), half
