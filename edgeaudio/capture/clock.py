@@ -1,0 +1,51 @@
+"""Time: a monotonic clock for durations and order, and its translation to UTC.
+
+Owns: the translation and its re-anchoring when the system clock is stepped (NTP after a boot).
+Does not know: what is timed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+_log = logging.getLogger(__name__)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# NTP slews below this and steps above (RFC 5905 steps from 0.128 s); a slew is followed silently
+STEP_S = 0.25
+
+
+class Clock:
+    """Monotonic seconds, and the UTC that belongs to them. Shared by all sources of an agent.
+
+    Inside, everything is ordered and measured by the monotonic clock. UTC is that clock plus an
+    offset which is compared with the system's at each use: a step of the system clock moves the
+    offset once, is counted in `steps` and logged, and disturbs no duration and no order.
+    """
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.monotonic = monotonic  # seconds since some past moment
+        self.steps = 0  # times that the system clock was stepped
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._offset_s = wall() - monotonic()
+
+    def utc(self, at_s: float | None = None) -> datetime:
+        """The aware UTC time of the monotonic moment `at_s`; of now, if None."""
+        with self._lock:
+            now_s = self.monotonic()
+            offset_s = self._wall() - now_s
+            step_s = offset_s - self._offset_s
+            self._offset_s = offset_s
+            if abs(step_s) >= STEP_S:
+                self.steps += 1
+                _log.warning("the system clock was stepped by %+.3f s", step_s)
+            return _EPOCH + timedelta(seconds=(now_s if at_s is None else at_s) + offset_s)

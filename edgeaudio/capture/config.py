@@ -1,0 +1,36 @@
+"""What has to be said to open a source.
+
+Owns: SourceConfig, which the settings are turned into.
+Does not know: settings files, FFmpeg, connections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edgeaudio.capture.urls import SourceUrl, parse_url
+
+Channel = Literal["mix"] | int  # the mean of all channels, or one of them counted from 1
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """Where a source is and how it is read. Raises UrlError for an address that cannot be used."""
+
+    name: str
+    url: str = field(repr=False)  # see capture/urls.py for the spellings; may hold a login
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    channel: Channel = "mix"
+    transport: Literal["tcp", "udp"] = "tcp"  # of RTSP
+    tls_verify: bool = True
+    ca_file: Path | None = None  # None: what the system trusts
+    open_timeout_s: float = 10.0
+    read_timeout_s: float = 5.0  # without a sample
+    address: SourceUrl = field(init=False)
+
+    def __post_init__(self) -> None:
+        address = parse_url(self.url, self.username, self.password)
+        object.__setattr__(self, "address", address)

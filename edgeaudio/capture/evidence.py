@@ -1,0 +1,74 @@
+"""Looks again where FFmpeg's answer is ambiguous: does the name resolve, the port answer, TLS hold?
+
+Owns: short network probes made after a failed open, each with a time limit.
+Does not know: FFmpeg, or what the caller makes of the evidence.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from pathlib import Path
+
+from edgeaudio.capture.urls import DEFAULT_PORTS, SourceUrl
+from edgeaudio.recognise.types import Reason
+
+_PROBE_S = 2.0
+_NO_ROUTE = {
+    errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL,
+}  # fmt: skip
+
+Finding = tuple[Reason, str]
+
+
+def probe_address(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> Finding | None:
+    """What is wrong on the way to `url`'s server; None where it answers as far as can be seen.
+
+    Takes at most about 2 s a step (name resolution has the resolver's own limits).
+    """
+    host, port = url.host or "", url.port or DEFAULT_PORTS.get(url.scheme, 0)
+    if not host or url.scheme == "rtsp+listen":
+        return None
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        return Reason.NAME_NOT_FOUND, f"the name {host} does not resolve ({_gai(error)})"
+    except UnicodeError:
+        return Reason.NAME_NOT_FOUND, f"{host} is not a valid host name"
+    try:
+        with socket.create_connection((str(addresses[0][4][0]), port), _PROBE_S) as connection:
+            return _probe_tls(connection, host, ca_file) if url.is_tls and tls_verify else None
+    except OSError as error:
+        return explain_os_error(error.errno, f"{host}:{port}", timed_out=isinstance(error, TimeoutError))
+
+
+def explain_os_error(number: int | None, where: str, *, timed_out: bool = False) -> Finding | None:
+    """The finding for the errno of a failed connection; None where it says nothing."""
+    if number == errno.ECONNREFUSED:
+        return Reason.REFUSED, f"nothing listens on {where}"
+    if number in _NO_ROUTE:
+        return Reason.UNREACHABLE, f"no route to {where}"
+    if timed_out or number == errno.ETIMEDOUT:
+        return Reason.TIMEOUT, f"{where} does not answer"
+    return None
+
+
+def _probe_tls(connection: socket.socket, host: str, ca_file: Path | None) -> Finding | None:
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError):
+        return Reason.TLS_UNTRUSTED, f"the file of trusted certificates {ca_file} cannot be read"
+    try:
+        with context.wrap_socket(connection, server_hostname=host):
+            return None
+    except ssl.SSLCertVerificationError as error:
+        return Reason.TLS_UNTRUSTED, f"certificate of {host}: {error.verify_message.rstrip('.')}"
+    except TimeoutError:
+        return Reason.TIMEOUT, f"{host} does not answer the TLS handshake"
+    except (OSError, ssl.SSLError):
+        return Reason.INVALID_DATA, f"{host} does not speak TLS on this port"
+
+
+def _gai(error: socket.gaierror) -> str:
+    return (error.strerror or "no answer").lower()

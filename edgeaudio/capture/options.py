@@ -1,0 +1,118 @@
+"""How FFmpeg is asked to open each kind of source.
+
+Owns: the options per protocol, which protocols and formats an address may lead to, and limits.
+Does not know: how a failure is told, or how samples are read.
+
+FFmpeg ignores options it does not know without a word, so each is given only to the protocol that
+has it. Limits on time are passed for the protocol's own waiting; the Guard holds over all of them.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgeaudio.capture.urls import SourceUrl
+
+# what an address may make FFmpeg open, by its scheme; nothing that comes over the network can
+# name a local file, and an encrypted source cannot be led to an unencrypted one
+_PROTOCOLS = {
+    "rtsp": "rtsp,rtp,udp,tcp",
+    "rtsps": "rtsp,rtp,tls,tcp,udp",
+    "rtsp+listen": "rtsp,rtp,udp,tcp",
+    "rtmp": "rtmp,tcp",
+    "rtmps": "rtmps,tls,tcp",
+    "http": "http,https,tls,tcp,crypto,httpproxy",
+    "https": "https,tls,tcp,crypto,httpproxy",
+    "udp": "udp",
+    "file": "file",
+}
+# containers of sound. Left out are those that open other files or addresses (concat, sdp, dash,
+# playlists), and those that read numbered pictures, screens and generated signals
+_FILES = (
+    "aac,ac3,aiff,alaw,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,g722,gsm,"
+    "iff,loas,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mulaw,mxf,nut,ogg,"
+    "rm,sox,tak,truehd,tta,voc,w64,wav,wsd,wv,xwma"
+)
+_FORMATS = {"file": _FILES, "http": f"{_FILES},hls", "https": f"{_FILES},hls"}
+_FORCED = {"udp": "mpegts", "rtmp": "flv", "rtmps": "flv", "alsa": "alsa"}
+
+# enough to find the parameters of any audio track; FFmpeg's 5 MB and 5 s make opening slow
+_PROBE_BYTES = 1_000_000
+_PROBE_S = 2.0
+_MAX_STREAMS = 32
+_UDP_BUFFER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FfmpegCall:
+    """Arguments of `av.open`. `file` holds the login: never print it."""
+
+    file: str
+    format: str | None
+    options: dict[str, str]
+
+
+def ffmpeg_call(
+    url: SourceUrl,
+    *,
+    transport: Literal["tcp", "udp"],
+    tls_verify: bool,
+    ca_file: Path | None,
+    open_timeout_s: float,
+    read_timeout_s: float,
+    audio_only: bool,
+) -> FfmpegCall:
+    """What `av.open` needs for `url`."""
+    options = {
+        "probesize": str(_PROBE_BYTES),
+        "analyzeduration": _microseconds(_PROBE_S),
+        "max_streams": str(_MAX_STREAMS),
+    }
+    if url.scheme == "alsa":
+        return _sound_card(url, options)
+    options["protocol_whitelist"] = _PROTOCOLS[url.scheme]
+    if url.scheme in _FORMATS:
+        options["format_whitelist"] = _FORMATS[url.scheme]
+    if url.path is not None:
+        # the prefix keeps names such as "a:b.wav" or "-" from meaning anything but a file
+        return FfmpegCall(f"file:{url.path.absolute()}", None, options)
+    if url.is_tls:
+        options["tls_verify"] = "1" if tls_verify else "0"
+        trusted = ca_file or system_ca_file()
+        if trusted is not None:
+            options["ca_file"] = str(trusted)
+    read_us = _microseconds(max(open_timeout_s, read_timeout_s))
+    if url.scheme in {"rtsp", "rtsps"}:
+        options |= {"rtsp_transport": transport, "timeout": read_us}
+        if audio_only:
+            options["allowed_media_types"] = "audio"
+    elif url.scheme == "rtsp+listen":
+        # in seconds; the Guard ends the waiting, which has no end of its own
+        options |= {"rtsp_flags": "listen", "listen_timeout": str(365 * 86400)}
+    elif url.scheme == "udp":
+        options |= {"timeout": read_us, "buffer_size": str(_UDP_BUFFER_BYTES)}
+    else:
+        # not "timeout": that makes RTMP a server
+        options["rw_timeout"] = read_us
+    return FfmpegCall(url.with_login(), _FORCED.get(url.scheme), options)
+
+
+def system_ca_file() -> Path | None:
+    """The system's trusted certificates: the libraries in PyAV's wheels look in other places."""
+    cafile = ssl.get_default_verify_paths().cafile
+    return Path(cafile) if cafile else None
+
+
+def _sound_card(url: SourceUrl, options: dict[str, str]) -> FfmpegCall:
+    if url.sample_rate is not None:
+        options["sample_rate"] = str(url.sample_rate)
+    if url.channels is not None:
+        options["channels"] = str(url.channels)
+    return FfmpegCall(url.device or "default", "alsa", options)
+
+
+def _microseconds(seconds: float) -> str:
+    return str(round(min(seconds, 3600.0) * 1_000_000))

@@ -1,0 +1,142 @@
+"""From an exception and the evidence around it to one Reason, a detail and what to do.
+
+Owns: SourceError, and the table that tells failures apart.
+Does not know: retries. No text made here holds a login: FFmpeg's own messages, which carry the
+whole URL, are never passed on.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import av.error
+
+from edgeaudio.capture.evidence import explain_os_error, probe_address
+from edgeaudio.capture.urls import SourceUrl
+from edgeaudio.recognise.types import EdgeaudioError, Reason
+
+HINTS = {
+    Reason.UNAUTHORIZED: "check the username and password",
+    Reason.NOT_FOUND: "check the path",
+    Reason.REFUSED: "check the port, and that the service is switched on",
+    Reason.UNREACHABLE: "check the address and the network",
+    Reason.NAME_NOT_FOUND: "check the host name and the name server",
+    Reason.TLS_UNTRUSTED: "give ca_file, or set tls_verify = false for this source",
+    Reason.TIMEOUT: "check that the device is on and sends",
+    Reason.NO_AUDIO_TRACK: "switch audio on in the camera's settings, or choose another stream",
+    Reason.UNSUPPORTED_CODEC: "choose another audio codec in the camera's settings",
+    Reason.INVALID_DATA: "check that the address names a stream or a recording",
+    Reason.DEVICE_BUSY: "close the other program, or use a shared ALSA device (dsnoop)",
+    Reason.DEVICE_GONE: "plug the sound card in again",
+}
+
+# the first that fits, special before general
+_ANSWERS: dict[type[Exception], tuple[Reason, str]] = {
+    av.error.HTTPUnauthorizedError: (Reason.UNAUTHORIZED, "the server refused the login (401)"),
+    av.error.HTTPForbiddenError: (Reason.UNAUTHORIZED, "the server forbids access (403)"),
+    av.error.HTTPNotFoundError: (Reason.NOT_FOUND, "the server knows no such stream (404)"),
+    av.error.HTTPServerError: (Reason.INVALID_DATA, "the server failed (5xx)"),
+    av.error.HTTPClientError: (Reason.INVALID_DATA, "the server refused the request (4xx)"),
+    av.error.DecoderNotFoundError: (Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio"),
+}
+
+
+class SourceError(EdgeaudioError):
+    """A source cannot be opened or read: which, why (one of Reason), the evidence, what to do."""
+
+    def __init__(self, source: str, url: SourceUrl, reason: Reason, detail: str, hint: str | None = None) -> None:
+        self.source = source
+        self.url = str(url)  # masked
+        self.reason = reason
+        self.detail = detail
+        self.hint = HINTS.get(reason, "") if hint is None else hint
+        hint = f"; {self.hint}" if self.hint else ""
+        super().__init__(f"source {source} ({self.url}): {detail}{hint}")
+
+
+class StoppedError(EdgeaudioError):
+    """The caller's stop event ended an open."""
+
+
+def explain(
+    error: Exception,
+    url: SourceUrl,
+    *,
+    opening: bool,
+    timed_out: bool,
+    limit_s: float,
+    tls_verify: bool,
+    ca_file: Path | None,
+) -> tuple[Reason, str]:
+    """The reason and one line of detail for an exception of PyAV.
+
+    `opening`: it came from the open, not from reading. `timed_out`: the Guard's limit of `limit_s`
+    seconds had run out. May probe the network for up to a few seconds.
+    """
+    number = error.errno if isinstance(error, av.error.FFmpegError | OSError) else None
+    if url.scheme == "alsa":
+        return _sound_card(url, number, opening=opening, timed_out=timed_out)
+    if url.path is not None:
+        return _file(error, url.path)
+    where = f"{url.host}:{url.port}" if url.port else str(url.host)
+    return (
+        _by_answer(error)
+        or explain_os_error(number, where)
+        or (_listener(number, where) if url.scheme == "rtsp+listen" else None)
+        # a name that does not resolve is EIO, a mute RTSP server "invalid data", a certificate
+        # that is not trusted either of them: look for ourselves
+        or probe_address(url, tls_verify=tls_verify, ca_file=ca_file)
+        or _by_behaviour(error, opening=opening, timed_out=timed_out, limit_s=limit_s)
+    )
+
+
+def _by_answer(error: Exception) -> tuple[Reason, str] | None:
+    return next((found for kind, found in _ANSWERS.items() if isinstance(error, kind)), None)
+
+
+def _by_behaviour(error: Exception, *, opening: bool, timed_out: bool, limit_s: float) -> tuple[Reason, str]:
+    if timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
+        what = "no complete answer" if opening else "no sound"
+        return Reason.TIMEOUT, f"{what} within {limit_s:g} s"
+    if not opening:
+        return Reason.END_OF_STREAM, "the sender broke off"
+    if isinstance(error, av.error.EOFError):
+        return Reason.INVALID_DATA, "the server closed the connection without an answer"
+    return Reason.INVALID_DATA, "the answer is not a stream that can be read"
+
+
+def _listener(number: int | None, where: str) -> tuple[Reason, str] | None:
+    if number == errno.EADDRINUSE:
+        return Reason.DEVICE_BUSY, f"another program listens on {where}"
+    if number == errno.EACCES:
+        return Reason.UNAUTHORIZED, f"not allowed to listen on {where}"
+    return None
+
+
+def _sound_card(url: SourceUrl, number: int | None, *, opening: bool, timed_out: bool) -> tuple[Reason, str]:
+    if number == errno.EBUSY:
+        return Reason.DEVICE_BUSY, f"another program holds the sound card {url.device}"
+    if number == errno.EACCES:
+        return Reason.UNAUTHORIZED, f"not allowed to use {url.device}: join the group audio"
+    if not opening:
+        return Reason.DEVICE_GONE, f"the sound card {url.device} went away"
+    if timed_out:
+        return Reason.TIMEOUT, f"the sound card {url.device} does not answer"
+    if number in {errno.EINVAL, errno.ENOSYS}:
+        return Reason.INVALID_DATA, f"the sound card {url.device} does not know this rate or layout"
+    return Reason.NOT_FOUND, f"there is no sound card {url.device} (arecord -L lists them)"
+
+
+def _file(error: Exception, path: Path) -> tuple[Reason, str]:
+    if isinstance(error, FileNotFoundError) or not path.exists():
+        return Reason.NOT_FOUND, "there is no such file"
+    if path.is_dir():
+        return Reason.NOT_FOUND, "this is a directory"
+    if isinstance(error, PermissionError):
+        return Reason.UNAUTHORIZED, "not allowed to read this file"
+    if path.is_file() and path.stat().st_size == 0:
+        return Reason.INVALID_DATA, "the file is empty"
+    if isinstance(error, av.error.DecoderNotFoundError):
+        return Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio"
+    return Reason.INVALID_DATA, "not a recording that can be read, or its end is cut off"

@@ -1,0 +1,56 @@
+"""Decoded audio frames into one channel of float32.
+
+Owns: sample formats, their scaling to [-1, 1], the choice of channel, and repair of broken floats.
+Does not know: time, connections, or what is done with the samples. Never resamples.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from av.audio.frame import AudioFrame
+from numpy.typing import NDArray
+
+from edgeaudio.capture.config import Channel
+from edgeaudio.recognise.types import Samples
+
+# what one unit of each of FFmpeg's sample formats is worth; unsigned bytes are centred on 128
+_SCALES = {"s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63, "flt": 1.0, "dbl": 1.0}
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+
+
+def planes_of(frame: AudioFrame) -> Samples:
+    """The frame's samples, float32 `(channels, n)`. Floats may still exceed [-1, 1] or be NaN."""
+    channels = frame.layout.nb_channels
+    name = frame.format.name
+    planar = name.endswith("p")
+    kind = name.removesuffix("p")
+    wanted = frame.samples * (1 if planar else channels)
+    # a plane is padded for alignment; its length in bytes says nothing about the samples
+    raw = [np.frombuffer(memoryview(plane), _DTYPES[kind], wanted) for plane in frame.planes]
+    values: NDArray[np.generic] = np.stack(raw) if planar else raw[0].reshape(-1, channels).T
+    if kind == "u8":
+        return (values.astype(np.float32) - np.float32(128)) * np.float32(2.0**-7)
+    if kind in {"flt", "dbl"}:
+        with np.errstate(over="ignore"):  # a double beyond float32 becomes inf, and is repaired
+            return values.astype(np.float32)
+    return values.astype(np.float32) * np.float32(_SCALES[kind])
+
+
+def one_channel(planes: Samples, channel: Channel) -> tuple[Samples, int]:
+    """One channel of `planes` `(channels, n)` as `(n,)` in [-1, 1], and how many values were broken.
+
+    `"mix"` is the mean of all channels; a number counts from 1. NaN and infinity become 0.
+    Raises IndexError where the stream has no such channel.
+    """
+    if channel != "mix":
+        if not 1 <= channel <= len(planes):
+            raise IndexError(channel)
+        planes = planes[channel - 1 : channel]
+    broken = 0
+    if not np.isfinite(planes).all():
+        good = np.isfinite(planes)
+        broken = int(good.size - np.count_nonzero(good))
+        planes = np.where(good, planes, np.float32(0))
+    mono = planes[0] if len(planes) == 1 else planes.mean(axis=0, dtype=np.float32)
+    # decoders of lossy codecs overshoot full scale
+    return np.clip(mono, np.float32(-1), np.float32(1)), broken

@@ -1,0 +1,184 @@
+"""Where each decoded frame belongs in time: holes, epochs, and the moment of each sample.
+
+Owns: telling lost audio from harmless jitter of timestamps, and tying a stream to the clock.
+Does not know: FFmpeg, samples, UTC. Pure: every time is handed in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# a hole up to this long is filled with silence of its length: 10 % packet loss must not leave a
+# source without one unbroken clip; a longer one begins a new epoch
+MAX_FILL_S = 0.25
+# timestamps stray by rounding (RTMP: 1 ms) and by clocks; a lost packet is a whole frame or more
+_MIN_TOLERANCE_S = 0.005
+_MAX_TOLERANCE_S = 0.05
+_TOLERANCE_OF_FRAME = 0.6
+_JITTER_FACTOR = 1.5
+_JITTER_DECAY_PER_S = 0.01
+# a jump back beyond this is a restarted stream, not jitter
+_RESET_S = 0.5
+# the sender's sample clock may drift from its timestamps and from our clock: both are followed slowly
+_PTS_SLEW = 0.001
+_CLOCK_SLEW = 0.002
+_WINDOW_S = 10.0
+# sound that keeps coming this late was lost on the way, and the timestamps did not say so
+_LATE_S = 1.0
+# timestamps that claim more sound than there was time for (a wrong clock rate) are not believed
+_CLAIM_FACTOR = 1.04
+_CLAIM_SLACK_S = 3.0
+_MIN_CLAIM_S = 1.0
+# a leap beyond this is no such claim: the first RTCP report moves timestamps by any amount, once
+_MAX_CLAIM_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What to do with one frame, decided before its samples are used."""
+
+    new_epoch: bool  # it must not be joined to what came before
+    fill: int  # samples of silence that belong in front of it
+    begin_s: float  # of the fill or, without one, of the frame
+
+
+@dataclass(slots=True)
+class _Epoch:
+    base_s: float  # of its first sample
+    first_pts_s: float | None
+    length_s: float = 0.0  # so far, fills included
+    strayed_s: float = 0.0  # slow drift of timestamps against samples
+    window_s: float = 0.0  # of the current look at lateness
+    least_late_s: float = float("inf")  # in that window
+    late: bool = False  # for a whole window
+
+
+class Timeline:
+    """Places the frames of one connection, in order.
+
+    Live: `begin_s` is in the clock of `arrival_s`. A frame arrives when its last sample has been
+    captured, or later; so the earliest arrivals tell when the stream began, and that estimate
+    follows the sender's clock by up to 0.2 %. Not live: `begin_s` counts from the first sample of
+    the medium, by its timestamps.
+
+    Lossy: packets may be missing, and short holes are filled. Otherwise timestamps that stray by
+    less than MAX_FILL_S are inaccurate (as in Ogg), and nothing is missing.
+    """
+
+    def __init__(self, *, live: bool, lossy: bool) -> None:
+        self._live = live
+        self._lossy = lossy
+        self._trusted = True
+        self._epoch: _Epoch | None = None
+        self._origin_s = 0.0  # arrival of the connection's first frame
+        self._claimed_s = 0.0  # sound since then, by samples and by timestamps
+        self._missing_s = 0.0  # of these, what only the timestamps speak of
+        self._jitter_s = 0.0
+        self._frame_s = 0.0  # length of the last frame
+        self._next_pts_s: float | None = None  # where the last frame ended by its timestamp
+        self._media_zero_s: float | None = None
+        self._begin_s = float("-inf")  # of the last frame
+        self._end_s = 0.0
+
+    def place(self, pts_s: float | None, samples: int, sample_rate: int, arrival_s: float) -> Placement:
+        """Place a frame of `samples`; `pts_s` is its timestamp, `arrival_s` when it was had."""
+        duration_s = samples / sample_rate
+        epoch = self._epoch
+        hole_s = None if epoch is None or epoch.late else self._hole(epoch, pts_s, duration_s, arrival_s)
+        if epoch is None or hole_s is None:
+            return self._begin_epoch(pts_s, duration_s, arrival_s)
+        fill = round(hole_s * sample_rate)
+        self._judge(fill / sample_rate, arrival_s)
+        return Placement(
+            new_epoch=False,
+            fill=fill,
+            begin_s=self._advance(epoch, pts_s, fill / sample_rate, duration_s, arrival_s),
+        )
+
+    def cut(self) -> None:
+        """The next frame begins an epoch, whatever its timestamp says."""
+        self._epoch = None
+
+    def _begin_epoch(self, pts_s: float | None, duration_s: float, arrival_s: float) -> Placement:
+        if self._live:
+            if self._claimed_s == 0.0:
+                self._origin_s = self._end_s = arrival_s - duration_s
+            base_s = max(arrival_s - duration_s, self._end_s)
+        else:
+            if self._media_zero_s is None:
+                self._media_zero_s = pts_s
+            base_s = self._end_s
+            if pts_s is not None and self._media_zero_s is not None:
+                base_s = max(pts_s - self._media_zero_s, base_s)
+        self._epoch = epoch = _Epoch(base_s, pts_s)
+        return Placement(new_epoch=True, fill=0, begin_s=self._advance(epoch, pts_s, 0.0, duration_s, arrival_s))
+
+    def _hole(self, epoch: _Epoch, pts_s: float | None, duration_s: float, arrival_s: float) -> float | None:
+        """Seconds missing in front of the frame; None: it does not belong to this epoch."""
+        if pts_s is None or epoch.first_pts_s is None or not self._trusted:
+            return 0.0
+        step_s = 0.0 if self._next_pts_s is None else pts_s - self._next_pts_s
+        if step_s < -_RESET_S:
+            return None
+        drift_s = (pts_s - epoch.first_pts_s) - epoch.length_s
+        slew_s = _PTS_SLEW * duration_s
+        epoch.strayed_s += min(max(drift_s - epoch.strayed_s, -slew_s), slew_s)
+        self._jitter_s = max(self._jitter_s * (1 - _JITTER_DECAY_PER_S * min(duration_s, 1.0)), -step_s)
+        missing_s = drift_s - epoch.strayed_s
+        if missing_s < -_RESET_S:  # slow timestamps, not a reset: follow them
+            epoch.strayed_s = drift_s
+        if missing_s <= max(self._tolerance_s(duration_s), _JITTER_FACTOR * self._jitter_s):
+            return 0.0
+        if missing_s <= MAX_FILL_S:
+            return missing_s
+        if missing_s <= _MAX_CLAIM_S:
+            self._judge(missing_s, arrival_s)
+        return None
+
+    def _tolerance_s(self, duration_s: float) -> float:
+        if not self._lossy:
+            return MAX_FILL_S
+        # codecs with frames of changing length stamp the short ones by the long
+        frame_s = max(duration_s, self._frame_s)
+        return min(max(_TOLERANCE_OF_FRAME * frame_s, _MIN_TOLERANCE_S), _MAX_TOLERANCE_S)
+
+    def _judge(self, missing_s: float, arrival_s: float) -> None:
+        """Stop believing timestamps that claim more sound than there was time for."""
+        self._claimed_s += missing_s
+        self._missing_s += missing_s
+        elapsed_s = arrival_s - self._origin_s
+        if (
+            self._live
+            and self._missing_s > _MIN_CLAIM_S
+            and self._claimed_s > elapsed_s * _CLAIM_FACTOR + _CLAIM_SLACK_S
+        ):
+            self._trusted = False
+
+    def _advance(self, epoch: _Epoch, pts_s: float | None, fill_s: float, duration_s: float, arrival_s: float) -> float:
+        """Go on by `fill_s` and the frame; returns where they begin on the clock."""
+        length_s = fill_s + duration_s
+        epoch.length_s += length_s
+        self._claimed_s += duration_s
+        self._frame_s = duration_s
+        self._next_pts_s = None if pts_s is None else pts_s + duration_s
+        if self._live:
+            _tie_to_clock(epoch, length_s, arrival_s)
+        # when the estimate is corrected backwards, times stand still rather than turn back
+        self._begin_s = max(epoch.base_s + epoch.length_s - length_s, self._begin_s)
+        self._end_s = self._begin_s + length_s
+        return self._begin_s
+
+
+def _tie_to_clock(epoch: _Epoch, length_s: float, arrival_s: float) -> None:
+    late_s = arrival_s - (epoch.base_s + epoch.length_s)
+    if late_s < 0:
+        # sound cannot come before it was made: the epoch began earlier than was thought
+        epoch.base_s += late_s
+        late_s = 0.0
+    epoch.least_late_s = min(epoch.least_late_s, late_s)
+    epoch.window_s += length_s
+    if epoch.window_s >= _WINDOW_S:
+        epoch.late = epoch.least_late_s > _LATE_S
+        epoch.base_s += min(epoch.least_late_s, _CLOCK_SLEW * epoch.window_s)
+        epoch.window_s = 0.0
+        epoch.least_late_s = float("inf")

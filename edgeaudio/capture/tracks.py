@@ -1,0 +1,93 @@
+"""What an opened source holds, and which of its tracks is heard.
+
+Owns: Track and AudioInfo, the choice of the track, and what keeps the others from being read.
+Does not know: decoding, Blocks, connections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
+from av.container.input import InputContainer
+from av.stream import Discard, Stream
+
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.reasons import SourceError
+from edgeaudio.recognise.types import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One track of what was opened. An audio-only RTSP session does not show the video tracks."""
+
+    index: int
+    kind: str  # "audio", "video", "data", ...
+    codec: str  # FFmpeg's name; "unknown" without a decoder
+    sample_rate: int | None = None  # Hz
+    channels: int | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What is being heard. Follows the stream when it changes its format."""
+
+    container: str  # FFmpeg's name of the format, "rtsp" for instance
+    codec: str
+    sample_rate: int  # Hz
+    channels: int  # before the choice of one
+    duration_s: float | None  # of a recording
+    track: int  # index of the track that is heard
+    tracks: tuple[Track, ...]
+
+
+def choose_track(container: InputContainer, config: SourceConfig) -> AudioStream:
+    """The audio track to hear: FFmpeg's best. All others are discarded, and not even fetched where that can be helped.
+
+    Raises SourceError where there is none, or no decoder for it.
+    """
+    if not container.streams.audio:
+        others = sorted({stream.type for stream in container.streams})
+        detail = "no audio track" + (f", only {', '.join(others)}" if others else "")
+        raise SourceError(config.name, config.address, Reason.NO_AUDIO_TRACK, detail)
+    usable = [stream for stream in container.streams.audio if _context(stream) is not None]
+    if not usable:
+        detail = "there is no decoder for the audio track"
+        raise SourceError(config.name, config.address, Reason.UNSUPPORTED_CODEC, detail)
+    best = container.streams.best("audio")
+    chosen = best if isinstance(best, AudioStream) and best in usable else usable[0]
+    for stream in container.streams:
+        if stream.index != chosen.index:
+            stream.discard = Discard.all
+    return chosen
+
+
+def _context(stream: Stream) -> CodecContext | None:
+    """The stream's decoder; None where there is none, which PyAV's types do not say."""
+    context: CodecContext | None = getattr(stream, "codec_context", None)
+    return context
+
+
+def describe(container: InputContainer, chosen: AudioStream) -> AudioInfo:
+    """What `container` holds, with the track that is heard."""
+    context = chosen.codec_context
+    return AudioInfo(
+        container=container.format.name,
+        codec=context.name,
+        sample_rate=context.sample_rate,
+        channels=context.layout.nb_channels,
+        duration_s=None if container.duration is None else container.duration / 1_000_000,
+        track=chosen.index,
+        tracks=tuple(_track(stream) for stream in container.streams),
+    )
+
+
+def _track(stream: Stream) -> Track:
+    context = _context(stream)
+    if not isinstance(context, AudioCodecContext):
+        return Track(stream.index, stream.type, context.name if context else "unknown", language=stream.language)
+    channels = context.layout.nb_channels
+    return Track(stream.index, stream.type, context.name, context.sample_rate, channels, stream.language)
