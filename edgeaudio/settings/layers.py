@@ -6,6 +6,7 @@ Does not know: which settings exist, or what values they take (schema.py).
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -51,9 +52,8 @@ class Layer:
         for depth, part in enumerate(key):
             last = depth == len(key) - 1
             if part in table and (last or not isinstance(table[part], dict)):
-                raise SettingsError(
-                    f"{origin}: {self.origin(key[: depth + 1])} sets {dotted(key)} too; keep one of them"
-                )
+                other = self.origin(key[: depth + 1])
+                raise SettingsError(f"{origin}: {other} sets {dotted(key[: depth + 1])} too; keep one of them")
             if last:
                 table[part] = value
             else:
@@ -74,9 +74,14 @@ class Layer:
         return len(key)
 
 
+def quoted(text: str) -> str:
+    """The text as a TOML string: its escapes are those of JSON, and DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 def dotted(key: Iterable[str]) -> str:
     """The key as it is written in TOML."""
-    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else f'"{part}"' for part in key)
+    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else quoted(part) for part in key)
 
 
 def read_text(path: Path, limit_bytes: int, what: str) -> str:

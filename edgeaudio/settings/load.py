@@ -17,9 +17,8 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings.layers import Key, Layer, SettingsError, all_layers, config_path, dotted
-from edgeaudio.settings.schema import Settings, layers
+from edgeaudio.settings.schema import FAULT, Settings, layers
 
 _LONGEST_SHOWN = 60
 _SENTENCES = {
@@ -30,12 +29,12 @@ _SENTENCES = {
     "finite_number": "must be a number",
     "float_parsing": "must be a number",
     "float_type": "must be a number",
-    "greater_than_equal": "must be at least {ge:g}",
+    "greater_than_equal": "must be at least {ge}",
     "int_from_float": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_parsing_size": "must be a smaller number",
     "int_type": "must be a whole number",
-    "less_than_equal": "must be at most {le:g}",
+    "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
     "missing": "is missing",
     "model_type": "must be a table",
@@ -71,10 +70,6 @@ def load_with_layers(
         # two errors can tell of one fault: a wrong name, for one, is found again where the name is used
         lines = dict.fromkeys(_line(details, found) for details in error.errors(include_url=False))
         raise SettingsError(*lines) from None
-    except SettingsError:
-        raise
-    except EdgeaudioError as error:
-        raise SettingsError(str(error)) from None
     finally:
         layers.reset(token)
 
@@ -86,8 +81,8 @@ def origin_of(key: Key, found: Iterable[Layer]) -> str | None:
 
 def _line(details: ErrorDetails, found: list[Layer]) -> str:
     # "[key]" is pydantic's mark for a complaint about a table's name; numbers are places in a list
-    key = tuple(part for part in map(str, details["loc"]) if part != "[key]")
-    named = tuple(part for part in details["loc"] if isinstance(part, str) and part != "[key]")
+    at = [part for part in (*details["loc"], *details.get("ctx", {}).get("at", ())) if part != "[key]"]
+    key, named = tuple(map(str, at)), tuple(part for part in at if isinstance(part, str))
     speaker = max(found, key=lambda layer: layer.depth(named), default=None)
     depth = speaker.depth(named) if speaker else 0
     where = f"{speaker.origin(named[:depth])}: " if speaker and depth else ""
@@ -98,6 +93,8 @@ def _problem(details: ErrorDetails, named: Key) -> str:
     kind, context = details["type"], details.get("ctx", {})
     if kind == "value_error":
         return str(context["error"])
+    if kind == FAULT:
+        return details["msg"]
     if kind == "extra_forbidden":
         known = list(_fields(named[:-1]))
         near = difflib.get_close_matches(named[-1], known, n=1, cutoff=0.5)
@@ -105,13 +102,19 @@ def _problem(details: ErrorDetails, named: Key) -> str:
     sentence = _SENTENCES.get(kind)
     if sentence is None:
         return details["msg"]
-    return sentence.format(**context) + _shown(details)
+    whole = {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in context.items()
+    }
+    return sentence.format(**whole) + _shown(details)
 
 
 def _shown(details: ErrorDetails) -> str:
     """The value complained of, where it is short and no secret."""
     name, value = details["loc"][-1], details["input"]
-    if details["type"] == "missing" or name in {"password", "url"} or not isinstance(value, (bool, int, float, str)):
+    if details["type"] in {"missing", "model_type", "dict_type"} or name in {"password", "url"}:
+        return ""
+    if not isinstance(value, (bool, int, float, str)):
         return ""
     text = json.dumps(value, ensure_ascii=False)
     return f", is {text}" if 2 < len(text) <= _LONGEST_SHOWN or not isinstance(value, str) else ""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edgeaudio.capture.urls import SourceUrl, parse_url
@@ -40,6 +41,14 @@ SHIPPED_MODEL = "alarms"
 layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())
 
 
+FAULT = "fault"
+
+
+def _fault(problem: str, *at: str) -> PydanticCustomError:
+    """What is wrong with settings that do not fit together; `at` leads from the table to the one to blame."""
+    return PydanticCustomError(FAULT, "{problem}", {"problem": problem, "at": at})
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -55,8 +64,11 @@ class _Login(_Table):
     @model_validator(mode="after")
     def _one_password(self) -> Self:
         if self.password is not None and self.password_file is not None:
-            raise ValueError("password and password_file are both set; keep one")
-        self.secret()
+            raise _fault("password is set too; keep one", "password_file")
+        try:
+            self.secret()
+        except EdgeaudioError as error:
+            raise _fault(str(error), "password_file") from None
         return self
 
     def secret(self) -> str | None:
@@ -90,13 +102,13 @@ class MqttSettings(_Login):
     def _consistent(self) -> Self:
         url = self.url.get_secret_value()
         if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file belong together; set both or neither")
+            raise _fault("cert_file and key_file belong together; set both or neither")
         if not url.startswith("mqtts:") and (self.ca_file or self.cert_file):
-            raise ValueError("ca_file and cert_file need TLS; write url as mqtts://")
+            raise _fault("must be mqtts:// for ca_file and cert_file to be used", "url")
         if "@" in url and (self.username is not None or self.secret() is not None):
-            raise ValueError("the login is in url and beside it; keep one")
+            raise _fault("has a login, and there is one beside it; keep one", "url")
         if "@" not in url and self.secret() is not None and self.username is None:
-            raise ValueError("there is a password and no username")
+            raise _fault("is missing, and there is a password", "username")
         return self
 
 
@@ -125,7 +137,7 @@ class ThresholdSettings(_Table):
     @model_validator(mode="after")
     def _hysteresis(self) -> Self:
         if self.off is not None and self.off > self.on:
-            raise ValueError(f"off ({self.off:g}) must not be over on ({self.on:g})")
+            raise _fault(f"must be at most {self.on:g}, which is on; is {self.off:g}", "off")
         return self
 
 
@@ -153,7 +165,10 @@ class SourceSettings(_Login):
 
     @model_validator(mode="after")
     def _address(self) -> Self:
-        self.address()
+        try:
+            self.address()
+        except EdgeaudioError as error:
+            raise _fault(str(error), "url") from None
         return self
 
     def address(self) -> SourceUrl:
@@ -223,8 +238,8 @@ class Settings(BaseSettings):
         for name, source in self.sources.items():
             for model in source.models or ():
                 if model not in self.models:
-                    raise ValueError(
-                        f'sources.{name}.models: there is no model "{model}"; there is {_names(self.models)}'
+                    raise _fault(
+                        f'there is no model "{model}"; there is {_names(self.models)}', "sources", name, "models"
                     )
         return self
 

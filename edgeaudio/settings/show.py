@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydantic import BaseModel, SecretStr
 
 from edgeaudio.masking import HIDDEN
-from edgeaudio.settings.layers import Key, Layer, dotted
+from edgeaudio.settings.layers import Key, Layer, dotted, quoted
 from edgeaudio.settings.load import origin_of
 from edgeaudio.settings.schema import Settings
 
@@ -55,7 +55,4 @@ def _value(value: object) -> str:
         return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)
     if isinstance(value, tuple):
         return f"[{', '.join(map(_value, value))}]"
-    # the escapes of a JSON string are those of TOML's
-    return json.dumps(HIDDEN if isinstance(value, SecretStr) else str(value), ensure_ascii=False).replace(
-        "\x7f", "\\u007f"
-    )
+    return quoted(HIDDEN if isinstance(value, SecretStr) else str(value))

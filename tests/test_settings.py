@@ -1,0 +1,194 @@
+"""Settings: where they come from, which wins, and how they are shown."""
+
+import json
+import tomllib
+from datetime import time
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings, load_settings
+from edgeaudio.settings.load import load_with_layers
+from edgeaudio.settings.show import effective_toml, json_schema
+from edgeaudio.settings.values import Hours
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "edgeaudio.toml"
+    path.write_text(text)
+    return path
+
+
+def test_without_anything_the_defaults_hold(monkeypatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "Jetty_Pi.local")
+    settings = load_settings(environ={})
+    assert settings == Settings()
+    assert settings.device == "jetty-pi"
+    assert settings.mqtt.url.get_secret_value() == "mqtt://localhost"
+    assert settings.sources == {}
+
+
+def test_each_layer_wins_over_the_one_below(tmp_path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    path = write(tmp_path, '[sources.porch]\nurl = "rtsp://file"\nusername = "file"\ntransport = "udp"')
+    environ = {"CREDENTIALS_DIRECTORY": str(credentials)}
+    assert load_settings(path, (), environ).sources["porch"].url.get_secret_value() == "rtsp://file"
+    (credentials / "sources.porch.url").write_text("rtsp://credential\n")
+    (credentials / "broker.key").write_text("not a setting\n")
+    assert load_settings(path, (), environ).sources["porch"].url.get_secret_value() == "rtsp://credential"
+    environ["EDGEAUDIO_SOURCES__PORCH__URL"] = "rtsp://environment"
+    assert load_settings(path, (), environ).sources["porch"].url.get_secret_value() == "rtsp://environment"
+    settings = load_settings(path, ["sources.porch.url=rtsp://option"], environ)
+    assert settings.sources["porch"].url.get_secret_value() == "rtsp://option"
+    assert settings.sources["porch"].username == "file"  # what a higher layer does not say stays
+    assert settings.sources["porch"].transport == "udp"
+
+
+def test_the_environment_can_say_everything(tmp_path) -> None:
+    (tmp_path / "a-model").mkdir()
+    settings = load_settings(
+        None,
+        (),
+        {
+            "EDGEAUDIO_DEVICE": "jetty",
+            "EDGEAUDIO_MQTT__DISCOVERY": "false",
+            "EDGEAUDIO_MQTT__USERNAME": "",  # as compose files pass what is not set
+            "EDGEAUDIO_HEALTH__INTERVAL_S": "12.5",
+            "EDGEAUDIO_SOURCES__FRONT_DOOR__URL": "alsa:default",
+            "EDGEAUDIO_SOURCES__FRONT_DOOR__CHANNEL": "2",
+            "EDGEAUDIO_SOURCES__FRONT_DOOR__SCHEDULE": "22:00-06:30, 12:00-24:00",
+            "EDGEAUDIO_SOURCES__FRONT_DOOR__MODELS": "reef",
+            "EDGEAUDIO_MODELS__REEF__PATH": str(tmp_path),
+            "EDGEAUDIO_MODELS__REEF__THRESHOLDS__SNAPPING_SHRIMP__ON": "0.9",
+            "HOME": "/unrelated",
+        },
+    )
+    door = settings.sources["front-door"]
+    assert (settings.device, settings.mqtt.discovery, settings.mqtt.username) == ("jetty", False, None)
+    assert settings.health.interval_s == 12.5
+    assert (door.channel, door.models) == (2, ("reef",))
+    assert door.schedule == (Hours(time(22), time(6, 30)), Hours(time(12), time(0)))
+    assert list(settings.models) == ["reef"]
+    assert settings.models["reef"].thresholds["snapping_shrimp"].on == 0.9
+
+
+def test_options_take_keys_as_toml_writes_them() -> None:
+    settings = load_settings(None, ['models.alarms.thresholds."Dog, bark".on=0.7', "device=x"], {})
+    assert settings.models["alarms"].thresholds["Dog, bark"].on == 0.7
+    assert settings.device == "x"
+
+
+def test_the_settings_file_is_the_one_named_then_the_environments(tmp_path) -> None:
+    path = write(tmp_path, 'device = "from-file"')
+    assert load_settings(path, (), {}).device == "from-file"
+    assert load_settings(None, (), {"EDGEAUDIO_CONFIG": str(path)}).device == "from-file"
+
+
+def test_paths_in_the_file_are_relative_to_it(tmp_path, monkeypatch) -> None:
+    (tmp_path / "secret").write_text("hunter2\n")
+    path = write(
+        tmp_path,
+        'state_dir = "state"\n[mqtt]\nusername = "me"\npassword_file = "secret"\n[models.reef]\npath = "~/reef"',
+    )
+    monkeypatch.setenv("HOME", "/home/someone")
+    settings = load_settings(path, (), {})
+    assert settings.state_dir == tmp_path / "state"
+    assert settings.mqtt.secret() == "hunter2"
+    assert settings.models["reef"].path == Path("/home/someone/reef")
+
+
+def test_a_password_file_is_read_again_each_time(tmp_path) -> None:
+    (tmp_path / "secret").write_text("old\r\n")
+    settings = MqttSettings(username="me", password_file=tmp_path / "secret")
+    assert settings.secret() == "old"
+    (tmp_path / "secret").write_text("new")
+    assert settings.secret() == "new"
+
+
+def test_a_login_beside_the_url_becomes_part_of_the_address() -> None:
+    source = SourceSettings.model_validate({"url": "rtsp://cam/live", "username": "me", "password": "p@ss/word"})
+    assert source.address().with_login() == "rtsp://me:p%40ss%2Fword@cam/live"
+
+
+@pytest.mark.parametrize("environ", [{"STATE_DIRECTORY": "/var/lib/private/edgeaudio:/other"}, {}])
+def test_the_state_directory_is_systemds_or_roots_or_the_users(environ, monkeypatch) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_STATE_HOME", "/home/someone/state")
+    user = Settings().state_dir
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    root = Settings().state_dir
+    if environ:
+        assert user == root == Path("/var/lib/private/edgeaudio")
+    else:
+        assert (user, root) == (Path("/home/someone/state/edgeaudio"), Path("/var/lib/edgeaudio"))
+
+
+@pytest.mark.parametrize(
+    ("hours", "covered", "not_covered"),
+    [
+        ("08:00-17:30", ["08:00", "17:29"], ["07:59", "17:30", "00:00"]),
+        ("22:00-06:30", ["22:00", "23:59", "00:00", "06:29"], ["06:30", "21:59"]),
+        ("12:00-24:00", ["12:00", "23:59"], ["00:00", "11:59"]),
+        ("00:00-24:00", ["00:00", "23:59"], []),
+    ],
+)
+def test_hours_cover_parts_of_the_day(hours, covered, not_covered) -> None:
+    parsed = Hours.parse(hours)
+    assert str(parsed) == hours
+    assert all(parsed.covers(time.fromisoformat(moment)) for moment in covered)
+    assert not any(parsed.covers(time.fromisoformat(moment)) for moment in not_covered)
+
+
+SECRETIVE = {
+    "mqtt": {"url": "mqtts://owner:hunter2@broker"},
+    "sources": {
+        "porch": {"url": "rtsp://cam/live", "username": "me", "password": "hunter2", "schedule": ["22:00-06:00"]},
+        "yard": {"url": "rtsp://me:hunter2@cam/x?token=hunter2", "channel": 2},
+    },
+}
+
+
+def test_no_secret_is_ever_printed(tmp_path) -> None:
+    settings = Settings.model_validate(SECRETIVE)
+    shown = [str(settings), repr(settings), settings.model_dump_json(), str(settings.model_dump())]
+    shown.append(effective_toml(settings, []))
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({**SECRETIVE, "device": "No Slug", "mqtt": {"url": "mqtt://a:hunter2@b/c"}})
+    assert all("hunter2" not in text for text in [*shown, str(caught.value)])
+    assert 'url = "mqtts://owner:***@broker"' in shown[-1]
+
+
+def test_the_effective_settings_are_toml_with_their_origins(tmp_path) -> None:
+    path = write(tmp_path, 'log_level = "debug"\n[models."a-b".thresholds."Dog \\"x\\" \\u007f"]\non = 0.5')
+    environ = {"EDGEAUDIO_SOURCES__PORCH__URL": "rtsp://cam", "EDGEAUDIO_SOURCES__PORCH__SCHEDULE": "22:00-06:30"}
+    settings, layers = load_with_layers(path, ["health.interval_s=12.5"], environ)
+    text = effective_toml(settings, layers)
+    assert f'log_level = "debug"  # {path}\n' in text
+    assert "interval_s = 12.5  # --set\n" in text
+    assert 'url = "rtsp://cam"  # EDGEAUDIO_SOURCES__PORCH__URL\n' in text
+    assert 'transport = "tcp"\n' in text  # a default has no origin
+    assert Settings.model_validate(tomllib.loads(text)) == settings
+
+
+def test_the_schema_describes_every_setting() -> None:
+    schema = json.loads(json_schema())
+    tables = [schema, *schema["$defs"].values()]
+    described = {
+        f"{table['title']}.{name}": "description" in field or "$ref" in field or name in {"sources", "models"}
+        for table in tables
+        for name, field in table["properties"].items()
+    }
+    assert described == dict.fromkeys(described, True)
+    assert schema["additionalProperties"] is False
+    assert "default" not in schema["properties"]["device"]  # this machine's name is no fact about the file
+
+
+def test_a_broken_setting_stops_all_of_them() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(None, ["device=Not-a-slug", "log_level=loud"], {})
+    assert len(caught.value.lines) == 2

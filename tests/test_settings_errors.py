@@ -1,0 +1,312 @@
+"""Every complaint about settings, word for word: who said it, which setting, what is wrong, what to do."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from edgeaudio.settings import SettingsError, load_settings
+
+
+def complaint(path: Path | None, options=(), environ=()) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, options, dict(environ))
+    return str(caught.value)
+
+
+FILE = [
+    ("device = ", r"FILE:1:end: this is not TOML: Invalid value"),
+    ("device = 'x'\ndevice = 'y'", r"FILE:2:end: this is not TOML: Cannot overwrite a value"),
+    (
+        "[sources.porch]\nurl = 'alsa:x'\n[sources.porch]\n",
+        r"FILE:3:15: this is not TOML: Cannot declare ('sources', 'porch') twice",
+    ),
+    ("device = 'x", """FILE:1:end: this is not TOML: Expected "'\""""),
+    ("a = " + "[" * 5000, r"FILE: this is not TOML: nested too deep"),
+    ("devise = 'x'", 'FILE: devise: unknown setting; did you mean "device"?'),
+    (
+        "x = 1",
+        "FILE: x: unknown setting; there is device, health, log_level, models, mqtt, outbox, sources, state_dir",
+    ),
+    ("[mqtt]\nurls = 'x'", 'FILE: mqtt.urls: unknown setting; did you mean "url"?'),
+    (
+        "[sources.porch]\nurl = 'alsa:default'\nchanel = 2",
+        'FILE: sources.porch.chanel: unknown setting; did you mean "channel"?',
+    ),
+    ("[mqtt.url]\nx = 1", "FILE: mqtt.url: must be text, in quotes"),
+    ("mqtt = 'mqtt://x'", "FILE: mqtt: must be a table"),
+    ("sources = 3", "FILE: sources: must be a table"),
+    ("device = 7", "FILE: device: must be text, in quotes, is 7"),
+    ("device = ''", 'FILE: device: a name is made of a-z, 0-9 and hyphens, at most 64, as in "e3b0c442"'),
+    ("state_dir = 7", "FILE: state_dir: must be a path, in quotes, is 7"),
+    (
+        "log_level = 'loud'",
+        "FILE: log_level: must be 'debug', 'info', 'warning' or 'error', is \"loud\"",
+    ),
+    ("[mqtt]\npassword = 1234", "FILE: mqtt.password: must be text, in quotes"),
+    ("[mqtt]\ndiscovery = 'perhaps'", 'FILE: mqtt.discovery: must be true or false, is "perhaps"'),
+    ("[health]\ninterval_s = true", "FILE: health.interval_s: must be a number"),
+    ("[health]\ninterval_s = 'soon'", 'FILE: health.interval_s: must be a number, is "soon"'),
+    ("[health]\ninterval_s = nan", "FILE: health.interval_s: must be at most 3600, is NaN"),
+    ("[health]\ninterval_s = 0", "FILE: health.interval_s: must be at least 1, is 0"),
+    ("[health]\ninterval_s = 1e9", "FILE: health.interval_s: must be at most 3600, is 1000000000.0"),
+    ("[outbox]\nmax_messages = 1.5", "FILE: outbox.max_messages: must be a whole number, is 1.5"),
+    (
+        "[outbox]\nmax_bytes = 9999999999999999999999",
+        "FILE: outbox.max_bytes: must be at most 1099511627776, is 9999999999999999999999",
+    ),
+    ("[sources.porch]", "FILE: sources.porch.url: is missing"),
+    (
+        "[sources.Front_Door]\nurl = 'alsa:default'",
+        'FILE: sources.Front_Door: a name is made of a-z, 0-9 and hyphens, at most 64, as in "front-door"',
+    ),
+    (
+        "[sources.x]\nurl = 'ftp://me:hunter2@cam/x'",
+        (
+            "FILE: sources.x.url: 'ftp://me:***@cam/x': unsupported kind of address 'ftp'; use one of "
+            "rtsp, rtsps, rtmp, rtmps, http, https, udp, rtsp+listen, file, alsa"
+        ),
+    ),
+    (
+        "[sources.x]\nurl = 'rtsp://cam:port/x'",
+        (
+            "FILE: sources.x.url: 'rtsp://cam:port/x': not a valid address; special characters in a login must be "
+            "percent-encoded, or given as username and password"
+        ),
+    ),
+    ("[sources.x]\nurl = ''", "FILE: sources.x.url: a source needs a url: an address, a path, or alsa:DEVICE"),
+    (
+        "[sources.x]\nurl = 'rtsp://me:hunter2@cam/'\nusername = 'me'",
+        "FILE: sources.x.url: 'rtsp://me:***@cam/': the login is given twice, in the url and beside it",
+    ),
+    (
+        "[sources.x]\nurl = 'alsa:default'\nchannel = 0",
+        'FILE: sources.x.channel: must be "mix" or the number of a channel, from 1 to 64',
+    ),
+    (
+        "[sources.x]\nurl = 'alsa:default'\ntransport = 'sctp'",
+        "FILE: sources.x.transport: must be 'tcp' or 'udp', is \"sctp\"",
+    ),
+    (
+        "[sources.x]\nurl = 'alsa:default'\nschedule = ['22:00-06:00', '24:00-25:00']",
+        'FILE: sources.x.schedule.1: must be hours of the day, as in "22:00-06:30"',
+    ),
+    (
+        "[sources.x]\nurl = 'alsa:default'\nschedule = ['06:00-06:00']",
+        "FILE: sources.x.schedule.0: begins when it ends",
+    ),
+    ("[sources.x]\nurl = 'alsa:default'\nschedule = 7", "FILE: sources.x.schedule: must be a list, in brackets, is 7"),
+    ("[sources.x]\nurl = 'alsa:default'\nmodels = []", "FILE: sources.x.models: must not be empty"),
+    (
+        "[sources.x]\nurl = 'alsa:default'\nmodels = ['home']\n[models.reef]\n[models.bats]",
+        'FILE: sources.x.models: there is no model "home"; there is "reef", "bats"',
+    ),
+    (
+        "[sources.x]\nurl = 'alsa:default'\nca_file = '/nowhere/ca.pem'",
+        "FILE: sources.x.ca_file: /nowhere/ca.pem cannot be read: No such file or directory",
+    ),
+    ("[models.x]\nperiod_ms = 1", "FILE: models.x.period_ms: must be at least 10, is 1"),
+    ("[models.x.thresholds.dog]\non = 2", "FILE: models.x.thresholds.dog.on: must be at most 1, is 2"),
+    ("[models.x.thresholds.dog]\noff = 0.5", "FILE: models.x.thresholds.dog.on: is missing"),
+    (
+        "[models.x.thresholds.dog]\non = 0.5\noff = 0.6",
+        "FILE: models.x.thresholds.dog.off: must be at most 0.5, which is on; is 0.6",
+    ),
+    ("[models]", "FILE: models: must not be empty"),
+    (
+        "[mqtt]\nurl = 'tcp://me:hunter2@broker'",
+        'FILE: mqtt.url: "tcp://me:***@broker" is no address of a broker; write mqtt://HOST or, with TLS, mqtts://HOST',
+    ),
+    (
+        "[mqtt]\nurl = 'mqtt://broker:0'",
+        (
+            'FILE: mqtt.url: "mqtt://broker:0" is not a valid address; '
+            "special characters in a login must be percent-encoded"
+        ),
+    ),
+    (
+        "[mqtt]\nurl = 'mqtt://me:hunt/er2@broker'",
+        (
+            'FILE: mqtt.url: "mqtt://me:***@broker" is not a valid address; '
+            "special characters in a login must be percent-encoded"
+        ),
+    ),
+    (
+        "[mqtt]\nurl = 'mqtt://broker/topic'",
+        'FILE: mqtt.url: "mqtt://broker/topic" goes on after the port; a broker is only mqtt://HOST:PORT',
+    ),
+    (
+        "[mqtt]\nbase_topic = 'a/#'",
+        "FILE: mqtt.base_topic: must be levels of letters, digits, '_', '.' and '-', parted by '/'",
+    ),
+    ("[mqtt]\nkey_file = 'FILE'", "FILE: mqtt: cert_file and key_file belong together; set both or neither"),
+    ("[mqtt]\nca_file = 'FILE'", "FILE: mqtt.url: must be mqtts:// for ca_file and cert_file to be used"),
+    (
+        "[mqtt]\nurl = 'mqtt://me:hunter2@x'\npassword = 'hunter2'",
+        "FILE: mqtt.url: has a login, and there is one beside it; keep one",
+    ),
+    ("[mqtt]\npassword = 'hunter2'", "FILE: mqtt.username: is missing, and there is a password"),
+    (
+        "[mqtt]\nusername = 'x'\npassword = 'hunter2'\npassword_file = 'FILE'",
+        "FILE: mqtt.password_file: password is set too; keep one",
+    ),
+    (
+        "[mqtt]\nusername = 'x'\npassword_file = 'FILE'",
+        "FILE: mqtt.password_file: FILE: secret file has more than one line",
+    ),
+    (
+        "[mqtt]\npassword_file = 'gone'",
+        "FILE: mqtt.password_file: FOLDER/gone cannot be read: No such file or directory",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), FILE)
+def test_the_file_is_wrong(text: str, expected: str, tmp_path) -> None:
+    path = tmp_path / "edgeaudio.toml"
+    path.write_text(text.replace("FILE", str(path)))
+    message = complaint(path)
+    assert message.replace(str(path), "FILE").replace(str(tmp_path), "FOLDER") == expected
+    assert "hunter2" not in message
+
+
+ENVIRONMENT = [
+    ({"EDGEAUDIO_MTQT__URL": "x"}, 'EDGEAUDIO_MTQT__URL: mtqt: unknown setting; did you mean "mqtt"?'),
+    ({"EDGEAUDIO_MQTT": "{}"}, "EDGEAUDIO_MQTT: mqtt: must be a table"),
+    (
+        {"EDGEAUDIO_MQTT": "x", "EDGEAUDIO_MQTT__URL": "x"},
+        "EDGEAUDIO_MQTT__URL: EDGEAUDIO_MQTT sets mqtt too; keep one of them",
+    ),
+    (
+        {"EDGEAUDIO_SOURCES__PORCH__URL": "a", "EDGEAUDIO_SOURCES__porch__URL": "b"},
+        "EDGEAUDIO_SOURCES__porch__URL: EDGEAUDIO_SOURCES__PORCH__URL sets sources.porch.url too; keep one of them",
+    ),
+    (
+        {"EDGEAUDIO_SOURCES____URL": "x"},
+        'EDGEAUDIO_SOURCES____URL: has an empty part; write EDGEAUDIO_MQTT__URL for "mqtt.url"',
+    ),
+    (
+        {"EDGEAUDIO_HEALTH__INTERVAL_S": "0"},
+        'EDGEAUDIO_HEALTH__INTERVAL_S: health.interval_s: must be at least 1, is "0"',
+    ),
+    ({"EDGEAUDIO_SOURCES__PORCH__ENABLED": "no"}, "EDGEAUDIO_SOURCES__PORCH__ENABLED: sources.porch.url: is missing"),
+    (
+        {"EDGEAUDIO_SOURCES__\u00c9TAGE__URL": "alsa:default"},
+        (
+            'EDGEAUDIO_SOURCES__\u00c9TAGE__URL: sources."\u00e9tage": '
+            'a name is made of a-z, 0-9 and hyphens, at most 64, as in "etage"'
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("environ", "expected"), ENVIRONMENT)
+def test_the_environment_is_wrong(environ: dict[str, str], expected: str) -> None:
+    assert complaint(None, (), environ) == expected
+
+
+OPTIONS = [
+    (["mqtt.url"], "--set: write KEY=VALUE, as in --set mqtt.url=mqtts://broker.example"),
+    (["mqtt url=x"], "--set mqtt url: not a key; write it as in TOML, as in mqtt.url"),
+    (["=x"], "--set : not a key; write it as in TOML, as in mqtt.url"),
+    (
+        ["mqtt.password=hunter2"],
+        (
+            "--set mqtt.password: a login here would show in the process list; "
+            "use a password_file or an environment variable"
+        ),
+    ),
+    (
+        ["sources.x.url=rtsp://me:hunter2@cam"],
+        (
+            "--set sources.x.url: a login here would show in the process list; "
+            "use a password_file or an environment variable"
+        ),
+    ),
+    (["health.interval=5"], '--set: health.interval: unknown setting; did you mean "interval_s"?'),
+    (["device=x", "device=y"], "--set: --set sets device too; keep one of them"),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), OPTIONS)
+def test_the_command_line_is_wrong(options: list[str], expected: str) -> None:
+    assert complaint(None, options) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("mqtt.pasword", "x", "FOLDER/mqtt.pasword: unknown credential; those of mqtt are password, url, username"),
+        ("sources.x.x", "2", "FOLDER/sources.x.x: unknown credential; those of sources.x are password, url, username"),
+        ("mqtt.password", "", "FOLDER/mqtt.password: secret file is empty"),
+        ("mqtt.password", "a\nb", "FOLDER/mqtt.password: secret file has more than one line"),
+        ("mqtt.password", b"\xff", "FOLDER/mqtt.password: secret file is not UTF-8 text (byte 0)"),
+        ("mqtt.password", "x" * 70_000, "FOLDER/mqtt.password: secret file is larger than 65536 bytes"),
+        ("mqtt.url", "mqtt://x/y", 'FOLDER/mqtt.url: mqtt.url: "mqtt://x/y" goes on after the port; a broker is only mqtt://HOST:PORT'),
+    ],
+)  # fmt: skip
+def test_a_credential_is_wrong(name: str, content: str | bytes, expected: str, tmp_path) -> None:
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert complaint(None, (), {"CREDENTIALS_DIRECTORY": str(tmp_path)}).replace(str(tmp_path), "FOLDER") == expected
+
+
+def test_files_that_cannot_be_read(tmp_path) -> None:
+    gone = tmp_path / "gone"
+    assert complaint(gone) == f"{gone}: settings file cannot be read: No such file or directory"
+    assert complaint(tmp_path) == f"{tmp_path}: settings file cannot be read: Is a directory"
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"device = '\xff'")
+    assert complaint(binary) == f"{binary}: settings file is not UTF-8 text (byte 10)"
+    binary.write_bytes(b"#" * 1_000_001)
+    assert complaint(binary) == f"{binary}: settings file is larger than 1000000 bytes"
+    environ = {"CREDENTIALS_DIRECTORY": str(gone)}
+    assert complaint(None, (), environ) == f"{gone}: credentials directory cannot be read: No such file or directory"
+
+
+def test_each_fault_gets_its_line(tmp_path) -> None:
+    path = tmp_path / "edgeaudio.toml"
+    path.write_text("[health]\ninterval_s = 0\n[sources.porch]\nurl = 'ftp://x'\nmodels = ['x']")
+    lines = complaint(path, ["device=-_-"], {"EDGEAUDIO_LOG_LEVEL": "loud"}).splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["--set", "EDGEAUDIO_LOG_LEVEL", str(path), str(path)]
+
+
+KEYS = st.sampled_from(
+    ["device", "mqtt", "sources", "models", "porch", "url", "thresholds", "password", "x", "schedule"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("0xSECRET"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4))
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_is_said_is_taken_or_refused_in_whole_lines(monkeypatch, table) -> None:
+    from edgeaudio.settings import load  # noqa: PLC0415
+    from edgeaudio.settings.layers import Layer  # noqa: PLC0415
+
+    monkeypatch.setattr(load, "all_layers", lambda *_: [Layer("here", table)])
+    lines: tuple[str, ...] = ()
+    try:
+        load_settings(None, (), {})
+    except SettingsError as error:
+        lines = error.lines
+    assert all(re.fullmatch(r"(here: )?[^\n\r]+: [^\n\r]+", line) for line in lines)
+    assert "0xSECRET" not in "".join(line for line in lines if "password" in line)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_file_is_taken_or_refused(tmp_path, content) -> None:
+    path = tmp_path / "edgeaudio.toml"
+    path.write_bytes(content)
+    lines: tuple[str, ...] = ()
+    try:
+        load_settings(path, (), {})
+    except SettingsError as error:
+        lines = error.lines
+    assert all(line.startswith(str(path)) for line in lines)
