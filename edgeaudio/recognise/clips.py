@@ -60,7 +60,8 @@ class ClipCutter:
         self._buffer = SampleBuffer()
         self._number = 0  # of the next clip
         self._last_start = -1
-        self._rows: Samples = np.empty((0, 0), dtype=np.float32)  # log-mel rows of frames
+        n_mels = config.features.n_mels if config.features else 0
+        self._rows: Samples = np.empty((0, n_mels), dtype=np.float32)  # log-mel rows of frames
         self._rows_from = 0  # [_rows_from, _rows_from + len(_rows)) of the signal's frame grid
 
     def feed(self, samples: Samples) -> Iterator[Cut]:

@@ -52,13 +52,16 @@ class LevelMeter:
     def _reading(self, start: int, signal: Samples) -> Reading:
         magnitudes = np.abs(signal)
         peak = float(magnitudes.max())
+        # a muted G.711 stream repeats one code, which is not zero: what never moves is no sound
+        if signal.min() == signal.max():
+            return Reading(start, len(signal), None, None, float(peak >= FULL_SCALE), 0.0)
         return Reading(
             start=start,
             n_samples=len(signal),
             rms_dbfs=rms_dbfs(signal),
             peak_dbfs=dbfs(peak * peak),
             clipped_ratio=float(np.count_nonzero(magnitudes >= FULL_SCALE)) / len(signal),
-            hum_ratio=self._hum_ratio(signal) if peak else 0.0,
+            hum_ratio=self._hum_ratio(signal),
         )
 
     def _hum_ratio(self, signal: Samples) -> float:

@@ -1,0 +1,33 @@
+"""edgeaudio: hears a camera or a hydrophone, recognises sounds, tells an MQTT broker.
+
+The public Python interface. Its parts are loaded at their first use, so that the command line and
+the agent pay only for what they need.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from edgeaudio.version import __version__
+
+if TYPE_CHECKING:
+    from edgeaudio.listening import Heard, listen, load_model
+    from edgeaudio.recognise.types import Block, EdgeaudioError, Event
+
+_HOMES = {
+    "Block": "edgeaudio.recognise.types",
+    "EdgeaudioError": "edgeaudio.recognise.types",
+    "Event": "edgeaudio.recognise.types",
+    "Heard": "edgeaudio.listening",
+    "listen": "edgeaudio.listening",
+    "load_model": "edgeaudio.listening",
+}
+
+__all__ = ["Block", "EdgeaudioError", "Event", "Heard", "__version__", "listen", "load_model"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (what is looked up decides)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

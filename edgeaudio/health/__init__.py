@@ -1,0 +1,1 @@
+"""How the agent and its sources are: states with reasons, numbers, the report, the watchdog."""

@@ -1,0 +1,60 @@
+"""What the operating system says of this process and this board: processor, memory, heat, disk.
+
+Owns: the places under /proc and /sys. Does not know: who asks. Every value is None where the
+machine does not tell it.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import time
+from pathlib import Path
+
+MB = 1_000_000
+
+
+class Machine:
+    """Readings of one process; `root` stands in for `/` in tests."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+        self._last = (time.monotonic(), time.process_time())
+
+    def cpu_percent(self) -> float:
+        """Processor time since the last call, of one core, in percent."""
+        now = (time.monotonic(), time.process_time())
+        wall_s, cpu_s = now[0] - self._last[0], now[1] - self._last[1]
+        self._last = now
+        return 100.0 * cpu_s / wall_s if wall_s > 0 else 0.0
+
+    def memory_mb(self) -> float | None:
+        """Resident memory of the process, in MB."""
+        fields = self._text("proc/self/statm").split()
+        return int(fields[1]) * resource.getpagesize() / MB if len(fields) > 1 else None
+
+    def temperature_c(self) -> float | None:
+        """Temperature of the hottest thermal zone."""
+        zones = sorted(self._root.glob("sys/class/thermal/thermal_zone*/temp"))
+        values = [text for zone in zones if (text := self._text(zone)).lstrip("-").isdigit()]
+        return max(int(value) for value in values) / 1000 if values else None
+
+    def throttled(self) -> bool | None:
+        """Whether a Raspberry Pi has seen its supply voltage too low since boot."""
+        for name in sorted(self._root.glob("sys/class/hwmon/hwmon*/name")):
+            if self._text(name) == "rpi_volt":
+                return self._text(name.parent / "in0_lcrit_alarm") == "1"
+        return None
+
+    def disk_free_mb(self, path: Path) -> float | None:
+        """Space that is left where `path` is, in MB."""
+        try:
+            return shutil.disk_usage(path).free / MB
+        except OSError:
+            return None
+
+    def _text(self, path: str | Path) -> str:
+        try:
+            return (self._root / path).read_text().strip()
+        except OSError:
+            return ""

@@ -1,0 +1,122 @@
+"""The health report: what `<base>/<device>/health` says.
+
+Owns: which numbers are in it, and their names. Pure. Does not know: where the numbers come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from edgeaudio.health.stopwatch import TimedModel
+from edgeaudio.publish.broker import BrokerStatus
+from edgeaudio.publish.messages import Json, timestamp
+from edgeaudio.publish.outbox import OutboxStats
+from edgeaudio.recognise.model import RUNTIME
+from edgeaudio.recognise.types import SourceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNumbers:
+    """One source since the start of the agent. `heard_s` and `lost_s` add up to the time it was on."""
+
+    status: SourceStatus
+    heard_s: float
+    lost_s: float  # no connection, holes, or dropped because the recogniser was too slow
+    lag_s: float  # heard and not yet recognised
+    connections: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class MachineNumbers:
+    """The process and the board; None where the machine does not tell."""
+
+    cpu_percent: float
+    memory_mb: float | None
+    temperature_c: float | None
+    throttled: bool | None
+    disk_free_mb: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentNumbers:
+    """The agent as a whole."""
+
+    version: str
+    started_at: datetime
+    uptime_s: float
+    restarts: int
+    clock_steps: int
+
+
+def health_report(
+    now: datetime,
+    agent: AgentNumbers,
+    sources: Sequence[SourceNumbers],
+    models: Sequence[TimedModel],
+    outbox: OutboxStats,
+    broker: BrokerStatus,
+    machine: MachineNumbers,
+) -> dict[str, Json]:
+    """The report's values, ready for JSON."""
+    return {
+        "at": timestamp(now),
+        "version": agent.version,
+        "started_at": timestamp(agent.started_at),
+        "uptime_s": round(agent.uptime_s, 1),
+        "restarts": agent.restarts,
+        "clock_steps": agent.clock_steps,
+        "sources": {source.status.source: _source(source) for source in sources},
+        "models": {model.manifest.name: _model(model) for model in models},
+        "outbox": {
+            "depth": outbox.depth,
+            "bytes": outbox.bytes,
+            "oldest_s": _rounded(outbox.oldest_s),
+            "dropped": outbox.dropped,
+            "expired": outbox.expired,
+            "trouble": outbox.trouble,
+        },
+        "broker": {
+            "state": broker.state.value,
+            "since": timestamp(broker.since),
+            "reason": broker.reason.value if broker.reason else None,
+            "detail": broker.detail,
+        },
+        "cpu_percent": _rounded(machine.cpu_percent),
+        "memory_mb": _rounded(machine.memory_mb),
+        "temperature_c": _rounded(machine.temperature_c),
+        "throttled": machine.throttled,
+        "disk_free_mb": _rounded(machine.disk_free_mb),
+    }
+
+
+def _source(numbers: SourceNumbers) -> dict[str, Json]:
+    status = numbers.status
+    return {
+        "state": status.state.value,
+        "reason": status.reason.value if status.reason else None,
+        "detail": status.detail,
+        "since": timestamp(status.since),
+        "heard_s": _rounded(numbers.heard_s),
+        "lost_s": _rounded(numbers.lost_s),
+        "lag_s": _rounded(numbers.lag_s),
+        "connections": numbers.connections,
+        "events": numbers.events,
+    }
+
+
+def _model(model: TimedModel) -> dict[str, Json]:
+    return {
+        "version": model.manifest.version,
+        "sha256": model.manifest.sha256,
+        "runtime": RUNTIME,
+        "inferences": model.count,
+        "p50_ms": _rounded(model.percentile_ms(50), 2),
+        "p95_ms": _rounded(model.percentile_ms(95), 2),
+    }
+
+
+def _rounded(value: float | None, digits: int = 1) -> float | None:
+    return None if value is None else round(value, digits)

@@ -1,0 +1,70 @@
+"""Notices that a part of the agent has stopped moving, and tells systemd while all of them move.
+
+Owns: the time limit, the last words, systemd's notification protocol.
+Does not know: what the parts do; each hands in a function that tells when it last moved.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+log = logging.getLogger(__name__)
+
+# Longer than any wait of a part that is well: an open connection may take two time limits of 10 s.
+STUCK_AFTER_S = 60.0
+EXIT_STATUS = 1
+
+
+def stuck_part(parts: Mapping[str, Callable[[], float]], now_s: float) -> str | None:
+    """The name of a part that last moved too long ago, if there is one. Times are `time.monotonic`'s."""
+    for name, last_moved_s in parts.items():
+        if now_s - last_moved_s() > STUCK_AFTER_S:
+            return name
+    return None
+
+
+def give_up(part: str) -> None:
+    """End the process with a report of where each thread stands. The service manager starts it again.
+
+    Python's own shutdown would wait for the thread that is stuck.
+    """
+    log.critical("%s has not moved for %.0f s; the agent ends so that it is started again", part, STUCK_AFTER_S)
+    faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
+    logging.shutdown()
+    os._exit(EXIT_STATUS)
+
+
+class ServiceManager:
+    """systemd's side of `Type=notify`; silent where there is none."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        address = environ.get("NOTIFY_SOCKET", "")
+        # a leading @ is systemd's way to write the zero byte of Linux's abstract names
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        limit_us = environ.get("WATCHDOG_USEC", "")
+        self._interval_s = int(limit_us) / 2e6 if limit_us.isdigit() else None
+        self._last_s = 0.0
+
+    def say(self, state: str) -> None:
+        """Send `READY=1`, `STOPPING=1`, `STATUS=...` and the like."""
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
+                connection.settimeout(1.0)
+                connection.sendto(state.encode(), self._address)
+        except OSError as error:
+            log.warning("cannot notify the service manager: %s", error.strerror)
+
+    def alive(self) -> None:
+        """Tell that all parts move; call it often, it is sent as often as systemd asked for."""
+        now_s = time.monotonic()
+        if self._interval_s is not None and now_s - self._last_s >= self._interval_s:
+            self._last_s = now_s
+            self.say("WATCHDOG=1")
