@@ -1,0 +1,156 @@
+"""How to reach the broker, and how that goes: settings, states, reasons and errors of the connection.
+
+Owns: the values that the sender is given and gives back, and how a broker's URL is read. Pure.
+Does not know: MQTT's packets (mqtt.py), what is sent (sender.py), or where settings come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from edgeaudio.recognise.types import EdgeaudioError
+
+_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+
+
+class BrokerState(StrEnum):
+    """How the connection to the broker is."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    WAITING = "waiting"  # for the next try
+    STOPPED = "stopped"
+
+
+class BrokerReason(StrEnum):
+    """Why there is no connection, or not a whole one, told apart by evidence."""
+
+    NAME_NOT_FOUND = "name_not_found"  # the host name does not resolve
+    REFUSED = "refused"  # nothing listens on that port
+    UNREACHABLE = "unreachable"  # no route to the host or the network
+    TIMEOUT = "timeout"  # no answer within the limit
+    TLS_UNTRUSTED = "tls_untrusted"  # the broker's certificate or its host name failed verification
+    TLS_FAILED = "tls_failed"  # no TLS there, or it refused our certificate
+    UNAUTHORIZED = "unauthorized"  # the login was refused
+    NOT_MQTT = "not_mqtt"  # an answer came, and it is not MQTT
+    BUSY = "busy"  # the broker says that it cannot just now
+    TAKEN_OVER = "taken_over"  # another client with our id connected
+    CLOSED = "closed"  # the connection ended without a word
+    NOT_AUTHORIZED_TOPIC = "not_authorized_topic"  # connected, and some topics are denied
+
+
+HINTS: Final = {
+    BrokerReason.NAME_NOT_FOUND: "check the host name and the DNS",
+    BrokerReason.REFUSED: "check the port, and that the broker runs",
+    BrokerReason.UNREACHABLE: "check the network",
+    BrokerReason.TIMEOUT: "check the address, and that no firewall swallows the connection",
+    BrokerReason.TLS_UNTRUSTED: "name the authority that signed it as ca_file, and the host as the certificate has it",
+    BrokerReason.TLS_FAILED: "check that the port speaks TLS, and the client certificate if the broker wants one",
+    BrokerReason.UNAUTHORIZED: "check the user name and the password",
+    BrokerReason.NOT_MQTT: "check the port",
+    BrokerReason.BUSY: "look at the broker's log",
+    BrokerReason.TAKEN_OVER: "give each device its own name",
+    BrokerReason.CLOSED: "look at the broker's log",
+    BrokerReason.NOT_AUTHORIZED_TOPIC: "look at the broker's access rules",
+}
+
+
+class BrokerError(EdgeaudioError):
+    """The broker cannot be used: `reason` by evidence, and one line that says where, why and what to do."""
+
+    def __init__(self, where: str, reason: BrokerReason, detail: str) -> None:
+        super().__init__(f"broker {where}: {detail}; {HINTS[reason]}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStatus:
+    """The connection to the broker, for health."""
+
+    state: BrokerState
+    since: datetime
+    reason: BrokerReason | None = None
+    detail: str = ""  # one line for people, without secrets
+    next_try: datetime | None = None
+    protocol: str | None = None  # "5" or "3.1.1", while connected
+    refused_topics: tuple[str, ...] = ()  # what the broker will not take just now; kept and tried again
+
+
+@dataclass(frozen=True, slots=True)
+class MqttConfig:
+    """Everything about the connection. With `tls`, certificate and host name are always verified."""
+
+    host: str
+    port: int
+    client_id: str  # stable, so that the broker ends a half-open older connection (and its will) before ours begins
+    tls: bool = False
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None  # None: the authorities that the system trusts
+    cert_file: Path | None = None  # ours, for brokers that want one
+    key_file: Path | None = None
+    keepalive_s: int = 30
+    timeout_s: float = 10.0  # to connect, to be answered, and for an acknowledgement
+    retry_min_s: float = 1.0
+    retry_max_s: float = 30.0
+    window: int = 20  # messages sent and not yet acknowledged
+    rate_per_s: float = 500.0  # the most detections a second, so that a long outage does not end in a burst
+
+    @property
+    def where(self) -> str:
+        """Name the broker for people, without the login."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """What a broker's URL says."""
+
+    host: str
+    port: int
+    tls: bool
+    username: str | None
+    password: str | None = field(repr=False)
+
+
+def parse_broker_url(url: str) -> BrokerAddress:
+    """Read `mqtt://[user[:password]@]host[:port]`, or `mqtts://` for TLS; raise EdgeaudioError on anything else.
+
+    The error never holds the login, nor anything that could be one.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise EdgeaudioError(f"MQTT URL cannot be read: {_without_login(error, url)}") from None
+    if parts.scheme not in _PORTS:
+        raise EdgeaudioError("MQTT URL must begin with mqtt:// or mqtts://, as in mqtt://broker.local:1883")
+    if not host:
+        raise EdgeaudioError("MQTT URL names no host; write it as in mqtt://broker.local:1883")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise EdgeaudioError(f"MQTT URL of {host} goes on after the port; write it as in mqtt://broker.local:1883")
+    if port == 0:
+        raise EdgeaudioError(f"MQTT URL of {host} has port 0; leave it out for {_PORTS[parts.scheme]}")
+    return BrokerAddress(
+        host=host,
+        port=port or _PORTS[parts.scheme],
+        tls=parts.scheme == "mqtts",
+        username=None if parts.username is None else unquote(parts.username),
+        password=None if parts.password is None else unquote(parts.password),
+    )
+
+
+def _without_login(error: ValueError, url: str) -> str:
+    # urlsplit quotes what it could not read, and with an odd character in a password that can be part of it
+    return (
+        "check the host and the port (odd characters in a password must be percent-encoded)"
+        if "@" in url
+        else str(error)
+    )

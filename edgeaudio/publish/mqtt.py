@@ -1,0 +1,409 @@
+"""One connection to the broker: opened, used and closed by one thread. The only importer of paho.
+
+Owns: MQTT 5 and its fallback to 3.1.1, TLS, the login, the will, and the telling apart of what goes wrong.
+Does not know: what to send or when, nor when to try again (sender.py).
+
+paho is kept on a short lead, for reasons found by running it:
+- its reconnection, its queue and its thread are not used. A connection is a new client object: nothing old is sent
+  again behind our back, and message ids belong to it alone;
+- its callbacks only append to a list that `poll` hands out, so what they lead to never runs inside paho;
+- its socket is polled here, together with a second one by which other threads can wake this one.
+
+Each connection begins with MQTT 5 (reason codes tell of refused messages, limits are announced). A broker that answers
+"unsupported protocol version", or hangs up on it, is at once asked again with 3.1.1. The session is always clean: the
+outbox remembers better than the broker. Over 3.1.1 a message that access rules deny is acknowledged all the same, so
+there it is lost, and nobody can know; a line in the log says that the broker is such a one.
+
+Time limits: `timeout_s` for connecting to each address, for TLS and for the first answer. Resolving a host name
+is the system's affair (usually up to 10 s a name server).
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edgeaudio.publish.broker import BrokerError, BrokerReason, MqttConfig
+from edgeaudio.recognise.types import Message
+
+log = logging.getLogger(__name__)
+
+MAX_PAYLOAD = 1024  # bytes of a command; more is not one
+_MAX_PACKET = 16 * 1024  # told to the broker: it sends us nothing longer
+_MAX_HAPPENINGS = 1024  # received and not yet handed out
+_STEP_S = 0.25
+_UNSUPPORTED: Final = 0x84
+# reason codes of CONNACK, DISCONNECT and PUBACK; 3.1.1's codes are translated to these by paho
+_REASONS: Final = {
+    0x81: BrokerReason.NOT_MQTT,
+    0x82: BrokerReason.NOT_MQTT,
+    0x84: BrokerReason.NOT_MQTT,
+    0x85: BrokerReason.UNAUTHORIZED,  # client identifier not valid
+    0x86: BrokerReason.UNAUTHORIZED,
+    0x87: BrokerReason.UNAUTHORIZED,
+    0x88: BrokerReason.BUSY,
+    0x89: BrokerReason.BUSY,
+    0x8A: BrokerReason.UNAUTHORIZED,  # banned
+    0x8B: BrokerReason.BUSY,  # shutting down
+    0x8C: BrokerReason.UNAUTHORIZED,
+    0x8D: BrokerReason.TIMEOUT,  # keep alive
+    0x8E: BrokerReason.TAKEN_OVER,
+    0x97: BrokerReason.BUSY,  # quota exceeded
+    0x9F: BrokerReason.BUSY,  # connection rate exceeded
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The broker answered a message of QoS 1: `refusal` says why it would not take it, None that it has it."""
+
+    mid: int
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message for us, not a retained one."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The broker will not let us listen to some of what we asked for."""
+
+    detail: str
+
+
+Happening = Acknowledged | Received | Denied
+
+
+class Waker:
+    """Wakes a thread that is inside `Connection.poll`. Safe from any thread, also after `close`."""
+
+    def __init__(self) -> None:
+        self._inner, self._outer = socket.socketpair()
+        self._inner.settimeout(0.0)
+        self._outer.settimeout(0.0)
+
+    def wake(self) -> None:
+        try:
+            self._outer.send(b"\0")
+        except OSError:  # full: it will wake anyway; closed: nobody is there to be woken
+            return
+
+    def drain(self) -> None:
+        try:
+            self._inner.recv(4096)
+        except BlockingIOError:
+            return
+
+    def fileno(self) -> int:
+        return self._inner.fileno()
+
+    def close(self) -> None:
+        self._inner.close()
+        self._outer.close()
+
+
+class Connection:
+    """A connection that is open from construction to `close` or `abort`; any method may raise BrokerError."""
+
+    def __init__(self, config: MqttConfig, *, will: Message | None, stop: threading.Event) -> None:
+        """Connect, log in and wait for the broker's answer; BrokerError says what went wrong.
+
+        `stop` ends the waiting early, as a BrokerError of reason TIMEOUT.
+        """
+        self._config = config
+        self._will = will
+        self._stop = stop
+        self._happenings: list[Happening] = []
+        self._dropped = 0
+        self._answer: ReasonCode | None = None
+        self._goodbye: ReasonCode | None = None
+        self._trouble = ""  # the last error that paho logged and swallowed
+        self.in_flight_max = config.window
+        self.packet_max: int | None = None
+        self._retain_available = True
+        try:
+            self._client = self._connect(MQTTProtocolVersion.MQTTv5)
+        except _OlderBrokerError:
+            self._answer = self._goodbye = None
+            self._trouble = ""
+            self._client = self._connect(MQTTProtocolVersion.MQTTv311)
+
+    @property
+    def protocol(self) -> str:
+        return "5" if self._is_5 else "3.1.1"
+
+    @property
+    def congested(self) -> bool:
+        """Tell whether something is still waiting to be written to the network: better send no more."""
+        return self._client.want_write()
+
+    def publish(self, message: Message, *, expiry_s: float | None = None) -> int:
+        """Send a message; gives the id by which `poll` will tell that it is acknowledged (QoS 1 only).
+
+        `expiry_s`: the broker need not pass it on later than this (MQTT 5 only).
+        """
+        properties = None
+        if expiry_s is not None and self._is_5:
+            properties = _properties(PacketTypes.PUBLISH)
+            properties.MessageExpiryInterval = max(1, round(expiry_s))
+        info = self._client.publish(
+            message.topic, message.payload, message.qos, message.retain and self._retain_available, properties
+        )
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise self._lost()
+        return info.mid
+
+    def fits(self, message: Message) -> bool:
+        """Tell whether a message is within the longest packet that the broker takes."""
+        # 32: fixed header, lengths, message id and the one property that we may add
+        return self.packet_max is None or len(message.topic.encode()) + len(message.payload) + 32 <= self.packet_max
+
+    def subscribe(self, filters: Iterable[str]) -> None:
+        """Ask for messages; a refusal comes as Denied."""
+        if self._is_5:
+            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            result, _ = self._client.subscribe([(topic, options) for topic in filters])
+        else:
+            result, _ = self._client.subscribe([(topic, 1) for topic in filters])
+        if result != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise self._lost()
+
+    def poll(self, timeout_s: float, waker: Waker | None = None) -> list[Happening]:
+        """Read and write for up to `timeout_s`, or until there is news; hand out what happened."""
+        codes = self._step(self._client, timeout_s, waker)
+        if self._client.socket() is None:
+            raise self._lost(*codes)
+        if self._dropped:
+            log.warning("broker sent %d messages that are no commands; they were dropped", self._dropped)
+            self._dropped = 0
+        happened, self._happenings = self._happenings, []
+        return happened
+
+    def close(self) -> None:
+        """Say goodbye: the will is not sent. Never raises."""
+        self._client.disconnect()
+        self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection without a word: the broker sends the will. Never raises."""
+        _drop(self._client)
+
+    @property
+    def _is_5(self) -> bool:
+        return self._client.protocol == MQTTProtocolVersion.MQTTv5
+
+    def _connect(self, protocol: MQTTProtocolVersion) -> Client:
+        is_5 = protocol == MQTTProtocolVersion.MQTTv5
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            self._config.client_id,
+            clean_session=None if is_5 else True,
+            protocol=protocol,
+            reconnect_on_failure=False,
+        )
+        try:
+            self._set_up(client)
+            self._call(client)
+            self._await_answer(client)
+        except BaseException:
+            _drop(client)
+            raise
+        if not is_5:
+            log.info("broker %s speaks MQTT 3.1.1: it will not tell of messages that it denies", self._config.where)
+        return client
+
+    def _await_answer(self, client: Client) -> None:
+        """Wait for CONNACK; raise BrokerError unless it is a welcome, _OlderBrokerError where 3.1.1 may be one."""
+        is_5 = client.protocol == MQTTProtocolVersion.MQTTv5
+        deadline = time.monotonic() + self._config.timeout_s
+        codes: list[MQTTErrorCode] = []
+        while self._answer is None and client.socket() is not None:
+            if time.monotonic() > deadline or self._stop.is_set():
+                raise self._error(BrokerReason.TIMEOUT, f"no answer within {self._config.timeout_s:g} s")
+            codes = self._step(client, _STEP_S, None)
+        if self._answer is None:
+            error = self._lost(*codes)
+            if is_5 and error.reason is BrokerReason.CLOSED and self._goodbye is None:
+                raise _OlderBrokerError  # hung up on, without a word
+            raise error
+        if is_5 and self._answer.value == _UNSUPPORTED:
+            raise _OlderBrokerError
+        if self._answer.is_failure:
+            reason = _REASONS.get(self._answer.value, BrokerReason.CLOSED)
+            raise self._error(reason, f"the broker refused the connection: {self._answer}")
+
+    def _set_up(self, client: Client) -> None:
+        config = self._config
+        client.connect_timeout = config.timeout_s
+        client.max_inflight_messages_set(0)  # the window is ours: paho is to hold nothing back
+        if config.username is not None:
+            client.username_pw_set(config.username, config.password)
+        if self._will is not None:
+            client.will_set(self._will.topic, self._will.payload, self._will.qos, self._will.retain)
+        if config.tls:
+            client.tls_set_context(self._tls_context())
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
+        client.on_log = self._on_log
+
+    def _tls_context(self) -> ssl.SSLContext:
+        # read anew for each connection, so that renewed certificates are found
+        config = self._config
+        try:
+            context = ssl.create_default_context(cafile=config.ca_file)
+            if config.cert_file is not None:
+                # an empty password makes an encrypted key an error, where otherwise OpenSSL asks on the terminal
+                context.load_cert_chain(config.cert_file, config.key_file, password="")
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            files = ", ".join(str(file) for file in (config.ca_file, config.cert_file, config.key_file) if file)
+            why = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+            raise self._error(BrokerReason.TLS_FAILED, f"cannot use the certificates ({files}): {why}") from None
+        return context
+
+    def _call(self, client: Client) -> None:
+        """Connect the socket, do the TLS handshake, and send CONNECT."""
+        config = self._config
+        try:
+            if client.protocol == MQTTProtocolVersion.MQTTv5:
+                properties = _properties(PacketTypes.CONNECT)
+                properties.MaximumPacketSize = _MAX_PACKET
+                client.connect(config.host, config.port, config.keepalive_s, clean_start=True, properties=properties)
+            else:
+                client.connect(config.host, config.port, config.keepalive_s)
+        except (OSError, ValueError) as error:
+            raise self._error(*_told_apart(error)) from None
+
+    def _step(self, client: Client, timeout_s: float, waker: Waker | None) -> list[MQTTErrorCode]:
+        """Wait for the network or the waker, and let paho do what there is to do; it closes the socket on errors."""
+        sock = client.socket()
+        if sock is None:
+            return []
+        buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        poller = select.poll()
+        poller.register(sock.fileno(), select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        if waker is not None:
+            poller.register(waker.fileno(), select.POLLIN)
+        ready = dict(poller.poll(0.0 if buffered else max(0.0, timeout_s) * 1000))
+        if waker is not None and waker.fileno() in ready:
+            waker.drain()
+        codes = []
+        if buffered or ready.get(sock.fileno(), 0) & ~select.POLLOUT:
+            codes.append(client.loop_read())
+        if client.want_write():
+            codes.append(client.loop_write())
+        codes.append(client.loop_misc())
+        return codes
+
+    def _lost(self, *codes: MQTTErrorCode) -> BrokerError:
+        """Say, from all that is known, why the connection is gone."""
+        if self._goodbye is not None:
+            reason = _REASONS.get(self._goodbye.value, BrokerReason.CLOSED)
+            return self._error(reason, f"the broker ended the connection: {self._goodbye}")
+        if MQTTErrorCode.MQTT_ERR_KEEPALIVE in codes:
+            return self._error(BrokerReason.TIMEOUT, "the broker no longer answers")
+        if MQTTErrorCode.MQTT_ERR_PROTOCOL in codes:
+            return self._error(BrokerReason.NOT_MQTT, "the answer is not MQTT")
+        if "SSL" in self._trouble or "alert" in self._trouble.lower():
+            return self._error(BrokerReason.TLS_FAILED, f"TLS failed: {self._trouble}")
+        return self._error(BrokerReason.CLOSED, "the connection was closed")
+
+    def _error(self, reason: BrokerReason, detail: str) -> BrokerError:
+        return BrokerError(self._config.where, reason, detail)
+
+    # --- paho's callbacks: they take note, and nothing else ---
+
+    def _on_connect(
+        self, _client: Client, _userdata: object, _flags: ConnectFlags, code: ReasonCode, properties: Properties | None
+    ) -> None:
+        self._answer = code
+        self.in_flight_max = min(self._config.window, getattr(properties, "ReceiveMaximum", 65535))
+        self.packet_max = getattr(properties, "MaximumPacketSize", None)
+        self._retain_available = bool(getattr(properties, "RetainAvailable", 1))
+
+    def _on_disconnect(
+        self, _client: Client, _userdata: object, flags: DisconnectFlags, code: ReasonCode, _properties: object
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._goodbye = code
+
+    def _on_publish(self, _client: Client, _userdata: object, mid: int, code: ReasonCode, _properties: object) -> None:
+        # comes for QoS 0 too, when it is written. Its id cannot be that of a QoS 1 message in flight: those are
+        # acknowledged or given up within the time limit, and the pace keeps 65,535 messages from passing in it
+        self._happenings.append(Acknowledged(mid, str(code) if code.is_failure else None))
+
+    def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        if message.retain or len(message.payload) > MAX_PAYLOAD or len(self._happenings) >= _MAX_HAPPENINGS:
+            self._dropped += 1
+            return
+        try:
+            self._happenings.append(Received(message.topic, bytes(message.payload)))
+        except UnicodeDecodeError:
+            self._dropped += 1
+
+    def _on_subscribe(
+        self, _client: Client, _userdata: object, _mid: int, codes: list[ReasonCode], _properties: object
+    ) -> None:
+        if refused := [str(code) for code in codes if code.is_failure]:
+            self._happenings.append(Denied(", ".join(sorted(set(refused)))))
+
+    def _on_log(self, _client: Client, _userdata: object, level: int, text: str) -> None:
+        if level == LogLevel.MQTT_LOG_ERR:
+            self._trouble = text.partition(": ")[2] or text
+
+
+class _OlderBrokerError(Exception):
+    """The broker does not know MQTT 5."""
+
+
+def _properties(packet_type: int) -> Properties:
+    return Properties(packet_type)  # type: ignore[no-untyped-call]  # paho left this one without types
+
+
+def _told_apart(error: OSError | ValueError) -> tuple[BrokerReason, str]:
+    """Tell apart, by the exception, what kept the socket from being connected."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            told = BrokerReason.TLS_UNTRUSTED, f"certificate not trusted: {error.verify_message}"
+        case ssl.SSLError():
+            told = BrokerReason.TLS_FAILED, f"TLS failed: {error.reason or error}"
+        case socket.gaierror():
+            told = BrokerReason.NAME_NOT_FOUND, "the host name does not resolve"
+        case ConnectionRefusedError():
+            told = BrokerReason.REFUSED, "connection refused"
+        case TimeoutError():
+            told = BrokerReason.TIMEOUT, "connecting took too long"
+        case ConnectionResetError() | BrokenPipeError():
+            told = BrokerReason.CLOSED, "the connection was cut off"
+        case OSError():
+            told = BrokerReason.UNREACHABLE, error.strerror or type(error).__name__
+        case _:  # a host name that cannot be one
+            told = BrokerReason.NAME_NOT_FOUND, str(error)
+    return told
+
+
+def _drop(client: Client) -> None:
+    """Close paho's socket: it has no call for that other than the farewell."""
+    if (sock := client.socket()) is not None:
+        sock.close()
