@@ -51,8 +51,12 @@ class SourceError(EdgeaudioError):
         self.reason = reason
         self.detail = detail
         self.hint = HINTS.get(reason, "") if hint is None else hint
-        hint = f"; {self.hint}" if self.hint else ""
-        super().__init__(f"source {source} ({self.url}): {detail}{hint}")
+        super().__init__(f"source {source} ({self.url}): {self.explanation}")
+
+    @property
+    def explanation(self) -> str:
+        """What is wrong and what to do, without the source's name and address."""
+        return f"{self.detail}; {self.hint}" if self.hint else self.detail
 
 
 class StoppedError(EdgeaudioError):

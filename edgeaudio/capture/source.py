@@ -41,6 +41,8 @@ _CUT_OFF_S = 0.25
 # PyAV raises the last three beside FFmpeg's own
 FFMPEG_ERRORS = (av.error.FFmpegError, OSError, ValueError, RuntimeError)
 
+# cameras serve few sessions at once, and need a moment to end the one that was refused
+_FALLBACK_PAUSE_S = 0.5
 # what a camera that refuses to set up audio alone may answer; a login or a path that is wrong
 # stays wrong with the full stream
 _REFUSALS = {Reason.INVALID_DATA, Reason.TIMEOUT, Reason.END_OF_STREAM}
@@ -52,6 +54,11 @@ class SourceMemory:
 
     full_stream: bool = False  # the camera refuses a session with audio alone
     epoch: int = -1  # of the last Block; epochs count on over connections
+
+    def doubt(self, config: SourceConfig) -> None:
+        """Silence for an answer: some cameras refuse audio alone without a word, so try the other way next time."""
+        if config.address.scheme in {"rtsp", "rtsps"}:
+            self.full_stream = not self.full_stream
 
 
 def open_source(
@@ -79,10 +86,13 @@ def open_source(
     try:
         container = _open(config, guard, stop, audio_only=audio_only)
     except SourceError as error:
+        if guard.expired:
+            memory.doubt(config)
         if not audio_only or error.reason not in _REFUSALS or guard.expired:
             raise
         container = None
     if container is None:
+        stop.wait(_FALLBACK_PAUSE_S)
         container = _open(config, guard, stop, audio_only=False)
         memory.full_stream = True
     try:
@@ -169,6 +179,7 @@ class Connection:
             if self._stop.is_set():
                 return
             if self._guard.must_end():  # nothing comes, or nothing in what comes is sound
+                self._doubt()
                 raise self._failure(TimeoutError(), limit_s)
             if packet is None:
                 return
@@ -184,8 +195,14 @@ class Connection:
                 failure = error
         if self._stop.is_set():
             return None
+        if self._guard.expired:
+            self._doubt()
         # outside the handler, so that no traceback holds FFmpeg's message with the login
         raise self._failure(failure, limit_s)
+
+    def _doubt(self) -> None:
+        if self._format is None:  # no sound at all on this connection
+            self._memory.doubt(self._config)
 
     def _decode(self, packet: Packet[AudioStream]) -> list[AudioFrame]:
         try:

@@ -1,0 +1,235 @@
+"""Keeps one source connected, for ever: the only place in the project that tries a source again.
+
+Owns: back-off, the source's state as far as its connection goes, its account of seconds heard and
+lost, and what one connection remembers for the next.
+Does not know: threads (the caller runs `run()` in one of its own), loudness, MQTT.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from edgeaudio.capture.clock import Clock
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.ledger import Account, Ledger
+from edgeaudio.capture.reasons import SourceError, StoppedError
+from edgeaudio.capture.source import Connection, SourceMemory, open_source
+from edgeaudio.capture.tracks import AudioInfo
+from edgeaudio.recognise.types import Block, Reason, SourceState, SourceStatus
+
+_log = logging.getLogger(__name__)
+
+FIRST_DELAY_S = 1.0
+LAST_DELAY_S = 30.0
+JITTER = 0.25  # of the delay, up or down, so that many sources do not return at once
+PROVEN_S = 10.0  # of sound, after which a connection counts as good and the delay starts anew
+# a source that stays away is said again in the log at this distance, as one counted line
+_REMIND_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderCounts:
+    """What a Reader has done since it was made."""
+
+    account: Account
+    connections: int  # that brought sound
+    failures: int  # connections that ended, or never came about
+    broken_packets: int
+    broken_samples: int
+    last_progress_s: float  # monotonic; for a watchdog, see Reader.patience_s
+
+
+class Reader:
+    """Reads one source until it is stopped. Make it, then call `run()` in a thread; once.
+
+    `on_block` gets every Block, `on_status` every change of the connection's state; both are called
+    in that thread, and an exception from them is nobody's to catch here. Blocks without sound
+    (silence, clipping, hum) are for others to judge.
+    """
+
+    def __init__(
+        self,
+        config: SourceConfig,
+        *,
+        on_block: Callable[[Block], None],
+        on_status: Callable[[SourceStatus], None],
+        stop: threading.Event,
+        clock: Clock,
+    ) -> None:
+        self.config = config
+        self._on_block = on_block
+        self._on_status = on_status
+        self._stop = stop
+        self._clock = clock
+        self._memory = SourceMemory()
+        self._lock = threading.Lock()  # over what counts() reads
+        self._ledger = Ledger(clock.monotonic())
+        self._hearing = False
+        self._last_progress_s = clock.monotonic()
+        self._connections = 0
+        self._failures = 0
+        self._broken_packets = 0
+        self._broken_samples = 0
+        self._doublings = 0
+        self._heard = False  # by the present connection, or the one that just ended
+        self._outage = _Outage(clock.monotonic())
+        self._since = clock.utc()
+
+    @property
+    def patience_s(self) -> float:
+        """The longest time without progress that is still in order, name resolution apart."""
+        if self.config.address.scheme == "rtsp+listen":
+            return math.inf  # a sender may come at any time
+        # an open, its second try with the full stream, and the probes for evidence
+        return 2 * self.config.open_timeout_s + self.config.read_timeout_s + LAST_DELAY_S + 10.0
+
+    def counts(self) -> ReaderCounts:
+        """The counts as of now; may be called from any thread."""
+        with self._lock:
+            if not self._hearing:
+                self._ledger.lose(self._clock.monotonic())
+            return ReaderCounts(
+                self._ledger.account(),
+                self._connections,
+                self._failures,
+                self._broken_packets,
+                self._broken_samples,
+                self._last_progress_s,
+            )
+
+    def run(self) -> None:
+        """Connect, read, wait, and again, until the stop event is set."""
+        last: SourceError | None = None
+        while not self._stop.is_set():
+            self._progress()
+            self._heard = False
+            self._say(SourceState.CONNECTING, last)
+            try:
+                with open_source(self.config, self._stop, memory=self._memory, clock=self._clock) as connection:
+                    self._listen(connection)
+                detail = "the stream ended"
+                last = SourceError(self.config.name, self.config.address, Reason.END_OF_STREAM, detail, "")
+            except StoppedError:
+                return
+            except SourceError as error:
+                last = error
+            if not self._stop.is_set():
+                self._wait(last)
+
+    def _listen(self, connection: Connection) -> None:
+        heard_s = 0.0
+        info: AudioInfo | None = None
+        epoch: int | None = None
+        filled_s = 0.0
+        try:
+            for block in connection:
+                if connection.info is not info:
+                    self._heard_again(connection.info, first=info is None)
+                    info = connection.info
+                heard_s += block.duration_s
+                if heard_s >= PROVEN_S:
+                    self._doublings = 0
+                now_s = self._clock.monotonic()
+                with self._lock:
+                    self._hearing = True
+                    self._last_progress_s = now_s
+                    begin_s = None if block.epoch == epoch else connection.end_s - block.duration_s
+                    self._ledger.hear(begin_s, connection.end_s, filled_s=connection.filled_s - filled_s, now_s=now_s)
+                epoch, filled_s = block.epoch, connection.filled_s
+                self._on_block(block)
+        finally:
+            with self._lock:
+                self._hearing = False
+                self._broken_packets += connection.broken_packets
+                self._broken_samples += connection.broken_samples
+
+    def _heard_again(self, info: AudioInfo, *, first: bool) -> None:
+        now_s = self._clock.monotonic()
+        if first:
+            self._heard = True
+            with self._lock:
+                self._connections += 1
+            self._since = self._clock.utc()
+            self._outage.end(self.config.name, info, now_s)
+        self._on_status(
+            SourceStatus(
+                self.config.name,
+                SourceState.LISTENING,
+                self._since,
+                codec=info.codec,
+                sample_rate=info.sample_rate,
+                channels=info.channels,
+            )
+        )
+
+    def _wait(self, error: SourceError) -> None:
+        now_s = self._clock.monotonic()
+        with self._lock:
+            self._failures += 1
+        stalled = error.reason is Reason.TIMEOUT and self._heard
+        if not self._outage.lasts:
+            self._since = self._clock.utc()
+        self._outage.failed(self.config.name, error, now_s)
+        delay_s = min(FIRST_DELAY_S * 2**self._doublings, LAST_DELAY_S) * random.uniform(1 - JITTER, 1 + JITTER)
+        delay_s = min(delay_s, LAST_DELAY_S)
+        self._doublings = min(self._doublings + 1, 10)
+        self._say(SourceState.STALLED if stalled else SourceState.WAITING, error, delay_s)
+        self._progress()
+        self._stop.wait(delay_s)
+
+    def _say(self, state: SourceState, error: SourceError | None, delay_s: float | None = None) -> None:
+        self._on_status(
+            SourceStatus(
+                self.config.name,
+                state,
+                self._since,
+                reason=None if error is None else error.reason,
+                detail="" if error is None else error.explanation,
+                next_try=None if delay_s is None else self._clock.utc() + timedelta(seconds=delay_s),
+            )
+        )
+
+    def _progress(self) -> None:
+        with self._lock:
+            self._last_progress_s = self._clock.monotonic()
+
+
+class _Outage:
+    """Turns a burst of failures into few log lines: the first, changes of reason, and now and then a count."""
+
+    def __init__(self, now_s: float) -> None:
+        self.lasts = False
+        self._began_s = now_s
+        self._said_s = now_s
+        self._reason: Reason | None = None
+        self._failures = 0
+
+    def failed(self, source: str, error: SourceError, now_s: float) -> None:
+        if not self.lasts:
+            self.lasts, self._began_s, self._failures, self._reason = True, now_s, 0, None
+        self._failures += 1
+        if error.reason is not self._reason:
+            _log.warning("%s", error)
+        elif now_s - self._said_s >= _REMIND_S:
+            minutes = (now_s - self._began_s) / 60
+            _log.warning(
+                "source %s: still %s after %d tries in %.0f min", source, error.reason, self._failures, minutes
+            )
+        else:
+            return
+        self._reason, self._said_s = error.reason, now_s
+
+    def end(self, source: str, info: AudioInfo, now_s: float) -> None:
+        what = f"{info.codec}, {info.sample_rate} Hz, {info.channels} channel{'s' if info.channels != 1 else ''}"
+        if self.lasts:
+            away_s = now_s - self._began_s
+            _log.info("source %s: heard again after %.1f s and %d tries: %s", source, away_s, self._failures, what)
+        else:
+            _log.info("source %s: heard: %s", source, what)
+        self.lasts = False
