@@ -16,7 +16,8 @@ from uuid import UUID
 
 import numpy as np
 
-from edgeaudio.capture.source import SourceConfig, open_source
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.source import open_source
 from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.model import load_model as load_model_directory
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, SourcePipeline
