@@ -1,0 +1,144 @@
+"""A camera in a thread: a small RTSP server that does as it is told, for what no decent server would do.
+
+It sends 16-bit PCM (L16) over the RTSP connection. What it sends and how it misbehaves is a `Script`.
+"""
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+RATE = 16000
+PACKET = 320  # samples, 20 ms
+
+
+@dataclass(slots=True)
+class Packet:
+    """One RTP packet of a script."""
+
+    timestamp: int
+    payload: bytes
+    wait_s: float = PACKET / RATE  # before it is sent
+    channel: int = 0  # interleaved channel: 0 audio, 2 video
+
+
+def sine_packets(count: int = 10**9, *, start: int = 0) -> Iterator[Packet]:
+    """A flawless 1 kHz tone."""
+    time_s = np.arange(PACKET) / RATE
+    payload = (0.5 * 32767 * np.sin(2 * np.pi * 1000 * time_s)).astype(">i2").tobytes()
+    for index in range(start, start + count):
+        yield Packet(index * PACKET, payload)
+
+
+@dataclass(slots=True)
+class Script:
+    """How a camera behaves. `packets` is called anew for each session."""
+
+    packets: Callable[[], Iterator[Packet]] = sine_packets
+    audio: bool = True
+    video: bool = False
+    refuse_audio_alone: str = ""  # the status line's code and text; "hang": no answer at all
+    hang_at: str = ""  # the method that is never answered
+    seen: list[str] = field(default_factory=list)  # methods and paths of all requests
+
+
+def _sdp(script: Script) -> str:
+    lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=camera", "t=0 0", "a=control:*"]
+    if script.video:
+        lines += ["m=video 0 RTP/AVP 97", "a=rtpmap:97 H264/90000", "a=control:video"]
+    if script.audio:
+        lines += ["m=audio 0 RTP/AVP 96", f"a=rtpmap:96 L16/{RATE}", "a=control:audio"]
+    return "\r\n".join(lines) + "\r\n"
+
+
+@contextlib.contextmanager
+def camera(script: Script, port: int = 0) -> Iterator[str]:
+    """Run a camera and yield its URL."""
+    ended = threading.Event()
+    server = socket.create_server(("127.0.0.1", port))
+    server.settimeout(0.1)
+    threads: list[threading.Thread] = []
+
+    def serve() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                connection = server.accept()[0]
+                thread = threading.Thread(target=_session, args=(connection, script, ended))
+                thread.start()
+                threads.append(thread)
+
+    acceptor = threading.Thread(target=serve)
+    acceptor.start()
+    try:
+        yield f"rtsp://127.0.0.1:{server.getsockname()[1]}/camera"
+    finally:
+        ended.set()
+        acceptor.join()
+        server.close()
+        for thread in threads:
+            thread.join()
+
+
+def _session(connection: socket.socket, script: Script, ended: threading.Event) -> None:
+    with connection, contextlib.suppress(OSError):
+        connection.settimeout(0.1)
+        held = b""
+        tracks: set[str] = set()
+        while not ended.is_set():
+            request, held = _request(connection, held, ended)
+            if not request:
+                return
+            method, url = request.split()[:2]
+            script.seen.append(f"{method} {url.rsplit('/', 1)[-1]}")
+            if method == script.hang_at:
+                ended.wait()
+                return
+            sequence = next(line for line in request.splitlines() if line.lower().startswith("cseq"))
+            status, headers, body = "200 OK", ["Session: 7"], ""
+            if method == "DESCRIBE":
+                body = _sdp(script)
+                headers = ["Content-Type: application/sdp", f"Content-Base: {url}/"]
+            elif method == "SETUP":
+                track = url.rsplit("/", 1)[-1]
+                tracks.add(track)
+                pair = "2-3" if track == "video" else "0-1"
+                headers.append(f"Transport: RTP/AVP/TCP;unicast;interleaved={pair}")
+            elif method == "PLAY" and script.refuse_audio_alone and script.video and "video" not in tracks:
+                if script.refuse_audio_alone == "hang":
+                    ended.wait()
+                    return
+                status = script.refuse_audio_alone
+            lines = [f"RTSP/1.0 {status}", sequence, *headers, f"Content-Length: {len(body)}"]
+            connection.sendall(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+            if method == "PLAY" and status == "200 OK":
+                _play(connection, script, ended)
+                return
+
+
+def _request(connection: socket.socket, held: bytes, ended: threading.Event) -> tuple[str, bytes]:
+    while b"\r\n\r\n" not in held and not ended.is_set():
+        with contextlib.suppress(TimeoutError):
+            more = connection.recv(4096)
+            if not more:
+                return "", b""
+            held += more
+    head, _, held = held.partition(b"\r\n\r\n")
+    return head.decode(), held
+
+
+def _play(connection: socket.socket, script: Script, ended: threading.Event) -> None:
+    connection.settimeout(5)
+    due = time.monotonic()
+    for sequence, packet in enumerate(script.packets()):
+        due += packet.wait_s
+        if ended.wait(max(0.0, due - time.monotonic())):
+            return
+        kind = 97 if packet.channel == 2 else 96
+        header = struct.pack(">BBHII", 0x80, kind, sequence & 0xFFFF, packet.timestamp & 0xFFFFFFFF, 99)
+        data = header + packet.payload
+        connection.sendall(struct.pack(">cBH", b"$", packet.channel, len(data)) + data)

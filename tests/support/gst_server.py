@@ -1,0 +1,68 @@
+"""An RTSP camera made of GStreamer, run by the system's Python: prints its URL, then serves.
+
+Run as `/usr/bin/python3 gst_server.py --launch PIPELINE [--port N] [--auth basic|digest]`; the
+pipeline's payloaders are named pay0, pay1 as GstRtspServer wants them. Ends when its standard input
+does, so that it never outlives the test that started it.
+"""
+
+import argparse
+import sys
+import threading
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--launch", required=True)
+    parser.add_argument("--port", default="0")
+    parser.add_argument("--path", default="/camera")
+    parser.add_argument("--auth", choices=["basic", "digest"])
+    parser.add_argument("--user", default="user")
+    parser.add_argument("--password", default="secret")
+    options = parser.parse_args()
+
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(options.port)
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(f"( {options.launch} )")
+    factory.set_shared(True)
+    if options.auth:
+        protect(server, factory, options)
+    server.get_mount_points().add_factory(options.path, factory)
+    loop = GLib.MainLoop()
+    if server.attach(None) == 0:
+        sys.exit("the port is taken")
+    threading.Thread(target=lambda: (sys.stdin.read(), loop.quit()), daemon=True).start()
+    print(f"rtsp://127.0.0.1:{server.get_bound_port()}{options.path}", flush=True)
+    loop.run()
+
+
+def protect(server, factory, options) -> None:
+    auth = GstRtspServer.RTSPAuth()
+    role = "listener"
+    token = GstRtspServer.RTSPToken()
+    token.set_string(GstRtspServer.RTSP_TOKEN_MEDIA_FACTORY_ROLE, role)
+    if options.auth == "basic":
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.BASIC)
+        basic = GstRtspServer.RTSPAuth.make_basic(options.user, options.password)
+        auth.add_basic(basic, token)
+    else:
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(options.user, options.password, token)
+    server.set_auth(auth)
+    rights = Gst.Structure.new_from_string(
+        f"{role}, media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
+    )
+    factory.add_role_from_structure(rights)
+
+
+if __name__ == "__main__":
+    main()
