@@ -118,25 +118,22 @@ FILE = [
     ("[models]", "FILE: models: must not be empty"),
     (
         "[mqtt]\nurl = 'tcp://me:hunter2@broker'",
-        'FILE: mqtt.url: "tcp://me:***@broker" is no address of a broker; write mqtt://HOST or, with TLS, mqtts://HOST',
+        "FILE: mqtt.url: MQTT URL must begin with mqtt:// or mqtts://, as in mqtt://broker.local:1883",
     ),
     (
         "[mqtt]\nurl = 'mqtt://broker:0'",
-        (
-            'FILE: mqtt.url: "mqtt://broker:0" is not a valid address; '
-            "special characters in a login must be percent-encoded"
-        ),
+        "FILE: mqtt.url: MQTT URL of broker has port 0; leave it out for 1883",
     ),
     (
         "[mqtt]\nurl = 'mqtt://me:hunt/er2@broker'",
         (
-            'FILE: mqtt.url: "mqtt://me:***@broker" is not a valid address; '
-            "special characters in a login must be percent-encoded"
+            "FILE: mqtt.url: MQTT URL cannot be read: check the host and the port "
+            "(odd characters in a password must be percent-encoded)"
         ),
     ),
     (
         "[mqtt]\nurl = 'mqtt://broker/topic'",
-        'FILE: mqtt.url: "mqtt://broker/topic" goes on after the port; a broker is only mqtt://HOST:PORT',
+        "FILE: mqtt.url: MQTT URL of broker goes on after the port; write it as in mqtt://broker.local:1883",
     ),
     (
         "[mqtt]\nbase_topic = 'a/#'",
@@ -245,7 +242,7 @@ def test_the_command_line_is_wrong(options: list[str], expected: str) -> None:
         ("mqtt.password", "a\nb", "FOLDER/mqtt.password: secret file has more than one line"),
         ("mqtt.password", b"\xff", "FOLDER/mqtt.password: secret file is not UTF-8 text (byte 0)"),
         ("mqtt.password", "x" * 70_000, "FOLDER/mqtt.password: secret file is larger than 65536 bytes"),
-        ("mqtt.url", "mqtt://x/y", 'FOLDER/mqtt.url: mqtt.url: "mqtt://x/y" goes on after the port; a broker is only mqtt://HOST:PORT'),
+        ("mqtt.url", "mqtt://:1", "FOLDER/mqtt.url: mqtt.url: MQTT URL names no host; write it as in mqtt://broker.local:1883"),
     ],
 )  # fmt: skip
 def test_a_credential_is_wrong(name: str, content: str | bytes, expected: str, tmp_path) -> None:

@@ -7,13 +7,15 @@ from the tensors; the comparison of manifest and tensors. Does not know: streams
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, read_manifest
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
 from edgeaudio.recognise.types import EdgeaudioError, Samples
 
 try:
@@ -65,6 +67,11 @@ class Model:
             return labels
         return np.concatenate([labels, [labels[members].max() for members in self._groups]]).astype(np.float32)
 
+    def with_groups(self, groups: Mapping[str, tuple[str, ...]]) -> Model:
+        """The same model with more groups of its labels; both share one interpreter."""
+        manifest = replace(self.manifest, groups={**self.manifest.groups, **groups})
+        return Model(manifest, self.path, self._interpreter)
+
     def _tensor(self, values: Samples) -> NDArray[Any]:
         section = self.manifest.input
         present = {"time": values.shape[0], "feature": values.shape[-1]}
@@ -90,8 +97,10 @@ class Model:
         return finite
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: Path, *, name: str | None = None, groups: Mapping[str, tuple[str, ...]] | None = None) -> Model:
     """The model in that directory (`model.tflite` and `model.toml`).
+
+    `name` and `groups` are the user's: the one instead of the manifest's, the others besides them.
 
     Raises ManifestError or ModelError, in one line, where either is missing or wrong or where they
     contradict each other.
@@ -109,6 +118,9 @@ def load_model(path: Path) -> Model:
     digest = hashlib.sha256(content).hexdigest()
     if digest != manifest.sha256:
         raise ModelError(file, f"its SHA-256 is {digest}, and {FILE_NAME} says {manifest.sha256}")
+    if name is not None or groups:
+        manifest = replace(manifest, name=name or manifest.name, groups={**manifest.groups, **(groups or {})})
+        check_manifest(manifest, path / FILE_NAME)
     return build_model(manifest, file, content)
 
 

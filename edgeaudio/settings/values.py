@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -26,7 +25,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from edgeaudio.masking import mask_url
+from edgeaudio.publish.broker import parse_broker_url
 from edgeaudio.publish.topics import is_slug, slugify
+from edgeaudio.recognise.types import EdgeaudioError
 
 _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)")
 
@@ -107,19 +108,10 @@ def _channel(value: object) -> object:
 
 
 def _broker_url(url: SecretUrl) -> SecretUrl:
-    text = url.get_secret_value()
-    shown = f'"{url}"'
     try:
-        parts = urlsplit(text)
-        valid = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        parts, valid = urlsplit(""), False
-    if text.partition("://")[0].lower() not in BROKER_SCHEMES or "://" not in text:
-        raise ValueError(f"{shown} is no address of a broker; write mqtt://HOST or, with TLS, mqtts://HOST")
-    if not valid or re.search(r"[\s\\<>\"]", text):
-        raise ValueError(f"{shown} is not a valid address; special characters in a login must be percent-encoded")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError(f"{shown} goes on after the port; a broker is only {BROKER_SCHEMES[0]}://HOST:PORT")
+        parse_broker_url(url.get_secret_value())
+    except EdgeaudioError as error:
+        raise ValueError(str(error)) from None
     return url
 
 
@@ -132,7 +124,6 @@ def _file(path: Path) -> Path:
 
 
 MAX_CHANNELS = 64
-BROKER_SCHEMES = ("mqtt", "mqtts")
 
 Slug = Annotated[
     str, AfterValidator(_slug), WithJsonSchema({"type": "string", "pattern": "^[a-z0-9-]{1,64}$"}, mode="validation")

@@ -1,0 +1,57 @@
+"""Where log lines go and how they look. No line leaves without its secrets being masked.
+
+Owns: the one handler, for a terminal or for systemd's journal.
+Does not know: what is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import TextIO
+
+from edgeaudio.masking import mask
+
+# syslog's numbers; the journal reads them from the head of the line (sd-daemon(3))
+_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+
+
+class _Formatter(logging.Formatter):
+    """Message and traceback as one text, without the passwords of URLs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask(super().format(record))
+
+
+class _JournalFormatter(_Formatter):
+    """For the journal, which keeps the time itself: each line begins with its priority."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        head = f"<{_PRIORITIES.get(record.levelno, 6)}>"
+        return "\n".join(head + line for line in super().format(record).splitlines())
+
+
+def in_journal(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the stream goes straight to systemd's journal, which then says so by device and inode."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def setup_logging(level: str, stream: TextIO | None = None) -> None:
+    """Send the log of all of edgeaudio, and the warnings of everything else, to standard error."""
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    if in_journal(stream):
+        handler.setFormatter(_JournalFormatter("%(name)s: %(message)s"))
+    else:
+        formatter = _Formatter("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+        formatter.converter = time.gmtime
+        handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("edgeaudio").setLevel(level.upper())

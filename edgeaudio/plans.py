@@ -1,0 +1,100 @@
+"""From settings to what the rooms are handed: how to open a source, how to reach the broker, which models to run.
+
+Owns: the translation, and the complaints about settings that only a loaded model can answer (labels, groups).
+Does not know: threads, connections, or when any of it is used.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.publish.broker import MqttConfig, parse_broker_url
+from edgeaudio.recognise.manifest import Threshold
+from edgeaudio.recognise.model import Model, load_model
+from edgeaudio.recognise.pipeline import ModelPlan, Scorer
+from edgeaudio.recognise.shipped import find_model
+from edgeaudio.settings import Settings, SettingsError, SourceSettings, ThresholdSettings
+
+
+def source_config(name: str, source: SourceSettings) -> SourceConfig:
+    """How to open a source. Raises SettingsError where its password file cannot be read."""
+    return SourceConfig(
+        name=name,
+        url=source.url.get_secret_value(),
+        username=source.username,
+        password=source.secret(),
+        channel=source.channel,
+        transport=source.transport,
+        tls_verify=source.tls_verify,
+        ca_file=source.ca_file,
+    )
+
+
+def mqtt_config(settings: Settings) -> MqttConfig:
+    """How to reach the broker. Raises SettingsError where the password file cannot be read."""
+    mqtt = settings.mqtt
+    address = parse_broker_url(mqtt.url.get_secret_value())
+    return MqttConfig(
+        host=address.host,
+        port=address.port,
+        client_id=f"edgeaudio-{settings.device}",
+        tls=address.tls,
+        username=address.username if mqtt.username is None else mqtt.username,
+        password=address.password if mqtt.username is None else mqtt.secret(),
+        ca_file=mqtt.ca_file,
+        cert_file=mqtt.cert_file,
+        key_file=mqtt.key_file,
+    )
+
+
+def load_models(settings: Settings) -> dict[str, Model]:
+    """Every model of the settings, by its name there. Raises SettingsError, ManifestError, ModelError."""
+    return {name: load_one_model(settings, name) for name in settings.models}
+
+
+def load_one_model(settings: Settings, name: str) -> Model:
+    """One model of the settings. Raises SettingsError, ManifestError, ModelError."""
+    wanted = settings.models[name]
+    path = find_model(name if wanted.path is None else wanted.path.absolute())
+    return load_model(path, name=name, groups=wanted.groups)
+
+
+def model_plans(settings: Settings, models: Mapping[str, Scorer], source: str | None = None) -> list[ModelPlan]:
+    """How each model is run on a source; None: on any sound, by the models' settings alone.
+
+    Raises SettingsError for labels that no model has.
+    """
+    own = None if source is None else settings.sources[source]
+    names = list(models) if own is None or own.models is None else [name for name in models if name in own.models]
+    overrides = {} if own is None else own.thresholds
+    reported = [label for name in names for label in models[name].manifest.reported]
+    _require_known(overrides, reported, f"sources.{source}.thresholds")
+    return [_plan(settings, name, models[name], overrides) for name in names]
+
+
+def _plan(settings: Settings, name: str, model: Scorer, overrides: Mapping[str, ThresholdSettings]) -> ModelPlan:
+    wanted, manifest = settings.models[name], model.manifest
+    _require_known(wanted.labels or (), manifest.reported, f"models.{name}.labels")
+    _require_known(wanted.thresholds, manifest.reported, f"models.{name}.thresholds")
+    chosen = {**wanted.thresholds, **{label: value for label, value in overrides.items() if label in manifest.reported}}
+    return ModelPlan(
+        model,
+        period_s=(wanted.period_ms or 0) / 1000,
+        labels=frozenset(wanted.labels or ()),
+        thresholds={label: _threshold(value, manifest.threshold(label)) for label, value in chosen.items()},
+    )
+
+
+def _threshold(wanted: ThresholdSettings, own: Threshold) -> Threshold:
+    """Where only `on` is set, the model's own `off` holds, unless it lies above."""
+    return Threshold(wanted.on, min(own.off, wanted.on) if wanted.off is None else wanted.off)
+
+
+def _require_known(labels: Iterable[str], known: Sequence[str], where: str) -> None:
+    for label in labels:
+        if label not in known:
+            near = difflib.get_close_matches(label, known, n=1)
+            advice = f'did you mean "{near[0]}"?' if near else "`edgeaudio score --json --top 999` shows all"
+            raise SettingsError(f'{where}: the model has no label "{label}"; {advice}')

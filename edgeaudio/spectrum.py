@@ -1,0 +1,51 @@
+"""Levels by frequency band and moment, for looking at; recognition has features of its own.
+
+Owns: the bands (logarithmic, from 50 Hz to half the sample rate) and their levels.
+Does not know: how they are drawn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeaudio.recognise.types import Samples
+
+LOWEST_HZ = 50.0
+
+
+def band_levels(
+    samples: Samples, sample_rate: int, n_bands: int, n_columns: int
+) -> tuple[NDArray[np.float32], list[float]]:
+    """The level of each band in each column of time.
+
+    samples: float32 `(n,)` in [-1, 1]; each of the columns covers `n / n_columns` of them.
+    Returns dBFS `(n_bands, n_columns)`, the lowest band first, a sine at full scale being -3; -inf where a band
+    has no energy; and the bands' centres in Hz.
+    """
+    edges = np.geomspace(LOWEST_HZ, sample_rate / 2, n_bands + 1)
+    centres = [float(centre) for centre in np.sqrt(edges[:-1] * edges[1:])]
+    power = np.zeros((n_bands, n_columns))
+    for column, piece in enumerate(np.array_split(samples, n_columns)):
+        if len(piece) < 2:
+            continue
+        window = np.hanning(len(piece))
+        spectrum = np.abs(np.fft.rfft(piece * window)) ** 2 / (len(piece) * (window**2).sum() or 1.0) * 2
+        frequencies = np.fft.rfftfreq(len(piece), 1 / sample_rate)
+        bands = np.clip(np.searchsorted(edges, frequencies, side="right") - 1, -1, n_bands - 1)
+        # what lies under the lowest band (and direct current with it) is not shown
+        power[:, column] = np.bincount(bands[bands >= 0], spectrum[bands >= 0], minlength=n_bands)
+    with np.errstate(divide="ignore"):
+        return (10 * np.log10(power)).astype(np.float32), centres
+
+
+def rms_dbfs(samples: Samples) -> float | None:
+    """The level of the samples; None for digital silence and for no samples at all."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return 10 * float(np.log10(power)) if power > 0 else None
+
+
+def peak_dbfs(samples: Samples) -> float | None:
+    """The level of the largest sample; None for digital silence and for no samples at all."""
+    peak = float(np.max(np.abs(samples), initial=0.0))
+    return 20 * float(np.log10(peak)) if peak > 0 else None
