@@ -60,8 +60,8 @@ class ClipCutter:
         self._buffer = SampleBuffer()
         self._number = 0  # of the next clip
         self._last_start = -1
-        n_mels = config.features.n_mels if config.features else 0
-        self._rows: Samples = np.empty((0, n_mels), dtype=np.float32)  # log-mel rows of frames
+        row_width = config.features.row_width if config.features else 0
+        self._rows: Samples = np.empty((0, row_width), dtype=np.float32)  # log-mel rows of frames
         self._rows_from = 0  # [_rows_from, _rows_from + len(_rows)) of the signal's frame grid
 
     def feed(self, samples: Samples) -> Iterator[Cut]:
@@ -119,7 +119,7 @@ class ClipCutter:
         begin, end = first + left, first + right
         known = self._rows_from + len(self._rows)
         if not self._rows_from <= begin <= known:
-            self._rows, self._rows_from, known = np.empty((0, features.n_mels), dtype=np.float32), begin, begin
+            self._rows, self._rows_from, known = np.empty((0, features.row_width), dtype=np.float32), begin, begin
         rows = self._rows[begin - self._rows_from :]
         if end > known:
             at = known * features.hop_length - features.padding

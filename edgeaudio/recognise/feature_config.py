@@ -14,6 +14,10 @@ from typing import Literal
 
 import numpy as np
 
+# far beyond any sound model's, and small enough for the tables of a board with 512 MB
+MAX_N_FFT = 32_768
+MAX_N_MELS = 512
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureConfig:
@@ -35,6 +39,7 @@ class FeatureConfig:
     win_align: Literal["centre", "start"] = "centre"
     center: bool = False  # pad the clip so that frame i is centred on sample i * hop_length
     pad_mode: Literal["constant", "reflect"] = "constant"
+    pad_end: int = 0  # zeros after a clip, where a last frame is filled up (python_speech_features)
     sample_scale: float = 1.0  # 32768 for models trained on the values of 16-bit integers
     remove_dc: bool = False  # subtract each frame's mean (Kaldi)
     preemphasis: float = 0.0
@@ -57,6 +62,9 @@ class FeatureConfig:
     n_mfcc: int = 13
     dct_type: Literal[1, 2, 3] = 2
     dct_norm: Literal["ortho", "none", "htk"] = "ortho"  # "htk": sqrt(2 / n_mels) for all (tf.signal)
+    # What the first coefficient is: the DCT's own, or the logarithm of the frame's energy, taken of its
+    # samples before pre-emphasis (Kaldi's use_energy) or of its spectrum (psf's appendEnergy).
+    c0: Literal["dct", "sample_energy", "spectrum_energy"] = "dct"
     lifter: float = 0.0
     lifter_from: Literal[0, 1] = 1  # index of the first coefficient: librosa 1, HTK and Kaldi 0
     mean: tuple[float, ...] = ()  # one, or one per coefficient: subtracted
@@ -71,8 +79,14 @@ class FeatureConfig:
                 msg = f"{name} must be above 0"
                 raise ValueError(msg)
         nyquist = self.sample_rate / 2
+        low = -np.inf if self.clip_min is None else self.clip_min
+        high = np.inf if self.clip_max is None else self.clip_max
         problems = (
+            (self.n_fft > MAX_N_FFT, f"n_fft must be at most {MAX_N_FFT}"),
+            (self.n_mels > MAX_N_MELS, f"n_mels must be at most {MAX_N_MELS}"),
             (not 0 <= self.win_length <= self.n_fft, f"win_length must be at most n_fft ({self.n_fft})"),
+            (not 0 <= self.pad_end < self.frame_length, f"pad_end must be less than one frame ({self.frame_length})"),
+            (self.pad_end > 0 and self.center, "pad_end goes with center = false"),
             (not 0 <= self.fmin < self.upper_hz, "fmin must be from 0 to below fmax"),
             (self.upper_hz > nyquist, f"fmax must be at most half the sample rate ({nyquist:g})"),
             (not 0 <= self.preemphasis < 1, "preemphasis must be from 0 to below 1"),
@@ -87,10 +101,12 @@ class FeatureConfig:
             (self.kind == "mfcc" and not 1 <= self.n_mfcc <= self.n_mels, "n_mfcc must be from 1 to n_mels"),
             (self.dct_norm == "htk" and self.dct_type != 2, 'dct_norm "htk" goes with dct_type 2'),
             (self.dct_type == 1 and self.n_mels < 2, "dct_type 1 needs at least 2 mels"),
+            (self.kind != "mfcc" and self.c0 != "dct", 'c0 goes with kind "mfcc"'),
             (self.lifter < 0, "lifter must not be negative"),
             (len(self.mean) not in (0, 1, self.n_features), f"mean must hold 1 or {self.n_features} numbers"),
             (len(self.std) not in (0, 1, self.n_features), f"std must hold 1 or {self.n_features} numbers"),
             (any(not value > 0 for value in self.std), "std must be above 0"),
+            (low > high, "clip_min must be at most clip_max"),
         )
         for wrong, msg in problems:
             if wrong:
@@ -100,6 +116,11 @@ class FeatureConfig:
     def n_features(self) -> int:
         """Columns of the result: n_mfcc or n_mels."""
         return self.n_mfcc if self.kind == "mfcc" else self.n_mels
+
+    @property
+    def row_width(self) -> int:
+        """Columns of a row before the DCT: the mels, and the energy where c0 needs it."""
+        return self.n_mels + (self.c0 != "dct")
 
     @property
     def upper_hz(self) -> float:
@@ -121,7 +142,7 @@ class FeatureConfig:
 
     def n_frames(self, n_samples: int) -> int:
         """Frames in a clip of that many samples."""
-        return max(0, 1 + (n_samples + 2 * self.padding - self.frame_length) // self.hop_length)
+        return max(0, 1 + (n_samples + 2 * self.padding + self.pad_end - self.frame_length) // self.hop_length)
 
     def edge_frames(self, n_samples: int) -> tuple[int, int]:
         """How many frames at a clip's beginning and end see its padding or its first sample's history.

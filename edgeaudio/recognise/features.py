@@ -20,7 +20,7 @@ def frame_features(segment: Samples, previous: float, config: FeatureConfig) -> 
 
     segment: float32 `(n_samples,)`, its first sample the first of the first frame.
     previous: the sample before it, for pre-emphasis over the signal.
-    Returns float32 `(n_frames, n_mels)`, after the logarithm; pass it to `clip_features`.
+    Returns float32 `(n_frames, row_width)`, after the logarithm; pass it to `clip_features`.
     """
     return _rows(_emphasised(segment, previous, config), config)
 
@@ -29,27 +29,35 @@ def _rows(signal: Samples, config: FeatureConfig) -> Samples:
     frames: Samples = sliding_window_view(signal, config.frame_length)[:: config.hop_length]
     if config.remove_dc:
         frames = frames - frames.mean(axis=1, keepdims=True)
+    energy: Samples = np.square(frames).sum(axis=1, keepdims=True) if config.c0 == "sample_energy" else frames[:, :0]
     if config.preemphasis and config.preemphasis_over == "frame":
         before: Samples = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
         frames = frames - np.float32(config.preemphasis) * before
     spectrum = np.fft.rfft(frames * window(config), n=config.n_fft, axis=1)
     magnitude = spectrum.real**2 + spectrum.imag**2 if config.power == 2 else np.abs(spectrum)
     # NumPy 1 computes the FFT in double precision
-    energies: Samples = magnitude.astype(np.float32, copy=False) @ mel_filters(config)
-    return _logarithm(energies * np.float32(config.spectrum_scale), config)
+    scaled: Samples = magnitude.astype(np.float32, copy=False)
+    if config.spectrum_scale != 1.0:
+        scaled = scaled * np.float32(config.spectrum_scale)
+    if config.c0 == "spectrum_energy":
+        energy = scaled.sum(axis=1, keepdims=True)
+    bands: Samples = scaled @ mel_filters(config)
+    return _logarithm(np.concatenate([bands, energy], axis=1) if energy.size else bands, config)
 
 
 def clip_features(rows: Samples, config: FeatureConfig) -> Samples:
     """The steps that need a whole clip, or come after them: reference, top_db, DCT, normalisation.
 
-    rows: float32 `(n_frames, n_mels)` from `frame_features`. Returns float32 `(n_frames, n_features)`.
+    rows: float32 `(n_frames, row_width)` from `frame_features`. Returns float32 `(n_frames, n_features)`.
     """
+    rows, energy = rows[:, : config.n_mels], rows[:, config.n_mels :]
     if config.ref == "max":
         rows = rows - rows.max()
     if config.top_db:
         rows = np.maximum(rows, rows.max() - np.float32(config.top_db))
     if config.kind == "mfcc":
         rows = rows @ dct_matrix(config)
+        rows[:, : energy.shape[1]] = energy
     if config.mean:
         rows = rows - np.asarray(config.mean, dtype=np.float32)
     if config.std:
@@ -70,13 +78,15 @@ def features(samples: Samples, config: FeatureConfig) -> Samples:
 
 
 def edge_rows(samples: Samples, frames: slice, config: FeatureConfig) -> Samples:
-    """Rows of the chosen frames of a clip, float32 `(n_chosen, n_mels)`, padding and history its own."""
+    """Rows of the chosen frames of a clip, float32 `(n_chosen, row_width)`, padding and history its own."""
     first, stop, _ = frames.indices(config.n_frames(len(samples)))
     if stop <= first:
-        return np.empty((0, config.n_mels), dtype=np.float32)
+        return np.empty((0, config.row_width), dtype=np.float32)
     signal = _emphasised(samples, 0.0, config)
     if config.center:
         signal = np.pad(signal, config.padding, mode=config.pad_mode)
+    elif config.pad_end:
+        signal = np.pad(signal, (0, config.pad_end))
     end = (stop - 1) * config.hop_length + config.frame_length
     return _rows(signal[first * config.hop_length : end], config)
 
