@@ -10,47 +10,47 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from edgeaudio.health.loudness import FINE, Loudness, LoudnessJudge
+from edgeaudio.health.loudness import FINE, LoudnessJudge
 from edgeaudio.recognise.types import Level, SourceState, SourceStatus
 
 
 class SourceHealth:
     """The state of one source. Safe for its reader's thread and the recogniser's."""
 
-    def __init__(self, source: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, status: SourceStatus, now: Callable[[], datetime]) -> None:
         self._now = now
         self._lock = threading.Lock()
         self._judge = LoudnessJudge()
-        self._capture = SourceStatus(source, SourceState.CONNECTING, now())
-        self.status = self._capture
+        self._loudness = FINE
+        self._connection = status
+        self._status = status
+
+    @property
+    def status(self) -> SourceStatus:
+        return self._status
 
     def connection(self, status: SourceStatus) -> SourceStatus | None:
-        """The reader's state; returns the source's state where it is news."""
+        """What the reader says, or that nobody reads; returns the source's state where it is news."""
         with self._lock:
-            if status.state is SourceState.LISTENING and self._capture.state is not SourceState.LISTENING:
-                self._judge = LoudnessJudge()
-            self._capture = status
-            return self._change(status)
+            if SourceState.LISTENING not in (status.state, self._connection.state):
+                self._judge, self._loudness = LoudnessJudge(), FINE
+            self._connection = status
+            return self._news()
 
     def level(self, level: Level) -> SourceStatus | None:
-        """One more level; returns the source's state where it changes it."""
+        """One more level; returns the source's state where it is news."""
         with self._lock:
-            if self._capture.state is not SourceState.LISTENING:
-                return None
-            loudness = self._judge.feed(level)
-            if (loudness.state, loudness.reason) == (self.status.state, self.status.reason):
-                return None
-            return self._change(self._with(loudness))
+            self._loudness = self._judge.feed(level)
+            return self._news()
 
-    def _with(self, loudness: Loudness) -> SourceStatus:
-        if loudness is FINE:
-            return replace(self._capture, since=self._now())
-        return replace(
-            self._capture, state=loudness.state, reason=loudness.reason, detail=loudness.detail, since=self._now()
-        )
-
-    def _change(self, status: SourceStatus) -> SourceStatus | None:
-        if status == self.status:
+    def _news(self) -> SourceStatus | None:
+        old, loudness, new = self._status, self._loudness, self._connection
+        if new.state is SourceState.LISTENING:
+            new = replace(new, state=loudness.state, reason=loudness.reason, detail=loudness.detail)
+            # the reader knows since when it is connected, not since when all is well
+            same = (old.state, old.reason) == (new.state, new.reason)
+            new = replace(new, since=old.since if same else self._now())
+        if new == old:
             return None
-        self.status = status
-        return status
+        self._status = new
+        return new

@@ -1,7 +1,7 @@
 """Notices that a part of the agent has stopped moving, and tells systemd while all of them move.
 
-Owns: the time limit, the last words, systemd's notification protocol.
-Does not know: what the parts do; each hands in a function that tells when it last moved.
+Owns: the verdict, the last words, systemd's notification protocol.
+Does not know: what the parts do.
 """
 
 from __future__ import annotations
@@ -12,29 +12,34 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 log = logging.getLogger(__name__)
 
-# Longer than any wait of a part that is well: an open connection may take two time limits of 10 s.
-STUCK_AFTER_S = 60.0
 EXIT_STATUS = 1
 
 
-def stuck_part(parts: Mapping[str, Callable[[], float]], now_s: float) -> str | None:
-    """The name of a part that last moved too long ago, if there is one. Times are `time.monotonic`'s."""
-    for name, last_moved_s in parts.items():
-        if now_s - last_moved_s() > STUCK_AFTER_S:
-            return name
-    return None
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something that has to keep moving."""
+
+    name: str
+    last_moved_s: float  # `time.monotonic`
+    patience_s: float  # the longest that it may take when all is well
 
 
-def give_up(part: str) -> None:
+def stuck_part(parts: Iterable[Part], now_s: float) -> Part | None:
+    """A part that last moved too long ago, if there is one."""
+    return next((part for part in parts if now_s - part.last_moved_s > part.patience_s), None)
+
+
+def give_up(part: Part) -> None:
     """End the process with a report of where each thread stands. The service manager starts it again.
 
     Python's own shutdown would wait for the thread that is stuck.
     """
-    log.critical("%s has not moved for %.0f s; the agent ends so that it is started again", part, STUCK_AFTER_S)
+    log.critical("%s has not moved for %.0f s; the agent ends so that it is started again", part.name, part.patience_s)
     faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
     logging.shutdown()
     os._exit(EXIT_STATUS)

@@ -152,7 +152,7 @@ def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
         manifest: Manifest = build(Manifest, table)
     except TableError as error:
         raise ManifestError(path, error.key, error.problem) from None
-    _check(manifest, path)
+    check_manifest(manifest, path)
     return manifest
 
 
@@ -164,7 +164,7 @@ def manifest_toml(manifest: Manifest) -> str:
     return toml(table)
 
 
-def _check(manifest: Manifest, path: Path) -> None:
+def check_manifest(manifest: Manifest, path: Path) -> None:
     """Raises ManifestError at the first value that makes no sense or contradicts another one."""
     for problems in (_label_problems, _input_problems, _detector_problems):
         for wrong, key, problem in problems(manifest):

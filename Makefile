@@ -1,0 +1,44 @@
+# make demo   hear it work: a real stream, the real agent, a real broker, all on this machine
+# make test   every check and every test, set up from nothing
+# make lint | faults | bench | clean
+
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name))))
+VENV ?= .venv
+BIN := $(VENV)/bin
+# two workers: the slowest machine that this must run on has two cores
+WORKERS ?= 2
+
+.PHONY: demo test lint check-python bench clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/edgeaudio demo
+
+test: $(VENV)/.test lint
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered --cov-fail-under=0
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(VENV)/.demo: pyproject.toml
+	@$(MAKE) --no-print-directory check-python
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml
+	@$(MAKE) --no-print-directory check-python
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo,test,lint]'
+	@touch $@
+
+check-python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo 'edgeaudio needs Python 3.11 or later; name one with: make PYTHON=/path/to/python3'; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) has no venv module; on Debian: apt-get install python3-venv"; exit 2; }
+
+clean:
+	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,242 @@
+"""The agent: builds everything from the settings, owns every thread, and ends in good order.
+
+Owns: the threads, the signals, the main loop (health, watchdog, schedules, commands, reload).
+Does not know: how sound is read, recognised or sent; the rooms do.
+
+Threads: one reader a source, one recogniser, one sender, and the main thread, which alone changes
+what the others work on. A thread that raises what nobody expected ends the process: the exception
+is raised again in the main thread, and the service manager starts the agent anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from uuid import NAMESPACE_DNS, uuid5
+
+from edgeaudio.agent.backlog import Backlog
+from edgeaudio.agent.listener import Listener, Surroundings
+from edgeaudio.agent.recogniser import Recogniser
+from edgeaudio.capture.clock import Clock
+from edgeaudio.health.machine import Machine
+from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
+from edgeaudio.health.stopwatch import TimedModel
+from edgeaudio.health.watchdog import Part, ServiceManager, give_up, stuck_part
+from edgeaudio.plans import load_models, model_plans, mqtt_config, source_config
+from edgeaudio.publish import messages
+from edgeaudio.publish.broker import BrokerStatus
+from edgeaudio.publish.outbox import Outbox
+from edgeaudio.publish.sender import Sender
+from edgeaudio.publish.topics import Topics, slugs
+from edgeaudio.recognise.pipeline import SourcePipeline
+from edgeaudio.recognise.types import EdgeaudioError, SourceStatus
+from edgeaudio.settings import Settings
+from edgeaudio.version import __version__
+
+log = logging.getLogger(__name__)
+
+OUTBOX_FILE = "outbox.sqlite"
+TICK_S = 1.0
+# SIGTERM must end the agent within 2 s: its parts share them
+RECOGNISER_JOIN_S = 0.7
+SENDER_JOIN_S = 1.2
+RECOGNISER_PATIENCE_S = 60.0
+SENDER_PATIENCE_S = 90.0  # connecting may wait for a name server and for two answers
+HEALTH_PAUSE_S = 1.0  # changes of state are told at once, but not more often than this
+STARTS = "starts"
+
+
+class Agent:
+    """An agent with those settings. Raises EdgeaudioError, in one line, where it cannot be set up."""
+
+    def __init__(self, settings: Settings, reload: Callable[[], Settings] | None = None) -> None:
+        self._settings = settings
+        self._reload_settings = reload
+        self._clock = Clock()
+        self._machine = Machine()
+        self._service = ServiceManager()
+        self._inbox: SimpleQueue[Callable[[], None] | BaseException] = SimpleQueue()
+        self._stop = threading.Event()
+        self._halt_sender = threading.Event()
+        self._topics = Topics(settings.mqtt.base_topic, settings.device)
+        self._models = {name: TimedModel(model) for name, model in load_models(settings).items()}
+        config = mqtt_config(settings)
+        self._outbox = Outbox(
+            Path(settings.state_dir) / OUTBOX_FILE,
+            max_messages=settings.outbox.max_messages,
+            max_bytes=settings.outbox.max_bytes,
+            expiry_s=settings.outbox.expiry_s,
+        )
+        self._sender = Sender(
+            config,
+            self._outbox,
+            self._topics,
+            stop=self._halt_sender,
+            on_message=self._on_message,
+            on_status=self._on_broker,
+            expiry_s=settings.outbox.expiry_s,
+        )
+        self._backlog = Backlog()
+        self._around = Surroundings(self._backlog, self._clock, self._spawn, self._on_status)
+        self._recogniser = Recogniser(self._backlog, self._outbox, self._sender, self._topics, self._on_status)
+        try:
+            for name in settings.sources:
+                self._recogniser.listeners[name] = self._listener(name, settings)
+        except EdgeaudioError:
+            self._outbox.close()
+            raise
+        self._started_at = self._clock.utc()
+        self._started_s = self._clock.monotonic()
+        self._restarts = int(self._outbox.settings().get(STARTS, "0"))
+        self._health_at_s = 0.0
+        self._health_due = True
+
+    @property
+    def _listeners(self) -> dict[str, Listener]:
+        return self._recogniser.listeners
+
+    def run(self) -> None:
+        """Work until `stop`, SIGTERM or SIGINT. Call it in the main thread."""
+        self._outbox.set_setting(STARTS, str(self._restarts + 1))
+        self._catch_signals()
+        sender = self._spawn("sender", self._sender.run)
+        recogniser = self._spawn("recogniser", lambda: self._recogniser.run(self._stop))
+        try:
+            self._recogniser.settle_the_past()
+            self._switch_listeners()
+            for listener in self._listeners.values():
+                self._on_status(listener.health.status)
+            self._service.say("READY=1")
+            while not self._stop.is_set():
+                self._turn()
+        finally:
+            self._shut_down(recogniser, sender)
+
+    def stop(self) -> None:
+        """End `run` soon. May be called from any thread, and from a signal's handler."""
+        self._stop.set()
+        self._inbox.put(lambda: None)
+
+    # the main loop
+
+    def _turn(self) -> None:
+        try:
+            item = self._inbox.get(timeout=TICK_S)
+        except Empty:
+            item = None
+        if isinstance(item, BaseException):
+            raise item
+        if item is not None:
+            item()
+        self._switch_listeners()
+        self._publish_health()
+        parts = self._parts()
+        if part := stuck_part(parts, time.monotonic()):
+            give_up(part)
+        self._service.alive()
+
+    def _switch_listeners(self) -> None:
+        local_time = datetime.now().astimezone()
+        for listener in self._listeners.values():
+            listener.switch(local_time)
+
+    def _publish_health(self) -> None:
+        now_s = time.monotonic()
+        since_s = now_s - self._health_at_s
+        if since_s >= self._settings.health.interval_s or (self._health_due and since_s >= HEALTH_PAUSE_S):
+            self._health_at_s, self._health_due = now_s, False
+            self._sender.put(messages.health(self._topics, self._report()))
+
+    def _report(self) -> dict[str, messages.Json]:
+        return health_report(
+            self._clock.utc(),
+            AgentNumbers(
+                version=__version__,
+                started_at=self._started_at,
+                uptime_s=self._clock.monotonic() - self._started_s,
+                restarts=self._restarts,
+                clock_steps=self._clock.steps,
+            ),
+            [listener.numbers() for listener in self._listeners.values()],
+            list(self._models.values()),
+            self._outbox.stats(),
+            self._sender.status,
+            MachineNumbers(
+                cpu_percent=self._machine.cpu_percent(),
+                memory_mb=self._machine.memory_mb(),
+                temperature_c=self._machine.temperature_c(),
+                throttled=self._machine.throttled(),
+                disk_free_mb=self._machine.disk_free_mb(self._settings.state_dir),
+            ),
+        )
+
+    def _parts(self) -> list[Part]:
+        parts = [
+            Part("the recogniser", self._recogniser.last_moved_s, RECOGNISER_PATIENCE_S),
+            Part("the sender", self._sender.last_progress, SENDER_PATIENCE_S),
+        ]
+        return parts + [part for listener in self._listeners.values() if (part := listener.part())]
+
+    # what other threads and signals bring
+
+    def _on_status(self, status: SourceStatus) -> None:
+        self._health_due = True
+        self._sender.put(messages.status(self._topics, status))
+
+    def _on_broker(self, _status: BrokerStatus) -> None:
+        self._health_due = True
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        pass
+
+    def _catch_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # embedded in somebody's program, whose signals are its own
+        # a queue is safe to use in a handler, an Event that the main thread waits for is not
+        signal.signal(signal.SIGTERM, lambda _number, _frame: self._inbox.put(self._stop.set))
+        signal.signal(signal.SIGINT, lambda _number, _frame: self._inbox.put(self._stop.set))
+
+    # threads
+
+    def _spawn(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 (the main thread raises it again)
+                self._inbox.put(error)
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _shut_down(self, recogniser: threading.Thread, sender: threading.Thread) -> None:
+        """End the threads in the order of the flow, so that what was heard is committed, and sent if it can be."""
+        self._service.say("STOPPING=1")
+        self._stop.set()
+        for listener in self._listeners.values():
+            listener.ask_to_stop()
+        recogniser.join(RECOGNISER_JOIN_S)
+        self._recogniser.end_all()
+        self._halt_sender.set()
+        self._sender.wake()
+        sender.join(SENDER_JOIN_S)
+        self._outbox.close()
+        log.info("stopped")
+
+    # building
+
+    def _listener(self, name: str, settings: Settings) -> Listener:
+        plans = model_plans(settings, self._models, name)
+        reported = [label for plan in plans for label in plan.labels or plan.model.manifest.reported]
+        slugs(dict.fromkeys(reported), f"source {name}")
+        source = settings.sources[name]
+        pipeline = SourcePipeline(
+            name, plans, namespace=uuid5(NAMESPACE_DNS, settings.device), gate_dbfs=source.gate_dbfs
+        )
+        return Listener(name, source, source_config(name, source), pipeline, self._around, enabled=source.enabled)

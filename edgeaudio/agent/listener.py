@@ -1,0 +1,155 @@
+"""One source of a running agent: its reader, its pipeline, its state, and whether it is to listen now.
+
+Owns: starting and stopping the reader's thread, and the sums over the readers it has had.
+Does not know: the other sources, MQTT, where Blocks and states go.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from edgeaudio.agent.backlog import Backlog
+from edgeaudio.capture.clock import Clock
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.retry import Reader
+from edgeaudio.health.levels import LevelDigest
+from edgeaudio.health.report import SourceNumbers
+from edgeaudio.health.state import SourceHealth
+from edgeaudio.health.watchdog import Part
+from edgeaudio.recognise.pipeline import SourcePipeline
+from edgeaudio.recognise.types import Block, Reason, SourceState, SourceStatus
+from edgeaudio.settings import SourceSettings
+
+JOIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all listeners of an agent share."""
+
+    backlog: Backlog
+    clock: Clock
+    spawn: Callable[[str, Callable[[], None]], threading.Thread]
+    on_status: Callable[[SourceStatus], None]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A reader at work."""
+
+    reader: Reader
+    stop: threading.Event
+    thread: threading.Thread
+
+
+class Listener:
+    """A source. `switch` says whether it is to listen; everything else follows."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: SourceSettings,
+        config: SourceConfig,
+        pipeline: SourcePipeline,
+        surroundings: Surroundings,
+        *,
+        enabled: bool,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.config = config
+        self.pipeline = pipeline
+        self.digest = LevelDigest(settings.level_interval_s)
+        self.enabled = enabled  # by command, else by the settings
+        self.events = 0
+        self._around = surroundings
+        self._reading: _Reading | None = None
+        self._heard_s = self._lost_s = 0.0  # of readers that are done
+        self._connections = 0
+        self.health = SourceHealth(self._off_status(), surroundings.clock.utc)
+
+    def switch(self, local_time: datetime) -> None:
+        """Start or stop listening, as the switch and the schedule want it at that local time."""
+        schedule = self.settings.schedule
+        wanted = self.enabled and (schedule is None or any(hours.covers(local_time.time()) for hours in schedule))
+        if wanted and self._reading is None:
+            self._start()
+        elif not wanted:
+            self.stop()
+            if self.health.status.state is not SourceState.OFF or self.health.status.reason is not self._off_reason:
+                self._tell(self._off_status())
+
+    def ask_to_stop(self) -> None:
+        """Have the reader end soon, without waiting for it."""
+        if self._reading:
+            self._reading.stop.set()
+
+    def stop(self) -> None:
+        """Stop listening. A reader that hangs in the network is left behind: its Blocks no longer count."""
+        if self._reading is None:
+            return
+        reading = self._reading
+        reading.stop.set()
+        reading.thread.join(JOIN_S)
+        account = reading.reader.counts()
+        self._reading = None
+        self._heard_s += account.account.heard_s
+        self._lost_s += account.account.lost_s
+        self._connections += account.connections
+        self._around.backlog.end(self.name)
+
+    def numbers(self) -> SourceNumbers:
+        """The source since the start of the agent."""
+        heard_s, lost_s, connections = self._heard_s, self._lost_s, self._connections
+        if self._reading:
+            counts = self._reading.reader.counts()
+            heard_s += counts.account.heard_s
+            lost_s += counts.account.lost_s
+            connections += counts.connections
+        dropped_s = self._around.backlog.dropped_s(self.name)
+        return SourceNumbers(
+            status=self.health.status,
+            heard_s=heard_s - dropped_s,
+            lost_s=lost_s + dropped_s,
+            lag_s=self._around.backlog.waiting_s(self.name),
+            connections=connections,
+            events=self.events,
+        )
+
+    def part(self) -> Part | None:
+        """The reader, for the watchdog."""
+        if self._reading is None:
+            return None
+        reader = self._reading.reader
+        return Part(f"the reader of source {self.name}", reader.counts().last_progress_s, reader.patience_s)
+
+    def _start(self) -> None:
+        stop = threading.Event()
+
+        def on_block(block: Block) -> None:
+            if not stop.is_set():
+                self._around.backlog.put(block)
+
+        def on_status(status: SourceStatus) -> None:
+            if stop.is_set():
+                return
+            if status.state in (SourceState.STALLED, SourceState.WAITING):
+                self._around.backlog.end(self.name)
+            self._tell(status)
+
+        reader = Reader(self.config, on_block=on_block, on_status=on_status, stop=stop, clock=self._around.clock)
+        self._reading = _Reading(reader, stop, self._around.spawn(f"capture-{self.name}", reader.run))
+
+    def _tell(self, status: SourceStatus) -> None:
+        if news := self.health.connection(status):
+            self._around.on_status(news)
+
+    @property
+    def _off_reason(self) -> Reason:
+        return Reason.OUTSIDE_SCHEDULE if self.enabled else Reason.SWITCHED_OFF
+
+    def _off_status(self) -> SourceStatus:
+        return SourceStatus(self.name, SourceState.OFF, self._around.clock.utc(), self._off_reason)

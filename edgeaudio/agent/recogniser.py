@@ -1,0 +1,121 @@
+"""The recogniser's thread: takes Blocks, has them recognised, commits the events, tells the states.
+
+Owns: the loop, the order "commit, then tell", and which labels are said to be sounding.
+Does not know: connections, commands, how long anything may take.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from edgeaudio.agent.backlog import Backlog, Ended
+from edgeaudio.agent.listener import Listener
+from edgeaudio.publish import messages
+from edgeaudio.publish.outbox import Outbox
+from edgeaudio.publish.sender import Sender
+from edgeaudio.publish.topics import Topics
+from edgeaudio.recognise.pipeline import Result
+from edgeaudio.recognise.types import Event, Level, SourceStatus
+
+log = logging.getLogger(__name__)
+
+TAKE_S = 0.5
+
+
+class Recogniser:
+    """All sources' recognition, in one thread. Others hold `lock` while they change `listeners` or a pipeline."""
+
+    def __init__(
+        self,
+        backlog: Backlog,
+        outbox: Outbox,
+        sender: Sender,
+        topics: Topics,
+        on_status: Callable[[SourceStatus], None],
+    ) -> None:
+        self.lock = threading.RLock()
+        self.listeners: dict[str, Listener] = {}
+        self.last_moved_s = time.monotonic()
+        self._backlog = backlog
+        self._outbox = outbox
+        self._sender = sender
+        self._topics = topics
+        self._on_status = on_status
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set."""
+        while not stop.is_set():
+            self.last_moved_s = time.monotonic()
+            items = self._backlog.take(TAKE_S)
+            with self.lock:
+                events: list[Event] = []
+                for item in items:
+                    # a source that was removed may still have something under way
+                    if listener := self.listeners.get(item.source):
+                        results = listener.pipeline.end() if isinstance(item, Ended) else listener.pipeline.feed(item)
+                        events += self._sorted_out(results, listener)
+                self._commit(events)
+
+    def settle_the_past(self) -> None:
+        """End the events that an earlier process left open, and say that nothing sounds now."""
+        ended = []
+        for event_id, text in self._outbox.open_events().items():
+            try:
+                ended.append(messages.interrupted(messages.restore_event(text)))
+            except (ValueError, KeyError, TypeError):
+                log.exception("the outbox holds an open event that cannot be read; it is forgotten")
+                self._outbox.add([], closed=[event_id])
+        if ended:
+            log.info("%d events that were sounding at the last stop are ended", len(ended))
+        with self.lock:
+            self._commit(ended)
+            for listener in self.listeners.values():
+                self.tell_labels(listener)
+
+    def end_all(self) -> None:
+        """End what still sounds: the agent stops."""
+        with self.lock:
+            self._commit([event for listener in self.listeners.values() for event in listener.pipeline.end()])
+
+    def end(self, listener: Listener) -> None:
+        """End what still sounds of one source."""
+        with self.lock:
+            self._commit(list(listener.pipeline.end()))
+
+    def tell_labels(self, listener: Listener) -> None:
+        """Say of each label of a source whether it sounds now."""
+        sounding = {event.label for event in listener.pipeline.active()}
+        for thresholds in listener.pipeline.thresholds().values():
+            for label in thresholds:
+                self._sender.put(messages.label_state(self._topics, listener.name, label, on=label in sounding))
+
+    def _sorted_out(self, results: Iterable[Result], listener: Listener) -> list[Event]:
+        events = []
+        for result in results:
+            if isinstance(result, Event):
+                events.append(result)
+                listener.events += result.kind == "onset"
+            elif isinstance(result, Level):
+                if news := listener.health.level(result):
+                    self._on_status(news)
+                if level := listener.digest.add(result):
+                    self._sender.pass_on(messages.level(self._topics, level))
+        return events
+
+    def _commit(self, events: list[Event]) -> None:
+        if not events:
+            return
+        self._outbox.add(
+            [messages.detection(self._topics, event) for event in events],
+            opened={event.id: messages.store_event(event) for event in events if event.kind == "onset"},
+            closed=[event.id for event in events if event.kind == "offset"],
+        )
+        for event in events:
+            listener = self.listeners.get(event.source)
+            sounding = listener.pipeline.active() if listener else []
+            on = any(other.label == event.label for other in sounding)
+            self._sender.put(messages.label_state(self._topics, event.source, event.label, on=on))
+            log.info("%s: %s %s, score %.2f", event.source, event.label, event.kind, event.score)
