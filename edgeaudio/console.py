@@ -41,11 +41,10 @@ def columns(rows: Sequence[Sequence[str]], align: Sequence[Align] = ()) -> list[
 
 
 def clock_time(seconds: float) -> str:
-    """A place in a recording: "1:02:03.4"; hours only where there are any."""
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
+    """A place in a recording: "1:02:03.45"; hours only where there are any."""
+    minutes, hundredths = divmod(round(seconds * 100), 6000)
     hours, minutes = divmod(minutes, 60)
-    text = f"{minutes:02d}:{rest // 10:02d}.{rest % 10}"
+    text = f"{minutes:02d}:{hundredths // 100:02d}.{hundredths % 100:02d}"
     return f"{hours}:{text}" if hours else text
 
 
@@ -57,7 +56,7 @@ def decibels(level_dbfs: float | None) -> str:
 def progress_line(done: float, total: float, elapsed_s: float, width: int, *, unicode: bool = True) -> str:
     """A bar of at most `width` characters with the share done, and the time left once that can be told."""
     share = min(max(done / total, 0.0), 1.0) if total > 0 else 1.0
-    left = f" {clock_time(elapsed_s / share - elapsed_s)[:-2]} left" if share > 0 and elapsed_s >= 1 else ""
+    left = f" {clock_time(elapsed_s / share - elapsed_s)[:-3]} left" if share > 0 and elapsed_s >= 1 else ""
     tail = f" {share:4.0%}{left}"
     length = min(width - len(tail), 60)
     if length < 3:

@@ -122,7 +122,7 @@ class OutboxSettings(_Table):
     """`[outbox]`: what is kept on disk until the broker has it. Where it is full, the oldest goes first."""
 
     max_messages: Whole = Field(100_000, ge=1, le=100_000_000, description="The most messages kept.")
-    max_bytes: Whole = Field(67_108_864, ge=65_536, le=1_099_511_627_776, description="The most bytes kept.")
+    max_bytes: Whole = Field(33_554_432, ge=65_536, le=1_099_511_627_776, description="The most bytes kept.")
     expiry_s: Number | None = Field(
         None, ge=1, le=315_360_000, description="Unsent messages older than this are dropped."
     )
@@ -232,6 +232,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What was handed in, then the layers that load.py has read, instead of what pydantic-settings would read."""
         return (init_settings, *(InitSettingsSource(settings_cls, layer.table) for layer in layers.get()))
+
+    @property
+    def outbox_path(self) -> Path:
+        """The file of the outbox."""
+        return self.state_dir / "outbox.sqlite"
 
     @model_validator(mode="after")
     def _names_known(self) -> Self:

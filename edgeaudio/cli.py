@@ -1,0 +1,223 @@
+"""The command line: `edgeaudio run | check | probe | score`.
+
+Owns: the words of the commands, their options and help, exit statuses, and what becomes of an error:
+one line and status 2 for whatever the user can mend, a traceback and status 1 for a fault of ours.
+Does not know: what the commands do. Each is imported only when it runs, so that help comes at once on a slow board.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeaudio.masking import mask
+from edgeaudio.version import __version__
+
+Command = Callable[[argparse.Namespace], int]
+
+EXIT_FAULT = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        status = command(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # nobody reads on, as in `edgeaudio score FILE | head`; Python would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 (nothing is swallowed: it is told, and ends the process)
+        return _report(error)
+    return status
+
+
+def _report(error: Exception) -> int:
+    from edgeaudio.recognise.types import EdgeaudioError
+
+    if isinstance(error, EdgeaudioError):
+        for line in str(error).splitlines():
+            print(f"edgeaudio: {mask(line)}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
+    return EXIT_FAULT
+
+
+def parser() -> argparse.ArgumentParser:
+    """Everything that can be written behind `edgeaudio`."""
+    top = argparse.ArgumentParser(
+        prog="edgeaudio",
+        description="Listens to cameras, streams and sound cards, recognises sounds, and tells an MQTT broker.",
+        epilog="Exit status: 0 all is well, 2 something must be mended (one line each on standard error says what).",
+    )
+    top.add_argument("--version", action="version", version=f"edgeaudio {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_check(commands)
+    _add_probe(commands)
+    _add_score(commands)
+    return top
+
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (its only name)
+
+
+def _add_run(commands: _Commands) -> None:
+    run = commands.add_parser(
+        "run",
+        help="listen to every source and report to the broker, until stopped",
+        description="Listen to every source and report to the broker, until stopped by SIGTERM or Ctrl-C.",
+    )
+    _add_settings(run)
+    run.set_defaults(command=_run)
+
+
+def _add_check(commands: _Commands) -> None:
+    check = commands.add_parser(
+        "check",
+        help="try settings, models, sources and broker, a line each",
+        description="Read the settings, load the models, open every source and the broker, and say in a line each that "
+        "it works, or why not and what to do. Exit status 0 if everything works, else 2.",
+    )
+    _add_settings(check)
+    instead = check.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--print",
+        dest="print_settings",
+        action="store_true",
+        help="only print the settings in force, where each came from, secrets masked",
+    )
+    instead.add_argument("--schema", action="store_true", help="only print the JSON Schema of the settings")
+    check.set_defaults(command=_check)
+
+
+def _add_probe(commands: _Commands) -> None:
+    probe = commands.add_parser(
+        "probe",
+        help="show what a stream, file or sound card holds",
+        description="Open a source and show its tracks, codec, sample rate, channels and level, and a picture of its "
+        "spectrum.",
+    )
+    _add_source(probe)
+    _add_settings(probe)
+    probe.add_argument(
+        "--seconds", type=_seconds, default=5.0, metavar="S", help="how long to listen, 0.5 to 60 (default: 5)"
+    )
+    probe.add_argument("--json", action="store_true", help="print one JSON object instead")
+    probe.set_defaults(command=_probe)
+
+
+def _add_score(commands: _Commands) -> None:
+    score = commands.add_parser(
+        "score",
+        help="say what a model hears in a recording or a stream",
+        description="Run a model over a recording, as fast as it goes, or over a live stream, and print the best "
+        "labels of every clip; or, with --events, what the agent would have reported.",
+    )
+    _add_source(score)
+    _add_settings(score)
+    score.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a model directory, or the name of a shipped model; may be repeated (default: those of the settings)",
+    )
+    score.add_argument("--top", type=_count, default=3, metavar="K", help="how many labels a clip (default: 3)")
+    score.add_argument("--events", action="store_true", help="print events, by the thresholds in force, not scores")
+    score.add_argument("--json", action="store_true", help="print a JSON object a line instead of a table")
+    score.set_defaults(command=_score)
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the settings file (default: $EDGEAUDIO_CONFIG, else /etc/edgeaudio/edgeaudio.toml if it is there)",
+    )
+    command.add_argument(
+        "--set",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting, stronger than file and environment, as in --set health.interval_s=10; may be repeated",
+    )
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a file, a URL, alsa:DEVICE, or the name of a source in the settings (so no login is typed)",
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.5 <= value <= 60:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0.5 to 60")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def _run(options: argparse.Namespace) -> int:
+    from edgeaudio.agent import Agent
+    from edgeaudio.logs import setup_logging
+    from edgeaudio.settings import Settings, load_settings
+
+    def load() -> Settings:
+        return load_settings(options.config, options.options)
+
+    settings = load()
+    setup_logging(settings.log_level)
+    Agent(settings, reload=load).run()
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from edgeaudio.commands import check
+
+    if options.schema:
+        return check.print_schema()
+    if options.print_settings:
+        return check.print_settings(options.config, options.options)
+    return check.check(options.config, options.options)
+
+
+def _probe(options: argparse.Namespace) -> int:
+    from edgeaudio.commands import probe
+
+    return probe.probe(options.source, options.config, options.options, options.seconds, as_json=options.json)
+
+
+def _score(options: argparse.Namespace) -> int:
+    from edgeaudio.commands import score
+
+    return score.score(
+        options.source,
+        options.config,
+        options.options,
+        score.Style(top=options.top, events=options.events, as_json=options.json),
+        models=options.model,
+    )

@@ -1,0 +1,152 @@
+"""`edgeaudio check`: does everything work that the settings name?
+
+Owns: what is tried, side by side and each within a limit, and the line that tells how it went.
+Does not know: how sources, models and the broker are opened; it asks their rooms.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from edgeaudio.capture.reasons import SourceError
+from edgeaudio.capture.source import open_source
+from edgeaudio.console import decibels
+from edgeaudio.masking import mask
+from edgeaudio.plans import load_one_model, model_plans, mqtt_config, source_config
+from edgeaudio.publish.outbox import check_outbox
+from edgeaudio.publish.sender import check_broker
+from edgeaudio.recognise.model import Model
+from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.settings import Settings
+from edgeaudio.settings.load import load_with_layers
+from edgeaudio.settings.show import effective_toml, json_schema
+from edgeaudio.spectrum import rms_dbfs
+
+LISTEN_S = 2.0
+SIDE_BY_SIDE = 8  # sources opened at once; more would only hurry a small board
+TIMED_RUNS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one thing is."""
+
+    what: str
+    verdict: Literal["works", "FAILS", "off"]
+    told: str
+
+
+def print_schema() -> int:
+    """Print the JSON Schema of the settings."""
+    print(json_schema())
+    return 0
+
+
+def print_settings(path: Path | None, options: Sequence[str]) -> int:
+    """Print the settings in force, secrets masked. Raises SettingsError."""
+    settings, layers = load_with_layers(path, options)
+    print(effective_toml(settings, layers), end="")
+    return 0
+
+
+def check(path: Path | None, options: Sequence[str]) -> int:
+    """Try everything; 0 if all of it works, else 2. Raises SettingsError where the settings cannot be used at all."""
+    settings, layers = load_with_layers(path, options)
+    said_by = " < ".join(layer.name for layer in reversed(layers) if layer.table) or "defaults only"
+    works = True
+    what = max(len(f"source {name}") for name in [*settings.sources, *settings.models, "name"])
+    for finding in _findings(settings, said_by):
+        works &= finding.verdict != "FAILS"
+        print(f"{finding.what:<{what}}  {finding.verdict:<5}  {mask(finding.told)}", flush=True)
+    return 0 if works else 2
+
+
+def _findings(settings: Settings, said_by: str) -> Iterator[Finding]:
+    yield Finding("settings", "works", said_by)
+    models: dict[str, Model] = {}
+    for name in settings.models:
+        yield _tried(f"model {name}", partial(_model, settings, name, models))
+    yield _tried("state_dir", partial(check_outbox, settings.outbox_path))
+    if not settings.sources:
+        yield Finding("sources", "FAILS", "none are set; add a [sources.NAME] table with a url")
+    stop = threading.Event()
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as side_by_side:
+        try:
+            broker = side_by_side.submit(_tried, "broker", partial(_broker, settings, stop))
+            sources = {
+                name: side_by_side.submit(_tried, f"source {name}", partial(_source, settings, models, name, stop))
+                for name, source in settings.sources.items()
+                if source.enabled
+            }
+            for name in settings.sources:
+                found = sources.get(name)
+                yield (
+                    found.result()
+                    if found
+                    else Finding(f"source {name}", "off", "enabled = false, so it was not tried")
+                )
+            yield broker.result()
+        finally:
+            stop.set()  # Ctrl-C: let what is still open end
+
+
+def _tried(what: str, attempt: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, "works", attempt())
+    except SourceError as error:
+        return Finding(what, "FAILS", "; ".join(filter(None, [f"{error.url}: {error.detail}", error.hint])))
+    except EdgeaudioError as error:
+        return Finding(what, "FAILS", " ".join(str(error).splitlines()).removeprefix(f"{what} "))
+
+
+def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:
+    model = load_one_model(settings, name)
+    models[name] = model
+    model_plans(settings, {name: model})
+    manifest = model.manifest
+    features = manifest.features
+    if features is None:
+        values = np.zeros(manifest.clip.n_samples, np.float32)
+    else:
+        values = np.zeros((features.n_frames(manifest.clip.n_samples), features.n_features), np.float32)
+    durations_s = []
+    for _ in range(TIMED_RUNS):
+        begin_s = time.perf_counter()
+        model.scores(values)
+        durations_s.append(time.perf_counter() - begin_s)
+    length_s = manifest.clip.n_samples / manifest.clip.sample_rate
+    return (
+        f"{manifest.name} {manifest.version}, {len(manifest.labels)} labels, "
+        f"clips of {length_s:.2f} s, {min(durations_s) * 1000:.1f} ms each"
+    )
+
+
+def _source(settings: Settings, models: dict[str, Model], name: str, stop: threading.Event) -> str:
+    if len(models) == len(settings.models):  # else the model's own line says what is wrong
+        model_plans(settings, models, name)
+    samples, heard_s = [], 0.0
+    config = source_config(name, settings.sources[name])
+    with open_source(config, stop) as connection:
+        for block in connection:
+            samples.append(block.samples)
+            heard_s += block.duration_s
+            if heard_s >= LISTEN_S:
+                break
+        info = connection.info
+    level = rms_dbfs(np.concatenate(samples)) if samples else None
+    channels = "1 channel" if info.channels == 1 else f"{info.channels} channels"
+    return f"{config.address}: {info.codec}, {info.sample_rate} Hz, {channels}, {decibels(level)}"
+
+
+def _broker(settings: Settings, stop: threading.Event) -> str:
+    config = mqtt_config(settings)
+    return f"{config.where}: {check_broker(config, stop=stop)}"

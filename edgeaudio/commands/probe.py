@@ -1,0 +1,100 @@
+"""`edgeaudio probe`: what does a source hold, and what does it sound like?
+
+Owns: what is shown of a source. Does not know: how it is opened.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from edgeaudio.capture.source import open_source
+from edgeaudio.capture.tracks import AudioInfo, Track
+from edgeaudio.commands.target import RECORDED, find_source
+from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture
+from edgeaudio.recognise.types import EdgeaudioError, Samples
+from edgeaudio.settings import load_settings
+from edgeaudio.spectrum import band_levels, peak_dbfs, rms_dbfs
+
+BANDS = 14
+COLUMNS = 64
+
+
+def probe(target: str, path: Path | None, options: Sequence[str], seconds: float, *, as_json: bool) -> int:
+    """Show what the target holds, after listening for `seconds` of its sound. Raises EdgeaudioError."""
+    config, _ = find_source(target, load_settings(path, options))
+    recorded = config.address.scheme in RECORDED
+    pieces: list[Samples] = []
+    heard_s, sample_rate, failure = 0.0, 0, None
+    with open_source(config, threading.Event(), media_start=datetime.now(UTC) if recorded else None) as connection:
+        try:
+            for block in connection:
+                if block.sample_rate != sample_rate:  # the picture is of one sample rate: the latest
+                    pieces, heard_s, sample_rate = [], 0.0, block.sample_rate
+                pieces.append(block.samples)
+                heard_s += block.duration_s
+                if heard_s >= seconds:
+                    break
+        except EdgeaudioError as error:
+            failure = error  # what was heard before it is shown all the same
+        info = connection.info
+    if failure and not pieces:
+        raise failure
+    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    if as_json:
+        print(json.dumps(_facts(str(config.address), info, samples, heard_s)))
+    else:
+        _show(str(config.address), info, samples, heard_s)
+    if failure:
+        raise failure
+    return 0
+
+
+def _facts(address: str, info: AudioInfo, samples: Samples, heard_s: float) -> dict[str, object]:
+    return {
+        "source": address,
+        **asdict(info),
+        "heard_s": round(heard_s, 3),
+        "rms_dbfs": _rounded(rms_dbfs(samples)),
+        "peak_dbfs": _rounded(peak_dbfs(samples)),
+    }
+
+
+def _show(address: str, info: AudioInfo, samples: Samples, heard_s: float) -> None:
+    duration = "live, or of unknown length" if info.duration_s is None else clock_time(info.duration_s)
+    rows = [("source", address), ("container", info.container), ("length", duration)]
+    rows += [
+        (f"track {track.index}", _track(track) + (", heard" if track.index == info.track else ""))
+        for track in info.tracks
+    ]
+    rows += [
+        ("heard", f"{heard_s:.1f} s"),
+        ("level", f"RMS {decibels(rms_dbfs(samples))}, peak {decibels(peak_dbfs(samples))}"),
+    ]
+    print("\n".join(columns(rows)))
+    if len(samples) > COLUMNS:
+        levels, frequencies_hz = band_levels(samples, info.sample_rate, BANDS, COLUMNS)
+        print()
+        print("\n".join(picture(levels, frequencies_hz, heard_s, unicode=knows_unicode(sys.stdout))))
+
+
+def _track(track: Track) -> str:
+    parts = [track.kind, track.codec]
+    if track.sample_rate:
+        parts.append(f"{track.sample_rate} Hz")
+    if track.channels:
+        parts.append("1 channel" if track.channels == 1 else f"{track.channels} channels")
+    if track.language:
+        parts.append(track.language)
+    return ", ".join(parts)
+
+
+def _rounded(level_dbfs: float | None) -> float | None:
+    return None if level_dbfs is None else round(level_dbfs, 1)

@@ -1,0 +1,207 @@
+"""`edgeaudio score`: what does a model hear in a recording, clip by clip or as the agent's events?
+
+Owns: what is shown of scores and events. The recognising is the agent's own pipeline, with the time of the medium.
+Does not know: how sources are opened, how events are found.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+from uuid import UUID
+
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.source import open_source
+from edgeaudio.commands.target import RECORDED, find_source
+from edgeaudio.console import clock_time, knows_unicode, progress_line
+from edgeaudio.listening import load_model
+from edgeaudio.plans import load_models, model_plans
+from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, Result, SourcePipeline
+from edgeaudio.recognise.types import EdgeaudioError, Event, Scores
+from edgeaudio.settings import Settings, load_settings
+
+MEDIA_START = datetime(1970, 1, 1, tzinfo=UTC)  # of a recording: times count from its beginning
+PROGRESS_EVERY_S = 0.2
+PROGRESS_WIDTH = 72
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What is printed, and how."""
+
+    top: int = 3
+    events: bool = False
+    as_json: bool = False
+
+
+def score(target: str, path: Path | None, options: Sequence[str], style: Style, *, models: Sequence[str]) -> int:
+    """Print what is heard in the target. Raises EdgeaudioError, after all that could be heard has been printed."""
+    settings = load_settings(path, options)
+    config, name = find_source(target, settings)
+    plans = _plans(settings, models, name)
+    gate_dbfs = settings.sources[name].gate_dbfs if name else GATE_DBFS
+    recorded = config.address.scheme in RECORDED
+    printer = _Printer(plans, style, recorded=recorded)
+    failure = None
+    try:
+        for result in _results(config, plans, gate_dbfs, recorded=recorded):
+            printer.take(result)
+    except EdgeaudioError as error:
+        failure = error  # what was scored before it has been printed
+    printer.finish(gate_dbfs)
+    if failure:
+        raise failure
+    return 0
+
+
+def _plans(settings: Settings, names: Sequence[str], source: str | None) -> list[ModelPlan]:
+    if names:
+        return [ModelPlan(load_model(name)) for name in names]
+    return model_plans(settings, load_models(settings), source)
+
+
+def _results(config: SourceConfig, plans: Sequence[ModelPlan], gate_dbfs: float, *, recorded: bool) -> Iterator[Result]:
+    """Everything the pipeline says of the source; where reading fails, first what it says of the sound before."""
+    pipeline = SourcePipeline(config.name, plans, namespace=UUID(int=0), gate_dbfs=gate_dbfs)
+    failure = None
+    start = MEDIA_START if recorded else None
+    with open_source(config, threading.Event(), media_start=start) as connection, _Progress() as progress:
+        try:
+            for block in connection:
+                yield from pipeline.feed(block)
+                progress.show((block.at - MEDIA_START).total_seconds() + block.duration_s, connection.info.duration_s)
+        except EdgeaudioError as error:
+            failure = error
+        yield from pipeline.flush()
+    if failure:
+        raise failure
+
+
+class _Progress:
+    """A bar on standard error while a recording is read, where that is a terminal and standard output is none.
+
+    With both on the same terminal the growing table is the progress.
+    """
+
+    def __init__(self) -> None:
+        self._wanted = sys.stderr.isatty() and not sys.stdout.isatty()
+        self._unicode = knows_unicode(sys.stderr)
+        self._begin_s = self._shown_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def show(self, done_s: float, total_s: float | None) -> None:
+        now_s = time.monotonic()
+        if not self._wanted or total_s is None or now_s - self._shown_s < PROGRESS_EVERY_S:
+            return
+        self._shown_s = now_s
+        line = progress_line(done_s, total_s, now_s - self._begin_s, PROGRESS_WIDTH, unicode=self._unicode)
+        print(f"\r{line:<{PROGRESS_WIDTH}}", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown_s > self._begin_s:
+            print(f"\r{' ' * PROGRESS_WIDTH}\r", end="", file=sys.stderr, flush=True)
+
+
+class _Printer:
+    """Prints results as they come, and in the end what their sum says."""
+
+    def __init__(self, plans: Sequence[ModelPlan], style: Style, *, recorded: bool) -> None:
+        self._labels = {plan.model.manifest.name: plan.model.manifest.reported for plan in plans}
+        self._reported = {plan.model.manifest.name: plan.labels for plan in plans}
+        self._style = style
+        self._recorded = recorded
+        self._width = max(len(label) for labels in self._labels.values() for label in labels)
+        self._clips = self._quiet = self._onsets = 0
+
+    def take(self, result: Result) -> None:
+        if isinstance(result, Scores):
+            self._clips += 1
+            self._quiet += result.values is None
+            if not self._style.events:
+                self._print_scores(result)
+        elif isinstance(result, Event):
+            self._onsets += result.kind == "onset"
+            if self._style.events:
+                self._print_event(result)
+
+    def finish(self, gate_dbfs: float) -> None:
+        if self._clips == 0:
+            _note("too short for a single clip: nothing was scored")
+        elif self._quiet == self._clips:
+            _note(f"every clip is under {gate_dbfs:g} dBFS: nothing but silence")
+        elif self._style.events and self._onsets == 0:
+            _note("no events")
+
+    def _print_scores(self, scores: Scores) -> None:
+        best = self._best(scores)
+        if self._style.as_json:
+            _print_json(
+                self._time(scores.at)
+                | {
+                    "duration_s": scores.duration_s,
+                    "model": scores.model,
+                    "rms_dbfs": None if scores.rms_dbfs is None else round(scores.rms_dbfs, 1),
+                    "silence": scores.values is None,
+                    "scores": {label: round(value, 4) for label, value in best},
+                }
+            )
+            return
+        level = "silence" if scores.rms_dbfs is None else f"{scores.rms_dbfs:.1f} dBFS"
+        cells = [f"{label:<{self._width}} {value:.3f}" for label, value in best] or ["(under the gate)"]
+        print("  ".join([self._clock(scores.at), *self._model(scores.model), f"{level:>11}", *cells]))
+
+    def _print_event(self, event: Event) -> None:
+        if self._style.as_json:
+            _print_json(
+                self._time(event.at)
+                | {
+                    "id": event.id,
+                    "kind": event.kind,
+                    "label": event.label,
+                    "score": round(event.score, 4),
+                    "duration_s": round(event.duration_s, 3),
+                    "model": event.model,
+                }
+            )
+            return
+        lasted = f"after {event.duration_s:.1f} s" if event.kind == "offset" else ""
+        cells = [f"{event.kind:<6}", f"{event.label:<{self._width}}", f"{event.score:.3f}", lasted]
+        print("  ".join([self._clock(event.at), *self._model(event.model), *cells]).rstrip())
+
+    def _best(self, scores: Scores) -> list[tuple[str, float]]:
+        if scores.values is None:
+            return []
+        wanted = self._reported[scores.model]
+        pairs = zip(self._labels[scores.model], map(float, scores.values), strict=True)
+        chosen = [pair for pair in pairs if not wanted or pair[0] in wanted]
+        return sorted(chosen, key=lambda pair: -pair[1])[: self._style.top]
+
+    def _model(self, name: str) -> list[str]:
+        return [name] if len(self._labels) > 1 else []
+
+    def _time(self, at: datetime) -> dict[str, object]:
+        if self._recorded:
+            return {"offset_s": round((at - MEDIA_START).total_seconds(), 3)}
+        return {"at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+
+    def _clock(self, at: datetime) -> str:
+        if self._recorded:
+            return f"{clock_time((at - MEDIA_START).total_seconds()):>10}"
+        return f"{at:%H:%M:%S}.{at.microsecond // 10_000:02d}"
+
+
+def _print_json(values: Mapping[str, object]) -> None:
+    print(json.dumps(values, ensure_ascii=False), flush=True)
+
+
+def _note(text: str) -> None:
+    print(f"edgeaudio: {text}", file=sys.stderr)

@@ -1,0 +1,30 @@
+"""The sound that `probe` and `score` are pointed at: an address, or a source of the settings by its name.
+
+Owns: that choice. Does not know: what is done with the sound.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.plans import source_config
+from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.settings import Settings
+
+RECORDED = ("file", "http", "https")  # these may be recordings: they are read as fast as they come
+
+
+def find_source(target: str, settings: Settings) -> tuple[SourceConfig, str | None]:
+    """How to open the target, and its name where it is a source of the settings.
+
+    A file of that name goes before a source of that name. Raises EdgeaudioError.
+    """
+    if target in settings.sources and not Path(target).exists():
+        return source_config(target, settings.sources[target]), target
+    config = SourceConfig(name="given", url=target)
+    if config.address.scheme == "file" and not Path(str(config.address.path)).exists():
+        named = ", ".join(settings.sources)
+        hint = f"; sources of the settings: {named}" if named else ""
+        raise EdgeaudioError(f"{config.address}: no such file{hint}")
+    return config, None
