@@ -55,7 +55,7 @@ HINTS: Final = {
     BrokerReason.NOT_MQTT: "check the port",
     BrokerReason.BUSY: "look at the broker's log",
     BrokerReason.TAKEN_OVER: "give each device its own name",
-    BrokerReason.CLOSED: "look at the broker's log",
+    BrokerReason.CLOSED: "look at the broker's log (two devices of one name throw each other out like that)",
     BrokerReason.NOT_AUTHORIZED_TOPIC: "look at the broker's access rules",
 }
 

@@ -9,10 +9,11 @@ paho is kept on a short lead, for reasons found by running it:
 - its callbacks only append to a list that `poll` hands out, so what they lead to never runs inside paho;
 - its socket is polled here, together with a second one by which other threads can wake this one.
 
-Each connection begins with MQTT 5 (reason codes tell of refused messages, limits are announced). A broker that answers
-"unsupported protocol version", or hangs up on it, is at once asked again with 3.1.1. The session is always clean: the
-outbox remembers better than the broker. Over 3.1.1 a message that access rules deny is acknowledged all the same, so
-there it is lost, and nobody can know; a line in the log says that the broker is such a one.
+A connection begins with MQTT 5 (reason codes tell of refused messages, limits are announced). A broker that answers
+"unsupported protocol version", hangs up on it, or (amqtt, which reads a 5 as if it were a 3.1.1) is silent for 2 s, is
+at once asked again with 3.1.1. The session is always clean: the outbox remembers better than the broker. Over 3.1.1 a
+message that access rules deny is acknowledged all the same, so there it is lost, and nobody can know; a line in the
+log says that the broker is such a one.
 
 Time limits: `timeout_s` for connecting to each address, for TLS and for the first answer. Resolving a host name
 is the system's affair (usually up to 10 s a name server).
@@ -46,6 +47,7 @@ MAX_PAYLOAD = 1024  # bytes of a command; more is not one
 _MAX_PACKET = 16 * 1024  # told to the broker: it sends us nothing longer
 _MAX_HAPPENINGS = 1024  # received and not yet handed out
 _STEP_S = 0.25
+_MUTE_S = 2.0
 _UNSUPPORTED: Final = 0x84
 # reason codes of CONNACK, DISCONNECT and PUBACK; 3.1.1's codes are translated to these by paho
 _REASONS: Final = {
@@ -124,10 +126,10 @@ class Waker:
 class Connection:
     """A connection that is open from construction to `close` or `abort`; any method may raise BrokerError."""
 
-    def __init__(self, config: MqttConfig, *, will: Message | None, stop: threading.Event) -> None:
+    def __init__(self, config: MqttConfig, *, will: Message | None, stop: threading.Event, older: bool = False) -> None:
         """Connect, log in and wait for the broker's answer; BrokerError says what went wrong.
 
-        `stop` ends the waiting early, as a BrokerError of reason TIMEOUT.
+        `stop` ends the waiting early, as a BrokerError of reason TIMEOUT; `older`: begin with 3.1.1.
         """
         self._config = config
         self._will = will
@@ -140,12 +142,15 @@ class Connection:
         self.in_flight_max = config.window
         self.packet_max: int | None = None
         self._retain_available = True
-        try:
-            self._client = self._connect(MQTTProtocolVersion.MQTTv5)
-        except _OlderBrokerError:
-            self._answer = self._goodbye = None
-            self._trouble = ""
-            self._client = self._connect(MQTTProtocolVersion.MQTTv311)
+        if not older:
+            try:
+                self._client = self._connect(MQTTProtocolVersion.MQTTv5)
+            except _OlderBrokerError:
+                self._answer = self._goodbye = None
+                self._trouble = ""
+            else:
+                return
+        self._client = self._connect(MQTTProtocolVersion.MQTTv311)
 
     @property
     def protocol(self) -> str:
@@ -234,12 +239,15 @@ class Connection:
     def _await_answer(self, client: Client) -> None:
         """Wait for CONNACK; raise BrokerError unless it is a welcome, _OlderBrokerError where 3.1.1 may be one."""
         is_5 = client.protocol == MQTTProtocolVersion.MQTTv5
-        deadline = time.monotonic() + self._config.timeout_s
+        limit_s = min(_MUTE_S, self._config.timeout_s) if is_5 else self._config.timeout_s
+        deadline = time.monotonic() + limit_s
         codes: list[MQTTErrorCode] = []
         while self._answer is None and client.socket() is not None:
+            if is_5 and time.monotonic() > deadline and not self._stop.is_set():
+                raise _OlderBrokerError
             if time.monotonic() > deadline or self._stop.is_set():
                 raise self._error(BrokerReason.TIMEOUT, f"no answer within {self._config.timeout_s:g} s")
-            codes = self._step(client, _STEP_S, None)
+            codes = self._step(client, min(_STEP_S, limit_s / 4), None)
         if self._answer is None:
             error = self._lost(*codes)
             if is_5 and error.reason is BrokerReason.CLOSED and self._goodbye is None:

@@ -9,6 +9,9 @@ State goes first, so that after an outage the world is right before the backlog 
 outbox only when the broker acknowledged it without a reason code of refusal. An acknowledgement that does not come
 within the time limit ends the connection, and everything unacknowledged is sent again on the next.
 
+A broker that turned out to know only MQTT 3.1.1 is spoken to in that for an hour, and then, when there is a
+reconnection, is tried with 5 again: it may have been updated, or the finding been wrong.
+
 Reconnection: 1 s doubling to 30 s, each shortened at random by up to half, reset by 10 s of connection.
 """
 
@@ -35,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _STEP_S = 0.25
 _STEADY_S = 10.0
+_OLDER_S = 3600.0
 _BURST = 32  # messages handed to the network before it is looked at again
 _FAREWELL_S = 1.0
 _AGAIN_S = 5.0
@@ -82,6 +86,7 @@ class Sender:
         self._again_at: float | None = None
         self._steady_at: float | None = None  # when the present connection will have proved itself
         self._protocol: str | None = None
+        self._older_until = 0.0  # when to try MQTT 5 again
         self._denied = ""  # what the broker says of our subscriptions
         self._refusal = ""  # and of the last message that it refused
         self._failures = 0
@@ -155,7 +160,10 @@ class Sender:
     def _connected(self) -> None:
         """Live through one connection. Returns when stopped; raises BrokerError when it ends otherwise."""
         will = messages.availability(self._topics, online=False)
-        connection = Connection(self._config, will=will, stop=self._stop)
+        older = time.monotonic() < self._older_until
+        connection = Connection(self._config, will=will, stop=self._stop, older=older)
+        if connection.protocol != "5" and not older:
+            self._older_until = time.monotonic() + _OLDER_S
         try:
             self._begin(connection)
             while not self._stop.is_set():

@@ -1,0 +1,25 @@
+"""The embedded broker as a program: `python amqtt_broker.py PORT`. MQTT 3.1.1, anyone may do anything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from amqtt.broker import Broker
+
+
+async def serve(port: int) -> None:
+    broker = Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
+            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        }
+    )
+    await broker.start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    asyncio.run(serve(int(sys.argv[1])))

@@ -1,0 +1,273 @@
+"""Real brokers for tests, each a process on a free loopback port, and a subscriber that remembers what it got.
+
+Fixtures (import them in a conftest): `mosquitto` makes Mosquitto brokers to order, `any_broker` is a plain one and
+runs its test on Mosquitto (MQTT 5) and on the embedded amqtt (MQTT 3.1.1).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from support.programs import require_program
+from support.waiting import wait_until
+
+from edgeaudio.publish.broker import MqttConfig
+
+AMQTT = Path(__file__).with_name("amqtt_broker.py")
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class BrokerProcess:
+    """A broker that can be started, stopped, killed and frozen; it keeps its port, and nothing else."""
+
+    def __init__(self, command: Callable[[int], list[str]], log: Path) -> None:
+        self._command = command
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+
+    def start(self) -> Self:
+        for _ in range(5):
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(self._command(self.port), stdout=log, stderr=log)
+            if self._listens():
+                return self
+            self.stop()
+            if "in use" in self._log.read_text():
+                self.port = free_port()
+        raise AssertionError(f"the broker does not start: {self._log.read_text()}")
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(how)
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(5)
+            self._process = None
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def reload(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 0.5).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return True
+        return False
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """A certificate authority, a server certificate for localhost, and a client certificate."""
+
+    ca: Path
+    server: Path
+    server_key: Path
+    client: Path
+    client_key: Path
+
+
+def make_certificates(directory: Path, *, host: str = "localhost") -> Certificates:
+    openssl = require_program("openssl")
+
+    def run(*arguments: str) -> None:
+        subprocess.run([openssl, *arguments], check=True, capture_output=True, cwd=directory, timeout=30)
+
+    directory.mkdir(parents=True, exist_ok=True)
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    constraints = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+    run(
+        "req",
+        "-x509",
+        *key,
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.crt",
+        "-subj",
+        "/CN=test authority",
+        "-days",
+        "2",
+        *constraints,
+    )
+    for name, extension in (("server", f"subjectAltName=DNS:{host}"), ("client", "extendedKeyUsage=clientAuth")):
+        (directory / f"{name}.ext").write_text(extension)
+        run("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
+        run("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", "-extfile", f"{name}.ext", *signing)
+    return Certificates(
+        *(directory / name for name in ("ca.crt", "server.crt", "server.key", "client.crt", "client.key"))
+    )
+
+
+class MosquittoFactory:
+    """Makes Mosquitto brokers, and ends them with the test."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._program = require_program("mosquitto")
+        self.brokers: list[BrokerProcess] = []
+
+    def __call__(
+        self,
+        *options: str,
+        users: dict[str, str] | None = None,
+        acl: str | None = None,
+        tls: Certificates | None = None,
+        client_certificate: bool = False,
+    ) -> BrokerProcess:
+        """Prepare a broker, not started yet. `options` are further lines of its configuration."""
+        home = self._directory / f"mosquitto-{len(self.brokers)}"
+        home.mkdir()
+        lines = ["allow_anonymous " + ("false" if users else "true"), *options]
+        if os.geteuid() == 0:
+            lines.append("user root")  # or else it becomes a user who may not read what is here
+        if users:
+            passwords = home / "passwords"
+            passwords.touch(0o600)
+            for user, password in users.items():
+                command = [require_program("mosquitto_passwd"), "-b", str(passwords), user, password]
+                subprocess.run(command, check=True, timeout=30)
+            lines.append(f"password_file {passwords}")
+        if acl is not None:
+            (home / "acl").write_text(acl)
+            (home / "acl").chmod(0o600)
+            lines.append(f"acl_file {home / 'acl'}")
+        if tls is not None:
+            lines += [f"cafile {tls.ca}", f"certfile {tls.server}", f"keyfile {tls.server_key}"]
+            lines += ["require_certificate true"] if client_certificate else []
+
+        def command_for(port: int) -> list[str]:
+            (home / "mosquitto.conf").write_text("\n".join([f"listener {port} 127.0.0.1", *lines, ""]))
+            return [self._program, "-c", str(home / "mosquitto.conf")]
+
+        broker = BrokerProcess(command_for, home / "log")
+        self.brokers.append(broker)
+        return broker
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[MosquittoFactory]:
+    factory = MosquittoFactory(tmp_path)
+    yield factory
+    for broker in factory.brokers:
+        broker.stop()
+
+
+@pytest.fixture(params=["mosquitto", "amqtt"])
+def any_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerProcess]:
+    """Give a broker that is prepared and not started."""
+    if request.param == "mosquitto":
+        broker = MosquittoFactory(tmp_path)()
+    else:
+        if importlib.util.find_spec("amqtt") is None:
+            pytest.skip("amqtt is not installed (the extra `demo`)")
+        broker = BrokerProcess(lambda port: [sys.executable, str(AMQTT), str(port)], tmp_path / "amqtt.log")
+    yield broker
+    broker.stop()
+
+
+def config_for(broker: BrokerProcess, **changes: object) -> MqttConfig:
+    """Settings for a test: a broker on loopback, and short times."""
+    values: dict[str, object] = {
+        "host": "127.0.0.1",
+        "port": broker.port,
+        "client_id": "edgeaudio-dock",
+        "timeout_s": 5.0,
+        "retry_min_s": 0.05,
+        "retry_max_s": 0.2,
+    }
+    return MqttConfig(**{**values, **changes})  # type: ignore[arg-type]  # values of many types
+
+
+@dataclass(frozen=True)
+class Heard:
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+class Subscriber:
+    """A client that remembers, in order, what it received; connected when made, and again after a broker's restart."""
+
+    def __init__(
+        self,
+        port: int,
+        *filters: str,
+        username: str | None = None,
+        password: str | None = None,
+        protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
+    ) -> None:
+        self.heard: list[Heard] = []
+        self._ready = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=protocol)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.username_pw_set(username, password)
+        self._client.on_connect = lambda client, *_: client.subscribe([(topic, 1) for topic in filters or ("#",)])
+        self._client.on_subscribe = lambda *_: self._ready.set()
+        self._client.on_message = lambda _client, _userdata, m: self.heard.append(Heard(m.topic, m.payload, m.retain))
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert self._ready.wait(10), "the subscriber is not connected"
+
+    def of(self, topic: str) -> list[bytes]:
+        return [message.payload for message in list(self.heard) if message.topic == topic]
+
+    def publish(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
+
+    def wait_for(self, predicate: Callable[[list[Heard]], object], timeout_s: float = 10.0) -> None:
+        wait_until(lambda: predicate(list(self.heard)), timeout_s, f"heard only {self.heard[-10:]}")
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
