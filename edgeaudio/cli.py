@@ -1,4 +1,4 @@
-"""The command line: `edgeaudio run | check | probe | score`.
+"""The command line: `edgeaudio run | demo | check | probe | score`.
 
 Owns: the words of the commands, their options and help, exit statuses, and what becomes of an error:
 one line and status 2 for whatever the user can mend, a traceback and status 1 for a fault of ours.
@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"edgeaudio {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
+    _add_demo(commands)
     _add_check(commands)
     _add_probe(commands)
     _add_score(commands)
@@ -83,6 +84,17 @@ def _add_run(commands: _Commands) -> None:
     )
     _add_settings(run)
     run.set_defaults(command=_run)
+
+
+def _add_demo(commands: _Commands) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="hear it work: cameras, agent and broker on this machine",
+        description="Push sounds over RTSP to a real agent, and show what a subscriber of a real broker receives. "
+        "Exit status 0 if every alarm that is played is detected, and nothing else is.",
+    )
+    demo.add_argument("--broker", metavar="URL", help="another broker than the embedded one, as in mqtt://broker.local")
+    demo.set_defaults(command=_demo)
 
 
 def _add_check(commands: _Commands) -> None:
@@ -193,6 +205,12 @@ def _run(options: argparse.Namespace) -> int:
     setup_logging(settings.log_level)
     Agent(settings, reload=load).run()
     return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from edgeaudio.demo.demo import run_demo
+
+    return run_demo(options.broker)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -1,0 +1,65 @@
+"""A camera of the demo, a program: `python -m edgeaudio.demo.camera URL FILE CODEC SAMPLE_RATE`.
+
+Owns: pushing a sound to an RTSP listener in real time. It says `began SECONDS` (since 1970) when the
+first sample leaves. A process of its own, because PyAV's output holds the interpreter's lock while it
+waits for the listener's answer. Does not know: who listens.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from fractions import Fraction
+
+import av
+import av.error
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+
+CALL_FOR_S = 20.0
+# an encoder that takes frames of any length is given ones that a packet can carry
+FRAME_S = 0.02
+
+
+def _push(url: str, file: str, codec: str, sample_rate: int) -> None:
+    with av.open(file) as recording, av.open(url, "w", format="rtsp", options={"rtsp_transport": "tcp"}) as output:
+        stream = output.add_stream(codec, rate=sample_rate, layout="mono")
+        if not isinstance(stream, AudioStream):
+            raise TypeError(codec)
+        size = stream.frame_size or round(FRAME_S * sample_rate)
+        resampler = av.AudioResampler(format=stream.format, layout="mono", rate=sample_rate, frame_size=size)
+        output.start_encoding()
+        began_s = time.time()
+        print(f"began {began_s:.3f}", flush=True)
+        sent = 0
+        for source in [*recording.decode(audio=0), None]:
+            for frame in resampler.resample(source):
+                _send(output, stream, frame, sent)
+                sent += frame.samples
+                time.sleep(max(0.0, began_s + sent / sample_rate - time.time()))
+        output.mux(stream.encode(None))
+
+
+def _send(output: av.container.OutputContainer, stream: AudioStream, frame: AudioFrame, position: int) -> None:
+    frame.pts = position
+    frame.time_base = Fraction(1, frame.sample_rate)
+    output.mux(stream.encode(frame))
+
+
+def main() -> int:
+    """Call until the listener is there, then push."""
+    url, file, codec, sample_rate = sys.argv[1:]
+    deadline_s = time.monotonic() + CALL_FOR_S
+    while True:
+        try:
+            _push(url, file, codec, int(sample_rate))
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline_s:
+                return 1
+            time.sleep(0.05)
+        else:
+            return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+"""Runs the demo: starts broker, agent and cameras, shows what a subscriber receives, sums it up.
+
+Owns: the processes, the order of things, the screen.
+Does not know: how any of them works inside.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edgeaudio.console import columns
+from edgeaudio.demo.stage import Camera, Detection, Outcome, judge, read_cameras
+from edgeaudio.masking import mask_url
+from edgeaudio.publish.broker import BrokerAddress, parse_broker_url
+from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.version import __version__
+
+DEVICE = "demo"
+START_S = 30.0  # for broker and agent, on a slow board
+STOP_S = 5.0
+LINGER_S = 1.5  # for what is still under way when the last sound has ended
+MODEL = "alarms"
+
+
+def run_demo(broker: str | None) -> int:
+    """Play, listen, show; returns 0 if every alarm played was detected and nothing else was.
+
+    broker: the URL of a broker to use instead of the embedded one. Raises EdgeaudioError where
+    something cannot be started.
+    """
+    length_s, cameras = read_cameras()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeaudio-demo-")))
+        url = broker or stack.enter_context(_embedded_broker())
+        print(f"edgeaudio {__version__} demo: {len(cameras)} cameras, one agent, one broker ({mask_url(url)})\n")
+        inbox = stack.enter_context(_subscriber(parse_broker_url(url)))
+        ports = dict(zip((camera.name for camera in cameras), _free_ports(len(cameras)), strict=True))
+        log = stack.enter_context((folder / "agent.log").open("w+"))
+        stack.enter_context(_agent(folder, url, ports, log))
+        show = _Show(cameras, inbox, length_s)
+        pushing = [stack.enter_context(_camera(camera, ports[camera.name])) for camera in cameras]
+        show.watch(pushing)
+        outcomes = judge(cameras, show.began_s, show.detections)
+        _sum_up(outcomes, show.memory_mb)
+        good = all(outcome.right for outcome in outcomes)
+        if not good:
+            log.seek(0)
+            print("\nThe agent's log:\n" + log.read(), file=sys.stderr)
+    return 0 if good else 1
+
+
+class _Show:
+    """Prints what is played and what is received, as it happens, and remembers it."""
+
+    def __init__(
+        self, cameras: Sequence[Camera], inbox: SimpleQueue[tuple[float, str, bytes]], length_s: float
+    ) -> None:
+        self.began_s: dict[str, float] = {}
+        self.detections: list[Detection] = []
+        self.memory_mb: float | None = None
+        self._cameras = {camera.name: camera for camera in cameras}
+        self._inbox = inbox
+        self._length_s = length_s
+        self._start_s = time.time()
+        self._told: set[tuple[str, str]] = set()
+
+    def watch(self, pushing: Sequence[SimpleQueue[float]]) -> None:
+        """Until the sounds have been played and what they led to has arrived."""
+        deadline_s = time.time() + START_S + self._length_s
+        end_s = deadline_s
+        while time.time() < min(end_s, deadline_s):
+            for camera, began in zip(self._cameras.values(), pushing, strict=True):
+                with suppress(Empty):
+                    self.began_s[camera.name] = began.get_nowait()
+                    end_s = max(self.began_s.values()) + self._length_s + LINGER_S
+            if len(self.began_s) < len(self._cameras):
+                end_s = deadline_s
+            self._tell_played()
+            with suppress(Empty):
+                self._receive(*self._inbox.get(timeout=0.1))
+
+    def _tell_played(self) -> None:
+        for name, began_s in self.began_s.items():
+            camera = self._cameras[name]
+            if (name, "stream") not in self._told:
+                self._told.add((name, "stream"))
+                stream = f"{camera.codec.removeprefix('lib')}, {camera.sample_rate / 1000:g} kHz"
+                self._line(began_s, "plays", f"{name}: {camera.surroundings} ({stream})")
+            alarm_s = began_s + camera.begin_s
+            if camera.label and (name, "alarm") not in self._told and time.time() >= alarm_s:
+                self._told.add((name, "alarm"))
+                self._line(alarm_s, "plays", f"{name}: {camera.label} begins")
+
+    def _receive(self, received_s: float, topic: str, payload: bytes) -> None:
+        short = topic.removeprefix(f"edgeaudio/{DEVICE}/")
+        if short == "health":
+            self.memory_mb = json.loads(payload).get("memory_mb")
+        elif short == "availability":
+            self._line(received_s, "hears", f"{short}  {payload.decode()}")
+        elif short.endswith("/status"):
+            status = json.loads(payload)
+            if status["state"] != "connecting":
+                self._line(received_s, "hears", f"{short}  {status['state']} {status['reason'] or ''}".rstrip())
+        elif short.endswith("/detection"):
+            self._detection(received_s, short, json.loads(payload))
+
+    def _detection(self, received_s: float, short: str, event: dict[str, str | float]) -> None:
+        source, label, score = str(event["source"]), str(event["label"]), float(event["score"])
+        self._line(received_s, "hears", f"{short}  {label} {event['kind']}  score {score:.2f}")
+        if event["kind"] == "onset":
+            at_s = datetime.fromisoformat(str(event["at"])).timestamp()
+            self.detections.append(Detection(source, label, score, at_s, received_s))
+
+    def _line(self, at_s: float, who: str, what: str) -> None:
+        print(f"{at_s - self._start_s:6.1f} s  {who}  {what}", flush=True)
+
+
+def _sum_up(outcomes: Sequence[Outcome], memory_mb: float | None) -> None:
+    rows = [["", "camera", "played", "heard", "score", "after"]]
+    for outcome in outcomes:
+        camera, heard = outcome.camera, outcome.heard
+        row = ["ok" if outcome.right else "NO", camera.name, camera.label or "no alarm"]
+        if heard and outcome.played_s is not None:
+            row += [heard.label, f"{heard.score:.2f}", f"{heard.received_s - outcome.played_s:.1f} s"]
+        else:
+            row += ["nothing" if not outcome.wrong else ""]
+        if outcome.played_s is None:
+            row[2] += ", but the stream was never opened"
+        rows.append(row)
+        rows += [["", "", "", f"{wrong.label}, which was not played", f"{wrong.score:.2f}"] for wrong in outcome.wrong]
+    print()
+    print("\n".join(columns(rows)))
+    alarms = [outcome for outcome in outcomes if outcome.camera.label]
+    found = sum(outcome.heard is not None for outcome in alarms)
+    wrong = sum(len(outcome.wrong) for outcome in outcomes)
+    print(f"\n{found} of {len(alarms)} alarms detected, {wrong} false detections", end="")
+    print(f"; the agent used {memory_mb:.0f} MB of memory" if memory_mb else "")
+
+
+@contextmanager
+def _embedded_broker() -> Iterator[str]:
+    port = _free_ports(1)[0]
+    command = [sys.executable, "-m", "edgeaudio.demo.broker", str(port)]
+    with _running(command, stderr=subprocess.DEVNULL) as process:
+        deadline_s = time.monotonic() + START_S
+        while time.monotonic() < deadline_s and process.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                yield f"mqtt://127.0.0.1:{port}"
+                return
+            time.sleep(0.05)
+    raise EdgeaudioError(
+        "the embedded broker did not start; install it with: pip install 'edgeaudio[demo]', or name one with --broker"
+    )
+
+
+@contextmanager
+def _subscriber(address: BrokerAddress) -> Iterator[SimpleQueue[tuple[float, str, bytes]]]:
+    inbox: SimpleQueue[tuple[float, str, bytes]] = SimpleQueue()
+    ready = threading.Event()
+    client = Client(CallbackAPIVersion.VERSION2)
+
+    def on_connect(_client: Client, *_: object) -> None:
+        client.subscribe(f"edgeaudio/{DEVICE}/#", qos=1)
+
+    def on_message(_client: Client, _userdata: object, message: MQTTMessage) -> None:
+        if not message.retain:  # what an earlier demo left on the broker
+            inbox.put((time.time(), message.topic, bytes(message.payload)))
+
+    client.on_connect = on_connect
+    client.on_subscribe = lambda *_: ready.set()
+    client.on_message = on_message
+    if address.username is not None:
+        client.username_pw_set(address.username, address.password)
+    if address.tls:
+        client.tls_set()
+    try:
+        client.connect(address.host, address.port)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise EdgeaudioError(f"broker {address.host}:{address.port} cannot be reached: {reason}") from None
+    client.loop_start()
+    try:
+        if not ready.wait(START_S):
+            raise EdgeaudioError(f"broker {address.host}:{address.port} lets nobody subscribe; check the login")
+        yield inbox
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+@contextmanager
+def _agent(folder: Path, broker: str, ports: dict[str, int], log: object) -> Iterator[None]:
+    lines = [f'device = "{DEVICE}"', f'state_dir = "{folder}"', "[health]", "interval_s = 5", "[models." + MODEL + "]"]
+    for name, port in ports.items():
+        lines += [f"[sources.{name}]", f'url = "rtsp+listen://127.0.0.1:{port}/{name}"']
+    config = folder / "edgeaudio.toml"
+    config.write_text("\n".join(lines) + "\n")
+    # the broker's address may hold a login: it travels in the environment, not in the process list
+    environment = {**os.environ, "EDGEAUDIO_MQTT__URL": broker}
+    command = [sys.executable, "-m", "edgeaudio", "run", "--config", str(config)]
+    with _running(command, stderr=log, env=environment):
+        yield
+
+
+@contextmanager
+def _camera(camera: Camera, port: int) -> Iterator[SimpleQueue[float]]:
+    url = f"rtsp://127.0.0.1:{port}/{camera.name}"
+    command = [sys.executable, "-m", "edgeaudio.demo.camera", url, str(camera.file)]
+    command += [camera.codec, str(camera.sample_rate)]
+    began: SimpleQueue[float] = SimpleQueue()
+    with _running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+
+        def read() -> None:
+            for line in process.stdout or ():
+                began.put(float(line.split()[1]))
+
+        threading.Thread(target=read, daemon=True).start()
+        yield began
+
+
+@contextmanager
+def _running(command: Sequence[str], **how: object) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, text=True, **how)  # type: ignore[call-overload]  # noqa: S603 (our own modules)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]

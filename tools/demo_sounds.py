@@ -1,0 +1,100 @@
+"""Renders the sounds of `edgeaudio demo`: `python -m tools.demo_sounds`, from the project's root.
+
+Owns: which camera of the demo hears what and when. All of it is synthesised, alarms and surroundings
+alike, so that no recording of others is in the package.
+Does not know: how the demo plays them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+
+from tools.acoustics import at_level, room
+from tools.alarm_scenes import Samples, mixed
+from tools.alarm_sounds import active_rms, make_alarm
+from tools.other_sounds import make_other
+
+SAMPLE_RATE = 16_000
+LENGTH_S = 16.0
+BEGIN_S = 3.0
+SNR_DB = 15.0
+LEVEL_DBFS = -26.0
+BIT_RATE = 32_000
+FOLDER = Path(__file__).parents[1] / "edgeaudio" / "demo" / "sounds"
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """What one camera of the demo hears; without an alarm, nothing is to be detected."""
+
+    name: str
+    codec: str  # of its RTSP stream, FFmpeg's name
+    sample_rate: int  # of its RTSP stream, Hz
+    surroundings: tuple[str, ...]  # kinds of tools.other_sounds
+    alarm: str | None
+    seed: int
+
+
+CAMERAS = (
+    Camera("kitchen", "aac", 16_000, ("music",), "smoke_alarm", 11),
+    Camera("hall", "pcm_alaw", 8_000, ("voice",), "co_alarm", 12),
+    Camera("street", "libopus", 48_000, ("engine",), "siren", 13),
+    Camera("garden", "pcm_mulaw", 8_000, ("birds", "voice"), None, 14),
+)
+
+
+def render(camera: Camera) -> tuple[Samples, float]:
+    """The camera's sound, float32 (n,), and when its alarm ends, in seconds."""
+    rng = np.random.default_rng(camera.seed)
+    background = np.zeros(round(LENGTH_S * SAMPLE_RATE), dtype=np.float32)
+    for kind in camera.surroundings:
+        background += at_level(make_other(LENGTH_S, SAMPLE_RATE, rng, kind)[: len(background)], LEVEL_DBFS)
+    if camera.alarm is None:
+        return at_level(background, LEVEL_DBFS), 0.0
+    alarm = make_alarm(camera.alarm, LENGTH_S - BEGIN_S - 1.0, SAMPLE_RATE, rng)
+    wet = room(alarm.samples, SAMPLE_RATE, rng)
+    begin = round(BEGIN_S * SAMPLE_RATE)
+    placed = np.zeros_like(background)
+    part = wet[: len(placed) - begin]
+    placed[begin : begin + len(part)] = part
+    level = active_rms(alarm.samples, alarm.pulses, SAMPLE_RATE)
+    end_s = BEGIN_S + max(stop for _, stop in alarm.pulses if stop <= LENGTH_S - BEGIN_S)
+    return at_level(mixed(placed, background, level, SNR_DB), LEVEL_DBFS), end_s
+
+
+def write(path: Path, samples: Samples) -> None:
+    """Write samples as Ogg Opus."""
+    with av.open(str(path), "w", format="ogg") as output:
+        stream = output.add_stream("libopus", rate=48_000, layout="mono")
+        if not isinstance(stream, AudioStream):
+            raise TypeError(stream)
+        stream.bit_rate = BIT_RATE
+        resampler = av.AudioResampler(format=stream.format, layout="mono", rate=48_000, frame_size=960)
+        frame = AudioFrame.from_ndarray(np.clip(samples, -1, 1)[None], format="flt", layout="mono")
+        frame.sample_rate = SAMPLE_RATE
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            output.mux(stream.encode(part))
+        output.mux(stream.encode(None))
+
+
+def main() -> None:
+    """Render all cameras, and the table of what they hear."""
+    lines = ["# What the cameras of the demo hear; made by tools/demo_sounds.py", f"length_s = {LENGTH_S}"]
+    for camera in CAMERAS:
+        samples, end_s = render(camera)
+        write(FOLDER / f"{camera.name}.opus", samples)
+        lines += ["", "[[cameras]]", f'name = "{camera.name}"', f'codec = "{camera.codec}"']
+        lines += [f"sample_rate = {camera.sample_rate}", f'surroundings = "{" and ".join(camera.surroundings)}"']
+        if camera.alarm:
+            lines += [f'label = "{camera.alarm}"', f"begin_s = {BEGIN_S}", f"end_s = {end_s:.2f}"]
+    (FOLDER / "cameras.toml").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
