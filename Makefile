@@ -1,20 +1,25 @@
 # make demo   hear it work: a real stream, the real agent, a real broker, all on this machine
 # make test   every check and every test, set up from nothing
-# make lint | faults | bench | clean
+# make pytest EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   the tests alone, on the older runtime
+# make lint | clean
 
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name))))
 VENV ?= .venv
 BIN := $(VENV)/bin
 # two workers: the slowest machine that this must run on has two cores
 WORKERS ?= 2
+EXTRAS ?= demo,test,lint
 
-.PHONY: demo test lint check-python bench clean
+.PHONY: demo test pytest lint check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
 
-test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered --cov-fail-under=0
+test: lint pytest
+
+pytest: $(VENV)/.test
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
+	$(BIN)/coverage report --include='edgeaudio/recognise/*' --fail-under=100 --skip-covered
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check
@@ -31,7 +36,7 @@ $(VENV)/.demo: pyproject.toml
 $(VENV)/.test: pyproject.toml
 	@$(MAKE) --no-print-directory check-python
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo,test,lint]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
 
 check-python:
