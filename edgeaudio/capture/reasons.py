@@ -12,9 +12,13 @@ from pathlib import Path
 
 import av.error
 
+from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.evidence import explain_os_error, probe_address
 from edgeaudio.capture.urls import SourceUrl
 from edgeaudio.recognise.types import EdgeaudioError, Reason
+
+# PyAV raises the last three beside FFmpeg's own
+FFMPEG_ERRORS = (av.error.FFmpegError, OSError, ValueError, RuntimeError)
 
 HINTS = {
     Reason.UNAUTHORIZED: "check the username and password",
@@ -63,49 +67,47 @@ class StoppedError(EdgeaudioError):
     """The caller's stop event ended an open."""
 
 
-def explain(
-    error: Exception,
-    url: SourceUrl,
-    *,
-    opening: bool,
-    timed_out: bool,
-    limit_s: float,
-    tls_verify: bool,
-    ca_file: Path | None,
-) -> tuple[Reason, str]:
-    """The reason and one line of detail for an exception of PyAV.
+def failure_of(
+    config: SourceConfig, error: Exception, *, opening: bool, timed_out: bool, limit_s: float
+) -> SourceError:
+    """The SourceError for an exception of PyAV. May probe the network for up to a few seconds.
 
     `opening`: it came from the open, not from reading. `timed_out`: the Guard's limit of `limit_s`
-    seconds had run out. May probe the network for up to a few seconds.
+    seconds had run out.
     """
+    url = config.address
     number = error.errno if isinstance(error, av.error.FFmpegError | OSError) else None
     if url.scheme == "alsa":
-        return _sound_card(url, number, opening=opening, timed_out=timed_out)
-    if url.path is not None:
-        return _file(error, url.path)
-    where = f"{url.host}:{url.port}" if url.port else str(url.host)
-    return (
-        _by_answer(error)
-        or explain_os_error(number, where)
-        or (_listener(number, where) if url.scheme == "rtsp+listen" else None)
-        # a name that does not resolve is EIO, a mute RTSP server "invalid data", a certificate
-        # that is not trusted either of them: look for ourselves
-        or probe_address(url, tls_verify=tls_verify, ca_file=ca_file)
-        or _by_behaviour(error, opening=opening, timed_out=timed_out, limit_s=limit_s)
-    )
+        reason, detail = _sound_card(url, number, opening=opening, timed_out=timed_out)
+    elif url.path is not None:
+        reason, detail = _file(error, url.path)
+    else:
+        where = f"{url.host}:{url.port}" if url.port else str(url.host)
+        reason, detail = (
+            _by_answer(error)
+            or explain_os_error(number, where)
+            or (_listener(number, where) if url.scheme == "rtsp+listen" else None)
+            # a name that does not resolve is EIO, a mute RTSP server "invalid data", a certificate
+            # that is not trusted either of them: look for ourselves
+            or probe_address(url, tls_verify=config.tls_verify, ca_file=config.ca_file)
+            or _by_behaviour(error, url.scheme, opening=opening, timed_out=timed_out, limit_s=limit_s)
+        )
+    return SourceError(config.name, url, reason, detail)
 
 
 def _by_answer(error: Exception) -> tuple[Reason, str] | None:
     return next((found for kind, found in _ANSWERS.items() if isinstance(error, kind)), None)
 
 
-def _by_behaviour(error: Exception, *, opening: bool, timed_out: bool, limit_s: float) -> tuple[Reason, str]:
+def _by_behaviour(
+    error: Exception, scheme: str, *, opening: bool, timed_out: bool, limit_s: float
+) -> tuple[Reason, str]:
     if timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
         what = "no complete answer" if opening else "no sound"
         return Reason.TIMEOUT, f"{what} within {limit_s:g} s"
     if not opening:
         return Reason.END_OF_STREAM, "the sender broke off"
-    if isinstance(error, av.error.EOFError):
+    if isinstance(error, av.error.EOFError) and scheme not in {"http", "https"}:
         return Reason.INVALID_DATA, "the server closed the connection without an answer"
     return Reason.INVALID_DATA, "the answer is not a stream that can be read"
 

@@ -18,8 +18,9 @@ from datetime import timedelta
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.ledger import Account, Ledger
+from edgeaudio.capture.opening import SourceMemory
 from edgeaudio.capture.reasons import SourceError, StoppedError
-from edgeaudio.capture.source import Connection, SourceMemory, open_source
+from edgeaudio.capture.source import Connection, open_source
 from edgeaudio.capture.tracks import AudioInfo
 from edgeaudio.recognise.types import Block, Reason, SourceState, SourceStatus
 

@@ -69,6 +69,7 @@ class Timeline:
         self._live = live
         self._lossy = lossy
         self._trusted = True
+        self._begun_s: float | None = None  # when the first epoch began, if it was told
         self._epoch: _Epoch | None = None
         self._origin_s = 0.0  # arrival of the connection's first frame
         self._claimed_s = 0.0  # sound since then, by samples and by timestamps
@@ -95,15 +96,19 @@ class Timeline:
             begin_s=self._advance(epoch, pts_s, fill / sample_rate, duration_s, arrival_s),
         )
 
+    def begin(self, begin_s: float) -> None:
+        """The connection's first sample is of this moment, for all that is known so far."""
+        self._begun_s = begin_s
+
     def cut(self) -> None:
         """The next frame begins an epoch, whatever its timestamp says."""
         self._epoch = None
 
     def _begin_epoch(self, pts_s: float | None, duration_s: float, arrival_s: float) -> Placement:
         if self._live:
-            if self._claimed_s == 0.0:
-                self._origin_s = self._end_s = arrival_s - duration_s
             base_s = max(arrival_s - duration_s, self._end_s)
+            if self._claimed_s == 0.0:
+                base_s = self._origin_s = arrival_s - duration_s if self._begun_s is None else self._begun_s
         else:
             if self._media_zero_s is None:
                 self._media_zero_s = pts_s

@@ -1,0 +1,83 @@
+"""Decoded frames of one track, for as long as they come.
+
+Owns: reading and decoding, what is skipped, and the limit after which a source counts as stalled.
+Does not know: samples, time, Blocks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container.input import InputContainer
+from av.packet import Packet
+
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.interrupt import Guard
+from edgeaudio.capture.opening import SourceMemory
+from edgeaudio.capture.reasons import FFMPEG_ERRORS, SourceError, failure_of
+
+# a live HLS list grows by whole segments, 6 to 10 s apart
+_HLS_STALL_S = 20.0
+
+
+class FrameReader:
+    """Iterate once. Ends with the stream, or soon after the stop event; raises SourceError."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        track: AudioStream,
+        config: SourceConfig,
+        guard: Guard,
+        stop: threading.Event,
+        memory: SourceMemory,
+    ) -> None:
+        self.broken_packets = 0  # could not be decoded, skipped
+        self._packets: Iterator[Packet[AudioStream]] = container.demux(track)
+        self._config = config
+        self._guard = guard
+        self._stop = stop
+        self._memory = memory
+        self._limit_s = config.read_timeout_s
+        if "hls" in container.format.name:
+            self._limit_s = max(self._limit_s, _HLS_STALL_S)
+
+    def __iter__(self) -> Iterator[AudioFrame]:
+        silent = True
+        self._guard.limit(self._limit_s)
+        while True:
+            failure: Exception | None = None
+            packet: Packet[AudioStream] | None = None
+            with self._guard:
+                try:
+                    packet = next(self._packets, None)
+                except FFMPEG_ERRORS as error:
+                    failure = error
+            if self._stop.is_set():
+                return
+            # packets may come in which there is no sound: time is up for them, too
+            timed_out = self._guard.must_end()
+            if timed_out and silent:
+                self._memory.doubt(self._config)
+            if timed_out or failure is not None:
+                raise self._failure(failure or TimeoutError())
+            if packet is None:
+                return
+            for frame in self._decode(packet):
+                silent = False
+                yield frame
+                self._guard.limit(self._limit_s)
+
+    def _decode(self, packet: Packet[AudioStream]) -> list[AudioFrame]:
+        try:
+            return [frame for frame in packet.decode() if frame.samples > 0 and frame.sample_rate > 0]
+        except FFMPEG_ERRORS:
+            self.broken_packets += 1
+            return []
+
+    def _failure(self, error: Exception) -> SourceError:
+        timed_out = self._guard.expired
+        return failure_of(self._config, error, opening=False, timed_out=timed_out, limit_s=self._limit_s)

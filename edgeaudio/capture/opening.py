@@ -1,0 +1,90 @@
+"""Opens a source in FFmpeg, with the one retry that belongs to it: the whole stream where audio alone is refused.
+
+Owns: the call to `av.open`, its limit, and what one connection remembers for the next.
+Does not know: tracks, samples, Blocks.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+
+import av
+from av.container.input import InputContainer
+
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.interrupt import Guard
+from edgeaudio.capture.options import ffmpeg_call
+from edgeaudio.capture.reasons import FFMPEG_ERRORS, SourceError, StoppedError, failure_of
+from edgeaudio.recognise.types import Reason
+
+# cameras serve few sessions at once, and need a moment to end the one that was refused
+_FALLBACK_PAUSE_S = 0.5
+# what a camera that refuses to set up audio alone may answer; a login or a path that is wrong
+# stays wrong with the full stream
+_REFUSALS = {Reason.INVALID_DATA, Reason.TIMEOUT, Reason.END_OF_STREAM}
+
+
+@dataclass(slots=True)
+class SourceMemory:
+    """What one connection learned that helps the next one of the same source."""
+
+    full_stream: bool = False  # the camera refuses a session with audio alone
+    epoch: int = -1  # of the last Block; epochs count on over connections
+
+    def doubt(self, config: SourceConfig) -> None:
+        """Silence for an answer: some cameras refuse audio alone without a word, so try the other way next time."""
+        if config.address.scheme in {"rtsp", "rtsps"}:
+            self.full_stream = not self.full_stream
+
+
+def open_container(config: SourceConfig, guard: Guard, stop: threading.Event, memory: SourceMemory) -> InputContainer:
+    """The opened source; of RTSP without its video, if the camera allows that.
+
+    Raises SourceError, and StoppedError soon after `stop` is set.
+    """
+    audio_only = config.address.scheme in {"rtsp", "rtsps"} and not memory.full_stream
+    try:
+        return _open(config, guard, stop, audio_only=audio_only)
+    except SourceError as error:
+        if guard.expired:
+            memory.doubt(config)
+        if guard.expired or not audio_only or error.reason not in _REFUSALS:
+            raise
+    stop.wait(_FALLBACK_PAUSE_S)
+    container = _open(config, guard, stop, audio_only=False)
+    memory.full_stream = True
+    return container
+
+
+def _open(config: SourceConfig, guard: Guard, stop: threading.Event, *, audio_only: bool) -> InputContainer:
+    # one who listens waits for as long as it takes
+    limit_s = math.inf if config.address.scheme == "rtsp+listen" else config.open_timeout_s
+    call = ffmpeg_call(
+        config.address,
+        transport=config.transport,
+        tls_verify=config.tls_verify,
+        ca_file=config.ca_file,
+        open_timeout_s=config.open_timeout_s,
+        read_timeout_s=config.read_timeout_s,
+        audio_only=audio_only,
+    )
+    guard.limit(limit_s)
+    with guard:
+        try:
+            return av.open(
+                call.file,
+                "r",
+                format=call.format,
+                options=call.options,
+                metadata_errors="replace",
+                # behind the guard, and what makes PyAV install the callback that the guard uses
+                timeout=(None if limit_s == math.inf else limit_s, config.read_timeout_s),
+            )
+        except FFMPEG_ERRORS as error:
+            failure = error
+    # outside the handler, so that no traceback holds FFmpeg's message with the login
+    if stop.is_set():
+        raise StoppedError(f"source {config.name}: stopped while opening")
+    raise failure_of(config, failure, opening=True, timed_out=guard.expired, limit_s=limit_s)
