@@ -3,7 +3,10 @@
 # make pytest EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   the tests alone, on the older runtime
 # make lint | clean
 
-PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name))))
+# the first Python that is new enough and can make virtual environments; a name on the path may lead nowhere
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+  "$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+  && echo "$$python" && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 # two workers: the slowest machine that this must run on has two cores
@@ -40,10 +43,8 @@ $(VENV)/.test: pyproject.toml
 	@touch $@
 
 check-python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-	  { echo 'edgeaudio needs Python 3.11 or later; name one with: make PYTHON=/path/to/python3'; exit 2; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
-	  { echo "$(PYTHON) has no venv module; on Debian: apt-get install python3-venv"; exit 2; }
+	@test -n '$(PYTHON)' || { echo 'edgeaudio needs Python 3.11, 3.12 or 3.13 with its venv module' \
+	  '(on Debian: apt-get install python3-venv); name one with: make PYTHON=/path/to/python3'; exit 2; }
 
 clean:
 	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

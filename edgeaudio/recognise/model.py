@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from numpy.typing import NDArray
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
 from edgeaudio.recognise.types import EdgeaudioError, Samples
 
-try:
-    from ai_edge_litert.interpreter import Interpreter
-
-    RUNTIME = "ai-edge-litert"
-except ModuleNotFoundError:  # 32-bit Arm, or the extra that installs the older name
+# The older name is there on 32-bit Arm, or because somebody asked for it; NumPy 2 breaks it.
+if find_spec("tflite_runtime") and np.lib.NumpyVersion(np.__version__) < "2.0.0":
     from tflite_runtime.interpreter import Interpreter
 
     RUNTIME = "tflite-runtime"
+else:
+    from ai_edge_litert.interpreter import Interpreter
+
+    RUNTIME = "ai-edge-litert"
 
 # More threads than cores cost 10 to 500 times, and one is enough for models of this size.
 N_THREADS = 1
@@ -137,9 +139,13 @@ def open_interpreter(file: Path, content: bytes) -> Any:
     if content[4:8] != b"TFL3":
         raise ModelError(file, "is not a TFLite model (its identifier is not TFL3)")
     try:
-        return Interpreter(model_content=content, num_threads=N_THREADS)
+        interpreter = Interpreter(model_content=content, num_threads=N_THREADS)
+        # a damaged file can still hold names that are not UTF-8, and they are decoded only here
+        interpreter.get_input_details()
+        interpreter.get_output_details()
     except (ValueError, RuntimeError) as error:
         raise ModelError(file, f"{RUNTIME} cannot load it: {_one_line(error)}") from None
+    return interpreter
 
 
 def _fit_input(manifest: Manifest, file: Path, interpreter: Any) -> None:
@@ -168,7 +174,9 @@ def _fit_input(manifest: Manifest, file: Path, interpreter: Any) -> None:
         if signature != wanted:
             interpreter.resize_tensor_input(tensor["index"], wanted)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(tensor["index"], np.zeros(wanted, dtype=tensor["dtype"]))
+        # inputs that no clip goes to (a place, a season) stay at zero, not at what the memory held before
+        for other in interpreter.get_input_details():
+            interpreter.set_tensor(other["index"], np.zeros(other["shape"], dtype=other["dtype"]))
         interpreter.invoke()  # lengths that depend on the input are known only after it
     except (ValueError, RuntimeError) as error:
         raise ModelError(file, f"{RUNTIME} cannot run it: {_one_line(error)}") from None
