@@ -112,6 +112,9 @@ def _add_check(commands: _Commands) -> None:
         action="store_true",
         help="only print the settings in force, where each came from, secrets masked",
     )
+    instead.add_argument(
+        "--example", action="store_true", help="only print a settings file that explains every setting"
+    )
     instead.add_argument("--schema", action="store_true", help="only print the JSON Schema of the settings")
     check.set_defaults(command=_check)
 
@@ -216,6 +219,8 @@ def _demo(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from edgeaudio.commands import check
 
+    if options.example:
+        return check.print_example()
     if options.schema:
         return check.print_schema()
     if options.print_settings:

@@ -28,7 +28,7 @@ from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings import Settings
 from edgeaudio.settings.load import load_with_layers
-from edgeaudio.settings.show import effective_toml, json_schema
+from edgeaudio.settings.show import effective_toml, example_toml, json_schema
 from edgeaudio.spectrum import rms_dbfs
 
 LISTEN_S = 2.0
@@ -48,6 +48,12 @@ class Finding:
 def print_schema() -> int:
     """Print the JSON Schema of the settings."""
     print(json_schema())
+    return 0
+
+
+def print_example() -> int:
+    """Print a settings file with every setting explained."""
+    print(example_toml(), end="")
     return 0
 
 

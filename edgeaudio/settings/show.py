@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
 
 from pydantic import BaseModel, SecretStr
 
@@ -20,6 +21,11 @@ from edgeaudio.settings.schema import Settings
 def effective_toml(settings: Settings, layers: Iterable[Layer]) -> str:
     """Every setting that has a value, as TOML; a comment names the origin of each that is no default."""
     return "\n".join(_table(settings, (), list(layers))).lstrip("\n") + "\n"
+
+
+def example_toml() -> str:
+    """A settings file with every setting explained; as it is, it holds the defaults."""
+    return resources.files("edgeaudio.settings").joinpath("example.toml").read_text(encoding="utf-8")
 
 
 def json_schema() -> str:
