@@ -1,0 +1,112 @@
+"""Makes the test models: the smallest `.tflite` files of every kind that edgeaudio must run or refuse.
+
+    python tests/recognise/models/make.py
+
+Made with TensorFlow 2.21.0. Most give three scores, the means of the first, second and last third of
+a clip of 120 samples, so that a test knows the answer without running TensorFlow. No operator is newer
+than tflite-runtime 2.14.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
+from tensorflow.lite.tools import flatbuffer_utils
+
+HERE = Path(__file__).parent
+N_SAMPLES, N_LABELS = 120, 3
+N_FRAMES, N_MELS = 24, 3
+
+Tensor = Any
+
+
+def thirds(x: Tensor) -> Tensor:
+    """(1, 120) to (1, 3)."""
+    return tf.reduce_mean(tf.reshape(x, (1, N_LABELS, -1)), axis=2)
+
+
+def patches(x: Tensor) -> Tensor:
+    """(n * 120,) to (n, 3)."""
+    return tf.reduce_mean(tf.reshape(x, (-1, N_LABELS, N_SAMPLES // N_LABELS)), axis=2)
+
+
+def converter(function: Callable[..., Any], *shapes: tuple[int | None, ...], dtype: Any = tf.float32) -> Any:
+    """A converter for a function of tensors of those shapes."""
+    signature = [tf.TensorSpec(shape, dtype) for shape in shapes]
+    concrete = tf.function(function, input_signature=signature).get_concrete_function()
+    return tf.lite.TFLiteConverter.from_concrete_functions([concrete], concrete.graph)
+
+
+def quantised(function: Callable[..., Any], shape: tuple[int, ...], dtype: Any) -> bytes:
+    """Full integer quantisation for inputs in [-1, 1]."""
+    chosen = converter(function, shape)
+    chosen.optimizations = [tf.lite.Optimize.DEFAULT]
+    rng = np.random.default_rng(0)
+    extremes = [np.full(shape, value, np.float32) for value in (-1, 1)]
+    noise = [rng.uniform(-1, 1, shape).astype(np.float32) for _ in range(8)]
+    chosen.representative_dataset = lambda: ([x] for x in extremes + noise)
+    operators = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+    if dtype == tf.int16:
+        operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    chosen.target_spec.supported_ops = [operators]
+    chosen.inference_input_type = chosen.inference_output_type = dtype
+    return bytes(chosen.convert())
+
+
+def lone_one(content: bytes) -> bytes:
+    """The same model, its open input length written as 1, as older converters did."""
+    model = flatbuffer_utils.convert_bytearray_to_object(content)
+    graph = model.subgraphs[0]
+    tensor: schema.TensorT = graph.tensors[graph.inputs[0]]
+    tensor.shapeSignature = None
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def models() -> Iterator[tuple[str, bytes]]:
+    """Name and content of every test model."""
+    waveform = (1, N_SAMPLES)
+    yield "waveform", converter(thirds, waveform).convert()
+    yield "waveform_int8", quantised(thirds, waveform, tf.int8)
+    yield "waveform_uint8", quantised(thirds, waveform, tf.uint8)
+    yield "waveform_int16", quantised(thirds, waveform, tf.int16)
+    yield (
+        "waveform_raw_int16",
+        converter(lambda x: thirds(tf.cast(x, tf.float32) / 32768.0), (N_SAMPLES,), dtype=tf.int16).convert(),
+    )
+    yield "waveform_logits", converter(lambda x: 8.0 * thirds(x), waveform).convert()
+    yield "waveform_two_outputs", converter(lambda x: (thirds(x), 1.0 - thirds(x)[:, :2]), waveform).convert()
+    yield "waveform_two_inputs", converter(lambda x, y: thirds(x) + y, waveform, (1, N_LABELS)).convert()
+    open_length = converter(patches, (None,)).convert()
+    yield "waveform_open_length", open_length
+    yield "waveform_lone_one", lone_one(open_length)
+    yield "waveform_nan", converter(lambda x: tf.math.log(thirds(x) - 2.0), waveform).convert()
+    # features: each score the mean of one mel over time
+    yield "features_time_major", quantised(lambda x: tf.reduce_mean(x, axis=(1, 3)), (1, N_FRAMES, N_MELS, 1), tf.int8)
+    yield "features_mel_major", converter(lambda x: tf.reduce_mean(x, axis=(1, 3)), (1, 1, N_MELS, N_FRAMES)).convert()
+    # to be refused
+    yield "refused_int64_output", converter(lambda x: tf.argmax(thirds(x), axis=1), waveform).convert()
+    yield "refused_int32_input", converter(lambda x: thirds(tf.cast(x, tf.float32)), waveform, dtype=tf.int32).convert()
+    yield "refused_scalar_output", converter(tf.reduce_mean, waveform).convert()
+    custom = converter(lambda x: tf.math.betainc(x, x, x), waveform)
+    custom.allow_custom_ops = True
+    yield "refused_custom_operator", custom.convert()
+    # says that it takes any length, and takes one
+    one_length = np.linspace(1, 2, N_SAMPLES, dtype=np.float32)
+    yield "refused_length", converter(lambda x: thirds(x * one_length), (None,)).convert()
+
+
+def main() -> None:
+    """Write them all beside this file."""
+    for name, content in models():
+        path = HERE / f"{name}.tflite"
+        path.write_bytes(content)
+        print(f"{path.name}: {len(content)} bytes")
+
+
+if __name__ == "__main__":
+    main()

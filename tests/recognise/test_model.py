@@ -1,0 +1,300 @@
+"""Models of every kind, on whichever TFLite runtime is installed, and every refusal in its own words."""
+
+import importlib.util
+import sys
+import types
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.tflite import LABELS, MELS, WAVEFORM, content_of, manifest_of, model_directory
+
+from edgeaudio.recognise import model as model_module
+from edgeaudio.recognise.features import features
+from edgeaudio.recognise.manifest import InputSection, ManifestError, OutputSection
+from edgeaudio.recognise.model import RUNTIME, ModelError, build_model, load_model, open_interpreter
+
+THIRDS = (0.1, 0.9, 0.5)
+
+
+def segments(*values):
+    """A clip of the test models: one value for each third."""
+    return np.repeat(np.array(values, dtype=np.float32), 40)
+
+
+CLIP = segments(*THIRDS)
+
+
+def loaded(tmp_path, name, **changes):
+    return load_model(model_directory(tmp_path, name, **changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [
+        ("waveform", 1e-6),
+        ("waveform_int8", 0.008),
+        ("waveform_uint8", 0.008),
+        ("waveform_int16", 1e-4),
+        ("waveform_two_outputs", 1e-6),
+        ("waveform_two_inputs", 1e-6),
+    ],
+)
+def test_waveform_models(tmp_path, name, tolerance):
+    scores = loaded(tmp_path, name).scores(CLIP)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, THIRDS, rtol=0, atol=tolerance)
+
+
+def test_inputs_that_are_not_the_clip_are_zero(tmp_path):
+    model = loaded(tmp_path, "waveform_two_inputs")
+    for _ in range(3):
+        np.testing.assert_allclose(model.scores(CLIP), THIRDS, atol=1e-6)
+
+
+def test_integers_without_a_scale_get_the_values_as_they_are(tmp_path):
+    section = InputSection("waveform", ("time",), scale=32768.0)
+    model = loaded(tmp_path, "waveform_raw_int16", input=section)
+    np.testing.assert_allclose(model.scores(CLIP), THIRDS, atol=1e-4)
+    # beyond full scale there is nothing
+    np.testing.assert_allclose(model.scores(CLIP * 100), [1, 1, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["waveform_open_length", "waveform_lone_one"])
+def test_models_of_any_length_are_made_the_clip_s_length(tmp_path, name):
+    clip = replace(WAVEFORM, n_samples=240)
+    model = loaded(tmp_path, name, clip=clip, input=InputSection("waveform", ("time",)))
+    two_patches = np.concatenate([CLIP, 1 - CLIP])
+    np.testing.assert_allclose(model.scores(two_patches), [0.5, 0.5, 0.5], atol=1e-6)
+
+
+def test_the_highest_of_the_patches(tmp_path):
+    clip = replace(WAVEFORM, n_samples=240)
+    section, output = InputSection("waveform", ("time",)), OutputSection(patches="max")
+    model = loaded(tmp_path, "waveform_open_length", clip=clip, input=section, output=output)
+    two_patches = np.concatenate([CLIP, 1 - CLIP])
+    np.testing.assert_allclose(model.scores(two_patches), [0.9, 0.9, 0.5], atol=1e-6)
+
+
+def test_one_of_several_outputs(tmp_path):
+    model = loaded(tmp_path, "waveform_two_outputs", labels=("a", "b"), output=OutputSection(index=1))
+    np.testing.assert_allclose(model.scores(CLIP), [0.9, 0.1], atol=1e-6)
+
+
+def test_softmax(tmp_path):
+    model = loaded(tmp_path, "waveform_logits", output=OutputSection(activation="softmax"))
+    expected = np.exp(8 * np.array(THIRDS))
+    np.testing.assert_allclose(model.scores(CLIP), expected / expected.sum(), atol=1e-6)
+
+
+def test_sigmoid(tmp_path):
+    model = loaded(tmp_path, "waveform_logits", output=OutputSection(activation="sigmoid"))
+    np.testing.assert_allclose(model.scores(CLIP), 1 / (1 + np.exp(-8 * np.array(THIRDS))), atol=1e-6)
+
+
+def test_logits_of_any_size_overflow_nothing(tmp_path):
+    model = loaded(tmp_path, "waveform_logits", output=OutputSection(activation="sigmoid"))
+    np.testing.assert_array_equal(model.scores(segments(1e30, -1e30, 0)), [1, 0, 0.5])
+    model = build_model(
+        replace(model.manifest, output=OutputSection(activation="softmax")), Path("x"), content_of("waveform_logits")
+    )
+    np.testing.assert_array_equal(model.scores(segments(1e30, -1e30, 0)), [1, 0, 0])
+
+
+def test_scores_stay_between_0_and_1(tmp_path):
+    model = loaded(tmp_path, "waveform")
+    np.testing.assert_array_equal(model.scores(segments(-3, 7, 0.25)), [0, 1, 0.25])
+
+
+def test_a_model_that_gives_nan_hears_nothing(tmp_path):
+    model = loaded(tmp_path, "waveform_nan")
+    np.testing.assert_array_equal(model.scores(CLIP), [0, 0, 0])
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("features_time_major", 0.008), ("features_mel_major", 1e-5)])
+def test_feature_models_of_either_layout(tmp_path, name, tolerance):
+    sound = np.random.default_rng(0).uniform(-1, 1, 800).astype(np.float32)
+    values = features(sound, MELS)
+    model = loaded(tmp_path, name)
+    np.testing.assert_allclose(model.scores(values), (values * 0.01 + 1).mean(axis=0), rtol=0, atol=tolerance)
+
+
+def test_a_group_scores_as_its_loudest_member(tmp_path):
+    model = loaded(tmp_path, "waveform", groups={"any": LABELS, "ends": ("first", "third")})
+    np.testing.assert_allclose(model.scores(CLIP), [*THIRDS, 0.9, 0.5], atol=1e-6)
+    assert model.manifest.reported == (*LABELS, "any", "ends")
+
+
+def test_the_user_s_own_name_and_groups(tmp_path):
+    directory = model_directory(tmp_path, groups={"any": LABELS})
+    model = load_model(directory, name="mine", groups={"ends": ("first", "third")})
+    assert (model.manifest.name, tuple(model.manifest.groups)) == ("mine", ("any", "ends"))
+    np.testing.assert_allclose(model.scores(CLIP), [*THIRDS, 0.9, 0.5], atol=1e-6)
+    np.testing.assert_allclose(
+        model.with_groups({"one": ("second",)}).scores(CLIP), [*THIRDS, 0.9, 0.5, 0.9], atol=1e-6
+    )
+    with pytest.raises(ManifestError, match=r"model.toml: groups.x: 'none' is not one of the labels$"):
+        load_model(directory, groups={"x": ("none",)})
+
+
+@pytest.mark.parametrize(
+    ("old_is_there", "numpy_version", "expected"),
+    [
+        (False, "2.3.0", "ai-edge-litert"),
+        (False, "1.26.4", "ai-edge-litert"),
+        (True, "1.26.4", "tflite-runtime"),
+        (True, "2.0.0", "ai-edge-litert"),
+    ],
+)
+def test_which_runtime_is_taken(monkeypatch, old_is_there, numpy_version, expected):
+    specification = importlib.util.find_spec(model_module.__name__)
+    assert specification is not None
+    assert specification.loader is not None
+    for package in ("ai_edge_litert", "tflite_runtime"):
+        stub = types.ModuleType(f"{package}.interpreter")
+        stub.Interpreter = package  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
+        monkeypatch.setitem(sys.modules, f"{package}.interpreter", stub)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: old_is_there and name == "tflite_runtime")
+    monkeypatch.setattr(np, "__version__", numpy_version)
+    again = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(again)
+    assert (again.RUNTIME, again.Interpreter) == (expected, expected.replace("-", "_"))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "problem"),
+    [
+        (
+            "waveform",
+            {"clip": replace(WAVEFORM, n_samples=121)},
+            "its input tensor is [1, 120], and model.toml makes [1, 121] (batch, time; waveform, 121 samples)",
+        ),
+        (
+            "waveform",
+            {"input": InputSection("waveform", ("time",))},
+            "its input tensor is [1, 120], and model.toml makes [120] (time; waveform, 120 samples)",
+        ),
+        (
+            "features_time_major",
+            {"features": replace(MELS, n_mels=4)},
+            (
+                "its input tensor is [1, 24, 3, 1], and model.toml makes [1, 24, 4, 1] "
+                "(batch, time, feature, channel; log_mel, 800 samples)"
+            ),
+        ),
+        ("waveform", {"labels": ("a", "b")}, "gives 3 scores, and model.toml names 2 labels"),
+        ("refused_scalar_output", {}, "gives 0 scores, and model.toml names 3 labels"),
+        (
+            "waveform",
+            {"input": InputSection("waveform", index=1)},
+            "has 1 inputs, and input.index in model.toml is 1",
+        ),
+        (
+            "waveform",
+            {"input": InputSection("waveform", index=-1)},
+            "has 1 inputs, and input.index in model.toml is -1",
+        ),
+        ("waveform", {"output": OutputSection(index=2)}, "has 1 outputs, and output.index in model.toml is 2"),
+        (
+            "refused_int64_output",
+            {"labels": ("a",)},
+            "its output tensor is int64; float32, int8, uint8 and int16 are possible",
+        ),
+        ("refused_int32_input", {}, "its input tensor is int32; float32, int8, uint8 and int16 are possible"),
+    ],
+)
+def test_contradictions_name_both_sides(tmp_path, name, changes, problem):
+    directory = model_directory(tmp_path, name, **changes)
+    with pytest.raises(ModelError) as caught:
+        load_model(directory)
+    assert str(caught.value) == f"{directory / 'model.tflite'}: {problem}"
+    assert caught.value.problem == problem
+
+
+def test_a_length_that_the_model_cannot_take(tmp_path):
+    clip = replace(WAVEFORM, n_samples=240)
+    directory = model_directory(tmp_path, "refused_length", clip=clip, input=InputSection("waveform", ("time",)))
+    with pytest.raises(ModelError) as caught:
+        load_model(directory)
+    assert str(caught.value).startswith(f"{directory / 'model.tflite'}: {RUNTIME} cannot run it: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_operator_that_the_runtime_lacks(tmp_path):
+    directory = model_directory(tmp_path, "refused_custom_operator")
+    with pytest.raises(ModelError) as caught:
+        load_model(directory)
+    assert f"{RUNTIME} cannot run it: Encountered unresolved custom op: Betainc." in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_not_a_directory(tmp_path):
+    with pytest.raises(ModelError) as caught:
+        load_model(tmp_path / "none")
+    assert (
+        str(caught.value) == f"{tmp_path / 'none'}: is not a model directory; it must hold model.tflite and model.toml"
+    )
+
+
+def test_without_a_manifest(tmp_path):
+    directory = model_directory(tmp_path)
+    (directory / "model.toml").unlink()
+    with pytest.raises(ManifestError) as caught:
+        load_model(directory)
+    assert str(caught.value) == f"{directory / 'model.toml'}: cannot be read: No such file or directory"
+
+
+def test_without_a_model(tmp_path):
+    directory = model_directory(tmp_path)
+    (directory / "model.tflite").unlink()
+    with pytest.raises(ModelError) as caught:
+        load_model(directory)
+    assert str(caught.value) == f"{directory / 'model.tflite'}: cannot be read: No such file or directory"
+
+
+def test_too_large(tmp_path, monkeypatch):
+    directory = model_directory(tmp_path)
+    monkeypatch.setattr(model_module, "MAX_MODEL_BYTES", 1000)
+    with pytest.raises(ModelError, match=r"model.tflite: is larger than 0 MB$"):
+        load_model(directory)
+
+
+def test_another_file_than_the_manifest_s(tmp_path):
+    directory = model_directory(tmp_path)
+    (directory / "model.tflite").write_bytes(content_of("waveform_int8"))
+    theirs, ours = manifest_of("waveform_int8").sha256, manifest_of("waveform").sha256
+    with pytest.raises(ModelError) as caught:
+        load_model(directory)
+    assert caught.value.problem == f"its SHA-256 is {theirs}, and model.toml says {ours}"
+
+
+@pytest.mark.parametrize("content", [b"", b"TFL3", b"PK\x03\x04" * 10, b"\x89HDF\r\n\x1a\n" + b"\0" * 100])
+def test_not_a_tflite_file(content):
+    with pytest.raises(ModelError) as caught:
+        open_interpreter(Path("m.tflite"), content)
+    assert str(caught.value) == "m.tflite: is not a TFLite model (its identifier is not TFL3)"
+
+
+def test_a_file_cut_off_in_the_middle(tmp_path):
+    directory = model_directory(tmp_path)
+    content = content_of("waveform")
+    for length in range(8, len(content), 50):
+        (directory / "model.tflite").write_bytes(content[:length])
+        with pytest.raises(ModelError, match=r"model.tflite: its SHA-256 is [0-9a-f]{64}, and model.toml says "):
+            load_model(directory)
+
+
+@pytest.mark.skipif(RUNTIME == "tflite-runtime", reason="tflite-runtime 2.14 does not verify files, and crashes")
+def test_a_file_cut_off_in_the_middle_without_its_hash():
+    content = content_of("waveform")
+    for length in range(8, len(content), 50):
+        with pytest.raises(ModelError, match=rf"^m.tflite: {RUNTIME} cannot (load|run) it: [^\n]+$"):
+            build_model(manifest_of("waveform"), Path("m.tflite"), content[:length])
+
+
+def test_a_damaged_name_inside():
+    content = content_of("waveform").replace(b"Identity", b"Ident\xffty")
+    with pytest.raises(ModelError, match=rf"^m.tflite: {RUNTIME} cannot load it: 'utf-8' codec can't decode byte"):
+        open_interpreter(Path("m.tflite"), content)

@@ -1,0 +1,63 @@
+"""Model directories for tests: a committed test model, and a manifest that fits it.
+
+The test models are made by tests/recognise/models/make.py and run on every TFLite runtime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.manifest import (
+    FILE_NAME,
+    MODEL_FILE_NAME,
+    ClipSection,
+    InputSection,
+    Manifest,
+    manifest_toml,
+)
+
+MODELS = Path(__file__).parents[1] / "recognise" / "models"
+LABELS = ("first", "second", "third")  # each the mean of a third of the clip, or of one mel
+WAVEFORM = ClipSection(sample_rate=1200, n_samples=120, period_ms=50)
+SPECTRUM = ClipSection(sample_rate=8000, n_samples=800, period_ms=50)
+MELS = FeatureConfig("log_mel", 8000, n_fft=64, hop_length=32, n_mels=3, log_floor=1e-10)
+
+
+def content_of(name: str) -> bytes:
+    """The bytes of a test model."""
+    return (MODELS / f"{name}.tflite").read_bytes()
+
+
+def manifest_of(name: str, **changes: Any) -> Manifest:
+    """A manifest that fits the test model, but for the changes."""
+    values: dict[str, Any] = {
+        "name": "test",
+        "version": "1",
+        "labels": LABELS,
+        "sha256": hashlib.sha256(content_of(name)).hexdigest(),
+        "clip": WAVEFORM,
+        "input": InputSection("waveform"),
+    }
+    if name.startswith("features"):
+        order: Mapping[str, Any] = {
+            "features_time_major": ("batch", "time", "feature", "channel"),
+            "features_mel_major": ("batch", "channel", "feature", "time"),
+        }
+        # decibels from -100 to 0 become 0 to 1
+        section = InputSection("log_mel", order[name], scale=0.01, offset=1.0)
+        values |= {"clip": SPECTRUM, "features": MELS, "input": section}
+    return Manifest(**values | changes)
+
+
+def model_directory(parent: Path, name: str = "waveform", **changes: Any) -> Path:
+    """A new directory `parent/<manifest's name>` with `model.tflite` and `model.toml`."""
+    manifest = manifest_of(name, **changes)
+    directory = parent / manifest.name
+    directory.mkdir()
+    (directory / MODEL_FILE_NAME).write_bytes(content_of(name))
+    (directory / FILE_NAME).write_text(manifest_toml(manifest))
+    return directory
