@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.publish.broker import MqttConfig, parse_broker_url
-from edgeaudio.recognise.manifest import Threshold
+from edgeaudio.recognise.manifest import ManifestError, Threshold
 from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.pipeline import ModelPlan, Scorer
 from edgeaudio.recognise.shipped import find_model
@@ -58,7 +58,13 @@ def load_one_model(settings: Settings, name: str) -> Model:
     """One model of the settings. Raises SettingsError, ManifestError, ModelError."""
     wanted = settings.models[name]
     path = find_model(name if wanted.path is None else wanted.path.absolute())
-    return load_model(path, name=name, groups=wanted.groups)
+    try:
+        return load_model(path, name=name, groups=wanted.groups)
+    except ManifestError as error:
+        for group in wanted.groups:  # wrong in the settings, not in the manifest that it was added to
+            if error.key == f"groups.{group}" or repr(group) in error.problem:
+                raise SettingsError(f"models.{name}.groups.{group}: {error.problem}") from None
+        raise
 
 
 def model_plans(settings: Settings, models: Mapping[str, Scorer], source: str | None = None) -> list[ModelPlan]:

@@ -1,0 +1,72 @@
+"""Log lines: masked, with UTC times, or with priorities for the journal."""
+
+import io
+import logging
+import os
+import re
+
+import pytest
+
+from edgeaudio.logs import in_journal, setup_logging
+
+
+@pytest.fixture(autouse=True)
+def _restored_logging():
+    root, ours = logging.getLogger(), logging.getLogger("edgeaudio")
+    before = root.handlers[:], root.level, ours.level
+    yield
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    ours.setLevel(before[2])
+
+
+def fail() -> None:
+    raise OSError("cannot open rtsp://me:hunter2@cam/live")
+
+
+def test_lines_have_utc_times_and_no_passwords() -> None:
+    stream = io.StringIO()
+    setup_logging("info", stream)
+    log = logging.getLogger("edgeaudio.capture.source")
+    log.debug("not shown")
+    log.info("opening %s", "rtsp://me:hunter2@cam/live")
+    try:
+        fail()
+    except OSError:
+        log.exception("it failed")
+    text = stream.getvalue()
+    assert "hunter2" not in text
+    assert "not shown" not in text
+    assert re.match(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    edgeaudio\.capture\.source: opening rtsp://me:\*\*\*@cam/live\n",
+        text,
+    )
+    assert "OSError: cannot open rtsp://me:***@cam/live" in text
+
+
+def test_other_packages_are_heard_only_when_they_warn() -> None:
+    stream = io.StringIO()
+    setup_logging("debug", stream)
+    logging.getLogger("elsewhere").info("chatter")
+    logging.getLogger("elsewhere").warning("trouble")
+    assert "chatter" not in stream.getvalue()
+    assert "trouble" in stream.getvalue()
+
+
+def test_the_journal_gets_priorities_and_keeps_the_time_itself(tmp_path, monkeypatch) -> None:
+    with (tmp_path / "journal").open("w+") as stream:
+        status = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        setup_logging("info", stream)
+        logging.getLogger("edgeaudio.x").warning("two\nlines")
+        logging.getLogger("edgeaudio.x").error("bad")
+        logging.getLogger("edgeaudio.x").log(25, "between")
+        stream.seek(0)
+        assert stream.read() == "<4>edgeaudio.x: two\n<4>lines\n<3>edgeaudio.x: bad\n<6>edgeaudio.x: between\n"
+
+
+def test_only_the_journals_own_stream_is_the_journal(tmp_path) -> None:
+    with (tmp_path / "file").open("w") as stream:
+        assert in_journal(stream, {"JOURNAL_STREAM": "1:2"}) is False
+        assert in_journal(stream, {}) is False
+    assert in_journal(io.StringIO(), {"JOURNAL_STREAM": "1:2"}) is False
