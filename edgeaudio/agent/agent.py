@@ -30,7 +30,7 @@ from edgeaudio.health.stopwatch import TimedModel
 from edgeaudio.health.watchdog import Part, ServiceManager, give_up, stuck_part
 from edgeaudio.plans import load_models, model_plans, mqtt_config, source_config
 from edgeaudio.publish import messages
-from edgeaudio.publish.broker import BrokerStatus
+from edgeaudio.publish.broker import BrokerState, BrokerStatus
 from edgeaudio.publish.outbox import Outbox
 from edgeaudio.publish.sender import Sender
 from edgeaudio.publish.topics import Topics, slugs
@@ -44,8 +44,9 @@ log = logging.getLogger(__name__)
 OUTBOX_FILE = "outbox.sqlite"
 TICK_S = 1.0
 # SIGTERM must end the agent within 2 s: its parts share them
-RECOGNISER_JOIN_S = 0.7
-SENDER_JOIN_S = 1.2
+RECOGNISER_JOIN_S = 0.6
+LAST_WORDS_S = 0.3  # for what ended with the agent to reach the broker; else it does at the next start
+SENDER_JOIN_S = 1.0
 RECOGNISER_PATIENCE_S = 60.0
 SENDER_PATIENCE_S = 90.0  # connecting may wait for a name server and for two answers
 HEALTH_PAUSE_S = 1.0  # changes of state are told at once, but not more often than this
@@ -112,6 +113,7 @@ class Agent:
             self._switch_listeners()
             for listener in self._listeners.values():
                 self._on_status(listener.health.status)
+            self._publish_health()
             self._service.say("READY=1")
             while not self._stop.is_set():
                 self._turn()
@@ -223,6 +225,13 @@ class Agent:
             listener.ask_to_stop()
         recogniser.join(RECOGNISER_JOIN_S)
         self._recogniser.end_all()
+        deadline_s = time.monotonic() + LAST_WORDS_S
+        while (
+            self._sender.status.state is BrokerState.CONNECTED
+            and self._outbox.stats().depth
+            and time.monotonic() < deadline_s
+        ):
+            time.sleep(0.02)
         self._halt_sender.set()
         self._sender.wake()
         sender.join(SENDER_JOIN_S)

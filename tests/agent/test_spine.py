@@ -1,0 +1,147 @@
+"""The whole spine: real streams in, a real broker told, the agent a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from support.agents import LABEL, Listener, RunningAgent
+from support.brokers import BrokerProcess, MosquittoFactory
+from support.ports import free_port
+from support.rtsp import CODECS, VIDEO, push_rtsp, start_gst_server
+from support.waiting import wait_until
+
+Run = Callable[..., RunningAgent]
+ListenTo = Callable[[BrokerProcess], Listener]
+
+
+def pushed(port: int, name: str = "porch") -> str:
+    return f'[sources.{name}]\nurl = "rtsp+listen://127.0.0.1:{port}/x"\n'
+
+
+def test_a_pushed_stream_is_heard_and_the_broker_told(any_broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+    any_broker.start()
+    listener = listen_to(any_broker)
+    port = free_port()
+    agent = run_agent(any_broker, pushed(port)).start()
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        status = listener.wait_state("porch", "listening")
+        onset = listener.wait_detection("onset")
+        wait_until(lambda: b"ON" in listener.of(f"edgeaudio/testbox/porch/label/{LABEL}"), what="no ON")
+    offset = listener.wait_detection("offset")
+    assert (status["codec"], status["sample_rate"], status["channels"]) == ("pcm_alaw", 8000, 1)
+    assert onset | {"kind": 0, "at": 0, "score": 0, "duration_s": 0} == {
+        "id": offset["id"],
+        "kind": 0,
+        "label": LABEL,
+        "score": 0,
+        "at": 0,
+        "duration_s": 0,
+        "model": "test",
+        "source": "porch",
+        "device": "testbox",
+    }
+    assert 0.65 <= onset["score"] <= 1
+    assert abs((datetime.fromisoformat(onset["at"]) - datetime.now(UTC)).total_seconds()) < 30
+    assert offset["duration_s"] > onset["duration_s"]
+    listener.wait_state("porch", "waiting", "end_of_stream")
+    wait_until(lambda: listener.of(f"edgeaudio/testbox/porch/label/{LABEL}")[-1] == b"OFF", what="no OFF")
+    agent.signal(signal.SIGTERM)
+    assert agent.wait() == 0
+    wait_until(lambda: listener.of("edgeaudio/testbox/availability")[-1] == b"offline", what="no offline")
+
+
+@pytest.mark.parametrize("codec", ["pcm_alaw", "pcm_s16be", "opus", "aac"])
+@pytest.mark.parametrize("video", [False, True], ids=["audio", "video"])
+def test_a_camera_is_heard(codec: str, video: bool, mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo):
+    broker = mosquitto().start()
+    listener = listen_to(broker)
+    rate, pipeline = CODECS[codec]
+    with start_gst_server(f"( {pipeline} {VIDEO if video else ''} )") as server:
+        run_agent(broker, f'[sources.porch]\nurl = "{server.url}"\n').start()
+        status = listener.wait_state("porch", "listening")
+        onset = listener.wait_detection("onset")
+    assert (status["codec"], status["sample_rate"]) == (codec, rate)
+    assert onset["label"] == LABEL
+
+
+def test_a_bad_source_never_stops_a_good_one(any_broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+    any_broker.start()
+    listener = listen_to(any_broker)
+    port, nobody = free_port(), free_port()
+    sources = pushed(port) + f'[sources.dead]\nurl = "rtsp://user:hunter2@127.0.0.1:{nobody}/x"\n'
+    agent = run_agent(any_broker, sources).start()
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        status = listener.wait_state("dead", "waiting", "refused")
+        listener.wait_detection("onset")
+        assert agent.process is not None
+        processes = subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    assert status["next_try"] > status["since"]
+    said = agent.log + processes + "".join(message.payload.decode() for message in listener.heard)
+    assert "hunter2" not in said
+    assert "user:***@" in agent.log
+
+
+def test_sigterm_ends_within_2_s_with_everything_committed(
+    mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo
+):
+    broker = mosquitto().start()
+    listener = listen_to(broker)
+    port = free_port()
+    agent = run_agent(broker, pushed(port)).start()
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        onset = listener.wait_detection("onset")
+        began_s = time.monotonic()
+        agent.signal(signal.SIGTERM)
+        assert agent.wait() == 0
+        took_s = time.monotonic() - began_s
+    assert took_s < 2.0
+    assert listener.wait_detection("offset")["id"] == onset["id"]
+    wait_until(lambda: listener.of("edgeaudio/testbox/availability")[-1] == b"offline", what="no offline")
+
+
+def test_a_killed_agent_ends_its_events_at_the_next_start(
+    mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo
+):
+    broker = mosquitto().start()
+    listener = listen_to(broker)
+    port = free_port()
+    agent = run_agent(broker, pushed(port)).start()
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        onset = listener.wait_detection("onset")
+        agent.kill()
+    wait_until(lambda: listener.of("edgeaudio/testbox/availability")[-1] == b"offline", what="the will did not come")
+    agent.start()
+    offset = listener.wait_detection("offset")
+    assert offset["id"] == onset["id"]
+    wait_until(lambda: [h for h in listener.payloads("/health") if h["restarts"] == 1], what="no restart was counted")
+    assert len(listener.detections()) == 2
+
+
+def test_health_says_how_everything_is(mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo):
+    broker = mosquitto().start()
+    listener = listen_to(broker)
+    port = free_port()
+    run_agent(broker, pushed(port)).start()
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        wait_until(
+            lambda: any(
+                health["sources"]["porch"]["heard_s"] > 3 and health["models"]["test"]["p50_ms"]
+                for health in listener.payloads("/health")
+            ),
+            20,
+            "nothing heard",
+        )
+    health = listener.payloads("/health")[-1]
+    source = health["sources"]["porch"]
+    assert abs(source["heard_s"] + source["lost_s"] - health["uptime_s"]) < 2
+    assert health["outbox"]["depth"] == 0
+    assert health["outbox"]["trouble"] is None
+    assert health["broker"]["state"] == "connected"
+    assert len(health["models"]["test"]["sha256"]) == 64
+    assert 20 < health["memory_mb"] < 100
+    assert health["restarts"] == 0

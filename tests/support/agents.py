@@ -1,0 +1,92 @@
+"""A running agent, as the service manager runs it: `edgeaudio run` in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from support.brokers import Heard, Subscriber
+from support.waiting import wait_until
+
+from edgeaudio.recognise.manifest import DetectorSection, Threshold
+
+DEVICE = "testbox"
+# the test model gives the level of three bands; a tone of 1 kHz is in the second
+LABEL = "second"
+DETECTOR = DetectorSection(on=0.65, off=0.6)
+NEVER = Threshold(1.0, 1.0)
+
+
+class RunningAgent:
+    """An agent, its settings and its words."""
+
+    def __init__(self, folder: Path, broker_port: int, sources: str, *, settings: str = "") -> None:
+        self._folder = folder
+        self.config = folder / "edgeaudio.toml"
+        self.log_file = folder / "agent.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._head = (
+            f'device = "{DEVICE}"\nstate_dir = "{folder / "state"}"\n{settings}\n'
+            f'[mqtt]\nurl = "mqtt://127.0.0.1:{broker_port}"\n[health]\ninterval_s = 1\n'
+            f'[models.test]\npath = "{folder / "test"}"\n'
+        )
+        self.write(sources)
+
+    def write(self, sources: str) -> None:
+        """Write the settings file; a running agent reads it on SIGHUP."""
+        self.config.write_text(self._head + sources)
+
+    def start(self) -> RunningAgent:
+        command = [sys.executable, "-m", "edgeaudio", "run", "--config", str(self.config)]
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        return self
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self, timeout_s: float = 10) -> int:
+        assert self.process is not None
+        return self.process.wait(timeout_s)
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+
+class Listener(Subscriber):
+    """A subscriber that knows the wire contract."""
+
+    def payloads(self, ending: str) -> list[dict[str, Any]]:
+        """JSON payloads of the agent's topics with that ending."""
+        messages = [message for message in list(self.heard) if message.topic.endswith(ending) and message.payload]
+        return [json.loads(message.payload) for message in messages]
+
+    def detections(self, kind: str | None = None) -> list[dict[str, Any]]:
+        return [event for event in self.payloads("/detection") if kind in (None, event["kind"])]
+
+    def wait_state(self, source: str, state: str, reason: str | None = None, timeout_s: float = 20) -> dict[str, Any]:
+        """Wait for a status of that state; returns the first one."""
+
+        def found() -> list[dict[str, Any]]:
+            statuses = self.payloads(f"{source}/status")
+            return [s for s in statuses if s["state"] == state and reason in (None, s["reason"])]
+
+        wait_until(found, timeout_s, f"{source} never was {state} {reason}: {self.payloads(f'{source}/status')[-3:]}")
+        return found()[0]
+
+    def wait_detection(self, kind: str, timeout_s: float = 20, count: int = 1) -> dict[str, Any]:
+        wait_until(lambda: len(self.detections(kind)) >= count, timeout_s, f"no {kind}: {self.detections()}")
+        return self.detections(kind)[count - 1]
+
+    def forget(self) -> None:
+        self.heard: list[Heard] = []
