@@ -130,7 +130,7 @@ def read_manifest(path: Path) -> Manifest:
         raise ManifestError(path, "", f"is larger than {MAX_BYTES // 1_000_000} MB, so it is no manifest")
     try:
         table = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML's and UTF-8's own errors, and numbers of too many digits
         raise ManifestError(path, "", f"is not TOML: {error}") from None
     return parse_manifest(table, path)
 
@@ -152,6 +152,8 @@ def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
         manifest: Manifest = build(Manifest, table)
     except TableError as error:
         raise ManifestError(path, error.key, error.problem) from None
+    except RecursionError:
+        raise ManifestError(path, "", "is nested too deeply") from None
     check_manifest(manifest, path)
     return manifest
 

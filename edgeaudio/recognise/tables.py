@@ -78,7 +78,10 @@ def _union(arguments: tuple[Any, ...], value: Any, key: str) -> Any:
 
 def _scalar(hint: Any, value: Any, key: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            raise TableError(key, "is too large a number") from None
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
         raise TableError(key, f"{_shown(value)} is not {names[hint]}")
@@ -125,7 +128,7 @@ def table_of(instance: Any) -> dict[str, Any]:
 
 
 def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _literal(key)
 
 
 def _literal(value: Any) -> str:
