@@ -25,8 +25,10 @@ def planes_of(frame: AudioFrame) -> Samples:
     planar = name.endswith("p")
     kind = name.removesuffix("p")
     wanted = frame.samples * (1 if planar else channels)
-    # a plane is padded for alignment; its length in bytes says nothing about the samples
-    raw = [np.frombuffer(memoryview(plane), _DTYPES[kind], wanted) for plane in frame.planes]
+    # a plane is padded for alignment: its length says nothing about the samples. And of eight
+    # planes PyAV finds more, by looking for the end of a list that has none
+    planes = frame.planes[: channels if planar else 1]
+    raw = [np.frombuffer(memoryview(plane), _DTYPES[kind], wanted) for plane in planes]
     values: NDArray[np.generic] = np.stack(raw) if planar else raw[0].reshape(-1, channels).T
     if kind == "u8":
         return (values.astype(np.float32) - np.float32(128)) * np.float32(2.0**-7)

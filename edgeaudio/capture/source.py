@@ -27,11 +27,8 @@ from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.samples import one_channel, planes_of
 from edgeaudio.capture.timeline import Timeline
 from edgeaudio.capture.tracks import choose_track, describe
+from edgeaudio.capture.wholeness import cut_off
 from edgeaudio.recognise.types import Block, Reason, Samples
-
-# these tell the length of the sound in their header: less means that the file was cut off
-_EXACT_LENGTH = {"wav", "w64", "aiff", "au", "caf", "flac", "mov,mp4,m4a,3gp,3g2,mj2"}
-_CUT_OFF_S = 0.25
 
 # of what servers keep for newcomers
 _LONGEST_BURST_S = 10.0
@@ -226,15 +223,11 @@ class Connection:
     # checks
 
     def _check_complete(self, heard_s: float) -> None:
+        config, info = self._config, self.info
+        detail: str | None = None
         if heard_s == 0:
             detail = "the audio track holds no sound"
-        elif (
-            self._config.address.path is not None
-            and self.info.container in _EXACT_LENGTH
-            and self.info.duration_s is not None
-            and heard_s < self.info.duration_s - _CUT_OFF_S
-        ):
-            detail = f"cut off after {heard_s:.1f} s of {self.info.duration_s:.1f} s"
-        else:
-            return
-        raise SourceError(self._config.name, self._config.address, Reason.INVALID_DATA, detail, "")
+        elif config.address.path is not None:
+            detail = cut_off(config.address.path, info.container, info.duration_s, heard_s)
+        if detail is not None:
+            raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, "")

@@ -129,7 +129,8 @@ class Timeline:
         slew_s = _PTS_SLEW * duration_s
         epoch.strayed_s += min(max(drift_s - epoch.strayed_s, -slew_s), slew_s)
         self._jitter_s = max(self._jitter_s * (1 - _JITTER_DECAY_PER_S * min(duration_s, 1.0)), -step_s)
-        missing_s = drift_s - epoch.strayed_s
+        # nothing is lost from a file bit by bit: only a leap counts
+        missing_s = drift_s - epoch.strayed_s if self._lossy else step_s
         if missing_s < -_RESET_S:  # slow timestamps, not a reset: follow them
             epoch.strayed_s = drift_s
         if missing_s <= max(self._tolerance_s(duration_s), _JITTER_FACTOR * self._jitter_s):

@@ -44,6 +44,7 @@ class Script:
     video: bool = False
     refuse_audio_alone: str = ""  # the status line's code and text; "hang": no answer at all
     hang_at: str = ""  # the method that is never answered
+    linger: bool = False  # keep the connection when the packets are out
     seen: list[str] = field(default_factory=list)  # methods and paths of all requests
 
 
@@ -117,6 +118,8 @@ def _session(connection: socket.socket, script: Script, ended: threading.Event) 
             connection.sendall(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
             if method == "PLAY" and status == "200 OK":
                 _play(connection, script, ended)
+                if script.linger:
+                    ended.wait()
                 return
 
 

@@ -14,6 +14,7 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.container.output import OutputContainer
 from numpy.typing import NDArray
 
 LAYOUTS = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1", 8: "7.1"}
@@ -37,35 +38,44 @@ def write_media(
     container: str | None = None,
     bit_rate: int | None = None,
     options: dict[str, str] | None = None,
+    encoder_options: dict[str, str] | None = None,
     video: bool = False,
+    sound: bool = True,
     real_time: bool = False,
 ) -> None:
     """Encode `samples` `(channels, n)` to `path` (a file or an address)."""
+    layout = LAYOUTS[len(samples)]
     with av.open(str(path), "w", format=container, options=options or {}) as output:
-        if video:
-            picture: Any = output.add_stream("mpeg4", rate=10)
-            picture.width, picture.height, picture.pix_fmt = 64, 64, "yuv420p"
-        stream = output.add_stream(codec, rate=rate, layout=LAYOUTS[len(samples)])
+        pictures = _add_pictures(output, samples.shape[1] / rate) if video else None
+        if not sound:
+            output.mux(pictures or [])
+            return
+        stream = output.add_stream(codec, rate=rate, layout=layout, options=encoder_options or {})
         assert isinstance(stream, AudioStream)
         if bit_rate is not None:
             stream.bit_rate = bit_rate
-        frames = 0 if not video else int(samples.shape[1] / rate * 10)
-        for _ in range(frames):
-            output.mux(picture.encode(av.VideoFrame(64, 64, "yuv420p")))
+        if pictures is not None:
+            output.mux(pictures)
         resampler = av.AudioResampler(format=stream.format, layout=stream.layout, rate=rate)
         began = time.monotonic()
         size = stream.frame_size or 1024
         for start in range(0, samples.shape[1], size):
-            part = np.ascontiguousarray(samples[:, start : start + size])
-            frame = AudioFrame.from_ndarray(part, format="fltp", layout=LAYOUTS[len(samples)])
+            # packed: PyAV miscounts eight planes
+            part = np.ascontiguousarray(samples[:, start : start + size].T.reshape(1, -1))
+            frame = AudioFrame.from_ndarray(part, format="flt", layout=layout)
             frame.sample_rate, frame.pts = rate, start
             for converted in resampler.resample(frame):
                 output.mux(stream.encode(converted))
             if real_time:
                 time.sleep(max(0.0, began + start / rate - time.monotonic()))
         output.mux(stream.encode(None))
-        if video:
-            output.mux(picture.encode(None))
+
+
+def _add_pictures(output: OutputContainer, seconds: float) -> list[Any]:
+    stream: Any = output.add_stream("mpeg4", rate=10)
+    stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+    packets = [p for _ in range(int(10 * seconds)) for p in stream.encode(av.VideoFrame(64, 64, "yuv420p"))]
+    return packets + list(stream.encode(None))
 
 
 def main() -> None:

@@ -1,0 +1,103 @@
+"""Addresses: what is taken, what is refused and how that is said, and that no login shows."""
+
+import contextlib
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.urls import SourceUrl, UrlError, parse_url
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("rtsp://cam/live", SourceUrl("rtsp", "cam", None, "/live")),
+        ("RTSP://Cam:8554/Live?x=1", SourceUrl("rtsp", "cam", 8554, "/Live?x=1")),
+        ("rtsps://[::1]:322/a", SourceUrl("rtsps", "::1", 322, "/a")),
+        ("https://h/a.m3u8", SourceUrl("https", "h", None, "/a.m3u8")),
+        ("udp://0.0.0.0:5004", SourceUrl("udp", "0.0.0.0", 5004, "")),
+        ("udp://:5004", SourceUrl("udp", "", 5004, "")),
+        ("rtsp+listen://127.0.0.1/x", SourceUrl("rtsp+listen", "127.0.0.1", 8554, "/x")),
+        ("a.wav", SourceUrl("file", path=Path("a.wav"))),
+        ("/tmp/50% off.wav", SourceUrl("file", path=Path("/tmp/50% off.wav"))),
+        ("file:///tmp/a%20b.wav", SourceUrl("file", path=Path("/tmp/a b.wav"))),
+        ("alsa:hw:1,0", SourceUrl("alsa", device="hw:1,0")),
+        (
+            "alsa:plughw:CARD=mic?sample_rate=192000&channels=1",
+            SourceUrl("alsa", device="plughw:CARD=mic", sample_rate=192000, channels=1),
+        ),
+    ],
+)
+def test_addresses_that_are_taken(url: str, expected: SourceUrl) -> None:
+    assert parse_url(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", "a source needs a url"),
+        ("rtsp://a\nb", "a source needs a url"),
+        ("ftp://host/x", "unsupported kind of address 'ftp'"),
+        ("concat:a|b", "unsupported kind of address 'concat'"),
+        ("rtsp://", "names no host"),
+        ("http:/host/x", "names no host"),
+        ("rtsp://host:99999/x", "not a valid address"),
+        ("rtsp://host:x/x", "not a valid address"),
+        ("rtsp://[::1/x", "not a valid address"),
+        ("rtsp://ho st/x", "not a valid address"),
+        ("rtsp://u:a#b@host/x", "not a valid address"),
+        ("rtsp://host/x#y", "write %23"),
+        ("udp://0.0.0.0", "names no port"),
+        ("udp://u:p@0.0.0.0:1", "take no username or password"),
+        ("file://server/share.wav", "file:///path/to/file"),
+        ("alsa:", "names no sound card"),
+        ("alsa:default?rate=1", "unknown 'rate'"),
+        ("alsa:default?channels=0", "channels must be a whole number from 1 to 64"),
+        ("alsa:default?sample_rate=4.5", "sample_rate must be a whole number"),
+    ],
+)
+def test_addresses_that_are_refused_say_why(url: str, says: str) -> None:
+    with pytest.raises(UrlError, match=r".") as caught:
+        parse_url(url)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "username", "password", "says"),
+    [
+        ("rtsp://u:p@host/x", "u", "p", "given twice"),
+        ("rtsp://host/x", None, "p", "no username"),
+        ("/a.wav", "u", "p", "take no username"),
+    ],
+)
+def test_logins_that_contradict(url: str, username: str | None, password: str | None, says: str) -> None:
+    with pytest.raises(UrlError, match=says):
+        parse_url(url, username, password)
+
+
+@given(st.text(st.characters(exclude_categories=["C"]), min_size=1), st.text(st.characters(exclude_categories=["C"])))
+def test_a_login_reaches_ffmpeg_whole_and_shows_nowhere(username: str, secret: str) -> None:
+    password = f"0x{secret}x0"
+    beside = SourceConfig(name="a", url="rtsp://cam/live", username=username, password=password)
+    inside = SourceConfig(name="a", url=f"rtsp://{quote(username, safe='')}:{quote(password, safe='')}@cam/live")
+    assert inside.address == beside.address
+    assert parse_url(beside.address.with_login()) == beside.address
+    for config in (beside, inside):
+        assert password not in repr(config) + str(config.address) + repr(config.address)
+
+
+@given(st.text())
+def test_any_text_is_an_address_or_a_clear_refusal(text: str) -> None:
+    with contextlib.suppress(UrlError):
+        assert str(parse_url(text))
+
+
+def test_special_passwords_survive_in_text_that_people_paste() -> None:
+    with pytest.raises(UrlError) as caught:
+        parse_url("rtsp://admin:hunter#2@cam/live")
+    assert "hunter" not in str(caught.value)

@@ -1,0 +1,86 @@
+"""Listening to a source in a test, and judging what was heard."""
+
+import itertools
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.opening import SourceMemory
+from edgeaudio.capture.source import Connection, open_source
+from edgeaudio.recognise.types import Block, Samples
+
+MEDIA_START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came of one connection."""
+
+    connection: Connection
+    blocks: list[Block]
+
+    @property
+    def seconds(self) -> float:
+        return sum(block.duration_s for block in self.blocks)
+
+    @property
+    def samples(self) -> Samples:
+        return np.concatenate([block.samples for block in self.blocks])
+
+    @property
+    def epochs(self) -> list[int]:
+        return sorted({block.epoch for block in self.blocks})
+
+
+def hear(
+    url: str,
+    seconds: float = float("inf"),
+    *,
+    media: bool = False,
+    memory: SourceMemory | None = None,
+    stop: threading.Event | None = None,
+    **config: Any,
+) -> Heard:
+    """Blocks of `url` for `seconds`, or to its end; `media`: as fast as it goes."""
+    start = MEDIA_START if media else None
+    settings = SourceConfig(name="test", url=url, **config)
+    with open_source(settings, stop or threading.Event(), memory=memory, media_start=start) as connection:
+        heard = Heard(connection, [])
+        for block in connection:
+            heard.blocks.append(block)
+            if heard.seconds >= seconds:
+                break
+    assert_sound(heard.blocks)
+    return heard
+
+
+def assert_sound(blocks: list[Block]) -> None:
+    """What every Block of one source must keep to."""
+    expected: dict[int, int] = {}
+    for block in blocks:
+        assert block.samples.dtype == np.float32
+        assert block.samples.ndim == 1
+        assert 0 < block.duration_s <= 0.26
+        assert np.abs(block.samples).max() <= 1
+        assert block.offset == expected.get(block.epoch, 0), "a hole within an epoch"
+        expected[block.epoch] = block.offset + len(block.samples)
+    for before, after in itertools.pairwise(blocks):
+        assert after.epoch >= before.epoch
+        assert after.at >= before.at
+
+
+def pitch_hz(samples: Samples, rate: int) -> float:
+    """The strongest frequency, to about 1 Hz for a second of sound."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), n=8 * len(samples)))
+    return float(np.argmax(spectrum) * rate / (8 * len(samples)))
+
+
+def purity(samples: Samples) -> float:
+    """Share of the energy near the strongest frequency: about 1 for an unbroken sine."""
+    power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
+    peak = int(np.argmax(power))
+    return float(power[max(0, peak - 4) : peak + 5].sum() / power.sum())
