@@ -3,8 +3,8 @@
 Owns: the anti-aliasing filter and the arithmetic of rates.
 Does not know: channels, clips, time of day.
 
-A Kaiser-windowed sinc (J. O. Smith, "Digital Audio Resampling"), 24 zero crossings a side, flat to
-0.9 of the lower Nyquist frequency and about 80 dB down from it upwards. It works in units of a fixed
+A Kaiser-windowed sinc (J. O. Smith, "Digital Audio Resampling"), 48 zero crossings a side, flat within
+0.1 dB to 0.89 of the lower Nyquist frequency and 80 dB down from it upwards. It works in units of a fixed
 number of samples counted from the signal's beginning, so that the output is the same to the last
 bit however the input is cut.
 """
@@ -21,7 +21,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from edgeaudio.recognise.buffer import SampleBuffer
 from edgeaudio.recognise.types import Samples
 
-ZERO_CROSSINGS = 24
+ZERO_CROSSINGS = 48
 ROLLOFF = 0.945  # the filter's half-amplitude point, of the lower Nyquist frequency
 KAISER_BETA = 8.0
 UNIT_S = 0.02  # shortest run of input that is worked on at once
