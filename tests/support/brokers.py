@@ -248,7 +248,7 @@ class Subscriber:
         self._client.username_pw_set(username, password)
         self._client.on_connect = lambda client, *_: client.subscribe([(topic, 1) for topic in filters or ("#",)])
         self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = lambda _client, _userdata, m: self.heard.append(Heard(m.topic, m.payload, m.retain))
+        self._client.on_message = lambda _client, _userdata, m: self.heard.append(Heard(m.topic, bytes(m.payload), m.retain))
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         assert self._ready.wait(10), "the subscriber is not connected"
