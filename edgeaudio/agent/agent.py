@@ -14,27 +14,27 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from uuid import NAMESPACE_DNS, uuid5
 
 from edgeaudio.agent.backlog import Backlog
+from edgeaudio.agent.controls import Controls, labels_of
 from edgeaudio.agent.listener import Listener, Surroundings
 from edgeaudio.agent.recogniser import Recogniser
+from edgeaudio.agent.roster import Roster
 from edgeaudio.capture.clock import Clock
 from edgeaudio.health.machine import Machine
 from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
-from edgeaudio.health.stopwatch import TimedModel
 from edgeaudio.health.watchdog import Part, ServiceManager, give_up, stuck_part
-from edgeaudio.plans import load_models, model_plans, mqtt_config, source_config
+from edgeaudio.plans import mqtt_config
 from edgeaudio.publish import messages
 from edgeaudio.publish.broker import BrokerState, BrokerStatus
+from edgeaudio.publish.homeassistant import birth_topic, is_birth
 from edgeaudio.publish.outbox import Outbox
 from edgeaudio.publish.sender import Sender
-from edgeaudio.publish.topics import Topics, slugs
-from edgeaudio.recognise.pipeline import SourcePipeline
+from edgeaudio.publish.topics import Topics
 from edgeaudio.recognise.types import EdgeaudioError, SourceStatus
 from edgeaudio.settings import Settings
 from edgeaudio.version import __version__
@@ -51,6 +51,8 @@ RECOGNISER_PATIENCE_S = 60.0
 SENDER_PATIENCE_S = 90.0  # connecting may wait for a name server and for two answers
 HEALTH_PAUSE_S = 1.0  # changes of state are told at once, but not more often than this
 STARTS = "starts"
+AT_START = ("device", "state_dir", "mqtt", "outbox")  # settings that a running agent cannot change
+MAX_WAITING_COMMANDS = 256
 
 
 class Agent:
@@ -66,8 +68,8 @@ class Agent:
         self._stop = threading.Event()
         self._halt_sender = threading.Event()
         self._topics = Topics(settings.mqtt.base_topic, settings.device)
-        self._models = {name: TimedModel(model) for name, model in load_models(settings).items()}
         config = mqtt_config(settings)
+        discovery_prefix = settings.mqtt.discovery_prefix if settings.mqtt.discovery else None
         self._outbox = Outbox(
             Path(settings.state_dir) / OUTBOX_FILE,
             max_messages=settings.outbox.max_messages,
@@ -79,16 +81,26 @@ class Agent:
             self._outbox,
             self._topics,
             stop=self._halt_sender,
+            listen_to=[birth_topic(discovery_prefix)] if discovery_prefix is not None else [],
             on_message=self._on_message,
             on_status=self._on_broker,
             expiry_s=settings.outbox.expiry_s,
         )
-        self._backlog = Backlog()
-        self._around = Surroundings(self._backlog, self._clock, self._spawn, self._on_status)
-        self._recogniser = Recogniser(self._backlog, self._outbox, self._sender, self._topics, self._on_status)
+        backlog = Backlog()
+        self._recogniser = Recogniser(backlog, self._outbox, self._sender, self._topics, self._on_status)
+        self._controls = Controls(
+            self._topics,
+            self._recogniser,
+            self._outbox,
+            self._sender,
+            self._clock,
+            discovery_prefix=discovery_prefix,
+            restart=self._stop.set,
+        )
         try:
-            for name in settings.sources:
-                self._recogniser.listeners[name] = self._listener(name, settings)
+            self._roster = Roster(
+                settings, self._recogniser, Surroundings(backlog, self._clock, self._spawn, self._on_status)
+            )
         except EdgeaudioError:
             self._outbox.close()
             raise
@@ -98,10 +110,6 @@ class Agent:
         self._health_at_s = 0.0
         self._health_due = True
 
-    @property
-    def _listeners(self) -> dict[str, Listener]:
-        return self._recogniser.listeners
-
     def run(self) -> None:
         """Work until `stop`, SIGTERM or SIGINT. Call it in the main thread."""
         self._outbox.set_setting(STARTS, str(self._restarts + 1))
@@ -110,9 +118,7 @@ class Agent:
         recogniser = self._spawn("recogniser", lambda: self._recogniser.run(self._stop))
         try:
             self._recogniser.settle_the_past()
-            self._switch_listeners()
-            for listener in self._listeners.values():
-                self._on_status(listener.health.status)
+            self._present(self._roster)
             self._publish_health()
             self._service.say("READY=1")
             while not self._stop.is_set():
@@ -136,17 +142,22 @@ class Agent:
             raise item
         if item is not None:
             item()
-        self._switch_listeners()
+        self._roster.switch(datetime.now().astimezone())
         self._publish_health()
         parts = self._parts()
         if part := stuck_part(parts, time.monotonic()):
             give_up(part)
         self._service.alive()
 
-    def _switch_listeners(self) -> None:
-        local_time = datetime.now().astimezone()
-        for listener in self._listeners.values():
-            listener.switch(local_time)
+    def _present(self, listeners: Iterable[Listener]) -> None:
+        """Begin with sources that are new, and tell everybody of them."""
+        for listener in listeners:
+            self._controls.restore(listener)
+        self._controls.announce()
+        self._roster.switch(datetime.now().astimezone())
+        for listener in listeners:
+            self._recogniser.tell_labels(listener)
+            self._on_status(listener.health.status)
 
     def _publish_health(self) -> None:
         now_s = time.monotonic()
@@ -165,8 +176,8 @@ class Agent:
                 restarts=self._restarts,
                 clock_steps=self._clock.steps,
             ),
-            [listener.numbers() for listener in self._listeners.values()],
-            list(self._models.values()),
+            [listener.numbers() for listener in self._roster],
+            list(self._roster.models.values()),
             self._outbox.stats(),
             self._sender.status,
             MachineNumbers(
@@ -183,7 +194,7 @@ class Agent:
             Part("the recogniser", self._recogniser.last_moved_s, RECOGNISER_PATIENCE_S),
             Part("the sender", self._sender.last_progress, SENDER_PATIENCE_S),
         ]
-        return parts + [part for listener in self._listeners.values() if (part := listener.part())]
+        return parts + [part for listener in self._roster if (part := listener.part())]
 
     # what other threads and signals bring
 
@@ -195,14 +206,53 @@ class Agent:
         self._health_due = True
 
     def _on_message(self, topic: str, payload: bytes) -> None:
-        pass
+        if is_birth(self._settings.mqtt.discovery_prefix, topic, payload):
+            self._sender.resend()
+        elif self._inbox.qsize() < MAX_WAITING_COMMANDS:
+            self._inbox.put(lambda: self._controls.handle(topic, payload))
+        else:
+            log.error("too many commands at once: one is dropped")
 
     def _catch_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return  # embedded in somebody's program, whose signals are its own
         # a queue is safe to use in a handler, an Event that the main thread waits for is not
         signal.signal(signal.SIGTERM, lambda _number, _frame: self._inbox.put(self._stop.set))
+        if self._reload_settings is not None:
+            signal.signal(signal.SIGHUP, lambda _number, _frame: self._inbox.put(self._reload))
         signal.signal(signal.SIGINT, lambda _number, _frame: self._inbox.put(self._stop.set))
+
+    # new settings
+
+    def _reload(self) -> None:
+        """Take over what can be changed while running; sources that did not change hear on."""
+        self._service.say("RELOADING=1\nMONOTONIC_USEC=" + str(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000))
+        try:
+            self._apply(self._reload_settings() if self._reload_settings else self._settings)
+        except EdgeaudioError as error:
+            for line in str(error).splitlines():
+                log.error("not reloaded, the old settings stay in force: %s", line)  # noqa: TRY400 (one line each)
+        self._service.say("READY=1")
+
+    def _apply(self, new: Settings) -> None:
+        old = self._settings
+        for name in AT_START:
+            if getattr(new, name) != getattr(old, name):
+                log.warning("reload: [%s] changed; that takes effect at the next start", name)
+        new = new.model_copy(update={name: getattr(old, name) for name in AT_START})
+        change = self._roster.change(new)
+        self._settings = new
+        for listener in change.removed:
+            self._sender.forget(self._topics.status(listener.name))
+            for label in labels_of(listener):
+                self._sender.forget(self._topics.label(listener.name, label))
+        for listener in change.kept:
+            self._controls.restore(listener)
+        self._present(change.begun)
+        logging.getLogger().setLevel(new.log_level.upper())
+        log.info(
+            "reloaded: %d sources kept, %d begun, %d removed", *map(len, (change.kept, change.begun, change.removed))
+        )
 
     # threads
 
@@ -221,7 +271,7 @@ class Agent:
         """End the threads in the order of the flow, so that what was heard is committed, and sent if it can be."""
         self._service.say("STOPPING=1")
         self._stop.set()
-        for listener in self._listeners.values():
+        for listener in self._roster:
             listener.ask_to_stop()
         recogniser.join(RECOGNISER_JOIN_S)
         self._recogniser.end_all()
@@ -237,15 +287,3 @@ class Agent:
         sender.join(SENDER_JOIN_S)
         self._outbox.close()
         log.info("stopped")
-
-    # building
-
-    def _listener(self, name: str, settings: Settings) -> Listener:
-        plans = model_plans(settings, self._models, name)
-        reported = [label for plan in plans for label in plan.labels or plan.model.manifest.reported]
-        slugs(dict.fromkeys(reported), f"source {name}")
-        source = settings.sources[name]
-        pipeline = SourcePipeline(
-            name, plans, namespace=uuid5(NAMESPACE_DNS, settings.device), gate_dbfs=source.gate_dbfs
-        )
-        return Listener(name, source, source_config(name, source), pipeline, self._around, enabled=source.enabled)

@@ -7,7 +7,7 @@ Does not know: the other sources, MQTT, where Blocks and states go.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from edgeaudio.health.levels import LevelDigest
 from edgeaudio.health.report import SourceNumbers
 from edgeaudio.health.state import SourceHealth
 from edgeaudio.health.watchdog import Part
-from edgeaudio.recognise.pipeline import SourcePipeline
+from edgeaudio.recognise.pipeline import ModelPlan, SourcePipeline
 from edgeaudio.recognise.types import Block, Reason, SourceState, SourceStatus
 from edgeaudio.settings import SourceSettings
 
@@ -55,20 +55,19 @@ class Listener:
         config: SourceConfig,
         pipeline: SourcePipeline,
         surroundings: Surroundings,
-        *,
-        enabled: bool,
     ) -> None:
         self.name = name
         self.settings = settings
         self.config = config
         self.pipeline = pipeline
         self.digest = LevelDigest(settings.level_interval_s)
-        self.enabled = enabled  # by command, else by the settings
+        self.enabled = settings.enabled  # until a command says otherwise
         self.events = 0
         self._around = surroundings
         self._reading: _Reading | None = None
         self._heard_s = self._lost_s = 0.0  # of readers that are done
         self._connections = 0
+        self._dropped_before_s = surroundings.backlog.dropped_s(name)  # of a source that had the name before
         self.health = SourceHealth(self._off_status(), surroundings.clock.utc)
 
     def switch(self, local_time: datetime) -> None:
@@ -81,6 +80,14 @@ class Listener:
             self.stop()
             if self.health.status.state is not SourceState.OFF or self.health.status.reason is not self._off_reason:
                 self._tell(self._off_status())
+
+    def reconfigure(self, settings: SourceSettings, plans: Sequence[ModelPlan]) -> None:
+        """Take over settings that leave the reader and the pipeline as they are, but for thresholds."""
+        self.pipeline.replace_thresholds(plans)
+        if settings.level_interval_s != self.settings.level_interval_s:
+            self.digest = LevelDigest(settings.level_interval_s)
+        self.settings = settings
+        self.enabled = settings.enabled
 
     def ask_to_stop(self) -> None:
         """Have the reader end soon, without waiting for it."""
@@ -109,7 +116,7 @@ class Listener:
             heard_s += counts.account.heard_s
             lost_s += counts.account.lost_s
             connections += counts.connections
-        dropped_s = self._around.backlog.dropped_s(self.name)
+        dropped_s = self._around.backlog.dropped_s(self.name) - self._dropped_before_s
         return SourceNumbers(
             status=self.health.status,
             heard_s=heard_s - dropped_s,

@@ -60,7 +60,7 @@ class Recogniser:
                 self._commit(events)
 
     def settle_the_past(self) -> None:
-        """End the events that an earlier process left open, and say that nothing sounds now."""
+        """End the events that an earlier process left open."""
         ended = []
         for event_id, text in self._outbox.open_events().items():
             try:
@@ -72,8 +72,6 @@ class Recogniser:
             log.info("%d events that were sounding at the last stop are ended", len(ended))
         with self.lock:
             self._commit(ended)
-            for listener in self.listeners.values():
-                self.tell_labels(listener)
 
     def end_all(self) -> None:
         """End what still sounds: the agent stops."""

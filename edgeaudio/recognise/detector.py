@@ -91,6 +91,11 @@ class Detector:
         """The thresholds in force, by label."""
         return {name: label.threshold for name, label in self._labels.items()}
 
+    def replace_thresholds(self, thresholds: Mapping[str, Threshold]) -> None:
+        """Change the thresholds of the labels that are reported; what sounds goes on sounding."""
+        for name, label in self._labels.items():
+            label.threshold = thresholds.get(name, label.threshold)
+
     def set_threshold(self, label: str, on: float) -> None:
         """Change a label's on threshold; its off threshold keeps its proportion to it."""
         old = self._labels[label].threshold

@@ -101,12 +101,16 @@ class SourcePipeline:
             for plan, detector in zip(self._plans, self._detectors, strict=True)
         }
 
-    def set_threshold(self, label: str, on: float) -> bool:
-        """Change the on threshold of a label, in every model that has it; False where none has."""
-        chosen = [detector for detector in self._detectors if label in detector.thresholds()]
-        for detector in chosen:
-            detector.set_threshold(label, on)
-        return bool(chosen)
+    def set_threshold(self, label: str, on: float) -> None:
+        """Change the on threshold of a label, in every model that reports it."""
+        for detector in self._detectors:
+            if label in detector.thresholds():
+                detector.set_threshold(label, on)
+
+    def replace_thresholds(self, plans: Sequence[ModelPlan]) -> None:
+        """Take over the thresholds of plans that are otherwise the same, in the same order."""
+        for detector, plan in zip(self._detectors, plans, strict=True):
+            detector.replace_thresholds(_thresholds(plan))
 
     def _recognised(self, result: Level | tuple[int, Clip]) -> Iterator[Result]:
         if isinstance(result, Level):
@@ -205,6 +209,12 @@ def _clip_config(plan: ModelPlan) -> ClipConfig:
 
 def _detector(plan: ModelPlan, namespace: UUID) -> Detector:
     manifest = plan.model.manifest
-    thresholds = {label: manifest.threshold(label) for label in manifest.reported} | dict(plan.thresholds or {})
-    config = DetectorConfig(manifest.reported, manifest.detector, thresholds, plan.effective_period_s, plan.labels)
+    config = DetectorConfig(
+        manifest.reported, manifest.detector, _thresholds(plan), plan.effective_period_s, plan.labels
+    )
     return Detector(config, namespace)
+
+
+def _thresholds(plan: ModelPlan) -> dict[str, Threshold]:
+    manifest = plan.model.manifest
+    return {label: manifest.threshold(label) for label in manifest.reported} | dict(plan.thresholds or {})

@@ -1,0 +1,135 @@
+"""What can be changed while the agent runs: by commands, by SIGHUP, by the time of day."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from support.agents import LABEL, Listener, RunningAgent
+from support.brokers import BrokerProcess, MosquittoFactory
+from support.ports import free_port
+from support.rtsp import push_rtsp
+from support.waiting import wait_until
+
+Run = Callable[..., RunningAgent]
+ListenTo = Callable[[BrokerProcess], Listener]
+ROOT = "edgeaudio/testbox"
+
+
+def pushed(port: int, name: str = "porch", more: str = "") -> str:
+    return f'[sources.{name}]\nurl = "rtsp+listen://127.0.0.1:{port}/x"\n{more}\n'
+
+
+def last_result(listener: Listener) -> dict[str, object]:
+    wait_until(lambda: listener.payloads("testbox/command"), what="no result")
+    return listener.payloads("testbox/command")[-1]
+
+
+def test_a_threshold_is_set_and_survives_a_restart(mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo):
+    broker = mosquitto().start()
+    listener = listen_to(broker)
+    topic = f"{ROOT}/porch/threshold/{LABEL}"
+    agent = run_agent(broker, pushed(free_port())).start()
+    wait_until(lambda: listener.of(topic) == [b"0.65"], what="no threshold")
+    listener.publish(f"{topic}/set", "0.9")
+    wait_until(lambda: listener.of(topic)[-1] == b"0.9", what="not set")
+    assert last_result(listener) | {"at": ""} == {"topic": f"{topic}/set", "at": "", "ok": True, "error": None}
+    agent.signal(signal.SIGTERM)
+    assert agent.wait() == 0
+    listener.forget()
+    agent.start()
+    wait_until(lambda: listener.of(topic), what="no threshold after the restart")
+    assert listener.of(topic) == [b"0.9"]
+
+
+def test_a_source_is_switched_off_and_on(mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo):
+    broker = mosquitto().start()
+    listener = listen_to(broker)
+    port = free_port()
+    run_agent(broker, pushed(port)).start()
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        listener.wait_detection("onset")
+        listener.publish(f"{ROOT}/porch/enabled/set", "OFF")
+        listener.wait_state("porch", "off", "switched_off")
+        listener.wait_detection("offset")
+        wait_until(lambda: listener.of(f"{ROOT}/porch/enabled")[-1] == b"OFF", what="the switch did not move")
+    listener.publish(f"{ROOT}/porch/enabled/set", "ON")
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        listener.wait_detection("onset", count=2)
+
+
+def test_refused_commands_say_why(mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo):
+    broker = mosquitto().start()
+    listener = listen_to(broker)
+    topic = f"{ROOT}/porch/threshold/{LABEL}"
+    # a retained command lies in wait for the agent, and must not be obeyed
+    listener.publish(f"{topic}/set", "0.11", retain=True)
+    run_agent(broker, pushed(free_port())).start()
+    wait_until(lambda: listener.of(topic), what="no threshold")
+    listener.publish(f"{topic}/set", "7")
+    result = last_result(listener)
+    assert result["ok"] is False
+    assert result["error"] == "a threshold is a number from 0.01 to 0.99, not '7'"
+    assert listener.of(topic) == [b"0.65"]
+
+
+def test_restart_by_command_ends_in_good_order(mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo):
+    broker = mosquitto().start()
+    listener = listen_to(broker)
+    agent = run_agent(broker, pushed(free_port())).start()
+    wait_until(lambda: listener.of(f"{ROOT}/availability"), what="not online")
+    listener.publish(f"{ROOT}/restart/set", "PRESS")
+    assert agent.wait() == 0
+
+
+def test_sighup_changes_sources_without_dropping_the_others(
+    mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo
+):
+    broker = mosquitto().start()
+    listener = listen_to(broker)
+    port = free_port()
+    agent = run_agent(broker, pushed(port) + pushed(free_port(), "cellar")).start()
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        listener.wait_detection("onset")
+        agent.write(
+            pushed(port, more=f"[sources.porch.thresholds]\n{LABEL} = {{ on = 0.7 }}") + pushed(free_port(), "attic")
+        )
+        agent.signal(signal.SIGHUP)
+        listener.wait_state("attic", "connecting")
+        wait_until(lambda: b"" in listener.of(f"{ROOT}/cellar/status"), what="cellar's status was not cleared")
+        threshold = f"{ROOT}/porch/threshold/{LABEL}"
+        wait_until(lambda: listener.of(threshold)[-1] == b"0.7", what="the threshold did not change")
+        wait_until(lambda: set(listener.payloads("/health")[-1]["sources"]) == {"porch", "attic"}, what="health")
+        assert listener.detections("offset") == []
+        assert [status["state"] for status in listener.payloads("porch/status")].count("listening") == 1
+        # settings that are wrong are refused as a whole
+        agent.write('[sources.porch]\nurl = "gopher://x"\n')
+        agent.signal(signal.SIGHUP)
+        wait_until(lambda: "the old settings stay in force" in agent.log, what="nothing was said")
+        assert listener.detections("offset") == []
+    assert agent.process is not None
+    assert agent.process.poll() is None
+
+
+def test_a_source_rests_outside_its_schedule(mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo):
+    broker = mosquitto().start()
+    listener = listen_to(broker)
+    now = datetime.now().astimezone()
+    later = [f"{now + timedelta(hours=hours):%H:00}" for hours in (2, 3)]
+    run_agent(broker, pushed(free_port(), more=f'schedule = ["{later[0]}-{later[1]}"]')).start()
+    listener.wait_state("porch", "off", "outside_schedule")
+
+
+def test_home_assistant_hears_of_the_device_again_when_it_is_born(mosquitto: MosquittoFactory, run_agent: Run):
+    broker = mosquitto().start()
+    topic = "homeassistant/device/edgeaudio-testbox/config"
+    with Listener(broker.port, "#") as listener:
+        run_agent(broker, pushed(free_port())).start()
+        wait_until(lambda: listener.of(topic), what="no discovery")
+        announced = json.loads(listener.of(topic)[0])
+        assert announced["cmps"][f"porch_label_{LABEL}"]["p"] == "binary_sensor"
+        before = len(listener.of(topic))
+        listener.publish("homeassistant/status", "online")
+        wait_until(lambda: len(listener.of(topic)) > before, what="not announced again")
