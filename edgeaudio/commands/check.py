@@ -19,6 +19,7 @@ import numpy as np
 
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
+from edgeaudio.commands.target import told
 from edgeaudio.console import decibels
 from edgeaudio.masking import mask
 from edgeaudio.plans import load_one_model, model_plans, mqtt_config, source_config
@@ -109,7 +110,7 @@ def _tried(what: str, attempt: Callable[[], str]) -> Finding:
     try:
         return Finding(what, "works", attempt())
     except SourceError as error:
-        return Finding(what, "FAILS", "; ".join(filter(None, [f"{error.url}: {error.detail}", error.hint])))
+        return Finding(what, "FAILS", told(error))
     except EdgeaudioError as error:
         return Finding(what, "FAILS", " ".join(str(error).splitlines()).removeprefix(f"{what} "))
 

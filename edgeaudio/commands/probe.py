@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
 from edgeaudio.capture.tracks import AudioInfo, Track
-from edgeaudio.commands.target import RECORDED, find_source
+from edgeaudio.commands.target import RECORDED, find_source, told
 from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture
 from edgeaudio.recognise.types import EdgeaudioError, Samples
 from edgeaudio.settings import load_settings
@@ -30,10 +32,18 @@ COLUMNS = 64
 def probe(target: str, path: Path | None, options: Sequence[str], seconds: float, *, as_json: bool) -> int:
     """Show what the target holds, after listening for `seconds` of its sound. Raises EdgeaudioError."""
     config, _ = find_source(target, load_settings(path, options))
-    recorded = config.address.scheme in RECORDED
+    try:
+        _listen_and_show(config, seconds, as_json=as_json)
+    except SourceError as error:
+        raise EdgeaudioError(told(error)) from None
+    return 0
+
+
+def _listen_and_show(config: SourceConfig, seconds: float, *, as_json: bool) -> None:
     pieces: list[Samples] = []
     heard_s, sample_rate, failure = 0.0, 0, None
-    with open_source(config, threading.Event(), media_start=datetime.now(UTC) if recorded else None) as connection:
+    start = datetime.now(UTC) if config.address.scheme in RECORDED else None
+    with open_source(config, threading.Event(), media_start=start) as connection:
         try:
             for block in connection:
                 if block.sample_rate != sample_rate:  # the picture is of one sample rate: the latest
@@ -42,29 +52,25 @@ def probe(target: str, path: Path | None, options: Sequence[str], seconds: float
                 heard_s += block.duration_s
                 if heard_s >= seconds:
                     break
-        except EdgeaudioError as error:
+        except SourceError as error:
             failure = error  # what was heard before it is shown all the same
         info = connection.info
-    if failure and not pieces:
-        raise failure
-    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-    if as_json:
-        print(json.dumps(_facts(str(config.address), info, samples, heard_s)))
-    else:
-        _show(str(config.address), info, samples, heard_s)
+    if pieces:
+        show = _print_facts if as_json else _show
+        show(str(config.address), info, np.concatenate(pieces), heard_s)
     if failure:
         raise failure
-    return 0
 
 
-def _facts(address: str, info: AudioInfo, samples: Samples, heard_s: float) -> dict[str, object]:
-    return {
+def _print_facts(address: str, info: AudioInfo, samples: Samples, heard_s: float) -> None:
+    facts = {
         "source": address,
         **asdict(info),
         "heard_s": round(heard_s, 3),
         "rms_dbfs": _rounded(rms_dbfs(samples)),
         "peak_dbfs": _rounded(peak_dbfs(samples)),
     }
+    print(json.dumps(facts))
 
 
 def _show(address: str, info: AudioInfo, samples: Samples, heard_s: float) -> None:

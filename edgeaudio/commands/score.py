@@ -18,8 +18,9 @@ from typing import Self
 from uuid import UUID
 
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
-from edgeaudio.commands.target import RECORDED, find_source
+from edgeaudio.commands.target import RECORDED, find_source, told
 from edgeaudio.console import clock_time, knows_unicode, progress_line
 from edgeaudio.listening import load_model
 from edgeaudio.plans import load_models, model_plans
@@ -53,11 +54,11 @@ def score(target: str, path: Path | None, options: Sequence[str], style: Style, 
     try:
         for result in _results(config, plans, gate_dbfs, recorded=recorded):
             printer.take(result)
-    except EdgeaudioError as error:
+    except SourceError as error:
         failure = error  # what was scored before it has been printed
-    printer.finish(gate_dbfs)
+    printer.finish(gate_dbfs, failed=failure is not None)
     if failure:
-        raise failure
+        raise EdgeaudioError(told(failure))
     return 0
 
 
@@ -77,7 +78,7 @@ def _results(config: SourceConfig, plans: Sequence[ModelPlan], gate_dbfs: float,
             for block in connection:
                 yield from pipeline.feed(block)
                 progress.show((block.at - MEDIA_START).total_seconds() + block.duration_s, connection.info.duration_s)
-        except EdgeaudioError as error:
+        except SourceError as error:
             failure = error
         yield from pipeline.flush()
     if failure:
@@ -133,9 +134,10 @@ class _Printer:
             if self._style.events:
                 self._print_event(result)
 
-    def finish(self, gate_dbfs: float) -> None:
+    def finish(self, gate_dbfs: float, *, failed: bool) -> None:
         if self._clips == 0:
-            _note("too short for a single clip: nothing was scored")
+            if not failed:
+                _note("too short for a single clip: nothing was scored")
         elif self._quiet == self._clips:
             _note(f"every clip is under {gate_dbfs:g} dBFS: nothing but silence")
         elif self._style.events and self._onsets == 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.reasons import SourceError
 from edgeaudio.plans import source_config
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings import Settings
@@ -28,3 +29,8 @@ def find_source(target: str, settings: Settings) -> tuple[SourceConfig, str | No
         hint = f"; sources of the settings: {named}" if named else ""
         raise EdgeaudioError(f"{config.address}: no such file{hint}")
     return config, None
+
+
+def told(error: SourceError) -> str:
+    """What to tell of a source that fails: without its name, for whoever asks knows which was asked for."""
+    return "; ".join(filter(None, [f"{error.url}: {error.detail}", error.hint]))

@@ -1,0 +1,173 @@
+"""`edgeaudio check` against real cameras and brokers: what works, and why the rest does not."""
+
+import time
+import wave
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.brokers import BrokerProcess, MosquittoFactory, any_broker, free_port, make_certificates, mosquitto
+from support.camera import Script, camera
+from support.tflite import model_directory
+
+from edgeaudio import cli
+from edgeaudio.plans import source_config
+
+__all__ = ["any_broker", "mosquitto"]  # fixtures
+
+
+@pytest.fixture(autouse=True)
+def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask amqtt, which is silent upon MQTT 5, sooner than a broker across the ocean would have to be."""
+    monkeypatch.setattr("edgeaudio.publish.mqtt._MUTE_S", 0.5)
+    monkeypatch.setattr("edgeaudio.commands.check.LISTEN_S", 0.3)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return model_directory(tmp_path)
+
+
+def check(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, str]]:
+    """Exit status, and what each line says, by its subject."""
+    path = tmp_path / "edgeaudio.toml"
+    path.write_text(f'state_dir = "state"\n{text}')
+    status = cli.main(["check", "--config", str(path)])
+    captured = capsys.readouterr()
+    assert "hunter2" not in captured.out + captured.err
+    lines = captured.out.splitlines()
+    subject = lines[0].index("works")  # the first line is that of the settings, which works
+    return status, {line[:subject].strip(): line[subject:] for line in lines}
+
+
+def test_everything_works(model: Path, any_broker: BrokerProcess, tmp_path: Path, capsys, request) -> None:
+    any_broker.start()
+    with wave.open(str(tmp_path / "recording.wav"), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(np.zeros(2 * 8000, "<i2").tobytes())
+    with camera(Script()) as url:
+        status, said = check(
+            tmp_path,
+            f'[mqtt]\nurl = "mqtt://127.0.0.1:{any_broker.port}"\n[models.mine]\npath = "{model}"\n'
+            f'[sources.porch]\nurl = "{url}"\n[sources.tape]\nurl = "{tmp_path}/recording.wav"\n'
+            f'[sources.yard]\nurl = "rtsp://127.0.0.1:1/x"\nenabled = false\n',
+            capsys,
+        )
+    assert status == 0
+    assert list(said) == [
+        "settings",
+        "model mine",
+        "state_dir",
+        "source porch",
+        "source tape",
+        "source yard",
+        "broker",
+    ]
+    assert said["settings"] == f"works  {tmp_path}/edgeaudio.toml"
+    assert said["model mine"].startswith("works  mine 1, 3 labels, clips of 0.10 s, ")
+    assert said["state_dir"] == "works  0 messages waiting"
+    assert said["source porch"].startswith(f"works  {url}: pcm_s16be, 16000 Hz, 1 channel, -9.0 dBFS")
+    assert said["source tape"] == f"works  {tmp_path}/recording.wav: pcm_s16le, 8000 Hz, 2 channels, silence"
+    assert said["source yard"] == "off    enabled = false, so it was not tried"
+    protocol = "3.1.1" if request.node.callspec.params["any_broker"] == "amqtt" else "5"
+    assert said["broker"] == f"works  mqtt://127.0.0.1:{any_broker.port}: connected, MQTT {protocol}"
+
+
+def test_each_thing_that_fails_says_why_and_hides_no_other(model: Path, tmp_path: Path, capsys) -> None:
+    closed = free_port()
+    with camera(Script(audio=False, video=True)) as deaf:
+        status, said = check(
+            tmp_path,
+            f'[mqtt]\nurl = "mqtt://me:hunter2@127.0.0.1:{closed}"\n'
+            f'[models.mine]\npath = "{model}"\n[models.gone]\npath = "gone"\n'
+            f'[sources.porch]\nurl = "rtsp://me:hunter2@127.0.0.1:{closed}/x"\n'
+            f'[sources.deaf]\nurl = "{deaf}"\n'
+            '[sources.tape]\nurl = "/nowhere/tape.wav"\n',
+            capsys,
+        )
+    assert status == 2
+    assert said["model mine"].startswith("works")
+    assert said["model gone"] == (
+        f"FAILS  {tmp_path}/gone: is not a model directory; it must hold model.tflite and model.toml"
+    )
+    assert said["source porch"] == (
+        f"FAILS  rtsp://me:***@127.0.0.1:{closed}/x: nothing listens on 127.0.0.1:{closed}; "
+        "check the port, and that the service is switched on"
+    )
+    assert "no audio track" in said["source deaf"]
+    assert said["source tape"].startswith("FAILS  /nowhere/tape.wav: ")
+    assert said["broker"] == (
+        f"FAILS  mqtt://127.0.0.1:{closed}: connection refused; check the port, and that the broker runs"
+    )
+
+
+def test_nothing_to_listen_to_is_a_failure(model: Path, any_broker: BrokerProcess, tmp_path: Path, capsys) -> None:
+    any_broker.start()
+    text = f'[mqtt]\nurl = "mqtt://127.0.0.1:{any_broker.port}"\n[models.mine]\npath = "{model}"'
+    status, said = check(tmp_path, text, capsys)
+    assert (status, said["sources"]) == (2, "FAILS  none are set; add a [sources.NAME] table with a url")
+
+
+def test_labels_that_the_model_has_not(model: Path, tmp_path: Path, capsys) -> None:
+    _, said = check(
+        tmp_path,
+        f'[models.mine]\npath = "{model}"\nthresholds.furst.on = 0.5\n'
+        '[sources.tape]\nurl = "/nowhere/tape.wav"\nthresholds.secnd.on = 0.5\n',
+        capsys,
+    )
+    assert said["model mine"] == (
+        'FAILS  models.mine.thresholds: the model has no label "furst"; did you mean "first"?'
+    )
+    assert said["source tape"] == (
+        'FAILS  sources.tape.thresholds: the model has no label "secnd"; did you mean "second"?'
+    )
+
+
+def test_a_state_directory_that_cannot_be_used(model: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "state").write_text("a file where a directory should be")
+    _, said = check(tmp_path, f'[models.mine]\npath = "{model}"', capsys)
+    assert said["state_dir"].startswith(f"FAILS  state directory {tmp_path}/state cannot be used: ")
+
+
+def test_a_broker_that_refuses_the_login(model: Path, mosquitto: MosquittoFactory, tmp_path: Path, capsys) -> None:
+    broker = mosquitto(users={"me": "right"}).start()
+    (tmp_path / "password").write_text("hunter2\n")
+    text = f'[mqtt]\nurl = "mqtt://127.0.0.1:{broker.port}"\nusername = "me"\npassword_file = "password"\n'
+    _, said = check(tmp_path, f'{text}[models.mine]\npath = "{model}"', capsys)
+    assert said["broker"].startswith("FAILS")
+    assert "check the user name and the password" in said["broker"]
+    (tmp_path / "password").write_text("right\n")
+    _, said = check(tmp_path, f'{text}[models.mine]\npath = "{model}"', capsys)
+    assert said["broker"] == f"works  mqtt://127.0.0.1:{broker.port}: connected, MQTT 5"
+
+
+def test_a_broker_whose_certificate_is_not_trusted(
+    model: Path, mosquitto: MosquittoFactory, tmp_path: Path, capsys
+) -> None:
+    certificates = make_certificates(tmp_path / "certificates")
+    broker = mosquitto(tls=certificates).start()
+    text = f'[models.mine]\npath = "{model}"\n[mqtt]\nurl = "mqtts://localhost:{broker.port}"\n'
+    _, said = check(tmp_path, text, capsys)
+    assert said["broker"].startswith("FAILS")
+    assert "ca_file" in said["broker"]
+    _, said = check(tmp_path, f'{text}ca_file = "{certificates.ca}"', capsys)
+    assert said["broker"] == f"works  mqtts://localhost:{broker.port}: connected, MQTT 5"
+
+
+def test_sources_are_tried_side_by_side(model: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    limit_s = 1.0
+    monkeypatch.setattr(
+        "edgeaudio.commands.check.source_config",
+        lambda name, source: replace(source_config(name, source), open_timeout_s=limit_s),
+    )
+    with camera(Script(hang_at="OPTIONS")) as mute:
+        tables = [f'[sources.mute-{i}]\nurl = "{mute}"' for i in range(6)]
+        began_s = time.monotonic()
+        status, said = check(tmp_path, "\n".join([f'[models.mine]\npath = "{model}"', *tables]), capsys)
+        took_s = time.monotonic() - began_s
+    assert status == 2
+    assert sum("no complete answer within 1 s" in line for line in said.values()) == 6
+    assert took_s < 6 * limit_s
