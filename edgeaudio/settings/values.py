@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import time
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -85,10 +86,10 @@ def _slug(text: str) -> str:
     return text
 
 
-def _no_boolean(value: object) -> object:
-    # to Python true is 1; in a settings file it is a mistake
-    if isinstance(value, bool):
-        raise ValueError("must be a number")  # noqa: TRY004 (pydantic takes ValueError alone for a complaint)
+def _number(value: object) -> object:
+    # to Python true is 1, and nan is neither under a bound nor over it; in a settings file both are mistakes
+    if isinstance(value, bool) or (isinstance(value, float) and not isfinite(value)):
+        raise ValueError("must be a number")
     return value
 
 
@@ -128,8 +129,8 @@ MAX_CHANNELS = 64
 Slug = Annotated[
     str, AfterValidator(_slug), WithJsonSchema({"type": "string", "pattern": "^[a-z0-9-]{1,64}$"}, mode="validation")
 ]
-Number = Annotated[float, BeforeValidator(_no_boolean), Field(allow_inf_nan=False)]
-Whole = Annotated[int, BeforeValidator(_no_boolean)]
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Whole = Annotated[int, BeforeValidator(_number)]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_list), Field(min_length=1, max_length=10_000)]
 Slugs = Annotated[tuple[Slug, ...], BeforeValidator(_list), Field(min_length=1, max_length=100)]
