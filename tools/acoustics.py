@@ -59,15 +59,22 @@ def microphone(samples: Samples, sample_rate: int, rng: np.random.Generator) -> 
 
 
 def codec(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """The band a camera's codec lets through: telephone (300 to 3400 Hz), or AAC at a low bit rate."""
+    """What a camera's codec leaves: telephone (300 to 3400 Hz, mu-law), or the band of AAC at a low bit rate."""
     frequency_hz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
-    if rng.random() < 0.5:
+    telephone = rng.random() < 0.5
+    if telephone:
         low_hz, high_hz = rng.uniform(20, 300), rng.uniform(3400, 3900)
     else:
         low_hz, high_hz = rng.uniform(5, 60), rng.uniform(5000, 7800)
     gain = 1 / (1 + (low_hz / np.maximum(frequency_hz, 1.0)) ** 4)
     gain *= 1 / (1 + (frequency_hz / high_hz) ** 40)
-    return _filtered(samples, gain).astype(np.float32)
+    filtered = _filtered(samples, gain)
+    if telephone:
+        peak = np.max(np.abs(filtered)) + 1e-12
+        scaled = filtered / peak
+        steps = np.round(127 * np.sign(scaled) * np.log1p(255 * np.abs(scaled)) / np.log(256))
+        filtered = peak * np.sign(steps) * np.expm1(np.abs(steps) / 127 * np.log(256)) / 255
+    return filtered.astype(np.float32)
 
 
 def clipping(samples: Samples, rng: np.random.Generator) -> Samples:
@@ -86,8 +93,7 @@ def coloured_noise(n: int, rng: np.random.Generator, *, slope: float) -> Samples
 
 def _low_pass(samples: NDArray[Any], sample_rate: int, corner_hz: float, steepness: float) -> NDArray[np.float64]:
     frequency_hz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
-    gain: NDArray[np.float64] = (1 + (frequency_hz / corner_hz) ** 2) ** (-steepness / 2)
-    return _filtered(samples, gain)
+    return _filtered(samples, np.asarray((1 + (frequency_hz / corner_hz) ** 2) ** (-steepness / 2), dtype=np.float64))
 
 
 def _filtered(samples: NDArray[Any], gain: NDArray[np.float64]) -> NDArray[np.float64]:

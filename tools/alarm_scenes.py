@@ -21,9 +21,14 @@ from tools.recordings import Recording, read_folder
 
 Samples = NDArray[np.float32]
 
+SAMPLE_RATE = 16_000
+
 # Held back from training: the last fold, a speaker, and every other file of the collections without either.
 HELD_OUT_FOLD = 4
 HELD_OUT_SPEAKER = "george"
+# How often each of LABELS is drawn: a clip is shorter than the pause of a carbon-monoxide alarm, and often holds none
+# of its pulses.
+SHARES = (0.3, 0.5, 0.2)
 # Of what recordings have not enough of; beeps are kept out, they are a matter of their own.
 BACKGROUND_KINDS = tuple(kind for kind in KINDS if kind in {"engine", "birds", "music", "clicks", "noise", "voice"})
 
@@ -93,7 +98,7 @@ def training_scene(corpus: Corpus, clip_s: float, sample_rate: int, rng: np.rand
     background = _background(corpus, clip_s, sample_rate, rng)
     kind = rng.random()
     if kind < 0.45:
-        label = str(rng.choice(LABELS))
+        label = str(rng.choice(LABELS, p=SHARES))
         lead_s = rng.uniform(0, clip_s) if rng.random() < 0.35 else 0.0
         enter_s = 0.0 if lead_s else rng.uniform(0, 7.0)
         alarm = make_alarm(label, enter_s + clip_s - lead_s, sample_rate, rng)
@@ -117,6 +122,33 @@ def training_scene(corpus: Corpus, clip_s: float, sample_rate: int, rng: np.rand
     else:
         samples, answers, counts = background, (False,) * len(LABELS), (True,) * len(LABELS)
     return Scene(received(samples, sample_rate, rng), answers, counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How long a longer scene is, and where its alarm begins and ends."""
+
+    begin_s: float
+    end_s: float
+    duration_s: float
+
+
+def long_scene(
+    label: str | None, snr_db: float, course: Course, corpus: Corpus, sample_rate: int, rng: np.random.Generator
+) -> Samples:
+    """Sound of a corpus with an alarm of that label in it; None: with something like an alarm, throughout."""
+    background = acoustics.at_level(corpus.pick(course.duration_s, sample_rate, rng), 0.0)
+    if label is None:
+        sound = travelled(make_other(course.duration_s, sample_rate, rng), sample_rate, rng)
+        return received(mixed(sound, background, acoustics.rms(sound), snr_db), sample_rate, rng)
+    alarm = make_alarm(label, course.end_s - course.begin_s, sample_rate, rng)
+    heard = alarm.samples[: round((course.end_s - course.begin_s) * sample_rate)]
+    sound = np.zeros(len(background), dtype=np.float32)
+    start = round(course.begin_s * sample_rate)
+    sound[start : start + len(heard)] = heard
+    sound = travelled(sound, sample_rate, rng)
+    pulses = tuple((a + course.begin_s, min(b + course.begin_s, course.end_s)) for a, b in alarm.pulses)
+    return received(mixed(sound, background, active_rms(sound, pulses, sample_rate), snr_db), sample_rate, rng)
 
 
 def travelled(sound: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:

@@ -1,0 +1,111 @@
+"""What a conversion changed, and where thresholds go: scores in, tables of Markdown out.
+
+Owns: agreement and differences between two sets of scores; precision, recall and thresholds.
+Does not know: Keras, TFLite or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeaudio.recognise.manifest import Threshold
+
+Samples = NDArray[np.float32]
+
+LOWEST_ON = 0.3  # a threshold under it would rest on a handful of recordings
+OFF_SHARE = 0.6  # of the on threshold
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledClips:
+    """Clips of recordings: `owners[i]` is the recording of clip i, `labels` the recordings' folders."""
+
+    values: Sequence[Samples]
+    owners: NDArray[np.intp]
+    labels: tuple[str, ...]
+
+    def recording_scores(self, scores: Samples, *, highest: bool) -> tuple[Samples, tuple[str, ...]]:
+        """Scores of whole recordings, `(n_recordings, n_labels)`: each label's highest or mean over the clips."""
+        owners = np.unique(self.owners)
+        reduce = np.max if highest else np.mean
+        rows = [reduce(scores[self.owners == owner], axis=0) for owner in owners]
+        return np.stack(rows).astype(np.float32), tuple(self.labels[owner] for owner in owners)
+
+
+def compare(wanted: Samples, got: Samples, clips: LabelledClips, labels: Sequence[str]) -> list[str]:
+    """A table of how converted scores differ from the original's, and of accuracy where labels are known."""
+    difference = np.abs(wanted - got)
+    agreement = float(np.mean(wanted.argmax(axis=1) == got.argmax(axis=1)))
+    n_recordings = len(np.unique(clips.owners))
+    sentence = (
+        f"Compared on {len(got)} clips of {n_recordings} recordings: the label with the highest score agrees on "
+        f"{agreement:.2%} of the clips; scores differ by {difference.mean():.4f} in the mean and "
+        f"{difference.max():.3f} at most."
+    )
+    before, names = clips.recording_scores(wanted, highest=False)
+    after, _ = clips.recording_scores(got, highest=False)
+    known = np.array([name in labels for name in names])
+    if known.any():
+        truth = np.array([labels.index(name) for name in names if name in labels])
+        accuracy = [float(np.mean(rows[known].argmax(axis=1) == truth)) for rows in (before, after)]
+        sentence += (
+            f" Accuracy over the {len(truth)} recordings that carry a label of the model (best mean score): "
+            f"{accuracy[0]:.2%} before, {accuracy[1]:.2%} after the conversion."
+        )
+    return ["", sentence]
+
+
+def too_different(wanted: Samples, got: Samples, largest: float, mean: float) -> str:
+    """What exceeds the limits, in words; empty where nothing does."""
+    difference = np.abs(wanted - got)
+    if difference.max() > largest:
+        return f"a score differs by {difference.max():.3f} from Keras's, more than {largest:g}"
+    if difference.mean() > mean:
+        return f"scores differ by {difference.mean():.4f} from Keras's in the mean, more than {mean:g}"
+    return ""
+
+
+def calibrate(
+    scores: Samples, clips: LabelledClips, labels: Sequence[str], precision: float
+) -> tuple[dict[str, Threshold], list[str]]:
+    """Per label, the lowest threshold that keeps the precision over recordings, and the recall it leaves.
+
+    A recording counts as found where any of its clips is over the threshold.
+    """
+    rows, names = clips.recording_scores(scores, highest=True)
+    thresholds: dict[str, Threshold] = {}
+    lines = [
+        "",
+        f"Thresholds for a precision of {precision:.0%} over these recordings:",
+        "",
+        "| label | on | off | recordings | precision | recall |",
+        "|---|---|---|---|---|---|",
+    ]
+    for index, label in enumerate(labels):
+        truth = np.array([name == label for name in names])
+        if not truth.any():
+            lines.append(f"| {label} | draft's | draft's | 0 | - | - |")
+            continue
+        on, reached, recall = _threshold(rows[:, index], truth, precision)
+        thresholds[label] = Threshold(on, round(on * OFF_SHARE, 3))
+        lines.append(f"| {label} | {on:.3f} | {on * OFF_SHARE:.3f} | {truth.sum()} | {reached:.1%} | {recall:.1%} |")
+    return thresholds, lines
+
+
+def _threshold(scores: Samples, truth: NDArray[np.bool_], precision: float) -> tuple[float, float, float]:
+    """Threshold, precision and recall; where the precision is out of reach, the best there is."""
+    order = np.argsort(-scores, kind="stable")
+    right = np.cumsum(truth[order])
+    shares = right / np.arange(1, len(order) + 1)
+    reached = np.flatnonzero(shares >= precision)
+    last = int(reached[-1]) if reached.size else int(np.argmax(shares))
+    # half-way to the next lower score: the threshold is not to sit on a recording
+    below = scores[order[last + 1]] if last + 1 < len(order) else 0.0
+    on = float(np.clip((scores[order[last]] + below) / 2, LOWEST_ON, 0.99))
+    over = scores >= on
+    found = float(np.mean(truth[over])) if over.any() else 0.0
+    return round(on, 3), found, float(np.mean(over[truth]))

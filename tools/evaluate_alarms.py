@@ -1,0 +1,229 @@
+"""How good an alarm model is, on sound it was not trained on: events found, delays, false alarms an hour.
+
+    python -m tools.evaluate_alarms models/alarms --data ../shared/data [--keras runs/alarms/model.keras]
+
+Everything runs through the agent's own pipeline (resampling, clips, features, int8 model, detector) with the
+thresholds that the model ships with. Prints Markdown tables; `--card` writes them into the model card.
+
+Owns: the trials and their counting. Does not know: how the sounds are made (`alarm_scenes.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from edgeaudio.recognise.model import load_model
+from edgeaudio.recognise.pipeline import ModelPlan, Scorer, SourcePipeline
+from edgeaudio.recognise.types import Block, EdgeaudioError, Event
+from tools import acoustics
+from tools.alarm_scenes import SAMPLE_RATE, Corpus, Course, long_scene, mixed, read_corpus, received, travelled
+from tools.alarm_sounds import LABELS
+from tools.model_card import replace_section
+from tools.other_sounds import KINDS, make_other
+from tools.recordings import read_audio
+
+Samples = NDArray[np.float32]
+
+SNRS_DB = (20, 10, 5, 0)
+COURSE = Course(begin_s=5.0, end_s=25.0, duration_s=30.0)
+BLOCK_S = 0.1
+START = datetime(2000, 1, 1, tzinfo=UTC)
+NAMESPACE = UUID(int=0)
+
+# Voices that no training ever heard, in languages of several families.
+VOICES = ("en-gb", "en-us+f3", "de+f2", "fr+m4", "es+f1", "it+m2", "pl+f4", "ru+m7", "sv+f5", "tr+m5", "zh+f2", "sw+m1")
+SENTENCES = (
+    "The kettle is on the stove, and the cat sleeps in the window.",
+    "Tomorrow the ferry leaves at half past seven, if the wind allows it.",
+    "Would you please turn the music down, the children are asleep!",
+    "One hundred and twelve, ninety-nine, four thousand and three.",
+    "She sold the old boat, bought two bicycles and never looked back.",
+    "Attention please: the train on platform six is about to leave.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An event's beginning, and when the agent knew of it (seconds since the sound began)."""
+
+    event: Event
+    known_s: float
+
+
+@dataclass(slots=True)
+class Recall:
+    """Trials of one label at one SNR."""
+
+    trials: int = 0
+    delays_s: list[float] | None = None
+    others: int = 0  # onsets of other labels meanwhile
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="evaluate_alarms", description="Measures an alarm model on unheard sound.")
+    parser.add_argument("model", type=Path, help="model directory")
+    parser.add_argument("--data", type=Path, required=True, help="folder of recordings (esc10, speech_digits, ...)")
+    parser.add_argument("--keras", type=Path, help="the model before conversion, to compare with")
+    parser.add_argument("--trials", type=int, default=100, help="alarms per label and SNR (default: 100)")
+    parser.add_argument(
+        "--hours", type=float, default=0.5, help="hours per made-up part of the negatives (default: 0.5)"
+    )
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--card", type=Path, help="model card whose section on evaluation is replaced")
+    options = parser.parse_args(arguments)
+    try:
+        report = evaluate(options)
+        if options.card:
+            replace_section(options.card, "Evaluation", report)
+    except EdgeaudioError as error:
+        print(f"evaluate_alarms: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(report))
+    return 0
+
+
+def evaluate(options: argparse.Namespace) -> list[str]:
+    """Lines of Markdown with every figure."""
+    scorers: dict[str, Scorer] = {"int8": load_model(options.model)}
+    if options.keras:
+        from tools.conversion import Original, load  # noqa: PLC0415 - TensorFlow is not needed otherwise
+
+        manifest = scorers["int8"].manifest
+        scorers["float32"] = Original(load(options.keras), manifest).model
+    corpus = read_corpus(options.data, SAMPLE_RATE, "held_out")
+    lines: list[str] = []
+    for name, scorer in scorers.items():
+        lines += ["", f"Alarms found ({name}; {options.trials} trials each, seed {options.seed}):", ""]
+        lines += _recall_table(scorer, corpus, options.trials, options.seed)
+    lines += ["", f"False alarms on sound without an alarm (int8, seed {options.seed}):", ""]
+    lines += _negative_table(scorers["int8"], corpus, options.hours, options.seed)
+    return lines
+
+
+def onsets(scorer: Scorer, samples: Samples) -> Iterator[Heard]:
+    """Events that begin in a signal at SAMPLE_RATE, fed as a source would."""
+    pipeline = SourcePipeline("trial", [ModelPlan(scorer)], namespace=NAMESPACE)
+    step = round(BLOCK_S * SAMPLE_RATE)
+    for first in range(0, len(samples), step):
+        piece = samples[first : first + step]
+        for result in pipeline.feed(Block("trial", 0, first, START, SAMPLE_RATE, piece)):
+            if isinstance(result, Event) and result.kind == "onset":
+                yield Heard(result, (first + len(piece)) / SAMPLE_RATE)
+
+
+def _recall_table(scorer: Scorer, corpus: Corpus, trials: int, seed: int) -> list[str]:
+    lines = [
+        "| label | SNR | found | delay, median | delay, 95 % | other labels' onsets |",
+        "|---|---|---|---|---|---|",
+    ]
+    for label in LABELS:
+        for snr_db in SNRS_DB:
+            result = Recall(delays_s=[])
+            for trial in tqdm(range(trials), desc=f"{label} {snr_db} dB", unit="trial", leave=False):
+                rng = np.random.default_rng((seed, LABELS.index(label), snr_db, trial))
+                _try(scorer, long_scene(label, snr_db, COURSE, corpus, SAMPLE_RATE, rng), label, result)
+            delays_s = result.delays_s or [float("nan")]
+            lines.append(
+                f"| {label} | {snr_db} dB | {len(result.delays_s or []) / trials:.0%} | {np.median(delays_s):.1f} s | "
+                f"{np.quantile(delays_s, 0.95):.1f} s | {result.others} |"
+            )
+    return lines
+
+
+def _try(scorer: Scorer, samples: Samples, label: str, result: Recall) -> None:
+    found_s = None
+    for heard in onsets(scorer, samples):
+        if heard.event.label != label:
+            result.others += 1
+        elif found_s is None and heard.known_s > COURSE.begin_s:
+            found_s = heard.known_s - COURSE.begin_s
+    if found_s is not None and result.delays_s is not None:
+        result.delays_s.append(found_s)
+
+
+def _negative_table(scorer: Scorer, corpus: Corpus, hours: float, seed: int) -> list[str]:
+    rng = np.random.default_rng((seed, 99))
+    stretch_s = 60.0
+    count = max(1, round(hours * 3600 / stretch_s))
+
+    def mixtures() -> Iterator[Samples]:
+        for _ in range(count):
+            first, second = (acoustics.at_level(corpus.pick(stretch_s, SAMPLE_RATE, rng), 0.0) for _ in range(2))
+            both = first + travelled(second, SAMPLE_RATE, rng) * np.float32(10 ** (rng.uniform(-15, 15) / 20))
+            yield received(both, SAMPLE_RATE, rng)
+
+    def made(kinds: Sequence[str]) -> Callable[[], Iterator[Samples]]:
+        def generate() -> Iterator[Samples]:
+            for _ in range(count):
+                parts = [make_other(15.0, SAMPLE_RATE, rng, str(rng.choice(kinds))) for _ in range(4)]
+                sound = travelled(np.concatenate(parts), SAMPLE_RATE, rng)
+                background = acoustics.at_level(corpus.pick(stretch_s, SAMPLE_RATE, rng), 0.0)
+                yield received(mixed(sound, background, acoustics.rms(sound), rng.uniform(0, 30)), SAMPLE_RATE, rng)
+
+        return generate
+
+    beeping = ("beeps", "near_smoke_alarm", "near_co_alarm", "low_battery_chirp", "reversing_beeper", "alarm_clock",
+               "appliance", "telephone")  # fmt: skip
+    parts: dict[str, Callable[[], Iterator[Samples]]] = {
+        "held-out recordings as they are": lambda: _as_they_are(corpus),
+        "held-out recordings, two at a time, through rooms and codecs": mixtures,
+        "espeak-ng speech": lambda: _speech(hours, rng),
+        "synthesised beeps and rings over held-out recordings": made(beeping),
+        "other synthesised sound over held-out recordings": made([kind for kind in KINDS if kind not in beeping]),
+    }
+    lines = ["| sound | hours | onsets | an hour |", "|---|---|---|---|"]
+    for name, generate in parts.items():
+        heard_s, found = 0.0, Counter[str]()
+        for samples in tqdm(generate(), desc=name, unit="min", leave=False):
+            heard_s += len(samples) / SAMPLE_RATE
+            found.update(heard.event.label for heard in onsets(scorer, samples))
+        listed = ", ".join(f"{number} {label}" for label, number in found.most_common()) or "none"
+        rate = f"{found.total() / heard_s * 3600:.2f}" if heard_s else "-"
+        lines.append(f"| {name} | {heard_s / 3600:.2f} | {listed} | {rate} |")
+    return lines
+
+
+def _as_they_are(corpus: Corpus) -> Iterator[Samples]:
+    """Each collection end to end, a minute at a time."""
+    for group in corpus.groups:
+        whole = np.concatenate([recording.samples for recording in group])
+        for first in range(0, len(whole), 60 * SAMPLE_RATE):
+            yield whole[first : first + 60 * SAMPLE_RATE]
+
+
+def _speech(hours: float, rng: np.random.Generator) -> Iterator[Samples]:
+    """Sentences in every voice at different speeds and pitches; nothing where espeak-ng is not installed."""
+    program = shutil.which("espeak-ng")
+    if program is None:
+        print("espeak-ng is not installed: its part of the evaluation is left out", file=sys.stderr)
+        return
+    left_s = hours * 3600
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "speech.wav"
+        while left_s > 0:
+            text = " ".join(rng.permutation(SENTENCES))
+            voice, speed, pitch = str(rng.choice(VOICES)), int(rng.integers(110, 240)), int(rng.integers(20, 85))
+            arguments = ["-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(file), text]
+            subprocess.run([program, *arguments], check=True, capture_output=True, timeout=60)  # noqa: S603
+            samples = read_audio(file, SAMPLE_RATE)
+            left_s -= len(samples) / SAMPLE_RATE
+            yield received(travelled(samples, SAMPLE_RATE, rng), SAMPLE_RATE, rng)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,273 @@
+"""Makes models/alarms, whole: scenes, training, conversion.
+
+    python -m tools.train_alarms --data ../shared/data --out models/alarms
+
+Owns: the recipe of that one model. Does not know: how scenes sound (`alarm_scenes.py`), how a model is converted
+(`convert_model.py`), or how good it is (`evaluate_alarms.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.features import features
+from edgeaudio.recognise.manifest import ClipSection, DetectorSection, InputSection, Manifest, manifest_toml
+from edgeaudio.recognise.types import EdgeaudioError
+from tools import convert_model
+from tools.alarm_scenes import SAMPLE_RATE, Corpus, Course, long_scene, read_corpus, training_scene
+from tools.alarm_sounds import LABELS
+from tools.recordings import write_wav
+
+CLIP_S = 4.0
+PERIOD_MS = 500
+N_MFCC = 40
+NORMALISED_LIMIT = 5.0  # deviations; what lies further out would only coarsen the int8 steps of the rest
+CHUNK = 500
+BATCH = 64
+LEARNING_RATE = 3e-3
+WARM_UP = 0.06  # share of all steps
+LABEL_SMOOTHING = 0.02
+CALIBRATION_PER_LABEL = 120
+CALIBRATION_OTHERS = 600
+CALIBRATION_PRECISION = 0.99
+CALIBRATION_COURSE = Course(begin_s=1.0, end_s=12.0, duration_s=12.0)
+
+CARD = """# alarms
+
+Smoke alarms (temporal-three: ISO 8201, NFPA 72, UL 217), carbon-monoxide alarms (temporal-four: UL 2034) and sirens
+(wail, yelp, hi-lo). Three independent scores, so that a house that burns while the fire brigade arrives is both.
+
+## What it is
+
+A clip of 4 s at 16 kHz becomes 199 frames of 40 MFCC (64 HTK mels from 100 Hz, frames of 32 ms every 20 ms), each
+coefficient normalised with the mean and deviation in `model.toml`. Five convolutions over time and three wide depthwise
+ones see the whole clip; all weights and activations are int8. An event begins when two of the last three clips are
+over the threshold, and ends 6 s after the last clip over the lower one, since a carbon-monoxide alarm pauses for 5 s.
+
+## What it is not
+
+Not a certified detector, and no replacement for one. It names an alarm by its standard's cadence: the fast continuous
+beeping of many European smoke alarms (EN 14604 asks for no cadence), voice alarms and bells are not in it. A smoke
+alarm counts only once its pause was heard, so that a reversing lorry stays a lorry. Alarms were synthesised for
+training and for the evaluation below; no recording of a real alarm was at hand.
+
+## How it was made
+
+    python -m tools.train_alarms --data {data} --out models/alarms --clips {clips} --epochs {epochs} --seed {seed}
+    python -m tools.evaluate_alarms models/alarms --data {data} \\
+        --keras runs/alarms/model.keras --card models/alarms/README.md
+
+{clips:,} clips: synthesised alarms (45 %), sounds that resemble them (35 %), and neither, over recordings and
+synthesised surroundings, through synthetic rooms, over distance, through cheap microphones, clipping and codecs, at
+-5 to 30 dB. Recordings (each with its licence in `model.toml`): ESC-10 folds 1 to 3, two of three speakers of the Free
+Spoken Digit Dataset, every other file of the Orcasound signal catalogue and the drone-audio-dataset. The rest is for
+the evaluation.
+"""
+
+# A pulse group of the carbon-monoxide alarm comes every 5.7 s: an event must outlive the pause.
+DETECTOR = DetectorSection(on=0.5, off=0.3, votes=2, votes_of=3, hold_s=6.0)
+BASE = FeatureConfig(
+    kind="mfcc", sample_rate=SAMPLE_RATE, n_fft=512, hop_length=320, n_mels=64, n_mfcc=N_MFCC, fmin=100.0,
+    mel_scale="htk",
+)  # fmt: skip
+
+Floats = NDArray[np.float32]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="train_alarms", description="Trains and converts models/alarms.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of recordings (esc10, speech_digits, ...)")
+    parser.add_argument("--out", type=Path, required=True, help="model directory to write")
+    parser.add_argument("--work", type=Path, default=Path("runs/alarms"), help="for what may be resumed or looked at")
+    parser.add_argument("--clips", type=int, default=60_000, help="training clips (default: 60000)")
+    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2, help="processes that make scenes (default: 2)")
+    parser.add_argument("--runtime-python", type=Path, action="append", default=[], metavar="PYTHON",
+                        help="another Python whose TFLite runtime must run the result too")  # fmt: skip
+    options = parser.parse_args(arguments)
+    try:
+        _make(options)
+    except EdgeaudioError as error:
+        print(f"train_alarms: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _make(options: argparse.Namespace) -> None:
+    options.work.mkdir(parents=True, exist_ok=True)
+    clips, answers, counts = _training_set(options)
+    sample = clips[:: max(1, len(clips) // 5000)].astype(np.float32)
+    mean, std = sample.mean(axis=(0, 1)), sample.std(axis=(0, 1))
+    keras_file = options.work / "model.keras"
+    history = _trained(keras_file, clips, (mean, std), np.concatenate([answers, counts], axis=1), options)
+    (options.work / "history.json").write_text(json.dumps(history))
+
+    draft = options.work / "draft.toml"
+    draft.write_text(manifest_toml(_manifest(mean, std)))
+    recordings = options.work / "calibration"
+    _write_calibration(recordings, options.data, options.seed)
+    card = options.work / "card.md"
+    card.write_text(CARD.format(clips=len(clips), epochs=options.epochs, seed=options.seed, data=options.data))
+    arguments = [str(keras_file), "--manifest", str(draft), "--recordings", str(recordings), "--out", str(options.out)]
+    arguments += ["--precision", str(CALIBRATION_PRECISION), "--card", str(card)]
+    for python in options.runtime_python:
+        arguments += ["--runtime-python", str(python)]
+    if convert_model.main(arguments):
+        raise EdgeaudioError("the conversion failed; the trained model is " + str(keras_file))
+
+
+def _training_set(options: argparse.Namespace) -> tuple[NDArray[np.float16], NDArray[np.bool_], NDArray[np.bool_]]:
+    """MFCC of all training clips before normalisation, answers, and whether they count."""
+    folder = options.work / f"scenes-{options.seed}"
+    folder.mkdir(exist_ok=True)
+    chunks = range(-(-options.clips // CHUNK))
+    with ProcessPoolExecutor(options.workers) as pool:
+        made = pool.map(partial(_chunk, options.data, folder, options.seed), chunks)
+        files = list(tqdm(made, total=len(chunks), desc="scenes", unit=f"{CHUNK} clips"))
+    parts = [np.load(file) for file in files]
+    clips, answers, counts = (np.concatenate([part[key] for part in parts]) for key in ("clips", "answers", "counts"))
+    return clips, answers, counts
+
+
+_corpora: dict[Path, Corpus] = {}  # read once a process
+
+
+def _chunk(data: Path, folder: Path, seed: int, number: int) -> Path:
+    """The file of CHUNK clips, which depend on seed and number alone; made now if no earlier run did."""
+    file = folder / f"{number:04}.npz"
+    if file.exists():
+        return file
+    if data not in _corpora:
+        _corpora[data] = read_corpus(data, SAMPLE_RATE, "train")
+    rng = np.random.default_rng((seed, number))
+    scenes = [training_scene(_corpora[data], CLIP_S, SAMPLE_RATE, rng) for _ in range(CHUNK)]
+    unfinished = file.with_suffix(".part.npz")
+    np.savez(
+        unfinished,
+        clips=np.stack([features(scene.samples, BASE).astype(np.float16) for scene in scenes]),
+        answers=np.array([scene.answers for scene in scenes]),
+        counts=np.array([scene.counts for scene in scenes]),
+    )
+    unfinished.rename(file)
+    return file
+
+
+def _trained(
+    file: Path, clips: NDArray[np.float16], scaling: tuple[Floats, Floats], targets: NDArray[np.bool_],
+    options: argparse.Namespace,
+) -> list[float]:  # fmt: skip
+    """Train and save; returns the loss of every epoch."""
+    import keras  # noqa: PLC0415 - slow to import, and not wanted in the processes that make scenes
+
+    from tools.networks import cadence_network  # noqa: PLC0415
+
+    keras.utils.set_random_seed(options.seed)
+    rng = np.random.default_rng((options.seed, 1))
+    network, scoring = cadence_network(clips.shape[1], clips.shape[2], len(LABELS))
+    steps = len(clips) // BATCH
+    rate = keras.optimizers.schedules.CosineDecay(
+        LEARNING_RATE / 20, steps * options.epochs, warmup_target=LEARNING_RATE,
+        warmup_steps=round(WARM_UP * steps * options.epochs),
+    )  # fmt: skip
+    network.compile(keras.optimizers.AdamW(rate, weight_decay=1e-3), loss=_masked_loss())
+    history = []
+    for epoch in range(options.epochs):
+        losses = []
+        batches = _batches(clips, scaling, targets, rng)
+        progress = tqdm(batches, total=steps, desc=f"epoch {epoch + 1}/{options.epochs}", unit="batch")
+        for values, wanted in progress:
+            losses.append(float(network.train_on_batch(values, wanted)))
+            progress.set_postfix(loss=f"{np.mean(losses[-200:]):.4f}", refresh=False)
+        history.append(float(np.mean(losses)))
+    scoring.save(file)
+    return history
+
+
+def _batches(
+    clips: NDArray[np.float16], scaling: tuple[Floats, Floats], targets: NDArray[np.bool_], rng: np.random.Generator
+) -> Iterator[tuple[Floats, Floats]]:
+    """One epoch: normalised clips with a band or a moment blotted out now and then, and their answers."""
+    mean, std = scaling
+    order = rng.permutation(len(clips))
+    for first in range(0, len(order) - BATCH + 1, BATCH):
+        chosen = order[first : first + BATCH]
+        values = (clips[chosen].astype(np.float32) - mean) / std
+        values = np.clip(values, -NORMALISED_LIMIT, NORMALISED_LIMIT)
+        for clip in values[: BATCH // 3]:  # the order is random: any third will do
+            band = rng.integers(0, clip.shape[1] - 4)
+            clip[:, band : band + rng.integers(1, 5)] = 0.0
+        yield values, targets[chosen].astype(np.float32)
+
+
+def _masked_loss() -> Callable[..., object]:
+    """Binary cross-entropy from logits; targets are answers, then whether each counts."""
+    from keras import ops  # noqa: PLC0415
+
+    def loss(targets: Floats, logits: Floats) -> object:
+        n = logits.shape[-1]
+        answers = targets[:, :n] * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / 2
+        entropy = ops.maximum(logits, 0.0) - logits * answers + ops.log1p(ops.exp(-ops.abs(logits)))
+        return ops.mean(entropy * targets[:, n:])
+
+    return loss
+
+
+def _manifest(mean: Floats, std: Floats) -> Manifest:
+    config = replace(
+        BASE,
+        mean=tuple(round(float(value), 4) for value in mean),
+        std=tuple(round(float(value), 4) for value in std),
+        clip_min=-NORMALISED_LIMIT,
+        clip_max=NORMALISED_LIMIT,
+    )
+    return Manifest(
+        name="alarms",
+        version="1.0.0",
+        labels=LABELS,
+        sha256=convert_model.NO_HASH,
+        clip=ClipSection(SAMPLE_RATE, round(CLIP_S * SAMPLE_RATE), PERIOD_MS),
+        input=InputSection("mfcc", ("batch", "time", "feature")),
+        description="Smoke alarms (temporal-three), carbon-monoxide alarms (temporal-four) and sirens",
+        licence="MIT; trained on recordings under CC0, CC BY, CC BY-SA and MIT licences, see training_data",
+        training_data=(
+            "synthesised alarms and look-alikes (tools/alarm_sounds.py, tools/other_sounds.py)",
+            "ESC-10, folds 1 to 3 (K. J. Piczak, 2015; CC0 and CC BY 3.0)",
+            "Free Spoken Digit Dataset, speakers jackson and theo (Z. Jackson and others; CC BY-SA 4.0)",
+            "Orcasound signal catalogue, every other file (MIT)",
+            "drone-audio-dataset, every other file (G. Vladimir; MIT)",
+        ),
+        features=config,
+        detector=DETECTOR,
+    )
+
+
+def _write_calibration(folder: Path, data: Path, seed: int) -> None:
+    """Recordings for the representative set and the thresholds, over the recordings of training."""
+    corpus = read_corpus(data, SAMPLE_RATE, "train")
+    wanted: list[tuple[str, str | None]] = [
+        *((label, label) for label in LABELS for _ in range(CALIBRATION_PER_LABEL)),
+        *(("other", None) for _ in range(CALIBRATION_OTHERS)),
+    ]
+    for index, (name, label) in enumerate(tqdm(wanted, desc="calibration", unit="file", leave=False)):
+        rng = np.random.default_rng((seed, 2, index))
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        samples = long_scene(label, rng.uniform(0, 25), CALIBRATION_COURSE, corpus, SAMPLE_RATE, rng)
+        write_wav(folder / name / f"{index:04}.wav", samples, SAMPLE_RATE)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
