@@ -44,7 +44,8 @@ class _Run:
 class _Label:
     """What is remembered of one label."""
 
-    threshold: Threshold
+    given: Threshold  # by the manifest or the settings
+    threshold: Threshold  # in force
     recent: deque[float]  # the last raw scores, for the mean
     votes: deque[float]  # the last smoothed scores, for the votes
     run: _Run | None = None
@@ -73,7 +74,8 @@ class Detector:
         section = config.detector
         self._labels = {
             label: _Label(
-                config.thresholds.get(label) or Threshold(section.on, section.off),
+                given := config.thresholds.get(label) or Threshold(section.on, section.off),
+                given,
                 deque(maxlen=section.mean_of),
                 deque(maxlen=section.votes_of),
             )
@@ -94,12 +96,12 @@ class Detector:
     def replace_thresholds(self, thresholds: Mapping[str, Threshold]) -> None:
         """Change the thresholds of the labels that are reported; what sounds goes on sounding."""
         for name, label in self._labels.items():
-            label.threshold = thresholds.get(name, label.threshold)
+            label.given = label.threshold = thresholds.get(name, label.threshold)
 
     def set_threshold(self, label: str, on: float) -> None:
-        """Change a label's on threshold; its off threshold keeps its proportion to it."""
-        old = self._labels[label].threshold
-        off = on * (old.off / old.on) if old.on else on
+        """Change a label's on threshold; its off threshold keeps the proportion that was given."""
+        given = self._labels[label].given
+        off = on * (given.off / given.on) if given.on else on
         self._labels[label].threshold = Threshold(on, off)
 
     def feed(self, scores: Scores) -> list[Event]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.feature_configs import feature_configs
 from support.tflite import manifest_of
 
 from edgeaudio.recognise import manifest as manifest_module
@@ -289,34 +290,6 @@ def thresholds(draw: st.DrawFn) -> Threshold:
 
 
 @st.composite
-def feature_configs(draw: st.DrawFn, kind: Any, sample_rate: int) -> FeatureConfig:
-    n_mels = draw(st.integers(2, 64))
-    n_features = n_mels if kind == "log_mel" else draw(st.integers(1, n_mels))
-    center = draw(st.booleans())
-    options: dict[str, Any] = {
-        "window": draw(st.sampled_from(["hann", "hamming", "blackman", "povey", "rectangular"])),
-        "periodic": draw(st.booleans()),
-        "win_align": draw(st.sampled_from(["centre", "start"])),
-        "center": center,
-        "pad_end": 0 if center else draw(st.integers(0, 99)),
-        "preemphasis": draw(st.floats(0, 0.999)),
-        "power": draw(st.sampled_from([1, 2])),
-        "fmin": draw(st.floats(0, 100)),
-        "fmax": draw(st.just(0.0) | st.floats(101, sample_rate / 2)),
-        "log": draw(st.sampled_from(["db", "log10", "ln"])),
-        "log_floor": draw(st.floats(1e-12, 1)),
-        "ref": draw(st.just("max") | st.floats(1e-3, 1e3)),
-        "mean": tuple(draw(st.lists(FINITE, min_size=n_features, max_size=n_features) | st.just([]))),
-        "std": tuple(draw(st.lists(st.floats(1e-3, 1e3), max_size=1))),
-        "clip_min": draw(st.none() | st.floats(-10, 0)),
-        "clip_max": draw(st.none() | st.floats(0, 10)),
-    }
-    if kind == "mfcc":
-        options |= {"n_mfcc": n_features, "c0": draw(st.sampled_from(["dct", "sample_energy", "spectrum_energy"]))}
-    return FeatureConfig(kind, sample_rate, draw(st.integers(200, 1024)), draw(st.integers(1, 512)), n_mels, **options)
-
-
-@st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
     names = draw(st.lists(NAMES, min_size=1, max_size=6, unique=True))
     labels = tuple(names[: draw(st.integers(1, len(names)))])
@@ -340,7 +313,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         licence=draw(TEXT),
         training_data=tuple(draw(st.lists(TEXT, max_size=3))),
         output=OutputSection(draw(st.integers(0, 3)), draw(st.sampled_from(["none", "sigmoid", "softmax"]))),
-        features=None if kind == "waveform" else draw(feature_configs(kind, sample_rate)),
+        features=None if kind == "waveform" else draw(feature_configs(kind, sample_rate, FINITE)),
         detector=DetectorSection(
             over.on,
             over.off,

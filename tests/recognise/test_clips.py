@@ -1,0 +1,136 @@
+"""Clips: where they begin, that each has the features of its own samples alone, and that the cuts do not matter."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.feature_configs import feature_configs
+
+from edgeaudio.recognise.clips import ClipConfig, ClipCutter, dbfs, rms_dbfs
+from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.features import features
+
+NO_GATE = -300.0
+RATE = 8000
+MELS = FeatureConfig("log_mel", RATE, n_fft=256, hop_length=80, n_mels=10)
+
+
+def noise(n, seed=0):
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, n).astype(np.float32)
+
+
+def cuts_of(config, pieces, gate_dbfs=NO_GATE):
+    cutter = ClipCutter(config, gate_dbfs)
+    found = [cut for piece in pieces for cut in cutter.feed(piece)]
+    return found, list(cutter.flush())
+
+
+@pytest.mark.parametrize(
+    ("period_s", "starts"),
+    [
+        (0.05, [0, 400, 800, 1200]),
+        (0.0501, [0, 401, 802, 1202]),  # the nearest sample, without drift
+        (0.2, [0, 1600]),  # with gaps between clips
+    ],
+)
+def test_waveform_clips_begin_at_each_period(period_s, starts):
+    signal = noise(2050)
+    found, last = cuts_of(ClipConfig(RATE, 450, period_s, None), [signal[:2050]])
+    assert [cut.start for cut in found][: len(starts)] == starts
+    for cut in found:
+        np.testing.assert_array_equal(cut.values, signal[cut.start :][:450])
+        assert cut.rms_dbfs == rms_dbfs(signal[cut.start :][:450])
+    end = found[-1].start + 450
+    assert [cut.start for cut in last] == ([2050 - 450] if end < 2050 else [])
+
+
+def test_feature_clips_begin_at_the_nearest_frame():
+    found, _ = cuts_of(ClipConfig(RATE, 800, 0.0333, MELS), [noise(4000)])
+    assert [cut.start for cut in found] == [round(k * 0.0333 * RATE / 80) * 80 for k in range(len(found))]
+    assert len(found) == 13
+
+
+def test_a_clip_is_a_copy():
+    """What a caller keeps does not change when more comes."""
+    cutter = ClipCutter(ClipConfig(RATE, 10, 10 / RATE, None), NO_GATE)
+    first = next(cutter.feed(np.ones(10, dtype=np.float32)))
+    list(cutter.feed(np.zeros(100_000, dtype=np.float32)))
+    np.testing.assert_array_equal(first.values, np.ones(10))
+
+
+def test_under_the_gate_there_is_a_level_and_no_values():
+    signal = np.concatenate([np.full(100, 0.1), np.full(100, 0.5), np.zeros(100)]).astype(np.float32)
+    found, _ = cuts_of(ClipConfig(RATE, 100, 100 / RATE, None), [signal], gate_dbfs=-10)
+    assert [cut.rms_dbfs for cut in found] == [pytest.approx(-20), pytest.approx(-6.02, abs=0.01), None]
+    assert [cut.values is None for cut in found] == [True, False, True]
+
+
+def test_a_signal_shorter_than_a_clip_is_filled_up():
+    found, last = cuts_of(ClipConfig(RATE, 800, 0.1, MELS), [noise(300)])
+    assert not found
+    expected = np.concatenate([noise(300), np.zeros(500, dtype=np.float32)])
+    assert [cut.start for cut in last] == [0]
+    np.testing.assert_array_equal(last[0].values, features(expected, MELS))
+
+
+@pytest.mark.parametrize("n", [0, 800])
+def test_nothing_is_left_to_flush(n):
+    _, last = cuts_of(ClipConfig(RATE, 800, 0.1, MELS), [noise(n)])
+    assert not last
+
+
+def test_the_last_clip_ends_with_the_signal():
+    found, last = cuts_of(ClipConfig(RATE, 800, 0.1, MELS), [noise(1337)])
+    assert [cut.start for cut in found] == [0]
+    assert [cut.start for cut in last] == [537]
+    np.testing.assert_allclose(last[0].values, features(noise(1337)[537:], MELS), atol=1e-4)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    config=st.sampled_from(["log_mel", "mfcc"]).flatmap(lambda kind: feature_configs(kind, RATE, st.floats(-50, 50))),
+    period_s=st.floats(0.01, 0.3),
+    extra=st.integers(0, 1500),
+    quiet=st.integers(0, 3000),
+    cuts=st.lists(st.integers(0, 4500), max_size=5),
+)
+def test_shared_frames_are_the_clip_s_own(config, period_s, extra, quiet, cuts):
+    """Whatever the convention, a clip of a stream has the numbers of the clip alone, however it was cut."""
+    n_samples = config.frame_length + 2 * config.hop_length + extra
+    signal = noise(n_samples + 2000)
+    signal[quiet : quiet + 700] *= 1e-5  # some clips fall under the gate, and the shared frames have a hole
+    clip = ClipConfig(RATE, n_samples, period_s, config)
+    whole, last = cuts_of(clip, [signal], gate_dbfs=-20)
+    assert whole
+    for cut in whole + last:
+        samples = signal[cut.start :][:n_samples]
+        assert cut.rms_dbfs == rms_dbfs(samples)
+        if cut.values is not None:
+            expected = features(samples, config)
+            np.testing.assert_allclose(cut.values, expected, rtol=1e-5, atol=1e-4)
+    pieces, last_piece = cuts_of(clip, np.split(signal, sorted(cuts)), gate_dbfs=-20)
+    assert [(cut.start, cut.rms_dbfs, _bits(cut)) for cut in pieces + last_piece] == [
+        (cut.start, cut.rms_dbfs, _bits(cut)) for cut in whole + last
+    ]
+
+
+def _bits(cut):
+    return None if cut.values is None else cut.values.tobytes()
+
+
+def test_memory_stays_what_it_is():
+    """Hours of sound need no more than a clip or two."""
+    cutter = ClipCutter(ClipConfig(RATE, RATE, 0.5, MELS), NO_GATE)
+    second = noise(RATE)
+    for _ in range(60):
+        list(cutter.feed(second))
+    assert len(cutter._buffer._data) <= 8 * RATE
+    assert len(cutter._rows) <= MELS.n_frames(RATE)
+
+
+def test_decibels():
+    assert dbfs(0.0) is None
+    assert dbfs(1.0) == 0.0
+    assert dbfs(0.1) == pytest.approx(-10)
+    assert rms_dbfs(np.ones(7, dtype=np.float32)) == 0.0
+    assert rms_dbfs(np.empty(0, dtype=np.float32)) is None

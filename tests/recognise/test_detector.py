@@ -1,0 +1,237 @@
+"""From scores to events: examples that tell the rules, and invariants that hold for any scores and settings."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeaudio.recognise.detector import Detector, DetectorConfig
+from edgeaudio.recognise.manifest import DetectorSection, Threshold
+from edgeaudio.recognise.types import Scores
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+PERIOD_S, CLIP_S = 0.5, 2.0
+NAMESPACE = UUID(int=0)
+
+
+def detector(labels=("dog",), thresholds=None, reported=frozenset(), **section):
+    config = DetectorConfig(tuple(labels), DetectorSection(**section), thresholds or {}, PERIOD_S, reported)
+    return Detector(config, NAMESPACE)
+
+
+def scores_of(number, *values, source="porch"):
+    return Scores(
+        source=source,
+        model="home",
+        at=START + timedelta(seconds=number * PERIOD_S),
+        offset_s=number * PERIOD_S,
+        duration_s=CLIP_S,
+        rms_dbfs=-20.0,
+        values=None if values == (None,) else np.array(values, dtype=np.float32),
+    )
+
+
+def run(chosen, *scores):
+    """Events as (clip's number, kind, seconds since START, duration, score) for one label."""
+    events = []
+    for number, score in enumerate(scores):
+        for event in chosen.feed(scores_of(number, score)):
+            at_s = (event.at - START).total_seconds()
+            events.append((number, event.kind, at_s, event.duration_s, round(event.score, 3)))
+    return events
+
+
+def test_an_event_begins_at_on_and_ends_under_off():
+    # the middle of clip 1 is at 1.5 s, and half a period further out is 1.25 s; the last that counts is clip 3
+    assert run(detector(on=0.5, off=0.3), 0.49, 0.5, 0.9, 0.3, 0.29, 0.4) == [
+        (1, "onset", 1.25, 0.5, 0.5),
+        (4, "offset", 2.75, 1.5, 0.9),
+    ]
+
+
+def test_both_ends_share_an_id_and_events_do_not():
+    chosen = detector()
+    events = [event for number, score in enumerate([1, 0, 1, 0]) for event in chosen.feed(scores_of(number, score))]
+    assert [event.kind for event in events] == ["onset", "offset"] * 2
+    assert events[0].id == events[1].id != events[2].id == events[3].id
+    assert {(event.source, event.model, event.label) for event in events} == {("porch", "home", "dog")}
+
+
+def test_the_same_sound_has_the_same_id_again_and_another_source_s_has_not():
+    first, again, other = (detector().feed(scores_of(0, 1, source=name))[0] for name in ("porch", "porch", "barn"))
+    assert first.id == again.id != other.id
+
+
+def test_the_mean_of_the_last_clips():
+    events = run(detector(mean_of=3, on=0.5, off=0.3), 0, 0, 0.9, 0.6, 0.3, 0, 0)
+    assert events == [(3, "onset", 2.25, 0.5, 0.5), (6, "offset", 3.75, 1.5, 0.6)]
+
+
+def test_a_vote():
+    events = run(detector(votes=2, votes_of=3, on=0.5, off=0.5), 0.9, 0, 0, 0.8, 0, 0.7, 0, 0, 0)
+    assert events == [(5, "onset", 3.25, 0.5, 0.7), (6, "offset", 3.75, 0.5, 0.7)]
+
+
+def test_too_short_to_count():
+    chosen = detector(min_duration_s=1.5)
+    assert run(chosen, 1, 1, 0, 1, 1, 1, 0) == [(5, "onset", 2.25, 1.5, 1), (6, "offset", 3.75, 1.5, 1)]
+
+
+def test_brief_lapses_are_held():
+    events = run(detector(hold_s=1.0), 1, 0, 1, 0, 0, 0)
+    assert events == [(0, "onset", 0.75, 0.5, 1), (4, "offset", 2.25, 1.5, 1)]
+
+
+def test_the_cool_down():
+    """What goes on sounding after it is told when the time is over, with its true beginning."""
+    events = run(detector(cooldown_s=2.0), 1, 0, 1, 0, 1, 1, 0)
+    assert events == [
+        (0, "onset", 0.75, 0.5, 1),
+        (1, "offset", 1.25, 0.5, 1),
+        (4, "onset", 2.75, 0.5, 1),
+        (6, "offset", 3.75, 1.0, 1),
+    ]
+
+
+def test_a_clip_under_the_gate_counts_as_nothing_heard():
+    assert [event[:2] for event in run(detector(), 1, None, 1)] == [(0, "onset"), (1, "offset"), (2, "onset")]
+
+
+def test_every_label_for_itself():
+    chosen = detector(("dog", "siren", "glass"), {"siren": Threshold(0.9, 0.8)}, reported=frozenset({"dog", "siren"}))
+    events = chosen.feed(scores_of(0, 0.6, 0.6, 1.0))
+    assert [(event.label, event.kind) for event in events] == [("dog", "onset")]
+    events = chosen.feed(scores_of(1, 0.1, 0.95, 1.0))
+    assert [(event.label, event.kind) for event in events] == [("dog", "offset"), ("siren", "onset")]
+    assert [event.label for event in chosen.active] == ["siren"]
+    assert chosen.thresholds() == {"dog": Threshold(0.5, 0.3), "siren": Threshold(0.9, 0.8)}
+
+
+def test_the_end_of_an_epoch_ends_its_events():
+    chosen = detector(("dog", "siren"), mean_of=2, cooldown_s=60)
+    chosen.feed(scores_of(0, 1.0, 0.0))
+    (onset,) = chosen.active
+    (offset,) = chosen.end()
+    assert (offset.kind, offset.id, offset.duration_s) == ("offset", onset.id, 0.5)
+    assert not chosen.active
+    assert not chosen.end()
+    # nothing of it is remembered: neither the mean's other half nor the cool-down
+    assert [event.kind for event in chosen.feed(scores_of(0, 0.5, 0.0))] == ["onset"]
+
+
+def test_a_step_of_the_clock_does_not_stretch_an_event():
+    chosen = detector()
+    (onset,) = chosen.feed(scores_of(0, 1))
+    late = scores_of(1, 0)
+    (offset,) = chosen.feed(
+        Scores(**{name: getattr(late, name) for name in late.__slots__} | {"at": START.replace(year=2030)})
+    )
+    assert offset.at - onset.at == timedelta(seconds=offset.duration_s) == timedelta(seconds=0.5)
+
+
+def test_a_threshold_keeps_its_hysteresis_when_it_moves():
+    chosen = detector(on=0.5, off=0.25)
+    chosen.set_threshold("dog", 0.8)
+    assert chosen.thresholds() == {"dog": Threshold(0.8, 0.4)}
+    assert run(chosen, 0.79, 0.8, 0.4, 0.39) == [(1, "onset", 1.25, 0.5, 0.8), (3, "offset", 2.25, 1.0, 0.8)]
+
+
+def test_a_threshold_of_zero_and_back():
+    chosen = detector(on=0.5, off=0.25)
+    chosen.set_threshold("dog", 0.0)
+    assert chosen.thresholds() == {"dog": Threshold(0.0, 0.0)}
+    chosen.set_threshold("dog", 0.8)
+    assert chosen.thresholds() == {"dog": Threshold(0.8, 0.4)}
+
+
+def test_a_label_that_always_sounds():
+    chosen = detector(on=0.0, off=0.0)
+    chosen.set_threshold("dog", 0.5)
+    assert chosen.thresholds() == {"dog": Threshold(0.5, 0.5)}
+
+
+def test_replaced_thresholds_hold_for_what_sounds_now():
+    chosen = detector(("dog", "siren"), on=0.5, off=0.4)
+    chosen.feed(scores_of(0, 0.6, 0.6))
+    chosen.replace_thresholds({"dog": Threshold(0.9, 0.7), "unheard of": Threshold(1, 1)})
+    assert chosen.thresholds() == {"dog": Threshold(0.9, 0.7), "siren": Threshold(0.5, 0.4)}
+    assert [(event.label, event.kind) for event in chosen.feed(scores_of(1, 0.6, 0.6))] == [("dog", "offset")]
+
+
+@st.composite
+def sections(draw):
+    off, on = sorted((draw(st.floats(0, 1)), draw(st.floats(0, 1))))
+    votes_of = draw(st.integers(1, 4))
+    seconds = st.sampled_from([0.0, 0.3, 0.5, 1.0, 2.5])
+    return {
+        "on": on,
+        "off": off,
+        "mean_of": draw(st.integers(1, 4)),
+        "votes": draw(st.integers(1, votes_of)),
+        "votes_of": votes_of,
+        "min_duration_s": draw(seconds),
+        "hold_s": draw(seconds),
+        "cooldown_s": draw(seconds),
+    }
+
+
+VALUES = st.lists(st.none() | st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0]) | st.floats(0, 1, width=32), max_size=40)
+
+
+@settings(max_examples=300, deadline=None)
+@given(section=sections(), values=VALUES)
+def test_what_holds_for_any_scores(section, values):
+    chosen = detector(**section)
+    told = [(number, event) for number, value in enumerate(values) for event in chosen.feed(scores_of(number, value))]
+    still = bool(chosen.active)
+    told += [(len(values), event) for event in chosen.end()]
+    # beginnings and ends take turns, and every beginning gets its end
+    assert [event.kind for _, event in told] == ["onset", "offset"] * (len(told) // 2)
+    assert still == (bool(told) and told[-1][0] == len(values))
+    previous_end = None
+    for (began, onset), (ended, offset) in zip(told[::2], told[1::2], strict=True):
+        assert onset.id == offset.id
+        assert 0 < onset.duration_s <= offset.duration_s
+        assert offset.at - onset.at == timedelta(seconds=offset.duration_s)
+        assert onset.duration_s >= section["min_duration_s"]
+        assert section["on"] <= onset.score <= offset.score <= 1 or section["votes"] < section["votes_of"]
+        # the sound lies within the clips that told of it
+        assert START <= onset.at <= START + timedelta(seconds=began * PERIOD_S + CLIP_S)
+        if previous_end is not None:
+            assert previous_end <= onset.at
+            middle_s = began * PERIOD_S + CLIP_S / 2
+            last_s = (previous_end - START).total_seconds() - PERIOD_S / 2
+            assert middle_s - last_s >= section["cooldown_s"] - 1e-6
+        if ended < len(values):
+            last_s = (offset.at - START).total_seconds() - PERIOD_S / 2
+            assert ended * PERIOD_S + CLIP_S / 2 - last_s >= section["hold_s"] - 1e-6
+        previous_end = offset.at
+
+
+@given(VALUES)
+def test_plain_thresholds_against_the_plainest_code(values):
+    """Without smoothing, votes or times, an event is a run of clips over the thresholds."""
+    expected, sounding = [], False
+    for number, value in enumerate(values):
+        score = float(np.float32(value or 0.0))
+        if not sounding and score >= 0.5:
+            expected.append((number, "onset"))
+            sounding = True
+        elif sounding and score < 0.3:
+            expected.append((number, "offset"))
+            sounding = False
+    assert [event[:2] for event in run(detector(), *values)] == expected
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_labels_do_not_touch_each_other(at_once):
+    rng = np.random.default_rng(3)
+    table = rng.uniform(0, 1, (60, at_once)).astype(np.float32)
+    together = detector([f"l{i}" for i in range(at_once)], mean_of=2, hold_s=1)
+    alone = [detector([f"l{i}"], mean_of=2, hold_s=1) for i in range(at_once)]
+    for number, row in enumerate(table):
+        expected = [event for i, one in enumerate(alone) for event in one.feed(scores_of(number, row[i]))]
+        assert together.feed(scores_of(number, *row)) == expected

@@ -1,0 +1,70 @@
+"""Loudness of known sounds."""
+
+from math import sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeaudio.recognise.level import LevelMeter
+
+RATE = 8000
+TIME_S = np.arange(RATE) / RATE
+
+
+def reading(samples, rate=RATE):
+    (found,) = LevelMeter(rate).feed(np.asarray(samples, dtype=np.float32))
+    return found
+
+
+def test_a_full_sine():
+    level = reading(np.sin(2 * np.pi * 1025 * TIME_S))
+    assert level.rms_dbfs == pytest.approx(-3.01, abs=0.01)
+    assert level.peak_dbfs == pytest.approx(0, abs=1e-3)
+    assert level.hum_ratio < 0.001
+    assert (level.start, level.n_samples) == (0, RATE)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.00024, -0.5])
+def test_what_never_moves_is_silence(value):
+    level = reading(np.full(RATE, value))
+    assert (level.rms_dbfs, level.peak_dbfs, level.clipped_ratio, level.hum_ratio) == (None, None, 0, 0)
+
+
+def test_stuck_at_full_scale():
+    assert reading(np.full(RATE, -1.0)).clipped_ratio == 1.0
+
+
+def test_clipping_is_counted():
+    samples = 0.1 * np.sin(2 * np.pi * 1000 * TIME_S)
+    samples[:80] = 32767 / 32768
+    samples[80:160] = -1.0
+    assert reading(samples).clipped_ratio == 0.02
+
+
+@pytest.mark.parametrize("mains_hz", [50.0, 60.0, 49.9, 60.1])
+def test_mains_hum(mains_hz):
+    hum = sum(np.sin(2 * np.pi * k * mains_hz * TIME_S) / k for k in (1, 2, 3, 5))
+    assert reading(0.1 * hum + 0.3).hum_ratio > 0.99  # whatever its offset
+
+
+def test_noise_and_voices_are_no_hum():
+    rng = np.random.default_rng(0)
+    assert reading(rng.uniform(-1, 1, RATE)).hum_ratio < 0.1
+    assert reading(np.sin(2 * np.pi * 175 * TIME_S)).hum_ratio < 0.01
+
+
+def test_a_square_root_of_half():
+    samples = np.where(np.arange(RATE) % 2, sqrt(0.5), -sqrt(0.5))
+    assert reading(samples).rms_dbfs == pytest.approx(-3.0103, abs=1e-3)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 20_000), max_size=8))
+def test_the_cuts_do_not_matter(cuts):
+    samples = np.random.default_rng(1).uniform(-1, 1, 20_000).astype(np.float32)
+    meter, whole = LevelMeter(RATE), LevelMeter(RATE)
+    pieces = [found for piece in np.split(samples, sorted(cuts)) for found in meter.feed(piece)]
+    assert pieces == list(whole.feed(samples))
+    assert [found.start for found in pieces] == [0, 8000]
