@@ -87,25 +87,32 @@ class Latest:
 
     def acknowledged(self, mid: int) -> None:
         found = self._in_flight.pop(mid, None)
-        if found is None or found[0].payload or not found[0].retain:
+        if found is not None and _clears(found[0]):
+            self._forget_if_same(found[0])
+
+    def refused(self, mid: int, now: float) -> None:
+        """Note that the broker would not take it: try again in a minute. What is not ours to clear is let be."""
+        found = self._in_flight.pop(mid, None)
+        if found is None:
             return
         message, _ = found
+        if _clears(message):
+            self._forget_if_same(message)
+            return
+        with self._lock:
+            if self._messages.get(message.topic) is message:
+                self._due[message.topic] = now + _REFUSED_RETRY_S
+
+    def overdue(self, now: float, limit_s: float) -> bool:
+        """Tell whether an acknowledgement has been awaited for longer than the limit."""
+        return any(now - at > limit_s for _, at in self._in_flight.values())
+
+    def _forget_if_same(self, message: Message) -> None:
         with self._lock:
             if self._messages.get(message.topic) is message:
                 del self._messages[message.topic]
                 self._due.pop(message.topic, None)
 
-    def refused(self, mid: int, now: float) -> str | None:
-        """Note that the broker would not take it: try again in a minute. Gives the topic."""
-        found = self._in_flight.pop(mid, None)
-        if found is None:
-            return None
-        message, _ = found
-        with self._lock:
-            if message.topic in self._messages:
-                self._due[message.topic] = now + _REFUSED_RETRY_S
-        return message.topic
 
-    def overdue(self, now: float, limit_s: float) -> bool:
-        """Tell whether an acknowledgement has been awaited for longer than the limit."""
-        return any(now - at > limit_s for _, at in self._in_flight.values())
+def _clears(message: Message) -> bool:
+    return message.retain and not message.payload

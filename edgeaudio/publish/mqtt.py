@@ -252,6 +252,9 @@ class Connection:
             error = self._lost(*codes)
             if is_5 and error.reason is BrokerReason.CLOSED and self._goodbye is None:
                 raise _OlderBrokerError  # hung up on, without a word
+            if self._config.tls and error.reason is BrokerReason.CLOSED:
+                # in TLS 1.3 the client is done with the handshake before the broker has looked at its certificate
+                raise self._error(BrokerReason.TLS_FAILED, "the broker hung up right after the TLS handshake")
             raise error
         if is_5 and self._answer.value == _UNSUPPORTED:
             raise _OlderBrokerError
@@ -288,6 +291,7 @@ class Connection:
             files = ", ".join(str(file) for file in (config.ca_file, config.cert_file, config.key_file) if file)
             why = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
             raise self._error(BrokerReason.TLS_FAILED, f"cannot use the certificates ({files}): {why}") from None
+        context.sslsocket_class = _TidySocket
         return context
 
     def _call(self, client: Client) -> None:
@@ -379,6 +383,17 @@ class Connection:
     def _on_log(self, _client: Client, _userdata: object, level: int, text: str) -> None:
         if level == LogLevel.MQTT_LOG_ERR:
             self._trouble = text.partition(": ")[2] or text
+
+
+class _TidySocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails, where paho forgets to."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
 
 
 class _OlderBrokerError(Exception):

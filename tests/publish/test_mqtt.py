@@ -1,0 +1,330 @@
+"""One connection: what goes wrong is told apart, secrets stay secret, and every wait has its limit."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.brokers import BrokerProcess, MosquittoFactory, config_for, free_port, make_certificates
+from support.programs import missing, require_program
+from support.scripted_broker import WELCOME_5, WELCOME_311, ScriptedBroker, goodbye, read_packet, refusal_5
+from support.waiting import wait_until
+
+from edgeaudio.publish.broker import HINTS, BrokerError, BrokerReason, MqttConfig, parse_broker_url
+from edgeaudio.publish.mqtt import Acknowledged, Connection, Waker
+from edgeaudio.publish.sender import check_broker
+from edgeaudio.recognise.types import EdgeaudioError, Message
+
+from .conftest import DETECTION, RunningSender, detections
+
+STOP = threading.Event()
+SECRET = "pa55-w0rd"
+
+
+def config(port: int, **changes: object) -> MqttConfig:
+    values: dict[str, object] = {"host": "127.0.0.1", "port": port, "client_id": "edgeaudio-dock", "timeout_s": 1.0}
+    return MqttConfig(**{**values, **changes})  # type: ignore[arg-type]  # values of many types
+
+
+def refused(config: MqttConfig) -> BrokerError:
+    with pytest.raises(BrokerError) as caught:
+        check_broker(config, stop=STOP)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"broker {config.where}: ")
+    assert str(caught.value).endswith(HINTS[caught.value.reason])
+    assert SECRET not in str(caught.value) + repr(config)
+    return caught.value
+
+
+def test_check_against_a_real_broker(any_broker: BrokerProcess, request: pytest.FixtureRequest) -> None:
+    any_broker.start()
+    version = "5" if "mosquitto" in request.node.callspec.id else "3.1.1"
+    assert check_broker(config_for(any_broker), stop=STOP) == f"connected, MQTT {version}"
+
+
+# --- why not ---
+
+
+def test_nothing_listens() -> None:
+    assert refused(config(free_port())).reason is BrokerReason.REFUSED
+
+
+def test_a_name_that_does_not_resolve() -> None:
+    assert refused(config(1883, host="broker.invalid")).reason is BrokerReason.NAME_NOT_FOUND
+
+
+@pytest.mark.parametrize("host", ["a" * 300, "a..b", "\udcff"])
+def test_a_name_that_cannot_be_one(host: str) -> None:
+    assert refused(config(1883, host=host)).reason is BrokerReason.NAME_NOT_FOUND
+
+
+LONELY = """
+import threading
+from edgeaudio.publish.broker import BrokerError, MqttConfig
+from edgeaudio.publish.sender import check_broker
+try:
+    check_broker(MqttConfig("10.1.2.3", 1883, "x"), stop=threading.Event())
+except BrokerError as error:
+    print(error.reason)
+"""
+
+
+def test_a_network_without_a_route() -> None:
+    # in a network namespace of its own, which has no network
+    command = [require_program("unshare"), "--map-root-user", "--net", sys.executable, "-c", LONELY]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    if "unshare failed" in done.stderr or "Operation not permitted" in done.stderr:
+        missing("permission to make a network namespace")
+    assert done.stdout == "unreachable\n"
+
+
+def test_a_login_that_is_refused(mosquitto: MosquittoFactory) -> None:
+    broker = mosquitto(users={"edge": "right"}).start()
+    error = refused(config_for(broker, username="edge", password=SECRET))
+    assert error.reason is BrokerReason.UNAUTHORIZED
+    assert refused(config_for(broker)).reason is BrokerReason.UNAUTHORIZED
+
+
+def wait_for_end(connection: socket.socket) -> None:
+    while connection.recv(4096):
+        pass
+
+
+def say(answer: bytes) -> Callable[[socket.socket], None]:
+    def script(connection: socket.socket) -> None:
+        read_packet(connection)
+        connection.sendall(answer)
+        wait_for_end(connection)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (refusal_5(0x86), BrokerReason.UNAUTHORIZED),
+        (refusal_5(0x87), BrokerReason.UNAUTHORIZED),
+        (refusal_5(0x88), BrokerReason.BUSY),
+        (refusal_5(0x9F), BrokerReason.BUSY),
+        (b"HTTP/1.1 400 Bad Request\r\nServer: x\r\nContent-Length: 200\r\n\r\n" + b"<p>" * 70, BrokerReason.NOT_MQTT),
+        (b"\xff" * 20, BrokerReason.NOT_MQTT),
+        (b"", BrokerReason.TIMEOUT),
+    ],
+)
+def test_answers_that_are_no_welcome(answer: bytes, reason: BrokerReason) -> None:
+    with ScriptedBroker(say(answer)) as broker:
+        assert refused(config(broker.port)).reason is reason
+
+
+def test_a_broker_that_hangs_up_is_asked_again_in_an_older_tongue() -> None:
+    def script(connection: socket.socket) -> None:
+        _, packet = read_packet(connection)
+        if packet[6] == 4:
+            connection.sendall(WELCOME_311)
+            wait_for_end(connection)
+
+    with ScriptedBroker(script) as broker:
+        assert check_broker(config(broker.port), stop=STOP) == "connected, MQTT 3.1.1"
+        assert broker.connections == 2
+
+
+def test_a_broker_that_only_hangs_up() -> None:
+    with ScriptedBroker(lambda connection: None) as broker:
+        assert refused(config(broker.port)).reason is BrokerReason.CLOSED
+
+
+def test_stop_ends_the_waiting() -> None:
+    stop = threading.Event()
+    with ScriptedBroker(say(b"")) as broker:
+        timer = threading.Timer(0.2, stop.set)
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises(BrokerError):
+            check_broker(config(broker.port, timeout_s=30.0), stop=stop)
+        assert time.monotonic() - began < 3
+
+
+def poll_for_ever(connection: Connection) -> None:
+    while True:
+        connection.poll(0.1)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(0x8E, BrokerReason.TAKEN_OVER), (0x8B, BrokerReason.BUSY), (0x87, BrokerReason.UNAUTHORIZED)],
+)
+def test_a_broker_that_says_why_it_ends_the_connection(code: int, reason: BrokerReason) -> None:
+    with ScriptedBroker(say(WELCOME_5 + goodbye(code))) as broker:
+        connection = Connection(config(broker.port), will=None, stop=STOP)
+        with pytest.raises(BrokerError) as caught:
+            poll_for_ever(connection)
+        assert caught.value.reason is reason
+
+
+def test_a_refused_message_is_not_an_acknowledged_one() -> None:
+    def script(connection: socket.socket) -> None:
+        read_packet(connection)
+        connection.sendall(WELCOME_5)
+        first, packet = read_packet(connection)
+        assert first == 0x32
+        mid = packet[2 + len(DETECTION) : 4 + len(DETECTION)]
+        connection.sendall(b"\x40\x04" + mid + b"\x97\x00")  # quota exceeded
+        wait_for_end(connection)
+
+    with ScriptedBroker(script) as broker:
+        connection = Connection(config(broker.port), will=None, stop=STOP)
+        mid = connection.publish(detections(0, 1)[0])
+        happened: list[object] = []
+        while not happened:  # ends by itself: the script's connection does after 5 s
+            happened += connection.poll(0.1)
+        assert happened == [Acknowledged(mid, "Quota exceeded")]
+        connection.close()
+
+
+def test_an_acknowledgement_that_never_comes_ends_the_connection(tmp_path: Path) -> None:
+    def script(connection: socket.socket) -> None:
+        read_packet(connection)
+        connection.sendall(WELCOME_5)
+        wait_for_end(connection)
+
+    with ScriptedBroker(script) as broker, RunningSender(config(broker.port, timeout_s=0.5), tmp_path) as running:
+        running.outbox.add(detections(0, 1))
+        wait_until(lambda: running.sender.status.reason is BrokerReason.TIMEOUT)
+        assert running.sender.status.detail == "no acknowledgement of a message within 0.5 s"
+        assert running.outbox.stats().depth == 1
+
+
+def test_what_the_broker_limits_is_kept_to() -> None:
+    # receive maximum 3, no retained messages, packets of at most 100 bytes
+    limits = b"\x21\x00\x03" + b"\x25\x00" + b"\x27\x00\x00\x00\x64"
+    sent: list[int] = []
+
+    def script(connection: socket.socket) -> None:
+        read_packet(connection)
+        connection.sendall(b"\x20" + bytes([3 + len(limits)]) + b"\x00\x00" + bytes([len(limits)]) + limits)
+        sent.append(read_packet(connection)[0])
+
+    with ScriptedBroker(script) as broker:
+        connection = Connection(config(broker.port), will=None, stop=STOP)
+        assert connection.in_flight_max == 3
+        assert connection.fits(Message("t", b"x" * 60, 1))
+        assert not connection.fits(Message("t", b"x" * 100, 1))
+        connection.publish(Message("t", b"x", 1, retain=True))
+        wait_until(lambda: sent)
+        assert sent[0] & 0x01 == 0
+        connection.abort()
+
+
+def test_another_thread_can_wake_the_waiting_one(mosquitto: MosquittoFactory) -> None:
+    connection = Connection(config_for(mosquitto().start()), will=None, stop=STOP)
+    waker = Waker()
+    timer = threading.Timer(0.1, waker.wake)
+    timer.start()
+    began = time.monotonic()
+    connection.poll(20.0, waker)
+    assert time.monotonic() - began < 5
+    connection.close()
+    waker.close()
+    waker.wake()  # by whoever has not noticed: no harm
+
+
+# --- TLS ---
+
+
+def test_tls_with_a_client_certificate(mosquitto: MosquittoFactory, tmp_path: Path) -> None:
+    files = make_certificates(tmp_path / "pki")
+    broker = mosquitto(tls=files, client_certificate=True).start()
+    good = {"host": "localhost", "tls": True, "ca_file": files.ca}
+    ours = {"cert_file": files.client, "key_file": files.client_key}
+    assert check_broker(config_for(broker, **good, **ours), stop=STOP) == "connected, MQTT 5"
+    assert refused(config_for(broker, **good)).reason is BrokerReason.TLS_FAILED  # none shown
+    untrusted = refused(config_for(broker, host="localhost", tls=True, **ours))
+    assert untrusted.reason is BrokerReason.TLS_UNTRUSTED  # not signed by anyone the system trusts
+    other_name = refused(config_for(broker, **{**good, **ours, "host": "127.0.0.1"}))
+    assert other_name.reason is BrokerReason.TLS_UNTRUSTED
+    assert "127.0.0.1" in other_name.detail
+    plain = refused(config_for(broker, host="localhost", timeout_s=1.0))
+    assert plain.reason in {BrokerReason.CLOSED, BrokerReason.NOT_MQTT}
+
+
+def test_tls_to_a_port_that_speaks_none(mosquitto: MosquittoFactory) -> None:
+    broker = mosquitto().start()
+    error = refused(config_for(broker, tls=True, timeout_s=1.0))
+    assert error.reason in {BrokerReason.TLS_FAILED, BrokerReason.CLOSED, BrokerReason.TIMEOUT}
+
+
+def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "bad.pem").write_text("nonsense")
+    for changes in ({"ca_file": tmp_path / "none.pem"}, {"ca_file": tmp_path / "bad.pem"}):
+        error = refused(config(1, tls=True, **changes))
+        assert error.reason is BrokerReason.TLS_FAILED
+        assert str(changes["ca_file"]) in error.detail
+
+
+def test_a_whole_sender_over_tls(mosquitto: MosquittoFactory, tmp_path: Path) -> None:
+    files = make_certificates(tmp_path / "pki")
+    broker = mosquitto(tls=files).start()
+    with RunningSender(config_for(broker, host="localhost", tls=True, ca_file=files.ca), tmp_path) as running:
+        running.outbox.add(detections(0, 100))
+        running.wait_empty()
+
+
+# --- its address ---
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "tls", "username", "password"),
+    [
+        ("mqtt://broker", "broker", 1883, False, None, None),
+        ("mqtts://broker/", "broker", 8883, True, None, None),
+        ("mqtt://me:p%40ss@10.0.0.1:11883", "10.0.0.1", 11883, False, "me", "p@ss"),
+        ("mqtts://me@[::1]", "::1", 8883, True, "me", None),
+    ],
+)
+def test_broker_urls(url: str, host: str, port: int, tls: bool, username: str | None, password: str | None) -> None:
+    address = parse_broker_url(url)
+    assert (address.host, address.port, address.tls) == (host, port, tls)
+    assert (address.username, address.password) == (username, password)
+    assert "p@ss" not in repr(address)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "",
+            "broker",
+            "http://broker",
+            "mqtt://",
+            "mqtt://:1883",
+            "mqtt://b:0",
+            "mqtt://b:70000",
+            "mqtt://b:x",
+            "mqtt://b/t",
+        ),
+        *(
+            "mqtt://b?a=b",
+            "mqtt://[::1",
+            f"mqtt://me:{SECRET}#@b",
+            f"mqtt://me:{SECRET}/x@b:1",
+            f"mqtt://me:{SECRET}[@b",
+        ),
+        *(f"me:{SECRET}@b", f"mqtt://me:{SECRET}@", f"mqtt://me:{SECRET}@b:port"),
+    ],
+)
+def test_what_is_no_broker_url_is_told_without_the_secret(url: str) -> None:
+    with pytest.raises(EdgeaudioError, match="MQTT URL") as caught:
+        parse_broker_url(url)
+    assert SECRET not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_where_names_the_broker_without_the_login() -> None:
+    assert config(1883, username="me", password=SECRET).where == "mqtt://127.0.0.1:1883"
+    assert config(8883, host="::1", tls=True).where == "mqtts://[::1]:8883"
