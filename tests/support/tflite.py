@@ -32,32 +32,32 @@ def content_of(name: str) -> bytes:
     return (MODELS / f"{name}.tflite").read_bytes()
 
 
-def manifest_of(name: str, **changes: Any) -> Manifest:
+def manifest_of(test_model: str, /, **changes: Any) -> Manifest:
     """A manifest that fits the test model, but for the changes."""
     values: dict[str, Any] = {
         "name": "test",
         "version": "1",
         "labels": LABELS,
-        "sha256": hashlib.sha256(content_of(name)).hexdigest(),
+        "sha256": hashlib.sha256(content_of(test_model)).hexdigest(),
         "clip": WAVEFORM,
         "input": InputSection("waveform"),
     }
-    if name.startswith("features"):
+    if test_model.startswith("features"):
         order: Mapping[str, Any] = {
             "features_time_major": ("batch", "time", "feature", "channel"),
             "features_mel_major": ("batch", "channel", "feature", "time"),
         }
         # decibels from -100 to 0 become 0 to 1
-        section = InputSection("log_mel", order[name], scale=0.01, offset=1.0)
+        section = InputSection("log_mel", order[test_model], scale=0.01, offset=1.0)
         values |= {"clip": SPECTRUM, "features": MELS, "input": section}
     return Manifest(**values | changes)
 
 
-def model_directory(parent: Path, name: str = "waveform", **changes: Any) -> Path:
+def model_directory(parent: Path, test_model: str = "waveform", /, **changes: Any) -> Path:
     """A new directory `parent/<manifest's name>` with `model.tflite` and `model.toml`."""
-    manifest = manifest_of(name, **changes)
+    manifest = manifest_of(test_model, **changes)
     directory = parent / manifest.name
     directory.mkdir()
-    (directory / MODEL_FILE_NAME).write_bytes(content_of(name))
+    (directory / MODEL_FILE_NAME).write_bytes(content_of(test_model))
     (directory / FILE_NAME).write_text(manifest_toml(manifest))
     return directory

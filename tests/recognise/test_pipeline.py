@@ -1,0 +1,261 @@
+"""One source's way through the room: the cuts do not matter, epochs are never joined, times are the sound's."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.tflite import LABELS, MELS, SPECTRUM, WAVEFORM, manifest_of, model_directory
+
+from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.manifest import ClipSection, DetectorSection, InputSection, Threshold
+from edgeaudio.recognise.model import load_model
+from edgeaudio.recognise.pipeline import ModelPlan, SourcePipeline
+from edgeaudio.recognise.types import Block, Event, Level, Scores
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NAMESPACE = UUID(int=0)
+MFCC = FeatureConfig(
+    "mfcc", 16000, n_fft=400, hop_length=160, n_mels=20, center=True, pad_mode="reflect", preemphasis=0.97, ref="max",
+    top_db=60, n_mfcc=3,
+)  # fmt: skip
+
+
+class Listener:
+    """A model without a network: scores that depend on every bit of its input."""
+
+    def __init__(self, name, test_model="waveform", **changes):
+        detector = DetectorSection(on=0.5, off=0.4, votes=1, votes_of=2)
+        self.manifest = manifest_of(test_model, name=name, detector=detector, **changes)
+
+    def scores(self, values):
+        bits = np.frombuffer(values.tobytes(), dtype=np.uint32).astype(np.uint64)
+        mixed = (bits * (2 * np.arange(bits.size, dtype=np.uint64) + np.uint64(1))).sum()
+        return (np.array([mixed % n / (n - 1) for n in (97, 101, 103)])).astype(np.float32)
+
+
+def plans():
+    fast = replace(WAVEFORM, sample_rate=8000, n_samples=1000)
+    return [
+        ModelPlan(Listener("slow")),
+        ModelPlan(Listener("mels", "features_time_major"), labels=frozenset({"second"})),
+        ModelPlan(
+            Listener(
+                "coefficients",
+                "features_time_major",
+                clip=ClipSection(16000, 3200, 100),
+                features=MFCC,
+                input=InputSection("mfcc", ("batch", "time", "feature")),
+            ),
+            period_s=0.07,
+            thresholds={"first": Threshold(0.9, 0.1)},
+        ),
+        ModelPlan(Listener("fast", clip=fast), period_s=0.3),
+    ]
+
+
+def sound(n, channels=0, seed=0):
+    """Noise whose level goes up and down, with a silence that falls under the gate."""
+    rng = np.random.default_rng(seed)
+    samples = rng.uniform(-1, 1, (n, channels) if channels else n) * np.float32(0.5)
+    samples[n // 3 : n // 2] *= 1e-5
+    samples[n // 2 : n * 5 // 9] = 0
+    return samples.astype(np.float32)
+
+
+def blocks_of(samples, rate, cuts, epoch=0, first=0):
+    offset = 0
+    for piece in np.split(samples, sorted(cuts)):
+        at = START + timedelta(seconds=offset / rate)
+        yield Block("porch", epoch, first + offset, at, rate, piece)
+        offset += len(piece)
+
+
+def bits(result):
+    values = (getattr(result, name) for name in type(result).__slots__)
+    return tuple(value.tobytes() if isinstance(value, np.ndarray) else value for value in values)
+
+
+def told(results):
+    """What was told of levels, by each model, and of events, each in its order, to the last bit."""
+    by_kind: dict[tuple[str, str], list[Any]] = {}
+    for result in results:
+        kind = (type(result).__name__, getattr(result, "model", ""))
+        by_kind.setdefault(kind, []).append(bits(result))
+    return by_kind
+
+
+def run(blocks, chosen=None):
+    pipeline = SourcePipeline("porch", chosen or plans(), namespace=NAMESPACE)
+    return [result for block in blocks for result in pipeline.feed(block)] + list(pipeline.flush())
+
+
+def test_there_is_something_to_compare():
+    results = run(blocks_of(sound(16000), 8000, []))
+    assert sum(isinstance(result, Level) for result in results) == 2
+    assert sum(isinstance(result, Event) for result in results) > 20
+    scores = [result for result in results if isinstance(result, Scores)]
+    assert {result.values is None for result in scores} == {True, False}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rate=st.sampled_from([8000, 11025, 16000, 44100]),
+    channels=st.integers(0, 3),
+    n=st.integers(0, 30_000),
+    cuts=st.lists(st.integers(0, 30_000), max_size=8),
+)
+def test_the_cuts_do_not_matter(rate, channels, n, cuts):
+    samples = sound(n, channels)
+    whole = run(blocks_of(samples, rate, []))
+    pieces = run(blocks_of(samples, rate, [cut for cut in cuts if cut <= n]))
+    assert told(pieces) == told(whole)
+
+
+@pytest.mark.parametrize("channels", [0, 2, 8])
+def test_one_sample_at_a_time(channels):
+    samples = sound(4400, channels)
+    assert told(run(blocks_of(samples, 8000, range(1, 4400)))) == told(run(blocks_of(samples, 8000, [])))
+
+
+def test_the_whole_room_with_a_real_model(tmp_path):
+    """Through the TFLite runtime: the middle third is loud, so the second label sounds while it is in the middle."""
+    directory = model_directory(tmp_path, "waveform_int8", detector=DetectorSection(on=0.6, off=0.4))
+    samples = np.zeros(12_000, dtype=np.float32)
+    samples[4000:8000] = 0.9
+    results = run(blocks_of(samples, 12_000, [100, 5000]), [ModelPlan(load_model(directory), period_s=0.01)])
+    events = [event for event in results if isinstance(event, Event)]
+    assert sorted({event.label for event in events}) == sorted(LABELS)
+    for label in LABELS:
+        onset, offset = (event for event in events if event.label == label)
+        assert (onset.kind, offset.kind) == ("onset", "offset")
+        assert abs((onset.at - START).total_seconds() - 0.333) < 0.06
+        assert abs(offset.duration_s - 0.333) < 0.06
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    first=st.integers(0, 9000),
+    second=st.integers(0, 9000),
+    change=st.sampled_from(["epoch", "rate", "hole"]),
+    cuts=st.lists(st.integers(0, 9000), max_size=3),
+)
+def test_epochs_are_never_joined(first, second, change, cuts):
+    """Two epochs through one pipeline give what each gives alone; the first is not flushed, its events end."""
+    rate = 11025 if change == "rate" else 8000
+    one = list(blocks_of(sound(first), 8000, [cut for cut in cuts if cut <= first]))
+    two = list(
+        blocks_of(sound(second, seed=1), rate, [], epoch=int(change == "epoch"), first=first + (change == "hole"))
+    )
+    alone = SourcePipeline("porch", plans(), namespace=NAMESPACE)
+    expected = [result for block in one for result in alone.feed(block)] + list(alone.end()) + run(two)
+    assert told(run(one + two)) == told(expected)
+
+
+def test_what_sounds_ends_with_the_epoch():
+    pipeline = SourcePipeline("porch", plans(), namespace=NAMESPACE)
+    events = [
+        event
+        for block in blocks_of(sound(5000), 8000, [])
+        for event in pipeline.feed(block)
+        if isinstance(event, Event)
+    ]
+    open_ids = {event.id for event in events if event.kind == "onset"} - {
+        event.id for event in events if event.kind == "offset"
+    }
+    assert open_ids
+    assert {event.id for event in pipeline.active()} == open_ids
+    assert {event.id for event in pipeline.end()} == open_ids
+    assert not pipeline.active()
+    assert not list(pipeline.end())
+
+
+def test_nothing_fed_gives_nothing():
+    assert run([]) == []
+
+
+def clip_times(results):
+    return [(result.offset_s, (result.at - START).total_seconds()) for result in results if isinstance(result, Scores)]
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 44056])
+def test_times_are_those_of_the_samples(rate):
+    """Whatever the source's rate, a clip's time is that of its first sample, also when the epoch began later."""
+    quick = ModelPlan(Listener("slow"), period_s=0.1)
+    blocks = list(blocks_of(sound(5 * rate), rate, range(0, 5 * rate, 1000), first=rate))
+    times = clip_times(run(blocks, [quick]))
+    assert len(times) >= 49
+    for k, (offset_s, at_s) in enumerate(times[:49]):
+        assert at_s == pytest.approx(0.1 * k, abs=1e-5)
+        assert offset_s == pytest.approx(1 + 0.1 * k, abs=1e-5)
+
+
+def test_a_step_of_the_clock_moves_times_from_there_on():
+    quick = ModelPlan(Listener("slow"), period_s=0.1)
+    blocks = [
+        replace(block, at=block.at + timedelta(hours=1) if block.offset >= 8000 else block.at)
+        for block in blocks_of(sound(16_000), 8000, range(0, 16_000, 400))
+    ]
+    times = clip_times(run(blocks, [quick]))
+    assert times[5][1] == pytest.approx(0.5)
+    assert times[10][1] == pytest.approx(3601.0)
+    assert times[10][0] == pytest.approx(1.0)  # the time since the epoch began knows no steps
+
+
+def test_times_that_jitter_are_followed_and_forgotten():
+    """Every block a little off: old anchors go, and memory stays."""
+    quick = ModelPlan(Listener("slow"), period_s=0.1)
+    blocks = [
+        replace(block, at=block.at + timedelta(milliseconds=5 * (i % 2)))
+        for i, block in enumerate(blocks_of(sound(16_000), 8000, range(0, 16_000, 40)))
+    ]
+    for offset_s, at_s in clip_times(run(blocks, [quick])):
+        assert at_s == pytest.approx(offset_s, abs=0.006)
+
+
+def test_two_sources_never_share_an_event():
+    one = run(blocks_of(sound(8000), 8000, []))
+    other = SourcePipeline("barn", plans(), namespace=NAMESPACE)
+    ids = {event.id for event in one if isinstance(event, Event)}
+    again = [result for block in blocks_of(sound(8000), 8000, []) for result in other.feed(block)]
+    assert ids
+    assert not ids & {event.id for event in again if isinstance(event, Event)}
+
+
+def test_scores_carry_their_model_s_name():
+    results = run(blocks_of(sound(4000), 8000, []), [ModelPlan(Listener("one")), ModelPlan(Listener("two"))])
+    assert {result.model for result in results if isinstance(result, Scores)} == {"one", "two"}
+
+
+def test_thresholds_change_while_listening():
+    chosen = plans()
+    pipeline = SourcePipeline("porch", chosen, namespace=NAMESPACE)
+    pipeline.set_threshold("second", 0.8)
+    pipeline.set_threshold("unheard of", 0.1)
+    assert {name: sorted(found) for name, found in pipeline.thresholds().items()} == {
+        "slow": sorted(LABELS),
+        "mels": ["second"],
+        "coefficients": sorted(LABELS),
+        "fast": sorted(LABELS),
+    }
+    for found in pipeline.thresholds().values():
+        assert found["second"].on == 0.8
+        assert found["second"].off == pytest.approx(0.64)
+    pipeline.replace_thresholds([replace(plan, thresholds={"second": Threshold(0.7, 0.2)}) for plan in chosen])
+    assert [found["second"] for found in pipeline.thresholds().values()] == [Threshold(0.7, 0.2)] * 4
+
+
+def test_feature_models_get_the_features(tmp_path):
+    """The tensor that reaches a real model is the feature code's, time-major or not."""
+    results = {}
+    for name in ("features_time_major", "features_mel_major"):
+        directory = model_directory(tmp_path, name, name=name.replace("_", "-"))
+        found = run(blocks_of(sound(3000), 8000, [100]), [ModelPlan(load_model(directory))])
+        results[name] = [result.values for result in found if isinstance(result, Scores) and result.values is not None]
+    for one, other in zip(*results.values(), strict=True):
+        np.testing.assert_allclose(one, other, atol=0.008)
+    assert MELS.n_frames(SPECTRUM.n_samples) == 24
