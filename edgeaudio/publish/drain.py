@@ -89,6 +89,11 @@ class Drain:
             return stored
         return None
 
+    @property
+    def wait_s(self) -> float:
+        """Give the time until the pace allows another message; 0: it does now."""
+        return max(0.0, (1.0 - self._tokens) / self._rate_per_s)
+
     def sent(self, mid: int, stored: Stored, now: float) -> None:
         self._in_flight[mid] = (stored, now)
 

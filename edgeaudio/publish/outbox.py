@@ -35,7 +35,7 @@ from pathlib import Path
 from edgeaudio.publish.outbox_file import Change, DiskError, OutboxFile, Stored, put_aside, rescue, size_of
 from edgeaudio.recognise.types import EdgeaudioError, Message
 
-__all__ = ["Outbox", "OutboxError", "OutboxStats", "Stored", "check_outbox"]
+__all__ = ["Outbox", "OutboxError", "OutboxInUseError", "OutboxStats", "Stored", "check_outbox"]
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,10 @@ _DISK_FAULTS = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 class OutboxError(EdgeaudioError):
     """The state directory cannot be used, or another agent uses it."""
+
+
+class OutboxInUseError(OutboxError):
+    """Another process has the outbox open: an agent, most likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,9 @@ class Outbox:
             self._connect()
         except DiskError as error:
             if error.in_use:
-                raise OutboxError(f"outbox {path} is in use: another edgeaudio runs on this state directory") from None
+                raise OutboxInUseError(
+                    f"outbox {path} is in use: another edgeaudio runs on this state directory"
+                ) from None
             self._fail(error)
 
     def listen(self, listener: Callable[[], None]) -> None:
@@ -364,9 +370,13 @@ class Outbox:
 def check_outbox(path: Path) -> str:
     """Try the outbox as the agent would, for `edgeaudio check`, and tell in a few words how it is.
 
-    Raises OutboxError where it cannot be used.
+    Raises OutboxError where it cannot be used; that an agent uses it just now is as it should be.
     """
-    with closing(Outbox(path)) as outbox:
+    try:
+        outbox = Outbox(path)
+    except OutboxInUseError:
+        return "in use by a running edgeaudio"
+    with closing(outbox):
         stats = outbox.stats()
     if stats.trouble:
         raise OutboxError(f"outbox: the disk fails: {stats.trouble}; free some space or mount it writable")

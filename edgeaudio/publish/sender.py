@@ -168,8 +168,7 @@ class Sender:
             self._begin(connection)
             while not self._stop.is_set():
                 self._last_progress = time.monotonic()
-                self._send(connection)
-                self._handle(connection.poll(_STEP_S, self._waker))
+                self._handle(connection.poll(self._send(connection), self._waker))
                 self._look_after()
             self._say_goodbye(connection)
         finally:
@@ -193,13 +192,16 @@ class Sender:
         self._tell(BrokerState.CONNECTED)
         connection.subscribe(self._filters)
 
-    def _send(self, connection: Connection) -> None:
-        """Hand messages to the network while the window has room and the network takes them."""
+    def _send(self, connection: Connection) -> float:
+        """Hand messages to the network while the window has room and the network takes them.
+
+        Gives how long to wait for news before there may be more to send.
+        """
         for _ in range(_BURST):
             now = time.monotonic()
             room = connection.in_flight_max - self._drain.in_flight - self._latest.in_flight
             if room <= 0 or connection.congested:
-                return
+                return _STEP_S
             if (message := self._latest.next(now)) is not None:
                 if connection.fits(message):
                     self._latest.sent(connection.publish(message), message, now)
@@ -213,7 +215,8 @@ class Sender:
                     self._refusal = "too long"
                     self._drain.hold(stored, now)
             else:
-                return
+                return self._drain.wait_s or _STEP_S
+        return 0.0
 
     def _handle(self, happenings: Iterable[Acknowledged | Received | Denied]) -> None:
         now = time.monotonic()
