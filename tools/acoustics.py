@@ -86,7 +86,8 @@ def clipping(samples: Samples, rng: np.random.Generator) -> Samples:
 def coloured_noise(n: int, rng: np.random.Generator, *, slope: float) -> Samples:
     """Noise of RMS 1 whose power falls as 1/f**slope: 0 is white, 1 pink, 2 brown."""
     spectrum = np.fft.rfft(rng.standard_normal(n))
-    spectrum *= np.maximum(np.arange(len(spectrum)), 1.0) ** (-slope / 2)
+    spectrum[1:] *= np.arange(1, len(spectrum)) ** (-slope / 2)
+    spectrum[0] = 0.0
     noise = np.fft.irfft(spectrum, n)
     return (noise / (np.std(noise) + 1e-12)).astype(np.float32)
 
