@@ -158,9 +158,7 @@ def _fit_input(manifest: Manifest, file: Path, interpreter: Any) -> None:
     if manifest.features is not None:
         lengths = {"time": manifest.features.n_frames(clip.n_samples), "feature": manifest.features.n_features}
     wanted = [lengths.get(axis, 1) for axis in section.axes]
-    signature = [int(n) for n in tensor.get("shape_signature", tensor["shape"])]
-    if not signature:
-        signature = [int(n) for n in tensor["shape"]]
+    signature = [int(n) for n in tensor["shape_signature"]]
     # a model whose length is open is exported with -1, or with a lone 1 in its place (YAMNet's first release)
     resizable = len(signature) == len(wanted) and all(n in (w, -1) for n, w in zip(signature, wanted, strict=True))
     if not resizable and not (signature == [1] and len(wanted) == 1):

@@ -86,7 +86,7 @@ def test_the_last_clip_ends_with_the_signal():
     np.testing.assert_allclose(last[0].values, features(noise(1337)[537:], MELS), atol=1e-4)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     config=st.sampled_from(["log_mel", "mfcc"]).flatmap(lambda kind: feature_configs(kind, RATE, st.floats(-50, 50))),
     period_s=st.floats(0.01, 0.3),

@@ -181,7 +181,7 @@ def sections(draw):
 VALUES = st.lists(st.none() | st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0]) | st.floats(0, 1, width=32), max_size=40)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(section=sections(), values=VALUES)
 def test_what_holds_for_any_scores(section, values):
     chosen = detector(**section)

@@ -102,7 +102,7 @@ def test_there_is_something_to_compare():
     assert {result.values is None for result in scores} == {True, False}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rate=st.sampled_from([8000, 11025, 16000, 44100]),
     channels=st.integers(0, 3),
@@ -137,7 +137,7 @@ def test_the_whole_room_with_a_real_model(tmp_path):
         assert abs(offset.duration_s - 0.333) < 0.06
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     first=st.integers(0, 9000),
     second=st.integers(0, 9000),
@@ -172,6 +172,11 @@ def test_what_sounds_ends_with_the_epoch():
     assert {event.id for event in pipeline.end()} == open_ids
     assert not pipeline.active()
     assert not list(pipeline.end())
+
+
+def test_a_block_lasts_as_long_as_its_samples():
+    (block,) = blocks_of(sound(12_000, channels=2), 8000, [])
+    assert block.duration_s == 1.5
 
 
 def test_nothing_fed_gives_nothing():

@@ -82,7 +82,7 @@ def test_the_same_rate_is_handed_through():
     assert len(resampler.flush()) == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     from_hz=st.sampled_from(RATES),
     to_hz=st.sampled_from(RATES),
@@ -104,7 +104,6 @@ def test_one_sample_at_a_time():
     np.testing.assert_array_equal(np.concatenate([*pieces, resampler.flush()]), resampled(samples, 44100, 16000))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5000), st.sampled_from(RATES), st.sampled_from(RATES))
 def test_the_length_is_the_input_s(n, from_hz, to_hz):
     result = resampled(np.zeros(n, dtype=np.float32), from_hz, to_hz)

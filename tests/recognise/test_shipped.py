@@ -1,0 +1,46 @@
+"""Where the models are that come with edgeaudio."""
+
+from pathlib import Path
+
+import pytest
+
+from edgeaudio.recognise import shipped
+from edgeaudio.recognise.shipped import find_model, shipped_models
+from edgeaudio.recognise.types import EdgeaudioError
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """An installed package's models, and those of a checkout."""
+    found = (tmp_path / "installed", tmp_path / "checkout")
+    for place, names in zip(found, (["alarms"], ["alarms", "home", "empty"]), strict=True):
+        for name in names:
+            (place / name).mkdir(parents=True)
+            if name != "empty":
+                (place / name / "model.toml").touch()
+    monkeypatch.setattr(shipped, "_PLACES", found)
+    return found
+
+
+def test_the_installed_ones_come_first(places):
+    installed, checkout = places
+    assert shipped_models() == {"alarms": installed / "alarms", "home": checkout / "home"}
+
+
+def test_by_name_or_by_path(places, tmp_path, monkeypatch):
+    assert find_model("home") == places[1] / "home"
+    assert find_model(Path("some/where")) == Path("some/where")
+    monkeypatch.chdir(places[1])
+    assert find_model("empty") == Path("empty")
+
+
+def test_neither(places):
+    with pytest.raises(EdgeaudioError) as caught:
+        find_model("siren")
+    assert str(caught.value) == "model 'siren' is neither a directory nor one of the shipped models (alarms, home)"
+
+
+def test_no_models_at_all(monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped, "_PLACES", (tmp_path,))
+    with pytest.raises(EdgeaudioError, match=r"nor one of the shipped models \(none\)$"):
+        find_model("siren")
