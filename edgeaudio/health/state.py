@@ -32,7 +32,7 @@ class SourceHealth:
     def connection(self, status: SourceStatus) -> SourceStatus | None:
         """What the reader says, or that nobody reads; returns the source's state where it is news."""
         with self._lock:
-            if SourceState.LISTENING not in (status.state, self._connection.state):
+            if self._connection.state is not SourceState.LISTENING:  # another connection, another sound
                 self._judge, self._loudness = LoudnessJudge(), FINE
             self._connection = status
             return self._news()
@@ -40,6 +40,8 @@ class SourceHealth:
     def level(self, level: Level) -> SourceStatus | None:
         """One more level; returns the source's state where it is news."""
         with self._lock:
+            if self._connection.state is not SourceState.LISTENING:
+                return None
             self._loudness = self._judge.feed(level)
             return self._news()
 

@@ -1,0 +1,222 @@
+"""States, levels, machine, watchdog: what the agent knows of itself."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeaudio.health.levels import LevelDigest, digest
+from edgeaudio.health.loudness import ENTER_S, LEAVE_S, LoudnessJudge
+from edgeaudio.health.machine import Machine
+from edgeaudio.health.state import SourceHealth
+from edgeaudio.health.watchdog import Part, ServiceManager, stuck_part
+from edgeaudio.recognise.types import Level, Reason, SourceState, SourceStatus
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+FINE = Level("porch", START, 1.0, -40.0, -20.0, 0.0, 0.1)
+DIGITAL = replace(FINE, rms_dbfs=None, peak_dbfs=None)
+QUIET = replace(FINE, rms_dbfs=-95.0)
+HALF_QUIET = replace(FINE, rms_dbfs=-85.0)
+CLIPPED = replace(FINE, clipped_ratio=0.2)
+HUM = replace(FINE, hum_ratio=0.97)
+LISTENING = SourceStatus("porch", SourceState.LISTENING, START, codec="aac", sample_rate=16000, channels=1)
+WAITING = SourceStatus("porch", SourceState.WAITING, START, Reason.REFUSED, "nothing listens")
+
+
+@pytest.mark.parametrize(
+    ("level", "state", "reason"),
+    [
+        (DIGITAL, SourceState.SILENT, Reason.DIGITAL_SILENCE),
+        (QUIET, SourceState.SILENT, Reason.LOW_LEVEL),
+        (CLIPPED, SourceState.CLIPPING, Reason.FULL_SCALE),
+        (HUM, SourceState.HUM, Reason.MAINS_HUM),
+    ],
+)
+def test_a_state_is_entered_with_patience_and_left_again(level: Level, state: SourceState, reason: Reason):
+    judge = LoudnessJudge()
+    assert judge.feed(FINE).state is SourceState.LISTENING
+    states = [judge.feed(level) for _ in range(int(ENTER_S))]
+    assert [found.state for found in states[:-1]] == [SourceState.LISTENING] * (int(ENTER_S) - 1)
+    assert (states[-1].state, states[-1].reason) == (state, reason)
+    assert states[-1].detail
+    states = [judge.feed(FINE) for _ in range(int(LEAVE_S))]
+    assert [found.state for found in states] == [state] * (int(LEAVE_S) - 1) + [SourceState.LISTENING]
+
+
+def test_a_level_between_the_limits_keeps_the_state():
+    judge = LoudnessJudge()
+    for _ in range(30):
+        assert judge.feed(HALF_QUIET).state is SourceState.LISTENING
+    for _ in range(30):
+        judge.feed(QUIET)
+    for _ in range(30):
+        assert judge.feed(HALF_QUIET).state is SourceState.SILENT
+
+
+def test_a_sign_that_comes_and_goes_is_none():
+    judge = LoudnessJudge()
+    for _ in range(20):
+        assert [judge.feed(level).state for level in (QUIET, QUIET, CLIPPED, FINE)] == [SourceState.LISTENING] * 4
+
+
+class Time:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+def test_the_connections_state_and_the_sounds_become_one():
+    health = SourceHealth(replace(LISTENING, state=SourceState.CONNECTING), Time())
+    listening = health.connection(LISTENING)
+    assert listening is not None
+    assert listening.codec == "aac"
+    assert health.connection(LISTENING) is None
+    news = [health.level(DIGITAL) for _ in range(int(ENTER_S))]
+    assert news[:-1] == [None] * (int(ENTER_S) - 1)
+    silent = news[-1]
+    assert silent is not None
+    assert (silent.state, silent.reason, silent.codec) == (SourceState.SILENT, Reason.DIGITAL_SILENCE, "aac")
+    assert silent.since > listening.since
+    # a new codec in the same connection does not make it loud
+    changed = health.connection(replace(LISTENING, codec="opus"))
+    assert changed is not None
+    assert (changed.state, changed.codec, changed.since) == (SourceState.SILENT, "opus", silent.since)
+    assert health.connection(WAITING) == WAITING
+    # levels that were still under way tell nothing of a source that is gone
+    assert health.level(FINE) is None
+    assert health.status == WAITING
+    again = health.connection(LISTENING)
+    assert again is not None
+    assert again.state is SourceState.LISTENING
+
+
+def test_levels_are_gathered():
+    gathered = LevelDigest(3.0)
+    loud, silent = replace(FINE, rms_dbfs=-10.0, peak_dbfs=-3.0), DIGITAL
+    assert gathered.add(silent) is None
+    assert gathered.add(loud) is None
+    level = gathered.add(silent)
+    assert level is not None
+    assert level.duration_s == 3.0
+    assert level.rms_dbfs == pytest.approx(-10 - 4.771, abs=0.001)  # a third of the power
+    assert level.peak_dbfs == -3.0
+    assert level.at == silent.at
+    assert gathered.add(loud) is None
+    assert digest([DIGITAL, DIGITAL]).rms_dbfs is None
+
+
+@given(st.lists(st.floats(-120, 0), min_size=1, max_size=20))
+def test_a_digest_lies_between_its_levels(rms_dbfs: list[float]):
+    level = digest([replace(FINE, rms_dbfs=value) for value in rms_dbfs])
+    assert level.rms_dbfs is not None
+    assert min(rms_dbfs) - 1e-6 <= level.rms_dbfs <= max(rms_dbfs) + 1e-6
+
+
+def test_a_board_that_tells_everything(tmp_path: Path):
+    def put(path: str, text: str) -> None:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+
+    put("sys/class/thermal/thermal_zone0/temp", "48312\n")
+    put("sys/class/thermal/thermal_zone1/temp", "51000\n")
+    put("sys/class/thermal/thermal_zone2/temp", "no number\n")
+    put("sys/class/hwmon/hwmon0/name", "cpu_thermal\n")
+    put("sys/class/hwmon/hwmon1/name", "rpi_volt\n")
+    put("sys/class/hwmon/hwmon1/in0_lcrit_alarm", "1\n")
+    put("proc/self/statm", "100 25 3 4 5 6 0\n")
+    machine = Machine(tmp_path)
+    assert machine.temperature_c() == 51.0
+    assert machine.throttled() is True
+    put("sys/class/hwmon/hwmon1/in0_lcrit_alarm", "0\n")
+    assert machine.throttled() is False
+    assert machine.memory_mb() == pytest.approx(25 * 4096 / 1e6)
+
+
+def test_a_board_that_tells_nothing(tmp_path: Path):
+    machine = Machine(tmp_path)
+    assert (machine.temperature_c(), machine.throttled(), machine.memory_mb()) == (None, None, None)
+    assert machine.disk_free_mb(tmp_path / "nowhere") is None
+
+
+def test_this_machine():
+    machine = Machine()
+    memory_mb, free_mb = machine.memory_mb(), machine.disk_free_mb(Path("/"))
+    assert memory_mb is not None
+    assert 10 < memory_mb < 2000
+    assert free_mb is not None
+    until = time.process_time() + 0.05
+    while time.process_time() < until:
+        pass
+    assert machine.cpu_percent() > 0
+
+
+def test_the_part_that_stands_still_is_found():
+    parts = [Part("reader", 100.0, 60.0), Part("sender", 50.0, 45.0)]
+    assert stuck_part(parts, 95.0) is None
+    stuck = stuck_part(parts, 95.1)
+    assert stuck is not None
+    assert stuck.name == "sender"
+
+
+def test_a_stuck_part_ends_the_process_with_a_report():
+    program = (
+        "import threading, time\n"
+        "from edgeaudio.health.watchdog import Part, give_up\n"
+        "threading.Thread(target=time.sleep, args=(60,), name='stuck').start()\n"
+        "give_up(Part('the reader of source porch', 0.0, 60.0))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert "the reader of source porch has not moved for 60 s; the agent ends" in done.stderr
+    assert "most recent call first" in done.stderr
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(address)
+        listener.settimeout(2)
+        yield address, listener
+
+
+def test_systemd_is_told(manager: tuple[str, socket.socket]):
+    address, listener = manager
+    service = ServiceManager({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "60000000"})
+    service.say("READY=1")
+    assert listener.recv(100) == b"READY=1"
+    service.alive()
+    service.alive()  # half a minute too early
+    service.say("STOPPING=1")
+    assert [listener.recv(100), listener.recv(100)] == [b"WATCHDOG=1", b"STOPPING=1"]
+
+
+def test_an_abstract_socket_is_told():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind("\0edgeaudio-test-notify")
+        listener.settimeout(2)
+        ServiceManager({"NOTIFY_SOCKET": "@edgeaudio-test-notify"}).say("READY=1")
+        assert listener.recv(100) == b"READY=1"
+
+
+def test_without_systemd_nothing_is_said(caplog: pytest.LogCaptureFixture):
+    ServiceManager({}).say("READY=1")
+    ServiceManager({}).alive()
+    assert not caplog.records
+    ServiceManager({"NOTIFY_SOCKET": "/nowhere/at/all"}).say("READY=1")
+    assert "cannot notify the service manager" in caplog.text

@@ -1,0 +1,116 @@
+"""The documents say what the program does: each command, topic, state, reason, file and number that they name."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgeaudio import __version__
+from edgeaudio.agent import agent
+from edgeaudio.capture import retry
+from edgeaudio.cli import parser
+from edgeaudio.health import loudness, report
+from edgeaudio.publish import control
+from edgeaudio.publish.topics import Topics
+from edgeaudio.recognise.types import Reason, SourceState
+from edgeaudio.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+MQTT = (ROOT / "docs" / "mqtt.md").read_text()
+DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/*.md")])
+
+
+def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    for action in parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices.items()
+
+
+def test_every_command_is_in_the_readme_and_no_other():
+    assert re.findall(r"^\| `edgeaudio ([a-z]+)", README, re.MULTILINE) == [name for name, _ in commands()]
+
+
+def test_every_option_that_the_readme_names_exists():
+    known = {option for _, command in commands() for action in command._actions for option in action.option_strings}
+    assert set(re.findall(r"(?<![\w-])--[a-z]+", README)) <= known
+
+
+def test_every_topic_is_documented():
+    topics = Topics("base", "device")
+    found = {
+        topics.availability,
+        topics.health,
+        topics.command_result,
+        topics.restart_set,
+        topics.status("source"),
+        topics.detection("source"),
+        topics.label("source", "label"),
+        topics.level("source"),
+        topics.threshold("source", "label"),
+        topics.threshold_set("source", "label"),
+        topics.enabled("source"),
+        topics.enabled_set("source"),
+    }
+    documented = set(re.findall(r"^\| `(<base>[^`]*)`", MQTT, re.MULTILINE))
+    assert {re.sub(r"<(\w+)>", r"\1", topic) for topic in documented} == found
+
+
+def test_every_state_and_reason_is_documented():
+    words = set(re.findall(r"`([a-z_0-9]+)`", MQTT))
+    assert {state.value for state in SourceState} <= words
+    assert {reason.value for reason in Reason} <= words
+
+
+def test_the_numbers_of_the_wire_contract_are_the_programs():
+    assert f"a number from {control.MIN_THRESHOLD} to {control.MAX_THRESHOLD}" in MQTT
+    assert f"under {loudness.SILENT_BELOW_DBFS:g} dBFS, until over {loudness.SILENT_UNTIL_DBFS:g}" in MQTT
+    assert f"more than {100 * loudness.CLIPPING_FROM:g} % of the samples" in MQTT
+    assert f"over {100 * loudness.HUM_FROM:g} % of the energy" in MQTT
+    assert MQTT.count(f"for {loudness.ENTER_S:g} s") == 3
+    assert f"after {retry.FIRST_DELAY_S:g} s, doubling to {retry.LAST_DELAY_S:g} s" in MQTT
+    settings = Settings()
+    assert f"every {settings.health.interval_s:g} s and at every change of state" in MQTT
+
+
+def test_every_field_of_the_health_report_is_documented():
+    words = set(re.findall(r"`([a-z_0-9]+)`", MQTT))
+    for numbers in (report.AgentNumbers, report.MachineNumbers):
+        assert {field.name for field in dataclasses.fields(numbers)} <= words
+    for field in dataclasses.fields(report.SourceNumbers):
+        assert field.name in words | {"status"}
+
+
+def test_the_tree_in_the_readme_is_the_tree():
+    listed = re.findall(r"^    ((?:edgeaudio|models|tools|deploy|docs|tests)/[\w./]*)", README, re.MULTILINE)
+    assert len(listed) > 10
+    assert [path for path in listed if not (ROOT / path).exists()] == []
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    if not tracked:
+        pytest.skip("not a git checkout")
+    parts = {"/".join(path.split("/")[:2]) for path in tracked if path.startswith("edgeaudio/")}
+    small = {"__main__.py", "version.py", "masking.py", "logs.py", "spectrum.py"}
+    named = {path.rstrip("/") for path in listed} | {"edgeaudio/commands"}
+    assert {part for part in parts if part.removeprefix("edgeaudio/") not in small} <= named
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str):
+    path = ROOT / document
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), f"{document} links to {target}"
+
+
+def test_the_changelog_speaks_of_this_version():
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_settings_that_need_a_restart_exist():
+    assert set(agent.AT_START) <= set(Settings.model_fields)
