@@ -39,6 +39,7 @@ class LevelMeter:
     def __init__(self, sample_rate: int) -> None:
         self._n_samples = round(INTERVAL_S * sample_rate)
         self._hum = _hum_bins(self._n_samples, sample_rate)
+        self._window: Samples = np.hanning(self._n_samples).astype(np.float32)
         self._buffer = SampleBuffer()
 
     def feed(self, samples: Samples) -> Iterator[Reading]:
@@ -65,7 +66,7 @@ class LevelMeter:
         )
 
     def _hum_ratio(self, signal: Samples) -> float:
-        power = np.abs(np.fft.rfft(signal * np.hanning(len(signal)).astype(np.float32))) ** 2
+        power = np.abs(np.fft.rfft(signal * self._window)) ** 2
         power[: 1 + round(10 * INTERVAL_S)] = 0.0  # a direct-current offset is not sound
         total = float(power.sum())
         return max(float(power[bins].sum()) for bins in self._hum) / total if total > 0.0 else 0.0
