@@ -25,12 +25,14 @@ import logging
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from paho.mqtt import MQTTException
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -49,6 +51,7 @@ _MAX_HAPPENINGS = 1024  # received and not yet handed out
 _STEP_S = 0.25
 _MUTE_S = 2.0
 _UNSUPPORTED: Final = 0x84
+_MALFORMED: Final = (struct.error, IndexError, KeyError, ValueError, MQTTException)
 # reason codes of CONNACK, DISCONNECT and PUBACK; 3.1.1's codes are translated to these by paho
 _REASONS: Final = {
     0x81: BrokerReason.NOT_MQTT,
@@ -322,7 +325,11 @@ class Connection:
             waker.drain()
         codes = []
         if buffered or ready.get(sock.fileno(), 0) & ~select.POLLOUT:
-            codes.append(client.loop_read())
+            try:
+                codes.append(client.loop_read())
+            except _MALFORMED:  # before 2.2 paho lets these out
+                _drop(client)
+                raise self._error(BrokerReason.NOT_MQTT, "the answer is not MQTT") from None
         if client.want_write():
             codes.append(client.loop_write())
         codes.append(client.loop_misc())

@@ -235,7 +235,7 @@ def test_damage_found_while_running_loses_nothing_that_comes_after_it(path: Path
 
 
 @given(data=st.binary(max_size=300))
-@settings(deadline=None, max_examples=50)  # it waits for the disk
+@settings(max_examples=50)  # it waits for the disk
 def test_any_file_can_be_dealt_with(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.mktemp("any") / "outbox.db"
     path.write_bytes(data)

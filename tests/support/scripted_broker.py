@@ -18,7 +18,8 @@ def refusal_5(code: int) -> bytes:
 
 
 def goodbye(code: int) -> bytes:
-    return bytes([0xE0, 0x02, code, 0x00])
+    """DISCONNECT with a reason string: without any property, paho before 2.2 does not look at the code."""
+    return bytes([0xE0, 0x06, code, 0x04, 0x1F, 0x00, 0x01]) + b"x"
 
 
 class ScriptedBroker:
