@@ -26,7 +26,7 @@ import av.container.core
 _current = threading.local()
 # ever larger, so that a call begun after the guard ran out still sees time leap past its limit
 _leaps = itertools.count(1)
-_LEAP_S = 1e6
+_LEAP_S = 1e6  # beyond any limit
 
 
 class Guard:

@@ -6,7 +6,6 @@ Does not know: tracks, samples, Blocks.
 
 from __future__ import annotations
 
-import math
 import threading
 from dataclasses import dataclass
 
@@ -19,6 +18,8 @@ from edgeaudio.capture.options import ffmpeg_call
 from edgeaudio.capture.reasons import FFMPEG_ERRORS, SourceError, StoppedError, failure_of
 from edgeaudio.recognise.types import Reason
 
+# one who listens for a push waits; PyAV asks no clock where there is no limit at all
+LISTEN_S = 86400.0
 # cameras serve few sessions at once, and need a moment to end the one that was refused
 _FALLBACK_PAUSE_S = 0.5
 # what a camera that refuses to set up audio alone may answer; a login or a path that is wrong
@@ -59,8 +60,7 @@ def open_container(config: SourceConfig, guard: Guard, stop: threading.Event, me
 
 
 def _open(config: SourceConfig, guard: Guard, stop: threading.Event, *, audio_only: bool) -> InputContainer:
-    # one who listens waits for as long as it takes
-    limit_s = math.inf if config.address.scheme == "rtsp+listen" else config.open_timeout_s
+    limit_s = LISTEN_S if config.address.scheme == "rtsp+listen" else config.open_timeout_s
     call = ffmpeg_call(
         config.address,
         transport=config.transport,
@@ -80,7 +80,7 @@ def _open(config: SourceConfig, guard: Guard, stop: threading.Event, *, audio_on
                 options=call.options,
                 metadata_errors="replace",
                 # behind the guard, and what makes PyAV install the callback that the guard uses
-                timeout=(None if limit_s == math.inf else limit_s, config.read_timeout_s),
+                timeout=(limit_s, config.read_timeout_s),
             )
         except FFMPEG_ERRORS as error:
             failure = error

@@ -90,8 +90,8 @@ def ffmpeg_call(
         if audio_only:
             options["allowed_media_types"] = "audio"
     elif url.scheme == "rtsp+listen":
-        # in seconds; the Guard ends the waiting, which has no end of its own
-        options |= {"rtsp_flags": "listen", "listen_timeout": str(365 * 86400)}
+        # in seconds, as long as the limit allows
+        options |= {"rtsp_flags": "listen", "listen_timeout": str(2 * 86400)}
     elif url.scheme == "udp":
         options |= {"timeout": read_us, "buffer_size": str(_UDP_BUFFER_BYTES)}
     else:

@@ -8,7 +8,6 @@ Does not know: threads (the caller runs `run()` in one of its own), loudness, MQ
 from __future__ import annotations
 
 import logging
-import math
 import random
 import threading
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from datetime import timedelta
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.ledger import Account, Ledger
-from edgeaudio.capture.opening import SourceMemory
+from edgeaudio.capture.opening import LISTEN_S, SourceMemory
 from edgeaudio.capture.reasons import SourceError, StoppedError
 from edgeaudio.capture.source import Connection, open_source
 from edgeaudio.capture.tracks import AudioInfo
@@ -86,7 +85,7 @@ class Reader:
     def patience_s(self) -> float:
         """The longest time without progress that is still in order, name resolution apart."""
         if self.config.address.scheme == "rtsp+listen":
-            return math.inf  # a sender may come at any time
+            return LISTEN_S + LAST_DELAY_S  # a sender may come at any time
         # an open, its second try with the full stream, and the probes for evidence
         return 2 * self.config.open_timeout_s + self.config.read_timeout_s + LAST_DELAY_S + 10.0
 

@@ -43,7 +43,12 @@ class GstServer:
 
 @contextlib.contextmanager
 def start_gst_server(
-    pipeline: str, *, port: int = 0, auth: str | None = None, user: str = "user", password: str = "secret"  # noqa: S107 (made up)
+    pipeline: str,
+    *,
+    port: int = 0,
+    auth: str | None = None,
+    user: str = "user",
+    password: str = "secret",  # noqa: S107 (made up)
 ) -> Iterator[GstServer]:
     """GStreamer's RTSP server playing `pipeline`; skips the test where it is not installed."""
     require_gstreamer()

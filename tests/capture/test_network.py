@@ -1,0 +1,208 @@
+"""Other protocols, reasons told apart by evidence, TLS, and hostile servers."""
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.camera import Script, camera
+from support.media import sine, write_media
+from support.ports import free_port
+from support.programs import require_program
+from support.rtsp import running
+from support.sources import hear, pitch_hz
+from support.waiting import wait_until
+from support.web import Certificate, make_certificate, tls_front, web_server
+
+from edgeaudio.capture.reasons import SourceError
+from edgeaudio.recognise.types import Reason
+
+
+def refusal(url: str, **config: object) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        hear(url, 5, **{"open_timeout_s": 2, "read_timeout_s": 1, **config})
+    assert caught.value.__context__ is None
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def ffmpeg(*output: str) -> list[str]:
+    """A live camera with a 1 kHz tone, sent by the ffmpeg program."""
+    command = [require_program("ffmpeg"), "-hide_banner", "-loglevel", "error", "-nostdin", "-re"]
+    command += ["-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=44100"]
+    command += ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=10"]
+    return [*command, "-c:a", "aac", "-c:v", "libx264", "-preset", "ultrafast", "-g", "5", "-t", "30", *output]
+
+
+def test_rtmp() -> None:
+    port = free_port()
+    url = f"rtmp://127.0.0.1:{port}/live/camera"
+    with running(ffmpeg("-f", "flv", "-listen", "1", url), stderr=subprocess.DEVNULL):
+        wait_until(lambda: listens(port))
+        heard = hear(url, 1.5)
+    assert heard.connection.info.codec == "aac"
+    assert pitch_hz(heard.samples[11025:], 44100) == pytest.approx(1000, abs=3)
+    assert heard.epochs == [0]
+
+
+def listens(port: int) -> bool:
+    """Whether something listens, without connecting: FFmpeg serves only one."""
+    address = f"{0x0100007F:08X}:{port:04X}"
+    return any(line.split()[1] == address for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+
+
+def test_mpegts_over_udp() -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    with running(ffmpeg("-f", "mpegts", f"udp://127.0.0.1:{port}?pkt_size=1316"), stderr=subprocess.DEVNULL):
+        heard = hear(f"udp://127.0.0.1:{port}", 1.5)
+    assert pitch_hz(heard.samples[11025:], 44100) == pytest.approx(1000, abs=3)
+    assert heard.epochs == [0]
+
+
+def test_live_hls(tmp_path: Path) -> None:
+    playlist = tmp_path / "live.m3u8"
+    command = ffmpeg("-f", "hls", "-hls_time", "0.5", "-hls_list_size", "4", str(playlist))
+    with running(command, stderr=subprocess.DEVNULL), web_server(tmp_path) as port:
+        wait_until(lambda: playlist.exists() and playlist.read_text().count("#EXTINF") >= 3)
+        began = time.monotonic()
+        heard = hear(f"http://127.0.0.1:{port}/live.m3u8", 2.5)
+        assert time.monotonic() - began > 2.0  # at its own speed
+    assert pitch_hz(heard.samples[11025:], 44100) == pytest.approx(1000, abs=3)
+    assert heard.epochs == [0]
+
+
+def test_a_recording_over_http(tmp_path: Path) -> None:
+    # the index of an mp4 is at its end: this needs to seek
+    write_media(tmp_path / "a.mp4", "aac", sine(1000, 48000, 2.0), 48000, video=True)
+    with web_server(tmp_path) as port:
+        heard = hear(f"http://127.0.0.1:{port}/a.mp4", media=True)
+        assert heard.seconds == pytest.approx(2.0, abs=0.1)
+        assert refusal(f"http://127.0.0.1:{port}/b.mp4").reason is Reason.NOT_FOUND
+
+
+def test_a_login_over_http(tmp_path: Path) -> None:
+    write_media(tmp_path / "a.wav", "pcm_s16le", sine(1000, 8000, 0.5), 8000)
+    with web_server(tmp_path, login="Basic dXNlcjpwQHNz") as port:
+        url = f"http://127.0.0.1:{port}/a.wav"
+        assert hear(url, media=True, username="user", password="p@ss").seconds == pytest.approx(0.5)
+        error = refusal(url, username="user", password="hunter2")
+        assert error.reason is Reason.UNAUTHORIZED
+        assert "hunter2" not in str(error)
+
+
+# reasons
+
+
+def test_nothing_listens() -> None:
+    for scheme in ("rtsp", "rtsps", "rtmp", "http", "https"):
+        error = refusal(f"{scheme}://127.0.0.1:{free_port()}/x")
+        assert error.reason is Reason.REFUSED, scheme
+
+
+def test_a_name_that_does_not_resolve() -> None:
+    for scheme in ("rtsp", "rtsps", "rtmp", "http", "https"):
+        error = refusal(f"{scheme}://user:hunter2@nohost.invalid/x")
+        assert error.reason is Reason.NAME_NOT_FOUND, scheme
+        assert "hunter2" not in str(error)
+
+
+@pytest.fixture
+def mute() -> Iterator[int]:
+    """A server that accepts and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtmp", "http"])
+def test_a_mute_server(scheme: str, mute: int) -> None:
+    began = time.monotonic()
+    error = refusal(f"{scheme}://127.0.0.1:{mute}/x", open_timeout_s=1)
+    assert error.reason is Reason.TIMEOUT
+    assert time.monotonic() - began < 2.5
+
+
+def test_a_server_of_something_else() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):
+                with server.accept()[0] as connection:
+                    connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n" * 300)
+                    connection.recv(4096)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        assert refusal(f"rtsp://127.0.0.1:{server.getsockname()[1]}/x").reason is Reason.INVALID_DATA
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(params=["https", "rtsps"])
+def tls_server(request: pytest.FixtureRequest, certificate: Certificate, tmp_path: Path) -> Iterator[str]:
+    """`{host}` in the URL is to be filled in."""
+    if request.param == "https":
+        write_media(tmp_path / "camera", "pcm_s16le", sine(1000, 8000, 1.0), 8000, container="wav")
+        with web_server(tmp_path, certificate=certificate) as port:
+            yield f"https://{{host}}:{port}/camera"
+    else:
+        with camera(Script()) as url, tls_front(int(url.split(":")[2].split("/")[0]), certificate) as port:
+            yield f"rtsps://{{host}}:{port}/camera"
+
+
+def test_a_certificate_is_verified(tls_server: str, certificate: Certificate) -> None:
+    url = tls_server.format(host="localhost")
+    assert hear(url, 0.3, ca_file=certificate.certificate).seconds >= 0.3
+    error = refusal(url)
+    assert error.reason is Reason.TLS_UNTRUSTED
+    assert "self-signed" in error.detail
+    assert hear(url, 0.3, tls_verify=False).seconds >= 0.3
+
+
+def test_the_name_in_a_certificate_is_verified(tls_server: str, certificate: Certificate) -> None:
+    error = refusal(tls_server.format(host="127.0.0.1"), ca_file=certificate.certificate)
+    assert error.reason is Reason.TLS_UNTRUSTED
+
+
+def test_a_server_without_tls_is_told(tmp_path: Path) -> None:
+    with web_server(tmp_path) as port:
+        assert refusal(f"https://127.0.0.1:{port}/x").reason is Reason.INVALID_DATA
+
+
+# hostile servers
+
+
+@pytest.mark.parametrize(
+    "target", ["file://{secret}", "{secret}", "concat:{secret}", "subfile,,start,0,end,0,,:{secret}"]
+)
+@pytest.mark.parametrize("name", ["list.m3u8", "list"])
+def test_a_playlist_reads_no_local_file(target: str, name: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.wav"
+    write_media(secret, "pcm_s16le", sine(1000, 8000, 1.0), 8000)
+    served = tmp_path / "served"
+    served.mkdir()
+    target = target.format(secret=secret)
+    (served / name).write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{target}\n#EXT-X-ENDLIST\n")
+    with web_server(served) as port:
+        assert refusal(f"http://127.0.0.1:{port}/{name}").reason in {Reason.INVALID_DATA, Reason.NOT_FOUND}
+
+
+def test_a_redirect_reads_no_local_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.wav"
+    write_media(secret, "pcm_s16le", sine(1000, 8000, 1.0), 8000)
+    with web_server(tmp_path, redirects={"/a.wav": f"file://{secret}"}) as port:
+        refusal(f"http://127.0.0.1:{port}/a.wav")
+
+
+def test_a_session_description_opens_no_port(tmp_path: Path) -> None:
+    (tmp_path / "s.sdp").write_text("v=0\no=- 1 1 IN IP4 127.0.0.1\ns=x\nt=0 0\nm=audio 5004 RTP/AVP 0\n")
+    with web_server(tmp_path) as port:
+        assert refusal(f"http://127.0.0.1:{port}/s.sdp").reason is Reason.INVALID_DATA

@@ -1,0 +1,189 @@
+"""RTSP: a camera that does as it is told, a push over FFmpeg's listen mode, and GStreamer's server."""
+
+import re
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from support.camera import PACKET, RATE, Packet, Script, camera, sine_packets
+from support.ports import free_port
+from support.rtsp import CODECS, VIDEO, push_rtsp, start_gst_server
+from support.sources import Heard, hear, pitch_hz, purity
+
+from edgeaudio.capture.opening import SourceMemory
+from edgeaudio.capture.reasons import SourceError
+from edgeaudio.recognise.types import Reason
+
+
+def assert_tone(heard: Heard, rate: int) -> None:
+    assert pitch_hz(heard.samples[rate // 4 :], rate) == pytest.approx(1000, abs=3)
+    assert purity(heard.samples[rate // 4 :]) > 0.99
+    assert heard.epochs == [0]
+
+
+def refusal(url: str, **config: object) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        hear(url, 5, **{"open_timeout_s": 3, "read_timeout_s": 1, **config})
+    assert caught.value.__context__ is None  # FFmpeg's own exceptions hold the login
+    return caught.value
+
+
+# a camera in the test
+
+
+def test_video_is_neither_set_up_nor_sent_where_audio_alone_is_enough() -> None:
+    script = Script(video=True)
+    with camera(script) as url:
+        assert_tone(hear(url, 1), RATE)
+    assert "SETUP audio" in script.seen
+    assert "SETUP video" not in script.seen
+
+
+@pytest.mark.parametrize("answer", ["461 Unsupported Transport", "455 Method Not Valid", "500 Internal Server Error"])
+def test_a_camera_that_refuses_audio_alone_gives_the_whole_stream_and_is_remembered(answer: str) -> None:
+    script = Script(video=True, refuse_audio_alone=answer)
+    memory = SourceMemory()
+    with camera(script) as url:
+        heard = hear(url, 1, memory=memory)
+        assert_tone(heard, RATE)
+        assert {track.kind for track in heard.connection.info.tracks} == {"audio", "video"}
+        assert memory.full_stream
+        refused = script.seen.count("PLAY ")
+        hear(url, 0.3, memory=memory)
+        assert script.seen.count("PLAY ") == refused + 1  # at once, this time
+
+
+def test_a_camera_that_answers_nothing_to_audio_alone_gives_the_whole_stream_at_the_next_try() -> None:
+    memory = SourceMemory()
+    with camera(Script(video=True, refuse_audio_alone="hang")) as url:
+        with pytest.raises(SourceError, match="no complete answer within 1 s"):
+            hear(url, 1, memory=memory, open_timeout_s=1)
+        assert_tone(hear(url, 1, memory=memory), RATE)
+
+
+def test_a_camera_without_audio() -> None:
+    with camera(Script(video=True, audio=False)) as url:
+        assert refusal(url).reason is Reason.NO_AUDIO_TRACK
+
+
+def altered(change: dict[int, int], lost: frozenset[int] = frozenset()) -> Iterator[Packet]:
+    """A tone whose timestamps move by `change[packet]` samples from that packet on."""
+    moved = 0
+    for index, packet in enumerate(sine_packets(150)):
+        moved += change.get(index, 0)
+        packet.timestamp += moved
+        if index not in lost:
+            yield packet
+
+
+def test_lost_packets_leave_silence_of_their_length_and_are_counted() -> None:
+    lost = frozenset(range(20, 150, 10))
+    with camera(Script(packets=lambda: altered({}, lost))) as url:
+        heard = hear(url, 1.9)
+    assert heard.epochs == [0]
+    assert heard.connection.filled_s == pytest.approx(8 * PACKET / RATE, abs=0.04)
+    # the tone goes on in step on the other side of each hole
+    time_s = np.arange(len(heard.samples)) / RATE
+    reference = 0.5 * np.sin(2 * np.pi * 1000 * time_s)
+    sounding = heard.samples != 0
+    step = np.abs(heard.samples - reference)[sounding]
+    assert np.quantile(step, 0.75) < 0.01
+
+
+def test_a_long_hole_and_a_restart_of_the_timestamps_begin_epochs() -> None:
+    with camera(Script(packets=lambda: altered({40: RATE, 80: -2 * RATE}))) as url:
+        heard = hear(url, 2.4)
+    assert heard.epochs == [0, 1, 2]
+    assert [block.offset for block in heard.blocks if block.offset == 0] == [0, 0, 0]
+
+
+def test_garbage_on_the_connection_is_skipped() -> None:
+    def packets() -> Iterator[Packet]:
+        generator = np.random.default_rng(1)
+        for packet in sine_packets(120):
+            yield packet
+            yield Packet(packet.timestamp, generator.bytes(100), 0, channel=9)
+            yield Packet(packet.timestamp + PACKET, b"", 0)
+
+    with camera(Script(packets=packets)) as url:
+        heard = hear(url, 1.5)
+    assert pitch_hz(heard.samples, RATE) == pytest.approx(1000, abs=2)
+    assert heard.epochs == [0]
+
+
+def test_audio_that_dies_while_video_goes_on_is_a_stall() -> None:
+    def packets() -> Iterator[Packet]:
+        yield from sine_packets(25)
+        for index in range(1000):
+            yield Packet(index * 3600, b"\x41\x9a\x02", 0.04, channel=2)
+
+    script = Script(video=True, refuse_audio_alone="461 Unsupported Transport", packets=packets)
+    with camera(script) as url:
+        error = refusal(url, open_timeout_s=10)
+    assert error.reason is Reason.TIMEOUT
+    assert error.detail == "no sound within 1 s"
+
+
+def test_the_server_ends_the_stream() -> None:
+    with camera(Script(packets=lambda: sine_packets(50))) as url:
+        assert hear(url).seconds == pytest.approx(1.0)
+
+
+# a push from another process, as any machine can do it
+
+
+@pytest.mark.parametrize(("codec", "rate"), [("pcm_alaw", 8000), ("aac", 16000), ("libopus", 48000)])
+def test_a_pushed_stream(codec: str, rate: int) -> None:
+    port = free_port()
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/in", codec=codec, rate=rate):
+        assert_tone(hear(f"rtsp+listen://127.0.0.1:{port}/in", 1.5), rate)
+
+
+def test_waiting_for_a_push_ends_with_the_stop() -> None:
+    stop = threading.Event()
+    timer = threading.Timer(0.5, stop.set)
+    timer.start()
+    with pytest.raises(Exception, match="stopped while opening"):
+        hear(f"rtsp+listen://127.0.0.1:{free_port()}/in", stop=stop)
+    timer.join()
+
+
+def test_two_cannot_listen_on_one_port() -> None:
+    with camera(Script()) as url:
+        port = re.findall(r":(\d+)/", url)[0]
+        assert refusal(f"rtsp+listen://127.0.0.1:{port}/in").reason is Reason.DEVICE_BUSY
+
+
+# GStreamer's server
+
+
+@pytest.mark.parametrize("video", [False, True])
+@pytest.mark.parametrize("codec", CODECS)
+def test_gstreamer(codec: str, video: bool) -> None:
+    rate, pipeline = CODECS[codec]
+    with start_gst_server(f"{pipeline} {VIDEO}" if video else pipeline) as server:
+        heard = hear(server.url, 1.2)
+    assert heard.connection.info.codec == codec
+    assert heard.blocks[0].sample_rate == rate
+    assert_tone(heard, rate)
+
+
+def test_gstreamer_with_the_whole_stream() -> None:
+    rate, pipeline = CODECS["aac"]
+    with start_gst_server(f"{pipeline} {VIDEO}") as server:
+        heard = hear(server.url, 1.2, memory=SourceMemory(full_stream=True))
+    assert pitch_hz(heard.samples, rate) == pytest.approx(1000, abs=3)
+    assert {track.codec for track in heard.connection.info.tracks} == {"aac", "h264"}
+
+
+@pytest.mark.parametrize("auth", ["basic", "digest"])
+def test_logins_with_special_characters(auth: str) -> None:
+    password = "p@s/s:#w%41 ü"
+    with start_gst_server(CODECS["pcm_alaw"][1], auth=auth, user="üser", password=password) as server:
+        assert hear(server.url, 0.5, username="üser", password=password).seconds >= 0.5
+        for login in ({}, {"username": "üser", "password": "hunter2"}):
+            error = refusal(server.url, **login)
+            assert error.reason is Reason.UNAUTHORIZED
+            assert "hunter2" not in str(error)
+        assert refusal(server.url + "x", username="üser", password=password).reason is Reason.NOT_FOUND

@@ -1,0 +1,130 @@
+"""Web servers for tests, plain and with TLS, and a TLS front for a plain server."""
+
+import contextlib
+import functools
+import http.server
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.programs import require_program
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A self-signed certificate for `localhost`."""
+
+    certificate: Path
+    key: Path
+
+    def server_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+def make_certificate(directory: Path) -> Certificate:
+    made = Certificate(directory / "certificate.pem", directory / "key.pem")
+    command = [require_program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command += ["-keyout", str(made.key), "-out", str(made.certificate)]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    return made
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    redirects: dict[str, str]
+    login: str
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
+        pass
+
+    def do_GET(self) -> None:
+        if self.login and self.headers.get("Authorization") != self.login:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+            self.end_headers()
+        elif self.path in self.redirects:
+            self.send_response(302)
+            self.send_header("Location", self.redirects[self.path])
+            self.end_headers()
+        else:
+            super().do_GET()
+
+
+@contextlib.contextmanager
+def web_server(
+    directory: Path,
+    *,
+    certificate: Certificate | None = None,
+    redirects: dict[str, str] | None = None,
+    login: str = "",
+    host: str = "127.0.0.1",
+) -> Iterator[int]:
+    """Serve `directory` on loopback; yields the port. `login`: the Authorization header asked for."""
+    attributes = {"redirects": redirects or {}, "login": login}
+    handler = functools.partial(type("Handler", (_Handler,), attributes), directory=str(directory))
+    server = http.server.ThreadingHTTPServer((host, 0), handler)
+    if certificate is not None:
+        server.socket = certificate.server_context().wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def tls_front(port: int, certificate: Certificate) -> Iterator[int]:
+    """A TLS server that hands everything to the plain server on `port`; yields its own port."""
+    context = certificate.server_context()
+    front = socket.create_server(("127.0.0.1", 0))
+    front.settimeout(0.1)
+    ended = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def session(plain: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            plain.settimeout(5)
+            with (
+                context.wrap_socket(plain, server_side=True) as outside,
+                socket.create_connection(("127.0.0.1", port), 5) as inside,
+            ):
+                back = threading.Thread(target=pump, args=(inside, outside))
+                back.start()
+                pump(outside, inside)
+                back.join()
+
+    def serve() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                thread = threading.Thread(target=session, args=(front.accept()[0],))
+                thread.start()
+                threads.append(thread)
+
+    acceptor = threading.Thread(target=serve)
+    acceptor.start()
+    try:
+        yield front.getsockname()[1]
+    finally:
+        ended.set()
+        acceptor.join()
+        front.close()
+        for thread in threads:
+            thread.join()
