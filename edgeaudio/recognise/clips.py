@@ -21,6 +21,8 @@ from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import clip_features, edge_rows, frame_features
 from edgeaudio.recognise.types import Samples
 
+CRUMB = 0.1  # of a period; less is not worth a clip of its own
+
 
 @dataclass(frozen=True, slots=True)
 class ClipConfig:
@@ -74,7 +76,7 @@ class ClipCutter:
             self._buffer.forget(start - 1)
 
     def flush(self) -> Iterator[Cut]:
-        """The signal is over: yields one last clip that ends with it, if part of it is yet unheard.
+        """The signal is over: yields one last clip that ends with it, if more than a crumb is yet unheard.
 
         A signal shorter than a clip is filled up with zeros.
         """
@@ -84,7 +86,9 @@ class ClipCutter:
                 return
             self._buffer.append(np.zeros(n_samples - self._buffer.stop, dtype=np.float32))
             yield self._cut(0)
-        elif self._buffer.stop > self._last_start + n_samples:
+        elif (
+            self._buffer.stop - self._last_start - n_samples > CRUMB * self._config.period_s * self._config.sample_rate
+        ):
             yield self._cut(self._buffer.stop - n_samples, aligned=False)
 
     def _start_of(self, number: int) -> int:
