@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeaudio.recognise.chatter import without_greetings
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
 from edgeaudio.recognise.types import EdgeaudioError, Samples
 
@@ -128,9 +129,10 @@ def load_model(path: Path, *, name: str | None = None, groups: Mapping[str, tupl
 
 def build_model(manifest: Manifest, file: Path, content: bytes) -> Model:
     """A model from its bytes; `file` is what errors name. Raises ModelError."""
-    interpreter = open_interpreter(file, content)
-    _fit_input(manifest, file, interpreter)
-    _fit_output(manifest, file, interpreter)
+    with without_greetings():
+        interpreter = open_interpreter(file, content)
+        _fit_input(manifest, file, interpreter)
+        _fit_output(manifest, file, interpreter)
     return Model(manifest, file, interpreter)
 
 
