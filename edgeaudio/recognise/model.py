@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class Model:
         self._interpreter = interpreter
         self._input = interpreter.get_input_details()[manifest.input.index]
         self._output = interpreter.get_output_details()[manifest.output.index]
+        self._shape = tuple(self._input["shape"])
         self._groups = [[manifest.labels.index(name) for name in group] for group in manifest.groups.values()]
 
     def scores(self, values: Samples) -> Samples:
@@ -62,13 +64,17 @@ class Model:
         values: float32 `(n_samples,)`, or `(n_frames, n_features)`, as the manifest has it.
         Returns float32 `(n_labels + n_groups,)` in [0, 1]: labels, then groups (their maximum).
         """
-        self._interpreter.set_tensor(self._input["index"], self._tensor(values))
-        self._interpreter.invoke()
-        raw = _dequantised(self._interpreter.get_tensor(self._output["index"]), self._output)
-        labels = self._activated(raw.reshape(-1, len(self.manifest.labels)))
+        labels = self._activated(self.outputs(values))
         if not self._groups:
             return labels
         return np.concatenate([labels, [labels[members].max() for members in self._groups]]).astype(np.float32)
+
+    def outputs(self, values: Samples) -> Samples:
+        """What the model itself gives for one clip: float32 `(n_patches, n_labels)`, no activation applied."""
+        self._interpreter.set_tensor(self._input["index"], self._tensor(values))
+        self._interpreter.invoke()
+        raw = _dequantised(self._interpreter.get_tensor(self._output["index"]), self._output)
+        return raw.reshape(-1, len(self.manifest.labels))
 
     def with_groups(self, groups: Mapping[str, tuple[str, ...]]) -> Model:
         """The same model with more groups of its labels; both share one interpreter."""
@@ -84,7 +90,7 @@ class Model:
         shaped = values.reshape([present.get(axis, 1) for axis in section.axes])
         if section.scale != 1.0 or section.offset:
             shaped = shaped * np.float32(section.scale) + np.float32(section.offset)
-        return _quantised(shaped, self._input)
+        return _quantised(shaped, self._input).reshape(self._shape)
 
     def _activated(self, rows: Samples) -> Samples:
         """Rows `(n_patches, n_labels)` to scores `(n_labels,)`."""
@@ -163,7 +169,9 @@ def _fit_input(manifest: Manifest, file: Path, interpreter: Any) -> None:
     signature = [int(n) for n in tensor["shape_signature"]]
     # a model whose length is open is exported with -1, or with a lone 1 in its place (YAMNet's first release)
     resizable = len(signature) == len(wanted) and all(n in (w, -1) for n, w in zip(signature, wanted, strict=True))
-    if not resizable and not (signature == [1] and len(wanted) == 1):
+    # microcontroller toolkits give features in one row; the model shapes them itself
+    flat = "feature" in lengths and max(signature, default=0) == prod(signature) == prod(wanted)
+    if not (resizable or flat or (signature == [1] and len(wanted) == 1)):
         raise ModelError(
             file,
             f"its input tensor is {signature}, and {FILE_NAME} makes {wanted} "
@@ -171,7 +179,7 @@ def _fit_input(manifest: Manifest, file: Path, interpreter: Any) -> None:
         )
     _check_dtype(tensor, file, "input")
     try:
-        if signature != wanted:
+        if signature != wanted and not flat:
             interpreter.resize_tensor_input(tensor["index"], wanted)
         interpreter.allocate_tensors()
         # inputs that no clip goes to (a place, a season) stay at zero, not at what the memory held before

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tflite import LABELS, MELS, WAVEFORM, content_of, manifest_of, model_directory
+from support.tflite import LABELS, MELS, SPECTRUM, WAVEFORM, content_of, manifest_of, model_directory
 
 from edgeaudio.recognise import model as model_module
 from edgeaudio.recognise.features import features
@@ -112,8 +112,10 @@ def test_a_model_that_gives_nan_hears_nothing(tmp_path):
     np.testing.assert_array_equal(model.scores(CLIP), [0, 0, 0])
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("features_time_major", 0.008), ("features_mel_major", 1e-5)])
-def test_feature_models_of_either_layout(tmp_path, name, tolerance):
+@pytest.mark.parametrize(
+    ("name", "tolerance"), [("features_time_major", 0.008), ("features_mel_major", 1e-5), ("features_flat", 1e-5)]
+)
+def test_feature_models_of_every_layout(tmp_path, name, tolerance):
     sound = np.random.default_rng(0).uniform(-1, 1, 800).astype(np.float32)
     values = features(sound, MELS)
     model = loaded(tmp_path, name)
@@ -183,6 +185,11 @@ def test_which_runtime_is_taken(monkeypatch, old_is_there, numpy_version, expect
                 "its input tensor is [1, 24, 3, 1], and model.toml makes [1, 24, 4, 1] "
                 "(batch, time, feature, channel; log_mel, 800 samples)"
             ),
+        ),
+        (
+            "features_flat",
+            {"clip": replace(SPECTRUM, n_samples=832)},
+            "its input tensor is [1, 72], and model.toml makes [1, 25, 3] (batch, time, feature; log_mel, 832 samples)",
         ),
         ("waveform", {"labels": ("a", "b")}, "gives 3 scores, and model.toml names 2 labels"),
         ("refused_scalar_output", {}, "gives 0 scores, and model.toml names 3 labels"),

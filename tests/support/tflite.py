@@ -45,6 +45,7 @@ def manifest_of(test_model: str, /, **changes: Any) -> Manifest:
     if test_model.startswith("features"):
         order: Mapping[str, Any] = {
             "features_time_major": ("batch", "time", "feature", "channel"),
+            "features_flat": ("batch", "time", "feature"),
             "features_mel_major": ("batch", "channel", "feature", "time"),
         }
         # decibels from -100 to 0 become 0 to 1

@@ -88,6 +88,11 @@ def models() -> Iterator[tuple[str, bytes]]:
     # features: each score the mean of one mel over time
     yield "features_time_major", quantised(lambda x: tf.reduce_mean(x, axis=(1, 3)), (1, N_FRAMES, N_MELS, 1), tf.int8)
     yield "features_mel_major", converter(lambda x: tf.reduce_mean(x, axis=(1, 3)), (1, 1, N_MELS, N_FRAMES)).convert()
+    flat = (1, N_FRAMES * N_MELS)
+    yield (
+        "features_flat",
+        converter(lambda x: tf.reduce_mean(tf.reshape(x, (1, N_FRAMES, N_MELS)), axis=1), flat).convert(),
+    )
     # to be refused
     yield "refused_int64_output", converter(lambda x: tf.argmax(thirds(x), axis=1), waveform).convert()
     yield "refused_int32_input", converter(lambda x: thirds(tf.cast(x, tf.float32)), waveform, dtype=tf.int32).convert()
