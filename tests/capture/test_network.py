@@ -1,5 +1,6 @@
 """Other protocols, reasons told apart by evidence, TLS, and hostile servers."""
 
+import contextlib
 import socket
 import subprocess
 import threading
@@ -128,14 +129,16 @@ def test_a_server_of_something_else() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
-            for _ in range(2):
-                with server.accept()[0] as connection:
-                    connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n" * 300)
+            for _ in range(3):  # audio alone, the probe for evidence, the whole stream
+                with contextlib.suppress(OSError), server.accept()[0] as connection:
+                    connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
                     connection.recv(4096)
 
-        thread = threading.Thread(target=answer, daemon=True)
+        server.settimeout(5)
+        thread = threading.Thread(target=answer)
         thread.start()
         assert refusal(f"rtsp://127.0.0.1:{server.getsockname()[1]}/x").reason is Reason.INVALID_DATA
+        thread.join()
 
 
 # TLS

@@ -142,6 +142,8 @@ def _play(connection: socket.socket, script: Script, ended: threading.Event) -> 
         if ended.wait(max(0.0, due - time.monotonic())):
             return
         kind = 97 if packet.channel == 2 else 96
-        header = struct.pack(">BBHII", 0x80, kind, sequence & 0xFFFF, packet.timestamp & 0xFFFFFFFF, 99)
+        # FFmpeg takes a first timestamp of 0 for none
+        timestamp = (packet.timestamp + 123_456) & 0xFFFFFFFF
+        header = struct.pack(">BBHII", 0x80, kind, sequence & 0xFFFF, timestamp, 99)
         data = header + packet.payload
         connection.sendall(struct.pack(">cBH", b"$", packet.channel, len(data)) + data)

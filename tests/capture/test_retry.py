@@ -1,0 +1,242 @@
+"""A Reader against servers that die, hang, move and come back."""
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.camera import Packet, Script, camera, sine_packets
+from support.media import sine, write_media
+from support.ports import free_port
+from support.rtsp import CODECS, push_rtsp, start_gst_server
+from support.waiting import wait_until
+
+from edgeaudio.capture import retry
+from edgeaudio.capture.clock import Clock
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.retry import Reader
+from edgeaudio.recognise.types import Block, Reason, SourceState, SourceStatus
+
+
+class Watched:
+    """A Reader in a thread, and all that it said."""
+
+    def __init__(self, url: str, **config: object) -> None:
+        self.blocks: list[Block] = []
+        self.said: list[SourceStatus] = []
+        self.stop = threading.Event()
+        self.clock = Clock()
+        self.began_s = self.clock.monotonic()
+        settings = {"open_timeout_s": 2.0, "read_timeout_s": 1.0, **config}
+        self.reader = Reader(
+            SourceConfig(name="yard", url=url, **settings),  # type: ignore[arg-type]
+            on_block=self.blocks.append,
+            on_status=self.said.append,
+            stop=self.stop,
+            clock=self.clock,
+        )
+        self.thread = threading.Thread(target=self.reader.run)
+
+    def states(self) -> list[tuple[SourceState, Reason | None]]:
+        return [(status.state, status.reason) for status in self.said]
+
+    def wait_for(self, state: SourceState, reason: Reason | None = None, after: int = 0) -> int:
+        """Wait until `state` is said at or after position `after`; returns the position behind it."""
+
+        def found() -> int:
+            states = self.states()
+            return next((k + 1 for k in range(after, len(states)) if states[k] == (state, reason)), 0)
+
+        wait_until(found, 12, f"{state} {reason}")
+        return found()
+
+    def wait_for_blocks(self, more: int) -> None:
+        count = len(self.blocks) + more
+        wait_until(lambda: len(self.blocks) >= count)
+
+    def check(self) -> None:
+        """What must hold of any Reader at any time."""
+        counts = self.reader.counts()
+        wall_s = self.clock.monotonic() - self.began_s
+        account = counts.account
+        assert account.heard_s + account.lost_s == pytest.approx(account.accounted_s, abs=1e-9)
+        # up to the last sound, and what is on its way is younger than the limit for a stall
+        assert wall_s - 2.0 < account.accounted_s <= wall_s
+        assert account.heard_s <= sum(block.duration_s for block in self.blocks) + 0.1
+        order = [(block.epoch, block.offset) for block in self.blocks]
+        assert order == sorted(order)
+        times = [block.at for block in self.blocks]
+        assert times == sorted(times)
+
+
+@contextlib.contextmanager
+def reading(url: str, **config: object) -> Iterator[Watched]:
+    watched = Watched(url, **config)
+    watched.thread.start()
+    try:
+        yield watched
+        watched.check()
+    finally:
+        began = time.monotonic()
+        watched.stop.set()
+        watched.thread.join(5)
+        assert not watched.thread.is_alive()
+        assert time.monotonic() - began < 1.0
+    assert watched.reader.counts().account.accounted_s == pytest.approx(
+        watched.clock.monotonic() - watched.began_s, abs=0.2
+    )
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back-off in tenths of a second."""
+    monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.1)
+    monkeypatch.setattr(retry, "LAST_DELAY_S", 0.4)
+
+
+def test_delays_double_to_a_cap_and_start_anew_after_enough_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    delays: list[float] = []
+    watched = Watched("/nowhere/a.wav")
+
+    class Impatient(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout is not None
+            delays.append(timeout)
+            if len(delays) >= 9:
+                self.set()
+            return self.is_set()
+
+    watched.reader._stop = Impatient()
+    monkeypatch.setattr(retry, "JITTER", 0.0)
+    watched.reader.run()
+    assert delays == [1, 2, 4, 8, 16, 30, 30, 30, 30]
+
+
+@pytest.mark.usefixtures("quick")
+def test_jitter_keeps_within_its_bounds() -> None:
+    with reading("/nowhere/a.wav") as watched:
+        wait_until(lambda: len(watched.said) > 8)
+    tries = [status for status in watched.said if status.next_try is not None]
+    assert tries
+    assert all(status.state is SourceState.WAITING for status in tries)
+    assert len({status.since for status in watched.said[1:]}) == 1  # since when it is deaf
+    assert all(status.reason is Reason.NOT_FOUND for status in watched.said[1:])
+    assert "there is no such file; check the path" in {status.detail for status in tries}
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_recording_that_ends_is_played_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    write_media(path, "pcm_s16le", sine(1000, 8000, 0.4), 8000)
+    with reading(str(path)) as watched:
+        after = watched.wait_for(SourceState.LISTENING)
+        after = watched.wait_for(SourceState.WAITING, Reason.END_OF_STREAM, after)
+        watched.wait_for(SourceState.LISTENING, None, after)
+    assert watched.blocks[-1].epoch > 0
+    heard = next(status for status in watched.said if status.state is SourceState.LISTENING)
+    assert (heard.codec, heard.sample_rate, heard.channels) == ("pcm_s16le", 8000, 1)
+    assert watched.reader.counts().connections >= 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_camera_that_is_absent_at_boot_and_later_reboots(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    port = free_port()
+    with reading(f"rtsp://127.0.0.1:{port}/camera") as watched:
+        after = watched.wait_for(SourceState.WAITING, Reason.REFUSED)
+        wait_until(lambda: watched.reader.counts().failures >= 3)
+        for _ in range(2):
+            with camera(Script(), port):
+                after = watched.wait_for(SourceState.LISTENING, None, after)
+                watched.wait_for_blocks(3)
+            after = watched.wait_for(SourceState.WAITING, Reason.REFUSED, after)
+    lines = [record.getMessage() for record in caplog.records if record.name.endswith("retry")]
+    # many tries, few lines
+    assert sum("nothing listens on" in line for line in lines) <= 4
+    assert sum("heard again after" in line for line in lines) == 2
+    assert all("\n" not in line for line in lines)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_camera_that_falls_silent_is_stalled_and_then_tried_again() -> None:
+    script = Script(packets=lambda: sine_packets(40), linger=True)
+    with camera(script) as url, reading(url) as watched:
+        after = watched.wait_for(SourceState.LISTENING)
+        began = time.monotonic()
+        after = watched.wait_for(SourceState.STALLED, Reason.TIMEOUT, after)
+        assert time.monotonic() - began < 3.0
+        stalled = watched.said[after - 1]
+        assert stalled.detail == "no sound within 1 s; check that the device is on and sends"
+        assert stalled.next_try is not None
+        watched.wait_for(SourceState.LISTENING, None, after)
+
+
+@pytest.mark.usefixtures("quick")
+def test_lost_seconds_are_counted_to_the_wall_clock() -> None:
+    def packets() -> Iterator[Packet]:
+        for index, packet in enumerate(sine_packets()):
+            if index % 10 != 5:
+                yield packet
+
+    def script() -> Iterator[Packet]:
+        due = 0.0
+        for packet in packets():
+            packet.wait_s = packet.timestamp / 16000 - due
+            due += packet.wait_s
+            yield packet
+
+    with camera(Script(packets=script)) as url, reading(url) as watched:
+        wait_until(lambda: watched.reader.counts().account.accounted_s > 2.5)
+        account = watched.reader.counts().account
+    assert account.heard_s == pytest.approx(0.9 * account.accounted_s, abs=0.3)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_source_that_moves_to_another_codec_and_rate() -> None:
+    port = free_port()
+    with reading(f"rtsp+listen://127.0.0.1:{port}/in") as watched:
+        after = 0
+        for codec, rate in (("pcm_alaw", 8000), ("aac", 16000)):
+            with push_rtsp(f"rtsp://127.0.0.1:{port}/in", codec=codec, rate=rate):
+                after = watched.wait_for(SourceState.LISTENING, None, after)
+                assert (watched.said[after - 1].codec, watched.said[after - 1].sample_rate) == (codec, rate)
+    assert {block.sample_rate for block in watched.blocks} == {8000, 16000}
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_real_server_that_is_stopped_killed_and_replaced() -> None:
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        watched = stack.enter_context(reading(f"rtsp://127.0.0.1:{port}/camera"))
+        with start_gst_server(CODECS["pcm_alaw"][1], port=port) as server:
+            after = watched.wait_for(SourceState.LISTENING)
+            server.process.send_signal(signal.SIGSTOP)  # its connection is half open now
+            after = watched.wait_for(SourceState.STALLED, Reason.TIMEOUT, after)
+            after = watched.wait_for(SourceState.WAITING, Reason.TIMEOUT, after)
+            server.process.send_signal(signal.SIGCONT)
+            after = watched.wait_for(SourceState.LISTENING, None, after)
+        after = watched.wait_for(SourceState.WAITING, Reason.REFUSED, after)
+        with start_gst_server(CODECS["opus"][1], port=port):
+            after = watched.wait_for(SourceState.LISTENING, None, after)
+            assert watched.said[after - 1].codec == "opus"
+
+
+def test_the_watchdog_sees_progress_and_its_want() -> None:
+    with camera(Script()) as url, reading(url) as watched:
+        watched.wait_for(SourceState.LISTENING)
+        first = watched.reader.counts().last_progress_s
+        wait_until(lambda: watched.reader.counts().last_progress_s > first)
+        assert watched.reader.patience_s < 120
+
+
+def test_an_error_in_a_callback_is_nobodys_to_swallow(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    write_media(path, "pcm_s16le", sine(1000, 8000, 0.4), 8000)
+    watched = Watched(str(path))
+    watched.reader._on_block = lambda block: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        watched.reader.run()
