@@ -51,12 +51,13 @@ _MAX_HAPPENINGS = 1024  # received and not yet handed out
 _STEP_S = 0.25
 _MUTE_S = 2.0
 _UNSUPPORTED: Final = 0x84
+_KEEP_ALIVE: Final = 0x8D
 _MALFORMED: Final = (struct.error, IndexError, KeyError, ValueError, MQTTException)
 # reason codes of CONNACK, DISCONNECT and PUBACK; 3.1.1's codes are translated to these by paho
 _REASONS: Final = {
     0x81: BrokerReason.NOT_MQTT,
     0x82: BrokerReason.NOT_MQTT,
-    0x84: BrokerReason.NOT_MQTT,
+    _UNSUPPORTED: BrokerReason.NOT_MQTT,
     0x85: BrokerReason.UNAUTHORIZED,  # client identifier not valid
     0x86: BrokerReason.UNAUTHORIZED,
     0x87: BrokerReason.UNAUTHORIZED,
@@ -65,7 +66,7 @@ _REASONS: Final = {
     0x8A: BrokerReason.UNAUTHORIZED,  # banned
     0x8B: BrokerReason.BUSY,  # shutting down
     0x8C: BrokerReason.UNAUTHORIZED,
-    0x8D: BrokerReason.TIMEOUT,  # keep alive
+    _KEEP_ALIVE: BrokerReason.TIMEOUT,
     0x8E: BrokerReason.TAKEN_OVER,
     0x97: BrokerReason.BUSY,  # quota exceeded
     0x9F: BrokerReason.BUSY,  # connection rate exceeded
@@ -141,6 +142,7 @@ class Connection:
         self._dropped = 0
         self._answer: ReasonCode | None = None
         self._goodbye: ReasonCode | None = None
+        self._silent = False  # the keep-alive went unanswered
         self._trouble = ""  # the last error that paho logged and swallowed
         self.in_flight_max = config.window
         self.packet_max: int | None = None
@@ -340,7 +342,7 @@ class Connection:
         if self._goodbye is not None:
             reason = _REASONS.get(self._goodbye.value, BrokerReason.CLOSED)
             return self._error(reason, f"the broker ended the connection: {self._goodbye}")
-        if MQTTErrorCode.MQTT_ERR_KEEPALIVE in codes:
+        if self._silent:
             return self._error(BrokerReason.TIMEOUT, "the broker no longer answers")
         if MQTTErrorCode.MQTT_ERR_PROTOCOL in codes:
             return self._error(BrokerReason.NOT_MQTT, "the answer is not MQTT")
@@ -366,6 +368,8 @@ class Connection:
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             self._goodbye = code
+        elif code.value == _KEEP_ALIVE:
+            self._silent = True
 
     def _on_publish(self, _client: Client, _userdata: object, mid: int, code: ReasonCode, _properties: object) -> None:
         # comes for QoS 0 too, when it is written. Its id cannot be that of a QoS 1 message in flight: those are

@@ -16,8 +16,8 @@ from support.programs import missing, require_program
 from support.scripted_broker import WELCOME_5, WELCOME_311, ScriptedBroker, goodbye, read_packet, refusal_5
 from support.waiting import wait_until
 
-from edgeaudio.publish.broker import HINTS, BrokerError, BrokerReason, MqttConfig, parse_broker_url
-from edgeaudio.publish.mqtt import Acknowledged, Connection, Waker
+from edgeaudio.publish.broker import HINTS, BrokerError, BrokerReason, BrokerState, MqttConfig, parse_broker_url
+from edgeaudio.publish.mqtt import Acknowledged, Connection, Received, Waker
 from edgeaudio.publish.sender import check_broker
 from edgeaudio.recognise.types import EdgeaudioError, Message
 
@@ -200,6 +200,36 @@ def test_an_acknowledgement_that_never_comes_ends_the_connection(tmp_path: Path)
         assert running.outbox.stats().depth == 1
 
 
+def test_commands_that_the_broker_will_not_let_us_hear_are_told(tmp_path: Path) -> None:
+    def script(connection: socket.socket) -> None:
+        read_packet(connection)
+        connection.sendall(WELCOME_5)
+        while True:
+            first, packet = read_packet(connection)
+            if first == 0x82:
+                connection.sendall(b"\x90\x06" + packet[:2] + b"\x00" + b"\x87\x01\x87")
+            elif first & 0xF0 == 0x30:
+                topic_end = 2 + int.from_bytes(packet[:2], "big")
+                connection.sendall(b"\x40\x02" + packet[topic_end : topic_end + 2])
+
+    with ScriptedBroker(script) as broker, RunningSender(config(broker.port), tmp_path) as running:
+        wait_until(lambda: running.sender.status.detail == "commands: Not authorized")
+        assert running.sender.status.state is BrokerState.CONNECTED
+        assert running.sender.status.reason is BrokerReason.NOT_AUTHORIZED_TOPIC
+
+
+def test_a_topic_that_is_no_text_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    publish = b"\x30\x06\x00\x02\xff\xfe\x00x" + b"\x30\x05\x00\x01t\x00x"
+    with ScriptedBroker(say(WELCOME_5 + publish)) as broker:
+        connection = Connection(config(broker.port), will=None, stop=STOP)
+        happened: list[object] = []
+        while not happened:
+            happened += connection.poll(0.1)
+        assert happened == [Received("t", b"x")]
+        connection.close()
+    assert "1 messages that are no commands" in caplog.text
+
+
 def test_what_the_broker_limits_is_kept_to() -> None:
     # receive maximum 3, no retained messages, packets of at most 100 bytes
     limits = b"\x21\x00\x03" + b"\x25\x00" + b"\x27\x00\x00\x00\x64"
@@ -253,10 +283,18 @@ def test_tls_with_a_client_certificate(mosquitto: MosquittoFactory, tmp_path: Pa
     assert plain.reason in {BrokerReason.CLOSED, BrokerReason.NOT_MQTT}
 
 
-def test_tls_to_a_port_that_speaks_none(mosquitto: MosquittoFactory) -> None:
-    broker = mosquitto().start()
-    error = refused(config_for(broker, tls=True, timeout_s=1.0))
-    assert error.reason in {BrokerReason.TLS_FAILED, BrokerReason.CLOSED, BrokerReason.TIMEOUT}
+def test_tls_to_a_port_that_speaks_none() -> None:
+    def script(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(WELCOME_5 * 10)
+
+    with ScriptedBroker(script) as broker:
+        assert refused(config(broker.port, tls=True)).reason is BrokerReason.TLS_FAILED
+
+
+def test_tls_to_a_port_that_says_nothing() -> None:
+    with ScriptedBroker(wait_for_end) as broker:
+        assert refused(config(broker.port, tls=True, timeout_s=0.3)).reason is BrokerReason.TIMEOUT
 
 
 def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:

@@ -355,6 +355,28 @@ def read_only(file: OutboxFile) -> None:
     file._db.execute("CREATE TABLE x (y)")
 
 
+def test_a_disk_that_cannot_even_be_read_holds_up_nothing(path: Path) -> None:
+    with closing(Outbox(path, retry_s=60.0)) as outbox:
+        outbox.add(detections(0, 3))
+        handed_out = outbox.pending(1)[0].seq
+        assert outbox._file is not None
+        outbox._file._db.close()
+        assert payloads(outbox) == []
+        outbox.add(detections(3, 2))
+        assert payloads(outbox) == [3, 4]
+        outbox.delete([handed_out])
+        assert outbox.stats().trouble is not None
+        outbox._retry_at = 0.0
+        assert payloads(outbox) == [1, 2, 3, 4]
+        assert outbox.stats().depth == 4
+
+
+def test_check_tells_of_a_disk_that_fails(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OutboxFile, "_prepare", read_only)
+    with pytest.raises(OutboxError, match=r"^outbox: the disk fails: attempt to write .*; free some space or mount"):
+        check_outbox(path)
+
+
 def test_what_was_only_in_memory_at_the_end_is_reported(
     path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

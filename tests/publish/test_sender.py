@@ -137,6 +137,62 @@ def test_a_frozen_broker_is_given_up_and_found_again(mosquitto: MosquittoFactory
     running.wait_empty()
 
 
+def test_a_line_that_is_dead_is_noticed_though_nothing_is_sent(mosquitto: MosquittoFactory, run_sender: Run) -> None:
+    broker = mosquitto().start()
+    running = run_sender(config_for(broker, keepalive_s=1))
+    running.wait_told()
+    broker.freeze()
+    wait_until(lambda: running.sender.status.reason is BrokerReason.TIMEOUT)
+    assert running.sender.status.detail == "the broker no longer answers"
+    assert time.monotonic() - running.sender.last_progress < 8  # it goes round, whatever the broker does
+    broker.thaw()
+    running.wait_connected()
+
+
+def test_stopping_takes_about_a_second_at_most_though_the_broker_is_dead(
+    mosquitto: MosquittoFactory, run_sender: Run
+) -> None:
+    broker = mosquitto().start()
+    running = run_sender(config_for(broker))
+    running.wait_told()
+    broker.freeze()
+    running.outbox.add(detections(0, 5))
+    wait_until(lambda: running.sender._drain.in_flight)
+    began = time.monotonic()
+    running.end()
+    assert time.monotonic() - began < 1.9
+    assert running.sender.status.state is BrokerState.STOPPED
+    assert running.outbox.stats().depth == 5  # for the next start
+
+
+def test_a_message_longer_than_the_broker_takes_holds_up_its_topic_only(
+    mosquitto: MosquittoFactory, run_sender: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = mosquitto("max_packet_size 400").start()
+    running = run_sender(config_for(broker))
+    running.sender.put(Message(TOPICS.health, b"x" * 1000, 1, retain=True))
+    running.outbox.add([Message(DETECTION, b"x" * 1000, 1), *detections(0, 5, TOPICS.detection("yard"))])
+    wait_until(lambda: running.outbox.stats().depth == 1)
+    wait_until(lambda: running.sender.status.refused_topics == (DETECTION,))
+    assert running.sender.status.detail == "too long"
+    assert f"takes no message as long as that for {TOPICS.health}" in caplog.text
+    assert {status.state for status in running.statuses} == {BrokerState.CONNECTED}  # the broker was not annoyed
+
+
+def test_forgotten_state_is_not_sent_again(mosquitto: MosquittoFactory, run_sender: Run) -> None:
+    broker = mosquitto().start()
+    running = run_sender(config_for(broker))
+    running.sender.put(messages.label_state(TOPICS, "porch", "dog", on=True))
+    running.wait_told()
+    running.sender.forget(TOPICS.label("porch", "dog"))
+    with Subscriber(broker.port) as subscriber:
+        running.sender.put(messages.label_state(TOPICS, "porch", "cat", on=True))
+        running.sender.resend()
+        subscriber.wait_for(lambda _: len(subscriber.of(TOPICS.availability)) == 2)
+        subscriber.wait_for(lambda _: subscriber.of(TOPICS.label("porch", "cat")))
+        assert not subscriber.of(TOPICS.label("porch", "dog"))
+
+
 def test_the_window_is_never_exceeded(mosquitto: MosquittoFactory, run_sender: Run) -> None:
     broker = mosquitto("max_inflight_messages 7").start()
     running = run_sender(config_for(broker, timeout_s=30.0))
