@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import wave
@@ -12,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.camera import Script, camera
 from support.tflite import model_directory
+from support.waiting import wait_until
 
 from edgeaudio import cli
 from edgeaudio.recognise.types import EdgeaudioError
@@ -130,6 +133,26 @@ def test_a_reader_that_goes_away_is_no_fault(model, tmp_path) -> None:
         assert process.wait(30) == 141
     assert "Traceback" not in errors
     assert "Broken" not in errors
+
+
+@pytest.mark.parametrize("command", ["probe", "score", "check"])
+def test_control_c_ends_a_live_source_at_once(command: str, model, tmp_path) -> None:
+    script = Script(hang_at="OPTIONS") if command == "check" else Script()
+    with camera(script) as url:
+        (tmp_path / "edgeaudio.toml").write_text(
+            f'state_dir = "state"\nmqtt.url = "mqtt://127.0.0.1:1"\n[models.mine]\npath = "{model}"\n'
+            f'[sources.porch]\nurl = "{url}"\n'
+        )
+        more = {"probe": ["--seconds", "60", "porch"], "score": ["porch"], "check": []}[command]
+        arguments = [command, "--config", str(tmp_path / "edgeaudio.toml"), *more]
+        with subprocess.Popen([sys.executable, "-m", "edgeaudio", *arguments], stdout=-1, stderr=-1) as process:
+            last = "OPTIONS" if command == "check" else "PLAY"
+            wait_until(lambda: any(request.startswith(last) for request in script.seen), what="the camera is asked")
+            process.send_signal(signal.SIGINT)
+            errors = process.communicate(timeout=20)[1].decode()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "Interrupt" not in errors
 
 
 # check

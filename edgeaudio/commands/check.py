@@ -19,6 +19,7 @@ import numpy as np
 
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
+from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.target import told
 from edgeaudio.console import decibels
 from edgeaudio.masking import mask
@@ -71,13 +72,16 @@ def check(path: Path | None, options: Sequence[str]) -> int:
     said_by = " < ".join(layer.name for layer in reversed(layers) if layer.table) or "defaults only"
     works = True
     what = max(len(f"source {name}") for name in [*settings.sources, *settings.models, "name"])
-    for finding in _findings(settings, said_by):
-        works &= finding.verdict != "FAILS"
-        print(f"{finding.what:<{what}}  {finding.verdict:<5}  {mask(finding.told)}", flush=True)
+    with stopped_by_interrupt() as stop:
+        for finding in _findings(settings, said_by, stop):
+            if stop.is_set():
+                break
+            works &= finding.verdict != "FAILS"
+            print(f"{finding.what:<{what}}  {finding.verdict:<5}  {mask(finding.told)}", flush=True)
     return 0 if works else 2
 
 
-def _findings(settings: Settings, said_by: str) -> Iterator[Finding]:
+def _findings(settings: Settings, said_by: str, stop: threading.Event) -> Iterator[Finding]:
     yield Finding("settings", "works", said_by)
     models: dict[str, Model] = {}
     for name in settings.models:
@@ -85,25 +89,18 @@ def _findings(settings: Settings, said_by: str) -> Iterator[Finding]:
     yield _tried("state_dir", partial(check_outbox, settings.outbox_path))
     if not settings.sources:
         yield Finding("sources", "FAILS", "none are set; add a [sources.NAME] table with a url")
-    stop = threading.Event()
+    # the one place besides the agent that makes threads: twenty cameras that are switched off would take minutes
     with ThreadPoolExecutor(SIDE_BY_SIDE) as side_by_side:
-        try:
-            broker = side_by_side.submit(_tried, "broker", partial(_broker, settings, stop))
-            sources = {
-                name: side_by_side.submit(_tried, f"source {name}", partial(_source, settings, models, name, stop))
-                for name, source in settings.sources.items()
-                if source.enabled
-            }
-            for name in settings.sources:
-                found = sources.get(name)
-                yield (
-                    found.result()
-                    if found
-                    else Finding(f"source {name}", "off", "enabled = false, so it was not tried")
-                )
-            yield broker.result()
-        finally:
-            stop.set()  # Ctrl-C: let what is still open end
+        broker = side_by_side.submit(_tried, "broker", partial(_broker, settings, stop))
+        sources = {
+            name: side_by_side.submit(_tried, f"source {name}", partial(_source, settings, models, name, stop))
+            for name, source in settings.sources.items()
+            if source.enabled
+        }
+        for name in settings.sources:
+            off = Finding(f"source {name}", "off", "enabled = false, so it was not tried")
+            yield sources[name].result() if name in sources else off
+        yield broker.result()
 
 
 def _tried(what: str, attempt: Callable[[], str]) -> Finding:

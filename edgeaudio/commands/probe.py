@@ -19,6 +19,7 @@ from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
 from edgeaudio.capture.tracks import AudioInfo, Track
+from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.target import RECORDED, find_source, told
 from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture
 from edgeaudio.recognise.types import EdgeaudioError, Samples
@@ -33,17 +34,18 @@ def probe(target: str, path: Path | None, options: Sequence[str], seconds: float
     """Show what the target holds, after listening for `seconds` of its sound. Raises EdgeaudioError."""
     config, _ = find_source(target, load_settings(path, options))
     try:
-        _listen_and_show(config, seconds, as_json=as_json)
+        with stopped_by_interrupt() as stop:
+            _listen_and_show(config, stop, seconds, as_json=as_json)
     except SourceError as error:
         raise EdgeaudioError(told(error)) from None
     return 0
 
 
-def _listen_and_show(config: SourceConfig, seconds: float, *, as_json: bool) -> None:
+def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float, *, as_json: bool) -> None:
     pieces: list[Samples] = []
     heard_s, sample_rate, failure = 0.0, 0, None
     start = datetime.now(UTC) if config.address.scheme in RECORDED else None
-    with open_source(config, threading.Event(), media_start=start) as connection:
+    with open_source(config, stop, media_start=start) as connection:
         try:
             for block in connection:
                 if block.sample_rate != sample_rate:  # the picture is of one sample rate: the latest

@@ -20,6 +20,7 @@ from uuid import UUID
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
+from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.target import RECORDED, find_source, told
 from edgeaudio.console import clock_time, knows_unicode, progress_line
 from edgeaudio.listening import load_model
@@ -52,8 +53,9 @@ def score(target: str, path: Path | None, options: Sequence[str], style: Style, 
     printer = _Printer(plans, style, recorded=recorded)
     failure = None
     try:
-        for result in _results(config, plans, gate_dbfs, recorded=recorded):
-            printer.take(result)
+        with stopped_by_interrupt() as stop:
+            for result in _results(config, stop, plans, gate_dbfs, recorded=recorded):
+                printer.take(result)
     except SourceError as error:
         failure = error  # what was scored before it has been printed
     printer.finish(gate_dbfs, failed=failure is not None)
@@ -68,12 +70,14 @@ def _plans(settings: Settings, names: Sequence[str], source: str | None) -> list
     return model_plans(settings, load_models(settings), source)
 
 
-def _results(config: SourceConfig, plans: Sequence[ModelPlan], gate_dbfs: float, *, recorded: bool) -> Iterator[Result]:
+def _results(
+    config: SourceConfig, stop: threading.Event, plans: Sequence[ModelPlan], gate_dbfs: float, *, recorded: bool
+) -> Iterator[Result]:
     """Everything the pipeline says of the source; where reading fails, first what it says of the sound before."""
     pipeline = SourcePipeline(config.name, plans, namespace=UUID(int=0), gate_dbfs=gate_dbfs)
     failure = None
     start = MEDIA_START if recorded else None
-    with open_source(config, threading.Event(), media_start=start) as connection, _Progress() as progress:
+    with open_source(config, stop, media_start=start) as connection, _Progress() as progress:
         try:
             for block in connection:
                 yield from pipeline.feed(block)
