@@ -1,7 +1,7 @@
 """One connection to the broker: opened, used and closed by one thread. The only importer of paho.
 
-Owns: MQTT 5 and its fallback to 3.1.1, TLS, the login, the will, and the telling apart of what goes wrong.
-Does not know: what to send or when, nor when to try again (sender.py).
+Owns: MQTT 5 and its fallback to 3.1.1, the login, the will, and why a broker refuses or ends a connection.
+Does not know: TLS and sockets' errors (dialling.py), what to send or when, nor when to try again (sender.py).
 
 paho is kept on a short lead, for reasons found by running it:
 - its reconnection, its queue and its thread are not used. A connection is a new client object: nothing old is sent
@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import logging
 import select
-import socket
 import ssl
 import struct
 import threading
@@ -41,6 +40,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgeaudio.publish.broker import BrokerError, BrokerReason, MqttConfig
+from edgeaudio.publish.dialling import tls_context, told_apart
+from edgeaudio.publish.waker import Waker
 from edgeaudio.recognise.types import Message
 
 log = logging.getLogger(__name__)
@@ -97,34 +98,6 @@ class Denied:
 
 
 Happening = Acknowledged | Received | Denied
-
-
-class Waker:
-    """Wakes a thread that is inside `Connection.poll`. Safe from any thread, also after `close`."""
-
-    def __init__(self) -> None:
-        self._inner, self._outer = socket.socketpair()
-        self._inner.settimeout(0.0)
-        self._outer.settimeout(0.0)
-
-    def wake(self) -> None:
-        try:
-            self._outer.send(b"\0")
-        except OSError:  # full: it will wake anyway; closed: nobody is there to be woken
-            return
-
-    def drain(self) -> None:
-        try:
-            self._inner.recv(4096)
-        except BlockingIOError:
-            return
-
-    def fileno(self) -> int:
-        return self._inner.fileno()
-
-    def close(self) -> None:
-        self._inner.close()
-        self._outer.close()
 
 
 class Connection:
@@ -276,28 +249,13 @@ class Connection:
         if self._will is not None:
             client.will_set(self._will.topic, self._will.payload, self._will.qos, self._will.retain)
         if config.tls:
-            client.tls_set_context(self._tls_context())
+            client.tls_set_context(tls_context(config))
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
         client.on_log = self._on_log
-
-    def _tls_context(self) -> ssl.SSLContext:
-        # read anew for each connection, so that renewed certificates are found
-        config = self._config
-        try:
-            context = ssl.create_default_context(cafile=config.ca_file)
-            if config.cert_file is not None:
-                # an empty password makes an encrypted key an error, where otherwise OpenSSL asks on the terminal
-                context.load_cert_chain(config.cert_file, config.key_file, password="")
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            files = ", ".join(str(file) for file in (config.ca_file, config.cert_file, config.key_file) if file)
-            why = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
-            raise self._error(BrokerReason.TLS_FAILED, f"cannot use the certificates ({files}): {why}") from None
-        context.sslsocket_class = _TidySocket
-        return context
 
     def _call(self, client: Client) -> None:
         """Connect the socket, do the TLS handshake, and send CONNECT."""
@@ -310,7 +268,7 @@ class Connection:
             else:
                 client.connect(config.host, config.port, config.keepalive_s)
         except (OSError, ValueError) as error:
-            raise self._error(*_told_apart(error)) from None
+            raise self._error(*told_apart(error)) from None
 
     def _step(self, client: Client, timeout_s: float, waker: Waker | None) -> list[MQTTErrorCode]:
         """Wait for the network or the waker, and let paho do what there is to do; it closes the socket on errors."""
@@ -396,45 +354,12 @@ class Connection:
             self._trouble = text.partition(": ")[2] or text
 
 
-class _TidySocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails, where paho forgets to."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except BaseException:
-            self.close()
-            raise
-
-
 class _OlderBrokerError(Exception):
     """The broker does not know MQTT 5."""
 
 
 def _properties(packet_type: int) -> Properties:
     return Properties(packet_type)  # type: ignore[no-untyped-call]  # paho left this one without types
-
-
-def _told_apart(error: OSError | ValueError) -> tuple[BrokerReason, str]:
-    """Tell apart, by the exception, what kept the socket from being connected."""
-    match error:
-        case ssl.SSLCertVerificationError():
-            told = BrokerReason.TLS_UNTRUSTED, f"certificate not trusted: {error.verify_message}"
-        case ssl.SSLError():
-            told = BrokerReason.TLS_FAILED, f"TLS failed: {error.reason or error}"
-        case socket.gaierror():
-            told = BrokerReason.NAME_NOT_FOUND, "the host name does not resolve"
-        case ConnectionRefusedError():
-            told = BrokerReason.REFUSED, "connection refused"
-        case TimeoutError():
-            told = BrokerReason.TIMEOUT, "connecting took too long"
-        case ConnectionResetError() | BrokenPipeError():
-            told = BrokerReason.CLOSED, "the connection was cut off"
-        case OSError():
-            told = BrokerReason.UNREACHABLE, error.strerror or type(error).__name__
-        case _:  # a host name that cannot be one
-            told = BrokerReason.NAME_NOT_FOUND, str(error)
-    return told
 
 
 def _drop(client: Client) -> None:

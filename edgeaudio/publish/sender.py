@@ -29,9 +29,10 @@ from edgeaudio.publish import messages
 from edgeaudio.publish.broker import BrokerError, BrokerReason, BrokerState, BrokerStatus, MqttConfig
 from edgeaudio.publish.drain import Drain
 from edgeaudio.publish.latest import Latest
-from edgeaudio.publish.mqtt import Acknowledged, Connection, Denied, Received, Waker
+from edgeaudio.publish.mqtt import Acknowledged, Connection, Denied, Received
 from edgeaudio.publish.outbox import Outbox
 from edgeaudio.publish.topics import Topics
+from edgeaudio.publish.waker import Waker
 from edgeaudio.recognise.types import Message
 
 log = logging.getLogger(__name__)

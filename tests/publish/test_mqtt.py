@@ -17,8 +17,9 @@ from support.scripted_broker import WELCOME_5, WELCOME_311, ScriptedBroker, good
 from support.waiting import wait_until
 
 from edgeaudio.publish.broker import HINTS, BrokerError, BrokerReason, BrokerState, MqttConfig, parse_broker_url
-from edgeaudio.publish.mqtt import Acknowledged, Connection, Received, Waker
+from edgeaudio.publish.mqtt import Acknowledged, Connection, Received
 from edgeaudio.publish.sender import check_broker
+from edgeaudio.publish.waker import Waker
 from edgeaudio.recognise.types import EdgeaudioError, Message
 
 from .conftest import DETECTION, RunningSender, detections
