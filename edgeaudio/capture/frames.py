@@ -56,6 +56,8 @@ class FrameReader:
                     packet = next(self._packets, None)
                 except FFMPEG_ERRORS as error:
                     failure = error
+                except IndexError:
+                    pass  # PyAV's way of ending where a track appeared while it was reading
             if self._stop.is_set():
                 return
             # packets may come in which there is no sound: time is up for them, too

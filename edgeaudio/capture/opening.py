@@ -16,6 +16,7 @@ from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.options import ffmpeg_call
 from edgeaudio.capture.reasons import FFMPEG_ERRORS, SourceError, StoppedError, failure_of
+from edgeaudio.capture.soundcard import prepare_alsa
 from edgeaudio.recognise.types import Reason
 
 # one who listens for a push waits; PyAV asks no clock where there is no limit at all
@@ -70,6 +71,8 @@ def _open(config: SourceConfig, guard: Guard, stop: threading.Event, *, audio_on
         read_timeout_s=config.read_timeout_s,
         audio_only=audio_only,
     )
+    if config.address.scheme == "alsa":
+        prepare_alsa()
     guard.limit(limit_s)
     with guard:
         try:

@@ -8,6 +8,7 @@ whole URL, are never passed on.
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import av.error
@@ -125,13 +126,16 @@ def _sound_card(url: SourceUrl, number: int | None, *, opening: bool, timed_out:
         return Reason.DEVICE_BUSY, f"another program holds the sound card {url.device}"
     if number == errno.EACCES:
         return Reason.UNAUTHORIZED, f"not allowed to use {url.device}: join the group audio"
+    if timed_out:
+        return Reason.TIMEOUT, f"the sound card {url.device} gives no sound"
     if not opening:
         return Reason.DEVICE_GONE, f"the sound card {url.device} went away"
-    if timed_out:
-        return Reason.TIMEOUT, f"the sound card {url.device} does not answer"
     if number in {errno.EINVAL, errno.ENOSYS}:
         return Reason.INVALID_DATA, f"the sound card {url.device} does not know this rate or layout"
-    return Reason.NOT_FOUND, f"there is no sound card {url.device} (arecord -L lists them)"
+    missing = f"there is no sound card {url.device} (arecord -L lists them)"
+    if not Path(os.environ.get("ALSA_CONFIG_PATH", "")).is_file():
+        missing = "ALSA's configuration is missing: install libasound2-data"
+    return Reason.NOT_FOUND, missing
 
 
 def _file(error: Exception, path: Path) -> tuple[Reason, str]:

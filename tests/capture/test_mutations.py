@@ -47,7 +47,7 @@ def mutate(data: bytes, generator: random.Random) -> bytes:
 @pytest.mark.parametrize(("codec", "file", "rate"), KINDS)
 def test_damaged_recordings(codec: str, file: str, rate: int, tmp_path: Path) -> None:
     whole = tmp_path / file
-    write_media(whole, codec, sine(1000, rate, 0.5), rate, bit_rate=64000)
+    write_media(whole, codec, sine(1000, rate, 3.0), rate, bit_rate=64000)
     data = whole.read_bytes()
     generator = random.Random(f"{codec} {file}")
     read = 0

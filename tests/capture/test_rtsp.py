@@ -120,7 +120,7 @@ def test_audio_that_dies_while_video_goes_on_is_a_stall() -> None:
 
     script = Script(video=True, refuse_audio_alone="461 Unsupported Transport", packets=packets)
     with camera(script) as url:
-        error = refusal(url, open_timeout_s=10)
+        error = refusal(url, open_timeout_s=2)
     assert error.reason is Reason.TIMEOUT
     assert error.detail == "no sound within 1 s"
 
