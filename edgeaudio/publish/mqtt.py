@@ -15,8 +15,8 @@ at once asked again with 3.1.1. The session is always clean: the outbox remember
 message that access rules deny is acknowledged all the same, so there it is lost, and nobody can know; a line in the
 log says that the broker is such a one.
 
-Time limits: `timeout_s` for connecting to each address, for TLS and for the first answer. Resolving a host name
-is the system's affair (usually up to 10 s a name server).
+Time limits: `timeout_s` for connecting to each address, for TLS (`keepalive_s` with paho before 2.2) and for the first
+answer. Resolving a host name is the system's affair (usually up to 10 s a name server).
 """
 
 from __future__ import annotations

@@ -140,6 +140,28 @@ def test_a_broker_that_only_hangs_up() -> None:
         assert refused(config(broker.port)).reason is BrokerReason.CLOSED
 
 
+def test_failures_leave_no_sockets_behind(mosquitto: MosquittoFactory, tmp_path: Path) -> None:
+    files = make_certificates(tmp_path / "pki")
+    tls = mosquitto(tls=files).start()
+    login = mosquitto(users={"edge": "right"}).start()
+    open_files = Path("/proc/self/fd")
+    with ScriptedBroker(lambda connection: None) as closing:
+        configs = [
+            config_for(tls, host="localhost", tls=True),
+            config_for(login),
+            config(closing.port),
+            config(free_port()),
+        ]
+        before = 0
+        for attempt in range(12):
+            for one in configs:
+                refused(one)
+            if attempt == 1:
+                before = len(list(open_files.iterdir()))
+        # one more or less is the listener's, just then
+        assert len(list(open_files.iterdir())) <= before + 1
+
+
 def test_stop_ends_the_waiting() -> None:
     stop = threading.Event()
     with ScriptedBroker(say(b"")) as broker:
@@ -295,7 +317,9 @@ def test_tls_to_a_port_that_speaks_none() -> None:
 
 def test_tls_to_a_port_that_says_nothing() -> None:
     with ScriptedBroker(wait_for_end) as broker:
-        assert refused(config(broker.port, tls=True, timeout_s=0.3)).reason is BrokerReason.TIMEOUT
+        # paho before 2.2 gives the handshake the time of the keep-alive
+        error = refused(config(broker.port, tls=True, timeout_s=0.3, keepalive_s=1))
+        assert error.reason is BrokerReason.TIMEOUT
 
 
 def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:

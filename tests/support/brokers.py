@@ -27,7 +27,8 @@ from support.waiting import wait_until
 
 from edgeaudio.publish.broker import MqttConfig
 
-AMQTT = Path(__file__).with_name("amqtt_broker.py")
+AMQTT = [sys.executable, "-m", "edgeaudio.demo.broker"]
+ROOT = Path(__file__).parents[2]  # where edgeaudio can be imported from without being installed
 
 
 def free_port() -> int:
@@ -49,7 +50,7 @@ class BrokerProcess:
     def start(self) -> Self:
         for _ in range(5):
             with self._log.open("ab") as log:
-                self._process = subprocess.Popen(self._command(self.port), stdout=log, stderr=log)
+                self._process = subprocess.Popen(self._command(self.port), stdout=log, stderr=log, cwd=ROOT)
             if self._listens():
                 return self
             self.stop()
@@ -205,7 +206,7 @@ def any_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broke
     else:
         if importlib.util.find_spec("amqtt") is None:
             pytest.skip("amqtt is not installed (the extra `demo`)")
-        broker = BrokerProcess(lambda port: [sys.executable, str(AMQTT), str(port)], tmp_path / "amqtt.log")
+        broker = BrokerProcess(lambda port: [*AMQTT, str(port)], tmp_path / "amqtt.log")
     yield broker
     broker.stop()
 
@@ -248,7 +249,9 @@ class Subscriber:
         self._client.username_pw_set(username, password)
         self._client.on_connect = lambda client, *_: client.subscribe([(topic, 1) for topic in filters or ("#",)])
         self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = lambda _client, _userdata, m: self.heard.append(Heard(m.topic, bytes(m.payload), m.retain))
+        self._client.on_message = lambda _client, _userdata, m: self.heard.append(
+            Heard(m.topic, bytes(m.payload), m.retain)
+        )
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         assert self._ready.wait(10), "the subscriber is not connected"
