@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import av
 from av.container.input import InputContainer
@@ -19,6 +20,8 @@ from edgeaudio.capture.reasons import FFMPEG_ERRORS, SourceError, StoppedError, 
 from edgeaudio.capture.soundcard import prepare_alsa
 from edgeaudio.recognise.types import Reason
 
+# tags in an old encoding must not make a recording unreadable; from 19 on PyAV sees to that itself
+_TAGS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 # one who listens for a push waits; PyAV asks no clock where there is no limit at all
 LISTEN_S = 86400.0
 # cameras serve few sessions at once, and need a moment to end the one that was refused
@@ -76,17 +79,19 @@ def _open(config: SourceConfig, guard: Guard, stop: threading.Event, *, audio_on
     guard.limit(limit_s)
     with guard:
         try:
-            return av.open(
+            container: InputContainer = av.open(
                 call.file,
                 "r",
                 format=call.format,
                 options=call.options,
-                metadata_errors="replace",
+                **_TAGS,
                 # behind the guard, and what makes PyAV install the callback that the guard uses
                 timeout=(limit_s, config.read_timeout_s),
             )
         except FFMPEG_ERRORS as error:
             failure = error
+        else:
+            return container
     # outside the handler, so that no traceback holds FFmpeg's message with the login
     if stop.is_set():
         raise StoppedError(f"source {config.name}: stopped while opening")

@@ -53,6 +53,6 @@ def one_channel(planes: Samples, channel: Channel) -> tuple[Samples, int]:
         good = np.isfinite(planes)
         broken = int(good.size - np.count_nonzero(good))
         planes = np.where(good, planes, np.float32(0))
-    mono = planes[0] if len(planes) == 1 else planes.mean(axis=0, dtype=np.float32)
-    # decoders of lossy codecs overshoot full scale
-    return np.clip(mono, np.float32(-1), np.float32(1)), broken
+    # decoders of lossy codecs overshoot full scale; and what broken files hold must not overflow the mean
+    planes = np.clip(planes, np.float32(-1), np.float32(1))
+    return planes[0] if len(planes) == 1 else planes.mean(axis=0, dtype=np.float32), broken

@@ -198,6 +198,17 @@ def test_a_file_leads_to_no_other_file_and_no_network(name: str, content: str, t
     assert refusal(str(tmp_path / name)) is Reason.INVALID_DATA
 
 
+def test_tags_in_an_old_encoding_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    write_media(path, "libmp3lame", sine(1000, 16000, 0.5), 16000)
+    text = b"\x00" + "Käuzchen".encode("latin-1")
+    tag = b"TIT2" + len(text).to_bytes(4, "big") + b"\0\0" + text
+    broken = b"\xfc\xffK\xe4uz"  # no valid text in any encoding that the frame could claim
+    tag += b"TPE1" + (len(broken) + 1).to_bytes(4, "big") + b"\0\0\x03" + broken
+    path.write_bytes(b"ID3\x03\0\0" + bytes([0, 0, 0, len(tag)]) + tag + path.read_bytes())
+    assert hear(str(path), media=True).seconds > 0.4
+
+
 def test_names_that_mean_something_to_ffmpeg_are_only_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("-", "50%d.wav", "a b;c.wav"):
