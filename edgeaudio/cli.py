@@ -1,4 +1,4 @@
-"""The command line: `edgeaudio run | demo | check | probe | score`.
+"""The command line: `edgeaudio run | demo | check | probe | score | model`.
 
 Owns: the words of the commands, their options and help, exit statuses, and what becomes of an error:
 one line and status 2 for whatever the user can mend, a traceback and status 1 for a fault of ours.
@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeaudio.commands.model_words import add_model
 from edgeaudio.masking import mask
 from edgeaudio.version import __version__
 
@@ -69,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_probe(commands)
     _add_score(commands)
+    add_model(commands)
     return top
 
 

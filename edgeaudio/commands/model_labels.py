@@ -21,15 +21,12 @@ def find_labels(model: Path, packed: Mapping[str, str], file: Path | None, wante
     packed: the text files in the model, by name. file: the user's own, which comes first.
     wanted: how many the model's outputs may have. Raises EdgeaudioError, in one line.
     """
-    counts = " or ".join(str(n) for n in sorted({n for n in wanted if n > 0})) or "some"
     if file:
-        labels = read_labels(file)
-        if labels and wanted and len(labels) not in wanted:
-            raise EdgeaudioError(f"{file}: has {len(labels)} labels, and {model} gives {counts} scores")
-        return labels
+        return read_labels(file)
     lists = {name: parse_labels(name, text) for name, text in packed.items()}
     fitting = [name for name in lists if len(lists[name]) in wanted]
     if not fitting:
+        counts = " or ".join(str(n) for n in sorted({n for n in wanted if n > 0})) or "them"
         found = "".join(f", but {name} with {len(labels)} lines" for name, labels in lists.items())
         raise EdgeaudioError(
             f"{model}: has no labels packed in it{found}; give {counts} with --labels FILE, one a line"

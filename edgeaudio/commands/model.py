@@ -1,0 +1,187 @@
+"""`edgeaudio model`: describe somebody's `.tflite` file, look into a model, prove that it runs here.
+
+Owns: what is printed of a model, and the writing of its directory.
+Does not know: how a manifest is guessed (model_draft.py), how models run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgeaudio.commands.model_draft import draft, input_of
+from edgeaudio.commands.model_said import Wishes
+from edgeaudio.console import columns
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, manifest_toml
+from edgeaudio.recognise.model import MAX_MODEL_BYTES, RUNTIME, Model, ModelError, load_model
+from edgeaudio.recognise.shipped import find_model
+from edgeaudio.recognise.tensors import Tensor, packed_texts, read_tensors
+from edgeaudio.recognise.types import EdgeaudioError
+
+TIMED_RUNS = 20
+MOST_LABELS_SHOWN = 60
+SCORE_SLACK = 0.01  # how far a quantised score may leave 0 to 1
+
+
+def init(file: Path, out: Path | None, wishes: Wishes) -> int:
+    """Write a model directory for a `.tflite` file, and print what was guessed. Raises EdgeaudioError."""
+    content = _content(file)
+    found = draft(file, content, wishes)
+    manifest = found.model.manifest
+    directory = out or Path(manifest.name)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise EdgeaudioError(f"{directory}: is there already, and not empty; say another with --out DIR")
+        (directory / MODEL_FILE_NAME).write_bytes(content)
+        (directory / FILE_NAME).write_text(manifest_toml(manifest), encoding="utf-8")
+    except OSError as error:
+        raise EdgeaudioError(f"{directory}: cannot be written: {error.strerror}") from None
+    length_s = manifest.clip.n_samples / manifest.clip.sample_rate
+    print(f"{directory}: written; {manifest.input.kind}, {length_s:g} s at {manifest.clip.sample_rate} Hz, ", end="")
+    print(f"{len(manifest.labels)} labels ({_some(manifest.labels, 4)})")
+    if found.guesses:
+        print(f"\nThe file does not tell these; check them, and mend {directory / FILE_NAME} where they are wrong:")
+        print("\n".join(f"  {guess}" for guess in found.guesses))
+    print("\nThresholds are 0.5 on and 0.3 off for every label until you set them. Next:")
+    print(f"  edgeaudio model verify {directory}")
+    print(f"  edgeaudio score --model {directory} RECORDING")
+    return 0
+
+
+def inspect(name: str) -> int:
+    """Print everything that is known of a model directory, a shipped model or a `.tflite` file."""
+    path = Path(name)
+    if path.is_file():
+        content = _content(path)
+        rows = [["file", f"{path}, {len(content)} bytes"], ["sha256", hashlib.sha256(content).hexdigest()]]
+        rows += _tensor_rows(path, content)
+        rows += [["packed", f"{file}: {len(text.splitlines())} lines"] for file, text in packed_texts(content).items()]
+        print("\n".join(columns(rows)))
+        return 0
+    directory = find_model(name)
+    model = load_model(directory)
+    content = _content(model.path)
+    rows = [["directory", f"{directory}, {len(content)} bytes"]]
+    rows += _manifest_rows(model.manifest) + _tensor_rows(model.path, content)
+    print("\n".join(columns(rows)))
+    return 0
+
+
+def verify(name: str) -> int:
+    """Load a model, run clips through it, print how that went; 0 if all is well, else 2. Raises EdgeaudioError."""
+    directory = find_model(name)
+    model = load_model(directory)  # hash, tensors and labels: each has its own refusal
+    manifest = model.manifest
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, manifest.clip.n_samples).astype(np.float32)
+    values = input_of(manifest, noise)
+    outputs = np.concatenate([model.outputs(values), model.outputs(input_of(manifest, noise * 0))])
+    features_ms, model_ms = _median_ms(manifest, model, noise)
+    share = (features_ms + model_ms) / manifest.clip.period_ms
+    inputs, results = read_tensors(model.path, _content(model.path))
+    told = f"{_tensor(inputs[manifest.input.index])} -> {_tensor(results[manifest.output.index])}"
+    trouble = _trouble(manifest, outputs)
+    rows = [
+        ["hash", "works", manifest.sha256],
+        ["tensors", "works", f"{told}, by {RUNTIME}"],
+        ["labels", "works", f"{len(manifest.labels)}, groups {len(manifest.groups)}"],
+        ["scores", "FAILS" if trouble else "works", trouble or "from 0 to 1, of noise and of silence"],
+        [
+            "time",
+            "works",
+            (
+                f"features {features_ms:.2f} ms, model {model_ms:.2f} ms a clip of "
+                f"{manifest.clip.n_samples / manifest.clip.sample_rate:g} s (median of {TIMED_RUNS}); "
+                f"a clip each {manifest.clip.period_ms} ms takes {share:.1%} of one core"
+            ),
+        ],
+    ]
+    print("\n".join(columns(rows)))
+    return 2 if trouble else 0
+
+
+def _content(file: Path) -> bytes:
+    try:
+        if file.stat().st_size > MAX_MODEL_BYTES:
+            raise ModelError(file, f"is larger than {MAX_MODEL_BYTES // 1_000_000} MB")
+        return file.read_bytes()
+    except OSError as error:
+        raise ModelError(file, f"cannot be read: {error.strerror}") from None
+
+
+def _median_ms(manifest: Manifest, model: Model, samples: np.ndarray) -> tuple[float, float]:
+    """Time of the features and of the model for one clip."""
+    features_s, model_s = [], []
+    for _ in range(TIMED_RUNS):
+        begin_s = time.perf_counter()
+        values = input_of(manifest, samples)
+        middle_s = time.perf_counter()
+        model.scores(values)
+        features_s.append(middle_s - begin_s)
+        model_s.append(time.perf_counter() - middle_s)
+    return 1000 * statistics.median(features_s), 1000 * statistics.median(model_s)
+
+
+def _trouble(manifest: Manifest, outputs: np.ndarray) -> str:
+    """What is wrong with a model's outputs; empty for nothing."""
+    if not np.isfinite(outputs).all():
+        return "some are not finite: the model is broken, or its input is not what it was trained with"
+    low, high = float(outputs.min()), float(outputs.max())
+    if manifest.output.activation == "none" and not -SCORE_SLACK <= low <= high <= 1 + SCORE_SLACK:
+        return f'from {low:.3g} to {high:.3g}, which are no scores: set output.activation to "sigmoid" or "softmax"'
+    return ""
+
+
+def _manifest_rows(manifest: Manifest) -> list[list[str]]:
+    clip, section, features, detector = manifest.clip, manifest.input, manifest.features, manifest.detector
+    rows = [
+        ["name", f"{manifest.name} {manifest.version}"],
+        *([["description", manifest.description]] if manifest.description else []),
+        ["licence", manifest.licence or "not stated"],
+        *[["training data", data] for data in manifest.training_data],
+        ["sha256", manifest.sha256],
+        ["clip", f"{clip.n_samples} samples at {clip.sample_rate} Hz, one each {clip.period_ms} ms"],
+        ["input", f"{section.kind} as ({', '.join(section.axes)}), times {section.scale:g} plus {section.offset:g}"],
+    ]
+    if features:
+        frames = f"{features.n_frames(clip.n_samples)} frames of {features.n_features}"
+        window_ms, hop_ms = (1000 * n / clip.sample_rate for n in (features.window_length, features.hop_length))
+        rows.append(["features", f"{frames}, window {window_ms:g} ms, hop {hop_ms:g} ms"])
+        given = manifest_toml(manifest).partition("[features]")[2].partition("\n[")[0].split("\n")
+        rows += [["", line] for line in given if line]
+    rows += [
+        ["output", f"activation {manifest.output.activation}, {manifest.output.patches} of its patches"],
+        ["labels", f"{len(manifest.labels)}: {_some(manifest.labels, MOST_LABELS_SHOWN)}"],
+        *[[f"group {group}", ", ".join(members)] for group, members in manifest.groups.items()],
+        ["thresholds", f"on {detector.on:g}, off {detector.off:g}, where a label has none of its own"],
+        *[["", f"{label}: on {own.on:g}, off {own.off:g}"] for label, own in manifest.thresholds.items()],
+        [
+            "detector",
+            (
+                f"mean of {detector.mean_of}, {detector.votes} of {detector.votes_of} votes, at least "
+                f"{detector.min_duration_s:g} s, held {detector.hold_s:g} s, cool-down {detector.cooldown_s:g} s"
+            ),
+        ],
+    ]
+    return rows
+
+
+def _tensor_rows(file: Path, content: bytes) -> list[list[str]]:
+    inputs, outputs = read_tensors(file, content)
+    rows = [[f"input {i}", f"{tensor.name}: {_tensor(tensor)}"] for i, tensor in enumerate(inputs)]
+    return rows + [[f"output {i}", f"{tensor.name}: {_tensor(tensor)}"] for i, tensor in enumerate(outputs)]
+
+
+def _tensor(tensor: Tensor) -> str:
+    steps = f", step {tensor.scale:.6g}, zero at {tensor.zero_point}" if tensor.scale else ""
+    return f"{tensor.dtype} {list(tensor.shape)}{steps}"
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,150 @@
+"""How somebody's model wants its features: the conventions that have a name, and the sizes that fit a tensor.
+
+Owns: the presets, and the guesses of frames, windows and hops.
+Does not know: waveforms, labels, outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any, cast
+
+from edgeaudio.commands.model_said import Work
+from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.manifest import FILE_NAME, parse_manifest
+from edgeaudio.recognise.tensors import Tensor
+from edgeaudio.recognise.types import EdgeaudioError
+
+EPSILON = 1.1920928955078125e-07  # of float32
+
+# How each library computes features where it is not told otherwise; the tests compare each with the library itself.
+PRESETS: dict[str, dict[str, Any]] = {
+    "librosa": {"center": True, "top_db": 80.0},
+    "torchaudio": {"center": True, "pad_mode": "reflect", "mel_scale": "htk", "norm": "none", "top_db": 80.0},
+    "tf-signal": {
+        "win_align": "start", "power": 1, "mel_scale": "htk", "norm": "none", "mel_slopes": "mel", "log": "ln",
+        "log_floor": 0.0, "log_offset": 1e-6, "dct_norm": "htk",
+    },
+    "yamnet": {
+        "win_align": "start", "power": 1, "mel_scale": "htk", "norm": "none", "mel_slopes": "mel", "log": "ln",
+        "log_floor": 0.0, "log_offset": 1e-3, "fmin": 125.0, "fmax": 7500.0,
+    },
+    "kaldi": {
+        "win_align": "start", "sample_scale": 32768.0, "window": "povey", "periodic": False, "remove_dc": True,
+        "preemphasis": 0.97, "preemphasis_over": "frame", "fmin": 20.0, "mel_scale": "htk", "norm": "none",
+        "mel_slopes": "mel", "log": "ln", "log_floor": EPSILON, "lifter": 22.0, "lifter_from": 0,
+    },
+    "psf": {
+        "win_align": "start", "sample_scale": 32768.0, "window": "rectangular", "preemphasis": 0.97, "mel_scale": "htk",
+        "norm": "none", "mel_slopes": "bin", "log": "ln", "log_floor": 2.220446049250313e-16, "lifter": 22.0,
+        "lifter_from": 0, "c0": "spectrum_energy",
+    },
+}  # fmt: skip
+USUAL_MELS = 40
+# window and hop in ms, most usual first
+USUAL_FRAMES_MS = ((25, 10), (30, 20), (40, 20), (30, 10), (32, 16), (20, 10), (32, 8), (64, 32), (128, 32), (20, 20))
+
+
+def guess_features(work: Work, tensor: Tensor) -> None:
+    """Fill in `[features]`, `clip.n_samples` and `input.axes`. Raises EdgeaudioError where nothing usual fits."""
+    said = work.section("features")
+    if work.wishes.preset:
+        work.table["features"] = said = {**PRESETS[work.wishes.preset], **said}
+    elif not said:
+        work.guesses.append('features: as librosa computes them; else say --preset, as in "--preset tf-signal"')
+        work.table["features"] = said = dict(PRESETS["librosa"])
+    count = "n_mfcc" if work.section("input")["kind"] == "mfcc" else "n_mels"
+    n_frames, n_features = _frames_and_features(work, tensor, said.get(count))
+    said[count] = n_features
+    if count == "n_mfcc":
+        work.guess("features", "n_mels", max(USUAL_MELS, n_features), "the tensor does not tell")
+    _frame_sizes(work, n_frames)
+
+
+def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[int, int]:
+    """Frames in the input, -1 where they are open, and features a frame; sets the axes."""
+    shape, axes = tensor.shape, work.section("input")
+    long = [i for i, n in enumerate(shape) if n != 1]
+    if len(long) == 1 and said and shape[long[0]] % said == 0:  # all in one row
+        axes.setdefault("axes", ["batch", "time", "feature"])
+        return prod(shape) // said, said
+    if len(long) != 2:
+        raise EdgeaudioError(
+            f"{work.file}: its input is {list(shape)}, which is no picture of frames and features; say how many "
+            "features a frame has with --set features.n_mels=N (or n_mfcc)"
+        )
+    first, second = long
+    time = second if said == shape[first] != shape[second] or shape[second] == -1 else first
+    names = ["channel"] * len(shape)
+    names[time], names[second if time == first else first] = "time", "feature"
+    if names[0] == "channel":
+        names[0] = "batch"
+    if "axes" not in axes and said is None:
+        work.guesses.append(
+            f"input.axes = {names}: {shape[time]} frames of {shape[first + second - time]}; if it is the other way "
+            f"round, say --set features.n_mels={shape[time]} (or n_mfcc)"
+        )
+    axes.setdefault("axes", names)
+    return shape[time], shape[first + second - time]
+
+
+def _frame_sizes(work: Work, n_frames: int) -> None:
+    """Window, hop and FFT, and the length of the clip that gives that many frames."""
+    said, clip = work.section("features"), work.section("clip")
+    rate = clip["sample_rate"]
+    choices = [_sizes(said, rate, window_ms, hop_ms) for window_ms, hop_ms in USUAL_FRAMES_MS]
+    configs = [_config(work, choice) for choice in choices]
+    n_samples = clip.get("n_samples") or round(work.wishes.clip_s * rate)
+    # a second is the most usual length
+    fitting = [i for i, config in enumerate(configs) if n_frames in (-1, config.n_frames(n_samples or rate))]
+    if n_samples and not fitting:
+        raise EdgeaudioError(
+            f"{work.file}: no usual window makes {n_frames} frames of {n_samples / rate:g} s; say which with --set "
+            "features.n_fft=N --set features.win_length=N --set features.hop_length=N"
+        )
+    chosen = fitting[0] if fitting else 0
+    unsaid = {key: value for key, value in choices[chosen].items() if key not in said}
+    said |= unsaid
+    if unsaid:
+        sizes = ", ".join(f"{key} = {value}" for key, value in unsaid.items())
+        frames = "" if n_frames == -1 else f" that make {n_frames} frames"
+        work.guesses.append(f"features: {sizes}: usual sizes{frames}; else say --set features.n_fft=N and so on")
+    if not n_samples:
+        n_samples = rate if fitting else _shortest(configs[0], n_frames)
+        work.guess("clip", "n_samples", n_samples, f"{n_samples / rate:g} s; else say --clip-s")
+    clip["n_samples"] = n_samples
+
+
+def _shortest(config: FeatureConfig, n_frames: int) -> int:
+    """Samples that make so many frames: whole tenths of a second if that fits, else as few as possible."""
+    least = (n_frames - 1) * config.hop_length + config.frame_length - 2 * config.padding - config.pad_end
+    tenth = config.sample_rate // 10
+    rounded = -(-least // tenth) * tenth
+    return rounded if config.n_frames(rounded) == n_frames else least
+
+
+def _sizes(said: Mapping[str, Any], rate: int, window_ms: int, hop_ms: int) -> dict[str, int]:
+    window = said.get("win_length") or said.get("n_fft") or rate * window_ms // 1000
+    return {
+        "n_fft": said.get("n_fft") or 1 << (window - 1).bit_length(),
+        "win_length": window,
+        "hop_length": said.get("hop_length") or rate * hop_ms // 1000,
+    }
+
+
+def _config(work: Work, sizes: Mapping[str, int]) -> FeatureConfig:
+    """The features that would come of those sizes. Raises ManifestError."""
+    table = {
+        **work.table,
+        "labels": ["?"],
+        "features": {**work.section("features"), **sizes},
+        "clip": {
+            "sample_rate": work.section("clip")["sample_rate"],
+            "n_samples": 60 * work.section("clip")["sample_rate"],
+        },
+        "groups": {},
+        "thresholds": {},
+    }
+    manifest = parse_manifest(table, work.file.parent / FILE_NAME)
+    return cast("FeatureConfig", manifest.features)  # a manifest of this kind without features would be refused

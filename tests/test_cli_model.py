@@ -1,0 +1,421 @@
+"""`edgeaudio model`: somebody else's file becomes a model directory, and every refusal is one line."""
+
+import json
+import tomllib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.tflite import LABELS, content_of, model_directory
+
+from edgeaudio import cli
+from edgeaudio.commands import model as command
+from edgeaudio.commands.model_frames import PRESETS, guess_features
+from edgeaudio.commands.model_labels import parse_labels
+from edgeaudio.commands.model_said import Wishes, Work
+from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.manifest import parse_manifest
+from edgeaudio.recognise.model import load_model
+from edgeaudio.recognise.tensors import Tensor
+
+GOLDEN = Path(__file__).parent / "recognise" / "golden"
+THREE = '--set=labels=["first", "second", "third"]'
+SHORT = ("--kind", "waveform", "--sample-rate", "1200", THREE)
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(capfd):
+    """Run a command; its status, and the lines on standard output and standard error."""
+
+    def running(*arguments):
+        status = cli.main(["model", *map(str, arguments)])
+        out, err = capfd.readouterr()
+        # the TFLite runtime greets on standard error, from C++
+        return status, out.splitlines(), [line for line in err.splitlines() if not line.startswith("INFO: ")]
+
+    return running
+
+
+def model_file(name, file="some model.tflite", **packed):
+    path = Path(file)
+    path.write_bytes(content_of(name))
+    if packed:
+        with zipfile.ZipFile(path, "a") as archive:
+            for member, text in packed.items():
+                archive.writestr(member, text)
+    return path
+
+
+def init(run, name, *arguments, **packed):
+    status, out, err = run("init", model_file(name, **packed), *arguments)
+    assert (status, err) == (0, []), err
+    directory = Path(out[0].partition(": written")[0])
+    return directory, tomllib.loads((directory / "model.toml").read_text()), out
+
+
+# init
+
+
+def test_a_waveform_model_with_its_labels_packed(run):
+    readme = "the labels\nare in the other file\nof this archive\nsee there\n"
+    packed = {"labels.txt": "first\nsecond\nthird\n", "README.md": readme}
+    directory, table, out = init(run, "waveform", "--kind", "waveform", "--sample-rate", 1200, **packed)
+    assert directory == Path("some-model")
+    assert table["labels"] == list(LABELS)
+    assert table["clip"] == {"sample_rate": 1200, "n_samples": 120}
+    assert table["input"] == {"kind": "waveform"}
+    assert out[0] == "some-model: written; waveform, 0.1 s at 1200 Hz, 3 labels (first, second, third)"
+    assert not any("mend" in line for line in out)  # nothing was guessed
+    scores = load_model(directory).scores(np.full(120, 0.5, np.float32))
+    np.testing.assert_allclose(scores, 0.5)
+
+
+def test_what_was_guessed_is_said(run):
+    _, table, out = init(run, "features_time_major", THREE)
+    assert table["input"] == {"kind": "mfcc", "axes": ["batch", "time", "feature", "channel"]}
+    assert table["clip"] == {"sample_rate": 16000, "n_samples": 3680}
+    assert table["output"] == {"activation": "softmax"}
+    assert out[2:-4] == [
+        "The file does not tell these; check them, and mend some-model/model.toml where they are wrong:",
+        '  input.kind = "mfcc": its input is [1, 24, 3, 1]; else say --kind',
+        "  clip.sample_rate = 16000: the most usual; else say --sample-rate",
+        '  features: as librosa computes them; else say --preset, as in "--preset tf-signal"',
+        (
+            "  input.axes = ['batch', 'time', 'feature', 'channel']: 24 frames of 3; if it is the other way round, "
+            "say --set features.n_mels=24 (or n_mfcc)"
+        ),
+        "  features.n_mels = 40: the tensor does not tell",
+        (
+            "  features: n_fft = 512, win_length = 400, hop_length = 160: usual sizes that make 24 frames; "
+            "else say --set features.n_fft=N and so on"
+        ),
+        "  clip.n_samples = 3680: 0.23 s; else say --clip-s",
+        '  output.activation = "softmax": its outputs leave 0 to 1; if labels go together, say sigmoid',
+    ]
+
+
+def test_what_is_said_is_not_guessed(run):
+    said = (
+        *(
+            "--name",
+            "mine",
+            "--kind",
+            "log_mel",
+            "--preset",
+            "tf-signal",
+            "--sample-rate",
+            8000,
+            "--clip-s",
+            0.1,
+            THREE,
+        ),
+        *("--set", "features.n_fft=64", "--set", "features.win_length=64", "--set", "features.hop_length=32"),
+        *("--set", "output.activation=sigmoid", "--set", "features.n_mels=3", "--set", "licence=MIT"),
+    )
+    directory, table, out = init(run, "features_mel_major", "--out", "there", *said)
+    assert directory == Path("there")
+    assert (table["name"], table["licence"]) == ("mine", "MIT")
+    assert table["input"]["axes"] == ["batch", "channel", "feature", "time"]
+    assert table["features"]["mel_slopes"] == "mel"
+    assert not any("mend" in line for line in out)
+
+
+def test_features_in_one_row(run):
+    _, table, _ = init(run, "features_flat", "--kind", "log_mel", "--set", "features.n_mels=3", THREE)
+    assert table["input"]["axes"] == ["batch", "time", "feature"]
+    assert table["features"]["n_mels"] == 3
+
+
+def test_a_second_is_the_first_guess(run):
+    """24 frames are a second of 64 ms windows each 32 ms only if those are said; else a shorter clip of usual ones."""
+    sizes = ("--set", "features.win_length=640", "--set", "features.hop_length=640")
+    _, table, _ = init(run, "features_time_major", THREE, "--set", "features.center=false", *sizes)
+    assert table["clip"]["n_samples"] == 16000
+
+
+def test_a_model_of_any_length(run):
+    _, table, out = init(run, "waveform_open_length", THREE, "--sample-rate", 1200)
+    assert table["clip"] == {"sample_rate": 1200, "n_samples": 1200}
+    assert "  clip.n_samples = 1200: a second; the model takes any length; else say --clip-s" in out
+    assert table["input"] == {"kind": "waveform", "axes": ["time"]}
+
+
+def test_a_model_of_any_length_that_is_said(run):
+    _, table, _ = init(run, "waveform_lone_one", THREE, "--sample-rate", 1200, "--clip-s", 0.2)
+    assert table["clip"]["n_samples"] == 240
+
+
+def test_yamnet_by_its_name(run):
+    _, table, out = init(run, "waveform_open_length", THREE, "--preset", "yamnet", "--set", "output.activation=none")
+    assert table["clip"] == {"sample_rate": 16000, "n_samples": 15600}
+    assert [line for line in out if line.startswith("  ")][:-2] == [
+        '  input.kind = "waveform": its input is [-1]; else say --kind'
+    ]
+
+
+def test_integers_without_a_scale(run):
+    _, table, out = init(run, "waveform_raw_int16", *SHORT)
+    assert table["input"]["scale"] == 32768.0
+    assert "  input.scale = 32768.0: the tensor is int16 without a quantisation" in out
+
+
+def test_the_output_that_fits_the_labels(run):
+    _, table, out = init(run, "waveform_two_outputs", *SHORT[:-1], '--set=labels=["a", "b"]')
+    assert table["output"] == {"index": 1}
+    assert "  output.index = 1: the one of 2 outputs that gives 2 scores" in out
+    _, table, _ = init(run, "waveform_two_outputs", *SHORT, "--set", "output.index=0", "--out", "other")
+    assert table.get("output", {}).get("index", 0) == 0
+
+
+def test_one_of_several_inputs(run):
+    _, _, out = init(run, "waveform_two_inputs", *SHORT)
+    assert "  input.index = 0: the first of 2 (0: x [1, 120], 1: y [1, 3])" in out
+
+
+@pytest.mark.parametrize(
+    ("shape", "said", "axes", "n_frames"),
+    [
+        ((1, 49, 10), {}, ["batch", "time", "feature"], 49),
+        ((49, 10), {}, ["time", "feature"], 49),
+        ((1, 49, 10, 1), {}, ["batch", "time", "feature", "channel"], 49),
+        ((1, 1, 49, 10), {}, ["batch", "channel", "time", "feature"], 49),
+        ((1, 40, 98), {"n_mfcc": 40}, ["batch", "feature", "time"], 98),
+        ((1, 40, -1), {}, ["batch", "feature", "time"], -1),
+        ((1, -1, 40), {}, ["batch", "time", "feature"], -1),
+        ((1, 40, 40), {"n_mfcc": 40}, ["batch", "time", "feature"], 40),
+        ((1, 490), {"n_mfcc": 10}, ["batch", "time", "feature"], 49),
+    ],
+)
+def test_layouts_of_features(shape, said, axes, n_frames):
+    table = {"input": {"kind": "mfcc"}, "features": dict(said), "clip": {"sample_rate": 16000}}
+    fixed = {"name": "m", "version": "1", "sha256": "0" * 64}
+    work = Work(Path("m.tflite"), Wishes(preset="tf-signal"), {**fixed, **table})
+    guess_features(work, Tensor("x", shape, "float32", 0.0, 0))
+    assert work.table["input"]["axes"] == axes
+    manifest = parse_manifest({**work.table, "labels": ["a"]}, Path("model.toml"))
+    assert manifest.features is not None
+    frames = manifest.features.n_frames(manifest.clip.n_samples)
+    assert frames == n_frames or (n_frames == -1 and manifest.clip.n_samples == 16000)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "labels"),
+    [
+        ("labels.txt", "dog\n\n glass break \n", ["dog", "glass break"]),
+        ("class_map.csv", 'index,mid,display_name\n0,/m/1,Speech\n1,/m/2,"Child, kid"\n', ["Speech", "Child, kid"]),
+        ("plain.csv", "0,dog\n1,cat\n", ["dog", "cat"]),
+        ("empty.csv", "", []),
+        ("named.csv", "name\n\ndog\n", ["dog"]),
+    ],
+)
+def test_labels_in_the_formats_they_come_in(name, text, labels):
+    assert parse_labels(name, text) == labels
+
+
+def test_labels_from_a_file(run):
+    Path("l.txt").write_text("\ufeffeins\nzwei\ndrei\n", encoding="utf-8")
+    _, table, _ = init(run, "waveform", *SHORT[:-1], "--labels", "l.txt")
+    assert table["labels"] == ["eins", "zwei", "drei"]
+
+
+@pytest.mark.parametrize(
+    ("preset", "golden"),
+    [
+        ("librosa", "librosa:mfcc_defaults"),
+        ("torchaudio", "torchaudio:mel_db"),
+        ("tf-signal", "tf_signal:mfcc_keywords"),
+        ("yamnet", "tf_signal:log_mel_yamnet"),
+        ("kaldi", "kaldi:mfcc_no_energy"),
+        ("psf", "psf:mfcc"),
+    ],
+)
+def test_presets_say_what_the_golden_files_were_made_with(preset, golden):
+    """But for sizes, and for what psf alone needs (its padding and its 1/n_fft), which follow from sizes."""
+    library, case = golden.split(":")
+    with np.load(GOLDEN / f"{library}.npz") as file:
+        made_with = FeatureConfig(**json.loads(str(file[f"{case}.config"])))
+    sizes = ("kind", "sample_rate", "n_fft", "hop_length", "win_length", "n_mels", "n_mfcc", "fmin", "fmax")
+    follows = ("pad_end", "spectrum_scale")
+    values = {name: getattr(made_with, name) for name in (*sizes, *follows)}
+    preset_config = FeatureConfig(**{**values, **PRESETS[preset]})
+    assert preset_config == made_with
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "problem"),
+    [
+        ("waveform", (), ("<M>: its input is [1, 120], a short waveform or features in one row: say --kind, and for "
+         "features also --set features.n_mels=N (or n_mfcc)")),
+        ("waveform", SHORT[:-1], "<M>: has no labels packed in it; give 3 with --labels FILE, one a line"),
+        ("waveform", (*SHORT[:-1], "--labels", "none.txt"), "none.txt: cannot be read: No such file or directory"),
+        ("waveform", (*SHORT[:-1], "--labels", "blank.txt"), "blank.txt: holds no labels; write one a line"),
+        ("waveform", (*SHORT[:-1], "--labels", "latin.txt"),
+         "latin.txt: is not text in UTF-8: invalid continuation byte at byte 1"),
+        ("waveform", (*SHORT[:-1], "--labels", "two.txt"), "<M>: gives 3 scores, and model.toml names 2 labels"),
+        ("waveform", (*SHORT, "--preset", "matlab"),
+         "--preset matlab: there are librosa, torchaudio, tf-signal, yamnet, kaldi, psf"),
+        ("waveform", (*SHORT, "--preset", "kaldi"),
+         "--preset kaldi: is about features, and the model's input is a waveform"),
+        ("waveform", (*SHORT, "--clip-s", "1"), "--clip-s 1: the input takes 120 samples, 0.1 s at 1200 Hz"),
+        ("waveform", (*SHORT, "--name", "My Model"),
+         "model.toml: name: 'My Model' is not made of a-z, 0-9 and single hyphens"),
+        ("waveform", (*SHORT, "--set", "colour=red"), "model.toml: colour: unknown key"),
+        ("waveform", (*SHORT, "--set", "n_fft"), "--set n_fft: is not KEY=VALUE, as in --set features.n_fft=512"),
+        ("waveform", (*SHORT, "--set", "name.x=1"), "model.toml: name: {'x': 1} is not text"),
+        ("waveform", (*SHORT, "--set", "name=x", "--set", "name.y=1"), "--set name.y=1: name has a value already"),
+        ("waveform", (*SHORT, "--set", "clip=3"), "--set clip=3: is a section; say --set clip.KEY=VALUE"),
+        ("waveform", (*SHORT[:-1], "--set", "labels=dog"), "--set labels=dog: is not a list; say --labels FILE"),
+        ("waveform", (*SHORT, "--set", "clip.n_samples=0"), "--set clip.n_samples=0: is not a whole number above 0"),
+        ("waveform", (*SHORT, "--set", "input.index=1"), "<M>: has 1 inputs; input.index cannot be 1"),
+        ("waveform", (*SHORT, "--set", "output.index=x"), "<M>: has 1 outputs; output.index cannot be x"),
+        ("waveform", ("--kind", "log_mel", THREE),
+         ("<M>: its input is [1, 120], which is no picture of frames and features; say how many features a frame has "
+         "with --set features.n_mels=N (or n_mfcc)")),
+        ("features_time_major", (THREE, "--clip-s", "30"),
+         ("<M>: no usual window makes 24 frames of 30 s; say which with --set features.n_fft=N --set "
+         "features.win_length=N --set features.hop_length=N")),
+        ("features_time_major", (THREE, "--set", "input.kind=mel"),
+         'model.toml: input.kind: \'mel\' is none of "waveform", "log_mel", "mfcc"'),
+        ("features_time_major", (THREE, "--kind", "waveform"),
+         "<M>: its input is [1, 24, 3, 1], which is no waveform; say another --kind"),
+        ("waveform", (*SHORT, "--set", "features.n_fft=64"),
+         'model.toml: features: is there, but input.kind is "waveform": remove one'),
+        ("waveform_nan", SHORT,
+         "<M>: gives numbers that are not finite for plain noise; its input is wrong, or it is broken"),
+        ("refused_int32_input", SHORT, "<M>: its input tensor is int32; float32, int8, uint8 and int16 are possible"),
+    ],
+)  # fmt: skip
+def test_what_init_refuses(run, name, arguments, problem):
+    Path("blank.txt").write_text(" \n\n")
+    Path("latin.txt").write_bytes("bär\n".encode("latin-1"))
+    Path("two.txt").write_text("a\nb\n")
+    file = model_file(name, "m.tflite")
+    status, out, err = run("init", file, *arguments)
+    assert (status, out) == (2, [])
+    assert err == ["edgeaudio: " + problem.replace("<M>", "m.tflite")]
+    assert not Path("m").exists()
+
+
+def test_labels_packed_in_the_wrong_number(run):
+    status, _, err = run("init", model_file("waveform", **{"labels.txt": "a\nb\n"}), *SHORT[:-1])
+    assert (status, err) == (2, [
+        ("edgeaudio: some model.tflite: has no labels packed in it, but labels.txt with 2 lines; give 3 with --labels "
+        "FILE, one a line")
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", ["init", "inspect"])
+def test_files_that_are_no_models(run, verb):
+    Path("m.tflite").write_bytes(b"hello, world")
+    status, _, err = run(verb, "m.tflite")
+    assert (status, err) == (2, ["edgeaudio: m.tflite: is not a TFLite model (its identifier is not TFL3)"])
+
+
+def test_a_file_that_is_not_there(run):
+    status, _, err = run("init", "none.tflite")
+    assert (status, err) == (2, ["edgeaudio: none.tflite: cannot be read: No such file or directory"])
+
+
+def test_a_file_that_is_too_large(run, monkeypatch):
+    monkeypatch.setattr(command, "MAX_MODEL_BYTES", 1_000)
+    status, _, err = run("init", model_file("waveform"))
+    assert (status, err) == (2, ["edgeaudio: some model.tflite: is larger than 0 MB"])
+
+
+def test_a_directory_that_is_there(run):
+    Path("taken").mkdir()
+    Path("taken/file").touch()
+    status, _, err = run("init", model_file("waveform"), *SHORT, "--out", "taken")
+    assert (status, err) == (2, ["edgeaudio: taken: is there already, and not empty; say another with --out DIR"])
+
+
+def test_a_directory_that_cannot_be(run):
+    Path("file").touch()
+    status, _, err = run("init", model_file("waveform"), *SHORT, "--out", "file/inside")
+    assert (status, err) == (2, ["edgeaudio: file/inside: cannot be written: Not a directory"])
+
+
+@pytest.mark.parametrize("arguments", [("--sample-rate", "900"), ("--clip-s", "0"), ("--kind", "mel")])
+def test_options_out_of_bounds(capsys, arguments):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["model", "init", "m.tflite", *arguments])
+    assert f"argument {arguments[0]}: " in capsys.readouterr().err
+
+
+# inspect and verify
+
+
+def test_inspect_shows_everything(run, tmp_path):
+    groups = {"any": LABELS}
+    directory = model_directory(
+        tmp_path, "features_time_major", groups=groups, description="Mels.", training_data=("x",)
+    )
+    status, out, err = run("inspect", directory)
+    assert (status, err) == (0, [])
+    text = "\n".join(out)
+    for expected in (
+        "name           test 1",
+        "description    Mels.",
+        "licence        not stated",
+        "training data  x",
+        "clip           800 samples at 8000 Hz, one each 50 ms",
+        "input          log_mel as (batch, time, feature, channel), times 0.01 plus 1",
+        "features       24 frames of 3, window 8 ms, hop 4 ms",
+        "               hop_length = 32",
+        "labels         3: first, second, third",
+        "group any      first, second, third",
+        "input 0        x: int8 [1, 24, 3, 1], step 0.00784314, zero at -1",
+        "output 0       Identity: int8 [1, 3], step 0.00784314, zero at -1",
+    ):
+        assert expected in out, text
+
+
+def test_inspect_a_waveform_model(run, tmp_path):
+    status, out, _ = run("inspect", model_directory(tmp_path, labels=LABELS))
+    assert status == 0
+    assert "input       waveform as (batch, time), times 1 plus 0" in out
+    assert not any(line.startswith("features") for line in out)
+
+
+def test_inspect_a_file(run):
+    status, out, err = run("inspect", model_file("waveform", **{"labels.txt": "a\nb\n"}))
+    assert (status, err) == (0, [])
+    assert [line.split()[0] for line in out] == ["file", "sha256", "input", "output", "packed"]
+    assert out[-1] == "packed    labels.txt: 2 lines"
+
+
+def test_verify_what_works(run, tmp_path):
+    status, out, err = run("verify", model_directory(tmp_path, "features_time_major"))
+    assert (status, err) == (0, [])
+    assert [line.split()[:2] for line in out] == [
+        [what, "works"] for what in ("hash", "tensors", "labels", "scores", "time")
+    ]
+    assert "ms a clip of 0.1 s (median of 20); a clip each 50 ms takes" in out[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("waveform_nan", "some are not finite: the model is broken, or its input is not what it was trained with"),
+        ("waveform_logits", 'which are no scores: set output.activation to "sigmoid" or "softmax"'),
+    ],
+)
+def test_verify_scores_that_are_none(run, tmp_path, name, problem):
+    status, out, _ = run("verify", model_directory(tmp_path, name))
+    assert status == 2
+    assert out[3].startswith("scores   FAILS  ")
+    assert out[3].endswith(problem)
+
+
+def test_verify_another_file_than_the_manifest_s(run, tmp_path):
+    directory = model_directory(tmp_path)
+    (directory / "model.tflite").write_bytes(content_of("waveform_int8"))
+    status, out, err = run("verify", directory)
+    assert (status, out) == (2, [])
+    assert err[0].startswith(f"edgeaudio: {directory / 'model.tflite'}: its SHA-256 is ")
