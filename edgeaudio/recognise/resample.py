@@ -26,8 +26,8 @@ ROLLOFF = 0.945  # the filter's half-amplitude point, of the lower Nyquist frequ
 KAISER_BETA = 8.0
 UNIT_S = 0.02  # shortest run of input that is worked on at once
 MIN_ROW = 48  # outputs a row of the matrix product; fewer would waste its filter taps
-# Rates whose ratio needs a larger denominator are approximated, by a few millionths at most; times
-# are reckoned with the ratio in use, so they do not drift.
+# Rates whose ratio needs a larger denominator are approximated: pitch is then off by less than a
+# thousandth, which nothing hears; times are reckoned with the ratio in use, so they do not drift.
 MAX_PHASES = 640
 
 

@@ -75,6 +75,12 @@ def test_an_awkward_rate_is_approximated_and_says_so():
     np.testing.assert_allclose(made[500:-500], expected[500:-500], atol=2e-4)
 
 
+@pytest.mark.parametrize("from_hz", [8001, 11025, 15999, 18900, 37800, 44056, 47952, 95999, 250_000])
+def test_no_rate_is_off_by_a_thousandth(from_hz):
+    for to_hz in RATES:
+        assert float(Resampler(from_hz, to_hz).input_per_output) == pytest.approx(from_hz / to_hz, rel=1e-3)
+
+
 def test_the_same_rate_is_handed_through():
     resampler = Resampler(16000, 16000)
     samples = tone(440.0, 16000, 100)
