@@ -17,7 +17,8 @@ from typing import Literal
 from edgeaudio.capture.urls import SourceUrl
 
 # what an address may make FFmpeg open, by its scheme; nothing that comes over the network can
-# name a local file, and an encrypted source cannot be led to an unencrypted one
+# name a local file, and an encrypted source cannot be led to an unencrypted one. To which hosts a
+# redirect or an HLS list leads cannot be limited here: FFmpeg looks at protocols, not at hosts
 _PROTOCOLS = {
     "rtsp": "rtsp,rtp,udp,tcp",
     "rtsps": "rtsp,rtp,tls,tcp,udp",
@@ -43,6 +44,7 @@ _FORCED = {"udp": "mpegts", "rtmp": "flv", "rtmps": "flv", "alsa": "alsa"}
 _PROBE_BYTES = 1_000_000
 _PROBE_S = 2.0
 _MAX_STREAMS = 32
+_MAX_REDIRECTS = 3
 _UDP_BUFFER_BYTES = 1 << 20
 
 
@@ -97,6 +99,8 @@ def ffmpeg_call(
     else:
         # not "timeout": that makes RTMP a server
         options["rw_timeout"] = read_us
+        if url.scheme in {"http", "https"}:
+            options["max_redirects"] = str(_MAX_REDIRECTS)
     return FfmpegCall(url.with_login(), _FORCED.get(url.scheme), options)
 
 

@@ -178,10 +178,8 @@ class Connection:
                 f"set channel to 1..{channels} or 'mix'",
             ) from None
         self.broken_samples += broken
-        pts_s = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
-        place = self._timeline.place(
-            None if pts_s is None else float(pts_s), len(samples), rate, self._arrival_s(samples, rate)
-        )
+        pts_s = None if frame.pts is None or frame.time_base is None else frame.pts * float(frame.time_base)
+        place = self._timeline.place(pts_s, len(samples), rate, self._arrival_s(samples, rate))
         if place.new_epoch:
             yield from self._blocks(self._cutter.flush())
             self._memory.epoch += 1

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeaudio.capture.clock import Clock
-from edgeaudio.capture.cutter import MAX_BLOCK_S, MIN_BLOCK_S, Cutter
+from edgeaudio.capture.cutter import MAX_BLOCK_S, MIN_BLOCK_S, Cut, Cutter
 from edgeaudio.capture.ledger import Ledger
 
 
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=40), st.sampled_from([8000, 16000, 192000]))
 def test_cutting_neither_loses_nor_moves_a_sample(sizes: list[int], rate: int) -> None:
     whole = np.arange(sum(sizes), dtype=np.float32)
-    cutter, done, cuts = Cutter(), 0, []
+    cutter, done = Cutter(), 0
+    cuts: list[Cut] = []
     for size in sizes:
         cuts += cutter.add(whole[done : done + size], rate, 3.0 + done / rate)
         done += size

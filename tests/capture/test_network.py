@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.camera import Script, camera
@@ -22,7 +23,7 @@ from edgeaudio.capture.reasons import SourceError
 from edgeaudio.recognise.types import Reason
 
 
-def refusal(url: str, **config: object) -> SourceError:
+def refusal(url: str, **config: Any) -> SourceError:
     with pytest.raises(SourceError) as caught:
         hear(url, 5, **{"open_timeout_s": 2, "read_timeout_s": 1, **config})
     assert caught.value.__context__ is None
@@ -196,6 +197,21 @@ def test_a_playlist_reads_no_local_file(target: str, name: str, tmp_path: Path) 
     (served / name).write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{target}\n#EXT-X-ENDLIST\n")
     with web_server(served) as port:
         assert refusal(f"http://127.0.0.1:{port}/{name}").reason in {Reason.INVALID_DATA, Reason.NOT_FOUND}
+
+
+def test_redirects_are_followed_but_not_for_ever(tmp_path: Path) -> None:
+    write_media(tmp_path / "a.wav", "pcm_s16le", sine(1000, 8000, 0.5), 8000)
+    with web_server(tmp_path, redirects={"/once.wav": "/a.wav", "/loop.wav": "/loop.wav"}) as port:
+        assert hear(f"http://127.0.0.1:{port}/once.wav", media=True).seconds == pytest.approx(0.5)
+        assert refusal(f"http://127.0.0.1:{port}/loop.wav").reason is Reason.INVALID_DATA
+
+
+def test_an_encrypted_source_is_not_led_to_an_unencrypted_one(tmp_path: Path, certificate: Certificate) -> None:
+    write_media(tmp_path / "a.wav", "pcm_s16le", sine(1000, 8000, 0.5), 8000)
+    with web_server(tmp_path) as plain:
+        leads = {"/r.wav": f"http://127.0.0.1:{plain}/a.wav"}
+        with web_server(tmp_path, certificate=certificate, redirects=leads) as port:
+            refusal(f"https://localhost:{port}/r.wav", ca_file=certificate.certificate)
 
 
 def test_a_redirect_reads_no_local_file(tmp_path: Path) -> None:

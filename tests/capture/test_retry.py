@@ -237,6 +237,10 @@ def test_an_error_in_a_callback_is_nobodys_to_swallow(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     write_media(path, "pcm_s16le", sine(1000, 8000, 0.4), 8000)
     watched = Watched(str(path))
-    watched.reader._on_block = lambda block: 1 / 0
+
+    def fail(block: Block) -> None:
+        raise ZeroDivisionError(block.source)
+
+    watched.reader._on_block = fail
     with pytest.raises(ZeroDivisionError):
         watched.reader.run()

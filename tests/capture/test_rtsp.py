@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def assert_tone(heard: Heard, rate: int) -> None:
     assert heard.epochs == [0]
 
 
-def refusal(url: str, **config: object) -> SourceError:
+def refusal(url: str, **config: Any) -> SourceError:
     with pytest.raises(SourceError) as caught:
         hear(url, 5, **{"open_timeout_s": 3, "read_timeout_s": 1, **config})
     assert caught.value.__context__ is None  # FFmpeg's own exceptions hold the login

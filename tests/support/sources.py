@@ -22,10 +22,7 @@ class Heard:
 
     connection: Connection
     blocks: list[Block]
-
-    @property
-    def seconds(self) -> float:
-        return sum(block.duration_s for block in self.blocks)
+    seconds: float = 0.0
 
     @property
     def samples(self) -> Samples:
@@ -52,6 +49,7 @@ def hear(
         heard = Heard(connection, [])
         for block in connection:
             heard.blocks.append(block)
+            heard.seconds += block.duration_s
             if heard.seconds >= seconds:
                 break
     assert_sound(heard.blocks)
