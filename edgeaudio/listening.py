@@ -21,12 +21,11 @@ from edgeaudio.capture.source import open_source
 from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.model import load_model as load_model_directory
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, SourcePipeline
-from edgeaudio.recognise.shipped import find_model
+from edgeaudio.recognise.shipped import SHIPPED_MODEL, find_model
 from edgeaudio.recognise.types import Block, EdgeaudioError, Samples, Scores
 
 SILENCE = "silence"
 MICROPHONE = "microphone"
-DEFAULT_MODEL = "alarms"
 SOURCE_NAME = "listen"
 INT16_SCALE = 32768
 MAX_CHANNELS = 64
@@ -55,7 +54,7 @@ def load_model(model: str | Path) -> Model:
 
 def listen(
     source: Source,
-    models: Sequence[str | Path | Model] = (DEFAULT_MODEL,),
+    models: Sequence[str | Path | Model] = (SHIPPED_MODEL,),
     *,
     period_ms: int = 1024,
     include_scores: bool = False,

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from edgeaudio.agent.backlog import Backlog
@@ -41,7 +40,6 @@ from edgeaudio.version import __version__
 
 log = logging.getLogger(__name__)
 
-OUTBOX_FILE = "outbox.sqlite"
 TICK_S = 1.0
 # SIGTERM must end the agent within 2 s: its parts share them
 RECOGNISER_JOIN_S = 0.6
@@ -71,7 +69,7 @@ class Agent:
         config = mqtt_config(settings)
         discovery_prefix = settings.mqtt.discovery_prefix if settings.mqtt.discovery else None
         self._outbox = Outbox(
-            Path(settings.state_dir) / OUTBOX_FILE,
+            settings.outbox_path,
             max_messages=settings.outbox.max_messages,
             max_bytes=settings.outbox.max_bytes,
             expiry_s=settings.outbox.expiry_s,
@@ -119,6 +117,8 @@ class Agent:
         try:
             self._recogniser.settle_the_past()
             self._present(self._roster)
+            if not self._settings.sources:
+                log.warning("no source is set: there is nothing to listen to; add [sources.NAME] to the settings")
             self._publish_health()
             self._service.say("READY=1")
             while not self._stop.is_set():

@@ -112,6 +112,8 @@ class Recogniser:
             closed=[event.id for event in events if event.kind == "offset"],
         )
         for event in events:
+            # what is on the disk is promised: the proofs in tests/faults hold the broker to these lines
+            log.debug("committed %s %s", event.kind, event.id)
             listener = self.listeners.get(event.source)
             sounding = listener.pipeline.active() if listener else []
             on = any(other.label == event.label for other in sounding)

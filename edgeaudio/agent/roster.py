@@ -57,7 +57,7 @@ class Roster:
         """
         old, listeners = self._settings, self._recogniser.listeners
         models = self.models if _same_models(old, new) else _load(new)
-        kept = [name for name in new.sources if models is self.models and _same_source(name, old, new)]
+        kept = [name for name in new.sources if models is self.models and self._same_source(name, old, new)]
         plans = {name: model_plans(new, models, name) for name in kept}
         begun = {name: self._listener(name, new, models) for name in new.sources if name not in kept}
         removed = tuple(listener for name, listener in listeners.items() if name not in kept)
@@ -72,6 +72,14 @@ class Roster:
                 listeners[name].reconfigure(new.sources[name], plans[name])
         self._settings, self.models = new, models
         return Change(tuple(listeners[name] for name in kept), tuple(begun.values()), removed)
+
+    def _same_source(self, name: str, old: Settings, new: Settings) -> bool:
+        """Whether that source can go on hearing under the new settings."""
+        before, after = old.sources.get(name), new.sources[name]
+        if before is None or before.model_copy(update={key: getattr(after, key) for key in _LIGHT}) != after:
+            return False
+        # a password file can hold something new under the old name
+        return source_config(name, after) == self._recogniser.listeners[name].config
 
     def _listener(self, name: str, settings: Settings, models: Mapping[str, TimedModel]) -> Listener:
         source = settings.sources[name]
@@ -88,14 +96,6 @@ def _load(settings: Settings) -> dict[str, TimedModel]:
 
 def _reported(plan: ModelPlan) -> tuple[str, ...]:
     return tuple(label for label in plan.model.manifest.reported if not plan.labels or label in plan.labels)
-
-
-def _same_source(name: str, old: Settings, new: Settings) -> bool:
-    """Whether that source can go on hearing under the new settings."""
-    before, after = old.sources.get(name), new.sources[name]
-    if before is None:
-        return False
-    return before.model_copy(update={key: getattr(after, key) for key in _LIGHT}) == after
 
 
 def _same_models(old: Settings, new: Settings) -> bool:

@@ -34,7 +34,6 @@ DEVICE = "demo"
 START_S = 30.0  # for broker and agent, on a slow board
 STOP_S = 5.0
 LINGER_S = 1.5  # for what is still under way when the last sound has ended
-MODEL = "alarms"
 
 
 def run_demo(broker: str | None) -> int:
@@ -205,7 +204,7 @@ def _subscriber(address: BrokerAddress) -> Iterator[SimpleQueue[tuple[float, str
 
 @contextmanager
 def _agent(folder: Path, broker: str, ports: dict[str, int], log: object) -> Iterator[None]:
-    lines = [f'device = "{DEVICE}"', f'state_dir = "{folder}"', "[health]", "interval_s = 5", "[models." + MODEL + "]"]
+    lines = [f'device = "{DEVICE}"', f'state_dir = "{folder}"', "[health]", "interval_s = 5"]
     for name, port in ports.items():
         lines += [f"[sources.{name}]", f'url = "rtsp+listen://127.0.0.1:{port}/{name}"']
     config = folder / "edgeaudio.toml"

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from edgeaudio.capture.urls import SourceUrl, parse_url
 from edgeaudio.publish.topics import Topics, slugify
+from edgeaudio.recognise.shipped import SHIPPED_MODEL
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings.layers import Layer, read_secret
 from edgeaudio.settings.values import (
@@ -34,8 +35,6 @@ from edgeaudio.settings.values import (
     Texts,
     Whole,
 )
-
-SHIPPED_MODEL = "alarms"
 
 # What load.py has read, the strongest layer first. A Settings made by hand reads nothing but its arguments.
 layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())

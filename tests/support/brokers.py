@@ -58,6 +58,10 @@ class BrokerProcess:
                 self.port = free_port()
         raise AssertionError(f"the broker does not start: {self._log.read_text()}")
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
     def stop(self, how: int = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
@@ -241,10 +245,13 @@ class Subscriber:
         username: str | None = None,
         password: str | None = None,
         protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
+        session: str = "",
     ) -> None:
+        """`session`: a name under which the broker keeps what was missed; empty: nothing is kept."""
         self.heard: list[Heard] = []
         self._ready = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=protocol)
+        clean = None if protocol == MQTTProtocolVersion.MQTTv5 else not session
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, session, clean, protocol=protocol)
         self._client.reconnect_delay_set(1, 1)
         self._client.username_pw_set(username, password)
         self._client.on_connect = lambda client, *_: client.subscribe([(topic, 1) for topic in filters or ("#",)])

@@ -1,0 +1,78 @@
+"""The stage of the proofs: a broker, a subscriber that outlives it, an agent with a test model.
+
+Owns: their making and their end. Does not know: what is broken, or when.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from support.agents import DETECTOR, DEVICE, NEVER, Listener, RunningAgent
+from support.brokers import BrokerProcess, MosquittoFactory
+from support.cut_line import CutLine
+from support.tflite import model_directory
+
+# a tenth of a second of 1 kHz every 0.3 s: six or seven events a second
+BURSTS = (
+    "audiotestsrc is-live=true wave=ticks freq=1000 volume=0.5 tick-interval=300000000 sine-periods-per-tick=100 "
+    "! audio/x-raw,rate=8000,channels=1 ! audioconvert ! alawenc ! rtppcmapay pt=8 name=pay0"
+)
+
+
+class Stage:
+    """A folder with everything in it; use it in a `with` block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._stack = ExitStack()
+        self._line: CutLine | None = None
+        self._agents: list[RunningAgent] = []
+        # a subscriber that is away gets what it missed: the proof is about the agent, not about it
+        options = (
+            "max_queued_messages 0",
+            "persistence true",
+            f"persistence_location {folder}/",
+            "autosave_interval 1",
+        )
+        self._brokers = MosquittoFactory(folder)
+        self.broker: BrokerProcess = self._brokers(*options)
+        model_directory(folder, "features_time_major", detector=DETECTOR, thresholds={"first": NEVER, "third": NEVER})
+
+    def __enter__(self) -> Self:
+        self.broker.start()
+        self._line = self._stack.enter_context(CutLine(self.broker.port))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for agent in self._agents:
+            agent.kill()
+        self._stack.close()
+        self.broker.stop()
+
+    @property
+    def line(self) -> CutLine:
+        """The agents' line to the broker."""
+        assert self._line is not None
+        return self._line
+
+    def listen(self) -> Listener:
+        """A subscriber for whom the broker keeps what it missed."""
+        return self._stack.enter_context(Listener(self.broker.port, f"edgeaudio/{DEVICE}/#", session="books"))
+
+    def agent(self, sources: str, **options: Any) -> RunningAgent:
+        """An agent, not started yet, whose log tells what it committed."""
+        agent = RunningAgent(self.folder, self.line.port, sources, settings='log_level = "debug"', **options)
+        self._agents.append(agent)
+        return agent
+
+    @staticmethod
+    def drained(listener: Listener, since: datetime) -> bool:
+        """Whether an agent that was started since then says that its outbox is empty."""
+        reports = [r for r in listener.payloads("/health") if datetime.fromisoformat(r["started_at"]) >= since]
+        return bool(reports) and reports[-1]["outbox"]["depth"] == 0
