@@ -82,10 +82,7 @@ def ffmpeg_call(
         # the prefix keeps names such as "a:b.wav" or "-" from meaning anything but a file
         return FfmpegCall(f"file:{url.path.absolute()}", None, options)
     if url.is_tls:
-        options["tls_verify"] = "1" if tls_verify else "0"
-        trusted = ca_file or system_ca_file()
-        if trusted is not None:
-            options["ca_file"] = str(trusted)
+        options |= _tls(verify=tls_verify, ca_file=ca_file or system_ca_file())
     read_us = _microseconds(max(open_timeout_s, read_timeout_s))
     if url.scheme in {"rtsp", "rtsps"}:
         options |= {"rtsp_transport": transport, "timeout": read_us}
@@ -108,6 +105,14 @@ def system_ca_file() -> Path | None:
     """The system's trusted certificates: the libraries in PyAV's wheels look in other places."""
     cafile = ssl.get_default_verify_paths().cafile
     return Path(cafile) if cafile else None
+
+
+def _tls(*, verify: bool, ca_file: Path | None) -> dict[str, str]:
+    # always said: whether FFmpeg verifies by default changes with its version
+    options = {"tls_verify": "1" if verify else "0"}
+    if ca_file is not None:
+        options["ca_file"] = str(ca_file)
+    return options
 
 
 def _sound_card(url: SourceUrl, options: dict[str, str]) -> FfmpegCall:
