@@ -92,7 +92,7 @@ def _convert(options: argparse.Namespace) -> None:
     clips = cut_clips(read_folder(options.recordings, draft.clip.sample_rate), draft)
     keras = conversion.load(options.model)
     original = conversion.Original(keras, draft)
-    representative = original.inputs([clips.values[i] for i in _spread(len(clips.values), options.clips)])
+    representative = original.inputs([clips.values[i] for i in spread(len(clips.values), options.clips)])
     content, notes = conversion.to_tflite(keras, representative, options.kind, options.runtime_python)
     manifest = dataclasses.replace(draft, sha256=hashlib.sha256(content).hexdigest())
     model = build_model(manifest, options.out / "model.tflite", content)
@@ -150,7 +150,7 @@ def cut_clips(recordings: Sequence[Recording], manifest: Manifest) -> LabelledCl
     return LabelledClips(values, np.array(owners), tuple(recording.label for recording in recordings))
 
 
-def _spread(n: int, wanted: int) -> list[int]:
+def spread(n: int, wanted: int) -> list[int]:
     """Indices spread evenly over n clips."""
     return sorted({int(i) for i in np.linspace(0, n - 1, min(n, wanted))})
 

@@ -9,9 +9,8 @@ Owns: the recipe of that one model. Does not know: how scenes sound (`alarm_scen
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -36,9 +35,6 @@ N_MFCC = 40
 NORMALISED_LIMIT = 5.0  # deviations; what lies further out would only coarsen the int8 steps of the rest
 CHUNK = 500
 BATCH = 64
-LEARNING_RATE = 3e-3
-WARM_UP = 0.06  # share of all steps
-LABEL_SMOOTHING = 0.02
 CALIBRATION_PER_LABEL = 120
 CALIBRATION_OTHERS = 600
 CALIBRATION_PRECISION = 0.99
@@ -113,8 +109,7 @@ def _make(options: argparse.Namespace) -> None:
     sample = clips[:: max(1, len(clips) // 5000)].astype(np.float32)
     mean, std = sample.mean(axis=(0, 1)), sample.std(axis=(0, 1))
     keras_file = options.work / "model.keras"
-    history = _trained(keras_file, clips, (mean, std), np.concatenate([answers, counts], axis=1), options)
-    (options.work / "history.json").write_text(json.dumps(history))
+    _trained(keras_file, clips, (mean, std), np.concatenate([answers, counts], axis=1), options)
 
     draft = options.work / "draft.toml"
     draft.write_text(manifest_toml(_manifest(mean, std)))
@@ -169,38 +164,25 @@ def _chunk(data: Path, folder: Path, seed: int, number: int) -> Path:
 def _trained(
     file: Path, clips: NDArray[np.float16], scaling: tuple[Floats, Floats], targets: NDArray[np.bool_],
     options: argparse.Namespace,
-) -> list[float]:  # fmt: skip
-    """Train and save; returns the loss of every epoch."""
+) -> None:  # fmt: skip
+    """Train and save."""
     import keras  # noqa: PLC0415 - slow to import, and not wanted in the processes that make scenes
 
     from tools.networks import cadence_network  # noqa: PLC0415
+    from tools.training import Plan, fit  # noqa: PLC0415
 
     keras.utils.set_random_seed(options.seed)
-    rng = np.random.default_rng((options.seed, 1))
     network, scoring = cadence_network(clips.shape[1], clips.shape[2], len(LABELS))
-    steps = len(clips) // BATCH
-    rate = keras.optimizers.schedules.CosineDecay(
-        LEARNING_RATE / 20, steps * options.epochs, warmup_target=LEARNING_RATE,
-        warmup_steps=round(WARM_UP * steps * options.epochs),
-    )  # fmt: skip
-    network.compile(keras.optimizers.AdamW(rate, weight_decay=1e-3), loss=_masked_loss())
-    history = []
-    for epoch in range(options.epochs):
-        losses = []
-        batches = _batches(clips, scaling, targets, rng)
-        progress = tqdm(batches, total=steps, desc=f"epoch {epoch + 1}/{options.epochs}", unit="batch")
-        for values, wanted in progress:
-            losses.append(float(network.train_on_batch(values, wanted)))
-            progress.set_postfix(loss=f"{np.mean(losses[-200:]):.4f}", refresh=False)
-        history.append(float(np.mean(losses)))
+    plan = Plan(options.epochs, len(clips) // BATCH, options.seed)
+    folder = options.work / f"training-{options.seed}-{len(clips)}-{options.epochs}"
+    fit(network, partial(_batches, clips, scaling, targets), plan, folder, "alarms")
     scoring.save(file)
-    return history
 
 
 def _batches(
     clips: NDArray[np.float16], scaling: tuple[Floats, Floats], targets: NDArray[np.bool_], rng: np.random.Generator
 ) -> Iterator[tuple[Floats, Floats]]:
-    """One epoch: normalised clips with a band or a moment blotted out now and then, and their answers."""
+    """One epoch: normalised clips with a band blotted out now and then, and their answers."""
     mean, std = scaling
     order = rng.permutation(len(clips))
     for first in range(0, len(order) - BATCH + 1, BATCH):
@@ -211,19 +193,6 @@ def _batches(
             band = rng.integers(0, clip.shape[1] - 4)
             clip[:, band : band + rng.integers(1, 5)] = 0.0
         yield values, targets[chosen].astype(np.float32)
-
-
-def _masked_loss() -> Callable[..., object]:
-    """Binary cross-entropy from logits; targets are answers, then whether each counts."""
-    from keras import ops  # noqa: PLC0415
-
-    def loss(targets: Floats, logits: Floats) -> object:
-        n = logits.shape[-1]
-        answers = targets[:, :n] * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / 2
-        entropy = ops.maximum(logits, 0.0) - logits * answers + ops.log1p(ops.exp(-ops.abs(logits)))
-        return ops.mean(entropy * targets[:, n:])
-
-    return loss
 
 
 def _manifest(mean: Floats, std: Floats) -> Manifest:

@@ -1,0 +1,113 @@
+"""Labelled recordings and how they are divided: from a folder or a CSV to folds that never share a source.
+
+Owns: which recording carries which label and belongs to which fold. Does not know: sound, models.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgeaudio.recognise.types import EdgeaudioError
+from tools.recordings import SUFFIXES
+
+N_FOLDS = 5
+COLUMNS = ("file", "label", "fold")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One recording. `label` is None for a negative: sound that carries none of the labels."""
+
+    path: Path
+    label: str | None
+    fold: int
+
+
+def read_dataset(data: Path, negatives: Sequence[Path], seed: int) -> list[Entry]:
+    """Entries of `data` (a folder of `label/recording`, or a CSV of file, label and fold) and of negative folders.
+
+    Folds are the CSV's, or the ones that all file names begin with (`3-17367-A.ogg`); otherwise N_FOLDS are made,
+    the same share of every label in each, recordings of one source together.
+
+    Raises:
+        EdgeaudioError: Nothing is there, or the CSV has a line that is wrong; names it.
+    """
+    entries = _from_csv(data) if data.suffix.lower() == ".csv" else _from_folder(data, seed)
+    for folder in negatives:
+        paths = _paths(folder)
+        folds = sorted({entry.fold for entry in entries})
+        entries += [Entry(path, None, folds[index % len(folds)]) for index, path in enumerate(paths)]
+    return entries
+
+
+def labels_of(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """All labels, in the order of the alphabet."""
+    return tuple(sorted({entry.label for entry in entries if entry.label is not None}))
+
+
+def source_of(path: Path) -> str:
+    """What recordings of one source share in their names: all but the part behind the last hyphen or underscore."""
+    for separator in "-_":
+        head, found, _ = path.stem.rpartition(separator)
+        if found:
+            return head
+    return path.stem
+
+
+def _from_csv(file: Path) -> list[Entry]:
+    try:
+        with file.open(newline="") as lines:
+            reader = csv.DictReader(lines)
+            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+                raise EdgeaudioError(f"{file}: its first line must name the columns {', '.join(COLUMNS)}")
+            entries = [_row(file, reader.line_num, row) for row in reader]
+    except OSError as error:
+        raise EdgeaudioError(f"{file}: cannot be read: {error.strerror}") from None
+    if not entries:
+        raise EdgeaudioError(f"{file}: names no recording")
+    return entries
+
+
+def _row(file: Path, line: int, row: dict[str, str | None]) -> Entry:
+    path = file.parent / (row["file"] or "")
+    if not path.is_file():
+        raise EdgeaudioError(f"{file}:{line}: {path}: no such recording")
+    fold = row["fold"] or ""
+    if not fold.isdigit():
+        raise EdgeaudioError(f"{file}:{line}: fold {fold!r} is not a whole number")
+    return Entry(path, row["label"] or None, int(fold))
+
+
+def _from_folder(folder: Path, seed: int) -> list[Entry]:
+    paths = _paths(folder)
+    named = [path.name.split("-")[0] for path in paths]
+    if all(name.isdigit() and len(name) == 1 for name in named):
+        return [Entry(path, path.parent.name, int(name)) for path, name in zip(paths, named, strict=True)]
+    by_source: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for path in paths:
+        by_source[path.parent.name, source_of(path)].append(path)
+    by_label: dict[str, list[list[Path]]] = defaultdict(list)
+    for (label, _), group in by_source.items():
+        by_label[label].append(group)
+    rng = np.random.default_rng(seed)
+    entries = []
+    for label, groups in by_label.items():
+        sizes = [0] * N_FOLDS
+        for index in rng.permutation(len(groups)):
+            fold = sizes.index(min(sizes))
+            sizes[fold] += len(groups[index])
+            entries += [Entry(path, label, fold + 1) for path in groups[index]]
+    return sorted(entries, key=lambda entry: entry.path)
+
+
+def _paths(folder: Path) -> list[Path]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise EdgeaudioError(f"{folder}: no recordings there; give a folder of label/recording files, or a CSV")
+    return paths

@@ -1,0 +1,43 @@
+"""Pictures of a training: who was taken for whom, and how the loss fell. Knows nothing of where numbers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+
+def draw_confusion(matrix: NDArray[np.int64], labels: Sequence[str], file: Path) -> None:
+    """Counts (truth, answer), each square coloured by its share of the truth's recordings."""
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    size = 2.5 + 0.45 * len(labels)
+    figure, axes = plt.subplots(figsize=(size, size), layout="constrained")
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("answer")
+    axes.set_ylabel("truth")
+    for row, column in np.argwhere(matrix):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, matrix[row, column], ha="center", va="center", color=colour)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def draw_curves(losses: Mapping[str, Sequence[float]], file: Path) -> None:
+    """The loss of every epoch, a line each."""
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for name, values in losses.items():
+        axes.plot(range(1, len(values) + 1), values, label=name)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss")
+    axes.set_yscale("log")
+    axes.legend()
+    figure.savefig(file, dpi=110)
+    plt.close(figure)

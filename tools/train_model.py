@@ -1,0 +1,245 @@
+"""From labelled recordings to a Keras model, with figures of what it is worth on recordings it never saw.
+
+    python -m tools.train_model RECORDINGS --out runs/NAME [--negatives FOLDER] [--kind log_mel|mfcc]
+
+RECORDINGS is a folder of `label/recording` files, or a CSV with the columns file, label and fold. Every fold is
+trained and judged on its own, as Keras and as int8 through edgeaudio's clips, features and model code; then a last
+model is trained on everything. Run again, the command goes on where it was stopped. What it leaves is ready for
+`tools.convert_model`.
+
+Owns: the order of the steps and their figures. Does not know: how clips are made (`augmentation.py`), trained on
+(`training.py`), divided (`dataset.py`) or drawn (`pictures.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.features import features
+from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest, manifest_toml
+from edgeaudio.recognise.model import build_model
+from edgeaudio.recognise.types import EdgeaudioError
+from tools import convert_model
+from tools.augmentation import Example, Recipe, blot_out, make_clip
+from tools.dataset import Entry, labels_of, read_dataset
+from tools.recordings import Recording, read_audio, without_padding
+
+Floats = NDArray[np.float32]
+
+BATCH = 32
+REPEATS = 2  # clips drawn an epoch, per recording
+SCALING_CLIPS = 300
+REPRESENTATIVE_CLIPS = 300
+LIMIT = 5.0  # deviations; what lies further out would only coarsen the int8 steps of the rest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Data:
+    """Decoded recordings beside their entries."""
+
+    entries: Sequence[Entry]
+    recordings: Sequence[Recording]
+    labels: tuple[str, ...]
+
+    def examples(self, without_fold: int | None) -> list[Example]:
+        """What to train on."""
+        chosen = []
+        for entry, recording in zip(self.entries, self.recordings, strict=True):
+            if entry.fold != without_fold and recording.samples.size:
+                answer = np.array([entry.label == label for label in self.labels], dtype=np.float32)
+                chosen.append(Example(recording.samples, answer))
+        return chosen
+
+    def held_out(self, fold: int) -> list[Recording]:
+        """What to judge on: the labelled recordings of a fold."""
+        pairs = zip(self.entries, self.recordings, strict=True)
+        return [replace(r, label=e.label) for e, r in pairs if e.fold == fold and e.label is not None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = _options(arguments)
+    try:
+        _train(options)
+    except (EdgeaudioError, ValueError) as error:
+        print(f"train_model: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="train_model", description="Trains a sound model and says what it is worth.")
+    parser.add_argument("recordings", type=Path, help="folder of label/recording files, or CSV of file, label, fold")
+    parser.add_argument("--out", type=Path, required=True, help="folder for models, figures and checkpoints")
+    parser.add_argument("--negatives", type=Path, action="append", default=[], help="folder of sound without a label")
+    parser.add_argument("--fold", type=int, action="append", default=[], help="judge this fold only; may be repeated")
+    parser.add_argument("--no-final", action="store_true", help="do not train the last model on everything")
+    parser.add_argument("--kind", choices=("log_mel", "mfcc"), default="log_mel")
+    parser.add_argument("--sample-rate", type=int, default=16_000)
+    parser.add_argument("--clip-s", type=float, default=4.0)
+    parser.add_argument("--n-mels", type=int, default=64)
+    parser.add_argument("--n-mfcc", type=int, default=40)
+    parser.add_argument("--fmin", type=float, default=50.0)
+    parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args(arguments)
+
+
+def _train(options: argparse.Namespace) -> None:
+    entries = read_dataset(options.recordings, options.negatives, options.seed)
+    folds = sorted({entry.fold for entry in entries})
+    if unknown := set(options.fold) - set(folds):
+        raise EdgeaudioError(f"--fold {min(unknown)}: there are only {', '.join(map(str, folds))}")
+    draft = _draft(options, labels_of(entries))
+    recordings = []
+    for entry in tqdm(entries, desc="reading", unit="file", leave=False):
+        samples = without_padding(read_audio(entry.path, options.sample_rate))
+        recordings.append(Recording(entry.path, entry.path.parent.name, samples))
+    data = Data(entries, recordings, draft.labels)
+    options.out.mkdir(parents=True, exist_ok=True)
+    results = {fold: _fold(fold, data, draft, options) for fold in options.fold or folds}
+    _report(results, data.labels, options)
+    if not options.no_final:
+        manifest, _, _ = _network(None, data, draft, options, options.out)
+        (options.out / "draft.toml").write_text(manifest_toml(manifest))
+        files = f"{options.out / 'model.keras'} --manifest {options.out / 'draft.toml'}"
+        print(f"next: python -m tools.convert_model {files} --recordings {options.recordings} --out models/NAME")
+
+
+def _features(options: argparse.Namespace) -> FeatureConfig:
+    return FeatureConfig(
+        kind=options.kind, sample_rate=options.sample_rate, n_fft=2 ** round(np.log2(0.032 * options.sample_rate)),
+        hop_length=round(0.02 * options.sample_rate), n_mels=options.n_mels, n_mfcc=min(options.n_mfcc, options.n_mels),
+        fmin=options.fmin, mel_scale="htk",
+    )  # fmt: skip
+
+
+def _draft(options: argparse.Namespace, labels: tuple[str, ...]) -> Manifest:
+    kind: Literal["log_mel", "mfcc"] = options.kind
+    clip = ClipSection(options.sample_rate, round(options.clip_s * options.sample_rate))
+    return Manifest(
+        name=options.out.name, version="1.0.0", labels=labels, sha256=convert_model.NO_HASH, clip=clip,
+        input=InputSection(kind, ("batch", "time", "feature")), features=_features(options),
+    )  # fmt: skip
+
+
+def _network(
+    without_fold: int | None, data: Data, draft: Manifest, options: argparse.Namespace, folder: Path
+) -> tuple[Manifest, Path, list[float]]:
+    """Train on everything but one fold; the manifest with its scaling, the saved model, the losses."""
+    import keras  # noqa: PLC0415 - slow to import; wrong arguments come first
+
+    from tools.networks import spectrum_network  # noqa: PLC0415
+    from tools.training import Plan, fit  # noqa: PLC0415
+
+    base = _features(options)
+    examples = data.examples(without_fold)
+    rng = np.random.default_rng((options.seed, 7))
+    recipe = Recipe()
+    n_samples = draft.clip.n_samples
+    drawn = [make_clip(examples, n_samples, options.sample_rate, recipe, rng)[0] for _ in range(SCALING_CLIPS)]
+    rows = np.stack([features(clip, base) for clip in drawn])
+    axes = (0, 1) if options.kind == "mfcc" else None
+    mean, std = (np.atleast_1d(values).tolist() for values in (rows.mean(axis=axes), rows.std(axis=axes)))
+    config = replace(
+        base, mean=tuple(round(v, 4) for v in mean), std=tuple(round(v, 4) for v in std),
+        clip_min=-LIMIT, clip_max=LIMIT,
+    )  # fmt: skip
+    manifest = replace(draft, features=config)
+    file = folder / "model.keras"
+    history_file = folder / "history.json"
+    if not file.exists():
+        keras.utils.set_random_seed(options.seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        network, scoring = spectrum_network(config.n_frames(n_samples), config.n_features, len(data.labels))
+        steps = max(1, REPEATS * len(examples) // BATCH)
+        plan = Plan(options.epochs, steps, options.seed, options.learning_rate, 2e-3, compiled=True)
+        name = "everything" if without_fold is None else f"fold {without_fold}"
+        history = fit(network, partial(_batches, examples, steps, config, n_samples, recipe), plan, folder, name)
+        history_file.write_text(json.dumps(history))
+        scoring.save(file)
+    return manifest, file, json.loads(history_file.read_text())
+
+
+def _batches(
+    examples: Sequence[Example], steps: int, config: FeatureConfig, n_samples: int, recipe: Recipe,
+    rng: np.random.Generator,
+) -> Iterator[tuple[Floats, Floats]]:  # fmt: skip
+    for _ in range(steps):
+        clips, answers = zip(
+            *(make_clip(examples, n_samples, config.sample_rate, recipe, rng) for _ in range(BATCH)), strict=True
+        )
+        values = np.stack([features(clip, config) for clip in clips])
+        for clip in values:
+            blot_out(clip, recipe, rng)
+        targets = np.stack(answers)
+        yield values, np.concatenate([targets, np.ones_like(targets)], axis=1)
+
+
+def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -> dict[str, Any]:
+    """Truth and answers, as Keras and as int8, for the recordings of a fold."""
+    from tools import conversion  # noqa: PLC0415 - TensorFlow
+
+    folder = options.out / f"fold-{fold}"
+    result_file = folder / "result.json"
+    if not result_file.exists():
+        manifest, file, history = _network(fold, data, draft, options, folder)
+        clips = convert_model.cut_clips(data.held_out(fold), manifest)
+        seen = [r for e, r in zip(data.entries, data.recordings, strict=True) if e.fold != fold and r.samples.size]
+        known = convert_model.cut_clips(seen, manifest)
+        original = conversion.Original(conversion.load(file), manifest)
+        chosen = convert_model.spread(len(known.values), REPRESENTATIVE_CLIPS)
+        content, _ = conversion.to_tflite(
+            conversion.load(file), original.inputs([known.values[i] for i in chosen]), "int8", []
+        )
+        model = build_model(manifest, folder / "model.tflite", content)
+        quantised = np.stack([model.scores(values) for values in clips.values])
+        rows, names = clips.recording_scores(original.scores(clips.values), highest=False)
+        int8_rows, _ = clips.recording_scores(quantised, highest=False)
+        result = {
+            "truth": [data.labels.index(name) for name in names],
+            "float32": rows.argmax(axis=1).tolist(),
+            "int8": int8_rows.argmax(axis=1).tolist(),
+            "history": history,
+        }
+        result_file.write_text(json.dumps(result))
+    return dict(json.loads(result_file.read_text()))
+
+
+def _report(results: dict[int, dict[str, Any]], labels: Sequence[str], options: argparse.Namespace) -> None:
+    """Print and write the table of folds, and draw the confusion matrix and the curves."""
+    from tools.pictures import draw_confusion, draw_curves  # noqa: PLC0415 - Matplotlib
+
+    lines = ["| fold | recordings | float32 | int8 |", "|---|---|---|---|"]
+    shares: dict[str, list[float]] = {"float32": [], "int8": []}
+    matrix = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    for fold, result in results.items():
+        truth = np.array(result["truth"])
+        for kind, values in shares.items():
+            values.append(float(np.mean(np.array(result[kind]) == truth)))
+        np.add.at(matrix, (truth, np.array(result["int8"])), 1)
+        lines.append(f"| {fold} | {len(truth)} | {shares['float32'][-1]:.2%} | {shares['int8'][-1]:.2%} |")
+    means = [f"{np.mean(values):.2%} +- {np.std(values):.2%}" for values in shares.values()]
+    lines.append(f"| mean | {matrix.sum()} | {means[0]} | {means[1]} |")
+    text = "\n".join(lines)
+    (options.out / "report.md").write_text(text + "\n")
+    draw_confusion(matrix, labels, options.out / "confusion.png")
+    draw_curves({f"fold {fold}": result["history"] for fold, result in results.items()}, options.out / "curves.png")
+    print(text)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

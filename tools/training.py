@@ -1,0 +1,85 @@
+"""The training loop: batches in, a trained network and its losses out; stopped anywhere, it goes on from there.
+
+Owns: optimiser, learning rate, loss, checkpoints, progress bar. Does not know: what is in a batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+Floats = NDArray[np.float32]
+Batches = Callable[[np.random.Generator], Iterable[tuple[Floats, Floats]]]
+
+WARM_UP = 0.06  # share of all steps
+FIRST_RATE = 0.05  # of the highest learning rate
+CHECKPOINT_EVERY = 10  # epochs
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how fast."""
+
+    epochs: int
+    steps: int  # batches an epoch
+    seed: int
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    label_smoothing: float = 0.02
+    compiled: bool = False  # by XLA: faster for two-dimensional convolutions, slower for depthwise ones
+
+
+def fit(network: Any, batches: Batches, plan: Plan, folder: Path, name: str) -> list[float]:  # noqa: ANN401 - Keras has no types
+    """Train `network`, which gives logits; returns the loss of every epoch.
+
+    batches: called with an epoch's own random numbers, yields `plan.steps` pairs of values (n, ...) and targets
+        (n, 2 * n_labels): the answers from 0 to 1, then whether each counts.
+    folder: where checkpoints go; one that lies there from an earlier run is continued.
+    """
+    rate = keras.optimizers.schedules.CosineDecay(
+        FIRST_RATE * plan.learning_rate,
+        plan.steps * plan.epochs,
+        warmup_target=plan.learning_rate,
+        warmup_steps=round(WARM_UP * plan.steps * plan.epochs),
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=plan.weight_decay)
+    network.compile(optimizer, loss=_loss(plan.label_smoothing), jit_compile=plan.compiled)
+    optimizer.build(network.trainable_variables)
+    checkpoint = tf.train.Checkpoint(network=network, optimizer=optimizer)
+    progress_file = folder / "progress.json"
+    history: list[float] = []
+    if progress_file.exists():
+        history = json.loads(progress_file.read_text())
+        checkpoint.read(str(folder / "checkpoint")).expect_partial()
+    for epoch in tqdm(
+        range(len(history), plan.epochs), desc=name, unit="epoch", initial=len(history), total=plan.epochs
+    ):
+        rng = np.random.default_rng((plan.seed, epoch))
+        history.append(float(np.mean([network.train_on_batch(*batch) for batch in batches(rng)])))
+        if (epoch + 1) % CHECKPOINT_EVERY == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            checkpoint.write(str(folder / "checkpoint"))
+            progress_file.write_text(json.dumps(history))
+    return history
+
+
+def _loss(smoothing: float) -> Callable[[Any, Any], Any]:
+    """Binary cross-entropy over the answers that count."""
+
+    def loss(targets: Any, logits: Any) -> Any:  # noqa: ANN401
+        n = logits.shape[-1]
+        answers = targets[:, :n] * (1 - smoothing) + smoothing / 2
+        entropy = ops.maximum(logits, 0.0) - logits * answers + ops.log1p(ops.exp(-ops.abs(logits)))
+        return ops.mean(entropy * targets[:, n:])
+
+    return loss
