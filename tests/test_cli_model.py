@@ -204,6 +204,19 @@ def test_layouts_of_features(shape, said, axes, n_frames):
     assert frames == n_frames or (n_frames == -1 and manifest.clip.n_samples == 16000)
 
 
+@pytest.mark.parametrize(("clip_s", "n_frames"), [(1.0, 99), (0.4, 39), (0.0, 99), (0.025, 1)])
+def test_psf_fills_up_its_last_frame(clip_s, n_frames):
+    """As psf.mfcc gives them: 99 frames of a second, not 98."""
+    table = {"input": {"kind": "mfcc"}, "clip": {"sample_rate": 16000}, "name": "m", "version": "1", "sha256": "0" * 64}
+    work = Work(Path("m.tflite"), Wishes(preset="psf", clip_s=clip_s), table)
+    guess_features(work, Tensor("x", (1, n_frames, 13) if n_frames > 1 else (1, -1, 13), "float32", 0.0, 0))
+    manifest = parse_manifest({**work.table, "labels": ["a"]}, Path("model.toml"))
+    assert manifest.features is not None
+    assert manifest.features.n_frames(manifest.clip.n_samples) == n_frames
+    assert manifest.clip.n_samples == round((clip_s or 1.0) * 16000)
+    assert manifest.features.spectrum_scale == 1 / manifest.features.n_fft
+
+
 @pytest.mark.parametrize(
     ("name", "text", "labels"),
     [

@@ -93,9 +93,11 @@ def _frame_sizes(work: Work, n_frames: int) -> None:
     """Window, hop and FFT, and the length of the clip that gives that many frames."""
     said, clip = work.section("features"), work.section("clip")
     rate = clip["sample_rate"]
-    choices = [_sizes(said, rate, window_ms, hop_ms) for window_ms, hop_ms in USUAL_FRAMES_MS]
-    configs = [_config(work, choice) for choice in choices]
     n_samples = clip.get("n_samples") or round(work.wishes.clip_s * rate)
+    choices = [_sizes(said, rate, window_ms, hop_ms) for window_ms, hop_ms in USUAL_FRAMES_MS]
+    if work.wishes.preset == "psf":
+        choices = [_as_psf(sizes, n_samples or rate) for sizes in choices]
+    configs = [_config(work, choice) for choice in choices]
     # a second is the most usual length
     fitting = [i for i, config in enumerate(configs) if n_frames in (-1, config.n_frames(n_samples or rate))]
     if n_samples and not fitting:
@@ -107,7 +109,7 @@ def _frame_sizes(work: Work, n_frames: int) -> None:
     unsaid = {key: value for key, value in choices[chosen].items() if key not in said}
     said |= unsaid
     if unsaid:
-        sizes = ", ".join(f"{key} = {value}" for key, value in unsaid.items())
+        sizes = ", ".join(f"{key} = {value:.6g}" for key, value in unsaid.items())
         frames = "" if n_frames == -1 else f" that make {n_frames} frames"
         work.guesses.append(f"features: {sizes}: usual sizes{frames}; else say --set features.n_fft=N and so on")
     if not n_samples:
@@ -124,7 +126,7 @@ def _shortest(config: FeatureConfig, n_frames: int) -> int:
     return rounded if config.n_frames(rounded) == n_frames else least
 
 
-def _sizes(said: Mapping[str, Any], rate: int, window_ms: int, hop_ms: int) -> dict[str, int]:
+def _sizes(said: Mapping[str, Any], rate: int, window_ms: int, hop_ms: int) -> dict[str, Any]:
     window = said.get("win_length") or said.get("n_fft") or rate * window_ms // 1000
     return {
         "n_fft": said.get("n_fft") or 1 << (window - 1).bit_length(),
@@ -133,7 +135,13 @@ def _sizes(said: Mapping[str, Any], rate: int, window_ms: int, hop_ms: int) -> d
     }
 
 
-def _config(work: Work, sizes: Mapping[str, int]) -> FeatureConfig:
+def _as_psf(sizes: Mapping[str, Any], n_samples: int) -> dict[str, Any]:
+    """What python_speech_features makes of its sizes: a last frame filled up, a power spectrum over n_fft."""
+    over = max(0, n_samples - sizes["win_length"]) % sizes["hop_length"]
+    return {**sizes, "spectrum_scale": 1 / sizes["n_fft"], "pad_end": sizes["hop_length"] - over if over else 0}
+
+
+def _config(work: Work, sizes: Mapping[str, Any]) -> FeatureConfig:
     """The features that would come of those sizes. Raises ManifestError."""
     table = {
         **work.table,
