@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from support.tflite import model_directory
 
 import edgeaudio
 from edgeaudio import Block, EdgeaudioError, Heard
+from edgeaudio.recognise.types import Samples
 
 RATE = 8000
 
@@ -28,11 +30,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return model_directory(tmp_path_factory.mktemp("model"), "features_time_major")
 
 
-def tone(seconds: float) -> np.ndarray:
-    return sine(1000.0, RATE, seconds)[0]
+def tone(seconds: float) -> Samples:
+    samples: Samples = sine(1000.0, RATE, seconds)[0]
+    return samples
 
 
-def pcm(samples: np.ndarray) -> bytes:
+def pcm(samples: Samples) -> bytes:
     return (samples * 32767).astype("<i2").tobytes()
 
 
@@ -118,7 +121,7 @@ def test_nothing_is_no_result(model: Path):
         ({"models": ["nosuch"]}, "model 'nosuch' is neither a directory nor one of the shipped models"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(model: Path, arguments: dict, message: str):
+def test_what_is_wrong_is_said_in_one_line(model: Path, arguments: dict[str, Any], message: str):
     given_arguments = {"source": [b""], "models": [model], **arguments}
     with pytest.raises(EdgeaudioError) as caught:
         list(edgeaudio.listen(**given_arguments))
