@@ -27,6 +27,8 @@ TOLERANCE = 0.10
 
 # What a clip must hold before its alarm can be told from other beeps.
 PROOF_PAUSE_S = {"smoke_alarm": 0.8, "co_alarm": 1.2}
+# Silence before a group: without it, the clip may show the last pulses of a longer group.
+PROOF_LEAD_S = {"smoke_alarm": 0.6, "co_alarm": 0.2}
 PROOF_SIREN_S = 2.0
 TRACE_SIREN_S = 0.3
 
@@ -60,7 +62,7 @@ class Alarm:
         return True if self._group_with_pause(start_s, stop_s) else None
 
     def _group_with_pause(self, start_s: float, stop_s: float) -> bool:
-        """A whole group and the pause behind it; or the pause, and the group's parts around it."""
+        """A whole group between silences; or a whole pause, and a group's worth of pulses around it."""
         proof_s = PROOF_PAUSE_S[self.label]
         size = TEMPORAL_THREE[0] if self.label == "smoke_alarm" else TEMPORAL_FOUR[0]
         for first in self.groups:
@@ -68,7 +70,7 @@ class Alarm:
             if last >= len(self.pulses):
                 continue
             begin_s, end_s = self.pulses[first][0], self.pulses[last][1]
-            if begin_s >= start_s and end_s + proof_s <= stop_s:
+            if begin_s >= start_s + PROOF_LEAD_S[self.label] and end_s + proof_s <= stop_s:
                 return True
             if self.label == "smoke_alarm" and last + 1 < len(self.pulses):
                 # the clip is as long as the cadence: it always holds one pause and three pulses

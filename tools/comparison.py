@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeaudio.recognise.manifest import Threshold
+from edgeaudio.recognise.manifest import DetectorSection, Threshold
 
 Samples = NDArray[np.float32]
 
@@ -28,12 +28,34 @@ class LabelledClips:
     owners: NDArray[np.intp]
     labels: tuple[str, ...]
 
-    def recording_scores(self, scores: Samples, *, highest: bool) -> tuple[Samples, tuple[str, ...]]:
-        """Scores of whole recordings, `(n_recordings, n_labels)`: each label's highest or mean over the clips."""
-        owners = np.unique(self.owners)
-        reduce = np.max if highest else np.mean
-        rows = [reduce(scores[self.owners == owner], axis=0) for owner in owners]
-        return np.stack(rows).astype(np.float32), tuple(self.labels[owner] for owner in owners)
+    def subset(self, indices: Sequence[int]) -> LabelledClips:
+        """Some of the clips."""
+        return LabelledClips([self.values[i] for i in indices], self.owners[list(indices)], self.labels)
+
+    def recording_scores(self, scores: Samples) -> tuple[Samples, tuple[str, ...]]:
+        """Mean scores of whole recordings, `(n_recordings, n_labels)`, and the recordings' labels."""
+        rows, names = [], []
+        for owner, label in self._recordings():
+            rows.append(scores[self.owners == owner].mean(axis=0))
+            names.append(label)
+        return np.stack(rows), tuple(names)
+
+    def detectable(self, scores: Samples, detector: DetectorSection) -> tuple[Samples, tuple[str, ...]]:
+        """Per recording, the highest threshold at which the detector would still report each label."""
+        rows, names = [], []
+        for owner, label in self._recordings():
+            clips = scores[self.owners == owner]
+            means = [clips[max(0, i + 1 - detector.mean_of) : i + 1].mean(axis=0) for i in range(len(clips))]
+            voted = [
+                np.sort(means[max(0, i + 1 - detector.votes_of) : i + 1], axis=0)[-detector.votes]
+                for i in range(detector.votes - 1, len(means))
+            ]
+            rows.append(np.max(voted, axis=0) if voted else np.zeros(scores.shape[1], dtype=np.float32))
+            names.append(label)
+        return np.stack(rows), tuple(names)
+
+    def _recordings(self) -> list[tuple[int, str]]:
+        return [(int(owner), self.labels[owner]) for owner in np.unique(self.owners)]
 
 
 def compare(wanted: Samples, got: Samples, clips: LabelledClips, labels: Sequence[str]) -> list[str]:
@@ -46,8 +68,8 @@ def compare(wanted: Samples, got: Samples, clips: LabelledClips, labels: Sequenc
         f"{agreement:.2%} of the clips; scores differ by {difference.mean():.4f} in the mean and "
         f"{difference.max():.3f} at most."
     )
-    before, names = clips.recording_scores(wanted, highest=False)
-    after, _ = clips.recording_scores(got, highest=False)
+    before, names = clips.recording_scores(wanted)
+    after, _ = clips.recording_scores(got)
     known = np.array([name in labels for name in names])
     if known.any():
         truth = np.array([labels.index(name) for name in names if name in labels])
@@ -70,13 +92,13 @@ def too_different(wanted: Samples, got: Samples, largest: float, mean: float) ->
 
 
 def calibrate(
-    scores: Samples, clips: LabelledClips, labels: Sequence[str], precision: float
+    scores: Samples, clips: LabelledClips, labels: Sequence[str], detector: DetectorSection, precision: float
 ) -> tuple[dict[str, Threshold], list[str]]:
     """Per label, the lowest threshold that keeps the precision over recordings, and the recall it leaves.
 
-    A recording counts as found where any of its clips is over the threshold.
+    A recording counts as found where the detector, with its means and votes, would report it.
     """
-    rows, names = clips.recording_scores(scores, highest=True)
+    rows, names = clips.detectable(scores, detector)
     thresholds: dict[str, Threshold] = {}
     lines = [
         "",

@@ -207,8 +207,8 @@ def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -
         )
         model = build_model(manifest, folder / "model.tflite", content)
         quantised = np.stack([model.scores(values) for values in clips.values])
-        rows, names = clips.recording_scores(original.scores(clips.values), highest=False)
-        int8_rows, _ = clips.recording_scores(quantised, highest=False)
+        rows, names = clips.recording_scores(original.scores(clips.values))
+        int8_rows, _ = clips.recording_scores(quantised)
         result = {
             "truth": [data.labels.index(name) for name in names],
             "float32": rows.argmax(axis=1).tolist(),

@@ -48,13 +48,16 @@ def test_smoke_alarm_is_proven_by_its_pause():
     third_pulse_end_s = alarm.pulses[2][1]
     assert alarm.evidence(-4.0, 0.0) is False
     assert alarm.evidence(third_pulse_end_s - 4.0, third_pulse_end_s) is None
-    assert alarm.evidence(third_pulse_end_s - 3.0, third_pulse_end_s + 1.0) is True
+    assert alarm.evidence(-0.7, third_pulse_end_s + 0.9) is True
+    assert alarm.evidence(0.0, third_pulse_end_s + 0.9) is None, "a pulse may have come before"
+    assert alarm.evidence(5.0, 9.0) is True, "once it sounds, every clip holds three pulses and a pause"
 
 
 def test_co_alarm_is_not_in_its_own_pause():
     alarm = make_alarm("co_alarm", 12.0, RATE, np.random.default_rng(1))
     last_pulse_end_s, next_group_s = alarm.pulses[3][1], alarm.pulses[4][0]
-    assert alarm.evidence(0.0, 4.0) is True
+    assert alarm.evidence(-0.3, 3.7) is True
+    assert alarm.evidence(0.0, 4.0) is None, "a fifth pulse may have come before"
     assert alarm.evidence(last_pulse_end_s, next_group_s) is False
     assert alarm.evidence(0.2, 4.2) is None, "one of the four pulses is missing"
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edgeaudio.recognise.manifest import DetectorSection
 from tools.comparison import LabelledClips, calibrate, compare, too_different
 from tools.model_card import replace_section
 
@@ -18,9 +19,9 @@ def test_threshold_keeps_the_precision():
     clips = clips_of(["dog"] * 4 + ["rain"] * 4, clips_each=1)
     dog = [0.9, 0.8, 0.7, 0.5, 0.6, 0.2, 0.1, 0.1]
     scores = np.stack([dog, [0.0] * 4 + [0.9] * 4], axis=1).astype(np.float32)
-    strict, _ = calibrate(scores, clips, LABELS, 0.99)
+    strict, _ = calibrate(scores, clips, LABELS, DetectorSection(), 0.99)
     assert strict["dog"].on == pytest.approx(0.65)  # over the rain's 0.6: three of four dogs are found
-    lenient, lines = calibrate(scores, clips, LABELS, 0.8)
+    lenient, lines = calibrate(scores, clips, LABELS, DetectorSection(), 0.8)
     assert lenient["dog"].on == pytest.approx(0.35)  # the rain's 0.6 is one of five
     assert lenient["dog"].off < lenient["dog"].on
     assert "| dog | 0.350 | 0.210 | 4 | 80.0% | 100.0% |" in lines
@@ -29,13 +30,26 @@ def test_threshold_keeps_the_precision():
 def test_a_recording_is_found_by_its_best_clip():
     clips = clips_of(["dog", "rain"])
     scores = np.array([[0.1, 0.0], [0.9, 0.0], [0.2, 0.8], [0.1, 0.7]], dtype=np.float32)
-    thresholds, lines = calibrate(scores, clips, LABELS, 0.95)
+    thresholds, lines = calibrate(scores, clips, LABELS, DetectorSection(), 0.95)
     assert thresholds["dog"].on == pytest.approx(0.55)
     assert "| dog | 0.550 | 0.330 | 1 | 100.0% | 100.0% |" in lines
 
 
+def test_a_recording_counts_only_if_the_detector_would_report_it():
+    clips = clips_of(["dog", "rain"], clips_each=4)
+    dog = [0.2, 0.8, 0.7, 0.1, 0.9, 0.1, 0.1, 0.1]  # the rain's 0.9 stands alone
+    scores = np.stack([dog, [0.0] * 8], axis=1).astype(np.float32)
+    rows, names = clips.detectable(scores, DetectorSection(votes=2, votes_of=3))
+    assert names == ("dog", "rain")
+    np.testing.assert_allclose(rows[:, 0], [0.7, 0.1])
+    rows, _ = clips.detectable(scores, DetectorSection(mean_of=2))
+    np.testing.assert_allclose(rows[:, 0], [0.75, 0.9])
+
+
 def test_a_label_without_recordings_keeps_its_threshold():
-    thresholds, lines = calibrate(np.zeros((1, 2), dtype=np.float32), clips_of(["rain"], 1), LABELS, 0.95)
+    thresholds, lines = calibrate(
+        np.zeros((1, 2), dtype=np.float32), clips_of(["rain"], 1), LABELS, DetectorSection(), 0.95
+    )
     assert "dog" not in thresholds
     assert "| dog | draft's | draft's | 0 | - | - |" in lines
 
