@@ -11,9 +11,10 @@ paho is kept on a short lead, for reasons found by running it:
 
 A connection begins with MQTT 5 (reason codes tell of refused messages, limits are announced). A broker that answers
 "unsupported protocol version", hangs up on it, or (amqtt, which reads a 5 as if it were a 3.1.1) is silent for 2 s, is
-at once asked again with 3.1.1. The session is always clean: the outbox remembers better than the broker. Over 3.1.1 a
-message that access rules deny is acknowledged all the same, so there it is lost, and nobody can know; a line in the
-log says that the broker is such a one.
+at once asked again with 3.1.1. A broker that spoke 5 a while ago is taken for an older one only if it says so: when it
+hangs up or is silent it is restarting, or frozen. The session is always clean: the outbox remembers better than the
+broker. Over 3.1.1 a message that access rules deny is acknowledged all the same, so there it is lost, and nobody can
+know; a line in the log says that the broker is such a one.
 
 Time limits: `timeout_s` for connecting to each address, for TLS (`keepalive_s` with paho before 2.2) and for the first
 answer. Resolving a host name is the system's affair (usually up to 10 s a name server).
@@ -103,12 +104,22 @@ Happening = Acknowledged | Received | Denied
 class Connection:
     """A connection that is open from construction to `close` or `abort`; any method may raise BrokerError."""
 
-    def __init__(self, config: MqttConfig, *, will: Message | None, stop: threading.Event, older: bool = False) -> None:
+    def __init__(
+        self,
+        config: MqttConfig,
+        *,
+        will: Message | None,
+        stop: threading.Event,
+        older: bool = False,
+        knows_5: bool = False,
+    ) -> None:
         """Connect, log in and wait for the broker's answer; BrokerError says what went wrong.
 
-        `stop` ends the waiting early, as a BrokerError of reason TIMEOUT; `older`: begin with 3.1.1.
+        `stop` ends the waiting early, as a BrokerError of reason TIMEOUT; `older`: begin with 3.1.1;
+        `knows_5`: the broker spoke 5 not long ago, so that silence and hanging up are no sign of 3.1.1.
         """
         self._config = config
+        self._knows_5 = knows_5
         self._will = will
         self._stop = stop
         self._happenings: list[Happening] = []
@@ -217,18 +228,19 @@ class Connection:
     def _await_answer(self, client: Client) -> None:
         """Wait for CONNACK; raise BrokerError unless it is a welcome, _OlderBrokerError where 3.1.1 may be one."""
         is_5 = client.protocol == MQTTProtocolVersion.MQTTv5
-        limit_s = min(_MUTE_S, self._config.timeout_s) if is_5 else self._config.timeout_s
+        in_doubt = is_5 and not self._knows_5
+        limit_s = min(_MUTE_S, self._config.timeout_s) if in_doubt else self._config.timeout_s
         deadline = time.monotonic() + limit_s
         codes: list[MQTTErrorCode] = []
         while self._answer is None and client.socket() is not None:
-            if is_5 and time.monotonic() > deadline and not self._stop.is_set():
+            if in_doubt and time.monotonic() > deadline and not self._stop.is_set():
                 raise _OlderBrokerError
             if time.monotonic() > deadline or self._stop.is_set():
                 raise self._error(BrokerReason.TIMEOUT, f"no answer within {self._config.timeout_s:g} s")
             codes = self._step(client, min(_STEP_S, limit_s / 4), None)
         if self._answer is None:
             error = self._lost(*codes)
-            if is_5 and error.reason is BrokerReason.CLOSED and self._goodbye is None:
+            if in_doubt and error.reason is BrokerReason.CLOSED and self._goodbye is None:
                 raise _OlderBrokerError  # hung up on, without a word
             if self._config.tls and error.reason is BrokerReason.CLOSED:
                 # in TLS 1.3 the client is done with the handshake before the broker has looked at its certificate

@@ -10,7 +10,8 @@ outbox only when the broker acknowledged it without a reason code of refusal. An
 within the time limit ends the connection, and everything unacknowledged is sent again on the next.
 
 A broker that turned out to know only MQTT 3.1.1 is spoken to in that for an hour, and then, when there is a
-reconnection, is tried with 5 again: it may have been updated, or the finding been wrong.
+reconnection, is tried with 5 again: it may have been updated, or the finding been wrong. One that spoke 5 is for an
+hour after that not taken for an older one because it hangs up or is silent: denied messages would be lost unseen.
 
 Reconnection: 1 s doubling to 30 s, each shortened at random by up to half, reset by 10 s of connection.
 """
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 _STEP_S = 0.25
 _STEADY_S = 10.0
-_OLDER_S = 3600.0
+_TONGUE_S = 3600.0  # for how long what is known of the broker's protocol holds without a new sign of it
 _BURST = 32  # messages handed to the network before it is looked at again
 _FAREWELL_S = 1.0
 _AGAIN_S = 5.0
@@ -88,6 +89,7 @@ class Sender:
         self._steady_at: float | None = None  # when the present connection will have proved itself
         self._protocol: str | None = None
         self._older_until = 0.0  # when to try MQTT 5 again
+        self._newer_until = 0.0  # when to doubt MQTT 5 again
         self._denied = ""  # what the broker says of our subscriptions
         self._refusal = ""  # and of the last message that it refused
         self._failures = 0
@@ -161,10 +163,11 @@ class Sender:
     def _connected(self) -> None:
         """Live through one connection. Returns when stopped; raises BrokerError when it ends otherwise."""
         will = messages.availability(self._topics, online=False)
-        older = time.monotonic() < self._older_until
-        connection = Connection(self._config, will=will, stop=self._stop, older=older)
+        now = time.monotonic()
+        older, knows_5 = now < self._older_until, now < self._newer_until
+        connection = Connection(self._config, will=will, stop=self._stop, older=older, knows_5=knows_5)
         if connection.protocol != "5" and not older:
-            self._older_until = time.monotonic() + _OLDER_S
+            self._older_until = time.monotonic() + _TONGUE_S
         try:
             self._begin(connection)
             while not self._stop.is_set():
@@ -174,6 +177,8 @@ class Sender:
             self._say_goodbye(connection)
         finally:
             self._drain.settle()
+            if connection.protocol == "5":
+                self._newer_until = time.monotonic() + _TONGUE_S
             connection.abort()
 
     def _begin(self, connection: Connection) -> None:

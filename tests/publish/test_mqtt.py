@@ -140,6 +140,27 @@ def test_a_broker_that_only_hangs_up() -> None:
         assert refused(config(broker.port)).reason is BrokerReason.CLOSED
 
 
+def test_a_broker_that_spoke_5_is_not_taken_for_an_older_one(tmp_path: Path) -> None:
+    """A broker that restarts hangs up, one that was frozen answers late; over 3.1.1 it would not tell of denials."""
+    spoken: list[int] = []
+
+    def script(connection: socket.socket) -> None:
+        _, packet = read_packet(connection)
+        spoken.append(packet[6])
+        if len(spoken) == 3:
+            time.sleep(0.8)  # longer than a broker that is not known may be silent
+        if len(spoken) != 2:
+            connection.sendall(WELCOME_5)
+        if len(spoken) > 2:
+            wait_for_end(connection)
+
+    with ScriptedBroker(script) as broker, RunningSender(config(broker.port), tmp_path) as running:
+        wait_until(lambda: len(spoken) == 3)
+        running.wait_connected()
+        assert running.sender.status.protocol == "5"
+    assert spoken == [5, 5, 5]
+
+
 def test_failures_leave_no_sockets_behind(mosquitto: MosquittoFactory, tmp_path: Path) -> None:
     files = make_certificates(tmp_path / "pki")
     tls = mosquitto(tls=files).start()
