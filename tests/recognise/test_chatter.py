@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.tflite import model_directory
 
+from edgeaudio.recognise import chatter
 from edgeaudio.recognise.chatter import GREETINGS, without_greetings
 
 
@@ -25,6 +26,12 @@ def test_the_stream_is_given_back_after_an_exception(capfd: pytest.CaptureFixtur
         raise ValueError("x")
     os.write(2, b"here\n")
     assert capfd.readouterr().err == "here\n"
+
+
+def test_a_service_without_the_stream_is_no_trouble(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(chatter, "STDERR", 10**6)  # no process has that many
+    with without_greetings():
+        pass
 
 
 @pytest.mark.parametrize("closed", ["", "import os; os.close(2); "])
