@@ -6,6 +6,7 @@ Owns: the picture's size and place. Does not know: what the demo does. Needs the
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,9 @@ def main() -> int:
     console = Console(record=True, width=max(map(len, lines)) + 2, file=io.StringIO())
     for line in lines:
         console.print(Text(line), soft_wrap=True)
-    console.save_svg(str(PICTURE), title="edgeaudio demo")
+    drawing = console.export_svg(title="edgeaudio demo")
+    # rich would have the reader's browser fetch a font; any monospaced one will do
+    PICTURE.write_text(re.sub(r"\s*@font-face \{.*?\}", "", drawing, flags=re.DOTALL))
     return 0
 
 
