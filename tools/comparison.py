@@ -17,6 +17,7 @@ from edgeaudio.recognise.manifest import DetectorSection, Threshold
 Samples = NDArray[np.float32]
 
 LOWEST_ON = 0.3  # a threshold under it would rest on a handful of recordings
+SURE = 0.5
 OFF_SHARE = 0.6  # of the on threshold
 
 
@@ -61,12 +62,13 @@ class LabelledClips:
 def compare(wanted: Samples, got: Samples, clips: LabelledClips, labels: Sequence[str]) -> list[str]:
     """A table of how converted scores differ from the original's, and of accuracy where labels are known."""
     difference = np.abs(wanted - got)
-    agreement = float(np.mean(wanted.argmax(axis=1) == got.argmax(axis=1)))
+    sure = wanted.max(axis=1) >= SURE  # where nothing is heard, the highest of scores near zero says nothing
+    agreement = float(np.mean(wanted[sure].argmax(axis=1) == got[sure].argmax(axis=1))) if sure.any() else 1.0
     n_recordings = len(np.unique(clips.owners))
     sentence = (
         f"Compared on {len(got)} clips of {n_recordings} recordings: the label with the highest score agrees on "
-        f"{agreement:.2%} of the clips; scores differ by {difference.mean():.4f} in the mean and "
-        f"{difference.max():.3f} at most."
+        f"{agreement:.2%} of the {sure.sum()} clips where Keras gives it {SURE} or more; scores differ by "
+        f"{difference.mean():.4f} in the mean and {difference.max():.3f} at most."
     )
     before, names = clips.recording_scores(wanted)
     after, _ = clips.recording_scores(got)

@@ -61,6 +61,7 @@ class KerasModel:
 
     ask: Callable[[Samples], Samples]  # (1, ...) to (1, n_outputs)
     export: Callable[[Path], None]
+    shape: tuple[int, ...]  # of the input, a batch of one
 
 
 def load(path: Path) -> KerasModel:
@@ -80,18 +81,21 @@ def load(path: Path) -> KerasModel:
         model = keras.models.load_model(path, compile=False)
     except (ValueError, TypeError, OSError) as error:
         model = _old_keras(path, error)
-        return KerasModel(lambda values: np.asarray(model(values, training=False)), lambda out: model.save(str(out)))
+        shape = (1, *model.inputs[0].shape[1:])
+        return KerasModel(
+            lambda values: np.asarray(model(values, training=False)), lambda out: model.save(str(out)), shape
+        )
+    shape = (1, *model.inputs[0].shape[1:])
 
     def export(out: Path) -> None:
         archive = keras.export.ExportArchive()
         archive.track(model)
-        shape = (1, *model.inputs[0].shape[1:])
         signature = [tf.TensorSpec(shape, model.inputs[0].dtype)]
         archive.add_endpoint("serve", lambda values: model(values, training=False), input_signature=signature)
         archive.write_out(str(out), verbose=False)
 
     ask = tf.function(lambda values: model(values, training=False))
-    return KerasModel(lambda values: np.asarray(ask(values)), export)
+    return KerasModel(lambda values: np.asarray(ask(values)), export, shape)
 
 
 def _saved_model(path: Path) -> KerasModel:
@@ -101,15 +105,16 @@ def _saved_model(path: Path) -> KerasModel:
     if "serving_default" not in loaded.signatures:
         raise EdgeaudioError(f"{path}: has no signature serving_default; export it with model.export")
     function = loaded.signatures["serving_default"]
+    name, specification = next(iter(function.structured_input_signature[1].items()))
+    shape = (1, *specification.shape.as_list()[1:])
 
     def ask(values: Samples) -> Samples:
-        name = next(iter(loaded.signatures["serving_default"].structured_input_signature[1]))
         return np.asarray(next(iter(function(**{name: tf.constant(values)}).values())))
 
     def export(out: Path) -> None:
         tf.saved_model.save(loaded, str(out), signatures=function)
 
-    return KerasModel(ask, export)
+    return KerasModel(ask, export, shape)
 
 
 def _old_keras(path: Path, error: Exception) -> Any:  # noqa: ANN401 - tf_keras has no types
@@ -130,6 +135,7 @@ class Original:
 
     def __init__(self, model: KerasModel, manifest: Manifest) -> None:
         self._ask = model.ask
+        self._shape = model.shape
         self._input: Samples = np.empty(0, dtype=np.float32)
         self._output: Samples = np.empty(0, dtype=np.float32)
         self.model = Model(manifest, Path(), self)
@@ -149,7 +155,7 @@ class Original:
         return tensors
 
     def get_input_details(self) -> list[dict[str, Any]]:
-        return [{"index": 0, "dtype": np.float32, "quantization": (0.0, 0)}]
+        return [{"index": 0, "dtype": np.float32, "quantization": (0.0, 0), "shape": self._shape}]
 
     get_output_details = get_input_details
 

@@ -59,7 +59,7 @@ def test_agreement_and_accuracy_are_counted():
     wanted = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.5]], dtype=np.float32)
     got = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.5]], dtype=np.float32)
     text = " ".join(compare(wanted, got, clips, LABELS))
-    assert "agrees on 66.67% of the clips" in text
+    assert "agrees on 66.67% of the 3 clips" in text
     assert "over the 2 recordings" in text
     assert "100.00% before, 50.00% after" in text
 
