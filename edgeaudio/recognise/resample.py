@@ -26,16 +26,17 @@ ROLLOFF = 0.945  # the filter's half-amplitude point, of the lower Nyquist frequ
 KAISER_BETA = 8.0
 UNIT_S = 0.02  # shortest run of input that is worked on at once
 MIN_ROW = 48  # outputs a row of the matrix product; fewer would waste its filter taps
-# Rates whose ratio needs a larger denominator are approximated: pitch is then off by less than a
-# thousandth, which nothing hears; times are reckoned with the ratio in use, so they do not drift.
-MAX_PHASES = 640
+# Rates whose ratio needs larger numbers are approximated: pitch is then off by less than a thousandth,
+# which nothing hears; times are reckoned with the ratio in use, so they do not drift.
+MAX_PHASES = 640  # output samples before the phases of the filter repeat
+MAX_STEP = 2560  # input samples of the same; more would make a matrix of millions
 
 
 class Resampler:
     """Turns a signal at one rate into another. Feed it in pieces of any length, `flush` at its end."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
-        ratio = Fraction(from_hz, to_hz).limit_denominator(MAX_PHASES)
+        ratio = _ratio(from_hz, to_hz)
         self._same = ratio == 1
         self._ratio = ratio  # input samples an output sample
         self._step_in, self._matrix, self._half = _filter(ratio)
@@ -75,6 +76,11 @@ class Resampler:
         missing = ceil(self._received / self._ratio) - self._made
         tail = self.feed(np.zeros(2 * (self._unit_in + self._half), dtype=np.float32))
         return tail[:missing]
+
+
+def _ratio(from_hz: int, to_hz: int) -> Fraction:
+    """Input samples an output sample, in numbers that a filter can be made for."""
+    return Fraction(from_hz, to_hz).limit_denominator(max(1, min(MAX_PHASES, MAX_STEP * to_hz // from_hz)))
 
 
 @lru_cache(maxsize=8)

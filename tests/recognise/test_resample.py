@@ -1,5 +1,6 @@
 """The resampler: what it lets through, what it keeps out, that times stay, and that the cuts do not matter."""
 
+from fractions import Fraction
 from math import ceil
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeaudio.recognise.resample import Resampler
+from edgeaudio.recognise.resample import Resampler, _ratio
 
 RATES = (8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192_000)
 
@@ -75,10 +76,20 @@ def test_an_awkward_rate_is_approximated_and_says_so():
     np.testing.assert_allclose(made[500:-500], expected[500:-500], atol=2e-4)
 
 
-@pytest.mark.parametrize("from_hz", [8001, 11025, 15999, 18900, 37800, 44056, 47952, 95999, 250_000])
+@pytest.mark.parametrize("from_hz", [8001, 11025, 15999, 18900, 37800, 44056, 47952, 95999, 250_000, 384_000])
 def test_no_rate_is_off_by_a_thousandth(from_hz):
     for to_hz in RATES:
-        assert float(Resampler(from_hz, to_hz).input_per_output) == pytest.approx(from_hz / to_hz, rel=1e-3)
+        ratio = _ratio(from_hz, to_hz)
+        assert float(ratio) == pytest.approx(from_hz / to_hz, rel=1e-3)
+        assert ratio.numerator <= 2560
+        assert ratio.denominator <= 640
+
+
+def test_the_usual_rates_are_exact():
+    usual = (8000, 16000, 22050, 32000, 44100, 48000, 96000, 192_000)
+    for from_hz in usual:
+        for to_hz in usual:
+            assert _ratio(from_hz, to_hz) == Fraction(from_hz, to_hz) or to_hz > 8 * from_hz
 
 
 def test_the_same_rate_is_handed_through():
