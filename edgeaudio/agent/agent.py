@@ -84,7 +84,7 @@ class Agent:
             on_status=self._on_broker,
             expiry_s=settings.outbox.expiry_s,
         )
-        backlog = Backlog()
+        self._backlog = backlog = Backlog()
         self._recogniser = Recogniser(backlog, self._outbox, self._sender, self._topics, self._on_status)
         self._controls = Controls(
             self._topics,
@@ -273,6 +273,7 @@ class Agent:
         self._stop.set()
         for listener in self._roster:
             listener.ask_to_stop()
+        self._backlog.wake()
         recogniser.join(RECOGNISER_JOIN_S)
         self._recogniser.end_all()
         deadline_s = time.monotonic() + LAST_WORDS_S

@@ -63,6 +63,11 @@ class Backlog:
                 self._waiting_s[item.source] = self._waiting_s.get(item.source, 0.0) - item.duration_s
             return taken
 
+    def wake(self) -> None:
+        """Have `take` return at once, with what there is."""
+        with self._changed:
+            self._changed.notify()
+
     def waiting_s(self, source: str) -> float:
         """Seconds of that source that nobody has taken yet."""
         with self._changed:
