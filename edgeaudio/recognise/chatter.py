@@ -8,7 +8,6 @@ The runtime writes past Python, straight to the descriptor, and has no switch fo
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,7 +24,8 @@ def without_greetings() -> Iterator[None]:
         yield
         return
     try:
-        with tempfile.TemporaryFile() as held:
+        # in memory: a service may have nowhere to write but its own directory
+        with os.fdopen(os.memfd_create("greetings"), "w+b") as held:
             os.dup2(held.fileno(), STDERR)
             try:
                 yield

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from support.agents import LABEL, Listener, RunningAgent
 from support.brokers import BrokerProcess, MosquittoFactory
 from support.ports import free_port
+from support.programs import require_program
 from support.rtsp import CODECS, VIDEO, push_rtsp, start_gst_server
 from support.waiting import wait_until
 
@@ -145,3 +148,23 @@ def test_health_says_how_everything_is(mosquitto: MosquittoFactory, run_agent: R
     assert len(health["models"]["test"]["sha256"]) == 64
     assert 20 < health["memory_mb"] < 100
     assert health["restarts"] == 0
+
+
+def test_it_writes_nowhere_but_in_its_state_directory(
+    mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo, tmp_path: Path
+):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make a view of the file system that cannot be written")
+    unshare = require_program("unshare")
+    broker = mosquitto().start()
+    listener = listen_to(broker)
+    port = free_port()
+    agent = run_agent(broker, pushed(port))
+    state = tmp_path / "state"
+    state.mkdir()
+    # everything is read-only, but for the state directory, which is a mount of its own
+    lock = f"mount --bind {state} {state} && mount -o remount,bind,ro / && ! touch {tmp_path}/x 2>/dev/null && exec "
+    agent.start(prefix=[unshare, "--mount", "sh", "-c", lock + '"$@"', "sh"])
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        listener.wait_detection("onset")
+    assert [path.name for path in state.iterdir()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ class RunningAgent:
         """Write the settings file; a running agent reads it on SIGHUP."""
         self.config.write_text(self._head + sources)
 
-    def start(self) -> RunningAgent:
-        command = [sys.executable, "-m", "edgeaudio", "run", "--config", str(self.config)]
+    def start(self, prefix: Sequence[str] = ()) -> RunningAgent:
+        """Start it; `prefix` is a command that runs the one behind it."""
+        command = [*prefix, sys.executable, "-m", "edgeaudio", "run", "--config", str(self.config)]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         return self
