@@ -195,8 +195,9 @@ def test_times_are_those_of_the_samples(rate):
     times = clip_times(run(blocks, [quick]))
     assert len(times) >= 49
     for k, (offset_s, at_s) in enumerate(times[:49]):
-        assert at_s == pytest.approx(0.1 * k, abs=1e-5)
-        assert offset_s == pytest.approx(1 + 0.1 * k, abs=1e-5)
+        # an awkward rate is approximated: clips come a little early or late, and say so
+        assert at_s == pytest.approx(0.1 * k, abs=1e-5, rel=1e-4)
+        assert offset_s == pytest.approx(1 + at_s, abs=1e-6)
 
 
 def test_a_step_of_the_clock_moves_times_from_there_on():
