@@ -55,7 +55,7 @@ class FrameReader:
                 try:
                     packet = next(self._packets, None)
                 except FFMPEG_ERRORS as error:
-                    failure = error
+                    failure = error.with_traceback(None)  # which would hold this frame, and all that it holds
                 except IndexError:
                     pass  # PyAV's way of ending where a track appeared while it was reading
             if self._stop.is_set():

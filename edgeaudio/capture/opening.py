@@ -13,6 +13,7 @@ from typing import Any
 import av
 from av.container.input import InputContainer
 
+from edgeaudio.capture.allocation import bound_allocations
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.options import ffmpeg_call
@@ -76,6 +77,7 @@ def _open(config: SourceConfig, guard: Guard, stop: threading.Event, *, audio_on
     )
     if config.address.scheme == "alsa":
         prepare_alsa()
+    bound_allocations()
     guard.limit(limit_s)
     with guard:
         try:
@@ -89,7 +91,8 @@ def _open(config: SourceConfig, guard: Guard, stop: threading.Event, *, audio_on
                 timeout=(limit_s, config.read_timeout_s),
             )
         except FFMPEG_ERRORS as error:
-            failure = error
+            # its traceback holds this frame, which holds it: a circle that keeps FFmpeg's memory until it is found
+            failure = error.with_traceback(None)
         else:
             return container
     # outside the handler, so that no traceback holds FFmpeg's message with the login
