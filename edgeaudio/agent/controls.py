@@ -88,6 +88,7 @@ class Controls:
         self._outbox.set_setting(ANNOUNCED, announcement.memory)
         for message in (*announcement.messages, *states):
             self._sender.put(message)
+        self._sender.say_again()
 
     def handle(self, topic: str, payload: bytes) -> None:
         """Carry out a command and publish what became of it."""

@@ -23,6 +23,7 @@ from edgeaudio.recognise.types import Event, Level, SourceStatus
 log = logging.getLogger(__name__)
 
 TAKE_S = 0.5
+LAST_WORDS_S = 0.3
 
 
 class Recogniser:
@@ -74,9 +75,14 @@ class Recogniser:
             self._commit(ended)
 
     def end_all(self) -> None:
-        """End what still sounds: the agent stops."""
-        with self.lock:
+        """End what still sounds: the agent stops. If the recogniser is stuck, that is left to the next start."""
+        if not self.lock.acquire(timeout=LAST_WORDS_S):
+            log.error("the recogniser does not let go: what sounds now is ended at the next start")
+            return
+        try:
             self._commit([event for listener in self.listeners.values() for event in listener.pipeline.end()])
+        finally:
+            self.lock.release()
 
     def end(self, listener: Listener) -> None:
         """End what still sounds of one source."""

@@ -71,7 +71,7 @@ def test_refused_commands_say_why(mosquitto: MosquittoFactory, run_agent: Run, l
     listener.publish(f"{topic}/set", "7")
     result = last_result(listener)
     assert result["ok"] is False
-    assert result["error"] == "a threshold is a number from 0.01 to 0.99, not '7'"
+    assert result["error"] == "a threshold is a number from 0.01 to 1, not '7'"
     assert listener.of(topic) == [b"0.65"]
 
 
