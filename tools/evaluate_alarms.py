@@ -46,7 +46,7 @@ START = datetime(2000, 1, 1, tzinfo=UTC)
 NAMESPACE = UUID(int=0)
 
 # Voices that no training ever heard, in languages of several families.
-VOICES = ("en-gb", "en-us+f3", "de+f2", "fr+m4", "es+f1", "it+m2", "pl+f4", "ru+m7", "sv+f5", "tr+m5", "zh+f2", "sw+m1")
+VOICES = ("en-gb", "en-us+f3", "de+f2", "fr+m4", "es+f1", "it+m2", "pl+f4", "ru+m7", "sv+f5", "tr+m5", "cmn+f2", "sw+m1")
 SENTENCES = (
     "The kettle is on the stove, and the cat sleeps in the window.",
     "Tomorrow the ferry leaves at half past seven, if the wind allows it.",
