@@ -1,11 +1,17 @@
 # make demo   hear it work: a real stream, the real agent, a real broker, all on this machine
 # make test   every check and every test, set up from nothing
 # make pytest EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   the tests alone, on the older runtime
+# make test-homeassistant   against Home Assistant itself; installing it takes ten minutes
+# make faults               the proofs of docs/reliability.md, an hour; FAULTS="--short" or names of some: less
 # make lint | clean
 
 # the first Python that is new enough and can make virtual environments; a name on the path may lead nowhere
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
   "$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+  && echo "$$python" && break; done)
+# only looked for where it is needed
+PYTHON313 ?= $(shell for python in python3.13 python3 "$$HOME"/.pyenv/versions/3.13.*/bin/python; do \
+  "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
   && echo "$$python" && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -13,7 +19,10 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 EXTRAS ?= demo,test,lint
 
-.PHONY: demo test pytest lint check-python clean
+HOMEASSISTANT_VENV ?= .venv-homeassistant
+FAULTS ?=
+
+.PHONY: demo test pytest test-homeassistant faults lint check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -23,6 +32,21 @@ test: lint pytest
 pytest: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
 	$(BIN)/coverage report --include='edgeaudio/recognise/*' --fail-under=100 --skip-covered
+
+# Home Assistant pins what it needs, paho-mqtt 2.1.0 among it, and wants one Python: so it has an environment of its own
+test-homeassistant: $(HOMEASSISTANT_VENV)/.installed
+	$(HOMEASSISTANT_VENV)/bin/python -m pytest tests/with_homeassistant -W ignore --timeout 120
+
+$(HOMEASSISTANT_VENV)/.installed: pyproject.toml
+	@test -n '$(PYTHON313)' || { echo 'Home Assistant 2025.4 needs Python 3.13 with its venv module; name it with: make \
+	  test-homeassistant PYTHON313=/path/to/python3.13'; exit 2; }
+	@$(PYTHON313) -m venv $(HOMEASSISTANT_VENV)
+	@$(HOMEASSISTANT_VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile \
+	  'homeassistant==2025.4.*' 'paho-mqtt==2.1.0' --editable '.[test]'
+	@touch $@
+
+faults: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check
@@ -47,4 +71,4 @@ check-python:
 	  '(on Debian: apt-get install python3-venv); name one with: make PYTHON=/path/to/python3'; exit 2; }
 
 clean:
-	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(HOMEASSISTANT_VENV) .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

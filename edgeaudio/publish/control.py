@@ -3,7 +3,7 @@
 Owns: which commands there are, what their payloads may be, and the one line that says why one is refused.
 Does not know: what carrying one out means (agent.py), or how it arrived; retained messages never get here (mqtt.py).
 
-    <base>/<device>/<source>/threshold/<label>/set   a number from 0.01 to 0.99
+    <base>/<device>/<source>/threshold/<label>/set   a number from 0.01 to 1, which is never
     <base>/<device>/<source>/enabled/set             ON or OFF
     <base>/<device>/restart/set                      PRESS
 """
@@ -19,7 +19,7 @@ from edgeaudio.publish.topics import Topics, slugify
 from edgeaudio.recognise.types import EdgeaudioError
 
 MIN_THRESHOLD: Final = 0.01
-MAX_THRESHOLD: Final = 0.99
+MAX_THRESHOLD: Final[float] = 1
 PRESS: Final = b"PRESS"
 _MAX_PAYLOAD = 32
 _SHOWN = 80

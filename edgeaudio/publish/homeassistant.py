@@ -241,8 +241,10 @@ def _label(topics: Topics, source: str, label: str) -> dict[str, Component]:
             "name": f"{shown} threshold",
             "state_topic": topics.threshold(source, label),
             "command_topic": topics.threshold_set(source, label),
-            "min": control.MIN_THRESHOLD,
-            "max": control.MAX_THRESHOLD,
+            # as models and settings may have them, which is more than a command may set: what is out of bounds is an
+            # error in Home Assistant's log, and then unknown
+            "min": 0,
+            "max": 1,
             "step": 0.01,
             "mode": "box",
             "entity_category": "config",

@@ -19,6 +19,7 @@ Reconnection: 1 s doubling to 30 s, each shortened at random by up to half, rese
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -43,7 +44,9 @@ _STEADY_S = 10.0
 _TONGUE_S = 3600.0  # for how long what is known of the broker's protocol holds without a new sign of it
 _BURST = 32  # messages handed to the network before it is looked at again
 _FAREWELL_S = 1.0
-_AGAIN_S = 5.0
+# when to say again what is not retained: Home Assistant needs a moment from discovery until it listens, and after the
+# broker's restart tries every 10 s to connect
+_AGAIN_S = (5.0, 15.0)
 _REPORT_S = 600.0
 
 
@@ -85,7 +88,8 @@ class Sender:
         self._waker = Waker()
         self._status = BrokerStatus(BrokerState.CONNECTING, datetime.now(UTC))
         self._last_progress = time.monotonic()
-        self._again_at: float | None = None
+        self._again_from = -math.inf  # since when those who listen may have missed what is not retained
+        self._again_looked_at = -math.inf
         self._steady_at: float | None = None  # when the present connection will have proved itself
         self._protocol: str | None = None
         self._older_until = 0.0  # when to try MQTT 5 again
@@ -128,13 +132,14 @@ class Sender:
         self._latest.forget(topic)
 
     def resend(self) -> None:
-        """Send all state again, and once more a little later what is not retained.
-
-        For Home Assistant's birth: it needs a moment from discovery until it listens.
-        """
+        """Send all state again, and a little later what is not retained: for Home Assistant's birth."""
         self._latest.resend()
-        self._again_at = time.monotonic() + _AGAIN_S
+        self.say_again()
         self.wake()
+
+    def say_again(self) -> None:
+        """Send what is not retained again in a little while: after an announcement, when others begin to listen."""
+        self._again_from = time.monotonic()
 
     def run(self) -> None:
         """Connect, send and reconnect until `stop` is set; then say goodbye and return, within about a second.
@@ -195,6 +200,7 @@ class Sender:
         self._protocol = connection.protocol
         self._drain.begin()
         self._latest.begin()
+        self.say_again()  # after a restart of the broker the others may come back later than we do
         self._tell(BrokerState.CONNECTED)
         connection.subscribe(self._filters)
 
@@ -250,9 +256,9 @@ class Sender:
             raise BrokerError(
                 self._config.where, BrokerReason.TIMEOUT, f"no acknowledgement of a message within {limit_s:g} s"
             )
-        if self._again_at is not None and now >= self._again_at:
-            self._again_at = None
+        if any(self._again_looked_at < self._again_from + after_s <= now for after_s in _AGAIN_S):
             self._latest.resend(retained=False)
+        self._again_looked_at = now
         refused = self._refused_topics
         if refused and now >= self._refusals_at:
             self._refusals_at = now + _REPORT_S

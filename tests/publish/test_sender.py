@@ -347,7 +347,7 @@ def test_an_expiry_is_handed_on_to_the_broker(mosquitto: MosquittoFactory, run_s
 def test_home_assistants_birth_brings_back_what_is_not_retained(
     mosquitto: MosquittoFactory, run_sender: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeaudio.publish.sender._AGAIN_S", 0.2)
+    monkeypatch.setattr("edgeaudio.publish.sender._AGAIN_S", (0.2,))
     broker = mosquitto().start()
     running = run_sender(config_for(broker))
     running.sender.put(messages.label_state(TOPICS, "porch", "dog", on=True))
@@ -359,3 +359,17 @@ def test_home_assistants_birth_brings_back_what_is_not_retained(
         subscriber.wait_for(lambda _: subscriber.of(TOPICS.label("porch", "dog")) == [b"ON", b"ON"])
         # retained state: once on subscribing, once again
         subscriber.wait_for(lambda _: subscriber.of(TOPICS.enabled("porch")) == [b"ON", b"ON"])
+
+
+def test_what_is_not_retained_is_said_again_to_those_who_come_back_later_than_we_do(
+    mosquitto: MosquittoFactory, run_sender: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeaudio.publish.sender._AGAIN_S", (0.5, 1.0))
+    broker = mosquitto().start()
+    running = run_sender(config_for(broker))
+    running.sender.put(messages.label_state(TOPICS, "porch", "dog", on=False))
+    running.wait_told()
+    with Subscriber(broker.port) as subscriber:
+        subscriber.wait_for(lambda _: subscriber.of(TOPICS.label("porch", "dog")) == [b"OFF", b"OFF"])
+        running.sender.say_again()
+        subscriber.wait_for(lambda _: subscriber.of(TOPICS.label("porch", "dog")) == [b"OFF"] * 4)

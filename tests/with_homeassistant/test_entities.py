@@ -1,0 +1,223 @@
+"""A real agent, a real broker and Home Assistant itself: every entity is there, says what is, and does what it says."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+
+import pytest
+from support.agents import DETECTOR, DEVICE, LABEL, NEVER, Listener, RunningAgent
+from support.brokers import MosquittoFactory
+from support.ports import free_port
+from support.rtsp import push_rtsp
+from support.tflite import model_directory
+from support.waiting import wait_until
+
+from .house import House
+
+LABELS = ("first", "second", "third")
+SOURCES = ("porch", "cellar")
+PREFIX = f"edgeaudio-{DEVICE}_"
+DISCOVERY = f"homeassistant/device/edgeaudio-{DEVICE}/config"
+GONE = "unavailable"
+
+
+@dataclass(slots=True)
+class Stage:
+    """Everything that a test here may look at, and break."""
+
+    house: House
+    agent: RunningAgent
+    listener: Listener  # of everything on the broker
+    ports: dict[str, int]
+
+    def entity(self, platform: str, key: str) -> str:
+        """The entity of that key; it must be there by now, or soon."""
+        wait_until(lambda: self.house.entity(platform, PREFIX + key), 20, f"there is no {platform} {key}")
+        return self.house.entity(platform, PREFIX + key)
+
+    def push(self, source: str) -> AbstractContextManager[None]:
+        return push_rtsp(f"rtsp://127.0.0.1:{self.ports[source]}/x")
+
+    def settings(self, *sources: str) -> str:
+        return "".join(
+            f'[sources.{name}]\nurl = "rtsp+listen://127.0.0.1:{self.ports[name]}/x"\nlevel_interval_s = 1\n'
+            for name in sources
+        )
+
+    def states(self) -> dict[str, str]:
+        return {key.removeprefix(PREFIX): state for key, state in self.house.entities().items()}
+
+    def restart_agent(self) -> None:
+        """Have it run, and everybody know."""
+        if self.agent.process is None or self.agent.process.poll() is not None:
+            self.agent.start()
+        self.house.wait_state(self.entity("sensor", "outbox"), "0")
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One house for all tests: it takes a while to build, and in a real one too everything happens after another."""
+    folder = tmp_path_factory.mktemp("stage")
+    (folder / "house").mkdir()
+    model_directory(folder, "features_time_major", detector=DETECTOR, thresholds={"first": NEVER, "third": NEVER})
+    factory = MosquittoFactory(folder)
+    broker = factory().start()
+    with ExitStack() as stack:
+        stack.callback(broker.stop)
+        listener = stack.enter_context(Listener(broker.port, "#"))
+        house = stack.enter_context(House(folder / "house", broker.port))
+        agent = RunningAgent(folder, broker.port, "")
+        stage = Stage(house, agent, listener, {name: free_port() for name in SOURCES})
+        agent.write(stage.settings(*SOURCES))
+        stack.callback(agent.kill)
+        stage.restart_agent()
+        yield stage
+        agent.signal(signal.SIGTERM)
+        assert agent.wait() == 0
+        assert "Traceback" not in agent.log
+        assert house.complaints == []
+
+
+def expected_keys(*sources: str) -> set[str]:
+    keys = {"restarts", "outbox", "restart"}
+    for source in sources:
+        keys |= {f"{source}_{key}" for key in ("event", "last", "level", "status", "lost", "enabled")}
+        keys |= {f"{source}_{key}_{label}" for key in ("label", "threshold") for label in LABELS}
+    return keys
+
+
+def nothing_said(stage: Stage) -> set[str]:
+    return {key for key, state in stage.states().items() if state in ("", "unknown", GONE)}
+
+
+def test_every_announced_entity_is_there_with_a_proper_state(stage: Stage):
+    with stage.push("porch"), stage.push("cellar"):
+        for source in SOURCES:
+            stage.house.wait_state(stage.entity("sensor", f"{source}_status"), "listening")
+            stage.house.wait_state(stage.entity("binary_sensor", f"{source}_label_{LABEL}"), "on")
+        # a button that was never pressed has nothing to say; whether a sound lasts is said again after some seconds
+        wait_until(lambda: nothing_said(stage) == {"restart"}, 20, f"nothing is known of {nothing_said(stage)}")
+        states = stage.states()
+    # temperature and throttling are there where the board tells them
+    assert set(states) - {"temperature", "throttled"} == expected_keys(*SOURCES)
+    assert states["porch_label_first"] == "off"
+    assert states["porch_threshold_second"] == "0.65"
+    assert states["porch_enabled"] == "on"
+    assert -20 < float(states["porch_level"]) < 0
+    assert float(states["porch_lost"]) >= 0
+    assert int(states["restarts"]) == 0
+    name = stage.house.attributes(stage.entity("sensor", "porch_status"))["friendly_name"]
+    assert name == f"{DEVICE} (edgeaudio) Porch status"
+
+
+def test_a_detection_fires_the_event_and_is_the_last_sound(stage: Stage):
+    before = len(stage.listener.detections("onset"))
+    event = stage.entity("event", "porch_event")
+    was = stage.house.state(event)
+    with stage.push("porch"):
+        stage.house.wait_state(stage.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
+        onset = stage.listener.wait_detection("onset", count=before + 1)
+        wait_until(lambda: stage.house.state(event) != was, what="no event")
+    attributes = stage.house.attributes(event)
+    assert attributes["event_type"] == LABEL
+    assert {key: attributes[key] for key in ("id", "score", "at", "model")} == {
+        key: onset[key] for key in ("id", "score", "at", "model")
+    }
+    fired_at = stage.house.state(event)
+    stage.house.wait_state(stage.entity("sensor", "porch_last"), LABEL)
+    # its end is no event, changes no last sound, and leaves the source's other entities as they are
+    stage.listener.wait_detection("offset", count=before + 1)
+    stage.house.wait_state(stage.entity("sensor", "porch_status"), "waiting", "connecting")
+    assert stage.house.state(event) == fired_at
+    assert stage.house.state(stage.entity("sensor", "porch_last")) == LABEL
+
+
+def test_a_source_that_is_down_blanks_what_it_measures_and_nothing_of_the_other(stage: Stage):
+    status = stage.entity("sensor", "porch_status")
+    with stage.push("cellar"):
+        stage.house.wait_state(stage.entity("sensor", "cellar_status"), "listening")
+        with stage.push("porch"):
+            stage.house.wait_state(status, "listening")
+        stage.house.wait_state(status, "waiting", "connecting")
+        assert stage.house.attributes(status)["reason"] == "end_of_stream"
+        measured = {f"porch_label_{label}" for label in LABELS} | {"porch_level"}
+        wait_until(lambda: {key for key, state in stage.states().items() if state == GONE} == measured)
+
+
+def test_a_threshold_is_set_from_home_assistant(stage: Stage):
+    number = stage.entity("number", f"porch_threshold_{LABEL}")
+    stage.house.call(number, "set_value", value=0.71)
+    stage.house.wait_state(number, "0.71")
+    assert stage.listener.of(f"edgeaudio/{DEVICE}/porch/threshold/{LABEL}")[-1] == b"0.71"
+    assert stage.house.state(stage.entity("number", f"cellar_threshold_{LABEL}")) == "0.65"
+    # a threshold over everything: the tone is heard, and is no event any longer
+    stage.house.call(number, "set_value", value=0.99)
+    stage.house.wait_state(number, "0.99")
+    with stage.push("porch"):
+        # the level is told when a second was heard
+        level = stage.entity("sensor", "porch_level")
+        wait_until(lambda: stage.house.state(level) not in ("unknown", GONE), 20, "no level")
+        assert stage.house.state(stage.entity("binary_sensor", f"porch_label_{LABEL}")) == "off"
+        stage.house.call(number, "set_value", value=0.65)
+        stage.house.wait_state(stage.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
+
+
+def test_a_source_is_switched_off_and_on_from_home_assistant(stage: Stage):
+    switch, status = stage.entity("switch", "porch_enabled"), stage.entity("sensor", "porch_status")
+    stage.house.call(switch, "turn_off")
+    stage.house.wait_state(switch, "off")
+    stage.house.wait_state(status, "off")
+    assert stage.house.attributes(status)["reason"] == "switched_off"
+    assert stage.house.state(stage.entity("switch", "cellar_enabled")) == "on"
+    stage.house.call(switch, "turn_on")
+    stage.house.wait_state(switch, "on")
+    stage.house.wait_state(status, "connecting", "waiting")
+
+
+def test_the_button_restarts_the_agent(stage: Stage):
+    stage.house.call(stage.entity("button", "restart"), "press")
+    assert stage.agent.wait() == 0
+    outbox = stage.entity("sensor", "outbox")
+    stage.house.wait_state(outbox, GONE)
+    stage.restart_agent()
+    stage.house.wait_state(stage.entity("sensor", "restarts"), "1")
+
+
+def test_a_killed_agent_is_unavailable_and_comes_back(stage: Stage):
+    stage.agent.kill()
+    wait_until(lambda: set(stage.states().values()) == {GONE}, 20, f"{stage.states()}")
+    stage.restart_agent()
+    wait_until(
+        lambda: (
+            {key for key, state in stage.states().items() if state == GONE}
+            == {f"{source}_{key}" for source in SOURCES for key in ("level", *(f"label_{label}" for label in LABELS))}
+        ),
+        20,
+        "only what is measured stays unavailable, for no source sends",
+    )
+
+
+def test_home_assistant_restarts_and_finds_everything_as_it_was(stage: Stage):
+    before = len(stage.listener.of(DISCOVERY))
+    with stage.push("porch"):
+        stage.house.wait_state(stage.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
+        stage.house.restart()
+        wait_until(lambda: len(stage.listener.of(DISCOVERY)) > before, 20, "not announced again")
+        # what is not retained comes again with the birth
+        stage.house.wait_state(stage.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
+        stage.house.wait_state(stage.entity("sensor", "porch_status"), "listening")
+        states = stage.states()
+    assert set(states) - {"temperature", "throttled"} == expected_keys(*SOURCES)
+
+
+def test_a_source_that_is_removed_vanishes_and_comes_back(stage: Stage):
+    stage.agent.write(stage.settings("porch"))
+    stage.agent.signal(signal.SIGHUP)
+    wait_until(lambda: not any(key.startswith("cellar") for key in stage.states()), 20, "cellar is still there")
+    assert set(stage.states()) - {"temperature", "throttled"} == expected_keys("porch")
+    stage.agent.write(stage.settings(*SOURCES))
+    stage.agent.signal(signal.SIGHUP)
+    wait_until(lambda: expected_keys(*SOURCES) <= set(stage.states()), 20, "cellar is not back")
