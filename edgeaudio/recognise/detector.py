@@ -129,7 +129,8 @@ class Detector:
     def _step(self, name: str, label: _Label, score: float, middle: Instant, scores: Scores) -> Event | None:
         section = self._config.detector
         label.recent.append(score)
-        smoothed = sum(label.recent) / len(label.recent)
+        # what came before the epoch counts as 0: one clip after a reconnection is no mean of several
+        smoothed = sum(label.recent) / section.mean_of
         label.votes.append(smoothed)
         limit = label.threshold.off if label.event else label.threshold.on
         if sum(vote >= limit for vote in label.votes) >= section.votes:

@@ -119,7 +119,14 @@ def test_the_end_of_an_epoch_ends_its_events():
     assert not chosen.active
     assert not chosen.end()
     # nothing of it is remembered: neither the mean's other half nor the cool-down
-    assert [event.kind for event in chosen.feed(scores_of(0, 0.5, 0.0))] == ["onset"]
+    assert chosen.feed(scores_of(0, 0.5, 0.0)) == []
+    assert [event.kind for event in chosen.feed(scores_of(1, 0.6, 0.0))] == ["onset"]
+
+
+def test_one_spike_after_a_reconnection_is_no_mean_of_several():
+    chosen = detector(("dog", "siren"), mean_of=3)
+    assert chosen.feed(scores_of(0, 1.0, 0.0)) == []
+    assert chosen.feed(scores_of(1, 0.0, 0.0)) == []
 
 
 def test_a_step_of_the_clock_does_not_stretch_an_event():
