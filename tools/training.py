@@ -6,7 +6,8 @@ Owns: optimiser, learning rate, loss, checkpoints, progress bar. Does not know: 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,23 @@ def fit(network: Any, batches: Batches, plan: Plan, folder: Path, name: str) -> 
         range(len(history), plan.epochs), desc=name, unit="epoch", initial=len(history), total=plan.epochs
     ):
         rng = np.random.default_rng((plan.seed, epoch))
-        history.append(float(np.mean([network.train_on_batch(*batch) for batch in batches(rng)])))
+        losses = [network.train_on_batch(*batch) for batch in _one_ahead(batches(rng))]
+        history.append(float(np.mean(losses)))
         if (epoch + 1) % CHECKPOINT_EVERY == 0:
             folder.mkdir(parents=True, exist_ok=True)
             checkpoint.write(str(folder / "checkpoint"))
             progress_file.write_text(json.dumps(history))
     return history
+
+
+def _one_ahead(batches: Iterable[tuple[Floats, Floats]]) -> Iterator[tuple[Floats, Floats]]:
+    """The same batches, the next one being made while this one is trained on."""
+    source = iter(batches)
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(next, source, None)
+        while (batch := coming.result()) is not None:
+            coming = maker.submit(next, source, None)
+            yield batch
 
 
 def _loss(smoothing: float) -> Callable[[Any, Any], Any]:
