@@ -41,6 +41,7 @@ class Script:
 
     packets: Callable[[], Iterator[Packet]] = sine_packets
     audio: bool = True
+    codec: str = "L16"  # that it claims to send
     video: bool = False
     refuse_audio_alone: str = ""  # the status line's code and text; "hang": no answer at all
     hang_at: str = ""  # the method that is never answered
@@ -53,7 +54,7 @@ def _sdp(script: Script) -> str:
     if script.video:
         lines += ["m=video 0 RTP/AVP 97", "a=rtpmap:97 H264/90000", "a=control:video"]
     if script.audio:
-        lines += ["m=audio 0 RTP/AVP 96", f"a=rtpmap:96 L16/{RATE}", "a=control:audio"]
+        lines += ["m=audio 0 RTP/AVP 96", f"a=rtpmap:96 {script.codec}/{RATE}", "a=control:audio"]
     return "\r\n".join(lines) + "\r\n"
 
 
