@@ -26,7 +26,7 @@ from edgeaudio.agent.roster import Roster
 from edgeaudio.capture.clock import Clock
 from edgeaudio.health.machine import Machine
 from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
-from edgeaudio.health.watchdog import Part, ServiceManager, give_up, stuck_part
+from edgeaudio.health.watchdog import Part, ServiceManager, give_up, stuck_part, watch_no_more, watch_over_me
 from edgeaudio.plans import mqtt_config
 from edgeaudio.publish import messages
 from edgeaudio.publish.broker import BrokerState, BrokerStatus
@@ -47,6 +47,8 @@ LAST_WORDS_S = 0.3  # for what ended with the agent to reach the broker; else it
 SENDER_JOIN_S = 1.0
 RECOGNISER_PATIENCE_S = 60.0
 SENDER_PATIENCE_S = 90.0  # connecting may wait for a name server and for two answers
+MAIN_PATIENCE_S = 120.0  # a turn may wait for each of many sources to stop
+SHUT_DOWN_PATIENCE_S = 10.0
 HEALTH_PAUSE_S = 1.0  # changes of state are told at once, but not more often than this
 STARTS = "starts"
 AT_START = ("device", "state_dir", "mqtt", "outbox")  # settings that a running agent cannot change
@@ -110,6 +112,7 @@ class Agent:
 
     def run(self) -> None:
         """Work until `stop`, SIGTERM or SIGINT. Call it in the main thread."""
+        watch_over_me(MAIN_PATIENCE_S)
         self._outbox.set_setting(STARTS, str(self._restarts + 1))
         self._catch_signals()
         sender = self._spawn("sender", self._sender.run)
@@ -125,6 +128,7 @@ class Agent:
                 self._turn()
         finally:
             self._shut_down(recogniser, sender)
+            watch_no_more()
 
     def stop(self) -> None:
         """End `run` soon. May be called from any thread, and from a signal's handler."""
@@ -134,6 +138,7 @@ class Agent:
     # the main loop
 
     def _turn(self) -> None:
+        watch_over_me(MAIN_PATIENCE_S)
         try:
             item = self._inbox.get(timeout=TICK_S)
         except Empty:
@@ -269,6 +274,7 @@ class Agent:
 
     def _shut_down(self, recogniser: threading.Thread, sender: threading.Thread) -> None:
         """End the threads in the order of the flow, so that what was heard is committed, and sent if it can be."""
+        watch_over_me(SHUT_DOWN_PATIENCE_S)
         self._service.say("STOPPING=1")
         self._stop.set()
         for listener in self._roster:

@@ -45,6 +45,21 @@ def give_up(part: Part) -> None:
     os._exit(EXIT_STATUS)
 
 
+def watch_over_me(patience_s: float) -> None:
+    """End the process with a report unless this, or `watch_no_more`, is called within that time.
+
+    For the thread that watches all others: it may wait for one of them (for the outbox while the disk hangs, say).
+    The watch is kept by the interpreter in C, so that nothing in Python can hold it up.
+    """
+    if sys.__stderr__ is not None:
+        faulthandler.dump_traceback_later(patience_s, exit=True, file=sys.__stderr__)
+
+
+def watch_no_more() -> None:
+    """End the watch."""
+    faulthandler.cancel_dump_traceback_later()
+
+
 class ServiceManager:
     """systemd's side of `Type=notify`; silent where there is none."""
 

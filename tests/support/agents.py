@@ -19,6 +19,7 @@ DEVICE = "testbox"
 LABEL = "second"
 DETECTOR = DetectorSection(on=0.65, off=0.6)
 NEVER = Threshold(1.0, 1.0)
+_RUN = "\nimport sys\nfrom edgeaudio.cli import main\nsys.exit(main(sys.argv[1:]))\n"
 
 
 class RunningAgent:
@@ -40,9 +41,10 @@ class RunningAgent:
         """Write the settings file; a running agent reads it on SIGHUP."""
         self.config.write_text(self._head + sources)
 
-    def start(self, prefix: Sequence[str] = ()) -> RunningAgent:
-        """Start it; `prefix` is a command that runs the one behind it."""
-        command = [*prefix, sys.executable, "-m", "edgeaudio", "run", "--config", str(self.config)]
+    def start(self, prefix: Sequence[str] = (), patch: str = "") -> RunningAgent:
+        """Start it; `prefix` is a command that runs the one behind it, `patch` is Python that is run before it."""
+        program = ["-c", patch + _RUN] if patch else ["-m", "edgeaudio"]
+        command = [*prefix, sys.executable, *program, "run", "--config", str(self.config)]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         return self

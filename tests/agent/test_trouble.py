@@ -1,0 +1,192 @@
+"""A running agent on a bad day: disk full or read-only, database damaged, a part stuck, the clock stepped."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.agents import Listener, RunningAgent
+from support.brokers import BrokerProcess, MosquittoFactory
+from support.ports import free_port
+from support.programs import missing, require_program
+from support.rtsp import push_rtsp
+from support.waiting import wait_until
+
+Run = Callable[..., RunningAgent]
+ListenTo = Callable[[BrokerProcess], Listener]
+SOON = "from edgeaudio.publish import outbox\noutbox.Outbox.__init__.__kwdefaults__['retry_s'] = 1.0\n"
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def agent(mosquitto: MosquittoFactory, run_agent: Run, port: int) -> RunningAgent:
+    """An agent with one source, not started yet."""
+    source = f'[sources.porch]\nurl = "rtsp+listen://127.0.0.1:{port}/x"\nlevel_interval_s = 1\n'
+    return run_agent(mosquitto().start(), source)
+
+
+@pytest.fixture
+def listener(agent: RunningAgent, mosquitto: MosquittoFactory, listen_to: ListenTo) -> Listener:
+    return listen_to(mosquitto.brokers[0])
+
+
+def outbox(listener: Listener) -> dict[str, Any]:
+    reports = listener.payloads("/health")
+    return reports[-1]["outbox"] if reports else {}
+
+
+def in_small_world(state: Path, options: str) -> list[str]:
+    """A command that runs another where the state directory is a file system of its own, of half a megabyte."""
+    state.mkdir()
+    prefix = [require_program("unshare"), "--mount", "--map-root-user", "sh", "-ec"]
+    mount = f"mount -t tmpfs -o size=512k,{options} tmpfs {state}"
+    tried = subprocess.run([*prefix, mount], capture_output=True, timeout=10, check=False)
+    if tried.returncode:
+        missing("permission to make a mount namespace")
+    return [*prefix, f'{mount}\nexec "$@"', "sh"]
+
+
+def test_a_disk_that_fills_is_told_and_nothing_is_lost(
+    agent: RunningAgent, listener: Listener, port: int, tmp_path: Path
+):
+    agent.start(in_small_world(tmp_path / "state", "rw"), SOON)
+    wait_until(lambda: outbox(listener), what="no health")
+    assert outbox(listener)["trouble"] is None
+    assert agent.process is not None
+    filler = Path(f"/proc/{agent.process.pid}/root{tmp_path}/state/filler")
+    with filler.open("wb", buffering=0) as file:
+        # a write for which there is not enough space is cut short
+        while file.write(bytes(1 << 20)) == 1 << 20:
+            pass
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        onset = listener.wait_detection("onset")
+        wait_until(lambda: outbox(listener)["trouble"], what="no trouble was told")
+    assert "full" in outbox(listener)["trouble"]
+    assert "the disk fails, messages are kept in memory" in agent.log
+    assert listener.wait_detection("offset")["id"] == onset["id"]
+    filler.unlink()
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        listener.wait_detection("onset", count=2)
+    wait_until(lambda: outbox(listener)["trouble"] is None, 20, "the disk was not taken into use again")
+    assert "the disk is in use again" in agent.log
+
+
+def test_a_disk_that_is_read_only_at_start_is_told(agent: RunningAgent, listener: Listener, port: int, tmp_path: Path):
+    agent.start(in_small_world(tmp_path / "state", "ro"))
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        onset = listener.wait_detection("onset")
+    assert listener.wait_detection("offset")["id"] == onset["id"]
+    wait_until(lambda: outbox(listener).get("trouble"), what="no trouble was told")
+    assert "the disk fails, messages are kept in memory" in agent.log
+
+
+def test_a_damaged_database_is_put_aside_and_told(agent: RunningAgent, listener: Listener, port: int, tmp_path: Path):
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "outbox.sqlite").write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 64)
+    agent.start()
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        listener.wait_detection("onset")
+    told = outbox(listener)
+    assert told["trouble"] is None
+    assert Path(told["put_aside"]).name.startswith("outbox.sqlite.damaged-")
+    assert Path(told["put_aside"]).exists()
+    assert "was damaged" in agent.log
+
+
+IMPATIENT = "from edgeaudio.agent import agent\nagent.RECOGNISER_PATIENCE_S = agent.SENDER_PATIENCE_S = 1.5\n"
+HANG = "import time\nhang = lambda *_args, **_more: time.sleep(3600)\n"
+STUCK = {
+    "the recogniser": "from edgeaudio.health.stopwatch import TimedModel\nTimedModel.scores = hang\n",
+    "the sender": "from edgeaudio.publish.mqtt import Connection\nConnection.poll = hang\n",
+    "the reader of source porch": "from edgeaudio.capture import retry\n"
+    "retry.Reader.patience_s = 1.5\nretry.open_source = hang\n",
+}
+
+
+@pytest.mark.parametrize("part", STUCK)
+def test_a_part_that_is_stuck_ends_the_process_with_a_report(part: str, agent: RunningAgent, port: int):
+    agent.start(patch=HANG + IMPATIENT + STUCK[part])
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        assert agent.wait(20) == 1
+    assert f"{part} has not moved for 2 s; the agent ends so that it is started again" in agent.log
+    assert "most recent call first" in agent.log
+    assert "in <lambda>" in agent.log  # where it hangs
+
+
+def test_a_disk_that_hangs_ends_the_process_though_everybody_waits_for_it(agent: RunningAgent, port: int):
+    """Also the main thread does, which watches the others: it asks the outbox how it is."""
+    hang = (
+        "from edgeaudio.publish.outbox_file import OutboxFile\nwrite = OutboxFile.write\n"
+        "OutboxFile.write = lambda file, change, **more: hang() if change.inserted else write(file, change, **more)\n"
+    )
+    agent.start(patch=HANG + IMPATIENT + "agent.MAIN_PATIENCE_S = 2.0\nagent.RECOGNISER_PATIENCE_S = 60.0\n" + hang)
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        assert agent.wait(20) == 1
+    assert "Timeout (0:00:02)!" in agent.log
+    assert "in <lambda>" in agent.log
+
+
+def test_a_stop_that_hangs_ends_all_the_same(agent: RunningAgent, listener: Listener):
+    impatient = "from edgeaudio.agent import agent\nagent.SHUT_DOWN_PATIENCE_S = 1.0\nagent.Recogniser.end_all = hang\n"
+    agent.start(patch=HANG + impatient)
+    wait_until(lambda: listener.payloads("/health"), what="no health")
+    agent.signal(signal.SIGTERM)
+    assert agent.wait() == 1
+    assert "Timeout (0:00:01)!" in agent.log
+
+
+def ago(at: str) -> timedelta:
+    return datetime.now(UTC) - datetime.fromisoformat(at)
+
+
+def test_a_clock_that_is_stepped_moves_the_times_of_what_follows_and_nothing_else(
+    agent: RunningAgent, listener: Listener, port: int, tmp_path: Path
+):
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if library is None:
+        missing("libfaketime (Debian: faketime)")
+    offset = tmp_path / "offset"
+    offset.write_text("+0")
+    faked = {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": offset,
+        "FAKETIME_NO_CACHE": 1,
+        "FAKETIME_DONT_FAKE_MONOTONIC": 1,
+    }
+    agent.start(["env", *(f"{name}={value}" for name, value in faked.items())])
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        before = listener.wait_detection("onset")
+        offset.write_text("+3600")  # as NTP does it, when the network comes up after a boot without a clock
+        wait_until(lambda: listener.payloads("/health")[-1]["clock_steps"] == 1, what="the step was not seen")
+        levels = len(listener.payloads("/level"))
+        wait_until(lambda: len(listener.payloads("/level")) > levels + 1, what="no levels")
+        moved = ago(listener.payloads("/level")[-1]["at"])
+    end = listener.wait_detection("offset")
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        after = listener.wait_detection("onset", count=2)
+    assert ago(before["at"]) < timedelta(seconds=30)
+    # a sound that began before the step ends by the same clock: its bounds are as far apart as it was long
+    assert end["id"] == before["id"]
+    lasted = datetime.fromisoformat(end["at"]) - datetime.fromisoformat(before["at"])
+    assert abs(lasted.total_seconds() - end["duration_s"]) < 0.01
+    assert 0 < end["duration_s"] < 30
+    # what was heard after it, over the same connection too, has the new time
+    for age in (moved, ago(after["at"])):
+        assert timedelta(minutes=-60) <= age < timedelta(minutes=-59)
+    agent.kill()  # libfaketime makes a short sleep an error now and then, as there is one on the way to a good end
+    health = listener.payloads("/health")[-1]
+    assert health["clock_steps"] == 1
+    assert health["uptime_s"] < 60
+    source = health["sources"]["porch"]
+    assert abs(source["heard_s"] + source["lost_s"] - health["uptime_s"]) < 2
+    assert "the system clock was stepped by +3600" in agent.log
