@@ -1,6 +1,6 @@
 """An RTSP camera made of GStreamer, run by the system's Python: prints its URL, then serves.
 
-Run as `/usr/bin/python3 gst_server.py --launch PIPELINE [--port N] [--auth basic|digest]`; the
+Run as `/usr/bin/python3 gst_server.py --launch PIPELINE [--address A] [--port N] [--auth basic|digest]`; the
 pipeline's payloaders are named pay0, pay1 as GstRtspServer wants them. Ends when its standard input
 does, so that it never outlives the test that started it.
 """
@@ -20,6 +20,7 @@ from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--launch", required=True)
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", default="0")
     parser.add_argument("--path", default="/camera")
     parser.add_argument("--auth", choices=["basic", "digest"])
@@ -29,7 +30,7 @@ def main() -> None:
 
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(options.address)
     server.set_service(options.port)
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(f"( {options.launch} )")
@@ -41,7 +42,7 @@ def main() -> None:
     if server.attach(None) == 0:
         sys.exit("the port is taken")
     threading.Thread(target=lambda: (sys.stdin.read(), loop.quit()), daemon=True).start()
-    print(f"rtsp://127.0.0.1:{server.get_bound_port()}{options.path}", flush=True)
+    print(f"rtsp://{options.address}:{server.get_bound_port()}{options.path}", flush=True)
     loop.run()
 
 

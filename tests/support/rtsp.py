@@ -3,7 +3,7 @@
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,14 +45,20 @@ class GstServer:
 def start_gst_server(
     pipeline: str,
     *,
+    address: str = "127.0.0.1",
     port: int = 0,
+    within: Sequence[str] = (),
     auth: str | None = None,
     user: str = "user",
     password: str = "secret",  # noqa: S107 (made up)
 ) -> Iterator[GstServer]:
-    """GStreamer's RTSP server playing `pipeline`; skips the test where it is not installed."""
+    """GStreamer's RTSP server playing `pipeline`; skips the test where it is not installed.
+
+    `within`: the command that runs it where `address` is, in a network namespace for instance.
+    """
     require_gstreamer()
-    command = [SYSTEM_PYTHON, "-W", "ignore", str(_HERE / "gst_server.py"), "--launch", pipeline, "--port", str(port)]
+    command = [*within, SYSTEM_PYTHON, "-W", "ignore", str(_HERE / "gst_server.py"), "--launch", pipeline]
+    command += ["--address", address, "--port", str(port)]
     if auth:
         command += ["--auth", auth, "--user", user, "--password", password]
     with running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -1,0 +1,69 @@
+"""A process that decodes what it is told to, and says what came of it: so that a crash is seen as its death.
+
+Owns: the child's side of the proof with damaged files. Does not know: how they were damaged.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import threading
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from edgeaudio.capture import frames
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.reasons import SourceError
+from edgeaudio.capture.source import open_source
+
+LIMIT_S = 1.5  # for an open, and for the first sound: together with a look at the network within the proof's limit
+ENOUGH_S = 120.0  # of sound: no undamaged file has more
+DECODED = "decoded"
+WEIGH = "weigh"  # in place of an address: answer with the memory that is in use
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What came of one file."""
+
+    outcome: str  # DECODED, a Reason, or the traceback of an exception that should not be
+    heard_s: float
+    peak_mb: float  # resident, the most there ever was
+
+
+def serve(connection: Connection) -> None:
+    """Decode each address that comes over the connection and answer with a Decoded; None ends it."""
+    # a live list that does not grow is waited for as long as segments are apart: too long for this
+    frames._HLS_STALL_S = LIMIT_S
+    for address in iter(connection.recv, None):
+        if address == WEIGH:
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)  # what is free, and kept for later, is no growth
+            connection.send(_memory_mb("VmRSS"))
+        else:
+            outcome, heard_s = _decode(address)
+            connection.send(Decoded(outcome, heard_s, _memory_mb("VmHWM")))
+
+
+def _decode(address: str) -> tuple[str, float]:
+    heard_s = 0.0
+    config = SourceConfig("mutant", address, open_timeout_s=LIMIT_S, read_timeout_s=LIMIT_S)
+    try:
+        with open_source(config, threading.Event(), media_start=datetime(2026, 1, 1, tzinfo=UTC)) as opened:
+            for block in opened:
+                heard_s += block.duration_s
+                if heard_s > ENOUGH_S:
+                    break
+    except SourceError as error:
+        return str(error.reason), heard_s
+    except Exception:  # noqa: BLE001 (that there is none is what is to be proved)
+        return traceback.format_exc(), heard_s
+    return DECODED, heard_s
+
+
+def _memory_mb(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith(name))
