@@ -55,6 +55,10 @@ def open_source(
     memory = SourceMemory() if memory is None else memory
     clock = Clock() if clock is None else clock
     guard = Guard(stop)
+    if media_start is None and config.address.path is not None and config.address.path.is_fifo():
+        # FFmpeg waits on it for a sender, and for each byte, and lets nobody interrupt it
+        detail, hint = "this is a named pipe, on which one may wait for ever", "have the sound pushed by RTSP"
+        raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, hint)
     container = open_container(config, guard, stop, memory)
     try:
         return Connection(container, config, guard, stop, memory, clock, media_start)

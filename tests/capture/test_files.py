@@ -1,5 +1,6 @@
 """Recordings: every codec, rate and layout; and files that are broken, cut off or hostile."""
 
+import os
 import time
 from pathlib import Path
 
@@ -214,3 +215,10 @@ def test_names_that_mean_something_to_ffmpeg_are_only_names(tmp_path: Path, monk
     for name in ("-", "50%d.wav", "a b;c.wav"):
         write_media(f"file:{name}", "pcm_s16le", sine(1000, 8000, 0.3), 8000, container="wav")
         assert hear(name, media=True).seconds == pytest.approx(0.3)
+
+
+def test_a_named_pipe_is_refused_rather_than_waited_on(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceError, match="named pipe") as caught:
+        hear(str(tmp_path / "pipe"))
+    assert caught.value.reason is Reason.INVALID_DATA
