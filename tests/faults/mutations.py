@@ -7,7 +7,9 @@ capture in a child process. The seed and the number of a file are all it takes t
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
+import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,6 +60,7 @@ class Mutations:
     unnamed: tuple[str, ...]  # file and traceback of what was no SourceError
     crashed: tuple[str, ...]  # file and exit status
     hung: tuple[str, ...]  # files that took longer than LIMIT_S, twice
+    leaked: bool  # a playlist had a local file read
     growth_mb: float  # of the decoding process after the warm-up, without what is free and kept for later
     peak_mb: float  # the most it ever had
 
@@ -70,7 +73,8 @@ class Mutations:
             for what, (is_mb, limit_mb) in limits.items()
             if is_mb > limit_mb
         ]
-        return (*self.unnamed, *self.crashed, *self.hung, *grown)
+        leaked = ["a playlist had a local file read"] if self.leaked else []
+        return (*self.unnamed, *self.crashed, *self.hung, *leaked, *grown)
 
 
 def mutations(folder: Path, count: int = 2000, seed: int = 1) -> Mutations:
@@ -79,8 +83,7 @@ def mutations(folder: Path, count: int = 2000, seed: int = 1) -> Mutations:
     served = folder / "served"
     served.mkdir()
     lists = playlists(served)
-    canary = folder / "canary.wav"
-    write_media(canary, "pcm_s16le", sine(1000, 8000, 1.0), 8000)
+    canary = _Canary(folder / "canary.wav")
     outcomes: list[Decoded] = []
     before_mb = 0.0
     troubles: dict[str, list[str]] = {"unnamed": [], "crashed": [], "hung": []}
@@ -97,7 +100,7 @@ def mutations(folder: Path, count: int = 2000, seed: int = 1) -> Mutations:
             else:
                 name, text = texts[kind - len(originals)]
                 path = served / f"{number}-{name}"
-                path.write_bytes(damage_text(text, canary, port, dice))
+                path.write_bytes(damage_text(text, canary.path, port, dice))
                 address = f"http://127.0.0.1:{port}/{path.name}"
             if number == int(count * WARM_UP):
                 before_mb = decoder.weigh_mb()
@@ -119,6 +122,7 @@ def mutations(folder: Path, count: int = 2000, seed: int = 1) -> Mutations:
         unnamed=tuple(troubles["unnamed"]),
         crashed=tuple(troubles["crashed"]),
         hung=tuple(troubles["hung"]),
+        leaked=canary.was_read(),
         growth_mb=growth_mb,
         peak_mb=max(outcome.peak_mb for outcome in outcomes),
     )
@@ -165,6 +169,22 @@ def _originals(folder: Path) -> list[Path]:
             write_media(path, codec, sine(1000, rate, 2.0), rate, bit_rate=48000)
         originals.append(path)
     return originals
+
+
+class _Canary:
+    """A recording that nobody is to read, and that tells when somebody did."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        write_media(path, "pcm_s16le", sine(1000, 8000, 1.0), 8000)
+        # where the last reading lies before the last writing, the next one is noted, on most file systems
+        os.utime(path, (0, time.time()))
+
+    def was_read(self) -> bool:
+        before_s = self.path.stat().st_atime
+        self.path.read_bytes()
+        assert self.path.stat().st_atime > 0, "this file system does not note when a file was read"
+        return before_s > 0
 
 
 class _Decoder:

@@ -37,8 +37,15 @@ def test_a_death_and_a_hang_are_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_any_trouble_is_a_fault() -> None:
-    fine = Mutations(1, 1, {}, (), (), (), growth_mb=0.0, peak_mb=90.0)
+    fine = Mutations(1, 1, {}, (), (), (), leaked=False, growth_mb=0.0, peak_mb=90.0)
     assert fine.faults == ()
-    assert Mutations(1, 0, {}, ("a",), ("b",), ("c",), growth_mb=9.0, peak_mb=900.0).faults == (
-        "a", "b", "c", "grew by 9 MB, over 2 MB", "took 900 MB, over 250 MB",
+    assert Mutations(1, 0, {}, ("a",), ("b",), ("c",), leaked=True, growth_mb=9.0, peak_mb=900.0).faults == (
+        "a", "b", "c", "a playlist had a local file read", "grew by 9 MB, over 2 MB", "took 900 MB, over 250 MB",
     )  # fmt: skip
+
+
+def test_a_read_file_is_seen(tmp_path: Path) -> None:
+    assert not proof._Canary(tmp_path / "unread.wav").was_read()
+    canary = proof._Canary(tmp_path / "read.wav")
+    canary.path.read_bytes()
+    assert canary.was_read()
