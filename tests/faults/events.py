@@ -9,11 +9,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from support.agents import Listener
+from typing import Any, Protocol
 
 _COMMITTED = re.compile(r"committed (onset|offset) ([0-9a-f-]{36})")
 Key = tuple[str, str]  # id, kind
+
+
+class Receiver(Protocol):
+    """A subscriber, as far as it is needed here."""
+
+    def detections(self) -> list[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ def committed(log: Path) -> list[Key]:
     return [(found[2], found[1]) for found in _COMMITTED.finditer(log.read_text(errors="replace"))]
 
 
-def compare(promised: Sequence[Key], listener: Listener) -> Books:
+def compare(promised: Sequence[Key], listener: Receiver) -> Books:
     """Hold what a subscriber received against what was promised."""
     detections = listener.detections()
     got = [(event["id"], event["kind"]) for event in detections]

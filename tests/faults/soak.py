@@ -28,6 +28,9 @@ CAMERAS = 6
 WARM_UP_S = 180.0
 SAMPLE_S = 5.0
 SETTLE_S = 60.0
+GROWTH_LIMIT_MB = 2.0
+SPREAD = 8  # descriptors and threads that come and go with the connections of six cameras and their readers
+ACCOUNT_LIMIT_S = 2.0  # the report's numbers are not all of the same moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Soaked:
     """What half an hour of faults did."""
 
     minutes: float
-    faults: dict[str, int]  # how often each was done
+    done: dict[str, int]  # how often each fault
     begin: Sample  # medians of the minute after the warm-up
     end: Sample  # medians of the last minute
     account_error_s: float  # the largest difference of heard + lost and the time that the source was on
@@ -54,6 +57,18 @@ class Soaked:
     @property
     def growth_mb(self) -> float:
         return self.end.memory_mb - self.begin.memory_mb
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What must not be."""
+        limits = {
+            "memory grew by (MB)": (self.growth_mb, GROWTH_LIMIT_MB),
+            "descriptors more": (self.end.descriptors - self.begin.descriptors, SPREAD),
+            "threads more": (self.end.threads - self.begin.threads, SPREAD),
+            "seconds heard and lost are wrong by": (self.account_error_s, ACCOUNT_LIMIT_S),
+        }
+        found = [f"{what} {value:.1f}, over {limit:g}" for what, (value, limit) in limits.items() if value > limit]
+        return (*found, *self.books.faults)
 
 
 class _Camera:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -233,6 +233,7 @@ class Heard:
     topic: str
     payload: bytes
     retain: bool
+    at_s: float = field(default_factory=time.time, compare=False)  # of its arrival, seconds since 1970
 
 
 class Subscriber:
@@ -262,6 +263,10 @@ class Subscriber:
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         assert self._ready.wait(10), "the subscriber is not connected"
+
+    @property
+    def connected(self) -> bool:
+        return self._client.is_connected()
 
     def of(self, topic: str) -> list[bytes]:
         return [message.payload for message in list(self.heard) if message.topic == topic]

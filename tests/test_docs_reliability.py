@@ -1,0 +1,78 @@
+"""docs/reliability.md says what the program does: its numbers are the code's, and each proof has its place in it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+from faults.__main__ import DOCUMENT, PROOFS
+
+from edgeaudio.agent import agent
+from edgeaudio.capture import clock, retry
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.health import loudness
+from edgeaudio.publish import drain, outbox_file, sender
+from edgeaudio.publish.broker import MqttConfig
+from edgeaudio.publish.outbox import Outbox
+from edgeaudio.settings import Settings
+
+TEXT = " ".join(DOCUMENT.read_text().split())
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_numbers_of_a_source():
+    config = SourceConfig(name="x", url="file:///x")
+    assert f"may take {config.open_timeout_s:g} s to open" in TEXT
+    assert f"no samples come for {config.read_timeout_s:g} s" in TEXT
+    assert retry.JITTER == 0.25
+    assert (
+        f"after {retry.FIRST_DELAY_S:g} s, doubling to {retry.LAST_DELAY_S:g} s, give or take a quarter; "
+        f"{retry.PROVEN_S:g} s of sound begin the count anew"
+    ) in TEXT
+    assert f"need {loudness.ENTER_S:g} s of evidence, and {loudness.LEAVE_S:g} s to leave" in TEXT
+    assert f"then one every {retry._REMIND_S / 60:g} minutes" in TEXT
+    assert f"of {clock.STEP_S:g} s or more is counted" in TEXT
+
+
+def test_the_numbers_of_the_outbox():
+    settings = Settings()
+    config = MqttConfig("x", 1, "x")
+    assert f"At most {config.window} messages are in flight" in TEXT
+    assert f"does not come within {config.timeout_s:g} s ends the connection" in TEXT
+    assert f"after {config.retry_min_s:g} s, doubling to {config.retry_max_s:g} s, each shortened at random by" in TEXT
+    assert f"{sender._STEADY_S:g} s of connection begin the count anew" in TEXT
+    assert f"at most {config.rate_per_s:g} messages a second" in TEXT
+    assert f"waits ({drain._HOLD_MIN_S:g} s, doubling to {drain._HOLD_MAX_S:g} s" in TEXT
+    assert f"{settings.outbox.max_messages:,} messages or {settings.outbox.max_bytes / 2**20:g} MiB" in TEXT
+    retry_s = inspect.signature(Outbox).parameters["retry_s"].default
+    assert f"tried again every {retry_s:g} s" in TEXT
+    assert outbox_file._KEPT_ASIDE == 3
+    assert f"{settings.outbox_path.name}.damaged-" in TEXT
+    assert sender._TONGUE_S == 3600
+
+
+def test_the_numbers_of_the_process():
+    assert agent.TICK_S == 1
+    assert "asks each second whether the others moved" in TEXT
+    assert (
+        f"recogniser within {agent.RECOGNISER_PATIENCE_S:g} s, the sender within {agent.SENDER_PATIENCE_S:g} s" in TEXT
+    )
+    assert f"a turn that takes {agent.MAIN_PATIENCE_S:g} s" in TEXT
+    assert f"an end that takes {agent.SHUT_DOWN_PATIENCE_S:g} s" in TEXT
+    *most, last = [f"`{name}`" for name in agent.AT_START]
+    assert f"{', '.join(most)} and {last} take effect at the next start" in TEXT
+    assert "SIGTERM ends it within 2 s" in TEXT
+    assert agent.RECOGNISER_JOIN_S + agent.LAST_WORDS_S + agent.SENDER_JOIN_S < 2
+
+
+def test_every_proof_has_its_place_and_no_other():
+    assert re.findall(r"<!-- measured: (\w+) -->", DOCUMENT.read_text()) == list(PROOFS)
+    assert DOCUMENT.read_text().count("<!-- /measured -->") == len(PROOFS)
+
+
+def test_every_table_says_when_and_on_what_it_was_measured():
+    parts = re.findall(r"<!-- measured: (\w+) -->(.*?)<!-- /measured -->", DOCUMENT.read_text(), re.DOTALL)
+    for name, part in parts:
+        told = rf"`make faults FAULTS={name}`, 20\d\d-\d\d-\d\d, in \d+ min on \d+ shared cores \(.*:$"
+        assert bool(re.search(told, part, re.MULTILINE)) is ("|" in part), name
