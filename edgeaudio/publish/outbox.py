@@ -15,6 +15,9 @@ Promises, each with a test that breaks something:
 With the messages, in the same transactions, it keeps the sounds that have begun and not ended (`open_events`), so
 that after a crash their end can still be told, and the few settings that commands changed.
 
+Ages survive a step of the system clock (a board without a battery gets its time from the network, some while after the
+start): the times of what this process added move with it, so that nothing expires before its time.
+
 Every method may be called from any thread: one lock. A second agent on the same file is an error at start, not two
 senders of the same messages. `seq` numbers are positive, grow with every message, stay the same when a message moves
 from memory to disk, and mean nothing to another process.
@@ -29,7 +32,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeaudio.publish.outbox_file import Change, DiskError, OutboxFile, Stored, put_aside, rescue, size_of
@@ -41,6 +44,7 @@ log = logging.getLogger(__name__)
 
 _BATCH = 256
 _DROP_REPORT_S = 60.0
+_STEP_S = 1.0  # below, the clock is being slewed, or nothing happened
 # the first number where the disk could not be read at start: above all that may be found on it later
 _SEQ_WITHOUT_DISK = 2**40
 # such a state directory is a fault of the disk, to be lived with; any other is one of the set-up, to be told
@@ -80,6 +84,7 @@ class Outbox:
         expiry_s: float | None = None,
         retry_s: float = 30.0,
         now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
         self._max_messages = max_messages
@@ -87,6 +92,8 @@ class Outbox:
         self._expiry_s = expiry_s
         self._retry_s = retry_s
         self._now = now
+        self._monotonic = monotonic
+        self._clock_offset_s = now() - monotonic()
         self._lock = threading.RLock()
         self._listener: Callable[[], None] = lambda: None
         self._file: OutboxFile | None = None
@@ -110,6 +117,7 @@ class Outbox:
                     f"outbox {path} is in use: another edgeaudio runs on this state directory"
                 ) from None
             self._fail(error)
+        self._first_seq = self._next_seq  # of this process
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Have `listener` called, on the adding thread, after each `add`; it must be quick and not raise."""
@@ -126,6 +134,7 @@ class Outbox:
         opened, closed = dict(opened or {}), list(closed)
         with self._lock:
             self._recover()
+            self._follow_clock()
             rows = [Stored(seq, message, self._now()) for seq, message in enumerate(messages, self._next_seq)]
             self._next_seq += len(rows)
             self._open_events.update(opened)
@@ -144,6 +153,7 @@ class Outbox:
         """Read up to `limit` waiting messages in order, with numbers above `after`, leaving some topics out."""
         with self._lock:
             self._recover()
+            self._follow_clock()
             self._expire()
             return self._read(after, limit, without_topics)
 
@@ -160,6 +170,7 @@ class Outbox:
         """Tell depth, bytes, age and trouble; cheap enough for every health message."""
         with self._lock:
             self._recover()
+            self._follow_clock()
             self._expire()
             first = next(iter(self._read(0, 1, ())), None)
             return OutboxStats(
@@ -276,10 +287,19 @@ class Outbox:
             log.error("outbox is full: the oldest %d messages were dropped", self._unreported)
             self._unreported = 0
 
-    def _expire(self) -> None:
-        if self._expiry_s is None or time.monotonic() < self._expire_at:
+    def _follow_clock(self) -> None:
+        """Where the system clock was stepped, have the times of what this process added follow."""
+        offset_s = self._now() - self._monotonic()
+        step_s, self._clock_offset_s = offset_s - self._clock_offset_s, offset_s
+        if abs(step_s) < _STEP_S:
             return
-        self._expire_at = time.monotonic() + min(1.0, self._expiry_s / 4)
+        self._waiting = {seq: replace(row, added_at=row.added_at + step_s) for seq, row in self._waiting.items()}
+        self._write(Change(shifted=(self._first_seq, step_s)), durable=False)
+
+    def _expire(self) -> None:
+        if self._expiry_s is None or self._monotonic() < self._expire_at:
+            return
+        self._expire_at = self._monotonic() + min(1.0, self._expiry_s / 4)
         limit = self._now() - self._expiry_s
         while old := [row.seq for row in self._read(0, _BATCH, ()) if row.added_at < limit]:
             self._take_out(old)

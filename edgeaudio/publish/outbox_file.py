@@ -58,6 +58,7 @@ class Change:
     """What one transaction does, in this order; nothing is left out and nothing done by halves."""
 
     forget_all: bool = False  # open events and settings, before the new ones are written
+    shifted: tuple[int, float] | None = None  # from this number on, the time of adding moves by so many seconds
     deleted: Iterable[int] = ()
     inserted: Iterable[Stored] = ()
     opened: Mapping[str, str] = field(default_factory=dict)
@@ -100,6 +101,9 @@ class OutboxFile:
             if change.forget_all:
                 self._db.execute("DELETE FROM open_events")
                 self._db.execute("DELETE FROM settings")
+            if change.shifted is not None:
+                first, by_s = change.shifted
+                self._db.execute("UPDATE messages SET added_at = added_at + ? WHERE seq >= ?", (by_s, first))
             self._db.executemany("DELETE FROM messages WHERE seq = ?", [(seq,) for seq in change.deleted])
             # "or replace": a commit that failed at its very end can be found done when the file is opened again
             self._db.executemany(

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from support.waiting import wait_until
 
 from edgeaudio.publish.outbox import Outbox, OutboxError, check_outbox
-from edgeaudio.publish.outbox_file import OutboxFile
+from edgeaudio.publish.outbox_file import Change, DiskError, OutboxFile
 from edgeaudio.recognise.types import Message
 
 from .conftest import DETECTION, detections
@@ -90,12 +90,40 @@ def test_a_batch_longer_than_the_bounds_keeps_its_end(path: Path) -> None:
 
 def test_expiry_is_asked_for_and_counted(path: Path) -> None:
     clock = [1000.0]
-    with closing(Outbox(path, expiry_s=60.0, now=lambda: clock[0])) as outbox:
+    with closing(Outbox(path, expiry_s=60.0, now=lambda: clock[0], monotonic=lambda: clock[0])) as outbox:
         outbox.add(detections(0, 2))
         clock[0] += 50
         outbox.add(detections(2, 2))
         clock[0] += 11
         wait_until(lambda: payloads(outbox) == [2, 3], 3)
+        assert outbox.stats().expired == 2
+
+
+def refuse(_file: OutboxFile, _change: Change, *, durable: bool = True) -> None:
+    raise DiskError("disk I/O error")
+
+
+@pytest.mark.parametrize("disk", ["works", "fails"])
+def test_a_step_of_the_clock_ages_nothing(disk: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board without a battery begins in the past, and is told the time when the network is up."""
+    wall, mono = [1000.0], [0.0]
+
+    def opened() -> Outbox:
+        return Outbox(path, expiry_s=60.0, retry_s=1e9, now=lambda: wall[0], monotonic=lambda: mono[0])
+
+    with closing(opened()) as outbox:
+        outbox.add(detections(0, 1))
+    with closing(opened()) as outbox:
+        if disk == "fails":
+            monkeypatch.setattr(OutboxFile, "write", refuse)
+        outbox.add(detections(1, 1))
+        wall[0], mono[0] = 5000.0, 10.0
+        # what an earlier process left is as old as it says
+        assert payloads(outbox) == [1]
+        assert outbox.stats().oldest_s == 10.0
+        outbox.add(detections(2, 1))
+        wall[0], mono[0] = 5059.0, 69.0
+        assert payloads(outbox) == [2]
         assert outbox.stats().expired == 2
 
 
