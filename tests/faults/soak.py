@@ -11,7 +11,7 @@ import signal
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,9 +137,13 @@ def _break_things(
     on = {"ON": "OFF", "OFF": "ON"}
     switch = ["ON"]
 
+    def command(topic: str, payload: str) -> None:
+        with suppress(RuntimeError):  # the broker is away: nobody can command
+            listener.publish(f"edgeaudio/testbox/{topic}/set", payload)
+
     def switch_a_source() -> None:
         switch.append(on[switch[-1]])
-        listener.publish("edgeaudio/testbox/yard-0/enabled/set", switch[-1])
+        command("yard-0/enabled", switch[-1])
 
     def restart_the_broker() -> None:
         stage.broker.stop()
@@ -155,7 +159,7 @@ def _break_things(
         "line mended": stage.line.mend,
         "broker restarted": restart_the_broker,
         "settings reloaded": lambda: agent.signal(signal.SIGHUP),
-        "threshold set": lambda: listener.publish(f"edgeaudio/testbox/yard-1/threshold/{LABEL}/set", "0.66"),
+        "threshold set": lambda: command(f"yard-1/threshold/{LABEL}", "0.66"),
         "source switched": switch_a_source,
     }
     done = dict.fromkeys(faults, 0)
