@@ -88,8 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of recordings (esc10, speech_digits, ...)")
     parser.add_argument("--out", type=Path, required=True, help="model directory to write")
     parser.add_argument("--work", type=Path, default=Path("runs/alarms"), help="for what may be resumed or looked at")
-    parser.add_argument("--clips", type=int, default=60_000, help="training clips (default: 60000)")
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--clips", type=int, default=24_000, help="training clips (default: 24000)")
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes that make scenes (default: 2)")
     parser.add_argument("--runtime-python", type=Path, action="append", default=[], metavar="PYTHON",
