@@ -7,7 +7,7 @@ Does not know: tracks, samples, Blocks.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import av
@@ -38,6 +38,7 @@ class SourceMemory:
 
     full_stream: bool = False  # the camera refuses a session with audio alone
     epoch: int = -1  # of the last Block; epochs count on over connections
+    refusals: set[str] = field(default_factory=set)  # what was told of where it was led and not followed
 
     def doubt(self, config: SourceConfig) -> None:
         """Silence for an answer: some cameras refuse audio alone without a word, so try the other way next time."""
@@ -45,26 +46,30 @@ class SourceMemory:
             self.full_stream = not self.full_stream
 
 
-def open_container(config: SourceConfig, guard: Guard, stop: threading.Event, memory: SourceMemory) -> InputContainer:
-    """The opened source; of RTSP without its video, if the camera allows that.
+def open_container(
+    config: SourceConfig, guard: Guard, stop: threading.Event, memory: SourceMemory, gate: str | None = None
+) -> InputContainer:
+    """The opened source; of RTSP without its video, if the camera allows that. `gate`: the URL of a Gate for HTTP.
 
     Raises SourceError, and StoppedError soon after `stop` is set.
     """
     audio_only = config.address.scheme in {"rtsp", "rtsps"} and not memory.full_stream
     try:
-        return _open(config, guard, stop, audio_only=audio_only)
+        return _open(config, guard, stop, gate, audio_only=audio_only)
     except SourceError as error:
         if guard.expired:
             memory.doubt(config)
         if guard.expired or not audio_only or error.reason not in _REFUSALS:
             raise
     stop.wait(_FALLBACK_PAUSE_S)
-    container = _open(config, guard, stop, audio_only=False)
+    container = _open(config, guard, stop, gate, audio_only=False)
     memory.full_stream = True
     return container
 
 
-def _open(config: SourceConfig, guard: Guard, stop: threading.Event, *, audio_only: bool) -> InputContainer:
+def _open(
+    config: SourceConfig, guard: Guard, stop: threading.Event, gate: str | None, *, audio_only: bool
+) -> InputContainer:
     limit_s = LISTEN_S if config.address.scheme == "rtsp+listen" else config.open_timeout_s
     call = ffmpeg_call(
         config.address,
@@ -75,6 +80,8 @@ def _open(config: SourceConfig, guard: Guard, stop: threading.Event, *, audio_on
         read_timeout_s=config.read_timeout_s,
         audio_only=audio_only,
     )
+    if gate is not None:
+        call.options["http_proxy"] = gate
     if config.address.scheme == "alsa":
         prepare_alsa()
     bound_allocations()

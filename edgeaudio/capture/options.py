@@ -17,8 +17,8 @@ from typing import Literal
 from edgeaudio.capture.urls import SourceUrl
 
 # what an address may make FFmpeg open, by its scheme; nothing that comes over the network can
-# name a local file, and an encrypted source cannot be led to an unencrypted one. To which hosts a
-# redirect or an HLS list leads cannot be limited here: FFmpeg looks at protocols, not at hosts
+# name a local file, and an encrypted source cannot be led to an unencrypted one. FFmpeg looks at
+# protocols, not at hosts: to which of them HTTP may lead, gate.py says. RTSP has no such bound
 _PROTOCOLS = {
     "rtsp": "rtsp,rtp,udp,tcp",
     "rtsps": "rtsp,rtp,tls,tcp,udp",

@@ -6,8 +6,10 @@ Does not know: retries, states, MQTT. It raises and is done; `retry.py` tries ag
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -21,6 +23,7 @@ from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.cutter import Cut, Cutter
 from edgeaudio.capture.frames import FrameReader
+from edgeaudio.capture.gate import Gate, is_gated
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.opening import SourceMemory, open_container
 from edgeaudio.capture.reasons import SourceError
@@ -30,6 +33,9 @@ from edgeaudio.capture.tracks import choose_track, describe
 from edgeaudio.capture.wholeness import cut_off
 from edgeaudio.recognise.types import Block, Reason, Samples
 
+_log = logging.getLogger(__name__)
+
+_MAX_REFUSALS = 16
 # of what servers keep for newcomers
 _LONGEST_BURST_S = 10.0
 
@@ -59,12 +65,22 @@ def open_source(
         # FFmpeg waits on it for a sender, and for each byte, and lets nobody interrupt it
         detail, hint = "this is a named pipe, on which one may wait for ever", "have the sound pushed by RTSP"
         raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, hint)
-    container = open_container(config, guard, stop, memory)
-    try:
-        return Connection(container, config, guard, stop, memory, clock, media_start)
-    except BaseException:
-        container.close()
-        raise
+    with ExitStack() as closing:
+        gate: str | None = None
+        if is_gated(config.address.scheme):
+            gate = closing.enter_context(Gate(config.address.host or "", lambda told: _told(config, memory, told))).url
+        container = open_container(config, guard, stop, memory, gate)
+        closing.callback(container.close)
+        connection = Connection(container, config, guard, stop, memory, clock, media_start)
+        connection.closing = closing.pop_all()
+        return connection
+
+
+def _told(config: SourceConfig, memory: SourceMemory, refusal: str) -> None:
+    """Log it; once, for a source is tried for ever, and few, for a list may hold any number of hosts."""
+    if refusal not in memory.refusals and len(memory.refusals) < _MAX_REFUSALS:
+        memory.refusals.add(refusal)
+        _log.warning("source %s: %s", config.name, refusal)
 
 
 class Connection:
@@ -86,8 +102,8 @@ class Connection:
     ) -> None:
         self.broken_samples = 0  # NaN or infinite, replaced by 0
         self.filled_s = 0.0  # lost on the way, filled with silence
+        self.closing = ExitStack()  # what ends with the connection
         self.end_s = 0.0  # of the last Block: monotonic, or since the start of the medium
-        self._container = container
         self._config = config
         self._stop = stop
         self._memory = memory
@@ -118,7 +134,7 @@ class Connection:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._container.close()
+        self.closing.close()
 
     def __iter__(self) -> Iterator[Block]:
         heard_s = 0.0

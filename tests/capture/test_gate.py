@@ -1,0 +1,180 @@
+"""Lists and redirects that lead to hosts of another kind: they are not followed there, and that is said once."""
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.media import sine, write_media
+from support.sources import hear
+from support.waiting import wait_until
+from support.web import Certificate, make_certificate, web_server
+
+from edgeaudio.capture import gate
+from edgeaudio.capture.gate import Gate, is_gated, kind_of
+from edgeaudio.capture.opening import SourceMemory
+from edgeaudio.capture.reasons import SourceError
+
+ELSEWHERE = "127.0.0.2"  # of another kind, in these tests
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("127.0.0.1", "this machine"),
+        ("::1", "this machine"),
+        ("0.0.0.0", "this machine"),
+        ("::ffff:127.0.0.1", "this machine"),
+        ("192.168.1.1", "the local network"),
+        ("10.0.0.1", "the local network"),
+        ("169.254.169.254", "the local network"),
+        ("100.64.0.1", "the local network"),
+        ("fe80::1%eth0", "the local network"),
+        ("fd00::1", "the local network"),
+        ("::ffff:10.0.0.1", "the local network"),
+        ("1.1.1.1", "the internet"),
+        ("2606:4700::1111", "the internet"),
+    ],
+)
+def test_kinds_of_hosts(address: str, kind: str) -> None:
+    assert kind_of(address) == kind
+
+
+class Canary:
+    """A server that must not be reached."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server((ELSEWHERE, 0))
+        self._server.settimeout(0)
+        self.port: int = self._server.getsockname()[1]
+
+    @property
+    def reached(self) -> bool:
+        try:
+            self._server.accept()[0].close()
+        except (BlockingIOError, TimeoutError):
+            return False
+        return True
+
+    def close(self) -> None:
+        self._server.close()
+
+
+@pytest.fixture
+def canary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Canary]:
+    truth = gate.kind_of
+    monkeypatch.setattr(
+        gate, "kind_of", lambda address: "the local network" if address == ELSEWHERE else truth(address)
+    )
+    made = Canary()
+    yield made
+    made.close()
+
+
+def playlist(entry: str) -> str:
+    return f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n{entry}\n#EXT-X-ENDLIST\n"
+
+
+LISTS = {
+    "segment": playlist("#EXTINF:1,\n{there}/a.ts"),
+    "segment after a good one": playlist("#EXTINF:0.6,\ngood.ts\n#EXTINF:1,\n{there}/a.ts"),
+    "key": playlist('#EXT-X-KEY:METHOD=AES-128,URI="{there}/key"\n#EXTINF:1,\ngood.ts'),
+    "map": playlist('#EXT-X-MAP:URI="{there}/a.mp4"\n#EXTINF:1,\ngood.ts'),
+    "list": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=64000\n{there}/b.m3u8\n",
+    "list behind a list": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=64000\nnext.m3u8\n",
+    "segment that redirects": playlist("#EXTINF:1,\naway.ts"),
+}
+
+
+def attempt(url: str, **options: Any) -> None:
+    with contextlib.suppress(SourceError):
+        hear(url, 2, media=True, open_timeout_s=1, read_timeout_s=1, **options)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Path:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    write_media(folder / "good.ts", "aac", sine(1000, 16000, 0.6), 16000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "what"), [*(("http", what) for what in LISTS), ("https", "segment"), ("https", "list")]
+)
+def test_a_list_leads_to_no_other_kind_of_host(
+    scheme: str, what: str, canary: Canary, served: Path, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = f"{scheme}://{ELSEWHERE}:{canary.port}"
+    (served / "list.m3u8").write_text(LISTS[what].format(there=there))
+    (served / "next.m3u8").write_text(LISTS["segment"].format(there=there))
+    identity = certificate if scheme == "https" else None
+    with web_server(served, certificate=identity, redirects={"/away.ts": f"{there}/a.ts"}) as port:
+        url = f"{scheme}://127.0.0.1:{port}/list.m3u8"
+        attempt(url, tls_verify=False)
+        assert not canary.reached
+        monkeypatch.undo()  # now it is a host like the other: that it would have been reached
+        attempt(url, tls_verify=False)
+        assert canary.reached
+
+
+def test_a_redirect_leads_to_no_other_kind_of_host_and_that_is_said_once(
+    canary: Canary, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory = SourceMemory()
+    with web_server(tmp_path, redirects={"/a.wav": f"http://{ELSEWHERE}:{canary.port}/a.wav"}) as port:
+        for _ in range(2):
+            attempt(f"http://127.0.0.1:{port}/a.wav", memory=memory)
+    assert not canary.reached
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [line.partition(";")[0] for line in lines] == ["source test: led to 127.0.0.2, a host of the local network"]
+
+
+def test_the_gate_ends_with_the_connection(served: Path) -> None:
+    with web_server(served) as port:
+        hear(f"http://127.0.0.1:{port}/good.ts", 0.3, media=True)
+        with pytest.raises(SourceError):
+            hear(f"http://127.0.0.1:{port}/nowhere.ts")
+    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "gate"])
+
+
+def client_of(opened: Gate) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(opened.url.rsplit(":", 1)[1])), 5)
+
+
+def test_a_gate_closes_at_once_though_nobody_reads() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Gate("127.0.0.1", print) as opened,
+        client_of(opened) as client,
+    ):
+        client.sendall(f"CONNECT 127.0.0.1:{server.getsockname()[1]} HTTP/1.1\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        began_s = time.monotonic()
+        opened.__exit__()
+        assert time.monotonic() - began_s < 1.0
+
+
+@pytest.mark.parametrize("request_", [b"\r\n\r\n", b"GET\r\n\r\n", b"GET http://[/ HTTP/1.1\r\n\r\n", b"\xff" * 70000])
+def test_garbage_is_closed_without_an_answer(request_: bytes) -> None:
+    with Gate("127.0.0.1", print) as opened, client_of(opened) as client, contextlib.suppress(ConnectionError):
+        client.sendall(request_)
+        assert client.recv(100) == b""
+
+
+def test_where_the_system_has_a_proxy_that_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("http_proxy", raising=False)
+    assert is_gated("https")
+    assert not is_gated("rtsp")
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    assert not is_gated("https")
