@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 from support.agents import DETECTOR, DEVICE, LABEL, NEVER, Listener, RunningAgent
@@ -14,6 +15,11 @@ from support.ports import free_port
 from support.rtsp import push_rtsp
 from support.tflite import model_directory
 from support.waiting import wait_until
+
+from edgeaudio.publish import messages
+from edgeaudio.publish.homeassistant import DeviceEntities, SourceEntities, discovery
+from edgeaudio.publish.topics import Topics
+from edgeaudio.recognise.types import Event, Level, Message, SourceState, SourceStatus
 
 from .house import House
 
@@ -221,3 +227,60 @@ def test_a_source_that_is_removed_vanishes_and_comes_back(stage: Stage):
     stage.agent.write(stage.settings(*SOURCES))
     stage.agent.signal(signal.SIGHUP)
     wait_until(lambda: expected_keys(*SOURCES) <= set(stage.states()), 20, "cellar is not back")
+
+
+def test_what_this_machine_does_not_show(stage: Stage):
+    """A board that tells its temperature, names with hyphens and odd labels, and a microphone that is muted."""
+    topics, now = Topics("edgeaudio", "jetty-2"), datetime.now(UTC)
+    label = "Dog bark, yip"
+    device = DeviceEntities(topics, "1", (SourceEntities("front-door", (label,)),), True, True)  # noqa: FBT003
+
+    def say(*said: Message) -> None:
+        for message in said:
+            stage.listener.publish(message.topic, message.payload, retain=message.retain)
+
+    def tell_health(temperature_c: float | None, *, throttled: bool) -> None:
+        sources = {"front-door": {"lost_s": 1.5}}
+        values = {"restarts": 3, "outbox": {"depth": 7}, "sources": sources}
+        say(messages.health(topics, {**values, "temperature_c": temperature_c, "throttled": throttled}))
+
+    def states() -> dict[str, str]:
+        prefix = "edgeaudio-jetty-2_"
+        found = stage.house.entities().items()
+        return {key.removeprefix(prefix): state for key, state in found if key.startswith(prefix)}
+
+    def wait_for(expected: dict[str, str]) -> None:
+        wait_until(lambda: states() == expected | {"front-door_event": states().get("front-door_event", "")})
+
+    say(discovery("homeassistant", device, {}), messages.availability(topics, online=True))
+    # that it knows the availability says that it listens
+    wait_until(lambda: len(states()) == 13 and states()["outbox"] != GONE, what="not everything is there")
+    tell_health(52.5, throttled=True)
+    say(
+        messages.status(topics, SourceStatus("front-door", SourceState.SILENT, now)),
+        messages.threshold(topics, "front-door", label, 1.0),
+        messages.enabled(topics, "front-door", on=True),
+        messages.label_state(topics, "front-door", label, on=True),
+        messages.level(topics, Level("front-door", now, 10.0, -41.5, -20.0, 0.0, 0.0)),
+        messages.detection(topics, Event("1", "onset", "front-door", "alarms", label, 0.9, now, 0.5)),
+    )
+    expected = {
+        "restarts": "3",
+        "outbox": "7",
+        "temperature": "52.5",
+        "throttled": "on",
+        "front-door_lost": "1.5",
+        "front-door_status": "silent",
+        "front-door_enabled": "on",
+        "front-door_threshold_dog-bark-yip": "1.0",
+        "front-door_label_dog-bark-yip": "on",
+        "front-door_level": "-41.5",
+        "front-door_last": label,
+        "restart": "unknown",
+    }
+    wait_for(expected)
+    # what is not known is unknown, and no complaint
+    tell_health(None, throttled=False)
+    say(messages.level(topics, Level("front-door", now, 10.0, None, None, 0.0, 0.0)))
+    expected |= {"temperature": "unknown", "throttled": "off", "front-door_level": "unknown"}
+    wait_for(expected)
