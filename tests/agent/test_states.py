@@ -105,7 +105,7 @@ def test_every_state_and_reason_is_told(
         expected = {**connected, **refusing, **others(tmp_path)}
         numbered = list(zip(itertools.count(), expected.items(), strict=False))
         run_agent(broker, "".join(f"[sources.source-{n}]\n{source}\n" for n, (source, _) in numbered)).start()
-        told = {n: listener.wait_state(f"source-{n}", *what) for n, (_, what) in numbered}
+        told = {n: listener.wait_state(f"source-{n}", *what, timeout_s=40) for n, (_, what) in numbered}
         for n, (_, what) in numbered:
             wait_until(lambda: what in told_in_health(listener, f"source-{n}"), what=f"health does not say {what}")  # noqa: B023
     for n, (source, (state, _)) in numbered:

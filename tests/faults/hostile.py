@@ -35,7 +35,24 @@ def playlists(served: Path) -> list[tuple[str, str]]:
 
 def session(port: int) -> str:
     """A session description that would have its reader listen for packets."""
-    return f"v=0\no=- 1 1 IN IP4 127.0.0.1\ns=x\nt=0 0\nm=audio {port} RTP/AVP 0\na=rtpmap:0 PCMU/8000\n"
+    return f"{_SESSION}m=audio {port} RTP/AVP 0\na=rtpmap:0 PCMU/8000\n"
+
+
+_SESSION = "v=0\no=- 1 1 IN IP4 127.0.0.1\ns=x\nt=0 0\n"
+# of cameras, as they come in answer to DESCRIBE
+CAMERAS = [
+    (
+        f"{_SESSION}a=range:npt=0-5\n"
+        "m=video 0 RTP/AVP 97\na=rtpmap:97 H264/90000\n"
+        "a=fmtp:97 packetization-mode=1;sprop-parameter-sets=Z0IAKeKQFAe2AtwEBAaQeJEV,aM48gA==\na=control:video\n"
+        "m=audio 0 RTP/AVP 96\na=rtpmap:96 L16/16000\na=control:audio\n"
+    ),
+    (
+        f"{_SESSION}c=IN IP4 127.0.0.1\na=control:*\n"
+        "m=audio 0 RTP/AVP 96\na=rtpmap:96 MPEG4-GENERIC/16000/1\na=control:audio\n"
+        "a=fmtp:96 streamtype=5;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1408\n"
+    ),
+]
 
 
 def damage_text(text: str, secret: Path, port: int, dice: random.Random) -> bytes:

@@ -1,4 +1,4 @@
-"""Thousands of damaged recordings and playlists: each is decoded, or refused with a reason.
+"""Thousands of damaged recordings, playlists and session descriptions: each is decoded, or refused with a reason.
 
 No crash, no hang, no exception but SourceError, no memory that stays. Decoded by the agent's own
 capture in a child process. The seed and the number of a file are all it takes to make it again.
@@ -11,16 +11,18 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from support.camera import Packet, Script, camera, sine_packets
 from support.media import sine, write_media
 from support.web import web_server
 
 from faults.decoder import DECODED, WEIGH, Decoded, serve
-from faults.hostile import damage_text, playlists, session
+from faults.hostile import CAMERAS, damage_text, playlists, session
 
 LIMIT_S = 5.0
 WARM_UP = 0.25  # of the files, before memory counts
@@ -87,8 +89,9 @@ def mutations(folder: Path, count: int = 2000, seed: int = 1) -> Mutations:
     outcomes: list[Decoded] = []
     before_mb = 0.0
     troubles: dict[str, list[str]] = {"unnamed": [], "crashed": [], "hung": []}
-    with web_server(served) as port, _Decoder() as decoder:
-        texts = [*lists, ("session.sdp", session(port))]
+    script = Script(packets=_hurried)
+    with web_server(served) as port, camera(script) as camera_url, _Decoder() as decoder:
+        texts = [*lists, ("session.sdp", session(port)), *(("camera.sdp", text) for text in CAMERAS)]
         kinds = len(originals) + len(texts)
         for number in range(count):
             dice = random.Random(f"{seed} {number}")
@@ -102,6 +105,8 @@ def mutations(folder: Path, count: int = 2000, seed: int = 1) -> Mutations:
                 path = served / f"{number}-{name}"
                 path.write_bytes(damage_text(text, canary.path, port, dice))
                 address = f"http://127.0.0.1:{port}/{path.name}"
+                if text in CAMERAS:
+                    address, script.sdp = camera_url, path.read_text(errors="replace") or "\n"
             if number == int(count * WARM_UP):
                 before_mb = decoder.weigh_mb()
             trouble, outcome = decoder.decode(address)
@@ -155,6 +160,12 @@ def damage(data: bytes, dice: random.Random) -> bytes:
     if dice.random() < 0.15:
         del damaged[dice.randrange(len(damaged) + 1) :]
     return bytes(damaged)
+
+
+def _hurried() -> Iterator[Packet]:
+    for packet in sine_packets(30):
+        packet.wait_s = 0.002
+        yield packet
 
 
 def _originals(folder: Path) -> list[Path]:

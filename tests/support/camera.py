@@ -42,6 +42,7 @@ class Script:
     packets: Callable[[], Iterator[Packet]] = sine_packets
     audio: bool = True
     codec: str = "L16"  # that it claims to send
+    sdp: str = ""  # in place of a session description that fits
     video: bool = False
     refuse_audio_alone: str = ""  # the status line's code and text; "hang": no answer at all
     hang_at: str = ""  # the method that is never answered
@@ -50,6 +51,8 @@ class Script:
 
 
 def _sdp(script: Script) -> str:
+    if script.sdp:
+        return script.sdp
     lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=camera", "t=0 0", "a=control:*"]
     if script.video:
         lines += ["m=video 0 RTP/AVP 97", "a=rtpmap:97 H264/90000", "a=control:video"]
@@ -87,7 +90,7 @@ def camera(script: Script, port: int = 0) -> Iterator[str]:
 
 
 def _session(connection: socket.socket, script: Script, ended: threading.Event) -> None:
-    with connection, contextlib.suppress(OSError):
+    with connection, contextlib.suppress(OSError, ValueError):
         connection.settimeout(0.1)
         held = b""
         tracks: set[str] = set()
@@ -100,7 +103,7 @@ def _session(connection: socket.socket, script: Script, ended: threading.Event) 
             if method == script.hang_at:
                 ended.wait()
                 return
-            sequence = next(line for line in request.splitlines() if line.lower().startswith("cseq"))
+            sequence = next((line for line in request.splitlines() if line.lower().startswith("cseq")), "")
             status, headers, body = "200 OK", ["Session: 7"], ""
             if method == "DESCRIBE":
                 body = _sdp(script)
@@ -115,7 +118,7 @@ def _session(connection: socket.socket, script: Script, ended: threading.Event) 
                     ended.wait()
                     return
                 status = script.refuse_audio_alone
-            lines = [f"RTSP/1.0 {status}", sequence, *headers, f"Content-Length: {len(body)}"]
+            lines = [f"RTSP/1.0 {status}", sequence, *headers, f"Content-Length: {len(body.encode())}"]
             connection.sendall(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
             if method == "PLAY" and status == "200 OK":
                 _play(connection, script, ended)
