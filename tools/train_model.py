@@ -40,6 +40,7 @@ Floats = NDArray[np.float32]
 
 BATCH = 32
 REPEATS = 2  # clips drawn an epoch, per recording
+COMPILED_FROM = 10  # epochs; XLA takes as long as several of them
 SCALING_CLIPS = 300
 REPRESENTATIVE_CLIPS = 300
 LIMIT = 5.0  # deviations; what lies further out would only coarsen the int8 steps of the rest
@@ -166,7 +167,9 @@ def _network(
         folder.mkdir(parents=True, exist_ok=True)
         network, scoring = spectrum_network(config.n_frames(n_samples), config.n_features, len(data.labels))
         steps = max(1, REPEATS * len(examples) // BATCH)
-        plan = Plan(options.epochs, steps, options.seed, options.learning_rate, 2e-3, compiled=True)
+        plan = Plan(
+            options.epochs, steps, options.seed, options.learning_rate, 2e-3, compiled=options.epochs >= COMPILED_FROM
+        )
         name = "everything" if without_fold is None else f"fold {without_fold}"
         history = fit(network, partial(_batches, examples, steps, config, n_samples, recipe), plan, folder, name)
         history_file.write_text(json.dumps(history))
