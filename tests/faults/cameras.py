@@ -76,6 +76,7 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class _Round:
     told: str
+    heard_as: str  # codec and rate
     told_s: float
     heard_again_s: float
     lost_error_s: float
@@ -343,6 +344,7 @@ def _round(fault: Fault, watcher: Watcher, settle_s: float, dice: random.Random)
     deaf_s = again.at_s - min(began_s, before_s)
     return _Round(
         told.what,
+        _sound(again),
         told.at_s - began_s,
         max(0.0, again.at_s - well_s),
         abs(account.lost_s - lost_s - deaf_s),
@@ -361,11 +363,16 @@ def _boot(watcher: Watcher, source: str, wanted: str, mend: Callable[[], float],
     deaf_s = again.at_s - started_s - watcher.boot_s(started_s)
     return _Round(
         told.what,
+        _sound(again),
         told.at_s - started_s,
         max(0.0, again.at_s - well_s),
         abs(account.lost_s - deaf_s),
         account.error_s,
     )
+
+
+def _sound(told: Told) -> str:
+    return f"{told.status['codec']} {told.status['sample_rate']} Hz"
 
 
 def _losses(watcher: Watcher, length_s: float) -> Row:
@@ -402,4 +409,5 @@ def _summary(fault: str, rounds: list[_Round]) -> Row:
         max(again_s),
         max(each.lost_error_s for each in rounds),
         max(each.account_error_s for each in rounds),
+        f"heard again as {' and '.join(sorted({each.heard_as for each in rounds}))}",
     )
