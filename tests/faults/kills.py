@@ -30,7 +30,9 @@ def kills(folder: Path, times: int, *, seed: int = 1) -> Books:
         stage = stack.enter_context(Stage(folder))
         listener = stage.listen()
         agent = stage.agent("".join(f'[sources.yard-{i}]\nurl = "{server.url}"\n' for i, server in enumerate(servers)))
-        for _ in range(times):
+        for number in range(times):
+            if number % 10 == 0:
+                print(f"killed {number} times of {times}", flush=True)
             agent.start()
             end_s = time.monotonic() + dice.uniform(0.0, LONGEST_RUN_S)  # the moment is the point, whichever it is
             while time.monotonic() < end_s:

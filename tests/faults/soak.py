@@ -174,6 +174,8 @@ def _break_things(
             next_fault_s = now_s + dice.uniform(1, 8)
         if not samples or now_s - begin_s - samples[-1].at_s >= SAMPLE_S:
             samples.append(_sample(agent, now_s - begin_s))
+            if len(samples) % 12 == 1:
+                print(f"{samples[-1].at_s / 60:.0f} min of {length_s / 60:g}: {samples[-1]}", flush=True)
         time.sleep(0.2)
     return done, samples
 

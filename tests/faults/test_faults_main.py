@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.programs import require_program
 
 from faults import __main__ as command
 from faults.__main__ import Proof, main
@@ -52,7 +51,6 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_a_proof_that_holds_is_written_down(
     document: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    require_program("mosquitto")
     assert run(monkeypatch, "holds") == 0
     assert "| name | full |" in capsys.readouterr().out
     written = document.read_text()
