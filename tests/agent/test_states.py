@@ -110,7 +110,7 @@ def test_every_state_and_reason_is_told(
             wait_until(lambda: what in told_in_health(listener, f"source-{n}"), what=f"health does not say {what}")  # noqa: B023
     for n, (source, (state, _)) in numbered:
         status = told[n]
-        assert datetime.fromisoformat(status["since"])
+        assert datetime.fromisoformat(status["since"]).tzinfo is not None
         assert "\n" not in status["detail"]
         assert state == "off" or status["detail"], source
         assert (status["next_try"] is not None) == (state in {"waiting", "stalled"}), source
