@@ -114,3 +114,33 @@ def test_refusals(folder, tmp_path, capsys, changes, extra, words):
     assert words in error.splitlines()[-1]
     assert "Traceback" not in error
     assert not (tmp_path / "m").exists()
+
+
+REFUSAL = "Didn't find op for builtin opcode 'FULLY_CONNECTED' version '12'"
+
+
+def a_runtime_that_refuses(folder, times):
+    """A stand-in for another Python, whose runtime refuses the first models and accepts the next."""
+    answers = folder / "answers"
+    answers.mkdir()
+    for index in range(4):
+        problem = f'"{REFUSAL}"' if index < times else "null"
+        (answers / f"{index}").write_text(f'{{"runtime": "tflite-runtime 2.14.0", "problem": {problem}}}')
+    program = folder / "python"
+    program.write_text(f'#!/bin/sh\ncd {answers} && for f in *; do cat "$f" && rm "$f" && exit; done\n')
+    program.chmod(0o755)
+    return program
+
+
+def test_dense_layers_are_quantised_otherwise_for_a_runtime_that_refuses(folder, tmp_path, capsys):
+    python = a_runtime_that_refuses(tmp_path, times=1)
+    assert convert(folder, tmp_path / "m", "--runtime-python", str(python)) == 0
+    assert "per tensor, since tflite-runtime 2.14.0 refuses them per channel" in capsys.readouterr().out
+    load_model(tmp_path / "m")
+
+
+def test_an_operator_that_stays_refused_is_named_and_nothing_is_written(folder, tmp_path, capsys):
+    python = a_runtime_that_refuses(tmp_path, times=4)
+    assert convert(folder, tmp_path / "m", "--runtime-python", str(python)) == 2
+    assert f"tflite-runtime 2.14.0 cannot run the converted model: {REFUSAL}" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
