@@ -68,12 +68,20 @@ def open_source(
     with ExitStack() as closing:
         gate: str | None = None
         if is_gated(config.address.scheme):
-            gate = closing.enter_context(Gate(config.address.host or "", lambda told: _told(config, memory, told))).url
+            gate = closing.enter_context(_gate(config, memory)).url
         container = open_container(config, guard, stop, memory, gate)
         closing.callback(container.close)
         connection = Connection(container, config, guard, stop, memory, clock, media_start)
         connection.closing = closing.pop_all()
         return connection
+
+
+def _gate(config: SourceConfig, memory: SourceMemory) -> Gate:
+    try:
+        return Gate(config.address.host or "", lambda told: _told(config, memory, told))
+    except OSError as error:
+        detail = f"no port on this machine's loopback is to be had ({error.strerror})"
+    raise SourceError(config.name, config.address, Reason.UNREACHABLE, detail, "")
 
 
 def _told(config: SourceConfig, memory: SourceMemory, refusal: str) -> None:

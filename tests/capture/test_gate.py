@@ -1,7 +1,9 @@
 """Lists and redirects that lead to hosts of another kind: they are not followed there, and that is said once."""
 
 import contextlib
+import errno
 import logging
+import os
 import socket
 import threading
 import time
@@ -19,6 +21,7 @@ from edgeaudio.capture import gate
 from edgeaudio.capture.gate import Gate, is_gated, kind_of
 from edgeaudio.capture.opening import SourceMemory
 from edgeaudio.capture.reasons import SourceError
+from edgeaudio.recognise.types import Reason
 
 ELSEWHERE = "127.0.0.2"  # of another kind, in these tests
 
@@ -178,3 +181,13 @@ def test_where_the_system_has_a_proxy_that_decides(monkeypatch: pytest.MonkeyPat
     assert not is_gated("rtsp")
     monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
     assert not is_gated("https")
+
+
+def test_a_machine_without_a_free_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(socket, "create_server", full)
+    with pytest.raises(SourceError, match="Too many open files") as caught:
+        hear("http://127.0.0.1:9/x")
+    assert caught.value.reason is Reason.UNREACHABLE
