@@ -26,6 +26,13 @@ from edgeaudio.recognise.types import Reason
 ELSEWHERE = "127.0.0.2"  # of another kind, in these tests
 
 
+@pytest.fixture(autouse=True)
+def system_without_a_proxy() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("http_proxy", raising=False)
+        yield
+
+
 @pytest.mark.parametrize(
     ("address", "kind"),
     [
