@@ -69,7 +69,7 @@ PROOFS = {
         lambda folder: outages(folder, short=True),
     ),
     "cameras": Proof(
-        "cameras and networks fail; 10 min",
+        "cameras and networks fail; 4 min",
         ("mosquitto", "gstreamer", "ip", "nft"),
         cameras,
         lambda folder: cameras(folder, rounds=1),

@@ -233,16 +233,17 @@ def test_what_this_machine_does_not_show(stage: Stage):
     """A board that tells its temperature, names with hyphens and odd labels, and a microphone that is muted."""
     topics, now = Topics("edgeaudio", "jetty-2"), datetime.now(UTC)
     label = "Dog bark, yip"
-    device = DeviceEntities(topics, "1", (SourceEntities("front-door", (label,)),), True, True)  # noqa: FBT003
+    sources = (SourceEntities("front-door", (label,)),)
+    device = DeviceEntities(topics, "1", sources, has_temperature=True, has_throttling=True)
 
     def say(*said: Message) -> None:
         for message in said:
             stage.listener.publish(message.topic, message.payload, retain=message.retain)
 
     def tell_health(temperature_c: float | None, *, throttled: bool) -> None:
-        sources = {"front-door": {"lost_s": 1.5}}
-        values = {"restarts": 3, "outbox": {"depth": 7}, "sources": sources}
-        say(messages.health(topics, {**values, "temperature_c": temperature_c, "throttled": throttled}))
+        values: dict[str, messages.Json] = {"temperature_c": temperature_c, "throttled": throttled}
+        values |= {"restarts": 3, "outbox": {"depth": 7}, "sources": {"front-door": {"lost_s": 1.5}}}
+        say(messages.health(topics, values))
 
     def states() -> dict[str, str]:
         prefix = "edgeaudio-jetty-2_"
