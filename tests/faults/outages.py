@@ -173,7 +173,7 @@ def outage(folder: Path, how: str, away_s: float, *, retry_max_s: float = 30.0, 
         end_s = time.monotonic()
         wait_until(lambda: scene.depth <= STEADY, 120 + away_s, "the outbox is not drained")
         drained_s = time.monotonic() - end_s
-        stream_end(scene)
+        _end_stream(scene)
         promised = committed(scene.log)
         wait_until(lambda: not compare(promised, scene.listener).faults, 20, str(compare(promised, scene.listener)))
         books = compare(promised, scene.listener)
@@ -194,11 +194,12 @@ def outage(folder: Path, how: str, away_s: float, *, retry_max_s: float = 30.0, 
         )
 
 
-def stream_end(scene: _Scene) -> None:
+def _end_stream(scene: _Scene) -> None:
     """End the stream in good order: what it committed is acknowledged."""
     assert scene.stream.stdin is not None
     scene.stream.stdin.close()
-    assert scene.stream.wait(60) == 0, scene.log.read_text()[-2000:]
+    wait_until(lambda: scene.stream.poll() is not None, 60, f"the stream does not end, {scene.depth} messages wait")
+    assert scene.stream.returncode == 0, scene.log.read_text()[-2000:]
 
 
 def _arrivals(listener: Listener) -> tuple[list[float], list[float]]:
