@@ -24,7 +24,7 @@ from edgeaudio.agent.listener import Listener, Surroundings
 from edgeaudio.agent.recogniser import Recogniser
 from edgeaudio.agent.roster import Roster
 from edgeaudio.capture.clock import Clock
-from edgeaudio.health.machine import Machine
+from edgeaudio.health.machine import Machine, give_back_memory
 from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
 from edgeaudio.health.watchdog import Part, ServiceManager, give_up, stuck_part, watch_no_more, watch_over_me
 from edgeaudio.plans import mqtt_config
@@ -53,6 +53,7 @@ HEALTH_PAUSE_S = 1.0  # changes of state are told at once, but not more often th
 STARTS = "starts"
 AT_START = ("device", "state_dir", "mqtt", "outbox")  # settings that a running agent cannot change
 MAX_WAITING_COMMANDS = 256
+TRIM_S = 60.0
 
 
 class Agent:
@@ -109,6 +110,7 @@ class Agent:
         self._restarts = int(self._outbox.settings().get(STARTS, "0"))
         self._health_at_s = 0.0
         self._health_due = True
+        self._trimmed_s = self._started_s
 
     def run(self) -> None:
         """Work until `stop`, SIGTERM or SIGINT. Call it in the main thread."""
@@ -149,6 +151,7 @@ class Agent:
             item()
         self._roster.switch(datetime.now().astimezone())
         self._publish_health()
+        self._trim()
         parts = self._parts()
         if part := stuck_part(parts, time.monotonic()):
             give_up(part)
@@ -170,6 +173,11 @@ class Agent:
         if since_s >= self._settings.health.interval_s or (self._health_due and since_s >= HEALTH_PAUSE_S):
             self._health_at_s, self._health_due = now_s, False
             self._sender.put(messages.health(self._topics, self._report()))
+
+    def _trim(self) -> None:
+        if time.monotonic() - self._trimmed_s >= TRIM_S:
+            self._trimmed_s = time.monotonic()
+            give_back_memory()
 
     def _report(self) -> dict[str, messages.Json]:
         return health_report(

@@ -6,6 +6,7 @@ machine does not tell it.
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import shutil
 import time
@@ -58,3 +59,14 @@ class Machine:
             return (self._root / path).read_text().strip()
         except OSError:
             return ""
+
+
+def give_back_memory() -> None:
+    """Have the C library return what it holds and does not use; a no-op where it cannot (musl).
+
+    FFmpeg's buffers come and go with every connection, in a heap for each thread: without this the
+    process keeps the shape of the worst minute that it has had.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -165,6 +165,20 @@ def test_this_machine():
     assert machine.cpu_percent() > 0
 
 
+def test_memory_that_is_free_is_given_back():
+    program = (
+        "from edgeaudio.health.machine import Machine, give_back_memory\n"
+        "blocks = [b'x' * 60_000 for _ in range(1000)]\n"  # below the size that malloc maps one by one
+        "keep = blocks[-1]\n"  # and the last one stays, so that the heap cannot shrink from its end
+        "full = Machine().memory_mb()\n"
+        "del blocks\n"
+        "give_back_memory()\n"
+        "print(full - Machine().memory_mb())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
+    assert float(done.stdout) > 50
+
+
 def test_the_part_that_stands_still_is_found():
     parts = [Part("reader", 100.0, 60.0), Part("sender", 50.0, 45.0)]
     assert stuck_part(parts, 95.0) is None
