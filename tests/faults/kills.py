@@ -34,6 +34,8 @@ def kills(folder: Path, times: int, *, seed: int = 1) -> Books:
             if number % 10 == 0:
                 print(f"killed {number} times of {times}", flush=True)
             agent.start()
+            if number == 0:  # until there is something to lose, however slow the machine
+                wait_until(lambda: committed(agent.log_file), 60, "nothing was heard")
             end_s = time.monotonic() + dice.uniform(0.0, LONGEST_RUN_S)  # the moment is the point, whichever it is
             while time.monotonic() < end_s:
                 (stage.line.cut if dice.random() < 0.5 else stage.line.mend)()
