@@ -208,8 +208,16 @@ def _run(options: argparse.Namespace) -> int:
 
     settings = load()
     setup_logging(settings.log_level)
-    Agent(settings, reload=load).run()
-    return 0
+    agent = Agent(settings, reload=load)
+    status = 0
+    try:
+        agent.run()
+    except Exception as error:  # noqa: BLE001 (told as any other, before the process ends)
+        status = _report(error)
+    if agent.lingering:
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def _demo(options: argparse.Namespace) -> int:

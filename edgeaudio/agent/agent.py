@@ -44,7 +44,8 @@ TICK_S = 1.0
 # SIGTERM must end the agent within 2 s: its parts share them
 RECOGNISER_JOIN_S = 0.6
 LAST_WORDS_S = 0.3  # for what ended with the agent to reach the broker; else it does at the next start
-SENDER_JOIN_S = 1.0
+SENDER_JOIN_S = 0.7
+READERS_JOIN_S = 0.3  # they were asked first, and end within a tenth of a second
 RECOGNISER_PATIENCE_S = 60.0
 SENDER_PATIENCE_S = 90.0  # connecting may wait for a name server and for two answers
 MAIN_PATIENCE_S = 120.0  # a turn may wait for each of many sources to stop
@@ -110,6 +111,7 @@ class Agent:
         self._restarts = int(self._outbox.settings().get(STARTS, "0"))
         self._health_at_s = 0.0
         self._health_due = True
+        self._threads: list[threading.Thread] = []
         self._trimmed_s = self._started_s
 
     def run(self) -> None:
@@ -131,6 +133,15 @@ class Agent:
         finally:
             self._shut_down(recogniser, sender)
             watch_no_more()
+
+    @property
+    def lingering(self) -> bool:
+        """Whether a thread outlived `run`, for it hangs in the network or the disk.
+
+        Then the process must end without Python's own ceremony: a thread that comes back from C code
+        in the middle of that crashes it.
+        """
+        return any(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
         """End `run` soon. May be called from any thread, and from a signal's handler."""
@@ -278,6 +289,7 @@ class Agent:
 
         thread = threading.Thread(target=guarded, name=name, daemon=True)
         thread.start()
+        self._threads = [each for each in self._threads if each.is_alive()] + [thread]
         return thread
 
     def _shut_down(self, recogniser: threading.Thread, sender: threading.Thread) -> None:
@@ -300,5 +312,8 @@ class Agent:
         self._halt_sender.set()
         self._sender.wake()
         sender.join(SENDER_JOIN_S)
+        deadline_s = time.monotonic() + READERS_JOIN_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline_s - time.monotonic()))
         self._outbox.close()
         log.info("stopped")
