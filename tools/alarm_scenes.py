@@ -114,10 +114,10 @@ def training_scene(corpus: Corpus, clip_s: float, sample_rate: int, rng: np.rand
         answers = tuple(name == label and evidence is True for name in LABELS)
         counts = tuple(name != label or evidence is not None for name in LABELS)
         sound = travelled(sound, sample_rate, rng)
-        samples = mixed(sound, background, active_rms(sound, pulses, sample_rate), rng.uniform(-5, 30))
+        samples = mixed(sound, background, active_rms(sound, pulses, sample_rate), _snr_db(rng))
     elif kind < 0.80:
         sound = travelled(make_other(clip_s, sample_rate, rng), sample_rate, rng)
-        samples = mixed(sound, background, acoustics.rms(sound), rng.uniform(-5, 30))
+        samples = mixed(sound, background, acoustics.rms(sound), _snr_db(rng))
         answers, counts = (False,) * len(LABELS), (True,) * len(LABELS)
     else:
         samples, answers, counts = background, (False,) * len(LABELS), (True,) * len(LABELS)
@@ -180,6 +180,11 @@ def received(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Sa
     hiss = acoustics.coloured_noise(len(samples), rng, slope=rng.uniform(0, 1))
     samples = samples + hiss * np.float32(10 ** (rng.uniform(-95, -60) / 20))
     return np.clip(samples, -1.0, 1.0)
+
+
+def _snr_db(rng: np.random.Generator) -> float:
+    """From half drowned to alone in a silent house."""
+    return float(rng.uniform(-5, 30) if rng.random() < 0.8 else rng.uniform(30, 70))
 
 
 def _background(corpus: Corpus, clip_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:

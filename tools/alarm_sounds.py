@@ -131,10 +131,13 @@ def _edges(n: int, sample_rate: int, rng: np.random.Generator) -> NDArray[np.flo
 
 def _voice(rng: np.random.Generator) -> tuple[float, tuple[float, ...]]:
     """Pitch and harmonics of a domestic sounder."""
-    if rng.random() < 0.25:  # 520 Hz, square: the low-frequency sounder that wakes more sleepers
-        odd = tuple(-200.0 if k % 2 == 0 else -20 * np.log10(k) for k in range(2, 14))
+    if (
+        rng.random() < 0.25
+    ):  # 520 Hz, square: the low-frequency sounder that wakes more sleepers; a small case rounds it off
+        dulled_db = rng.uniform(0, 40) if rng.random() < 0.5 else 0.0
+        odd = tuple(-200.0 if k % 2 == 0 else -20 * np.log10(k) - dulled_db for k in range(2, 14))
         return rng.uniform(490, 550), odd
-    first_db = rng.uniform(-45, -12)
+    first_db = rng.uniform(-60, -12)
     return rng.uniform(2600, 3700), (first_db, first_db - rng.uniform(0, 12))
 
 
@@ -205,7 +208,7 @@ def _siren(duration_s: float, sample_rate: int, rng: np.random.Generator) -> Ala
     phase = 2 * np.pi * np.cumsum(pitch_hz) / sample_rate
     wave = np.sin(phase)
     odd_only = rng.random() < 0.4
-    slope_db = rng.uniform(4, 14)
+    slope_db = rng.uniform(4, 14) if rng.random() < 0.7 else rng.uniform(14, 60)  # a horn, or a bare oscillator
     for order in range(2, 10):
         if odd_only and order % 2 == 0:
             continue
