@@ -151,8 +151,8 @@ def test_health_says_how_everything_is(mosquitto: MosquittoFactory, run_agent: R
     assert health["outbox"]["trouble"] is None
     assert health["broker"]["state"] == "connected"
     assert len(health["models"]["test"]["sha256"]) == 64
-    # 100 MB as the kernel counts them (VmRSS of 102,400 kB). That includes what is mapped of the libraries, and those that
-    # Python 3.12 and later get (PyAV 19, NumPy 2.5) map more: 102 to 109 MB were seen there, 42 of them the agent's own
+    # 100 MB as the kernel counts them (VmRSS of 102,400 kB). That includes what is mapped of the libraries, and those
+    # that Python 3.12 and later get (PyAV 19, NumPy 2.5) map more: 102 to 109 MB were seen, 42 of them the agent's own
     assert 20 < health["memory_mb"] < (104.8 if sys.version_info < (3, 12) else 120)
     assert health["restarts"] == 0
 
