@@ -115,13 +115,13 @@ def soak(folder: Path, minutes: float, *, seed: int = 1) -> Soaked:
         sources += f'[sources.nobody]\nurl = "rtsp://127.0.0.1:{free_port()}/x"\n'
         sources += f'[sources.pushed]\nurl = "rtsp+listen://127.0.0.1:{free_port()}/x"\n'
         agent = stage.agent(sources)
-        started = datetime.now(UTC)
         agent.start()
         done, samples = _break_things(dice, minutes * 60, cameras, stage, listener, agent)
         stage.line.mend()
         for camera in cameras:
             camera.start()
-        wait_until(lambda: stage.drained(listener, started), SETTLE_S, "the outbox is not drained")
+        mended = datetime.now(UTC)
+        wait_until(lambda: stage.drained(listener, mended), SETTLE_S, "the outbox is not drained")
         error_s = _account_error_s(listener)
         agent.signal(signal.SIGTERM)
         assert agent.wait() == 0

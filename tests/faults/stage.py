@@ -73,6 +73,6 @@ class Stage:
 
     @staticmethod
     def drained(listener: Listener, since: datetime) -> bool:
-        """Whether an agent that was started since then says that its outbox is empty."""
-        reports = [r for r in listener.payloads("/health") if datetime.fromisoformat(r["started_at"]) >= since]
+        """Whether the agent has said since then that its outbox is empty."""
+        reports = [r for r in listener.payloads("/health") if datetime.fromisoformat(r["at"]) >= since]
         return bool(reports) and reports[-1]["outbox"]["depth"] == 0
