@@ -18,6 +18,7 @@ import numpy as np
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.source import open_source
+from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.model import load_model as load_model_directory
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, SourcePipeline
@@ -73,8 +74,8 @@ def listen(
     Raises EdgeaudioError in one line, at the call for bad arguments and models, and while iterating
     where the source fails. A live source is tried once; a service that never gives up is `edgeaudio run`.
     """
-    if not 10 <= period_ms <= 60_000:
-        raise EdgeaudioError(f"period_ms is {period_ms}; 10 to 60000 are possible")
+    if not MIN_PERIOD_MS <= period_ms <= MAX_PERIOD_MS:
+        raise EdgeaudioError(f"period_ms is {period_ms}; {MIN_PERIOD_MS} to {MAX_PERIOD_MS} are possible")
     if not models:
         raise EdgeaudioError("models is empty; name at least one")
     if not 1000 <= sample_rate <= 1_000_000 or not 1 <= channels <= MAX_CHANNELS:

@@ -24,6 +24,7 @@ MAX_LABELS = 10_000
 MAX_BYTES = 2_000_000
 LONGEST_CLIP_S = 120.0
 MAX_CLIPS = 100
+MIN_PERIOD_MS, MAX_PERIOD_MS = 10, 60_000  # from one clip to the next, whoever says it
 DAY_S = 86_400
 
 Problem = tuple[bool, str, str]  # whether it is one, the key, what to say
@@ -212,7 +213,11 @@ def _input_problems(manifest: Manifest) -> Iterator[Problem]:
         "clip.n_samples",
         f"{clip.n_samples} is not from 1 sample to {LONGEST_CLIP_S:g} s",
     )
-    yield not 10 <= clip.period_ms <= 60_000, "clip.period_ms", f"{clip.period_ms} is not from 10 to 60000"
+    yield (
+        not MIN_PERIOD_MS <= clip.period_ms <= MAX_PERIOD_MS,
+        "clip.period_ms",
+        f"{clip.period_ms} is not from {MIN_PERIOD_MS} to {MAX_PERIOD_MS}",
+    )
     yield len(set(section.axes)) < len(section.axes), "input.axes", "an axis is there twice"
     yield (
         "time" not in section.axes or ("feature" in section.axes) != (section.kind != "waveform"),

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from edgeaudio.capture.urls import SourceUrl, parse_url
 from edgeaudio.publish.topics import Topics, slugify
+from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.shipped import SHIPPED_MODEL
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings.layers import Layer, read_secret
@@ -180,7 +181,7 @@ class ModelSettings(_Table):
 
     path: Path | None = Field(None, description="The model's directory; default: the shipped model of that name.")
     period_ms: Whole | None = Field(
-        None, ge=10, le=60_000, description="Time from clip to clip; default: the model's own."
+        None, ge=MIN_PERIOD_MS, le=MAX_PERIOD_MS, description="Time from clip to clip; default: the model's own."
     )
     labels: Texts | None = Field(None, description="Labels and groups to report; default: all.")
     groups: dict[Text, Texts] = Field(
