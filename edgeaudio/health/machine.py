@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 
 MB = 1_000_000
+M_ARENA_MAX = -8  # glibc's malloc.h
+MAX_HEAPS = 2
 
 
 class Machine:
@@ -61,11 +63,23 @@ class Machine:
             return ""
 
 
+def share_heaps() -> None:
+    """Have threads share MAX_HEAPS heaps of the C library; a no-op where it has other ways (musl).
+
+    glibc makes up to eight a core. A reader lives as long as its connection, and each that comes
+    later may get another heap than the one before it: their worst moments add up. Call it before
+    threads are started.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, MAX_HEAPS)
+
+
 def give_back_memory() -> None:
     """Have the C library return what it holds and does not use; a no-op where it cannot (musl).
 
-    FFmpeg's buffers come and go with every connection, in a heap for each thread: without this the
-    process keeps the shape of the worst minute that it has had.
+    FFmpeg's buffers come and go with every connection: without this the process keeps the shape of
+    the worst minute that it has had.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -179,6 +179,35 @@ def test_memory_that_is_free_is_given_back():
     assert float(done.stdout) > 50
 
 
+def heaps_of_sixteen_threads(prepare: str) -> int:
+    """How many heaps the C library made for them, the main one apart."""
+    program = (
+        "import re, threading\n"
+        "from edgeaudio.health.machine import share_heaps\n"
+        f"{prepare}\n"
+        "together = threading.Barrier(16)\n"
+        "def work():\n"
+        "    block = [b'x' * 60_000 for _ in range(10)]\n"
+        "    together.wait()\n"
+        "threads = [threading.Thread(target=work) for _ in range(16)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "import ctypes, os\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.fdopen.restype = ctypes.c_void_p\n"
+        "report = libc.fdopen(1, b'w')\n"
+        "libc.malloc_info(0, ctypes.c_void_p(report))\n"
+        "libc.fflush(ctypes.c_void_p(report))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
+    return done.stdout.count("<heap nr=") - 1
+
+
+def test_threads_share_a_few_heaps():
+    assert heaps_of_sixteen_threads("") > 2  # else this machine shows nothing
+    assert heaps_of_sixteen_threads("share_heaps()") == 1
+
+
 def test_the_part_that_stands_still_is_found():
     parts = [Part("reader", 100.0, 60.0), Part("sender", 50.0, 45.0)]
     assert stuck_part(parts, 95.0) is None
