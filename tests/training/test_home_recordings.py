@@ -1,0 +1,228 @@
+"""The training set of models/home: what it names, what it must not name, and that it is made the same way again."""
+
+import csv
+import shutil
+import wave
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.programs import missing, require_program
+
+from edgeaudio.recognise.types import EdgeaudioError
+from tools import home_recordings, home_speech
+from tools.alarm_scenes import HELD_OUT_SPEAKER, SAMPLE_RATE
+from tools.alarm_sounds import LABELS
+from tools.evaluate_alarms import SENTENCES as JUDGED_SENTENCES
+from tools.evaluate_alarms import VOICES as JUDGED_VOICES
+from tools.home_recordings import ALWAYS_TRAINED_ON, main, write_home_set
+from tools.home_speech import SENTENCES, VARIANTS, read_aloud, strung_digits, training_speakers
+from tools.other_sounds import KINDS
+from tools.recordings import read_audio, write_wav
+
+SHARE = 0.003
+DATA = Path(__file__).parents[3] / "shared" / "data"
+ESC10_NAMES = ("1-100-A.wav", "2-7-A.wav", "4-9-B.wav")
+
+
+def a_noise(path, duration_s=0.3):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(len(path.name)).normal(0, 0.1, round(duration_s * SAMPLE_RATE)).astype(np.float32)
+    write_wav(path, noise, SAMPLE_RATE)
+
+
+def lay_out(folder):
+    """Collections as the real ones are laid out, a few sounds of each."""
+    for name in ESC10_NAMES:
+        a_noise(folder / "esc10" / "rain" / name)
+    for name in ("0_jackson_1", "1_jackson_2", "0_theo_1", f"0_{HELD_OUT_SPEAKER}_1"):
+        a_noise(folder / "speech_digits" / f"{name}.wav")
+    for collection in ("drone", "hydrophone"):
+        for name in "abcde":
+            a_noise(folder / collection / f"{name}.wav")
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    return lay_out(tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def espeak():
+    return require_program("espeak-ng")
+
+
+@pytest.fixture(scope="module")
+def made_set(espeak, tmp_path_factory):
+    """The list of a small set, made once; only to be looked at."""
+    folder = tmp_path_factory.mktemp("home")
+    return write_home_set(lay_out(folder / "data"), folder / "out", 1, share=SHARE)
+
+
+def rows_of(file):
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.wav")}
+
+
+def test_the_list_names_everything_with_its_label_and_fold(made_set):
+    file, rows = made_set, rows_of(made_set)
+    assert list(rows[0]) == ["file", "label", "fold", "fixed"]
+    silent_alarms, others, negatives = 3, len(KINDS) + 3, 6
+    assert Counter(row["label"] for row in rows) == {
+        "rain": 3, "smoke_alarm": 2, "co_alarm": 2, "siren": 1, "speech": 2, "": silent_alarms + others + negatives,
+    }  # fmt: skip
+    assert all((file.parent / row["file"]).is_file() for row in rows)
+    assert len({row["file"] for row in rows}) == len(rows)
+    made_or_negative = [row for row in rows if row["label"] != "rain"]
+    assert {row["fold"] for row in made_or_negative} == {str(ALWAYS_TRAINED_ON)}
+    assert [(Path(row["file"]).name, row["fold"]) for row in rows if row["label"] == "rain"] == [
+        (name, name[0]) for name in ESC10_NAMES
+    ]
+    # what is told by its rhythm is fixed, whether it is an alarm or resembles one; nothing else is
+    for row in rows:
+        rhythmic = row["label"] in LABELS or row["file"].startswith("made/other/")
+        assert row["fixed"] == ("yes" if rhythmic else "no")
+
+
+def test_clips_are_as_long_as_promised_and_sound(made_set):
+    for row in rows_of(made_set):
+        if not row["file"].startswith("made/"):
+            continue
+        with wave.open(str(made_set.parent / row["file"])) as made:
+            assert (made.getframerate(), made.getnchannels(), made.getsampwidth()) == (SAMPLE_RATE, 1, 2)
+            length = made.getnframes()
+        if row["label"] == "speech":
+            assert 5 * SAMPLE_RATE <= length <= 8 * SAMPLE_RATE
+        else:
+            assert length == 64_000
+        assert np.any(read_audio(made_set.parent / row["file"], SAMPLE_RATE))
+
+
+def test_nothing_held_out_is_named(made_set):
+    rows = rows_of(made_set)
+    for collection in ("drone", "hydrophone"):
+        assert [Path(r["file"]).stem for r in rows if Path(r["file"]).parent.name == collection] == ["a", "c", "e"]
+    assert not [row for row in rows if "speech_digits" in row["file"]]
+
+
+def test_the_speaker_who_is_held_out_never_speaks(data):
+    speakers = training_speakers(sorted((data / "speech_digits").iterdir()))
+    assert [{path.stem.split("_")[1] for path in speaker} for speaker in speakers] == [{"jackson"}, {"theo"}]
+
+
+def test_one_speaker_at_a_time_with_pauses(tmp_path):
+    for speaker, level in (("low", 0.1), ("high", 0.9)):
+        write_wav(tmp_path / f"0_{speaker}_0.wav", np.full(4_000, level, dtype=np.float32), SAMPLE_RATE)
+    speakers = training_speakers(sorted(tmp_path.iterdir()))
+    for seed in range(4):
+        samples = strung_digits(speakers, 6.0, np.random.default_rng(seed))
+        assert len(samples) == 6 * SAMPLE_RATE
+        tenths = set(np.round(samples * 10).astype(int).tolist())
+        assert tenths in ({0, 1}, {0, 9})
+
+
+def test_the_same_seed_gives_the_same_bytes(made_set, data, tmp_path):
+    write_home_set(data, tmp_path / "again", 1, share=SHARE)
+    assert contents(tmp_path / "again") == contents(made_set.parent)
+
+
+def test_another_seed_gives_other_recordings(made_set, data, tmp_path):
+    write_home_set(data, tmp_path / "other", 2, share=SHARE)
+    first, other = contents(made_set.parent), contents(tmp_path / "other")
+    assert first.keys() == other.keys()
+    assert all(first[name] != other[name] for name in first)
+
+
+def test_a_resumed_run_makes_only_what_is_missing(made_set, data, tmp_path):
+    shutil.copytree(made_set.parent, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    times = {path: (tmp_path / "out" / path).stat().st_mtime_ns for path in before}
+    lost = Path("made/co_alarm/co_alarm-0001.wav")
+    (tmp_path / "out" / lost).unlink()
+    write_home_set(data, tmp_path / "out", 1, share=SHARE)
+    assert contents(tmp_path / "out") == before
+    now = {path: (tmp_path / "out" / path).stat().st_mtime_ns for path in before}
+    assert [path for path in before if now[path] != times[path]] == [lost]
+
+
+def test_voices_and_sentences_are_none_that_a_model_is_judged_by():
+    judged = [voice.partition("+") for voice in JUDGED_VOICES]
+    assert not {language for language, _, _ in judged} & set(SENTENCES)
+    # English is spoken in other accents; no other language is shared in any
+    assert {language.split("-")[0] for language, _, _ in judged} & {name.split("-")[0] for name in SENTENCES} == {"en"}
+    assert not {variant for _, _, variant in judged if variant} & set(VARIANTS)
+    assert not set(JUDGED_SENTENCES) & {sentence for sentences in SENTENCES.values() for sentence in sentences}
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_every_language_is_read_aloud(espeak, language):
+    samples = read_aloud(language, 5.0, np.random.default_rng(3))
+    assert len(samples) == 5 * SAMPLE_RATE
+    assert np.sqrt(np.mean(samples**2)) > 0.005
+
+
+def test_a_voice_that_is_not_installed_is_named(espeak, monkeypatch):
+    monkeypatch.setitem(SENTENCES, "xx-none", ("Nobody speaks so.",))
+    with pytest.raises(EdgeaudioError, match=r"does not read voice xx-none.*does not exist"):
+        read_aloud("xx-none", 5.0, np.random.default_rng(1))
+
+
+def test_without_espeak_nothing_is_begun(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(home_speech, "PROGRAM", "no-such-program")
+    assert main(["--data", str(data), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == (
+        "home_recordings: espeak-ng is not installed, and part of the speech is its: apt install espeak-ng\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["esc10", "speech_digits", "drone", "hydrophone"])
+def test_a_missing_collection_is_named(espeak, data, tmp_path, capsys, name):
+    shutil.rmtree(data / name)
+    assert main(["--data", str(data), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{data / name}: no recordings there; --data must hold esc10, speech_digits, drone, hydrophone" in error
+
+
+def test_a_recording_without_a_fold_is_named(espeak, data, tmp_path):
+    a_noise(data / "esc10" / "rain" / "mine.wav")
+    with pytest.raises(EdgeaudioError, match=r"mine\.wav: its name must begin with its fold"):
+        write_home_set(data, tmp_path / "out", 1, share=SHARE)
+
+
+def test_two_seeds_do_not_mix(made_set, data):
+    with pytest.raises(EdgeaudioError, match="made with seed 1, not 2; remove it, or give another --out"):
+        write_home_set(data, made_set.parent, 2, share=SHARE)
+
+
+def test_the_command_says_what_it_made(espeak, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(home_recordings, "ALARMS", {"siren": 2})
+    monkeypatch.setattr(home_recordings, "SILENT_ALARMS", {"siren": 1})
+    monkeypatch.setattr(home_recordings, "OTHERS_PER_KIND", 1)
+    monkeypatch.setattr(home_recordings, "STRUNG_DIGITS", 2)
+    monkeypatch.setattr(home_recordings, "READ_ALOUD", 1)
+    assert main(["--data", str(data), "--out", str(tmp_path / "out")]) == 0
+    words = capsys.readouterr().out.split("\n")
+    assert words[0] == str(tmp_path / "out" / "home.csv")
+    assert [line.strip() for line in words[1:-1]] == [
+        f"{1 + len(KINDS) + 3 + 6} without a label", "3 rain", "2 siren", "3 speech",
+    ]  # fmt: skip
+
+
+def test_the_real_collections(espeak, tmp_path):
+    if not DATA.is_dir():
+        missing("the folder shared/data of recordings")
+    rows = rows_of(write_home_set(DATA, tmp_path / "out", 1, share=SHARE))
+    recorded = [row for row in rows if row["label"] not in {*LABELS, "speech", ""}]
+    assert {row["fold"] for row in recorded} == {"1", "2", "3", "4"}
+    assert len({row["label"] for row in recorded}) == 10
+    assert len(recorded) == 318
+    assert len([row for row in rows if Path(row["file"]).is_relative_to(DATA.resolve() / "drone")]) == 8
+    assert len([row for row in rows if Path(row["file"]).is_relative_to(DATA.resolve() / "hydrophone")]) == 6

@@ -1,0 +1,269 @@
+"""The training set of models/home: what was recorded, what is made up, and the list that names both.
+
+    python -m tools.home_recordings --data ../shared/data --out runs/home --seed 1
+
+Owns: which recordings that model learns from, how much of what is made up for it, and the list (a CSV as `dataset.py`
+reads it: file, label, fold, fixed). Does not know: how alarms and other sounds are synthesised (`alarm_sounds.py`,
+`other_sounds.py`), who speaks (`home_speech.py`), or how a model is trained.
+
+The made-up clips are nearly alone in their silence: training mixes recordings with them, each with its own label.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from edgeaudio.recognise.types import EdgeaudioError
+from tools import acoustics
+from tools.alarm_scenes import BACKGROUND_KINDS, SAMPLE_RATE, mixed, received, travelled
+from tools.alarm_sounds import active_rms, make_alarm
+from tools.home_speech import SENTENCES, read_aloud, require_espeak, strung_digits, training_speakers
+from tools.other_sounds import KINDS, Maker, make_other
+from tools.recordings import SUFFIXES, write_wav
+
+Samples = NDArray[np.float32]
+
+COLUMNS = ("file", "label", "fold", "fixed")
+COLLECTIONS = ("esc10", "speech_digits", "drone", "hydrophone")
+CLIP_S = 4.0
+SPEECH_S = (5.0, 8.0)
+
+ALARMS = {"smoke_alarm": 700, "co_alarm": 700, "siren": 450}
+# Clips in which an alarm is silent (its pause, or the time before it): as many as chance gives beside those of ALARMS.
+SILENT_ALARMS = {"smoke_alarm": 6, "co_alarm": 350, "siren": 13}
+OTHERS_PER_KIND = 88
+STRUNG_DIGITS = 250
+READ_ALOUD = 350
+
+ALWAYS_TRAINED_ON = 0  # a fold that nothing is judged by
+OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the list. `label` is empty for a negative; `fixed` forbids another speed or another time."""
+
+    path: Path
+    label: str
+    fold: int
+    fixed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One recording to make: of which kind, its number among them, and how."""
+
+    label: str
+    kind: str
+    number: int
+    fixed: bool
+    make: Callable[[np.random.Generator], Samples]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="home_recordings", description="Makes the training set of models/home.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of recordings (esc10, speech_digits, ...)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for home.csv and what is made up")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    try:
+        file = write_home_set(options.data, options.out, options.seed)
+    except (EdgeaudioError, OSError) as error:
+        print(f"home_recordings: {error}", file=sys.stderr)
+        return 2
+    print(file)
+    with file.open(newline="") as lines:
+        counts = Counter(row["label"] for row in csv.DictReader(lines))
+    for label, count in sorted(counts.items()):
+        print(f"{count:6} {label or 'without a label'}")
+    return 0
+
+
+def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0) -> Path:
+    """Write `out/home.csv` and the recordings under `out/made` that do not exist yet; returns the list's path.
+
+    Each recording (16 kHz, mono, 16 bit) depends on the seed, its kind and its number alone. `share` makes fewer of
+    every kind, at least one.
+
+    Raises:
+        EdgeaudioError: A collection of recordings is missing under `data`, espeak-ng is not installed, or `out` holds
+            what another seed made.
+    """
+    require_espeak()
+    collections = {name: _recordings(data / name) for name in COLLECTIONS}
+    made = out / "made"
+    _claim(made, seed)
+    rows = [Row(path, path.parent.name, _official_fold(path), fixed=False) for path in collections["esc10"]]
+    pieces = tqdm(list(_pieces(training_speakers(collections["speech_digits"]), share)), desc="making", unit="file")
+    rows += [Row(_made(piece, made, seed), piece.label, ALWAYS_TRAINED_ON, piece.fixed) for piece in pieces]
+    for name in ("drone", "hydrophone"):
+        # the same half that alarm_scenes.read_corpus trains on
+        rows += [Row(path, "", ALWAYS_TRAINED_ON, fixed=False) for path in collections[name][::2]]
+    return _write_list(out / "home.csv", rows)
+
+
+def _recordings(folder: Path) -> list[Path]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise EdgeaudioError(f"{folder}: no recordings there; --data must hold {', '.join(COLLECTIONS)}")
+    return paths
+
+
+def _official_fold(path: Path) -> int:
+    if not path.name[0].isdigit():
+        raise EdgeaudioError(f"{path}: its name must begin with its fold, as ESC-10's do (1-100032-A.ogg)")
+    return int(path.name[0])
+
+
+def _claim(made: Path, seed: int) -> None:
+    """Recordings of two seeds never mix: the first to write there says which it is."""
+    made.mkdir(parents=True, exist_ok=True)
+    mark = made / "seed"
+    if not mark.exists():
+        mark.write_text(f"{seed}\n")
+    elif (found := mark.read_text().strip()) != str(seed):
+        raise EdgeaudioError(f"{made}: made with seed {found}, not {seed}; remove it, or give another --out")
+
+
+def _pieces(speakers: Sequence[Sequence[Path]], share: float) -> Iterator[Piece]:
+    """Everything that is made up, in the list's order."""
+
+    def numbers(count: int) -> range:
+        return range(max(1, round(count * share)))
+
+    for label, count in ALARMS.items():
+        for number in numbers(count):
+            yield Piece(label, label, number, fixed=True, make=partial(_alarm, label, sounding=True))
+    for label, count in SILENT_ALARMS.items():
+        for number in numbers(count):
+            yield Piece("", f"silent_{label}", number, fixed=True, make=partial(_alarm, label, sounding=False))
+    resembling: dict[str, Maker] = {kind: partial(make_other, kind=kind) for kind in KINDS}
+    for kind, maker in (resembling | PLAIN_SOUNDS).items():
+        for number in numbers(OTHERS_PER_KIND):
+            yield Piece("", kind, number, fixed=True, make=partial(_other, maker))
+    for number in numbers(STRUNG_DIGITS):
+        yield Piece("speech", "digits", number, fixed=False, make=partial(_digits, speakers))
+    languages = tuple(SENTENCES)
+    for number in numbers(READ_ALOUD):
+        language = languages[number % len(languages)]
+        yield Piece("speech", "sentences", number, fixed=False, make=partial(_sentences, language))
+
+
+def _made(piece: Piece, made: Path, seed: int) -> Path:
+    """The piece's file, made now if no earlier run did."""
+    file = made / (piece.label or OTHER) / f"{piece.kind}-{piece.number:04}.wav"
+    if not file.exists():
+        file.parent.mkdir(exist_ok=True)
+        # not the kind's place in a list: a kind that is added later must not change the others' sound
+        rng = np.random.default_rng((seed, zlib.crc32(piece.kind.encode()), piece.number))
+        unfinished = file.with_suffix(".part")
+        write_wav(unfinished, piece.make(rng), SAMPLE_RATE)
+        unfinished.rename(file)
+    return file
+
+
+def _write_list(file: Path, rows: Sequence[Row]) -> Path:
+    folder = file.parent.resolve()
+    with file.open("w", newline="") as lines:
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in rows:
+            path = row.path.resolve()
+            # what lies beside the list may move with it
+            named = path.relative_to(folder) if path.is_relative_to(folder) else path
+            writer.writerow((named, row.label, row.fold, "yes" if row.fixed else "no"))
+    return file
+
+
+def _alarm(label: str, rng: np.random.Generator, *, sounding: bool) -> Samples:
+    """A clip whose alarm can be named beyond doubt; or, not `sounding`, one in which it is not heard at all."""
+    while True:
+        # when the clip begins, in the alarm's time: before the alarm does, or at any phase of it
+        start_s = -rng.uniform(0, CLIP_S - 0.1) if rng.random() < 0.35 else rng.uniform(0, 7.0)
+        stop_s = start_s + CLIP_S
+        alarm = make_alarm(label, stop_s, SAMPLE_RATE, rng)
+        if rng.random() < 0.1:  # it ends, or is switched off, in the middle
+            stop_s = rng.uniform(max(0.0, start_s), stop_s)
+        if alarm.evidence(start_s, stop_s) is sounding:
+            break
+    sound = np.zeros(round(CLIP_S * SAMPLE_RATE), dtype=np.float32)
+    heard = alarm.samples[round(max(0.0, start_s) * SAMPLE_RATE) : round(stop_s * SAMPLE_RATE)]
+    lead = round(max(0.0, -start_s) * SAMPLE_RATE)
+    sound[lead : lead + len(heard)] = heard[: len(sound) - lead]
+    sound = travelled(sound, SAMPLE_RATE, rng)
+    pulses = tuple((a - start_s, min(b, stop_s) - start_s) for a, b in alarm.pulses if a < stop_s)
+    return _in_near_silence(sound, active_rms(sound, pulses, SAMPLE_RATE), rng)
+
+
+def _other(maker: Maker, rng: np.random.Generator) -> Samples:
+    sound = travelled(maker(CLIP_S, SAMPLE_RATE, rng), SAMPLE_RATE, rng)
+    return _in_near_silence(sound, acoustics.rms(sound), rng)
+
+
+def _digits(speakers: Sequence[Sequence[Path]], rng: np.random.Generator) -> Samples:
+    return _spoken(strung_digits(speakers, rng.uniform(*SPEECH_S), rng), rng)
+
+
+def _sentences(language: str, rng: np.random.Generator) -> Samples:
+    return _spoken(read_aloud(language, rng.uniform(*SPEECH_S), rng), rng)
+
+
+def _spoken(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Through the room and the microphone, whose hiss fills pauses that would be digital silence: a giveaway."""
+    return received(travelled(samples, SAMPLE_RATE, rng), SAMPLE_RATE, rng)
+
+
+def _in_near_silence(sound: Samples, sound_rms: float, rng: np.random.Generator) -> Samples:
+    """Over a hush, or over sound that no alarm resembles and no recogniser names; as a microphone gives it."""
+    if rng.random() < 0.5:
+        background = acoustics.coloured_noise(len(sound), rng, slope=rng.uniform(0, 2))
+        snr_db = rng.uniform(25, 60)
+    else:
+        background = make_other(CLIP_S, SAMPLE_RATE, rng, str(rng.choice(BACKGROUND_KINDS)))
+        background = travelled(background, SAMPLE_RATE, rng)
+        snr_db = rng.uniform(5, 40)
+    return received(mixed(sound, background, sound_rms, snr_db), SAMPLE_RATE, rng)
+
+
+def _plain_tone(duration_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """One sine, from before the clip until after it."""
+    pitch_hz = np.exp(rng.uniform(np.log(80), np.log(0.45 * sample_rate)))
+    time_s = np.arange(round(duration_s * sample_rate)) / sample_rate
+    return np.asarray(np.sin(2 * np.pi * pitch_hz * time_s + rng.uniform(0, 2 * np.pi)), dtype=np.float32)
+
+
+def _plain_noise(duration_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """Steady noise of one colour."""
+    return acoustics.coloured_noise(round(duration_s * sample_rate), rng, slope=rng.uniform(-1, 2.5))
+
+
+def _plain_clicks(duration_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """Single samples at any time: a bad contact, a switch."""
+    samples = np.zeros(round(duration_s * sample_rate), dtype=np.float32)
+    places = rng.integers(0, len(samples), rng.integers(1, 30))
+    samples[places] = rng.uniform(-1, 1, len(places))
+    return samples
+
+
+PLAIN_SOUNDS: dict[str, Maker] = {
+    "plain_tone": _plain_tone,
+    "plain_noise": _plain_noise,
+    "plain_clicks": _plain_clicks,
+}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
