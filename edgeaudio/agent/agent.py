@@ -24,7 +24,7 @@ from edgeaudio.agent.listener import Listener, Surroundings
 from edgeaudio.agent.recogniser import Recogniser
 from edgeaudio.agent.roster import Roster
 from edgeaudio.capture.clock import Clock
-from edgeaudio.health.machine import Machine, give_back_memory, share_heaps
+from edgeaudio.health.machine import Machine, give_back_memory, keep_heaps_small
 from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
 from edgeaudio.health.watchdog import Part, ServiceManager, give_up, stuck_part, watch_no_more, watch_over_me
 from edgeaudio.plans import mqtt_config
@@ -117,7 +117,7 @@ class Agent:
     def run(self) -> None:
         """Work until `stop`, SIGTERM or SIGINT. Call it in the main thread."""
         watch_over_me(MAIN_PATIENCE_S)
-        share_heaps()
+        keep_heaps_small()
         self._outbox.set_setting(STARTS, str(self._restarts + 1))
         self._catch_signals()
         sender = self._spawn("sender", self._sender.run)

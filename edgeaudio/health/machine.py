@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 MB = 1_000_000
-M_ARENA_MAX = -8  # glibc's malloc.h
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's malloc.h
+LARGE_BYTES = 128 * 1024
 MAX_HEAPS = 2
 
 
@@ -63,16 +64,18 @@ class Machine:
             return ""
 
 
-def share_heaps() -> None:
-    """Have threads share MAX_HEAPS heaps of the C library; a no-op where it has other ways (musl).
+def keep_heaps_small() -> None:
+    """Have the C library make few heaps, and keep what is large out of them; a no-op where it has other ways (musl).
 
-    glibc makes up to eight a core. A reader lives as long as its connection, and each that comes
-    later may get another heap than the one before it: their worst moments add up. Call it before
+    glibc makes up to eight heaps a core. A reader lives as long as its connection, and each that comes later may get
+    another heap than the one before it: their worst moments add up. And each large block that is freed makes glibc
+    put larger ones into its heaps, where what outlives them keeps their place from being given back. Call it before
     threads are started.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_ARENA_MAX, MAX_HEAPS)
+        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def give_back_memory() -> None:

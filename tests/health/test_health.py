@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -179,33 +180,41 @@ def test_memory_that_is_free_is_given_back():
     assert float(done.stdout) > 50
 
 
-def heaps_of_sixteen_threads(prepare: str) -> int:
-    """How many heaps the C library made for them, the main one apart."""
+def malloc_info_of_sixteen_threads(prepare: str) -> str:
+    """What the C library says of its heaps after sixteen threads lived at once, each with 2 MB that it freed."""
     program = (
-        "import re, threading\n"
-        "from edgeaudio.health.machine import share_heaps\n"
+        "import ctypes, threading\n"
+        "from edgeaudio.health.machine import keep_heaps_small\n"
         f"{prepare}\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.malloc.restype = libc.fdopen.restype = ctypes.c_void_p\n"
         "together = threading.Barrier(16)\n"
         "def work():\n"
-        "    block = [b'x' * 60_000 for _ in range(10)]\n"
+        "    small, large = libc.malloc(1000), libc.malloc(2_000_000)\n"
         "    together.wait()\n"
+        "    libc.free(ctypes.c_void_p(large))\n"
         "threads = [threading.Thread(target=work) for _ in range(16)]\n"
         "[thread.start() for thread in threads]\n"
         "[thread.join() for thread in threads]\n"
-        "import ctypes, os\n"
-        "libc = ctypes.CDLL(None)\n"
-        "libc.fdopen.restype = ctypes.c_void_p\n"
-        "report = libc.fdopen(1, b'w')\n"
-        "libc.malloc_info(0, ctypes.c_void_p(report))\n"
-        "libc.fflush(ctypes.c_void_p(report))\n"
+        "kept = [libc.malloc(300_000) for _ in range(10)]\n"
+        "report = ctypes.c_void_p(libc.fdopen(1, b'w'))\n"
+        "libc.malloc_info(0, report)\n"
+        "libc.fflush(report)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
-    return done.stdout.count("<heap nr=") - 1
+    return done.stdout
 
 
 def test_threads_share_a_few_heaps():
-    assert heaps_of_sixteen_threads("") > 2  # else this machine shows nothing
-    assert heaps_of_sixteen_threads("share_heaps()") == 1
+    assert malloc_info_of_sixteen_threads("").count("<heap nr=") > 3, "else this machine shows nothing"
+    assert malloc_info_of_sixteen_threads("keep_heaps_small()").count("<heap nr=") == 2
+
+
+def test_what_is_large_stays_out_of_the_heaps():
+    def mapped(prepare: str) -> int:
+        return int(re.findall(r'type="mmap" count="(\d+)"', malloc_info_of_sixteen_threads(prepare))[-1])
+
+    assert mapped("keep_heaps_small()") - mapped("") >= 10
 
 
 def test_the_part_that_stands_still_is_found():
