@@ -94,8 +94,7 @@ def _plan(settings: Settings, name: str, model: Scorer, overrides: Mapping[str, 
 
 
 def _threshold(wanted: ThresholdSettings, own: Threshold) -> Threshold:
-    """Where only `on` is set, the model's own `off` holds, unless it lies above."""
-    return Threshold(wanted.on, min(own.off, wanted.on) if wanted.off is None else wanted.off)
+    return own.moved(wanted.on) if wanted.off is None else Threshold(wanted.on, wanted.off)
 
 
 def _require_known(labels: Iterable[str], known: Sequence[str], where: str) -> None:

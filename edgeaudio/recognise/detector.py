@@ -100,9 +100,7 @@ class Detector:
 
     def set_threshold(self, label: str, on: float) -> None:
         """Change a label's on threshold; its off threshold keeps the proportion that was given."""
-        given = self._labels[label].given
-        off = on * (given.off / given.on) if given.on else on
-        self._labels[label].threshold = Threshold(on, off)
+        self._labels[label].threshold = self._labels[label].given.moved(on)
 
     def feed(self, scores: Scores) -> list[Event]:
         """Events that one clip's scores begin or end. A clip under the gate counts as scores of 0."""

@@ -90,6 +90,10 @@ class Threshold:
     on: float
     off: float
 
+    def moved(self, on: float) -> Threshold:
+        """With another `on`; `off` keeps its proportion to it."""
+        return Threshold(on, on * (self.off / self.on) if self.on else on)
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
