@@ -1,10 +1,15 @@
-"""Training clips from few recordings: placed, sped up, mixed, coloured, and blotted out.
+"""Training batches from few recordings: placed, stretched, mixed, coloured, and blotted out, as mel spectra.
 
-Owns: how a clip is made of recordings, and what happens to its features.
-Does not know: files, networks, how a clip is scored.
+Owns: how a clip is made of recordings. Does not know: files, networks, how a clip is scored, what follows the
+logarithm.
+
+Everything is done to mel power, which is computed once a recording: a clip costs a twentieth of what it costs to make
+it of samples, so that training sees that many more. Powers of two sounds add up but for their interference, which a mel
+band averages away.
 
 Mixing follows Tokozume, Ushiku and Harada, "Learning from between-class examples" (2018): two recordings at a ratio
-drawn evenly, weighed by their loudness, with the labels in the same ratio.
+drawn evenly, weighed by their loudness, with the labels in the same ratio. Blots are those of Park and others,
+"SpecAugment" (2019); the equaliser is near to Nam, Kim and Park, "FilterAugment" (2022).
 """
 
 from __future__ import annotations
@@ -15,88 +20,175 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tools import acoustics
+Floats = NDArray[np.float32]
 
-Samples = NDArray[np.float32]
+LOUD_SHARE = 0.1  # of the frames: a bark counts as loud as its bark, not as its pause
+SILENCE = 1e-12
+NOISE_SHAPE = 3.0  # of a gamma distribution: how much the power of noise varies from frame to frame in a band
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How much of each change; probabilities from 0 to 1, ranges as said."""
+    """How much of each change: probabilities from 0 to 1, ranges that are drawn from evenly, deviations."""
 
+    negatives: float = 0.15  # where there are any; all answers beside them are drawn as often as each other
     mixing: float = 0.7  # of two recordings in one clip
-    speed: float = 0.15  # playing speed from exp(-speed) to exp(speed)
+    speed: float = 0.2  # time goes by exp(-speed) to exp(speed) as fast
+    shift_mels: float = 3.0  # bands up or down
+    repeated: float = 0.3  # of a recording that is shorter than a clip
     room: float = 0.2
-    microphone: float = 0.4
-    noise: float = 0.3  # at noise_snr_db
-    noise_snr_db: tuple[float, float] = (10.0, 50.0)
-    level_dbfs: tuple[float, float] = (-40.0, -10.0)  # of the loudest tenth
+    reverberation_s: tuple[float, float] = (0.1, 1.2)
+    equaliser_db: float = 3.0  # deviation of its corner points
+    equaliser_points: int = 5
+    noise_snr_db: tuple[float, float] = (15.0, 70.0)
+    noise_slope_db: float = 5.0  # from the middle of the bands to their ends, up or down
+    level_db: tuple[float, float] = (-20.0, 10.0)  # of the loudest tenth of the frames, all bands together
     blots: int = 2  # bands and moments each, of at most an eighth of the clip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """A recording to draw from, and its answer (n_labels,); all zeros for a negative."""
+    """A recording to draw from.
 
-    samples: Samples
-    answer: NDArray[np.float32]
+    power: mel power, float32 (n_frames, n_mels).
+    answer: (n_labels,), all zeros for a negative.
+    fixed: its rhythm and its place in the clip are what it is told by; they stay.
+    """
 
-
-def make_clip(
-    examples: Sequence[Example], n_samples: int, sample_rate: int, recipe: Recipe, rng: np.random.Generator
-) -> tuple[Samples, NDArray[np.float32]]:
-    """A training clip, float32 (n_samples,), and its answer (n_labels,) from 0 to 1."""
-    first = examples[int(rng.integers(len(examples)))]
-    clip, answer = _placed(first.samples, n_samples, recipe, rng), first.answer
-    if rng.random() < recipe.mixing:
-        second = examples[int(rng.integers(len(examples)))]
-        other = _placed(second.samples, n_samples, recipe, rng)
-        share = rng.random()
-        weight = 1 / (1 + loudness(clip) / loudness(other) * (1 - share) / share) if share else 0.0
-        scale = np.hypot(weight, 1 - weight)
-        clip = np.float32(weight / scale) * clip + np.float32((1 - weight) / scale) * other
-        answer = share * answer + (1 - share) * second.answer
-    if rng.random() < recipe.room:
-        clip = acoustics.room(clip, sample_rate, rng)
-    if rng.random() < recipe.microphone:
-        clip = acoustics.microphone(clip, sample_rate, rng)
-    clip = clip * np.float32(10 ** (rng.uniform(*recipe.level_dbfs) / 20) / loudness(clip))
-    if rng.random() < recipe.noise:
-        noise = acoustics.coloured_noise(n_samples, rng, slope=rng.uniform(0, 2))
-        clip = clip + noise * np.float32(loudness(clip) * 10 ** (-rng.uniform(*recipe.noise_snr_db) / 20))
-    return np.clip(clip, -1.0, 1.0).astype(np.float32), answer.astype(np.float32)
+    power: Floats
+    answer: Floats
+    fixed: bool = False
 
 
-def blot_out(features: Samples, recipe: Recipe, rng: np.random.Generator) -> None:
-    """SpecAugment, in place: bands and moments of (n_frames, n_features) become the clip's mean."""
-    for view in (features, features.T):
-        for _ in range(recipe.blots):
+class Batches:
+    """Draws batches.
+
+    examples: at least one; none shorter than a frame.
+    n_frames: of a clip.
+    frame_s: from one frame to the next.
+    """
+
+    def __init__(self, examples: Sequence[Example], n_frames: int, frame_s: float, recipe: Recipe) -> None:
+        self._n_frames = n_frames
+        self._frame_s = frame_s
+        self._recipe = recipe
+        kinds: dict[bytes, list[Example]] = {}
+        for example in examples:
+            kinds.setdefault(example.answer.tobytes(), []).append(example)
+        self._negatives = [example for example in examples if not example.answer.any()]
+        self._labelled = [kind for kind in kinds.values() if kind[0].answer.any()]
+
+    def draw(self, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Log-mel power in dB, float32 (size, n_frames, n_mels), and answers from 0 to 1, float32 (size, n_labels)."""
+        recipe = self._recipe
+        power, answers = self._placed(size, rng)
+        mixed = np.flatnonzero(rng.random(size) < recipe.mixing)
+        if mixed.size:
+            second, second_answers = self._placed(mixed.size, rng)
+            share = rng.random(mixed.size).astype(np.float32)[:, None]
+            weight = (share**2 / (share**2 + (1 - share) ** 2))[:, None]
+            power[mixed] = weight * power[mixed] + (1 - weight) * second
+            answers[mixed] = share * answers[mixed] + (1 - share) * second_answers
+        reverberant = np.flatnonzero(rng.random(size) < recipe.room)
+        if reverberant.size:
+            power[reverberant] = unit_loudness(self._in_a_room(power[reverberant], rng))
+        power *= _equaliser(size, power.shape[2], recipe, rng)
+        power += _noise(power.shape, recipe, rng)
+        values = (10 * np.log10(power) + rng.uniform(*recipe.level_db, (size, 1, 1))).astype(np.float32)
+        for clip in values:
+            blot_out(clip, recipe.blots, rng)
+        return values, answers
+
+    def _placed(self, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        share = self._recipe.negatives if self._negatives else 0.0
+        kinds = [
+            self._negatives if rng.random() < share else self._labelled[rng.integers(len(self._labelled))]
+            for _ in range(size)
+        ]
+        chosen = [kind[rng.integers(len(kind))] for kind in kinds]
+        power = np.stack([place(example, self._n_frames, self._recipe, rng) for example in chosen])
+        return unit_loudness(power), np.stack([example.answer for example in chosen])
+
+    def _in_a_room(self, power: Floats, rng: np.random.Generator) -> Floats:
+        """A tail of decaying power behind every sound, shorter for high tones: walls and air take them first."""
+        size, n_frames, n_mels = power.shape
+        reverberation_s = rng.uniform(*self._recipe.reverberation_s, (size, 1)) * np.linspace(1.2, 0.6, n_mels)
+        decay = (10 ** (-6 * self._frame_s / reverberation_s)).astype(np.float32)
+        tail_gain = (10 ** (-rng.uniform(3, 20, (size, 1)) / 10)).astype(np.float32) * (1 - decay)
+        tail = np.zeros((size, n_mels), dtype=np.float32)
+        for index in range(n_frames):
+            tail = tail * decay + power[:, index]
+            power[:, index] += tail_gain * tail
+        return power
+
+
+def place(example: Example, n_frames: int, recipe: Recipe, rng: np.random.Generator) -> Floats:
+    """A stretch of a recording, float32 (n_frames, n_mels); a short one lies anywhere in it, alone or repeated."""
+    power = example.power
+    last = len(power) - 1
+    step = 1.0 if example.fixed else float(np.exp(rng.uniform(-recipe.speed, recipe.speed)))
+    n = int(last / step) + 1
+    heard = None
+    if example.fixed:
+        at = np.arange(n_frames)
+        heard = at < n
+    elif n >= n_frames:
+        at = rng.integers(0, n - n_frames + 1) + np.arange(n_frames)
+    else:
+        # at most a fifth of it is cut off
+        at = np.arange(n_frames) - rng.integers(-n // 5, n_frames - n * 4 // 5)
+        if rng.random() < recipe.repeated:
+            at = at % n
+        else:
+            heard = (at >= 0) & (at < n)
+    stretch = _between(power, np.clip(at * step, 0, last), axis=0)
+    if heard is not None:
+        stretch = stretch * heard[:, None]
+    bands = np.arange(power.shape[1]) + rng.uniform(-recipe.shift_mels, recipe.shift_mels)
+    return _between(stretch, np.clip(bands, 0, power.shape[1] - 1), axis=1)
+
+
+def unit_loudness(power: Floats) -> Floats:
+    """Clips (n, n_frames, n_mels) at a mean power of 1 over the loudest tenth of their frames; silence stays so."""
+    frames = np.sort(power.sum(axis=2), axis=1)
+    loud = frames[:, -max(1, round(LOUD_SHARE * frames.shape[1])) :].mean(axis=1)
+    scaled: Floats = power / (loud + SILENCE).astype(np.float32)[:, None, None]
+    return scaled
+
+
+def blot_out(values: Floats, blots: int, rng: np.random.Generator) -> None:
+    """SpecAugment, in place: bands and moments of (n_frames, n_mels) become the clip's mean."""
+    mean = values.mean()
+    for view in (values, values.T):
+        for _ in range(blots):
             width = int(rng.integers(0, len(view) // 8 + 1))
             start = int(rng.integers(0, len(view) - width + 1))
-            view[start : start + width] = features.mean()
+            view[start : start + width] = mean
 
 
-def loudness(samples: Samples) -> float:
-    """RMS of the loudest tenth of 50 ms pieces: a bark counts as loud as its bark, not as its pause."""
-    pieces = samples[: len(samples) // 40 * 40].reshape(40, -1)
-    power = np.sort(np.mean(pieces**2, axis=1))
-    return float(np.sqrt(power[-4:].mean()) + 1e-9)
+def _between(values: Floats, at: NDArray[np.float64], axis: int) -> Floats:
+    """Linear interpolation of `values` along an axis at fractional indices within it."""
+    below = at.astype(np.int64)
+    above = np.minimum(below + 1, values.shape[axis] - 1)
+    share = (at - below).astype(np.float32)
+    share = share[:, None] if axis == 0 else share
+    between: Floats = values.take(below, axis) * (1 - share) + values.take(above, axis) * share
+    return between
 
 
-def _placed(samples: Samples, n_samples: int, recipe: Recipe, rng: np.random.Generator) -> Samples:
-    """A stretch of a recording at some speed; a short one anywhere in the clip, alone or repeated."""
-    speed = np.exp(rng.uniform(-recipe.speed, recipe.speed))
-    n = max(1, int(len(samples) / speed))
-    samples = np.interp(np.arange(n) * speed, np.arange(len(samples)), samples).astype(np.float32)
-    if n < n_samples and rng.random() < 0.3:
-        samples = np.tile(samples, -(-n_samples // n) + 1)
-        n = len(samples)
-    if n >= n_samples:
-        start = int(rng.integers(0, n - n_samples + 1))
-        return samples[start : start + n_samples].copy()
-    clip = np.zeros(n_samples, dtype=np.float32)
-    # at most a fifth of it is cut off
-    start = int(rng.integers(-n // 5, n_samples - n * 4 // 5))
-    begin, end = max(0, start), min(n_samples, start + n)
-    clip[begin:end] = samples[begin - start : end - start]
-    return clip
+def _equaliser(size: int, n_mels: int, recipe: Recipe, rng: np.random.Generator) -> Floats:
+    """Gains of power (size, 1, n_mels): straight in dB between corner points."""
+    curves = np.empty((size, n_mels))
+    for curve in curves:
+        inner = rng.uniform(0, n_mels - 1, recipe.equaliser_points - 2)
+        corners = np.sort(np.concatenate([[0, n_mels - 1], inner]))
+        curve[:] = np.interp(np.arange(n_mels), corners, rng.normal(0, recipe.equaliser_db, len(corners)))
+    return (10 ** (curves / 10)).astype(np.float32)[:, None]
+
+
+def _noise(shape: tuple[int, ...], recipe: Recipe, rng: np.random.Generator) -> Floats:
+    """Noise under clips of unit loudness, falling or rising over the bands."""
+    size, _, n_mels = shape
+    slope_db = rng.uniform(-1, 1, (size, 1, 1)) * recipe.noise_slope_db * np.linspace(-1, 1, n_mels)
+    mean = 10 ** ((slope_db - rng.uniform(*recipe.noise_snr_db, (size, 1, 1))) / 10) / n_mels
+    return (mean * rng.gamma(NOISE_SHAPE, 1 / NOISE_SHAPE, shape)).astype(np.float32)

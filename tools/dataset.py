@@ -17,20 +17,30 @@ from edgeaudio.recognise.types import EdgeaudioError
 from tools.recordings import SUFFIXES
 
 N_FOLDS = 5
+ALWAYS_TRAINED = 0
 COLUMNS = ("file", "label", "fold")
+FIXED = {"yes": True, "no": False, "": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One recording. `label` is None for a negative: sound that carries none of the labels."""
+    """One recording.
+
+    label: None for a negative: sound that carries none of the labels.
+    fold: ALWAYS_TRAINED for a recording that is trained on whichever fold is left out, and never judged.
+    fixed: One clip long, and told by its rhythm: it is neither sped up nor moved.
+    """
 
     path: Path
     label: str | None
     fold: int
+    fixed: bool = False
 
 
 def read_dataset(data: Path, negatives: Sequence[Path], seed: int) -> list[Entry]:
-    """Entries of `data` (a folder of `label/recording`, or a CSV of file, label and fold) and of negative folders.
+    """Entries of `data` (a folder of `label/recording`, or a CSV) and of negative folders.
+
+    A CSV has the columns file, label, fold and, where some recordings are, fixed (yes or no).
 
     Folds are the CSV's, or the ones that all file names begin with (`3-17367-A.ogg`); otherwise N_FOLDS are made,
     the same share of every label in each, recordings of one source together.
@@ -41,7 +51,7 @@ def read_dataset(data: Path, negatives: Sequence[Path], seed: int) -> list[Entry
     entries = _from_csv(data) if data.suffix.lower() == ".csv" else _from_folder(data, seed)
     for folder in negatives:
         paths = _paths(folder)
-        folds = sorted({entry.fold for entry in entries})
+        folds = folds_of(entries) or [ALWAYS_TRAINED]
         entries += [Entry(path, None, folds[index % len(folds)]) for index, path in enumerate(paths)]
     return entries
 
@@ -49,6 +59,11 @@ def read_dataset(data: Path, negatives: Sequence[Path], seed: int) -> list[Entry
 def labels_of(entries: Sequence[Entry]) -> tuple[str, ...]:
     """All labels, in the order of the alphabet."""
     return tuple(sorted({entry.label for entry in entries if entry.label is not None}))
+
+
+def folds_of(entries: Sequence[Entry]) -> list[int]:
+    """The folds that can be left out, in order."""
+    return sorted({entry.fold for entry in entries} - {ALWAYS_TRAINED})
 
 
 def source_of(path: Path) -> str:
@@ -81,7 +96,10 @@ def _row(file: Path, line: int, row: dict[str, str | None]) -> Entry:
     fold = row["fold"] or ""
     if not fold.isdigit():
         raise EdgeaudioError(f"{file}:{line}: fold {fold!r} is not a whole number")
-    return Entry(path, row["label"] or None, int(fold))
+    fixed = row.get("fixed") or ""
+    if fixed not in FIXED:
+        raise EdgeaudioError(f"{file}:{line}: fixed is {fixed!r}; give yes or no")
+    return Entry(path, row["label"] or None, int(fold), FIXED[fixed])
 
 
 def _from_folder(folder: Path, seed: int) -> list[Entry]:

@@ -5,7 +5,7 @@
 RECORDINGS is a folder of `label/recording` files, or a CSV with the columns file, label and fold. Every fold is
 trained and judged on its own, as Keras and as int8 through edgeaudio's clips, features and model code; then a last
 model is trained on everything. Run again, the command goes on where it was stopped. What it leaves is ready for
-`tools.convert_model`.
+`tools.convert_model`, and each fold is a model directory of its own.
 
 Owns: the order of the steps and their figures. Does not know: how clips are made (`augmentation.py`), trained on
 (`training.py`), divided (`dataset.py`) or drawn (`pictures.py`).
@@ -14,6 +14,7 @@ Owns: the order of the steps and their figures. Does not know: how clips are mad
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,20 +28,19 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edgeaudio.recognise.feature_config import FeatureConfig
-from edgeaudio.recognise.features import features
+from edgeaudio.recognise.features import clip_features, features
 from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest, manifest_toml
 from edgeaudio.recognise.model import build_model
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import convert_model
-from tools.augmentation import Example, Recipe, blot_out, make_clip
-from tools.dataset import Entry, labels_of, read_dataset
+from tools.augmentation import Batches, Example, Recipe
+from tools.dataset import Entry, folds_of, labels_of, read_dataset
 from tools.recordings import Recording, read_audio, without_padding
 
 Floats = NDArray[np.float32]
 
 BATCH = 32
-REPEATS = 2  # clips drawn an epoch, per recording
-COMPILED_FROM = 10  # epochs; XLA takes as long as several of them
+EPOCH_STEPS = 64
 SCALING_CLIPS = 300
 REPRESENTATIVE_CLIPS = 300
 LIMIT = 5.0  # deviations; what lies further out would only coarsen the int8 steps of the rest
@@ -54,14 +54,21 @@ class Data:
     recordings: Sequence[Recording]
     labels: tuple[str, ...]
 
-    def examples(self, without_fold: int | None) -> list[Example]:
-        """What to train on."""
+    def examples(self, without_fold: int | None, config: FeatureConfig) -> list[Example]:
+        """What to train on, as mel power."""
+        mel_power = replace(config, kind="log_mel", log="none")
         chosen = []
         for entry, recording in zip(self.entries, self.recordings, strict=True):
-            if entry.fold != without_fold and recording.samples.size:
+            samples = recording.samples if entry.fixed else without_padding(recording.samples)
+            if entry.fold != without_fold and samples.size:
                 answer = np.array([entry.label == label for label in self.labels], dtype=np.float32)
-                chosen.append(Example(recording.samples, answer))
+                padding = max(0, config.frame_length - len(samples))
+                chosen.append(Example(features(np.pad(samples, (0, padding)), mel_power), answer, entry.fixed))
         return chosen
+
+    def seen(self, without_fold: int) -> list[Recording]:
+        """What was trained on, as recordings."""
+        return [r for e, r in zip(self.entries, self.recordings, strict=True) if e.fold != without_fold]
 
     def held_out(self, fold: int) -> list[Recording]:
         """What to judge on: the labelled recordings of a fold."""
@@ -93,7 +100,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--n-mels", type=int, default=64)
     parser.add_argument("--n-mfcc", type=int, default=40)
     parser.add_argument("--fmin", type=float, default=50.0)
-    parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--clips", type=int, default=400_000, help="training clips to draw (default: 400000)")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(arguments)
@@ -101,13 +108,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _train(options: argparse.Namespace) -> None:
     entries = read_dataset(options.recordings, options.negatives, options.seed)
-    folds = sorted({entry.fold for entry in entries})
+    folds = folds_of(entries)
     if unknown := set(options.fold) - set(folds):
         raise EdgeaudioError(f"--fold {min(unknown)}: there are only {', '.join(map(str, folds))}")
     draft = _draft(options, labels_of(entries))
     recordings = []
     for entry in tqdm(entries, desc="reading", unit="file", leave=False):
-        samples = without_padding(read_audio(entry.path, options.sample_rate))
+        samples = read_audio(entry.path, options.sample_rate)
         recordings.append(Recording(entry.path, entry.path.parent.name, samples))
     data = Data(entries, recordings, draft.labels)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -139,57 +146,55 @@ def _draft(options: argparse.Namespace, labels: tuple[str, ...]) -> Manifest:
 
 def _network(
     without_fold: int | None, data: Data, draft: Manifest, options: argparse.Namespace, folder: Path
-) -> tuple[Manifest, Path, list[float]]:
-    """Train on everything but one fold; the manifest with its scaling, the saved model, the losses."""
+) -> tuple[Manifest, Path, list[list[float]]]:
+    """Train on everything but one fold; the manifest with its scaling, the saved model, loss and seconds by epoch."""
     import keras  # noqa: PLC0415 - slow to import; wrong arguments come first
 
     from tools.networks import spectrum_network  # noqa: PLC0415
     from tools.training import Plan, fit  # noqa: PLC0415
 
     base = _features(options)
-    examples = data.examples(without_fold)
-    rng = np.random.default_rng((options.seed, 7))
-    recipe = Recipe()
-    n_samples = draft.clip.n_samples
-    drawn = [make_clip(examples, n_samples, options.sample_rate, recipe, rng)[0] for _ in range(SCALING_CLIPS)]
-    rows = np.stack([features(clip, base) for clip in drawn])
-    axes = (0, 1) if options.kind == "mfcc" else None
-    mean, std = (np.atleast_1d(values).tolist() for values in (rows.mean(axis=axes), rows.std(axis=axes)))
-    config = replace(
-        base, mean=tuple(round(v, 4) for v in mean), std=tuple(round(v, 4) for v in std),
-        clip_min=-LIMIT, clip_max=LIMIT,
-    )  # fmt: skip
+    n_frames = base.n_frames(draft.clip.n_samples)
+    examples = data.examples(without_fold, base)
+    batches = Batches(examples, n_frames, base.hop_length / base.sample_rate, Recipe())
+    drawn, _ = batches.draw(SCALING_CLIPS, np.random.default_rng((options.seed, 7)))
+    config = _scaled(base, drawn)
     manifest = replace(draft, features=config)
     file = folder / "model.keras"
     history_file = folder / "history.json"
     if not file.exists():
         keras.utils.set_random_seed(options.seed)
         folder.mkdir(parents=True, exist_ok=True)
-        network, scoring = spectrum_network(config.n_frames(n_samples), config.n_features, len(data.labels))
-        steps = max(1, REPEATS * len(examples) // BATCH)
+        network, scoring = spectrum_network(config, n_frames, len(data.labels))
         plan = Plan(
-            options.epochs, steps, options.seed, options.learning_rate, 2e-3, compiled=options.epochs >= COMPILED_FROM
+            max(1, options.clips // (BATCH * EPOCH_STEPS)), EPOCH_STEPS, options.seed, options.learning_rate, 2e-3
         )
         name = "everything" if without_fold is None else f"fold {without_fold}"
-        history = fit(network, partial(_batches, examples, steps, config, n_samples, recipe), plan, folder, name)
+        history = fit(network, partial(_batches, batches, config), plan, folder, name)
         history_file.write_text(json.dumps(history))
         scoring.save(file)
     return manifest, file, json.loads(history_file.read_text())
 
 
-def _batches(
-    examples: Sequence[Example], steps: int, config: FeatureConfig, n_samples: int, recipe: Recipe,
-    rng: np.random.Generator,
-) -> Iterator[tuple[Floats, Floats]]:  # fmt: skip
-    for _ in range(steps):
-        clips, answers = zip(
-            *(make_clip(examples, n_samples, config.sample_rate, recipe, rng) for _ in range(BATCH)), strict=True
-        )
-        values = np.stack([features(clip, config) for clip in clips])
-        for clip in values:
-            blot_out(clip, recipe, rng)
-        targets = np.stack(answers)
-        yield values, np.concatenate([targets, np.ones_like(targets)], axis=1)
+def _scaled(base: FeatureConfig, log_mels: Floats) -> FeatureConfig:
+    """With mean and deviation of what training sees: of each coefficient, or one for all mel bands."""
+    rows = clip_features(log_mels.reshape(-1, base.n_mels), base)
+    axis = 0 if base.kind == "mfcc" else None
+    mean, std = (np.atleast_1d(values).tolist() for values in (rows.mean(axis=axis), rows.std(axis=axis)))
+    return replace(
+        base, mean=tuple(round(v, 4) for v in mean), std=tuple(round(v, 4) for v in std),
+        clip_min=-LIMIT, clip_max=LIMIT,
+    )  # fmt: skip
+
+
+def _batches(source: Batches, config: FeatureConfig, rng: np.random.Generator) -> Iterator[tuple[Floats, Floats]]:
+    """One epoch of features (BATCH, n_frames, n_features) and targets (BATCH, 2 * n_labels)."""
+    for _ in range(EPOCH_STEPS):
+        log_mels, answers = source.draw(BATCH, rng)
+        size, n_frames, n_mels = log_mels.shape
+        # none of the steps behind the logarithm looks at the whole clip: many clips can pass as one
+        values = clip_features(log_mels.reshape(size * n_frames, n_mels), config).reshape(size, n_frames, -1)
+        yield values, np.concatenate([answers, np.ones_like(answers)], axis=1)
 
 
 def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -> dict[str, Any]:
@@ -201,14 +206,19 @@ def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -
     if not result_file.exists():
         manifest, file, history = _network(fold, data, draft, options, folder)
         clips = convert_model.cut_clips(data.held_out(fold), manifest)
-        seen = [r for e, r in zip(data.entries, data.recordings, strict=True) if e.fold != fold and r.samples.size]
-        known = convert_model.cut_clips(seen, manifest)
+        seen = data.seen(fold)
+        known = convert_model.cut_clips(
+            [seen[i] for i in convert_model.spread(len(seen), REPRESENTATIVE_CLIPS)], manifest
+        )
         original = conversion.Original(conversion.load(file), manifest)
         chosen = convert_model.spread(len(known.values), REPRESENTATIVE_CLIPS)
         content, _ = conversion.to_tflite(
             conversion.load(file), original.inputs([known.values[i] for i in chosen]), "int8", []
         )
+        manifest = replace(manifest, sha256=hashlib.sha256(content).hexdigest())
         model = build_model(manifest, folder / "model.tflite", content)
+        (folder / "model.tflite").write_bytes(content)
+        (folder / "model.toml").write_text(manifest_toml(manifest))
         quantised = np.stack([model.scores(values) for values in clips.values])
         rows, names = clips.recording_scores(original.scores(clips.values))
         int8_rows, _ = clips.recording_scores(quantised)
@@ -226,7 +236,7 @@ def _report(results: dict[int, dict[str, Any]], labels: Sequence[str], options: 
     """Print and write the table of folds, and draw the confusion matrix and the curves."""
     from tools.pictures import draw_confusion, draw_curves  # noqa: PLC0415 - Matplotlib
 
-    lines = ["| fold | recordings | float32 | int8 |", "|---|---|---|---|"]
+    lines = ["| fold | recordings | float32 | int8 | training |", "|---|---|---|---|---|"]
     shares: dict[str, list[float]] = {"float32": [], "int8": []}
     matrix = np.zeros((len(labels), len(labels)), dtype=np.int64)
     for fold, result in results.items():
@@ -234,13 +244,18 @@ def _report(results: dict[int, dict[str, Any]], labels: Sequence[str], options: 
         for kind, values in shares.items():
             values.append(float(np.mean(np.array(result[kind]) == truth)))
         np.add.at(matrix, (truth, np.array(result["int8"])), 1)
-        lines.append(f"| {fold} | {len(truth)} | {shares['float32'][-1]:.2%} | {shares['int8'][-1]:.2%} |")
+        minutes = sum(duration_s for _, duration_s in result["history"]) / 60
+        shown = [f"{values[-1]:.2%}" for values in shares.values()]
+        lines.append(f"| {fold} | {len(truth)} | {' | '.join(shown)} | {minutes:.1f} min |")
     means = [f"{np.mean(values):.2%} +- {np.std(values):.2%}" for values in shares.values()]
-    lines.append(f"| mean | {matrix.sum()} | {means[0]} | {means[1]} |")
+    lines.append(f"| mean | {matrix.sum()} | {' | '.join(means)} | |")
     text = "\n".join(lines)
     (options.out / "report.md").write_text(text + "\n")
     draw_confusion(matrix, labels, options.out / "confusion.png")
-    draw_curves({f"fold {fold}": result["history"] for fold, result in results.items()}, options.out / "curves.png")
+    draw_curves(
+        {f"fold {fold}": [loss for loss, _ in result["history"]] for fold, result in results.items()},
+        options.out / "curves.png",
+    )
     print(text)
 
 

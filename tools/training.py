@@ -6,11 +6,12 @@ Owns: optimiser, learning rate, loss, checkpoints, progress bar. Does not know: 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,6 +28,13 @@ FIRST_RATE = 0.05  # of the highest learning rate
 CHECKPOINT_EVERY = 10  # epochs
 
 
+class Epoch(NamedTuple):
+    """What became of one epoch."""
+
+    loss: float
+    duration_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How long and how fast."""
@@ -37,11 +45,10 @@ class Plan:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     label_smoothing: float = 0.02
-    compiled: bool = False  # by XLA: faster for two-dimensional convolutions, slower for depthwise ones
 
 
-def fit(network: Any, batches: Batches, plan: Plan, folder: Path, name: str) -> list[float]:  # noqa: ANN401 - Keras has no types
-    """Train `network`, which gives logits; returns the loss of every epoch.
+def fit(network: Any, batches: Batches, plan: Plan, folder: Path, name: str) -> list[Epoch]:  # noqa: ANN401 - Keras has no types
+    """Train `network`, which gives logits; returns what became of every epoch.
 
     batches: called with an epoch's own random numbers, yields `plan.steps` pairs of values (n, ...) and targets
         (n, 2 * n_labels): the answers from 0 to 1, then whether each counts.
@@ -54,20 +61,21 @@ def fit(network: Any, batches: Batches, plan: Plan, folder: Path, name: str) -> 
         warmup_steps=round(WARM_UP * plan.steps * plan.epochs),
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=plan.weight_decay)
-    network.compile(optimizer, loss=_loss(plan.label_smoothing), jit_compile=plan.compiled)
+    network.compile(optimizer, loss=_loss(plan.label_smoothing))
     optimizer.build(network.trainable_variables)
     checkpoint = tf.train.Checkpoint(network=network, optimizer=optimizer)
     progress_file = folder / "progress.json"
-    history: list[float] = []
+    history: list[Epoch] = []
     if progress_file.exists():
-        history = json.loads(progress_file.read_text())
+        history = [Epoch(*epoch) for epoch in json.loads(progress_file.read_text())]
         checkpoint.read(str(folder / "checkpoint")).expect_partial()
     for epoch in tqdm(
         range(len(history), plan.epochs), desc=name, unit="epoch", initial=len(history), total=plan.epochs
     ):
         rng = np.random.default_rng((plan.seed, epoch))
+        begin_s = time.monotonic()
         losses = [network.train_on_batch(*batch) for batch in _one_ahead(batches(rng))]
-        history.append(float(np.mean(losses)))
+        history.append(Epoch(float(np.mean(losses)), time.monotonic() - begin_s))
         if (epoch + 1) % CHECKPOINT_EVERY == 0:
             folder.mkdir(parents=True, exist_ok=True)
             checkpoint.write(str(folder / "checkpoint"))

@@ -1,64 +1,118 @@
-"""Clips made of recordings: their length, their loudness, and answers that say what is in them."""
+"""Batches drawn of recordings: their shape, their loudness, and answers that say what is in them."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.augmentation import Example, Recipe, blot_out, loudness, make_clip
+from tools.augmentation import Batches, Example, Recipe, blot_out, place, unit_loudness
 
-RATE = 8_000
-CALM = Recipe(mixing=0.0, speed=0.0, room=0.0, microphone=0.0, noise=0.0, blots=0)
+FRAME_S = 0.02
+N_FRAMES, N_MELS = 50, 16
+CALM = Recipe(
+    mixing=0,
+    speed=0,
+    shift_mels=0,
+    repeated=0,
+    room=0,
+    equaliser_db=0,
+    noise_snr_db=(90, 90),
+    noise_slope_db=0,
+    blots=0,
+)
 
 
-def example(length, answer=(1.0, 0.0), amplitude=0.5):
-    time_s = np.arange(length) / RATE
-    return Example(
-        (amplitude * np.sin(2 * np.pi * 500 * time_s)).astype(np.float32), np.array(answer, dtype=np.float32)
-    )
+def example(n_frames, band=4, answer=(1.0, 0.0), power=1.0, **how):
+    """A tone in one band."""
+    values = np.zeros((n_frames, N_MELS), dtype=np.float32)
+    values[:, band] = power
+    return Example(values, np.array(answer, dtype=np.float32), **how)
+
+
+def draw(examples, recipe, seed=0, size=8):
+    return Batches(examples, N_FRAMES, FRAME_S, recipe).draw(size, np.random.default_rng(seed))
 
 
 @settings(max_examples=60, deadline=None)
-@given(lengths=st.lists(st.integers(1, 3 * RATE), min_size=1, max_size=3), seed=st.integers(0, 2**32 - 1))
-def test_any_recordings_give_a_clip(lengths, seed):
-    examples = [example(length) for length in lengths]
-    clip, answer = make_clip(examples, RATE, RATE, Recipe(), np.random.default_rng(seed))
-    assert clip.shape == (RATE,)
-    assert clip.dtype == answer.dtype == np.float32
-    assert np.isfinite(clip).all()
-    assert np.max(np.abs(clip)) <= 1.0
-    assert answer.sum() == pytest.approx(1.0, abs=1e-5)
+@given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=3), seed=st.integers(0, 2**32 - 1))
+def test_any_recordings_give_clips(lengths, seed):
+    values, answers = draw([example(length) for length in lengths], Recipe(), seed)
+    assert values.shape == (8, N_FRAMES, N_MELS)
+    assert values.dtype == answers.dtype == np.float32
+    assert np.isfinite(values).all()
+    assert answers.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_level_lies_in_the_range_asked_for():
-    for seed in range(20):
-        clip, _ = make_clip([example(2 * RATE)], RATE, RATE, CALM, np.random.default_rng(seed))
-        assert -40.5 <= 20 * np.log10(loudness(clip)) <= -9.5
+    for power in (1e-8, 1.0, 1e6):  # whatever it was recorded at
+        values, _ = draw([example(200, power=power)], CALM)
+        loudness_db = 10 * np.log10((10 ** (values / 10)).sum(axis=2).max(axis=1))
+        assert ((loudness_db > -20.5) & (loudness_db < 10.5)).all()
 
 
 def test_mixed_answers_follow_the_audible_shares():
     # the quiet recording is weighed up: a share of the label is a share of what is heard
-    tone = Example(example(RATE, (1.0, 0.0), 0.01).samples, np.array([1.0, 0.0], dtype=np.float32))
-    other = Example(np.sign(example(RATE).samples) * np.float32(0.5), np.array([0.0, 1.0], dtype=np.float32))
-    recipe = Recipe(mixing=1.0, speed=0.0, room=0.0, microphone=0.0, noise=0.0)
-    for seed in range(30):
-        clip, answer = make_clip([tone, other], RATE, RATE, recipe, np.random.default_rng(seed))
-        if 0.2 < answer[0] < 0.8:
-            third_harmonic, fundamental = (np.abs(np.fft.rfft(clip))[hz - 20 : hz + 20].max() for hz in (1500, 500))
-            assert third_harmonic < 0.34 * fundamental, "the tone adds to the fundamental alone"
+    quiet, loud = example(200, 4, (1.0, 0.0), power=1e-4), example(200, 11, (0.0, 1.0), power=10.0)
+    recipe = replace(CALM, mixing=1.0)
+    values, answers = draw([quiet, loud], recipe, size=64)
+    power = 10 ** (values / 10)
+    amplitude = np.sqrt(power[:, :, [4, 11]].max(axis=1))
+    both = (answers > 0.05).all(axis=1)
+    assert both.sum() > 10
+    shares = amplitude / amplitude.sum(axis=1, keepdims=True)
+    assert shares[both] == pytest.approx(answers[both], abs=0.02)
+
+
+def test_every_answer_is_drawn_as_often_and_negatives_as_said():
+    rare, common, nothing = example(60), example(60, 5, (0.0, 1.0)), example(60, 6, (0.0, 0.0))
+    _, answers = draw([rare, *[common] * 20, *[nothing] * 50], replace(CALM, negatives=0.2), size=1000)
+    assert answers.mean(axis=0) == pytest.approx([0.4, 0.4], abs=0.06)
+    _, answers = draw([rare, common], CALM)
+    assert (answers.sum(axis=1) == 1).all(), "there are no negatives to draw"
+
+
+def test_what_is_fixed_stays_where_it_is():
+    clicks = example(N_FRAMES, fixed=True)
+    clicks.power[:] = 0
+    clicks.power[7::13, 4] = 1
+    rng = np.random.default_rng(1)
+    for _ in range(10):
+        placed = place(clicks, N_FRAMES, Recipe(), rng)
+        assert np.flatnonzero(placed.sum(axis=1)).tolist() == list(range(7, N_FRAMES, 13))
+
+
+def test_most_of_a_short_sound_is_kept():
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        placed = place(example(10), N_FRAMES, CALM, rng)
+        assert 8 <= np.count_nonzero(placed.sum(axis=1)) <= 10
+
+
+def test_a_room_prolongs_a_sound_and_starts_it_no_earlier():
+    click = example(N_FRAMES, fixed=True)
+    click.power[:] = 0
+    click.power[20, 4] = 1
+    recipe = replace(CALM, room=1.0)
+    values, _ = draw([click], recipe)
+    floor_db = values[:, :20, 4].max(axis=1)
+    assert (values[:, 21, 4] > floor_db + 10).all()
+    assert (np.diff(values[:, 20:24, 4], axis=1) < 0).all()
 
 
 def test_blots_are_the_mean_and_leave_most():
     rng = np.random.default_rng(4)
     values = rng.normal(size=(80, 40)).astype(np.float32)
     before = values.copy()
-    blot_out(values, Recipe(blots=1), rng)
+    blot_out(values, 1, rng)
     changed = values != before
     assert 0 < changed.sum() < 0.25 * values.size
     assert np.unique(values[changed]).size <= 2
 
 
 def test_loudness_is_that_of_the_loud_part():
-    bark = np.zeros(RATE, dtype=np.float32)
-    bark[: RATE // 5] = 0.5
-    assert loudness(bark) == pytest.approx(0.5, abs=1e-3)
+    bark = np.zeros((1, 100, N_MELS), dtype=np.float32)
+    bark[0, :10, 3] = 4.0
+    assert unit_loudness(bark)[0, :10, 3] == pytest.approx(1.0, abs=1e-6)
+    assert not unit_loudness(np.zeros((1, 5, 2), np.float32)).any()

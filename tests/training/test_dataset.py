@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeaudio.recognise.types import EdgeaudioError
-from tools.dataset import N_FOLDS, labels_of, read_dataset, source_of
+from tools.dataset import N_FOLDS, folds_of, labels_of, read_dataset, source_of
 
 
 def touch(folder, *names):
@@ -59,6 +59,14 @@ def test_a_list_is_read(tmp_path):
     ]
 
 
+def test_what_is_always_trained_on_is_no_fold(tmp_path):
+    touch(tmp_path, "a.wav", "b.wav", "c.wav", "other/d.wav")
+    (tmp_path / "list.csv").write_text("file,label,fold,fixed\na.wav,dog,2,no\nb.wav,beep,0,yes\nc.wav,,0,\n")
+    entries = read_dataset(tmp_path / "list.csv", [tmp_path / "other"], seed=1)
+    assert folds_of(entries) == [2]
+    assert [(entry.fold, entry.fixed) for entry in entries] == [(2, False), (0, True), (0, False), (2, False)]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -66,6 +74,7 @@ def test_a_list_is_read(tmp_path):
         ("file,label,fold\nnone.wav,dog,1\n", r"list\.csv:2: .*none\.wav: no such recording"),
         ("file,label,fold\na.wav,dog,one\n", r"list\.csv:2: fold 'one' is not a whole number"),
         ("file,label,fold\n", "names no recording"),
+        ("file,label,fold,fixed\na.wav,dog,1,maybe\n", r"list\.csv:2: fixed is 'maybe'; give yes or no"),
     ],
 )
 def test_a_wrong_list_is_refused(tmp_path, text, words):
