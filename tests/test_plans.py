@@ -81,8 +81,8 @@ def test_settings_go_over_the_manifest_and_the_source_over_both(model: Path) -> 
     assert porch.effective_period_s == 0.1
     assert porch.labels == {"first", "third", "either"}
     assert yard.thresholds == {
-        "first": Threshold(0.3, pytest.approx(0.3 * 0.4 / 0.7)),  # in the manifest's proportion
-        "third": Threshold(0.95, pytest.approx(0.95 * 0.8 / 0.9)),
+        "first": Threshold(0.3, 0.3 * (0.4 / 0.7)),  # in the manifest's proportion
+        "third": Threshold(0.95, 0.95 * (0.8 / 0.9)),
         "either": Threshold(0.6, 0.1),
     }
     assert porch.thresholds == {**yard.thresholds, "third": Threshold(0.5, 0.5)}

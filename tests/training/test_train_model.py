@@ -13,7 +13,7 @@ from tools.convert_model import read_draft
 from tools.recordings import write_wav
 
 RATE = 8_000
-ARGUMENTS = ["--sample-rate", str(RATE), "--clip-s", "1", "--n-mels", "16", "--epochs", "1"]
+ARGUMENTS = ["--sample-rate", str(RATE), "--clip-s", "1", "--n-mels", "16", "--clips", "2048"]
 
 
 @pytest.fixture
