@@ -1,0 +1,182 @@
+"""From stretches of sound to events at every threshold, and from those to the thresholds worth having.
+
+Owns: the run through the agent's own pipeline, the count of what was found and of false alarms, the calibration.
+A model's scores do not depend on thresholds: each stretch is heard once, the detector goes over its scores often.
+Does not know: how sound is made, what a report looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeaudio.recognise.detector import Detector, DetectorConfig
+from edgeaudio.recognise.manifest import DetectorSection, Threshold
+from edgeaudio.recognise.pipeline import ModelPlan, Scorer, SourcePipeline
+from edgeaudio.recognise.types import Block, Scores
+from tools.comparison import OFF_SHARE
+from tools.home_scenes import Stretch, Target
+
+GRID = (*(round(0.05 * k, 2) for k in range(1, 19)), 0.92, 0.94, 0.96, 0.97, 0.98, 0.99)
+PRICES = np.geomspace(0.003, 300.0, 101)  # of one false alarm an hour, in shares of a label's scenes
+START = datetime(2000, 1, 1, tzinfo=UTC)
+NAMESPACE = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """What the model that never saw `fold` said of a stretch. `heard_s` is one period for each of its clips."""
+
+    fold: int
+    kind: str
+    present: frozenset[str]
+    target: Target | None
+    heard_s: float
+    scores: Sequence[Scores]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """What the detector makes of the trials at every threshold of GRID."""
+
+    labels: tuple[str, ...]
+    trials: Sequence[Trial]
+    false: NDArray[np.int64]  # (n_grid, n_trials, n_labels): onsets of labels that are not in the sound
+    delay_s: NDArray[np.float64]  # (n_grid, n_trials), from the target's onset; NaN: not found, or no target
+
+    def scenes(self, label: str, snr_db: int | None = None) -> NDArray[np.bool_]:
+        """Which trials are scenes of that label, (n_trials,)."""
+        targets = [trial.target for trial in self.trials]
+        return np.array([t is not None and t.label == label and snr_db in (None, t.snr_db) for t in targets])
+
+    @property
+    def negative(self) -> NDArray[np.bool_]:
+        """Which trials are negatives, (n_trials,)."""
+        return np.array([trial.target is None for trial in self.trials])
+
+    @property
+    def fold(self) -> NDArray[np.int64]:
+        """The trials' folds, (n_trials,)."""
+        return np.array([trial.fold for trial in self.trials])
+
+    @property
+    def heard_s(self) -> NDArray[np.float64]:
+        """How long each trial was listened to, (n_trials,)."""
+        return np.array([trial.heard_s for trial in self.trials])
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The labels of which there are scenes."""
+        return tuple(label for label in self.labels if self.scenes(label).any())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """The trials at thresholds that were chosen without the fold they belong to."""
+
+    false: NDArray[np.int64]  # (n_trials, n_labels)
+    delay_s: NDArray[np.float64]  # (n_trials,); NaN: not found, or no target
+
+
+def listen(scorer: Scorer, stretch: Stretch, fold: int, sample_rate: int) -> Trial:
+    """Hear a stretch as the agent would hear a source."""
+    plan = ModelPlan(scorer)
+    pipeline = SourcePipeline("trial", [plan], namespace=NAMESPACE)
+    results = pipeline.feed(Block("trial", 0, 0, START, sample_rate, stretch.samples))
+    scores = tuple(result for result in results if isinstance(result, Scores))
+    heard_s = len(scores) * plan.effective_period_s
+    return Trial(fold, stretch.kind, stretch.present, stretch.target, heard_s, scores)
+
+
+def go_over(trials: Sequence[Trial], labels: tuple[str, ...], detector: DetectorSection, period_s: float) -> Outcomes:
+    """Every trial at every threshold of GRID; `labels` is in the order of the scores.
+
+    An event is known at the end of the clip that begins it. A target is found by an onset of its label that is
+    known after the target's onset, and by the end of the last clip that holds some of the target.
+    """
+    false = np.zeros((len(GRID), len(trials), len(labels)), dtype=np.int64)
+    delay_s = np.full((len(GRID), len(trials)), np.nan)
+    nothing = np.zeros(len(labels), dtype=np.float32)
+    peaks = [np.max([nothing, *(s.values for s in trial.scores if s.values is not None)], axis=0) for trial in trials]
+    for level, on in enumerate(GRID):
+        thresholds = dict.fromkeys(labels, threshold(on))
+        for index, trial in enumerate(trials):
+            reached = frozenset(label for label, peak in zip(labels, peaks[index], strict=True) if peak >= on)
+            if not reached:
+                continue  # no event can begin, and the detector takes "none" for "all"
+            config = DetectorConfig(labels, detector, thresholds, period_s, reached)
+            for label, known_s, clip_s in _onsets(trial, config):
+                if label not in trial.present:
+                    false[level, index, labels.index(label)] += 1
+                elif np.isnan(delay_s[level, index]) and (target := trial.target) and label == target.label:
+                    in_time = target.onset_s < known_s < target.end_s + clip_s
+                    delay_s[level, index] = known_s - target.onset_s if in_time else np.nan
+    return Outcomes(labels, trials, false, delay_s)
+
+
+def threshold(on: float) -> Threshold:
+    """The pair of thresholds that goes with `on`."""
+    return Threshold(on, round(on * OFF_SHARE, 3))
+
+
+def calibrate(outcomes: Outcomes, wanted: float, without_fold: int | None = None) -> dict[str, float]:
+    """The `on` threshold of every label that was tried, for `wanted` false alarms an hour of all labels together.
+
+    The labels share one budget, and each false alarm is spent where it finds most: a false alarm an hour has a
+    price, the same for every label, and a label takes the threshold whose share of found scenes (over all SNRs) less
+    price times false alarms an hour is highest; of thresholds that are equally good, the one in the middle. The
+    price is the lowest at which the false alarms of all labels, over the negatives, keep to `wanted`; where none does,
+    the highest is taken, which is as few false alarms as there can be. Trials of `without_fold` are not looked at.
+    """
+    used = np.array([trial.fold != without_fold for trial in outcomes.trials])
+    negative = used & outcomes.negative
+    hours = outcomes.heard_s[negative].sum() / 3600
+    labels = [label for label in outcomes.tried if (used & outcomes.scenes(label)).any()]
+    columns = [outcomes.labels.index(label) for label in labels]
+    rates = outcomes.false[:, negative][:, :, columns].sum(axis=1) / hours
+    found = ~np.isnan(outcomes.delay_s)
+    shares = np.stack([found[:, used & outcomes.scenes(label)].mean(axis=1) for label in labels], axis=1)
+    chosen: list[int] = []
+    for price in PRICES:
+        worth = shares - price * rates
+        best = [np.flatnonzero(column >= column.max() - 1e-9) for column in worth.T]
+        chosen = [int(levels[len(levels) // 2]) for levels in best]
+        if sum(rates[level, column] for column, level in enumerate(chosen)) <= wanted:
+            break
+    return {label: GRID[level] for label, level in zip(labels, chosen, strict=True)}
+
+
+def at(outcomes: Outcomes, thresholds: Mapping[int, Mapping[str, float]]) -> Judged:
+    """The trials of every fold at that fold's thresholds, by fold and label."""
+    false = np.zeros(outcomes.false.shape[1:], dtype=np.int64)
+    delay_s = np.full(len(outcomes.trials), np.nan)
+    for fold, chosen in thresholds.items():
+        of_fold = outcomes.fold == fold
+        for label, on in chosen.items():
+            level, column = GRID.index(on), outcomes.labels.index(label)
+            false[of_fold, column] = outcomes.false[level, of_fold, column]
+            scenes = of_fold & outcomes.scenes(label)
+            delay_s[scenes] = outcomes.delay_s[level, scenes]
+    return Judged(false, delay_s)
+
+
+def judge(outcomes: Outcomes, wanted: float) -> Judged:
+    """Every fold's trials at the thresholds that the other folds give."""
+    folds = sorted({trial.fold for trial in outcomes.trials})
+    return at(outcomes, {fold: calibrate(outcomes, wanted, without_fold=fold) for fold in folds})
+
+
+def _onsets(trial: Trial, config: DetectorConfig) -> list[tuple[str, float, float]]:
+    """Label of each event that begins, when it is known, and the length of the clip that began it, in seconds."""
+    detector = Detector(config, NAMESPACE)
+    return [
+        (event.label, scores.offset_s + scores.duration_s, scores.duration_s)
+        for scores in trial.scores
+        for event in detector.feed(scores)
+        if event.kind == "onset"
+    ]
