@@ -42,9 +42,8 @@ def spectrum_network(config: FeatureConfig, n_frames: int, n_labels: int) -> tup
     """A network over time and frequency, for sounds that are told by their shape and may lie higher or lower.
 
     MFCC are turned back into mel bands first, since neighbouring coefficients have nothing to do with each other: a
-    dense layer begins as the inverse of the cosine transform, and may be trained to something better. Then plain
-    convolutions; then each mel region has its own weights, for a helicopter is not a high-pitched helicopter; last, a
-    look over the whole clip.
+    layer begins as the inverse of the cosine transform, and may be trained to something better. Then plain
+    convolutions, which see two seconds; beside them, a branch that sees the whole clip, for what is told by its rhythm.
 
     Returns:
         Two models over the same weights: one that gives logits, to be trained, and one that gives scores.
@@ -52,16 +51,15 @@ def spectrum_network(config: FeatureConfig, n_frames: int, n_labels: int) -> tup
     inputs = keras.Input((n_frames, config.n_features))
     x = inputs
     if config.kind == "mfcc":
-        x = layers.Dense(config.n_mels, name="mel_bands")(x)
+        x = layers.Reshape((n_frames, 1, config.n_mfcc))(x)
+        x = layers.Conv2D(config.n_mels, 1, name="mel_bands")(x)
     x = layers.Reshape((n_frames, config.n_mels, 1))(x)
-    for filters, size, stride in ((16, 5, 2), (24, 3, 2), (32, 3, 1), (48, 3, 2), (64, 3, 1), (80, 3, 2), (96, 3, 1)):
+    for filters, size, stride in ((16, 5, 2), (24, 3, 2), (32, 3, 1), (48, 3, 2), (64, 3, 1), (96, 3, 2), (96, 3, 1)):
         x = _activated(layers.Conv2D(filters, size, strides=stride, padding="same", use_bias=False)(x))
-    x = _activated(layers.DepthwiseConv2D((1, x.shape[2]), use_bias=False)(x))
-    x = _activated(layers.Conv2D(128, 1, use_bias=False)(x))
-    y = _activated(layers.DepthwiseConv2D((7, 1), padding="same", use_bias=False)(x))
-    y = layers.BatchNormalization(momentum=0.95)(layers.Conv2D(128, 1, use_bias=False)(y))
-    x = layers.ReLU(6.0)(layers.Add()([x, y]))
-    logits = layers.Dense(n_labels)(layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(x)))
+    y = _activated(layers.DepthwiseConv2D((9, 1), padding="same", use_bias=False)(x))
+    y = _activated(layers.Conv2D(48, 1, use_bias=False)(y))
+    pooled = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalAveragePooling2D()(y)])
+    logits = layers.Dense(n_labels)(layers.Dropout(0.3)(pooled))
     network, scoring = keras.Model(inputs, logits), keras.Model(inputs, layers.Activation("sigmoid")(logits))
     if config.kind == "mfcc":
         network.get_layer("mel_bands").set_weights(_mel_bands(config))
@@ -69,13 +67,14 @@ def spectrum_network(config: FeatureConfig, n_frames: int, n_labels: int) -> tup
 
 
 def _mel_bands(config: FeatureConfig) -> list[NDArray[np.float32]]:
-    """Weights (n_mfcc, n_mels) and bias (n_mels,) that turn normalised MFCC into log-mel bands of about unit range."""
+    """Weights (1, 1, n_mfcc, n_mels) and bias (n_mels,) that turn normalised MFCC into bands of about unit range."""
     back = np.linalg.pinv(dct_matrix(config))
     mean, std = (np.asarray(values, dtype=np.float32) for values in (config.mean, config.std))
     # the deviation of the bands, were the coefficients independent
     range_db = np.sqrt(((std[:, None] * back) ** 2).sum(axis=0).mean())
     bias = mean @ back
-    return [(std[:, None] * back / range_db).astype(np.float32), ((bias - bias.mean()) / range_db).astype(np.float32)]
+    weights = (std[:, None] * back / range_db)[None, None]
+    return [weights.astype(np.float32), ((bias - bias.mean()) / range_db).astype(np.float32)]
 
 
 def _activated(x: Any) -> Any:  # noqa: ANN401 - Keras has no types

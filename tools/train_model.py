@@ -129,7 +129,7 @@ def _train(options: argparse.Namespace) -> None:
 
 def _features(options: argparse.Namespace) -> FeatureConfig:
     return FeatureConfig(
-        kind=options.kind, sample_rate=options.sample_rate, n_fft=2 ** round(np.log2(0.032 * options.sample_rate)),
+        kind=options.kind, sample_rate=options.sample_rate, n_fft=2 ** round(np.log2(0.064 * options.sample_rate)),
         hop_length=round(0.02 * options.sample_rate), n_mels=options.n_mels, n_mfcc=min(options.n_mfcc, options.n_mels),
         fmin=options.fmin, mel_scale="htk",
     )  # fmt: skip
