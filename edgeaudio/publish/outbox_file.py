@@ -31,6 +31,7 @@ _SCHEMA = (
 )
 _COLUMNS = "seq, topic, payload, qos, retain, added_at"
 _KEPT_ASIDE = 3
+_CACHE_KIB = 256  # SQLite's own 2 MB would be kept for good after the first long outage
 _LOCK_WAIT_S = 2.0
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -84,6 +85,7 @@ class OutboxFile:
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA journal_size_limit = 4194304")
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._db.execute("PRAGMA trusted_schema = OFF")
         (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":

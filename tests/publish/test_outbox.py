@@ -135,6 +135,33 @@ def test_the_listener_hears_of_each_addition(outbox: Outbox) -> None:
     assert heard == [2, 3]
 
 
+def test_an_outage_leaves_no_memory_behind(path: Path) -> None:
+    program = (
+        "import ctypes, sys\n"
+        "from pathlib import Path\n"
+        "from edgeaudio.publish.outbox import Outbox\n"
+        "from edgeaudio.recognise.types import Message\n"
+        "class Heap(ctypes.Structure):\n"
+        "    _fields_ = [(f'f{i}', ctypes.c_size_t) for i in range(10)]\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.mallinfo2.restype = Heap\n"
+        "outbox = Outbox(Path(sys.argv[1]))\n"
+        "message = Message('detection', b'x' * 1000, 1)\n"
+        "for batch in range(20):\n"
+        "    outbox.add([message] * 100)\n"
+        "    if batch == 0:\n"
+        "        begin = libc.mallinfo2().f7\n"  # bytes in use
+        "while waiting := outbox.pending(100):\n"
+        "    outbox.delete([stored.seq for stored in waiting])\n"
+        "del waiting\n"
+        "print(libc.mallinfo2().f7 - begin)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert int(done.stdout) < 400_000, "2,000 messages passed, and SQLite keeps a part of its cache"
+
+
 def test_open_events_and_settings_outlive_the_process(path: Path) -> None:
     with closing(Outbox(path)) as outbox:
         outbox.add(detections(0, 1), opened={"a": "A", "b": "B"})
