@@ -1,0 +1,48 @@
+"""Networks take the features they are made for, and begin where they should."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.features import clip_features
+
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
+
+MFCC = FeatureConfig("mfcc", 16_000, n_fft=1024, hop_length=320, n_mels=64, n_mfcc=40, fmin=50.0, mel_scale="htk")
+
+
+def log_mels(n_frames):
+    """Smooth spectra that wander, as those of sounds do."""
+    rng = np.random.default_rng(5)
+    return (np.cumsum(rng.normal(size=(n_frames, 64)), axis=1) * 5 - 30).astype(np.float32)
+
+
+@pytest.mark.filterwarnings("default")
+def test_mfcc_begin_as_the_mel_bands_they_were_made_of():
+    from tools.networks import spectrum_network
+
+    bands = log_mels(197)
+    mfcc = clip_features(bands, MFCC)
+    config = replace(MFCC, mean=tuple(mfcc.mean(axis=0).tolist()), std=tuple(mfcc.std(axis=0).tolist()))
+    network, scoring = spectrum_network(config, 197, 14)
+    weights, bias = network.get_layer("mel_bands").get_weights()
+    again = clip_features(bands, config) @ weights[0, 0] + bias
+    assert np.corrcoef(again.ravel(), bands.ravel())[0, 1] > 0.99
+    assert again.mean() == pytest.approx(0.0, abs=1e-3)
+    assert 0.5 < again.std() < 2.0
+    clip = clip_features(bands, config)[None]
+    logits, scores = np.asarray(network(clip)), np.asarray(scoring(clip))
+    assert scores == pytest.approx(1 / (1 + np.exp(-logits)), abs=1e-5), "the same weights"
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(("n_frames", "n_mels"), [(197, 64), (30, 16), (5, 8)])
+def test_any_shape_of_log_mels_will_do(n_frames, n_mels):
+    from tools.networks import spectrum_network
+
+    config = FeatureConfig("log_mel", 16_000, n_fft=512, hop_length=320, n_mels=n_mels)
+    network, _ = spectrum_network(config, n_frames, 3)
+    assert np.asarray(network(np.zeros((2, n_frames, n_mels), np.float32))).shape == (2, 3)
+    assert network.count_params() < 250_000
