@@ -42,7 +42,6 @@ class Recipe:
     equaliser_points: int = 5
     noise_snr_db: tuple[float, float] = (15.0, 70.0)
     noise_slope_db: float = 5.0  # from the middle of the bands to their ends, up or down
-    level_db: tuple[float, float] = (-20.0, 10.0)  # of the loudest tenth of the frames, all bands together
     blots: int = 2  # bands and moments each, of at most an eighth of the clip
 
 
@@ -79,7 +78,10 @@ class Batches:
         self._labelled = [kind for kind in kinds.values() if kind[0].answer.any()]
 
     def draw(self, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Log-mel power in dB, float32 (size, n_frames, n_mels), and answers from 0 to 1, float32 (size, n_labels)."""
+        """Log-mel power, float32 (size, n_frames, n_mels), and answers from 0 to 1, float32 (size, n_labels).
+
+        The power is in dB of the loudest tenth of the clip's frames, before its colouring.
+        """
         recipe = self._recipe
         power, answers = self._placed(size, rng)
         mixed = np.flatnonzero(rng.random(size) < recipe.mixing)
@@ -94,7 +96,7 @@ class Batches:
             power[reverberant] = unit_loudness(self._in_a_room(power[reverberant], rng))
         power *= _equaliser(size, power.shape[2], recipe, rng)
         power += _noise(power.shape, recipe, rng)
-        values = (10 * np.log10(power) + rng.uniform(*recipe.level_db, (size, 1, 1))).astype(np.float32)
+        values = (10 * np.log10(power)).astype(np.float32)
         for clip in values:
             blot_out(clip, recipe.blots, rng)
         return values, answers

@@ -43,6 +43,7 @@ BATCH = 32
 EPOCH_STEPS = 64
 SCALING_CLIPS = 300
 REPRESENTATIVE_CLIPS = 300
+RANGE_DB = 80.0  # under a clip's loudest moment; what a model hears does not depend on a microphone's gain
 LIMIT = 5.0  # deviations; what lies further out would only coarsen the int8 steps of the rest
 
 
@@ -56,7 +57,7 @@ class Data:
 
     def examples(self, without_fold: int | None, config: FeatureConfig) -> list[Example]:
         """What to train on, as mel power."""
-        mel_power = replace(config, kind="log_mel", log="none")
+        mel_power = replace(config, kind="log_mel", log="none", ref=1.0, top_db=0.0)
         chosen = []
         for entry, recording in zip(self.entries, self.recordings, strict=True):
             samples = recording.samples if entry.fixed else without_padding(recording.samples)
@@ -131,7 +132,7 @@ def _features(options: argparse.Namespace) -> FeatureConfig:
     return FeatureConfig(
         kind=options.kind, sample_rate=options.sample_rate, n_fft=2 ** round(np.log2(0.064 * options.sample_rate)),
         hop_length=round(0.02 * options.sample_rate), n_mels=options.n_mels, n_mfcc=min(options.n_mfcc, options.n_mels),
-        fmin=options.fmin, mel_scale="htk",
+        fmin=options.fmin, mel_scale="htk", ref="max", top_db=RANGE_DB,
     )  # fmt: skip
 
 
@@ -178,7 +179,7 @@ def _network(
 
 def _scaled(base: FeatureConfig, log_mels: Floats) -> FeatureConfig:
     """With mean and deviation of what training sees: of each coefficient, or one for all mel bands."""
-    rows = clip_features(log_mels.reshape(-1, base.n_mels), base)
+    rows = np.concatenate([clip_features(clip, base) for clip in log_mels])
     axis = 0 if base.kind == "mfcc" else None
     mean, std = (np.atleast_1d(values).tolist() for values in (rows.mean(axis=axis), rows.std(axis=axis)))
     return replace(
@@ -191,9 +192,7 @@ def _batches(source: Batches, config: FeatureConfig, rng: np.random.Generator) -
     """One epoch of features (BATCH, n_frames, n_features) and targets (BATCH, 2 * n_labels)."""
     for _ in range(EPOCH_STEPS):
         log_mels, answers = source.draw(BATCH, rng)
-        size, n_frames, n_mels = log_mels.shape
-        # none of the steps behind the logarithm looks at the whole clip: many clips can pass as one
-        values = clip_features(log_mels.reshape(size * n_frames, n_mels), config).reshape(size, n_frames, -1)
+        values = np.stack([clip_features(clip, config) for clip in log_mels])
         yield values, np.concatenate([answers, np.ones_like(answers)], axis=1)
 
 

@@ -45,11 +45,10 @@ def test_any_recordings_give_clips(lengths, seed):
     assert answers.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_level_lies_in_the_range_asked_for():
-    for power in (1e-8, 1.0, 1e6):  # whatever it was recorded at
-        values, _ = draw([example(200, power=power)], CALM)
-        loudness_db = 10 * np.log10((10 ** (values / 10)).sum(axis=2).max(axis=1))
-        assert ((loudness_db > -20.5) & (loudness_db < 10.5)).all()
+def test_it_does_not_matter_how_loud_a_recording_is():
+    first, _ = draw([example(200, power=1e-8)], Recipe())
+    second, _ = draw([example(200, power=1e6)], Recipe())
+    assert first == pytest.approx(second, abs=0.01)
 
 
 def test_mixed_answers_follow_the_audible_shares():

@@ -10,6 +10,8 @@ from edgeaudio.recognise.features import clip_features
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
 
+from tools.networks import spectrum_network
+
 MFCC = FeatureConfig("mfcc", 16_000, n_fft=1024, hop_length=320, n_mels=64, n_mfcc=40, fmin=50.0, mel_scale="htk")
 
 
@@ -21,8 +23,6 @@ def log_mels(n_frames):
 
 @pytest.mark.filterwarnings("default")
 def test_mfcc_begin_as_the_mel_bands_they_were_made_of():
-    from tools.networks import spectrum_network
-
     bands = log_mels(197)
     mfcc = clip_features(bands, MFCC)
     config = replace(MFCC, mean=tuple(mfcc.mean(axis=0).tolist()), std=tuple(mfcc.std(axis=0).tolist()))
@@ -40,8 +40,6 @@ def test_mfcc_begin_as_the_mel_bands_they_were_made_of():
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(("n_frames", "n_mels"), [(197, 64), (30, 16), (5, 8)])
 def test_any_shape_of_log_mels_will_do(n_frames, n_mels):
-    from tools.networks import spectrum_network
-
     config = FeatureConfig("log_mel", 16_000, n_fft=512, hop_length=320, n_mels=n_mels)
     network, _ = spectrum_network(config, n_frames, 3)
     assert np.asarray(network(np.zeros((2, n_frames, n_mels), np.float32))).shape == (2, 3)
