@@ -32,10 +32,11 @@ sirens and speech. Fourteen independent scores: a dog that barks in the rain is 
 
 ## What it is
 
-A clip of 4 s at 16 kHz becomes 197 frames of {features} (frames of 64 ms every 20 ms, HTK mels from 50 Hz), normalised
-as `model.toml` says. Seven plain convolutions and two wide depthwise ones look at it; all weights and activations are
-int8. An event begins when two of the last three clips are over the label's threshold, and ends 6 s after the last clip
-over the lower one, since a carbon-monoxide alarm pauses for 5 s.
+A clip of 4 s at 16 kHz becomes 197 frames of {features} (frames of 64 ms every 20 ms, HTK mels from 50 Hz), in dB under
+the clip's loudest moment, so that a microphone's gain does not matter. Seven convolutions tell what is in two seconds
+of it, and a wide one beside them the rhythm of the whole; all weights and activations are int8. An event begins when
+two of the last three clips are over the label's threshold, and ends 6 s after the last clip over the lower one, since
+a carbon-monoxide alarm pauses for 5 s.
 
 ## What it is not
 
@@ -68,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of recordings (esc10, speech_digits, ...)")
     parser.add_argument("--out", type=Path, required=True, help="model directory to write")
     parser.add_argument("--work", type=Path, default=Path("runs/home"), help="for what may be resumed or looked at")
-    parser.add_argument("--kind", choices=("log_mel", "mfcc"), default="mfcc")
-    parser.add_argument("--clips", type=int, default=400_000, help="training clips of each model (default: 400000)")
+    parser.add_argument("--kind", choices=("log_mel", "mfcc"), default="log_mel")
+    parser.add_argument("--clips", type=int, default=300_000, help="training clips of each model (default: 300000)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--runtime-python", type=Path, action="append", default=[], metavar="PYTHON",
                         help="another Python whose TFLite runtime must run the result too")  # fmt: skip

@@ -101,7 +101,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--n-mels", type=int, default=64)
     parser.add_argument("--n-mfcc", type=int, default=40)
     parser.add_argument("--fmin", type=float, default=50.0)
-    parser.add_argument("--clips", type=int, default=400_000, help="training clips to draw (default: 400000)")
+    parser.add_argument("--clips", type=int, default=300_000, help="training clips to draw (default: 300000)")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(arguments)

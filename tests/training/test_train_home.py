@@ -1,0 +1,13 @@
+"""The recipe of models/home refuses what it cannot work with, before it works for an hour."""
+
+from tools import train_home
+
+
+def test_a_missing_collection_is_named(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    arguments = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")]
+    assert train_home.main(arguments) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("train_home: ")
+    assert "esc10" in error
+    assert not (tmp_path / "out").exists()
