@@ -29,13 +29,13 @@ from edgeaudio.recognise.types import EdgeaudioError
 from tools import acoustics
 from tools.alarm_scenes import BACKGROUND_KINDS, SAMPLE_RATE, mixed, received, travelled
 from tools.alarm_sounds import active_rms, make_alarm
+from tools.dataset import ALWAYS_TRAINED, COLUMNS
 from tools.home_speech import SENTENCES, read_aloud, require_espeak, strung_digits, training_speakers
 from tools.other_sounds import KINDS, Maker, make_other
 from tools.recordings import SUFFIXES, write_wav
 
 Samples = NDArray[np.float32]
 
-COLUMNS = ("file", "label", "fold", "fixed")
 COLLECTIONS = ("esc10", "speech_digits", "drone", "hydrophone")
 CLIP_S = 4.0
 SPEECH_S = (5.0, 8.0)
@@ -47,7 +47,6 @@ OTHERS_PER_KIND = 88
 STRUNG_DIGITS = 250
 READ_ALOUD = 350
 
-ALWAYS_TRAINED_ON = 0  # a fold that nothing is judged by
 OTHER = "other"
 
 
@@ -108,10 +107,10 @@ def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0) -> P
     _claim(made, seed)
     rows = [Row(path, path.parent.name, _official_fold(path), fixed=False) for path in collections["esc10"]]
     pieces = tqdm(list(_pieces(training_speakers(collections["speech_digits"]), share)), desc="making", unit="file")
-    rows += [Row(_made(piece, made, seed), piece.label, ALWAYS_TRAINED_ON, piece.fixed) for piece in pieces]
+    rows += [Row(_made(piece, made, seed), piece.label, ALWAYS_TRAINED, piece.fixed) for piece in pieces]
     for name in ("drone", "hydrophone"):
         # the same half that alarm_scenes.read_corpus trains on
-        rows += [Row(path, "", ALWAYS_TRAINED_ON, fixed=False) for path in collections[name][::2]]
+        rows += [Row(path, "", ALWAYS_TRAINED, fixed=False) for path in collections[name][::2]]
     return _write_list(out / "home.csv", rows)
 
 
@@ -179,7 +178,7 @@ def _write_list(file: Path, rows: Sequence[Row]) -> Path:
     folder = file.parent.resolve()
     with file.open("w", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow((*COLUMNS, "fixed"))
         for row in rows:
             path = row.path.resolve()
             # what lies beside the list may move with it
