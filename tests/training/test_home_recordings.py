@@ -14,9 +14,10 @@ from edgeaudio.recognise.types import EdgeaudioError
 from tools import home_recordings, home_speech
 from tools.alarm_scenes import HELD_OUT_SPEAKER, SAMPLE_RATE
 from tools.alarm_sounds import LABELS
+from tools.dataset import ALWAYS_TRAINED
 from tools.evaluate_alarms import SENTENCES as JUDGED_SENTENCES
 from tools.evaluate_alarms import VOICES as JUDGED_VOICES
-from tools.home_recordings import ALWAYS_TRAINED_ON, main, write_home_set
+from tools.home_recordings import main, write_home_set
 from tools.home_speech import SENTENCES, VARIANTS, read_aloud, strung_digits, training_speakers
 from tools.other_sounds import KINDS
 from tools.recordings import read_audio, write_wav
@@ -80,7 +81,7 @@ def test_the_list_names_everything_with_its_label_and_fold(made_set):
     assert all((file.parent / row["file"]).is_file() for row in rows)
     assert len({row["file"] for row in rows}) == len(rows)
     made_or_negative = [row for row in rows if row["label"] != "rain"]
-    assert {row["fold"] for row in made_or_negative} == {str(ALWAYS_TRAINED_ON)}
+    assert {row["fold"] for row in made_or_negative} == {str(ALWAYS_TRAINED)}
     assert [(Path(row["file"]).name, row["fold"]) for row in rows if row["label"] == "rain"] == [
         (name, name[0]) for name in ESC10_NAMES
     ]
