@@ -18,6 +18,8 @@ BIN := $(VENV)/bin
 # two workers: the slowest machine that this must run on has two cores
 WORKERS ?= 2
 EXTRAS ?= demo,test,lint
+# files and folders of tests; none: all
+TESTS ?=
 
 HOMEASSISTANT_VENV ?= .venv-homeassistant
 FAULTS ?=
@@ -30,7 +32,7 @@ demo: $(VENV)/.demo
 test: lint pytest
 
 pytest: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
 	$(BIN)/coverage report --include='edgeaudio/recognise/*' --fail-under=100 --skip-covered
 
 # Home Assistant pins what it needs, paho-mqtt 2.1.0 among it, and wants one Python: so it has an environment of its own
