@@ -16,7 +16,7 @@ from uuid import UUID
 
 import numpy as np
 
-from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.config import MAX_CHANNELS, SourceConfig
 from edgeaudio.capture.source import open_source
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.model import Model
@@ -29,7 +29,6 @@ SILENCE = "silence"
 MICROPHONE = "microphone"
 SOURCE_NAME = "listen"
 INT16_SCALE = 32768
-MAX_CHANNELS = 64
 
 Source = str | Path | Iterable[Block] | Iterable[bytes]
 

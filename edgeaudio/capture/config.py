@@ -12,6 +12,8 @@ from typing import Literal
 
 from edgeaudio.capture.urls import SourceUrl, parse_url
 
+MAX_CHANNELS = 64
+
 Channel = Literal["mix"] | int  # the mean of all channels, or one of them counted from 1
 
 

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from edgeaudio.capture.config import MAX_CHANNELS
 from edgeaudio.masking import mask_url
 from edgeaudio.publish.broker import parse_broker_url
 from edgeaudio.publish.topics import is_slug, slugify
@@ -123,8 +124,6 @@ def _file(path: Path) -> Path:
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
 
-
-MAX_CHANNELS = 64
 
 Slug = Annotated[
     str, AfterValidator(_slug), WithJsonSchema({"type": "string", "pattern": "^[a-z0-9-]{1,64}$"}, mode="validation")
