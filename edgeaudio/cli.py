@@ -93,7 +93,7 @@ def _add_demo(commands: _Commands) -> None:
         "demo",
         help="hear it work: cameras, agent and broker on this machine",
         description="Push sounds over RTSP to a real agent, and show what a subscriber of a real broker receives. "
-        "Exit status 0 if every alarm that is played is detected, and nothing else is.",
+        "Exit status 0 if every sound that is played is detected, and nothing else is.",
     )
     demo.add_argument("--broker", metavar="URL", help="another broker than the embedded one, as in mqtt://broker.local")
     demo.set_defaults(command=_demo)

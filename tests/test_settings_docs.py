@@ -95,7 +95,7 @@ def test_the_example_with_everything_switched_on_is_valid(tmp_path) -> None:
     path.write_text(text)
     settings = load_settings(path, (), {})
     assert settings.sources["porch"].thresholds["siren"].on == 0.8
-    assert settings.models["alarms"].groups["alarm"] == ("smoke_alarm", "carbon_monoxide_alarm")
+    assert settings.models["home"].groups["alarm"] == ("smoke_alarm", "co_alarm")
 
 
 def flattened(table: dict[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

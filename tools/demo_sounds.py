@@ -1,7 +1,7 @@
 """Renders the sounds of `edgeaudio demo`: `python -m tools.demo_sounds`, from the project's root.
 
-Owns: which camera of the demo hears what and when. All of it is synthesised, alarms and surroundings
-alike, so that no recording of others is in the package.
+Owns: which camera of the demo hears what and when. All of it is synthesised, alarms, speech and
+surroundings alike, so that no recording of others is in the package.
 Does not know: how the demo plays them.
 """
 
@@ -15,9 +15,11 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
-from tools.acoustics import at_level, room
+from tools.acoustics import at_level, rms, room
 from tools.alarm_scenes import Samples, mixed
 from tools.alarm_sounds import active_rms, make_alarm
+from tools.evaluate_alarms import SENTENCES
+from tools.home_scenes import SPEECH, espeak
 from tools.other_sounds import make_other
 
 SAMPLE_RATE = 16_000
@@ -31,41 +33,45 @@ FOLDER = Path(__file__).parents[1] / "edgeaudio" / "demo" / "sounds"
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """What one camera of the demo hears; without an alarm, nothing is to be detected."""
+    """What one camera of the demo hears; without a sound, nothing is to be detected."""
 
     name: str
     codec: str  # of its RTSP stream, FFmpeg's name
     sample_rate: int  # of its RTSP stream, Hz
     surroundings: tuple[str, ...]  # kinds of tools.other_sounds
-    alarm: str | None
+    sound: str | None  # a label of tools.alarm_sounds, or speech
     seed: int
 
 
 CAMERAS = (
-    Camera("kitchen", "aac", 16_000, ("music",), "smoke_alarm", 11),
-    Camera("hall", "pcm_alaw", 8_000, ("voice",), "co_alarm", 12),
+    Camera("kitchen", "aac", 16_000, ("engine",), "smoke_alarm", 11),
+    Camera("hall", "pcm_alaw", 8_000, ("music",), "co_alarm", 12),
     Camera("street", "libopus", 48_000, ("engine",), "siren", 13),
-    Camera("garden", "pcm_mulaw", 8_000, ("birds", "voice"), None, 14),
+    Camera("gate", "aac", 16_000, ("birds",), SPEECH, 14),
+    Camera("garden", "pcm_mulaw", 8_000, ("birds",), None, 15),
 )
 
 
 def render(camera: Camera) -> tuple[Samples, float]:
-    """The camera's sound, float32 (n,), and when its alarm ends, in seconds."""
+    """What the camera hears, float32 (n,), and when its sound ends, in seconds."""
     rng = np.random.default_rng(camera.seed)
     background = np.zeros(round(LENGTH_S * SAMPLE_RATE), dtype=np.float32)
     for kind in camera.surroundings:
         background += at_level(make_other(LENGTH_S, SAMPLE_RATE, rng, kind)[: len(background)], LEVEL_DBFS)
-    if camera.alarm is None:
+    if camera.sound is None:
         return at_level(background, LEVEL_DBFS), 0.0
-    alarm = make_alarm(camera.alarm, LENGTH_S - BEGIN_S - 1.0, SAMPLE_RATE, rng)
-    wet = room(alarm.samples, SAMPLE_RATE, rng)
+    if camera.sound == SPEECH:
+        dry = espeak(" ".join(SENTENCES), SAMPLE_RATE, rng)[: round((LENGTH_S - BEGIN_S - 1.0) * SAMPLE_RATE)]
+        level, length_s = rms(dry), len(dry) / SAMPLE_RATE
+    else:
+        alarm = make_alarm(camera.sound, LENGTH_S - BEGIN_S - 1.0, SAMPLE_RATE, rng)
+        dry, level = alarm.samples, active_rms(alarm.samples, alarm.pulses, SAMPLE_RATE)
+        length_s = max(stop for _, stop in alarm.pulses if stop <= LENGTH_S - BEGIN_S)
     begin = round(BEGIN_S * SAMPLE_RATE)
     placed = np.zeros_like(background)
-    part = wet[: len(placed) - begin]
+    part = room(dry, SAMPLE_RATE, rng)[: len(placed) - begin]
     placed[begin : begin + len(part)] = part
-    level = active_rms(alarm.samples, alarm.pulses, SAMPLE_RATE)
-    end_s = BEGIN_S + max(stop for _, stop in alarm.pulses if stop <= LENGTH_S - BEGIN_S)
-    return at_level(mixed(placed, background, level, SNR_DB), LEVEL_DBFS), end_s
+    return at_level(mixed(placed, background, level, SNR_DB), LEVEL_DBFS), BEGIN_S + length_s
 
 
 def write(path: Path, samples: Samples) -> None:
@@ -91,8 +97,8 @@ def main() -> None:
         write(FOLDER / f"{camera.name}.opus", samples)
         lines += ["", "[[cameras]]", f'name = "{camera.name}"', f'codec = "{camera.codec}"']
         lines += [f"sample_rate = {camera.sample_rate}", f'surroundings = "{" and ".join(camera.surroundings)}"']
-        if camera.alarm:
-            lines += [f'label = "{camera.alarm}"', f"begin_s = {BEGIN_S}", f"end_s = {end_s:.2f}"]
+        if camera.sound:
+            lines += [f'label = "{camera.sound}"', f"begin_s = {BEGIN_S}", f"end_s = {end_s:.2f}"]
     (FOLDER / "cameras.toml").write_text("\n".join(lines) + "\n")
 
 

@@ -37,7 +37,7 @@ LINGER_S = 1.5  # for what is still under way when the last sound has ended
 
 
 def run_demo(broker: str | None) -> int:
-    """Play, listen, show; returns 0 if every alarm played was detected and nothing else was.
+    """Play, listen, show; returns 0 if every sound played was detected and nothing else was.
 
     broker: the URL of a broker to use instead of the embedded one. Raises EdgeaudioError where
     something cannot be started.
@@ -100,10 +100,10 @@ class _Show:
                 self._told.add((name, "stream"))
                 stream = f"{camera.codec.removeprefix('lib')}, {camera.sample_rate / 1000:g} kHz"
                 self._line(began_s, "plays", f"{name}: {camera.surroundings} ({stream})")
-            alarm_s = began_s + camera.begin_s
-            if camera.label and (name, "alarm") not in self._told and time.time() >= alarm_s:
-                self._told.add((name, "alarm"))
-                self._line(alarm_s, "plays", f"{name}: {camera.label} begins")
+            sound_s = began_s + camera.begin_s
+            if camera.label and (name, "sound") not in self._told and time.time() >= sound_s:
+                self._told.add((name, "sound"))
+                self._line(sound_s, "plays", f"{name}: {camera.label} begins")
 
     def _receive(self, received_s: float, topic: str, payload: bytes) -> None:
         short = topic.removeprefix(f"edgeaudio/{DEVICE}/")
@@ -133,7 +133,7 @@ def _sum_up(outcomes: Sequence[Outcome], memory_mb: float | None) -> None:
     rows = [["", "camera", "played", "heard", "score", "after"]]
     for outcome in outcomes:
         camera, heard = outcome.camera, outcome.heard
-        row = ["ok" if outcome.right else "NO", camera.name, camera.label or "no alarm"]
+        row = ["ok" if outcome.right else "NO", camera.name, camera.label or "nothing"]
         if heard and outcome.played_s is not None:
             row += [heard.label, f"{heard.score:.2f}", f"{heard.received_s - outcome.played_s:.1f} s"]
         else:
@@ -144,10 +144,10 @@ def _sum_up(outcomes: Sequence[Outcome], memory_mb: float | None) -> None:
         rows += [["", "", "", f"{wrong.label}, which was not played", f"{wrong.score:.2f}"] for wrong in outcome.wrong]
     print()
     print("\n".join(columns(rows)))
-    alarms = [outcome for outcome in outcomes if outcome.camera.label]
-    found = sum(outcome.heard is not None for outcome in alarms)
+    sounds = [outcome for outcome in outcomes if outcome.camera.label]
+    found = sum(outcome.heard is not None for outcome in sounds)
     wrong = sum(len(outcome.wrong) for outcome in outcomes)
-    print(f"\n{found} of {len(alarms)} alarms detected, {wrong} false detections", end="")
+    print(f"\n{found} of {len(sounds)} sounds detected, {wrong} false detections", end="")
     print(f"; the agent used {memory_mb:.0f} MB of memory" if memory_mb else "")
 
 

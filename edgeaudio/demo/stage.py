@@ -19,7 +19,7 @@ EARLY_S = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """One camera: its sound file, how it is streamed, and the alarm in it, if there is one."""
+    """One camera: its sound file, how it is streamed, and the sound to be detected in it, if there is one."""
 
     name: str
     codec: str
@@ -50,7 +50,7 @@ class Outcome:
     """What became of one camera's sound."""
 
     camera: Camera
-    played_s: float | None  # when the alarm, or the camera without one, began; None: it never played
+    played_s: float | None  # when its sound, or the camera without one, began; None: it never played
     heard: Detection | None  # the first right detection
     wrong: tuple[Detection, ...]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgeaudio.recognise.manifest import FILE_NAME
 from edgeaudio.recognise.types import EdgeaudioError
 
-SHIPPED_MODEL = "alarms"  # the one that runs where none is named
+SHIPPED_MODEL = "home"  # the one that runs where none is named
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # in an installed package, and in a checkout of the sources

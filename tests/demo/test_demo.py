@@ -47,9 +47,9 @@ def test_a_camera_that_never_played_is_wrong():
     assert right(HEARD, began={"kitchen": 100.0}) == [True, False]
 
 
-def test_the_demo_has_alarms_and_a_camera_without_one():
+def test_the_demo_has_alarms_speech_and_a_camera_without_a_sound():
     length_s, cameras = read_cameras()
-    assert {camera.label for camera in cameras} >= {"smoke_alarm", "co_alarm", "siren", None}
+    assert {camera.label for camera in cameras} >= {"smoke_alarm", "co_alarm", "siren", "speech", None}
     assert all(camera.file.is_file() and camera.end_s <= length_s for camera in cameras)
 
 
@@ -61,7 +61,7 @@ def test_the_demo_works():
         [sys.executable, "-m", "edgeaudio", "demo"], capture_output=True, text=True, timeout=90, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 of 3 alarms detected, 0 false detections" in done.stdout
+    assert "4 of 4 sounds detected, 0 false detections" in done.stdout
     assert done.stderr == ""
 
 
