@@ -20,7 +20,7 @@ from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.recognise.pipeline import ModelPlan, Scorer, SourcePipeline
 from edgeaudio.recognise.types import Block, Scores
 from tools.comparison import OFF_SHARE
-from tools.home_scenes import Stretch, Target
+from tools.home_scenes import LOOKALIKES, Stretch, Target
 
 GRID = (*(round(0.05 * k, 2) for k in range(1, 19)), 0.92, 0.94, 0.96, 0.97, 0.98, 0.99)
 PRICES = np.geomspace(0.003, 300.0, 101)  # of one false alarm an hour, in shares of a label's scenes
@@ -58,6 +58,11 @@ class Outcomes:
     def negative(self) -> NDArray[np.bool_]:
         """Which trials are negatives, (n_trials,)."""
         return np.array([trial.target is None for trial in self.trials])
+
+    @property
+    def everyday(self) -> NDArray[np.bool_]:
+        """Which trials are not made of what resembles alarms and nothing else, (n_trials,)."""
+        return np.array([not trial.kind.startswith(LOOKALIKES) for trial in self.trials])
 
     @property
     def fold(self) -> NDArray[np.int64]:
@@ -130,15 +135,16 @@ def calibrate(outcomes: Outcomes, wanted: float, without_fold: int | None = None
     The labels share one budget, and each false alarm is spent where it finds most: a false alarm an hour has a
     price, the same for every label, and a label takes the threshold whose share of found scenes (over all SNRs) less
     price times false alarms an hour is highest; of thresholds that are equally good, the one in the middle. The
-    price is the lowest at which the false alarms of all labels, over the negatives, keep to `wanted`; where none does,
-    the highest is taken, which is as few false alarms as there can be. Trials of `without_fold` are not looked at.
+    price is the lowest at which the false alarms of all labels keep to `wanted`; where none does, the highest is taken,
+    which is as few false alarms as there can be. They are counted over scenes and negatives, but for the look-alikes of
+    alarms: an hour of nothing but beeps is no house's. Trials of `without_fold` are not looked at.
     """
     used = np.array([trial.fold != without_fold for trial in outcomes.trials])
-    negative = used & outcomes.negative
-    hours = outcomes.heard_s[negative].sum() / 3600
+    counted = used & outcomes.everyday
+    hours = outcomes.heard_s[counted].sum() / 3600
     labels = [label for label in outcomes.tried if (used & outcomes.scenes(label)).any()]
     columns = [outcomes.labels.index(label) for label in labels]
-    rates = outcomes.false[:, negative][:, :, columns].sum(axis=1) / hours
+    rates = outcomes.false[:, counted][:, :, columns].sum(axis=1) / hours
     found = ~np.isnan(outcomes.delay_s)
     shares = np.stack([found[:, used & outcomes.scenes(label)].mean(axis=1) for label in labels], axis=1)
     chosen: list[int] = []

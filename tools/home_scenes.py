@@ -36,6 +36,7 @@ PIECE_S = 0.025
 SOUNDING_DB = 20.0  # under the loudest piece of a sound, the rest of it sounds
 SPEECH = "speech"
 SYNTHESISED = "synthesised"
+LOOKALIKES = "synthesised beeps and rings"
 BEEPING = frozenset({
     "beeps", "near_smoke_alarm", "near_co_alarm", "low_battery_chirp", "reversing_beeper", "alarm_clock", "appliance",
     "telephone",
@@ -135,7 +136,7 @@ class Sounds:
             both = first + second * np.float32(10 ** (rng.uniform(-10, 10) / 20))
             yield self._negative("two backgrounds at a time", both, in_first | in_second, rng)
             for kind, makers in (
-                ("synthesised beeps and rings", [name for name in KINDS if name in BEEPING]),
+                (LOOKALIKES, [name for name in KINDS if name in BEEPING]),
                 ("other synthesised sound", [name for name in KINDS if name not in BEEPING]),
             ):
                 parts = [make_other(NEGATIVE_S / 4, rate, rng, str(rng.choice(makers))) for _ in range(4)]

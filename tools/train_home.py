@@ -42,8 +42,9 @@ a carbon-monoxide alarm pauses for 5 s.
 
 Not a certified detector, and no replacement for one: the alarms were synthesised, since no recordings of real ones were
 at hand, and only those with a standard's cadence are in it. It knows few recordings of each sound (32 of each ESC-10
-label, three speakers and a speech synthesiser), so that a sound unlike them may be missed or misnamed: the tables below
-say how often.
+label, two speakers and a speech synthesiser), so that a sound unlike them may be missed or misnamed: the tables below
+say how often. It takes most beeps that resemble an alarm's for that alarm, a reversing lorry's among them: where that
+matters, run [alarms](../alarms/README.md) beside it, and leave `smoke_alarm`, `co_alarm` and `siren` out of its labels.
 
 ## How it was made
 

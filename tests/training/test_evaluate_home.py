@@ -14,7 +14,7 @@ from edgeaudio.recognise.types import Scores
 from tools import evaluate_home, home_scenes
 from tools.acoustics import rms
 from tools.event_trials import GRID, Trial, at, calibrate, go_over, judge, listen
-from tools.home_scenes import Sounds, Stretch, Target, at_snr, bounds
+from tools.home_scenes import LOOKALIKES, Sounds, Stretch, Target, at_snr, bounds
 from tools.recordings import write_wav
 
 RATE = 1_200
@@ -99,7 +99,7 @@ def trial(scores, target=None, present=(), fold=1, heard_s=1800.0):
         Scores("trial", "test", START, float(second), CLIP_S, -20.0, None if s is None else np.array(s, np.float32))
         for second, s in enumerate(scores)
     )
-    return Trial(fold, "scene" if target else "negative", frozenset(present), target, heard_s, clips)
+    return Trial(fold, "scene" if target else "negative", frozenset(present), target, 0.0 if target else heard_s, clips)
 
 
 def scene(score, column, fold=1):
@@ -166,6 +166,11 @@ def test_a_budget_out_of_reach_gives_the_fewest_there_can_be():
     chosen = calibrate(outcomes, 0.0)
     assert chosen["a"] > 0.6
     assert at(outcomes, {1: chosen}).false.sum() == 1
+
+
+def test_an_hour_of_beeps_does_not_decide():
+    beeps = replace(negative(0.92), kind=f"{LOOKALIKES}, alone")
+    assert calibrate(outcomes_of(scene(0.81, 0), scene(0.9, 0), negative(0.31), beeps), 0.0) == {"a": 0.6}
 
 
 def test_a_fold_does_not_choose_its_own_thresholds():
