@@ -36,7 +36,8 @@ A clip of 4 s at 16 kHz becomes 197 frames of {features} (frames of 64 ms every 
 the clip's loudest moment, so that a microphone's gain does not matter. Seven convolutions tell what is in two seconds
 of it, and a wide one beside them the rhythm of the whole; all weights and activations are int8. An event begins when
 two of the last three clips are over the label's threshold, and ends 6 s after the last clip over the lower one, since
-a carbon-monoxide alarm pauses for 5 s.
+a carbon-monoxide alarm pauses for 5 s. A clip takes a sixth of the time of a depthwise CNN of 120,000 parameters
+(`python -m tools.bench model`).
 
 ## What it is not
 
