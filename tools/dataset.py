@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from edgeaudio.recognise.types import EdgeaudioError
-from tools.recordings import SUFFIXES
+from tools.recordings import audio_files
 
 N_FOLDS = 5
 ALWAYS_TRAINED = 0
 COLUMNS = ("file", "label", "fold")
+ADVICE = "give a folder of label/recording files, or a CSV"
 FIXED = {"yes": True, "no": False, "": False}
 
 
@@ -50,7 +51,7 @@ def read_dataset(data: Path, negatives: Sequence[Path], seed: int) -> list[Entry
     """
     entries = _from_csv(data) if data.suffix.lower() == ".csv" else _from_folder(data, seed)
     for folder in negatives:
-        paths = _paths(folder)
+        paths = audio_files(folder, ADVICE)
         folds = folds_of(entries) or [ALWAYS_TRAINED]
         entries += [Entry(path, None, folds[index % len(folds)]) for index, path in enumerate(paths)]
     return entries
@@ -103,7 +104,7 @@ def _row(file: Path, line: int, row: dict[str, str | None]) -> Entry:
 
 
 def _from_folder(folder: Path, seed: int) -> list[Entry]:
-    paths = _paths(folder)
+    paths = audio_files(folder, ADVICE)
     named = [path.name.split("-")[0] for path in paths]
     if all(name.isdigit() and len(name) == 1 for name in named):
         return [Entry(path, path.parent.name, int(name)) for path, name in zip(paths, named, strict=True)]
@@ -122,10 +123,3 @@ def _from_folder(folder: Path, seed: int) -> list[Entry]:
             sizes[fold] += len(groups[index])
             entries += [Entry(path, label, fold + 1) for path in groups[index]]
     return sorted(entries, key=lambda entry: entry.path)
-
-
-def _paths(folder: Path) -> list[Path]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise EdgeaudioError(f"{folder}: no recordings there; give a folder of label/recording files, or a CSV")
-    return paths

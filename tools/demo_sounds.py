@@ -18,8 +18,8 @@ from av.audio.stream import AudioStream
 from tools.acoustics import at_level, rms, room
 from tools.alarm_scenes import Samples, mixed
 from tools.alarm_sounds import active_rms, make_alarm
-from tools.evaluate_alarms import SENTENCES
-from tools.home_scenes import SPEECH, espeak
+from tools.held_out_speech import SENTENCES, espeak
+from tools.home_scenes import SPEECH
 from tools.other_sounds import make_other
 
 SAMPLE_RATE = 16_000

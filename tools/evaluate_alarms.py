@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,9 +30,10 @@ from edgeaudio.recognise.types import Block, EdgeaudioError, Event
 from tools import acoustics
 from tools.alarm_scenes import SAMPLE_RATE, Corpus, Course, long_scene, mixed, read_corpus, received, travelled
 from tools.alarm_sounds import LABELS
+from tools.espeak import PROGRAM
+from tools.held_out_speech import SENTENCES, espeak
 from tools.model_card import replace_section
-from tools.other_sounds import KINDS, make_other
-from tools.recordings import read_audio
+from tools.other_sounds import BEEPING, KINDS, make_other
 
 Samples = NDArray[np.float32]
 
@@ -44,30 +43,6 @@ GRACE_S = 2.0  # an alarm may be named a little after it ended
 BLOCK_S = 0.1
 START = datetime(2000, 1, 1, tzinfo=UTC)
 NAMESPACE = UUID(int=0)
-
-# Voices that no training ever heard, in languages of several families.
-VOICES = (
-    "en-gb",
-    "en-us+f3",
-    "de+f2",
-    "fr+m4",
-    "es+f1",
-    "it+m2",
-    "pl+f4",
-    "ru+m7",
-    "sv+f5",
-    "tr+m5",
-    "cmn+f2",
-    "sw+m1",
-)
-SENTENCES = (
-    "The kettle is on the stove, and the cat sleeps in the window.",
-    "Tomorrow the ferry leaves at half past seven, if the wind allows it.",
-    "Would you please turn the music down, the children are asleep!",
-    "One hundred and twelve, ninety-nine, four thousand and three.",
-    "She sold the old boat, bought two bicycles and never looked back.",
-    "Attention please: the train on platform six is about to leave.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +168,12 @@ def _negative_table(scorer: Scorer, corpus: Corpus, hours: float, seed: int) -> 
 
         return generate
 
-    beeping = ("beeps", "near_smoke_alarm", "near_co_alarm", "low_battery_chirp", "reversing_beeper", "alarm_clock",
-               "appliance", "telephone")  # fmt: skip
     parts: dict[str, Callable[[], Iterator[Samples]]] = {
         "held-out recordings as they are": lambda: _as_they_are(corpus),
         "held-out recordings, two at a time, through rooms and codecs": mixtures,
         "espeak-ng speech": lambda: _speech(hours, rng),
-        "synthesised beeps and rings over held-out recordings": made(beeping),
-        "other synthesised sound over held-out recordings": made([kind for kind in KINDS if kind not in beeping]),
+        "synthesised beeps and rings over held-out recordings": made(BEEPING),
+        "other synthesised sound over held-out recordings": made([kind for kind in KINDS if kind not in BEEPING]),
     }
     lines = ["| sound | hours | onsets | an hour |", "|---|---|---|---|"]
     for name, generate in parts.items():
@@ -224,21 +197,14 @@ def _as_they_are(corpus: Corpus) -> Iterator[Samples]:
 
 def _speech(hours: float, rng: np.random.Generator) -> Iterator[Samples]:
     """Sentences in every voice at different speeds and pitches; nothing where espeak-ng is not installed."""
-    program = shutil.which("espeak-ng")
-    if program is None:
+    if shutil.which(PROGRAM) is None:
         print("espeak-ng is not installed: its part of the evaluation is left out", file=sys.stderr)
         return
     left_s = hours * 3600
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "speech.wav"
-        while left_s > 0:
-            text = " ".join(rng.permutation(SENTENCES))
-            voice, speed, pitch = str(rng.choice(VOICES)), int(rng.integers(110, 240)), int(rng.integers(20, 85))
-            arguments = ["-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(file), text]
-            subprocess.run([program, *arguments], check=True, capture_output=True, timeout=60)  # noqa: S603
-            samples = read_audio(file, SAMPLE_RATE)
-            left_s -= len(samples) / SAMPLE_RATE
-            yield received(travelled(samples, SAMPLE_RATE, rng), SAMPLE_RATE, rng)
+    while left_s > 0:
+        samples = espeak(" ".join(rng.permutation(SENTENCES)), SAMPLE_RATE, rng)
+        left_s -= len(samples) / SAMPLE_RATE
+        yield received(travelled(samples, SAMPLE_RATE, rng), SAMPLE_RATE, rng)
 
 
 if __name__ == "__main__":

@@ -30,14 +30,16 @@ from tools import acoustics
 from tools.alarm_scenes import BACKGROUND_KINDS, SAMPLE_RATE, mixed, received, travelled
 from tools.alarm_sounds import active_rms, make_alarm
 from tools.dataset import ALWAYS_TRAINED, COLUMNS
-from tools.home_speech import SENTENCES, read_aloud, require_espeak, strung_digits, training_speakers
+from tools.espeak import require_espeak
+from tools.home_speech import SENTENCES, read_aloud, strung_digits, training_speakers
 from tools.other_sounds import KINDS, Maker, make_other
-from tools.recordings import SUFFIXES, write_wav
+from tools.recordings import audio_files, write_wav
 
 Samples = NDArray[np.float32]
 
 COLLECTIONS = ("esc10", "speech_digits", "drone", "hydrophone")
 CLIP_S = 4.0
+ADVICE = f"--data must hold {', '.join(COLLECTIONS)}"
 SPEECH_S = (5.0, 8.0)
 
 ALARMS = {"smoke_alarm": 700, "co_alarm": 700, "siren": 450}
@@ -102,7 +104,7 @@ def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0) -> P
             what another seed made.
     """
     require_espeak()
-    collections = {name: _recordings(data / name) for name in COLLECTIONS}
+    collections = {name: audio_files(data / name, ADVICE) for name in COLLECTIONS}
     made = out / "made"
     _claim(made, seed)
     rows = [Row(path, path.parent.name, _official_fold(path), fixed=False) for path in collections["esc10"]]
@@ -112,13 +114,6 @@ def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0) -> P
         # the same half that alarm_scenes.read_corpus trains on
         rows += [Row(path, "", ALWAYS_TRAINED, fixed=False) for path in collections[name][::2]]
     return _write_list(out / "home.csv", rows)
-
-
-def _recordings(folder: Path) -> list[Path]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise EdgeaudioError(f"{folder}: no recordings there; --data must hold {', '.join(COLLECTIONS)}")
-    return paths
 
 
 def _official_fold(path: Path) -> int:

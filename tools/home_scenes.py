@@ -7,9 +7,6 @@ Does not know: models, scores, thresholds.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +18,9 @@ from edgeaudio.recognise.types import EdgeaudioError
 from tools import acoustics, alarm_sounds
 from tools.alarm_scenes import BACKGROUND_KINDS, HELD_OUT_SPEAKER, received, travelled
 from tools.alarm_sounds import make_alarm
-from tools.evaluate_alarms import SENTENCES, VOICES
-from tools.other_sounds import KINDS, make_other
+from tools.espeak import require_espeak
+from tools.held_out_speech import SENTENCES, espeak
+from tools.other_sounds import BEEPING, KINDS, make_other
 from tools.recordings import Recording, read_audio, read_folder, without_padding
 
 Samples = NDArray[np.float32]
@@ -37,10 +35,6 @@ SOUNDING_DB = 20.0  # under the loudest piece of a sound, the rest of it sounds
 SPEECH = "speech"
 SYNTHESISED = "synthesised"
 LOOKALIKES = "synthesised beeps and rings"
-BEEPING = frozenset({
-    "beeps", "near_smoke_alarm", "near_co_alarm", "low_battery_chirp", "reversing_beeper", "alarm_clock", "appliance",
-    "telephone",
-})  # fmt: skip
 # A made-up voice is no speech, and no proof of its absence either: it is among the negatives, not behind a label.
 BACKGROUNDS = tuple(kind for kind in BACKGROUND_KINDS if kind != "voice")
 
@@ -180,8 +174,7 @@ def read_sounds(data: Path, sample_rate: int) -> dict[int, Sounds]:
     Raises:
         EdgeaudioError: A collection is missing, its recordings carry no folds, or espeak-ng is not installed.
     """
-    if shutil.which("espeak-ng") is None:
-        raise EdgeaudioError("espeak-ng is not installed, and a part of the speech is its: apt install espeak-ng")
+    require_espeak()
     paths = sorted((data / "speech_digits").glob(f"*_{HELD_OUT_SPEAKER}_*.wav"))
     if not paths:
         raise EdgeaudioError(f"{data / 'speech_digits'}: no recordings of {HELD_OUT_SPEAKER} there; give --data")
@@ -206,17 +199,6 @@ def read_sounds(data: Path, sample_rate: int) -> dict[int, Sounds]:
         )
         for fold in folds
     }
-
-
-def espeak(text: str, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """The text in one of VOICES, at any speed and pitch."""
-    voice, speed, pitch = str(rng.choice(VOICES)), int(rng.integers(110, 240)), int(rng.integers(20, 85))
-    program = shutil.which("espeak-ng") or "espeak-ng"
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "speech.wav"
-        arguments = [program, "-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(file), text]
-        subprocess.run(arguments, check=True, capture_output=True, timeout=60)  # noqa: S603
-        return read_audio(file, sample_rate)
 
 
 def bounds(sound: Samples, sample_rate: int) -> tuple[int, int]:

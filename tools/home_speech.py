@@ -4,15 +4,12 @@
 Owns: the sentences, voices and speakers that may be trained on. Does not know: rooms, microphones, or what
 a model learns from it.
 
-Nothing here may be what a model is judged by: the voices and sentences of `evaluate_alarms.py`, and the speaker who is
+Nothing here may be what a model is judged by: the voices and sentences of `held_out_speech.py`, and the speaker who is
 held out, stay unheard.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +17,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeaudio.recognise.types import EdgeaudioError
 from tools.alarm_scenes import HELD_OUT_SPEAKER, SAMPLE_RATE
+from tools.espeak import speak
 from tools.recordings import read_audio, without_padding
 
 Samples = NDArray[np.float32]
 
-PROGRAM = "espeak-ng"
 ENGLISH = (
     "The parcel came while you were out, it is behind the gate.", "Can you feed the hens before it gets dark?",
     "I think we should leave the car and walk to the market.", "He has lost his keys again, look under the newspaper.",
@@ -87,19 +83,6 @@ VARIANTS = (
 )  # fmt: skip
 
 PAUSE_S = (0.05, 0.6)  # between digits read out by somebody
-_ESPEAK_LIMIT_S = 60
-
-
-def require_espeak() -> str:
-    """Path of espeak-ng.
-
-    Raises:
-        EdgeaudioError: It is not installed.
-    """
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise EdgeaudioError("espeak-ng is not installed, and part of the speech is its: apt install espeak-ng")
-    return program
 
 
 def training_speakers(digits: Sequence[Path]) -> tuple[tuple[Path, ...], ...]:
@@ -127,26 +110,14 @@ def read_aloud(language: str, duration_s: float, rng: np.random.Generator) -> Sa
     Raises:
         EdgeaudioError: espeak-ng is not installed, or refuses the voice.
     """
-    program = require_espeak()
     variant = str(rng.choice(VARIANTS))
     voice = f"{language}+{variant}" if variant else language
     speed, pitch = int(rng.integers(110, 240)), int(rng.integers(15, 90))
     n = round(duration_s * SAMPLE_RATE)
     spoken: list[Samples] = []
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "speech.wav"
-        while sum(map(len, spoken)) < n:
-            text = " ".join(rng.permutation(SENTENCES[language]))
-            # -b 1: the text is UTF-8, whatever the locale says
-            arguments = [program, "-b", "1", "-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(file), text]
-            try:
-                subprocess.run(arguments, check=True, capture_output=True, timeout=_ESPEAK_LIMIT_S)  # noqa: S603
-            except subprocess.CalledProcessError as error:
-                said = error.stderr.decode(errors="replace").strip().replace("\n", " ")
-                raise EdgeaudioError(
-                    f"espeak-ng does not read voice {voice}: {said}; its version may lack it"
-                ) from None
-            spoken.append(without_padding(read_audio(file, SAMPLE_RATE)))
+    while sum(map(len, spoken)) < n:
+        text = " ".join(rng.permutation(SENTENCES[language]))
+        spoken.append(without_padding(speak(text, voice, speed, pitch, SAMPLE_RATE)))
     samples = np.concatenate(spoken)
     start = rng.integers(0, len(samples) - n + 1)
     return samples[start : start + n]

@@ -323,3 +323,8 @@ KINDS: dict[str, Maker] = {
     "noise": noise,
     "voice": voice,
 }
+# those that might be taken for an alarm
+BEEPING = (
+    "beeps", "near_smoke_alarm", "near_co_alarm", "low_battery_chirp", "reversing_beeper", "alarm_clock", "appliance",
+    "telephone",
+)  # fmt: skip

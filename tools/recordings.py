@@ -68,11 +68,20 @@ def read_folder(folder: Path, sample_rate: int) -> list[Recording]:
     Raises:
         EdgeaudioError: The folder is missing or holds no recording.
     """
+    paths = audio_files(folder, "give a folder with audio files")
+    return [Recording(path, path.parent.name, without_padding(read_audio(path, sample_rate))) for path in paths]
+
+
+def audio_files(folder: Path, advice: str) -> list[Path]:
+    """Every audio file under a folder, in the order of their paths.
+
+    Raises:
+        EdgeaudioError: The folder is missing or holds none; ends with `advice`.
+    """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
-        message = f"{folder}: no recordings there; give a folder with audio files"
-        raise EdgeaudioError(message)
-    return [Recording(path, path.parent.name, without_padding(read_audio(path, sample_rate))) for path in paths]
+        raise EdgeaudioError(f"{folder}: no recordings there; {advice}")
+    return paths
 
 
 def without_padding(samples: Samples) -> Samples:

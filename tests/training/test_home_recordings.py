@@ -11,12 +11,12 @@ import pytest
 from support.programs import require_program
 
 from edgeaudio.recognise.types import EdgeaudioError
-from tools import home_recordings, home_speech
+from tools import home_recordings
 from tools.alarm_scenes import HELD_OUT_SPEAKER, SAMPLE_RATE
 from tools.alarm_sounds import LABELS
 from tools.dataset import ALWAYS_TRAINED
-from tools.evaluate_alarms import SENTENCES as JUDGED_SENTENCES
-from tools.evaluate_alarms import VOICES as JUDGED_VOICES
+from tools.held_out_speech import SENTENCES as JUDGED_SENTENCES
+from tools.held_out_speech import VOICES as JUDGED_VOICES
 from tools.home_recordings import main, write_home_set
 from tools.home_speech import SENTENCES, VARIANTS, read_aloud, strung_digits, training_speakers
 from tools.other_sounds import KINDS
@@ -175,7 +175,7 @@ def test_a_voice_that_is_not_installed_is_named(espeak, monkeypatch):
 
 
 def test_without_espeak_nothing_is_begun(data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(home_speech, "PROGRAM", "no-such-program")
+    monkeypatch.setattr("tools.espeak.PROGRAM", "no-such-program")
     assert main(["--data", str(data), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == (
         "home_recordings: espeak-ng is not installed, and part of the speech is its: apt install espeak-ng\n"
