@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from edgeaudio.recognise.manifest import Manifest, manifest_toml, parse_manifest
 from edgeaudio.recognise.model import build_model
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import comparison, conversion
+from tools.command import exit_status
 from tools.comparison import LabelledClips
 from tools.recordings import Recording, read_folder
 
@@ -38,12 +38,7 @@ COMPARED_CLIPS = 3000  # with Keras, which takes ten times as long for one clip 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     options = _options(arguments)
-    try:
-        _convert(options)
-    except EdgeaudioError as error:
-        print(f"convert_model: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status("convert_model", lambda: _convert(options))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

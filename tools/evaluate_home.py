@@ -13,7 +13,6 @@ counted and thresholds chosen (`event_trials.py`).
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from edgeaudio.recognise.manifest import FILE_NAME, Manifest, manifest_toml, rea
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import Scorer
 from edgeaudio.recognise.types import EdgeaudioError
+from tools.command import exit_status
 from tools.event_trials import Judged, Outcomes, Trial, at, calibrate, go_over, judge, listen, threshold
 from tools.home_scenes import LOOKALIKES, SNRS_DB, Sounds, Stretch, read_sounds
 from tools.model_card import replace_section
@@ -77,12 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=2026)
     options = parser.parse_args(arguments)
-    try:
-        evaluate(options)
-    except EdgeaudioError as error:
-        print(f"evaluate_home: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(parser.prog, lambda: evaluate(options))
 
 
 def evaluate(options: argparse.Namespace) -> None:

@@ -9,7 +9,6 @@ Owns: the recipe of that one model. Does not know: how scenes sound (`alarm_scen
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -27,6 +26,7 @@ from edgeaudio.recognise.types import EdgeaudioError
 from tools import convert_model
 from tools.alarm_scenes import SAMPLE_RATE, Corpus, Course, long_scene, read_corpus, training_scene
 from tools.alarm_sounds import LABELS
+from tools.command import exit_status, recipe_parser, runtimes
 from tools.recordings import write_wav
 
 CLIP_S = 4.0
@@ -84,23 +84,12 @@ Floats = NDArray[np.float32]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="train_alarms", description="Trains and converts models/alarms.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of recordings (esc10, speech_digits, ...)")
-    parser.add_argument("--out", type=Path, required=True, help="model directory to write")
-    parser.add_argument("--work", type=Path, default=Path("runs/alarms"), help="for what may be resumed or looked at")
+    parser = recipe_parser("train_alarms", "Trains and converts models/alarms.", Path("runs/alarms"))
     parser.add_argument("--clips", type=int, default=24_000, help="training clips (default: 24000)")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes that make scenes (default: 2)")
-    parser.add_argument("--runtime-python", type=Path, action="append", default=[], metavar="PYTHON",
-                        help="another Python whose TFLite runtime must run the result too")  # fmt: skip
     options = parser.parse_args(arguments)
-    try:
-        _make(options)
-    except EdgeaudioError as error:
-        print(f"train_alarms: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(parser.prog, lambda: _make(options))
 
 
 def _make(options: argparse.Namespace) -> None:
@@ -119,8 +108,7 @@ def _make(options: argparse.Namespace) -> None:
     card.write_text(CARD.format(clips=len(clips), epochs=options.epochs, seed=options.seed, data=options.data))
     arguments = [str(keras_file), "--manifest", str(draft), "--recordings", str(recordings), "--out", str(options.out)]
     arguments += ["--precision", str(CALIBRATION_PRECISION), "--card", str(card)]
-    for python in options.runtime_python:
-        arguments += ["--runtime-python", str(python)]
+    arguments += runtimes(options)
     if convert_model.main(arguments):
         raise EdgeaudioError("the conversion failed; the trained model is " + str(keras_file))
 

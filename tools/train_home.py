@@ -11,7 +11,6 @@ Owns: the recipe of that one model, and its card. Does not know: what it is trai
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from edgeaudio.recognise.manifest import DetectorSection, manifest_toml
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import convert_model, evaluate_home, train_model
+from tools.command import exit_status, recipe_parser, runtimes
 from tools.home_recordings import write_home_set
 
 # A pulse group of the carbon-monoxide alarm comes every 5.7 s: an event must outlive the pause.
@@ -67,22 +67,11 @@ edgeaudio's own clips, features and model code.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="train_home", description="Trains, judges and converts models/home.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of recordings (esc10, speech_digits, ...)")
-    parser.add_argument("--out", type=Path, required=True, help="model directory to write")
-    parser.add_argument("--work", type=Path, default=Path("runs/home"), help="for what may be resumed or looked at")
+    parser = recipe_parser("train_home", "Trains, judges and converts models/home.", Path("runs/home"))
     parser.add_argument("--kind", choices=("log_mel", "mfcc"), default="log_mel")
     parser.add_argument("--clips", type=int, default=300_000, help="training clips of each model (default: 300000)")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--runtime-python", type=Path, action="append", default=[], metavar="PYTHON",
-                        help="another Python whose TFLite runtime must run the result too")  # fmt: skip
     options = parser.parse_args(arguments)
-    try:
-        _make(options)
-    except EdgeaudioError as error:
-        print(f"train_home: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(parser.prog, lambda: _make(options))
 
 
 def _make(options: argparse.Namespace) -> None:
@@ -117,8 +106,7 @@ def _make(options: argparse.Namespace) -> None:
     )
     converted = [str(work / "model.keras"), "--manifest", str(work / "home.toml"), "--out", str(options.out)]
     converted += ["--recordings", str(options.data / "esc10"), "--keep-thresholds", "--card", str(card)]
-    for python in options.runtime_python:
-        converted += ["--runtime-python", str(python)]
+    converted += runtimes(options)
     _must(convert_model.main(converted), "conversion")
     judged = [str(work), "--data", str(options.data), "--model", str(options.out)]
     _must(evaluate_home.main([*judged, "--card", str(options.out / "README.md")]), "evaluation")

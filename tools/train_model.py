@@ -16,10 +16,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +33,7 @@ from edgeaudio.recognise.model import build_model
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import convert_model
 from tools.augmentation import Batches, Example, Recipe
+from tools.command import exit_status
 from tools.dataset import Entry, folds_of, labels_of, read_dataset
 from tools.recordings import Recording, read_audio, without_padding
 
@@ -47,25 +47,36 @@ RANGE_DB = 80.0  # under a clip's loudest moment; what a model hears does not de
 LIMIT = 5.0  # deviations; what lies further out would only coarsen the int8 steps of the rest
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Data:
-    """Decoded recordings beside their entries."""
+    """Decoded recordings beside their entries, and what clips of them are made with."""
 
     entries: Sequence[Entry]
     recordings: Sequence[Recording]
     labels: tuple[str, ...]
+    features: FeatureConfig
 
-    def examples(self, without_fold: int | None, config: FeatureConfig) -> list[Example]:
-        """What to train on, as mel power."""
-        mel_power = replace(config, kind="log_mel", log="none", ref=1.0, top_db=0.0)
-        chosen = []
+    @cached_property
+    def powers(self) -> list[Floats | None]:
+        """Mel power of each recording, (n_frames, n_mels), at least one frame; None where there is no sound.
+
+        Computed once, whichever folds are left out; not at all where every fold has its result already.
+        """
+        config = replace(self.features, kind="log_mel", log="none", ref=1.0, top_db=0.0)
+        powers: list[Floats | None] = []
         for entry, recording in zip(self.entries, self.recordings, strict=True):
             samples = recording.samples if entry.fixed else without_padding(recording.samples)
-            if entry.fold != without_fold and samples.size:
-                answer = np.array([entry.label == label for label in self.labels], dtype=np.float32)
-                padding = max(0, config.frame_length - len(samples))
-                chosen.append(Example(features(np.pad(samples, (0, padding)), mel_power), answer, entry.fixed))
-        return chosen
+            padding = max(0, config.frame_length - len(samples))
+            powers.append(features(np.pad(samples, (0, padding)), config) if samples.size else None)
+        return powers
+
+    def examples(self, without_fold: int | None) -> list[Example]:
+        """What to train on."""
+        return [
+            Example(power, np.array([entry.label == label for label in self.labels], dtype=np.float32), entry.fixed)
+            for entry, power in zip(self.entries, self.powers, strict=True)
+            if entry.fold != without_fold and power is not None
+        ]
 
     def seen(self, without_fold: int) -> list[Recording]:
         """What was trained on, as recordings."""
@@ -80,12 +91,7 @@ class Data:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     options = _options(arguments)
-    try:
-        _train(options)
-    except (EdgeaudioError, ValueError) as error:
-        print(f"train_model: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status("train_model", lambda: _train(options), ValueError)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -117,7 +123,7 @@ def _train(options: argparse.Namespace) -> None:
     for entry in tqdm(entries, desc="reading", unit="file", leave=False):
         samples = read_audio(entry.path, options.sample_rate)
         recordings.append(Recording(entry.path, entry.path.parent.name, samples))
-    data = Data(entries, recordings, draft.labels)
+    data = Data(entries, recordings, draft.labels, _features(options))
     options.out.mkdir(parents=True, exist_ok=True)
     results = {fold: _fold(fold, data, draft, options) for fold in options.fold or folds}
     _report(results, data.labels, options)
@@ -154,10 +160,9 @@ def _network(
     from tools.networks import spectrum_network  # noqa: PLC0415
     from tools.training import Plan, fit  # noqa: PLC0415
 
-    base = _features(options)
+    base = data.features
     n_frames = base.n_frames(draft.clip.n_samples)
-    examples = data.examples(without_fold, base)
-    batches = Batches(examples, n_frames, base.hop_length / base.sample_rate, Recipe())
+    batches = Batches(data.examples(without_fold), n_frames, base.hop_length / base.sample_rate, Recipe())
     drawn, _ = batches.draw(SCALING_CLIPS, np.random.default_rng((options.seed, 7)))
     config = _scaled(base, drawn)
     manifest = replace(draft, features=config)

@@ -1,0 +1,41 @@
+"""What the tools' commands have in common: how they refuse, and what the recipes of shipped models ask for.
+
+Owns: those arguments and that one line. Does not know: what any command does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from edgeaudio.recognise.types import EdgeaudioError
+
+
+def exit_status(name: str, work: Callable[[], None], *refusals: type[Exception]) -> int:
+    """Do the work: 0; or 2, where it raises EdgeaudioError or one of `refusals`, which become one line."""
+    told: tuple[type[Exception], ...] = (EdgeaudioError, *refusals)
+    try:
+        work()
+    except told as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def recipe_parser(name: str, description: str, work: Path) -> argparse.ArgumentParser:
+    """Arguments of a command that makes a shipped model, whole."""
+    parser = argparse.ArgumentParser(prog=name, description=description)
+    parser.add_argument("--data", type=Path, required=True, help="folder of recordings (esc10, speech_digits, ...)")
+    parser.add_argument("--out", type=Path, required=True, help="model directory to write")
+    parser.add_argument("--work", type=Path, default=work, help="for what may be resumed or looked at")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--runtime-python", type=Path, action="append", default=[], metavar="PYTHON",
+                        help="another Python whose TFLite runtime must run the result too")  # fmt: skip
+    return parser
+
+
+def runtimes(options: argparse.Namespace) -> list[str]:
+    """The other Pythons, as arguments of `tools.convert_model`."""
+    return [text for python in options.runtime_python for text in ("--runtime-python", str(python))]
