@@ -3,8 +3,8 @@
 Owns: how a clip is made of recordings. Does not know: files, networks, how a clip is scored, what follows the
 logarithm.
 
-Everything is done to mel power, which is computed once a recording: a clip costs a twentieth of what it costs to make
-it of samples, so that training sees that many more. Powers of two sounds add up but for their interference, which a mel
+Everything is done to mel power, which is computed once a recording: a clip costs a twelfth of what it costs to make
+it of samples, so that training sees many more. Powers of two sounds add up but for their interference, which a mel
 band averages away.
 
 Mixing follows Tokozume, Ushiku and Harada, "Learning from between-class examples" (2018): two recordings at a ratio

@@ -52,7 +52,10 @@ matters, run [alarms](../alarms/README.md) beside it, and leave `smoke_alarm`, `
     python -m tools.train_home --data {data} --out models/home --clips {clips} --seed {seed}
 
 That command makes the recordings (`runs/home/home.csv` lists them), trains and judges a model for each ESC-10 fold,
-trains the one that ships on all of them, converts it, and tries the events.
+trains the one that ships on all of them, converts it, and tries the events. The last step alone, without training
+again:
+
+    python -m tools.evaluate_home runs/home --data {data} --model models/home --card models/home/README.md
 
 ## Cross-validation
 

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from support.sounds import write_tones
 
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest, manifest_toml
@@ -48,12 +49,7 @@ def folder(tmp_path_factory):
     model.save(place / "model.keras")
     model.export(place / "saved", verbose=False)
     rng = np.random.default_rng(1)
-    time_s = np.arange(RATE) / RATE
-    for label, low_hz, high_hz in (("high", 2500, 3500), ("low", 100, 300)):
-        (place / "recordings" / label).mkdir(parents=True)
-        for index in range(6):
-            tone = 0.3 * np.sin(2 * np.pi * rng.uniform(low_hz, high_hz) * time_s)
-            write_wav(place / "recordings" / label / f"{index}.wav", tone.astype(np.float32), RATE)
+    write_tones(place / "recordings", RATE, rng, "{index}.wav")
     (place / "recordings" / "noise").mkdir()
     for index in range(6):
         noise = rng.normal(0, 0.1, RATE).astype(np.float32)

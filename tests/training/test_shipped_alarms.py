@@ -4,16 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.sounds import alarm_over_noise, over_noise
 
 from edgeaudio.recognise.model import load_model
 from tools import acoustics
-from tools.alarm_scenes import SAMPLE_RATE, mixed
-from tools.alarm_sounds import LABELS, active_rms, make_alarm
+from tools.alarm_scenes import SAMPLE_RATE
+from tools.alarm_sounds import LABELS
 from tools.evaluate_alarms import onsets
 from tools.other_sounds import make_other
 
 MODEL = Path(__file__).parents[2] / "models" / "alarms"
-SNR_DB = 15.0
 
 
 @pytest.fixture(scope="module")
@@ -21,21 +21,10 @@ def model():
     return load_model(MODEL)
 
 
-def over_noise(sound, sound_rms, rng):
-    """The sound in a quiet place, at a level that cameras give."""
-    noise = acoustics.coloured_noise(len(sound), rng, slope=1.0)
-    return acoustics.at_level(mixed(sound, noise, sound_rms, SNR_DB), -30.0)
-
-
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("label", LABELS)
 def test_an_alarm_is_found_and_named(model, label, seed):
-    rng = np.random.default_rng((7, seed))
-    alarm = make_alarm(label, 10.0, SAMPLE_RATE, rng)
-    lead = np.zeros(2 * SAMPLE_RATE, dtype=np.float32)
-    sound = np.concatenate([lead, alarm.samples])
-    samples = over_noise(sound, active_rms(alarm.samples, alarm.pulses, SAMPLE_RATE), rng)
-    heard = list(onsets(model, samples))
+    heard = list(onsets(model, alarm_over_noise(label, np.random.default_rng((7, seed)))))
     assert [event.event.label for event in heard] == [label]
     assert heard[0].known_s < 10.0
 

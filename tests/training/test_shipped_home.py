@@ -4,19 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.sounds import alarm_over_noise
 
 from edgeaudio.recognise.manifest import read_manifest
 from edgeaudio.recognise.model import load_model
-from tools import acoustics
-from tools.alarm_scenes import SAMPLE_RATE, mixed
-from tools.alarm_sounds import LABELS, active_rms, make_alarm
+from tools.alarm_scenes import SAMPLE_RATE
+from tools.alarm_sounds import LABELS
 from tools.convert_model import cut_clips
 from tools.evaluate_alarms import onsets
 from tools.recordings import Recording, read_audio
 
 MODEL = Path(__file__).parents[2] / "models" / "home"
 ESC10 = Path(__file__).parents[3] / "shared" / "data" / "esc10"
-SNR_DB = 15.0
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +26,8 @@ def model():
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("label", LABELS)
 def test_an_alarm_is_found_and_named(model, label, seed):
-    rng = np.random.default_rng((7, seed))
-    alarm = make_alarm(label, 10.0, SAMPLE_RATE, rng)
-    sound = np.concatenate([np.zeros(2 * SAMPLE_RATE, dtype=np.float32), alarm.samples])
-    noise = acoustics.coloured_noise(len(sound), rng, slope=1.0)
-    over_noise = mixed(sound, noise, active_rms(alarm.samples, alarm.pulses, SAMPLE_RATE), SNR_DB)
-    assert label in [heard.event.label for heard in onsets(model, acoustics.at_level(over_noise, -30.0))]
+    samples = alarm_over_noise(label, np.random.default_rng((7, seed)))
+    assert label in [heard.event.label for heard in onsets(model, samples)]
 
 
 @pytest.mark.skipif(not ESC10.is_dir(), reason=f"the recordings are not here: {ESC10}")

@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 import pytest
+from support.sounds import write_tones
 
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import train_model
 from tools.convert_model import read_draft
-from tools.recordings import write_wav
 
 RATE = 8_000
 ARGUMENTS = ["--sample-rate", str(RATE), "--clip-s", "1", "--n-mels", "16", "--clips", "2048"]
@@ -19,13 +19,7 @@ ARGUMENTS = ["--sample-rate", str(RATE), "--clip-s", "1", "--n-mels", "16", "--c
 @pytest.fixture
 def recordings(tmp_path):
     """High and low tones, two folds of three each."""
-    rng = np.random.default_rng(2)
-    time_s = np.arange(RATE) / RATE
-    for label, low_hz, high_hz in (("high", 2500, 3500), ("low", 100, 300)):
-        (tmp_path / "in" / label).mkdir(parents=True)
-        for index in range(6):
-            tone = 0.3 * np.sin(2 * np.pi * rng.uniform(low_hz, high_hz) * time_s)
-            write_wav(tmp_path / "in" / label / f"{index % 2 + 1}-{index}-A.wav", tone.astype(np.float32), RATE)
+    write_tones(tmp_path / "in", RATE, np.random.default_rng(2), "{fold}-{index}-A.wav")
     return tmp_path / "in"
 
 
