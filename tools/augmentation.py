@@ -24,6 +24,7 @@ Floats = NDArray[np.float32]
 
 LOUD_SHARE = 0.1  # of the frames: a bark counts as loud as its bark, not as its pause
 SILENCE = 1e-12
+UNHEARD_DB = -120.0  # under any clip's loudest moment, whatever its colouring
 NOISE_SHAPE = 3.0  # of a gamma distribution: how much the power of noise varies from frame to frame in a band
 
 
@@ -42,6 +43,8 @@ class Recipe:
     equaliser_points: int = 5
     noise_snr_db: tuple[float, float] = (15.0, 70.0)
     noise_slope_db: float = 5.0  # from the middle of the bands to their ends, up or down
+    narrow: float = 0.35  # of clips as a camera or its codec gives them, without the highest bands
+    kept_bands: tuple[float, float] = (0.55, 1.0)  # the share of the bands that is left in those
     blots: int = 2  # bands and moments each, of at most an eighth of the clip
 
 
@@ -99,6 +102,8 @@ class Batches:
         values = (10 * np.log10(power)).astype(np.float32)
         for clip in values:
             blot_out(clip, recipe.blots, rng)
+            if rng.random() < recipe.narrow:
+                clip[:, round(rng.uniform(*recipe.kept_bands) * clip.shape[1]) :] = UNHEARD_DB
         return values, answers
 
     def _placed(self, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:

@@ -4,7 +4,7 @@
 
 Owns: which recordings that model learns from, how much of what is made up for it, and the list (a CSV as `dataset.py`
 reads it: file, label, fold, fixed). Does not know: how alarms and other sounds are synthesised (`alarm_sounds.py`,
-`other_sounds.py`), who speaks (`home_speech.py`), or how a model is trained.
+`other_sounds.py`, `texture_sounds.py`), who speaks (`home_speech.py`), or how a model is trained.
 
 The made-up clips are nearly alone in their silence: training mixes recordings with them, each with its own label.
 """
@@ -27,29 +27,35 @@ from tqdm import tqdm
 
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import acoustics
-from tools.alarm_scenes import BACKGROUND_KINDS, SAMPLE_RATE, mixed, received, travelled
+from tools.alarm_scenes import BACKGROUND_KINDS, mixed, received, travelled
 from tools.alarm_sounds import active_rms, make_alarm
 from tools.dataset import ALWAYS_TRAINED, COLUMNS
 from tools.espeak import require_espeak
 from tools.home_speech import SENTENCES, read_aloud, strung_digits, training_speakers
 from tools.other_sounds import KINDS, Maker, make_other
 from tools.recordings import audio_files, write_wav
+from tools.texture_sounds import TEXTURES
 
 Samples = NDArray[np.float32]
+Make = Callable[[np.random.Generator], Samples]
 
 COLLECTIONS = ("esc10", "speech_digits", "drone", "hydrophone")
+SAMPLE_RATE = 32_000  # rain, fire and waves differ most where they hiss
 CLIP_S = 4.0
 ADVICE = f"--data must hold {', '.join(COLLECTIONS)}"
 SPEECH_S = (5.0, 8.0)
+TEXTURE_S = 5.0  # as ESC-10's recordings
 
 ALARMS = {"smoke_alarm": 700, "co_alarm": 700, "siren": 450}
 # Clips in which an alarm is silent (its pause, or the time before it): as many as chance gives beside those of ALARMS.
 SILENT_ALARMS = {"smoke_alarm": 6, "co_alarm": 350, "siren": 13}
 OTHERS_PER_KIND = 88
+TEXTURES_PER_LABEL = 12  # to every two recordings, one that is made up; with more, rain became a helicopter
 STRUNG_DIGITS = 250
 READ_ALOUD = 350
 
 OTHER = "other"
+MOVABLE = {"speech", *TEXTURES}  # and may be sped up; what else is made up is told, or told apart, by its rhythm
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Piece:
     kind: str
     number: int
     fixed: bool
-    make: Callable[[np.random.Generator], Samples]
+    make: Make
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0) -> Path:
     """Write `out/home.csv` and the recordings under `out/made` that do not exist yet; returns the list's path.
 
-    Each recording (16 kHz, mono, 16 bit) depends on the seed, its kind and its number alone. `share` makes fewer of
+    Each recording (32 kHz, mono, 16 bit) depends on the seed, its kind and its number alone. `share` makes fewer of
     every kind, at least one.
 
     Raises:
@@ -138,22 +144,27 @@ def _pieces(speakers: Sequence[Sequence[Path]], share: float) -> Iterator[Piece]
     def numbers(count: int) -> range:
         return range(max(1, round(count * share)))
 
-    for label, count in ALARMS.items():
+    for label, name, count, make in _kinds(speakers):
         for number in numbers(count):
-            yield Piece(label, label, number, fixed=True, make=partial(_alarm, label, sounding=True))
-    for label, count in SILENT_ALARMS.items():
-        for number in numbers(count):
-            yield Piece("", f"silent_{label}", number, fixed=True, make=partial(_alarm, label, sounding=False))
-    resembling: dict[str, Maker] = {kind: partial(make_other, kind=kind) for kind in KINDS}
-    for kind, maker in (resembling | PLAIN_SOUNDS).items():
-        for number in numbers(OTHERS_PER_KIND):
-            yield Piece("", kind, number, fixed=True, make=partial(_other, maker))
-    for number in numbers(STRUNG_DIGITS):
-        yield Piece("speech", "digits", number, fixed=False, make=partial(_digits, speakers))
+            yield Piece(label, name, number, fixed=label not in MOVABLE, make=make)
     languages = tuple(SENTENCES)
     for number in numbers(READ_ALOUD):
         language = languages[number % len(languages)]
         yield Piece("speech", "sentences", number, fixed=False, make=partial(_sentences, language))
+
+
+def _kinds(speakers: Sequence[Sequence[Path]]) -> Iterator[tuple[str, str, int, Make]]:
+    """Label, name, count and maker of what is made alike."""
+    for label, count in ALARMS.items():
+        yield label, label, count, partial(_alarm, label, sounding=True)
+    for label, count in SILENT_ALARMS.items():
+        yield "", f"silent_{label}", count, partial(_alarm, label, sounding=False)
+    resembling: dict[str, Maker] = {kind: partial(make_other, kind=kind) for kind in KINDS}
+    for name, maker in (resembling | PLAIN_SOUNDS).items():
+        yield "", name, OTHERS_PER_KIND, partial(_other, maker)
+    for label, maker in TEXTURES.items():
+        yield label, label, TEXTURES_PER_LABEL, partial(_texture, maker)
+    yield "speech", "digits", STRUNG_DIGITS, partial(_digits, speakers)
 
 
 def _made(piece: Piece, made: Path, seed: int) -> Path:
@@ -207,16 +218,20 @@ def _other(maker: Maker, rng: np.random.Generator) -> Samples:
     return _in_near_silence(sound, acoustics.rms(sound), rng)
 
 
+def _texture(maker: Maker, rng: np.random.Generator) -> Samples:
+    return _through_air_and_microphone(maker(TEXTURE_S, SAMPLE_RATE, rng), rng)
+
+
 def _digits(speakers: Sequence[Sequence[Path]], rng: np.random.Generator) -> Samples:
-    return _spoken(strung_digits(speakers, rng.uniform(*SPEECH_S), rng), rng)
+    return _through_air_and_microphone(strung_digits(speakers, rng.uniform(*SPEECH_S), SAMPLE_RATE, rng), rng)
 
 
 def _sentences(language: str, rng: np.random.Generator) -> Samples:
-    return _spoken(read_aloud(language, rng.uniform(*SPEECH_S), rng), rng)
+    return _through_air_and_microphone(read_aloud(language, rng.uniform(*SPEECH_S), SAMPLE_RATE, rng), rng)
 
 
-def _spoken(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Through the room and the microphone, whose hiss fills pauses that would be digital silence: a giveaway."""
+def _through_air_and_microphone(samples: Samples, rng: np.random.Generator) -> Samples:
+    """As it is heard; the microphone's hiss fills pauses that would be digital silence: a giveaway."""
     return received(travelled(samples, SAMPLE_RATE, rng), SAMPLE_RATE, rng)
 
 

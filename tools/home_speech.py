@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.alarm_scenes import HELD_OUT_SPEAKER, SAMPLE_RATE
+from tools.alarm_scenes import HELD_OUT_SPEAKER
 from tools.espeak import speak
 from tools.recordings import read_audio, without_padding
 
@@ -93,19 +93,21 @@ def training_speakers(digits: Sequence[Path]) -> tuple[tuple[Path, ...], ...]:
     return tuple(tuple(paths) for name, paths in sorted(speakers.items()) if name != HELD_OUT_SPEAKER)
 
 
-def strung_digits(speakers: Sequence[Sequence[Path]], duration_s: float, rng: np.random.Generator) -> Samples:
-    """Digits of one speaker with pauses between them: float32 (n,) of `duration_s` at SAMPLE_RATE."""
+def strung_digits(
+    speakers: Sequence[Sequence[Path]], duration_s: float, sample_rate: int, rng: np.random.Generator
+) -> Samples:
+    """Digits of one speaker with pauses between them: float32 (n,) of `duration_s` at `sample_rate`."""
     speaker = speakers[int(rng.integers(len(speakers)))]
-    n = round(duration_s * SAMPLE_RATE)
+    n = round(duration_s * sample_rate)
     pieces: list[Samples] = []
     while sum(map(len, pieces)) < n:
-        pieces.append(without_padding(read_audio(speaker[int(rng.integers(len(speaker)))], SAMPLE_RATE)))
-        pieces.append(np.zeros(round(rng.uniform(*PAUSE_S) * SAMPLE_RATE), dtype=np.float32))
+        pieces.append(without_padding(read_audio(speaker[int(rng.integers(len(speaker)))], sample_rate)))
+        pieces.append(np.zeros(round(rng.uniform(*PAUSE_S) * sample_rate), dtype=np.float32))
     return np.concatenate(pieces)[:n]
 
 
-def read_aloud(language: str, duration_s: float, rng: np.random.Generator) -> Samples:
-    """A stretch of sentences of one of SENTENCES' languages: float32 (n,) of `duration_s` at SAMPLE_RATE.
+def read_aloud(language: str, duration_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """A stretch of sentences of one of SENTENCES' languages: float32 (n,) of `duration_s` at `sample_rate`.
 
     Raises:
         EdgeaudioError: espeak-ng is not installed, or refuses the voice.
@@ -113,11 +115,11 @@ def read_aloud(language: str, duration_s: float, rng: np.random.Generator) -> Sa
     variant = str(rng.choice(VARIANTS))
     voice = f"{language}+{variant}" if variant else language
     speed, pitch = int(rng.integers(110, 240)), int(rng.integers(15, 90))
-    n = round(duration_s * SAMPLE_RATE)
+    n = round(duration_s * sample_rate)
     spoken: list[Samples] = []
     while sum(map(len, spoken)) < n:
         text = " ".join(rng.permutation(SENTENCES[language]))
-        spoken.append(without_padding(speak(text, voice, speed, pitch, SAMPLE_RATE)))
+        spoken.append(without_padding(speak(text, voice, speed, pitch, sample_rate)))
     samples = np.concatenate(spoken)
     start = rng.integers(0, len(samples) - n + 1)
     return samples[start : start + n]

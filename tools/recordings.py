@@ -9,7 +9,7 @@ The resampling is edgeaudio's own, so that a tool hears what the agent hears.
 from __future__ import annotations
 
 import wave
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -88,6 +88,15 @@ def without_padding(samples: Samples) -> Samples:
     """Cut what follows the last sample above -80 dBFS: padding, not sound."""
     heard = np.flatnonzero(np.abs(samples) > 1e-4)
     return samples[: heard[-1] + 1] if heard.size else samples
+
+
+def through(recording: Recording, camera_rate: int, sample_rate: int) -> Recording:
+    """What a stream of `camera_rate` leaves of a recording at `sample_rate`: nothing over half of that."""
+    samples = recording.samples
+    for rates in ((sample_rate, camera_rate), (camera_rate, sample_rate)):
+        resampler = Resampler(*rates)
+        samples = np.concatenate([resampler.feed(samples), resampler.flush()])
+    return replace(recording, samples=samples)
 
 
 def write_wav(path: Path, samples: Samples, sample_rate: int) -> None:

@@ -19,8 +19,9 @@ from edgeaudio.recognise.manifest import DetectorSection, manifest_toml
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import convert_model, evaluate_home, train_model
 from tools.command import exit_status, recipe_parser, runtimes
-from tools.home_recordings import write_home_set
+from tools.home_recordings import SAMPLE_RATE, write_home_set
 
+N_MELS = 80
 # A pulse group of the carbon-monoxide alarm comes every 5.7 s: an event must outlive the pause.
 DETECTOR = DetectorSection(on=0.5, off=0.3, votes=2, votes_of=3, hold_s=6.0)
 
@@ -32,7 +33,7 @@ sirens and speech. Fourteen independent scores: a dog that barks in the rain is 
 
 ## What it is
 
-A clip of 4 s at 16 kHz becomes 197 frames of {features} (frames of 64 ms every 20 ms, HTK mels from 50 Hz), in dB under
+A clip of 4 s at 32 kHz becomes 197 frames of {features} (frames of 64 ms every 20 ms, HTK mels from 50 Hz), in dB under
 the clip's loudest moment, so that a microphone's gain does not matter. Seven convolutions tell what is in two seconds
 of it, and a wide one beside them the rhythm of the whole; all weights and activations are int8. An event begins when
 two of the last three clips are over the label's threshold, and ends 6 s after the last clip over the lower one, since
@@ -43,9 +44,10 @@ a carbon-monoxide alarm pauses for 5 s. A clip takes a sixth of the time of a de
 
 Not a certified detector, and no replacement for one: the alarms were synthesised, since no recordings of real ones were
 at hand, and only those with a standard's cadence are in it. It knows few recordings of each sound (32 of each ESC-10
-label, two speakers and a speech synthesiser), so that a sound unlike them may be missed or misnamed: the tables below
-say how often. It takes most beeps that resemble an alarm's for that alarm, a reversing lorry's among them: where that
-matters, run [alarms](../alarms/README.md) beside it, and leave `smoke_alarm`, `co_alarm` and `siren` out of its labels.
+label, and 12 made-up ones of rain, sea waves, fires, helicopters and clocks; two speakers and a speech synthesiser), so
+that a sound unlike them may be missed or misnamed: the tables below say how often. It takes most beeps that resemble an
+alarm's for that alarm, a reversing lorry's among them: where that matters, run [alarms](../alarms/README.md) beside it,
+and leave `smoke_alarm`, `co_alarm` and `siren` out of its labels.
 
 ## How it was made
 
@@ -60,9 +62,9 @@ again:
 ## Cross-validation
 
 ESC-10 (K. J. Piczak, 2015), its official folds 1 to 4: each fold's recordings judged by a model that was trained, from
-random weights, on everything else: the other folds, and the made-up recordings of alarms, speech and other sound. A
-recording's label is the one of all fourteen with the best mean score over its clips; int8 is the `.tflite` through
-edgeaudio's own clips, features and model code.
+random weights, on everything else: the other folds, and all that is made up. A recording's label is the one of all
+fourteen with the best mean score over its clips; int8 is the `.tflite` through edgeaudio's own clips, features and
+model code.
 
 {report}
 """
@@ -81,6 +83,7 @@ def _make(options: argparse.Namespace) -> None:
     work: Path = options.work
     recordings = write_home_set(options.data, work, options.seed)
     trained = [str(recordings), "--out", str(work), "--kind", options.kind, "--clips", str(options.clips)]
+    trained += ["--sample-rate", str(SAMPLE_RATE), "--n-mels", str(N_MELS)]
     _must(train_model.main([*trained, "--seed", str(options.seed)]), "training")
 
     draft = replace(
@@ -92,7 +95,7 @@ def _make(options: argparse.Namespace) -> None:
             "ESC-10, folds 1 to 4 (K. J. Piczak, 2015; CC0 and CC BY 3.0)",
             "Free Spoken Digit Dataset, speakers jackson and theo (Z. Jackson and others; CC BY-SA 4.0)",
             "speech made with espeak-ng",
-            "synthesised alarms and other sounds (tools/alarm_sounds.py, tools/other_sounds.py)",
+            "synthesised alarms, textures and other sounds (tools/alarm_sounds.py, texture_sounds.py, other_sounds.py)",
             "Orcasound signal catalogue, every other file (MIT)",
             "drone-audio-dataset, every other file (G. Vladimir; MIT)",
         ),

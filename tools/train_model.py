@@ -29,13 +29,13 @@ from tqdm import tqdm
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import clip_features, features
 from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest, manifest_toml
-from edgeaudio.recognise.model import build_model
+from edgeaudio.recognise.model import Model, build_model
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import convert_model
 from tools.augmentation import Batches, Example, Recipe
 from tools.command import exit_status
 from tools.dataset import Entry, folds_of, labels_of, read_dataset
-from tools.recordings import Recording, read_audio, without_padding
+from tools.recordings import Recording, read_audio, through, without_padding
 
 Floats = NDArray[np.float32]
 
@@ -44,6 +44,7 @@ EPOCH_STEPS = 64
 SCALING_CLIPS = 300
 REPRESENTATIVE_CLIPS = 300
 RANGE_DB = 80.0  # under a clip's loudest moment; what a model hears does not depend on a microphone's gain
+CAMERA_RATES = (8_000, 16_000)  # Hz: G.711 and what AAC mostly comes at
 LIMIT = 5.0  # deviations; what lies further out would only coarsen the int8 steps of the rest
 
 
@@ -226,27 +227,44 @@ def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -
         quantised = np.stack([model.scores(values) for values in clips.values])
         rows, names = clips.recording_scores(original.scores(clips.values))
         int8_rows, _ = clips.recording_scores(quantised)
+        narrow = {
+            rate: _share_right(model, [through(r, rate, manifest.clip.sample_rate) for r in data.held_out(fold)])
+            for rate in CAMERA_RATES
+            if rate < manifest.clip.sample_rate
+        }
         result = {
             "truth": [data.labels.index(name) for name in names],
             "float32": rows.argmax(axis=1).tolist(),
             "int8": int8_rows.argmax(axis=1).tolist(),
+            "narrow": narrow,
             "history": history,
         }
         result_file.write_text(json.dumps(result))
     return dict(json.loads(result_file.read_text()))
 
 
+def _share_right(model: Model, recordings: Sequence[Recording]) -> float:
+    """Share of recordings whose label has the best mean score; those without a clip over the gate do not count."""
+    clips = convert_model.cut_clips(recordings, model.manifest)
+    rows, names = clips.recording_scores(np.stack([model.scores(values) for values in clips.values]))
+    return float(np.mean([model.manifest.labels[row.argmax()] == name for row, name in zip(rows, names, strict=True)]))
+
+
 def _report(results: dict[int, dict[str, Any]], labels: Sequence[str], options: argparse.Namespace) -> None:
     """Print and write the table of folds, and draw the confusion matrix and the curves."""
     from tools.pictures import draw_confusion, draw_curves  # noqa: PLC0415 - Matplotlib
 
-    lines = ["| fold | recordings | float32 | int8 | training |", "|---|---|---|---|---|"]
-    shares: dict[str, list[float]] = {"float32": [], "int8": []}
+    rates = list(next(iter(results.values()))["narrow"])
+    heard = [f"int8 through {int(rate) / 1000:g} kHz" for rate in rates]
+    lines = [f"| fold | recordings | {' | '.join(['float32', 'int8', *heard, 'training'])} |"]
+    lines.append("|---" * (5 + len(rates)) + "|")
+    shares: dict[str, list[float]] = {"float32": [], "int8": [], **{rate: [] for rate in rates}}
     matrix = np.zeros((len(labels), len(labels)), dtype=np.int64)
     for fold, result in results.items():
         truth = np.array(result["truth"])
         for kind, values in shares.items():
-            values.append(float(np.mean(np.array(result[kind]) == truth)))
+            narrow = result["narrow"].get(kind)
+            values.append(float(np.mean(np.array(result[kind]) == truth)) if narrow is None else narrow)
         np.add.at(matrix, (truth, np.array(result["int8"])), 1)
         minutes = sum(duration_s for _, duration_s in result["history"]) / 60
         shown = [f"{values[-1]:.2%}" for values in shares.values()]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.augmentation import Batches, Example, Recipe, blot_out, place, unit_loudness
+from tools.augmentation import UNHEARD_DB, Batches, Example, Recipe, blot_out, place, unit_loudness
 
 FRAME_S = 0.02
 N_FRAMES, N_MELS = 50, 16
@@ -20,6 +20,7 @@ CALM = Recipe(
     equaliser_db=0,
     noise_snr_db=(90, 90),
     noise_slope_db=0,
+    narrow=0,
     blots=0,
 )
 
@@ -108,6 +109,21 @@ def test_blots_are_the_mean_and_leave_most():
     changed = values != before
     assert 0 < changed.sum() < 0.25 * values.size
     assert np.unique(values[changed]).size <= 2
+
+
+def test_narrow_clips_lose_their_highest_bands_and_nothing_else():
+    hiss = Example(np.ones((200, N_MELS), dtype=np.float32), np.array((1.0, 0.0), dtype=np.float32))
+    recipe = replace(CALM, narrow=0.5, kept_bands=(0.5, 0.9))
+    values, _ = draw([hiss], recipe, size=64)
+    unheard = (values == UNHEARD_DB).all(axis=1)
+    kept = N_MELS - unheard.sum(axis=1)
+    narrow = kept < N_MELS
+    assert 20 < narrow.sum() < 44
+    assert kept[narrow].min() >= 0.5 * N_MELS
+    assert kept[narrow].max() <= 0.9 * N_MELS + 1
+    assert (np.diff(unheard.astype(int), axis=1) >= 0).all(), "from some band on, all of them"
+    heard = np.broadcast_to(~unheard[:, None], values.shape)
+    assert values[heard].min() > values[heard].max() - 1
 
 
 def test_loudness_is_that_of_the_loud_part():

@@ -12,15 +12,16 @@ from support.programs import require_program
 
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import home_recordings
-from tools.alarm_scenes import HELD_OUT_SPEAKER, SAMPLE_RATE
+from tools.alarm_scenes import HELD_OUT_SPEAKER
 from tools.alarm_sounds import LABELS
 from tools.dataset import ALWAYS_TRAINED
 from tools.held_out_speech import SENTENCES as JUDGED_SENTENCES
 from tools.held_out_speech import VOICES as JUDGED_VOICES
-from tools.home_recordings import main, write_home_set
+from tools.home_recordings import CLIP_S, SAMPLE_RATE, TEXTURE_S, main, write_home_set
 from tools.home_speech import SENTENCES, VARIANTS, read_aloud, strung_digits, training_speakers
 from tools.other_sounds import KINDS
 from tools.recordings import read_audio, write_wav
+from tools.texture_sounds import TEXTURES, rain
 
 SHARE = 0.003
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -76,15 +77,14 @@ def test_the_list_names_everything_with_its_label_and_fold(made_set):
     assert list(rows[0]) == ["file", "label", "fold", "fixed"]
     silent_alarms, others, negatives = 3, len(KINDS) + 3, 6
     assert Counter(row["label"] for row in rows) == {
-        "rain": 3, "smoke_alarm": 2, "co_alarm": 2, "siren": 1, "speech": 2, "": silent_alarms + others + negatives,
+        "rain": 3 + 1, "sea_waves": 1, "fire_crackling": 1, "helicopter": 1, "clock_tick": 1,
+        "smoke_alarm": 2, "co_alarm": 2, "siren": 1, "speech": 2, "": silent_alarms + others + negatives,
     }  # fmt: skip
     assert all((file.parent / row["file"]).is_file() for row in rows)
     assert len({row["file"] for row in rows}) == len(rows)
-    made_or_negative = [row for row in rows if row["label"] != "rain"]
-    assert {row["fold"] for row in made_or_negative} == {str(ALWAYS_TRAINED)}
-    assert [(Path(row["file"]).name, row["fold"]) for row in rows if row["label"] == "rain"] == [
-        (name, name[0]) for name in ESC10_NAMES
-    ]
+    recorded = [row for row in rows if row["label"] == "rain" and not row["file"].startswith("made/")]
+    assert [(Path(row["file"]).name, row["fold"]) for row in recorded] == [(name, name[0]) for name in ESC10_NAMES]
+    assert {row["fold"] for row in rows if row not in recorded} == {str(ALWAYS_TRAINED)}
     # what is told by its rhythm is fixed, whether it is an alarm or resembles one; nothing else is
     for row in rows:
         rhythmic = row["label"] in LABELS or row["file"].startswith("made/other/")
@@ -101,7 +101,7 @@ def test_clips_are_as_long_as_promised_and_sound(made_set):
         if row["label"] == "speech":
             assert 5 * SAMPLE_RATE <= length <= 8 * SAMPLE_RATE
         else:
-            assert length == 64_000
+            assert length == SAMPLE_RATE * (TEXTURE_S if row["label"] in TEXTURES else CLIP_S)
         assert np.any(read_audio(made_set.parent / row["file"], SAMPLE_RATE))
 
 
@@ -122,7 +122,7 @@ def test_one_speaker_at_a_time_with_pauses(tmp_path):
         write_wav(tmp_path / f"0_{speaker}_0.wav", np.full(4_000, level, dtype=np.float32), SAMPLE_RATE)
     speakers = training_speakers(sorted(tmp_path.iterdir()))
     for seed in range(4):
-        samples = strung_digits(speakers, 6.0, np.random.default_rng(seed))
+        samples = strung_digits(speakers, 6.0, SAMPLE_RATE, np.random.default_rng(seed))
         assert len(samples) == 6 * SAMPLE_RATE
         tenths = set(np.round(samples * 10).astype(int).tolist())
         assert tenths in ({0, 1}, {0, 9})
@@ -163,7 +163,7 @@ def test_voices_and_sentences_are_none_that_a_model_is_judged_by():
 
 @pytest.mark.parametrize("language", SENTENCES)
 def test_every_language_is_read_aloud(espeak, language):
-    samples = read_aloud(language, 5.0, np.random.default_rng(3))
+    samples = read_aloud(language, 5.0, SAMPLE_RATE, np.random.default_rng(3))
     assert len(samples) == 5 * SAMPLE_RATE
     assert np.sqrt(np.mean(samples**2)) > 0.005
 
@@ -171,7 +171,7 @@ def test_every_language_is_read_aloud(espeak, language):
 def test_a_voice_that_is_not_installed_is_named(espeak, monkeypatch):
     monkeypatch.setitem(SENTENCES, "xx-none", ("Nobody speaks so.",))
     with pytest.raises(EdgeaudioError, match=r"does not read voice xx-none.*does not exist"):
-        read_aloud("xx-none", 5.0, np.random.default_rng(1))
+        read_aloud("xx-none", 5.0, SAMPLE_RATE, np.random.default_rng(1))
 
 
 def test_without_espeak_nothing_is_begun(data, tmp_path, capsys, monkeypatch):
@@ -207,13 +207,15 @@ def test_the_command_says_what_it_made(espeak, data, tmp_path, capsys, monkeypat
     monkeypatch.setattr(home_recordings, "ALARMS", {"siren": 2})
     monkeypatch.setattr(home_recordings, "SILENT_ALARMS", {"siren": 1})
     monkeypatch.setattr(home_recordings, "OTHERS_PER_KIND", 1)
+    monkeypatch.setattr(home_recordings, "TEXTURES", {"rain": rain})
+    monkeypatch.setattr(home_recordings, "TEXTURES_PER_LABEL", 4)
     monkeypatch.setattr(home_recordings, "STRUNG_DIGITS", 2)
     monkeypatch.setattr(home_recordings, "READ_ALOUD", 1)
     assert main(["--data", str(data), "--out", str(tmp_path / "out")]) == 0
     words = capsys.readouterr().out.split("\n")
     assert words[0] == str(tmp_path / "out" / "home.csv")
     assert [line.strip() for line in words[1:-1]] == [
-        f"{1 + len(KINDS) + 3 + 6} without a label", "3 rain", "2 siren", "3 speech",
+        f"{1 + len(KINDS) + 3 + 6} without a label", f"{3 + 4} rain", "2 siren", "3 speech",
     ]  # fmt: skip
 
 
@@ -221,7 +223,8 @@ def test_the_real_collections(espeak, tmp_path):
     if not DATA.is_dir():
         pytest.skip(f"the recordings are not here: {DATA}")
     rows = rows_of(write_home_set(DATA, tmp_path / "out", 1, share=SHARE))
-    recorded = [row for row in rows if row["label"] not in {*LABELS, "speech", ""}]
+    unrecorded = {*LABELS, "speech", ""}
+    recorded = [row for row in rows if row["label"] not in unrecorded and not row["file"].startswith("made/")]
     assert {row["fold"] for row in recorded} == {"1", "2", "3", "4"}
     assert len({row["label"] for row in recorded}) == 10
     assert len(recorded) == 318

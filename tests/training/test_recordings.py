@@ -1,10 +1,12 @@
 """Recordings are read as the agent would hear them, and what cannot be read is named."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from edgeaudio.recognise.types import EdgeaudioError
-from tools.recordings import read_audio, read_folder, without_padding, write_wav
+from tools.recordings import Recording, read_audio, read_folder, through, without_padding, write_wav
 
 RATE = 8_000
 
@@ -32,6 +34,14 @@ def test_a_folder_gives_labels_and_folds_and_drops_padding(tmp_path):
     recordings = read_folder(tmp_path, RATE)
     assert [(r.label, r.fold) for r in recordings] == [("dog", 1), ("rain", 3), ("rain", None)]
     assert all(len(r.samples) <= len(a_tone()) for r in recordings)
+
+
+def test_a_narrow_stream_leaves_the_low_tones_and_the_time():
+    time_s = np.arange(16_000) / 16_000
+    low, high = (0.5 * np.sin(2 * np.pi * hz * time_s).astype(np.float32) for hz in (440, 6_000))
+    heard = through(Recording(Path("a.wav"), "both", low + high), 8_000, 16_000)
+    assert (heard.label, len(heard.samples)) == ("both", 16_000)
+    np.testing.assert_allclose(heard.samples[2_000:14_000], low[2_000:14_000], atol=5e-3)
 
 
 def test_silence_is_left_whole():

@@ -8,7 +8,6 @@ from support.sounds import alarm_over_noise
 
 from edgeaudio.recognise.manifest import read_manifest
 from edgeaudio.recognise.model import load_model
-from tools.alarm_scenes import SAMPLE_RATE
 from tools.alarm_sounds import LABELS
 from tools.convert_model import cut_clips
 from tools.evaluate_alarms import onsets
@@ -33,7 +32,8 @@ def test_an_alarm_is_found_and_named(model, label, seed):
 @pytest.mark.skipif(not ESC10.is_dir(), reason=f"the recordings are not here: {ESC10}")
 def test_it_knows_what_it_was_trained_on_at_any_gain(model):
     paths = sorted(ESC10.rglob("*-A.ogg"))[::6]
-    recordings = [Recording(path, path.parent.name, read_audio(path, SAMPLE_RATE)) for path in paths]
+    sample_rate = model.manifest.clip.sample_rate
+    recordings = [Recording(path, path.parent.name, read_audio(path, sample_rate)) for path in paths]
     quiet = [Recording(r.path, r.label, r.samples * np.float32(0.1)) for r in recordings]
     clips, quiet_clips = cut_clips(recordings, model.manifest), cut_clips(quiet, model.manifest)
     rows, names = clips.recording_scores(np.stack([model.scores(values) for values in clips.values]))

@@ -12,7 +12,7 @@ from edgeaudio.recognise.types import EdgeaudioError
 from tools import train_model
 from tools.convert_model import read_draft
 
-RATE = 8_000
+RATE = 16_000
 ARGUMENTS = ["--sample-rate", str(RATE), "--clip-s", "1", "--n-mels", "16", "--clips", "2048"]
 
 
@@ -53,7 +53,10 @@ def test_from_recordings_to_a_draft(recordings, tmp_path):
     result = json.loads((out / "fold-1" / "result.json").read_text())
     assert sorted(result["truth"]) == [0, 0, 0, 1, 1, 1], "the recordings of the fold, and no other"
     assert len(result["history"]) == 1
-    assert "| mean | 6 |" in (out / "report.md").read_text()
+    assert set(result["narrow"]) == {"8000"}, "what a camera of that rate leaves"
+    report = (out / "report.md").read_text()
+    assert "| int8 | int8 through 8 kHz |" in report
+    assert "| mean | 6 |" in report
     assert (out / "confusion.png").stat().st_size > 1000
     assert (out / "curves.png").stat().st_size > 1000
     draft = read_draft(out / "draft.toml")
