@@ -32,7 +32,7 @@ NOISE_SHAPE = 3.0  # of a gamma distribution: how much the power of noise varies
 class Recipe:
     """How much of each change: probabilities from 0 to 1, ranges that are drawn from evenly, deviations."""
 
-    negatives: float = 0.15  # where there are any; all answers beside them are drawn as often as each other
+    negatives: float = 0.2  # where there are any; all answers beside them are drawn as often as each other
     mixing: float = 0.7  # of two recordings in one clip
     speed: float = 0.2  # time goes by exp(-speed) to exp(speed) as fast
     shift_mels: float = 3.0  # bands up or down

@@ -16,7 +16,7 @@ import csv
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,29 +33,33 @@ from tools.dataset import ALWAYS_TRAINED, COLUMNS
 from tools.espeak import require_espeak
 from tools.home_speech import SENTENCES, read_aloud, strung_digits, training_speakers
 from tools.other_sounds import KINDS, Maker, make_other
-from tools.recordings import audio_files, write_wav
+from tools.recordings import audio_files, read_audio, write_wav
 from tools.texture_sounds import TEXTURES
 
 Samples = NDArray[np.float32]
 Make = Callable[[np.random.Generator], Samples]
 
-COLLECTIONS = ("esc10", "speech_digits", "drone", "hydrophone")
+UNLABELLED = ("drone", "hydrophone")
+COLLECTIONS = ("esc10", "speech_digits", *UNLABELLED)
 SAMPLE_RATE = 32_000  # rain, fire and waves differ most where they hiss
 CLIP_S = 4.0
 ADVICE = f"--data must hold {', '.join(COLLECTIONS)}"
 SPEECH_S = (5.0, 8.0)
-TEXTURE_S = 5.0  # as ESC-10's recordings
+LASTING_S = 5.0  # what is not told by its rhythm, as ESC-10's recordings
 
 ALARMS = {"smoke_alarm": 700, "co_alarm": 700, "siren": 450}
 # Clips in which an alarm is silent (its pause, or the time before it): as many as chance gives beside those of ALARMS.
 SILENT_ALARMS = {"smoke_alarm": 6, "co_alarm": 350, "siren": 13}
-OTHERS_PER_KIND = 88
+OTHERS_PER_KIND = 300
+# Of each collection without a label: few recordings, which must not be lost among the many that are made up.
+UNLABELLED_AGAIN = 800
 TEXTURES_PER_LABEL = 12  # to every two recordings, one that is made up; with more, rain became a helicopter
 STRUNG_DIGITS = 250
 READ_ALOUD = 350
 
 OTHER = "other"
-MOVABLE = {"speech", *TEXTURES}  # and may be sped up; what else is made up is told, or told apart, by its rhythm
+# These may be sped up, too; what else is made up is told, or told apart, by its rhythm.
+MOVABLE = {"digits", *TEXTURES, *UNLABELLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +118,12 @@ def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0) -> P
     made = out / "made"
     _claim(made, seed)
     rows = [Row(path, path.parent.name, _official_fold(path), fixed=False) for path in collections["esc10"]]
-    pieces = tqdm(list(_pieces(training_speakers(collections["speech_digits"]), share)), desc="making", unit="file")
+    # the same half that alarm_scenes.read_corpus trains on
+    unlabelled = {name: collections[name][::2] for name in UNLABELLED}
+    kinds = _kinds(training_speakers(collections["speech_digits"]), unlabelled)
+    pieces = tqdm(list(_pieces(kinds, share)), desc="making", unit="file")
     rows += [Row(_made(piece, made, seed), piece.label, ALWAYS_TRAINED, piece.fixed) for piece in pieces]
-    for name in ("drone", "hydrophone"):
-        # the same half that alarm_scenes.read_corpus trains on
-        rows += [Row(path, "", ALWAYS_TRAINED, fixed=False) for path in collections[name][::2]]
+    rows += [Row(path, "", ALWAYS_TRAINED, fixed=False) for paths in unlabelled.values() for path in paths]
     return _write_list(out / "home.csv", rows)
 
 
@@ -138,22 +143,24 @@ def _claim(made: Path, seed: int) -> None:
         raise EdgeaudioError(f"{made}: made with seed {found}, not {seed}; remove it, or give another --out")
 
 
-def _pieces(speakers: Sequence[Sequence[Path]], share: float) -> Iterator[Piece]:
+def _pieces(kinds: Iterable[tuple[str, str, int, Make]], share: float) -> Iterator[Piece]:
     """Everything that is made up, in the list's order."""
 
     def numbers(count: int) -> range:
         return range(max(1, round(count * share)))
 
-    for label, name, count, make in _kinds(speakers):
+    for label, name, count, make in kinds:
         for number in numbers(count):
-            yield Piece(label, name, number, fixed=label not in MOVABLE, make=make)
+            yield Piece(label, name, number, fixed=name not in MOVABLE, make=make)
     languages = tuple(SENTENCES)
     for number in numbers(READ_ALOUD):
         language = languages[number % len(languages)]
         yield Piece("speech", "sentences", number, fixed=False, make=partial(_sentences, language))
 
 
-def _kinds(speakers: Sequence[Sequence[Path]]) -> Iterator[tuple[str, str, int, Make]]:
+def _kinds(
+    speakers: Sequence[Sequence[Path]], unlabelled: Mapping[str, Sequence[Path]]
+) -> Iterator[tuple[str, str, int, Make]]:
     """Label, name, count and maker of what is made alike."""
     for label, count in ALARMS.items():
         yield label, label, count, partial(_alarm, label, sounding=True)
@@ -162,6 +169,8 @@ def _kinds(speakers: Sequence[Sequence[Path]]) -> Iterator[tuple[str, str, int, 
     resembling: dict[str, Maker] = {kind: partial(make_other, kind=kind) for kind in KINDS}
     for name, maker in (resembling | PLAIN_SOUNDS).items():
         yield "", name, OTHERS_PER_KIND, partial(_other, maker)
+    for name, paths in unlabelled.items():
+        yield "", name, UNLABELLED_AGAIN, partial(_elsewhere, paths)
     for label, maker in TEXTURES.items():
         yield label, label, TEXTURES_PER_LABEL, partial(_texture, maker)
     yield "speech", "digits", STRUNG_DIGITS, partial(_digits, speakers)
@@ -218,8 +227,17 @@ def _other(maker: Maker, rng: np.random.Generator) -> Samples:
     return _in_near_silence(sound, acoustics.rms(sound), rng)
 
 
+def _elsewhere(paths: Sequence[Path], rng: np.random.Generator) -> Samples:
+    """Recordings in a row as another microphone might have heard them."""
+    pieces: list[Samples] = []
+    while sum(map(len, pieces)) < LASTING_S * SAMPLE_RATE:
+        recording = read_audio(paths[int(rng.integers(len(paths)))], SAMPLE_RATE)
+        pieces.append(acoustics.at_level(recording, 0.0))
+    return _through_air_and_microphone(np.concatenate(pieces)[: round(LASTING_S * SAMPLE_RATE)], rng)
+
+
 def _texture(maker: Maker, rng: np.random.Generator) -> Samples:
-    return _through_air_and_microphone(maker(TEXTURE_S, SAMPLE_RATE, rng), rng)
+    return _through_air_and_microphone(maker(LASTING_S, SAMPLE_RATE, rng), rng)
 
 
 def _digits(speakers: Sequence[Sequence[Path]], rng: np.random.Generator) -> Samples:

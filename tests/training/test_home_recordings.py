@@ -17,7 +17,7 @@ from tools.alarm_sounds import LABELS
 from tools.dataset import ALWAYS_TRAINED
 from tools.held_out_speech import SENTENCES as JUDGED_SENTENCES
 from tools.held_out_speech import VOICES as JUDGED_VOICES
-from tools.home_recordings import CLIP_S, SAMPLE_RATE, TEXTURE_S, main, write_home_set
+from tools.home_recordings import CLIP_S, LASTING_S, SAMPLE_RATE, UNLABELLED, main, write_home_set
 from tools.home_speech import SENTENCES, VARIANTS, read_aloud, strung_digits, training_speakers
 from tools.other_sounds import KINDS
 from tools.recordings import read_audio, write_wav
@@ -40,7 +40,7 @@ def lay_out(folder):
         a_noise(folder / "esc10" / "rain" / name)
     for name in ("0_jackson_1", "1_jackson_2", "0_theo_1", f"0_{HELD_OUT_SPEAKER}_1"):
         a_noise(folder / "speech_digits" / f"{name}.wav")
-    for collection in ("drone", "hydrophone"):
+    for collection in UNLABELLED:
         for name in "abcde":
             a_noise(folder / collection / f"{name}.wav")
     return folder
@@ -68,6 +68,11 @@ def rows_of(file):
         return list(csv.DictReader(lines))
 
 
+def is_movable(row):
+    """Drones and hydrophone signals, speech and textures; neither alarms nor what resembles them."""
+    return Path(row["file"]).name.partition("-")[0] in UNLABELLED or row["label"] in {"speech", *TEXTURES}
+
+
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.wav")}
 
@@ -75,10 +80,10 @@ def contents(folder):
 def test_the_list_names_everything_with_its_label_and_fold(made_set):
     file, rows = made_set, rows_of(made_set)
     assert list(rows[0]) == ["file", "label", "fold", "fixed"]
-    silent_alarms, others, negatives = 3, len(KINDS) + 3, 6
+    silent_alarms, others, negatives, elsewhere = 3, len(KINDS) + 3, 6, 2 * 2
     assert Counter(row["label"] for row in rows) == {
         "rain": 3 + 1, "sea_waves": 1, "fire_crackling": 1, "helicopter": 1, "clock_tick": 1,
-        "smoke_alarm": 2, "co_alarm": 2, "siren": 1, "speech": 2, "": silent_alarms + others + negatives,
+        "smoke_alarm": 2, "co_alarm": 2, "siren": 1, "speech": 2, "": silent_alarms + others + negatives + elsewhere,
     }  # fmt: skip
     assert all((file.parent / row["file"]).is_file() for row in rows)
     assert len({row["file"] for row in rows}) == len(rows)
@@ -87,8 +92,7 @@ def test_the_list_names_everything_with_its_label_and_fold(made_set):
     assert {row["fold"] for row in rows if row not in recorded} == {str(ALWAYS_TRAINED)}
     # what is told by its rhythm is fixed, whether it is an alarm or resembles one; nothing else is
     for row in rows:
-        rhythmic = row["label"] in LABELS or row["file"].startswith("made/other/")
-        assert row["fixed"] == ("yes" if rhythmic else "no")
+        assert row["fixed"] == ("no" if is_movable(row) or not row["file"].startswith("made/") else "yes")
 
 
 def test_clips_are_as_long_as_promised_and_sound(made_set):
@@ -101,15 +105,22 @@ def test_clips_are_as_long_as_promised_and_sound(made_set):
         if row["label"] == "speech":
             assert 5 * SAMPLE_RATE <= length <= 8 * SAMPLE_RATE
         else:
-            assert length == SAMPLE_RATE * (TEXTURE_S if row["label"] in TEXTURES else CLIP_S)
+            assert length == SAMPLE_RATE * (LASTING_S if is_movable(row) else CLIP_S)
         assert np.any(read_audio(made_set.parent / row["file"], SAMPLE_RATE))
 
 
 def test_nothing_held_out_is_named(made_set):
     rows = rows_of(made_set)
-    for collection in ("drone", "hydrophone"):
+    for collection in UNLABELLED:
         assert [Path(r["file"]).stem for r in rows if Path(r["file"]).parent.name == collection] == ["a", "c", "e"]
     assert not [row for row in rows if "speech_digits" in row["file"]]
+
+
+def test_nothing_held_out_is_heard(espeak, data, tmp_path):
+    for collection in UNLABELLED:
+        for name in "bd":
+            (data / collection / f"{name}.wav").write_bytes(b"whoever reads this is told off")
+    write_home_set(data, tmp_path / "out", 1, share=SHARE)
 
 
 def test_the_speaker_who_is_held_out_never_speaks(data):
@@ -207,6 +218,7 @@ def test_the_command_says_what_it_made(espeak, data, tmp_path, capsys, monkeypat
     monkeypatch.setattr(home_recordings, "ALARMS", {"siren": 2})
     monkeypatch.setattr(home_recordings, "SILENT_ALARMS", {"siren": 1})
     monkeypatch.setattr(home_recordings, "OTHERS_PER_KIND", 1)
+    monkeypatch.setattr(home_recordings, "UNLABELLED_AGAIN", 1)
     monkeypatch.setattr(home_recordings, "TEXTURES", {"rain": rain})
     monkeypatch.setattr(home_recordings, "TEXTURES_PER_LABEL", 4)
     monkeypatch.setattr(home_recordings, "STRUNG_DIGITS", 2)
@@ -215,7 +227,7 @@ def test_the_command_says_what_it_made(espeak, data, tmp_path, capsys, monkeypat
     words = capsys.readouterr().out.split("\n")
     assert words[0] == str(tmp_path / "out" / "home.csv")
     assert [line.strip() for line in words[1:-1]] == [
-        f"{1 + len(KINDS) + 3 + 6} without a label", f"{3 + 4} rain", "2 siren", "3 speech",
+        f"{1 + len(KINDS) + 3 + 2 + 6} without a label", f"{3 + 4} rain", "2 siren", "3 speech",
     ]  # fmt: skip
 
 
@@ -228,5 +240,5 @@ def test_the_real_collections(espeak, tmp_path):
     assert {row["fold"] for row in recorded} == {"1", "2", "3", "4"}
     assert len({row["label"] for row in recorded}) == 10
     assert len(recorded) == 318
-    assert len([row for row in rows if Path(row["file"]).is_relative_to(DATA.resolve() / "drone")]) == 8
-    assert len([row for row in rows if Path(row["file"]).is_relative_to(DATA.resolve() / "hydrophone")]) == 6
+    of = {name: [r for r in rows if Path(r["file"]).is_relative_to(DATA.resolve() / name)] for name in UNLABELLED}
+    assert {name: len(found) for name, found in of.items()} == {"drone": 8, "hydrophone": 6}
