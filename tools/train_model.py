@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -45,6 +46,11 @@ SCALING_CLIPS = 300
 REPRESENTATIVE_CLIPS = 300
 RANGE_DB = 80.0  # under a clip's loudest moment; what a model hears does not depend on a microphone's gain
 CAMERA_RATES = (8_000, 16_000)  # Hz: G.711 and what AAC mostly comes at
+# What a model depends on, beside its fold.
+DECISIVE = (
+    "recordings", "negatives", "kind", "sample_rate", "clip_s", "n_mels", "n_mfcc", "fmin", "full_band", "clips",
+    "learning_rate", "seed",
+)  # fmt: skip
 LIMIT = 5.0  # deviations; what lies further out would only coarsen the int8 steps of the rest
 
 
@@ -108,6 +114,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--n-mels", type=int, default=64)
     parser.add_argument("--n-mfcc", type=int, default=40)
     parser.add_argument("--fmin", type=float, default=50.0)
+    parser.add_argument(
+        "--full-band", action="store_true", help="for sound cards and hydrophones: no clip loses its highest bands"
+    )
     parser.add_argument("--clips", type=int, default=300_000, help="training clips to draw (default: 300000)")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=1)
@@ -125,7 +134,7 @@ def _train(options: argparse.Namespace) -> None:
         samples = read_audio(entry.path, options.sample_rate)
         recordings.append(Recording(entry.path, entry.path.parent.name, samples))
     data = Data(entries, recordings, draft.labels, _features(options))
-    options.out.mkdir(parents=True, exist_ok=True)
+    _claim(options)
     results = {fold: _fold(fold, data, draft, options) for fold in options.fold or folds}
     _report(results, data.labels, options)
     if not options.no_final:
@@ -133,6 +142,25 @@ def _train(options: argparse.Namespace) -> None:
         (options.out / "draft.toml").write_text(manifest_toml(manifest))
         files = f"{options.out / 'model.keras'} --manifest {options.out / 'draft.toml'}"
         print(f"next: python -m tools.convert_model {files} --recordings {options.recordings} --out models/NAME")
+
+
+def _claim(options: argparse.Namespace) -> None:
+    """One folder is for one set of options: what is resumed must be what was asked for."""
+    negatives = ", ".join(str(path.resolve()) for path in options.negatives) or None
+    paths = {"recordings": options.recordings.resolve(), "negatives": negatives}
+    asked = {name: str(paths.get(name, getattr(options, name))) for name in DECISIVE}
+    options.out.mkdir(parents=True, exist_ok=True)
+    mark = options.out / "options.json"
+    if not mark.exists():
+        unfinished = mark.with_suffix(f".{os.getpid()}")  # folds may be trained at a time, each by its own process
+        unfinished.write_text(json.dumps(asked, indent=2) + "\n")
+        unfinished.replace(mark)
+    begun = json.loads(mark.read_text())
+    if other := [name for name in DECISIVE if begun.get(name) != asked[name]]:
+        raise EdgeaudioError(
+            f"{options.out}: begun with {other[0]} = {begun.get(other[0])}, not {asked[other[0]]}; "
+            "remove it, or give another --out"
+        )
 
 
 def _features(options: argparse.Namespace) -> FeatureConfig:
@@ -163,7 +191,8 @@ def _network(
 
     base = data.features
     n_frames = base.n_frames(draft.clip.n_samples)
-    batches = Batches(data.examples(without_fold), n_frames, base.hop_length / base.sample_rate, Recipe())
+    recipe = Recipe(narrow=0.0) if options.full_band else Recipe()
+    batches = Batches(data.examples(without_fold), n_frames, base.hop_length / base.sample_rate, recipe)
     drawn, _ = batches.draw(SCALING_CLIPS, np.random.default_rng((options.seed, 7)))
     config = _scaled(base, drawn)
     manifest = replace(draft, features=config)
@@ -228,7 +257,7 @@ def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -
         rows, names = clips.recording_scores(original.scores(clips.values))
         int8_rows, _ = clips.recording_scores(quantised)
         narrow = {
-            rate: _share_right(model, [through(r, rate, manifest.clip.sample_rate) for r in data.held_out(fold)])
+            rate: _right(model, [through(r, rate, manifest.clip.sample_rate) for r in data.held_out(fold)]) / len(names)
             for rate in CAMERA_RATES
             if rate < manifest.clip.sample_rate
         }
@@ -243,11 +272,14 @@ def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -
     return dict(json.loads(result_file.read_text()))
 
 
-def _share_right(model: Model, recordings: Sequence[Recording]) -> float:
-    """Share of recordings whose label has the best mean score; those without a clip over the gate do not count."""
-    clips = convert_model.cut_clips(recordings, model.manifest)
+def _right(model: Model, recordings: Sequence[Recording]) -> int:
+    """Recordings whose label has the best mean score; one of which nothing is left is not among them."""
+    try:
+        clips = convert_model.cut_clips(recordings, model.manifest)
+    except EdgeaudioError:  # nothing is left of any
+        return 0
     rows, names = clips.recording_scores(np.stack([model.scores(values) for values in clips.values]))
-    return float(np.mean([model.manifest.labels[row.argmax()] == name for row, name in zip(rows, names, strict=True)]))
+    return sum(model.manifest.labels[row.argmax()] == name for row, name in zip(rows, names, strict=True))
 
 
 def _report(results: dict[int, dict[str, Any]], labels: Sequence[str], options: argparse.Namespace) -> None:

@@ -10,7 +10,9 @@ from support.sounds import write_tones
 
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import train_model
+from tools.augmentation import Batches
 from tools.convert_model import read_draft
+from tools.recordings import write_wav
 
 RATE = 16_000
 ARGUMENTS = ["--sample-rate", str(RATE), "--clip-s", "1", "--n-mels", "16", "--clips", "2048"]
@@ -69,6 +71,57 @@ def test_from_recordings_to_a_draft(recordings, tmp_path):
     assert train_model.main(arguments) == 0, "run again, it has nothing left to train"
     assert (out / "report.md").exists()
     assert time.monotonic() - began_s < 20
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--n-mels", "24"], "n_mels = 16, not 24"),
+        (["--full-band"], "full_band = False, not True"),
+        (["--negatives", "NEGATIVES"], "negatives = None, not /"),
+    ],
+)
+def test_a_folder_that_was_begun_with_other_options_is_refused(
+    recordings, tmp_path, capsys, option, words, monkeypatch
+):
+    monkeypatch.setattr(train_model, "_fold", lambda *_: pytest.fail("it must not go on"))
+    write_tones(tmp_path / "NEGATIVES", RATE, np.random.default_rng(3), "{fold}-{index}-B.wav")
+    out = tmp_path / "out"
+    arguments = [str(recordings), "--out", str(out), *ARGUMENTS]
+    with pytest.raises(pytest.fail.Exception):
+        train_model.main(arguments)
+    capsys.readouterr()
+    option = [str(tmp_path / word) if word == "NEGATIVES" else word for word in option]
+    assert train_model.main([*arguments, *option]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith(f"train_model: {out}: begun with {words}")
+    assert error.endswith("; remove it, or give another --out")
+
+
+@pytest.mark.filterwarnings("default")
+def test_what_a_camera_leaves_nothing_of_is_not_named_right(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    time_s = np.arange(RATE) / RATE
+    for label, tone_hz in (("high", 7000), ("low", 5000)):
+        (tmp_path / "in" / label).mkdir(parents=True)
+        for fold in (1, 2):
+            # an abrupt beginning would be a click, and have low tones
+            tone = 0.3 * np.hanning(RATE) * np.sin(2 * np.pi * (tone_hz + 50 * fold) * time_s)
+            write_wav(tmp_path / "in" / label / f"{fold}-0-A.wav", tone.astype(np.float32), RATE)
+    recipes = []
+
+    class Spy(Batches):
+        def __init__(self, examples, n_frames, frame_s, recipe):
+            recipes.append(recipe)
+            super().__init__(examples, n_frames, frame_s, recipe)
+
+    monkeypatch.setattr(train_model, "Batches", Spy)
+    out = tmp_path / "out"
+    arguments = [str(tmp_path / "in"), "--out", str(out), *ARGUMENTS, "--fold", "1", "--no-final", "--full-band"]
+    assert train_model.main(arguments) == 0
+    assert [recipe.narrow for recipe in recipes] == [0.0], "no clip may lose the bands that all is told by"
+    assert json.loads((out / "fold-1" / "result.json").read_text())["narrow"] == {"8000": 0.0}
 
 
 def test_a_draft_that_is_wrong_is_refused(tmp_path):
