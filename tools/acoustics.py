@@ -25,6 +25,13 @@ def at_level(samples: Samples, level_dbfs: float) -> Samples:
     return samples if now == 0.0 else (samples * np.float32(10 ** (level_dbfs / 20) / now))
 
 
+def add_at(samples: NDArray[Any], wave: NDArray[Any], first: int) -> None:
+    """Add a wave that begins at sample `first`, in place, cut off at both ends of the samples."""
+    begin, end = max(0, first), min(len(samples), first + len(wave))
+    if begin < end:
+        samples[begin:end] += wave[begin - first : end - first]
+
+
 def room(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
     """A reverberant room: a direct sound, a few reflections, and a tail that dies in 0.1 to 1.2 s."""
     reverberation_s = rng.uniform(0.1, 1.2)

@@ -26,6 +26,8 @@ SAMPLE_RATE = 16_000
 # Held back from training: the last fold, a speaker, and every other file of the collections without either.
 HELD_OUT_FOLD = 4
 HELD_OUT_SPEAKER = "george"
+UNLABELLED = ("drone", "hydrophone")
+HALF = {"train": slice(0, None, 2), "held_out": slice(1, None, 2)}  # of each of UNLABELLED, its files in order
 # How often each of LABELS is drawn: a clip is shorter than the pause of a carbon-monoxide alarm, and often holds none
 # of its pulses.
 SHARES = (0.3, 0.5, 0.2)
@@ -77,10 +79,7 @@ def read_corpus(data: Path, sample_rate: int, side: Literal["train", "held_out"]
         for r in read_folder(data / "speech_digits", sample_rate)
         if (r.path.stem.split("_")[1] == HELD_OUT_SPEAKER) == (side == "held_out")
     ]
-    others = [
-        tuple(r for i, r in enumerate(read_folder(data / name, sample_rate)) if (i % 2 == 1) == (side == "held_out"))
-        for name in ("drone", "hydrophone")
-    ]
+    others = [tuple(read_folder(data / name, sample_rate)[HALF[side]]) for name in UNLABELLED]
     return Corpus((tuple(esc10), tuple(digits), *others))
 
 

@@ -1,11 +1,13 @@
-"""What the tools' commands have in common: how they refuse, and what the recipes of shipped models ask for.
+"""What the tools' commands have in common: how they refuse, how they know a folder again, what recipes ask for.
 
-Owns: those arguments and that one line. Does not know: what any command does.
+Owns: that one line, the mark in a folder, and the arguments of the recipes of shipped models.
+Does not know: what any command does.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,15 @@ def exit_status(name: str, work: Callable[[], None], *refusals: type[Exception])
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def first_said(mark: Path, text: str) -> str:
+    """What the file `mark` says: `text`, if nobody said anything there before. Several may begin at a time."""
+    if not mark.exists():
+        unfinished = mark.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(text)
+        unfinished.replace(mark)
+    return mark.read_text()
 
 
 def recipe_parser(name: str, description: str, work: Path) -> argparse.ArgumentParser:

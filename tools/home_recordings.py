@@ -27,8 +27,9 @@ from tqdm import tqdm
 
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import acoustics
-from tools.alarm_scenes import BACKGROUND_KINDS, mixed, received, travelled
+from tools.alarm_scenes import BACKGROUND_KINDS, HALF, UNLABELLED, mixed, received, travelled
 from tools.alarm_sounds import active_rms, make_alarm
+from tools.command import first_said
 from tools.dataset import ALWAYS_TRAINED, COLUMNS
 from tools.espeak import require_espeak
 from tools.home_speech import SENTENCES, read_aloud, strung_digits, training_speakers
@@ -39,7 +40,6 @@ from tools.texture_sounds import TEXTURES
 Samples = NDArray[np.float32]
 Make = Callable[[np.random.Generator], Samples]
 
-UNLABELLED = ("drone", "hydrophone")
 COLLECTIONS = ("esc10", "speech_digits", *UNLABELLED)
 SAMPLE_RATE = 32_000  # rain, fire and waves differ most where they hiss
 CLIP_S = 4.0
@@ -118,8 +118,7 @@ def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0) -> P
     made = out / "made"
     _claim(made, seed)
     rows = [Row(path, path.parent.name, _official_fold(path), fixed=False) for path in collections["esc10"]]
-    # the same half that alarm_scenes.read_corpus trains on
-    unlabelled = {name: collections[name][::2] for name in UNLABELLED}
+    unlabelled = {name: collections[name][HALF["train"]] for name in UNLABELLED}
     kinds = _kinds(training_speakers(collections["speech_digits"]), unlabelled)
     pieces = tqdm(list(_pieces(kinds, share)), desc="making", unit="file")
     rows += [Row(_made(piece, made, seed), piece.label, ALWAYS_TRAINED, piece.fixed) for piece in pieces]
@@ -136,10 +135,7 @@ def _official_fold(path: Path) -> int:
 def _claim(made: Path, seed: int) -> None:
     """Recordings of two seeds never mix: the first to write there says which it is."""
     made.mkdir(parents=True, exist_ok=True)
-    mark = made / "seed"
-    if not mark.exists():
-        mark.write_text(f"{seed}\n")
-    elif (found := mark.read_text().strip()) != str(seed):
+    if (found := first_said(made / "seed", f"{seed}\n").strip()) != str(seed):
         raise EdgeaudioError(f"{made}: made with seed {found}, not {seed}; remove it, or give another --out")
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import acoustics, alarm_sounds
-from tools.alarm_scenes import BACKGROUND_KINDS, HELD_OUT_SPEAKER, received, travelled
+from tools.alarm_scenes import BACKGROUND_KINDS, HALF, HELD_OUT_SPEAKER, UNLABELLED, received, travelled
 from tools.alarm_sounds import make_alarm
 from tools.espeak import require_espeak
 from tools.held_out_speech import SENTENCES, espeak
@@ -179,8 +179,9 @@ def read_sounds(data: Path, sample_rate: int) -> dict[int, Sounds]:
     if not paths:
         raise EdgeaudioError(f"{data / 'speech_digits'}: no recordings of {HELD_OUT_SPEAKER} there; give --data")
     others = {}
-    for name in ("drone", "hydrophone"):  # every other file was trained on
-        others[name] = [r.samples for r in read_folder(data / name, sample_rate)[1::2] if _is_heard(r, sample_rate)]
+    for name in UNLABELLED:
+        recorded = read_folder(data / name, sample_rate)[HALF["held_out"]]
+        others[name] = [r.samples for r in recorded if _is_heard(r, sample_rate)]
     recordings = [r for r in read_folder(data / "esc10", sample_rate) if _is_heard(r, sample_rate)]
     digits = [without_padding(read_audio(path, sample_rate)) for path in paths]
     folds = sorted({r.fold for r in recordings if r.fold is not None})

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.acoustics import coloured_noise
+from tools.acoustics import add_at, coloured_noise
 from tools.alarm_sounds import beep
 
 Samples = NDArray[np.float32]
@@ -42,10 +42,7 @@ def _empty(duration_s: float, sample_rate: int) -> Samples:
 
 def _put(samples: Samples, wave: NDArray[Any], start_s: float, sample_rate: int) -> None:
     """Add a wave that begins at `start_s`, cut off at both ends of the samples."""
-    first = round(start_s * sample_rate)
-    begin, end = max(0, first), min(len(samples), first + len(wave))
-    if begin < end:
-        samples[begin:end] += wave[begin - first : end - first].astype(np.float32)
+    add_at(samples, wave.astype(np.float32), round(start_s * sample_rate))
 
 
 def _harmonics(rng: np.random.Generator) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.acoustics import coloured_noise
+from tools.acoustics import add_at, coloured_noise
 from tools.other_sounds import Maker
 
 Samples = NDArray[np.float32]
@@ -32,7 +32,7 @@ def rain(duration_s: float, sample_rate: int, rng: np.random.Generator) -> Sampl
             wave = _ringing(roof_hz * rng.uniform(0.8, 1.3), rng.uniform(0.005, 0.04), sample_rate, rng)
         else:
             wave = _burst(rng.uniform(0.0008, 0.005), sample_rate, rng, slope=rng.uniform(-1, 1))
-        _add(drops, level * wave, start)
+        add_at(drops, level * wave, start)
     return _together(hiss, drops, rng.uniform(-12, 12))
 
 
@@ -68,7 +68,7 @@ def fire_crackling(duration_s: float, sample_rate: int, rng: np.random.Generator
     for start in starts[rng.random(len(starts)) < np.clip(swarms[starts], 0.05, 1)]:
         length_s = _between(rng, 0.0004, 0.012)
         wave = _burst(length_s, sample_rate, rng, slope=rng.uniform(-1, 1.2))
-        _add(crackles, 10 ** (rng.normal(0, spread_db) / 20) * wave, start)
+        add_at(crackles, 10 ** (rng.normal(0, spread_db) / 20) * wave, start)
     return _together(flames + hiss, crackles, rng.uniform(-3, 20))
 
 
@@ -104,14 +104,14 @@ def clock_tick(duration_s: float, sample_rate: int, rng: np.random.Generator) ->
         wave = np.zeros(round(0.15 * sample_rate))
         for _ in range(rng.integers(1, 5)):
             impact = _burst(rng.uniform(0.0005, 0.003), sample_rate, rng, slope=0.0)
-            _add(wave, impact * rng.uniform(0.2, 1), round(rng.uniform(0, 0.03) * sample_rate))
+            add_at(wave, impact * rng.uniform(0.2, 1), round(rng.uniform(0, 0.03) * sample_rate))
             ring = _ringing(_between(rng, 700, 7000), rng.uniform(0.002, 0.03), sample_rate, rng)
-            _add(wave, ring * rng.uniform(0.1, 1), round(rng.uniform(0, 0.03) * sample_rate))
+            add_at(wave, ring * rng.uniform(0.1, 1), round(rng.uniform(0, 0.03) * sample_rate))
         sounds.append(wave)
     uneven = rng.uniform(-0.2, 0.2) * period_s
     for count in range(int(duration_s / period_s) + 1):
         start_s = now_s + count * period_s + uneven * (count % 2)
-        _add(ticks, sounds[count % len(sounds)] * rng.uniform(0.85, 1), round(max(0.0, start_s) * sample_rate))
+        add_at(ticks, sounds[count % len(sounds)] * rng.uniform(0.85, 1), round(max(0.0, start_s) * sample_rate))
     return ticks.astype(np.float32)
 
 
@@ -139,13 +139,6 @@ def _burst(decay_s: float, sample_rate: int, rng: np.random.Generator, *, slope:
 def _ringing(pitch_hz: float, decay_s: float, sample_rate: int, rng: np.random.Generator) -> NDArray[Any]:
     time_s = np.arange(round(6 * decay_s * sample_rate)) / sample_rate
     return np.sin(2 * np.pi * pitch_hz * time_s + rng.uniform(0, 6)) * np.exp(-time_s / decay_s)
-
-
-def _add(samples: NDArray[Any], wave: NDArray[Any], start: int) -> None:
-    """Add a wave that begins at sample `start`, cut off at the end."""
-    end = min(len(samples), start + len(wave))
-    if start < end:
-        samples[start:end] += wave[: end - start]
 
 
 def _together(first: NDArray[Any], second: NDArray[Any], gain_db: float) -> Samples:

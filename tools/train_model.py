@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -34,7 +33,7 @@ from edgeaudio.recognise.model import Model, build_model
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import convert_model
 from tools.augmentation import Batches, Example, Recipe
-from tools.command import exit_status
+from tools.command import exit_status, first_said
 from tools.dataset import Entry, folds_of, labels_of, read_dataset
 from tools.recordings import Recording, read_audio, through, without_padding
 
@@ -150,12 +149,7 @@ def _claim(options: argparse.Namespace) -> None:
     paths = {"recordings": options.recordings.resolve(), "negatives": negatives}
     asked = {name: str(paths.get(name, getattr(options, name))) for name in DECISIVE}
     options.out.mkdir(parents=True, exist_ok=True)
-    mark = options.out / "options.json"
-    if not mark.exists():
-        unfinished = mark.with_suffix(f".{os.getpid()}")  # folds may be trained at a time, each by its own process
-        unfinished.write_text(json.dumps(asked, indent=2) + "\n")
-        unfinished.replace(mark)
-    begun = json.loads(mark.read_text())
+    begun = json.loads(first_said(options.out / "options.json", json.dumps(asked, indent=2) + "\n"))
     if other := [name for name in DECISIVE if begun.get(name) != asked[name]]:
         raise EdgeaudioError(
             f"{options.out}: begun with {other[0]} = {begun.get(other[0])}, not {asked[other[0]]}; "
@@ -239,7 +233,8 @@ def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -
     result_file = folder / "result.json"
     if not result_file.exists():
         manifest, file, history = _network(fold, data, draft, options, folder)
-        clips = convert_model.cut_clips(data.held_out(fold), manifest)
+        held_out = data.held_out(fold)
+        clips = convert_model.cut_clips(held_out, manifest)
         seen = data.seen(fold)
         known = convert_model.cut_clips(
             [seen[i] for i in convert_model.spread(len(seen), REPRESENTATIVE_CLIPS)], manifest
@@ -257,7 +252,7 @@ def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -
         rows, names = clips.recording_scores(original.scores(clips.values))
         int8_rows, _ = clips.recording_scores(quantised)
         narrow = {
-            rate: _right(model, [through(r, rate, manifest.clip.sample_rate) for r in data.held_out(fold)]) / len(names)
+            rate: _right(model, [through(r, rate, manifest.clip.sample_rate) for r in held_out]) / len(names)
             for rate in CAMERA_RATES
             if rate < manifest.clip.sample_rate
         }

@@ -12,12 +12,12 @@ from support.programs import require_program
 
 from edgeaudio.recognise.types import EdgeaudioError
 from tools import home_recordings
-from tools.alarm_scenes import HELD_OUT_SPEAKER
+from tools.alarm_scenes import HELD_OUT_SPEAKER, UNLABELLED
 from tools.alarm_sounds import LABELS
 from tools.dataset import ALWAYS_TRAINED
 from tools.held_out_speech import SENTENCES as JUDGED_SENTENCES
 from tools.held_out_speech import VOICES as JUDGED_VOICES
-from tools.home_recordings import CLIP_S, LASTING_S, SAMPLE_RATE, UNLABELLED, main, write_home_set
+from tools.home_recordings import CLIP_S, LASTING_S, SAMPLE_RATE, main, write_home_set
 from tools.home_speech import SENTENCES, VARIANTS, read_aloud, strung_digits, training_speakers
 from tools.other_sounds import KINDS
 from tools.recordings import read_audio, write_wav
