@@ -50,6 +50,7 @@ DECISIVE = (
     "recordings", "negatives", "kind", "sample_rate", "clip_s", "n_mels", "n_mfcc", "fmin", "full_band", "clips",
     "learning_rate", "seed",
 )  # fmt: skip
+ABOVE_ZERO = ("sample_rate", "clip_s", "n_mels", "n_mfcc", "clips", "learning_rate")
 LIMIT = 5.0  # deviations; what lies further out would only coarsen the int8 steps of the rest
 
 
@@ -123,6 +124,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _train(options: argparse.Namespace) -> None:
+    for name in ABOVE_ZERO:
+        if not 0 < (value := getattr(options, name)) < np.inf:
+            raise EdgeaudioError(f"--{name.replace('_', '-')} {value}: must be a number above 0")
     entries = read_dataset(options.recordings, options.negatives, options.seed)
     folds = folds_of(entries)
     if unknown := set(options.fold) - set(folds):
@@ -168,9 +172,13 @@ def _features(options: argparse.Namespace) -> FeatureConfig:
 def _draft(options: argparse.Namespace, labels: tuple[str, ...]) -> Manifest:
     kind: Literal["log_mel", "mfcc"] = options.kind
     clip = ClipSection(options.sample_rate, round(options.clip_s * options.sample_rate))
+    config = _features(options)
+    if not config.n_frames(clip.n_samples):
+        frame_ms = 1000 * config.n_fft / options.sample_rate
+        raise EdgeaudioError(f"--clip-s {options.clip_s}: a clip must hold a frame, which is {frame_ms:g} ms")
     return Manifest(
         name=options.out.name, version="1.0.0", labels=labels, sha256=convert_model.NO_HASH, clip=clip,
-        input=InputSection(kind, ("batch", "time", "feature")), features=_features(options),
+        input=InputSection(kind, ("batch", "time", "feature")), features=config,
     )  # fmt: skip
 
 

@@ -31,6 +31,11 @@ def recordings(tmp_path):
         (["--fold", "7"], "--fold 7: there are only 1, 2"),
         (["--negatives", "nowhere"], "nowhere: no recordings there"),
         (["--fmin", "9000"], "fmin must be from 0 to below fmax"),
+        (["--sample-rate", "0"], "--sample-rate 0: must be a number above 0"),
+        (["--clips", "-5"], "--clips -5: must be a number above 0"),
+        (["--learning-rate", "nan"], "--learning-rate nan: must be a number above 0"),
+        (["--clip-s", "inf"], "--clip-s inf: must be a number above 0"),
+        (["--clip-s", "0.05"], "--clip-s 0.05: a clip must hold a frame, which is 64 ms"),
     ],
 )
 def test_refusals(recordings, tmp_path, capsys, extra, words):
