@@ -37,11 +37,19 @@ class BrokerReason(StrEnum):
     TLS_UNTRUSTED = "tls_untrusted"  # the broker's certificate or its host name failed verification
     TLS_FAILED = "tls_failed"  # no TLS there, or it refused our certificate
     UNAUTHORIZED = "unauthorized"  # the login was refused
+    CLIENT_ID = "client_id"  # the client id was refused
+    BANNED = "banned"  # the broker has shut this client out
     NOT_MQTT = "not_mqtt"  # an answer came, and it is not MQTT
+    PROTOCOL_ERROR = "protocol_error"  # the broker finds fault with our packets
+    NOT_SUPPORTED = "not_supported"  # something that is needed is not offered: retain, QoS 1, a version, wildcards
     BUSY = "busy"  # the broker says that it cannot just now
+    THROTTLED = "throttled"  # more connections, messages or bytes than the broker grants
+    TOO_LARGE = "too_large"  # a packet is longer than the broker takes
+    INVALID = "invalid"  # the broker will not have a topic or a payload
+    MOVED = "moved"  # the broker names another as the one to use
     TAKEN_OVER = "taken_over"  # another client with our id connected
-    CLOSED = "closed"  # the connection ended without a word
-    NOT_AUTHORIZED_TOPIC = "not_authorized_topic"  # connected, and some topics are denied
+    CLOSED = "closed"  # the connection ended without a word, or with one that fits none of these
+    NOT_AUTHORIZED_TOPIC = "not_authorized_topic"  # access rules deny a topic
 
 
 HINTS: Final = {
@@ -52,8 +60,16 @@ HINTS: Final = {
     BrokerReason.TLS_UNTRUSTED: "name the authority that signed it as ca_file, and the host as the certificate has it",
     BrokerReason.TLS_FAILED: "check that the port speaks TLS, and the client certificate if the broker wants one",
     BrokerReason.UNAUTHORIZED: "check the user name and the password",
+    BrokerReason.CLIENT_ID: "the client id is edgeaudio-<device>: admit it in the broker, or choose another `device`",
+    BrokerReason.BANNED: "lift the broker's ban on this client",
     BrokerReason.NOT_MQTT: "check the port",
+    BrokerReason.PROTOCOL_ERROR: "look for a proxy between, and update the broker",
+    BrokerReason.NOT_SUPPORTED: "switch on in the broker what it does not offer",
     BrokerReason.BUSY: "look at the broker's log",
+    BrokerReason.THROTTLED: "raise what the broker grants this client",
+    BrokerReason.TOO_LARGE: "raise the broker's limit of a packet's size",
+    BrokerReason.INVALID: "look at what the broker demands of topics and payloads",
+    BrokerReason.MOVED: "write the broker's new address into `mqtt.url`",
     BrokerReason.TAKEN_OVER: "give each device its own name",
     BrokerReason.CLOSED: "look at the broker's log (two devices of one name throw each other out like that)",
     BrokerReason.NOT_AUTHORIZED_TOPIC: "look at the broker's access rules",
@@ -63,10 +79,12 @@ HINTS: Final = {
 class BrokerError(EdgeaudioError):
     """The broker cannot be used: `reason` by evidence, and one line that says where, why and what to do."""
 
-    def __init__(self, where: str, reason: BrokerReason, detail: str) -> None:
-        super().__init__(f"broker {where}: {detail}; {HINTS[reason]}")
+    def __init__(self, where: str, reason: BrokerReason, detail: str, hint: str | None = None) -> None:
+        """`hint`: what to do, where the evidence tells more than `reason`; None: what HINTS has for the reason."""
         self.reason = reason
         self.detail = detail
+        self.hint = HINTS[reason] if hint is None else hint
+        super().__init__(f"broker {where}: {detail}; {self.hint}")
 
 
 @dataclass(frozen=True, slots=True)
