@@ -59,6 +59,7 @@ def _probe_tls(connection: socket.socket, host: str, ca_file: Path | None) -> Fi
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError):
         return Reason.TLS_UNTRUSTED, f"the file of trusted certificates {ca_file} cannot be read"
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # on since Python 3.13; FFmpeg, for whom we look, is not so strict
     try:
         with context.wrap_socket(connection, server_hostname=host):
             return None

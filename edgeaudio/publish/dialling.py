@@ -1,6 +1,7 @@
 """Reaching the broker's port: TLS as it is configured, and telling apart why a connection cannot be made.
 
-Owns: the TLS context, and the reading of the exceptions of sockets and TLS. Does not know: MQTT.
+Owns: the TLS context, and the reading of the exceptions of sockets. Does not know: MQTT, what OpenSSL's errors ask for
+(tls_errors.py).
 """
 
 from __future__ import annotations
@@ -9,34 +10,45 @@ import socket
 import ssl
 
 from edgeaudio.publish.broker import BrokerError, BrokerReason, MqttConfig
+from edgeaudio.publish.tls_errors import explain_certificate, explain_file, explain_tls
 
 
 def tls_context(config: MqttConfig) -> ssl.SSLContext:
     """Make the context for one connection, certificate and host name verified, files read anew (they get renewed).
 
-    Raises BrokerError that names the files where they cannot be used.
+    What is verified is the same on every Python (docs/mqtt.md says what): 3.13 began to refuse authorities that break
+    formal rules of RFC 5280, as every one made by a plain `openssl req -x509` does, and to take an authority in between
+    for an end of the chain. The first is left out everywhere, the second done everywhere.
+    Raises BrokerError that names the file where one cannot be used.
     """
     try:
         context = ssl.create_default_context(cafile=config.ca_file)
-        if config.cert_file is not None:
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise _unusable(config, f"ca_file {config.ca_file}", error) from None
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if config.cert_file is not None:
+        try:
             # an empty password makes an encrypted key an error, where otherwise OpenSSL asks on the terminal
             context.load_cert_chain(config.cert_file, config.key_file, password="")
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        files = ", ".join(str(file) for file in (config.ca_file, config.cert_file, config.key_file) if file)
-        why = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
-        detail = f"cannot use the certificates ({files}): {why}"
-        raise BrokerError(config.where, BrokerReason.TLS_FAILED, detail) from None
+        except (OSError, ValueError) as error:
+            files = f"cert_file {config.cert_file} with key_file {config.key_file}"
+            raise _unusable(config, files, error) from None
     context.sslsocket_class = _TidySocket
     return context
 
 
-def told_apart(error: OSError | ValueError) -> tuple[BrokerReason, str]:
-    """Tell apart, by the exception, what kept the socket from being connected."""
+def told_apart(error: OSError | ValueError) -> tuple[BrokerReason, str, str | None]:
+    """Tell apart, by the exception, what kept the socket from being connected: reason, detail, hint.
+
+    The hint is None where there is no better one than HINTS has for the reason.
+    """
     match error:
         case ssl.SSLCertVerificationError():
-            told = BrokerReason.TLS_UNTRUSTED, f"certificate not trusted: {error.verify_message}"
+            return BrokerReason.TLS_UNTRUSTED, *explain_certificate(error)
         case ssl.SSLError():
-            told = BrokerReason.TLS_FAILED, f"TLS failed: {error.reason or error}"
+            return BrokerReason.TLS_FAILED, *explain_tls(str(error))
         case socket.gaierror():
             told = BrokerReason.NAME_NOT_FOUND, "the host name does not resolve"
         case ConnectionRefusedError():
@@ -49,15 +61,23 @@ def told_apart(error: OSError | ValueError) -> tuple[BrokerReason, str]:
             told = BrokerReason.UNREACHABLE, error.strerror or type(error).__name__
         case _:  # a host name that cannot be one
             told = BrokerReason.NAME_NOT_FOUND, str(error)
-    return told
+    return *told, None
+
+
+def _unusable(config: MqttConfig, what: str, error: OSError | ValueError) -> BrokerError:
+    why, hint = explain_file(error)
+    return BrokerError(config.where, BrokerReason.TLS_FAILED, f"cannot use {what}: {why}", hint)
 
 
 class _TidySocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails, where paho forgets to."""
+    """Closes itself when the handshake fails, where paho forgets to; being hung up on there is a failure of TLS."""
 
     def do_handshake(self, block: bool = False) -> None:
         try:
             super().do_handshake(block)
+        except (ConnectionResetError, BrokenPipeError):  # by a port without TLS, for one
+            self.close()
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol") from None
         except BaseException:
             self.close()
             raise

@@ -280,7 +280,7 @@ class Connection:
             else:
                 client.connect(config.host, config.port, config.keepalive_s)
         except (OSError, ValueError) as error:
-            raise self._error(*told_apart(error)) from None
+            raise BrokerError(config.where, *told_apart(error)) from None
 
     def _step(self, client: Client, timeout_s: float, waker: Waker | None) -> list[MQTTErrorCode]:
         """Wait for the network or the waker, and let paho do what there is to do; it closes the socket on errors."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.camera import Script, camera
+from support.certificates import authority, issue, names
 from support.media import sine, write_media
 from support.ports import free_port
 from support.programs import require_program
@@ -19,7 +20,9 @@ from support.sources import hear, pitch_hz
 from support.waiting import wait_until
 from support.web import Certificate, make_certificate, tls_front, web_server
 
+from edgeaudio.capture.evidence import probe_address
 from edgeaudio.capture.reasons import SourceError
+from edgeaudio.capture.urls import parse_url
 from edgeaudio.recognise.types import Reason
 
 
@@ -174,6 +177,15 @@ def test_a_certificate_is_verified(tls_server: str, certificate: Certificate) ->
 def test_the_name_in_a_certificate_is_verified(tls_server: str, certificate: Certificate) -> None:
     error = refusal(tls_server.format(host="127.0.0.1"), ca_file=certificate.certificate)
     assert error.reason is Reason.TLS_UNTRUSTED
+
+
+def test_an_authority_made_by_plain_openssl_is_not_taken_for_the_fault(tmp_path: Path) -> None:
+    ours = authority()
+    ca_file = ours.write(tmp_path, "ca")[0]
+    identity = Certificate(*issue("server", ours, extensions=[names("localhost")]).write(tmp_path, "server"))
+    with web_server(tmp_path, certificate=identity) as port:
+        url = parse_url(f"https://localhost:{port}/x.wav")
+        assert probe_address(url, tls_verify=True, ca_file=ca_file) is None
 
 
 def test_a_server_without_tls_is_told(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from support.programs import missing, require_program
 from support.scripted_broker import WELCOME_5, WELCOME_311, ScriptedBroker, goodbye, read_packet, refusal_5
 from support.waiting import wait_until
 
-from edgeaudio.publish.broker import HINTS, BrokerError, BrokerReason, BrokerState, MqttConfig, parse_broker_url
+from edgeaudio.publish.broker import BrokerError, BrokerReason, BrokerState, MqttConfig, parse_broker_url
 from edgeaudio.publish.mqtt import Acknowledged, Connection, Received
 from edgeaudio.publish.sender import check_broker
 from edgeaudio.publish.waker import Waker
@@ -38,7 +38,7 @@ def refused(config: MqttConfig) -> BrokerError:
         check_broker(config, stop=STOP)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"broker {config.where}: ")
-    assert str(caught.value).endswith(HINTS[caught.value.reason])
+    assert str(caught.value).endswith(f"; {caught.value.hint}")
     assert SECRET not in str(caught.value) + repr(config)
     return caught.value
 
