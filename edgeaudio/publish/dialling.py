@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 from edgeaudio.publish.broker import BrokerError, BrokerReason, MqttConfig
 from edgeaudio.publish.tls_errors import explain_certificate, explain_file, explain_tls
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def tls_context(config: MqttConfig) -> ssl.SSLContext:
@@ -70,7 +74,10 @@ def _unusable(config: MqttConfig, what: str, error: OSError | ValueError) -> Bro
 
 
 class _TidySocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails, where paho forgets to; being hung up on there is a failure of TLS."""
+    """Closes itself when the handshake fails, where paho forgets to, and does not miss why the broker hung up."""
+
+    _sent = False
+    _alert: ssl.SSLError | None = None
 
     def do_handshake(self, block: bool = False) -> None:
         try:
@@ -81,3 +88,31 @@ class _TidySocket(ssl.SSLSocket):
         except BaseException:
             self.close()
             raise
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        """Send; where the broker hung up before the first byte, raise the alert that it left as the reason.
+
+        In TLS 1.3 a broker looks at our certificate when for us the handshake is over: its alert can lie unread while
+        sending already fails.
+        """
+        if self._alert is not None:
+            raise self._alert
+        try:
+            sent = super().send(data, flags)
+        except (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError):
+            if not self._sent:
+                self._look_for_alert()
+            raise
+        self._sent = True
+        return sent
+
+    def _look_for_alert(self) -> None:
+        try:
+            self.recv(1)  # nothing but an alert can be there: the broker has not been asked anything yet
+        except (ssl.SSLEOFError, ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            return
+        except ssl.SSLError as alert:
+            self._alert = alert
+            raise
+        except OSError:
+            return

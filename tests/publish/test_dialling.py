@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import struct
 import subprocess
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -333,6 +336,50 @@ def met_by_a_broker_that_wants_one(ours: Identity | None, version: ssl.TLSVersio
     cert_file, key_file = ours.write(folder, "ours") if ours else (None, None)
     with serve(context) as broker:
         return dial(config(broker.port, ca_file=folder / "ca.pem", cert_file=cert_file, key_file=key_file))
+
+
+@contextmanager
+def hung_up(context: ssl.SSLContext, folder: Path) -> Iterator[ssl.SSLSocket]:
+    """Give a connection whose handshake is over, and which the broker has reset since."""
+    closed = threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+        try:
+            context.wrap_socket(connection, server_side=True).close()
+        finally:
+            closed.set()
+
+    (folder / "ca.pem").write_bytes(CA.pem)
+    with (
+        ScriptedBroker(script) as broker,
+        socket.create_connection(("127.0.0.1", broker.port), 10) as plain,
+        tls_context(config(broker.port, ca_file=folder / "ca.pem")).wrap_socket(
+            plain, server_hostname="localhost"
+        ) as tls,
+    ):
+        assert closed.wait(10)
+        yield tls
+
+
+def test_an_alert_is_not_lost_where_the_broker_hangs_up_before_anything_is_sent(tmp_path: Path) -> None:
+    context = server_context(tmp_path, GOOD)
+    context.minimum_version = TLS_1_3  # where for us the handshake is over before the broker knows our certificate
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=CLIENTS.pem.decode())
+    with hung_up(context, tmp_path) as tls:
+        for _ in range(2):  # paho tries it again, and only the last error counts
+            with pytest.raises(ssl.SSLError) as caught:
+                tls.send(b"CONNECT")
+            assert told_apart(caught.value)[1] == "the broker ended TLS: certificate required"
+
+
+def test_hanging_up_without_an_alert_stays_what_it_is(tmp_path: Path) -> None:
+    with (
+        hung_up(server_context(tmp_path, GOOD), tmp_path) as tls,
+        pytest.raises((ssl.SSLEOFError, ConnectionResetError, BrokenPipeError)),
+    ):
+        tls.send(b"CONNECT")
 
 
 @pytest.mark.parametrize(
