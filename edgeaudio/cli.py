@@ -103,8 +103,9 @@ def _add_check(commands: _Commands) -> None:
     check = commands.add_parser(
         "check",
         help="try settings, models, sources and broker, a line each",
-        description="Read the settings, load the models, open every source and the broker, and say in a line each that "
-        "it works, or why not and what to do. Exit status 0 if everything works, else 2.",
+        description="Read the settings, load the models, open every source, and do with the state directory and the "
+        "broker what `run` does; say in a line each that it works, or why not and what to do. Beside a running agent "
+        "nothing of it is touched. Exit status 0 if everything works, else 2.",
     )
     _add_settings(check)
     instead = check.add_mutually_exclusive_group()
@@ -235,7 +236,9 @@ def _check(options: argparse.Namespace) -> int:
         return check.print_schema()
     if options.print_settings:
         return check.print_settings(options.config, options.options)
-    return check.check(options.config, options.options)
+    from edgeaudio.agent import rehearse
+
+    return check.check(options.config, options.options, rehearse)
 
 
 def _probe(options: argparse.Namespace) -> int:

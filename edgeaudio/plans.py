@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from uuid import NAMESPACE_DNS, uuid5
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.publish.broker import MqttConfig, parse_broker_url
+from edgeaudio.publish.topics import slugs
 from edgeaudio.recognise.manifest import ManifestError, Threshold
 from edgeaudio.recognise.model import Model, load_model
-from edgeaudio.recognise.pipeline import ModelPlan, Scorer
+from edgeaudio.recognise.pipeline import ModelPlan, Scorer, SourcePipeline
 from edgeaudio.recognise.shipped import find_model
 from edgeaudio.settings import Settings, SettingsError, SourceSettings, ThresholdSettings
 
@@ -78,6 +80,18 @@ def model_plans(settings: Settings, models: Mapping[str, Scorer], source: str | 
     reported = [label for name in names for label in models[name].manifest.reported]
     _require_known(overrides, reported, f"sources.{source}.thresholds")
     return [_plan(settings, name, models[name], overrides) for name in names]
+
+
+def source_pipeline(settings: Settings, models: Mapping[str, Scorer], name: str) -> SourcePipeline:
+    """The recognition of a source. Raises SettingsError, and EdgeaudioError for two labels that share a topic."""
+    plans = model_plans(settings, models, name)
+    slugs(dict.fromkeys(label for plan in plans for label in _reported(plan)), f"source {name}")
+    namespace = uuid5(NAMESPACE_DNS, settings.device)
+    return SourcePipeline(name, plans, namespace=namespace, gate_dbfs=settings.sources[name].gate_dbfs)
+
+
+def _reported(plan: ModelPlan) -> tuple[str, ...]:
+    return tuple(label for label in plan.model.manifest.reported if not plan.labels or label in plan.labels)
 
 
 def _plan(settings: Settings, name: str, model: Scorer, overrides: Mapping[str, ThresholdSettings]) -> ModelPlan:

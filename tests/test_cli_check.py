@@ -60,10 +60,10 @@ def test_everything_works(model: Path, any_broker: BrokerProcess, tmp_path: Path
     assert list(said) == [
         "settings",
         "model mine",
-        "state_dir",
         "source porch",
         "source tape",
         "source yard",
+        "state_dir",
         "broker",
     ]
     assert said["settings"] == f"works  {tmp_path}/edgeaudio.toml"

@@ -12,7 +12,7 @@ from edgeaudio.agent import agent
 from edgeaudio.capture import clock, retry
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.health import loudness
-from edgeaudio.publish import drain, outbox_file, sender
+from edgeaudio.publish import dispatcher, drain, faults, mqtt, outbox_file, pace, quarantine, sender
 from edgeaudio.publish.broker import MqttConfig
 from edgeaudio.publish.outbox import Outbox
 from edgeaudio.settings import Settings
@@ -49,7 +49,13 @@ def test_the_numbers_of_the_outbox():
     assert f"tried again every {retry_s:g} s" in TEXT
     assert outbox_file._KEPT_ASIDE == 3
     assert f"{settings.outbox_path.name}.damaged-" in TEXT
-    assert sender._TONGUE_S == 3600
+    assert sender._KNOWN_S == 3600
+    assert f"lost connection for {mqtt._SESSION_EXPIRY_S / 60:g} minutes" in TEXT
+    assert f"{pace._START_PER_S:g} messages a second at the beginning, doubling with each second" in TEXT
+    assert (pace._DOUBLING_S, pace._CEILING_RISE, pace._CEILING_RISE_S) == (1.0, 1.1, 600.0)
+    assert dispatcher._STATE_TURN == 8
+    assert f"after {quarantine._RETRY_MIN_S:g} s, doubling to {quarantine._RETRY_MAX_S / 3600:g} hours" in TEXT
+    assert (quarantine._STRIKES, faults._REPORT_S) == (2, 600)
 
 
 def test_the_numbers_of_the_process():

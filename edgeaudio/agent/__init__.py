@@ -1,5 +1,6 @@
 """The agent: wires the three rooms together and owns every thread."""
 
 from edgeaudio.agent.agent import Agent
+from edgeaudio.agent.rehearsal import rehearse
 
-__all__ = ["Agent"]
+__all__ = ["Agent", "rehearse"]

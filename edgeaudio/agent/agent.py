@@ -15,6 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from queue import Empty, SimpleQueue
 
@@ -29,13 +30,13 @@ from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
 from edgeaudio.health.watchdog import Part, ServiceManager, give_up, stuck_part, watch_no_more, watch_over_me
 from edgeaudio.plans import mqtt_config
 from edgeaudio.publish import messages
-from edgeaudio.publish.broker import BrokerState, BrokerStatus
+from edgeaudio.publish.broker import BrokerState, BrokerStatus, MqttConfig
 from edgeaudio.publish.homeassistant import birth_topic, is_birth
 from edgeaudio.publish.outbox import Outbox
 from edgeaudio.publish.sender import Sender
 from edgeaudio.publish.topics import Topics
-from edgeaudio.recognise.types import EdgeaudioError, SourceStatus
-from edgeaudio.settings import Settings
+from edgeaudio.recognise.types import EdgeaudioError, Reason, SourceStatus
+from edgeaudio.settings import MqttSettings, Settings
 from edgeaudio.version import __version__
 
 log = logging.getLogger(__name__)
@@ -57,10 +58,22 @@ MAX_WAITING_COMMANDS = 256
 TRIM_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one thing is that was tried."""
+
+    what: str
+    works: bool
+    told: str
+
+
 class Agent:
     """An agent with those settings. Raises EdgeaudioError, in one line, where it cannot be set up."""
 
-    def __init__(self, settings: Settings, reload: Callable[[], Settings] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, config: MqttConfig | None = None, reload: Callable[[], Settings] | None = None
+    ) -> None:
+        """`config`: how to reach the broker, where not by the settings; `reload` reads the settings again."""
         self._settings = settings
         self._reload_settings = reload
         self._clock = Clock()
@@ -70,7 +83,6 @@ class Agent:
         self._stop = threading.Event()
         self._halt_sender = threading.Event()
         self._topics = Topics(settings.mqtt.base_topic, settings.device)
-        config = mqtt_config(settings)
         discovery_prefix = settings.mqtt.discovery_prefix if settings.mqtt.discovery else None
         self._outbox = Outbox(
             settings.outbox_path,
@@ -79,11 +91,11 @@ class Agent:
             expiry_s=settings.outbox.expiry_s,
         )
         self._sender = Sender(
-            config,
+            config or mqtt_config(settings),
             self._outbox,
             self._topics,
             stop=self._halt_sender,
-            listen_to=[birth_topic(discovery_prefix)] if discovery_prefix is not None else [],
+            listen_to=birth_filters(settings.mqtt),
             on_message=self._on_message,
             on_status=self._on_broker,
             expiry_s=settings.outbox.expiry_s,
@@ -104,6 +116,7 @@ class Agent:
                 settings, self._recogniser, Surroundings(backlog, self._clock, self._spawn, self._on_status)
             )
         except EdgeaudioError:
+            self._sender.close()
             self._outbox.close()
             raise
         self._started_at = self._clock.utc()
@@ -134,6 +147,27 @@ class Agent:
         finally:
             self._shut_down(recogniser, sender)
             watch_no_more()
+
+    def rehearse(self, outcome: Callable[[Sender], list[Finding]]) -> list[Finding]:
+        """Tell the broker all that `run` tells at its start, and listen to nothing; `outcome` waits and judges."""
+        try:
+            self._outbox.set_setting(STARTS, str(self._restarts))
+            for listener in self._roster:
+                self._controls.restore(listener)
+            self._controls.announce()
+            for listener in self._roster:
+                self._recogniser.tell_labels(listener)
+                self._on_status(replace(listener.health.status, reason=Reason.AGENT_STOPPED))
+                self._sender.put(messages.check(self._topics, listener.name))
+            self._publish_health()
+            sender = self._spawn("sender", self._sender.run)
+            found = outcome(self._sender)
+            self._halt_sender.set()
+            self._sender.wake()
+            sender.join(SENDER_JOIN_S)
+        finally:
+            self._outbox.close()
+        return found
 
     @property
     def lingering(self) -> bool:
@@ -318,3 +352,8 @@ class Agent:
             thread.join(max(0.0, deadline_s - time.monotonic()))
         self._outbox.close()
         log.info("stopped")
+
+
+def birth_filters(mqtt: MqttSettings) -> list[str]:
+    """The topic on which Home Assistant says that it has begun, where it is to be told of this device."""
+    return [birth_topic(mqtt.discovery_prefix)] if mqtt.discovery else []

@@ -99,7 +99,7 @@ class Controls:
         except CommandError as refusal:
             error = str(refusal)
             log.warning("command refused: %s", error)
-        self._sender.pass_on(messages.command_result(self._topics, topic, self._clock.utc(), error))
+        self._sender.put_transient(messages.command_result(self._topics, topic, self._clock.utc(), error))
 
     def _carry_out(self, command: Command) -> None:
         log.info("command: %s", command)

@@ -106,14 +106,18 @@ class Recogniser:
                 if news := listener.health.level(result):
                     self._on_status(news)
                 if level := listener.digest.add(result):
-                    self._sender.pass_on(messages.level(self._topics, level))
+                    self._sender.put_transient(messages.level(self._topics, level))
         return events
 
     def _commit(self, events: list[Event]) -> None:
         if not events:
             return
+        epoch, first = self._outbox.number(len(events))
         self._outbox.add(
-            [messages.detection(self._topics, event) for event in events],
+            [
+                messages.detection(self._topics, event, seq_epoch=epoch, seq=seq)
+                for seq, event in enumerate(events, first)
+            ],
             opened={event.id: messages.store_event(event) for event in events if event.kind == "onset"},
             closed=[event.id for event in events if event.kind == "offset"],
         )

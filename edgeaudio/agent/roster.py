@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import NAMESPACE_DNS, uuid5
 
 from edgeaudio.agent.listener import Listener, Surroundings
 from edgeaudio.agent.recogniser import Recogniser
 from edgeaudio.health.stopwatch import TimedModel
-from edgeaudio.plans import load_models, model_plans, source_config
-from edgeaudio.publish.topics import slugs
-from edgeaudio.recognise.pipeline import ModelPlan, SourcePipeline
+from edgeaudio.plans import load_models, model_plans, source_config, source_pipeline
 from edgeaudio.settings import ModelSettings, Settings
 
 # fields of a source that change nothing about how it is read and recognised
@@ -83,19 +80,12 @@ class Roster:
 
     def _listener(self, name: str, settings: Settings, models: Mapping[str, TimedModel]) -> Listener:
         source = settings.sources[name]
-        plans = model_plans(settings, models, name)
-        slugs(dict.fromkeys(label for plan in plans for label in _reported(plan)), f"source {name}")
-        namespace = uuid5(NAMESPACE_DNS, settings.device)
-        pipeline = SourcePipeline(name, plans, namespace=namespace, gate_dbfs=source.gate_dbfs)
+        pipeline = source_pipeline(settings, models, name)
         return Listener(name, source, source_config(name, source), pipeline, self._around)
 
 
 def _load(settings: Settings) -> dict[str, TimedModel]:
     return {name: TimedModel(model) for name, model in load_models(settings).items()}
-
-
-def _reported(plan: ModelPlan) -> tuple[str, ...]:
-    return tuple(label for label in plan.model.manifest.reported if not plan.labels or label in plan.labels)
 
 
 def _same_models(old: Settings, new: Settings) -> bool:

@@ -1,19 +1,20 @@
 """`edgeaudio check`: does everything work that the settings name?
 
 Owns: what is tried, side by side and each within a limit, and the line that tells how it went.
-Does not know: how sources, models and the broker are opened; it asks their rooms.
+Does not know: how sources and models are opened (it asks their rooms), and what the agent does with the state
+directory and the broker (it is handed a rehearsal of that).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -23,9 +24,7 @@ from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.target import told
 from edgeaudio.console import decibels
 from edgeaudio.masking import mask
-from edgeaudio.plans import load_one_model, model_plans, mqtt_config, source_config
-from edgeaudio.publish.outbox import check_outbox
-from edgeaudio.publish.sender import check_broker
+from edgeaudio.plans import load_one_model, model_plans, source_config, source_pipeline
 from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings import Settings
@@ -36,6 +35,20 @@ from edgeaudio.spectrum import rms_dbfs
 LISTEN_S = 2.0
 SIDE_BY_SIDE = 8  # sources opened at once; more would only hurry a small board
 TIMED_RUNS = 5
+
+
+class Tried(Protocol):
+    """What `rehearse` tells of one thing."""
+
+    @property
+    def what(self) -> str: ...
+    @property
+    def works(self) -> bool: ...
+    @property
+    def told(self) -> str: ...
+
+
+Rehearse = Callable[[Settings, threading.Event], Iterable[Tried]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +79,17 @@ def print_settings(path: Path | None, options: Sequence[str]) -> int:
     return 0
 
 
-def check(path: Path | None, options: Sequence[str]) -> int:
-    """Try everything; 0 if all of it works, else 2. Raises SettingsError where the settings cannot be used at all."""
+def check(path: Path | None, options: Sequence[str], rehearse: Rehearse) -> int:
+    """Try everything; 0 if all of it works, else 2. Raises SettingsError where the settings cannot be used at all.
+
+    `rehearse` tries what is neither a model nor a source, as the agent would.
+    """
     settings, layers = load_with_layers(path, options)
     said_by = " < ".join(layer.name for layer in reversed(layers) if layer.table) or "defaults only"
     works = True
     what = max(len(f"source {name}") for name in [*settings.sources, *settings.models, "name"])
     with stopped_by_interrupt() as stop:
-        for finding in _findings(settings, said_by, stop):
+        for finding in _findings(settings, said_by, rehearse, stop):
             if stop.is_set():
                 break
             works &= finding.verdict != "FAILS"
@@ -81,17 +97,16 @@ def check(path: Path | None, options: Sequence[str]) -> int:
     return 0 if works else 2
 
 
-def _findings(settings: Settings, said_by: str, stop: threading.Event) -> Iterator[Finding]:
+def _findings(settings: Settings, said_by: str, rehearse: Rehearse, stop: threading.Event) -> Iterator[Finding]:
     yield Finding("settings", "works", said_by)
     models: dict[str, Model] = {}
     for name in settings.models:
         yield _tried(f"model {name}", partial(_model, settings, name, models))
-    yield _tried("state_dir", partial(check_outbox, settings.outbox_path))
     if not settings.sources:
         yield Finding("sources", "FAILS", "none are set; add a [sources.NAME] table with a url")
     # the one place besides the agent that makes threads: twenty cameras that are switched off would take minutes
     with ThreadPoolExecutor(SIDE_BY_SIDE) as side_by_side:
-        broker = side_by_side.submit(_tried, "broker", partial(_broker, settings, stop))
+        rehearsal = side_by_side.submit(lambda: list(rehearse(settings, stop)))
         sources = {
             name: side_by_side.submit(_tried, f"source {name}", partial(_source, settings, models, name, stop))
             for name, source in settings.sources.items()
@@ -100,7 +115,8 @@ def _findings(settings: Settings, said_by: str, stop: threading.Event) -> Iterat
         for name in settings.sources:
             off = Finding(f"source {name}", "off", "enabled = false, so it was not tried")
             yield sources[name].result() if name in sources else off
-        yield broker.result()
+        for tried in rehearsal.result():
+            yield Finding(tried.what, "works" if tried.works else "FAILS", _without(tried.what, tried.told))
 
 
 def _tried(what: str, attempt: Callable[[], str]) -> Finding:
@@ -109,7 +125,12 @@ def _tried(what: str, attempt: Callable[[], str]) -> Finding:
     except SourceError as error:
         return Finding(what, "FAILS", told(error))
     except EdgeaudioError as error:
-        return Finding(what, "FAILS", " ".join(str(error).splitlines()).removeprefix(f"{what} "))
+        return Finding(what, "FAILS", _without(what, str(error)))
+
+
+def _without(what: str, text: str) -> str:
+    """The text in one line, without its subject, which stands before it already."""
+    return " ".join(text.splitlines()).removeprefix(what).lstrip(": ")
 
 
 def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:
@@ -136,7 +157,7 @@ def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:
 
 def _source(settings: Settings, models: dict[str, Model], name: str, stop: threading.Event) -> str:
     if len(models) == len(settings.models):  # else the model's own line says what is wrong
-        model_plans(settings, models, name)
+        source_pipeline(settings, models, name)
     samples, heard_s = [], 0.0
     config = source_config(name, settings.sources[name])
     with open_source(config, stop) as connection:
@@ -149,8 +170,3 @@ def _source(settings: Settings, models: dict[str, Model], name: str, stop: threa
     level = rms_dbfs(np.concatenate(samples)) if samples else None
     channels = "1 channel" if info.channels == 1 else f"{info.channels} channels"
     return f"{config.address}: {info.codec}, {info.sample_rate} Hz, {channels}, {decibels(level)}"
-
-
-def _broker(settings: Settings, stop: threading.Event) -> str:
-    config = mqtt_config(settings)
-    return f"{config.where}: {check_broker(config, stop=stop)}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from edgeaudio.recognise.types import EdgeaudioError
@@ -49,6 +49,7 @@ class BrokerReason(StrEnum):
     MOVED = "moved"  # the broker names another as the one to use
     TAKEN_OVER = "taken_over"  # another client with our id connected
     CLOSED = "closed"  # the connection ended without a word, or with one that fits none of these
+    QUARANTINED = "quarantined"  # connections end while a message is in flight, which is sent no more with others
     NOT_AUTHORIZED_TOPIC = "not_authorized_topic"  # access rules deny a topic
 
 
@@ -72,6 +73,7 @@ HINTS: Final = {
     BrokerReason.MOVED: "write the broker's new address into `mqtt.url`",
     BrokerReason.TAKEN_OVER: "give each device its own name",
     BrokerReason.CLOSED: "look at the broker's log (two devices of one name throw each other out like that)",
+    BrokerReason.QUARANTINED: "allow its topic, or longer messages, in the broker",
     BrokerReason.NOT_AUTHORIZED_TOPIC: "look at the broker's access rules",
 }
 
@@ -88,6 +90,25 @@ class BrokerError(EdgeaudioError):
 
 
 @dataclass(frozen=True, slots=True)
+class Complaint:
+    """Something that is wrong with the broker while it is connected."""
+
+    reason: BrokerReason
+    about: str  # a topic, or what is lacking
+    detail: str  # what is wrong with it
+    hint: str
+
+    @property
+    def key(self) -> str:
+        """Tells complaints apart, whatever their words."""
+        return f"{self.reason} {self.about}"
+
+    def text(self, where: str) -> str:
+        """Return one line for people, like that of a BrokerError."""
+        return f"broker {where}: {self.about} {self.detail}; {self.hint}"
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerStatus:
     """The connection to the broker, for health."""
 
@@ -97,7 +118,9 @@ class BrokerStatus:
     detail: str = ""  # one line for people, without secrets
     next_try: datetime | None = None
     protocol: str | None = None  # "5" or "3.1.1", while connected
+    delivery: Literal["confirmed", "unconfirmed"] | None = None  # unconfirmed: the broker offers QoS 0 only
     refused_topics: tuple[str, ...] = ()  # what the broker will not take just now; kept and tried again
+    quarantined: tuple[tuple[str, int], ...] = ()  # topics, and how many messages of each are sent no more with others
 
 
 @dataclass(frozen=True, slots=True)

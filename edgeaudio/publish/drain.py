@@ -1,22 +1,24 @@
-"""What to send next from the outbox, and what became of what was sent.
+"""Which message of the outbox is next, and what became of those that were sent.
 
-Owns: the place in the outbox's order, what is in flight, the pace, and the topics that the broker refuses.
-Does not know: MQTT (message ids are numbers here), time (it is handed in), threads (one thread uses it).
+Owns: the place in the outbox's order, and the topics that the broker refuses.
+Does not know: MQTT, the pace, what ends connections (quarantine.py), threads (one thread uses it).
 
 Messages go out in the order of the outbox. A refusal keeps the message and holds its topic: nothing of that topic is
 sent for a while (1 s, doubling to 60 s), then one message is tried; when that is taken, the topic goes on in order.
-Other topics are not held up. A message of the same topic that was already in flight when another was refused may
-still be taken, and is then ahead of it: the only way in which order can be lost, and the broker's own choice.
+Other topics are not held up. Order is lost in two ways only: a message that was in flight when another of its topic
+was refused may still be taken, and what is quarantined is overtaken by what is not.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from edgeaudio.publish.outbox_file import Stored
+from edgeaudio.publish.quarantine import Family, Item, Quarantine
 
 _BATCH = 64
 _HOLD_MIN_S = 1.0
@@ -38,24 +40,23 @@ class _Hold:
     probing: bool = False  # one message is in flight to find out
 
 
-class Drain:
-    """See the head of this module. Times are monotonic seconds; message ids are those of one connection."""
+def detection_item(stored: Stored) -> Item:
+    """Name a message of the outbox for the window and the quarantine; its topic is its family."""
+    return Item(Family("detection", stored.message.topic), stored.seq, stored.message.topic)
 
-    def __init__(self, outbox: Source, *, rate_per_s: float, burst: int) -> None:
+
+class Drain:
+    """See the head of this module. Times are monotonic seconds."""
+
+    def __init__(self, outbox: Source, quarantine: Quarantine) -> None:
         self._outbox = outbox
-        self._rate_per_s = rate_per_s
-        self._burst = burst
-        self._tokens = float(burst)
-        self._filled_at = 0.0
+        self._quarantine = quarantine
         self._after = 0
         self._buffer: deque[Stored] = deque()
-        self._in_flight: dict[int, tuple[Stored, float]] = {}
+        self._in_flight: dict[int, Stored] = {}  # by number
         self._taken: list[int] = []
         self._holds: dict[str, _Hold] = {}
-
-    @property
-    def in_flight(self) -> int:
-        return len(self._in_flight)
+        self._revisit_at = -math.inf  # when something quarantined, passed over before, is due
 
     @property
     def refused_topics(self) -> tuple[str, ...]:
@@ -68,64 +69,56 @@ class Drain:
         self._holds.clear()
         self._rewind()
 
-    def next(self, now: float) -> Stored | None:
-        """Give the message to be sent now, or None: nothing waits, or the pace forbids. `sent` must follow."""
-        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate_per_s)
-        self._filled_at = now
-        if self._tokens < 1.0:
-            return None
-        if any(not hold.probing and now >= hold.until for hold in self._holds.values()):
+    def peek(self, now: float) -> Stored | None:
+        """Return the message to be sent next, None where nothing may be sent now; `take` before it is sent."""
+        if now >= self._revisit_at or any(not hold.probing and now >= hold.until for hold in self._holds.values()):
             self._rewind()
+            self._revisit_at = self._quarantine.next_due(now)
         if not self._buffer:
             self._fill(now)
         while self._buffer:
-            stored = self._buffer.popleft()
+            stored = self._buffer[0]
             hold = self._holds.get(stored.message.topic)
-            if hold is not None:
-                if hold.probing or now < hold.until:
-                    continue
-                hold.probing = True
-            self._tokens -= 1.0
-            return stored
+            refused = hold is not None and (hold.probing or now < hold.until)
+            if not refused and not self._quarantine.holds(detection_item(stored), now):
+                return self._instead_of(stored, now)
+            self._buffer.popleft()
         return None
 
-    @property
-    def wait_s(self) -> float:
-        """Give the time until the pace allows another message; 0: it does now."""
-        return max(0.0, (1.0 - self._tokens) / self._rate_per_s)
+    def take(self, stored: Stored) -> None:
+        """Note that a message is on its way."""
+        self._buffer.remove(stored)
+        self._in_flight[stored.seq] = stored
+        hold = self._holds.get(stored.message.topic)
+        if hold is not None:
+            hold.probing = True
 
-    def sent(self, mid: int, stored: Stored, now: float) -> None:
-        self._in_flight[mid] = (stored, now)
-
-    def acknowledged(self, mid: int) -> None:
+    def acknowledged(self, seq: int) -> None:
         """Note that the broker has the message; `settle` takes it out of the outbox."""
-        if mid not in self._in_flight:
+        stored = self._in_flight.pop(seq, None)
+        if stored is None:
             return
-        stored, _ = self._in_flight.pop(mid)
-        self._taken.append(stored.seq)
+        self._taken.append(seq)
         hold = self._holds.get(stored.message.topic)
         if hold is not None and hold.probing:
             del self._holds[stored.message.topic]
             self._rewind()
 
-    def refused(self, mid: int, now: float) -> str | None:
-        """Note that the broker would not take it: hold the topic. Gives the topic where that is news."""
-        if mid not in self._in_flight:
-            return None
-        stored, _ = self._in_flight.pop(mid)
-        return self.hold(stored, now)
+    def refused(self, seq: int, now: float) -> None:
+        """Note that the broker would not take it: hold the topic."""
+        stored = self._in_flight.pop(seq, None)
+        if stored is not None:
+            self.hold(stored, now)
 
-    def hold(self, stored: Stored, now: float) -> str | None:
-        """Keep a message that cannot be sent now, and its topic with it. Gives the topic where that is news."""
+    def hold(self, stored: Stored, now: float) -> None:
+        """Keep a message that cannot be sent now, and its topic with it."""
         topic = stored.message.topic
         hold = self._holds.get(topic)
         if hold is None:
             self._holds[topic] = _Hold(now + _HOLD_MIN_S, _HOLD_MIN_S)
-            return topic
-        if hold.probing:
+        elif hold.probing:
             delay_s = min(_HOLD_MAX_S, hold.delay_s * 2)
             self._holds[topic] = _Hold(now + delay_s, delay_s)
-        return None
 
     def settle(self) -> None:
         """Take what the broker has out of the outbox, in one transaction."""
@@ -133,19 +126,35 @@ class Drain:
             self._outbox.delete(self._taken)
             self._taken.clear()
 
-    def overdue(self, now: float, limit_s: float) -> bool:
-        """Tell whether an acknowledgement has been awaited for longer than the limit."""
-        return any(now - at > limit_s for _, at in self._in_flight.values())
+    def look_again(self) -> None:
+        """Begin at the oldest message again: something that was passed over may be sent now."""
+        self._rewind()
+
+    def is_there(self, seq: int) -> bool:
+        """True if the outbox still holds that message."""
+        return any(stored.seq == seq for stored in self._outbox.pending(1, after=seq - 1))
+
+    def _instead_of(self, first: Stored, now: float) -> Stored:
+        """Return the message that decides for its topic where that is in doubt: the shortest at hand, else the first.
+
+        Where long messages are what ends connections, a short one shows that it is not the topic.
+        """
+        if not self._quarantine.doubts(detection_item(first)):
+            return first
+        same = [stored for stored in self._buffer if stored.message.topic == first.message.topic]
+        usable = [stored for stored in same if not self._quarantine.holds(detection_item(stored), now)]
+        return min(usable, key=lambda stored: len(stored.message.payload))
 
     def _fill(self, now: float) -> None:
         self.settle()  # what is taken must not be read again
         held = [topic for topic, hold in self._holds.items() if hold.probing or now < hold.until]
+        held += [family.topics for family in self._quarantine.held_families(now) if family.kind == "detection"]
         batch = self._outbox.pending(_BATCH, after=self._after, without_topics=held)
         if batch:
             self._after = batch[-1].seq
-        in_flight = {stored.seq for stored, _ in self._in_flight.values()}
-        self._buffer.extend(stored for stored in batch if stored.seq not in in_flight)
+        self._buffer.extend(stored for stored in batch if stored.seq not in self._in_flight)
 
     def _rewind(self) -> None:
         self._after = 0
         self._buffer.clear()
+        self._revisit_at = -math.inf

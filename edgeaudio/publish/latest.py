@@ -1,39 +1,43 @@
-"""State that is told to the broker besides detections: of each topic only the newest value counts.
+"""State that the broker is to have: the newest message of each topic, resent after a reconnect.
 
-Owns: the newest message of each topic, which of them the broker does not have yet, and a short queue of messages that
-are only worth sending now (levels).
-Does not know: MQTT, or what the messages mean. Any thread may put messages in; one thread takes them out.
+Owns: the newest message per topic, which of them the broker has acknowledged, and a short queue of messages that are
+worth sending only while connected (levels).
+Does not know: MQTT, the pace, or what the messages mean. Any thread may put messages in; one thread takes them out.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from edgeaudio.recognise.types import Message
 
-_PASSING = 256
+_TRANSIENT = 256
 _REFUSED_RETRY_S = 60.0
 
 
 class Latest:
-    """See the head of this module."""
+    """See the head of this module. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._messages: dict[str, Message] = {}
-        self._due: dict[str, float] = {}  # topic to monotonic time; later than now only after a refusal
-        self._passing: deque[Message] = deque(maxlen=_PASSING)
-        self._in_flight: dict[int, tuple[Message, float]] = {}
-
-    @property
-    def in_flight(self) -> int:
-        return len(self._in_flight)
+        self._due: dict[str, float] = {}  # topic to time; later than now only after a refusal
+        self._transient: deque[Message] = deque(maxlen=_TRANSIENT)
+        self._in_flight: dict[str, Message] = {}
+        self._acknowledged: dict[str, Message] = {}  # what the broker has, as far as it told
 
     @property
     def refused_topics(self) -> tuple[str, ...]:
         with self._lock:
             return tuple(sorted(topic for topic, due_at in self._due.items() if due_at > 0.0))
+
+    @property
+    def due_topics(self) -> tuple[str, ...]:
+        """Topics whose newest message was not handed out yet."""
+        with self._lock:
+            return tuple(self._due)
 
     def put(self, message: Message) -> None:
         """Have this sent as soon as possible, in place of an older one of its topic, and after each reconnection.
@@ -43,75 +47,92 @@ class Latest:
         with self._lock:
             self._messages[message.topic] = message
             self._due[message.topic] = 0.0
+            self._acknowledged.pop(message.topic, None)
 
     def forget(self, topic: str) -> None:
         """Do not send this topic's message again."""
         with self._lock:
             self._messages.pop(topic, None)
             self._due.pop(topic, None)
+            self._acknowledged.pop(topic, None)
 
-    def pass_on(self, message: Message) -> None:
-        """Have this sent if that can be done now; the oldest of too many give way."""
+    def put_transient(self, message: Message) -> None:
+        """Queue a message that is worth sending only while connected; drops the oldest beyond 256."""
         with self._lock:
-            self._passing.append(message)
+            self._transient.append(message)
 
-    def drop_passing(self) -> None:
-        """Drop what was only worth sending at once: there is no connection."""
+    def drop_transient(self) -> None:
+        """Drop what was worth sending only while connected."""
         with self._lock:
-            self._passing.clear()
+            self._transient.clear()
 
-    def resend(self, *, retained: bool = True) -> None:
-        """Have every message sent again, or only those that the broker does not retain."""
+    def schedule_resend(self, *, unretained_only: bool = False) -> None:
+        """Mark every message (or only unretained ones) as due."""
         with self._lock:
-            self._due |= {topic: 0.0 for topic, message in self._messages.items() if retained or not message.retain}
+            self._due |= {
+                topic: 0.0 for topic, message in self._messages.items() if not (unretained_only and message.retain)
+            }
 
-    def begin(self) -> None:
-        """Begin a new connection: everything is sent again, in the order in which the topics were first put."""
-        self._in_flight.clear()
-        self.drop_passing()
-        self.resend()
+    def begin(self, *, remembered: bool) -> None:
+        """Begin a new connection; `remembered`: the broker kept the session, so what it acknowledged is skipped."""
+        with self._lock:
+            if not remembered:
+                self._acknowledged.clear()
+            self._in_flight.clear()
+            self._transient.clear()
+            self._due = {
+                topic: 0.0 for topic, message in self._messages.items() if self._acknowledged.get(topic) != message
+            }
 
-    def next(self, now: float) -> Message | None:
-        """Take the message to be sent now, if any."""
+    def peek(self, now: float, may_send: Callable[[str], bool]) -> Message | None:
+        """Return the message to be sent next, if any whose topic may be sent; `take` before it is sent."""
         with self._lock:
             for topic, due_at in self._due.items():
-                if now >= due_at:
-                    del self._due[topic]
+                if now >= due_at and topic not in self._in_flight and may_send(topic):
                     return self._messages[topic]
-            return self._passing.popleft() if self._passing else None
+            return next((message for message in self._transient if may_send(message.topic)), None)
 
-    def sent(self, mid: int, message: Message, now: float) -> None:
-        """Note that a message is on its way; one without acknowledgement counts as told."""
+    def take(self, message: Message) -> None:
+        """Note that a message is on its way."""
+        self.skip(message)
         if message.qos:
-            self._in_flight[mid] = (message, now)
+            with self._lock:
+                self._in_flight[message.topic] = message
 
-    def acknowledged(self, mid: int) -> None:
-        found = self._in_flight.pop(mid, None)
-        if found is not None and _clears(found[0]):
-            self._forget_if_same(found[0])
-
-    def refused(self, mid: int, now: float) -> None:
-        """Note that the broker would not take it: try again in a minute. What is not ours to clear is let be."""
-        found = self._in_flight.pop(mid, None)
-        if found is None:
-            return
-        message, _ = found
-        if _clears(message):
-            self._forget_if_same(message)
-            return
+    def skip(self, message: Message) -> None:
+        """Do not send this message: a newer one of its topic, or the next connection, begins anew."""
         with self._lock:
             if self._messages.get(message.topic) is message:
-                self._due[message.topic] = now + _REFUSED_RETRY_S
+                self._due.pop(message.topic, None)
+            elif message in self._transient:
+                self._transient.remove(message)
 
-    def overdue(self, now: float, limit_s: float) -> bool:
-        """Tell whether an acknowledgement has been awaited for longer than the limit."""
-        return any(now - at > limit_s for _, at in self._in_flight.values())
+    def acknowledged(self, topic: str) -> None:
+        message = self._in_flight.pop(topic, None)
+        if message is None:
+            return
+        with self._lock:
+            if _clears(message):
+                self._forget_if_same(message)
+            elif topic in self._messages:
+                self._acknowledged[topic] = message
+
+    def refused(self, topic: str, now: float) -> None:
+        """Note that the broker would not take it: try again in a minute. What is not ours to clear is left alone."""
+        message = self._in_flight.pop(topic, None)
+        if message is None:
+            return
+        with self._lock:
+            if _clears(message):
+                self._forget_if_same(message)
+            elif self._messages.get(topic) is message:
+                self._due[topic] = now + _REFUSED_RETRY_S
 
     def _forget_if_same(self, message: Message) -> None:
-        with self._lock:
-            if self._messages.get(message.topic) is message:
-                del self._messages[message.topic]
-                self._due.pop(message.topic, None)
+        if self._messages.get(message.topic) is message:
+            del self._messages[message.topic]
+            self._due.pop(message.topic, None)
+            self._acknowledged.pop(message.topic, None)
 
 
 def _clears(message: Message) -> bool:

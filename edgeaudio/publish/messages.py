@@ -47,8 +47,8 @@ def availability(topics: Topics, *, online: bool) -> Message:
     return Message(topics.availability, ONLINE if online else OFFLINE, qos=1, retain=True)
 
 
-def detection(topics: Topics, event: Event) -> Message:
-    """Write one onset or offset; goes through the outbox."""
+def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int) -> Message:
+    """Write one onset or offset, with the number that the outbox gave it; goes through the outbox."""
     payload: dict[str, Json] = {
         "id": event.id,
         "kind": event.kind,
@@ -59,8 +59,16 @@ def detection(topics: Topics, event: Event) -> Message:
         "model": event.model,
         "source": event.source,
         "device": topics.device,
+        "seq": seq,
+        "seq_epoch": seq_epoch,
     }
     return Message(topics.detection(event.source), encode(payload), qos=1)
+
+
+def check(topics: Topics, source: str) -> Message:
+    """Write what `edgeaudio check` sends to see whether detections of a source would be taken."""
+    payload: dict[str, Json] = {"kind": "check", "source": source, "device": topics.device}
+    return Message(topics.detection(source), encode(payload), qos=1)
 
 
 def label_state(topics: Topics, source: str, label: str, *, on: bool) -> Message:

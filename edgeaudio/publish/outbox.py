@@ -13,7 +13,8 @@ Promises, each with a test that breaks something:
   carried over, and a new one is begun.
 
 With the messages, in the same transactions, it keeps the sounds that have begun and not ended (`open_events`), so
-that after a crash their end can still be told, and the few settings that commands changed.
+that after a crash their end can still be told, the few settings that commands changed, and the last number that was
+given to a detection (`number`), so that a receiver can show a gap.
 
 Ages survive a step of the system clock (a board without a battery gets its time from the network, some while after the
 start): the times of what this process added move with it, so that nothing expires before its time.
@@ -31,14 +32,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 from edgeaudio.publish.outbox_file import Change, DiskError, OutboxFile, Stored, put_aside, rescue, size_of
 from edgeaudio.recognise.types import EdgeaudioError, Message
 
-__all__ = ["Outbox", "OutboxError", "OutboxInUseError", "OutboxStats", "Stored", "check_outbox"]
+__all__ = ["Outbox", "OutboxError", "OutboxInUseError", "OutboxStats", "Stored", "in_memory"]
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ _DROP_REPORT_S = 60.0
 _STEP_S = 1.0  # below, the clock is being slewed, or nothing happened
 # the first number where the disk could not be read at start: above all that may be found on it later
 _SEQ_WITHOUT_DISK = 2**40
+_EPOCH, _NUMBER = "seq_epoch", "seq"  # settings of `number`
 # such a state directory is a fault of the disk, to be lived with; any other is one of the set-up, to be told
 _DISK_FAULTS = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
@@ -140,7 +142,8 @@ class Outbox:
             self._open_events.update(opened)
             for event_id in closed:
                 self._open_events.pop(event_id, None)
-            written = self._write(Change(inserted=rows, opened=opened, closed=closed))
+            numbers = {key: self._settings[key] for key in (_EPOCH, _NUMBER) if key in self._settings}
+            written = self._write(Change(inserted=rows, opened=opened, closed=closed, settings=numbers))
             self._depth += len(rows)
             self._bytes += sum(size_of(row.message) for row in rows)
             if not written:
@@ -148,6 +151,18 @@ class Outbox:
                 self._recover()  # at once, where the file was damaged and a new one takes its place
             self._drop_oldest()
         self._listener()
+
+    def number(self, count: int) -> tuple[str, int]:
+        """Reserve so many consecutive numbers, never to be given again; gives their epoch and the first of them.
+
+        The next `add` keeps them. An epoch is new with a new database, and wherever the last number is not certain.
+        """
+        with self._lock:
+            self._recover()
+            epoch = self._settings.setdefault(_EPOCH, _new_epoch())
+            first = int(self._settings.get(_NUMBER, "0")) + 1
+            self._settings[_NUMBER] = str(first + count - 1)
+            return epoch, first
 
     def pending(self, limit: int, *, after: int = 0, without_topics: Sequence[str] = ()) -> list[Stored]:
         """Read up to `limit` waiting messages in order, with numbers above `after`, leaving some topics out."""
@@ -309,7 +324,7 @@ class Outbox:
     def _fail(self, error: DiskError) -> None:
         """Remember that the disk failed; a damaged file is given up, to be put aside at the next step."""
         if self._trouble is None:
-            log.error("outbox: the disk fails, messages are kept in memory: %s (%s)", error, self._path)
+            log.error(in_memory(f"{error} ({self._path})"))
         self._trouble = f"{error} ({self._path})"
         self._retry_at = time.monotonic() + self._retry_s
         if error.damaged and self._file is not None:
@@ -378,7 +393,11 @@ class Outbox:
         self._depth += count
         self._bytes += size
         self._open_events = {**file.open_events(), **self._open_events}
-        self._settings = {**file.settings(), **self._settings}
+        kept = file.settings()
+        if self._put_aside is not None:  # what a damaged file says of the last number may be old
+            kept.pop(_EPOCH, None)
+            kept.pop(_NUMBER, None)
+        self._settings = {**kept, **self._settings}
         self._loaded = True
 
     def _disconnect(self) -> None:
@@ -387,20 +406,13 @@ class Outbox:
             self._file = None
 
 
-def check_outbox(path: Path) -> str:
-    """Try the outbox as the agent would, for `edgeaudio check`, and tell in a few words how it is.
+def _new_epoch() -> str:
+    return uuid4().hex[:8]
 
-    Raises OutboxError where it cannot be used; that an agent uses it just now is as it should be.
-    """
-    try:
-        outbox = Outbox(path)
-    except OutboxInUseError:
-        return "in use by a running edgeaudio"
-    with closing(outbox):
-        stats = outbox.stats()
-    if stats.trouble:
-        raise OutboxError(f"outbox: the disk fails: {stats.trouble}; free some space or mount it writable")
-    return f"{stats.depth} messages waiting"
+
+def in_memory(trouble: str) -> str:
+    """Say in one line that messages are in memory, and what to do; `trouble` as in OutboxStats."""
+    return f"outbox: the disk fails, messages are kept in memory: {trouble}; free some space or mount it writable"
 
 
 def _require_usable(path: Path) -> None:

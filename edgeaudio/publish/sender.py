@@ -1,19 +1,20 @@
 """The one sender: keeps a connection to the broker for ever and puts the outbox and the latest state through it.
 
-Owns: the order of things on a connection (subscribe, birth, state, detections, farewell), back-off, the state that is
-told of the broker.
-Does not know: MQTT's details (mqtt.py), what the messages mean, threads (agent.py runs `run` in one of its own).
+Owns: the life of connections, back-off, and what is told of the broker.
+Does not know: MQTT's details (mqtt.py), what goes out in which order (dispatcher.py), what the messages mean, threads
+(agent.py runs `run` in one of its own).
 
-On a connection at most `window` messages (or what the broker allows) are in flight, detections and state together.
-State goes first, so that after an outage the world is right before the backlog begins. A detection leaves the
-outbox only when the broker acknowledged it without a reason code of refusal. An acknowledgement that does not come
-within the time limit ends the connection, and everything unacknowledged is sent again on the next.
+On a connection at most `window` messages (or what the broker allows) are in flight, all at one pace, detections first.
+A detection leaves the outbox only when the broker acknowledged it without a reason code of refusal. An acknowledgement
+that does not come within the time limit ends the connection, and everything unacknowledged is sent again on the next;
+the rest of the state too, unless the broker still has the session.
 
-A broker that turned out to know only MQTT 3.1.1 is spoken to in that for an hour, and then, when there is a
-reconnection, is tried with 5 again: it may have been updated, or the finding been wrong. One that spoke 5 is for an
-hour after that not taken for an older one because it hangs up or is silent: denied messages would be lost unseen.
+What a broker turned out to lack (MQTT 5, retained messages, QoS 1) is not asked of it for an hour, and then, when there
+is a reconnection, again: it may have been updated, or the finding been wrong. One that spoke 5 is for an hour after
+that not taken for an older one because it hangs up or is silent: denied messages would be lost unseen.
 
-Reconnection: 1 s doubling to 30 s, each shortened at random by up to half, reset by 10 s of connection.
+Reconnection: 1 s doubling to 30 s, each shortened at random by up to half, reset by 10 s of connection, or by having
+found the message that ends connections.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from edgeaudio.publish import messages
-from edgeaudio.publish.broker import BrokerError, BrokerReason, BrokerState, BrokerStatus, MqttConfig
-from edgeaudio.publish.drain import Drain
-from edgeaudio.publish.latest import Latest
-from edgeaudio.publish.mqtt import Acknowledged, Connection, Denied, Received
+from edgeaudio.publish.broker import BrokerError, BrokerReason, BrokerState, BrokerStatus, Complaint, MqttConfig
+from edgeaudio.publish.dispatcher import TOO_FAST, Dispatcher, Outgoing
+from edgeaudio.publish.faults import FaultLog
+from edgeaudio.publish.mqtt import Acknowledged, Capabilities, Connection, Happening, Received
 from edgeaudio.publish.outbox import Outbox
+from edgeaudio.publish.quarantine import Item
 from edgeaudio.publish.topics import Topics
 from edgeaudio.publish.waker import Waker
 from edgeaudio.recognise.types import Message
@@ -41,13 +43,17 @@ log = logging.getLogger(__name__)
 
 _STEP_S = 0.25
 _STEADY_S = 10.0
-_TONGUE_S = 3600.0  # for how long what is known of the broker's protocol holds without a new sign of it
+_KNOWN_S = 3600.0  # for how long what is known of the broker holds without a new sign of it
 _BURST = 32  # messages handed to the network before it is looked at again
 _FAREWELL_S = 1.0
 # when to say again what is not retained: Home Assistant needs a moment from discovery until it listens, and after the
 # broker's restart tries every 10 s to connect
 _AGAIN_S = (5.0, 15.0)
-_REPORT_S = 600.0
+_NAMED = 2  # topics in one line
+# reason codes of DISCONNECT by which a broker says that what it received was at fault
+_BLAMES = {0x80, 0x81, 0x82, 0x83, 0x87, 0x90, 0x91, 0x94, 0x95, 0x99}
+_NO_RETAIN = 0x9A
+_NO_QOS_1 = 0x9B
 
 
 class Sender:
@@ -58,7 +64,7 @@ class Sender:
     Both must be quick and not raise.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each is a part of the agent, named where it is made)
         self,
         config: MqttConfig,
         outbox: Outbox,
@@ -69,36 +75,40 @@ class Sender:
         on_message: Callable[[str, bytes], None] | None = None,
         on_status: Callable[[BrokerStatus], None] | None = None,
         expiry_s: float | None = None,
+        is_device: bool = True,
     ) -> None:
         """Make a sender; nothing is connected before `run`.
 
-        `listen_to`: topic filters besides the commands'; `expiry_s`: after this a detection need not be passed on.
+        `listen_to`: topic filters besides the commands'; `expiry_s`: after this a detection need not be passed on;
+        `is_device`: False for a visitor beside the real one, which has no birth, no will and no farewell.
         """
         self._config = config
-        self._outbox = outbox
-        self._topics = topics
         self._stop = stop
-        self._filters = (*topics.command_filters, *listen_to)
         self._on_message = on_message or (lambda _topic, _payload: None)
         self._on_status = on_status or (lambda _status: None)
         self._expiry_s = expiry_s
-        self._latest = Latest()
-        self._latest.put(messages.availability(topics, online=True))  # the first of the state: the birth
-        self._drain = Drain(outbox, rate_per_s=config.rate_per_s, burst=config.window)
+        filters = (*topics.command_filters, *listen_to)
+        self._dispatcher = Dispatcher(outbox, topics, filters, rate_max_per_s=config.rate_per_s, window=config.window)
+        self._latest = self._dispatcher.latest
+        self._birth = messages.availability(topics, online=True) if is_device else None
+        self._will = messages.availability(topics, online=False) if is_device else None
+        if self._birth is not None:
+            self._latest.put(self._birth)  # the first of the state
         self._waker = Waker()
         self._status = BrokerStatus(BrokerState.CONNECTING, datetime.now(UTC))
         self._last_progress = time.monotonic()
         self._again_from = -math.inf  # since when those who listen may have missed what is not retained
         self._again_looked_at = -math.inf
         self._steady_at: float | None = None  # when the present connection will have proved itself
-        self._protocol: str | None = None
-        self._older_until = 0.0  # when to try MQTT 5 again
-        self._newer_until = 0.0  # when to doubt MQTT 5 again
-        self._denied = ""  # what the broker says of our subscriptions
-        self._refusal = ""  # and of the last message that it refused
+        self._known: Capabilities | None = None  # what the broker offered
+        self._known_until = 0.0
+        self._resumable = False
+        self._log = FaultLog(log)
+        self._delay_s = config.retry_min_s
         self._failures = 0
-        self._last_reason: BrokerReason | None = None
-        self._report_at = self._refusals_at = 0.0
+        self._settled = False
+        self.connections = 0
+        self.last_error: BrokerError | None = None
         outbox.listen(self.wake)
 
     @property
@@ -122,9 +132,9 @@ class Sender:
         self._latest.put(message)
         self.wake()
 
-    def pass_on(self, message: Message) -> None:
-        """Send what is only worth sending now (a level): dropped where there is no connection."""
-        self._latest.pass_on(message)
+    def put_transient(self, message: Message) -> None:
+        """Send what is worth sending only while connected (a level)."""
+        self._latest.put_transient(message)
         self.wake()
 
     def forget(self, topic: str) -> None:
@@ -133,7 +143,7 @@ class Sender:
 
     def resend(self) -> None:
         """Send all state again, and a little later what is not retained: for Home Assistant's birth."""
-        self._latest.resend()
+        self._latest.schedule_resend()
         self.say_again()
         self.wake()
 
@@ -141,12 +151,21 @@ class Sender:
         """Send what is not retained again in a little while: after an announcement, when others begin to listen."""
         self._again_from = time.monotonic()
 
+    @property
+    def settled(self) -> bool:
+        """True if the broker has answered everything that can be sent now."""
+        return self._settled
+
+    @property
+    def complaints(self) -> tuple[Complaint, ...]:
+        """What is wrong with the broker though it is connected, or was at last."""
+        return tuple(self._dispatcher.faults.complaints(self._known))
+
     def run(self) -> None:
         """Connect, send and reconnect until `stop` is set; then say goodbye and return, within about a second.
 
         Only a connection attempt in progress can take longer to end: up to its time limit.
         """
-        delay_s = self._config.retry_min_s
         try:
             while not self._stop.is_set():
                 self._last_progress = time.monotonic()
@@ -154,133 +173,184 @@ class Sender:
                 try:
                     self._connected()
                 except BrokerError as error:
+                    self._settled = False
                     if self._steady_at is not None and time.monotonic() >= self._steady_at:
-                        delay_s = self._config.retry_min_s
-                    self._steady_at = self._protocol = None
-                    wait_s = delay_s * random.uniform(0.5, 1.0)
-                    delay_s = min(self._config.retry_max_s, delay_s * 2)
+                        self._delay_s = self._config.retry_min_s
+                    self._steady_at = None
+                    wait_s = self._delay_s * random.uniform(0.5, 1.0)
+                    self._delay_s = min(self._config.retry_max_s, self._delay_s * 2)
                     self._failed(error, wait_s)
                     self._wait(wait_s)
         finally:
             self._tell(BrokerState.STOPPED)
             self._waker.close()
 
+    def close(self) -> None:
+        """Free what a sender holds that is never run."""
+        self._waker.close()
+
     def _connected(self) -> None:
         """Live through one connection. Returns when stopped; raises BrokerError when it ends otherwise."""
-        will = messages.availability(self._topics, online=False)
-        now = time.monotonic()
-        older, knows_5 = now < self._older_until, now < self._newer_until
-        connection = Connection(self._config, will=will, stop=self._stop, older=older, knows_5=knows_5)
-        if connection.protocol != "5" and not older:
-            self._older_until = time.monotonic() + _TONGUE_S
+        known = self._known if time.monotonic() < self._known_until else None
+        try:
+            connection = Connection(self._config, will=self._will, stop=self._stop, known=known, resume=self._resumable)
+        except BrokerError as error:
+            if error.reason is BrokerReason.REFUSED:  # nobody listens: it may be another broker that begins to
+                self._dispatcher.quarantine.retry_soon()
+            raise
+        if connection.capabilities != known:
+            self._known_until = time.monotonic() + _KNOWN_S
+        self._known = connection.capabilities
+        self._resumable = True
+        self.connections += 1
         try:
             self._begin(connection)
             while not self._stop.is_set():
                 self._last_progress = time.monotonic()
-                self._handle(connection.poll(self._send(connection), self._waker))
-                self._look_after()
+                self._handle(connection.poll(self._send(connection), self._waker), connection)
+                self._look_after(connection)
             self._say_goodbye(connection)
+        except BrokerError as error:
+            raise self._learnt_from(error, connection) from None
         finally:
-            self._drain.settle()
-            if connection.protocol == "5":
-                self._newer_until = time.monotonic() + _TONGUE_S
+            self._dispatcher.settle()
+            if self._known == Capabilities():
+                self._known_until = time.monotonic() + _KNOWN_S
             connection.abort()
 
     def _begin(self, connection: Connection) -> None:
-        log.info(
-            "broker %s: connected, MQTT %s%s",
-            self._config.where,
-            connection.protocol,
-            f", after {self._failures} failed attempts" if self._failures else "",
-        )
-        self._failures = 0
-        self._last_reason = None
-        self._denied = self._refusal = ""
-        self._steady_at = time.monotonic() + _STEADY_S
-        self._protocol = connection.protocol
-        self._drain.begin()
-        self._latest.begin()
+        now = time.monotonic()
+        self._steady_at = now + _STEADY_S
+        if not self._log.has_news:
+            self._log_connected(connection)
+        if self._birth is not None:
+            self._latest.put(self._birth)  # the will may have been sent
+        # without acknowledgements nobody knows what the broker has
+        remembered = connection.session_present and bool(connection.capabilities.max_qos)
+        self._dispatcher.begin(remembered=remembered)
         self.say_again()  # after a restart of the broker the others may come back later than we do
         self._tell(BrokerState.CONNECTED)
-        connection.subscribe(self._filters)
+
+    def _log_connected(self, connection: Connection) -> None:
+        failures = f", after {self._failures} failed attempts" if self._failures else ""
+        log.info("broker %s: connected, MQTT %s%s", self._config.where, connection.protocol, failures)
 
     def _send(self, connection: Connection) -> float:
         """Hand messages to the network while the window has room and the network takes them.
 
         Gives how long to wait for news before there may be more to send.
         """
+        self._settled = False
         for _ in range(_BURST):
             now = time.monotonic()
-            room = connection.in_flight_max - self._drain.in_flight - self._latest.in_flight
-            if room <= 0 or connection.congested:
+            full = self._dispatcher.in_flight >= connection.in_flight_max
+            if full or connection.congested or self._dispatcher.is_blocked(now):
                 return _STEP_S
-            if (message := self._latest.next(now)) is not None:
-                if connection.fits(message):
-                    self._latest.sent(connection.publish(message), message, now)
-                else:
-                    log.error("broker %s takes no message as long as that for %s", self._config.where, message.topic)
-            elif (stored := self._drain.next(now)) is not None:
-                if connection.fits(stored.message):
-                    expiry_s = self._expiry_s and max(1.0, stored.added_at + self._expiry_s - time.time())
-                    self._drain.sent(connection.publish(stored.message, expiry_s=expiry_s), stored, now)
-                else:
-                    self._refusal = "too long"
-                    self._drain.hold(stored, now)
+            if (wait_s := self._dispatcher.wait_s(now)) > 0:
+                return min(wait_s, _STEP_S)
+            outgoing = self._dispatcher.next(now)
+            if outgoing is None:
+                self._settled = self._dispatcher.is_settled(now)
+                return _STEP_S
+            if outgoing.message is None or connection.fits(outgoing.message):
+                self._put_through(self._dispatcher.take(outgoing), connection, now)
             else:
-                return self._drain.wait_s or _STEP_S
+                length = len(outgoing.message.topic.encode()) + len(outgoing.message.payload)
+                why = f"{length} bytes, where the broker takes packets of {connection.packet_max}"
+                self._dispatcher.too_long(outgoing, why, now)
         return 0.0
 
-    def _handle(self, happenings: Iterable[Acknowledged | Received | Denied]) -> None:
+    def _put_through(self, outgoing: Outgoing, connection: Connection, now: float) -> None:
+        if outgoing.message is None:
+            packet_id = connection.subscribe(outgoing.item.topic)
+        else:
+            expiry_s = None
+            if outgoing.stored is not None and self._expiry_s is not None:
+                expiry_s = max(1.0, outgoing.stored.added_at + self._expiry_s - time.time())
+            packet_id = connection.publish(outgoing.message, expiry_s=expiry_s)
+        self._dispatcher.sent(outgoing, packet_id, now)
+
+    def _handle(self, happenings: Iterable[Happening], connection: Connection) -> None:
         now = time.monotonic()
         for happening in happenings:
             match happening:
-                case Acknowledged(mid, None):
-                    self._drain.acknowledged(mid)
-                    self._latest.acknowledged(mid)
-                case Acknowledged(mid, str(refusal)):
-                    self._refusal = refusal
-                    self._drain.refused(mid, now)
-                    self._latest.refused(mid, now)
-                case Received(topic, payload):
+                case Acknowledged(packet_id, refusal):
+                    confirmed = bool(connection.capabilities.max_qos)
+                    self._dispatcher.answered(packet_id, refusal, now, by_broker=confirmed)
+                case Received(topic, payload, False):
                     self._on_message(topic, payload)
-                case Denied(detail):
-                    self._denied = f"commands: {detail}"
-                    log.error("broker %s will not let us listen to commands: %s", self._config.where, detail)
-        self._drain.settle()
+                case Received(topic):
+                    log.debug("a retained message on %s is no command", topic)
+        self._dispatcher.settle()
 
-    def _look_after(self) -> None:
+    def _look_after(self, connection: Connection) -> None:
         """See to what is due: acknowledgements that do not come, state to be sent again, the status."""
         now = time.monotonic()
         limit_s = self._config.timeout_s
-        if self._drain.overdue(now, limit_s) or self._latest.overdue(now, limit_s):
+        if self._dispatcher.overdue(now, limit_s):
             raise BrokerError(
                 self._config.where, BrokerReason.TIMEOUT, f"no acknowledgement of a message within {limit_s:g} s"
             )
+        if (sign := self._dispatcher.look_after(now, limit_s)) is not None:
+            self._put_through(sign, connection, now)
         if any(self._again_looked_at < self._again_from + after_s <= now for after_s in _AGAIN_S):
-            self._latest.resend(retained=False)
+            self._latest.schedule_resend(unretained_only=connection.capabilities.retain)
         self._again_looked_at = now
-        refused = self._refused_topics
-        if refused and now >= self._refusals_at:
-            self._refusals_at = now + _REPORT_S
-            log.error(
-                "broker %s refuses messages of %d topics, %s among them (%s); detections are kept and tried again",
-                self._config.where,
-                len(refused),
-                refused[0],
-                self._refusal,
-            )
+        if self._steady_at is not None and now >= self._steady_at and (self._failures or self._log.has_news):
+            self._is_steady(connection)
+        for complaint in self.complaints:
+            self._log.report(complaint.key, complaint.text(self._config.where), now)
         self._tell(BrokerState.CONNECTED)
+
+    def _is_steady(self, connection: Connection) -> None:
+        """Take the connection for a lasting one: from here on, every failure is news again."""
+        if self._failures:
+            self._log_connected(connection)
+        self._failures = 0
+        self._log.forget_all_but(complaint.key for complaint in self.complaints)
+
+    def _learnt_from(self, error: BrokerError, connection: Connection) -> BrokerError:
+        """Find out what the connection may have ended over; gives the error, with the topics that it may be about."""
+        now = time.monotonic()
+        code = connection.goodbye
+        why = f"connections end while it is in flight ({error.detail})"
+        suspects: list[Item] = []
+        is_certain = False
+        if code == _NO_RETAIN:
+            self._known, self._known_until = replace(connection.capabilities, retain=False), now + _KNOWN_S
+        elif code == _NO_QOS_1:
+            self._known, self._known_until = replace(connection.capabilities, max_qos=0), now + _KNOWN_S
+        elif code in TOO_FAST:
+            self._dispatcher.slow_down(now)
+        elif code in _BLAMES or (code is None and error.reason is BrokerReason.CLOSED):
+            suspects, is_certain = self._dispatcher.blame_all(now, why)
+        elif error.reason is BrokerReason.TIMEOUT:
+            suspects, is_certain = self._dispatcher.blame_skipped(now, "it is never acknowledged, where others are")
+        if is_certain:
+            self._delay_s = self._config.retry_min_s
+        return self._naming(error, suspects)
+
+    def _naming(self, error: BrokerError, suspects: list[Item]) -> BrokerError:
+        if not suspects:
+            return error
+        topics = list(dict.fromkeys(item.topic for item in suspects))
+        named = " and ".join(topics[:_NAMED]) + (f" and {len(topics) - _NAMED} topics more" if topics[_NAMED:] else "")
+        hint = error.hint
+        if error.reason is BrokerReason.CLOSED:
+            hint = "look at the broker's log: it may deny a topic, or take no message as long"
+        return BrokerError(self._config.where, error.reason, f"{error.detail}, with {named} in flight", hint)
 
     def _say_goodbye(self, connection: Connection) -> None:
         """Wait briefly for what is in flight, say `offline`, and part in order, so that the will is not sent."""
         deadline = time.monotonic() + _FAREWELL_S
         try:
-            while (self._drain.in_flight or self._latest.in_flight) and time.monotonic() < deadline - _FAREWELL_S / 2:
-                self._handle(connection.poll(0.05))
-            offline = messages.availability(self._topics, online=False)
-            self._latest.sent(connection.publish(offline), offline, time.monotonic())
-            while (self._drain.in_flight or self._latest.in_flight) and time.monotonic() < deadline:
-                self._handle(connection.poll(0.05))
+            while self._dispatcher.in_flight and time.monotonic() < deadline - _FAREWELL_S / 2:
+                self._handle(connection.poll(0.05), connection)
+            if self._will is not None:
+                farewell = self._dispatcher.state(self._will)
+                self._dispatcher.sent(farewell, connection.publish(self._will), time.monotonic())
+            while self._dispatcher.in_flight and time.monotonic() < deadline:
+                self._handle(connection.poll(0.05), connection)
         except BrokerError as error:
             log.warning("%s (while saying goodbye)", error)
         else:
@@ -288,12 +358,10 @@ class Sender:
 
     def _failed(self, error: BrokerError, wait_s: float) -> None:
         """Tell of a failure: in the log when it is new and then every ten minutes, in the status always."""
-        now = time.monotonic()
         self._failures += 1
-        if error.reason is not self._last_reason or now >= self._report_at:
-            self._report_at = now + _REPORT_S
-            log.error("%s%s", error, f" ({self._failures} attempts)" if self._failures > 1 else "")
-        self._last_reason = error.reason
+        self.last_error = error
+        attempts = f" ({self._failures} attempts)" if self._failures > 1 else ""
+        self._log.report(error.reason, f"{error}{attempts}", time.monotonic())
         self._tell(BrokerState.WAITING, error, datetime.now(UTC) + timedelta(seconds=wait_s))
 
     def _wait(self, wait_s: float) -> None:
@@ -301,37 +369,25 @@ class Sender:
         while (left := end - time.monotonic()) > 0 and not self._stop.wait(min(left, _STEP_S)):
             self._last_progress = time.monotonic()
 
-    @property
-    def _refused_topics(self) -> tuple[str, ...]:
-        return self._drain.refused_topics + self._latest.refused_topics
-
     def _tell(self, state: BrokerState, error: BrokerError | None = None, next_try: datetime | None = None) -> None:
         """Replace the status where it has changed; `since` stays while state and reason do."""
         old = self._status
-        refused = self._refused_topics if state is BrokerState.CONNECTED else ()
+        connected = state is BrokerState.CONNECTED
         reason, detail = (error.reason, error.detail) if error else (None, "")
-        if state is BrokerState.CONNECTED and (refused or self._denied):
-            reason = BrokerReason.NOT_AUTHORIZED_TOPIC
-            detail = self._refusal if refused else self._denied
+        if connected and (first := next(iter(self.complaints), None)) is not None:
+            reason, detail = first.reason, f"{first.about} {first.detail}"
+        known = self._known if connected else None
         new = BrokerStatus(
             state=state,
             since=old.since if (old.state, old.reason) == (state, reason) else datetime.now(UTC),
             reason=reason,
             detail=detail,
             next_try=next_try,
-            protocol=self._protocol,
-            refused_topics=refused,
+            protocol=known.protocol if known else None,
+            delivery=None if known is None else "confirmed" if known.max_qos else "unconfirmed",
+            refused_topics=self._dispatcher.faults.refused_topics if connected else (),
+            quarantined=tuple(self._dispatcher.quarantined.items()),
         )
         if new != old:
             self._status = new
             self._on_status(new)
-
-
-def check_broker(config: MqttConfig, *, stop: threading.Event) -> str:
-    """Connect, log in and part again, for `edgeaudio check`; tell in a few words how that went, or raise BrokerError.
-
-    Under an id of its own, so that an agent that is connected stays so; and without a will.
-    """
-    connection = Connection(replace(config, client_id=f"{config.client_id}-check"), will=None, stop=stop)
-    connection.close()
-    return f"connected, MQTT {connection.protocol}"

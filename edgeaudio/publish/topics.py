@@ -129,6 +129,21 @@ class Topics:
     def enabled_set(self, source: str) -> str:
         return f"{self.enabled(source)}/set"
 
+    def family(self, topic: str) -> str:
+        """Return the filter of the topics that access rules are likely to treat as they treat this one.
+
+        Of a source's topics those of all sources and labels; of other programs' topics all under their first level.
+        """
+        if not topic.startswith(f"{self.root}/"):
+            return f"{topic.partition('/')[0]}/#"
+        match topic.removeprefix(f"{self.root}/").split("/"):
+            case [_, kind]:
+                return f"{self.root}/+/{kind}"
+            case [_, kind, _]:
+                return f"{self.root}/+/{kind}/+"
+            case _:
+                return topic
+
     @property
     def command_filters(self) -> tuple[str, ...]:
         """The subscriptions that catch every command, and nothing that the agent itself publishes."""

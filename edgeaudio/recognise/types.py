@@ -60,6 +60,7 @@ class Reason(StrEnum):
     MAINS_HUM = "mains_hum"  # most energy is at multiples of 50 or 60 Hz
     SWITCHED_OFF = "switched_off"  # by command
     OUTSIDE_SCHEDULE = "outside_schedule"  # by its listening hours
+    AGENT_STOPPED = "agent_stopped"  # `edgeaudio check` was there, and the agent has not run since
 
 
 @dataclass(frozen=True, slots=True, eq=False)

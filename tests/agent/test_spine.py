@@ -48,7 +48,10 @@ def test_a_pushed_stream_is_heard_and_the_broker_told(any_broker: BrokerProcess,
         "model": "test",
         "source": "porch",
         "device": "testbox",
+        "seq": 1,
+        "seq_epoch": offset["seq_epoch"],
     }
+    assert offset["seq"] == 2
     assert 0.65 <= onset["score"] <= 1
     assert abs((datetime.fromisoformat(onset["at"]) - datetime.now(UTC)).total_seconds()) < 30
     assert offset["duration_s"] > onset["duration_s"]

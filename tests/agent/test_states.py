@@ -107,7 +107,7 @@ def test_every_state_and_reason_is_told(
         run_agent(broker, "".join(f"[sources.source-{n}]\n{source}\n" for n, (source, _) in numbered)).start()
         told = {n: listener.wait_state(f"source-{n}", *what, timeout_s=40) for n, (_, what) in numbered}
         for n, (_, what) in numbered:
-            wait_until(lambda: what in told_in_health(listener, f"source-{n}"), what=f"health does not say {what}")  # noqa: B023
+            wait_until(lambda: what in told_in_health(listener, f"source-{n}"), 40, f"health does not say {what}")  # noqa: B023
     for n, (source, (state, _)) in numbered:
         status = told[n]
         assert datetime.fromisoformat(status["since"]).tzinfo is not None

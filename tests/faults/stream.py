@@ -68,7 +68,8 @@ def main() -> None:
     number = 0
     while not enough.is_set():
         made = event(number)
-        outbox.add([messages.detection(topics, made)])
+        epoch, seq = outbox.number(1)
+        outbox.add([messages.detection(topics, made, seq_epoch=epoch, seq=seq)])
         print(f"committed {made.kind} {made.id}", flush=True)
         number += 1
         if time.monotonic() >= told_s + DEPTH_EVERY_S:

@@ -56,11 +56,8 @@ class RunningSender:
         wait_until(lambda: self.sender.status.state is BrokerState.CONNECTED, what="connected")
 
     def wait_told(self) -> None:
-        """Wait until the broker has all state."""
-        latest = self.sender._latest
-        wait_until(
-            lambda: self.sender.status.state is BrokerState.CONNECTED and not latest._due and not latest.in_flight
-        )
+        """Wait until the broker has answered everything."""
+        wait_until(lambda: self.sender.settled, what="all told")
 
     def wait_empty(self, timeout_s: float = 15.0) -> None:
         wait_until(lambda: self.outbox.stats().depth == 0, timeout_s, "the outbox is drained")

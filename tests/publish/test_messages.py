@@ -18,11 +18,12 @@ ONSET = Event("e1", "onset", "porch", "alarms", "smoke alarm", 0.912345, AT, 1.0
 
 
 def test_detection_is_exactly_the_contract() -> None:
-    message = messages.detection(TOPICS, ONSET)
+    message = messages.detection(TOPICS, ONSET, seq_epoch="a1b2c3d4", seq=7)
     assert message == Message(
         "edgeaudio/dock/porch/detection",
         b'{"id":"e1","kind":"onset","label":"smoke alarm","score":0.9123,"at":"2026-11-20T12:30:15.123Z",'
-        b'"duration_s":1.025,"model":"alarms","source":"porch","device":"dock"}',
+        b'"duration_s":1.025,"model":"alarms","source":"porch","device":"dock","seq":7,'
+        b'"seq_epoch":"a1b2c3d4"}',
         qos=1,
         retain=False,
     )
@@ -71,7 +72,7 @@ def test_what_is_retained_and_what_is_not() -> None:
         messages.threshold(TOPICS, "porch", "dog", 0.5),
     ]
     passing = [
-        messages.detection(TOPICS, ONSET),
+        messages.detection(TOPICS, ONSET, seq_epoch="a1b2c3d4", seq=7),
         messages.label_state(TOPICS, "porch", "dog", on=True),
         messages.command_result(TOPICS, "x", AT, None),
     ]

@@ -14,11 +14,12 @@ import pytest
 from support.brokers import BrokerProcess, MosquittoFactory, config_for, free_port, make_certificates
 from support.programs import missing, require_program
 from support.scripted_broker import WELCOME_5, WELCOME_311, ScriptedBroker, goodbye, read_packet, refusal_5
+from support.strict_broker import Rules, StrictBroker
 from support.waiting import wait_until
 
 from edgeaudio.publish.broker import BrokerError, BrokerReason, BrokerState, MqttConfig, parse_broker_url
 from edgeaudio.publish.mqtt import Acknowledged, Connection, Received
-from edgeaudio.publish.sender import check_broker
+from edgeaudio.publish.reason_codes import reason_code
 from edgeaudio.publish.waker import Waker
 from edgeaudio.recognise.types import EdgeaudioError, Message
 
@@ -33,9 +34,16 @@ def config(port: int, **changes: object) -> MqttConfig:
     return MqttConfig(**{**values, **changes})  # type: ignore[arg-type]  # values of many types
 
 
+def connect(config: MqttConfig, stop: threading.Event = STOP) -> str:
+    """Connect and part again; gives the version of MQTT."""
+    connection = Connection(config, will=None, stop=stop)
+    connection.close()
+    return connection.protocol
+
+
 def refused(config: MqttConfig) -> BrokerError:
     with pytest.raises(BrokerError) as caught:
-        check_broker(config, stop=STOP)
+        connect(config)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"broker {config.where}: ")
     assert str(caught.value).endswith(f"; {caught.value.hint}")
@@ -43,10 +51,10 @@ def refused(config: MqttConfig) -> BrokerError:
     return caught.value
 
 
-def test_check_against_a_real_broker(any_broker: BrokerProcess, request: pytest.FixtureRequest) -> None:
+def test_a_real_broker(any_broker: BrokerProcess, request: pytest.FixtureRequest) -> None:
     any_broker.start()
     version = "5" if "mosquitto" in request.node.callspec.id else "3.1.1"
-    assert check_broker(config_for(any_broker), stop=STOP) == f"connected, MQTT {version}"
+    assert connect(config_for(any_broker)) == version
 
 
 # --- why not ---
@@ -68,9 +76,9 @@ def test_a_name_that_cannot_be_one(host: str) -> None:
 LONELY = """
 import threading
 from edgeaudio.publish.broker import BrokerError, MqttConfig
-from edgeaudio.publish.sender import check_broker
+from edgeaudio.publish.mqtt import Connection
 try:
-    check_broker(MqttConfig("10.1.2.3", 1883, "x"), stop=threading.Event())
+    Connection(MqttConfig("10.1.2.3", 1883, "x"), will=None, stop=threading.Event())
 except BrokerError as error:
     print(error.reason)
 """
@@ -112,7 +120,7 @@ def say(answer: bytes) -> Callable[[socket.socket], None]:
         (refusal_5(0x86), BrokerReason.UNAUTHORIZED),
         (refusal_5(0x87), BrokerReason.UNAUTHORIZED),
         (refusal_5(0x88), BrokerReason.BUSY),
-        (refusal_5(0x9F), BrokerReason.BUSY),
+        (refusal_5(0x9F), BrokerReason.THROTTLED),
         (b"HTTP/1.1 400 Bad Request\r\nServer: x\r\nContent-Length: 200\r\n\r\n" + b"<p>" * 70, BrokerReason.NOT_MQTT),
         (b"\xff" * 20, BrokerReason.NOT_MQTT),
         (b"", BrokerReason.TIMEOUT),
@@ -131,7 +139,7 @@ def test_a_broker_that_hangs_up_is_asked_again_in_an_older_tongue() -> None:
             wait_for_end(connection)
 
     with ScriptedBroker(script) as broker:
-        assert check_broker(config(broker.port), stop=STOP) == "connected, MQTT 3.1.1"
+        assert connect(config(broker.port)) == "3.1.1"
         assert broker.connections == 2
 
 
@@ -190,7 +198,7 @@ def test_stop_ends_the_waiting() -> None:
         timer.start()
         began = time.monotonic()
         with pytest.raises(BrokerError):
-            check_broker(config(broker.port, timeout_s=30.0), stop=stop)
+            connect(config(broker.port, timeout_s=30.0), stop)
         assert time.monotonic() - began < 3
 
 
@@ -201,7 +209,7 @@ def poll_for_ever(connection: Connection) -> None:
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [(0x8E, BrokerReason.TAKEN_OVER), (0x8B, BrokerReason.BUSY), (0x87, BrokerReason.UNAUTHORIZED)],
+    [(0x8E, BrokerReason.TAKEN_OVER), (0x8B, BrokerReason.BUSY), (0x87, BrokerReason.NOT_AUTHORIZED_TOPIC)],
 )
 def test_a_broker_that_says_why_it_ends_the_connection(code: int, reason: BrokerReason) -> None:
     with ScriptedBroker(say(WELCOME_5 + goodbye(code))) as broker:
@@ -227,7 +235,7 @@ def test_a_refused_message_is_not_an_acknowledged_one() -> None:
         happened: list[object] = []
         while not happened:  # ends by itself: the script's connection does after 5 s
             happened += connection.poll(0.1)
-        assert happened == [Acknowledged(mid, "Quota exceeded")]
+        assert happened == [Acknowledged(mid, reason_code(0x97, "PUBACK"))]
         connection.close()
 
 
@@ -245,21 +253,14 @@ def test_an_acknowledgement_that_never_comes_ends_the_connection(tmp_path: Path)
 
 
 def test_commands_that_the_broker_will_not_let_us_hear_are_told(tmp_path: Path) -> None:
-    def script(connection: socket.socket) -> None:
-        read_packet(connection)
-        connection.sendall(WELCOME_5)
-        while True:
-            first, packet = read_packet(connection)
-            if first == 0x82:
-                connection.sendall(b"\x90\x06" + packet[:2] + b"\x00" + b"\x87\x01\x87")
-            elif first & 0xF0 == 0x30:
-                topic_end = 2 + int.from_bytes(packet[:2], "big")
-                connection.sendall(b"\x40\x02" + packet[topic_end : topic_end + 2])
-
-    with ScriptedBroker(script) as broker, RunningSender(config(broker.port), tmp_path) as running:
-        wait_until(lambda: running.sender.status.detail == "commands: Not authorized")
+    rules = Rules(denied_filters=lambda topic_filter: "threshold" in topic_filter, manner="refuse")
+    with StrictBroker(rules) as broker, RunningSender(config(broker.port), tmp_path) as running:
+        running.wait_told()
+        wait_until(lambda: running.sender.status.reason is BrokerReason.NOT_AUTHORIZED_TOPIC)
+        assert running.sender.status.detail == (
+            "edgeaudio/dock/+/threshold/+/set refused as a subscription: Not authorized"
+        )
         assert running.sender.status.state is BrokerState.CONNECTED
-        assert running.sender.status.reason is BrokerReason.NOT_AUTHORIZED_TOPIC
 
 
 def test_a_topic_that_is_no_text_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
@@ -316,7 +317,7 @@ def test_tls_with_a_client_certificate(mosquitto: MosquittoFactory, tmp_path: Pa
     broker = mosquitto(tls=files, client_certificate=True).start()
     good = {"host": "localhost", "tls": True, "ca_file": files.ca}
     ours = {"cert_file": files.client, "key_file": files.client_key}
-    assert check_broker(config_for(broker, **good, **ours), stop=STOP) == "connected, MQTT 5"
+    assert connect(config_for(broker, **good, **ours)) == "5"
     assert refused(config_for(broker, **good)).reason is BrokerReason.TLS_FAILED  # none shown
     untrusted = refused(config_for(broker, host="localhost", tls=True, **ours))
     assert untrusted.reason is BrokerReason.TLS_UNTRUSTED  # not signed by anyone the system trusts

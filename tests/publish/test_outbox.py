@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.waiting import wait_until
 
-from edgeaudio.publish.outbox import Outbox, OutboxError, check_outbox
+from edgeaudio.publish.outbox import Outbox, OutboxError, in_memory
 from edgeaudio.publish.outbox_file import Change, DiskError, OutboxFile
 from edgeaudio.recognise.types import Message
 
@@ -426,10 +426,15 @@ def test_a_disk_that_cannot_even_be_read_holds_up_nothing(path: Path) -> None:
         assert outbox.stats().depth == 4
 
 
-def test_check_tells_of_a_disk_that_fails(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fails_is_told_in_one_line_with_what_to_do(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(OutboxFile, "_prepare", read_only)
-    with pytest.raises(OutboxError, match=r"^outbox: the disk fails: attempt to write .*; free some space or mount"):
-        check_outbox(path)
+    with closing(Outbox(path)) as outbox:
+        trouble = outbox.stats().trouble
+    assert trouble is not None
+    assert in_memory(trouble) in caplog.text
+    assert "free some space or mount it writable" in caplog.text
 
 
 def test_what_was_only_in_memory_at_the_end_is_reported(
@@ -500,12 +505,48 @@ def test_a_state_directory_that_is_not_ours_is_one_clear_line() -> None:
     assert told.stdout.startswith(expected)
 
 
-def test_check_tells_how_it_is(path: Path) -> None:
-    assert check_outbox(path) == "0 messages waiting"
+def test_numbers_are_given_once_and_outlive_restarts(path: Path) -> None:
     with closing(Outbox(path)) as outbox:
+        epoch, first = outbox.number(3)
+        assert first == 1
+        outbox.add(detections(0, 3))
+        outbox.delete([stored.seq for stored in outbox.pending(3)])
+    with closing(Outbox(path)) as outbox:
+        assert outbox.number(2) == (epoch, 4)
         outbox.add(detections(0, 2))
-        assert check_outbox(path) == "in use by a running edgeaudio"
-    assert check_outbox(path) == "2 messages waiting"
+        assert outbox.number(1) == (epoch, 6)  # and the process dies before it is kept: no gap
+    with closing(Outbox(path)) as outbox:
+        assert outbox.number(1) == (epoch, 6)
+
+
+def test_numbers_begin_anew_where_the_last_one_is_not_certain(path: Path) -> None:
+    epochs = []
+    for damage in (lambda: None, lambda: path.write_bytes(b"damaged" * 1000), path.unlink):
+        damage()
+        with closing(Outbox(path)) as outbox:
+            epoch, first = outbox.number(1)
+            outbox.add(detections(0, 1))
+            epochs.append(epoch)
+            assert first == 1
+    assert len(set(epochs)) == 3
+
+
+def no_room(*_: object, **__: object) -> None:
+    raise DiskError("no room")
+
+
+def test_numbers_go_on_while_the_disk_fails_and_after(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Outbox(path, retry_s=0.0)) as outbox:
+        epoch, _ = outbox.number(1)
+        outbox.add(detections(0, 1))
+        with monkeypatch.context() as patched:
+            patched.setattr(OutboxFile, "write", no_room)
+            assert outbox.number(1) == (epoch, 2)
+            outbox.add(detections(1, 1))
+        outbox.add(detections(2, 1))
+        assert outbox.stats().trouble is None
+    with closing(Outbox(path)) as outbox:
+        assert outbox.number(1) == (epoch, 3)
 
 
 def test_others_cannot_read_what_was_heard(outbox: Outbox, path: Path) -> None:

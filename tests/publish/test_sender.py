@@ -15,6 +15,7 @@ from support.waiting import wait_until
 
 from edgeaudio.publish import messages
 from edgeaudio.publish.broker import BrokerReason, BrokerState
+from edgeaudio.publish.mqtt import Capabilities
 from edgeaudio.recognise.types import Message
 
 from .conftest import DETECTION, TOPICS, RunningSender, detections
@@ -157,7 +158,7 @@ def test_stopping_takes_about_a_second_at_most_though_the_broker_is_dead(
     running.wait_told()
     broker.freeze()
     running.outbox.add(detections(0, 5))
-    wait_until(lambda: running.sender._drain.in_flight)
+    wait_until(lambda: len(running.sender._dispatcher._window))
     began = time.monotonic()
     running.end()
     assert time.monotonic() - began < 1.9
@@ -165,17 +166,18 @@ def test_stopping_takes_about_a_second_at_most_though_the_broker_is_dead(
     assert running.outbox.stats().depth == 5  # for the next start
 
 
-def test_a_message_longer_than_the_broker_takes_holds_up_its_topic_only(
+def test_a_message_longer_than_the_broker_takes_holds_up_no_other(
     mosquitto: MosquittoFactory, run_sender: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker = mosquitto("max_packet_size 400").start()
     running = run_sender(config_for(broker))
     running.sender.put(Message(TOPICS.health, b"x" * 1000, 1, retain=True))
-    running.outbox.add([Message(DETECTION, b"x" * 1000, 1), *detections(0, 5, TOPICS.detection("yard"))])
+    running.outbox.add([Message(DETECTION, b"x" * 1000, 1), *detections(0, 5)])
     wait_until(lambda: running.outbox.stats().depth == 1)
-    wait_until(lambda: running.sender.status.refused_topics == (DETECTION,))
-    assert running.sender.status.detail == "too long"
-    assert f"takes no message as long as that for {TOPICS.health}" in caplog.text
+    wait_until(lambda: running.sender.status.quarantined == ((DETECTION, 1),))
+    length = len(DETECTION) + 1000
+    assert f"{DETECTION} quarantined: {length} bytes, where the broker takes packets of 400" in caplog.text
+    assert f"{TOPICS.health} not sent: " in caplog.text
     assert {status.state for status in running.statuses} == {BrokerState.CONNECTED}  # the broker was not annoyed
 
 
@@ -199,9 +201,9 @@ def test_the_window_is_never_exceeded(mosquitto: MosquittoFactory, run_sender: R
     running.wait_told()
     broker.freeze()
     running.outbox.add(detections(0, 100))
-    wait_until(lambda: running.sender._drain.in_flight == 7)  # what the broker announced, less than our own 20
+    wait_until(lambda: len(running.sender._dispatcher._window) == 7)  # what the broker announced, less than our own 20
     time.sleep(0.3)  # and that was all
-    assert running.sender._drain.in_flight == 7
+    assert len(running.sender._dispatcher._window) == 7
     broker.thaw()
     running.wait_empty()
 
@@ -227,12 +229,12 @@ def test_state_is_told_to_a_new_broker_the_newest_only_and_no_old_levels(
     wait_until(lambda: running.sender.status.state is BrokerState.WAITING)
     running.sender.put(messages.label_state(TOPICS, "porch", "dog", on=True))
     running.sender.put(messages.label_state(TOPICS, "porch", "dog", on=False))
-    running.sender.pass_on(Message(TOPICS.level("porch"), b"old"))
+    running.sender.put_transient(Message(TOPICS.level("porch"), b"old"))
     any_broker.start()
     with Subscriber(any_broker.port) as subscriber:
         running.wait_connected()
         running.sender.resend()  # should the sender have been quicker than the subscriber
-        running.sender.pass_on(Message(TOPICS.level("porch"), b"new"))
+        running.sender.put_transient(Message(TOPICS.level("porch"), b"new"))
         subscriber.wait_for(lambda _: subscriber.of(TOPICS.level("porch")))
         subscriber.wait_for(lambda _: subscriber.of(TOPICS.label("porch", "dog")))
         assert set(subscriber.of(TOPICS.label("porch", "dog"))) == {b"OFF"}
@@ -309,7 +311,9 @@ def test_a_topic_refused_by_access_rules_waits_without_holding_up_the_others(
         wait_until(lambda: running.outbox.stats().depth == 30)
         wait_until(lambda: running.sender.status.refused_topics == (DETECTION,))
         assert running.sender.status.reason is BrokerReason.NOT_AUTHORIZED_TOPIC
-        assert running.sender.status.detail == "Not authorized"
+        assert running.sender.status.detail == (
+            f"{DETECTION} refused: Not authorized; what is refused is kept and tried again"
+        )
         assert running.sender.status.state is BrokerState.CONNECTED
         acl = next(broker._log.parent.glob("acl"))
         acl.write_text(ACL + "\nuser owner\ntopic readwrite #\n")
@@ -319,7 +323,7 @@ def test_a_topic_refused_by_access_rules_waits_without_holding_up_the_others(
         subscriber.wait_for(lambda _: len(subscriber.of(DETECTION)) == 30)
         assert numbers(subscriber.of(DETECTION)) == list(range(30))
         assert numbers(subscriber.of(yard))[-1] == 29
-    assert len([record for record in caplog.records if "refuses messages" in record.getMessage()]) == 1
+    assert len([record for record in caplog.records if f"{DETECTION} refused" in record.getMessage()]) == 1
 
 
 def test_over_311_a_message_denied_by_access_rules_is_acknowledged_and_lost(
@@ -328,7 +332,8 @@ def test_over_311_a_message_denied_by_access_rules_is_acknowledged_and_lost(
     """What MQTT 3.1.1 does, and why 5 is tried first: nobody can tell such a loss from a success."""
     broker = mosquitto(users={"edge": "e"}, acl=ACL_WITHOUT_PORCH).start()
     running = RunningSender(config_for(broker, username="edge", password="e"), tmp_path)
-    running.sender._older_until = time.monotonic() + 60
+    running.sender._known = Capabilities(protocol="3.1.1")
+    running.sender._known_until = time.monotonic() + 60
     with running:
         running.outbox.add(detections(0, 1))
         running.wait_empty()

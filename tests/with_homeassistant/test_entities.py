@@ -263,7 +263,10 @@ def test_what_this_machine_does_not_show(stage: Stage):
         messages.enabled(topics, "front-door", on=True),
         messages.label_state(topics, "front-door", label, on=True),
         messages.level(topics, Level("front-door", now, 10.0, -41.5, -20.0, 0.0, 0.0)),
-        messages.detection(topics, Event("1", "onset", "front-door", "alarms", label, 0.9, now, 0.5)),
+        messages.detection(
+            topics, Event("1", "onset", "front-door", "alarms", label, 0.9, now, 0.5), seq_epoch="e", seq=1
+        ),
+        messages.check(topics, "front-door"),
     )
     expected = {
         "restarts": "3",

@@ -1,0 +1,148 @@
+"""Items that connections ended over, kept apart so that they hold up nothing else. Pure.
+
+Owns: suspicion, quarantine, and when a quarantined item is tried again.
+Does not know: MQTT, how anything is sent, what an item holds; times are monotonic seconds, handed in.
+
+Many brokers (AWS IoT, aedes, VerneMQ, HiveMQ) answer one denied topic, or a message that is too long for them, by
+closing the connection. Sent again in the same company, such a message would keep everything else from ever arriving.
+So what was in flight when a connection ended is *suspect*, and is sent alone from then on: acknowledged, it is
+cleared; if that connection ends too, there is no doubt, and it is *quarantined*. It is tried again, alone, after 60 s,
+doubling to six hours.
+
+Items of one family (a detection topic; all thresholds, say) are likely to share their fate. So while one is suspect the
+others are sent alone too, until one of them is acknowledged; and two quarantined ones without an acknowledgement
+between them put the whole family in doubt: one more of its items decides for all the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+_RETRY_MIN_S = 60.0
+_RETRY_MAX_S = 6 * 3600.0
+_STRIKES = 2  # quarantined items that put their family in doubt
+
+Kind = Literal["detection", "state", "subscription"]
+
+
+class Family(NamedTuple):
+    """Items that share their fate, since access rules are written for such."""
+
+    kind: Kind
+    topics: str  # a topic filter
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something that can be sent: a detection by its number, a state by its topic, a subscription by its filter."""
+
+    family: Family
+    key: int | str
+    topic: str
+
+
+@dataclass(slots=True)
+class _Hold:
+    """Nothing is sent before `until`; at first, at once."""
+
+    until: float = -math.inf
+    delay_s: float = _RETRY_MIN_S / 2
+
+    def extend(self, now: float) -> None:
+        self.delay_s = min(_RETRY_MAX_S, self.delay_s * 2)
+        self.until = now + self.delay_s
+
+
+class Quarantine:
+    """Every item is free, suspect, or quarantined (by itself or with its family)."""
+
+    def __init__(self) -> None:
+        self._suspects: set[Item] = set()
+        self._holds: dict[Item, _Hold] = {}
+        self._wary: set[Family] = set()  # of suspects, until one of the family is acknowledged
+        self._families: dict[Family, _Hold] = {}  # in doubt
+        self._strikes: Counter[Family] = Counter()  # quarantined items since the last acknowledgement
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """Every item that is quarantined by itself."""
+        return tuple(self._holds)
+
+    def has_untried(self, now: float) -> bool:
+        """True if a suspect is still to be sent alone."""
+        return any(not self.holds(item, now) for item in self._suspects)
+
+    def doubts(self, item: Item) -> bool:
+        """True if one item of this one's family is to decide for all of it."""
+        return item.family in self._families
+
+    def is_suspect(self, item: Item) -> bool:
+        """True if the item may be sent only while nothing else is in flight."""
+        family = item.family
+        return item in self._suspects or item in self._holds or family in self._families or family in self._wary
+
+    def holds(self, item: Item, now: float) -> bool:
+        """True if the item is not to be sent now."""
+        if (family := self._families.get(item.family)) is not None:
+            # what is known to be fatal by itself can prove nothing about its family
+            return now < family.until or item in self._holds
+        hold = self._holds.get(item)
+        return hold is not None and now < hold.until
+
+    def held_families(self, now: float) -> tuple[Family, ...]:
+        """Return the families of which nothing is to be sent now."""
+        return tuple(family for family, hold in self._families.items() if now < hold.until)
+
+    def blame(self, in_flight: Collection[Item], now: float) -> list[Item]:
+        """Note what was in flight when a connection ended; return what is quarantined for the first time."""
+        news: list[Item] = []
+        for item in in_flight:
+            if item not in self._suspects and item not in self._holds and item.family not in self._families:
+                self._suspects.add(item)
+                self._wary.add(item.family)
+                continue
+            self._suspects.discard(item)
+            if item not in self._holds:
+                news.append(item)
+                self._strikes[item.family] += 1
+            self._holds.setdefault(item, _Hold()).extend(now)
+            if item.family in self._families:
+                self._families[item.family].extend(now)
+            elif self._strikes[item.family] >= _STRIKES:
+                self._families[item.family] = _Hold()
+        return news
+
+    def hold(self, item: Item, now: float) -> bool:
+        """Quarantine an item that cannot be sent at all; its family is not to blame. True if that is news."""
+        is_news = item not in self._holds
+        self._suspects.discard(item)
+        self._holds.setdefault(item, _Hold()).extend(now)
+        return is_news
+
+    def clear(self, item: Item) -> bool:
+        """Note that the broker answered: neither the item nor its family is to blame. True if that was in doubt."""
+        was_in_doubt = self.is_suspect(item)
+        self.forget(item)
+        self._wary.discard(item.family)
+        self._strikes.pop(item.family, None)
+        self._families.pop(item.family, None)
+        return was_in_doubt
+
+    def forget(self, item: Item) -> None:
+        """Drop an item that is no longer there to be sent."""
+        self._suspects.discard(item)
+        self._holds.pop(item, None)
+
+    def retry_soon(self) -> None:
+        """Have everything tried again, still alone: the broker was away, and its rules may have changed."""
+        for hold in (*self._holds.values(), *self._families.values()):
+            hold.until = -math.inf
+
+    def next_due(self, now: float) -> float:
+        """Return when something that is held now is to be tried again; infinity: never."""
+        holds = (*self._holds.values(), *self._families.values())
+        return min((hold.until for hold in holds if hold.until > now), default=math.inf)
