@@ -72,6 +72,9 @@ def listen(
 
     Raises EdgeaudioError in one line, at the call for bad arguments and models, and while iterating
     where the source fails. A live source is tried once; a service that never gives up is `edgeaudio run`.
+
+    The caller's process is left as it is, its number of BLAS threads too. OpenBLAS's workers spin between the small
+    products made here: set OPENBLAS_NUM_THREADS=1 before NumPy is imported, as the command line does, to save that.
     """
     if not MIN_PERIOD_MS <= period_ms <= MAX_PERIOD_MS:
         raise EdgeaudioError(f"period_ms is {period_ms}; {MIN_PERIOD_MS} to {MAX_PERIOD_MS} are possible")
