@@ -1,6 +1,6 @@
-"""Takes the passwords out of text that people will read: URLs alone, and URLs anywhere in a line.
+"""Takes the secrets out of text that people will read: URLs alone, and URLs anywhere in a line.
 
-Owns: what counts as a secret in a URL, and how it is hidden.
+Owns: finding URLs in free text. What may be shown of one, urls.py says.
 Does not know: settings, logging, or any protocol; every part of the project may use it.
 """
 
@@ -8,38 +8,72 @@ from __future__ import annotations
 
 import re
 
-HIDDEN = "***"
+from edgeaudio.urls import HIDDEN, UrlSyntaxError, shown_rest, split_url
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
-# Cameras take logins as parameters too, in the query and (the XM family) in the path: /user=admin_password=x_channel=1
-_PARAMETER = re.compile(
-    r"((?:[a-z0-9-]*(?:passw(?:or)?d|passphrase|secret|token|api_?key)|(?<![a-z0-9])(?:pass|pwd|psw|auth|signature|sig|key))=)"
-    r"(?:(?!_[a-z]+=)[^&;/?#\s\"'])+",
-    re.IGNORECASE,
-)
+# up to the next blank: a quotation mark can be part of a password. One slash: what `Path` leaves of two
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30}):/+\S+")
+_TO_LAST_AT = re.compile(r".*@\S*")  # in the same line
+_CLOSING = "'\",;:.!?)}>"
+_MOST_CLOSING = 3  # characters after a URL in brackets and quotes; more of them may be a password's
 
 
 def mask_url(url: str) -> str:
-    """The same URL with its password, and parameters that look like one, replaced by `***`.
+    """The URL with `***` for all that may be secret; all of it where it can be read in more than one way.
 
-    A login whose password holds `/`, `?` or `#` unencoded is no valid URL, yet is hidden too: where the
-    text before the first slash ends in something that is no port, all up to the last `@` is taken for it.
+    The path of a file stays as it is, unless it could be an address without its scheme.
     """
-    scheme, separator, rest = url.partition("://")
-    if not separator:
+    scheme, separator, _ = url.partition("://")
+    is_path = url.startswith(("/", ".")) and not url.startswith("//") and not separator
+    if is_path or url.lower().startswith("file:///"):
         return url
-    cut = next((i for i, character in enumerate(rest) if character in "/?#"), len(rest))
-    authority, tail = rest[:cut], rest[cut:]
-    user, colon, port = authority.partition(":")
-    if "@" in authority:
-        login, _, host = authority.rpartition("@")
-        user, colon, _ = login.partition(":")
-        authority = f"{user}{colon}{HIDDEN if colon else ''}@{host}"
-    elif "@" in tail and colon and not port.isdigit() and not user.startswith("["):
-        authority, tail = f"{user}:{HIDDEN}@{tail.rpartition('@')[2]}", ""
-    return f"{scheme}://{authority}" + _PARAMETER.sub(rf"\g<1>{HIDDEN}", tail)
+    if separator:
+        try:
+            return str(split_url(url))
+        except UrlSyntaxError:
+            return f"{scheme if re.fullmatch('[A-Za-z+]{1,12}', scheme) else HIDDEN}://{HIDDEN}"
+    if "@" in url:
+        return f"{HIDDEN}@{shown_rest(url.rpartition('@')[2])}"
+    if re.match(r"[a-z]+:", url):  # alsa:plughw:CARD=mic
+        device, _, query = url.partition("?")
+        return device + (shown_rest(f"?{query}") if query else "")
+    return shown_rest(url) if "=" in url or "?" in url else url
 
 
 def mask(text: str) -> str:
     """`text` with the secrets of every URL in it hidden."""
-    return _URL.sub(lambda match: mask_url(match.group()), text)
+    masked, done = [], 0
+    while found := _URL.search(text, done):
+        masked.append(text[done : found.start()])
+        url = found.group()
+        closing = _closing(url)
+        line = text[found.end() :].partition("\n")[0]
+        shown = _shown(url.removesuffix(closing), found["scheme"], line)
+        masked.append(shown or f"{found['scheme']}://{HIDDEN}{closing}")
+        done = found.end()
+        # a password with a blank in it goes on behind the blank
+        if shown is None and (more := _TO_LAST_AT.match(text, done)):
+            done = more.end()
+        elif shown is not None:
+            masked.append(closing)
+    return "".join([*masked, text[done:]])
+
+
+def _closing(url: str) -> str:
+    """The marks behind a URL that are the sentence's."""
+    for end in range(len(url), max(len(url) - _MOST_CLOSING, 0), -1):
+        unopened = url[end - 1] == "]" and url.count("[", 0, end) < url.count("]", 0, end)
+        if url[end - 1] not in _CLOSING and not unopened:
+            return url[end:]
+    return url[-_MOST_CLOSING:]
+
+
+def _shown(url: str, scheme: str, line: str) -> str | None:
+    """The URL without its secrets; None where it cannot be told what they are. `line`: what follows."""
+    if "://" not in url:
+        return None if "@" in url or "@" in line else url
+    if url == f"{scheme}://{HIDDEN}":
+        return url
+    try:
+        return str(split_url(url))
+    except UrlSyntaxError:
+        return None

@@ -73,8 +73,9 @@ FILE = [
     (
         "[sources.x]\nurl = 'rtsp://cam:port/x'",
         (
-            "FILE: sources.x.url: 'rtsp://cam:port/x': not a valid address; special characters in a login must be "
-            "percent-encoded, or given as username and password"
+            "FILE: sources.x.url: not a valid address: it has no host and port that can be read; percent-encode "
+            "special characters of a login (write %23 for #, %40 for @, %2F for /, %3F for ?, %20 for a space), or "
+            "give username and password as settings"
         ),
     ),
     ("[sources.x]\nurl = ''", "FILE: sources.x.url: a source needs a url: an address, a path, or alsa:DEVICE"),
@@ -116,6 +117,7 @@ FILE = [
         "FILE: models.x.thresholds.dog.off: must be at most 0.5, which is on; is 0.6",
     ),
     ("[models]", "FILE: models: must not be empty"),
+    ("[models.x]\npath = '~nobody-here/x'\nperiod_ms = 1", "FILE: models.x.period_ms: must be at least 10, is 1"),
     (
         "[mqtt]\nurl = 'tcp://me:hunter2@broker'",
         "FILE: mqtt.url: MQTT URL must begin with mqtt:// or mqtts://, as in mqtt://broker.local:1883",
@@ -127,8 +129,9 @@ FILE = [
     (
         "[mqtt]\nurl = 'mqtt://me:hunt/er2@broker'",
         (
-            "FILE: mqtt.url: MQTT URL cannot be read: check the host and the port "
-            "(odd characters in a password must be percent-encoded)"
+            "FILE: mqtt.url: MQTT URL cannot be read: it has a raw '@' that may be part of a login; percent-encode "
+            "special characters of a login (write %23 for #, %40 for @, %2F for /, %3F for ?, %20 for a space), or "
+            "give username and password as settings"
         ),
     ),
     (
@@ -153,6 +156,31 @@ FILE = [
     (
         "[mqtt]\nusername = 'x'\npassword_file = 'FILE'",
         "FILE: mqtt.password_file: FILE: secret file has more than one line",
+    ),
+    (
+        "[mqtt]\npassword_file = 'hunter2'",
+        "FILE: mqtt.password_file: FOLDER/*** cannot be read: No such file or directory",
+    ),
+    ("[mqtt]\nusername = 12345678", "FILE: mqtt.username: must be text, in quotes"),
+    ("[mqtt]\npasswort = 'hunter2'", 'FILE: mqtt.passwort: unknown setting; did you mean "password"?'),
+    ("[mqtt]\ndiscovery = 'hunter2'", "FILE: mqtt.discovery: must be true or false"),
+    ("[sources]\nporch = 'rtsp://me:hunter2@cam'", "FILE: sources.porch: must be a table"),
+    (
+        "[sources.'rtsp://me:hunter2@cam']\nurl = 'alsa:default'",
+        'FILE: sources."***": a name is made of a-z, 0-9 and hyphens, at most 64; this may be an address',
+    ),
+    ("[models.x]\npath = 7", "FILE: models.x.path: must be a path, in quotes, is 7"),
+    (
+        "[mqtt]\nca_file = 'http://me:hunter2@web/ca.pem'",
+        "FILE: mqtt.ca_file: FOLDER/http://*** cannot be read: No such file or directory",
+    ),
+    (
+        "['rtsp://me:hunter2@cam']\n['rtsp://me:hunter2@cam']",
+        "FILE:2:25: this is not TOML: Cannot declare ('***',) twice",
+    ),
+    (
+        "[mqtt]\nurl = 'MQTT://me:hunter2@x'\nca_file = 'FILE'",
+        "FILE: mqtt.url: must be mqtts:// for ca_file and cert_file to be used",
     ),
     (
         "[mqtt]\npassword_file = 'gone'",
@@ -209,6 +237,7 @@ OPTIONS = [
     (["mqtt.url"], "--set: write KEY=VALUE, as in --set mqtt.url=mqtts://broker.example"),
     (["mqtt url=x"], "--set mqtt url: not a key; write it as in TOML, as in mqtt.url"),
     (["=x"], "--set : not a key; write it as in TOML, as in mqtt.url"),
+    (["#x=1"], "--set #x: not a key; write it as in TOML, as in mqtt.url"),
     (
         ["mqtt.password=hunter2"],
         (
@@ -223,6 +252,23 @@ OPTIONS = [
             "use a password_file or an environment variable"
         ),
     ),
+    *(
+        (
+            [f"{key}={value}"],
+            f"--set {key}: a login here would show in the process list; use a password_file or an environment variable",
+        )
+        for key, value in [
+            ("sources.x.pasword", "hunter2"),
+            ("sources.x.ulr", "rtsp://me:hunter2@cam"),
+            ("sources.x.url", "rtsp://hunter2@cam"),
+            ("sources.x.url", "rtsp://me:hun/ter2@cam"),
+            ("sources.x.url", "me:hunter2@cam"),
+            ("sources.x.url", "http://cam/x?loginpas=hunter2"),
+            ("sources.x.url", "rtsp://cam/user=me_password=hunter2_channel=1"),
+            ("models.x.path", "https://me:hunter2@web/x"),
+        ]
+    ),
+    (["rtsp://me:hunter2@cam=x"], "--set ***: not a key; write it as in TOML, as in mqtt.url"),
     (["health.interval=5"], '--set: health.interval: unknown setting; did you mean "interval_s"?'),
     (["device=x", "device=y"], "--set: --set sets device too; keep one of them"),
 ]

@@ -23,7 +23,7 @@ class SourceConfig:
 
     name: str
     url: str = field(repr=False)  # see capture/urls.py for the spellings; may hold a login
-    username: str | None = None
+    username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     channel: Channel = "mix"
     transport: Literal["tcp", "udp"] = "tcp"  # of RTSP

@@ -10,7 +10,7 @@ has it. Limits on time are passed for the protocol's own waiting; the Guard hold
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -52,7 +52,7 @@ _UDP_BUFFER_BYTES = 1 << 20
 class FfmpegCall:
     """Arguments of `av.open`. `file` holds the login: never print it."""
 
-    file: str
+    file: str = field(repr=False)
     format: str | None
     options: dict[str, str]
 

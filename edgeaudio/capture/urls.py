@@ -18,10 +18,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
-from edgeaudio.masking import HIDDEN, mask_url
+from edgeaudio.masking import mask_url
 from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.urls import Url, UrlSyntaxError, is_plain, split_url
 
 NETWORK_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtsp+listen")
 SCHEMES = (*NETWORK_SCHEMES, "file", "alsa")
@@ -37,21 +38,22 @@ DEFAULT_PORTS = {
 }
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):")
+_DEVICE = re.compile(r"[A-Za-z0-9_:,.=+-]*")  # ALSA's names of sound cards
 
 
 class UrlError(EdgeaudioError):
-    """A source's address cannot be used; the message says why, masked, and how to write it."""
+    """A source's address cannot be used; the message says why and how to write it, and shows no secret of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceUrl:
-    """A validated address. `str()` and `repr()` never show the login."""
+    """A validated address. `str()` and `repr()` show no login, and nothing else that may be secret."""
 
     scheme: str  # one of SCHEMES
     host: str | None = None  # without brackets; None for files and sound cards
     port: int | None = None
-    rest: str = ""  # path and query of a network address, as written
-    path: Path | None = None  # of a recording
+    rest: str = field(default="", repr=False)  # path and query of a network address, as written
+    path: Path | None = field(default=None, repr=False)  # of a recording
     device: str | None = None  # ALSA's name of the sound card
     sample_rate: int | None = None  # Hz, asked of the sound card
     channels: int | None = None  # asked of the sound card
@@ -68,43 +70,36 @@ class SourceUrl:
 
     def with_login(self) -> str:
         """The network address with its login, percent-encoded. Secret: hand it to FFmpeg only."""
-        login = ""
-        if self.username is not None:
-            login = quote(self.username, safe="")
-            if self.password is not None:
-                login += ":" + quote(self.password, safe="")
-            login += "@"
-        return self._network("rtsp" if self.scheme == "rtsp+listen" else self.scheme, login)
+        return self._url("rtsp" if self.scheme == "rtsp+listen" else self.scheme).with_login()
 
     def __str__(self) -> str:
         if self.path is not None:
-            return str(self.path)
+            return mask_url(str(self.path))
         if self.device is not None:
             return f"alsa:{self.device}"
-        login = "" if self.username is None else f"{self.username}:{HIDDEN}@"
-        return mask_url(self._network(self.scheme, login))
+        return str(self._url(self.scheme))
 
-    def _network(self, scheme: str, login: str) -> str:
-        host = self.host or ""
-        if ":" in host:
-            host = f"[{host}]"
-        port = f":{self.port}" if self.port is not None else ""
-        return f"{scheme}://{login}{host}{port}{self.rest}"
+    def _url(self, scheme: str) -> Url:
+        path, _, query = self.rest.partition("?")
+        return Url(scheme, self.host or "", self.port, path, query, self.username, self.password)
 
 
 def parse_url(url: str, username: str | None = None, password: str | None = None) -> SourceUrl:
     """The validated address of a source, its login taken from the URL or given beside it.
 
-    Raises UrlError.
+    Raises UrlError. Where the address can be read in more than one way, so that a part of a password could be taken
+    for something else, the message shows no part of it.
     """
     if not url or "\0" in url or "\n" in url:
         raise UrlError("a source needs a url: an address, a path, or alsa:DEVICE")
+    if url != url.strip():
+        raise UrlError("the address begins or ends with a blank; take it away")
     match = _SCHEME.match(url)
     scheme = match.group(1).lower() if match else "file"
     if scheme not in SCHEMES:
-        raise UrlError(f"{mask_url(url)!r}: unsupported kind of address {scheme!r}; use one of {', '.join(SCHEMES)}")
+        raise UrlError(_unsupported(url, scheme))
     if scheme not in LOGIN_SCHEMES and (username is not None or password is not None):
-        raise UrlError(f"{mask_url(url)!r}: {scheme} sources take no username or password")
+        raise UrlError(f"{scheme} sources take no username or password")
     if scheme == "file":
         return SourceUrl(scheme, path=_path(url))
     if scheme == "alsa":
@@ -112,66 +107,76 @@ def parse_url(url: str, username: str | None = None, password: str | None = None
     return _network_url(scheme, url, username, password)
 
 
+def _unsupported(url: str, scheme: str) -> str:
+    known = f"use one of {', '.join(SCHEMES)}"
+    parts = None
+    if "://" in url:
+        parts = _split(url)
+    elif "@" in url:
+        return f"an address with a login begins with its kind, as in rtsp://host/path; {known}"
+    kind = f"unsupported kind of address {scheme!r}" if is_plain(scheme) else "unsupported kind of address"
+    return f"{str(parts)!r}: {kind}; {known}" if parts else f"{kind}; {known}"
+
+
 def _path(url: str) -> Path:
     if not url.lower().startswith("file:"):
+        before, at, _ = url.rpartition("@")
+        address = "://" in url or (at and (url.startswith("//") or (":" in before and not url.startswith(("/", ".")))))
+        if address:
+            raise UrlError("an address begins with its kind, as in rtsp://host/path; a file of that name is ./NAME")
         return Path(url)
-    parts = urlsplit(url)
-    if parts.netloc not in {"", "localhost"} or not parts.path:
-        raise UrlError(f"{url!r}: a file address is written file:///path/to/file")
-    return Path(unquote(parts.path))
+    name = url[len("file:") :]
+    if name.startswith("//"):
+        host, slash, name = name[2:].partition("/")
+        name = slash + name
+        if host.lower() not in {"", "localhost"}:
+            name = ""
+    if not name:
+        raise UrlError("a file address is written file:///path/to/file")
+    return Path(unquote(name))
 
 
 def _sound_card(url: str) -> SourceUrl:
     device, _, query = url.partition(":")[2].partition("?")
     if not device:
-        raise UrlError(f"{url!r}: names no sound card; write alsa:default or alsa:hw:1,0")
+        raise UrlError("the address names no sound card; write alsa:default or alsa:hw:1,0")
+    if not _DEVICE.fullmatch(device):
+        raise UrlError("the address has a name that no sound card can have; write alsa:default or alsa:hw:1,0")
     asked = dict(parse_qsl(query, keep_blank_values=True))
-    unknown = set(asked) - {"sample_rate", "channels"}
-    if unknown:
-        raise UrlError(f"{url!r}: unknown {unknown.pop()!r}; a sound card takes sample_rate, channels")
     numbers: dict[str, int | None] = {"sample_rate": None, "channels": None}
     for key, value in asked.items():
+        if key not in numbers:
+            unknown = f"unknown {key!r}; " if is_plain(key) else ""
+            raise UrlError(f"alsa:{device}: {unknown}a sound card takes sample_rate, channels")
         limit = 768_000 if key == "sample_rate" else 64
         if not value.isascii() or not value.isdecimal() or not 1 <= int(value[:9]) <= limit:
-            raise UrlError(f"{url!r}: {key} must be a whole number from 1 to {limit}")
+            raise UrlError(f"alsa:{device}: {key} must be a whole number from 1 to {limit}")
         numbers[key] = int(value)
     return SourceUrl("alsa", device=device, sample_rate=numbers["sample_rate"], channels=numbers["channels"])
 
 
 def _network_url(scheme: str, url: str, username: str | None, password: str | None) -> SourceUrl:
+    if "://" not in url:
+        raise UrlError(f"the address names no host; write {scheme}://host/path")
     parts = _split(url)
     if parts.username is not None:
         if username is not None or password is not None:
-            raise UrlError(f"{mask_url(url)!r}: the login is given twice, in the url and beside it")
+            raise UrlError(f"{str(parts)!r}: the login is given twice, in the url and beside it")
         if scheme not in LOGIN_SCHEMES:
-            raise UrlError(f"{mask_url(url)!r}: {scheme} sources take no username or password")
-        username = unquote(parts.username)
-        password = None if parts.password is None else unquote(parts.password)
+            raise UrlError(f"{str(parts)!r}: {scheme} sources take no username or password")
+        username, password = parts.username, parts.password
     elif password is not None and username is None:
-        raise UrlError(f"{mask_url(url)!r}: has a password and no username")
-    if parts.fragment:
-        # "#" in a password ends the address early, and the rest would be taken for a host name
-        raise UrlError(f"{mask_url(url)!r}: has a '#'; write %23, or give username and password as settings")
-    host, port = parts.hostname, parts.port
-    if not host and scheme != "udp":
-        raise UrlError(f"{mask_url(url)!r}: names no host; write {scheme}://host/path")
-    if scheme == "udp" and port is None:
-        raise UrlError(f"{mask_url(url)!r}: names no port; write udp://0.0.0.0:5004")
-    if scheme == "rtsp+listen":
-        port = port or DEFAULT_PORTS[scheme]
-    rest = parts.path + (f"?{parts.query}" if parts.query else "")
-    return SourceUrl(scheme, host or "", port, rest, username=username, password=password)
+        raise UrlError(f"{str(parts)!r}: has a password and no username")
+    if not parts.host and scheme != "udp":
+        raise UrlError(f"{str(parts)!r}: names no host; write {scheme}://host/path")
+    if scheme == "udp" and not parts.port:
+        raise UrlError(f"{str(parts)!r}: names no port; write udp://0.0.0.0:5004")
+    port = parts.port or (DEFAULT_PORTS[scheme] if scheme == "rtsp+listen" else None)
+    return SourceUrl(scheme, parts.host, port, parts.rest, username=username, password=password)
 
 
-def _split(url: str) -> SplitResult:
+def _split(url: str) -> Url:
     try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises where it is no number from 0 to 65535
-    except ValueError:
-        parts = None
-    if parts is None or (parts.hostname and re.search(r"[\s\\<>\"]", parts.hostname)):
-        raise UrlError(
-            f"{mask_url(url)!r}: not a valid address; special characters in a login must be "
-            "percent-encoded, or given as username and password"
-        )
-    return parts
+        return split_url(url)
+    except UrlSyntaxError as error:
+        raise UrlError(f"not a valid address: it {error}") from None

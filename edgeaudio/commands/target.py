@@ -12,6 +12,7 @@ from edgeaudio.capture.reasons import SourceError
 from edgeaudio.plans import source_config
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings import Settings
+from edgeaudio.urls import holds_login
 
 RECORDED = ("file", "http", "https")  # these may be recordings: they are read as fast as they come
 
@@ -23,6 +24,11 @@ def find_source(target: str, settings: Settings) -> tuple[SourceConfig, str | No
     """
     if target in settings.sources and not Path(target).exists():
         return source_config(target, settings.sources[target]), target
+    if holds_login(target) and not Path(target).exists():
+        raise EdgeaudioError(
+            "a login here would show in the process list; "
+            "write it into the settings, and give the source's name, as in --config edgeaudio.toml porch"
+        )
     config = SourceConfig(name="given", url=target)
     if config.address.scheme == "file" and not Path(str(config.address.path)).exists():
         named = ", ".join(settings.sources)

@@ -28,20 +28,24 @@ from edgeaudio.demo.stage import Camera, Detection, Outcome, judge, read_cameras
 from edgeaudio.masking import mask_url
 from edgeaudio.publish.broker import BrokerAddress, parse_broker_url
 from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.urls import holds_login
 from edgeaudio.version import __version__
 
 DEVICE = "demo"
 START_S = 30.0  # for broker and agent, on a slow board
 STOP_S = 5.0
+USERNAME, PASSWORD = "EDGEAUDIO_MQTT__USERNAME", "EDGEAUDIO_MQTT__PASSWORD"  # the agent's settings
 LINGER_S = 1.5  # for what is still under way when the last sound has ended
 
 
 def run_demo(broker: str | None) -> int:
     """Play, listen, show; returns 0 if every sound played was detected and nothing else was.
 
-    broker: the URL of a broker to use instead of the embedded one. Raises EdgeaudioError where
-    something cannot be started.
+    broker: the URL of a broker to use instead of the embedded one; a login for it is taken from the environment.
+    Raises EdgeaudioError where something cannot be started.
     """
+    if broker and holds_login(broker):
+        raise EdgeaudioError(f"--broker: a login here would show in the process list; set {USERNAME} and {PASSWORD}")
     length_s, cameras = read_cameras()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeaudio-demo-")))
@@ -183,8 +187,8 @@ def _subscriber(address: BrokerAddress) -> Iterator[SimpleQueue[tuple[float, str
     client.on_connect = on_connect
     client.on_subscribe = lambda *_: ready.set()
     client.on_message = on_message
-    if address.username is not None:
-        client.username_pw_set(address.username, address.password)
+    if username := os.environ.get(USERNAME):
+        client.username_pw_set(username, os.environ.get(PASSWORD))
     if address.tls:
         client.tls_set()
     try:
@@ -209,7 +213,6 @@ def _agent(folder: Path, broker: str, ports: dict[str, int], log: object) -> Ite
         lines += [f"[sources.{name}]", f'url = "rtsp+listen://127.0.0.1:{port}/{name}"']
     config = folder / "edgeaudio.toml"
     config.write_text("\n".join(lines) + "\n")
-    # the broker's address may hold a login: it travels in the environment, not in the process list
     environment = {**os.environ, "EDGEAUDIO_MQTT__URL": broker}
     command = [sys.executable, "-m", "edgeaudio", "run", "--config", str(config)]
     with _running(command, stderr=log, env=environment):

@@ -11,9 +11,9 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import unquote, urlsplit
 
 from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.urls import UrlSyntaxError, split_url
 
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
@@ -131,7 +131,7 @@ class MqttConfig:
     port: int
     client_id: str  # stable, so that the broker ends a half-open older connection (and its will) before ours begins
     tls: bool = False
-    username: str | None = None
+    username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     ca_file: Path | None = None  # None: the authorities that the system trusts
     cert_file: Path | None = None  # ours, for brokers that want one
@@ -157,7 +157,7 @@ class BrokerAddress:
     host: str
     port: int
     tls: bool
-    username: str | None
+    username: str | None = field(repr=False)
     password: str | None = field(repr=False)
 
 
@@ -166,32 +166,25 @@ def parse_broker_url(url: str) -> BrokerAddress:
 
     The error never holds the login, nor anything that could be one.
     """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise EdgeaudioError(f"MQTT URL cannot be read: {_without_login(error, url)}") from None
-    if parts.scheme not in _PORTS:
+    if url.partition("://")[0].lower() not in _PORTS:
         raise EdgeaudioError("MQTT URL must begin with mqtt:// or mqtts://, as in mqtt://broker.local:1883")
-    if not host:
+    try:
+        parts = split_url(url)
+    except UrlSyntaxError as error:
+        raise EdgeaudioError(f"MQTT URL cannot be read: it {error}") from None
+    if not parts.host:
         raise EdgeaudioError("MQTT URL names no host; write it as in mqtt://broker.local:1883")
-    if parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise EdgeaudioError(f"MQTT URL of {host} goes on after the port; write it as in mqtt://broker.local:1883")
-    if port == 0:
-        raise EdgeaudioError(f"MQTT URL of {host} has port 0; leave it out for {_PORTS[parts.scheme]}")
+    if parts.path not in {"", "/"} or parts.query:
+        raise EdgeaudioError(
+            f"MQTT URL of {parts.host} goes on after the port; write it as in mqtt://broker.local:1883"
+        )
+    default_port = _PORTS[parts.scheme]
+    if parts.port == 0:
+        raise EdgeaudioError(f"MQTT URL of {parts.host} has port 0; leave it out for {default_port}")
     return BrokerAddress(
-        host=host,
-        port=port or _PORTS[parts.scheme],
+        host=parts.host,
+        port=parts.port or default_port,
         tls=parts.scheme == "mqtts",
-        username=None if parts.username is None else unquote(parts.username),
-        password=None if parts.password is None else unquote(parts.password),
-    )
-
-
-def _without_login(error: ValueError, url: str) -> str:
-    # urlsplit quotes what it could not read, and with an odd character in a password that can be part of it
-    return (
-        "check the host and the port (odd characters in a password must be percent-encoded)"
-        if "@" in url
-        else str(error)
+        username=parts.username,
+        password=parts.password,
     )

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgeaudio.masking import mask
 from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.urls import HIDDEN, holds_login
 
 PREFIX = "EDGEAUDIO_"
 CONFIG_VARIABLE = "EDGEAUDIO_CONFIG"  # names the file, and is no setting itself
@@ -25,17 +27,18 @@ MAX_SECRET_BYTES = 64 * 1024
 _CREDENTIAL = re.compile(r"(mqtt|sources\.[^.]+)\.[^.]+")
 _SECRETS = ("password", "url", "username")
 _NAMED = ("sources", "models")  # tables whose keys are slugs
+_PASSWORD_LIKE = re.compile(r"pas|pwd|secret|token")
 _PATHS = ("ca_file", "cert_file", "key_file", "password_file", "path", "state_dir")
 
 Key = tuple[str, ...]
 
 
 class SettingsError(EdgeaudioError):
-    """Settings that cannot be used. `lines` holds one line for each fault."""
+    """Settings that cannot be used. `lines` holds one line for each fault, without secrets."""
 
     def __init__(self, *lines: str) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
+        self.lines = tuple(map(mask, lines))
+        super().__init__("\n".join(self.lines))
 
 
 @dataclass(slots=True)
@@ -116,6 +119,7 @@ def file_layer(path: Path) -> Layer:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         problem, _, place = str(error).rpartition(" (at ")
+        problem = re.sub(r"'[^']*@[^']*'", repr(HIDDEN), problem)  # names of settings; an address got there by mistake
         at = re.fullmatch(r"line (\d+), column (\d+)\)", place)
         line, column = at.groups() if at else (str(len(text.splitlines())), "end")
         raise SettingsError(f"{path}:{line}:{column}: this is not TOML: {problem}") from None
@@ -130,7 +134,7 @@ def _anchor(table: dict[str, Any], folder: Path) -> None:
         if isinstance(value, dict):
             _anchor(value, folder)
         elif key in _PATHS and isinstance(value, str) and value:
-            table[key] = str(folder / Path(value).expanduser())
+            table[key] = str(folder / os.path.expanduser(value))  # noqa: PTH111 (pathlib's raises for unknown users)
 
 
 def credentials_layer(folder: Path) -> Layer:
@@ -174,24 +178,31 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
 def options_layer(options: Iterable[str]) -> Layer:
     """The settings given as `--set KEY=VALUE`. Raises SettingsError.
 
-    Passwords are refused here: every user of the machine can read them in the process list.
+    Logins are refused here, whatever the key: every user of the machine can read them in the process list.
     """
     layer = Layer("--set")
     for option in options:
         name, equals, value = option.partition("=")
-        shown = f"--set {name.strip()}"
+        shown = f"--set {HIDDEN if '@' in name else name.strip()}"
         if not equals:
             raise SettingsError("--set: write KEY=VALUE, as in --set mqtt.url=mqtts://broker.example")
         try:
             key = tuple(_walk(tomllib.loads(f"{name.strip()} = 0")))
         except (tomllib.TOMLDecodeError, RecursionError):
-            raise SettingsError(f"{shown}: not a key; write it as in TOML, as in mqtt.url") from None
-        if key[-1] == "password" or (key[-1] == "url" and "@" in value):
+            key = ()
+        if not key:
+            raise SettingsError(f"{shown}: not a key; write it as in TOML, as in mqtt.url")
+        if holds_login(value) or _is_password(key):
             raise SettingsError(
                 f"{shown}: a login here would show in the process list; use a password_file or an environment variable"
             )
         layer.put(key, value, layer.name)
     return layer
+
+
+def _is_password(key: Key) -> bool:
+    """True for passwords, and for names that may be meant for one."""
+    return key[0] in {"mqtt", "sources"} and key[-1] != "password_file" and bool(_PASSWORD_LIKE.search(key[-1]))
 
 
 def _walk(table: Mapping[str, Any]) -> Iterator[str]:

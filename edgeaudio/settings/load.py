@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -19,8 +20,10 @@ from pydantic_core import ErrorDetails
 
 from edgeaudio.settings.layers import Key, Layer, SettingsError, all_layers, config_path, dotted
 from edgeaudio.settings.schema import FAULT, Settings, layers
+from edgeaudio.urls import HIDDEN
 
-_LONGEST_SHOWN = 60
+_SECRET = {"password", "password_file", "url", "username"}
+_HARMLESS = re.compile(r"[a-z]{1,8}|-?[0-9]{1,8}(\.[0-9]{1,8})?")  # anything else may have been meant for a password
 _SENTENCES = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
@@ -69,9 +72,10 @@ def load_with_layers(
     except ValidationError as error:
         # two errors can tell of one fault: a wrong name, for one, is found again where the name is used
         lines = dict.fromkeys(_line(details, found) for details in error.errors(include_url=False))
-        raise SettingsError(*lines) from None
     finally:
         layers.reset(token)
+    # outside the handler: pydantic's error holds the values
+    raise SettingsError(*lines)
 
 
 def origin_of(key: Key, found: Iterable[Layer]) -> str | None:
@@ -82,7 +86,9 @@ def origin_of(key: Key, found: Iterable[Layer]) -> str | None:
 def _line(details: ErrorDetails, found: list[Layer]) -> str:
     # "[key]" is pydantic's mark for a complaint about a table's name; numbers are places in a list
     at = [part for part in (*details["loc"], *details.get("ctx", {}).get("at", ())) if part != "[key]"]
-    key, named = tuple(map(str, at)), tuple(part for part in at if isinstance(part, str))
+    # an address can be the name of a setting by mistake
+    key = tuple(HIDDEN if "@" in str(part) else str(part) for part in at)
+    named = tuple(part for part in at if isinstance(part, str))
     speaker = max(found, key=lambda layer: layer.depth(named), default=None)
     depth = speaker.depth(named) if speaker else 0
     where = f"{speaker.origin(named[:depth])}: " if speaker and depth else ""
@@ -110,14 +116,12 @@ def _problem(details: ErrorDetails, named: Key) -> str:
 
 
 def _shown(details: ErrorDetails) -> str:
-    """The value complained of, where it is short and no secret."""
+    """The value complained of, where it is a number or a short word, and not that of a login."""
     name, value = details["loc"][-1], details["input"]
-    if details["type"] in {"missing", "model_type", "dict_type"} or name in {"password", "url"}:
+    if details["type"] in {"missing", "model_type", "dict_type"} or name in _SECRET:
         return ""
-    if not isinstance(value, (bool, int, float, str)):
-        return ""
-    text = json.dumps(value, ensure_ascii=False)
-    return f", is {text}" if 2 < len(text) <= _LONGEST_SHOWN or not isinstance(value, str) else ""
+    shown = isinstance(value, (bool, int, float)) or (isinstance(value, str) and _HARMLESS.fullmatch(value))
+    return f", is {json.dumps(value)}" if shown else ""
 
 
 def _fields(key: Key) -> Iterable[str]:

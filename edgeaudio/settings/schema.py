@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edgeaudio.capture.urls import SourceUrl, parse_url
+from edgeaudio.publish.broker import parse_broker_url
 from edgeaudio.publish.topics import Topics, slugify
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.shipped import SHIPPED_MODEL
@@ -29,6 +30,7 @@ from edgeaudio.settings.values import (
     Number,
     ReadableFile,
     Schedule,
+    SecretFile,
     SecretUrl,
     Slug,
     Slugs,
@@ -57,9 +59,9 @@ class _Login(_Table):
     """A login that is in the URL, or beside it, with the password in a setting or in a file."""
 
     url: SecretUrl
-    username: Text | None = Field(None, description="Login, where the URL holds none.")
+    username: Text | None = Field(None, repr=False, description="Login, where the URL holds none.")
     password: SecretStr | None = Field(None, max_length=256, description="Password, where the URL holds none.")
-    password_file: ReadableFile | None = Field(None, description="File whose only line is the password.")
+    password_file: SecretFile | None = Field(None, description="File whose only line is the password.")
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
@@ -100,14 +102,14 @@ class MqttSettings(_Login):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        url = self.url.get_secret_value()
+        address = parse_broker_url(self.url.get_secret_value())
         if (self.cert_file is None) != (self.key_file is None):
             raise _fault("cert_file and key_file belong together; set both or neither")
-        if not url.startswith("mqtts:") and (self.ca_file or self.cert_file):
+        if not address.tls and (self.ca_file or self.cert_file):
             raise _fault("must be mqtts:// for ca_file and cert_file to be used", "url")
-        if "@" in url and (self.username is not None or self.secret() is not None):
+        if address.username is not None and (self.username is not None or self.secret() is not None):
             raise _fault("has a login, and there is one beside it; keep one", "url")
-        if "@" not in url and self.secret() is not None and self.username is None:
+        if address.username is None and self.secret() is not None and self.username is None:
             raise _fault("is missing, and there is a password", "username")
         return self
 

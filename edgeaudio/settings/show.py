@@ -12,10 +12,10 @@ from importlib import resources
 
 from pydantic import BaseModel, SecretStr
 
-from edgeaudio.masking import HIDDEN
 from edgeaudio.settings.layers import Key, Layer, dotted, quoted
 from edgeaudio.settings.load import origin_of
 from edgeaudio.settings.schema import Settings
+from edgeaudio.urls import HIDDEN
 
 
 def effective_toml(settings: Settings, layers: Iterable[Layer]) -> str:
@@ -48,10 +48,16 @@ def _table(table: BaseModel | Mapping[str, object], key: Key, layers: list[Layer
     if key and (leaves or isinstance(table, BaseModel)):
         yield f"\n[{dotted(key)}]"
     for name, value in leaves:
+        shown = HIDDEN if name == "username" and not _has_password(table) else value
         origin = origin_of((*key, name), layers)
-        yield f"{dotted((name,))} = {_value(value)}" + (f"  # {origin}" if origin else "")
+        yield f"{dotted((name,))} = {_value(shown)}" + (f"  # {origin}" if origin else "")
     for name, value in tables:
         yield from _table(value, (*key, name), layers)
+
+
+def _has_password(table: BaseModel | Mapping[str, object]) -> bool:
+    """False where the user name may be a token that stands for both."""
+    return any(getattr(table, name, None) is not None for name in ("password", "password_file"))
 
 
 def _value(value: object) -> str:

@@ -30,12 +30,13 @@ from edgeaudio.masking import mask_url
 from edgeaudio.publish.broker import parse_broker_url
 from edgeaudio.publish.topics import is_slug, slugify
 from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.urls import HIDDEN, is_plain
 
 _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)")
 
 
 class SecretUrl(Secret[str]):
-    """A URL that may hold a login: printed, it shows all but the password."""
+    """A URL that may hold secrets: printed, it shows none of them."""
 
     def _display(self) -> str:
         return mask_url(self.get_secret_value())
@@ -82,6 +83,8 @@ class Hours:
 
 
 def _slug(text: str) -> str:
+    if "@" in text:
+        raise ValueError("a name is made of a-z, 0-9 and hyphens, at most 64; this may be an address")
     if not is_slug(text):
         raise ValueError(f'a name is made of a-z, 0-9 and hyphens, at most 64, as in "{slugify(text)}"')
     return text
@@ -118,11 +121,23 @@ def _broker_url(url: SecretUrl) -> SecretUrl:
 
 
 def _file(path: Path) -> Path:
+    return _readable(path, str(path))
+
+
+def _secret_file(path: Path) -> Path:
+    # some put the password itself here
+    named = "." in path.name or re.fullmatch(r"[a-z_-]+", path.name)
+    parts = [*path.parts[:-1], path.name if named else HIDDEN]
+    return _readable(path, str(Path(*(part if part == "/" or is_plain(part) else HIDDEN for part in parts))))
+
+
+def _readable(path: Path, shown: str) -> Path:
     try:
         with path.open("rb"):
             return path
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no file can have that name"
+    raise ValueError(f"{shown} cannot be read: {reason}")
 
 
 Slug = Annotated[
@@ -136,6 +151,7 @@ Slugs = Annotated[tuple[Slug, ...], BeforeValidator(_list), Field(min_length=1, 
 Schedule = Annotated[tuple[Hours, ...], BeforeValidator(_list), Field(min_length=1, max_length=100)]
 BrokerUrl = Annotated[SecretUrl, AfterValidator(_broker_url)]
 ReadableFile = Annotated[Path, AfterValidator(_file)]
+SecretFile = Annotated[Path, AfterValidator(_secret_file)]
 Channel = Annotated[
     int | Literal["mix"],
     BeforeValidator(_channel),

@@ -1,6 +1,7 @@
 """Addresses: what is taken, what is refused and how that is said, and that no login shows."""
 
 import contextlib
+import traceback
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,6 +22,18 @@ from edgeaudio.capture.urls import SourceUrl, UrlError, parse_url
         ("https://h/a.m3u8", SourceUrl("https", "h", None, "/a.m3u8")),
         ("udp://0.0.0.0:5004", SourceUrl("udp", "0.0.0.0", 5004, "")),
         ("udp://:5004", SourceUrl("udp", "", 5004, "")),
+        ("udp://@239.0.0.1:5004", SourceUrl("udp", "239.0.0.1", 5004, "")),  # as FFmpeg's documents have it
+        (
+            "RTSP://u:p%40%2F@[fe80::1%25eth0]/a",
+            SourceUrl("rtsp", "fe80::1%25eth0", None, "/a", username="u", password="p@/"),
+        ),
+        ("rtsp://u:a:b!$&'()*+,;=~@h/", SourceUrl("rtsp", "h", None, "/", username="u", password="a:b!$&'()*+,;=~")),
+        ("rtsp://kamera-\u00e4.example/x", SourceUrl("rtsp", "kamera-\u00e4.example", None, "/x")),
+        ("rtsp://cam/x?y=/z?%40", SourceUrl("rtsp", "cam", None, "/x?y=/z?%40")),
+        ("file:///tmp/50%25#1?.wav", SourceUrl("file", path=Path("/tmp/50%#1?.wav"))),
+        ("/recordings/a:b@c.wav", SourceUrl("file", path=Path("/recordings/a:b@c.wav"))),
+        ("./a:b@c.wav", SourceUrl("file", path=Path("a:b@c.wav"))),
+        ("rec@home.wav", SourceUrl("file", path=Path("rec@home.wav"))),
         ("rtsp+listen://127.0.0.1/x", SourceUrl("rtsp+listen", "127.0.0.1", 8554, "/x")),
         ("a.wav", SourceUrl("file", path=Path("a.wav"))),
         ("/tmp/50% off.wav", SourceUrl("file", path=Path("/tmp/50% off.wav"))),
@@ -95,6 +108,83 @@ def test_a_login_reaches_ffmpeg_whole_and_shows_nowhere(username: str, secret: s
 def test_any_text_is_an_address_or_a_clear_refusal(text: str) -> None:
     with contextlib.suppress(UrlError):
         assert str(parse_url(text))
+
+
+SECRET = "hunter"
+AMBIGUOUS = [
+    "rtsp://user:se@cret/hunter@host/x",
+    "rtsp://user:hunter/2@host/x",
+    "rtsp://user:12/hunter@host/x",
+    "rtsp://hunter/2@host/x",
+    "rtsp://user:hunter?2@host/x",
+    "rtsp://user:hunter#2@host/x",
+    "rtsp://user:hunter 2@host/x",
+    "rtsp://user:hunter\\2@host/x",
+    'rtsp://user:hunter"2@host/x',
+    "rtsp://user:hunter\t2@host/x",
+    "rtsp://user:hunter\u200b2@host/x",
+    "rtsp://user:hunter@2@host/x",
+    "rtsp://user:pass@host/hunter@2",
+    "rtsp://user:pass@host/x?hunter=a@b",
+    "rtsp://host/hunter@home",
+    "rtsp://user:hunter",
+    "rtsp://user:hunter/x",
+    "rtsp://user:hunter%40host/x",
+    "rtsp://hunter%40host/x",
+    "rtsp://host:/hunter",
+    "rtsp://user:hunter[@host/x",
+    "rtsp://[hunter]/x",
+    "rtsp://host\uff20hunter/x",
+    "rtsp:///user:hunter@host/x",
+    "rtsp:/user:hunter@host/x",
+    "rtsp:user:hunter@host/x",
+    "rtsp//user:hunter@host/x",
+    "rtsp;//user:hunter@host/x",
+    " rtsp://user:hunter@host/x",
+    "rtsp://user:hunter@host/x ",
+    "\ufeffrtsp://user:hunter@host/x",
+    '"rtsp://user:hunter@host/x"',
+    "user:hunter@host/x",
+    "us_er:hunter@host/x",
+    "//user:hunter@host/x",
+    "/rtsp://user:hunter@host/x",
+    "srt://user:hunter@host/x",
+    "srt://user:hunter/2@host/x",
+    "srt:user:hunter@host",
+    "file://user:hunter@host/x",
+    "alsa:user:hunter@host",
+    "alsa://user:hunter@host",
+    "udp://user:hunter@239.0.0.1:5004",
+    "rtsp+listen://user:hunter@127.0.0.1/x",
+]
+
+
+@pytest.mark.parametrize("url", AMBIGUOUS)
+def test_what_can_be_read_in_two_ways_is_refused_and_no_part_of_it_shown(url: str) -> None:
+    with pytest.raises(UrlError) as caught:
+        parse_url(url)
+    told = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in told.replace(f'"{url}"', "")
+    assert "host/x" not in str(caught.value).replace("rtsp://host/path", "") or "***@host/x" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "rtsp://admin:hunter2@cam/Streaming/Channels/101?channel=1",
+            "rtsp://admin:***@cam/Streaming/Channels/101?channel=1",
+        ),
+        ("rtsp://hunter2@cam/live/porch", "rtsp://***@cam/live/porch"),
+        ("rtsps://h:7441/vY1Zr2AtkXbLp0Qs?enableSrtp", "rtsps://h:7441/***?***"),
+        ("hunter2@cam/live", "***@cam/live"),
+        ("192.168.1.2/x?token=hunter2", "192.168.1.2/x?token=***"),
+        ("/tape/token=1/a.wav", "/tape/token=1/a.wav"),
+        ("alsa:hw:1,0?channels=1", "alsa:hw:1,0"),
+    ],
+)
+def test_what_is_shown_of_an_address(url: str, shown: str) -> None:
+    assert str(parse_url(url)) == shown
 
 
 def test_special_passwords_survive_in_text_that_people_paste() -> None:

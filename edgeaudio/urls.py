@@ -1,0 +1,227 @@
+"""URLs of every kind, taken apart and shown in one way: sources, brokers, and what libraries write in their messages.
+
+Owns: the one parser, what makes an address ambiguous, and what of an address may be shown.
+Does not know: which schemes are good for what (capture/urls.py, publish/broker.py), or settings.
+
+A password with a raw "@", "/", "?" or "#" moves the borders of an address: a part of it would be taken for a host
+name, asked of a name server, and shown. So an address that can be read in two ways is refused, and no part of it is
+shown. Of the others nothing is shown that is not known to be harmless: of a query a few parameters with values of
+a known shape, of a path what reads as words, of a login a user name that reads as one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
+
+HIDDEN = "***"
+ADVICE = (
+    "percent-encode special characters of a login (write %23 for #, %40 for @, %2F for /, %3F for ?, %20 for a space), "
+    "or give username and password as settings"
+)
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_PLACE = re.compile(r"(?:\[(?P<ipv6>[^\[\]@]+)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?")
+_NEVER = '"\\<>`'  # never part of an address, for shells and messages take them for its end
+_MAX_PORT = 65535
+
+# parameters that many cameras and servers take, and the shape of a value that can be no secret
+_NUMBERS = {
+    "audio", "camera", "cam", "ch", "channel", "channels", "chn", "fps", "id", "index", "profile", "stream", "streamid",
+    "subtype", "track", "trackid", "unicast", "video",
+}  # fmt: skip
+_WORDED = {
+    "audio", "codec", "profile", "proto", "stream", "streamtype", "transport", "transportmode", "unicast", "video",
+    "videocodec",
+}  # fmt: skip
+_WORDS = {
+    "aac", "false", "g711", "h264", "h265", "main", "mp3", "multicast", "no", "off", "on", "onvif", "opus", "sub",
+    "tcp", "true", "udp", "unicast", "yes",
+}  # fmt: skip
+_RATES = {"bitrate", "sample_rate", "samplerate"}
+_SIZES = {"resolution"}
+# parameters that are shown with their values hidden, so that one sees where a login stands
+_LOGINS = {
+    "access_token", "api_key", "apikey", "auth", "key", "login", "loginpas", "loginuse", "pass", "passwd", "password",
+    "pwd", "secret", "sig", "signature", "token", "user", "username", "usr",
+}  # fmt: skip
+_LOGIN_LIKE = re.compile(r"pass|pwd|psw|secret|token|auth|api_?key|^key$|^sig|login|cred", re.IGNORECASE)
+_PARAMETERS = re.compile(r"[&;]")
+
+_PLAIN = re.compile(r"[A-Za-z0-9._~,+-]{0,64}")
+_PIECE = re.compile(r"[A-Za-z0-9]+")
+_RUN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_HEXADECIMAL = re.compile(r"(?=.*[0-9])(?=.*[a-f])[0-9a-f]{16,}", re.IGNORECASE)
+_THREE_KINDS = re.compile(r"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z]).{14,}")
+_UNSPEAKABLE = re.compile(r"[b-df-hj-np-tv-xz]{5}|[0-9]{11}|[a-z]{21}", re.IGNORECASE)
+_USER = re.compile(r"[a-z][a-z0-9._-]{0,15}")
+
+
+class UrlSyntaxError(ValueError):
+    """Text that is no URL, or that can be read as more than one; the message holds no part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """A URL in its parts. `str()` shows it without its secrets; so does `repr()`."""
+
+    scheme: str  # in small letters
+    host: str = ""  # without brackets
+    port: int | None = None
+    path: str = field(default="", repr=False)  # as written
+    query: str = field(default="", repr=False)  # as written, without "?"
+    username: str | None = field(default=None, repr=False)  # decoded
+    password: str | None = field(default=None, repr=False)  # decoded
+
+    @property
+    def place(self) -> str:
+        """Host and port as a URL has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+    @property
+    def rest(self) -> str:
+        """Path and query as written."""
+        return self.path + (f"?{self.query}" if self.query else "")
+
+    @property
+    def has_login(self) -> bool:
+        """True if it holds a user name, or a parameter whose name is one of a login."""
+        names = (name.partition("=")[0] for name in re.split(r"[?&;/_]", self.rest) if "=" in name)
+        return self.username is not None or any(map(_LOGIN_LIKE.search, names))
+
+    def with_login(self) -> str:
+        """The whole URL, its login percent-encoded. Secret."""
+        login = ""
+        if self.username is not None:
+            password = "" if self.password is None else f":{quote(self.password, safe='')}"
+            login = f"{quote(self.username, safe='')}{password}@"
+        return f"{self.scheme}://{login}{self.place}{self.rest}"
+
+    def __str__(self) -> str:
+        login = "" if self.username is None else f"{HIDDEN}@"
+        if self.username and self.password is not None and _USER.fullmatch(self.username) and is_plain(self.username):
+            login = f"{self.username}:{HIDDEN}@"
+        return f"{self.scheme}://{login}{self.place}{shown_rest(self.rest)}"
+
+
+def split_url(text: str) -> Url:
+    """Take `scheme://[user[:password]@]host[:port][/path][?query]` apart. Raises UrlSyntaxError."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or not _SCHEME.fullmatch(scheme):
+        raise UrlSyntaxError("does not begin with its kind, as in rtsp://")
+    if any(character.isspace() for character in rest):
+        raise UrlSyntaxError(f"has a space; {ADVICE}")
+    if any(character in _NEVER or unicodedata.category(character).startswith("C") for character in rest):
+        raise UrlSyntaxError(f"has a character that no address can hold; {ADVICE}")
+    if "#" in rest:
+        raise UrlSyntaxError(f"has a raw '#'; {ADVICE}")
+    authority = re.split(r"[/?]", rest, maxsplit=1)[0]
+    tail = rest[len(authority) :]
+    if "@" in tail or authority.count("@") > 1:
+        raise UrlSyntaxError(f"has a raw '@' that may be part of a login; {ADVICE}")
+    login, _, place = authority.rpartition("@")
+    found = _PLACE.fullmatch(place)
+    port = int(found["port"]) if found and found["port"] else None
+    if found is None or (port or 0) > _MAX_PORT or set(login) & set("[]"):
+        raise UrlSyntaxError(f"has no host and port that can be read; {ADVICE}")
+    host = found["host"] if found["ipv6"] is None else found["ipv6"]
+    if not (_is_name(host) if found["ipv6"] is None else _is_ipv6(host)):
+        raise UrlSyntaxError(f"has a host that cannot be one; {ADVICE}")
+    path, _, query = tail.partition("?")
+    user, colon, password = login.partition(":")
+    return Url(
+        scheme.lower(),
+        host.lower(),
+        port,
+        path,
+        query,
+        username=unquote(user) if login else None,
+        password=unquote(password) if colon else None,
+    )
+
+
+def holds_login(text: str) -> bool:
+    """True for an address that holds a login, or may hold one: it must not stand on a command line."""
+    if "://" not in text:
+        before, at, _ = text.rpartition("@")
+        return bool(at) and ":" in before and not text.startswith(("/", "."))
+    try:
+        return split_url(text.strip()).has_login
+    except UrlSyntaxError:
+        return "@" in text
+
+
+def is_plain(text: str) -> bool:
+    """True if the text reads as words and numbers, so that it may be shown; False for what may be a token."""
+    if not _PLAIN.fullmatch(text) or _HEXADECIMAL.fullmatch("".join(_PIECE.findall(text))):
+        return False
+    return all(map(_reads_as_words, _PIECE.findall(text)))
+
+
+def _reads_as_words(piece: str) -> bool:
+    runs = _RUN.findall(piece)
+    mixed = len(piece) >= 8 and len(piece) < 2.5 * len(runs)
+    return not mixed and not _THREE_KINDS.fullmatch(piece) and not any(map(_UNSPEAKABLE.search, runs))
+
+
+def _is_name(host: str) -> bool:
+    return all(character.isalnum() or character in "-._" for character in host)
+
+
+def _is_ipv6(host: str) -> bool:
+    address, _, zone = host.partition("%")
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        return False
+    return not zone or is_plain(zone)
+
+
+def shown_rest(rest: str) -> str:
+    """A path and query without their secrets."""
+    path, _, query = rest.partition("?")
+    return _shown_path(path) + (f"?{_shown_query(query)}" if query else "")
+
+
+def _shown_path(path: str) -> str:
+    segments = path.split("/")
+    # some have a login as segments: /token/hunter2/live
+    named = [False, *(segment.lower() in _LOGINS for segment in segments)]
+    return "/".join(HIDDEN if after else _shown_segment(each) for each, after in zip(segments, named, strict=False))
+
+
+def _shown_segment(segment: str) -> str:
+    """A segment that reads as words; of one with a login in it (/user=admin_password=x_channel=1.sdp) the harmless."""
+    if "=" not in segment:
+        return segment if segment == HIDDEN or is_plain(segment) else HIDDEN
+    segment, dot, ending = segment.rpartition(".") if segment.endswith(".sdp") else (segment, "", "")
+    separator = "&" if "&" in segment else "_"
+    return _joined([_shown_parameter(each) for each in segment.split(separator)], separator) + dot + ending
+
+
+def _shown_query(query: str) -> str:
+    return _joined([_shown_parameter(each) for each in _PARAMETERS.split(query)], "&")
+
+
+def _shown_parameter(parameter: str) -> str:
+    name, equals, value = parameter.partition("=")
+    known = name.lower()
+    if not equals or known not in _NUMBERS | _WORDED | _RATES | _SIZES | _LOGINS:
+        return HIDDEN
+    harmless = (
+        (known in _NUMBERS and re.fullmatch(r"[0-9]{1,3}", value))
+        or (known in _WORDED and value.lower() in _WORDS)
+        or (known in _RATES and re.fullmatch(r"[0-9]{1,6}", value))
+        or (known in _SIZES and re.fullmatch(r"[0-9]{2,4}x[0-9]{2,4}", value))
+    )
+    return f"{name}={value if harmless else HIDDEN}"
+
+
+def _joined(shown: list[str], separator: str) -> str:
+    """The parameters, with those that follow on a hidden value and are hidden too left out."""
+    kept = [each for before, each in zip(["", *shown], shown, strict=False) if each != HIDDEN or HIDDEN not in before]
+    return separator.join(kept)
