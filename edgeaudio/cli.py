@@ -109,7 +109,12 @@ def _add_demo(commands: _Commands) -> None:
         description="Push sounds over RTSP to a real agent, and show what a subscriber of a real broker receives. "
         "Exit status 0 if every sound that is played is detected, and nothing else is.",
     )
-    demo.add_argument("--broker", metavar="URL", help="another broker than the embedded one, as in mqtt://broker.local")
+    demo.add_argument(
+        "--broker",
+        metavar="URL",
+        help="another broker than the embedded one, as in mqtt://broker.local; a login is taken from "
+        "EDGEAUDIO_MQTT__USERNAME and EDGEAUDIO_MQTT__PASSWORD",
+    )
     demo.set_defaults(command=_demo)
 
 
@@ -195,7 +200,7 @@ def _add_source(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "source",
         metavar="SOURCE",
-        help="a file, a URL, alsa:DEVICE, or the name of a source in the settings (so no login is typed)",
+        help="the name of a source in the settings, a file, alsa:DEVICE, or a URL without a login",
     )
 
 

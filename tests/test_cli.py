@@ -366,6 +366,35 @@ def test_probe_of_what_cannot_be_opened(tmp_path, capsys) -> None:
     assert "hunter2" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["probe", "score"])
+@pytest.mark.parametrize(
+    "url",
+    ["rtsp://me:hunter2@cam/x", "rtsp://hunter2@cam/x", "rtsp://me:hun/ter2@cam/x", "me:hunter2@cam/x",
+     "http://cam/x?password=hunter2"],
+)  # fmt: skip
+def test_a_login_on_the_command_line_is_refused_with_the_way_to_do_it(command: str, url: str, capsys) -> None:
+    assert cli.main([command, url]) == 2
+    assert capsys.readouterr().err == (
+        "edgeaudio: a login here would show in the process list; "
+        "write it into the settings, and give the source's name, as in --config edgeaudio.toml porch\n"
+    )
+
+
+def test_files_with_an_at_in_their_names_are_no_logins(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_wave(tmp_path / "a:b@c.wav", np.zeros(8000), 8000)
+    for name in ("a:b@c.wav", "./a:b@c.wav", str(tmp_path / "a:b@c.wav")):
+        assert cli.main(["probe", "--json", "--seconds", "0.5", name]) == (2 if name == "a:b@c.wav" else 0)
+    assert "./NAME" in capsys.readouterr().err
+
+
+def test_the_demo_takes_no_login_on_its_command_line(capsys) -> None:
+    assert cli.main(["demo", "--broker", "mqtt://me:hunter2@broker"]) == 2
+    error = capsys.readouterr().err
+    assert "EDGEAUDIO_MQTT__PASSWORD" in error
+    assert "hunter2" not in error
+
+
 @pytest.fixture(autouse=True)
 def _restored_logging():
     root = logging.getLogger()

@@ -20,6 +20,7 @@ from edgeaudio.publish import control
 from edgeaudio.publish.topics import Topics
 from edgeaudio.recognise.types import Reason, SourceState
 from edgeaudio.settings import Settings
+from edgeaudio.urls import holds_login
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -114,3 +115,14 @@ def test_the_changelog_speaks_of_this_version():
 
 def test_the_settings_that_need_a_restart_exist():
     assert set(agent.AT_START) <= set(Settings.model_fields)
+
+
+def test_no_document_has_a_login_on_a_command_line():
+    texts = [(ROOT / document).read_text() for document in DOCUMENTS]
+    texts += [command.format_help() for _, command in commands()]
+    texts += [path.read_text() for path in (ROOT / "deploy").rglob("*") if path.is_file()]
+    lines = [line for text in texts for line in text.splitlines() if re.search(r"\bedgeaudio [a-z]+ |--\w+", line)]
+    assert len(lines) > 50
+    assert [line for line in lines if any(map(holds_login, line.split()))] == []
+    step = README.index("probe --config edgeaudio.toml porch")
+    assert README.index("password =") < step  # the login has its place before it is needed

@@ -38,6 +38,7 @@ DEFAULT_PORTS = {
 }
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):")
+_NO_KIND = "an address begins with its kind, as in rtsp://host/path; a file of that name is written ./NAME"
 _DEVICE = re.compile(r"[A-Za-z0-9_:,.=+-]*")  # ALSA's names of sound cards
 
 
@@ -113,7 +114,7 @@ def _unsupported(url: str, scheme: str) -> str:
     if "://" in url:
         parts = _split(url)
     elif "@" in url:
-        return f"an address with a login begins with its kind, as in rtsp://host/path; {known}"
+        return _NO_KIND
     kind = f"unsupported kind of address {scheme!r}" if is_plain(scheme) else "unsupported kind of address"
     return f"{str(parts)!r}: {kind}; {known}" if parts else f"{kind}; {known}"
 
@@ -123,7 +124,7 @@ def _path(url: str) -> Path:
         before, at, _ = url.rpartition("@")
         address = "://" in url or (at and (url.startswith("//") or (":" in before and not url.startswith(("/", ".")))))
         if address:
-            raise UrlError("an address begins with its kind, as in rtsp://host/path; a file of that name is ./NAME")
+            raise UrlError(_NO_KIND)
         return Path(url)
     name = url[len("file:") :]
     if name.startswith("//"):
