@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from edgeaudio.commands.model_words import add_model
 from edgeaudio.masking import mask
+from edgeaudio.urls import HIDDEN
 from edgeaudio.version import __version__
 
 Command = Callable[[argparse.Namespace], int]
@@ -70,9 +72,16 @@ def _report(error: Exception) -> int:
     return EXIT_FAULT
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command without repeating a login that stands in it."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(re.sub(r"\S*:\S*@\S*", HIDDEN, mask(message)))
+
+
 def parser() -> argparse.ArgumentParser:
     """Everything that can be written behind `edgeaudio`."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="edgeaudio",
         description="Listens to cameras, streams and sound cards, recognises sounds, and tells an MQTT broker.",
         epilog="Exit status: 0 all is well, 2 something must be mended (one line each on standard error says what).",

@@ -380,6 +380,16 @@ def test_a_login_on_the_command_line_is_refused_with_the_way_to_do_it(command: s
     )
 
 
+@pytest.mark.parametrize("url", ["rtsp://me:hunter2@cam/x", "rtsp://me:hun/ter2@cam/x", "me:hunter2@cam/x"])
+@pytest.mark.parametrize("before", [[], ["run"], ["probe", "x"], ["probe", "x", "--seconds"], ["model"]])
+def test_wrong_usage_repeats_no_login(before: list[str], url: str, capsys) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*before, url])
+    error = capsys.readouterr().err
+    assert "ter2" not in error
+    assert "***" in error
+
+
 def test_files_with_an_at_in_their_names_are_no_logins(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     write_wave(tmp_path / "a:b@c.wav", np.zeros(8000), 8000)
