@@ -81,7 +81,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Everything that can be written behind `edgeaudio`."""
-    top = _Parser(
+    top: argparse.ArgumentParser = _Parser(
         prog="edgeaudio",
         description="Listens to cameras, streams and sound cards, recognises sounds, and tells an MQTT broker.",
         epilog="Exit status: 0 all is well, 2 something must be mended (one line each on standard error says what).",
