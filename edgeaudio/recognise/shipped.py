@@ -32,7 +32,7 @@ def find_model(name_or_path: str | Path) -> Path:
     if path.is_dir():
         return path
     # not said again, for it may hold a login
-    if any(part.endswith(":") or ":" in part.partition("@")[0] for part in path.parts):
+    if any(part.endswith(":") or ("@" in part and ":" in part.partition("@")[0]) for part in path.parts):
         raise EdgeaudioError("a model is a directory, or the name of a shipped one, and no address")
     if len(path.parts) > 1:
         return path

@@ -44,3 +44,11 @@ def test_no_models_at_all(monkeypatch, tmp_path):
     monkeypatch.setattr(shipped, "_PLACES", (tmp_path,))
     with pytest.raises(EdgeaudioError, match=r"nor one of the shipped models \(none\)$"):
         find_model("siren")
+
+
+@pytest.mark.parametrize("address", ["http://me:hunter2@web/x", Path("http://me:hunter2@web/x"), "me:hunter2@web/x"])
+def test_an_address_is_refused_and_not_repeated(places, address):
+    with pytest.raises(EdgeaudioError) as caught:
+        find_model(address)
+    assert str(caught.value) == "a model is a directory, or the name of a shipped one, and no address"
+    assert find_model("models/2026-11-28T10:00/x") == Path("models/2026-11-28T10:00/x")
