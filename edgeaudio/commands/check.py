@@ -7,6 +7,7 @@ directory and the broker (it is handed a rehearsal of that).
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -84,6 +85,8 @@ def check(path: Path | None, options: Sequence[str], rehearse: Rehearse) -> int:
 
     `rehearse` tries what is neither a model nor a source, as the agent would.
     """
+    # what a run would log is what is printed here
+    logging.getLogger("edgeaudio").addHandler(logging.NullHandler())
     settings, layers = load_with_layers(path, options)
     said_by = " < ".join(layer.name for layer in reversed(layers) if layer.table) or "defaults only"
     works = True

@@ -232,8 +232,8 @@ class Dispatcher:
         return None
 
     def _prune(self) -> None:
-        """Forget quarantined detections that the outbox has dropped."""
-        for item in self.quarantine.items:
+        """Forget detections that the outbox has dropped."""
+        for item in (*self.quarantine.items, *self.quarantine.suspects):
             if isinstance(item.key, int) and not self._drain.is_there(item.key):
                 self.quarantine.forget(item)
 

@@ -14,7 +14,7 @@ A connection begins with MQTT 5 (reason codes tell of refused messages, limits a
 at once asked again with 3.1.1. A broker that spoke 5 a while ago is taken for an older one only if it says so: when it
 hangs up or is silent it is restarting, or frozen. One that offers no retained messages or no QoS 1 (0x9A, 0x9B: the
 will asks for both) is at once asked again without. Over 3.1.1 a message that access rules deny is acknowledged all the
-same, so there it is lost, and nobody can know; a line in the log says that the broker is such a one.
+same, so there it is lost, and nobody can know.
 
 The broker keeps the session for ten minutes after a connection is lost (MQTT 5 only: over 3.1.1 it would for ever, so
 there the session is clean), and says at the next whether it still has it: if so, it has what it acknowledged.
@@ -238,8 +238,6 @@ class Connection:
         except BaseException:
             _drop(client)
             raise
-        if not self._is_5:
-            log.info("broker %s speaks MQTT 3.1.1: it will not tell of messages that it denies", self._config.where)
         return client
 
     def _await_answer(self, client: Client) -> None:

@@ -24,6 +24,7 @@ from typing import Literal, NamedTuple
 
 _RETRY_MIN_S = 60.0
 _RETRY_MAX_S = 6 * 3600.0
+_SOON_S = 600.0
 _STRIKES = 2  # quarantined items that put their family in doubt
 
 Kind = Literal["detection", "state", "subscription"]
@@ -51,9 +52,11 @@ class _Hold:
 
     until: float = -math.inf
     delay_s: float = _RETRY_MIN_S / 2
+    since: float = -math.inf
 
     def extend(self, now: float) -> None:
         self.delay_s = min(_RETRY_MAX_S, self.delay_s * 2)
+        self.since = now
         self.until = now + self.delay_s
 
 
@@ -71,6 +74,10 @@ class Quarantine:
     def items(self) -> tuple[Item, ...]:
         """Every item that is quarantined by itself."""
         return tuple(self._holds)
+
+    @property
+    def suspects(self) -> tuple[Item, ...]:
+        return tuple(self._suspects)
 
     def has_untried(self, now: float) -> bool:
         """True if a suspect is still to be sent alone."""
@@ -137,10 +144,14 @@ class Quarantine:
         self._suspects.discard(item)
         self._holds.pop(item, None)
 
-    def retry_soon(self) -> None:
-        """Have everything tried again, still alone: the broker was away, and its rules may have changed."""
+    def retry_soon(self, now: float) -> None:
+        """Have everything tried again, still alone: the broker was away, and its rules may have changed.
+
+        Not what was tried in the last ten minutes: it may be what the broker dies of.
+        """
         for hold in (*self._holds.values(), *self._families.values()):
-            hold.until = -math.inf
+            if now - hold.since >= _SOON_S:
+                hold.until = -math.inf
 
     def next_due(self, now: float) -> float:
         """Return when something that is held now is to be tried again; infinity: never."""

@@ -196,7 +196,7 @@ class Sender:
             connection = Connection(self._config, will=self._will, stop=self._stop, known=known, resume=self._resumable)
         except BrokerError as error:
             if error.reason is BrokerReason.REFUSED:  # nobody listens: it may be another broker that begins to
-                self._dispatcher.quarantine.retry_soon()
+                self._dispatcher.quarantine.retry_soon(time.monotonic())
             raise
         if connection.capabilities != known:
             self._known_until = time.monotonic() + _KNOWN_S
@@ -233,7 +233,8 @@ class Sender:
 
     def _log_connected(self, connection: Connection) -> None:
         failures = f", after {self._failures} failed attempts" if self._failures else ""
-        log.info("broker %s: connected, MQTT %s%s", self._config.where, connection.protocol, failures)
+        older = " (it will not tell of messages that it denies)" if connection.protocol != "5" else ""
+        log.info("broker %s: connected, MQTT %s%s%s", self._config.where, connection.protocol, older, failures)
 
     def _send(self, connection: Connection) -> float:
         """Hand messages to the network while the window has room and the network takes them.
@@ -337,7 +338,10 @@ class Sender:
         named = " and ".join(topics[:_NAMED]) + (f" and {len(topics) - _NAMED} topics more" if topics[_NAMED:] else "")
         hint = error.hint
         if error.reason is BrokerReason.CLOSED:
-            hint = "look at the broker's log: it may deny a topic, or take no message as long"
+            hint = (
+                "look at the broker's log: it may deny a topic, take no message as long, or have another client of the "
+                "same id"
+            )
         return BrokerError(self._config.where, error.reason, f"{error.detail}, with {named} in flight", hint)
 
     def _say_goodbye(self, connection: Connection) -> None:

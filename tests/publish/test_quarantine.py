@@ -71,12 +71,16 @@ def test_an_answer_between_two_long_messages_leaves_the_family_alone() -> None:
     assert len(quarantine.items) == 10
 
 
-def test_a_broker_that_was_away_is_tried_at_once() -> None:
+def test_after_the_broker_was_away_all_is_tried_at_once_but_what_it_may_have_died_of() -> None:
     quarantine = Quarantine()
-    quarantine.blame([item(1)], 0.0)
-    quarantine.blame([item(1)], 0.0)
-    quarantine.retry_soon()
-    assert not quarantine.holds(item(1), 0.0)
+    for _ in range(2):
+        quarantine.blame([item(1)], 0.0)
+    for _ in range(5):
+        quarantine.blame([item(1)], 1000.0)
+    quarantine.retry_soon(1500.0)
+    assert quarantine.holds(item(1), 1500.0)
+    quarantine.retry_soon(1600.0)
+    assert not quarantine.holds(item(1), 1600.0)
     assert quarantine.is_suspect(item(1))
 
 

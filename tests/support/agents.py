@@ -64,7 +64,7 @@ class RunningAgent:
 
     @property
     def log(self) -> str:
-        return self.log_file.read_text()
+        return self.log_file.read_text() if self.log_file.exists() else ""
 
 
 class Listener(Subscriber):
