@@ -30,6 +30,7 @@ from support.programs import lacking, require_program
 from edgeaudio import __version__
 from faults.cameras import cameras
 from faults.kills import kills
+from faults.load import load
 from faults.mutations import mutations
 from faults.outages import outages
 from faults.soak import soak
@@ -56,6 +57,12 @@ class Proof:
 
 
 PROOFS = {
+    "load": Proof(
+        "one camera and ten, and nothing breaks; 6 min",
+        ("mosquitto", "gstreamer"),
+        load,
+        lambda folder: load(folder, short=True),
+    ),
     "kills": Proof(
         "the agent is killed 100 times; 6 min",
         ("mosquitto", "gstreamer"),
