@@ -26,7 +26,7 @@ from edgeaudio.plans import mqtt_config
 from edgeaudio.publish import messages
 from edgeaudio.publish.broker import BrokerError, BrokerReason, BrokerState, MqttConfig
 from edgeaudio.publish.mqtt import Connection, Received
-from edgeaudio.publish.outbox import Outbox, OutboxError, OutboxInUseError, in_memory
+from edgeaudio.publish.outbox import Outbox, OutboxError, OutboxInUseError, OutboxStats, in_memory, is_in_use
 from edgeaudio.publish.sender import Sender
 from edgeaudio.publish.topics import Topics
 from edgeaudio.recognise.types import EdgeaudioError
@@ -48,19 +48,17 @@ def rehearse(settings: Settings, stop: threading.Event) -> Iterator[Finding]:
     config = replace(mqtt_config(settings), retry_min_s=_RETRY_MIN_S, retry_max_s=_RETRY_MAX_S)
     alone = False  # whether the real client id may be used
     try:
-        with closing(Outbox(settings.outbox_path)) as outbox:
-            outbox.set_setting(_CHECKED, str(round(time.time())))
-            stats = outbox.stats()
-    except OutboxInUseError:
-        yield Finding("state_dir", works=True, told="in use by a running edgeaudio, so it was not written")
+        stats = _written(settings.outbox_path)
     except OutboxError as error:
         yield Finding("state_dir", works=False, told=str(error))
     else:
-        if stats.trouble:
+        if stats is None:
+            yield Finding("state_dir", works=True, told="in use by a running edgeaudio, so it was not written")
+        elif stats.trouble:
             yield Finding("state_dir", works=False, told=in_memory(stats.trouble))
         else:
             yield Finding("state_dir", works=True, told=f"{stats.depth} messages waiting")
-        alone = not _is_online(config, topics, stop)
+        alone = stats is not None and not _is_online(config, topics, stop)
     if alone:
         try:
             agent = Agent(settings, config)
@@ -70,6 +68,18 @@ def rehearse(settings: Settings, stop: threading.Event) -> Iterator[Finding]:
             yield from agent.rehearse(partial(_outcome, stop=stop, where=config.where))
     if not alone:
         yield from _visit(settings, config, topics, stop)
+
+
+def _written(path: Path) -> OutboxStats | None:
+    """Write to the outbox, and say how it is; None: an agent uses it. Raises OutboxError."""
+    if is_in_use(path):
+        return None
+    try:
+        with closing(Outbox(path)) as outbox:
+            outbox.set_setting(_CHECKED, str(round(time.time())))
+            return outbox.stats()
+    except OutboxInUseError:
+        return None
 
 
 def _visit(settings: Settings, config: MqttConfig, topics: Topics, stop: threading.Event) -> list[Finding]:

@@ -36,10 +36,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
-from edgeaudio.publish.outbox_file import Change, DiskError, OutboxFile, Stored, put_aside, rescue, size_of
+from edgeaudio.publish.outbox_file import (
+    Change,
+    DiskError,
+    OutboxFile,
+    Stored,
+    is_in_use,
+    put_aside,
+    rescue,
+    size_of,
+)
 from edgeaudio.recognise.types import EdgeaudioError, Message
 
-__all__ = ["Outbox", "OutboxError", "OutboxInUseError", "OutboxStats", "Stored", "in_memory"]
+__all__ = ["Outbox", "OutboxError", "OutboxInUseError", "OutboxStats", "Stored", "in_memory", "is_in_use"]
 
 log = logging.getLogger(__name__)
 

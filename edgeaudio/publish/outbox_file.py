@@ -180,6 +180,16 @@ class OutboxFile:
         self.close()
 
 
+def is_in_use(path: Path) -> bool:
+    """True if another process has the file open. Writes nothing, and needs no right to."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.0)) as db:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        return _primary_code(error) == sqlite3.SQLITE_BUSY
+    return False
+
+
 def put_aside(path: Path) -> Path:
     """Rename a damaged file and its write-ahead log, and remove all but the newest of those put aside before."""
     aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
@@ -239,5 +249,10 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code, without its details
+        code = _primary_code(error)
         raise DiskError(str(error), damaged=code in _DAMAGE, in_use=code == sqlite3.SQLITE_BUSY) from error
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """Return SQLite's error code without its details."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

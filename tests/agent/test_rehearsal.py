@@ -132,7 +132,10 @@ def test_beside_a_running_agent_nothing_of_it_is_touched(any_broker: BrokerProce
     with Listener(broker.port, f"edgeaudio/{DEVICE}/#") as listener:
         listener.wait_state("porch", "waiting")
         listener.forget()
+        state = agent.config.parent / "state"
+        before = {path: path.stat().st_mtime_ns for path in (state, *state.iterdir()) if path.suffix != ".sqlite-wal"}
         status, said = checked(agent.config, capsys, "broker")
+        assert before == {path: path.stat().st_mtime_ns for path in before}
         assert status == 2  # for the source
         (line,) = said
         assert re.fullmatch(
@@ -140,8 +143,8 @@ def test_beside_a_running_agent_nothing_of_it_is_touched(any_broker: BrokerProce
             "client id and will, retained topics, the writing of the outbox",
             line,
         )
-        _, state = checked(agent.config, capsys, "state_dir")
-        assert state == {"works: in use by a running edgeaudio, so it was not written"}
+        _, said = checked(agent.config, capsys, "state_dir")
+        assert said == {"works: in use by a running edgeaudio, so it was not written"}
         wait_until(lambda: len(listener.payloads("/detection")) == 2)
         assert not listener.of(f"edgeaudio/{DEVICE}/availability")
     assert "another client came" not in agent.log
