@@ -72,10 +72,16 @@ def _report(error: Exception) -> int:
     return EXIT_FAULT
 
 
+_UNKNOWN = "unrecognized arguments:"
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong with a command without repeating a login that stands in it."""
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith(_UNKNOWN):  # an option that nobody knows may be followed by, or hold, a password
+            names = re.findall(r"(?<!\S)--[a-z][a-z-]*", message)
+            message = f"{_UNKNOWN} {' '.join(names)}" if names else "unrecognized arguments"
         super().error(re.sub(r"\S*:\S*@\S*", HIDDEN, mask(message)))
 
 

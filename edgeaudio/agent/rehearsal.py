@@ -54,8 +54,8 @@ def rehearse(settings: Settings, stop: threading.Event) -> Iterator[Finding]:
     else:
         if stats is None:
             yield Finding("state_dir", works=True, told="in use by a running edgeaudio, so it was not written")
-        elif stats.trouble:
-            yield Finding("state_dir", works=False, told=in_memory(stats.trouble))
+        elif stats.trouble or stats.damage:
+            yield Finding("state_dir", works=False, told=stats.damage or in_memory(stats.trouble or ""))
         else:
             yield Finding("state_dir", works=True, told=f"{stats.depth} messages waiting")
         alone = stats is not None and not _is_online(config, topics, stop)

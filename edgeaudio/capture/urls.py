@@ -168,6 +168,8 @@ def _network_url(scheme: str, url: str, username: str | None, password: str | No
         username, password = parts.username, parts.password
     elif password is not None and username is None:
         raise UrlError(f"{str(parts)!r}: has a password and no username")
+    if username is not None and ":" in username:  # RFC 7617; what is before it would be sent, and the rest be lost
+        raise UrlError(f"{str(parts)!r}: the user name has a ':', which no login by {scheme} can carry")
     if not parts.host and scheme != "udp":
         raise UrlError(f"{str(parts)!r}: names no host; write {scheme}://host/path")
     if scheme == "udp" and not parts.port:

@@ -11,6 +11,7 @@ alone.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from edgeaudio.recognise.types import Message
 
 _STATE_TURN = 8  # while detections wait, every eighth message is state
 _PRUNE_S = 600.0
+_SPARED = 2
+_SLOW_S = 0.1
 # reason codes by which a broker says that messages come too fast
 TOO_FAST = frozenset({0x93, 0x96, 0x97})
 
@@ -58,6 +61,11 @@ class Dispatcher:
         self.faults = BrokerFaults(self._drain, self.latest, self.quarantine)
         self._subscriptions: list[str] = []  # still to be asked for
         self._since_state = 0  # messages sent since the last state
+        self._refused_as = ""
+        self._round_trip_s = math.inf  # the shortest of the last connection that had one
+        self._spared: Counter[Item] = Counter()  # how often an item was not blamed for want of time
+        self._accused: set[Item] = set()  # of the last connection that was closed, until they are cleared
+        self._recent = 0  # messages in the last second of that connection
         self._pruned_at = 0.0
 
     @property
@@ -72,6 +80,8 @@ class Dispatcher:
 
     def begin(self, *, remembered: bool) -> None:
         """Begin a new connection; `remembered`: the broker still has what it acknowledged."""
+        if self._window.round_trip_s < math.inf:
+            self._round_trip_s = self._window.round_trip_s
         self._window = Window()
         self._subscriptions = list(self._filters)
         self._since_state = 0
@@ -141,17 +151,19 @@ class Dispatcher:
         item = self._window.answered(packet_id, now, by_broker=by_broker)
         if item is None:
             return
-        if by_broker:
-            self.clear(item)
+        if by_broker and (refusal is None or item not in self.quarantine.items):
+            self.clear(item, now)
         if item.family.kind == "subscription":
             if refusal is not None:
                 self.faults.denied[item.topic] = refusal
         elif refusal is None and isinstance(item.key, int):
-            self._drain.acknowledged(item.key)
+            refused = self._drain.acknowledged(item.key, now)
+            self.faults.why |= dict.fromkeys(refused, self._refused_as)
         elif refusal is None:
             self.latest.acknowledged(item.topic)
         else:
             self.faults.refusal = refusal
+            self._refused_as = f"refused: {refusal.name}, where others of its topic are taken"
             if refusal.value in TOO_FAST:
                 self._pace.lost(now)
             if isinstance(item.key, int):
@@ -163,10 +175,15 @@ class Dispatcher:
         """Take what the broker has out of the outbox, in one transaction."""
         self._drain.settle()
 
-    def clear(self, item: Item) -> None:
+    def clear(self, item: Item, now: float) -> None:
         """Note that the broker lives on after this."""
+        self._spared.pop(item, None)
         if self.quarantine.clear(item):
             self._drain.look_again()
+            if item in self._accused:
+                self._accused.discard(item)
+                if not self._accused:  # all innocent: then it was the pace, or the line
+                    self._pace.closed(self._recent, now)
 
     def overdue(self, now: float, limit_s: float) -> bool:
         """True if an answer has been awaited for longer than the limit."""
@@ -178,7 +195,7 @@ class Dispatcher:
         It is wanted where one message, alone, is not answered: either the broker is silent, or it skips the message.
         """
         if (survivor := self._window.survived(now)) is not None:
-            self.clear(survivor)
+            self.clear(survivor, now)
         if now - self._pruned_at >= _PRUNE_S:
             self._pruned_at = now
             self._prune()
@@ -191,9 +208,26 @@ class Dispatcher:
         """Note that the broker says that messages come too fast."""
         self._pace.lost(now)
 
+    def lasts(self) -> None:
+        """Note that the connection has lasted."""
+        self._pace.lasted()
+
     def blame_all(self, now: float, why: str) -> tuple[list[Item], bool]:
-        """Note that the broker ended the connection over something in flight; see `_blame`."""
-        return self._blame(self._window.in_flight(now), now, why)
+        """Note that the broker ended the connection, maybe over something in flight; see `_blame`.
+
+        On a slow line, what went out less than a round trip before cannot be why: a message that is sent alone would
+        else be blamed whenever the line breaks. It is spared twice; for a broker may close sooner than it acknowledges.
+        """
+        round_trip_s = min(self._window.round_trip_s, self._round_trip_s)
+        items = self._window.in_flight(now)
+        if _SLOW_S <= round_trip_s < math.inf:
+            spared = [item for item in self._window.too_soon(now, round_trip_s) if self._spared[item] < _SPARED]
+            self._spared.update(spared)
+            items = [item for item in items if item not in spared]
+        self._recent = self._pace.recent(now)
+        suspects, is_certain = self._blame(items, now, why)
+        self._accused = set() if is_certain else set(suspects)
+        return suspects, is_certain
 
     def blame_skipped(self, now: float, why: str) -> tuple[list[Item], bool]:
         """Note that answers did not come: where later ones did, the broker discards messages; see `_blame`."""
@@ -233,11 +267,14 @@ class Dispatcher:
 
     def _prune(self) -> None:
         """Forget detections that the outbox has dropped."""
+        self._spared.clear()
         for item in (*self.quarantine.items, *self.quarantine.suspects):
             if isinstance(item.key, int) and not self._drain.is_there(item.key):
                 self.quarantine.forget(item)
 
     def _state_item(self, topic: str) -> Item:
+        if self._topics.is_detection(topic):  # as `check` sends: it shares the fate of detections
+            return Item(Family("detection", topic), topic, topic)
         return Item(Family("state", self._topics.family(topic)), topic, topic)
 
 

@@ -3,10 +3,11 @@
 Owns: the place in the outbox's order, and the topics that the broker refuses.
 Does not know: MQTT, the pace, what ends connections (quarantine.py), threads (one thread uses it).
 
-Messages go out in the order of the outbox. A refusal keeps the message and holds its topic: nothing of that topic is
-sent for a while (1 s, doubling to 60 s), then one message is tried; when that is taken, the topic goes on in order.
-Other topics are not held up. Order is lost in two ways only: a message that was in flight when another of its topic
-was refused may still be taken, and what is quarantined is overtaken by what is not.
+Messages go out in the order of the outbox. Where one is refused, is it the message or its topic? Another message of
+the topic decides, one in flight or the next: if it is taken, the refused one is quarantined by itself; if it is refused
+too, the topic is held: nothing of it is sent for a while (1 s, doubling to 60 s), then one message is tried, and the
+topic goes on in order when it is taken. Other topics are not held up. Order is lost in one way only: what is
+quarantined is overtaken by what is not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from edgeaudio.publish.outbox_file import Stored
@@ -35,9 +37,18 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class _Hold:
-    until: float
-    delay_s: float
+    """A topic of which a message was refused."""
+
+    refused: set[int] = field(default_factory=set)  # numbers, since one was taken or the topic was held
+    seen: set[int] = field(default_factory=set)  # numbers refused since one was taken
+    until: float = math.inf  # then one message is tried; infinity: what is in flight decides
+    delay_s: float = _HOLD_MIN_S / 2
     probing: bool = False  # one message is in flight to find out
+
+    def keeps(self, seq: int, now: float) -> bool:
+        """True if that message of the topic is not to be sent now."""
+        decides = not self.refused or seq not in self.seen  # the oldest, and then one that was not refused before
+        return self.probing or now < self.until or not decides
 
 
 def detection_item(stored: Stored) -> Item:
@@ -79,8 +90,9 @@ class Drain:
         while self._buffer:
             stored = self._buffer[0]
             hold = self._holds.get(stored.message.topic)
-            refused = hold is not None and (hold.probing or now < hold.until)
-            if not refused and not self._quarantine.holds(detection_item(stored), now):
+            if not (hold is not None and hold.keeps(stored.seq, now)) and not self._quarantine.holds(
+                detection_item(stored), now
+            ):
                 return self._instead_of(stored, now)
             self._buffer.popleft()
         return None
@@ -93,32 +105,49 @@ class Drain:
         if hold is not None:
             hold.probing = True
 
-    def acknowledged(self, seq: int) -> None:
-        """Note that the broker has the message; `settle` takes it out of the outbox."""
+    def acknowledged(self, seq: int, now: float) -> list[Item]:
+        """Note that the broker has the message; `settle` takes it out of the outbox.
+
+        Gives the messages of its topic that were refused for their own sake, and are quarantined from now on.
+        """
+        stored = self._in_flight.pop(seq, None)
+        if stored is None:
+            return []
+        self._taken.append(seq)
+        hold = self._holds.pop(stored.message.topic, None)
+        if hold is None:
+            return []
+        self._rewind()
+        guilty = [Item(detection_item(stored).family, number, stored.message.topic) for number in sorted(hold.refused)]
+        for item in guilty:
+            self._quarantine.hold(item, now, first_s=_HOLD_MIN_S)
+        return guilty
+
+    def refused(self, seq: int, now: float) -> None:
+        """Note that the broker would not take it: hold it, or its topic."""
         stored = self._in_flight.pop(seq, None)
         if stored is None:
             return
-        self._taken.append(seq)
-        hold = self._holds.get(stored.message.topic)
-        if hold is not None and hold.probing:
-            del self._holds[stored.message.topic]
+        item = detection_item(stored)
+        if item in self._quarantine.items:
+            self._quarantine.hold(item, now)
             self._rewind()
-
-    def refused(self, seq: int, now: float) -> None:
-        """Note that the broker would not take it: hold the topic."""
-        stored = self._in_flight.pop(seq, None)
-        if stored is not None:
-            self.hold(stored, now)
-
-    def hold(self, stored: Stored, now: float) -> None:
-        """Keep a message that cannot be sent now, and its topic with it."""
+            return
         topic = stored.message.topic
-        hold = self._holds.get(topic)
-        if hold is None:
-            self._holds[topic] = _Hold(now + _HOLD_MIN_S, _HOLD_MIN_S)
-        elif hold.probing:
-            delay_s = min(_HOLD_MAX_S, hold.delay_s * 2)
-            self._holds[topic] = _Hold(now + delay_s, delay_s)
+        hold = self._holds.setdefault(topic, _Hold())
+        hold.refused.add(seq)
+        hold.seen.add(seq)
+        hold.probing = False
+        if any(other.message.topic == topic for other in self._in_flight.values()):
+            hold.until = math.inf
+        elif len(hold.refused) == 1 and self._has_another(stored, hold.seen):
+            hold.until = now
+            self._rewind()
+        else:
+            hold.refused.clear()
+            hold.delay_s = min(_HOLD_MAX_S, hold.delay_s * 2)
+            hold.until = now + hold.delay_s
+            self._rewind()
 
     def settle(self) -> None:
         """Take what the broker has out of the outbox, in one transaction."""
@@ -133,6 +162,11 @@ class Drain:
     def is_there(self, seq: int) -> bool:
         """True if the outbox still holds that message."""
         return any(stored.seq == seq for stored in self._outbox.pending(1, after=seq - 1))
+
+    def _has_another(self, stored: Stored, seen: AbstractSet[int]) -> bool:
+        """True if another message of the same topic, not refused before, waits near that one."""
+        near = self._outbox.pending(_BATCH, after=stored.seq)
+        return any(other.message.topic == stored.message.topic and other.seq not in seen for other in near)
 
     def _instead_of(self, first: Stored, now: float) -> Stored:
         """Return the message that decides for its topic where that is in doubt: the shortest at hand, else the first.

@@ -67,7 +67,7 @@ class BrokerFaults:
             by_family[item.family].append(item)
         for items in by_family.values():
             detail = f"{_more(items)}quarantined: {self.why.get(items[0], 'connections end while it is in flight')}"
-            hint = "allow its topic, or longer messages, in the broker; it is kept and tried again, alone"
+            hint = "look at the broker's log, allow its topic, or longer messages; it is kept and tried again, alone"
             yield Complaint(BrokerReason.QUARANTINED, items[0].topic, detail, hint)
 
 
@@ -99,4 +99,4 @@ class FaultLog:
 
 
 def _more(things: Sequence[object]) -> str:
-    return f"and {len(things) - 1} more like it " if things[1:] else ""
+    return "and others like it " if things[1:] else ""

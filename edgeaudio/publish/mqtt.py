@@ -349,7 +349,10 @@ class Connection:
         welcome = self._answer is not None and not self._answer.is_failure
         if not welcome and ("SSL" in self._trouble or "alert" in self._trouble.lower()):
             return self._error(BrokerReason.TLS_FAILED, *explain_tls(self._trouble))
-        return self._error(BrokerReason.CLOSED, "the connection was closed")
+        if welcome:
+            return self._error(BrokerReason.CLOSED, "the connection was closed")
+        hint = "check the port: a broker that wants TLS (mqtts://), or no MQTT at all, closes so; see its log"
+        return self._error(BrokerReason.CLOSED, "the connection was closed before an answer", hint)
 
     def _error(self, reason: BrokerReason, detail: str, hint: str | None = None) -> BrokerError:
         return BrokerError(self._config.where, reason, detail, hint)
@@ -365,7 +368,7 @@ class Connection:
         properties: Properties | None,
     ) -> None:
         self._answer = code
-        self._own_words = _in_own_words(properties)
+        self._own_words = _in_own_words(properties, self._config)
         self.session_present = flags.session_present
         self.in_flight_max = min(self._config.window, getattr(properties, "ReceiveMaximum", 65535))
         self.packet_max = getattr(properties, "MaximumPacketSize", None)
@@ -387,7 +390,7 @@ class Connection:
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             self._goodbye = code
-            self._own_words = _in_own_words(properties)
+            self._own_words = _in_own_words(properties, self._config)
         elif code.value == _KEEP_ALIVE:
             self._silent = True
 
@@ -427,9 +430,15 @@ class _NotOfferedError(Exception):
         self.offered = offered
 
 
-def _in_own_words(properties: Properties | None) -> str:
-    """Return the broker's reason string, bounded and printable, to be put behind the reason code's name."""
-    text = str(getattr(properties, "ReasonString", ""))[:_MAX_REASON]
+def _in_own_words(properties: Properties | None, config: MqttConfig) -> str:
+    """Return the broker's reason string, bounded and printable, to be put behind the reason code's name.
+
+    One that repeats a part of the login is left out.
+    """
+    text = str(getattr(properties, "ReasonString", ""))
+    if any(secret and secret.casefold() in text.casefold() for secret in (config.username, config.password)):
+        return ""
+    text = text[:_MAX_REASON]
     printable = "".join(character if character.isprintable() else " " for character in text).strip()
     return f" ({printable})" if printable else ""
 

@@ -81,6 +81,7 @@ class OutboxStats:
     expired: int  # since the start
     trouble: str | None  # why messages are in memory and not on the disk, in one line; None: they are on the disk
     put_aside: str | None  # where a damaged file was put since the start
+    damage: str | None  # and all about it, in one line
 
 
 class Outbox:
@@ -111,6 +112,7 @@ class Outbox:
         self._loaded = False  # whether what an earlier process left has been read
         self._trouble: str | None = None
         self._put_aside: str | None = None
+        self._damage: str | None = None
         self._retry_at = 0.0  # monotonic
         self._waiting: dict[int, Stored] = {}  # in memory because the disk failed, in order
         self._doomed: set[int] = set()  # to be deleted from the disk, which refused
@@ -205,6 +207,7 @@ class Outbox:
                 expired=self._expired,
                 trouble=self._trouble,
                 put_aside=self._put_aside,
+                damage=self._damage,
             )
 
     def open_events(self) -> dict[str, str]:
@@ -380,13 +383,11 @@ class Outbox:
             self._file = file = OutboxFile(self._path)
             saved = rescue(aside)
             file.write(saved)
-            log.error(  # noqa: TRY400 - one line for whoever reads the log; a traceback says nothing more
-                "outbox: %s was damaged (%s) and is now %s; a new one is begun, with %d messages that could be read",
-                self._path,
-                error,
-                aside.name,
-                file.totals()[0],
+            self._damage = (
+                f"outbox: {self._path} was damaged ({error}) and is now {aside.name}; a new one is begun, with "
+                f"{file.totals()[0]} messages that could be read"
             )
+            log.error(self._damage)  # noqa: TRY400 - one line for whoever reads the log; a traceback says nothing more
         if not self._loaded:
             self._load(file)
         return file
@@ -427,6 +428,8 @@ def in_memory(trouble: str) -> str:
 def _require_usable(path: Path) -> None:
     """Raise OutboxError unless files can be made beside `path`, or only the disk itself is at fault."""
     directory = path.parent
+    if path.is_dir():
+        raise OutboxError(f"outbox {path} is a directory; remove it, or name another state directory")
     probe = directory / f".{path.name}.probe-{os.getpid()}"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -123,12 +123,10 @@ class Quarantine:
                 self._families[item.family] = _Hold()
         return news
 
-    def hold(self, item: Item, now: float) -> bool:
-        """Quarantine an item that cannot be sent at all; its family is not to blame. True if that is news."""
-        is_news = item not in self._holds
+    def hold(self, item: Item, now: float, *, first_s: float = _RETRY_MIN_S) -> None:
+        """Quarantine an item that is not taken, for itself and not for its family; the first time for `first_s`."""
         self._suspects.discard(item)
-        self._holds.setdefault(item, _Hold()).extend(now)
-        return is_news
+        self._holds.setdefault(item, _Hold(delay_s=first_s / 2)).extend(now)
 
     def clear(self, item: Item) -> bool:
         """Note that the broker answered: neither the item nor its family is to blame. True if that was in doubt."""

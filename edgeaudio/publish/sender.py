@@ -308,6 +308,7 @@ class Sender:
         if self._failures:
             self._log_connected(connection)
         self._failures = 0
+        self._dispatcher.lasts()
         self._log.forget_all_but(complaint.key for complaint in self.complaints)
 
     def _learnt_from(self, error: BrokerError, connection: Connection) -> BrokerError:
@@ -323,7 +324,7 @@ class Sender:
             self._known, self._known_until = replace(connection.capabilities, max_qos=0), now + _KNOWN_S
         elif code in TOO_FAST:
             self._dispatcher.slow_down(now)
-        elif code in _BLAMES or (code is None and error.reason is BrokerReason.CLOSED):
+        elif code in _BLAMES or (code is None and error.reason in {BrokerReason.CLOSED, BrokerReason.NOT_MQTT}):
             suspects, is_certain = self._dispatcher.blame_all(now, why)
         elif error.reason is BrokerReason.TIMEOUT:
             suspects, is_certain = self._dispatcher.blame_skipped(now, "it is never acknowledged, where others are")

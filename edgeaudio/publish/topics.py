@@ -129,6 +129,10 @@ class Topics:
     def enabled_set(self, source: str) -> str:
         return f"{self.enabled(source)}/set"
 
+    def is_detection(self, topic: str) -> bool:
+        """True if detections of some source are published there."""
+        return topic.startswith(f"{self.root}/") and topic.endswith("/detection")
+
     def family(self, topic: str) -> str:
         """Return the filter of the topics that access rules are likely to treat as they treat this one.
 

@@ -10,6 +10,7 @@ doubtful until a later acknowledgement, or for a while.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
@@ -17,6 +18,7 @@ from itertools import count
 from edgeaudio.publish.quarantine import Item
 
 _DOUBT_S = 2.0
+_TOO_SOON = 0.9  # of a round trip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Window:
         self._awaited: dict[int, _Sent] = {}  # by packet identifier
         self._doubtful: list[_Sent] = []  # never to be acknowledged
         self._places = count()
+        self._round_trip_s = math.inf  # the shortest
         self._proven = -1  # place of the latest item that was acknowledged
         self._alone: _Sent | None = None
 
@@ -78,6 +81,7 @@ class Window:
         if sent is None:
             return None
         if by_broker:
+            self._round_trip_s = min(self._round_trip_s, now - sent.at)
             self._proven = max(self._proven, sent.place)
             self._doubtful = [other for other in self._doubtful if other.place > sent.place]
             if sent is self._alone:
@@ -94,6 +98,15 @@ class Window:
         """Return what a connection that ends now may have died of, in the order of sending."""
         doubtful = (sent for sent in self._doubtful if now - sent.at < _DOUBT_S)
         return _items([*self._awaited.values(), *doubtful])
+
+    def too_soon(self, now: float, round_trip_s: float) -> list[Item]:
+        """Return what was sent so lately that the broker cannot have answered yet, by ending the connection or else."""
+        return _items(sent for sent in self._awaited.values() if now - sent.at < _TOO_SOON * round_trip_s)
+
+    @property
+    def round_trip_s(self) -> float:
+        """The shortest time from sending to acknowledgement; infinity: nothing was acknowledged."""
+        return self._round_trip_s
 
     def skipped(self) -> list[Item]:
         """Return what the broker did not acknowledge, though it did acknowledge what was sent later."""

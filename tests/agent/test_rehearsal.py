@@ -52,6 +52,7 @@ def logged(agent: RunningAgent, subject: str) -> set[str]:
 
 
 BROKERS = {
+    "the will denied": Rules(denied=lambda topic: topic.endswith("/availability"), manner="disconnect"),
     "a topic denied politely": Rules(denied=lambda topic: topic == DISCOVERY, manner="refuse"),
     "a topic denied by closing": Rules(denied=lambda topic: topic == DISCOVERY, manner="close"),
     "a topic denied by closing, 3.1.1": Rules(denied=lambda topic: topic == DISCOVERY, manner="close", versions=(4,)),
@@ -210,6 +211,25 @@ def test_check_says_of_a_full_disk_what_run_says(full_disk: Path, run_agent: Run
         assert str(full_disk) in said.pop()
         agent.signal(signal.SIGTERM)
         assert agent.wait() == 0
+
+
+def test_a_damaged_outbox_is_told_by_whoever_finds_it(run_agent: Run, tmp_path: Path, capsys) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    with StrictBroker() as broker:
+        agent = run_agent(broker, '[sources.porch]\nurl = "/nowhere.wav"\n')
+        (state / "outbox.sqlite").write_bytes(b"damaged" * 1000)
+        status, said = checked(agent.config, capsys, "state_dir")
+        (state / "outbox.sqlite").write_bytes(b"damaged" * 1000)
+        agent.start()
+        wait_until(lambda: "a new one is begun" in agent.log)
+        wait_until(lambda: broker.connected)
+
+    def without_times(text: str) -> str:
+        return re.sub(r"damaged-\S+", "damaged-TIME", text)
+
+    assert status == 2
+    assert without_times(said.pop()) in without_times(agent.log)
 
 
 def failing_run(agent: RunningAgent) -> list[str]:

@@ -386,6 +386,7 @@ def test_tls_with_a_client_certificate(mosquitto: MosquittoFactory, tmp_path: Pa
     assert "127.0.0.1" in other_name.detail
     plain = refused(config_for(broker, host="localhost", timeout_s=1.0))
     assert plain.reason in {BrokerReason.CLOSED, BrokerReason.NOT_MQTT}
+    assert "port" in plain.hint
 
 
 def test_tls_to_a_port_that_speaks_none() -> None:

@@ -140,6 +140,31 @@ def test_a_message_longer_than_the_broker_takes_holds_up_none_behind_it(
     assert DETECTION in caplog.text
 
 
+@pytest.mark.parametrize("code", [0x42, 0x80, 0x83, 0x87, 0x91, 0x97, 0x99])
+def test_one_refused_message_holds_up_none_behind_it(code: int, strict: StrictBroker, run_sender: Run) -> None:
+    """As by a broker that checks payloads; 0x42 is no reason code at all."""
+    strict.rules = Rules(refused=lambda topic, payload: topic == DETECTION and payload == b"5", refusal=code)
+    running = start(run_sender, strict, told=state())
+    running.outbox.add(detections(0, 40))
+    wait_until(lambda: running.outbox.stats().depth == 1, 30)
+    wait_until(lambda: dict(running.sender.status.quarantined) == {DETECTION: 1})
+    assert set(map(int, strict.of(DETECTION))) == set(range(40)) - {5}
+    assert DETECTION in "".join(complaint.text("here") for complaint in running.sender.complaints)
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_broker_that_closes_when_messages_come_too_fast_gets_all(
+    version: int, strict: StrictBroker, run_sender: Run
+) -> None:
+    strict.rules = Rules(versions=(version,), closes_at_per_s=20)
+    running = start(run_sender, strict, told=[DISCOVERY])
+    running.outbox.add(detections(0, 120))
+    wait_until(lambda: not running.outbox.stats().depth, 60)
+    assert set(map(int, strict.of(DETECTION))) == set(range(120))
+    assert running.sender.status.quarantined == ()
+    assert len(strict.connected) <= 8
+
+
 def test_a_message_that_the_broker_does_not_answer_holds_up_no_other(strict: StrictBroker, run_sender: Run) -> None:
     strict.rules = Rules(denied=lambda topic: topic == DETECTION, manner="ignore")
     running = start(run_sender, strict, told=state(), timeout_s=0.3)
@@ -213,6 +238,17 @@ def test_the_first_connection_of_a_process_begins_a_session_and_a_farewell_ends_
             running.wait_told()
         assert not strict._sessions
     assert [present for _, present, _ in strict.connected] == [False, False]
+
+
+def test_what_the_broker_says_in_its_own_words_repeats_no_login(strict: StrictBroker, run_sender: Run, caplog) -> None:
+    strict.rules = Rules(connack=0x86, words="user me password Zq9Xk7Wv5 is wrong")
+    login = {"username": "me", "password": "Zq9Xk7Wv5"}
+    running = start(run_sender, strict, told=[], **login)
+    wait_until(lambda: running.sender.status.state is BrokerState.WAITING)
+    assert "Bad user name or password" in caplog.text
+    assert "Zq9Xk7Wv5" not in caplog.text + repr(running.statuses)
+    strict.rules = Rules(connack=0x88, words="back at noon")
+    wait_until(lambda: "back at noon" in caplog.text)
 
 
 def test_a_broker_without_retained_messages_is_used_without(

@@ -33,6 +33,10 @@ class Rules:
     announces_packet_max: bool = False
     publishes_per_s: int | None = None  # more are discarded without a word
     connack: int | None = None  # the reason code with which every connection is refused
+    words: str = ""  # that go with it
+    refused: Callable[[str, bytes], bool] = lambda topic, payload: False  # by PUBACK
+    refusal: int = 0x99
+    closes_at_per_s: int | None = None  # the connection, at more publishes a second than these
     retain_available: bool = True
     max_qos: int = 1
     keeps_sessions: bool = True
@@ -160,7 +164,9 @@ class _Connection:
             self._broker.wills.append((topic, (flags >> 3) & 3, bool(flags & 0x20)))
         if (code := self._refusal(flags)) is not None:
             if self._is_5:
-                self._sock.sendall(bytes([0x20, 0x03, 0x00, code, 0x00]))
+                words = self._broker.rules.words.encode()
+                said = b"\x1f" + len(words).to_bytes(2, "big") + words if words else b""
+                self._sock.sendall(bytes([0x20, 3 + len(said), 0x00, code, len(said)]) + said)
             return False
         self._welcome(flags)
         return True
@@ -209,7 +215,12 @@ class _Connection:
         while self._times and now - self._times[0] > 1.0:
             self._times.popleft()
         self._times.append(now)
+        if rules.closes_at_per_s is not None and len(self._times) > rules.closes_at_per_s:
+            raise _RefusedError
         if rules.publishes_per_s is not None and len(self._times) > rules.publishes_per_s:
+            return
+        if rules.refused(topic, packet[at:]):
+            self._sock.sendall(b"\x40\x04" + packet_id + bytes([rules.refusal, 0]))
             return
         if rules.delay_s:
             time.sleep(rules.delay_s)
