@@ -1,13 +1,16 @@
 # make demo   hear it work: a real stream, the real agent, a real broker, all on this machine
-# make test   every check and every test, set up from nothing
-# make pytest EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   the tests alone, on the older runtime
+# make test   every test, set up from nothing with the releases of constraints.txt
+# make lint   style, types and the rules of docs/architecture.md
+# make test-newest          both, with the newest releases of everything: what they break
+# make test EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   on the older runtime
 # make test-homeassistant   against Home Assistant itself; installing it takes ten minutes
 # make faults               the proofs of docs/reliability.md, an hour; FAULTS="--short" or names of some: less
-# make lint | clean
+# make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
+# make clean
 
 # the first Python that is new enough and can make virtual environments; a name on the path may lead nowhere
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
-  "$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+  "$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
   && echo "$$python" && break; done)
 # only looked for where it is needed
 PYTHON313 ?= $(shell for python in python3.13 python3 "$$HOME"/.pyenv/versions/3.13.*/bin/python; do \
@@ -17,23 +20,37 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # two workers: the slowest machine that this must run on has two cores
 WORKERS ?= 2
-EXTRAS ?= demo,test,lint
+EXTRAS ?= demo,test
 # files and folders of tests; none: all
 TESTS ?=
+
+# the older runtime needs NumPy 1, and is what 32-bit Arm has; none: the newest releases
+CONSTRAINTS ?= $(if $(findstring tflite-runtime,$(EXTRAS))$(filter armv7l,$(shell uname -m)),constraints-tflite-runtime.txt,constraints.txt)
+# pip 25.3 and later want the one for what builds by a name of its own
+PIP_INSTALL = $(if $(CONSTRAINTS),PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS)) \
+  $(BIN)/pip install --quiet --disable-pip-version-check
 
 HOMEASSISTANT_VENV ?= .venv-homeassistant
 FAULTS ?=
 
-.PHONY: demo test pytest test-homeassistant faults lint check-python clean
+.PHONY: demo test lint test-newest test-homeassistant faults constraints check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
 
-test: lint pytest
-
-pytest: $(VENV)/.test
+test: $(VENV)/.test
 	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
 	$(BIN)/coverage report --include='edgeaudio/recognise/*' --fail-under=100 --skip-covered
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-newest:
+	rm -rf .venv-newest
+	$(MAKE) --keep-going lint test VENV=.venv-newest CONSTRAINTS=
 
 # Home Assistant pins what it needs, paho-mqtt 2.1.0 among it, and wants one Python: so it has an environment of its own
 test-homeassistant: $(HOMEASSISTANT_VENV)/.installed
@@ -50,27 +67,32 @@ $(HOMEASSISTANT_VENV)/.installed: pyproject.toml
 faults: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
-lint: $(VENV)/.test
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+constraints: check-python
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/pip install --quiet --disable-pip-version-check uv
+	build/uv/bin/python tools/constraints.py
 
-$(VENV)/.demo: pyproject.toml
+define INSTALL
 	@$(MAKE) --no-print-directory check-python
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@$(PIP_INSTALL) --editable '.[$(EXTRAS)]'
 	@touch $@
+endef
 
-$(VENV)/.test: pyproject.toml
-	@$(MAKE) --no-print-directory check-python
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
-	@touch $@
+$(VENV)/.demo: EXTRAS := demo
+$(VENV)/.demo: pyproject.toml $(CONSTRAINTS)
+	$(INSTALL)
+
+$(VENV)/.test: pyproject.toml $(CONSTRAINTS)
+	$(INSTALL)
+
+$(VENV)/.lint: EXTRAS := $(EXTRAS),lint
+$(VENV)/.lint: $(VENV)/.test
+	$(INSTALL)
 
 check-python:
-	@test -n '$(PYTHON)' || { echo 'edgeaudio needs Python 3.11, 3.12 or 3.13 with its venv module' \
+	@test -n '$(PYTHON)' || { echo 'edgeaudio needs Python 3.11 to 3.14 with its venv module' \
 	  '(on Debian: apt-get install python3-venv); name one with: make PYTHON=/path/to/python3'; exit 2; }
 
 clean:
-	rm -rf $(VENV) $(HOMEASSISTANT_VENV) .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-newest $(HOMEASSISTANT_VENV) .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -178,7 +178,7 @@ def _negative_row(name: str, chosen: NDArray[np.bool_], outcomes: Outcomes, judg
     counts = judged.false[chosen].sum(axis=0)
     named = [f"{counts[i]} {outcomes.labels[i]}" for i in np.argsort(-counts, kind="stable") if counts[i]]
     hours = outcomes.heard_s[chosen].sum() / 3600
-    return f"| {name} | {hours:.2f} | {', '.join(named) or 'none'} | {_rate(counts.sum(), hours)} |"
+    return f"| {name} | {hours:.2f} | {', '.join(named) or 'none'} | {_rate(int(counts.sum()), hours)} |"
 
 
 def _heard_by(manifest: Manifest) -> tuple[object, ...]:
@@ -191,7 +191,7 @@ def _threshold_table(outcomes: Outcomes, budget: float) -> list[str]:
     hours = outcomes.heard_s[outcomes.everyday].sum() / 3600
     lines = ["| label | on | off | found, 10 dB | false alarms an hour |", "|---|---|---|---|---|"]
     for label, on in chosen.items():
-        false = pooled.false[outcomes.everyday, outcomes.labels.index(label)].sum()
+        false = int(pooled.false[outcomes.everyday, outcomes.labels.index(label)].sum())
         found = _share(pooled.delay_s[outcomes.scenes(label, 10)])
         lines.append(f"| {label} | {on:g} | {threshold(on).off:g} | {found} | {_rate(false, hours)} |")
     return lines
@@ -204,7 +204,7 @@ def _budget_table(outcomes: Outcomes) -> list[str]:
     for budget in BUDGETS:
         judged = judge(outcomes, budget)
         shares = " | ".join(f"{_mean_share(outcomes, judged, snr_db):.1%}" for snr_db in SNRS_DB)
-        lines.append(f"| {budget:g} | {shares} | {_rate(judged.false[outcomes.everyday].sum(), hours)} |")
+        lines.append(f"| {budget:g} | {shares} | {_rate(int(judged.false[outcomes.everyday].sum()), hours)} |")
     return lines
 
 

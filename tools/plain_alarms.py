@@ -39,9 +39,9 @@ def tones(pitch_hz: float, on_s: float, off_s: float, count: int, pause_s: float
 def phase_of(label: str, rng: np.random.Generator) -> Wave:
     """The phase of a textbook alarm of 15 s or so."""
     if label == "smoke_alarm":
-        return tones(rng.choice([520, 3100, rng.uniform(2800, 3400)]), 0.5, 0.5, 3, 1.5, 4)
+        return tones(float(rng.choice([520, 3100, rng.uniform(2800, 3400)])), 0.5, 0.5, 3, 1.5, 4)
     if label == "co_alarm":
-        return tones(rng.choice([520, 3300, rng.uniform(2800, 3500)]), 0.1, 0.1, 4, 5.0, 3)
+        return tones(float(rng.choice([520, 3300, rng.uniform(2800, 3500)])), 0.1, 0.1, 4, 5.0, 3)
     time_s = np.arange(15 * SAMPLE_RATE) / SAMPLE_RATE
     kind = rng.choice(["wail", "yelp", "hi-lo"])
     if kind == "hi-lo":

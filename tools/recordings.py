@@ -57,7 +57,7 @@ def read_audio(path: Path, sample_rate: int) -> Samples:
     if not pieces:
         message = f"{path}: holds no audio; remove it, or record it again"
         raise EdgeaudioError(message)
-    mono = np.concatenate(pieces, axis=1).mean(axis=0, dtype=np.float32)
+    mono = np.concatenate(pieces, axis=1).astype(np.float32, copy=False).mean(axis=0)
     resampler = Resampler(rate, sample_rate)
     return np.concatenate([resampler.feed(mono), resampler.flush()])
 

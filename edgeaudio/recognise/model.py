@@ -96,7 +96,8 @@ class Model:
         """Rows `(n_patches, n_labels)` to scores `(n_labels,)`."""
         output = self.manifest.output
         if output.activation == "sigmoid":
-            rows = 0.5 * (1.0 + np.tanh(0.5 * rows))  # the logistic function, without overflow
+            half = np.float32(0.5)
+            rows = half + half * np.tanh(half * rows)  # the logistic function, without overflow
         elif output.activation == "softmax":
             rows = np.exp(rows - rows.max(axis=1, keepdims=True))
             rows /= rows.sum(axis=1, keepdims=True)
