@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.feature_configs import feature_configs
+from support.rounding import tolerance
 
 from edgeaudio.recognise.clips import ClipConfig, ClipCutter, dbfs, rms_dbfs
 from edgeaudio.recognise.feature_config import FeatureConfig
@@ -83,7 +84,8 @@ def test_the_last_clip_ends_with_the_signal():
     found, last = cuts_of(ClipConfig(RATE, 800, 0.1, MELS), [noise(1337)])
     assert [cut.start for cut in found] == [0]
     assert [cut.start for cut in last] == [537]
-    np.testing.assert_allclose(last[0].values, features(noise(1337)[537:], MELS), atol=1e-4)
+    samples = noise(1337)[537:]
+    assert np.all(np.abs(last[0].values - features(samples, MELS)) <= tolerance(samples, MELS))
 
 
 @settings(max_examples=80)
@@ -106,8 +108,8 @@ def test_shared_frames_are_the_clip_s_own(config, period_s, extra, quiet, cuts):
         samples = signal[cut.start :][:n_samples]
         assert cut.rms_dbfs == rms_dbfs(samples)
         if cut.values is not None:
-            expected = features(samples, config)
-            np.testing.assert_allclose(cut.values, expected, rtol=1e-5, atol=1e-4)
+            # its frames may be multiplied in another company, which a processor's kernels round in another way
+            assert np.all(np.abs(cut.values - features(samples, config)) <= tolerance(samples, config))
     pieces, last_piece = cuts_of(clip, np.split(signal, sorted(cuts)), gate_dbfs=-20)
     assert [(cut.start, cut.rms_dbfs, _bits(cut)) for cut in pieces + last_piece] == [
         (cut.start, cut.rms_dbfs, _bits(cut)) for cut in whole + last
