@@ -40,7 +40,8 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
-	$(BIN)/coverage report --include='edgeaudio/recognise/*' --fail-under=100 --skip-covered
+	@report=$$($(BIN)/coverage report --include='edgeaudio/recognise/*' --fail-under=100 --skip-covered) \
+	  || { echo "$$report"; exit 2; }
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check

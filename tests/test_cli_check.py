@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.brokers import BrokerProcess, MosquittoFactory, any_broker, free_port, make_certificates, mosquitto
+from support.brokers import BrokerProcess, MosquittoFactory, any_broker, broker, free_port, make_certificates, mosquitto
 from support.camera import Script, camera
 from support.tflite import model_directory
+from support.web import tls_front
 
 from edgeaudio import cli
 from edgeaudio.plans import source_config
 
-__all__ = ["any_broker", "mosquitto"]  # fixtures
+__all__ = ["any_broker", "broker", "mosquitto"]  # fixtures
 
 
 @pytest.fixture(autouse=True)
@@ -144,17 +145,15 @@ def test_a_broker_that_refuses_the_login(model: Path, mosquitto: MosquittoFactor
     assert said["broker"] == f"works  mqtt://127.0.0.1:{broker.port}: connected, MQTT 5"
 
 
-def test_a_broker_whose_certificate_is_not_trusted(
-    model: Path, mosquitto: MosquittoFactory, tmp_path: Path, capsys
-) -> None:
+def test_a_broker_whose_certificate_is_not_trusted(model: Path, broker: BrokerProcess, tmp_path: Path, capsys) -> None:
     certificates = make_certificates(tmp_path / "certificates")
-    broker = mosquitto(tls=certificates).start()
-    text = f'[models.mine]\npath = "{model}"\n[mqtt]\nurl = "mqtts://localhost:{broker.port}"\n'
-    _, said = check(tmp_path, text, capsys)
-    assert said["broker"].startswith("FAILS")
-    assert "ca_file" in said["broker"]
-    _, said = check(tmp_path, f'{text}ca_file = "{certificates.ca}"', capsys)
-    assert said["broker"] == f"works  mqtts://localhost:{broker.port}: connected, MQTT 5"
+    with tls_front(broker.start().port, certificates.server_context()) as port:
+        text = f'[models.mine]\npath = "{model}"\n[mqtt]\nurl = "mqtts://localhost:{port}"\n'
+        _, said = check(tmp_path, text, capsys)
+        assert said["broker"].startswith("FAILS")
+        assert "ca_file" in said["broker"]
+        _, said = check(tmp_path, f'{text}ca_file = "{certificates.ca}"', capsys)
+    assert said["broker"].startswith(f"works  mqtts://localhost:{port}: connected, MQTT ")
 
 
 def test_sources_are_tried_side_by_side(model: Path, tmp_path: Path, capsys, monkeypatch) -> None:

@@ -25,7 +25,11 @@ from edgeaudio.urls import holds_login
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 MQTT = (ROOT / "docs" / "mqtt.md").read_text()
-DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/*.md")])
+FOLDERS = ("deploy", "docs", "edgeaudio", "models", "tests", "tools")
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))]
+)
 
 
 def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:

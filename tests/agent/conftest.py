@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from support.agents import DETECTOR, DEVICE, NEVER, Listener, RunningAgent
-from support.brokers import BrokerProcess, any_broker, mosquitto
+from support.brokers import BrokerProcess, any_broker, broker, mosquitto
 from support.tflite import model_directory
 
-__all__ = ["any_broker", "mosquitto"]
+__all__ = ["any_broker", "broker", "mosquitto"]
 
 
 @pytest.fixture
@@ -38,7 +38,9 @@ def run_agent(tmp_path: Path, model: Path) -> Iterator[Callable[..., RunningAgen
 
     yield make
     for agent in agents:
-        if agent.process is not None and agent.process.poll() is None:
+        if agent.process is None:
+            continue
+        if agent.process.poll() is None:
             agent.signal(signal.SIGTERM)
             try:
                 assert agent.wait() == 0

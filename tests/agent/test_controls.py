@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from support.agents import LABEL, Listener, RunningAgent
-from support.brokers import BrokerProcess, MosquittoFactory
+from support.brokers import BrokerProcess
 from support.ports import free_port
 from support.rtsp import push_rtsp
 from support.waiting import wait_until
@@ -27,8 +27,8 @@ def last_result(listener: Listener) -> dict[str, object]:
     return listener.payloads("testbox/command")[-1]
 
 
-def test_a_threshold_is_set_and_survives_a_restart(mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo):
-    broker = mosquitto().start()
+def test_a_threshold_is_set_and_survives_a_restart(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+    broker.start()
     listener = listen_to(broker)
     topic = f"{ROOT}/porch/threshold/{LABEL}"
     agent = run_agent(broker, pushed(free_port())).start()
@@ -44,8 +44,8 @@ def test_a_threshold_is_set_and_survives_a_restart(mosquitto: MosquittoFactory, 
     assert listener.of(topic) == [b"0.9"]
 
 
-def test_a_source_is_switched_off_and_on(mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo):
-    broker = mosquitto().start()
+def test_a_source_is_switched_off_and_on(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+    broker.start()
     listener = listen_to(broker)
     port = free_port()
     run_agent(broker, pushed(port)).start()
@@ -60,8 +60,8 @@ def test_a_source_is_switched_off_and_on(mosquitto: MosquittoFactory, run_agent:
         listener.wait_detection("onset", count=2)
 
 
-def test_refused_commands_say_why(mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo):
-    broker = mosquitto().start()
+def test_refused_commands_say_why(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+    broker.start()
     listener = listen_to(broker)
     topic = f"{ROOT}/porch/threshold/{LABEL}"
     # a retained command lies in wait for the agent, and must not be obeyed
@@ -75,8 +75,8 @@ def test_refused_commands_say_why(mosquitto: MosquittoFactory, run_agent: Run, l
     assert listener.of(topic) == [b"0.65"]
 
 
-def test_restart_by_command_ends_in_good_order(mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo):
-    broker = mosquitto().start()
+def test_restart_by_command_ends_in_good_order(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+    broker.start()
     listener = listen_to(broker)
     agent = run_agent(broker, pushed(free_port())).start()
     wait_until(lambda: listener.of(f"{ROOT}/availability"), what="not online")
@@ -84,10 +84,8 @@ def test_restart_by_command_ends_in_good_order(mosquitto: MosquittoFactory, run_
     assert agent.wait() == 0
 
 
-def test_sighup_changes_sources_without_dropping_the_others(
-    mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo
-):
-    broker = mosquitto().start()
+def test_sighup_changes_sources_without_dropping_the_others(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+    broker.start()
     listener = listen_to(broker)
     port = free_port()
     agent = run_agent(broker, pushed(port) + pushed(free_port(), "cellar")).start()
@@ -113,8 +111,8 @@ def test_sighup_changes_sources_without_dropping_the_others(
     assert agent.process.poll() is None
 
 
-def test_a_source_rests_outside_its_schedule(mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo):
-    broker = mosquitto().start()
+def test_a_source_rests_outside_its_schedule(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+    broker.start()
     listener = listen_to(broker)
     now = datetime.now().astimezone()
     later = [f"{now + timedelta(hours=hours):%H:00}" for hours in (2, 3)]
@@ -122,8 +120,8 @@ def test_a_source_rests_outside_its_schedule(mosquitto: MosquittoFactory, run_ag
     listener.wait_state("porch", "off", "outside_schedule")
 
 
-def test_home_assistant_hears_of_the_device_again_when_it_is_born(mosquitto: MosquittoFactory, run_agent: Run):
-    broker = mosquitto().start()
+def test_home_assistant_hears_of_the_device_again_when_it_is_born(broker: BrokerProcess, run_agent: Run):
+    broker.start()
     topic = "homeassistant/device/edgeaudio-testbox/config"
     with Listener(broker.port, "#") as listener:
         run_agent(broker, pushed(free_port())).start()

@@ -7,6 +7,7 @@ What is not here needs an outage in time (stalled, end of a connection: tests/fa
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import re
 import socket
@@ -14,13 +15,13 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.agents import Listener, RunningAgent
-from support.brokers import BrokerProcess, MosquittoFactory
-from support.camera import Script, camera, sine_packets
+from support.brokers import BrokerProcess
+from support.camera import RATE, Script, camera, packets_of, sine_packets
 from support.media import sine, write_media
 from support.ports import free_port
-from support.rtsp import CODECS, VIDEO, start_gst_server
 from support.waiting import wait_until
 from support.web import make_certificate, tls_front
 
@@ -28,13 +29,13 @@ Run = Callable[..., RunningAgent]
 ListenTo = Callable[[BrokerProcess], Listener]
 Expected = dict[str, tuple[str, str]]  # source, in TOML -> state and reason
 
-# a 16-bit stream: what is faint here is one step of it, now and then
-L16 = "audio/x-raw,format=S16BE,rate=8000,channels=1 ! rtpL16pay pt=96 name=pay0"
+SECOND = np.arange(RATE) / RATE
 SOUNDS = {
-    ("silent", "digital_silence"): "wave=silence",
-    ("silent", "low_level"): "freq=1000 volume=0.00004",
-    ("clipping", "full_scale"): "wave=square freq=440 volume=1",
-    ("hum", "mains_hum"): "freq=50 volume=0.3",
+    ("silent", "digital_silence"): 0 * SECOND,
+    # of 16 bits, one step now and then
+    ("silent", "low_level"): 0.00004 * np.sin(2 * np.pi * 1000 * SECOND),
+    ("clipping", "full_scale"): np.sign(np.sin(2 * np.pi * 440 * SECOND)),
+    ("hum", "mains_hum"): 0.3 * np.sin(2 * np.pi * 50 * SECOND),
 }
 
 
@@ -44,9 +45,8 @@ def sounds() -> Iterator[Expected]:
     with contextlib.ExitStack() as stack:
         expected: Expected = {}
         for what, wave in SOUNDS.items():
-            # the payloader takes the last of what the caps allow: big-endian
-            server = stack.enter_context(start_gst_server(f"audiotestsrc is-live=true {wave} ! {L16}"))
-            expected[f'url = "{server.url}"'] = what
+            url = stack.enter_context(camera(Script(packets=functools.partial(packets_of, wave))))
+            expected[f'url = "{url}"'] = what
         yield expected
 
 
@@ -54,17 +54,18 @@ def sounds() -> Iterator[Expected]:
 def servers(folder: Path) -> Iterator[Expected]:
     """Servers that are there, and refuse in all ways."""
     with contextlib.ExitStack() as stack:
-        locked = stack.enter_context(start_gst_server(CODECS["pcm_alaw"][1], auth="digest"))
-        pictures = stack.enter_context(start_gst_server(VIDEO.replace("pay1", "pay0")))
+        locked = stack.enter_context(camera(Script(refuse="401 Unauthorized")))
+        gone = stack.enter_context(camera(Script(refuse="404 Not Found")))
+        pictures = stack.enter_context(camera(Script(audio=False, video=True)))
         future = stack.enter_context(camera(Script(codec="FUTURE")))
         mute = stack.enter_context(camera(Script(hang_at="DESCRIBE")))
         dies = stack.enter_context(camera(Script(packets=lambda: sine_packets(60), linger=True)))
-        front = stack.enter_context(tls_front(port_of(dies), make_certificate(folder)))
+        front = stack.enter_context(tls_front(port_of(dies), make_certificate(folder).server_context()))
         taken = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         yield {
-            f'url = "{locked.url}"\nusername = "user"\npassword = "wrong"': ("waiting", "unauthorized"),
-            f'url = "{pictures.url}x"': ("waiting", "not_found"),
-            f'url = "{pictures.url}"': ("waiting", "no_audio_track"),
+            f'url = "{locked}"\nusername = "user"\npassword = "wrong"': ("waiting", "unauthorized"),
+            f'url = "{gone}"': ("waiting", "not_found"),
+            f'url = "{pictures}"': ("waiting", "no_audio_track"),
             f'url = "{future}"': ("waiting", "unsupported_codec"),
             f'url = "{mute}"': ("waiting", "timeout"),
             f'url = "{dies}"': ("stalled", "timeout"),
@@ -96,10 +97,8 @@ def port_of(url: str) -> int:
 
 
 @pytest.mark.usefixtures("model")
-def test_every_state_and_reason_is_told(
-    mosquitto: MosquittoFactory, run_agent: Run, listen_to: ListenTo, tmp_path: Path
-):
-    broker = mosquitto().start()
+def test_every_state_and_reason_is_told(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path):
+    broker.start()
     listener = listen_to(broker)
     with sounds() as connected, servers(tmp_path) as refusing:
         expected = {**connected, **refusing, **others(tmp_path)}

@@ -15,7 +15,7 @@ from support.certificates import authority, issue, names
 from support.media import sine, write_media
 from support.ports import free_port
 from support.programs import require_program
-from support.rtsp import running
+from support.rtsp import push, running
 from support.sources import hear, pitch_hz
 from support.waiting import wait_until
 from support.web import Certificate, make_certificate, tls_front, web_server
@@ -34,18 +34,15 @@ def refusal(url: str, **config: Any) -> SourceError:
     return caught.value
 
 
-def ffmpeg(*output: str) -> list[str]:
-    """A live camera with a 1 kHz tone, sent by the ffmpeg program."""
-    command = [require_program("ffmpeg"), "-hide_banner", "-loglevel", "error", "-nostdin", "-re"]
-    command += ["-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=44100"]
-    command += ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=10"]
-    return [*command, "-c:a", "aac", "-c:v", "libx264", "-preset", "ultrafast", "-g", "5", "-t", "30", *output]
-
-
 def test_rtmp() -> None:
     port = free_port()
     url = f"rtmp://127.0.0.1:{port}/live/camera"
-    with running(ffmpeg("-f", "flv", "-listen", "1", url), stderr=subprocess.DEVNULL):
+    # PyAV cannot be an RTMP server
+    command = [require_program("ffmpeg"), "-hide_banner", "-loglevel", "error", "-nostdin", "-re"]
+    command += ["-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=44100"]
+    command += ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=10"]
+    command += ["-c:a", "aac", "-c:v", "libx264", "-preset", "ultrafast", "-g", "5", "-t", "30"]
+    with running([*command, "-f", "flv", "-listen", "1", url], stderr=subprocess.DEVNULL):
         wait_until(lambda: listens(port))
         heard = hear(url, 1.5)
     assert heard.connection.info.codec == "aac"
@@ -61,7 +58,7 @@ def listens(port: int) -> bool:
 
 def test_mpegts_over_udp() -> None:
     port = free_port(socket.SOCK_DGRAM)
-    with running(ffmpeg("-f", "mpegts", f"udp://127.0.0.1:{port}?pkt_size=1316"), stderr=subprocess.DEVNULL):
+    with push(f"udp://127.0.0.1:{port}?pkt_size=1316", "mpegts", "aac", 44100):
         heard = hear(f"udp://127.0.0.1:{port}", 1.5)
     assert pitch_hz(heard.samples[11025:], 44100) == pytest.approx(1000, abs=3)
     assert heard.epochs == [0]
@@ -69,8 +66,7 @@ def test_mpegts_over_udp() -> None:
 
 def test_live_hls(tmp_path: Path) -> None:
     playlist = tmp_path / "live.m3u8"
-    command = ffmpeg("-f", "hls", "-hls_time", "0.5", "-hls_list_size", "4", str(playlist))
-    with running(command, stderr=subprocess.DEVNULL), web_server(tmp_path) as port:
+    with push(str(playlist), "hls", "aac", 44100), web_server(tmp_path) as port:
         wait_until(lambda: playlist.exists() and playlist.read_text().count("#EXTINF") >= 3)
         began = time.monotonic()
         heard = hear(f"http://127.0.0.1:{port}/live.m3u8", 2.5)
@@ -161,7 +157,10 @@ def tls_server(request: pytest.FixtureRequest, certificate: Certificate, tmp_pat
         with web_server(tmp_path, certificate=certificate) as port:
             yield f"https://{{host}}:{port}/camera"
     else:
-        with camera(Script()) as url, tls_front(int(url.split(":")[2].split("/")[0]), certificate) as port:
+        with (
+            camera(Script()) as url,
+            tls_front(int(url.split(":")[2].split("/")[0]), certificate.server_context()) as port,
+        ):
             yield f"rtsps://{{host}}:{port}/camera"
 
 

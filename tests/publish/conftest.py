@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import hypothesis
 import pytest
-from support.brokers import any_broker, mosquitto
+from support.brokers import any_broker, broker, mosquitto
 from support.waiting import wait_until
 
 from edgeaudio.publish.broker import BrokerState, BrokerStatus, MqttConfig
@@ -19,7 +19,7 @@ from edgeaudio.publish.sender import Sender
 from edgeaudio.publish.topics import Topics
 from edgeaudio.recognise.types import Message
 
-__all__ = ["any_broker", "mosquitto"]
+__all__ = ["any_broker", "broker", "mosquitto"]
 
 # a busy machine is no failure; that a test ends at all, pytest-timeout watches
 hypothesis.settings.register_profile("publish", deadline=None)

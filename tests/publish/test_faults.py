@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from support.brokers import MosquittoFactory, Subscriber, config_for
+from support.brokers import BrokerProcess, Subscriber, config_for
 from support.cut_line import CutLine
 
 from edgeaudio.recognise.types import Message
@@ -37,10 +37,10 @@ for number in range(10**9):
 
 
 def test_everything_committed_arrives_in_order_though_the_process_is_killed_and_the_line_cut(
-    mosquitto: MosquittoFactory, tmp_path: Path
+    broker: BrokerProcess, tmp_path: Path
 ) -> None:
     dice = random.Random(2026)
-    broker = mosquitto().start()
+    broker.start()
     committed: dict[int, int] = {}
     with Subscriber(broker.port, DETECTION) as subscriber, CutLine(broker.port) as line:
         for run in range(6):

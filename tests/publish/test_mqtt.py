@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from support.brokers import BrokerProcess, MosquittoFactory, config_for, free_port, make_certificates
-from support.programs import missing, require_program
+from support.programs import AS_ROOT, missing, require_program
 from support.scripted_broker import WELCOME_5, WELCOME_311, ScriptedBroker, goodbye, read_packet, refusal_5
 from support.strict_broker import Rules, StrictBroker
 from support.waiting import wait_until
+from support.web import tls_front
 
 from edgeaudio.publish.broker import BrokerError, BrokerReason, BrokerState, MqttConfig, parse_broker_url
 from edgeaudio.publish.mqtt import Acknowledged, Connection, Received
@@ -87,10 +88,10 @@ except BrokerError as error:
 
 def test_a_network_without_a_route() -> None:
     # in a network namespace of its own, which has no network
-    command = [require_program("unshare"), "--map-root-user", "--net", sys.executable, "-c", LONELY]
+    command = [require_program("unshare"), *AS_ROOT, "--net", sys.executable, "-c", LONELY]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
     if "unshare failed" in done.stderr or "Operation not permitted" in done.stderr:
-        missing("permission to make a network namespace")
+        missing("the right to make network namespaces")
     assert done.stdout == "unreachable\n"
 
 
@@ -356,8 +357,8 @@ def test_what_the_broker_limits_is_kept_to() -> None:
         connection.abort()
 
 
-def test_another_thread_can_wake_the_waiting_one(mosquitto: MosquittoFactory) -> None:
-    connection = Connection(config_for(mosquitto().start()), will=None, stop=STOP)
+def test_another_thread_can_wake_the_waiting_one(broker: BrokerProcess) -> None:
+    connection = Connection(config_for(broker.start()), will=None, stop=STOP)
     waker = Waker()
     timer = threading.Timer(0.1, waker.wake)
     timer.start()
@@ -413,12 +414,13 @@ def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:
         assert str(changes["ca_file"]) in error.detail
 
 
-def test_a_whole_sender_over_tls(mosquitto: MosquittoFactory, tmp_path: Path) -> None:
+def test_a_whole_sender_over_tls(broker: BrokerProcess, tmp_path: Path) -> None:
     files = make_certificates(tmp_path / "pki")
-    broker = mosquitto(tls=files).start()
-    with RunningSender(config_for(broker, host="localhost", tls=True, ca_file=files.ca), tmp_path) as running:
-        running.outbox.add(detections(0, 100))
-        running.wait_empty()
+    with tls_front(broker.start().port, files.server_context()) as port:
+        config = config_for(broker, host="localhost", port=port, tls=True, ca_file=files.ca)
+        with RunningSender(config, tmp_path) as running:
+            running.outbox.add(detections(0, 100))
+            running.wait_empty()
 
 
 # --- its address ---

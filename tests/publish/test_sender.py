@@ -127,8 +127,8 @@ def test_a_broker_killed_in_the_middle_of_the_drain(any_broker: BrokerProcess, t
     assert len(set(range(total)) - set(got)) <= 20
 
 
-def test_a_frozen_broker_is_given_up_and_found_again(mosquitto: MosquittoFactory, run_sender: Run) -> None:
-    broker = mosquitto().start()
+def test_a_frozen_broker_is_given_up_and_found_again(broker: BrokerProcess, run_sender: Run) -> None:
+    broker.start()
     running = run_sender(config_for(broker, timeout_s=0.6))
     running.wait_told()
     broker.freeze()
@@ -138,8 +138,8 @@ def test_a_frozen_broker_is_given_up_and_found_again(mosquitto: MosquittoFactory
     running.wait_empty()
 
 
-def test_a_line_that_is_dead_is_noticed_though_nothing_is_sent(mosquitto: MosquittoFactory, run_sender: Run) -> None:
-    broker = mosquitto().start()
+def test_a_line_that_is_dead_is_noticed_though_nothing_is_sent(broker: BrokerProcess, run_sender: Run) -> None:
+    broker.start()
     running = run_sender(config_for(broker, keepalive_s=1))
     running.wait_told()
     broker.freeze()
@@ -151,9 +151,9 @@ def test_a_line_that_is_dead_is_noticed_though_nothing_is_sent(mosquitto: Mosqui
 
 
 def test_stopping_takes_about_a_second_at_most_though_the_broker_is_dead(
-    mosquitto: MosquittoFactory, run_sender: Run
+    broker: BrokerProcess, run_sender: Run
 ) -> None:
-    broker = mosquitto().start()
+    broker.start()
     running = run_sender(config_for(broker))
     running.wait_told()
     broker.freeze()
@@ -181,8 +181,8 @@ def test_a_message_longer_than_the_broker_takes_holds_up_no_other(
     assert {status.state for status in running.statuses} == {BrokerState.CONNECTED}  # the broker was not annoyed
 
 
-def test_forgotten_state_is_not_sent_again(mosquitto: MosquittoFactory, run_sender: Run) -> None:
-    broker = mosquitto().start()
+def test_forgotten_state_is_not_sent_again(broker: BrokerProcess, run_sender: Run) -> None:
+    broker.start()
     running = run_sender(config_for(broker))
     running.sender.put(messages.label_state(TOPICS, "porch", "dog", on=True))
     running.wait_told()
@@ -208,8 +208,8 @@ def test_the_window_is_never_exceeded(mosquitto: MosquittoFactory, run_sender: R
     running.wait_empty()
 
 
-def test_the_drain_keeps_its_pace(mosquitto: MosquittoFactory, run_sender: Run) -> None:
-    broker = mosquitto().start()
+def test_the_drain_keeps_its_pace(broker: BrokerProcess, run_sender: Run) -> None:
+    broker.start()
     running = run_sender(config_for(broker, rate_per_s=100.0))
     running.wait_connected()
     began = time.monotonic()
@@ -342,7 +342,7 @@ def test_over_311_a_message_denied_by_access_rules_is_acknowledged_and_lost(
 
 
 def test_an_expiry_is_handed_on_to_the_broker(mosquitto: MosquittoFactory, run_sender: Run) -> None:
-    broker = mosquitto().start()
+    broker = mosquitto().start()  # MQTT 3.1.1 knows no expiry
     running = run_sender(config_for(broker), expiry_s=3600.0)
     running.outbox.add(detections(0, 1))
     running.wait_empty()
@@ -350,10 +350,10 @@ def test_an_expiry_is_handed_on_to_the_broker(mosquitto: MosquittoFactory, run_s
 
 
 def test_home_assistants_birth_brings_back_what_is_not_retained(
-    mosquitto: MosquittoFactory, run_sender: Run, monkeypatch: pytest.MonkeyPatch
+    broker: BrokerProcess, run_sender: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgeaudio.publish.sender._AGAIN_S", (0.2,))
-    broker = mosquitto().start()
+    broker.start()
     running = run_sender(config_for(broker))
     running.sender.put(messages.label_state(TOPICS, "porch", "dog", on=True))
     running.sender.put(messages.enabled(TOPICS, "porch", on=True))
@@ -367,10 +367,10 @@ def test_home_assistants_birth_brings_back_what_is_not_retained(
 
 
 def test_what_is_not_retained_is_said_again_to_those_who_come_back_later_than_we_do(
-    mosquitto: MosquittoFactory, run_sender: Run, monkeypatch: pytest.MonkeyPatch
+    broker: BrokerProcess, run_sender: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgeaudio.publish.sender._AGAIN_S", (0.5, 1.0))
-    broker = mosquitto().start()
+    broker.start()
     running = run_sender(config_for(broker))
     running.sender.put(messages.label_state(TOPICS, "porch", "dog", on=False))
     running.wait_told()

@@ -1,15 +1,16 @@
 """Real brokers for tests, each a process on a free loopback port, and a subscriber that remembers what it got.
 
-Fixtures (import them in a conftest): `mosquitto` makes Mosquitto brokers to order, `any_broker` is a plain one and
-runs its test on Mosquitto (MQTT 5) and on the embedded amqtt (MQTT 3.1.1).
+Fixtures (import them in a conftest): `broker` is a plain one, Mosquitto (MQTT 5), or the embedded amqtt (MQTT 3.1.1)
+where that is not installed; `any_broker` runs its test on both; `mosquitto` makes Mosquitto brokers to order.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -22,7 +23,8 @@ from typing import Self
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from support.programs import require_program
+from support.certificates import CLIENT, authority, issue, names
+from support.programs import has_program, require_program
 from support.waiting import wait_until
 
 from edgeaudio.publish.broker import MqttConfig
@@ -114,38 +116,19 @@ class Certificates:
     client: Path
     client_key: Path
 
+    def server_context(self, *, client_certificate: bool = False) -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.ca)
+        context.load_cert_chain(self.server, self.server_key)
+        context.verify_mode = ssl.CERT_REQUIRED if client_certificate else ssl.CERT_NONE
+        return context
+
 
 def make_certificates(directory: Path, *, host: str = "localhost") -> Certificates:
-    openssl = require_program("openssl")
-
-    def run(*arguments: str) -> None:
-        subprocess.run([openssl, *arguments], check=True, capture_output=True, cwd=directory, timeout=30)
-
     directory.mkdir(parents=True, exist_ok=True)
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    constraints = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
-    run(
-        "req",
-        "-x509",
-        *key,
-        "-keyout",
-        "ca.key",
-        "-out",
-        "ca.crt",
-        "-subj",
-        "/CN=test authority",
-        "-days",
-        "2",
-        *constraints,
-    )
-    for name, extension in (("server", f"subjectAltName=DNS:{host}"), ("client", "extendedKeyUsage=clientAuth")):
-        (directory / f"{name}.ext").write_text(extension)
-        run("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
-        run("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", "-extfile", f"{name}.ext", *signing)
-    return Certificates(
-        *(directory / name for name in ("ca.crt", "server.crt", "server.key", "client.crt", "client.key"))
-    )
+    ca = authority("test authority")
+    server = issue("server", ca, extensions=[names(host)]).write(directory, "server")
+    client = issue("client", ca, extensions=[CLIENT]).write(directory, "client")
+    return Certificates(ca.write(directory, "ca")[0], *server, *client)
 
 
 class MosquittoFactory:
@@ -205,14 +188,28 @@ def mosquitto(tmp_path: Path) -> Iterator[MosquittoFactory]:
 @pytest.fixture(params=["mosquitto", "amqtt"])
 def any_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerProcess]:
     """Give a broker that is prepared and not started."""
-    if request.param == "mosquitto":
-        broker = MosquittoFactory(tmp_path)()
+    with _prepared(request.param, tmp_path) as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
+    """Give a broker that is prepared and not started, for a test to which every broker is the same."""
+    with _prepared("mosquitto" if has_program("mosquitto") else "amqtt", tmp_path) as broker:
+        yield broker
+
+
+@contextlib.contextmanager
+def _prepared(kind: str, directory: Path) -> Iterator[BrokerProcess]:
+    if kind == "mosquitto":
+        broker = MosquittoFactory(directory)()
     else:
-        if importlib.util.find_spec("amqtt") is None:
-            pytest.skip("amqtt is not installed (the extra `demo`)")
-        broker = BrokerProcess(lambda port: [*AMQTT, str(port)], tmp_path / "amqtt.log")
-    yield broker
-    broker.stop()
+        pytest.importorskip("amqtt", reason="amqtt is not installed: the extra `demo` brings it")
+        broker = BrokerProcess(lambda port: [*AMQTT, str(port)], directory / "amqtt.log")
+    try:
+        yield broker
+    finally:
+        broker.stop()
 
 
 def config_for(broker: BrokerProcess, **changes: object) -> MqttConfig:

@@ -4,6 +4,7 @@ It sends 16-bit PCM (L16) over the RTSP connection. What it sends and how it mis
 """
 
 import contextlib
+import itertools
 import socket
 import struct
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 RATE = 16000
 PACKET = 320  # samples, 20 ms
@@ -35,6 +37,13 @@ def sine_packets(count: int = 10**9, *, start: int = 0) -> Iterator[Packet]:
         yield Packet(index * PACKET, payload)
 
 
+def packets_of(second: NDArray[np.float64]) -> Iterator[Packet]:
+    """A second of sound, `(RATE,)` from -1 to 1, again and again."""
+    parts = np.rint(32767 * second).astype(">i2").reshape(-1, PACKET)
+    for index in itertools.count():
+        yield Packet(index * PACKET, parts[index % len(parts)].tobytes())
+
+
 @dataclass(slots=True)
 class Script:
     """How a camera behaves. `packets` is called anew for each session."""
@@ -44,6 +53,7 @@ class Script:
     codec: str = "L16"  # that it claims to send
     sdp: str = ""  # in place of a session description that fits
     video: bool = False
+    refuse: str = ""  # the status line's code and text of every DESCRIBE
     refuse_audio_alone: str = ""  # the status line's code and text; "hang": no answer at all
     hang_at: str = ""  # the method that is never answered
     linger: bool = False  # keep the connection when the packets are out
@@ -106,6 +116,7 @@ def _session(connection: socket.socket, script: Script, ended: threading.Event) 
             sequence = next((line for line in request.splitlines() if line.lower().startswith("cseq")), "")
             status, headers, body = "200 OK", ["Session: 7"], ""
             if method == "DESCRIBE":
+                status = script.refuse or status
                 body = _sdp(script)
                 headers = ["Content-Type: application/sdp", f"Content-Base: {url}/"]
             elif method == "SETUP":

@@ -1,8 +1,8 @@
 """Recordings made of sine waves, in any codec that PyAV can encode.
 
-Also a program: `python media.py push URL CODEC RATE SECONDS` pushes such a sound, in real time, to
-an RTSP listener. It has to be a process of its own, because PyAV holds the GIL while it waits for
-the listener's answer.
+Also a program: `python media.py push FORMAT URL CODEC RATE SECONDS` pushes such a sound, in real time: to an RTSP
+listener, over UDP, or as a live HLS playlist. It has to be a process of its own, because PyAV holds
+the GIL while it waits for the other end's answer.
 """
 
 import sys
@@ -46,20 +46,20 @@ def write_media(
     """Encode `samples` `(channels, n)` to `path` (a file or an address)."""
     layout = LAYOUTS[len(samples)]
     with av.open(str(path), "w", format=container, options=options or {}) as output:
-        pictures = _add_pictures(output, samples.shape[1] / rate) if video else None
+        pictures = _add_pictures(output, samples.shape[1] / rate) if video else []
         if not sound:
-            output.mux(pictures or [])
+            output.mux(pictures)
             return
         stream = output.add_stream(codec, rate=rate, layout=layout, options=encoder_options or {})
         assert isinstance(stream, AudioStream)
         if bit_rate is not None:
             stream.bit_rate = bit_rate
-        if pictures is not None:
-            output.mux(pictures)
         resampler = av.AudioResampler(format=stream.format, layout=stream.layout, rate=rate)
         began = time.monotonic()
         size = stream.frame_size or 1024
         for start in range(0, samples.shape[1], size):
+            while pictures and float(pictures[0].pts * pictures[0].time_base) <= start / rate:
+                output.mux(pictures.pop(0))
             # packed: PyAV miscounts eight planes
             part = np.ascontiguousarray(samples[:, start : start + size].T.reshape(1, -1))
             frame = AudioFrame.from_ndarray(part, format="flt", layout=layout)
@@ -68,24 +68,33 @@ def write_media(
                 output.mux(stream.encode(converted))
             if real_time:
                 time.sleep(max(0.0, began + start / rate - time.monotonic()))
-        output.mux(stream.encode(None))
+        output.mux([*pictures, *stream.encode(None)])
 
 
 def _add_pictures(output: OutputContainer, seconds: float) -> list[Any]:
     stream: Any = output.add_stream("mpeg4", rate=10)
+    stream.gop_size = 5
     stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
     packets = [p for _ in range(int(10 * seconds)) for p in stream.encode(av.VideoFrame(64, 64, "yuv420p"))]
     return packets + list(stream.encode(None))
 
 
 def main() -> None:
-    _, url, codec, rate, seconds = sys.argv[1:]
+    _, container, url, codec, rate, seconds = sys.argv[1:]
+    live = {"rtsp": {"rtsp_transport": "tcp"}, "hls": {"hls_time": "0.5", "hls_list_size": "4"}}
     tone = sine(1000.0, int(rate), float(seconds))
     deadline = time.monotonic() + 20
     while True:
         try:
             write_media(
-                url, codec, tone, int(rate), container="rtsp", options={"rtsp_transport": "tcp"}, real_time=True
+                url,
+                codec,
+                tone,
+                int(rate),
+                container=container,
+                options=live.get(container),
+                video=container == "mpegts",
+                real_time=True,
             )
         except ConnectionRefusedError:
             if time.monotonic() > deadline:

@@ -1,13 +1,16 @@
 """Programs that a test needs and a machine may lack.
 
-Where one is missing the test is skipped with the reason, except under TESTS_MUST_NOT_SKIP=1 (set
-where the programs were installed on purpose): there the want of one is a failure.
+Where one is missing the test is skipped, and the reason names Debian's packages, which the end of the run puts into one
+line (conftest.py); except under TESTS_MUST_NOT_SKIP=1 (set where the programs were installed on purpose): there the
+want of one is a failure.
 """
 
 import functools
 import os
+import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
@@ -15,29 +18,68 @@ from typing import NoReturn
 import pytest
 
 SYSTEM_PYTHON = "/usr/bin/python3"
+# options of unshare: what root may do anyway, others may in a user namespace, where the kernel lets them make one
+AS_ROOT = () if os.geteuid() == 0 else ("--map-root-user",)
+# where the package has another name than the program
+PACKAGES = {
+    "gstreamer": "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good "
+    "gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav",
+    "ip": "iproute2",
+    "mosquitto_passwd": "mosquitto",
+    "nft": "nftables",
+    "unshare": "util-linux",
+}
 
 
 def missing(what: str) -> NoReturn:
     """Skip the test for want of `what`, or fail where nothing may be skipped."""
     if os.environ.get("TESTS_MUST_NOT_SKIP") == "1":
         pytest.fail(f"{what} is missing, and TESTS_MUST_NOT_SKIP forbids skipping")
-    pytest.skip(f"{what} is not installed")
+    pytest.skip(f"needs {what}")
+
+
+def left_out(reasons: Counter[str]) -> str:
+    """Say in one line how many tests were skipped, for want of what, and what brings it; nothing if none was."""
+    if not reasons:
+        return ""
+    packages = sorted({package for reason in reasons for package in _packages_for(reason)})
+    wants = [f"{reason.partition(' (Debian: ')[0]} ({count})" for reason, count in reasons.most_common()]
+    bring = f"; to run more of them: apt-get install {' '.join(packages)}" if packages else ""
+    return f"left out: {sum(reasons.values())} tests: {', '.join(wants)}{bring}"
+
+
+def _packages_for(reason: str) -> list[str]:
+    named = re.search(r"\(Debian: ([^)]*)\)", reason)
+    return named[1].split() if named else []
 
 
 def require_program(name: str) -> str:
     """Path of the program `name`; Debian keeps servers outside of users' search paths."""
-    return _path(name) or missing(f"the program {name}")
+    return _path(name) or missing(f"the program {name} (Debian: {PACKAGES.get(name, name)})")
+
+
+def has_program(name: str) -> bool:
+    """True if the program is installed; "gstreamer" is GStreamer's RTSP server."""
+    return _has_gstreamer() if name == "gstreamer" else _path(name) is not None
 
 
 def lacking(names: Iterable[str]) -> list[str]:
-    """Those of the programs that are not installed; "gstreamer" is GStreamer's RTSP server."""
-    return [name for name in names if not (_has_gstreamer() if name == "gstreamer" else _path(name))]
+    """Those of the programs that are not installed."""
+    return [name for name in names if not has_program(name)]
 
 
 def require_gstreamer() -> None:
     """GStreamer's RTSP server, driven from the system's Python."""
     if not _has_gstreamer():
-        missing("GStreamer's RTSP server (gir1.2-gst-rtsp-server-1.0, python3-gi)")
+        missing(f"GStreamer's RTSP server (Debian: {PACKAGES['gstreamer']})")
+
+
+def with_mounts(script: str) -> list[str]:
+    """Return a command that runs another after `script`, of the shell, whose mounts nobody else sees."""
+    prefix = [require_program("unshare"), "--mount", *AS_ROOT, "sh", "-ec"]
+    if subprocess.run([*prefix, script], capture_output=True, timeout=10, check=False).returncode:
+        missing("the right to make mount namespaces")
+    return [*prefix, f'{script}\nexec "$@"', "sh"]
 
 
 def _path(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""RTSP senders for tests: GStreamer's server, and a push from a child process."""
+"""Live senders for tests: GStreamer's RTSP server, and pushes from a child process, by RTSP and otherwise."""
 
 import contextlib
 import subprocess
@@ -71,8 +71,15 @@ def start_gst_server(
 @contextlib.contextmanager
 def push_rtsp(url: str, *, codec: str = "pcm_alaw", rate: int = 8000, seconds: float = 30) -> Iterator[None]:
     """Push a 1 kHz tone to an RTSP listener from a child process, in real time, as soon as it listens."""
-    program = str(_HERE / "media.py")
-    with running([sys.executable, program, "push", url, codec, str(rate), str(seconds)], stderr=subprocess.DEVNULL):
+    with push(url, "rtsp", codec, rate, seconds):
+        yield
+
+
+@contextlib.contextmanager
+def push(url: str, container: str, codec: str, rate: int, seconds: float = 30) -> Iterator[None]:
+    """Send a 1 kHz tone, in any of FFmpeg's formats, from a child process in real time; MPEG-TS with pictures."""
+    command = [sys.executable, str(_HERE / "media.py"), "push", container, url, codec, str(rate), str(seconds)]
+    with running(command, stderr=subprocess.DEVNULL):
         yield
 
 

@@ -5,14 +5,13 @@ import functools
 import http.server
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.programs import require_program
+from support.certificates import authority, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +28,7 @@ class Certificate:
 
 
 def make_certificate(directory: Path) -> Certificate:
-    made = Certificate(directory / "certificate.pem", directory / "key.pem")
-    command = [require_program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    command += ["-keyout", str(made.key), "-out", str(made.certificate)]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
-    return made
+    return Certificate(*authority("localhost", None, names("localhost")).write(directory, "localhost"))
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
@@ -83,9 +77,8 @@ def web_server(
 
 
 @contextlib.contextmanager
-def tls_front(port: int, certificate: Certificate) -> Iterator[int]:
+def tls_front(port: int, context: ssl.SSLContext) -> Iterator[int]:
     """A TLS server that hands everything to the plain server on `port`; yields its own port."""
-    context = certificate.server_context()
     front = socket.create_server(("127.0.0.1", 0))
     front.settimeout(0.1)
     ended = threading.Event()

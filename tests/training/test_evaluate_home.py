@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from support.programs import require_program
+from support.espeak import espeak
 from support.tflite import WAVEFORM, manifest_of, model_directory
 
 from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection, Threshold, read_manifest
@@ -16,6 +16,8 @@ from tools.acoustics import rms
 from tools.event_trials import GRID, Trial, at, calibrate, go_over, judge, listen
 from tools.home_scenes import LOOKALIKES, Sounds, Stretch, Target, at_snr, bounds
 from tools.recordings import write_wav
+
+__all__ = ["espeak"]  # a fixture
 
 RATE = 1_200
 LABELS = ("dog", "rain", "speech")
@@ -247,8 +249,7 @@ def a_model(parent, name, **changes):
     return model_directory(parent, **{"name": name, "labels": (*LABELS[:2], "piano"), "clip": clip, **changes})
 
 
-def test_from_models_to_tables_and_thresholds(run, data, tmp_path, capsys):
-    require_program("espeak-ng")
+def test_from_models_to_tables_and_thresholds(espeak, run, data, tmp_path, capsys):
     model = a_model(tmp_path, "home", thresholds={"piano": Threshold(0.8, 0.2)})
     card = model / "README.md"
     card.write_text("# home\n\n## Events\n\noutdated\n\n## More\n\nstays\n")

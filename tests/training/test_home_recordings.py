@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.espeak import espeak
 from support.programs import require_program
 
 from edgeaudio.recognise.types import EdgeaudioError
@@ -22,6 +23,8 @@ from tools.home_speech import SENTENCES, VARIANTS, read_aloud, strung_digits, tr
 from tools.other_sounds import KINDS
 from tools.recordings import read_audio, write_wav
 from tools.texture_sounds import TEXTURES, rain
+
+__all__ = ["espeak"]  # a fixture
 
 SHARE = 0.003
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -49,11 +52,6 @@ def lay_out(folder):
 @pytest.fixture
 def data(tmp_path):
     return lay_out(tmp_path / "data")
-
-
-@pytest.fixture(scope="module")
-def espeak():
-    return require_program("espeak-ng")
 
 
 @pytest.fixture(scope="module")
@@ -173,13 +171,15 @@ def test_voices_and_sentences_are_none_that_a_model_is_judged_by():
 
 
 @pytest.mark.parametrize("language", SENTENCES)
-def test_every_language_is_read_aloud(espeak, language):
+def test_every_language_is_read_aloud(language):
+    require_program("espeak-ng")
     samples = read_aloud(language, 5.0, SAMPLE_RATE, np.random.default_rng(3))
     assert len(samples) == 5 * SAMPLE_RATE
     assert np.sqrt(np.mean(samples**2)) > 0.005
 
 
-def test_a_voice_that_is_not_installed_is_named(espeak, monkeypatch):
+def test_a_voice_that_is_not_installed_is_named(monkeypatch):
+    require_program("espeak-ng")
     monkeypatch.setitem(SENTENCES, "xx-none", ("Nobody speaks so.",))
     with pytest.raises(EdgeaudioError, match=r"does not read voice xx-none.*does not exist"):
         read_aloud("xx-none", 5.0, SAMPLE_RATE, np.random.default_rng(1))
