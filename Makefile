@@ -2,6 +2,7 @@
 # make test   every test, set up from nothing with the releases of constraints.txt
 # make lint   style, types and the rules of docs/architecture.md
 # make test-newest          both, with the newest releases of everything: what they break
+# make test-fresh           the first two on bare Debian machines, one a Python; needs root and debootstrap; FRESH="trixie": less
 # make test EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   on the older runtime
 # make test-homeassistant   against Home Assistant itself; installing it takes ten minutes
 # make faults               the proofs of docs/reliability.md, an hour; FAULTS="--short" or names of some: less
@@ -32,8 +33,9 @@ PIP_INSTALL = $(if $(CONSTRAINTS),PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTR
 
 HOMEASSISTANT_VENV ?= .venv-homeassistant
 FAULTS ?=
+FRESH ?=
 
-.PHONY: demo test lint test-newest test-homeassistant faults constraints check-python clean
+.PHONY: demo test lint test-newest test-fresh test-homeassistant faults constraints check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -52,6 +54,9 @@ lint: $(VENV)/.lint
 test-newest:
 	rm -rf .venv-newest
 	$(MAKE) --keep-going lint test VENV=.venv-newest CONSTRAINTS=
+
+test-fresh: check-python
+	PYTHONPATH=tests $(PYTHON) -m fresh $(FRESH)
 
 # Home Assistant pins what it needs, paho-mqtt 2.1.0 among it, and wants one Python: so it has an environment of its own
 test-homeassistant: $(HOMEASSISTANT_VENV)/.installed
