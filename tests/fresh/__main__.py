@@ -96,9 +96,8 @@ def run(name: str) -> Row:
         subprocess.run(["tar", "-xf", str(kept), "-C", str(root)], check=True)
         environment = settle_in(root)
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(root / "root" / "edgeaudio")], check=True)
-        version = subprocess.run(
-            ["chroot", str(root), "python3", "--version"], capture_output=True, text=True, check=True
-        )
+        asked = ["chroot", str(root), "python3", "--version"]
+        version = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()[-1]
         demo, _, demo_s = make(name, root, environment, "demo")
         test, output, test_s = make(name, root, environment, "test")
     found = {word: int(count) for count, word in re.findall(r"(\d+) (passed|skipped)\b", output)}
@@ -184,9 +183,16 @@ def make(name: str, root: Path, environment: Mapping[str, str], target: str) -> 
     command += ["sh", str(root), "make", "-C", "/root/edgeaudio", target]
     began_s = time.monotonic()
     with log.open("wb") as file:
-        how = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file}
         try:
-            status = subprocess.run(command, **how, env=environment, timeout=LIMIT_S, check=False).returncode
+            status = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                timeout=LIMIT_S,
+                check=False,
+            ).returncode
             result = f"exit status {status}" if status else "right"
         except subprocess.TimeoutExpired:
             result = f"not done after {LIMIT_S} s"
