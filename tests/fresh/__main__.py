@@ -180,7 +180,7 @@ def make(name: str, root: Path, environment: Mapping[str, str], target: str) -> 
     print(f"{name}: make {target} ...", flush=True)
     log = FOLDER / f"{name}-{target}.log"
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh", "-ec", INSIDE]
-    command += ["sh", str(root), "make", "-C", "/root/edgeaudio", target]
+    command += ["sh", str(root), "make", "--no-print-directory", "-C", "/root/edgeaudio", target]
     began_s = time.monotonic()
     with log.open("wb") as file:
         try:
