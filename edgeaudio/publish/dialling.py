@@ -82,7 +82,8 @@ class _TidySocket(ssl.SSLSocket):
     def do_handshake(self, block: bool = False) -> None:
         try:
             super().do_handshake(block)
-        except (ConnectionResetError, BrokenPipeError):  # by a port without TLS, for one
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLZeroReturnError):
+            # by a port without TLS, for one; Python 3.11.2 takes the end of the connection for an orderly end of TLS
             self.close()
             raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol") from None
         except BaseException:
