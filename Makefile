@@ -85,14 +85,14 @@ define INSTALL
 	@touch $@
 endef
 
-$(VENV)/.demo: EXTRAS := demo
+$(VENV)/.demo: override EXTRAS := demo
 $(VENV)/.demo: pyproject.toml $(CONSTRAINTS)
 	$(INSTALL)
 
 $(VENV)/.test: pyproject.toml $(CONSTRAINTS)
 	$(INSTALL)
 
-$(VENV)/.lint: EXTRAS := $(EXTRAS),lint
+$(VENV)/.lint: override EXTRAS := $(EXTRAS),lint
 $(VENV)/.lint: $(VENV)/.test
 	$(INSTALL)
 
