@@ -43,7 +43,8 @@ def left_out(reasons: Counter[str]) -> str:
     if not reasons:
         return ""
     packages = sorted({package for reason in reasons for package in _packages_for(reason)})
-    wants = [f"{reason.partition(' (Debian: ')[0]} ({count})" for reason, count in reasons.most_common()]
+    ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    wants = [f"{reason.partition(' (Debian: ')[0]} ({count})" for reason, count in ranked]
     bring = f"; to run more of them: apt-get install {' '.join(packages)}" if packages else ""
     return f"left out: {sum(reasons.values())} tests: {', '.join(wants)}{bring}"
 
