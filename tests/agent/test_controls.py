@@ -34,7 +34,7 @@ def test_a_threshold_is_set_and_survives_a_restart(broker: BrokerProcess, run_ag
     agent = run_agent(broker, pushed(free_port())).start()
     wait_until(lambda: listener.of(topic) == [b"0.65"], what="no threshold")
     listener.publish(f"{topic}/set", "0.9")
-    wait_until(lambda: listener.of(topic)[-1] == b"0.9", what="not set")
+    wait_until(lambda: listener.of(topic)[-1:] == [b"0.9"], what="not set")
     assert last_result(listener) | {"at": ""} == {"topic": f"{topic}/set", "at": "", "ok": True, "error": None}
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
@@ -54,7 +54,7 @@ def test_a_source_is_switched_off_and_on(broker: BrokerProcess, run_agent: Run, 
         listener.publish(f"{ROOT}/porch/enabled/set", "OFF")
         listener.wait_state("porch", "off", "switched_off")
         listener.wait_detection("offset")
-        wait_until(lambda: listener.of(f"{ROOT}/porch/enabled")[-1] == b"OFF", what="the switch did not move")
+        wait_until(lambda: listener.of(f"{ROOT}/porch/enabled")[-1:] == [b"OFF"], what="the switch did not move")
     listener.publish(f"{ROOT}/porch/enabled/set", "ON")
     with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
         listener.wait_detection("onset", count=2)
@@ -98,8 +98,11 @@ def test_sighup_changes_sources_without_dropping_the_others(broker: BrokerProces
         listener.wait_state("attic", "connecting")
         wait_until(lambda: b"" in listener.of(f"{ROOT}/cellar/status"), what="cellar's status was not cleared")
         threshold = f"{ROOT}/porch/threshold/{LABEL}"
-        wait_until(lambda: listener.of(threshold)[-1] == b"0.7", what="the threshold did not change")
-        wait_until(lambda: set(listener.payloads("/health")[-1]["sources"]) == {"porch", "attic"}, what="health")
+        wait_until(lambda: listener.of(threshold)[-1:] == [b"0.7"], what="the threshold did not change")
+        wait_until(
+            lambda: [set(h["sources"]) for h in listener.payloads("/health")[-1:]] == [{"porch", "attic"}],
+            what="health",
+        )
         assert listener.detections("offset") == []
         assert [status["state"] for status in listener.payloads("porch/status")].count("listening") == 1
         # settings that are wrong are refused as a whole

@@ -55,10 +55,10 @@ def test_a_pushed_stream_is_heard_and_the_broker_told(any_broker: BrokerProcess,
     assert abs((datetime.fromisoformat(onset["at"]) - datetime.now(UTC)).total_seconds()) < 30
     assert offset["duration_s"] > onset["duration_s"]
     listener.wait_state("porch", "waiting", "end_of_stream")
-    wait_until(lambda: listener.of(f"edgeaudio/testbox/porch/label/{LABEL}")[-1] == b"OFF", what="no OFF")
+    wait_until(lambda: listener.of(f"edgeaudio/testbox/porch/label/{LABEL}")[-1:] == [b"OFF"], what="no OFF")
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
-    wait_until(lambda: listener.of("edgeaudio/testbox/availability")[-1] == b"offline", what="no offline")
+    wait_until(lambda: listener.of("edgeaudio/testbox/availability")[-1:] == [b"offline"], what="no offline")
 
 
 @pytest.mark.parametrize("codec", ["pcm_alaw", "pcm_s16be", "opus", "aac"])
@@ -115,7 +115,7 @@ def test_sigterm_ends_within_2_s_with_everything_committed(broker: BrokerProcess
         took_s = time.monotonic() - began_s
     assert took_s < 2.0
     assert listener.wait_detection("offset")["id"] == onset["id"]
-    wait_until(lambda: listener.of("edgeaudio/testbox/availability")[-1] == b"offline", what="no offline")
+    wait_until(lambda: listener.of("edgeaudio/testbox/availability")[-1:] == [b"offline"], what="no offline")
 
 
 def test_a_killed_agent_ends_its_events_at_the_next_start(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
@@ -126,7 +126,7 @@ def test_a_killed_agent_ends_its_events_at_the_next_start(broker: BrokerProcess,
     with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
         onset = listener.wait_detection("onset")
         agent.kill()
-    wait_until(lambda: listener.of("edgeaudio/testbox/availability")[-1] == b"offline", what="the will did not come")
+    wait_until(lambda: listener.of("edgeaudio/testbox/availability")[-1:] == [b"offline"], what="the will did not come")
     agent.start()
     offset = listener.wait_detection("offset")
     assert offset["id"] == onset["id"]

@@ -90,6 +90,7 @@ def test_a_damaged_database_is_put_aside_and_told(agent: RunningAgent, listener:
     agent.start()
     with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
         listener.wait_detection("onset")
+    wait_until(lambda: outbox(listener), what="no health")
     told = outbox(listener)
     assert told["trouble"] is None
     assert Path(told["put_aside"]).name.startswith("outbox.sqlite.damaged-")
@@ -180,7 +181,7 @@ def test_a_clock_that_is_stepped_moves_the_times_of_what_follows_and_nothing_els
     with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
         before = listener.wait_detection("onset")
         offset.write_text("+3600")  # as NTP does it, when the network comes up after a boot without a clock
-        wait_until(lambda: listener.payloads("/health")[-1]["clock_steps"] == 1, what="the step was not seen")
+        wait_until(lambda: [h for h in listener.payloads("/health") if h["clock_steps"] == 1], what="no step was seen")
         levels = len(listener.payloads("/level"))
         wait_until(lambda: len(listener.payloads("/level")) > levels + 1, what="no levels")
         moved = ago(listener.payloads("/level")[-1]["at"])
