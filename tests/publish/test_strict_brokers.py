@@ -236,7 +236,7 @@ def test_the_first_connection_of_a_process_begins_a_session_and_a_farewell_ends_
     for _ in range(2):
         with RunningSender(config(strict), tmp_path) as running:
             running.wait_told()
-        assert not strict._sessions
+        wait_until(lambda: not strict._sessions, what="the farewell did not end the session")
     assert [present for _, present, _ in strict.connected] == [False, False]
 
 
