@@ -39,7 +39,7 @@ def sources(refusing: str) -> str:
     return (
         f'[sources.inside]\nurl = "rtsp://user:{CODED}@{host}"\n'
         f'[sources.beside]\nurl = "{refusing}"\nusername = "user"\npassword = "{PASSWORD}"\n'
-        f'[sources.token]\nurl = "rtsp://{CODED}@{host}"\n'
+        f'[sources.token]\nurl = "rtsp://{CODED.replace("%3A", "")}@{host}"\n'
         f'[sources.path]\nurl = "rtsp://{nobody}/user=me_password={CODED}_channel=1.sdp"\n'
         f'[sources.query]\nurl = "http://{nobody}/x?loginpas={CODED}&channel=1"\n'
     )

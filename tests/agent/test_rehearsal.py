@@ -221,9 +221,10 @@ def test_a_damaged_outbox_is_told_by_whoever_finds_it(run_agent: Run, tmp_path: 
         (state / "outbox.sqlite").write_bytes(b"damaged" * 1000)
         status, said = checked(agent.config, capsys, "state_dir")
         (state / "outbox.sqlite").write_bytes(b"damaged" * 1000)
+        broker.taken.clear()
         agent.start()
         wait_until(lambda: "a new one is begun" in agent.log)
-        wait_until(lambda: broker.connected)
+        wait_until(lambda: broker.of(f"edgeaudio/{DEVICE}/availability"), what="it does not work")
 
     def without_times(text: str) -> str:
         return re.sub(r"damaged-\S+", "damaged-TIME", text)

@@ -180,7 +180,9 @@ def test_a_clock_that_is_stepped_moves_the_times_of_what_follows_and_nothing_els
         agent.start(["env", *(f"{name}={value}" for name, value in faked.items())])
     with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
         before = listener.wait_detection("onset")
-        offset.write_text("+3600")  # as NTP does it, when the network comes up after a boot without a clock
+        stepped = tmp_path / "stepped"
+        stepped.write_text("+3600")
+        stepped.replace(offset)  # as NTP does it, when the network comes up after a boot without a clock
         wait_until(lambda: [h for h in listener.payloads("/health") if h["clock_steps"] == 1], what="no step was seen")
         levels = len(listener.payloads("/level"))
         wait_until(lambda: len(listener.payloads("/level")) > levels + 1, what="no levels")
