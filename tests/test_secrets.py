@@ -15,7 +15,7 @@ from typing import NoReturn
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from support.ports import free_port
@@ -268,6 +268,7 @@ def parse_fails(url: str) -> bool:
     ]),
     PASSWORDS,
 )  # fmt: skip
+@example("[mqtt]\nusername = 'me'\npassword = {0}", "JJJ/::")
 @THE_SAME_FIXTURES
 def test_no_part_of_a_password_in_a_setting_is_told(tmp_path, form: str, password: str) -> None:
     path = tmp_path / "edgeaudio.toml"

@@ -125,9 +125,9 @@ def _file(path: Path) -> Path:
 
 
 def _secret_file(path: Path) -> Path:
-    # some put the password itself here
+    # some put the password itself here: of what does not look like a file's name only a folder that is there is shown
     named = "." in path.name or re.fullmatch(r"[a-z_-]+", path.name)
-    parts = [*path.parts[:-1], path.name if named else HIDDEN]
+    parts = path.parts if named else (*(path.parts[:-1] if path.parent.is_dir() else ()), HIDDEN)
     return _readable(path, str(Path(*(part if part == "/" or is_plain(part) else HIDDEN for part in parts))))
 
 
