@@ -1,5 +1,5 @@
 # make demo   hear it work: a real stream, the real agent, a real broker, all on this machine
-# make test   every test, set up from nothing with the releases of constraints.txt
+# make test   every test, set up from nothing with the releases of constraints.txt; EXPLORE=1: property tests try other inputs
 # make lint   style, types and the rules of docs/architecture.md
 # make test-newest          both, with the newest releases of everything: what they break
 # make test-fresh           the first two on bare Debian machines, one a Python; needs root and debootstrap; FRESH="trixie": less

@@ -1,13 +1,20 @@
 """What holds for every test, and the line at the end of a run that says what was left out."""
 
+import os
 from collections import Counter
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from support.programs import left_out
 
-# how long an example takes says something of the machine, nothing of the code
-settings.register_profile("edgeaudio", deadline=None)
+# how long an example takes says something of the machine, nothing of the code; and a run tries what the last one tried,
+# unless it is to explore
+settings.register_profile(
+    "edgeaudio",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=os.environ.get("EXPLORE") != "1",
+)
 settings.load_profile("edgeaudio")
 
 

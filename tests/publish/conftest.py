@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import hypothesis
 import pytest
 from support.brokers import any_broker, broker, mosquitto
 from support.waiting import wait_until
@@ -20,10 +19,6 @@ from edgeaudio.publish.topics import Topics
 from edgeaudio.recognise.types import Message
 
 __all__ = ["any_broker", "broker", "mosquitto"]
-
-# a busy machine is no failure; that a test ends at all, pytest-timeout watches
-hypothesis.settings.register_profile("publish", deadline=None)
-hypothesis.settings.load_profile("publish")
 
 TOPICS = Topics("edgeaudio", "dock")
 DETECTION = TOPICS.detection("porch")
