@@ -17,6 +17,8 @@ import numpy as np
 from edgeaudio.recognise.model import open_interpreter
 
 MAX_PACKED_BYTES = 2_000_000
+# what model makers pack with; which others can be read, and what they raise, differs from Python to Python
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,14 @@ def packed_texts(content: bytes) -> dict[str, str]:
     texts: dict[str, str] = {}
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            for name in archive.namelist():
-                with archive.open(name) as member:
+            for entry in archive.infolist():
+                if entry.compress_type not in _METHODS:
+                    continue
+                with archive.open(entry) as member:
                     data = member.read(MAX_PACKED_BYTES + 1)
                 if len(data) <= MAX_PACKED_BYTES:
                     try:
-                        texts[name] = data.decode()
+                        texts[entry.filename] = data.decode()
                     except UnicodeDecodeError:
                         continue
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):

@@ -58,6 +58,15 @@ def test_nothing_packed():
     assert packed_texts(content_of("waveform")) == {}
 
 
+@pytest.mark.parametrize("method", [12, 14, 93], ids=["bzip2", "lzma", "zstd"])
+def test_an_archive_whose_method_is_damaged_is_none(method):
+    """Each method's module raises an error of its own for what it cannot read, and Pythons differ in the modules."""
+    archive = bytearray(packed(b"", **{"labels.txt": "a\nb\n" * 100}))
+    entry = archive.index(b"PK\x01\x02")  # of the central directory; 10 bytes on is the method
+    archive[entry + 10 : entry + 12] = method.to_bytes(2, "little")
+    assert packed_texts(bytes(archive)) == {}
+
+
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=8))
 def test_a_damaged_archive_is_none(position, junk):
     archive = packed(b"", **{"labels.txt": "a\nb\n" * 100, "more.txt": "c\n" * 50})
