@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from edgeaudio.urls import HIDDEN, UrlSyntaxError, shown_rest, split_url
+from edgeaudio.urls import HIDDEN, UrlSyntaxError, is_path, shown_rest, split_url
 
 # up to the next blank: a quotation mark can be part of a password. One slash: what `Path` leaves of two
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30}):/+\S+")
@@ -23,8 +23,7 @@ def mask_url(url: str) -> str:
     The path of a file stays as it is, unless it could be an address without its scheme.
     """
     scheme, separator, _ = url.partition("://")
-    is_path = url.startswith(("/", ".")) and not url.startswith("//") and not separator
-    if is_path or url.lower().startswith("file:///"):
+    if (is_path(url) and not url.startswith("//") and not separator) or url.lower().startswith("file:///"):
         return url
     if separator:
         try:

@@ -144,11 +144,16 @@ def split_url(text: str) -> Url:
     )
 
 
+def is_path(text: str) -> bool:
+    """True for what can only be a path; a dot alone may begin a password."""
+    return text.startswith(("/", "./", "../"))
+
+
 def holds_login(text: str) -> bool:
     """True for an address that holds a login, or may hold one: it must not stand on a command line."""
     if "://" not in text:
         before, at, _ = text.rpartition("@")
-        return bool(at) and ":" in before and not text.startswith(("/", "."))
+        return bool(at) and ":" in before and not is_path(text)
     try:
         return split_url(text.strip()).has_login
     except UrlSyntaxError:

@@ -219,6 +219,7 @@ def test_no_part_of_a_sources_password_is_told(asked, tmp_path, form: str, schem
     st.sampled_from(["mqtt", "mqtts"]),
     PASSWORDS,
 )
+@example("{coded}@127.0.0.1/x", "mqtt", ".:::JJ")
 @THE_SAME_FIXTURES
 def test_no_part_of_a_brokers_password_is_told(asked, tmp_path, form: str, scheme: str, password: str) -> None:
     url = written(form, scheme, password, free_port())

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, unquote
 
 from edgeaudio.masking import mask_url
 from edgeaudio.recognise.types import EdgeaudioError
-from edgeaudio.urls import Url, UrlSyntaxError, is_plain, split_url
+from edgeaudio.urls import Url, UrlSyntaxError, is_path, is_plain, split_url
 
 NETWORK_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtsp+listen")
 SCHEMES = (*NETWORK_SCHEMES, "file", "alsa")
@@ -122,7 +122,7 @@ def _unsupported(url: str, scheme: str) -> str:
 def _path(url: str) -> Path:
     if not url.lower().startswith("file:"):
         before, at, _ = url.rpartition("@")
-        address = "://" in url or (at and (url.startswith("//") or (":" in before and not url.startswith(("/", ".")))))
+        address = "://" in url or (at and (url.startswith("//") or (":" in before and not is_path(url))))
         if address:
             raise UrlError(_NO_KIND)
         return Path(url)

@@ -50,8 +50,9 @@ def run_demo(broker: str | None) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeaudio-demo-")))
         url = broker or stack.enter_context(_embedded_broker())
+        address = parse_broker_url(url)
         print(f"edgeaudio {__version__} demo: {len(cameras)} cameras, one agent, one broker ({mask_url(url)})\n")
-        inbox = stack.enter_context(_subscriber(parse_broker_url(url)))
+        inbox = stack.enter_context(_subscriber(address))
         ports = dict(zip((camera.name for camera in cameras), _free_ports(len(cameras)), strict=True))
         log = stack.enter_context((folder / "agent.log").open("w+"))
         stack.enter_context(_agent(folder, url, ports, log))

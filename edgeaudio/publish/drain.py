@@ -128,12 +128,13 @@ class Drain:
         stored = self._in_flight.pop(seq, None)
         if stored is None:
             return
+        topic = stored.message.topic
         item = detection_item(stored)
         if item in self._quarantine.items:
             self._quarantine.hold(item, now)
             self._rewind()
-            return
-        topic = stored.message.topic
+            if topic not in self._holds:  # it is known to be refused, and says nothing of its topic
+                return
         hold = self._holds.setdefault(topic, _Hold())
         hold.refused.add(seq)
         hold.seen.add(seq)

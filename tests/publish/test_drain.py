@@ -132,6 +132,30 @@ def test_a_message_that_is_refused_for_its_own_sake_holds_up_no_other(bad: set[i
         assert drain.refused_topics == ()
 
 
+@pytest.mark.parametrize("window", [1, 5, 20])
+def test_a_topic_is_not_held_for_ever_by_a_message_that_was_refused_before(window: int) -> None:
+    """Refused for its own sake at first, and then with all others of its topic, while new ones come."""
+    outbox = MadeUpOutbox("")
+    drain = Drain(outbox, Quarantine())
+    drain.begin()
+    flying: list[Stored] = []
+    for step in range(30_000):
+        now = step / 100
+        if step < 6000:
+            outbox.rows.append(Stored(step + 1, Message("a", b"", 1), 0.0))
+        while len(flying) < window and (stored := drain.peek(now)) is not None:
+            drain.take(stored)
+            flying.append(stored)
+        for stored in flying:
+            if 10 < now < 60 or (now < 10 and stored.seq % 50 == 0):
+                drain.refused(stored.seq, now)
+            else:
+                drain.acknowledged(stored.seq, now)
+        flying.clear()
+        drain.settle()
+    assert not outbox.rows
+
+
 def test_what_is_quarantined_is_overtaken_and_comes_when_it_is_due() -> None:
     outbox = MadeUpOutbox("aaa")
     quarantine = Quarantine()
