@@ -64,8 +64,6 @@ class Dispatcher:
         self._refused_as = ""
         self._round_trip_s = math.inf  # the shortest of the last connection that had one
         self._spared: Counter[Item] = Counter()  # how often an item was not blamed for want of time
-        self._accused: set[Item] = set()  # of the last connection that was closed, until they are cleared
-        self._recent = 0  # messages in the last second of that connection
         self._pruned_at = 0.0
 
     @property
@@ -152,7 +150,7 @@ class Dispatcher:
         if item is None:
             return
         if by_broker and (refusal is None or item not in self.quarantine.items):
-            self.clear(item, now)
+            self.clear(item)
         if item.family.kind == "subscription":
             if refusal is not None:
                 self.faults.denied[item.topic] = refusal
@@ -175,15 +173,11 @@ class Dispatcher:
         """Take what the broker has out of the outbox, in one transaction."""
         self._drain.settle()
 
-    def clear(self, item: Item, now: float) -> None:
+    def clear(self, item: Item) -> None:
         """Note that the broker lives on after this."""
         self._spared.pop(item, None)
         if self.quarantine.clear(item):
             self._drain.look_again()
-            if item in self._accused:
-                self._accused.discard(item)
-                if not self._accused:  # all innocent: then it was the pace, or the line
-                    self._pace.closed(self._recent, now)
 
     def overdue(self, now: float, limit_s: float) -> bool:
         """True if an answer has been awaited for longer than the limit."""
@@ -195,7 +189,7 @@ class Dispatcher:
         It is wanted where one message, alone, is not answered: either the broker is silent, or it skips the message.
         """
         if (survivor := self._window.survived(now)) is not None:
-            self.clear(survivor, now)
+            self.clear(survivor)
         if now - self._pruned_at >= _PRUNE_S:
             self._pruned_at = now
             self._prune()
@@ -207,10 +201,6 @@ class Dispatcher:
     def slow_down(self, now: float) -> None:
         """Note that the broker says that messages come too fast."""
         self._pace.lost(now)
-
-    def lasts(self) -> None:
-        """Note that the connection has lasted."""
-        self._pace.lasted()
 
     def blame_all(self, now: float, why: str) -> tuple[list[Item], bool]:
         """Note that the broker ended the connection, maybe over something in flight; see `_blame`.
@@ -224,10 +214,7 @@ class Dispatcher:
             spared = [item for item in self._window.too_soon(now, round_trip_s) if self._spared[item] < _SPARED]
             self._spared.update(spared)
             items = [item for item in items if item not in spared]
-        self._recent = self._pace.recent(now)
-        suspects, is_certain = self._blame(items, now, why)
-        self._accused = set() if is_certain else set(suspects)
-        return suspects, is_certain
+        return self._blame(items, now, why)
 
     def blame_skipped(self, now: float, why: str) -> tuple[list[Item], bool]:
         """Note that answers did not come: where later ones did, the broker discards messages; see `_blame`."""

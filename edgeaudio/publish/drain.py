@@ -3,11 +3,11 @@
 Owns: the place in the outbox's order, and the topics that the broker refuses.
 Does not know: MQTT, the pace, what ends connections (quarantine.py), threads (one thread uses it).
 
-Messages go out in the order of the outbox. Where one is refused, is it the message or its topic? Another message of
-the topic decides, one in flight or the next: if it is taken, the refused one is quarantined by itself; if it is refused
-too, the topic is held: nothing of it is sent for a while (1 s, doubling to 60 s), then one message is tried, and the
-topic goes on in order when it is taken. Other topics are not held up. Order is lost in one way only: what is
-quarantined is overtaken by what is not.
+Messages go out in the order of the outbox. A refusal keeps the message and holds its topic: nothing of it is sent for a
+while (1 s, doubling to 60 s), then one message is tried, and the topic goes on in order when it is taken. Where that is
+refused, another message of the topic is tried: if it is taken, it was not the topic, and the first is quarantined by
+itself. Other topics are not held up. Order is lost in two ways only: a message that was in flight when another of its
+topic was refused may still be taken, and what is quarantined is overtaken by what is not.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from edgeaudio.publish.quarantine import Family, Item, Quarantine
 _BATCH = 64
 _HOLD_MIN_S = 1.0
 _HOLD_MAX_S = 60.0
+_UNDECIDED_MAX_S = 8.0  # where no other message is there to show whether it is the topic
 
 
 class Source(Protocol):
@@ -39,9 +40,9 @@ class Source(Protocol):
 class _Hold:
     """A topic of which a message was refused."""
 
-    refused: set[int] = field(default_factory=set)  # numbers, since one was taken or the topic was held
+    refused: set[int] = field(default_factory=set)  # numbers of what was tried after the last pause
     seen: set[int] = field(default_factory=set)  # numbers refused since one was taken
-    until: float = math.inf  # then one message is tried; infinity: what is in flight decides
+    until: float = math.inf  # then one message is tried; infinity: others of the topic are still in flight
     delay_s: float = _HOLD_MIN_S / 2
     probing: bool = False  # one message is in flight to find out
 
@@ -114,11 +115,16 @@ class Drain:
         if stored is None:
             return []
         self._taken.append(seq)
-        hold = self._holds.pop(stored.message.topic, None)
+        topic = stored.message.topic
+        hold = self._holds.get(topic)
         if hold is None:
             return []
+        if not hold.probing:
+            self._pause(topic, hold, now)
+            return []
+        del self._holds[topic]
         self._rewind()
-        guilty = [Item(detection_item(stored).family, number, stored.message.topic) for number in sorted(hold.refused)]
+        guilty = [Item(detection_item(stored).family, number, topic) for number in sorted(hold.refused)]
         for item in guilty:
             self._quarantine.hold(item, now, first_s=_HOLD_MIN_S)
         return guilty
@@ -136,19 +142,27 @@ class Drain:
             if topic not in self._holds:  # it is known to be refused, and says nothing of its topic
                 return
         hold = self._holds.setdefault(topic, _Hold())
-        hold.refused.add(seq)
         hold.seen.add(seq)
-        hold.probing = False
+        max_s = _HOLD_MAX_S
+        if hold.probing:
+            hold.probing = False
+            hold.refused.add(seq)
+            if len(hold.refused) == 1 and self._has_another(stored, hold.seen):
+                hold.until = now
+                self._rewind()
+                return
+            if len(hold.refused) == 1:
+                max_s = _UNDECIDED_MAX_S
+        self._pause(topic, hold, now, max_s)
+
+    def _pause(self, topic: str, hold: _Hold, now: float, max_s: float = _HOLD_MAX_S) -> None:
+        """Send nothing of a topic for a while, from when nothing of it is in flight."""
         if any(other.message.topic == topic for other in self._in_flight.values()):
-            hold.until = math.inf
-        elif len(hold.refused) == 1 and self._has_another(stored, hold.seen):
-            hold.until = now
-            self._rewind()
-        else:
-            hold.refused.clear()
-            hold.delay_s = min(_HOLD_MAX_S, hold.delay_s * 2)
-            hold.until = now + hold.delay_s
-            self._rewind()
+            return
+        hold.refused.clear()
+        hold.delay_s = min(max_s, hold.delay_s * 2)
+        hold.until = now + hold.delay_s
+        self._rewind()
 
     def settle(self) -> None:
         """Take what the broker has out of the outbox, in one transaction."""

@@ -308,7 +308,6 @@ class Sender:
         if self._failures:
             self._log_connected(connection)
         self._failures = 0
-        self._dispatcher.lasts()
         self._log.forget_all_but(complaint.key for complaint in self.complaints)
 
     def _learnt_from(self, error: BrokerError, connection: Connection) -> BrokerError:

@@ -36,7 +36,6 @@ class Rules:
     words: str = ""  # that go with it
     refused: Callable[[str, bytes], bool] = lambda topic, payload: False  # by PUBACK
     refusal: int = 0x99
-    closes_at_per_s: int | None = None  # the connection, at more publishes a second than these
     retain_available: bool = True
     max_qos: int = 1
     keeps_sessions: bool = True
@@ -215,8 +214,6 @@ class _Connection:
         while self._times and now - self._times[0] > 1.0:
             self._times.popleft()
         self._times.append(now)
-        if rules.closes_at_per_s is not None and len(self._times) > rules.closes_at_per_s:
-            raise _RefusedError
         if rules.publishes_per_s is not None and len(self._times) > rules.publishes_per_s:
             return
         if rules.refused(topic, packet[at:]):
