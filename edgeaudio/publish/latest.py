@@ -61,11 +61,6 @@ class Latest:
         with self._lock:
             self._transient.append(message)
 
-    def drop_transient(self) -> None:
-        """Drop what was worth sending only while connected."""
-        with self._lock:
-            self._transient.clear()
-
     def schedule_resend(self, *, unretained_only: bool = False) -> None:
         """Mark every message (or only unretained ones) as due."""
         with self._lock:
