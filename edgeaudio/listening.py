@@ -16,7 +16,7 @@ from uuid import UUID
 
 import numpy as np
 
-from edgeaudio.capture.config import MAX_CHANNELS, SourceConfig
+from edgeaudio.capture.config import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, SourceConfig
 from edgeaudio.capture.source import open_source
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.model import Model
@@ -80,7 +80,7 @@ def listen(
         raise EdgeaudioError(f"period_ms is {period_ms}; {MIN_PERIOD_MS} to {MAX_PERIOD_MS} are possible")
     if not models:
         raise EdgeaudioError("models is empty; name at least one")
-    if not 1000 <= sample_rate <= 1_000_000 or not 1 <= channels <= MAX_CHANNELS:
+    if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE or not 1 <= channels <= MAX_CHANNELS:
         raise EdgeaudioError(f"{channels} channels at {sample_rate} Hz are not possible")
     loaded = [model if isinstance(model, Model) else load_model(model) for model in models]
     pipeline = SourcePipeline(
@@ -157,6 +157,8 @@ def _brought(source: Iterator[Block | bytes], sample_rate: int, channels: int) -
     rest = b""
     for piece in source:
         if isinstance(piece, Block):
+            if not MIN_SAMPLE_RATE <= piece.sample_rate <= MAX_SAMPLE_RATE:
+                raise EdgeaudioError(f"the source brought a Block of {piece.sample_rate} Hz, which is not possible")
             yield piece
             continue
         if not isinstance(piece, (bytes, bytearray, memoryview)):

@@ -12,6 +12,9 @@ from typing import Literal
 
 from edgeaudio.capture.urls import SourceUrl, parse_url
 
+# what a source may announce: nothing that records sound is outside, and memory is taken in proportion to it
+MIN_SAMPLE_RATE = 1_000  # Hz
+MAX_SAMPLE_RATE = 1_000_000  # Hz
 MAX_CHANNELS = 64
 
 Channel = Literal["mix"] | int  # the mean of all channels, or one of them counted from 1

@@ -29,7 +29,7 @@ from edgeaudio.capture.opening import SourceMemory, open_container
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.samples import one_channel, planes_of
 from edgeaudio.capture.timeline import Timeline
-from edgeaudio.capture.tracks import choose_track, describe
+from edgeaudio.capture.tracks import check_format, choose_track, describe
 from edgeaudio.capture.wholeness import cut_off
 from edgeaudio.recognise.types import Block, Reason, Samples
 
@@ -189,6 +189,7 @@ class Connection:
     def _take(self, frame: AudioFrame) -> Iterator[Block]:
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         if (rate, channels) != self._format:
+            check_format(self._config, rate, channels)
             if self._format is not None:
                 yield from self._blocks(self._cutter.flush())
                 self._timeline.cut()

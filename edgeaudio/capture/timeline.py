@@ -29,6 +29,9 @@ _LATE_S = 1.0
 _CLAIM_FACTOR = 1.04
 _CLAIM_SLACK_S = 3.0
 _MIN_CLAIM_S = 1.0
+# no stream lasts that long, and no recording has such a hole: what says so is not believed
+_LONGEST_PTS_S = 1e10
+_LONGEST_HOLE_S = 30 * 86400.0
 # a leap beyond this is no such claim: the first RTCP report moves timestamps by any amount, once
 _MAX_CLAIM_S = 2.0
 
@@ -84,6 +87,8 @@ class Timeline:
     def place(self, pts_s: float | None, samples: int, sample_rate: int, arrival_s: float) -> Placement:
         """Place a frame of `samples`; `pts_s` is its timestamp, `arrival_s` when it was had."""
         duration_s = samples / sample_rate
+        if pts_s is not None and abs(pts_s) > _LONGEST_PTS_S:
+            pts_s = None
         epoch = self._epoch
         hole_s = None if epoch is None or epoch.late else self._hole(epoch, pts_s, duration_s, arrival_s)
         if epoch is None or hole_s is None:
@@ -114,7 +119,8 @@ class Timeline:
                 self._media_zero_s = pts_s
             base_s = self._end_s
             if pts_s is not None and self._media_zero_s is not None:
-                base_s = max(pts_s - self._media_zero_s, base_s)
+                hole_s = pts_s - self._media_zero_s - base_s
+                base_s += hole_s if 0 < hole_s <= _LONGEST_HOLE_S else 0.0
         self._epoch = epoch = _Epoch(base_s, pts_s)
         return Placement(new_epoch=True, fill=0, begin_s=self._advance(epoch, pts_s, 0.0, duration_s, arrival_s))
 

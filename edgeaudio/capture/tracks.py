@@ -14,7 +14,7 @@ from av.codec.context import CodecContext
 from av.container.input import InputContainer
 from av.stream import Discard, Stream
 
-from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.config import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, SourceConfig
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.recognise.types import Reason
 
@@ -63,6 +63,17 @@ def choose_track(container: InputContainer, config: SourceConfig) -> AudioStream
         if stream.index != chosen.index:
             stream.discard = Discard.all
     return chosen
+
+
+def check_format(config: SourceConfig, sample_rate: int, channels: int) -> None:
+    """Raise SourceError for a format that no sound has: a header may announce anything."""
+    if MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE and 1 <= channels <= MAX_CHANNELS:
+        return
+    detail = (
+        f"announces {channels} channel{'s' if channels != 1 else ''} at {sample_rate} Hz; "
+        f"1 to {MAX_CHANNELS} channels at {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz are possible"
+    )
+    raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, "")
 
 
 def _context(stream: Stream) -> CodecContext | None:

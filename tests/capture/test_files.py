@@ -1,6 +1,7 @@
 """Recordings: every codec, rate and layout; and files that are broken, cut off or hostile."""
 
 import os
+import struct
 import time
 from pathlib import Path
 
@@ -222,3 +223,30 @@ def test_a_named_pipe_is_refused_rather_than_waited_on(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="named pipe") as caught:
         hear(str(tmp_path / "pipe"))
     assert caught.value.reason is Reason.INVALID_DATA
+
+
+@pytest.mark.parametrize("rate", [1, 2, 999, 1_000_001, 2_147_483_647])
+def test_a_sample_rate_that_no_sound_has_is_refused(rate: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    write_media(path, "pcm_s16le", sine(500, 16000, 0.5), 16000)
+    content = bytearray(path.read_bytes())
+    content[24:28] = rate.to_bytes(4, "little")
+    content[28:32] = min(2 * rate, 0xFFFFFFFF).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=f"1 channels? at {rate} Hz") as caught:
+        hear(str(path), media=True)
+    assert caught.value.reason is Reason.INVALID_DATA
+
+
+def test_more_channels_than_any_microphone_array_has_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(_wav(channels=1000, rate=16000, data=bytes(2000 * 50)))
+    assert refusal(str(path)) is Reason.INVALID_DATA
+
+
+def _wav(*, channels: int, rate: int, data: bytes, data_size: int | None = None) -> bytes:
+    """A WAV file of 16-bit PCM; `data_size` is what its header says of the length, where that is not the truth."""
+    size = len(data) if data_size is None else data_size
+    head = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, 2 * channels * rate, 2 * channels, 16)
+    riff = struct.pack("<4sI4s", b"RIFF", min(36 + size, 0xFFFFFFFF), b"WAVE")
+    return riff + head + struct.pack("<4sI", b"data", size) + data

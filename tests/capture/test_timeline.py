@@ -158,3 +158,18 @@ def test_inaccurate_timestamps_of_recordings_fill_nothing() -> None:
     places = run([*steady(50), *steady(50, 50 * FRAME_S + 0.1)], live=False, lossy=False)
     assert epochs(places) == 1
     assert fills(places) == 0
+
+
+@pytest.mark.parametrize("leap_s", [1e7, 1e12, 9e18, -9e18])
+@pytest.mark.parametrize("live", [True, False])
+def test_a_timestamp_of_another_age_moves_no_time(leap_s: float, live: bool) -> None:
+    places = run([*steady(50), *steady(50, leap_s)], live=live)
+    assert places[-1].begin_s == pytest.approx(places[0].begin_s + 99 * FRAME_S, abs=0.001)
+
+
+@given(st.lists(st.floats(-1e19, 1e19) | st.none(), max_size=60), st.booleans())
+def test_whatever_timestamps_say_times_go_on_and_stay_near(pts: list[float | None], live: bool) -> None:
+    begins = [place.begin_s for place in run(pts, live=live)]
+    assert begins == sorted(begins)
+    if live:
+        assert all(begin <= 100 + (k + 1) * FRAME_S for k, begin in enumerate(begins))
