@@ -9,13 +9,14 @@ from pathlib import Path
 from faults.__main__ import DOCUMENT, PROOFS
 
 from edgeaudio.agent import agent
-from edgeaudio.capture import clock, retry
+from edgeaudio.capture import clock, evidence, frames, pipe, retry
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.commands import check, patience
 from edgeaudio.health import loudness
 from edgeaudio.publish import dispatcher, drain, faults, mqtt, outbox_file, pace, quarantine, sender
 from edgeaudio.publish.broker import MqttConfig
 from edgeaudio.publish.outbox import Outbox
-from edgeaudio.settings import Settings
+from edgeaudio.settings import Settings, layers
 
 TEXT = " ".join(DOCUMENT.read_text().split())
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,16 @@ def test_the_numbers_of_a_source():
     assert f"need {loudness.ENTER_S:g} s of evidence, and {loudness.LEAVE_S:g} s to leave" in TEXT
     assert f"then one every {retry._REMIND_S / 60:g} minutes" in TEXT
     assert f"of {clock.STEP_S:g} s or more is counted" in TEXT
+
+
+def test_the_numbers_of_a_command():
+    assert f"| {SourceConfig(name='x', url='/x').open_timeout_s:g} s a try" in TEXT
+    assert f"looking for the cause takes up to {evidence.PROBING_S:g} s" in TEXT
+    assert f"a program that writes to a pipe | {patience.SENDER_WAIT_S:g} s" in TEXT
+    assert f"of a live HLS list {frames._HLS_STALL_S:g} s, of a pipe {pipe.STALL_S:g} s" in TEXT
+    assert f"`check` ({check.LISTEN_S:g} s)" in TEXT
+    assert f"four times its length, and {patience.SLACK_S:g} s" in TEXT
+    assert f"a settings file that is a pipe | {layers._WRITER_WAIT_S:g} s" in TEXT
 
 
 def test_the_numbers_of_the_outbox():

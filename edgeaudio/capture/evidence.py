@@ -10,16 +10,24 @@ import errno
 import socket
 import ssl
 from pathlib import Path
+from typing import NamedTuple
 
 from edgeaudio.capture.urls import DEFAULT_PORTS, SourceUrl
 from edgeaudio.recognise.types import Reason
 
 _PROBE_S = 2.0
+PROBING_S = 2 * _PROBE_S  # for all of a probe: the connection, and TLS
 _NO_ROUTE = {
     errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL,
 }  # fmt: skip
 
-Finding = tuple[Reason, str]
+
+class Finding(NamedTuple):
+    """What is wrong with a source."""
+
+    reason: Reason
+    detail: str  # without a login
+    hint: str | None = None  # what to do; None: what is said of the reason everywhere
 
 
 def probe_address(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> Finding | None:
@@ -33,9 +41,9 @@ def probe_address(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> 
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        return Reason.NAME_NOT_FOUND, f"the name {host} does not resolve ({_gai(error)})"
+        return Finding(Reason.NAME_NOT_FOUND, f"the name {host} does not resolve ({_gai(error)})")
     except UnicodeError:
-        return Reason.NAME_NOT_FOUND, f"{host} is not a valid host name"
+        return Finding(Reason.NAME_NOT_FOUND, f"{host} is not a valid host name")
     try:
         with socket.create_connection((str(addresses[0][4][0]), port), _PROBE_S) as connection:
             return _probe_tls(connection, host, ca_file) if url.is_tls and tls_verify else None
@@ -46,11 +54,11 @@ def probe_address(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> 
 def explain_os_error(number: int | None, where: str, *, timed_out: bool = False) -> Finding | None:
     """The finding for the errno of a failed connection; None where it says nothing."""
     if number == errno.ECONNREFUSED:
-        return Reason.REFUSED, f"nothing listens on {where}"
+        return Finding(Reason.REFUSED, f"nothing listens on {where}")
     if number in _NO_ROUTE:
-        return Reason.UNREACHABLE, f"no route to {where}"
+        return Finding(Reason.UNREACHABLE, f"no route to {where}")
     if timed_out or number == errno.ETIMEDOUT:
-        return Reason.TIMEOUT, f"{where} does not answer"
+        return Finding(Reason.TIMEOUT, f"{where} does not answer")
     return None
 
 
@@ -58,17 +66,17 @@ def _probe_tls(connection: socket.socket, host: str, ca_file: Path | None) -> Fi
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError):
-        return Reason.TLS_UNTRUSTED, f"the file of trusted certificates {ca_file} cannot be read"
+        return Finding(Reason.TLS_UNTRUSTED, f"the file of trusted certificates {ca_file} cannot be read")
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # on since Python 3.13; FFmpeg, for whom we look, is not so strict
     try:
         with context.wrap_socket(connection, server_hostname=host):
             return None
     except ssl.SSLCertVerificationError as error:
-        return Reason.TLS_UNTRUSTED, f"certificate of {host}: {error.verify_message.rstrip('.')}"
+        return Finding(Reason.TLS_UNTRUSTED, f"certificate of {host}: {error.verify_message.rstrip('.')}")
     except TimeoutError:
-        return Reason.TIMEOUT, f"{host} does not answer the TLS handshake"
+        return Finding(Reason.TIMEOUT, f"{host} does not answer the TLS handshake")
     except (OSError, ssl.SSLError):
-        return Reason.INVALID_DATA, f"{host} does not speak TLS on this port"
+        return Finding(Reason.INVALID_DATA, f"{host} does not speak TLS on this port")
 
 
 def _gai(error: socket.gaierror) -> str:

@@ -14,6 +14,7 @@ from av.audio.stream import AudioStream
 from av.container.input import InputContainer
 from av.packet import Packet
 
+from edgeaudio.capture import pipe
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.opening import SourceMemory
@@ -44,6 +45,8 @@ class FrameReader:
         self._limit_s = config.read_timeout_s
         if "hls" in container.format.name:
             self._limit_s = max(self._limit_s, _HLS_STALL_S)
+        if config.address.path is not None:
+            self._limit_s = max(self._limit_s, pipe.STALL_S)
 
     def __iter__(self) -> Iterator[AudioFrame]:
         silent = True

@@ -15,8 +15,10 @@ from av.container.input import InputContainer
 
 from edgeaudio.capture.allocation import bound_allocations
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.evidence import PROBING_S
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.options import ffmpeg_call
+from edgeaudio.capture.pipe import Pipe, kind_of
 from edgeaudio.capture.reasons import FFMPEG_ERRORS, SourceError, StoppedError, failure_of
 from edgeaudio.capture.soundcard import prepare_alsa
 from edgeaudio.recognise.types import Reason
@@ -46,31 +48,60 @@ class SourceMemory:
             self.full_stream = not self.full_stream
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An opened source."""
+
+    container: InputContainer
+    pipe: Pipe | None  # that it is read from, to be closed after it
+
+
+def longest_open_s(config: SourceConfig, sender_wait_s: float | None) -> float:
+    """Seconds that an open may take, the resolver's own time for names apart."""
+    if config.address.scheme == "rtsp+listen" or config.address.path is not None:
+        return _open_limit_s(config, sender_wait_s)
+    tries = 2 if config.address.scheme in {"rtsp", "rtsps"} else 1  # the second with the full stream
+    return tries * config.open_timeout_s + (tries - 1) * _FALLBACK_PAUSE_S + PROBING_S
+
+
+def _open_limit_s(config: SourceConfig, sender_wait_s: float | None) -> float:
+    if config.address.scheme == "rtsp+listen":
+        return LISTEN_S if sender_wait_s is None else sender_wait_s
+    if config.address.path is not None and sender_wait_s is not None:
+        return max(sender_wait_s, config.open_timeout_s)
+    return config.open_timeout_s
+
+
 def open_container(
-    config: SourceConfig, guard: Guard, stop: threading.Event, memory: SourceMemory, gate: str | None = None
-) -> InputContainer:
+    config: SourceConfig,
+    guard: Guard,
+    stop: threading.Event,
+    memory: SourceMemory,
+    gate: str | None = None,
+    sender_wait_s: float | None = None,
+) -> Opened:
     """The opened source; of RTSP without its video, if the camera allows that. `gate`: the URL of a Gate for HTTP.
 
     Raises SourceError, and StoppedError soon after `stop` is set.
     """
+    limit_s = _open_limit_s(config, sender_wait_s)
     audio_only = config.address.scheme in {"rtsp", "rtsps"} and not memory.full_stream
     try:
-        return _open(config, guard, stop, gate, audio_only=audio_only)
+        return _open(config, guard, stop, gate, limit_s, audio_only=audio_only)
     except SourceError as error:
         if guard.expired:
             memory.doubt(config)
         if guard.expired or not audio_only or error.reason not in _REFUSALS:
             raise
     stop.wait(_FALLBACK_PAUSE_S)
-    container = _open(config, guard, stop, gate, audio_only=False)
+    opened = _open(config, guard, stop, gate, limit_s, audio_only=False)
     memory.full_stream = True
-    return container
+    return opened
 
 
 def _open(
-    config: SourceConfig, guard: Guard, stop: threading.Event, gate: str | None, *, audio_only: bool
-) -> InputContainer:
-    limit_s = LISTEN_S if config.address.scheme == "rtsp+listen" else config.open_timeout_s
+    config: SourceConfig, guard: Guard, stop: threading.Event, gate: str | None, limit_s: float, *, audio_only: bool
+) -> Opened:
     call = ffmpeg_call(
         config.address,
         transport=config.transport,
@@ -85,11 +116,14 @@ def _open(
     if config.address.scheme == "alsa":
         prepare_alsa()
     bound_allocations()
+    pipe: Pipe | None = None
     guard.limit(limit_s)
     with guard:
         try:
+            if config.address.path is not None and kind_of(config.address.path) not in {None, "directory"}:
+                pipe = Pipe(config.address.path, guard)
             container: InputContainer = av.open(
-                call.file,
+                pipe or call.file,
                 "r",
                 format=call.format,
                 options=call.options,
@@ -101,8 +135,13 @@ def _open(
             # its traceback holds this frame, which holds it: a circle that keeps FFmpeg's memory until it is found
             failure = error.with_traceback(None)
         else:
-            return container
+            return Opened(container, pipe)
+    if pipe is not None:
+        pipe.close()
     # outside the handler, so that no traceback holds FFmpeg's message with the login
     if stop.is_set():
         raise StoppedError(f"source {config.name}: stopped while opening")
+    if pipe is not None and pipe.received == 0 and not guard.expired:
+        detail = "it ended before anything was written to it"
+        raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, "look at the program that writes")
     raise failure_of(config, failure, opening=True, timed_out=guard.expired, limit_s=limit_s)

@@ -14,7 +14,8 @@ from pathlib import Path
 import av.error
 
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.evidence import explain_os_error, probe_address
+from edgeaudio.capture.evidence import Finding, explain_os_error, probe_address
+from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.urls import SourceUrl
 from edgeaudio.recognise.types import EdgeaudioError, Reason
 
@@ -36,15 +37,32 @@ HINTS = {
     Reason.DEVICE_GONE: "plug the sound card in again",
 }
 
+PUSHED = "have the sound pushed by RTSP, to a source with the url rtsp+listen://127.0.0.1:8554/NAME"
+
 # the first that fits, special before general
-_ANSWERS: dict[type[Exception], tuple[Reason, str]] = {
-    av.error.HTTPUnauthorizedError: (Reason.UNAUTHORIZED, "the server refused the login (401)"),
-    av.error.HTTPForbiddenError: (Reason.UNAUTHORIZED, "the server forbids access (403)"),
-    av.error.HTTPNotFoundError: (Reason.NOT_FOUND, "the server knows no such stream (404)"),
-    av.error.HTTPServerError: (Reason.INVALID_DATA, "the server failed (5xx)"),
-    av.error.HTTPClientError: (Reason.INVALID_DATA, "the server refused the request (4xx)"),
-    av.error.DecoderNotFoundError: (Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio"),
+_ANSWERS: dict[type[Exception], Finding] = {
+    av.error.HTTPUnauthorizedError: Finding(Reason.UNAUTHORIZED, "the server refused the login (401)"),
+    av.error.HTTPForbiddenError: Finding(Reason.UNAUTHORIZED, "the server forbids access (403)"),
+    av.error.HTTPNotFoundError: Finding(Reason.NOT_FOUND, "the server knows no such stream (404)"),
+    av.error.HTTPServerError: Finding(Reason.INVALID_DATA, "the server failed (5xx)"),
+    av.error.HTTPClientError: Finding(Reason.INVALID_DATA, "the server refused the request (4xx)"),
+    av.error.DecoderNotFoundError: Finding(Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio"),
 }
+
+_NO_FILES = {
+    "directory": Finding(Reason.NOT_FOUND, "this is a directory", "name a recording in it"),
+    "socket": Finding(Reason.INVALID_DATA, "this is a socket, not a recording", PUSHED),
+}
+_FORBIDDEN = Finding(
+    Reason.UNAUTHORIZED,
+    "not allowed to read this file",
+    "let the user that edgeaudio runs as read it, and enter its folders",
+)
+_EMPTY = Finding(Reason.INVALID_DATA, "the file is empty", "record it anew")
+_UNDECODABLE = Finding(Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio", "convert the recording")
+_UNREADABLE = Finding(
+    Reason.INVALID_DATA, "not a recording that can be read, or its end is cut off", "check that it plays elsewhere"
+)
 
 
 class SourceError(EdgeaudioError):
@@ -79,74 +97,86 @@ def failure_of(
     url = config.address
     number = error.errno if isinstance(error, av.error.FFmpegError | OSError) else None
     if url.scheme == "alsa":
-        reason, detail = _sound_card(url, number, opening=opening, timed_out=timed_out)
+        finding = _sound_card(url, number, opening=opening, timed_out=timed_out)
     elif url.path is not None:
-        reason, detail = _file(error, url.path)
+        finding = _file(error, url.path, timed_out=timed_out, limit_s=limit_s)
     else:
         where = f"{url.host}:{url.port}" if url.port else str(url.host)
-        reason, detail = (
+        finding = (
             _by_answer(error)
+            or _listener(url, number, where, limit_s if timed_out and opening else None)
             or explain_os_error(number, where)
-            or (_listener(number, where) if url.scheme == "rtsp+listen" else None)
             # a name that does not resolve is EIO, a mute RTSP server "invalid data", a certificate
             # that is not trusted either of them: look for ourselves
             or probe_address(url, tls_verify=config.tls_verify, ca_file=config.ca_file)
             or _by_behaviour(error, url.scheme, opening=opening, timed_out=timed_out, limit_s=limit_s)
         )
-    return SourceError(config.name, url, reason, detail)
+    return SourceError(config.name, url, *finding)
 
 
-def _by_answer(error: Exception) -> tuple[Reason, str] | None:
+def _by_answer(error: Exception) -> Finding | None:
     return next((found for kind, found in _ANSWERS.items() if isinstance(error, kind)), None)
 
 
-def _by_behaviour(
-    error: Exception, scheme: str, *, opening: bool, timed_out: bool, limit_s: float
-) -> tuple[Reason, str]:
+def _by_behaviour(error: Exception, scheme: str, *, opening: bool, timed_out: bool, limit_s: float) -> Finding:
     if timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
         what = "no complete answer" if opening else "no sound"
-        return Reason.TIMEOUT, f"{what} within {limit_s:g} s"
+        return Finding(Reason.TIMEOUT, f"{what} within {limit_s:g} s")
     if not opening:
-        return Reason.END_OF_STREAM, "the sender broke off"
+        return Finding(Reason.END_OF_STREAM, "the sender broke off")
     if isinstance(error, av.error.EOFError) and scheme not in {"http", "https"}:
-        return Reason.INVALID_DATA, "the server closed the connection without an answer"
-    return Reason.INVALID_DATA, "the answer is not a stream that can be read"
+        return Finding(Reason.INVALID_DATA, "the server closed the connection without an answer")
+    return Finding(Reason.INVALID_DATA, "the answer is not a stream that can be read")
 
 
-def _listener(number: int | None, where: str) -> tuple[Reason, str] | None:
+def _listener(url: SourceUrl, number: int | None, where: str, waited_s: float | None) -> Finding | None:
+    """What stands in the way of a source that is pushed; `waited_s`: how long no sender came."""
+    if url.scheme != "rtsp+listen":
+        return None
     if number == errno.EADDRINUSE:
-        return Reason.DEVICE_BUSY, f"another program listens on {where}"
+        return Finding(Reason.DEVICE_BUSY, f"another program listens on {where}", "stop it, or choose another port")
     if number == errno.EACCES:
-        return Reason.UNAUTHORIZED, f"not allowed to listen on {where}"
+        return Finding(
+            Reason.UNAUTHORIZED, f"not allowed to listen on {where}", "choose a port from 1024 on, and an address"
+        )
+    if number == errno.EADDRNOTAVAIL:
+        hint = "write an address of this machine, or 0.0.0.0 for all of them"
+        return Finding(Reason.UNREACHABLE, f"this machine has no address {url.host}", hint)
+    if waited_s is not None:
+        hint = f"start the sender first, and let it push by RTSP over TCP to port {url.port} of this machine"
+        return Finding(Reason.TIMEOUT, f"no sender pushed to it within {waited_s:g} s", hint)
     return None
 
 
-def _sound_card(url: SourceUrl, number: int | None, *, opening: bool, timed_out: bool) -> tuple[Reason, str]:
+def _sound_card(url: SourceUrl, number: int | None, *, opening: bool, timed_out: bool) -> Finding:
     if number == errno.EBUSY:
-        return Reason.DEVICE_BUSY, f"another program holds the sound card {url.device}"
+        return Finding(Reason.DEVICE_BUSY, f"another program holds the sound card {url.device}")
     if number == errno.EACCES:
-        return Reason.UNAUTHORIZED, f"not allowed to use {url.device}: join the group audio"
+        return Finding(Reason.UNAUTHORIZED, f"not allowed to use {url.device}: join the group audio")
     if timed_out:
-        return Reason.TIMEOUT, f"the sound card {url.device} gives no sound"
+        return Finding(Reason.TIMEOUT, f"the sound card {url.device} gives no sound")
     if not opening:
-        return Reason.DEVICE_GONE, f"the sound card {url.device} went away"
+        return Finding(Reason.DEVICE_GONE, f"the sound card {url.device} went away")
     if number in {errno.EINVAL, errno.ENOSYS}:
-        return Reason.INVALID_DATA, f"the sound card {url.device} does not know this rate or layout"
+        return Finding(Reason.INVALID_DATA, f"the sound card {url.device} does not know this rate or layout")
     missing = f"there is no sound card {url.device} (arecord -L lists them)"
     if not Path(os.environ.get("ALSA_CONFIG_PATH", "")).is_file():
         missing = "ALSA's configuration is missing: install libasound2-data"
-    return Reason.NOT_FOUND, missing
+    return Finding(Reason.NOT_FOUND, missing)
 
 
-def _file(error: Exception, path: Path) -> tuple[Reason, str]:
-    if isinstance(error, FileNotFoundError) or not path.exists():
-        return Reason.NOT_FOUND, "there is no such file"
-    if path.is_dir():
-        return Reason.NOT_FOUND, "this is a directory"
-    if isinstance(error, PermissionError):
-        return Reason.UNAUTHORIZED, "not allowed to read this file"
-    if path.is_file() and path.stat().st_size == 0:
-        return Reason.INVALID_DATA, "the file is empty"
-    if isinstance(error, av.error.DecoderNotFoundError):
-        return Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio"
-    return Reason.INVALID_DATA, "not a recording that can be read, or its end is cut off"
+def _file(error: Exception, path: Path, *, timed_out: bool, limit_s: float) -> Finding:
+    kind = kind_of(path)
+    certain = _NO_FILES.get(kind or "") or (_FORBIDDEN if isinstance(error, PermissionError) else None)
+    if certain is not None:
+        return certain
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return Finding(Reason.NOT_FOUND, "there is no such file")
+    if timed_out and kind is not None:
+        hint = "start the program that writes to it; it must not pause for so long"
+        return Finding(Reason.TIMEOUT, f"nothing was written to this {kind} within {limit_s:g} s", hint)
+    if kind is None and size == 0:
+        return _EMPTY
+    return _UNDECODABLE if isinstance(error, av.error.DecoderNotFoundError) else _UNREADABLE

@@ -109,7 +109,7 @@ class Reader:
         while not self._stop.is_set():
             self._progress()
             self._heard = False
-            self._say(SourceState.CONNECTING, last)
+            self._say(SourceState.CONNECTING, last, detail=self._waits_for)
             try:
                 with open_source(self.config, self._stop, memory=self._memory, clock=self._clock) as connection:
                     self._listen(connection)
@@ -183,14 +183,22 @@ class Reader:
         self._progress()
         self._stop.wait(delay_s)
 
-    def _say(self, state: SourceState, error: SourceError | None, delay_s: float | None = None) -> None:
+    @property
+    def _waits_for(self) -> str | None:
+        """What a connection waits for that nobody is asked for."""
+        address = self.config.address
+        return f"waiting for a sender to push to {address}" if address.scheme == "rtsp+listen" else None
+
+    def _say(
+        self, state: SourceState, error: SourceError | None, delay_s: float | None = None, detail: str | None = None
+    ) -> None:
         self._on_status(
             SourceStatus(
                 self.config.name,
                 state,
                 self._since,
                 reason=None if error is None else error.reason,
-                detail="" if error is None else error.explanation,
+                detail=detail or ("" if error is None else error.explanation),
                 next_try=None if delay_s is None else self._clock.utc() + timedelta(seconds=delay_s),
             )
         )

@@ -26,7 +26,8 @@ from edgeaudio.capture.frames import FrameReader
 from edgeaudio.capture.gate import Gate, is_gated
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.opening import SourceMemory, open_container
-from edgeaudio.capture.reasons import SourceError
+from edgeaudio.capture.pipe import kind_of
+from edgeaudio.capture.reasons import PUSHED, SourceError
 from edgeaudio.capture.samples import one_channel, planes_of
 from edgeaudio.capture.timeline import Timeline
 from edgeaudio.capture.tracks import check_format, choose_track, describe
@@ -47,12 +48,16 @@ def open_source(
     memory: SourceMemory | None = None,
     clock: Clock | None = None,
     media_start: datetime | None = None,
+    sender_wait_s: float | None = None,
 ) -> Connection:
     """Open `config`'s source: a context manager that yields its Blocks.
 
     With `media_start`, the UTC time of the first sample, a recording is read as fast as it decodes
     and times are those of the medium. Without it everything is live: a recording (a file, or what
     comes by HTTP) is played at its own speed.
+
+    `sender_wait_s` bounds how long a source that is pushed, or a pipe, is waited for; without it the one is waited for
+    without an end. Pipes, terminals and the like are read only as recordings: what is live is heard at its own speed.
 
     Raises SourceError with its Reason; StoppedError soon after `stop` is set. Never retries, but for
     one thing: where a camera refuses audio alone, the full stream is asked for, and `memory` says
@@ -61,15 +66,18 @@ def open_source(
     memory = SourceMemory() if memory is None else memory
     clock = Clock() if clock is None else clock
     guard = Guard(stop)
-    if media_start is None and config.address.path is not None and config.address.path.is_fifo():
-        # FFmpeg waits on it for a sender, and for each byte, and lets nobody interrupt it
-        detail, hint = "this is a named pipe, on which one may wait for ever", "have the sound pushed by RTSP"
-        raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, hint)
+    kind = None if config.address.path is None else kind_of(config.address.path)
+    if media_start is None and kind not in {None, "directory"}:
+        detail = f"this is a {kind}: only `score` and `probe` read one"
+        raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, PUSHED)
     with ExitStack() as closing:
         gate: str | None = None
         if is_gated(config.address.scheme):
             gate = closing.enter_context(_gate(config, memory)).url
-        container = open_container(config, guard, stop, memory, gate)
+        opened = open_container(config, guard, stop, memory, gate, sender_wait_s)
+        container = opened.container
+        if opened.pipe is not None:
+            closing.callback(opened.pipe.close)
         closing.callback(container.close)
         connection = Connection(container, config, guard, stop, memory, clock, media_start)
         connection.closing = closing.pop_all()
@@ -254,7 +262,7 @@ class Connection:
         detail: str | None = None
         if heard_s == 0:
             detail = "the audio track holds no sound"
-        elif config.address.path is not None:
+        elif config.address.path is not None and kind_of(config.address.path) is None:
             detail = cut_off(config.address.path, info.container, info.duration_s, heard_s)
         if detail is not None:
             raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, "")

@@ -22,6 +22,7 @@ import numpy as np
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
 from edgeaudio.commands.interrupt import stopped_by_interrupt
+from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
 from edgeaudio.commands.target import told
 from edgeaudio.console import decibels
 from edgeaudio.masking import mask
@@ -163,8 +164,11 @@ def _source(settings: Settings, models: dict[str, Model], name: str, stop: threa
         source_pipeline(settings, models, name)
     samples, heard_s = [], 0.0
     config = source_config(name, settings.sources[name])
-    with open_source(config, stop) as connection:
-        for block in connection:
+    with (
+        Patience(config, stop, label=f"source {name}: ") as patience,
+        open_source(config, patience.end, sender_wait_s=SENDER_WAIT_S) as connection,
+    ):
+        for block in patience.listen(connection, LISTEN_S):
             samples.append(block.samples)
             heard_s += block.duration_s
             if heard_s >= LISTEN_S:

@@ -20,6 +20,7 @@ from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
 from edgeaudio.capture.tracks import AudioInfo, Track
 from edgeaudio.commands.interrupt import stopped_by_interrupt
+from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
 from edgeaudio.commands.target import RECORDED, find_source, told
 from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture
 from edgeaudio.recognise.types import EdgeaudioError, Samples
@@ -45,9 +46,12 @@ def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float
     pieces: list[Samples] = []
     heard_s, sample_rate, failure = 0.0, 0, None
     start = datetime.now(UTC) if config.address.scheme in RECORDED else None
-    with open_source(config, stop, media_start=start) as connection:
+    with (
+        Patience(config, stop) as patience,
+        open_source(config, patience.end, media_start=start, sender_wait_s=SENDER_WAIT_S) as connection,
+    ):
         try:
-            for block in connection:
+            for block in patience.listen(connection, seconds):
                 if block.sample_rate != sample_rate:  # the picture is of one sample rate: the latest
                     pieces, heard_s, sample_rate = [], 0.0, block.sample_rate
                 pieces.append(block.samples)

@@ -21,6 +21,7 @@ from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
 from edgeaudio.commands.interrupt import stopped_by_interrupt
+from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
 from edgeaudio.commands.target import RECORDED, find_source, told
 from edgeaudio.console import clock_time, knows_unicode, progress_line
 from edgeaudio.listening import load_model
@@ -77,9 +78,13 @@ def _results(
     pipeline = SourcePipeline(config.name, plans, namespace=UUID(int=0), gate_dbfs=gate_dbfs)
     failure = None
     start = MEDIA_START if recorded else None
-    with open_source(config, stop, media_start=start) as connection, _Progress() as progress:
+    with (
+        Patience(config, stop) as patience,
+        open_source(config, patience.end, media_start=start, sender_wait_s=SENDER_WAIT_S) as connection,
+        _Progress() as progress,
+    ):
         try:
-            for block in connection:
+            for block in patience.listen(connection):
                 yield from pipeline.feed(block)
                 progress.show((block.at - MEDIA_START).total_seconds() + block.duration_s, connection.info.duration_s)
         except SourceError as error:

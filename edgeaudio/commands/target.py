@@ -22,19 +22,30 @@ def find_source(target: str, settings: Settings) -> tuple[SourceConfig, str | No
 
     A file of that name goes before a source of that name. Raises EdgeaudioError.
     """
-    if target in settings.sources and not Path(target).exists():
+    if target in settings.sources and not _is_there(target):
         return source_config(target, settings.sources[target]), target
-    if holds_login(target) and not Path(target).exists():
+    if holds_login(target) and not _is_there(target):
         raise EdgeaudioError(
             "a login here would show in the process list; "
             "write it into the settings, and give the source's name, as in --config edgeaudio.toml porch"
         )
     config = SourceConfig(name="given", url=target)
-    if config.address.scheme == "file" and not Path(str(config.address.path)).exists():
+    if config.address.path is not None and not _is_there(config.address.path):
         named = ", ".join(settings.sources)
         hint = f"; sources of the settings: {named}" if named else ""
         raise EdgeaudioError(f"{config.address}: no such file{hint}")
     return config, None
+
+
+def _is_there(path: str | Path) -> bool:
+    """Whether a file has that name; True also for one that must not be looked at, which opening it tells."""
+    try:
+        Path(path).stat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):  # of no file's name: too long, a NUL
+        return False
+    return True
 
 
 def told(error: SourceError) -> str:

@@ -6,9 +6,12 @@ Does not know: which settings exist, or what values they take (schema.py).
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import select
+import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +26,7 @@ PREFIX = "EDGEAUDIO_"
 CONFIG_VARIABLE = "EDGEAUDIO_CONFIG"  # names the file, and is no setting itself
 MAX_FILE_BYTES = 1_000_000
 MAX_SECRET_BYTES = 64 * 1024
+_WRITER_WAIT_S = 10.0  # for all that is written to a pipe
 
 _CREDENTIAL = re.compile(r"(mqtt|sources\.[^.]+)\.[^.]+")
 _SECRETS = ("password", "url", "username")
@@ -90,8 +94,7 @@ def dotted(key: Iterable[str]) -> str:
 def read_text(path: Path, limit_bytes: int, what: str) -> str:
     """The text of a file. Raises SettingsError that says what the file was wanted for."""
     try:
-        with path.open("rb") as file:
-            content = file.read(limit_bytes + 1)
+        content = _content(path, limit_bytes + 1)
     except OSError as error:
         raise SettingsError(f"{path}: {what} cannot be read: {error.strerror}") from None
     if len(content) > limit_bytes:
@@ -100,6 +103,25 @@ def read_text(path: Path, limit_bytes: int, what: str) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: {what} is not UTF-8 text (byte {error.start})") from None
+
+
+def _content(path: Path, limit_bytes: int) -> bytes:
+    """The first bytes of a file, or of a pipe that somebody writes to within a limit. Raises OSError."""
+    # without O_NONBLOCK the opening of a pipe would wait for a writer
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        poll = select.poll()
+        poll.register(file, select.POLLIN)
+        content = b""
+        deadline_s = time.monotonic() + _WRITER_WAIT_S
+        while len(content) < limit_bytes:
+            if not poll.poll(max(0.0, deadline_s - time.monotonic()) * 1000):
+                raise TimeoutError(errno.ETIMEDOUT, f"nothing was written to it within {_WRITER_WAIT_S:g} s")
+            more = file.read(limit_bytes - len(content))
+            if more == b"":
+                break
+            content += more or b""
+        return content
 
 
 def read_secret(path: Path) -> str:

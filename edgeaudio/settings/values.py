@@ -133,10 +133,13 @@ def _secret_file(path: Path) -> Path:
 
 def _readable(path: Path, shown: str) -> Path:
     try:
-        with path.open("rb"):
-            return path
+        # opened, a pipe may wait; and what was read from it is gone for whoever reads it next
+        if not (path.is_fifo() or path.is_socket() or path.is_char_device()):
+            with path.open("rb"):
+                return path
+        reason = "it is no regular file"
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no file can have that name"
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "no file can have that name"
     raise ValueError(f"{shown} cannot be read: {reason}")
 
 

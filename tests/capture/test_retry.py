@@ -244,3 +244,9 @@ def test_an_error_in_a_callback_is_nobodys_to_swallow(tmp_path: Path) -> None:
     watched.reader._on_block = fail
     with pytest.raises(ZeroDivisionError):
         watched.reader.run()
+
+
+def test_while_nobody_pushes_the_state_says_that_it_waits_for_a_sender() -> None:
+    with reading(f"rtsp+listen://127.0.0.1:{free_port()}/in") as watched:
+        watched.wait_for(SourceState.CONNECTING)
+        assert watched.said[0].detail == f"waiting for a sender to push to {watched.reader.config.address}"
