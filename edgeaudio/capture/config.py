@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from edgeaudio.capture.urls import SourceUrl, parse_url
+from edgeaudio.recognise.types import Channel
 
 # what a source may announce: nothing that records sound is outside, and memory is taken in proportion to it
 MIN_SAMPLE_RATE = 1_000  # Hz
 MAX_SAMPLE_RATE = 1_000_000  # Hz
 MAX_CHANNELS = 64
-
-Channel = Literal["mix"] | int  # the mean of all channels, or one of them counted from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class SourceConfig:
     url: str = field(repr=False)  # see capture/urls.py for the spellings; may hold a login
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
-    channel: Channel = "mix"
+    channel: Channel = "auto"
     transport: Literal["tcp", "udp"] = "tcp"  # of RTSP
     tls_verify: bool = True
     ca_file: Path | None = None  # None: what the system trusts

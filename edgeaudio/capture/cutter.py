@@ -25,7 +25,7 @@ class Cut:
     offset: int  # of the first sample since the epoch began
     begin_s: float
     sample_rate: int  # Hz
-    samples: Samples  # (n,)
+    samples: Samples  # (n,) or (n, channels)
 
     @property
     def end_s(self) -> float:

@@ -1,6 +1,6 @@
-"""Decoded audio frames into one channel of float32.
+"""Decoded audio frames into float32.
 
-Owns: sample formats, their scaling to [-1, 1], the choice of channel, and repair of broken floats.
+Owns: sample formats, their scaling to [-1, 1], and repair of broken floats.
 Does not know: time, connections, or what is done with the samples. Never resamples.
 """
 
@@ -10,7 +10,6 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
-from edgeaudio.capture.config import Channel
 from edgeaudio.recognise.types import Samples
 
 # what one unit of each of FFmpeg's sample formats is worth; unsigned bytes are centred on 128
@@ -38,21 +37,16 @@ def planes_of(frame: AudioFrame) -> Samples:
     return values.astype(np.float32) * np.float32(_SCALES[kind])
 
 
-def one_channel(planes: Samples, channel: Channel) -> tuple[Samples, int]:
-    """One channel of `planes` `(channels, n)` as `(n,)` in [-1, 1], and how many values were broken.
+def in_range(planes: Samples) -> tuple[Samples, int]:
+    """`planes` `(channels, n)` as `(n,)` or `(n, channels)` in [-1, 1], and how many values were broken.
 
-    `"mix"` is the mean of all channels; a number counts from 1. NaN and infinity become 0.
-    Raises IndexError where the stream has no such channel.
+    NaN and infinity become 0.
     """
-    if channel != "mix":
-        if not 1 <= channel <= len(planes):
-            raise IndexError(channel)
-        planes = planes[channel - 1 : channel]
     broken = 0
     if not np.isfinite(planes).all():
         good = np.isfinite(planes)
         broken = int(good.size - np.count_nonzero(good))
         planes = np.where(good, planes, np.float32(0))
-    # decoders of lossy codecs overshoot full scale; and what broken files hold must not overflow the mean
+    # decoders of lossy codecs overshoot full scale; and what broken files hold must not overflow a mean
     planes = np.clip(planes, np.float32(-1), np.float32(1))
-    return planes[0] if len(planes) == 1 else planes.mean(axis=0, dtype=np.float32), broken
+    return planes[0] if len(planes) == 1 else np.ascontiguousarray(planes.T), broken

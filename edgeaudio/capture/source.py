@@ -1,4 +1,4 @@
-"""One connection to one source: an address in, Blocks of one channel out.
+"""One connection to one source: an address in, Blocks of all its channels out.
 
 Owns: turning frames into Blocks and epochs, the speed of recordings, closing.
 Does not know: retries, states, MQTT. It raises and is done; `retry.py` tries again.
@@ -28,7 +28,7 @@ from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.opening import SourceMemory, open_container
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.reasons import PUSHED, SourceError
-from edgeaudio.capture.samples import one_channel, planes_of
+from edgeaudio.capture.samples import in_range, planes_of
 from edgeaudio.capture.timeline import Timeline
 from edgeaudio.capture.tracks import check_format, choose_track, describe
 from edgeaudio.capture.wholeness import cut_off
@@ -198,22 +198,13 @@ class Connection:
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         if (rate, channels) != self._format:
             check_format(self._config, rate, channels)
+            self._check_channel(channels)
             if self._format is not None:
                 yield from self._blocks(self._cutter.flush())
                 self._timeline.cut()
             self._format = (rate, channels)
             self.info = replace(self.info, sample_rate=rate, channels=channels)
-        try:
-            samples, broken = one_channel(planes_of(frame), self._config.channel)
-        except IndexError:
-            detail = f"channel {self._config.channel} is asked for, and the stream has {channels}"
-            raise SourceError(
-                self._config.name,
-                self._config.address,
-                Reason.NO_AUDIO_TRACK,
-                detail,
-                f"set channel to 1..{channels} or 'mix'",
-            ) from None
+        samples, broken = in_range(planes_of(frame))
         self.broken_samples += broken
         pts_s = None if frame.pts is None or frame.time_base is None else frame.pts * float(frame.time_base)
         place = self._timeline.place(pts_s, len(samples), rate, self._arrival_s(samples, rate))
@@ -223,7 +214,7 @@ class Connection:
             self._cutter = Cutter()
         if place.fill:
             self.filled_s += place.fill / rate
-            samples = np.concatenate([np.zeros(place.fill, np.float32), samples])
+            samples = np.concatenate([np.zeros((place.fill, *samples.shape[1:]), np.float32), samples])
         yield from self._blocks(self._cutter.add(samples, rate, place.begin_s))
 
     def _blocks(self, cuts: Iterator[Cut]) -> Iterator[Block]:
@@ -256,6 +247,13 @@ class Connection:
         return not self._stop.is_set()
 
     # checks
+
+    def _check_channel(self, channels: int) -> None:
+        config = self._config
+        if isinstance(config.channel, int) and config.channel > channels:
+            detail = f"channel {config.channel} is asked for, and the stream has {channels}"
+            hint = f"set channel to 1..{channels} or 'mix'"
+            raise SourceError(config.name, config.address, Reason.NO_AUDIO_TRACK, detail, hint)
 
     def _check_complete(self, heard_s: float) -> None:
         config, info = self._config, self.info

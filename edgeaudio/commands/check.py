@@ -28,7 +28,7 @@ from edgeaudio.console import decibels
 from edgeaudio.masking import mask
 from edgeaudio.plans import load_one_model, model_plans, source_config, source_pipeline
 from edgeaudio.recognise.model import Model
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.recognise.types import EdgeaudioError, Samples
 from edgeaudio.settings import Settings
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml, example_toml, json_schema
@@ -162,13 +162,16 @@ def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:
 def _source(settings: Settings, models: dict[str, Model], name: str, stop: threading.Event) -> str:
     if len(models) == len(settings.models):  # else the model's own line says what is wrong
         source_pipeline(settings, models, name)
-    samples, heard_s = [], 0.0
+    samples: list[Samples] = []
+    heard_s = 0.0
     config = source_config(name, settings.sources[name])
     with (
         Patience(config, stop, label=f"source {name}: ") as patience,
         open_source(config, patience.end, sender_wait_s=SENDER_WAIT_S) as connection,
     ):
         for block in patience.listen(connection, LISTEN_S):
+            if samples and samples[0].shape[1:] != block.samples.shape[1:]:
+                samples = []  # the level is that of the latest format
             samples.append(block.samples)
             heard_s += block.duration_s
             if heard_s >= LISTEN_S:

@@ -23,6 +23,7 @@ from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
 from edgeaudio.commands.target import RECORDED, find_source, told
 from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture
+from edgeaudio.recognise.channels import Mixer, power
 from edgeaudio.recognise.types import EdgeaudioError, Samples
 from edgeaudio.settings import load_settings
 from edgeaudio.spectrum import band_levels, peak_dbfs, rms_dbfs
@@ -44,7 +45,8 @@ def probe(target: str, path: Path | None, options: Sequence[str], seconds: float
 
 def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float, *, as_json: bool) -> None:
     pieces: list[Samples] = []
-    heard_s, sample_rate, failure = 0.0, 0, None
+    heard_s, failure = 0.0, None
+    shape: tuple[int, ...] = ()
     start = datetime.now(UTC) if config.address.scheme in RECORDED else None
     with (
         Patience(config, stop) as patience,
@@ -52,8 +54,8 @@ def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float
     ):
         try:
             for block in patience.listen(connection, seconds):
-                if block.sample_rate != sample_rate:  # the picture is of one sample rate: the latest
-                    pieces, heard_s, sample_rate = [], 0.0, block.sample_rate
+                if shape != (shape := (block.sample_rate, *block.samples.shape[1:])):
+                    pieces, heard_s = [], 0.0  # the picture is of one format: the latest
                 pieces.append(block.samples)
                 heard_s += block.duration_s
                 if heard_s >= seconds:
@@ -63,25 +65,26 @@ def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float
         info = connection.info
     if pieces:
         show = _print_facts if as_json else _show
-        show(str(config.address), info, np.concatenate(pieces), heard_s)
+        show(config, info, np.concatenate(pieces), heard_s)
     if failure:
         raise failure
 
 
-def _print_facts(address: str, info: AudioInfo, samples: Samples, heard_s: float) -> None:
+def _print_facts(config: SourceConfig, info: AudioInfo, samples: Samples, heard_s: float) -> None:
     facts = {
-        "source": address,
+        "source": str(config.address),
         **asdict(info),
         "heard_s": round(heard_s, 3),
         "rms_dbfs": _rounded(rms_dbfs(samples)),
         "peak_dbfs": _rounded(peak_dbfs(samples)),
+        "channels_dbfs": [_rounded(rms_dbfs(channel)) for channel in _channels(samples)],
     }
     print(json.dumps(facts))
 
 
-def _show(address: str, info: AudioInfo, samples: Samples, heard_s: float) -> None:
+def _show(config: SourceConfig, info: AudioInfo, samples: Samples, heard_s: float) -> None:
     duration = "live, or of unknown length" if info.duration_s is None else clock_time(info.duration_s)
-    rows = [("source", address), ("container", info.container), ("length", duration)]
+    rows = [("source", str(config.address)), ("container", info.container), ("length", duration)]
     rows += [
         (f"track {track.index}", _track(track) + (", heard" if track.index == info.track else ""))
         for track in info.tracks
@@ -90,11 +93,28 @@ def _show(address: str, info: AudioInfo, samples: Samples, heard_s: float) -> No
         ("heard", f"{heard_s:.1f} s"),
         ("level", f"RMS {decibels(rms_dbfs(samples))}, peak {decibels(peak_dbfs(samples))}"),
     ]
+    if info.channels > 1:
+        levels_dbfs = [decibels(rms_dbfs(channel)) for channel in _channels(samples)]
+        rows += [("channels", ", ".join(f"{number}: {level}" for number, level in enumerate(levels_dbfs, 1)))]
+    mixer = Mixer(config.channel)
+    if samples.ndim > 1:
+        mixer.judge(samples, [power(channel) for channel in _channels(samples)])
+    if mixer.cancels:
+        rows += [("mixed", _cancelled(mixer))]
     print("\n".join(columns(rows)))
     if len(samples) > COLUMNS:
-        levels, frequencies_hz = band_levels(samples, info.sample_rate, BANDS, COLUMNS)
+        levels, frequencies_hz = band_levels(mixer.mix(samples), info.sample_rate, BANDS, COLUMNS)
         print()
         print("\n".join(picture(levels, frequencies_hz, heard_s, unicode=knows_unicode(sys.stdout))))
+
+
+def _channels(samples: Samples) -> list[Samples]:
+    return [samples] if samples.ndim == 1 else list(samples.T)
+
+
+def _cancelled(mixer: Mixer) -> str:
+    remedy = "set channel to the number of one" if mixer.heard == "mix" else f"channel {mixer.heard} is taken"
+    return f"the channels cancel each other out; {remedy}"
 
 
 def _track(track: Track) -> str:

@@ -75,7 +75,8 @@ def _results(
     config: SourceConfig, stop: threading.Event, plans: Sequence[ModelPlan], gate_dbfs: float, *, recorded: bool
 ) -> Iterator[Result]:
     """Everything the pipeline says of the source; where reading fails, first what it says of the sound before."""
-    pipeline = SourcePipeline(config.name, plans, namespace=UUID(int=0), gate_dbfs=gate_dbfs)
+    namespace = UUID(int=0)
+    pipeline = SourcePipeline(config.name, plans, namespace=namespace, gate_dbfs=gate_dbfs, channel=config.channel)
     failure = None
     start = MEDIA_START if recorded else None
     with (

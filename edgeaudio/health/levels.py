@@ -5,9 +5,10 @@ Owns: the averages. Pure. Does not know: where levels come from and go to.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log10
 
-from edgeaudio.recognise.types import Level
+from edgeaudio.recognise.types import ChannelLevel, Level
 
 
 class LevelDigest:
@@ -26,17 +27,33 @@ class LevelDigest:
         return digest(held)
 
 
-def digest(levels: list[Level]) -> Level:
+def digest(levels: Sequence[Level]) -> Level:
     """The mean power, the highest peak and the mean ratios of levels that follow each other."""
-    length_s = sum(level.duration_s for level in levels)
-    power = sum(10 ** (level.rms_dbfs / 10) * level.duration_s for level in levels if level.rms_dbfs is not None)
-    peaks = [level.peak_dbfs for level in levels if level.peak_dbfs is not None]
+    durations_s = [level.duration_s for level in levels]
+    counts = {len(level.channels) for level in levels}
+    n_channels = counts.pop() if len(counts) == 1 else 0  # another number of channels: there is no mean of them
+    whole, last = _mean(levels, durations_s), levels[-1]
     return Level(
-        source=levels[0].source,
+        source=last.source,
         at=levels[0].at,
-        duration_s=length_s,
+        duration_s=sum(durations_s),
+        rms_dbfs=whole.rms_dbfs,
+        peak_dbfs=whole.peak_dbfs,
+        clipped_ratio=whole.clipped_ratio,
+        hum_ratio=whole.hum_ratio,
+        channels=tuple(_mean([level.channels[k] for level in levels], durations_s) for k in range(n_channels)),
+        heard=last.heard,
+        cancels=last.cancels,
+    )
+
+
+def _mean(levels: Sequence[Level | ChannelLevel], durations_s: Sequence[float]) -> ChannelLevel:
+    length_s = sum(durations_s)
+    each = list(zip(levels, durations_s, strict=True))
+    power = sum(10 ** (level.rms_dbfs / 10) * length for level, length in each if level.rms_dbfs is not None)
+    return ChannelLevel(
         rms_dbfs=10 * log10(power / length_s) if power > 0 else None,
-        peak_dbfs=max(peaks, default=None),
-        clipped_ratio=sum(level.clipped_ratio * level.duration_s for level in levels) / length_s,
-        hum_ratio=sum(level.hum_ratio * level.duration_s for level in levels) / length_s,
+        peak_dbfs=max((level.peak_dbfs for level in levels if level.peak_dbfs is not None), default=None),
+        clipped_ratio=sum(level.clipped_ratio * length for level, length in each) / length_s,
+        hum_ratio=sum(level.hum_ratio * length for level, length in each) / length_s,
     )

@@ -57,10 +57,8 @@ class LoudnessJudge:
     def _sign(self, level: Level) -> Loudness:
         """What this level alone says, the present state being given the benefit of the doubt."""
         state = self._now.state
-        if level.rms_dbfs is None:
-            return Loudness(SourceState.SILENT, Reason.DIGITAL_SILENCE, "every sample is the same")
-        if level.rms_dbfs < (SILENT_UNTIL_DBFS if state is SourceState.SILENT else SILENT_BELOW_DBFS):
-            return Loudness(SourceState.SILENT, Reason.LOW_LEVEL, f"the level is {level.rms_dbfs:.0f} dBFS")
+        if silence := _silence(level, SILENT_UNTIL_DBFS if state is SourceState.SILENT else SILENT_BELOW_DBFS):
+            return silence
         if level.clipped_ratio > (CLIPPING_UNTIL if state is SourceState.CLIPPING else CLIPPING_FROM):
             percent = 100 * level.clipped_ratio
             return Loudness(
@@ -70,4 +68,19 @@ class LoudnessJudge:
             return Loudness(
                 SourceState.HUM, Reason.MAINS_HUM, f"{100 * level.hum_ratio:.0f} % of the energy is mains hum"
             )
+        if level.cancels:
+            detail = f"the channels cancel each other out when they are mixed, so channel {level.heard} alone is heard"
+            return Loudness(SourceState.LISTENING, Reason.CHANNELS_CANCEL, detail)
         return FINE
+
+
+def _silence(level: Level, below_dbfs: float) -> Loudness | None:
+    """Why nothing can be recognised at that level; None: something can."""
+    if level.rms_dbfs is None:
+        return Loudness(SourceState.SILENT, Reason.DIGITAL_SILENCE, "every sample is the same")
+    if level.rms_dbfs < below_dbfs:
+        return Loudness(SourceState.SILENT, Reason.LOW_LEVEL, f"the level is {level.rms_dbfs:.0f} dBFS")
+    if level.cancels and level.heard == "mix":
+        detail = "the channels cancel each other out when they are mixed; set channel to the number of one"
+        return Loudness(SourceState.SILENT, Reason.CHANNELS_CANCEL, detail)
+    return None

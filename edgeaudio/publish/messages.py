@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from edgeaudio.publish.topics import Topics
-from edgeaudio.recognise.types import Event, Level, Message, SourceStatus
+from edgeaudio.recognise.types import ChannelLevel, Event, Level, Message, SourceStatus
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
@@ -81,12 +81,20 @@ def level(topics: Topics, value: Level) -> Message:
     payload: dict[str, Json] = {
         "at": timestamp(value.at),
         "duration_s": _rounded(value.duration_s, 3),
+        **_loudness(value),
+        "channels": [_loudness(channel) for channel in value.channels],
+        "heard": value.heard,
+    }
+    return Message(topics.level(value.source), encode(payload))
+
+
+def _loudness(value: Level | ChannelLevel) -> dict[str, Json]:
+    return {
         "rms_dbfs": _rounded(value.rms_dbfs, 1),
         "peak_dbfs": _rounded(value.peak_dbfs, 1),
         "clipped_ratio": _rounded(value.clipped_ratio, 4),
         "hum_ratio": _rounded(value.hum_ratio, 3),
     }
-    return Message(topics.level(value.source), encode(payload))
 
 
 def status(topics: Topics, value: SourceStatus) -> Message:

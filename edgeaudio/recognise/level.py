@@ -1,6 +1,7 @@
-"""Loudness of a source, interval by interval: RMS, peak, clipping and mains hum.
+"""Loudness of a source, interval by interval and channel by channel: RMS, peak, clipping and mains hum.
 
-Owns: the measuring. Does not know: what is too quiet or too loud (health.py says), time of day.
+Owns: the measuring, before channels are mixed and without their DC.
+Does not know: what is too quiet or too loud (health/loudness.py says), time of day.
 """
 
 from __future__ import annotations
@@ -11,65 +12,75 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeaudio.recognise.buffer import SampleBuffer
-from edgeaudio.recognise.clips import dbfs, rms_dbfs
-from edgeaudio.recognise.types import Samples
+from edgeaudio.recognise.channels import power
+from edgeaudio.recognise.clips import dbfs
+from edgeaudio.recognise.types import ChannelLevel, Samples
 
 INTERVAL_S = 1.0
-FULL_SCALE = 0.999  # of a 16-bit stream, its two outermost values
+FULL_SCALE = 0.98  # the outermost codes of G.711, of 8-bit and of 16-bit sound are all beyond it
 MAINS_HZ = (50.0, 60.0)
 HUM_WIDTH_HZ = 1.5
 HUM_TOP_HZ = 1000.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """One interval of a signal. Fields as in `types.Level`."""
+    """One interval of a source."""
 
     start: int
-    n_samples: int
-    rms_dbfs: float | None
-    peak_dbfs: float | None
-    clipped_ratio: float
-    hum_ratio: float
+    samples: Samples  # (n, channels); valid until the meter is fed again
+    channels: tuple[ChannelLevel, ...]
+    powers: tuple[float, ...]  # mean squares of the channels
 
 
 class LevelMeter:
-    """Readings of one signal, one for every whole second of it. Feed it in pieces of any length."""
+    """Readings of one epoch, one for every whole second of it. Feed it in pieces of any length."""
 
-    def __init__(self, sample_rate: int) -> None:
-        self._n_samples = round(INTERVAL_S * sample_rate)
-        self._hum = _hum_bins(self._n_samples, sample_rate)
-        self._window: Samples = np.hanning(self._n_samples).astype(np.float32)
-        self._buffer = SampleBuffer()
+    def __init__(self, sample_rate: int, n_channels: int = 1) -> None:
+        self.n_samples = round(INTERVAL_S * sample_rate)  # of an interval
+        self._n_channels = n_channels
+        self._hum = _hum_bins(self.n_samples, sample_rate)
+        self._window: Samples = np.hanning(self.n_samples).astype(np.float32)
+        self._buffer = SampleBuffer()  # channels interleaved
+
+    @property
+    def missing(self) -> int:
+        """Samples until the next reading."""
+        return self.n_samples - (self._buffer.stop - self._buffer.start) // self._n_channels
 
     def feed(self, samples: Samples) -> Iterator[Reading]:
-        """Samples `(n,)` float32; yields the readings that they complete."""
-        self._buffer.append(samples)
-        while self._buffer.stop - self._buffer.start >= self._n_samples:
+        """Samples `(n,)` or `(n, channels)` float32; yields the readings that they complete."""
+        self._buffer.append(samples.reshape(-1))
+        length = self.n_samples * self._n_channels
+        while self._buffer.stop - self._buffer.start >= length:
             start = self._buffer.start
-            yield self._reading(start, self._buffer.view(start, start + self._n_samples))
-            self._buffer.forget(start + self._n_samples)
+            interval = self._buffer.view(start, start + length).reshape(-1, self._n_channels)
+            yield self._reading(start // self._n_channels, interval)
+            self._buffer.forget(start + length)
 
-    def _reading(self, start: int, signal: Samples) -> Reading:
-        magnitudes = np.abs(signal)
-        peak = float(magnitudes.max())
+    def held(self) -> Samples:
+        """What has come since the last reading, `(n, channels)`; valid until the meter is fed again."""
+        return self._buffer.view(self._buffer.start, self._buffer.stop).reshape(-1, self._n_channels)
+
+    def _reading(self, start: int, interval: Samples) -> Reading:
+        signals = [np.ascontiguousarray(interval[:, channel]) for channel in range(self._n_channels)]
+        powers = tuple(power(signal) for signal in signals)
+        levels = tuple(map(self._level, signals, powers))
+        return Reading(start, interval, levels, powers)
+
+    def _level(self, signal: Samples, power: float) -> ChannelLevel:
+        clipped = float(np.count_nonzero(np.abs(signal) >= FULL_SCALE)) / len(signal)
         # a muted G.711 stream repeats one code, which is not zero: what never moves is no sound
         if signal.min() == signal.max():
-            return Reading(start, len(signal), None, None, float(peak >= FULL_SCALE), 0.0)
-        return Reading(
-            start=start,
-            n_samples=len(signal),
-            rms_dbfs=rms_dbfs(signal),
-            peak_dbfs=dbfs(peak * peak),
-            clipped_ratio=float(np.count_nonzero(magnitudes >= FULL_SCALE)) / len(signal),
-            hum_ratio=self._hum_ratio(signal),
-        )
+            return ChannelLevel(None, None, clipped, 0.0)
+        peak = min(1.0, float(np.abs(signal - np.float32(signal.mean(dtype=np.float64))).max()))
+        return ChannelLevel(dbfs(power), dbfs(peak * peak), clipped, self._hum_ratio(signal))
 
     def _hum_ratio(self, signal: Samples) -> float:
-        power = np.abs(np.fft.rfft(signal * self._window)) ** 2
-        power[: 1 + round(10 * INTERVAL_S)] = 0.0  # a direct-current offset is not sound
-        total = float(power.sum())
-        return max(float(power[bins].sum()) for bins in self._hum) / total if total > 0.0 else 0.0
+        spectrum = np.abs(np.fft.rfft(signal * self._window)) ** 2
+        spectrum[: 1 + round(10 * INTERVAL_S)] = 0.0  # a direct-current offset is not sound
+        total = float(spectrum.sum())
+        return max(float(spectrum[bins].sum()) for bins in self._hum) / total if total > 0.0 else 0.0
 
 
 def _hum_bins(n_samples: int, sample_rate: int) -> list[np.ndarray]:

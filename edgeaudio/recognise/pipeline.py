@@ -15,16 +15,18 @@ from uuid import UUID
 
 import numpy as np
 
+from edgeaudio.recognise.channels import Mixer, power
 from edgeaudio.recognise.clips import ClipConfig, ClipCutter, Cut
 from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.level import LevelMeter, Reading
 from edgeaudio.recognise.manifest import Manifest, Threshold
 from edgeaudio.recognise.resample import Resampler
-from edgeaudio.recognise.types import Block, Clip, Event, Level, Samples, Scores
+from edgeaudio.recognise.types import Block, Channel, ChannelLevel, Clip, Event, Level, Samples, Scores
 
 Result = Level | Scores | Event
 
 GATE_DBFS = -60.0
+AUDIBLE_DB = 20.0
 ANCHOR_TOLERANCE_S = 0.001
 MAX_ANCHORS = 64  # far more than fall into one clip
 
@@ -56,11 +58,18 @@ class SourcePipeline:
     """All models of one source. Feed it the source's blocks in order; `end` where an epoch ends."""
 
     def __init__(
-        self, source: str, plans: Sequence[ModelPlan], *, namespace: UUID, gate_dbfs: float = GATE_DBFS
+        self,
+        source: str,
+        plans: Sequence[ModelPlan],
+        *,
+        namespace: UUID,
+        gate_dbfs: float = GATE_DBFS,
+        channel: Channel = "auto",
     ) -> None:
         self._source = source
         self._gate_dbfs = gate_dbfs
         self._plans = plans
+        self._mixer = Mixer(channel)
         self._detectors = [_detector(plan, namespace) for plan in plans]
         self._epoch: _Epoch | None = None
 
@@ -70,10 +79,11 @@ class SourcePipeline:
             block.epoch != self._epoch.number
             or block.offset != self._epoch.received
             or block.sample_rate != self._epoch.sample_rate
+            or _n_channels(block) != self._epoch.n_channels
         ):
             yield from self.end()
         if self._epoch is None:
-            self._epoch = _Epoch(block, self._source, self._plans, self._gate_dbfs)
+            self._epoch = _Epoch(block, self._source, self._plans, self._gate_dbfs, self._mixer)
         for result in self._epoch.feed(block):
             yield from self._recognised(result)
 
@@ -126,15 +136,19 @@ class SourcePipeline:
 class _Epoch:
     """What lasts as long as the sound has no hole."""
 
-    def __init__(self, block: Block, source: str, plans: Sequence[ModelPlan], gate_dbfs: float) -> None:
+    def __init__(self, block: Block, source: str, plans: Sequence[ModelPlan], gate_dbfs: float, mixer: Mixer) -> None:
         self.number = block.epoch
         self.sample_rate = block.sample_rate
+        self.n_channels = _n_channels(block)
         self.received = block.offset
         self._first = block.offset
         self._source = source
         self._plans = plans
         self._clock = _Clock(block.sample_rate)
-        self._meter = LevelMeter(block.sample_rate)
+        self._mixer = mixer
+        self._meter = LevelMeter(block.sample_rate, self.n_channels)
+        # of several channels nothing is known before the first reading: until then they are not mixed
+        self._undecided = self.n_channels > 1 and mixer.heard == "mix"
         rates = dict.fromkeys(plan.model.manifest.clip.sample_rate for plan in plans)
         self._resamplers = {rate: Resampler(block.sample_rate, rate) for rate in rates}
         self._cutters = [ClipCutter(_clip_config(plan), gate_dbfs) for plan in plans]
@@ -142,16 +156,33 @@ class _Epoch:
     def feed(self, block: Block) -> Iterator[Level | tuple[int, Clip]]:
         self._clock.note(block.offset - self._first, block.at)
         self.received += len(block.samples)
-        mono: Samples = block.samples if block.samples.ndim == 1 else block.samples.mean(axis=1, dtype=np.float32)
-        for reading in self._meter.feed(mono):
-            yield self._level(reading)
-        yield from self._cut({rate: resampler.feed(mono) for rate, resampler in self._resamplers.items()})
+        samples = block.samples
+        # cut where readings end, for what they say of the channels holds from there on
+        while len(samples):
+            piece, samples = np.split(samples, [self._meter.missing])
+            readings = list(self._meter.feed(piece))
+            if not self._undecided:
+                yield from self._hear(piece)
+            for reading in readings:
+                self._mixer.judge(reading.samples, reading.powers)
+                if self._undecided:
+                    self._undecided = False
+                    yield from self._hear(reading.samples)
+                yield self._level(reading)
 
     def flush(self) -> Iterator[tuple[int, Clip]]:
+        if self._undecided:
+            held = self._meter.held()
+            self._mixer.judge(held, [power(held[:, channel]) for channel in range(self.n_channels)])
+            yield from self._hear(held)
         yield from self._cut({rate: resampler.flush() for rate, resampler in self._resamplers.items()})
         for index, cutter in enumerate(self._cutters):
             for cut in cutter.flush():
                 yield index, self._clip(index, cut)
+
+    def _hear(self, samples: Samples) -> Iterator[tuple[int, Clip]]:
+        signal = self._mixer.mix(samples)
+        yield from self._cut({rate: resampler.feed(signal) for rate, resampler in self._resamplers.items()})
 
     def _cut(self, signals: Mapping[int, Samples]) -> Iterator[tuple[int, Clip]]:
         for index, (plan, cutter) in enumerate(zip(self._plans, self._cutters, strict=True)):
@@ -173,15 +204,33 @@ class _Epoch:
         )
 
     def _level(self, reading: Reading) -> Level:
+        number = self._mixer.heard
+        # where the mean is heard, or the channels cancel, every channel tells how the microphones are
+        heard = (
+            reading.channels if number == "mix" else reading.channels[int(number) - 1 :][:1] or reading.channels[-1:]
+        )
+        levels = [each.rms_dbfs for each in heard if each.rms_dbfs is not None]
         return Level(
             source=self._source,
             at=self._clock.at(reading.start),
-            duration_s=reading.n_samples / self.sample_rate,
-            rms_dbfs=reading.rms_dbfs,
-            peak_dbfs=reading.peak_dbfs,
-            clipped_ratio=reading.clipped_ratio,
-            hum_ratio=reading.hum_ratio,
+            duration_s=self._meter.n_samples / self.sample_rate,
+            rms_dbfs=max(levels, default=None),
+            peak_dbfs=max((each.peak_dbfs for each in heard if each.peak_dbfs is not None), default=None),
+            clipped_ratio=max(each.clipped_ratio for each in heard),
+            hum_ratio=max((each.hum_ratio for each in heard if _counts(each, levels)), default=0.0),
+            channels=reading.channels if self.n_channels > 1 else (),
+            heard=self._mixer.heard,
+            cancels=self._mixer.cancels,
         )
+
+
+def _n_channels(block: Block) -> int:
+    return 1 if block.samples.ndim == 1 else block.samples.shape[1]
+
+
+def _counts(level: ChannelLevel, levels: Sequence[float]) -> bool:
+    """Whether a channel is loud enough, beside the others, to be heard in their mean."""
+    return level.rms_dbfs is not None and level.rms_dbfs >= max(levels) - AUDIBLE_DB
 
 
 class _Clock:

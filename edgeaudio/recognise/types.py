@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
+# which channel of a source is heard: the mean of all, one of them counted from 1, or the mean unless they cancel out
+Channel = Literal["auto", "mix"] | int
 
 
 class EdgeaudioError(Exception):
@@ -57,6 +59,7 @@ class Reason(StrEnum):
     DIGITAL_SILENCE = "digital_silence"  # every sample is zero: muted, or a dead microphone
     LOW_LEVEL = "low_level"  # the level stays under the floor
     FULL_SCALE = "full_scale"  # too many samples at the limits of the format
+    CHANNELS_CANCEL = "channels_cancel"  # their mean, which is recognised, is next to nothing: one is inverted
     MAINS_HUM = "mains_hum"  # most energy is at multiples of 50 or 60 Hz
     SWITCHED_OFF = "switched_off"  # by command
     OUTSIDE_SCHEDULE = "outside_schedule"  # by its listening hours
@@ -110,16 +113,29 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """Loudness of one measuring interval of a source."""
+class ChannelLevel:
+    """Loudness of one channel, without its DC."""
 
-    source: str
-    at: datetime  # of its first sample
-    duration_s: float
     rms_dbfs: float | None  # None: digital silence
     peak_dbfs: float | None
     clipped_ratio: float  # share of samples at full scale
     hum_ratio: float  # share of energy at multiples of the mains frequency, 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Loudness of one measuring interval of a source: the worst of the channels that are heard, before mixing."""
+
+    source: str
+    at: datetime  # of its first sample
+    duration_s: float
+    rms_dbfs: float | None  # of the loudest channel; None: digital silence in all of them
+    peak_dbfs: float | None
+    clipped_ratio: float  # share of samples at full scale
+    hum_ratio: float  # share of energy at multiples of the mains frequency, 0 to 1
+    channels: tuple[ChannelLevel, ...] = ()  # each of them, heard or not, where there are two or more
+    heard: Channel = "mix"  # the channel that is recognised, from 1, or the mean of all
+    cancels: bool = False  # the mean of the channels is next to nothing, though they are not silent
 
 
 @dataclass(frozen=True, slots=True)

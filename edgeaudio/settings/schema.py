@@ -151,7 +151,11 @@ class SourceSettings(_Login):
 
     url: SecretUrl = Field(description="Where the sound comes from: rtsp://, rtmp://, https://, a path, alsa:DEVICE.")
     enabled: bool = Field(default=True, description="Whether to listen to it at all.")
-    channel: Channel = Field("mix", description='"mix" for the mean of all channels, or the number of one, from 1.')
+    channel: Channel = Field(
+        "auto",
+        description='"mix" for the mean of all channels, the number of one, from 1, or "auto": the mean, '
+        "or the loudest where they cancel each other out.",
+    )
     transport: Literal["tcp", "udp"] = Field("tcp", description="How RTSP carries the sound.")
     tls_verify: bool = Field(default=True, description="Refuse certificates that cannot be verified.")
     ca_file: ReadableFile | None = Field(None, description="Certificates to trust instead of the system's (PEM).")

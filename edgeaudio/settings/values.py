@@ -107,9 +107,11 @@ def _list(value: object) -> object:
 def _channel(value: object) -> object:
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
-    if value == "mix" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CHANNELS):
+    if value in {"auto", "mix"} or (
+        isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CHANNELS
+    ):
         return value
-    raise ValueError(f'must be "mix" or the number of a channel, from 1 to {MAX_CHANNELS}')
+    raise ValueError(f'must be "auto", "mix" or the number of a channel, from 1 to {MAX_CHANNELS}')
 
 
 def _broker_url(url: SecretUrl) -> SecretUrl:
@@ -156,7 +158,7 @@ BrokerUrl = Annotated[SecretUrl, AfterValidator(_broker_url)]
 ReadableFile = Annotated[Path, AfterValidator(_file)]
 SecretFile = Annotated[Path, AfterValidator(_secret_file)]
 Channel = Annotated[
-    int | Literal["mix"],
+    int | Literal["auto", "mix"],
     BeforeValidator(_channel),
-    WithJsonSchema({"anyOf": [{"const": "mix"}, {"type": "integer", "minimum": 1, "maximum": MAX_CHANNELS}]}),
+    WithJsonSchema({"anyOf": [{"enum": ["auto", "mix"]}, {"type": "integer", "minimum": 1, "maximum": MAX_CHANNELS}]}),
 ]

@@ -51,22 +51,20 @@ def test_vorbis(tmp_path: Path) -> None:
     # FFmpeg's own encoder counts as experimental and knows two channels only
     path = tmp_path / "a.ogg"
     write_media(path, "vorbis", sine(1000, 44100, 2.0, channels=2), 44100, encoder_options={"strict": "-2"})
-    heard = hear(str(path), media=True, channel=1)
+    heard = hear(str(path), media=True)
     assert heard.connection.info.codec == "vorbis"
-    assert pitch_hz(heard.samples, 44100) == pytest.approx(1000, abs=2)
+    assert pitch_hz(heard.samples[:, 0], 44100) == pytest.approx(1000, abs=2)
     assert heard.epochs == [0]
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 6, 8])
-def test_each_channel_by_its_number(channels: int, tmp_path: Path) -> None:
+def test_every_channel_is_heard(channels: int, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     write_media(path, "pcm_s16le", sine(500, 16000, 1.0, channels=channels), 16000)
-    for channel in range(1, channels + 1):
-        heard = hear(str(path), media=True, channel=channel)
-        assert heard.connection.info.channels == channels
-        assert pitch_hz(heard.samples, 16000) == pytest.approx(500 * channel, abs=1)
-    mixed = hear(str(path), media=True).samples
-    np.testing.assert_allclose(mixed, sine(500, 16000, 1.0, channels=channels).mean(axis=0), atol=1e-3)
+    heard = hear(str(path), media=True)
+    assert heard.connection.info.channels == channels
+    samples = heard.samples.reshape(-1, channels)
+    np.testing.assert_allclose(samples.T, sine(500, 16000, 1.0, channels=channels), atol=1e-4)
 
 
 def test_a_channel_that_is_not_there_is_told_with_the_choice(tmp_path: Path) -> None:
@@ -126,7 +124,7 @@ def test_a_change_of_rate_and_channels_in_mid_stream_begins_an_epoch(tmp_path: P
     assert heard.connection.info.channels == 2
     for epoch, rate in rates.items():
         sound = np.concatenate([block.samples for block in heard.blocks if block.epoch == epoch])
-        assert pitch_hz(sound, rate) == pytest.approx(1000, abs=2)
+        assert pitch_hz(sound.reshape(len(sound), -1)[:, 0], rate) == pytest.approx(1000, abs=2)
 
 
 def test_nan_and_infinity_become_silence_and_are_counted(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """Every sample format becomes the same float32, whatever its layout."""
 
-from typing import Literal
-
 import numpy as np
 import pytest
 from av.audio.frame import AudioFrame
@@ -9,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgeaudio.capture.samples import one_channel, planes_of
+from edgeaudio.capture.samples import in_range, planes_of
 
 LEFT = np.array([0.0, 0.5, -0.5, -1.0])
 RIGHT = np.array([0.25, -0.25, 0.75, 0.0])
@@ -37,24 +35,11 @@ def test_every_sample_format(kind: str, planar: bool) -> None:
     np.testing.assert_allclose(planes, np.stack([LEFT, RIGHT]), atol=1e-7)
 
 
-@pytest.mark.parametrize(("channel", "expected"), [("mix", (LEFT + RIGHT) / 2), (1, LEFT), (2, RIGHT)])
-def test_choice_of_channel(channel: Literal["mix"] | int, expected: np.ndarray) -> None:
-    samples, broken = one_channel(planes_of(frame_of("flt", planar=True)), channel)
-    np.testing.assert_allclose(samples, expected, atol=1e-7)
-    assert broken == 0
-
-
-@pytest.mark.parametrize("channel", [0, 3, -1])
-def test_a_channel_that_is_not_there(channel: int) -> None:
-    with pytest.raises(IndexError):
-        one_channel(planes_of(frame_of("flt", planar=True)), channel)
-
-
 @given(arrays(np.float32, st.tuples(st.integers(1, 8), st.integers(1, 50)), elements=st.floats(width=32)))
 def test_whatever_a_float_file_holds_comes_out_in_range(planes: np.ndarray) -> None:
-    samples, broken = one_channel(planes, "mix")
+    samples, broken = in_range(planes)
     assert samples.dtype == np.float32
-    assert samples.shape == planes.shape[1:]
+    assert samples.shape == (planes.shape[1:] if len(planes) == 1 else planes.T.shape)
     assert np.all(np.abs(samples) <= 1)
     assert broken == np.count_nonzero(~np.isfinite(planes))
 
@@ -62,6 +47,6 @@ def test_whatever_a_float_file_holds_comes_out_in_range(planes: np.ndarray) -> N
 def test_a_double_too_large_for_float32_counts_as_broken() -> None:
     frame = AudioFrame(format="dblp", layout="mono", samples=2)
     frame.planes[0].update(np.array([1e300, 0.5]).tobytes().ljust(frame.planes[0].buffer_size, b"\0"))
-    samples, broken = one_channel(planes_of(frame), "mix")
+    samples, broken = in_range(planes_of(frame))
     assert samples.tolist() == [0, 0.5]
     assert broken == 1

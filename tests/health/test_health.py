@@ -21,7 +21,7 @@ from edgeaudio.health.loudness import ENTER_S, LEAVE_S, LoudnessJudge
 from edgeaudio.health.machine import Machine
 from edgeaudio.health.state import SourceHealth
 from edgeaudio.health.watchdog import Part, ServiceManager, stuck_part
-from edgeaudio.recognise.types import Level, Reason, SourceState, SourceStatus
+from edgeaudio.recognise.types import ChannelLevel, Level, Reason, SourceState, SourceStatus
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FINE = Level("porch", START, 1.0, -40.0, -20.0, 0.0, 0.1)
@@ -41,6 +41,7 @@ WAITING = SourceStatus("porch", SourceState.WAITING, START, Reason.REFUSED, "not
         (QUIET, SourceState.SILENT, Reason.LOW_LEVEL),
         (CLIPPED, SourceState.CLIPPING, Reason.FULL_SCALE),
         (HUM, SourceState.HUM, Reason.MAINS_HUM),
+        (replace(FINE, cancels=True), SourceState.SILENT, Reason.CHANNELS_CANCEL),
     ],
 )
 def test_a_state_is_entered_with_patience_and_left_again(level: Level, state: SourceState, reason: Reason):
@@ -52,6 +53,23 @@ def test_a_state_is_entered_with_patience_and_left_again(level: Level, state: So
     assert states[-1].detail
     states = [judge.feed(FINE) for _ in range(int(LEAVE_S))]
     assert [found.state for found in states] == [state] * (int(LEAVE_S) - 1) + [SourceState.LISTENING]
+
+
+def test_a_channel_that_is_taken_because_the_mean_is_nothing_is_told():
+    judge = LoudnessJudge()
+    found = [judge.feed(replace(FINE, cancels=True, heard=2)) for _ in range(int(ENTER_S))][-1]
+    assert (found.state, found.reason) == (SourceState.LISTENING, Reason.CHANNELS_CANCEL)
+    assert "channel 2" in found.detail
+
+
+def test_a_digest_has_every_channel():
+    loud, dead = ChannelLevel(-10.0, -3.0, 0.5, 0.0), ChannelLevel(None, None, 0.0, 0.0)
+    both = replace(FINE, channels=(loud, dead))
+    found = digest([both, replace(both, channels=(dead, dead))])
+    assert found.channels[0].rms_dbfs == pytest.approx(-13.01, abs=0.01)
+    assert (found.channels[0].peak_dbfs, found.channels[0].clipped_ratio) == (-3.0, 0.25)
+    assert found.channels[1] == dead
+    assert digest([both, FINE]).channels == ()
 
 
 def test_a_level_between_the_limits_keeps_the_state():

@@ -15,7 +15,8 @@ TIME_S = np.arange(RATE) / RATE
 
 def reading(samples, rate=RATE):
     (found,) = LevelMeter(rate).feed(np.asarray(samples, dtype=np.float32))
-    return found
+    (level,) = found.channels
+    return level
 
 
 def test_a_full_sine():
@@ -23,7 +24,6 @@ def test_a_full_sine():
     assert level.rms_dbfs == pytest.approx(-3.01, abs=0.01)
     assert level.peak_dbfs == pytest.approx(0, abs=1e-3)
     assert level.hum_ratio < 0.001
-    assert (level.start, level.n_samples) == (0, RATE)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.00024, -0.5])
@@ -65,6 +65,33 @@ def test_a_square_root_of_half():
 def test_the_cuts_do_not_matter(cuts):
     samples = np.random.default_rng(1).uniform(-1, 1, 20_000).astype(np.float32)
     meter, whole = LevelMeter(RATE), LevelMeter(RATE)
-    pieces = [found for piece in np.split(samples, sorted(cuts)) for found in meter.feed(piece)]
-    assert pieces == list(whole.feed(samples))
-    assert [found.start for found in pieces] == [0, 8000]
+    pieces = [(found.start, found.channels) for piece in np.split(samples, sorted(cuts)) for found in meter.feed(piece)]
+    assert pieces == [(found.start, found.channels) for found in whole.feed(samples)]
+    assert [start for start, _ in pieces] == [0, 8000]
+
+
+def test_a_direct_current_is_no_sound():
+    voice = 0.01 * np.sin(2 * np.pi * 1000 * TIME_S)
+    level, shifted = reading(voice), reading(voice + 0.4)
+    assert shifted.rms_dbfs == pytest.approx(level.rms_dbfs, abs=0.01)
+    assert shifted.peak_dbfs == pytest.approx(level.peak_dbfs, abs=0.05)
+
+
+def test_each_channel_has_its_own_level():
+    samples = np.stack(
+        [np.sin(2 * np.pi * 1025 * TIME_S), np.zeros(RATE), 0.1 * np.sin(2 * np.pi * 50 * TIME_S)], axis=1
+    )
+    (found,) = LevelMeter(RATE, 3).feed(samples.astype(np.float32))
+    left, dead, hum = found.channels
+    assert left.rms_dbfs == pytest.approx(-3.01, abs=0.01)
+    assert dead.rms_dbfs is None
+    assert hum.rms_dbfs == pytest.approx(-23.01, abs=0.01)
+    assert hum.hum_ratio > 0.99
+    assert left.hum_ratio < 0.01
+
+
+@pytest.mark.parametrize("code", [32124, 32256, 127 * 256, 32767])
+def test_the_outermost_code_of_every_codec_is_full_scale(code):
+    samples = 0.1 * np.sin(2 * np.pi * 1000 * TIME_S)
+    samples[:80] = code / 32768
+    assert reading(samples).clipped_ratio == 0.01

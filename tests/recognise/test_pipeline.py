@@ -108,12 +108,27 @@ def test_there_is_something_to_compare():
     channels=st.integers(0, 3),
     n=st.integers(0, 30_000),
     cuts=st.lists(st.integers(0, 30_000), max_size=8),
+    inverted=st.booleans(),
 )
-def test_the_cuts_do_not_matter(rate, channels, n, cuts):
+def test_the_cuts_do_not_matter(rate, channels, n, cuts, inverted):
     samples = sound(n, channels)
+    if inverted and channels == 2:
+        samples[:, 1] = -samples[:, 0]
     whole = run(blocks_of(samples, rate, []))
     pieces = run(blocks_of(samples, rate, [cut for cut in cuts if cut <= n]))
     assert told(pieces) == told(whole)
+
+
+@pytest.mark.parametrize("n", [3000, 9000, 30_000])
+def test_channels_that_cancel_each_other_out_are_heard_from_the_first_sample(n):
+    samples = sound(n)
+    one = run(blocks_of(samples, 8000, []))
+    both = run(blocks_of(np.stack([samples, -samples], axis=1), 8000, [100, 2000]))
+    scores = [bits(result) for result in one if isinstance(result, Scores)]
+    assert scores == [bits(result) for result in both if isinstance(result, Scores)]
+    levels = [result for result in both if isinstance(result, Level)]
+    assert {(level.heard, level.cancels) for level in levels} <= {(1, True)}
+    assert [level.rms_dbfs for level in levels] == [level.rms_dbfs for level in one if isinstance(level, Level)]
 
 
 @pytest.mark.parametrize("channels", [0, 2, 8])
