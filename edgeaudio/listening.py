@@ -10,13 +10,13 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from pathlib import Path
 from uuid import UUID
 
 import numpy as np
 
 from edgeaudio.capture.config import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, SourceConfig
+from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.model import Model
@@ -98,14 +98,19 @@ def _heard(
     blocks: Iterator[Block], pipeline: SourcePipeline, labels: dict[str, tuple[str, ...]], *, include_scores: bool
 ) -> Iterator[Heard]:
     epoch, before_s, length_s = -1, 0.0, 0.0  # the epochs' own offsets begin at 0 each
-    for block in chain(blocks, [None]):
-        if block is not None and block.epoch != epoch:
-            yield from _named(pipeline.flush(), labels, before_s, include_scores=include_scores)
-            epoch, before_s, length_s = block.epoch, before_s + length_s, 0.0
-        results = pipeline.flush() if block is None else pipeline.feed(block)
-        yield from _named(results, labels, before_s, include_scores=include_scores)
-        if block is not None:
+    failure = None
+    try:
+        for block in blocks:
+            if block.epoch != epoch:
+                yield from _named(pipeline.flush(), labels, before_s, include_scores=include_scores)
+                epoch, before_s, length_s = block.epoch, before_s + length_s, 0.0
+            yield from _named(pipeline.feed(block), labels, before_s, include_scores=include_scores)
             length_s += block.duration_s
+    except SourceError as error:
+        failure = error  # what was heard before it is reported first
+    yield from _named(pipeline.flush(), labels, before_s, include_scores=include_scores)
+    if failure:
+        raise failure
 
 
 def _named(

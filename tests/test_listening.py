@@ -59,6 +59,19 @@ def test_a_file_is_heard_with_every_score(model: Path, tmp_path: Path):
     assert (silent.label, silent.score, silent.level_dbfs, silent.scores) == ("silence", 1.0, None, None)
 
 
+def test_a_file_that_is_cut_off_is_heard_to_its_last_sample_before_that_is_told(model: Path, tmp_path: Path):
+    path, part = tmp_path / "tone.wav", tmp_path / "part.wav"
+    write_media(path, "pcm_s16le", tone(2.0)[None], RATE)
+    write_media(part, "pcm_s16le", tone(0.45)[None], RATE)
+    path.write_bytes(path.read_bytes()[: part.stat().st_size])
+    heard = []
+    with pytest.raises(EdgeaudioError, match="cut off"):
+        for result in edgeaudio.listen(path, [model], period_ms=200):
+            heard.append(result)  # noqa: PERF402 (what came before the error is what is looked at)
+    expected = list(edgeaudio.listen(part, [model], period_ms=200))
+    assert [result.offset_s for result in heard] == [result.offset_s for result in expected]
+
+
 def test_a_generator_of_pcm_bytes_is_heard_while_it_lasts(model: Path):
     def endless() -> Iterator[bytes]:
         while True:

@@ -125,7 +125,7 @@ class Connection:
         self._memory = memory
         self._clock = clock
         self._media_start = media_start
-        track = choose_track(container, config)
+        self._track = track = choose_track(container, config)
         self.info = describe(container, track)
         self._frames = FrameReader(container, track, config, guard, stop, memory)
         live = media_start is None
@@ -261,6 +261,6 @@ class Connection:
         if heard_s == 0:
             detail = "the audio track holds no sound"
         elif config.address.path is not None and kind_of(config.address.path) is None:
-            detail = cut_off(config.address.path, info.container, info.duration_s, heard_s)
+            detail = cut_off(config.address.path, info.container, self._track, heard_s)
         if detail is not None:
             raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, "")

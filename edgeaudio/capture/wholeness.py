@@ -1,47 +1,115 @@
-"""Whether a recording was heard to its end, or breaks off before it.
+"""Whether a recording was heard to its end, or the file breaks off before its own sound does.
 
-Owns: knowing which files tell their true length, and reading it where FFmpeg glosses over it.
+Owns: where the sound of a file ends by the file's own word, for the formats that say so to the byte.
 Does not know: how the recording was read.
+
+Lengths in seconds prove nothing: a film's picture may be longer than its sound, and a byte rate may be wrong. What is
+compared is bytes: where the header or the index says that the sound ends, and where the file does.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-# FFmpeg takes the length of these from their header; other formats estimate it
-_EXACT_LENGTH = {"w64", "aiff", "au", "caf", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "wav"}
+from av.audio.stream import AudioStream
+
 # encoders round up to whole frames and say so, or not
 _TOLERANCE_S = 0.25
-_MAX_CHUNKS = 64  # of a WAV file before its sound
+_MAX_CHUNKS = 256  # of a file before its sound
+# a writer that cannot seek back leaves the largest number that it has, or one a little under it: sox 0x7ffff000
+_OPEN_ENDS = (1 << 31, 1 << 32, 1 << 63, 1 << 64)
+_OPEN_END_BYTES = 1 << 16
 
 
-def cut_off(path: Path, container: str, duration_s: float | None, heard_s: float) -> str | None:
+def cut_off(path: Path, container: str, track: AudioStream, heard_s: float) -> str | None:
     """What is missing at the end of a recording, in words; None where nothing is known to be."""
-    if container == "wav":
-        # for a short file FFmpeg takes the length that is left, and calls that the duration
-        duration_s = _wav_length_s(path) or duration_s
-    if container not in _EXACT_LENGTH or duration_s is None or heard_s >= duration_s - _TOLERANCE_S:
-        return None
-    return f"cut off after {heard_s:.1f} s of {duration_s:.1f} s"
+    total_s = float(track.duration * track.time_base) if track.duration and track.time_base else 0.0
+    if container != "flac":  # the one that says its length in samples, and not in bytes
+        try:
+            size = path.stat().st_size
+            if container.startswith("mov,"):
+                total_s = total_s if _index_end(track) > size else 0.0
+            else:
+                total_s = heard_s * _longer(path, container, size)
+        except (OSError, struct.error, ValueError, OverflowError, LookupError):
+            return None
+    return f"cut off after {heard_s:.1f} s of {total_s:.1f} s" if total_s - heard_s > _TOLERANCE_S else None
 
 
-def _wav_length_s(path: Path) -> float | None:
-    """Seconds of sound by the header of a WAV file; None where it does not say."""
-    try:
-        with path.open("rb") as file:
-            if file.read(12)[:4] != b"RIFF":
-                return None
-            bytes_per_s = 0
-            for _ in range(_MAX_CHUNKS):
-                name, size = struct.unpack("<4sI", file.read(8))
-                if name == b"data":
-                    # a recorder that could not seek back leaves 0 or the largest number
-                    return size / bytes_per_s if bytes_per_s and 0 < size < 0xFFFFF000 else None
-                if name == b"fmt ":
-                    bytes_per_s = struct.unpack("<8xI", file.read(12))[0]
-                    size -= 12
-                file.seek(size + size % 2, 1)
-    except (OSError, struct.error):
-        pass
-    return None
+def _index_end(track: AudioStream) -> int:
+    """Where a track ends by the file's index, in bytes."""
+    entries = track.index_entries
+    last = entries[len(entries) - 1]
+    return last.pos + last.size
+
+
+def _longer(path: Path, container: str, size: int) -> float:
+    """How many times as much sound the header speaks of as there is; 1 where it is all there."""
+    with path.open("rb") as file:
+        begin, end = _EXTENTS[container](file)
+    unknown = any(0 <= limit - (end - begin) <= _OPEN_END_BYTES for limit in _OPEN_ENDS)
+    return 1.0 if unknown or not begin < size < end else (end - begin) / (size - begin)
+
+
+def _riff(file: BinaryIO) -> tuple[int, int]:
+    form = file.read(12)[:4]
+    endless = form in {b"RF64", b"BW64"}  # the chunk's own size is a mark, and the true one is in ds64
+    long_size = 0
+    for name, size in _chunks(file, "<4sI", pad=2):
+        if name == b"ds64":
+            long_size = struct.unpack("<8xQ", file.read(16))[0]
+        elif name == b"data":
+            return _from_here(file, long_size if endless else size)
+    raise LookupError
+
+
+def _aiff(file: BinaryIO) -> tuple[int, int]:
+    file.seek(12)
+    for name, size in _chunks(file, ">4sI", pad=2):
+        if name == b"SSND":
+            return _from_here(file, size)
+    raise LookupError
+
+
+def _wave64(file: BinaryIO) -> tuple[int, int]:
+    file.seek(40)  # a GUID and a length, and the GUID of what follows
+    for name, size in _chunks(file, "<16sQ", pad=8, counts_head=True):
+        if name.startswith(b"data"):
+            return _from_here(file, size)
+    raise LookupError
+
+
+def _caf(file: BinaryIO) -> tuple[int, int]:
+    file.seek(8)
+    for name, size in _chunks(file, ">4sQ", pad=1):
+        if name == b"data":
+            return _from_here(file, size)
+    raise LookupError
+
+
+def _au(file: BinaryIO) -> tuple[int, int]:
+    begin, size = struct.unpack(">4xII", file.read(12))
+    file.seek(begin)
+    return _from_here(file, size)
+
+
+_EXTENTS = {"wav": _riff, "aiff": _aiff, "w64": _wave64, "caf": _caf, "au": _au}
+
+
+def _from_here(file: BinaryIO, size: int) -> tuple[int, int]:
+    begin = file.tell()
+    return begin, begin + size
+
+
+def _chunks(file: BinaryIO, head: str, *, pad: int, counts_head: bool = False) -> Iterator[tuple[bytes, int]]:
+    """Name and length of each chunk, the file being at its content. Raises struct.error at the file's end."""
+    length = struct.calcsize(head)
+    for _ in range(_MAX_CHUNKS):
+        name, size = struct.unpack(head, file.read(length))
+        size -= length if counts_head else 0
+        content = file.tell()
+        yield name, size
+        file.seek(content + max(0, size) + -size % pad)

@@ -144,14 +144,49 @@ def test_all_silence_is_sound_too(tmp_path: Path) -> None:
     assert not hear(str(path), media=True).samples.any()
 
 
-@pytest.mark.parametrize(("codec", "file"), [("pcm_s16le", "a.wav"), ("flac", "a.flac"), ("pcm_s16be", "a.aiff")])
+CUT = [
+    ("pcm_s16le", "a.wav"), ("pcm_s24le", "a.wav"), ("pcm_alaw", "a.wav"), ("g726", "a.wav"), ("flac", "a.flac"),
+    ("pcm_s16be", "a.aiff"), ("pcm_s16be", "a.au"), ("pcm_s16le", "a.caf"), ("pcm_s16le", "a.w64"), ("aac", "a.mp4"),
+    ("alac", "a.mov"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("codec", "file"), CUT)
 def test_a_file_that_is_cut_off_is_heard_to_its_end_and_then_told(codec: str, file: str, tmp_path: Path) -> None:
     path = tmp_path / file
-    write_media(path, codec, sine(1000, 16000, 4.0), 16000)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(SourceError, match=r"cut off after [12]\.\d s of 4\.0 s") as caught:
+    rate = 8000 if codec == "g726" else 16000
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 4 * rate)).astype(np.float32)
+    index_first = {"movflags": "faststart"} if file in {"a.mp4", "a.mov"} else None
+    write_media(path, codec, noise, rate, options=index_first)
+    whole = path.read_bytes()
+    assert hear(str(path), media=True).seconds == pytest.approx(4.0, abs=0.1)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError, match=r"cut off after [12]\.\d s of [34]\.\d s") as caught:
         hear(str(path), media=True)
     assert caught.value.reason is Reason.INVALID_DATA
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFF - 36, 0xFFFFF000])
+def test_a_length_that_the_writer_could_not_fill_in_says_nothing(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(_wav(channels=1, rate=16000, data=np.arange(32000, dtype="<i2").tobytes(), data_size=size))
+    assert hear(str(path), media=True).seconds == pytest.approx(2.0)
+
+
+def test_a_byte_rate_that_is_wrong_shortens_no_sound(tmp_path: Path) -> None:
+    content = bytearray(_wav(channels=1, rate=16000, data=np.arange(32000, dtype="<i2").tobytes()))
+    content[28:32] = (1000).to_bytes(4, "little")
+    path = tmp_path / "a.wav"
+    path.write_bytes(content)
+    assert hear(str(path), media=True).seconds == pytest.approx(2.0)
+
+
+def test_a_film_whose_picture_is_longer_than_its_sound_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    write_media(path, "aac", sine(1000, 16000, 2.0), 16000, video=True, video_s=5.0)
+    heard = hear(str(path), media=True)
+    assert heard.connection.info.duration_s == pytest.approx(5.0, abs=0.3)
+    assert heard.seconds == pytest.approx(2.0, abs=0.15)
 
 
 def test_a_file_without_its_index_cannot_be_read(tmp_path: Path) -> None:

@@ -40,13 +40,14 @@ def write_media(
     options: dict[str, str] | None = None,
     encoder_options: dict[str, str] | None = None,
     video: bool = False,
+    video_s: float | None = None,
     sound: bool = True,
     real_time: bool = False,
 ) -> None:
     """Encode `samples` `(channels, n)` to `path` (a file or an address)."""
     layout = LAYOUTS[len(samples)]
     with av.open(str(path), "w", format=container, options=options or {}) as output:
-        pictures = _add_pictures(output, samples.shape[1] / rate) if video else []
+        pictures = _add_pictures(output, video_s or samples.shape[1] / rate) if video else []
         if not sound:
             output.mux(pictures)
             return
