@@ -5,7 +5,8 @@ Does not know: how sound is read, recognised or sent; the rooms do.
 
 Threads: one reader a source, one recogniser, one sender, and the main thread, which alone changes
 what the others work on. A thread that raises what nobody expected ends the process: the exception
-is raised again in the main thread, and the service manager starts the agent anew.
+is raised again in the main thread, and the service manager starts the agent anew. (What is raised in
+the reading or recognition of one source never gets here: it ends that source's connection.)
 """
 
 from __future__ import annotations

@@ -47,6 +47,11 @@ class Backlog:
             self._waiting_s[block.source] = waiting_s
             self._changed.notify()
 
+    def count_dropped(self, block: Block) -> None:
+        """Count a block that was taken, and could not be used, as dropped."""
+        with self._changed:
+            self._dropped_s[block.source] = self._dropped_s.get(block.source, 0.0) + block.duration_s
+
     def end(self, source: str) -> None:
         """Mark the end of a source's connection."""
         with self._changed:

@@ -14,6 +14,7 @@ from datetime import datetime
 from edgeaudio.agent.backlog import Backlog
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.internal_errors import InternalErrors
 from edgeaudio.capture.retry import Reader
 from edgeaudio.health.levels import LevelDigest
 from edgeaudio.health.report import SourceNumbers
@@ -24,6 +25,8 @@ from edgeaudio.recognise.types import Block, Reason, SourceState, SourceStatus
 from edgeaudio.settings import SourceSettings
 
 JOIN_S = 1.0
+# states in which there is no connection: what sounded has ended
+_APART = (SourceState.STALLED, SourceState.WAITING, SourceState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Listener:
         self.digest = LevelDigest(settings.level_interval_s)
         self.enabled = settings.enabled  # until a command says otherwise
         self.events = 0
+        self.internal_errors = InternalErrors(config)
         self._around = surroundings
         self._reading: _Reading | None = None
         self._heard_s = self._lost_s = 0.0  # of readers that are done
@@ -108,6 +112,17 @@ class Listener:
         self._connections += account.connections
         self._around.backlog.end(self.name)
 
+    def renew_pipeline(self) -> None:
+        """Begin recognition anew, with the thresholds in force."""
+        self.pipeline = self.pipeline.renewed()
+        self.digest = LevelDigest(self.settings.level_interval_s)
+
+    def fail(self, error: Exception) -> None:
+        """End the present connection: its recognition raised what nobody expected."""
+        failure = self.internal_errors.note(error, "recognising")
+        if self._reading:
+            self._reading.reader.end_connection(failure)
+
     def numbers(self) -> SourceNumbers:
         """The source since the start of the agent."""
         heard_s, lost_s, connections = self._heard_s, self._lost_s, self._connections
@@ -124,6 +139,7 @@ class Listener:
             lag_s=self._around.backlog.waiting_s(self.name),
             connections=connections,
             events=self.events,
+            internal_errors=self.internal_errors.count,
         )
 
     def part(self) -> Part | None:
@@ -143,11 +159,18 @@ class Listener:
         def on_status(status: SourceStatus) -> None:
             if stop.is_set():
                 return
-            if status.state in (SourceState.STALLED, SourceState.WAITING):
+            if status.state in _APART:
                 self._around.backlog.end(self.name)
             self._tell(status)
 
-        reader = Reader(self.config, on_block=on_block, on_status=on_status, stop=stop, clock=self._around.clock)
+        reader = Reader(
+            self.config,
+            on_block=on_block,
+            on_status=on_status,
+            stop=stop,
+            clock=self._around.clock,
+            internal_errors=self.internal_errors,
+        )
         self._reading = _Reading(reader, stop, self._around.spawn(f"capture-{self.name}", reader.run))
 
     def _tell(self, status: SourceStatus) -> None:

@@ -1,6 +1,7 @@
 """The recogniser's thread: takes Blocks, has them recognised, commits the events, tells the states.
 
-Owns: the loop, the order "commit, then tell", and which labels are said to be sounding.
+Owns: the loop, the order "commit, then tell", which labels are said to be sounding, and that an exception in
+one source's recognition ends its connection alone. What a model raises concerns all of them, and passes through.
 Does not know: connections, commands, how long anything may take.
 """
 
@@ -9,16 +10,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 
 from edgeaudio.agent.backlog import Backlog, Ended
 from edgeaudio.agent.listener import Listener
+from edgeaudio.health.stopwatch import ModelFailedError
 from edgeaudio.publish import messages
 from edgeaudio.publish.outbox import Outbox
 from edgeaudio.publish.sender import Sender
 from edgeaudio.publish.topics import Topics
-from edgeaudio.recognise.pipeline import Result
-from edgeaudio.recognise.types import Event, Level, SourceStatus
+from edgeaudio.recognise.types import Block, Event, Level, SourceStatus
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Recogniser:
         self._sender = sender
         self._topics = topics
         self._on_status = on_status
+        self._failed: set[str] = set()  # sources whose blocks no longer count, until their connection has ended
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
@@ -56,8 +58,7 @@ class Recogniser:
                 for item in items:
                     # a source that was removed may still have something under way
                     if listener := self.listeners.get(item.source):
-                        results = listener.pipeline.end() if isinstance(item, Ended) else listener.pipeline.feed(item)
-                        events += self._sorted_out(results, listener)
+                        self._recognise(item, listener, events)
                 self._commit(events)
 
     def settle_the_past(self) -> None:
@@ -80,14 +81,17 @@ class Recogniser:
             log.error("the recogniser does not let go: what sounds now is ended at the next start")
             return
         try:
-            self._commit([event for listener in self.listeners.values() for event in listener.pipeline.end()])
+            for listener in self.listeners.values():
+                self.end(listener)
         finally:
             self.lock.release()
 
     def end(self, listener: Listener) -> None:
         """End what still sounds of one source."""
         with self.lock:
-            self._commit(list(listener.pipeline.end()))
+            events: list[Event] = []
+            self._recognise(Ended(listener.name), listener, events)
+            self._commit(events)
 
     def tell_labels(self, listener: Listener) -> None:
         """Say of each label of a source whether it sounds now."""
@@ -96,18 +100,57 @@ class Recogniser:
             for label in thresholds:
                 self._sender.put(messages.label_state(self._topics, listener.name, label, on=label in sounding))
 
-    def _sorted_out(self, results: Iterable[Result], listener: Listener) -> list[Event]:
-        events = []
-        for result in results:
-            if isinstance(result, Event):
-                events.append(result)
-                listener.events += result.kind == "onset"
-            elif isinstance(result, Level):
-                if news := listener.health.level(result):
-                    self._on_status(news)
-                if level := listener.digest.add(result):
-                    self._sender.put_transient(messages.level(self._topics, level))
-        return events
+    def _recognise(self, item: Block | Ended, listener: Listener, events: list[Event]) -> None:
+        """Have one source's pipeline take one thing; its events are added to `events`, to be committed."""
+        if isinstance(item, Ended):
+            self._failed.discard(listener.name)
+        elif listener.name in self._failed:
+            self._backlog.count_dropped(item)
+            return
+        outcomes = _outcomes(item, listener)
+        failure: Exception | None = None
+        while failure is None:
+            try:
+                outcome = next(outcomes, None)
+            except ModelFailedError:
+                raise
+            except Exception as error:  # noqa: BLE001 (logged, and told as this source's state)
+                failure = error
+            else:
+                if outcome is None:
+                    return
+                self._pass_on(outcome, listener, events)
+        self._commit(events)
+        events[:] = self._give_up(listener, failure)
+        if not isinstance(item, Ended):
+            self._failed.add(listener.name)
+            self._backlog.count_dropped(item)
+
+    def _pass_on(self, outcome: Event | Level | SourceStatus, listener: Listener, events: list[Event]) -> None:
+        match outcome:
+            case Event():
+                events.append(outcome)
+                listener.events += outcome.kind == "onset"
+            case SourceStatus():
+                self._on_status(outcome)
+            case Level():
+                self._sender.put_transient(messages.level(self._topics, outcome))
+
+    def _give_up(self, listener: Listener, failure: Exception) -> list[Event]:
+        """End a source's connection, and begin its recognition anew; returns the ends of what sounded."""
+        try:
+            ended = {event.id: event for event in listener.pipeline.end()}
+        except Exception:
+            log.debug("source %s: its recognition cannot be ended in good order either", listener.name, exc_info=True)
+            ended = {}
+        listener.renew_pipeline()
+        listener.fail(failure)
+        # what is on the disk is what has been told of: of a pipeline in disorder, nothing else counts
+        return [
+            ended.get(event_id) or messages.interrupted(onset)
+            for event_id, text in self._outbox.open_events().items()
+            if (onset := messages.restore_event(text)).source == listener.name
+        ]
 
     def _commit(self, events: list[Event]) -> None:
         if not events:
@@ -129,3 +172,15 @@ class Recogniser:
             on = any(other.label == event.label for other in sounding)
             self._sender.put(messages.label_state(self._topics, event.source, event.label, on=on))
             log.info("%s: %s %s, score %.2f", event.source, event.label, event.kind, event.score)
+
+
+def _outcomes(item: Block | Ended, listener: Listener) -> Iterator[Event | Level | SourceStatus]:
+    """What one thing brings: events, and the levels and changes of state that are to be told."""
+    for result in listener.pipeline.end() if isinstance(item, Ended) else listener.pipeline.feed(item):
+        if isinstance(result, Event):
+            yield result
+        elif isinstance(result, Level):
+            if news := listener.health.level(result):
+                yield news
+            if level := listener.digest.add(result):
+                yield level

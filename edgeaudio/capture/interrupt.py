@@ -1,6 +1,6 @@
 """Ends FFmpeg's blocking calls when a limit is reached or a stop is asked.
 
-Owns: the one seam through which Python reaches FFmpeg's interrupt callback.
+Owns: the one seam through which Python reaches FFmpeg's interrupt callback, and the event that ends one connection.
 Does not know: what is being opened or read.
 
 PyAV gives FFmpeg an interrupt callback that FFmpeg polls about ten times a second wherever it
@@ -27,6 +27,7 @@ _current = threading.local()
 # ever larger, so that a call begun after the guard ran out still sees time leap past its limit
 _leaps = itertools.count(1)
 _LEAP_S = 1e6  # beyond any limit
+_NOTICE_S = 0.25
 
 
 class Guard:
@@ -62,6 +63,34 @@ class Guard:
         trace: TracebackType | None,
     ) -> None:
         _current.guard = None
+
+
+class ConnectionStop(threading.Event):
+    """Set when the source is to stop, or when its present connection alone is to end; `end` says why.
+
+    Stands wherever one connection is handed a stop event, so that whatever waits there, in FFmpeg or in Python, ends.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__()
+        self.error: Exception | None = None  # why the connection is ended, where `end` was called
+        self._source_stop = stop
+
+    def end(self, error: Exception) -> None:
+        """End the connection soon; the first reason counts. May be called from any thread."""
+        if self.error is None:
+            self.error = error
+        self.set()
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._source_stop.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As of any event; what ends the connection alone is noticed within 0.25 s."""
+        deadline_s = float("inf") if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (left_s := deadline_s - time.monotonic()) > 0:
+            self._source_stop.wait(min(left_s, _NOTICE_S))
+        return self.is_set()
 
 
 class _Clock:

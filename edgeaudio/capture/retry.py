@@ -16,6 +16,8 @@ from datetime import timedelta
 
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.internal_errors import InternalErrors
+from edgeaudio.capture.interrupt import ConnectionStop
 from edgeaudio.capture.ledger import Account, Ledger
 from edgeaudio.capture.opening import LISTEN_S, SourceMemory
 from edgeaudio.capture.reasons import SourceError, StoppedError
@@ -29,6 +31,7 @@ FIRST_DELAY_S = 1.0
 LAST_DELAY_S = 30.0
 JITTER = 0.25  # of the delay, up or down, so that many sources do not return at once
 PROVEN_S = 10.0  # of sound, after which a connection counts as good and the delay starts anew
+_LAST_DOUBLING = 10  # far enough for the longest delay
 # a source that stays away is said again in the log at this distance, as one counted line
 _REMIND_S = 600.0
 
@@ -49,8 +52,8 @@ class Reader:
     """Reads one source until it is stopped. Make it, then call `run()` in a thread; once.
 
     `on_block` gets every Block, `on_status` every change of the connection's state; both are called
-    in that thread, and an exception from them is nobody's to catch here. Blocks without sound
-    (silence, clipping, hum) are for others to judge.
+    in that thread, and an exception from them ends `run`: it is not this source's. Any other ends the
+    connection alone. Blocks without sound (silence, clipping, hum) are for others to judge.
     """
 
     def __init__(
@@ -61,10 +64,15 @@ class Reader:
         on_status: Callable[[SourceStatus], None],
         stop: threading.Event,
         clock: Clock,
+        internal_errors: InternalErrors | None = None,
     ) -> None:
+        """`internal_errors`: those of the source so far, where it had a reader before."""
         self.config = config
         self._on_block = on_block
         self._on_status = on_status
+        self._internal_errors = InternalErrors(config) if internal_errors is None else internal_errors
+        self._escaped: Exception | None = None  # raised by on_block or on_status
+        self._connection_stop: ConnectionStop | None = None
         self._stop = stop
         self._clock = clock
         self._memory = SourceMemory()
@@ -110,17 +118,47 @@ class Reader:
             self._progress()
             self._heard = False
             self._say(SourceState.CONNECTING, last, detail=self._waits_for)
-            try:
-                with open_source(self.config, self._stop, memory=self._memory, clock=self._clock) as connection:
-                    self._listen(connection)
-                detail = "the stream ended"
-                last = SourceError(self.config.name, self.config.address, Reason.END_OF_STREAM, detail, "")
-            except StoppedError:
-                return
-            except SourceError as error:
-                last = error
+            last = self._connect()
             if not self._stop.is_set():
                 self._wait(last)
+
+    def end_connection(self, error: SourceError) -> None:
+        """End the present connection, if there is one, for that reason. May be called from any thread."""
+        if (stop := self._connection_stop) is not None:
+            stop.end(error)
+
+    def _connect(self) -> SourceError:
+        """Open the source, read it to its end, close it; returns why that is over."""
+        stop = ConnectionStop(self._stop)
+        self._connection_stop = stop
+        detail = "the stream ended"
+        ended = SourceError(self.config.name, self.config.address, Reason.END_OF_STREAM, detail, "")
+        try:
+            with open_source(self.config, stop, memory=self._memory, clock=self._clock) as connection:
+                self._listen(connection)
+        except StoppedError:
+            self._require_none_escaped()
+        except SourceError as error:
+            self._require_none_escaped()
+            ended = error.with_traceback(None)  # which would hold FFmpeg's memory as long as the source waits
+        except Exception as error:  # noqa: BLE001 (logged, and told as this source's state)
+            self._require_none_escaped()
+            ended = self._internal_errors.note(error, "reading")
+        finally:
+            self._connection_stop = None
+        return stop.error if isinstance(stop.error, SourceError) else ended
+
+    def _require_none_escaped(self) -> None:
+        """Raise what on_block or on_status raised, if they did, whatever else closing the connection brought."""
+        if self._escaped is not None:
+            raise self._escaped
+
+    def _deliver(self, block: Block) -> None:
+        try:
+            self._on_block(block)
+        except Exception as error:
+            self._escaped = error
+            raise
 
     def _listen(self, connection: Connection) -> None:
         heard_s = 0.0
@@ -142,7 +180,7 @@ class Reader:
                     begin_s = None if block.epoch == epoch else connection.end_s - block.duration_s
                     self._ledger.hear(begin_s, connection.end_s, filled_s=connection.filled_s - filled_s, now_s=now_s)
                 epoch, filled_s = block.epoch, connection.filled_s
-                self._on_block(block)
+                self._deliver(block)
         finally:
             with self._lock:
                 self._hearing = False
@@ -157,7 +195,7 @@ class Reader:
                 self._connections += 1
             self._since = self._clock.utc()
             self._outage.end(self.config.name, info, now_s)
-        self._on_status(
+        self._tell(
             SourceStatus(
                 self.config.name,
                 SourceState.LISTENING,
@@ -172,14 +210,19 @@ class Reader:
         now_s = self._clock.monotonic()
         with self._lock:
             self._failures += 1
-        stalled = error.reason is Reason.TIMEOUT and self._heard
+        state = SourceState.WAITING
+        if error.reason is Reason.INTERNAL_ERROR:
+            state = SourceState.FAILED
+            self._doublings = _LAST_DOUBLING
+        elif error.reason is Reason.TIMEOUT and self._heard:
+            state = SourceState.STALLED
         if not self._outage.lasts:
             self._since = self._clock.utc()
         self._outage.failed(self.config.name, error, now_s)
         delay_s = min(FIRST_DELAY_S * 2**self._doublings, LAST_DELAY_S) * random.uniform(1 - JITTER, 1 + JITTER)
         delay_s = min(delay_s, LAST_DELAY_S)
-        self._doublings = min(self._doublings + 1, 10)
-        self._say(SourceState.STALLED if stalled else SourceState.WAITING, error, delay_s)
+        self._doublings = min(self._doublings + 1, _LAST_DOUBLING)
+        self._say(state, error, delay_s)
         self._progress()
         self._stop.wait(delay_s)
 
@@ -192,7 +235,7 @@ class Reader:
     def _say(
         self, state: SourceState, error: SourceError | None, delay_s: float | None = None, detail: str | None = None
     ) -> None:
-        self._on_status(
+        self._tell(
             SourceStatus(
                 self.config.name,
                 state,
@@ -202,6 +245,13 @@ class Reader:
                 next_try=None if delay_s is None else self._clock.utc() + timedelta(seconds=delay_s),
             )
         )
+
+    def _tell(self, status: SourceStatus) -> None:
+        try:
+            self._on_status(status)
+        except Exception as error:
+            self._escaped = error
+            raise
 
     def _progress(self) -> None:
         with self._lock:

@@ -27,6 +27,7 @@ class SourceNumbers:
     lag_s: float  # heard and not yet recognised
     connections: int
     events: int
+    internal_errors: int  # exceptions that nobody expected, in its reading or recognition
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ def _source(numbers: SourceNumbers) -> dict[str, Json]:
         "lag_s": _rounded(numbers.lag_s),
         "connections": numbers.connections,
         "events": numbers.events,
+        "internal_errors": numbers.internal_errors,
     }
 
 

@@ -1,6 +1,6 @@
-"""How long the latest inferences took.
+"""How long the latest inferences took, and that what a model raises is told from what else goes wrong.
 
-Owns: the durations. Does not know: models; it wraps anything that gives scores.
+Owns: the durations, ModelFailedError. Does not know: models; it wraps anything that gives scores.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ from edgeaudio.recognise.pipeline import Scorer
 from edgeaudio.recognise.types import Samples
 
 KEPT = 512
+
+
+class ModelFailedError(Exception):
+    """Raised in place of what a model raised, which is its cause: it concerns every source, not one."""
 
 
 class TimedModel:
@@ -28,9 +32,12 @@ class TimedModel:
         return self._model.manifest
 
     def scores(self, values: Samples) -> Samples:
-        """As the model's own."""
+        """As the model's own. Raises ModelFailedError."""
         begin_s = time.perf_counter()
-        scores = self._model.scores(values)
+        try:
+            scores = self._model.scores(values)
+        except Exception as error:
+            raise ModelFailedError(f"the model {self.manifest.name} failed") from error
         self._durations_s.append(time.perf_counter() - begin_s)
         self.count += 1
         return scores

@@ -102,6 +102,13 @@ class Detector:
         """Change a label's on threshold; its off threshold keeps the proportion that was given."""
         self._labels[label].threshold = self._labels[label].given.moved(on)
 
+    def renewed(self) -> Detector:
+        """A detector that has heard nothing, with the thresholds in force here."""
+        fresh = Detector(self._config, self._namespace)
+        for name, label in fresh._labels.items():
+            label.given, label.threshold = self._labels[name].given, self._labels[name].threshold
+        return fresh
+
     def feed(self, scores: Scores) -> list[Event]:
         """Events that one clip's scores begin or end. A clip under the gate counts as scores of 0."""
         values: Samples = np.zeros(len(self._config.labels), np.float32) if scores.values is None else scores.values

@@ -69,9 +69,19 @@ class SourcePipeline:
         self._source = source
         self._gate_dbfs = gate_dbfs
         self._plans = plans
+        self._channel = channel
         self._mixer = Mixer(channel)
+        self._namespace = namespace
         self._detectors = [_detector(plan, namespace) for plan in plans]
         self._epoch: _Epoch | None = None
+
+    def renewed(self) -> SourcePipeline:
+        """A pipeline that has heard nothing, with the thresholds in force here."""
+        fresh = SourcePipeline(
+            self._source, self._plans, namespace=self._namespace, gate_dbfs=self._gate_dbfs, channel=self._channel
+        )
+        fresh._detectors = [detector.renewed() for detector in self._detectors]
+        return fresh
 
     def feed(self, block: Block) -> Iterator[Result]:
         """Results that a block completes, in the order of their becoming known."""

@@ -37,6 +37,7 @@ class SourceState(StrEnum):
     HUM = "hum"
     STALLED = "stalled"
     WAITING = "waiting"
+    FAILED = "failed"
     OFF = "off"
 
 
@@ -56,6 +57,7 @@ class Reason(StrEnum):
     DEVICE_BUSY = "device_busy"  # another program holds the sound card
     DEVICE_GONE = "device_gone"  # the sound card went away while it was open
     END_OF_STREAM = "end_of_stream"  # the sender ended the stream in good order
+    INTERNAL_ERROR = "internal_error"  # an exception that nobody expected, in the reading or recognition of this source
     DIGITAL_SILENCE = "digital_silence"  # every sample is zero: muted, or a dead microphone
     LOW_LEVEL = "low_level"  # the level stays under the floor
     FULL_SCALE = "full_scale"  # too many samples at the limits of the format

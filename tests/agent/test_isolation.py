@@ -1,0 +1,207 @@
+"""An exception that nobody expected ends what it belongs to, and nothing else: one source's try, or the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.agents import Listener, RunningAgent
+from support.brokers import BrokerProcess
+from support.media import sine, write_media
+from support.ports import free_port
+from support.waiting import wait_until
+
+Run = Callable[..., RunningAgent]
+ListenTo = Callable[[BrokerProcess], Listener]
+
+# what stands in each patch knows the source "bad" alone, once it has been heard for two seconds
+_HEAD = """
+import time
+from edgeaudio.capture import retry
+retry.LAST_DELAY_S = 1.0
+begun = {}
+def due(source):
+    return source == "bad" and time.monotonic() - begun.setdefault(source, time.monotonic()) > 2
+"""
+_WHILE_READING = """
+from edgeaudio.capture.frames import FrameReader
+decode = FrameReader._decode
+def broken(self, packet):
+    if due(self._config.name):
+        ERROR
+    return decode(self, packet)
+FrameReader._decode = broken
+"""
+_AT_OPENING = """
+opening = retry.open_source
+def broken(config, *args, **more):
+    if config.name == "bad":
+        ERROR
+    return opening(config, *args, **more)
+retry.open_source = broken
+"""
+_AT_CLOSING = """
+from edgeaudio.capture.source import Connection
+leave = Connection.__exit__
+def broken(self, *how):
+    leave(self, *how)
+    if self._config.name == "bad":
+        ERROR
+Connection.__exit__ = broken
+take = Connection._take
+def ending(self, frame):
+    if due(self._config.name):
+        from edgeaudio.capture.reasons import SourceError
+        from edgeaudio.recognise.types import Reason
+        raise SourceError(self._config.name, self._config.address, Reason.TIMEOUT, "")
+    return take(self, frame)
+Connection._take = ending
+"""
+_WHILE_BOOKING = """
+from edgeaudio.capture.source import Connection
+each = Connection.__iter__
+def broken(self):
+    for block in each(self):
+        if due(block.source):
+            self.end_s = "never"
+        yield block
+Connection.__iter__ = broken
+"""
+_WHILE_RECOGNISING = """
+from edgeaudio.recognise.pipeline import SourcePipeline
+feed = SourcePipeline.feed
+def broken(self, block):
+    yield from feed(self, block)
+    if due(block.source):
+        ERROR
+SourcePipeline.feed = broken
+"""
+_WHILE_RECOGNISING_AND_ENDING = (
+    _WHILE_RECOGNISING
+    + """
+finish = SourcePipeline.end
+def unending(self):
+    if due(self._source):
+        ERROR
+    yield from finish(self)
+SourcePipeline.end = unending
+"""
+)
+_WHILE_JUDGING = """
+from edgeaudio.health.state import SourceHealth
+level = SourceHealth.level
+def broken(self, reading):
+    if due(reading.source):
+        ERROR
+    return level(self, reading)
+SourceHealth.level = broken
+"""
+_DIVIDE = "1 / 0"
+_FAULTS = {
+    "at opening": (_AT_OPENING, "raise MemoryError", "MemoryError"),
+    "at opening, with the password": (
+        _AT_OPENING,
+        "raise KeyError(config.address.password, str(config.url))",
+        "KeyError",
+    ),
+    "while reading": (_WHILE_READING, _DIVIDE, "ZeroDivisionError"),
+    "while reading, without memory": (_WHILE_READING, "[0] * (1 << 62)", "MemoryError"),
+    "while reading, an error of ours": (
+        _WHILE_READING,
+        "from edgeaudio.capture.urls import UrlError\n        raise UrlError('x')",
+        "UrlError",
+    ),
+    "while booking": (_WHILE_BOOKING, "", "TypeError"),
+    "at closing": (_AT_CLOSING, _DIVIDE, "ZeroDivisionError"),
+    "while recognising": (_WHILE_RECOGNISING, _DIVIDE, "ZeroDivisionError"),
+    "while recognising and ending": (_WHILE_RECOGNISING_AND_ENDING, "raise MemoryError", "MemoryError"),
+    "while judging the level": (_WHILE_JUDGING, _DIVIDE, "ZeroDivisionError"),
+}
+
+
+@pytest.fixture
+def run_agent(run_agent: Run) -> Iterator[Run]:
+    """As of any test of agents, but that the log may hold the tracebacks which are provoked here."""
+    agents: list[RunningAgent] = []
+
+    def make(*arguments: Any) -> RunningAgent:
+        agents.append(run_agent(*arguments))
+        return agents[-1]
+
+    yield make
+    for agent in agents:
+        agent.log_file.write_text(agent.log.replace("Traceback", "traceback"))
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Path:
+    """A minute of the tone that the model hears."""
+    path = tmp_path / "tape.wav"
+    write_media(path, "pcm_s16le", sine(1000.0, 8000, 60.0), 8000)
+    return path
+
+
+def source(listener: Listener, name: str) -> dict[str, Any]:
+    reports = listener.payloads("/health")
+    return reports[-1]["sources"][name] if reports else {}
+
+
+@pytest.mark.parametrize("fault", _FAULTS)
+def test_an_exception_in_one_source_is_its_own(
+    fault: str, broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tape: Path
+):
+    """That source is `failed` and tried again; the other hears on, in one connection, and both ends are told."""
+    patch, error, kind = _FAULTS[fault]
+    broker.start()
+    listener = listen_to(broker)
+    other = tape.with_name("other.wav")
+    other.symlink_to(tape)
+    bad = f"rtsp://user:hunter2@127.0.0.1:{free_port()}/x" if "password" in fault else other
+    agent = run_agent(broker, f'[sources.good]\nurl = "{tape}"\n[sources.bad]\nurl = "{bad}"\n')
+    agent.start(patch=_HEAD + patch.replace("ERROR", error))
+    status = listener.wait_state("bad", "failed", "internal_error", timeout_s=30)
+    assert kind in status["detail"]
+    assert status["next_try"] is not None
+    wait_until(lambda: source(listener, "bad").get("internal_errors", 0) >= 2, 30, "it was not tried again")
+    wait_until(lambda: source(listener, "good").get("heard_s", 0) > 4, 20, "the other is not heard")
+    good = source(listener, "good")
+    assert (good["connections"], good["internal_errors"], good["state"]) == (1, 0, "listening")
+    onsets = {event["id"] for event in listener.detections("onset") if event["source"] == "bad"}
+    if "opening" not in fault:
+        assert onsets
+    assert agent.process is not None
+    assert agent.process.poll() is None
+    wait_until(
+        lambda: {event["id"] for event in listener.detections("offset") if event["source"] == "bad"} >= onsets,
+        10,
+        "a sound of the failed source was not ended",
+    )
+    assert [e["kind"] for e in listener.detections() if e["source"] == "good"] == ["onset"]
+    # the traceback once, for every later one a line at the most
+    lines = 2 if fault in {"while booking", "while recognising and ending"} else 1  # at which it is raised
+    assert agent.log.count("an exception that nobody expected") == lines
+    wait_until(lambda: source(listener, "bad")["internal_errors"] > 3, 20, "it was not tried again and again")
+    assert agent.log.count("an exception that nobody expected") == lines
+    assert "hunter2" not in agent.log
+
+
+_FATAL = {
+    "a model": "from edgeaudio.recognise.model import Model\ndef broken(self, values):\n    1 / 0\n"
+    "Model.scores = broken\n",
+    "the outbox": "from edgeaudio.publish.outbox import Outbox\ndef broken(self, *rows, **more):\n    1 / 0\n"
+    "Outbox.add = broken\n",
+    "the backlog": "from edgeaudio.agent.backlog import Backlog\ndef broken(self, block):\n    1 / 0\n"
+    "Backlog.put = broken\n",
+    "the telling of states": "from edgeaudio.publish import messages\ntold = messages.status\n"
+    "def broken(topics, status):\n    if status.state == 'listening':\n        1 / 0\n    return told(topics, status)\n"
+    "messages.status = broken\n",
+}
+
+
+@pytest.mark.parametrize("part", _FATAL)
+def test_an_exception_in_what_all_share_ends_the_process(part: str, broker: BrokerProcess, run_agent: Run, tape: Path):
+    agent = run_agent(broker.start(), f'[sources.porch]\nurl = "{tape}"\n').start(patch=_FATAL[part])
+    assert agent.wait(20) == 1
+    assert "ZeroDivisionError" in agent.log
