@@ -16,8 +16,9 @@ from av.packet import Packet
 
 from edgeaudio.capture import pipe
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.gate import Gate
 from edgeaudio.capture.interrupt import Guard
-from edgeaudio.capture.opening import SourceMemory
+from edgeaudio.capture.opening import SourceMemory, gated_failure
 from edgeaudio.capture.reasons import FFMPEG_ERRORS, SourceError, failure_of
 
 # a live HLS list grows by whole segments, 6 to 10 s apart
@@ -35,6 +36,7 @@ class FrameReader:
         guard: Guard,
         stop: threading.Event,
         memory: SourceMemory,
+        gate: Gate | None,
     ) -> None:
         self.broken_packets = 0  # could not be decoded, skipped
         self._packets: Iterator[Packet[AudioStream]] = container.demux(track)
@@ -42,6 +44,7 @@ class FrameReader:
         self._guard = guard
         self._stop = stop
         self._memory = memory
+        self._gate = gate
         self._limit_s = config.read_timeout_s
         if "hls" in container.format.name:
             self._limit_s = max(self._limit_s, _HLS_STALL_S)
@@ -70,6 +73,9 @@ class FrameReader:
             if timed_out or failure is not None:
                 raise self._failure(failure or TimeoutError())
             if packet is None:
+                # FFmpeg skips the segments that it cannot have, and ends where there are no more
+                if (refused := gated_failure(self._config, self._gate, timed_out=False)) is not None:
+                    raise refused
                 return
             for frame in self._decode(packet):
                 silent = False
@@ -85,4 +91,6 @@ class FrameReader:
 
     def _failure(self, error: Exception) -> SourceError:
         timed_out = self._guard.expired
+        if (refused := gated_failure(self._config, self._gate, timed_out=timed_out)) is not None:
+            return refused
         return failure_of(self._config, error, opening=False, timed_out=timed_out, limit_s=self._limit_s)

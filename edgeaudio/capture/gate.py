@@ -1,82 +1,129 @@
-"""Keeps what comes by HTTP from leading to hosts of another kind than the one that was named.
+"""HTTP proxy on loopback that every HTTP connection of a source passes through, and that keeps the source's promises.
 
-Owns: the forwarder on loopback through which FFmpeg makes its HTTP connections, and which hosts it reaches.
-Does not know: what is fetched, logins, certificates (TLS passes through it sealed).
+Owns: the proxy's threads, what it lets through, and the evidence of what went wrong behind it.
+Does not know: how a server is reached (origin.py), the text of playlists (playlist.py), logins (FFmpeg makes them).
 
-A redirect or an HLS list can name any host, and FFmpeg follows: a list from the internet could have a
-device ask things of its own network. FFmpeg has no bound for that, but it can be told of an HTTP proxy.
-This is one, for one connection of one source: it looks up each name itself, and connects to addresses
-of the kind that the source's own host has (this machine, the local network, the internet) and no other.
+FFmpeg follows redirects and playlists to any host, and its HLS reader verifies no certificate of the connections that
+come after the first. So FFmpeg speaks plain HTTP to this proxy and no TLS at all: the proxy makes the connections, to
+addresses of the kind that the source's own host has (this machine, the local network, the internet) and no other,
+verifies each certificate, and never leads from https to http. It bounds heads, redirects and playlists. One gate
+serves one connection of one source; what it refuses for good ends that connection.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import os
-import selectors
+import re
+import select
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from typing import Literal, Self
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urljoin, urlsplit
 
-_MAX_HEAD_BYTES = 65536
-_MAX_CONNECTIONS = 16  # at once; FFmpeg has a few for a list
-_CONNECT_S = 5.0
+from edgeaudio.capture.http_message import (
+    BrokenOffError,
+    Head,
+    HeadTooLargeError,
+    MessageError,
+    body_of,
+    length_of,
+    read_head,
+)
+from edgeaudio.capture.origin import CONNECT_S, Dialler, LeadError, Origin, hide_exemptions
+from edgeaudio.capture.playlist import (
+    MAX_BYTES,
+    MasterPlaylist,
+    MediaPlaylist,
+    PlaylistError,
+    PlaylistTooLargeError,
+    parse_playlist,
+)
+from edgeaudio.capture.proxied import Request, joined, send, send_list, split_list
+from edgeaudio.capture.urls import DEFAULT_PORTS, SourceUrl
+from edgeaudio.recognise.types import Reason
+
+MAX_REDIRECTS = 8  # FFmpeg's own limit
+_MAX_CONNECTIONS = 80  # at once; FFmpeg has one for each list that it reads
+_MAX_KNOWN = 1000  # servers and addresses that are remembered
+_MAX_INTERIM = 8  # responses (1xx) before the response
 _WAIT_S = 0.2
 _PIECE_BYTES = 65536
-
-Kind = Literal["this machine", "the local network", "the internet"]
-
-
-def kind_of(address: str) -> Kind:
-    """What kind of host has that IP address."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    if parsed.is_loopback or parsed.is_unspecified:
-        return "this machine"
-    return "the internet" if parsed.is_global else "the local network"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_HOST = re.compile(r"[A-Za-z0-9._~-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._~-]+)?")
 
 
 def is_gated(scheme: str) -> bool:
-    """Whether a source of that scheme is read through a gate; not where the system has a proxy, which then decides."""
-    return scheme in {"http", "https"} and not os.environ.get("http_proxy")
+    """True if a source of that scheme is read through a gate."""
+    return scheme in {"http", "https"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why something behind the gate was not read."""
+
+    reason: Reason
+    detail: str
+    hint: str | None  # None: the reason's own
+    final: bool  # nothing more of the source is read
 
 
 class Gate:
-    """A way to hosts of the kind that `host` is of. Use it in a `with` block; raises OSError where it cannot listen.
+    """A way to the servers that `url` leads to. Use it in a `with` block; raises OSError where it cannot listen."""
 
-    `on_refusal` is called, in a thread of the gate's own, with a line about what was not followed.
-    """
-
-    def __init__(self, host: str, on_refusal: Callable[[str], None]) -> None:
-        self._host = host
-        self._on_refusal = on_refusal
+    def __init__(self, url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> None:
+        self._encrypted = url.is_tls
+        self._dialler = Dialler(url.host or "", tls_verify=tls_verify, ca_file=ca_file)
+        first = Origin((url.host or "").lower(), url.port or DEFAULT_PORTS[url.scheme], url.is_tls)
+        self._first = first
+        self._tls_origins = {(first.host, first.port)} if first.tls else set()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         self._closed = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # over all that follows
         self._ends: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
+        self._final: Finding | None = None
+        self._failures: dict[str, Finding] = {}  # by URL; what was read of its kind since then removes it
+        self._lists: dict[str, None] = {}  # URLs that gave a playlist, in order
+        self._has_master = False
+        self._redirected: dict[str, int] = {}  # URLs that redirects led to, and how many
+        self._is_live: bool | None = None
+
+    @property
+    def is_live(self) -> bool | None:
+        """True for a live playlist or a body without an end, False for a recording, None: not known yet."""
+        with self._lock:
+            return self._is_live
+
+    @property
+    def finding(self) -> Finding | None:
+        """Why the source cannot be read on, as far as the gate knows; None where nothing failed, or it was mended."""
+        with self._lock:
+            return self._final or next(reversed(self._failures.values()), None)
 
     def __enter__(self) -> Self:
-        # FFmpeg would go past the gate to the hosts that this names
-        os.environ.pop("no_proxy", None)
+        hide_exemptions()
         self._begin(self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+        with self._lock:
+            threads = self._threads
+        self._server.close()
+        for thread in threads:
+            thread.join(_WAIT_S)  # one may hang in the resolver; it ends when that does
+
+    def _close(self) -> None:
         self._closed.set()
         with self._lock:
             for end in (self._server, *self._ends):
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
-            threads = self._threads
-        self._server.close()
-        for thread in threads:
-            thread.join(_WAIT_S)  # one may hang in the resolver; it ends when that does
 
     def _begin(self, work: Callable[..., None], *arguments: socket.socket) -> None:
         thread = threading.Thread(target=work, args=arguments, name="gate", daemon=True)
@@ -93,78 +140,251 @@ class Gate:
             if len(self._threads) > _MAX_CONNECTIONS:
                 near.close()
             else:
-                self._begin(self._forward, near)
+                self._begin(self._serve, near)
 
-    def _forward(self, near: socket.socket) -> None:
-        # what fails is closed without an answer: whoever sees that looks for the evidence himself
-        with near, contextlib.suppress(OSError, ValueError), self._known(near):
-            near.settimeout(_CONNECT_S)
-            first, rest = _head(near)
-            method, target, version = first.split(" ")
-            parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
-            far = self._connect(parts.hostname or "", parts.port or 80)
-            if far is None:
-                return
-            with far, self._known(far):
-                if method == "CONNECT":
-                    near.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                else:
-                    path = parts._replace(scheme="", netloc="").geturl() or "/"
-                    far.sendall(f"{method} {path} {version}\r\n".encode("latin-1") + rest)
-                self._pump(near, far)
+    def _serve(self, near: socket.socket) -> None:
+        # what fails is closed without an answer: the evidence is in `finding`
+        with _Ends(self._ends, self._lock, self._closed) as ends, contextlib.suppress(OSError, ValueError):
+            ends.add(near)
+            near.settimeout(CONNECT_S)
+            head, _ = read_head(lambda: near.recv(_PIECE_BYTES))
+            request = Request.parse(head)
+            try:
+                self._exchange(request, near, ends)
+            except LeadError as error:
+                self._failed(request.url, error)
+            except HeadTooLargeError as error:
+                refused = LeadError(Reason.TOO_LARGE, f"{request.where} answers with more than fits: {error}", "")
+                self._failed(request.url, refused)
+            except MessageError:
+                self._failed(request.url, LeadError(Reason.INVALID_DATA, f"{request.where} does not speak HTTP"))
+            except BrokenOffError as error:
+                self._failed(request.url, LeadError(Reason.END_OF_STREAM, f"{request.where} broke off: {error}", ""))
 
-    def _connect(self, host: str, port: int) -> socket.socket | None:
-        allowed = self._kind(self._host)
-        found = [info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-        good = [str(address) for address in found if kind_of(str(address)) == allowed]
-        if not good:
-            kind = kind_of(str(found[0]))
-            self._on_refusal(f"led to {host}, a host of {kind}; not followed, for the source's own is of {allowed}")
-            return None
-        for address in good[:-1]:
-            with contextlib.suppress(OSError):
-                return socket.create_connection((address, port), _CONNECT_S)
-        return socket.create_connection((good[-1], port), _CONNECT_S)
+    def _failed(self, url: str, error: LeadError) -> None:
+        finding = Finding(error.reason, error.detail, error.hint, error.final)
+        with self._lock:
+            self._failures.pop(url, None)
+            if len(self._failures) < _MAX_KNOWN:
+                self._failures[url] = finding
+            if finding.final and self._final is None:
+                self._final = finding
+        if finding.final:
+            self._close()
 
-    @staticmethod
-    def _kind(host: str) -> Kind:
-        return kind_of(str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0]))
+    def _read(self, url: str, *, is_list: bool) -> None:
+        """Note that `url` is read: what failed of the kind is mended."""
+        with self._lock:
+            self._redirected.pop(url, None)
+            if is_list:
+                if url not in self._lists and len(self._lists) >= _MAX_KNOWN:
+                    del self._lists[next(iter(self._lists))]
+                self._lists[url] = None
+            self._failures = {
+                other: finding
+                for other, finding in self._failures.items()
+                if other != url and (other in self._lists) is not is_list
+            }
 
-    def _pump(self, near: socket.socket, far: socket.socket) -> None:
+    # one request and its response
+
+    def _exchange(self, request: Request, near: socket.socket, ends: _Ends) -> None:
+        origin = self._origin(request)
+        with self._lock:
+            redirects = self._redirected.get(request.url, 0)
+            self._failures.pop(request.url, None)
+        if redirects > MAX_REDIRECTS:
+            detail = f"redirected more than {MAX_REDIRECTS} times, at last to {origin}"
+            raise LeadError(Reason.INVALID_DATA, detail, "", final=True)
+        try:
+            far, proxy = self._dialler.connect(origin, ends.add)
+        except LeadError as error:
+            if redirects and not error.final:
+                error.detail += ", to where a redirect led"
+            raise
+        far.sendall(request.head_for(origin, proxy))
+        far.settimeout(0)
+        waiting = select.poll()
         for end in (near, far):
-            end.settimeout(None)  # how long nothing may come is FFmpeg's affair
-        with selectors.DefaultSelector() as selector:
-            selector.register(near, selectors.EVENT_READ, (near, far))
-            selector.register(far, selectors.EVENT_READ, (far, near))
-            while not self._closed.is_set():
-                for key, _ in selector.select(_WAIT_S):
-                    source, target = key.data
-                    data = source.recv(_PIECE_BYTES)
-                    if not data:
-                        return
-                    target.sendall(data)
+            waiting.register(end, select.POLLIN)
 
-    @contextlib.contextmanager
-    def _known(self, end: socket.socket) -> Iterator[None]:
-        """Have it shut down when the gate closes."""
+        def receive() -> bytes:
+            return self._receive(near, far, waiting)
+
+        response, rest = read_head(receive)
+        for _ in range(_MAX_INTERIM):
+            if response.status // 100 != 1:
+                break
+            response, rest = read_head(receive, rest)
+        near.settimeout(None)  # how long FFmpeg does not read is its own affair
+        self._respond(request, origin, response, body_of(response, rest, receive), near)
+
+    def _respond(
+        self, request: Request, origin: Origin, response: Head, body: Iterator[bytes], near: socket.socket
+    ) -> None:
+        status = response.status
+        if status // 100 == 3 and (location := response.get("location")):
+            led = self._redirect(request, origin, location)
+            response.headers = [*response.without("location", "content-length"), ("Location", led)]
+        if status >= 400:
+            self._failed(request.url, _refusal(origin, status, is_first=origin == self._first))
+        if request.method == "HEAD" or status // 100 == 3 or status == 204:
+            send(near, response, iter(()), chunks=False)
+        elif status // 100 == 2:
+            self._pass(request, origin, response, body, near)
+        else:
+            send(near, response, body, chunks=False)
+
+    def _origin(self, request: Request) -> Origin:
+        with self._lock:
+            tls = (request.host, request.port) in self._tls_origins
+        origin = Origin(request.host, request.port, tls)
+        if self._encrypted and not tls:
+            detail = f"led from https to {origin}, which is not encrypted; not followed"
+            raise LeadError(Reason.INVALID_DATA, detail, "", final=True)
+        return origin
+
+    def _receive(self, near: socket.socket, far: socket.socket, waiting: select.poll) -> bytes:
+        """The next bytes of `far`. Raises ConnectionError when nobody waits for them any longer."""
+        while not self._closed.is_set():
+            try:
+                return far.recv(_PIECE_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                pass
+            except OSError as error:
+                raise BrokenOffError(error.strerror) from None
+            # FFmpeg sends nothing after its request: what can be read of it is its end
+            if near.fileno() in (end for end, _ in waiting.poll(_WAIT_S * 1000)):
+                break
+        raise ConnectionAbortedError
+
+    def _redirect(self, request: Request, origin: Origin, location: str) -> str:
+        led = self._lead(urljoin(_absolute(origin, request.target), location.strip()), origin)
+        key = Request.url_of(urlsplit(led))
+        with self._lock:
+            if len(self._redirected) >= _MAX_KNOWN:
+                self._redirected.clear()
+            self._redirected[key] = self._redirected.get(request.url, 0) + 1
+        return led
+
+    def _lead(self, uri: str, base: Origin) -> str:
+        """The address that FFmpeg is given for one in a playlist or a redirect.
+
+        An https address becomes one of http with its port, which the gate knows for TLS. Of other schemes there is
+        nothing to be had: their addresses become names beside the list.
+        """
+        if uri.startswith("//"):
+            uri = f"{'https' if base.tls else 'http'}:{uri}"
+        match = _SCHEME.match(uri)
+        if match is None:
+            return uri
+        scheme = match[1].lower()
+        try:
+            parts = urlsplit(uri)
+            host, port = (parts.hostname or "").lower(), parts.port
+        except ValueError:
+            return f"./{uri}"
+        if scheme not in {"http", "https"} or not _HOST.fullmatch(host):
+            return f"./{uri}"
+        origin = Origin(host, port or DEFAULT_PORTS[scheme], scheme == "https")
+        if origin.tls:
+            with self._lock:
+                if len(self._tls_origins) >= _MAX_KNOWN:
+                    raise LeadError(Reason.TOO_LARGE, f"led to more than {_MAX_KNOWN:,} servers", "", final=True)
+                self._tls_origins.add((origin.host, origin.port))
+        login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        return parts._replace(scheme="http", netloc=f"{login}{origin}", fragment="").geturl()
+
+    # bodies
+
+    def _pass(
+        self, request: Request, origin: Origin, response: Head, body: Iterator[bytes], near: socket.socket
+    ) -> None:
+        start, is_list = split_list(body) if request.from_start else (b"", False)
+        if is_list:
+            text = self._playlist(request, origin, start, body)
+            send_list(near, response, text)
+            self._read(request.url, is_list=True)
+            return
+        with self._lock:
+            if self._is_live is None and not self._lists:
+                icy = any(name.lower().startswith("icy-") for name, _ in response.headers)
+                self._is_live = icy or length_of(response) is None
+        self._read(request.url, is_list=False)
+        send(near, response, joined(start, body), chunks=request.knows_chunks)
+
+    def _playlist(self, request: Request, origin: Origin, start: bytes, body: Iterator[bytes]) -> bytes:
+        """The text of the playlist for FFmpeg. Raises LeadError."""
+        data = bytearray(start)
+        for piece in body:
+            data += piece
+            if len(data) > MAX_BYTES:
+                detail = f"the playlist of {origin} is larger than {MAX_BYTES >> 20} MiB"
+                raise LeadError(Reason.TOO_LARGE, detail, "", final=True)
+        try:
+            playlist = parse_playlist(bytes(data), lambda uri: self._lead(uri, origin), len(request.url))
+        except PlaylistTooLargeError as error:
+            detail = f"the playlist of {origin} is not read: {error}"
+            raise LeadError(Reason.TOO_LARGE, detail, "", final=True) from None
+        except PlaylistError as error:
+            detail = f"the playlist of {origin} is not read: {error}"
+            raise LeadError(Reason.INVALID_DATA, detail, "", final=True) from None
+        self._admit(request, origin, playlist)
+        return playlist.text().encode("latin-1")
+
+    def _admit(self, request: Request, origin: Origin, playlist: MediaPlaylist | MasterPlaylist) -> None:
+        """Hold the playlists of a connection to what FFmpeg can bear. Raises LeadError."""
+        with self._lock:
+            if isinstance(playlist, MasterPlaylist):
+                # FFmpeg follows a master playlist within another without end, and crashes where a list becomes one
+                if self._lists and not (self._has_master and request.url in self._lists):
+                    detail = f"{origin} gives a list of lists where a list of segments belongs"
+                    raise LeadError(Reason.INVALID_DATA, detail, "", final=True)
+                self._has_master = True
+                return
+            self._is_live = playlist.is_live
+
+
+class _Ends:
+    """The sockets of one exchange: shut down when the gate closes, closed when the exchange is over."""
+
+    def __init__(self, everybodys: set[socket.socket], lock: threading.Lock, closed: threading.Event) -> None:
+        self._everybodys = everybodys
+        self._lock = lock
+        self._closed = closed
+        self._own: list[socket.socket] = []
+
+    def add(self, end: socket.socket) -> None:
+        self._own.append(end)
         with self._lock:
             if self._closed.is_set():
                 raise ConnectionAbortedError
-            self._ends.add(end)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._ends.discard(end)
+            self._everybodys.add(end)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._everybodys.difference_update(self._own)
+        for end in self._own:
+            end.close()
 
 
-def _head(connection: socket.socket) -> tuple[str, bytes]:
-    """The first line of a request, and all that came after it. Raises OSError, ValueError."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = connection.recv(_PIECE_BYTES)
-        data += more
-        if not more or len(data) > _MAX_HEAD_BYTES:
-            raise ConnectionAbortedError
-    first, _, rest = data.partition(b"\r\n")
-    return first.decode("latin-1"), rest
+def _absolute(origin: Origin, target: str) -> str:
+    return f"{'https' if origin.tls else 'http'}://{origin}{target}"
+
+
+def _refusal(origin: Origin, status: int, *, is_first: bool) -> LeadError:
+    what = "the server" if is_first else f"{origin}, to where the source leads,"
+    match status:
+        case 401:
+            return LeadError(Reason.UNAUTHORIZED, f"{what} refused the login (401)")
+        case 403:
+            return LeadError(Reason.UNAUTHORIZED, f"{what} forbids access (403)")
+        case 404 | 410:
+            return LeadError(Reason.NOT_FOUND, f"{what} knows no such stream ({status})")
+        case _ if status < 500:
+            return LeadError(Reason.INVALID_DATA, f"{what} refused the request ({status})")
+        case _:
+            return LeadError(Reason.INVALID_DATA, f"{what} failed ({status})")

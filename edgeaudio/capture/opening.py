@@ -7,7 +7,7 @@ Does not know: tracks, samples, Blocks.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -16,6 +16,7 @@ from av.container.input import InputContainer
 from edgeaudio.capture.allocation import bound_allocations
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.evidence import PROBING_S
+from edgeaudio.capture.gate import Gate
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.options import ffmpeg_call
 from edgeaudio.capture.pipe import Pipe, kind_of
@@ -40,7 +41,6 @@ class SourceMemory:
 
     full_stream: bool = False  # the camera refuses a session with audio alone
     epoch: int = -1  # of the last Block; epochs count on over connections
-    refusals: set[str] = field(default_factory=set)  # what was told of where it was led and not followed
 
     def doubt(self, config: SourceConfig) -> None:
         """Silence for an answer: some cameras refuse audio alone without a word, so try the other way next time."""
@@ -77,10 +77,10 @@ def open_container(
     guard: Guard,
     stop: threading.Event,
     memory: SourceMemory,
-    gate: str | None = None,
+    gate: Gate | None = None,
     sender_wait_s: float | None = None,
 ) -> Opened:
-    """The opened source; of RTSP without its video, if the camera allows that. `gate`: the URL of a Gate for HTTP.
+    """The opened source; of RTSP without its video, if the camera allows that. `gate`: for HTTP.
 
     Raises SourceError, and StoppedError soon after `stop` is set.
     """
@@ -100,7 +100,7 @@ def open_container(
 
 
 def _open(
-    config: SourceConfig, guard: Guard, stop: threading.Event, gate: str | None, limit_s: float, *, audio_only: bool
+    config: SourceConfig, guard: Guard, stop: threading.Event, gate: Gate | None, limit_s: float, *, audio_only: bool
 ) -> Opened:
     call = ffmpeg_call(
         config.address,
@@ -110,9 +110,8 @@ def _open(
         open_timeout_s=config.open_timeout_s,
         read_timeout_s=config.read_timeout_s,
         audio_only=audio_only,
+        gate=None if gate is None else gate.url,
     )
-    if gate is not None:
-        call.options["http_proxy"] = gate
     if config.address.scheme == "alsa":
         prepare_alsa()
     bound_allocations()
@@ -135,7 +134,11 @@ def _open(
             # its traceback holds this frame, which holds it: a circle that keeps FFmpeg's memory until it is found
             failure = error.with_traceback(None)
         else:
-            return Opened(container, pipe)
+            # FFmpeg is content with the part of a source that it could have
+            if gate is None or gate.finding is None or not gate.finding.final:
+                return Opened(container, pipe)
+            container.close()
+            failure = OSError()
     if pipe is not None:
         pipe.close()
     # outside the handler, so that no traceback holds FFmpeg's message with the login
@@ -144,4 +147,14 @@ def _open(
     if pipe is not None and pipe.received == 0 and not guard.expired:
         detail = "it ended before anything was written to it"
         raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, "look at the program that writes")
+    if (refused := gated_failure(config, gate, timed_out=guard.expired)) is not None:
+        raise refused
     raise failure_of(config, failure, opening=True, timed_out=guard.expired, limit_s=limit_s)
+
+
+def gated_failure(config: SourceConfig, gate: Gate | None, *, timed_out: bool) -> SourceError | None:
+    """What the gate knows of why the source cannot be read; None where FFmpeg's own answer says more."""
+    finding = None if gate is None else gate.finding
+    if finding is None or (timed_out and not finding.final):
+        return None
+    return SourceError(config.name, config.address, finding.reason, finding.detail, finding.hint)

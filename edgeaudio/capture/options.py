@@ -10,23 +10,23 @@ has it. Limits on time are passed for the protocol's own waiting; the Guard hold
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from edgeaudio.capture.urls import SourceUrl
+from edgeaudio.capture.urls import DEFAULT_PORTS, SourceUrl
 
 # what an address may make FFmpeg open, by its scheme; nothing that comes over the network can
-# name a local file, and an encrypted source cannot be led to an unencrypted one. FFmpeg looks at
-# protocols, not at hosts: to which of them HTTP may lead, gate.py says. RTSP has no such bound
+# name a local file. To which servers HTTP may lead, and through which certificates, gate.py says,
+# which does all TLS of HTTP: FFmpeg speaks to it alone. RTSP has no such bound
 _PROTOCOLS = {
     "rtsp": "rtsp,rtp,udp,tcp",
     "rtsps": "rtsp,rtp,tls,tcp,udp",
     "rtsp+listen": "rtsp,rtp,udp,tcp",
     "rtmp": "rtmp,tcp",
     "rtmps": "rtmps,tls,tcp",
-    "http": "http,https,tls,tcp,crypto,httpproxy",
-    "https": "https,tls,tcp,crypto,httpproxy",
+    "http": "http,tcp,crypto",
+    "https": "http,tcp,crypto",
     "udp": "udp",
     "file": "file",
 }
@@ -44,7 +44,18 @@ _FORCED = {"udp": "mpegts", "rtmp": "flv", "rtmps": "flv", "alsa": "alsa"}
 _PROBE_BYTES = 1_000_000
 _PROBE_S = 2.0
 _MAX_STREAMS = 32
-_MAX_REDIRECTS = 3
+_MAX_REDIRECTS = 20  # the gate's limit comes before it, and says so
+# whatever the gate passes on is read: names and their endings say nothing of what is in a segment.
+# The gate ends a playlist that is no longer updated, and a connection serves one request
+_HLS = {
+    "allowed_extensions": "ALL",
+    "allowed_segment_extensions": "ALL",
+    "extension_picky": "0",
+    "http_persistent": "0",
+    "http_multiple": "0",
+    "max_reload": str(1 << 30),
+    "m3u8_hold_counters": str(1 << 30),
+}
 _UDP_BUFFER_BYTES = 1 << 20
 
 
@@ -66,8 +77,9 @@ def ffmpeg_call(
     open_timeout_s: float,
     read_timeout_s: float,
     audio_only: bool,
+    gate: str | None = None,
 ) -> FfmpegCall:
-    """What `av.open` needs for `url`."""
+    """What `av.open` needs for `url`; `gate`: the URL of a Gate, for HTTP and nothing else."""
     options = {
         "probesize": str(_PROBE_BYTES),
         "analyzeduration": _microseconds(_PROBE_S),
@@ -81,6 +93,10 @@ def ffmpeg_call(
     if url.path is not None:
         # the prefix keeps names such as "a:b.wav" or "-" from meaning anything but a file
         return FfmpegCall(f"file:{url.path.absolute()}", None, options)
+    if gate is not None:
+        options |= _HLS | {"http_proxy": gate, "max_redirects": str(_MAX_REDIRECTS)}
+        # the gate does what makes it https
+        url = replace(url, scheme="http", port=url.port or DEFAULT_PORTS[url.scheme])
     if url.is_tls:
         options |= _tls(verify=tls_verify, ca_file=ca_file or system_ca_file())
     read_us = _microseconds(max(open_timeout_s, read_timeout_s))
@@ -96,8 +112,6 @@ def ffmpeg_call(
     else:
         # not "timeout": that makes RTMP a server
         options["rw_timeout"] = read_us
-        if url.scheme in {"http", "https"}:
-            options["max_redirects"] = str(_MAX_REDIRECTS)
     return FfmpegCall(url.with_login(), _FORCED.get(url.scheme), options)
 
 

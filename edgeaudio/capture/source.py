@@ -6,7 +6,6 @@ Does not know: retries, states, MQTT. It raises and is done; `retry.py` tries ag
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -34,9 +33,6 @@ from edgeaudio.capture.tracks import check_format, choose_track, describe
 from edgeaudio.capture.wholeness import cut_off
 from edgeaudio.recognise.types import Block, Reason, Samples
 
-_log = logging.getLogger(__name__)
-
-_MAX_REFUSALS = 16
 # of what servers keep for newcomers
 _LONGEST_BURST_S = 10.0
 
@@ -71,32 +67,23 @@ def open_source(
         detail = f"this is a {kind}: only `score` and `probe` read one"
         raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, PUSHED)
     with ExitStack() as closing:
-        gate: str | None = None
-        if is_gated(config.address.scheme):
-            gate = closing.enter_context(_gate(config, memory)).url
+        gate = closing.enter_context(_gate(config)) if is_gated(config.address.scheme) else None
         opened = open_container(config, guard, stop, memory, gate, sender_wait_s)
         container = opened.container
         if opened.pipe is not None:
             closing.callback(opened.pipe.close)
         closing.callback(container.close)
-        connection = Connection(container, config, guard, stop, memory, clock, media_start)
+        connection = Connection(container, config, guard, stop, memory, clock, media_start, gate)
         connection.closing = closing.pop_all()
         return connection
 
 
-def _gate(config: SourceConfig, memory: SourceMemory) -> Gate:
+def _gate(config: SourceConfig) -> Gate:
     try:
-        return Gate(config.address.host or "", lambda told: _told(config, memory, told))
+        return Gate(config.address, tls_verify=config.tls_verify, ca_file=config.ca_file)
     except OSError as error:
         detail = f"no port on this machine's loopback is to be had ({error.strerror})"
     raise SourceError(config.name, config.address, Reason.UNREACHABLE, detail, "")
-
-
-def _told(config: SourceConfig, memory: SourceMemory, refusal: str) -> None:
-    """Log it; once, for a source is tried for ever, and few, for a list may hold any number of hosts."""
-    if refusal not in memory.refusals and len(memory.refusals) < _MAX_REFUSALS:
-        memory.refusals.add(refusal)
-        _log.warning("source %s: %s", config.name, refusal)
 
 
 class Connection:
@@ -115,10 +102,12 @@ class Connection:
         memory: SourceMemory,
         clock: Clock,
         media_start: datetime | None,
+        gate: Gate | None,
     ) -> None:
         self.broken_samples = 0  # NaN or infinite, replaced by 0
         self.filled_s = 0.0  # lost on the way, filled with silence
         self.closing = ExitStack()  # what ends with the connection
+        self.gate = gate  # of what is read by HTTP: tells live from stored
         self.end_s = 0.0  # of the last Block: monotonic, or since the start of the medium
         self._config = config
         self._stop = stop
@@ -127,7 +116,7 @@ class Connection:
         self._media_start = media_start
         self._track = track = choose_track(container, config)
         self.info = describe(container, track)
-        self._frames = FrameReader(container, track, config, guard, stop, memory)
+        self._frames = FrameReader(container, track, config, guard, stop, memory, gate)
         live = media_start is None
         self._paced = live and config.address.scheme in {"file", "http", "https"}
         self._timeline = Timeline(live=live, lossy=config.address.scheme not in {"file", "http", "https"})

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     NO_AUDIO_TRACK = "no_audio_track"  # the stream opened but has no audio
     UNSUPPORTED_CODEC = "unsupported_codec"  # there is audio, and no decoder for it
     INVALID_DATA = "invalid_data"  # an answer came, and it is not a stream
+    TOO_LARGE = "too_large"  # beyond a limit: a playlist, a head of a response
     DEVICE_BUSY = "device_busy"  # another program holds the sound card
     DEVICE_GONE = "device_gone"  # the sound card went away while it was open
     END_OF_STREAM = "end_of_stream"  # the sender ended the stream in good order

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import logging
 import os
 import socket
 import threading
@@ -17,10 +16,11 @@ from support.sources import hear
 from support.waiting import wait_until
 from support.web import Certificate, make_certificate, web_server
 
-from edgeaudio.capture import gate
-from edgeaudio.capture.gate import Gate, is_gated, kind_of
-from edgeaudio.capture.opening import SourceMemory
+from edgeaudio.capture import origin
+from edgeaudio.capture.gate import Gate, is_gated
+from edgeaudio.capture.origin import kind_of
 from edgeaudio.capture.reasons import SourceError
+from edgeaudio.capture.urls import parse_url
 from edgeaudio.recognise.types import Reason
 
 ELSEWHERE = "127.0.0.2"  # of another kind, in these tests
@@ -29,7 +29,8 @@ ELSEWHERE = "127.0.0.2"  # of another kind, in these tests
 @pytest.fixture(autouse=True)
 def system_without_a_proxy() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("http_proxy", raising=False)
+        for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
+            patch.delenv(name, raising=False)
         yield
 
 
@@ -77,9 +78,9 @@ class Canary:
 
 @pytest.fixture
 def canary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Canary]:
-    truth = gate.kind_of
+    truth = origin.kind_of
     monkeypatch.setattr(
-        gate, "kind_of", lambda address: "the local network" if address == ELSEWHERE else truth(address)
+        origin, "kind_of", lambda address: "the local network" if address == ELSEWHERE else truth(address)
     )
     made = Canary()
     yield made
@@ -104,6 +105,12 @@ LISTS = {
 def attempt(url: str, **options: Any) -> None:
     with contextlib.suppress(SourceError):
         hear(url, 2, media=True, open_timeout_s=1, read_timeout_s=1, **options)
+
+
+def refusal(url: str, **options: Any) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        hear(url, 5, media=True, **{"open_timeout_s": 5, "read_timeout_s": 5, **options})
+    return caught.value
 
 
 @pytest.fixture
@@ -138,16 +145,12 @@ def test_a_list_leads_to_no_other_kind_of_host(
         assert canary.reached
 
 
-def test_a_redirect_leads_to_no_other_kind_of_host_and_that_is_said_once(
-    canary: Canary, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    memory = SourceMemory()
+def test_a_redirect_leads_to_no_other_kind_of_host_and_that_is_told(canary: Canary, tmp_path: Path) -> None:
     with web_server(tmp_path, redirects={"/a.wav": f"http://{ELSEWHERE}:{canary.port}/a.wav"}) as port:
-        for _ in range(2):
-            attempt(f"http://127.0.0.1:{port}/a.wav", memory=memory)
+        error = refusal(f"http://127.0.0.1:{port}/a.wav")
     assert not canary.reached
-    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert [line.partition(";")[0] for line in lines] == ["source test: led to 127.0.0.2, a host of the local network"]
+    assert error.reason is Reason.INVALID_DATA
+    assert error.explanation.startswith("led to 127.0.0.2, a host of the local network; not followed")
 
 
 def test_the_gate_ends_with_the_connection(served: Path) -> None:
@@ -162,32 +165,45 @@ def client_of(opened: Gate) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(opened.url.rsplit(":", 1)[1])), 5)
 
 
+def gate_for(url: str) -> Gate:
+    return Gate(parse_url(url), tls_verify=True, ca_file=None)
+
+
 def test_a_gate_closes_at_once_though_nobody_reads() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        Gate("127.0.0.1", print) as opened,
-        client_of(opened) as client,
-    ):
-        client.sendall(f"CONNECT 127.0.0.1:{server.getsockname()[1]} HTTP/1.1\r\n\r\n".encode())
-        assert client.recv(100).startswith(b"HTTP/1.1 200")
-        began_s = time.monotonic()
-        opened.__exit__()
-        assert time.monotonic() - began_s < 1.0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        with gate_for(url) as opened, client_of(opened) as client:
+            client.sendall(f"GET {url} HTTP/1.1\r\n\r\n".encode())
+            with server.accept()[0] as far:
+                assert far.recv(100).startswith(b"GET / HTTP/1.1\r\n")
+                began_s = time.monotonic()
+                opened.__exit__()
+                assert time.monotonic() - began_s < 1.0
 
 
-@pytest.mark.parametrize("request_", [b"\r\n\r\n", b"GET\r\n\r\n", b"GET http://[/ HTTP/1.1\r\n\r\n", b"\xff" * 70000])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET http://[/ HTTP/1.1\r\n\r\n",
+        b"GET http://127.0.0.1:99999/ HTTP/1.1\r\n\r\n",
+        b"GET /here HTTP/1.1\r\n\r\n",
+        b"CONNECT 127.0.0.1:9 HTTP/1.1\r\n\r\n",
+        b"\xff" * 70000,
+    ],
+)
 def test_garbage_is_closed_without_an_answer(request_: bytes) -> None:
-    with Gate("127.0.0.1", print) as opened, client_of(opened) as client, contextlib.suppress(ConnectionError):
+    with gate_for("http://127.0.0.1/") as opened, client_of(opened) as client, contextlib.suppress(ConnectionError):
         client.sendall(request_)
         assert client.recv(100) == b""
 
 
-def test_where_the_system_has_a_proxy_that_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("http_proxy", raising=False)
-    assert is_gated("https")
-    assert not is_gated("rtsp")
+def test_what_is_read_by_http_is_gated_whatever_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
-    assert not is_gated("https")
+    assert is_gated("https")
+    assert is_gated("http")
+    assert not is_gated("rtsp")
 
 
 def test_a_machine_without_a_free_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
