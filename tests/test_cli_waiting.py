@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.camera import Script, camera, sine_packets
+from support.faulty_card import build_plugin, use_cards
 from support.media import sine, write_media
 from support.ports import free_port
 from support.rtsp import push_rtsp
@@ -312,3 +313,27 @@ def test_files_of_logins_and_certificates_are_no_pipes(setting: str, fifo: Path,
 def test_silence_is_no_wait(model: str, tmp_path: Path, capsys) -> None:
     write_media(tmp_path / "a.wav", "pcm_s16le", np.zeros((1, 8000), np.float32), 8000)
     assert run(capsys, "score", "--model", model, str(tmp_path / "a.wav"))[0] == 0
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_driver_that_hangs_ends_with_the_command(interrupted: bool, tmp_path: Path, monkeypatch) -> None:
+    build_plugin(tmp_path)
+    use_cards(monkeypatch, tmp_path, a="type faulty hang 1")
+    script = (
+        "import sys; from edgeaudio import cli; from edgeaudio.commands import patience\n"
+        f"patience.HANG_S = {30 if interrupted else 1}; patience.INTERRUPT_S = 1.2\n"
+        "sys.exit(cli.main(['probe', 'alsa:a']))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    stderr = process.stderr
+    assert stderr is not None
+    try:
+        first = stderr.readline()
+        assert first == "edgeaudio: waiting for alsa:a to give sound, at most 1 s\n" or not interrupted
+        if interrupted:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(20) == (130 if interrupted else 2)
+        assert interrupted or "alsa:a has hung for 1 s where nothing can interrupt it" in first + stderr.read()
+    finally:
+        process.kill()
+        process.communicate()

@@ -16,13 +16,16 @@ from av.packet import Packet
 
 from edgeaudio.capture import pipe
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.ffmpeg_log import FfmpegLog, recorded
 from edgeaudio.capture.gate import Gate
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.opening import SourceMemory, gated_failure
-from edgeaudio.capture.reasons import FFMPEG_ERRORS, SourceError, failure_of
+from edgeaudio.capture.reasons import FFMPEG_ERRORS, Call, SourceError, failure_of
 
 # a live HLS list grows by whole segments, 6 to 10 s apart
 _HLS_STALL_S = 20.0
+# a sound card is asked and never waited on; a card keeps a third of a second or more
+_CARD_POLL_S = 0.02
 
 
 class FrameReader:
@@ -39,12 +42,14 @@ class FrameReader:
         gate: Gate | None,
     ) -> None:
         self.broken_packets = 0  # could not be decoded, skipped
+        self._container, self._track = container, track
         self._packets: Iterator[Packet[AudioStream]] = container.demux(track)
         self._config = config
         self._guard = guard
         self._stop = stop
         self._memory = memory
         self._gate = gate
+        self._silent = True  # no frame so far
         self._limit_s = config.read_timeout_s
         if "hls" in container.format.name:
             self._limit_s = max(self._limit_s, _HLS_STALL_S)
@@ -52,35 +57,44 @@ class FrameReader:
             self._limit_s = max(self._limit_s, pipe.STALL_S)
 
     def __iter__(self) -> Iterator[AudioFrame]:
-        silent = True
         self._guard.limit(self._limit_s)
+        while (packet := self._next()) is not None:
+            for frame in self._decode(packet):
+                self._silent = False
+                yield frame
+                self._guard.limit(self._limit_s)
+
+    def _next(self) -> Packet[AudioStream] | None:
+        """The next packet; None at the end, and where a stop is asked. Raises SourceError."""
         while True:
             failure: Exception | None = None
+            again = False
             packet: Packet[AudioStream] | None = None
-            with self._guard:
+            with self._guard, recorded() as log:
                 try:
                     packet = next(self._packets, None)
+                except BlockingIOError:
+                    again = True
                 except FFMPEG_ERRORS as error:
                     failure = error.with_traceback(None)  # which would hold this frame, and all that it holds
                 except IndexError:
                     pass  # PyAV's way of ending where a track appeared while it was reading
             if self._stop.is_set():
-                return
+                return None
             # packets may come in which there is no sound: time is up for them, too
             timed_out = self._guard.must_end()
-            if timed_out and silent:
+            if timed_out and self._silent:
                 self._memory.doubt(self._config)
             if timed_out or failure is not None:
-                raise self._failure(failure or TimeoutError())
-            if packet is None:
-                # FFmpeg skips the segments that it cannot have, and ends where there are no more
-                if (refused := gated_failure(self._config, self._gate, timed_out=False)) is not None:
-                    raise refused
-                return
-            for frame in self._decode(packet):
-                silent = False
-                yield frame
-                self._guard.limit(self._limit_s)
+                raise self._failure(failure or TimeoutError(), log)
+            if not again:
+                break
+            self._stop.wait(_CARD_POLL_S)
+            self._packets = self._container.demux(self._track)  # the one before ended with its exception
+        # FFmpeg skips the segments that it cannot have, and ends where there are no more
+        if packet is None and (refused := gated_failure(self._config, self._gate, timed_out=False)) is not None:
+            raise refused
+        return packet
 
     def _decode(self, packet: Packet[AudioStream]) -> list[AudioFrame]:
         try:
@@ -89,8 +103,8 @@ class FrameReader:
             self.broken_packets += 1
             return []
 
-    def _failure(self, error: Exception) -> SourceError:
+    def _failure(self, error: Exception, log: FfmpegLog) -> SourceError:
         timed_out = self._guard.expired
         if (refused := gated_failure(self._config, self._gate, timed_out=timed_out)) is not None:
             return refused
-        return failure_of(self._config, error, opening=False, timed_out=timed_out, limit_s=self._limit_s)
+        return failure_of(self._config, error, Call(opening=False, timed_out=timed_out, limit_s=self._limit_s, log=log))

@@ -16,11 +16,12 @@ from av.container.input import InputContainer
 from edgeaudio.capture.allocation import bound_allocations
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.evidence import PROBING_S
+from edgeaudio.capture.ffmpeg_log import recorded
 from edgeaudio.capture.gate import Gate
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.options import ffmpeg_call
 from edgeaudio.capture.pipe import Pipe, kind_of
-from edgeaudio.capture.reasons import FFMPEG_ERRORS, SourceError, StoppedError, failure_of
+from edgeaudio.capture.reasons import FFMPEG_ERRORS, Call, SourceError, StoppedError, failure_of
 from edgeaudio.capture.soundcard import prepare_alsa
 from edgeaudio.recognise.types import Reason
 
@@ -28,6 +29,8 @@ from edgeaudio.recognise.types import Reason
 _TAGS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 # one who listens for a push waits; PyAV asks no clock where there is no limit at all
 LISTEN_S = 86400.0
+# a card's first samples, for which FFmpeg asks without a pause; opened without them, it is waited for while it is read
+_CARD_S = 1.0
 # cameras serve few sessions at once, and need a moment to end the one that was refused
 _FALLBACK_PAUSE_S = 0.5
 # what a camera that refuses to set up audio alone may answer; a login or a path that is wrong
@@ -58,7 +61,7 @@ class Opened:
 
 def longest_open_s(config: SourceConfig, sender_wait_s: float | None) -> float:
     """Seconds that an open may take, the resolver's own time for names apart."""
-    if config.address.scheme == "rtsp+listen" or config.address.path is not None:
+    if config.address.scheme in {"rtsp+listen", "file", "alsa"}:
         return _open_limit_s(config, sender_wait_s)
     tries = 2 if config.address.scheme in {"rtsp", "rtsps"} else 1  # the second with the full stream
     return tries * config.open_timeout_s + (tries - 1) * _FALLBACK_PAUSE_S + PROBING_S
@@ -69,6 +72,8 @@ def _open_limit_s(config: SourceConfig, sender_wait_s: float | None) -> float:
         return LISTEN_S if sender_wait_s is None else sender_wait_s
     if config.address.path is not None and sender_wait_s is not None:
         return max(sender_wait_s, config.open_timeout_s)
+    if config.address.scheme == "alsa":
+        return min(config.open_timeout_s, _CARD_S)
     return config.open_timeout_s
 
 
@@ -117,7 +122,7 @@ def _open(
     bound_allocations()
     pipe: Pipe | None = None
     guard.limit(limit_s)
-    with guard:
+    with guard, recorded() as log:
         try:
             if config.address.path is not None and kind_of(config.address.path) not in {None, "directory"}:
                 pipe = Pipe(config.address.path, guard)
@@ -135,7 +140,7 @@ def _open(
             failure = error.with_traceback(None)
         else:
             # FFmpeg is content with the part of a source that it could have
-            if gate is None or gate.finding is None or not gate.finding.final:
+            if not stop.is_set() and (gate is None or gate.finding is None or not gate.finding.final):
                 return Opened(container, pipe)
             container.close()
             failure = OSError()
@@ -149,7 +154,8 @@ def _open(
         raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, "look at the program that writes")
     if (refused := gated_failure(config, gate, timed_out=guard.expired)) is not None:
         raise refused
-    raise failure_of(config, failure, opening=True, timed_out=guard.expired, limit_s=limit_s)
+    circumstances = Call(opening=True, timed_out=guard.expired, limit_s=limit_s, log=log)
+    raise failure_of(config, failure, circumstances)
 
 
 def gated_failure(config: SourceConfig, gate: Gate | None, *, timed_out: bool) -> SourceError | None:

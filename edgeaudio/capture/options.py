@@ -57,6 +57,7 @@ _HLS = {
     "m3u8_hold_counters": str(1 << 30),
 }
 _UDP_BUFFER_BYTES = 1 << 20
+_NONBLOCKING = "4"  # AVFMT_FLAG_NONBLOCK, which has no name there
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,8 @@ def _tls(*, verify: bool, ca_file: Path | None) -> dict[str, str]:
 
 
 def _sound_card(url: SourceUrl, options: dict[str, str]) -> FfmpegCall:
+    # or else nothing could interrupt FFmpeg while it waits for a card
+    options["fflags"] = _NONBLOCKING
     if url.sample_rate is not None:
         options["sample_rate"] = str(url.sample_rate)
     if url.channels is not None:

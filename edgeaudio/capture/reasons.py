@@ -8,14 +8,16 @@ whole URL, are never passed on.
 from __future__ import annotations
 
 import errno
-import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import av.error
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.evidence import Finding, explain_os_error, probe_address
+from edgeaudio.capture.ffmpeg_log import FfmpegLog
 from edgeaudio.capture.pipe import kind_of
+from edgeaudio.capture.soundcard_errors import explain_sound_card
 from edgeaudio.capture.urls import SourceUrl
 from edgeaudio.recognise.types import EdgeaudioError, Reason
 
@@ -33,7 +35,7 @@ HINTS = {
     Reason.NO_AUDIO_TRACK: "switch audio on in the camera's settings, or choose another stream",
     Reason.UNSUPPORTED_CODEC: "choose another audio codec in the camera's settings",
     Reason.INVALID_DATA: "check that the address names a stream or a recording",
-    Reason.DEVICE_BUSY: "close the other program, or use a shared ALSA device (dsnoop)",
+    Reason.DEVICE_BUSY: "close the other program, or let both use a shared ALSA device (dsnoop)",
     Reason.DEVICE_GONE: "plug the sound card in again",
 }
 
@@ -86,30 +88,34 @@ class StoppedError(EdgeaudioError):
     """The caller's stop event ended an open."""
 
 
-def failure_of(
-    config: SourceConfig, error: Exception, *, opening: bool, timed_out: bool, limit_s: float
-) -> SourceError:
-    """The SourceError for an exception of PyAV. May probe the network for up to a few seconds.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is known of a call of FFmpeg's that failed, beside its exception."""
 
-    `opening`: it came from the open, not from reading. `timed_out`: the Guard's limit of `limit_s`
-    seconds had run out.
-    """
+    opening: bool  # else reading
+    timed_out: bool  # the Guard's limit had run out
+    limit_s: float  # that limit
+    log: FfmpegLog
+
+
+def failure_of(config: SourceConfig, error: Exception, call: Call) -> SourceError:
+    """The SourceError for an exception of PyAV. May probe the network for up to a few seconds."""
     url = config.address
     number = error.errno if isinstance(error, av.error.FFmpegError | OSError) else None
     if url.scheme == "alsa":
-        finding = _sound_card(url, number, opening=opening, timed_out=timed_out)
+        finding = explain_sound_card(url, call.log, opening=call.opening, timed_out=call.timed_out)
     elif url.path is not None:
-        finding = _file(error, url.path, timed_out=timed_out, limit_s=limit_s)
+        finding = _file(error, url.path, call)
     else:
         where = f"{url.host}:{url.port}" if url.port else str(url.host)
         finding = (
             _by_answer(error)
-            or _listener(url, number, where, limit_s if timed_out and opening else None)
+            or _listener(url, number, where, call)
             or explain_os_error(number, where)
             # a name that does not resolve is EIO, a mute RTSP server "invalid data", a certificate
             # that is not trusted either of them: look for ourselves
             or probe_address(url, tls_verify=config.tls_verify, ca_file=config.ca_file)
-            or _by_behaviour(error, url.scheme, opening=opening, timed_out=timed_out, limit_s=limit_s)
+            or _by_behaviour(error, url.scheme, call)
         )
     return SourceError(config.name, url, *finding)
 
@@ -118,19 +124,19 @@ def _by_answer(error: Exception) -> Finding | None:
     return next((found for kind, found in _ANSWERS.items() if isinstance(error, kind)), None)
 
 
-def _by_behaviour(error: Exception, scheme: str, *, opening: bool, timed_out: bool, limit_s: float) -> Finding:
-    if timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
-        what = "no complete answer" if opening else "no sound"
-        return Finding(Reason.TIMEOUT, f"{what} within {limit_s:g} s")
-    if not opening:
+def _by_behaviour(error: Exception, scheme: str, call: Call) -> Finding:
+    if call.timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
+        what = "no complete answer" if call.opening else "no sound"
+        return Finding(Reason.TIMEOUT, f"{what} within {call.limit_s:g} s")
+    if not call.opening:
         return Finding(Reason.END_OF_STREAM, "the sender broke off")
     if isinstance(error, av.error.EOFError) and scheme not in {"http", "https"}:
         return Finding(Reason.INVALID_DATA, "the server closed the connection without an answer")
     return Finding(Reason.INVALID_DATA, "the answer is not a stream that can be read")
 
 
-def _listener(url: SourceUrl, number: int | None, where: str, waited_s: float | None) -> Finding | None:
-    """What stands in the way of a source that is pushed; `waited_s`: how long no sender came."""
+def _listener(url: SourceUrl, number: int | None, where: str, call: Call) -> Finding | None:
+    """What stands in the way of a source that is pushed."""
     if url.scheme != "rtsp+listen":
         return None
     if number == errno.EADDRINUSE:
@@ -142,30 +148,13 @@ def _listener(url: SourceUrl, number: int | None, where: str, waited_s: float | 
     if number == errno.EADDRNOTAVAIL:
         hint = "write an address of this machine, or 0.0.0.0 for all of them"
         return Finding(Reason.UNREACHABLE, f"this machine has no address {url.host}", hint)
-    if waited_s is not None:
+    if call.opening and call.timed_out:
         hint = f"start the sender first, and let it push by RTSP over TCP to port {url.port} of this machine"
-        return Finding(Reason.TIMEOUT, f"no sender pushed to it within {waited_s:g} s", hint)
+        return Finding(Reason.TIMEOUT, f"no sender pushed to it within {call.limit_s:g} s", hint)
     return None
 
 
-def _sound_card(url: SourceUrl, number: int | None, *, opening: bool, timed_out: bool) -> Finding:
-    if number == errno.EBUSY:
-        return Finding(Reason.DEVICE_BUSY, f"another program holds the sound card {url.device}")
-    if number == errno.EACCES:
-        return Finding(Reason.UNAUTHORIZED, f"not allowed to use {url.device}: join the group audio")
-    if timed_out:
-        return Finding(Reason.TIMEOUT, f"the sound card {url.device} gives no sound")
-    if not opening:
-        return Finding(Reason.DEVICE_GONE, f"the sound card {url.device} went away")
-    if number in {errno.EINVAL, errno.ENOSYS}:
-        return Finding(Reason.INVALID_DATA, f"the sound card {url.device} does not know this rate or layout")
-    missing = f"there is no sound card {url.device} (arecord -L lists them)"
-    if not Path(os.environ.get("ALSA_CONFIG_PATH", "")).is_file():
-        missing = "ALSA's configuration is missing: install libasound2-data"
-    return Finding(Reason.NOT_FOUND, missing)
-
-
-def _file(error: Exception, path: Path, *, timed_out: bool, limit_s: float) -> Finding:
+def _file(error: Exception, path: Path, call: Call) -> Finding:
     kind = kind_of(path)
     certain = _NO_FILES.get(kind or "") or (_FORBIDDEN if isinstance(error, PermissionError) else None)
     if certain is not None:
@@ -174,9 +163,9 @@ def _file(error: Exception, path: Path, *, timed_out: bool, limit_s: float) -> F
         size = path.stat().st_size
     except OSError:
         return Finding(Reason.NOT_FOUND, "there is no such file")
-    if timed_out and kind is not None:
+    if call.timed_out and kind is not None:
         hint = "start the program that writes to it; it must not pause for so long"
-        return Finding(Reason.TIMEOUT, f"nothing was written to this {kind} within {limit_s:g} s", hint)
+        return Finding(Reason.TIMEOUT, f"nothing was written to this {kind} within {call.limit_s:g} s", hint)
     if kind is None and size == 0:
         return _EMPTY
     return _UNDECODABLE if isinstance(error, av.error.DecoderNotFoundError) else _UNREADABLE

@@ -7,6 +7,7 @@ each wait for sound; a source that drips keeps to them, so there is one to the w
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -23,7 +24,11 @@ from edgeaudio.recognise.types import Block
 SENDER_WAIT_S = 30.0  # for whoever pushes the sound, or writes it into a pipe
 SAID_AFTER_S = 1.0
 SLACK_S = 30.0  # and four times the sound that is wanted: after that, what was heard has to do
+HANG_S = 120.0  # of what nothing can interrupt: a driver, a disk on the network, the name server
 _TURN_S = 0.1
+INTERRUPT_S = 5.0  # of the same, after Ctrl-C
+_HANGS = "the driver of the card, the disk, or the name server"
+_EXIT_BAD_INPUT, _EXIT_INTERRUPTED = 2, 130
 
 
 class Patience:
@@ -71,10 +76,21 @@ class Patience:
             now_s = time.monotonic()
             if self._stop.is_set() or now_s > self._deadline_s:
                 self.end.set()
-                return
             if not self._said and now_s - self._since_s > SAID_AFTER_S:
                 self._said = True
-                print(mask(f"edgeaudio: {self._label}{self._waits_for}"), file=sys.stderr, flush=True)
+                self._say(self._waits_for)
+            if now_s - self._since_s > (INTERRUPT_S if self._stop.is_set() else HANG_S):
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """End the process, for the thread that waits cannot be ended."""
+        if self._stop.is_set():
+            os._exit(_EXIT_INTERRUPTED)
+        self._say(f"{self._config.address} has hung for {HANG_S:g} s where nothing can interrupt it; look at {_HANGS}")
+        os._exit(_EXIT_BAD_INPUT)
+
+    def _say(self, text: str) -> None:
+        print(mask(f"edgeaudio: {self._label}{text}"), file=sys.stderr, flush=True)
 
 
 def _opening(config: SourceConfig) -> str:

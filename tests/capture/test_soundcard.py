@@ -1,24 +1,25 @@
-"""Sound cards, by ALSA's own plug-ins: a card that plays a file, and cards that are not there."""
+"""Sound cards, by ALSA's own plug-ins: a card that plays a file, and cards that fail, each with ALSA's own answer."""
 
 import errno
+import logging
 import os
+import re
 import threading
 import time
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
 import pytest
-from support.media import sine
+from support.faulty_card import build_plugin, use_cards
+from support.media import sine, write_media
 from support.sources import hear
 from support.waiting import wait_until
 
-from edgeaudio.capture import frames, retry, soundcard
+from edgeaudio.capture import retry, soundcard, soundcard_errors
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.reasons import SourceError
+from edgeaudio.capture.reasons import SourceError, StoppedError
 from edgeaudio.recognise.types import Reason, SourceState
 
 
@@ -51,13 +52,6 @@ def test_the_rate_that_is_asked_of_a_card(query: str) -> None:
     assert f"sample_rate={heard.blocks[0].sample_rate}" in query
 
 
-@pytest.mark.usefixtures("card")
-def test_a_card_that_is_not_there() -> None:
-    with pytest.raises(SourceError, match="there is no sound card hw:7,0") as caught:
-        hear("alsa:hw:7,0")
-    assert caught.value.reason is Reason.NOT_FOUND
-
-
 def test_the_wheels_alsa_is_never_left_to_look_under_tmp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ALSA_CONFIG_PATH", raising=False)
     monkeypatch.delenv("ALSA_PLUGIN_DIR", raising=False)
@@ -67,53 +61,138 @@ def test_the_wheels_alsa_is_never_left_to_look_under_tmp(monkeypatch: pytest.Mon
     assert os.environ["ALSA_PLUGIN_DIR"].startswith("/usr/lib/")
 
 
-# no machine that tests run on has a sound card to unplug: ALSA's own plug-in is opened and read for real, and the error
-# is put where FFmpeg would raise what ALSA gives it
+# no machine that tests run on has a sound card: an external plug-in of ALSA's answers as a card's driver would
 
 
-def alsa_error(number: int) -> OSError:
-    with pytest.raises(OSError) as raised:  # noqa: PT011 (the number decides which)
-        av.error.err_check(-number)
-    error: OSError = raised.value
-    return error
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alsa-plugins")
+    build_plugin(folder)
+    return folder
 
 
-@pytest.mark.usefixtures("card")
-def test_a_card_that_another_program_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    def busy(*_: object, **__: object) -> None:
-        raise alsa_error(errno.EBUSY)
-
-    monkeypatch.setattr(av, "open", busy)
-    with pytest.raises(SourceError, match="another program holds the sound card tone; close") as caught:
-        hear("alsa:tone")
-    assert caught.value.reason is Reason.DEVICE_BUSY
+def refusal(url: str) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        hear(url, 5, open_timeout_s=3, read_timeout_s=3)
+    return caught.value
 
 
-@pytest.mark.usefixtures("card")
-def test_a_card_that_is_unplugged_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
+NO_CARD = ("this machine has none at all that records", "plug one in; `arecord -l` then lists it")
+
+
+@pytest.mark.parametrize(
+    ("url", "definition", "reason", "detail", "hint"),
+    [
+        ("alsa:a", "open_error EBUSY", Reason.DEVICE_BUSY, "another program holds the sound card a", "close the other"),
+        ("alsa:a", "set_error EBUSY", Reason.DEVICE_BUSY, "another program holds the sound card a", "close the other"),
+        ("alsa:a", "open_error EACCES", Reason.UNAUTHORIZED, "not allowed to use the sound card a", "group audio"),
+        ("alsa:a", "open_error EPERM", Reason.UNAUTHORIZED, "not allowed to use the sound card a", "group audio"),
+        ("alsa:a", "open_error EINVAL", Reason.INVALID_DATA, "ALSA can make nothing of the name a", "arecord -L"),
+        ("alsa:a", "open_error ENODEV", Reason.NOT_FOUND, *NO_CARD),
+        ("alsa:a", "open_error ENOENT", Reason.NOT_FOUND, *NO_CARD),
+        ("alsa:a", "open_error ECONNREFUSED", Reason.REFUSED, "the sound server behind a does not answer", "PipeWire"),
+        ("alsa:a", "open_error EIO", Reason.DEVICE_GONE, "a cannot be opened (input/output error)", "dmesg"),
+        ("alsa:a", "prepare_error ENODEV", Reason.NOT_FOUND, *NO_CARD),
+        ("alsa:a", "channels 1", Reason.INVALID_DATA, "a does not give 2 channels, but 1", "alsa:a?channels=1"),
+        ("alsa:a?channels=8", "", Reason.INVALID_DATA, "a does not give 8 channels, but 2", "alsa:a?channels=2"),
+        ("alsa:a", "s32 1", Reason.INVALID_DATA, "a gives no samples of 16 bits", "type plug"),
+        ("alsa:a", "set_error EINVAL", Reason.INVALID_DATA, "it offers 8000 to 96000 Hz", "leave sample_rate and"),
+        ("alsa:a", "read_error ENODEV read_ms 300", Reason.DEVICE_GONE, "the sound card a went away", "plug the sound"),
+        ("alsa:a", "read_error EIO read_ms 300", Reason.TIMEOUT, "the sound card a gives no sound", "dmesg"),
+        ("alsa:hw:7,0", "", Reason.NOT_FOUND, *NO_CARD),
+        ("alsa:default", "", Reason.NOT_FOUND, *NO_CARD),
+    ],
+)
+def test_what_alsa_says_is_what_is_told(
+    url: str, definition: str, reason: Reason, detail: str, hint: str, plugins: Path, monkeypatch, capfd
+) -> None:
+    numbers = re.sub(r"E[A-Z]+", lambda name: str(getattr(errno, name[0])), definition)
+    use_cards(monkeypatch, plugins, a=f"type faulty {numbers}")
+    error = refusal(url)
+    assert (error.reason, error.detail, error.hint) == (reason, Containing(detail), Containing(hint))
+    assert error.__context__ is None
+    assert capfd.readouterr().err == "", "ALSA printed something itself"
+
+
+class Containing(str):
+    """Equal to any text that it is a part of."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self in str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+def test_a_card_that_gives_nothing_is_a_stall_and_can_be_stopped(plugins: Path, monkeypatch) -> None:
+    use_cards(monkeypatch, plugins, a="type faulty silent 1")
+    with pytest.raises(SourceError, match="the sound card a gives no sound") as caught:
+        hear("alsa:a", 5, open_timeout_s=0.5, read_timeout_s=0.5)
+    assert caught.value.reason is Reason.TIMEOUT
+    stop = threading.Event()
+    timer = threading.Timer(0.3, stop.set)
+    timer.start()
+    with pytest.raises(StoppedError):
+        hear("alsa:a", 5, stop=stop, open_timeout_s=20)
+    timer.join()
+
+
+def test_a_card_with_a_clock_of_its_own_is_heard_without_holes(plugins: Path, monkeypatch) -> None:
+    use_cards(monkeypatch, plugins, a="type faulty")
+    began_s = time.monotonic()
+    heard = hear("alsa:a?sample_rate=48000", 2.0)
+    assert time.monotonic() - began_s == pytest.approx(2.0, abs=0.5)
+    assert (heard.epochs, heard.connection.filled_s) == ([0], 0.0)
+
+
+def test_what_is_told_is_of_this_source_and_of_no_other(plugins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg's log is one for all threads."""
+    use_cards(monkeypatch, plugins, busy="type faulty open_error 16", denied="type faulty open_error 13")
+    wanted = [("alsa:busy", Reason.DEVICE_BUSY), ("alsa:denied", Reason.UNAUTHORIZED)] * 8
+    with ThreadPoolExecutor(8) as side_by_side:
+        found = list(side_by_side.map(lambda url: refusal(url).reason, [url for url, _ in wanted]))
+    assert found == [reason for _, reason in wanted]
+
+
+def test_the_cards_that_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    listed = tmp_path / "pcm"
+    listed.write_text(
+        "00-03: HDMI 0 : HDMI 0 : playback 1\n01-00: USB Audio : USB Audio : playback 1 : capture 1\n"
+        "02-01: Hydrophone : Hydrophone : capture 1\n"
+    )
+    use_cards(monkeypatch, tmp_path)
+    monkeypatch.setattr(soundcard, "_KERNEL_LIST", listed)
+    monkeypatch.setattr(soundcard_errors, "_DEVICES", tmp_path)
+    error = refusal("alsa:hw:7,0")
+    assert (error.reason, error.detail) == (Reason.NOT_FOUND, "there is no sound card hw:7,0")
+    assert error.hint.startswith("there is alsa:hw:1,0 (USB Audio), alsa:hw:2,1 (Hydrophone); `arecord -L` lists")
+    monkeypatch.setattr(soundcard_errors, "_DEVICES", tmp_path / "nowhere")
+    assert "give the container the device /dev/snd" in refusal("alsa:hw:7,0").hint
+
+
+def test_ffmpegs_log_goes_nowhere(caplog: pytest.LogCaptureFixture, capfd, tmp_path: Path) -> None:
+    """It holds whole addresses."""
+    caplog.set_level(logging.DEBUG)
+    write_media(tmp_path / "a.mp4", "aac", sine(1000, 48000, 1.0), 48000)
+    whole = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "a.mp4").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError):
+        hear(str(tmp_path / "a.mp4"), media=True)
+    with pytest.raises(SourceError):
+        hear("rtsp://me:hunter2@127.0.0.1:1/x")
+    assert "libav" not in [record.name.partition(".")[0] for record in caplog.records]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_card_that_is_unplugged_and_back(plugins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_DELAY_S", 0.1)
-    unplugged = threading.Event()
-    demux = frames.FrameReader.__init__
-
-    def with_a_cable(reader: frames.FrameReader, *arguments: Any) -> None:
-        demux(reader, *arguments)
-        packets = reader._packets
-
-        def until_unplugged() -> Iterator[Any]:
-            for packet in packets:
-                if unplugged.is_set():
-                    unplugged.clear()
-                    raise alsa_error(errno.ENODEV)
-                time.sleep(0.005)  # this card has no clock, and plays as fast as it is read
-                yield packet
-
-        reader._packets = until_unplugged()
-
-    monkeypatch.setattr(frames.FrameReader, "__init__", with_a_cable)
+    use_cards(monkeypatch, plugins, card="type faulty read_error 19 read_ms 500")
     said: list[tuple[SourceState, Reason | None]] = []
     stop = threading.Event()
     reader = retry.Reader(
-        SourceConfig("card", "alsa:tone"),
+        SourceConfig("card", "alsa:card"),
         on_block=lambda _: None,
         on_status=lambda status: said.append((status.state, status.reason)),
         stop=stop,
@@ -122,10 +201,9 @@ def test_a_card_that_is_unplugged_and_back(monkeypatch: pytest.MonkeyPatch) -> N
     thread = threading.Thread(target=reader.run)
     thread.start()
     try:
-        wait_until(lambda: (SourceState.LISTENING, None) in said)
-        unplugged.set()
         gone = (SourceState.WAITING, Reason.DEVICE_GONE)
         wait_until(lambda: gone in said)
+        assert (SourceState.LISTENING, None) in said
         wait_until(lambda: (SourceState.LISTENING, None) in said[said.index(gone) :])
     finally:
         stop.set()
