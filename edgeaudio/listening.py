@@ -95,7 +95,7 @@ def listen(
 
 
 def _heard(
-    blocks: Iterator[Block], pipeline: SourcePipeline, labels: dict[str, tuple[str, ...]], *, include_scores: bool
+    blocks: Iterable[Block], pipeline: SourcePipeline, labels: dict[str, tuple[str, ...]], *, include_scores: bool
 ) -> Iterator[Heard]:
     epoch, before_s, length_s = -1, 0.0, 0.0  # the epochs' own offsets begin at 0 each
     failure = None
@@ -104,6 +104,8 @@ def _heard(
             if block.epoch != epoch:
                 yield from _named(pipeline.flush(), labels, before_s, include_scores=include_scores)
                 epoch, before_s, length_s = block.epoch, before_s + length_s, 0.0
+                if isinstance(blocks, _Opened) and blocks.recorded:
+                    before_s = (block.at - blocks.start).total_seconds()  # sound can begin late, or have holes
             yield from _named(pipeline.feed(block), labels, before_s, include_scores=include_scores)
             length_s += block.duration_s
     except SourceError as error:
@@ -140,20 +142,27 @@ def _named_scores(result: Scores, labels: tuple[str, ...], before_s: float, *, i
     )
 
 
-def _blocks(source: Source, sample_rate: int, channels: int) -> Iterator[Block]:
+def _blocks(source: Source, sample_rate: int, channels: int) -> Iterable[Block]:
     if isinstance(source, (str, Path)):
         url = "alsa:default" if source == MICROPHONE else str(source)
-        return _opened(SourceConfig(name=SOURCE_NAME, url=url))
+        return _Opened(SourceConfig(name=SOURCE_NAME, url=url))
     if isinstance(source, (bytes, bytearray, memoryview)):
         raise EdgeaudioError("bytes are given in an iterable, as [data]; a path is given as text")
     return _brought(iter(source), sample_rate, channels)
 
 
-def _opened(config: SourceConfig) -> Iterator[Block]:
-    recorded = config.address.scheme in {"file", "http", "https"}
-    start = datetime.now(UTC) if recorded else None
-    with open_source(config, threading.Event(), media_start=start) as connection:
-        yield from connection
+class _Opened:
+    """The blocks of an address; iterate once."""
+
+    def __init__(self, config: SourceConfig) -> None:
+        self.recorded = False
+        self.start = datetime.now(UTC)
+        self._config = config
+
+    def __iter__(self) -> Iterator[Block]:
+        with open_source(self._config, threading.Event(), media_start=self.start) as connection:
+            self.recorded = connection.recorded
+            yield from connection
 
 
 def _brought(source: Iterator[Block | bytes], sample_rate: int, channels: int) -> Iterator[Block]:

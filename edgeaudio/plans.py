@@ -28,6 +28,7 @@ def source_config(name: str, source: SourceSettings) -> SourceConfig:
         username=source.username,
         password=source.secret(),
         channel=source.channel,
+        loop=source.loop,
         transport=source.transport,
         tls_verify=source.tls_verify,
         ca_file=source.ca_file,

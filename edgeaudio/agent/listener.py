@@ -26,7 +26,7 @@ from edgeaudio.settings import SourceSettings
 
 JOIN_S = 1.0
 # states in which there is no connection: what sounded has ended
-_APART = (SourceState.STALLED, SourceState.WAITING, SourceState.FAILED)
+_APART = (SourceState.STALLED, SourceState.WAITING, SourceState.FAILED, SourceState.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class Listener:
             if stop.is_set():
                 return
             if status.state in _APART:
-                self._around.backlog.end(self.name)
+                self._around.backlog.end(self.name, complete=status.state is SourceState.ENDED)
             self._tell(status)
 
         reader = Reader(

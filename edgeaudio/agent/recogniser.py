@@ -19,6 +19,7 @@ from edgeaudio.publish import messages
 from edgeaudio.publish.outbox import Outbox
 from edgeaudio.publish.sender import Sender
 from edgeaudio.publish.topics import Topics
+from edgeaudio.recognise.pipeline import Result
 from edgeaudio.recognise.types import Block, Event, Level, SourceStatus
 
 log = logging.getLogger(__name__)
@@ -176,7 +177,12 @@ class Recogniser:
 
 def _outcomes(item: Block | Ended, listener: Listener) -> Iterator[Event | Level | SourceStatus]:
     """What one thing brings: events, and the levels and changes of state that are to be told."""
-    for result in listener.pipeline.end() if isinstance(item, Ended) else listener.pipeline.feed(item):
+    results: Iterator[Result]
+    if isinstance(item, Block):
+        results = listener.pipeline.feed(item)
+    else:
+        results = listener.pipeline.flush() if item.complete else listener.pipeline.end()
+    for result in results:
         if isinstance(result, Event):
             yield result
         elif isinstance(result, Level):

@@ -28,6 +28,7 @@ class SourceConfig:
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     channel: Channel = "auto"
+    loop: bool = False  # whether a recording is played again after its end
     transport: Literal["tcp", "udp"] = "tcp"  # of RTSP
     tls_verify: bool = True
     ca_file: Path | None = None  # None: what the system trusts

@@ -44,6 +44,8 @@ class SourceMemory:
 
     full_stream: bool = False  # the camera refuses a session with audio alone
     epoch: int = -1  # of the last Block; epochs count on over connections
+    heard_until_s: float = float("-inf")  # end of the last live Block: what is older than that was heard
+    played_s: float = 0.0  # of a recording that was not heard to its end
 
     def doubt(self, config: SourceConfig) -> None:
         """Silence for an answer: some cameras refuse audio alone without a word, so try the other way next time."""

@@ -34,6 +34,7 @@ PROVEN_S = 10.0  # of sound, after which a connection counts as good and the del
 _LAST_DOUBLING = 10  # far enough for the longest delay
 # a source that stays away is said again in the log at this distance, as one counted line
 _REMIND_S = 600.0
+_RESTING_TURN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,14 @@ class Reader:
         self._lock = threading.Lock()  # over what counts() reads
         self._ledger = Ledger(clock.monotonic())
         self._hearing = False
+        self._resting = False  # after a recording: nothing is lost
         self._last_progress_s = clock.monotonic()
         self._connections = 0
         self._failures = 0
         self._broken_packets = 0
         self._broken_samples = 0
         self._doublings = 0
+        self._finished = False  # a recording was heard to its end
         self._heard = False  # by the present connection, or the one that just ended
         self._outage = _Outage(clock.monotonic())
         self._since = clock.utc()
@@ -100,7 +103,7 @@ class Reader:
     def counts(self) -> ReaderCounts:
         """The counts as of now; may be called from any thread."""
         with self._lock:
-            if not self._hearing:
+            if not self._hearing and not self._resting:
                 self._ledger.lose(self._clock.monotonic())
             return ReaderCounts(
                 self._ledger.account(),
@@ -116,11 +119,15 @@ class Reader:
         last: SourceError | None = None
         while not self._stop.is_set():
             self._progress()
-            self._heard = False
+            self._heard = self._finished = False
             self._say(SourceState.CONNECTING, last, detail=self._waits_for)
             last = self._connect()
-            if not self._stop.is_set():
+            if self._stop.is_set():
+                return
+            if not self._finished:
                 self._wait(last)
+            elif not self.config.loop:
+                self._rest(last)
 
     def end_connection(self, error: SourceError) -> None:
         """End the present connection, if there is one, for that reason. May be called from any thread."""
@@ -131,8 +138,7 @@ class Reader:
         """Open the source, read it to its end, close it; returns why that is over."""
         stop = ConnectionStop(self._stop)
         self._connection_stop = stop
-        detail = "the stream ended"
-        ended = SourceError(self.config.name, self.config.address, Reason.END_OF_STREAM, detail, "")
+        ended: SourceError | None = None
         try:
             with open_source(self.config, stop, memory=self._memory, clock=self._clock) as connection:
                 self._listen(connection)
@@ -146,7 +152,12 @@ class Reader:
             ended = self._internal_errors.note(error, "reading")
         finally:
             self._connection_stop = None
-        return stop.error if isinstance(stop.error, SourceError) else ended
+        if isinstance(stop.error, SourceError):
+            return stop.error
+        if ended is None:
+            detail = "the recording was heard to its end" if self._finished else "the stream ended"
+            ended = SourceError(self.config.name, self.config.address, Reason.END_OF_STREAM, detail, "")
+        return ended
 
     def _require_none_escaped(self) -> None:
         """Raise what on_block or on_status raised, if they did, whatever else closing the connection brought."""
@@ -182,6 +193,7 @@ class Reader:
                 epoch, filled_s = block.epoch, connection.filled_s
                 self._deliver(block)
         finally:
+            self._finished = connection.finished and heard_s > 0
             with self._lock:
                 self._hearing = False
                 self._broken_packets += connection.broken_packets
@@ -225,6 +237,16 @@ class Reader:
         self._say(state, error, delay_s)
         self._progress()
         self._stop.wait(delay_s)
+
+    def _rest(self, end: SourceError) -> None:
+        """Wait for the stop event: a recording is heard once. The time is neither heard nor lost."""
+        _log.info("source %s: %s", self.config.name, end.detail)
+        self._since = self._clock.utc()
+        with self._lock:
+            self._resting = True
+        self._say(SourceState.ENDED, end)
+        while not self._stop.wait(_RESTING_TURN_S):
+            self._progress()
 
     @property
     def _waits_for(self) -> str | None:

@@ -18,6 +18,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.container.input import InputContainer
 
+from edgeaudio.capture.burst import duration_of, take_burst
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.cutter import Cut, Cutter
@@ -27,14 +28,12 @@ from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.opening import SourceMemory, open_container
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.reasons import PUSHED, SourceError
+from edgeaudio.capture.recording import is_recording, zero_s
 from edgeaudio.capture.samples import in_range, planes_of
 from edgeaudio.capture.timeline import Timeline
 from edgeaudio.capture.tracks import check_format, choose_track, describe
 from edgeaudio.capture.wholeness import cut_off
 from edgeaudio.recognise.types import Block, Reason, Samples
-
-# of what servers keep for newcomers
-_LONGEST_BURST_S = 10.0
 
 
 def open_source(
@@ -48,9 +47,9 @@ def open_source(
 ) -> Connection:
     """Open `config`'s source: a context manager that yields its Blocks.
 
-    With `media_start`, the UTC time of the first sample, a recording is read as fast as it decodes
-    and times are those of the medium. Without it everything is live: a recording (a file, or what
-    comes by HTTP) is played at its own speed.
+    With `media_start`, the UTC time of its beginning, a recording is read as fast as it decodes
+    and times are those of the medium. Without it a recording is played at its own speed. What is
+    live is heard as it comes, and its times are those of the clock, in both cases.
 
     `sender_wait_s` bounds how long a source that is pushed, or a pipe, is waited for; without it the one is waited for
     without an end. Pipes, terminals and the like are read only as recordings: what is live is heard at its own speed.
@@ -113,13 +112,18 @@ class Connection:
         self._stop = stop
         self._memory = memory
         self._clock = clock
-        self._media_start = media_start
         self._track = track = choose_track(container, config)
         self.info = describe(container, track)
         self._frames = FrameReader(container, track, config, guard, stop, memory, gate)
-        live = media_start is None
-        self._paced = live and config.address.scheme in {"file", "http", "https"}
-        self._timeline = Timeline(live=live, lossy=config.address.scheme not in {"file", "http", "https"})
+        self.recorded = is_recording(container, config.address, is_live=gate.is_live if gate else None)
+        self.finished = False  # a recording was read to its end, whatever that is worth
+        self._media_start = media_start if self.recorded else None  # None: the clock's times
+        self._paced = self.recorded and media_start is None
+        self._timeline = Timeline(
+            live=self._media_start is None,
+            lossy=config.address.scheme not in {"file", "http", "https"},
+            zero_s=zero_s(container, config.address.path),
+        )
         self._cutter = Cutter()
         self._format: tuple[int, int] | None = None
         self._play_start_s: float | None = None
@@ -144,42 +148,46 @@ class Connection:
     def __iter__(self) -> Iterator[Block]:
         heard_s = 0.0
         frames: Iterator[AudioFrame] = iter(self._frames)
-        if self._media_start is None and not self._paced:
+        if self._paced:
+            frames = self._not_played(frames)
+        elif not self.recorded:
             frames = self._after_burst(frames)
-        for frame in frames:
-            for block in self._take(frame):
-                heard_s += block.duration_s
-                if not self._pace(heard_s):
-                    return
-                yield block
-        for block in self._blocks(self._cutter.flush()):
+        played_s = self._memory.played_s
+        for block in self._all_blocks(frames):
             heard_s += block.duration_s
             if not self._pace(heard_s):
                 return
+            if self._paced:
+                self._memory.played_s = played_s + heard_s
             yield block
         if not self._stop.is_set():
-            self._check_complete(heard_s)
+            self.finished = self.recorded
+            self._memory.played_s = 0.0
+            self._check_complete(played_s + heard_s)
 
     # from frames to Blocks
 
-    def _after_burst(self, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
-        """The same frames, after telling the timeline when the first of them began.
-
-        Servers keep the last seconds for newcomers, and opening reads ahead; what was in store comes
-        at once. Only when reading has to wait is the latest sound the sound of now.
-        """
-        held: list[AudioFrame] = []
-        held_s = 0.0
-        before_s = now_s = self._clock.monotonic()
+    def _all_blocks(self, frames: Iterator[AudioFrame]) -> Iterator[Block]:
         for frame in frames:
-            duration_s = frame.samples / frame.sample_rate
-            now_s = self._clock.monotonic()
-            held.append(frame)
-            held_s += duration_s
-            if held_s > _LONGEST_BURST_S or (len(held) > 1 and now_s - before_s > duration_s / 2):
-                break
-            before_s = now_s
-        self._timeline.begin(now_s - held_s)
+            yield from self._take(frame)
+        yield from self._blocks(self._cutter.flush())
+
+    def _not_played(self, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
+        """The frames of a recording after what an earlier connection has played of it already."""
+        left_s = self._memory.played_s
+        for frame in frames:
+            if left_s > 0:
+                left_s -= duration_of(frame)
+            else:
+                yield frame
+
+    def _after_burst(self, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
+        """The same frames, after telling the timeline when the first of them began; without what was heard before."""
+        in_pieces = self._config.address.scheme in {"http", "https"}
+        held, begin_s = take_burst(frames, self._clock.monotonic, in_pieces=in_pieces)
+        while held and begin_s + duration_of(held[0]) <= self._memory.heard_until_s:
+            begin_s += duration_of(held.pop(0))
+        self._timeline.begin(begin_s)
         yield from held
         yield from frames
 
@@ -209,6 +217,8 @@ class Connection:
     def _blocks(self, cuts: Iterator[Cut]) -> Iterator[Block]:
         for cut in cuts:
             self.end_s = cut.end_s
+            if not self.recorded:
+                self._memory.heard_until_s = cut.end_s
             if self._media_start is None:
                 at = self._clock.utc(cut.begin_s)
             else:

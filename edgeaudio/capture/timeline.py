@@ -61,14 +61,15 @@ class Timeline:
 
     Live: `begin_s` is in the clock of `arrival_s`. A frame arrives when its last sample has been
     captured, or later; so the earliest arrivals tell when the stream began, and that estimate
-    follows the sender's clock by up to 0.2 %. Not live: `begin_s` counts from the first sample of
-    the medium, by its timestamps.
+    follows the sender's clock by up to 0.2 %. Not live: `begin_s` counts from the beginning of the
+    medium, by its timestamps.
 
     Lossy: packets may be missing, and short holes are filled. Otherwise timestamps that stray by
     less than MAX_FILL_S are inaccurate (as in Ogg), and nothing is missing.
     """
 
-    def __init__(self, *, live: bool, lossy: bool) -> None:
+    def __init__(self, *, live: bool, lossy: bool, zero_s: float | None = None) -> None:
+        """`zero_s`: the timestamp from which times of a medium count; None: that of the first frame."""
         self._live = live
         self._lossy = lossy
         self._trusted = True
@@ -80,7 +81,7 @@ class Timeline:
         self._jitter_s = 0.0
         self._frame_s = 0.0  # length of the last frame
         self._next_pts_s: float | None = None  # where the last frame ended by its timestamp
-        self._media_zero_s: float | None = None
+        self._media_zero_s = zero_s
         self._begin_s = float("-inf")  # of the last frame
         self._end_s = 0.0
 

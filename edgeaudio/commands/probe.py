@@ -21,7 +21,7 @@ from edgeaudio.capture.source import open_source
 from edgeaudio.capture.tracks import AudioInfo, Track
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
-from edgeaudio.commands.target import RECORDED, find_source, told
+from edgeaudio.commands.target import find_source, told
 from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture
 from edgeaudio.recognise.channels import Mixer, power
 from edgeaudio.recognise.types import EdgeaudioError, Samples
@@ -47,10 +47,9 @@ def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float
     pieces: list[Samples] = []
     heard_s, failure = 0.0, None
     shape: tuple[int, ...] = ()
-    start = datetime.now(UTC) if config.address.scheme in RECORDED else None
     with (
         Patience(config, stop) as patience,
-        open_source(config, patience.end, media_start=start, sender_wait_s=SENDER_WAIT_S) as connection,
+        open_source(config, patience.end, media_start=datetime.now(UTC), sender_wait_s=SENDER_WAIT_S) as connection,
     ):
         try:
             for block in patience.listen(connection, seconds):

@@ -22,7 +22,7 @@ from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
-from edgeaudio.commands.target import RECORDED, find_source, told
+from edgeaudio.commands.target import find_source, told
 from edgeaudio.console import clock_time, knows_unicode, progress_line
 from edgeaudio.listening import load_model
 from edgeaudio.plans import load_models, model_plans
@@ -50,13 +50,12 @@ def score(target: str, path: Path | None, options: Sequence[str], style: Style, 
     config, name = find_source(target, settings)
     plans = _plans(settings, models, name)
     gate_dbfs = settings.sources[name].gate_dbfs if name else GATE_DBFS
-    recorded = config.address.scheme in RECORDED
-    printer = _Printer(plans, style, recorded=recorded)
+    printer = _Printer(plans, style)
     failure = None
     try:
         with stopped_by_interrupt() as stop:
-            for result in _results(config, stop, plans, gate_dbfs, recorded=recorded):
-                printer.take(result)
+            for result, recorded in _results(config, stop, plans, gate_dbfs):
+                printer.take(result, recorded=recorded)
     except SourceError as error:
         failure = error  # what was scored before it has been printed
     printer.finish(gate_dbfs, failed=failure is not None)
@@ -72,25 +71,27 @@ def _plans(settings: Settings, names: Sequence[str], source: str | None) -> list
 
 
 def _results(
-    config: SourceConfig, stop: threading.Event, plans: Sequence[ModelPlan], gate_dbfs: float, *, recorded: bool
-) -> Iterator[Result]:
-    """Everything the pipeline says of the source; where reading fails, first what it says of the sound before."""
+    config: SourceConfig, stop: threading.Event, plans: Sequence[ModelPlan], gate_dbfs: float
+) -> Iterator[tuple[Result, bool]]:
+    """Everything the pipeline says of the source, and whether that is a recording.
+
+    Where reading fails, it comes after what is said of the sound before.
+    """
     namespace = UUID(int=0)
     pipeline = SourcePipeline(config.name, plans, namespace=namespace, gate_dbfs=gate_dbfs, channel=config.channel)
     failure = None
-    start = MEDIA_START if recorded else None
     with (
         Patience(config, stop) as patience,
-        open_source(config, patience.end, media_start=start, sender_wait_s=SENDER_WAIT_S) as connection,
+        open_source(config, patience.end, media_start=MEDIA_START, sender_wait_s=SENDER_WAIT_S) as connection,
         _Progress() as progress,
     ):
         try:
             for block in patience.listen(connection):
-                yield from pipeline.feed(block)
+                yield from ((result, connection.recorded) for result in pipeline.feed(block))
                 progress.show((block.at - MEDIA_START).total_seconds() + block.duration_s, connection.info.duration_s)
         except SourceError as error:
             failure = error
-        yield from pipeline.flush()
+        yield from ((result, connection.recorded) for result in pipeline.flush())
     if failure:
         raise failure
 
@@ -125,15 +126,17 @@ class _Progress:
 class _Printer:
     """Prints results as they come, and in the end what their sum says."""
 
-    def __init__(self, plans: Sequence[ModelPlan], style: Style, *, recorded: bool) -> None:
+    def __init__(self, plans: Sequence[ModelPlan], style: Style) -> None:
         self._labels = {plan.model.manifest.name: plan.model.manifest.reported for plan in plans}
         self._reported = {plan.model.manifest.name: plan.labels for plan in plans}
         self._style = style
-        self._recorded = recorded
+        self._recorded = True
         self._width = max(len(label) for labels in self._labels.values() for label in labels)
         self._clips = self._quiet = self._onsets = 0
 
-    def take(self, result: Result) -> None:
+    def take(self, result: Result, *, recorded: bool) -> None:
+        """Print one result; the times of a recording count from its beginning."""
+        self._recorded = recorded
         if isinstance(result, Scores):
             self._clips += 1
             self._quiet += result.values is None

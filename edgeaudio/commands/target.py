@@ -14,8 +14,6 @@ from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings import Settings
 from edgeaudio.urls import holds_login
 
-RECORDED = ("file", "http", "https")  # these may be recordings: they are read as fast as they come
-
 
 def find_source(target: str, settings: Settings) -> tuple[SourceConfig, str | None]:
     """How to open the target, and its name where it is a source of the settings.

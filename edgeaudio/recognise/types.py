@@ -38,6 +38,7 @@ class SourceState(StrEnum):
     STALLED = "stalled"
     WAITING = "waiting"
     FAILED = "failed"
+    ENDED = "ended"
     OFF = "off"
 
 

@@ -156,6 +156,7 @@ class SourceSettings(_Login):
         description='"mix" for the mean of all channels, the number of one, from 1, or "auto": the mean, '
         "or the loudest where they cancel each other out.",
     )
+    loop: bool = Field(default=False, description="Whether a recording begins anew after its end.")
     transport: Literal["tcp", "udp"] = Field("tcp", description="How RTSP carries the sound.")
     tls_verify: bool = Field(default=True, description="Refuse certificates that cannot be verified.")
     ca_file: ReadableFile | None = Field(None, description="Certificates to trust instead of the system's (PEM).")

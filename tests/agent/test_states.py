@@ -84,7 +84,7 @@ def others(folder: Path) -> Expected:
         f'url = "{nobody}"': ("waiting", "refused"),
         'url = "rtsp://nohost.invalid/x"': ("waiting", "name_not_found"),
         f'url = "{folder / "garbage.wav"}"': ("waiting", "invalid_data"),
-        f'url = "{folder / "short.wav"}"': ("waiting", "end_of_stream"),
+        f'url = "{folder / "short.wav"}"': ("ended", "end_of_stream"),
         f'url = "{nobody}off"\nenabled = false': ("off", "switched_off"),
         f'url = "{nobody}night"\nschedule = ["{later[0]}-{later[1]}"]': ("off", "outside_schedule"),
     }

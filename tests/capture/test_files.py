@@ -283,3 +283,21 @@ def _wav(*, channels: int, rate: int, data: bytes, data_size: int | None = None)
     head = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, 2 * channels * rate, 2 * channels, 16)
     riff = struct.pack("<4sI4s", b"RIFF", min(36 + size, 0xFFFFFFFF), b"WAVE")
     return riff + head + struct.pack("<4sI", b"data", size) + data
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_a_sound_track_that_begins_late_is_dated_late(pictures: bool, tmp_path: Path) -> None:
+    path = tmp_path / "late.mov"
+    samples = sine(1000, 16000, 2.0)
+    write_media(path, "pcm_s16le", samples, 16000, video=pictures, video_s=10.0, begin_s=7.0)
+    heard = hear(str(path), media=True)
+    assert (heard.blocks[0].at - MEDIA_START).total_seconds() == pytest.approx(7.0, abs=0.1)
+    assert heard.seconds == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_piece_of_a_longer_recording_begins_at_its_own_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "piece.mp4"
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "use_editlist": "0"}
+    write_media(path, "aac", sine(1000, 16000, 2.0), 16000, begin_s=3600.0, options=options)
+    heard = hear(str(path), media=True)
+    assert (heard.blocks[0].at - MEDIA_START).total_seconds() == pytest.approx(0.0, abs=0.1)

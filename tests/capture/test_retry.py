@@ -116,6 +116,34 @@ def test_delays_double_to_a_cap_and_start_anew_after_enough_sound(monkeypatch: p
     assert delays == [1, 2, 4, 8, 16, 30, 30, 30, 30]
 
 
+def test_a_recording_is_heard_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "_RESTING_TURN_S", 0.05)
+    path = tmp_path / "a.wav"
+    write_media(path, "pcm_s16le", sine(1000, 8000, 0.4), 8000)
+    watched = Watched(str(path))
+    watched.thread.start()
+    watched.wait_for(SourceState.ENDED, Reason.END_OF_STREAM)
+    counts = watched.reader.counts()
+    wait_until(lambda: watched.reader.counts().last_progress_s > counts.last_progress_s)  # it does not look stuck
+    watched.stop.set()
+    watched.thread.join(5)
+    assert sum(block.duration_s for block in watched.blocks) == pytest.approx(0.4)
+    assert watched.reader.counts().account.lost_s == pytest.approx(counts.account.lost_s)  # nothing more is to be heard
+    assert watched.reader.counts().connections == 1
+
+
+def test_a_recording_that_is_cut_off_has_ended_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    write_media(path, "pcm_s16le", sine(1000, 8000, 1.0), 8000)
+    path.write_bytes(path.read_bytes()[:10_000])
+    watched = Watched(str(path))
+    watched.thread.start()
+    watched.wait_for(SourceState.ENDED, Reason.INVALID_DATA)
+    watched.stop.set()
+    watched.thread.join(5)
+    assert "cut off" in watched.said[-1].detail
+
+
 @pytest.mark.usefixtures("quick")
 def test_jitter_keeps_within_its_bounds() -> None:
     with reading("/nowhere/a.wav") as watched:
@@ -129,13 +157,13 @@ def test_jitter_keeps_within_its_bounds() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_recording_that_ends_is_played_again(tmp_path: Path) -> None:
+def test_a_recording_is_played_in_a_loop_where_that_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     write_media(path, "pcm_s16le", sine(1000, 8000, 0.4), 8000)
-    with reading(str(path)) as watched:
+    with reading(str(path), loop=True) as watched:
         after = watched.wait_for(SourceState.LISTENING)
-        after = watched.wait_for(SourceState.WAITING, Reason.END_OF_STREAM, after)
         watched.wait_for(SourceState.LISTENING, None, after)
+    assert SourceState.WAITING not in {status.state for status in watched.said}
     assert watched.blocks[-1].epoch > 0
     heard = next(status for status in watched.said if status.state is SourceState.LISTENING)
     assert (heard.codec, heard.sample_rate, heard.channels) == ("pcm_s16le", 8000, 1)

@@ -41,6 +41,7 @@ def write_media(
     encoder_options: dict[str, str] | None = None,
     video: bool = False,
     video_s: float | None = None,
+    begin_s: float = 0.0,
     sound: bool = True,
     real_time: bool = False,
 ) -> None:
@@ -64,7 +65,7 @@ def write_media(
             # packed: PyAV miscounts eight planes
             part = np.ascontiguousarray(samples[:, start : start + size].T.reshape(1, -1))
             frame = AudioFrame.from_ndarray(part, format="flt", layout=layout)
-            frame.sample_rate, frame.pts = rate, start
+            frame.sample_rate, frame.pts = rate, start + round(begin_s * rate)
             for converted in resampler.resample(frame):
                 output.mux(stream.encode(converted))
             if real_time:
