@@ -114,6 +114,7 @@ def machine(name: str) -> Path:
     print(f"{name}: making the machine ...", flush=True)
     script = SCRIPTS / (name if (SCRIPTS / name).exists() else MACHINES[name])
     with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=FOLDER) as made:
+        Path(made).chmod(0o755)  # it becomes the machine's root, where everybody may look
         command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", name, made]
         if mirror := apt_mirror():
             command += [mirror, str(script)]
