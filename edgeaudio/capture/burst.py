@@ -10,8 +10,6 @@ moments is taken, once reading has to wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 from av.audio.frame import AudioFrame
 
 _LONGEST_S = 60.0
@@ -21,33 +19,33 @@ _STEADY_S = 0.5
 _STEADY_RATIO = 1.5
 
 
-def take_burst(
-    frames: Iterator[AudioFrame], monotonic: Callable[[], float], *, in_pieces: bool
-) -> tuple[list[AudioFrame], float]:
-    """Take frames until they come no faster than they last; returns them, and when the first of them began.
+class Burst:
+    """The frames that come before it is known that they are live."""
 
-    `in_pieces`: many frames may come in one piece, so a single wait shows nothing.
-    """
-    held: list[AudioFrame] = []
-    held_s, n_samples, begin_s = 0.0, 0, monotonic()
-    since_s, came_s = begin_s, 0.0  # of the present look at how fast sound comes
-    for frame in frames:
-        duration_s, now_s = duration_of(frame), monotonic()
-        held.append(frame)
-        held_s += duration_s
-        came_s += duration_s
-        n_samples += frame.samples * frame.layout.nb_channels
-        begin_s = min(begin_s, now_s - held_s)
-        waited_s = now_s - since_s
-        if in_pieces:
-            live = waited_s >= _STEADY_S and came_s < _STEADY_RATIO * waited_s
+    def __init__(self, now_s: float, *, in_pieces: bool) -> None:
+        """`in_pieces`: many frames may come in one piece, so a single wait shows nothing."""
+        self.frames: list[AudioFrame] = []
+        self.begin_s = now_s  # of the first of them
+        self._in_pieces = in_pieces
+        self._held_s, self._n_samples = 0.0, 0
+        self._since_s, self._came_s = now_s, 0.0  # the present look at how fast sound comes
+
+    def add(self, frame: AudioFrame, now_s: float) -> bool:
+        """Add a frame that came just now; returns whether the next ones are live."""
+        duration_s = duration_of(frame)
+        self.frames.append(frame)
+        self._held_s += duration_s
+        self._came_s += duration_s
+        self._n_samples += frame.samples * frame.layout.nb_channels
+        self.begin_s = min(self.begin_s, now_s - self._held_s)
+        waited_s = now_s - self._since_s
+        if self._in_pieces:
+            live = waited_s >= _STEADY_S and self._came_s < _STEADY_RATIO * waited_s
         else:
-            live = len(held) > 1 and waited_s > duration_s / 2
-        if live or held_s > _LONGEST_S or n_samples > _MAX_SAMPLES:
-            break
-        if not in_pieces or waited_s >= _STEADY_S:
-            since_s, came_s = now_s, 0.0
-    return held, begin_s
+            live = len(self.frames) > 1 and waited_s > duration_s / 2
+        if not self._in_pieces or waited_s >= _STEADY_S:
+            self._since_s, self._came_s = now_s, 0.0
+        return live or self._held_s > _LONGEST_S or self._n_samples > _MAX_SAMPLES
 
 
 def duration_of(frame: AudioFrame) -> float:

@@ -7,6 +7,7 @@ Does not know: retries, states, MQTT. It raises and is done; `retry.py` tries ag
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,7 +19,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.container.input import InputContainer
 
-from edgeaudio.capture.burst import duration_of, take_burst
+from edgeaudio.capture.burst import Burst, duration_of
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.cutter import Cut, Cutter
@@ -184,11 +185,21 @@ class Connection:
     def _after_burst(self, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
         """The same frames, after telling the timeline when the first of them began; without what was heard before."""
         in_pieces = self._config.address.scheme in {"http", "https"}
-        held, begin_s = take_burst(frames, self._clock.monotonic, in_pieces=in_pieces)
+        burst = Burst(self._clock.monotonic(), in_pieces=in_pieces)
+        failure = None
+        try:
+            for frame in frames:
+                if burst.add(frame, self._clock.monotonic()):
+                    break
+        except SourceError as error:
+            failure = error  # what came before it is heard first
+        held, begin_s = deque(burst.frames), burst.begin_s
         while held and begin_s + duration_of(held[0]) <= self._memory.heard_until_s:
-            begin_s += duration_of(held.pop(0))
+            begin_s += duration_of(held.popleft())
         self._timeline.begin(begin_s)
         yield from held
+        if failure:
+            raise failure
         yield from frames
 
     def _take(self, frame: AudioFrame) -> Iterator[Block]:

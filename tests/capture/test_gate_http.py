@@ -126,7 +126,9 @@ def test_what_is_live_is_passed_on_as_it_comes(sound: dict[str, bytes]) -> None:
 
     def answer(_: Asked) -> Iterator[bytes]:
         yield b"ICY 200 OK\r\nicy-name: x\r\nContent-Type: audio/mpeg\r\n\r\n" + body
-        heard.wait(10)
+        for at in range(0, len(body), 400):
+            if not heard.wait(0.1):
+                yield body[at : at + 400]
         yield body
 
     heard = threading.Event()

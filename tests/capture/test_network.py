@@ -29,7 +29,7 @@ from edgeaudio.capture.opening import SourceMemory
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
 from edgeaudio.capture.urls import parse_url
-from edgeaudio.recognise.types import Reason
+from edgeaudio.recognise.types import Block, Reason
 
 
 def refusal(url: str, **config: Any) -> SourceError:
@@ -116,6 +116,19 @@ def test_what_a_server_had_in_store_is_dated_before_it_came(stored_s: float, tmp
     block, came = arrived[-1]
     assert (came - block.at).total_seconds() < 1.5  # neither paced nor dated late
     assert {each.epoch for each, _ in arrived} == {0}
+
+
+def test_what_came_before_a_server_fell_silent_is_heard(tmp_path: Path) -> None:
+    content = noise_mp3(tmp_path / "a.mp3", 4)
+    with live_server(content, 8000, stored_s=4.0, open_end=True) as url:
+        blocks: list[Block] = []
+        with (
+            open_source(SourceConfig("test", url, read_timeout_s=1.0), threading.Event()) as connection,
+            pytest.raises(SourceError) as caught,
+        ):
+            blocks.extend(connection)
+    assert caught.value.reason is Reason.TIMEOUT
+    assert sum(block.duration_s for block in blocks) > 3.0
 
 
 def test_what_was_heard_before_a_connection_broke_off_is_not_heard_again(tmp_path: Path) -> None:

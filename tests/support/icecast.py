@@ -10,9 +10,17 @@ from typing import Any
 
 @contextlib.contextmanager
 def live_server(
-    content: bytes, bytes_per_s: float, *, stored_s: float, content_type: str = "audio/mpeg", pieces_s: float = 0.1
+    content: bytes,
+    bytes_per_s: float,
+    *,
+    stored_s: float,
+    content_type: str = "audio/mpeg",
+    pieces_s: float = 0.1,
+    open_end: bool = False,
 ) -> Iterator[str]:
     """Serve `content` from its beginning to everybody who comes, `stored_s` of it at once; yields the URL.
+
+    `open_end`: the connection stays when there is nothing more to send.
 
     The whole is live from the server's start on: who comes later gets the last `stored_s` before his coming.
     """
@@ -30,7 +38,7 @@ def live_server(
             self.end_headers()
             sent = max(0, int((time.monotonic() - began_s) * bytes_per_s))
             with contextlib.suppress(OSError):
-                while not ended.is_set() and sent < len(content):
+                while not ended.is_set() and (open_end or sent < len(content)):
                     due = int((time.monotonic() - began_s + stored_s) * bytes_per_s)
                     self.wfile.write(content[sent:due])
                     sent = max(sent, due)

@@ -73,13 +73,15 @@ def assert_sound(blocks: list[Block]) -> None:
 
 
 def pitch_hz(samples: Samples, rate: int) -> float:
-    """The strongest frequency, to about 1 Hz for a second of sound."""
+    """The strongest frequency of samples `(n,)`, or of the first channel, to about 1 Hz for a second of sound."""
+    samples = samples.reshape(len(samples), -1)[:, 0]
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), n=8 * len(samples)))
     return float(np.argmax(spectrum) * rate / (8 * len(samples)))
 
 
 def purity(samples: Samples) -> float:
-    """Share of the energy near the strongest frequency: about 1 for an unbroken sine."""
+    """Share of the energy near the strongest frequency of the first channel: about 1 for an unbroken sine."""
+    samples = samples.reshape(len(samples), -1)[:, 0]
     power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
     peak = int(np.argmax(power))
     return float(power[max(0, peak - 4) : peak + 5].sum() / power.sum())
