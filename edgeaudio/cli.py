@@ -8,6 +8,7 @@ Does not know: what the commands do. Each is imported only when it runs, so that
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
@@ -27,6 +28,8 @@ EXIT_FAULT = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+_LAST_LINES_S = 0.3  # for what `run` has logged to be read
 
 # of the BLAS libraries that a NumPy may be built with: OpenBLAS, those on OpenMP, MKL, BLIS
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
@@ -64,12 +67,13 @@ def _use_one_blas_thread() -> None:
 def _report(error: Exception) -> int:
     from edgeaudio.recognise.types import EdgeaudioError
 
-    if isinstance(error, EdgeaudioError):
-        for line in str(error).splitlines():
-            print(f"edgeaudio: {mask(line)}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
-    return EXIT_FAULT
+    with contextlib.suppress(BlockingIOError):  # `run` waits for no reader
+        if isinstance(error, EdgeaudioError):
+            for line in str(error).splitlines():
+                print(f"edgeaudio: {mask(line)}", file=sys.stderr)
+        else:
+            print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
+    return EXIT_BAD_INPUT if isinstance(error, EdgeaudioError) else EXIT_FAULT
 
 
 _UNKNOWN = "unrecognized arguments:"
@@ -235,23 +239,31 @@ def _count(text: str) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from edgeaudio.agent import Agent
-    from edgeaudio.logs import setup_logging
+    from edgeaudio.logs import log_strays, setup_logging
     from edgeaudio.settings import Settings, load_settings
+    from edgeaudio.stderr import Stderr
 
     def load() -> Settings:
         return load_settings(options.config, options.options)
 
-    settings = load()
-    setup_logging(settings.log_level)
-    agent = Agent(settings, reload=load)
+    stderr = Stderr()
+    ran = False
     status = 0
     try:
+        settings = load()
+        setup_logging(settings.log_level, stderr)
+        log_strays()
+        agent = Agent(settings, reload=load, stderr=stderr)
+        ran = True
         agent.run()
     except Exception as error:  # noqa: BLE001 (told as any other, before the process ends)
         status = _report(error)
-    if agent.lingering:
-        sys.stderr.flush()
+    drained = stderr.drain(_LAST_LINES_S)
+    if ran or not drained:
+        # without Python's own ceremony: a thread that comes back from C code in the middle of that crashes the process,
+        # and what is printed in it may wait for a reader
         os._exit(status)
+    stderr.close()
     return status
 
 

@@ -1,7 +1,7 @@
 """Where log lines go and how they look. No line leaves without its secrets being masked.
 
-Owns: the one handler, for a terminal or for systemd's journal.
-Does not know: what is logged.
+Owns: the one handler, for a terminal or for systemd's journal, and that what nobody catches is logged too.
+Does not know: what is logged, or how a stream is written to without waiting (stderr.py).
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import TextIO
 
 from edgeaudio.masking import mask
+from edgeaudio.stderr import Stderr
+
+log = logging.getLogger(__name__)
 
 # syslog's numbers; the journal reads them from the head of the line (sd-daemon(3))
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -34,7 +38,7 @@ class _JournalFormatter(_Formatter):
         return "\n".join(head + line for line in super().format(record).splitlines())
 
 
-def in_journal(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+def in_journal(stream: TextIO | Stderr, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether the stream goes straight to systemd's journal, which then says so by device and inode."""
     try:
         status = os.fstat(stream.fileno())
@@ -43,7 +47,7 @@ def in_journal(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
     return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-def setup_logging(level: str, stream: TextIO | None = None) -> None:
+def setup_logging(level: str, stream: TextIO | Stderr | None = None) -> None:
     """Send the log of all of edgeaudio, and the warnings of everything else, to standard error."""
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
@@ -55,3 +59,20 @@ def setup_logging(level: str, stream: TextIO | None = None) -> None:
         handler.setFormatter(formatter)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("edgeaudio").setLevel(level.upper())
+
+
+def log_strays() -> None:
+    """Log what the interpreter would print by itself, and unmasked: warnings, and exceptions that nobody can catch."""
+    logging.captureWarnings(capture=True)
+    threading.excepthook = _log_threads_end
+    sys.unraisablehook = _log_unraisable
+
+
+def _log_threads_end(end: threading.ExceptHookArgs) -> None:
+    if end.exc_value is not None:
+        name = end.thread.name if end.thread else "a thread"
+        log.error("an exception ended %s", name, exc_info=end.exc_value)
+
+
+def _log_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    log.error("%s", unraisable.err_msg or "an exception was ignored", exc_info=unraisable.exc_value)

@@ -100,7 +100,7 @@ def test_the_tree_in_the_readme_is_the_tree():
     if not tracked:
         pytest.skip("not a git checkout")
     parts = {"/".join(path.split("/")[:2]) for path in tracked if path.startswith("edgeaudio/")}
-    small = {"__main__.py", "version.py", "masking.py", "logs.py", "spectrum.py"}
+    small = {"__main__.py", "version.py", "masking.py", "logs.py", "stderr.py", "spectrum.py"}
     named = {path.rstrip("/") for path in listed} | {"edgeaudio/commands"}
     assert {part for part in parts if part.removeprefix("edgeaudio/") not in small} <= named
 

@@ -25,10 +25,11 @@ from edgeaudio.agent.controls import Controls, labels_of
 from edgeaudio.agent.listener import Listener, Surroundings
 from edgeaudio.agent.recogniser import Recogniser
 from edgeaudio.agent.roster import Roster
+from edgeaudio.agent.runtime_dir import find_runtime_dir
 from edgeaudio.capture.clock import Clock
 from edgeaudio.health.machine import Machine, give_back_memory, keep_heaps_small
 from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
-from edgeaudio.health.watchdog import Part, ServiceManager, give_up, stuck_part, watch_no_more, watch_over_me
+from edgeaudio.health.watchdog import Part, ServiceManager, Stacks, stuck_part
 from edgeaudio.plans import mqtt_config
 from edgeaudio.publish import messages
 from edgeaudio.publish.broker import BrokerState, BrokerStatus, MqttConfig
@@ -38,6 +39,7 @@ from edgeaudio.publish.sender import Sender
 from edgeaudio.publish.topics import Topics
 from edgeaudio.recognise.types import EdgeaudioError, Reason, SourceStatus
 from edgeaudio.settings import MqttSettings, Settings
+from edgeaudio.stderr import Stderr
 from edgeaudio.version import __version__
 
 log = logging.getLogger(__name__)
@@ -72,11 +74,19 @@ class Agent:
     """An agent with those settings. Raises EdgeaudioError, in one line, where it cannot be set up."""
 
     def __init__(
-        self, settings: Settings, config: MqttConfig | None = None, reload: Callable[[], Settings] | None = None
+        self,
+        settings: Settings,
+        config: MqttConfig | None = None,
+        reload: Callable[[], Settings] | None = None,
+        stderr: Stderr | None = None,
     ) -> None:
-        """`config`: how to reach the broker, where not by the settings; `reload` reads the settings again."""
+        """`config`: how to reach the broker, where not by the settings; `reload` reads the settings again.
+
+        `stderr`: where the log goes to, if it goes where nobody may wait for it.
+        """
         self._settings = settings
         self._reload_settings = reload
+        self._stderr = stderr
         self._clock = Clock()
         self._machine = Machine()
         self._service = ServiceManager()
@@ -127,10 +137,17 @@ class Agent:
         self._health_due = True
         self._threads: list[threading.Thread] = []
         self._trimmed_s = self._started_s
+        self._stacks: Stacks
 
     def run(self) -> None:
         """Work until `stop`, SIGTERM or SIGINT. Call it in the main thread."""
-        watch_over_me(MAIN_PATIENCE_S)
+        runtime_dir = find_runtime_dir(self._settings.device, self._settings.state_dir)
+        self._stacks = Stacks(
+            runtime_dir.file("stacks") if runtime_dir else None,
+            in_memory=runtime_dir is not None and runtime_dir.in_memory,
+            stderr=self._stderr,
+        )
+        self._stacks.watch_main_thread(MAIN_PATIENCE_S)
         keep_heaps_small()
         self._outbox.set_setting(STARTS, str(self._restarts + 1))
         self._catch_signals()
@@ -147,7 +164,7 @@ class Agent:
                 self._turn()
         finally:
             self._shut_down(recogniser, sender)
-            watch_no_more()
+            self._stacks.close()
 
     def rehearse(self, outcome: Callable[[Sender], list[Finding]]) -> list[Finding]:
         """Tell the broker all that `run` tells at its start, and listen to nothing; `outcome` waits and judges."""
@@ -170,15 +187,6 @@ class Agent:
             self._outbox.close()
         return found
 
-    @property
-    def lingering(self) -> bool:
-        """Whether a thread outlived `run`, for it hangs in the network or the disk.
-
-        Then the process must end without Python's own ceremony: a thread that comes back from C code
-        in the middle of that crashes it.
-        """
-        return any(thread.is_alive() for thread in self._threads)
-
     def stop(self) -> None:
         """End `run` soon. May be called from any thread, and from a signal's handler."""
         self._stop.set()
@@ -187,7 +195,7 @@ class Agent:
     # the main loop
 
     def _turn(self) -> None:
-        watch_over_me(MAIN_PATIENCE_S)
+        self._stacks.watch_main_thread(MAIN_PATIENCE_S)
         try:
             item = self._inbox.get(timeout=TICK_S)
         except Empty:
@@ -201,7 +209,7 @@ class Agent:
         self._trim()
         parts = self._parts()
         if part := stuck_part(parts, time.monotonic()):
-            give_up(part)
+            self._stacks.give_up(part)
         self._service.alive()
 
     def _present(self, listeners: Iterable[Listener]) -> None:
@@ -235,6 +243,7 @@ class Agent:
                 uptime_s=self._clock.monotonic() - self._started_s,
                 restarts=self._restarts,
                 clock_steps=self._clock.steps,
+                log_dropped=0 if self._stderr is None else self._stderr.dropped,
             ),
             [listener.numbers() for listener in self._roster],
             list(self._roster.models.values()),
@@ -330,7 +339,7 @@ class Agent:
 
     def _shut_down(self, recogniser: threading.Thread, sender: threading.Thread) -> None:
         """End the threads in the order of the flow, so that what was heard is committed, and sent if it can be."""
-        watch_over_me(SHUT_DOWN_PATIENCE_S)
+        self._stacks.watch_main_thread(SHUT_DOWN_PATIENCE_S)
         self._service.say("STOPPING=1")
         self._stop.set()
         for listener in self._roster:

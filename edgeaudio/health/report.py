@@ -50,6 +50,7 @@ class AgentNumbers:
     uptime_s: float
     restarts: int
     clock_steps: int
+    log_dropped: int  # log lines, for standard error took no more
 
 
 def health_report(
@@ -69,6 +70,7 @@ def health_report(
         "uptime_s": round(agent.uptime_s, 1),
         "restarts": agent.restarts,
         "clock_steps": agent.clock_steps,
+        "log_dropped": agent.log_dropped,
         "sources": {source.status.source: _source(source) for source in sources},
         "models": {model.manifest.name: _model(model) for model in models},
         "outbox": {

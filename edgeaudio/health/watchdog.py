@@ -1,7 +1,7 @@
 """Notices that a part of the agent has stopped moving, and tells systemd while all of them move.
 
-Owns: the verdict, the last words, systemd's notification protocol.
-Does not know: what the parts do.
+Owns: the verdict, the stacks of an agent that ends in disorder, systemd's notification protocol.
+Does not know: what the parts do, or where files are kept.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ import faulthandler
 import logging
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from edgeaudio.stderr import Stderr
 
 log = logging.getLogger(__name__)
 
 EXIT_STATUS = 1
+LAST_LINES_S = 1.0  # for the log of a process that gives up to be read
+MAX_STACKS_BYTES = 64 * 1024  # that are logged of an earlier process
+FATAL = "Fatal Python error: "  # how the interpreter heads the stacks of a process that is ended by a signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +40,79 @@ def stuck_part(parts: Iterable[Part], now_s: float) -> Part | None:
     return next((part for part in parts if now_s - part.last_moved_s > part.patience_s), None)
 
 
-def give_up(part: Part) -> None:
-    """End the process with a report of where each thread stands. The service manager starts it again.
+class Stacks:
+    """Where each thread stood when the process ended in disorder: kept in a file, which the next one logs.
 
-    Python's own shutdown would wait for the thread that is stuck.
+    The interpreter writes them itself, in C: when a signal such as SIGSEGV ends the process, and when the main thread
+    stands still. Nobody may have read standard error by then, and a write to it might never return.
     """
-    log.critical("%s has not moved for %.0f s; the agent ends so that it is started again", part.name, part.patience_s)
-    faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
-    logging.shutdown()
-    os._exit(EXIT_STATUS)
+
+    def __init__(self, path: Path | None, *, in_memory: bool, stderr: Stderr | None) -> None:
+        """`path`: None where no file can be kept. `in_memory`: writing to it waits for no disk, which may hang."""
+        self._stderr = stderr
+        self._file: BinaryIO | None = None
+        self.earlier = ""  # of the process before
+        if path is not None:
+            try:
+                self._file = path.open("a+b", buffering=0)
+                self._file.seek(0)
+                self.earlier = self._file.read(MAX_STACKS_BYTES).decode(errors="replace")
+                self._file.truncate(0)
+            except OSError as error:
+                log.warning("no stacks will be kept in %s: %s", path, error.strerror)
+        reopened = None if stderr is None or (in_memory and self._file) else stderr.reopened()
+        if in_memory and self._file is not None:
+            self._watch: int | None = self._file.fileno()
+        else:
+            self._watch = reopened if reopened is not None else _open(2)
+        if self.earlier:
+            log.error("the agent ended in disorder; its threads stood here:\n%s", self.earlier.rstrip())
+        if self._file is not None:
+            faulthandler.enable(self._file, all_threads=True)
+
+    def watch_main_thread(self, patience_s: float) -> None:
+        """End the process with a report unless this, or `close`, is called within that time.
+
+        For the thread that watches all others: it may wait for one of them (for the outbox while the disk hangs, say).
+        The watch is kept by the interpreter in C, so that nothing in Python can hold it up.
+        """
+        if self._watch is not None:
+            faulthandler.dump_traceback_later(patience_s, exit=True, file=self._watch)
+
+    def give_up(self, part: Part) -> None:
+        """End the process with a report of where each thread stands. The service manager starts it again.
+
+        Python's own shutdown would wait for the thread that is stuck.
+        """
+        self.watch_main_thread(2 * LAST_LINES_S)  # whatever hangs here
+        memory = os.memfd_create("stacks")
+        faulthandler.dump_traceback(file=memory, all_threads=True)
+        stacks = os.pread(memory, MAX_STACKS_BYTES, 0)
+        log.critical(
+            "%s has not moved for %.0f s; the agent ends so that it is started again; its threads stand here:\n%s",
+            part.name,
+            part.patience_s,
+            stacks.decode(errors="replace").rstrip(),
+        )
+        if self._stderr is not None and not self._stderr.drain(LAST_LINES_S) and self._file is not None:
+            self._file.write(f"{part.name} has not moved for {part.patience_s:.0f} s\n".encode() + stacks)
+        os._exit(EXIT_STATUS)
+
+    def close(self) -> None:
+        """End the watch, and keep nothing any more."""
+        faulthandler.cancel_dump_traceback_later()
+        if self._file is not None:
+            faulthandler.disable()
+            self._file.close()
 
 
-def watch_over_me(patience_s: float) -> None:
-    """End the process with a report unless this, or `watch_no_more`, is called within that time.
-
-    For the thread that watches all others: it may wait for one of them (for the outbox while the disk hangs, say).
-    The watch is kept by the interpreter in C, so that nothing in Python can hold it up.
-    """
-    if sys.__stderr__ is not None:
-        faulthandler.dump_traceback_later(patience_s, exit=True, file=sys.__stderr__)
-
-
-def watch_no_more() -> None:
-    """End the watch."""
-    faulthandler.cancel_dump_traceback_later()
+def _open(number: int) -> int | None:
+    """The descriptor, if it is open."""
+    try:
+        os.fstat(number)
+    except OSError:
+        return None
+    return number
 
 
 class ServiceManager:

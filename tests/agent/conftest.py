@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,6 +49,15 @@ def run_agent(tmp_path: Path, model: Path) -> Iterator[Callable[..., RunningAgen
             finally:
                 agent.kill()
         assert "Traceback" not in agent.log, agent.log
+
+
+@pytest.fixture
+def memory_dir() -> Iterator[Path]:
+    """A directory in memory, as the service manager's runtime directory is."""
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("there is no /dev/shm")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def tell():
 
 threading.Thread(target=tell, name="teller", daemon=True).start()
 """
-_OWN = {"MainThread", "capture-tape", "recogniser", "sender", "teller"}
+_OWN = {"MainThread", "capture-tape", "recogniser", "sender", "stderr", "teller"}
 _POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _STARTERS = {
@@ -41,7 +41,7 @@ _STARTERS = {
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in _POOLS}
-    return {**kept, "PYTHONPATH": str(folder), **more}
+    return {**kept, "PYTHONPATH": str(folder), "RUNTIME_DIRECTORY": str(folder / "run"), **more}
 
 
 class Agent:

@@ -246,9 +246,10 @@ def test_the_part_that_stands_still_is_found():
 def test_a_stuck_part_ends_the_process_with_a_report():
     program = (
         "import threading, time\n"
-        "from edgeaudio.health.watchdog import Part, give_up\n"
+        "from edgeaudio.health.watchdog import Part, Stacks\n"
         "threading.Thread(target=time.sleep, args=(60,), name='stuck').start()\n"
-        "give_up(Part('the reader of source porch', 0.0, 60.0))\n"
+        "stacks = Stacks(None, in_memory=False, stderr=None)\n"
+        "stacks.give_up(Part('the reader of source porch', 0.0, 60.0))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1

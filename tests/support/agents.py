@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ class RunningAgent:
         self.config = folder / "edgeaudio.toml"
         self.log_file = folder / "agent.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.runtime_dir = folder / "run"
+        self.environment = {**os.environ, "RUNTIME_DIRECTORY": str(self.runtime_dir)}
         self._head = (
             f'device = "{DEVICE}"\nstate_dir = "{folder / "state"}"\n{settings}\n'
             f'[mqtt]\nurl = "mqtt://127.0.0.1:{broker_port}"\n[health]\ninterval_s = 1\n'
@@ -41,12 +44,16 @@ class RunningAgent:
         """Write the settings file; a running agent reads it on SIGHUP."""
         self.config.write_text(self._head + sources)
 
-    def start(self, prefix: Sequence[str] = (), patch: str = "") -> RunningAgent:
-        """Start it; `prefix` is a command that runs the one behind it, `patch` is Python that is run before it."""
+    def start(self, prefix: Sequence[str] = (), patch: str = "", output: int | None = None) -> RunningAgent:
+        """Start it; `prefix` is a command that runs the one behind it, `patch` is Python that is run before it.
+
+        `output`: a descriptor for what it prints, instead of the log file.
+        """
         program = ["-c", patch + _RUN] if patch else ["-m", "edgeaudio"]
         command = [*prefix, sys.executable, *program, "run", "--config", str(self.config)]
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            target = log if output is None else output
+            self.process = subprocess.Popen(command, stdout=target, stderr=target, env=self.environment)
         return self
 
     def signal(self, number: int) -> None:
@@ -61,6 +68,11 @@ class RunningAgent:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait(10)
+
+    @property
+    def stacks(self) -> str:
+        """What the interpreter wrote of an agent that ended in disorder; the log, or what the next one will log."""
+        return self.log + "".join(path.read_text() for path in self.runtime_dir.glob("*.stacks"))
 
     @property
     def log(self) -> str:
