@@ -16,6 +16,9 @@ settings.register_profile(
     derandomize=os.environ.get("EXPLORE") != "1",
 )
 settings.load_profile("edgeaudio")
+# agents of tests keep nothing in the runtime directory of whoever runs them
+for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
+    os.environ.pop(name, None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -22,6 +22,7 @@ from edgeaudio.health.state import SourceHealth
 from edgeaudio.health.watchdog import Part
 from edgeaudio.recognise.pipeline import ModelPlan, SourcePipeline
 from edgeaudio.recognise.types import Block, Reason, SourceState, SourceStatus
+from edgeaudio.runtime_files import runtime_dir
 from edgeaudio.settings import SourceSettings
 
 JOIN_S = 1.0
@@ -170,6 +171,7 @@ class Listener:
             stop=stop,
             clock=self._around.clock,
             internal_errors=self.internal_errors,
+            runtime_dir=runtime_dir(),
         )
         self._reading = _Reading(reader, stop, self._around.spawn(f"capture-{self.name}", reader.run))
 

@@ -57,12 +57,12 @@ class FrameReader:
             self._limit_s = max(self._limit_s, pipe.STALL_S)
 
     def __iter__(self) -> Iterator[AudioFrame]:
-        self._guard.limit(self._limit_s)
+        self._guard.limit(self._patience_s)
         while (packet := self._next()) is not None:
             for frame in self._decode(packet):
                 self._silent = False
                 yield frame
-                self._guard.limit(self._limit_s)
+                self._guard.limit(self._patience_s)
 
     def _next(self) -> Packet[AudioStream] | None:
         """The next packet; None at the end, and where a stop is asked. Raises SourceError."""
@@ -96,15 +96,24 @@ class FrameReader:
             raise refused
         return packet
 
+    @property
+    def _patience_s(self) -> float:
+        return self._limit_s if self._gate is None else max(self._limit_s, self._gate.patience_s)
+
     def _decode(self, packet: Packet[AudioStream]) -> list[AudioFrame]:
         try:
-            return [frame for frame in packet.decode() if frame.samples > 0 and frame.sample_rate > 0]
+            frames = [frame for frame in packet.decode() if frame.samples > 0 and frame.sample_rate > 0]
         except FFMPEG_ERRORS:
             self.broken_packets += 1
             return []
+        if frames and self._gate is not None:
+            self._gate.sound()
+        return frames
 
     def _failure(self, error: Exception, log: FfmpegLog) -> SourceError:
         timed_out = self._guard.expired
         if (refused := gated_failure(self._config, self._gate, timed_out=timed_out)) is not None:
             return refused
-        return failure_of(self._config, error, Call(opening=False, timed_out=timed_out, limit_s=self._limit_s, log=log))
+        return failure_of(
+            self._config, error, Call(opening=False, timed_out=timed_out, limit_s=self._patience_s, log=log)
+        )

@@ -18,12 +18,14 @@ import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import urljoin, urlsplit
 
+from edgeaudio.capture.heard import HeardSegments, digest
 from edgeaudio.capture.http_message import (
     BrokenOffError,
     Head,
@@ -33,6 +35,7 @@ from edgeaudio.capture.http_message import (
     length_of,
     read_head,
 )
+from edgeaudio.capture.live_playlists import BegunAnewError, HeardOutError, LivePlaylists, StaleError
 from edgeaudio.capture.origin import CONNECT_S, Dialler, LeadError, Origin, hide_exemptions
 from edgeaudio.capture.playlist import (
     MAX_BYTES,
@@ -50,6 +53,8 @@ MAX_REDIRECTS = 8  # FFmpeg's own limit
 _MAX_CONNECTIONS = 80  # at once; FFmpeg has one for each list that it reads
 _MAX_KNOWN = 1000  # servers and addresses that are remembered
 _MAX_INTERIM = 8  # responses (1xx) before the response
+_RELOAD_S = 1.0  # between two askings for a playlist that has nothing new
+_MAX_TRACKED = 100  # segments at the end of a live playlist; FFmpeg asks for no others
 _WAIT_S = 0.2
 _PIECE_BYTES = 65536
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -74,7 +79,9 @@ class Finding:
 class Gate:
     """A way to the servers that `url` leads to. Use it in a `with` block; raises OSError where it cannot listen."""
 
-    def __init__(self, url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> None:
+    def __init__(
+        self, url: SourceUrl, *, tls_verify: bool, ca_file: Path | None, heard: HeardSegments | None = None
+    ) -> None:
         self._encrypted = url.is_tls
         self._dialler = Dialler(url.host or "", tls_verify=tls_verify, ca_file=ca_file)
         first = Origin((url.host or "").lower(), url.port or DEFAULT_PORTS[url.scheme], url.is_tls)
@@ -92,6 +99,8 @@ class Gate:
         self._has_master = False
         self._redirected: dict[str, int] = {}  # URLs that redirects led to, and how many
         self._is_live: bool | None = None
+        self._heard = HeardSegments() if heard is None else heard
+        self._live = LivePlaylists(self._heard)
 
     @property
     def is_live(self) -> bool | None:
@@ -105,6 +114,21 @@ class Gate:
         with self._lock:
             return self._final or next(reversed(self._failures.values()), None)
 
+    @property
+    def has_live_playlist(self) -> bool:
+        """True if what is read is a live playlist, of which nothing comes twice."""
+        with self._lock:
+            return bool(self._is_live and self._lists)
+
+    @property
+    def patience_s(self) -> float:
+        """How long it may take without sound until a playlist that is no longer updated shows as such."""
+        return self._live.patience_s
+
+    def sound(self) -> None:
+        """Note that sound comes of what is read: what was passed on is heard."""
+        self._heard.sound()
+
     def __enter__(self) -> Self:
         hide_exemptions()
         self._begin(self._accept)
@@ -115,6 +139,7 @@ class Gate:
         with self._lock:
             threads = self._threads
         self._server.close()
+        self._heard.end()
         for thread in threads:
             thread.join(_WAIT_S)  # one may hang in the resolver; it ends when that does
 
@@ -196,32 +221,49 @@ class Gate:
         if redirects > MAX_REDIRECTS:
             detail = f"redirected more than {MAX_REDIRECTS} times, at last to {origin}"
             raise LeadError(Reason.INVALID_DATA, detail, "", final=True)
+        while (wait_s := self._ask(request, origin, near, ends, redirected=redirects > 0)) is not None:
+            self._wait(near, wait_s)
+
+    def _ask(
+        self, request: Request, origin: Origin, near: socket.socket, ends: _Ends, *, redirected: bool
+    ) -> float | None:
+        """Make the connection and pass the response on; or return after how many seconds to ask again."""
         try:
             far, proxy = self._dialler.connect(origin, ends.add)
         except LeadError as error:
-            if redirects and not error.final:
+            if redirected and not error.final:
                 error.detail += ", to where a redirect led"
             raise
-        far.sendall(request.head_for(origin, proxy))
-        far.settimeout(0)
+        with ends.until_closed(far):
+            far.sendall(request.head_for(origin, proxy))
+            far.settimeout(0)
+            waiting = select.poll()
+            for end in (near, far):
+                waiting.register(end, select.POLLIN)
+
+            def receive() -> bytes:
+                return self._receive(near, far, waiting)
+
+            response, rest = read_head(receive)
+            for _ in range(_MAX_INTERIM):
+                if response.status // 100 != 1:
+                    break
+                response, rest = read_head(receive, rest)
+            near.settimeout(None)  # how long FFmpeg does not read is its own affair
+            return self._respond(request, origin, response, body_of(response, rest, receive), near)
+
+    def _wait(self, near: socket.socket, wait_s: float) -> None:
+        """Wait before the server is asked again. Raises ConnectionError when nobody waits for its answer any longer."""
         waiting = select.poll()
-        for end in (near, far):
-            waiting.register(end, select.POLLIN)
-
-        def receive() -> bytes:
-            return self._receive(near, far, waiting)
-
-        response, rest = read_head(receive)
-        for _ in range(_MAX_INTERIM):
-            if response.status // 100 != 1:
-                break
-            response, rest = read_head(receive, rest)
-        near.settimeout(None)  # how long FFmpeg does not read is its own affair
-        self._respond(request, origin, response, body_of(response, rest, receive), near)
+        waiting.register(near, select.POLLIN)
+        until_s = time.monotonic() + wait_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._closed.is_set() or waiting.poll(min(left_s, _WAIT_S) * 1000):
+                raise ConnectionAbortedError
 
     def _respond(
         self, request: Request, origin: Origin, response: Head, body: Iterator[bytes], near: socket.socket
-    ) -> None:
+    ) -> float | None:
         status = response.status
         if status // 100 == 3 and (location := response.get("location")):
             led = self._redirect(request, origin, location)
@@ -231,9 +273,10 @@ class Gate:
         if request.method == "HEAD" or status // 100 == 3 or status == 204:
             send(near, response, iter(()), chunks=False)
         elif status // 100 == 2:
-            self._pass(request, origin, response, body, near)
+            return self._pass(request, origin, response, body, near)
         else:
             send(near, response, body, chunks=False)
+        return None
 
     def _origin(self, request: Request) -> Origin:
         with self._lock:
@@ -299,22 +342,51 @@ class Gate:
 
     def _pass(
         self, request: Request, origin: Origin, response: Head, body: Iterator[bytes], near: socket.socket
-    ) -> None:
+    ) -> float | None:
         start, is_list = split_list(body) if request.from_start else (b"", False)
         if is_list:
-            text = self._playlist(request, origin, start, body)
-            send_list(near, response, text)
+            playlist = self._admitted(request, origin, start, body)
             self._read(request.url, is_list=True)
-            return
+            shown = playlist if isinstance(playlist, MasterPlaylist) else self._shown(request, origin, playlist)
+            if shown is None:
+                return _RELOAD_S
+            send_list(near, response, shown.text().encode("latin-1"))
+            return None
         with self._lock:
             if self._is_live is None and not self._lists:
                 icy = any(name.lower().startswith("icy-") for name, _ in response.headers)
                 self._is_live = icy or length_of(response) is None
         self._read(request.url, is_list=False)
+        self._live.begin((request.url, request.offset))
         send(near, response, joined(start, body), chunks=request.knows_chunks)
+        return None
 
-    def _playlist(self, request: Request, origin: Origin, start: bytes, body: Iterator[bytes]) -> bytes:
-        """The text of the playlist for FFmpeg. Raises LeadError."""
+    def _shown(self, request: Request, origin: Origin, playlist: MediaPlaylist) -> MediaPlaylist | None:
+        """What FFmpeg is given of a playlist; None where it has nothing new. Raises LeadError."""
+        name = digest(f"{request.host} {request.port} {request.target.partition('?')[0]}")
+        try:
+            shown = self._live.show(name, playlist)
+        except StaleError as error:
+            raise LeadError(Reason.PLAYLIST_STALE, str(error), "check what feeds the server", final=True) from None
+        except BegunAnewError:
+            detail = "the server began its playlist anew"
+            raise LeadError(Reason.END_OF_STREAM, detail, "", final=True) from None
+        except HeardOutError:
+            detail = "the stream has ended, and was heard to its end"
+            raise LeadError(Reason.END_OF_STREAM, detail, "", final=True) from None
+        if shown is None:
+            self._failed(request.url, LeadError(Reason.TIMEOUT, "the playlist has nothing new as yet"))
+        elif shown.is_live or shown is not playlist:
+            base = f"http://{origin}{request.target}"
+            for segment in shown.segments[-_MAX_TRACKED:]:
+                address = Request.url_of(urlsplit(urljoin(base, segment.uri)))
+                self._live.track(name, (address, segment.byte_range[1] if segment.byte_range else 0), segment)
+        return shown
+
+    def _admitted(
+        self, request: Request, origin: Origin, start: bytes, body: Iterator[bytes]
+    ) -> MediaPlaylist | MasterPlaylist:
+        """The playlist, if it is one that may be passed on. Raises LeadError."""
         data = bytearray(start)
         for piece in body:
             data += piece
@@ -330,7 +402,7 @@ class Gate:
             detail = f"the playlist of {origin} is not read: {error}"
             raise LeadError(Reason.INVALID_DATA, detail, "", final=True) from None
         self._admit(request, origin, playlist)
-        return playlist.text().encode("latin-1")
+        return playlist
 
     def _admit(self, request: Request, origin: Origin, playlist: MediaPlaylist | MasterPlaylist) -> None:
         """Hold the playlists of a connection to what FFmpeg can bear. Raises LeadError."""
@@ -342,7 +414,7 @@ class Gate:
                     raise LeadError(Reason.INVALID_DATA, detail, "", final=True)
                 self._has_master = True
                 return
-            self._is_live = playlist.is_live
+            self._is_live = playlist.is_live or bool(self._is_live)
 
 
 class _Ends:
@@ -360,6 +432,17 @@ class _Ends:
             if self._closed.is_set():
                 raise ConnectionAbortedError
             self._everybodys.add(end)
+
+    @contextlib.contextmanager
+    def until_closed(self, end: socket.socket) -> Iterator[None]:
+        """Close that one, and what it was made of, before the others."""
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._everybodys.difference_update(self._own[1:])
+            end.close()
+            del self._own[1:]
 
     def __enter__(self) -> Self:
         return self

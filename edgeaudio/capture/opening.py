@@ -7,7 +7,7 @@ Does not know: tracks, samples, Blocks.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import av
@@ -18,6 +18,7 @@ from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.evidence import PROBING_S
 from edgeaudio.capture.ffmpeg_log import recorded
 from edgeaudio.capture.gate import Gate
+from edgeaudio.capture.heard import HeardSegments
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.options import ffmpeg_call
 from edgeaudio.capture.pipe import Pipe, kind_of
@@ -46,6 +47,7 @@ class SourceMemory:
     epoch: int = -1  # of the last Block; epochs count on over connections
     heard_until_s: float = float("-inf")  # end of the last live Block: what is older than that was heard
     played_s: float = 0.0  # of a recording that was not heard to its end
+    heard: HeardSegments = field(default_factory=HeardSegments)  # of live HLS playlists
 
     def doubt(self, config: SourceConfig) -> None:
         """Silence for an answer: some cameras refuse audio alone without a word, so try the other way next time."""
@@ -163,6 +165,6 @@ def _open(
 def gated_failure(config: SourceConfig, gate: Gate | None, *, timed_out: bool) -> SourceError | None:
     """What the gate knows of why the source cannot be read; None where FFmpeg's own answer says more."""
     finding = None if gate is None else gate.finding
-    if finding is None or (timed_out and not finding.final):
+    if finding is None or (timed_out and not finding.final and finding.reason is not Reason.TIMEOUT):
         return None
     return SourceError(config.name, config.address, finding.reason, finding.detail, finding.hint)

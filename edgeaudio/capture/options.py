@@ -46,13 +46,14 @@ _PROBE_S = 2.0
 _MAX_STREAMS = 32
 _MAX_REDIRECTS = 20  # the gate's limit comes before it, and says so
 # whatever the gate passes on is read: names and their endings say nothing of what is in a segment.
-# The gate ends a playlist that is no longer updated, and a connection serves one request
+# The gate says where a playlist begins and that it is no longer updated, and a connection serves one request
 _HLS = {
     "allowed_extensions": "ALL",
     "allowed_segment_extensions": "ALL",
     "extension_picky": "0",
     "http_persistent": "0",
     "http_multiple": "0",
+    "live_start_index": "0",
     "max_reload": str(1 << 30),
     "m3u8_hold_counters": str(1 << 30),
 }

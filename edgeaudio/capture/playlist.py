@@ -117,7 +117,7 @@ class MediaPlaylist:
             if segment.byte_range is not None:
                 lines.append(f"#EXT-X-BYTERANGE:{_written(segment.byte_range)}")
             lines.append(segment.uri)
-        if self.ended:
+        if not self.is_live:
             lines.append("#EXT-X-ENDLIST")
         return "\n".join(lines) + "\n"
 

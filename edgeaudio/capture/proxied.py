@@ -6,6 +6,7 @@ Does not know: whether it may be asked for, and what comes of it.
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,9 +76,15 @@ class Request:
         return self.version == "HTTP/1.1"
 
     @property
+    def offset(self) -> int:
+        """The first byte that is asked for."""
+        match = re.match(r"bytes=(\d{1,18})-", self.head.get("range") or "")
+        return int(match[1]) if match else 0
+
+    @property
     def from_start(self) -> bool:
         """True if the whole is asked for, and not a part that begins later."""
-        return (self.head.get("range") or "bytes=0-").startswith("bytes=0-")
+        return self.offset == 0
 
     def head_for(self, origin: Origin, proxy: Proxy | None) -> bytes:
         headers = self.head.without(*_HOP_BY_HOP, "host", "accept-encoding")

@@ -13,12 +13,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.heard import HeardSegments, heard_file
 from edgeaudio.capture.internal_errors import InternalErrors
 from edgeaudio.capture.interrupt import ConnectionStop
 from edgeaudio.capture.ledger import Account, Ledger
+from edgeaudio.capture.live_playlists import MAX_STALE_S, SLACK_S
 from edgeaudio.capture.opening import LISTEN_S, SourceMemory
 from edgeaudio.capture.reasons import SourceError, StoppedError
 from edgeaudio.capture.source import Connection, open_source
@@ -66,8 +69,12 @@ class Reader:
         stop: threading.Event,
         clock: Clock,
         internal_errors: InternalErrors | None = None,
+        runtime_dir: Path | None = None,
     ) -> None:
-        """`internal_errors`: those of the source so far, where it had a reader before."""
+        """`internal_errors`: those of the source so far, where it had a reader before.
+
+        `runtime_dir`: where what was heard of its live playlists is kept for the next process.
+        """
         self.config = config
         self._on_block = on_block
         self._on_status = on_status
@@ -76,7 +83,7 @@ class Reader:
         self._connection_stop: ConnectionStop | None = None
         self._stop = stop
         self._clock = clock
-        self._memory = SourceMemory()
+        self._memory = SourceMemory(heard=HeardSegments(heard_file(runtime_dir, config)))
         self._lock = threading.Lock()  # over what counts() reads
         self._ledger = Ledger(clock.monotonic())
         self._hearing = False
@@ -97,8 +104,11 @@ class Reader:
         """The longest time without progress that is still in order, name resolution apart."""
         if self.config.address.scheme == "rtsp+listen":
             return LISTEN_S + LAST_DELAY_S  # a sender may come at any time
+        read_s = self.config.read_timeout_s
+        if self.config.address.scheme in {"http", "https"}:
+            read_s = max(read_s, MAX_STALE_S + SLACK_S)  # until a live playlist counts as stale
         # an open, its second try with the full stream, and the probes for evidence
-        return 2 * self.config.open_timeout_s + self.config.read_timeout_s + LAST_DELAY_S + 10.0
+        return 2 * self.config.open_timeout_s + read_s + LAST_DELAY_S + 10.0
 
     def counts(self) -> ReaderCounts:
         """The counts as of now; may be called from any thread."""
@@ -226,7 +236,7 @@ class Reader:
         if error.reason is Reason.INTERNAL_ERROR:
             state = SourceState.FAILED
             self._doublings = _LAST_DOUBLING
-        elif error.reason is Reason.TIMEOUT and self._heard:
+        elif error.reason is Reason.PLAYLIST_STALE or (error.reason is Reason.TIMEOUT and self._heard):
             state = SourceState.STALLED
         if not self._outage.lasts:
             self._since = self._clock.utc()

@@ -67,7 +67,7 @@ def open_source(
         detail = f"this is a {kind}: only `score` and `probe` read one"
         raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, PUSHED)
     with ExitStack() as closing:
-        gate = closing.enter_context(_gate(config)) if is_gated(config.address.scheme) else None
+        gate = closing.enter_context(_gate(config, memory)) if is_gated(config.address.scheme) else None
         opened = open_container(config, guard, stop, memory, gate, sender_wait_s)
         container = opened.container
         if opened.pipe is not None:
@@ -78,9 +78,9 @@ def open_source(
         return connection
 
 
-def _gate(config: SourceConfig) -> Gate:
+def _gate(config: SourceConfig, memory: SourceMemory) -> Gate:
     try:
-        return Gate(config.address, tls_verify=config.tls_verify, ca_file=config.ca_file)
+        return Gate(config.address, tls_verify=config.tls_verify, ca_file=config.ca_file, heard=memory.heard)
     except OSError as error:
         detail = f"no port on this machine's loopback is to be had ({error.strerror})"
     raise SourceError(config.name, config.address, Reason.UNREACHABLE, detail, "")
@@ -194,7 +194,9 @@ class Connection:
         except SourceError as error:
             failure = error  # what came before it is heard first
         held, begin_s = deque(burst.frames), burst.begin_s
-        while held and begin_s + duration_of(held[0]) <= self._memory.heard_until_s:
+        # of a playlist nothing comes twice, and what came while nobody heard may seem to overlap with what was heard
+        hears_once = self.gate is not None and self.gate.has_live_playlist
+        while held and not hears_once and begin_s + duration_of(held[0]) <= self._memory.heard_until_s:
             begin_s += duration_of(held.popleft())
         self._timeline.begin(begin_s)
         yield from held

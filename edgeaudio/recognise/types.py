@@ -58,6 +58,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"  # beyond a limit: a playlist, a head of a response
     DEVICE_BUSY = "device_busy"  # another program holds the sound card
     DEVICE_GONE = "device_gone"  # the sound card went away while it was open
+    PLAYLIST_STALE = "playlist_stale"  # the server answers, and its HLS playlist is no longer updated
     END_OF_STREAM = "end_of_stream"  # the sender ended the stream in good order
     INTERNAL_ERROR = "internal_error"  # an exception that nobody expected, in the reading or recognition of this source
     DIGITAL_SILENCE = "digital_silence"  # every sample is zero: muted, or a dead microphone
