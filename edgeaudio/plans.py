@@ -29,6 +29,7 @@ def source_config(name: str, source: SourceSettings) -> SourceConfig:
         password=source.secret(),
         channel=source.channel,
         loop=source.loop,
+        media=source.media,
         transport=source.transport,
         tls_verify=source.tls_verify,
         ca_file=source.ca_file,

@@ -20,7 +20,7 @@ def test_a_source() -> None:
     table = {"url": "rtsps://cam/live", "username": "me", "password": "hunter2", "channel": 2, "tls_verify": False}
     config = source_config("porch", settings(sources={"porch": table}).sources["porch"])
     assert config.address.with_login() == "rtsps://me:hunter2@cam/live"
-    assert (config.name, config.channel, config.transport, config.tls_verify) == ("porch", 2, "tcp", False)
+    assert (config.name, config.channel, config.transport, config.tls_verify) == ("porch", 2, "auto", False)
     assert "hunter2" not in repr(config)
 
 

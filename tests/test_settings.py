@@ -171,7 +171,7 @@ def test_the_effective_settings_are_toml_with_their_origins(tmp_path) -> None:
     assert f'log_level = "debug"  # {path}\n' in text
     assert "interval_s = 12.5  # --set\n" in text
     assert 'url = "rtsp://cam"  # EDGEAUDIO_SOURCES__PORCH__URL\n' in text
-    assert 'transport = "tcp"\n' in text  # a default has no origin
+    assert 'transport = "auto"\n' in text  # a default has no origin
     assert Settings.model_validate(tomllib.loads(text)) == settings
 
 

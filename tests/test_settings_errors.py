@@ -89,7 +89,7 @@ FILE = [
     ),
     (
         "[sources.x]\nurl = 'alsa:default'\ntransport = 'sctp'",
-        "FILE: sources.x.transport: must be 'tcp' or 'udp', is \"sctp\"",
+        "FILE: sources.x.transport: must be 'auto', 'tcp' or 'udp', is \"sctp\"",
     ),
     (
         "[sources.x]\nurl = 'alsa:default'\nschedule = ['22:00-06:00', '24:00-25:00']",

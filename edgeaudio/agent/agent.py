@@ -124,7 +124,16 @@ class Agent:
         )
         try:
             self._roster = Roster(
-                settings, self._recogniser, Surroundings(backlog, self._clock, self._spawn, self._on_status)
+                settings,
+                self._recogniser,
+                Surroundings(
+                    backlog,
+                    self._clock,
+                    self._spawn,
+                    self._on_status,
+                    recall=lambda key: self._outbox.settings().get(key),
+                    remember=self._outbox.set_setting,
+                ),
             )
         except EdgeaudioError:
             self._sender.close()

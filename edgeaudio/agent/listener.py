@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edgeaudio.agent.backlog import Backlog
+from edgeaudio.capture.asking import Way, WayMemory
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.internal_errors import InternalErrors
@@ -38,6 +39,8 @@ class Surroundings:
     clock: Clock
     spawn: Callable[[str, Callable[[], None]], threading.Thread]
     on_status: Callable[[SourceStatus], None]
+    recall: Callable[[str], str | None]  # what was remembered under a key, over restarts
+    remember: Callable[[str, str | None], None]  # None: forget
 
 
 @dataclass(slots=True)
@@ -172,8 +175,18 @@ class Listener:
             clock=self._around.clock,
             internal_errors=self.internal_errors,
             runtime_dir=runtime_dir(),
+            ways=WayMemory(self._recalled(), self._remember),
         )
         self._reading = _Reading(reader, stop, self._around.spawn(f"capture-{self.name}", reader.run))
+
+    def _recalled(self) -> Way | None:
+        """How the camera is best asked, if that was learned."""
+        line = self._around.recall(f"asking.{self.name}")
+        return Way.recalled(line, str(self.config.address), self._around.clock.utc()) if line else None
+
+    def _remember(self, way: Way | None) -> None:
+        line = None if way is None else way.remembered(str(self.config.address), self._around.clock.utc())
+        self._around.remember(f"asking.{self.name}", line)
 
     def _tell(self, status: SourceStatus) -> None:
         if news := self.health.connection(status):

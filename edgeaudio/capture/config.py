@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from edgeaudio.capture.asking import MediaSetting, TransportSetting
 from edgeaudio.capture.urls import SourceUrl, parse_url
 from edgeaudio.recognise.types import Channel
 
@@ -29,7 +29,8 @@ class SourceConfig:
     password: str | None = field(default=None, repr=False)
     channel: Channel = "auto"
     loop: bool = False  # whether a recording is played again after its end
-    transport: Literal["tcp", "udp"] = "tcp"  # of RTSP
+    media: MediaSetting = "auto"  # what RTSP is asked for
+    transport: TransportSetting = "auto"  # of RTSP
     tls_verify: bool = True
     ca_file: Path | None = None  # None: what the system trusts
     open_timeout_s: float = 10.0

@@ -60,7 +60,9 @@ class FrameReader:
         self._guard.limit(self._patience_s)
         while (packet := self._next()) is not None:
             for frame in self._decode(packet):
-                self._silent = False
+                if self._silent:
+                    self._silent = False
+                    self._memory.asking.heard()
                 yield frame
                 self._guard.limit(self._patience_s)
 
@@ -84,7 +86,7 @@ class FrameReader:
             # packets may come in which there is no sound: time is up for them, too
             timed_out = self._guard.must_end()
             if timed_out and self._silent:
-                self._memory.doubt(self._config)
+                self._memory.asking.stayed_mute()
             if timed_out or failure is not None:
                 raise self._failure(failure or TimeoutError(), log)
             if not again:

@@ -1,4 +1,4 @@
-"""Opens a source in FFmpeg, with the one retry that belongs to it: the whole stream where audio alone is refused.
+"""Opens a source in FFmpeg, with the retries that belong to it: the other ways to ask a camera that refuses one.
 
 Owns: the call to `av.open`, its limit, and what one connection remembers for the next.
 Does not know: tracks, samples, Blocks.
@@ -7,13 +7,15 @@ Does not know: tracks, samples, Blocks.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import av
 from av.container.input import InputContainer
 
 from edgeaudio.capture.allocation import bound_allocations
+from edgeaudio.capture.asking import Asking, Way
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.evidence import PROBING_S
 from edgeaudio.capture.ffmpeg_log import recorded
@@ -36,23 +38,26 @@ _CARD_S = 1.0
 _FALLBACK_PAUSE_S = 0.5
 # what a camera that refuses to set up audio alone may answer; a login or a path that is wrong
 # stays wrong with the full stream
-_REFUSALS = {Reason.INVALID_DATA, Reason.TIMEOUT, Reason.END_OF_STREAM}
+_REFUSALS = {Reason.INVALID_DATA, Reason.TIMEOUT, Reason.END_OF_STREAM, Reason.UNSUPPORTED_TRANSPORT}
+_MOST_TRIES = 3
 
 
 @dataclass(slots=True)
 class SourceMemory:
     """What one connection learned that helps the next one of the same source."""
 
-    full_stream: bool = False  # the camera refuses a session with audio alone
+    asking: Asking = field(default_factory=Asking)
     epoch: int = -1  # of the last Block; epochs count on over connections
     heard_until_s: float = float("-inf")  # end of the last live Block: what is older than that was heard
     played_s: float = 0.0  # of a recording that was not heard to its end
     heard: HeardSegments = field(default_factory=HeardSegments)  # of live HLS playlists
 
-    def doubt(self, config: SourceConfig) -> None:
-        """Silence for an answer: some cameras refuse audio alone without a word, so try the other way next time."""
-        if config.address.scheme in {"rtsp", "rtsps"}:
-            self.full_stream = not self.full_stream
+    @classmethod
+    def of(cls, config: SourceConfig, recalled: Way | None = None, heard: HeardSegments | None = None) -> Self:
+        """Nothing learned yet, but what was remembered of how to ask, and of what was heard."""
+        asked = config.address.scheme in {"rtsp", "rtsps"}
+        asking = Asking(config.media, config.transport, recalled) if asked else Asking("all", "tcp")
+        return cls(asking, heard=HeardSegments() if heard is None else heard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ def longest_open_s(config: SourceConfig, sender_wait_s: float | None) -> float:
     """Seconds that an open may take, the resolver's own time for names apart."""
     if config.address.scheme in {"rtsp+listen", "file", "alsa"}:
         return _open_limit_s(config, sender_wait_s)
-    tries = 2 if config.address.scheme in {"rtsp", "rtsps"} else 1  # the second with the full stream
+    tries = _MOST_TRIES if config.address.scheme in {"rtsp", "rtsps"} else 1
     return tries * config.open_timeout_s + (tries - 1) * _FALLBACK_PAUSE_S + PROBING_S
 
 
@@ -89,36 +94,40 @@ def open_container(
     gate: Gate | None = None,
     sender_wait_s: float | None = None,
 ) -> Opened:
-    """The opened source; of RTSP without its video, if the camera allows that. `gate`: for HTTP.
+    """The opened source; of RTSP without its video, if the camera allows that (see asking.py). `gate`: for HTTP.
 
     Raises SourceError, and StoppedError soon after `stop` is set.
     """
     limit_s = _open_limit_s(config, sender_wait_s)
-    audio_only = config.address.scheme in {"rtsp", "rtsps"} and not memory.full_stream
+    asking = memory.asking
+    if config.address.scheme not in {"rtsp", "rtsps"}:
+        return _open(config, guard, stop, gate, limit_s, Way("all"))
     try:
-        return _open(config, guard, stop, gate, limit_s, audio_only=audio_only)
+        return _open(config, guard, stop, gate, limit_s, asking.way)
     except SourceError as error:
         if guard.expired:
-            memory.doubt(config)
-        if guard.expired or not audio_only or error.reason not in _REFUSALS:
-            raise
-    stop.wait(_FALLBACK_PAUSE_S)
-    opened = _open(config, guard, stop, gate, limit_s, audio_only=False)
-    memory.full_stream = True
-    return opened
+            asking.stayed_mute()
+        elif error.reason in _REFUSALS:
+            for way in asking.others(transport_refused=error.reason is Reason.UNSUPPORTED_TRANSPORT):
+                stop.wait(_FALLBACK_PAUSE_S)
+                with suppress(SourceError):
+                    opened = _open(config, guard, stop, gate, limit_s, way)
+                    asking.accepted(way)
+                    return opened
+        raise
 
 
 def _open(
-    config: SourceConfig, guard: Guard, stop: threading.Event, gate: Gate | None, limit_s: float, *, audio_only: bool
+    config: SourceConfig, guard: Guard, stop: threading.Event, gate: Gate | None, limit_s: float, way: Way
 ) -> Opened:
     call = ffmpeg_call(
         config.address,
-        transport=config.transport,
+        transport=way.transport,
         tls_verify=config.tls_verify,
         ca_file=config.ca_file,
         open_timeout_s=config.open_timeout_s,
         read_timeout_s=config.read_timeout_s,
-        audio_only=audio_only,
+        audio_only=way.media == "audio",
         gate=None if gate is None else gate.url,
     )
     if config.address.scheme == "alsa":

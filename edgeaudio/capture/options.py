@@ -12,8 +12,8 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
+from edgeaudio.capture.asking import Transport
 from edgeaudio.capture.urls import DEFAULT_PORTS, SourceUrl
 
 # what an address may make FFmpeg open, by its scheme; nothing that comes over the network can
@@ -73,7 +73,7 @@ class FfmpegCall:
 def ffmpeg_call(
     url: SourceUrl,
     *,
-    transport: Literal["tcp", "udp"],
+    transport: Transport,
     tls_verify: bool,
     ca_file: Path | None,
     open_timeout_s: float,

@@ -34,6 +34,9 @@ HINTS = {
     Reason.TIMEOUT: "check that the device is on and sends",
     Reason.NO_AUDIO_TRACK: "switch audio on in the camera's settings, or choose another stream",
     Reason.UNSUPPORTED_CODEC: "choose another audio codec in the camera's settings",
+    Reason.UNSUPPORTED_TRANSPORT: 'set transport = "auto" for this source, or another transport in the camera',
+    Reason.SERVER_BUSY: "end another viewer; one that takes the sound alone of a stream that is shared (as GStreamer's "
+    'server does) keeps all others out until it takes everything: with edgeaudio, media = "all"',
     Reason.INVALID_DATA: "check that the address names a stream or a recording",
     Reason.DEVICE_BUSY: "close the other program, or let both use a shared ALSA device (dsnoop)",
     Reason.DEVICE_GONE: "plug the sound card in again",
@@ -46,6 +49,7 @@ _ANSWERS: dict[type[Exception], Finding] = {
     av.error.HTTPUnauthorizedError: Finding(Reason.UNAUTHORIZED, "the server refused the login (401)"),
     av.error.HTTPForbiddenError: Finding(Reason.UNAUTHORIZED, "the server forbids access (403)"),
     av.error.HTTPNotFoundError: Finding(Reason.NOT_FOUND, "the server knows no such stream (404)"),
+    av.error.HTTPTooManyRequestsError: Finding(Reason.SERVER_BUSY, "the server has had too many requests (429)"),
     av.error.HTTPServerError: Finding(Reason.INVALID_DATA, "the server failed (5xx)"),
     av.error.HTTPClientError: Finding(Reason.INVALID_DATA, "the server refused the request (4xx)"),
     av.error.DecoderNotFoundError: Finding(Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio"),
@@ -109,7 +113,8 @@ def failure_of(config: SourceConfig, error: Exception, call: Call) -> SourceErro
     else:
         where = f"{url.host}:{url.port}" if url.port else str(url.host)
         finding = (
-            _by_answer(error)
+            _by_rtsp_answer(call.log)
+            or _by_answer(error)
             or _listener(url, number, where, call)
             or explain_os_error(number, where)
             # a name that does not resolve is EIO, a mute RTSP server "invalid data", a certificate
@@ -118,6 +123,19 @@ def failure_of(config: SourceConfig, error: Exception, call: Call) -> SourceErro
             or _by_behaviour(error, url.scheme, call)
         )
     return SourceError(config.name, url, *finding)
+
+
+def _by_rtsp_answer(log: FfmpegLog) -> Finding | None:
+    """What an RTSP server's answer says that FFmpeg's error does not."""
+    answer = log.search(r"method (?P<method>[A-Z_]{3,16}) failed: (?P<code>\d{3})")
+    if answer is None:
+        return None
+    method, code = answer["method"], int(answer["code"])
+    if code == 461 and method == "SETUP":
+        return Finding(Reason.UNSUPPORTED_TRANSPORT, "the server does not know this transport of RTSP (461)")
+    if code in {453, 503}:
+        return Finding(Reason.SERVER_BUSY, f"the server serves no further viewer ({code}, to {method})")
+    return None
 
 
 def _by_answer(error: Exception) -> Finding | None:

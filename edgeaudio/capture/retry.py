@@ -14,7 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TypedDict
 
+from edgeaudio.capture.asking import Media, Transport, WayMemory
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.heard import HeardSegments, heard_file
@@ -22,7 +24,7 @@ from edgeaudio.capture.internal_errors import InternalErrors
 from edgeaudio.capture.interrupt import ConnectionStop
 from edgeaudio.capture.ledger import Account, Ledger
 from edgeaudio.capture.live_playlists import MAX_STALE_S, SLACK_S
-from edgeaudio.capture.opening import LISTEN_S, SourceMemory
+from edgeaudio.capture.opening import LISTEN_S, SourceMemory, longest_open_s
 from edgeaudio.capture.reasons import SourceError, StoppedError
 from edgeaudio.capture.source import Connection, open_source
 from edgeaudio.capture.tracks import AudioInfo
@@ -38,6 +40,11 @@ _LAST_DOUBLING = 10  # far enough for the longest delay
 # a source that stays away is said again in the log at this distance, as one counted line
 _REMIND_S = 600.0
 _RESTING_TURN_S = 5.0
+
+
+class _Asked(TypedDict, total=False):
+    media: Media
+    transport: Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +77,12 @@ class Reader:
         clock: Clock,
         internal_errors: InternalErrors | None = None,
         runtime_dir: Path | None = None,
+        ways: WayMemory | None = None,
     ) -> None:
         """`internal_errors`: those of the source so far, where it had a reader before.
 
         `runtime_dir`: where what was heard of its live playlists is kept for the next process.
+        `ways`: how the camera is best asked, as far as that was remembered.
         """
         self.config = config
         self._on_block = on_block
@@ -83,7 +92,9 @@ class Reader:
         self._connection_stop: ConnectionStop | None = None
         self._stop = stop
         self._clock = clock
-        self._memory = SourceMemory(heard=HeardSegments(heard_file(runtime_dir, config)))
+        self._ways = WayMemory() if ways is None else ways
+        self._memory = SourceMemory.of(config, self._ways.recalled, HeardSegments(heard_file(runtime_dir, config)))
+        self._learned = self._memory.asking.learned
         self._lock = threading.Lock()  # over what counts() reads
         self._ledger = Ledger(clock.monotonic())
         self._hearing = False
@@ -95,6 +106,7 @@ class Reader:
         self._broken_samples = 0
         self._doublings = 0
         self._finished = False  # a recording was heard to its end
+        self._heard_s = 0.0
         self._heard = False  # by the present connection, or the one that just ended
         self._outage = _Outage(clock.monotonic())
         self._since = clock.utc()
@@ -107,8 +119,7 @@ class Reader:
         read_s = self.config.read_timeout_s
         if self.config.address.scheme in {"http", "https"}:
             read_s = max(read_s, MAX_STALE_S + SLACK_S)  # until a live playlist counts as stale
-        # an open, its second try with the full stream, and the probes for evidence
-        return 2 * self.config.open_timeout_s + read_s + LAST_DELAY_S + 10.0
+        return longest_open_s(self.config, None) + read_s + LAST_DELAY_S + 10.0
 
     def counts(self) -> ReaderCounts:
         """The counts as of now; may be called from any thread."""
@@ -132,6 +143,9 @@ class Reader:
             self._heard = self._finished = False
             self._say(SourceState.CONNECTING, last, detail=self._waits_for)
             last = self._connect()
+            if self._heard:
+                self._memory.asking.ended(self._heard_s, stalled=last.reason is Reason.TIMEOUT)
+            self._note_learned()
             if self._stop.is_set():
                 return
             if not self._finished:
@@ -182,7 +196,7 @@ class Reader:
             raise
 
     def _listen(self, connection: Connection) -> None:
-        heard_s = 0.0
+        self._heard_s = 0.0
         info: AudioInfo | None = None
         epoch: int | None = None
         filled_s = 0.0
@@ -191,8 +205,8 @@ class Reader:
                 if connection.info is not info:
                     self._heard_again(connection.info, first=info is None)
                     info = connection.info
-                heard_s += block.duration_s
-                if heard_s >= PROVEN_S:
+                self._heard_s += block.duration_s
+                if self._heard_s >= PROVEN_S:
                     self._doublings = 0
                 now_s = self._clock.monotonic()
                 with self._lock:
@@ -203,7 +217,7 @@ class Reader:
                 epoch, filled_s = block.epoch, connection.filled_s
                 self._deliver(block)
         finally:
-            self._finished = connection.finished and heard_s > 0
+            self._finished = connection.finished and self._heard_s > 0
             with self._lock:
                 self._hearing = False
                 self._broken_packets += connection.broken_packets
@@ -217,6 +231,7 @@ class Reader:
                 self._connections += 1
             self._since = self._clock.utc()
             self._outage.end(self.config.name, info, now_s)
+            self._note_learned()
         self._tell(
             SourceStatus(
                 self.config.name,
@@ -225,6 +240,7 @@ class Reader:
                 codec=info.codec,
                 sample_rate=info.sample_rate,
                 channels=info.channels,
+                **self._asked(),
             )
         )
 
@@ -275,8 +291,21 @@ class Reader:
                 reason=None if error is None else error.reason,
                 detail=detail or ("" if error is None else error.explanation),
                 next_try=None if delay_s is None else self._clock.utc() + timedelta(seconds=delay_s),
+                **self._asked(),
             )
         )
+
+    def _note_learned(self) -> None:
+        if self._memory.asking.learned != self._learned:
+            self._learned = self._memory.asking.learned
+            self._ways.remember(self._learned)
+
+    def _asked(self) -> _Asked:
+        """How an RTSP camera is asked at present."""
+        if self.config.address.scheme not in {"rtsp", "rtsps"}:
+            return {}
+        way = self._memory.asking.way
+        return {"media": way.media, "transport": way.transport}
 
     def _tell(self, status: SourceStatus) -> None:
         try:

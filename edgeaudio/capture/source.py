@@ -56,10 +56,10 @@ def open_source(
     without an end. Pipes, terminals and the like are read only as recordings: what is live is heard at its own speed.
 
     Raises SourceError with its Reason; StoppedError soon after `stop` is set. Never retries, but for
-    one thing: where a camera refuses audio alone, the full stream is asked for, and `memory` says
-    so to the next connection.
+    one thing: a camera that refuses one way of being asked is asked in others, and `memory` says so
+    to the next connection.
     """
-    memory = SourceMemory() if memory is None else memory
+    memory = SourceMemory.of(config) if memory is None else memory
     clock = Clock() if clock is None else clock
     guard = Guard(stop)
     kind = None if config.address.path is None else kind_of(config.address.path)

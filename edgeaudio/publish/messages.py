@@ -108,6 +108,8 @@ def status(topics: Topics, value: SourceStatus) -> Message:
         "sample_rate": value.sample_rate,
         "channels": value.channels,
         "next_try": timestamp(value.next_try) if value.next_try else None,
+        "media": value.media,
+        "transport": value.transport,
     }
     return Message(topics.status(value.source), encode(payload), qos=1, retain=True)
 

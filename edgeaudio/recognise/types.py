@@ -54,6 +54,8 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"  # no answer, or no samples, within the limit
     NO_AUDIO_TRACK = "no_audio_track"  # the stream opened but has no audio
     UNSUPPORTED_CODEC = "unsupported_codec"  # there is audio, and no decoder for it
+    UNSUPPORTED_TRANSPORT = "unsupported_transport"  # RTSP over neither TCP nor UDP, as far as these were tried
+    SERVER_BUSY = "server_busy"  # 453, 503, 429: no more viewers for now
     INVALID_DATA = "invalid_data"  # an answer came, and it is not a stream
     TOO_LARGE = "too_large"  # beyond a limit: a playlist, a head of a response
     DEVICE_BUSY = "device_busy"  # another program holds the sound card
@@ -170,6 +172,8 @@ class SourceStatus:
     sample_rate: int | None = None  # Hz
     channels: int | None = None
     next_try: datetime | None = None
+    media: Literal["audio", "all"] | None = None  # what an RTSP camera is asked for
+    transport: Literal["tcp", "udp"] | None = None  # over which RTSP carries it
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,10 @@ class SourceSettings(_Login):
         "or the loudest where they cancel each other out.",
     )
     loop: bool = Field(default=False, description="Whether a recording begins anew after its end.")
-    transport: Literal["tcp", "udp"] = Field("tcp", description="How RTSP carries the sound.")
+    media: Literal["auto", "audio", "all"] = Field(
+        "auto", description="What RTSP cameras are asked for: their sound alone, all they send, or what proves good."
+    )
+    transport: Literal["auto", "tcp", "udp"] = Field("auto", description="How RTSP carries the sound.")
     tls_verify: bool = Field(default=True, description="Refuse certificates that cannot be verified.")
     ca_file: ReadableFile | None = Field(None, description="Certificates to trust instead of the system's (PEM).")
     models: Slugs | None = Field(None, description="Names of the models to run; default: all.")

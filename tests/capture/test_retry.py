@@ -16,6 +16,7 @@ from support.rtsp import CODECS, push_rtsp, start_gst_server
 from support.waiting import wait_until
 
 from edgeaudio.capture import retry
+from edgeaudio.capture.asking import Way, WayMemory
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.retry import Reader
@@ -278,3 +279,38 @@ def test_while_nobody_pushes_the_state_says_that_it_waits_for_a_sender() -> None
     with reading(f"rtsp+listen://127.0.0.1:{free_port()}/in") as watched:
         watched.wait_for(SourceState.CONNECTING)
         assert watched.said[0].detail == f"waiting for a sender to push to {watched.reader.config.address}"
+
+
+def test_a_camera_that_stalls_early_with_the_sound_alone_is_asked_for_everything_from_then_on(quick) -> None:
+    """As UniFi's do: they agree to it, and send for a moment."""
+    script = Script(video=True, alone=20)
+    learned: list[Way | None] = []
+    with camera(script) as url:
+        watched = Watched(url, read_timeout_s=0.4)
+        watched.reader._ways = WayMemory(None, learned.append)
+        watched.thread.start()
+        try:
+            at = watched.wait_for(SourceState.STALLED, Reason.TIMEOUT)
+            at = watched.wait_for(SourceState.STALLED, Reason.TIMEOUT, at)
+            at = watched.wait_for(SourceState.LISTENING, None, at)
+            wait_until(lambda: len(watched.blocks) > 8)
+            media = [status.media for status in watched.said if status.state is SourceState.LISTENING]
+            assert media == ["audio", "audio", "all"]
+            assert learned == [Way("all")]
+        finally:
+            watched.stop.set()
+            watched.thread.join(5)
+        recalled = Reader(
+            watched.reader.config,
+            on_block=lambda _: watched.stop.set(),
+            on_status=lambda _: None,
+            stop=watched.stop,
+            clock=watched.clock,
+            ways=WayMemory(learned[0], learned.append),
+        )
+        watched.stop.clear()
+        script.seen.clear()
+        recalled.run()
+    assert "SETUP video" in script.seen
+    assert script.seen.count("PLAY ") + script.seen.count("PLAY camera") == 1
+    assert len(learned) == 1

@@ -12,14 +12,19 @@ from support.ports import free_port
 from support.rtsp import CODECS, VIDEO, push_rtsp, start_gst_server
 from support.sources import Heard, hear, pitch_hz, purity
 
+from edgeaudio.capture.asking import MediaSetting, Way
+from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.opening import SourceMemory
 from edgeaudio.capture.reasons import SourceError
+from edgeaudio.capture.source import open_source
 from edgeaudio.recognise.types import Reason
 
 
 def assert_tone(heard: Heard, rate: int) -> None:
-    assert pitch_hz(heard.samples[rate // 4 :], rate) == pytest.approx(1000, abs=3)
-    assert purity(heard.samples[rate // 4 :]) > 0.99
+    samples = heard.samples[rate // 4 :]
+    for channel in samples.reshape(len(samples), -1).T:
+        assert pitch_hz(channel, rate) == pytest.approx(1000, abs=3)
+        assert purity(channel) > 0.99
     assert heard.epochs == [0]
 
 
@@ -49,7 +54,7 @@ def test_a_camera_that_refuses_audio_alone_gives_the_whole_stream_and_is_remembe
         heard = hear(url, 1, memory=memory)
         assert_tone(heard, RATE)
         assert {track.kind for track in heard.connection.info.tracks} == {"audio", "video"}
-        assert memory.full_stream
+        assert memory.asking.learned == Way("all")
         refused = script.seen.count("PLAY ")
         hear(url, 0.3, memory=memory)
         assert script.seen.count("PLAY ") == refused + 1  # at once, this time
@@ -61,6 +66,19 @@ def test_a_camera_that_answers_nothing_to_audio_alone_gives_the_whole_stream_at_
         with pytest.raises(SourceError, match="no complete answer within 1 s"):
             hear(url, 1, memory=memory, open_timeout_s=1)
         assert_tone(hear(url, 1, memory=memory), RATE)
+
+
+@pytest.mark.parametrize("media", ["audio", "all"])
+def test_what_a_camera_is_asked_for_can_be_set(media: MediaSetting) -> None:
+    script = Script(video=True)
+    with camera(script) as url:
+        hear(url, 0.3, asked=media)
+        assert ("SETUP video" in script.seen) == (media == "all")
+    with camera(Script(video=True, refuse_audio_alone="500 Internal Server Error")) as url:
+        if media == "audio":
+            assert refusal(url, asked="audio").reason is Reason.INVALID_DATA
+        else:
+            hear(url, 0.3, asked="all")
 
 
 def test_a_camera_without_audio() -> None:
@@ -173,9 +191,49 @@ def test_gstreamer(codec: str, video: bool) -> None:
 def test_gstreamer_with_the_whole_stream() -> None:
     rate, pipeline = CODECS["aac"]
     with start_gst_server(f"{pipeline} {VIDEO}") as server:
-        heard = hear(server.url, 1.2, memory=SourceMemory(full_stream=True))
+        heard = hear(server.url, 1.2, asked="all")
     assert pitch_hz(heard.samples, rate) == pytest.approx(1000, abs=3)
     assert {track.codec for track in heard.connection.info.tracks} == {"aac", "h264"}
+
+
+def test_a_server_that_knows_udp_alone_is_asked_again_over_udp_and_remembered() -> None:
+    """As VLC's server does; GStreamer's answers 461 in the same words."""
+    rate, pipeline = CODECS["pcm_alaw"]
+    with start_gst_server(pipeline, protocols="udp") as server:
+        memory = SourceMemory()
+        assert_tone(hear(server.url, 1.2, memory=memory), rate)
+        assert memory.asking.learned == Way("audio", "udp")
+        error = refusal(server.url, transport="tcp")
+        assert (error.reason, error.detail) == (
+            Reason.UNSUPPORTED_TRANSPORT,
+            "the server does not know this transport of RTSP (461)",
+        )
+        assert 'set transport = "auto"' in error.hint
+
+
+def test_a_server_that_knows_tcp_alone_says_so_to_who_asks_for_udp() -> None:
+    with start_gst_server(CODECS["pcm_alaw"][1], protocols="tcp") as server:
+        assert refusal(server.url, transport="udp").reason is Reason.UNSUPPORTED_TRANSPORT
+        assert hear(server.url, 0.5).seconds >= 0.5
+
+
+def test_a_shared_stream_of_which_another_takes_the_sound_alone_is_busy_and_the_hint_says_why() -> None:
+    pipeline = f"{CODECS['pcm_alaw'][1]} {VIDEO}"
+    with start_gst_server(pipeline) as server:
+        config = SourceConfig(name="other", url=server.url, media="audio")
+        with open_source(config, threading.Event()) as other:
+            next(iter(other))
+            error = refusal(server.url, asked="all")
+        assert (error.reason, error.detail) == (
+            Reason.SERVER_BUSY,
+            "the server serves no further viewer (503, to DESCRIBE)",
+        )
+        assert 'media = "all"' in error.hint
+    with start_gst_server(pipeline) as server:
+        config = SourceConfig(name="other", url=server.url, media="all")
+        with open_source(config, threading.Event()) as other:
+            next(iter(other))
+            assert hear(server.url, 0.5, asked="all").seconds >= 0.5
 
 
 @pytest.mark.parametrize("auth", ["basic", "digest"])

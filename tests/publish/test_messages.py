@@ -62,6 +62,8 @@ def test_status() -> None:
         "sample_rate": None,
         "channels": None,
         "next_try": "2026-11-20T12:30:17.123Z",
+        "media": None,
+        "transport": None,
     }
 
 

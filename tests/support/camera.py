@@ -55,6 +55,7 @@ class Script:
     video: bool = False
     refuse: str = ""  # the status line's code and text of every DESCRIBE
     refuse_audio_alone: str = ""  # the status line's code and text; "hang": no answer at all
+    alone: int | None = None  # packets that are sent, if sound alone is asked for, before nothing comes any more
     hang_at: str = ""  # the method that is never answered
     linger: bool = False  # keep the connection when the packets are out
     seen: list[str] = field(default_factory=list)  # methods and paths of all requests
@@ -132,8 +133,9 @@ def _session(connection: socket.socket, script: Script, ended: threading.Event) 
             lines = [f"RTSP/1.0 {status}", sequence, *headers, f"Content-Length: {len(body.encode())}"]
             connection.sendall(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
             if method == "PLAY" and status == "200 OK":
-                _play(connection, script, ended)
-                if script.linger:
+                alone = script.alone if "video" not in tracks else None
+                _play(connection, script, ended, alone)
+                if script.linger or alone is not None:
                     ended.wait()
                 return
 
@@ -149,10 +151,10 @@ def _request(connection: socket.socket, held: bytes, ended: threading.Event) -> 
     return head.decode(), held
 
 
-def _play(connection: socket.socket, script: Script, ended: threading.Event) -> None:
+def _play(connection: socket.socket, script: Script, ended: threading.Event, most: int | None) -> None:
     connection.settimeout(5)
     due = time.monotonic()
-    for sequence, packet in enumerate(script.packets()):
+    for sequence, packet in enumerate(itertools.islice(script.packets(), most)):
         due += packet.wait_s
         if ended.wait(max(0.0, due - time.monotonic())):
             return

@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--auth", choices=["basic", "digest"])
     parser.add_argument("--user", default="user")
     parser.add_argument("--password", default="secret")
+    parser.add_argument("--protocols", choices=["tcp", "udp"])
     options = parser.parse_args()
 
     Gst.init(None)
@@ -35,6 +36,8 @@ def main() -> None:
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(f"( {options.launch} )")
     factory.set_shared(True)
+    if options.protocols:
+        factory.set_protocols(getattr(GstRtsp.RTSPLowerTrans, options.protocols.upper()))
     if options.auth:
         protect(server, factory, options)
     server.get_mount_points().add_factory(options.path, factory)

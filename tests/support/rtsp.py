@@ -51,6 +51,7 @@ def start_gst_server(
     auth: str | None = None,
     user: str = "user",
     password: str = "secret",  # noqa: S107 (made up)
+    protocols: str | None = None,
 ) -> Iterator[GstServer]:
     """GStreamer's RTSP server playing `pipeline`; skips the test where it is not installed.
 
@@ -61,6 +62,8 @@ def start_gst_server(
     command += ["--address", address, "--port", str(port)]
     if auth:
         command += ["--auth", auth, "--user", user, "--password", password]
+    if protocols:
+        command += ["--protocols", protocols]
     with running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()

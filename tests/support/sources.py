@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeaudio.capture.asking import MediaSetting
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.opening import SourceMemory
 from edgeaudio.capture.source import Connection, open_source
@@ -41,11 +42,12 @@ def hear(
     media: bool = False,
     memory: SourceMemory | None = None,
     stop: threading.Event | None = None,
+    asked: MediaSetting = "auto",
     **config: Any,
 ) -> Heard:
-    """Blocks of `url` for `seconds`, or to its end; `media`: as fast as it goes."""
+    """Blocks of `url` for `seconds`, or to its end; `media`: as fast as it goes; `asked`: the setting `media`."""
     start = MEDIA_START if media else None
-    settings = SourceConfig(name="test", url=url, **config)
+    settings = SourceConfig(name="test", url=url, media=asked, **config)
     with open_source(settings, stop or threading.Event(), memory=memory, media_start=start) as connection:
         heard = Heard(connection, [])
         for block in connection:
