@@ -23,6 +23,7 @@ from queue import Empty, SimpleQueue
 from edgeaudio.agent.backlog import Backlog
 from edgeaudio.agent.controls import Controls, labels_of
 from edgeaudio.agent.listener import Listener, Surroundings
+from edgeaudio.agent.quarantine import Quarantine
 from edgeaudio.agent.recogniser import Recogniser
 from edgeaudio.agent.roster import Roster
 from edgeaudio.agent.runtime_dir import find_runtime_dir
@@ -122,19 +123,18 @@ class Agent:
             discovery_prefix=discovery_prefix,
             restart=self._stop.set,
         )
+        self._quarantine = Quarantine(self._outbox, self._clock)
+        around = Surroundings(
+            backlog,
+            self._clock,
+            self._spawn,
+            self._on_status,
+            recall=lambda key: self._outbox.settings().get(key),
+            remember=self._outbox.set_setting,
+            admission=self._quarantine.admission,
+        )
         try:
-            self._roster = Roster(
-                settings,
-                self._recogniser,
-                Surroundings(
-                    backlog,
-                    self._clock,
-                    self._spawn,
-                    self._on_status,
-                    recall=lambda key: self._outbox.settings().get(key),
-                    remember=self._outbox.set_setting,
-                ),
-            )
+            self._roster = Roster(settings, self._recogniser, around)
         except EdgeaudioError:
             self._sender.close()
             self._outbox.close()
@@ -157,6 +157,8 @@ class Agent:
             stderr=self._stderr,
         )
         self._stacks.watch_main_thread(MAIN_PATIENCE_S)
+        configs = {listener.name: listener.config for listener in self._roster}
+        self._quarantine.begin(runtime_dir, self._stacks.earlier, configs)
         keep_heaps_small()
         self._outbox.set_setting(STARTS, str(self._restarts + 1))
         self._catch_signals()
@@ -173,6 +175,7 @@ class Agent:
                 self._turn()
         finally:
             self._shut_down(recogniser, sender)
+            self._quarantine.end()
             self._stacks.close()
 
     def rehearse(self, outcome: Callable[[Sender], list[Finding]]) -> list[Finding]:
@@ -218,8 +221,15 @@ class Agent:
         self._trim()
         parts = self._parts()
         if part := stuck_part(parts, time.monotonic()):
-            self._stacks.give_up(part)
+            self._give_up(part)
         self._service.alive()
+
+    def _give_up(self, part: Part) -> None:
+        if part.source is None:
+            self._quarantine.end()
+        else:
+            self._quarantine.stuck(part.source)
+        self._stacks.give_up(part)
 
     def _present(self, listeners: Iterable[Listener]) -> None:
         """Begin with sources that are new, and tell everybody of them."""

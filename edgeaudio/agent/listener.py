@@ -16,7 +16,7 @@ from edgeaudio.capture.asking import Way, WayMemory
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.internal_errors import InternalErrors
-from edgeaudio.capture.retry import Reader
+from edgeaudio.capture.retry import Admission, Reader
 from edgeaudio.health.levels import LevelDigest
 from edgeaudio.health.report import SourceNumbers
 from edgeaudio.health.state import SourceHealth
@@ -41,6 +41,7 @@ class Surroundings:
     on_status: Callable[[SourceStatus], None]
     recall: Callable[[str], str | None]  # what was remembered under a key, over restarts
     remember: Callable[[str, str | None], None]  # None: forget
+    admission: Callable[[SourceConfig], Admission]
 
 
 @dataclass(slots=True)
@@ -151,7 +152,9 @@ class Listener:
         if self._reading is None:
             return None
         reader = self._reading.reader
-        return Part(f"the reader of source {self.name}", reader.counts().last_progress_s, reader.patience_s)
+        return Part(
+            f"the reader of source {self.name}", reader.counts().last_progress_s, reader.patience_s, source=self.name
+        )
 
     def _start(self) -> None:
         stop = threading.Event()
@@ -176,6 +179,7 @@ class Listener:
             internal_errors=self.internal_errors,
             runtime_dir=runtime_dir(),
             ways=WayMemory(self._recalled(), self._remember),
+            admission=self._around.admission(self.config),
         )
         self._reading = _Reading(reader, stop, self._around.spawn(f"capture-{self.name}", reader.run))
 

@@ -12,9 +12,9 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypedDict
+from typing import ParamSpec, TypedDict
 
 from edgeaudio.capture.asking import Media, Transport, WayMemory
 from edgeaudio.capture.clock import Clock
@@ -31,6 +31,8 @@ from edgeaudio.capture.tracks import AudioInfo
 from edgeaudio.recognise.types import Block, Reason, SourceState, SourceStatus
 
 _log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 FIRST_DELAY_S = 1.0
 LAST_DELAY_S = 30.0
@@ -59,6 +61,35 @@ class ReaderCounts:
     last_progress_s: float  # monotonic; for a watchdog, see Reader.patience_s
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """That a source must not be opened now, and why."""
+
+    until: datetime  # as far as that can be told
+    wait_s: float  # before it is asked about again
+    detail: str
+
+
+class Admission:
+    """Asked before a source is opened, and told how that goes. This one admits always; another may hold sources back.
+
+    All is called in the reader's thread.
+    """
+
+    def ask(self) -> Hold | None:
+        """None: the source may be opened, and is about to be."""
+        return None
+
+    def sounding(self) -> None:
+        """The connection has brought its first sound."""
+
+    def proven(self) -> None:
+        """The connection has brought PROVEN_S of sound, or a recording all of it."""
+
+    def over(self) -> None:
+        """The connection is over, or did not come about."""
+
+
 class Reader:
     """Reads one source until it is stopped. Make it, then call `run()` in a thread; once.
 
@@ -67,7 +98,7 @@ class Reader:
     connection alone. Blocks without sound (silence, clipping, hum) are for others to judge.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each is something that its caller owns)
         self,
         config: SourceConfig,
         *,
@@ -78,6 +109,7 @@ class Reader:
         internal_errors: InternalErrors | None = None,
         runtime_dir: Path | None = None,
         ways: WayMemory | None = None,
+        admission: Admission | None = None,
     ) -> None:
         """`internal_errors`: those of the source so far, where it had a reader before.
 
@@ -88,6 +120,7 @@ class Reader:
         self._on_block = on_block
         self._on_status = on_status
         self._internal_errors = InternalErrors(config) if internal_errors is None else internal_errors
+        self._admission = Admission() if admission is None else admission
         self._escaped: Exception | None = None  # raised by on_block or on_status
         self._connection_stop: ConnectionStop | None = None
         self._stop = stop
@@ -107,6 +140,7 @@ class Reader:
         self._doublings = 0
         self._finished = False  # a recording was heard to its end
         self._heard_s = 0.0
+        self._held = False  # back, not to be opened
         self._heard = False  # by the present connection, or the one that just ended
         self._outage = _Outage(clock.monotonic())
         self._since = clock.utc()
@@ -140,9 +174,16 @@ class Reader:
         last: SourceError | None = None
         while not self._stop.is_set():
             self._progress()
+            if (hold := self._admission.ask()) is not None:
+                self._held_back(hold)
+                continue
+            self._held = False
             self._heard = self._finished = False
             self._say(SourceState.CONNECTING, last, detail=self._waits_for)
-            last = self._connect()
+            try:
+                last = self._connect()
+            finally:
+                self._admission.over()
             if self._heard:
                 self._memory.asking.ended(self._heard_s, stalled=last.reason is Reason.TIMEOUT)
             self._note_learned()
@@ -188,9 +229,10 @@ class Reader:
         if self._escaped is not None:
             raise self._escaped
 
-    def _deliver(self, block: Block) -> None:
+    def _call(self, function: Callable[P, object], *arguments: P.args, **more: P.kwargs) -> None:
+        """Call what belongs to others: an exception from it is theirs, and ends `run`."""
         try:
-            self._on_block(block)
+            function(*arguments, **more)
         except Exception as error:
             self._escaped = error
             raise
@@ -205,9 +247,12 @@ class Reader:
                 if connection.info is not info:
                     self._heard_again(connection.info, first=info is None)
                     info = connection.info
-                self._heard_s += block.duration_s
-                if self._heard_s >= PROVEN_S:
+                if self._heard_s == 0:
+                    self._call(self._admission.sounding)
+                if self._heard_s < PROVEN_S <= self._heard_s + block.duration_s:
+                    self._call(self._admission.proven)
                     self._doublings = 0
+                self._heard_s += block.duration_s
                 now_s = self._clock.monotonic()
                 with self._lock:
                     self._hearing = True
@@ -215,9 +260,11 @@ class Reader:
                     begin_s = None if block.epoch == epoch else connection.end_s - block.duration_s
                     self._ledger.hear(begin_s, connection.end_s, filled_s=connection.filled_s - filled_s, now_s=now_s)
                 epoch, filled_s = block.epoch, connection.filled_s
-                self._deliver(block)
+                self._call(self._on_block, block)
         finally:
             self._finished = connection.finished and self._heard_s > 0
+            if self._finished:
+                self._call(self._admission.proven)
             with self._lock:
                 self._hearing = False
                 self._broken_packets += connection.broken_packets
@@ -264,6 +311,22 @@ class Reader:
         self._progress()
         self._stop.wait(delay_s)
 
+    def _held_back(self, hold: Hold) -> None:
+        """Wait a while, for the source must not be opened now."""
+        if not self._held:
+            self._held, self._since = True, self._clock.utc()
+        self._tell(
+            SourceStatus(
+                self.config.name,
+                SourceState.QUARANTINED,
+                self._since,
+                reason=Reason.CRASHED_THE_AGENT,
+                detail=hold.detail,
+                next_try=hold.until,
+            )
+        )
+        self._stop.wait(min(hold.wait_s, LAST_DELAY_S))
+
     def _rest(self, end: SourceError) -> None:
         """Wait for the stop event: a recording is heard once. The time is neither heard nor lost."""
         _log.info("source %s: %s", self.config.name, end.detail)
@@ -298,7 +361,7 @@ class Reader:
     def _note_learned(self) -> None:
         if self._memory.asking.learned != self._learned:
             self._learned = self._memory.asking.learned
-            self._ways.remember(self._learned)
+            self._call(self._ways.remember, self._learned)
 
     def _asked(self) -> _Asked:
         """How an RTSP camera is asked at present."""
@@ -308,11 +371,7 @@ class Reader:
         return {"media": way.media, "transport": way.transport}
 
     def _tell(self, status: SourceStatus) -> None:
-        try:
-            self._on_status(status)
-        except Exception as error:
-            self._escaped = error
-            raise
+        self._call(self._on_status, status)
 
     def _progress(self) -> None:
         with self._lock:

@@ -33,6 +33,7 @@ class Part:
     name: str
     last_moved_s: float  # `time.monotonic`
     patience_s: float  # the longest that it may take when all is well
+    source: str | None = None  # that it reads, if it is a reader
 
 
 def stuck_part(parts: Iterable[Part], now_s: float) -> Part | None:

@@ -38,6 +38,7 @@ class SourceState(StrEnum):
     STALLED = "stalled"
     WAITING = "waiting"
     FAILED = "failed"
+    QUARANTINED = "quarantined"
     ENDED = "ended"
     OFF = "off"
 
@@ -63,6 +64,7 @@ class Reason(StrEnum):
     PLAYLIST_STALE = "playlist_stale"  # the server answers, and its HLS playlist is no longer updated
     END_OF_STREAM = "end_of_stream"  # the sender ended the stream in good order
     INTERNAL_ERROR = "internal_error"  # an exception that nobody expected, in the reading or recognition of this source
+    CRASHED_THE_AGENT = "crashed_the_agent"  # the process died while this source was being opened
     DIGITAL_SILENCE = "digital_silence"  # every sample is zero: muted, or a dead microphone
     LOW_LEVEL = "low_level"  # the level stays under the floor
     FULL_SCALE = "full_scale"  # too many samples at the limits of the format
