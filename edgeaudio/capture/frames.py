@@ -94,7 +94,7 @@ class FrameReader:
             self._stop.wait(_CARD_POLL_S)
             self._packets = self._container.demux(self._track)  # the one before ended with its exception
         # FFmpeg skips the segments that it cannot have, and ends where there are no more
-        if packet is None and (refused := gated_failure(self._config, self._gate, timed_out=False)) is not None:
+        if packet is None and (refused := gated_failure(self._config, self._gate)) is not None:
             raise refused
         return packet
 
@@ -114,7 +114,7 @@ class FrameReader:
 
     def _failure(self, error: Exception, log: FfmpegLog) -> SourceError:
         timed_out = self._guard.expired
-        if (refused := gated_failure(self._config, self._gate, timed_out=timed_out)) is not None:
+        if (refused := gated_failure(self._config, self._gate)) is not None:
             return refused
         return failure_of(
             self._config, error, Call(opening=False, timed_out=timed_out, limit_s=self._patience_s, log=log)

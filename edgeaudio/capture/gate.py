@@ -85,7 +85,6 @@ class Gate:
         self._encrypted = url.is_tls
         self._dialler = Dialler(url.host or "", tls_verify=tls_verify, ca_file=ca_file)
         first = Origin((url.host or "").lower(), url.port or DEFAULT_PORTS[url.scheme], url.is_tls)
-        self._first = first
         self._tls_origins = {(first.host, first.port)} if first.tls else set()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
@@ -244,13 +243,26 @@ class Gate:
             def receive() -> bytes:
                 return self._receive(near, far, waiting)
 
-            response, rest = read_head(receive)
+            try:
+                response, rest = read_head(receive)
+            except BrokenOffError:
+                detail = f"{origin} closed the connection without an answer"
+                raise LeadError(Reason.INVALID_DATA, detail, "") from None
             for _ in range(_MAX_INTERIM):
                 if response.status // 100 != 1:
                     break
                 response, rest = read_head(receive, rest)
             near.settimeout(None)  # how long FFmpeg does not read is its own affair
             return self._respond(request, origin, response, body_of(response, rest, receive), near)
+
+    def _called(self, request: Request, origin: Origin) -> str:
+        """What a server is called whose answer is told."""
+        with self._lock:
+            if self._lists and request.url not in self._lists:
+                return f"{origin}, asked for a part of the stream,"
+            if request.url in self._redirected:
+                return f"{origin}, to where a redirect led,"
+        return "the server"
 
     def _wait(self, near: socket.socket, wait_s: float) -> None:
         """Wait before the server is asked again. Raises ConnectionError when nobody waits for its answer any longer."""
@@ -269,7 +281,7 @@ class Gate:
             led = self._redirect(request, origin, location)
             response.headers = [*response.without("location", "content-length"), ("Location", led)]
         if status >= 400:
-            self._failed(request.url, _refusal(origin, status, is_first=origin == self._first))
+            self._failed(request.url, _refusal(self._called(request, origin), status))
         if request.method == "HEAD" or status // 100 == 3 or status == 204:
             send(near, response, iter(()), chunks=False)
         elif status // 100 == 2:
@@ -458,16 +470,15 @@ def _absolute(origin: Origin, target: str) -> str:
     return f"{'https' if origin.tls else 'http'}://{origin}{target}"
 
 
-def _refusal(origin: Origin, status: int, *, is_first: bool) -> LeadError:
-    what = "the server" if is_first else f"{origin}, to where the source leads,"
+def _refusal(who: str, status: int) -> LeadError:
     match status:
         case 401:
-            return LeadError(Reason.UNAUTHORIZED, f"{what} refused the login (401)")
+            return LeadError(Reason.UNAUTHORIZED, f"{who} refused the login (401)")
         case 403:
-            return LeadError(Reason.UNAUTHORIZED, f"{what} forbids access (403)")
+            return LeadError(Reason.UNAUTHORIZED, f"{who} forbids access (403)")
         case 404 | 410:
-            return LeadError(Reason.NOT_FOUND, f"{what} knows no such stream ({status})")
+            return LeadError(Reason.NOT_FOUND, f"{who} knows no such stream ({status})")
         case _ if status < 500:
-            return LeadError(Reason.INVALID_DATA, f"{what} refused the request ({status})")
+            return LeadError(Reason.INVALID_DATA, f"{who} refused the request ({status})")
         case _:
-            return LeadError(Reason.INVALID_DATA, f"{what} failed ({status})")
+            return LeadError(Reason.INVALID_DATA, f"{who} failed ({status})")

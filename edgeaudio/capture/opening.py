@@ -165,15 +165,15 @@ def _open(
     if pipe is not None and pipe.received == 0 and not guard.expired:
         detail = "it ended before anything was written to it"
         raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, "look at the program that writes")
-    if (refused := gated_failure(config, gate, timed_out=guard.expired)) is not None:
+    if (refused := gated_failure(config, gate)) is not None:
         raise refused
     circumstances = Call(opening=True, timed_out=guard.expired, limit_s=limit_s, log=log)
     raise failure_of(config, failure, circumstances)
 
 
-def gated_failure(config: SourceConfig, gate: Gate | None, *, timed_out: bool) -> SourceError | None:
-    """What the gate knows of why the source cannot be read; None where FFmpeg's own answer says more."""
+def gated_failure(config: SourceConfig, gate: Gate | None) -> SourceError | None:
+    """Why the source cannot be read, as far as the gate knows; None where nothing failed behind it."""
     finding = None if gate is None else gate.finding
-    if finding is None or (timed_out and not finding.final and finding.reason is not Reason.TIMEOUT):
+    if finding is None:
         return None
     return SourceError(config.name, config.address, finding.reason, finding.detail, finding.hint)

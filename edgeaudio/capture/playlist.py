@@ -93,7 +93,10 @@ class MediaPlaylist:
     def text(self) -> str:
         """The playlist for FFmpeg."""
         first = self.segments[0].number if self.segments else 0
-        lines = ["#EXTM3U", f"#EXT-X-TARGETDURATION:{self.target_duration_s}", f"#EXT-X-MEDIA-SEQUENCE:{first}"]
+        # FFmpeg waits for as long before it asks for a list again
+        longest_s = max((segment.duration_s for segment in self.segments), default=0.0)
+        target_s = min(self.target_duration_s, max(1, math.ceil(longest_s)))
+        lines = ["#EXTM3U", f"#EXT-X-TARGETDURATION:{target_s}", f"#EXT-X-MEDIA-SEQUENCE:{first}"]
         if self.kind:
             lines.append(f"#EXT-X-PLAYLIST-TYPE:{self.kind}")
         key: Key | None = None
@@ -113,7 +116,8 @@ class MediaPlaylist:
             if segment.key != key:
                 lines.append(_key_line(segment.key))
                 key = segment.key
-            lines.append(f"#EXTINF:{segment.duration_s:.6f},")
+            duration_s = min(segment.duration_s, self.target_duration_s) if self.is_live else segment.duration_s
+            lines.append(f"#EXTINF:{duration_s:.6f},")
             if segment.byte_range is not None:
                 lines.append(f"#EXT-X-BYTERANGE:{_written(segment.byte_range)}")
             lines.append(segment.uri)

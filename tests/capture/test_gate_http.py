@@ -402,6 +402,23 @@ def test_a_list_that_becomes_another_kind_of_list_does_not_crash_ffmpeg(sound: d
     assert "a list of lists where a list of segments belongs" in error.detail
 
 
+def test_a_list_that_names_audio_tracks_when_it_is_read_again_does_not_crash_ffmpeg(sound: dict[str, bytes]) -> None:
+    numbers = itertools.count()
+    track = '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="x",URI="other.m3u8"'
+
+    def answer(asked: Asked) -> bytes:
+        if asked.target.endswith(".ts"):
+            return ok(sound["a.ts"])
+        number = next(numbers)
+        tracks = [track] if number else []
+        lines = [line for n in range(number + 1) for line in ("#EXTINF:1,", f"{n}.ts")]
+        return ok(media_list(*tracks, *lines, end="" if number < 2 else "#EXT-X-ENDLIST\n"))
+
+    with scripted_web(answer) as web:
+        assert hear(f"http://127.0.0.1:{web.port}/list.m3u8", media=True).seconds > 2.7
+    assert "/other.m3u8" not in web.targets
+
+
 def test_the_gate_leaves_no_thread_of_many_connections(sound: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "a.ts").write_bytes(sound["a.ts"])
     (tmp_path / "list.m3u8").write_bytes(media_list(*["#EXTINF:1,", "a.ts"] * 30))
