@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from edgeaudio.agent.backlog import Backlog
@@ -26,7 +27,6 @@ from edgeaudio.agent.listener import Listener, Surroundings
 from edgeaudio.agent.quarantine import Quarantine
 from edgeaudio.agent.recogniser import Recogniser
 from edgeaudio.agent.roster import Roster
-from edgeaudio.agent.runtime_dir import find_runtime_dir
 from edgeaudio.capture.clock import Clock
 from edgeaudio.health.machine import Machine, give_back_memory, keep_heaps_small
 from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
@@ -39,6 +39,7 @@ from edgeaudio.publish.outbox import Outbox
 from edgeaudio.publish.sender import Sender
 from edgeaudio.publish.topics import Topics
 from edgeaudio.recognise.types import EdgeaudioError, Reason, SourceStatus
+from edgeaudio.runtime_files import RuntimeDir, find_runtime_dir
 from edgeaudio.settings import MqttSettings, Settings
 from edgeaudio.stderr import Stderr
 from edgeaudio.version import __version__
@@ -132,6 +133,7 @@ class Agent:
             recall=lambda key: self._outbox.settings().get(key),
             remember=self._outbox.set_setting,
             admission=self._quarantine.admission,
+            runtime_dir=self._frequent_notes,
         )
         try:
             self._roster = Roster(settings, self._recogniser, around)
@@ -147,10 +149,11 @@ class Agent:
         self._threads: list[threading.Thread] = []
         self._trimmed_s = self._started_s
         self._stacks: Stacks
+        self._runtime_dir: RuntimeDir | None = None
 
     def run(self) -> None:
         """Work until `stop`, SIGTERM or SIGINT. Call it in the main thread."""
-        runtime_dir = find_runtime_dir(self._settings.device, self._settings.state_dir)
+        self._runtime_dir = runtime_dir = find_runtime_dir(self._settings.device, self._settings.state_dir)
         self._stacks = Stacks(
             runtime_dir.file("stacks") if runtime_dir else None,
             in_memory=runtime_dir is not None and runtime_dir.in_memory,
@@ -283,6 +286,10 @@ class Agent:
             Part("the sender", self._sender.last_progress, SENDER_PATIENCE_S),
         ]
         return parts + [part for listener in self._roster if (part := listener.part())]
+
+    def _frequent_notes(self) -> Path | None:
+        """Where something may be noted every few seconds."""
+        return None if self._runtime_dir is None or self._runtime_dir.last_resort else self._runtime_dir.folder
 
     # what other threads and signals bring
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from edgeaudio.agent.backlog import Backlog
 from edgeaudio.capture.asking import Way, WayMemory
@@ -23,7 +24,6 @@ from edgeaudio.health.state import SourceHealth
 from edgeaudio.health.watchdog import Part
 from edgeaudio.recognise.pipeline import ModelPlan, SourcePipeline
 from edgeaudio.recognise.types import Block, Reason, SourceState, SourceStatus
-from edgeaudio.runtime_files import runtime_dir
 from edgeaudio.settings import SourceSettings
 
 JOIN_S = 1.0
@@ -42,6 +42,7 @@ class Surroundings:
     recall: Callable[[str], str | None]  # what was remembered under a key, over restarts
     remember: Callable[[str, str | None], None]  # None: forget
     admission: Callable[[SourceConfig], Admission]
+    runtime_dir: Callable[[], Path | None]  # where each segment may be noted; None: nowhere
 
 
 @dataclass(slots=True)
@@ -177,7 +178,7 @@ class Listener:
             stop=stop,
             clock=self._around.clock,
             internal_errors=self.internal_errors,
-            runtime_dir=runtime_dir(),
+            runtime_dir=self._around.runtime_dir(),
             ways=WayMemory(self._recalled(), self._remember),
             admission=self._around.admission(self.config),
         )

@@ -24,10 +24,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from edgeaudio.agent.deaths import Death, Notes, Phase, boot_id, kernel_kills, read_notes, suspects_of, write_notes
-from edgeaudio.agent.runtime_dir import RuntimeDir
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.retry import PROVEN_S, Admission, Hold
+from edgeaudio.runtime_files import RuntimeDir
 
 log = logging.getLogger(__name__)
 

@@ -74,11 +74,14 @@ class Service:
 
     def end(self) -> None:
         self._stop = True
-        assert self._agent.process is not None
-        if self._agent.process.poll() is None:
-            self._agent.process.send_signal(signal.SIGTERM)
-        self._thread.join(20)
-        assert not self._thread.is_alive()
+
+        def ended() -> bool:  # one may just be starting
+            if self._agent.process is not None and self._agent.process.poll() is None:
+                self._agent.process.send_signal(signal.SIGTERM)
+            self._thread.join(0.2)
+            return not self._thread.is_alive()
+
+        wait_until(ended, 20, "the agent does not end")
 
 
 class House:
@@ -178,6 +181,7 @@ def test_it_is_tried_again_ever_less_often_and_is_free_once_it_is_heard(house: H
     # and what it did is forgotten
     house.agent.kill()
     wait_until(lambda: house.starts == starts + 1, 20, "no start")
+    house.listener.forget()
     house.heard_for("bad", 1)
     assert house.agent.log.count("tried alone, for it is suspected") == 3
 

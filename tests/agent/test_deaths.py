@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from edgeaudio.agent.deaths import Notes, Phase, read_notes, suspects_of, write_notes
 from edgeaudio.agent.quarantine import Quarantine
-from edgeaudio.agent.runtime_dir import RuntimeDir, find_runtime_dir
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.retry import Hold
+from edgeaudio.runtime_files import RuntimeDir, find_runtime_dir
 
 NOTES = Notes(
     "boot",
@@ -137,7 +137,7 @@ def test_a_camera_that_is_away_costs_no_writes_to_a_disk(
 
     monkeypatch.setattr("edgeaudio.agent.quarantine.write_notes", counted)
     kept, away, good = Kept(), config("away"), config("good")
-    quarantine = begun(kept, RuntimeDir(tmp_path, "box", in_memory), away, good)
+    quarantine = begun(kept, RuntimeDir(tmp_path, in_memory), away, good)
     for admission in (quarantine.admission(good), quarantine.admission(away)):
         assert admission.ask() is None
         admission.sounding()
@@ -155,7 +155,7 @@ def test_a_camera_that_is_away_costs_no_writes_to_a_disk(
 
 def test_a_suspect_that_is_away_costs_no_writes_to_a_disk_either(tmp_path: Path):
     kept, away = Kept(), config("away")
-    folder = RuntimeDir(tmp_path, "box", in_memory=False)
+    folder = RuntimeDir(tmp_path, in_memory=False)
     first = begun(kept, folder, away)
     assert first.admission(away).ask() is None
     second = begun(kept, folder, away, stacks=SEGV.format("Current t", threading.get_ident()))
@@ -178,7 +178,7 @@ def test_a_suspect_that_is_away_costs_no_writes_to_a_disk_either(tmp_path: Path)
 
 
 def test_sentences_end_with_the_address_they_were_passed_on(tmp_path: Path):
-    kept, folder = Kept(), RuntimeDir(tmp_path, "box", in_memory=True)
+    kept, folder = Kept(), RuntimeDir(tmp_path, in_memory=True)
     assert begun(kept, folder, config("cam")).admission(config("cam")).ask() is None
     stacks = SEGV.format("Current t", threading.get_ident())
     quarantine = begun(kept, folder, config("cam"), stacks=stacks)
@@ -192,13 +192,13 @@ def test_sentences_end_with_the_address_they_were_passed_on(tmp_path: Path):
 def test_a_sentence_that_makes_no_sense_is_none(text: str, tmp_path: Path):
     kept = Kept()
     kept.values["quarantine/cam"] = text
-    quarantine = begun(kept, RuntimeDir(tmp_path, "box", in_memory=True), config("cam"))
+    quarantine = begun(kept, RuntimeDir(tmp_path, in_memory=True), config("cam"))
     assert quarantine.admission(config("cam")).ask() is None
     assert kept.values == {"restarts": "1"}
 
 
 def test_a_clock_that_is_wrong_makes_no_sentence_longer(tmp_path: Path):
-    kept, folder, cam = Kept(), RuntimeDir(tmp_path, "box", in_memory=True), config("cam")
+    kept, folder, cam = Kept(), RuntimeDir(tmp_path, in_memory=True), config("cam")
     begun(kept, folder, cam).admission(cam).ask()
     begun(kept, folder, cam, stacks=SEGV.format("Current t", threading.get_ident()))
     sentence = json.loads(kept.values["quarantine/cam"])
@@ -214,10 +214,10 @@ def test_agents_that_share_a_directory_do_not_share_notes(tmp_path: Path):
     for device, state in (("a", "x"), ("a", "y"), ("b", "x"), ("a-x", "x")):
         found = find_runtime_dir(device, tmp_path / state, environ)
         assert found is not None
-        assert found.folder == tmp_path / "run"
+        assert found.folder.parent == tmp_path / "run"
+        assert found.folder.stat().st_mode & 0o077 == 0
         names.add(found.file("opened"))
     assert len(names) == 4
-    assert (tmp_path / "run").stat().st_mode & 0o077 == 0
 
 
 def test_the_state_directory_is_the_last_resort(tmp_path: Path):
@@ -225,7 +225,7 @@ def test_the_state_directory_is_the_last_resort(tmp_path: Path):
         "box", tmp_path / "state", {"RUNTIME_DIRECTORY": "/dev/null/x", "XDG_RUNTIME_DIR": "/dev/null"}
     )
     assert found is not None
-    assert found.folder == tmp_path / "state"
+    assert (found.folder, found.last_resort) == (tmp_path / "state", True)
     assert find_runtime_dir("box", Path("/dev/null/state"), {"RUNTIME_DIRECTORY": "/dev/null/x"}) is None
 
 

@@ -25,7 +25,6 @@ from edgeaudio.capture.playlist import MediaPlaylist, parse_playlist
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.retry import Reader
 from edgeaudio.recognise.types import Reason, SourceState, SourceStatus
-from edgeaudio.runtime_files import runtime_dir
 
 RATE = 16000
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -209,16 +208,6 @@ def test_a_reader_says_stalled_and_hears_on(live: Live, tmp_path: Path) -> None:
     with reading(live, tmp_path):
         wait_until(lambda: "/s7.ts" in live.web.targets)
     assert live.fetched() == [f"s{n}.ts" for n in range(1, 8)]
-
-
-def test_where_the_runtime_directory_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert runtime_dir() == tmp_path / "edgeaudio"
-    assert (tmp_path / "edgeaudio").stat().st_mode & 0o777 == 0o700
-    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{tmp_path}:/other")
-    assert runtime_dir() == tmp_path
-    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "gone"))
-    assert runtime_dir() is None
 
 
 @pytest.mark.parametrize("change", ["other names", "other dates", "far back"])

@@ -72,7 +72,7 @@ class RunningAgent:
     @property
     def stacks(self) -> str:
         """What the interpreter wrote of an agent that ended in disorder; the log, or what the next one will log."""
-        return self.log + "".join(path.read_text() for path in self.runtime_dir.glob("*.stacks"))
+        return self.log + "".join(path.read_text() for path in self.runtime_dir.glob("*/stacks"))
 
     @property
     def log(self) -> str:
