@@ -28,6 +28,7 @@ def source_config(name: str, source: SourceSettings) -> SourceConfig:
         username=source.username,
         password=source.secret(),
         channel=source.channel,
+        pauses=source.pauses,
         loop=source.loop,
         media=source.media,
         transport=source.transport,

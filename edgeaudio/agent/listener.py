@@ -75,7 +75,7 @@ class Listener:
         self.internal_errors = InternalErrors(config)
         self._around = surroundings
         self._reading: _Reading | None = None
-        self._heard_s = self._lost_s = 0.0  # of readers that are done
+        self._heard_s = self._lost_s = self._quiet_s = 0.0  # of readers that are done
         self._connections = 0
         self._dropped_before_s = surroundings.backlog.dropped_s(name)  # of a source that had the name before
         self.health = SourceHealth(self._off_status(), surroundings.clock.utc)
@@ -115,6 +115,7 @@ class Listener:
         self._reading = None
         self._heard_s += account.account.heard_s
         self._lost_s += account.account.lost_s
+        self._quiet_s += account.quiet_s
         self._connections += account.connections
         self._around.backlog.end(self.name)
 
@@ -131,17 +132,22 @@ class Listener:
 
     def numbers(self) -> SourceNumbers:
         """The source since the start of the agent."""
-        heard_s, lost_s, connections = self._heard_s, self._lost_s, self._connections
+        heard_s, lost_s, quiet_s = self._heard_s, self._lost_s, self._quiet_s
+        connections, drift_ppm = self._connections, None
         if self._reading:
             counts = self._reading.reader.counts()
             heard_s += counts.account.heard_s
             lost_s += counts.account.lost_s
             connections += counts.connections
+            quiet_s += counts.quiet_s
+            drift_ppm = counts.drift_ppm
         dropped_s = self._around.backlog.dropped_s(self.name) - self._dropped_before_s
         return SourceNumbers(
             status=self.health.status,
             heard_s=heard_s - dropped_s,
             lost_s=lost_s + dropped_s,
+            quiet_s=quiet_s,
+            clock_drift_ppm=drift_ppm,
             lag_s=self._around.backlog.waiting_s(self.name),
             connections=connections,
             events=self.events,

@@ -28,6 +28,7 @@ class SourceConfig:
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     channel: Channel = "auto"
+    pauses: bool = False  # the sender is known to send nothing while it is quiet
     loop: bool = False  # whether a recording is played again after its end
     media: MediaSetting = "auto"  # what RTSP is asked for
     transport: TransportSetting = "auto"  # of RTSP

@@ -16,6 +16,7 @@ from edgeaudio.capture.urls import DEFAULT_PORTS, SourceUrl
 from edgeaudio.recognise.types import Reason
 
 _PROBE_S = 2.0
+_ANSWER_S = 1.0
 PROBING_S = 2 * _PROBE_S  # for all of a probe: the connection, and TLS
 _NO_ROUTE = {
     errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL,
@@ -49,6 +50,29 @@ def probe_address(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> 
             return _probe_tls(connection, host, ca_file) if url.is_tls and tls_verify else None
     except OSError as error:
         return explain_os_error(error.errno, f"{host}:{port}", timed_out=isinstance(error, TimeoutError))
+
+
+def rtsp_answers(url: SourceUrl) -> bool:
+    """True if the RTSP server of `url` answers a question that needs no login. Takes at most about 2 s."""
+    if url.scheme == "rtsp+listen":
+        return True  # the sender's connection would have been closed
+    try:
+        with (
+            socket.create_connection((url.host or "", url.port or DEFAULT_PORTS[url.scheme]), _ANSWER_S) as plain,
+            _unverified(plain) if url.is_tls else plain as connection,
+        ):
+            connection.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+            return connection.recv(16).startswith(b"RTSP/")
+    except OSError:
+        return False
+
+
+def _unverified(connection: socket.socket) -> ssl.SSLSocket:
+    """TLS that is asked for a sign of life alone: nothing is sent through it that is worth anything."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(connection)
 
 
 def explain_os_error(number: int | None, where: str, *, timed_out: bool = False) -> Finding | None:

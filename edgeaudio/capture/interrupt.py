@@ -8,7 +8,7 @@ waits, but offers only two limits through it: one that applies twice to an open,
 low-level read, so that a camera whose video flows while its audio is dead, or a server that drips
 a byte now and then, is never given up; and nothing at all ends a call early from outside. The
 callback asks `time.monotonic()`, looked up in PyAV's own module at each poll. There we put a clock
-that tells the truth until the calling thread's Guard has run out, and from then on a time beyond
+that stands still until the calling thread's Guard has run out, and from then on tells a time beyond
 every limit. Should a future PyAV no longer look there, its own limits (which are passed as well)
 still hold, only coarser; a test fails then.
 """
@@ -18,6 +18,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -35,12 +36,18 @@ class Guard:
 
     `limit(seconds)` begins a new limit from now; `expired` says that it was reached, and then
     every call ends, as it does once `stop` is set. A guard serves one thread at a time.
+
+    `on_wait` is called in that thread, about ten times a second while FFmpeg waits. What it raises
+    ends the call, and is raised again when the guard is left.
     """
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._deadline = float("inf")
         self.expired = False
+        self.still_s = time.monotonic()  # what PyAV is told until a limit is reached: its own would come first
+        self.on_wait: Callable[[], None] | None = None
+        self._failure: BaseException | None = None
 
     def limit(self, seconds: float) -> None:
         self.expired = False
@@ -49,7 +56,16 @@ class Guard:
     def must_end(self) -> bool:
         if time.monotonic() > self._deadline:
             self.expired = True
-        return self.expired or self._stop.is_set()
+        return self.expired or self._failure is not None or self._stop.is_set()
+
+    def poll(self) -> bool:
+        """As `must_end`, from inside a call."""
+        if self.on_wait is not None and self._failure is None:
+            try:
+                self.on_wait()
+            except BaseException as error:  # noqa: BLE001 (FFmpeg has no way for it; raised again after the call)
+                self._failure = error
+        return self.must_end()
 
     def __enter__(self) -> Self:
         _install()
@@ -63,6 +79,8 @@ class Guard:
         trace: TracebackType | None,
     ) -> None:
         _current.guard = None
+        if self._failure is not None:
+            raise self._failure
 
 
 class ConnectionStop(threading.Event):
@@ -102,9 +120,9 @@ class _Clock:
     @staticmethod
     def monotonic() -> float:
         guard: Guard | None = getattr(_current, "guard", None)
-        if guard is not None and guard.must_end():
-            return time.monotonic() + _LEAP_S * next(_leaps)
-        return time.monotonic()
+        if guard is None:
+            return time.monotonic()
+        return time.monotonic() + _LEAP_S * next(_leaps) if guard.poll() else guard.still_s
 
 
 _clock = _Clock()

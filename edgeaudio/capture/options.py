@@ -44,6 +44,7 @@ _FORCED = {"udp": "mpegts", "rtmp": "flv", "rtmps": "flv", "alsa": "alsa"}
 _PROBE_BYTES = 1_000_000
 _PROBE_S = 2.0
 _MAX_STREAMS = 32
+_LONGEST_S = 2000.0  # FFmpeg keeps it in microseconds, in 31 bits
 _MAX_REDIRECTS = 20  # the gate's limit comes before it, and says so
 # whatever the gate passes on is read: names and their endings say nothing of what is in a segment.
 # The gate says where a playlist begins and that it is no longer updated, and a connection serves one request
@@ -103,7 +104,8 @@ def ffmpeg_call(
         options |= _tls(verify=tls_verify, ca_file=ca_file or system_ca_file())
     read_us = _microseconds(max(open_timeout_s, read_timeout_s))
     if url.scheme in {"rtsp", "rtsps"}:
-        options |= {"rtsp_transport": transport, "timeout": read_us}
+        # how long a sender may pause is the Guard's affair
+        options |= {"rtsp_transport": transport, "timeout": _microseconds(_LONGEST_S)}
         if audio_only:
             options["allowed_media_types"] = "audio"
     elif url.scheme == "rtsp+listen":
@@ -142,4 +144,4 @@ def _sound_card(url: SourceUrl, options: dict[str, str]) -> FfmpegCall:
 
 
 def _microseconds(seconds: float) -> str:
-    return str(round(min(seconds, 3600.0) * 1_000_000))
+    return str(round(min(seconds, _LONGEST_S) * 1_000_000))

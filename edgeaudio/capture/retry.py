@@ -59,6 +59,8 @@ class ReaderCounts:
     broken_packets: int
     broken_samples: int
     last_progress_s: float  # monotonic; for a watchdog, see Reader.patience_s
+    quiet_s: float  # heard as silence, for the sender sent nothing while it was quiet
+    drift_ppm: float | None  # how much faster than ours the sender's clock is; None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,9 @@ class Reader:
         self._lock = threading.Lock()  # over what counts() reads
         self._ledger = Ledger(clock.monotonic())
         self._hearing = False
+        self._stalled = False  # no sound comes, and the connection is kept
+        self._quiet_s = 0.0
+        self._drift_ppm: float | None = None
         self._resting = False  # after a recording: nothing is lost
         self._last_progress_s = clock.monotonic()
         self._connections = 0
@@ -167,6 +172,8 @@ class Reader:
                 self._broken_packets,
                 self._broken_samples,
                 self._last_progress_s,
+                self._quiet_s,
+                self._drift_ppm,
             )
 
     def run(self) -> None:
@@ -239,29 +246,38 @@ class Reader:
 
     def _listen(self, connection: Connection) -> None:
         self._heard_s = 0.0
-        info: AudioInfo | None = None
+        said: tuple[AudioInfo, bool] | None = None
         epoch: int | None = None
-        filled_s = 0.0
+        filled_s = quiet_s = 0.0
+
+        def take(block: Block) -> None:
+            nonlocal said, epoch, filled_s, quiet_s
+            if said != (connection.info, connection.pauses) or self._stalled:
+                self._heard_again(connection, first=said is None)
+                said = connection.info, connection.pauses
+            if self._heard_s == 0:
+                self._call(self._admission.sounding)
+            if self._heard_s < PROVEN_S <= self._heard_s + block.duration_s:
+                self._call(self._admission.proven)
+                self._doublings = 0
+            self._heard_s += block.duration_s
+            now_s = self._clock.monotonic()
+            with self._lock:
+                self._hearing = True
+                self._last_progress_s = now_s
+                begin_s = None if block.epoch == epoch else connection.end_s - block.duration_s
+                self._ledger.hear(begin_s, connection.end_s, filled_s=connection.filled_s - filled_s, now_s=now_s)
+                self._quiet_s += connection.quiet_s - quiet_s
+                self._drift_ppm = connection.drift_ppm
+            epoch, filled_s, quiet_s = block.epoch, connection.filled_s, connection.quiet_s
+            self._call(self._on_block, block)
+
+        connection.on_pause, connection.on_stall = take, self._say_stalled
         try:
             for block in connection:
-                if connection.info is not info:
-                    self._heard_again(connection.info, first=info is None)
-                    info = connection.info
-                if self._heard_s == 0:
-                    self._call(self._admission.sounding)
-                if self._heard_s < PROVEN_S <= self._heard_s + block.duration_s:
-                    self._call(self._admission.proven)
-                    self._doublings = 0
-                self._heard_s += block.duration_s
-                now_s = self._clock.monotonic()
-                with self._lock:
-                    self._hearing = True
-                    self._last_progress_s = now_s
-                    begin_s = None if block.epoch == epoch else connection.end_s - block.duration_s
-                    self._ledger.hear(begin_s, connection.end_s, filled_s=connection.filled_s - filled_s, now_s=now_s)
-                epoch, filled_s = block.epoch, connection.filled_s
-                self._call(self._on_block, block)
+                take(block)
         finally:
+            self._stalled = False
             self._finished = connection.finished and self._heard_s > 0
             if self._finished:
                 self._call(self._admission.proven)
@@ -270,8 +286,19 @@ class Reader:
                 self._broken_packets += connection.broken_packets
                 self._broken_samples += connection.broken_samples
 
-    def _heard_again(self, info: AudioInfo, *, first: bool) -> None:
-        now_s = self._clock.monotonic()
+    def _say_stalled(self, detail: str, wait_s: float) -> None:
+        """Tell of a silence that is waited out on the same connection, for so long."""
+        self._stalled = True
+        self._progress()
+        self._since = self._clock.utc()
+        error = SourceError(self.config.name, self.config.address, Reason.TIMEOUT, detail, "")
+        self._say(SourceState.STALLED, error, wait_s)
+
+    def _heard_again(self, connection: Connection, *, first: bool) -> None:
+        info, now_s = connection.info, self._clock.monotonic()
+        if self._stalled:
+            self._stalled = False
+            self._since = self._clock.utc()
         if first:
             self._heard = True
             with self._lock:
@@ -288,6 +315,7 @@ class Reader:
                 sample_rate=info.sample_rate,
                 channels=info.channels,
                 **self._asked(),
+                pauses=connection.pauses,
             )
         )
 

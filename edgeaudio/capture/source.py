@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,18 +23,22 @@ from edgeaudio.capture.burst import Burst, duration_of
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.cutter import Cut, Cutter
+from edgeaudio.capture.evidence import rtsp_answers
 from edgeaudio.capture.frames import FrameReader
 from edgeaudio.capture.gate import Gate, is_gated
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.opening import SourceMemory, open_container
+from edgeaudio.capture.pauses import PauseWatch
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.reasons import PUSHED, SourceError
 from edgeaudio.capture.recording import is_recording, zero_s
 from edgeaudio.capture.samples import in_range, planes_of
-from edgeaudio.capture.timeline import Timeline
+from edgeaudio.capture.timeline import Placement, Timeline
 from edgeaudio.capture.tracks import check_format, choose_track, describe
 from edgeaudio.capture.wholeness import cut_off
 from edgeaudio.recognise.types import Block, Reason, Samples
+
+_QUIET = 0.01  # -40 dBFS: nobody speaks so low
 
 
 def open_source(
@@ -106,6 +110,10 @@ class Connection:
     ) -> None:
         self.broken_samples = 0  # NaN or infinite, replaced by 0
         self.filled_s = 0.0  # lost on the way, filled with silence
+        self.quiet_s = 0.0  # not sent, for it was quiet: silence too
+        # for what comes while reading waits: the silence of pauses, and that a longer wait has begun
+        self.on_pause: Callable[[Block], None] | None = None
+        self.on_stall: Callable[[str, float], None] | None = None
         self.closing = ExitStack()  # what ends with the connection
         self.gate = gate  # of what is read by HTTP: tells live from stored
         self.end_s = 0.0  # of the last Block: monotonic, or since the start of the medium
@@ -123,12 +131,34 @@ class Connection:
         self._timeline = Timeline(
             live=self._media_start is None,
             lossy=config.address.scheme not in {"file", "http", "https"},
+            reliable=config.address.scheme != "udp" and config.transport != "udp",
             zero_s=zero_s(container, config.address.path),
         )
         self._cutter = Cutter()
         self._format: tuple[int, int] | None = None
+        self._was_quiet = False  # the last frame
+        self._held = False  # frames that came, and are not placed yet
+        self._watch = PauseWatch(
+            config,
+            memory,
+            guard,
+            clock.monotonic(),
+            answers=lambda: rtsp_answers(config.address),
+        )
+        self._guard = guard
+        guard.on_wait = None if self.recorded else self._wait
         self._play_start_s: float | None = None
         self._decoded_s = 0.0  # of a recording that is played
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the sender is one that sends nothing while it is quiet."""
+        return self._watch.pauses
+
+    @property
+    def drift_ppm(self) -> float | None:
+        """How much faster than ours the sender's clock is; None: not known yet, or a recording."""
+        return None if self.recorded else self._timeline.drift_ppm
 
     @property
     def broken_packets(self) -> int:
@@ -144,11 +174,12 @@ class Connection:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._guard.on_wait = None  # a circle otherwise, which would keep FFmpeg's memory until it is found
         self.closing.close()
 
     def __iter__(self) -> Iterator[Block]:
         heard_s = 0.0
-        frames: Iterator[AudioFrame] = iter(self._frames)
+        frames = self._noted(iter(self._frames))
         if self._paced:
             frames = self._not_played(frames)
         elif not self.recorded:
@@ -173,6 +204,11 @@ class Connection:
             yield from self._take(frame)
         yield from self._blocks(self._cutter.flush())
 
+    def _noted(self, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
+        for frame in frames:
+            self._watch.heard(self._clock.monotonic())
+            yield frame
+
     def _not_played(self, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
         """The frames of a recording after what an earlier connection has played of it already."""
         left_s = self._memory.played_s
@@ -189,10 +225,12 @@ class Connection:
         failure = None
         try:
             for frame in frames:
+                self._held = True
                 if burst.add(frame, self._clock.monotonic()):
                     break
         except SourceError as error:
             failure = error  # what came before it is heard first
+        self._held = False
         held, begin_s = deque(burst.frames), burst.begin_s
         # of a playlist nothing comes twice, and what came while nobody heard may seem to overlap with what was heard
         hears_once = self.gate is not None and self.gate.has_live_playlist
@@ -203,6 +241,22 @@ class Connection:
         if failure:
             raise failure
         yield from frames
+
+    def _wait(self) -> None:
+        """Called while FFmpeg waits, in the midst of its call."""
+        now_s = self._clock.monotonic()
+        wait_s = self._watch.waiting(now_s)
+        if wait_s is not None and self.on_stall is not None:
+            detail = f"no sound within {self._config.read_timeout_s:g} s; the server answers, so it is waited for"
+            self.on_stall(detail, wait_s)
+        if self.on_pause is None or not self._watch.pauses:
+            return
+        rate, channels = self._format or (self.info.sample_rate, self.info.channels)
+        if self._held or (place := self._timeline.pause(now_s, rate)) is None:
+            return
+        silence = np.zeros((place.fill,) if channels == 1 else (place.fill, channels), np.float32)
+        for block in self._placed(silence, rate, place):
+            self.on_pause(block)
 
     def _take(self, frame: AudioFrame) -> Iterator[Block]:
         rate, channels = frame.sample_rate, frame.layout.nb_channels
@@ -217,14 +271,26 @@ class Connection:
         samples, broken = in_range(planes_of(frame))
         self.broken_samples += broken
         pts_s = None if frame.pts is None or frame.time_base is None else frame.pts * float(frame.time_base)
-        place = self._timeline.place(pts_s, len(samples), rate, self._arrival_s(samples, rate))
+        place = self._timeline.place(
+            pts_s, len(samples), rate, self._arrival_s(samples, rate), after_quiet=self._was_quiet
+        )
+        self._was_quiet = float(np.abs(samples).max()) < _QUIET
+        if place.fill:
+            silence = np.zeros((place.fill, *samples.shape[1:]), np.float32)
+            samples = np.concatenate([silence, samples])
+        yield from self._placed(samples, rate, place)
+
+    def _placed(self, samples: Samples, rate: int, place: Placement) -> Iterator[Block]:
+        """Blocks of samples that begin with the fill of their place."""
         if place.new_epoch:
             yield from self._blocks(self._cutter.flush())
             self._memory.epoch += 1
             self._cutter = Cutter()
-        if place.fill:
+        if place.quiet:
+            self._memory.pauses |= place.fill > 0
+            self.quiet_s += place.fill / rate
+        else:
             self.filled_s += place.fill / rate
-            samples = np.concatenate([np.zeros((place.fill, *samples.shape[1:]), np.float32), samples])
         yield from self._blocks(self._cutter.add(samples, rate, place.begin_s))
 
     def _blocks(self, cuts: Iterator[Cut]) -> Iterator[Block]:

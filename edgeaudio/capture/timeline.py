@@ -1,6 +1,7 @@
 """Where each decoded frame belongs in time: holes, epochs, and the moment of each sample.
 
-Owns: telling lost audio from harmless jitter of timestamps, and tying a stream to the clock.
+Owns: telling lost audio from harmless jitter of timestamps and from pauses of the sender; tying a stream to the clock,
+and how far the sender's clock is from ours.
 Does not know: FFmpeg, samples, UTC. Pure: every time is handed in.
 """
 
@@ -17,6 +18,15 @@ _MAX_TOLERANCE_S = 0.05
 _TOLERANCE_OF_FRAME = 0.6
 _JITTER_FACTOR = 1.5
 _JITTER_DECAY_PER_S = 0.01
+# a hole in which nothing came, as long as the timestamps say it was, is a pause of the sender; a longer one is none
+_MAX_PAUSE_S = 60.0
+_PAUSE_SLACK_S = 0.1
+_PAUSE_SHARE = 0.7  # of the hole, in which nothing came
+# silence is told of a pause this late, so that what is only late is not taken for a pause
+_PAUSE_LAG_S = 0.5
+_PAUSE_STEP_S = 0.1
+# the drift of a clock is told once it was looked at for so long
+_DRIFT_AFTER_S = 60.0
 # a jump back beyond this is a restarted stream, not jitter
 _RESET_S = 0.5
 # the sender's sample clock may drift from its timestamps and from our clock: both are followed slowly
@@ -43,6 +53,7 @@ class Placement:
     new_epoch: bool  # it must not be joined to what came before
     fill: int  # samples of silence that belong in front of it
     begin_s: float  # of the fill or, without one, of the frame
+    quiet: bool = False  # the fill stands for a pause of the sender: nothing is lost
 
 
 @dataclass(slots=True)
@@ -54,6 +65,8 @@ class _Epoch:
     window_s: float = 0.0  # of the current look at lateness
     least_late_s: float = float("inf")  # in that window
     late: bool = False  # for a whole window
+    moved_s: float = 0.0  # what the estimate of base_s was changed by, while it followed the sender's clock
+    followed_s: float = 0.0  # for so much sound
 
 
 class Timeline:
@@ -66,12 +79,18 @@ class Timeline:
 
     Lossy: packets may be missing, and short holes are filled. Otherwise timestamps that stray by
     less than MAX_FILL_S are inaccurate (as in Ogg), and nothing is missing.
+
+    Some senders send nothing while it is quiet. Where timestamps go on over a hole, and nothing came for as long as
+    that, it is such a pause: silence, of which nothing is lost. Without `reliable` transport packets may have been lost
+    as well: then the sound before the hole must have been quiet.
     """
 
-    def __init__(self, *, live: bool, lossy: bool, zero_s: float | None = None) -> None:
+    def __init__(self, *, live: bool, lossy: bool, reliable: bool = True, zero_s: float | None = None) -> None:
         """`zero_s`: the timestamp from which times of a medium count; None: that of the first frame."""
+        self.drift_ppm: float | None = None  # how much faster than ours the sender's clock is; None: not known yet
         self._live = live
         self._lossy = lossy
+        self._reliable = reliable
         self._trusted = True
         self._begun_s: float | None = None  # when the first epoch began, if it was told
         self._epoch: _Epoch | None = None
@@ -80,27 +99,54 @@ class Timeline:
         self._missing_s = 0.0  # of these, what only the timestamps speak of
         self._jitter_s = 0.0
         self._frame_s = 0.0  # length of the last frame
+        self._arrival_s = 0.0  # of the last frame
+        self._paused_s = 0.0  # of silence since the last frame
         self._next_pts_s: float | None = None  # where the last frame ended by its timestamp
         self._media_zero_s = zero_s
         self._begin_s = float("-inf")  # of the last frame
         self._end_s = 0.0
 
-    def place(self, pts_s: float | None, samples: int, sample_rate: int, arrival_s: float) -> Placement:
-        """Place a frame of `samples`; `pts_s` is its timestamp, `arrival_s` when it was had."""
+    def place(
+        self, pts_s: float | None, samples: int, sample_rate: int, arrival_s: float, *, after_quiet: bool = False
+    ) -> Placement:
+        """Place a frame of `samples`; `pts_s` is its timestamp, `arrival_s` when it was had.
+
+        `after_quiet`: the frame before it was next to silent.
+        """
         duration_s = samples / sample_rate
         if pts_s is not None and abs(pts_s) > _LONGEST_PTS_S:
             pts_s = None
         epoch = self._epoch
+        if epoch is not None and self._paused_s > 0:
+            return self._resume(epoch, pts_s, duration_s, sample_rate, arrival_s)
         hole_s = None if epoch is None or epoch.late else self._hole(epoch, pts_s, duration_s, arrival_s)
+        if epoch is not None and hole_s is None and self._is_pause(pts_s, arrival_s, after_quiet=after_quiet):
+            return self._resume(epoch, pts_s, duration_s, sample_rate, arrival_s)
         if epoch is None or hole_s is None:
             return self._begin_epoch(pts_s, duration_s, arrival_s)
         fill = round(hole_s * sample_rate)
+        waited_s = arrival_s - self._arrival_s
         self._judge(fill / sample_rate, arrival_s)
         return Placement(
             new_epoch=False,
             fill=fill,
             begin_s=self._advance(epoch, pts_s, fill / sample_rate, duration_s, arrival_s),
+            quiet=fill > 0 and after_quiet and self._live and _PAUSE_SHARE * hole_s <= waited_s,
         )
+
+    def pause(self, now_s: float, sample_rate: int) -> Placement | None:
+        """The silence that is due by now of a sender that pauses; it follows what came last. None: not yet."""
+        new_epoch = self._epoch is None
+        if self._epoch is None:
+            self._epoch = _Epoch(max(now_s - _PAUSE_LAG_S - _PAUSE_STEP_S, self._end_s), None)
+            self._end_s = self._epoch.base_s
+        due_s = now_s - _PAUSE_LAG_S - self._end_s
+        if due_s < _PAUSE_STEP_S:
+            return None
+        fill = int(due_s * sample_rate)
+        self._paused_s += fill / sample_rate
+        begin_s = self._lengthen(self._epoch, fill / sample_rate)
+        return Placement(new_epoch=new_epoch, fill=fill, begin_s=begin_s, quiet=True)
 
     def begin(self, begin_s: float) -> None:
         """The connection's first sample is of this moment, for all that is known so far."""
@@ -124,6 +170,33 @@ class Timeline:
                 base_s += hole_s if 0 < hole_s <= _LONGEST_HOLE_S else 0.0
         self._epoch = epoch = _Epoch(base_s, pts_s)
         return Placement(new_epoch=True, fill=0, begin_s=self._advance(epoch, pts_s, 0.0, duration_s, arrival_s))
+
+    def _is_pause(self, pts_s: float | None, arrival_s: float, *, after_quiet: bool) -> bool:
+        """Whether the sender has sent nothing since the last frame, and its timestamps went on."""
+        if not self._live or not self._trusted or pts_s is None or self._next_pts_s is None:
+            return False
+        hole_s = pts_s - self._next_pts_s
+        waited_s = arrival_s - self._arrival_s
+        return (
+            MAX_FILL_S < hole_s <= _MAX_PAUSE_S
+            and _PAUSE_SHARE * hole_s <= waited_s + _PAUSE_SLACK_S
+            and (self._reliable or after_quiet)
+        )
+
+    def _resume(
+        self, epoch: _Epoch, pts_s: float | None, duration_s: float, sample_rate: int, arrival_s: float
+    ) -> Placement:
+        """Go on after a pause: how much silence is missing, the timestamps tell or, where they stood, the clock."""
+        hole_s = None if pts_s is None or self._next_pts_s is None else pts_s - self._next_pts_s
+        missing_s = arrival_s - duration_s - self._end_s
+        if hole_s is not None and self._paused_s - _RESET_S <= hole_s <= self._paused_s + _MAX_PAUSE_S:
+            missing_s = min(hole_s - self._paused_s, missing_s + _RESET_S)
+        fill = round(min(max(missing_s, 0.0), _MAX_PAUSE_S) * sample_rate)
+        self._paused_s = 0.0
+        epoch.strayed_s = 0.0
+        epoch.first_pts_s = None if pts_s is None else pts_s - epoch.length_s - fill / sample_rate
+        begin_s = self._advance(epoch, pts_s, fill / sample_rate, duration_s, arrival_s)
+        return Placement(new_epoch=False, fill=fill, begin_s=begin_s, quiet=True)
 
     def _hole(self, epoch: _Epoch, pts_s: float | None, duration_s: float, arrival_s: float) -> float | None:
         """Seconds missing in front of the frame; None: it does not belong to this epoch."""
@@ -170,11 +243,19 @@ class Timeline:
     def _advance(self, epoch: _Epoch, pts_s: float | None, fill_s: float, duration_s: float, arrival_s: float) -> float:
         """Go on by `fill_s` and the frame; returns where they begin on the clock."""
         length_s = fill_s + duration_s
-        epoch.length_s += length_s
+        self._arrival_s = arrival_s
         self._claimed_s += duration_s
         self._frame_s = duration_s
         self._next_pts_s = None if pts_s is None else pts_s + duration_s
-        if self._live:
+        begin_s = self._lengthen(epoch, length_s, arrival_s if self._live else None)
+        if epoch.followed_s >= _DRIFT_AFTER_S:
+            self.drift_ppm = -1e6 * epoch.moved_s / epoch.followed_s
+        return begin_s
+
+    def _lengthen(self, epoch: _Epoch, length_s: float, arrival_s: float | None = None) -> float:
+        """Add so much to the epoch; returns where that begins on the clock."""
+        epoch.length_s += length_s
+        if arrival_s is not None:
             _tie_to_clock(epoch, length_s, arrival_s)
         # when the estimate is corrected backwards, times stand still rather than turn back
         self._begin_s = max(epoch.base_s + epoch.length_s - length_s, self._begin_s)
@@ -184,14 +265,19 @@ class Timeline:
 
 def _tie_to_clock(epoch: _Epoch, length_s: float, arrival_s: float) -> None:
     late_s = arrival_s - (epoch.base_s + epoch.length_s)
+    settled = epoch.length_s > _WINDOW_S  # before that the beginning is still looked for
     if late_s < 0:
         # sound cannot come before it was made: the epoch began earlier than was thought
         epoch.base_s += late_s
+        epoch.moved_s += late_s if settled else 0.0
         late_s = 0.0
+    epoch.followed_s += length_s if settled else 0.0
     epoch.least_late_s = min(epoch.least_late_s, late_s)
     epoch.window_s += length_s
     if epoch.window_s >= _WINDOW_S:
         epoch.late = epoch.least_late_s > _LATE_S
-        epoch.base_s += min(epoch.least_late_s, _CLOCK_SLEW * epoch.window_s)
+        step_s = min(epoch.least_late_s, _CLOCK_SLEW * epoch.window_s)
+        epoch.base_s += step_s
+        epoch.moved_s += step_s if settled else 0.0
         epoch.window_s = 0.0
         epoch.least_late_s = float("inf")

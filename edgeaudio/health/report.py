@@ -24,6 +24,8 @@ class SourceNumbers:
     status: SourceStatus
     heard_s: float
     lost_s: float  # no connection, holes, or dropped because the recogniser was too slow
+    quiet_s: float  # of those heard: the sender sent nothing, for it was quiet
+    clock_drift_ppm: float | None  # how much faster than this machine's the sender's clock is
     lag_s: float  # heard and not yet recognised
     connections: int
     events: int
@@ -110,7 +112,9 @@ def _source(numbers: SourceNumbers) -> dict[str, Json]:
         "since": timestamp(status.since),
         "heard_s": _rounded(numbers.heard_s),
         "lost_s": _rounded(numbers.lost_s),
+        "quiet_s": _rounded(numbers.quiet_s),
         "lag_s": _rounded(numbers.lag_s),
+        "clock_drift_ppm": _rounded(numbers.clock_drift_ppm, 0),
         "connections": numbers.connections,
         "events": numbers.events,
         "internal_errors": numbers.internal_errors,

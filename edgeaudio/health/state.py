@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from edgeaudio.health.loudness import FINE, LoudnessJudge
-from edgeaudio.recognise.types import Level, SourceState, SourceStatus
+from edgeaudio.health.loudness import FINE, Loudness, LoudnessJudge
+from edgeaudio.recognise.types import Level, Reason, SourceState, SourceStatus
+
+_PAUSED = Loudness(SourceState.SILENT, Reason.PAUSED, "the sender sends nothing, as it does while it is quiet")
 
 
 class SourceHealth:
@@ -47,6 +49,8 @@ class SourceHealth:
 
     def _news(self) -> SourceStatus | None:
         old, loudness, new = self._status, self._loudness, self._connection
+        if new.pauses and loudness.reason is Reason.DIGITAL_SILENCE:
+            loudness = _PAUSED
         if new.state is SourceState.LISTENING:
             new = replace(new, state=loudness.state, reason=loudness.reason, detail=loudness.detail)
             # the reader knows since when it is connected, not since when all is well

@@ -107,6 +107,7 @@ def status(topics: Topics, value: SourceStatus) -> Message:
         "codec": value.codec,
         "sample_rate": value.sample_rate,
         "channels": value.channels,
+        "pauses": value.pauses,
         "next_try": timestamp(value.next_try) if value.next_try else None,
         "media": value.media,
         "transport": value.transport,

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"  # an exception that nobody expected, in the reading or recognition of this source
     CRASHED_THE_AGENT = "crashed_the_agent"  # the process died while this source was being opened
     DIGITAL_SILENCE = "digital_silence"  # every sample is zero: muted, or a dead microphone
+    PAUSED = "paused"  # nothing is sent, as always while it is quiet
     LOW_LEVEL = "low_level"  # the level stays under the floor
     FULL_SCALE = "full_scale"  # too many samples at the limits of the format
     CHANNELS_CANCEL = "channels_cancel"  # their mean, which is recognised, is next to nothing: one is inverted
@@ -173,6 +174,7 @@ class SourceStatus:
     codec: str | None = None
     sample_rate: int | None = None  # Hz
     channels: int | None = None
+    pauses: bool = False  # the sender sends nothing while it is quiet
     next_try: datetime | None = None
     media: Literal["audio", "all"] | None = None  # what an RTSP camera is asked for
     transport: Literal["tcp", "udp"] | None = None  # over which RTSP carries it

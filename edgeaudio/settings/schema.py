@@ -156,6 +156,7 @@ class SourceSettings(_Login):
         description='"mix" for the mean of all channels, the number of one, from 1, or "auto": the mean, '
         "or the loudest where they cancel each other out.",
     )
+    pauses: bool = Field(default=False, description="Whether the sender sends nothing while it is quiet.")
     loop: bool = Field(default=False, description="Whether a recording begins anew after its end.")
     media: Literal["auto", "audio", "all"] = Field(
         "auto", description="What RTSP cameras are asked for: their sound alone, all they send, or what proves good."

@@ -188,6 +188,25 @@ def test_gstreamer(codec: str, video: bool) -> None:
     assert_tone(heard, rate)
 
 
+TICKS = (
+    "wave=ticks tick-interval=2000000000 sine-periods-per-tick=500 freq=1000 volume=0.5"  # half a second of each two
+)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_opus_that_sends_little_while_it_is_quiet_is_one_epoch_of_sound_and_silence(transport: str) -> None:
+    chain = "opusenc dtx=true ! rtpopuspay dtx=true name=pay0 pt=96"
+    pipeline = f"audiotestsrc is-live=true {TICKS} ! audio/x-raw,rate=48000,channels=1 ! {chain}"
+    with start_gst_server(pipeline) as server:
+        heard = hear(server.url, 4.5, transport=transport)
+    assert len(heard.epochs) <= 2  # what a connection begins with may have a hole
+    assert heard.connection.filled_s < 0.1
+    assert heard.connection.quiet_s > 1.5
+    assert heard.connection.pauses
+    loud = np.abs(heard.samples[:, 0]) > 0.1
+    assert 0.15 < loud.mean() < 0.35
+
+
 def test_gstreamer_with_the_whole_stream() -> None:
     rate, pipeline = CODECS["aac"]
     with start_gst_server(f"{pipeline} {VIDEO}") as server:

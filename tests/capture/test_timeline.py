@@ -173,3 +173,64 @@ def test_whatever_timestamps_say_times_go_on_and_stay_near(pts: list[float | Non
     assert begins == sorted(begins)
     if live:
         assert all(begin <= 100 + (k + 1) * FRAME_S for k, begin in enumerate(begins))
+
+
+def arrive(frames: Iterable[tuple[float | None, float]], *, reliable: bool, after_quiet: bool) -> list[Placement]:
+    """Frames of 20 ms with their timestamps and arrivals."""
+    timeline = Timeline(live=True, lossy=True, reliable=reliable)
+    return [timeline.place(pts, FRAME, RATE, 100 + at, after_quiet=after_quiet) for pts, at in frames]
+
+
+@pytest.mark.parametrize("pause_s", [0.3, 2.0, 40.0])
+@pytest.mark.parametrize(("reliable", "after_quiet"), [(True, False), (True, True), (False, True)])
+def test_a_hole_in_which_nothing_came_is_a_pause_of_the_sender(
+    pause_s: float, reliable: bool, after_quiet: bool
+) -> None:
+    times = [*steady(50), *steady(50, 1.0 + pause_s)]
+    places = arrive([(t, t + FRAME_S) for t in times], reliable=reliable, after_quiet=after_quiet)
+    assert epochs(places) == 1
+    assert fills(places) == pytest.approx(pause_s * RATE, abs=RATE * 0.002)
+    assert places[50].quiet
+    assert places[51].begin_s == pytest.approx(100 + 1.0 + pause_s + FRAME_S, abs=0.01)
+
+
+def test_a_hole_of_an_unreliable_transport_after_loud_sound_is_a_loss() -> None:
+    places = arrive([(t, t + FRAME_S) for t in [*steady(50), *steady(50, 3.0)]], reliable=False, after_quiet=False)
+    assert epochs(places) == 2
+
+
+def test_a_hole_that_came_without_a_wait_is_no_pause() -> None:
+    frames = [(t, t + FRAME_S) for t in steady(50)] + [(t, t - 2.0 + FRAME_S) for t in steady(50, 3.0)]
+    assert epochs(arrive(frames, reliable=True, after_quiet=True)) == 2
+
+
+@pytest.mark.parametrize("stand", [True, False])
+def test_the_silence_of_a_pause_is_told_while_it_lasts_and_made_up_at_its_end(stand: bool) -> None:
+    timeline = Timeline(live=True, lossy=True)
+    filled, begins = 0, []
+    for pts in steady(50):
+        timeline.place(pts, FRAME, RATE, 100 + pts + FRAME_S)
+    for k in range(31):  # three seconds, looked at ten times a second
+        if place := timeline.pause(101 + k / 10, RATE):
+            assert place.quiet
+            begins.append(place.begin_s)
+            filled += place.fill
+    assert 2.3 * RATE < filled < 2.6 * RATE
+    assert begins == sorted(begins)
+    assert begins[0] == pytest.approx(101, abs=0.03)
+    last = timeline.place(1.0 if stand else 4.0, FRAME, RATE, 104 + FRAME_S)
+    assert not last.new_epoch
+    assert filled + last.fill == pytest.approx(3 * RATE, abs=0.05 * RATE)
+    after = timeline.place((1.0 if stand else 4.0) + FRAME_S, FRAME, RATE, 104 + 2 * FRAME_S)
+    assert (after.new_epoch, after.fill) == (False, 0)
+
+
+@pytest.mark.parametrize("ppm", [-300, 0, 150])
+def test_the_drift_of_the_senders_clock_is_followed_and_told(ppm: int) -> None:
+    timeline = Timeline(live=True, lossy=True)
+    frame_s = 0.5
+    for k in range(4 * 600):  # its seconds are shorter than ours where its clock is fast
+        arrival_s = 100 + (k + 1) * frame_s / (1 + ppm * 1e-6)
+        place = timeline.place(k * frame_s, 8000, RATE, arrival_s)
+        assert abs(place.begin_s + frame_s - arrival_s) < 0.02
+    assert timeline.drift_ppm == pytest.approx(ppm, abs=30)

@@ -61,6 +61,7 @@ def test_status() -> None:
         "codec": None,
         "sample_rate": None,
         "channels": None,
+        "pauses": False,
         "next_try": "2026-11-20T12:30:17.123Z",
         "media": None,
         "transport": None,

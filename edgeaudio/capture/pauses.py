@@ -1,0 +1,83 @@
+"""Senders that send nothing while it is quiet: are they still there, and do they pause or are they stuck?
+
+Owns: how long such a silence is waited out on the same connection, and what that teaches of the source.
+Does not know: samples, timestamps, how a server is asked.
+
+Opus with DTX and telephones' silence suppression send nothing, for seconds or hours, as does a camera that is stuck. A
+server that still answers may be in such a pause: its connection is kept for some time longer than others, and if sound
+comes back on it, the source is one that pauses, and is waited for as long as the server answers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.interrupt import Guard
+from edgeaudio.capture.opening import SourceMemory
+
+_log = logging.getLogger(__name__)
+
+# of the limit without a sample: when the server is asked, and how long it is waited for if it is not known to pause
+_ASK_AT = 0.6
+_KEEP_FOR = 4.0
+_SCHEMES = {"rtsp", "rtsps", "rtsp+listen"}
+
+
+class PauseWatch:
+    """Watches one connection. `heard` at each frame, `waiting` while none comes; all in the reader's thread."""
+
+    def __init__(
+        self,
+        config: SourceConfig,
+        memory: SourceMemory,
+        guard: Guard,
+        now_s: float,
+        *,
+        answers: Callable[[], bool],
+    ) -> None:
+        """`answers` asks the server, within two seconds."""
+        self._config = config
+        self._memory = memory
+        self._guard = guard
+        self._answers = answers
+        self._heard_s = now_s
+        self._asked_s = now_s
+        self._kept = self._told = False
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the source is one that pauses."""
+        return self._config.pauses or self._memory.pauses
+
+    def heard(self, now_s: float) -> None:
+        """A frame came."""
+        if now_s - self._heard_s > self._config.read_timeout_s and not self.pauses:
+            self._memory.pauses = True
+            _log.info(
+                "source %s: sound came back after %.1f s without a new connection: it sends nothing while it is quiet",
+                self._config.name,
+                now_s - self._heard_s,
+            )
+        self._heard_s = self._asked_s = now_s
+        self._kept = self._told = False
+
+    def waiting(self, now_s: float) -> float | None:
+        """No frame has come up to now: see whether the limit is to be longer.
+
+        Returns, once, for how many seconds a source that is not known to pause is waited for from now on.
+        """
+        limit_s = self._config.read_timeout_s
+        if self._config.address.scheme not in _SCHEMES:
+            return None
+        if now_s - self._asked_s >= _ASK_AT * limit_s and (self.pauses or not self._kept):
+            self._asked_s = now_s
+            if self._answers():
+                self._kept = True
+                end_s = now_s + 2 * limit_s if self.pauses else self._heard_s + _KEEP_FOR * limit_s
+                self._guard.limit(max(0.0, end_s - now_s))
+        if self._kept and not self.pauses and not self._told and now_s - self._heard_s >= limit_s:
+            self._told = True
+            return self._heard_s + _KEEP_FOR * limit_s - now_s
+        return None
