@@ -49,6 +49,7 @@ class SourceMemory:
     asking: Asking = field(default_factory=Asking)
     epoch: int = -1  # of the last Block; epochs count on over connections
     heard_until_s: float = float("-inf")  # end of the last live Block: what is older than that was heard
+    no_pause_until_s: float = float("-inf")  # a silence was waited out for nothing; monotonic
     pauses: bool = False  # the sender sends nothing while it is quiet: it has come back from such a pause
     played_s: float = 0.0  # of a recording that was not heard to its end
     heard: HeardSegments = field(default_factory=HeardSegments)  # of live HLS playlists

@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 # of the limit without a sample: when the server is asked, and how long it is waited for if it is not known to pause
 _ASK_AT = 0.6
 _KEEP_FOR = 4.0
+# a source that was waited for in vain is not waited for again so soon: it may be stuck, and want a new connection
+_NOT_AGAIN_S = 600.0
 _SCHEMES = {"rtsp", "rtsps", "rtsp+listen"}
 
 
@@ -60,6 +62,8 @@ class PauseWatch:
                 self._config.name,
                 now_s - self._heard_s,
             )
+        if self._kept:
+            self._memory.no_pause_until_s = float("-inf")
         self._heard_s = self._asked_s = now_s
         self._kept = self._told = False
 
@@ -71,10 +75,12 @@ class PauseWatch:
         limit_s = self._config.read_timeout_s
         if self._config.address.scheme not in _SCHEMES:
             return None
-        if now_s - self._asked_s >= _ASK_AT * limit_s and (self.pauses or not self._kept):
+        may_pause = self.pauses or (not self._kept and now_s > self._memory.no_pause_until_s)
+        if may_pause and now_s - self._asked_s >= _ASK_AT * limit_s:
             self._asked_s = now_s
             if self._answers():
                 self._kept = True
+                self._memory.no_pause_until_s = now_s + _NOT_AGAIN_S
                 end_s = now_s + 2 * limit_s if self.pauses else self._heard_s + _KEEP_FOR * limit_s
                 self._guard.limit(max(0.0, end_s - now_s))
         if self._kept and not self.pauses and not self._told and now_s - self._heard_s >= limit_s:

@@ -349,9 +349,8 @@ def test_a_camera_that_stalls_early_with_the_sound_alone_is_asked_for_everything
         watched.reader._ways = WayMemory(None, learned.append)
         watched.thread.start()
         try:
-            at = watched.wait_for(SourceState.STALLED, Reason.TIMEOUT)
-            at = watched.wait_for(SourceState.STALLED, Reason.TIMEOUT, at)
-            at = watched.wait_for(SourceState.LISTENING, None, at)
+            wait_until(lambda: learned)
+            watched.wait_for(SourceState.LISTENING, None, len(watched.said))
             wait_until(lambda: len(watched.blocks) > 8)
             media = [status.media for status in watched.said if status.state is SourceState.LISTENING]
             assert media == ["audio", "audio", "all"]
