@@ -36,7 +36,7 @@ from edgeaudio.capture.http_message import (
     read_head,
 )
 from edgeaudio.capture.live_playlists import BegunAnewError, HeardOutError, LivePlaylists, StaleError
-from edgeaudio.capture.origin import CONNECT_S, Dialler, LeadError, Origin, hide_exemptions
+from edgeaudio.capture.origin import CONNECT_S, HOST, Dialler, LeadError, Origin, hide_exemptions
 from edgeaudio.capture.playlist import (
     MAX_BYTES,
     MasterPlaylist,
@@ -58,7 +58,6 @@ _MAX_TRACKED = 100  # segments at the end of a live playlist; FFmpeg asks for no
 _WAIT_S = 0.2
 _PIECE_BYTES = 65536
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_HOST = re.compile(r"[A-Za-z0-9._~-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._~-]+)?")
 
 
 def is_gated(scheme: str) -> bool:
@@ -339,7 +338,7 @@ class Gate:
             host, port = (parts.hostname or "").lower(), parts.port
         except ValueError:
             return f"./{uri}"
-        if scheme not in {"http", "https"} or not _HOST.fullmatch(host):
+        if scheme not in {"http", "https"} or not HOST.fullmatch(host):
             return f"./{uri}"
         origin = Origin(host, port or DEFAULT_PORTS[scheme], scheme == "https")
         if origin.tls:

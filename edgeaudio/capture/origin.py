@@ -10,6 +10,7 @@ import base64
 import contextlib
 import ipaddress
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -25,6 +26,9 @@ from edgeaudio.recognise.types import Reason
 CONNECT_S = 5.0
 
 Kind = Literal["this machine", "the local network", "the internet"]
+
+
+HOST = re.compile(r"[A-Za-z0-9._~-]{1,255}|[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9._~-]{1,32})?")
 
 
 class LeadError(Exception):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from edgeaudio.capture.http_message import Head, MessageError, is_compressed, length_of, write_head
-from edgeaudio.capture.origin import Origin, Proxy
+from edgeaudio.capture.origin import HOST, Origin, Proxy
 from edgeaudio.capture.playlist import MAGIC
 
 _MAX_BLANK_BYTES = 65536  # in front of a playlist
@@ -52,7 +52,7 @@ class Request:
             port = parts.port
         except ValueError:
             raise MessageError("no such port") from None
-        if parts.scheme != "http" or not parts.hostname:
+        if parts.scheme != "http" or not parts.hostname or not HOST.fullmatch(parts.hostname):
             raise MessageError("not a request to a proxy")
         path = parts._replace(scheme="", netloc="", fragment="").geturl().replace(" ", "%20") or "/"
         return cls(method, version, parts.hostname.lower(), port or 80, path, head)

@@ -187,6 +187,8 @@ def test_a_gate_closes_at_once_though_nobody_reads() -> None:
         b"\r\n\r\n",
         b"GET\r\n\r\n",
         b"GET http://[/ HTTP/1.1\r\n\r\n",
+        b"GET http://a\xff/ HTTP/1.1\r\n\r\n",
+        b"GET http://" + b"a" * 300 + b"/ HTTP/1.1\r\n\r\n",
         b"GET http://127.0.0.1:99999/ HTTP/1.1\r\n\r\n",
         b"GET /here HTTP/1.1\r\n\r\n",
         b"CONNECT 127.0.0.1:9 HTTP/1.1\r\n\r\n",

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.camera import Script, camera
 from support.certificates import authority, issue, names
 from support.media import sine, write_media
 from support.scripted_web import Asked, ScriptedWeb, ok, scripted_web
 from support.sources import hear
-from support.web import Certificate, make_certificate
+from support.web import Certificate, make_certificate, tls_front
 
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.recognise.types import Reason
@@ -195,6 +196,43 @@ def test_a_host_is_named_as_its_clients_name_it(sound: dict[str, bytes], ours: C
 def test_a_missing_file_of_certificates_is_told(tmp_path: Path) -> None:
     error = refusal("https://localhost:9/a.wav", ca_file=tmp_path / "none.pem")
     assert error.reason in {Reason.TLS_UNTRUSTED, Reason.REFUSED}
+
+
+@contextlib.contextmanager
+def redirecting_camera(location: str) -> Iterator[int]:
+    """An RTSP server that leads elsewhere."""
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(0.05)
+    ended = threading.Event()
+
+    def serve() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(OSError), server.accept()[0] as connection:
+                connection.settimeout(5)
+                while request := connection.recv(4096).decode():
+                    sequence = next(line for line in request.splitlines() if line.lower().startswith("cseq"))
+                    moved = f"302 Moved\r\nLocation: {location}" if request.startswith("DESCRIBE") else "200 OK"
+                    connection.sendall(f"RTSP/1.0 {moved}\r\n{sequence}\r\n\r\n".encode())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield server.getsockname()[1]
+    finally:
+        ended.set()
+        thread.join()
+        server.close()
+
+
+def test_an_encrypted_camera_leads_nowhere_unverified(ours: Certificate, stranger: Certificate) -> None:
+    script = Script()
+    with camera(script) as plain:
+        port = int(plain.split(":")[2].partition("/")[0])
+        with tls_front(port, stranger.server_context()) as strange:
+            for location in (plain, f"rtsps://localhost:{strange}/camera"):
+                with redirecting_camera(location) as moved, tls_front(moved, ours.server_context()) as front:
+                    refusal(f"rtsps://localhost:{front}/camera", ca_file=trust(ours), open_timeout_s=1)
+    assert script.seen == []
 
 
 # the system's proxy
