@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from edgeaudio.capture.urls import DEFAULT_PORTS, SourceUrl
 from edgeaudio.recognise.types import Reason
+from edgeaudio.tls_errors import SOURCE, explain_certificate, speaks_no_tls
 
 _PROBE_S = 2.0
 _ANSWER_S = 1.0
@@ -95,12 +96,23 @@ def _probe_tls(connection: socket.socket, host: str, ca_file: Path | None) -> Fi
     try:
         with context.wrap_socket(connection, server_hostname=host):
             return None
-    except ssl.SSLCertVerificationError as error:
-        return Finding(Reason.TLS_UNTRUSTED, f"certificate of {host}: {error.verify_message.rstrip('.')}")
-    except TimeoutError:
+    except (OSError, ValueError) as error:
+        return explain_tls_error(error, host)
+
+
+def explain_tls_error(error: OSError | ValueError, host: str) -> Finding:
+    """The finding for what a TLS handshake with `host` raised."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        detail, hint = explain_certificate(error, SOURCE)
+        return Finding(Reason.TLS_UNTRUSTED, f"certificate of {host}: {detail.partition(': ')[2]}", hint)
+    if isinstance(error, TimeoutError):
         return Finding(Reason.TIMEOUT, f"{host} does not answer the TLS handshake")
-    except (OSError, ssl.SSLError):
-        return Finding(Reason.INVALID_DATA, f"{host} does not speak TLS on this port")
+    if isinstance(error, ssl.SSLError) and not speaks_no_tls(str(error)) and not isinstance(error, ssl.SSLEOFError):
+        words = (error.reason or "unknown").lower().replace("_", " ")
+        hint = "see which versions of TLS the server speaks, and whether it wants a certificate of this device"
+        return Finding(Reason.INVALID_DATA, f"TLS with {host} failed: {words}", hint)
+    hint = "use the server's port for TLS, or an address without it (rtsp://, http://)"
+    return Finding(Reason.INVALID_DATA, f"{host} does not speak TLS on this port", hint)
 
 
 def _gai(error: socket.gaierror) -> str:

@@ -20,7 +20,7 @@ from edgeaudio.capture.ffmpeg_log import FfmpegLog, recorded
 from edgeaudio.capture.gate import Gate
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.opening import SourceMemory, gated_failure
-from edgeaudio.capture.reasons import FFMPEG_ERRORS, Call, SourceError, failure_of
+from edgeaudio.capture.reasons import FFMPEG_ERRORS, Call, SourceError, failure_of, undecodable
 
 # a live HLS list grows by whole segments, 6 to 10 s apart
 _HLS_STALL_S = 20.0
@@ -50,6 +50,8 @@ class FrameReader:
         self._memory = memory
         self._gate = gate
         self._silent = True  # no frame so far
+        self._undecoded = 0  # packets since the last frame
+        self._codec_error: type[Exception] | None = None  # of the last of them
         self._limit_s = config.read_timeout_s
         if "hls" in container.format.name:
             self._limit_s = max(self._limit_s, _HLS_STALL_S)
@@ -60,6 +62,7 @@ class FrameReader:
         self._guard.limit(self._patience_s)
         while (packet := self._next()) is not None:
             for frame in self._decode(packet):
+                self._undecoded = 0
                 if self._silent:
                     self._silent = False
                     self._memory.asking.heard()
@@ -105,8 +108,10 @@ class FrameReader:
     def _decode(self, packet: Packet[AudioStream]) -> list[AudioFrame]:
         try:
             frames = [frame for frame in packet.decode() if frame.samples > 0 and frame.sample_rate > 0]
-        except FFMPEG_ERRORS:
+        except FFMPEG_ERRORS as error:
             self.broken_packets += 1
+            self._undecoded += 1
+            self._codec_error = type(error)
             return []
         if frames and self._gate is not None:
             self._gate.sound()
@@ -116,6 +121,8 @@ class FrameReader:
         timed_out = self._guard.expired
         if (refused := gated_failure(self._config, self._gate)) is not None:
             return refused
-        return failure_of(
-            self._config, error, Call(opening=False, timed_out=timed_out, limit_s=self._patience_s, log=log)
-        )
+        if timed_out and self._undecoded:
+            return undecodable(self._config, self._undecoded, self._codec_error)
+        over_udp = self._memory.asking.way.transport == "udp"
+        call = Call(opening=False, timed_out=timed_out, limit_s=self._patience_s, log=log, over_udp=over_udp)
+        return failure_of(self._config, error, call)

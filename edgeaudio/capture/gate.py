@@ -36,6 +36,7 @@ from edgeaudio.capture.http_message import (
     read_head,
 )
 from edgeaudio.capture.live_playlists import BegunAnewError, HeardOutError, LivePlaylists, StaleError
+from edgeaudio.capture.login_methods import explain_login
 from edgeaudio.capture.origin import CONNECT_S, HOST, Dialler, LeadError, Origin, hide_exemptions
 from edgeaudio.capture.playlist import (
     MAX_BYTES,
@@ -82,6 +83,7 @@ class Gate:
         self, url: SourceUrl, *, tls_verify: bool, ca_file: Path | None, heard: HeardSegments | None = None
     ) -> None:
         self._encrypted = url.is_tls
+        self._has_login = url.username is not None
         self._dialler = Dialler(url.host or "", tls_verify=tls_verify, ca_file=ca_file)
         first = Origin((url.host or "").lower(), url.port or DEFAULT_PORTS[url.scheme], url.is_tls)
         self._tls_origins = {(first.host, first.port)} if first.tls else set()
@@ -280,7 +282,12 @@ class Gate:
             led = self._redirect(request, origin, location)
             response.headers = [*response.without("location", "content-length"), ("Location", led)]
         if status >= 400:
-            self._failed(request.url, _refusal(self._called(request, origin), status))
+            called = self._called(request, origin)
+            refusal = _refusal(called, status)
+            if status == 401 and called == "the server":
+                challenges = [value for name, value in response.headers if name.lower() == "www-authenticate"]
+                refusal = LeadError(*explain_login(challenges, given=self._has_login))
+            self._failed(request.url, refusal)
         if request.method == "HEAD" or status // 100 == 3 or status == 204:
             send(near, response, iter(()), chunks=False)
         elif status // 100 == 2:

@@ -169,7 +169,9 @@ def _open(
         raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, "look at the program that writes")
     if (refused := gated_failure(config, gate)) is not None:
         raise refused
-    circumstances = Call(opening=True, timed_out=guard.expired, limit_s=limit_s, log=log)
+    circumstances = Call(
+        opening=True, timed_out=guard.expired, limit_s=limit_s, log=log, over_udp=way.transport == "udp"
+    )
     raise failure_of(config, failure, circumstances)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from edgeaudio.capture.evidence import explain_os_error
+from edgeaudio.capture.evidence import explain_os_error, explain_tls_error
 from edgeaudio.capture.http_message import MessageError, read_head, write_head
 from edgeaudio.recognise.types import Reason
 
@@ -146,13 +146,9 @@ class Dialler:
             )
             known(secured)
             secured.do_handshake()
-        except ssl.SSLCertVerificationError as error:
-            detail = f"certificate of {host}: {error.verify_message.rstrip('.')}"
-            failure = LeadError(Reason.TLS_UNTRUSTED, detail, final=True)
-        except TimeoutError:
-            failure = LeadError(Reason.TIMEOUT, f"{host} does not answer the TLS handshake")
-        except (OSError, ValueError):
-            failure = LeadError(Reason.INVALID_DATA, f"{host} does not speak TLS on this port")
+        except (OSError, ValueError) as error:
+            found = explain_tls_error(error, host)
+            failure = LeadError(*found, final=found.reason is Reason.TLS_UNTRUSTED)
         else:
             return secured
         if secured is not None:

@@ -8,6 +8,7 @@ whole URL, are never passed on.
 from __future__ import annotations
 
 import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import av.error
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.evidence import Finding, explain_os_error, probe_address
 from edgeaudio.capture.ffmpeg_log import FfmpegLog
+from edgeaudio.capture.login_methods import challenges_of, explain_login
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.soundcard_errors import explain_sound_card
 from edgeaudio.capture.urls import SourceUrl
@@ -42,11 +44,22 @@ HINTS = {
     Reason.DEVICE_GONE: "plug the sound card in again",
 }
 
+_OVER_UDP = 'let a firewall pass UDP from the camera to this machine, or set transport = "tcp" for this source'
 PUSHED = "have the sound pushed by RTSP, to a source with the url rtsp+listen://127.0.0.1:8554/NAME"
 
+# of an address that is to be listened on, which is added
+_NOT_BOUND = {
+    errno.EADDRINUSE: Finding(Reason.DEVICE_BUSY, "another program listens on", "stop it, or choose another port"),
+    errno.EACCES: Finding(Reason.UNAUTHORIZED, "not allowed to listen on", "choose a port from 1024 on"),
+    errno.EADDRNOTAVAIL: Finding(
+        Reason.UNREACHABLE,
+        "this machine has no address",
+        "write an address of this machine, or 0.0.0.0 for all of them",
+    ),
+}
+_NOT_KNOWN = (av.error.PatchWelcomeError, av.error.DecoderNotFoundError)
 # the first that fits, special before general
 _ANSWERS: dict[type[Exception], Finding] = {
-    av.error.HTTPUnauthorizedError: Finding(Reason.UNAUTHORIZED, "the server refused the login (401)"),
     av.error.HTTPForbiddenError: Finding(Reason.UNAUTHORIZED, "the server forbids access (403)"),
     av.error.HTTPNotFoundError: Finding(Reason.NOT_FOUND, "the server knows no such stream (404)"),
     av.error.HTTPTooManyRequestsError: Finding(Reason.SERVER_BUSY, "the server has had too many requests (429)"),
@@ -74,7 +87,18 @@ _UNREADABLE = Finding(
 class SourceError(EdgeaudioError):
     """A source cannot be opened or read: which, why (one of Reason), the evidence, what to do."""
 
-    def __init__(self, source: str, url: SourceUrl, reason: Reason, detail: str, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        url: SourceUrl,
+        reason: Reason,
+        detail: str,
+        hint: str | None = None,
+        *,
+        stalled: bool = False,
+    ) -> None:
+        """`hint`: None for what HINTS has for the reason; `stalled`: the connection was there, and brought no sound."""
+        self.stalled = stalled or reason is Reason.TIMEOUT
         self.source = source
         self.url = str(url)  # masked
         self.reason = reason
@@ -99,6 +123,7 @@ class Call:
     opening: bool  # else reading
     timed_out: bool  # the Guard's limit had run out
     limit_s: float  # that limit
+    over_udp: bool  # RTP comes over UDP
     log: FfmpegLog
 
 
@@ -113,9 +138,11 @@ def failure_of(config: SourceConfig, error: Exception, call: Call) -> SourceErro
     else:
         where = f"{url.host}:{url.port}" if url.port else str(url.host)
         finding = (
-            _by_rtsp_answer(call.log)
+            _by_login(config, error)
+            or _by_rtsp_answer(call.log)
             or _by_answer(error)
-            or _listener(url, number, where, call)
+            or _receiver(url, number, where, call)
+            or _led(url, call.log)
             or explain_os_error(number, where)
             # a name that does not resolve is EIO, a mute RTSP server "invalid data", a certificate
             # that is not trusted either of them: look for ourselves
@@ -123,6 +150,39 @@ def failure_of(config: SourceConfig, error: Exception, call: Call) -> SourceErro
             or _by_behaviour(error, url.scheme, call)
         )
     return SourceError(config.name, url, *finding)
+
+
+def undecodable(config: SourceConfig, packets: int, last_error: type[Exception] | None) -> SourceError:
+    """The SourceError for packets that came without a sound in them, the last of which raised that."""
+    detail = f"{packets} packets came, and none of them could be decoded"
+    if last_error is not None and issubclass(last_error, _NOT_KNOWN):
+        return SourceError(config.name, config.address, Reason.UNSUPPORTED_CODEC, detail)
+    hint = "restart the camera; if that does not help, choose another audio codec in its settings"
+    return SourceError(config.name, config.address, Reason.INVALID_DATA, detail, hint, stalled=True)
+
+
+def _by_login(config: SourceConfig, error: Exception) -> Finding | None:
+    url = config.address
+    if not isinstance(error, av.error.HTTPUnauthorizedError):
+        return None
+    asked = url.scheme in {"rtsp", "rtsps"} and url.username is not None
+    challenges = challenges_of(url, tls_verify=config.tls_verify, ca_file=config.ca_file) if asked else []
+    return explain_login(challenges, given=url.username is not None)
+
+
+def _led(url: SourceUrl, log: FfmpegLog) -> Finding | None:
+    """What is wrong with the server that a redirect of RTSP led to."""
+    unknown = log.search(r"Failed to resolve hostname (?P<host>[A-Za-z0-9._-]+):")
+    hint = "mend the redirect, or set the address that it means"
+    if unknown and unknown["host"].lower() != url.host:
+        name = unknown["host"]
+        return Finding(Reason.NAME_NOT_FOUND, f"the server redirects to {name}, which does not resolve", hint)
+    failed = log.search(r"Connection to tcp://(?P<where>[A-Za-z0-9._\[\]:-]+:\d+)\S* failed: (?P<words>.+)")
+    if failed is None or failed["where"] == f"{url.place}":
+        return None
+    number = next((number for number in errno.errorcode if os.strerror(number) == failed["words"].strip()), None)
+    found = explain_os_error(number, failed["where"])
+    return found and Finding(found.reason, f"the server redirects, and {found.detail}", hint)
 
 
 def _by_rtsp_answer(log: FfmpegLog) -> Finding | None:
@@ -145,7 +205,7 @@ def _by_answer(error: Exception) -> Finding | None:
 def _by_behaviour(error: Exception, scheme: str, call: Call) -> Finding:
     if call.timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
         what = "no complete answer" if call.opening else "no sound"
-        return Finding(Reason.TIMEOUT, f"{what} within {call.limit_s:g} s")
+        return Finding(Reason.TIMEOUT, f"{what} within {call.limit_s:g} s", _OVER_UDP if call.over_udp else None)
     if not call.opening:
         return Finding(Reason.END_OF_STREAM, "the sender broke off")
     if isinstance(error, av.error.EOFError) and scheme not in {"http", "https"}:
@@ -153,20 +213,18 @@ def _by_behaviour(error: Exception, scheme: str, call: Call) -> Finding:
     return Finding(Reason.INVALID_DATA, "the answer is not a stream that can be read")
 
 
-def _listener(url: SourceUrl, number: int | None, where: str, call: Call) -> Finding | None:
-    """What stands in the way of a source that is pushed."""
-    if url.scheme != "rtsp+listen":
+def _receiver(url: SourceUrl, number: int | None, where: str, call: Call) -> Finding | None:
+    """What stands in the way of a source that sends to us."""
+    if url.scheme not in {"rtsp+listen", "udp"}:
         return None
-    if number == errno.EADDRINUSE:
-        return Finding(Reason.DEVICE_BUSY, f"another program listens on {where}", "stop it, or choose another port")
-    if number == errno.EACCES:
-        return Finding(
-            Reason.UNAUTHORIZED, f"not allowed to listen on {where}", "choose a port from 1024 on, and an address"
-        )
-    if number == errno.EADDRNOTAVAIL:
-        hint = "write an address of this machine, or 0.0.0.0 for all of them"
-        return Finding(Reason.UNREACHABLE, f"this machine has no address {url.host}", hint)
-    if call.opening and call.timed_out:
+    if number in _NOT_BOUND:
+        finding = _NOT_BOUND[number]
+        return finding._replace(detail=f"{finding.detail} {url.host if number == errno.EADDRNOTAVAIL else where}")
+    if url.scheme == "udp" and (call.timed_out or number in {errno.ETIMEDOUT, errno.EAGAIN}):
+        detail = f"nothing that could be read came to port {url.port} within {call.limit_s:g} s"
+        hint = f"check where the sender sends to, and that a firewall lets UDP to port {url.port} of this machine pass"
+        return Finding(Reason.TIMEOUT, detail, hint)
+    if url.scheme == "rtsp+listen" and call.opening and call.timed_out:
         hint = f"start the sender first, and let it push by RTSP over TCP to port {url.port} of this machine"
         return Finding(Reason.TIMEOUT, f"no sender pushed to it within {call.limit_s:g} s", hint)
     return None

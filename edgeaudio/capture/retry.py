@@ -192,7 +192,7 @@ class Reader:
             finally:
                 self._admission.over()
             if self._heard:
-                self._memory.asking.ended(self._heard_s, stalled=last.reason is Reason.TIMEOUT)
+                self._memory.asking.ended(self._heard_s, stalled=last.stalled)
             self._note_learned()
             if self._stop.is_set():
                 return
@@ -327,7 +327,7 @@ class Reader:
         if error.reason is Reason.INTERNAL_ERROR:
             state = SourceState.FAILED
             self._doublings = _LAST_DOUBLING
-        elif error.reason is Reason.PLAYLIST_STALE or (error.reason is Reason.TIMEOUT and self._heard):
+        elif error.reason is Reason.PLAYLIST_STALE or (error.stalled and self._heard):
             state = SourceState.STALLED
         if not self._outage.lasts:
             self._since = self._clock.utc()

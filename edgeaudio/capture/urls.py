@@ -16,7 +16,7 @@ One spelling for each kind of source:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
@@ -69,9 +69,18 @@ class SourceUrl:
     def is_tls(self) -> bool:
         return self.scheme in {"rtsps", "rtmps", "https"}
 
+    @property
+    def place(self) -> str:
+        """Host and port, as an address has them."""
+        return Url(self.scheme, self.host or "", self.port or DEFAULT_PORTS.get(self.scheme), "", "").place
+
     def with_login(self) -> str:
         """The network address with its login, percent-encoded. Secret: hand it to FFmpeg only."""
         return self._url("rtsp" if self.scheme == "rtsp+listen" else self.scheme).with_login()
+
+    def without_login(self) -> str:
+        """The network address, its query as it is: that may be secret, so hand it to the server only."""
+        return replace(self, username=None, password=None).with_login()
 
     def __str__(self) -> str:
         if self.path is not None:

@@ -11,7 +11,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from edgeaudio.publish.broker import BrokerError, BrokerReason, MqttConfig
-from edgeaudio.publish.tls_errors import explain_certificate, explain_file, explain_tls
+from edgeaudio.tls_errors import explain_certificate, explain_file, explain_tls
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

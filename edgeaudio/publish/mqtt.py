@@ -45,9 +45,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edgeaudio.publish.broker import BrokerError, BrokerReason, MqttConfig
 from edgeaudio.publish.dialling import tls_context, told_apart
 from edgeaudio.publish.reason_codes import ReasonCode, reason_code
-from edgeaudio.publish.tls_errors import explain_tls
 from edgeaudio.publish.waker import Waker
 from edgeaudio.recognise.types import Message
+from edgeaudio.tls_errors import explain_tls
 
 log = logging.getLogger(__name__)
 

@@ -285,7 +285,7 @@ def _noises(stack: ExitStack) -> list[Fault]:
                 url,
                 _now_after(_set_noise(line, noise)),  # type: ignore[arg-type]
                 _now_after(_set_noise(line, "")),
-                {*STALLED, "waiting end_of_stream"},
+                {*STALLED, "stalled invalid_data", "waiting end_of_stream"},
             )
         )
     return faults

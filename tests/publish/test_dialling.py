@@ -26,7 +26,7 @@ from support.scripted_broker import WELCOME_5, WELCOME_311, ScriptedBroker
 
 from edgeaudio.publish.broker import HINTS, BrokerError, BrokerReason, MqttConfig
 from edgeaudio.publish.dialling import tls_context, told_apart
-from edgeaudio.publish.tls_errors import explain_tls
+from edgeaudio.tls_errors import explain_tls
 
 CA = authority("our authority")
 CLIENTS = authority("authority of clients")

@@ -5,6 +5,7 @@ It sends 16-bit PCM (L16) over the RTSP connection. What it sends and how it mis
 
 import contextlib
 import itertools
+import re
 import socket
 import struct
 import threading
@@ -56,6 +57,7 @@ class Script:
     refuse: str = ""  # the status line's code and text of every DESCRIBE
     refuse_audio_alone: str = ""  # the status line's code and text; "hang": no answer at all
     alone: int | None = None  # packets that are sent, if sound alone is asked for, before nothing comes any more
+    udp: bool = False  # it agrees to send by UDP, and what it sends never arrives
     hang_at: str = ""  # the method that is never answered
     linger: bool = False  # keep the connection when the packets are out
     seen: list[str] = field(default_factory=list)  # methods and paths of all requests
@@ -124,7 +126,9 @@ def _session(connection: socket.socket, script: Script, ended: threading.Event) 
                 track = url.rsplit("/", 1)[-1]
                 tracks.add(track)
                 pair = "2-3" if track == "video" else "0-1"
-                headers.append(f"Transport: RTP/AVP/TCP;unicast;interleaved={pair}")
+                ports = re.search(r"client_port=[0-9-]+", request)
+                answer = f"RTP/AVP;unicast;{ports[0]};server_port=9-9" if script.udp and ports else ""
+                headers.append(f"Transport: {answer or f'RTP/AVP/TCP;unicast;interleaved={pair}'}")
             elif method == "PLAY" and script.refuse_audio_alone and script.video and "video" not in tracks:
                 if script.refuse_audio_alone == "hang":
                     ended.wait()
@@ -132,7 +136,7 @@ def _session(connection: socket.socket, script: Script, ended: threading.Event) 
                 status = script.refuse_audio_alone
             lines = [f"RTSP/1.0 {status}", sequence, *headers, f"Content-Length: {len(body.encode())}"]
             connection.sendall(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
-            if method == "PLAY" and status == "200 OK":
+            if method == "PLAY" and status == "200 OK" and not script.udp:
                 alone = script.alone if "video" not in tracks else None
                 _play(connection, script, ended, alone)
                 if script.linger or alone is not None:

@@ -34,6 +34,7 @@ def make_certificate(directory: Path) -> Certificate:
 class _Handler(http.server.SimpleHTTPRequestHandler):
     redirects: dict[str, str]
     login: str
+    challenge: str
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
         pass
@@ -41,7 +42,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.login and self.headers.get("Authorization") != self.login:
             self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+            self.send_header("WWW-Authenticate", self.challenge)
             self.end_headers()
         elif self.path in self.redirects:
             self.send_response(302)
@@ -58,10 +59,11 @@ def web_server(
     certificate: Certificate | None = None,
     redirects: dict[str, str] | None = None,
     login: str = "",
+    challenge: str = 'Basic realm="x"',
     host: str = "127.0.0.1",
 ) -> Iterator[int]:
     """Serve `directory` on loopback; yields the port. `login`: the Authorization header asked for."""
-    attributes = {"redirects": redirects or {}, "login": login}
+    attributes = {"redirects": redirects or {}, "login": login, "challenge": challenge}
     handler = functools.partial(type("Handler", (_Handler,), attributes), directory=str(directory))
     server = http.server.ThreadingHTTPServer((host, 0), handler)
     if certificate is not None:

@@ -1,6 +1,7 @@
 """What went wrong in TLS, from OpenSSL's words for it: a line that says it, and what to do.
 
-Owns: the verdicts on the broker's certificate, and the alerts by which a broker judges ours. Pure, but for the clock.
+Owns: the verdicts on the certificates of brokers and of sources, and the alerts by which a broker judges ours. Pure,
+but for the clock.
 Does not know: sockets, MQTT.
 
 The words are matched, not Python's names for them: newer OpenSSL has errors that an older Python has no name for, and a
@@ -11,14 +12,29 @@ from __future__ import annotations
 
 import re
 import ssl
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whose certificate is judged, and the settings by which it is."""
+
+    name: str
+    ca_file: str
+    url: str
+    chain: str  # how it is made to send the certificates in between
+
+
+BROKER: Final = Peer("the broker", "`mqtt.ca_file`", "`mqtt.url`", " (Mosquitto: certfile with the whole chain)")
+SOURCE: Final = Peer("the server", "this source's `ca_file`", "`url`", "")
+
 _ISSUER: Final = (
-    "name the authority that signed it as `mqtt.ca_file` (made anew, it is another, whatever its name); if it is, or "
-    "is public, let the broker send the certificates in between too (Mosquitto: certfile with the whole chain)"
+    "name the authority that signed it as {ca_file} (made anew, it is another, whatever its name); if it is, or "
+    "is public, let {peer} send the certificates in between too{chain}"
 )
-_NAME: Final = "write the host in `mqtt.url` as the certificate has it (its subjectAltName), or issue "
+_NAME: Final = "write the host in {url} as the certificate has it (its subjectAltName), or issue "
 _SHORT: Final = "with RSA of 2048 bits or more, or EC of 256"
 _CONSTRAINED: Final = "the authority may not sign for that host (nameConstraints): have another issue the certificate"
 _AUTHORITY: Final = (
@@ -29,29 +45,29 @@ _VERDICTS: Final = {
     2: _ISSUER,
     20: _ISSUER,
     21: _ISSUER,
-    7: "the authority in `mqtt.ca_file` has the right name and another key: it was made anew, copy its new certificate",
+    7: "the authority in {ca_file} has the right name and another key: it was made anew, copy its new certificate",
     13: "the certificate's first day is unreadable: issue it anew",
     14: "the certificate's last day is unreadable: issue it anew",
-    18: "the broker's certificate is signed by itself: name a copy of that certificate as `mqtt.ca_file`",
-    19: "name the certificate of the authority at the end of the broker's chain as `mqtt.ca_file`",
-    22: "the broker sends too many certificates: let it send its own and those between it and the authority",
-    23: "issue another certificate for the broker, or take the list of the revoked out of `mqtt.ca_file`",
+    18: "{peer}'s certificate is signed by itself: name a copy of that certificate as {ca_file}",
+    19: "name the certificate of the authority at the end of {peer}'s chain as {ca_file}",
+    22: "{peer} sends too many certificates: let it send its own and those between it and the authority",
+    23: "issue another certificate for {peer}, or take the list of the revoked out of {ca_file}",
     24: _AUTHORITY,  # OpenSSL 1.1.1
     79: _AUTHORITY,
-    25: "an authority in the broker's chain may not have authorities below it (pathlen): issue one that may",
-    26: "the broker's certificate, or its authority's, is not meant for servers: issue it with extendedKeyUsage "
+    25: "an authority in {peer}'s chain may not have authorities below it (pathlen): issue one that may",
+    26: "{peer}'s certificate, or its authority's, is not meant for servers: issue it with extendedKeyUsage "
     "serverAuth and keyUsage digitalSignature, and see that it is not a client's",
-    27: "the file in `mqtt.ca_file` does not trust that authority for servers: write it as a plain certificate",
-    28: "the file in `mqtt.ca_file` rejects that authority for servers: write it as a plain certificate",
+    27: "the file in {ca_file} does not trust that authority for servers: write it as a plain certificate",
+    28: "the file in {ca_file} rejects that authority for servers: write it as a plain certificate",
     32: "the authority's certificate may not sign others: issue it with keyUsage keyCertSign",
     34: "the certificate demands something that OpenSSL does not know (a critical extension): issue it without",
     39: "the certificate may not sign: issue it with keyUsage digitalSignature",
     47: _CONSTRAINED,
     48: _CONSTRAINED,
-    62: f"{_NAME}it for this host",
-    64: f"{_NAME}it with this address as an IP entry",
-    66: f"the broker's key is too short: issue its certificate {_SHORT}",
-    67: f"the authority's key is too short: make the authority anew {_SHORT}",
+    62: _NAME + "it for this host",
+    64: _NAME + "it with this address as an IP entry",
+    66: "{peer}'s key is too short: issue its certificate " + _SHORT,
+    67: "the authority's key is too short: make the authority anew " + _SHORT,
     68: "a certificate in the chain is signed with a weak digest (MD5, SHA-1): issue it anew with SHA-256",
 }
 
@@ -101,19 +117,20 @@ _ERROR: Final = re.compile(r"(?:\[[^]]*\] )?(?P<words>.*?)(?: \(_ssl\.c:\d+\))?"
 _ALERT: Final = re.compile(r"(?:(?:sslv3|tlsv1|tlsv13|ssl/tls) )(?:alert )?(?P<alert>.*)")
 
 
-def explain_certificate(error: ssl.SSLCertVerificationError) -> tuple[str, str | None]:
-    """Return why the broker's certificate was refused and what to do; None: nothing more than the general hint."""
+def explain_certificate(error: ssl.SSLCertVerificationError, peer: Peer = BROKER) -> tuple[str, str | None]:
+    """Return why a certificate was refused and what to do; None: nothing more than the general hint."""
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     hint: str | None
     match error.verify_code:
         case 9:
             hint = f"set this machine's clock, which says {now} (without a battery it needs NTP after each start)"
         case 10:
-            hint = (
-                f"renew the certificate of the broker or of its authority, unless this machine's clock is wrong ({now})"
-            )
+            hint = f"renew the certificate of {peer.name} or of its authority, unless this machine's clock is wrong"
+            hint += f" ({now})"
         case code:
             hint = _VERDICTS.get(code)
+            if hint is not None:
+                hint = hint.format(peer=peer.name, ca_file=peer.ca_file, url=peer.url, chain=peer.chain)
     return f"certificate not trusted: {error.verify_message.rstrip('.')}", hint
 
 
@@ -125,6 +142,11 @@ def explain_tls(text: str) -> tuple[str, str | None]:
         return f"the broker ended TLS: {said}", _ALERTS.get(said)
     what = "the broker hung up" if words == _HUNG_UP else words
     return f"TLS failed: {what}", _FAILURES.get(words)
+
+
+def speaks_no_tls(text: str) -> bool:
+    """True if the text of an ssl.SSLError means that the other end speaks something else than TLS."""
+    return _FAILURES.get(_words(text)) == _NO_TLS
 
 
 def explain_file(error: OSError | ValueError) -> tuple[str, str | None]:
