@@ -6,6 +6,7 @@ Does not know: samples, time, Blocks.
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 
@@ -90,16 +91,24 @@ class FrameReader:
             timed_out = self._guard.must_end()
             if timed_out and self._silent:
                 self._memory.asking.stayed_mute()
-            if timed_out or failure is not None:
+            if timed_out or (failure is not None and not self._is_end(failure)):
                 raise self._failure(failure or TimeoutError(), log)
             if not again:
                 break
             self._stop.wait(_CARD_POLL_S)
             self._packets = self._container.demux(self._track)  # the one before ended with its exception
         # FFmpeg skips the segments that it cannot have, and ends where there are no more
-        if packet is None and (refused := gated_failure(self._config, self._gate)) is not None:
+        if packet is None and (refused := self._refused) is not None:
             raise refused
         return packet
+
+    def _is_end(self, error: Exception) -> bool:
+        """True if that is how FFmpeg ends a body of unknown length, which the gate passed on whole."""
+        return self._gate is not None and isinstance(error, OSError) and error.errno == errno.EIO and not self._refused
+
+    @property
+    def _refused(self) -> SourceError | None:
+        return gated_failure(self._config, self._gate)
 
     @property
     def _patience_s(self) -> float:
@@ -119,7 +128,7 @@ class FrameReader:
 
     def _failure(self, error: Exception, log: FfmpegLog) -> SourceError:
         timed_out = self._guard.expired
-        if (refused := gated_failure(self._config, self._gate)) is not None:
+        if (refused := self._refused) is not None:
             return refused
         if timed_out and self._undecoded:
             return undecodable(self._config, self._undecoded, self._codec_error)

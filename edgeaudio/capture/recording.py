@@ -28,7 +28,7 @@ def is_recording(container: InputContainer, address: SourceUrl, *, is_live: bool
         return False
     if "hls" in container.format.name:
         return bool(container.duration)
-    return 0 < container.size < _MAX_BYTES
+    return 0 < (container.size or 0) < _MAX_BYTES  # PyAV 19 knows of none
 
 
 def zero_s(container: InputContainer, path: Path | None) -> float | None:

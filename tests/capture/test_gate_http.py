@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -197,6 +198,11 @@ def test_encrypted_segments(sound: dict[str, bytes]) -> None:
     assert pitch_hz(heard.samples, RATE) == pytest.approx(1000, abs=3)
 
 
+@pytest.mark.xfail(
+    int(av.__version__.split(".")[0]) >= 19,
+    reason="FFmpeg 9 asks for pieces that follow on each other in one, and hears the first alone; without a gate, too",
+    strict=True,
+)
 def test_fragments_of_one_file(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     fragments = {"movflags": "+frag_keyframe+empty_moov+default_base_moof", "frag_duration": "500000"}

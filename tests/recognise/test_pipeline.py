@@ -280,3 +280,21 @@ def test_feature_models_get_the_features(tmp_path):
     for one, other in zip(*results.values(), strict=True):
         np.testing.assert_allclose(one, other, atol=0.008)
     assert MELS.n_frames(SPECTRUM.n_samples) == 24
+
+
+def test_a_renewed_pipeline_has_heard_nothing_and_keeps_its_thresholds():
+    pipeline = SourcePipeline("porch", plans(), namespace=NAMESPACE)
+    samples = sound(16000)
+    for block in blocks_of(samples, 8000, []):
+        list(pipeline.feed(block))
+    pipeline.set_threshold("first", 0.77)
+    fresh = pipeline.renewed()
+    assert fresh.active() == []
+    assert fresh.thresholds() == pipeline.thresholds()
+    other = SourcePipeline("porch", plans(), namespace=NAMESPACE)
+    other.set_threshold("first", 0.77)
+    heard = [
+        [bits(result) for block in blocks_of(samples, 8000, [500]) for result in each.feed(block)]
+        for each in (fresh, other)
+    ]
+    assert heard[0] == heard[1]
