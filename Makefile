@@ -5,7 +5,7 @@
 # make test-fresh           the first two on bare Debian machines, one a Python; needs root and debootstrap; FRESH="trixie": less
 # make test EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   on the older runtime
 # make test-homeassistant   against Home Assistant itself; installing it takes ten minutes
-# make faults               the proofs of docs/reliability.md, an hour; FAULTS="--short" or names of some: less
+# make faults               the proofs of docs/reliability.md, two hours; FAULTS="--short" or names of some: less
 # make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
 # make clean
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from faults.__main__ import DOCUMENT, PROOFS
 
 from edgeaudio.agent import agent
-from edgeaudio.capture import clock, evidence, frames, pipe, retry
+from edgeaudio.capture import clock, evidence, gate, http_message, live_playlists, pipe, playlist, retry
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.commands import check, patience
 from edgeaudio.health import loudness
@@ -40,11 +40,26 @@ def test_the_numbers_of_a_command():
     assert f"| {SourceConfig(name='x', url='/x').open_timeout_s:g} s a try" in TEXT
     assert f"looking for the cause takes up to {evidence.PROBING_S:g} s" in TEXT
     assert f"a program that writes to a pipe | {patience.SENDER_WAIT_S:g} s" in TEXT
-    assert f"of a live HLS list {frames._HLS_STALL_S:g} s, of a pipe {pipe.STALL_S:g} s" in TEXT
+    longest_s, shortest_s = (
+        live_playlists.SLACK_S + s for s in (live_playlists.MAX_STALE_S, live_playlists.MIN_STALE_S)
+    )
+    assert f"target durations and {live_playlists.SLACK_S:g} s ({shortest_s:g} to {longest_s:g} s), of a pipe" in TEXT
+    assert f"of a pipe {pipe.STALL_S:g} s" in TEXT
     assert f"`check` ({check.LISTEN_S:g} s)" in TEXT
     assert f"four times its length, and {patience.SLACK_S:g} s" in TEXT
     assert f"the name server | {patience.HANG_S:g} s; {patience.INTERRUPT_S:g} s after Ctrl-C" in TEXT
     assert f"a settings file that is a pipe | {layers._WRITER_WAIT_S:g} s" in TEXT
+
+
+def test_the_numbers_of_what_comes_by_http():
+    assert f"At most {gate.MAX_REDIRECTS} redirects" in TEXT
+    assert f"heads of {http_message.MAX_HEAD_BYTES >> 10} KiB and {http_message.MAX_HEADERS} headers" in TEXT
+    assert f"playlists of {playlist.MAX_BYTES >> 20} MiB and {playlist.MAX_SEGMENTS:,} segments" in TEXT
+    assert f"at most {playlist.MAX_LISTS} lists in a list of lists" in TEXT
+    assert live_playlists.FIRST_SEGMENTS == live_playlists.STALE_TARGETS == 3
+    assert f"at most the last {live_playlists.CATCH_UP_S:g} s" in TEXT
+    stale = f"at least {live_playlists.MIN_STALE_S:g} s, at most {live_playlists.MAX_STALE_S:g} s"
+    assert f"for three of its target durations ({stale})" in TEXT
 
 
 def test_the_numbers_of_the_outbox():

@@ -425,6 +425,16 @@ def test_a_list_that_names_audio_tracks_when_it_is_read_again_does_not_crash_ffm
     assert "/other.m3u8" not in web.targets
 
 
+@pytest.mark.parametrize("how", ["METHOD=SAMPLE-AES", "METHOD=SAMPLE-AES-CTR", 'METHOD=AES-128,KEYFORMAT="com.apple"'])
+def test_what_is_encrypted_in_another_way_is_refused(how: str, sound: dict[str, bytes]) -> None:
+    """FFmpeg takes it for plain, or crashes."""
+    listed = media_list(f'#EXT-X-KEY:{how},URI="key"', "#EXTINF:1,", "a.ts")
+    with scripted_web(files(list_m3u8=ok(listed), key=ok(bytes(16)), a_ts=ok(sound["a.ts"]))) as web:
+        error = refusal(f"http://127.0.0.1:{web.port}/list.m3u8")
+    assert error.reason is Reason.INVALID_DATA
+    assert "encrypted in a way that cannot be read" in error.detail
+
+
 def test_the_gate_leaves_no_thread_of_many_connections(sound: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "a.ts").write_bytes(sound["a.ts"])
     (tmp_path / "list.m3u8").write_bytes(media_list(*["#EXTINF:1,", "a.ts"] * 30))

@@ -29,6 +29,7 @@ from support.programs import lacking, require_program
 
 from edgeaudio import __version__
 from faults.cameras import cameras
+from faults.fuzz import fuzz
 from faults.kills import kills
 from faults.load import load
 from faults.mutations import mutations
@@ -86,6 +87,12 @@ PROOFS = {
         (),
         lambda folder: [mutations(folder)],
         lambda folder: [mutations(folder, 200)],
+    ),
+    "fuzz": Proof(
+        "servers of HLS and cameras made at random; an hour",
+        (),
+        lambda folder: [fuzz(folder, 60)],
+        lambda folder: [fuzz(folder, 0.15)],
     ),
     "soak": Proof(
         "everything at once; 30 min",

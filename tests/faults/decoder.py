@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from edgeaudio.capture import frames
+from edgeaudio.capture import frames, live_playlists, pauses
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
@@ -36,19 +36,27 @@ class Decoded:
 
 def serve(connection: Connection) -> None:
     """Decode each address that comes over the connection and answer with a Decoded; None ends it."""
-    # a live list that does not grow is waited for as long as segments are apart: too long for this
-    frames._HLS_STALL_S = LIMIT_S
+    prepare()
     for address in iter(connection.recv, None):
         if address == WEIGH:
             gc.collect()
             ctypes.CDLL(None).malloc_trim(0)  # what is free, and kept for later, is no growth
             connection.send(_memory_mb("VmRSS"))
         else:
-            outcome, heard_s = _decode(address)
+            outcome, heard_s = decode(address)
             connection.send(Decoded(outcome, heard_s, _memory_mb("VmHWM")))
 
 
-def _decode(address: str) -> tuple[str, float]:
+def prepare() -> None:
+    """Wait for a live list that does not grow no longer than for anything else: segments are seconds apart."""
+    frames._HLS_STALL_S = LIMIT_S
+    live_playlists.MIN_STALE_S = live_playlists.MAX_STALE_S = LIMIT_S / 2
+    live_playlists.SLACK_S = LIMIT_S / 2
+    pauses._KEEP_FOR = 1  # nor is a silence waited out
+
+
+def decode(address: str) -> tuple[str, float]:
+    """The outcome, and the seconds that were heard."""
     heard_s = 0.0
     config = SourceConfig("mutant", address, open_timeout_s=LIMIT_S, read_timeout_s=LIMIT_S)
     try:

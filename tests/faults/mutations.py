@@ -90,7 +90,7 @@ def mutations(folder: Path, count: int = 2000, seed: int = 1) -> Mutations:
     before_mb = 0.0
     troubles: dict[str, list[str]] = {"unnamed": [], "crashed": [], "hung": []}
     script = Script(packets=_hurried)
-    with web_server(served) as port, camera(script) as camera_url, _Decoder() as decoder:
+    with web_server(served) as port, camera(script) as camera_url, Decoder() as decoder:
         texts = [*lists, ("session.sdp", session(port)), *(("camera.sdp", text) for text in CAMERAS)]
         kinds = len(originals) + len(texts)
         for number in range(count):
@@ -198,7 +198,7 @@ class _Canary:
         return before_s > 0
 
 
-class _Decoder:
+class Decoder:
     """The child process, replaced when it died or hung."""
 
     def __init__(self) -> None:

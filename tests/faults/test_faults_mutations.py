@@ -20,7 +20,7 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
 
 def test_a_death_and_a_hang_are_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(proof, "LIMIT_S", 0.3)
-    with proof._Decoder() as decoder:
+    with proof.Decoder() as decoder:
         pid = decoder._process.pid
         assert pid is not None
         decoder._process.kill()

@@ -28,6 +28,7 @@ class Packet:
     payload: bytes
     wait_s: float = PACKET / RATE  # before it is sent
     channel: int = 0  # interleaved channel: 0 audio, 2 video
+    raw: bytes = b""  # sent as it is, in place of all that
 
 
 def sine_packets(count: int = 10**9, *, start: int = 0) -> Iterator[Packet]:
@@ -162,6 +163,9 @@ def _play(connection: socket.socket, script: Script, ended: threading.Event, mos
         due += packet.wait_s
         if ended.wait(max(0.0, due - time.monotonic())):
             return
+        if packet.raw:
+            connection.sendall(packet.raw)
+            continue
         kind = 97 if packet.channel == 2 else 96
         # FFmpeg takes a first timestamp of 0 for none
         timestamp = (packet.timestamp + 123_456) & 0xFFFFFFFF
