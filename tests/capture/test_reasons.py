@@ -107,11 +107,7 @@ def test_logins_by_what_the_server_asks_for(
     challenges: list[str], detail: str, hint: str, tls: bool, certificates: Certificates
 ) -> None:
     refuse = "\r\n".join(["401 Unauthorized", *(f"WWW-Authenticate: {challenge}" for challenge in challenges)])
-    with contextlib.ExitStack() as stack:
-        url = stack.enter_context(camera(Script(refuse=refuse)))
-        if tls:
-            front = stack.enter_context(tls_front(int(port_of(url)), certificates.good.server_context()))
-            url = f"rtsps://localhost:{front}/camera"
+    with camera(Script(refuse=refuse), tls=certificates.good.server_context() if tls else None) as url:
         found = told(url.replace("//", "//me:hunter2@"), ca_file=certificates.ca)
         assert found[:2] == (Reason.UNAUTHORIZED, detail)
         assert hint in found[2]

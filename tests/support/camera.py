@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -76,8 +77,8 @@ def _sdp(script: Script) -> str:
 
 
 @contextlib.contextmanager
-def camera(script: Script, port: int = 0) -> Iterator[str]:
-    """Run a camera and yield its URL."""
+def camera(script: Script, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Run a camera and yield its URL; with `tls` that of one which is spoken to through TLS, as localhost."""
     ended = threading.Event()
     server = socket.create_server(("127.0.0.1", port))
     server.settimeout(0.1)
@@ -87,14 +88,15 @@ def camera(script: Script, port: int = 0) -> Iterator[str]:
         while not ended.is_set():
             with contextlib.suppress(TimeoutError):
                 connection = server.accept()[0]
-                thread = threading.Thread(target=_session, args=(connection, script, ended))
+                thread = threading.Thread(target=_session, args=(connection, script, ended, tls))
                 thread.start()
                 threads.append(thread)
 
     acceptor = threading.Thread(target=serve)
     acceptor.start()
     try:
-        yield f"rtsp://127.0.0.1:{server.getsockname()[1]}/camera"
+        scheme, host = ("rtsp", "127.0.0.1") if tls is None else ("rtsps", "localhost")
+        yield f"{scheme}://{host}:{server.getsockname()[1]}/camera"
     finally:
         ended.set()
         acceptor.join()
@@ -103,7 +105,10 @@ def camera(script: Script, port: int = 0) -> Iterator[str]:
             thread.join()
 
 
-def _session(connection: socket.socket, script: Script, ended: threading.Event) -> None:
+def _session(connection: socket.socket, script: Script, ended: threading.Event, tls: ssl.SSLContext | None) -> None:
+    with contextlib.suppress(OSError):
+        connection.settimeout(5)
+        connection = tls.wrap_socket(connection, server_side=True) if tls else connection
     with connection, contextlib.suppress(OSError, ValueError):
         connection.settimeout(0.1)
         held = b""
