@@ -56,6 +56,7 @@ _MAX_KNOWN = 1000  # servers and addresses that are remembered
 _MAX_INTERIM = 8  # responses (1xx) before the response
 _RELOAD_S = 1.0  # between two askings for a playlist that has nothing new
 _MAX_TRACKED = 100  # segments at the end of a live playlist; FFmpeg asks for no others
+_ENDLESS_BYTES = 1 << 40  # what a server says that must name a length, and has none
 _WAIT_S = 0.2
 _PIECE_BYTES = 65536
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -373,7 +374,8 @@ class Gate:
         with self._lock:
             if self._is_live is None and not self._lists:
                 icy = any(name.lower().startswith("icy-") for name, _ in response.headers)
-                self._is_live = icy or length_of(response) is None
+                length = length_of(response)
+                self._is_live = icy or length is None or length >= _ENDLESS_BYTES
         self._read(request.url, is_list=False)
         self._live.begin((request.url, request.offset))
         send(near, response, joined(start, body), chunks=request.knows_chunks)
@@ -381,7 +383,7 @@ class Gate:
 
     def _shown(self, request: Request, origin: Origin, playlist: MediaPlaylist) -> MediaPlaylist | None:
         """What FFmpeg is given of a playlist; None where it has nothing new. Raises LeadError."""
-        name = digest(f"{request.host} {request.port} {request.target.partition('?')[0]}")
+        name = digest(request.target.partition("?")[0])  # whichever of its hosts it came from
         try:
             shown = self._live.show(name, playlist)
         except StaleError as error:

@@ -11,11 +11,11 @@ import hashlib
 import json
 import logging
 import os
+import re
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.playlist import Segment
@@ -26,6 +26,7 @@ _MAX_LISTS = 64
 _MAX_MARKS = 64  # of one list; playlists hold a few segments, and what is further back is not heard again anyway
 # programme date-times are added up from the durations of segments, which are rounded
 _PROGRAMME_TOLERANCE_S = 0.5
+_SESSION = re.compile(r"_w\d+(?=[_.])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,10 @@ class Mark:
 
     @classmethod
     def of(cls, segment: Segment) -> Mark:
-        """The mark of a segment. What changes from one asking to the next is no part of it: host, folder, query."""
-        path = urlsplit(segment.uri).path.rpartition("/")[2] if segment.uri.isprintable() else segment.uri
-        return cls(segment.number, digest(f"{path} {segment.byte_range}"), segment.programme_s)
+        """The mark of a segment, without what changes with each session: host, folder, query, Wowza's number."""
+        path = segment.uri.partition("?")[0].partition("#")[0].rpartition("/")[2]
+        name = _SESSION.sub("", path)
+        return cls(segment.number, digest(f"{name} {segment.byte_range}"), segment.programme_s)
 
     def is_same(self, other: Mark | None) -> bool:
         """True if both are of one segment, as far as that can be told."""
@@ -56,6 +58,10 @@ class _List:
     marks: dict[int, Mark]  # heard, by number, oldest first
     newest: int | None = None  # number of the newest segment that the playlist had
     new_s: float = 0.0  # when it had it; monotonic, which goes on over restarts of the process
+
+    def take_over(self, other: _List) -> None:
+        """Know what is known of another name of the same playlist."""
+        self.marks, self.newest, self.new_s = dict(other.marks), other.newest, other.new_s
 
 
 def digest(text: str) -> str:
@@ -78,11 +84,23 @@ class HeardSegments:
         if path is not None:
             self._lists = _load(path)
 
-    def marks(self, playlist: str) -> dict[int, Mark]:
-        """What was heard of the playlist of that name, by number, oldest first."""
+    def recall(self, playlist: str, marks: list[Mark]) -> dict[int, Mark]:
+        """What was heard of the playlist, by number, oldest first; `marks` is what it has now.
+
+        A playlist that came under another name before is known by its segments.
+        """
         with self._lock:
-            known = self._lists.get(playlist)
-            return dict(known.marks) if known else {}
+            if playlist not in self._lists and (known := self._alike(marks)) is not None:
+                self._list(playlist).take_over(known)
+            found = self._lists.get(playlist)
+            return dict(found.marks) if found else {}
+
+    def _alike(self, marks: list[Mark]) -> _List | None:
+        def alike(known: _List) -> int:
+            return sum(mark.is_same(known.marks.get(mark.number)) for mark in marks)
+
+        best = max(self._lists.values(), key=alike, default=None)
+        return best if best is not None and alike(best) > 0 else None
 
     def see(self, playlist: str, newest: int | None, *, anew: bool = False) -> float:
         """Note the number of the playlist's newest segment; returns for how many seconds that is the newest.

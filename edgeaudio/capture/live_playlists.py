@@ -76,12 +76,13 @@ class LivePlaylists:
             return state.shown
 
     def _begin_with(self, name: str, playlist: MediaPlaylist) -> MediaPlaylist | None:
-        known = self._heard.marks(name)
+        marks = [Mark.of(segment) for segment in playlist.segments]
+        known = self._heard.recall(name, marks)
         if not playlist.is_live and not known:
             return playlist  # a recording
         if not playlist.numbered:
             playlist.segments = _numbered(playlist.segments, known)
-        marks = [Mark.of(segment) for segment in playlist.segments]
+            marks = [Mark.of(segment) for segment in playlist.segments]
         self.patience_s = max(self.patience_s, stale_after_s(playlist) + SLACK_S)
         first = _first_new(playlist.segments, marks, known)
         if first < len(marks):

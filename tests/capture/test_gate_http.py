@@ -264,6 +264,7 @@ def test_the_gate_knows_what_is_live_and_what_is_stored(sound: dict[str, bytes])
     assert live_or_stored(lambda _: ok(sound["a.wav"])) is False
     assert live_or_stored(lambda _: b"HTTP/1.0 200 OK\r\n\r\n" + sound["a.mp3"]) is True
     assert live_or_stored(lambda _: ok(sound["a.mp3"], "icy-br: 64")) is True
+    assert live_or_stored(lambda _: ok(sound["a.mp3"]).replace(b"Length: ", b"Length: 9999999999999")) is True
     for end, expected in (("#EXT-X-ENDLIST\n", False), ("", True)):
         listed = ok(media_list("#EXTINF:1,", "a.ts", end=end))
         assert live_or_stored(files(list_m3u8=listed, a_ts=ok(sound["a.ts"])), "/list.m3u8") is expected

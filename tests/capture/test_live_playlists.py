@@ -253,6 +253,30 @@ def test_a_segment_is_known_again_behind_another_address(name: str, live: Live) 
     assert [target.rpartition("/")[2] for target in live.fetched()] == ["s4.ts"]
 
 
+def test_a_playlist_is_known_again_under_another_name(live: Live) -> None:
+    """A server gives each session an address of its own, as Wowza does."""
+    memory = SourceMemory()
+    sessions = iter(["17", "4711"])
+    session = ""
+
+    def answer(asked: Asked) -> bytes:
+        nonlocal session
+        if asked.target == "/start":
+            session = next(sessions)
+            live.name = f"media_w{session}_{{n}}.ts"
+            return ok(b"", f"Location: /{session}/list.m3u8_w{session}.m3u8", status="302 Found")
+        if "list" in asked.target:
+            return ok(live.text().encode())
+        return live.answer(asked)
+
+    with scripted_web(answer) as live.web:
+        for last, seconds, expected in ((3, 2.4, ["1", "2", "3"]), (4, 0.2, ["4"])):
+            live.last = last
+            hear(f"http://127.0.0.1:{live.web.port}/start", seconds, memory=memory, open_timeout_s=5)
+            fetched = [name for name in live.fetched() if name != "start"]
+            assert [name.rpartition("_")[2].removesuffix(".ts") for name in fetched] == expected
+
+
 def test_names_that_come_again_are_new_segments(live: Live) -> None:
     memory = SourceMemory()
     live.name = "s.ts"
@@ -311,7 +335,7 @@ DAMAGED = [b"", b"{", b"[]", b'{"a": 1}', b'{"a": {"newest": "x", "new_s": 0, "m
 def test_a_damaged_file_is_forgotten(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "heard.json"
     path.write_bytes(data)
-    assert HeardSegments(path).marks("a") == {}
+    assert HeardSegments(path).recall("a", []) == {}
 
 
 def test_the_file_holds_no_name(live: Live, tmp_path: Path) -> None:
