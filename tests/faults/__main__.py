@@ -34,6 +34,7 @@ from faults.kills import kills
 from faults.load import load
 from faults.mutations import mutations
 from faults.outages import outages
+from faults.servers import servers
 from faults.soak import soak
 from faults.table import rewrite, table
 
@@ -81,6 +82,12 @@ PROOFS = {
         ("mosquitto", "gstreamer", "ip", "nft"),
         cameras,
         lambda folder: cameras(folder, rounds=1),
+    ),
+    "servers": Proof(
+        "odd and hostile servers beside a good camera; 2 min",
+        ("mosquitto", "gstreamer"),
+        servers,
+        lambda folder: servers(folder, short=True),
     ),
     "mutations": Proof(
         "2,000 damaged files and playlists are opened; 1 min",
