@@ -29,7 +29,10 @@ FILE = [
     ("devise = 'x'", 'FILE: devise: unknown setting; did you mean "device"?'),
     (
         "x = 1",
-        "FILE: x: unknown setting; there is device, health, log_level, models, mqtt, outbox, sources, state_dir",
+        (
+            "FILE: x: unknown setting; there is device, health, log_level, memory_limit_mb, models, mqtt, outbox, "
+            "sources, state_dir"
+        ),
     ),
     ("[mqtt]\nurls = 'x'", 'FILE: mqtt.urls: unknown setting; did you mean "url"?'),
     (

@@ -24,6 +24,7 @@ from queue import Empty, SimpleQueue
 from edgeaudio.agent.backlog import Backlog
 from edgeaudio.agent.controls import Controls, labels_of
 from edgeaudio.agent.listener import Listener, Surroundings
+from edgeaudio.agent.memory_watch import END_S, MemoryWatch, Suspect, limit_of
 from edgeaudio.agent.quarantine import Quarantine
 from edgeaudio.agent.recogniser import Recogniser
 from edgeaudio.agent.roster import Roster
@@ -141,6 +142,8 @@ class Agent:
             self._sender.close()
             self._outbox.close()
             raise
+        listeners = self._recogniser.listeners
+        self._memory_watch = MemoryWatch(lambda: list(listeners.values()), give_up=self._on_endless)
         self._started_at = self._clock.utc()
         self._started_s = self._clock.monotonic()
         self._restarts = int(self._outbox.settings().get(STARTS, "0"))
@@ -150,6 +153,7 @@ class Agent:
         self._trimmed_s = self._started_s
         self._stacks: Stacks
         self._runtime_dir: RuntimeDir | None = None
+        self._resting_mb = self._machine.memory_mb() or 0.0  # with the models, before any source is open
 
     def run(self) -> None:
         """Work until `stop`, SIGTERM or SIGINT. Call it in the main thread."""
@@ -163,10 +167,12 @@ class Agent:
         configs = {listener.name: listener.config for listener in self._roster}
         self._quarantine.begin(runtime_dir, self._stacks.earlier, configs)
         keep_heaps_small()
+        self._limit_memory()
         self._outbox.set_setting(STARTS, str(self._restarts + 1))
         self._catch_signals()
         sender = self._spawn("sender", self._sender.run)
         recogniser = self._spawn("recogniser", lambda: self._recogniser.run(self._stop))
+        self._spawn("memory", lambda: self._memory_watch.run(self._stop))
         try:
             self._recogniser.settle_the_past()
             self._present(self._roster)
@@ -227,6 +233,19 @@ class Agent:
             self._give_up(part)
         self._service.alive()
 
+    def _limit_memory(self) -> None:
+        """Put the memory limit of the settings in force. Call it while no source is open, or once again."""
+        resident_mb = self._resting_mb
+        bound_mb = self._machine.memory_bound_mb()
+        limit = limit_of(self._settings.memory_limit_mb, bound_mb, resident_mb, len(self._settings.sources))
+        if limit is not None and limit.raised:
+            log.warning(
+                "the memory limit is raised to %.0f MB, for the agent needs that at rest; give it more memory, or set "
+                "memory_limit_mb",
+                limit.mb,
+            )
+        self._memory_watch.limit_mb = None if limit is None else limit.mb
+
     def _give_up(self, part: Part) -> None:
         if part.source is None:
             self._quarantine.end()
@@ -274,6 +293,7 @@ class Agent:
             MachineNumbers(
                 cpu_percent=self._machine.cpu_percent(),
                 memory_mb=self._machine.memory_mb(),
+                memory_limit_mb=self._memory_watch.limit_mb,
                 temperature_c=self._machine.temperature_c(),
                 throttled=self._machine.throttled(),
                 disk_free_mb=self._machine.disk_free_mb(self._settings.state_dir),
@@ -296,6 +316,10 @@ class Agent:
     def _on_status(self, status: SourceStatus) -> None:
         self._health_due = True
         self._sender.put(messages.status(self._topics, status))
+
+    def _on_endless(self, suspect: Suspect) -> None:
+        part = Part(f"the reader of source {suspect.name}, which fills the memory,", 0.0, END_S, source=suspect.name)
+        self._inbox.put(lambda: self._give_up(part))
 
     def _on_broker(self, _status: BrokerStatus) -> None:
         self._health_due = True
@@ -344,7 +368,9 @@ class Agent:
         for listener in change.kept:
             self._controls.restore(listener)
         self._present(change.begun)
-        logging.getLogger().setLevel(new.log_level.upper())
+        logging.getLogger("edgeaudio").setLevel(new.log_level.upper())
+        if (new.memory_limit_mb, len(new.sources)) != (old.memory_limit_mb, len(old.sources)):
+            self._limit_memory()
         log.info(
             "reloaded: %d sources kept, %d begun, %d removed", *map(len, (change.kept, change.begun, change.removed))
         )

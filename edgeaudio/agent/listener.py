@@ -17,7 +17,8 @@ from edgeaudio.capture.asking import Way, WayMemory
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.internal_errors import InternalErrors
-from edgeaudio.capture.retry import Admission, Reader
+from edgeaudio.capture.reasons import SourceError
+from edgeaudio.capture.retry import Admission, Load, Reader
 from edgeaudio.health.levels import LevelDigest
 from edgeaudio.health.report import SourceNumbers
 from edgeaudio.health.state import SourceHealth
@@ -129,6 +130,22 @@ class Listener:
         failure = self.internal_errors.note(error, "recognising")
         if self._reading:
             self._reading.reader.end_connection(failure)
+
+    def load(self) -> Load | None:
+        """What the present connection has cost; None where there is none."""
+        return None if (reading := self._reading) is None else reading.reader.load()
+
+    def end_too_large(self, detail: str) -> None:
+        """End the present connection: it fills the memory."""
+        hint = "choose another stream of this camera or server, or raise memory_limit_mb"
+        if (reading := self._reading) is not None:
+            error = SourceError(self.name, self.config.address, Reason.TOO_LARGE, detail, hint)
+            reading.reader.end_connection(error, long_wait=True)
+
+    def pardon(self) -> None:
+        """The connection that was ended did not fill the memory."""
+        if (reading := self._reading) is not None:
+            reading.reader.pardon()
 
     def numbers(self) -> SourceNumbers:
         """The source since the start of the agent."""

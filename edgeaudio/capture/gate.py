@@ -90,6 +90,7 @@ class Gate:
         self._tls_origins = {(first.host, first.port)} if first.tls else set()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self.received = 0  # bytes, from whatever the source led to
         self._closed = threading.Event()
         self._lock = threading.Lock()  # over all that follows
         self._ends: set[socket.socket] = set()
@@ -310,7 +311,9 @@ class Gate:
         """The next bytes of `far`. Raises ConnectionError when nobody waits for them any longer."""
         while not self._closed.is_set():
             try:
-                return far.recv(_PIECE_BYTES)
+                data = far.recv(_PIECE_BYTES)
+                self.received += len(data)  # by several threads now and then: it need not be exact
+                return data  # noqa: TRY300 (nothing above raises but recv)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 pass
             except OSError as error:

@@ -92,12 +92,13 @@ class ConnectionStop(threading.Event):
     def __init__(self, stop: threading.Event) -> None:
         super().__init__()
         self.error: Exception | None = None  # why the connection is ended, where `end` was called
+        self.long_wait = False  # before the source is tried again
         self._source_stop = stop
 
-    def end(self, error: Exception) -> None:
+    def end(self, error: Exception, *, long_wait: bool = False) -> None:
         """End the connection soon; the first reason counts. May be called from any thread."""
         if self.error is None:
-            self.error = error
+            self.error, self.long_wait = error, long_wait
         self.set()
 
     def is_set(self) -> bool:

@@ -7,6 +7,7 @@ Does not know: tracks, samples, Blocks.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -53,6 +54,7 @@ class SourceMemory:
     pauses: bool = False  # the sender sends nothing while it is quiet: it has come back from such a pause
     played_s: float = 0.0  # of a recording that was not heard to its end
     heard: HeardSegments = field(default_factory=HeardSegments)  # of live HLS playlists
+    received: Callable[[], int] | None = None  # bytes, by the present connection, where somebody counts them
 
     @classmethod
     def of(cls, config: SourceConfig, recalled: Way | None = None, heard: HeardSegments | None = None) -> Self:

@@ -8,6 +8,7 @@ Does not know: threads (the caller runs `run()` in one of its own), loudness, MQ
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 from collections.abc import Callable
@@ -39,6 +40,12 @@ LAST_DELAY_S = 30.0
 JITTER = 0.25  # of the delay, up or down, so that many sources do not return at once
 PROVEN_S = 10.0  # of sound, after which a connection counts as good and the delay starts anew
 _LAST_DOUBLING = 10  # far enough for the longest delay
+# after a connection was ended for the memory that it took; doubled with each that follows without PROVEN_S of sound
+FIRST_LONG_WAIT_S = 60.0
+LAST_LONG_WAIT_S = 6 * 3600.0
+_PARDON_STEP_S = 0.5
+_MAX_LONG_WAITS = 20
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # a source that stays away is said again in the log at this distance, as one counted line
 _REMIND_S = 600.0
 _RESTING_TURN_S = 5.0
@@ -61,6 +68,16 @@ class ReaderCounts:
     last_progress_s: float  # monotonic; for a watchdog, see Reader.patience_s
     quiet_s: float  # heard as silence, for the sender sent nothing while it was quiet
     drift_ppm: float | None  # how much faster than ours the sender's clock is; None: not known
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the present connection of a reader has cost so far."""
+
+    age_s: float
+    heard_s: float
+    received_bytes: int | None  # where somebody counts them
+    cpu_s: float  # of the reader's thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +162,12 @@ class Reader:
         self._doublings = 0
         self._finished = False  # a recording was heard to its end
         self._heard_s = 0.0
+        self._thread = 0  # the kernel's number of the one that runs `run`
+        self._connected_s = 0.0  # when the present connection was begun
+        self._cpu_s = 0.0  # of the thread, then
+        self._long_wait = False  # is due
+        self._long_waits = 0  # in a row
+        self._pardoned = False
         self._held = False  # back, not to be opened
         self._heard = False  # by the present connection, or the one that just ended
         self._outage = _Outage(clock.monotonic())
@@ -178,6 +201,7 @@ class Reader:
 
     def run(self) -> None:
         """Connect, read, wait, and again, until the stop event is set."""
+        self._thread = threading.get_native_id()
         last: SourceError | None = None
         while not self._stop.is_set():
             self._progress()
@@ -201,14 +225,37 @@ class Reader:
             elif not self.config.loop:
                 self._rest(last)
 
-    def end_connection(self, error: SourceError) -> None:
-        """End the present connection, if there is one, for that reason. May be called from any thread."""
+    def end_connection(self, error: SourceError, *, long_wait: bool = False) -> None:
+        """End the present connection, if there is one, for that reason. May be called from any thread.
+
+        `long_wait`: what it did must not be seen again soon.
+        """
         if (stop := self._connection_stop) is not None:
-            stop.end(error)
+            self._pardoned = False
+            stop.end(error, long_wait=long_wait)
+
+    def pardon(self) -> None:
+        """Let the source be tried again as any other: it was not the one. May be called from any thread."""
+        self._pardoned = True
+
+    def load(self) -> Load | None:
+        """What the present connection has cost; None where there is none. May be called from any thread."""
+        if self._connection_stop is None:
+            return None
+        received, heard_s = self._memory.received, self._heard_s
+        return Load(
+            age_s=self._clock.monotonic() - self._connected_s,
+            heard_s=heard_s,
+            received_bytes=None if received is None else received(),
+            cpu_s=_cpu_s(self._thread) - self._cpu_s,
+        )
 
     def _connect(self) -> SourceError:
         """Open the source, read it to its end, close it; returns why that is over."""
         stop = ConnectionStop(self._stop)
+        self._heard_s = 0.0
+        self._memory.received = None
+        self._connected_s, self._cpu_s = self._clock.monotonic(), _cpu_s(self._thread)
         self._connection_stop = stop
         ended: SourceError | None = None
         try:
@@ -224,6 +271,8 @@ class Reader:
             ended = self._internal_errors.note(error, "reading")
         finally:
             self._connection_stop = None
+        self._long_wait = stop.long_wait
+        self._long_waits = min(self._long_waits + stop.long_wait, _MAX_LONG_WAITS)
         if isinstance(stop.error, SourceError):
             return stop.error
         if ended is None:
@@ -245,7 +294,6 @@ class Reader:
             raise
 
     def _listen(self, connection: Connection) -> None:
-        self._heard_s = 0.0
         said: tuple[AudioInfo, bool] | None = None
         epoch: int | None = None
         filled_s = quiet_s = 0.0
@@ -259,7 +307,7 @@ class Reader:
                 self._call(self._admission.sounding)
             if self._heard_s < PROVEN_S <= self._heard_s + block.duration_s:
                 self._call(self._admission.proven)
-                self._doublings = 0
+                self._doublings = self._long_waits = 0
             self._heard_s += block.duration_s
             now_s = self._clock.monotonic()
             with self._lock:
@@ -335,9 +383,23 @@ class Reader:
         delay_s = min(FIRST_DELAY_S * 2**self._doublings, LAST_DELAY_S) * random.uniform(1 - JITTER, 1 + JITTER)
         delay_s = min(delay_s, LAST_DELAY_S)
         self._doublings = min(self._doublings + 1, _LAST_DOUBLING)
+        if self._long_wait:
+            self._wait_long(error)
+            return
         self._say(state, error, delay_s)
         self._progress()
         self._stop.wait(delay_s)
+
+    def _wait_long(self, error: SourceError) -> None:
+        delay_s = min(FIRST_LONG_WAIT_S * 2.0 ** (self._long_waits - 1), LAST_LONG_WAIT_S)
+        self._say(SourceState.WAITING, error, delay_s)
+        end_s = self._clock.monotonic() + delay_s
+        while not self._pardoned and (left_s := end_s - self._clock.monotonic()) > 0:
+            self._progress()
+            if self._stop.wait(min(left_s, _PARDON_STEP_S)):
+                return
+        if self._pardoned:
+            self._long_waits -= 1
 
     def _held_back(self, hold: Hold) -> None:
         """Wait a while, for the source must not be opened now."""
@@ -404,6 +466,15 @@ class Reader:
     def _progress(self) -> None:
         with self._lock:
             self._last_progress_s = self._clock.monotonic()
+
+
+def _cpu_s(thread: int) -> float:
+    """Processor time of one of this process's threads, by the kernel's number of it; 0 where that is not told."""
+    try:
+        fields = Path(f"/proc/self/task/{thread}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
 class _Outage:

@@ -84,7 +84,9 @@ def open_source(
 
 def _gate(config: SourceConfig, memory: SourceMemory) -> Gate:
     try:
-        return Gate(config.address, tls_verify=config.tls_verify, ca_file=config.ca_file, heard=memory.heard)
+        gate = Gate(config.address, tls_verify=config.tls_verify, ca_file=config.ca_file, heard=memory.heard)
+        memory.received = lambda: gate.received
+        return gate  # noqa: TRY300 (nothing above raises but Gate)
     except OSError as error:
         detail = f"no port on this machine's loopback is to be had ({error.strerror})"
     raise SourceError(config.name, config.address, Reason.UNREACHABLE, detail, "")

@@ -7,9 +7,11 @@ machine does not tell it.
 from __future__ import annotations
 
 import ctypes
+import re
 import resource
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 MB = 1_000_000
@@ -36,6 +38,31 @@ class Machine:
         """Resident memory of the process, in MB."""
         fields = self._text("proc/self/statm").split()
         return int(fields[1]) * resource.getpagesize() / MB if len(fields) > 1 else None
+
+    def memory_bound_mb(self) -> float | None:
+        """The most memory that this process may use: the machine's, or that of its control groups if it is less."""
+        bounds = [limit for path in self._memory_limits() if (limit := self._text(path)).isdigit()]
+        total = re.search(r"^MemTotal:\s+(\d+) kB$", self._text("proc/meminfo"), re.MULTILINE)
+        bytes_ = [int(bound) for bound in bounds] + ([int(total[1]) * 1024] if total else [])
+        return min(bytes_) / MB if bytes_ else None
+
+    def _memory_limits(self) -> Iterator[Path]:
+        """Files that may hold a bound, of cgroup v2 and v1; those of each group around this process's too."""
+        groups = Path("sys/fs/cgroup")
+        for line in self._text("proc/self/cgroup").splitlines():
+            _, _, rest = line.partition(":")
+            controllers, _, path = rest.partition(":")
+            if controllers == "":
+                root, names = groups, ["memory.max", "memory.high"]
+            elif "memory" in controllers.split(","):
+                root, names = groups / "memory", ["memory.limit_in_bytes"]
+            else:
+                continue
+            # in a container the path may be the host's: then the root is the container's own group
+            parts = [part for part in path.split("/") if part not in {"", ".."}]
+            for depth in range(len(parts) + 1):
+                for name in names:
+                    yield root.joinpath(*parts[:depth]) / name
 
     def temperature_c(self) -> float | None:
         """Temperature of the hottest thermal zone."""

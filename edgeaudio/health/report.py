@@ -38,6 +38,7 @@ class MachineNumbers:
 
     cpu_percent: float
     memory_mb: float | None
+    memory_limit_mb: float | None  # past which connections are ended
     temperature_c: float | None
     throttled: bool | None
     disk_free_mb: float | None
@@ -97,6 +98,7 @@ def health_report(
         },
         "cpu_percent": _rounded(machine.cpu_percent),
         "memory_mb": _rounded(machine.memory_mb),
+        "memory_limit_mb": _rounded(machine.memory_limit_mb),
         "temperature_c": _rounded(machine.temperature_c),
         "throttled": machine.throttled,
         "disk_free_mb": _rounded(machine.disk_free_mb),

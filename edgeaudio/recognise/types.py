@@ -58,7 +58,7 @@ class Reason(StrEnum):
     UNSUPPORTED_TRANSPORT = "unsupported_transport"  # RTSP over neither TCP nor UDP, as far as these were tried
     SERVER_BUSY = "server_busy"  # 453, 503, 429: no more viewers for now
     INVALID_DATA = "invalid_data"  # an answer came, and it is not a stream
-    TOO_LARGE = "too_large"  # beyond a limit: a playlist, a head of a response
+    TOO_LARGE = "too_large"  # beyond a limit: a playlist, a head of a response, the agent's memory
     DEVICE_BUSY = "device_busy"  # another program holds the sound card
     DEVICE_GONE = "device_gone"  # the sound card went away while it was open
     PLAYLIST_STALE = "playlist_stale"  # the server answers, and its HLS playlist is no longer updated

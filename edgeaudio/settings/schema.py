@@ -226,6 +226,12 @@ class Settings(BaseSettings):
     device: Slug = Field(default_factory=default_device, description="Name of this device; default: the host name.")
     state_dir: Path = Field(default_factory=default_state_dir, description="Where the outbox is kept.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    memory_limit_mb: Number | None = Field(
+        None,
+        ge=64,
+        le=1_048_576,
+        description="Connections that fill more memory than this are ended; default: see docs.",
+    )
     mqtt: MqttSettings = MqttSettings()
     health: HealthSettings = HealthSettings()
     outbox: OutboxSettings = OutboxSettings()

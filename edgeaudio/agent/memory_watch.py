@@ -1,0 +1,157 @@
+"""Keeps what sources make FFmpeg take from filling the machine's memory: ends the connections that do it.
+
+Owns: the limit, how often memory is looked at, and who is suspected.
+Does not know: what fills the memory, or how a connection is ended.
+
+A playlist without an end, or a head of a file, is kept until it is complete: hundreds of MB a second, in one call. So
+memory is looked at the more often the nearer the limit is. Who has received most that did not become sound is ended
+first; where that frees nothing, it was somebody else, and the source is tried again at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edgeaudio.capture.retry import Load
+from edgeaudio.health.machine import MB, give_back_memory
+
+log = logging.getLogger(__name__)
+
+# what an agent with models needs above what it has at its start, before any source is open
+SPARE_MB = 48.0
+SPARE_PER_SOURCE_MB = 4.0
+# growth that is reckoned with between two looks
+FASTEST_MB_PER_S = 1000.0
+SHORTEST_S, LONGEST_S = 0.01, 1.0
+QUICK_MB = (
+    10.0  # that memory has grown by since the last look, which makes it no matter of what is free and not given back
+)
+PATIENCE_S = 0.3  # for one connection to end, before another is suspected too
+END_S = 2.0  # for all of them; FFmpeg may do something in which nothing interrupts it
+_STEP_S = 0.01
+_REMIND_S = 600.0
+# what a connection receives in good order: a first part to find the tracks in, and pictures beside the sound
+_PROBE_BYTES = 5 * MB
+_BYTES_PER_HEARD_S = 2 * MB
+# where nobody counts bytes: so many are copied and taken apart in a second of the thread's time, which is all it has
+_BYTES_PER_CPU_S = 100 * MB
+_LEAST_FREED_MB = 4.0
+
+
+class Suspect(Protocol):
+    """A source, as far as its connection may have to be ended."""
+
+    name: str
+
+    def load(self) -> Load | None: ...
+
+    def end_too_large(self, detail: str) -> None: ...
+
+    def pardon(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """MB of resident memory. `raised`: more than was asked for, since the process needs it at rest."""
+
+    mb: float
+    raised: bool
+
+
+def limit_of(asked_mb: float | None, bound_mb: float | None, resident_mb: float, sources: int) -> Limit | None:
+    """The limit in force: what is asked for, else half of what the process may have; None where that is unknown."""
+    wanted_mb = asked_mb if asked_mb is not None else (None if bound_mb is None else bound_mb / 2)
+    if wanted_mb is None:
+        return None
+    needed_mb = resident_mb + SPARE_MB + SPARE_PER_SOURCE_MB * sources
+    return Limit(max(wanted_mb, needed_mb), raised=wanted_mb < needed_mb)
+
+
+class MemoryWatch:
+    """Runs in a thread of its own. `limit_mb` may be changed at any time; None: no limit."""
+
+    def __init__(self, suspects: Callable[[], Iterable[Suspect]], *, give_up: Callable[[Suspect], None]) -> None:
+        """`give_up` is called where a connection does not end, and the process must."""
+        self.limit_mb: float | None = None
+        self._suspects = suspects
+        self._give_up = give_up
+        self._warned_s = float("-inf")
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set."""
+        with Path("/proc/self/statm").open("rb", buffering=0) as statm:
+            wait_s, before_mb = SHORTEST_S, 0.0
+            while not stop.wait(wait_s):
+                limit_mb, now_mb = self.limit_mb, _resident_mb(statm.fileno())
+                wait_s = LONGEST_S
+                if limit_mb is None:
+                    continue
+                if now_mb > limit_mb and now_mb - before_mb < QUICK_MB:
+                    give_back_memory()
+                    now_mb = _resident_mb(statm.fileno())
+                before_mb = now_mb
+                if now_mb < limit_mb or self._relieve(limit_mb, statm.fileno(), stop):
+                    wait_s = min(max((limit_mb - now_mb) / FASTEST_MB_PER_S, SHORTEST_S), LONGEST_S)
+
+    def _relieve(self, limit_mb: float, statm: int, stop: threading.Event) -> bool:
+        """End connections until memory is within its limit; False if nobody can be suspected any more."""
+        loads = [(suspect, load) for suspect in self._suspects() if (load := suspect.load()) is not None]
+        guilt = [(unheard_bytes(load), -load.age_s, suspect) for suspect, load in loads]
+        ordered = sorted((each for each in guilt if each[0] > 0), key=lambda each: each[:2], reverse=True)
+        for unheard, minus_age_s, suspect in ordered:
+            before_mb = _resident_mb(statm)
+            suspect.end_too_large(
+                f"the agent's memory is {before_mb:.0f} MB, its limit {limit_mb:.0f} MB, and this connection received "
+                f"about {unheard / MB:.0f} MB in {-minus_age_s:.0f} s that did not become sound"
+            )
+            ended = _ended([suspect], PATIENCE_S, stop)
+            give_back_memory()
+            now_mb = _resident_mb(statm)
+            if ended and before_mb - now_mb < _LEAST_FREED_MB and len(ordered) > 1:
+                suspect.pardon()
+            if now_mb < limit_mb:
+                return True
+        told = [suspect for _, _, suspect in ordered]
+        if not _ended(told, END_S, stop) and _resident_mb(statm) > limit_mb and not stop.is_set():
+            self._give_up(next((suspect for suspect in told if suspect.load() is not None), told[0]))
+            return False
+        give_back_memory()
+        if _resident_mb(statm) < limit_mb:
+            return True
+        if time.monotonic() - self._warned_s > _REMIND_S:
+            self._warned_s = time.monotonic()
+            log.warning(
+                "the agent's memory is %.0f MB, its limit %.0f MB, and no source is suspected",
+                _resident_mb(statm),
+                limit_mb,
+            )
+        return False
+
+
+def unheard_bytes(load: Load) -> float:
+    """Bytes that a connection has received beyond what is usual for what was heard of it."""
+    received = load.cpu_s * _BYTES_PER_CPU_S if load.received_bytes is None else load.received_bytes
+    return max(0.0, received - _PROBE_BYTES - _BYTES_PER_HEARD_S * load.heard_s)
+
+
+def _ended(suspects: Iterable[Suspect], patience_s: float, stop: threading.Event) -> bool:
+    """Wait for their connections to end; False if one has not within that time."""
+    deadline_s = time.monotonic() + patience_s
+    while any(suspect.load() is not None for suspect in suspects) and not stop.is_set():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(_STEP_S)
+    return True
+
+
+def _resident_mb(statm: int) -> float:
+    """Resident memory, of an open /proc/self/statm."""
+    return int(os.pread(statm, 128, 0).split()[1]) * resource.getpagesize() / MB

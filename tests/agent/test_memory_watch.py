@@ -1,0 +1,208 @@
+"""A source that fills the memory is ended long before the kernel ends the agent, and the others hear on."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.agents import Listener, RunningAgent
+from support.brokers import BrokerProcess
+from support.endless import endless_server, write_long_head
+from support.media import sine, write_media
+from support.waiting import wait_until
+
+from edgeaudio.agent.memory_watch import SPARE_MB, SPARE_PER_SOURCE_MB, limit_of, unheard_bytes
+from edgeaudio.capture.retry import Load
+from edgeaudio.health.machine import Machine
+
+Run = Callable[..., RunningAgent]
+ListenTo = Callable[[BrokerProcess], Listener]
+
+LIMIT_MB = 220
+# should the watch fail, the child alone has no memory left
+_GUARD = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))\n"
+# nothing interrupts it, as nothing interrupts FFmpeg in some places
+_DEAF = """
+import time
+from edgeaudio.capture import retry
+opening = retry.open_source
+def deaf(config, *args, **more):
+    if config.name != "bad":
+        return opening(config, *args, **more)
+    kept = []
+    while True:
+        kept.append(b"x" * 4_000_000)
+        time.sleep(0.02)
+retry.open_source = deaf
+"""
+
+
+@pytest.fixture
+def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a source without an end."""
+    if request.param == "http":
+        with endless_server() as url:
+            yield url
+    else:
+        write_long_head(tmp_path / "long.mkv", 20_000)
+        yield str(tmp_path / "long.mkv")
+
+
+def sources(bad: str, folder: Path, goods: int = 1) -> str:
+    write_media(folder / "tape.wav", "pcm_s16le", sine(1000.0, 8000, 90.0), 8000)
+    names = ["good", *(f"good-{number}" for number in range(1, goods))]
+    told = "".join(f'[sources.{name}]\nurl = "{folder}/tape.wav"\n' for name in names)
+    return f'{told}[sources.bad]\nurl = "{bad}"\n'
+
+
+def source(listener: Listener, name: str) -> dict[str, Any]:
+    reports = listener.payloads("/health")
+    return reports[-1]["sources"][name] if reports else {}
+
+
+def peak_mb(agent: RunningAgent) -> float:
+    assert agent.process is not None
+    status = Path(f"/proc/{agent.process.pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) / 1000
+
+
+@pytest.mark.parametrize("endless", ["http", "file"], indirect=True)
+def test_who_fills_the_memory_is_ended_and_the_others_hear_on(
+    endless: str, broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path
+):
+    broker.start()
+    listener = listen_to(broker)
+    agent = run_agent(broker, sources(endless, tmp_path, 2), settings=f"memory_limit_mb = {LIMIT_MB}")
+    agent.start(patch=_GUARD)
+    status = listener.wait_state("bad", "waiting", "too_large", timeout_s=30)
+    wait = datetime.fromisoformat(status["next_try"]) - datetime.now(UTC)
+    assert timedelta(seconds=40) < wait <= timedelta(seconds=60)
+    assert f"its limit {LIMIT_MB} MB" in status["detail"]
+    reports = len(listener.payloads("/health"))
+    wait_until(lambda: len(listener.payloads("/health")) > reports + 3, 20, "no health")
+    health = listener.payloads("/health")[-1]
+    assert health["memory_limit_mb"] == LIMIT_MB
+    assert health["memory_mb"] < LIMIT_MB
+    assert peak_mb(agent) < LIMIT_MB + 150  # between two looks, on a machine that is busy
+    wait_until(lambda: source(listener, "good").get("heard_s", 0) > 5, 20, "good is not heard")
+    for name in ("good", "good-1"):
+        good = source(listener, name)
+        assert (good["state"], good["connections"]) == ("listening", 1)
+    assert [s["reason"] for s in listener.payloads("good/status")] == [None] * len(listener.payloads("good/status"))
+
+
+@pytest.mark.parametrize("endless", ["http"], indirect=True)
+def test_it_is_tried_again_ever_less_often(
+    endless: str, broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path
+):
+    broker.start()
+    listener = listen_to(broker)
+    agent = run_agent(broker, sources(endless, tmp_path), settings=f"memory_limit_mb = {LIMIT_MB}")
+    agent.start(patch=_GUARD + "from edgeaudio.capture import retry\nretry.FIRST_LONG_WAIT_S = 1.0\n")
+
+    def tries() -> list[datetime]:
+        told = [s for s in listener.payloads("bad/status") if s["reason"] == "too_large" and s["next_try"]]
+        return [datetime.fromisoformat(status["next_try"]) for status in told]
+
+    wait_until(lambda: len(tries()) >= 4, 60, "it is not tried again")
+    gaps = [(after - before).total_seconds() for before, after in itertools.pairwise(tries())]
+    assert gaps[0] > 2
+    assert gaps[1] > 4
+    assert gaps[2] > 8
+    assert source(listener, "good")["connections"] == 1
+    assert peak_mb(agent) < LIMIT_MB + 150
+
+
+def test_what_cannot_be_interrupted_ends_the_process_and_is_held_back(
+    broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path
+):
+    broker.start()
+    listener = listen_to(broker)
+    agent = run_agent(broker, sources("rtsp://127.0.0.1:9/x", tmp_path), settings=f"memory_limit_mb = {LIMIT_MB}")
+    agent.start(patch=_GUARD + _DEAF)
+    assert agent.wait(30) == 1
+    assert "the reader of source bad, which fills the memory, has not moved" in agent.log
+    agent.start(patch=_GUARD + _DEAF)
+    listener.wait_state("bad", "quarantined", "crashed_the_agent")
+    wait_until(lambda: source(listener, "good").get("heard_s", 0) > 3, 20, "good is not heard")
+
+
+def test_the_limit_is_what_is_asked_for_or_half_of_what_there_is():
+    half = limit_of(None, 4000.0, 90.0, 2)
+    assert half is not None
+    assert (half.mb, half.raised) == (2000.0, False)
+    asked = limit_of(300.0, 4000.0, 90.0, 2)
+    assert asked is not None
+    assert (asked.mb, asked.raised) == (300.0, False)
+    small = limit_of(64.0, 4000.0, 90.0, 2)
+    assert small is not None
+    assert (small.mb, small.raised) == (90.0 + SPARE_MB + 2 * SPARE_PER_SOURCE_MB, True)
+    assert limit_of(None, None, 90.0, 2) is None
+
+
+def test_a_limit_that_is_too_small_is_raised_with_a_warning(
+    broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path
+):
+    broker.start()
+    listener = listen_to(broker)
+    agent = run_agent(broker, sources(f"{tmp_path}/none.wav", tmp_path), settings="memory_limit_mb = 64")
+    agent.start()
+    wait_until(lambda: source(listener, "good").get("heard_s", 0) > 3, 20, "good is not heard")
+    assert "the memory limit is raised to" in agent.log
+    assert listener.payloads("/health")[-1]["memory_limit_mb"] > 100
+
+
+QUIET = Load(age_s=3600.0, heard_s=3600.0, received_bytes=None, cpu_s=360.0)
+
+
+@pytest.mark.parametrize(
+    ("load", "suspected"),
+    [
+        (Load(1.0, 0.0, None, 0.04), False),
+        (Load(1.0, 0.0, 4_000_000, 0.5), False),
+        (Load(1.0, 0.0, 100_000_000, 0.1), True),
+        (Load(1.0, 0.0, None, 0.5), True),
+        (replace(QUIET, cpu_s=50.0), False),
+        (replace(QUIET, received_bytes=3600 * 1_000_000), False),
+    ],
+)
+def test_who_has_received_what_did_not_become_sound_is_suspected(load: Load, suspected: bool):
+    assert (unheard_bytes(load) > 0) == suspected
+
+
+def test_the_bound_of_memory_is_the_machines_or_that_of_a_group_around(tmp_path: Path):
+    def put(path: str, text: str) -> None:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+
+    machine = Machine(tmp_path)
+    assert machine.memory_bound_mb() is None
+    put("proc/meminfo", "MemTotal:        1000000 kB\nMemFree: 5 kB\n")
+    assert machine.memory_bound_mb() == 1024.0
+    put("proc/self/cgroup", "0::/system.slice/edgeaudio.service\n")
+    put("sys/fs/cgroup/system.slice/edgeaudio.service/memory.max", "max\n")
+    assert machine.memory_bound_mb() == 1024.0
+    put("sys/fs/cgroup/system.slice/edgeaudio.service/memory.max", "300000000\n")
+    assert machine.memory_bound_mb() == 300.0
+    put("sys/fs/cgroup/system.slice/memory.max", "200000000\n")
+    assert machine.memory_bound_mb() == 200.0
+    # the other kind of groups; and in a container, whose group is the root it sees
+    put("proc/self/cgroup", "9:cpu,cpuacct:/x\n4:memory:/docker/0123\n")
+    put("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
+    assert machine.memory_bound_mb() == 1024.0
+    put("sys/fs/cgroup/memory/memory.limit_in_bytes", "100000000\n")
+    assert machine.memory_bound_mb() == 100.0
+
+
+def test_this_machine_has_a_bound():
+    bound_mb = Machine().memory_bound_mb()
+    assert bound_mb is not None
+    assert bound_mb > 64
