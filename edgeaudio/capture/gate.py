@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urljoin, urlsplit
 
+from edgeaudio.capture.cookies import CookieJar
 from edgeaudio.capture.heard import HeardSegments, digest
 from edgeaudio.capture.http_message import (
     BrokenOffError,
@@ -103,6 +104,7 @@ class Gate:
         self._is_live: bool | None = None
         self._heard = HeardSegments() if heard is None else heard
         self._live = LivePlaylists(self._heard)
+        self._cookies = CookieJar()
 
     @property
     def is_live(self) -> bool | None:
@@ -237,7 +239,7 @@ class Gate:
                 error.detail += ", to where a redirect led"
             raise
         with ends.until_closed(far):
-            far.sendall(request.head_for(origin, proxy))
+            far.sendall(request.head_for(origin, proxy, self._cookies.header(origin, request.target)))
             far.settimeout(0)
             waiting = select.poll()
             for end in (near, far):
@@ -255,6 +257,10 @@ class Gate:
                 if response.status // 100 != 1:
                     break
                 response, rest = read_head(receive, rest)
+            for name, value in response.headers:
+                if name.lower() == "set-cookie":
+                    self._cookies.take(origin, request.target, value)
+            response.headers = response.without("set-cookie")
             near.settimeout(None)  # how long FFmpeg does not read is its own affair
             return self._respond(request, origin, response, body_of(response, rest, receive), near)
 

@@ -86,9 +86,11 @@ class Request:
         """True if the whole is asked for, and not a part that begins later."""
         return self.offset == 0
 
-    def head_for(self, origin: Origin, proxy: Proxy | None) -> bytes:
-        headers = self.head.without(*_HOP_BY_HOP, "host", "accept-encoding")
+    def head_for(self, origin: Origin, proxy: Proxy | None, cookies: str) -> bytes:
+        """The head of the request to the server or, if there is one, to the system's proxy."""
+        headers = self.head.without(*_HOP_BY_HOP, "host", "accept-encoding", "cookie")
         own = [("Host", origin.authority), *headers, ("Accept-Encoding", "identity"), ("Connection", "close")]
+        own += [("Cookie", cookies)] if cookies else []
         if proxy is None:
             return write_head(f"{self.method} {self.target} HTTP/1.1", own)
         where = f"http://{origin.authority}{self.target}"

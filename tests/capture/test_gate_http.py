@@ -22,6 +22,8 @@ from support.web import web_server
 
 from edgeaudio.capture import playlist
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.cookies import CookieJar
+from edgeaudio.capture.origin import Origin
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
 from edgeaudio.recognise.types import Reason
@@ -177,6 +179,49 @@ def test_a_digest_login(sound: dict[str, bytes]) -> None:
     with scripted_web(answer) as web:
         error = refusal(f"http://127.0.0.1:{web.port}/list.m3u8", username="user", password="hunter2")
     assert error.reason is Reason.UNAUTHORIZED
+
+
+def cookies_of(asked: Asked) -> str | None:
+    match = re.search(r"^Cookie: (.*?)\r$", asked.text, re.MULTILINE)
+    return match[1] if match else None
+
+
+def test_cookies_come_back_to_where_they_are_from(sound: dict[str, bytes]) -> None:
+    set_cookies = [
+        "Set-Cookie: a=1; HttpOnly; Path=/",
+        "Set-Cookie: b=x=2; Domain=127.0.0.1",
+        "Set-Cookie: c=3; Path=/elsewhere",
+        "Set-Cookie: d=4; Secure",
+        "Set-Cookie: e=5; Domain=example.org",
+        "Set-Cookie: f=" + "x" * 5000,
+        "Set-Cookie: no cookie",
+    ]
+    listed = ok(media_list("#EXTINF:1,", "a.ts", "#EXTINF:1,", "a.ts"), *set_cookies)
+    part = ok(sound["a.ts"], "Set-Cookie: a=; Max-Age=0; Path=/")
+    with scripted_web(files(list_m3u8=listed, a_ts=part)) as web:
+        hear(f"http://127.0.0.1:{web.port}/list.m3u8", media=True)
+    assert [cookies_of(asked) for asked in web.asked] == [None, "a=1; b=x=2", "b=x=2"]
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "target", "expected"),
+    [
+        ("a.example.org", True, "/x/y", "n=1; s=2; p=3"),
+        ("a.example.org", False, "/x/y", "n=1; p=3"),
+        ("b.example.org", True, "/x/y", "n=1"),
+        ("badexample.org", True, "/x/y", ""),
+        ("a.example.org", True, "/xy", "n=1; s=2"),
+        ("a.example.org", True, "/x?y", "n=1; s=2; p=3"),
+    ],
+)
+def test_which_cookie_goes_where(host: str, tls: bool, target: str, expected: str) -> None:
+    jar = CookieJar()
+    origin = Origin("a.example.org", 443, tls=True)
+    jar.take(origin, "/", "n=1; Domain=.Example.org; Path=/")
+    jar.take(origin, "/", "s=2; Secure")
+    jar.take(origin, "/", "p=3; Path=/x")
+    jar.take(origin, "/", "q=4; Domain=org")
+    assert jar.header(Origin(host, 443, tls), target) == expected
 
 
 # lists
