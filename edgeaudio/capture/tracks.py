@@ -66,7 +66,16 @@ def choose_track(container: InputContainer, config: SourceConfig) -> AudioStream
 
 
 def check_format(config: SourceConfig, sample_rate: int, channels: int) -> None:
-    """Raise SourceError for a format that no sound has: a header may announce anything."""
+    """Raise SourceError for a format that no sound has, or a sound card was not asked for.
+
+    A header may announce anything, and FFmpeg 9 takes what channels there are.
+    """
+    device, asked = config.address.device, config.address.channels
+    if asked is not None and channels != asked:
+        detail = f"the sound card {device} does not give {asked} channels, but {channels}"
+        raise SourceError(
+            config.name, config.address, Reason.INVALID_DATA, detail, f"write alsa:{device}?channels={channels}"
+        )
     if MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE and 1 <= channels <= MAX_CHANNELS:
         return
     detail = (
