@@ -139,7 +139,8 @@ def _sound_card(url: SourceUrl, options: dict[str, str]) -> FfmpegCall:
     if url.sample_rate is not None:
         options["sample_rate"] = str(url.sample_rate)
     if url.channels is not None:
-        options["channels"] = str(url.channels)
+        # FFmpeg 9 knows the second name alone; of any number of channels, in no order
+        options |= {"channels": str(url.channels), "ch_layout": f"{url.channels}C"}
     return FfmpegCall(url.device or "default", "alsa", options)
 
 
