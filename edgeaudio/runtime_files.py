@@ -8,6 +8,7 @@ directory: on a memory card each write counts.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,12 @@ class RuntimeDir:
     def file(self, name: str) -> Path:
         """The path of a file in it."""
         return self.folder / name
+
+    def leave(self) -> None:
+        """Remove the directory, if nothing is left in it for the next process."""
+        if not self.last_resort:
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
 
 
 def find_runtime_dir(device: str, state_dir: Path, environ: Mapping[str, str] = os.environ) -> RuntimeDir | None:

@@ -186,6 +186,8 @@ class Agent:
             self._shut_down(recogniser, sender)
             self._quarantine.end()
             self._stacks.close()
+            if self._runtime_dir is not None:
+                self._runtime_dir.leave()
 
     def rehearse(self, outcome: Callable[[Sender], list[Finding]]) -> list[Finding]:
         """Tell the broker all that `run` tells at its start, and listen to nothing; `outcome` waits and judges."""

@@ -92,6 +92,7 @@ class Gate:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         self.received = 0  # bytes, from whatever the source led to
+        self._fault: Exception | None = None  # that nobody expected, in a thread of ours
         self._closed = threading.Event()
         self._lock = threading.Lock()  # over all that follows
         self._ends: set[socket.socket] = set()
@@ -139,6 +140,7 @@ class Gate:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close all. Raises what nobody expected in a thread of the gate, whatever else became of that."""
         self._close()
         with self._lock:
             threads = self._threads
@@ -146,6 +148,8 @@ class Gate:
         self._heard.end()
         for thread in threads:
             thread.join(_WAIT_S)  # one may hang in the resolver; it ends when that does
+        if self._fault is not None:
+            raise self._fault  # in the thread of whoever reads the source
 
     def _close(self) -> None:
         self._closed.set()
@@ -155,7 +159,14 @@ class Gate:
                     end.shutdown(socket.SHUT_RDWR)
 
     def _begin(self, work: Callable[..., None], *arguments: socket.socket) -> None:
-        thread = threading.Thread(target=work, args=arguments, name="gate", daemon=True)
+        def guarded() -> None:
+            try:
+                work(*arguments)
+            except Exception as error:  # noqa: BLE001 (raised again where the connection is closed)
+                self._fault = error
+                self._close()
+
+        thread = threading.Thread(target=guarded, name="gate", daemon=True)
         with self._lock:
             thread.start()
             self._threads = [thread, *(other for other in self._threads if other.is_alive())]

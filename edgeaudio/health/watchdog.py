@@ -6,6 +6,7 @@ Does not know: what the parts do, or where files are kept.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import logging
 import os
@@ -51,6 +52,7 @@ class Stacks:
     def __init__(self, path: Path | None, *, in_memory: bool, stderr: Stderr | None) -> None:
         """`path`: None where no file can be kept. `in_memory`: writing to it waits for no disk, which may hang."""
         self._stderr = stderr
+        self._path = path
         self._file: BinaryIO | None = None
         self.earlier = ""  # of the process before
         if path is not None:
@@ -100,11 +102,13 @@ class Stacks:
         os._exit(EXIT_STATUS)
 
     def close(self) -> None:
-        """End the watch, and keep nothing any more."""
+        """End the watch, and leave no file behind: the process ends in good order."""
         faulthandler.cancel_dump_traceback_later()
-        if self._file is not None:
+        if self._file is not None and self._path is not None:
             faulthandler.disable()
             self._file.close()
+            with contextlib.suppress(OSError):
+                self._path.unlink()
 
 
 def _open(number: int) -> int | None:

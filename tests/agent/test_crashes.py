@@ -232,6 +232,15 @@ def test_one_kill_is_no_crash_and_neither_is_a_power_cut(house: House):
     assert not [s for s in house.listener.payloads("/status") if s["state"] == "quarantined"]
 
 
+def test_an_end_in_good_order_leaves_nothing_behind(house: House):
+    house.agent.start()
+    house.heard_for("good", 1)
+    assert [path.name for path in house.agent.runtime_dir.glob("*/*")]
+    house.agent.signal(signal.SIGTERM)
+    assert house.agent.wait() == 0
+    assert not list(house.agent.runtime_dir.iterdir())
+
+
 def test_a_power_cut_condemns_nobody(house: House):
     """What was noted before the machine started is not looked at."""
     changed = "from edgeaudio.agent import deaths\nquarantine.boot_id = lambda: str(time.time())\n"

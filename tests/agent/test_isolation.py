@@ -98,6 +98,12 @@ def broken(self, reading):
     return level(self, reading)
 SourceHealth.level = broken
 """
+_IN_THE_GATE = """
+from edgeaudio.capture.gate import Gate
+def broken(self, *_arguments):
+    ERROR
+Gate._exchange = broken
+"""
 _DIVIDE = "1 / 0"
 _FAULTS = {
     "at opening": (_AT_OPENING, "raise MemoryError", "MemoryError"),
@@ -115,6 +121,7 @@ _FAULTS = {
     ),
     "while booking": (_WHILE_BOOKING, "", "TypeError"),
     "at closing": (_AT_CLOSING, _DIVIDE, "ZeroDivisionError"),
+    "at opening, in the gate": (_IN_THE_GATE, _DIVIDE, "ZeroDivisionError"),
     "while recognising": (_WHILE_RECOGNISING, _DIVIDE, "ZeroDivisionError"),
     "while recognising and ending": (_WHILE_RECOGNISING_AND_ENDING, "raise MemoryError", "MemoryError"),
     "while judging the level": (_WHILE_JUDGING, _DIVIDE, "ZeroDivisionError"),
@@ -158,7 +165,9 @@ def test_an_exception_in_one_source_is_its_own(
     listener = listen_to(broker)
     other = tape.with_name("other.wav")
     other.symlink_to(tape)
-    bad = f"rtsp://user:hunter2@127.0.0.1:{free_port()}/x" if "password" in fault else other
+    bad = f"rtsp://user:hunter2@127.0.0.1:{free_port()}/x" if "password" in fault else str(other)
+    if "gate" in fault:
+        bad = f"http://127.0.0.1:{free_port()}/x"
     agent = run_agent(broker, f'[sources.good]\nurl = "{tape}"\n[sources.bad]\nurl = "{bad}"\n')
     agent.start(patch=_HEAD + patch.replace("ERROR", error))
     status = listener.wait_state("bad", "failed", "internal_error", timeout_s=30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,8 @@ from support.endless import endless_server, write_long_head
 from support.media import sine, write_media
 from support.waiting import wait_until
 
-from edgeaudio.agent.memory_watch import SPARE_MB, SPARE_PER_SOURCE_MB, limit_of, unheard_bytes
+from edgeaudio.agent import memory_watch
+from edgeaudio.agent.memory_watch import SPARE_MB, SPARE_PER_SOURCE_MB, MemoryWatch, limit_of, unheard_bytes
 from edgeaudio.capture.retry import Load
 from edgeaudio.health.machine import Machine
 
@@ -206,3 +208,89 @@ def test_this_machine_has_a_bound():
     bound_mb = Machine().memory_bound_mb()
     assert bound_mb is not None
     assert bound_mb > 64
+
+
+class Fake:
+    """A source whose connection has filled some memory, which its end gives back."""
+
+    def __init__(self, name: str, load: Load, filled_mb: float = 0.0, *, deaf: bool = False) -> None:
+        self.name = name
+        self.filled_mb = filled_mb
+        self.told: list[str] = []
+        self._load: Load | None = load
+        self._deaf = deaf
+
+    def load(self) -> Load | None:
+        return self._load
+
+    def end_too_large(self, _detail: str) -> None:
+        self.told.append("ended")
+        if not self._deaf:
+            self._load, self.filled_mb = None, 0.0
+
+    def pardon(self) -> None:
+        self.told.append("pardoned")
+
+
+def watched(
+    monkeypatch: pytest.MonkeyPatch, *sources: Fake, rest_mb: float = 90.0, limit_mb: float = 200.0
+) -> list[str]:
+    """Let a watch look once at memory that is past its limit; returns who made it give up."""
+    monkeypatch.setattr(memory_watch, "_resident_mb", lambda _statm: rest_mb + sum(each.filled_mb for each in sources))
+    monkeypatch.setattr(memory_watch, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(memory_watch, "END_S", 0.1)
+    given_up: list[str] = []
+    watch = MemoryWatch(lambda: list(sources), give_up=lambda suspect: given_up.append(suspect.name))
+    watch.limit_mb = limit_mb
+    stop = threading.Event()
+    thread = threading.Thread(target=watch.run, args=(stop,))
+    thread.start()
+    wait_until(lambda: given_up or sum(each.filled_mb for each in sources) + rest_mb < limit_mb, 5)
+    stop.set()
+    thread.join()
+    return given_up
+
+
+OPENING = Load(age_s=1.0, heard_s=0.0, received_bytes=None, cpu_s=0.01)
+LISTENING = Load(age_s=600.0, heard_s=600.0, received_bytes=5_000_000, cpu_s=6.0)
+FED = Load(age_s=1.0, heard_s=0.0, received_bytes=120_000_000, cpu_s=0.1)
+
+
+def test_only_who_was_fed_is_ended(monkeypatch: pytest.MonkeyPatch):
+    quiet, opening, bad = Fake("quiet", LISTENING, 2.0), Fake("opening", OPENING, 2.0), Fake("bad", FED, 120.0)
+    assert not watched(monkeypatch, quiet, opening, bad)
+    assert (quiet.told, opening.told, bad.told) == ([], [], ["ended"])
+
+
+def test_who_was_suspected_and_freed_nothing_is_pardoned(monkeypatch: pytest.MonkeyPatch):
+    busy = Fake("busy", replace(FED, received_bytes=500_000_000), 1.0)
+    bad = Fake("bad", FED, 120.0)
+    assert not watched(monkeypatch, busy, bad)
+    assert (busy.told, bad.told) == (["ended", "pardoned"], ["ended"])
+
+
+def test_of_two_that_were_fed_alike_the_younger_is_ended_first(monkeypatch: pytest.MonkeyPatch):
+    old, young = Fake("old", replace(FED, age_s=9.0), 60.0), Fake("young", FED, 60.0)
+    assert not watched(monkeypatch, old, young)
+    assert (old.told, young.told) == ([], ["ended"])
+
+
+def test_who_does_not_end_makes_the_process_end(monkeypatch: pytest.MonkeyPatch):
+    bad = Fake("bad", FED, 120.0, deaf=True)
+    assert set(watched(monkeypatch, Fake("opening", OPENING), bad)) == {"bad"}
+
+
+def test_memory_that_no_source_filled_is_told_and_costs_nobody_anything(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    quiet = Fake("quiet", LISTENING, 2.0)
+    monkeypatch.setattr(memory_watch, "_resident_mb", lambda _statm: 300.0)
+    watch = MemoryWatch(lambda: [quiet], give_up=lambda _suspect: None)
+    watch.limit_mb = 200.0
+    stop = threading.Event()
+    thread = threading.Thread(target=watch.run, args=(stop,))
+    thread.start()
+    wait_until(lambda: "no source is suspected" in caplog.text, 5)
+    stop.set()
+    thread.join()
+    assert quiet.told == []
