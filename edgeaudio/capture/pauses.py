@@ -24,6 +24,8 @@ _ASK_AT = 0.6
 _KEEP_FOR = 4.0
 # a source that was waited for in vain is not waited for again so soon: it may be stuck, and want a new connection
 _NOT_AGAIN_S = 600.0
+# one who pushes can't be asked: his connection may be half open
+_LONGEST_UNASKED_S = 600.0
 _SCHEMES = {"rtsp", "rtsps", "rtsp+listen"}
 
 
@@ -73,7 +75,8 @@ class PauseWatch:
         Returns, once, for how many seconds a source that is not known to pause is waited for from now on.
         """
         limit_s = self._config.read_timeout_s
-        if self._config.address.scheme not in _SCHEMES:
+        scheme = self._config.address.scheme
+        if scheme not in _SCHEMES or (scheme == "rtsp+listen" and now_s - self._heard_s > _LONGEST_UNASKED_S):
             return None
         may_pause = self.pauses or (not self._kept and now_s > self._memory.no_pause_until_s)
         if may_pause and now_s - self._asked_s >= _ASK_AT * limit_s:
