@@ -188,13 +188,17 @@ class _Parser:
         }
 
     def parse(self, body: bytes) -> MediaPlaylist | MasterPlaylist:
+        is_hls = False
         for line in _lines(body):
             if line.startswith("#"):
+                is_hls = is_hls or line.startswith("#EXT-X-")
                 self._tag(line)
             elif self._variant is not None:
                 self._add_variant(line, *self._variant)
             elif self._duration_s is not None:
                 self._add_segment(line, self._duration_s)
+        if not is_hls:
+            raise PlaylistError("it is a list of addresses, and no HLS playlist; give one of them")
         if self._variants:
             groups = {group for _, group, _ in self._variants}
             return MasterPlaylist(self._variants, [track for track in self._renditions if track[0] in groups])

@@ -481,6 +481,13 @@ def test_what_is_encrypted_in_another_way_is_refused(how: str, sound: dict[str, 
     assert "encrypted in a way that cannot be read" in error.detail
 
 
+def test_a_list_of_addresses_is_told_from_a_playlist(sound: dict[str, bytes]) -> None:
+    with scripted_web(lambda _: ok(b"#EXTM3U\n#EXTINF:-1,Radio\nhttp://127.0.0.1:9/live\n")) as web:
+        error = refusal(f"http://127.0.0.1:{web.port}/radio.m3u")
+    assert error.reason is Reason.INVALID_DATA
+    assert "no HLS playlist; give one of them" in error.detail
+
+
 def test_the_gate_leaves_no_thread_of_many_connections(sound: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "a.ts").write_bytes(sound["a.ts"])
     (tmp_path / "list.m3u8").write_bytes(media_list(*["#EXTINF:1,", "a.ts"] * 30))

@@ -37,15 +37,15 @@ def system_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def second(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def half_second(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("sound") / "a.ts"
-    write_media(path, "aac", sine(1000, RATE, 1.0), RATE)
+    write_media(path, "aac", sine(1000, RATE, 0.5), RATE)
     return path.read_bytes()
 
 
 @dataclass
 class Live:
-    """A live playlist of segments of one second, and its server."""
+    """A live playlist of segments of half a second, and its server."""
 
     sound: bytes
     first: int = 1
@@ -54,6 +54,7 @@ class Live:
     dated: datetime | None = None  # of segment 0
     numbered: bool = True
     end: str = ""
+    duration_s: float = 0.5
     broken: bool = False  # the segments are no sound
     web: ScriptedWeb = field(default_factory=lambda: ScriptedWeb(0))
 
@@ -62,8 +63,10 @@ class Live:
         lines = [f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n{number}"]
         for n in range(self.first, self.last + 1):
             if self.dated is not None:
-                lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{(self.dated + timedelta(seconds=n)).isoformat()}\n")
-            lines.append(f"#EXTINF:1.0,\n{self.name.format(n=n, time=time.monotonic_ns())}\n")
+                lines.append(
+                    f"#EXT-X-PROGRAM-DATE-TIME:{(self.dated + timedelta(seconds=n * self.duration_s)).isoformat()}\n"
+                )
+            lines.append(f"#EXTINF:{self.duration_s},\n{self.name.format(n=n, time=time.monotonic_ns())}\n")
         return "".join(lines) + self.end
 
     def answer(self, asked: Asked) -> bytes:
@@ -83,7 +86,7 @@ class Live:
 
     def hear(self, memory: SourceMemory, segments: int = 3, **options: Any) -> Heard:
         """Hear until the last of so many segments has begun."""
-        seconds = 1.09 * (segments - 1) + 0.2  # AAC's last frame reaches beyond the second
+        seconds = 0.58 * (segments - 1) + 0.1  # AAC's last frame reaches beyond the half second
         limits = {"open_timeout_s": 5, "read_timeout_s": 5, **options}
         return hear(self.url, seconds, media=True, memory=memory, **limits)
 
@@ -94,8 +97,8 @@ class Live:
 
 
 @pytest.fixture
-def live(second: bytes) -> Iterator[Live]:
-    made = Live(second)
+def live(half_second: bytes) -> Iterator[Live]:
+    made = Live(half_second)
     with scripted_web(made.answer) as made.web:
         yield made
 
@@ -103,8 +106,8 @@ def live(second: bytes) -> Iterator[Live]:
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A playlist counts as stale soon; what was heard of one that stands still is only then known to be all."""
-    monkeypatch.setattr(live_playlists, "MIN_STALE_S", 1.0)
-    monkeypatch.setattr(live_playlists, "STALE_TARGETS", 1)
+    monkeypatch.setattr(live_playlists, "MIN_STALE_S", 0.4)
+    monkeypatch.setattr(live_playlists, "STALE_TARGETS", 0)
     return monkeypatch
 
 
@@ -143,7 +146,7 @@ def test_a_connection_waits_for_what_is_new(live: Live, impatience: pytest.Monke
     memory = SourceMemory()
     live.hear(memory)
     live.fetched()
-    impatience.setattr(live_playlists, "MIN_STALE_S", 3.0)
+    impatience.setattr(live_playlists, "MIN_STALE_S", 1.5)
     timer = threading.Timer(0.5, lambda: setattr(live, "last", 4))
     timer.start()
     live.hear(memory, 1)
@@ -237,7 +240,7 @@ def test_a_server_that_begins_anew_while_it_is_heard_is_heard_on(live: Live, imp
     timer.join()
     assert (error.reason, error.detail) == (Reason.END_OF_STREAM, "the server began its playlist anew")
     live.fetched()
-    impatience.setattr(live_playlists, "MIN_STALE_S", 1.0)
+    impatience.setattr(live_playlists, "MIN_STALE_S", 0.4)
     live.hear(memory, 2)
     assert live.fetched() == ["s0.ts", "s1.ts"]
 
@@ -270,7 +273,7 @@ def test_a_playlist_is_known_again_under_another_name(live: Live) -> None:
         return live.answer(asked)
 
     with scripted_web(answer) as live.web:
-        for last, seconds, expected in ((3, 2.4, ["1", "2", "3"]), (4, 0.2, ["4"])):
+        for last, seconds, expected in ((3, 1.3, ["1", "2", "3"]), (4, 0.1, ["4"])):
             live.last = last
             hear(f"http://127.0.0.1:{live.web.port}/start", seconds, memory=memory, open_timeout_s=5)
             fetched = [name for name in live.fetched() if name != "start"]
@@ -313,7 +316,7 @@ def test_a_stream_that_has_ended_is_heard_to_its_end_and_once(live: Live) -> Non
     live.hear(memory)
     live.fetched()
     live.last, live.end = 4, "#EXT-X-ENDLIST\n"
-    assert live.hear(memory, 99).seconds > 0.9
+    assert live.hear(memory, 99).seconds > 0.4
     assert live.fetched() == ["s4.ts"]
     error = live.refusal(memory)
     assert (error.reason, error.detail) == (Reason.END_OF_STREAM, "the stream has ended, and was heard to its end")
@@ -360,7 +363,7 @@ def test_a_folder_that_cannot_be_written_costs_nothing(live: Live, tmp_path: Pat
 
 
 def shown(live: LivePlaylists, first: int, last: int, **about: Any) -> list[int] | None:
-    text = Live(b"", first, last, **about).text().encode()
+    text = Live(b"", first, last, duration_s=1.0, **about).text().encode()
     playlist = parse_playlist(text, lambda uri: uri, 10)
     assert isinstance(playlist, MediaPlaylist)
     given = live.show("a", playlist)
