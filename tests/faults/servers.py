@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from support.agents import Listener
 from support.camera import Packet, Script, camera, sine_packets
+from support.endless import endless_server
 from support.icecast import live_server
 from support.media import sine, write_media
 from support.ports import free_port
@@ -80,7 +81,9 @@ def servers(folder: Path, *, short: bool = False) -> list[Told]:
         listener = stage.listen()
         tables = [f'[sources.{GOOD}]\nurl = "{good.url}"\n']
         tables += [f"[sources.source-{number}]\n{kind.toml}\n" for number, kind in enumerate(kinds)]
-        agent = stage.agent("".join(tables)).start()
+        agent = stage.agent("".join(tables))
+        agent.environment["EDGEAUDIO_MEMORY_LIMIT_MB"] = f"{MEMORY_LIMIT_MB:g}"
+        agent.start()
         began = datetime.now(UTC)
         listener.wait_state(GOOD, "listening", timeout_s=60)
         rows = [_told(listener, f"source-{number}", kind, began) for number, kind in enumerate(kinds)]
@@ -150,6 +153,9 @@ def _web_sources(folder: Path, stack: contextlib.ExitStack) -> Iterator[Kind]:
     yield Kind("an HLS list without an end", _url(web(endless(head, b"#EXTINF:1,\na\n"))), "waiting too_large")
     heads = endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n")
     yield Kind("an HTTP head without an end", _url(web(heads)), "waiting too_large")
+    yield Kind(
+        "a recording's head without an end", f'url = "{stack.enter_context(endless_server())}"', "waiting too_large"
+    )
     yield Kind("an HLS list that names itself", _url(web(lambda asked: listing(asked.target))), "waiting timeout")
     segment = _segment(folder)
     standing = web(lambda asked: ok(segment) if asked.target == "/s.ts" else listing("s.ts"))
