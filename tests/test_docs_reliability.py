@@ -56,6 +56,7 @@ def test_the_numbers_of_what_comes_by_http():
     assert f"heads of {http_message.MAX_HEAD_BYTES >> 10} KiB and {http_message.MAX_HEADERS} headers" in TEXT
     assert f"playlists of {playlist.MAX_BYTES >> 20} MiB and {playlist.MAX_SEGMENTS:,} segments" in TEXT
     assert f"at most {playlist.MAX_LISTS} lists in a list of lists" in TEXT
+    assert f"{gate._BURST} requests at once, then {gate._REQUESTS_PER_S} a second" in TEXT
     assert live_playlists.FIRST_SEGMENTS == live_playlists.STALE_TARGETS == 3
     assert f"at most the last {live_playlists.CATCH_UP_S:g} s" in TEXT
     stale = f"at least {live_playlists.MIN_STALE_S:g} s, at most {live_playlists.MAX_STALE_S:g} s"

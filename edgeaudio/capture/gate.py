@@ -53,6 +53,8 @@ from edgeaudio.recognise.types import Reason
 
 MAX_REDIRECTS = 8  # FFmpeg's own limit
 _MAX_CONNECTIONS = 80  # at once; FFmpeg has one for each list that it reads
+_BURST = 200  # requests at once; opening a list of lists takes a few for each of them
+_REQUESTS_PER_S = 50  # after that
 _MAX_KNOWN = 1000  # servers and addresses that are remembered
 _MAX_INTERIM = 8  # responses (1xx) before the response
 _RELOAD_S = 1.0  # between two askings for a playlist that has nothing new
@@ -103,6 +105,7 @@ class Gate:
         self._has_master = False
         self._redirected: dict[str, int] = {}  # URLs that redirects led to, and how many
         self._is_live: bool | None = None
+        self._tokens, self._paced_s = float(_BURST), time.monotonic()
         self._heard = HeardSegments() if heard is None else heard
         self._live = LivePlaylists(self._heard)
         self._cookies = CookieJar()
@@ -189,6 +192,8 @@ class Gate:
             near.settimeout(CONNECT_S)
             head, _ = read_head(lambda: near.recv(_PIECE_BYTES))
             request = Request.parse(head)
+            if self._closed.wait(self._wait_s()):
+                return
             try:
                 self._exchange(request, near, ends)
             except LeadError as error:
@@ -200,6 +205,14 @@ class Gate:
                 self._failed(request.url, LeadError(Reason.INVALID_DATA, f"{request.where} does not speak HTTP"))
             except BrokenOffError as error:
                 self._failed(request.url, LeadError(Reason.END_OF_STREAM, f"{request.where} broke off: {error}", ""))
+
+    def _wait_s(self) -> float:
+        """How long a request has to wait: FFmpeg runs through any number of segments that are empty or missing."""
+        with self._lock:
+            now_s = time.monotonic()
+            self._tokens = min(_BURST, self._tokens + _REQUESTS_PER_S * (now_s - self._paced_s)) - 1
+            self._paced_s = now_s
+            return max(0.0, -self._tokens / _REQUESTS_PER_S)
 
     def _failed(self, url: str, error: LeadError) -> None:
         finding = Finding(error.reason, error.detail, error.hint, error.final)

@@ -488,6 +488,15 @@ def test_a_list_of_addresses_is_told_from_a_playlist(sound: dict[str, bytes]) ->
     assert "no HLS playlist; give one of them" in error.detail
 
 
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+def test_a_list_of_empty_segments_is_not_run_through(status: str) -> None:
+    listed = ok(media_list(*(f"#EXTINF:1,\n{n}.ts" for n in range(20000))))
+    with scripted_web(lambda asked: listed if "list" in asked.target else ok(b"", status=status)) as web:
+        began_s = time.monotonic()
+        refusal(f"http://127.0.0.1:{web.port}/list.m3u8", open_timeout_s=1)
+        assert len(web.asked) <= 210 + 50 * (time.monotonic() - began_s)
+
+
 def test_the_gate_leaves_no_thread_of_many_connections(sound: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "a.ts").write_bytes(sound["a.ts"])
     (tmp_path / "list.m3u8").write_bytes(media_list(*["#EXTINF:1,", "a.ts"] * 30))
