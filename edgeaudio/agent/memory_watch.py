@@ -4,8 +4,9 @@ Owns: the limit, how often memory is looked at, and who is suspected.
 Does not know: what fills the memory, or how a connection is ended.
 
 A playlist without an end, or a head of a file, is kept until it is complete: hundreds of MB a second, in one call. So
-memory is looked at the more often the nearer the limit is. Who has received most that did not become sound is ended
-first; where that frees nothing, it was somebody else, and the source is tried again at once.
+memory is looked at the more often the nearer the limit is. Who has received most of late that did not become sound is
+ended first; where that frees nothing, it was somebody else, and the source is tried again at once. Where nobody has,
+memory has filled slowly: then, now and then, each is ended in turn, whoever has received most in all first.
 """
 
 from __future__ import annotations
@@ -38,11 +39,14 @@ PATIENCE_S = 0.3  # for one connection to end, before another is suspected too
 END_S = 2.0  # for all of them; FFmpeg may do something in which nothing interrupts it
 _STEP_S = 0.01
 _REMIND_S = 600.0
+WINDOW_S = 10.0  # what was received in it counts, and a part of what was in the one before
 # what a connection receives in good order: a first part to find the tracks in, and pictures beside the sound
 _PROBE_BYTES = 5 * MB
 _BYTES_PER_HEARD_S = 2 * MB
-# where nobody counts bytes: so many are copied and taken apart in a second of the thread's time, which is all it has
+# where nobody counts bytes: so many are copied and taken apart in a second of the thread's time, which is all it has;
+# and what a small board may need for a second of sound
 _BYTES_PER_CPU_S = 100 * MB
+_CPU_PER_HEARD_S = 0.25
 _LEAST_FREED_MB = 4.0
 
 
@@ -56,6 +60,9 @@ class Suspect(Protocol):
     def end_too_large(self, detail: str) -> None: ...
 
     def pardon(self) -> None: ...
+
+
+Loads = dict[str, Load]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,8 @@ class MemoryWatch:
         self._suspects = suspects
         self._give_up = give_up
         self._warned_s = float("-inf")
+        self._windows: tuple[Loads, Loads] = {}, {}  # loads as the last two windows began, by source
+        self._window_s = float("-inf")  # when the last one began
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
@@ -92,6 +101,7 @@ class MemoryWatch:
             while not stop.wait(wait_s):
                 limit_mb, now_mb = self.limit_mb, _resident_mb(statm.fileno())
                 wait_s = LONGEST_S
+                self._turn_window()
                 if limit_mb is None:
                     continue
                 if now_mb > limit_mb and now_mb - before_mb < QUICK_MB:
@@ -104,18 +114,25 @@ class MemoryWatch:
     def _relieve(self, limit_mb: float, statm: int, stop: threading.Event) -> bool:
         """End connections until memory is within its limit; False if nobody can be suspected any more."""
         loads = [(suspect, load) for suspect in self._suspects() if (load := suspect.load()) is not None]
-        guilt = [(unheard_bytes(load), -load.age_s, suspect) for suspect, load in loads]
-        ordered = sorted((each for each in guilt if each[0] > 0), key=lambda each: each[:2], reverse=True)
-        for unheard, minus_age_s, suspect in ordered:
+        guilt = [(unheard_bytes(self._lately(suspect, load)), -load.age_s, suspect) for suspect, load in loads]
+        guilt = [each for each in guilt if each[0] > 0]
+        if not guilt and time.monotonic() - self._warned_s > _REMIND_S:
+            self._warned_s = time.monotonic()
+            log.warning(
+                "the agent's memory is past its limit of %.0f MB, and no source is to blame by itself", limit_mb
+            )
+            guilt = [(_received_bytes(load), -load.age_s, suspect) for suspect, load in loads]
+        ordered = sorted(guilt, key=lambda each: each[:2], reverse=True)
+        for unheard, _, suspect in ordered:
             before_mb = _resident_mb(statm)
             suspect.end_too_large(
                 f"the agent's memory is {before_mb:.0f} MB, its limit {limit_mb:.0f} MB, and this connection received "
-                f"about {unheard / MB:.0f} MB in {-minus_age_s:.0f} s that did not become sound"
+                f"about {unheard / MB:.0f} MB of late that did not become sound"
             )
             ended = _ended([suspect], PATIENCE_S, stop)
             give_back_memory()
             now_mb = _resident_mb(statm)
-            if ended and before_mb - now_mb < _LEAST_FREED_MB and len(ordered) > 1:
+            if ended and before_mb - now_mb < _LEAST_FREED_MB:
                 suspect.pardon()
             if now_mb < limit_mb:
                 return True
@@ -124,22 +141,37 @@ class MemoryWatch:
             self._give_up(next((suspect for suspect in told if suspect.load() is not None), told[0]))
             return False
         give_back_memory()
-        if _resident_mb(statm) < limit_mb:
-            return True
-        if time.monotonic() - self._warned_s > _REMIND_S:
-            self._warned_s = time.monotonic()
-            log.warning(
-                "the agent's memory is %.0f MB, its limit %.0f MB, and no source is suspected",
-                _resident_mb(statm),
-                limit_mb,
-            )
-        return False
+        return _resident_mb(statm) < limit_mb
+
+    def _turn_window(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._window_s >= WINDOW_S:
+            self._window_s = now_s
+            loads = {suspect.name: load for suspect in self._suspects() if (load := suspect.load()) is not None}
+            self._windows = self._windows[1], loads
+
+    def _lately(self, suspect: Suspect, load: Load) -> Load:
+        """What a connection has cost since the window before the present one began, or since it began itself."""
+        before = self._windows[0].get(suspect.name)
+        if before is None or before.age_s > load.age_s:
+            return load
+        known = load.received_bytes is not None and before.received_bytes is not None
+        return Load(
+            age_s=load.age_s,
+            heard_s=load.heard_s - before.heard_s,
+            received_bytes=(load.received_bytes or 0) - (before.received_bytes or 0) if known else None,
+            cpu_s=load.cpu_s - before.cpu_s,
+        )
 
 
 def unheard_bytes(load: Load) -> float:
     """Bytes that a connection has received beyond what is usual for what was heard of it."""
-    received = load.cpu_s * _BYTES_PER_CPU_S if load.received_bytes is None else load.received_bytes
-    return max(0.0, received - _PROBE_BYTES - _BYTES_PER_HEARD_S * load.heard_s)
+    usual = _BYTES_PER_HEARD_S if load.received_bytes is not None else _CPU_PER_HEARD_S * _BYTES_PER_CPU_S
+    return max(0.0, _received_bytes(load) - _PROBE_BYTES - usual * load.heard_s)
+
+
+def _received_bytes(load: Load) -> float:
+    return load.cpu_s * _BYTES_PER_CPU_S if load.received_bytes is None else load.received_bytes
 
 
 def _ended(suspects: Iterable[Suspect], patience_s: float, stop: threading.Event) -> bool:

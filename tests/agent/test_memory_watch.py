@@ -172,7 +172,8 @@ QUIET = Load(age_s=3600.0, heard_s=3600.0, received_bytes=None, cpu_s=360.0)
         (Load(1.0, 0.0, 4_000_000, 0.5), False),
         (Load(1.0, 0.0, 100_000_000, 0.1), True),
         (Load(1.0, 0.0, None, 0.5), True),
-        (replace(QUIET, cpu_s=50.0), False),
+        (QUIET, False),  # a small board
+        (replace(QUIET, cpu_s=1000.0), True),
         (replace(QUIET, received_bytes=3600 * 1_000_000), False),
     ],
 )
@@ -280,17 +281,46 @@ def test_who_does_not_end_makes_the_process_end(monkeypatch: pytest.MonkeyPatch)
     assert set(watched(monkeypatch, Fake("opening", OPENING), bad)) == {"bad"}
 
 
-def test_memory_that_no_source_filled_is_told_and_costs_nobody_anything(
+def test_what_was_heard_for_long_does_not_excuse_what_comes_now(monkeypatch: pytest.MonkeyPatch):
+    heard, quiet = Fake("heard", replace(LISTENING, age_s=9000.0, heard_s=9000.0)), Fake("quiet", LISTENING, 2.0)
+    monkeypatch.setattr(memory_watch, "WINDOW_S", 0.2)
+    monkeypatch.setattr(memory_watch, "LONGEST_S", 0.05)
+    monkeypatch.setattr(memory_watch, "_resident_mb", lambda _statm: 90.0 + heard.filled_mb)
+    watch = MemoryWatch(lambda: [quiet, heard], give_up=lambda _suspect: None)
+    watch.limit_mb = 200.0
+    stop = threading.Event()
+    thread = threading.Thread(target=watch.run, args=(stop,))
+    thread.start()
+    wait_until(lambda: watch._windows[0], 5)
+    heard._load = replace(LISTENING, age_s=9001.0, heard_s=9001.0, received_bytes=125_000_000)
+    heard.filled_mb = 120.0
+    wait_until(lambda: heard.told, 5, "nobody is suspected")
+    stop.set()
+    thread.join()
+    assert (heard.told, quiet.told) == (["ended"], [])
+
+
+def test_memory_that_filled_slowly_is_found_by_ending_each_in_turn(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
+    quiet, slow = Fake("quiet", replace(LISTENING, received_bytes=9_000_000), 2.0), Fake("slow", LISTENING, 120.0)
+    assert not watched(monkeypatch, quiet, slow)
+    assert (quiet.told, slow.told) == (["ended", "pardoned"], ["ended"])
+    assert "no source is to blame by itself" in caplog.text
+
+
+def test_memory_that_no_source_filled_costs_each_one_moment_alone(monkeypatch: pytest.MonkeyPatch):
     quiet = Fake("quiet", LISTENING, 2.0)
+    monkeypatch.setattr(memory_watch, "LONGEST_S", 0.01)
     monkeypatch.setattr(memory_watch, "_resident_mb", lambda _statm: 300.0)
     watch = MemoryWatch(lambda: [quiet], give_up=lambda _suspect: None)
     watch.limit_mb = 200.0
     stop = threading.Event()
     thread = threading.Thread(target=watch.run, args=(stop,))
     thread.start()
-    wait_until(lambda: "no source is suspected" in caplog.text, 5)
+    wait_until(lambda: quiet.told == ["ended", "pardoned"], 5)
+    quiet._load = LISTENING
+    assert not stop.wait(0.3)  # the watch has looked many times
     stop.set()
     thread.join()
-    assert quiet.told == []
+    assert quiet.told == ["ended", "pardoned"]
