@@ -34,6 +34,10 @@ def source_config(name: str, source: SourceSettings) -> SourceConfig:
         transport=source.transport,
         tls_verify=source.tls_verify,
         ca_file=source.ca_file,
+        open_timeout_s=source.open_timeout_s,
+        read_timeout_s=source.read_timeout_s,
+        probe_bytes=source.probe_bytes,
+        probe_s=source.probe_s,
     )
 
 

@@ -36,6 +36,9 @@ class SourceConfig:
     ca_file: Path | None = None  # None: what the system trusts
     open_timeout_s: float = 10.0
     read_timeout_s: float = 5.0  # without a sample
+    # within which a track has to appear where a stream does not say what it holds: FFmpeg's own limits
+    probe_bytes: int = 5_000_000
+    probe_s: float = 5.0
     address: SourceUrl = field(init=False)
 
     def __post_init__(self) -> None:

@@ -23,10 +23,11 @@ from edgeaudio.capture.ffmpeg_log import recorded
 from edgeaudio.capture.gate import Gate
 from edgeaudio.capture.heard import HeardSegments
 from edgeaudio.capture.interrupt import Guard
-from edgeaudio.capture.options import ffmpeg_call
+from edgeaudio.capture.options import Look, ffmpeg_call
 from edgeaudio.capture.pipe import Pipe, kind_of
 from edgeaudio.capture.reasons import FFMPEG_ERRORS, Call, SourceError, StoppedError, failure_of
 from edgeaudio.capture.soundcard import prepare_alsa
+from edgeaudio.capture.tracks import may_hold_more
 from edgeaudio.recognise.types import Reason
 
 # tags in an old encoding must not make a recording unreadable; from 19 on PyAV sees to that itself
@@ -55,6 +56,7 @@ class SourceMemory:
     played_s: float = 0.0  # of a recording that was not heard to its end
     heard: HeardSegments = field(default_factory=HeardSegments)  # of live HLS playlists
     received: Callable[[], int] | None = None  # bytes, by the present connection, where somebody counts them
+    begins_late: bool = False  # its sound was not within the short look at it
 
     @classmethod
     def of(cls, config: SourceConfig, recalled: Way | None = None, heard: HeardSegments | None = None) -> Self:
@@ -72,11 +74,15 @@ class Opened:
     pipe: Pipe | None  # that it is read from, to be closed after it
 
 
+# enough to see most streams, in which FFmpeg looks for tracks that may never come: its 5 MB and 5 s make opening slow
+_SHORT_LOOK = Look(1_000_000, 2.0)
+
+
 def longest_open_s(config: SourceConfig, sender_wait_s: float | None) -> float:
     """Seconds that an open may take, the resolver's own time for names apart."""
     if config.address.scheme in {"rtsp+listen", "file", "alsa"}:
         return _open_limit_s(config, sender_wait_s)
-    tries = _MOST_TRIES if config.address.scheme in {"rtsp", "rtsps"} else 1
+    tries = _MOST_TRIES if config.address.scheme in {"rtsp", "rtsps"} else 2  # the second with a longer look
     return tries * config.open_timeout_s + (tries - 1) * _FALLBACK_PAUSE_S + PROBING_S
 
 
@@ -105,7 +111,7 @@ def open_container(
     limit_s = _open_limit_s(config, sender_wait_s)
     asking = memory.asking
     if config.address.scheme not in {"rtsp", "rtsps"}:
-        return _open(config, guard, stop, gate, limit_s, Way("all"))
+        return _look(config, guard, stop, memory, gate, limit_s)
     try:
         return _open(config, guard, stop, gate, limit_s, asking.way)
     except SourceError as error:
@@ -121,19 +127,34 @@ def open_container(
         raise
 
 
-def _open(
-    config: SourceConfig, guard: Guard, stop: threading.Event, gate: Gate | None, limit_s: float, way: Way
+def _look(
+    config: SourceConfig, guard: Guard, stop: threading.Event, memory: SourceMemory, gate: Gate | None, limit_s: float
 ) -> Opened:
-    call = ffmpeg_call(
-        config.address,
-        transport=way.transport,
-        tls_verify=config.tls_verify,
-        ca_file=config.ca_file,
-        open_timeout_s=config.open_timeout_s,
-        read_timeout_s=config.read_timeout_s,
-        audio_only=way.media == "audio",
-        gate=None if gate is None else gate.url,
-    )
+    """Open, with a short look at what comes; with a longer one where no sound was in it that may yet come."""
+    long_look = Look(config.probe_bytes, config.probe_s)
+    short = Look(min(_SHORT_LOOK.most_bytes, long_look.most_bytes), min(_SHORT_LOOK.most_s, long_look.most_s))
+    read_once = config.address.path is not None and kind_of(config.address.path) is not None
+    if memory.begins_late or read_once or short == long_look:
+        return _open(config, guard, stop, gate, limit_s, Way("all"), long_look)
+    opened = _open(config, guard, stop, gate, limit_s, Way("all"), short)
+    if opened.container.streams.audio or not may_hold_more(opened.container):
+        return opened
+    opened.container.close()
+    opened = _open(config, guard, stop, gate, limit_s, Way("all"), long_look)
+    memory.begins_late = bool(opened.container.streams.audio)
+    return opened
+
+
+def _open(
+    config: SourceConfig,
+    guard: Guard,
+    stop: threading.Event,
+    gate: Gate | None,
+    limit_s: float,
+    way: Way,
+    look: Look = _SHORT_LOOK,
+) -> Opened:
+    call = ffmpeg_call(config, way, look, gate=None if gate is None else gate.url)
     if config.address.scheme == "alsa":
         prepare_alsa()
     bound_allocations()

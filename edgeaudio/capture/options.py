@@ -13,7 +13,8 @@ import ssl
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgeaudio.capture.asking import Transport
+from edgeaudio.capture.asking import Way
+from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.urls import DEFAULT_PORTS, SourceUrl
 
 # what an address may make FFmpeg open, by its scheme; nothing that comes over the network can
@@ -40,9 +41,6 @@ _FILES = (
 _FORMATS = {"file": _FILES, "http": f"{_FILES},hls", "https": f"{_FILES},hls"}
 _FORCED = {"udp": "mpegts", "rtmp": "flv", "rtmps": "flv", "alsa": "alsa"}
 
-# enough to find the parameters of any audio track; FFmpeg's 5 MB and 5 s make opening slow
-_PROBE_BYTES = 1_000_000
-_PROBE_S = 2.0
 _MAX_STREAMS = 32
 _LONGEST_S = 2000.0  # FFmpeg keeps it in microseconds, in 31 bits
 _MAX_REDIRECTS = 20  # the gate's limit comes before it, and says so
@@ -63,6 +61,14 @@ _NONBLOCKING = "4"  # AVFMT_FLAG_NONBLOCK, which has no name there
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """How far FFmpeg reads a stream to see what it holds; less where that is complete before."""
+
+    most_bytes: int
+    most_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class FfmpegCall:
     """Arguments of `av.open`. `file` holds the login: never print it."""
 
@@ -71,21 +77,12 @@ class FfmpegCall:
     options: dict[str, str]
 
 
-def ffmpeg_call(
-    url: SourceUrl,
-    *,
-    transport: Transport,
-    tls_verify: bool,
-    ca_file: Path | None,
-    open_timeout_s: float,
-    read_timeout_s: float,
-    audio_only: bool,
-    gate: str | None = None,
-) -> FfmpegCall:
-    """What `av.open` needs for `url`; `gate`: the URL of a Gate, for HTTP and nothing else."""
+def ffmpeg_call(config: SourceConfig, way: Way, look: Look, *, gate: str | None = None) -> FfmpegCall:
+    """What `av.open` needs for a source; `way`: of RTSP; `gate`: the URL of a Gate, for HTTP and nothing else."""
+    url = config.address
     options = {
-        "probesize": str(_PROBE_BYTES),
-        "analyzeduration": _microseconds(_PROBE_S),
+        "probesize": str(look.most_bytes),
+        "analyzeduration": _microseconds(look.most_s),
         "max_streams": str(_MAX_STREAMS),
     }
     if url.scheme == "alsa":
@@ -101,12 +98,12 @@ def ffmpeg_call(
         # the gate does what makes it https
         url = replace(url, scheme="http", port=url.port or DEFAULT_PORTS[url.scheme])
     if url.is_tls:
-        options |= _tls(verify=tls_verify, ca_file=ca_file or system_ca_file())
-    read_us = _microseconds(max(open_timeout_s, read_timeout_s))
+        options |= _tls(verify=config.tls_verify, ca_file=config.ca_file or system_ca_file())
+    read_us = _microseconds(max(config.open_timeout_s, config.read_timeout_s))
     if url.scheme in {"rtsp", "rtsps"}:
         # how long a sender may pause is the Guard's affair
-        options |= {"rtsp_transport": transport, "timeout": _microseconds(_LONGEST_S)}
-        if audio_only:
+        options |= {"rtsp_transport": way.transport, "timeout": _microseconds(_LONGEST_S)}
+        if way.media == "audio":
             options["allowed_media_types"] = "audio"
     elif url.scheme == "rtsp+listen":
         # in seconds, as long as the limit allows

@@ -18,6 +18,9 @@ from edgeaudio.capture.config import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_R
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.recognise.types import Reason
 
+# formats whose tracks appear as they come
+_OPEN_ENDED = frozenset({"mpegts", "flv", "live_flv", "mpeg"})
+
 
 @dataclass(frozen=True, slots=True)
 class Track:
@@ -50,9 +53,7 @@ def choose_track(container: InputContainer, config: SourceConfig) -> AudioStream
     Raises SourceError where there is none, or no decoder for it.
     """
     if not container.streams.audio:
-        others = sorted({stream.type for stream in container.streams})
-        detail = "no audio track" + (f", only {', '.join(others)}" if others else "")
-        raise SourceError(config.name, config.address, Reason.NO_AUDIO_TRACK, detail)
+        raise _no_audio(container, config)
     usable = [stream for stream in container.streams.audio if _context(stream) is not None]
     if not usable:
         detail = "there is no decoder for the audio track"
@@ -83,6 +84,22 @@ def check_format(config: SourceConfig, sample_rate: int, channels: int) -> None:
         f"1 to {MAX_CHANNELS} channels at {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz are possible"
     )
     raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, "")
+
+
+def may_hold_more(container: InputContainer) -> bool:
+    """True if more tracks than were seen may come: nothing at the stream's beginning says what it holds."""
+    return not _OPEN_ENDED.isdisjoint(container.format.name.split(","))
+
+
+def _no_audio(container: InputContainer, config: SourceConfig) -> SourceError:
+    others = ", ".join(sorted({stream.type for stream in container.streams}))
+    only = f", only {others}" if others else ""
+    # MPEG-TS has a table of its tracks
+    if not may_hold_more(container) or (container.format.name == "mpegts" and others):
+        return SourceError(config.name, config.address, Reason.NO_AUDIO_TRACK, f"no audio track{only}")
+    detail = f"no audio came within {config.probe_s:g} s or {config.probe_bytes / 1e6:g} MB{only}"
+    hint = "if it begins later, raise probe_s and probe_bytes of this source; else switch it on in the camera"
+    return SourceError(config.name, config.address, Reason.NO_AUDIO_FOUND, detail, hint)
 
 
 def _context(stream: Stream) -> CodecContext | None:

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     TLS_UNTRUSTED = "tls_untrusted"  # the certificate or its host name failed verification
     TIMEOUT = "timeout"  # no answer, or no samples, within the limit
     NO_AUDIO_TRACK = "no_audio_track"  # the stream opened but has no audio
+    NO_AUDIO_FOUND = "no_audio_found"  # no audio within the limits of looking for it; it may come later
     UNSUPPORTED_CODEC = "unsupported_codec"  # there is audio, and no decoder for it
     UNSUPPORTED_TRANSPORT = "unsupported_transport"  # RTSP over neither TCP nor UDP, as far as these were tried
     SERVER_BUSY = "server_busy"  # 453, 503, 429: no more viewers for now

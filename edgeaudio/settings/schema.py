@@ -164,6 +164,12 @@ class SourceSettings(_Login):
     transport: Literal["auto", "tcp", "udp"] = Field("auto", description="How RTSP carries the sound.")
     tls_verify: bool = Field(default=True, description="Refuse certificates that cannot be verified.")
     ca_file: ReadableFile | None = Field(None, description="Certificates to trust instead of the system's (PEM).")
+    open_timeout_s: Number = Field(10.0, ge=1, le=600, description="How long an opening may take, each try.")
+    read_timeout_s: Number = Field(5.0, ge=0.5, le=600, description="How long no sound may come.")
+    probe_bytes: Whole = Field(
+        5_000_000, ge=65_536, le=100_000_000, description="The most that is read to find a track of sound."
+    )
+    probe_s: Number = Field(5.0, ge=0.1, le=60, description="The most that is heard to find a track of sound.")
     models: Slugs | None = Field(None, description="Names of the models to run; default: all.")
     level_interval_s: Number = Field(10.0, ge=1, le=3600, description="Time between two level messages.")
     gate_dbfs: Number = Field(
