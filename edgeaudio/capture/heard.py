@@ -26,6 +26,8 @@ _MAX_LISTS = 64
 _MAX_MARKS = 64  # of one list; playlists hold a few segments, and what is further back is not heard again anyway
 # programme date-times are added up from the durations of segments, which are rounded
 _PROGRAMME_TOLERANCE_S = 0.5
+# some servers date what they list by the time at which they are asked
+_NAMED_TOLERANCE_S = 60.0
 _SESSION = re.compile(r"_w\d+(?=[_.])")
 
 
@@ -48,9 +50,14 @@ class Mark:
         """True if both are of one segment, as far as that can be told."""
         if other is None or self.number != other.number:
             return False
-        if self.programme_s is not None and other.programme_s is not None:
-            return abs(self.programme_s - other.programme_s) <= _PROGRAMME_TOLERANCE_S
-        return self.name == other.name
+        if self.programme_s is None or other.programme_s is None:
+            return self.name == other.name
+        tolerance_s = _NAMED_TOLERANCE_S if self.name == other.name else _PROGRAMME_TOLERANCE_S
+        return abs(self.programme_s - other.programme_s) <= tolerance_s
+
+    def is_dated_apart(self, other: Mark) -> bool:
+        """True if the programme date-times of both are known, and say that they are two segments."""
+        return self.programme_s is not None and other.programme_s is not None and not self.is_same(other)
 
 
 @dataclass(slots=True)

@@ -121,8 +121,9 @@ class LivePlaylists:
             state.shown = replace(state.shown, ended=True)
         if not marks:
             return  # FFmpeg is shown the last list again
-        overlap = [mark for mark in marks if mark.number in state.seen]
-        is_other = overlap and not any(mark.is_same(state.seen[mark.number]) for mark in overlap)
+        overlap = [(mark, state.seen[mark.number]) for mark in marks if mark.number in state.seen]
+        # by dates alone: some servers name their segments anew each time that they list them
+        is_other = overlap and all(mark.is_dated_apart(seen) for mark, seen in overlap)
         if is_other or _is_far_back(marks, state.newest):
             raise BegunAnewError
         if marks[-1].number < state.newest:

@@ -280,6 +280,16 @@ def test_a_playlist_is_known_again_under_another_name(live: Live) -> None:
             assert [name.rpartition("_")[2].removesuffix(".ts") for name in fetched] == expected
 
 
+def test_a_segment_is_known_again_though_it_is_dated_anew(live: Live) -> None:
+    live.dated = NOON
+    memory = SourceMemory()
+    live.hear(memory)
+    live.fetched()
+    live.last, live.dated = 4, NOON + timedelta(seconds=7)
+    live.hear(memory, 1)
+    assert live.fetched() == ["s4.ts"]
+
+
 def test_names_that_come_again_are_new_segments(live: Live) -> None:
     memory = SourceMemory()
     live.name = "s.ts"
@@ -379,8 +389,15 @@ def test_what_ffmpeg_is_shown_never_goes_back() -> None:
     assert shown(live, 1, 0) == [5, 6, 7, 8]  # of one that has nothing
     with pytest.raises(BegunAnewError):
         shown(live, 0, 1)
+    assert shown(live, 5, 9, name="other{n}.ts") == [5, 6, 7, 8, 9]  # of one that names them anew each time
+
+
+def test_a_playlist_that_is_dated_anew_is_begun_anew() -> None:
+    live = LivePlaylists(HeardSegments())
+    assert shown(live, 1, 5, dated=NOON) == [3, 4, 5]
+    assert shown(live, 2, 6, dated=NOON + timedelta(seconds=3)) == [3, 4, 5, 6]
     with pytest.raises(BegunAnewError):
-        shown(live, 7, 9, name="other{n}.ts")
+        shown(live, 2, 6, dated=NOON + timedelta(hours=1))
 
 
 def test_no_more_is_caught_up_on_than_half_a_minute() -> None:
