@@ -87,11 +87,19 @@ def explain_os_error(number: int | None, where: str, *, timed_out: bool = False)
     return None
 
 
+def unreadable_authorities(ca_file: Path | None) -> Finding:
+    """The finding for a `ca_file` that holds no certificates, or cannot be read."""
+    detail = f"the file of trusted certificates {ca_file} cannot be read"
+    return Finding(
+        Reason.TLS_UNTRUSTED, detail, "see that it holds certificates as PEM, and that edgeaudio may read it"
+    )
+
+
 def _probe_tls(connection: socket.socket, host: str, ca_file: Path | None) -> Finding | None:
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError):
-        return Finding(Reason.TLS_UNTRUSTED, f"the file of trusted certificates {ca_file} cannot be read")
+        return unreadable_authorities(ca_file)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # on since Python 3.13; FFmpeg, for whom we look, is not so strict
     try:
         with context.wrap_socket(connection, server_hostname=host):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from edgeaudio.capture.evidence import explain_os_error, explain_tls_error
+from edgeaudio.capture.evidence import explain_os_error, explain_tls_error, unreadable_authorities
 from edgeaudio.capture.http_message import MessageError, read_head, write_head
 from edgeaudio.recognise.types import Reason
 
@@ -164,8 +164,7 @@ class Dialler:
         try:
             context = ssl.create_default_context(cafile=self._ca_file)
         except OSError:
-            detail = f"the file of trusted certificates {self._ca_file} cannot be read"
-            raise LeadError(Reason.TLS_UNTRUSTED, detail, final=True) from None
+            raise LeadError(*unreadable_authorities(self._ca_file), final=True) from None
         # on since Python 3.13; authorities made by plain openssl do not hold to it
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context

@@ -44,6 +44,13 @@ HINTS = {
     Reason.DEVICE_GONE: "plug the sound card in again",
 }
 
+# of a recording on this machine, in place of the above
+_FILE_HINTS = {
+    Reason.NO_AUDIO_TRACK: "name a recording that has sound",
+    Reason.UNSUPPORTED_CODEC: "convert the recording",
+    Reason.INVALID_DATA: "check that it plays elsewhere",
+}
+
 _OVER_UDP = 'let a firewall pass UDP from the camera to this machine, or set transport = "tcp" for this source'
 PUSHED = "have the sound pushed by RTSP, to a source with the url rtsp+listen://127.0.0.1:8554/NAME"
 
@@ -60,9 +67,15 @@ _NOT_BOUND = {
 _NOT_KNOWN = (av.error.PatchWelcomeError, av.error.DecoderNotFoundError)
 # the first that fits, special before general
 _ANSWERS: dict[type[Exception], Finding] = {
-    av.error.HTTPForbiddenError: Finding(Reason.UNAUTHORIZED, "the server forbids access (403)"),
+    av.error.HTTPForbiddenError: Finding(
+        Reason.UNAUTHORIZED,
+        "the server forbids access (403)",
+        "check the username and password, and what the server lets that user, and this machine, see",
+    ),
     av.error.HTTPNotFoundError: Finding(Reason.NOT_FOUND, "the server knows no such stream (404)"),
-    av.error.HTTPTooManyRequestsError: Finding(Reason.SERVER_BUSY, "the server has had too many requests (429)"),
+    av.error.HTTPTooManyRequestsError: Finding(
+        Reason.SERVER_BUSY, "the server has had too many requests (429)", "ask it less often"
+    ),
     av.error.HTTPServerError: Finding(Reason.INVALID_DATA, "the server failed (5xx)"),
     av.error.HTTPClientError: Finding(Reason.INVALID_DATA, "the server refused the request (4xx)"),
     av.error.DecoderNotFoundError: Finding(Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio"),
@@ -103,7 +116,8 @@ class SourceError(EdgeaudioError):
         self.url = str(url)  # masked
         self.reason = reason
         self.detail = detail
-        self.hint = HINTS.get(reason, "") if hint is None else hint
+        hints = HINTS if url.path is None else HINTS | _FILE_HINTS
+        self.hint = hints.get(reason, "") if hint is None else hint
         super().__init__(f"source {source} ({self.url}): {self.explanation}")
 
     @property
@@ -195,6 +209,12 @@ def _by_rtsp_answer(log: FfmpegLog) -> Finding | None:
         return Finding(Reason.UNSUPPORTED_TRANSPORT, "the server does not know this transport of RTSP (461)")
     if code in {453, 503}:
         return Finding(Reason.SERVER_BUSY, f"the server serves no further viewer ({code}, to {method})")
+    if code >= 500:
+        detail = f"the server failed ({code}, to {method})"
+        return Finding(Reason.INVALID_DATA, detail, "restart the camera, or look at the server's log")
+    if code >= 400 and code not in {401, 403, 404, 429}:
+        detail = f"the server refused the request ({code}, to {method})"
+        return Finding(Reason.INVALID_DATA, detail, "check the path, and what streams the camera offers")
     return None
 
 
@@ -209,7 +229,8 @@ def _by_behaviour(error: Exception, scheme: str, call: Call) -> Finding:
     if not call.opening:
         return Finding(Reason.END_OF_STREAM, "the sender broke off")
     if isinstance(error, av.error.EOFError) and scheme not in {"http", "https"}:
-        return Finding(Reason.INVALID_DATA, "the server closed the connection without an answer")
+        hint = "check the port; a camera with too many viewers does that too"
+        return Finding(Reason.INVALID_DATA, "the server closed the connection without an answer", hint)
     return Finding(Reason.INVALID_DATA, "the answer is not a stream that can be read")
 
 

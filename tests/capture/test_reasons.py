@@ -7,6 +7,7 @@ import contextlib
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -76,8 +77,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         ("404 Not Found", Reason.NOT_FOUND, "the server knows no such stream (404)", "check the path"),
         ("453 Not Enough Bandwidth", Reason.SERVER_BUSY, "the server serves no further viewer (453, to DESCRIBE)", ""),
         ("503 Unavailable", Reason.SERVER_BUSY, "the server serves no further viewer (503, to DESCRIBE)", ""),
-        ("400 Bad Request", Reason.INVALID_DATA, "the server refused the request (4xx)", ""),
-        ("500 Internal Error", Reason.INVALID_DATA, "the server failed (5xx)", ""),
+        ("400 Bad Request", Reason.INVALID_DATA, "the server refused the request (4xx)", "check that the address"),
+        ("454 No Session", Reason.INVALID_DATA, "the server refused the request (454, to DESCRIBE)", "check the path"),
+        ("500 Internal Error", Reason.INVALID_DATA, "the server failed (500, to DESCRIBE)", "server's log"),
     ],
 )
 def test_rtsp_answers(answer: str, reason: Reason, detail: str, hint: str) -> None:
@@ -163,6 +165,24 @@ def test_packets_that_cannot_be_decoded_are_no_silence_of_the_sender() -> None:
     assert 10 < count < 1000
     assert detail == f"{count} packets came, and none of them could be decoded"
     assert hint.startswith("restart the camera")
+
+
+def test_a_server_that_closes_without_a_word() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+
+        def close() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        thread = threading.Thread(target=close)
+        thread.start()
+        reason, _, hint = told(f"rtsp://127.0.0.1:{server.getsockname()[1]}/x")
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert reason is Reason.INVALID_DATA
+    assert "address" in hint or "port" in hint
 
 
 # UDP
@@ -293,6 +313,29 @@ def unreadable(folder: Path) -> Path:
 )
 def test_files(make: Callable[[Path], Path], expected: Expected, tmp_path: Path) -> None:
     assert told(str(make(tmp_path)), media=True) == expected
+
+
+def test_what_is_wrong_with_a_recording_is_not_mended_in_a_camera(tmp_path: Path) -> None:
+    silent = tmp_path / "silent.mp4"
+    write_media(silent, "aac", sine(1000, 16000, 0.5), 16000, video=True, sound=False)
+    assert told(str(silent), media=True) == (
+        Reason.NO_AUDIO_TRACK,
+        "no audio track, only video",
+        "name a recording that has sound",
+    )
+
+
+@pytest.mark.parametrize("scheme", ["rtsps", "https"])
+def test_a_file_of_authorities_that_holds_none(scheme: str, certificates: Certificates, tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing.pem"
+    nothing.write_text("no certificate")
+    with camera(Script(), tls=certificates.good.server_context()) as url:
+        found = told(url.replace("rtsps", scheme), ca_file=nothing)
+    assert found == (
+        Reason.TLS_UNTRUSTED,
+        f"the file of trusted certificates {nothing} cannot be read",
+        "see that it holds certificates as PEM, and that edgeaudio may read it",
+    )
 
 
 def test_a_file_that_must_not_be_read_is_no_question_of_a_password(tmp_path: Path) -> None:
