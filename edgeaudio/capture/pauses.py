@@ -24,8 +24,10 @@ _ASK_AT = 0.6
 _KEEP_FOR = 4.0
 # a source that was waited for in vain is not waited for again so soon: it may be stuck, and want a new connection
 _NOT_AGAIN_S = 600.0
-# one who pushes can't be asked: his connection may be half open
-_LONGEST_UNASKED_S = 600.0
+# that often a hole after quiet sound is more than a camera that is late
+_PAUSES = 3
+# a source that was not said to pause may be stuck, and who pushes can't be asked: a new connection tells
+_LONGEST_S = 600.0
 _SCHEMES = {"rtsp", "rtsps", "rtsp+listen"}
 
 
@@ -49,21 +51,23 @@ class PauseWatch:
         self._heard_s = now_s
         self._asked_s = now_s
         self._kept = self._told = False
+        self._n_pauses = 0
 
     @property
     def pauses(self) -> bool:
         """Whether the source is one that pauses."""
         return self._config.pauses or self._memory.pauses
 
+    def paused(self) -> None:
+        """The timestamps have gone on over a hole in which nothing came, after quiet sound."""
+        self._n_pauses += 1
+        if self._n_pauses >= _PAUSES:
+            self._learn("its timestamps go on while nothing comes")
+
     def heard(self, now_s: float) -> None:
         """A frame came."""
-        if now_s - self._heard_s > self._config.read_timeout_s and not self.pauses:
-            self._memory.pauses = True
-            _log.info(
-                "source %s: sound came back after %.1f s without a new connection: it sends nothing while it is quiet",
-                self._config.name,
-                now_s - self._heard_s,
-            )
+        if now_s - self._heard_s > self._config.read_timeout_s:
+            self._learn(f"sound came back after {now_s - self._heard_s:.1f} s without a new connection")
         if self._kept:
             self._memory.no_pause_until_s = float("-inf")
         self._heard_s = self._asked_s = now_s
@@ -76,7 +80,8 @@ class PauseWatch:
         """
         limit_s = self._config.read_timeout_s
         scheme = self._config.address.scheme
-        if scheme not in _SCHEMES or (scheme == "rtsp+listen" and now_s - self._heard_s > _LONGEST_UNASKED_S):
+        certain = self._config.pauses and scheme != "rtsp+listen"
+        if scheme not in _SCHEMES or (not certain and now_s - self._heard_s > _LONGEST_S):
             return None
         may_pause = self.pauses or (not self._kept and now_s > self._memory.no_pause_until_s)
         if may_pause and now_s - self._asked_s >= _ASK_AT * limit_s:
@@ -90,3 +95,8 @@ class PauseWatch:
             self._told = True
             return self._heard_s + _KEEP_FOR * limit_s - now_s
         return None
+
+    def _learn(self, evidence: str) -> None:
+        if not self.pauses:
+            self._memory.pauses = True
+            _log.info("source %s: %s: it sends nothing while it is quiet", self._config.name, evidence)

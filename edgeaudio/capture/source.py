@@ -33,7 +33,7 @@ from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.reasons import PUSHED, SourceError
 from edgeaudio.capture.recording import is_recording, zero_s
 from edgeaudio.capture.samples import in_range, planes_of
-from edgeaudio.capture.timeline import Placement, Timeline
+from edgeaudio.capture.timeline import MAX_FILL_S, Placement, Timeline
 from edgeaudio.capture.tracks import check_format, choose_track, describe
 from edgeaudio.capture.wholeness import cut_off
 from edgeaudio.recognise.types import Block, Reason, Samples
@@ -254,8 +254,11 @@ class Connection:
         if self.on_pause is None or not self._watch.pauses:
             return
         rate, channels = self._format or (self.info.sample_rate, self.info.channels)
+        if self._format is None:  # no frame so far: it is what the server announces
+            check_format(self._config, rate, channels)
         if self._held or (place := self._timeline.pause(now_s, rate)) is None:
             return
+        self._format = rate, channels
         silence = np.zeros((place.fill,) if channels == 1 else (place.fill, channels), np.float32)
         for block in self._placed(silence, rate, place):
             self.on_pause(block)
@@ -276,6 +279,8 @@ class Connection:
         place = self._timeline.place(
             pts_s, len(samples), rate, self._arrival_s(samples, rate), after_quiet=self._was_quiet
         )
+        if place.quiet and place.fill > MAX_FILL_S * rate and self._was_quiet:
+            self._watch.paused()
         self._was_quiet = float(np.abs(samples).max()) < _QUIET
         if place.fill:
             silence = np.zeros((place.fill, *samples.shape[1:]), np.float32)
@@ -289,7 +294,6 @@ class Connection:
             self._memory.epoch += 1
             self._cutter = Cutter()
         if place.quiet:
-            self._memory.pauses |= place.fill > 0
             self.quiet_s += place.fill / rate
         else:
             self.filled_s += place.fill / rate

@@ -136,13 +136,13 @@ class Timeline:
 
     def pause(self, now_s: float, sample_rate: int) -> Placement | None:
         """The silence that is due by now of a sender that pauses; it follows what came last. None: not yet."""
-        new_epoch = self._epoch is None
         if self._epoch is None:
             self._epoch = _Epoch(max(now_s - _PAUSE_LAG_S - _PAUSE_STEP_S, self._end_s), None)
             self._end_s = self._epoch.base_s
         due_s = now_s - _PAUSE_LAG_S - self._end_s
         if due_s < _PAUSE_STEP_S:
             return None
+        new_epoch = self._epoch.length_s == 0
         fill = int(due_s * sample_rate)
         self._paused_s += fill / sample_rate
         begin_s = self._lengthen(self._epoch, fill / sample_rate)
