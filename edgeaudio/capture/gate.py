@@ -398,10 +398,10 @@ class Gate:
         start, is_list = split_list(body) if request.from_start else (b"", False)
         if is_list:
             playlist = self._admitted(request, origin, start, body)
-            self._read(request.url, is_list=True)
             shown = playlist if isinstance(playlist, MasterPlaylist) else self._shown(request, origin, playlist)
             if shown is None:
                 return _RELOAD_S
+            self._read(request.url, is_list=True)
             send_list(near, response, shown.text().encode("latin-1"))
             return None
         with self._lock:
@@ -427,6 +427,9 @@ class Gate:
         except HeardOutError:
             detail = "the stream has ended, and was heard to its end"
             raise LeadError(Reason.END_OF_STREAM, detail, "", final=True) from None
+        if shown is not None and not shown.segments:
+            # an audio track of none, beside a variant of some, is a NULL pointer to FFmpeg
+            raise LeadError(Reason.INVALID_DATA, f"the playlist of {origin} has no segments", "")
         if shown is None:
             self._failed(request.url, LeadError(Reason.TIMEOUT, "the playlist has nothing new as yet"))
         elif shown.is_live or shown is not playlist:

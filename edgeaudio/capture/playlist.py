@@ -46,8 +46,9 @@ class PlaylistTooLargeError(PlaylistError):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """How segments are encrypted: by AES-128, as a whole."""
+    """How segments are encrypted."""
 
+    method: str  # AES-128 or SAMPLE-AES
     uri: str
     iv: str | None
 
@@ -255,13 +256,12 @@ class _Parser:
 
     def _key_of(self, given: dict[str, str]) -> Key | None:
         method, uri, iv = given.get("METHOD", ""), given.get("URI", ""), given.get("IV")
-        # no SAMPLE-AES: where its playlist ends before it expects that, FFmpeg decrypts with what it never made
-        if method != "AES-128" or not uri or given.get("KEYFORMAT", "identity") != "identity":
+        if method not in {"AES-128", "SAMPLE-AES"} or not uri or given.get("KEYFORMAT", "identity") != "identity":
             self._locked = self._locked or method != "NONE"
             return None
         if iv is not None and not _IV.fullmatch(iv):
             raise PlaylistError("it has a key with an IV that is none")
-        return Key(self._led(uri), iv)
+        return Key(method, self._led(uri), iv)
 
     def _map(self, value: str) -> None:
         given = _attributes(value)
@@ -343,7 +343,7 @@ def _key_line(key: Key | None) -> str:
     if key is None:
         return "#EXT-X-KEY:METHOD=NONE"
     iv = "" if key.iv is None else f",IV={key.iv}"
-    return f'#EXT-X-KEY:METHOD=AES-128,URI="{key.uri}"{iv}'
+    return f'#EXT-X-KEY:METHOD={key.method},URI="{key.uri}"{iv}'
 
 
 def _written(byte_range: ByteRange) -> str:

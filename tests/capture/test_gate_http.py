@@ -471,14 +471,39 @@ def test_a_list_that_names_audio_tracks_when_it_is_read_again_does_not_crash_ffm
     assert "/other.m3u8" not in web.targets
 
 
-@pytest.mark.parametrize("how", ["METHOD=SAMPLE-AES", "METHOD=SAMPLE-AES-CTR", 'METHOD=AES-128,KEYFORMAT="com.apple"'])
+@pytest.mark.parametrize("how", ["METHOD=SAMPLE-AES-CTR", 'METHOD=AES-128,KEYFORMAT="com.apple"'])
 def test_what_is_encrypted_in_another_way_is_refused(how: str, sound: dict[str, bytes]) -> None:
-    """FFmpeg takes it for plain, or crashes."""
+    """FFmpeg takes it for plain."""
     listed = media_list(f'#EXT-X-KEY:{how},URI="key"', "#EXTINF:1,", "a.ts")
     with scripted_web(files(list_m3u8=ok(listed), key=ok(bytes(16)), a_ts=ok(sound["a.ts"]))) as web:
         error = refusal(f"http://127.0.0.1:{web.port}/list.m3u8")
     assert error.reason is Reason.INVALID_DATA
     assert "encrypted in a way that cannot be read" in error.detail
+
+
+EMPTY = media_list()
+
+
+@pytest.mark.parametrize("empty", ["sound.m3u8", "all.m3u8"])
+def test_an_empty_list_of_a_track_does_not_crash_ffmpeg(empty: str, sound: dict[str, bytes]) -> None:
+    master = (
+        b'#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="x",URI="sound.m3u8"\n'
+        b'#EXT-X-STREAM-INF:BANDWIDTH=64000,AUDIO="a"\nall.m3u8\n'
+    )
+    listed = {
+        name: ok(EMPTY if name == empty else media_list("#EXTINF:1,", "a.ts")) for name in ("sound.m3u8", "all.m3u8")
+    }
+    answers = {"list.m3u8": ok(master), "a.ts": ok(sound["a.ts"]), **listed}
+    assert seconds(lambda asked: answers[asked.target.strip("/")], "/list.m3u8") > 0.9
+
+
+def test_a_playlist_without_segments_is_told() -> None:
+    with scripted_web(lambda _: ok(EMPTY)) as web:
+        error = refusal(f"http://127.0.0.1:{web.port}/list.m3u8")
+    assert (error.reason, error.explanation) == (
+        Reason.INVALID_DATA,
+        f"the playlist of 127.0.0.1:{web.port} has no segments",
+    )
 
 
 def test_a_list_of_addresses_is_told_from_a_playlist(sound: dict[str, bytes]) -> None:

@@ -32,6 +32,7 @@ from faults.table import table
 
 KINDS = ("hls", "rtsp")
 CORPUS = Path(__file__).parents[1] / "cases" / "fuzz.txt"
+_LIMIT_S = 15.0  # each is given up after seconds; an hour is long, and the machine may be busy
 _WARM_UP = 0.25  # of the time, before memory counts
 _MIN_GROWTH_MINUTES = 10
 
@@ -117,7 +118,7 @@ def try_cases(folder: Path, cases: Iterable[Case], *, warm_up_s: float) -> Fuzz:
         for case in cases:
             if before_mb is None and time.monotonic() - began_s >= warm_up_s:
                 before_mb = decoder.weigh_mb()
-            trouble, outcome = decoder.decode(servers.address(case))
+            trouble, outcome = decoder.decode(servers.address(case), _LIMIT_S)
             done += 1
             if outcome is None:
                 troubles[trouble].append(f"{case[0]} {case[1]}: {decoder.last_words}")

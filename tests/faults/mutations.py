@@ -221,11 +221,12 @@ class Decoder:
         """The memory that the process has in use."""
         return float(self._ask(WEIGH))
 
-    def decode(self, address: str) -> tuple[str, Decoded | None]:
+    def decode(self, address: str, limit_s: float | None = None) -> tuple[str, Decoded | None]:
         """What came of it; or else which trouble it made."""
+        limit_s = LIMIT_S if limit_s is None else limit_s
         for _ in range(2):
             try:
-                if outcome := self._ask(address, LIMIT_S):
+                if outcome := self._ask(address, limit_s):
                     return "", outcome
             except (EOFError, ConnectionError):
                 self._process.join(10)
@@ -234,7 +235,7 @@ class Decoder:
                 self._start()
                 return "crashed", None
             # it may be this machine that is slow: once more
-            self.last_words = f"took longer than {LIMIT_S:g} s"
+            self.last_words = f"took longer than {limit_s:g} s"
             self._end()
             self._start()
         return "hung", None
