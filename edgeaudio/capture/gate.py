@@ -102,7 +102,7 @@ class Gate:
         self._final: Finding | None = None
         self._failures: dict[str, Finding] = {}  # by URL; what was read of its kind since then removes it
         self._lists: dict[str, None] = {}  # URLs that gave a playlist, in order
-        self._has_master = False
+        self._master = ""  # URL of the list of lists
         self._redirected: dict[str, int] = {}  # URLs that redirects led to, and how many
         self._is_live: bool | None = None
         self._tokens, self._paced_s = float(_BURST), time.monotonic()
@@ -465,10 +465,10 @@ class Gate:
         with self._lock:
             if isinstance(playlist, MasterPlaylist):
                 # FFmpeg follows a master playlist within another without end, and crashes where a list becomes one
-                if self._lists and not (self._has_master and request.url in self._lists):
+                if self._lists and request.url != self._master:
                     detail = f"{origin} gives a list of lists where a list of segments belongs"
                     raise LeadError(Reason.INVALID_DATA, detail, "", final=True)
-                self._has_master = True
+                self._master = request.url
                 return
             self._is_live = playlist.is_live or bool(self._is_live)
 

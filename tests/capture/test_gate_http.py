@@ -438,18 +438,21 @@ def test_lists_of_lists_are_not_followed_without_end() -> None:
     assert len(web.asked) == 2
 
 
-def test_a_list_that_becomes_another_kind_of_list_does_not_crash_ffmpeg(sound: dict[str, bytes]) -> None:
+@pytest.mark.parametrize("first", ["/list.m3u8", "/master.m3u8"])
+def test_a_list_that_becomes_another_kind_of_list_does_not_crash_ffmpeg(first: str, sound: dict[str, bytes]) -> None:
     numbers = itertools.count()
 
     def answer(asked: Asked) -> bytes:
         if asked.target.endswith(".ts"):
             return ok(sound["a.ts"])
+        if asked.target == "/master.m3u8":
+            return ok(b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlist.m3u8\n")
         if next(numbers) == 0:
             return ok(media_list("#EXTINF:1,", "a.ts", end=""))
         return ok(b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nother.m3u8\n")
 
     with scripted_web(answer) as web:
-        error = refusal(f"http://127.0.0.1:{web.port}/list.m3u8")
+        error = refusal(f"http://127.0.0.1:{web.port}{first}")
     assert error.reason is Reason.INVALID_DATA
     assert "a list of lists where a list of segments belongs" in error.detail
 
