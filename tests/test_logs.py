@@ -4,6 +4,8 @@ import io
 import logging
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -70,3 +72,19 @@ def test_only_the_journals_own_stream_is_the_journal(tmp_path) -> None:
         assert in_journal(stream, {"JOURNAL_STREAM": "1:2"}) is False
         assert in_journal(stream, {}) is False
     assert in_journal(io.StringIO(), {"JOURNAL_STREAM": "1:2"}) is False
+
+
+def test_what_nobody_can_catch_is_logged_and_masked() -> None:
+    program = (
+        "import threading, warnings\nfrom edgeaudio.logs import log_strays, setup_logging\nsetup_logging('info')\n"
+        "log_strays()\ndef fail():\n    raise OSError('cannot open rtsp://me:hunter2@cam/live')\n"
+        "class Last:\n    def __del__(self):\n        fail()\n"
+        "thread = threading.Thread(target=fail, name='gate')\nthread.start()\nthread.join()\n"
+        "del thread\nlast = Last()\ndel last\nwarnings.warn('beware of rtsp://me:hunter2@cam/live')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert "hunter2" not in done.stderr
+    assert "an exception ended gate\n" in done.stderr
+    assert "ERROR   edgeaudio.logs: Exception ignored in" in done.stderr or "an exception was ignored" in done.stderr
+    assert "beware of rtsp://me:***@cam/live" in done.stderr
+    assert done.stderr.count("OSError: cannot open rtsp://me:***@cam/live") == 2

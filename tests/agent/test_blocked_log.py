@@ -151,3 +151,12 @@ def test_without_standard_error_it_runs(agent: RunningAgent, broker: BrokerProce
     wait_until(lambda: listener.payloads("/health"), what="no health")
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
+
+
+def test_the_journal_still_gets_priorities(agent: RunningAgent):
+    agent.log_file.touch()
+    status = agent.log_file.stat()
+    agent.environment["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
+    agent.start()
+    wait_until(lambda: "connected, MQTT" in agent.log, what="no log")
+    assert all(line.startswith("<6>edgeaudio.") for line in agent.log.splitlines() if "connected, MQTT" in line)

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,15 @@ from edgeaudio.capture import retry
 from edgeaudio.capture.asking import Way, WayMemory
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.retry import Reader
+from edgeaudio.capture.reasons import SourceError
+from edgeaudio.capture.retry import Admission, Hold, Reader
 from edgeaudio.recognise.types import Block, Reason, SourceState, SourceStatus
 
 
 class Watched:
     """A Reader in a thread, and all that it said."""
 
-    def __init__(self, url: str, **config: object) -> None:
+    def __init__(self, url: str, admission: Admission | None = None, **config: object) -> None:
         self.blocks: list[Block] = []
         self.said: list[SourceStatus] = []
         self.stop = threading.Event()
@@ -41,6 +43,7 @@ class Watched:
             on_status=self.said.append,
             stop=self.stop,
             clock=self.clock,
+            admission=admission,
         )
         self.thread = threading.Thread(target=self.reader.run)
 
@@ -77,8 +80,8 @@ class Watched:
 
 
 @contextlib.contextmanager
-def reading(url: str, **config: object) -> Iterator[Watched]:
-    watched = Watched(url, **config)
+def reading(url: str, admission: Admission | None = None, **config: object) -> Iterator[Watched]:
+    watched = Watched(url, admission, **config)
     watched.thread.start()
     try:
         yield watched
@@ -372,3 +375,62 @@ def test_a_camera_that_stalls_early_with_the_sound_alone_is_asked_for_everything
     assert "SETUP video" in script.seen
     assert script.seen.count("PLAY ") + script.seen.count("PLAY camera") == 1
     assert len(learned) == 1
+
+
+class Gatekeeper(Admission):
+    """Holds a source back until it is told not to."""
+
+    def __init__(self) -> None:
+        self.hold: Hold | None = Hold(datetime.now(UTC) + timedelta(hours=6), 6 * 3600.0, "for a test")
+        self.told: list[str] = []
+
+    def ask(self) -> Hold | None:
+        return self.hold
+
+    def sounding(self) -> None:
+        self.told.append("sounding")
+
+    def proven(self) -> None:
+        self.told.append("proven")
+
+    def over(self) -> None:
+        self.told.append("over")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_source_that_is_held_back_for_hours_is_not_stuck(tmp_path: Path) -> None:
+    write_media(tmp_path / "a.wav", "pcm_s16le", sine(1000.0, 8000, 0.6), 8000)
+    gatekeeper = Gatekeeper()
+    with reading(str(tmp_path / "a.wav"), admission=gatekeeper) as watched:
+        watched.wait_for(SourceState.QUARANTINED, Reason.CRASHED_THE_AGENT)
+        assert gatekeeper.hold is not None
+        assert watched.said[-1].next_try == gatekeeper.hold.until
+        held_s = watched.reader.counts().last_progress_s
+        wait_until(lambda: watched.reader.counts().last_progress_s > held_s, what="it looks stuck")
+        assert gatekeeper.told == []
+        gatekeeper.hold = None
+        watched.wait_for(SourceState.ENDED, Reason.END_OF_STREAM)
+    # a recording that was heard to its end has proven itself, however short it is
+    assert gatekeeper.told == ["sounding", "proven", "over"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_after_too_much_memory_the_wait_is_long_and_no_sign_of_being_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "_PARDON_STEP_S", 0.05)
+    with camera(Script(packets=lambda: sine_packets(3000))) as url, reading(url) as watched:
+        watched.wait_for(SourceState.LISTENING)
+        error = SourceError("yard", watched.reader.config.address, Reason.TOO_LARGE, "for a test")
+        watched.reader.end_connection(error, long_wait=True)
+        position = watched.wait_for(SourceState.WAITING, Reason.TOO_LARGE)
+        next_try = watched.said[position - 1].next_try
+        assert next_try is not None
+        assert next_try - datetime.now(UTC) > timedelta(seconds=50)
+        assert watched.reader.load() is None
+        waits_s = watched.reader.counts().last_progress_s
+        wait_until(lambda: watched.reader.counts().last_progress_s > waits_s, what="it looks stuck")
+        watched.reader.pardon()
+        watched.wait_for(SourceState.LISTENING, after=position)
+        load = watched.reader.load()
+        assert load is not None
+        assert load.received_bytes is None
+        assert 0 <= load.cpu_s < 5
