@@ -25,6 +25,7 @@ from edgeaudio.capture.heard import HeardSegments
 from edgeaudio.capture.interrupt import Guard
 from edgeaudio.capture.options import Look, ffmpeg_call
 from edgeaudio.capture.pipe import Pipe, kind_of
+from edgeaudio.capture.pushed import Visitor
 from edgeaudio.capture.reasons import FFMPEG_ERRORS, Call, SourceError, StoppedError, failure_of
 from edgeaudio.capture.soundcard import prepare_alsa
 from edgeaudio.capture.tracks import may_hold_more
@@ -160,6 +161,9 @@ def _open(
     bound_allocations()
     pipe: Pipe | None = None
     guard.limit(limit_s)
+    visitor: Visitor | None = None
+    if config.address.scheme == "rtsp+listen":
+        visitor = guard.on_wait = Visitor(config.address.port or 0, guard, config.open_timeout_s)
     with guard, recorded() as log:
         try:
             if config.address.path is not None and kind_of(config.address.path) not in {None, "directory"}:
@@ -182,20 +186,33 @@ def _open(
                 return Opened(container, pipe)
             container.close()
             failure = OSError()
+        finally:
+            guard.on_wait = None  # a circle otherwise
     if pipe is not None:
         pipe.close()
     # outside the handler, so that no traceback holds FFmpeg's message with the login
     if stop.is_set():
         raise StoppedError(f"source {config.name}: stopped while opening")
-    if pipe is not None and pipe.received == 0 and not guard.expired:
-        detail = "it ended before anything was written to it"
-        raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, "look at the program that writes")
-    if (refused := gated_failure(config, gate)) is not None:
-        raise refused
     circumstances = Call(
         opening=True, timed_out=guard.expired, limit_s=limit_s, log=log, over_udp=way.transport == "udp"
     )
-    raise failure_of(config, failure, circumstances)
+    raise (
+        _by_who_sends(config, circumstances, pipe, visitor)
+        or gated_failure(config, gate)
+        or failure_of(config, failure, circumstances)
+    )
+
+
+def _by_who_sends(config: SourceConfig, call: Call, pipe: Pipe | None, visitor: Visitor | None) -> SourceError | None:
+    """What is known of the other end of a pipe, or of the port of a source that is pushed."""
+    reason, detail = Reason.TIMEOUT, f"somebody connected to it, and pushed nothing within {config.open_timeout_s:g} s"
+    hint = "see that the sender pushes by RTSP over TCP, and that nothing else connects to this port"
+    if pipe is not None and pipe.received == 0 and not call.timed_out:
+        reason, detail = Reason.INVALID_DATA, "it ended before anything was written to it"
+        hint = "look at the program that writes"
+    elif visitor is None or not visitor.came or not call.timed_out:
+        return None
+    return SourceError(config.name, config.address, reason, detail, hint)
 
 
 def gated_failure(config: SourceConfig, gate: Gate | None) -> SourceError | None:

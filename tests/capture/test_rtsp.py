@@ -1,6 +1,8 @@
 """RTSP: a camera that does as it is told, a push over FFmpeg's listen mode, and GStreamer's server."""
 
+import contextlib
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -167,6 +169,29 @@ def test_waiting_for_a_push_ends_with_the_stop() -> None:
     with pytest.raises(Exception, match="stopped while opening"):
         hear(f"rtsp+listen://127.0.0.1:{free_port()}/in", stop=stop)
     timer.join()
+
+
+def test_who_connects_and_pushes_nothing_keeps_no_sender_out() -> None:
+    port = free_port()
+    url = f"rtsp+listen://127.0.0.1:{port}/in"
+    with contextlib.ExitStack() as stack:
+        visits: list[socket.socket] = []
+
+        def visit() -> None:
+            while not visits:
+                with contextlib.suppress(ConnectionRefusedError):
+                    visits.append(stack.enter_context(socket.create_connection(("127.0.0.1", port))))
+
+        thread = threading.Thread(target=visit)
+        thread.start()
+        error = refusal(url, open_timeout_s=1)
+        thread.join()
+        assert (error.reason, error.detail) == (
+            Reason.TIMEOUT,
+            "somebody connected to it, and pushed nothing within 1 s",
+        )
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/in"):
+        assert hear(url, 0.5).seconds >= 0.5
 
 
 def test_two_cannot_listen_on_one_port() -> None:
