@@ -10,6 +10,7 @@ from pathlib import Path
 
 from av.container.input import InputContainer
 
+from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.urls import SourceUrl
 
 # servers of live sound that must name a length name one that nobody reaches
@@ -46,6 +47,8 @@ def zero_s(container: InputContainer, path: Path | None) -> float | None:
 
 
 def _is_fragmented(path: Path) -> bool:
+    if kind_of(path) is not None:
+        return True  # only then can FFmpeg read it from a pipe, of which what is looked at would be lost
     try:
         with path.open("rb") as file:
             for _ in range(_MAX_BOXES):

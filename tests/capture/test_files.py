@@ -2,6 +2,7 @@
 
 import os
 import struct
+import threading
 import time
 from pathlib import Path
 
@@ -301,3 +302,31 @@ def test_a_piece_of_a_longer_recording_begins_at_its_own_beginning(tmp_path: Pat
     write_media(path, "aac", sine(1000, 16000, 2.0), 16000, begin_s=3600.0, options=options)
     heard = hear(str(path), media=True)
     assert (heard.blocks[0].at - MEDIA_START).total_seconds() == pytest.approx(0.0, abs=0.1)
+
+
+PIPED = [
+    ("pcm_s16le", "a.wav", {}), ("flac", "a.flac", {}), ("aac", "a.aac", {}), ("libopus", "a.ogg", {}),
+    ("aac", "a.mp4", {"movflags": "frag_keyframe+empty_moov", "frag_duration": "500000"}), ("aac", "a.mkv", {}),
+    ("pcm_s16be", "a.aiff", {}), ("pcm_s16be", "a.au", {}), ("libmp3lame", "a.mp3", {}), ("aac", "a.ts", {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("codec", "file", "options"), PIPED)
+def test_a_pipe_loses_nothing_of_what_is_written_to_it(
+    codec: str, file: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    path, fifo = tmp_path / file, tmp_path / "pipe"
+    rate = 48000 if codec == "libopus" else 16000
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 20 * rate)).astype(np.float32)
+    write_media(
+        path, codec, noise, rate, bit_rate=None if codec.startswith(("pcm", "flac")) else 64000, options=options
+    )
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=lambda: fifo.write_bytes(path.read_bytes()))
+    writer.start()
+    try:
+        heard = hear(str(fifo), media=True)
+    finally:
+        writer.join(10)
+    assert heard.seconds == pytest.approx(20.0, abs=0.3)
+    assert heard.epochs == [0]
