@@ -220,9 +220,9 @@ def proxy_for(origin: Origin) -> Proxy | None:
 
 def hide_exemptions() -> None:
     """Keep FFmpeg from connecting past its proxy to the hosts of `no_proxy`; here they are known on."""
-    exempt = os.environ.pop("no_proxy", None)
-    if exempt is not None:
+    if (exempt := os.environ.get("no_proxy")) is not None:
         os.environ["NO_PROXY"] = exempt  # which FFmpeg does not look at
+        os.environ.pop("no_proxy", None)
 
 
 def _is_exempt(host: str) -> bool:
