@@ -24,6 +24,8 @@ KILLS = 3  # that nothing explains, at which whoever was being opened each time 
 MAX_BYTES = 256 * 1024
 _MAX_NAME = 64
 _ABORTED = "Aborted"
+# in the stacks of threads that work for all sources
+_SHARED = ("edgeaudio/agent/recogniser.py", "edgeaudio/publish/sender.py")
 _TIMEOUT = "Timeout ("  # how the interpreter heads the stacks of a main thread that stood still
 
 
@@ -82,6 +84,9 @@ def _by_stacks(notes: Notes, stacks: str) -> Death:
         return Death(culprits, how)
     if how.startswith(_ABORTED) and thread == notes.main_thread:
         return Death()  # the service manager's watchdog
+    stack = stacks.partition("Current thread")[2].partition("\n\n")[0]
+    if any(part in stack for part in _SHARED):
+        return Death()  # the model's runtime, or the way to the broker
     return Death(_unproven(notes), how)
 
 

@@ -36,6 +36,13 @@ SEGV = "Fatal Python error: Segmentation fault\n\n{}hread 0x{:016x} (most recent
         (NOTES, SEGV.format("Current t", 19), 0, {"old"}),  # however long it has been heard
         (NOTES, SEGV.format("Current t", 1).replace("Segmentation fault", "Aborted"), 0, set()),
         (NOTES, SEGV.format("Current t", 18).replace("Segmentation fault", "Aborted"), 0, {"young"}),
+        (NOTES, SEGV.format("Current t", 20) + '  File "/x/edgeaudio/agent/recogniser.py", line 9\n\nThread', 0, set()),
+        (
+            NOTES,
+            SEGV.format("Current t", 20) + '\nThread\n  File "/x/edgeaudio/agent/recogniser.py"',
+            0,
+            {"away", "young"},
+        ),
         (NOTES, "", 1, {"away", "young"}),
         (NOTES, "", 0, set()),
         (NOTES, "", None, set()),
