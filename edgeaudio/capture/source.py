@@ -38,6 +38,7 @@ from edgeaudio.capture.tracks import check_format, choose_track, describe
 from edgeaudio.capture.wholeness import cut_off
 from edgeaudio.recognise.types import Block, Reason, Samples
 
+_END_SLACK_S = 1.0  # of what an RTSP server says of a recording's length
 _QUIET = 0.01  # -40 dBFS: nobody speaks so low
 
 
@@ -127,7 +128,8 @@ class Connection:
         self.info = describe(container, track)
         self._frames = FrameReader(container, track, config, guard, stop, memory, gate)
         self.recorded = is_recording(container, config.address, is_live=gate.is_live if gate else None)
-        self.finished = False  # a recording was read to its end, whatever that is worth
+        self._ended = False  # a recording was read to its end, whatever that is worth
+        self._heard_s = 0.0
         self._media_start = media_start if self.recorded else None  # None: the clock's times
         self._paced = self.recorded and media_start is None
         self._timeline = Timeline(
@@ -151,6 +153,13 @@ class Connection:
         guard.on_wait = None if self.recorded else self._wait
         self._play_start_s: float | None = None
         self._decoded_s = 0.0  # of a recording that is played
+
+    @property
+    def finished(self) -> bool:
+        """Whether a recording was heard to its end, one that an RTSP server plays too."""
+        length_s = (self.info.duration_s or 0.0) if self._config.address.scheme in {"rtsp", "rtsps"} else 0.0
+        # a camera that claims a length goes on after it
+        return self._ended or (length_s > 0 and abs(self._heard_s - length_s) <= _END_SLACK_S)
 
     @property
     def pauses(self) -> bool:
@@ -180,7 +189,6 @@ class Connection:
         self.closing.close()
 
     def __iter__(self) -> Iterator[Block]:
-        heard_s = 0.0
         frames = self._noted(iter(self._frames))
         if self._paced:
             frames = self._not_played(frames)
@@ -188,16 +196,16 @@ class Connection:
             frames = self._after_burst(frames)
         played_s = self._memory.played_s
         for block in self._all_blocks(frames):
-            heard_s += block.duration_s
-            if not self._pace(heard_s):
+            self._heard_s += block.duration_s
+            if not self._pace(self._heard_s):
                 return
             if self._paced:
-                self._memory.played_s = played_s + heard_s
+                self._memory.played_s = played_s + self._heard_s
             yield block
         if not self._stop.is_set():
-            self.finished = self.recorded
+            self._ended = self.recorded
             self._memory.played_s = 0.0
-            self._check_complete(played_s + heard_s)
+            self._check_complete(played_s + self._heard_s)
 
     # from frames to Blocks
 

@@ -138,6 +138,20 @@ def test_a_recording_is_heard_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert watched.reader.counts().connections == 1
 
 
+def test_a_recording_that_a_server_plays_is_heard_once_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    write_media(path, "pcm_s16le", sine(1000, 8000, 2.0), 8000)
+    played = f"filesrc location={path} ! wavparse ! audioconvert ! alawenc ! rtppcmapay name=pay0 pt=8"
+    with start_gst_server(played) as server:
+        watched = Watched(server.url)
+        watched.thread.start()
+        watched.wait_for(SourceState.ENDED, Reason.END_OF_STREAM)
+        watched.stop.set()
+        watched.thread.join(5)
+    assert sum(block.duration_s for block in watched.blocks) == pytest.approx(2.0, abs=0.2)
+    assert watched.reader.counts().connections == 1
+
+
 def test_a_recording_that_is_cut_off_has_ended_too(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     write_media(path, "pcm_s16le", sine(1000, 8000, 1.0), 8000)
