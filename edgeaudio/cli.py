@@ -283,23 +283,29 @@ def _check(options: argparse.Namespace) -> int:
     if options.print_settings:
         return check.print_settings(options.config, options.options)
     from edgeaudio.agent import rehearse
+    from edgeaudio.health.machine import bounded_memory
 
-    return check.check(options.config, options.options, rehearse)
+    with bounded_memory():
+        return check.check(options.config, options.options, rehearse)
 
 
 def _probe(options: argparse.Namespace) -> int:
     from edgeaudio.commands import probe
+    from edgeaudio.health.machine import bounded_memory
 
-    return probe.probe(options.source, options.config, options.options, options.seconds, as_json=options.json)
+    with bounded_memory():
+        return probe.probe(options.source, options.config, options.options, options.seconds, as_json=options.json)
 
 
 def _score(options: argparse.Namespace) -> int:
     from edgeaudio.commands import score
+    from edgeaudio.health.machine import bounded_memory
 
-    return score.score(
-        options.source,
-        options.config,
-        options.options,
-        score.Style(top=options.top, events=options.events, as_json=options.json),
-        models=options.model,
-    )
+    with bounded_memory():
+        return score.score(
+            options.source,
+            options.config,
+            options.options,
+            score.Style(top=options.top, events=options.events, as_json=options.json),
+            models=options.model,
+        )

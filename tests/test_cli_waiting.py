@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.camera import Script, camera, sine_packets
+from support.endless import endless_server
 from support.faulty_card import build_plugin, use_cards
 from support.media import sine, write_media
 from support.ports import free_port
@@ -337,3 +338,20 @@ def test_a_driver_that_hangs_ends_with_the_command(interrupted: bool, tmp_path: 
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("command_name", ["probe", "score"])
+def test_a_head_without_an_end_fills_no_memory(command_name: str, model: str) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom edgeaudio.cli import main\n"
+        "from edgeaudio.health.machine import Machine\n"
+        "Machine.memory_bound_mb = lambda self: 600.0\nstatus = main(sys.argv[1:])\n"
+        "print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])\nsys.exit(status)\n"
+    )
+    with endless_server() as url:
+        more = ["--model", model] if command_name == "score" else []
+        command = [sys.executable, "-c", program, command_name, url, *more]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert int(done.stdout) < 450_000  # kB

@@ -6,6 +6,7 @@ machine does not tell it.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import re
 import resource
@@ -18,6 +19,7 @@ MB = 1_000_000
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's malloc.h
 LARGE_BYTES = 128 * 1024
 MAX_HEAPS = 2
+LEAST_OWN_MB = 256.0
 
 
 class Machine:
@@ -89,6 +91,26 @@ class Machine:
             return (self._root / path).read_text().strip()
         except OSError:
             return ""
+
+
+@contextlib.contextmanager
+def bounded_memory() -> Iterator[None]:
+    """Let this process have no more memory of its own than half of what it may use, inside the block.
+
+    For commands, which open what nobody has tried before. What FFmpeg is then refused, it reports as any other fault.
+    """
+    bound_mb = Machine().memory_bound_mb()
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = [int(max(bound_mb / 2, LEAST_OWN_MB) * MB)] if bound_mb is not None else []
+    resource.setrlimit(resource.RLIMIT_DATA, (_least(*before, *wanted), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _least(*limits: int) -> int:
+    return min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=resource.RLIM_INFINITY)
 
 
 def keep_heaps_small() -> None:
