@@ -20,12 +20,12 @@ _STEADY_RATIO = 1.5
 
 
 class Burst:
-    """The frames that come before it is known that they are live."""
+    """When sound began that comes at once: what comes before it is known to be live."""
 
     def __init__(self, now_s: float, *, in_pieces: bool) -> None:
         """`in_pieces`: many frames may come in one piece, so a single wait shows nothing."""
-        self.frames: list[AudioFrame] = []
-        self.begin_s = now_s  # of the first of them
+        self.begin_s = now_s
+        self._n_frames = 0
         self._in_pieces = in_pieces
         self._held_s, self._n_samples = 0.0, 0
         self._since_s, self._came_s = now_s, 0.0  # the present look at how fast sound comes
@@ -33,7 +33,7 @@ class Burst:
     def add(self, frame: AudioFrame, now_s: float) -> bool:
         """Add a frame that came just now; returns whether the next ones are live."""
         duration_s = duration_of(frame)
-        self.frames.append(frame)
+        self._n_frames += 1
         self._held_s += duration_s
         self._came_s += duration_s
         self._n_samples += frame.samples * frame.layout.nb_channels
@@ -42,7 +42,7 @@ class Burst:
         if self._in_pieces:
             live = waited_s >= _STEADY_S and self._came_s < _STEADY_RATIO * waited_s
         else:
-            live = len(self.frames) > 1 and waited_s > duration_s / 2
+            live = self._n_frames > 1 and waited_s > duration_s / 2
         if not self._in_pieces or waited_s >= _STEADY_S:
             self._since_s, self._came_s = now_s, 0.0
         return live or self._held_s > _LONGEST_S or self._n_samples > _MAX_SAMPLES

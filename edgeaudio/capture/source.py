@@ -42,6 +42,9 @@ _END_SLACK_S = 1.0  # of what an RTSP server says of a recording's length
 _QUIET = 0.01  # -40 dBFS: nobody speaks so low
 
 
+Arrived = tuple[AudioFrame, float]  # a frame, and the monotonic moment at which it came
+
+
 def open_source(
     config: SourceConfig,
     stop: threading.Event,
@@ -189,7 +192,7 @@ class Connection:
         self.closing.close()
 
     def __iter__(self) -> Iterator[Block]:
-        frames = self._noted(iter(self._frames))
+        frames = self._arriving(iter(self._frames))
         if self._paced:
             frames = self._not_played(frames)
         elif not self.recorded:
@@ -209,43 +212,46 @@ class Connection:
 
     # from frames to Blocks
 
-    def _all_blocks(self, frames: Iterator[AudioFrame]) -> Iterator[Block]:
-        for frame in frames:
-            yield from self._take(frame)
+    def _all_blocks(self, frames: Iterator[Arrived]) -> Iterator[Block]:
+        for frame, arrival_s in frames:
+            yield from self._take(frame, arrival_s)
         yield from self._blocks(self._cutter.flush())
 
-    def _noted(self, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
+    def _arriving(self, frames: Iterator[AudioFrame]) -> Iterator[Arrived]:
         for frame in frames:
-            self._watch.heard(self._clock.monotonic())
-            yield frame
+            now_s = self._clock.monotonic()
+            self._watch.heard(now_s)
+            yield frame, now_s
 
-    def _not_played(self, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
+    def _not_played(self, frames: Iterator[Arrived]) -> Iterator[Arrived]:
         """The frames of a recording after what an earlier connection has played of it already."""
         left_s = self._memory.played_s
-        for frame in frames:
+        for frame, arrival_s in frames:
             if left_s > 0:
                 left_s -= duration_of(frame)
             else:
-                yield frame
+                yield frame, arrival_s
 
-    def _after_burst(self, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
+    def _after_burst(self, frames: Iterator[Arrived]) -> Iterator[Arrived]:
         """The same frames, after telling the timeline when the first of them began; without what was heard before."""
         in_pieces = self._config.address.scheme in {"http", "https"}
         burst = Burst(self._clock.monotonic(), in_pieces=in_pieces)
+        held: deque[Arrived] = deque()
         failure = None
         try:
-            for frame in frames:
+            for frame, arrival_s in frames:
                 self._held = True
-                if burst.add(frame, self._clock.monotonic()):
+                held.append((frame, arrival_s))
+                if burst.add(frame, arrival_s):
                     break
         except SourceError as error:
             failure = error  # what came before it is heard first
         self._held = False
-        held, begin_s = deque(burst.frames), burst.begin_s
+        begin_s = burst.begin_s
         # of a playlist nothing comes twice, and what came while nobody heard may seem to overlap with what was heard
         hears_once = self.gate is not None and self.gate.has_live_playlist
-        while held and not hears_once and begin_s + duration_of(held[0]) <= self._memory.heard_until_s:
-            begin_s += duration_of(held.popleft())
+        while held and not hears_once and begin_s + duration_of(held[0][0]) <= self._memory.heard_until_s:
+            begin_s += duration_of(held.popleft()[0])
         self._timeline.begin(begin_s)
         yield from held
         if failure:
@@ -271,7 +277,7 @@ class Connection:
         for block in self._placed(silence, rate, place):
             self.on_pause(block)
 
-    def _take(self, frame: AudioFrame) -> Iterator[Block]:
+    def _take(self, frame: AudioFrame, arrival_s: float) -> Iterator[Block]:
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         if (rate, channels) != self._format:
             check_format(self._config, rate, channels)
@@ -284,9 +290,9 @@ class Connection:
         samples, broken = in_range(planes_of(frame))
         self.broken_samples += broken
         pts_s = None if frame.pts is None or frame.time_base is None else frame.pts * float(frame.time_base)
-        place = self._timeline.place(
-            pts_s, len(samples), rate, self._arrival_s(samples, rate), after_quiet=self._was_quiet
-        )
+        if self._paced:
+            arrival_s = self._due_s(arrival_s, len(samples) / rate)
+        place = self._timeline.place(pts_s, len(samples), rate, arrival_s, after_quiet=self._was_quiet)
         if place.quiet and place.fill > MAX_FILL_S * rate and self._was_quiet:
             self._watch.paused()
         self._was_quiet = float(np.abs(samples).max()) < _QUIET
@@ -320,15 +326,12 @@ class Connection:
 
     # the speed of recordings
 
-    def _arrival_s(self, samples: Samples, rate: int) -> float:
-        """When the frame was had: now; for a recording that is played, when it will be due."""
-        now_s = self._clock.monotonic()
-        if not self._paced:
-            return now_s
+    def _due_s(self, arrival_s: float, duration_s: float) -> float:
+        """When a frame of a recording that is played is due."""
         if self._play_start_s is None:
-            self._play_start_s = now_s
-        self._decoded_s += len(samples) / rate
-        return max(now_s, self._play_start_s + self._decoded_s)
+            self._play_start_s = arrival_s
+        self._decoded_s += duration_s
+        return max(arrival_s, self._play_start_s + self._decoded_s)
 
     def _pace(self, heard_s: float) -> bool:
         """Wait until the block is due, if it is; False: stop was asked."""

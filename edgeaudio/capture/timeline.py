@@ -159,6 +159,10 @@ class Timeline:
     def _begin_epoch(self, pts_s: float | None, duration_s: float, arrival_s: float) -> Placement:
         if self._live:
             base_s = max(arrival_s - duration_s, self._end_s)
+            hole_s = 0.0 if pts_s is None or self._next_pts_s is None else pts_s - self._next_pts_s
+            # what comes in pieces of many frames has been under way: the timestamps tell for how long
+            if not self._lossy and 0 < hole_s <= _MAX_PAUSE_S:
+                base_s = min(base_s, self._end_s + hole_s)
             if self._claimed_s == 0.0:
                 base_s = self._origin_s = arrival_s - duration_s if self._begun_s is None else self._begun_s
         else:
@@ -256,14 +260,14 @@ class Timeline:
         """Add so much to the epoch; returns where that begins on the clock."""
         epoch.length_s += length_s
         if arrival_s is not None:
-            _tie_to_clock(epoch, length_s, arrival_s)
+            _tie_to_clock(epoch, length_s, arrival_s, lossy=self._lossy)
         # when the estimate is corrected backwards, times stand still rather than turn back
         self._begin_s = max(epoch.base_s + epoch.length_s - length_s, self._begin_s)
         self._end_s = self._begin_s + length_s
         return self._begin_s
 
 
-def _tie_to_clock(epoch: _Epoch, length_s: float, arrival_s: float) -> None:
+def _tie_to_clock(epoch: _Epoch, length_s: float, arrival_s: float, *, lossy: bool) -> None:
     late_s = arrival_s - (epoch.base_s + epoch.length_s)
     settled = epoch.length_s > _WINDOW_S  # before that the beginning is still looked for
     if late_s < 0:
@@ -275,7 +279,7 @@ def _tie_to_clock(epoch: _Epoch, length_s: float, arrival_s: float) -> None:
     epoch.least_late_s = min(epoch.least_late_s, late_s)
     epoch.window_s += length_s
     if epoch.window_s >= _WINDOW_S:
-        epoch.late = epoch.least_late_s > _LATE_S
+        epoch.late = lossy and epoch.least_late_s > _LATE_S
         step_s = min(epoch.least_late_s, _CLOCK_SLEW * epoch.window_s)
         epoch.base_s += step_s
         epoch.moved_s += step_s if settled else 0.0

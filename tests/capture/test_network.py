@@ -1,6 +1,7 @@
 """Other protocols, reasons told apart by evidence, TLS, and hostile servers."""
 
 import contextlib
+import itertools
 import socket
 import subprocess
 import threading
@@ -19,6 +20,7 @@ from support.media import sine, write_media
 from support.ports import free_port
 from support.programs import require_program
 from support.rtsp import push, running
+from support.scripted_web import Asked, scripted_web
 from support.sources import hear, pitch_hz
 from support.waiting import wait_until
 from support.web import Certificate, make_certificate, tls_front, web_server
@@ -129,6 +131,29 @@ def test_what_came_before_a_server_fell_silent_is_heard(tmp_path: Path) -> None:
             blocks.extend(connection)
     assert caught.value.reason is Reason.TIMEOUT
     assert sum(block.duration_s for block in blocks) > 3.0
+
+
+def test_a_piece_that_comes_late_moves_no_time_and_leaves_no_hole(tmp_path: Path) -> None:
+    content = noise_mp3(tmp_path / "a.mp3", 24)
+
+    def answer(_: Asked) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nicy-name: x\r\nContent-Type: audio/mpeg\r\n\r\n" + content[: 12 * 8000]
+        began_s = time.monotonic()
+        for number, at in enumerate(range(12 * 8000, 18 * 8000, 8000), 1):  # a second at a time
+            late_s = 1.3 if number == 2 else 0.0
+            time.sleep(max(0.0, began_s + number + late_s - time.monotonic()))
+            yield content[at : at + 8000]
+
+    with scripted_web(answer) as web:
+        began = datetime.now(UTC)
+        heard = hear(f"http://127.0.0.1:{web.port}/live", 17.0)
+    assert heard.epochs == [0]
+    assert (began - heard.blocks[0].at).total_seconds() == pytest.approx(12, abs=1.0)
+    for before, after in itertools.pairwise(heard.blocks):
+        step_s = (after.at - before.at).total_seconds()
+        assert step_s == pytest.approx(before.duration_s, abs=0.2)  # the beginning is found to be a little earlier
+    first, last = heard.blocks[0], heard.blocks[-1]
+    assert (last.at - first.at).total_seconds() == pytest.approx(heard.seconds - last.duration_s, abs=0.3)
 
 
 def test_what_was_heard_before_a_connection_broke_off_is_not_heard_again(tmp_path: Path) -> None:
