@@ -139,6 +139,7 @@ class Connection:
             live=self._media_start is None,
             lossy=config.address.scheme not in {"file", "http", "https"},
             reliable=config.address.scheme != "udp" and config.transport != "udp",
+            may_pause=gate is None or not gate.has_live_playlist,
             zero_s=zero_s(container, config.address.path),
         )
         self._cutter = Cutter()

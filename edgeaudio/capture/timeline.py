@@ -82,15 +82,25 @@ class Timeline:
 
     Some senders send nothing while it is quiet. Where timestamps go on over a hole, and nothing came for as long as
     that, it is such a pause: silence, of which nothing is lost. Without `reliable` transport packets may have been lost
-    as well: then the sound before the hole must have been quiet.
+    as well: then the sound before the hole must have been quiet. Where a sender never pauses (`may_pause`), as in a
+    list of segments, a hole is a loss.
     """
 
-    def __init__(self, *, live: bool, lossy: bool, reliable: bool = True, zero_s: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        live: bool,
+        lossy: bool,
+        reliable: bool = True,
+        may_pause: bool = True,
+        zero_s: float | None = None,
+    ) -> None:
         """`zero_s`: the timestamp from which times of a medium count; None: that of the first frame."""
         self.drift_ppm: float | None = None  # how much faster than ours the sender's clock is; None: not known yet
         self._live = live
         self._lossy = lossy
         self._reliable = reliable
+        self._may_pause = live and may_pause
         self._trusted = True
         self._begun_s: float | None = None  # when the first epoch began, if it was told
         self._epoch: _Epoch | None = None
@@ -131,7 +141,7 @@ class Timeline:
             new_epoch=False,
             fill=fill,
             begin_s=self._advance(epoch, pts_s, fill / sample_rate, duration_s, arrival_s),
-            quiet=fill > 0 and after_quiet and self._live and _PAUSE_SHARE * hole_s <= waited_s,
+            quiet=fill > 0 and after_quiet and self._may_pause and _PAUSE_SHARE * hole_s <= waited_s,
         )
 
     def pause(self, now_s: float, sample_rate: int) -> Placement | None:
@@ -177,7 +187,7 @@ class Timeline:
 
     def _is_pause(self, pts_s: float | None, arrival_s: float, *, after_quiet: bool) -> bool:
         """Whether the sender has sent nothing since the last frame, and its timestamps went on."""
-        if not self._live or not self._trusted or pts_s is None or self._next_pts_s is None:
+        if not self._may_pause or not self._trusted or pts_s is None or self._next_pts_s is None:
             return False
         hole_s = pts_s - self._next_pts_s
         waited_s = arrival_s - self._arrival_s

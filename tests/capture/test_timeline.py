@@ -199,6 +199,23 @@ def test_a_hole_of_an_unreliable_transport_after_loud_sound_is_a_loss() -> None:
     assert epochs(places) == 2
 
 
+def test_a_segment_that_could_not_be_had_is_a_loss() -> None:
+    timeline = Timeline(live=True, lossy=False, may_pause=False)
+    places = [
+        timeline.place(t, FRAME, RATE, 100 + t + FRAME_S, after_quiet=True) for t in [*steady(50), *steady(50, 5)]
+    ]
+    assert epochs(places) == 2
+    assert fills(places) == 0
+    assert places[50].begin_s == pytest.approx(105, abs=0.01)
+
+
+def test_sound_that_comes_in_pieces_keeps_its_time_over_a_hole() -> None:
+    timeline = Timeline(live=True, lossy=False, may_pause=False)
+    times = [*steady(100), *steady(100, 6.0)]  # two seconds each, all of whose frames come at the end of them
+    places = [timeline.place(t, FRAME, RATE, 102.0 if t < 2 else 108.0) for t in times]
+    assert [place.begin_s for place in places[100:]] == pytest.approx([106 + k * FRAME_S for k in range(100)], abs=0.02)
+
+
 def test_a_hole_that_came_without_a_wait_is_no_pause() -> None:
     frames = [(t, t + FRAME_S) for t in steady(50)] + [(t, t - 2.0 + FRAME_S) for t in steady(50, 3.0)]
     assert epochs(arrive(frames, reliable=True, after_quiet=True)) == 2
