@@ -292,7 +292,7 @@ def test_control_c_ends_the_wait(what: str, command_name: str, model: str, fifo:
 
 
 def test_settings_come_through_a_pipe_or_not_at_all(fifo: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeaudio.settings.layers._WRITER_WAIT_S", LIMIT_S)
+    monkeypatch.setattr("edgeaudio.settings.layers.WRITER_WAIT_S", LIMIT_S)
     status, _, err = run(capsys, "check", "--print", "--config", str(fifo))
     assert status == 2
     assert err == f"edgeaudio: {fifo}: settings file cannot be read: nothing was written to it within {LIMIT_S:g} s\n"
@@ -355,3 +355,15 @@ def test_a_head_without_an_end_fills_no_memory(command_name: str, model: str) ->
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert int(done.stdout) < 450_000  # kB
+
+
+@pytest.mark.parametrize("action", ["inspect", "verify", "init", "score"])
+@pytest.mark.parametrize("which", ["model.toml", "model.tflite"])
+def test_models_are_regular_files(action: str, which: str, model: str, wave_file: Path, capsys) -> None:
+    (Path(model) / which).unlink()
+    os.mkfifo(Path(model) / which)
+    arguments = {"init": ["model", "init", f"{model}/model.tflite"], "score": ["score", "--model", model]}
+    target = [str(wave_file)] if action == "score" else []
+    status, _, err = run(capsys, *arguments.get(action, ["model", action, model]), *target)
+    assert status == 2
+    assert "it is no regular file" in err or (action, which) == ("init", "model.toml")

@@ -48,7 +48,7 @@ def test_the_numbers_of_a_command():
     assert f"`check` ({check.LISTEN_S:g} s)" in TEXT
     assert f"four times its length, and {patience.SLACK_S:g} s" in TEXT
     assert f"the name server | {patience.HANG_S:g} s; {patience.INTERRUPT_S:g} s after Ctrl-C" in TEXT
-    assert f"a settings file that is a pipe | {layers._WRITER_WAIT_S:g} s" in TEXT
+    assert f"a settings file that is a pipe | {layers.WRITER_WAIT_S:g} s" in TEXT
 
 
 def test_the_numbers_of_what_comes_by_http():

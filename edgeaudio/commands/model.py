@@ -17,6 +17,7 @@ import numpy as np
 from edgeaudio.commands.model_draft import draft, input_of
 from edgeaudio.commands.model_said import Wishes
 from edgeaudio.console import columns
+from edgeaudio.files import read_regular
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, manifest_toml
 from edgeaudio.recognise.model import MAX_MODEL_BYTES, RUNTIME, Model, ModelError, load_model
 from edgeaudio.recognise.shipped import find_model
@@ -109,7 +110,7 @@ def _content(file: Path) -> bytes:
     try:
         if file.stat().st_size > MAX_MODEL_BYTES:
             raise ModelError(file, f"is larger than {MAX_MODEL_BYTES // 1_000_000} MB")
-        return file.read_bytes()
+        return read_regular(file, MAX_MODEL_BYTES)
     except OSError as error:
         raise ModelError(file, f"cannot be read: {error.strerror}") from None
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.settings.layers import read_file_or_pipe
 
 COLUMNS = ("display_name", "label", "name")  # of a CSV file, in order of preference
 MAX_BYTES = 2_000_000
@@ -37,8 +38,7 @@ def find_labels(model: Path, packed: Mapping[str, str], file: Path | None, wante
 def read_labels(file: Path) -> list[str]:
     """The labels in a file of the user's. Raises EdgeaudioError."""
     try:
-        with file.open("rb") as opened:
-            text = opened.read(MAX_BYTES).decode("utf-8-sig")
+        text = read_file_or_pipe(file, MAX_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise EdgeaudioError(f"{file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

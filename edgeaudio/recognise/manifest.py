@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edgeaudio.files import read_regular
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.tables import TableError, build, table_of, toml
 from edgeaudio.recognise.types import EdgeaudioError
@@ -127,8 +128,7 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """The manifest in that file. Raises ManifestError with the key that is wrong and why."""
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
+        text = read_regular(path, MAX_BYTES + 1)
     except OSError as error:
         raise ManifestError(path, "", f"cannot be read: {error.strerror}") from None
     if len(text) > MAX_BYTES:

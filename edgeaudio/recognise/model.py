@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeaudio.files import read_regular
 from edgeaudio.recognise.chatter import without_greetings
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
 from edgeaudio.recognise.types import EdgeaudioError, Samples
@@ -122,7 +123,7 @@ def load_model(path: Path, *, name: str | None = None, groups: Mapping[str, tupl
     try:
         if file.stat().st_size > MAX_MODEL_BYTES:
             raise ModelError(file, f"is larger than {MAX_MODEL_BYTES // 1_000_000} MB")
-        content = file.read_bytes()
+        content = read_regular(file, MAX_MODEL_BYTES)
     except OSError as error:
         raise ModelError(file, f"cannot be read: {error.strerror}") from None
     digest = hashlib.sha256(content).hexdigest()

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgeaudio.files import open_at_once
 from edgeaudio.masking import mask
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.urls import HIDDEN, holds_login
@@ -26,7 +27,7 @@ PREFIX = "EDGEAUDIO_"
 CONFIG_VARIABLE = "EDGEAUDIO_CONFIG"  # names the file, and is no setting itself
 MAX_FILE_BYTES = 1_000_000
 MAX_SECRET_BYTES = 64 * 1024
-_WRITER_WAIT_S = 10.0  # for all that is written to a pipe
+WRITER_WAIT_S = 10.0  # for all that is written to a pipe
 
 _CREDENTIAL = re.compile(r"(mqtt|sources\.[^.]+)\.[^.]+")
 _SECRETS = ("password", "url", "username")
@@ -94,7 +95,7 @@ def dotted(key: Iterable[str]) -> str:
 def read_text(path: Path, limit_bytes: int, what: str) -> str:
     """The text of a file. Raises SettingsError that says what the file was wanted for."""
     try:
-        content = _content(path, limit_bytes + 1)
+        content = read_file_or_pipe(path, limit_bytes + 1)
     except OSError as error:
         raise SettingsError(f"{path}: {what} cannot be read: {error.strerror}") from None
     if len(content) > limit_bytes:
@@ -105,19 +106,17 @@ def read_text(path: Path, limit_bytes: int, what: str) -> str:
         raise SettingsError(f"{path}: {what} is not UTF-8 text (byte {error.start})") from None
 
 
-def _content(path: Path, limit_bytes: int) -> bytes:
-    """The first bytes of a file, or of a pipe that somebody writes to within a limit. Raises OSError."""
-    # without O_NONBLOCK the opening of a pipe would wait for a writer
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+def read_file_or_pipe(path: Path, most_bytes: int) -> bytes:
+    """The first bytes of a file, or of a pipe that somebody writes to within WRITER_WAIT_S. Raises OSError."""
+    with os.fdopen(open_at_once(path), "rb", buffering=0) as file:
         poll = select.poll()
         poll.register(file, select.POLLIN)
         content = b""
-        deadline_s = time.monotonic() + _WRITER_WAIT_S
-        while len(content) < limit_bytes:
+        deadline_s = time.monotonic() + WRITER_WAIT_S
+        while len(content) < most_bytes:
             if not poll.poll(max(0.0, deadline_s - time.monotonic()) * 1000):
-                raise TimeoutError(errno.ETIMEDOUT, f"nothing was written to it within {_WRITER_WAIT_S:g} s")
-            more = file.read(limit_bytes - len(content))
+                raise TimeoutError(errno.ETIMEDOUT, f"nothing was written to it within {WRITER_WAIT_S:g} s")
+            more = file.read(most_bytes - len(content))
             if more == b"":
                 break
             content += more or b""
