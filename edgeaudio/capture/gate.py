@@ -129,6 +129,11 @@ class Gate:
             return bool(self._is_live and self._lists)
 
     @property
+    def live_began_s(self) -> float | None:
+        """The monotonic moment before which the first sound of a live playlist was made; None: none is read."""
+        return self._live.began_s
+
+    @property
     def patience_s(self) -> float:
         """How long it may take without sound until a playlist that is no longer updated shows as such."""
         return self._live.patience_s

@@ -10,6 +10,7 @@ segment. So a connection is shown what comes after the segments that were heard,
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field, replace
 
 from edgeaudio.capture.heard import HeardSegments, Mark
@@ -54,6 +55,7 @@ class LivePlaylists:
         self._heard = heard
         self._lock = threading.Lock()
         self._states: dict[str, _State] = {}
+        self.began_s: float | None = None  # monotonic: the first sound that is shown is no younger than that
         self.patience_s = 0.0  # how long it may take until a playlist that is no longer updated shows
 
     def show(self, name: str, playlist: MediaPlaylist) -> MediaPlaylist | None:
@@ -87,6 +89,8 @@ class LivePlaylists:
         first = _first_new(playlist.segments, marks, known)
         if first < len(marks):
             shown = replace(playlist, segments=playlist.segments[first:])
+            length_s = sum(segment.duration_s for segment in shown.segments)
+            self.began_s = min(self.began_s or float("inf"), time.monotonic() - length_s)
             self._states[name] = _State(marks[first].number, _by_number(marks), marks[-1].number, shown)
             self._heard.see(name, marks[-1].number, anew=True)
             return shown

@@ -249,6 +249,8 @@ class Connection:
             failure = error  # what came before it is heard first
         self._held = False
         begin_s = burst.begin_s
+        if self.gate is not None and self.gate.live_began_s is not None:
+            begin_s = min(begin_s, self.gate.live_began_s)  # segments may take their time to come
         # of a playlist nothing comes twice, and what came while nobody heard may seem to overlap with what was heard
         hears_once = self.gate is not None and self.gate.has_live_playlist
         while held and not hears_once and begin_s + duration_of(held[0][0]) <= self._memory.heard_until_s:

@@ -27,6 +27,8 @@ _PAUSE_LAG_S = 0.5
 _PAUSE_STEP_S = 0.1
 # the drift of a clock is told once it was looked at for so long
 _DRIFT_AFTER_S = 60.0
+# of timestamps that are made up after a change of format; those of the container come more often than that
+_COARSE_S = 2.0
 # a jump back beyond this is a restarted stream, not jitter
 _RESET_S = 0.5
 # the sender's sample clock may drift from its timestamps and from our clock: both are followed slowly
@@ -111,6 +113,7 @@ class Timeline:
         self._frame_s = 0.0  # length of the last frame
         self._arrival_s = 0.0  # of the last frame
         self._paused_s = 0.0  # of silence since the last frame
+        self._coarse = False  # timestamps stray by up to _COARSE_S
         self._next_pts_s: float | None = None  # where the last frame ended by its timestamp
         self._media_zero_s = zero_s
         self._begin_s = float("-inf")  # of the last frame
@@ -163,8 +166,12 @@ class Timeline:
         self._begun_s = begin_s
 
     def cut(self) -> None:
-        """The next frame begins an epoch, whatever its timestamp says."""
+        """The next frame has another format: it begins an epoch, whatever its timestamp says.
+
+        Containers stamp some frames only, and FFmpeg makes up the rest with the length of the old ones.
+        """
         self._epoch = None
+        self._coarse = True
 
     def _begin_epoch(self, pts_s: float | None, duration_s: float, arrival_s: float) -> Placement:
         if self._live:
@@ -217,7 +224,7 @@ class Timeline:
         if pts_s is None or epoch.first_pts_s is None or not self._trusted:
             return 0.0
         step_s = 0.0 if self._next_pts_s is None else pts_s - self._next_pts_s
-        if step_s < -_RESET_S:
+        if step_s < -(_COARSE_S if self._coarse else _RESET_S):
             return None
         drift_s = (pts_s - epoch.first_pts_s) - epoch.length_s
         slew_s = _PTS_SLEW * duration_s
@@ -227,7 +234,8 @@ class Timeline:
         missing_s = drift_s - epoch.strayed_s if self._lossy else step_s
         if missing_s < -_RESET_S:  # slow timestamps, not a reset: follow them
             epoch.strayed_s = drift_s
-        if missing_s <= max(self._tolerance_s(duration_s), _JITTER_FACTOR * self._jitter_s):
+        tolerance_s = max(self._tolerance_s(duration_s), _JITTER_FACTOR * self._jitter_s)
+        if missing_s <= (max(_COARSE_S, tolerance_s) if self._coarse else tolerance_s):
             return 0.0
         if missing_s <= MAX_FILL_S:
             return missing_s

@@ -128,6 +128,23 @@ def test_a_change_of_rate_and_channels_in_mid_stream_begins_an_epoch(tmp_path: P
         assert pitch_hz(sound.reshape(len(sound), -1)[:, 0], rate) == pytest.approx(1000, abs=2)
 
 
+@pytest.mark.parametrize("container", ["aac", "ts"])
+def test_each_format_within_a_stream_is_one_epoch(container: str, tmp_path: Path) -> None:
+    formats = [(16000, 1), (44100, 2), (48000, 1), (16000, 2), (44100, 1)]
+    parts = []
+    for number, (rate, channels) in enumerate(formats):
+        part = tmp_path / f"{number}.{container}"
+        write_media(part, "aac", sine(1000, rate, 4.0, channels=channels), rate, bit_rate=96000)
+        parts.append(part.read_bytes())
+    path = tmp_path / f"all.{container}"
+    path.write_bytes(b"".join(parts))
+    heard = hear(str(path), media=True)
+    lengths_s: dict[int, float] = {}
+    for block in heard.blocks:
+        lengths_s[block.epoch] = lengths_s.get(block.epoch, 0.0) + block.duration_s
+    assert list(lengths_s.values()) == pytest.approx([4.0] * len(formats), abs=0.3)
+
+
 def test_nan_and_infinity_become_silence_and_are_counted(tmp_path: Path) -> None:
     samples = sine(1000, 16000, 1.0)
     samples[0, 100:200] = np.nan
