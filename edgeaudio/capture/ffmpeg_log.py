@@ -27,6 +27,11 @@ class FfmpegLog:
 
     _lines: list[tuple[int, str, str]] = field(default_factory=list, repr=False)
 
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing was logged so far; may be asked in the midst of the calls."""
+        return not self._lines
+
     def search(self, pattern: str) -> re.Match[str] | None:
         """The first line's match of `pattern`, whose groups must not be able to hold a login."""
         found = (re.search(pattern, text) for _, _, text in self._lines[:_MAX_LINES])

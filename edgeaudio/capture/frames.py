@@ -51,6 +51,8 @@ class FrameReader:
         self._memory = memory
         self._gate = gate
         self._silent = True  # no frame so far
+        self._damage = False  # since the last frame
+        self._log = FfmpegLog()  # of the present call
         self._undecoded = 0  # packets since the last frame
         self._codec_error: type[Exception] | None = None  # of the last of them
         self._limit_s = config.read_timeout_s
@@ -68,7 +70,13 @@ class FrameReader:
                     self._silent = False
                     self._memory.asking.heard()
                 yield frame
+                self._damage = False
                 self._guard.limit(self._patience_s)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something has come since the last frame that is no sound: the sender does not pause."""
+        return self._damage or not self._log.is_empty
 
     def _next(self) -> Packet[AudioStream] | None:
         """The next packet; None at the end, and where a stop is asked. Raises SourceError."""
@@ -77,6 +85,7 @@ class FrameReader:
             again = False
             packet: Packet[AudioStream] | None = None
             with self._guard, recorded() as log:
+                self._log = log
                 try:
                     packet = next(self._packets, None)
                 except BlockingIOError:
@@ -85,6 +94,7 @@ class FrameReader:
                     failure = error.with_traceback(None)  # which would hold this frame, and all that it holds
                 except IndexError:
                     pass  # PyAV's way of ending where a track appeared while it was reading
+            self._damage |= not log.is_empty
             if self._stop.is_set():
                 return None
             # packets may come in which there is no sound: time is up for them, too
@@ -119,6 +129,7 @@ class FrameReader:
             frames = [frame for frame in packet.decode() if frame.samples > 0 and frame.sample_rate > 0]
         except FFMPEG_ERRORS as error:
             self.broken_packets += 1
+            self._damage = True
             self._undecoded += 1
             self._codec_error = type(error)
             return []

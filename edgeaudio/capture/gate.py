@@ -519,15 +519,17 @@ def _absolute(origin: Origin, target: str) -> str:
     return f"{'https' if origin.tls else 'http'}://{origin}{target}"
 
 
+_REFUSALS = {
+    401: (Reason.UNAUTHORIZED, "refused the login", None),
+    403: (Reason.UNAUTHORIZED, "forbids access", None),
+    404: (Reason.NOT_FOUND, "knows no such stream", None),
+    410: (Reason.NOT_FOUND, "knows no such stream", None),
+    429: (Reason.SERVER_BUSY, "has had too many requests", "ask it less often"),
+    503: (Reason.SERVER_BUSY, "cannot serve just now", "see what keeps it busy"),
+}
+
+
 def _refusal(who: str, status: int) -> LeadError:
-    match status:
-        case 401:
-            return LeadError(Reason.UNAUTHORIZED, f"{who} refused the login (401)")
-        case 403:
-            return LeadError(Reason.UNAUTHORIZED, f"{who} forbids access (403)")
-        case 404 | 410:
-            return LeadError(Reason.NOT_FOUND, f"{who} knows no such stream ({status})")
-        case _ if status < 500:
-            return LeadError(Reason.INVALID_DATA, f"{who} refused the request ({status})")
-        case _:
-            return LeadError(Reason.INVALID_DATA, f"{who} failed ({status})")
+    other = "refused the request" if status < 500 else "failed"
+    reason, what, hint = _REFUSALS.get(status, (Reason.INVALID_DATA, other, "look at the server's log"))
+    return LeadError(reason, f"{who} {what} ({status})", hint)

@@ -263,6 +263,8 @@ class Connection:
 
     def _wait(self) -> None:
         """Called while FFmpeg waits, in the midst of its call."""
+        if self._frames.is_damaged:
+            return  # the sender does not pause
         now_s = self._clock.monotonic()
         wait_s = self._watch.waiting(now_s)
         if wait_s is not None and self.on_stall is not None:
@@ -295,7 +297,9 @@ class Connection:
         pts_s = None if frame.pts is None or frame.time_base is None else frame.pts * float(frame.time_base)
         if self._paced:
             arrival_s = self._due_s(arrival_s, len(samples) / rate)
-        place = self._timeline.place(pts_s, len(samples), rate, arrival_s, after_quiet=self._was_quiet)
+        place = self._timeline.place(
+            pts_s, len(samples), rate, arrival_s, after_quiet=self._was_quiet, after_damage=self._frames.is_damaged
+        )
         if place.quiet and place.fill > MAX_FILL_S * rate and self._was_quiet:
             self._watch.paused()
         self._was_quiet = float(np.abs(samples).max()) < _QUIET

@@ -102,7 +102,7 @@ class Timeline:
         self._live = live
         self._lossy = lossy
         self._reliable = reliable
-        self._may_pause = live and may_pause
+        self._pauses_are_possible = self._may_pause = live and may_pause
         self._trusted = True
         self._begun_s: float | None = None  # when the first epoch began, if it was told
         self._epoch: _Epoch | None = None
@@ -120,12 +120,20 @@ class Timeline:
         self._end_s = 0.0
 
     def place(
-        self, pts_s: float | None, samples: int, sample_rate: int, arrival_s: float, *, after_quiet: bool = False
+        self,
+        pts_s: float | None,
+        samples: int,
+        sample_rate: int,
+        arrival_s: float,
+        *,
+        after_quiet: bool = False,
+        after_damage: bool = False,
     ) -> Placement:
         """Place a frame of `samples`; `pts_s` is its timestamp, `arrival_s` when it was had.
 
-        `after_quiet`: the frame before it was next to silent.
+        `after_quiet`: the frame before it was next to silent. `after_damage`: what came since could not be decoded.
         """
+        self._may_pause = self._pauses_are_possible and not after_damage
         duration_s = samples / sample_rate
         if pts_s is not None and abs(pts_s) > _LONGEST_PTS_S:
             pts_s = None

@@ -345,8 +345,8 @@ def test_redirects_end(location: str) -> None:
         ("403 Forbidden", Reason.UNAUTHORIZED),
         ("404 Not Found", Reason.NOT_FOUND),
         ("410 Gone", Reason.NOT_FOUND),
-        ("429 Too Many Requests", Reason.INVALID_DATA),
-        ("503 Service Unavailable", Reason.INVALID_DATA),
+        ("429 Too Many Requests", Reason.SERVER_BUSY),
+        ("503 Service Unavailable", Reason.SERVER_BUSY),
     ],
 )
 def test_an_answer_at_a_segment_is_the_reason(status: str, reason: Reason) -> None:

@@ -199,6 +199,14 @@ def test_a_hole_of_an_unreliable_transport_after_loud_sound_is_a_loss() -> None:
     assert epochs(places) == 2
 
 
+def test_a_hole_in_which_something_came_that_is_no_sound_is_a_loss() -> None:
+    timeline = Timeline(live=True, lossy=True)
+    for t in steady(50):
+        timeline.place(t, FRAME, RATE, 100 + t + FRAME_S, after_quiet=True)
+    place = timeline.place(3.0, FRAME, RATE, 103 + FRAME_S, after_quiet=True, after_damage=True)
+    assert (place.new_epoch, place.fill) == (True, 0)
+
+
 def test_a_segment_that_could_not_be_had_is_a_loss() -> None:
     timeline = Timeline(live=True, lossy=False, may_pause=False)
     places = [

@@ -181,7 +181,7 @@ def on_cables(folder: Path, rounds: int, settle_s: float = PROVEN_S, lossy_s: fl
             behind.url,
             _now_after(cable.unplug),
             _now_after(cable.plug),
-            STALLED,
+            {*STALLED, "waiting unreachable"},  # whether the kernel knows already that nobody is there
         )
         behind.start()
         losing.start()

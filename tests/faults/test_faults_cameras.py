@@ -21,7 +21,8 @@ def test_cameras_fail_in_every_way(tmp_path: Path) -> None:
 def test_networks_fail(tmp_path: Path) -> None:
     rows = on_cables(tmp_path, rounds=1, settle_s=0.5, lossy_s=4.0)
     assert [fault for row in rows for fault in row.faults] == []
-    assert [row.told for row in rows] == ["stalled timeout", "waiting unreachable", "listening"]
+    assert rows[0].told in {"stalled timeout", "waiting unreachable"}  # whether the kernel knows that nobody is there
+    assert [row.told for row in rows[1:]] == ["waiting unreachable", "listening"]
     assert "counted as lost" in rows[2].note
 
 
