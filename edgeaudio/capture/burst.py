@@ -15,7 +15,7 @@ from av.audio.frame import AudioFrame
 _LONGEST_S = 60.0
 _MAX_SAMPLES = 1 << 22  # of all channels
 # of what comes by HTTP, in which many frames may come at once
-_STEADY_S = 0.5
+STEADY_S = 0.5
 _STEADY_RATIO = 1.5
 
 
@@ -40,10 +40,10 @@ class Burst:
         self.begin_s = min(self.begin_s, now_s - self._held_s)
         waited_s = now_s - self._since_s
         if self._in_pieces:
-            live = waited_s >= _STEADY_S and self._came_s < _STEADY_RATIO * waited_s
+            live = waited_s >= STEADY_S and self._came_s < _STEADY_RATIO * waited_s
         else:
             live = self._n_frames > 1 and waited_s > duration_s / 2
-        if not self._in_pieces or waited_s >= _STEADY_S:
+        if not self._in_pieces or waited_s >= STEADY_S:
             self._since_s, self._came_s = now_s, 0.0
         return live or self._held_s > _LONGEST_S or self._n_samples > _MAX_SAMPLES
 

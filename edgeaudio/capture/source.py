@@ -19,7 +19,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.container.input import InputContainer
 
-from edgeaudio.capture.burst import Burst, duration_of
+from edgeaudio.capture.burst import STEADY_S, Burst, duration_of
 from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.cutter import Cut, Cutter
@@ -117,7 +117,8 @@ class Connection:
         self.broken_samples = 0  # NaN or infinite, replaced by 0
         self.filled_s = 0.0  # lost on the way, filled with silence
         self.quiet_s = 0.0  # not sent, for it was quiet: silence too
-        # for what comes while reading waits: the silence of pauses, and that a longer wait has begun
+        # for what is known only while reading waits: that a burst is over, the silence of pauses, and that a longer
+        # wait has begun
         self.on_pause: Callable[[Block], None] | None = None
         self.on_stall: Callable[[str, float], None] | None = None
         self.closing = ExitStack()  # what ends with the connection
@@ -145,7 +146,8 @@ class Connection:
         self._cutter = Cutter()
         self._format: tuple[int, int] | None = None
         self._was_quiet = False  # the last frame
-        self._held = False  # frames that came, and are not placed yet
+        self._burst: Burst | None = None  # while it lasts
+        self._held: deque[Arrived] = deque()  # frames of it
         self._watch = PauseWatch(
             config,
             memory,
@@ -236,51 +238,61 @@ class Connection:
     def _after_burst(self, frames: Iterator[Arrived]) -> Iterator[Arrived]:
         """The same frames, after telling the timeline when the first of them began; without what was heard before."""
         in_pieces = self._config.address.scheme in {"http", "https"}
-        burst = Burst(self._clock.monotonic(), in_pieces=in_pieces)
-        held: deque[Arrived] = deque()
+        burst = self._burst = Burst(self._clock.monotonic(), in_pieces=in_pieces)
         failure = None
         try:
             for frame, arrival_s in frames:
-                self._held = True
-                held.append((frame, arrival_s))
-                if burst.add(frame, arrival_s):
+                self._held.append((frame, arrival_s))
+                if self._burst is not burst or burst.add(frame, arrival_s):
                     break
         except SourceError as error:
             failure = error  # what came before it is heard first
-        self._held = False
-        begin_s = burst.begin_s
-        if self.gate is not None and self.gate.live_began_s is not None:
-            begin_s = min(begin_s, self.gate.live_began_s)  # segments may take their time to come
-        # of a playlist nothing comes twice, and what came while nobody heard may seem to overlap with what was heard
-        hears_once = self.gate is not None and self.gate.has_live_playlist
-        while held and not hears_once and begin_s + duration_of(held[0][0]) <= self._memory.heard_until_s:
-            begin_s += duration_of(held.popleft()[0])
-        self._timeline.begin(begin_s)
-        yield from held
+        yield from self._released()
         if failure:
             raise failure
         yield from frames
 
+    def _released(self) -> Iterator[Arrived]:
+        """What was held until it was known when it began."""
+        held, burst = self._held, self._burst
+        if burst is not None:
+            self._burst, begin_s = None, burst.begin_s
+            if self.gate is not None and self.gate.live_began_s is not None:
+                begin_s = min(begin_s, self.gate.live_began_s)  # segments may take their time to come
+            # of a playlist nothing comes twice; what came while nobody heard may seem to overlap with what was heard
+            hears_once = self.gate is not None and self.gate.has_live_playlist
+            while held and not hears_once and begin_s + duration_of(held[0][0]) <= self._memory.heard_until_s:
+                begin_s += duration_of(held.popleft()[0])
+            self._timeline.begin(begin_s)
+        while held:
+            yield held.popleft()
+
     def _wait(self) -> None:
         """Called while FFmpeg waits, in the midst of its call."""
+        now_s = self._clock.monotonic()
+        if self.on_pause is not None and self._held and now_s - self._held[-1][1] >= STEADY_S:
+            for frame, arrival_s in self._released():  # no more comes of what was in store
+                for block in self._take(frame, arrival_s):
+                    self.on_pause(block)
         if self._frames.is_damaged:
             return  # the sender does not pause
-        now_s = self._clock.monotonic()
         wait_s = self._watch.waiting(now_s)
         if wait_s is not None and self.on_stall is not None:
             detail = f"no sound within {self._config.read_timeout_s:g} s; the server answers, so it is waited for"
             self.on_stall(detail, wait_s)
-        if self.on_pause is None or not self._watch.pauses:
-            return
+        if self.on_pause is not None and self._watch.pauses and not self._held:
+            for block in self._silence(now_s):
+                self.on_pause(block)
+
+    def _silence(self, now_s: float) -> Iterator[Block]:
+        """What is due of a sender that pauses."""
         rate, channels = self._format or (self.info.sample_rate, self.info.channels)
         if self._format is None:  # no frame so far: it is what the server announces
             check_format(self._config, rate, channels)
-        if self._held or (place := self._timeline.pause(now_s, rate)) is None:
-            return
-        self._format = rate, channels
-        silence = np.zeros((place.fill,) if channels == 1 else (place.fill, channels), np.float32)
-        for block in self._placed(silence, rate, place):
-            self.on_pause(block)
+        if (place := self._timeline.pause(now_s, rate)) is not None:
+            self._format = rate, channels
+            silence = np.zeros((place.fill,) if channels == 1 else (place.fill, channels), np.float32)
+            yield from self._placed(silence, rate, place)
 
     def _take(self, frame: AudioFrame, arrival_s: float) -> Iterator[Block]:
         rate, channels = frame.sample_rate, frame.layout.nb_channels

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.camera import PACKET, RATE, Packet, Script, camera, sine_packets
+from support.icecast import live_server
 from support.media import sine, write_media
 from support.ports import free_port
 from support.rtsp import CODECS, push_rtsp, start_gst_server
@@ -226,6 +227,20 @@ def test_a_camera_that_falls_silent_is_stalled_and_then_tried_again() -> None:
         assert stalled.detail == "no sound within 1 s; check that the device is on and sends"
         assert stalled.next_try is not None
         watched.wait_for(SourceState.LISTENING, None, after)
+
+
+def test_what_a_server_had_in_store_is_heard_though_nothing_follows(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    write_media(path, "libmp3lame", sine(1000, 16000, 4.0), 16000, bit_rate=64000)
+    with (
+        live_server(path.read_bytes(), 8000, stored_s=4.0, open_end=True) as url,
+        reading(url, read_timeout_s=4.0) as got,
+    ):
+        began = time.monotonic()
+        got.wait_for(SourceState.LISTENING)
+        assert time.monotonic() - began < 3.0  # long before the connection is given up
+        assert sum(block.duration_s for block in got.blocks) > 3.0
+        got.wait_for(SourceState.STALLED, Reason.TIMEOUT)
 
 
 def pausing(pauses_s: list[float], *, timestamps_stand: bool = False) -> Iterator[Packet]:
