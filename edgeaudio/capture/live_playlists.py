@@ -125,6 +125,8 @@ class LivePlaylists:
             state.shown = replace(state.shown, ended=True)
         if not marks:
             return  # FFmpeg is shown the last list again
+        if playlist.has_sample_aes != state.shown.has_sample_aes:
+            raise BegunAnewError  # FFmpeg crashes over a playlist that comes to be so encrypted
         overlap = [(mark, state.seen[mark.number]) for mark in marks if mark.number in state.seen]
         # by dates alone: some servers name their segments anew each time that they list them
         is_other = overlap and all(mark.is_dated_apart(seen) for mark, seen in overlap)

@@ -90,6 +90,11 @@ class MediaPlaylist:
         """True if segments are still added."""
         return not self.ended and self.kind != "VOD"
 
+    @property
+    def has_sample_aes(self) -> bool:
+        """True if its segments are encrypted within, sample by sample."""
+        return any(_is_sample_aes(segment) for segment in self.segments)
+
     def text(self) -> str:
         """The playlist for FFmpeg."""
         first = self.segments[0].number if self.segments else 0
@@ -144,6 +149,10 @@ class MasterPlaylist:
             audio = f',AUDIO="{group}"' if group else ""
             lines += [f"#EXT-X-STREAM-INF:BANDWIDTH={bandwidth}{audio}", uri]
         return "\n".join(lines) + "\n"
+
+
+def _is_sample_aes(segment: Segment) -> bool:
+    return segment.key is not None and segment.key.method == "SAMPLE-AES"
 
 
 def parse_playlist(body: bytes, lead: Lead, address_chars: int) -> MediaPlaylist | MasterPlaylist:
@@ -206,6 +215,8 @@ class _Parser:
         if self._media.target_duration_s == 0:
             longest_s = max((segment.duration_s for segment in self._media.segments), default=1.0)
             self._media.target_duration_s = max(1, math.ceil(longest_s))
+        if self._media.has_sample_aes and not all(_is_sample_aes(segment) for segment in self._media.segments):
+            raise PlaylistError("only a part of it is encrypted by SAMPLE-AES")  # FFmpeg crashes over it
         return self._media
 
     def _tag(self, line: str) -> None:

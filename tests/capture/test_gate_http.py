@@ -484,6 +484,15 @@ def test_what_is_encrypted_in_another_way_is_refused(how: str, sound: dict[str, 
     assert "encrypted in a way that cannot be read" in error.detail
 
 
+def test_a_part_that_is_encrypted_within_is_refused(sound: dict[str, bytes]) -> None:
+    """FFmpeg crashes over it."""
+    listed = media_list("#EXTINF:1,", "a.ts", '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="key"', "#EXTINF:1,", "a.ts")
+    with scripted_web(files(list_m3u8=ok(listed), key=ok(bytes(16)), a_ts=ok(sound["a.ts"]))) as web:
+        error = refusal(f"http://127.0.0.1:{web.port}/list.m3u8")
+    assert error.reason is Reason.INVALID_DATA
+    assert "only a part of it is encrypted" in error.detail
+
+
 EMPTY = media_list()
 
 
