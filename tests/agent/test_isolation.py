@@ -51,12 +51,12 @@ def broken(self, *how):
         ERROR
 Connection.__exit__ = broken
 take = Connection._take
-def ending(self, frame):
+def ending(self, *arrived):
     if due(self._config.name):
         from edgeaudio.capture.reasons import SourceError
         from edgeaudio.recognise.types import Reason
         raise SourceError(self._config.name, self._config.address, Reason.TIMEOUT, "")
-    return take(self, frame)
+    return take(self, *arrived)
 Connection._take = ending
 """
 _WHILE_BOOKING = """
