@@ -238,8 +238,8 @@ def test_what_a_server_had_in_store_is_heard_though_nothing_follows(tmp_path: Pa
     ):
         began = time.monotonic()
         got.wait_for(SourceState.LISTENING)
-        assert time.monotonic() - began < 3.0  # long before the connection is given up
-        assert sum(block.duration_s for block in got.blocks) > 3.0
+        wait_until(lambda: sum(block.duration_s for block in got.blocks) > 3.0)
+        assert time.monotonic() - began < 3.5  # before the connection is given up
         got.wait_for(SourceState.STALLED, Reason.TIMEOUT)
 
 
