@@ -93,3 +93,16 @@ def test_a_slewed_clock_is_followed_in_silence() -> None:
         times.wall += 1.0005
         assert clock.utc().timestamp() == pytest.approx(times.wall, abs=1e-3)
     assert clock.steps == 0
+
+
+def test_a_turn_that_is_taken_away_between_two_readings_is_no_step() -> None:
+    now_s, waits = [100.0], iter([0.0, 0.4, 0.4, 0.0, 0.0, 0.0])
+
+    def wall() -> float:
+        now_s[0] += next(waits)  # another program runs
+        return 1_000_000 + now_s[0]
+
+    clock = Clock(lambda: now_s[0], wall)
+    times = [clock.utc() for _ in range(3)]
+    assert clock.steps == 0
+    assert times == sorted(times)
