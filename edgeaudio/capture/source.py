@@ -39,6 +39,7 @@ from edgeaudio.capture.wholeness import cut_off
 from edgeaudio.recognise.types import Block, Reason, Samples
 
 _END_SLACK_S = 1.0  # of what an RTSP server says of a recording's length
+_CLOCK_NOISE = timedelta(seconds=0.05)
 _QUIET = 0.01  # -40 dBFS: nobody speaks so low
 
 
@@ -143,6 +144,7 @@ class Connection:
             may_pause=gate is None or not gate.has_live_playlist,
             zero_s=zero_s(container, config.address.path),
         )
+        self._last_at: datetime | None = None  # of the last Block, by the clock
         self._cutter = Cutter()
         self._format: tuple[int, int] | None = None
         self._was_quiet = False  # the last frame
@@ -339,6 +341,10 @@ class Connection:
                 self._memory.heard_until_s = cut.end_s
             if self._media_start is None:
                 at = self._clock.utc(cut.begin_s)
+                # two clocks are never read at the same moment: that is no reason to go back
+                if self._last_at is not None and timedelta(0) < self._last_at - at < _CLOCK_NOISE:
+                    at = self._last_at
+                self._last_at = at
             else:
                 at = self._media_start + timedelta(seconds=cut.begin_s)
             yield Block(self._config.name, self._memory.epoch, cut.offset, at, cut.sample_rate, cut.samples)
