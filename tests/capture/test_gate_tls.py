@@ -12,6 +12,7 @@ from support.camera import Script, camera
 from support.certificates import authority, issue, names
 from support.media import sine, write_media
 from support.scripted_web import Asked, ScriptedWeb, ok, scripted_web
+from support.serving import pump_both, serving
 from support.sources import hear
 from support.web import Certificate, make_certificate, tls_front
 
@@ -241,25 +242,13 @@ def test_an_encrypted_camera_leads_nowhere_unverified(ours: Certificate, strange
 @contextlib.contextmanager
 def proxy() -> Iterator[ScriptedWeb]:
     """A proxy that knows CONNECT and absolute addresses, and notes what it is asked."""
-    server = socket.create_server(("127.0.0.1", 0))
-    server.settimeout(0.05)
-    noted = ScriptedWeb(server.getsockname()[1])
-    ended = threading.Event()
-    threads: list[threading.Thread] = []
+    noted = ScriptedWeb(0)
 
-    def pump(source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def session(near: socket.socket) -> None:
+    def session(near: socket.socket, _: threading.Event) -> None:
         near.settimeout(10)
         with near, contextlib.suppress(OSError):
             text = near.recv(65536).decode("latin-1")
-            method, target, _ = text.split(" ", 2)
+            method, target, _rest = text.split(" ", 2)
             noted.asked.append(Asked(target, text))
             host, port = target.removeprefix("http://").split("/")[0].split(":")
             with socket.create_connection((host, int(port)), 5) as far:
@@ -267,27 +256,10 @@ def proxy() -> Iterator[ScriptedWeb]:
                     near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 else:
                     far.sendall(text.replace(f"http://{host}:{port}", "", 1).encode("latin-1"))
-                back = threading.Thread(target=pump, args=(far, near))
-                back.start()
-                pump(near, far)
-                back.join()
+                pump_both(near, far)
 
-    def accept() -> None:
-        while not ended.is_set():
-            with contextlib.suppress(TimeoutError):
-                threads.append(threading.Thread(target=session, args=(server.accept()[0],)))
-                threads[-1].start()
-
-    acceptor = threading.Thread(target=accept)
-    acceptor.start()
-    try:
+    with serving(session) as noted.port:
         yield noted
-    finally:
-        ended.set()
-        acceptor.join()
-        server.close()
-        for thread in threads:
-            thread.join()
 
 
 def test_certificates_are_verified_through_the_systems_proxy(

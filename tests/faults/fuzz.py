@@ -27,7 +27,7 @@ from faults import decoder as child
 from faults.decoder import DECODED
 from faults.fuzz_hls import HlsServer, sounds
 from faults.fuzz_rtsp import script
-from faults.mutations import PEAK_LIMIT_MB, Decoder
+from faults.mutations import Decoder, memory_faults
 from faults.table import table
 
 KINDS = ("hls", "rtsp")
@@ -57,10 +57,7 @@ class Fuzz:
     @property
     def faults(self) -> tuple[str, ...]:
         """What must not be."""
-        limits = {"grew by": (self.growth_mb, _GROWTH_LIMIT_MB), "took": (self.peak_mb, PEAK_LIMIT_MB)}
-        grown = [
-            f"{what} {is_mb:.0f} MB, over {most_mb} MB" for what, (is_mb, most_mb) in limits.items() if is_mb > most_mb
-        ]
+        grown = memory_faults(self.growth_mb, _GROWTH_LIMIT_MB, self.peak_mb)
         return (*self.unnamed, *self.crashed, *self.hung, *grown)
 
 

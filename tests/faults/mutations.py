@@ -69,14 +69,17 @@ class Mutations:
     @property
     def faults(self) -> tuple[str, ...]:
         """What must not be."""
-        limits = {"grew by": (self.growth_mb, GROWTH_LIMIT_MB), "took": (self.peak_mb, PEAK_LIMIT_MB)}
-        grown = [
-            f"{what} {is_mb:.0f} MB, over {limit_mb} MB"
-            for what, (is_mb, limit_mb) in limits.items()
-            if is_mb > limit_mb
-        ]
         leaked = ["a playlist had a local file read"] if self.leaked else []
+        grown = memory_faults(self.growth_mb, GROWTH_LIMIT_MB, self.peak_mb)
         return (*self.unnamed, *self.crashed, *self.hung, *leaked, *grown)
+
+
+def memory_faults(growth_mb: float, growth_limit_mb: float, peak_mb: float) -> list[str]:
+    """What a decoding process must not have taken."""
+    limits = {"grew by": (growth_mb, growth_limit_mb), "took": (peak_mb, PEAK_LIMIT_MB)}
+    return [
+        f"{what} {is_mb:.0f} MB, over {limit_mb} MB" for what, (is_mb, limit_mb) in limits.items() if is_mb > limit_mb
+    ]
 
 
 def mutations(folder: Path, count: int = 2000, seed: int = 1) -> Mutations:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from support.serving import serving
 
 RATE = 16000
 PACKET = 320  # samples, 20 ms
@@ -79,30 +80,9 @@ def _sdp(script: Script) -> str:
 @contextlib.contextmanager
 def camera(script: Script, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Run a camera and yield its URL; with `tls` that of one which is spoken to through TLS, as localhost."""
-    ended = threading.Event()
-    server = socket.create_server(("127.0.0.1", port))
-    server.settimeout(0.1)
-    threads: list[threading.Thread] = []
-
-    def serve() -> None:
-        while not ended.is_set():
-            with contextlib.suppress(TimeoutError):
-                connection = server.accept()[0]
-                thread = threading.Thread(target=_session, args=(connection, script, ended, tls))
-                thread.start()
-                threads.append(thread)
-
-    acceptor = threading.Thread(target=serve)
-    acceptor.start()
-    try:
-        scheme, host = ("rtsp", "127.0.0.1") if tls is None else ("rtsps", "localhost")
-        yield f"{scheme}://{host}:{server.getsockname()[1]}/camera"
-    finally:
-        ended.set()
-        acceptor.join()
-        server.close()
-        for thread in threads:
-            thread.join()
+    scheme, host = ("rtsp", "127.0.0.1") if tls is None else ("rtsps", "localhost")
+    with serving(lambda connection, ended: _session(connection, script, ended, tls), port=port) as own:
+        yield f"{scheme}://{host}:{own}/camera"
 
 
 def _session(connection: socket.socket, script: Script, ended: threading.Event, tls: ssl.SSLContext | None) -> None:

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from support.serving import serving
+
 TAG_BYTES = 1_000_000
 
 
@@ -45,11 +47,8 @@ def write_long_head(path: Path, tags: int) -> None:
 @contextlib.contextmanager
 def endless_server() -> Iterator[str]:
     """A web server each answer of which goes on as fast as it is read; yields a URL."""
-    server = socket.create_server(("127.0.0.1", 0))
-    ended = threading.Event()
-    threads: list[threading.Thread] = []
 
-    def answer(connection: socket.socket) -> None:
+    def answer(connection: socket.socket, ended: threading.Event) -> None:
         with connection, contextlib.suppress(OSError):
             connection.settimeout(5)
             connection.recv(65536)
@@ -59,21 +58,5 @@ def endless_server() -> Iterator[str]:
                 connection.sendall(_tag(number) + b"x" * TAG_BYTES)
                 number += 1
 
-    def serve() -> None:
-        while not ended.is_set():
-            with contextlib.suppress(TimeoutError):
-                thread = threading.Thread(target=answer, args=(server.accept()[0],))
-                thread.start()
-                threads.append(thread)
-
-    server.settimeout(0.1)
-    acceptor = threading.Thread(target=serve)
-    acceptor.start()
-    try:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}/x.mkv"
-    finally:
-        ended.set()
-        acceptor.join()
-        for thread in threads:
-            thread.join()
-        server.close()
+    with serving(answer) as port:
+        yield f"http://127.0.0.1:{port}/x.mkv"

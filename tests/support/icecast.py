@@ -14,8 +14,6 @@ def live_server(
     bytes_per_s: float,
     *,
     stored_s: float,
-    content_type: str = "audio/mpeg",
-    pieces_s: float = 0.1,
     open_end: bool = False,
 ) -> Iterator[str]:
     """Serve `content` from its beginning to everybody who comes, `stored_s` of it at once; yields the URL.
@@ -33,7 +31,7 @@ def live_server(
 
         def do_GET(self) -> None:
             self.send_response(200)
-            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Type", "audio/mpeg")
             self.send_header("icy-name", "test")
             self.end_headers()
             sent = max(0, int((time.monotonic() - began_s) * bytes_per_s))
@@ -42,7 +40,7 @@ def live_server(
                     due = int((time.monotonic() - began_s + stored_s) * bytes_per_s)
                     self.wfile.write(content[sent:due])
                     sent = max(sent, due)
-                    ended.wait(pieces_s)
+                    ended.wait(0.1)
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from support.serving import serving
+
 Answer = Callable[["Asked"], bytes | Iterator[bytes]]
 
 
@@ -44,13 +46,9 @@ def scripted_web(
     answer: Answer, *, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> Iterator[ScriptedWeb]:
     """Serve on loopback, one request a connection; the answer is sent as it comes, then the connection is closed."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    server = socket.create_server((host, 0), family=family)
-    web = ScriptedWeb(server.getsockname()[1], context=context)
-    ended = threading.Event()
-    threads: list[threading.Thread] = []
+    web = ScriptedWeb(0, context=context)
 
-    def session(connection: socket.socket) -> None:
+    def session(connection: socket.socket, ended: threading.Event) -> None:
         with connection, contextlib.suppress(OSError):
             connection.settimeout(10)
             if web.context is None:
@@ -59,24 +57,8 @@ def scripted_web(
                 with web.context.wrap_socket(connection, server_side=True) as secured:
                     _serve(web, secured, answer, ended)
 
-    def accept() -> None:
-        while not ended.is_set():
-            with contextlib.suppress(TimeoutError):
-                thread = threading.Thread(target=session, args=(server.accept()[0],))
-                thread.start()
-                threads.append(thread)
-
-    server.settimeout(0.05)
-    acceptor = threading.Thread(target=accept)
-    acceptor.start()
-    try:
+    with serving(session, host=host) as web.port:
         yield web
-    finally:
-        ended.set()
-        acceptor.join()
-        server.close()
-        for thread in threads:
-            thread.join()
 
 
 def _serve(web: ScriptedWeb, connection: socket.socket, answer: Answer, ended: threading.Event) -> None:

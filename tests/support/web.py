@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support.certificates import authority, names
+from support.serving import pump_both, serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,45 +82,15 @@ def web_server(
 @contextlib.contextmanager
 def tls_front(port: int, context: ssl.SSLContext) -> Iterator[int]:
     """A TLS server that hands everything to the plain server on `port`; yields its own port."""
-    front = socket.create_server(("127.0.0.1", 0))
-    front.settimeout(0.1)
-    ended = threading.Event()
-    threads: list[threading.Thread] = []
 
-    def pump(source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def session(plain: socket.socket) -> None:
+    def session(plain: socket.socket, _: threading.Event) -> None:
         with contextlib.suppress(OSError):
             plain.settimeout(5)
             with (
                 context.wrap_socket(plain, server_side=True) as outside,
                 socket.create_connection(("127.0.0.1", port), 5) as inside,
             ):
-                back = threading.Thread(target=pump, args=(inside, outside))
-                back.start()
-                pump(outside, inside)
-                back.join()
+                pump_both(outside, inside)
 
-    def serve() -> None:
-        while not ended.is_set():
-            with contextlib.suppress(TimeoutError):
-                thread = threading.Thread(target=session, args=(front.accept()[0],))
-                thread.start()
-                threads.append(thread)
-
-    acceptor = threading.Thread(target=serve)
-    acceptor.start()
-    try:
-        yield front.getsockname()[1]
-    finally:
-        ended.set()
-        acceptor.join()
-        front.close()
-        for thread in threads:
-            thread.join()
+    with serving(session) as front:
+        yield front
