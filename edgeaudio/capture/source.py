@@ -316,7 +316,7 @@ class Connection:
         )
         if place.quiet and place.fill > MAX_FILL_S * rate and self._was_quiet:
             self._watch.paused()
-        self._was_quiet = float(np.abs(samples).max()) < _QUIET
+        self._was_quiet = not self.recorded and float(np.abs(samples).max()) < _QUIET  # a recording does not pause
         if place.fill:
             silence = np.zeros((place.fill, *samples.shape[1:]), np.float32)
             samples = np.concatenate([silence, samples])

@@ -85,7 +85,14 @@ def mean(samples: Samples) -> Samples:
 
 def power(signal: Samples) -> float:
     """Mean square of a signal `(n,)` without its DC."""
-    if len(signal) == 0:
-        return 0.0
-    moving = signal - np.float32(signal.mean(dtype=np.float64))
-    return float(np.dot(moving, moving)) / len(moving)
+    return mean_square(without_dc(signal)) if len(signal) else 0.0
+
+
+def without_dc(signal: Samples) -> Samples:
+    """A signal `(n,)` less its mean."""
+    return signal - np.float32(signal.mean(dtype=np.float64))
+
+
+def mean_square(signal: Samples) -> float:
+    """Mean square of a signal `(n,)` that is not empty."""
+    return float(np.dot(signal, signal)) / len(signal)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeaudio.recognise.buffer import SampleBuffer
-from edgeaudio.recognise.channels import power
+from edgeaudio.recognise.channels import mean_square, without_dc
 from edgeaudio.recognise.clips import dbfs
 from edgeaudio.recognise.types import ChannelLevel, Samples
 
@@ -64,16 +64,17 @@ class LevelMeter:
 
     def _reading(self, start: int, interval: Samples) -> Reading:
         signals = [np.ascontiguousarray(interval[:, channel]) for channel in range(self._n_channels)]
-        powers = tuple(power(signal) for signal in signals)
-        levels = tuple(map(self._level, signals, powers))
+        moving = [without_dc(signal) for signal in signals]
+        powers = tuple(map(mean_square, moving))
+        levels = tuple(map(self._level, signals, moving, powers))
         return Reading(start, interval, levels, powers)
 
-    def _level(self, signal: Samples, power: float) -> ChannelLevel:
+    def _level(self, signal: Samples, moving: Samples, power: float) -> ChannelLevel:
         clipped = float(np.count_nonzero(np.abs(signal) >= FULL_SCALE)) / len(signal)
         # a muted G.711 stream repeats one code, which is not zero: what never moves is no sound
         if signal.min() == signal.max():
             return ChannelLevel(None, None, clipped, 0.0)
-        peak = min(1.0, float(np.abs(signal - np.float32(signal.mean(dtype=np.float64))).max()))
+        peak = min(1.0, float(np.abs(moving).max()))
         return ChannelLevel(dbfs(power), dbfs(peak * peak), clipped, self._hum_ratio(signal))
 
     def _hum_ratio(self, signal: Samples) -> float:
