@@ -49,6 +49,14 @@ from edgeaudio.capture.playlist import (
 )
 from edgeaudio.capture.proxied import Request, joined, send, send_list, split_list
 from edgeaudio.capture.urls import DEFAULT_PORTS, SourceUrl
+from edgeaudio.capture.whole_recording import (
+    MAX_WHOLE_BYTES,
+    TooLongError,
+    WholeRecording,
+    gives_ranges,
+    index_is_last,
+    read_front,
+)
 from edgeaudio.recognise.types import Reason
 
 MAX_REDIRECTS = 8  # FFmpeg's own limit
@@ -105,6 +113,7 @@ class Gate:
         self._master = ""  # URL of the list of lists
         self._redirected: dict[str, int] = {}  # URLs that redirects led to, and how many
         self._is_live: bool | None = None
+        self._whole: WholeRecording | None = None  # of a server that gives no parts
         self._tokens, self._paced_s = float(_BURST), time.monotonic()
         self._heard = HeardSegments() if heard is None else heard
         self._live = LivePlaylists(self._heard)
@@ -196,6 +205,7 @@ class Gate:
             ends.add(near)
             near.settimeout(CONNECT_S)
             head, _ = read_head(lambda: near.recv(_PIECE_BYTES))
+            near.settimeout(None)  # how long FFmpeg does not read is its own affair
             request = Request.parse(head)
             if self._closed.wait(self._wait_s()):
                 return
@@ -248,6 +258,9 @@ class Gate:
 
     def _exchange(self, request: Request, near: socket.socket, ends: _Ends) -> None:
         origin = self._origin(request)
+        if self._whole is not None and self._whole.url == request.url:
+            self._whole.send(near, request.offset)
+            return
         with self._lock:
             redirects = self._redirected.get(request.url, 0)
             self._failures.pop(request.url, None)
@@ -290,7 +303,6 @@ class Gate:
                 if name.lower() == "set-cookie":
                     self._cookies.take(origin, request.target, value)
             response.headers = response.without("set-cookie")
-            near.settimeout(None)  # how long FFmpeg does not read is its own affair
             return self._respond(request, origin, response, body_of(response, rest, receive), near)
 
     def _called(self, request: Request, origin: Origin) -> str:
@@ -409,6 +421,11 @@ class Gate:
             self._read(request.url, is_list=True)
             send_list(near, response, shown.text().encode("latin-1"))
             return None
+        if request.from_start and not gives_ranges(response):
+            start = read_front(start, body)
+            if not self._lists and index_is_last(start):
+                self._send_whole(request, origin, response, joined(start, body), near)
+                return None
         with self._lock:
             if self._is_live is None and not self._lists:
                 icy = any(name.lower().startswith("icy-") for name, _ in response.headers)
@@ -418,6 +435,25 @@ class Gate:
         self._live.begin((request.url, request.offset))
         send(near, response, joined(start, body), chunks=request.knows_chunks)
         return None
+
+    def _send_whole(
+        self, request: Request, origin: Origin, response: Head, body: Iterator[bytes], near: socket.socket
+    ) -> None:
+        """Pass a recording on, and keep it, so that FFmpeg may ask for parts of it. Raises LeadError."""
+        try:
+            whole = WholeRecording(request.url, response, body)
+        except TooLongError:
+            detail = (
+                f"the recording has its index at its end, and {origin} gives no parts of it (byte ranges):"
+                f" it is read up to {MAX_WHOLE_BYTES >> 20} MiB"
+            )
+            hint = "put the index in front: ffmpeg -i IN -c copy -movflags +faststart OUT"
+            raise LeadError(Reason.TOO_LARGE, detail, hint, final=True) from None
+        with self._lock:
+            self._is_live = False
+            self._whole = whole
+        self._read(request.url, is_list=False)
+        whole.send(near, 0)
 
     def _shown(self, request: Request, origin: Origin, playlist: MediaPlaylist) -> MediaPlaylist | None:
         """What FFmpeg is given of a playlist; None where it has nothing new. Raises LeadError."""

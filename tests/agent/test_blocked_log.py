@@ -19,13 +19,19 @@ from support.waiting import wait_until
 Run = Callable[..., RunningAgent]
 ListenTo = Callable[[BrokerProcess], Listener]
 
-# far more than any pipe holds, from Python's logging and from a library that prints by itself
+# far more than any pipe holds, from Python's logging and from a library that prints by itself; what the agent says
+# before it is kept
 _CHATTER = """
 import logging, os, sys, threading, time
+connected = threading.Event()
+class Seen(logging.Handler):
+    def emit(self, record):
+        if "connected, MQTT" in record.getMessage():
+            connected.set()
+logging.getLogger("edgeaudio").addHandler(Seen())
 def chatter():
     log = logging.getLogger("edgeaudio.chatter")
-    while os.get_blocking(2):
-        time.sleep(0.01)
+    connected.wait()
     while True:
         time.sleep(0.01)
         log.warning("x" * 10_000)

@@ -85,7 +85,6 @@ def test_live_hls(tmp_path: Path) -> None:
 
 
 def test_a_recording_over_http(tmp_path: Path) -> None:
-    # the index of an mp4 is at its end: this needs to seek
     write_media(tmp_path / "a.mp4", "aac", sine(1000, 48000, 2.0), 48000, video=True)
     with web_server(tmp_path) as port:
         heard = hear(f"http://127.0.0.1:{port}/a.mp4", media=True)

@@ -5,7 +5,6 @@ Owns: the child's side of the proof with damaged files. Does not know: how they 
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import threading
 import traceback
@@ -18,6 +17,7 @@ from edgeaudio.capture import frames, live_playlists, pauses
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
+from edgeaudio.health.machine import give_back_memory, keep_heaps_small
 
 LIMIT_S = 1.5  # for an open, and for the first sound: together with a look at the network within the proof's limit
 ENOUGH_S = 120.0  # of sound: no undamaged file has more
@@ -36,11 +36,12 @@ class Decoded:
 
 def serve(connection: Connection) -> None:
     """Decode each address that comes over the connection and answer with a Decoded; None ends it."""
+    keep_heaps_small()  # as in the agent
     prepare()
     for address in iter(connection.recv, None):
         if address == WEIGH:
             gc.collect()
-            ctypes.CDLL(None).malloc_trim(0)  # what is free, and kept for later, is no growth
+            give_back_memory()  # what is free, and kept for later, is no growth
             connection.send(_memory_mb("VmRSS"))
         else:
             outcome, heard_s = decode(address)

@@ -237,6 +237,7 @@ def test_state_is_told_to_a_new_broker_the_newest_only_and_no_old_levels(
         running.sender.put_transient(Message(TOPICS.level("porch"), b"new"))
         subscriber.wait_for(lambda _: subscriber.of(TOPICS.level("porch")))
         subscriber.wait_for(lambda _: subscriber.of(TOPICS.label("porch", "dog")))
+        subscriber.wait_for(lambda _: subscriber.of(TOPICS.enabled("porch")))
         assert set(subscriber.of(TOPICS.label("porch", "dog"))) == {b"OFF"}
         assert subscriber.of(TOPICS.level("porch")) == [b"new"]
         assert set(subscriber.of(TOPICS.enabled("porch"))) == {b"ON"}
