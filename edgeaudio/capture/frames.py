@@ -10,6 +10,7 @@ import errno
 import threading
 from collections.abc import Iterator
 
+import av.error
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container.input import InputContainer
@@ -113,7 +114,11 @@ class FrameReader:
         return packet
 
     def _is_end(self, error: Exception) -> bool:
-        """True if that is how FFmpeg ends a body of unknown length, which the gate passed on whole."""
+        """True if that is how FFmpeg ends what came whole."""
+        if isinstance(error, av.error.ExitError):
+            # nobody ended this call; a look that was ended at its limit is remembered until the data end
+            return not self._silent
+        # a body of unknown length, which the gate passed on whole
         return self._gate is not None and isinstance(error, OSError) and error.errno == errno.EIO and not self._refused
 
     @property
@@ -144,5 +149,12 @@ class FrameReader:
         if timed_out and self._undecoded:
             return undecodable(self._config, self._undecoded, self._codec_error)
         over_udp = self._memory.asking.way.transport == "udp"
-        call = Call(opening=False, timed_out=timed_out, limit_s=self._patience_s, log=log, over_udp=over_udp)
+        call = Call(
+            opening=False,
+            timed_out=timed_out,
+            limit_s=self._patience_s,
+            over_udp=over_udp,
+            log=log,
+            received=self._gate.received if self._gate is not None and self._silent else 0,
+        )
         return failure_of(self._config, error, call)

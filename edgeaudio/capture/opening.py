@@ -194,7 +194,12 @@ def _open(
     if stop.is_set():
         raise StoppedError(f"source {config.name}: stopped while opening")
     circumstances = Call(
-        opening=True, timed_out=guard.expired, limit_s=limit_s, log=log, over_udp=way.transport == "udp"
+        opening=True,
+        timed_out=guard.expired,
+        limit_s=limit_s,
+        over_udp=way.transport == "udp",
+        log=log,
+        received=0 if gate is None else gate.received,
     )
     raise (
         _by_who_sends(config, circumstances, pipe, visitor)

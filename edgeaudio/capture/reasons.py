@@ -139,6 +139,7 @@ class Call:
     limit_s: float  # that limit
     over_udp: bool  # RTP comes over UDP
     log: FfmpegLog
+    received: int = 0  # bytes, as far as that is known, and no sound in them
 
 
 def failure_of(config: SourceConfig, error: Exception, call: Call) -> SourceError:
@@ -224,6 +225,10 @@ def _by_answer(error: Exception) -> Finding | None:
 
 def _by_behaviour(error: Exception, scheme: str, call: Call) -> Finding:
     if call.timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
+        if call.received:
+            detail = f"{call.received:,} bytes came, and no sound was found in them"
+            hint = "check that the address names a stream, and that it comes fast enough"
+            return Finding(Reason.TIMEOUT, detail, hint)
         what = "no complete answer" if call.opening else "no sound"
         return Finding(Reason.TIMEOUT, f"{what} within {call.limit_s:g} s", _OVER_UDP if call.over_udp else None)
     if not call.opening:

@@ -182,6 +182,36 @@ def test_a_recording_over_http_goes_on_where_its_connection_broke_off(tmp_path: 
         assert rest.connection.finished
 
 
+def test_the_end_is_an_end_where_a_slow_server_let_the_first_look_run_out(tmp_path: Path) -> None:
+    write_media(tmp_path / "a.wav", "pcm_u8", sine(1000, 8000, 2.0), 8000)
+    content = (tmp_path / "a.wav").read_bytes()
+
+    def slowly(_: Asked) -> Iterator[bytes]:
+        yield f"HTTP/1.1 200 OK\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+        for at in range(0, len(content), 400):
+            yield content[at : at + 400]
+            time.sleep(0.05)
+
+    with scripted_web(slowly) as web:
+        heard = hear(f"http://127.0.0.1:{web.port}/a.wav", media=True, open_timeout_s=0.5)
+    assert heard.seconds == pytest.approx(2.0, abs=0.01)
+    assert heard.connection.finished
+
+
+@pytest.mark.parametrize("kind", ["audio/mpeg", "application/octet-stream"])
+def test_bytes_without_sound_in_them_are_told_from_silence_of_the_server(kind: str) -> None:
+    def zeros(_: Asked) -> Iterator[bytes]:
+        yield f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode()
+        while True:
+            yield bytes(4000)
+            time.sleep(0.02)
+
+    with scripted_web(zeros) as web:
+        error = refusal(f"http://127.0.0.1:{web.port}/a.mp3", open_timeout_s=1)
+    assert error.reason is Reason.TIMEOUT
+    assert "bytes came, and no sound was found in them" in str(error)
+
+
 def test_a_login_over_http(tmp_path: Path) -> None:
     write_media(tmp_path / "a.wav", "pcm_s16le", sine(1000, 8000, 0.5), 8000)
     with web_server(tmp_path, login="Basic dXNlcjpwQHNz") as port:
