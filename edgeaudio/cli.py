@@ -71,9 +71,11 @@ def _report(error: Exception) -> int:
         if isinstance(error, EdgeaudioError):
             for line in str(error).splitlines():
                 print(f"edgeaudio: {mask(line)}", file=sys.stderr)
+        elif isinstance(error, MemoryError):
+            print("edgeaudio: that takes more memory than there is; close other programs", file=sys.stderr)
         else:
             print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
-    return EXIT_BAD_INPUT if isinstance(error, EdgeaudioError) else EXIT_FAULT
+    return EXIT_BAD_INPUT if isinstance(error, EdgeaudioError | MemoryError) else EXIT_FAULT
 
 
 _UNKNOWN = "unrecognized arguments:"

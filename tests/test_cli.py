@@ -426,3 +426,12 @@ def test_what_nobody_asked_for_is_not_repeated(command: str, words: list[str], c
     assert "unrecognized arguments" in error
     assert "Zq9" not in error
     assert ("--password" in error) == words[0].startswith("--password")
+
+
+def test_want_of_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails() -> int:
+        raise MemoryError
+
+    monkeypatch.setattr("edgeaudio.commands.check.print_example", fails)
+    assert cli.main(["check", "--example"]) == 2
+    assert capsys.readouterr().err == "edgeaudio: that takes more memory than there is; close other programs\n"

@@ -220,6 +220,9 @@ class Gate:
                 self._failed(request.url, LeadError(Reason.INVALID_DATA, f"{request.where} does not speak HTTP"))
             except BrokenOffError as error:
                 self._failed(request.url, LeadError(Reason.END_OF_STREAM, f"{request.where} broke off: {error}", ""))
+            except MemoryError:  # FFmpeg keeps what comes, and here is where no more can be had
+                detail = f"{request.where} sends more than there is memory for"
+                self._failed(request.url, LeadError(Reason.TOO_LARGE, detail, "", final=True))
 
     def _wait_s(self) -> float:
         """How long a request has to wait: FFmpeg runs through any number of segments that are empty or missing."""

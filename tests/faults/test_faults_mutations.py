@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from faults import mutations as proof
-from faults.decoder import Decoded
 from faults.mutations import Mutations, mutations
 
 
@@ -33,7 +32,9 @@ def test_a_death_and_a_hang_are_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: 
             assert decoder.decode(fifo)[0] == "hung"
         finally:
             Path(fifo).unlink()
-        assert decoder.decode("/nowhere") == ("", Decoded("not_found", 0.0, decoder.decode("/nowhere")[1].peak_mb))  # type: ignore[union-attr]
+        trouble, outcome = decoder.decode("/nowhere")
+        assert outcome is not None
+        assert (trouble, outcome.outcome, outcome.heard_s) == ("", "not_found", 0.0)
 
 
 def test_any_trouble_is_a_fault() -> None:
