@@ -5,8 +5,8 @@ Owns: the machines, and what of this one's network they are told. Does not know:
 A machine is a root made by debootstrap, with what the README asks for and nothing else. It is kept in build/fresh
 (FRESH_FOLDER), unpacked for each run, and given a clone of the committed tree. The commands run in namespaces of their
 own: with their end all mounts and processes are gone. Certificates, proxies and the settings of apt and pip are those
-of this machine, read when it is run. The exit status is 0 where all was right; then, where all machines were tried,
-docs/platforms.md is rewritten.
+of this machine, read when it is run. The exit status is 0 where all was right; docs/platforms.md has the last run of
+each machine, with the commit that was tried, as the whole takes long.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Row:
     skipped: int
     demo_with_installing_s: float
     test_with_installing_s: float
+    tried: str  # date and commit
 
     @property
     def right(self) -> bool:
@@ -80,14 +81,29 @@ def main() -> int:
         print("fresh: what is not committed is not tried", file=sys.stderr)
     FOLDER.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which ends what runs, and takes the machine away
-    rows = [run(name) for name in names or MACHINES]
-    lines = table(rows) if len(rows) > 1 else [str(rows[0])]
-    print("\n".join(lines))
-    right = all(row.right for row in rows)
-    if right and not names:
-        told = f"`make test-fresh`, {datetime.now(UTC):%Y-%m-%d}, on {processor()}:"
-        DOCUMENT.write_text(rewrite(DOCUMENT.read_text(), "fresh", [told, "", *lines]))
-    return 0 if right else 1
+    rows = []
+    for name in names or MACHINES:
+        rows.append(run(name))
+        DOCUMENT.write_text(tell(DOCUMENT.read_text(), rows[-1]))
+    print("\n".join(lines_of(rows)))
+    return 0 if all(row.right for row in rows) else 1
+
+
+def lines_of(rows: list[Row]) -> list[str]:
+    """A table with a line for each, of a single one too."""
+    return table([*rows, *rows])[: 2 + len(rows)]
+
+
+def tell(document: str, row: Row) -> str:
+    """The document with that machine's row in its table; without one where not all was right."""
+    head, rule, line = lines_of([row])
+    found = document.partition("<!-- measured: fresh -->")[2].partition("<!-- /measured -->")[0].splitlines()
+    known = {name: each for each in found for name in MACHINES if each.startswith(f"| {name} |")}
+    known.pop(row.machine, None)
+    if row.right:
+        known[row.machine] = line
+    told = f"`make test-fresh`, on {processor()}:"
+    return rewrite(document, "fresh", [told, "", head, rule, *(known[name] for name in MACHINES if name in known)])
 
 
 def run(name: str) -> Row:
@@ -97,13 +113,17 @@ def run(name: str) -> Row:
         root = Path(unpacked)
         subprocess.run(["tar", "-xf", str(kept), "-C", str(root)], check=True)
         environment = settle_in(root)
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(root / "root" / "edgeaudio")], check=True)
+        clone = root / "root" / "edgeaudio"
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        asked = ["git", "-C", str(clone), "rev-parse", "--short", "HEAD"]
+        commit = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
         asked = ["chroot", str(root), "python3", "--version"]
         version = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()[-1]
         demo, _, demo_s = make(name, root, environment, "demo")
         test, output, test_s = make(name, root, environment, "test")
     found = {word: int(count) for count, word in re.findall(r"(\d+) (passed|skipped)\b", output)}
-    return Row(name, version, demo, test, found.get("passed", 0), found.get("skipped", 0), demo_s, test_s)
+    tried = f"{datetime.now(UTC):%Y-%m-%d}, {commit}"
+    return Row(name, version, demo, test, found.get("passed", 0), found.get("skipped", 0), demo_s, test_s, tried)
 
 
 def machine(name: str) -> Path:

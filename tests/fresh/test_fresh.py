@@ -34,11 +34,37 @@ def test_pip_s_settings_and_what_they_name_are_carried_and_nothing_else(
         assert (root / file.relative_to("/")).read_text() == file.read_text()
 
 
+def row(**changes: object) -> fresh.Row:
+    values = {
+        "machine": "x",
+        "Python": "3",
+        "demo": "right",
+        "test": "right",
+        "passed": 1,
+        "skipped": 0,
+        "tried": "now",
+    }
+    return fresh.Row(**{**values, "demo_with_installing_s": 1.0, "test_with_installing_s": 1.0, **changes})  # type: ignore[arg-type]  # values of many types
+
+
 @pytest.mark.parametrize(
     ("changes", "right"),
     [({}, True), ({"demo": "exit status 2"}, False), ({"test": "exit status 2"}, False), ({"passed": 0}, False)],
 )
 def test_a_machine_is_right_where_both_commands_are(changes: dict[str, object], right: bool) -> None:
-    values = {"machine": "x", "Python": "3", "demo": "right", "test": "right", "passed": 1, "skipped": 0}
-    row = fresh.Row(**{**values, "demo_with_installing_s": 1.0, "test_with_installing_s": 1.0, **changes})  # type: ignore[arg-type]  # values of many types
-    assert row.right is right
+    assert row(**changes).right is right
+
+
+def test_each_machine_has_the_row_of_its_last_run_and_none_if_that_was_not_right() -> None:
+    def machines(document: str) -> list[str]:
+        return [line for line in document.splitlines() if line.startswith(("| bookworm", "| trixie", "| forky"))]
+
+    document = "before\n<!-- measured: fresh -->\n<!-- /measured -->\nafter\n"
+    for name in ("trixie", "bookworm"):
+        document = fresh.tell(document, row(machine=name, passed=7))
+    assert document.startswith("before\n")
+    assert document.endswith("after\n")
+    assert [line[:11] for line in machines(document)] == ["| bookworm ", "| trixie | "]
+    document = fresh.tell(document, row(machine="bookworm", passed=8))
+    assert [" 8 " in line for line in machines(document)] == [True, False]
+    assert len(machines(fresh.tell(document, row(machine="trixie", test="exit status 2")))) == 1
