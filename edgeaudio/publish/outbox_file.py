@@ -20,14 +20,17 @@ from typing import Literal, Self
 
 from edgeaudio.recognise.types import Message
 
-_VERSION = 1
+# An older edgeaudio must be able to go on with a newer one's file, after a rollback: tables are added, and columns that
+# have a default; none is renamed or removed. The number in the file is that of the first layout whose readers can use
+# it, and stays as it is while that rule is kept.
+_LAYOUT = 1
 _SCHEMA = (
     """CREATE TABLE messages (
         seq INTEGER PRIMARY KEY, topic TEXT NOT NULL, payload BLOB NOT NULL, qos INTEGER NOT NULL,
         retain INTEGER NOT NULL, size INTEGER NOT NULL, added_at REAL NOT NULL)""",
     "CREATE TABLE open_events (id TEXT PRIMARY KEY, event TEXT NOT NULL)",
     "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    f"PRAGMA user_version = {_VERSION}",
+    f"PRAGMA user_version = {_LAYOUT}",
 )
 _COLUMNS = "seq, topic, payload, qos, retain, added_at"
 _KEPT_ASIDE = 3
@@ -90,11 +93,11 @@ class OutboxFile:
         (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise DiskError(verdict, damaged=True)
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version not in {0, _VERSION}:
-            raise DiskError(f"it has layout {version}, this edgeaudio knows {_VERSION}", damaged=True)
+        (least_reader,) = self._db.execute("PRAGMA user_version").fetchone()
+        if least_reader > _LAYOUT:
+            raise DiskError(f"it asks for layout {least_reader}, this edgeaudio knows {_LAYOUT}", damaged=True)
         with self._transaction(durable=True):  # takes the lock, even where there is nothing to do
-            for statement in _SCHEMA if version == 0 else ():
+            for statement in _SCHEMA if least_reader == 0 else ():
                 self._db.execute(statement)
 
     def write(self, change: Change, *, durable: bool = True) -> None:
@@ -112,13 +115,13 @@ class OutboxFile:
                 f"INSERT OR REPLACE INTO messages ({_COLUMNS}, size) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
                 [_row(stored) for stored in change.inserted],
             )
-            self._db.executemany("INSERT OR REPLACE INTO open_events VALUES (?, ?)", change.opened.items())
+            self._db.executemany("INSERT OR REPLACE INTO open_events (id, event) VALUES (?, ?)", change.opened.items())
             self._db.executemany("DELETE FROM open_events WHERE id = ?", [(event_id,) for event_id in change.closed])
             for key, value in change.settings.items():
                 if value is None:
                     self._db.execute("DELETE FROM settings WHERE key = ?", (key,))
                 else:
-                    self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
+                    self._db.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (key, value))
 
     def read(self, after: int, limit: int, without_topics: Sequence[str] = ()) -> list[Stored]:
         """Read messages in order, from the first number above `after`."""
@@ -208,7 +211,9 @@ def put_aside(path: Path) -> Path:
 def rescue(path: Path) -> Change:
     """Read what can be read of a damaged file: messages up to the first place that is not legible, and the rest."""
     messages: list[Stored] = []
-    tables: dict[str, dict[str, str]] = {"open_events": {}, "settings": {}}
+    opened: dict[str, str] = {}
+    settings: dict[str, str] = {}
+    tables = {"id, event FROM open_events": opened, "key, value FROM settings": settings}
     with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as db:
         with suppress(sqlite3.Error):
             for row in db.execute(f"SELECT {_COLUMNS} FROM messages ORDER BY seq"):  # noqa: S608 - a constant
@@ -217,15 +222,15 @@ def rescue(path: Path) -> Change:
                         messages.append(_stored(row))
         for table, found in tables.items():
             with suppress(sqlite3.Error):
-                for row in db.execute(f"SELECT * FROM {table}"):  # noqa: S608 - a constant
+                for row in db.execute(f"SELECT {table}"):  # noqa: S608 - a constant
                     match row:
                         case (str(key), str(value)):
                             found[key] = value
     # a damaged index can give a row twice; the new file takes each number once
     return Change(
         inserted=list({row.seq: row for row in messages}.values()),
-        opened=tables["open_events"],
-        settings=tables["settings"],
+        opened=opened,
+        settings=settings,
     )
 
 

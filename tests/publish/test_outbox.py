@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -260,6 +261,28 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(
     (told,) = [record.getMessage() for record in caplog.records if "damaged" in record.getMessage()]
     assert aside.name in told
     assert f"{len(kept)} messages" in told
+
+
+def test_a_file_that_a_newer_edgeaudio_has_extended_is_gone_on_with(path: Path) -> None:
+    with closing(Outbox(path)) as outbox:
+        outbox.add(detections(0, 3), opened={"a": "event"})
+        outbox.set_setting("key", "value")
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("ALTER TABLE messages ADD COLUMN expires_at REAL")
+        db.execute("ALTER TABLE open_events ADD COLUMN clip TEXT NOT NULL DEFAULT ''")
+        db.execute("ALTER TABLE settings ADD COLUMN since REAL NOT NULL DEFAULT 0")
+        db.execute("CREATE TABLE clips (id TEXT PRIMARY KEY)")
+        db.execute("UPDATE messages SET expires_at = 1.5")
+    with closing(Outbox(path)) as outbox:
+        assert payloads(outbox) == [0, 1, 2]
+        outbox.add(detections(3, 2), opened={"b": "event"}, closed=["a"])
+        outbox.set_setting("other", "value")
+        assert outbox.open_events() == {"b": "event"}
+        assert outbox.settings() == {"key": "value", "other": "value"}
+        assert payloads(outbox) == [0, 1, 2, 3, 4]
+    assert not list(path.parent.glob("*damaged*"))
+    with closing(sqlite3.connect(path)) as db:  # what is the newer one's is there when it comes back
+        assert db.execute("SELECT count(expires_at) FROM messages").fetchone() == (3,)
 
 
 def test_only_the_newest_damaged_files_are_kept(path: Path) -> None:
