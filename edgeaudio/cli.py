@@ -159,6 +159,11 @@ def _add_check(commands: _Commands) -> None:
         "--example", action="store_true", help="only print a settings file that explains every setting"
     )
     instead.add_argument("--schema", action="store_true", help="only print the JSON Schema of the settings")
+    instead.add_argument(
+        "--offline",
+        action="store_true",
+        help="only try settings, models and credentials: nothing is opened, asked or written",
+    )
     check.set_defaults(command=_check)
 
 
@@ -284,10 +289,12 @@ def _check(options: argparse.Namespace) -> int:
         return check.print_schema()
     if options.print_settings:
         return check.print_settings(options.config, options.options)
-    from edgeaudio.agent import rehearse
+    from edgeaudio.agent import rehearse, rehearse_offline
     from edgeaudio.health.machine import bounded_memory
 
     with bounded_memory():
+        if options.offline:
+            return check.check(options.config, options.options, rehearse_offline, offline=True)
         return check.check(options.config, options.options, rehearse)
 
 

@@ -30,11 +30,11 @@ def model(tmp_path: Path) -> Path:
     return model_directory(tmp_path)
 
 
-def check(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, str]]:
+def check(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dict[str, str]]:
     """Exit status, and what each line says, by its subject."""
     path = tmp_path / "edgeaudio.toml"
     path.write_text(f'state_dir = "state"\n{text}')
-    status = cli.main(["check", "--config", str(path)])
+    status = cli.main(["check", "--config", str(path), *options])
     captured = capsys.readouterr()
     assert "hunter2" not in captured.out + captured.err
     lines = captured.out.splitlines()
@@ -170,3 +170,36 @@ def test_sources_are_tried_side_by_side(model: Path, tmp_path: Path, capsys, mon
     assert status == 2
     assert sum("no complete answer within 1 s" in line for line in said.values()) == 6
     assert took_s < 6 * limit_s
+
+
+def test_offline_nothing_is_asked_opened_or_written(model: Path, tmp_path: Path, capsys) -> None:
+    closed = free_port()
+    status, said = check(
+        tmp_path,
+        f'[mqtt]\nurl = "mqtt://me:hunter2@127.0.0.1:{closed}"\n[models.mine]\npath = "{model}"\n'
+        f'[sources.porch]\nurl = "rtsp://me:hunter2@127.0.0.1:{closed}/x"\n',
+        capsys,
+        "--offline",
+    )
+    assert status == 0
+    assert list(said) == ["settings", "model mine", "source porch", "broker"]
+    assert said["source porch"] == f"works  rtsp://me:***@127.0.0.1:{closed}/x: not opened"
+    assert said["broker"] == f"works  mqtt://127.0.0.1:{closed}: not asked"
+    assert not (tmp_path / "state").exists()
+
+
+def test_offline_models_labels_and_certificates_are_tried(model: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    status, said = check(
+        tmp_path,
+        f'[mqtt]\nurl = "mqtts://localhost"\nca_file = "ca.pem"\n'
+        f'[models.mine]\npath = "{model}"\n[models.gone]\npath = "gone"\n'
+        '[sources.porch]\nurl = "https://localhost/x"\nca_file = "ca.pem"\n',
+        capsys,
+        "--offline",
+    )
+    assert status == 2
+    assert said["model gone"].startswith(f"FAILS  {tmp_path}/gone: is not a model directory")
+    assert said["source porch"].startswith("FAILS  https://localhost/x: ")
+    assert f"{tmp_path}/ca.pem" in said["source porch"]
+    assert said["broker"].startswith("FAILS  mqtts://localhost:8883: cannot use ca_file ")

@@ -1,6 +1,6 @@
 """The agent: wires the three rooms together and owns every thread."""
 
 from edgeaudio.agent.agent import Agent
-from edgeaudio.agent.rehearsal import rehearse
+from edgeaudio.agent.rehearsal import rehearse, rehearse_offline
 
-__all__ = ["Agent", "rehearse"]
+__all__ = ["Agent", "rehearse", "rehearse_offline"]

@@ -25,6 +25,7 @@ from edgeaudio.agent.agent import Agent, Finding, birth_filters
 from edgeaudio.plans import mqtt_config
 from edgeaudio.publish import messages
 from edgeaudio.publish.broker import BrokerError, BrokerReason, BrokerState, MqttConfig
+from edgeaudio.publish.dialling import tls_context
 from edgeaudio.publish.mqtt import Connection, Received
 from edgeaudio.publish.outbox import Outbox, OutboxError, OutboxInUseError, OutboxStats, in_memory, is_in_use
 from edgeaudio.publish.sender import Sender
@@ -68,6 +69,18 @@ def rehearse(settings: Settings, stop: threading.Event) -> Iterator[Finding]:
             yield from agent.rehearse(partial(_outcome, stop=stop, where=config.where))
     if not alone:
         yield from _visit(settings, config, topics, stop)
+
+
+def rehearse_offline(settings: Settings, _: threading.Event) -> Iterator[Finding]:
+    """Try what `run` needs for the broker that can be tried without asking it: the files of its TLS."""
+    config = mqtt_config(settings)
+    try:
+        if config.tls:
+            tls_context(config)
+    except BrokerError as error:
+        yield Finding("broker", works=False, told=str(error))
+    else:
+        yield Finding("broker", works=True, told=f"{config.where}: not asked")
 
 
 def _written(path: Path) -> OutboxStats | None:

@@ -157,17 +157,19 @@ class Dialler:
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
-            self._context = self._verifying() if self._tls_verify else _unverifying()
+            self._context = verifying_context(self._ca_file) if self._tls_verify else _unverifying()
         return self._context
 
-    def _verifying(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self._ca_file)
-        except OSError:
-            raise LeadError(*unreadable_authorities(self._ca_file), final=True) from None
-        # on since Python 3.13; authorities made by plain openssl do not hold to it
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        return context
+
+def verifying_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Verify by these authorities, or the system's. Raises LeadError where the file cannot be used."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError:
+        raise LeadError(*unreadable_authorities(ca_file), final=True) from None
+    # on since Python 3.13; authorities made by plain openssl do not hold to it
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 def _unverifying() -> ssl.SSLContext:

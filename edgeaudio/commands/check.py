@@ -19,6 +19,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from edgeaudio.capture.origin import LeadError, verifying_context
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
 from edgeaudio.commands.interrupt import stopped_by_interrupt
@@ -51,6 +52,7 @@ class Tried(Protocol):
 
 
 Rehearse = Callable[[Settings, threading.Event], Iterable[Tried]]
+SourceWorks = Callable[[Settings, dict[str, Model], str, threading.Event], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,10 @@ def print_settings(path: Path | None, options: Sequence[str]) -> int:
     return 0
 
 
-def check(path: Path | None, options: Sequence[str], rehearse: Rehearse) -> int:
+def check(path: Path | None, options: Sequence[str], rehearse: Rehearse, *, offline: bool = False) -> int:
     """Try everything; 0 if all of it works, else 2. Raises SettingsError where the settings cannot be used at all.
 
-    `rehearse` tries what is neither a model nor a source, as the agent would.
+    `rehearse` tries what is neither a model nor a source, as the agent would. `offline`: no source is opened.
     """
     # what a run would log is what is printed here
     logging.getLogger("edgeaudio").addHandler(logging.NullHandler())
@@ -93,7 +95,7 @@ def check(path: Path | None, options: Sequence[str], rehearse: Rehearse) -> int:
     works = True
     what = max(len(f"source {name}") for name in [*settings.sources, *settings.models, "name"])
     with stopped_by_interrupt() as stop:
-        for finding in _findings(settings, said_by, rehearse, stop):
+        for finding in _findings(settings, said_by, rehearse, _planned if offline else _opened, stop):
             if stop.is_set():
                 break
             works &= finding.verdict != "FAILS"
@@ -101,7 +103,9 @@ def check(path: Path | None, options: Sequence[str], rehearse: Rehearse) -> int:
     return 0 if works else 2
 
 
-def _findings(settings: Settings, said_by: str, rehearse: Rehearse, stop: threading.Event) -> Iterator[Finding]:
+def _findings(
+    settings: Settings, said_by: str, rehearse: Rehearse, source_works: SourceWorks, stop: threading.Event
+) -> Iterator[Finding]:
     yield Finding("settings", "works", said_by)
     models: dict[str, Model] = {}
     for name in settings.models:
@@ -112,7 +116,7 @@ def _findings(settings: Settings, said_by: str, rehearse: Rehearse, stop: thread
     with ThreadPoolExecutor(SIDE_BY_SIDE) as side_by_side:
         rehearsal = side_by_side.submit(lambda: list(rehearse(settings, stop)))
         sources = {
-            name: side_by_side.submit(_tried, f"source {name}", partial(_source, settings, models, name, stop))
+            name: side_by_side.submit(_tried, f"source {name}", partial(source_works, settings, models, name, stop))
             for name, source in settings.sources.items()
             if source.enabled
         }
@@ -159,9 +163,23 @@ def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:
     )
 
 
-def _source(settings: Settings, models: dict[str, Model], name: str, stop: threading.Event) -> str:
+def _planned(settings: Settings, models: dict[str, Model], name: str, _: threading.Event) -> str:
+    """Try what a source needs without opening it. Raises EdgeaudioError."""
     if len(models) == len(settings.models):  # else the model's own line says what is wrong
         source_pipeline(settings, models, name)
+    config = source_config(name, settings.sources[name])
+    if config.ca_file is not None and config.tls_verify:
+        try:
+            verifying_context(config.ca_file)
+        except LeadError as error:
+            raise SourceError(name, config.address, error.reason, error.detail, error.hint) from None
+    return f"{config.address}: not opened"
+
+
+def _opened(settings: Settings, models: dict[str, Model], name: str, stop: threading.Event) -> str:
+    """Listen to a source for a moment. Raises EdgeaudioError."""
+    _planned(settings, models, name, stop)
+    config = source_config(name, settings.sources[name])
     samples: list[Samples] = []
     heard_s = 0.0
     config = source_config(name, settings.sources[name])
