@@ -1,4 +1,4 @@
-"""The command line: `edgeaudio run | demo | check | probe | score | model`.
+"""The command line: `edgeaudio run | demo | check | health | probe | score | model`.
 
 Owns: the words of the commands, their options and help, exit statuses, and what becomes of an error:
 one line and status 2 for whatever the user can mend, a traceback and status 1 for a fault of ours.
@@ -103,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_demo(commands)
     _add_check(commands)
+    _add_health(commands)
     _add_probe(commands)
     _add_score(commands)
     add_model(commands)
@@ -167,6 +168,18 @@ def _add_check(commands: _Commands) -> None:
     check.set_defaults(command=_check)
 
 
+def _add_health(commands: _Commands) -> None:
+    health = commands.add_parser(
+        "health",
+        help="say whether the running agent moves",
+        description="Ask the agent that runs on this machine how it is. Exit status 0 while all of its parts move, "
+        "whatever cameras and broker do, else 2.",
+    )
+    _add_config(health)
+    health.add_argument("--json", action="store_true", help="print the whole health report as a JSON object instead")
+    health.set_defaults(command=_health)
+
+
 def _add_probe(commands: _Commands) -> None:
     probe = commands.add_parser(
         "probe",
@@ -205,13 +218,17 @@ def _add_score(commands: _Commands) -> None:
     score.set_defaults(command=_score)
 
 
-def _add_settings(command: argparse.ArgumentParser) -> None:
+def _add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
         help="the settings file (default: $EDGEAUDIO_CONFIG, else /etc/edgeaudio/edgeaudio.toml if it is there)",
     )
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    _add_config(command)
     command.add_argument(
         "--set",
         dest="options",
@@ -296,6 +313,12 @@ def _check(options: argparse.Namespace) -> int:
         if options.offline:
             return check.check(options.config, options.options, rehearse_offline, offline=True)
         return check.check(options.config, options.options, rehearse)
+
+
+def _health(options: argparse.Namespace) -> int:
+    from edgeaudio.commands import health
+
+    return health.health(options.config, as_json=options.json)
 
 
 def _probe(options: argparse.Namespace) -> int:

@@ -57,14 +57,23 @@ def find_runtime_dir(device: str, state_dir: Path, environ: Mapping[str, str] = 
     return None
 
 
+def find_files(name: str, environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """The files of that name of all agents that find the same runtime directory, but for the last resorts."""
+    return sorted(path for base in _own(environ) for path in base.glob(f"*/{name}"))
+
+
 def _candidates(state_dir: Path, environ: Mapping[str, str]) -> Iterator[Path]:
+    yield from _own(environ)
+    yield state_dir
+
+
+def _own(environ: Mapping[str, str]) -> Iterator[Path]:
     if given := environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]:
         yield Path(given)
     elif os.geteuid() == 0:
         yield Path("/run/edgeaudio")
     elif users := environ.get("XDG_RUNTIME_DIR"):
         yield Path(users, "edgeaudio")
-    yield state_dir
 
 
 def _file_system(path: Path) -> str:

@@ -29,6 +29,7 @@ from edgeaudio.agent.quarantine import Quarantine
 from edgeaudio.agent.recogniser import Recogniser
 from edgeaudio.agent.roster import Roster
 from edgeaudio.capture.clock import Clock
+from edgeaudio.health.asking import HealthSocket
 from edgeaudio.health.machine import Machine, give_back_memory, keep_heaps_small
 from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
 from edgeaudio.health.watchdog import Part, ServiceManager, Stacks, stuck_part
@@ -62,6 +63,7 @@ STARTS = "starts"
 AT_START = ("device", "state_dir", "mqtt", "outbox")  # settings that a running agent cannot change
 MAX_WAITING_COMMANDS = 256
 TRIM_S = 60.0
+ANSWER_S = 5.0  # for the main thread to say how all is
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,8 @@ class Agent:
         self._restarts = int(self._outbox.settings().get(STARTS, "0"))
         self._health_at_s = 0.0
         self._health_due = True
+        self._told: dict[str, messages.Json] = {}  # the last report
+        self._health_socket: HealthSocket | None = None
         self._threads: list[threading.Thread] = []
         self._trimmed_s = self._started_s
         self._stacks: Stacks
@@ -179,6 +183,7 @@ class Agent:
             if not self._settings.sources:
                 log.warning("no source is set: there is nothing to listen to; add [sources.NAME] to the settings")
             self._publish_health()
+            self._listen_for_questions()
             self._service.say("READY=1")
             while not self._stop.is_set():
                 self._turn()
@@ -270,7 +275,32 @@ class Agent:
         since_s = now_s - self._health_at_s
         if since_s >= self._settings.health.interval_s or (self._health_due and since_s >= HEALTH_PAUSE_S):
             self._health_at_s, self._health_due = now_s, False
-            self._sender.put(messages.health(self._topics, self._report()))
+            self._told = self._report()
+            self._sender.put(messages.health(self._topics, self._told))
+
+    def _listen_for_questions(self) -> None:
+        """Let `edgeaudio health` ask how this agent is."""
+        if self._runtime_dir is None:
+            return
+        try:
+            asked = self._health_socket = HealthSocket(self._runtime_dir.folder, self._answer)
+        except OSError as error:
+            log.warning("`edgeaudio health` cannot ask this agent: %s", error.strerror)
+        else:
+            self._spawn("health", asked.run)
+
+    def _answer(self) -> dict[str, messages.Json]:
+        """How all is, for the thread that is asked; it is the main thread that knows, if it moves."""
+        answers: SimpleQueue[dict[str, messages.Json]] = SimpleQueue()
+        self._inbox.put(lambda: answers.put(self._verdict()))
+        try:
+            return answers.get(timeout=ANSWER_S)
+        except Empty:
+            return {"device": self._settings.device, "stuck": "the main thread", "health": None}
+
+    def _verdict(self) -> dict[str, messages.Json]:
+        part = stuck_part(self._parts(), time.monotonic())
+        return {"device": self._settings.device, "stuck": part.name if part else None, "health": self._told}
 
     def _trim(self) -> None:
         if time.monotonic() - self._trimmed_s >= TRIM_S:
@@ -396,6 +426,8 @@ class Agent:
         self._stacks.watch_main_thread(SHUT_DOWN_PATIENCE_S)
         self._service.say("STOPPING=1")
         self._stop.set()
+        if self._health_socket is not None:
+            self._health_socket.close()
         for listener in self._roster:
             listener.ask_to_stop()
         self._backlog.wake()

@@ -1,0 +1,90 @@
+"""Asking a running agent how it is, over a socket in its runtime directory: both ends.
+
+Owns: the socket, its file, and the line of JSON that goes over it. Does not know: how the agent is (it is told), or
+what is made of the answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+NAME = "health.sock"
+_SEND_S = 1.0  # nobody who asks may hold up the next
+_MAX_ANSWER_BYTES = 4 << 20
+_MAX_WAITING = 8
+
+
+class NoAnswerError(Exception):
+    """An agent's socket is there, and nobody answers as an agent does; the message says what happened."""
+
+
+class HealthSocket:
+    """Listens beside the agent. Raises OSError where that cannot be."""
+
+    def __init__(self, folder: Path, answer: Callable[[], object]) -> None:
+        """`answer` is called in the thread of `run`, and returns what JSON can hold."""
+        self._answer = answer
+        self._path = folder / NAME
+        self._path.unlink(missing_ok=True)  # of a process that was killed
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with _short(self._path) as name:
+                self._socket.bind(name)
+            self._socket.listen(_MAX_WAITING)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def run(self) -> None:
+        """Answer whoever asks, one after the other, until `close`."""
+        while True:
+            try:
+                asker = self._socket.accept()[0]
+            except OSError:
+                return
+            with asker, contextlib.suppress(OSError):
+                asker.settimeout(_SEND_S)
+                asker.sendall(json.dumps(self._answer()).encode() + b"\n")
+
+    def close(self) -> None:
+        """End `run`, and leave no file behind."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+
+def ask(path: Path, limit_s: float) -> object:
+    """The answer of the agent whose socket that is. Raises NoAnswerError."""
+    data = bytearray()
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(path) as name:
+            connection.settimeout(limit_s)
+            connection.connect(name)
+            while len(data) <= _MAX_ANSWER_BYTES and (piece := connection.recv(65536)):
+                data += piece
+        return json.loads(data)
+    except ConnectionRefusedError:
+        raise NoAnswerError("it ended without being stopped") from None
+    except TimeoutError:
+        raise NoAnswerError(f"it does not answer within {limit_s:g} s") from None
+    except OSError as error:
+        raise NoAnswerError(f"it cannot be asked: {(error.strerror or str(error)).lower()}") from None
+    except ValueError:
+        raise NoAnswerError("its answer cannot be read") from None
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """The path in few characters: the address of a socket has room for 107."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

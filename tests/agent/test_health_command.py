@@ -1,0 +1,125 @@
+"""`edgeaudio health` beside a real agent: whether all parts move, whatever cameras and broker do."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.agents import RunningAgent
+from support.brokers import BrokerProcess
+from support.camera import Script, camera
+from support.ports import free_port
+from support.waiting import wait_until
+
+from edgeaudio.health.asking import HealthSocket, NoAnswerError, ask
+
+Run = Callable[..., RunningAgent]
+_HANG = """
+import time
+from edgeaudio.agent import agent
+agent.Agent._trim = lambda self: time.sleep(3600)
+agent.ANSWER_S = 0.5
+"""
+
+
+def health(agent: RunningAgent, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edgeaudio", "health", "--config", str(agent.config), *options]
+    return subprocess.run(command, env=agent.environment, capture_output=True, text=True, check=False, timeout=30)
+
+
+def connected(agent: RunningAgent) -> None:
+    wait_until(lambda: "connected, MQTT" in agent.log, what="not connected")
+
+
+def test_an_agent_with_a_camera_and_a_broker(run_agent: Run, broker: BrokerProcess):
+    with camera(Script()) as url:
+        agent = run_agent(broker.start(), f'[sources.porch]\nurl = "{url}"\n').start()
+        connected(agent)
+        wait_until(lambda: "1 listening" in health(agent).stdout, what="not listening")
+        told = health(agent)
+        assert told.returncode == 0
+        assert told.stdout.startswith("testbox: all parts move, version ")
+        assert told.stdout.endswith("sources: 1 listening; broker: connected\n")
+        answer = json.loads(health(agent, "--json").stdout)
+    assert answer["device"] == "testbox"
+    assert answer["stuck"] is None
+    assert answer["health"]["sources"]["porch"]["state"] == "listening"
+    agent.signal(signal.SIGTERM)
+    assert agent.wait() == 0
+    assert not agent.runtime_dir.exists() or not list(agent.runtime_dir.iterdir())
+    told = health(agent)
+    assert told.returncode == 2
+    assert told.stderr.startswith("edgeaudio: no agent runs here")
+    assert told.stdout == ""
+
+
+def test_cameras_and_brokers_that_are_away_are_no_illness(run_agent: Run, broker: BrokerProcess):
+    agent = run_agent(broker, f'[sources.porch]\nurl = "rtsp://127.0.0.1:{free_port()}/x"\n').start()
+    wait_until(lambda: "1 waiting" in health(agent).stdout, what="not waiting")
+    told = health(agent)
+    assert told.returncode == 0
+    assert "broker: waiting" in told.stdout
+
+
+def test_a_main_thread_that_hangs_is_one(run_agent: Run, broker: BrokerProcess):
+    agent = run_agent(broker.start(), "").start(patch=_HANG)
+    wait_until(lambda: list(agent.runtime_dir.glob("*/health.sock")), what="no socket")
+    health(agent)  # the first turn may still answer
+    told = health(agent)
+    assert told.returncode == 2
+    assert told.stdout == "testbox: the main thread has not moved for too long\n"
+    agent.kill()
+    told = health(agent)
+    assert told.returncode == 2
+    assert "it ended without being stopped" in told.stdout
+    agent.process = None
+
+
+def test_without_a_runtime_directory_it_is_asked_in_the_state_directory(run_agent: Run, broker: BrokerProcess):
+    agent = run_agent(broker.start(), "")
+    agent.environment["RUNTIME_DIRECTORY"] = "/proc/nowhere"
+    agent.start()
+    connected(agent)
+    assert health(agent).returncode == 0
+
+
+def test_deep_folders_many_askers_and_silent_ones(tmp_path: Path):
+    folder = tmp_path / ("deep" * 20) / ("deeper" * 20)
+    folder.mkdir(parents=True)
+    asked = HealthSocket(folder, lambda: {"n": 1})
+    thread = threading.Thread(target=asked.run)
+    thread.start()
+    try:
+        assert [ask(folder / "health.sock", 5) for _ in range(50)] == [{"n": 1}] * 50
+    finally:
+        asked.close()
+        thread.join(5)
+    assert not thread.is_alive()
+    assert not list(folder.iterdir())
+    with pytest.raises(NoAnswerError):
+        ask(folder / "health.sock", 5)
+
+
+@pytest.mark.parametrize("answer", [b"", b"no json\n", b"[1, 2\n"])
+def test_answers_of_something_else(answer: bytes, tmp_path: Path):
+    path = tmp_path / "health.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(NoAnswerError, match="cannot be read"):
+            ask(path, 5)
+        thread.join(5)
