@@ -11,8 +11,10 @@ the reading or recognition of one source never gets here: it ends that source's 
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -37,6 +39,7 @@ from edgeaudio.plans import mqtt_config
 from edgeaudio.publish import messages
 from edgeaudio.publish.broker import BrokerState, BrokerStatus, MqttConfig
 from edgeaudio.publish.homeassistant import birth_topic, is_birth
+from edgeaudio.publish.messages import timestamp
 from edgeaudio.publish.outbox import Outbox
 from edgeaudio.publish.sender import Sender
 from edgeaudio.publish.topics import Topics
@@ -63,6 +66,7 @@ STARTS = "starts"
 AT_START = ("device", "state_dir", "mqtt", "outbox")  # settings that a running agent cannot change
 MAX_WAITING_COMMANDS = 256
 TRIM_S = 60.0
+MAX_HOST = 64  # characters of a machine's name (HOST_NAME_MAX)
 ANSWER_S = 5.0  # for the main thread to say how all is
 
 
@@ -115,6 +119,7 @@ class Agent:
             on_message=self._on_message,
             on_status=self._on_broker,
             expiry_s=settings.outbox.expiry_s,
+            rival_of=self._rival_of,
         )
         self._backlog = backlog = Backlog()
         self._recogniser = Recogniser(backlog, self._outbox, self._sender, self._topics, self._on_status)
@@ -312,6 +317,7 @@ class Agent:
             self._clock.utc(),
             AgentNumbers(
                 version=__version__,
+                host=socket.gethostname(),
                 started_at=self._started_at,
                 uptime_s=self._clock.monotonic() - self._started_s,
                 restarts=self._restarts,
@@ -355,6 +361,17 @@ class Agent:
 
     def _on_broker(self, _status: BrokerStatus) -> None:
         self._health_due = True
+
+    def _rival_of(self, report: bytes) -> str | None:
+        """Whose report that is, if it was made by another agent of this name since this one was started."""
+        try:
+            found = json.loads(report)
+            host, started_at, at = str(found["host"]), found["started_at"], datetime.fromisoformat(found["at"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        if started_at == timestamp(self._started_at) or at.tzinfo is None or at <= self._started_at:
+            return None
+        return host[:MAX_HOST]
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if is_birth(self._settings.mqtt.discovery_prefix, topic, payload):

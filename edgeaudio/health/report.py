@@ -49,6 +49,7 @@ class AgentNumbers:
     """The agent as a whole."""
 
     version: str
+    host: str  # the machine's name: two devices of one name are told apart by it
     started_at: datetime
     uptime_s: float
     restarts: int
@@ -69,6 +70,7 @@ def health_report(
     return {
         "at": timestamp(now),
         "version": agent.version,
+        "host": agent.host,
         "started_at": timestamp(agent.started_at),
         "uptime_s": round(agent.uptime_s, 1),
         "restarts": agent.restarts,

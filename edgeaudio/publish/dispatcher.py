@@ -76,6 +76,11 @@ class Dispatcher:
         """How many messages of each topic are sent no more with others."""
         return dict(sorted(Counter(item.topic for item in self.quarantine.items).items()))
 
+    def listen_to(self, topic_filter: str) -> None:
+        """Subscribe to that as well, from the next connection on."""
+        if topic_filter not in self._filters:
+            self._filters = (*self._filters, topic_filter)
+
     def begin(self, *, remembered: bool) -> None:
         """Begin a new connection; `remembered`: the broker still has what it acknowledged."""
         if self._window.round_trip_s < math.inf:

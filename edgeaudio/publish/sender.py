@@ -35,6 +35,7 @@ from edgeaudio.publish.faults import FaultLog
 from edgeaudio.publish.mqtt import Acknowledged, Capabilities, Connection, Happening, Received
 from edgeaudio.publish.outbox import Outbox
 from edgeaudio.publish.quarantine import Item
+from edgeaudio.publish.rivals import Rivals
 from edgeaudio.publish.topics import Topics
 from edgeaudio.publish.waker import Waker
 from edgeaudio.recognise.types import Message
@@ -76,13 +77,16 @@ class Sender:
         on_status: Callable[[BrokerStatus], None] | None = None,
         expiry_s: float | None = None,
         is_device: bool = True,
+        rival_of: Callable[[bytes], str | None] | None = None,
     ) -> None:
         """Make a sender; nothing is connected before `run`.
 
         `listen_to`: topic filters besides the commands'; `expiry_s`: after this a detection need not be passed on;
         `is_device`: False for a visitor beside the real one, which has no birth, no will and no farewell.
+        `rival_of`: by a health report on this device's topic, who else reports as this device; None: nobody.
         """
         self._config = config
+        self._topics = topics
         self._stop = stop
         self._on_message = on_message or (lambda _topic, _payload: None)
         self._on_status = on_status or (lambda _status: None)
@@ -106,6 +110,7 @@ class Sender:
         self._log = FaultLog(log)
         self._delay_s = config.retry_min_s
         self._failures = 0
+        self._rivals = Rivals(rival_of)
         self._settled = False
         self.connections = 0
         self.last_error: BrokerError | None = None
@@ -263,7 +268,8 @@ class Sender:
 
     def _put_through(self, outgoing: Outgoing, connection: Connection, now: float) -> None:
         if outgoing.message is None:
-            packet_id = connection.subscribe(outgoing.item.topic)
+            topic_filter = outgoing.item.topic
+            packet_id = connection.subscribe(topic_filter, retained=topic_filter == self._topics.health)
         else:
             expiry_s = None
             if outgoing.stored is not None and self._expiry_s is not None:
@@ -278,6 +284,8 @@ class Sender:
                 case Acknowledged(packet_id, refusal):
                     confirmed = bool(connection.capabilities.max_qos)
                     self._dispatcher.answered(packet_id, refusal, now, by_broker=confirmed)
+                case Received(self._topics.health, payload):
+                    self._rivals.read(payload, now)
                 case Received(topic, payload, False):
                     self._on_message(topic, payload)
                 case Received(topic):
@@ -301,6 +309,9 @@ class Sender:
             self._is_steady(connection)
         for complaint in self.complaints:
             self._log.report(complaint.key, complaint.text(self._config.where), now)
+        if (rivalry := self._rivals.told(now)) is not None:
+            reason = BrokerReason.TAKEN_OVER
+            self._log.report(reason, str(BrokerError(self._config.where, reason, rivalry)), now)
         self._tell(BrokerState.CONNECTED)
 
     def _is_steady(self, connection: Connection) -> None:
@@ -364,6 +375,8 @@ class Sender:
         """Tell of a failure: in the log when it is new and then every ten minutes, in the status always."""
         self._failures += 1
         self.last_error = error
+        if self._rivals.suspected_after(error.reason, time.monotonic()):
+            self._dispatcher.listen_to(self._topics.health)
         attempts = f" ({self._failures} attempts)" if self._failures > 1 else ""
         self._log.report(error.reason, f"{error}{attempts}", time.monotonic())
         self._tell(BrokerState.WAITING, error, datetime.now(UTC) + timedelta(seconds=wait_s))
@@ -380,6 +393,8 @@ class Sender:
         reason, detail = (error.reason, error.detail) if error else (None, "")
         if connected and (first := next(iter(self.complaints), None)) is not None:
             reason, detail = first.reason, f"{first.about} {first.detail}"
+        elif connected and (rivalry := self._rivals.told(time.monotonic())) is not None:
+            reason, detail = BrokerReason.TAKEN_OVER, rivalry
         known = self._known if connected else None
         new = BrokerStatus(
             state=state,
