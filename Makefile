@@ -7,6 +7,7 @@
 # make test-homeassistant   against Home Assistant itself; installing it takes ten minutes
 # make faults               the proofs of docs/reliability.md, two hours; FAULTS="--short" or names of some: less
 # make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
+# make requirements         what a device installs into deploy/requirements/, from constraints.txt: names, releases, hashes
 # make clean
 
 # the first Python that is new enough and can make virtual environments; a name on the path may lead nowhere
@@ -35,7 +36,7 @@ HOMEASSISTANT_VENV ?= .venv-homeassistant
 FAULTS ?=
 FRESH ?=
 
-.PHONY: demo test lint test-newest test-fresh test-homeassistant faults constraints check-python clean
+.PHONY: demo test lint test-newest test-fresh test-homeassistant faults constraints requirements check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -77,6 +78,11 @@ constraints: check-python
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/pip install --quiet --disable-pip-version-check uv
 	build/uv/bin/python tools/constraints.py
+
+requirements: check-python
+	$(PYTHON) -m venv build/requirements
+	build/requirements/bin/pip install --quiet --disable-pip-version-check packaging
+	build/requirements/bin/python tools/requirements.py
 
 define INSTALL
 	@$(MAKE) --no-print-directory check-python

@@ -20,17 +20,21 @@ from numpy.typing import NDArray
 from edgeaudio.files import read_regular
 from edgeaudio.recognise.chatter import without_greetings
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
+from edgeaudio.recognise.no_runtime import no_runtime, this_system
 from edgeaudio.recognise.types import EdgeaudioError, Samples
 
 # The older name is there on 32-bit Arm, or because somebody asked for it; NumPy 2 breaks it.
-if find_spec("tflite_runtime") and np.lib.NumpyVersion(np.__version__) < "2.0.0":
-    from tflite_runtime.interpreter import Interpreter
+try:
+    if find_spec("tflite_runtime") and np.lib.NumpyVersion(np.__version__) < "2.0.0":
+        from tflite_runtime.interpreter import Interpreter
 
-    RUNTIME = "tflite-runtime"
-else:
-    from ai_edge_litert.interpreter import Interpreter
+        RUNTIME = "tflite-runtime"
+    else:
+        from ai_edge_litert.interpreter import Interpreter
 
-    RUNTIME = "ai-edge-litert"
+        RUNTIME = "ai-edge-litert"
+except ImportError as error:
+    raise no_runtime(this_system(), " ".join(str(error).split())) from None
 
 # More threads than cores cost 10 to 500 times, and one is enough for models of this size.
 N_THREADS = 1

@@ -1,0 +1,73 @@
+"""Says what is the matter where no TFLite runtime can be imported: which system this is, and what serves it.
+
+Owns: which systems have a runtime (docs/platforms.md has the same as a table). Does not know: how a runtime is used.
+
+The machine that the kernel names does not settle it: a 32-bit system under a 64-bit kernel is called aarch64 as well.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import struct
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeaudio.recognise.types import EdgeaudioError
+
+_MUSL_LOADERS = "ld-musl-*.so.1"
+_ARM_64, _ARM_32 = ("aarch64", "armv8l"), ("armv7l", "armv8l", "aarch64")  # as the kernel names them, to either Python
+LITERT_PYTHONS = ((3, 11), (3, 14))
+
+
+class NoRuntimeError(EdgeaudioError):
+    """No TFLite runtime can be imported; one line says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class System:
+    """What decides whether there is a runtime."""
+
+    machine: str  # as the kernel has it
+    bits: int  # of the userland, which is Python's own
+    python: tuple[int, int]
+    libc: str  # "glibc 2.36", "musl", "unknown libc"
+
+    def __str__(self) -> str:
+        return f"{self.machine}, {self.bits}-bit userland, Python {_dotted(self.python)}, {self.libc}"
+
+
+def this_system(libraries: Path = Path("/lib")) -> System:
+    """Return what this process runs on; `libraries` is where musl has its loader."""
+    try:
+        libc = os.confstr("CS_GNU_LIBC_VERSION") or "unknown libc"
+    except (ValueError, OSError):  # a name that only glibc knows
+        libc = "musl" if next(libraries.glob(_MUSL_LOADERS), None) else "unknown libc"
+    return System(platform.machine(), struct.calcsize("P") * 8, sys.version_info[:2], libc)
+
+
+def no_runtime(system: System, problem: str) -> NoRuntimeError:
+    """Return the error for that system, with what the import said."""
+    return NoRuntimeError(f"no TFLite runtime ({problem}) on this system ({system}): {_remedy(system)}")
+
+
+def _remedy(system: System) -> str:
+    if system.libc == "musl":
+        return "no runtime is built for musl; use a system with glibc (Debian, Ubuntu, Raspberry Pi OS)"
+    first, last = LITERT_PYTHONS
+    if system.bits == 64 and system.machine in ("x86_64", *_ARM_64):
+        if first <= system.python <= last:
+            return "ai-edge-litert serves it: pip install ai-edge-litert"
+        return f"ai-edge-litert serves it with Python {_dotted(first)} to {_dotted(last)}"
+    if system.bits == 32 and system.machine in _ARM_32:
+        if system.python == (3, 11):
+            return (
+                "tflite-runtime serves it: pip install tflite-runtime==2.14.0 'numpy<2' (NumPy's wheel is on piwheels)"
+            )
+        return "tflite-runtime 2.14 serves it with Python 3.11 (Debian and Raspberry Pi OS bookworm)"
+    return "there is none for it; x86_64 and aarch64 (64-bit), and armv7l (32-bit, Python 3.11) have one"
+
+
+def _dotted(python: tuple[int, int]) -> str:
+    return ".".join(map(str, python))

@@ -1,0 +1,79 @@
+"""Without a TFLite runtime the program says in one line which system this is, and what serves it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeaudio.recognise import model as model_module
+from edgeaudio.recognise.no_runtime import NoRuntimeError, System, no_runtime, this_system
+
+GLIBC = "glibc 2.36"
+CASES = [
+    (System("x86_64", 64, (3, 11), GLIBC), "pip install ai-edge-litert"),
+    (System("aarch64", 64, (3, 14), GLIBC), "pip install ai-edge-litert"),
+    (System("aarch64", 64, (3, 15), GLIBC), "with Python 3.11 to 3.14"),
+    (System("aarch64", 32, (3, 11), GLIBC), "pip install tflite-runtime==2.14.0 'numpy<2'"),
+    (System("armv7l", 32, (3, 11), GLIBC), "pip install tflite-runtime==2.14.0 'numpy<2'"),
+    (System("armv8l", 32, (3, 13), GLIBC), "with Python 3.11 (Debian"),
+    (System("armv6l", 32, (3, 11), GLIBC), "there is none for it"),
+    (System("riscv64", 64, (3, 13), GLIBC), "there is none for it"),
+    (System("x86_64", 32, (3, 11), GLIBC), "there is none for it"),
+    (System("aarch64", 64, (3, 12), "musl"), "no runtime is built for musl"),
+]
+
+
+@pytest.mark.parametrize(("system", "remedy"), CASES)
+def test_each_system_is_named_with_what_serves_it(system: System, remedy: str) -> None:
+    message = str(no_runtime(system, "No module named 'ai_edge_litert'"))
+    assert "\n" not in message
+    assert f"({system.machine}, {system.bits}-bit userland, Python 3.{system.python[1]}, {system.libc})" in message
+    assert remedy in message
+
+
+def test_this_system_is_told_by_its_own_python() -> None:
+    system = this_system()
+    assert system.machine == os.uname().machine
+    assert system.bits == (64 if sys.maxsize > 2**32 else 32)
+    assert system.python == sys.version_info[:2]
+    assert system.libc.startswith("glibc ")
+
+
+def test_musl_is_told_by_its_loader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def only_glibc_knows_that_name(name: str) -> str:
+        raise ValueError(name)
+
+    monkeypatch.setattr(os, "confstr", only_glibc_knows_that_name)
+    assert this_system(tmp_path).libc == "unknown libc"
+    (tmp_path / "ld-musl-x86_64.so.1").touch()
+    assert this_system(tmp_path).libc == "musl"
+
+
+def test_an_import_without_a_runtime_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tflite_runtime", "ai_edge_litert", "ai_edge_litert.interpreter"):
+        monkeypatch.setitem(sys.modules, name, None)
+    spec = importlib.util.spec_from_file_location("model_without_runtime", model_module.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(NoRuntimeError, match="ai_edge_litert"):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+@pytest.mark.parametrize("command", ["run", "check", "score"])
+def test_every_command_that_needs_one_says_so_in_one_line_with_exit_status_2(command: str) -> None:
+    program = "import sys\nfor name in ('tflite_runtime', 'ai_edge_litert'):\n    sys.modules[name] = None\n"
+    program += "from edgeaudio.cli import main\nsys.exit(main(sys.argv[1:]))"
+    arguments = [command, "x.wav"] if command == "score" else [command]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("edgeaudio: no TFLite runtime (")
+    assert f"({this_system()}): " in line
