@@ -46,6 +46,15 @@ def test_each_layer_wins_over_the_one_below(tmp_path) -> None:
     assert settings.sources["porch"].transport == "udp"
 
 
+def test_a_folder_of_credentials_as_systemd_hands_it_over(tmp_path) -> None:
+    (tmp_path / "edgeaudio_mqtt.password").write_text("secret\n")
+    (tmp_path / "another_mqtt.username").write_text("somebody else's\n")
+    settings = load_settings(None, (), {"CREDENTIALS_DIRECTORY": str(tmp_path), "EDGEAUDIO_MQTT__USERNAME": "porch"})
+    assert settings.mqtt.password is not None
+    assert settings.mqtt.password.get_secret_value() == "secret"
+    assert settings.mqtt.username == "porch"
+
+
 def test_the_environment_can_say_everything(tmp_path) -> None:
     (tmp_path / "a-model").mkdir()
     settings = load_settings(

@@ -30,6 +30,8 @@ MAX_SECRET_BYTES = 64 * 1024
 WRITER_WAIT_S = 10.0  # for all that is written to a pipe
 
 _CREDENTIAL = re.compile(r"(mqtt|sources\.[^.]+)\.[^.]+")
+# systemd's own, for the files of a folder: LoadCredential=edgeaudio:FOLDER
+_CREDENTIAL_PREFIX = "edgeaudio_"
 _SECRETS = ("password", "url", "username")
 _NAMED = ("sources", "models")  # tables whose keys are slugs
 _PASSWORD_LIKE = re.compile(r"pas|pwd|secret|token")
@@ -161,7 +163,7 @@ def _anchor(table: dict[str, Any], folder: Path) -> None:
 def credentials_layer(folder: Path) -> Layer:
     """The secrets in a systemd credentials directory: files `mqtt.password`, `sources.porch.url` and the like.
 
-    Files whose names do not begin with `mqtt.` or `sources.` are somebody else's. Raises SettingsError.
+    `edgeaudio_` may stand before the names. Files of other names are somebody else's. Raises SettingsError.
     """
     layer = Layer(str(folder))
     try:
@@ -169,9 +171,10 @@ def credentials_layer(folder: Path) -> Layer:
     except OSError as error:
         raise SettingsError(f"{folder}: credentials directory cannot be read: {error.strerror}") from None
     for path in paths:
-        if not _CREDENTIAL.fullmatch(path.name):
+        name = path.name.removeprefix(_CREDENTIAL_PREFIX)
+        if not _CREDENTIAL.fullmatch(name):
             continue
-        key = tuple(path.name.split("."))
+        key = tuple(name.split("."))
         if key[-1] not in _SECRETS:
             raise SettingsError(f"{path}: unknown credential; those of {dotted(key[:-1])} are {', '.join(_SECRETS)}")
         layer.put(key, read_secret(path), str(path))

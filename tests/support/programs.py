@@ -28,6 +28,7 @@ PACKAGES = {
     "ip": "iproute2",
     "mosquitto_passwd": "mosquitto",
     "nft": "nftables",
+    "systemd-analyze": "systemd",
     "unshare": "util-linux",
 }
 
