@@ -29,14 +29,15 @@ def shipped_models() -> dict[str, Path]:
 def find_model(name_or_path: str | Path) -> Path:
     """The directory of a shipped model by its name, or the path as it is. Raises EdgeaudioError."""
     path = Path(name_or_path)
-    if path.is_dir():
+    shipped = shipped_models()
+    # a service works in /, where "home" is a folder too, but no model; nor may it look into that (glob tells no reason)
+    if path.is_dir() and (str(name_or_path) not in shipped or any(path.glob(FILE_NAME))):
         return path
     # not said again, for it may hold a login
     if any(part.endswith(":") or ("@" in part and ":" in part.partition("@")[0]) for part in path.parts):
         raise EdgeaudioError("a model is a directory, or the name of a shipped one, and no address")
     if len(path.parts) > 1:
         return path
-    shipped = shipped_models()
     if str(name_or_path) not in shipped:
         names = ", ".join(shipped) or "none"
         raise EdgeaudioError(

@@ -34,6 +34,14 @@ def test_by_name_or_by_path(places, tmp_path, monkeypatch):
     assert find_model("empty") == Path("empty")
 
 
+def test_a_folder_of_its_name_that_holds_no_model_hides_none(places, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home").mkdir()  # as in /, where services work
+    assert find_model("home") == places[1] / "home"
+    (tmp_path / "home" / "model.toml").touch()
+    assert find_model("home") == Path("home")
+
+
 def test_neither(places):
     with pytest.raises(EdgeaudioError) as caught:
         find_model("siren")
