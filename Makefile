@@ -7,7 +7,6 @@
 # make test-homeassistant   against Home Assistant itself; installing it takes ten minutes
 # make faults               the proofs of docs/reliability.md, two hours; FAULTS="--short" or names of some: less
 # make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
-# make deb                  a Debian package for the distribution that this runs on, into build/debian/
 # make requirements         what a device installs into deploy/requirements/, from constraints.txt: names, releases, hashes
 # make clean
 
@@ -37,7 +36,7 @@ HOMEASSISTANT_VENV ?= .venv-homeassistant
 FAULTS ?=
 FRESH ?=
 
-.PHONY: demo test lint test-newest test-fresh test-homeassistant faults constraints requirements deb check-python clean
+.PHONY: demo test lint test-newest test-fresh test-homeassistant faults constraints requirements check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -79,10 +78,6 @@ constraints: check-python
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/pip install --quiet --disable-pip-version-check uv
 	build/uv/bin/python tools/constraints.py
-
-# Debian's own Python: a package depends on that
-deb:
-	/usr/bin/python3 deploy/debian/build.py
 
 requirements: check-python
 	$(PYTHON) -m venv build/requirements
