@@ -25,6 +25,7 @@ from queue import Empty, SimpleQueue
 
 from edgeaudio.agent.backlog import Backlog
 from edgeaudio.agent.controls import Controls, labels_of
+from edgeaudio.agent.last_crash import CrashLog
 from edgeaudio.agent.listener import Listener, Surroundings
 from edgeaudio.agent.memory_watch import END_S, MemoryWatch, Suspect, limit_of
 from edgeaudio.agent.quarantine import Quarantine
@@ -133,6 +134,7 @@ class Agent:
             restart=self._stop.set,
         )
         self._quarantine = Quarantine(self._outbox, self._clock)
+        self._crashes = CrashLog(self._outbox, self._clock.utc)
         around = Surroundings(
             backlog,
             self._clock,
@@ -173,6 +175,7 @@ class Agent:
             stderr=self._stderr,
         )
         self._stacks.watch_main_thread(MAIN_PATIENCE_S)
+        self._crashes.begin(runtime_dir, self._stacks.earlier, self._stacks.earlier_at)
         configs = {listener.name: listener.config for listener in self._roster}
         self._quarantine.begin(runtime_dir, self._stacks.earlier, configs)
         keep_heaps_small()
@@ -192,6 +195,11 @@ class Agent:
             self._service.say("READY=1")
             while not self._stop.is_set():
                 self._turn()
+        except EdgeaudioError:
+            raise
+        except Exception as error:
+            self._crashes.raised(error)
+            raise
         finally:
             self._shut_down(recogniser, sender)
             self._quarantine.end()
@@ -259,10 +267,7 @@ class Agent:
         self._memory_watch.limit_mb = None if limit is None else limit.mb
 
     def _give_up(self, part: Part) -> None:
-        if part.source is None:
-            self._quarantine.end()
-        else:
-            self._quarantine.stuck(part.source)
+        self._quarantine.gave_up(str(part), part.source)
         self._stacks.give_up(part)
 
     def _present(self, listeners: Iterable[Listener]) -> None:
@@ -323,6 +328,7 @@ class Agent:
                 restarts=self._restarts,
                 clock_steps=self._clock.steps,
                 log_dropped=0 if self._stderr is None else self._stderr.dropped,
+                last_crash=self._crashes.last,
             ),
             [listener.numbers() for listener in self._roster],
             list(self._roster.models.values()),
@@ -463,6 +469,7 @@ class Agent:
         deadline_s = time.monotonic() + READERS_JOIN_S
         for thread in self._threads:
             thread.join(max(0.0, deadline_s - time.monotonic()))
+        self._crashes.end()
         self._outbox.close()
         log.info("stopped")
 

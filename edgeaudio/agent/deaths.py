@@ -26,7 +26,7 @@ _MAX_NAME = 64
 _ABORTED = "Aborted"
 # in the stacks of threads that work for all sources
 _SHARED = ("edgeaudio/agent/recogniser.py", "edgeaudio/publish/sender.py")
-_TIMEOUT = "Timeout ("  # how the interpreter heads the stacks of a main thread that stood still
+TIMEOUT = "Timeout ("  # how the interpreter heads the stacks of a main thread that stood still
 
 
 class Phase(StrEnum):
@@ -47,6 +47,7 @@ class Notes:
     opened: Mapping[str, tuple[Phase, int]] = field(default_factory=dict)  # and its thread
     trial: str | None = None
     stuck: str | None = None  # the source whose reader did not come back
+    gave_up: str | None = None  # why the process ended itself
     killed: Mapping[str, int] = field(default_factory=dict)  # deaths in a row that nothing explains
 
 
@@ -63,7 +64,7 @@ def suspects_of(notes: Notes, stacks: str, kernel_kills: int | None) -> Death:
     """Judge how a process ended of which these notes and stacks were left."""
     if notes.stuck is not None:
         return Death((notes.stuck,), "its reader did not come back")
-    if stacks.lstrip().startswith(_TIMEOUT):
+    if notes.gave_up is not None or stacks.lstrip().startswith(TIMEOUT):
         return Death()
     if FATAL in stacks:
         return _by_stacks(notes, stacks)
@@ -122,6 +123,7 @@ def read_notes(path: Path) -> Notes | None:
             opened=opened,
             trial=None if values["trial"] is None else _name(values["trial"]),
             stuck=None if values["stuck"] is None else _name(values["stuck"]),
+            gave_up=None if values["gave_up"] is None else str(values["gave_up"]),
             killed=killed,
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError):

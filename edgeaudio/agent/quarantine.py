@@ -100,10 +100,10 @@ class Quarantine:
                     self._runtime_dir.file("opened").unlink(missing_ok=True)
             self._runtime_dir = None
 
-    def stuck(self, source: str) -> None:
-        """The process is about to end because that source's reader does not come back."""
+    def gave_up(self, why: str, source: str | None) -> None:
+        """The process is about to end itself; `source`: whose reader does not come back, if it is for that."""
         with self._lock:
-            self._notes = replace(self._notes, stuck=source)
+            self._notes = replace(self._notes, stuck=source, gave_up=why)
             self._write()
             self._runtime_dir = None
 

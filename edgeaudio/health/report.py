@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from edgeaudio.health.stopwatch import TimedModel
 from edgeaudio.publish.broker import BrokerStatus
@@ -44,6 +45,26 @@ class MachineNumbers:
     disk_free_mb: float | None
 
 
+class CrashReason(StrEnum):
+    """How a process of the agent ended that was not stopped, told apart by evidence."""
+
+    SIGNAL = "signal"  # SIGSEGV and the like; SIGABRT is also the service manager's watchdog
+    STUCK = "stuck"  # a part no longer moved, and the process ended itself
+    EXCEPTION = "exception"  # that nobody expected
+    OUT_OF_MEMORY = "out_of_memory"  # killed by the kernel
+    MACHINE_RESET = "machine_reset"  # the machine went down without stopping it
+    KILLED = "killed"  # without a word
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """An end in disorder."""
+
+    at: datetime  # where nobody saw it, the start after it
+    reason: CrashReason
+    detail: str  # one line for people, without secrets
+
+
 @dataclass(frozen=True, slots=True)
 class AgentNumbers:
     """The agent as a whole."""
@@ -55,6 +76,7 @@ class AgentNumbers:
     restarts: int
     clock_steps: int
     log_dropped: int  # log lines, for standard error took no more
+    last_crash: Crash | None  # of this or an earlier version
 
 
 def health_report(
@@ -76,6 +98,7 @@ def health_report(
         "restarts": agent.restarts,
         "clock_steps": agent.clock_steps,
         "log_dropped": agent.log_dropped,
+        "last_crash": _crash(agent.last_crash) if agent.last_crash else None,
         "sources": {source.status.source: _source(source) for source in sources},
         "models": {model.manifest.name: _model(model) for model in models},
         "outbox": {
@@ -105,6 +128,10 @@ def health_report(
         "throttled": machine.throttled,
         "disk_free_mb": _rounded(machine.disk_free_mb),
     }
+
+
+def _crash(crash: Crash) -> dict[str, Json]:
+    return {"at": timestamp(crash.at), "reason": crash.reason.value, "detail": crash.detail}
 
 
 def _source(numbers: SourceNumbers) -> dict[str, Json]:

@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,6 +37,9 @@ class Part:
     patience_s: float  # the longest that it may take when all is well
     source: str | None = None  # that it reads, if it is a reader
 
+    def __str__(self) -> str:
+        return f"{self.name} has not moved for {self.patience_s:.0f} s"
+
 
 def stuck_part(parts: Iterable[Part], now_s: float) -> Part | None:
     """A part that last moved too long ago, if there is one."""
@@ -55,11 +59,14 @@ class Stacks:
         self._path = path
         self._file: BinaryIO | None = None
         self.earlier = ""  # of the process before
+        self.earlier_at: datetime | None = None  # when they were written
         if path is not None:
             try:
                 self._file = path.open("a+b", buffering=0)
                 self._file.seek(0)
                 self.earlier = self._file.read(MAX_STACKS_BYTES).decode(errors="replace")
+                if self.earlier:
+                    self.earlier_at = datetime.fromtimestamp(os.fstat(self._file.fileno()).st_mtime, UTC)
                 self._file.truncate(0)
             except OSError as error:
                 log.warning("no stacks will be kept in %s: %s", path, error.strerror)
@@ -92,13 +99,12 @@ class Stacks:
         faulthandler.dump_traceback(file=memory, all_threads=True)
         stacks = os.pread(memory, MAX_STACKS_BYTES, 0)
         log.critical(
-            "%s has not moved for %.0f s; the agent ends so that it is started again; its threads stand here:\n%s",
-            part.name,
-            part.patience_s,
+            "%s; the agent ends so that it is started again; its threads stand here:\n%s",
+            part,
             stacks.decode(errors="replace").rstrip(),
         )
         if self._stderr is not None and not self._stderr.drain(LAST_LINES_S) and self._file is not None:
-            self._file.write(f"{part.name} has not moved for {part.patience_s:.0f} s\n".encode() + stacks)
+            self._file.write(f"{part}\n".encode() + stacks)
         os._exit(EXIT_STATUS)
 
     def close(self) -> None:

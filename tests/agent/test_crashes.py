@@ -162,6 +162,11 @@ def test_a_source_that_crashes_the_agent_is_held_back(
     assert "bad: the agent died while it was open" in house.agent.log
     if kind in {"read", "abort"}:
         assert "good: the agent died" not in house.agent.log
+    crash = house.listener.payloads("/health")[-1]["last_crash"]
+    words = {"segv": "Segmentation fault", "read": "Segmentation fault", "abort": "Aborted", "kill": "it ended without"}
+    assert crash["reason"] == ("killed" if kind == "kill" else "signal")
+    assert crash["detail"].startswith(words[kind])
+    assert datetime.now(UTC) - datetime.fromisoformat(crash["at"]) < timedelta(seconds=30)
 
 
 def test_it_is_tried_again_ever_less_often_and_is_free_once_it_is_heard(house: House):
@@ -203,6 +208,8 @@ def test_a_reader_that_does_not_come_back_is_one_that_crashes(kind: str, house: 
     house.listener.wait_state("bad", "quarantined", "crashed_the_agent", timeout_s=30)
     house.heard_for("good", 3)
     assert house.starts == 2
+    crash = house.listener.payloads("/health")[-1]["last_crash"]
+    assert (crash["reason"], crash["detail"]) == ("stuck", "the reader of source bad has not moved for 2 s")
 
 
 def test_an_end_by_an_exception_is_no_crash(house: House):
@@ -219,6 +226,8 @@ def test_an_end_by_an_exception_is_no_crash(house: House):
     assert house.service.statuses == [1]
     assert not [s for s in house.listener.payloads("/status") if s["state"] == "quarantined"]
     house.agent.log_file.write_text(house.agent.log.replace("Traceback", "traceback"))
+    crash = house.listener.payloads("/health")[-1]["last_crash"]
+    assert (crash["reason"], crash["detail"][:20]) == ("exception", "ZeroDivisionError in")
 
 
 def test_one_kill_is_no_crash_and_neither_is_a_power_cut(house: House):
@@ -239,12 +248,24 @@ def test_an_end_in_good_order_leaves_nothing_behind(house: House):
     house.agent.signal(signal.SIGTERM)
     assert house.agent.wait() == 0
     assert not list(house.agent.runtime_dir.iterdir())
+    house.listener.forget()
+    house.agent.start()
+    house.heard_for("good", 1)
+    assert {report["last_crash"] for report in house.listener.payloads("/health")} == {None}
 
 
 def test_a_power_cut_condemns_nobody(house: House):
     """What was noted before the machine started is not looked at."""
-    changed = "from edgeaudio.agent import deaths\nquarantine.boot_id = lambda: str(time.time())\n"
+    changed = "from edgeaudio.agent import last_crash\n"
+    changed += "quarantine.boot_id = last_crash.boot_id = lambda: str(time.time())\n"
     house.start("segv", changed)
     wait_until(lambda: house.starts > 3, 30, "it does not crash")
     assert "quarantined" not in house.agent.log
     house.mend()
+    house.heard_for("good", 1)
+    starts = house.starts
+    house.agent.kill()
+    wait_until(lambda: house.starts > starts, 20, "no start")
+    house.listener.forget()
+    house.heard_for("good", 1)
+    assert house.listener.payloads("/health")[-1]["last_crash"]["reason"] == "machine_reset"

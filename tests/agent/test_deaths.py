@@ -49,7 +49,8 @@ SEGV = "Fatal Python error: Segmentation fault\n\n{}hread 0x{:016x} (most recent
         (NOTES, "Timeout (0:02:00)!\nThread 0x0000000000000011 (most recent call first):\n", 1, set()),
         (replace(NOTES, trial="young"), SEGV.format("Current t", 1), 0, {"young"}),
         (replace(NOTES, trial="old"), SEGV.format("Current t", 1), 0, {"away", "young"}),
-        (replace(NOTES, stuck="old"), "", 0, {"old"}),
+        (replace(NOTES, stuck="old", gave_up="it hung"), "", 0, {"old"}),
+        (replace(NOTES, gave_up="the sender hung"), "", 1, set()),
         (replace(NOTES, killed={"away": 2, "young": 2}), "", 0, {"away"}),
         (replace(NOTES, killed={"away": 1}), "", 0, set()),
     ],
@@ -66,7 +67,11 @@ def test_kills_in_a_row_are_counted():
 
 
 def test_notes_are_read_as_they_were_written(tmp_path: Path):
-    for notes in (NOTES, Notes("", 0, None), replace(NOTES, trial="young", stuck="old", killed={"away": 1})):
+    for notes in (
+        NOTES,
+        Notes("", 0, None),
+        replace(NOTES, trial="young", stuck="old", gave_up="x", killed={"away": 1}),
+    ):
         write_notes(tmp_path / "x.opened", notes)
         assert read_notes(tmp_path / "x.opened") == notes
     assert [path.name for path in tmp_path.iterdir()] == ["x.opened"]
@@ -82,7 +87,10 @@ def test_notes_that_make_no_sense_are_none(tmp_path_factory: pytest.TempPathFact
     assert read_notes(path) is None
 
 
-@given(st.sampled_from(["boot_id", "main_thread", "opened", "trial", "stuck", "killed", "kernel_kills"]), st.data())
+@given(
+    st.sampled_from(["boot_id", "main_thread", "opened", "trial", "stuck", "gave_up", "killed", "kernel_kills"]),
+    st.data(),
+)
 def test_a_value_that_makes_no_sense_spoils_them(
     tmp_path_factory: pytest.TempPathFactory, key: str, data: st.DataObject
 ):

@@ -1,0 +1,124 @@
+"""How the last process of this agent that ended in disorder did so, kept in the state over restarts of the machine.
+
+Owns: the mark that an agent runs, the verdict on an end without an end of that mark, and the record of the last one.
+Does not know: which sources are to blame (deaths.py), what is published of it (health/report.py).
+
+Written at a start, at an end in good order and at a crash, and never in between: on a memory card each write counts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from edgeaudio.agent.deaths import TIMEOUT, Notes, boot_id, kernel_kills, read_notes
+from edgeaudio.health.report import Crash, CrashReason
+from edgeaudio.health.watchdog import FATAL
+from edgeaudio.masking import mask
+from edgeaudio.runtime_files import RuntimeDir
+
+log = logging.getLogger(__name__)
+
+_RUNNING = "running"  # the machine's start in which the process began that has not ended in good order
+_LAST = "last_crash"
+MAX_DETAIL = 200
+_OURS = re.compile(r"edgeaudio/[a-z_/]+\.py$")
+_FRAME = re.compile(r'File "[^"]*?(edgeaudio/[a-z_/]+\.py)", line (\d+)')
+
+
+class Store(Protocol):
+    """What is kept on the disk, by key."""
+
+    def settings(self) -> dict[str, str]: ...
+
+    def set_setting(self, key: str, value: str | None) -> None: ...
+
+
+class CrashLog:
+    """The last crash. Before `begin` nothing is marked, so that nobody who only looks is taken for a process."""
+
+    def __init__(self, store: Store, utc: Callable[[], datetime]) -> None:
+        self._store = store
+        self._utc = utc
+        self._last = _read(store.settings().get(_LAST, ""))
+
+    @property
+    def last(self) -> Crash | None:
+        return self._last
+
+    def begin(self, runtime_dir: RuntimeDir | None, stacks: str, stacks_at: datetime | None) -> None:
+        """Judge how the process before ended, and mark that this one runs. Call it before its notes are overwritten."""
+        boot = boot_id()
+        earlier_boot = self._store.settings().get(_RUNNING)
+        if earlier_boot is not None:
+            path = None if runtime_dir is None else runtime_dir.file("opened")
+            notes = None if path is None else read_notes(path)
+            if notes is not None and notes.boot_id != earlier_boot:
+                notes = None
+            reason, detail = how_it_ended(earlier_boot == boot, notes, stacks, kernel_kills())
+            at = stacks_at
+            if at is None and path is not None and notes is not None and notes.gave_up is not None:
+                at = _changed_at(path)
+            self._keep(Crash(at or self._utc(), reason, detail))
+        self._store.set_setting(_RUNNING, boot)
+
+    def raised(self, error: BaseException) -> None:
+        """Keep what ends this process, which nobody expected."""
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [f"{found[0]}:{frame.lineno}" for frame in frames if (found := _OURS.search(frame.filename))]
+        what = str(error).partition("\n")[0]
+        words = f"{type(error).__name__}: {what}" if what else type(error).__name__
+        self._keep(Crash(self._utc(), CrashReason.EXCEPTION, f"{words} in {places[-1]}" if places else words))
+        self.end()
+
+    def end(self) -> None:
+        """The process ends, and what there is to tell of that is told."""
+        self._store.set_setting(_RUNNING, None)
+
+    def _keep(self, crash: Crash) -> None:
+        self._last = crash = Crash(crash.at, crash.reason, mask(crash.detail)[:MAX_DETAIL])
+        log.error("the agent ended in disorder (%s): %s", crash.reason, crash.detail)
+        values = {"at": crash.at.isoformat(), "reason": crash.reason, "detail": crash.detail}
+        self._store.set_setting(_LAST, json.dumps(values))
+
+
+def how_it_ended(same_boot: bool, notes: Notes | None, stacks: str, kills: int | None) -> tuple[CrashReason, str]:
+    """Judge by what a process left that did not end in good order: reason and detail."""
+    if FATAL in stacks:
+        fatal = stacks.partition(FATAL)[2]
+        found = _FRAME.search(fatal.partition("Current thread")[2].partition("\n\n")[0])
+        return CrashReason.SIGNAL, fatal.partition("\n")[0].strip() + (f" in {found[1]}:{found[2]}" if found else "")
+    if notes is not None and notes.gave_up is not None:
+        return CrashReason.STUCK, notes.gave_up
+    if stacks.lstrip().startswith(TIMEOUT):
+        return CrashReason.STUCK, "the main thread had not moved for too long"
+    if not same_boot:
+        return (
+            CrashReason.MACHINE_RESET,
+            "the machine began anew and had not stopped the agent: a power cut, a crash of the system, or a reset",
+        )
+    if kills is not None and notes is not None and notes.kernel_kills is not None and kills > notes.kernel_kills:
+        return CrashReason.OUT_OF_MEMORY, "killed while the kernel killed for want of memory"
+    return CrashReason.KILLED, "it ended without a word, as by SIGKILL"
+
+
+def _changed_at(path: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except (OSError, ValueError, OverflowError):
+        return None
+
+
+def _read(text: str) -> Crash | None:
+    try:
+        values = json.loads(text)
+        at = datetime.fromisoformat(values["at"]).astimezone(UTC)
+        return Crash(at, CrashReason(values["reason"]), str(values["detail"])[:MAX_DETAIL])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
