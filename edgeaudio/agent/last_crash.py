@@ -66,6 +66,7 @@ class CrashLog:
             if at is None and path is not None and notes is not None and notes.gave_up is not None:
                 at = _changed_at(path)
             self._keep(Crash(at or self._utc(), reason, detail))
+            log.error("the agent was not stopped last time (%s): %s", reason, detail)
         self._store.set_setting(_RUNNING, boot)
 
     def raised(self, error: BaseException) -> None:
@@ -83,7 +84,6 @@ class CrashLog:
 
     def _keep(self, crash: Crash) -> None:
         self._last = crash = Crash(crash.at, crash.reason, mask(crash.detail)[:MAX_DETAIL])
-        log.error("the agent ended in disorder (%s): %s", crash.reason, crash.detail)
         values = {"at": crash.at.isoformat(), "reason": crash.reason, "detail": crash.detail}
         self._store.set_setting(_LAST, json.dumps(values))
 
