@@ -1,7 +1,7 @@
 """What went wrong in TLS, from OpenSSL's words for it: a line that says it, and what to do.
 
 Owns: the verdicts on the certificates of brokers and of sources, and the alerts by which a broker judges ours. Pure,
-but for the clock.
+but for the clock, which may be what is wrong (system_clock.py).
 Does not know: sockets, MQTT.
 
 The words are matched, not Python's names for them: newer OpenSSL has errors that an older Python has no name for, and a
@@ -14,7 +14,9 @@ import re
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
+
+from edgeaudio.system_clock import why_behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,14 @@ class Peer:
     ca_file: str
     url: str
     chain: str  # how it is made to send the certificates in between
+
+
+class Verdict(NamedTuple):
+    """Why a certificate was refused."""
+
+    detail: str
+    hint: str | None  # what to do; None: nothing more than the general hint
+    by_clock: bool = False  # this machine's clock is to blame, by evidence
 
 
 BROKER: Final = Peer("the broker", "`mqtt.ca_file`", "`mqtt.url`", " (Mosquitto: certfile with the whole chain)")
@@ -117,11 +127,16 @@ _ERROR: Final = re.compile(r"(?:\[[^]]*\] )?(?P<words>.*?)(?: \(_ssl\.c:\d+\))?"
 _ALERT: Final = re.compile(r"(?:(?:sslv3|tlsv1|tlsv13|ssl/tls) )(?:alert )?(?P<alert>.*)")
 
 
-def explain_certificate(error: ssl.SSLCertVerificationError, peer: Peer = BROKER) -> tuple[str, str | None]:
-    """Return why a certificate was refused and what to do; None: nothing more than the general hint."""
+def explain_certificate(error: ssl.SSLCertVerificationError, peer: Peer = BROKER) -> Verdict:
+    """Judge by OpenSSL's verdict, and of a certificate whose time has not come by the clock as well."""
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    detail = f"certificate not trusted: {error.verify_message.rstrip('.')}"
     hint: str | None
     match error.verify_code:
+        case 9 if (evidence := why_behind()) is not None:
+            detail += f" by this machine's clock, which {evidence}"
+            hint = f"wait until NTP sets it; if it does not, see `timedatectl` and the network (now it says {now})"
+            return Verdict(detail, hint, by_clock=True)
         case 9:
             hint = f"set this machine's clock, which says {now} (without a battery it needs NTP after each start)"
         case 10:
@@ -131,7 +146,7 @@ def explain_certificate(error: ssl.SSLCertVerificationError, peer: Peer = BROKER
             hint = _VERDICTS.get(code)
             if hint is not None:
                 hint = hint.format(peer=peer.name, ca_file=peer.ca_file, url=peer.url, chain=peer.chain)
-    return f"certificate not trusted: {error.verify_message.rstrip('.')}", hint
+    return Verdict(detail, hint)
 
 
 def explain_tls(text: str) -> tuple[str, str | None]:

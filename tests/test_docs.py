@@ -80,6 +80,7 @@ def test_the_numbers_of_the_wire_contract_are_the_programs():
     assert f"over {100 * loudness.HUM_FROM:g} % of the energy" in MQTT
     assert MQTT.count(f"for {loudness.ENTER_S:g} s") == 3
     assert f"after {retry.FIRST_DELAY_S:g} s, doubling to {retry.LAST_DELAY_S:g} s" in MQTT
+    assert f"While the reason is `clock`, {retry.CLOCK_DELAY_S:g} s is the most" in " ".join(MQTT.split())
     settings = Settings()
     assert f"every {settings.health.interval_s:g} s and at every change of state" in MQTT
 

@@ -70,6 +70,7 @@ def test_the_numbers_of_the_outbox():
     assert f"does not come within {config.timeout_s:g} s ends the connection" in TEXT
     assert f"after {config.retry_min_s:g} s, doubling to {config.retry_max_s:g} s, each shortened at random by" in TEXT
     assert f"{sender._STEADY_S:g} s of connection begin the count anew" in TEXT
+    assert f"to blame (`clock`), {sender._CLOCK_S:g} s is the most" in TEXT
     assert f"at most {config.rate_per_s:g} messages a second" in TEXT
     assert f"waits ({drain._HOLD_MIN_S:g} s, doubling to {drain._HOLD_MAX_S:g} s" in TEXT
     assert f"{settings.outbox.max_messages:,} messages or {settings.outbox.max_bytes / 2**20:g} MiB" in TEXT

@@ -111,8 +111,9 @@ def _probe_tls(connection: socket.socket, host: str, ca_file: Path | None) -> Fi
 def explain_tls_error(error: OSError | ValueError, host: str) -> Finding:
     """The finding for what a TLS handshake with `host` raised."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        detail, hint = explain_certificate(error, SOURCE)
-        return Finding(Reason.TLS_UNTRUSTED, f"certificate of {host}: {detail.partition(': ')[2]}", hint)
+        detail, hint, by_clock = explain_certificate(error, SOURCE)
+        reason = Reason.CLOCK if by_clock else Reason.TLS_UNTRUSTED
+        return Finding(reason, f"certificate of {host}: {detail.partition(': ')[2]}", hint)
     if isinstance(error, TimeoutError):
         return Finding(Reason.TIMEOUT, f"{host} does not answer the TLS handshake")
     if isinstance(error, ssl.SSLError) and not speaks_no_tls(str(error)) and not isinstance(error, ssl.SSLEOFError):

@@ -148,7 +148,7 @@ class Dialler:
             secured.do_handshake()
         except (OSError, ValueError) as error:
             found = explain_tls_error(error, host)
-            failure = LeadError(*found, final=found.reason is Reason.TLS_UNTRUSTED)
+            failure = LeadError(*found, final=found.reason in {Reason.TLS_UNTRUSTED, Reason.CLOCK})
         else:
             return secured
         if secured is not None:

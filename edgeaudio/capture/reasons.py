@@ -33,6 +33,7 @@ HINTS = {
     Reason.UNREACHABLE: "check the address and the network",
     Reason.NAME_NOT_FOUND: "check the host name and the name server",
     Reason.TLS_UNTRUSTED: "give ca_file, or set tls_verify = false for this source",
+    Reason.CLOCK: "set this machine's clock",
     Reason.TIMEOUT: "check that the device is on and sends",
     Reason.NO_AUDIO_TRACK: "switch audio on in the camera's settings, or choose another stream",
     Reason.UNSUPPORTED_CODEC: "choose another audio codec in the camera's settings",

@@ -37,6 +37,7 @@ P = ParamSpec("P")
 
 FIRST_DELAY_S = 1.0
 LAST_DELAY_S = 30.0
+CLOCK_DELAY_S = 5.0  # the longest while this machine's clock is to blame, which will be set from one moment to the next
 JITTER = 0.25  # of the delay, up or down, so that many sources do not return at once
 PROVEN_S = 10.0  # of sound, after which a connection counts as good and the delay starts anew
 _LAST_DOUBLING = 10  # far enough for the longest delay
@@ -380,8 +381,9 @@ class Reader:
         if not self._outage.lasts:
             self._since = self._clock.utc()
         self._outage.failed(self.config.name, error, now_s)
-        delay_s = min(FIRST_DELAY_S * 2**self._doublings, LAST_DELAY_S) * random.uniform(1 - JITTER, 1 + JITTER)
-        delay_s = min(delay_s, LAST_DELAY_S)
+        last_s = CLOCK_DELAY_S if error.reason is Reason.CLOCK else LAST_DELAY_S
+        delay_s = min(FIRST_DELAY_S * 2**self._doublings, last_s) * random.uniform(1 - JITTER, 1 + JITTER)
+        delay_s = min(delay_s, last_s)
         self._doublings = min(self._doublings + 1, _LAST_DOUBLING)
         if self._long_wait:
             self._wait_long(error)

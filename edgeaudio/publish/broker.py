@@ -35,6 +35,7 @@ class BrokerReason(StrEnum):
     UNREACHABLE = "unreachable"  # no route to the host or the network
     TIMEOUT = "timeout"  # no answer within the limit
     TLS_UNTRUSTED = "tls_untrusted"  # the broker's certificate or its host name failed verification
+    CLOCK = "clock"  # the broker's certificate is not valid yet, and this machine's clock is known to be behind
     TLS_FAILED = "tls_failed"  # no TLS there, or it refused our certificate
     UNAUTHORIZED = "unauthorized"  # the login was refused
     CLIENT_ID = "client_id"  # the client id was refused
@@ -59,6 +60,7 @@ HINTS: Final = {
     BrokerReason.UNREACHABLE: "check the network",
     BrokerReason.TIMEOUT: "check the address, and that no firewall swallows the connection",
     BrokerReason.TLS_UNTRUSTED: "name the authority that signed it as ca_file, and the host as the certificate has it",
+    BrokerReason.CLOCK: "set this machine's clock",
     BrokerReason.TLS_FAILED: "check that the port speaks TLS, and the client certificate if the broker wants one",
     BrokerReason.UNAUTHORIZED: "check the user name and the password",
     BrokerReason.CLIENT_ID: "the client id is edgeaudio-<device>: admit it in the broker, or choose another `device`",

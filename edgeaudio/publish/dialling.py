@@ -50,7 +50,8 @@ def told_apart(error: OSError | ValueError) -> tuple[BrokerReason, str, str | No
     """
     match error:
         case ssl.SSLCertVerificationError():
-            return BrokerReason.TLS_UNTRUSTED, *explain_certificate(error)
+            detail, hint, by_clock = explain_certificate(error)
+            return BrokerReason.CLOCK if by_clock else BrokerReason.TLS_UNTRUSTED, detail, hint
         case ssl.SSLError():
             return BrokerReason.TLS_FAILED, *explain_tls(str(error))
         case socket.gaierror():

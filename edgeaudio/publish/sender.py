@@ -14,7 +14,7 @@ is a reconnection, again: it may have been updated, or the finding been wrong. O
 that not taken for an older one because it hangs up or is silent: denied messages would be lost unseen.
 
 Reconnection: 1 s doubling to 30 s, each shortened at random by up to half, reset by 10 s of connection, or by having
-found the message that ends connections.
+found the message that ends connections; while this machine's clock is to blame, 5 s is the most.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 _STEP_S = 0.25
 _STEADY_S = 10.0
+_CLOCK_S = 5.0  # the longest wait for a clock to be set
 _KNOWN_S = 3600.0  # for how long what is known of the broker holds without a new sign of it
 _BURST = 32  # messages handed to the network before it is looked at again
 _FAREWELL_S = 1.0
@@ -182,8 +183,11 @@ class Sender:
                     if self._steady_at is not None and time.monotonic() >= self._steady_at:
                         self._delay_s = self._config.retry_min_s
                     self._steady_at = None
-                    wait_s = self._delay_s * random.uniform(0.5, 1.0)
-                    self._delay_s = min(self._config.retry_max_s, self._delay_s * 2)
+                    longest_s = self._config.retry_max_s
+                    if error.reason is BrokerReason.CLOCK:  # which will be right from one moment to the next
+                        longest_s = min(longest_s, _CLOCK_S)
+                    wait_s = min(longest_s, self._delay_s) * random.uniform(0.5, 1.0)
+                    self._delay_s = min(longest_s, self._delay_s * 2)
                     self._failed(error, wait_s)
                     self._wait(wait_s)
         finally:

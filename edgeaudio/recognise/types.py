@@ -52,6 +52,7 @@ class Reason(StrEnum):
     UNREACHABLE = "unreachable"  # no route to the host or the network
     NAME_NOT_FOUND = "name_not_found"  # the host name does not resolve
     TLS_UNTRUSTED = "tls_untrusted"  # the certificate or its host name failed verification
+    CLOCK = "clock"  # a certificate is not valid yet, and this machine's clock is known to be behind
     TIMEOUT = "timeout"  # no answer, or no samples, within the limit
     NO_AUDIO_TRACK = "no_audio_track"  # the stream opened but has no audio
     NO_AUDIO_FOUND = "no_audio_found"  # no audio within the limits of looking for it; it may come later

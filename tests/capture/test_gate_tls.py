@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from support.web import Certificate, make_certificate, tls_front
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.recognise.types import Reason
 
+FUTURE = timedelta(days=1)
 PROXY_NAMES = ("http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 
 
@@ -294,3 +296,19 @@ def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) ->
     error = refusal("https://localhost:9/a.wav")
     assert error.reason is Reason.UNREACHABLE
     assert "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize("evidence", [None, "was not synchronised since its start"])
+@pytest.mark.parametrize("scheme", ["https", "rtsps"])
+def test_a_certificate_of_tomorrow_may_be_the_clocks_fault(
+    scheme: str, evidence: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("edgeaudio.tls_errors.why_behind", lambda: evidence)
+    made = authority()
+    ca_file = made.write(tmp_path, "ca")[0]
+    later = issue("server", made, extensions=[names("localhost")], first_day=FUTURE, last_day=2 * FUTURE)
+    context = Certificate(*later.write(tmp_path, "server")).server_context()
+    with camera(Script()) as url, tls_front(int(url.split(":")[2].split("/")[0]), context) as port:
+        error = refusal(f"{scheme}://localhost:{port}/x", ca_file=ca_file)
+    assert error.reason is (Reason.CLOCK if evidence else Reason.TLS_UNTRUSTED)
+    assert ("wait until NTP sets it" in error.hint) is bool(evidence)

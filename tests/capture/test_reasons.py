@@ -249,8 +249,9 @@ def test_a_port_that_another_program_listens_on() -> None:
     ],
 )
 def test_each_fault_of_a_certificate_has_its_own_hint(
-    which: str, hint: str, scheme: str, certificates: Certificates, tmp_path: Path
+    which: str, hint: str, scheme: str, certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("edgeaudio.tls_errors.why_behind", lambda: None)
     with contextlib.ExitStack() as stack:
         if scheme == "https":
             port = stack.enter_context(web_server(tmp_path, certificate=certificates.bad[which]))

@@ -105,22 +105,34 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "LAST_DELAY_S", 0.4)
 
 
-def test_delays_double_to_a_cap_and_start_anew_after_enough_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+def delays_of(watched: Watched, count: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long it waits between its first tries, without chance."""
     delays: list[float] = []
-    watched = Watched("/nowhere/a.wav")
 
     class Impatient(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
             assert timeout is not None
             delays.append(timeout)
-            if len(delays) >= 9:
+            if len(delays) >= count:
                 self.set()
             return self.is_set()
 
     watched.reader._stop = Impatient()
     monkeypatch.setattr(retry, "JITTER", 0.0)
     watched.reader.run()
-    assert delays == [1, 2, 4, 8, 16, 30, 30, 30, 30]
+    return delays
+
+
+def test_delays_double_to_a_cap_and_start_anew_after_enough_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert delays_of(Watched("/nowhere/a.wav"), 9, monkeypatch) == [1, 2, 4, 8, 16, 30, 30, 30, 30]
+
+
+def test_a_clock_that_is_wrong_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    def behind(config: SourceConfig, *_args: object, **_more: object) -> None:
+        raise SourceError(config.name, config.address, Reason.CLOCK, "not yet valid")
+
+    monkeypatch.setattr(retry, "open_source", behind)
+    assert delays_of(Watched("https://cam/x"), 5, monkeypatch) == [1, 2, 4, 5, 5]
 
 
 def test_a_recording_is_heard_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

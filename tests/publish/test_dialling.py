@@ -41,6 +41,17 @@ TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 Told = tuple[BrokerReason, str, str | None]
 
 
+@pytest.fixture(autouse=True)
+def evidence(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
+    """What there is against this machine's clock: nothing, but what a test says."""
+
+    def say(why: str | None) -> None:
+        monkeypatch.setattr("edgeaudio.tls_errors.why_behind", lambda: why)
+
+    say(None)
+    return say
+
+
 # --- a broker's end of TLS ---
 
 
@@ -278,6 +289,18 @@ def test_a_wrong_date_is_told_with_the_time_of_this_machine(name: str, tmp_path:
     assert found is not None
     assert before <= datetime.strptime(found[1], "%Y-%m-%d %H:%M").replace(tzinfo=UTC) <= datetime.now(UTC)
     assert not re.search(r"\d\d:\d\d", told[1])  # a detail that changes would be news each time
+
+
+def test_a_clock_that_is_known_to_be_behind_is_to_blame(evidence: Callable[[str | None], None], tmp_path: Path) -> None:
+    evidence("was not synchronised since its start")
+    told = meet(tmp_path, CASES["not yet valid"].identity)
+    assert told is not None
+    assert told[0] is BrokerReason.CLOCK
+    assert told[1].endswith("is not yet valid by this machine's clock, which was not synchronised since its start")
+    assert "NTP" in str(told[2])
+    expired = meet(tmp_path, CASES["expired"].identity)
+    assert expired is not None
+    assert expired[0] is BrokerReason.TLS_UNTRUSTED
 
 
 def test_each_fault_has_a_hint_of_its_own(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.brokers import BrokerProcess, MosquittoFactory, Subscriber, config_for
+from support.brokers import BrokerProcess, Certificates, MosquittoFactory, Subscriber, config_for
+from support.certificates import authority, issue, names
 from support.waiting import wait_until
 
 from edgeaudio.publish import messages
@@ -379,3 +381,20 @@ def test_what_is_not_retained_is_said_again_to_those_who_come_back_later_than_we
         subscriber.wait_for(lambda _: subscriber.of(TOPICS.label("porch", "dog")) == [b"OFF", b"OFF"])
         running.sender.say_again()
         subscriber.wait_for(lambda _: subscriber.of(TOPICS.label("porch", "dog")) == [b"OFF"] * 4)
+
+
+def test_a_clock_that_is_behind_is_waited_for_a_few_seconds_at_a_time(
+    mosquitto: MosquittoFactory, run_sender: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeaudio.tls_errors.why_behind", lambda: "was not synchronised since its start")
+    ca = authority()
+    soon = issue("server", ca, extensions=[names("localhost")], first_day=timedelta(seconds=2)).write(
+        tmp_path, "server"
+    )
+    files = Certificates(ca.write(tmp_path, "ca")[0], *soon, *soon)
+    broker = mosquitto(tls=files).start()
+    config = config_for(broker, host="localhost", tls=True, ca_file=files.ca, retry_min_s=60.0, retry_max_s=600.0)
+    monkeypatch.setattr("edgeaudio.publish.sender._CLOCK_S", 0.2)
+    running = run_sender(config)
+    wait_until(lambda: running.sender.status.reason is BrokerReason.CLOCK)
+    running.wait_connected()
