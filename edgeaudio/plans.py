@@ -55,6 +55,7 @@ def mqtt_config(settings: Settings) -> MqttConfig:
         ca_file=mqtt.ca_file,
         cert_file=mqtt.cert_file,
         key_file=mqtt.key_file,
+        rate_per_s=mqtt.rate_per_s,
     )
 
 

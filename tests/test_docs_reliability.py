@@ -71,6 +71,7 @@ def test_the_numbers_of_the_outbox():
     assert f"after {config.retry_min_s:g} s, doubling to {config.retry_max_s:g} s, each shortened at random by" in TEXT
     assert f"{sender._STEADY_S:g} s of connection begin the count anew" in TEXT
     assert f"to blame (`clock`), {sender._CLOCK_S:g} s is the most" in TEXT
+    assert config.rate_per_s == settings.mqtt.rate_per_s
     assert f"at most {config.rate_per_s:g} messages a second" in TEXT
     assert f"waits ({drain._HOLD_MIN_S:g} s, doubling to {drain._HOLD_MAX_S:g} s" in TEXT
     assert f"{settings.outbox.max_messages:,} messages or {settings.outbox.max_bytes / 2**20:g} MiB" in TEXT
@@ -80,7 +81,10 @@ def test_the_numbers_of_the_outbox():
     assert f"{settings.outbox_path.name}.damaged-" in TEXT
     assert sender._KNOWN_S == 3600
     assert f"lost connection for {mqtt._SESSION_EXPIRY_S / 60:g} minutes" in TEXT
-    assert f"{pace._START_PER_S:g} messages a second at the beginning, doubling with each second" in TEXT
+    assert (
+        f"{pace._START_PER_S:g} messages a second at the beginning of each connection, doubling with each second"
+        in TEXT
+    )
     assert (pace._DOUBLING_S, pace._CEILING_RISE, pace._CEILING_RISE_S) == (1.0, 1.1, 600.0)
     assert dispatcher._STATE_TURN == 8
     assert f"after {quarantine._RETRY_MIN_S:g} s, doubling to {quarantine._RETRY_MAX_S / 3600:g} hours" in TEXT

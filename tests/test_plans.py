@@ -41,8 +41,9 @@ def test_a_broker(mqtt: dict[str, str], login: tuple[str | None, str | None]) ->
 
 def test_a_broker_with_tls(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
-    config = mqtt_config(settings(mqtt={"url": "mqtts://broker:1", "ca_file": tmp_path / "ca.pem"}))
+    config = mqtt_config(settings(mqtt={"url": "mqtts://broker:1", "rate_per_s": 4, "ca_file": tmp_path / "ca.pem"}))
     assert (config.port, config.tls, config.ca_file) == (1, True, tmp_path / "ca.pem")
+    assert config.rate_per_s == 4
 
 
 @pytest.fixture

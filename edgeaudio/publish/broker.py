@@ -143,7 +143,7 @@ class MqttConfig:
     retry_min_s: float = 1.0
     retry_max_s: float = 30.0
     window: int = 20  # messages sent and not yet acknowledged
-    rate_per_s: float = 500.0  # the most detections a second, so that a long outage does not end in a burst
+    rate_per_s: float = 500.0  # the most messages a second, so that a long outage does not end in a burst
 
     @property
     def where(self) -> str:

@@ -86,6 +86,7 @@ class Dispatcher:
         if self._window.round_trip_s < math.inf:
             self._round_trip_s = self._window.round_trip_s
         self._window = Window()
+        self._pace.begin()
         self._subscriptions = list(self._filters)
         self._since_state = 0
         self._drain.begin()

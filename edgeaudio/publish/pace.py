@@ -3,9 +3,11 @@
 Owns: the rate. Does not know: messages; times are monotonic seconds, handed in.
 
 Brokers that throttle (AWS IoT: 100 publishes a second) discard what is above their limit and say nothing, so the limit
-has to be found. The rate begins low and doubles with each second of work without a loss, up to the maximum; a loss
-halves it and is remembered as a ceiling, which then rises by a tenth every ten minutes. What may go at once after a
-pause shrinks with the rate.
+has to be found. On each connection the rate begins low and doubles with each second of work without a loss, up to the
+maximum; a loss halves it and is remembered as a ceiling, which then rises by a tenth every ten minutes. What may go at
+once after a pause shrinks with the rate.
+
+It begins low each time because a broker that was away is met by its whole fleet at once.
 """
 
 from __future__ import annotations
@@ -35,6 +37,12 @@ class Pace:
     @property
     def rate_per_s(self) -> float:
         return self._rate_per_s
+
+    def begin(self) -> None:
+        """Begin a new connection: what was reached on the one before is not gone on with."""
+        self._rate_per_s = min(self._rate_per_s, _START_PER_S)
+        self._busy_s = 0.0
+        self._tokens = min(self._tokens, self._burst)
 
     def wait_s(self, now: float) -> float:
         """Return the time until the next message may go; 0: now."""

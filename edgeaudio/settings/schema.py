@@ -87,6 +87,7 @@ class MqttSettings(_Login):
     ca_file: ReadableFile | None = Field(None, description="Certificates to trust instead of the system's (PEM).")
     cert_file: ReadableFile | None = Field(None, description="This device's certificate (PEM).")
     key_file: ReadableFile | None = Field(None, description="The certificate's private key (PEM).")
+    rate_per_s: Number = Field(500.0, ge=1, le=10_000, description="The most messages a second that are sent.")
     base_topic: Text = Field("edgeaudio", description="Every topic begins with it.")
     discovery: bool = Field(default=True, description="Announce the device to Home Assistant.")
     discovery_prefix: Text = Field("homeassistant", description="Where Home Assistant looks for announcements.")

@@ -29,6 +29,7 @@ from support.programs import lacking, require_program
 
 from edgeaudio import __version__
 from faults.cameras import cameras
+from faults.fleet import fleet
 from faults.fuzz import fuzz
 from faults.kills import kills
 from faults.load import load
@@ -76,6 +77,12 @@ PROOFS = {
         ("mosquitto", "mosquitto_passwd"),
         outages,
         lambda folder: outages(folder, short=True),
+    ),
+    "fleet": Proof(
+        "the broker of 200 devices is restarted; 3 min",
+        ("mosquitto",),
+        fleet,
+        lambda folder: fleet(folder, short=True),
     ),
     "cameras": Proof(
         "cameras and networks fail; 4 min",

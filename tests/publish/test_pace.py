@@ -35,6 +35,19 @@ def test_it_begins_slowly_and_reaches_the_maximum() -> None:
     assert pace.rate_per_s == 500.0
 
 
+def test_each_connection_begins_slowly_and_keeps_what_was_learnt_of_the_broker() -> None:
+    pace = Pace(rate_max_per_s=500.0, burst_max=20)
+    sent_in(pace, 1000.0, 10.0)
+    pace.begin()
+    assert pace.rate_per_s == 50.0
+    assert sent_in(pace, 1020.0, 1e-9) == 10
+    pace.lost(1020.0)
+    pace.lost(1020.0)
+    pace.begin()
+    assert pace.rate_per_s == 12.5
+    assert sent_in(pace, 1030.0, 60.0) < 12.5 * 61
+
+
 def test_the_limit_of_a_broker_that_discards_is_found_and_kept_to() -> None:
     """Any limit: a few losses in ten minutes, and the pace stays within reach of the limit."""
     for limit_per_s in (5, 30, 100, 300):
