@@ -27,6 +27,7 @@ from edgeaudio.agent.backlog import Backlog
 from edgeaudio.agent.controls import Controls, labels_of
 from edgeaudio.agent.last_crash import CrashLog
 from edgeaudio.agent.listener import Listener, Surroundings
+from edgeaudio.agent.lost_cards import LostCards
 from edgeaudio.agent.memory_watch import END_S, MemoryWatch, Suspect, limit_of
 from edgeaudio.agent.quarantine import Quarantine
 from edgeaudio.agent.recogniser import Recogniser
@@ -135,6 +136,7 @@ class Agent:
         )
         self._quarantine = Quarantine(self._outbox, self._clock)
         self._crashes = CrashLog(self._outbox, self._clock.utc)
+        self._lost_cards = LostCards()
         around = Surroundings(
             backlog,
             self._clock,
@@ -247,6 +249,7 @@ class Agent:
             item()
         self._roster.switch(datetime.now().astimezone())
         self._publish_health()
+        self._look_for_lost_cards()
         self._trim()
         parts = self._parts()
         if part := stuck_part(parts, time.monotonic()):
@@ -311,6 +314,15 @@ class Agent:
     def _verdict(self) -> dict[str, messages.Json]:
         part = stuck_part(self._parts(), time.monotonic())
         return {"device": self._settings.device, "stuck": part.name if part else None, "health": self._told}
+
+    def _look_for_lost_cards(self) -> None:
+        if name := self._lost_cards.found(self._roster, time.monotonic()):
+            log.error(
+                "source %s: its sound card is back, and this container has no device file for it: the agent ends, so "
+                "that it is started again with one",
+                name,
+            )
+            self._stop.set()
 
     def _trim(self) -> None:
         if time.monotonic() - self._trimmed_s >= TRIM_S:

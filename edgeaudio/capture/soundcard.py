@@ -19,7 +19,7 @@ from pathlib import Path
 import av.device
 
 CONFIGURATION = "/usr/share/alsa/alsa.conf"
-_KERNEL_LIST = Path("/proc/asound/pcm")  # a line each: "01-00: USB Audio : USB Audio : playback 1 : capture 1"
+_KERNEL = Path("/proc/asound")  # `pcm` has a line each: "01-00: USB Audio : USB Audio : playback 1 : capture 1"
 _CAPTURE, _NONBLOCK = 1, 1  # SND_PCM_STREAM_CAPTURE, SND_PCM_NONBLOCK
 _HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
 
@@ -34,16 +34,21 @@ def prepare_alsa() -> None:
     architecture = sysconfig.get_config_var("MULTIARCH") or ""
     os.environ.setdefault("ALSA_PLUGIN_DIR", str(Path("/usr/lib", architecture, "alsa-lib")))
     _silence_alsa()
+    _forget_configuration()
 
 
 def cards_that_record() -> list[str]:
-    """The machine's cards, as the kernel lists them: "alsa:hw:1,0 (USB Audio)"."""
+    """The machine's cards, as the kernel lists them: "alsa:plughw:CARD=Device,DEV=0 (USB Audio)".
+
+    By name, for their numbers are in the order in which they were found.
+    """
     try:
-        lines = _KERNEL_LIST.read_text(errors="replace").splitlines()
+        lines = (_KERNEL / "pcm").read_text(errors="replace").splitlines()
+        found = [card for line in lines if (card := re.fullmatch(r"(\d+)-(\d+): (.*?) : .*capture \d+.*", line))]
+        names = [(_KERNEL / f"card{int(card[1])}" / "id").read_text(errors="replace").strip() for card in found]
     except OSError:
         return []
-    found = (re.fullmatch(r"(\d+)-(\d+): (.*?) : .*capture \d+.*", line) for line in lines)
-    return [f"alsa:hw:{int(card[1])},{int(card[2])} ({card[3]})" for card in found if card]
+    return [f"alsa:plughw:CARD={name},DEV={int(card[2])} ({card[3]})" for name, card in zip(names, found, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,16 @@ def _checked(answer: int) -> None:
 def _alsa() -> ctypes.CDLL:
     # a library's handle finds the names of those it was linked with, ALSA's among them
     return ctypes.CDLL(av.device.__file__)
+
+
+def _forget_configuration() -> None:
+    """Have ALSA read its configuration anew, and with it which cards there are.
+
+    It keeps what a card's files define (`sysdefault:`, `front:`) as of the first use of any card, so that one that is
+    plugged in later would not be found by those names.
+    """
+    with suppress(OSError, AttributeError):
+        _alsa().snd_config_update_free_global()
 
 
 _silent = _HANDLER(lambda *_: None)

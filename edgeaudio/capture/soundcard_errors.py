@@ -25,9 +25,9 @@ _READING = rf"ALSA read error: {_WORDS}\s*$"
 _RECOVERING = rf"snd_pcm_(prepare|resume) failed: {_WORDS}\)\s*$"
 
 _DENIED = "let the user that edgeaudio runs as join the group audio; a container needs that group, and /dev/snd"
-_SERVER = "let PipeWire or PulseAudio run for the user that edgeaudio runs as, or name a card, as in alsa:hw:1,0"
+_SERVER = "let PipeWire or PulseAudio run for the user that edgeaudio runs as, or name a card: `arecord -L` lists them"
 _AILING = "plug it in again; `dmesg` may say what ails it"
-_NAMES = "`arecord -L` lists the names that there are"
+_NAMES = "`arecord -L` lists the names that there are, as in alsa:plughw:CARD=Device,DEV=0"
 # at every step; {} is the card's name
 _ALWAYS = {
     errno.EBUSY: Finding(Reason.DEVICE_BUSY, "another program holds the sound card {}"),
@@ -85,11 +85,11 @@ def _absent() -> Finding:
     cards = cards_that_record()
     if not cards:
         detail = "there is no sound card {}, and this machine has none at all that records"
-        return Finding(Reason.NOT_FOUND, detail, "plug one in; `arecord -l` then lists it")
+        return Finding(Reason.NOT_FOUND, detail, "plug one in; `arecord -L` then lists it")
     if not _DEVICES.exists():
         detail = "there is no sound card {} here, though the machine has one"
         return Finding(Reason.NOT_FOUND, detail, "give the container the device /dev/snd, and the group audio")
-    return Finding(Reason.NOT_FOUND, "there is no sound card {}", f"there is {', '.join(cards)}; {_NAMES}")
+    return Finding(Reason.NOT_FOUND, "there is no sound card {}", f"there is {', '.join(cards)}")
 
 
 def _unfit(device: str, log: FfmpegLog) -> Finding:

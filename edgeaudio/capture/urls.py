@@ -9,7 +9,7 @@ One spelling for each kind of source:
     http://host/path            https://host/path            (a file, a live stream, or HLS)
     udp://0.0.0.0:5004          (MPEG-TS, unicast or multicast group)
     /path/to/file, file:///path (a recording)
-    alsa:default, alsa:hw:1,0?sample_rate=192000&channels=1  (a sound card)
+    alsa:default, alsa:plughw:CARD=Device,DEV=0?sample_rate=192000&channels=1  (a sound card)
     rtsp+listen://127.0.0.1:8554/path  (wait on this port for a sender that pushes by RTSP)
 """
 
@@ -149,9 +149,11 @@ def _path(url: str) -> Path:
 def _sound_card(url: str) -> SourceUrl:
     device, _, query = url.partition(":")[2].partition("?")
     if not device:
-        raise UrlError("the address names no sound card; write alsa:default or alsa:hw:1,0")
+        raise UrlError("the address names no sound card; write alsa:default or alsa:plughw:CARD=NAME,DEV=0")
     if not _DEVICE.fullmatch(device):
-        raise UrlError("the address has a name that no sound card can have; write alsa:default or alsa:hw:1,0")
+        raise UrlError(
+            "the address has a name that no sound card can have; write alsa:default or alsa:plughw:CARD=NAME,DEV=0"
+        )
     asked = dict(parse_qsl(query, keep_blank_values=True))
     numbers: dict[str, int | None] = {"sample_rate": None, "channels": None}
     for key, value in asked.items():

@@ -77,7 +77,7 @@ def refusal(url: str) -> SourceError:
     return caught.value
 
 
-NO_CARD = ("this machine has none at all that records", "plug one in; `arecord -l` then lists it")
+NO_CARD = ("this machine has none at all that records", "plug one in; `arecord -L` then lists it")
 
 
 @pytest.mark.parametrize(
@@ -157,19 +157,35 @@ def test_what_is_told_is_of_this_source_and_of_no_other(plugins: Path, monkeypat
 
 
 def test_the_cards_that_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    listed = tmp_path / "pcm"
-    listed.write_text(
+    (tmp_path / "pcm").write_text(
         "00-03: HDMI 0 : HDMI 0 : playback 1\n01-00: USB Audio : USB Audio : playback 1 : capture 1\n"
         "02-01: Hydrophone : Hydrophone : capture 1\n"
     )
+    for number, name in ((1, "Device"), (2, "Reef")):
+        (tmp_path / f"card{number}").mkdir()
+        (tmp_path / f"card{number}" / "id").write_text(f"{name}\n")
     use_cards(monkeypatch, tmp_path)
-    monkeypatch.setattr(soundcard, "_KERNEL_LIST", listed)
+    monkeypatch.setattr(soundcard, "_KERNEL", tmp_path)
     monkeypatch.setattr(soundcard_errors, "_DEVICES", tmp_path)
     error = refusal("alsa:hw:7,0")
     assert (error.reason, error.detail) == (Reason.NOT_FOUND, "there is no sound card hw:7,0")
-    assert error.hint.startswith("there is alsa:hw:1,0 (USB Audio), alsa:hw:2,1 (Hydrophone); `arecord -L` lists")
+    listed = "there is alsa:plughw:CARD=Device,DEV=0 (USB Audio), alsa:plughw:CARD=Reef,DEV=1 (Hydrophone)"
+    assert error.hint == listed
     monkeypatch.setattr(soundcard_errors, "_DEVICES", tmp_path / "nowhere")
     assert "give the container the device /dev/snd" in refusal("alsa:hw:7,0").hint
+
+
+def test_a_card_whose_definition_comes_later_is_found(plugins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `sysdefault:CARD=...`, which ALSA defines for the cards that there are when it reads its files."""
+    use_cards(monkeypatch, plugins, early="type faulty")
+    configuration, later = Path(os.environ["ALSA_CONFIG_PATH"]), plugins / "later.conf"
+    later.unlink(missing_ok=True)
+    hooks = f'@hooks [ {{ func load files [ "{later}" ] errors false }} ]\n'
+    configuration.write_text(hooks + configuration.read_text())
+    hear("alsa:early", 0.1)
+    assert refusal("alsa:later").reason is Reason.NOT_FOUND
+    later.write_text("pcm.later { type faulty }\n")
+    assert hear("alsa:later", 0.1).seconds > 0
 
 
 def test_ffmpegs_log_goes_nowhere(caplog: pytest.LogCaptureFixture, capfd, tmp_path: Path) -> None:
