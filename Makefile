@@ -3,10 +3,13 @@
 # make lint   style, types and the rules of docs/architecture.md
 # make test-newest          both, with the newest releases of everything: what they break
 # make test-fresh           the first two on bare Debian machines, one a Python; needs root and debootstrap; FRESH="trixie": less
+# make test-arm            the published wheels on Arm, run by QEMU; needs root, debootstrap, qemu-user-static; ARM="arm64": less
+# make test-deb             the Debian package on machines that boot; needs root, debootstrap, systemd-container, mosquitto
 # make test EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   on the older runtime
 # make test-homeassistant   against Home Assistant itself; installing it takes ten minutes
 # make faults               the proofs of docs/reliability.md, two hours; FAULTS="--short" or names of some: less
 # make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
+# make deb                  a Debian package for the distribution that this runs on, into build/debian/
 # make requirements         what a device installs into deploy/requirements/, from constraints.txt: names, releases, hashes
 # make clean
 
@@ -35,8 +38,10 @@ PIP_INSTALL = $(if $(CONSTRAINTS),PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTR
 HOMEASSISTANT_VENV ?= .venv-homeassistant
 FAULTS ?=
 FRESH ?=
+ARM ?=
+DEB ?=
 
-.PHONY: demo test lint test-newest test-fresh test-homeassistant faults constraints requirements check-python clean
+.PHONY: demo test lint test-newest test-fresh test-arm test-deb test-homeassistant faults constraints requirements deb check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -59,6 +64,12 @@ test-newest:
 test-fresh: check-python
 	PYTHONPATH=tests $(PYTHON) -m fresh $(FRESH)
 
+test-arm: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python -m arm $(ARM)
+
+test-deb: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python -m deb $(DEB)
+
 # Home Assistant pins what it needs, paho-mqtt 2.1.0 among it, and wants one Python: so it has an environment of its own
 test-homeassistant: $(HOMEASSISTANT_VENV)/.installed
 	$(HOMEASSISTANT_VENV)/bin/python -m pytest tests/with_homeassistant -W ignore --timeout 120
@@ -78,6 +89,10 @@ constraints: check-python
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/pip install --quiet --disable-pip-version-check uv
 	build/uv/bin/python tools/constraints.py
+
+# Debian's own Python: a package depends on that
+deb:
+	/usr/bin/python3 deploy/debian/build.py
 
 requirements: check-python
 	$(PYTHON) -m venv build/requirements

@@ -1,0 +1,1 @@
+"""The published wheels on Arm, emulated."""

@@ -1,0 +1,1 @@
+"""The .deb on Debian machines that boot."""
