@@ -38,6 +38,7 @@ from faults.outages import outages
 from faults.servers import servers
 from faults.soak import soak
 from faults.table import rewrite, table
+from faults.writes import writes
 
 DOCUMENT = ROOT / "docs" / "reliability.md"
 
@@ -95,6 +96,12 @@ PROOFS = {
         ("mosquitto", "gstreamer"),
         servers,
         lambda folder: servers(folder, short=True),
+    ),
+    "writes": Proof(
+        "what is written to the disk, with and without events; 7 min",
+        ("mosquitto",),
+        writes,
+        lambda folder: writes(folder, short=True),
     ),
     "mutations": Proof(
         "2,000 damaged files and playlists are opened; 1 min",

@@ -53,6 +53,23 @@ def test_keeps_order_and_whole_messages_over_a_restart(path: Path) -> None:
         assert seqs == sorted(set(seqs))
 
 
+def test_an_event_costs_few_bytes_of_the_disk(path: Path, outbox: Outbox) -> None:
+    log = path.with_name(f"{path.name}-wal")
+
+    def sound(number: int) -> None:
+        message, kept = Message("edgeaudio/box/yard/detection", b"x" * 300, qos=1), {f"id-{number}": "x" * 200}
+        for change in ({"opened": kept}, {"closed": list(kept)}):
+            outbox.number(1)
+            outbox.add([message], **change)  # type: ignore[arg-type]
+            outbox.delete([stored.seq for stored in outbox.pending(1)])
+
+    sound(0)
+    before = log.stat().st_size
+    for number in range(1, 21):
+        sound(number)
+    assert (log.stat().st_size - before) / 20 < 12_000
+
+
 def test_reads_on_from_a_place_and_leaves_topics_out(outbox: Outbox) -> None:
     outbox.add([*detections(0, 2), *detections(2, 2, "other"), *detections(4, 2)])
     assert payloads(outbox, 3) == [0, 1, 2]
