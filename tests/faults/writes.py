@@ -44,8 +44,8 @@ def writes(folder: Path, *, short: bool = False) -> Sequence[Writes]:
     other = 0.5 * np.sin(2 * np.pi * 300 * time_s)  # nobody asked for it
     bursts = np.where(time_s < TONE_S, 0.5 * np.sin(2 * np.pi * 1000 * time_s), 0.0)
     return [
-        _measured(folder / "quiet", "no events", other, 5.0 if short else 300.0),
-        _measured(folder / "events", "100 events an hour", bursts, 10.0 if short else 120.0),
+        _measured(folder / "quiet", "no events", other, 2.0 if short else 300.0),
+        _measured(folder / "events", "100 events an hour", bursts, 6.0 if short else 120.0),
     ]
 
 

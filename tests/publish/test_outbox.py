@@ -60,7 +60,7 @@ def test_an_event_costs_few_bytes_of_the_disk(path: Path, outbox: Outbox) -> Non
         message, kept = Message("edgeaudio/box/yard/detection", b"x" * 300, qos=1), {f"id-{number}": "x" * 200}
         for change in ({"opened": kept}, {"closed": list(kept)}):
             outbox.number(1)
-            outbox.add([message], **change)  # type: ignore[arg-type]
+            outbox.add([message], **change)
             outbox.delete([stored.seq for stored in outbox.pending(1)])
 
     sound(0)
