@@ -6,6 +6,8 @@
 # make test-arm            the published wheels on Arm, run by QEMU; needs root, debootstrap, qemu-user-static; ARM="arm64": less
 # make test-deb             the Debian package on machines that boot; needs root, debootstrap, systemd-container, mosquitto
 # make test EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   on the older runtime
+# make test-image           the image, built and shown to hear without a container engine; needs root, buildah, runc, debootstrap
+# make balena               what `balena push` wants, in build/balena; COMPOSE=docker-compose.microphone.yml: with a sound card
 # make test-homeassistant   against Home Assistant itself; installing it takes ten minutes
 # make faults               the proofs of docs/reliability.md, two hours; FAULTS="--short" or names of some: less
 # make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
@@ -40,8 +42,9 @@ FAULTS ?=
 FRESH ?=
 ARM ?=
 DEB ?=
+COMPOSE ?= docker-compose.yml
 
-.PHONY: demo test lint test-newest test-fresh test-arm test-deb test-homeassistant faults constraints requirements deb check-python clean
+.PHONY: demo test lint test-newest test-fresh test-arm test-deb test-homeassistant faults constraints requirements deb test-image balena check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -69,6 +72,18 @@ test-arm: $(VENV)/.test
 
 test-deb: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m deb $(DEB)
+
+test-image: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python -m image
+
+# balena wants both files at the root of what it is given; only what is committed gets there
+balena:
+	rm -rf build/balena
+	mkdir -p build/balena
+	git archive HEAD pyproject.toml constraints.txt README.md LICENSE edgeaudio models deploy/requirements deploy/balena \
+	  | tar -x -C build/balena
+	cp build/balena/deploy/balena/$(COMPOSE) build/balena/docker-compose.yml
+	cp build/balena/deploy/balena/balena.yml build/balena/balena.yml
 
 # Home Assistant pins what it needs, paho-mqtt 2.1.0 among it, and wants one Python: so it has an environment of its own
 test-homeassistant: $(HOMEASSISTANT_VENV)/.installed
