@@ -135,7 +135,8 @@ def explain_certificate(error: ssl.SSLCertVerificationError, peer: Peer = BROKER
     match error.verify_code:
         case 9 if (evidence := why_behind()) is not None:
             detail += f" by this machine's clock, which {evidence}"
-            hint = f"wait until NTP sets it; if it does not, see `timedatectl` and the network (now it says {now})"
+            hint = f"wait until NTP sets it (see `timedatectl`): it says {now}; if that is right, "
+            hint += "issue the certificate anew"
             return Verdict(detail, hint, by_clock=True)
         case 9:
             hint = f"set this machine's clock, which says {now} (without a battery it needs NTP after each start)"
