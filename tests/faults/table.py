@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_UNITS = {"_per_s": "(a second)", "_s": "(s)", "_ms": "(ms)", "_mb": "(MB)"}
+_UNITS = {"_per_s": "(a second)", "_s": "(s)", "_ms": "(ms)", "_kb": "(KB)", "_mb": "(MB)"}
 _END = "<!-- /measured -->"
 
 
