@@ -8,6 +8,7 @@
 # make test EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   on the older runtime
 # make test-image           the image, built and shown to hear without a container engine; needs root, buildah, runc, debootstrap
 # make balena               what `balena push` wants, in build/balena; COMPOSE=docker-compose.microphone.yml: with a sound card
+# make homeassistant        Home Assistant's app repository, in build/homeassistant
 # make test-homeassistant   against Home Assistant itself; installing it takes ten minutes
 # make faults               the proofs of docs/reliability.md, two hours; FAULTS="--short" or names of some: less
 # make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
@@ -44,7 +45,7 @@ ARM ?=
 DEB ?=
 COMPOSE ?= docker-compose.yml
 
-.PHONY: demo test lint test-newest test-fresh test-arm test-deb test-homeassistant faults constraints requirements deb test-image balena check-python clean
+.PHONY: demo test lint test-newest test-fresh test-arm test-deb test-homeassistant faults constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -76,14 +77,25 @@ test-deb: $(VENV)/.test
 test-image: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m image
 
-# balena wants both files at the root of what it is given; only what is committed gets there
+# what the Dockerfile copies; only what is committed gets there
+CONTEXT := pyproject.toml constraints.txt README.md LICENSE edgeaudio models deploy/requirements deploy/balena
+
+# balena wants both files at the root of what it is given
 balena:
 	rm -rf build/balena
 	mkdir -p build/balena
-	git archive HEAD pyproject.toml constraints.txt README.md LICENSE edgeaudio models deploy/requirements deploy/balena \
-	  | tar -x -C build/balena
+	git archive HEAD $(CONTEXT) | tar -x -C build/balena
 	cp build/balena/deploy/balena/$(COMPOSE) build/balena/docker-compose.yml
 	cp build/balena/deploy/balena/balena.yml build/balena/balena.yml
+
+# Home Assistant builds an app from nothing but its own folder
+homeassistant:
+	rm -rf build/homeassistant
+	mkdir -p build/homeassistant
+	git archive HEAD:deploy/homeassistant | tar -x -C build/homeassistant
+	git archive HEAD $(CONTEXT) | tar -x -C build/homeassistant/edgeaudio
+	git show HEAD:deploy/balena/Dockerfile HEAD:deploy/homeassistant/edgeaudio/Dockerfile \
+	  >build/homeassistant/edgeaudio/Dockerfile
 
 # Home Assistant pins what it needs, paho-mqtt 2.1.0 among it, and wants one Python: so it has an environment of its own
 test-homeassistant: $(HOMEASSISTANT_VENV)/.installed
