@@ -6,7 +6,7 @@
 # make test-arm            the published wheels on Arm, run by QEMU; needs root, debootstrap, qemu-user-static; ARM="arm64": less
 # make test-deb             the Debian package on machines that boot; needs root, debootstrap, systemd-container, mosquitto
 # make test EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   on the older runtime
-# make test-image           the image, built and shown to hear without a container engine; needs root, buildah, runc, debootstrap
+# make test-image           the images, built and shown to hear without a container engine; needs root, buildah, runc, pulseaudio
 # make balena               what `balena push` wants, in build/balena; COMPOSE=docker-compose.microphone.yml: with a sound card
 # make homeassistant        Home Assistant's app repository, in build/homeassistant
 # make test-homeassistant   against Home Assistant itself; installing it takes ten minutes

@@ -292,10 +292,10 @@ def test_a_supervisor_that_is_not_there_is_no_end() -> None:
         run.ask_for_broker(("127.0.0.1", 1), TOKEN)
 
 
-def test_the_image_is_the_agent_s_with_one_stage_more(tmp_path: Path) -> None:
+def test_the_image_is_the_agent_s_with_stages_of_its_own(tmp_path: Path) -> None:
     dockerfile = (ROOT / "deploy" / "balena" / "Dockerfile").read_text() + (APP / "Dockerfile").read_text()
     stages = re.findall(r"^FROM (\S+) AS (\w+)$", dockerfile, re.MULTILINE)
-    assert stages[-2:] == [("base", "edgeaudio"), ("edgeaudio", "app")]
+    assert stages[-3:] == [("base", "edgeaudio"), ("edgeaudio", "plugins"), ("edgeaudio", "app")]
     hadolint = Path(sys.executable).with_name("hadolint")
     if hadolint.exists():
         (tmp_path / "Dockerfile").write_text(dockerfile)

@@ -1,17 +1,19 @@
-"""Build the image and hear with it: `make test-image`, or `python -m image`.
+"""Build the images and hear with them: `make test-image`, or `python -m image`.
 
-Owns: a base that stands in for the one that the Dockerfile names, the build, the container, and what is asked of it.
-Does not know: what the Dockerfile does.
+Owns: a base that stands in for the one that the Dockerfile names, the builds, the containers, what is asked of them.
+Does not know: what the Dockerfiles do.
 
-The base is a Debian root of the same release and Python, made as tests/fresh makes its machines, with nothing that the
-official image lacks and the names that it has; so no registry of images is needed. buildah builds without an engine,
-and runc runs the result as compose would: the root read-only, no capabilities, /data from a folder, the rest in memory.
-The container shares this machine's loopback, where the broker and a camera are. The exit status is 0 where all was
-right; then docs/platforms.md is rewritten.
+The images are built of what `make balena` and `make homeassistant` make of the committed tree. The base is a Debian
+root of the same release and Python, made as tests/fresh makes its machines, with nothing that the official image lacks
+and the names that it has; so no registry of images is needed. buildah builds without an engine, and runc runs the
+result as compose would: the root read-only, no capabilities, /data from a folder, the rest in memory. The containers
+share this machine's loopback, where broker, camera and a Supervisor are, and the app the sound server. The exit status
+is 0 where all was right; then docs/platforms.md is rewritten.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import wave
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,20 +30,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import av
+import yaml
 from faults.table import rewrite, table
 from fresh.__main__ import machine, processor, settle_in
 from support.agents import Listener
 from support.brokers import AMQTT, BrokerProcess, free_port
+from support.supervisor import TOKEN, Supervisor
 from support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "platforms.md"
-DOCKERFILE = ROOT / "deploy" / "balena" / "Dockerfile"
 FOLDER = Path(os.environ.get("IMAGE_FOLDER", ROOT / "build" / "image"))
-IMAGE = "localhost/edgeaudio"
+SOUND = ROOT / "edgeaudio" / "demo" / "sounds" / "kitchen.opus"
 CONTAINER = "edgeaudio-image"
 RUNC = ("runc", "--root", str(FOLDER / "runc"))
-SOURCE, UUID = "porch", "0123456789abcdef0123456789abcdef"
+CAMERA = "porch"
+UUID = "0123456789abcdef0123456789abcdef"
 # what the official images do and debootstrap does not: pip on the path, no caches of apt, nothing to read
 LIKE_THE_OFFICIAL = """
 apt-get -qq purge --autoremove git make >/dev/null
@@ -55,17 +61,34 @@ find / -xdev -name __pycache__ -prune -exec rm -r {} +
 
 
 @dataclass(frozen=True)
-class Row:
-    """What came of it."""
+class Image:
+    """What is built, and how a container of it is named and told of its broker and its camera."""
 
+    name: str
+    context: Path
+    dockerfile: Path
+    device: str
+    in_memory: tuple[str, ...]
+
+    @property
+    def tag(self) -> str:
+        return f"localhost/edgeaudio-{self.name}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one image."""
+
+    image: str
     Python: str
     base_mb: float
     added_mb: float
-    image_mb: float
+    size_mb: float
     root: str
     user: str
-    heard: str
-    heard_after_its_beginning_s: float
+    camera: str
+    after_its_beginning_s: float
+    microphone: str
     health: int
     memory_mb: float
     stopped_after_s: float
@@ -76,28 +99,59 @@ class Row:
         return (self.health, self.exit_status, self.root) == (0, 0, "read-only")
 
 
+BALENA = Image(
+    "balena",
+    ROOT / "build" / "balena",
+    ROOT / "build" / "balena" / "deploy" / "balena" / "Dockerfile",
+    UUID[:12],
+    ("/run/edgeaudio", "/tmp"),
+)
+APP = Image(
+    "homeassistant",
+    ROOT / "build" / "homeassistant" / "edgeaudio",
+    ROOT / "build" / "homeassistant" / "edgeaudio" / "Dockerfile",
+    "home",
+    ("/tmp",),
+)
+
+
 def main() -> int:
     if os.geteuid() != 0:
         sys.exit("image: needs root, to make mounts")
-    if wanted := [name for name in ("buildah", "runc", "debootstrap") if shutil.which(name) is None]:
-        sys.exit(f"image: {', '.join(wanted)} is not installed: apt-get install {' '.join(wanted)}")
+    if wanted := [
+        name for name in ("buildah", "runc", "debootstrap", "pulseaudio", "paplay") if shutil.which(name) is None
+    ]:
+        packages = "buildah runc debootstrap pulseaudio pulseaudio-utils"
+        sys.exit(f"image: {', '.join(wanted)} is not installed: apt-get install {packages}")
+    if subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, check=True).stdout:
+        print("image: what is not committed is not tried", file=sys.stderr)
     FOLDER.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which ends what runs, and takes all mounts away
-    base_mb = make_base()
-    build()
-    with mounted() as (root, config), tempfile.TemporaryDirectory(dir=FOLDER) as home:
-        row = hear(root, config, Path(home), base_mb)
-    lines = table([row])
+    subprocess.run(["make", "--silent", "balena", "homeassistant"], cwd=ROOT, check=True)
+    base_mb = make_base(base_name(BALENA.dockerfile))
+    rows = [run(image, base_mb) for image in (BALENA, APP)]
+    lines = table(rows)
     print("\n".join(lines))
-    if row.right:
+    right = all(row.right for row in rows)
+    if right:
         told = f"`make test-image`, {datetime.now(UTC):%Y-%m-%d}, on {processor()}:"
         DOCUMENT.write_text(rewrite(DOCUMENT.read_text(), "image", [told, "", *lines]))
-    return 0 if row.right else 1
+    return 0 if right else 1
 
 
-def base_name() -> str:
-    """The image that the Dockerfile begins with."""
-    first = next(line for line in DOCKERFILE.read_text().splitlines() if line.startswith("FROM "))
+def run(image: Image, base_mb: float) -> Row:
+    """Build one image and hear with it."""
+    print(f"{image.name}: building ...", flush=True)
+    how = ["--isolation", "chroot", "--network", "host", "--pull-never", "--format", "docker", "--tag", image.tag]
+    log = buildah("build", *how, "--layers", "--file", image.dockerfile, image.context)
+    (FOLDER / f"{image.name}.log").write_text(log)
+    with mounted(image.tag) as (root, config), tempfile.TemporaryDirectory(dir=FOLDER) as home:
+        return hear(image, root, config, Path(home), base_mb)
+
+
+def base_name(dockerfile: Path) -> str:
+    """The image that a Dockerfile begins with."""
+    first = next(line for line in dockerfile.read_text().splitlines() if line.startswith("FROM "))
     return first.split()[1]
 
 
@@ -110,9 +164,8 @@ def buildah(*words: str | Path) -> str:
     return done.stdout.strip()
 
 
-def make_base() -> float:
+def make_base(name: str) -> float:
     """Make the base under the name of the official one. Returns its size in MB."""
-    name = base_name()
     release = name.rpartition("-")[2]
     print(f"making {name} of Debian's {release} ...", flush=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as unpacked:
@@ -128,19 +181,12 @@ def make_base() -> float:
         return size_mb(Path(unpacked))
 
 
-def build() -> None:
-    """Build the image from the working tree."""
-    print("building ...", flush=True)
-    what = ["--isolation", "chroot", "--network", "host", "--pull-never", "--format", "docker", "--tag", IMAGE]
-    (FOLDER / "build.log").write_text(buildah("build", *what, "--file", DOCKERFILE, ROOT))
-
-
 @contextmanager
-def mounted() -> Iterator[tuple[Path, dict[str, Any]]]:
+def mounted(tag: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The image's files, and what it says about itself."""
-    container = buildah("from", "--pull-never", IMAGE)
+    container = buildah("from", "--pull-never", tag)
     try:
-        config = json.loads(buildah("inspect", "--type", "image", IMAGE))["Docker"]["config"]
+        config = json.loads(buildah("inspect", "--type", "image", tag))["Docker"]["config"]
         yield Path(buildah("mount", container)), config
     finally:
         buildah("rm", container)
@@ -151,24 +197,26 @@ def size_mb(root: Path) -> float:
     return int(subprocess.check_output(["du", "-xs", "--block-size=1", root]).split()[0]) / 1e6
 
 
-def hear(root: Path, config: dict[str, Any], home: Path, base_mb: float) -> Row:
+def hear(image: Image, root: Path, config: dict[str, Any], home: Path, base_mb: float) -> Row:
     """Run it, push a sound to it, ask it how it is, and stop it."""
     broker = BrokerProcess(lambda port: [*AMQTT, str(port)], home / "broker.log").start()
-    port = free_port()
-    url = f"rtsp://127.0.0.1:{port}/{SOURCE}"
-    settings = {
-        "BALENA_DEVICE_UUID": UUID,
-        "EDGEAUDIO_MQTT__URL": f"mqtt://127.0.0.1:{broker.port}",
-        f"EDGEAUDIO_SOURCES__{SOURCE.upper()}__URL": url.replace("rtsp:", "rtsp+listen:"),
-    }
+    url = f"rtsp://127.0.0.1:{free_port()}/{CAMERA}"
     try:
-        with Listener(broker.port, "edgeaudio/#") as listener, container(root, config, home, settings) as process:
-            topic = f"edgeaudio/{UUID[:12]}/availability"
-            wait_until(lambda: b"online" in listener.of(topic), 60, "it never was online")
+        with (
+            Listener(broker.port, "edgeaudio/#") as listener,
+            told(image, home, broker.port, url.replace("rtsp:", "rtsp+listen:")) as variables,
+            container(image, root, config, home, variables) as process,
+        ):
+            availability = f"edgeaudio/{image.device}/availability"
+            wait_until(lambda: b"online" in listener.of(availability), 60, "it never was online")
             with camera(url) as began_s:
-                print("a sound is played to it ...", flush=True)
-                onset = listener.wait_detection("onset", 60)
+                print(f"{image.name}: a sound is played to it ...", flush=True)
+                onset = onset_of(listener, CAMERA)
                 after_s = time.time() - began_s
+            microphone = ""
+            if image is APP:
+                with playing(home):
+                    microphone = heard(onset_of(listener, "microphone"))
             root_is = "read-only" if runc("exec", CONTAINER, "touch", "/try") else "can be written to"
             health = ask(config)
             memory_mb = listener.payloads("/health")[-1]["memory_mb"]
@@ -176,33 +224,110 @@ def hear(root: Path, config: dict[str, Any], home: Path, base_mb: float) -> Row:
             stopping_s = time.monotonic()
             status = process.wait(30)
             stopped_s = time.monotonic() - stopping_s
-            (installed,) = (root / "opt" / "edgeaudio" / "lib").iterdir()
-            return Row(
-                installed.name.removeprefix("python"),
-                base_mb,
-                size_mb(root) - base_mb,
-                size_mb(root),
-                root_is,
-                config["User"],
-                f"{onset['label']}, score {onset['score']:.2f}",
-                after_s,
-                health,
-                memory_mb,
-                stopped_s,
-                status,
-            )
     except AssertionError:
         print((home / "log").read_text(), file=sys.stderr)
         raise
     finally:
         broker.stop()
+    (installed,) = (root / "opt" / "edgeaudio" / "lib").iterdir()
+    return Row(
+        image=image.name,
+        Python=installed.name.removeprefix("python"),
+        base_mb=base_mb,
+        added_mb=size_mb(root) - base_mb,
+        size_mb=size_mb(root),
+        root=root_is,
+        user=config["User"],
+        camera=heard(onset),
+        after_its_beginning_s=after_s,
+        microphone=microphone,
+        health=health,
+        memory_mb=memory_mb,
+        stopped_after_s=stopped_s,
+        exit_status=status,
+    )
+
+
+def onset_of(listener: Listener, source: str) -> dict[str, Any]:
+    """The first sound that a source was heard to make."""
+
+    def found() -> list[dict[str, Any]]:
+        return [event for event in listener.detections("onset") if event["source"] == source]
+
+    wait_until(found, 60, f"{source} was not heard")
+    return found()[0]
+
+
+def heard(onset: dict[str, Any]) -> str:
+    return f"{onset['label']}, score {onset['score']:.2f}"
+
+
+@contextmanager
+def told(image: Image, home: Path, broker: int, url: str) -> Iterator[dict[str, str]]:
+    """What the container is told: by variables, or by the files and the Supervisor of Home Assistant."""
+    data = home / "data"
+    data.mkdir(mode=0o700)
+    if image is not APP:
+        yield {
+            "BALENA_DEVICE_UUID": UUID,
+            "EDGEAUDIO_MQTT__URL": f"mqtt://127.0.0.1:{broker}",
+            f"EDGEAUDIO_SOURCES__{CAMERA.upper()}__URL": url,
+        }
+        return
+    options = yaml.safe_load((image.context / "config.yaml").read_text())["options"]
+    options |= {"cameras": [{"url": url, "name": CAMERA}], "microphone": True}
+    (data / "options.json").write_text(json.dumps(options))
+    with sound_server(home), Supervisor(80) as supervisor:
+        supervisor.broker = {"host": "127.0.0.1", "port": broker, "ssl": False}
+        yield {"SUPERVISOR_TOKEN": TOKEN}
+
+
+@contextmanager
+def sound_server(home: Path) -> Iterator[None]:
+    """PulseAudio as Home Assistant has it, its microphone what is played to it; and what is told of it to the app."""
+    folder = home / "audio"
+    folder.mkdir()
+    (home / "asound.conf").write_text("pcm.!default { type pulse }\n")
+    (home / "client.conf").write_text("default-server = unix:///run/audio/pulse.sock\n")
+    command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"]
+    command += [
+        "-L",
+        "module-null-sink",
+        "-L",
+        f"module-native-protocol-unix auth-anonymous=1 socket={folder}/pulse.sock",
+    ]
+    environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+    with (home / "pulseaudio.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        try:
+            wait_until((folder / "pulse.sock").exists, 20, "pulseaudio does not start")
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@contextmanager
+def playing(home: Path) -> Iterator[None]:
+    """The sound, played to the sound server."""
+    with av.open(str(SOUND)) as recording, wave.open(str(home / "sound.wav"), "wb") as file:
+        file.setparams((1, 2, 48000, 0, "NONE", ""))
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=48000)
+        for frame in itertools.chain(recording.decode(audio=0), [None]):
+            for part in resampler.resample(frame):
+                file.writeframes(part.to_ndarray().tobytes())
+    environment = {**os.environ, "HOME": str(home), "PULSE_SERVER": f"unix:{home}/audio/pulse.sock"}
+    with subprocess.Popen(["paplay", home / "sound.wav"], env=environment) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 @contextmanager
 def camera(url: str) -> Iterator[float]:
     """A camera of the demo that calls the container; gives the time at which its sound began."""
-    sound = ROOT / "edgeaudio" / "demo" / "sounds" / "kitchen.opus"
-    command = [sys.executable, "-m", "edgeaudio.demo.camera", url, str(sound), "aac", "16000"]
+    command = [sys.executable, "-m", "edgeaudio.demo.camera", url, str(SOUND), "aac", "16000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:
@@ -213,15 +338,19 @@ def camera(url: str) -> Iterator[float]:
 
 @contextmanager
 def container(
-    root: Path, config: dict[str, Any], home: Path, settings: dict[str, str]
+    image: Image, root: Path, config: dict[str, Any], home: Path, variables: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The image's own command in a container, as the compose files run it."""
     user = int(config["User"].partition(":")[0])
-    data = home / "data"
-    data.mkdir(mode=0o700)
-    os.chown(data, user, user)
-    environment = [*config["Env"], *(f"{name}={value}" for name, value in settings.items())]
-    bundle = oci(root, data, user, [*config["Entrypoint"], *config["Cmd"]], environment)
+    os.chown(home / "data", user, user)
+    (home / "hosts").write_text("127.0.0.1 localhost supervisor\n")
+    environment = [*config["Env"], *(f"{name}={value}" for name, value in variables.items())]
+    mounts = [mount(path, "tmpfs", "mode=1777", "nosuid", "nodev") for path in image.in_memory]
+    mounts += [bind(home / "data", "/data", "rw"), bind(home / "hosts", "/etc/hosts", "ro")]
+    if image is APP:
+        mounts += [bind(home / "audio", "/run/audio", "rw"), bind(home / "asound.conf", "/etc/asound.conf", "ro")]
+        mounts += [bind(home / "client.conf", "/etc/pulse/client.conf", "ro")]
+    bundle = oci(root, user, [*(config["Entrypoint"] or ()), *(config["Cmd"] or ())], environment, mounts)
     (home / "config.json").write_text(json.dumps(bundle))
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -234,9 +363,10 @@ def container(
             process.wait(30)
 
 
-def oci(root: Path, data: Path, user: int, command: Sequence[str], environment: Sequence[str]) -> dict[str, Any]:
+def oci(
+    root: Path, user: int, command: Sequence[str], environment: Sequence[str], mounts: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     """What runc is told: the settings of deploy/balena/docker-compose.yml in the words of the OCI."""
-    in_memory = [mount(path, "tmpfs", "mode=1777", "nosuid", "nodev") for path in ("/run/edgeaudio", "/tmp")]
     return {
         "ociVersion": "1.0.0",
         "process": {
@@ -253,12 +383,15 @@ def oci(root: Path, data: Path, user: int, command: Sequence[str], environment: 
             mount("/dev", "tmpfs", "mode=755"),
             mount("/dev/shm", "tmpfs", "mode=1777"),
             mount("/sys", "sysfs", "ro"),
-            *in_memory,
-            {"destination": "/data", "type": "bind", "source": str(data), "options": ["bind", "rw"]},
+            *mounts,
         ],
         # no network of its own: broker and camera are on this machine's loopback
         "linux": {"namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")]},
     }
+
+
+def bind(source: Path, path: str, access: str) -> dict[str, Any]:
+    return {"destination": path, "type": "bind", "source": str(source), "options": ["bind", access]}
 
 
 def mount(path: str, kind: str, *options: str) -> dict[str, Any]:
