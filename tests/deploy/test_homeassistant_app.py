@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from support.waiting import wait_until
 from deploy.homeassistant.edgeaudio import run
 from edgeaudio.settings.load import load_settings
 from edgeaudio.version import __version__
+from tools import app_icon
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = ROOT / "deploy" / "homeassistant"
@@ -149,6 +151,15 @@ def test_every_option_has_a_name_in_every_language_and_no_other_has(path: Path) 
     for word in [*words.values(), *words["cameras"]["fields"].values()]:
         assert word["name"]
         assert set(word) <= {"name", "description", "fields"}
+
+
+def test_the_icon_is_a_square_of_the_size_that_is_asked_for() -> None:
+    file = (APP / "icon.png").read_bytes()
+    assert file.startswith(b"\x89PNG\r\n\x1a\n")
+    assert struct.unpack(">II", file[16:24]) == (128, 128)
+    drawn = app_icon.draw()
+    assert drawn[64, 64].tolist() != drawn[64, 4].tolist()  # a bar and the ground
+    assert drawn[0, 0, 3] == 0  # outside of the round corner
 
 
 def test_every_option_is_documented() -> None:
