@@ -5,6 +5,7 @@
 # make test-fresh           the first two on bare Debian machines, one a Python; needs root and debootstrap; FRESH="trixie": less
 # make test-arm            the published wheels on Arm, run by QEMU; needs root, debootstrap, qemu-user-static; ARM="arm64": less
 # make test-deb             the Debian package on machines that boot; needs root, debootstrap, systemd-container, mosquitto
+# make test-fleet           the role of deploy/ansible/ on machines that boot; needs what test-deb does, and nftables; FLEET="trixie": less
 # make test EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   on the older runtime
 # make test-image           the images, built and shown to hear without a container engine; needs root, buildah, runc, pulseaudio
 # make balena               what `balena push` wants, in build/balena; COMPOSE=docker-compose.microphone.yml: with a sound card
@@ -44,8 +45,9 @@ FRESH ?=
 ARM ?=
 DEB ?=
 COMPOSE ?= docker-compose.yml
+FLEET ?=
 
-.PHONY: demo test lint test-newest test-fresh test-arm test-deb test-homeassistant faults constraints requirements deb test-image balena homeassistant check-python clean
+.PHONY: demo test lint test-newest test-fresh test-arm test-deb test-fleet test-homeassistant faults constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -73,6 +75,9 @@ test-arm: $(VENV)/.test
 
 test-deb: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m deb $(DEB)
+
+test-fleet: $(VENV)/.fleet
+	PYTHONPATH=tests $(BIN)/python -m fleet $(FLEET)
 
 test-image: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m image
@@ -142,6 +147,10 @@ $(VENV)/.test: pyproject.toml $(CONSTRAINTS)
 
 $(VENV)/.lint: override EXTRAS := $(EXTRAS),lint
 $(VENV)/.lint: $(VENV)/.test
+	$(INSTALL)
+
+$(VENV)/.fleet: override EXTRAS := $(EXTRAS),fleet
+$(VENV)/.fleet: $(VENV)/.test
 	$(INSTALL)
 
 check-python:
