@@ -98,7 +98,7 @@ PROOFS = {
         lambda folder: servers(folder, short=True),
     ),
     "writes": Proof(
-        "what is written to the disk, with and without events; 7 min",
+        "what is written to the disk, with and without events; 12 min",
         ("mosquitto",),
         writes,
         lambda folder: writes(folder, short=True),

@@ -21,8 +21,8 @@ from support.waiting import wait_until
 from faults.stage import Stage
 
 DAY_S = 86_400
-EVENTS_A_DAY = 2_400  # a hundred an hour
-PERIOD_S, TONE_S = 2.0, 0.5  # of the sound with events
+EVENTS_A_DAY = 2_400
+PERIOD_S, TONE_S = 36.0, 0.5  # of the sound with events: a hundred an hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ class Writes:
 
 
 def writes(folder: Path, *, short: bool = False) -> Sequence[Writes]:
-    """Measure an agent without events, then one with many, and scale that to a hundred an hour."""
-    time_s = np.arange(round(RATE * PERIOD_S)) / RATE
+    """Measure an agent without events, then one with a hundred an hour; in the short form with more."""
+    time_s = np.arange(round(RATE * (2.0 if short else PERIOD_S))) / RATE
     other = 0.5 * np.sin(2 * np.pi * 300 * time_s)  # nobody asked for it
     bursts = np.where(time_s < TONE_S, 0.5 * np.sin(2 * np.pi * 1000 * time_s), 0.0)
     return [
         _measured(folder / "quiet", "no events", other, 2.0 if short else 300.0),
-        _measured(folder / "events", "100 events an hour", bursts, 6.0 if short else 120.0),
+        _measured(folder / "events", "100 events an hour", bursts, 6.0 if short else 10 * PERIOD_S),
     ]
 
 
