@@ -81,7 +81,7 @@ def app(folder: Path, options: object, supervisor: Supervisor) -> Iterator[subpr
     agent = folder / "agent.py"
     agent.write_text(
         "import json, os, sys\n"
-        "settings = {name: value for name, value in os.environ.items() if name.startswith('EDGEAUDIO_')}\n"
+        "settings = {name: value for name, value in os.environ.items() if name.startswith(('EDGEAUDIO_', 'SUPER'))}\n"
         "print(json.dumps([sys.argv[1:], settings]))\n"
     )
     program = (
@@ -259,6 +259,7 @@ def test_the_broker_is_asked_for_until_it_is_there_and_the_agent_has_its_login(
     arguments, found = json.loads(output)
     assert arguments == ["run"]  # a login in the command line could be read by everybody
     assert found["EDGEAUDIO_MQTT__URL"] == "mqtt://core-mosquitto:1883"
+    assert "SUPERVISOR_TOKEN" not in found
     settings = load_settings(None, (), found)
     assert settings.mqtt.password is not None
     assert (settings.mqtt.username, settings.mqtt.password.get_secret_value()) == ("addons", "s3cret")

@@ -21,6 +21,7 @@ OPTIONS = Path("/data/options.json")
 ENTRY = Path(__file__).with_name("entry.py")
 WAITING = Path("/tmp/waiting-for-a-broker")  # noqa: S108 (in the app's own container; its health check looks for it)
 SUPERVISOR = ("supervisor", 80)
+TOKENS = ("SUPERVISOR_TOKEN", "HASSIO_TOKEN")  # the second is its old name, and set as well
 MAX_BYTES = 1_000_000
 TIMEOUT_S = 10.0
 FIRST_DELAY_S, LAST_DELAY_S = 2.0, 30.0
@@ -143,9 +144,11 @@ def main(path: Path = OPTIONS, supervisor: tuple[str, int] = SUPERVISOR) -> int:
         _say(str(error))
         return 2
     if "EDGEAUDIO_MQTT__URL" not in settings:
-        settings |= wait_for_broker(supervisor, os.environ.get("SUPERVISOR_TOKEN", ""))
+        settings |= wait_for_broker(supervisor, os.environ.get(TOKENS[0], ""))
+    # the agent has no business with the Supervisor
+    environment = {name: value for name, value in os.environ.items() if name not in TOKENS}
     command = [sys.executable, str(ENTRY), "run"]
-    return os.execve(sys.executable, command, {**os.environ, **settings})  # noqa: S606 (no shell)
+    return os.execve(sys.executable, command, {**environment, **settings})  # noqa: S606 (no shell)
 
 
 if __name__ == "__main__":
