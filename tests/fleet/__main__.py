@@ -506,7 +506,9 @@ def run(name: str, number: int) -> Iterator[Row]:
             except (WrongError, SystemExit) as error:
                 print(f"{error}\n{fleet.journal()}", file=sys.stderr)
                 result = f"wrong: {str(error)[:80]}"
-            yield Row(name, scenario, result, time.monotonic() - began_s)
+            took_s = time.monotonic() - began_s
+            print(f"{name}: {scenario}: {result}, {took_s:.0f} s", flush=True)
+            yield Row(name, scenario, result, took_s)
             if result.startswith("wrong"):
                 return
 
