@@ -126,7 +126,12 @@ class Device:
 
     def power_off(self) -> None:
         """Take its power: no process of it runs any longer, and none was asked to end."""
-        self._end(signal.SIGKILL)
+        if self._process is not None:
+            # process number 1 in there, with which the kernel ends all others; nspawn's end alone would not
+            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+            for leader in children.read_text().split():
+                os.kill(int(leader), signal.SIGKILL)
+            self._end(signal.SIGCONT)  # it ends by itself
 
     def shut_down(self) -> None:
         self._end(signal.SIGTERM)
