@@ -48,6 +48,7 @@ CONTAINER = "edgeaudio-image"
 RUNC = ("runc", "--root", str(FOLDER / "runc"))
 CAMERA = "porch"
 MOST_MB = 350
+INSIDE = "--inside"
 UUID = "0123456789abcdef0123456789abcdef"
 # what the official images do and debootstrap does not: pip on the path, no caches of apt, nothing to read
 LIKE_THE_OFFICIAL = """
@@ -129,6 +130,9 @@ def main() -> int:
         sys.exit(f"image: {', '.join(wanted)} is not installed: apt-get install {packages}")
     if subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, check=True).stdout:
         print("image: what is not committed is not tried", file=sys.stderr)
+    if INSIDE not in sys.argv:  # with the end of a namespace of their own all mounts are gone
+        space = ["unshare", "--mount", "--propagation", "private"]
+        return subprocess.run([*space, sys.executable, "-m", "image", INSIDE], check=False).returncode
     FOLDER.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which ends what runs, and takes all mounts away
     subprocess.run(["make", "--silent", "balena", "homeassistant"], cwd=ROOT, check=True)
