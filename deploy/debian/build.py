@@ -27,7 +27,7 @@ Package: edgeaudio
 Version: {version}
 Architecture: {architecture}
 Maintainer: the edgeaudio project <edgeaudio@localhost>
-Depends: {python}, libc6 (>= 2.35), systemd (>= 250)
+Depends: {python}, libc6 (>= 2.35), systemd (>= 252)
 Recommends: ca-certificates, libasound2-data
 Section: sound
 Priority: optional
