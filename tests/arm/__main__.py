@@ -10,9 +10,7 @@ the output by some steps. The exit status is 0 where all was right; then docs/pl
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import re
 import shutil
 import signal
@@ -27,6 +25,7 @@ from typing import Any
 
 from faults.table import rewrite, table
 from support.brokers import BrokerProcess
+from support.chosen import chosen_machines
 
 from arm.machines import FOLDER, MACHINES, PROJECT, ROOT, Machine
 
@@ -66,18 +65,9 @@ class Row:
 
 def main() -> int:
     names = {machine.name: machine for machine in MACHINES}
-    parser = argparse.ArgumentParser(prog="arm", description="The published wheels on Arm, run by QEMU.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)}; all by default")
-    wanted = parser.parse_args().names
-    if unknown := set(wanted) - set(names):
-        parser.error(f"there is no machine named {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    if os.geteuid() != 0:
-        parser.error("needs root, to make the machines")
-    programs = ("debootstrap", "dpkg-deb", "unshare", "git", "mosquitto", *(machine.qemu for machine in MACHINES))
-    if lacking := [name for name in programs if shutil.which(name) is None]:
-        parser.error(
-            f"{', '.join(lacking)} is not installed: apt-get install debootstrap qemu-user-static mosquitto git"
-        )
+    programs = {"debootstrap": "debootstrap", "dpkg-deb": "dpkg", "unshare": "util-linux", "git": "git"}
+    programs |= {"mosquitto": "mosquitto"} | {machine.qemu: "qemu-user-static" for machine in MACHINES}
+    wanted = chosen_machines("arm", "The published wheels on Arm, run by QEMU.", names, programs)
     FOLDER.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which ends what runs, and takes the machine away
     scores = [sys.executable, SCORES, "write", str(FOLDER / GIVEN)]

@@ -10,9 +10,7 @@ rewritten.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import re
 import shutil
 import signal
@@ -30,6 +28,7 @@ from faults.table import rewrite, table
 from fresh.__main__ import machine
 from support.brokers import BrokerProcess, Subscriber
 from support.camera import RATE, Script, camera, packets_of
+from support.chosen import chosen_machines
 
 from deb.machines import FOLDER, ROOT, Booted, booted, in_root, unpacked
 
@@ -76,16 +75,8 @@ class Row:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="deb", description="The .deb on machines that boot.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(NAMES)}; all by default")
-    wanted = parser.parse_args().names
-    if unknown := set(wanted) - set(NAMES):
-        parser.error(f"there is no machine named {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    if os.geteuid() != 0:
-        parser.error("needs root, to boot machines")
     programs = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container", "mosquitto": "mosquitto"}
-    if lacking := [package for program, package in programs.items() if shutil.which(program) is None]:
-        parser.error(f"not everything is installed: apt-get install {' '.join(lacking)}")
+    wanted = chosen_machines("deb", "The .deb on machines that boot.", NAMES, programs)
     FOLDER.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which shuts down what runs
     rows = [run(name) for name in wanted or NAMES]

@@ -9,12 +9,10 @@ status is 0 where all was right; then docs/fleet.md is rewritten.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -34,6 +32,7 @@ from faults.table import rewrite, table
 from fresh.__main__ import FOLDER as FRESH_FOLDER
 from support.brokers import BrokerProcess, Subscriber
 from support.camera import Script, camera, packets_of
+from support.chosen import chosen_machines
 from support.serving import pump_both, serving
 
 from fleet import machines
@@ -425,13 +424,6 @@ SCENARIOS: dict[str, Callable[[Fleet], str]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="fleet", description="A fleet of machines that boot.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(PYTHONS)}; all by default")
-    wanted = parser.parse_args().names
-    if unknown := set(wanted) - set(PYTHONS):
-        parser.error(f"there is no machine named {', '.join(sorted(unknown))}; there are {', '.join(PYTHONS)}")
-    if os.geteuid() != 0:
-        parser.error("needs root, to boot machines")
     programs = {
         "debootstrap": "debootstrap",
         "systemd-nspawn": "systemd-container",
@@ -440,8 +432,7 @@ def main() -> int:
         "nft": "nftables",
         "ip": "iproute2",
     }
-    if lacking := [package for program, package in programs.items() if shutil.which(program) is None]:
-        parser.error(f"not everything is installed: apt-get install {' '.join(lacking)}")
+    wanted = chosen_machines("fleet", "A fleet of machines that boot.", PYTHONS, programs)
     names = wanted or list(PYTHONS)
     for folder in (FOLDER, DEB_FOLDER, FRESH_FOLDER):
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,6 @@ each machine, with the commit that was tried, as the whole takes long.
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shutil
@@ -26,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from faults.table import rewrite, table
+from support.chosen import chosen_machines
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "platforms.md"
@@ -68,15 +68,8 @@ class Row:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="fresh", description="The README's two commands on bare Debian machines.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(MACHINES)}; all by default")
-    names = parser.parse_args().names
-    if unknown := set(names) - set(MACHINES):
-        parser.error(f"there is no machine named {', '.join(sorted(unknown))}; there are {', '.join(MACHINES)}")
-    if os.geteuid() != 0:
-        parser.error("needs root, to make the machines and their mounts")
-    if wanted := [name for name in ("debootstrap", "unshare", "git") if shutil.which(name) is None]:
-        parser.error(f"{', '.join(wanted)} is not installed: apt-get install debootstrap util-linux git")
+    programs = {"debootstrap": "debootstrap", "unshare": "util-linux", "git": "git"}
+    names = chosen_machines("fresh", "The README's two commands on bare Debian machines.", MACHINES, programs)
     if subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, check=True).stdout:
         print("fresh: what is not committed is not tried", file=sys.stderr)
     FOLDER.mkdir(parents=True, exist_ok=True)
