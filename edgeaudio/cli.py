@@ -318,7 +318,12 @@ def _check(options: argparse.Namespace) -> int:
 def _health(options: argparse.Namespace) -> int:
     from edgeaudio.commands import health
 
-    return health.health(options.config, as_json=options.json)
+    def state_dir() -> Path:
+        from edgeaudio.settings import load_settings
+
+        return load_settings(options.config).state_dir
+
+    return health.health(state_dir, as_json=options.json)
 
 
 def _probe(options: argparse.Namespace) -> int:

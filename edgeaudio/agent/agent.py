@@ -41,7 +41,6 @@ from edgeaudio.plans import mqtt_config
 from edgeaudio.publish import messages
 from edgeaudio.publish.broker import BrokerState, BrokerStatus, MqttConfig
 from edgeaudio.publish.homeassistant import birth_topic, is_birth
-from edgeaudio.publish.messages import timestamp
 from edgeaudio.publish.outbox import Outbox
 from edgeaudio.publish.sender import Sender
 from edgeaudio.publish.topics import Topics
@@ -387,7 +386,7 @@ class Agent:
             host, started_at, at = str(found["host"]), found["started_at"], datetime.fromisoformat(found["at"])
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
-        if started_at == timestamp(self._started_at) or at.tzinfo is None or at <= self._started_at:
+        if started_at == messages.timestamp(self._started_at) or at.tzinfo is None or at <= self._started_at:
             return None
         return host[:MAX_HOST]
 

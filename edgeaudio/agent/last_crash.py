@@ -15,9 +15,9 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from edgeaudio.agent.deaths import TIMEOUT, Notes, boot_id, kernel_kills, read_notes
+from edgeaudio.agent.quarantine import Store
 from edgeaudio.health.report import Crash, CrashReason
 from edgeaudio.health.watchdog import FATAL
 from edgeaudio.masking import mask
@@ -30,14 +30,6 @@ _LAST = "last_crash"
 MAX_DETAIL = 200
 _OURS = re.compile(r"edgeaudio/[a-z_/]+\.py$")
 _FRAME = re.compile(r'File "[^"]*?(edgeaudio/[a-z_/]+\.py)", line (\d+)')
-
-
-class Store(Protocol):
-    """What is kept on the disk, by key."""
-
-    def settings(self) -> dict[str, str]: ...
-
-    def set_setting(self, key: str, value: str | None) -> None: ...
 
 
 class CrashLog:

@@ -9,6 +9,7 @@ what a service manager does for a program that is not well, would mend nothing.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,19 @@ from edgeaudio.health.asking import NAME, NoAnswerError, ask
 from edgeaudio.masking import mask
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.runtime_files import find_files
-from edgeaudio.settings.load import load_settings
 
 LIMIT_S = 10.0
 
 
-def health(path: Path | None, *, as_json: bool) -> int:
-    """Ask all agents; 0 if there is one and all of all of them move, else 2. Raises EdgeaudioError where none runs."""
+def health(state_dir: Callable[[], Path], *, as_json: bool) -> int:
+    """Ask all agents; 0 if there is one and all of all of them move, else 2. Raises EdgeaudioError where none runs.
+
+    `state_dir` reads the settings, which takes longer than all else; it is called where they are needed.
+    """
     sockets = find_files(NAME)
     if not sockets:
         # where an agent may write to nothing else, its runtime directory is its state directory
-        beside_the_state = load_settings(path).state_dir / NAME
+        beside_the_state = state_dir() / NAME
         if not beside_the_state.exists():
             raise EdgeaudioError("no agent runs here, or it belongs to another user: see `systemctl status edgeaudio`")
         sockets = [beside_the_state]
