@@ -112,6 +112,18 @@ def test_nothing_to_listen_to_is_a_failure(model: Path, any_broker: BrokerProces
     assert (status, said["sources"]) == (2, "FAILS  none are set; add a [sources.NAME] table with a url")
 
 
+def test_a_model_that_cannot_be_reset(tmp_path: Path, capsys) -> None:
+    directory = model_directory(tmp_path, "refused_written_variable")
+    settings = f'[models.mine]\npath = "{directory}"\n[sources.tape]\nurl = "tape.wav"\n'
+    status, said = check(tmp_path, settings, capsys, "--offline")
+    assert status == 2
+    refused = f"{directory}/model.tflite: writes to variables that keep their values from clip to clip"
+    assert said["model mine"].startswith(f"FAILS  {refused}")
+    assert cli.main(["run", "--config", str(tmp_path / "edgeaudio.toml")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert refused in line
+
+
 def test_labels_that_the_model_has_not(model: Path, tmp_path: Path, capsys) -> None:
     _, said = check(
         tmp_path,

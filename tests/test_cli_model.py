@@ -426,6 +426,14 @@ def test_verify_scores_that_are_none(run, tmp_path, name, problem):
     assert out[3].endswith(problem)
 
 
+def test_verify_refuses_a_model_that_cannot_be_reset(run, tmp_path):
+    directory = model_directory(tmp_path, "refused_written_variable")
+    status, out, err = run("verify", directory)
+    assert (status, out) == (2, [])
+    assert len(err) == 1
+    assert err[0].startswith(f"edgeaudio: {directory / 'model.tflite'}: writes to variables that keep their values")
+
+
 def test_verify_another_file_than_the_manifest_s(run, tmp_path):
     directory = model_directory(tmp_path)
     (directory / "model.tflite").write_bytes(content_of("waveform_int8"))

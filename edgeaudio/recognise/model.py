@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from edgeaudio.files import read_regular
 from edgeaudio.recognise.chatter import without_greetings
+from edgeaudio.recognise.flatbuffer import FlatbufferError
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
 from edgeaudio.recognise.no_runtime import no_runtime, this_system
+from edgeaudio.recognise.state import State, state_of
 from edgeaudio.recognise.types import EdgeaudioError, Samples
 
 # The older name is there on 32-bit Arm, or because somebody asked for it; NumPy 2 breaks it.
@@ -52,12 +54,16 @@ class ModelError(EdgeaudioError):
 
 
 class Model:
-    """One loaded model. Not safe for two threads at once."""
+    """One loaded model. Clips are independent: what it keeps from one run to the next is reset before each.
 
-    def __init__(self, manifest: Manifest, path: Path, interpreter: Any) -> None:
+    Not safe for two threads at once.
+    """
+
+    def __init__(self, manifest: Manifest, path: Path, interpreter: Any, *, has_variables: bool = False) -> None:
         self.manifest = manifest
         self.path = path
         self._interpreter = interpreter
+        self._has_variables = has_variables
         self._input = interpreter.get_input_details()[manifest.input.index]
         self._output = interpreter.get_output_details()[manifest.output.index]
         self._shape = tuple(self._input["shape"])
@@ -76,6 +82,8 @@ class Model:
 
     def outputs(self, values: Samples) -> Samples:
         """What the model itself gives for one clip: float32 `(n_patches, n_labels)`, no activation applied."""
+        if self._has_variables:
+            self._interpreter.reset_all_variables()
         self._interpreter.set_tensor(self._input["index"], self._tensor(values))
         self._interpreter.invoke()
         raw = _dequantised(self._interpreter.get_tensor(self._output["index"]), self._output)
@@ -84,7 +92,7 @@ class Model:
     def with_groups(self, groups: Mapping[str, tuple[str, ...]]) -> Model:
         """The same model with more groups of its labels; both share one interpreter."""
         manifest = replace(self.manifest, groups={**self.manifest.groups, **groups})
-        return Model(manifest, self.path, self._interpreter)
+        return Model(manifest, self.path, self._interpreter, has_variables=self._has_variables)
 
     def _tensor(self, values: Samples) -> NDArray[Any]:
         section = self.manifest.input
@@ -143,9 +151,13 @@ def build_model(manifest: Manifest, file: Path, content: bytes) -> Model:
     """A model from its bytes; `file` is what errors name. Raises ModelError."""
     with without_greetings():
         interpreter = open_interpreter(file, content)
+        state = _state(file, content)
         _fit_input(manifest, file, interpreter)
         _fit_output(manifest, file, interpreter)
-    return Model(manifest, file, interpreter)
+        model = Model(manifest, file, interpreter, has_variables=state is State.VARIABLES)
+        if state is State.VARIABLES:
+            _prove_reset(model)
+    return model
 
 
 def open_interpreter(file: Path, content: bytes) -> Any:
@@ -160,6 +172,38 @@ def open_interpreter(file: Path, content: bytes) -> Any:
     except (ValueError, RuntimeError) as error:
         raise ModelError(file, f"{RUNTIME} cannot load it: {_one_line(error)}") from None
     return interpreter
+
+
+def _state(file: Path, content: bytes) -> State:
+    try:
+        state = state_of(content)
+    except FlatbufferError as error:
+        raise ModelError(file, f"is damaged: {error}") from None
+    if state is State.RESOURCES:
+        raise ModelError(
+            file,
+            "writes to variables that keep their values from clip to clip and cannot be reset (operator "
+            "ASSIGN_VARIABLE), so that scores depend on what came before; export it without them, as a model that "
+            "is given each clip whole",
+        )
+    return state
+
+
+def _prove_reset(model: Model) -> None:
+    """Raises ModelError unless a clip gives the same outputs whatever came before it."""
+    clip, features = model.manifest.clip, model.manifest.features
+    shape = (features.n_frames(clip.n_samples), features.n_features) if features else (clip.n_samples,)
+    one, other = np.random.default_rng(0).uniform(-1, 1, (2, *shape)).astype(np.float32)
+    try:
+        before = model.outputs(one)
+        model.outputs(other)
+        after = model.outputs(one)
+    except RuntimeError as error:
+        raise ModelError(model.path, f"its variables cannot be reset: {_one_line(error)}") from None
+    if not np.array_equal(before, after, equal_nan=True):
+        raise ModelError(
+            model.path, f"gives a clip other scores after another clip, though {RUNTIME} has reset its variables"
+        )
 
 
 def _fit_input(manifest: Manifest, file: Path, interpreter: Any) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,36 @@ def lone_one(content: bytes) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
+def running_mean(x: Tensor) -> Tensor:
+    """(1, frames, mels) to (1, mels), frame by frame."""
+    zero = tf.zeros((1, N_MELS))
+    _, total = tf.while_loop(
+        lambda i, _: i < N_FRAMES, lambda i, sum_: (i + 1, sum_ + tf.gather(x, i, axis=1)), (tf.constant(0), zero)
+    )
+    return total / float(N_FRAMES)
+
+
+def written_variable() -> bytes:
+    """A model whose scores are the mean of this clip's and the last run's, kept in a resource variable."""
+
+    class Smoothed(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = tf.Variable(np.zeros((1, N_LABELS), np.float32))
+
+        @tf.function(input_signature=[tf.TensorSpec((1, N_SAMPLES), tf.float32)])
+        def run(self, x: Tensor) -> Tensor:
+            self.last.assign(0.5 * self.last + 0.5 * thirds(x))
+            return self.last + 0.0
+
+    module = Smoothed()
+    with TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=module.run)
+        chosen = tf.lite.TFLiteConverter.from_saved_model(folder)
+        chosen.experimental_enable_resource_variables = True
+        return bytes(chosen.convert())
+
+
 def models() -> Iterator[tuple[str, bytes]]:
     """Name and content of every test model."""
     waveform = (1, N_SAMPLES)
@@ -93,7 +124,10 @@ def models() -> Iterator[tuple[str, bytes]]:
         "features_flat",
         converter(lambda x: tf.reduce_mean(tf.reshape(x, (1, N_FRAMES, N_MELS)), axis=1), flat).convert(),
     )
+    # the running mean of the frames, in a loop inside the graph: nothing is kept after the run
+    yield "recurrent_loop", converter(running_mean, (1, N_FRAMES, N_MELS)).convert()
     # to be refused
+    yield "refused_written_variable", written_variable()
     yield "refused_int64_output", converter(lambda x: tf.argmax(thirds(x), axis=1), waveform).convert()
     yield "refused_int32_input", converter(lambda x: thirds(tf.cast(x, tf.float32)), waveform, dtype=tf.int32).convert()
     yield "refused_scalar_output", converter(tf.reduce_mean, waveform).convert()
