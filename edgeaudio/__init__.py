@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgeaudio.version import __version__
 
 if TYPE_CHECKING:
-    from edgeaudio.listening import Heard, listen, load_model
+    from edgeaudio.listening import Heard, alisten, detect, listen, load_model
     from edgeaudio.recognise.types import Block, EdgeaudioError, Event
 
 _HOMES = {
@@ -20,11 +20,23 @@ _HOMES = {
     "EdgeaudioError": "edgeaudio.recognise.types",
     "Event": "edgeaudio.recognise.types",
     "Heard": "edgeaudio.listening",
+    "alisten": "edgeaudio.listening",
+    "detect": "edgeaudio.listening",
     "listen": "edgeaudio.listening",
     "load_model": "edgeaudio.listening",
 }
 
-__all__ = ["Block", "EdgeaudioError", "Event", "Heard", "__version__", "listen", "load_model"]
+__all__ = [
+    "Block",
+    "EdgeaudioError",
+    "Event",
+    "Heard",
+    "__version__",
+    "alisten",
+    "detect",
+    "listen",
+    "load_model",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (what is looked up decides)

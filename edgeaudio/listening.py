@@ -1,44 +1,44 @@
-"""The pipeline as a Python generator: a file, a URL, a microphone or one's own samples in, results out.
+"""The pipeline as Python generators: a file, a URL, a microphone or one's own samples in, results or events out.
 
-Owns: turning whatever a caller brings into Blocks, and scores into results that read well.
-Does not know: MQTT, settings, threads, retries: a live source that fails raises.
+Owns: what a caller may ask for, and scores as results that read well.
+Does not know: MQTT, settings, retries: a live source that fails raises.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 from uuid import UUID
 
-import numpy as np
-
-from edgeaudio.capture.config import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, SourceConfig
+from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
+from edgeaudio.inputs import SOURCE_NAME, Format, Inlet, Piece, pieces_of
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.model import load_model as load_model_directory
-from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, SourcePipeline
+from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, Result, SourcePipeline
 from edgeaudio.recognise.shipped import SHIPPED_MODEL, find_model
-from edgeaudio.recognise.types import Block, EdgeaudioError, Samples, Scores
+from edgeaudio.recognise.types import Block, Channel, EdgeaudioError, Event, Scores
 
 SILENCE = "silence"
 MICROPHONE = "microphone"
-SOURCE_NAME = "listen"
-INT16_SCALE = 32768
 
-Source = str | Path | Iterable[Block] | Iterable[bytes]
+Source: TypeAlias = "str | Path | Piece | Iterable[Piece]"
+Models = str | Path | Model | Sequence[str | Path | Model]
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What one model says of one clip."""
 
-    at: datetime  # aware UTC time of the clip's first sample; of a recording, as if it had begun now
-    offset_s: float  # of the clip's first sample, since the source began
+    at: datetime  # aware UTC time of the clip's first sample
+    offset_s: float  # of the clip's first sample, since the source's first: counted in samples, and holes in between
     duration_s: float
     model: str
     label: str  # the best label, or "silence" where the clip was under the gate
@@ -48,27 +48,44 @@ class Heard:
 
 
 def load_model(model: str | Path) -> Model:
-    """Load a shipped model by its name, or the model in a directory. Raises EdgeaudioError."""
+    """Load a shipped model by its name, or the model in a directory. Raises EdgeaudioError.
+
+    A loaded model may be given to several calls of `listen` and `detect`, in several threads: they take turns with it,
+    clip by clip. Threads that are to compute side by side load it once each.
+    """
     return load_model_directory(find_model(model))
 
 
-def listen(
+def listen(  # noqa: PLR0913 (each keyword is a question of its own)
     source: Source,
-    models: Sequence[str | Path | Model] = (SHIPPED_MODEL,),
+    models: Models = SHIPPED_MODEL,
     *,
-    period_ms: int = 1024,
+    period_ms: float = 1024,
     include_scores: bool = False,
     gate_dbfs: float = GATE_DBFS,
-    sample_rate: int = 16_000,
-    channels: int = 1,
+    sample_rate: float = 16_000,
+    channels: int | None = None,
+    channel: Channel = "auto",
+    start: datetime | None = None,
 ) -> Iterator[Heard]:
-    """Listen to a source until it ends, yielding one `Heard` a clip and model.
+    """Listen to a source until it ends, yielding one `Heard` a clip and model, in the order of the clips' ends.
 
-    source: a path, a URL, `"microphone"`, an iterable of Blocks, or an iterable of bytes: 16-bit
-        little-endian PCM in pieces of any length, `channels` interleaved at `sample_rate` Hz.
-    models: names of shipped models, model directories, or loaded models.
+    source: a path, a URL, `"microphone"`, a NumPy array or array.array, or an iterable of pieces: arrays, Blocks, or
+        bytes, 16-bit little-endian PCM in pieces of any length. Arrays are int16, or floats from -1 to 1, `(n,)` or
+        `(n, channels)`.
+    models: the name of a shipped model, a model directory or a loaded model, or several of them.
     period_ms: from one clip's beginning to the next one's.
     gate_dbfs: clips with an RMS level under this are silence and are not recognised.
+    sample_rate: of bytes and arrays, in Hz.
+    channels: interleaved in bytes and array.array; otherwise the array's shape tells.
+    channel: the one that is heard, from 1; `"mix"`: the mean of all; `"auto"`: the mean, or the loudest where they
+        cancel each other out.
+    start: when the first sample of a recording, of bytes or of arrays was made; None: now. What is live has its own
+        times.
+
+    Bytes and arrays are one stretch of sound, whose time is counted in samples: a generator that pauses leaves no hole,
+    and `at` is `start` and `offset_s` together. Sound with holes is brought in Blocks, a new epoch after each hole: no
+    clip reaches over one, and `offset_s` goes on by as much as `at`.
 
     Raises EdgeaudioError in one line, at the call for bad arguments and models, and while iterating
     where the source fails. A live source is tried once; a service that never gives up is `edgeaudio run`.
@@ -76,54 +93,160 @@ def listen(
     The caller's process is left as it is, its number of BLAS threads too. OpenBLAS's workers spin between the small
     products made here: set OPENBLAS_NUM_THREADS=1 before NumPy is imported, as the command line does, to save that.
     """
+    form = Format.of(sample_rate, channels, channel)
+    ears = _Ears(models, _period_s(period_ms), gate_dbfs, form.channel)
+    return _heard(_blocks(source, form, _checked(start)), ears, include_scores=include_scores)
+
+
+def alisten(  # noqa: PLR0913 (as listen)
+    source: AsyncIterable[Piece],
+    models: Models = SHIPPED_MODEL,
+    *,
+    period_ms: float = 1024,
+    include_scores: bool = False,
+    gate_dbfs: float = GATE_DBFS,
+    sample_rate: float = 16_000,
+    channels: int | None = None,
+    channel: Channel = "auto",
+    start: datetime | None = None,
+) -> AsyncIterator[Heard]:
+    """As `listen`, of pieces that come from an async generator.
+
+    Models run in a thread, so that the loop is never held up.
+    """
+    form = Format.of(sample_rate, channels, channel)
+    ears = _Ears(models, _period_s(period_ms), gate_dbfs, form.channel)
+    if not isinstance(source, AsyncIterable):
+        raise EdgeaudioError(
+            f"the source is {type(source).__name__}; async iterables are possible (listen takes others)"
+        )
+    return _heard_async(source, Inlet(form, _checked(start)), ears, include_scores=include_scores)
+
+
+def detect(
+    source: Source,
+    models: Models = SHIPPED_MODEL,
+    *,
+    gate_dbfs: float = GATE_DBFS,
+    sample_rate: float = 16_000,
+    channels: int | None = None,
+    channel: Channel = "auto",
+    start: datetime | None = None,
+) -> Iterator[Event]:
+    """Listen to a source until it ends, yielding the `Event`s that the agent would report: onsets, and their offsets.
+
+    The agent's own pipeline and detector, with the periods, thresholds and votes of the models' manifests. Arguments
+    are those of `listen`; where in a recording a sound is, is its `at` less `start`. What still sounds at the end ends
+    there.
+    """
+    form = Format.of(sample_rate, channels, channel)
+    plans = [ModelPlan(model) for model in _loaded(models)]
+    pipeline = SourcePipeline(SOURCE_NAME, plans, namespace=UUID(int=0), gate_dbfs=gate_dbfs, channel=form.channel)
+    return _events(_blocks(source, form, _checked(start)), pipeline)
+
+
+def _loaded(models: Models) -> list[Model]:
+    several = [models] if isinstance(models, (str, Path, Model)) else list(models)
+    if not several:
+        raise EdgeaudioError("models is empty; name at least one")
+    return [model if isinstance(model, Model) else load_model(model) for model in several]
+
+
+def _period_s(period_ms: float) -> float:
     if not MIN_PERIOD_MS <= period_ms <= MAX_PERIOD_MS:
         raise EdgeaudioError(f"period_ms is {period_ms}; {MIN_PERIOD_MS} to {MAX_PERIOD_MS} are possible")
-    if not models:
-        raise EdgeaudioError("models is empty; name at least one")
-    if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE or not 1 <= channels <= MAX_CHANNELS:
-        raise EdgeaudioError(f"{channels} channels at {sample_rate} Hz are not possible")
-    loaded = [model if isinstance(model, Model) else load_model(model) for model in models]
-    pipeline = SourcePipeline(
-        SOURCE_NAME,
-        [ModelPlan(model, period_s=period_ms / 1000) for model in loaded],
-        namespace=UUID(int=0),
-        gate_dbfs=gate_dbfs,
-    )
-    labels = {model.manifest.name: model.manifest.reported for model in loaded}
-    blocks = _blocks(source, sample_rate, channels)
-    return _heard(blocks, pipeline, labels, include_scores=include_scores)
+    return period_ms / 1000
 
 
-def _heard(
-    blocks: Iterable[Block], pipeline: SourcePipeline, labels: dict[str, tuple[str, ...]], *, include_scores: bool
-) -> Iterator[Heard]:
-    epoch, before_s, length_s = -1, 0.0, 0.0  # the epochs' own offsets begin at 0 each
+def _checked(start: datetime | None) -> datetime | None:
+    if start is not None and start.tzinfo is None:
+        raise EdgeaudioError("start has no time zone; give it one, such as datetime(2026, 1, 31, 12, tzinfo=UTC)")
+    return start
+
+
+def _events(blocks: Iterable[Block], pipeline: SourcePipeline) -> Iterator[Event]:
     failure = None
     try:
         for block in blocks:
-            if block.epoch != epoch:
-                yield from _named(pipeline.flush(), labels, before_s, include_scores=include_scores)
-                epoch, before_s, length_s = block.epoch, before_s + length_s, 0.0
-                if isinstance(blocks, _Opened) and blocks.recorded:
-                    before_s = (block.at - blocks.start).total_seconds()  # sound can begin late, or have holes
-            yield from _named(pipeline.feed(block), labels, before_s, include_scores=include_scores)
-            length_s += block.duration_s
+            yield from (result for result in pipeline.feed(block) if isinstance(result, Event))
     except SourceError as error:
         failure = error  # what was heard before it is reported first
-    yield from _named(pipeline.flush(), labels, before_s, include_scores=include_scores)
+    yield from (result for result in pipeline.flush() if isinstance(result, Event))
     if failure:
         raise failure
 
 
-def _named(
-    results: Iterable[object], labels: dict[str, tuple[str, ...]], before_s: float, *, include_scores: bool
-) -> Iterator[Heard]:
-    for result in results:
-        if isinstance(result, Scores):
-            yield _named_scores(result, labels[result.model], before_s, include_scores=include_scores)
+def _heard(blocks: _Opened | Iterator[Block], ears: _Ears, *, include_scores: bool) -> Iterator[Heard]:
+    failure = None
+    try:
+        for block in blocks:
+            if isinstance(blocks, _Opened) and blocks.recorded:
+                ears.began(blocks.start)  # sound can begin late
+            yield from ears.feed(block, include_scores=include_scores)
+    except SourceError as error:
+        failure = error  # what was heard before it is reported first
+    yield from ears.flush(include_scores=include_scores)
+    if failure:
+        raise failure
 
 
-def _named_scores(result: Scores, labels: tuple[str, ...], before_s: float, *, include_scores: bool) -> Heard:
+async def _heard_async(
+    source: AsyncIterable[Piece], inlet: Inlet, ears: _Ears, *, include_scores: bool
+) -> AsyncIterator[Heard]:
+    def hear(piece: Piece) -> list[Heard]:
+        return [heard for block in inlet.feed(piece) for heard in ears.feed(block, include_scores=include_scores)]
+
+    async for piece in source:
+        for heard in await asyncio.to_thread(hear, piece):
+            yield heard
+    for heard in await asyncio.to_thread(lambda: list(ears.flush(include_scores=include_scores))):
+        yield heard
+
+
+class _Ears:
+    """The pipeline of one call, and where in the source the pipeline's epochs begin."""
+
+    def __init__(self, models: Models, period_s: float, gate_dbfs: float, channel: Channel) -> None:
+        loaded = _loaded(models)
+        self._pipeline = SourcePipeline(
+            SOURCE_NAME,
+            [ModelPlan(model, period_s=period_s) for model in loaded],
+            namespace=UUID(int=0),
+            gate_dbfs=gate_dbfs,
+            channel=channel,
+        )
+        self._labels = {model.manifest.name: model.manifest.reported for model in loaded}
+        if any(self._labels[model.manifest.name] != model.manifest.reported for model in loaded):
+            raise EdgeaudioError("two models of one name have different labels; rename one in its model.toml")
+        self._epoch: int | None = None
+        self._first_at: datetime | None = None
+        self._base_s = 0.0  # what the offsets of this epoch are counted from, since the source's beginning
+        self._end_s = 0.0  # of what was fed
+
+    def began(self, at: datetime) -> None:
+        """Tell when the source began, if that was before its first sample."""
+        self._first_at = at
+
+    def feed(self, block: Block, *, include_scores: bool) -> Iterator[Heard]:
+        if block.epoch != self._epoch:
+            yield from self.flush(include_scores=include_scores)
+            self._epoch, self._first_at = block.epoch, self._first_at or block.at
+            begin_s = max(self._end_s, (block.at - self._first_at).total_seconds())
+            self._base_s = begin_s - block.offset / block.sample_rate
+        yield from self._named(self._pipeline.feed(block), include_scores=include_scores)
+        self._end_s = self._base_s + (block.offset + len(block.samples)) / block.sample_rate
+
+    def flush(self, *, include_scores: bool) -> Iterator[Heard]:
+        yield from self._named(self._pipeline.flush(), include_scores=include_scores)
+
+    def _named(self, results: Iterable[Result], *, include_scores: bool) -> Iterator[Heard]:
+        for result in results:
+            if isinstance(result, Scores):
+                labels = self._labels[result.model]
+                yield _named_scores(result, labels, self._base_s + result.offset_s, include_scores=include_scores)
+
+
+def _named_scores(result: Scores, labels: tuple[str, ...], offset_s: float, *, include_scores: bool) -> Heard:
     label, score, scores = SILENCE, 1.0, None
     if result.values is not None:
         best = int(result.values.argmax())
@@ -132,7 +255,7 @@ def _named_scores(result: Scores, labels: tuple[str, ...], before_s: float, *, i
             scores = dict(zip(labels, map(float, result.values), strict=True))
     return Heard(
         at=result.at,
-        offset_s=before_s + result.offset_s,
+        offset_s=offset_s,
         duration_s=result.duration_s,
         model=result.model,
         label=label,
@@ -142,49 +265,27 @@ def _named_scores(result: Scores, labels: tuple[str, ...], before_s: float, *, i
     )
 
 
-def _blocks(source: Source, sample_rate: int, channels: int) -> Iterable[Block]:
+def _blocks(source: Source, form: Format, start: datetime | None) -> _Opened | Iterator[Block]:
     if isinstance(source, (str, Path)):
         url = "alsa:default" if source == MICROPHONE else str(source)
-        return _Opened(SourceConfig(name=SOURCE_NAME, url=url))
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        raise EdgeaudioError("bytes are given in an iterable, as [data]; a path is given as text")
-    return _brought(iter(source), sample_rate, channels)
+        return _Opened(SourceConfig(name=SOURCE_NAME, url=url, channel=form.channel), start)
+    return _brought(pieces_of(source), Inlet(form, start))
+
+
+def _brought(pieces: Iterator[Piece], inlet: Inlet) -> Iterator[Block]:
+    for piece in pieces:
+        yield from inlet.feed(piece)
 
 
 class _Opened:
     """The blocks of an address; iterate once."""
 
-    def __init__(self, config: SourceConfig) -> None:
+    def __init__(self, config: SourceConfig, start: datetime | None) -> None:
         self.recorded = False
-        self.start = datetime.now(UTC)
+        self.start = start or datetime.now(UTC)
         self._config = config
 
     def __iter__(self) -> Iterator[Block]:
         with open_source(self._config, threading.Event(), media_start=self.start) as connection:
             self.recorded = connection.recorded
             yield from connection
-
-
-def _brought(source: Iterator[Block | bytes], sample_rate: int, channels: int) -> Iterator[Block]:
-    start: datetime | None = None
-    offset = 0
-    rest = b""
-    for piece in source:
-        if isinstance(piece, Block):
-            if not MIN_SAMPLE_RATE <= piece.sample_rate <= MAX_SAMPLE_RATE:
-                raise EdgeaudioError(f"the source brought a Block of {piece.sample_rate} Hz, which is not possible")
-            yield piece
-            continue
-        if not isinstance(piece, (bytes, bytearray, memoryview)):
-            raise EdgeaudioError(f"the source brought {type(piece).__name__}; Blocks or bytes are possible")
-        start = start or datetime.now(UTC)
-        data = rest + bytes(piece)
-        whole = len(data) - len(data) % (2 * channels)
-        rest = data[whole:]
-        samples: Samples = np.frombuffer(data[:whole], dtype="<i2").astype(np.float32) / np.float32(INT16_SCALE)
-        if channels > 1:
-            samples = samples.reshape(-1, channels)
-        if len(samples):
-            at = start + timedelta(seconds=offset / sample_rate)
-            yield Block(SOURCE_NAME, 0, offset, at, sample_rate, samples)
-            offset += len(samples)

@@ -1,10 +1,15 @@
-"""The Python interface: `edgeaudio.listen`."""
+"""The Python interface: `edgeaudio.listen`, `alisten` and `detect`."""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from array import array
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -18,10 +23,15 @@ from support.media import sine, write_media
 from support.tflite import model_directory
 
 import edgeaudio
-from edgeaudio import Block, EdgeaudioError, Heard
-from edgeaudio.recognise.types import Samples
+from edgeaudio import Block, EdgeaudioError, Event, Heard
+from edgeaudio.capture.source import open_source
+from edgeaudio.plans import load_models, source_config, source_pipeline
+from edgeaudio.recognise.manifest import DetectorSection
+from edgeaudio.recognise.types import Channel, Samples
+from edgeaudio.settings import Settings
 
 RATE = 8000
+MORNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +43,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tone(seconds: float) -> Samples:
     samples: Samples = sine(1000.0, RATE, seconds)[0]
     return samples
+
+
+def block(**changes: Any) -> Block:
+    values: dict[str, Any] = {
+        "source": "mine",
+        "epoch": 0,
+        "offset": 0,
+        "at": MORNING,
+        "sample_rate": RATE,
+        "samples": tone(0.1),
+    }
+    return Block(**(values | changes))
 
 
 def pcm(samples: Samples) -> bytes:
@@ -125,20 +147,258 @@ def test_nothing_is_no_result(model: Path):
     [
         ({"period_ms": 5}, "period_ms is 5; 10 to 60000 are possible"),
         ({"models": []}, "models is empty; name at least one"),
-        ({"sample_rate": 10}, "1 channels at 10 Hz are not possible"),
-        ({"channels": 0}, "0 channels at 16000 Hz are not possible"),
+        ({"sample_rate": 10}, "sample_rate is 10; whole numbers 1000 to 1000000 are possible"),
+        ({"sample_rate": 16000.5}, "sample_rate is 16000.5; whole numbers 1000 to 1000000 are possible"),
+        ({"sample_rate": "16k"}, "sample_rate is '16k'; whole numbers 1000 to 1000000 are possible"),
+        ({"channels": 0}, "channels is 0; whole numbers 1 to 64 are possible"),
+        ({"channel": 0}, 'channel is 0; "auto", "mix" and 1 to 64 are possible'),
+        ({"channel": 2}, "channel 2 is asked for, and the source has 1"),
+        ({"start": datetime(2026, 1, 1)}, "start has no time zone"),  # noqa: DTZ001 (that is what is wrong)
         ({"source": b"123"}, "bytes are given in an iterable, as [data]; a path is given as text"),
-        ({"source": [1.0]}, "the source brought float; Blocks or bytes are possible"),
+        ({"source": [1.0]}, "the source brought float; Blocks, bytes and arrays are possible"),
+        ({"source": 5}, "the source is int; a path, a URL, arrays, and iterables of bytes, arrays and Blocks"),
+        ({"source": np.zeros((2, 8000), np.float32)}, "an array has the shape (2, 8000); (n,) and (n, channels)"),
+        ({"source": np.zeros(8000, np.float32), "channels": 2}, "an array has the shape (8000,), and channels is 2"),
+        ({"source": np.zeros(8000, np.int32)}, "an array is of int32; int16, and float32 and float64 from -1 to 1"),
+        ({"source": array("i", [0] * 99)}, "an array is of int32; int16, and float32 and float64 from -1 to 1"),
+        ({"source": np.full(8000, 32767.0)}, "an array of floats reaches 32767; from -1 to 1 is possible"),
+        (
+            {"source": block(samples=np.zeros(9, np.int16))},
+            "brought a Block of int16 (9,); float32 (n,) and (n, channels)",
+        ),
+        ({"source": block(sample_rate=10)}, "the source brought a Block of 10 Hz, which is not possible"),
+        ({"source": block(at=datetime(2026, 1, 1))}, "brought a Block whose time has no zone"),  # noqa: DTZ001 (so is that)
         ({"source": "/nowhere/x.wav"}, "/nowhere/x.wav"),
         ({"models": ["nosuch"]}, "model 'nosuch' is neither a directory nor one of the shipped models"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(model: Path, arguments: dict[str, Any], message: str):
-    given_arguments = {"source": [b""], "models": [model], **arguments}
+    given_arguments = {"source": [pcm(tone(0.1))], "models": [model], **arguments}
     with pytest.raises(EdgeaudioError) as caught:
         list(edgeaudio.listen(**given_arguments))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_two_models_of_one_name_with_other_labels_are_not_mixed_up(model: Path, tmp_path: Path):
+    other = model_directory(tmp_path, "waveform", labels=("a", "b", "c"))
+    with pytest.raises(EdgeaudioError, match="two models of one name have different labels"):
+        edgeaudio.listen([], [model, other])
+
+
+@pytest.mark.parametrize("given_as", [Path, str, edgeaudio.load_model])
+def test_one_model_needs_no_list(model: Path, given_as: Callable[[Path], Any]):
+    results = list(edgeaudio.listen([pcm(tone(0.1))], given_as(model), sample_rate=RATE))
+    assert [result.model for result in results] == ["test"]
+
+
+def test_threads_may_share_a_loaded_model(model: Path):
+    shared = edgeaudio.load_model(model)
+    data = pcm(tone(2.0))
+    begin = threading.Barrier(3)
+
+    def hear(_: int) -> list[Heard]:
+        begin.wait()
+        return list(edgeaudio.listen([data], shared, sample_rate=RATE, period_ms=10, start=MORNING))
+
+    with ThreadPoolExecutor(3) as pool:
+        first, *others = pool.map(hear, range(3))
+    assert len(first) > 100
+    assert others == [first, first]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        tone(0.5),
+        tone(0.5).astype(np.float64),
+        [tone(0.5)[:1000], tone(0.5)[1000:]],
+        tone(0.5)[:, None],
+        array("f", tone(0.5)),
+        tone(0.5).data,
+        np.stack([tone(0.5), tone(0.5)], axis=1),
+    ],
+    ids=["float32", "float64", "pieces", "one column", "array.array", "memoryview", "stereo"],
+)
+def test_arrays_are_heard(model: Path, source: Any):
+    if isinstance(source, memoryview):
+        source = [source]
+    wanted = list(edgeaudio.listen([block(samples=tone(0.5))], model, period_ms=100, include_scores=True))
+    got = list(edgeaudio.listen(source, model, sample_rate=RATE, period_ms=100, include_scores=True))
+    assert [(r.offset_s, r.scores) for r in got] == [(r.offset_s, r.scores) for r in wanted]
+
+
+def test_arrays_of_integers_are_heard_as_their_bytes_are(model: Path):
+    whole = np.frombuffer(pcm(tone(0.5)), dtype="<i2")
+    wanted = list(edgeaudio.listen([pcm(tone(0.5))], model, sample_rate=RATE, include_scores=True))
+    for source in (whole, array("h", whole.tolist()), whole.astype(">i2")):
+        got = list(edgeaudio.listen(source, model, sample_rate=RATE, include_scores=True))
+        assert [r.scores for r in got] == [r.scores for r in wanted]
+
+
+def test_interleaved_arrays_come_in_pieces_of_any_length(model: Path):
+    both = np.stack([tone(0.5), 0 * tone(0.5)], axis=1)
+    pieces = [array("f", part) for part in np.split(both.reshape(-1), [1, 2, 5, 1000])]
+    got = list(edgeaudio.listen(pieces, model, sample_rate=RATE, channels=2, include_scores=True))
+    wanted = list(edgeaudio.listen(both, model, sample_rate=RATE, include_scores=True))
+    assert [r.scores for r in got] == [r.scores for r in wanted]
+
+
+def test_floats_that_are_no_numbers_are_repaired_as_those_of_decoders_are(model: Path):
+    broken = tone(0.5)
+    broken[100], broken[200], broken[300] = np.nan, np.inf, 1.5
+    repaired = broken.copy()
+    repaired[100], repaired[200], repaired[300] = 0, 0, 1
+    heard = edgeaudio.listen(broken, model, sample_rate=RATE, include_scores=True)
+    wanted = edgeaudio.listen(block(samples=repaired), model, include_scores=True)
+    assert [result.scores for result in heard] == [result.scores for result in wanted]
+
+
+def test_a_rate_in_floating_point_and_one_of_numpy_are_rates(model: Path):
+    rates: list[Any] = [float(RATE), np.int64(RATE)]
+    for rate in rates:
+        assert len(list(edgeaudio.listen(tone(0.5), model, sample_rate=rate, period_ms=100))) == 5
+
+
+@pytest.mark.parametrize(("channel", "label"), [(1, "second"), (2, "silence"), ("mix", "second")])
+def test_one_channel_of_several_can_be_chosen(model: Path, tmp_path: Path, channel: Channel, label: str):
+    both = np.stack([tone(0.5), 0 * tone(0.5)], axis=1)
+    path = tmp_path / "both.wav"
+    write_media(path, "pcm_s16le", both.T, RATE)
+    for source in (both, str(path), block(samples=both)):
+        heard = next(edgeaudio.listen(source, model, sample_rate=RATE, channel=channel))
+        assert heard.label == label
+
+
+def test_one_large_piece_gives_the_results_of_all_models_in_order_of_time(model: Path, tmp_path: Path):
+    other = model_directory(tmp_path, "features_time_major", name="other")
+    results = list(edgeaudio.listen(tone(3.0), [model, other], sample_rate=RATE, period_ms=100))
+    offsets = [result.offset_s for result in results]
+    assert offsets == sorted(offsets)
+    assert [result.model for result in results[:4]] == ["test", "other", "test", "other"]
+
+
+def test_times_of_bytes_are_counted_in_samples_however_long_a_generator_pauses(model: Path):
+    seen = threading.Event()
+
+    def pausing() -> Iterator[bytes]:
+        yield pcm(tone(0.25))
+        assert seen.wait(10)
+        while datetime.now(UTC) < resumed:
+            seen.wait(0.01)  # the pause is longer than the sound
+        yield pcm(tone(0.25))
+
+    results = edgeaudio.listen(pausing(), model, sample_rate=RATE, period_ms=100)
+    first = next(results)
+    resumed = first.at + timedelta(seconds=0.6)
+    seen.set()
+    for result in results:
+        assert result.at - first.at == timedelta(seconds=result.offset_s)
+
+
+def test_a_recording_begins_when_its_caller_says(model: Path, tmp_path: Path):
+    path = tmp_path / "tone.wav"
+    write_media(path, "pcm_s16le", tone(0.5)[None], RATE)
+    for source in (tone(0.5), path):
+        results = list(edgeaudio.listen(source, model, sample_rate=RATE, period_ms=100, start=MORNING))
+        assert [result.at - MORNING for result in results] == [timedelta(seconds=r.offset_s) for r in results]
+
+
+def test_after_a_hole_between_blocks_offsets_go_on_with_the_time_of_day(model: Path):
+    late = MORNING + timedelta(seconds=60)
+    blocks = [block(epoch=0, samples=tone(0.3)), block(epoch=1, at=late, offset=4000, samples=tone(0.3))]
+    results = list(edgeaudio.listen(blocks, model, period_ms=100))
+    assert [result.at - MORNING for result in results] == [timedelta(seconds=result.offset_s) for result in results]
+    assert [round(result.offset_s, 3) for result in results][3:] == [60.0, 60.1, 60.2]
+
+
+def test_an_async_generator_is_heard_as_it_comes(model: Path):
+    data = pcm(tone(0.5))
+
+    async def coming() -> AsyncIterator[bytes]:
+        for piece in in_pieces(data, [100, 3001]):
+            await asyncio.sleep(0)
+            yield piece
+
+    async def heard() -> list[Heard]:
+        results = edgeaudio.alisten(coming(), model, sample_rate=RATE, period_ms=100, start=MORNING)
+        return [result async for result in results]
+
+    assert asyncio.run(heard()) == list(edgeaudio.listen([data], model, sample_rate=RATE, period_ms=100, start=MORNING))
+
+
+def test_the_loop_runs_on_while_a_model_does(model: Path, monkeypatch: pytest.MonkeyPatch):
+    loaded, moved = edgeaudio.load_model(model), threading.Event()
+    outputs = loaded.outputs
+
+    def slow(values: Samples) -> Samples:
+        assert moved.wait(10)
+        return outputs(values)
+
+    monkeypatch.setattr(loaded, "outputs", slow)
+
+    async def pieces() -> AsyncIterator[Samples]:
+        yield tone(0.2)
+
+    async def hear() -> list[Heard]:
+        asyncio.get_running_loop().call_later(0.01, moved.set)
+        return [result async for result in edgeaudio.alisten(pieces(), loaded, sample_rate=RATE)]
+
+    assert asyncio.run(hear())
+
+
+def test_alisten_says_where_others_belong(model: Path):
+    with pytest.raises(
+        EdgeaudioError, match=r"the source is list; async iterables are possible \(listen takes others\)"
+    ):
+        edgeaudio.alisten([], model)  # type: ignore[arg-type]
+
+
+def test_the_types_are_for_others_too():
+    assert (Path(edgeaudio.__file__).parent / "py.typed").is_file()
+
+
+def test_events_are_the_agent_s(tmp_path: Path):
+    """Through the pipeline that the settings make for the agent, at the model's own thresholds and period."""
+    section = DetectorSection(on=0.88, off=0.6, votes=2, votes_of=3)
+    directory = model_directory(tmp_path, "features_time_major", name="bands", detector=section)
+    path = tmp_path / "tone.wav"
+    samples = np.concatenate([0 * tone(1.0), tone(1.0), 0 * tone(1.0), tone(0.4)])
+    write_media(path, "pcm_s16le", samples[None], RATE)
+    events = list(edgeaudio.detect(path, directory, start=MORNING))
+    assert [(event.kind, event.label) for event in events] == [("onset", "second"), ("offset", "second")] * 2
+    settings = Settings.model_validate(
+        {
+            "mqtt": {"url": "mqtt://localhost"},
+            "sources": {"listen": {"url": str(path)}},
+            "models": {"bands": {"path": str(directory)}},
+        }
+    )
+    pipeline = source_pipeline(settings, load_models(settings), "listen")
+    with open_source(source_config("listen", settings.sources["listen"]), threading.Event(), media_start=MORNING) as it:
+        results = [result for blocks in it for result in pipeline.feed(blocks)] + list(pipeline.flush())
+    agents = [event for event in results if isinstance(event, Event)]
+    assert [replace(event, id="") for event in agents] == [replace(event, id="") for event in events]
+
+
+def test_detect_takes_what_listen_takes(tmp_path: Path):
+    directory = model_directory(tmp_path, "features_time_major", detector=DetectorSection(on=0.88, off=0.6))
+    samples = np.concatenate([0 * tone(0.5), tone(0.5)])
+    for source in (samples, [pcm(samples)], block(samples=samples), np.stack([samples, 0 * samples], axis=1)):
+        events = list(edgeaudio.detect(source, [directory], sample_rate=RATE, channel=1, start=MORNING))
+        assert [event.kind for event in events] == ["onset", "offset"]
+        assert events[0].id == events[1].id
+
+
+def test_what_was_detected_before_a_file_is_cut_off_comes_before_that_is_told(tmp_path: Path):
+    directory = model_directory(tmp_path, "features_time_major", detector=DetectorSection(on=0.88, off=0.6))
+    path = tmp_path / "tone.wav"
+    write_media(path, "pcm_s16le", tone(2.0)[None], RATE)
+    path.write_bytes(path.read_bytes()[:20_000])
+    events: list[Event] = []
+    with pytest.raises(EdgeaudioError, match="cut off"):
+        events.extend(edgeaudio.detect(path, directory))
+    assert [event.kind for event in events] == ["onset", "offset"]
 
 
 def test_the_interface_is_what_it_says():
@@ -148,6 +408,8 @@ def test_the_interface_is_what_it_says():
         "Event",
         "Heard",
         "__version__",
+        "alisten",
+        "detect",
         "listen",
         "load_model",
     }

@@ -7,6 +7,7 @@ from the tensors; the comparison of manifest and tensors. Does not know: streams
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
@@ -56,14 +57,23 @@ class ModelError(EdgeaudioError):
 class Model:
     """One loaded model. Clips are independent: what it keeps from one run to the next is reset before each.
 
-    Not safe for two threads at once.
+    Threads may share it: they take turns, clip by clip. `lock` is the interpreter's, where another Model has that too.
     """
 
-    def __init__(self, manifest: Manifest, path: Path, interpreter: Any, *, has_variables: bool = False) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        path: Path,
+        interpreter: Any,
+        *,
+        has_variables: bool = False,
+        lock: threading.Lock | None = None,
+    ) -> None:
         self.manifest = manifest
         self.path = path
         self._interpreter = interpreter
         self._has_variables = has_variables
+        self._lock = threading.Lock() if lock is None else lock
         self._input = interpreter.get_input_details()[manifest.input.index]
         self._output = interpreter.get_output_details()[manifest.output.index]
         self._shape = tuple(self._input["shape"])
@@ -82,17 +92,20 @@ class Model:
 
     def outputs(self, values: Samples) -> Samples:
         """What the model itself gives for one clip: float32 `(n_patches, n_labels)`, no activation applied."""
-        if self._has_variables:
-            self._interpreter.reset_all_variables()
-        self._interpreter.set_tensor(self._input["index"], self._tensor(values))
-        self._interpreter.invoke()
-        raw = _dequantised(self._interpreter.get_tensor(self._output["index"]), self._output)
+        tensor = self._tensor(values)
+        with self._lock:
+            if self._has_variables:
+                self._interpreter.reset_all_variables()
+            self._interpreter.set_tensor(self._input["index"], tensor)
+            self._interpreter.invoke()
+            out = self._interpreter.get_tensor(self._output["index"])
+        raw = _dequantised(out, self._output)
         return raw.reshape(-1, len(self.manifest.labels))
 
     def with_groups(self, groups: Mapping[str, tuple[str, ...]]) -> Model:
         """The same model with more groups of its labels; both share one interpreter."""
         manifest = replace(self.manifest, groups={**self.manifest.groups, **groups})
-        return Model(manifest, self.path, self._interpreter, has_variables=self._has_variables)
+        return Model(manifest, self.path, self._interpreter, has_variables=self._has_variables, lock=self._lock)
 
     def _tensor(self, values: Samples) -> NDArray[Any]:
         section = self.manifest.input

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import merge
 from typing import Protocol
 from uuid import UUID
 
@@ -185,19 +186,26 @@ class _Epoch:
             held = self._meter.held()
             self._mixer.judge(held, [power(held[:, channel]) for channel in range(self.n_channels)])
             yield from self._hear(held)
-        yield from self._cut({rate: resampler.flush() for rate, resampler in self._resamplers.items()})
-        for index, cutter in enumerate(self._cutters):
-            for cut in cutter.flush():
-                yield index, self._clip(index, cut)
+        yield from self._cut({rate: resampler.flush() for rate, resampler in self._resamplers.items()}, over=True)
 
     def _hear(self, samples: Samples) -> Iterator[tuple[int, Clip]]:
         signal = self._mixer.mix(samples)
         yield from self._cut({rate: resampler.feed(signal) for rate, resampler in self._resamplers.items()})
 
-    def _cut(self, signals: Mapping[int, Samples]) -> Iterator[tuple[int, Clip]]:
-        for index, (plan, cutter) in enumerate(zip(self._plans, self._cutters, strict=True)):
-            for cut in cutter.feed(signals[plan.model.manifest.clip.sample_rate]):
-                yield index, self._clip(index, cut)
+    def _cut(self, signals: Mapping[int, Samples], *, over: bool = False) -> Iterator[tuple[int, Clip]]:
+        # in the order in which single samples would complete them, whatever model they are for
+        cuts = [self._cuts_of(index, signals, over=over) for index in range(len(self._plans))]
+        for _, index, cut in merge(*cuts, key=lambda found: found[0]):
+            yield index, self._clip(index, cut)
+
+    def _cuts_of(self, index: int, signals: Mapping[int, Samples], *, over: bool) -> Iterator[tuple[int, int, Cut]]:
+        """One model's cuts: after how many samples of the epoch each is complete, the model's index, the cut."""
+        section, cutter = self._plans[index].model.manifest.clip, self._cutters[index]
+        resampler = self._resamplers[section.sample_rate]
+        for cut in cutter.feed(signals[section.sample_rate]):
+            yield resampler.input_for(cut.start + section.n_samples), index, cut
+        for cut in cutter.flush() if over else ():
+            yield resampler.input_for(cut.start + section.n_samples), index, cut
 
     def _clip(self, index: int, cut: Cut) -> Clip:
         manifest = self._plans[index].model.manifest

@@ -52,6 +52,13 @@ class Resampler:
         """Input samples that one output sample stands for, exactly."""
         return self._ratio
 
+    def input_for(self, n: int) -> int:
+        """Input samples after which `feed` has given `n` output samples."""
+        if self._same:
+            return n
+        outputs_a_unit = int(self._unit_in / self._ratio)
+        return -(-n // outputs_a_unit) * self._unit_in + self._half
+
     def feed(self, samples: Samples) -> Samples:
         """Input float32 `(n,)`, output float32 `(m,)`: what can be computed so far."""
         if self._same:

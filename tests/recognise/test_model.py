@@ -2,7 +2,9 @@
 
 import importlib.util
 import sys
+import threading
 import types
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,6 +165,22 @@ def test_which_runtime_is_taken(monkeypatch, old_is_there, numpy_version, expect
     again = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(again)
     assert (again.RUNTIME, again.Interpreter) == (expected, expected.replace("-", "_"))
+
+
+def test_threads_may_share_a_model_and_its_groups(tmp_path):
+    model = load_model(model_directory(tmp_path))
+    clips = [np.full(120, value, dtype=np.float32) for value in (0.1, 0.4, 0.7, 0.9)]
+    scorers = [model, model.with_groups({"one": ("first",)})] * 2
+    begin = threading.Barrier(len(clips))
+
+    def hear(scorer, clip):
+        begin.wait()
+        return [scorer.scores(clip) for _ in range(200)]
+
+    with ThreadPoolExecutor(len(clips)) as pool:
+        heard = list(pool.map(hear, scorers, clips))
+    for clip, scores in zip(clips, heard, strict=True):
+        np.testing.assert_allclose(np.concatenate(scores), clip[0], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -81,12 +80,8 @@ def bits(result):
 
 
 def told(results):
-    """What was told of levels, by each model, and of events, each in its order, to the last bit."""
-    by_kind: dict[tuple[str, str], list[Any]] = {}
-    for result in results:
-        kind = (type(result).__name__, getattr(result, "model", ""))
-        by_kind.setdefault(kind, []).append(bits(result))
-    return by_kind
+    """What was told of levels, by every model, and of events, in its order, to the last bit."""
+    return [(type(result).__name__, *bits(result)) for result in results]
 
 
 def run(blocks, chosen=None):
@@ -135,6 +130,15 @@ def test_channels_that_cancel_each_other_out_are_heard_from_the_first_sample(n):
 def test_one_sample_at_a_time(channels):
     samples = sound(4400, channels)
     assert told(run(blocks_of(samples, 8000, range(1, 4400)))) == told(run(blocks_of(samples, 8000, [])))
+
+
+def test_one_large_piece_gives_the_clips_of_all_models_in_the_order_of_their_ends():
+    chosen = [ModelPlan(Listener("one"), period_s=0.2), ModelPlan(Listener("other"), period_s=0.3)]
+    results = run(blocks_of(sound(8000), 8000, []), chosen)
+    scores = [result for result in results if isinstance(result, Scores)]
+    ends_s = [score.offset_s + score.duration_s for score in scores]
+    assert ends_s == sorted(ends_s)
+    assert {score.model for score in scores[:3]} == {"one", "other"}
 
 
 def test_the_whole_room_with_a_real_model(tmp_path):

@@ -1,0 +1,165 @@
+"""Sound that a caller has in memory, or makes as it goes, turned into Blocks.
+
+Owns: sample formats and shapes of bytes, arrays and Blocks, and every refusal of one.
+Does not know: files, URLs, models, results.
+
+Bytes and arrays are one stretch of sound: its times are counted in samples from its beginning, so a generator that
+pauses keeps its listener waiting and leaves no hole. Sound with holes comes in Blocks, a new epoch after each hole.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeaudio.capture.config import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
+from edgeaudio.capture.samples import in_range
+from edgeaudio.recognise.types import Block, Channel, EdgeaudioError, Samples
+
+# as text: before Python 3.12 array.array takes no parameters at run time
+Piece: TypeAlias = "Block | bytes | bytearray | memoryview | array[int] | array[float] | NDArray[Any]"
+
+SOURCE_NAME = "listen"
+INT16_SCALE = 32768
+MOST = 16.0  # a float sample beyond is on another scale; decoders overshoot by a few dB
+PIECE_S = 1.0  # of a large array, so that its float32 copy is never whole in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a caller says of the samples that he brings. Raises EdgeaudioError for what cannot be."""
+
+    sample_rate: int
+    channels: int | None  # interleaved in bytes and array.array; None: one, and what the shape of an array says
+    channel: Channel  # which of them is heard
+
+    @classmethod
+    def of(cls, sample_rate: float, channels: float | None, channel: Channel) -> Format:
+        """The format in whole numbers, of whatever type they are: 16000.0 is 16,000."""
+        rate, count = _whole(sample_rate), None if channels is None else _whole(channels)
+        if rate is None or not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
+            raise EdgeaudioError(
+                f"sample_rate is {sample_rate!r}; whole numbers {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} are possible"
+            )
+        if channels is not None and (count is None or not 1 <= count <= MAX_CHANNELS):
+            raise EdgeaudioError(f"channels is {channels!r}; whole numbers 1 to {MAX_CHANNELS} are possible")
+        if channel not in ("auto", "mix") and not (isinstance(channel, int) and 1 <= channel <= MAX_CHANNELS):
+            raise EdgeaudioError(f'channel is {channel!r}; "auto", "mix" and 1 to {MAX_CHANNELS} are possible')
+        return cls(rate, count, channel)
+
+
+class Inlet:
+    """Blocks of the pieces that a caller brings, in order."""
+
+    def __init__(self, form: Format, start: datetime | None) -> None:
+        self._format = form
+        self._start = start  # of the first sample; None: the moment at which it comes
+        self._offset = 0
+        self._odd = b""  # half a sample
+        self._rest: NDArray[Any] = np.empty(0, dtype=np.int16)  # part of a frame
+
+    def feed(self, piece: Piece) -> Iterator[Block]:
+        """The Blocks of one piece. Raises EdgeaudioError for one that is no sound."""
+        if isinstance(piece, Block):
+            _check_block(piece)
+            self._check_channel(piece.samples)
+            yield piece
+            return
+        frames = self._frames(piece)
+        self._check_channel(frames)
+        start = self._start = self._start or datetime.now(UTC)
+        rate = self._format.sample_rate
+        length = round(PIECE_S * rate)
+        for first in range(0, len(frames), length):
+            samples = _in_range(frames[first : first + length])
+            at = start + timedelta(seconds=self._offset / rate)
+            yield Block(SOURCE_NAME, 0, self._offset, at, rate, samples)
+            self._offset += len(samples)
+
+    def _frames(self, piece: Any) -> NDArray[Any]:  # noqa: ANN401 (what a caller's generator yields may be anything)
+        """What a piece holds of whole frames, `(n,)` or `(n, channels)`, on its own scale."""
+        if isinstance(piece, memoryview) and piece.itemsize > 1:
+            piece = np.asarray(piece)
+        if isinstance(piece, np.ndarray):
+            return self._shaped(piece)
+        if isinstance(piece, array):
+            return self._interleaved(np.asarray(piece))
+        if isinstance(piece, (bytes, bytearray, memoryview)):
+            data = self._odd + bytes(piece)
+            whole = len(data) - len(data) % 2
+            self._odd = data[whole:]
+            return self._interleaved(np.frombuffer(data[:whole], dtype="<i2"))
+        raise EdgeaudioError(f"the source brought {type(piece).__name__}; Blocks, bytes and arrays are possible")
+
+    def _interleaved(self, values: NDArray[Any]) -> NDArray[Any]:
+        channels = self._format.channels or 1
+        values = np.concatenate([self._rest.astype(values.dtype), values])
+        whole = len(values) - len(values) % channels
+        self._rest = values[whole:]
+        return values[:whole] if channels == 1 else values[:whole].reshape(-1, channels)
+
+    def _shaped(self, values: NDArray[Any]) -> NDArray[Any]:
+        found = 1 if values.ndim == 1 else values.shape[-1]
+        if values.ndim not in (1, 2) or not 1 <= found <= MAX_CHANNELS:
+            raise EdgeaudioError(f"an array has the shape {values.shape}; (n,) and (n, channels) are possible")
+        if self._format.channels not in (None, found):
+            raise EdgeaudioError(f"an array has the shape {values.shape}, and channels is {self._format.channels}")
+        return values.reshape(-1) if found == 1 else values
+
+    def _check_channel(self, samples: NDArray[Any]) -> None:
+        found = 1 if samples.ndim == 1 else samples.shape[1]
+        channel = self._format.channel
+        if isinstance(channel, int) and channel > found:
+            raise EdgeaudioError(f"channel {channel} is asked for, and the source has {found}")
+
+
+def pieces_of(source: Piece | Iterable[Piece]) -> Iterator[Piece]:
+    """The pieces of a source, which may be one array or Block. Raises EdgeaudioError for what has no pieces."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        raise EdgeaudioError("bytes are given in an iterable, as [data]; a path is given as text")
+    if isinstance(source, (Block, array, np.ndarray)):
+        return iter((source,))
+    try:
+        return iter(source)
+    except TypeError:
+        raise EdgeaudioError(
+            f"the source is {type(source).__name__}; a path, a URL, arrays, and iterables of bytes, arrays and Blocks "
+            "are possible (alisten takes async ones)"
+        ) from None
+
+
+def _whole(value: float) -> int | None:
+    try:
+        return int(value) if int(value) == value else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _in_range(frames: NDArray[Any]) -> Samples:
+    if frames.dtype.kind == "i" and frames.dtype.itemsize == 2:
+        return frames.astype(np.float32) / np.float32(INT16_SCALE)
+    if frames.dtype not in (np.float32, np.float64):
+        raise EdgeaudioError(
+            f"an array is of {frames.dtype}; int16, and float32 and float64 from -1 to 1, are possible"
+        )
+    peak = float(np.abs(frames).max())
+    if MOST < peak < np.inf:
+        raise EdgeaudioError(f"an array of floats reaches {peak:g}; from -1 to 1 is possible: divide by its full scale")
+    with np.errstate(over="ignore"):  # what is beyond float32 becomes inf, and is repaired
+        return in_range(np.atleast_2d(frames.T).astype(np.float32))[0]
+
+
+def _check_block(block: Block) -> None:
+    if not MIN_SAMPLE_RATE <= block.sample_rate <= MAX_SAMPLE_RATE:
+        raise EdgeaudioError(f"the source brought a Block of {block.sample_rate} Hz, which is not possible")
+    if block.samples.dtype != np.float32 or block.samples.ndim not in (1, 2):
+        found = f"{block.samples.dtype} {block.samples.shape}"
+        raise EdgeaudioError(f"the source brought a Block of {found}; float32 (n,) and (n, channels) are possible")
+    if block.at.tzinfo is None:
+        raise EdgeaudioError("the source brought a Block whose time has no zone; give it one, such as UTC")
