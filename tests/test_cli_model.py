@@ -14,10 +14,12 @@ from edgeaudio.commands import model as command
 from edgeaudio.commands.model_frames import PRESETS, guess_features
 from edgeaudio.commands.model_labels import parse_labels
 from edgeaudio.commands.model_said import Wishes, Work
+from edgeaudio.commands.model_shape import closed
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import parse_manifest
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.tensors import Tensor
+from edgeaudio.recognise.types import EdgeaudioError
 
 GOLDEN = Path(__file__).parent / "recognise" / "golden"
 THREE = '--set=labels=["first", "second", "third"]'
@@ -132,6 +134,26 @@ def test_features_in_one_row(run):
     assert table["features"]["n_mels"] == 3
 
 
+def test_an_open_batch_is_one(run):
+    """As MLPerf Tiny's keyword model has it."""
+    _, table, out = init(run, "features_open_batch", THREE)
+    assert table["input"]["axes"] == ["batch", "time", "feature", "channel"]
+    assert any("24 frames of 3;" in line for line in out)
+    row = ("--kind", "log_mel", "--set", "features.n_mels=3", "--out", "row")
+    _, table, _ = init(run, "features_flat_open_batch", THREE, *row)
+    assert table["input"]["axes"] == ["batch", "time", "feature"]
+    _, table, _ = init(run, "waveform_open_batch", *SHORT, "--out", "wave")
+    assert table["clip"]["n_samples"] == 120
+    assert run("verify", "wave")[0] == 0
+
+
+def test_frames_that_are_open_take_the_clip_that_is_said(run):
+    directory, table, out = init(run, "features_open_frames", THREE, "--set", "output.activation=sigmoid")
+    assert table["input"]["axes"] == ["batch", "time", "feature"]
+    assert "  input.axes = ['batch', 'time', 'feature']: any number of frames of 3" in out
+    assert run("verify", directory)[0] == 0
+
+
 def test_a_second_is_the_first_guess(run):
     """24 frames are a second of 64 ms windows each 32 ms only if those are said; else a shorter clip of usual ones."""
     sizes = ("--set", "features.win_length=640", "--set", "features.hop_length=640")
@@ -190,18 +212,52 @@ def test_one_of_several_inputs(run):
         ((1, -1, 40), {}, ["batch", "time", "feature"], -1),
         ((1, 40, 40), {"n_mfcc": 40}, ["batch", "time", "feature"], 40),
         ((1, 490), {"n_mfcc": 10}, ["batch", "time", "feature"], 49),
+        ((-1, 490), {"n_mfcc": 10}, ["batch", "time", "feature"], 49),
+        ((-1, 49, 10, 1), {}, ["batch", "time", "feature", "channel"], 49),
+        ((-1, 49, 10, -1), {}, ["batch", "time", "feature", "channel"], 49),
+        ((1, -1, 49, 10), {}, ["batch", "channel", "time", "feature"], 49),
+        ((-1, -1, 40), {}, ["batch", "time", "feature"], -1),
+        ((-1, 98, -1), {"n_mfcc": 40}, ["batch", "time", "feature"], 98),
     ],
 )
 def test_layouts_of_features(shape, said, axes, n_frames):
     table = {"input": {"kind": "mfcc"}, "features": dict(said), "clip": {"sample_rate": 16000}}
     fixed = {"name": "m", "version": "1", "sha256": "0" * 64}
     work = Work(Path("m.tflite"), Wishes(preset="tf-signal"), {**fixed, **table})
-    guess_features(work, Tensor("x", shape, "float32", 0.0, 0))
+    guess_features(work, closed(work, Tensor("x", shape, "float32", 0.0, 0)))
     assert work.table["input"]["axes"] == axes
     manifest = parse_manifest({**work.table, "labels": ["a"]}, Path("model.toml"))
     assert manifest.features is not None
     frames = manifest.features.n_frames(manifest.clip.n_samples)
     assert frames == n_frames or (n_frames == -1 and manifest.clip.n_samples == 16000)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "expected"),
+    [
+        (["batch", "feature", "time"], (-1, -1, -1), (1, 40, -1)),
+        (["time", "feature"], (-1, 40), (-1, 40)),
+        (["time", "feature", "channel"], (98, -1, -1), (98, 40, 1)),
+    ],
+)
+def test_axes_that_are_said_decide_what_is_open(axes, shape, expected):
+    table = {"input": {"kind": "log_mel", "axes": axes}, "features": {"n_mels": 40}, "clip": {"sample_rate": 16000}}
+    fixed = {"name": "m", "version": "1", "sha256": "0" * 64}
+    work = Work(Path("m.tflite"), Wishes(preset="tf-signal"), {**fixed, **table})
+    tensor = closed(work, Tensor("x", shape, "float32", 0.0, 0))
+    assert tensor.shape == expected
+    guess_features(work, tensor)
+    assert work.table["input"]["axes"] == axes
+    assert work.table["features"]["n_mels"] == 40
+
+
+def test_open_lengths_are_asked_for_by_name():
+    with pytest.raises(EdgeaudioError) as caught:
+        closed(Work(Path("m.tflite"), Wishes(), {}), Tensor("x", (-1, -1, -1), "float32", 0.0, 0))
+    assert str(caught.value) == (
+        "m.tflite: its input is [-1, -1, -1], with more than one open length: name its axes, as in --set "
+        '\'input.axes=["batch", "time", "feature"]\', and say --set features.n_mels=N (or n_mfcc)'
+    )
 
 
 @pytest.mark.parametrize(("clip_s", "n_frames"), [(1.0, 99), (0.4, 39), (0.0, 99), (0.025, 1)])

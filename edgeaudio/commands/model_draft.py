@@ -18,6 +18,7 @@ import numpy as np
 from edgeaudio.commands.model_frames import PRESETS, guess_features
 from edgeaudio.commands.model_labels import find_labels
 from edgeaudio.commands.model_said import Wishes, Work, check_said, settings_table
+from edgeaudio.commands.model_shape import OPEN, closed
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.manifest import FILE_NAME, Manifest, parse_manifest
 from edgeaudio.recognise.model import Model, ModelError, build_model
@@ -46,7 +47,7 @@ def draft(file: Path, content: bytes, wishes: Wishes) -> Draft:
     work = Work(file, wishes, settings_table(wishes.settings))
     check_said(work.table)
     _name(work, content)
-    tensor = _chosen(work, inputs, "input")
+    tensor = closed(work, _chosen(work, inputs, "input"))
     kind = _kind(work, tensor)
     rate = work.section("clip").get("sample_rate") or wishes.sample_rate
     work.section("clip").pop("sample_rate", None)
@@ -98,10 +99,10 @@ def _kind(work: Work, tensor: Tensor) -> Any:  # noqa: ANN401 (the manifest says
         work.section("input")["kind"] = work.wishes.kind
     long = [n for n in tensor.shape if n != 1]
     if len(long) > 1:
-        fewest = min((n for n in long if n != -1), default=0)
+        fewest = min((n for n in long if n != OPEN), default=0)
         likely = "mfcc" if fewest <= MOST_COEFFICIENTS else "log_mel"
         return work.guess("input", "kind", likely, f"its input is {list(tensor.shape)}; else say --kind")
-    if not long or long[0] == -1 or long[0] >= FEWEST_WAVEFORM_SAMPLES:
+    if not long or long[0] == OPEN or long[0] >= FEWEST_WAVEFORM_SAMPLES:
         return work.guess("input", "kind", "waveform", f"its input is {list(tensor.shape)}; else say --kind")
     if "kind" not in work.section("input"):
         raise EdgeaudioError(
@@ -115,7 +116,7 @@ def _waveform(work: Work, tensor: Tensor) -> None:
     clip, shape = work.section("clip"), tensor.shape
     if sum(n != 1 for n in shape) > 1:
         raise EdgeaudioError(f"{work.file}: its input is {list(shape)}, which is no waveform; say another --kind")
-    longest = max(range(len(shape)), key=lambda i: (shape[i] == -1, shape[i])) if shape else 0
+    longest = max(range(len(shape)), key=lambda i: (shape[i] == OPEN, shape[i])) if shape else 0
     fixed = shape[longest] if shape and shape[longest] > 1 else 0
     rate, clip_s = clip["sample_rate"], work.wishes.clip_s
     if fixed and clip_s and round(clip_s * rate) != fixed:

@@ -11,6 +11,7 @@ from math import prod
 from typing import Any, cast
 
 from edgeaudio.commands.model_said import Work
+from edgeaudio.commands.model_shape import OPEN, said_axes
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import FILE_NAME, parse_manifest
 from edgeaudio.recognise.tensors import Tensor
@@ -63,7 +64,7 @@ def guess_features(work: Work, tensor: Tensor) -> None:
 
 
 def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[int, int]:
-    """Frames in the input, -1 where they are open, and features a frame; sets the axes."""
+    """Frames in the input, OPEN where they are open, and features a frame; sets the axes."""
     shape, axes = tensor.shape, work.section("input")
     long = [i for i, n in enumerate(shape) if n != 1]
     if len(long) == 1 and said and shape[long[0]] % said == 0:  # all in one row
@@ -75,18 +76,25 @@ def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[
             "features a frame has with --set features.n_mels=N (or n_mfcc)"
         )
     first, second = long
-    time = second if said == shape[first] != shape[second] or shape[second] == -1 else first
+    if names := said_axes(work, tensor):
+        sizes = [prod(n for n, name in zip(shape, names, strict=True) if name == axis) for axis in ("time", "feature")]
+        return sizes[0], sizes[1]
+    time = second if said == shape[first] != shape[second] or shape[second] == OPEN else first
     names = ["channel"] * len(shape)
     names[time], names[second if time == first else first] = "time", "feature"
     if names[0] == "channel":
         names[0] = "batch"
-    if "axes" not in axes and said is None:
-        work.guesses.append(
-            f"input.axes = {names}: {shape[time]} frames of {shape[first + second - time]}; if it is the other way "
-            f"round, say --set features.n_mels={shape[time]} (or n_mfcc)"
+    n_frames, n_features = shape[time], shape[first + second - time]
+    if said is None:
+        turned = (
+            ""
+            if n_frames == OPEN
+            else f"; if it is the other way round, say --set features.n_mels={n_frames} (or n_mfcc)"
         )
-    axes.setdefault("axes", names)
-    return shape[time], shape[first + second - time]
+        frames = "any number of" if n_frames == OPEN else n_frames
+        work.guesses.append(f"input.axes = {names}: {frames} frames of {n_features}{turned}")
+    axes["axes"] = names
+    return n_frames, n_features
 
 
 def _frame_sizes(work: Work, n_frames: int) -> None:
@@ -99,7 +107,7 @@ def _frame_sizes(work: Work, n_frames: int) -> None:
         choices = [_as_psf(sizes, n_samples or rate) for sizes in choices]
     configs = [_config(work, choice) for choice in choices]
     # a second is the most usual length
-    fitting = [i for i, config in enumerate(configs) if n_frames in (-1, config.n_frames(n_samples or rate))]
+    fitting = [i for i, config in enumerate(configs) if n_frames in (OPEN, config.n_frames(n_samples or rate))]
     if n_samples and not fitting:
         raise EdgeaudioError(
             f"{work.file}: no usual window makes {n_frames} frames of {n_samples / rate:g} s; say which with --set "
@@ -110,7 +118,7 @@ def _frame_sizes(work: Work, n_frames: int) -> None:
     said |= unsaid
     if unsaid:
         sizes = ", ".join(f"{key} = {value:.6g}" for key, value in unsaid.items())
-        frames = "" if n_frames == -1 else f" that make {n_frames} frames"
+        frames = "" if n_frames == OPEN else f" that make {n_frames} frames"
         work.guesses.append(f"features: {sizes}: usual sizes{frames}; else say --set features.n_fft=N and so on")
     if not n_samples:
         n_samples = rate if fitting else _shortest(configs[0], n_frames)

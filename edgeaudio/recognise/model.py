@@ -233,7 +233,8 @@ def _fit_input(manifest: Manifest, file: Path, interpreter: Any) -> None:
     # a model whose length is open is exported with -1, or with a lone 1 in its place (YAMNet's first release)
     resizable = len(signature) == len(wanted) and all(n in (w, -1) for n, w in zip(signature, wanted, strict=True))
     # microcontroller toolkits give features in one row; the model shapes them itself
-    flat = "feature" in lengths and max(signature, default=0) == prod(signature) == prod(wanted)
+    row = [1 if n == -1 else n for n in signature]
+    flat = "feature" in lengths and max(row, default=0) == prod(row) == prod(wanted)
     if not (resizable or flat or (signature == [1] and len(wanted) == 1)):
         raise ModelError(
             file,

@@ -124,6 +124,13 @@ def test_feature_models_of_every_layout(tmp_path, name, tolerance):
     np.testing.assert_allclose(model.scores(values), (values * 0.01 + 1).mean(axis=0), rtol=0, atol=tolerance)
 
 
+def test_an_open_batch_takes_one_clip():
+    values = features(np.random.default_rng(0).uniform(-1, 1, 800).astype(np.float32), MELS)
+    for name, like in (("open_batch", "time_major"), ("flat_open_batch", "flat")):
+        model = build_model(manifest_of(f"features_{like}"), Path("m"), content_of(f"features_{name}"))
+        np.testing.assert_allclose(model.scores(values), (values * 0.01 + 1).mean(axis=0), rtol=0, atol=1e-5)
+
+
 def test_a_group_scores_as_its_loudest_member(tmp_path):
     model = loaded(tmp_path, "waveform", groups={"any": LABELS, "ends": ("first", "third")})
     np.testing.assert_allclose(model.scores(CLIP), [*THIRDS, 0.9, 0.5], atol=1e-6)

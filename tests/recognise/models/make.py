@@ -124,6 +124,15 @@ def models() -> Iterator[tuple[str, bytes]]:
         "features_flat",
         converter(lambda x: tf.reduce_mean(tf.reshape(x, (1, N_FRAMES, N_MELS)), axis=1), flat).convert(),
     )
+    # converted without a batch of their own, as MLPerf Tiny's are
+    open_batch = (None, N_FRAMES, N_MELS, 1)
+    yield "features_open_batch", converter(lambda x: tf.reduce_mean(x, axis=(1, 3)), open_batch).convert()
+    yield (
+        "features_flat_open_batch",
+        converter(lambda x: tf.reduce_mean(tf.reshape(x, (-1, N_FRAMES, N_MELS)), axis=1), (None, flat[1])).convert(),
+    )
+    yield "waveform_open_batch", converter(lambda x: patches(tf.reshape(x, (-1,))), (None, N_SAMPLES)).convert()
+    yield "features_open_frames", converter(lambda x: tf.reduce_mean(x, axis=1), (None, None, N_MELS)).convert()
     # the running mean of the frames, in a loop inside the graph: nothing is kept after the run
     yield "recurrent_loop", converter(running_mean, (1, N_FRAMES, N_MELS)).convert()
     # to be refused
