@@ -8,7 +8,6 @@ Does not know: what the commands do. Each is imported only when it runs, so that
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
 import sys
@@ -18,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from edgeaudio.commands.model_words import add_model
+from edgeaudio.commands.numbers import number, whole
 from edgeaudio.masking import mask
+from edgeaudio.terminal import OutputError, complain, discard_output, flush_output, occupy_descriptors, one_line, say
 from edgeaudio.urls import HIDDEN
 from edgeaudio.version import __version__
 
@@ -38,17 +39,21 @@ _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     _use_one_blas_thread()
-    options = parser().parse_args(arguments)
-    command: Command = options.command
+    occupy_descriptors()
     try:
+        options = parser().parse_args(arguments)
+        command: Command = options.command
         status = command(options)
-        sys.stdout.flush()
+        flush_output()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # nobody reads on, as in `edgeaudio score FILE | head`; Python would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()  # nobody reads on, as in `edgeaudio score FILE | head`
         return EXIT_BROKEN_PIPE
+    except OutputError as error:
+        discard_output()
+        complain(f"edgeaudio: {error}")
+        return EXIT_BAD_INPUT
     except Exception as error:  # noqa: BLE001 (nothing is swallowed: it is told, and ends the process)
         return _report(error)
     return status
@@ -67,14 +72,13 @@ def _use_one_blas_thread() -> None:
 def _report(error: Exception) -> int:
     from edgeaudio.recognise.types import EdgeaudioError
 
-    with contextlib.suppress(BlockingIOError):  # `run` waits for no reader
-        if isinstance(error, EdgeaudioError):
-            for line in str(error).splitlines():
-                print(f"edgeaudio: {mask(line)}", file=sys.stderr)
-        elif isinstance(error, MemoryError):
-            print("edgeaudio: that takes more memory than there is; close other programs", file=sys.stderr)
-        else:
-            print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
+    if isinstance(error, EdgeaudioError):
+        for line in str(error).split("\n"):
+            complain(f"edgeaudio: {mask(line)}")
+    elif isinstance(error, MemoryError):
+        complain("edgeaudio: that takes more memory than there is; close other programs")
+    else:
+        complain(mask("".join(traceback.format_exception(error))))
     return EXIT_BAD_INPUT if isinstance(error, EdgeaudioError | MemoryError) else EXIT_FAULT
 
 
@@ -82,13 +86,21 @@ _UNKNOWN = "unrecognized arguments:"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with a command without repeating a login that stands in it."""
+    """Says what is wrong with a command in one line, without repeating a login that stands in it."""
 
     def error(self, message: str) -> NoReturn:
         if message.startswith(_UNKNOWN):  # an option that nobody knows may be followed by, or hold, a password
             names = re.findall(r"(?<!\S)--[a-z][a-z-]*", message)
             message = f"{_UNKNOWN} {' '.join(names)}" if names else "unrecognized arguments"
-        super().error(re.sub(r"\S*:\S*@\S*", HIDDEN, mask(message)))
+        message = one_line(re.sub(r"\S*:\S*@\S*", HIDDEN, mask(message)))
+        complain(f"edgeaudio: {message}; see {self.prog} --help")
+        raise SystemExit(EXIT_BAD_INPUT)
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        if file is sys.stderr and file is not None:
+            complain(message, end="")
+        else:
+            say(message, end="", flush=True)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -190,7 +202,7 @@ def _add_probe(commands: _Commands) -> None:
     _add_source(probe)
     _add_settings(probe)
     probe.add_argument(
-        "--seconds", type=_seconds, default=5.0, metavar="S", help="how long to listen, 0.5 to 60 (default: 5)"
+        "--seconds", type=number(0.5, 60), default=5.0, metavar="S", help="how long to listen, 0.5 to 60 (default: 5)"
     )
     probe.add_argument("--json", action="store_true", help="print one JSON object instead")
     probe.set_defaults(command=_probe)
@@ -212,7 +224,9 @@ def _add_score(commands: _Commands) -> None:
         metavar="DIR",
         help="a model directory, or the name of a shipped model; may be repeated (default: those of the settings)",
     )
-    score.add_argument("--top", type=_count, default=3, metavar="K", help="how many labels a clip (default: 3)")
+    score.add_argument(
+        "--top", type=whole(1, 10_000), default=3, metavar="K", help="how many labels a clip (default: 3)"
+    )
     score.add_argument("--events", action="store_true", help="print events, by the thresholds in force, not scores")
     score.add_argument("--json", action="store_true", help="print a JSON object a line instead of a table")
     score.set_defaults(command=_score)
@@ -245,20 +259,6 @@ def _add_source(command: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="the name of a source in the settings, a file, alsa:DEVICE, or a URL without a login",
     )
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0.5 <= value <= 60:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0.5 to 60")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return value
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -12,6 +12,8 @@ from typing import Literal, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeaudio.terminal import one_line
+
 Align = Literal["<", ">"]
 
 _SHADES = " ░▒▓█"
@@ -20,10 +22,10 @@ _BAR = ("█", "░")
 _BAR_ASCII = ("#", ".")
 
 
-def knows_unicode(stream: TextIO) -> bool:
+def knows_unicode(stream: TextIO | None) -> bool:
     """Whether block characters can be written to the stream."""
     try:
-        "█░▒▓".encode(stream.encoding or "ascii")
+        "█░▒▓".encode((stream and stream.encoding) or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True
@@ -34,6 +36,7 @@ def columns(rows: Sequence[Sequence[str]], align: Sequence[Align] = ()) -> list[
 
     `align` says how each column is aligned, left where it says nothing.
     """
+    rows = [[one_line(cell) for cell in row] for row in rows]
     n_columns = max((len(row) for row in rows), default=0)
     aligned = [*align, *"<" * n_columns][:n_columns]
     widths = [max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(n_columns)]

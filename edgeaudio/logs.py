@@ -16,6 +16,7 @@ from typing import TextIO
 
 from edgeaudio.masking import mask
 from edgeaudio.stderr import Stderr
+from edgeaudio.terminal import printable
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +25,10 @@ _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ER
 
 
 class _Formatter(logging.Formatter):
-    """Message and traceback as one text, without the passwords of URLs."""
+    """Message and traceback as one text, without the passwords of URLs, and without what a terminal would obey."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return mask(super().format(record))
+        return printable(mask(super().format(record)))
 
 
 class _JournalFormatter(_Formatter):

@@ -91,7 +91,36 @@ def test_wrong_usage_is_status_2(arguments: list[str], capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: edgeaudio")
+    assert re.fullmatch(r"edgeaudio: .+; see edgeaudio( \w+)? --help\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["probe"], "the following arguments are required: SOURCE; see edgeaudio probe --help"),
+        (
+            ["probe", "x", "--seconds", "a\nb"],
+            "argument --seconds: a\\nb is not a number from 0.5 to 60; see edgeaudio probe",
+        ),
+        (
+            ["probe", "x", "--seconds", "nan"],
+            "argument --seconds: nan is not a number from 0.5 to 60; see edgeaudio probe",
+        ),
+        (
+            ["score", "x", "--top", "1.5"],
+            "argument --top: 1.5 is not a whole number from 1 to 10000; see edgeaudio score",
+        ),
+        (["model", "init", "x", "--sample-rate", "9"], "argument --sample-rate: 9 is not a whole number from 1000 to"),
+        (["check", "--print", "--schema"], "argument --schema: not allowed with argument --print; see edgeaudio check"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments: list[str], line: str, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert error.startswith(f"edgeaudio: {line}")
+    assert error.count("\n") == 1
 
 
 def run_with(monkeypatch, error: BaseException | None) -> int:
@@ -387,7 +416,7 @@ def test_wrong_usage_repeats_no_login(before: list[str], url: str, capsys) -> No
         cli.main([*before, url])
     error = capsys.readouterr().err
     assert "ter2" not in error
-    assert "***" in error or error.endswith("unrecognized arguments\n")
+    assert "***" in error or "unrecognized arguments; see" in error
 
 
 def test_files_with_an_at_in_their_names_are_no_logins(tmp_path, monkeypatch, capsys) -> None:

@@ -46,6 +46,13 @@ def test_lines_have_utc_times_and_no_passwords() -> None:
     assert "OSError: cannot open rtsp://me:***@cam/live" in text
 
 
+def test_lines_hold_nothing_that_a_terminal_would_obey() -> None:
+    stream = io.StringIO()
+    setup_logging("info", stream)
+    logging.getLogger("edgeaudio").info("label %s", "\x1b[2J")
+    assert stream.getvalue().endswith("label \\u001b[2J\n")
+
+
 def test_other_packages_are_heard_only_when_they_warn() -> None:
     stream = io.StringIO()
     setup_logging("debug", stream)

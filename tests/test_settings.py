@@ -95,6 +95,14 @@ def test_the_settings_file_is_the_one_named_then_the_environments(tmp_path) -> N
     assert load_settings(None, (), {"EDGEAUDIO_CONFIG": str(path)}).device == "from-file"
 
 
+def test_the_mark_that_windows_puts_before_utf_8_is_no_text(tmp_path) -> None:
+    path = tmp_path / "edgeaudio.toml"
+    path.write_text('device = "windows"\n[mqtt]\nusername = "me"\npassword_file = "secret"', encoding="utf-8-sig")
+    (tmp_path / "secret").write_text("hunter2\r\n", encoding="utf-8-sig")
+    settings = load_settings(path, (), {})
+    assert (settings.device, settings.mqtt.secret()) == ("windows", "hunter2")
+
+
 def test_paths_in_the_file_are_relative_to_it(tmp_path, monkeypatch) -> None:
     (tmp_path / "secret").write_text("hunter2\n")
     path = write(

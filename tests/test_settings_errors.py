@@ -172,6 +172,14 @@ FILE = [
         "[sources.'rtsp://me:hunter2@cam']\nurl = 'alsa:default'",
         'FILE: sources."***": a name is made of a-z, 0-9 and hyphens, at most 64; this may be an address',
     ),
+    ("state_dir = ''", "FILE: state_dir: must not be empty"),
+    ('state_dir = "a\\u0000b"', "FILE: state_dir: no file can have that name"),
+    ("[models.x]\npath = ''", "FILE: models.x.path: must not be empty"),
+    ("[mqtt]\nca_file = ''", "FILE: mqtt.ca_file: must not be empty"),
+    (f"{'.'.join('a' * 20_000)} = 1", "FILE: tables are nested deeper than any setting is"),
+    (f"[{'.'.join('a' * 20_000)}]", "FILE: tables are nested deeper than any setting is"),
+    (f"a = {'[' * 20_000}{']' * 20_000}", "FILE: this is not TOML: nested too deep"),
+    (f"a = {'{b=' * 20_000}1{'}' * 20_000}", "FILE: this is not TOML: nested too deep"),
     ("[models.x]\npath = 7", "FILE: models.x.path: must be a path, in quotes, is 7"),
     (
         "[mqtt]\nca_file = 'http://me:hunter2@web/ca.pem'",
@@ -219,6 +227,10 @@ ENVIRONMENT = [
     (
         {"EDGEAUDIO_HEALTH__INTERVAL_S": "0"},
         'EDGEAUDIO_HEALTH__INTERVAL_S: health.interval_s: must be at least 1, is "0"',
+    ),
+    (
+        {f"EDGEAUDIO_{'__'.join('A' * 5000)}": "1"},
+        f"EDGEAUDIO_{'A__' * 10}...: is deeper than any setting is: 5000 parts",
     ),
     ({"EDGEAUDIO_SOURCES__PORCH__ENABLED": "no"}, "EDGEAUDIO_SOURCES__PORCH__ENABLED: sources.porch.url: is missing"),
     (

@@ -117,6 +117,12 @@ _silent = _HANDLER(lambda *_: None)
 
 @functools.cache
 def _silence_alsa() -> None:
-    """Keep ALSA from printing on standard error what FFmpeg logs as well."""
-    with suppress(OSError, AttributeError):
-        _alsa().snd_lib_error_set_handler(_silent)
+    """Keep ALSA from printing on standard error what FFmpeg logs as well.
+
+    The plug-ins for PulseAudio and PipeWire bring the system's ALSA library with them, beside the one in PyAV's wheels.
+    """
+    for library in (av.device.__file__, "libasound.so.2"):
+        # since 1.2.15 there are two handlers
+        for name in ("snd_lib_error_set_handler", "snd_lib_log_set_handler"):
+            with suppress(OSError, AttributeError):
+                getattr(ctypes.CDLL(library), name)(_silent)

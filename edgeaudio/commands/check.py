@@ -34,6 +34,7 @@ from edgeaudio.settings import Settings
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml, example_toml, json_schema
 from edgeaudio.spectrum import rms_dbfs
+from edgeaudio.terminal import say
 
 LISTEN_S = 2.0
 SIDE_BY_SIDE = 8  # sources opened at once; more would only hurry a small board
@@ -66,20 +67,20 @@ class Finding:
 
 def print_schema() -> int:
     """Print the JSON Schema of the settings."""
-    print(json_schema())
+    say(json_schema())
     return 0
 
 
 def print_example() -> int:
     """Print a settings file with every setting explained."""
-    print(example_toml(), end="")
+    say(example_toml(), end="")
     return 0
 
 
 def print_settings(path: Path | None, options: Sequence[str]) -> int:
     """Print the settings in force, secrets masked. Raises SettingsError."""
     settings, layers = load_with_layers(path, options)
-    print(effective_toml(settings, layers), end="")
+    say(effective_toml(settings, layers), end="")
     return 0
 
 
@@ -99,7 +100,7 @@ def check(path: Path | None, options: Sequence[str], rehearse: Rehearse, *, offl
             if stop.is_set():
                 break
             works &= finding.verdict != "FAILS"
-            print(f"{finding.what:<{what}}  {finding.verdict:<5}  {mask(finding.told)}", flush=True)
+            say(f"{finding.what:<{what}}  {finding.verdict:<5}  {mask(finding.told)}", flush=True)
     return 0 if works else 2
 
 

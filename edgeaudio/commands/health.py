@@ -17,6 +17,7 @@ from edgeaudio.health.asking import NAME, NoAnswerError, ask
 from edgeaudio.masking import mask
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.runtime_files import find_files
+from edgeaudio.terminal import say
 
 LIMIT_S = 10.0
 
@@ -44,7 +45,7 @@ def _told(socket: Path, *, as_json: bool) -> bool:
         stuck, line = _line(answer)
     except NoAnswerError as error:
         answer, stuck, line = {"device": None, "stuck": str(error), "health": None}, True, f"{socket}: {error}"
-    print(json.dumps(answer) if as_json else mask(line))
+    say(json.dumps(answer) if as_json else mask(line))
     return not stuck
 
 

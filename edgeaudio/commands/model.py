@@ -23,6 +23,7 @@ from edgeaudio.recognise.model import MAX_MODEL_BYTES, RUNTIME, Model, ModelErro
 from edgeaudio.recognise.shipped import find_model
 from edgeaudio.recognise.tensors import Tensor, packed_texts, read_tensors
 from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.terminal import say
 
 TIMED_RUNS = 20
 MOST_LABELS_SHOWN = 60
@@ -44,14 +45,14 @@ def init(file: Path, out: Path | None, wishes: Wishes) -> int:
     except OSError as error:
         raise EdgeaudioError(f"{directory}: cannot be written: {error.strerror}") from None
     length_s = manifest.clip.n_samples / manifest.clip.sample_rate
-    print(f"{directory}: written; {manifest.input.kind}, {length_s:g} s at {manifest.clip.sample_rate} Hz, ", end="")
-    print(f"{len(manifest.labels)} labels ({_some(manifest.labels, 4)})")
+    say(f"{directory}: written; {manifest.input.kind}, {length_s:g} s at {manifest.clip.sample_rate} Hz, ", end="")
+    say(f"{len(manifest.labels)} labels ({_some(manifest.labels, 4)})")
     if found.guesses:
-        print(f"\nThe file does not tell these; check them, and mend {directory / FILE_NAME} where they are wrong:")
-        print("\n".join(f"  {guess}" for guess in found.guesses))
-    print("\nThresholds are 0.5 on and 0.3 off for every label until you set them. Next:")
-    print(f"  edgeaudio model verify {directory}")
-    print(f"  edgeaudio score --model {directory} RECORDING")
+        say(f"\nThe file does not tell these; check them, and mend {directory / FILE_NAME} where they are wrong:")
+        say("\n".join(f"  {guess}" for guess in found.guesses))
+    say("\nThresholds are 0.5 on and 0.3 off for every label until you set them. Next:")
+    say(f"  edgeaudio model verify {directory}")
+    say(f"  edgeaudio score --model {directory} RECORDING")
     return 0
 
 
@@ -63,14 +64,14 @@ def inspect(name: str) -> int:
         rows = [["file", f"{path}, {len(content)} bytes"], ["sha256", hashlib.sha256(content).hexdigest()]]
         rows += _tensor_rows(path, content)
         rows += [["packed", f"{file}: {len(text.splitlines())} lines"] for file, text in packed_texts(content).items()]
-        print("\n".join(columns(rows)))
+        say("\n".join(columns(rows)))
         return 0
     directory = find_model(name)
     model = load_model(directory)
     content = _content(model.path)
     rows = [["directory", f"{directory}, {len(content)} bytes"]]
     rows += _manifest_rows(model.manifest) + _tensor_rows(model.path, content)
-    print("\n".join(columns(rows)))
+    say("\n".join(columns(rows)))
     return 0
 
 
@@ -102,7 +103,7 @@ def verify(name: str) -> int:
             ),
         ],
     ]
-    print("\n".join(columns(rows)))
+    say("\n".join(columns(rows)))
     return 2 if trouble else 0
 
 

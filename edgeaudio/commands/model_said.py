@@ -60,7 +60,7 @@ def settings_table(settings: Sequence[str]) -> dict[str, Any]:
             raise EdgeaudioError(f"--set {setting}: is not KEY=VALUE, as in --set features.n_fft=512")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
-        except ValueError:
+        except (ValueError, RecursionError):
             value = text
         *path, last = key.split(".")
         inner = table

@@ -9,6 +9,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeaudio.commands.numbers import number, whole
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (its only name)
 
@@ -61,8 +63,12 @@ def _add_init(actions: Commands) -> None:
         metavar="NAME",
         help="whose features: librosa, torchaudio, tf-signal, yamnet, kaldi or psf (python_speech_features)",
     )
-    init.add_argument("--sample-rate", type=_hertz, default=0, metavar="HZ", help="that the model was trained at")
-    init.add_argument("--clip-s", type=_seconds, default=0.0, metavar="S", help="seconds of sound in one input")
+    init.add_argument(
+        "--sample-rate", type=whole(1000, 1_000_000), default=0, metavar="HZ", help="that the model was trained at"
+    )
+    init.add_argument(
+        "--clip-s", type=number(0.01, 120), default=0.0, metavar="S", help="seconds of sound in one input"
+    )
     init.add_argument(
         "--labels", type=Path, metavar="FILE", help="labels, one a line, or a CSV file (default: those packed)"
     )
@@ -75,20 +81,6 @@ def _add_init(actions: Commands) -> None:
         help="anything of the manifest, as in --set features.n_fft=512; may be repeated",
     )
     init.set_defaults(command=_init)
-
-
-def _hertz(text: str) -> int:
-    value = int(text)
-    if not 1000 <= value <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text} is not from 1000 to 1000000")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0.01 <= value <= 120:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0.01 to 120")
-    return value
 
 
 def _init(options: argparse.Namespace) -> int:

@@ -8,7 +8,6 @@ each wait for sound; a source that drips keeps to them, so there is one to the w
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -20,6 +19,7 @@ from edgeaudio.capture.opening import longest_open_s
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.masking import mask
 from edgeaudio.recognise.types import Block
+from edgeaudio.terminal import complain
 
 SENDER_WAIT_S = 30.0  # for whoever pushes the sound, or writes it into a pipe
 SAID_AFTER_S = 1.0
@@ -90,7 +90,7 @@ class Patience:
         os._exit(_EXIT_BAD_INPUT)
 
     def _say(self, text: str) -> None:
-        print(mask(f"edgeaudio: {self._label}{text}"), file=sys.stderr, flush=True)
+        complain(mask(f"edgeaudio: {self._label}{text}"))
 
 
 def _opening(config: SourceConfig) -> str:

@@ -27,6 +27,7 @@ from edgeaudio.recognise.channels import Mixer, power
 from edgeaudio.recognise.types import EdgeaudioError, Samples
 from edgeaudio.settings import load_settings
 from edgeaudio.spectrum import band_levels, peak_dbfs, rms_dbfs
+from edgeaudio.terminal import say
 
 BANDS = 14
 COLUMNS = 64
@@ -78,7 +79,7 @@ def _print_facts(config: SourceConfig, info: AudioInfo, samples: Samples, heard_
         "peak_dbfs": _rounded(peak_dbfs(samples)),
         "channels_dbfs": [_rounded(rms_dbfs(channel)) for channel in _channels(samples)],
     }
-    print(json.dumps(facts))
+    say(json.dumps(facts))
 
 
 def _show(config: SourceConfig, info: AudioInfo, samples: Samples, heard_s: float) -> None:
@@ -100,11 +101,11 @@ def _show(config: SourceConfig, info: AudioInfo, samples: Samples, heard_s: floa
         mixer.judge(samples, [power(channel) for channel in _channels(samples)])
     if mixer.cancels:
         rows += [("mixed", _cancelled(mixer))]
-    print("\n".join(columns(rows)))
+    say("\n".join(columns(rows)))
     if len(samples) > COLUMNS:
         levels, frequencies_hz = band_levels(mixer.mix(samples), info.sample_rate, BANDS, COLUMNS)
-        print()
-        print("\n".join(picture(levels, frequencies_hz, heard_s, unicode=knows_unicode(sys.stdout))))
+        say()
+        say("\n".join(picture(levels, frequencies_hz, heard_s, unicode=knows_unicode(sys.stdout))))
 
 
 def _channels(samples: Samples) -> list[Samples]:

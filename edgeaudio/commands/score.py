@@ -29,6 +29,7 @@ from edgeaudio.plans import load_models, model_plans
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, Result, SourcePipeline
 from edgeaudio.recognise.types import EdgeaudioError, Event, Scores
 from edgeaudio.settings import Settings, load_settings
+from edgeaudio.terminal import complain, on_terminal, redraw, say
 
 MEDIA_START = datetime(1970, 1, 1, tzinfo=UTC)  # of a recording: times count from its beginning
 PROGRESS_EVERY_S = 0.2
@@ -103,7 +104,7 @@ class _Progress:
     """
 
     def __init__(self) -> None:
-        self._wanted = sys.stderr.isatty() and not sys.stdout.isatty()
+        self._wanted = on_terminal(sys.stderr) and not on_terminal(sys.stdout)
         self._unicode = knows_unicode(sys.stderr)
         self._begin_s = self._shown_s = time.monotonic()
 
@@ -116,11 +117,12 @@ class _Progress:
             return
         self._shown_s = now_s
         line = progress_line(done_s, total_s, now_s - self._begin_s, PROGRESS_WIDTH, unicode=self._unicode)
-        print(f"\r{line:<{PROGRESS_WIDTH}}", end="", file=sys.stderr, flush=True)
+        redraw(f"{line:<{PROGRESS_WIDTH}}")
 
     def __exit__(self, *_: object) -> None:
         if self._shown_s > self._begin_s:
-            print(f"\r{' ' * PROGRESS_WIDTH}\r", end="", file=sys.stderr, flush=True)
+            redraw(" " * PROGRESS_WIDTH)
+            redraw("")
 
 
 class _Printer:
@@ -172,7 +174,7 @@ class _Printer:
             return
         level = "silence" if scores.rms_dbfs is None else f"{scores.rms_dbfs:.1f} dBFS"
         cells = [f"{label:<{self._width}} {value:.3f}" for label, value in best] or ["(under the gate)"]
-        print("  ".join([self._clock(scores.at), *self._model(scores.model), f"{level:>11}", *cells]))
+        say("  ".join([self._clock(scores.at), *self._model(scores.model), f"{level:>11}", *cells]))
 
     def _print_event(self, event: Event) -> None:
         if self._style.as_json:
@@ -190,7 +192,7 @@ class _Printer:
             return
         lasted = f"after {event.duration_s:.1f} s" if event.kind == "offset" else ""
         cells = [f"{event.kind:<6}", f"{event.label:<{self._width}}", f"{event.score:.3f}", lasted]
-        print("  ".join([self._clock(event.at), *self._model(event.model), *cells]).rstrip())
+        say("  ".join([self._clock(event.at), *self._model(event.model), *cells]).rstrip())
 
     def _best(self, scores: Scores) -> list[tuple[str, float]]:
         if scores.values is None:
@@ -215,8 +217,8 @@ class _Printer:
 
 
 def _print_json(values: Mapping[str, object]) -> None:
-    print(json.dumps(values, ensure_ascii=False), flush=True)
+    say(json.dumps(values, ensure_ascii=False), flush=True)
 
 
 def _note(text: str) -> None:
-    print(f"edgeaudio: {text}", file=sys.stderr)
+    complain(f"edgeaudio: {text}")

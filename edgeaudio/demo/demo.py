@@ -28,6 +28,7 @@ from edgeaudio.demo.stage import Camera, Detection, Outcome, judge, read_cameras
 from edgeaudio.masking import mask_url
 from edgeaudio.publish.broker import BrokerAddress, parse_broker_url
 from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.terminal import complain, say
 from edgeaudio.urls import holds_login
 from edgeaudio.version import __version__
 
@@ -51,7 +52,7 @@ def run_demo(broker: str | None) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeaudio-demo-")))
         url = broker or stack.enter_context(_embedded_broker())
         address = parse_broker_url(url)
-        print(f"edgeaudio {__version__} demo: {len(cameras)} cameras, one agent, one broker ({mask_url(url)})\n")
+        say(f"edgeaudio {__version__} demo: {len(cameras)} cameras, one agent, one broker ({mask_url(url)})\n")
         inbox = stack.enter_context(_subscriber(address))
         ports = dict(zip((camera.name for camera in cameras), _free_ports(len(cameras)), strict=True))
         log = stack.enter_context((folder / "agent.log").open("w+"))
@@ -64,7 +65,7 @@ def run_demo(broker: str | None) -> int:
         good = all(outcome.right for outcome in outcomes)
         if not good:
             log.seek(0)
-            print("\nThe agent's log:\n" + log.read(), file=sys.stderr)
+            complain("\nThe agent's log:\n" + log.read())
     return 0 if good else 1
 
 
@@ -131,7 +132,7 @@ class _Show:
             self.detections.append(Detection(source, label, score, at_s, received_s))
 
     def _line(self, at_s: float, who: str, what: str) -> None:
-        print(f"{at_s - self._start_s:6.1f} s  {who}  {what}", flush=True)
+        say(f"{at_s - self._start_s:6.1f} s  {who}  {what}", flush=True)
 
 
 def _sum_up(outcomes: Sequence[Outcome], memory_mb: float | None) -> None:
@@ -147,13 +148,13 @@ def _sum_up(outcomes: Sequence[Outcome], memory_mb: float | None) -> None:
             row[2] += ", but the stream was never opened"
         rows.append(row)
         rows += [["", "", "", f"{wrong.label}, which was not played", f"{wrong.score:.2f}"] for wrong in outcome.wrong]
-    print()
-    print("\n".join(columns(rows)))
+    say()
+    say("\n".join(columns(rows)))
     sounds = [outcome for outcome in outcomes if outcome.camera.label]
     found = sum(outcome.heard is not None for outcome in sounds)
     wrong = sum(len(outcome.wrong) for outcome in outcomes)
-    print(f"\n{found} of {len(sounds)} sounds detected, {wrong} false detections", end="")
-    print(f"; the agent used {memory_mb:.0f} MB of memory" if memory_mb else "")
+    say(f"\n{found} of {len(sounds)} sounds detected, {wrong} false detections", end="")
+    say(f"; the agent used {memory_mb:.0f} MB of memory" if memory_mb else "")
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def read_manifest(path: Path) -> Manifest:
     if len(text) > MAX_BYTES:
         raise ManifestError(path, "", f"is larger than {MAX_BYTES // 1_000_000} MB, so it is no manifest")
     try:
-        table = tomllib.loads(text.decode())
+        table = tomllib.loads(text.decode().removeprefix("\ufeff"))  # Windows' mark of UTF-8
     except (ValueError, RecursionError) as error:  # TOML's and UTF-8's own errors, and numbers of too many digits
         raise ManifestError(path, "", f"is not TOML: {error}") from None
     return parse_manifest(table, path)

@@ -27,6 +27,7 @@ PREFIX = "EDGEAUDIO_"
 CONFIG_VARIABLE = "EDGEAUDIO_CONFIG"  # names the file, and is no setting itself
 MAX_FILE_BYTES = 1_000_000
 MAX_SECRET_BYTES = 64 * 1024
+MAX_DEPTH = 16  # of tables in tables: far beyond sources.NAME.thresholds.LABEL.on, far under Python's own limit
 WRITER_WAIT_S = 10.0  # for all that is written to a pipe
 
 _CREDENTIAL = re.compile(r"(mqtt|sources\.[^.]+)\.[^.]+")
@@ -58,6 +59,8 @@ class Layer:
 
     def put(self, key: Key, value: object, origin: str) -> None:
         """Set one leaf. Raises SettingsError where another origin of this layer has said it, or says a table."""
+        if len(key) > MAX_DEPTH:
+            raise SettingsError(f"{origin[:40]}...: is deeper than any setting is: {len(key)} parts")
         table = self.table
         for depth, part in enumerate(key):
             last = depth == len(key) - 1
@@ -103,7 +106,7 @@ def read_text(path: Path, limit_bytes: int, what: str) -> str:
     if len(content) > limit_bytes:
         raise SettingsError(f"{path}: {what} is larger than {limit_bytes} bytes")
     try:
-        return content.decode()
+        return content.decode().removeprefix("\ufeff")  # Windows' mark of UTF-8
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: {what} is not UTF-8 text (byte {error.start})") from None
 
@@ -148,16 +151,22 @@ def file_layer(path: Path) -> Layer:
         raise SettingsError(f"{path}:{line}:{column}: this is not TOML: {problem}") from None
     except RecursionError:
         raise SettingsError(f"{path}: this is not TOML: nested too deep") from None
-    _anchor(table, path.absolute().parent)
+    if not _anchor(table, path.absolute().parent):
+        raise SettingsError(f"{path}: tables are nested deeper than any setting is")
     return Layer(str(path), table)
 
 
-def _anchor(table: dict[str, Any], folder: Path) -> None:
+def _anchor(table: dict[str, Any], folder: Path, depth: int = 1) -> bool:
+    """Make the paths in a table absolute; False where it is nested too deep."""
+    if depth > MAX_DEPTH:
+        return False
     for key, value in table.items():
         if isinstance(value, dict):
-            _anchor(value, folder)
+            if not _anchor(value, folder, depth + 1):
+                return False
         elif key in _PATHS and isinstance(value, str) and value:
             table[key] = str(folder / os.path.expanduser(value))  # noqa: PTH111 (pathlib's raises for unknown users)
+    return True
 
 
 def credentials_layer(folder: Path) -> Layer:

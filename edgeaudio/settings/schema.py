@@ -25,6 +25,7 @@ from edgeaudio.recognise.shipped import SHIPPED_MODEL
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings.layers import Layer, read_secret
 from edgeaudio.settings.values import (
+    AnyPath,
     BrokerUrl,
     Channel,
     Number,
@@ -197,7 +198,7 @@ class SourceSettings(_Login):
 class ModelSettings(_Table):
     """`[models.NAME]`: one recogniser. Without any such table, the shipped model runs."""
 
-    path: Path | None = Field(None, description="The model's directory; default: the shipped model of that name.")
+    path: AnyPath | None = Field(None, description="The model's directory; default: the shipped model of that name.")
     period_ms: Whole | None = Field(
         None, ge=MIN_PERIOD_MS, le=MAX_PERIOD_MS, description="Time from clip to clip; default: the model's own."
     )
@@ -231,7 +232,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     device: Slug = Field(default_factory=default_device, description="Name of this device; default: the host name.")
-    state_dir: Path = Field(default_factory=default_state_dir, description="Where the outbox is kept.")
+    state_dir: AnyPath = Field(default_factory=default_state_dir, description="Where the outbox is kept.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
     memory_limit_mb: Number | None = Field(
         None,

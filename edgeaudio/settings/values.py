@@ -122,6 +122,15 @@ def _broker_url(url: SecretUrl) -> SecretUrl:
     return url
 
 
+def _path(value: object) -> object:
+    """An empty path would be the folder that the program happens to be started in."""
+    if value == "":
+        raise ValueError("must not be empty")
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("no file can have that name")
+    return value
+
+
 def _file(path: Path) -> Path:
     return _readable(path, str(path))
 
@@ -155,8 +164,13 @@ Texts = Annotated[tuple[Text, ...], BeforeValidator(_list), Field(min_length=1, 
 Slugs = Annotated[tuple[Slug, ...], BeforeValidator(_list), Field(min_length=1, max_length=100)]
 Schedule = Annotated[tuple[Hours, ...], BeforeValidator(_list), Field(min_length=1, max_length=100)]
 BrokerUrl = Annotated[SecretUrl, AfterValidator(_broker_url)]
-ReadableFile = Annotated[Path, AfterValidator(_file)]
-SecretFile = Annotated[Path, AfterValidator(_secret_file)]
+AnyPath = Annotated[
+    Path,
+    BeforeValidator(_path),
+    WithJsonSchema({"type": "string", "format": "path", "minLength": 1}, mode="validation"),
+]
+ReadableFile = Annotated[AnyPath, AfterValidator(_file)]
+SecretFile = Annotated[AnyPath, AfterValidator(_secret_file)]
 Channel = Annotated[
     int | Literal["auto", "mix"],
     BeforeValidator(_channel),

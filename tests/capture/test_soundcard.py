@@ -91,6 +91,7 @@ NO_CARD = ("this machine has none at all that records", "plug one in; `arecord -
         ("alsa:a", "open_error ENODEV", Reason.NOT_FOUND, *NO_CARD),
         ("alsa:a", "open_error ENOENT", Reason.NOT_FOUND, *NO_CARD),
         ("alsa:a", "open_error ECONNREFUSED", Reason.REFUSED, "the sound server behind a does not answer", "PipeWire"),
+        ("alsa:a", "loud 1 open_error ECONNREFUSED", Reason.REFUSED, "the sound server behind a does not", "PipeWire"),
         ("alsa:a", "open_error EIO", Reason.DEVICE_GONE, "a cannot be opened (input/output error)", "dmesg"),
         ("alsa:a", "prepare_error ENODEV", Reason.NOT_FOUND, *NO_CARD),
         ("alsa:a", "channels 1", Reason.INVALID_DATA, "a does not give 2 channels, but 1", "alsa:a?channels=1"),

@@ -259,6 +259,12 @@ def test_files_that_are_no_manifest(tmp_path, content, problem):
     assert "\n" not in str(caught.value)
 
 
+def test_the_mark_that_windows_puts_before_utf_8_is_no_text(tmp_path):
+    file = tmp_path / "model.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + manifest_toml(manifest_of("waveform")).encode())
+    assert read_manifest(file) == manifest_of("waveform")
+
+
 def test_deeper_than_python_can_tell():
     """What TOML can nest, an error message may not be able to show."""
     value: dict[str, Any] = {}

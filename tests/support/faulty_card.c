@@ -2,7 +2,7 @@
  *
  * open_error, set_error, prepare_error, read_error: errno of that step; read_error comes after read_ms.
  * channels: the only count that it gives. s32: nonzero for 32-bit samples alone. silent: nonzero for no sample ever.
- * hang: nonzero for an open that never returns.
+ * hang: nonzero for an open that never returns. loud: nonzero for words of ALSA's own at each open.
  */
 #define PIC 1
 #include <alsa/asoundlib.h>
@@ -13,7 +13,7 @@
 
 typedef struct {
     snd_pcm_ioplug_t io;
-    long open_error, set_error, prepare_error, read_error, read_ms, channels, s32, silent, hang;
+    long open_error, set_error, prepare_error, read_error, read_ms, channels, s32, silent, hang, loud;
     int64_t began_ms;
 } card_t;
 
@@ -114,7 +114,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(faulty)
         {"open_error", &card->open_error}, {"set_error", &card->set_error},
         {"prepare_error", &card->prepare_error}, {"read_error", &card->read_error},
         {"read_ms", &card->read_ms}, {"channels", &card->channels}, {"s32", &card->s32}, {"silent", &card->silent},
-        {"hang", &card->hang},
+        {"hang", &card->hang}, {"loud", &card->loud},
     };
     snd_config_iterator_t at, next;
     (void)root;
@@ -128,6 +128,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(faulty)
             if (strcmp(id, settings[i].name) == 0)
                 snd_config_get_integer(entry, settings[i].value);
     }
+    if (card->loud)
+        SNDERR("a plug-in prints this");
     while (card->hang)
         pause();
     if (card->open_error) {

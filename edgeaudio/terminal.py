@@ -1,0 +1,134 @@
+"""How commands print: whatever the text holds, and whatever standard output and error are.
+
+Owns: the only writes of a command to standard output and error; which characters a terminal would obey instead of
+show; streams that are full, closed or lack characters.
+Does not know: layout (console.py), or which text holds secrets (masking.py).
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+# what a terminal obeys: C0 but tab and newline, DEL, C1, line separators, and marks that reorder a line; and halves of
+# characters, which Python makes of file names that are not UTF-8
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class OutputError(Exception):
+    """Standard output takes no more."""
+
+
+def printable(text: str) -> str:
+    r"""The text with `\u001b` and the like for what a terminal would obey; JSON stays JSON."""
+    return _OBEYED.sub(lambda found: _escaped(found[0]), text)
+
+
+def one_line(text: str) -> str:
+    """The text, printable, with its tabs and newlines escaped too."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def say(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
+    """Print to standard output. Raises OutputError, or BrokenPipeError where nobody reads on."""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; to do without it, write >/dev/null")
+    with _output_errors():
+        sys.stdout.write(_encodable(printable(text + end), sys.stdout))
+        if flush:
+            sys.stdout.flush()
+
+
+def flush_output() -> None:
+    """Write out what `say` has kept. Raises OutputError, or BrokenPipeError."""
+    if sys.stdout is not None:
+        with _output_errors():
+            sys.stdout.flush()
+
+
+def complain(text: str, *, end: str = "\n") -> None:
+    """Print to standard error; what it does not take is lost."""
+    _write_error(_encodable(printable(text + end), sys.stderr))
+
+
+def redraw(line: str) -> None:
+    """Print a line to standard error in place of the last one."""
+    _write_error("\r" + _encodable(one_line(line), sys.stderr))
+
+
+def discard_output() -> None:
+    """Have all that is still kept for standard output go nowhere, or Python complains of it at exit."""
+    _discard(sys.stdout)
+
+
+def on_terminal(stream: TextIO | None) -> bool:
+    """True if the stream is a terminal; it may be closed."""
+    return stream is not None and stream.isatty()
+
+
+def occupy_descriptors() -> None:
+    """Open /dev/null where standard input, output or error is closed.
+
+    Else a file that is opened later gets that number, and whatever a library prints is written into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this
+
+
+@contextmanager
+def _output_errors() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output: cannot be written: {error.strerror}") from None
+
+
+def _write_error(text: str) -> None:
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except BlockingIOError:  # of `run`, which waits for no reader
+        pass
+    except (OSError, ValueError):
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO | None) -> None:
+    with suppress(OSError, ValueError, AttributeError):  # of a stream that has no descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
+        os.close(nowhere)
+
+
+def _encodable(text: str, stream: TextIO | None) -> str:
+    """The text with escapes for the characters that the stream's encoding lacks."""
+    encoding = (stream and stream.encoding) or "utf-8"
+    return text.encode(encoding, _ESCAPE).decode(encoding)
+
+
+def _escaped(characters: str) -> str:
+    """JSON's escapes: characters beyond 16 bits are two."""
+    units = characters.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+def _escape_lacking(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return _escaped(error.object[error.start : error.end]), error.end
+
+
+_ESCAPE = "edgeaudio-escape"
+codecs.register_error(_ESCAPE, _escape_lacking)

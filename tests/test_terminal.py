@@ -1,0 +1,162 @@
+"""What commands print, onto whatever standard output and error are, in processes of their own; terminals are ptys."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from support.tflite import content_of, model_directory
+
+from edgeaudio import terminal
+from edgeaudio.terminal import one_line, printable
+
+EDGEAUDIO = [sys.executable, "-m", "edgeaudio"]
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31mred\x7f\u202egnol"
+
+
+def run(*arguments: str | bytes, closing: str = "", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command from a shell; `closing` is what it does with the standard streams."""
+    command = ["/bin/sh", "-c", f'exec "$@" {closing}', "sh", *EDGEAUDIO, *arguments]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("EDGEAUDIO_")}
+    return subprocess.run(command, capture_output=True, check=False, timeout=60, env={**environ, **environment})
+
+
+def on_a_terminal(*arguments: str, **environment: str) -> str:
+    """What a command prints on a terminal."""
+    near, far = pty.openpty()
+    with subprocess.Popen([*EDGEAUDIO, *arguments], stdout=far, stderr=far, env={**os.environ, **environment}):
+        os.close(far)
+        printed = b""
+        while piece := _read(near):
+            printed += piece
+    os.close(near)
+    return printed.decode().replace("\r\n", "\n")
+
+
+def _read(near: int) -> bytes:
+    try:
+        return os.read(near, 65536)
+    except OSError:  # of a terminal that nobody has open any more
+        return b""
+
+
+def test_what_a_terminal_would_obey_is_shown_instead() -> None:
+    assert printable("a\tb\nc") == "a\tb\nc"
+    assert printable("\x1b[31m\x9b\x7f\r\u202e\udcff") == "\\u001b[31m\\u009b\\u007f\\u000d\\u202e\\udcff"
+    assert one_line("a\tb\nc\x1b") == "a\\tb\\nc\\u001b"
+    for text in ("Hund 犬 🐕", "naïve “yes”"):
+        assert printable(text) == text
+    assert json.loads(printable(json.dumps({"label": HOSTILE}, ensure_ascii=False))) == {"label": HOSTILE}
+
+
+@pytest.mark.parametrize("command", [["check", "--example"], ["--help"], ["--version"], ["score", "--help"]])
+@pytest.mark.parametrize(
+    ("closing", "line"),
+    [
+        (">/dev/full", "edgeaudio: standard output: cannot be written: No space left on device\n"),
+        (">&-", "edgeaudio: standard output is closed; to do without it, write >/dev/null\n"),
+        (">&- 2>&-", ""),
+        (">/dev/full 2>/dev/full", ""),
+    ],
+)
+def test_standard_output_that_takes_nothing_is_one_line(command: list[str], closing: str, line: str) -> None:
+    done = run(*command, closing=closing)
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", line)
+
+
+@pytest.mark.parametrize("closing", ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
+def test_standard_error_that_takes_nothing_costs_the_words_alone(closing: str, tmp_path: Path) -> None:
+    assert run("check", "--config", str(tmp_path / "gone"), closing=closing).returncode == 2
+    assert run("nope", closing=closing).returncode == 2
+
+
+def test_no_file_gets_the_number_of_a_closed_stream() -> None:
+    script = (
+        "from edgeaudio.terminal import occupy_descriptors\nimport os\n"
+        "occupy_descriptors()\nopen(3, 'w').write(str(os.open('/dev/null', os.O_RDONLY)))\n"
+    )
+    command = ["/bin/sh", "-c", 'exec "$@" 3>&1 <&- >&- 2>&-', "sh", sys.executable, "-c", script]
+    assert int(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout) > 2
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+    ids=str,
+)
+def test_characters_that_the_encoding_lacks_are_escaped(environment: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "edgeaudio.toml"
+    path.write_text('[models.home]\ngroups."Hund 犬" = ["dog"]\n', encoding="utf-8")
+    done = run("check", "--print", "--config", str(path), **environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "Hund 犬" in done.stdout.decode() or b"Hund \\u72ac" in done.stdout
+    gone = run("probe", "犬\udcff.wav".encode(errors="surrogateescape"), **environment)
+    assert (gone.returncode, gone.stderr.count(b"\n")) == (2, 1)
+    assert b"no such file" in gone.stderr
+
+
+def hostile_model(folder: Path) -> Path:
+    """A `.tflite` file with labels packed in it that are commands to a terminal."""
+    packed = io.BytesIO(content_of("waveform"))
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr("labels.txt", f"{HOSTILE}\nsecond\nthird\n")
+    path = folder / "hostile.tflite"
+    path.write_bytes(packed.getvalue())
+    return path
+
+
+def is_plain(text: str) -> bool:
+    return all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_packed_labels_do_not_command_the_terminal(tmp_path: Path) -> None:
+    path = str(hostile_model(tmp_path))
+    out = str(tmp_path / "hostile")
+    words = ["--kind", "waveform", "--sample-rate", "1200", "--out", out]
+    printed = {"init": on_a_terminal("model", "init", path, *words)}
+    if Path(out).exists():  # else the labels were refused
+        printed["verify"] = on_a_terminal("model", "verify", out)
+        printed["inspect"] = on_a_terminal("model", "inspect", out)
+    printed["inspect file"] = on_a_terminal("model", "inspect", path)
+    assert {name: text for name, text in printed.items() if not is_plain(text)} == {}
+
+
+def test_labels_of_a_manifest_do_not_command_the_terminal(tmp_path: Path) -> None:
+    model = str(model_directory(tmp_path, labels=(HOSTILE, "second", "third")))
+    config = tmp_path / "edgeaudio.toml"
+    config.write_text(f'[models.mine]\npath = "{model}"\n')
+    for words in (
+        ["model", "inspect", model],
+        ["model", "verify", model],
+        ["score", "--model", model, str(tmp_path / "gone\x1b[2J.wav")],
+        ["check", "--offline", "--config", str(config)],
+        ["check", "--print", "--config", str(config), "--set", "device=\x1b[2J"],
+        ["\x1b[2J"],
+        ["probe", "--seconds", "\x1b[2J\n"],
+    ):
+        text = on_a_terminal(*words)
+        assert text, words
+        assert is_plain(text), words
+
+
+def test_a_stream_without_a_descriptor_is_printed_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    terminal.say("out\x1b")
+    terminal.flush_output()
+    terminal.complain("err\x1b")
+    terminal.redraw("line\n")
+    terminal.discard_output()
+    assert (streams[0].getvalue(), streams[1].getvalue()) == ("out\\u001b\n", "err\\u001b\n\rline\\n")
