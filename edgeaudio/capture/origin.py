@@ -221,10 +221,14 @@ def proxy_for(origin: Origin) -> Proxy | None:
 
 
 def hide_exemptions() -> None:
-    """Keep FFmpeg from connecting past its proxy to the hosts of `no_proxy`; here they are known on."""
-    if (exempt := os.environ.get("no_proxy")) is not None:
-        os.environ["NO_PROXY"] = exempt  # which FFmpeg does not look at
-        os.environ.pop("no_proxy", None)
+    """Keep FFmpeg from connecting past its proxy to the hosts of `no_proxy`.
+
+    FFmpeg reads the C library's environment, where it is gone then, and Python's copy of it stays as the caller has it:
+    urllib, `proxy_for` and children that are given `os.environ` go by that. Nothing is ever put back, for a thread that
+    reads the environment in C meanwhile would read freed memory.
+    """
+    if "no_proxy" in os.environ:
+        os.unsetenv("no_proxy")
 
 
 def _is_exempt(host: str) -> bool:

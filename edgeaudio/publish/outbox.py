@@ -33,6 +33,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from uuid import uuid4
 
@@ -113,13 +114,13 @@ class Outbox:
         self._trouble: str | None = None
         self._put_aside: str | None = None
         self._damage: str | None = None
-        self._retry_at = 0.0  # monotonic
+        self._retry_at = -inf  # monotonic
         self._waiting: dict[int, Stored] = {}  # in memory because the disk failed, in order
         self._doomed: set[int] = set()  # to be deleted from the disk, which refused
         self._open_events: dict[str, str] = {}
         self._settings: dict[str, str] = {}
         self._depth = self._bytes = self._dropped = self._expired = self._unreported = 0
-        self._report_at = self._expire_at = 0.0  # monotonic
+        self._report_at = self._expire_at = -inf  # monotonic
         self._next_seq = _SEQ_WITHOUT_DISK
         _require_usable(path)
         try:
@@ -234,7 +235,7 @@ class Outbox:
     def close(self) -> None:
         """Close the file; what only memory holds is tried once more, and what is then left is reported as lost."""
         with self._lock:
-            self._retry_at = 0.0
+            self._retry_at = -inf
             if not self._recover() and self._waiting:
                 log.error("outbox: %d messages were only in memory and are lost: %s", len(self._waiting), self._trouble)
             self._disconnect()
@@ -309,8 +310,8 @@ class Outbox:
             self._take_out(out)
             self._dropped += len(out)
             self._unreported += len(out)
-        if self._unreported and time.monotonic() >= self._report_at:
-            self._report_at = time.monotonic() + _DROP_REPORT_S
+        if self._unreported and self._monotonic() >= self._report_at:
+            self._report_at = self._monotonic() + _DROP_REPORT_S
             log.error("outbox is full: the oldest %d messages were dropped", self._unreported)
             self._unreported = 0
 
@@ -338,16 +339,16 @@ class Outbox:
         if self._trouble is None:
             log.error(in_memory(f"{error} ({self._path})"))
         self._trouble = f"{error} ({self._path})"
-        self._retry_at = time.monotonic() + self._retry_s
+        self._retry_at = self._monotonic() + self._retry_s
         if error.damaged and self._file is not None:
-            self._retry_at = 0.0
+            self._retry_at = -inf
             self._disconnect()
 
     def _recover(self) -> bool:
         """Try the disk again when that is due, and bring it up to date; tells whether it is in use."""
         if self._trouble is None:
             return True
-        if time.monotonic() < self._retry_at:
+        if self._monotonic() < self._retry_at:
             return False
         self._disconnect()
         try:

@@ -114,6 +114,19 @@ def test_sighup_changes_sources_without_dropping_the_others(broker: BrokerProces
     assert agent.process.poll() is None
 
 
+def test_sighup_changes_what_is_logged_by_all_of_the_agent(broker: BrokerProcess, run_agent: Run):
+    broker.start()
+    port = free_port()
+    agent = run_agent(broker, pushed(port), settings='log_level = "error"').start()
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"), Listener(broker.port, "#") as listener:
+        listener.wait_detection("onset")
+        assert agent.log == ""
+        agent.config.write_text(agent.config.read_text().replace('log_level = "error"', 'log_level = "debug"'))
+        agent.signal(signal.SIGHUP)
+        wait_until(lambda: "INFO    edgeaudio.agent.agent: reloaded: 1 sources kept" in agent.log, what="not reloaded")
+    wait_until(lambda: "edgeaudio.capture.retry" in agent.log, what="the source's end was not logged")
+
+
 def test_a_source_rests_outside_its_schedule(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
     broker.start()
     listener = listen_to(broker)

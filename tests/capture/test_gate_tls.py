@@ -1,6 +1,7 @@
 """Certificates are verified at every connection that a source leads to, and nothing is read of a stranger."""
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -277,9 +278,14 @@ def test_certificates_are_verified_through_the_systems_proxy(
         assert refusal(url, ca_file=trust(ours)).reason is Reason.TLS_UNTRUSTED
         assert len(web.asked) == 1
         monkeypatch.setenv("no_proxy", "example.org,localhost")
+        before = dict(os.environ)
         web.context = ours.server_context()
         assert hear(url, media=True, ca_file=trust(ours)).seconds == pytest.approx(1.0)
         assert len(between.asked) == 2
+        assert dict(os.environ) == before
+        # past our proxy FFmpeg would verify nothing
+        web.context = stranger.server_context()
+        assert refusal(url, ca_file=trust(ours)).reason is Reason.TLS_UNTRUSTED
 
 
 def test_what_is_plain_goes_through_the_systems_proxy(sound: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:

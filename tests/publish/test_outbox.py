@@ -382,6 +382,25 @@ def test_a_read_only_disk_degrades_to_memory_in_order_and_recovers(
     assert told[1] == "outbox: the disk is in use again, 1 messages were moved to it"
 
 
+def test_the_disk_is_tried_again_and_lost_messages_are_logged_by_the_clock_that_was_given(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [-5000.0]
+    with closing(
+        Outbox(path, max_messages=10, retry_s=60.0, now=lambda: clock[0], monotonic=lambda: clock[0])
+    ) as outbox:
+        refuse_writes(outbox)
+        for number, now_s in enumerate([-5000.0, -4941.0, -4940.0]):
+            clock[0] = now_s
+            outbox.add(detections(number, 1))
+            assert (outbox.stats().trouble is None) == (now_s >= -4940.0)
+        caplog.clear()
+        for second in range(120):
+            clock[0] = float(second)
+            outbox.add(detections(second, 10))
+        assert len(caplog.records) == 2
+
+
 def test_memory_is_bounded_too(path: Path) -> None:
     with closing(Outbox(path, max_messages=10, retry_s=60.0)) as outbox:
         outbox.add(detections(0, 5))
