@@ -94,7 +94,7 @@ def test_every_field_of_the_health_report_is_documented():
 
 
 def test_the_tree_in_the_readme_is_the_tree():
-    listed = re.findall(r"^    ((?:edgeaudio|models|tools|deploy|docs|tests)/[\w./]*)", README, re.MULTILINE)
+    listed = re.findall(r"^    ((?:edgeaudio|models|tools|deploy|docs|tests|examples)/[\w./]*)", README, re.MULTILINE)
     assert len(listed) > 10
     assert [path for path in listed if not (ROOT / path).exists()] == []
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
