@@ -80,14 +80,17 @@ def load_one_model(settings: Settings, name: str) -> Model:
 def model_plans(settings: Settings, models: Mapping[str, Scorer], source: str | None = None) -> list[ModelPlan]:
     """How each model is run on a source; None: on any sound, by the models' settings alone.
 
-    Raises SettingsError for labels that no model has.
+    Raises SettingsError for labels that no model has, and EdgeaudioError for two of one model that share a topic.
     """
     own = None if source is None else settings.sources[source]
     names = list(models) if own is None or own.models is None else [name for name in models if name in own.models]
     overrides = {} if own is None else own.thresholds
     reported = [label for name in names for label in models[name].manifest.reported]
     _require_known(overrides, reported, f"sources.{source}.thresholds")
-    return [_plan(settings, name, models[name], overrides) for name in names]
+    plans = [_plan(settings, name, models[name], overrides) for name in names]
+    for name, plan in zip(names, plans, strict=True):
+        slugs(_reported(plan), f"model {name}")
+    return plans
 
 
 def source_pipeline(settings: Settings, models: Mapping[str, Scorer], name: str) -> SourcePipeline:

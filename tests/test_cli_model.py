@@ -12,7 +12,6 @@ from support.tflite import LABELS, content_of, model_directory
 from edgeaudio import cli
 from edgeaudio.commands import model as command
 from edgeaudio.commands.model_frames import PRESETS, guess_features
-from edgeaudio.commands.model_labels import parse_labels
 from edgeaudio.commands.model_said import Wishes, Work
 from edgeaudio.commands.model_shape import closed
 from edgeaudio.recognise.feature_config import FeatureConfig
@@ -190,7 +189,7 @@ def test_integers_without_a_scale(run):
 def test_the_output_that_fits_the_labels(run):
     _, table, out = init(run, "waveform_two_outputs", *SHORT[:-1], '--set=labels=["a", "b"]')
     assert table["output"] == {"index": 1}
-    assert "  output.index = 1: the one of 2 outputs that gives 2 scores" in out
+    assert "  output.index = 1: the one of 2 outputs that gives 2 scores with labels" in out
     _, table, _ = init(run, "waveform_two_outputs", *SHORT, "--set", "output.index=0", "--out", "other")
     assert table.get("output", {}).get("index", 0) == 0
 
@@ -274,26 +273,6 @@ def test_psf_fills_up_its_last_frame(clip_s, n_frames):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "labels"),
-    [
-        ("labels.txt", "dog\n\n glass break \n", ["dog", "glass break"]),
-        ("class_map.csv", 'index,mid,display_name\n0,/m/1,Speech\n1,/m/2,"Child, kid"\n', ["Speech", "Child, kid"]),
-        ("plain.csv", "0,dog\n1,cat\n", ["dog", "cat"]),
-        ("empty.csv", "", []),
-        ("named.csv", "name\n\ndog\n", ["dog"]),
-    ],
-)
-def test_labels_in_the_formats_they_come_in(name, text, labels):
-    assert parse_labels(name, text) == labels
-
-
-def test_labels_from_a_file(run):
-    Path("l.txt").write_text("\ufeffeins\nzwei\ndrei\n", encoding="utf-8")
-    _, table, _ = init(run, "waveform", *SHORT[:-1], "--labels", "l.txt")
-    assert table["labels"] == ["eins", "zwei", "drei"]
-
-
-@pytest.mark.parametrize(
     ("preset", "golden"),
     [
         ("librosa", "librosa:mfcc_defaults"),
@@ -324,8 +303,6 @@ def test_presets_say_what_the_golden_files_were_made_with(preset, golden):
         ("waveform", SHORT[:-1], "<M>: has no labels packed in it; give 3 with --labels FILE, one a line"),
         ("waveform", (*SHORT[:-1], "--labels", "none.txt"), "none.txt: cannot be read: No such file or directory"),
         ("waveform", (*SHORT[:-1], "--labels", "blank.txt"), "blank.txt: holds no labels; write one a line"),
-        ("waveform", (*SHORT[:-1], "--labels", "latin.txt"),
-         "latin.txt: is not text in UTF-8: invalid continuation byte at byte 1"),
         ("waveform", (*SHORT[:-1], "--labels", "two.txt"), "<M>: gives 3 scores, and model.toml names 2 labels"),
         ("waveform", (*SHORT, "--preset", "matlab"),
          "--preset matlab: there are librosa, torchaudio, tf-signal, yamnet, kaldi, psf"),
@@ -362,7 +339,6 @@ def test_presets_say_what_the_golden_files_were_made_with(preset, golden):
 )  # fmt: skip
 def test_what_init_refuses(run, name, arguments, problem):
     Path("blank.txt").write_text(" \n\n")
-    Path("latin.txt").write_bytes("bär\n".encode("latin-1"))
     Path("two.txt").write_text("a\nb\n")
     file = model_file(name, "m.tflite")
     status, out, err = run("init", file, *arguments)
@@ -456,7 +432,7 @@ def test_inspect_a_file(run):
     status, out, err = run("inspect", model_file("waveform", **{"labels.txt": "a\nb\n"}))
     assert (status, err) == (0, [])
     assert [line.split()[0] for line in out] == ["file", "sha256", "input", "output", "packed"]
-    assert out[-1] == "packed    labels.txt: 2 lines"
+    assert out[-1] == "packed    labels.txt, 2 lines: a, b"
 
 
 def test_verify_what_works(run, tmp_path):

@@ -15,13 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from edgeaudio.commands.model_draft import draft, input_of
+from edgeaudio.commands.model_labels import read_labels
 from edgeaudio.commands.model_said import Wishes
 from edgeaudio.console import columns
 from edgeaudio.files import read_regular
+from edgeaudio.publish.topics import slugs
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, manifest_toml
+from edgeaudio.recognise.metadata import Metadata
 from edgeaudio.recognise.model import MAX_MODEL_BYTES, RUNTIME, Model, ModelError, load_model
 from edgeaudio.recognise.shipped import find_model
-from edgeaudio.recognise.tensors import Tensor, packed_texts, read_tensors
+from edgeaudio.recognise.tensors import Tensor, packed_files, read_model_metadata, read_tensors
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.terminal import say
 
@@ -50,7 +53,8 @@ def init(file: Path, out: Path | None, wishes: Wishes) -> int:
     if found.guesses:
         say(f"\nThe file does not tell these; check them, and mend {directory / FILE_NAME} where they are wrong:")
         say("\n".join(f"  {guess}" for guess in found.guesses))
-    say("\nThresholds are 0.5 on and 0.3 off for every label until you set them. Next:")
+    detector = manifest.detector
+    say(f"\nThresholds are {detector.on:g} on and {detector.off:g} off for every label until you set them. Next:")
     say(f"  edgeaudio model verify {directory}")
     say(f"  edgeaudio score --model {directory} RECORDING")
     return 0
@@ -63,7 +67,8 @@ def inspect(name: str) -> int:
         content = _content(path)
         rows = [["file", f"{path}, {len(content)} bytes"], ["sha256", hashlib.sha256(content).hexdigest()]]
         rows += _tensor_rows(path, content)
-        rows += [["packed", f"{file}: {len(text.splitlines())} lines"] for file, text in packed_texts(content).items()]
+        rows += _metadata_rows(read_model_metadata(path, content))
+        rows += [["packed", f"{file}, {_packed(file, data)}"] for file, data in packed_files(content).items()]
         say("\n".join(columns(rows)))
         return 0
     directory = find_model(name)
@@ -87,11 +92,11 @@ def verify(name: str) -> int:
     share = (features_ms + model_ms) / manifest.clip.period_ms
     inputs, results = read_tensors(model.path, _content(model.path))
     told = f"{_tensor(inputs[manifest.input.index])} -> {_tensor(results[manifest.output.index])}"
-    trouble = _trouble(manifest, outputs)
+    trouble, clash = _trouble(manifest, outputs), _clash(manifest)
     rows = [
         ["hash", "works", manifest.sha256],
         ["tensors", "works", f"{told}, by {RUNTIME}"],
-        ["labels", "works", f"{len(manifest.labels)}, groups {len(manifest.groups)}"],
+        ["labels", "FAILS" if clash else "works", clash or f"{len(manifest.labels)}, groups {len(manifest.groups)}"],
         ["scores", "FAILS" if trouble else "works", trouble or "from 0 to 1, of noise and of silence"],
         [
             "time",
@@ -104,7 +109,7 @@ def verify(name: str) -> int:
         ],
     ]
     say("\n".join(columns(rows)))
-    return 2 if trouble else 0
+    return 2 if trouble or clash else 0
 
 
 def _content(file: Path) -> bytes:
@@ -136,6 +141,15 @@ def _trouble(manifest: Manifest, outputs: np.ndarray) -> str:
     low, high = float(outputs.min()), float(outputs.max())
     if manifest.output.activation == "none" and not -SCORE_SLACK <= low <= high <= 1 + SCORE_SLACK:
         return f'from {low:.3g} to {high:.3g}, which are no scores: set output.activation to "sigmoid" or "softmax"'
+    return ""
+
+
+def _clash(manifest: Manifest) -> str:
+    """Which labels would share a topic; empty for none."""
+    try:
+        slugs(manifest.reported, f"model {manifest.name}")
+    except EdgeaudioError as error:
+        return str(error)
     return ""
 
 
@@ -177,6 +191,30 @@ def _tensor_rows(file: Path, content: bytes) -> list[list[str]]:
     inputs, outputs = read_tensors(file, content)
     rows = [[f"input {i}", f"{tensor.name}: {_tensor(tensor)}"] for i, tensor in enumerate(inputs)]
     return rows + [[f"output {i}", f"{tensor.name}: {_tensor(tensor)}"] for i, tensor in enumerate(outputs)]
+
+
+def _metadata_rows(metadata: Metadata) -> list[list[str]]:
+    """What the file's metadata tells of each tensor."""
+    rows = []
+    for what, tensors in (("input", metadata.inputs), ("output", metadata.outputs)):
+        for i, tensor in enumerate(tensors):
+            told = [
+                *([f"{tensor.sample_rate} Hz"] if tensor.sample_rate else []),
+                *([f"{tensor.channels} channels"] if tensor.channels else []),
+                *([f"mean {list(tensor.mean)}, std {list(tensor.std)}"] if tensor.mean or tensor.std else []),
+                *[f"labels in {file.name} ({file.locale or 'no language'})" for file in tensor.label_files],
+                *([f"threshold {tensor.threshold:g}"] if tensor.threshold is not None else []),
+            ]
+            rows += [[f"metadata of {what} {i}", ", ".join(told)]] if told else []
+    return rows
+
+
+def _packed(file: str, data: bytes) -> str:
+    try:
+        labels = read_labels(file, data).names
+    except EdgeaudioError:
+        return f"{len(data)} bytes"
+    return f"{len(labels)} lines: {_some(labels, 4)}"
 
 
 def _tensor(tensor: Tensor) -> str:

@@ -1,6 +1,6 @@
 """A first manifest for a `.tflite` file: what its tensors tell, what the user says, and what had to be guessed.
 
-Owns: the order of the guesses, and those of waveforms, labels and outputs.
+Owns: the order of the guesses, and those of rates, waveforms and activations.
 Does not know: the terminal, or where the model directory goes.
 """
 
@@ -16,17 +16,21 @@ from typing import Any
 import numpy as np
 
 from edgeaudio.commands.model_frames import PRESETS, guess_features
-from edgeaudio.commands.model_labels import find_labels
+from edgeaudio.commands.model_outputs import name_outputs
 from edgeaudio.commands.model_said import Wishes, Work, check_said, settings_table
 from edgeaudio.commands.model_shape import OPEN, closed
+from edgeaudio.commands.model_told import take_input, take_model, take_output
+from edgeaudio.publish.topics import slugs
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.manifest import FILE_NAME, Manifest, parse_manifest
+from edgeaudio.recognise.metadata import TensorMetadata
 from edgeaudio.recognise.model import Model, ModelError, build_model
-from edgeaudio.recognise.tensors import Tensor, packed_texts, read_tensors
+from edgeaudio.recognise.tensors import Tensor, packed_files, read_model_metadata, read_tensors
 from edgeaudio.recognise.types import EdgeaudioError, Samples
 
 DEFAULT_RATE_HZ = 16000
 YAMNET_RATE_HZ, YAMNET_SAMPLES = 16000, 15600  # its patch of 0.96 s, to the end of the last frame
+TEACHABLE_RATE_HZ, TEACHABLE_SAMPLES = 44100, 44032
 FEWEST_WAVEFORM_SAMPLES = 4000  # a shorter row of numbers may as well be features
 MOST_COEFFICIENTS = 20  # features a frame: up to here they are taken for MFCC, above for mels
 
@@ -44,30 +48,26 @@ def draft(file: Path, content: bytes, wishes: Wishes) -> Draft:
     if wishes.preset and wishes.preset not in PRESETS:
         raise EdgeaudioError(f"--preset {wishes.preset}: there are {', '.join(PRESETS)}")
     inputs, outputs = read_tensors(file, content)
+    metadata = read_model_metadata(file, content)
     work = Work(file, wishes, settings_table(wishes.settings))
     check_said(work.table)
     _name(work, content)
-    tensor = closed(work, _chosen(work, inputs, "input"))
-    kind = _kind(work, tensor)
-    rate = work.section("clip").get("sample_rate") or wishes.sample_rate
-    work.section("clip").pop("sample_rate", None)
-    if wishes.preset == "yamnet":
-        rate = rate or YAMNET_RATE_HZ
-    elif wishes.preset and kind == "waveform":
-        raise EdgeaudioError(f"--preset {wishes.preset}: is about features, and the model's input is a waveform")
-    if rate:
-        work.section("clip")["sample_rate"] = rate
-    else:
-        work.guess("clip", "sample_rate", DEFAULT_RATE_HZ, "the most usual; else say --sample-rate")
+    tensor = closed(work, _chosen_input(work, inputs))
+    told = metadata.input(work.section("input").get("index", 0))
+    kind = _kind(work, tensor, told)
+    _rate(work, tensor, told, kind)
     if kind == "waveform":
         _waveform(work, tensor)
     else:
         guess_features(work, tensor)
+    take_input(work, told)
     if tensor.dtype.startswith(("int", "uint")) and not tensor.scale:
         full_scale = float(np.iinfo(tensor.dtype).max + 1)
         work.guess("input", "scale", full_scale, f"the tensor is {tensor.dtype} without a quantisation")
-    _labels(work, content, outputs)
+    take_model(work, metadata)
+    take_output(work, metadata.output(name_outputs(work, outputs, metadata, packed_files(content))))
     manifest = parse_manifest(work.table, file.parent / FILE_NAME)
+    slugs(manifest.reported, str(file))
     return _with_activation(work, manifest, content)
 
 
@@ -83,17 +83,39 @@ def _name(work: Work, content: bytes) -> None:
     work.table["sha256"] = hashlib.sha256(content).hexdigest()
 
 
-def _chosen(work: Work, tensors: Sequence[Tensor], section: str) -> Tensor:
-    index = work.section(section).get("index", 0)
+def _chosen_input(work: Work, tensors: Sequence[Tensor]) -> Tensor:
+    index = work.section("input").get("index", 0)
     if len(tensors) > 1:
         names = ", ".join(f"{i}: {tensor.name} {list(tensor.shape)}" for i, tensor in enumerate(tensors))
-        work.guess(section, "index", index, f"the first of {len(tensors)} ({names})")
-    if not isinstance(index, int) or not 0 <= index < len(tensors):
-        raise EdgeaudioError(f"{work.file}: has {len(tensors)} {section}s; {section}.index cannot be {index}")
+        work.guess("input", "index", index, f"the first of {len(tensors)} ({names})")
+    if type(index) is not int or not 0 <= index < len(tensors):
+        raise EdgeaudioError(f"{work.file}: has {len(tensors)} inputs; input.index cannot be {index}")
     return tensors[index]
 
 
-def _kind(work: Work, tensor: Tensor) -> Any:  # noqa: ANN401 (the manifest says whether it is one)
+def _rate(work: Work, tensor: Tensor, told: TensorMetadata, kind: str) -> None:
+    """The sample rate: by the user's word, the file's metadata, the preset, or the usual one."""
+    clip, wishes = work.section("clip"), work.wishes
+    if told.channels > 1:
+        raise EdgeaudioError(
+            f"{work.file}: takes {told.channels} channels, by its metadata; only models of one can be run"
+        )
+    if wishes.preset and wishes.preset != "yamnet" and kind == "waveform":
+        raise EdgeaudioError(f"--preset {wishes.preset}: is about features, and the model's input is a waveform")
+    rate = clip.pop("sample_rate", 0) or wishes.sample_rate
+    if rate and told.sample_rate and rate != told.sample_rate:
+        work.guesses.append(f"clip.sample_rate = {rate}: as you say; the file's metadata says {told.sample_rate}")
+    rate = rate or told.sample_rate or (YAMNET_RATE_HZ if wishes.preset == "yamnet" else 0)
+    if rate:
+        clip["sample_rate"] = rate
+    elif tensor.shape[-1:] == (TEACHABLE_SAMPLES,):
+        as_there = f"{TEACHABLE_SAMPLES} samples are what Teachable Machine's models take"
+        work.guess("clip", "sample_rate", TEACHABLE_RATE_HZ, f"{as_there}; else say --sample-rate")
+    else:
+        work.guess("clip", "sample_rate", DEFAULT_RATE_HZ, "the most usual; else say --sample-rate")
+
+
+def _kind(work: Work, tensor: Tensor, told: TensorMetadata) -> Any:  # noqa: ANN401 (the manifest says whether it is one)
     """waveform, log_mel or mfcc; from the tensor's shape where the user does not say."""
     if work.wishes.kind:
         work.section("input")["kind"] = work.wishes.kind
@@ -103,6 +125,8 @@ def _kind(work: Work, tensor: Tensor) -> Any:  # noqa: ANN401 (the manifest says
         likely = "mfcc" if fewest <= MOST_COEFFICIENTS else "log_mel"
         return work.guess("input", "kind", likely, f"its input is {list(tensor.shape)}; else say --kind")
     if not long or long[0] == OPEN or long[0] >= FEWEST_WAVEFORM_SAMPLES:
+        if told.sample_rate:
+            work.section("input").setdefault("kind", "waveform")  # the metadata says that it is sound
         return work.guess("input", "kind", "waveform", f"its input is {list(tensor.shape)}; else say --kind")
     if "kind" not in work.section("input"):
         raise EdgeaudioError(
@@ -133,19 +157,6 @@ def _waveform(work: Work, tensor: Tensor) -> None:
     work.section("input").setdefault(
         "axes", ["time" if i == longest else next(others, "channel") for i in range(len(shape))]
     )
-
-
-def _labels(work: Work, content: bytes, outputs: Sequence[Tensor]) -> None:
-    chosen = [_chosen(work, outputs, "output")] if "index" in work.section("output") else outputs
-    sizes = [tensor.shape[-1] if tensor.shape else 0 for tensor in outputs]
-    if "labels" not in work.table:
-        wanted = [tensor.shape[-1] for tensor in chosen if tensor.shape]
-        work.table["labels"] = find_labels(work.file, packed_texts(content), work.wishes.labels, wanted)
-    n_labels = len(work.table["labels"])
-    if len(outputs) > 1 and n_labels in sizes:
-        said_by = f"the one of {len(outputs)} outputs that gives {n_labels} scores"
-        work.guess("output", "index", sizes.index(n_labels), said_by)
-    _chosen(work, outputs, "output")
 
 
 def _with_activation(work: Work, manifest: Manifest, content: bytes) -> Draft:

@@ -1,62 +1,189 @@
-"""The labels of somebody else's model: from a file of the user's, or packed into the `.tflite`.
+"""The one reader of somebody's labels: text, CSV or JSON, in a file of its own or packed into the `.tflite`.
 
-Owns: the formats that labels come in. Does not know: tensors, manifests.
+Owns: the encodings and formats that labels come in, and how labels that would share a topic are told apart.
+Does not know: which file is read for which output (model_outputs.py), manifests.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+from edgeaudio.publish.topics import slugify
 from edgeaudio.recognise.types import EdgeaudioError
-from edgeaudio.settings.layers import read_file_or_pipe
 
-COLUMNS = ("display_name", "label", "name")  # of a CSV file, in order of preference
-MAX_BYTES = 2_000_000
-
-
-def find_labels(model: Path, packed: Mapping[str, str], file: Path | None, wanted: Sequence[int]) -> list[str]:
-    """Labels in the order of the model's scores.
-
-    packed: the text files in the model, by name. file: the user's own, which comes first.
-    wanted: how many the model's outputs may have. Raises EdgeaudioError, in one line.
-    """
-    if file:
-        return read_labels(file)
-    lists = {name: parse_labels(name, text) for name, text in packed.items()}
-    fitting = [name for name in lists if len(lists[name]) in wanted]
-    if not fitting:
-        counts = " or ".join(str(n) for n in sorted({n for n in wanted if n > 0})) or "them"
-        found = "".join(f", but {name} with {len(labels)} lines" for name, labels in lists.items())
-        raise EdgeaudioError(
-            f"{model}: has no labels packed in it{found}; give {counts} with --labels FILE, one a line"
-        )
-    return lists[min(fitting, key=lambda name: ("label" not in name.lower(), name))]
+# names of the column or key that holds the labels, in order of preference
+NAMES = ("display_name", "label", "name", "class_name", "class", "labels", "category")
+# of the one that holds their numbers
+NUMBERS = ("index", "class_index", "class_id", "id")
+# where other programs' JSON holds the list or the map: Teachable Machine, Keras, Transformers
+INNER = ("wordLabels", "labels", "id2label", "class_names", "classes", "names", "label_names")
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16's, with which it begins
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_NUMBERED = re.compile(r"(\d{1,6})(?:\s*[:;,.)]\s*|\s+)(\S.*)")  # "0 Background Noise", "0: dog", "0,dog"
+_SPECIES = re.compile(r"([A-Z][^_]*)_([^_]+)")  # "Turdus merula_Eurasian Blackbird", "Engine_Engine"
+_BINOMIAL = re.compile(r"[A-Z][a-z-]+ [a-z-]+\b.*")
+MOST_SHOWN = 3
 
 
-def read_labels(file: Path) -> list[str]:
-    """The labels in a file of the user's. Raises EdgeaudioError."""
+@dataclass(slots=True)
+class Labels:
+    """Labels in the order of a model's scores, and what was assumed in reading them."""
+
+    names: list[str]
+    guesses: list[str] = field(default_factory=list)
+
+
+def read_labels(name: str, data: bytes) -> Labels:
+    """The labels in a file's content; `name` is what errors and guesses say. Raises EdgeaudioError in one line."""
+    text, guesses = _decoded(name, data)
+    names = _json_labels(name, text)
+    if names is None:
+        names = _csv_labels(name, text)
+    if names is None:
+        names = _unnumbered([line.strip() for line in _LINE_END.split(text) if line.strip()])
+    return _species(name, [" ".join(label.split()) for label in names], guesses)
+
+
+def _decoded(name: str, data: bytes) -> tuple[str, list[str]]:
+    encoding = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
+    guesses = []
     try:
-        text = read_file_or_pipe(file, MAX_BYTES).decode("utf-8-sig")
-    except OSError as error:
-        raise EdgeaudioError(f"{file}: cannot be read: {error.strerror}") from None
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise EdgeaudioError(f"{file}: is not text in UTF-8: {error.reason} at byte {error.start}") from None
-    labels = parse_labels(file.name, text)
-    if not labels:
-        raise EdgeaudioError(f"{file}: holds no labels; write one a line")
-    return labels
+        if encoding != "utf-8":
+            raise EdgeaudioError(
+                f"{name}: is not text in {encoding.upper()}, as its byte-order mark says: {error.reason} at byte "
+                f"{error.start}"
+            ) from None
+        # what Windows wrote before UTF-8; five bytes have no meaning in it
+        try:
+            text = data.decode("cp1252")
+        except UnicodeDecodeError:
+            raise EdgeaudioError(
+                f"{name}: is not text in UTF-8: {error.reason} at byte {error.start}; save it as UTF-8"
+            ) from None
+        guesses.append(f"labels: {name} is not UTF-8, so it was read as Windows-1252")
+    control = next((char for char in text if unicodedata.category(char) == "Cc" and char not in "\t\r\n"), None)
+    if control is not None:
+        raise EdgeaudioError(f"{name}: is not text: it holds the control character {control!r}")
+    return text, guesses
 
 
-def parse_labels(name: str, text: str) -> list[str]:
-    """One label a line; or, where `name` ends in .csv, the column `display_name`, `label` or `name`, else the last."""
-    if not name.endswith(".csv"):
-        return [line.strip() for line in text.splitlines() if line.strip()]
-    rows = [row for row in csv.reader(text.splitlines()) if row]
-    if not rows:
-        return []
-    column = next((rows[0].index(key) for key in COLUMNS if key in rows[0]), None)
+def _unnumbered(lines: list[str]) -> list[str]:
+    """Lines without the numbers that all of them begin with, in the order of those."""
+    matches = [match for line in lines if (match := _NUMBERED.fullmatch(line))]
+    if len(matches) < len(lines) or not _are_all(int(match[1]) for match in matches):
+        return lines
+    names = [match[2] for match in sorted(matches, key=lambda match: int(match[1]))]
+    return names if len(set(names)) == len(names) else lines  # "1 person", "2 person" are names themselves
+
+
+def _are_all(numbers: Any) -> bool:  # noqa: ANN401 (an iterable of int)
+    """True if the numbers are 0 to n - 1, or 1 to n, in any order."""
+    found = sorted(numbers)
+    return found in (list(range(len(found))), list(range(1, len(found) + 1)))
+
+
+def _species(name: str, lines: list[str], guesses: list[str]) -> Labels:
+    """The common names, where all are `Scientific_Common` as BirdNET has them, and most of those of two words."""
+    matches = [match for line in lines if (match := _SPECIES.fullmatch(line))]
+    n_binomials = sum(_BINOMIAL.fullmatch(match[1]) is not None for match in matches)
+    if len(matches) < len(lines) or 2 * n_binomials <= len(lines):
+        return Labels(lines, guesses)
+    times = Counter(match[2] for match in matches)
+    names = [match[2] if times[match[2]] == 1 else f"{match[2]} ({match[1]})" for match in matches]
+    return Labels(names, [*guesses, f"labels: the common names in {name}, which has them as in {lines[0]!r}"])
+
+
+def _csv_labels(name: str, text: str) -> list[str] | None:
+    """The labels of a table: of the column with their name, else of the last one; None where it is no table."""
+    is_table = name.lower().endswith((".csv", ".tsv"))
+    first = _LINE_END.split(text, maxsplit=1)[0].lower()
+    delimiter = max(",;\t", key=first.count)
+    header = [cell.strip().strip('"') for cell in first.split(delimiter)]
+    column = next((header.index(key) for key in NAMES if key in header), None)
+    if not is_table and (column is None or len(header) < 2):
+        return None
+    try:
+        rows = [row for row in csv.reader(_LINE_END.split(text), delimiter=delimiter) if any(row)]
+    except csv.Error as error:
+        raise EdgeaudioError(f"{name}: is no table: {error}") from None
+    numbers = next((header.index(key) for key in NUMBERS if key in header), None)
     if column is None:
-        return [row[-1].strip() for row in rows]
-    return [row[column].strip() for row in rows[1:] if len(row) > column]
+        column, numbers = -1, 0 if all(len(row) > 1 and row[0].strip().isdecimal() for row in rows) else None
+    else:
+        rows = [row for row in rows[1:] if len(row) > column]
+    if numbers is None or not all(len(row) > numbers and row[numbers].strip().isdecimal() for row in rows):
+        return [row[column] for row in rows]
+    return _ordered(name, [(int(row[numbers]), row[column]) for row in rows])
+
+
+def _json_labels(name: str, text: str) -> list[str] | None:
+    """The labels of a list or a map in JSON; None where it is no JSON."""
+    is_json = name.lower().endswith(".json")
+    if not is_json and text.lstrip()[:1] not in ("[", "{"):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if is_json:
+            raise EdgeaudioError(f"{name}: is not JSON: {error}") from None
+        return None  # a list of labels like "[noise]"
+    if isinstance(value, dict):
+        value = next((value[key] for key in INNER if isinstance(value.get(key), list | dict)), value)
+    if isinstance(value, dict):
+        if all(isinstance(label, str) and number.strip().isdecimal() for number, label in value.items()):
+            return _ordered(name, [(int(number), label) for number, label in value.items()])
+        if all(type(number) is int for number in value.values()):
+            return _ordered(name, [(number, label) for label, number in value.items()])
+    elif isinstance(value, list):
+        labels = [_named(item) for item in value]
+        if None not in labels:
+            return [label for label in labels if label is not None]
+    raise EdgeaudioError(f'{name}: holds no labels that can be told: a list of names, {{"0": "name"}} or {{"name": 0}}')
+
+
+def _named(item: object) -> str | None:
+    if isinstance(item, dict):
+        item = next((item[key] for key in NAMES if key in item), None)
+    return item if isinstance(item, str) else None
+
+
+def _ordered(name: str, pairs: list[tuple[int, str]]) -> list[str]:
+    if not _are_all(number for number, _ in pairs):
+        raise EdgeaudioError(f"{name}: its numbers are not 0 to {len(pairs) - 1}, one a label")
+    return [label for _, label in sorted(pairs, key=lambda pair: pair[0])]
+
+
+def told_apart(names: Sequence[str]) -> Labels:
+    """The labels, with a number behind each that would share another's topic."""
+    apart: list[str] = []
+    first: dict[str, str] = {}  # by topic level
+    last_number: Counter[str] = Counter()
+    renamed: list[str] = []
+    for name in names:
+        chosen, slug = name, slugify(name)
+        while slugify(chosen) in first:
+            last_number[slug] += 1
+            chosen = f"{name} {last_number[slug] + 1}"
+        first[slugify(chosen)] = name
+        if chosen != name:
+            renamed.append(f"labels: {name!r} became {chosen!r}, for {first[slug]!r} makes the same topic")
+        apart.append(chosen)
+    if len(renamed) > MOST_SHOWN:
+        renamed[MOST_SHOWN:] = [f"labels: {len(renamed) - MOST_SHOWN} more became others likewise"]
+    return Labels(apart, renamed)

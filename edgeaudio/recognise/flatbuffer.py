@@ -91,6 +91,14 @@ class Table:
         begin, n_items = self._source.vector(self._source.target(at), 4)
         return [Table(self._source, self._source.target(begin + 4 * i)) for i in range(n_items)]
 
+    def item(self, field: int, index: int) -> Table:
+        """One table of a vector."""
+        at = self._place(field)
+        begin, n_items = (0, 0) if at is None else self._source.vector(self._source.target(at), 4)
+        if index >= n_items:
+            raise FlatbufferError(f"item {index} of {n_items} is asked for")
+        return Table(self._source, self._source.target(begin + 4 * index))
+
     def _place(self, field: int) -> int | None:
         if field >= self._n_fields:
             return None

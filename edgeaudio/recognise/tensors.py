@@ -1,6 +1,6 @@
-"""What a `.tflite` file says of itself: its tensors, and the text files packed into it.
+"""What a `.tflite` file says of itself: its tensors, its metadata, and the files packed into it.
 
-Owns: the reading of both. Does not know: manifests, or what the tensors mean.
+Owns: the reading of all three. Does not know: manifests, or what the tensors mean.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from edgeaudio.recognise.model import open_interpreter
+from edgeaudio.recognise.flatbuffer import FlatbufferError
+from edgeaudio.recognise.metadata import Metadata, read_metadata
+from edgeaudio.recognise.model import ModelError, open_interpreter
 
-MAX_PACKED_BYTES = 2_000_000
+MAX_PACKED_BYTES, MAX_ALL_PACKED_BYTES = 2_000_000, 32_000_000
 # what model makers pack with; which others can be read, and what they raise, differs from Python to Python
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -52,24 +54,31 @@ def _tensor(details: dict[str, Any]) -> Tensor:
     )
 
 
-def packed_texts(content: bytes) -> dict[str, str]:
-    """The text files in the zip archive that a model may carry at its end (labels, as a rule), by name.
+def read_model_metadata(file: Path, content: bytes) -> Metadata:
+    """What the file's own metadata tells; `file` is what errors name. Raises ModelError."""
+    try:
+        return read_metadata(content)
+    except FlatbufferError as error:
+        raise ModelError(file, f"its metadata is damaged: {error}") from None
 
-    What is no text, or larger than 2 MB, is left out; a damaged archive is none.
+
+def packed_files(content: bytes) -> dict[str, bytes]:
+    """The files in the zip archive that a model may carry at its end (labels, as a rule), by name.
+
+    What is larger than 2 MB, or more than 32 MB together, is left out; a damaged archive is none.
     """
-    texts: dict[str, str] = {}
+    files: dict[str, bytes] = {}
+    left = MAX_ALL_PACKED_BYTES
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             for entry in archive.infolist():
                 if entry.compress_type not in _METHODS:
                     continue
                 with archive.open(entry) as member:
-                    data = member.read(MAX_PACKED_BYTES + 1)
-                if len(data) <= MAX_PACKED_BYTES:
-                    try:
-                        texts[entry.filename] = data.decode()
-                    except UnicodeDecodeError:
-                        continue
+                    data = member.read(min(left, MAX_PACKED_BYTES) + 1)
+                if len(data) <= min(left, MAX_PACKED_BYTES):
+                    files[entry.filename] = data
+                    left -= len(data)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
-        return texts
-    return texts
+        return files
+    return files

@@ -11,7 +11,7 @@ from support.tflite import content_of
 
 from edgeaudio.recognise import tensors
 from edgeaudio.recognise.model import ModelError
-from edgeaudio.recognise.tensors import Tensor, packed_texts, read_tensors
+from edgeaudio.recognise.tensors import Tensor, packed_files, read_tensors
 
 FILE = Path("m.tflite")
 
@@ -50,12 +50,14 @@ def test_not_a_model():
 def test_packed_files(monkeypatch):
     content = packed(content_of("waveform"), **{"labels.txt": "a\nb\n", "logo.png": b"\x89PNG\xff", "long": "x" * 101})
     monkeypatch.setattr(tensors, "MAX_PACKED_BYTES", 100)
-    assert packed_texts(content) == {"labels.txt": "a\nb\n"}
+    assert packed_files(content) == {"labels.txt": b"a\nb\n", "logo.png": b"\x89PNG\xff"}
+    monkeypatch.setattr(tensors, "MAX_ALL_PACKED_BYTES", 6)
+    assert packed_files(content) == {"labels.txt": b"a\nb\n"}
     read_tensors(FILE, content)  # and it is still a model
 
 
 def test_nothing_packed():
-    assert packed_texts(content_of("waveform")) == {}
+    assert packed_files(content_of("waveform")) == {}
 
 
 @pytest.mark.parametrize("method", [12, 14, 93], ids=["bzip2", "lzma", "zstd"])
@@ -64,12 +66,12 @@ def test_an_archive_whose_method_is_damaged_is_none(method):
     archive = bytearray(packed(b"", **{"labels.txt": "a\nb\n" * 100}))
     entry = archive.index(b"PK\x01\x02")  # of the central directory; 10 bytes on is the method
     archive[entry + 10 : entry + 12] = method.to_bytes(2, "little")
-    assert packed_texts(bytes(archive)) == {}
+    assert packed_files(bytes(archive)) == {}
 
 
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=8))
 def test_a_damaged_archive_is_none(position, junk):
     archive = packed(b"", **{"labels.txt": "a\nb\n" * 100, "more.txt": "c\n" * 50})
     position %= len(archive)
-    found = packed_texts(archive[:position] + junk + archive[position + len(junk) :])
+    found = packed_files(archive[:position] + junk + archive[position + len(junk) :])
     assert len(found) <= 2
