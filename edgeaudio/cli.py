@@ -202,7 +202,10 @@ def _add_probe(commands: _Commands) -> None:
     _add_source(probe)
     _add_settings(probe)
     probe.add_argument(
-        "--seconds", type=number(0.5, 60), default=5.0, metavar="S", help="how long to listen, 0.5 to 60 (default: 5)"
+        "--seconds",
+        type=number(0.5, 60),
+        metavar="S",
+        help="how long to listen, 0.5 to 60 (default: 5, and to all of a recording)",
     )
     probe.add_argument("--json", action="store_true", help="print one JSON object instead")
     probe.set_defaults(command=_probe)

@@ -6,6 +6,7 @@ Does not know: where values come from, or which stream the text goes to.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Literal, TextIO
 
@@ -31,16 +32,77 @@ def knows_unicode(stream: TextIO | None) -> bool:
     return True
 
 
-def columns(rows: Sequence[Sequence[str]], align: Sequence[Align] = ()) -> list[str]:
+def columns(rows: Sequence[Sequence[str]], align: Sequence[Align] = (), *, width: int | None = None) -> list[str]:
     """Rows as lines whose columns stand under each other; the last column is not padded, and may be missing.
 
-    `align` says how each column is aligned, left where it says nothing.
+    `align` says how each column is aligned, left where it says nothing. Lines longer than `width` are folded.
     """
-    rows = [[one_line(cell) for cell in row] for row in rows]
+    return ["".join(line) for line in table(rows, align, width=width)]
+
+
+def table(
+    rows: Sequence[Sequence[str]],
+    align: Sequence[Align] = (),
+    *,
+    width: int | None = None,
+    widths: Sequence[int] = (),
+) -> list[list[str]]:
+    """What `columns` gives, each line in pieces, so that cells keep their style.
+
+    widths: the least that each column is wide.
+    """
+    shown = [[one_line(cell) for cell in row] for row in rows]
     n_columns = max((len(row) for row in rows), default=0)
     aligned = [*align, *"<" * n_columns][:n_columns]
-    widths = [max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(n_columns)]
-    return ["  ".join(f"{cell:{aligned[i]}{widths[i]}}" for i, cell in enumerate(row)).rstrip() for row in rows]
+    least = [*widths, *[0] * n_columns]
+    filled = [max([least[i], *(cell_width(row[i]) for row in shown if i < len(row))]) for i in range(n_columns)]
+    lines: list[list[str]] = []
+    for row in shown:
+        while row and not row[-1]:
+            row.pop()
+        indent = sum(width + 2 for width in filled[: max(len(row) - 1, 0)])
+        line: list[str] = []
+        for i, cell in enumerate(row[:-1]):
+            gap = " " * (filled[i] - cell_width(cell))
+            line += [cell, gap, "  "] if aligned[i] == "<" else [gap, cell, "  "]
+        if row:
+            last = row[-1] if aligned[len(row) - 1] == "<" else pad(row[-1], filled[len(row) - 1], ">")
+            first, *more = fold(last.split(" "), None if width is None else width - indent)
+            line.append(row[-1] if first == row[-1] else first)
+            lines += [line, *([" " * indent, rest] for rest in more)]
+        else:
+            lines.append(line)
+    return lines
+
+
+def fold(words: Sequence[str], room: int | None, gap: str = " ") -> list[str]:
+    """The words in lines of at most `room` characters, none of them cut; under 20 characters are no room."""
+    lines: list[str] = []
+    for word in words:
+        longer = f"{lines[-1]}{gap}{word}" if lines else word
+        if lines and (room is None or cell_width(longer) <= max(room, 20)):
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines or [""]
+
+
+def pad(text: str, width: int, align: Align = "<") -> str:
+    """The text with blanks up to a width."""
+    blanks = " " * (width - cell_width(text))
+    return text + blanks if align == "<" else blanks + text
+
+
+def cell_width(text: str) -> int:
+    """How many cells of a terminal the text takes: two for East Asian characters, none for accents."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.category(character) in {"Mn", "Me", "Cf"}
+        else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
 
 
 def clock_time(seconds: float) -> str:
@@ -70,12 +132,13 @@ def progress_line(done: float, total: float, elapsed_s: float, width: int, *, un
 
 
 def picture(
-    levels: NDArray[np.float32], frequencies_hz: Sequence[float], duration_s: float, *, unicode: bool = True
+    levels: NDArray[np.float32], frequencies_hz: Sequence[float], bounds: tuple[str, str], *, unicode: bool = True
 ) -> list[str]:
     """A spectrogram of characters: time to the right, frequency upwards, darker is louder.
 
     levels: dBFS, `(n_bands, n_columns)`, the lowest band first; -inf where there is no energy at all.
     frequencies_hz: the centres of the bands, `(n_bands,)`.
+    bounds: what stands under the first and the last column.
     The shades span the 60 dB under the loudest cell.
     """
     shades = _SHADES if unicode else _SHADES_ASCII
@@ -85,15 +148,21 @@ def picture(
     steps = np.clip((levels - peak) / 60 + 1, 0, 1) * (len(shades) - 1)
     indices = np.rint(steps).astype(int)
     names = [_frequency(frequency) for frequency in frequencies_hz]
-    width = max(map(len, names))
+    width = picture_margin(frequencies_hz) - 2
     lines = [
         f"{names[band]:>{width}} |" + "".join(shades[i] for i in indices[band]) for band in reversed(range(len(names)))
     ]
     n_columns = levels.shape[1]
     lines.append(" " * width + f" +{'-' * n_columns}")
-    lines.append(" " * width + f"  -{duration_s:.0f} s".ljust(n_columns + 1) + "0")
+    begin, end = bounds
+    lines.append(" " * width + "  " + begin.ljust(n_columns - len(end)) + end)
     lines.append(" " * width + f"  {shades[1]} {peak - 45:.0f}  {shades[-1]} {peak:.0f} dBFS")
     return lines
+
+
+def picture_margin(frequencies_hz: Sequence[float]) -> int:
+    """How much wider a picture is than its columns."""
+    return max(len(_frequency(frequency)) for frequency in frequencies_hz) + 2
 
 
 def _frequency(hertz: float) -> str:

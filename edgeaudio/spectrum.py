@@ -24,8 +24,37 @@ def band_levels(
     Returns dBFS `(n_bands, n_columns)`, the lowest band first, a sine at full scale being -3; -inf where a band
     has no energy; and the bands' centres in Hz.
     """
-    edges = np.geomspace(LOWEST_HZ, sample_rate / 2, n_bands + 1)
-    centres = [float(centre) for centre in np.sqrt(edges[:-1] * edges[1:])]
+    return levels_of(band_powers(samples, sample_rate, n_bands, n_columns)), band_centres(sample_rate, n_bands)
+
+
+def band_centres(sample_rate: int, n_bands: int) -> list[float]:
+    """The bands' centres in Hz, the lowest first."""
+    edges = _edges(sample_rate, n_bands)
+    return [float(centre) for centre in np.sqrt(edges[:-1] * edges[1:])]
+
+
+def levels_of(power: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Powers as dBFS; -inf where there is none."""
+    with np.errstate(divide="ignore"):
+        return (10 * np.log10(power)).astype(np.float32)
+
+
+def resampled(power: NDArray[np.float64], n_columns: int) -> NDArray[np.float64]:
+    """Powers `(n_bands, any number)` as `n_columns` columns over the same time: each the mean of what it covers."""
+    so_far = np.concatenate([np.zeros((len(power), 1)), np.cumsum(power, axis=1)], axis=1)
+    bounds = np.linspace(0, power.shape[1], n_columns + 1)
+    at = np.arange(power.shape[1] + 1)
+    means = [np.diff(np.interp(bounds, at, row)) * n_columns / power.shape[1] for row in so_far]
+    return np.array(means, np.float64)
+
+
+def _edges(sample_rate: int, n_bands: int) -> NDArray[np.float64]:
+    return np.geomspace(LOWEST_HZ, sample_rate / 2, n_bands + 1)
+
+
+def band_powers(samples: Samples, sample_rate: int, n_bands: int, n_columns: int) -> NDArray[np.float64]:
+    """What `band_levels` gives, as powers."""
+    edges = _edges(sample_rate, n_bands)
     power = np.zeros((n_bands, n_columns))
     for column, piece in enumerate(np.array_split(samples, n_columns)):
         if len(piece) < 2:
@@ -36,8 +65,7 @@ def band_levels(
         bands = np.clip(np.searchsorted(edges, frequencies, side="right") - 1, -1, n_bands - 1)
         # what lies under the lowest band (and direct current with it) is not shown
         power[:, column] = np.bincount(bands[bands >= 0], spectrum[bands >= 0], minlength=n_bands)
-    with np.errstate(divide="ignore"):
-        return (10 * np.log10(power)).astype(np.float32), centres
+    return power
 
 
 def rms_dbfs(samples: Samples) -> float | None:
@@ -47,9 +75,3 @@ def rms_dbfs(samples: Samples) -> float | None:
     """
     power = float(np.max(np.var(samples, axis=0, dtype=np.float64))) if len(samples) else 0.0
     return 10 * float(np.log10(power)) if power > LEAST_POWER else None
-
-
-def peak_dbfs(samples: Samples) -> float | None:
-    """The level of the largest sample, without DC; None for digital silence and for no samples at all."""
-    peak = min(1.0, float(np.max(np.abs(samples - samples.mean(axis=0, dtype=np.float64))))) if len(samples) else 0.0
-    return 20 * float(np.log10(peak)) if peak > 0 else None

@@ -1,7 +1,7 @@
 """How commands print: whatever the text holds, and whatever standard output and error are.
 
 Owns: the only writes of a command to standard output and error; which characters a terminal would obey instead of
-show; streams that are full, closed or lack characters.
+show; streams that are full, closed or lack characters; whether a terminal takes colours, and how wide it is.
 Does not know: layout (console.py), or which text holds secrets (masking.py).
 """
 
@@ -11,7 +11,7 @@ import codecs
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
@@ -20,8 +20,40 @@ from typing import TextIO
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+# the least and the most that a terminal is taken to be wide, and what one is that does not say
+_LEAST_WIDTH, _MOST_WIDTH, _USUAL_WIDTH = 20, 1000, 80
+
+
 class OutputError(Exception):
     """Standard output takes no more."""
+
+
+class Styled(str):
+    """Text that stands out, or back, on a terminal that takes colours."""
+
+    __slots__ = ("sgr",)
+    sgr: str  # the parameters of "select graphic rendition"
+
+
+def good(text: str) -> Styled:
+    """Text in green."""
+    return _styled(text, "32")
+
+
+def bad(text: str) -> Styled:
+    """Text in bold red."""
+    return _styled(text, "1;31")
+
+
+def faint(text: str) -> Styled:
+    """Text that stands back."""
+    return _styled(text, "2")
+
+
+def _styled(text: str, sgr: str) -> Styled:
+    styled = Styled(text)
+    styled.sgr = sgr
+    return styled
 
 
 def printable(text: str) -> str:
@@ -30,16 +62,22 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text, printable, with its tabs and newlines escaped too."""
-    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+    """The text in its style, printable, with its tabs and newlines escaped too."""
+    line = printable(text).replace("\n", "\\n").replace("\t", "\\t")
+    return _styled(line, text.sgr) if isinstance(text, Styled) else line
 
 
-def say(text: str = "", *, end: str = "\n", flush: bool = False) -> None:
-    """Print to standard output. Raises OutputError, or BrokenPipeError where nobody reads on."""
+def say(*pieces: str, end: str = "\n", flush: bool = False) -> None:
+    """Print the pieces, one behind the other, to standard output.
+
+    Raises OutputError, or BrokenPipeError where nobody reads on.
+    """
     if sys.stdout is None:
         raise OutputError("standard output is closed; to do without it, write >/dev/null")
     with _output_errors():
-        sys.stdout.write(_encodable(printable(text + end), sys.stdout))
+        colours = takes_colours(sys.stdout)
+        shown = [_painted(piece) if colours else printable(piece) for piece in (*pieces, end)]
+        sys.stdout.write(_encodable("".join(shown), sys.stdout))
         if flush:
             sys.stdout.flush()
 
@@ -71,6 +109,29 @@ def on_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
+def takes_colours(stream: TextIO | None, environ: Mapping[str, str] = os.environ) -> bool:
+    """True for a terminal that knows colours and whose user wants them (no-color.org)."""
+    return on_terminal(stream) and not environ.get("NO_COLOR") and (environ.get("TERM") or "dumb") != "dumb"
+
+
+def width_of(stream: TextIO | None, environ: Mapping[str, str] = os.environ) -> int | None:
+    """How many characters a line of the stream has; None: any number, for it is no terminal.
+
+    What `COLUMNS` says goes before all, and makes everything as wide as that.
+    """
+    said = environ.get("COLUMNS", "")
+    if re.fullmatch("[0-9]{1,5}", said) and int(said):
+        width = int(said)
+    elif stream is None or not on_terminal(stream):
+        return None
+    else:
+        try:
+            width = os.get_terminal_size(stream.fileno()).columns or _USUAL_WIDTH
+        except OSError:
+            width = _USUAL_WIDTH
+    return min(max(width, _LEAST_WIDTH), _MOST_WIDTH)
+
+
 def occupy_descriptors() -> None:
     """Open /dev/null where standard input, output or error is closed.
 
@@ -91,6 +152,10 @@ def _output_errors() -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f"standard output: cannot be written: {error.strerror}") from None
+
+
+def _painted(text: str) -> str:
+    return f"\x1b[{text.sgr}m{printable(text)}\x1b[0m" if isinstance(text, Styled) else printable(text)
 
 
 def _write_error(text: str) -> None:

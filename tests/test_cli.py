@@ -18,6 +18,7 @@ from support.tflite import model_directory
 from support.waiting import wait_until
 
 from edgeaudio import cli
+from edgeaudio.recognise.manifest import ClipSection
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.version import __version__
 
@@ -289,6 +290,29 @@ def test_two_models_are_told_apart(model, thuds, tmp_path, capsys) -> None:
     assert {line.split()[1] for line in lines} == {"test", "other"}
 
 
+def test_models_of_other_clips_are_a_table_in_order_of_time(model, tmp_path, capsys) -> None:
+    clip = ClipSection(sample_rate=1200, n_samples=120, period_ms=70)
+    (tmp_path / "more").mkdir()
+    other = model_directory(tmp_path / "more", name="another-one", clip=clip)
+    long = write_wave(tmp_path / "long.wav", np.where(np.arange(RATE * 3) % RATE < 400, 0.9, 0.0))
+    for more in ([], ["--json"], ["--events"], ["--events", "--json"]):
+        _, lines, _ = score("--model", model, "--model", str(other), *more, str(long), capsys=capsys)
+        if "--json" in more:
+            times = [json.loads(line)["offset_s"] for line in lines]
+        else:
+            times = [float(line.split()[0].replace("00:", "")) for line in lines]
+            assert {line[12:23] for line in lines} == {"test       ", "another-one"}
+        assert times == sorted(times)
+        assert len(times) > 3
+
+
+def test_scores_of_a_narrow_terminal_are_folded_between_labels(model, thuds, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    _, lines, _ = score("--model", model, str(thuds), capsys=capsys)
+    at = lines.index("  00:00.60    -0.9 dBFS  first  0.900  second 0.900")
+    assert lines[at + 1] == " " * 25 + "third  0.900"
+
+
 def test_silence_is_said_and_is_no_error(model, tmp_path, capsys) -> None:
     path = write_wave(tmp_path / "silence.wav", np.zeros(RATE))
     status, lines, errors = score("--model", model, str(path), capsys=capsys)
@@ -334,7 +358,7 @@ def test_an_unknown_source_names_those_that_there_are(capsys) -> None:
 
 def test_long_recordings_show_their_progress_on_a_terminal(model, thuds, monkeypatch, capsys) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("edgeaudio.commands.score.PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("edgeaudio.commands.progress.EVERY_S", 0.0)
     _, _, errors = score("--model", model, str(thuds), capsys=capsys)
     drawn = errors.split("\r")
     assert any(line.strip().endswith("100%") for line in drawn)
@@ -358,6 +382,28 @@ def test_probe_shows_tracks_level_and_a_picture(tmp_path, capsys) -> None:
         "level      RMS -9.0 dBFS, peak -6.0 dBFS",
     ]
     assert [line.split(" |")[0].strip() for line in lines if "████" in line] == ["978 Hz"]  # 844 to 1134 Hz
+
+
+@pytest.mark.parametrize("length_s", [9, 150])
+def test_probe_draws_all_of_a_recording_as_wide_as_the_terminal(length_s: int, tmp_path, monkeypatch, capsys) -> None:
+    time_s = np.arange(2000 * length_s) / 2000
+    tone = np.where(time_s >= length_s * 2 / 3, 0.5 * np.sin(2 * np.pi * 500 * time_s), 0) + 0.25
+    path = write_wave(tmp_path / "tone.wav", tone, 2000)
+    monkeypatch.setenv("COLUMNS", "100")
+    assert cli.main(["probe", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # a tone at half of full scale for a third of the time, and DC, which does not count
+    assert f"heard      {length_s}.0 s" in lines
+    assert any(line.startswith("level      RMS -13.8 dBFS, peak -6") for line in lines)
+    picture = [line for line in lines if " |" in line]
+    assert {len(line) for line in picture} == {100}
+    loudest = max(picture, key=lambda line: line.count("█"))
+    drawn = loudest.partition(" |")[2]
+    assert drawn.index("█") / len(drawn) == pytest.approx(2 / 3, abs=0.03)
+    assert lines[-2].split() == ["0", f"{length_s // 60:02d}:{length_s % 60:02d}.00"]
+    assert len(lines[-2]) == 100
+    assert cli.main(["probe", "--seconds", "1", str(path)]) == 0
+    assert "heard      1.0 s" in capsys.readouterr().out
 
 
 def test_probe_of_ascii_terminals(tmp_path) -> None:

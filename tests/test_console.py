@@ -5,14 +5,49 @@ import io
 import numpy as np
 import pytest
 
-from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture, progress_line
-from edgeaudio.spectrum import band_levels, peak_dbfs, rms_dbfs
+from edgeaudio.console import (
+    cell_width,
+    clock_time,
+    columns,
+    decibels,
+    fold,
+    knows_unicode,
+    picture,
+    progress_line,
+    table,
+)
+from edgeaudio.spectrum import band_levels, resampled, rms_dbfs
+from edgeaudio.terminal import Styled, bad
 
 
 def test_columns_stand_under_each_other() -> None:
     rows = [("a", "1", "x"), ("bbb", "22"), ("cc", "333", "yy", "z")]
     assert columns(rows, align=("<", ">")) == ["a      1  x", "bbb   22", "cc   333  yy  z"]
     assert columns([]) == []
+
+
+def test_the_last_column_is_folded_at_words() -> None:
+    rows = [("sha256", "0" * 30), ("what it is", "one two three four five six seven eight nine"), ("b",)]
+    assert columns(rows, width=40) == [
+        "sha256      000000000000000000000000000000",  # no word is cut
+        "what it is  one two three four five six",
+        "            seven eight nine",
+        "b",
+    ]
+    assert columns([("a", "one two three four five six")], width=5) == ["a  one two three four", "   five six"]
+    assert columns(rows) == [*columns(rows, width=1000)]
+    assert fold([], 10) == [""]
+
+
+def test_east_asian_characters_are_two_wide_and_accents_none() -> None:
+    assert [cell_width(text) for text in ("dog", "犬", "e\u0301", "\u200bx")] == [3, 2, 1, 1]
+    assert columns([("犬", "x"), ("dog", "y")]) == ["犬   x", "dog  y"]
+
+
+def test_styles_stay_with_their_cells() -> None:
+    line = table([["source porch", bad("FAILS"), "why\x1b"]], widths=(0, 6))[0]
+    assert "".join(line) == "source porch  FAILS   why\\u001b"
+    assert [piece for piece in line if isinstance(piece, Styled)] == ["FAILS"]
 
 
 @pytest.mark.parametrize(
@@ -63,18 +98,18 @@ def test_a_stream_without_an_encoding_gets_ascii() -> None:
 
 def test_a_picture_of_two_tones() -> None:
     levels = np.array([[-10, -70, -np.inf], [-np.inf, -40, -10]], np.float32)
-    assert picture(levels, [100, 2000], 3) == [
+    assert picture(levels, [100, 2000], ("-3 s", "0")) == [
         " 2 kHz | ▒█",
         "100 Hz |█  ",
         "       +---",
         "        -3 s0",
         "        ░ -55  █ -10 dBFS",
     ]
-    assert picture(levels, [100, 2000], 3, unicode=False)[:2] == [" 2 kHz | -#", "100 Hz |#  "]
+    assert picture(levels, [100, 2000], ("-3 s", "0"), unicode=False)[:2] == [" 2 kHz | -#", "100 Hz |#  "]
 
 
 def test_a_picture_of_nothing() -> None:
-    assert picture(np.full((2, 3), -np.inf, np.float32), [100, 2000], 3) == ["(nothing but digital silence)"]
+    assert picture(np.full((2, 3), -np.inf, np.float32), [100, 2000], ("0", "1")) == ["(nothing but digital silence)"]
 
 
 def tone(hertz: float, sample_rate: int, seconds: float, amplitude: float = 1.0):
@@ -98,6 +133,13 @@ def test_a_tone_that_begins_late_is_in_the_later_columns() -> None:
     assert np.all(loudest[2:] > -4)
 
 
+def test_powers_over_other_columns_are_the_means_of_what_those_cover() -> None:
+    power = np.array([[1.0, 1.0, 4.0], [0.0, 0.0, 3.0]])
+    assert resampled(power, 1).tolist() == [[2.0], [1.0]]
+    assert resampled(power, 2) == pytest.approx(np.array([[1.0, 3.0], [0.0, 2.0]]))
+    assert resampled(power, 6) == pytest.approx(np.repeat(power, 2, axis=1))
+
+
 def test_more_columns_than_samples_stay_empty() -> None:
     levels, _ = band_levels(np.ones(3, np.float32), 8000, 4, 8)
     assert np.all(levels == -np.inf)
@@ -105,7 +147,5 @@ def test_more_columns_than_samples_stay_empty() -> None:
 
 def test_levels_of_samples() -> None:
     assert rms_dbfs(tone(1000, 16000, 1)) == pytest.approx(-3.01, abs=0.01)
-    assert peak_dbfs(np.array([1.0, -1.0], np.float32)) == pytest.approx(0)
     for silence in (np.zeros(10, np.float32), np.zeros(0, np.float32)):
         assert rms_dbfs(silence) is None
-        assert peak_dbfs(silence) is None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from support.tflite import content_of, model_directory
@@ -28,10 +33,13 @@ def run(*arguments: str | bytes, closing: str = "", **environment: str) -> subpr
     return subprocess.run(command, capture_output=True, check=False, timeout=60, env={**environ, **environment})
 
 
-def on_a_terminal(*arguments: str, **environment: str) -> str:
+def on_a_terminal(*arguments: str, width: int = 80, environment: Mapping[str, str] = MappingProxyType({})) -> str:
     """What a command prints on a terminal."""
     near, far = pty.openpty()
-    with subprocess.Popen([*EDGEAUDIO, *arguments], stdout=far, stderr=far, env={**os.environ, **environment}):
+    fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    environ = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR"}}
+    environ |= {"TERM": "dumb", **environment}
+    with subprocess.Popen([*EDGEAUDIO, *arguments], stdout=far, stderr=far, env=environ):
         os.close(far)
         printed = b""
         while piece := _read(near):
@@ -160,3 +168,61 @@ def test_a_stream_without_a_descriptor_is_printed_to(monkeypatch: pytest.MonkeyP
     terminal.redraw("line\n")
     terminal.discard_output()
     assert (streams[0].getvalue(), streams[1].getvalue()) == ("out\\u001b\n", "err\\u001b\n\rline\\n")
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_failures_stand_out_where_the_terminal_takes_colours(
+    environment: dict[str, str], coloured: bool, tmp_path
+) -> None:
+    config = tmp_path / "edgeaudio.toml"
+    config.write_text(f'state_dir = "{tmp_path}"\n[models.mine]\npath = "gone"\n[sources.porch]\nurl = "alsa:x"\n')
+    for name in ("TERM", "NO_COLOR"):
+        environment.setdefault(name, "")  # an empty one counts as none
+    text = on_a_terminal("check", "--offline", "--config", str(config), environment=environment)
+    assert ("\x1b[1;31mFAILS\x1b[0m" in text) is coloured
+    assert ("\x1b[32mworks\x1b[0m" in text) is coloured
+    assert ("\x1b" in text) is coloured
+    assert b"\x1b" not in run("check", "--offline", "--config", str(config), **environment).stdout
+
+
+def test_colours_are_for_terminals_alone() -> None:
+    near, far = pty.openpty()
+    with os.fdopen(far, "w") as stream:
+        assert terminal.takes_colours(stream, {"TERM": "xterm"})
+        assert not terminal.takes_colours(stream, {})
+        assert not terminal.takes_colours(stream, {"TERM": "xterm", "NO_COLOR": "x"})
+        fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        assert terminal.width_of(stream, {}) == 100
+        assert terminal.width_of(stream, {"COLUMNS": "60"}) == 60
+        assert terminal.width_of(stream, {"COLUMNS": "1"}) == 20
+        fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+        assert terminal.width_of(stream, {}) == 80
+    os.close(near)
+    assert not terminal.takes_colours(io.StringIO(), {"TERM": "xterm"})
+    assert terminal.width_of(io.StringIO(), {}) is None
+    assert terminal.width_of(None, {"COLUMNS": "x"}) is None
+
+
+def test_tables_are_folded_at_words_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
+    model = str(model_directory(tmp_path))
+    config = tmp_path / "edgeaudio.toml"
+    config.write_text(f'state_dir = "{tmp_path}"\n[models.mine]\npath = "{model}"\nlabels = ["gone"]\n')
+    words = ["check", "--offline", "--config", str(config)]
+    whole = run(*words).stdout.decode().splitlines()
+    folded = on_a_terminal(*words, width=50).splitlines()
+    assert len(whole) < len(folded)
+    assert " ".join(" ".join(folded).split()) == " ".join(" ".join(whole).split())
+    indent = whole[0].index("works") + len("works") + 2
+    for line in folded:
+        assert len(line) <= 50 or " " not in line[indent:]  # a path is longer, and not cut
+        assert len(line[:indent].split()) in {0, 2, 3}

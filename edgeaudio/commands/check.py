@@ -8,6 +8,7 @@ directory and the broker (it is handed a rehearsal of that).
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,7 +26,7 @@ from edgeaudio.capture.source import open_source
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
 from edgeaudio.commands.target import told
-from edgeaudio.console import decibels
+from edgeaudio.console import decibels, table
 from edgeaudio.masking import mask
 from edgeaudio.plans import load_one_model, model_plans, source_config, source_pipeline
 from edgeaudio.recognise.model import Model
@@ -34,7 +35,7 @@ from edgeaudio.settings import Settings
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml, example_toml, json_schema
 from edgeaudio.spectrum import rms_dbfs
-from edgeaudio.terminal import say
+from edgeaudio.terminal import bad, faint, good, say, width_of
 
 LISTEN_S = 2.0
 SIDE_BY_SIDE = 8  # sources opened at once; more would only hurry a small board
@@ -51,6 +52,8 @@ class Tried(Protocol):
     @property
     def told(self) -> str: ...
 
+
+_MARKS = {"works": good, "FAILS": bad, "off": faint}
 
 Rehearse = Callable[[Settings, threading.Event], Iterable[Tried]]
 SourceWorks = Callable[[Settings, dict[str, Model], str, threading.Event], str]
@@ -100,7 +103,9 @@ def check(path: Path | None, options: Sequence[str], rehearse: Rehearse, *, offl
             if stop.is_set():
                 break
             works &= finding.verdict != "FAILS"
-            say(f"{finding.what:<{what}}  {finding.verdict:<5}  {mask(finding.told)}", flush=True)
+            row = [finding.what, _MARKS[finding.verdict](finding.verdict), mask(finding.told)]
+            for line in table([row], widths=(what, 5), width=width_of(sys.stdout)):
+                say(*line, flush=True)
     return 0 if works else 2
 
 

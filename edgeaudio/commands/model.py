@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 from edgeaudio.commands.model_draft import draft, input_of
 from edgeaudio.commands.model_labels import read_labels
 from edgeaudio.commands.model_said import Wishes
-from edgeaudio.console import columns
+from edgeaudio.console import columns, table
 from edgeaudio.files import read_regular
 from edgeaudio.publish.topics import slugs
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, manifest_toml
@@ -26,7 +27,7 @@ from edgeaudio.recognise.model import MAX_MODEL_BYTES, RUNTIME, Model, ModelErro
 from edgeaudio.recognise.shipped import find_model
 from edgeaudio.recognise.tensors import Tensor, packed_files, read_model_metadata, read_tensors
 from edgeaudio.recognise.types import EdgeaudioError
-from edgeaudio.terminal import say
+from edgeaudio.terminal import bad, good, say, width_of
 
 TIMED_RUNS = 20
 MOST_LABELS_SHOWN = 60
@@ -69,14 +70,14 @@ def inspect(name: str) -> int:
         rows += _tensor_rows(path, content)
         rows += _metadata_rows(read_model_metadata(path, content))
         rows += [["packed", f"{file}, {_packed(file, data)}"] for file, data in packed_files(content).items()]
-        say("\n".join(columns(rows)))
+        say("\n".join(columns(rows, width=width_of(sys.stdout))))
         return 0
     directory = find_model(name)
     model = load_model(directory)
     content = _content(model.path)
     rows = [["directory", f"{directory}, {len(content)} bytes"]]
     rows += _manifest_rows(model.manifest) + _tensor_rows(model.path, content)
-    say("\n".join(columns(rows)))
+    say("\n".join(columns(rows, width=width_of(sys.stdout))))
     return 0
 
 
@@ -108,7 +109,10 @@ def verify(name: str) -> int:
             ),
         ],
     ]
-    say("\n".join(columns(rows)))
+    for row in rows:
+        row[1] = bad(row[1]) if row[1] == "FAILS" else good(row[1])
+    for line in table(rows, width=width_of(sys.stdout)):
+        say(*line)
     return 2 if trouble or clash else 0
 
 

@@ -13,28 +13,30 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
 from edgeaudio.capture.tracks import AudioInfo, Track
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
+from edgeaudio.commands.probed import Heard
+from edgeaudio.commands.progress import Progress
 from edgeaudio.commands.target import find_source, told
-from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture
-from edgeaudio.recognise.channels import Mixer, power
-from edgeaudio.recognise.types import EdgeaudioError, Samples
+from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture, picture_margin
+from edgeaudio.recognise.channels import Mixer
+from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings import load_settings
-from edgeaudio.spectrum import band_levels, peak_dbfs, rms_dbfs
-from edgeaudio.terminal import say
+from edgeaudio.terminal import say, width_of
 
-BANDS = 14
-COLUMNS = 64
+LIVE_S = 5.0
+USUAL_WIDTH = 80  # of the picture, where there is no terminal
 
 
-def probe(target: str, path: Path | None, options: Sequence[str], seconds: float, *, as_json: bool) -> int:
-    """Show what the target holds, after listening for `seconds` of its sound. Raises EdgeaudioError."""
+def probe(target: str, path: Path | None, options: Sequence[str], seconds: float | None, *, as_json: bool) -> int:
+    """Show what the target holds, after listening for `seconds` of its sound. Raises EdgeaudioError.
+
+    None: to all of a recording, and to LIVE_S of what is live.
+    """
     config, _ = find_source(target, load_settings(path, options))
     try:
         with stopped_by_interrupt() as stop:
@@ -44,45 +46,49 @@ def probe(target: str, path: Path | None, options: Sequence[str], seconds: float
     return 0
 
 
-def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float, *, as_json: bool) -> None:
-    pieces: list[Samples] = []
-    heard_s, failure = 0.0, None
-    shape: tuple[int, ...] = ()
+def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float | None, *, as_json: bool) -> None:
+    heard = Heard(config.channel)
+    failure = None
     with (
         Patience(config, stop) as patience,
         open_source(config, patience.end, media_start=datetime.now(UTC), sender_wait_s=SENDER_WAIT_S) as connection,
+        Progress(table_grows=False) as progress,
     ):
+        if seconds is None and not connection.recorded:
+            seconds = LIVE_S
         try:
             for block in patience.listen(connection, seconds):
-                if shape != (shape := (block.sample_rate, *block.samples.shape[1:])):
-                    pieces, heard_s = [], 0.0  # the picture is of one format: the latest
-                pieces.append(block.samples)
-                heard_s += block.duration_s
-                if heard_s >= seconds:
+                heard.take(block)
+                progress.show(heard.duration_s, seconds or connection.info.duration_s)
+                if seconds is not None and heard.duration_s >= seconds:
                     break
         except SourceError as error:
             failure = error  # what was heard before it is shown all the same
         info = connection.info
-    if pieces:
-        show = _print_facts if as_json else _show
-        show(config, info, np.concatenate(pieces), heard_s)
+        recorded = connection.recorded
+    if heard.duration_s:
+        heard.finish()
+        if as_json:
+            _print_facts(config, info, heard)
+        else:
+            _show(config, info, heard, recorded=recorded)
     if failure:
         raise failure
 
 
-def _print_facts(config: SourceConfig, info: AudioInfo, samples: Samples, heard_s: float) -> None:
+def _print_facts(config: SourceConfig, info: AudioInfo, heard: Heard) -> None:
     facts = {
         "source": str(config.address),
         **asdict(info),
-        "heard_s": round(heard_s, 3),
-        "rms_dbfs": _rounded(rms_dbfs(samples)),
-        "peak_dbfs": _rounded(peak_dbfs(samples)),
-        "channels_dbfs": [_rounded(rms_dbfs(channel)) for channel in _channels(samples)],
+        "heard_s": round(heard.duration_s, 3),
+        "rms_dbfs": _rounded(heard.rms_dbfs),
+        "peak_dbfs": _rounded(heard.peak_dbfs),
+        "channels_dbfs": [_rounded(level) for level in heard.channels_dbfs],
     }
     say(json.dumps(facts))
 
 
-def _show(config: SourceConfig, info: AudioInfo, samples: Samples, heard_s: float) -> None:
+def _show(config: SourceConfig, info: AudioInfo, heard: Heard, *, recorded: bool) -> None:
     duration = "live, or of unknown length" if info.duration_s is None else clock_time(info.duration_s)
     rows = [("source", str(config.address)), ("container", info.container), ("length", duration)]
     rows += [
@@ -90,26 +96,22 @@ def _show(config: SourceConfig, info: AudioInfo, samples: Samples, heard_s: floa
         for track in info.tracks
     ]
     rows += [
-        ("heard", f"{heard_s:.1f} s"),
-        ("level", f"RMS {decibels(rms_dbfs(samples))}, peak {decibels(peak_dbfs(samples))}"),
+        ("heard", f"{heard.duration_s:.1f} s"),
+        ("level", f"RMS {decibels(heard.rms_dbfs)}, peak {decibels(heard.peak_dbfs)}"),
     ]
     if info.channels > 1:
-        levels_dbfs = [decibels(rms_dbfs(channel)) for channel in _channels(samples)]
-        rows += [("channels", ", ".join(f"{number}: {level}" for number, level in enumerate(levels_dbfs, 1)))]
-    mixer = Mixer(config.channel)
-    if samples.ndim > 1:
-        mixer.judge(samples, [power(channel) for channel in _channels(samples)])
-    if mixer.cancels:
-        rows += [("mixed", _cancelled(mixer))]
-    say("\n".join(columns(rows)))
-    if len(samples) > COLUMNS:
-        levels, frequencies_hz = band_levels(mixer.mix(samples), info.sample_rate, BANDS, COLUMNS)
+        levels = [decibels(level) for level in heard.channels_dbfs]
+        rows += [("channels", ", ".join(f"{number}: {level}" for number, level in enumerate(levels, 1)))]
+    if heard.mixer.cancels:
+        rows += [("mixed", _cancelled(heard.mixer))]
+    width = width_of(sys.stdout)
+    say("\n".join(columns(rows, width=width)))
+    frequencies_hz = heard.frequencies_hz
+    levels_dbfs = heard.levels((width or USUAL_WIDTH) - picture_margin(frequencies_hz))
+    if levels_dbfs is not None:
+        bounds = ("0", clock_time(heard.duration_s)) if recorded else (f"-{heard.duration_s:.0f} s", "0")
         say()
-        say("\n".join(picture(levels, frequencies_hz, heard_s, unicode=knows_unicode(sys.stdout))))
-
-
-def _channels(samples: Samples) -> list[Samples]:
-    return [samples] if samples.ndim == 1 else list(samples.T)
+        say("\n".join(picture(levels_dbfs, frequencies_hz, bounds, unicode=knows_unicode(sys.stdout))))
 
 
 def _cancelled(mixer: Mixer) -> str:

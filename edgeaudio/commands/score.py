@@ -9,31 +9,29 @@ from __future__ import annotations
 import json
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 from uuid import UUID
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reasons import SourceError
 from edgeaudio.capture.source import open_source
+from edgeaudio.commands.in_order import InOrder
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
+from edgeaudio.commands.progress import Progress
 from edgeaudio.commands.target import find_source, told
-from edgeaudio.console import clock_time, knows_unicode, progress_line
+from edgeaudio.console import cell_width, clock_time, fold, pad
 from edgeaudio.listening import load_model
 from edgeaudio.plans import load_models, model_plans
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, Result, SourcePipeline
 from edgeaudio.recognise.types import EdgeaudioError, Event, Scores
 from edgeaudio.settings import Settings, load_settings
-from edgeaudio.terminal import complain, on_terminal, redraw, say
+from edgeaudio.terminal import complain, one_line, say, width_of
 
 MEDIA_START = datetime(1970, 1, 1, tzinfo=UTC)  # of a recording: times count from its beginning
-PROGRESS_EVERY_S = 0.2
-PROGRESS_WIDTH = 72
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def _results(
     with (
         Patience(config, stop) as patience,
         open_source(config, patience.end, media_start=MEDIA_START, sender_wait_s=SENDER_WAIT_S) as connection,
-        _Progress() as progress,
+        Progress(table_grows=True) as progress,
     ):
         try:
             for block in patience.listen(connection):
@@ -97,34 +95,6 @@ def _results(
         raise failure
 
 
-class _Progress:
-    """A bar on standard error while a recording is read, where that is a terminal and standard output is none.
-
-    With both on the same terminal the growing table is the progress.
-    """
-
-    def __init__(self) -> None:
-        self._wanted = on_terminal(sys.stderr) and not on_terminal(sys.stdout)
-        self._unicode = knows_unicode(sys.stderr)
-        self._begin_s = self._shown_s = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def show(self, done_s: float, total_s: float | None) -> None:
-        now_s = time.monotonic()
-        if not self._wanted or total_s is None or now_s - self._shown_s < PROGRESS_EVERY_S:
-            return
-        self._shown_s = now_s
-        line = progress_line(done_s, total_s, now_s - self._begin_s, PROGRESS_WIDTH, unicode=self._unicode)
-        redraw(f"{line:<{PROGRESS_WIDTH}}")
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown_s > self._begin_s:
-            redraw(" " * PROGRESS_WIDTH)
-            redraw("")
-
-
 class _Printer:
     """Prints results as they come, and in the end what their sum says."""
 
@@ -133,23 +103,32 @@ class _Printer:
         self._reported = {plan.model.manifest.name: plan.labels for plan in plans}
         self._style = style
         self._recorded = True
-        self._width = max(len(label) for labels in self._labels.values() for label in labels)
+        self._width = max(cell_width(one_line(label)) for labels in self._labels.values() for label in labels)
+        self._name_width = max(map(cell_width, self._labels))
+        self._in_order = InOrder(plans, events=style.events)
         self._clips = self._quiet = self._onsets = 0
 
     def take(self, result: Result, *, recorded: bool) -> None:
-        """Print one result; the times of a recording count from its beginning."""
+        """Print what is in order of time by now; the times of a recording count from its beginning."""
         self._recorded = recorded
         if isinstance(result, Scores):
             self._clips += 1
             self._quiet += result.values is None
             if not self._style.events:
-                self._print_scores(result)
+                self._in_order.hold(result)
+            for ready in self._in_order.heard(result):
+                self._print(ready)
         elif isinstance(result, Event):
             self._onsets += result.kind == "onset"
-            if self._style.events:
+            if self._style.events and recorded:
+                self._in_order.hold(result)
+            elif self._style.events:  # somebody looks on
                 self._print_event(result)
 
     def finish(self, gate_dbfs: float, *, failed: bool) -> None:
+        """Print the rest, and what there is to say of the whole."""
+        for result in self._in_order.rest():
+            self._print(result)
         if self._clips == 0:
             if not failed:
                 _note("too short for a single clip: nothing was scored")
@@ -157,6 +136,12 @@ class _Printer:
             _note(f"every clip is under {gate_dbfs:g} dBFS: nothing but silence")
         elif self._style.events and self._onsets == 0:
             _note("no events")
+
+    def _print(self, result: Scores | Event) -> None:
+        if isinstance(result, Scores):
+            self._print_scores(result)
+        else:
+            self._print_event(result)
 
     def _print_scores(self, scores: Scores) -> None:
         best = self._best(scores)
@@ -173,8 +158,8 @@ class _Printer:
             )
             return
         level = "silence" if scores.rms_dbfs is None else f"{scores.rms_dbfs:.1f} dBFS"
-        cells = [f"{label:<{self._width}} {value:.3f}" for label, value in best] or ["(under the gate)"]
-        say("  ".join([self._clock(scores.at), *self._model(scores.model), f"{level:>11}", *cells]))
+        cells = [f"{self._label(label)} {value:.3f}" for label, value in best] or ["(under the gate)"]
+        self._row([self._clock(scores.at), *self._model(scores.model), f"{level:>11}"], cells)
 
     def _print_event(self, event: Event) -> None:
         if self._style.as_json:
@@ -191,8 +176,8 @@ class _Printer:
             )
             return
         lasted = f"after {event.duration_s:.1f} s" if event.kind == "offset" else ""
-        cells = [f"{event.kind:<6}", f"{event.label:<{self._width}}", f"{event.score:.3f}", lasted]
-        say("  ".join([self._clock(event.at), *self._model(event.model), *cells]).rstrip())
+        cells = [f"{event.kind:<6}", self._label(event.label), f"{event.score:.3f}", lasted]
+        self._row([self._clock(event.at), *self._model(event.model)], cells)
 
     def _best(self, scores: Scores) -> list[tuple[str, float]]:
         if scores.values is None:
@@ -203,7 +188,10 @@ class _Printer:
         return sorted(chosen, key=lambda pair: -pair[1])[: self._style.top]
 
     def _model(self, name: str) -> list[str]:
-        return [name] if len(self._labels) > 1 else []
+        return [pad(name, self._name_width)] if len(self._labels) > 1 else []
+
+    def _label(self, label: str) -> str:
+        return pad(one_line(label), self._width)
 
     def _time(self, at: datetime) -> dict[str, object]:
         if self._recorded:
@@ -214,6 +202,14 @@ class _Printer:
         if self._recorded:
             return f"{clock_time((at - MEDIA_START).total_seconds()):>10}"
         return f"{at:%H:%M:%S}.{at.microsecond // 10_000:02d}"
+
+    def _row(self, head: Sequence[str], cells: Sequence[str]) -> None:
+        indent = sum(cell_width(cell) + 2 for cell in head)
+        width = width_of(sys.stdout)
+        first, *more = fold(cells, None if width is None else width - indent, "  ")
+        say("  ".join([*head, first]).rstrip(), flush=True)
+        for rest in more:
+            say(" " * indent + rest.rstrip(), flush=True)
 
 
 def _print_json(values: Mapping[str, object]) -> None:

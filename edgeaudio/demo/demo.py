@@ -23,12 +23,12 @@ from queue import Empty, SimpleQueue
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edgeaudio.console import columns
+from edgeaudio.console import table
 from edgeaudio.demo.stage import Camera, Detection, Outcome, judge, read_cameras
 from edgeaudio.masking import mask_url
 from edgeaudio.publish.broker import BrokerAddress, parse_broker_url
 from edgeaudio.recognise.types import EdgeaudioError
-from edgeaudio.terminal import complain, say
+from edgeaudio.terminal import bad, complain, good, say, width_of
 from edgeaudio.urls import holds_login
 from edgeaudio.version import __version__
 
@@ -139,7 +139,7 @@ def _sum_up(outcomes: Sequence[Outcome], memory_mb: float | None) -> None:
     rows = [["", "camera", "played", "heard", "score", "after"]]
     for outcome in outcomes:
         camera, heard = outcome.camera, outcome.heard
-        row = ["ok" if outcome.right else "NO", camera.name, camera.label or "nothing"]
+        row = [good("ok") if outcome.right else bad("NO"), camera.name, camera.label or "nothing"]
         if heard and outcome.played_s is not None:
             row += [heard.label, f"{heard.score:.2f}", f"{heard.received_s - outcome.played_s:.1f} s"]
         else:
@@ -149,7 +149,8 @@ def _sum_up(outcomes: Sequence[Outcome], memory_mb: float | None) -> None:
         rows.append(row)
         rows += [["", "", "", f"{wrong.label}, which was not played", f"{wrong.score:.2f}"] for wrong in outcome.wrong]
     say()
-    say("\n".join(columns(rows)))
+    for line in table(rows, width=width_of(sys.stdout)):
+        say(*line)
     sounds = [outcome for outcome in outcomes if outcome.camera.label]
     found = sum(outcome.heard is not None for outcome in sounds)
     wrong = sum(len(outcome.wrong) for outcome in outcomes)
