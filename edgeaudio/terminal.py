@@ -115,20 +115,14 @@ def takes_colours(stream: TextIO | None, environ: Mapping[str, str] = os.environ
 
 
 def width_of(stream: TextIO | None, environ: Mapping[str, str] = os.environ) -> int | None:
-    """How many characters a line of the stream has; None: any number, for it is no terminal.
-
-    What `COLUMNS` says goes before all, and makes everything as wide as that.
-    """
-    said = environ.get("COLUMNS", "")
-    if re.fullmatch("[0-9]{1,5}", said) and int(said):
-        width = int(said)
-    elif stream is None or not on_terminal(stream):
+    """How many characters a line of a terminal has, `COLUMNS` where that is set; None: no terminal, any number."""
+    if stream is None or not on_terminal(stream):
         return None
-    else:
-        try:
-            width = os.get_terminal_size(stream.fileno()).columns or _USUAL_WIDTH
-        except OSError:
-            width = _USUAL_WIDTH
+    said = environ.get("COLUMNS", "")
+    width = int(said) if re.fullmatch("[0-9]{1,5}", said) else 0
+    with suppress(OSError):
+        width = width or os.get_terminal_size(stream.fileno()).columns
+    width = width or _USUAL_WIDTH
     return min(max(width, _LEAST_WIDTH), _MOST_WIDTH)
 
 

@@ -307,7 +307,7 @@ def test_models_of_other_clips_are_a_table_in_order_of_time(model, tmp_path, cap
 
 
 def test_scores_of_a_narrow_terminal_are_folded_between_labels(model, thuds, monkeypatch, capsys) -> None:
-    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("edgeaudio.commands.score.width_of", lambda _: 60)
     _, lines, _ = score("--model", model, str(thuds), capsys=capsys)
     at = lines.index("  00:00.60    -0.9 dBFS  first  0.900  second 0.900")
     assert lines[at + 1] == " " * 25 + "third  0.900"
@@ -389,7 +389,7 @@ def test_probe_draws_all_of_a_recording_as_wide_as_the_terminal(length_s: int, t
     time_s = np.arange(2000 * length_s) / 2000
     tone = np.where(time_s >= length_s * 2 / 3, 0.5 * np.sin(2 * np.pi * 500 * time_s), 0) + 0.25
     path = write_wave(tmp_path / "tone.wav", tone, 2000)
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("edgeaudio.commands.probe.width_of", lambda _: 100)
     assert cli.main(["probe", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     # a tone at half of full scale for a third of the time, and DC, which does not count

@@ -205,12 +205,14 @@ def test_colours_are_for_terminals_alone() -> None:
         assert terminal.width_of(stream, {}) == 100
         assert terminal.width_of(stream, {"COLUMNS": "60"}) == 60
         assert terminal.width_of(stream, {"COLUMNS": "1"}) == 20
+        assert terminal.width_of(stream, {"COLUMNS": "x"}) == 100
         fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
         assert terminal.width_of(stream, {}) == 80
     os.close(near)
     assert not terminal.takes_colours(io.StringIO(), {"TERM": "xterm"})
     assert terminal.width_of(io.StringIO(), {}) is None
-    assert terminal.width_of(None, {"COLUMNS": "x"}) is None
+    assert terminal.width_of(io.StringIO(), {"COLUMNS": "80"}) is None
+    assert terminal.width_of(None) is None
 
 
 def test_tables_are_folded_at_words_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
