@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from edgeaudio.commands.described import EXAMPLES
 from edgeaudio.commands.model_words import add_model
 from edgeaudio.commands.numbers import number, whole
 from edgeaudio.masking import mask
@@ -96,11 +97,35 @@ class _Parser(argparse.ArgumentParser):
         complain(f"edgeaudio: {message}; see {self.prog} --help")
         raise SystemExit(EXIT_BAD_INPUT)
 
+    def format_help(self) -> str:
+        self.color = False  # of Python 3.14, whose escape sequences would be shown
+        examples = EXAMPLES.get(self.prog, ())
+        shown = "".join(f"  {line}\n" for line in examples)
+        return super().format_help() + (f"\nexamples:\n{shown}" if shown else "")
+
     def _print_message(self, message: str, file: object = None) -> None:
         if file is sys.stderr and file is not None:
             complain(message, end="")
         else:
             say(message, end="", flush=True)
+
+
+class _Printed(argparse.Action):
+    """An option that prints something made from the whole command line, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: object, values: object, __: object = None) -> None:
+        from edgeaudio.commands.described import describe
+
+        if self.dest == "man":
+            from edgeaudio.commands.man import man_page
+
+            text = man_page(describe(parser))
+        else:
+            from edgeaudio.commands.completion import completion
+
+            text = completion(str(values), describe(parser))
+        say(text, end="", flush=True)
+        parser.exit()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -111,6 +136,13 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 all is well, 2 something must be mended (one line each on standard error says what).",
     )
     top.add_argument("--version", action="version", version=f"edgeaudio {__version__}")
+    top.add_argument(
+        "--completion",
+        action=_Printed,
+        choices=("bash", "zsh", "fish"),
+        help="print a script that completes commands and options in that shell",
+    )
+    top.add_argument("--man", action=_Printed, nargs=0, help="print the manual page, as for man -l -")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_demo(commands)

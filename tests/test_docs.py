@@ -43,7 +43,8 @@ def test_every_command_is_in_the_readme_and_no_other():
 
 
 def test_every_option_that_the_readme_names_exists():
-    known = {option for _, command in commands() for action in command._actions for option in action.option_strings}
+    parsers = [parser(), *(command for _, command in commands())]
+    known = {option for each in parsers for action in each._actions for option in action.option_strings}
     assert set(re.findall(r"(?<![\w-])--[a-z]+", README)) <= known
 
 

@@ -10,6 +10,7 @@ module, and dpkg-deb; it may be run by any user.
 
 from __future__ import annotations
 
+import gzip
 import re
 import shutil
 import subprocess
@@ -22,6 +23,13 @@ OUT = ROOT / "build" / "debian"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 RELEASE = "etc/edgeaudio/releases/debian"  # what /etc/edgeaudio/current leads to, unless it leads elsewhere already
 CONFFILE = f"{RELEASE}/edgeaudio.toml"
+# files that edgeaudio prints itself
+PRINTED = {
+    "usr/share/man/man1/edgeaudio.1.gz": ["--man"],
+    "usr/share/bash-completion/completions/edgeaudio": ["--completion", "bash"],
+    "usr/share/zsh/vendor-completions/_edgeaudio": ["--completion", "zsh"],
+    "usr/share/fish/vendor_completions.d/edgeaudio.fish": ["--completion", "fish"],
+}
 CONTROL = """\
 Package: edgeaudio
 Version: {version}
@@ -102,6 +110,12 @@ def lay_out(tree: Path, environment: Path) -> None:
     for source, folder in (("edgeaudio.service", units), ("sound-card.conf", papers)):
         folder.mkdir(parents=True)
         shutil.copy(ROOT / "deploy" / "systemd" / source, folder)
+    for name, words in PRINTED.items():
+        (tree / name).parent.mkdir(parents=True)
+        text = output(python, "-m", "edgeaudio", *words) + "\n"
+        # without a time, so that a package is the same each time that it is built
+        content = gzip.compress(text.encode(), mtime=0) if name.endswith(".gz") else text.encode()
+        (tree / name).write_bytes(content)
     shutil.copy(ROOT / "LICENSE", papers / "copyright")
     shutil.copytree(ROOT / "docs", papers, dirs_exist_ok=True)
 

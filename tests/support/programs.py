@@ -24,6 +24,7 @@ AS_ROOT = () if os.geteuid() == 0 else ("--map-root-user",)
 PACKAGES = {
     "apparmor_parser": "apparmor",
     "gcc": "gcc libc6-dev libasound2-dev libasound2-data",
+    "groff": "groff-base",
     "gstreamer": "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good "
     "gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav",
     "ip": "iproute2",

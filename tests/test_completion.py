@@ -1,0 +1,139 @@
+"""Examples, completion and the manual page: made from the parsers, tried in the programs that they are for."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shlex
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from support.programs import require_program
+
+from edgeaudio.cli import main, parser
+from edgeaudio.commands.described import EXAMPLES, describe
+
+COMMANDS = [*describe(parser()).all()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("porch.flac", "edgeaudio.toml"):
+        (tmp_path / name).touch()
+    (tmp_path / "models").mkdir()
+    return tmp_path
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_every_command_has_examples_and_they_can_be_typed(capsys) -> None:
+    assert set(EXAMPLES) == {command.prog for command in COMMANDS}
+    for command in COMMANDS:
+        help_text = printed(capsys, *command.prog.split()[1:], "--help")
+        for example in command.examples:
+            words = shlex.split(example.partition(" >")[0])
+            assert parser().parse_args(words[1:]).command
+            assert f"\n  {example}\n" in help_text
+
+
+def test_every_command_and_option_explains_itself() -> None:
+    for command in COMMANDS[1:]:
+        assert command.help
+        assert command.description
+        for option in (*command.options, *command.places):
+            assert option.help or option.metavar
+
+
+CASES = [
+    ("edgeaudio pro", {"probe"}),
+    ("edgeaudio model ", {"init", "inspect", "verify"}),
+    ("edgeaudio model in", {"init", "inspect"}),
+    ("edgeaudio check --off", {"--offline"}),
+    ("edgeaudio --completion ", {"bash", "zsh", "fish"}),
+    ("edgeaudio probe po", {"porch.flac"}),
+    ("edgeaudio probe porch.flac --config e", {"edgeaudio.toml"}),
+    ("edgeaudio score --model m", {"models"}),
+    ("edgeaudio run --set x", set()),
+]
+
+
+def test_bash_completes(folder: Path, capsys) -> None:
+    bash = require_program("bash")
+    script = printed(capsys, "--completion", "bash")
+    for line, wanted in CASES:
+        words = " ".join(map(shlex.quote, line.split(" ")))
+        ask = f"COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _edgeaudio"
+        ask += "; printf '%s\\n' \"${COMPREPLY[@]}\""
+        command = [bash, "--norc", "-euc", f"{script}\n{ask}"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+        assert (set(done.stdout.split()), done.stderr) == (wanted, ""), line
+
+
+def test_fish_completes(folder: Path, capsys) -> None:
+    fish = require_program("fish")
+    script = folder / "complete.fish"
+    script.write_text(printed(capsys, "--completion", "fish"))
+    asks = "; ".join(f"complete -C '{line}'; echo =" for line, _ in CASES)
+    environment = {**os.environ, "HOME": str(folder), "TERM": "dumb"}
+    done = subprocess.run(
+        [fish, "--no-config", "-c", f"source {script}; {asks}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environment,
+    )
+    answers = done.stdout.split("=\n")
+    for (line, wanted), answer in zip(CASES, answers, strict=False):
+        assert {said.partition("\t")[0].rstrip("/") for said in answer.splitlines()} == wanted, line
+
+
+def test_zsh_completes(folder: Path, capsys) -> None:
+    zsh = require_program("zsh")
+    (folder / "complete.zsh").write_text(printed(capsys, "--completion", "zsh"))
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(folder)
+        os.execve(zsh, [zsh, "-f", "-i"], {**os.environ, "TERM": "dumb", "HOME": str(folder)})  # noqa: S606 (a shell of ours)
+    try:
+        typed(terminal, "autoload -U compinit; compinit -u -D; source ./complete.zsh; echo load''ed\n", "loaded")
+        for line, wanted in CASES:
+            if len(wanted) == 1:
+                typed(terminal, f"\x15{line}\t", f"{wanted.copy().pop()}")
+    finally:
+        os.close(terminal)
+        os.waitpid(child, 0)
+
+
+def typed(terminal: int, text: str, wanted: str) -> None:
+    """Type the text, and wait until what is wanted is shown behind it."""
+    os.write(terminal, text.encode())
+    shown, deadline_s = "", time.monotonic() + 30
+    while wanted not in shown:
+        assert select.select([terminal], [], [], max(0, deadline_s - time.monotonic()))[0], f"{text!r}: {shown!r}"
+        shown += os.read(terminal, 4096).decode()
+
+
+def test_the_manual_page_is_sound_and_names_everything(tmp_path: Path, capsys) -> None:
+    page = tmp_path / "edgeaudio.1"
+    page.write_text(printed(capsys, "--man"))
+    groff = [require_program("groff"), "-man", "-Tascii", "-ww", "-rLL=200n", "-P-cbou", str(page)]
+    shown = subprocess.run(groff, capture_output=True, text=True, check=True, timeout=60)
+    assert shown.stderr == ""
+    text = " ".join(shown.stdout.split())
+    for command in COMMANDS:
+        assert command.prog in text
+        assert " ".join(command.description.split()) in text
+        for option in command.options:
+            assert all(name in text for name in option.names)
+            assert option.help in text
+        assert all(example in text for example in command.examples)
