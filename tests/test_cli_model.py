@@ -281,15 +281,17 @@ def test_psf_fills_up_its_last_frame(clip_s, n_frames):
         ("yamnet", "tf_signal:log_mel_yamnet"),
         ("kaldi", "kaldi:mfcc_no_energy"),
         ("psf", "psf:mfcc"),
+        ("tf-tutorial", "tf_signal:spectrogram_tutorial"),
+        ("teachable-machine", "librosa:spectrogram_analyser"),
     ],
 )
 def test_presets_say_what_the_golden_files_were_made_with(preset, golden):
-    """But for sizes, and for what psf alone needs (its padding and its 1/n_fft), which follow from sizes."""
+    """But for sizes, and for what follows from them: psf's padding and 1/n_fft, the symmetry of odd windows."""
     library, case = golden.split(":")
     with np.load(GOLDEN / f"{library}.npz") as file:
         made_with = FeatureConfig(**json.loads(str(file[f"{case}.config"])))
-    sizes = ("kind", "sample_rate", "n_fft", "hop_length", "win_length", "n_mels", "n_mfcc", "fmin", "fmax")
-    follows = ("pad_end", "spectrum_scale")
+    sizes = ("kind", "sample_rate", "n_fft", "hop_length", "win_length", "n_mels", "n_bins", "n_mfcc", "fmin", "fmax")
+    follows = ("pad_end", "spectrum_scale", "periodic")
     values = {name: getattr(made_with, name) for name in (*sizes, *follows)}
     preset_config = FeatureConfig(**{**values, **PRESETS[preset]})
     assert preset_config == made_with
@@ -305,7 +307,10 @@ def test_presets_say_what_the_golden_files_were_made_with(preset, golden):
         ("waveform", (*SHORT[:-1], "--labels", "blank.txt"), "blank.txt: holds no labels; write one a line"),
         ("waveform", (*SHORT[:-1], "--labels", "two.txt"), "<M>: gives 3 scores, and model.toml names 2 labels"),
         ("waveform", (*SHORT, "--preset", "matlab"),
-         "--preset matlab: there are librosa, torchaudio, tf-signal, yamnet, kaldi, psf"),
+         ("--preset matlab: there are librosa, torchaudio, tf-signal, yamnet, kaldi, psf, tf-tutorial, "
+          "teachable-machine")),
+        ("features_time_major", (THREE, "--preset", "tf-tutorial", "--kind", "log_mel"),
+         "--preset tf-tutorial: is about spectrograms; say --kind spectrogram with it"),
         ("waveform", (*SHORT, "--preset", "kaldi"),
          "--preset kaldi: is about features, and the model's input is a waveform"),
         ("waveform", (*SHORT, "--clip-s", "1"), "--clip-s 1: the input takes 120 samples, 0.1 s at 1200 Hz"),
@@ -327,7 +332,7 @@ def test_presets_say_what_the_golden_files_were_made_with(preset, golden):
          ("<M>: no usual window makes 24 frames of 30 s; say which with --set features.n_fft=N --set "
          "features.win_length=N --set features.hop_length=N")),
         ("features_time_major", (THREE, "--set", "input.kind=mel"),
-         'model.toml: input.kind: \'mel\' is none of "waveform", "log_mel", "mfcc"'),
+         'model.toml: input.kind: \'mel\' is none of "waveform", "spectrogram", "log_mel", "mfcc"'),
         ("features_time_major", (THREE, "--kind", "waveform"),
          "<M>: its input is [1, 24, 3, 1], which is no waveform; say another --kind"),
         ("waveform", (*SHORT, "--set", "features.n_fft=64"),

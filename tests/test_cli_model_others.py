@@ -89,10 +89,7 @@ def test_teachable_machine(init):
     table, out = init("others/teachable", "--labels", "labels.txt")
     assert table["labels"] == ["Background Noise", "no", "yes"]
     assert table["clip"] == {"sample_rate": 44100, "n_samples": 44032}
-    assert (
-        "clip.sample_rate = 44100: 44032 samples are what Teachable Machine's models take; else say --sample-rate"
-        in out
-    )
+    assert "clip.sample_rate = 44100: 44032 is what Teachable Machine's models take; else say --sample-rate" in out
 
 
 def test_labels_that_fit_two_outputs_are_asked_for(init):
@@ -239,3 +236,36 @@ def test_inspect_shows_what_the_file_tells(init, monkeypatch, capfd):
     assert "metadata of input 0   22050 Hz, 1 channels" in out
     assert "metadata of output 1  labels in labels_en_1.txt (en), labels in labels_cn_1.txt (cn)" in out
     assert "packed                labels_cn_2.txt, 2 lines: 警报, 敲门" in out
+
+
+def test_the_spectrogram_of_tensorflow_s_tutorial(init):
+    table, out = init("others/tutorial_spec", '--set=labels=["go", "no", "stop"]')
+    assert table["clip"] == {"sample_rate": 16000, "n_samples": 16000}
+    assert table["input"] == {"kind": "spectrogram", "axes": ["batch", "time", "feature", "channel"]}
+    assert table["features"] == {
+        "n_fft": 256, "win_length": 255, "hop_length": 128, "n_bins": 129, "win_align": "start", "periodic": False,
+        "power": 1, "log": "none",
+    }  # fmt: skip
+    assert (
+        "features: win_length = 255, hop_length = 128, periodic = false: usual sizes that make 124 frames; else say "
+        "--set features.n_fft=N and so on" in out
+    )
+    assert any(line.endswith("if it is the other way round, say --set features.n_bins=124") for line in out)
+
+
+def test_the_spectrogram_of_teachable_machine(init):
+    table, _ = init("spectrogram_teachable", THREE)
+    assert table["clip"] == {"sample_rate": 44100, "n_samples": 45056}
+    assert table["features"] == {
+        "n_fft": 2048, "win_length": 2048, "hop_length": 1024, "n_bins": 232, "window": "blackman", "power": 1,
+        "spectrum_scale": 1 / 2048, "log_floor": 1e-5, "standardize": True,
+    }  # fmt: skip
+
+
+def test_a_spectrogram_whose_bins_are_not_all(init):
+    """And in decibels of power, as librosa has them."""
+    table, out = init("spectrogram_teachable", THREE, "--kind", "spectrogram", "--preset", "librosa")
+    assert table["clip"]["sample_rate"] == 44100
+    assert table["features"]["n_fft"] == 512
+    assert table["features"]["top_db"] == 80.0
+    assert "features.n_fft = 512: 232 bins are not all of any usual FFT's" in out

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeaudio.commands.model_frames import PRESETS, guess_features
+from edgeaudio.commands.model_frames import OF_SPECTROGRAMS, PRESETS, guess_features, is_teachable
 from edgeaudio.commands.model_outputs import name_outputs
 from edgeaudio.commands.model_said import Wishes, Work, check_said, settings_table
 from edgeaudio.commands.model_shape import OPEN, closed
@@ -32,6 +32,7 @@ DEFAULT_RATE_HZ = 16000
 YAMNET_RATE_HZ, YAMNET_SAMPLES = 16000, 15600  # its patch of 0.96 s, to the end of the last frame
 TEACHABLE_RATE_HZ, TEACHABLE_SAMPLES = 44100, 44032
 FEWEST_WAVEFORM_SAMPLES = 4000  # a shorter row of numbers may as well be features
+SPECTRUM_SIZES = {(1 << power) + 1 for power in range(6, 13)}  # bins of an FFT of 128 to 8192: 65, 129, 257, ...
 MOST_COEFFICIENTS = 20  # features a frame: up to here they are taken for MFCC, above for mels
 
 
@@ -108,21 +109,23 @@ def _rate(work: Work, tensor: Tensor, told: TensorMetadata, kind: str) -> None:
     rate = rate or told.sample_rate or (YAMNET_RATE_HZ if wishes.preset == "yamnet" else 0)
     if rate:
         clip["sample_rate"] = rate
-    elif tensor.shape[-1:] == (TEACHABLE_SAMPLES,):
-        as_there = f"{TEACHABLE_SAMPLES} samples are what Teachable Machine's models take"
+    elif tensor.shape[-1:] == (TEACHABLE_SAMPLES,) or wishes.preset == "teachable-machine" or is_teachable(tensor):
+        as_there = f"{'x'.join(str(n) for n in tensor.shape if n != 1)} is what Teachable Machine's models take"
         work.guess("clip", "sample_rate", TEACHABLE_RATE_HZ, f"{as_there}; else say --sample-rate")
     else:
         work.guess("clip", "sample_rate", DEFAULT_RATE_HZ, "the most usual; else say --sample-rate")
 
 
 def _kind(work: Work, tensor: Tensor, told: TensorMetadata) -> Any:  # noqa: ANN401 (the manifest says whether it is one)
-    """waveform, log_mel or mfcc; from the tensor's shape where the user does not say."""
+    """waveform, spectrogram, log_mel or mfcc; from the tensor's shape where the user does not say."""
     if work.wishes.kind:
         work.section("input")["kind"] = work.wishes.kind
     long = [n for n in tensor.shape if n != 1]
     if len(long) > 1:
         fewest = min((n for n in long if n != OPEN), default=0)
         likely = "mfcc" if fewest <= MOST_COEFFICIENTS else "log_mel"
+        if is_teachable(tensor) or work.wishes.preset in OF_SPECTROGRAMS or SPECTRUM_SIZES.intersection(long):
+            likely = "spectrogram"
         return work.guess("input", "kind", likely, f"its input is {list(tensor.shape)}; else say --kind")
     if not long or long[0] == OPEN or long[0] >= FEWEST_WAVEFORM_SAMPLES:
         if told.sample_rate:

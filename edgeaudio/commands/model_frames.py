@@ -1,6 +1,6 @@
 """How somebody's model wants its features: the conventions that have a name, and the sizes that fit a tensor.
 
-Owns: the presets, and the guesses of frames, windows and hops.
+Owns: the presets, and the guesses of frames, windows, hops and FFTs.
 Does not know: waveforms, labels, outputs.
 """
 
@@ -41,7 +41,17 @@ PRESETS: dict[str, dict[str, Any]] = {
         "norm": "none", "mel_slopes": "bin", "log": "ln", "log_floor": 2.220446049250313e-16, "lifter": 22.0,
         "lifter_from": 0, "c0": "spectrum_energy",
     },
+    "tf-tutorial": {"win_align": "start", "power": 1, "log": "none"},
+    "teachable-machine": {
+        "n_fft": 2048, "win_length": 2048, "hop_length": 1024, "window": "blackman", "power": 1,
+        "spectrum_scale": 1 / 2048, "log_floor": 1e-5, "n_bins": 232, "standardize": True,
+    },
 }  # fmt: skip
+OF_SPECTROGRAMS = ("tf-tutorial", "teachable-machine")
+TEACHABLE_SHAPE = (43, 232)  # frames and bins
+# what a preset says of mel bands and coefficients, and a spectrogram has not
+OF_MELS = ("mel_scale", "norm", "mel_slopes", "fmin", "fmax", "dct_norm", "lifter", "lifter_from", "c0", "n_mfcc")
+COUNTS = {"mfcc": "n_mfcc", "log_mel": "n_mels", "spectrogram": "n_bins"}  # the key of how many features a frame has
 USUAL_MELS = 40
 # window and hop in ms, most usual first
 USUAL_FRAMES_MS = ((25, 10), (30, 20), (40, 20), (30, 10), (32, 16), (20, 10), (32, 8), (64, 32), (128, 32), (20, 20))
@@ -49,18 +59,49 @@ USUAL_FRAMES_MS = ((25, 10), (30, 20), (40, 20), (30, 10), (32, 16), (20, 10), (
 
 def guess_features(work: Work, tensor: Tensor) -> None:
     """Fill in `[features]`, `clip.n_samples` and `input.axes`. Raises EdgeaudioError where nothing usual fits."""
-    said = work.section("features")
-    if work.wishes.preset:
-        work.table["features"] = said = {**PRESETS[work.wishes.preset], **said}
-    elif not said:
-        work.guesses.append('features: as librosa computes them; else say --preset, as in "--preset tf-signal"')
-        work.table["features"] = said = dict(PRESETS["librosa"])
-    count = "n_mfcc" if work.section("input")["kind"] == "mfcc" else "n_mels"
+    kind = work.section("input")["kind"]
+    said = _convention(work, kind, tensor)
+    count = COUNTS.get(kind, "n_mels")
     n_frames, n_features = _frames_and_features(work, tensor, said.get(count))
     said[count] = n_features
     if count == "n_mfcc":
         work.guess("features", "n_mels", max(USUAL_MELS, n_features), "the tensor does not tell")
+    if count == "n_bins" and "n_fft" not in said:
+        n_fft = 1 << (2 * n_features - 3).bit_length()
+        if n_fft // 2 + 1 == n_features:
+            said["n_fft"] = n_fft
+        else:
+            work.guess("features", "n_fft", n_fft, f"{n_features} bins are not all of any usual FFT's")
     _frame_sizes(work, n_frames)
+
+
+def _convention(work: Work, kind: str, tensor: Tensor) -> dict[str, Any]:
+    """Start `[features]` with the preset that is said, else with the usual one."""
+    said, preset = work.section("features"), work.wishes.preset
+    if preset in OF_SPECTROGRAMS and kind != "spectrogram":
+        raise EdgeaudioError(f"--preset {preset}: is about spectrograms; say --kind spectrogram with it")
+    if not preset and not said:
+        preset = "librosa"
+        told = 'as librosa computes them; else say --preset, as in "--preset tf-signal"'
+        if is_teachable(tensor):
+            preset, told = (
+                "teachable-machine",
+                "as Teachable Machine's page computes them; else say --preset tf-tutorial",
+            )
+        elif kind == "spectrogram":
+            preset = "tf-tutorial"
+            told = "magnitudes without a logarithm; else say --preset librosa (dB of power), or features.power and .log"
+        work.guesses.append(f"features: {told}")
+    chosen = PRESETS.get(preset, {})
+    if kind == "spectrogram":
+        chosen = {key: value for key, value in chosen.items() if key not in OF_MELS}
+    work.table["features"] = said = {**chosen, **said}
+    return said
+
+
+def is_teachable(tensor: Tensor) -> bool:
+    """True if the input is a spectrogram in the shape of Teachable Machine's."""
+    return tuple(n for n in tensor.shape if n != 1) == TEACHABLE_SHAPE
 
 
 def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[int, int]:
@@ -86,12 +127,14 @@ def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[
         names[0] = "batch"
     n_frames, n_features = shape[time], shape[first + second - time]
     if said is None:
-        turned = (
-            ""
-            if n_frames == OPEN
-            else f"; if it is the other way round, say --set features.n_mels={n_frames} (or n_mfcc)"
-        )
-        frames = "any number of" if n_frames == OPEN else n_frames
+        frames, turned = "any number of", ""
+        if n_frames != OPEN:
+            key = "n_bins" if work.section("input")["kind"] == "spectrogram" else "n_mels"
+            other = "" if key == "n_bins" else " (or n_mfcc)"
+            frames, turned = (
+                str(n_frames),
+                f"; if it is the other way round, say --set features.{key}={n_frames}{other}",
+            )
         work.guesses.append(f"input.axes = {names}: {frames} frames of {n_features}{turned}")
     axes["axes"] = names
     return n_frames, n_features
@@ -102,7 +145,13 @@ def _frame_sizes(work: Work, n_frames: int) -> None:
     said, clip = work.section("features"), work.section("clip")
     rate = clip["sample_rate"]
     n_samples = clip.get("n_samples") or round(work.wishes.clip_s * rate)
-    choices = [_sizes(said, rate, window_ms, hop_ms) for window_ms, hop_ms in USUAL_FRAMES_MS]
+    usual = [(rate * window_ms // 1000, rate * hop_ms // 1000) for window_ms, hop_ms in USUAL_FRAMES_MS]
+    if work.section("input")["kind"] == "spectrogram":
+        n_fft = said["n_fft"]
+        # TensorFlow's tutorial, then windows as long as the FFT; what is longer does not fit into it
+        usual = [(n_fft - 1, n_fft // 2), (n_fft, n_fft // 2), (n_fft, n_fft // 4), *usual]
+        usual = [(window, hop) for window, hop in usual if window <= n_fft]
+    choices = [_sizes(work, window, hop) for window, hop in usual]
     if work.wishes.preset == "psf":
         choices = [_as_psf(sizes, n_samples or rate) for sizes in choices]
     configs = [_config(work, choice) for choice in choices]
@@ -117,7 +166,7 @@ def _frame_sizes(work: Work, n_frames: int) -> None:
     unsaid = {key: value for key, value in choices[chosen].items() if key not in said}
     said |= unsaid
     if unsaid:
-        sizes = ", ".join(f"{key} = {value:.6g}" for key, value in unsaid.items())
+        sizes = ", ".join(f"{key} = {_shown(value)}" for key, value in unsaid.items())
         frames = "" if n_frames == OPEN else f" that make {n_frames} frames"
         work.guesses.append(f"features: {sizes}: usual sizes{frames}; else say --set features.n_fft=N and so on")
     if not n_samples:
@@ -134,13 +183,19 @@ def _shortest(config: FeatureConfig, n_frames: int) -> int:
     return rounded if config.n_frames(rounded) == n_frames else least
 
 
-def _sizes(said: Mapping[str, Any], rate: int, window_ms: int, hop_ms: int) -> dict[str, Any]:
-    window = said.get("win_length") or said.get("n_fft") or rate * window_ms // 1000
-    return {
+def _sizes(work: Work, window: int, hop: int) -> dict[str, Any]:
+    said = work.section("features")
+    if work.section("input")["kind"] != "spectrogram":
+        window = said.get("n_fft") or window
+    window = said.get("win_length") or window
+    sizes = {
         "n_fft": said.get("n_fft") or 1 << (window - 1).bit_length(),
         "win_length": window,
-        "hop_length": said.get("hop_length") or rate * hop_ms // 1000,
+        "hop_length": said.get("hop_length") or hop,
     }
+    # tf.signal.hann_window of an odd length is symmetric, whatever it is asked for
+    of_tensorflow = said.get("win_align") == "start" and said.get("window", "hann") == "hann"
+    return {**sizes, "periodic": False} if of_tensorflow and window % 2 else sizes
 
 
 def _as_psf(sizes: Mapping[str, Any], n_samples: int) -> dict[str, Any]:
@@ -164,3 +219,7 @@ def _config(work: Work, sizes: Mapping[str, Any]) -> FeatureConfig:
     }
     manifest = parse_manifest(table, work.file.parent / FILE_NAME)
     return cast("FeatureConfig", manifest.features)  # a manifest of this kind without features would be refused
+
+
+def _shown(value: bool | float) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:.6g}"

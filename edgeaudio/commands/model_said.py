@@ -75,7 +75,7 @@ def settings_table(settings: Sequence[str]) -> dict[str, Any]:
 # What is reckoned with before the manifest as a whole can be checked.
 _NUMBERS = {
     "clip": ("sample_rate", "n_samples"),
-    "features": ("n_fft", "win_length", "hop_length", "n_mels", "n_mfcc"),
+    "features": ("n_fft", "win_length", "hop_length", "n_mels", "n_mfcc", "n_bins"),
 }
 
 

@@ -27,7 +27,7 @@ def closed(work: Work, tensor: Tensor) -> Tensor:
     """
     shape = list(tensor.shape)
     said = work.table.get("features", {})
-    n_features = said.get("n_mfcc") or said.get("n_mels")
+    n_features = said.get("n_mfcc") or said.get("n_mels") or said.get("n_bins")
     if axes := said_axes(work, tensor):
         sizes = {"batch": 1, "channel": 1, "feature": n_features or OPEN}
         shape = [sizes.get(axis, n) if n == OPEN else n for n, axis in zip(shape, axes, strict=True)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgeaudio.commands.model_frames import COUNTS
 from edgeaudio.commands.model_said import Work
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.recognise.metadata import Metadata, TensorMetadata
@@ -36,7 +37,7 @@ def take_input(work: Work, told: TensorMetadata) -> None:
     mean, std = told.mean or (0.0,), told.std or (1.0,)
     if sizes == {1}:
         section |= {"scale": 1 / std[0], "offset": -mean[0] / std[0]}
-    elif sizes <= {1, features_section.get("n_mfcc") if section["kind"] == "mfcc" else features_section.get("n_mels")}:
+    elif sizes <= {1, features_section.get(COUNTS.get(section["kind"], ""))}:
         features_section.setdefault("mean", list(mean))
         features_section.setdefault("std", list(std))
     else:

@@ -56,12 +56,15 @@ def _add_init(actions: Commands) -> None:
         "--out", type=Path, metavar="DIR", help="the directory to write (default: the model's name, here)"
     )
     init.add_argument("--name", default="", help="of a-z, 0-9 and hyphens (default: from the file's name)")
-    init.add_argument("--kind", default="", choices=("waveform", "log_mel", "mfcc"), help="what the model's input is")
+    init.add_argument(
+        "--kind", default="", choices=("waveform", "spectrogram", "log_mel", "mfcc"), help="what the model's input is"
+    )
     init.add_argument(
         "--preset",
         default="",
         metavar="NAME",
-        help="whose features: librosa, torchaudio, tf-signal, yamnet, kaldi or psf (python_speech_features)",
+        help="whose features: librosa, torchaudio, tf-signal, yamnet, kaldi, psf (python_speech_features), "
+        "tf-tutorial or teachable-machine",
     )
     init.add_argument(
         "--sample-rate", type=whole(1000, 1_000_000), default=0, metavar="HZ", help="that the model was trained at"

@@ -26,11 +26,11 @@ class FeatureConfig:
     Raises ValueError, naming the field, where the values contradict each other.
     """
 
-    kind: Literal["log_mel", "mfcc"]
+    kind: Literal["spectrogram", "log_mel", "mfcc"]
     sample_rate: int
     n_fft: int
     hop_length: int
-    n_mels: int
+    n_mels: int = 0  # needed for log_mel and mfcc
     win_length: int = 0  # 0: n_fft
     window: Literal["hann", "hamming", "blackman", "povey", "rectangular"] = "hann"
     periodic: bool = True  # False: symmetric, as Kaldi and numpy.hanning have it
@@ -47,6 +47,8 @@ class FeatureConfig:
     preemphasis_over: Literal["signal", "frame"] = "signal"
     power: Literal[1, 2] = 2  # 1: magnitude, 2: power spectrum
     spectrum_scale: float = 1.0  # e.g. 1 / n_fft for python_speech_features
+    first_bin: int = 0  # of the spectrum, for a spectrogram
+    n_bins: int = 0  # 0: from the first to the last, which is n_fft // 2
     fmin: float = 0.0
     fmax: float = 0.0  # 0: half the sample rate
     mel_scale: Literal["slaney", "htk"] = "slaney"
@@ -67,13 +69,14 @@ class FeatureConfig:
     c0: Literal["dct", "sample_energy", "spectrum_energy"] = "dct"
     lifter: float = 0.0
     lifter_from: Literal[0, 1] = 1  # index of the first coefficient: librosa 1, HTK and Kaldi 0
+    standardize: bool = False  # each clip to a mean of 0 and a standard deviation of 1, over all of its values
     mean: tuple[float, ...] = ()  # one, or one per coefficient: subtracted
     std: tuple[float, ...] = ()  # one, or one per coefficient: divided by
     clip_min: float | None = None
     clip_max: float | None = None
 
     def __post_init__(self) -> None:
-        positive = ("sample_rate", "n_fft", "hop_length", "n_mels", "sample_scale", "spectrum_scale")
+        positive = ("sample_rate", "n_fft", "hop_length", "sample_scale", "spectrum_scale")
         for name in positive:
             if not getattr(self, name) > 0:
                 msg = f"{name} must be above 0"
@@ -81,7 +84,21 @@ class FeatureConfig:
         nyquist = self.sample_rate / 2
         low = -np.inf if self.clip_min is None else self.clip_min
         high = np.inf if self.clip_max is None else self.clip_max
+        is_mel, last_bin = self.kind != "spectrogram", self.n_fft // 2
         problems = (
+            (is_mel and self.n_mels < 1, "n_mels must be above 0"),
+            (
+                is_mel and (self.first_bin != 0 or self.n_bins != 0),
+                'first_bin and n_bins go with kind "spectrogram"',
+            ),
+            (
+                not is_mel and (self.n_mels != 0 or self.fmin != 0 or self.fmax != 0),
+                "n_mels, fmin and fmax do not go with a spectrogram: say first_bin and n_bins",
+            ),
+            (
+                not (0 <= self.first_bin <= last_bin and 0 <= self.n_bins <= last_bin + 1 - self.first_bin),
+                f"first_bin and n_bins must lie within the bins 0 to {last_bin} of n_fft ({self.n_fft})",
+            ),
             (self.n_fft > MAX_N_FFT, f"n_fft must be at most {MAX_N_FFT}"),
             (self.n_mels > MAX_N_MELS, f"n_mels must be at most {MAX_N_MELS}"),
             (not 0 <= self.win_length <= self.n_fft, f"win_length must be at most n_fft ({self.n_fft})"),
@@ -114,13 +131,20 @@ class FeatureConfig:
 
     @property
     def n_features(self) -> int:
-        """Columns of the result: n_mfcc or n_mels."""
-        return self.n_mfcc if self.kind == "mfcc" else self.n_mels
+        """Columns of the result: n_mfcc, n_mels or bins."""
+        return self.n_mfcc if self.kind == "mfcc" else self.n_bands
+
+    @property
+    def n_bands(self) -> int:
+        """What a frame's spectrum becomes: bins or mels."""
+        if self.kind == "spectrogram":
+            return self.n_bins or self.n_fft // 2 + 1 - self.first_bin
+        return self.n_mels
 
     @property
     def row_width(self) -> int:
-        """Columns of a row before the DCT: the mels, and the energy where c0 needs it."""
-        return self.n_mels + (self.c0 != "dct")
+        """Columns of a row before the DCT: the bands, and the energy where c0 needs it."""
+        return self.n_bands + (self.c0 != "dct")
 
     @property
     def upper_hz(self) -> float:

@@ -1,4 +1,4 @@
-"""Log-mel and MFCC features in NumPy, in every convention that sound models are trained with.
+"""Spectrogram, log-mel and MFCC features in NumPy, in every convention that sound models are trained with.
 
 Owns: the arithmetic from samples to features. Training, conversion and the device all call this
 module, so they compute the same numbers by construction.
@@ -16,6 +16,7 @@ from edgeaudio.recognise.types import Samples
 
 # Frames worked on at once: their spectra stay in a small processor's cache, which halves the time.
 BLOCK = 64
+STANDARD_DEVIATION_FLOOR = 1e-7  # added to it, so that digital silence stays 0: as TensorFlow.js does
 
 
 def frame_features(segment: Samples, previous: float, config: FeatureConfig) -> Samples:
@@ -35,7 +36,7 @@ def _rows(signal: Samples, config: FeatureConfig) -> Samples:
 
 
 def _energies(frames: Samples, config: FeatureConfig) -> Samples:
-    """Mel energies `(n_frames, row_width)` of frames `(n_frames, frame_length)`."""
+    """Bins or mel energies `(n_frames, row_width)` of frames `(n_frames, frame_length)`."""
     if config.remove_dc:
         frames = frames - frames.mean(axis=1, keepdims=True)
     energy: Samples = np.square(frames).sum(axis=1, keepdims=True) if config.c0 == "sample_energy" else frames[:, :0]
@@ -50,6 +51,8 @@ def _energies(frames: Samples, config: FeatureConfig) -> Samples:
         scaled = scaled * np.float32(config.spectrum_scale)
     if config.c0 == "spectrum_energy":
         energy = scaled.sum(axis=1, keepdims=True)
+    if config.kind == "spectrogram":
+        return scaled[:, config.first_bin : config.first_bin + config.n_bands]
     bands: Samples = scaled @ mel_filters(config)
     return np.concatenate([bands, energy], axis=1) if energy.size else bands
 
@@ -59,7 +62,7 @@ def clip_features(rows: Samples, config: FeatureConfig) -> Samples:
 
     rows: float32 `(n_frames, row_width)` from `frame_features`. Returns float32 `(n_frames, n_features)`.
     """
-    rows, energy = rows[:, : config.n_mels], rows[:, config.n_mels :]
+    rows, energy = rows[:, : config.n_bands], rows[:, config.n_bands :]
     if config.ref == "max":
         rows = rows - rows.max()
     if config.top_db:
@@ -67,6 +70,8 @@ def clip_features(rows: Samples, config: FeatureConfig) -> Samples:
     if config.kind == "mfcc":
         rows = rows @ dct_matrix(config)
         rows[:, : energy.shape[1]] = energy
+    if config.standardize:
+        rows = (rows - rows.mean()) / (rows.std() + np.float32(STANDARD_DEVIATION_FLOOR))
     if config.mean:
         rows = rows - np.asarray(config.mean, dtype=np.float32)
     if config.std:

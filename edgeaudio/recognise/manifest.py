@@ -54,7 +54,7 @@ class ClipSection:
 class InputSection:
     """`[input]`: how a clip becomes the input tensor."""
 
-    kind: Literal["waveform", "log_mel", "mfcc"]
+    kind: Literal["waveform", "spectrogram", "log_mel", "mfcc"]
     axes: tuple[Literal["batch", "time", "feature", "channel"], ...] = ("batch", "time")
     index: int = 0  # of the input tensor
     scale: float = 1.0  # values are multiplied by it before quantisation: 32768 for raw 16-bit values

@@ -90,7 +90,9 @@ def test_the_last_clip_ends_with_the_signal():
 
 @settings(max_examples=80)
 @given(
-    config=st.sampled_from(["log_mel", "mfcc"]).flatmap(lambda kind: feature_configs(kind, RATE, st.floats(-50, 50))),
+    config=st.sampled_from(["spectrogram", "log_mel", "mfcc"]).flatmap(
+        lambda kind: feature_configs(kind, RATE, st.floats(-50, 50))
+    ),
     period_s=st.floats(0.01, 0.3),
     extra=st.integers(0, 1500),
     quiet=st.integers(0, 3000),

@@ -109,7 +109,7 @@ def test_a_label_s_own_thresholds_come_first():
         ("input/scale", 10**400, "input.scale: is too large a number"),
         ("features/center", 1, "features.center: 1 is not true or false"),
         ("description", ["x" * 100], "description: ['" + "x" * 55 + "... is not text"),
-        ("input/kind", "mel", 'input.kind: \'mel\' is none of "waveform", "log_mel", "mfcc"'),
+        ("input/kind", "mel", 'input.kind: \'mel\' is none of "waveform", "spectrogram", "log_mel", "mfcc"'),
         ("input/axes", ["batch", "t"], 'input.axes[1]: \'t\' is none of "batch", "time", "feature", "channel"'),
         ("output/activation", "relu", 'output.activation: \'relu\' is none of "none", "sigmoid", "softmax"'),
         ("output/patches", "sum", 'output.patches: \'sum\' is none of "mean", "max"'),
@@ -207,6 +207,8 @@ def test_a_label_s_own_thresholds_come_first():
             {**table()["features"], "n_mels": 1, "n_mfcc": 1, "dct_type": 1},
             "features: dct_type 1 needs at least 2 mels",
         ),
+        ("features/n_mels", ABSENT, "features: n_mels must be above 0"),
+        ("features/n_bins", 9, 'features: first_bin and n_bins go with kind "spectrogram"'),
         ("features/lifter", -1, "features: lifter must not be negative"),
         ("features/mean", [0, 0], "features: mean must hold 1 or 13 numbers"),
         ("features/std", [1, 1], "features: std must hold 1 or 13 numbers"),
@@ -230,6 +232,27 @@ def test_the_energy_needs_coefficients():
     whole["input"]["kind"] = "log_mel"
     with pytest.raises(ManifestError, match=r"^model.toml: features: c0 goes with kind \"mfcc\"$"):
         parse_manifest(whole, FILE)
+
+
+@pytest.mark.parametrize(
+    ("features", "problem"),
+    [
+        ({"n_mels": 40}, "n_mels, fmin and fmax do not go with a spectrogram: say first_bin and n_bins"),
+        ({"fmin": 20.0}, "n_mels, fmin and fmax do not go with a spectrogram: say first_bin and n_bins"),
+        ({"first_bin": 257}, "first_bin and n_bins must lie within the bins 0 to 256 of n_fft (512)"),
+        ({"first_bin": -1}, "first_bin and n_bins must lie within the bins 0 to 256 of n_fft (512)"),
+        ({"first_bin": 2, "n_bins": 256}, "first_bin and n_bins must lie within the bins 0 to 256 of n_fft (512)"),
+    ],
+)
+def test_a_spectrogram_has_bins(features, problem):
+    whole = changed("input/kind", "spectrogram")
+    sizes = {"n_fft": 512, "hop_length": 160}
+    manifest = parse_manifest(whole | {"features": {**sizes, "first_bin": 2}}, FILE)
+    assert manifest.features is not None
+    assert (manifest.features.n_features, manifest.features.row_width) == (255, 255)
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(whole | {"features": {**sizes, **features}}, FILE)
+    assert str(caught.value) == f"model.toml: features: {problem}"
 
 
 def test_a_waveform_needs_no_features():
@@ -300,7 +323,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
     names = draw(st.lists(NAMES, min_size=1, max_size=6, unique=True))
     labels = tuple(names[: draw(st.integers(1, len(names)))])
     members = st.lists(st.sampled_from(labels), min_size=1, max_size=3).map(tuple)
-    kind: Any = draw(st.sampled_from(["waveform", "log_mel", "mfcc"]))
+    kind: Any = draw(st.sampled_from(["waveform", "spectrogram", "log_mel", "mfcc"]))
     sample_rate = draw(st.integers(1000, 192_000))
     axes: list[Any] = ["batch", "time", "channel"] if kind == "waveform" else ["batch", "time", "feature", "channel"]
     votes_of = draw(st.integers(1, 100))

@@ -11,8 +11,8 @@ from edgeaudio.recognise.feature_config import FeatureConfig
 
 @st.composite
 def feature_configs(draw: st.DrawFn, kind: Any, sample_rate: int, means: st.SearchStrategy[float]) -> FeatureConfig:
-    n_mels = draw(st.integers(2, 64))
-    n_features = n_mels if kind == "log_mel" else draw(st.integers(1, n_mels))
+    n_fft, n_mels = draw(st.integers(200, 1024)), draw(st.integers(2, 64))
+    n_features = draw(st.integers(1, n_mels)) if kind == "mfcc" else n_mels
     center = draw(st.booleans())
     options: dict[str, Any] = {
         "win_length": draw(st.integers(100, 200) | st.just(0)),
@@ -33,10 +33,16 @@ def feature_configs(draw: st.DrawFn, kind: Any, sample_rate: int, means: st.Sear
         "top_db": draw(st.just(0.0) | st.floats(1, 100)),
         "ref": draw(st.just("max") | st.floats(1e-3, 1e3)),
         "mean": tuple(draw(st.lists(means, min_size=n_features, max_size=n_features) | st.just([]))),
+        "standardize": draw(st.booleans()),
         "std": tuple(draw(st.lists(st.floats(0.5, 50), max_size=1))),
         "clip_min": draw(st.none() | st.floats(-10, 0)),
         "clip_max": draw(st.none() | st.floats(0, 10)),
     }
     if kind == "mfcc":
         options |= {"n_mfcc": n_features, "c0": draw(st.sampled_from(["dct", "sample_energy", "spectrum_energy"]))}
-    return FeatureConfig(kind, sample_rate, draw(st.integers(200, 1024)), draw(st.integers(1, 512)), n_mels, **options)
+    if kind == "spectrogram":
+        n_mels, options = (
+            0,
+            options | {"fmin": 0.0, "fmax": 0.0, "first_bin": draw(st.integers(0, 30)), "n_bins": n_mels},
+        )
+    return FeatureConfig(kind, sample_rate, n_fft, draw(st.integers(1, 512)), n_mels, **options)

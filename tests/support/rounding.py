@@ -29,7 +29,7 @@ def tolerance(samples: Samples, config: FeatureConfig, *, filters_in_float32: bo
     `filters_in_float32`: the other one is of a library that computes its mel filters in float32.
     """
     rows, error = _rows(samples, config, filters_in_float32=filters_in_float32)
-    bands, of_bands = rows[:, : config.n_mels], error[:, : config.n_mels]
+    bands, of_bands = rows[:, : config.n_bands], error[:, : config.n_bands]
     if config.ref == "max" or config.top_db:
         # what is subtracted, or what is cut to, has the error of the clip's maximum
         of_bands = of_bands + of_bands.flat[bands.argmax()]
@@ -44,6 +44,12 @@ def tolerance(samples: Samples, config: FeatureConfig, *, filters_in_float32: bo
         made = of_sums + np.sqrt(of_bands**2 @ dct**2)
         made[:, : rows.shape[1] - config.n_mels] = error[:, config.n_mels :]
         of_bands, bands = made, bands @ dct_matrix(config)
+    if config.standardize:
+        std = bands.std()
+        bands = (bands - bands.mean()) / std
+        # the errors of the clip's own mean and standard deviation move every value
+        of_bands = (of_bands + of_bands.mean() + np.abs(bands) * np.sqrt(np.mean(of_bands**2))) / std
+        of_bands = of_bands + _sum(bands.size) * (1 + np.abs(bands))
     of_bands = of_bands + _sum(2) * np.abs(np.asarray(config.mean or 0.0))
     allowed: Floats = 2 * of_bands / np.asarray(config.std or 1.0)
     return allowed
@@ -68,11 +74,14 @@ def _rows(samples: Samples, config: FeatureConfig, *, filters_in_float32: bool) 
     if config.power == 2:
         spectrum, of_spectrum = spectrum**2, 2 * spectrum * of_spectrum + of_spectrum**2
     spectrum, of_spectrum = config.spectrum_scale * spectrum, config.spectrum_scale * of_spectrum
-    filters = mel_filters(config).astype(np.float64)
+    if config.kind == "spectrogram":
+        filters = np.eye(config.n_fft // 2 + 1)[:, config.first_bin :][:, : config.n_bands]
+    else:
+        filters = mel_filters(config).astype(np.float64)
     values = spectrum @ filters
     error = np.sqrt(np.broadcast_to(of_spectrum, spectrum.shape) ** 2 @ filters**2)
     error = error + _sum(np.count_nonzero(filters, axis=0)) * values
-    if filters_in_float32:
+    if filters_in_float32 and config.kind != "spectrogram":
         # a filter's edges are rounded, which moves its slopes, the steeper the more
         error = error + spectrum @ (filters > 0) * (_sum(1) * _steepness(config)) * filters.max(axis=0)
     if config.c0 != "dct":

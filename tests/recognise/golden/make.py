@@ -121,6 +121,21 @@ def librosa_cases(sound: NDArray[np.int16]) -> Iterator[Case]:
             lifter=transform["lifter"],
         )
         yield f"mfcc_{i}", {"kind": "mfcc", **spec, **transform}, result.T
+    # linear bins: power in dB, and what the Web Audio API's analyser gives to Teachable Machine: Blackman window,
+    # magnitudes over the FFT's length, in dB, the first 232 bins, each clip standardised by TensorFlow.js
+    linear = np.abs(librosa.stft(y, n_fft=512, win_length=400, hop_length=160, center=True)) ** 2
+    spec = {"kind": "spectrogram", "n_fft": 512, "win_length": 400, "hop_length": 160, "center": True, "top_db": 80.0}
+    yield "spectrogram_db", {**spec, "log_floor": 1e-10}, librosa.power_to_db(linear, top_db=80.0).T
+    linear = np.abs(librosa.stft(y, n_fft=2048, hop_length=1024, window="blackman", center=False)) / 2048
+    decibels = librosa.amplitude_to_db(linear, amin=1e-5, top_db=None).T[:, :232]
+    yield (
+        "spectrogram_analyser",
+        {
+            "kind": "spectrogram", "n_fft": 2048, "win_length": 2048, "hop_length": 1024, "window": "blackman",
+            "power": 1, "spectrum_scale": 1 / 2048, "log_floor": 1e-5, "n_bins": 232, "standardize": True,
+        },
+        (decibels - decibels.mean()) / (decibels.std() + 1e-7),
+    )  # fmt: skip
     # all defaults of librosa.feature.mfcc
     spec = {"n_fft": 2048, "hop_length": 512, "n_mels": 128, "center": True, "top_db": 80.0, "n_mfcc": 20}
     yield "mfcc_defaults", {"kind": "mfcc", **spec}, librosa.feature.mfcc(y=y, sr=SAMPLE_RATE).T
@@ -287,6 +302,13 @@ def tf_signal_cases(sound: NDArray[np.int16]) -> Iterator[Case]:
         "mfcc_keywords",
         {"kind": "mfcc", **spec, "log_offset": 1e-6, "n_mfcc": 10, "dct_norm": "htk"},
         tf.signal.mfccs_from_log_mel_spectrograms(logs)[..., :10],
+    )
+    # TensorFlow's tutorial on audio; hann_window of an odd length is never periodic
+    tutorial = {"n_fft": 256, "win_length": 255, "hop_length": 128, "win_align": "start", "power": 1, "log": "none"}
+    yield (
+        "spectrogram_tutorial",
+        {"kind": "spectrogram", **tutorial, "periodic": False},
+        tf.abs(tf.signal.stft(wave, frame_length=255, frame_step=128)),
     )
     power = mel(480, 320, 40, 0.0, 8000.0, 2, pad_end=True)
     n_frames = -(-N_SAMPLES // 320)

@@ -68,6 +68,12 @@ def lone_one(content: bytes) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
+def bands(x: Tensor) -> Tensor:
+    """(1, frames, bins, 1) to (1, 3): the shares of low, middle and high bins."""
+    low_to_high = tf.stack([tf.reduce_mean(x[:, :, i * 77 : (i + 1) * 77]) for i in range(N_LABELS)])
+    return tf.nn.softmax(low_to_high[None])
+
+
 def running_mean(x: Tensor) -> Tensor:
     """(1, frames, mels) to (1, mels), frame by frame."""
     zero = tf.zeros((1, N_MELS))
@@ -133,6 +139,8 @@ def models() -> Iterator[tuple[str, bytes]]:
     )
     yield "waveform_open_batch", converter(lambda x: patches(tf.reshape(x, (-1,))), (None, N_SAMPLES)).convert()
     yield "features_open_frames", converter(lambda x: tf.reduce_mean(x, axis=1), (None, None, N_MELS)).convert()
+    # a spectrogram in the shape of Teachable Machine's, its thirds from low to high
+    yield "spectrogram_teachable", converter(bands, (1, 43, 232, 1)).convert()
     # the running mean of the frames, in a loop inside the graph: nothing is kept after the run
     yield "recurrent_loop", converter(running_mean, (1, N_FRAMES, N_MELS)).convert()
     # to be refused
