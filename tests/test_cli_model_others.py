@@ -269,3 +269,27 @@ def test_a_spectrogram_whose_bins_are_not_all(init):
     assert table["features"]["n_fft"] == 512
     assert table["features"]["top_db"] == 80.0
     assert "features.n_fft = 512: 232 bins are not all of any usual FFT's" in out
+
+
+ENCODER = (*("--kind", "log_mel"), "--set", "features.n_mels=3", "--set", "features.log=ln")
+
+
+def test_an_autoencoder(init, capfd):
+    table, out = init("autoencoder", *ENCODER)
+    assert table["labels"] == ["anomaly"]
+    assert table["output"]["kind"] == "reconstruction_error"
+    assert table["output"]["half_error"] > 0
+    assert 'output.kind = "reconstruction_error": its output has the shape of its input' in out
+    assert any("its error for plain noise; say one that your usual sound stays under" in line for line in out)
+    assert cli.main(["model", "verify", "m"]) == 0
+    verified = capfd.readouterr().out
+    assert f"scores   works  errors of {table['output']['half_error']:.4g} for noise and " in verified
+    assert cli.main(["model", "inspect", "m"]) == 0
+    assert "its error in giving its input back, as a score: a mean square of" in capfd.readouterr().out
+
+
+def test_an_autoencoder_s_error_that_is_said(init):
+    said = ("--set", "output.kind=reconstruction_error", "--set", "output.half_error=9.0")
+    table, out = init("autoencoder", *ENCODER, *said, '--set=labels=["odd"]')
+    assert (table["labels"], table["output"]) == (["odd"], {"kind": "reconstruction_error", "half_error": 9.0})
+    assert not any(line.startswith("output") for line in out)

@@ -21,7 +21,7 @@ from edgeaudio.commands.model_said import Wishes
 from edgeaudio.console import columns, table
 from edgeaudio.files import read_regular
 from edgeaudio.publish.topics import slugs
-from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, manifest_toml
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, OutputSection, manifest_toml
 from edgeaudio.recognise.metadata import Metadata
 from edgeaudio.recognise.model import MAX_MODEL_BYTES, RUNTIME, Model, ModelError, load_model
 from edgeaudio.recognise.shipped import find_model
@@ -98,7 +98,7 @@ def verify(name: str) -> int:
         ["hash", "works", manifest.sha256],
         ["tensors", "works", f"{told}, by {RUNTIME}"],
         ["labels", "FAILS" if clash else "works", clash or f"{len(manifest.labels)}, groups {len(manifest.groups)}"],
-        ["scores", "FAILS" if trouble else "works", trouble or "from 0 to 1, of noise and of silence"],
+        ["scores", "FAILS" if trouble else "works", trouble or _works(manifest, outputs)],
         [
             "time",
             "works",
@@ -142,10 +142,18 @@ def _trouble(manifest: Manifest, outputs: np.ndarray) -> str:
     """What is wrong with a model's outputs; empty for nothing."""
     if not np.isfinite(outputs).all():
         return "some are not finite: the model is broken, or its input is not what it was trained with"
+    if manifest.output.kind == "reconstruction_error":
+        return ""
     low, high = float(outputs.min()), float(outputs.max())
     if manifest.output.activation == "none" and not -SCORE_SLACK <= low <= high <= 1 + SCORE_SLACK:
         return f'from {low:.3g} to {high:.3g}, which are no scores: set output.activation to "sigmoid" or "softmax"'
     return ""
+
+
+def _works(manifest: Manifest, outputs: np.ndarray) -> str:
+    if manifest.output.kind == "reconstruction_error":
+        return f"errors of {outputs[0, 0]:.4g} for noise and {outputs[1, 0]:.4g} for silence"
+    return "from 0 to 1, of noise and of silence"
 
 
 def _clash(manifest: Manifest) -> str:
@@ -175,7 +183,7 @@ def _manifest_rows(manifest: Manifest) -> list[list[str]]:
         given = manifest_toml(manifest).partition("[features]")[2].partition("\n[")[0].split("\n")
         rows += [["", line] for line in given if line]
     rows += [
-        ["output", f"activation {manifest.output.activation}, {manifest.output.patches} of its patches"],
+        ["output", _output(manifest.output)],
         ["labels", f"{len(manifest.labels)}: {_some(manifest.labels, MOST_LABELS_SHOWN)}"],
         *[[f"group {group}", ", ".join(members)] for group, members in manifest.groups.items()],
         ["thresholds", f"on {detector.on:g}, off {detector.off:g}, where a label has none of its own"],
@@ -189,6 +197,12 @@ def _manifest_rows(manifest: Manifest) -> list[list[str]]:
         ],
     ]
     return rows
+
+
+def _output(section: OutputSection) -> str:
+    if section.kind == "reconstruction_error":
+        return f"its error in giving its input back, as a score: a mean square of {section.half_error:g} is 0.5"
+    return f"activation {section.activation}, {section.patches} of its patches"
 
 
 def _tensor_rows(file: Path, content: bytes) -> list[list[str]]:

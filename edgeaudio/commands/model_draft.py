@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgeaudio.commands.model_frames import OF_SPECTROGRAMS, PRESETS, guess_features, is_teachable
-from edgeaudio.commands.model_outputs import name_outputs
+from edgeaudio.commands.model_outputs import is_autoencoder, name_outputs
 from edgeaudio.commands.model_said import Wishes, Work, check_said, settings_table
 from edgeaudio.commands.model_shape import OPEN, closed
 from edgeaudio.commands.model_told import take_input, take_model, take_output
@@ -32,6 +32,7 @@ DEFAULT_RATE_HZ = 16000
 YAMNET_RATE_HZ, YAMNET_SAMPLES = 16000, 15600  # its patch of 0.96 s, to the end of the last frame
 TEACHABLE_RATE_HZ, TEACHABLE_SAMPLES = 44100, 44032
 FEWEST_WAVEFORM_SAMPLES = 4000  # a shorter row of numbers may as well be features
+ANOMALY, LEAST_ERROR = "anomaly", 1e-6  # of an autoencoder: its one label, and no error at all
 SPECTRUM_SIZES = {(1 << power) + 1 for power in range(6, 13)}  # bins of an FFT of 128 to 8192: 65, 129, 257, ...
 MOST_COEFFICIENTS = 20  # features a frame: up to here they are taken for MFCC, above for mels
 
@@ -66,10 +67,16 @@ def draft(file: Path, content: bytes, wishes: Wishes) -> Draft:
         full_scale = float(np.iinfo(tensor.dtype).max + 1)
         work.guess("input", "scale", full_scale, f"the tensor is {tensor.dtype} without a quantisation")
     take_model(work, metadata)
-    take_output(work, metadata.output(name_outputs(work, outputs, metadata, packed_files(content))))
+    packed = packed_files(content)
+    to_measure = False
+    if is_autoencoder(work, tensor, outputs, packed):
+        work.table.setdefault("labels", [ANOMALY])
+        to_measure = "half_error" not in work.section("output")
+        work.section("output").setdefault("half_error", 1.0)  # until the model has run
+    take_output(work, metadata.output(name_outputs(work, outputs, metadata, packed)))
     manifest = parse_manifest(work.table, file.parent / FILE_NAME)
     slugs(manifest.reported, str(file))
-    return _with_activation(work, manifest, content)
+    return _with_output(work, manifest, content, to_measure=to_measure)
 
 
 def input_of(manifest: Manifest, samples: Samples) -> Samples:
@@ -162,10 +169,11 @@ def _waveform(work: Work, tensor: Tensor) -> None:
     )
 
 
-def _with_activation(work: Work, manifest: Manifest, content: bytes) -> Draft:
-    """The model, and what its outputs look like: scores already, or not."""
+def _with_output(work: Work, manifest: Manifest, content: bytes, *, to_measure: bool) -> Draft:
+    """The model, and what its outputs look like: scores already, or not; or how large an autoencoder's errors are."""
     model = build_model(manifest, work.file, content)
-    if "activation" in work.section("output"):
+    section = work.section("output")
+    if "activation" in section:
         return Draft(model, work.guesses)
     clip = np.random.default_rng(0).uniform(-0.5, 0.5, manifest.clip.n_samples).astype(np.float32)
     outputs = np.concatenate([model.outputs(input_of(manifest, samples)) for samples in (clip, clip * 0)])
@@ -173,8 +181,15 @@ def _with_activation(work: Work, manifest: Manifest, content: bytes) -> Draft:
         raise ModelError(
             work.file, "gives numbers that are not finite for plain noise; its input is wrong, or it is broken"
         )
-    if outputs.min() >= -0.01 and outputs.max() <= 1.01:
+    if to_measure:
+        del section["half_error"]
+        error = max(float(f"{outputs[0, 0]:.4g}"), LEAST_ERROR)
+        work.guess(
+            "output", "half_error", error, "its error for plain noise; say one that your usual sound stays under"
+        )
+    elif manifest.output.kind == "scores" and not -0.01 <= outputs.min() <= outputs.max() <= 1.01:
+        work.guess("output", "activation", "softmax", "its outputs leave 0 to 1; if labels go together, say sigmoid")
+    else:
         return Draft(model, work.guesses)
-    work.guess("output", "activation", "softmax", "its outputs leave 0 to 1; if labels go together, say sigmoid")
     manifest = parse_manifest(work.table, work.file.parent / FILE_NAME)
     return Draft(build_model(manifest, work.file, content), work.guesses)

@@ -7,6 +7,7 @@ Does not know: how labels are written in a file (model_labels.py), inputs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 
 from edgeaudio.commands.model_labels import Labels, read_labels, told_apart
@@ -34,6 +35,8 @@ def name_outputs(work: Work, outputs: Sequence[Tensor], metadata: Metadata, pack
             _take(work, _by_language(work, described[index], packed, work.guesses))
             return index
     labels = _labels(work, outputs, chosen, packed)
+    if work.section("output").get("kind") == "reconstruction_error":
+        return _one_of(work, outputs, dict.fromkeys(chosen, labels))
     fitting = {i: labels for i in chosen if _size(outputs[i]) in (len(labels.names), OPEN)}
     if not fitting and len(chosen) > 1:
         sizes = ", ".join(f"{i}: {list(outputs[i].shape)}" for i in chosen)
@@ -43,6 +46,16 @@ def name_outputs(work: Work, outputs: Sequence[Tensor], metadata: Metadata, pack
     index = _one_of(work, outputs, fitting or dict.fromkeys(chosen, labels))
     _take(work, labels)
     return index
+
+
+def is_autoencoder(work: Work, given: Tensor, outputs: Sequence[Tensor], packed: Mapping[str, bytes]) -> bool:
+    """True if the model gives its input back: as the user says, else by its shapes, where there are no labels."""
+    section = work.section("output")
+    if "kind" not in section and len(outputs) == 1 and not (packed or work.wishes.labels or "labels" in work.table):
+        shapes = [tuple(1 if n == OPEN else n for n in tensor.shape) for tensor in (given, outputs[0])]
+        if shapes[0] == shapes[1] and prod(shapes[0]) > 1:
+            work.guess("output", "kind", "reconstruction_error", "its output has the shape of its input")
+    return bool(section.get("kind") == "reconstruction_error")
 
 
 def _take(work: Work, labels: Labels) -> None:

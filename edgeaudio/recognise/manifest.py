@@ -68,6 +68,9 @@ class OutputSection:
     index: int = 0  # of the output tensor
     activation: Literal["none", "sigmoid", "softmax"] = "none"  # still to be applied; "none": already scores
     patches: Literal["mean", "max"] = "mean"  # how the rows of an output (n_patches, n_labels) become one
+    # an autoencoder gives its input back, the worse the less it knows it: its error is the score of its one label
+    kind: Literal["scores", "reconstruction_error"] = "scores"
+    half_error: float = 0.0  # the mean squared error that scores 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ def manifest_toml(manifest: Manifest) -> str:
 
 def check_manifest(manifest: Manifest, path: Path) -> None:
     """Raises ManifestError at the first value that makes no sense or contradicts another one."""
-    for problems in (_label_problems, _input_problems, _detector_problems):
+    for problems in (_label_problems, _input_problems, _output_problems, _detector_problems):
         for wrong, key, problem in problems(manifest):
             if wrong:
                 raise ManifestError(path, key, problem)
@@ -236,6 +239,20 @@ def _input_problems(manifest: Manifest) -> Iterator[Problem]:
         )
     else:
         yield section.kind != "waveform", "features", f'is missing, and input.kind is "{section.kind}"'
+
+
+def _output_problems(manifest: Manifest) -> Iterator[Problem]:
+    output = manifest.output
+    if output.kind == "scores":
+        yield output.half_error != 0, "output.half_error", 'goes with output.kind "reconstruction_error"'
+        return
+    yield not output.half_error > 0, "output.half_error", "must be above 0: the mean squared error that scores 0.5"
+    yield output.activation != "none", "output.activation", "is for scores, and output.kind makes one of an error"
+    yield (
+        len(manifest.labels) != 1,
+        "labels",
+        f'there are {len(manifest.labels)}; output.kind "reconstruction_error" gives one score',
+    )
 
 
 def _detector_problems(manifest: Manifest) -> Iterator[Problem]:

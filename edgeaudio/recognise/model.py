@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeaudio.files import read_regular
 from edgeaudio.recognise.chatter import without_greetings
 from edgeaudio.recognise.flatbuffer import FlatbufferError
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
 from edgeaudio.recognise.no_runtime import no_runtime, this_system
+from edgeaudio.recognise.quantisation import INTEGERS, dequantised, quantised
 from edgeaudio.recognise.state import State, state_of
 from edgeaudio.recognise.types import EdgeaudioError, Samples
 
@@ -42,7 +42,6 @@ except ImportError as error:
 # More threads than cores cost 10 to 500 times, and one is enough for models of this size.
 N_THREADS = 1
 MAX_MODEL_BYTES = 500_000_000
-INTEGERS = (np.int8, np.uint8, np.int16)
 
 
 class ModelError(EdgeaudioError):
@@ -91,15 +90,22 @@ class Model:
         return np.concatenate([labels, [labels[members].max() for members in self._groups]]).astype(np.float32)
 
     def outputs(self, values: Samples) -> Samples:
-        """What the model itself gives for one clip: float32 `(n_patches, n_labels)`, no activation applied."""
-        tensor = self._tensor(values)
+        """What the model itself gives for one clip: float32 `(n_patches, n_labels)`, no activation applied.
+
+        Of an autoencoder, the mean squared error of what it gives, `(1, 1)`.
+        """
+        given = self._given(values)
+        tensor = quantised(given, self._input).reshape(self._shape)
         with self._lock:
             if self._has_variables:
                 self._interpreter.reset_all_variables()
             self._interpreter.set_tensor(self._input["index"], tensor)
             self._interpreter.invoke()
             out = self._interpreter.get_tensor(self._output["index"])
-        raw = _dequantised(out, self._output)
+        raw = dequantised(out, self._output)
+        if self.manifest.output.kind == "reconstruction_error":
+            error: Samples = np.square(raw.ravel() - given.ravel()).mean(keepdims=True)
+            return error[None]
         return raw.reshape(-1, len(self.manifest.labels))
 
     def with_groups(self, groups: Mapping[str, tuple[str, ...]]) -> Model:
@@ -107,7 +113,8 @@ class Model:
         manifest = replace(self.manifest, groups={**self.manifest.groups, **groups})
         return Model(manifest, self.path, self._interpreter, has_variables=self._has_variables, lock=self._lock)
 
-    def _tensor(self, values: Samples) -> NDArray[Any]:
+    def _given(self, values: Samples) -> Samples:
+        """A clip's values in the order and the scale of the input tensor, before quantisation."""
         section = self.manifest.input
         present = {"time": values.shape[0], "feature": values.shape[-1]}
         order = [axis for axis in section.axes if axis in present]
@@ -116,11 +123,13 @@ class Model:
         shaped = values.reshape([present.get(axis, 1) for axis in section.axes])
         if section.scale != 1.0 or section.offset:
             shaped = shaped * np.float32(section.scale) + np.float32(section.offset)
-        return _quantised(shaped, self._input).reshape(self._shape)
+        return shaped
 
     def _activated(self, rows: Samples) -> Samples:
         """Rows `(n_patches, n_labels)` to scores `(n_labels,)`."""
         output = self.manifest.output
+        if output.kind == "reconstruction_error":
+            rows = rows / (rows + np.float32(output.half_error))
         if output.activation == "sigmoid":
             half = np.float32(0.5)
             rows = half + half * np.tanh(half * rows)  # the logistic function, without overflow
@@ -260,33 +269,21 @@ def _fit_output(manifest: Manifest, file: Path, interpreter: Any) -> None:
     if not 0 <= index < len(details):
         raise ModelError(file, f"has {len(details)} outputs, and output.index in {FILE_NAME} is {index}")
     shape = interpreter.get_tensor(details[index]["index"]).shape
+    _check_dtype(details[index], file, "output")
+    if manifest.output.kind == "reconstruction_error":
+        n_values, n_given = prod(shape), prod(interpreter.get_input_details()[manifest.input.index]["shape"])
+        if n_values != n_given:
+            raise ModelError(file, f"is given {n_given} values and gives {n_values}: it does not reconstruct its input")
+        return
     n_scores = int(shape[-1]) if shape else 0
     if n_scores != len(manifest.labels):
         raise ModelError(file, f"gives {n_scores} scores, and {FILE_NAME} names {len(manifest.labels)} labels")
-    _check_dtype(details[index], file, "output")
 
 
 def _check_dtype(tensor: dict[str, Any], file: Path, what: str) -> None:
     if tensor["dtype"] not in (np.float32, *INTEGERS):
         name = np.dtype(tensor["dtype"]).name
         raise ModelError(file, f"its {what} tensor is {name}; float32, int8, uint8 and int16 are possible")
-
-
-def _quantised(values: Samples, tensor: dict[str, Any]) -> NDArray[Any]:
-    if tensor["dtype"] == np.float32:
-        return values.astype(np.float32, copy=False)
-    scale, zero_point = tensor["quantization"]
-    limits = np.iinfo(tensor["dtype"])
-    # integers without a scale are taken as they are: a model fed with raw 16-bit samples
-    whole = np.rint(values / np.float32(scale) + zero_point if scale else values)
-    return np.clip(whole, limits.min, limits.max).astype(tensor["dtype"])
-
-
-def _dequantised(values: NDArray[Any], tensor: dict[str, Any]) -> Samples:
-    scale, zero_point = tensor["quantization"]
-    if tensor["dtype"] == np.float32 or not scale:
-        return values.astype(np.float32, copy=False)
-    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
 
 
 def _one_line(error: Exception) -> str:

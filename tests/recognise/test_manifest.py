@@ -169,6 +169,23 @@ def test_a_label_s_own_thresholds_come_first():
             "thresholds.siren: on 1.5 and off 0.5: must be 0 <= off <= on <= 1",
         ),
         ("thresholds/dog", {"on": 1, "off": 0}, "thresholds.dog: is not one of the labels or groups"),
+        # output
+        ("output", {"half_error": 1.0}, 'output.half_error: goes with output.kind "reconstruction_error"'),
+        (
+            "output",
+            {"kind": "reconstruction_error"},
+            "output.half_error: must be above 0: the mean squared error that scores 0.5",
+        ),
+        (
+            "output",
+            {"kind": "reconstruction_error", "half_error": 1.0, "activation": "sigmoid"},
+            "output.activation: is for scores, and output.kind makes one of an error",
+        ),
+        (
+            "output",
+            {"kind": "reconstruction_error", "half_error": 1.0},
+            'labels: there are 2; output.kind "reconstruction_error" gives one score',
+        ),
         # features
         ("features/n_fft", 0, "features: n_fft must be above 0"),
         ("features/hop_length", -1, "features: hop_length must be above 0"),

@@ -131,6 +131,28 @@ def test_an_open_batch_takes_one_clip():
         np.testing.assert_allclose(model.scores(values), (values * 0.01 + 1).mean(axis=0), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("name", "tolerance"), [("autoencoder", 1e-6), ("autoencoder_int8", 1e-3)])
+def test_an_autoencoder_scores_by_its_error(name, tolerance):
+    """It gives half of its input back, so that the error is a quarter of the input's mean square."""
+    output = OutputSection(kind="reconstruction_error", half_error=0.05)
+    section = InputSection("log_mel", ("batch", "time", "feature"), scale=0.5)
+    manifest = manifest_of("features_time_major", labels=("odd",), output=output, input=section)
+    model = build_model(manifest, Path("m"), content_of(name))
+    values = np.random.default_rng(1).uniform(-1, 1, (24, 3)).astype(np.float32)
+    error = np.mean((0.25 * values) ** 2)
+    np.testing.assert_allclose(model.outputs(values), [[error]], atol=tolerance)
+    np.testing.assert_allclose(model.scores(values), [error / (error + 0.05)], atol=10 * tolerance)
+    assert model.scores(values * 0) < 0.01
+    assert name == "autoencoder_int8" or model.scores(values * np.nan) == 0
+
+
+def test_what_does_not_reconstruct_its_input_is_refused():
+    output = OutputSection(kind="reconstruction_error", half_error=1.0)
+    manifest = manifest_of("waveform", labels=("odd",), output=output)
+    with pytest.raises(ModelError, match=r"^m: is given 120 values and gives 3: it does not reconstruct its input$"):
+        build_model(manifest, Path("m"), content_of("waveform"))
+
+
 def test_a_group_scores_as_its_loudest_member(tmp_path):
     model = loaded(tmp_path, "waveform", groups={"any": LABELS, "ends": ("first", "third")})
     np.testing.assert_allclose(model.scores(CLIP), [*THIRDS, 0.9, 0.5], atol=1e-6)

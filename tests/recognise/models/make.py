@@ -141,6 +141,9 @@ def models() -> Iterator[tuple[str, bytes]]:
     yield "features_open_frames", converter(lambda x: tf.reduce_mean(x, axis=1), (None, None, N_MELS)).convert()
     # a spectrogram in the shape of Teachable Machine's, its thirds from low to high
     yield "spectrogram_teachable", converter(bands, (1, 43, 232, 1)).convert()
+    # gives half of its input back: its error is a quarter of the input's mean square
+    yield "autoencoder", converter(lambda x: 0.5 * x, (1, N_FRAMES, N_MELS)).convert()
+    yield "autoencoder_int8", quantised(lambda x: 0.5 * x, (1, N_FRAMES, N_MELS), tf.int8)
     # the running mean of the frames, in a loop inside the graph: nothing is kept after the run
     yield "recurrent_loop", converter(running_mean, (1, N_FRAMES, N_MELS)).convert()
     # to be refused

@@ -1,0 +1,35 @@
+"""Between real values and what a quantised tensor holds: `real = (held - zero_point) * scale`.
+
+Owns: the arithmetic. Does not know: models, or what the values mean. A tensor is what the TFLite runtime tells of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeaudio.recognise.types import Samples
+
+INTEGERS = (np.int8, np.uint8, np.int16)
+
+
+def quantised(values: Samples, tensor: Mapping[str, Any]) -> NDArray[Any]:
+    """Real values as the tensor holds them."""
+    if tensor["dtype"] == np.float32:
+        return values.astype(np.float32, copy=False)
+    scale, zero_point = tensor["quantization"]
+    limits = np.iinfo(tensor["dtype"])
+    # integers without a scale are taken as they are: a model fed with raw 16-bit samples
+    whole = np.rint(values / np.float32(scale) + zero_point if scale else values)
+    return np.clip(whole, limits.min, limits.max).astype(tensor["dtype"])
+
+
+def dequantised(values: NDArray[Any], tensor: Mapping[str, Any]) -> Samples:
+    """A tensor's content as real values, float32."""
+    scale, zero_point = tensor["quantization"]
+    if tensor["dtype"] == np.float32 or not scale:
+        return values.astype(np.float32, copy=False)
+    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
