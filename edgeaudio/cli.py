@@ -1,4 +1,4 @@
-"""The command line: `edgeaudio run | demo | check | health | probe | score | model`.
+"""The command line: `edgeaudio setup | run | demo | check | health | probe | score | model`.
 
 Owns: the words of the commands, their options and help, exit statuses, and what becomes of an error:
 one line and status 2 for whatever the user can mend, a traceback and status 1 for a fault of ours.
@@ -83,6 +83,12 @@ def _report(error: Exception) -> int:
     return EXIT_BAD_INPUT if isinstance(error, EdgeaudioError | MemoryError) else EXIT_FAULT
 
 
+_NOTHING_SET = """\
+edgeaudio: nothing is set: no /etc/edgeaudio/edgeaudio.toml, nor a file that --config or EDGEAUDIO_CONFIG names
+  edgeaudio setup                           asks for broker and cameras, tries them, and writes edgeaudio.toml
+  edgeaudio check --config edgeaudio.toml   tries all that the file names; `check --example` prints one
+  edgeaudio run --config edgeaudio.toml     listens and reports
+  edgeaudio demo                            shows all of it on this machine, without any settings"""
 _UNKNOWN = "unrecognized arguments:"
 
 
@@ -144,6 +150,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--man", action=_Printed, nargs=0, help="print the manual page, as for man -l -")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_setup(commands)
     _add_run(commands)
     _add_demo(commands)
     _add_check(commands)
@@ -156,6 +163,23 @@ def parser() -> argparse.ArgumentParser:
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (its only name)
+
+
+def _add_setup(commands: _Commands) -> None:
+    setup = commands.add_parser(
+        "setup",
+        help="ask for broker and cameras, try them, and write the settings file",
+        description="Ask for the broker and for cameras, which are looked for on this network (ONVIF), try each of "
+        "them, and write the settings file; passwords are not shown, and nobody else can read the file. Where a folder "
+        "`credentials` stands beside it, passwords are written into that.",
+    )
+    setup.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the file to write (default: the one that `run` would read, else edgeaudio.toml here)",
+    )
+    setup.set_defaults(command=_setup)
 
 
 def _add_run(commands: _Commands) -> None:
@@ -296,10 +320,21 @@ def _add_source(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _setup(options: argparse.Namespace) -> int:
+    from edgeaudio.agent import rehearse
+    from edgeaudio.commands import setup
+    from edgeaudio.health.machine import bounded_memory
+
+    with bounded_memory():
+        return setup.setup(options.config, rehearse)
+
+
 def _run(options: argparse.Namespace) -> int:
     from edgeaudio.agent import Agent
     from edgeaudio.logs import log_strays, setup_logging
     from edgeaudio.settings import Settings, load_settings
+    from edgeaudio.settings.layers import config_path
+    from edgeaudio.settings.load import load_with_layers
     from edgeaudio.stderr import Stderr
 
     def load() -> Settings:
@@ -309,12 +344,16 @@ def _run(options: argparse.Namespace) -> int:
     ran = False
     status = 0
     try:
-        settings = load()
-        setup_logging(settings.log_level, stderr)
-        log_strays()
-        agent = Agent(settings, reload=load, stderr=stderr)
-        ran = True
-        agent.run()
+        settings, layers = load_with_layers(options.config, options.options)
+        if config_path(options.config) or any(layer.table for layer in layers):
+            setup_logging(settings.log_level, stderr)
+            log_strays()
+            agent = Agent(settings, reload=load, stderr=stderr)
+            ran = True
+            agent.run()
+        else:
+            complain(_NOTHING_SET)
+            status = EXIT_BAD_INPUT
     except Exception as error:  # noqa: BLE001 (told as any other, before the process ends)
         status = _report(error)
     drained = stderr.drain(_LAST_LINES_S)

@@ -1,13 +1,15 @@
 """How commands print: whatever the text holds, and whatever standard output and error are.
 
-Owns: the only writes of a command to standard output and error; which characters a terminal would obey instead of
-show; streams that are full, closed or lack characters; whether a terminal takes colours, and how wide it is.
+Owns: the only writes of a command to standard output and error, and its questions; which characters a terminal would
+obey instead of show; streams that are full, closed or lack characters; whether a terminal takes colours, and how wide
+it is.
 Does not know: layout (console.py), or which text holds secrets (masking.py).
 """
 
 from __future__ import annotations
 
 import codecs
+import getpass
 import os
 import re
 import sys
@@ -92,6 +94,23 @@ def flush_output() -> None:
 def complain(text: str, *, end: str = "\n") -> None:
     """Print to standard error; what it does not take is lost."""
     _write_error(_encodable(printable(text + end), sys.stderr))
+
+
+def ask(question: str) -> str:
+    """Ask on standard output, and return the line that answers. Raises EOFError, UnicodeDecodeError, OutputError."""
+    if sys.stdin is None:
+        raise EOFError
+    if on_terminal(sys.stdin) and on_terminal(sys.stdout):
+        return input(_encodable(printable(question), sys.stdout))  # which edits the line
+    say(question, end="", flush=True)
+    answer = input()
+    say()  # nobody has typed the end of the line there
+    return answer
+
+
+def ask_secret(question: str) -> str:
+    """Like `ask`, but a terminal does not show the answer."""
+    return getpass.getpass(question) if on_terminal(sys.stdin) else ask(question)
 
 
 def redraw(line: str) -> None:

@@ -99,13 +99,11 @@ def check(path: Path | None, options: Sequence[str], rehearse: Rehearse, *, offl
     works = True
     what = max(len(f"source {name}") for name in [*settings.sources, *settings.models, "name"])
     with stopped_by_interrupt() as stop:
-        for finding in _findings(settings, said_by, rehearse, _planned if offline else _opened, stop):
+        for found in _findings(settings, said_by, rehearse, _planned if offline else opened, stop):
             if stop.is_set():
                 break
-            works &= finding.verdict != "FAILS"
-            row = [finding.what, _MARKS[finding.verdict](finding.verdict), mask(finding.told)]
-            for line in table([row], widths=(what, 5), width=width_of(sys.stdout)):
-                say(*line, flush=True)
+            works &= found.verdict != "FAILS"
+            show(found, what)
     return 0 if works else 2
 
 
@@ -115,25 +113,38 @@ def _findings(
     yield Finding("settings", "works", said_by)
     models: dict[str, Model] = {}
     for name in settings.models:
-        yield _tried(f"model {name}", partial(_model, settings, name, models))
+        yield tried(f"model {name}", partial(_model, settings, name, models))
     if not settings.sources:
         yield Finding("sources", "FAILS", "none are set; add a [sources.NAME] table with a url")
     # the one place besides the agent that makes threads: twenty cameras that are switched off would take minutes
     with ThreadPoolExecutor(SIDE_BY_SIDE) as side_by_side:
         rehearsal = side_by_side.submit(lambda: list(rehearse(settings, stop)))
         sources = {
-            name: side_by_side.submit(_tried, f"source {name}", partial(source_works, settings, models, name, stop))
+            name: side_by_side.submit(tried, f"source {name}", partial(source_works, settings, models, name, stop))
             for name, source in settings.sources.items()
             if source.enabled
         }
         for name in settings.sources:
             off = Finding(f"source {name}", "off", "enabled = false, so it was not tried")
             yield sources[name].result() if name in sources else off
-        for tried in rehearsal.result():
-            yield Finding(tried.what, "works" if tried.works else "FAILS", _without(tried.what, tried.told))
+        for outcome in rehearsal.result():
+            yield finding(outcome)
 
 
-def _tried(what: str, attempt: Callable[[], str]) -> Finding:
+def show(found: Finding, what_width: int = 0) -> None:
+    """Print how one thing is."""
+    row = [found.what, _MARKS[found.verdict](found.verdict), mask(found.told)]
+    for line in table([row], widths=(what_width, 5), width=width_of(sys.stdout)):
+        say(*line, flush=True)
+
+
+def finding(outcome: Tried) -> Finding:
+    """What a rehearsal tells, as it is shown."""
+    return Finding(outcome.what, "works" if outcome.works else "FAILS", _without(outcome.what, outcome.told))
+
+
+def tried(what: str, attempt: Callable[[], str]) -> Finding:
+    """How an attempt at one thing goes."""
     try:
         return Finding(what, "works", attempt())
     except SourceError as error:
@@ -182,7 +193,7 @@ def _planned(settings: Settings, models: dict[str, Model], name: str, _: threadi
     return f"{config.address}: not opened"
 
 
-def _opened(settings: Settings, models: dict[str, Model], name: str, stop: threading.Event) -> str:
+def opened(settings: Settings, models: dict[str, Model], name: str, stop: threading.Event) -> str:
     """Listen to a source for a moment. Raises EdgeaudioError."""
     _planned(settings, models, name, stop)
     config = source_config(name, settings.sources[name])

@@ -15,10 +15,11 @@ Values = Literal["none", "any", "file", "directory"]
 
 EXAMPLES = {
     "edgeaudio": (
-        "edgeaudio demo",
+        "edgeaudio setup",
         "edgeaudio check --config edgeaudio.toml",
         "edgeaudio run --config edgeaudio.toml",
     ),
+    "edgeaudio setup": ("edgeaudio setup", "edgeaudio setup --config edgeaudio.toml"),
     "edgeaudio run": (
         "edgeaudio run --config edgeaudio.toml",
         "edgeaudio run --set sources.desk.url=alsa:default --set mqtt.url=mqtt://broker.local",

@@ -66,9 +66,18 @@ def load_with_layers(
 ) -> tuple[Settings, list[Layer]]:
     """The settings, and the layers that they came from, the strongest first. Raises SettingsError."""
     found = all_layers(config_path(path, environ), options, environ)
+    return _settings(found), found
+
+
+def settings_of(table: dict[str, Any], speaker: str) -> Settings:
+    """The settings that a table makes; `speaker` is who said it. Raises SettingsError."""
+    return _settings([Layer(speaker, table)])
+
+
+def _settings(found: list[Layer]) -> Settings:
     token = layers.set(tuple(found))
     try:
-        return Settings(), found
+        return Settings()
     except ValidationError as error:
         # two errors can tell of one fault: a wrong name, for one, is found again where the name is used
         lines = dict.fromkeys(_line(details, found) for details in error.errors(include_url=False))

@@ -1,0 +1,223 @@
+"""`edgeaudio setup`: asks for a broker and for cameras, tries each, and writes the settings file.
+
+Owns: the questions, and where the answers go: secrets into files that nobody else can read.
+Does not know: how cameras are found (onvif.py), or how anything is tried (check.py, and the rehearsal that it is
+handed).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from edgeaudio.commands import check, onvif
+from edgeaudio.commands.interrupt import stopped_by_interrupt
+from edgeaudio.masking import mask_url
+from edgeaudio.publish.topics import slugify
+from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.settings import Settings, SettingsError
+from edgeaudio.settings.layers import config_path, dotted, quoted
+from edgeaudio.settings.load import settings_of
+from edgeaudio.settings.schema import default_device
+from edgeaudio.terminal import ask, ask_secret, complain, say
+from edgeaudio.urls import holds_login
+
+CREDENTIALS = "credentials"  # a folder beside the settings of a service: see deploy/systemd/edgeaudio.service
+
+Table = dict[str, Any]
+
+_BY_HAND = "run it at a terminal, or let `edgeaudio check --example` print a file to fill in"
+
+
+def setup(path: Path | None, rehearse: check.Rehearse, *, search_s: float = onvif.SEARCH_S) -> int:
+    """Ask, try, write; 0 when the file is written. Raises EdgeaudioError, and then nothing is."""
+    logging.getLogger("edgeaudio").addHandler(logging.NullHandler())  # what a run would log is what is shown here
+    file = config_path(path) or Path("edgeaudio.toml")
+    try:
+        _may_write(file)
+        answers = _Answers(rehearse, search_s)
+        answers.ask_all()
+    except EOFError:
+        say()  # ends the line of the question
+        raise EdgeaudioError(f"setup: the answers ended, and nothing was written; {_BY_HAND}") from None
+    except UnicodeDecodeError:
+        raise EdgeaudioError("setup: an answer is not text in UTF-8, so nothing was written") from None
+    credentials = file.parent / CREDENTIALS
+    _write(file, credentials, answers.table)
+    named = shlex.quote(str(file))
+    if credentials.is_dir():  # a service's: systemd hands them over
+        check_it = f"CREDENTIALS_DIRECTORY={shlex.quote(str(credentials))} edgeaudio check --config {named}"
+        run_it = "systemctl restart edgeaudio"
+    else:
+        check_it, run_it = f"edgeaudio check --config {named}", f"edgeaudio run --config {named}"
+    say(f"\n{file}: written. Next:\n  {check_it}\n  {run_it}")
+    return 0
+
+
+def _may_write(file: Path) -> None:
+    """Raise EdgeaudioError where the file cannot be written, or shall not."""
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise EdgeaudioError(f"{file}: cannot be written; name another file with --config FILE")
+    if file.exists() and not _yes(f"{file} is there already. Replace it?"):
+        raise EdgeaudioError(f"{file}: left as it was; name another file with --config FILE")
+
+
+class _Answers:
+    """What was said so far, as the table of a settings file."""
+
+    def __init__(self, rehearse: check.Rehearse, search_s: float) -> None:
+        self.table: Table = {}
+        self._rehearse = rehearse
+        self._search_s = search_s
+
+    def ask_all(self) -> None:
+        """Ask for the device, the broker and cameras, each until it is well or kept all the same."""
+        said = _ask("Name of this device, in topics and in Home Assistant", default_device())
+        self.table["device"] = slugify(said) or default_device()
+        while not self._has_broker():
+            pass
+        say(f"\nLooking for cameras on this network (ONVIF, {self._search_s:g} s) ...", flush=True)
+        found = onvif.find_cameras(self._search_s)
+        for number, camera in enumerate(found, 1):
+            say(f"  {number}  {camera.host}  {camera.name}")
+        if not found:
+            say("  none answers")
+        self.table["sources"] = {}
+        while self._has_another_camera(found):
+            pass
+
+    def _has_broker(self) -> bool:
+        """Ask for a broker, and try it; False to be asked again."""
+        url = _address("\nMQTT broker, its host or URL", "mqtt://localhost")
+        self.table["mqtt"] = {"url": url if "://" in url else f"mqtt://{_bracketed(url)}", **_login()}
+        return self._tried(self.table, self._rehearse_broker)
+
+    def _rehearse_broker(self, settings: Settings, stop: threading.Event) -> Iterable[check.Finding]:
+        return map(check.finding, self._rehearse(settings, stop))
+
+    def _has_another_camera(self, found: Sequence[onvif.Camera]) -> bool:
+        """Ask for a camera, and try it; False if that was the last."""
+        sources: Table = self.table["sources"]
+        number = "its number, or " if found else ""
+        answer = _address(f"\nCamera: {number}its host or address (rtsp://...), alsa:DEVICE, or nothing", "")
+        if not answer:
+            return False
+        source = _located(answer, found)
+        usual = "microphone" if answer.startswith("alsa:") else "camera"
+        name = slugify(_ask("Its name", usual if usual not in sources else f"{usual}-{len(sources) + 1}"))
+        if not name or name in sources:
+            complain(f"there is a source {name} already" if name else "a name is made of letters and digits")
+            return True
+        if self._tried({**self.table, "sources": {name: source}}, partial(_hear, name)):
+            sources[name] = source
+        return _yes("Another camera?")
+
+    @staticmethod
+    def _tried(table: Table, attempt: Callable[[Settings, threading.Event], Iterable[check.Finding]]) -> bool:
+        """Show how an attempt went; True if it went well, or the answers are kept all the same."""
+        works = True
+        try:
+            settings = settings_of(table, "setup")
+        except SettingsError as error:
+            complain(str(error))
+            return False
+        with stopped_by_interrupt() as stop:
+            for finding in attempt(settings, stop):
+                works &= finding.verdict != "FAILS"
+                check.show(finding)
+        return works or _yes("Keep that all the same?")
+
+
+def _hear(name: str, settings: Settings, stop: threading.Event) -> Iterator[check.Finding]:
+    yield check.tried(f"source {name}", partial(check.opened, settings, {}, name, stop))
+
+
+def _located(answer: str, found: Sequence[onvif.Camera]) -> Table:
+    """The table of a source: its address, and its login where it may have one."""
+    if "://" in answer or answer.startswith("alsa:") or "/" in answer:
+        return {"url": answer, **(_login() if "://" in answer else {})}
+    if answer.isdecimal() and 1 <= int(answer) <= len(found):
+        camera = found[int(answer) - 1]
+    else:
+        host = _bracketed(answer)
+        camera = onvif.Camera(host, "", f"http://{host}/onvif/device_service")
+    login = _login()
+    url = onvif.stream_url(camera, onvif.Login(login["username"], login.get("password", "")) if login else None)
+    if url is None:
+        say(f"{camera.host} does not say where it streams; its manual or app does")
+        url = _address("Its address", f"rtsp://{camera.host}/")
+    else:
+        say(f"{camera.host} streams at {mask_url(url)}")
+    return {"url": url, **login}
+
+
+def _login() -> Table:
+    username = _ask("User name, or nothing")
+    password = ask_secret("Password: ") if username else ""
+    return {name: said for name, said in (("username", username), ("password", password)) if said}
+
+
+def _address(question: str, default: str) -> str:
+    """An address without a login, for that has questions of its own."""
+    while holds_login(answer := _ask(question, default)):
+        complain("without the login, which is asked for next")
+    return answer
+
+
+def _ask(question: str, default: str = "") -> str:
+    return ask(f"{question} [{default}]: " if default else f"{question}: ").strip() or default
+
+
+def _yes(question: str) -> bool:
+    return ask(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+
+
+def _write(file: Path, credentials: Path, table: Table) -> None:
+    """Write the settings, and secrets into the folder of credentials if there is one. Raises EdgeaudioError."""
+    sections = {"mqtt": table["mqtt"], **{f"sources.{name}": source for name, source in table["sources"].items()}}
+    apart = credentials.is_dir()
+    try:
+        for name, section in sections.items():
+            if apart and (password := section.pop("password", "")):
+                _replace(credentials / f"{name}.password", f"{password}\n")
+        lines = ["# made by `edgeaudio setup`; `edgeaudio check --example` prints every setting", *_toml(table)]
+        _replace(file, "\n".join(lines) + "\n", mode=0o644 if apart else 0o600)
+    except OSError as error:
+        raise EdgeaudioError(f"{error.filename or file}: cannot be written: {error.strerror}") from None
+
+
+def _toml(table: Table, key: tuple[str, ...] = ()) -> Iterator[str]:
+    values = {name: value for name, value in table.items() if not isinstance(value, dict)}
+    if key and values:
+        yield f"\n[{dotted(key)}]"
+    yield from (f"{name} = {quoted(value)}" for name, value in values.items())
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _toml(value, (*key, name))
+
+
+def _replace(file: Path, text: str, *, mode: int = 0o600) -> None:
+    """Put a file in place of what is there, whole, with that mode, and whose it was. Raises OSError."""
+    file = file.resolve()
+    new = file.with_name(f".{file.name}.new")
+    with suppress(FileNotFoundError):
+        new.unlink()
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        with suppress(FileNotFoundError, PermissionError):
+            os.fchown(stream.fileno(), file.stat().st_uid, file.stat().st_gid)
+        os.fchmod(stream.fileno(), mode)
+        os.fsync(stream.fileno())
+    new.replace(file)

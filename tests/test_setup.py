@@ -1,0 +1,252 @@
+"""`edgeaudio setup`, with a real broker and cameras, from a pipe and on a terminal; and `run` before it."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import re
+import select
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.brokers import BrokerProcess, broker, mosquitto
+from support.camera import Script, camera
+from support.onvif_camera import MATCH, OnvifCamera, onvif_camera
+
+from edgeaudio import cli
+from edgeaudio.commands import onvif, setup
+from edgeaudio.commands.onvif import Camera, Login, find_cameras, stream_url
+from edgeaudio.settings import load_settings
+
+__all__ = ["broker", "mosquitto"]  # fixtures
+LOGIN = Login("viewer", "hunter2")
+
+
+@pytest.fixture(autouse=True)
+def _loopback_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(socket.if_nametoindex("lo"), "lo")])
+    monkeypatch.setattr("edgeaudio.publish.mqtt._MUTE_S", 0.5)
+    monkeypatch.setattr("edgeaudio.commands.check.LISTEN_S", 0.3)
+    monkeypatch.setattr(setup.setup, "__kwdefaults__", {"search_s": 0.6})
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    for name in [name for name in os.environ if name.startswith("EDGEAUDIO_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in answers)))
+
+
+def test_a_broker_and_a_camera_are_tried_and_written(
+    broker: BrokerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    broker.start()
+    file = tmp_path / "edgeaudio.toml"
+    with camera(Script()) as url, onvif_camera(OnvifCamera(stream=url.replace("127.0.0.1", "10.0.0.9"))):
+        answer(monkeypatch, "My House", f"127.0.0.1:{broker.port}", "", "1", "viewer", "hunter2", "Front Door", "n")
+        assert cli.main(["setup"]) == 0
+    said = capsys.readouterr()
+    assert "  1  127.0.0.1  Porch\\u001b[2J T 1\n" in said.out
+    assert re.search(
+        r"^.*source front-door  works  rtsp://viewer:\*\*\*@127.0.0.1:\d+/\S*: pcm", said.out, re.MULTILINE
+    )
+    assert said.out.endswith(
+        "Next:\n  edgeaudio check --config edgeaudio.toml\n  edgeaudio run --config edgeaudio.toml\n"
+    )
+    assert "hunter2" not in said.out + said.err
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    settings = load_settings(file, (), {})
+    assert (settings.device, settings.mqtt.url.get_secret_value()) == ("my-house", f"mqtt://127.0.0.1:{broker.port}")
+    source = settings.sources["front-door"]
+    assert (source.url.get_secret_value(), source.username, source.secret()) == (url, "viewer", "hunter2")
+
+
+def test_what_fails_is_said_and_asked_again_or_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    file = tmp_path / "x y.toml"
+    quotes = 'a"b\\c\x1b'
+    answer(
+        monkeypatch,
+        "",
+        *(
+            "mqtt://me:hunter2@broker",
+            "ftp://x",
+            "",
+            "127.0.0.1:1",
+            "me",
+            quotes,
+            "n",
+            "127.0.0.1:1",
+            "me",
+            quotes,
+            "y",
+        ),
+        *("gone.wav/", "tape", "n", "y", "rtsp://127.0.0.1:1/x", "", "yard", "y", "y", "alsa:x", "yard", ""),
+    )
+    assert cli.main(["setup", "--config", str(file)]) == 0
+    said = capsys.readouterr()
+    assert "setup: mqtt.url: " in said.err
+    assert said.out.count("broker  FAILS  mqtt://127.0.0.1:1: connection refused") == 2
+    assert "source tape  FAILS  " in said.out, said.out
+    assert "source yard  FAILS  rtsp://127.0.0.1:1/x: " in said.out
+    assert "without the login, which is asked for next" in said.err
+    assert "there is a source yard already" in said.err
+    assert f"  edgeaudio run --config '{file}'\n" in said.out
+    assert "hunter2" not in said.out + said.err + file.read_text()
+    settings = load_settings(file, (), {})
+    assert (settings.mqtt.username, settings.mqtt.secret()) == ("me", quotes)
+    assert list(settings.sources) == ["yard"]
+
+
+def test_a_service_has_its_passwords_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    (tmp_path / "credentials").mkdir(mode=0o700)
+    file = tmp_path / "edgeaudio.toml"
+    file.write_text("# made by hand")
+    answer(monkeypatch, "y", "", "127.0.0.1:1", "me", "hunter2", "y", "")
+    assert cli.main(["setup", "--config", str(file)]) == 0
+    password = tmp_path / "credentials" / "mqtt.password"
+    assert (password.read_text(), stat.S_IMODE(password.stat().st_mode)) == ("hunter2\n", 0o600)
+    assert "hunter2" not in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert load_settings(file, (), {"CREDENTIALS_DIRECTORY": str(password.parent)}).mqtt.secret() == "hunter2"
+    assert "systemctl restart edgeaudio" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("answers", [[], [""], ["", "127.0.0.1:1"], ["", "127.0.0.1:1", "", "y", "alsa:x"]])
+def test_answers_that_end_are_one_line_and_write_nothing(
+    answers: list[str], tmp_path: Path, monkeypatch, capsys
+) -> None:
+    answer(monkeypatch, *answers)
+    assert cli.main(["setup"]) == 2
+    error = capsys.readouterr().err
+    assert error.splitlines()[-1].startswith(
+        "edgeaudio: setup: the answers ended, and nothing was written; run it at a"
+    )
+    assert not (tmp_path / "edgeaudio.toml").exists()
+
+
+def test_nothing_is_written_over_without_asking(tmp_path: Path, monkeypatch, capsys) -> None:
+    file = tmp_path / "edgeaudio.toml"
+    file.write_text("# mine")
+    for reply in ("", "n", "what?"):
+        answer(monkeypatch, reply)
+        assert cli.main(["setup", "--config", str(file)]) == 2
+        line = f"edgeaudio: {file}: left as it was; name another file with --config FILE\n"
+        assert capsys.readouterr().err == line
+    assert file.read_text() == "# mine"
+    assert cli.main(["setup", "--config", str(tmp_path / "none" / "x.toml")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_password_is_not_shown_on_a_terminal(tmp_path: Path) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        script = "import socket; socket.if_nameindex = lambda: []; from edgeaudio.cli import main; main(['setup'])"
+        os.execve(sys.executable, [sys.executable, "-c", script], {**os.environ, "TERM": "dumb"})  # noqa: S606 (us)
+    shown = ""
+    try:
+        for wanted, reply in (
+            ("Home Assistant", "\n"),
+            ("broker", "127.0.0.1:1\n"),
+            ("User name", "me\n"),
+            ("Password: ", "hunter2\n"),
+            ("all the same?", "\x03"),
+        ):
+            deadline_s = time.monotonic() + 60
+            begin = len(shown)
+            while wanted not in shown[begin:]:
+                assert select.select([terminal], [], [], max(0, deadline_s - time.monotonic()))[0], shown
+                shown += os.read(terminal, 4096).decode()
+            os.write(terminal, reply.encode())
+    finally:
+        os.close(terminal)
+        os.waitpid(child, 0)
+    assert "me\r\n" in shown
+    assert "hunter2" not in shown
+    assert not (tmp_path / "edgeaudio.toml").exists()
+
+
+# ONVIF
+
+
+def test_a_camera_is_found_and_says_where_it_streams() -> None:
+    with onvif_camera(OnvifCamera()) as there:
+        found = find_cameras(0.5)
+        assert found == [Camera("127.0.0.1", "Porch\\u001b[2J T 1", there.service)]
+        assert stream_url(found[0], LOGIN) == "rtsp://127.0.0.1:554/small"
+        assert stream_url(found[0], Login("viewer", "wrong")) is None
+        assert stream_url(found[0], None) is None
+    assert not any("hunter2" in question for question in there.asked)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    ["http://127.0.0.1/x", "rtsp://me:hunter2@127.0.0.1/x", "rtsp://127.0.0.1:x/", "rtsp://127.0.0.1/\u202e", ""],
+)
+def test_streams_that_are_not_believed(stream: str) -> None:
+    with onvif_camera(OnvifCamera(stream=stream)) as there:
+        assert stream_url(Camera("127.0.0.1", "", there.service), LOGIN) is None
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        lambda message: b"",
+        lambda message: b"\xff" * 60_000,
+        lambda message: b"<a>" * 20_000,
+        lambda message: b'<!DOCTYPE a [<!ENTITY b "bbbb">]><a>&b;</a>',
+        lambda message: MATCH.format(message="urn:uuid:another", name="x", services="").encode(),
+        lambda message: MATCH.format(message=message, name="x", services="").replace("NetworkVideo", "Print").encode(),
+    ],
+    ids=["nothing", "bytes", "deep", "entities", "not asked", "a printer"],
+)
+def test_answers_that_are_none(match) -> None:
+    with onvif_camera(OnvifCamera(match=match)):
+        assert find_cameras(0.3) == []
+
+
+def test_an_answer_speaks_for_its_own_host_alone() -> None:
+    def match(message: str) -> bytes:
+        return MATCH.format(message=message, name="x", services="http://[ http://10.0.0.9:81/onvif").encode()
+
+    with onvif_camera(OnvifCamera(match=match)):
+        assert find_cameras(0.3) == [Camera("127.0.0.1", "x T 1", "http://127.0.0.1/onvif/device_service")]
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"<a/>", b"<!DOCTYPE a><a/>", b"x" * 2_000_000])
+def test_services_that_answer_nonsense(content: bytes) -> None:
+    with onvif_camera(OnvifCamera(answer=content)) as there:
+        assert stream_url(Camera("127.0.0.1", "", there.service), LOGIN) is None
+    assert stream_url(Camera("127.0.0.1", "", there.service), LOGIN) is None  # nobody is there any more
+    assert stream_url(Camera("127.0.0.1", "", "https://127.0.0.1/"), LOGIN) is None
+
+
+def test_the_search_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin_s = time.monotonic()
+    assert find_cameras(0.2, interfaces=[]) == []
+    assert time.monotonic() - begin_s < 5
+    monkeypatch.setattr(onvif, "MOST_CAMERAS", 1)
+    with onvif_camera(OnvifCamera()):
+        assert len(find_cameras(30)) == 1
+
+
+# before it
+
+
+def test_run_without_any_settings_says_what_to_do(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "edgeaudio", "run"]
+    if Path("/etc/edgeaudio/edgeaudio.toml").exists():
+        pytest.skip("this machine has settings of its own")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    lines = done.stderr.splitlines()
+    assert (done.returncode, len(lines)) == (2, 5)
+    assert lines[0].startswith("edgeaudio: nothing is set")
+    assert [line.split()[1] for line in lines[1:]] == ["setup", "check", "run", "demo"]
