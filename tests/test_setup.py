@@ -15,9 +15,11 @@ import time
 from pathlib import Path
 
 import pytest
+from support import onvif_camera as onvif_camera_module
 from support.brokers import BrokerProcess, broker, mosquitto
 from support.camera import Script, camera
 from support.onvif_camera import MATCH, OnvifCamera, onvif_camera
+from support.ports import free_port
 
 from edgeaudio import cli
 from edgeaudio.commands import onvif, setup
@@ -31,6 +33,10 @@ LOGIN = Login("viewer", "hunter2")
 @pytest.fixture(autouse=True)
 def _loopback_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(socket.if_nametoindex("lo"), "lo")])
+    # tests that run at the same time would find each other's cameras
+    port = free_port(socket.SOCK_DGRAM)
+    for module in (onvif, onvif_camera_module):
+        monkeypatch.setattr(module, "PORT", port)
     monkeypatch.setattr("edgeaudio.publish.mqtt._MUTE_S", 0.5)
     monkeypatch.setattr("edgeaudio.commands.check.LISTEN_S", 0.3)
     monkeypatch.setattr(setup.setup, "__kwdefaults__", {"search_s": 0.6})
