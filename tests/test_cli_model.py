@@ -10,10 +10,10 @@ import pytest
 from support.tflite import LABELS, content_of, model_directory
 
 from edgeaudio import cli
-from edgeaudio.commands import model as command
 from edgeaudio.commands.model_frames import PRESETS, guess_features
 from edgeaudio.commands.model_said import Wishes, Work
 from edgeaudio.commands.model_shape import closed
+from edgeaudio.recognise import model as model_module
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import parse_manifest
 from edgeaudio.recognise.model import load_model
@@ -373,7 +373,7 @@ def test_a_file_that_is_not_there(run):
 
 
 def test_a_file_that_is_too_large(run, monkeypatch):
-    monkeypatch.setattr(command, "MAX_MODEL_BYTES", 1_000)
+    monkeypatch.setattr(model_module, "MAX_MODEL_BYTES", 1_000)
     status, _, err = run("init", model_file("waveform"))
     assert (status, err) == (2, ["edgeaudio: some model.tflite: is larger than 0 MB"])
 

@@ -293,3 +293,29 @@ def test_an_autoencoder_s_error_that_is_said(init):
     table, out = init("autoencoder", *ENCODER, *said, '--set=labels=["odd"]')
     assert (table["labels"], table["output"]) == (["odd"], {"kind": "reconstruction_error", "half_error": 9.0})
     assert not any(line.startswith("output") for line in out)
+
+
+def test_a_front_end_of_the_clip(init, capfd):
+    Path("front.tflite").write_bytes(content_of("frontend_clip"))
+    said = ("--frontend", "front.tflite", "--sample-rate", "8000", "--clip-s", "0.045", THREE)
+    table, out = init("features_open_batch", *said, "--set", "output.activation=sigmoid")
+    assert table["clip"] == {"sample_rate": 8000, "n_samples": 360}
+    assert (table["input"]["kind"], table["input"]["frontend"]) == ("waveform", "front.tflite")
+    assert "input.frontend_scale = 1.0: samples from -1 to 1; say 32768 where it wants 16-bit values" in out
+    assert Path("m/front.tflite").read_bytes() == content_of("frontend_clip")
+    assert cli.main(["model", "inspect", "m"]) == 0
+    assert "front end   front.tflite, of samples times 1" in capfd.readouterr().out
+
+
+def test_a_front_end_of_a_frame_at_a_time(init, capfd):
+    Path("front.tflite").write_bytes(content_of("frontend_frame"))
+    said = ("--frontend", "front.tflite", "--sample-rate", "8000", THREE, "--set", "output.activation=sigmoid")
+    assert init("features_time_major", *said)[1] == (
+        "front.tflite: makes 3 values of 15 samples, and m.tflite takes 72; say how many samples lie between its "
+        "frames with --set input.frontend_hop=N"
+    )
+    table, _ = init("features_time_major", *said, "--set", "input.frontend_hop=15")
+    assert table["clip"]["n_samples"] == 360
+    assert table["input"]["frontend_scale"] == 32768.0
+    assert cli.main(["model", "inspect", "m"]) == 0
+    assert "front end   front.tflite, each 15 samples, of samples times 32768" in capfd.readouterr().out

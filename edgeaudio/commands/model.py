@@ -19,11 +19,10 @@ from edgeaudio.commands.model_draft import draft, input_of
 from edgeaudio.commands.model_labels import read_labels
 from edgeaudio.commands.model_said import Wishes
 from edgeaudio.console import columns, table
-from edgeaudio.files import read_regular
 from edgeaudio.publish.topics import slugs
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, OutputSection, manifest_toml
 from edgeaudio.recognise.metadata import Metadata
-from edgeaudio.recognise.model import MAX_MODEL_BYTES, RUNTIME, Model, ModelError, load_model
+from edgeaudio.recognise.model import RUNTIME, Model, load_model, read_model_file
 from edgeaudio.recognise.shipped import find_model
 from edgeaudio.recognise.tensors import Tensor, packed_files, read_model_metadata, read_tensors
 from edgeaudio.recognise.types import EdgeaudioError
@@ -36,8 +35,9 @@ SCORE_SLACK = 0.01  # how far a quantised score may leave 0 to 1
 
 def init(file: Path, out: Path | None, wishes: Wishes) -> int:
     """Write a model directory for a `.tflite` file, and print what was guessed. Raises EdgeaudioError."""
-    content = _content(file)
-    found = draft(file, content, wishes)
+    content = read_model_file(file)
+    frontend = read_model_file(wishes.frontend) if wishes.frontend else b""
+    found = draft(file, content, wishes, frontend)
     manifest = found.model.manifest
     directory = out or Path(manifest.name)
     try:
@@ -45,6 +45,8 @@ def init(file: Path, out: Path | None, wishes: Wishes) -> int:
         if any(directory.iterdir()):
             raise EdgeaudioError(f"{directory}: is there already, and not empty; say another with --out DIR")
         (directory / MODEL_FILE_NAME).write_bytes(content)
+        if manifest.input.frontend:
+            (directory / manifest.input.frontend).write_bytes(frontend)
         (directory / FILE_NAME).write_text(manifest_toml(manifest), encoding="utf-8")
     except OSError as error:
         raise EdgeaudioError(f"{directory}: cannot be written: {error.strerror}") from None
@@ -65,7 +67,7 @@ def inspect(name: str) -> int:
     """Print everything that is known of a model directory, a shipped model or a `.tflite` file."""
     path = Path(name)
     if path.is_file():
-        content = _content(path)
+        content = read_model_file(path)
         rows = [["file", f"{path}, {len(content)} bytes"], ["sha256", hashlib.sha256(content).hexdigest()]]
         rows += _tensor_rows(path, content)
         rows += _metadata_rows(read_model_metadata(path, content))
@@ -74,7 +76,7 @@ def inspect(name: str) -> int:
         return 0
     directory = find_model(name)
     model = load_model(directory)
-    content = _content(model.path)
+    content = read_model_file(model.path)
     rows = [["directory", f"{directory}, {len(content)} bytes"]]
     rows += _manifest_rows(model.manifest) + _tensor_rows(model.path, content)
     say("\n".join(columns(rows, width=width_of(sys.stdout))))
@@ -91,7 +93,7 @@ def verify(name: str) -> int:
     outputs = np.concatenate([model.outputs(values), model.outputs(input_of(manifest, noise * 0))])
     features_ms, model_ms = _median_ms(manifest, model, noise)
     share = (features_ms + model_ms) / manifest.clip.period_ms
-    inputs, results = read_tensors(model.path, _content(model.path))
+    inputs, results = read_tensors(model.path, read_model_file(model.path))
     told = f"{_tensor(inputs[manifest.input.index])} -> {_tensor(results[manifest.output.index])}"
     trouble, clash = _trouble(manifest, outputs), _clash(manifest)
     rows = [
@@ -114,15 +116,6 @@ def verify(name: str) -> int:
     for line in table(rows, width=width_of(sys.stdout)):
         say(*line)
     return 2 if trouble or clash else 0
-
-
-def _content(file: Path) -> bytes:
-    try:
-        if file.stat().st_size > MAX_MODEL_BYTES:
-            raise ModelError(file, f"is larger than {MAX_MODEL_BYTES // 1_000_000} MB")
-        return read_regular(file, MAX_MODEL_BYTES)
-    except OSError as error:
-        raise ModelError(file, f"cannot be read: {error.strerror}") from None
 
 
 def _median_ms(manifest: Manifest, model: Model, samples: np.ndarray) -> tuple[float, float]:
@@ -176,6 +169,9 @@ def _manifest_rows(manifest: Manifest) -> list[list[str]]:
         ["clip", f"{clip.n_samples} samples at {clip.sample_rate} Hz, one each {clip.period_ms} ms"],
         ["input", f"{section.kind} as ({', '.join(section.axes)}), times {section.scale:g} plus {section.offset:g}"],
     ]
+    if section.frontend:
+        a_time = f", each {section.frontend_hop} samples" if section.frontend_hop else ""
+        rows.append(["front end", f"{section.frontend}{a_time}, of samples times {section.frontend_scale:g}"])
     if features:
         frames = f"{features.n_frames(clip.n_samples)} frames of {features.n_features}"
         window_ms, hop_ms = (1000 * n / clip.sample_rate for n in (features.window_length, features.hop_length))

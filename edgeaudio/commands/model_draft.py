@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgeaudio.commands.model_frames import OF_SPECTROGRAMS, PRESETS, guess_features, is_teachable
+from edgeaudio.commands.model_frontend import take_frontend
 from edgeaudio.commands.model_outputs import is_autoencoder, name_outputs
 from edgeaudio.commands.model_said import Wishes, Work, check_said, settings_table
 from edgeaudio.commands.model_shape import OPEN, closed
@@ -45,7 +46,7 @@ class Draft:
     guesses: list[str]  # a line each: what was assumed, and how to say otherwise
 
 
-def draft(file: Path, content: bytes, wishes: Wishes) -> Draft:
+def draft(file: Path, content: bytes, wishes: Wishes, frontend: bytes = b"") -> Draft:
     """A manifest that fits the model, so far as can be told. Raises EdgeaudioError in one line where it cannot."""
     if wishes.preset and wishes.preset not in PRESETS:
         raise EdgeaudioError(f"--preset {wishes.preset}: there are {', '.join(PRESETS)}")
@@ -55,6 +56,9 @@ def draft(file: Path, content: bytes, wishes: Wishes) -> Draft:
     check_said(work.table)
     _name(work, content)
     tensor = closed(work, _chosen_input(work, inputs))
+    of_model = tensor
+    if wishes.frontend:
+        tensor = take_frontend(work, frontend, tensor)
     told = metadata.input(work.section("input").get("index", 0))
     kind = _kind(work, tensor, told)
     _rate(work, tensor, told, kind)
@@ -69,14 +73,14 @@ def draft(file: Path, content: bytes, wishes: Wishes) -> Draft:
     take_model(work, metadata)
     packed = packed_files(content)
     to_measure = False
-    if is_autoencoder(work, tensor, outputs, packed):
+    if is_autoencoder(work, of_model, outputs, packed):
         work.table.setdefault("labels", [ANOMALY])
         to_measure = "half_error" not in work.section("output")
         work.section("output").setdefault("half_error", 1.0)  # until the model has run
     take_output(work, metadata.output(name_outputs(work, outputs, metadata, packed)))
     manifest = parse_manifest(work.table, file.parent / FILE_NAME)
     slugs(manifest.reported, str(file))
-    return _with_output(work, manifest, content, to_measure=to_measure)
+    return _with_output(work, manifest, (content, frontend), to_measure=to_measure)
 
 
 def input_of(manifest: Manifest, samples: Samples) -> Samples:
@@ -169,9 +173,9 @@ def _waveform(work: Work, tensor: Tensor) -> None:
     )
 
 
-def _with_output(work: Work, manifest: Manifest, content: bytes, *, to_measure: bool) -> Draft:
+def _with_output(work: Work, manifest: Manifest, contents: tuple[bytes, bytes], *, to_measure: bool) -> Draft:
     """The model, and what its outputs look like: scores already, or not; or how large an autoencoder's errors are."""
-    model = build_model(manifest, work.file, content)
+    model = build_model(manifest, work.file, *contents)
     section = work.section("output")
     if "activation" in section:
         return Draft(model, work.guesses)
@@ -192,4 +196,4 @@ def _with_output(work: Work, manifest: Manifest, content: bytes, *, to_measure: 
     else:
         return Draft(model, work.guesses)
     manifest = parse_manifest(work.table, work.file.parent / FILE_NAME)
-    return Draft(build_model(manifest, work.file, content), work.guesses)
+    return Draft(build_model(manifest, work.file, *contents), work.guesses)

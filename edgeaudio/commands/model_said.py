@@ -26,6 +26,7 @@ class Wishes:
     sample_rate: int = 0
     clip_s: float = 0.0
     labels: Path | None = None
+    frontend: Path | None = None
     settings: Sequence[str] = ()  # "features.n_fft=512"
 
 

@@ -73,6 +73,12 @@ def _add_init(actions: Commands) -> None:
         "--clip-s", type=number(0.01, 120), default=0.0, metavar="S", help="seconds of sound in one input"
     )
     init.add_argument(
+        "--frontend",
+        type=Path,
+        metavar="FILE.tflite",
+        help="another model, which makes this one's features of a waveform",
+    )
+    init.add_argument(
         "--labels", type=Path, metavar="FILE", help="labels, one a line, or a CSV file (default: those packed)"
     )
     init.add_argument(
@@ -97,6 +103,7 @@ def _init(options: argparse.Namespace) -> int:
         sample_rate=options.sample_rate,
         clip_s=options.clip_s,
         labels=options.labels,
+        frontend=options.frontend,
         settings=options.options,
     )
     return model.init(options.file, options.out, wishes)

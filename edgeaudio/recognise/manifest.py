@@ -59,6 +59,10 @@ class InputSection:
     index: int = 0  # of the input tensor
     scale: float = 1.0  # values are multiplied by it before quantisation: 32768 for raw 16-bit values
     offset: float = 0.0  # then added
+    frontend: str = ""  # another file of the model's directory, which makes the features of the waveform
+    frontend_sha256: str = ""
+    frontend_scale: float = 1.0  # samples are multiplied by it, before the front end takes them
+    frontend_hop: int = 0  # samples from one of its frames to the next; 0: it takes the clip whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,7 @@ def _input_problems(manifest: Manifest) -> Iterator[Problem]:
         "clip.period_ms",
         f"{clip.period_ms} is not from {MIN_PERIOD_MS} to {MAX_PERIOD_MS}",
     )
+    yield from _frontend_problems(section)
     yield len(set(section.axes)) < len(section.axes), "input.axes", "an axis is there twice"
     yield (
         "time" not in section.axes or ("feature" in section.axes) != (section.kind != "waveform"),
@@ -239,6 +244,26 @@ def _input_problems(manifest: Manifest) -> Iterator[Problem]:
         )
     else:
         yield section.kind != "waveform", "features", f'is missing, and input.kind is "{section.kind}"'
+
+
+def _frontend_problems(section: InputSection) -> Iterator[Problem]:
+    if not section.frontend:
+        lone = (section.frontend_sha256, section.frontend_scale, section.frontend_hop) != ("", 1.0, 0)
+        yield lone, "input.frontend", "is missing, and is what frontend_sha256, frontend_scale and frontend_hop go with"
+        return
+    yield section.kind != "waveform", "input.frontend", 'goes with input.kind "waveform": it makes the features'
+    named = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*\.tflite", section.frontend)
+    yield (
+        named is None or section.frontend == MODEL_FILE_NAME,
+        "input.frontend",
+        f"{section.frontend!r} is not the name of another .tflite file in the model's directory",
+    )
+    yield (
+        not re.fullmatch(r"[0-9a-f]{64}", section.frontend_sha256),
+        "input.frontend_sha256",
+        f"is not 64 hexadecimal digits in lower case: `sha256sum {section.frontend}` prints them",
+    )
+    yield section.frontend_hop < 0, "input.frontend_hop", "must not be negative"
 
 
 def _output_problems(manifest: Manifest) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ import numpy as np
 from edgeaudio.files import read_regular
 from edgeaudio.recognise.chatter import without_greetings
 from edgeaudio.recognise.flatbuffer import FlatbufferError
+from edgeaudio.recognise.frontend import FrontEnd
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
 from edgeaudio.recognise.no_runtime import no_runtime, this_system
 from edgeaudio.recognise.quantisation import INTEGERS, dequantised, quantised
@@ -66,12 +67,14 @@ class Model:
         interpreter: Any,
         *,
         has_variables: bool = False,
+        frontend: FrontEnd | None = None,
         lock: threading.Lock | None = None,
     ) -> None:
         self.manifest = manifest
         self.path = path
         self._interpreter = interpreter
         self._has_variables = has_variables
+        self._frontend = frontend
         self._lock = threading.Lock() if lock is None else lock
         self._input = interpreter.get_input_details()[manifest.input.index]
         self._output = interpreter.get_output_details()[manifest.output.index]
@@ -94,12 +97,11 @@ class Model:
 
         Of an autoencoder, the mean squared error of what it gives, `(1, 1)`.
         """
-        given = self._given(values)
-        tensor = quantised(given, self._input).reshape(self._shape)
         with self._lock:
+            given = self._given(values)
             if self._has_variables:
                 self._interpreter.reset_all_variables()
-            self._interpreter.set_tensor(self._input["index"], tensor)
+            self._interpreter.set_tensor(self._input["index"], quantised(given, self._input).reshape(self._shape))
             self._interpreter.invoke()
             out = self._interpreter.get_tensor(self._output["index"])
         raw = dequantised(out, self._output)
@@ -111,11 +113,21 @@ class Model:
     def with_groups(self, groups: Mapping[str, tuple[str, ...]]) -> Model:
         """The same model with more groups of its labels; both share one interpreter."""
         manifest = replace(self.manifest, groups={**self.manifest.groups, **groups})
-        return Model(manifest, self.path, self._interpreter, has_variables=self._has_variables, lock=self._lock)
+        return Model(
+            manifest,
+            self.path,
+            self._interpreter,
+            has_variables=self._has_variables,
+            frontend=self._frontend,
+            lock=self._lock,
+        )
 
     def _given(self, values: Samples) -> Samples:
         """A clip's values in the order and the scale of the input tensor, before quantisation."""
         section = self.manifest.input
+        if self._frontend:
+            values = self._frontend.features(values)
+            return values * np.float32(section.scale) + np.float32(section.offset)
         present = {"time": values.shape[0], "feature": values.shape[-1]}
         order = [axis for axis in section.axes if axis in present]
         if order == ["feature", "time"]:
@@ -153,30 +165,42 @@ def load_model(path: Path, *, name: str | None = None, groups: Mapping[str, tupl
     if not path.is_dir():
         raise ModelError(path, f"is not a model directory; it must hold {MODEL_FILE_NAME} and {FILE_NAME}")
     manifest = read_manifest(path / FILE_NAME)
-    file = path / MODEL_FILE_NAME
-    try:
-        if file.stat().st_size > MAX_MODEL_BYTES:
-            raise ModelError(file, f"is larger than {MAX_MODEL_BYTES // 1_000_000} MB")
-        content = read_regular(file, MAX_MODEL_BYTES)
-    except OSError as error:
-        raise ModelError(file, f"cannot be read: {error.strerror}") from None
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != manifest.sha256:
-        raise ModelError(file, f"its SHA-256 is {digest}, and {FILE_NAME} says {manifest.sha256}")
+    file, section = path / MODEL_FILE_NAME, manifest.input
+    content = _proved(file, manifest.sha256)
+    frontend = _proved(path / section.frontend, section.frontend_sha256) if section.frontend else b""
     if name is not None or groups:
         manifest = replace(manifest, name=name or manifest.name, groups={**manifest.groups, **(groups or {})})
         check_manifest(manifest, path / FILE_NAME)
-    return build_model(manifest, file, content)
+    return build_model(manifest, file, content, frontend)
 
 
-def build_model(manifest: Manifest, file: Path, content: bytes) -> Model:
-    """A model from its bytes; `file` is what errors name. Raises ModelError."""
+def read_model_file(file: Path) -> bytes:
+    """A `.tflite` file's content. Raises ModelError."""
+    try:
+        if file.stat().st_size > MAX_MODEL_BYTES:
+            raise ModelError(file, f"is larger than {MAX_MODEL_BYTES // 1_000_000} MB")
+        return read_regular(file, MAX_MODEL_BYTES)
+    except OSError as error:
+        raise ModelError(file, f"cannot be read: {error.strerror}") from None
+
+
+def _proved(file: Path, sha256: str) -> bytes:
+    content = read_model_file(file)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise ModelError(file, f"its SHA-256 is {digest}, and {FILE_NAME} says {sha256}")
+    return content
+
+
+def build_model(manifest: Manifest, file: Path, content: bytes, frontend: bytes = b"") -> Model:
+    """A model from its bytes, and those of its front end; `file` is what errors name. Raises ModelError."""
     with without_greetings():
         interpreter = open_interpreter(file, content)
         state = _state(file, content)
-        _fit_input(manifest, file, interpreter)
+        before = _front_end(manifest, file, frontend) if manifest.input.frontend else None
+        _fit_input(manifest, file, interpreter, before)
         _fit_output(manifest, file, interpreter)
-        model = Model(manifest, file, interpreter, has_variables=state is State.VARIABLES)
+        model = Model(manifest, file, interpreter, has_variables=state is State.VARIABLES, frontend=before)
         if state is State.VARIABLES:
             _prove_reset(model)
     return model
@@ -228,17 +252,67 @@ def _prove_reset(model: Model) -> None:
         )
 
 
-def _fit_input(manifest: Manifest, file: Path, interpreter: Any) -> None:
+def _front_end(manifest: Manifest, file: Path, content: bytes) -> FrontEnd:
+    """The front end, ready for the clip or for one of its frames. Raises ModelError."""
+    section, n_samples = manifest.input, manifest.clip.n_samples
+    file = file.with_name(section.frontend)
+    interpreter = open_interpreter(file, content)
+    state = _state(file, content)
+    (tensor, *_), (output, *_) = interpreter.get_input_details(), interpreter.get_output_details()
+    _check_dtype(tensor, file, "input")
+    _check_dtype(output, file, "output")
+    signature = [int(n) for n in tensor["shape_signature"]]
+    shape = _filled(signature, n_samples)
+    if not section.frontend_hop and prod(shape) != n_samples:
+        raise ModelError(
+            file,
+            f"takes {prod(shape)} samples, and a clip has {n_samples}: set clip.n_samples in {FILE_NAME}, or "
+            "input.frontend_hop where it makes a frame at a time",
+        )
+    if section.frontend_hop and not 1 < prod(shape) <= n_samples:
+        raise ModelError(file, f"takes {prod(shape)} samples at a time, and a clip has {n_samples}")
+    _prepare(file, interpreter, tensor, shape if -1 in signature else None)
+    return FrontEnd(
+        interpreter,
+        hop=section.frontend_hop,
+        scale=section.frontend_scale,
+        has_variables=state is State.VARIABLES,
+    )
+
+
+def _filled(signature: list[int], n_values: int) -> list[int]:
+    """The shape with its open dimensions 1, but for the last of them, which takes what is left of so many values."""
+    shape = [1 if n == -1 else n for n in signature]
+    n_known = prod(shape)
+    if -1 in signature and n_known:
+        last = len(signature) - 1 - signature[::-1].index(-1)
+        shape[last] = max(1, n_values // n_known)
+    return shape
+
+
+def _fit_input(manifest: Manifest, file: Path, interpreter: Any, frontend: FrontEnd | None) -> None:
     section, clip = manifest.input, manifest.clip
     details = interpreter.get_input_details()
     if not 0 <= section.index < len(details):
         raise ModelError(file, f"has {len(details)} inputs, and input.index in {FILE_NAME} is {section.index}")
     tensor = details[section.index]
+    _check_dtype(tensor, file, "input")
+    signature = [int(n) for n in tensor["shape_signature"]]
+    if frontend:
+        n_values = len(frontend.features(np.zeros(clip.n_samples, np.float32)))
+        shape = _filled(signature, n_values)
+        if prod(shape) != n_values:
+            raise ModelError(
+                file,
+                f"its input tensor is {signature}, and {section.frontend} makes {n_values} values of a clip of "
+                f"{clip.n_samples} samples: set clip.n_samples in {FILE_NAME} so that they are as many",
+            )
+        _prepare(file, interpreter, tensor, shape if -1 in signature else None)
+        return
     lengths = {"time": clip.n_samples}
     if manifest.features is not None:
         lengths = {"time": manifest.features.n_frames(clip.n_samples), "feature": manifest.features.n_features}
     wanted = [lengths.get(axis, 1) for axis in section.axes]
-    signature = [int(n) for n in tensor["shape_signature"]]
     # a model whose length is open is exported with -1, or with a lone 1 in its place (YAMNet's first release)
     resizable = len(signature) == len(wanted) and all(n in (w, -1) for n, w in zip(signature, wanted, strict=True))
     # microcontroller toolkits give features in one row; the model shapes them itself
@@ -250,10 +324,14 @@ def _fit_input(manifest: Manifest, file: Path, interpreter: Any) -> None:
             f"its input tensor is {signature}, and {FILE_NAME} makes {wanted} "
             f"({', '.join(section.axes)}; {section.kind}, {clip.n_samples} samples)",
         )
-    _check_dtype(tensor, file, "input")
+    _prepare(file, interpreter, tensor, wanted if signature != wanted and not flat else None)
+
+
+def _prepare(file: Path, interpreter: Any, tensor: Mapping[str, Any], shape: list[int] | None) -> None:
+    """Give an input tensor its shape, if it has not got it, and run the model once. Raises ModelError."""
     try:
-        if signature != wanted and not flat:
-            interpreter.resize_tensor_input(tensor["index"], wanted)
+        if shape is not None:
+            interpreter.resize_tensor_input(tensor["index"], shape)
         interpreter.allocate_tensors()
         # inputs that no clip goes to (a place, a season) stay at zero, not at what the memory held before
         for other in interpreter.get_input_details():

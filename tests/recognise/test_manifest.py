@@ -34,6 +34,9 @@ FILE = Path("model.toml")
 DIGEST = "0" * 64
 
 
+FRONT = {"kind": "waveform", "frontend": "f.tflite", "frontend_sha256": "0" * 64}
+
+
 def table() -> dict[str, Any]:
     return {
         "name": "alarms",
@@ -169,6 +172,11 @@ def test_a_label_s_own_thresholds_come_first():
             "thresholds.siren: on 1.5 and off 0.5: must be 0 <= off <= on <= 1",
         ),
         ("thresholds/dog", {"on": 1, "off": 0}, "thresholds.dog: is not one of the labels or groups"),
+        (
+            "input/frontend_hop",
+            160,
+            ("input.frontend: is missing, and is what frontend_sha256, frontend_scale and frontend_hop go with"),
+        ),
         # output
         ("output", {"half_error": 1.0}, 'output.half_error: goes with output.kind "reconstruction_error"'),
         (
@@ -270,6 +278,30 @@ def test_a_spectrogram_has_bins(features, problem):
     with pytest.raises(ManifestError) as caught:
         parse_manifest(whole | {"features": {**sizes, **features}}, FILE)
     assert str(caught.value) == f"model.toml: features: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ({"kind": "mfcc"}, 'frontend: goes with input.kind "waveform": it makes the features'),
+        ({"frontend": "../f.tflite"},
+         "frontend: '../f.tflite' is not the name of another .tflite file in the model's directory"),
+        ({"frontend": "model.tflite"},
+         "frontend: 'model.tflite' is not the name of another .tflite file in the model's directory"),
+        ({"frontend_sha256": "0"},
+         "frontend_sha256: is not 64 hexadecimal digits in lower case: `sha256sum f.tflite` prints them"),
+        ({"frontend_hop": -1}, "frontend_hop: must not be negative"),
+    ],
+)  # fmt: skip
+def test_a_front_end_is_named_and_proved(section, problem):
+    whole = changed("input", {**FRONT, **section})
+    if "kind" not in section:
+        del whole["features"]
+    else:
+        whole["input"]["axes"] = ["time", "feature"]
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(whole, FILE)
+    assert str(caught.value) == f"model.toml: input.{problem}"
 
 
 def test_a_waveform_needs_no_features():

@@ -144,6 +144,20 @@ def models() -> Iterator[tuple[str, bytes]]:
     # gives half of its input back: its error is a quarter of the input's mean square
     yield "autoencoder", converter(lambda x: 0.5 * x, (1, N_FRAMES, N_MELS)).convert()
     yield "autoencoder_int8", quantised(lambda x: 0.5 * x, (1, N_FRAMES, N_MELS), tf.int8)
+    yield "features_row_of_three", converter(lambda x: x * 1.0, (1, N_LABELS)).convert()
+    # front ends for the models of 24 frames of 3 mels: the means of each 5 samples, of a clip or of a frame at a time
+    yield (
+        "frontend_clip",
+        converter(lambda x: tf.reduce_mean(tf.reshape(x, (1, -1, 5)), axis=2), (None, None)).convert(),
+    )
+    yield (
+        "frontend_frame",
+        converter(
+            lambda x: tf.reduce_mean(tf.reshape(tf.cast(x, tf.float32) / 32768.0, (1, N_MELS, 5)), axis=2),
+            (1, 15),
+            dtype=tf.int16,
+        ).convert(),
+    )
     # the running mean of the frames, in a loop inside the graph: nothing is kept after the run
     yield "recurrent_loop", converter(running_mean, (1, N_FRAMES, N_MELS)).convert()
     # to be refused
