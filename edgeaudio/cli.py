@@ -1,4 +1,4 @@
-"""The command line: `edgeaudio setup | run | demo | check | health | probe | score | model`.
+"""The command line: `edgeaudio setup | run | demo | check | health | test | probe | score | model`.
 
 Owns: the words of the commands, their options and help, exit statuses, and what becomes of an error:
 one line and status 2 for whatever the user can mend, a traceback and status 1 for a fault of ours.
@@ -155,6 +155,7 @@ def parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_check(commands)
     _add_health(commands)
+    _add_test(commands)
     _add_probe(commands)
     _add_score(commands)
     add_model(commands)
@@ -246,6 +247,19 @@ def _add_health(commands: _Commands) -> None:
     _add_config(health)
     health.add_argument("--json", action="store_true", help="print the whole health report as a JSON object instead")
     health.set_defaults(command=_health)
+
+
+def _add_test(commands: _Commands) -> None:
+    test = commands.add_parser(
+        "test",
+        help="have the running agent send a detection that is marked as a test",
+        description="Have the agent that runs on this machine send a detection, by its outbox and the broker, as if it "
+        "had been heard: to see that a notification arrives. It is marked by `test`, and the sound ends after 2 s.",
+    )
+    test.add_argument("source", help="name of the source, as in the settings")
+    test.add_argument("label", help="label or group of one of its models")
+    _add_config(test)
+    test.set_defaults(command=_test)
 
 
 def _add_probe(commands: _Commands) -> None:
@@ -392,12 +406,19 @@ def _check(options: argparse.Namespace) -> int:
 def _health(options: argparse.Namespace) -> int:
     from edgeaudio.commands import health
 
-    def state_dir() -> Path:
-        from edgeaudio.settings import load_settings
+    return health.health(lambda: _state_dir(options), as_json=options.json)
 
-        return load_settings(options.config).state_dir
 
-    return health.health(state_dir, as_json=options.json)
+def _test(options: argparse.Namespace) -> int:
+    from edgeaudio.commands import send_test
+
+    return send_test.send_test(lambda: _state_dir(options), options.source, options.label)
+
+
+def _state_dir(options: argparse.Namespace) -> Path:
+    from edgeaudio.settings import load_settings
+
+    return load_settings(options.config).state_dir
 
 
 def _probe(options: argparse.Namespace) -> int:

@@ -12,12 +12,15 @@ from uuid import NAMESPACE_DNS, uuid5
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.publish.broker import MqttConfig, parse_broker_url
-from edgeaudio.publish.topics import slugs
-from edgeaudio.recognise.manifest import ManifestError, Threshold
+from edgeaudio.publish.homeassistant import LabelEntity
+from edgeaudio.publish.topics import Topics, slugs
+from edgeaudio.recognise.manifest import EntitySection, ManifestError, Threshold
 from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.pipeline import ModelPlan, Scorer, SourcePipeline
 from edgeaudio.recognise.shipped import find_model
 from edgeaudio.settings import Settings, SettingsError, SourceSettings, ThresholdSettings
+
+MAX_ANNOUNCED = 20  # labels, where a model says nothing of it
 
 
 def source_config(name: str, source: SourceSettings) -> SourceConfig:
@@ -48,7 +51,7 @@ def mqtt_config(settings: Settings) -> MqttConfig:
     return MqttConfig(
         host=address.host,
         port=address.port,
-        client_id=f"edgeaudio-{settings.device}",
+        client_id=Topics(mqtt.base_topic, settings.device).unique_name,
         tls=address.tls,
         username=address.username if mqtt.username is None else mqtt.username,
         password=address.password if mqtt.username is None else mqtt.secret(),
@@ -93,11 +96,31 @@ def model_plans(settings: Settings, models: Mapping[str, Scorer], source: str | 
     return plans
 
 
+def announced_labels(settings: Settings, models: Mapping[str, Scorer], source: str) -> tuple[LabelEntity, ...]:
+    """The labels of a source that have entities of their own in Home Assistant.
+
+    They are those of each model's `announce` list, or all where there is no list and not too many of them; and those
+    that the settings name.
+    """
+    found: dict[str, LabelEntity] = {}
+    for plan in model_plans(settings, models, source):
+        manifest, wanted = plan.model.manifest, settings.models[plan.model.manifest.name]
+        reported = _reported(plan)
+        named = {*wanted.thresholds, *wanted.groups, *settings.sources[source].thresholds, *(wanted.labels or ())}
+        chosen = manifest.announce or (reported if len(reported) <= MAX_ANNOUNCED else ())
+        for label in (*chosen, *(label for label in reported if label in named)):
+            if label in reported and label not in found:
+                shown = manifest.entities.get(label, EntitySection())
+                found[label] = LabelEntity(label, shown.name, shown.device_class, shown.icon)
+    return tuple(found.values())
+
+
 def source_pipeline(settings: Settings, models: Mapping[str, Scorer], name: str) -> SourcePipeline:
     """The recognition of a source. Raises SettingsError, and EdgeaudioError for two labels that share a topic."""
     plans = model_plans(settings, models, name)
     slugs(dict.fromkeys(label for plan in plans for label in _reported(plan)), f"source {name}")
-    namespace, source = uuid5(NAMESPACE_DNS, settings.device), settings.sources[name]
+    topics, source = Topics(settings.mqtt.base_topic, settings.device), settings.sources[name]
+    namespace = uuid5(NAMESPACE_DNS, topics.unique_name)
     return SourcePipeline(name, plans, namespace=namespace, gate_dbfs=source.gate_dbfs, channel=source.channel)
 
 

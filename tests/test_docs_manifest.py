@@ -13,6 +13,7 @@ from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import (
     ClipSection,
     DetectorSection,
+    EntitySection,
     InputSection,
     Manifest,
     OutputSection,
@@ -34,12 +35,17 @@ def default_of(item):
 @pytest.mark.parametrize(
     ("heading", "cls", "elsewhere"),
     [
-        ("At the top", Manifest, {"clip", "input", "output", "features", "detector", "groups", "thresholds"}),
+        (
+            "At the top",
+            Manifest,
+            {"clip", "input", "output", "features", "detector", "groups", "thresholds", "entities"},
+        ),
         ("`[clip]`", ClipSection, set()),
         ("`[input]`", InputSection, set()),
         ("`[output]`", OutputSection, set()),
         ("`[features]`", FeatureConfig, {"kind", "sample_rate"}),
         ("`[detector]`", DetectorSection, set()),
+        ("`[entities.LABEL]`", EntitySection, set()),
     ],
 )
 def test_every_key_and_its_default(heading, cls, elsewhere):

@@ -27,6 +27,7 @@ from tools import convert_model
 from tools.alarm_scenes import SAMPLE_RATE, Corpus, Course, long_scene, read_corpus, training_scene
 from tools.alarm_sounds import LABELS
 from tools.command import exit_status, recipe_parser, runtimes
+from tools.label_entities import ENTITIES
 from tools.recordings import write_wav
 
 CLIP_S = 4.0
@@ -209,6 +210,7 @@ def _manifest(mean: Floats, std: Floats) -> Manifest:
         ),
         features=config,
         detector=DETECTOR,
+        entities={label: ENTITIES[label] for label in LABELS},
     )
 
 

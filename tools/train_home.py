@@ -20,6 +20,7 @@ from edgeaudio.recognise.types import EdgeaudioError
 from tools import convert_model, evaluate_home, train_model
 from tools.command import exit_status, recipe_parser, runtimes
 from tools.home_recordings import SAMPLE_RATE, write_home_set
+from tools.label_entities import ENTITIES
 
 N_MELS = 80
 # A pulse group of the carbon-monoxide alarm comes every 5.7 s: an event must outlive the pause.
@@ -100,6 +101,8 @@ def _make(options: argparse.Namespace) -> None:
             "drone-audio-dataset, every other file (G. Vladimir; MIT)",
         ),
         detector=DETECTOR,
+        announce=tuple(ENTITIES),
+        entities=ENTITIES,
     )
     (work / "home.toml").write_text(manifest_toml(draft))
     card = work / "card.md"

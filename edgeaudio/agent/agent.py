@@ -37,14 +37,15 @@ from edgeaudio.health.asking import HealthSocket
 from edgeaudio.health.machine import Machine, give_back_memory, keep_heaps_small
 from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
 from edgeaudio.health.watchdog import Part, ServiceManager, Stacks, stuck_part
-from edgeaudio.plans import mqtt_config
+from edgeaudio.plans import announced_labels, mqtt_config
 from edgeaudio.publish import messages
 from edgeaudio.publish.broker import BrokerState, BrokerStatus, MqttConfig
-from edgeaudio.publish.homeassistant import birth_topic, is_birth
+from edgeaudio.publish.control import CommandError
+from edgeaudio.publish.homeassistant import ONLINE, birth_topic
 from edgeaudio.publish.outbox import Outbox
 from edgeaudio.publish.sender import Sender
 from edgeaudio.publish.topics import Topics
-from edgeaudio.recognise.types import EdgeaudioError, Reason, SourceStatus
+from edgeaudio.recognise.types import EdgeaudioError, Reason, SourceState, SourceStatus
 from edgeaudio.runtime_files import RuntimeDir, find_runtime_dir
 from edgeaudio.settings import MqttSettings, Settings
 from edgeaudio.stderr import Stderr
@@ -131,6 +132,7 @@ class Agent:
             self._sender,
             self._clock,
             discovery_prefix=discovery_prefix,
+            announced=lambda name: announced_labels(self._settings, self._roster.models, name),
             restart=self._stop.set,
         )
         self._quarantine = Quarantine(self._outbox, self._clock)
@@ -160,6 +162,7 @@ class Agent:
         self._health_at_s = 0.0
         self._health_due = True
         self._told: dict[str, messages.Json] = {}  # the last report
+        self._told_states: dict[str, tuple[SourceState, Reason | None]] = {}  # by source
         self._health_socket: HealthSocket | None = None
         self._threads: list[threading.Thread] = []
         self._trimmed_s = self._started_s
@@ -246,7 +249,9 @@ class Agent:
             raise item
         if item is not None:
             item()
+        time.tzset()  # the time zone may have been changed since
         self._roster.switch(datetime.now().astimezone())
+        self._controls.end_tests(self._clock.monotonic())
         self._publish_health()
         self._look_for_lost_cards()
         self._trim()
@@ -301,14 +306,27 @@ class Agent:
         else:
             self._spawn("health", asked.run)
 
-    def _answer(self) -> dict[str, messages.Json]:
-        """How all is, for the thread that is asked; it is the main thread that knows, if it moves."""
+    def _answer(self, question: object) -> dict[str, messages.Json]:
+        """Answer a question, in the thread that is asked; it is the main thread that knows, if it moves."""
         answers: SimpleQueue[dict[str, messages.Json]] = SimpleQueue()
-        self._inbox.put(lambda: answers.put(self._verdict()))
+        match question:
+            case {"test": {"source": str(source), "label": str(label)}}:
+                self._inbox.put(lambda: answers.put(self._test(source, label)))
+            case _:
+                self._inbox.put(lambda: answers.put(self._verdict()))
         try:
             return answers.get(timeout=ANSWER_S)
         except Empty:
             return {"device": self._settings.device, "stuck": "the main thread", "health": None}
+
+    def _test(self, source: str, label: str) -> dict[str, messages.Json]:
+        """Send a test detection; says what became of it."""
+        broker = self._sender.status
+        try:
+            self._controls.send_test(source, label)
+        except CommandError as refusal:
+            return {"device": self._settings.device, "error": str(refusal)}
+        return {"device": self._settings.device, "error": None, "broker": broker.state.value, "detail": broker.detail}
 
     def _verdict(self) -> dict[str, messages.Json]:
         part = stuck_part(self._parts(), time.monotonic())
@@ -369,7 +387,10 @@ class Agent:
     # what other threads and signals bring
 
     def _on_status(self, status: SourceStatus) -> None:
-        self._health_due = True
+        told = (status.state, status.reason)
+        if self._told_states.get(status.source) != told:  # another time of the next try alone is told by the status
+            self._told_states[status.source] = told
+            self._health_due = True
         self._sender.put(messages.status(self._topics, status))
 
     def _on_endless(self, suspect: Suspect) -> None:
@@ -391,8 +412,9 @@ class Agent:
         return host[:MAX_HOST]
 
     def _on_message(self, topic: str, payload: bytes) -> None:
-        if is_birth(self._settings.mqtt.discovery_prefix, topic, payload):
-            self._sender.resend()
+        if self._settings.mqtt.discovery and topic == birth_topic(self._settings.mqtt.discovery_prefix):
+            if payload == ONLINE:
+                self._sender.resend()
         elif self._inbox.qsize() < MAX_WAITING_COMMANDS:
             self._inbox.put(lambda: self._controls.handle(topic, payload))
         else:
@@ -467,10 +489,13 @@ class Agent:
         self._backlog.wake()
         recogniser.join(RECOGNISER_JOIN_S)
         self._recogniser.end_all()
+        for listener in self._roster:
+            listener.tell_stopped()
+        self._sender.put(messages.health(self._topics, self._report()))
         deadline_s = time.monotonic() + LAST_WORDS_S
         while (
             self._sender.status.state is BrokerState.CONNECTED
-            and self._outbox.stats().depth
+            and (self._outbox.stats().depth or self._sender.has_unsent_state)
             and time.monotonic() < deadline_s
         ):
             time.sleep(0.02)

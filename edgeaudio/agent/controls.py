@@ -10,7 +10,11 @@ Assistant is where it was after a restart, whatever the settings file says.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
 
 from edgeaudio.agent.listener import Listener
 from edgeaudio.agent.recogniser import Recogniser
@@ -18,17 +22,27 @@ from edgeaudio.capture.clock import Clock
 from edgeaudio.health.machine import Machine
 from edgeaudio.publish import messages
 from edgeaudio.publish.announced import announce
-from edgeaudio.publish.control import Command, CommandError, Restart, SetEnabled, SetThreshold, parse_command
-from edgeaudio.publish.homeassistant import DeviceEntities, SourceEntities
+from edgeaudio.publish.control import (
+    Command,
+    CommandError,
+    Restart,
+    SendTest,
+    SetEnabled,
+    SetThreshold,
+    parse_command,
+    send_test,
+)
+from edgeaudio.publish.homeassistant import AgentEntities, LabelEntity, SourceEntities
 from edgeaudio.publish.outbox import Outbox
 from edgeaudio.publish.sender import Sender
 from edgeaudio.publish.topics import Topics
-from edgeaudio.recognise.types import Message
+from edgeaudio.recognise.types import Event, Message
 from edgeaudio.version import __version__
 
 log = logging.getLogger(__name__)
 
 ANNOUNCED = "announced"
+TEST_S = 2.0  # how long the sound of a test lasts
 
 
 class Controls:
@@ -43,9 +57,13 @@ class Controls:
         clock: Clock,
         *,
         discovery_prefix: str | None,
+        announced: Callable[[str], tuple[LabelEntity, ...]],
         restart: Callable[[], None],
     ) -> None:
-        """`discovery_prefix`: None where Home Assistant is not to be told; `restart` ends the agent in good order."""
+        """`discovery_prefix`: None where Home Assistant is not to be told; `restart` ends the agent in good order.
+
+        `announced`: the labels of a source that have entities of their own.
+        """
         self._topics = topics
         self._recogniser = recogniser
         self._outbox = outbox
@@ -53,6 +71,8 @@ class Controls:
         self._clock = clock
         self._discovery_prefix = discovery_prefix
         self._restart = restart
+        self._announced = announced
+        self._tests: deque[tuple[float, Event]] = deque()  # monotonic seconds, and the onset
 
     def restore(self, listener: Listener) -> None:
         """Put a new listener where commands had put its source before."""
@@ -70,10 +90,13 @@ class Controls:
         listeners = self._recogniser.listeners.values()
         states = [self._enabled(listener) for listener in listeners]
         states += [self._threshold(listener, label) for listener in listeners for label in labels_of(listener)]
-        device = DeviceEntities(
+        agent = AgentEntities(
             topics=self._topics,
             version=__version__,
-            sources=tuple(SourceEntities(listener.name, labels_of(listener)) for listener in listeners),
+            sources=tuple(
+                SourceEntities(listener.name, labels_of(listener), self._announced(listener.name))
+                for listener in listeners
+            ),
             has_temperature=machine.temperature_c() is not None,
             has_throttling=machine.throttled() is not None,
         )
@@ -82,24 +105,38 @@ class Controls:
         announcement = announce(
             self._outbox.settings().get(ANNOUNCED),
             prefix=self._discovery_prefix or "",
-            device=device if self._discovery_prefix is not None else None,
+            agent=agent if self._discovery_prefix is not None else None,
             retained=retained,
         )
         self._outbox.set_setting(ANNOUNCED, announcement.memory)
+        self._sender.put_first(announcement.first)
         for message in (*announcement.messages, *states):
             self._sender.put(message)
         self._sender.say_again()
 
     def handle(self, topic: str, payload: bytes) -> None:
         """Carry out a command and publish what became of it."""
-        labels = {name: labels_of(listener) for name, listener in self._recogniser.listeners.items()}
         error: str | None = None
         try:
-            self._carry_out(parse_command(self._topics, topic, payload, labels))
+            self._carry_out(parse_command(self._topics, topic, payload, self._labels()))
         except CommandError as refusal:
             error = str(refusal)
             log.warning("command refused: %s", error)
         self._sender.put_transient(messages.command_result(self._topics, topic, self._clock.utc(), error))
+
+    def send_test(self, source: str, label: str) -> None:
+        """Commit a test detection of that label, or of that slug. Raises CommandError."""
+        self._carry_out(send_test(source, label, self._labels()))
+
+    def end_tests(self, now_s: float) -> None:
+        """End the sounds of tests that have lasted long enough; call it every second or so."""
+        while self._tests and now_s - self._tests[0][0] >= TEST_S:
+            _, onset = self._tests.popleft()
+            at = onset.at + timedelta(seconds=TEST_S)
+            self._recogniser.commit_test(replace(onset, kind="offset", at=at, duration_s=TEST_S))
+
+    def _labels(self) -> dict[str, tuple[str, ...]]:
+        return {name: labels_of(listener) for name, listener in self._recogniser.listeners.items()}
 
     def _carry_out(self, command: Command) -> None:
         log.info("command: %s", command)
@@ -115,8 +152,16 @@ class Controls:
                 listener.enabled = on
                 self._outbox.set_setting(_enabled_key(source), "1" if on else "0")
                 self._sender.put(self._enabled(listener))
+            case SendTest(source, label):
+                self._begin_test(self._recogniser.listeners[source], label)
             case Restart():
                 self._restart()
+
+    def _begin_test(self, listener: Listener, label: str) -> None:
+        model = next(model for model, table in listener.pipeline.thresholds().items() if label in table)
+        onset = Event(str(uuid4()), "onset", listener.name, model, label, 1.0, self._clock.utc(), 0.0, test=True)
+        self._recogniser.commit_test(onset)
+        self._tests.append((self._clock.monotonic(), onset))
 
     def _enabled(self, listener: Listener) -> Message:
         return messages.enabled(self._topics, listener.name, on=listener.enabled)

@@ -105,6 +105,11 @@ class Listener:
         if self._reading:
             self._reading.stop.set()
 
+    def tell_stopped(self) -> None:
+        """Have it told that the agent ends, so that nobody takes the last state for the present one."""
+        now = self._around.clock.utc()
+        self._tell(SourceStatus(self.name, SourceState.OFF, now, Reason.AGENT_STOPPED))
+
     def stop(self) -> None:
         """Stop listening. A reader that hangs in the network is left behind: its Blocks no longer count."""
         if self._reading is None:

@@ -94,6 +94,11 @@ class Recogniser:
             self._recognise(Ended(listener.name), listener, events)
             self._commit(events)
 
+    def commit_test(self, event: Event) -> None:
+        """Commit an event of a test, as if it had been heard."""
+        with self.lock:
+            self._commit([event])
+
     def tell_labels(self, listener: Listener) -> None:
         """Say of each label of a source whether it sounds now."""
         sounding = {event.label for event in listener.pipeline.active()}
@@ -170,9 +175,10 @@ class Recogniser:
             log.debug("committed %s %s", event.kind, event.id)
             listener = self.listeners.get(event.source)
             sounding = listener.pipeline.active() if listener else []
-            on = any(other.label == event.label for other in sounding)
+            on = any(other.label == event.label for other in sounding) or (event.test and event.kind == "onset")
             self._sender.put(messages.label_state(self._topics, event.source, event.label, on=on))
-            log.info("%s: %s %s, score %.2f", event.source, event.label, event.kind, event.score)
+            test = ", a test" if event.test else ""
+            log.info("%s: %s %s, score %.2f%s", event.source, event.label, event.kind, event.score, test)
 
 
 def _outcomes(item: Block | Ended, listener: Listener) -> Iterator[Event | Level | SourceStatus]:

@@ -27,6 +27,12 @@ def health(state_dir: Callable[[], Path], *, as_json: bool) -> int:
 
     `state_dir` reads the settings, which takes longer than all else; it is called where they are needed.
     """
+    moving = [_told(socket, as_json=as_json) for socket in find_sockets(state_dir)]  # each of them is told
+    return 0 if all(moving) else 2
+
+
+def find_sockets(state_dir: Callable[[], Path]) -> list[Path]:
+    """Return the sockets of all agents on this machine. Raises EdgeaudioError where there is none."""
     sockets = find_files(NAME)
     if not sockets:
         # where an agent may write to nothing else, its runtime directory is its state directory
@@ -34,8 +40,7 @@ def health(state_dir: Callable[[], Path], *, as_json: bool) -> int:
         if not beside_the_state.exists():
             raise EdgeaudioError("no agent runs here, or it belongs to another user: see `systemctl status edgeaudio`")
         sockets = [beside_the_state]
-    moving = [_told(socket, as_json=as_json) for socket in sockets]  # each of them is told
-    return 0 if all(moving) else 2
+    return sockets
 
 
 def _told(socket: Path, *, as_json: bool) -> bool:

@@ -1,7 +1,7 @@
-"""Asking a running agent how it is, over a socket in its runtime directory: both ends.
+"""Asking a running agent something, over a socket in its runtime directory: both ends.
 
-Owns: the socket, its file, and the line of JSON that goes over it. Does not know: how the agent is (it is told), or
-what is made of the answer.
+Owns: the socket, its file, and the JSON that goes over it: a question, after which the asker is silent, then an answer.
+No question at all is that of how the agent is. Does not know: the answers, or what is made of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NAME = "health.sock"
-_SEND_S = 1.0  # nobody who asks may hold up the next
+_TURN_S = 1.0  # nobody who asks may hold up the next
+_MAX_QUESTION_BYTES = 64 << 10
 _MAX_ANSWER_BYTES = 4 << 20
 _MAX_WAITING = 8
 
@@ -27,8 +28,8 @@ class NoAnswerError(Exception):
 class HealthSocket:
     """Listens beside the agent. Raises OSError where that cannot be."""
 
-    def __init__(self, folder: Path, answer: Callable[[], object]) -> None:
-        """`answer` is called in the thread of `run`, and returns what JSON can hold."""
+    def __init__(self, folder: Path, answer: Callable[[object], object]) -> None:
+        """`answer` is called in the thread of `run` with the question, and returns what JSON can hold."""
         self._answer = answer
         self._path = folder / NAME
         self._path.unlink(missing_ok=True)  # of a process that was killed
@@ -49,8 +50,8 @@ class HealthSocket:
             except OSError:
                 return
             with asker, contextlib.suppress(OSError):
-                asker.settimeout(_SEND_S)
-                asker.sendall(json.dumps(self._answer()).encode() + b"\n")
+                asker.settimeout(_TURN_S)
+                asker.sendall(json.dumps(self._answer(_question(asker))).encode() + b"\n")
 
     def close(self) -> None:
         """End `run`, and leave no file behind."""
@@ -60,13 +61,27 @@ class HealthSocket:
         self._path.unlink(missing_ok=True)
 
 
-def ask(path: Path, limit_s: float) -> object:
+def _question(asker: socket.socket) -> object:
+    """What is asked; None for what is no question, or not finished in time."""
+    data = bytearray()
+    try:
+        while len(data) <= _MAX_QUESTION_BYTES and (piece := asker.recv(4096)):
+            data += piece
+        return json.loads(data) if len(data) <= _MAX_QUESTION_BYTES else None
+    except (TimeoutError, ValueError, RecursionError):
+        return None
+
+
+def ask(path: Path, limit_s: float, question: object = None) -> object:
     """The answer of the agent whose socket that is. Raises NoAnswerError."""
     data = bytearray()
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(path) as name:
             connection.settimeout(limit_s)
             connection.connect(name)
+            if question is not None:
+                connection.sendall(json.dumps(question).encode())
+            connection.shutdown(socket.SHUT_WR)
             while len(data) <= _MAX_ANSWER_BYTES and (piece := connection.recv(65536)):
                 data += piece
         return json.loads(data)

@@ -16,6 +16,13 @@ from edgeaudio.recognise.types import Level, Reason, SourceState, SourceStatus
 _PAUSED = Loudness(SourceState.SILENT, Reason.PAUSED, "the sender sends nothing, as it does while it is quiet")
 
 
+def _is_another_try(old: SourceStatus, new: SourceStatus) -> bool:
+    """True if a connection is opened once more while the same outage lasts: that is no news."""
+    waited = old.state in {SourceState.WAITING, SourceState.FAILED}
+    same = (old.reason, old.detail) == (new.reason, new.detail)
+    return new.state is SourceState.CONNECTING and waited and same
+
+
 class SourceHealth:
     """The state of one source. Safe for its reader's thread and the recogniser's."""
 
@@ -56,7 +63,7 @@ class SourceHealth:
             # the reader knows since when it is connected, not since when all is well
             same = (old.state, old.reason) == (new.state, new.reason)
             new = replace(new, since=old.since if same else self._now())
-        if new == old:
+        if new == old or _is_another_try(old, new):
             return None
         self._status = new
         return new

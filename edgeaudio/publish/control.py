@@ -5,6 +5,7 @@ Does not know: what carrying one out means (agent.py), or how it arrived; retain
 
     <base>/<device>/<source>/threshold/<label>/set   a number from 0.01 to 1, which is never
     <base>/<device>/<source>/enabled/set             ON or OFF
+    <base>/<device>/<source>/test/set                a label, of which a test detection is to be sent
     <base>/<device>/restart/set                      PRESS
 """
 
@@ -48,11 +49,19 @@ class SetEnabled:
 
 
 @dataclass(frozen=True, slots=True)
+class SendTest:
+    """Send a test detection of this label."""
+
+    source: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     """End the process in good order; the service manager starts it again."""
 
 
-Command = SetThreshold | SetEnabled | Restart
+Command = SetThreshold | SetEnabled | SendTest | Restart
 
 
 def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[str, Iterable[str]]) -> Command:
@@ -70,11 +79,23 @@ def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[st
             return SetEnabled(source, on=payload == b"ON")
         case [source, "threshold", slug, "set"]:
             _require_source(source, labels)
-            label = next((label for label in labels[source] if slugify(label) == slug), None)
-            if label is None:
-                raise CommandError(f"source {source} has no label {_shown(slug.encode())}")
-            return SetThreshold(source, label, _threshold(payload))
+            return SetThreshold(source, _label(slug, source, labels), _threshold(payload))
+        case [source, "test", "set"]:
+            return send_test(source, payload.decode("utf-8", "replace"), labels)
     raise CommandError(f"{_shown(topic.encode())} is no command")
+
+
+def send_test(source: str, label: str, labels: Mapping[str, Iterable[str]]) -> SendTest:
+    """Make the command that sends a test detection, of a label or of its slug. Raises CommandError."""
+    _require_source(source, labels)
+    return SendTest(source, label if label in labels[source] else _label(label, source, labels))
+
+
+def _label(slug: str, source: str, labels: Mapping[str, Iterable[str]]) -> str:
+    label = next((label for label in labels[source] if slugify(label) == slug), None)
+    if label is None:
+        raise CommandError(f"source {source} has no label {_shown(slug.encode())}")
+    return label
 
 
 def _require_source(source: str, labels: Mapping[str, Iterable[str]]) -> None:

@@ -1,15 +1,18 @@
-"""Home Assistant's device discovery: one retained message that describes the agent and all its entities. Pure.
+"""The devices and entities that Home Assistant shows: one for the agent, and one for each source. Pure.
 
-Owns: which entities there are, how each reads the wire contract, and the message that announces them.
-Does not know: the payloads' making (messages.py), what was announced before (announced.py), or sending.
+Owns: which entities there are, their names, and how each reads the wire contract.
+Does not know: the messages that announce them (discovery.py), the payloads' making (messages.py), or sending.
 
 Choices, made from Home Assistant's own code and rules:
+- A source is a device of its own, so that it can have an area; `via_device` leads to the agent's.
+- A label has entities of its own where it is announced; all labels come as types of the source's event. Thresholds and
+  diagnostics are there, and switched off until somebody wants them.
 - What is measured at a source (labels, level) is available while the agent *and* the source are; what tells of the
   source or commands it (status, seconds lost, thresholds, switch), and what happened (event, last label), while the
   agent is. Each entity has topics of its source only, so that no source can blank another's.
 - The event entity reads the detection topic itself, by a template that lets onsets through: the label is the type.
   Those that waited in the outbox come late; their attribute `at` has the time of the sound.
-- The device's name ends in "(edgeaudio)", so that no entity's name can begin with it, which is not allowed.
+- A device's name ends in a word of its own, so that no entity's name can begin with it, which is not allowed.
 - Levels in dBFS have no device class, since there is none for them.
 """
 
@@ -17,23 +20,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from edgeaudio.publish import control
-from edgeaudio.publish.messages import Json, encode
+from edgeaudio.publish.messages import Json
 from edgeaudio.publish.topics import Topics, slugify
-from edgeaudio.recognise.types import Message, SourceState
+from edgeaudio.recognise.types import SourceState
 
 ONLINE: Final = b"online"
+OTHER_SOUND: Final = "other_sound"
+MAX_TYPES_BYTES = 8_000  # of an event's types: a message of discovery has to hold them, and more
+MIN_THRESHOLD = control.MIN_THRESHOLD
 _HEARING = [state.value for state in (SourceState.LISTENING, SourceState.SILENT, SourceState.CLIPPING, SourceState.HUM)]
-_ONSETS = (
-    "{% if value_json.kind == 'onset' %}"
-    "{{ {'event_type': value_json.label, 'id': value_json.id, 'score': value_json.score, 'at': value_json.at, "
-    "'model': value_json.model} | to_json }}"
-    "{% endif %}"
-)
+_TYPE = "value_json.label"
+_KNOWN_TYPE = f"(value_json.label if value_json.label in this.attributes.event_types else '{OTHER_SOUND}')"
 _LAST_LABEL = "{{ value_json.label if value_json.kind == 'onset' else this.state }}"
 _NOT_OF_AN_ID = re.compile(r"[^a-z0-9]+")
 
@@ -41,16 +43,31 @@ Component = dict[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
+class LabelEntity:
+    """A label that has entities of its own."""
+
+    label: str  # as the models have it
+    name: str = ""  # as people read it; empty: the label
+    device_class: str = "sound"
+    icon: str = ""
+
+    @property
+    def shown(self) -> str:
+        return self.name or in_sentence_case(self.label)
+
+
+@dataclass(frozen=True, slots=True)
 class SourceEntities:
     """One source, as far as it shows in Home Assistant."""
 
     name: str  # a slug
-    labels: tuple[str, ...]  # as the models have them; their slugs differ
+    labels: tuple[str, ...]  # all that are reported, as the models have them; their slugs differ
+    announced: tuple[LabelEntity, ...]  # those with entities of their own
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceEntities:
-    """The agent, as far as it shows in Home Assistant."""
+class AgentEntities:
+    """The agent and its sources, as far as they show in Home Assistant."""
 
     topics: Topics
     version: str
@@ -59,60 +76,68 @@ class DeviceEntities:
     has_throttling: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device: what its messages are called, what Home Assistant is told of it, and its entities by their keys."""
+
+    part: str
+    about: dict[str, Json]
+    components: dict[str, Component]
+
+
 def birth_topic(prefix: str) -> str:
-    """Name the topic on which Home Assistant says that it has (re)started."""
+    """Name the topic on which Home Assistant says `online`, when it has (re)started, and `offline`."""
     return f"{prefix}/status"
 
 
-def is_birth(prefix: str, topic: str, payload: bytes) -> bool:
-    """Tell whether a message is Home Assistant's birth: discovery and states are then to be sent again."""
-    return topic == birth_topic(prefix) and payload == ONLINE
+def devices(agent: AgentEntities) -> list[Device]:
+    """All devices, the agent's first: the others refer to it.
 
-
-def device_id(topics: Topics) -> str:
-    """Name the device in Home Assistant: made of base and device, so that it stays when anything else changes."""
-    return slugify(topics.root)
-
-
-def discovery_topic(prefix: str, topics: Topics) -> str:
-    """Name the topic of the agent's discovery message."""
-    return f"{prefix}/device/{device_id(topics)}/config"
-
-
-def discovery(prefix: str, device: DeviceEntities, removed: Mapping[str, str]) -> Message:
-    """Announce the device; `removed` maps the keys of components that are no more to their platforms."""
-    gone: dict[str, Json] = {key: {"p": platform} for key, platform in removed.items()}
-    payload: dict[str, Json] = {
-        "dev": {
-            "identifiers": [device_id(device.topics)],
-            "name": f"{device.topics.device} (edgeaudio)",
-            "manufacturer": "edgeaudio",
-            "model": "acoustic agent",
-            "sw_version": device.version,
-        },
-        "o": {"name": "edgeaudio", "sw_version": device.version},
-        "cmps": {**gone, **components(device)},
-    }
-    return Message(discovery_topic(prefix, device.topics), encode(payload), qos=1, retain=True)
-
-
-def components(device: DeviceEntities) -> dict[str, Component]:
-    """Describe every entity, by a key that is stable and unique within the device."""
-    found = _agent(device)
-    for source in device.sources:
-        found |= _source(device.topics, source)
-        for label in source.labels:
-            found |= _label(device.topics, source.name, label)
-    for key, component in found.items():
-        component["unique_id"] = f"{device_id(device.topics)}_{key}"
-        component["default_entity_id"] = f"{component['p']}.{_entity_id(f'{device.topics.device}_{key}')}"
-        component["qos"] = 1
+    The keys of entities are unique within the agent, and stable: unique ids are made of them.
+    """
+    topics, own_id = agent.topics, agent.topics.unique_name
+    maker: dict[str, Json] = {"manufacturer": "edgeaudio", "sw_version": agent.version}
+    found = [
+        Device(
+            "agent",
+            {"identifiers": [own_id], "name": f"{topics.device} (edgeaudio)", "model": "acoustic agent", **maker},
+            _agent(agent),
+        )
+    ]
+    for source in agent.sources:
+        about: dict[str, Json] = {
+            "identifiers": [f"{own_id}_{source.name}"],
+            "name": f"{in_sentence_case(source.name)} audio",
+            "model": "audio source",
+            "via_device": own_id,
+            **maker,
+        }
+        components = _source(topics, source)
+        for label in source.announced:
+            components |= _label(topics, source.name, label)
+        found.append(Device(f"source_{source.name}", about, components))
+    for device in found:
+        for key, component in device.components.items():
+            component["unique_id"] = f"{own_id}_{key}"
+            component["default_entity_id"] = f"{component['p']}.{_entity_id(f'{topics.device}_{key}')}"
+            component["qos"] = 1
     return found
 
 
-def _agent(device: DeviceEntities) -> dict[str, Component]:
-    topics = device.topics
-    health: Component = {"state_topic": topics.health, "entity_category": "diagnostic", **_available(topics)}
+def in_sentence_case(text: str) -> str:
+    """Write a label or a slug as people read it: spaces between words, and the first letter a capital."""
+    words = re.sub(r"[_\-\s]+", " ", text).strip() or text
+    return words[:1].upper() + words[1:]
+
+
+def _agent(agent: AgentEntities) -> dict[str, Component]:
+    topics = agent.topics
+    health: Component = {
+        "state_topic": topics.health,
+        "entity_category": "diagnostic",
+        "enabled_by_default": False,
+        **_available(topics),
+    }
     found: dict[str, Component] = {
         "restarts": {
             "p": "sensor",
@@ -140,7 +165,7 @@ def _agent(device: DeviceEntities) -> dict[str, Component]:
             **_available(topics),
         },
     }
-    if device.has_temperature:
+    if agent.has_temperature:
         found["temperature"] = {
             "p": "sensor",
             "name": "Temperature",
@@ -150,7 +175,7 @@ def _agent(device: DeviceEntities) -> dict[str, Component]:
             "state_class": "measurement",
             **health,
         }
-    if device.has_throttling:
+    if agent.has_throttling:
         found["throttled"] = {
             "p": "binary_sensor",
             "name": "Throttled",
@@ -162,20 +187,25 @@ def _agent(device: DeviceEntities) -> dict[str, Component]:
 
 
 def _source(topics: Topics, source: SourceEntities) -> dict[str, Component]:
-    name, shown = source.name, _shown(source.name)
-    return {
+    name = source.name
+    types, one_type = _event_types(source)
+    found: dict[str, Component] = {
         f"{name}_event": {
             "p": "event",
-            "name": f"{shown} sound",
+            "name": "Sound",
             "state_topic": topics.detection(name),
-            "event_types": list(source.labels),
-            "value_template": _ONSETS,
+            "event_types": types,
+            "value_template": (
+                "{% if value_json.kind == 'onset' %}{{ {'event_type': " + one_type + ", 'label': value_json.label, "
+                "'id': value_json.id, 'score': value_json.score, 'at': value_json.at, 'model': value_json.model, "
+                "'test': value_json.test | default(false)} | to_json }}{% endif %}"
+            ),
             "icon": "mdi:ear-hearing",
             **_available(topics),
         },
         f"{name}_last": {
             "p": "sensor",
-            "name": f"{shown} last sound",
+            "name": "Last sound",
             "state_topic": topics.detection(name),
             "value_template": _LAST_LABEL,
             "icon": "mdi:history",
@@ -183,17 +213,18 @@ def _source(topics: Topics, source: SourceEntities) -> dict[str, Component]:
         },
         f"{name}_level": {
             "p": "sensor",
-            "name": f"{shown} level",
+            "name": "Level",
             "state_topic": topics.level(name),
             "value_template": "{{ value_json.rms_dbfs }}",
             "unit_of_measurement": "dBFS",
             "state_class": "measurement",
             "icon": "mdi:volume-medium",
+            "enabled_by_default": False,
             **_available(topics, name),
         },
         f"{name}_status": {
             "p": "sensor",
-            "name": f"{shown} status",
+            "name": "Status",
             "state_topic": topics.status(name),
             "value_template": "{{ value_json.state }}",
             "device_class": "enum",
@@ -205,18 +236,19 @@ def _source(topics: Topics, source: SourceEntities) -> dict[str, Component]:
         },
         f"{name}_lost": {
             "p": "sensor",
-            "name": f"{shown} time lost",
+            "name": "Time lost",
             "state_topic": topics.health,
             "value_template": "{{ value_json.sources[" + json.dumps(name) + "].lost_s }}",
             "device_class": "duration",
             "unit_of_measurement": "s",
             "state_class": "total_increasing",
             "entity_category": "diagnostic",
+            "enabled_by_default": False,
             **_available(topics),
         },
         f"{name}_enabled": {
             "p": "switch",
-            "name": f"{shown} listening",
+            "name": "Listening",
             "state_topic": topics.enabled(name),
             "command_topic": topics.enabled_set(name),
             "entity_category": "config",
@@ -224,34 +256,66 @@ def _source(topics: Topics, source: SourceEntities) -> dict[str, Component]:
             **_available(topics),
         },
     }
+    if tested := next(iter(source.announced), None):
+        found[f"{name}_test"] = {
+            "p": "button",
+            "name": f"Test: {tested.shown}",
+            "command_topic": topics.test_set(name),
+            "payload_press": tested.label,
+            "entity_category": "diagnostic",
+            "icon": "mdi:bell-ring-outline",
+            "enabled_by_default": False,
+            **_available(topics),
+        }
+    return found
 
 
-def _label(topics: Topics, source: str, label: str) -> dict[str, Component]:
-    slug, shown = slugify(label), f"{_shown(source)} {label.replace('_', ' ')}"
+def _label(topics: Topics, source: str, label: LabelEntity) -> dict[str, Component]:
+    slug = slugify(label.label)
+    icon: Component = {"icon": label.icon} if label.icon else {}
     return {
         f"{source}_label_{slug}": {
             "p": "binary_sensor",
-            "name": shown,
-            "state_topic": topics.label(source, label),
-            "device_class": "sound",
+            "name": label.shown,
+            "state_topic": topics.label(source, label.label),
+            "device_class": label.device_class,
+            **icon,
             **_available(topics, source),
         },
         f"{source}_threshold_{slug}": {
             "p": "number",
-            "name": f"{shown} threshold",
-            "state_topic": topics.threshold(source, label),
-            "command_topic": topics.threshold_set(source, label),
-            # as models and settings may have them, which is more than a command may set: what is out of bounds is an
-            # error in Home Assistant's log, and then unknown
-            "min": 0,
-            "max": 1,
+            "name": f"{label.shown} threshold",
+            "state_topic": topics.threshold(source, label.label),
+            "command_topic": topics.threshold_set(source, label.label),
+            # models and settings may have less than a command may set, which would be an error in Home Assistant's log
+            "value_template": "{{ [value_json, " + f"{MIN_THRESHOLD}" + "] | max }}",
+            "min": MIN_THRESHOLD,
+            "max": control.MAX_THRESHOLD,
             "step": 0.01,
             "mode": "box",
             "entity_category": "config",
             "icon": "mdi:tune-vertical",
+            "enabled_by_default": False,
             **_available(topics),
         },
     }
+
+
+def _event_types(source: SourceEntities) -> tuple[list[str], str]:
+    """Return an event's types, and the part of its template that tells one: where all are too many, the announced."""
+    if len(json.dumps(source.labels, ensure_ascii=False).encode()) <= MAX_TYPES_BYTES:
+        return list(source.labels), _TYPE
+    return [*_bounded(label.label for label in source.announced), OTHER_SOUND], _KNOWN_TYPE
+
+
+def _bounded(labels: Iterable[str]) -> list[str]:
+    found, size = list[str](), 0
+    for label in labels:
+        size += len(json.dumps(label, ensure_ascii=False).encode()) + 2
+        if size > MAX_TYPES_BYTES:
+            break
+        found.append(label)
+    return found
 
 
 def _available(topics: Topics, source: str | None = None) -> dict[str, Any]:
@@ -260,10 +324,6 @@ def _available(topics: Topics, source: str | None = None) -> dict[str, Any]:
         template = "{{ 'online' if value_json.state in " + json.dumps(_HEARING) + " else 'offline' }}"
         conditions.append({"topic": topics.status(source), "value_template": template})
     return {"availability": conditions, "availability_mode": "all"}
-
-
-def _shown(slug: str) -> str:
-    return slug.replace("-", " ").strip().capitalize() or slug
 
 
 def _entity_id(text: str) -> str:

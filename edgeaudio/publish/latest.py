@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from edgeaudio.recognise.types import Message
 
@@ -22,6 +22,7 @@ class Latest:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._first: deque[Message] = deque()
         self._messages: dict[str, Message] = {}
         self._due: dict[str, float] = {}  # topic to time; later than now only after a refusal
         self._transient: deque[Message] = deque(maxlen=_TRANSIENT)
@@ -39,6 +40,12 @@ class Latest:
         with self._lock:
             return tuple(self._due)
 
+    @property
+    def has_unsent(self) -> bool:
+        """True if a newest message was not handed out yet, and not refused either."""
+        with self._lock:
+            return bool(self._first) or any(due_at == 0.0 for due_at in self._due.values())
+
     def put(self, message: Message) -> None:
         """Have this sent as soon as possible, in place of an older one of its topic, and after each reconnection.
 
@@ -48,6 +55,11 @@ class Latest:
             self._messages[message.topic] = message
             self._due[message.topic] = 0.0
             self._acknowledged.pop(message.topic, None)
+
+    def put_first(self, messages: Iterable[Message]) -> None:
+        """Have these sent before all else, each once the one before it is acknowledged. They are of QoS 1."""
+        with self._lock:
+            self._first.extend(messages)
 
     def forget(self, topic: str) -> None:
         """Do not send this topic's message again."""
@@ -82,6 +94,10 @@ class Latest:
     def peek(self, now: float, may_send: Callable[[str], bool]) -> Message | None:
         """Return the message to be sent next, if any whose topic may be sent; `take` before it is sent."""
         with self._lock:
+            while self._first and not may_send(self._first[0].topic):
+                self._first.popleft()
+            if self._first:
+                return None if self._first[0].topic in self._in_flight else self._first[0]
             for topic, due_at in self._due.items():
                 if now >= due_at and topic not in self._in_flight and may_send(topic):
                     return self._messages[topic]
@@ -89,7 +105,8 @@ class Latest:
 
     def take(self, message: Message) -> None:
         """Note that a message is on its way."""
-        self.skip(message)
+        if not (self._first and self._first[0] is message):  # which stays until it is acknowledged
+            self.skip(message)
         if message.qos:
             with self._lock:
                 self._in_flight[message.topic] = message
@@ -97,13 +114,15 @@ class Latest:
     def skip(self, message: Message) -> None:
         """Do not send this message: a newer one of its topic, or the next connection, begins anew."""
         with self._lock:
-            if self._messages.get(message.topic) is message:
+            if self._first and self._first[0] is message:
+                self._first.popleft()
+            elif self._messages.get(message.topic) is message:
                 self._due.pop(message.topic, None)
             elif message in self._transient:
                 self._transient.remove(message)
 
     def acknowledged(self, topic: str) -> None:
-        message = self._in_flight.pop(topic, None)
+        message = self._answered(topic)
         if message is None:
             return
         with self._lock:
@@ -114,7 +133,7 @@ class Latest:
 
     def refused(self, topic: str, now: float) -> None:
         """Note that the broker would not take it: try again in a minute. What is not ours to clear is left alone."""
-        message = self._in_flight.pop(topic, None)
+        message = self._answered(topic)
         if message is None:
             return
         with self._lock:
@@ -122,6 +141,15 @@ class Latest:
                 self._forget_if_same(message)
             elif self._messages.get(topic) is message:
                 self._due[topic] = now + _REFUSED_RETRY_S
+
+    def _answered(self, topic: str) -> Message | None:
+        """Return the state that the broker has answered; None: it was none."""
+        message = self._in_flight.pop(topic, None)
+        with self._lock:
+            if message is not None and self._first and self._first[0] is message:
+                self._first.popleft()
+                return None
+        return message
 
     def _forget_if_same(self, message: Message) -> None:
         if self._messages.get(message.topic) is message:

@@ -61,6 +61,7 @@ def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int) -> Mess
         "device": topics.device,
         "seq": seq,
         "seq_epoch": seq_epoch,
+        **({"test": True} if event.test else {}),
     }
     return Message(topics.detection(event.source), encode(payload), qos=1)
 
@@ -156,6 +157,7 @@ def store_event(event: Event) -> str:
         "score": event.score,
         "at": event.at.isoformat(),
         "duration_s": event.duration_s,
+        **({"test": True} if event.test else {}),
     }
     return json.dumps(values, allow_nan=False)
 

@@ -138,6 +138,11 @@ class Sender:
         self._latest.put(message)
         self.wake()
 
+    def put_first(self, state: Iterable[Message]) -> None:
+        """Send these before all other state, one after the other."""
+        self._latest.put_first(state)
+        self.wake()
+
     def put_transient(self, message: Message) -> None:
         """Send what is worth sending only while connected (a level)."""
         self._latest.put_transient(message)
@@ -161,6 +166,11 @@ class Sender:
     def settled(self) -> bool:
         """True if the broker has answered everything that can be sent now."""
         return self._settled
+
+    @property
+    def has_unsent_state(self) -> bool:
+        """True if some state has not been handed to the network, but for what the broker refused."""
+        return self._latest.has_unsent
 
     @property
     def complaints(self) -> tuple[Complaint, ...]:

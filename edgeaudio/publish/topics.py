@@ -23,6 +23,7 @@ MAX_SLUG_LENGTH = 64
 MAX_BASE_LENGTH = 128
 _SLUG = re.compile(rf"[a-z0-9-]{{1,{MAX_SLUG_LENGTH}}}")
 _BASE = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+_PLAIN_BASE = re.compile(r"[a-z0-9]+")
 _OTHER = re.compile(r"[^a-z0-9]+")
 
 
@@ -90,6 +91,17 @@ class Topics:
         return f"{self.base}/{self.device}"
 
     @property
+    def unique_name(self) -> str:
+        """One name for base and device, of `a-z`, `0-9`, `-` and `_`, which no other pair of them shares.
+
+        The first hyphen parts the two; a base with other characters than letters and digits in lower case has a digest.
+        """
+        name = slugify(self.root)
+        if len(self.root) <= MAX_SLUG_LENGTH and _PLAIN_BASE.fullmatch(self.base):
+            return name
+        return f"{name}_{hashlib.sha256(self.root.encode()).hexdigest()[:8]}"
+
+    @property
     def availability(self) -> str:
         return f"{self.root}/availability"
 
@@ -129,6 +141,9 @@ class Topics:
     def enabled_set(self, source: str) -> str:
         return f"{self.enabled(source)}/set"
 
+    def test_set(self, source: str) -> str:
+        return f"{self.root}/{source}/test/set"
+
     def is_detection(self, topic: str) -> bool:
         """True if detections of some source are published there."""
         return topic.startswith(f"{self.root}/") and topic.endswith("/detection")
@@ -151,4 +166,5 @@ class Topics:
     @property
     def command_filters(self) -> tuple[str, ...]:
         """The subscriptions that catch every command, and nothing that the agent itself publishes."""
-        return (f"{self.root}/restart/set", f"{self.root}/+/enabled/set", f"{self.root}/+/threshold/+/set")
+        each = f"{self.root}/+"
+        return (self.restart_set, f"{each}/enabled/set", f"{each}/threshold/+/set", f"{each}/test/set")

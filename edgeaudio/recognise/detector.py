@@ -138,7 +138,8 @@ class Detector:
         smoothed = sum(label.recent) / section.mean_of
         label.votes.append(smoothed)
         limit = label.threshold.off if label.event else label.threshold.on
-        if sum(vote >= limit for vote in label.votes) >= section.votes:
+        may_count = label.event is not None or not label.threshold.is_never
+        if may_count and sum(vote >= limit for vote in label.votes) >= section.votes:
             run = label.run = label.run or _Run(middle, middle)
             run.last = middle
             if label.event:

@@ -27,6 +27,13 @@ LONGEST_CLIP_S = 120.0
 MAX_CLIPS = 100
 MIN_PERIOD_MS, MAX_PERIOD_MS = 10, 60_000  # from one clip to the next, whoever says it
 DAY_S = 86_400
+MAX_ENTITY_NAME = 64
+# what Home Assistant knows of binary sensors
+_DEVICE_CLASSES = (
+    "battery battery_charging carbon_monoxide cold connectivity door garage_door gas heat light lock moisture motion "
+    "moving occupancy opening plug power presence problem running safety smoke sound tamper update vibration window"
+)
+DEVICE_CLASSES = frozenset(_DEVICE_CLASSES.split())
 
 Problem = tuple[bool, str, str]  # whether it is one, the key, what to say
 
@@ -92,11 +99,25 @@ class DetectorSection:
 
 
 @dataclass(frozen=True, slots=True)
+class EntitySection:
+    """`[entities.<label>]`: how Home Assistant shows a label."""
+
+    name: str = ""  # empty: the label
+    device_class: str = "sound"  # of a binary sensor
+    icon: str = ""  # as "mdi:dog"
+
+
+@dataclass(frozen=True, slots=True)
 class Threshold:
     """`[thresholds.<label>]`: an event begins at `on` and ends under `off`."""
 
     on: float
     off: float
+
+    @property
+    def is_never(self) -> bool:
+        """True if no event begins, not even at a score of 1, which a sigmoid in 8 bits can reach."""
+        return self.on >= 1
 
     def moved(self, on: float) -> Threshold:
         """With another `on`; `off` keeps its proportion to it."""
@@ -121,6 +142,8 @@ class Manifest:
     detector: DetectorSection = field(default_factory=DetectorSection)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    announce: tuple[str, ...] = ()  # labels and groups with entities of their own; empty: all, where there are few
+    entities: Mapping[str, EntitySection] = field(default_factory=dict)
 
     @property
     def reported(self) -> tuple[str, ...]:
@@ -180,7 +203,7 @@ def manifest_toml(manifest: Manifest) -> str:
 
 def check_manifest(manifest: Manifest, path: Path) -> None:
     """Raises ManifestError at the first value that makes no sense or contradicts another one."""
-    for problems in (_label_problems, _input_problems, _output_problems, _detector_problems):
+    for problems in (_label_problems, _input_problems, _output_problems, _detector_problems, _entity_problems):
         for wrong, key, problem in problems(manifest):
             if wrong:
                 raise ManifestError(path, key, problem)
@@ -300,3 +323,26 @@ def _detector_problems(manifest: Manifest) -> Iterator[Problem]:
         )
     unknown = next((name for name in manifest.thresholds if name not in manifest.reported), None)
     yield unknown is not None, f"thresholds.{unknown}", "is not one of the labels or groups"
+
+
+def _entity_problems(manifest: Manifest) -> Iterator[Problem]:
+    unknown = next((name for name in manifest.announce if name not in manifest.reported), None)
+    yield unknown is not None, "announce", f"{unknown!r} is not one of the labels or groups"
+    for label, entity in manifest.entities.items():
+        key = f"entities.{label}"
+        yield label not in manifest.reported, key, "is not one of the labels or groups"
+        yield (
+            len(entity.name) > MAX_ENTITY_NAME or not entity.name.isprintable(),
+            f"{key}.name",
+            f"is not up to {MAX_ENTITY_NAME} characters that can be printed",
+        )
+        yield (
+            entity.device_class not in DEVICE_CLASSES,
+            f"{key}.device_class",
+            f"{entity.device_class!r} is none of a binary sensor in Home Assistant",
+        )
+        yield (
+            re.fullmatch(r"([a-z0-9]+:[a-z0-9-]+)?", entity.icon) is None,
+            f"{key}.icon",
+            f'{entity.icon!r} is not like "mdi:dog"',
+        )

@@ -75,7 +75,7 @@ class Reason(StrEnum):
     MAINS_HUM = "mains_hum"  # most energy is at multiples of 50 or 60 Hz
     SWITCHED_OFF = "switched_off"  # by command
     OUTSIDE_SCHEDULE = "outside_schedule"  # by its listening hours
-    AGENT_STOPPED = "agent_stopped"  # `edgeaudio check` was there, and the agent has not run since
+    AGENT_STOPPED = "agent_stopped"  # in good order; or `edgeaudio check` was there, and the agent has not run since
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,6 +162,7 @@ class Event:
     score: float  # onset: the score that began it; offset: the highest while it lasted
     at: datetime  # of the sound: its beginning, or its end
     duration_s: float  # onset: heard so far; offset: in all
+    test: bool = False  # nothing was heard: somebody tries whether detections arrive
 
 
 @dataclass(frozen=True, slots=True)

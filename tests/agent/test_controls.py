@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -84,6 +86,75 @@ def test_restart_by_command_ends_in_good_order(broker: BrokerProcess, run_agent:
     assert agent.wait() == 0
 
 
+def test_a_test_detection_goes_the_whole_way(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+    broker.start()
+    listener = listen_to(broker)
+    agent = run_agent(broker, pushed(free_port())).start()
+    wait_until(lambda: listener.of(f"{ROOT}/availability"), what="not online")
+
+    def send_test(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "edgeaudio", "test", *words, "--config", str(agent.config)]
+        environment = agent.environment
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+
+    told = send_test("porch", LABEL)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout == f"testbox: a detection of {LABEL} at porch, marked as a test, is with the broker\n"
+    onset, offset = listener.wait_detection("onset"), listener.wait_detection("offset")
+    assert (onset["label"], onset["test"], offset["test"]) == (LABEL, True, True)
+    assert (onset["id"], offset["duration_s"]) == (offset["id"], 2.0)
+    wait_until(lambda: listener.of(f"{ROOT}/porch/label/{LABEL}")[-1] == b"OFF", what="it still sounds")
+    assert b"ON" in listener.of(f"{ROOT}/porch/label/{LABEL}")
+    for words, problem in {
+        ("roof", LABEL): "there is no source 'roof'",
+        ("porch", "frog"): "has no label 'frog'",
+    }.items():
+        told = send_test(*words)
+        assert (told.returncode, told.stdout) == (2, "")
+        assert problem in told.stderr
+    # the broker away, it waits like any other
+    broker.stop()
+    wait_until(lambda: "connection was closed" in agent.log, what="the broker is not missed")
+    told = send_test("porch", LABEL)
+    assert told.returncode == 0
+    assert "is in the outbox, and goes out when the broker is back" in told.stdout
+
+
+def test_a_clean_stop_leaves_no_state_that_was(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+    broker.start()
+    port = free_port()
+    agent = run_agent(broker, pushed(port)).start()
+    listener = listen_to(broker)
+    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
+        listener.wait_state("porch", "listening")
+        agent.signal(signal.SIGTERM)
+        assert agent.wait() == 0
+    with Listener(broker.port, f"{ROOT}/#") as late:
+        late.wait_state("porch", "off", "agent_stopped")
+        wait_until(lambda: late.payloads("/health"), what="no health")
+        assert late.payloads("/health")[-1]["sources"]["porch"]["state"] == "off"
+        assert late.of(f"{ROOT}/availability")[-1] == b"offline"
+
+
+def test_an_outage_is_told_once(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+    broker.start()
+    listener = listen_to(broker)
+    agent = run_agent(broker, f'[sources.porch]\nurl = "rtsp://127.0.0.1:{free_port()}/x"\n')
+    agent.environment["EDGEAUDIO_HEALTH__INTERVAL_S"] = "3600"
+    agent.start()
+    tries = 4  # 1, 2 and 4 s apart
+    wait_until(
+        lambda: [status["state"] for status in listener.payloads("porch/status")].count("waiting") >= tries, 30,
+        "it is not tried again",
+    )  # fmt: skip
+    states = [status["state"] for status in listener.payloads("porch/status")]
+    first = states.index("waiting")
+    assert set(states[first:]) == {"waiting"}
+    # one health message when it began, not one a try
+    reports = [health["sources"]["porch"]["state"] for health in listener.payloads("/health")]
+    assert reports.count("waiting") == 1
+
+
 def test_sighup_changes_sources_without_dropping_the_others(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
     broker.start()
     listener = listen_to(broker)
@@ -138,12 +209,14 @@ def test_a_source_rests_outside_its_schedule(broker: BrokerProcess, run_agent: R
 
 def test_home_assistant_hears_of_the_device_again_when_it_is_born(broker: BrokerProcess, run_agent: Run):
     broker.start()
-    topic = "homeassistant/device/edgeaudio-testbox/config"
+    topic = "homeassistant/device/edgeaudio-testbox/source_porch/config"
     with Listener(broker.port, "#") as listener:
         run_agent(broker, pushed(free_port())).start()
         wait_until(lambda: listener.of(topic), what="no discovery")
         announced = json.loads(listener.of(topic)[0])
         assert announced["cmps"][f"porch_label_{LABEL}"]["p"] == "binary_sensor"
         before = len(listener.of(topic))
+        listener.publish("homeassistant/status", "offline")  # which is no command
         listener.publish("homeassistant/status", "online")
         wait_until(lambda: len(listener.of(topic)) > before, what="not announced again")
+        assert listener.of(f"{ROOT}/command") == []

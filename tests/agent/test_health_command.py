@@ -90,14 +90,24 @@ def test_without_a_runtime_directory_it_is_asked_in_the_state_directory(run_agen
     assert health(agent).returncode == 0
 
 
-def test_deep_folders_many_askers_and_silent_ones(tmp_path: Path):
+def test_deep_folders_many_askers_and_silent_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / ("deep" * 20) / ("deeper" * 20)
     folder.mkdir(parents=True)
-    asked = HealthSocket(folder, lambda: {"n": 1})
+    asked = HealthSocket(folder, lambda question: {"n": 1, "asked": question})
     thread = threading.Thread(target=asked.run)
     thread.start()
     try:
-        assert [ask(folder / "health.sock", 5) for _ in range(50)] == [{"n": 1}] * 50
+        path = folder / "health.sock"
+        assert [ask(path, 5) for _ in range(50)] == [{"n": 1, "asked": None}] * 50
+        assert ask(path, 5, {"test": "x"}) == {"n": 1, "asked": {"test": "x"}}
+        # one that says nothing, and does not end, as askers of earlier versions; and one that says far too much
+        monkeypatch.chdir(folder)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
+            silent.connect("health.sock")
+            assert json.loads(silent.recv(1000)) == {"n": 1, "asked": None}
+        with pytest.raises(NoAnswerError):
+            ask(path, 5, "x" * 1_000_000)
+        assert ask(path, 5) == {"n": 1, "asked": None}
     finally:
         asked.close()
         thread.join(5)

@@ -25,7 +25,7 @@ from edgeaudio import cli
 
 Run = Callable[..., RunningAgent]
 DETECTIONS = f"edgeaudio/{DEVICE}/porch/detection"
-DISCOVERY = f"homeassistant/device/edgeaudio-{DEVICE}/config"
+DISCOVERY = f"homeassistant/device/edgeaudio-{DEVICE}/source_porch/config"
 
 
 @pytest.fixture(autouse=True)

@@ -124,6 +124,20 @@ def test_the_connections_state_and_the_sounds_become_one():
     assert again.state is SourceState.LISTENING
 
 
+def test_another_try_in_the_same_outage_is_no_news():
+    health = SourceHealth(LISTENING, Time())
+    connecting = replace(WAITING, state=SourceState.CONNECTING)
+    assert health.connection(WAITING) == WAITING
+    assert health.connection(connecting) is None
+    assert health.status == WAITING
+    # the next wait is told, for its time is another
+    later = replace(WAITING, next_try=START)
+    assert health.connection(later) == later
+    # and so is what a connection waits for that nobody is asked for
+    pushed = replace(connecting, detail="waiting for a sender")
+    assert health.connection(pushed) == pushed
+
+
 def test_levels_are_gathered():
     gathered = LevelDigest(3.0)
     loud, silent = replace(FINE, rms_dbfs=-10.0, peak_dbfs=-3.0), DIGITAL

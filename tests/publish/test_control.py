@@ -10,6 +10,7 @@ from edgeaudio.publish.control import (
     Command,
     CommandError,
     Restart,
+    SendTest,
     SetEnabled,
     SetThreshold,
     parse_command,
@@ -28,6 +29,8 @@ def test_every_command() -> None:
     assert parse(TOPICS.threshold_set("porch", "Dog bark"), b"0.7") == SetThreshold("porch", "Dog bark", 0.7)
     assert parse(TOPICS.enabled_set("yard"), b"OFF") == SetEnabled("yard", on=False)
     assert parse(TOPICS.enabled_set("porch"), b"ON") == SetEnabled("porch", on=True)
+    assert parse(TOPICS.test_set("porch"), b"Dog bark") == SendTest("porch", "Dog bark")
+    assert parse(TOPICS.test_set("porch"), b"dog-bark") == SendTest("porch", "Dog bark")
     assert parse(TOPICS.restart_set, b"PRESS") == Restart()
 
 
@@ -56,6 +59,8 @@ def test_what_is_no_threshold_is_refused(payload: bytes) -> None:
     [
         ("edgeaudio/dock/restart/set", b"restart", "restart takes PRESS, not 'restart'"),
         ("edgeaudio/dock/porch/enabled/set", b"on", "enabled takes ON or OFF, not 'on'"),
+        ("edgeaudio/dock/porch/test/set", b"\xff", "source porch has no label '\\ufffd'"),
+        ("edgeaudio/dock/roof/test/set", b"siren", "there is no source 'roof'"),
         ("edgeaudio/dock/roof/enabled/set", b"ON", "there is no source 'roof'"),
         ("edgeaudio/dock/roof/threshold/siren/set", b"0.5", "there is no source 'roof'"),
         ("edgeaudio/dock/porch/threshold/cat/set", b"0.5", "source porch has no label 'cat'"),

@@ -107,3 +107,31 @@ def test_a_topic_that_may_not_be_sent_holds_up_no_other() -> None:
         latest.take(message)
         sent.append(message.topic)
     assert sent == ["b", "d"]
+
+
+def test_what_comes_first_is_sent_in_order_each_when_the_one_before_is_acknowledged() -> None:
+    latest = Latest()
+    latest.put(Message("state", b"1", 1, retain=True))
+    ordered = [Message("a", b"1", 1), Message("a", b"2", 1), Message("b", b"", 1, retain=True)]
+    latest.put_first(ordered)
+    assert latest.has_unsent
+    assert send_next(latest) is ordered[0]
+    assert send_next(latest) is None
+    latest.begin(remembered=False)  # it was not acknowledged
+    assert send_next(latest) is ordered[0]
+    latest.acknowledged("a")
+    assert send_next(latest) is ordered[1]
+    latest.refused("a", 0.0)
+    assert send_next(latest) is ordered[2]
+    latest.acknowledged("b")
+    assert send_next(latest) == Message("state", b"1", 1, retain=True)
+    assert send_next(latest) is None
+    assert not latest.has_unsent
+
+
+def test_what_comes_first_and_may_not_be_sent_holds_up_nothing() -> None:
+    latest = Latest()
+    state = Message("state", b"1", 1)
+    latest.put(state)
+    latest.put_first([Message("denied", b"1", 1)])
+    assert latest.peek(0.0, lambda topic: topic != "denied") is state

@@ -8,6 +8,7 @@ from support.brokers import MosquittoFactory, Subscriber, config_for
 
 from edgeaudio.publish import homeassistant as ha
 from edgeaudio.publish import messages
+from edgeaudio.publish.discovery import former_topic, place
 from edgeaudio.recognise.types import Message
 
 from .conftest import DETECTION, TOPICS, RunningSender, detections
@@ -17,15 +18,15 @@ USERS = {"dock": "d", "pier": "p", "homeassistant": "h"}
 
 
 def everything() -> list[Message]:
-    device = ha.DeviceEntities(
-        TOPICS, "0", (ha.SourceEntities("porch", ("dog",)),), has_temperature=False, has_throttling=False
-    )
+    source = ha.SourceEntities("porch", ("dog",), (ha.LabelEntity("dog"),))
+    agent = ha.AgentEntities(TOPICS, "0", (source,), has_temperature=False, has_throttling=False)
     return [
         messages.health(TOPICS, {}),
         messages.enabled(TOPICS, "porch", on=True),
         messages.threshold(TOPICS, "porch", "dog", 0.5),
         messages.label_state(TOPICS, "porch", "dog", on=True),
-        ha.discovery("homeassistant", device, {}),
+        *(part.message() for part in place("homeassistant", agent, {})),
+        messages.cleared(former_topic("homeassistant", TOPICS)),
     ]
 
 

@@ -146,6 +146,16 @@ def test_a_threshold_keeps_its_hysteresis_when_it_moves():
     assert run(chosen, 0.79, 0.8, 0.4, 0.39) == [(1, "onset", 1.25, 0.5, 0.8), (3, "offset", 2.25, 1.0, 0.8)]
 
 
+def test_a_threshold_of_one_is_never_even_at_a_score_of_one():
+    chosen = detector(on=1.0, off=0.5)
+    assert run(chosen, 1.0, 1.0, 1.0) == []
+    chosen.set_threshold("dog", 0.9)
+    assert [kind for _, kind, *_ in run(chosen, 1.0)] == ["onset"]
+    # what sounds already ends as it would have
+    chosen.set_threshold("dog", 1.0)
+    assert [kind for _, kind, *_ in run(chosen, 1.0, 0.0)] == ["offset"]
+
+
 def test_a_threshold_of_zero_and_back():
     chosen = detector(on=0.5, off=0.25)
     chosen.set_threshold("dog", 0.0)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from homeassistant import auth, bootstrap, config_entries, core, loader
-from homeassistant.helpers import entity_registry
+from homeassistant.helpers import device_registry, entity_registry
 from homeassistant.setup import async_setup_component
 from support.ports import free_port
 from support.waiting import wait_until
@@ -75,6 +75,32 @@ class House:
         found = entity_registry.async_get(self._hass).entities.get_entries_for_config_entry_id(ENTRY)
         return {entry.unique_id: self.state(entry.entity_id) for entry in list(found)}
 
+    def disabled(self) -> set[str]:
+        """Unique ids of what is there, and switched off until somebody wants it."""
+        found = entity_registry.async_get(self._hass).entities.get_entries_for_config_entry_id(ENTRY)
+        return {entry.unique_id for entry in list(found) if entry.disabled}
+
+    def enable_everything(self) -> None:
+        """Switch on what is switched off, as people do one by one."""
+        self._run(self._enable())
+
+    def rename(self, entity_id: str, name: str) -> None:
+        """Give an entity a name of one's own."""
+        self._run(self._rename(entity_id, name))
+
+    def name(self, entity_id: str) -> str | None:
+        """The name that somebody gave it."""
+        entry = entity_registry.async_get(self._hass).async_get(entity_id)
+        return entry.name if entry else None
+
+    def device_of(self, entity_id: str) -> str:
+        """The name of the device that an entity belongs to."""
+        assert self._hass is not None
+        entry = entity_registry.async_get(self._hass).async_get(entity_id)
+        assert entry is not None
+        device = device_registry.async_get(self._hass).async_get(entry.device_id or "")
+        return (device and device.name) or ""
+
     def state(self, entity_id: str) -> str:
         """The state, as people see it; empty where there is no such entity."""
         assert self._hass is not None
@@ -98,6 +124,18 @@ class House:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    async def _enable(self) -> None:
+        assert self._hass is not None
+        registry = entity_registry.async_get(self._hass)
+        for entry in list(registry.entities.get_entries_for_config_entry_id(ENTRY)):
+            if entry.disabled:
+                registry.async_update_entity(entry.entity_id, disabled_by=None)
+        assert await self._hass.config_entries.async_reload(ENTRY)
+        await self._hass.async_block_till_done()
+
+    async def _rename(self, entity_id: str, name: str) -> None:
+        entity_registry.async_get(self._hass).async_update_entity(entity_id, name=name)
 
     async def _start(self) -> core.HomeAssistant:
         (self._folder / "configuration.yaml").touch()

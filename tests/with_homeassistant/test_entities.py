@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -17,7 +18,9 @@ from support.tflite import model_directory
 from support.waiting import wait_until
 
 from edgeaudio.publish import messages
-from edgeaudio.publish.homeassistant import DeviceEntities, SourceEntities, discovery
+from edgeaudio.publish.announced import announce
+from edgeaudio.publish.discovery import Part, former_topic
+from edgeaudio.publish.homeassistant import AgentEntities, Component, Device, LabelEntity, SourceEntities, devices
 from edgeaudio.publish.topics import Topics
 from edgeaudio.recognise.types import Event, Level, Message, SourceState, SourceStatus
 
@@ -26,7 +29,7 @@ from .house import House
 LABELS = ("first", "second", "third")
 SOURCES = ("porch", "cellar")
 PREFIX = f"edgeaudio-{DEVICE}_"
-DISCOVERY = f"homeassistant/device/edgeaudio-{DEVICE}/config"
+DISCOVERY = f"homeassistant/device/edgeaudio-{DEVICE}/agent/config"
 GONE = "unavailable"
 
 
@@ -60,7 +63,7 @@ class Stage:
         """Have it run, and everybody know."""
         if self.agent.process is None or self.agent.process.poll() is not None:
             self.agent.start()
-        self.house.wait_state(self.entity("sensor", "outbox"), "0")
+        self.house.wait_state(self.entity("switch", "porch_enabled"), "on")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         agent.write(stage.settings(*SOURCES))
         stack.callback(agent.kill)
         stage.restart_agent()
+        wait_until(lambda: set(stage.states()) >= expected_keys(*SOURCES), 20, f"{stage.states()}")
+        assert {key.removeprefix(PREFIX) for key in house.disabled()} - BOARD == DISABLED
+        house.enable_everything()
         yield stage
         agent.signal(signal.SIGTERM)
         assert agent.wait() == 0
@@ -87,10 +93,19 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         assert house.complaints == []
 
 
+# what is switched off until somebody wants it; the last two where the board tells
+DISABLED = {"restarts", "outbox"} | {
+    f"{source}_{key}"
+    for source in SOURCES
+    for key in ("level", "lost", "test", *(f"threshold_{label}" for label in LABELS))
+}
+BOARD = {"temperature", "throttled"}
+
+
 def expected_keys(*sources: str) -> set[str]:
     keys = {"restarts", "outbox", "restart"}
     for source in sources:
-        keys |= {f"{source}_{key}" for key in ("event", "last", "level", "status", "lost", "enabled")}
+        keys |= {f"{source}_{key}" for key in ("event", "last", "level", "status", "lost", "enabled", "test")}
         keys |= {f"{source}_{key}_{label}" for key in ("label", "threshold") for label in LABELS}
     return keys
 
@@ -105,18 +120,21 @@ def test_every_announced_entity_is_there_with_a_proper_state(stage: Stage):
             stage.house.wait_state(stage.entity("sensor", f"{source}_status"), "listening")
             stage.house.wait_state(stage.entity("binary_sensor", f"{source}_label_{LABEL}"), "on")
         # a button that was never pressed has nothing to say; whether a sound lasts is said again after some seconds
-        wait_until(lambda: nothing_said(stage) == {"restart"}, 20, f"nothing is known of {nothing_said(stage)}")
+        buttons = {"restart", "porch_test", "cellar_test"}
+        wait_until(lambda: nothing_said(stage) == buttons, 20, f"nothing is known of {nothing_said(stage)}")
         states = stage.states()
     # temperature and throttling are there where the board tells them
-    assert set(states) - {"temperature", "throttled"} == expected_keys(*SOURCES)
+    assert set(states) - BOARD == expected_keys(*SOURCES)
     assert states["porch_label_first"] == "off"
     assert states["porch_threshold_second"] == "0.65"
     assert states["porch_enabled"] == "on"
     assert -20 < float(states["porch_level"]) < 0
     assert float(states["porch_lost"]) >= 0
     assert int(states["restarts"]) == 0
-    name = stage.house.attributes(stage.entity("sensor", "porch_status"))["friendly_name"]
-    assert name == f"{DEVICE} (edgeaudio) Porch status"
+    status = stage.entity("sensor", "porch_status")
+    assert stage.house.attributes(status)["friendly_name"] == "Porch audio Status"
+    assert stage.house.device_of(status) == "Porch audio"
+    assert stage.house.device_of(stage.entity("sensor", "outbox")) == f"{DEVICE} (edgeaudio)"
 
 
 def test_a_detection_fires_the_event_and_is_the_last_sound(stage: Stage):
@@ -183,6 +201,22 @@ def test_a_source_is_switched_off_and_on_from_home_assistant(stage: Stage):
     stage.house.wait_state(status, "connecting", "waiting")
 
 
+def test_a_test_by_button_goes_the_whole_way(stage: Stage):
+    event, sensor = stage.entity("event", "porch_event"), stage.entity("binary_sensor", "porch_label_first")
+    before, fired_at = len(stage.listener.detections("offset")), stage.house.state(event)
+    with stage.push("porch"):
+        stage.house.wait_state(sensor, "off")
+        stage.house.call(stage.entity("button", "porch_test"), "press")
+        stage.house.wait_state(sensor, "on")
+        wait_until(lambda: stage.house.state(event) != fired_at, what="no event")
+        tested = [told for told in stage.listener.detections("onset") if told.get("test")]
+        assert [told["label"] for told in tested] == ["first"]
+        stage.house.wait_state(sensor, "off")
+    stage.listener.wait_detection("offset", count=before + 1)
+    ends = [told for told in stage.listener.detections("offset") if told.get("test")]
+    assert [told["id"] for told in ends] == [tested[0]["id"]]
+
+
 def test_the_button_restarts_the_agent(stage: Stage):
     stage.house.call(stage.entity("button", "restart"), "press")
     assert stage.agent.wait() == 0
@@ -216,14 +250,14 @@ def test_home_assistant_restarts_and_finds_everything_as_it_was(stage: Stage):
         stage.house.wait_state(stage.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
         stage.house.wait_state(stage.entity("sensor", "porch_status"), "listening")
         states = stage.states()
-    assert set(states) - {"temperature", "throttled"} == expected_keys(*SOURCES)
+    assert set(states) - BOARD == expected_keys(*SOURCES)
 
 
 def test_a_source_that_is_removed_vanishes_and_comes_back(stage: Stage):
     stage.agent.write(stage.settings("porch"))
     stage.agent.signal(signal.SIGHUP)
     wait_until(lambda: not any(key.startswith("cellar") for key in stage.states()), 20, "cellar is still there")
-    assert set(stage.states()) - {"temperature", "throttled"} == expected_keys("porch")
+    assert set(stage.states()) - BOARD == expected_keys("porch")
     stage.agent.write(stage.settings(*SOURCES))
     stage.agent.signal(signal.SIGHUP)
     wait_until(lambda: expected_keys(*SOURCES) <= set(stage.states()), 20, "cellar is not back")
@@ -233,8 +267,8 @@ def test_what_this_machine_does_not_show(stage: Stage):
     """A board that tells its temperature, names with hyphens and odd labels, and a microphone that is muted."""
     topics, now = Topics("edgeaudio", "jetty-2"), datetime.now(UTC)
     label = "Dog bark, yip"
-    sources = (SourceEntities("front-door", (label,)),)
-    device = DeviceEntities(topics, "1", sources, has_temperature=True, has_throttling=True)
+    sources = (SourceEntities("front-door", (label,), (LabelEntity(label),)),)
+    agent = AgentEntities(topics, "1", sources, has_temperature=True, has_throttling=True)
 
     def say(*said: Message) -> None:
         for message in said:
@@ -253,9 +287,12 @@ def test_what_this_machine_does_not_show(stage: Stage):
     def wait_for(expected: dict[str, str]) -> None:
         wait_until(lambda: states() == expected | {"front-door_event": states().get("front-door_event", "")})
 
-    say(discovery("homeassistant", device, {}), messages.availability(topics, online=True))
+    say(*announce(None, prefix="homeassistant", agent=agent, retained=()).messages)
+    wait_until(lambda: len(states()) == 14, what="not everything is there")
+    stage.house.enable_everything()
+    say(messages.availability(topics, online=True))
     # that it knows the availability says that it listens
-    wait_until(lambda: len(states()) == 13 and states()["outbox"] != GONE, what="not everything is there")
+    wait_until(lambda: states()["outbox"] not in ("", GONE), what="not everything is available")
     tell_health(52.5, throttled=True)
     say(
         messages.status(topics, SourceStatus("front-door", SourceState.SILENT, now)),
@@ -281,6 +318,7 @@ def test_what_this_machine_does_not_show(stage: Stage):
         "front-door_level": "-41.5",
         "front-door_last": label,
         "restart": "unknown",
+        "front-door_test": "unknown",
     }
     wait_for(expected)
     # what is not known is unknown, and no complaint
@@ -288,3 +326,68 @@ def test_what_this_machine_does_not_show(stage: Stage):
     say(messages.level(topics, Level("front-door", now, 10.0, None, None, 0.0, 0.0)))
     expected |= {"temperature": "unknown", "throttled": "off", "front-door_level": "unknown"}
     wait_for(expected)
+
+
+def former(agent: AgentEntities) -> tuple[Message, str]:
+    """What versions up to 0.1 announced, all of it as one device, and what they remembered of it."""
+    components: dict[str, Component] = {}
+    for device in devices(agent):
+        components |= {key: dict(component) for key, component in device.components.items()}
+    for component in components.values():
+        component.pop("enabled_by_default", None)
+    topic = former_topic("homeassistant", agent.topics)
+    about = Device("agent", devices(agent)[0].about, components)
+    memory = {"discovery_topic": topic, "components": {key: str(each["p"]) for key, each in components.items()}}
+    return Part(topic, about, "0.1.0", {}, components).message(), json.dumps(memory)
+
+
+def test_an_upgrade_keeps_entities_and_their_names_and_leaves_no_second_one(stage: Stage):
+    topics = Topics("edgeaudio", "jetty-3")
+    labels = ("dog", "siren", "thunder")
+    old = AgentEntities(
+        topics,
+        "0.1.0",
+        (SourceEntities("lane", labels, tuple(map(LabelEntity, labels))),),
+        has_temperature=False,
+        has_throttling=False,
+    )
+    new = replace(old, version="1", sources=(replace(old.sources[0], announced=old.sources[0].announced[:2]),))
+    prefix = f"{topics.unique_name}_"
+
+    def say(*said: Message) -> None:
+        for message in said:
+            stage.listener.publish(message.topic, message.payload, retain=message.retain)
+
+    def mine() -> set[str]:
+        return {key.removeprefix(prefix) for key in stage.house.entities() if key.startswith(prefix)}
+
+    def alive() -> dict[str, str]:
+        return {key: state for key, state in stage.house.entities().items() if key.startswith(prefix)}
+
+    def keys(agent: AgentEntities) -> set[str]:
+        return {key for device in devices(agent) for key in device.components}
+
+    message, memory = former(old)
+    say(message, messages.availability(topics, online=True))
+    wait_until(lambda: mine() == keys(old), what="the former entities are not there")
+    siren = stage.house.entity("binary_sensor", f"{prefix}lane_label_siren")
+    stage.house.rename(siren, "The neighbour's siren")
+    step = announce(memory, prefix="homeassistant", agent=new, retained=())
+    say(*step.first, *step.messages)
+    wait_until(lambda: mine() == keys(new), what=f"{mine() ^ keys(new)}")
+    wait_until(lambda: stage.house.device_of(siren) == "Lane audio", what="it is not the source's")
+    assert stage.house.entity("binary_sensor", f"{prefix}lane_label_siren") == siren
+    assert stage.house.name(siren) == "The neighbour's siren"
+    stage.house.restart()
+    assert mine() == keys(new)
+    assert stage.house.entity("binary_sensor", f"{prefix}lane_label_siren") == siren
+    # and the way back, as the earlier version goes it: its own, then what it finds remembered is cleared
+    say(message, *(messages.cleared(topic) for topic in json.loads(step.memory)["topics"]))
+    wait_until(lambda: mine() == keys(old), what="not all are back")
+    wait_until(lambda: stage.house.device_of(siren) == f"{topics.device} (edgeaudio)", what="it is not the agent's")
+    wait_until(lambda: "" not in {stage.house.state(siren), *alive().values()}, what=f"{alive()}")
+    assert stage.house.name(siren) == "The neighbour's siren"
+    # once it has let go of the entities, it is told that the one message may be forgotten, and says so
+    expected = "No device components to cleanup for edgeaudio-jetty-3"
+    stage.house.complaints[:] = [line for line in stage.house.complaints if expected not in line]
+    assert stage.house.complaints == []
