@@ -63,6 +63,7 @@ def test_every_topic_is_documented():
         topics.threshold_set("source", "label"),
         topics.enabled("source"),
         topics.enabled_set("source"),
+        topics.test_set("source"),
     }
     documented = set(re.findall(r"^\| `(<base>[^`]*)`", MQTT, re.MULTILINE))
     assert {re.sub(r"<(\w+)>", r"\1", topic) for topic in documented} == found
