@@ -31,6 +31,7 @@ EXAMPLES = {
         "edgeaudio check --example >edgeaudio.toml",
     ),
     "edgeaudio health": ("edgeaudio health", "edgeaudio health --json"),
+    "edgeaudio test": ("edgeaudio test porch smoke_alarm",),
     "edgeaudio probe": (
         "edgeaudio probe recording.flac",
         "edgeaudio probe --config edgeaudio.toml porch --seconds 10",
