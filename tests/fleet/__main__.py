@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from deb.__main__ import sound
@@ -484,11 +485,12 @@ def fill_wheels(name: str) -> None:
 def run(name: str, number: int) -> Iterator[Row]:
     """Go through all scenarios on one machine, one after the other; the first that is wrong is the last."""
     with ExitStack() as stack:
-        broker = BrokerProcess(listen_everywhere, FOLDER / "broker.log").start()
+        kept = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="broker-", dir=FOLDER)))
+        broker = BrokerProcess(partial(listen_everywhere, kept), FOLDER / "broker.log").start()
         stack.callback(broker.stop)
         url = stack.enter_context(camera(Script(packets=lambda: packets_of(sound()))))
         stack.enter_context(forwarded(int(url.split(":")[2].partition("/")[0])))
-        subscriber = stack.enter_context(Subscriber(broker.port))
+        subscriber = stack.enter_context(Subscriber(broker.port, session="proof"))
         there = stack.enter_context(device(name, f"{name}-device", number))
         fleet = Fleet(there, wheels(name), broker, subscriber)
         for scenario, does in SCENARIOS.items():
@@ -506,10 +508,16 @@ def run(name: str, number: int) -> Iterator[Row]:
                 return
 
 
-def listen_everywhere(port: int) -> list[str]:
-    """Mosquitto for the devices, in this network alone."""
-    path = FOLDER / "mosquitto.conf"
-    path.write_text(f"listener {port} 0.0.0.0\nallow_anonymous true\nuser root\n")
+def listen_everywhere(kept: Path, port: int) -> list[str]:
+    """Mosquitto for the devices, in this network alone; it keeps sessions in that folder over its restarts.
+
+    After one, a device may be back before the subscriber is.
+    """
+    path = kept / "mosquitto.conf"
+    path.write_text(
+        f"listener {port} 0.0.0.0\nallow_anonymous true\nuser root\n"
+        f"persistence true\npersistence_location {kept}/\nmax_queued_messages 0\n"
+    )
     return ["mosquitto", "-c", str(path)]
 
 
