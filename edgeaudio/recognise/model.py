@@ -7,6 +7,7 @@ from the tensors; the comparison of manifest and tensors. Does not know: streams
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
@@ -120,7 +121,13 @@ def load_model(path: Path, *, name: str | None = None, groups: Mapping[str, tupl
     Raises ManifestError or ModelError, in one line, where either is missing or wrong or where they
     contradict each other.
     """
-    if not path.is_dir():
+    try:
+        is_directory = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        is_directory = False
+    except OSError as error:
+        raise ModelError(path, f"cannot be read: {error.strerror}") from None
+    if not is_directory:
         raise ModelError(path, f"is not a model directory; it must hold {MODEL_FILE_NAME} and {FILE_NAME}")
     manifest = read_manifest(path / FILE_NAME)
     file = path / MODEL_FILE_NAME
