@@ -9,6 +9,7 @@ what a service manager does for a program that is not well, would mend nothing.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def health(state_dir: Callable[[], Path], *, as_json: bool) -> int:
     if not sockets:
         # where an agent may write to nothing else, its runtime directory is its state directory
         beside_the_state = state_dir() / NAME
-        if not beside_the_state.exists():
+        if not os.access(beside_the_state, os.F_OK):
             raise EdgeaudioError("no agent runs here, or it belongs to another user: see `systemctl status edgeaudio`")
         sockets = [beside_the_state]
     moving = [_told(socket, as_json=as_json) for socket in sockets]  # each of them is told
@@ -44,7 +45,9 @@ def _told(socket: Path, *, as_json: bool) -> bool:
         stuck, line = _line(answer)
     except NoAnswerError as error:
         answer, stuck, line = {"device": None, "stuck": str(error), "health": None}, True, f"{socket}: {error}"
-    print(json.dumps(answer) if as_json else mask(line))
+    # whatever answers, it is one line
+    shown = "".join(character if character.isprintable() else "?" for character in line)
+    print(json.dumps(answer) if as_json else mask(shown))
     return not stuck
 
 
@@ -62,4 +65,4 @@ def _line(answer: Any) -> tuple[bool, str]:  # noqa: ANN401 (as it came)
             f"up for {report['uptime_s']:.0f} s at {report['at']}; sources: {sources}; broker: {broker}"
         )
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise NoAnswerError("its answer is not that of this version") from None
+        raise NoAnswerError("it answers as another version does: ask it by its own, or start it again") from None
