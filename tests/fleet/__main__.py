@@ -294,7 +294,7 @@ def ssh_is_cut(fleet: Fleet) -> str:
     """Ssh is cut once the switch is made, to a version that would do."""
     process = fleet.start(NEXT)
     wait_for(lambda: fleet.there.pending, PLAY_S, "nothing is switched")
-    with machines.ssh_cut():
+    with machines.cut("tcp dport 22"):
         play = fleet.finish(process)
         fleet.returns(FIRST)
     fleet.fails(play, "cannot be reached any more")
@@ -348,7 +348,12 @@ def unsent(fleet: Fleet) -> str:
     fleet.well(NEXT)
     fleet.well(NEXT, "--tags", "rollback")
     fleet.subscriber.heard.clear()
-    fleet.broker.start()
+    # the broker forgot who was there: the device may come only once the subscriber is back
+    with machines.cut(f"tcp sport {fleet.broker.port}"):
+        fleet.broker.start()
+        wait_for(lambda: fleet.subscriber.connected, HEARD_S, "the subscriber is not back")
+        fleet.subscriber.publish("back", "")
+        fleet.subscriber.wait_for(lambda heard: "back" in {message.topic for message in heard}, HEARD_S)
 
     def arrived() -> set[str]:
         texts = fleet.subscriber.of(f"edgeaudio/{fleet.there.name}/porch/detection")
