@@ -65,6 +65,8 @@ def _use_one_blas_thread() -> None:
 
 
 def _report(error: Exception) -> int:
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "edgeaudio":
+        return _report_unimportable(error)
     from edgeaudio.recognise.types import EdgeaudioError
 
     with contextlib.suppress(BlockingIOError):  # `run` waits for no reader
@@ -76,6 +78,21 @@ def _report(error: Exception) -> int:
         else:
             print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
     return EXIT_BAD_INPUT if isinstance(error, EdgeaudioError | MemoryError) else EXIT_FAULT
+
+
+def _report_unimportable(error: ImportError) -> int:
+    """Say which library cannot be used; NumPy explains at length, and what it was raised from has the reason."""
+    while isinstance(error.__cause__, ImportError):
+        error = error.__cause__
+    library = (error.name or "a library").partition(".")[0]
+    with contextlib.suppress(BlockingIOError):
+        problem = mask(" ".join(str(error).split()))
+        print(
+            f"edgeaudio: {library} cannot be imported ({problem}); install what that names, or edgeaudio with all that "
+            "it needs again, by pip's --force-reinstall",
+            file=sys.stderr,
+        )
+    return EXIT_BAD_INPUT
 
 
 _UNKNOWN = "unrecognized arguments:"

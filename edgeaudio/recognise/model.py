@@ -34,8 +34,8 @@ try:
         from ai_edge_litert.interpreter import Interpreter
 
         RUNTIME = "ai-edge-litert"
-except ImportError as error:
-    raise no_runtime(this_system(), " ".join(str(error).split())) from None
+except Exception as error:  # noqa: BLE001 (one that came by halves, or is of another NumPy, raises OSError, AttributeError ...)
+    raise no_runtime(this_system(), error) from None
 
 # More threads than cores cost 10 to 500 times, and one is enough for models of this size.
 N_THREADS = 1
