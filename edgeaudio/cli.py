@@ -71,6 +71,8 @@ def _use_one_blas_thread() -> None:
 
 
 def _report(error: Exception) -> int:
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "edgeaudio":
+        return _report_unimportable(error)
     from edgeaudio.recognise.types import EdgeaudioError
 
     if isinstance(error, EdgeaudioError):
@@ -89,6 +91,21 @@ edgeaudio: nothing is set: no /etc/edgeaudio/edgeaudio.toml, nor a file that --c
   edgeaudio check --config edgeaudio.toml   tries all that the file names; `check --example` prints one
   edgeaudio run --config edgeaudio.toml     listens and reports
   edgeaudio demo                            shows all of it on this machine, without any settings"""
+
+
+def _report_unimportable(error: ImportError) -> int:
+    """Say which library cannot be used; NumPy explains at length, and what it was raised from has the reason."""
+    while isinstance(error.__cause__, ImportError):
+        error = error.__cause__
+    library = (error.name or "a library").partition(".")[0]
+    problem = mask(" ".join(str(error).split()))
+    complain(
+        f"edgeaudio: {library} cannot be imported ({problem}); install what that names, or edgeaudio with all that "
+        "it needs again, by pip's --force-reinstall"
+    )
+    return EXIT_BAD_INPUT
+
+
 _UNKNOWN = "unrecognized arguments:"
 
 

@@ -146,6 +146,35 @@ def test_a_fault_of_ours_is_a_traceback_without_secrets(monkeypatch, capsys) -> 
     assert "RuntimeError: rtsp://me:***@cam" in text
 
 
+NUMPYS = "raise ImportError('advice') from ImportError('libx.so: too short', name='numpy.y')"
+
+
+@pytest.mark.parametrize("command", ["check", "health"])
+@pytest.mark.parametrize(
+    ("library", "raises", "told"),
+    [
+        ("numpy", NUMPYS, "libx.so: too short"),
+        ("numpy", "raise ModuleNotFoundError('No module named numpy', name='numpy')", "No module named numpy"),
+        ("pydantic", "from pydantic import nothing", "cannot import name 'nothing' from "),
+    ],
+)
+def test_a_library_that_cannot_be_imported_is_one_line(command, library, raises, told, tmp_path) -> None:
+    (tmp_path / library).mkdir()
+    (tmp_path / library / "__init__.py").write_text(raises)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "RUNTIME_DIRECTORY": str(tmp_path)}
+    run = [sys.executable, "-m", "edgeaudio", command]
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"edgeaudio: {library} cannot be imported ({told}")
+    assert line.endswith("edgeaudio with all that it needs again, by pip's --force-reinstall")
+
+
+def test_an_import_of_our_own_that_fails_is_a_fault_of_ours(monkeypatch, capsys) -> None:
+    assert run_with(monkeypatch, ImportError("cannot import", name="edgeaudio.plans")) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_control_c_is_130(monkeypatch, capsys) -> None:
     assert run_with(monkeypatch, KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == ""

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings, load_settings
+from edgeaudio.settings.layers import config_path
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml, json_schema
 from edgeaudio.settings.values import Hours
@@ -143,6 +144,22 @@ def test_the_state_directory_is_systemds_or_roots_or_the_users(environ, monkeypa
         assert user == root == Path("/var/lib/private/edgeaudio")
     else:
         assert (user, root) == (Path("/home/someone/state/edgeaudio"), Path("/var/lib/edgeaudio"))
+
+
+def test_a_usual_file_that_is_closed_to_us_is_not_taken_for_none(monkeypatch) -> None:
+    def closed(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", closed)
+    assert config_path(None, {}) == Path("/etc/edgeaudio/edgeaudio.toml")
+
+
+def test_the_state_directory_of_a_user_without_a_home_is_that_of_a_service(monkeypatch) -> None:
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.geteuid", lambda: 54321)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])  # a container's --user has no name
+    assert Settings().state_dir == Path("/var/lib/edgeaudio")
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,10 @@ FILE = [
         "FILE: mqtt.url: must be mqtts:// for ca_file and cert_file to be used",
     ),
     (
+        f"[mqtt]\npassword_file = '{'X1' * 200}/Hunter2'",
+        "FILE: mqtt.password_file: *** cannot be read: File name too long",
+    ),
+    (
         "[mqtt]\npassword_file = 'gone'",
         "FILE: mqtt.password_file: FOLDER/gone cannot be read: No such file or directory",
     ),

@@ -9,6 +9,7 @@ what a service manager does for a program that is not well, would mend nothing.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from edgeaudio.health.asking import NAME, NoAnswerError, ask
 from edgeaudio.masking import mask
 from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.runtime_files import find_files
-from edgeaudio.terminal import say
+from edgeaudio.terminal import one_line, say
 
 LIMIT_S = 10.0
 
@@ -37,7 +38,7 @@ def find_sockets(state_dir: Callable[[], Path]) -> list[Path]:
     if not sockets:
         # where an agent may write to nothing else, its runtime directory is its state directory
         beside_the_state = state_dir() / NAME
-        if not beside_the_state.exists():
+        if not os.access(beside_the_state, os.F_OK):
             raise EdgeaudioError("no agent runs here, or it belongs to another user: see `systemctl status edgeaudio`")
         sockets = [beside_the_state]
     return sockets
@@ -50,7 +51,7 @@ def _told(socket: Path, *, as_json: bool) -> bool:
         stuck, line = _line(answer)
     except NoAnswerError as error:
         answer, stuck, line = {"device": None, "stuck": str(error), "health": None}, True, f"{socket}: {error}"
-    say(json.dumps(answer) if as_json else mask(line))
+    say(json.dumps(answer) if as_json else mask(one_line(line)))
     return not stuck
 
 
@@ -68,4 +69,4 @@ def _line(answer: Any) -> tuple[bool, str]:  # noqa: ANN401 (as it came)
             f"up for {report['uptime_s']:.0f} s at {report['at']}; sources: {sources}; broker: {broker}"
         )
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise NoAnswerError("its answer is not that of this version") from None
+        raise NoAnswerError("it answers as another version does: ask it by its own, or start it again") from None

@@ -10,6 +10,8 @@ import contextlib
 import json
 import os
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from pathlib import Path
 NAME = "health.sock"
 _TURN_S = 1.0  # nobody who asks may hold up the next
 _MAX_QUESTION_BYTES = 64 << 10
+_PAUSE_S = 1.0  # where nobody can be let in: no descriptor is left, say, which passes
 _MAX_ANSWER_BYTES = 4 << 20
 _MAX_WAITING = 8
 
@@ -31,6 +34,7 @@ class HealthSocket:
     def __init__(self, folder: Path, answer: Callable[[object], object]) -> None:
         """`answer` is called in the thread of `run` with the question, and returns what JSON can hold."""
         self._answer = answer
+        self._closed = threading.Event()
         self._path = folder / NAME
         self._path.unlink(missing_ok=True)  # of a process that was killed
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -48,17 +52,21 @@ class HealthSocket:
             try:
                 asker = self._socket.accept()[0]
             except OSError:
-                return
+                if self._closed.wait(_PAUSE_S):
+                    return
+                continue
             with asker, contextlib.suppress(OSError):
                 asker.settimeout(_TURN_S)
                 asker.sendall(json.dumps(self._answer(_question(asker))).encode() + b"\n")
 
     def close(self) -> None:
         """End `run`, and leave no file behind."""
+        self._closed.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the end of the agent goes on, whatever became of that folder
+            self._path.unlink()
 
 
 def _question(asker: socket.socket) -> object:
@@ -75,6 +83,7 @@ def _question(asker: socket.socket) -> object:
 def ask(path: Path, limit_s: float, question: object = None) -> object:
     """The answer of the agent whose socket that is. Raises NoAnswerError."""
     data = bytearray()
+    deadline_s = time.monotonic() + limit_s
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(path) as name:
             connection.settimeout(limit_s)
@@ -84,14 +93,19 @@ def ask(path: Path, limit_s: float, question: object = None) -> object:
             connection.shutdown(socket.SHUT_WR)
             while len(data) <= _MAX_ANSWER_BYTES and (piece := connection.recv(65536)):
                 data += piece
+                connection.settimeout(max(deadline_s - time.monotonic(), 0.001))  # 0: not to wait at all, an error
         return json.loads(data)
     except ConnectionRefusedError:
-        raise NoAnswerError("it ended without being stopped") from None
+        raise NoAnswerError(
+            "it ended without being stopped; start it again, or remove this file where it shall not run any more"
+        ) from None
+    except BlockingIOError:
+        raise NoAnswerError("it does not answer: those who asked before still wait") from None
     except TimeoutError:
         raise NoAnswerError(f"it does not answer within {limit_s:g} s") from None
     except OSError as error:
         raise NoAnswerError(f"it cannot be asked: {(error.strerror or str(error)).lower()}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise NoAnswerError("its answer cannot be read") from None
 
 

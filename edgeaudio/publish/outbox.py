@@ -429,10 +429,10 @@ def in_memory(trouble: str) -> str:
 def _require_usable(path: Path) -> None:
     """Raise OutboxError unless files can be made beside `path`, or only the disk itself is at fault."""
     directory = path.parent
-    if path.is_dir():
-        raise OutboxError(f"outbox {path} is a directory; remove it, or name another state directory")
     probe = directory / f".{path.name}.probe-{os.getpid()}"
     try:
+        if path.is_dir():
+            raise OutboxError(f"outbox {path} is a directory; remove it, or name another state directory")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()

@@ -7,6 +7,7 @@ from the tensors; the comparison of manifest and tensors. Does not know: streams
 from __future__ import annotations
 
 import hashlib
+import stat
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -37,8 +38,8 @@ try:
         from ai_edge_litert.interpreter import Interpreter
 
         RUNTIME = "ai-edge-litert"
-except ImportError as error:
-    raise no_runtime(this_system(), " ".join(str(error).split())) from None
+except Exception as error:  # noqa: BLE001 (one that came by halves, or is of another NumPy, raises OSError, AttributeError ...)
+    raise no_runtime(this_system(), error) from None
 
 # More threads than cores cost 10 to 500 times, and one is enough for models of this size.
 N_THREADS = 1
@@ -162,7 +163,13 @@ def load_model(path: Path, *, name: str | None = None, groups: Mapping[str, tupl
     Raises ManifestError or ModelError, in one line, where either is missing or wrong or where they
     contradict each other.
     """
-    if not path.is_dir():
+    try:
+        is_directory = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        is_directory = False
+    except OSError as error:
+        raise ModelError(path, f"cannot be read: {error.strerror}") from None
+    if not is_directory:
         raise ModelError(path, f"is not a model directory; it must hold {MODEL_FILE_NAME} and {FILE_NAME}")
     manifest = read_manifest(path / FILE_NAME)
     file, section = path / MODEL_FILE_NAME, manifest.input

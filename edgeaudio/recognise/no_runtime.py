@@ -47,23 +47,26 @@ def this_system(libraries: Path = Path("/lib")) -> System:
     return System(platform.machine(), struct.calcsize("P") * 8, sys.version_info[:2], libc)
 
 
-def no_runtime(system: System, problem: str) -> NoRuntimeError:
-    """Return the error for that system, with what the import said."""
-    return NoRuntimeError(f"no TFLite runtime ({problem}) on this system ({system}): {_remedy(system)}")
+def no_runtime(system: System, error: Exception) -> NoRuntimeError:
+    """Return the error for that system, with what the import raised."""
+    # where one is there that cannot be used, pip takes it for installed
+    install = "pip install" if isinstance(error, ModuleNotFoundError) else "pip install --force-reinstall"
+    problem = " ".join(str(error).split()) or type(error).__name__
+    return NoRuntimeError(f"no TFLite runtime ({problem}) on this system ({system}): {_remedy(system, install)}")
 
 
-def _remedy(system: System) -> str:
+def _remedy(system: System, install: str) -> str:
     if system.libc == "musl":
         return "no runtime is built for musl; use a system with glibc (Debian, Ubuntu, Raspberry Pi OS)"
     first, last = LITERT_PYTHONS
     if system.bits == 64 and system.machine in ("x86_64", *_ARM_64):
         if first <= system.python <= last:
-            return "ai-edge-litert serves it: pip install ai-edge-litert"
+            return f"ai-edge-litert serves it: {install} ai-edge-litert"
         return f"ai-edge-litert serves it with Python {_dotted(first)} to {_dotted(last)}"
     if system.bits == 32 and system.machine in _ARM_32:
         if system.python == (3, 11):
             return (
-                "tflite-runtime serves it: pip install tflite-runtime==2.14.0 'numpy<2' (NumPy's wheel is on piwheels)"
+                f"tflite-runtime serves it: {install} tflite-runtime==2.14.0 'numpy<2' (NumPy's wheel is on piwheels)"
             )
         return "tflite-runtime 2.14 serves it with Python 3.11 (Debian and Raspberry Pi OS bookworm)"
     return "there is none for it; x86_64 and aarch64 (64-bit), and armv7l (32-bit, Python 3.11) have one"

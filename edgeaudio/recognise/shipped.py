@@ -5,6 +5,7 @@ Owns: the search. Does not know: what is in a model.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from edgeaudio.recognise.manifest import FILE_NAME
@@ -31,7 +32,9 @@ def find_model(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     shipped = shipped_models()
     # a service works in /, where "home" is a folder too, but no model; nor may it look into that (glob tells no reason)
-    if path.is_dir() and (str(name_or_path) not in shipped or any(path.glob(FILE_NAME))):
+    if os.path.isdir(path) and (  # noqa: PTH112 (pathlib's raises where a folder on the way is closed)
+        str(name_or_path) not in shipped or any(path.glob(FILE_NAME))
+    ):
         return path
     # not said again, for it may hold a login
     if any(part.endswith(":") or ("@" in part and ":" in part.partition("@")[0]) for part in path.parts):

@@ -262,4 +262,10 @@ def config_path(path: Path | None, environ: Mapping[str, str] = os.environ) -> P
     if named := environ.get(CONFIG_VARIABLE):
         return Path(named)
     usual = Path("/etc/edgeaudio/edgeaudio.toml")
-    return usual if usual.exists() else None
+    try:
+        usual.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        pass  # told by whoever reads it
+    return usual

@@ -217,13 +217,13 @@ def default_device() -> str:
 
 
 def default_state_dir() -> Path:
-    """What systemd gives, else /var/lib/edgeaudio for root, else the user's own state directory."""
+    """What systemd gives, else the user's own state directory; /var/lib/edgeaudio for root and who has no home."""
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.partition(":")[0])
-    if os.geteuid() == 0:
+    home = os.path.expanduser(os.environ.get("XDG_STATE_HOME") or "~/.local/state")  # noqa: PTH111 (pathlib's raises)
+    if os.geteuid() == 0 or not home.startswith("/"):
         return Path("/var/lib/edgeaudio")
-    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(home).expanduser() / "edgeaudio"
+    return Path(home, "edgeaudio")
 
 
 class Settings(BaseSettings):

@@ -6,6 +6,7 @@ Does not know: which setting is of which kind (schema.py).
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import time
@@ -138,7 +139,8 @@ def _file(path: Path) -> Path:
 def _secret_file(path: Path) -> Path:
     # some put the password itself here: of what does not look like a file's name only a folder that is there is shown
     named = "." in path.name or re.fullmatch(r"[a-z_-]+", path.name)
-    parts = path.parts if named else (*(path.parts[:-1] if path.parent.is_dir() else ()), HIDDEN)
+    folder_is_there = os.path.isdir(path.parent)  # noqa: PTH112 (pathlib's raises where a folder on the way is closed)
+    parts = path.parts if named else (*(path.parts[:-1] if folder_is_there else ()), HIDDEN)
     return _readable(path, str(Path(*(part if part == "/" or is_plain(part) else HIDDEN for part in parts))))
 
 

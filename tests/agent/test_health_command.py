@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from support.camera import Script, camera
 from support.ports import free_port
 from support.waiting import wait_until
 
+from edgeaudio.cli import main
 from edgeaudio.health.asking import HealthSocket, NoAnswerError, ask
 
 Run = Callable[..., RunningAgent]
@@ -42,7 +45,7 @@ def test_an_agent_with_a_camera_and_a_broker(run_agent: Run, broker: BrokerProce
     with camera(Script()) as url:
         agent = run_agent(broker.start(), f'[sources.porch]\nurl = "{url}"\n').start()
         connected(agent)
-        wait_until(lambda: "1 listening" in health(agent).stdout, what="not listening")
+        wait_until(lambda: "1 listening" in health(agent).stdout, 30, "not listening")
         told = health(agent)
         assert told.returncode == 0
         assert told.stdout.startswith("testbox: all parts move, version ")
@@ -62,7 +65,7 @@ def test_an_agent_with_a_camera_and_a_broker(run_agent: Run, broker: BrokerProce
 
 def test_cameras_and_brokers_that_are_away_are_no_illness(run_agent: Run, broker: BrokerProcess):
     agent = run_agent(broker, f'[sources.porch]\nurl = "rtsp://127.0.0.1:{free_port()}/x"\n').start()
-    wait_until(lambda: "1 waiting" in health(agent).stdout, what="not waiting")
+    wait_until(lambda: "1 waiting" in health(agent).stdout, 30, "not waiting")
     told = health(agent)
     assert told.returncode == 0
     assert "broker: waiting" in told.stdout
@@ -117,7 +120,113 @@ def test_deep_folders_many_askers_and_silent_ones(tmp_path: Path, monkeypatch: p
         ask(folder / "health.sock", 5)
 
 
-@pytest.mark.parametrize("answer", [b"", b"no json\n", b"[1, 2\n"])
+def test_a_time_without_descriptors_is_outlived(tmp_path: Path):
+    refused = threading.Event()
+
+    class Pause(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            refused.set()
+            return super().wait(0)
+
+    asked = HealthSocket(tmp_path, lambda _: {"n": 1})
+    asked._closed = Pause()
+    thread = threading.Thread(target=asked.run)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
+        asker.connect(str(tmp_path / "health.sock"))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (asker.fileno(), limits[1]))
+            thread.start()
+            assert refused.wait(5)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert ask(tmp_path / "health.sock", 5) == {"n": 1}
+    asked.close()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_it_ends_where_its_folder_is_gone(tmp_path: Path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    asked = HealthSocket(folder, lambda _: {"n": 1})
+    (folder / "health.sock").unlink()
+    folder.rmdir()
+    folder.write_text("no folder any more")
+    asked.close()
+
+
+def test_an_agent_that_is_stopped_by_a_signal_answers_nobody(run_agent: Run, broker: BrokerProcess):
+    agent = run_agent(broker.start(), "").start()
+    connected(agent)
+    wait_until(lambda: list(agent.runtime_dir.glob("*/health.sock")), what="no socket")
+    (path,) = agent.runtime_dir.glob("*/health.sock")
+    agent.signal(signal.SIGSTOP)
+    reasons = set()
+    try:
+        for _ in range(12):  # a health check each half minute
+            with pytest.raises(NoAnswerError) as caught:
+                ask(path, 0.05)
+            reasons.add(str(caught.value))
+    finally:
+        agent.signal(signal.SIGCONT)
+    assert reasons == {
+        "it does not answer within 0.05 s",
+        "it does not answer: those who asked before still wait",
+    }
+    assert health(agent).returncode == 0
+
+
+def test_an_answer_that_drips_is_not_waited_for(tmp_path: Path):
+    path = tmp_path / "health.sock"
+    done = threading.Event()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def drip() -> None:
+            with server.accept()[0] as connection, suppress(OSError):
+                while not done.wait(0.05):
+                    connection.sendall(b" ")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            with pytest.raises(NoAnswerError, match=r"^it does not answer within 0\.3 s$"):
+                ask(path, 0.3)
+        finally:
+            done.set()
+            thread.join(5)
+
+
+@pytest.mark.parametrize("device", ["\ud800", "\x1b[31mporch", "porch\nit is well"])
+def test_what_is_shown_of_an_answer_is_one_line(device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "x").mkdir()
+    asked = HealthSocket(tmp_path / "x", lambda _: {"device": device, "stuck": "the sender", "health": None})
+    thread = threading.Thread(target=asked.run)
+    thread.start()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+            assert main(["health"]) == 2
+    finally:
+        asked.close()
+        thread.join(5)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("the sender has not moved for too long")
+    assert line.isprintable()
+
+
+def test_a_state_directory_that_cannot_be_looked_into_holds_no_agent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("EDGEAUDIO_STATE_DIR", str(tmp_path / ("x" * 300)))
+    assert main(["health"]) == 2
+    assert capsys.readouterr().err.startswith("edgeaudio: no agent runs here")
+
+
+@pytest.mark.parametrize("answer", [b"", b"no json\n", b"[1, 2\n", b"[" * 100_000])
 def test_answers_of_something_else(answer: bytes, tmp_path: Path):
     path = tmp_path / "health.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:

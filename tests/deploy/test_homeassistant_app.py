@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -38,6 +39,7 @@ MOSQUITTO: dict[str, Any] = {
     "username": "addons",
     "password": "s3cret",
 }
+VARIABLE = "EDGEAUDIO_SOURCES__CAMERA_NVR__PASSWORD"
 # https://developers.home-assistant.io/docs/apps/configuration: keys of config.yaml, those that this app has
 REQUIRED = {"name", "version", "slug", "description", "arch"}
 KNOWN = REQUIRED | {
@@ -228,6 +230,21 @@ def test_cameras_of_one_host_and_of_strange_addresses_have_names_of_their_own() 
         ({"cameras": [{"name": "porch"}]}, "cameras: camera 1 has no url"),
         ({"cameras": "rtsp://me:secret@host/"}, "cameras: must be a list of cameras, each with a url"),
         ([], "options.json: is not an object; save the app's configuration again"),
+        (
+            {"cameras": [{"url": "rtsp://nvr/1", "name": "front--door"}]},
+            "cameras: camera 1: its name must be of a-z, 0-9 and single hyphens, as in front-door",
+        ),
+        (
+            {"cameras": [{"url": "rtsp://nvr/1", "name": "porch=1"}]},
+            "cameras: camera 1: its name must be of a-z, 0-9 and single hyphens, as in front-door",
+        ),
+        *(
+            (
+                {"cameras": [{"url": "rtsp://nvr/1", "password": f"s3cret{odd}"}]},
+                f"{VARIABLE}: is too long, or has a character that no address, name or password has",
+            )
+            for odd in ("\0", "\ud800", 200_000 * "x")
+        ),
     ],
 )
 def test_options_that_cannot_be_used_are_told_in_a_line(
@@ -242,9 +259,26 @@ def test_options_that_cannot_be_used_are_told_in_a_line(
 def test_options_that_are_not_there_are_told_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(run.OptionsError, match=r"gone: cannot be read: No such file or directory$"):
         run.read_options(tmp_path / "gone")
-    (tmp_path / "cut").write_text('{"device": "ho')
-    with pytest.raises(run.OptionsError, match=r"cut: is not JSON; save the app's configuration again$"):
-        run.read_options(tmp_path / "cut")
+    for cut in ('{"device": "ho', "", 100_000 * "["):
+        (tmp_path / "cut").write_text(cut)
+        with pytest.raises(run.OptionsError, match=r"cut: is not JSON; save the app's configuration again$"):
+            run.read_options(tmp_path / "cut")
+
+
+def test_options_that_nobody_knows_are_left_alone() -> None:
+    options = {"cameras": [{"url": "rtsp://nvr/1", "colour": "red"}], "gone": {"with": "an upgrade"}}
+    assert settings_of(options) == settings_of({"cameras": [{"url": "rtsp://nvr/1"}]})
+
+
+@pytest.mark.parametrize(
+    "password", ["a \"b\" 'c'", " s p ", "ü€😀", "two\nlines", "123", "true", '["a"]', "{x=1}", "%41$HOME#"]
+)
+def test_the_broker_s_password_is_the_agent_s_to_the_letter(supervisor: Supervisor, password: str) -> None:
+    supervisor.broker = {**MOSQUITTO, "password": password}
+    found = run.ask_for_broker(supervisor.address, TOKEN)
+    settings = load_settings(None, (), {**settings_of({"cameras": [{"url": "rtsp://nvr/1"}]}), **found})
+    assert settings.mqtt.password is not None
+    assert settings.mqtt.password.get_secret_value() == password
 
 
 def test_the_broker_is_asked_for_until_it_is_there_and_the_agent_has_its_login(
@@ -285,7 +319,20 @@ def test_a_stop_while_it_waits_is_obeyed(tmp_path: Path, supervisor: Supervisor)
 
 
 @pytest.mark.parametrize(
-    "raw", [b"<html>", b"[]", b"null", b'{"data": 1}', b'{"data": {"host": "h", "port": "x"}}', b"\xff"]
+    "raw",
+    [
+        b"<html>",
+        b"[]",
+        b"null",
+        b'{"data": 1}',
+        b'{"data": {"host": "h", "port": "x"}}',
+        b'{"data": {"host": "h", "port": 1e999}}',
+        b'{"data": {"host": ["h"], "port": 1883}}',
+        b'{"data": {"host": "h", "port": 1883, "password": "\\u0000"}}',
+        100_000 * b"[",
+        b"\xff",
+    ],
+    ids=lambda raw: repr(raw[:60]),
 )
 def test_a_supervisor_that_talks_nonsense_is_asked_again(supervisor: Supervisor, waiting: Path, raw: bytes) -> None:
     supervisor.raw, supervisor.broker = raw, {**MOSQUITTO, "ssl": True, "host": "fd00::1", "port": 8883}
@@ -299,9 +346,30 @@ def test_a_supervisor_that_talks_nonsense_is_asked_again(supervisor: Supervisor,
     assert found[0]["EDGEAUDIO_MQTT__URL"] == "mqtts://[fd00::1]:8883"
 
 
-def test_a_supervisor_that_is_not_there_is_no_end() -> None:
-    with pytest.raises(OSError):  # noqa: PT011 (each way of being away has its own)
+def test_what_is_wrong_is_told_once_and_again_when_it_is_something_else(tmp_path: Path, supervisor: Supervisor) -> None:
+    supervisor.failing = 500
+    with app(tmp_path, {"device": "home", "cameras": [{"url": "rtsp://nvr/1"}]}, supervisor) as process:
+        wait_until(lambda: supervisor.asked > 2, 20)
+        supervisor.failing, supervisor.raw, asked = None, b'{"data": {"host": "s3cret"}}', supervisor.asked
+        wait_until(lambda: supervisor.asked > asked + 2, 20)
+        supervisor.raw, asked = None, supervisor.asked
+        wait_until(lambda: supervisor.asked > asked + 2, 20)
+        supervisor.broker = MOSQUITTO
+        _, error = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert [line.partition("waiting for a broker: ")[2] for line in error.splitlines()] == [
+        "the Supervisor does not answer as it should: HTTP status 500",
+        "the Supervisor does not answer as it should: what it says of its broker cannot be understood",
+        "Home Assistant has none; install the app Mosquitto broker, or name another broker in the options",
+    ]
+
+
+def test_a_supervisor_that_is_slow_or_not_there_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(run.SupervisorError, match=r"^ConnectionRefusedError$"):
         run.ask_for_broker(("127.0.0.1", 1), TOKEN)
+    monkeypatch.setattr(run, "TIMEOUT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(run.SupervisorError, match=r"^TimeoutError$"):
+        run.ask_for_broker(silent.getsockname(), TOKEN)
 
 
 def test_the_image_is_the_agent_s_with_stages_of_its_own(tmp_path: Path) -> None:

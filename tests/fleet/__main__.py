@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from deb.__main__ import sound
@@ -293,7 +294,7 @@ def ssh_is_cut(fleet: Fleet) -> str:
     """Ssh is cut once the switch is made, to a version that would do."""
     process = fleet.start(NEXT)
     wait_for(lambda: fleet.there.pending, PLAY_S, "nothing is switched")
-    with machines.ssh_cut():
+    with machines.cut("tcp dport 22"):
         play = fleet.finish(process)
         fleet.returns(FIRST)
     fleet.fails(play, "cannot be reached any more")
@@ -347,7 +348,12 @@ def unsent(fleet: Fleet) -> str:
     fleet.well(NEXT)
     fleet.well(NEXT, "--tags", "rollback")
     fleet.subscriber.heard.clear()
-    fleet.broker.start()
+    # the broker forgot who was there: the device may come only once the subscriber is back
+    with machines.cut(f"tcp sport {fleet.broker.port}"):
+        fleet.broker.start()
+        wait_for(lambda: fleet.subscriber.connected, HEARD_S, "the subscriber is not back")
+        fleet.subscriber.publish("back", "")
+        fleet.subscriber.wait_for(lambda heard: "back" in {message.topic for message in heard}, HEARD_S)
 
     def arrived() -> set[str]:
         texts = fleet.subscriber.of(f"edgeaudio/{fleet.there.name}/porch/detection")
@@ -484,11 +490,12 @@ def fill_wheels(name: str) -> None:
 def run(name: str, number: int) -> Iterator[Row]:
     """Go through all scenarios on one machine, one after the other; the first that is wrong is the last."""
     with ExitStack() as stack:
-        broker = BrokerProcess(listen_everywhere, FOLDER / "broker.log").start()
+        kept = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="broker-", dir=FOLDER)))
+        broker = BrokerProcess(partial(listen_everywhere, kept), FOLDER / "broker.log").start()
         stack.callback(broker.stop)
         url = stack.enter_context(camera(Script(packets=lambda: packets_of(sound()))))
         stack.enter_context(forwarded(int(url.split(":")[2].partition("/")[0])))
-        subscriber = stack.enter_context(Subscriber(broker.port))
+        subscriber = stack.enter_context(Subscriber(broker.port, session="proof"))
         there = stack.enter_context(device(name, f"{name}-device", number))
         fleet = Fleet(there, wheels(name), broker, subscriber)
         for scenario, does in SCENARIOS.items():
@@ -506,10 +513,16 @@ def run(name: str, number: int) -> Iterator[Row]:
                 return
 
 
-def listen_everywhere(port: int) -> list[str]:
-    """Mosquitto for the devices, in this network alone."""
-    path = FOLDER / "mosquitto.conf"
-    path.write_text(f"listener {port} 0.0.0.0\nallow_anonymous true\nuser root\n")
+def listen_everywhere(kept: Path, port: int) -> list[str]:
+    """Mosquitto for the devices, in this network alone; it keeps sessions in that folder over its restarts.
+
+    After one, a device may be back before the subscriber is.
+    """
+    path = kept / "mosquitto.conf"
+    path.write_text(
+        f"listener {port} 0.0.0.0\nallow_anonymous true\nuser root\n"
+        f"persistence true\npersistence_location {kept}/\nmax_queued_messages 0\n"
+    )
     return ["mosquitto", "-c", str(path)]
 
 

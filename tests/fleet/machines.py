@@ -70,9 +70,9 @@ def _run(words: str) -> None:
 
 
 @contextmanager
-def ssh_cut() -> Iterator[None]:
-    """Drop what this machine sends to any ssh server; everything else goes on."""
-    _run("nft add rule inet fleet out tcp dport 22 drop")
+def cut(what: str) -> Iterator[None]:
+    """Drop of what this machine sends to devices what nft's words say; everything else goes on."""
+    _run(f"nft add rule inet fleet out oifname {BRIDGE} {what} drop")
     try:
         yield
     finally:

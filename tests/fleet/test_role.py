@@ -5,6 +5,7 @@ What it does to devices is tried on machines that boot (__main__.py).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -41,13 +42,13 @@ def run(tmp_path: Path, program: str, *words: str) -> tuple[int, str]:
     return done.returncode, re.sub(r"\s+", " ", done.stdout + done.stderr)
 
 
-def roll_out(tmp_path: Path, **hosts: dict[str, Any]) -> tuple[int, str]:
+def roll_out(tmp_path: Path, *words: str, **hosts: dict[str, Any]) -> tuple[int, str]:
     """Roll out to this machine, in check mode: what is wrong is found before anything is touched."""
     inventory = tmp_path / "inventory.json"
     own = {"ansible_connection": "local", "ansible_become": False}
     variables = {name: {**own, **values} for name, values in hosts.items()}
     inventory.write_text(json.dumps({"edgeaudio": {"hosts": variables}}))
-    return run(tmp_path, "ansible-playbook", "--check", "--inventory", str(inventory), "site.yml")
+    return run(tmp_path, "ansible-playbook", "--check", "--inventory", str(inventory), "site.yml", *words)
 
 
 def test_the_production_profile_of_ansible_lint_holds(tmp_path: Path) -> None:
@@ -100,6 +101,151 @@ def test_what_cannot_work_is_refused_in_one_line(tmp_path: Path, wrong: dict[str
     assert why in output
     assert "TASK [edgeaudio : Make a place" not in output
     assert "changed=0" in output
+
+
+def test_the_clock_is_right_whatever_the_time_zone_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    wrong = {"edgeaudio_python": "python3.11", "edgeaudio_source": "wheels", "edgeaudio_wheels": "/no/such"}
+    status, output = roll_out(tmp_path, one={**GOOD, **wrong})
+    assert status != 0
+    assert "there is no folder" in output
+    assert "the clock is" not in output
+
+
+def test_a_clock_that_is_off_is_refused(tmp_path: Path) -> None:
+    status, output = roll_out(tmp_path, one={**GOOD, "edgeaudio_python": "python3.11", "edgeaudio_clock_s": -1})
+    assert status != 0
+    assert "-1 may be: see to its time server" in output
+
+
+def test_where_no_device_answers_the_play_fails(tmp_path: Path) -> None:
+    away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    status, output = roll_out(tmp_path, one={**GOOD, **away})
+    assert status != 0
+    assert "no device answers" in output
+    assert "away, and left as they are: one;" in output
+
+
+def test_the_settings_of_a_version_that_is_not_on_the_device_are_refused(tmp_path: Path) -> None:
+    status, output = roll_out(tmp_path, "--tags", "configure", one={**GOOD, "edgeaudio_python": "python3.11"})
+    assert status != 0
+    assert "version 1.2.3 is not on the device: run this without --tags" in output
+
+
+@pytest.mark.parametrize(
+    ("lacks", "why"),
+    [
+        ("model.toml", "model.toml is no file"),
+        ("model.tflite", "has the sha256 of no file"),
+    ],
+)
+def test_a_model_that_is_not_whole_is_refused_before_anything_is_touched(tmp_path: Path, lacks: str, why: str) -> None:
+    folder = tmp_path / "jetty"
+    folder.mkdir()
+    for name in {"model.tflite", "model.toml"} - {lacks}:
+        (folder / name).write_text("a model")
+    sha256 = hashlib.sha256(b"a model").hexdigest()
+    model = {"name": "jetty", "src": str(folder), "sha256": sha256}
+    wheels = {"edgeaudio_source": "wheels", "edgeaudio_wheels": str(tmp_path)}
+    values = {**GOOD, **wheels, "edgeaudio_python": "python3.11", "edgeaudio_models": [model]}
+    status, output = roll_out(tmp_path, one=values)
+    assert status != 0
+    assert why in output
+    assert "changed=0" in output
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of version 1.2.3, all committed but the inventory."""
+    folder = tmp_path / "a checkout"
+    for name in ("edgeaudio/version.py", "models/home/model.toml", "pyproject.toml", "README.md", "LICENSE"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text('__version__ = "1.2.3"\n')
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "all"]):
+        subprocess.run([*git, *words], check=True)
+    (folder / "inventory.yml").write_text("of the operator's own\n")
+    return folder
+
+
+def of_checkout(tmp_path: Path, checkout: Path, **values: Any) -> tuple[int, str]:
+    own = {"edgeaudio_checkout": str(checkout), "edgeaudio_python": "python3.11", "edgeaudio_clock_s": -1}
+    return roll_out(tmp_path, one={**GOOD, **own, **values})
+
+
+def test_of_a_checkout_only_what_goes_into_the_version_must_be_committed(tmp_path: Path, checkout: Path) -> None:
+    assert "edgeaudio_checkout:" not in of_checkout(tmp_path, checkout)[1]
+    (checkout / "edgeaudio" / "version.py").write_text('__version__ = "1.2.4"\n')
+    (checkout / "models" / "mine").mkdir()
+    (checkout / "models" / "mine" / "model.tflite").write_text("")
+    status, output = of_checkout(tmp_path, checkout)
+    assert status != 0
+    assert "these are not: edgeaudio/version.py, models/mine/; commit them" in output
+
+
+def test_a_checkout_of_another_version_or_none_is_refused(tmp_path: Path, checkout: Path) -> None:
+    assert 'is not what the checkout is: __version__ = "1.2.3"' in (
+        of_checkout(tmp_path, checkout, edgeaudio_version="1.2")[1].replace("\\", "")
+    )
+    status, output = of_checkout(tmp_path, tmp_path)
+    assert status != 0
+    assert "edgeaudio_checkout: fatal: not a git repository" in output
+
+
+SWITCH = """\
+#!/bin/sh
+echo "$DEVICE $*" >>{calls}
+case "$DEVICE $1" in
+"refuses switch") echo "edgeaudio-switch: mqtt.url: must be set" >&2; exit 2 ;;
+"deaf verify") echo "edgeaudio-switch: not heard as before: porch (waiting)" >&2; exit 1 ;;
+*" status") echo '{{"current": "old", "previous": null, "pending": null, "last": null, "returned": false}}' ;;
+esac
+"""
+PLAY = """\
+- hosts: all
+  gather_facts: false
+  any_errors_fatal: true
+  vars: {{edgeaudio_release: new, edgeaudio_returns: false, edgeaudio_confirm_s: 180}}
+  environment:
+    DEVICE: "{{{{ inventory_hostname }}}}"
+    PATH: "{folder}:{{{{ lookup('env', 'PATH') }}}}"
+  tasks:
+    - ansible.builtin.include_role: {{name: edgeaudio, tasks_from: switch.yml}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("refuses", "new is refused, the device keeps what it had: mqtt.url: must be set"),
+        (
+            "deaf",
+            "new is not confirmed, the device returns to the release before: not heard as before: porch (waiting)",
+        ),
+    ],
+)
+def test_one_bad_device_of_a_batch_fails_the_play_and_keeps_no_other_from_being_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str, why: str
+) -> None:
+    calls = tmp_path / "calls"
+    (tmp_path / "edgeaudio-switch").write_text(SWITCH.format(calls=calls))
+    (tmp_path / "edgeaudio-switch").chmod(0o755)
+    (tmp_path / "play.yml").write_text(PLAY.format(folder=tmp_path))
+    hosts = {name: {"ansible_connection": "local"} for name in ("good", bad, "fine")}
+    (tmp_path / "inventory.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+    monkeypatch.setenv("ANSIBLE_ROLES_PATH", str(ANSIBLE / "roles"))
+    inventory = ["--inventory", str(tmp_path / "inventory.json")]
+    status, output = run(tmp_path, "ansible-playbook", "--forks", "2", *inventory, str(tmp_path / "play.yml"))
+    assert status != 0
+    assert why in output
+    asked = calls.read_text().splitlines()
+    # three devices in two rounds: the last is verified a minute later
+    assert "good switch new --limit 300" in asked
+    assert {"good confirm", "fine confirm"} <= set(asked)
+    assert f"{bad} confirm" not in asked
+    assert not any(" prune" in words for words in asked)
 
 
 def test_every_default_is_specified() -> None:

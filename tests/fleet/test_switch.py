@@ -221,6 +221,52 @@ def test_settings_that_are_refused_change_nothing(settled: Machine, capsys: pyte
     assert settled.asked == []
 
 
+def test_an_agent_that_just_starts_is_waited_for_to_know_what_it_hears(
+    settled: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = settled.answer.read_text()
+    settled.answer.unlink()
+    sleep = settled.tool.time.sleep
+
+    def started(_s: float) -> None:
+        settled.answer.write_text(answer)
+        monkeypatch.setattr(settled.tool.time, "sleep", sleep)
+
+    monkeypatch.setattr(settled.tool.time, "sleep", started)
+    assert settled.run("switch", "2-x", "--limit", "60") == 0
+    assert settled.tool.status()["pending"]["heard"] == ["porch"]
+
+
+def test_what_was_laid_out_is_on_the_disk_before_the_switch(settled: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    at: list[At] = []
+    monkeypatch.setattr(settled.tool.os, "sync", lambda: at.append(settled.at))
+    assert settled.run("switch", "2-x", "--limit", "60") == 0
+    assert at == [OLD]
+
+
+def test_a_device_that_was_returned_says_so_until_it_is_switched_again(settled: Machine) -> None:
+    def returned() -> bool:
+        said: bool = settled.tool.status()["returned"]
+        return said
+
+    assert not returned()
+    settled.run("switch", "2-x", "--limit", "60")
+    settled.run("confirm")
+    assert not returned()
+    settled.run("switch", "1-x", "--limit", "60", "--return")
+    settled.run("rollback", "--why", "not heard as before: porch")
+    assert not returned()  # the way back was undone
+    settled.run("switch", "1-x", "--limit", "60", "--return")
+    settled.run("confirm")
+    assert returned()
+    settled.run("switch", "2-x", "--limit", "60")
+    settled.run("rollback", "--why", "not heard as before: porch")
+    assert returned()  # the way forward was undone
+    settled.run("switch", "2-x", "--limit", "60")
+    settled.run("confirm")
+    assert not returned()
+
+
 def test_while_a_switch_is_pending_no_other_begins(settled: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     settled.run("switch", "2-x", "--limit", "60")
     assert settled.run("switch", "1-x", "--limit", "60") == 2

@@ -547,20 +547,25 @@ def test_a_state_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path)
 
 AS_NOBODY = """
 import os
+import sys
 from pathlib import Path
 from edgeaudio.publish.outbox import Outbox, OutboxError
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
-    Outbox(Path("/edgeaudio-test/outbox.db"))
+    Outbox(Path(sys.argv[1]) / "outbox.db")
 except OutboxError as error:
     print(error)
 """
 
 
-def test_a_state_directory_that_is_not_ours_is_one_clear_line() -> None:
-    told = subprocess.run([sys.executable, "-c", AS_NOBODY], check=True, capture_output=True, text=True, timeout=30)
-    expected = "state directory /edgeaudio-test cannot be used: Permission denied; make it writable for user "
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_state_directory_that_is_not_ours_is_one_clear_line(closed: bool, tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o000)
+    directory = f"{tmp_path}/closed/state" if closed else "/edgeaudio-test"
+    command = [sys.executable, "-c", AS_NOBODY, directory]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+    expected = f"state directory {directory} cannot be used: Permission denied; make it writable for user "
     assert told.stdout.startswith(expected)
 
 

@@ -16,6 +16,8 @@ from edgeaudio.recognise import model as model_module
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.manifest import InputSection, ManifestError, OutputSection
 from edgeaudio.recognise.model import RUNTIME, ModelError, build_model, load_model, open_interpreter
+from edgeaudio.recognise.shipped import find_model
+from edgeaudio.recognise.types import EdgeaudioError
 
 THIRDS = (0.1, 0.9, 0.5)
 
@@ -290,6 +292,14 @@ def test_not_a_directory(tmp_path):
     assert (
         str(caught.value) == f"{tmp_path / 'none'}: is not a model directory; it must hold model.tflite and model.toml"
     )
+
+
+def test_a_directory_that_cannot_be_looked_for(tmp_path):
+    # as behind a folder that is closed to us, which root does not know
+    with pytest.raises(ModelError, match=r"xxx: cannot be read: File name too long$"):
+        load_model(find_model(tmp_path / ("x" * 300)))
+    with pytest.raises(EdgeaudioError, match="is neither a directory nor one of the shipped models"):
+        find_model("x" * 300)
 
 
 def test_without_a_manifest(tmp_path):

@@ -30,7 +30,7 @@ CASES = [
 
 @pytest.mark.parametrize(("system", "remedy"), CASES)
 def test_each_system_is_named_with_what_serves_it(system: System, remedy: str) -> None:
-    message = str(no_runtime(system, "No module named 'ai_edge_litert'"))
+    message = str(no_runtime(system, ModuleNotFoundError("No module named 'ai_edge_litert'")))
     assert "\n" not in message
     assert f"({system.machine}, {system.bits}-bit userland, Python 3.{system.python[1]}, {system.libc})" in message
     assert remedy in message
@@ -62,6 +62,29 @@ def test_an_import_without_a_runtime_is_bad_input(monkeypatch: pytest.MonkeyPatc
     assert spec.loader is not None
     with pytest.raises(NoRuntimeError, match="ai_edge_litert"):
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+@pytest.mark.parametrize(
+    "raised", ["OSError('libLiteRt.so: file too short')", "AttributeError('_ARRAY_API not found')"]
+)
+def test_a_runtime_that_is_there_and_broken_is_bad_input(
+    raised: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ai_edge_litert").mkdir()
+    (tmp_path / "ai_edge_litert" / "__init__.py").touch()
+    (tmp_path / "ai_edge_litert" / "interpreter.py").write_text(f"raise {raised}")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("ai_edge_litert", "ai_edge_litert.interpreter"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "tflite_runtime", None)
+    spec = importlib.util.spec_from_file_location("model_with_broken_runtime", model_module.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(NoRuntimeError) as caught:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    assert raised.split("'")[1] in str(caught.value)
+    if this_system().bits == 64 and this_system().machine in {"x86_64", "aarch64"}:
+        assert str(caught.value).endswith("pip install --force-reinstall ai-edge-litert")
 
 
 @pytest.mark.parametrize("command", ["run", "check", "score"])

@@ -19,6 +19,7 @@ class Supervisor(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Answer)
         self.broker: dict[str, Any] | None = None
         self.raw: bytes | None = None  # answered instead
+        self.failing: int | None = None  # ... with this status
         self.asked = 0
 
     def __enter__(self) -> Self:
@@ -43,7 +44,7 @@ class Answer(BaseHTTPRequestHandler):
         status = 401 if not allowed else 400 if broker is None else 200
         body = {"result": "ok", "data": broker} if status == 200 else {"result": "error", "message": "not enabled"}
         content = self.server.raw or json.dumps(body).encode()
-        self.send_response(200 if self.server.raw else status)
+        self.send_response(self.server.failing or (200 if self.server.raw else status))
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -1,7 +1,7 @@
 """Process 1 of the Home Assistant app: its options become settings, its broker is the Supervisor's, the agent follows.
 
 Owns: what each option is among the settings, and the waiting for a broker. Does not know: whether a value is right,
-which the agent says of each.
+which the agent says of each, as long as a variable can hold it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -25,10 +26,17 @@ TOKENS = ("SUPERVISOR_TOKEN", "HASSIO_TOKEN")  # the second is its old name, and
 MAX_BYTES = 1_000_000
 TIMEOUT_S = 10.0
 FIRST_DELAY_S, LAST_DELAY_S = 2.0, 30.0
+# in a variable's name a hyphen is an underscore, and two of these part a source from its settings
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+MAX_VALUE = 10_000  # characters; the kernel starts no program with a variable of 128 KiB
 
 
 class OptionsError(Exception):
-    """Options that cannot be read; the text says what is wrong and holds none of them."""
+    """Options that cannot be used; the text says what is wrong and holds none of them."""
+
+
+class SupervisorError(Exception):
+    """An answer that cannot be used; the text says what is wrong and holds nothing of it."""
 
 
 def read_options(path: Path) -> dict[str, Any]:
@@ -38,7 +46,7 @@ def read_options(path: Path) -> dict[str, Any]:
             options = json.loads(file.read(MAX_BYTES))
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise OptionsError(f"{path}: is not JSON; save the app's configuration again") from None
     if not isinstance(options, dict):
         raise OptionsError(f"{path}: is not an object; save the app's configuration again")
@@ -62,13 +70,27 @@ def variables(options: Mapping[str, Any]) -> dict[str, str]:
         if not camera.get("url"):
             raise OptionsError(f"cameras: camera {number} has no url")
         name = _free(str(camera.get("name") or _name(str(camera["url"]))), taken)
+        if not NAME.fullmatch(name):
+            raise OptionsError(
+                f"cameras: camera {number}: its name must be of a-z, 0-9 and single hyphens, as in front-door"
+            )
         for key in ("url", "username", "password"):
             found[f"SOURCES__{name.replace('-', '_')}__{key.upper()}"] = camera.get(key)
     if options.get("microphone"):
         found[f"SOURCES__{_free('microphone', taken)}__URL"] = "alsa:default"
     if not taken:
         raise OptionsError("cameras: add one; the address is enough, as in rtsp://192.168.1.20/stream1")
-    return {f"EDGEAUDIO_{name}".upper(): str(value) for name, value in found.items() if value not in (None, "")}
+    return _environment(found)
+
+
+def _environment(found: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as variables of the environment, without those that are empty. Raises OptionsError."""
+    variables = {f"EDGEAUDIO_{name}".upper(): str(value) for name, value in found.items() if value not in (None, "")}
+    for name, value in variables.items():
+        # JSON has characters that a variable cannot hold: NUL, and halves of a pair of UTF-16
+        if len(value) > MAX_VALUE or re.search("[\0\ud800-\udfff]", value):
+            raise OptionsError(f"{name}: is too long, or has a character that no address, name or password has")
+    return variables
 
 
 def _name(url: str) -> str:
@@ -89,41 +111,52 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def ask_for_broker(address: tuple[str, int], token: str) -> dict[str, str]:
-    """The Supervisor's broker, as settings; empty where it has none yet. Raises OSError, HTTPException, ValueError."""
+    """The Supervisor's broker, as settings; empty where it has none yet. Raises SupervisorError."""
     connection = http.client.HTTPConnection(*address, timeout=TIMEOUT_S)
     try:
         connection.request("GET", "/services/mqtt", headers={"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()
         content = answer.read(MAX_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise SupervisorError(type(error).__name__) from None
     finally:
         connection.close()
+    if answer.status == http.HTTPStatus.BAD_REQUEST:
+        return {}
     if answer.status != http.HTTPStatus.OK:
-        return {}
-    service = json.loads(content).get("data")
-    if not isinstance(service, dict) or not service.get("host"):
-        return {}
-    host = str(service["host"])
-    scheme = "mqtts" if service.get("ssl") else "mqtt"
-    found = {"MQTT__URL": f"{scheme}://{f'[{host}]' if ':' in host else host}:{int(service.get('port') or 1883)}"}
-    found |= {f"MQTT__{key.upper()}": str(service[key]) for key in ("username", "password") if service.get(key)}
-    return {f"EDGEAUDIO_{name}": value for name, value in found.items()}
+        raise SupervisorError(f"HTTP status {answer.status}")
+    try:
+        return _broker(json.loads(content)["data"])
+    except (LookupError, OptionsError, RecursionError, TypeError, ValueError):
+        raise SupervisorError("what it says of its broker cannot be understood") from None
+
+
+def _broker(service: Mapping[str, Any]) -> dict[str, str]:
+    """The settings that the Supervisor's answer is. Raises LookupError, TypeError or OptionsError."""
+    host, port = service["host"], service["port"]
+    if not isinstance(host, str) or not isinstance(port, int):
+        raise TypeError
+    found = {
+        "MQTT__URL": f"{'mqtts' if service.get('ssl') else 'mqtt'}://{f'[{host}]' if ':' in host else host}:{port}"
+    }
+    return _environment(found | {f"MQTT__{key.upper()}": service.get(key) for key in ("username", "password")})
 
 
 def wait_for_broker(address: tuple[str, int], token: str) -> dict[str, str]:
-    """Ask until there is one; said once, for it may take days."""
-    delay_s = FIRST_DELAY_S
+    """Ask until there is one. Why it waits is logged once, and again when the reason is another: it may take days."""
+    delay_s, logged = FIRST_DELAY_S, ""
     while True:
         try:
-            broker = ask_for_broker(address, token)
+            if broker := ask_for_broker(address, token):
+                WAITING.unlink(missing_ok=True)
+                return broker
             why = "Home Assistant has none; install the app Mosquitto broker, or name another broker in the options"
-        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
-            broker, why = {}, f"the Supervisor does not answer as it should ({type(error).__name__})"
-        if broker:
-            WAITING.unlink(missing_ok=True)
-            return broker
-        if not WAITING.exists():
+        except SupervisorError as error:
+            why = f"the Supervisor does not answer as it should: {error}"
+        if why != logged:
             WAITING.touch()
             _say(f"waiting for a broker: {why}")
+            logged = why
         time.sleep(delay_s)
         delay_s = min(2 * delay_s, LAST_DELAY_S)
 

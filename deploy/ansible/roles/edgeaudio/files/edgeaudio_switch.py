@@ -4,12 +4,14 @@
 Owns: the link /etc/edgeaudio/current, the unit that belongs to the release, what is pending, and the timer that rolls
 back. Does not know: where a release comes from (the role), or what the agent does.
 
-    switch RELEASE  try the release's settings, note what is heard now, arm the timer, switch, restart
+    switch RELEASE  try the release's settings, note what is heard now, arm the timer, switch, restart; with --return it
+                    is noted that this is the way back
     verify          wait until the new release hears all that was heard before; changes nothing
     confirm         keep the release, disarm the timer
     rollback        return to the release before, if a switch is pending; run by the timer and at boot too
     prune           remove what neither the current nor the previous release uses
-    status          show current, previous, pending and the end of the last switch, as JSON
+    status          show current, previous, pending, the end of the last switch, and whether the current release was
+                    returned to, as JSON
 
 A switch is pending from before the link changes until it is confirmed. Whatever ends in between (ssh, the controller,
 the power) leaves it pending, and a pending switch is rolled back: by the timer, or at the next boot. Verifying and
@@ -52,7 +54,7 @@ class RefusedError(Exception):
     """One line: what is wrong and what to do."""
 
 
-def switch(release: str, limit_s: float) -> None:
+def switch(release: str, limit_s: float, *, returns: bool) -> None:
     """Make `release` the current one, pending until it is confirmed. Raises RefusedError, and then nothing changed."""
     new = ETC / "releases" / release
     if not (new / "venv" / "bin" / "edgeaudio").exists():
@@ -60,6 +62,8 @@ def switch(release: str, limit_s: float) -> None:
     if pending := _read(ETC / "pending.json"):
         raise RefusedError(f"the switch to {pending['new']} is pending: confirm it, or roll back, first")
     _check(new)
+    # what was laid out and installed is on the disk before it counts
+    os.sync()
     old = _target(ETC / "current")
     _write(
         ETC / "pending.json",
@@ -69,6 +73,7 @@ def switch(release: str, limit_s: float) -> None:
             "version": (new / "venv").resolve().name,
             "heard": _heard_before() if old else [],
             "switched_at": _now(),
+            "returned": returns,
         },
     )
     try:
@@ -111,8 +116,7 @@ def confirm() -> None:
         raise RefusedError(f"no switch is pending{_last_words()}")
     if pending["old"] and pending["old"] != pending["new"]:
         _point(ETC / "previous", f"releases/{pending['old']}")
-    _write(ETC / "last-switch.json", {"release": pending["new"], "result": "confirmed", "why": "", "at": _now()})
-    _forget()
+    _end(pending["new"], "confirmed", "", returned=pending.get("returned", False))
 
 
 def rollback(why: str) -> bool:
@@ -121,8 +125,7 @@ def rollback(why: str) -> bool:
     if pending is None:
         return False
     _activate(pending["old"])
-    _write(ETC / "last-switch.json", {"release": pending["new"], "result": "rolled back", "why": why, "at": _now()})
-    _forget()
+    _end(pending["new"], "rolled back", why, returned=_returned())
     return True
 
 
@@ -146,6 +149,7 @@ def status() -> dict[str, Any]:
         "previous": _target(ETC / "previous"),
         "pending": _read(ETC / "pending.json"),
         "last": _read(ETC / "last-switch.json"),
+        "returned": _returned(),
     }
 
 
@@ -174,11 +178,11 @@ def _ask() -> Any:  # noqa: ANN401 (as it came)
 
 
 def _heard_before() -> list[str]:
-    """Sources that are heard now; those that are just connecting are waited for."""
+    """Sources that are heard now; an agent that does not answer yet is waited for, and so are sources that connect."""
     deadline = time.monotonic() + SETTLE_S
     while True:
         sources = _sources(_ask())
-        if "connecting" not in sources.values() or time.monotonic() > deadline:
+        if (sources and "connecting" not in sources.values()) or time.monotonic() > deadline:
             return sorted(name for name, state in sources.items() if state in HEARING)
         time.sleep(POLL_S)
 
@@ -249,6 +253,18 @@ def _arm(limit_s: float) -> None:
     _systemctl("stop", f"{TIMER}.timer", check=False)
     _systemctl("reset-failed", f"{TIMER}.service", check=False)
     subprocess.run(command, capture_output=True, text=True, check=True)
+
+
+def _end(release: str, result: str, why: str, *, returned: bool) -> None:
+    """Note how the switch to a release ended, and whether the one that is current now was returned to."""
+    words = {"release": release, "result": result, "why": why, "at": _now(), "returned": returned}
+    _write(ETC / "last-switch.json", words)
+    _forget()
+
+
+def _returned() -> bool:
+    """True if the release before the pending switch, or the current one where none is pending, was returned to."""
+    return bool((_read(ETC / "last-switch.json") or {}).get("returned", False))
 
 
 def _forget() -> None:
@@ -335,7 +351,7 @@ def _alone() -> Iterator[None]:
 def _do(asked: argparse.Namespace) -> None:
     match asked.command:
         case "switch":
-            switch(asked.release, asked.limit)
+            switch(asked.release, asked.limit, returns=asked.returns)
         case "confirm":
             confirm()
         case "rollback":
@@ -354,6 +370,7 @@ def main() -> int:
         command = commands.add_parser(name)
         if name == "switch":
             command.add_argument("release")
+            command.add_argument("--return", dest="returns", action="store_true")
         if name in ("switch", "verify"):
             command.add_argument("--limit", type=float, required=True, metavar="SECONDS")
         if name == "rollback":

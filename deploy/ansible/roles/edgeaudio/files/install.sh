@@ -27,4 +27,6 @@ pip install $sources --no-deps --only-binary=:all: --require-hashes --requiremen
 pip install $sources --no-deps --only-binary=:all: "edgeaudio==$1"
 # without a TFLite runtime this fails, and says so
 "$target/bin/edgeaudio" model inspect home >/dev/null
+# whole after a power cut too: the mark is not on the disk before all that it stands for
+sync -f "$target"
 touch "$target/.installed"
