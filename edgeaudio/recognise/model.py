@@ -25,6 +25,7 @@ from edgeaudio.recognise.frontend import FrontEnd
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
 from edgeaudio.recognise.no_runtime import no_runtime, this_system
 from edgeaudio.recognise.quantisation import INTEGERS, dequantised, quantised
+from edgeaudio.recognise.runtime_errors import explained
 from edgeaudio.recognise.state import State, state_of
 from edgeaudio.recognise.types import EdgeaudioError, Samples
 
@@ -223,7 +224,7 @@ def open_interpreter(file: Path, content: bytes) -> Any:
         interpreter.get_input_details()
         interpreter.get_output_details()
     except (ValueError, RuntimeError) as error:
-        raise ModelError(file, f"{RUNTIME} cannot load it: {_one_line(error)}") from None
+        raise ModelError(file, f"{RUNTIME} cannot load it: {explained(error, RUNTIME)}") from None
     return interpreter
 
 
@@ -239,6 +240,12 @@ def _state(file: Path, content: bytes) -> State:
             "ASSIGN_VARIABLE), so that scores depend on what came before; export it without them, as a model that "
             "is given each clip whole",
         )
+    if state is State.UNSET:
+        raise ModelError(
+            file,
+            "reads variables that nothing sets (operator READ_VARIABLE): convert it from a SavedModel, so that its "
+            "weights become constants",
+        )
     return state
 
 
@@ -252,7 +259,7 @@ def _prove_reset(model: Model) -> None:
         model.outputs(other)
         after = model.outputs(one)
     except RuntimeError as error:
-        raise ModelError(model.path, f"its variables cannot be reset: {_one_line(error)}") from None
+        raise ModelError(model.path, f"its variables cannot be reset: {explained(error, RUNTIME)}") from None
     if not np.array_equal(before, after, equal_nan=True):
         raise ModelError(
             model.path, f"gives a clip other scores after another clip, though {RUNTIME} has reset its variables"
@@ -345,7 +352,7 @@ def _prepare(file: Path, interpreter: Any, tensor: Mapping[str, Any], shape: lis
             interpreter.set_tensor(other["index"], np.zeros(other["shape"], dtype=other["dtype"]))
         interpreter.invoke()  # lengths that depend on the input are known only after it
     except (ValueError, RuntimeError) as error:
-        raise ModelError(file, f"{RUNTIME} cannot run it: {_one_line(error)}") from None
+        raise ModelError(file, f"{RUNTIME} cannot run it: {explained(error, RUNTIME)}") from None
 
 
 def _fit_output(manifest: Manifest, file: Path, interpreter: Any) -> None:
@@ -369,7 +376,3 @@ def _check_dtype(tensor: dict[str, Any], file: Path, what: str) -> None:
     if tensor["dtype"] not in (np.float32, *INTEGERS):
         name = np.dtype(tensor["dtype"]).name
         raise ModelError(file, f"its {what} tensor is {name}; float32, int8, uint8 and int16 are possible")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

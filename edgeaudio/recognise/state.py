@@ -18,7 +18,7 @@ _IS_VARIABLE = 5  # Tensor
 _OPCODE_INDEX, _OPTIONS = 0, 4  # Operator
 _OLD_CODE, _CODE = 0, 3  # OperatorCode: a byte, and since 2020 an int beside it
 _INIT_SUBGRAPH = 0  # CallOnceOptions
-_CALL_ONCE, _ASSIGN_VARIABLE = 129, 144  # BuiltinOperator
+_CALL_ONCE, _READ_VARIABLE, _ASSIGN_VARIABLE = 129, 143, 144  # BuiltinOperator
 
 
 class State(Enum):
@@ -27,6 +27,7 @@ class State(Enum):
     NONE = "none"
     VARIABLES = "variables"  # tensors that the runtime can reset: LSTM, GRU, RNN, SVDF
     RESOURCES = "resources"  # variables beside the tensors, which are written at each run and cannot be reset
+    UNSET = "unset"  # variables beside the tensors that are read and never written: the weights were left out
 
 
 def state_of(content: bytes) -> State:
@@ -46,6 +47,9 @@ def state_of(content: bytes) -> State:
         code == _ASSIGN_VARIABLE for number, inner in enumerate(operators) if number not in initial for code, _ in inner
     ):
         return State.RESOURCES
+    used = {code for inner in operators for code, _ in inner}
+    if _READ_VARIABLE in used and _ASSIGN_VARIABLE not in used:
+        return State.UNSET
     if any(tensor.number(_IS_VARIABLE, "<?") for subgraph in subgraphs for tensor in subgraph.tables(_TENSORS)):
         return State.VARIABLES
     return State.NONE

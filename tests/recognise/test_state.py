@@ -36,6 +36,7 @@ def recurrent(manifest: Manifest | None = None) -> Model:
         ("recurrent_loop", State.NONE),
         ("others/fused_lstm", State.VARIABLES),
         ("refused_written_variable", State.RESOURCES),
+        ("refused_unset_variable", State.UNSET),
     ],
 )
 def test_what_a_model_keeps_from_run_to_run(name, state):
@@ -83,6 +84,15 @@ def test_variables_that_cannot_be_reset_are_refused():
         "m.tflite: writes to variables that keep their values from clip to clip and cannot be reset (operator "
         "ASSIGN_VARIABLE), so that scores depend on what came before; export it without them, as a model that is given "
         "each clip whole"
+    )
+
+
+def test_variables_that_nothing_sets_are_refused():
+    with pytest.raises(ModelError) as caught:
+        build_model(manifest_of("waveform"), FILE, content_of("refused_unset_variable"))
+    assert str(caught.value) == (
+        "m.tflite: reads variables that nothing sets (operator READ_VARIABLE): convert it from a SavedModel, so that "
+        "its weights become constants"
     )
 
 

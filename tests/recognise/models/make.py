@@ -104,6 +104,14 @@ def written_variable() -> bytes:
         return bytes(chosen.convert())
 
 
+def unset_variable() -> bytes:
+    """A Keras layer converted from a function, which leaves its weights out."""
+    layers = tf.keras.Sequential([tf.keras.layers.Input((N_SAMPLES,), batch_size=1), tf.keras.layers.Dense(N_LABELS)])
+    signature = [tf.TensorSpec((1, N_SAMPLES), tf.float32)]
+    concrete = tf.function(lambda x: layers(x, training=False), input_signature=signature).get_concrete_function()
+    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], layers).convert())
+
+
 def models() -> Iterator[tuple[str, bytes]]:
     """Name and content of every test model."""
     waveform = (1, N_SAMPLES)
@@ -162,6 +170,7 @@ def models() -> Iterator[tuple[str, bytes]]:
     yield "recurrent_loop", converter(running_mean, (1, N_FRAMES, N_MELS)).convert()
     # to be refused
     yield "refused_written_variable", written_variable()
+    yield "refused_unset_variable", unset_variable()
     yield "refused_int64_output", converter(lambda x: tf.argmax(thirds(x), axis=1), waveform).convert()
     yield "refused_int32_input", converter(lambda x: thirds(tf.cast(x, tf.float32)), waveform, dtype=tf.int32).convert()
     yield "refused_scalar_output", converter(tf.reduce_mean, waveform).convert()
