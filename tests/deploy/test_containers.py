@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
-from support.programs import missing
+from support.brokers import BrokerProcess, Subscriber
+from support.programs import missing, require_program
+from support.waiting import wait_until
 
 from edgeaudio.settings.layers import SettingsError
 from edgeaudio.settings.load import load_settings
@@ -168,6 +170,31 @@ def test_the_laptop_s_camera_calls_the_agent_with_a_sound_that_is_there() -> Non
             assert volume.partition(":")[0] in composed["volumes"]
         # what asks for no login is for this machine alone
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+
+
+def test_a_release_s_broker_remembers_over_a_restart(tmp_path: Path) -> None:
+    program = require_program("mosquitto")
+    service = read(BALENA / "docker-compose.broker.yml")["services"]["mosquitto"]
+    (data,) = (volume.partition(":")[2] for volume in service["volumes"])
+    shell, option, script = service["command"]
+    for here, there in (("/tmp/", f"{tmp_path}/"), (data, str(tmp_path)), ("exec mosquitto", f"exec {program}")):
+        assert here in script
+        script = script.replace(here, there)
+
+    def command(port: int) -> list[str]:
+        # it would give up the rights of root, and with them pytest's folder
+        return [shell, option, script.replace("'listener 1883'", f"'user root' 'listener {port} 127.0.0.1'")]
+
+    broker = BrokerProcess(command, tmp_path / "log").start()
+    try:
+        with Subscriber(broker.port, "#") as first:
+            first.publish("edgeaudio/x/availability", "online", retain=True)
+        broker.stop()
+        broker.start()
+        with Subscriber(broker.port, "#") as second:
+            wait_until(lambda: b"online" in second.of("edgeaudio/x/availability"), 20)
+    finally:
+        broker.stop()
 
 
 def test_every_variable_that_the_files_name_is_a_setting() -> None:

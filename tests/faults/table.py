@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _UNITS = {"_per_s": "(a second)", "_s": "(s)", "_ms": "(ms)", "_kb": "(KB)", "_mb": "(MB)"}
@@ -38,6 +38,26 @@ def rewrite(document: str, name: str, lines: Sequence[str]) -> str:
     if found is None:
         raise NoPlaceError(f"there is no {begin} ... {_END}")
     return "\n".join([document[: found.start()] + begin, "", *lines, "", _END + document[found.end() :]])
+
+
+def lines_of(rows: Sequence[Any]) -> list[str]:
+    """A table with a line for each, of a single one too."""
+    return table([*rows, *rows])[: 2 + len(rows)]
+
+
+def put_row(document: str, name: str, told: str, row: Any, order: Iterable[str]) -> str:
+    """The document with that machine's row in its part `name`; without one where not all was right.
+
+    Rows have `machine` and `right`; those of the other machines, which are in `order`, stay. Raises NoPlaceError.
+    """
+    head, rule, line = lines_of([row])
+    found = document.partition(f"<!-- measured: {name} -->")[2].partition(_END)[0].splitlines()
+    machines = list(order)
+    known = {machine: each for each in found for machine in machines if each.startswith(f"| {machine} |")}
+    known.pop(row.machine, None)
+    if row.right:
+        known[row.machine] = line
+    return rewrite(document, name, [told, "", head, rule, *(known[each] for each in machines if each in known)])
 
 
 def _flat(row: Any) -> dict[str, Any]:

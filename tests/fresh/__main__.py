@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from faults.table import rewrite, table
+from faults.table import lines_of, put_row
 from support.chosen import chosen_machines
 
 ROOT = Path(__file__).parents[2]
@@ -82,21 +82,9 @@ def main() -> int:
     return 0 if all(row.right for row in rows) else 1
 
 
-def lines_of(rows: list[Row]) -> list[str]:
-    """A table with a line for each, of a single one too."""
-    return table([*rows, *rows])[: 2 + len(rows)]
-
-
 def tell(document: str, row: Row) -> str:
-    """The document with that machine's row in its table; without one where not all was right."""
-    head, rule, line = lines_of([row])
-    found = document.partition("<!-- measured: fresh -->")[2].partition("<!-- /measured -->")[0].splitlines()
-    known = {name: each for each in found for name in MACHINES if each.startswith(f"| {name} |")}
-    known.pop(row.machine, None)
-    if row.right:
-        known[row.machine] = line
-    told = f"`make test-fresh`, on {processor()}:"
-    return rewrite(document, "fresh", [told, "", head, rule, *(known[name] for name in MACHINES if name in known)])
+    """The document with that machine's row in its table."""
+    return put_row(document, "fresh", f"`make test-fresh`, on {processor()}:", row, MACHINES)
 
 
 def run(name: str) -> Row:
