@@ -10,7 +10,8 @@
 # make test-image           the images, built and shown to hear without a container engine; needs root, buildah, runc, pulseaudio
 # make balena               what `balena push` wants, in build/balena; COMPOSE=docker-compose.microphone.yml: with a sound card
 # make homeassistant        Home Assistant's app repository, in build/homeassistant
-# make test-homeassistant   against Home Assistant itself; installing it takes ten minutes
+# make test-homeassistant   against Home Assistant itself, two versions; installing each takes ten minutes. Without
+#                           Python 3.14 the newer is tried in a Debian root: needs root and debootstrap; HOMEASSISTANT=2025.4: less
 # make faults               the proofs of docs/reliability.md, two hours; FAULTS="--short" or names of some: less
 # make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
 # make deb                  a Debian package for the distribution that this runs on, into build/debian/
@@ -24,6 +25,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 # only looked for where it is needed
 PYTHON313 ?= $(shell for python in python3.13 python3 "$$HOME"/.pyenv/versions/3.13.*/bin/python; do \
   "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
+  && echo "$$python" && break; done)
+PYTHON314 ?= $(shell for python in python3.14 python3 "$$HOME"/.pyenv/versions/3.14.*/bin/python; do \
+  "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 14))' 2>/dev/null \
   && echo "$$python" && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -39,6 +43,7 @@ CONSTRAINTS ?= $(if $(findstring tflite-runtime,$(EXTRAS))$(filter armv7l,$(shel
 PIP_INSTALL = $(if $(CONSTRAINTS),PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS)) \
   $(BIN)/pip install --quiet --disable-pip-version-check
 
+HOMEASSISTANT ?= 2025.4 2026.11
 HOMEASSISTANT_VENV ?= .venv-homeassistant
 FAULTS ?=
 FRESH ?=
@@ -47,7 +52,7 @@ DEB ?=
 COMPOSE ?= docker-compose.yml
 FLEET ?=
 
-.PHONY: demo test lint test-newest test-fresh test-arm test-deb test-fleet test-homeassistant faults constraints requirements deb test-image balena homeassistant check-python clean
+.PHONY: demo test lint test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 faults constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -102,16 +107,33 @@ homeassistant:
 	git show HEAD:deploy/balena/Dockerfile HEAD:deploy/homeassistant/edgeaudio/Dockerfile \
 	  >build/homeassistant/edgeaudio/Dockerfile
 
-# Home Assistant pins what it needs, paho-mqtt 2.1.0 among it, and wants one Python: so it has an environment of its own
-test-homeassistant: $(HOMEASSISTANT_VENV)/.installed
-	$(HOMEASSISTANT_VENV)/bin/python -m pytest tests/with_homeassistant -W ignore --timeout 120
+# Home Assistant pins what it needs, and each version wants one Python: so each has an environment of its own
+test-homeassistant: $(HOMEASSISTANT:%=test-homeassistant-%)
 
-$(HOMEASSISTANT_VENV)/.installed: pyproject.toml
+test-homeassistant-2025.4: $(HOMEASSISTANT_VENV)-2025.4/.installed
+	$(HOMEASSISTANT_VENV)-2025.4/bin/python -m pytest tests/with_homeassistant -W ignore --timeout 120
+
+$(HOMEASSISTANT_VENV)-2025.4/.installed: pyproject.toml
 	@test -n '$(PYTHON313)' || { echo 'Home Assistant 2025.4 needs Python 3.13 with its venv module; name it with: make \
 	  test-homeassistant PYTHON313=/path/to/python3.13'; exit 2; }
-	@$(PYTHON313) -m venv $(HOMEASSISTANT_VENV)
-	@$(HOMEASSISTANT_VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile \
+	@$(PYTHON313) -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-compile \
 	  'homeassistant==2025.4.*' 'paho-mqtt==2.1.0' --editable '.[test]'
+	@touch $@
+
+# where no Python here will do, on a bare machine that has one
+ifneq ($(PYTHON314),)
+test-homeassistant-2026.11: $(HOMEASSISTANT_VENV)-2026.11/.installed
+	$(HOMEASSISTANT_VENV)-2026.11/bin/python -m pytest tests/with_homeassistant -W ignore --timeout 120
+else
+test-homeassistant-2026.11: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python -m fresh.homeassistant 2026.11
+endif
+
+$(HOMEASSISTANT_VENV)-2026.11/.installed: pyproject.toml
+	@$(PYTHON314) -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-compile \
+	  'homeassistant==2026.11.*' aiohasupervisor pillow --editable '.[test]'
 	@touch $@
 
 faults: $(VENV)/.test
