@@ -1,5 +1,6 @@
 """The command line as users meet it: words, exit statuses, one line for whatever they can mend."""
 
+import contextlib
 import json
 import logging
 import os
@@ -433,6 +434,24 @@ def test_probe_draws_all_of_a_recording_as_wide_as_the_terminal(length_s: int, t
     assert len(lines[-2]) == 100
     assert cli.main(["probe", "--seconds", "1", str(path)]) == 0
     assert "heard      1.0 s" in capsys.readouterr().out
+
+
+def test_probe_of_a_pipe_has_an_end(tmp_path) -> None:
+    head = write_wave(tmp_path / "head.wav", np.zeros(0), 2000).read_bytes()[:40] + b"\xff\xff\xff\x7f"
+    with subprocess.Popen(
+        [sys.executable, "-m", "edgeaudio", "probe", "/dev/stdin"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(head)
+            while True:  # sound without end
+                process.stdin.write(bytes(4000))
+        shown = process.stdout.read().decode()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+    assert process.returncode == 0
+    assert re.search(r"^heard      [56]\.\d s$", shown, re.MULTILINE)
 
 
 def test_probe_of_ascii_terminals(tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
@@ -11,6 +12,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from support.brokers import BrokerProcess, broker, mosquitto
 from support.camera import Script, camera
 from support.onvif_camera import MATCH, OnvifCamera, onvif_camera
 from support.ports import free_port
+from support.serving import serving
 
 from edgeaudio import cli
 from edgeaudio.commands import onvif, setup
@@ -232,6 +235,22 @@ def test_services_that_answer_nonsense(content: bytes) -> None:
         assert stream_url(Camera("127.0.0.1", "", there.service), LOGIN) is None
     assert stream_url(Camera("127.0.0.1", "", there.service), LOGIN) is None  # nobody is there any more
     assert stream_url(Camera("127.0.0.1", "", "https://127.0.0.1/"), LOGIN) is None
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["head", "body"])
+def test_an_answer_that_drips_is_not_awaited(begin: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onvif, "ANSWER_S", 0.5)
+
+    def drip(connection: socket.socket, ended: threading.Event) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(begin)
+            while not ended.wait(0.05):
+                connection.sendall(b"x")
+
+    with serving(drip) as port:
+        began_s = time.monotonic()
+        assert stream_url(Camera("127.0.0.1", "", f"http://127.0.0.1:{port}/"), LOGIN) is None
+        assert time.monotonic() - began_s < 10
 
 
 def test_the_search_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

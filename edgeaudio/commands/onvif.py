@@ -15,6 +15,7 @@ import secrets
 import select
 import socket
 import struct
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -145,9 +146,12 @@ class _Asking:
         address = urlsplit(service)
         if address.scheme != "http":
             raise ValueError("only plain HTTP is asked")
-        deadline_s = time.monotonic() + ANSWER_S
         connection = http.client.HTTPConnection(self._host, address.port or 80, timeout=ANSWER_S)
         login = self._header() if self._login and not anonymous else ""
+        connection.connect()
+        # an answer that drips keeps to every limit but this
+        limit = threading.Timer(ANSWER_S, _cut, [connection.sock])
+        limit.start()
         try:
             connection.request(
                 "POST",
@@ -159,9 +163,11 @@ class _Asking:
             content = b""
             while piece := answer.read1(65_536):
                 content += piece
-                if len(content) > MAX_BYTES or time.monotonic() > deadline_s:
+                if len(content) > MAX_BYTES:
                     raise ValueError("an answer without end")
         finally:
+            limit.cancel()
+            limit.join()
             connection.close()
         if answer.status != http.client.OK:
             raise ValueError(f"HTTP {answer.status}")
@@ -180,6 +186,11 @@ class _Asking:
             nonce=base64.b64encode(nonce).decode(),
             created=created,
         )
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has ended by itself
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _ask_everybody(asking: socket.socket, question: bytes, interfaces: Sequence[str] | None) -> None:

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.reasons import SourceError
-from edgeaudio.capture.source import open_source
+from edgeaudio.capture.source import Connection, open_source
 from edgeaudio.capture.tracks import AudioInfo, Track
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
@@ -54,7 +55,7 @@ def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float
         open_source(config, patience.end, media_start=datetime.now(UTC), sender_wait_s=SENDER_WAIT_S) as connection,
         Progress(table_grows=False) as progress,
     ):
-        if seconds is None and not connection.recorded:
+        if seconds is None and not _is_whole(config, connection):
             seconds = LIVE_S
         try:
             for block in patience.listen(connection, seconds):
@@ -74,6 +75,12 @@ def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float
             _show(config, info, heard, recorded=recorded)
     if failure:
         raise failure
+
+
+def _is_whole(config: SourceConfig, connection: Connection) -> bool:
+    """True for a recording that has an end; what comes through a pipe may have none."""
+    path = config.address.path
+    return connection.recorded and (path is None or kind_of(path) is None)
 
 
 def _print_facts(config: SourceConfig, info: AudioInfo, heard: Heard) -> None:

@@ -151,6 +151,8 @@ def file_layer(path: Path) -> Layer:
         raise SettingsError(f"{path}:{line}:{column}: this is not TOML: {problem}") from None
     except RecursionError:
         raise SettingsError(f"{path}: this is not TOML: nested too deep") from None
+    except ValueError:
+        raise SettingsError(f"{path}: this is not TOML: a number has too many digits") from None
     if not _anchor(table, path.absolute().parent):
         raise SettingsError(f"{path}: tables are nested deeper than any setting is")
     return Layer(str(path), table)

@@ -24,6 +24,7 @@ from edgeaudio.urls import HIDDEN
 
 _SECRET = {"password", "password_file", "url", "username"}
 _HARMLESS = re.compile(r"[a-z]{1,8}|-?[0-9]{1,8}(\.[0-9]{1,8})?")  # anything else may have been meant for a password
+_MOST_SHOWN = 10**30
 _SENTENCES = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
@@ -129,6 +130,8 @@ def _shown(details: ErrorDetails) -> str:
     name, value = details["loc"][-1], details["input"]
     if details["type"] in {"missing", "model_type", "dict_type"} or name in _SECRET:
         return ""
+    if isinstance(value, int) and abs(value) > _MOST_SHOWN:
+        return ""  # Python refuses to write very long numbers
     shown = isinstance(value, (bool, int, float)) or (isinstance(value, str) and _HARMLESS.fullmatch(value))
     return f", is {json.dumps(value)}" if shown else ""
 
