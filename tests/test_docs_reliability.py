@@ -11,7 +11,7 @@ from faults.__main__ import DOCUMENT, PROOFS
 from edgeaudio.agent import agent
 from edgeaudio.capture import clock, evidence, gate, http_message, live_playlists, pipe, playlist, retry
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.commands import check, patience
+from edgeaudio.commands import check, onvif, patience
 from edgeaudio.health import loudness
 from edgeaudio.publish import dispatcher, drain, faults, mqtt, outbox_file, pace, quarantine, sender
 from edgeaudio.publish.broker import MqttConfig
@@ -40,6 +40,7 @@ def test_the_numbers_of_a_command():
     assert f"| {SourceConfig(name='x', url='/x').open_timeout_s:g} s a try" in TEXT
     assert f"looking for the cause takes up to {evidence.PROBING_S:g} s" in TEXT
     assert f"a program that writes to a pipe | {patience.SENDER_WAIT_S:g} s" in TEXT
+    assert f"one's answer to a question | {onvif.SEARCH_S:g} s; {onvif.ANSWER_S:g} s |" in TEXT
     longest_s, shortest_s = (
         live_playlists.SLACK_S + s for s in (live_playlists.MAX_STALE_S, live_playlists.MIN_STALE_S)
     )
