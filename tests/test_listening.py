@@ -23,7 +23,8 @@ from support.media import sine, write_media
 from support.tflite import model_directory
 
 import edgeaudio
-from edgeaudio import Block, EdgeaudioError, Event, Heard
+from edgeaudio import Block, EdgeaudioError, Event, Heard, demo
+from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.source import open_source
 from edgeaudio.plans import load_models, source_config, source_pipeline
 from edgeaudio.recognise.manifest import DetectorSection
@@ -379,6 +380,22 @@ def test_events_are_the_agent_s(tmp_path: Path):
         results = [result for blocks in it for result in pipeline.feed(blocks)] + list(pipeline.flush())
     agents = [event for event in results if isinstance(event, Event)]
     assert [replace(event, id="") for event in agents] == [replace(event, id="") for event in events]
+
+
+@pytest.mark.parametrize("lead_s", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize(("camera", "label"), [("kitchen", "smoke_alarm"), ("street", "siren")])
+def test_a_sound_is_dated_to_when_it_began_wherever_the_recording_begins(camera: str, label: str, lead_s: float):
+    """The demo's alarms begin 3 s into their recordings; clips are 4 s long."""
+    config = SourceConfig(name="listen", url=str(Path(demo.__file__).parent / "sounds" / f"{camera}.opus"))
+    with open_source(config, threading.Event(), media_start=MORNING) as opened:
+        blocks = list(opened)
+    samples, rate = np.concatenate([each.samples for each in blocks]), blocks[0].sample_rate
+    samples = samples[round((3.0 - lead_s) * rate) : 9 * rate]
+    onset, offset = edgeaudio.detect(samples, sample_rate=rate, start=MORNING)
+    assert (onset.kind, onset.label, offset.kind) == ("onset", label, "offset")
+    assert (onset.at - MORNING).total_seconds() == pytest.approx(lead_s, abs=0.1)
+    assert onset.at_error_s is not None
+    assert 0.05 <= onset.at_error_s <= 4.0
 
 
 def test_detect_takes_what_listen_takes(tmp_path: Path):

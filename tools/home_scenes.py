@@ -75,10 +75,12 @@ class Sounds:
             return len(self.labelled[label])
         return made if label in (*alarm_sounds.LABELS, SPEECH) else 0
 
-    def scene(self, label: str, snr_db: int, trial: int, rng: np.random.Generator) -> Stretch:
+    def scene(
+        self, label: str, snr_db: int, trial: int, rng: np.random.Generator, *, scene_s: float = SCENE_S
+    ) -> Stretch:
         """A sound of that label, from its own beginning to its end, over sound that does not carry the label."""
         rate = self.sample_rate
-        background, present = self.background(label, SCENE_S, rng)
+        background, present = self.background(label, scene_s, rng)
         sound = self._sound(label, trial, rng)
         first, last = bounds(sound, rate)
         onset = round(rng.uniform(*ONSET_S) * rate)

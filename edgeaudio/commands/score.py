@@ -170,6 +170,7 @@ class _Printer:
                     "kind": event.kind,
                     "label": event.label,
                     "score": round(event.score, 4),
+                    "at_error_s": None if event.at_error_s is None else round(event.at_error_s, 3),
                     "duration_s": round(event.duration_s, 3),
                     "model": event.model,
                 }

@@ -55,6 +55,7 @@ def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int) -> Mess
         "label": event.label,
         "score": _rounded(event.score, 4),
         "at": timestamp(event.at),
+        "at_error_s": _rounded(event.at_error_s, 3),
         "duration_s": _rounded(event.duration_s, 3),
         "model": event.model,
         "source": event.source,
@@ -147,7 +148,10 @@ def cleared(topic: str) -> Message:
 
 
 def store_event(event: Event) -> str:
-    """Write an event as the text that the outbox keeps for a sound that has begun and not ended."""
+    """Write an event as the text that the outbox keeps for a sound that has begun and not ended.
+
+    `at_error_s` is left out: an older edgeaudio, to which a device was rolled back, could not read what has it.
+    """
     values = {
         "id": event.id,
         "kind": event.kind,
@@ -173,7 +177,7 @@ def interrupted(onset: Event) -> Event:
 
     Its end is the last moment known to belong to it, so its duration is a lower bound.
     """
-    return replace(onset, kind="offset", at=onset.at + timedelta(seconds=onset.duration_s))
+    return replace(onset, kind="offset", at=onset.at + timedelta(seconds=onset.duration_s), at_error_s=None)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

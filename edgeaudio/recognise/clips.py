@@ -19,7 +19,7 @@ import numpy as np
 from edgeaudio.recognise.buffer import SampleBuffer
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import clip_features, edge_rows, frame_features
-from edgeaudio.recognise.types import Samples
+from edgeaudio.recognise.types import POWER_STEP_S, Samples
 
 CRUMB = 0.1  # of a period; less is not worth a clip of its own
 
@@ -41,6 +41,7 @@ class Cut:
     start: int  # position of its first sample in the signal
     rms_dbfs: float | None  # None: digital silence
     values: Samples | None  # (n_samples,) or (n_frames, n_features); None: under the gate
+    powers: Samples | None  # mean square of every whole POWER_STEP_S, (n,); None: under the gate
 
 
 def dbfs(power: float) -> float | None:
@@ -103,12 +104,13 @@ class ClipCutter:
         level = rms_dbfs(signal)
         self._last_start = start
         if level is None or level < self._gate_dbfs:
-            return Cut(start, level, None)
+            return Cut(start, level, None, None)
+        powers = self._powers(signal)
         features = self._config.features
         if features is None:
-            return Cut(start, level, signal.copy())
+            return Cut(start, level, signal.copy(), powers)
         if not aligned:
-            return Cut(start, level, clip_features(edge_rows(signal, slice(None), features), features))
+            return Cut(start, level, clip_features(edge_rows(signal, slice(None), features), features), powers)
         n_frames = features.n_frames(len(signal))
         left, right = features.edge_frames(len(signal))
         rows = [
@@ -116,7 +118,13 @@ class ClipCutter:
             self._shared_rows(start // features.hop_length, left, n_frames - right, features),
             edge_rows(signal, slice(n_frames - right, n_frames), features),
         ]
-        return Cut(start, level, clip_features(np.concatenate(rows), features))
+        return Cut(start, level, clip_features(np.concatenate(rows), features), powers)
+
+    def _powers(self, signal: Samples) -> Samples:
+        length = max(1, round(POWER_STEP_S * self._config.sample_rate))
+        squares = signal[: len(signal) // length * length] ** 2
+        powers: Samples = squares.reshape(-1, length).mean(axis=1)
+        return powers
 
     def _shared_rows(self, first: int, left: int, right: int, features: FeatureConfig) -> Samples:
         """Rows of frames `[left, right)` of the clip whose frame 0 is frame `first` of the signal."""

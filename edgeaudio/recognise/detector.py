@@ -1,10 +1,10 @@
 """From scores to events: thresholds with hysteresis, smoothing, votes, durations.
 
 Owns: for one source and one model, which labels are sounding now, and the events' ids and times.
-Does not know: models, audio, clocks (time comes in with the scores).
+Does not know: models, audio, clocks (time comes in with the scores), where in its clips a sound is (dating.py).
 
-A clip says that a sound was somewhere in it, so an event's bounds are taken at the middles of the
-first and the last clip that count for it, half a period further out.
+What is decided by time (durations, holds, cool-downs) goes by the middles of the clips that count; what is told of a
+sound are its own times.
 """
 
 from __future__ import annotations
@@ -13,37 +13,39 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from math import ceil
 from uuid import UUID, uuid5
 
 import numpy as np
 
+from edgeaudio.recognise import dating
+from edgeaudio.recognise.dating import SUSPICION, Date, Look
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.recognise.types import Event, Samples, Scores
 
-
-@dataclass(frozen=True, slots=True)
-class Instant:
-    """A moment of the sound: seconds since its epoch began, and the time of day."""
-
-    offset_s: float
-    at: datetime
+MAX_LOOKS = 1000  # clips of a label that are looked back at; more than fit into a clip at any sensible period
 
 
 @dataclass(slots=True)
 class _Run:
     """Clips in a row that count for a label; brief lapses of a sounding event are within it."""
 
-    first: Instant  # middle of the first clip
-    last: Instant  # middle of the last one that counted
+    began: Date
+    began_at: datetime
+    first_s: float  # middle of the first clip that completed the votes
+    last_s: float  # middle of the last one
+    # the last clip with a vote, and those after it until one knows nothing of the sound
+    tail: list[Look] = field(default_factory=list)
 
     def heard_s(self, period_s: float) -> float:
-        return self.last.offset_s - self.first.offset_s + period_s
+        return self.last_s - self.first_s + period_s
 
 
 @dataclass(slots=True)
 class _Label:
     """What is remembered of one label."""
 
+    index: int  # in the scores
     given: Threshold  # by the manifest or the settings
     threshold: Threshold  # in force
     recent: deque[float]  # the last raw scores, for the mean
@@ -51,7 +53,8 @@ class _Label:
     run: _Run | None = None
     event: Event | None = None  # the onset, while it sounds
     peak: float = 0.0
-    ended: Instant | None = None
+    last_s: float | None = None  # middle of the last clip of the last event
+    ended_s: float | None = None  # when the last event ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +77,17 @@ class Detector:
         section = config.detector
         self._labels = {
             label: _Label(
+                index,
                 given := config.thresholds.get(label) or Threshold(section.on, section.off),
                 given,
                 deque(maxlen=section.mean_of),
                 deque(maxlen=section.votes_of),
             )
-            for label in config.labels
+            for index, label in enumerate(config.labels)
             if not config.reported or label in config.reported
         }
-        self._indices = [i for i, label in enumerate(config.labels) if label in self._labels]
+        self._clips: deque[Scores] = deque()  # the last ones, as far as a beginning may be back
+        self._count = 0  # of the epoch's clips
 
     @property
     def active(self) -> list[Event]:
@@ -111,51 +116,78 @@ class Detector:
 
     def feed(self, scores: Scores) -> list[Event]:
         """Events that one clip's scores begin or end. A clip under the gate counts as scores of 0."""
+        section = self._config.detector
+        self._count += 1
+        self._clips.append(scores)
+        overlapping = min(MAX_LOOKS, ceil(scores.duration_s / self._config.period_s))
+        if len(self._clips) > overlapping + section.votes_of + section.mean_of:
+            self._clips.popleft()
         values: Samples = np.zeros(len(self._config.labels), np.float32) if scores.values is None else scores.values
-        middle = Instant(scores.offset_s + scores.duration_s / 2, scores.at + timedelta(seconds=scores.duration_s / 2))
-        events = []
-        for (name, label), index in zip(self._labels.items(), self._indices, strict=True):
-            event = self._step(name, label, float(values[index]), middle, scores)
-            if event:
-                events.append(event)
-        return events
+        steps = ((name, label, float(values[label.index])) for name, label in self._labels.items())
+        return [event for name, label, score in steps if (event := self._step(name, label, score, scores))]
 
     def end(self) -> list[Event]:
         """The epoch is over: events that sounded end with what was heard of them. Forgets the epoch."""
         events = []
         for label in self._labels.values():
             if label.event and label.run:
-                events.append(self._offset(label, label.event, label.run))
+                events.append(self._offset(label, label.event, label.run, is_over=True))
             label.recent.clear()
             label.votes.clear()
-            label.run = label.ended = None
+            label.run = label.last_s = label.ended_s = None
+        self._clips.clear()
+        self._count = 0
         return events
 
-    def _step(self, name: str, label: _Label, score: float, middle: Instant, scores: Scores) -> Event | None:
+    def _step(self, name: str, label: _Label, score: float, scores: Scores) -> Event | None:
         section = self._config.detector
+        middle_s = scores.offset_s + scores.duration_s / 2
         label.recent.append(score)
         # what came before the epoch counts as 0: one clip after a reconnection is no mean of several
         smoothed = sum(label.recent) / section.mean_of
         label.votes.append(smoothed)
         limit = label.threshold.off if label.event else label.threshold.on
         may_count = label.event is not None or not label.threshold.is_never
-        if may_count and sum(vote >= limit for vote in label.votes) >= section.votes:
-            run = label.run = label.run or _Run(middle, middle)
-            run.last = middle
+        counts = may_count and sum(vote >= limit for vote in label.votes) >= section.votes
+        if counts and label.run is None:
+            label.run = self._begun(label, middle_s)
+        if run := label.run:
+            self._follow(label, run, _look(scores, label.index), voted=smoothed >= limit)
+        if counts and run:
+            run.last_s = middle_s
             if label.event:
                 label.peak = max(label.peak, smoothed)
                 return None
-            rested = label.ended is None or middle.offset_s - label.ended.offset_s >= section.cooldown_s
+            rested = label.last_s is None or middle_s - label.last_s >= section.cooldown_s
             long_enough = run.heard_s(self._config.period_s) >= section.min_duration_s
             return self._onset(name, label, run, smoothed, scores) if rested and long_enough else None
         if label.event is None:
             label.run = None
-        elif label.run and middle.offset_s - label.run.last.offset_s >= section.hold_s:
-            return self._offset(label, label.event, label.run)
+        elif run and middle_s - run.last_s >= section.hold_s:
+            return self._offset(label, label.event, run, is_over=False)
         return None
 
+    def _begun(self, label: _Label, middle_s: float) -> _Run:
+        """A run that the newest clip begins, for it completes the votes."""
+        clips = list(self._clips)
+        voted = next(index for index, vote in enumerate(label.votes) if vote >= label.threshold.on)
+        first = len(clips) - len(label.votes) + voted
+        looks = [_look(clip, label.index) for clip in clips]
+        is_whole = len(clips) == self._count
+        began = dating.beginning(looks, first, SUSPICION * label.threshold.on, whole=is_whole)
+        if label.ended_s is not None:
+            began = replace(began, offset_s=max(began.offset_s, label.ended_s))
+        at = clips[first].at + timedelta(seconds=began.offset_s - clips[first].offset_s)
+        return _Run(began, at, middle_s, middle_s)
+
+    def _follow(self, label: _Label, run: _Run, look: Look, *, voted: bool) -> None:
+        if voted or not run.tail:
+            run.tail = [look]
+        elif run.tail[-1].score >= SUSPICION * label.threshold.on and len(run.tail) < MAX_LOOKS:
+            run.tail.append(look)
+
     def _onset(self, name: str, label: _Label, run: _Run, score: float, scores: Scores) -> Event:
-        at = run.first.at - timedelta(seconds=self._config.period_s / 2)
+        at = run.began_at
         label.peak = score
         label.event = Event(
             id=str(uuid5(self._namespace, f"{scores.source}\n{scores.model}\n{name}\n{at.isoformat()}")),
@@ -166,13 +198,21 @@ class Detector:
             score=score,
             at=at,
             duration_s=run.heard_s(self._config.period_s),
+            at_error_s=run.began.error_s,
         )
         return label.event
 
-    def _offset(self, label: _Label, onset: Event, run: _Run) -> Event:
-        heard_s = run.heard_s(self._config.period_s)
+    def _offset(self, label: _Label, onset: Event, run: _Run, *, is_over: bool) -> Event:
+        goes_on = is_over and run.tail[-1].start_s == self._clips[-1].offset_s
+        ended = dating.end(run.tail, 0, SUSPICION * label.threshold.on, whole=goes_on)
+        lasted_s = max(onset.duration_s, ended.offset_s - run.began.offset_s)
         label.event = label.run = None
-        label.ended = run.last
+        label.last_s, label.ended_s = run.last_s, run.began.offset_s + lasted_s
         # the end is reckoned from the beginning, so that a step of the clock does not stretch the event
-        at = onset.at + timedelta(seconds=heard_s)
-        return replace(onset, kind="offset", score=label.peak, at=at, duration_s=heard_s)
+        at = onset.at + timedelta(seconds=lasted_s)
+        return replace(onset, kind="offset", score=label.peak, at=at, duration_s=lasted_s, at_error_s=ended.error_s)
+
+
+def _look(scores: Scores, index: int) -> Look:
+    score = 0.0 if scores.values is None else float(scores.values[index])
+    return Look(scores.offset_s, scores.duration_s, score, scores.powers)

@@ -139,7 +139,9 @@ class SourcePipeline:
             return
         index, clip = result
         values = None if clip.values is None else self._plans[index].model.scores(clip.values)
-        scores = Scores(clip.source, clip.model, clip.at, clip.offset_s, clip.duration_s, clip.rms_dbfs, values)
+        scores = Scores(
+            clip.source, clip.model, clip.at, clip.offset_s, clip.duration_s, clip.rms_dbfs, values, clip.powers
+        )
         yield scores
         yield from self._detectors[index].feed(scores)
 
@@ -219,6 +221,7 @@ class _Epoch:
             duration_s=section.n_samples / section.sample_rate,
             rms_dbfs=cut.rms_dbfs,
             values=cut.values,
+            powers=cut.powers,
         )
 
     def _level(self, reading: Reading) -> Level:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 # which channel of a source is heard: the mean of all, one of them counted from 1, or the mean unless they cancel out
 Channel = Literal["auto", "mix"] | int
+POWER_STEP_S = 0.01  # of `powers`
 
 
 class EdgeaudioError(Exception):
@@ -109,6 +110,7 @@ class Clip:
     duration_s: float
     rms_dbfs: float | None  # None: digital silence
     values: Samples | None  # waveform (n_samples,) or features (n_frames, n_features); None: under the gate
+    powers: Samples | None = None  # mean square of every whole POWER_STEP_S, (n,); None: under the gate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +124,7 @@ class Scores:
     duration_s: float
     rms_dbfs: float | None
     values: Samples | None  # (n_labels,); None: under the level gate, the model was not run
+    powers: Samples | None = None  # the clip's
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,7 @@ class Event:
     score: float  # onset: the score that began it; offset: the highest while it lasted
     at: datetime  # of the sound: its beginning, or its end
     duration_s: float  # onset: heard so far; offset: in all
+    at_error_s: float | None = None  # how far off `at` may be; None: unknown, as of an event that was stored
     test: bool = False  # nothing was heard: somebody tries whether detections arrive
 
 

@@ -37,12 +37,13 @@ def test_a_pushed_stream_is_heard_and_the_broker_told(any_broker: BrokerProcess,
         wait_until(lambda: b"ON" in listener.of(f"edgeaudio/testbox/porch/label/{LABEL}"), what="no ON")
     offset = listener.wait_detection("offset")
     assert (status["codec"], status["sample_rate"], status["channels"]) == ("pcm_alaw", 8000, 1)
-    assert onset | {"kind": 0, "at": 0, "score": 0, "duration_s": 0} == {
+    assert onset | {"kind": 0, "at": 0, "at_error_s": 0, "score": 0, "duration_s": 0} == {
         "id": offset["id"],
         "kind": 0,
         "label": LABEL,
         "score": 0,
         "at": 0,
+        "at_error_s": 0,
         "duration_s": 0,
         "model": "test",
         "source": "porch",
@@ -52,6 +53,7 @@ def test_a_pushed_stream_is_heard_and_the_broker_told(any_broker: BrokerProcess,
     }
     assert offset["seq"] == 2
     assert 0.65 <= onset["score"] <= 1
+    assert 0 < onset["at_error_s"] < 1
     assert abs((datetime.fromisoformat(onset["at"]) - datetime.now(UTC)).total_seconds()) < 30
     assert offset["duration_s"] > onset["duration_s"]
     listener.wait_state("porch", "waiting", "end_of_stream")

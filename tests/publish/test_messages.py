@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -14,7 +15,7 @@ from edgeaudio.recognise.types import Event, Level, Message, Reason, SourceState
 
 TOPICS = Topics("edgeaudio", "dock")
 AT = datetime(2026, 11, 20, 12, 30, 15, 123_999, tzinfo=UTC)
-ONSET = Event("e1", "onset", "porch", "alarms", "smoke alarm", 0.912345, AT, 1.0249)
+ONSET = Event("e1", "onset", "porch", "alarms", "smoke alarm", 0.912345, AT, 1.0249, at_error_s=0.0512)
 
 
 def test_detection_is_exactly_the_contract() -> None:
@@ -22,7 +23,7 @@ def test_detection_is_exactly_the_contract() -> None:
     assert message == Message(
         "edgeaudio/dock/porch/detection",
         b'{"id":"e1","kind":"onset","label":"smoke alarm","score":0.9123,"at":"2026-11-20T12:30:15.123Z",'
-        b'"duration_s":1.025,"model":"alarms","source":"porch","device":"dock","seq":7,'
+        b'"at_error_s":0.051,"duration_s":1.025,"model":"alarms","source":"porch","device":"dock","seq":7,'
         b'"seq_epoch":"a1b2c3d4"}',
         qos=1,
         retain=False,
@@ -127,10 +128,21 @@ def test_a_time_without_a_zone_is_a_mistake() -> None:
 
 
 def test_an_event_survives_being_stored() -> None:
-    assert messages.restore_event(messages.store_event(ONSET)) == ONSET
+    assert messages.restore_event(messages.store_event(ONSET)) == replace(ONSET, at_error_s=None)
+
+
+def test_an_older_and_a_newer_edgeaudio_read_each_others_stored_events() -> None:
+    stored = (
+        '{"id": "e1", "kind": "onset", "source": "porch", "model": "alarms", "label": "smoke alarm", '
+        '"score": 0.912345, "at": "2026-11-20T12:30:15.123999+00:00", "duration_s": 1.0249}'
+    )
+    assert messages.store_event(ONSET) == stored
+    assert messages.restore_event(stored) == replace(ONSET, at_error_s=None)
 
 
 def test_an_interrupted_sound_ends_when_it_was_last_heard() -> None:
     offset = messages.interrupted(ONSET)
     assert (offset.id, offset.kind, offset.duration_s) == ("e1", "offset", ONSET.duration_s)
     assert offset.at == AT + timedelta(seconds=ONSET.duration_s)
+    # how long it went on nobody knows
+    assert offset.at_error_s is None

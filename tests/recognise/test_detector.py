@@ -1,5 +1,6 @@
 """From scores to events: examples that tell the rules, and invariants that hold for any scores and settings."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -40,15 +41,20 @@ def run(chosen, *scores):
     for number, score in enumerate(scores):
         for event in chosen.feed(scores_of(number, score)):
             at_s = (event.at - START).total_seconds()
-            events.append((number, event.kind, at_s, event.duration_s, round(event.score, 3)))
+            events.append((number, event.kind, round(at_s, 3), round(event.duration_s, 3), round(event.score, 3)))
     return events
 
 
 def test_an_event_begins_at_on_and_ends_under_off():
-    # the middle of clip 1 is at 1.5 s, and half a period further out is 1.25 s; the last that counts is clip 3
-    assert run(detector(on=0.5, off=0.3), 0.49, 0.5, 0.9, 0.3, 0.29, 0.4) == [
-        (1, "onset", 1.25, 0.5, 0.5),
-        (4, "offset", 2.75, 1.5, 0.9),
+    # a clip that ends at 2.05 s would have had a score of 0.05; the beginning is told as half a second before that
+    assert run(detector(on=0.5, off=0.3), 0, 0.5, 0.9, 0.3, 0.29, 0) == [
+        (1, "onset", 1.55, 0.5, 0.5),
+        (4, "offset", 2.5, 0.95, 0.9),
+    ]
+    # who waits sees the last of the sound leave the clips
+    assert run(detector(on=0.5, off=0.3, hold_s=1.0), 0, 0.5, 0.9, 0.3, 0.29, 0) == [
+        (1, "onset", 1.55, 0.5, 0.5),
+        (5, "offset", 2.914, 1.364, 0.9),
     ]
 
 
@@ -67,32 +73,33 @@ def test_the_same_sound_has_the_same_id_again_and_another_source_s_has_not():
 
 def test_the_mean_of_the_last_clips():
     events = run(detector(mean_of=3, on=0.5, off=0.3), 0, 0, 0.9, 0.6, 0.3, 0, 0)
-    assert events == [(3, "onset", 2.25, 0.5, 0.5), (6, "offset", 3.75, 1.5, 0.6)]
+    assert events == [(3, "onset", 2.028, 0.5, 0.5), (6, "offset", 3.0, 0.972, 0.6)]
 
 
 def test_a_vote():
     events = run(detector(votes=2, votes_of=3, on=0.5, off=0.5), 0.9, 0, 0, 0.8, 0, 0.7, 0, 0, 0)
-    assert events == [(5, "onset", 3.25, 0.5, 0.7), (6, "offset", 3.75, 0.5, 0.7)]
+    # from the first clip that votes to the last
+    assert events == [(5, "onset", 2.531, 0.5, 0.7), (6, "offset", 3.464, 0.933, 0.7)]
 
 
 def test_too_short_to_count():
     chosen = detector(min_duration_s=1.5)
-    assert run(chosen, 1, 1, 0, 1, 1, 1, 0) == [(5, "onset", 2.25, 1.5, 1), (6, "offset", 3.75, 1.5, 1)]
+    assert run(chosen, 1, 1, 0, 1, 1, 1, 0) == [(5, "onset", 2.525, 1.5, 1), (6, "offset", 4.025, 1.5, 1)]
 
 
 def test_brief_lapses_are_held():
-    events = run(detector(hold_s=1.0), 1, 0, 1, 0, 0, 0)
-    assert events == [(0, "onset", 0.75, 0.5, 1), (4, "offset", 2.25, 1.5, 1)]
+    events = run(detector(hold_s=1.0), 0, 1, 0, 1, 0, 0, 0)
+    assert events == [(1, "onset", 1.525, 0.5, 1), (5, "offset", 2.475, 0.95, 1)]
 
 
 def test_the_cool_down():
     """What goes on sounding after it is told when the time is over, with its true beginning."""
-    events = run(detector(cooldown_s=2.0), 1, 0, 1, 0, 1, 1, 0)
+    events = run(detector(cooldown_s=2.0), 0, 1, 0, 0, 1, 1, 0)
     assert events == [
-        (0, "onset", 0.75, 0.5, 1),
-        (1, "offset", 1.25, 0.5, 1),
-        (4, "onset", 2.75, 0.5, 1),
-        (6, "offset", 3.75, 1.0, 1),
+        (1, "onset", 1.525, 0.5, 1),
+        (2, "offset", 2.025, 0.5, 1),
+        (5, "onset", 3.025, 1.0, 1),
+        (6, "offset", 4.025, 1.0, 1),
     ]
 
 
@@ -115,7 +122,9 @@ def test_the_end_of_an_epoch_ends_its_events():
     chosen.feed(scores_of(0, 1.0, 0.0))
     (onset,) = chosen.active
     (offset,) = chosen.end()
-    assert (offset.kind, offset.id, offset.duration_s) == ("offset", onset.id, 0.5)
+    # it sounded all along, as far as is known: from the beginning of the only clip to its end
+    assert (offset.kind, offset.id, offset.duration_s) == ("offset", onset.id, 2.0)
+    assert (onset.at, onset.at_error_s, offset.at_error_s) == (START, 1.0, 1.0)
     assert not chosen.active
     assert not chosen.end()
     # nothing of it is remembered: neither the mean's other half nor the cool-down
@@ -136,14 +145,14 @@ def test_a_step_of_the_clock_does_not_stretch_an_event():
     (offset,) = chosen.feed(
         Scores(**{name: getattr(late, name) for name in late.__slots__} | {"at": START.replace(year=2030)})
     )
-    assert offset.at - onset.at == timedelta(seconds=offset.duration_s) == timedelta(seconds=0.5)
+    assert offset.at - onset.at == timedelta(seconds=offset.duration_s) == timedelta(seconds=0.975)
 
 
 def test_a_threshold_keeps_its_hysteresis_when_it_moves():
     chosen = detector(on=0.5, off=0.25)
     chosen.set_threshold("dog", 0.8)
     assert chosen.thresholds() == {"dog": Threshold(0.8, 0.4)}
-    assert run(chosen, 0.79, 0.8, 0.4, 0.39) == [(1, "onset", 1.25, 0.5, 0.8), (3, "offset", 2.25, 1.0, 0.8)]
+    assert [event[:2] for event in run(chosen, 0.79, 0.8, 0.4, 0.39)] == [(1, "onset"), (3, "offset")]
 
 
 def test_a_threshold_of_one_is_never_even_at_a_score_of_one():
@@ -199,33 +208,38 @@ VALUES = st.lists(st.none() | st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0]) | st.fl
 
 
 @settings(max_examples=300)
-@given(section=sections(), values=VALUES)
-def test_what_holds_for_any_scores(section, values):
+@given(section=sections(), values=VALUES, levels=st.none() | st.integers(0, 9))
+def test_what_holds_for_any_scores(section, values, levels):
     chosen = detector(**section)
-    told = [(number, event) for number, value in enumerate(values) for event in chosen.feed(scores_of(number, value))]
+    told, last_s = [], {}
+    rng = np.random.default_rng(levels)
+    for number, value in enumerate(values):
+        powers = None if levels is None else (10 ** rng.uniform(-9, 0, 200)).astype(np.float32)
+        for event in chosen.feed(replace(scores_of(number, value), powers=powers)):
+            told.append((number, event))
+            last_s[event.id] = chosen._labels["dog"].last_s  # middle of the last clip that counted for an event's end
     still = bool(chosen.active)
     told += [(len(values), event) for event in chosen.end()]
     # beginnings and ends take turns, and every beginning gets its end
     assert [event.kind for _, event in told] == ["onset", "offset"] * (len(told) // 2)
     assert still == (bool(told) and told[-1][0] == len(values))
-    previous_end = None
+    previous = None
     for (began, onset), (ended, offset) in zip(told[::2], told[1::2], strict=True):
         assert onset.id == offset.id
         assert 0 < onset.duration_s <= offset.duration_s
         assert offset.at - onset.at == timedelta(seconds=offset.duration_s)
+        assert 0 <= onset.at_error_s <= CLIP_S
+        assert 0 <= offset.at_error_s <= CLIP_S
         assert onset.duration_s >= section["min_duration_s"]
         assert section["on"] <= onset.score <= offset.score <= 1 or section["votes"] < section["votes_of"]
         # the sound lies within the clips that told of it
         assert START <= onset.at <= START + timedelta(seconds=began * PERIOD_S + CLIP_S)
-        if previous_end is not None:
-            assert previous_end <= onset.at
-            middle_s = began * PERIOD_S + CLIP_S / 2
-            last_s = (previous_end - START).total_seconds() - PERIOD_S / 2
-            assert middle_s - last_s >= section["cooldown_s"] - 1e-6
+        if previous is not None:
+            assert previous.at <= onset.at
+            assert began * PERIOD_S + CLIP_S / 2 - last_s[previous.id] >= section["cooldown_s"] - 1e-6
         if ended < len(values):
-            last_s = (offset.at - START).total_seconds() - PERIOD_S / 2
-            assert ended * PERIOD_S + CLIP_S / 2 - last_s >= section["hold_s"] - 1e-6
-        previous_end = offset.at
+            assert ended * PERIOD_S + CLIP_S / 2 - last_s[offset.id] >= section["hold_s"] - 1e-6
+        previous = offset
 
 
 @given(VALUES)
