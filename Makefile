@@ -5,7 +5,7 @@
 # make test-fresh           the first two on bare Debian machines, one a Python; needs root and debootstrap; FRESH="trixie": less
 # make test-arm            the published wheels on Arm, run by QEMU; needs root, debootstrap, qemu-user-static; ARM="arm64": less
 # make test-deb             the Debian package on machines that boot; needs root, debootstrap, systemd-container, mosquitto
-# make test-fleet           the role of deploy/ansible/ on machines that boot; needs what test-deb does, and nftables; FLEET="trixie": less
+# make test-fleet           the role of deploy/ansible/ on machines that boot; needs what test-deb does, and nftables; FLEET="trixie": less; FLEET="jammy noble": Ubuntu
 # make test EXTRAS=demo,test,tflite-runtime VENV=.venv-tflite   on the older runtime
 # make test-image           the images, built and shown to hear without a container engine; needs root, buildah, runc, pulseaudio
 # make balena               what `balena push` wants, in build/balena; COMPOSE=docker-compose.microphone.yml: with a sound card

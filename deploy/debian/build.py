@@ -1,6 +1,6 @@
 """Build the .deb for the distribution that this runs on: `make deb`, or `python3 deploy/debian/build.py`.
 
-Owns: what is in the package, and what dpkg is told of it (control, conffiles, the scripts beside this file).
+Owns: what is in the package, and what dpkg is told of it (control, the scripts beside this file).
 Does not know: how packages are tried (tests/debian/).
 
 A virtual environment belongs to the Python that made it, so the package depends on that one (python3.11, say), and a
@@ -11,6 +11,7 @@ module, and dpkg-deb; it may be run by any user.
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,6 @@ HERE = Path(__file__).parent
 OUT = ROOT / "build" / "debian"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 RELEASE = "etc/edgeaudio/releases/debian"  # what /etc/edgeaudio/current leads to, unless it leads elsewhere already
-CONFFILE = f"{RELEASE}/edgeaudio.toml"
 # files that edgeaudio prints itself
 PRINTED = {
     "usr/share/man/man1/edgeaudio.1.gz": ["--man"],
@@ -48,6 +48,7 @@ Description: hears cameras and hydrophones, tells MQTT
 
 def main() -> None:
     """Build it, and print its path."""
+    os.umask(0o022)  # what is made here, others shall read there
     architecture = output("dpkg", "--print-architecture")
     requirements = ROOT / "deploy" / "requirements" / f"{architecture}-{PYTHON.removeprefix('python')}.txt"
     if not requirements.exists():
@@ -103,21 +104,19 @@ def lay_out(tree: Path, environment: Path) -> None:
         (release / name).mkdir(parents=True)
     (release / "credentials").chmod(0o700)
     (release / "venv").symlink_to(f"/{environment.relative_to(tree)}")
-    python = environment / "bin" / "python"
-    (tree / CONFFILE).write_text(output(python, "-m", "edgeaudio", "check", "--example") + "\n")
     units = tree / "usr" / "lib" / "systemd" / "system"
     papers = tree / "usr" / "share" / "doc" / "edgeaudio"
     for source, folder in (("edgeaudio.service", units), ("sound-card.conf", papers)):
         folder.mkdir(parents=True)
-        shutil.copy(ROOT / "deploy" / "systemd" / source, folder)
+        shutil.copyfile(ROOT / "deploy" / "systemd" / source, folder / source)
     for name, words in PRINTED.items():
         (tree / name).parent.mkdir(parents=True)
         text = output(python, "-m", "edgeaudio", *words) + "\n"
         # without a time, so that a package is the same each time that it is built
         content = gzip.compress(text.encode(), mtime=0) if name.endswith(".gz") else text.encode()
         (tree / name).write_bytes(content)
-    shutil.copy(ROOT / "LICENSE", papers / "copyright")
-    shutil.copytree(ROOT / "docs", papers, dirs_exist_ok=True)
+    shutil.copyfile(ROOT / "LICENSE", papers / "copyright")
+    shutil.copytree(ROOT / "docs", papers, copy_function=shutil.copyfile, dirs_exist_ok=True)
 
 
 def write_control(tree: Path, version: str, architecture: str) -> None:
@@ -127,7 +126,6 @@ def write_control(tree: Path, version: str, architecture: str) -> None:
     control.mkdir()
     words = {"version": version, "architecture": architecture, "python": PYTHON, "size_kb": size_kb}
     (control / "control").write_text(CONTROL.format(**words))
-    (control / "conffiles").write_text(f"/{CONFFILE}\n")
     for name in ("postinst", "prerm", "postrm"):
         shutil.copy(HERE / name, control)
         (control / name).chmod(0o755)

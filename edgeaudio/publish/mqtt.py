@@ -109,18 +109,21 @@ class Connection:
         stop: threading.Event,
         known: Capabilities | None = None,
         resume: bool = False,
+        report_topic: str = "",
     ) -> None:
         """Connect, log in and wait for the broker's answer; BrokerError says what went wrong.
 
         `stop` ends the waiting early, as a BrokerError of reason TIMEOUT. `known`: what the broker offered not long
         ago, so that a silent or closing one that spoke 5 is no sign of 3.1.1. `resume`: ask for the session of the
         last connection; the first one of a process must not, or commands meant for an earlier one would be carried out.
+        `report_topic`: what comes on it may be longer than a command.
         """
         self._config = config
         self._knows_5 = known is not None and known.protocol == "5"
         self._will = will
         self._stop = stop
         self._resume = resume
+        self._report_topic = report_topic
         self._happenings: list[Happening] = []
         self._dropped = 0
         self._answer: PahoReasonCode | None = None
@@ -403,13 +406,16 @@ class Connection:
         self._happenings.append(Acknowledged(mid, refusal))
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        if len(message.payload) > MAX_PAYLOAD or len(self._happenings) >= _MAX_HAPPENINGS:
-            self._dropped += 1
-            return
         try:
-            self._happenings.append(Received(message.topic, bytes(message.payload), message.retain))
+            received = Received(message.topic, bytes(message.payload), message.retain)
         except UnicodeDecodeError:
             self._dropped += 1
+            return
+        most = _MAX_PACKET if received.topic == self._report_topic else MAX_PAYLOAD
+        if len(received.payload) > most or len(self._happenings) >= _MAX_HAPPENINGS:
+            self._dropped += 1
+        else:
+            self._happenings.append(received)
 
     def _on_subscribe(
         self, _client: Client, _userdata: object, mid: int, codes: list[PahoReasonCode], _properties: object

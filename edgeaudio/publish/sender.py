@@ -212,7 +212,14 @@ class Sender:
         """Live through one connection. Returns when stopped; raises BrokerError when it ends otherwise."""
         known = self._known if time.monotonic() < self._known_until else None
         try:
-            connection = Connection(self._config, will=self._will, stop=self._stop, known=known, resume=self._resumable)
+            connection = Connection(
+                self._config,
+                will=self._will,
+                stop=self._stop,
+                known=known,
+                resume=self._resumable,
+                report_topic=self._topics.health,
+            )
         except BrokerError as error:
             if error.reason is BrokerReason.REFUSED:  # nobody listens: it may be another broker that begins to
                 self._dispatcher.quarantine.retry_soon(time.monotonic())

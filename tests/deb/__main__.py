@@ -97,6 +97,8 @@ def build(name: str) -> tuple[Path, Path]:
         first = build_in(root, name)
         version = project / "edgeaudio" / "version.py"
         version.write_text(next_version(version.read_text()))
+        example = project / "edgeaudio" / "settings" / "example.toml"  # new with almost every version
+        example.write_text(f"# another example\n{example.read_text()}")
         return first, build_in(root, name)
 
 

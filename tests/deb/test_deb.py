@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,56 @@ def test_the_next_version_is_one_further() -> None:
 
 def test_a_package_says_its_version() -> None:
     assert deb.version_of(Path("/x/edgeaudio_0.1.0-1~debian12_amd64.deb")) == "0.1.0"
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Callable[[], str]:
+    """Run `postinst configure` in a root of its own, beside a systemd of its own; returns what systemd is told."""
+    release = tmp_path / "etc" / "edgeaudio" / "releases" / "debian"
+    programs = {
+        release / "venv" / "bin" / "edgeaudio": "echo '# example' ${2#--}",
+        tmp_path / "bin" / "systemctl": f'echo "$@" >>{tmp_path}/told\n[ "$1" != show ] || cat {tmp_path}/load-state',
+    }
+    for program, text in programs.items():
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o755)
+    (tmp_path / "run" / "systemd" / "system").mkdir(parents=True)
+    (tmp_path / "load-state").write_text("loaded\n")
+    script = (FOLDER / "postinst").read_text().replace("/etc/", f"{tmp_path}/etc/").replace("/run/", f"{tmp_path}/run/")
+
+    def run() -> str:
+        command = ["sh", "-c", f"umask 077\n{script}", "postinst", "configure", "0.1.0"]
+        environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        return (tmp_path / "told").read_text()
+
+    return run
+
+
+def test_settings_are_begun_once_for_all_to_read_and_kept(configure: Callable[[], str], tmp_path: Path) -> None:
+    told = configure()
+    settings = tmp_path / "etc" / "edgeaudio" / "current" / "edgeaudio.toml"
+    assert settings.read_text() == "# example example\n"
+    assert settings.stat().st_mode & 0o777 == 0o644
+    assert told.endswith("try-restart edgeaudio.service\n")
+    settings.write_text("device = 'porch'")
+    configure()
+    assert settings.read_text() == "device = 'porch'"
+    assert sorted(path.name for path in settings.parent.resolve().iterdir()) == ["edgeaudio.toml", "venv"]
+
+
+def test_another_release_stays_current(configure: Callable[[], str], tmp_path: Path) -> None:
+    current = tmp_path / "etc" / "edgeaudio" / "current"
+    current.mkdir()
+    (current / "edgeaudio.toml").touch()
+    configure()
+    assert [path.name for path in current.iterdir()] == ["edgeaudio.toml"]
+
+
+def test_a_masked_unit_is_left_alone(configure: Callable[[], str], tmp_path: Path) -> None:
+    (tmp_path / "load-state").write_text("masked\n")
+    assert "try-restart" not in configure()
 
 
 @pytest.mark.parametrize("name", ["postinst", "prerm", "postrm"])

@@ -2,9 +2,11 @@
 
 Owns: the scenarios, and the table. Does not know: how a machine boots (machines.py), or what the role does.
 
-The devices have no internet: they get a folder of wheels. Broker and camera run here, ssh goes over a virtual network.
+The devices have no internet: they get a folder of wheels, or find a package index here. Broker and camera run here too,
+ssh goes over a virtual network.
 Versions are builds of the committed tree under other numbers; the broken one ends as soon as it is to run. The exit
-status is 0 where all was right; then docs/fleet.md is rewritten.
+status is 0 where all was right. docs/fleet.md has the last run of each machine that was. Ubuntu's are run if named: a
+Debian system has no keyring of Ubuntu's archive.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,11 +23,13 @@ import sys
 import tempfile
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from deb.__main__ import sound
@@ -41,18 +46,29 @@ from fleet.machines import FOLDER, HERE, KEY, ROOT, SSH_OPTIONS, Device, device,
 
 DOCUMENT = ROOT / "docs" / "fleet.md"
 PLAYBOOKS = ROOT / "deploy" / "ansible"
-PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
-FIRST, NEXT, BROKEN = "0.0.1", "0.0.2", "0.0.3"
+PYTHONS = {"bookworm": "3.11", "trixie": "3.13", "jammy": "3.11", "noble": "3.12"}
+FIRST, NEXT, BROKEN, BUILT, INDEXED = "0.0.1", "0.0.2", "0.0.3", "0.0.4", "0.0.5"
 BROKEN_TEXT = 'import sys\n\nif "run" in sys.argv[1:2]:\n    sys.exit("broken on purpose")\n'
-CAMERA_PORT = 8554
+CAMERA_PORT, INDEX_PORT = 8554, 8080
+INDEX = f"http://{HERE}:{INDEX_PORT}/"
 CONFIRM_S = 30
 HEARD_S = 90.0
+# takes more and more memory, in the agent's place
+DROP_IN = Path("/run/systemd/system/edgeaudio.service.d/greedy.conf")
+GREEDY = """\
+[Service]
+Type=simple
+ExecStart=
+ExecStart=/etc/edgeaudio/current/venv/bin/python -c "[bytes([1]) * 10**7 for _ in iter(int, 1)]"
+"""
 # what is left of it, once it is removed
 LEFT = (
     "find / -xdev -name '*edgeaudio*' -not -path '/proc/*' -not -path '/sys/*'; "
     "ls -d /run/*edgeaudio* /run/private/*edgeaudio*"
 )
 PLAY_S = 600.0
+BUILD_TOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+COMMIT = ["-c", "user.name=fleet", "-c", "user.email=fleet@example.org", "commit", "-qam", "version"]
 SETTINGS = """\
 health.interval_s = 1
 
@@ -73,6 +89,10 @@ class Row:
     scenario: str
     result: str
     took_s: float
+
+    @property
+    def right(self) -> bool:
+        return not self.result.startswith("wrong")
 
 
 @dataclass(frozen=True)
@@ -97,6 +117,7 @@ class Fleet:
     def __init__(self, there: Device, wheels: Path, broker: BrokerProcess, subscriber: Subscriber) -> None:
         self.there, self.wheels, self.broker, self.subscriber = there, wheels, broker, subscriber
         self.models: list[dict[str, str]] = []
+        self.source = {"edgeaudio_source": "wheels", "edgeaudio_wheels": str(wheels)}
         self._folder = FOLDER / f"controller-{there.name}"
         self._folder.mkdir(exist_ok=True)
         self._printed = self._folder / "printed"
@@ -116,11 +137,11 @@ class Fleet:
                     "ansible_user": "root",
                     "ansible_ssh_private_key_file": str(KEY),
                     "edgeaudio_version": version,
-                    "edgeaudio_source": "wheels",
-                    "edgeaudio_wheels": str(self.wheels),
+                    **self.source,
                     "edgeaudio_settings": settings,
                     "edgeaudio_credentials": {"mqtt.password": "made up"},
                     "edgeaudio_models": self.models,
+                    "edgeaudio_journal_in_memory": True,
                     "edgeaudio_confirm_s": CONFIRM_S,
                 },
             }
@@ -137,6 +158,10 @@ class Fleet:
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._folder / "cp"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
+            # a version is built with what the index here has
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_INDEX_URL": INDEX,
+            "PIP_TRUSTED_HOST": HERE,
         }
         program = Path(sys.executable).with_name("ansible-playbook")
         # a file, for a pipe would end only with the connections that Ansible leaves open
@@ -184,6 +209,12 @@ class Fleet:
                     return
             time.sleep(0.1)
         raise WrongError(f"{version} is not heard; {self.journal()}")
+
+    def restart(self) -> None:
+        """Have the agent restarted."""
+        self._began_at = datetime.now(UTC)
+        self.subscriber.heard.clear()
+        self.there.ssh("systemctl restart edgeaudio")
 
     def journal(self) -> str:
         """The end of what the device's agent logged."""
@@ -254,7 +285,31 @@ def properties(fleet: Fleet) -> str:
         raise WrongError(str(shown))
     if "made up" in fleet.there.ssh("journalctl --no-pager; cat /etc/edgeaudio/current/edgeaudio.toml")[1]:
         raise WrongError("a password is in the journal or the settings")
+    if "Storage=volatile" not in fleet.there.ssh("systemd-analyze cat-config systemd/journald.conf")[1]:
+        raise WrongError("the journal is not kept in memory")
     return "hardened unit runs, passwords for root alone"
+
+
+def bounded(fleet: Fleet) -> str:
+    """Within its unit's bounds the agent hears; what takes more memory in its place is ended, and started again."""
+    if not machines.LIMITABLE:
+        return "left out: this machine has no control groups of version 1"
+    limit = int(fleet.there.ssh("systemctl show edgeaudio --property MemoryMax --value")[1])
+    with fleet.there.limited(limit) as group:
+        fleet.restart()
+        fleet.hears(FIRST)
+        peak = int((group / "memory.max_usage_in_bytes").read_text())
+        fleet.there.ssh(f"mkdir -p {DROP_IN.parent} && echo '{GREEDY}' >{DROP_IN} && systemctl daemon-reload")
+        fleet.restart()
+        restarts = "systemctl show edgeaudio --property NRestarts --value"
+        wait_for(lambda: int(fleet.there.ssh(restarts)[1]) > 0, HEARD_S, "what takes too much memory is not ended")
+        if "oom_kill 0" in (group / "memory.oom_control").read_text():
+            raise WrongError("it ended by itself")
+        fleet.there.ssh(f"rm {DROP_IN} && systemctl daemon-reload")
+    fleet.restart()
+    fleet.hears(FIRST)
+    told = f"hears with {peak / 2**20:.0f} of {limit / 2**20:.0f} MB and no devices"
+    return f"{told}, what takes more is ended and started again"
 
 
 def two_of_one_name(fleet: Fleet) -> str:
@@ -294,7 +349,7 @@ def ssh_is_cut(fleet: Fleet) -> str:
     """Ssh is cut once the switch is made, to a version that would do."""
     process = fleet.start(NEXT)
     wait_for(lambda: fleet.there.pending, PLAY_S, "nothing is switched")
-    with machines.cut("tcp dport 22"):
+    with machines.ssh_cut():
         play = fleet.finish(process)
         fleet.returns(FIRST)
     fleet.fails(play, "cannot be reached any more")
@@ -335,7 +390,9 @@ def back(fleet: Fleet) -> str:
     """Return by command."""
     fleet.well(NEXT, "--tags", "rollback")
     fleet.hears(FIRST)
-    return "the old version hears again"
+    if changed := fleet.well(NEXT, "--tags", "rollback").changed:
+        raise WrongError(f"run again, changed={changed}")
+    return "the old version hears again, and stays when asked again"
 
 
 def unsent(fleet: Fleet) -> str:
@@ -348,12 +405,7 @@ def unsent(fleet: Fleet) -> str:
     fleet.well(NEXT)
     fleet.well(NEXT, "--tags", "rollback")
     fleet.subscriber.heard.clear()
-    # the broker forgot who was there: the device may come only once the subscriber is back
-    with machines.cut(f"tcp sport {fleet.broker.port}"):
-        fleet.broker.start()
-        wait_for(lambda: fleet.subscriber.connected, HEARD_S, "the subscriber is not back")
-        fleet.subscriber.publish("back", "")
-        fleet.subscriber.wait_for(lambda heard: "back" in {message.topic for message in heard}, HEARD_S)
+    fleet.broker.start()
 
     def arrived() -> set[str]:
         texts = fleet.subscriber.of(f"edgeaudio/{fleet.there.name}/porch/detection")
@@ -400,6 +452,35 @@ def model(fleet: Fleet) -> str:
     return "a wrong hash is refused, the right one heard with"
 
 
+def from_checkout(fleet: Fleet) -> str:
+    """Upgrade to what a checkout holds; a change that is not committed is refused, what git ignores is left out."""
+    tree = FOLDER / f"checkout-{fleet.there.name}"
+    shutil.rmtree(tree, ignore_errors=True)
+    clone_of_version(BUILT, tree)
+    subprocess.run(["git", "-C", str(tree), *COMMIT], check=True)
+    (tree / ".git" / "info" / "exclude").write_text("mine.*\n")
+    for path in ("edgeaudio/mine.py", "models/mine.txt", "edgeaudio/more.py"):
+        (tree / path).write_text("")
+    fleet.source = {"edgeaudio_source": "checkout", "edgeaudio_checkout": str(tree)}
+    with package_index(fleet):
+        fleet.fails(fleet.roll_out(BUILT), "these are not: edgeaudio/more.py;")
+        (tree / "edgeaudio" / "more.py").unlink()
+        fleet.well(BUILT)
+        fleet.hears(BUILT)
+    if found := fleet.there.ssh("find /opt/edgeaudio -name 'mine.*'")[1]:
+        raise WrongError(f"not committed, and there: {found}")
+    return "a change that is not committed is refused, the committed version hears"
+
+
+def from_index(fleet: Fleet) -> str:
+    """Upgrade to what a package index has."""
+    fleet.source = {"edgeaudio_source": "index"}
+    with package_index(fleet):
+        fleet.well(INDEXED)
+        fleet.hears(INDEXED)
+    return "the new version hears"
+
+
 def remove(fleet: Fleet) -> str:
     """Remove all of it."""
     fleet.well(FIRST, "--tags", "remove")
@@ -415,6 +496,7 @@ SCENARIOS: dict[str, Callable[[Fleet], str]] = {
     "install": install,
     "second run": second_run,
     "unit and secrets": properties,
+    "the unit's bounds": bounded,
     "two of one name": two_of_one_name,
     "broken version": broken,
     "broken version, three hosts, one away": stops_after_one,
@@ -425,6 +507,8 @@ SCENARIOS: dict[str, Callable[[Fleet], str]] = {
     "rolled back by command": back,
     "1,000 detections, the broker away": unsent,
     "model update": model,
+    "from a checkout": from_checkout,
+    "from a package index": from_index,
     "remove": remove,
 }
 
@@ -438,8 +522,8 @@ def main() -> int:
         "nft": "nftables",
         "ip": "iproute2",
     }
-    wanted = chosen_machines("fleet", "A fleet of machines that boot.", PYTHONS, programs)
-    names = wanted or list(PYTHONS)
+    names = chosen_machines("fleet", "A fleet of machines that boot.", PYTHONS, programs)
+    names = names or [name for name in PYTHONS if name not in machines.UBUNTU]
     for folder in (FOLDER, DEB_FOLDER, FRESH_FOLDER):
         folder.mkdir(parents=True, exist_ok=True)
     if machines.ALONE not in os.environ:  # what follows has no internet
@@ -449,14 +533,16 @@ def main() -> int:
     machines.alone()
     machines.make_key()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # which shuts down what runs
-    rows = [row for number, name in enumerate(names) for row in run(name, number)]
-    lines = table(rows)
-    print("\n".join(lines))
-    right = all(not row.result.startswith("wrong") for row in rows)
-    if right and not wanted:
-        told = f"`make test-fleet`, {datetime.now(UTC):%Y-%m-%d}:"
-        DOCUMENT.write_text(rewrite(DOCUMENT.read_text(), "fleet", [told, "", *lines]))
-    return 0 if right else 1
+    rows: list[Row] = []
+    for number, name in enumerate(names):
+        found = list(run(name, number))
+        if all(row.right for row in found):
+            told = f"`make test-fleet FLEET={name}`, {datetime.now(UTC):%Y-%m-%d}:"
+            document = rewrite(DOCUMENT.read_text(), f"fleet-{name}", [told, "", *table(found)])
+            DOCUMENT.write_text(document)
+        rows += found
+    print("\n".join(table(rows)))
+    return 0 if all(row.right for row in rows) else 1
 
 
 def wheels(name: str) -> Path:
@@ -479,12 +565,48 @@ def fill_wheels(name: str) -> None:
         str(wheels(name)),
     ]
     subprocess.run([*pip, "download", *words, "--requirement", str(requirements)], check=True)
-    with tempfile.TemporaryDirectory(dir=FOLDER) as tree:
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), tree], check=True)
-        for version in (FIRST, NEXT, BROKEN):
-            text = f'"""The version."""\n\n__version__ = "{version}"\n'
-            Path(tree, "edgeaudio", "version.py").write_text(text + (BROKEN_TEXT if version == BROKEN else ""))
+    for version in (FIRST, NEXT, BROKEN, INDEXED):
+        with tempfile.TemporaryDirectory(dir=FOLDER) as tree:
+            clone_of_version(version, Path(tree))
             subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(wheels(name)), tree], check=True)
+    # what this machine builds with, where the index is all that it has
+    subprocess.run([*pip, "download", "--only-binary=:all:", "--dest", str(wheels("tools")), *BUILD_TOOLS], check=True)
+
+
+def clone_of_version(version: str, tree: Path) -> None:
+    """Clone the committed tree, and give it another number."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(tree)], check=True)
+    text = f'"""The version."""\n\n__version__ = "{version}"\n'
+    (tree / "edgeaudio" / "version.py").write_text(text + (BROKEN_TEXT if version == BROKEN else ""))
+
+
+class IndexHandler(SimpleHTTPRequestHandler):
+    """Lists folders and hands out files, and prints nothing."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def package_index(fleet: Fleet) -> Iterator[None]:
+    """Serve the wheels as a package index, a folder for each project, and have the device's pip ask there."""
+    folder = FOLDER / f"index-{fleet.there.name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    for wheel in [*fleet.wheels.glob("*.whl"), *wheels("tools").glob("*.whl")]:
+        project = folder / re.sub("[-_.]+", "-", wheel.name.partition("-")[0]).lower()
+        project.mkdir(parents=True, exist_ok=True)
+        (project / wheel.name).symlink_to(wheel)
+    settings = fleet.there.root / "etc" / "pip.conf"
+    settings.write_text(f"[global]\nindex-url = {INDEX}\ntrusted-host = {HERE}\n")
+    with ThreadingHTTPServer((HERE, INDEX_PORT), partial(IndexHandler, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+            settings.unlink()
 
 
 def run(name: str, number: int) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""Devices of a fleet: Debian machines that boot, each with an address of its own, reached by ssh.
+"""Devices of a fleet: Debian and Ubuntu machines that boot, each with an address of its own, reached by ssh.
 
 Owns: the network that they share with this process, their roots, their boot, their end, with and without a shutdown.
 Does not know: what is tried on them.
@@ -9,6 +9,7 @@ the mounts end with it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -21,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deb import machines as deb
-from fresh.__main__ import machine
+from fresh.__main__ import SCRIPTS, bootstrap, machine
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("FLEET_FOLDER", ROOT / "build" / "fleet"))
@@ -31,12 +32,21 @@ ALONE = "FLEET_IS_ALONE"
 KEY = FOLDER / "key"
 SSH_OPTIONS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=5"
 BOOT_S, STOP_S = 60.0, 30.0
+# what devices have; Ubuntu 22.04 has a newer Python beside its own
+PACKAGES = "systemd systemd-sysv dbus openssh-server"
+UBUNTU = {"jammy": "python3.11 python3.11-venv", "noble": ""}
+KEYRING = Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg")
 NETWORK = """\
 [Match]
 Name=host0
 [Network]
 Address={address}/24
 """
+# this machine's control groups; those of version 1 are not at hand in a device, so its own systemd bounds nothing there
+GROUPS = Path("/sys/fs/cgroup")
+LIMITABLE = (GROUPS / "memory" / "memory.limit_in_bytes").exists()
+# what DevicePolicy=closed leaves: null, zero, full, random, urandom, tty, ptmx and what is made by that
+CLOSED = ("1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:2", "136:*")
 # a control group of its own: several machines would share the one that this process is in, and its name
 BOOT = """
 for hierarchy in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
@@ -70,9 +80,9 @@ def _run(words: str) -> None:
 
 
 @contextmanager
-def cut(what: str) -> Iterator[None]:
-    """Drop of what this machine sends to devices what nft's words say; everything else goes on."""
-    _run(f"nft add rule inet fleet out oifname {BRIDGE} {what} drop")
+def ssh_cut() -> Iterator[None]:
+    """Drop what this machine sends to any ssh server; everything else goes on."""
+    _run("nft add rule inet fleet out tcp dport 22 drop")
     try:
         yield
     finally:
@@ -83,12 +93,29 @@ def kept_root(name: str) -> Path:
     """Return the root of that distribution with systemd and sshd, a tar file, and make it if it is not there."""
     kept = FOLDER / f"{name}-fleet.tar"
     if not kept.exists():
-        with deb.unpacked(machine(name)) as root:
-            deb.in_root(root, "sh", "-c", deb.INSTALL.format("systemd systemd-sysv dbus openssh-server"))
+        with deb.unpacked(_bare_root(name)) as root:
+            if name in UBUNTU:
+                sources = root / "etc" / "apt" / "sources.list"
+                updates = sources.read_text().replace(f" {name} ", f" {name}-updates ")
+                sources.with_name("sources.list.d").joinpath("updates.list").write_text(updates)
+            deb.in_root(root, "sh", "-c", deb.INSTALL.format(f"{PACKAGES} {UBUNTU.get(name, '')}"))
             shutil.rmtree(root / "var" / "cache" / "apt" / "archives")
             unfinished = kept.with_suffix(".unfinished")
             subprocess.run(["tar", "-cf", str(unfinished), "-C", str(root), "."], check=True)
         unfinished.replace(kept)
+    return kept
+
+
+def _bare_root(name: str) -> Path:
+    """Return the kept root of that distribution, and make it if it is not there."""
+    if name not in UBUNTU:
+        return machine(name)
+    kept = FOLDER / f"{name}.tar"
+    if not kept.exists():
+        if not KEYRING.exists():  # debootstrap would go on without
+            raise SystemExit(f"fleet: {name} needs {KEYRING}: install the package ubuntu-keyring, which Ubuntu has")
+        # its own mirror, by an older release's script: an older debootstrap has no other, and all are made alike
+        bootstrap(kept, name, "", str(SCRIPTS / "jammy"), options=["--components=main,universe"])
     return kept
 
 
@@ -127,9 +154,8 @@ class Device:
     def power_off(self) -> None:
         """Take its power: no process of it runs any longer, and none was asked to end."""
         if self._process is not None:
-            # process number 1 in there, with which the kernel ends all others; nspawn's end alone would not
-            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-            for leader in children.read_text().split():
+            # with which the kernel ends all others; nspawn's end alone would not
+            for leader in self._leaders():
                 os.kill(int(leader), signal.SIGKILL)
             self._end(signal.SIGCONT)  # it ends by itself
 
@@ -146,6 +172,34 @@ class Device:
             )
         return done.returncode, done.stdout
 
+    @contextmanager
+    def limited(self, memory_bytes: int) -> Iterator[Path]:
+        """Hold what is started there meanwhile to so much memory, and to no devices; yields memory's control group.
+
+        In place of the device's own systemd, where that has no control groups (LIMITABLE).
+        """
+        homes = {}
+        for kind, limits in {
+            "memory": [("memory.limit_in_bytes", str(memory_bytes))],
+            "devices": [("devices.deny", "a"), *(("devices.allow", f"c {numbers} rwm") for numbers in CLOSED)],
+        }.items():
+            group = GROUPS / kind / f"fleet-{self.name}"
+            group.mkdir()
+            for file, text in limits:
+                (group / file).write_text(text)
+            for leader in self._leaders():
+                within = Path(f"/proc/{leader}/cgroup").read_text()
+                homes[group] = GROUPS / kind / within.partition(f":{kind}:/")[2].partition("\n")[0]
+                (group / "cgroup.procs").write_text(leader)
+        try:
+            yield GROUPS / "memory" / f"fleet-{self.name}"
+        finally:
+            for group, home in homes.items():
+                for process in (group / "cgroup.procs").read_text().split():
+                    with contextlib.suppress(OSError):  # it has ended
+                        (home / "cgroup.procs").write_text(process)
+                wait_for(functools.partial(_removed, group), STOP_S, f"{group} is not empty")
+
     @property
     def pending(self) -> bool:
         """Whether a switch of it is neither confirmed nor rolled back."""
@@ -156,6 +210,12 @@ class Device:
         """The release that it runs; empty if none."""
         link = self.root / "etc" / "edgeaudio" / "current"
         return str(link.readlink()) if link.is_symlink() else ""
+
+    def _leaders(self) -> list[str]:
+        """Process number 1 of the machine, as it is called here."""
+        if self._process is None:
+            return []
+        return Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
 
     @property
     def _log(self) -> Path:
@@ -171,7 +231,7 @@ class Device:
             self._process.kill()
             self._process.wait()
         self._process = None
-        for group in Path("/sys/fs/cgroup").glob(f"*/fleet-{self.name}"):
+        for group in GROUPS.glob(f"*/fleet-{self.name}"):
             wait_for(functools.partial(_removed, group), STOP_S, f"{group} is not empty")
 
 

@@ -71,6 +71,13 @@ def test_two_hosts_of_one_name_are_refused_before_any_is_asked(tmp_path: Path) -
     assert "Ask each device" not in output
 
 
+def test_the_other_host_of_a_name_is_told_where_one_is_asked_for(tmp_path: Path) -> None:
+    three = {"edgeaudio_device": "garage"}
+    status, output = roll_out(tmp_path, "--limit", "one", one=GOOD, two=GOOD, three=three)
+    assert status != 0
+    assert 'each host another: porch is one, porch is two"' in output
+
+
 @pytest.mark.parametrize("device", [None, ""])
 def test_a_host_without_a_name_is_refused_before_any_is_asked(tmp_path: Path, device: str | None) -> None:
     named = {} if device is None else {"edgeaudio_device": device}

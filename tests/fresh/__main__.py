@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,16 +112,24 @@ def machine(name: str) -> Path:
     kept = FOLDER / f"{name}.tar"
     if kept.exists():
         return kept
-    print(f"{name}: making the machine ...", flush=True)
     script = SCRIPTS / (name if (SCRIPTS / name).exists() else MACHINES[name])
-    with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=FOLDER) as made:
+    if mirror := apt_mirror():
+        bootstrap(kept, name, mirror, str(script))
+    elif (SCRIPTS / name).exists():
+        bootstrap(kept, name)
+    else:
+        raise SystemExit(f"fresh: this debootstrap has no {name}, and apt names no mirror of Debian for it")
+    return kept
+
+
+def bootstrap(kept: Path, name: str, *mirror_and_script: str, options: Collection[str] = ()) -> None:
+    """Make a root by debootstrap, as a tar file. Raises SystemExit where that fails."""
+    print(f"{name}: making the machine ...", flush=True)
+    with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=kept.parent) as made:
         Path(made).chmod(0o755)  # it becomes the machine's root, where everybody may look
-        command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", name, made]
-        if mirror := apt_mirror():
-            command += [mirror, str(script)]
-        elif not (SCRIPTS / name).exists():
-            raise SystemExit(f"fresh: this debootstrap has no {name}, and apt names no mirror of Debian for it")
-        log = FOLDER / f"{name}-debootstrap.log"
+        command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", *options, name, made]
+        command += mirror_and_script
+        log = kept.with_name(f"{name}-debootstrap.log")
         with log.open("wb") as file:
             if subprocess.run(command, stdout=file, stderr=file, env=apt_environment(), check=False).returncode:
                 raise SystemExit(f"fresh: debootstrap failed, see {log}")
@@ -129,7 +137,6 @@ def machine(name: str) -> Path:
         unfinished = kept.with_suffix(".unfinished")
         subprocess.run(["tar", "-cf", str(unfinished), "-C", made, "."], check=True)
     unfinished.replace(kept)
-    return kept
 
 
 def apt_mirror() -> str:

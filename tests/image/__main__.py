@@ -208,7 +208,7 @@ def size_mb(root: Path) -> float:
 def arm64_mb(image: Image, packages: Path) -> float:
     """The size of arm64's wheels, installed and stripped as the Dockerfile does it; by this machine's pip."""
     python = packages.parent.name.removeprefix("python")
-    (strip,) = re.findall(r"^RUN (rm -r .*?)\nCOPY", image.dockerfile.read_text(), re.DOTALL | re.MULTILINE)
+    (strip,) = re.findall(r"^RUN (rm -rf .*?)\nCOPY", image.dockerfile.read_text(), re.DOTALL | re.MULTILINE)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         target = Path(folder) / packages
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
@@ -217,7 +217,7 @@ def arm64_mb(image: Image, packages: Path) -> float:
             command += ["--platform", f"manylinux_2_{minor}_aarch64"]
         locked = ROOT / "deploy" / "requirements" / f"arm64-{python}.txt"
         subprocess.run([*command, "--target", target, "--requirement", locked], check=True)
-        subprocess.run(["sh", "-ec", strip.replace("/opt/", f"{folder}/opt/")], check=True)
+        subprocess.run(["sh", "-ec", strip], cwd=target, check=True)
         return size_mb(target)
 
 

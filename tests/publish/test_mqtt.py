@@ -336,6 +336,19 @@ def test_a_topic_that_is_no_text_is_dropped(caplog: pytest.LogCaptureFixture) ->
     assert "1 messages that are no commands" in caplog.text
 
 
+def test_a_report_may_be_longer_than_a_command(caplog: pytest.LogCaptureFixture) -> None:
+    length = b"\xd3\x0f"  # 2003 bytes: topic, no properties, payload
+    publish = b"".join(b"\x30" + length + b"\x00\x01" + topic + b"\x00" + 1999 * b"x" for topic in (b"t", b"r"))
+    with ScriptedBroker(say(WELCOME_5 + publish)) as broker:
+        connection = Connection(config(broker.port), will=None, stop=STOP, report_topic="r")
+        happened: list[object] = []
+        while not happened:
+            happened += connection.poll(0.1)
+        assert happened == [Received("r", 1999 * b"x")]
+        connection.close()
+    assert "1 messages that are no commands" in caplog.text
+
+
 def test_what_the_broker_limits_is_kept_to() -> None:
     # receive maximum 3, no retained messages, packets of at most 100 bytes
     limits = b"\x21\x00\x03" + b"\x25\x00" + b"\x27\x00\x00\x00\x64"
