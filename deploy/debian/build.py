@@ -111,7 +111,7 @@ def lay_out(tree: Path, environment: Path) -> None:
         shutil.copyfile(ROOT / "deploy" / "systemd" / source, folder / source)
     for name, words in PRINTED.items():
         (tree / name).parent.mkdir(parents=True)
-        text = output(python, "-m", "edgeaudio", *words) + "\n"
+        text = output(environment / "bin" / "python", "-m", "edgeaudio", *words) + "\n"
         # without a time, so that a package is the same each time that it is built
         content = gzip.compress(text.encode(), mtime=0) if name.endswith(".gz") else text.encode()
         (tree / name).write_bytes(content)
