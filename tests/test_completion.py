@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import shlex
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from support.programs import require_program
+from support.terminals import terminal
 
 from edgeaudio.cli import main, parser
 from edgeaudio.commands.described import EXAMPLES, describe
@@ -100,27 +98,11 @@ def test_fish_completes(folder: Path, capsys) -> None:
 def test_zsh_completes(folder: Path, capsys) -> None:
     zsh = require_program("zsh")
     (folder / "complete.zsh").write_text(printed(capsys, "--completion", "zsh"))
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(folder)
-        os.execve(zsh, [zsh, "-f", "-i"], {**os.environ, "TERM": "dumb", "HOME": str(folder)})  # noqa: S606 (a shell of ours)
-    try:
-        typed(terminal, "autoload -U compinit; compinit -u -D; source ./complete.zsh; echo load''ed\n", "loaded")
+    with terminal([zsh, "-f", "-i"], environment={"HOME": str(folder)}, folder=folder) as shell:
+        shell.type("autoload -U compinit; compinit -u -D; source ./complete.zsh; echo load''ed\n", "loaded")
         for line, wanted in CASES:
             if len(wanted) == 1:
-                typed(terminal, f"\x15{line}\t", f"{wanted.copy().pop()}")
-    finally:
-        os.close(terminal)
-        os.waitpid(child, 0)
-
-
-def typed(terminal: int, text: str, wanted: str) -> None:
-    """Type the text, and wait until what is wanted is shown behind it."""
-    os.write(terminal, text.encode())
-    shown, deadline_s = "", time.monotonic() + 30
-    while wanted not in shown:
-        assert select.select([terminal], [], [], max(0, deadline_s - time.monotonic()))[0], f"{text!r}: {shown!r}"
-        shown += os.read(terminal, 4096).decode()
+                shell.type(f"\x15{line}\t", wanted.copy().pop())
 
 
 def test_the_manual_page_is_sound_and_names_everything(tmp_path: Path, capsys) -> None:

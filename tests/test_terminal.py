@@ -14,13 +14,22 @@ import termios
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
+from support.terminals import terminal
 from support.tflite import content_of, model_directory
 
-from edgeaudio import terminal
-from edgeaudio.terminal import one_line, printable
+from edgeaudio.terminal import (
+    complain,
+    discard_output,
+    flush_output,
+    one_line,
+    printable,
+    redraw,
+    say,
+    takes_colours,
+    width_of,
+)
 
 EDGEAUDIO = [sys.executable, "-m", "edgeaudio"]
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31mred\x7f\u202egnol"
@@ -33,26 +42,10 @@ def run(*arguments: str | bytes, closing: str = "", **environment: str) -> subpr
     return subprocess.run(command, capture_output=True, check=False, timeout=60, env={**environ, **environment})
 
 
-def on_a_terminal(*arguments: str, width: int = 80, environment: Mapping[str, str] = MappingProxyType({})) -> str:
+def on_a_terminal(*arguments: str, width: int = 80, environment: Mapping[str, str] | None = None) -> str:
     """What a command prints on a terminal."""
-    near, far = pty.openpty()
-    fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    environ = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR"}}
-    environ |= {"TERM": "dumb", **environment}
-    with subprocess.Popen([*EDGEAUDIO, *arguments], stdout=far, stderr=far, env=environ):
-        os.close(far)
-        printed = b""
-        while piece := _read(near):
-            printed += piece
-    os.close(near)
-    return printed.decode().replace("\r\n", "\n")
-
-
-def _read(near: int) -> bytes:
-    try:
-        return os.read(near, 65536)
-    except OSError:  # of a terminal that nobody has open any more
-        return b""
+    with terminal([*EDGEAUDIO, *arguments], width=width, environment=environment) as user:
+        return user.rest()
 
 
 def test_what_a_terminal_would_obey_is_shown_instead() -> None:
@@ -162,11 +155,11 @@ def test_a_stream_without_a_descriptor_is_printed_to(monkeypatch: pytest.MonkeyP
     streams = io.StringIO(), io.StringIO()
     monkeypatch.setattr(sys, "stdout", streams[0])
     monkeypatch.setattr(sys, "stderr", streams[1])
-    terminal.say("out\x1b")
-    terminal.flush_output()
-    terminal.complain("err\x1b")
-    terminal.redraw("line\n")
-    terminal.discard_output()
+    say("out\x1b")
+    flush_output()
+    complain("err\x1b")
+    redraw("line\n")
+    discard_output()
     assert (streams[0].getvalue(), streams[1].getvalue()) == ("out\\u001b\n", "err\\u001b\n\rline\\n")
 
 
@@ -198,21 +191,21 @@ def test_failures_stand_out_where_the_terminal_takes_colours(
 def test_colours_are_for_terminals_alone() -> None:
     near, far = pty.openpty()
     with os.fdopen(far, "w") as stream:
-        assert terminal.takes_colours(stream, {"TERM": "xterm"})
-        assert not terminal.takes_colours(stream, {})
-        assert not terminal.takes_colours(stream, {"TERM": "xterm", "NO_COLOR": "x"})
+        assert takes_colours(stream, {"TERM": "xterm"})
+        assert not takes_colours(stream, {})
+        assert not takes_colours(stream, {"TERM": "xterm", "NO_COLOR": "x"})
         fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-        assert terminal.width_of(stream, {}) == 100
-        assert terminal.width_of(stream, {"COLUMNS": "60"}) == 60
-        assert terminal.width_of(stream, {"COLUMNS": "1"}) == 20
-        assert terminal.width_of(stream, {"COLUMNS": "x"}) == 100
+        assert width_of(stream, {}) == 100
+        assert width_of(stream, {"COLUMNS": "60"}) == 60
+        assert width_of(stream, {"COLUMNS": "1"}) == 20
+        assert width_of(stream, {"COLUMNS": "x"}) == 100
         fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
-        assert terminal.width_of(stream, {}) == 80
+        assert width_of(stream, {}) == 80
     os.close(near)
-    assert not terminal.takes_colours(io.StringIO(), {"TERM": "xterm"})
-    assert terminal.width_of(io.StringIO(), {}) is None
-    assert terminal.width_of(io.StringIO(), {"COLUMNS": "80"}) is None
-    assert terminal.width_of(None) is None
+    assert not takes_colours(io.StringIO(), {"TERM": "xterm"})
+    assert width_of(io.StringIO(), {}) is None
+    assert width_of(io.StringIO(), {"COLUMNS": "80"}) is None
+    assert width_of(None) is None
 
 
 def test_tables_are_folded_at_words_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:

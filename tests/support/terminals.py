@@ -1,0 +1,70 @@
+"""Programs on a terminal of their own: a pseudo-terminal, which controls them as a real one does."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+# a program that leads its session gets the terminal that it opens
+_LEAD = "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+class Terminal:
+    """The near end."""
+
+    def __init__(self, near: int) -> None:
+        self._near = near
+        self.shown = ""
+
+    def type(self, text: str, wanted: str) -> None:
+        """Type the text, and wait until what is wanted is shown behind it."""
+        begin, deadline_s = len(self.shown), time.monotonic() + 60
+        os.write(self._near, text.encode())
+        while wanted not in self.shown[begin:]:
+            assert select.select([self._near], [], [], max(0, deadline_s - time.monotonic()))[0], (wanted, self.shown)
+            self.shown += self._read()
+
+    def rest(self) -> str:
+        """All that is shown until the program has ended, and before."""
+        while piece := self._read():
+            self.shown += piece
+        return self.shown.replace("\r\n", "\n")
+
+    def _read(self) -> str:
+        try:
+            return os.read(self._near, 65_536).decode()
+        except OSError:  # nobody has the far end open any more
+            return ""
+
+
+@contextlib.contextmanager
+def terminal(
+    command: Sequence[str], *, width: int = 80, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Iterator[Terminal]:
+    """Run the command on a terminal that takes no colours, unless the environment says otherwise."""
+    environ = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR"}}
+    environ |= {"TERM": "dumb", **(environment or {})}
+    near, far = pty.openpty()
+    fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    lead = [sys.executable, "-c", _LEAD, *command]
+    with subprocess.Popen(
+        lead, stdin=far, stdout=far, stderr=far, env=environ, cwd=folder, start_new_session=True
+    ) as process:
+        os.close(far)
+        try:
+            yield Terminal(near)
+        finally:
+            os.close(near)  # which hangs up
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
