@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import signal
 import socket
 import threading
@@ -489,6 +490,7 @@ class Agent:
         self._backlog.wake()
         recogniser.join(RECOGNISER_JOIN_S)
         self._recogniser.end_all()
+        self._controls.end_tests(math.inf)
         for listener in self._roster:
             listener.tell_stopped()
         self._sender.put(messages.health(self._topics, self._report()))

@@ -167,7 +167,10 @@ class Recogniser:
                 messages.detection(self._topics, event, seq_epoch=epoch, seq=seq)
                 for seq, event in enumerate(events, first)
             ],
-            opened={event.id: messages.store_event(event) for event in events if event.kind == "onset"},
+            # the sound of a test ends with the process; and earlier versions cannot read one that is open
+            opened={
+                event.id: messages.store_event(event) for event in events if event.kind == "onset" and not event.test
+            },
             closed=[event.id for event in events if event.kind == "offset"],
         )
         for event in events:

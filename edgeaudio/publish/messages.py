@@ -161,7 +161,6 @@ def store_event(event: Event) -> str:
         "score": event.score,
         "at": event.at.isoformat(),
         "duration_s": event.duration_s,
-        **({"test": True} if event.test else {}),
     }
     return json.dumps(values, allow_nan=False)
 

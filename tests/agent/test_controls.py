@@ -112,6 +112,13 @@ def test_a_test_detection_goes_the_whole_way(broker: BrokerProcess, run_agent: R
         told = send_test(*words)
         assert (told.returncode, told.stdout) == (2, "")
         assert problem in told.stderr
+    # one that is stopped meanwhile ends its test, too
+    send_test("porch", LABEL)
+    agent.signal(signal.SIGTERM)
+    assert agent.wait() == 0
+    listener.wait_detection("offset", count=2)
+    agent.start()
+    wait_until(lambda: listener.of(f"{ROOT}/availability")[-1] == b"online", what="not online again")
     # the broker away, it waits like any other
     broker.stop()
     wait_until(lambda: "connection was closed" in agent.log, what="the broker is not missed")
