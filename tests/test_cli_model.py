@@ -1,12 +1,12 @@
 """`edgeaudio model`: somebody else's file becomes a model directory, and every refusal is one line."""
 
-import json
 import tomllib
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.goldens import config_of
 from support.tflite import LABELS, content_of, model_directory
 
 from edgeaudio import cli
@@ -259,6 +259,26 @@ def test_open_lengths_are_asked_for_by_name():
     )
 
 
+@pytest.mark.parametrize(
+    ("preset", "shape", "said", "expected"),
+    [
+        ("edge-impulse-mfe", (1, 3960), {}, {"n_mels": 40, "hop_length": 160, "win_length": 256, "n_fft": 256}),
+        ("edge-impulse-mfcc", (1, 650), {}, {"n_mfcc": 13, "n_mels": 32, "hop_length": 320, "win_length": 256}),
+        ("edge-impulse-mfe", (1, 1600), {"n_fft": 512, "n_mels": 32}, {"hop_length": 320, "win_length": 320}),
+    ],
+)
+def test_edge_impulse_s_blocks(preset, shape, said, expected):
+    """A second, in one row, as the studio exports it."""
+    kind = {"edge-impulse-mfe": "log_mel", "edge-impulse-mfcc": "mfcc"}[preset]
+    table = {"input": {"kind": kind}, "features": dict(said), "clip": {"sample_rate": 16000}}
+    work = Work(Path("m.tflite"), Wishes(preset=preset), {"name": "m", "version": "1", "sha256": "0" * 64, **table})
+    guess_features(work, Tensor("x", shape, "int8", 0.1, 0))
+    features = work.table["features"]
+    assert {key: features[key] for key in expected} == expected
+    assert features["spectrum_scale"] == 1 / features["n_fft"]
+    assert work.table["clip"]["n_samples"] == 16000
+
+
 @pytest.mark.parametrize(("clip_s", "n_frames"), [(1.0, 99), (0.4, 39), (0.0, 99), (0.025, 1)])
 def test_psf_fills_up_its_last_frame(clip_s, n_frames):
     """As psf.mfcc gives them: 99 frames of a second, not 98."""
@@ -283,17 +303,21 @@ def test_psf_fills_up_its_last_frame(clip_s, n_frames):
         ("psf", "psf:mfcc"),
         ("tf-tutorial", "tf_signal:spectrogram_tutorial"),
         ("teachable-machine", "librosa:spectrogram_analyser"),
+        ("edge-impulse-mfe", "edge_impulse:mfe"),
+        ("edge-impulse-mfcc", "edge_impulse:mfcc"),
     ],
 )
 def test_presets_say_what_the_golden_files_were_made_with(preset, golden):
     """But for sizes, and for what follows from them: psf's padding and 1/n_fft, the symmetry of odd windows."""
     library, case = golden.split(":")
     with np.load(GOLDEN / f"{library}.npz") as file:
-        made_with = FeatureConfig(**json.loads(str(file[f"{case}.config"])))
+        made_with = config_of(str(file[f"{case}.config"]))
     sizes = ("kind", "sample_rate", "n_fft", "hop_length", "win_length", "n_mels", "n_bins", "n_mfcc", "fmin", "fmax")
     follows = ("pad_end", "spectrum_scale", "periodic")
     values = {name: getattr(made_with, name) for name in (*sizes, *follows)}
-    preset_config = FeatureConfig(**{**values, **PRESETS[preset]})
+    values |= PRESETS[preset]
+    values |= {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    preset_config = FeatureConfig(**values)
     assert preset_config == made_with
 
 
@@ -308,9 +332,9 @@ def test_presets_say_what_the_golden_files_were_made_with(preset, golden):
         ("waveform", (*SHORT[:-1], "--labels", "two.txt"), "<M>: gives 3 scores, and model.toml names 2 labels"),
         ("waveform", (*SHORT, "--preset", "matlab"),
          ("--preset matlab: there are librosa, torchaudio, tf-signal, yamnet, kaldi, psf, tf-tutorial, "
-          "teachable-machine")),
+          "teachable-machine, edge-impulse-mfe, edge-impulse-mfcc")),
         ("features_time_major", (THREE, "--preset", "tf-tutorial", "--kind", "log_mel"),
-         "--preset tf-tutorial: is about spectrograms; say --kind spectrogram with it"),
+         "--preset tf-tutorial: is about features of kind spectrogram, and this is log_mel"),
         ("waveform", (*SHORT, "--preset", "kaldi"),
          "--preset kaldi: is about features, and the model's input is a waveform"),
         ("waveform", (*SHORT, "--clip-s", "1"), "--clip-s 1: the input takes 120 samples, 0.1 s at 1200 Hz"),

@@ -96,7 +96,7 @@ def test_what_fails_is_said_and_asked_again_or_kept(tmp_path: Path, monkeypatch:
             quotes,
             "y",
         ),
-        *("gone.wav/", "tape", "n", "y", "rtsp://127.0.0.1:1/x", "", "yard", "y", "y", "alsa:x", "yard", ""),
+        *("gone.wav/", "tape", "n", "rtsp://127.0.0.1:1/x", "", "yard", "y", "y", "alsa:x", "yard", ""),
     )
     assert cli.main(["setup", "--config", str(file)]) == 0
     said = capsys.readouterr()

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeaudio.commands.model_frames import OF_SPECTROGRAMS, PRESETS, guess_features, is_teachable
+from edgeaudio.commands.model_frames import KINDS, PRESETS, guess_features, is_teachable
 from edgeaudio.commands.model_frontend import take_frontend
 from edgeaudio.commands.model_outputs import is_autoencoder, name_outputs
 from edgeaudio.commands.model_said import Wishes, Work, check_said, settings_table
@@ -129,13 +129,13 @@ def _rate(work: Work, tensor: Tensor, told: TensorMetadata, kind: str) -> None:
 
 def _kind(work: Work, tensor: Tensor, told: TensorMetadata) -> Any:  # noqa: ANN401 (the manifest says whether it is one)
     """waveform, spectrogram, log_mel or mfcc; from the tensor's shape where the user does not say."""
-    if work.wishes.kind:
-        work.section("input")["kind"] = work.wishes.kind
+    if kind := work.wishes.kind or KINDS.get(work.wishes.preset):
+        work.section("input").setdefault("kind", kind)
     long = [n for n in tensor.shape if n != 1]
     if len(long) > 1:
         fewest = min((n for n in long if n != OPEN), default=0)
         likely = "mfcc" if fewest <= MOST_COEFFICIENTS else "log_mel"
-        if is_teachable(tensor) or work.wishes.preset in OF_SPECTROGRAMS or SPECTRUM_SIZES.intersection(long):
+        if is_teachable(tensor) or SPECTRUM_SIZES.intersection(long):
             likely = "spectrogram"
         return work.guess("input", "kind", likely, f"its input is {list(tensor.shape)}; else say --kind")
     if not long or long[0] == OPEN or long[0] >= FEWEST_WAVEFORM_SAMPLES:

@@ -46,8 +46,27 @@ PRESETS: dict[str, dict[str, Any]] = {
         "n_fft": 2048, "win_length": 2048, "hop_length": 1024, "window": "blackman", "power": 1,
         "spectrum_scale": 1 / 2048, "log_floor": 1e-5, "n_bins": 232, "standardize": True,
     },
+    "edge-impulse-mfe": {
+        "n_fft": 256, "win_align": "start", "window": "rectangular", "preemphasis": 0.98, "mel_scale": "htk",
+        "norm": "none", "mel_slopes": "bin", "log_floor": 1e-30, "mean": [-52.0], "std": [64.0], "clip_min": 0.0,
+        "clip_max": 255 / 256,
+    },
+    "edge-impulse-mfcc": {
+        "n_fft": 256, "win_align": "start", "sample_scale": 32768.0, "window": "rectangular", "preemphasis": 0.98,
+        "mel_scale": "htk", "norm": "none", "mel_slopes": "bin", "log": "ln", "log_floor": 1e-10,
+        "c0": "spectrum_energy", "cmvn_window": 101,
+    },
 }  # fmt: skip
-OF_SPECTROGRAMS = ("tf-tutorial", "teachable-machine")
+# presets that are about features of one kind
+KINDS = {
+    "tf-tutorial": "spectrogram",
+    "teachable-machine": "spectrogram",
+    "edge-impulse-mfe": "log_mel",
+    "edge-impulse-mfcc": "mfcc",
+}
+# of Edge Impulse's blocks, as the studio proposes them: mel bands, and coefficients
+EDGE_IMPULSE_MELS = {"edge-impulse-mfe": 40, "edge-impulse-mfcc": 32}
+EDGE_IMPULSE_FEATURES = {"edge-impulse-mfe": 40, "edge-impulse-mfcc": 13}
 TEACHABLE_SHAPE = (43, 232)  # frames and bins
 # what a preset says of mel bands and coefficients, and a spectrogram has not
 OF_MELS = ("mel_scale", "norm", "mel_slopes", "fmin", "fmax", "dct_norm", "lifter", "lifter_from", "c0", "n_mfcc")
@@ -62,10 +81,16 @@ def guess_features(work: Work, tensor: Tensor) -> None:
     kind = work.section("input")["kind"]
     said = _convention(work, kind, tensor)
     count = COUNTS.get(kind, "n_mels")
+    long = [n for n in tensor.shape if n != 1]
+    if work.wishes.preset in EDGE_IMPULSE_FEATURES and len(long) == 1 and count not in said:
+        usual = EDGE_IMPULSE_FEATURES[work.wishes.preset]
+        if long[0] % usual == 0:
+            work.guess("features", count, usual, f"{long[0] // usual} frames of {usual}, as Edge Impulse proposes")
     n_frames, n_features = _frames_and_features(work, tensor, said.get(count))
     said[count] = n_features
     if count == "n_mfcc":
-        work.guess("features", "n_mels", max(USUAL_MELS, n_features), "the tensor does not tell")
+        n_mels = EDGE_IMPULSE_MELS.get(work.wishes.preset, USUAL_MELS)
+        work.guess("features", "n_mels", max(n_mels, n_features), "the tensor does not tell")
     if count == "n_bins" and "n_fft" not in said:
         n_fft = 1 << (2 * n_features - 3).bit_length()
         if n_fft // 2 + 1 == n_features:
@@ -78,8 +103,8 @@ def guess_features(work: Work, tensor: Tensor) -> None:
 def _convention(work: Work, kind: str, tensor: Tensor) -> dict[str, Any]:
     """Start `[features]` with the preset that is said, else with the usual one."""
     said, preset = work.section("features"), work.wishes.preset
-    if preset in OF_SPECTROGRAMS and kind != "spectrogram":
-        raise EdgeaudioError(f"--preset {preset}: is about spectrograms; say --kind spectrogram with it")
+    if KINDS.get(preset, kind) != kind:
+        raise EdgeaudioError(f"--preset {preset}: is about features of kind {KINDS[preset]}, and this is {kind}")
     if not preset and not said:
         preset = "librosa"
         told = 'as librosa computes them; else say --preset, as in "--preset tf-signal"'
@@ -151,6 +176,9 @@ def _frame_sizes(work: Work, n_frames: int) -> None:
         # TensorFlow's tutorial, then windows as long as the FFT; what is longer does not fit into it
         usual = [(n_fft - 1, n_fft // 2), (n_fft, n_fft // 2), (n_fft, n_fft // 4), *usual]
         usual = [(window, hop) for window, hop in usual if window <= n_fft]
+    if work.wishes.preset in EDGE_IMPULSE_FEATURES:
+        # its blocks take 20 ms, each 10 or 20 ms, and no more of them than the FFT is long
+        usual = [(min(rate * 20 // 1000, said["n_fft"]), rate * hop_ms // 1000) for hop_ms in (10, 20)]
     choices = [_sizes(work, window, hop) for window, hop in usual]
     if work.wishes.preset == "psf":
         choices = [_as_psf(sizes, n_samples or rate) for sizes in choices]
@@ -185,7 +213,7 @@ def _shortest(config: FeatureConfig, n_frames: int) -> int:
 
 def _sizes(work: Work, window: int, hop: int) -> dict[str, Any]:
     said = work.section("features")
-    if work.section("input")["kind"] != "spectrogram":
+    if work.section("input")["kind"] != "spectrogram" and work.wishes.preset not in EDGE_IMPULSE_FEATURES:
         window = said.get("n_fft") or window
     window = said.get("win_length") or window
     sizes = {
@@ -194,6 +222,8 @@ def _sizes(work: Work, window: int, hop: int) -> dict[str, Any]:
         "hop_length": said.get("hop_length") or hop,
     }
     # tf.signal.hann_window of an odd length is symmetric, whatever it is asked for
+    if work.wishes.preset in EDGE_IMPULSE_FEATURES:
+        sizes["spectrum_scale"] = 1 / sizes["n_fft"]
     of_tensorflow = said.get("win_align") == "start" and said.get("window", "hann") == "hann"
     return {**sizes, "periodic": False} if of_tensorflow and window % 2 else sizes
 

@@ -64,7 +64,7 @@ def _add_init(actions: Commands) -> None:
         default="",
         metavar="NAME",
         help="whose features: librosa, torchaudio, tf-signal, yamnet, kaldi, psf (python_speech_features), "
-        "tf-tutorial or teachable-machine",
+        "tf-tutorial, teachable-machine, edge-impulse-mfe or edge-impulse-mfcc",
     )
     init.add_argument(
         "--sample-rate", type=whole(1000, 1_000_000), default=0, metavar="HZ", help="that the model was trained at"

@@ -115,8 +115,9 @@ class _Answers:
         if not name or name in sources:
             complain(f"there is a source {name} already" if name else "a name is made of letters and digits")
             return True
-        if self._tried({**self.table, "sources": {name: source}}, partial(_hear, name)):
-            sources[name] = source
+        if not self._tried({**self.table, "sources": {name: source}}, partial(_hear, name)):
+            return True
+        sources[name] = source
         return _yes("Another camera?")
 
     @staticmethod

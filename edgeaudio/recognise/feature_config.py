@@ -17,6 +17,7 @@ import numpy as np
 # far beyond any sound model's, and small enough for the tables of a board with 512 MB
 MAX_N_FFT = 32_768
 MAX_N_MELS = 512
+MAX_CMVN_WINDOW = 999
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class FeatureConfig:
     c0: Literal["dct", "sample_energy", "spectrum_energy"] = "dct"
     lifter: float = 0.0
     lifter_from: Literal[0, 1] = 1  # index of the first coefficient: librosa 1, HTK and Kaldi 0
+    cmvn_window: int = 0  # frames, odd: each feature to a mean of 0 and a deviation of 1 over those around it; 0: off
     standardize: bool = False  # each clip to a mean of 0 and a standard deviation of 1, over all of its values
     mean: tuple[float, ...] = ()  # one, or one per coefficient: subtracted
     std: tuple[float, ...] = ()  # one, or one per coefficient: divided by
@@ -120,6 +122,10 @@ class FeatureConfig:
             (self.dct_type == 1 and self.n_mels < 2, "dct_type 1 needs at least 2 mels"),
             (self.kind != "mfcc" and self.c0 != "dct", 'c0 goes with kind "mfcc"'),
             (self.lifter < 0, "lifter must not be negative"),
+            (
+                self.cmvn_window != 0 and not (0 < self.cmvn_window <= MAX_CMVN_WINDOW and self.cmvn_window % 2),
+                f"cmvn_window must be 0, or an odd number up to {MAX_CMVN_WINDOW}",
+            ),
             (len(self.mean) not in (0, 1, self.n_features), f"mean must hold 1 or {self.n_features} numbers"),
             (len(self.std) not in (0, 1, self.n_features), f"std must hold 1 or {self.n_features} numbers"),
             (any(not value > 0 for value in self.std), "std must be above 0"),

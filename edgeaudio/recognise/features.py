@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.filters import dct_matrix, mel_filters, window
@@ -16,6 +17,7 @@ from edgeaudio.recognise.types import Samples
 
 # Frames worked on at once: their spectra stay in a small processor's cache, which halves the time.
 BLOCK = 64
+CMVN_FLOOR = 2.0**-30  # added to the deviations, as speechpy does
 STANDARD_DEVIATION_FLOOR = 1e-7  # added to it, so that digital silence stays 0: as TensorFlow.js does
 
 
@@ -70,8 +72,11 @@ def clip_features(rows: Samples, config: FeatureConfig) -> Samples:
     if config.kind == "mfcc":
         rows = rows @ dct_matrix(config)
         rows[:, : energy.shape[1]] = energy
+    if config.cmvn_window:
+        rows = _normalised(rows, config.cmvn_window)
     if config.standardize:
-        rows = (rows - rows.mean()) / (rows.std() + np.float32(STANDARD_DEVIATION_FLOOR))
+        exact = rows.astype(np.float64)  # in float32 the mean of equal values can miss them
+        rows = ((exact - exact.mean()) / (exact.std() + STANDARD_DEVIATION_FLOOR)).astype(np.float32)
     if config.mean:
         rows = rows - np.asarray(config.mean, dtype=np.float32)
     if config.std:
@@ -79,6 +84,25 @@ def clip_features(rows: Samples, config: FeatureConfig) -> Samples:
     if config.clip_min is not None or config.clip_max is not None:
         rows = np.clip(rows, config.clip_min, config.clip_max)
     return np.ascontiguousarray(rows, dtype=np.float32)
+
+
+def _normalised(rows: Samples, window: int) -> Samples:
+    """Rows less their mean over the window around each, over the deviation of what is left: speechpy's `cmvnw`.
+
+    At its ends the clip is mirrored.
+    """
+    centred = rows - _means(rows, window)
+    variance = np.maximum(_means(centred**2, window) - _means(centred, window) ** 2, 0.0)
+    return (centred / (np.sqrt(variance) + CMVN_FLOOR)).astype(np.float32)
+
+
+def _means(values: Samples | NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """Means over the window around each row, by sums that grow along the clip."""
+    padded = np.pad(values, ((window // 2, window // 2), (0, 0)), mode="symmetric")
+    sums = np.cumsum(padded, axis=0, dtype=np.float64)
+    sums = np.concatenate([np.zeros((1, values.shape[1])), sums])
+    means: NDArray[np.float64] = (sums[window:] - sums[:-window]) / window
+    return means
 
 
 def features(samples: Samples, config: FeatureConfig) -> Samples:

@@ -233,6 +233,8 @@ def test_a_label_s_own_thresholds_come_first():
             "features: dct_type 1 needs at least 2 mels",
         ),
         ("features/n_mels", ABSENT, "features: n_mels must be above 0"),
+        ("features/cmvn_window", 2, "features: cmvn_window must be 0, or an odd number up to 999"),
+        ("features/cmvn_window", -1, "features: cmvn_window must be 0, or an odd number up to 999"),
         ("features/n_bins", 9, 'features: first_bin and n_bins go with kind "spectrogram"'),
         ("features/lifter", -1, "features: lifter must not be negative"),
         ("features/mean", [0, 0], "features: mean must hold 1 or 13 numbers"),

@@ -33,6 +33,7 @@ def feature_configs(draw: st.DrawFn, kind: Any, sample_rate: int, means: st.Sear
         "top_db": draw(st.just(0.0) | st.floats(1, 100)),
         "ref": draw(st.just("max") | st.floats(1e-3, 1e3)),
         "mean": tuple(draw(st.lists(means, min_size=n_features, max_size=n_features) | st.just([]))),
+        "cmvn_window": draw(st.sampled_from([0, 0, 3, 21])),
         "standardize": draw(st.booleans()),
         "std": tuple(draw(st.lists(st.floats(0.5, 50), max_size=1))),
         "clip_min": draw(st.none() | st.floats(-10, 0)),

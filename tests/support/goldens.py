@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from support.rounding import tolerance
@@ -18,7 +19,7 @@ from edgeaudio.recognise.features import features
 from edgeaudio.recognise.types import Samples
 
 GOLDEN = Path(__file__).parents[1] / "recognise" / "golden"
-LIBRARIES = ("librosa", "torchaudio", "tf_signal", "tf_ops", "kaldi", "psf")
+LIBRARIES = ("librosa", "torchaudio", "tf_signal", "tf_ops", "kaldi", "psf", "edge_impulse")
 FILTERS_IN_FLOAT32 = ("torchaudio", "tf_signal", "kaldi")
 
 
@@ -32,13 +33,20 @@ class Golden:
     expected: Samples
 
 
+def config_of(text: str) -> FeatureConfig:
+    """The parameters from their JSON."""
+    values: dict[str, Any] = json.loads(text)
+    values |= {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    return FeatureConfig(**values)
+
+
 def goldens() -> Iterator[Golden]:
     for library in LIBRARIES:
         with np.load(GOLDEN / f"{library}.npz") as file:
             for key in file.files:
                 if key.endswith(".config"):
                     case = key.removesuffix(".config")
-                    config = FeatureConfig(**json.loads(str(file[key])))
+                    config = config_of(str(file[key]))
                     yield Golden(library, case, config, file[f"{case}.result"])
 
 

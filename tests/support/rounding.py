@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.features import CMVN_FLOOR, STANDARD_DEVIATION_FLOOR
 from edgeaudio.recognise.filters import dct_matrix, hz_to_mel, mel_filters, mel_to_hz, window
 from edgeaudio.recognise.types import Samples
 
@@ -44,8 +45,17 @@ def tolerance(samples: Samples, config: FeatureConfig, *, filters_in_float32: bo
         made = of_sums + np.sqrt(of_bands**2 @ dct**2)
         made[:, : rows.shape[1] - config.n_mels] = error[:, config.n_mels :]
         of_bands, bands = made, bands @ dct_matrix(config)
+    if config.cmvn_window:
+        pad = ((config.cmvn_window // 2,) * 2, (0, 0))
+        around = lambda rows: sliding_window_view(np.pad(rows, pad, mode="symmetric"), config.cmvn_window, axis=0)  # noqa: E731 (once)
+        centred = bands - around(bands).mean(axis=-1)
+        std = around(centred).std(axis=-1) + CMVN_FLOOR
+        # the mean has the errors of all that it is made of, and so has the deviation
+        made = of_bands + around(of_bands).mean(axis=-1) + _sum(config.cmvn_window) * around(np.abs(bands)).max(axis=-1)
+        bands = centred / std
+        of_bands = (made + np.abs(bands) * around(made).max(axis=-1)) / std
     if config.standardize:
-        std = bands.std()
+        std = bands.std() + STANDARD_DEVIATION_FLOOR
         bands = (bands - bands.mean()) / std
         # the errors of the clip's own mean and standard deviation move every value
         of_bands = (of_bands + of_bands.mean() + np.abs(bands) * np.sqrt(np.mean(of_bands**2))) / std

@@ -1,11 +1,11 @@
 """Makes the golden files: what the reference libraries compute for the same sound.
 
-    python tests/recognise/golden/make.py [librosa] [torchaudio] [tf_signal] [tf_ops] [kaldi] [psf]
+    python tests/recognise/golden/make.py [librosa] [torchaudio] [tf_signal] [tf_ops] [kaldi] [psf] [edge_impulse]
 
 Each library's numbers go into `<library>.npz` beside this file: for every case the FeatureConfig that
 edgeaudio needs to say the same (as JSON) and the library's result, float32 `(n_frames, n_features)`.
 The tests read the files only. Made with librosa 0.11.0, torch 2.13.0 and torchaudio 2.11.0 (its
-compiled part is not needed), TensorFlow 2.21.0, kaldi-native-fbank 1.22.5, python_speech_features 0.6.
+compiled part is not needed), TensorFlow 2.21.0, kaldi-native-fbank 1.22.5, python_speech_features 0.6, speechpy 2.4.
 """
 
 from __future__ import annotations
@@ -273,6 +273,50 @@ def psf_cases(sound: NDArray[np.int16]) -> Iterator[Case]:
     yield "mfcc_hamming", {**mfcc, **spec, "preemphasis": 0.0, "lifter": 0.0}, hamming
 
 
+def edge_impulse_cases(sound: NDArray[np.int16]) -> Iterator[Case]:
+    """Edge Impulse's MFE and MFCC blocks, version 4, of what they are made of.
+
+    Their filters, power spectra and energies are python_speech_features' (which fills up one more frame), their
+    normalisation over a window is speechpy's. Left out: that the blocks take the clip's last sample for the one before
+    its first, and round MFE to 1/256.
+    """
+    import python_speech_features as psf
+    import scipy.fft
+    import speechpy
+
+    vars(np.lib)["pad"] = np.pad  # its place in NumPy 1, where speechpy looks for it
+    length = n_fft = 256
+    step = 160
+    base: dict[str, Any] = {
+        "n_fft": n_fft, "win_length": length, "win_align": "start", "hop_length": step, "window": "rectangular",
+        "preemphasis": 0.98, "spectrum_scale": 1 / n_fft, "mel_scale": "htk", "norm": "none", "mel_slopes": "bin",
+    }  # fmt: skip
+    sizes = {"winlen": length / SAMPLE_RATE, "winstep": step / SAMPLE_RATE, "nfft": n_fft, "preemph": 0.98}
+    mels = psf.fbank(sound / 32768, SAMPLE_RATE, nfilt=32, **sizes)[0][:-1]
+    floor_db = -52.0
+    levels = (10 * np.log10(np.maximum(mels, 1e-30)) - floor_db) / (12 - floor_db)
+    yield (
+        "mfe",
+        {
+            **base, "kind": "log_mel", "n_mels": 32, "log_floor": 1e-30, "mean": [floor_db], "std": [12 - floor_db],
+            "clip_min": 0.0, "clip_max": 255 / 256,
+        },
+        np.clip(levels, 0, 255 / 256),
+    )  # fmt: skip
+    # what is 0 is 1e-10 there
+    mels, energies = (np.maximum(each[:-1], 1e-10) for each in psf.fbank(sound, SAMPLE_RATE, nfilt=32, **sizes))
+    mfcc = scipy.fft.dct(np.log(mels), type=2, axis=1, norm="ortho")[:, :13]
+    mfcc[:, 0] = np.log(energies)
+    yield (
+        "mfcc",
+        {
+            **base, "kind": "mfcc", "n_mels": 32, "n_mfcc": 13, "sample_scale": 32768.0, "log": "ln",
+            "log_floor": 1e-10, "c0": "spectrum_energy", "cmvn_window": 101,
+        },
+        speechpy.processing.cmvnw(mfcc, win_size=101, variance_normalization=True),
+    )  # fmt: skip
+
+
 def tf_signal_cases(sound: NDArray[np.int16]) -> Iterator[Case]:
     """tf.signal: stft, linear_to_mel_weight_matrix, mfccs_from_log_mel_spectrograms."""
     import tensorflow as tf
@@ -351,6 +395,7 @@ LIBRARIES: dict[str, Callable[[NDArray[np.int16]], Iterator[Case]]] = {
     "tf_ops": tf_ops_cases,
     "kaldi": kaldi_cases,
     "psf": psf_cases,
+    "edge_impulse": edge_impulse_cases,
 }
 
 
