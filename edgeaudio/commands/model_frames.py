@@ -244,6 +244,7 @@ def _config(work: Work, sizes: Mapping[str, Any]) -> FeatureConfig:
             "sample_rate": work.section("clip")["sample_rate"],
             "n_samples": 60 * work.section("clip")["sample_rate"],
         },
+        "output": {},
         "groups": {},
         "thresholds": {},
     }

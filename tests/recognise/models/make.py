@@ -68,6 +68,12 @@ def lone_one(content: bytes) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
+def first_thirds(x: Tensor) -> Tensor:
+    """(1, n) to (1, 3): the shares of the thirds of what is a multiple of three."""
+    whole = int(x.shape[1]) // N_LABELS * N_LABELS
+    return tf.nn.softmax(thirds(x[:, :whole]))
+
+
 def bands(x: Tensor) -> Tensor:
     """(1, frames, bins, 1) to (1, 3): the shares of low, middle and high bins."""
     low_to_high = tf.stack([tf.reduce_mean(x[:, :, i * 77 : (i + 1) * 77]) for i in range(N_LABELS)])
@@ -166,6 +172,14 @@ def models() -> Iterator[tuple[str, bytes]]:
             dtype=tf.int16,
         ).convert(),
     )
+    # in the shapes of Edge Impulse's blocks (a second in one row), and of MLPerf Tiny's keywords and anomaly detection
+    yield "shape_edge_impulse_mfe", quantised(first_thirds, (1, 99 * 40), tf.int8)
+    yield "shape_edge_impulse_mfcc", quantised(first_thirds, (1, 50 * 13), tf.int8)
+    yield (
+        "shape_keywords",
+        converter(lambda x: tf.nn.softmax(tf.reduce_mean(x, (1, 3))[:, :3]), (None, 49, 10, 1)).convert(),
+    )
+    yield "shape_anomalies", converter(lambda x: 0.5 * x, (None, 5 * 128)).convert()
     # the running mean of the frames, in a loop inside the graph: nothing is kept after the run
     yield "recurrent_loop", converter(running_mean, (1, N_FRAMES, N_MELS)).convert()
     # to be refused
