@@ -255,7 +255,7 @@ def test_open_lengths_are_asked_for_by_name():
         closed(Work(Path("m.tflite"), Wishes(), {}), Tensor("x", (-1, -1, -1), "float32", 0.0, 0))
     assert str(caught.value) == (
         "m.tflite: its input is [-1, -1, -1], with more than one open length: name its axes, as in --set "
-        '\'input.axes=["batch", "time", "feature"]\', and say --set features.n_mels=N (or n_mfcc)'
+        '\'input.axes=["batch", "time", "feature"]\', and say --set features.n_mels=N (or n_mfcc, n_bins)'
     )
 
 
@@ -325,7 +325,7 @@ def test_presets_say_what_the_golden_files_were_made_with(preset, golden):
     ("name", "arguments", "problem"),
     [
         ("waveform", (), ("<M>: its input is [1, 120], a short waveform or features in one row: say --kind, and for "
-         "features also --set features.n_mels=N (or n_mfcc)")),
+         "features also --set features.n_mels=N (or n_mfcc, n_bins)")),
         ("waveform", SHORT[:-1], "<M>: has no labels packed in it; give 3 with --labels FILE, one a line"),
         ("waveform", (*SHORT[:-1], "--labels", "none.txt"), "none.txt: cannot be read: No such file or directory"),
         ("waveform", (*SHORT[:-1], "--labels", "blank.txt"), "blank.txt: holds no labels; write one a line"),
@@ -351,7 +351,7 @@ def test_presets_say_what_the_golden_files_were_made_with(preset, golden):
         ("waveform", (*SHORT, "--set", "output.index=x"), "<M>: has 1 outputs; output.index cannot be x"),
         ("waveform", ("--kind", "log_mel", THREE),
          ("<M>: its input is [1, 120], which is no picture of frames and features; say how many features a frame has "
-         "with --set features.n_mels=N (or n_mfcc)")),
+         "with --set features.n_mels=N (or n_mfcc, n_bins)")),
         ("features_time_major", (THREE, "--clip-s", "30"),
          ("<M>: no usual window makes 24 frames of 30 s; say which with --set features.n_fft=N --set "
          "features.win_length=N --set features.hop_length=N")),

@@ -138,14 +138,14 @@ def _kind(work: Work, tensor: Tensor, told: TensorMetadata) -> Any:  # noqa: ANN
         if is_teachable(tensor) or SPECTRUM_SIZES.intersection(long):
             likely = "spectrogram"
         return work.guess("input", "kind", likely, f"its input is {list(tensor.shape)}; else say --kind")
+    if told.sample_rate and len(long) == 1:
+        return work.section("input").setdefault("kind", "waveform")  # the metadata says that it is sound
     if not long or long[0] == OPEN or long[0] >= FEWEST_WAVEFORM_SAMPLES:
-        if told.sample_rate:
-            work.section("input").setdefault("kind", "waveform")  # the metadata says that it is sound
         return work.guess("input", "kind", "waveform", f"its input is {list(tensor.shape)}; else say --kind")
     if "kind" not in work.section("input"):
         raise EdgeaudioError(
             f"{work.file}: its input is {list(tensor.shape)}, a short waveform or features in one row: say --kind, "
-            "and for features also --set features.n_mels=N (or n_mfcc)"
+            "and for features also --set features.n_mels=N (or n_mfcc, n_bins)"
         )
     return work.section("input")["kind"]
 

@@ -139,7 +139,7 @@ def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[
     if len(long) != 2:
         raise EdgeaudioError(
             f"{work.file}: its input is {list(shape)}, which is no picture of frames and features; say how many "
-            "features a frame has with --set features.n_mels=N (or n_mfcc)"
+            "features a frame has with --set features.n_mels=N (or n_mfcc, n_bins)"
         )
     first, second = long
     if names := said_axes(work, tensor):

@@ -40,6 +40,6 @@ def closed(work: Work, tensor: Tensor) -> Tensor:
     if shape.count(OPEN) > 1:
         raise EdgeaudioError(
             f"{work.file}: its input is {list(tensor.shape)}, with more than one open length: name its axes, as in "
-            '--set \'input.axes=["batch", "time", "feature"]\', and say --set features.n_mels=N (or n_mfcc)'
+            '--set \'input.axes=["batch", "time", "feature"]\', and say --set features.n_mels=N (or n_mfcc, n_bins)'
         )
     return replace(tensor, shape=tuple(shape))

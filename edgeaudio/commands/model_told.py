@@ -14,11 +14,14 @@ from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.recognise.metadata import Metadata, TensorMetadata
 from edgeaudio.recognise.types import EdgeaudioError
 
+LONGEST_LINE = 1000
+
 
 def take_model(work: Work, metadata: Metadata) -> None:
-    """Description and licence, each in one line."""
+    """Description and licence, each in one line; what is longer than that is no line for people."""
     for key, text in (("description", metadata.description), ("licence", metadata.licence)):
-        if line := " ".join(text.split()):
+        line = " ".join(text.split())
+        if 0 < len(line) <= LONGEST_LINE:
             work.table.setdefault(key, line)
 
 
