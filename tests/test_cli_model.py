@@ -83,7 +83,7 @@ def test_what_was_guessed_is_said(run):
     assert table["clip"] == {"sample_rate": 16000, "n_samples": 3680}
     assert table["output"] == {"activation": "softmax"}
     assert out[2:-4] == [
-        "The file does not tell these; check them, and mend some-model/model.toml where they are wrong:",
+        "Guessed, for the file does not tell: check these, mend some-model/model.toml where they are wrong:",
         '  input.kind = "mfcc": its input is [1, 24, 3, 1]; else say --kind',
         "  clip.sample_rate = 16000: the most usual; else say --sample-rate",
         '  features: as librosa computes them; else say --preset, as in "--preset tf-signal"',

@@ -55,7 +55,7 @@ def init(file: Path, out: Path | None, wishes: Wishes) -> int:
     say(f"{directory}: written; {manifest.input.kind}, {length_s:g} s at {manifest.clip.sample_rate} Hz, ", end="")
     say(f"{len(manifest.labels)} labels ({_some(manifest.labels, 4)})")
     if found.guesses:
-        say(f"\nThe file does not tell these; check them, and mend {directory / FILE_NAME} where they are wrong:")
+        say(f"\nGuessed, for the file does not tell: check these, mend {directory / FILE_NAME} where they are wrong:")
         say("\n".join(f"  {guess}" for guess in found.guesses))
     detector = manifest.detector
     say(f"\nThresholds are {detector.on:g} on and {detector.off:g} off for every label until you set them. Next:")
