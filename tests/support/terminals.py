@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+LONGEST_S = 60.0
 # a program that leads its session gets the terminal that it opens
 _LEAD = "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.argv[1], sys.argv[1:])"
 
@@ -28,17 +29,26 @@ class Terminal:
 
     def type(self, text: str, wanted: str) -> None:
         """Type the text, and wait until what is wanted is shown behind it."""
-        begin, deadline_s = len(self.shown), time.monotonic() + 60
+        begin, deadline_s = len(self.shown), time.monotonic() + LONGEST_S
         os.write(self._near, text.encode())
         while wanted not in self.shown[begin:]:
-            assert select.select([self._near], [], [], max(0, deadline_s - time.monotonic()))[0], (wanted, self.shown)
-            self.shown += self._read()
+            self._await(deadline_s, wanted)
+            piece = self._read()
+            assert piece, f"ended without {wanted!r}: {self.shown}"
+            self.shown += piece
 
     def rest(self) -> str:
         """All that is shown until the program has ended, and before."""
+        deadline_s = time.monotonic() + LONGEST_S
+        self._await(deadline_s, "the end")
         while piece := self._read():
             self.shown += piece
+            self._await(deadline_s, "the end")
         return self.shown.replace("\r\n", "\n")
+
+    def _await(self, deadline_s: float, wanted: str) -> None:
+        ready = select.select([self._near], [], [], max(0, deadline_s - time.monotonic()))[0]
+        assert ready, f"{wanted!r} does not come: {self.shown}"
 
     def _read(self) -> str:
         try:
