@@ -245,11 +245,11 @@ def test_two_labels_that_make_one_topic_are_refused_by_both(run_agent: Run, tmp_
     sources = f'[models.twins]\npath = "{twins}"\n[sources.porch]\nurl = "/nowhere.wav"\n'
     with StrictBroker() as broker:
         agent = run_agent(broker, sources)
-        status, said = checked(agent.config, capsys, "source porch")
+        status, said = checked(agent.config, capsys, "model twins")
         assert status == 2
         (line,) = said
         assert "'Dog bark' and 'dog-bark' would share the topic level 'dog-bark'" in line
-        assert failing_run(agent) == [f"source porch: {line}"]
+        assert failing_run(agent) == [f"model twins: {line}"]
 
 
 def test_a_state_directory_that_is_a_file_is_refused_by_both(run_agent: Run, tmp_path: Path, capsys) -> None:
