@@ -35,6 +35,7 @@ def recurrent(manifest: Manifest | None = None) -> Model:
         ("waveform", State.NONE),
         ("recurrent_loop", State.NONE),
         ("others/fused_lstm", State.VARIABLES),
+        ("others/lstm_int8", State.VARIABLES),
         ("refused_written_variable", State.RESOURCES),
         ("refused_unset_variable", State.UNSET),
     ],
@@ -49,6 +50,20 @@ def test_a_clip_scores_the_same_whatever_came_before():
     for clip in (NOISE[0], NOISE[1], NOISE[1] * 9):
         model.scores(clip)
         np.testing.assert_array_equal(model.scores(NOISE[0]), first)
+
+
+def test_quantised_variables_are_reset():
+    features = FeatureConfig("log_mel", 16000, n_fft=512, hop_length=160, n_mels=8)
+    section = InputSection("log_mel", ("batch", "time", "feature"))
+    clip = ClipSection(16000, 672)
+    manifest = manifest_of("others/lstm_int8", clip=clip, input=section, features=features)
+    model = build_model(manifest, FILE, content_of("others/lstm_int8"))
+    values = np.random.default_rng(1).normal(size=(2, 8)).astype(np.float32)
+    first = model.scores(values)
+    np.testing.assert_array_equal(model.scores(values), first)
+    # without the reset, what came before is heard
+    model._has_variables = False
+    assert not np.array_equal(model.scores(values), first)
 
 
 def test_a_clip_scores_the_same_through_a_shared_interpreter():
