@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from edgeaudio.recognise.types import POWER_STEP_S, Samples
 
 SUSPICION = 0.1  # of the threshold: a score under it knows nothing of the sound
+BEGUN = 3.0  # times that: a score under it has only begun to rise, even where no clip came before
 SHARE = 0.5  # of a clip, from its newer end, in which its sound has begun
 BEFORE, AFTER = 30, 15  # steps of power that are compared with each other
 MIN_RISE_DB = 3.0  # less is no beginning
@@ -64,10 +65,10 @@ def beginning(looks: Sequence[Look], first: int, suspicion: float, *, whole: boo
     while at > 0 and looks[at - 1].score >= suspicion:
         at -= 1
     look = looks[at]
-    if at == 0 and whole:
+    if at == 0 and whole and look.score >= BEGUN * suspicion:
         found = _steepest(look, look.start_s, look.stop_s, may_be_older=True)
         return found or Date(look.start_s, look.duration_s * SHARE)
-    if at == 0:  # the model is never without suspicion: its least is taken for none
+    if at == 0 and not whole:  # the model is never without suspicion: its least is taken for none
         at = min(range(first + 1), key=lambda index: looks[index].score)
         at = min(at + 1, first)
         look = looks[at]

@@ -69,6 +69,16 @@ def test_where_the_level_tells_nothing_the_middle_of_what_the_scores_allow_is_ta
         assert end(looks_at(scores[::-1], powers), 2, SUSPICION, whole=True) == Date(2.5 - 1.0 + 1.0, 1.0)
 
 
+def test_a_stream_that_fades_in_is_no_sound_that_begins():
+    """An encoder's first packets hold nothing, and a first clip that suspects little holds its sound at its end."""
+    powers = signal((3.2, 9.0))
+    powers[:16] = 1e-12
+    looks = looks_at([0.08, 0.4, 0.9, 1, 1, 1], powers)
+    assert beginning(looks, 2, SUSPICION, whole=True).offset_s == pytest.approx(3.2, abs=0.03)
+    mirrored = looks_at([1, 1, 1, 0.9, 0.4, 0.08], np.append(signal((0.0, 3.3), until_s=6.3), np.full(20, 1e-12)))
+    assert end(mirrored, 3, SUSPICION, whole=True).offset_s == pytest.approx(3.3, abs=0.03)
+
+
 def test_a_rise_that_is_too_old_or_too_new_is_another_sounds():
     scores = scores_of(8.0, 12.0)
     first = first_of(scores)
