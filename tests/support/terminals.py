@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 LONGEST_S = 60.0
+PRESSED_S = 1.0  # until a key is pressed again
 # a program that leads its session gets the terminal that it opens
 _LEAD = "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.argv[1], sys.argv[1:])"
 
@@ -45,6 +46,20 @@ class Terminal:
             self.shown += piece
             self._await(deadline_s, "the end")
         return self.shown.replace("\r\n", "\n")
+
+    def interrupt(self) -> str:
+        """Press Ctrl-C until the program has ended; all that is shown until then.
+
+        Python can miss one that comes just before it waits for a line.
+        """
+        deadline_s = time.monotonic() + LONGEST_S
+        while time.monotonic() < deadline_s:
+            os.write(self._near, b"\x03")
+            while select.select([self._near], [], [], PRESSED_S)[0]:
+                if not (piece := self._read()):
+                    return self.shown.replace("\r\n", "\n")
+                self.shown += piece
+        raise AssertionError(f"does not end: {self.shown}")
 
     def _await(self, deadline_s: float, wanted: str) -> None:
         ready = select.select([self._near], [], [], max(0, deadline_s - time.monotonic()))[0]
