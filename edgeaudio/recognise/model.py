@@ -108,8 +108,8 @@ class Model:
             out = self._interpreter.get_tensor(self._output["index"])
         raw = dequantised(out, self._output)
         if self.manifest.output.kind == "reconstruction_error":
-            error: Samples = np.square(raw.ravel() - given.ravel()).mean(keepdims=True)
-            return error[None]
+            error = np.square(raw.ravel() - given.ravel()).mean()
+            return np.full((1, 1), error, np.float32)
         return raw.reshape(-1, len(self.manifest.labels))
 
     def with_groups(self, groups: Mapping[str, tuple[str, ...]]) -> Model:

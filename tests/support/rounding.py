@@ -55,10 +55,10 @@ def tolerance(samples: Samples, config: FeatureConfig, *, filters_in_float32: bo
         bands = centred / std
         of_bands = (made + np.abs(bands) * around(made).max(axis=-1)) / std
     if config.standardize:
-        std = bands.std() + STANDARD_DEVIATION_FLOOR
-        bands = (bands - bands.mean()) / std
+        spread = float(bands.std()) + STANDARD_DEVIATION_FLOOR
+        bands = (bands - bands.mean()) / spread
         # the errors of the clip's own mean and standard deviation move every value
-        of_bands = (of_bands + of_bands.mean() + np.abs(bands) * np.sqrt(np.mean(of_bands**2))) / std
+        of_bands = (of_bands + of_bands.mean() + np.abs(bands) * np.sqrt(np.mean(of_bands**2))) / spread
         of_bands = of_bands + _sum(bands.size) * (1 + np.abs(bands))
     of_bands = of_bands + _sum(2) * np.abs(np.asarray(config.mean or 0.0))
     allowed: Floats = 2 * of_bands / np.asarray(config.std or 1.0)
