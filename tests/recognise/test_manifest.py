@@ -172,6 +172,17 @@ def test_a_label_s_own_thresholds_come_first():
             "thresholds.siren: on 1.5 and off 0.5: must be 0 <= off <= on <= 1",
         ),
         ("thresholds/dog", {"on": 1, "off": 0}, "thresholds.dog: is not one of the labels or groups"),
+        # what Home Assistant shows
+        ("announce", ["siren", "dog"], "announce: 'dog' is not one of the labels or groups"),
+        ("entities/dog", {}, "entities.dog: is not one of the labels or groups"),
+        ("entities/siren", {"name": "a\nb"}, "entities.siren.name: is not up to 64 characters that can be printed"),
+        ("entities/siren", {"name": "a" * 65}, "entities.siren.name: is not up to 64 characters that can be printed"),
+        (
+            "entities/siren",
+            {"device_class": "dog"},
+            "entities.siren.device_class: 'dog' is none of a binary sensor in Home Assistant",
+        ),
+        ("entities/siren", {"icon": "dog"}, "entities.siren.icon: 'dog' is not like \"mdi:dog\""),
         (
             "input/frontend_hop",
             160,
