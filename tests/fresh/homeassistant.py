@@ -25,6 +25,9 @@ def main(version: str) -> int:
     with tempfile.TemporaryDirectory(prefix=f"{NAME}-", dir=FOLDER) as unpacked:
         root = Path(unpacked)
         subprocess.run(["tar", "-xf", str(kept), "-C", str(root)], check=True)
+        # how this machine's apt reaches its mirror, and what it lets that be
+        acquire = subprocess.run(["apt-config", "dump", "Acquire"], stdout=subprocess.PIPE, check=True).stdout
+        (root / "etc" / "apt" / "apt.conf.d" / "90acquire").write_bytes(acquire)
         proxies = {name: value for name, value in apt_environment().items() if name.lower().endswith("_proxy")}
         environment = {**settle_in(root), **proxies}
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(root / "root" / "edgeaudio")], check=True)
