@@ -113,6 +113,6 @@ def announce(memory: str | None, *, prefix: str, agent: AgentEntities | None, re
         topic: left - 1 for topic, left in (old.cleared | gone).items() if left > 0 and topic not in new.topics
     }
     # entities go before the topics that they read
-    entities_first = sorted(new.cleared, key=lambda topic: (not topic.startswith(f"{prefix}/"), topic))
+    entities_first = sorted(new.cleared, key=lambda topic: (not topic.endswith("/config"), topic))
     found += [messages.cleared(topic) for topic in entities_first]
     return Announcement(tuple(first), tuple(found), new.write())

@@ -32,7 +32,6 @@ from edgeaudio.recognise.types import SourceState
 ONLINE: Final = b"online"
 OTHER_SOUND: Final = "other_sound"
 MAX_TYPES_BYTES = 8_000  # of an event's types: a message of discovery has to hold them, and more
-MIN_THRESHOLD = control.MIN_THRESHOLD
 _HEARING = [state.value for state in (SourceState.LISTENING, SourceState.SILENT, SourceState.CLIPPING, SourceState.HUM)]
 _TYPE = "value_json.label"
 _KNOWN_TYPE = f"(value_json.label if value_json.label in this.attributes.event_types else '{OTHER_SOUND}')"
@@ -288,8 +287,8 @@ def _label(topics: Topics, source: str, label: LabelEntity) -> dict[str, Compone
             "state_topic": topics.threshold(source, label.label),
             "command_topic": topics.threshold_set(source, label.label),
             # models and settings may have less than a command may set, which would be an error in Home Assistant's log
-            "value_template": "{{ [value_json, " + f"{MIN_THRESHOLD}" + "] | max }}",
-            "min": MIN_THRESHOLD,
+            "value_template": f"{{{{ [value_json, {control.MIN_THRESHOLD}] | max }}}}",
+            "min": control.MIN_THRESHOLD,
             "max": control.MAX_THRESHOLD,
             "step": 0.01,
             "mode": "box",

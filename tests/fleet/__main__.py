@@ -380,7 +380,7 @@ def power_cut(fleet: Fleet) -> str:
 
 
 def upgrade(fleet: Fleet) -> str:
-    """Upgrade, with detections that wait for the broker; all arrive."""
+    """Upgrade; the new version hears."""
     fleet.well(NEXT)
     fleet.hears(NEXT)
     return "the new version hears"
