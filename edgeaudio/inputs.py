@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -49,9 +49,10 @@ class Format:
             )
         if channels is not None and (count is None or not 1 <= count <= MAX_CHANNELS):
             raise EdgeaudioError(f"channels is {channels!r}; whole numbers 1 to {MAX_CHANNELS} are possible")
-        if channel not in ("auto", "mix") and not (isinstance(channel, int) and 1 <= channel <= MAX_CHANNELS):
+        heard: Channel | None = channel if isinstance(channel, str) else _whole(channel)
+        if heard is None or heard not in ("auto", "mix", *range(1, MAX_CHANNELS + 1)):
             raise EdgeaudioError(f'channel is {channel!r}; "auto", "mix" and 1 to {MAX_CHANNELS} are possible')
-        return cls(rate, count, channel)
+        return cls(rate, count, heard)
 
 
 class Inlet:
@@ -67,9 +68,9 @@ class Inlet:
     def feed(self, piece: Piece) -> Iterator[Block]:
         """The Blocks of one piece. Raises EdgeaudioError for one that is no sound."""
         if isinstance(piece, Block):
-            _check_block(piece)
-            self._check_channel(piece.samples)
-            yield piece
+            block = _checked_block(piece)
+            self._check_channel(block.samples)
+            yield block
             return
         frames = self._frames(piece)
         self._check_channel(frames)
@@ -87,7 +88,7 @@ class Inlet:
         if isinstance(piece, memoryview) and piece.itemsize > 1:
             piece = np.asarray(piece)
         if isinstance(piece, np.ndarray):
-            return self._shaped(piece)
+            return self._shaped(np.asarray(piece))
         if isinstance(piece, array):
             return self._interleaved(np.asarray(piece))
         if isinstance(piece, (bytes, bytearray, memoryview)):
@@ -105,9 +106,9 @@ class Inlet:
         return values[:whole] if channels == 1 else values[:whole].reshape(-1, channels)
 
     def _shaped(self, values: NDArray[Any]) -> NDArray[Any]:
-        found = 1 if values.ndim == 1 else values.shape[-1]
-        if values.ndim not in (1, 2) or not 1 <= found <= MAX_CHANNELS:
+        if not _is_shaped(values):
             raise EdgeaudioError(f"an array has the shape {values.shape}; (n,) and (n, channels) are possible")
+        found = 1 if values.ndim == 1 else values.shape[1]
         if self._format.channels not in (None, found):
             raise EdgeaudioError(f"an array has the shape {values.shape}, and channels is {self._format.channels}")
         return values.reshape(-1) if found == 1 else values
@@ -141,25 +142,38 @@ def _whole(value: float) -> int | None:
         return None
 
 
+def _is_shaped(values: NDArray[Any]) -> bool:
+    """True if the shape is `(n,)` or `(n, channels)`."""
+    return values.ndim == 1 or (values.ndim == 2 and 1 <= values.shape[1] <= MAX_CHANNELS)
+
+
 def _in_range(frames: NDArray[Any]) -> Samples:
     if frames.dtype.kind == "i" and frames.dtype.itemsize == 2:
         return frames.astype(np.float32) / np.float32(INT16_SCALE)
-    if frames.dtype not in (np.float32, np.float64):
+    if frames.dtype.kind != "f" or frames.dtype.itemsize not in (4, 8):
         raise EdgeaudioError(
             f"an array is of {frames.dtype}; int16, and float32 and float64 from -1 to 1, are possible"
         )
-    peak = float(np.abs(frames).max())
+    peak = float(np.abs(frames).max(initial=0))
     if MOST < peak < np.inf:
         raise EdgeaudioError(f"an array of floats reaches {peak:g}; from -1 to 1 is possible: divide by its full scale")
     with np.errstate(over="ignore"):  # what is beyond float32 becomes inf, and is repaired
         return in_range(np.atleast_2d(frames.T).astype(np.float32))[0]
 
 
-def _check_block(block: Block) -> None:
-    if not MIN_SAMPLE_RATE <= block.sample_rate <= MAX_SAMPLE_RATE:
+def _checked_block(block: Block) -> Block:
+    """The Block with its samples repaired, as those of arrays are. Raises EdgeaudioError for one that is no sound."""
+    rate, epoch, offset = _whole(block.sample_rate), _whole(block.epoch), _whole(block.offset)
+    if rate is None or not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
         raise EdgeaudioError(f"the source brought a Block of {block.sample_rate} Hz, which is not possible")
-    if block.samples.dtype != np.float32 or block.samples.ndim not in (1, 2):
-        found = f"{block.samples.dtype} {block.samples.shape}"
+    if epoch is None or offset is None:
+        raise EdgeaudioError("the source brought a Block whose epoch or offset is no whole number")
+    samples: Any = block.samples
+    if not isinstance(samples, np.ndarray) or samples.dtype != np.float32 or not _is_shaped(samples):
+        found = f"{samples.dtype} {samples.shape}" if isinstance(samples, np.ndarray) else type(samples).__name__
         raise EdgeaudioError(f"the source brought a Block of {found}; float32 (n,) and (n, channels) are possible")
+    if not isinstance(block.at, datetime):
+        raise EdgeaudioError(f"the source brought a Block whose time is {type(block.at).__name__}, and no datetime")
     if block.at.tzinfo is None:
         raise EdgeaudioError("the source brought a Block whose time has no zone; give it one, such as UTC")
+    return replace(block, epoch=epoch, offset=offset, sample_rate=rate, samples=_in_range(samples))

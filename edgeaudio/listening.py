@@ -10,7 +10,9 @@ import asyncio
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from math import isnan, nan
+from numbers import Real
 from pathlib import Path
 from typing import TypeAlias
 from uuid import UUID
@@ -22,7 +24,7 @@ from edgeaudio.inputs import SOURCE_NAME, Format, Inlet, Piece, pieces_of
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.model import load_model as load_model_directory
-from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, Result, SourcePipeline
+from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, Result, Scorer, SourcePipeline
 from edgeaudio.recognise.shipped import SHIPPED_MODEL, find_model
 from edgeaudio.recognise.types import Block, Channel, EdgeaudioError, Event, Scores
 
@@ -53,6 +55,8 @@ def load_model(model: str | Path) -> Model:
     A loaded model may be given to several calls of `listen` and `detect`, in several threads: they take turns with it,
     clip by clip. Threads that are to compute side by side load it once each.
     """
+    if not isinstance(model, (str, Path)):
+        raise EdgeaudioError(f"a model is {model!r}; a name or a path is possible")
     return load_model_directory(find_model(model))
 
 
@@ -94,8 +98,8 @@ def listen(  # noqa: PLR0913 (each keyword is a question of its own)
     products made here: set OPENBLAS_NUM_THREADS=1 before NumPy is imported, as the command line does, to save that.
     """
     form = Format.of(sample_rate, channels, channel)
-    ears = _Ears(models, _period_s(period_ms), gate_dbfs, form.channel)
-    return _heard(_blocks(source, form, _checked(start)), ears, include_scores=include_scores)
+    ears = _Ears(models, _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
+    return _heard(_blocks(source, form, _start(start)), ears, include_scores=include_scores)
 
 
 def alisten(  # noqa: PLR0913 (as listen)
@@ -115,12 +119,12 @@ def alisten(  # noqa: PLR0913 (as listen)
     Models run in a thread, so that the loop is never held up.
     """
     form = Format.of(sample_rate, channels, channel)
-    ears = _Ears(models, _period_s(period_ms), gate_dbfs, form.channel)
+    ears = _Ears(models, _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
     if not isinstance(source, AsyncIterable):
         raise EdgeaudioError(
             f"the source is {type(source).__name__}; async iterables are possible (listen takes others)"
         )
-    return _heard_async(source, Inlet(form, _checked(start)), ears, include_scores=include_scores)
+    return _heard_async(source, Inlet(form, _start(start)), ears, include_scores=include_scores)
 
 
 def detect(
@@ -141,27 +145,62 @@ def detect(
     """
     form = Format.of(sample_rate, channels, channel)
     plans = [ModelPlan(model) for model in _loaded(models)]
+    gate_dbfs = _gate_dbfs(gate_dbfs)
     pipeline = SourcePipeline(SOURCE_NAME, plans, namespace=UUID(int=0), gate_dbfs=gate_dbfs, channel=form.channel)
-    return _events(_blocks(source, form, _checked(start)), pipeline)
+    return _events(_blocks(source, form, _start(start)), pipeline)
 
 
 def _loaded(models: Models) -> list[Model]:
-    several = [models] if isinstance(models, (str, Path, Model)) else list(models)
+    try:
+        several = [models] if isinstance(models, (str, Path, Model)) else list(models)
+    except TypeError:
+        raise EdgeaudioError(
+            f"models is {models!r}; names, paths, loaded models and lists of them are possible"
+        ) from None
     if not several:
         raise EdgeaudioError("models is empty; name at least one")
     return [model if isinstance(model, Model) else load_model(model) for model in several]
 
 
+def labels_by_model(models: Iterable[Scorer]) -> dict[str, tuple[str, ...]]:
+    """What each model reports, by its name. Raises EdgeaudioError where that does not tell two models apart."""
+    labels: dict[str, tuple[str, ...]] = {}
+    for model in models:
+        name, reported = model.manifest.name, model.manifest.reported
+        if labels.setdefault(name, reported) != reported:
+            raise EdgeaudioError("two models of one name have different labels; rename one in its model.toml")
+    return labels
+
+
 def _period_s(period_ms: float) -> float:
-    if not MIN_PERIOD_MS <= period_ms <= MAX_PERIOD_MS:
-        raise EdgeaudioError(f"period_ms is {period_ms}; {MIN_PERIOD_MS} to {MAX_PERIOD_MS} are possible")
-    return period_ms / 1000
+    number = _number(period_ms)
+    if not MIN_PERIOD_MS <= number <= MAX_PERIOD_MS:
+        raise EdgeaudioError(f"period_ms is {period_ms!r}; {MIN_PERIOD_MS} to {MAX_PERIOD_MS} are possible")
+    return number / 1000
 
 
-def _checked(start: datetime | None) -> datetime | None:
-    if start is not None and start.tzinfo is None:
+def _gate_dbfs(gate_dbfs: float) -> float:
+    number = _number(gate_dbfs)
+    if isnan(number):
+        raise EdgeaudioError(f"gate_dbfs is {gate_dbfs!r}; a number is possible, such as {GATE_DBFS:g}")
+    return number
+
+
+def _number(value: object) -> float:
+    """NaN for what is no number."""
+    return float(value) if isinstance(value, Real) else nan
+
+
+def _start(start: datetime | None) -> datetime | None:
+    if start is None:
+        return None
+    if not isinstance(start, datetime):
+        raise EdgeaudioError(f"start is {start!r}; a datetime is possible, such as datetime(2026, 1, 31, tzinfo=UTC)")
+    if start.tzinfo is None:
         raise EdgeaudioError("start has no time zone; give it one, such as datetime(2026, 1, 31, 12, tzinfo=UTC)")
-    return start
+    if not MINYEAR + 1 < start.year < MAXYEAR - 1:  # sound before and after it has times, too
+        raise EdgeaudioError(f"start is in the year {start.year}, which leaves no room for the times of its sound")
+    return start.astimezone(UTC)
 
 
 def _events(blocks: Iterable[Block], pipeline: SourcePipeline) -> Iterator[Event]:
@@ -193,12 +232,13 @@ def _heard(blocks: _Opened | Iterator[Block], ears: _Ears, *, include_scores: bo
 async def _heard_async(
     source: AsyncIterable[Piece], inlet: Inlet, ears: _Ears, *, include_scores: bool
 ) -> AsyncIterator[Heard]:
-    def hear(piece: Piece) -> list[Heard]:
-        return [heard for block in inlet.feed(piece) for heard in ears.feed(block, include_scores=include_scores)]
+    def hear(block: Block) -> list[Heard]:
+        return list(ears.feed(block, include_scores=include_scores))
 
     async for piece in source:
-        for heard in await asyncio.to_thread(hear, piece):
-            yield heard
+        for block in inlet.feed(piece):  # of a second at most: what a large piece holds is not kept back to its end
+            for heard in await asyncio.to_thread(hear, block):
+                yield heard
     for heard in await asyncio.to_thread(lambda: list(ears.flush(include_scores=include_scores))):
         yield heard
 
@@ -215,9 +255,7 @@ class _Ears:
             gate_dbfs=gate_dbfs,
             channel=channel,
         )
-        self._labels = {model.manifest.name: model.manifest.reported for model in loaded}
-        if any(self._labels[model.manifest.name] != model.manifest.reported for model in loaded):
-            raise EdgeaudioError("two models of one name have different labels; rename one in its model.toml")
+        self._labels = labels_by_model(loaded)
         self._epoch: int | None = None
         self._first_at: datetime | None = None
         self._base_s = 0.0  # what the offsets of this epoch are counted from, since the source's beginning

@@ -264,6 +264,14 @@ def test_scores_are_a_table_of_the_best_labels(model, thuds, capsys) -> None:
     assert len(lines) == 39  # the first clip begins at 0, the last whole one at 1.9 s
 
 
+def test_score_refuses_two_models_of_one_name_with_other_labels(model, thuds, tmp_path, capsys) -> None:
+    (tmp_path / "others").mkdir()
+    other = model_directory(tmp_path / "others", "waveform", labels=("a", "b", "c"))
+    status, lines, errors = score("--model", model, "--model", str(other), str(thuds), capsys=capsys)
+    assert (status, lines) == (2, [])
+    assert errors == "edgeaudio: two models of one name have different labels; rename one in its model.toml\n"
+
+
 def test_scores_as_json_lines(model, thuds, capsys) -> None:
     _, lines, _ = score("--model", model, "--top", "9", "--json", str(thuds), capsys=capsys)
     clips = [json.loads(line) for line in lines]

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -147,14 +147,23 @@ def test_nothing_is_no_result(model: Path):
     ("arguments", "message"),
     [
         ({"period_ms": 5}, "period_ms is 5; 10 to 60000 are possible"),
+        ({"period_ms": "500"}, "period_ms is '500'; 10 to 60000 are possible"),
+        ({"gate_dbfs": None}, "gate_dbfs is None; a number is possible"),
+        ({"gate_dbfs": float("nan")}, "gate_dbfs is nan; a number is possible"),
+        ({"models": None}, "models is None; names, paths, loaded models and lists of them are possible"),
+        ({"models": [5]}, "a model is 5; a name or a path is possible"),
         ({"models": []}, "models is empty; name at least one"),
         ({"sample_rate": 10}, "sample_rate is 10; whole numbers 1000 to 1000000 are possible"),
         ({"sample_rate": 16000.5}, "sample_rate is 16000.5; whole numbers 1000 to 1000000 are possible"),
         ({"sample_rate": "16k"}, "sample_rate is '16k'; whole numbers 1000 to 1000000 are possible"),
         ({"channels": 0}, "channels is 0; whole numbers 1 to 64 are possible"),
         ({"channel": 0}, 'channel is 0; "auto", "mix" and 1 to 64 are possible'),
+        ({"channel": np.array([1, 2])}, "channel is array([1, 2]); "),
         ({"channel": 2}, "channel 2 is asked for, and the source has 1"),
         ({"start": datetime(2026, 1, 1)}, "start has no time zone"),  # noqa: DTZ001 (that is what is wrong)
+        ({"start": "2026"}, "start is '2026'; a datetime is possible"),
+        ({"start": datetime.max.replace(tzinfo=UTC)}, "start is in the year 9999, which leaves no room"),
+        ({"source": np.array(0.5)}, "an array has the shape (); (n,) and (n, channels) are possible"),
         ({"source": b"123"}, "bytes are given in an iterable, as [data]; a path is given as text"),
         ({"source": [1.0]}, "the source brought float; Blocks, bytes and arrays are possible"),
         ({"source": 5}, "the source is int; a path, a URL, arrays, and iterables of bytes, arrays and Blocks"),
@@ -167,6 +176,12 @@ def test_nothing_is_no_result(model: Path):
             {"source": block(samples=np.zeros(9, np.int16))},
             "brought a Block of int16 (9,); float32 (n,) and (n, channels)",
         ),
+        ({"source": block(samples=np.zeros((9, 0), np.float32))}, "brought a Block of float32 (9, 0); float32 (n,)"),
+        ({"source": block(samples=[0.0])}, "brought a Block of list; float32 (n,) and (n, channels)"),
+        ({"source": block(samples=np.full(9, 1e30, np.float32))}, "an array of floats reaches 1e+30"),
+        ({"source": block(sample_rate="8k")}, "the source brought a Block of 8k Hz, which is not possible"),
+        ({"source": block(offset=None)}, "the source brought a Block whose epoch or offset is no whole number"),
+        ({"source": block(at="now")}, "the source brought a Block whose time is str, and no datetime"),
         ({"source": block(sample_rate=10)}, "the source brought a Block of 10 Hz, which is not possible"),
         ({"source": block(at=datetime(2026, 1, 1))}, "brought a Block whose time has no zone"),  # noqa: DTZ001 (so is that)
         ({"source": "/nowhere/x.wav"}, "/nowhere/x.wav"),
@@ -213,13 +228,15 @@ def test_threads_may_share_a_loaded_model(model: Path):
     [
         tone(0.5),
         tone(0.5).astype(np.float64),
+        tone(0.5).astype(">f4"),
+        block(samples=tone(0.5), sample_rate=float(RATE)),
         [tone(0.5)[:1000], tone(0.5)[1000:]],
         tone(0.5)[:, None],
         array("f", tone(0.5)),
         tone(0.5).data,
         np.stack([tone(0.5), tone(0.5)], axis=1),
     ],
-    ids=["float32", "float64", "pieces", "one column", "array.array", "memoryview", "stereo"],
+    ids=["float32", "float64", "big-endian", "Block", "pieces", "one column", "array.array", "memoryview", "stereo"],
 )
 def test_arrays_are_heard(model: Path, source: Any):
     if isinstance(source, memoryview):
@@ -261,7 +278,9 @@ def test_a_rate_in_floating_point_and_one_of_numpy_are_rates(model: Path):
         assert len(list(edgeaudio.listen(tone(0.5), model, sample_rate=rate, period_ms=100))) == 5
 
 
-@pytest.mark.parametrize(("channel", "label"), [(1, "second"), (2, "silence"), ("mix", "second")])
+@pytest.mark.parametrize(
+    ("channel", "label"), [(1, "second"), (2, "silence"), (2.0, "silence"), (np.int64(2), "silence"), ("mix", "second")]
+)
 def test_one_channel_of_several_can_be_chosen(model: Path, tmp_path: Path, channel: Channel, label: str):
     both = np.stack([tone(0.5), 0 * tone(0.5)], axis=1)
     path = tmp_path / "both.wav"
@@ -305,6 +324,12 @@ def test_a_recording_begins_when_its_caller_says(model: Path, tmp_path: Path):
         assert [result.at - MORNING for result in results] == [timedelta(seconds=r.offset_s) for r in results]
 
 
+def test_times_are_in_utc_whatever_the_zone_of_the_start(model: Path):
+    start = MORNING.astimezone(timezone(timedelta(hours=5)))
+    (result,) = edgeaudio.listen(tone(0.1), model, sample_rate=RATE, start=start)
+    assert (result.at, result.at.tzinfo) == (MORNING, UTC)
+
+
 def test_after_a_hole_between_blocks_offsets_go_on_with_the_time_of_day(model: Path):
     late = MORNING + timedelta(seconds=60)
     blocks = [block(epoch=0, samples=tone(0.3)), block(epoch=1, at=late, offset=4000, samples=tone(0.3))]
@@ -346,6 +371,33 @@ def test_the_loop_runs_on_while_a_model_does(model: Path, monkeypatch: pytest.Mo
         return [result async for result in edgeaudio.alisten(pieces(), loaded, sample_rate=RATE)]
 
     assert asyncio.run(hear())
+
+
+def test_alisten_yields_what_is_heard_of_a_large_piece_before_the_rest_of_it(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    loaded, taken = edgeaudio.load_model(model), threading.Event()
+    outputs, n_clips = loaded.outputs, 0
+
+    def counted(values: Samples) -> Samples:
+        nonlocal n_clips
+        n_clips += 1
+        assert n_clips < 40 or taken.wait(10)
+        return outputs(values)
+
+    monkeypatch.setattr(loaded, "outputs", counted)
+
+    async def pieces() -> AsyncIterator[Samples]:
+        yield tone(10.0)
+
+    async def hear() -> int:
+        n_results = 0
+        async for _ in edgeaudio.alisten(pieces(), loaded, sample_rate=RATE, period_ms=100):
+            taken.set()
+            n_results += 1
+        return n_results
+
+    assert asyncio.run(hear()) == n_clips > 40
 
 
 def test_alisten_says_where_others_belong(model: Path):

@@ -24,7 +24,7 @@ from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
 from edgeaudio.commands.progress import Progress
 from edgeaudio.commands.target import find_source, told
 from edgeaudio.console import cell_width, clock_time, fold, pad
-from edgeaudio.listening import load_model
+from edgeaudio.listening import labels_by_model, load_model
 from edgeaudio.plans import load_models, model_plans
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, Result, SourcePipeline
 from edgeaudio.recognise.types import EdgeaudioError, Event, Scores
@@ -99,7 +99,7 @@ class _Printer:
     """Prints results as they come, and in the end what their sum says."""
 
     def __init__(self, plans: Sequence[ModelPlan], style: Style) -> None:
-        self._labels = {plan.model.manifest.name: plan.model.manifest.reported for plan in plans}
+        self._labels = labels_by_model(plan.model for plan in plans)
         self._reported = {plan.model.manifest.name: plan.labels for plan in plans}
         self._style = style
         self._recorded = True
