@@ -2,20 +2,23 @@
 
 import tomllib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.goldens import config_of
-from support.tflite import LABELS, content_of, model_directory
+from support.tflite import LABELS, WAVEFORM, content_of, model_directory
 
 from edgeaudio import cli
+from edgeaudio.commands import model_draft
 from edgeaudio.commands.model_frames import PRESETS, guess_features
 from edgeaudio.commands.model_said import Wishes, Work
 from edgeaudio.commands.model_shape import closed
 from edgeaudio.recognise import model as model_module
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import parse_manifest
+from edgeaudio.recognise.metadata import TensorMetadata
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.tensors import Tensor
 from edgeaudio.recognise.types import EdgeaudioError
@@ -69,7 +72,7 @@ def test_a_waveform_model_with_its_labels_packed(run):
     directory, table, out = init(run, "waveform", "--kind", "waveform", "--sample-rate", 1200, **packed)
     assert directory == Path("some-model")
     assert table["labels"] == list(LABELS)
-    assert table["clip"] == {"sample_rate": 1200, "n_samples": 120}
+    assert table["clip"] == {"sample_rate": 1200, "n_samples": 120, "period_ms": 50}
     assert table["input"] == {"kind": "waveform"}
     assert out[0] == "some-model: written; waveform, 0.1 s at 1200 Hz, 3 labels (first, second, third)"
     assert not any("mend" in line for line in out)  # nothing was guessed
@@ -80,7 +83,7 @@ def test_a_waveform_model_with_its_labels_packed(run):
 def test_what_was_guessed_is_said(run):
     _, table, out = init(run, "features_time_major", THREE)
     assert table["input"] == {"kind": "mfcc", "axes": ["batch", "time", "feature", "channel"]}
-    assert table["clip"] == {"sample_rate": 16000, "n_samples": 3680}
+    assert table["clip"] == {"sample_rate": 16000, "n_samples": 3680, "period_ms": 115}
     assert table["output"] == {"activation": "softmax"}
     assert out[2:-4] == [
         "Guessed, for the file does not tell: check these, mend some-model/model.toml where they are wrong:",
@@ -196,7 +199,7 @@ def test_the_output_that_fits_the_labels(run):
 
 def test_one_of_several_inputs(run):
     _, _, out = init(run, "waveform_two_inputs", *SHORT)
-    assert "  input.index = 0: the first of 2 (0: x [1, 120], 1: y [1, 3])" in out
+    assert "  input.index = 0: the first of 2 (0: x [1, 120], 1: y [1, 3]); the others stay at 0" in out
 
 
 @pytest.mark.parametrize(
@@ -206,6 +209,8 @@ def test_one_of_several_inputs(run):
         ((49, 10), {}, ["time", "feature"], 49),
         ((1, 49, 10, 1), {}, ["batch", "time", "feature", "channel"], 49),
         ((1, 1, 49, 10), {}, ["batch", "channel", "time", "feature"], 49),
+        ((1, 13, 61, 1), {}, ["batch", "feature", "time", "channel"], 61),
+        ((1, 13, 20), {}, ["batch", "time", "feature"], 13),
         ((1, 40, 98), {"n_mfcc": 40}, ["batch", "feature", "time"], 98),
         ((1, 40, -1), {}, ["batch", "feature", "time"], -1),
         ((1, -1, 40), {}, ["batch", "time", "feature"], -1),
@@ -229,6 +234,73 @@ def test_layouts_of_features(shape, said, axes, n_frames):
     assert manifest.features is not None
     frames = manifest.features.n_frames(manifest.clip.n_samples)
     assert frames == n_frames or (n_frames == -1 and manifest.clip.n_samples == 16000)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((1, 124, 129), ["batch", "time", "feature"]),
+        ((1, 129, 124), ["batch", "feature", "time"]),
+        ((1, 129, 257), ["batch", "time", "feature"]),
+        ((1, 100, 120), ["batch", "time", "feature"]),
+    ],
+)
+def test_bins_are_those_of_an_fft(shape, axes):
+    table = {"input": {"kind": "spectrogram"}, "clip": {"sample_rate": 16000}}
+    fixed = {"name": "m", "version": "1", "sha256": "0" * 64}
+    work = Work(Path("m.tflite"), Wishes(), {**fixed, **table})
+    guess_features(work, Tensor("x", shape, "float32", 0.0, 0))
+    assert work.table["input"]["axes"] == axes
+
+
+@pytest.mark.parametrize("kind", ["", "waveform"])
+def test_channels_of_a_waveform_are_refused(kind):
+    work = Work(Path("m.tflite"), Wishes(kind=kind, sample_rate=16000), {})
+    stereo = Tensor("x", (1, 16000, 2), "float32", 0.0, 0)
+    assert model_draft._kind(work, stereo, TensorMetadata()) == "waveform"
+    work.section("clip")["sample_rate"] = 16000
+    with pytest.raises(EdgeaudioError) as caught:
+        model_draft._waveform(work, stereo)
+    told = "its input is [1, 16000, 2], 2 channels of a waveform; only models of one can be run"
+    assert str(caught.value) == f"m.tflite: {told}"
+
+
+def test_lone_lengths_of_a_waveform_are_channels():
+    work = Work(Path("m.tflite"), Wishes(), {"clip": {"sample_rate": 16000}, "input": {"kind": "waveform"}})
+    model_draft._waveform(work, Tensor("x", (1, 16000, 1, 1), "float32", 0.0, 0))
+    table = {**work.table, "name": "m", "version": "1", "sha256": "0" * 64, "labels": ["a"]}
+    axes = parse_manifest(table, Path("model.toml")).input.axes
+    assert axes == ("batch", "time", "channel", "channel")
+
+
+@pytest.mark.parametrize(("dtype", "scale", "offset"), [("int8", 128, 0), ("int16", 32768, 0), ("uint8", 128, 128)])
+def test_samples_for_tensors_of_whole_numbers_without_a_quantisation(dtype, scale, offset):
+    work = Work(Path("m.tflite"), Wishes(), {})
+    model_draft._full_scale(work, dtype)
+    section = work.section("input")
+    assert (section["scale"], section.get("offset", 0)) == (scale, offset)
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"features": {"n_mels": 50}}, "of which no length is features.n_mels = 50"),
+        (
+            {"input": {"kind": "log_mel", "axes": ["batch", "feature", "time"]}, "features": {"n_mels": 40}},
+            "of which no length is features.n_mels = 40",
+        ),
+        (
+            {"input": {"kind": "log_mel", "axes": ["batch", "time"]}},
+            "and input.axes names 2 axes; name one for each",
+        ),
+    ],
+)
+def test_what_is_said_and_fits_no_length_is_refused(said, problem):
+    fixed = {"name": "m", "version": "1", "sha256": "0" * 64, "clip": {"sample_rate": 16000}}
+    work = Work(Path("m.tflite"), Wishes(preset="librosa"), {**fixed, "input": {"kind": "log_mel"}, **said})
+    with pytest.raises(EdgeaudioError) as caught:
+        guess_features(work, Tensor("x", (1, 98, 40), "float32", 0.0, 0))
+    assert str(caught.value) == f"m.tflite: its input is [1, 98, 40], {problem}"
 
 
 @pytest.mark.parametrize(
@@ -345,6 +417,9 @@ def test_presets_say_what_the_golden_files_were_made_with(preset, golden):
         ("waveform", (*SHORT, "--set", "name.x=1"), "model.toml: name: {'x': 1} is not text"),
         ("waveform", (*SHORT, "--set", "name=x", "--set", "name.y=1"), "--set name.y=1: name has a value already"),
         ("waveform", (*SHORT, "--set", "clip=3"), "--set clip=3: is a section; say --set clip.KEY=VALUE"),
+        ("waveform", (*SHORT, "--set", "input.axes=time"),
+         '--set input.axes=time: is not a list, as in ["batch", "time"]'),
+        ("waveform", (*SHORT, "--set", "description=\udcff"), r"--set description=\udcff: is not UTF-8"),
         ("waveform", (*SHORT[:-1], "--set", "labels=dog"), "--set labels=dog: is not a list; say --labels FILE"),
         ("waveform", (*SHORT, "--set", "clip.n_samples=0"), "--set clip.n_samples=0: is not a whole number above 0"),
         ("waveform", (*SHORT, "--set", "input.index=1"), "<M>: has 1 inputs; input.index cannot be 1"),
@@ -493,6 +568,11 @@ def test_verify_refuses_a_model_that_cannot_be_reset(run, tmp_path):
     assert (status, out) == (2, [])
     assert len(err) == 1
     assert err[0].startswith(f"edgeaudio: {directory / 'model.tflite'}: writes to variables that keep their values")
+
+
+def test_verify_says_what_of_the_sound_is_not_heard(run, tmp_path):
+    _, out, _ = run("verify", model_directory(tmp_path, clip=replace(WAVEFORM, period_ms=400)))
+    assert out[-1].endswith(" and leaves 75% of the sound between clips unheard")
 
 
 def test_verify_another_file_than_the_manifest_s(run, tmp_path):

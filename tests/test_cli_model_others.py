@@ -71,6 +71,23 @@ def test_each_head_has_its_own_labels_and_rate(init, index, arguments, labels):
     assert guessed == ([] if arguments else [in_english.format(2 - index)])
 
 
+def test_a_label_file_that_is_named_says_which_output_is_meant(init):
+    table, _ = init("others/heads", "--labels", "labels_cn_1.txt")
+    assert (table["labels"], table["output"]["index"]) == (["室内", "室外"], 1)
+
+
+def test_an_output_gets_no_labels_that_the_file_gives_to_another_one(init, monkeypatch):
+    heads = (TensorMetadata(), TensorMetadata(label_files=(LabelFile("labels.txt"),)))
+    told(monkeypatch, outputs=heads)
+    said = ("--kind", "waveform", "--sample-rate", "1200", "--set", "output.index=0")
+    packed = [("labels.txt", "a\nb\nc\n")]
+    _, line = init("waveform_two_outputs", *said, packed=packed)
+    assert line == "m.tflite: has no labels packed in it; give 3 with --labels FILE, one a line"
+    table, out = init("waveform_two_outputs", *said, "--labels", "labels.txt", packed=packed)
+    assert table["labels"] == ["a", "b", "c"]
+    assert "labels: labels.txt, as you say; the file's metadata gives it to another output" in out
+
+
 def test_the_rate_that_the_file_tells_is_not_guessed(init):
     table, out = init("others/meta_44k")
     assert table["clip"] == {"sample_rate": 44100, "n_samples": 44100}
@@ -307,7 +324,7 @@ def test_a_front_end_of_the_clip(init, capfd):
     Path("front.tflite").write_bytes(content_of("frontend_clip"))
     said = ("--frontend", "front.tflite", "--sample-rate", "8000", "--clip-s", "0.045", THREE)
     table, out = init("features_open_batch", *said, "--set", "output.activation=sigmoid")
-    assert table["clip"] == {"sample_rate": 8000, "n_samples": 360}
+    assert table["clip"] == {"sample_rate": 8000, "n_samples": 360, "period_ms": 22}
     assert (table["input"]["kind"], table["input"]["frontend"]) == ("waveform", "front.tflite")
     assert "input.frontend_scale = 1.0: samples from -1 to 1; say 32768 where it wants 16-bit values" in out
     assert Path("m/front.tflite").read_bytes() == content_of("frontend_clip")

@@ -51,6 +51,9 @@ BIRDS = ["Turdus merula_Eurasian Blackbird", "Engine_Engine", "Strix aluco_Tawny
         ("metadata.json", '{"tfjsVersion": "1.3", "wordLabels": ["Noise", "no"]}', ["Noise", "no"]),
         ("config.json", '{"id2label": {"0": "dog", "1": "cat"}, "label2id": {"dog": 0}}', ["dog", "cat"]),
         ("list.json", '[{"id": 0, "name": "dog"}, {"id": 1, "name": "cat"}]', ["dog", "cat"]),
+        ("list.json", '[{"id": 2, "name": "cat"}, {"id": 1, "name": "dog"}]', ["dog", "cat"]),
+        ("list.json", '[{"index": "1", "label": "cat"}, {"index": "0", "label": "dog"}]', ["dog", "cat"]),
+        ("list.json", '[{"id": "b", "name": "dog"}, {"id": "a", "name": "cat"}]', ["dog", "cat"]),
         ("empty.json", "[]", []),
     ],
 )  # fmt: skip
@@ -100,6 +103,10 @@ def test_what_is_assumed_is_said():
         ("l.json", b'{"0": "dog", "2": "cat"}', "its numbers are not 0 to 1, one a label"),
         ("l.json", b'{"a": ["dog"]}',
          'holds no labels that can be told: a list of names, {"0": "name"} or {"name": 0}'),
+        ("l.json", b'{"dog": 0, "dog": 1}', "has 'dog' twice"),
+        ("l.json", b'["\\u001b[31mdog"]', r"is not text: it holds the control character '\x1b'"),
+        ("l.json", b'["\\ud800"]', r"is not text: it holds half a character, '\ud800'"),
+        ("l.json", b'[{"id": 0, "name": "dog"}, {"id": 7, "name": "cat"}]', "its numbers are not 0 to 1, one a label"),
         ("l.json", b"[1]", 'holds no labels that can be told: a list of names, {"0": "name"} or {"name": 0}'),
     ],
 )  # fmt: skip

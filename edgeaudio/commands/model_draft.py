@@ -15,7 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from edgeaudio.commands.model_frames import KINDS, PRESETS, guess_features, is_teachable
+from edgeaudio.commands.model_frames import (
+    KINDS,
+    MOST_COEFFICIENTS,
+    PRESETS,
+    SPECTRUM_SIZES,
+    guess_features,
+    is_teachable,
+)
 from edgeaudio.commands.model_frontend import take_frontend
 from edgeaudio.commands.model_outputs import is_autoencoder, name_outputs
 from edgeaudio.commands.model_said import Wishes, Work, check_said, settings_table
@@ -23,7 +30,7 @@ from edgeaudio.commands.model_shape import OPEN, closed
 from edgeaudio.commands.model_told import take_input, take_model, take_output
 from edgeaudio.publish.topics import slugs
 from edgeaudio.recognise.features import features
-from edgeaudio.recognise.manifest import FILE_NAME, Manifest, parse_manifest
+from edgeaudio.recognise.manifest import FILE_NAME, MIN_PERIOD_MS, USUAL_PERIOD_MS, Manifest, parse_manifest
 from edgeaudio.recognise.metadata import TensorMetadata
 from edgeaudio.recognise.model import Model, ModelError, build_model
 from edgeaudio.recognise.tensors import Tensor, packed_files, read_model_metadata, read_tensors
@@ -34,8 +41,7 @@ YAMNET_RATE_HZ, YAMNET_SAMPLES = 16000, 15600  # its patch of 0.96 s, to the end
 TEACHABLE_RATE_HZ, TEACHABLE_SAMPLES = 44100, 44032
 FEWEST_WAVEFORM_SAMPLES = 4000  # a shorter row of numbers may as well be features
 ANOMALY, LEAST_ERROR = "anomaly", 1e-6  # of an autoencoder: its one label, and no error at all
-SPECTRUM_SIZES = {(1 << power) + 1 for power in range(6, 13)}  # bins of an FFT of 128 to 8192: 65, 129, 257, ...
-MOST_COEFFICIENTS = 20  # features a frame: up to here they are taken for MFCC, above for mels
+MOST_CHANNELS = 8  # beside so many samples, a second length up to here is channels of sound
 
 
 @dataclass(slots=True)
@@ -66,10 +72,10 @@ def draft(file: Path, content: bytes, wishes: Wishes, frontend: bytes = b"") -> 
         _waveform(work, tensor)
     else:
         guess_features(work, tensor)
+    _period(work)
     take_input(work, told)
     if tensor.dtype.startswith(("int", "uint")) and not tensor.scale:
-        full_scale = float(np.iinfo(tensor.dtype).max + 1)
-        work.guess("input", "scale", full_scale, f"the tensor is {tensor.dtype} without a quantisation")
+        _full_scale(work, tensor.dtype)
     take_model(work, metadata)
     packed = packed_files(content)
     to_measure = False
@@ -99,7 +105,7 @@ def _chosen_input(work: Work, tensors: Sequence[Tensor]) -> Tensor:
     index = work.section("input").get("index", 0)
     if len(tensors) > 1:
         names = ", ".join(f"{i}: {tensor.name} {list(tensor.shape)}" for i, tensor in enumerate(tensors))
-        work.guess("input", "index", index, f"the first of {len(tensors)} ({names})")
+        work.guess("input", "index", index, f"the first of {len(tensors)} ({names}); the others stay at 0")
     if type(index) is not int or not 0 <= index < len(tensors):
         raise EdgeaudioError(f"{work.file}: has {len(tensors)} inputs; input.index cannot be {index}")
     return tensors[index]
@@ -135,7 +141,9 @@ def _kind(work: Work, tensor: Tensor, told: TensorMetadata) -> Any:  # noqa: ANN
     if len(long) > 1:
         fewest = min((n for n in long if n != OPEN), default=0)
         likely = "mfcc" if fewest <= MOST_COEFFICIENTS else "log_mel"
-        if is_teachable(tensor) or SPECTRUM_SIZES.intersection(long):
+        if _n_channels(tensor) > 1:
+            likely = "waveform"
+        elif is_teachable(tensor) or SPECTRUM_SIZES.intersection(long):
             likely = "spectrogram"
         return work.guess("input", "kind", likely, f"its input is {list(tensor.shape)}; else say --kind")
     if told.sample_rate and len(long) == 1:
@@ -150,8 +158,37 @@ def _kind(work: Work, tensor: Tensor, told: TensorMetadata) -> Any:  # noqa: ANN
     return work.section("input")["kind"]
 
 
+def _n_channels(tensor: Tensor) -> int:
+    """How many channels of sound a tensor seems to hold: 1 where its shape does not say that it is sound."""
+    long = sorted(n for n in tensor.shape if n != 1)
+    looks_so = len(long) == 2 and long[0] <= MOST_CHANNELS and long[1] >= FEWEST_WAVEFORM_SAMPLES
+    return long[0] if looks_so and long[0] != OPEN else 1
+
+
+def _period(work: Work) -> None:
+    """Clips shorter than the usual period come more often, so that no sound lies between two of them."""
+    clip = work.section("clip")
+    length_ms = 1000 * clip["n_samples"] // clip["sample_rate"]
+    if length_ms < USUAL_PERIOD_MS:
+        clip.setdefault("period_ms", max(MIN_PERIOD_MS, length_ms // 2))
+
+
+def _full_scale(work: Work, dtype: str) -> None:
+    """Samples from -1 to 1 as whole numbers; unsigned ones around their middle."""
+    limits, why = np.iinfo(dtype), f"the tensor is {dtype} without a quantisation"
+    middle = 0 if limits.min else (limits.max + 1) // 2
+    work.guess("input", "scale", float(limits.max + 1 - middle), why)
+    if middle:
+        work.guess("input", "offset", float(middle), why)
+
+
 def _waveform(work: Work, tensor: Tensor) -> None:
     clip, shape = work.section("clip"), tensor.shape
+    if _n_channels(tensor) > 1:
+        raise EdgeaudioError(
+            f"{work.file}: its input is {list(shape)}, {_n_channels(tensor)} channels of a waveform; only models "
+            "of one can be run"
+        )
     if sum(n != 1 for n in shape) > 1:
         raise EdgeaudioError(f"{work.file}: its input is {list(shape)}, which is no waveform; say another --kind")
     longest = max(range(len(shape)), key=lambda i: (shape[i] == OPEN, shape[i])) if shape else 0

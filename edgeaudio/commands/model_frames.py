@@ -72,6 +72,8 @@ TEACHABLE_SHAPE = (43, 232)  # frames and bins
 OF_MELS = ("mel_scale", "norm", "mel_slopes", "fmin", "fmax", "dct_norm", "lifter", "lifter_from", "c0", "n_mfcc")
 COUNTS = {"mfcc": "n_mfcc", "log_mel": "n_mels", "spectrogram": "n_bins"}  # the key of how many features a frame has
 USUAL_MELS = 40
+SPECTRUM_SIZES = {(1 << power) + 1 for power in range(6, 13)}  # bins of an FFT of 128 to 8192: 65, 129, 257, ...
+MOST_COEFFICIENTS = 20  # features a frame: up to here they are taken for MFCC, above for mels
 # window and hop in ms, most usual first
 USUAL_FRAMES_MS = ((25, 10), (30, 20), (40, 20), (30, 10), (32, 16), (20, 10), (32, 8), (64, 32), (128, 32), (20, 20))
 
@@ -87,6 +89,10 @@ def guess_features(work: Work, tensor: Tensor) -> None:
         if long[0] % usual == 0:
             work.guess("features", count, usual, f"{long[0] // usual} frames of {usual}, as Edge Impulse proposes")
     n_frames, n_features = _frames_and_features(work, tensor, said.get(count))
+    if said.get(count, n_features) != n_features:
+        raise EdgeaudioError(
+            f"{work.file}: its input is {list(tensor.shape)}, of which no length is features.{count} = {said[count]}"
+        )
     said[count] = n_features
     if count == "n_mfcc":
         n_mels = EDGE_IMPULSE_MELS.get(work.wishes.preset, USUAL_MELS)
@@ -145,24 +151,37 @@ def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[
     if names := said_axes(work, tensor):
         sizes = [prod(n for n, name in zip(shape, names, strict=True) if name == axis) for axis in ("time", "feature")]
         return sizes[0], sizes[1]
-    time = second if said == shape[first] != shape[second] or shape[second] == OPEN else first
+    if "axes" in axes:
+        raise EdgeaudioError(
+            f"{work.file}: its input is {list(shape)}, and input.axes names {len(axes['axes'])} axes; name one for each"
+        )
+    turned = (
+        said == shape[first] != shape[second] if said else _features_first(axes["kind"], shape[first], shape[second])
+    )
+    time = second if turned or shape[second] == OPEN else first
     names = ["channel"] * len(shape)
     names[time], names[second if time == first else first] = "time", "feature"
     if names[0] == "channel":
         names[0] = "batch"
     n_frames, n_features = shape[time], shape[first + second - time]
     if said is None:
-        frames, turned = "any number of", ""
+        frames, otherwise = "any number of", ""
         if n_frames != OPEN:
             key = "n_bins" if work.section("input")["kind"] == "spectrogram" else "n_mels"
             other = "" if key == "n_bins" else " (or n_mfcc)"
-            frames, turned = (
+            frames, otherwise = (
                 str(n_frames),
                 f"; if it is the other way round, say --set features.{key}={n_frames}{other}",
             )
-        work.guesses.append(f"input.axes = {names}: {frames} frames of {n_features}{turned}")
+        work.guesses.append(f"input.axes = {names}: {frames} frames of {n_features}{otherwise}")
     axes["axes"] = names
     return n_frames, n_features
+
+
+def _features_first(kind: str, first: int, second: int) -> bool:
+    """True if of two lengths in that order the first alone is one that features of the kind have."""
+    usual = {"spectrogram": SPECTRUM_SIZES, "mfcc": range(2, MOST_COEFFICIENTS + 1)}.get(kind, ())
+    return first in usual and second not in usual
 
 
 def _frame_sizes(work: Work, n_frames: int) -> None:

@@ -55,7 +55,9 @@ def read_labels(name: str, data: bytes) -> Labels:
         names = _csv_labels(name, text)
     if names is None:
         names = _unnumbered([line.strip() for line in _LINE_END.split(text) if line.strip()])
-    return _species(name, [" ".join(label.split()) for label in names], guesses)
+    names = [" ".join(label.split()) for label in names]
+    _check_text(name, "".join(names))  # escapes of JSON, too
+    return _species(name, names, guesses)
 
 
 def _decoded(name: str, data: bytes) -> tuple[str, list[str]]:
@@ -77,10 +79,17 @@ def _decoded(name: str, data: bytes) -> tuple[str, list[str]]:
                 f"{name}: is not text in UTF-8: {error.reason} at byte {error.start}; save it as UTF-8"
             ) from None
         guesses.append(f"labels: {name} is not UTF-8, so it was read as Windows-1252")
-    control = next((char for char in text if unicodedata.category(char) == "Cc" and char not in "\t\r\n"), None)
-    if control is not None:
-        raise EdgeaudioError(f"{name}: is not text: it holds the control character {control!r}")
+    _check_text(name, text)
     return text, guesses
+
+
+def _check_text(name: str, text: str) -> None:
+    for char in text:
+        kind = unicodedata.category(char)
+        if kind == "Cc" and char not in "\t\r\n":
+            raise EdgeaudioError(f"{name}: is not text: it holds the control character {char!r}")
+        if kind == "Cs":
+            raise EdgeaudioError(f"{name}: is not text: it holds half a character, {char!r}")
 
 
 def _unnumbered(lines: list[str]) -> list[str]:
@@ -138,7 +147,7 @@ def _json_labels(name: str, text: str) -> list[str] | None:
     if not is_json and text.lstrip()[:1] not in ("[", "{"):
         return None
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=lambda pairs: _unique(name, pairs))
     except (ValueError, RecursionError) as error:
         if is_json:
             raise EdgeaudioError(f"{name}: is not JSON: {error}") from None
@@ -151,9 +160,10 @@ def _json_labels(name: str, text: str) -> list[str] | None:
         if all(type(number) is int for number in value.values()):
             return _ordered(name, [(number, label) for label, number in value.items()])
     elif isinstance(value, list):
-        labels = [_named(item) for item in value]
-        if None not in labels:
-            return [label for label in labels if label is not None]
+        labels = [label for item in value if (label := _named(item)) is not None]
+        if len(labels) == len(value):
+            numbers = [number for item in value if (number := _numbered(item)) is not None]
+            return _ordered(name, list(zip(numbers, labels, strict=True))) if len(numbers) == len(labels) else labels
     raise EdgeaudioError(f'{name}: holds no labels that can be told: a list of names, {{"0": "name"}} or {{"name": 0}}')
 
 
@@ -161,6 +171,18 @@ def _named(item: object) -> str | None:
     if isinstance(item, dict):
         item = next((item[key] for key in NAMES if key in item), None)
     return item if isinstance(item, str) else None
+
+
+def _numbered(item: object) -> int | None:
+    number = next((item[key] for key in NUMBERS if key in item), None) if isinstance(item, dict) else None
+    return int(number) if type(number) is int or (isinstance(number, str) and number.isdecimal()) else None
+
+
+def _unique(name: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    twice = next((key for key, times in Counter(key for key, _ in pairs).items() if times > 1), None)
+    if twice is not None:
+        raise EdgeaudioError(f"{name}: has {twice!r} twice")
+    return dict(pairs)
 
 
 def _ordered(name: str, pairs: list[tuple[int, str]]) -> list[str]:

@@ -6,7 +6,7 @@ Does not know: how labels are written in a file (model_labels.py), inputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 
@@ -34,10 +34,17 @@ def name_outputs(work: Work, outputs: Sequence[Tensor], metadata: Metadata, pack
             index = _one_of(work, outputs, {i: _by_language(work, files, packed) for i, files in described.items()})
             _take(work, _by_language(work, described[index], packed, work.guesses))
             return index
-    labels = _labels(work, outputs, chosen, packed)
+    elsewhere = _label_names(metadata, set(range(len(outputs))) - set(chosen)) - _label_names(metadata, chosen)
+    own = {name: data for name, data in packed.items() if name not in elsewhere}
+    labels = _labels(work, outputs, chosen, packed if work.wishes.labels else own)
+    named = str(work.wishes.labels or "")
+    if named in elsewhere:
+        work.guesses.append(f"labels: {named}, as you say; the file's metadata gives it to another output")
     if work.section("output").get("kind") == "reconstruction_error":
         return _one_of(work, outputs, dict.fromkeys(chosen, labels))
     fitting = {i: labels for i in chosen if _size(outputs[i]) in (len(labels.names), OPEN)}
+    if owners := [i for i in fitting if named in _label_names(metadata, [i])]:
+        fitting = dict.fromkeys(owners, labels)
     if not fitting and len(chosen) > 1:
         sizes = ", ".join(f"{i}: {list(outputs[i].shape)}" for i in chosen)
         raise EdgeaudioError(
@@ -56,6 +63,11 @@ def is_autoencoder(work: Work, given: Tensor, outputs: Sequence[Tensor], packed:
         if shapes[0] == shapes[1] and prod(shapes[0]) > 1:
             work.guess("output", "kind", "reconstruction_error", "its output has the shape of its input")
     return bool(section.get("kind") == "reconstruction_error")
+
+
+def _label_names(metadata: Metadata, indices: Iterable[int]) -> set[str]:
+    """The packed files that the metadata names for those outputs."""
+    return {file.name for i in indices for file in metadata.output(i).label_files}
 
 
 def _take(work: Work, labels: Labels) -> None:

@@ -56,6 +56,8 @@ def settings_table(settings: Sequence[str]) -> dict[str, Any]:
     """`key=value` pairs as a nested table; a value that is not TOML is text. Raises EdgeaudioError."""
     table: dict[str, Any] = {}
     for setting in settings:
+        if not _is_text(setting):
+            raise EdgeaudioError(f"--set {setting}: is not UTF-8")
         key, equals, text = setting.partition("=")
         if not equals or not re.fullmatch(r"[a-z0-9_]+(\.[^.]+)*", key):
             raise EdgeaudioError(f"--set {setting}: is not KEY=VALUE, as in --set features.n_fft=512")
@@ -73,6 +75,15 @@ def settings_table(settings: Sequence[str]) -> dict[str, Any]:
     return table
 
 
+def _is_text(argument: str) -> bool:
+    """False for an argument with bytes that are no UTF-8, which Python keeps as halves of characters."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 # What is reckoned with before the manifest as a whole can be checked.
 _NUMBERS = {
     "clip": ("sample_rate", "n_samples"),
@@ -85,6 +96,8 @@ def check_said(table: Mapping[str, Any]) -> None:
     for section in ("clip", "input", "output", "features"):
         if not isinstance(table.get(section, {}), dict):
             raise EdgeaudioError(f"--set {section}={table[section]}: is a section; say --set {section}.KEY=VALUE")
+    if not isinstance(table.get("input", {}).get("axes", []), list):
+        raise EdgeaudioError(f'--set input.axes={table["input"]["axes"]}: is not a list, as in ["batch", "time"]')
     if not isinstance(table.get("labels", []), list):
         raise EdgeaudioError(f"--set labels={table['labels']}: is not a list; say --labels FILE")
     for section, keys in _NUMBERS.items():

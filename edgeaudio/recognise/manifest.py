@@ -25,6 +25,7 @@ MAX_LABELS = 10_000
 MAX_BYTES = 2_000_000
 LONGEST_CLIP_S = 120.0
 MAX_CLIPS = 100
+USUAL_PERIOD_MS = 500
 MIN_PERIOD_MS, MAX_PERIOD_MS = 10, 60_000  # from one clip to the next, whoever says it
 DAY_S = 86_400
 MAX_ENTITY_NAME = 64
@@ -54,7 +55,7 @@ class ClipSection:
 
     sample_rate: int  # Hz
     n_samples: int
-    period_ms: int = 500  # from one clip to the next, unless the settings say otherwise
+    period_ms: int = USUAL_PERIOD_MS  # from one clip to the next, unless the settings say otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,8 @@ def _input_problems(manifest: Manifest) -> Iterator[Problem]:
         f"{clip.period_ms} is not from {MIN_PERIOD_MS} to {MAX_PERIOD_MS}",
     )
     yield from _frontend_problems(section)
-    yield len(set(section.axes)) < len(section.axes), "input.axes", "an axis is there twice"
+    twice = any(section.axes.count(axis) > 1 for axis in ("batch", "time", "feature"))
+    yield twice, "input.axes", 'an axis is there twice, and only "channel" may be'
     yield (
         "time" not in section.axes or ("feature" in section.axes) != (section.kind != "waveform"),
         "input.axes",

@@ -143,7 +143,7 @@ def test_a_label_s_own_thresholds_come_first():
         ("clip/n_samples", 511, "clip.n_samples: 511 is less than one frame (512)"),
         ("clip/period_ms", 9, "clip.period_ms: 9 is not from 10 to 60000"),
         ("clip/period_ms", 60_001, "clip.period_ms: 60001 is not from 10 to 60000"),
-        ("input/axes", ["time", "time"], "input.axes: an axis is there twice"),
+        ("input/axes", ["time", "time"], 'input.axes: an axis is there twice, and only "channel" may be'),
         (
             "input/axes",
             ["batch", "feature"],
