@@ -19,7 +19,7 @@ from edgeaudio.recognise import model as model_module
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import parse_manifest
 from edgeaudio.recognise.metadata import TensorMetadata
-from edgeaudio.recognise.model import load_model
+from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.tensors import Tensor
 from edgeaudio.recognise.types import EdgeaudioError
 
@@ -568,6 +568,15 @@ def test_verify_refuses_a_model_that_cannot_be_reset(run, tmp_path):
     assert (status, out) == (2, [])
     assert len(err) == 1
     assert err[0].startswith(f"edgeaudio: {directory / 'model.tflite'}: writes to variables that keep their values")
+
+
+def test_verify_scores_that_change_by_themselves(run, tmp_path, monkeypatch):
+    rng, outputs = np.random.default_rng(0), Model.outputs
+    monkeypatch.setattr(Model, "outputs", lambda model, values: outputs(model, values) * rng.uniform(0.5, 1.0))
+    status, out, _ = run("verify", model_directory(tmp_path))
+    assert status == 2
+    told = "the same clip gives others each time: convert the model for inference, without dropout or noise"
+    assert out[3] == f"scores   FAILS  {told}"
 
 
 def test_verify_says_what_of_the_sound_is_not_heard(run, tmp_path):
