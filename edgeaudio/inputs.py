@@ -61,7 +61,10 @@ class Inlet:
     def __init__(self, form: Format, start: datetime | None) -> None:
         self._format = form
         self._start = start  # of the first sample; None: the moment at which it comes
-        self._offset = 0
+        self._n_channels = 0  # of the last array; another number begins a new epoch
+        self._epoch = -1
+        self._begun = 0  # samples before the epoch
+        self._offset = 0  # samples in it
         self._odd = b""  # half a sample
         self._rest: NDArray[Any] = np.empty(0, dtype=np.int16)  # part of a frame
 
@@ -75,12 +78,15 @@ class Inlet:
         frames = self._frames(piece)
         self._check_channel(frames)
         start = self._start = self._start or datetime.now(UTC)
-        rate = self._format.sample_rate
+        rate, n_channels = self._format.sample_rate, 1 if frames.ndim == 1 else frames.shape[1]
+        if n_channels != self._n_channels:
+            self._n_channels, self._epoch = n_channels, self._epoch + 1
+            self._begun, self._offset = self._begun + self._offset, 0
         length = round(PIECE_S * rate)
         for first in range(0, len(frames), length):
             samples = _in_range(frames[first : first + length])
-            at = start + timedelta(seconds=self._offset / rate)
-            yield Block(SOURCE_NAME, 0, self._offset, at, rate, samples)
+            at = start + timedelta(seconds=(self._begun + self._offset) / rate)
+            yield Block(SOURCE_NAME, self._epoch, self._offset, at, rate, samples)
             self._offset += len(samples)
 
     def _frames(self, piece: Any) -> NDArray[Any]:  # noqa: ANN401 (what a caller's generator yields may be anything)

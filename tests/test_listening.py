@@ -262,6 +262,15 @@ def test_interleaved_arrays_come_in_pieces_of_any_length(model: Path):
     assert [r.scores for r in got] == [r.scores for r in wanted]
 
 
+def test_arrays_of_another_number_of_channels_lose_no_sound(model: Path):
+    pieces = [tone(0.35), np.stack([tone(0.35)] * 2, axis=1)]
+    results = list(edgeaudio.listen(pieces, model, sample_rate=RATE, period_ms=100, start=MORNING))
+    assert [round(result.offset_s, 3) for result in results] == pytest.approx(
+        [0, 0.1, 0.2, 0.25, 0.35, 0.45, 0.55, 0.6]
+    )
+    assert [result.at - MORNING for result in results] == [timedelta(seconds=result.offset_s) for result in results]
+
+
 def test_floats_that_are_no_numbers_are_repaired_as_those_of_decoders_are(model: Path):
     broken = tone(0.5)
     broken[100], broken[200], broken[300] = np.nan, np.inf, 1.5

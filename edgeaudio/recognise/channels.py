@@ -32,6 +32,7 @@ class Mixer:
         self.cancels = False  # the channels cancel each other out, as of the last interval
         self._wanted = channel
         self._taken: int | None = None  # index of the channel that is taken instead of the mean
+        self.judged = False  # an interval has told
         self._free = 0  # intervals in a row in which nothing cancelled
 
     @property
@@ -63,6 +64,7 @@ class Mixer:
         unrelated = sum(powers) / n_channels**2
         if max(powers) < MIN_POWER:
             return
+        self.judged = True
         mixed = mean(samples)
         ratio = power(mixed) / unrelated
         self._free = 0 if ratio < CANCEL_UNTIL else self._free + 1

@@ -160,7 +160,8 @@ class _Epoch:
         self._clock = _Clock(block.sample_rate)
         self._mixer = mixer
         self._meter = LevelMeter(block.sample_rate, self.n_channels)
-        # of several channels nothing is known before the first reading: until then they are not mixed
+        # of several channels nothing is known before the first reading with sound: until then each interval is mixed
+        # when it is whole
         self._undecided = self.n_channels > 1 and mixer.heard == "mix"
         rates = dict.fromkeys(plan.model.manifest.clip.sample_rate for plan in plans)
         self._resamplers = {rate: Resampler(block.sample_rate, rate) for rate in rates}
@@ -179,7 +180,7 @@ class _Epoch:
             for reading in readings:
                 self._mixer.judge(reading.samples, reading.powers)
                 if self._undecided:
-                    self._undecided = False
+                    self._undecided = not self._mixer.judged
                     yield from self._hear(reading.samples)
                 yield self._level(reading)
 

@@ -126,6 +126,14 @@ def test_channels_that_cancel_each_other_out_are_heard_from_the_first_sample(n):
     assert [level.rms_dbfs for level in levels] == [level.rms_dbfs for level in one if isinstance(level, Level)]
 
 
+def test_channels_that_cancel_each_other_out_are_heard_from_the_first_sample_after_silence():
+    samples = np.concatenate([np.zeros(20_500, np.float32), sound(9000)])
+    one = run(blocks_of(samples, 8000, []))
+    both = run(blocks_of(np.stack([samples, -samples], axis=1), 8000, [100, 20_000]))
+    scores = [bits(result) for result in one if isinstance(result, Scores)]
+    assert scores == [bits(result) for result in both if isinstance(result, Scores)]
+
+
 @pytest.mark.parametrize("channels", [0, 2, 8])
 def test_one_sample_at_a_time(channels):
     samples = sound(4400, channels)
