@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from math import isnan, nan
@@ -30,6 +30,7 @@ from edgeaudio.recognise.types import Block, Channel, EdgeaudioError, Event, Sco
 
 SILENCE = "silence"
 MICROPHONE = "microphone"
+PERIOD_S = 1.024
 
 Source: TypeAlias = "str | Path | Piece | Iterable[Piece]"
 Models = str | Path | Model | Sequence[str | Path | Model]
@@ -64,21 +65,22 @@ def listen(  # noqa: PLR0913 (each keyword is a question of its own)
     source: Source,
     models: Models = SHIPPED_MODEL,
     *,
-    period_ms: float = 1024,
+    period_ms: float | None = None,
     include_scores: bool = False,
     gate_dbfs: float = GATE_DBFS,
     sample_rate: float = 16_000,
     channels: int | None = None,
     channel: Channel = "auto",
     start: datetime | None = None,
-) -> Iterator[Heard]:
+) -> Generator[Heard, None, None]:
     """Listen to a source until it ends, yielding one `Heard` a clip and model, in the order of the clips' ends.
 
     source: a path, a URL, `"microphone"`, a NumPy array or array.array, or an iterable of pieces: arrays, Blocks, or
         bytes, 16-bit little-endian PCM in pieces of any length. Arrays are int16, or floats from -1 to 1, `(n,)` or
         `(n, channels)`.
     models: the name of a shipped model, a model directory or a loaded model, or several of them.
-    period_ms: from one clip's beginning to the next one's.
+    period_ms: from one clip's beginning to the next one's; None: 1024, or less for a model whose clips are shorter, so
+        that all of the sound is heard.
     gate_dbfs: clips with an RMS level under this are silence and are not recognised.
     sample_rate: of bytes and arrays, in Hz.
     channels: interleaved in bytes and array.array; otherwise the array's shape tells.
@@ -106,14 +108,14 @@ def alisten(  # noqa: PLR0913 (as listen)
     source: AsyncIterable[Piece],
     models: Models = SHIPPED_MODEL,
     *,
-    period_ms: float = 1024,
+    period_ms: float | None = None,
     include_scores: bool = False,
     gate_dbfs: float = GATE_DBFS,
     sample_rate: float = 16_000,
     channels: int | None = None,
     channel: Channel = "auto",
     start: datetime | None = None,
-) -> AsyncIterator[Heard]:
+) -> AsyncGenerator[Heard, None]:
     """As `listen`, of pieces that come from an async generator.
 
     Models run in a thread, so that the loop is never held up.
@@ -136,7 +138,7 @@ def detect(
     channels: int | None = None,
     channel: Channel = "auto",
     start: datetime | None = None,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Listen to a source until it ends, yielding the `Event`s that the agent would report: onsets, and their offsets.
 
     The agent's own pipeline and detector, with the periods, thresholds and votes of the models' manifests. Arguments
@@ -172,11 +174,18 @@ def labels_by_model(models: Iterable[Scorer]) -> dict[str, tuple[str, ...]]:
     return labels
 
 
-def _period_s(period_ms: float) -> float:
+def _period_s(period_ms: float | None) -> float | None:
+    if period_ms is None:
+        return None
     number = _number(period_ms)
     if not MIN_PERIOD_MS <= number <= MAX_PERIOD_MS:
         raise EdgeaudioError(f"period_ms is {period_ms!r}; {MIN_PERIOD_MS} to {MAX_PERIOD_MS} are possible")
     return number / 1000
+
+
+def _usual_period_s(model: Model) -> float:
+    clip = model.manifest.clip
+    return max(MIN_PERIOD_MS / 1000, min(PERIOD_S, clip.n_samples / clip.sample_rate))
 
 
 def _gate_dbfs(gate_dbfs: float) -> float:
@@ -203,7 +212,7 @@ def _start(start: datetime | None) -> datetime | None:
     return start.astimezone(UTC)
 
 
-def _events(blocks: Iterable[Block], pipeline: SourcePipeline) -> Iterator[Event]:
+def _events(blocks: Iterable[Block], pipeline: SourcePipeline) -> Generator[Event, None, None]:
     failure = None
     try:
         for block in blocks:
@@ -215,7 +224,7 @@ def _events(blocks: Iterable[Block], pipeline: SourcePipeline) -> Iterator[Event
         raise failure
 
 
-def _heard(blocks: _Opened | Iterator[Block], ears: _Ears, *, include_scores: bool) -> Iterator[Heard]:
+def _heard(blocks: _Opened | Iterator[Block], ears: _Ears, *, include_scores: bool) -> Generator[Heard, None, None]:
     failure = None
     try:
         for block in blocks:
@@ -231,7 +240,7 @@ def _heard(blocks: _Opened | Iterator[Block], ears: _Ears, *, include_scores: bo
 
 async def _heard_async(
     source: AsyncIterable[Piece], inlet: Inlet, ears: _Ears, *, include_scores: bool
-) -> AsyncIterator[Heard]:
+) -> AsyncGenerator[Heard, None]:
     def hear(block: Block) -> list[Heard]:
         return list(ears.feed(block, include_scores=include_scores))
 
@@ -246,11 +255,11 @@ async def _heard_async(
 class _Ears:
     """The pipeline of one call, and where in the source the pipeline's epochs begin."""
 
-    def __init__(self, models: Models, period_s: float, gate_dbfs: float, channel: Channel) -> None:
+    def __init__(self, models: Models, period_s: float | None, gate_dbfs: float, channel: Channel) -> None:
         loaded = _loaded(models)
         self._pipeline = SourcePipeline(
             SOURCE_NAME,
-            [ModelPlan(model, period_s=period_s) for model in loaded],
+            [ModelPlan(model, period_s=period_s or _usual_period_s(model)) for model in loaded],
             namespace=UUID(int=0),
             gate_dbfs=gate_dbfs,
             channel=channel,

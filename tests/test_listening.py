@@ -9,6 +9,7 @@ import threading
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
@@ -345,6 +346,38 @@ def test_after_a_hole_between_blocks_offsets_go_on_with_the_time_of_day(model: P
     results = list(edgeaudio.listen(blocks, model, period_ms=100))
     assert [result.at - MORNING for result in results] == [timedelta(seconds=result.offset_s) for result in results]
     assert [round(result.offset_s, 3) for result in results][3:] == [60.0, 60.1, 60.2]
+
+
+def test_without_a_period_all_of_the_sound_is_heard(model: Path):
+    results = list(edgeaudio.listen(tone(0.5), model, sample_rate=RATE))
+    assert [round(result.offset_s, 3) for result in results] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_who_breaks_off_closes_the_source(model: Path):
+    closed = []
+
+    def endless() -> Iterator[Samples]:
+        try:
+            while True:
+                yield tone(0.1)
+        finally:
+            closed.append("listen")
+
+    async def endless_async() -> AsyncIterator[Samples]:
+        try:
+            while True:
+                yield tone(0.1)
+        finally:
+            closed.append("alisten")
+
+    async def first() -> Heard:
+        async with aclosing(edgeaudio.alisten(endless_async(), model, sample_rate=RATE)) as results:
+            return await anext(results)
+
+    with closing(edgeaudio.listen(endless(), model, sample_rate=RATE)) as results:
+        next(results)
+    assert asyncio.run(first()).label == "second"
+    assert closed == ["listen", "alisten"]
 
 
 def test_an_async_generator_is_heard_as_it_comes(model: Path):
