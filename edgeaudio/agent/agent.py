@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -71,6 +72,7 @@ MAX_WAITING_COMMANDS = 256
 TRIM_S = 60.0
 MAX_HOST = 64  # characters of a machine's name (HOST_NAME_MAX)
 ANSWER_S = 5.0  # for the main thread to say how all is
+TAKEN_S = 3.0  # for the broker to acknowledge a test detection
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,29 +311,43 @@ class Agent:
 
     def _answer(self, question: object) -> dict[str, messages.Json]:
         """Answer a question, in the thread that is asked; it is the main thread that knows, if it moves."""
-        answers: SimpleQueue[dict[str, messages.Json]] = SimpleQueue()
         match question:
             case {"test": {"source": str(source), "label": str(label)}}:
-                self._inbox.put(lambda: answers.put(self._test(source, label)))
+                answer: Callable[[], tuple[dict[str, messages.Json], int]] = partial(self._test, source, label)
             case _:
-                self._inbox.put(lambda: answers.put(self._verdict()))
+                answer = self._verdict
+        answers: SimpleQueue[tuple[dict[str, messages.Json], int]] = SimpleQueue()
+        given_up = threading.Event()
+        self._inbox.put(lambda: None if given_up.is_set() else answers.put(answer()))
         try:
-            return answers.get(timeout=ANSWER_S)
+            told, number = answers.get(timeout=ANSWER_S)
         except Empty:
+            given_up.set()  # what was said to have failed is not done later
             return {"device": self._settings.device, "stuck": "the main thread", "health": None}
+        return {**told, **self._fate(number)} if number else told
 
-    def _test(self, source: str, label: str) -> dict[str, messages.Json]:
-        """Send a test detection; says what became of it."""
-        broker = self._sender.status
+    def _test(self, source: str, label: str) -> tuple[dict[str, messages.Json], int]:
+        """Send a test detection. Return its number in the outbox too, 0 where it was refused."""
         try:
-            self._controls.send_test(source, label)
+            number = self._controls.send_test(source, label)
         except CommandError as refusal:
-            return {"device": self._settings.device, "error": str(refusal)}
-        return {"device": self._settings.device, "error": None, "broker": broker.state.value, "detail": broker.detail}
+            return {"device": self._settings.device, "error": str(refusal)}, 0
+        return {"device": self._settings.device, "error": None}, number
 
-    def _verdict(self) -> dict[str, messages.Json]:
+    def _fate(self, number: int) -> dict[str, messages.Json]:
+        """Wait a little for the broker to acknowledge a message of the outbox. Tells whether it did, and how it is."""
+        deadline_s = time.monotonic() + TAKEN_S
+        while waits := self._outbox.holds(number):
+            connected = self._sender.status.state is BrokerState.CONNECTED
+            if not connected or self._stop.is_set() or time.monotonic() > deadline_s:
+                break
+            time.sleep(0.02)
+        broker = self._sender.status
+        return {"taken": not waits, "broker": broker.state.value, "detail": broker.detail}
+
+    def _verdict(self) -> tuple[dict[str, messages.Json], int]:
         part = stuck_part(self._parts(), time.monotonic())
-        return {"device": self._settings.device, "stuck": part.name if part else None, "health": self._told}
+        return {"device": self._settings.device, "stuck": part.name if part else None, "health": self._told}, 0
 
     def _look_for_lost_cards(self) -> None:
         if name := self._lost_cards.found(self._roster, time.monotonic()):

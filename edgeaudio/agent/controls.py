@@ -124,9 +124,14 @@ class Controls:
             log.warning("command refused: %s", error)
         self._sender.put_transient(messages.command_result(self._topics, topic, self._clock.utc(), error))
 
-    def send_test(self, source: str, label: str) -> None:
-        """Commit a test detection of that label, or of that slug. Raises CommandError."""
-        self._carry_out(send_test(source, label, self._labels()))
+    def send_test(self, source: str, label: str) -> int:
+        """Commit a test detection of that label, or of that slug. Return its number in the outbox.
+
+        Raises CommandError.
+        """
+        command = send_test(source, label, self._labels())
+        log.info("command: %s", command)
+        return self._begin_test(self._recogniser.listeners[command.source], command.label)
 
     def end_tests(self, now_s: float) -> None:
         """End the sounds of tests that have lasted long enough; call it every second or so."""
@@ -157,11 +162,12 @@ class Controls:
             case Restart():
                 self._restart()
 
-    def _begin_test(self, listener: Listener, label: str) -> None:
+    def _begin_test(self, listener: Listener, label: str) -> int:
         model = next(model for model, table in listener.pipeline.thresholds().items() if label in table)
         onset = Event(str(uuid4()), "onset", listener.name, model, label, 1.0, self._clock.utc(), 0.0, test=True)
-        self._recogniser.commit_test(onset)
+        number = self._recogniser.commit_test(onset)
         self._tests.append((self._clock.monotonic(), onset))
+        return number
 
     def _enabled(self, listener: Listener) -> Message:
         return messages.enabled(self._topics, listener.name, on=listener.enabled)

@@ -94,10 +94,10 @@ class Recogniser:
             self._recognise(Ended(listener.name), listener, events)
             self._commit(events)
 
-    def commit_test(self, event: Event) -> None:
-        """Commit an event of a test, as if it had been heard."""
+    def commit_test(self, event: Event) -> int:
+        """Commit an event of a test, as if it had been heard. Return its number in the outbox."""
         with self.lock:
-            self._commit([event])
+            return self._commit([event])
 
     def tell_labels(self, listener: Listener) -> None:
         """Say of each label of a source whether it sounds now."""
@@ -158,11 +158,12 @@ class Recogniser:
             if (onset := messages.restore_event(text)).source == listener.name
         ]
 
-    def _commit(self, events: list[Event]) -> None:
+    def _commit(self, events: list[Event]) -> int:
+        """Put events into the outbox. Return the number of the last one there, 0 for none."""
         if not events:
-            return
+            return 0
         epoch, first = self._outbox.number(len(events))
-        self._outbox.add(
+        last = self._outbox.add(
             [
                 messages.detection(self._topics, event, seq_epoch=epoch, seq=seq)
                 for seq, event in enumerate(events, first)
@@ -182,6 +183,7 @@ class Recogniser:
             self._sender.put(messages.label_state(self._topics, event.source, event.label, on=on))
             test = ", a test" if event.test else ""
             log.info("%s: %s %s, score %.2f%s", event.source, event.label, event.kind, event.score, test)
+        return last
 
 
 def _outcomes(item: Block | Ended, listener: Listener) -> Iterator[Event | Level | SourceStatus]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from edgeaudio.commands.health import LIMIT_S, find_sockets
 from edgeaudio.health.asking import NoAnswerError, ask
@@ -20,23 +19,27 @@ def send_test(state_dir: Callable[[], Path], source: str, label: str) -> int:
     """Have the running agent send it. Raises EdgeaudioError where it cannot or will not."""
     refusals: list[str] = []
     for socket in find_sockets(state_dir):
+        device, error = str(socket), "its agent is of another version; start it again"
         try:
-            answer: Any = ask(socket, LIMIT_S, {"test": {"source": source, "label": label}})
-            device, error = str(answer["device"]), answer["error"]
-            if error is None:
-                _tell(device, source, label, str(answer["broker"]), str(answer["detail"]))
-                return 0
+            match ask(socket, LIMIT_S, {"test": {"source": source, "label": label}}):
+                case {"device": str(device), "error": None, "taken": bool(taken), "broker": broker, "detail": detail}:
+                    _tell(f"{device}: a detection of {label} at {source}", str(broker), str(detail), taken=taken)
+                    return 0
+                case {"device": str(device), "error": str(error)}:
+                    pass
+                case {"device": str(device), "stuck": str(stuck)}:
+                    error = f"{stuck} has not moved for too long, and nothing was sent"
         except NoAnswerError as unanswered:
-            device, error = str(socket), str(unanswered)
-        except (KeyError, TypeError):
-            device, error = str(socket), "its agent is of another version; start it again"
+            error = str(unanswered)
         refusals.append(f"{device}: {error}")
     raise EdgeaudioError(mask("; ".join(refusals)))
 
 
-def _tell(device: str, source: str, label: str, broker: str, detail: str) -> None:
-    sent = f"{device}: a detection of {label} at {source}, marked as a test, is"
-    if broker == "connected":
+def _tell(what: str, broker: str, detail: str, *, taken: bool) -> None:
+    sent = f"{what}, marked as a test, is"
+    if taken:
         say(f"{sent} with the broker")
+    elif broker == "connected":
+        say(f"{sent} in the outbox, and the broker has not acknowledged it yet; `edgeaudio check` says what it refuses")
     else:
         say(mask(f"{sent} in the outbox, and goes out when the broker is back: {broker}{detail and f', {detail}'}"))

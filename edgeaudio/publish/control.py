@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 from edgeaudio.publish.topics import Topics, slugify
@@ -86,21 +87,27 @@ def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[st
 
 
 def send_test(source: str, label: str, labels: Mapping[str, Iterable[str]]) -> SendTest:
-    """Make the command that sends a test detection, of a label or of its slug. Raises CommandError."""
+    """Make the command that sends a test detection, of a label however it is written. Raises CommandError."""
     _require_source(source, labels)
     return SendTest(source, label if label in labels[source] else _label(label, source, labels))
 
 
-def _label(slug: str, source: str, labels: Mapping[str, Iterable[str]]) -> str:
-    label = next((label for label in labels[source] if slugify(label) == slug), None)
+def _label(written: str, source: str, labels: Mapping[str, Iterable[str]]) -> str:
+    known = {slugify(label): label for label in labels[source]}
+    label = known.get(slugify(written))
     if label is None:
-        raise CommandError(f"source {source} has no label {_shown(slug.encode())}")
+        raise CommandError(f"source {source} has no label {_shown(written.encode())}{_near(slugify(written), known)}")
     return label
 
 
 def _require_source(source: str, labels: Mapping[str, Iterable[str]]) -> None:
     if source not in labels:
-        raise CommandError(f"there is no source {_shown(source.encode())}")
+        raise CommandError(f"there is no source {_shown(source.encode())}{_near(source, labels)}")
+
+
+def _near(slug: str, known: Iterable[str]) -> str:
+    near = get_close_matches(slug[:_SHOWN], known, 1)
+    return f'; did you mean "{near[0]}"?' if near else ""
 
 
 def _threshold(payload: bytes) -> float:

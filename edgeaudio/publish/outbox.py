@@ -139,11 +139,12 @@ class Outbox:
 
     def add(
         self, messages: Sequence[Message], *, opened: Mapping[str, str] | None = None, closed: Iterable[str] = ()
-    ) -> None:
+    ) -> int:
         """Commit messages, in order, in one transaction with the events that they open and close.
 
         `opened` maps event ids to whatever text will describe them after a crash; `closed` are event ids.
-        Returns when all is on the disk, or in memory where the disk fails. Never raises for the disk's sake.
+        Returns when all is on the disk, or in memory where the disk fails, with the number of the last message, for
+        `holds`. Never raises for the disk's sake.
         """
         opened, closed = dict(opened or {}), list(closed)
         with self._lock:
@@ -151,6 +152,7 @@ class Outbox:
             self._follow_clock()
             rows = [Stored(seq, message, self._now()) for seq, message in enumerate(messages, self._next_seq)]
             self._next_seq += len(rows)
+            last = self._next_seq - 1
             self._open_events.update(opened)
             for event_id in closed:
                 self._open_events.pop(event_id, None)
@@ -163,6 +165,11 @@ class Outbox:
                 self._recover()  # at once, where the file was damaged and a new one takes its place
             self._drop_oldest()
         self._listener()
+        return last
+
+    def holds(self, seq: int) -> bool:
+        """True if the message of that number still waits to be acknowledged."""
+        return any(stored.seq == seq for stored in self.pending(1, after=seq - 1))
 
     def number(self, count: int) -> tuple[str, int]:
         """Reserve so many consecutive numbers, never to be given again; gives their epoch and the first of them.

@@ -106,17 +106,26 @@ def test_a_test_detection_goes_the_whole_way(broker: BrokerProcess, run_agent: R
     wait_until(lambda: listener.of(f"{ROOT}/porch/label/{LABEL}")[-1] == b"OFF", what="it still sounds")
     assert b"ON" in listener.of(f"{ROOT}/porch/label/{LABEL}")
     for words, problem in {
-        ("roof", LABEL): "there is no source 'roof'",
-        ("porch", "frog"): "has no label 'frog'",
+        ("roof", LABEL): "there is no source 'roof'\n",
+        ("portch", LABEL): "there is no source 'portch'; did you mean \"porch\"?\n",
+        ("porch", "frog"): "has no label 'frog'\n",
+        ("porch", f"{LABEL}x"): f"has no label '{LABEL}x'; did you mean \"{LABEL}\"?\n",
     }.items():
         told = send_test(*words)
         assert (told.returncode, told.stdout) == (2, "")
-        assert problem in told.stderr
+        assert told.stderr.endswith(problem)
+    # a broker that acknowledges nothing does not have it
+    broker.freeze()
+    told = send_test("porch", LABEL.upper())
+    broker.thaw()
+    assert told.returncode == 0
+    assert "is in the outbox, and the broker has not acknowledged it yet" in told.stdout
+    listener.wait_detection("offset", count=2)
     # one that is stopped meanwhile ends its test, too
     send_test("porch", LABEL)
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
-    listener.wait_detection("offset", count=2)
+    listener.wait_detection("offset", count=3)
     agent.start()
     wait_until(lambda: listener.of(f"{ROOT}/availability")[-1] == b"online", what="not online again")
     # the broker away, it waits like any other

@@ -78,6 +78,10 @@ def test_a_main_thread_that_hangs_is_one(run_agent: Run, broker: BrokerProcess):
     told = health(agent)
     assert told.returncode == 2
     assert told.stdout == "testbox: the main thread has not moved for too long\n"
+    command = [sys.executable, "-m", "edgeaudio", "test", "porch", "siren", "--config", str(agent.config)]
+    told = subprocess.run(command, env=agent.environment, capture_output=True, text=True, check=False, timeout=30)
+    assert told.returncode == 2
+    assert told.stderr == "edgeaudio: testbox: the main thread has not moved for too long, and nothing was sent\n"
     agent.kill()
     told = health(agent)
     assert told.returncode == 2
