@@ -25,7 +25,7 @@ from support.terminals import terminal
 
 from edgeaudio import cli
 from edgeaudio.commands import onvif, setup
-from edgeaudio.commands.onvif import Camera, Login, find_cameras, stream_url
+from edgeaudio.commands.onvif import Camera, Login, LoginRefusedError, find_cameras, stream_url
 from edgeaudio.settings import load_settings
 
 __all__ = ["broker", "mosquitto"]  # fixtures
@@ -176,8 +176,9 @@ def test_a_camera_is_found_and_says_where_it_streams() -> None:
         found = find_cameras(0.5)
         assert found == [Camera("127.0.0.1", "Porch\\u001b[2J T 1", there.service)]
         assert stream_url(found[0], LOGIN) == "rtsp://127.0.0.1:554/small"
-        assert stream_url(found[0], Login("viewer", "wrong")) is None
-        assert stream_url(found[0], None) is None
+        for login in (Login("viewer", "wrong"), None):
+            with pytest.raises(LoginRefusedError):
+                stream_url(found[0], login)
     assert not any("hunter2" in question for question in there.asked)
 
 
@@ -213,6 +214,39 @@ def test_an_answer_speaks_for_its_own_host_alone() -> None:
 
     with onvif_camera(OnvifCamera(match=match)):
         assert find_cameras(0.3) == [Camera("127.0.0.1", "x T 1", "http://127.0.0.1/onvif/device_service")]
+
+
+def test_a_fault_that_is_a_refused_login_is_one() -> None:
+    fault = b"<Fault><Value>ter:NotAuthorized</Value></Fault>"
+    with onvif_camera(OnvifCamera(answer=fault)) as there, pytest.raises(LoginRefusedError):
+        stream_url(Camera("127.0.0.1", "", there.service), LOGIN)
+
+
+def test_a_camera_whose_name_is_not_utf_8_is_found() -> None:
+    def match(message: str) -> bytes:
+        service = "https://127.0.0.1/x http://127.0.0.1:81/onvif"  # the first of them cannot be asked
+        answer = MATCH.format(message=message, name="NAME", services=service).encode().replace(b"NAME", b"T\xfcr")
+        return b"\xef\xbb\xbf" + answer
+
+    with onvif_camera(OnvifCamera(match=match)):
+        assert find_cameras(0.3) == [Camera("127.0.0.1", "T\ufffdr T 1", "http://127.0.0.1:81/onvif")]
+
+
+def test_what_cannot_be_meant_is_asked_again(
+    broker: BrokerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    broker.start()
+    with onvif_camera(OnvifCamera()):
+        login = ("viewer", "wrong")
+        answer(
+            monkeypatch, "", f"127.0.0.1:{broker.port}", "", "7", "1", *login, f"rtsp://127.0.0.1:{free_port()}/", ""
+        )
+        assert cli.main(["setup"]) == 2
+    said = capsys.readouterr()
+    assert "there is no camera 7\n" in said.err
+    assert "127.0.0.1 refuses that login, by ONVIF, to say where it streams; its manual or app does\n" in said.out
+    assert cli.main(["setup", "--config", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"edgeaudio: {tmp_path}: this is a directory; name a file with --config FILE\n"
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"<a/>", b"<!DOCTYPE a><a/>", b"x" * 2_000_000])

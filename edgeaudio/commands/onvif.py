@@ -99,8 +99,12 @@ def find_cameras(search_s: float = SEARCH_S, interfaces: Sequence[str] | None = 
     return sorted(found.values(), key=lambda camera: socket.inet_aton(camera.host))
 
 
+class LoginRefusedError(Exception):
+    """The camera answers, and will not tell this user."""
+
+
 def stream_url(camera: Camera, login: Login | None) -> str | None:
-    """Where the camera streams, without a login; None where it does not say.
+    """Where the camera streams, without a login; None where it does not say. Raises LoginRefusedError.
 
     Of several streams it is the one with sound and the smallest picture, for the picture is not looked at.
     """
@@ -134,7 +138,7 @@ class _Asking:
 
     def set_clock(self, service: str) -> None:
         """Go by the camera's clock, for it refuses a login of another time; ours where it does not tell."""
-        with suppress(OSError, ValueError, http.client.HTTPException):
+        with suppress(OSError, ValueError, http.client.HTTPException, LoginRefusedError):
             answer = self(service, "<device:GetSystemDateAndTime/>", anonymous=True)
             year, month, day, hour, minute, second = (
                 int(_text(answer, "UTCDateTime", name)) for name in ("Year", "Month", "Day", "Hour", "Minute", "Second")
@@ -142,7 +146,7 @@ class _Asking:
             self._ahead = datetime(year, month, day, hour, minute, second, tzinfo=UTC) - datetime.now(UTC)
 
     def __call__(self, service: str, body: str, *, anonymous: bool = False) -> ET.Element:
-        """Return the answer. Raises OSError, ValueError, HTTPException."""
+        """Return the answer. Raises OSError, ValueError, HTTPException, LoginRefusedError."""
         address = urlsplit(service)
         if address.scheme != "http":
             raise ValueError("only plain HTTP is asked")
@@ -169,6 +173,8 @@ class _Asking:
             limit.cancel()
             limit.join()
             connection.close()
+        if answer.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN} or b":NotAuthorized" in content:
+            raise LoginRefusedError
         if answer.status != http.client.OK:
             raise ValueError(f"HTTP {answer.status}")
         return _parsed(content)
@@ -210,7 +216,7 @@ def _camera(answer: bytes, host: str, message: str) -> Camera | None:
     types = [kind.rpartition(":")[2] for kind in _text(envelope, "ProbeMatch", "Types").split()]
     if _text(envelope, "Header", "RelatesTo") != message or "NetworkVideoTransmitter" not in types:
         return None
-    services = [service for service in _text(envelope, "ProbeMatch", "XAddrs").split() if _host(service) == host]
+    services = [service for service in _text(envelope, "ProbeMatch", "XAddrs").split() if _is_asked(service, host)]
     scopes = [_scope(scope) for scope in _text(envelope, "ProbeMatch", "Scopes").split()]
     named = {kind: unquote(value) for kind, _, value in scopes}
     name = " ".join(filter(None, [named.get("name"), named.get("hardware")]))
@@ -223,11 +229,12 @@ def _scope(scope: str) -> tuple[str, str, str]:
     return re.sub(r"^onvif://www\.onvif\.org/", "", scope).partition("/")
 
 
-def _host(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
+def _is_asked(service: str, host: str) -> bool:
+    """True for a service on that host that can be asked: a camera may name one of TLS, or of IPv6, first."""
+    with suppress(ValueError):
+        address = urlsplit(service)
+        return (address.scheme, address.hostname) == ("http", host)
+    return False
 
 
 def _own_url(url: str, host: str) -> str | None:
@@ -241,8 +248,11 @@ def _own_url(url: str, host: str) -> str | None:
 
 
 def _parsed(content: bytes) -> ET.Element:
-    """Parse XML without a document type, which could define entities without end. Raises ValueError."""
-    text = content.decode()
+    """Parse XML without a document type, which could define entities without end. Raises ValueError.
+
+    What is not UTF-8, as some names are, is lost, and the rest is not: names and addresses of XML are ASCII.
+    """
+    text = content.decode("utf-8-sig", "replace")
     if "<!DOCTYPE" in text:
         raise ValueError("a document type")
     try:

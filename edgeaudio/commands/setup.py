@@ -63,6 +63,8 @@ def setup(path: Path | None, rehearse: check.Rehearse, *, search_s: float = onvi
 
 def _may_write(file: Path) -> None:
     """Raise EdgeaudioError where the file cannot be written, or shall not."""
+    if file.is_dir():
+        raise EdgeaudioError(f"{file}: this is a directory; name a file with --config FILE")
     if not os.access(file if file.exists() else file.parent, os.W_OK):
         raise EdgeaudioError(f"{file}: cannot be written; name another file with --config FILE")
     if file.exists() and not _yes(f"{file} is there already. Replace it?"):
@@ -109,6 +111,9 @@ class _Answers:
         answer = _address(f"\nCamera: {number}its host or address (rtsp://...), alsa:DEVICE, or nothing", "")
         if not answer:
             return False
+        if answer.isdecimal() and not 1 <= int(answer) <= len(found):
+            complain(f"there is no camera {answer}")
+            return True
         source = _located(answer, found)
         usual = "microphone" if answer.startswith("alsa:") else "camera"
         name = slugify(_ask("Its name", usual if usual not in sources else f"{usual}-{len(sources) + 1}"))
@@ -144,15 +149,19 @@ def _located(answer: str, found: Sequence[onvif.Camera]) -> Table:
     """The table of a source: its address, and its login where it may have one."""
     if "://" in answer or answer.startswith("alsa:") or "/" in answer:
         return {"url": answer, **(_login() if "://" in answer else {})}
-    if answer.isdecimal() and 1 <= int(answer) <= len(found):
+    if answer.isdecimal():
         camera = found[int(answer) - 1]
     else:
         host = _bracketed(answer)
         camera = onvif.Camera(host, "", f"http://{host}/onvif/device_service")
     login = _login()
-    url = onvif.stream_url(camera, onvif.Login(login["username"], login.get("password", "")) if login else None)
+    url, problem = None, "does not say where it streams"
+    try:
+        url = onvif.stream_url(camera, onvif.Login(login["username"], login.get("password", "")) if login else None)
+    except onvif.LoginRefusedError:
+        problem = f"{'refuses that login' if login else 'wants a login'}, by ONVIF, to say where it streams"
     if url is None:
-        say(f"{camera.host} does not say where it streams; its manual or app does")
+        say(f"{camera.host} {problem}; its manual or app does")
         url = _address("Its address", f"rtsp://{camera.host}/")
     else:
         say(f"{camera.host} streams at {mask_url(url)}")
