@@ -21,7 +21,8 @@ COMMANDS = [*describe(parser()).all()]
 def folder(tmp_path: Path) -> Path:
     for name in ("porch.flac", "edgeaudio.toml"):
         (tmp_path / name).touch()
-    (tmp_path / "models").mkdir()
+    for name in ("models", "probe"):  # one has a command's name
+        (tmp_path / name).mkdir()
     return tmp_path
 
 
@@ -60,6 +61,8 @@ CASES = [
     ("edgeaudio probe porch.flac --config e", {"edgeaudio.toml"}),
     ("edgeaudio score --model m", {"models"}),
     ("edgeaudio run --set x", set()),
+    ("edgeaudio run --set x=1 --se", {"--set"}),
+    ("edgeaudio test po", set()),
 ]
 
 
@@ -73,6 +76,19 @@ def test_bash_completes(folder: Path, capsys) -> None:
         command = [bash, "--norc", "-euc", f"{script}\n{ask}"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
         assert (set(done.stdout.split()), done.stderr) == (wanted, ""), line
+
+
+# a shell's own way to say it: bash makes three words of it, fish completes all of it
+EQUALS = [("edgeaudio run --config=e", "edgeaudio.toml"), ("edgeaudio model init --kind=l", "log_mel")]
+
+
+def test_bash_on_a_terminal(folder: Path, capsys) -> None:
+    bash = require_program("bash")
+    (folder / "complete.bash").write_text(printed(capsys, "--completion", "bash"))
+    with terminal([bash, "--norc", "--noprofile", "-i"], environment={"HOME": str(folder)}, folder=folder) as shell:
+        shell.type("source ./complete.bash; echo load''ed\n", "loaded")
+        for line, wanted in [("edgeaudio prob", "probe "), ("edgeaudio score --model mo", "models/"), *EQUALS]:
+            shell.type(f"\x15{line}\t", wanted)
 
 
 def test_fish_completes(folder: Path, capsys) -> None:
@@ -100,9 +116,8 @@ def test_zsh_completes(folder: Path, capsys) -> None:
     (folder / "complete.zsh").write_text(printed(capsys, "--completion", "zsh"))
     with terminal([zsh, "-f", "-i"], environment={"HOME": str(folder)}, folder=folder) as shell:
         shell.type("autoload -U compinit; compinit -u -D; source ./complete.zsh; echo load''ed\n", "loaded")
-        for line, wanted in CASES:
-            if len(wanted) == 1:
-                shell.type(f"\x15{line}\t", wanted.copy().pop())
+        for line, wanted in [*((line, next(iter(words))) for line, words in CASES if len(words) == 1), *EQUALS]:
+            shell.type(f"\x15{line}\t", wanted)
 
 
 def test_the_manual_page_is_sound_and_names_everything(tmp_path: Path, capsys) -> None:

@@ -20,6 +20,9 @@ def _bash(top: Described) -> Iterator[str]:
     yield "# bash completion for edgeaudio: source <(edgeaudio --completion bash)"
     yield "_edgeaudio() {"
     yield '    local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" at=edgeaudio i'
+    # bash makes three words of --config=x
+    yield '    [[ "$prev" == "=" ]] && prev="${COMP_WORDS[COMP_CWORD-2]}"'
+    yield '    [[ "$cur" == "=" ]] && cur=""'
     yield "    for ((i = 1; i < COMP_CWORD; i++)); do"
     yield '        case "$at ${COMP_WORDS[i]}" in'
     for command in top.all():
@@ -44,7 +47,7 @@ def _bash(top: Described) -> Iterator[str]:
         yield f'            if [[ "$cur" == -* ]]; then {_bash_words(options)}; else {place}; fi ;;'
     yield "    esac"
     yield "}"
-    yield "complete -o filenames -F _edgeaudio edgeaudio"
+    yield "complete -F _edgeaudio edgeaudio"
 
 
 def _bash_words(words: str) -> str:
@@ -55,7 +58,10 @@ def _bash_values(option: Option) -> str:
     if option.choices:
         return _bash_words(" ".join(option.choices))
     kind = {"file": "-f", "directory": "-d"}.get(option.values)
-    return f'mapfile -t COMPREPLY < <(compgen {kind} -- "$cur")' if kind else "COMPREPLY=()"
+    if not kind:
+        return "COMPREPLY=()"
+    # of files alone: a folder of a command's name would get the command a slash
+    return f'compopt -o filenames 2>/dev/null || true; mapfile -t COMPREPLY < <(compgen {kind} -- "$cur")'
 
 
 def _zsh(top: Described) -> Iterator[str]:
@@ -68,7 +74,9 @@ def _zsh(top: Described) -> Iterator[str]:
         yield "    _arguments -C \\"
         for option in command.options:
             for name in option.names:
-                yield f"        {_quoted(f'{name}[{_zsh_escaped(option.help)}]{_zsh_values(option)}')} \\"
+                # a star: it may be given again; an equals sign: that may stand before the value
+                spec = f"{'*' * option.repeats}{name}{'=' * (option.values != 'none' and name.startswith('--'))}"
+                yield f"        {_quoted(f'{spec}[{_zsh_escaped(option.help)}]{_zsh_values(option)}')} \\"
         if command.commands:
             yield "        '1: :->command' '*:: :->rest'"
             yield '    case "$state" in'

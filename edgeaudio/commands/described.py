@@ -61,6 +61,7 @@ class Option:
     help: str
     values: Values
     choices: tuple[str, ...] = ()
+    repeats: bool = False  # it may be given more than once
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,12 @@ def _option(action: argparse.Action) -> Option:
     if action.nargs == 0:
         values: Values = "none"
         metavar = ""
-    elif "FILE" in metavar or metavar == "SOURCE":
+    elif "FILE" in metavar or action.metavar == "SOURCE":  # which may be a file, where it is called that
         values = "file"
     elif metavar == "DIR":
         values = "directory"
     else:
         values = "any"
     shown = "|".join(choices) if choices and not isinstance(action.metavar, str) else metavar
-    return Option(tuple(action.option_strings), shown, (action.help or "") % vars(action), values, choices)
+    repeats = isinstance(action, argparse._AppendAction)  # noqa: SLF001 (its only name)
+    return Option(tuple(action.option_strings), shown, (action.help or "") % vars(action), values, choices, repeats)
