@@ -149,4 +149,5 @@ def _is_online(config: MqttConfig, topics: Topics, stop: threading.Event) -> boo
 
 
 def _visitor(config: MqttConfig) -> MqttConfig:
-    return replace(config, client_id=f"{config.client_id}-check")
+    # no device's own: there an underscore is followed by a digest
+    return replace(config, client_id=f"{config.client_id}_check")

@@ -22,6 +22,9 @@ from support.tflite import model_directory
 from support.waiting import wait_until
 
 from edgeaudio import cli
+from edgeaudio.agent.rehearsal import _visitor
+from edgeaudio.publish.broker import MqttConfig
+from edgeaudio.publish.topics import Topics
 
 Run = Callable[..., RunningAgent]
 DETECTIONS = f"edgeaudio/{DEVICE}/porch/detection"
@@ -149,6 +152,13 @@ def test_beside_a_running_agent_nothing_of_it_is_touched(any_broker: BrokerProce
         wait_until(lambda: len(listener.payloads("/detection")) == 2)
         assert not listener.of(f"edgeaudio/{DEVICE}/availability")
     assert "another client came" not in agent.log
+
+
+@pytest.mark.parametrize("base", ["edgeaudio", "a_check", "a/b-check"])
+def test_a_check_connects_as_no_device_does(base: str) -> None:
+    visitor = _visitor(MqttConfig("127.0.0.1", 1883, Topics(base, "attic").unique_name))
+    assert visitor.client_id not in {Topics(base, device).unique_name for device in ("attic", "attic-check")}
+    assert not re.fullmatch("[a-z0-9-]+(_[0-9a-f]{8})?", visitor.client_id)
 
 
 def test_an_agent_with_another_state_directory_is_not_thrown_out(
