@@ -19,6 +19,7 @@ Align = Literal["<", ">"]
 
 _SHADES = " ░▒▓█"
 _SHADES_ASCII = " .-+#"
+_LEAST_COLUMN = 8  # to which a column of long cells gives way, where lines are folded
 _BAR = ("█", "░")
 _BAR_ASCII = ("#", ".")
 
@@ -49,13 +50,18 @@ def table(
 ) -> list[list[str]]:
     """What `columns` gives, each line in pieces, so that cells keep their style.
 
-    widths: the least that each column is wide.
+    widths: the least that each column is wide. Where lines are folded, the last column has half of `width`: what is
+    too long for a column before it stands over the rest of its row.
     """
     shown = [[one_line(cell) for cell in row] for row in rows]
     n_columns = max((len(row) for row in rows), default=0)
     aligned = [*align, *"<" * n_columns][:n_columns]
     least = [*widths, *[0] * n_columns]
     filled = [max([least[i], *(cell_width(row[i]) for row in shown if i < len(row))]) for i in range(n_columns)]
+    if width is not None and n_columns > 1:
+        widest = max(range(n_columns - 1), key=filled.__getitem__)
+        over = sum(filled[:-1]) + 2 * (n_columns - 1) - width // 2
+        filled[widest] -= max(0, min(over, filled[widest] - _LEAST_COLUMN))
     lines: list[list[str]] = []
     for row in shown:
         while row and not row[-1]:
@@ -68,6 +74,9 @@ def table(
         if row:
             last = row[-1] if aligned[len(row) - 1] == "<" else pad(row[-1], filled[len(row) - 1], ">")
             first, *more = fold(last.split(" "), None if width is None else width - indent)
+            if sum(map(cell_width, line)) > indent:
+                lines.append(line[:-1])  # without the gap
+                line = [" " * indent]
             line.append(row[-1] if first == row[-1] else first)
             lines += [line, *([" " * indent, rest] for rest in more)]
         else:

@@ -39,6 +39,21 @@ def test_the_last_column_is_folded_at_words() -> None:
     assert fold([], 10) == [""]
 
 
+def test_a_long_cell_leaves_the_last_column_its_room() -> None:
+    rows = [
+        ("source " + "a" * 40, "FAILS", "nothing listens there; check the port"),
+        ("broker", "works", "one two three"),
+    ]
+    assert columns(rows, width=40) == [
+        "source aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  FAILS",
+        "                    nothing listens",
+        "                    there; check the",
+        "                    port",
+        "broker       works  one two three",
+    ]
+    assert columns(rows)[1].index("works") == 49  # lines that are not folded have all the room that there is
+
+
 def test_east_asian_characters_are_two_wide_and_accents_none() -> None:
     assert [cell_width(text) for text in ("dog", "犬", "e\u0301", "\u200bx")] == [3, 2, 1, 1]
     assert columns([("犬", "x"), ("dog", "y")]) == ["犬   x", "dog  y"]
