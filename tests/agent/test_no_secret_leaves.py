@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,15 +21,6 @@ def shown(output: str) -> list[str]:
     """Four characters in a row of the password, or of its encoded form, that stand in the output."""
     parts = {form[i : i + 4] for form in (PASSWORD, CODED) for i in range(len(form) - 3)}
     return [part for part in parts if part.casefold() in output.casefold()]
-
-
-def processes() -> str:
-    """The command lines of this machine's processes."""
-    lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            lines.append(path.read_text(errors="replace"))
-    return "\n".join(lines)
 
 
 def sources(refusing: str) -> str:
@@ -56,7 +46,7 @@ def test_of_an_agent_whose_logins_are_refused(
             listener.wait_state(name, "waiting", "unauthorized")
         for name in ("path", "query"):
             listener.wait_state(name, "waiting", "refused")
-        commands = processes()
+        commands = agent.command_lines
     told = [message.topic + message.payload.decode() for message in listener.heard]
     assert "user:***@" in agent.log
     assert "/user=***_password=***_channel=1.sdp" in agent.log
