@@ -137,7 +137,7 @@ $(HOMEASSISTANT_VENV)-2026.11/.installed: pyproject.toml
 	@touch $@
 
 faults: $(VENV)/.test
-	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
+	PYTHONPATH=tests $(BIN)/python -m chaos $(FAULTS)
 
 constraints: check-python
 	$(PYTHON) -m venv build/uv

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 from edgeaudio.version import __version__
 
 if TYPE_CHECKING:
-    from edgeaudio.listening import Heard, alisten, detect, listen, load_model
-    from edgeaudio.recognise.types import Block, EdgeaudioError, Event
+    from edgeaudio.api import Heard, alisten, detect, listen, load_model
+    from edgeaudio.types import Block, EdgeaudioError, Event
 
 _HOMES = {
-    "Block": "edgeaudio.recognise.types",
-    "EdgeaudioError": "edgeaudio.recognise.types",
-    "Event": "edgeaudio.recognise.types",
-    "Heard": "edgeaudio.listening",
-    "alisten": "edgeaudio.listening",
-    "detect": "edgeaudio.listening",
-    "listen": "edgeaudio.listening",
-    "load_model": "edgeaudio.listening",
+    "Block": "edgeaudio.types",
+    "EdgeaudioError": "edgeaudio.types",
+    "Event": "edgeaudio.types",
+    "Heard": "edgeaudio.api",
+    "alisten": "edgeaudio.api",
+    "detect": "edgeaudio.api",
+    "listen": "edgeaudio.api",
+    "load_model": "edgeaudio.api",
 }
 
 __all__ = [

@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from edgeaudio.commands.described import EXAMPLES
-from edgeaudio.commands.model_words import add_model
-from edgeaudio.commands.numbers import number, whole
-from edgeaudio.masking import mask
+from edgeaudio.commands.model.parser import add_model
+from edgeaudio.commands.number_types import number, whole
+from edgeaudio.commands.parser_description import EXAMPLES
+from edgeaudio.redact import mask
 from edgeaudio.terminal import OutputError, complain, discard_output, flush_output, occupy_descriptors, one_line, say
 from edgeaudio.urls import HIDDEN
 from edgeaudio.version import __version__
@@ -73,7 +73,7 @@ def _use_one_blas_thread() -> None:
 def _report(error: Exception) -> int:
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "edgeaudio":
         return _report_unimportable(error)
-    from edgeaudio.recognise.types import EdgeaudioError
+    from edgeaudio.types import EdgeaudioError
 
     if isinstance(error, EdgeaudioError):
         for line in str(error).split("\n"):
@@ -137,7 +137,7 @@ class _Printed(argparse.Action):
     """An option that prints something made from the whole command line, and ends."""
 
     def __call__(self, parser: argparse.ArgumentParser, _: object, values: object, __: object = None) -> None:
-        from edgeaudio.commands.described import describe
+        from edgeaudio.commands.parser_description import describe
 
         if self.dest == "man":
             from edgeaudio.commands.man import man_page

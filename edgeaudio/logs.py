@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import TextIO
 
-from edgeaudio.masking import mask
+from edgeaudio.redact import mask
 from edgeaudio.stderr import Stderr
 from edgeaudio.terminal import printable
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeaudio.recognise.types import Samples
+from edgeaudio.types import Samples
 
 LOWEST_HZ = 50.0
 LEAST_POWER = 1e-20  # less is the rounding of a mean

@@ -3,7 +3,7 @@
 Owns: the only writes of a command to standard output and error, and its questions; which characters a terminal would
 obey instead of show; streams that are full, closed or lack characters; whether a terminal takes colours, and how wide
 it is.
-Does not know: layout (console.py), or which text holds secrets (masking.py).
+Does not know: layout (console.py), or which text holds secrets (redact.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """URLs of every kind, taken apart and shown in one way: sources, brokers, and what libraries write in their messages.
 
 Owns: the one parser, what makes an address ambiguous, and what of an address may be shown.
-Does not know: which schemes are good for what (capture/urls.py, publish/broker.py), or settings.
+Does not know: which schemes are good for what (capture/source_urls.py, sinks/mqtt/broker.py), or settings.
 
 A password with a raw "@", "/", "?" or "#" moves the borders of an address: a part of it would be taken for a host
 name, asked of a name server, and shown. So an address that can be read in two ways is refused, and no part of it is

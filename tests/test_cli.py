@@ -20,7 +20,7 @@ from support.waiting import wait_until
 
 from edgeaudio import cli
 from edgeaudio.recognise.manifest import ClipSection
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.types import EdgeaudioError
 from edgeaudio.version import __version__
 
 RATE = 1200  # of the test model: clips of 120 samples, one each 50 ms, three scores that are means of their thirds
@@ -172,7 +172,7 @@ def test_a_library_that_cannot_be_imported_is_one_line(command, library, raises,
 
 
 def test_an_import_of_our_own_that_fails_is_a_fault_of_ours(monkeypatch, capsys) -> None:
-    assert run_with(monkeypatch, ImportError("cannot import", name="edgeaudio.plans")) == 1
+    assert run_with(monkeypatch, ImportError("cannot import", name="edgeaudio.wiring")) == 1
     assert "Traceback" in capsys.readouterr().err
 
 

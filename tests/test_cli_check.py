@@ -13,7 +13,7 @@ from support.tflite import model_directory
 from support.web import tls_front
 
 from edgeaudio import cli
-from edgeaudio.plans import source_config
+from edgeaudio.wiring import source_config
 
 __all__ = ["any_broker", "broker", "mosquitto"]  # fixtures
 
@@ -21,7 +21,7 @@ __all__ = ["any_broker", "broker", "mosquitto"]  # fixtures
 @pytest.fixture(autouse=True)
 def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask amqtt, which is silent upon MQTT 5, sooner than a broker across the ocean would have to be."""
-    monkeypatch.setattr("edgeaudio.publish.mqtt._MUTE_S", 0.5)
+    monkeypatch.setattr("edgeaudio.sinks.mqtt.client._MUTE_S", 0.5)
     monkeypatch.setattr("edgeaudio.commands.check.LISTEN_S", 0.3)
 
 

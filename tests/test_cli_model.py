@@ -11,17 +11,17 @@ from support.goldens import config_of
 from support.tflite import LABELS, WAVEFORM, content_of, model_directory
 
 from edgeaudio import cli
-from edgeaudio.commands import model_draft
-from edgeaudio.commands.model_frames import PRESETS, guess_features
-from edgeaudio.commands.model_said import Wishes, Work
-from edgeaudio.commands.model_shape import closed
+from edgeaudio.commands.model import draft
+from edgeaudio.commands.model.frames import PRESETS, guess_features
+from edgeaudio.commands.model.init_options import Wishes, Work
+from edgeaudio.commands.model.shape import closed
 from edgeaudio.recognise import model as model_module
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import parse_manifest
-from edgeaudio.recognise.metadata import TensorMetadata
 from edgeaudio.recognise.model import Model, load_model
-from edgeaudio.recognise.tensors import Tensor
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.recognise.tflite_file import Tensor
+from edgeaudio.recognise.tflite_metadata import TensorMetadata
+from edgeaudio.types import EdgeaudioError
 
 GOLDEN = Path(__file__).parent / "recognise" / "golden"
 THREE = '--set=labels=["first", "second", "third"]'
@@ -257,17 +257,17 @@ def test_bins_are_those_of_an_fft(shape, axes):
 def test_channels_of_a_waveform_are_refused(kind):
     work = Work(Path("m.tflite"), Wishes(kind=kind, sample_rate=16000), {})
     stereo = Tensor("x", (1, 16000, 2), "float32", 0.0, 0)
-    assert model_draft._kind(work, stereo, TensorMetadata()) == "waveform"
+    assert draft._kind(work, stereo, TensorMetadata()) == "waveform"
     work.section("clip")["sample_rate"] = 16000
     with pytest.raises(EdgeaudioError) as caught:
-        model_draft._waveform(work, stereo)
+        draft._waveform(work, stereo)
     told = "its input is [1, 16000, 2], 2 channels of a waveform; only models of one can be run"
     assert str(caught.value) == f"m.tflite: {told}"
 
 
 def test_lone_lengths_of_a_waveform_are_channels():
     work = Work(Path("m.tflite"), Wishes(), {"clip": {"sample_rate": 16000}, "input": {"kind": "waveform"}})
-    model_draft._waveform(work, Tensor("x", (1, 16000, 1, 1), "float32", 0.0, 0))
+    draft._waveform(work, Tensor("x", (1, 16000, 1, 1), "float32", 0.0, 0))
     table = {**work.table, "name": "m", "version": "1", "sha256": "0" * 64, "labels": ["a"]}
     axes = parse_manifest(table, Path("model.toml")).input.axes
     assert axes == ("batch", "time", "channel", "channel")
@@ -276,7 +276,7 @@ def test_lone_lengths_of_a_waveform_are_channels():
 @pytest.mark.parametrize(("dtype", "scale", "offset"), [("int8", 128, 0), ("int16", 32768, 0), ("uint8", 128, 128)])
 def test_samples_for_tensors_of_whole_numbers_without_a_quantisation(dtype, scale, offset):
     work = Work(Path("m.tflite"), Wishes(), {})
-    model_draft._full_scale(work, dtype)
+    draft._full_scale(work, dtype)
     section = work.section("input")
     assert (section["scale"], section.get("offset", 0)) == (scale, offset)
 

@@ -8,8 +8,8 @@ import pytest
 from support.tflite import content_of, model_directory
 
 from edgeaudio import cli
-from edgeaudio.commands import model_draft
-from edgeaudio.recognise.metadata import LabelFile, Metadata, TensorMetadata
+from edgeaudio.commands.model import draft
+from edgeaudio.recognise.tflite_metadata import LabelFile, Metadata, TensorMetadata
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def init(capfd):
 
 def told(monkeypatch, **metadata):
     """Have every file tell this of itself."""
-    monkeypatch.setattr(model_draft, "read_model_metadata", lambda file, content: Metadata(**metadata))
+    monkeypatch.setattr(draft, "read_model_metadata", lambda file, content: Metadata(**metadata))
 
 
 def test_two_heads_that_are_as_likely_are_asked_for(init):

@@ -34,12 +34,14 @@ LIMIT_S = 1.5
 def _short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("check", "probe", "score"):
         monkeypatch.setattr(f"edgeaudio.commands.{module}.SENDER_WAIT_S", LIMIT_S)
-    monkeypatch.setattr("edgeaudio.commands.patience.SENDER_WAIT_S", LIMIT_S)
-    monkeypatch.setattr("edgeaudio.commands.patience.SAID_AFTER_S", 0.3)
+    monkeypatch.setattr("edgeaudio.commands.waiting.SENDER_WAIT_S", LIMIT_S)
+    monkeypatch.setattr("edgeaudio.commands.waiting.SAID_AFTER_S", 0.3)
     monkeypatch.setattr("edgeaudio.commands.check.LISTEN_S", 0.3)
     monkeypatch.setattr("edgeaudio.capture.opening._open_limit_s", lambda *_: LIMIT_S)
     monkeypatch.setattr(pipe, "STALL_S", LIMIT_S)
-    monkeypatch.setattr("edgeaudio.commands.target.SourceConfig", partial(SourceConfig, read_timeout_s=LIMIT_S))
+    monkeypatch.setattr(
+        "edgeaudio.commands.source_argument.SourceConfig", partial(SourceConfig, read_timeout_s=LIMIT_S)
+    )
 
 
 @pytest.fixture
@@ -244,7 +246,7 @@ def test_a_server_that_accepts_and_says_nothing(command: list[str], capsys) -> N
 
 
 def test_a_source_that_drips_is_listened_to_for_a_limited_time(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeaudio.commands.patience.SLACK_S", -1.0)
+    monkeypatch.setattr("edgeaudio.commands.waiting.SLACK_S", -1.0)
 
     def packets():
         for packet in sine_packets():

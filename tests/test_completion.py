@@ -12,7 +12,7 @@ from support.programs import require_program
 from support.terminals import terminal
 
 from edgeaudio.cli import main, parser
-from edgeaudio.commands.described import EXAMPLES, describe
+from edgeaudio.commands.parser_description import EXAMPLES, describe
 
 COMMANDS = [*describe(parser()).all()]
 

@@ -13,13 +13,13 @@ import pytest
 
 from edgeaudio import __version__
 from edgeaudio.agent import agent
-from edgeaudio.capture import retry
+from edgeaudio.capture import reader
 from edgeaudio.cli import parser
-from edgeaudio.health import loudness, report
-from edgeaudio.publish import control
-from edgeaudio.publish.topics import Topics
-from edgeaudio.recognise.types import Reason, SourceState
+from edgeaudio.health import report, signal_monitor
 from edgeaudio.settings import Settings
+from edgeaudio.sinks.mqtt import commands as mqtt_commands
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.types import Reason, SourceState
 from edgeaudio.urls import holds_login
 
 ROOT = Path(__file__).parents[1]
@@ -76,13 +76,13 @@ def test_every_state_and_reason_is_documented():
 
 
 def test_the_numbers_of_the_wire_contract_are_the_programs():
-    assert f"a number from {control.MIN_THRESHOLD} to {control.MAX_THRESHOLD}" in MQTT
-    assert f"under {loudness.SILENT_BELOW_DBFS:g} dBFS, until over {loudness.SILENT_UNTIL_DBFS:g}" in MQTT
-    assert f"more than {100 * loudness.CLIPPING_FROM:g} % of the samples" in MQTT
-    assert f"over {100 * loudness.HUM_FROM:g} % of the energy" in MQTT
-    assert MQTT.count(f"for {loudness.ENTER_S:g} s") == 3
-    assert f"after {retry.FIRST_DELAY_S:g} s, doubling to {retry.LAST_DELAY_S:g} s" in MQTT
-    assert f"While the reason is `clock`, {retry.CLOCK_DELAY_S:g} s is the most" in " ".join(MQTT.split())
+    assert f"a number from {mqtt_commands.MIN_THRESHOLD} to {mqtt_commands.MAX_THRESHOLD}" in MQTT
+    assert f"under {signal_monitor.SILENT_BELOW_DBFS:g} dBFS, until over {signal_monitor.SILENT_UNTIL_DBFS:g}" in MQTT
+    assert f"more than {100 * signal_monitor.CLIPPING_FROM:g} % of the samples" in MQTT
+    assert f"over {100 * signal_monitor.HUM_FROM:g} % of the energy" in MQTT
+    assert MQTT.count(f"for {signal_monitor.ENTER_S:g} s") == 3
+    assert f"after {reader.FIRST_DELAY_S:g} s, doubling to {reader.LAST_DELAY_S:g} s" in MQTT
+    assert f"While the reason is `clock`, {reader.CLOCK_DELAY_S:g} s is the most" in " ".join(MQTT.split())
     settings = Settings()
     assert f"every {settings.health.interval_s:g} s and at every change of state" in MQTT
 
@@ -103,7 +103,7 @@ def test_the_tree_in_the_readme_is_the_tree():
     if not tracked:
         pytest.skip("not a git checkout")
     parts = {"/".join(path.split("/")[:2]) for path in tracked if path.startswith("edgeaudio/")}
-    small = {"__main__.py", "version.py", "masking.py", "logs.py", "stderr.py", "spectrum.py"}
+    small = {"__main__.py", "version.py", "redact.py", "logs.py", "stderr.py", "spectrum.py"}
     named = {path.rstrip("/") for path in listed} | {"edgeaudio/commands"}
     assert {part for part in parts if part.removeprefix("edgeaudio/") not in small} <= named
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeaudio.commands.model_frames import PRESETS
+from edgeaudio.commands.model.frames import PRESETS
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import (
     ClipSection,

@@ -6,17 +6,19 @@ import inspect
 import re
 from pathlib import Path
 
-from faults.__main__ import DOCUMENT, PROOFS
+from chaos.__main__ import DOCUMENT, PROOFS
 
+from edgeaudio import clock
 from edgeaudio.agent import agent
-from edgeaudio.capture import clock, evidence, gate, http_message, live_playlists, pipe, playlist, retry
+from edgeaudio.capture import http_message, http_proxy, live_playlists, network_probe, pipe, playlist, reader
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.commands import check, onvif, patience
-from edgeaudio.health import loudness
-from edgeaudio.publish import dispatcher, drain, faults, mqtt, outbox_file, pace, quarantine, sender
-from edgeaudio.publish.broker import MqttConfig
-from edgeaudio.publish.outbox import Outbox
+from edgeaudio.commands import check, onvif, waiting
+from edgeaudio.health import signal_monitor
+from edgeaudio.outbox import database
+from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.settings import Settings, layers
+from edgeaudio.sinks.mqtt import broker_faults, client, detection_queue, dispatcher, pace, quarantine, sender
+from edgeaudio.sinks.mqtt.broker import MqttConfig
 
 TEXT = " ".join(DOCUMENT.read_text().split())
 ROOT = Path(__file__).parents[1]
@@ -26,20 +28,20 @@ def test_the_numbers_of_a_source():
     config = SourceConfig(name="x", url="file:///x")
     assert f"may take {config.open_timeout_s:g} s to open" in TEXT
     assert f"no samples come for {config.read_timeout_s:g} s" in TEXT
-    assert retry.JITTER == 0.25
+    assert reader.JITTER == 0.25
     assert (
-        f"after {retry.FIRST_DELAY_S:g} s, doubling to {retry.LAST_DELAY_S:g} s, give or take a quarter; "
-        f"{retry.PROVEN_S:g} s of sound begin the count anew"
+        f"after {reader.FIRST_DELAY_S:g} s, doubling to {reader.LAST_DELAY_S:g} s, give or take a quarter; "
+        f"{reader.PROVEN_S:g} s of sound begin the count anew"
     ) in TEXT
-    assert f"need {loudness.ENTER_S:g} s of evidence, and {loudness.LEAVE_S:g} s to leave" in TEXT
-    assert f"then one every {retry._REMIND_S / 60:g} minutes" in TEXT
+    assert f"need {signal_monitor.ENTER_S:g} s of evidence, and {signal_monitor.LEAVE_S:g} s to leave" in TEXT
+    assert f"then one every {reader._REMIND_S / 60:g} minutes" in TEXT
     assert f"of {clock.STEP_S:g} s or more is counted" in TEXT
 
 
 def test_the_numbers_of_a_command():
     assert f"| {SourceConfig(name='x', url='/x').open_timeout_s:g} s a try" in TEXT
-    assert f"looking for the cause takes up to {evidence.PROBING_S:g} s" in TEXT
-    assert f"a program that writes to a pipe | {patience.SENDER_WAIT_S:g} s" in TEXT
+    assert f"looking for the cause takes up to {network_probe.PROBING_S:g} s" in TEXT
+    assert f"a program that writes to a pipe | {waiting.SENDER_WAIT_S:g} s" in TEXT
     assert f"one's answer to a question | {onvif.SEARCH_S:g} s; {onvif.ANSWER_S:g} s |" in TEXT
     longest_s, shortest_s = (
         live_playlists.SLACK_S + s for s in (live_playlists.MAX_STALE_S, live_playlists.MIN_STALE_S)
@@ -47,17 +49,17 @@ def test_the_numbers_of_a_command():
     assert f"target durations and {live_playlists.SLACK_S:g} s ({shortest_s:g} to {longest_s:g} s), of a pipe" in TEXT
     assert f"of a pipe {pipe.STALL_S:g} s" in TEXT
     assert f"`check` ({check.LISTEN_S:g} s)" in TEXT
-    assert f"four times its length, and {patience.SLACK_S:g} s" in TEXT
-    assert f"the name server | {patience.HANG_S:g} s; {patience.INTERRUPT_S:g} s after Ctrl-C" in TEXT
+    assert f"four times its length, and {waiting.SLACK_S:g} s" in TEXT
+    assert f"the name server | {waiting.HANG_S:g} s; {waiting.INTERRUPT_S:g} s after Ctrl-C" in TEXT
     assert f"a settings file that is a pipe | {layers.WRITER_WAIT_S:g} s" in TEXT
 
 
 def test_the_numbers_of_what_comes_by_http():
-    assert f"At most {gate.MAX_REDIRECTS} redirects" in TEXT
+    assert f"At most {http_proxy.MAX_REDIRECTS} redirects" in TEXT
     assert f"heads of {http_message.MAX_HEAD_BYTES >> 10} KiB and {http_message.MAX_HEADERS} headers" in TEXT
     assert f"playlists of {playlist.MAX_BYTES >> 20} MiB and {playlist.MAX_SEGMENTS:,} segments" in TEXT
     assert f"at most {playlist.MAX_LISTS} lists in a list of lists" in TEXT
-    assert f"{gate._BURST} requests at once, then {gate._REQUESTS_PER_S} a second" in TEXT
+    assert f"{http_proxy._BURST} requests at once, then {http_proxy._REQUESTS_PER_S} a second" in TEXT
     assert live_playlists.FIRST_SEGMENTS == live_playlists.STALE_TARGETS == 3
     assert f"at most the last {live_playlists.CATCH_UP_S:g} s" in TEXT
     stale = f"at least {live_playlists.MIN_STALE_S:g} s, at most {live_playlists.MAX_STALE_S:g} s"
@@ -74,14 +76,14 @@ def test_the_numbers_of_the_outbox():
     assert f"to blame (`clock`), {sender._CLOCK_S:g} s is the most" in TEXT
     assert config.rate_per_s == settings.mqtt.rate_per_s
     assert f"at most {config.rate_per_s:g} messages a second" in TEXT
-    assert f"waits ({drain._HOLD_MIN_S:g} s, doubling to {drain._HOLD_MAX_S:g} s" in TEXT
+    assert f"waits ({detection_queue._HOLD_MIN_S:g} s, doubling to {detection_queue._HOLD_MAX_S:g} s" in TEXT
     assert f"{settings.outbox.max_messages:,} messages or {settings.outbox.max_bytes / 2**20:g} MiB" in TEXT
     retry_s = inspect.signature(Outbox).parameters["retry_s"].default
     assert f"tried again every {retry_s:g} s" in TEXT
-    assert outbox_file._KEPT_ASIDE == 3
+    assert database._KEPT_ASIDE == 3
     assert f"{settings.outbox_path.name}.damaged-" in TEXT
     assert sender._KNOWN_S == 3600
-    assert f"lost connection for {mqtt._SESSION_EXPIRY_S / 60:g} minutes" in TEXT
+    assert f"lost connection for {client._SESSION_EXPIRY_S / 60:g} minutes" in TEXT
     assert (
         f"{pace._START_PER_S:g} messages a second at the beginning of each connection, doubling with each second"
         in TEXT
@@ -89,7 +91,7 @@ def test_the_numbers_of_the_outbox():
     assert (pace._DOUBLING_S, pace._CEILING_RISE, pace._CEILING_RISE_S) == (1.0, 1.1, 600.0)
     assert dispatcher._STATE_TURN == 8
     assert f"after {quarantine._RETRY_MIN_S:g} s, doubling to {quarantine._RETRY_MAX_S / 3600:g} hours" in TEXT
-    assert (quarantine._STRIKES, faults._REPORT_S) == (2, 600)
+    assert (quarantine._STRIKES, broker_faults._REPORT_S) == (2, 600)
 
 
 def test_the_numbers_of_the_process():

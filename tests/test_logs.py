@@ -29,7 +29,7 @@ def fail() -> None:
 def test_lines_have_utc_times_and_no_passwords() -> None:
     stream = io.StringIO()
     setup_logging("info", stream)
-    log = logging.getLogger("edgeaudio.capture.source")
+    log = logging.getLogger("edgeaudio.capture.connection")
     log.debug("not shown")
     log.info("opening %s", "rtsp://me:hunter2@cam/live")
     try:

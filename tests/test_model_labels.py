@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from edgeaudio.commands.model_labels import read_labels, told_apart
-from edgeaudio.publish.topics import slugify
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.commands.model.labels import read_labels, told_apart
+from edgeaudio.sinks.mqtt.topics import slugify
+from edgeaudio.types import EdgeaudioError
 
 BIRDS = ["Turdus merula_Eurasian Blackbird", "Engine_Engine", "Strix aluco_Tawny Owl"]
 

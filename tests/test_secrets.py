@@ -20,15 +20,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from support.ports import free_port
 
-from edgeaudio import cli, listening
+from edgeaudio import api, cli
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.logs import setup_logging
-from edgeaudio.plans import mqtt_config
-from edgeaudio.publish.broker import parse_broker_url
-from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings.layers import quoted
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml
+from edgeaudio.sinks.mqtt.broker import parse_broker_url
+from edgeaudio.types import EdgeaudioError
+from edgeaudio.wiring import mqtt_config
 
 LETTERS = "QXZJKVqxzjkv\u00c4\u00d6\u00dc\u00df\u017e\u03a9\u0416"
 MARKS = "@/#?:%&=;+$!*'\"\\ .,-_~[]{}()<>"
@@ -197,7 +197,7 @@ def test_no_part_of_a_sources_password_is_told(asked, tmp_path, form: str, schem
     config = ["--config", str(path)]
     said = [
         outcome(lambda: repr(SourceConfig(name="a", url=url)) + str(SourceConfig(name="a", url=url).address)),
-        outcome(lambda: list(listening.listen(url))),
+        outcome(lambda: list(api.listen(url))),
         outcome(lambda: loaded(path, [], {})),
         outcome(lambda: loaded(None, [], {"EDGEAUDIO_SOURCES__PORCH__URL": url})),
         outcome(lambda: loaded(None, [f"sources.porch.url={url}"], {})),

@@ -39,7 +39,7 @@ def _loopback_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port(socket.SOCK_DGRAM)
     for module in (onvif, onvif_camera_module):
         monkeypatch.setattr(module, "PORT", port)
-    monkeypatch.setattr("edgeaudio.publish.mqtt._MUTE_S", 0.5)
+    monkeypatch.setattr("edgeaudio.sinks.mqtt.client._MUTE_S", 0.5)
     monkeypatch.setattr("edgeaudio.commands.check.LISTEN_S", 0.3)
     monkeypatch.setattr(setup.setup, "__kwdefaults__", {"search_s": 0.6})
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from edgeaudio.console import columns
+from edgeaudio.recognise.bundled_models import shipped_models
 from edgeaudio.recognise.clips import ClipConfig, ClipCutter
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.model import RUNTIME, load_model, open_interpreter
 from edgeaudio.recognise.resample import Resampler
-from edgeaudio.recognise.shipped import shipped_models
-from edgeaudio.recognise.types import Samples
+from edgeaudio.types import Samples
 
 ROUNDS = 15
 RATE = 16_000

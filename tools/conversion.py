@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from edgeaudio.recognise.manifest import Manifest
 from edgeaudio.recognise.model import Model, open_interpreter
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.types import EdgeaudioError
 
 Samples = NDArray[np.float32]
 

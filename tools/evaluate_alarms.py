@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import ModelPlan, Scorer, SourcePipeline
-from edgeaudio.recognise.types import Block, EdgeaudioError, Event
+from edgeaudio.types import Block, EdgeaudioError, Event
 from tools import acoustics
 from tools.alarm_scenes import SAMPLE_RATE, Corpus, Course, long_scene, mixed, read_corpus, received, travelled
 from tools.alarm_sounds import LABELS

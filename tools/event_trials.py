@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.recognise.pipeline import ModelPlan, Scorer, SourcePipeline
-from edgeaudio.recognise.types import Block, Scores
+from edgeaudio.types import Block, Scores
 from tools.comparison import OFF_SHARE
 from tools.home_scenes import LOOKALIKES, Stretch, Target
 

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from edgeaudio.listening import load_model
+from edgeaudio.api import load_model
 from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.manifest import Manifest
-from edgeaudio.recognise.types import Event, Scores
+from edgeaudio.types import Event, Scores
 from tools.command import exit_status
 from tools.event_trials import NAMESPACE, START, Trial, listen
 from tools.home_scenes import SNRS_DB, Sounds, read_sounds

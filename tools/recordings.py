@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeaudio.recognise.resample import Resampler
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.types import EdgeaudioError
 
 Samples = NDArray[np.float32]
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff"})

@@ -26,32 +26,32 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from edgeaudio.agent.backlog import Backlog
-from edgeaudio.agent.controls import Controls, labels_of
+from edgeaudio.agent.command_handler import Controls, labels_of
 from edgeaudio.agent.last_crash import CrashLog
-from edgeaudio.agent.listener import Listener, Surroundings
 from edgeaudio.agent.lost_cards import LostCards
 from edgeaudio.agent.memory_watch import END_S, MemoryWatch, Suspect, limit_of
 from edgeaudio.agent.quarantine import Quarantine
 from edgeaudio.agent.recogniser import Recogniser
-from edgeaudio.agent.roster import Roster
-from edgeaudio.capture.clock import Clock
-from edgeaudio.health.asking import HealthSocket
+from edgeaudio.agent.source_manager import Roster
+from edgeaudio.agent.source_worker import Listener, Surroundings
+from edgeaudio.clock import Clock
+from edgeaudio.health.agent_socket import HealthSocket
 from edgeaudio.health.machine import Machine, give_back_memory, keep_heaps_small
 from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
 from edgeaudio.health.watchdog import Part, ServiceManager, Stacks, stuck_part
-from edgeaudio.plans import announced_labels, mqtt_config
-from edgeaudio.publish import messages
-from edgeaudio.publish.broker import BrokerState, BrokerStatus, MqttConfig
-from edgeaudio.publish.control import CommandError
-from edgeaudio.publish.homeassistant import ONLINE, birth_topic
-from edgeaudio.publish.outbox import Outbox
-from edgeaudio.publish.sender import Sender
-from edgeaudio.publish.topics import Topics
-from edgeaudio.recognise.types import EdgeaudioError, Reason, SourceState, SourceStatus
+from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.runtime_files import RuntimeDir, find_runtime_dir
 from edgeaudio.settings import MqttSettings, Settings
+from edgeaudio.sinks.mqtt import messages
+from edgeaudio.sinks.mqtt.broker import BrokerState, BrokerStatus, MqttConfig
+from edgeaudio.sinks.mqtt.commands import CommandError
+from edgeaudio.sinks.mqtt.homeassistant import ONLINE, birth_topic
+from edgeaudio.sinks.mqtt.sender import Sender
+from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.stderr import Stderr
+from edgeaudio.types import EdgeaudioError, Reason, SourceState, SourceStatus
 from edgeaudio.version import __version__
+from edgeaudio.wiring import announced_labels, mqtt_config
 
 log = logging.getLogger(__name__)
 

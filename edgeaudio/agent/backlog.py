@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from edgeaudio.recognise.types import Block
+from edgeaudio.types import Block
 
 MAX_WAITING_S = 10.0  # of each source
 MAX_TAKEN = 64  # blocks at once, so that what they bring is committed soon

@@ -1,7 +1,7 @@
 """How the last process of this agent that ended in disorder did so, kept in the state over restarts of the machine.
 
 Owns: the mark that an agent runs, the verdict on an end without an end of that mark, and the record of the last one.
-Does not know: which sources are to blame (deaths.py), what is published of it (health/report.py).
+Does not know: which sources are to blame (crash_suspects.py), what is published of it (health/report.py).
 
 Written at a start, at an end in good order and at a crash, and never in between: on a memory card each write counts.
 """
@@ -16,11 +16,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgeaudio.agent.deaths import TIMEOUT, Notes, boot_id, kernel_kills, read_notes
+from edgeaudio.agent.crash_suspects import TIMEOUT, Notes, boot_id, kernel_kills, read_notes
 from edgeaudio.agent.quarantine import Store
 from edgeaudio.health.report import Crash, CrashReason
 from edgeaudio.health.watchdog import FATAL
-from edgeaudio.masking import mask
+from edgeaudio.redact import mask
 from edgeaudio.runtime_files import RuntimeDir
 
 log = logging.getLogger(__name__)

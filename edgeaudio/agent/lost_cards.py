@@ -1,15 +1,15 @@
 """Notices that only another start of the agent would bring a sound card back.
 
-Owns: the verdict. Does not know: device files (capture/soundcard_nodes.py), or how the agent ends.
+Owns: the verdict. Does not know: device files (capture/alsa_devices.py), or how the agent ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edgeaudio.agent.listener import Listener
-from edgeaudio.capture.soundcard_nodes import CardNodes
-from edgeaudio.recognise.types import Reason, SourceState
+from edgeaudio.agent.source_worker import Listener
+from edgeaudio.capture.alsa_devices import CardNodes
+from edgeaudio.types import Reason, SourceState
 
 PATIENCE_S = 5.0  # for udev, where device files come by themselves
 

@@ -1,7 +1,7 @@
 """Sources that seem to have killed an earlier process of this agent are held back, and tried alone.
 
 Owns: the notes of which sources are being opened, who is suspected of a death, how long for, and whose turn it is.
-Does not know: threads, how a source is opened, what a crash looks like (deaths.py).
+Does not know: threads, how a source is opened, what a crash looks like (crash_suspects.py).
 
 FFmpeg can be crashed by what a server sends, or fed until the kernel kills the process. As that cannot be prevented, it
 is learned from: which sources are open is noted in the runtime directory; one is proven once it has brought 10 s of
@@ -23,10 +23,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from edgeaudio.agent.deaths import Death, Notes, Phase, boot_id, kernel_kills, read_notes, suspects_of, write_notes
-from edgeaudio.capture.clock import Clock
+from edgeaudio.agent.crash_suspects import (
+    Death,
+    Notes,
+    Phase,
+    boot_id,
+    kernel_kills,
+    read_notes,
+    suspects_of,
+    write_notes,
+)
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.retry import PROVEN_S, Admission, Hold
+from edgeaudio.capture.reader import PROVEN_S, Admission, Hold
+from edgeaudio.clock import Clock
 from edgeaudio.runtime_files import RuntimeDir
 
 log = logging.getLogger(__name__)

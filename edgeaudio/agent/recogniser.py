@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 
 from edgeaudio.agent.backlog import Backlog, Ended
-from edgeaudio.agent.listener import Listener
-from edgeaudio.health.stopwatch import ModelFailedError
-from edgeaudio.publish import messages
-from edgeaudio.publish.outbox import Outbox
-from edgeaudio.publish.sender import Sender
-from edgeaudio.publish.topics import Topics
+from edgeaudio.agent.source_worker import Listener
+from edgeaudio.health.timings import ModelFailedError
+from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.recognise.pipeline import Result
-from edgeaudio.recognise.types import Block, Event, Level, SourceStatus
+from edgeaudio.sinks.mqtt import messages
+from edgeaudio.sinks.mqtt.sender import Sender
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.types import Block, Event, Level, SourceStatus
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class Recogniser:
             closed=[event.id for event in events if event.kind == "offset"],
         )
         for event in events:
-            # what is on the disk is promised: the proofs in tests/faults hold the broker to these lines
+            # what is on the disk is promised: the proofs in tests/chaos hold the broker to these lines
             log.debug("committed %s %s", event.kind, event.id)
             listener = self.listeners.get(event.source)
             sounding = listener.pipeline.active() if listener else []

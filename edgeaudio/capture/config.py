@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeaudio.capture.asking import MediaSetting, TransportSetting
-from edgeaudio.capture.urls import SourceUrl, parse_url
-from edgeaudio.recognise.types import Channel
+from edgeaudio.capture.rtsp_setup import MediaSetting, TransportSetting
+from edgeaudio.capture.source_urls import SourceUrl, parse_url
+from edgeaudio.types import Channel
 
 # what a source may announce: nothing that records sound is outside, and memory is taken in proportion to it
 MIN_SAMPLE_RATE = 1_000  # Hz
@@ -24,7 +24,7 @@ class SourceConfig:
     """Where a source is and how it is read. Raises UrlError for an address that cannot be used."""
 
     name: str
-    url: str = field(repr=False)  # see capture/urls.py for the spellings; may hold a login
+    url: str = field(repr=False)  # see capture/source_urls.py for the spellings; may hold a login
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     channel: Channel = "auto"

@@ -11,8 +11,8 @@ import threading
 import traceback
 
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.reasons import SourceError
-from edgeaudio.recognise.types import Reason
+from edgeaudio.capture.errors import SourceError
+from edgeaudio.types import Reason
 from edgeaudio.urls import HIDDEN
 
 _log = logging.getLogger(__name__)

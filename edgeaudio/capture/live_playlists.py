@@ -13,7 +13,7 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 
-from edgeaudio.capture.heard import HeardSegments, Mark
+from edgeaudio.capture.heard_segments import HeardSegments, Mark
 from edgeaudio.capture.playlist import MediaPlaylist, Segment
 
 FIRST_SEGMENTS = 3  # of a playlist of which nothing was heard; FFmpeg's own choice

@@ -15,21 +15,21 @@ from typing import Any, Self
 import av
 from av.container.input import InputContainer
 
-from edgeaudio.capture.allocation import bound_allocations
-from edgeaudio.capture.asking import Asking, Way
+from edgeaudio.capture.alsa import prepare_alsa
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.evidence import PROBING_S
+from edgeaudio.capture.deadline import Guard
+from edgeaudio.capture.errors import FFMPEG_ERRORS, Call, SourceError, StoppedError, failure_of
+from edgeaudio.capture.ffmpeg_limits import bound_allocations
 from edgeaudio.capture.ffmpeg_log import recorded
-from edgeaudio.capture.gate import Gate
-from edgeaudio.capture.heard import HeardSegments
-from edgeaudio.capture.interrupt import Guard
+from edgeaudio.capture.heard_segments import HeardSegments
+from edgeaudio.capture.http_proxy import Gate
+from edgeaudio.capture.network_probe import PROBING_S
 from edgeaudio.capture.options import Look, ffmpeg_call
 from edgeaudio.capture.pipe import Pipe, kind_of
-from edgeaudio.capture.pushed import Visitor
-from edgeaudio.capture.reasons import FFMPEG_ERRORS, Call, SourceError, StoppedError, failure_of
-from edgeaudio.capture.soundcard import prepare_alsa
+from edgeaudio.capture.rtsp_push import Visitor
+from edgeaudio.capture.rtsp_setup import Asking, Way
 from edgeaudio.capture.tracks import may_hold_more
-from edgeaudio.recognise.types import Reason
+from edgeaudio.types import Reason
 
 # tags in an old encoding must not make a recording unreadable; from 19 on PyAV sees to that itself
 _TAGS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}

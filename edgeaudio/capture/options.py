@@ -13,12 +13,12 @@ import ssl
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgeaudio.capture.asking import Way
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.urls import DEFAULT_PORTS, SourceUrl
+from edgeaudio.capture.rtsp_setup import Way
+from edgeaudio.capture.source_urls import DEFAULT_PORTS, SourceUrl
 
 # what an address may make FFmpeg open, by its scheme; nothing that comes over the network can
-# name a local file. To which servers HTTP may lead, and through which certificates, gate.py says,
+# name a local file. To which servers HTTP may lead, and through which certificates, http_proxy.py says,
 # which does all TLS of HTTP: FFmpeg speaks to it alone. RTSP has no such bound
 _PROTOCOLS = {
     "rtsp": "rtsp,rtp,udp,tcp",

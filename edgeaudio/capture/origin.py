@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from edgeaudio.capture.evidence import explain_os_error, explain_tls_error, unreadable_authorities
 from edgeaudio.capture.http_message import MessageError, read_head, write_head
-from edgeaudio.recognise.types import Reason
+from edgeaudio.capture.network_probe import explain_os_error, explain_tls_error, unreadable_authorities
+from edgeaudio.types import Reason
 
 CONNECT_S = 5.0
 

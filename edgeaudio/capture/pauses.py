@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable
 
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.interrupt import Guard
+from edgeaudio.capture.deadline import Guard
 from edgeaudio.capture.opening import SourceMemory
 
 _log = logging.getLogger(__name__)

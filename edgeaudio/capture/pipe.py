@@ -14,7 +14,7 @@ import select
 import stat
 from pathlib import Path
 
-from edgeaudio.capture.interrupt import Guard
+from edgeaudio.capture.deadline import Guard
 
 # without a byte; a program that computes what it writes takes its time
 STALL_S = 30.0

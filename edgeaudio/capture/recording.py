@@ -11,7 +11,7 @@ from pathlib import Path
 from av.container.input import InputContainer
 
 from edgeaudio.capture.pipe import kind_of
-from edgeaudio.capture.urls import SourceUrl
+from edgeaudio.capture.source_urls import SourceUrl
 
 # servers of live sound that must name a length name one that nobody reaches
 _MAX_BYTES = 0x7FFF0000

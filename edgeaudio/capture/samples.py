@@ -10,7 +10,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
-from edgeaudio.recognise.types import Samples
+from edgeaudio.types import Samples
 
 # what one unit of each of FFmpeg's sample formats is worth; unsigned bytes are centred on 128
 _SCALES = {"s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63, "flt": 1.0, "dbl": 1.0}

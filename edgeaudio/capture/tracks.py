@@ -15,8 +15,8 @@ from av.container.input import InputContainer
 from av.stream import Discard, Stream
 
 from edgeaudio.capture.config import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, SourceConfig
-from edgeaudio.capture.reasons import SourceError
-from edgeaudio.recognise.types import Reason
+from edgeaudio.capture.errors import SourceError
+from edgeaudio.types import Reason
 
 # formats whose tracks appear as they come
 _OPEN_ENDED = frozenset({"mpegts", "flv", "live_flv", "mpeg"})

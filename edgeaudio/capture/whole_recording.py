@@ -13,7 +13,7 @@ import socket
 from collections.abc import Iterator
 
 from edgeaudio.capture.http_message import Head
-from edgeaudio.capture.proxied import send
+from edgeaudio.capture.proxy_messages import send
 
 MAX_WHOLE_BYTES = 32 << 20
 _FRONT = {b"ftyp", b"free", b"skip", b"wide", b"pnot", b"uuid"}  # boxes that may stand before sound and index

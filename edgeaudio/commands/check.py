@@ -20,22 +20,22 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from edgeaudio.capture.connection import open_source
+from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.origin import LeadError, verifying_context
-from edgeaudio.capture.reasons import SourceError
-from edgeaudio.capture.source import open_source
 from edgeaudio.commands.interrupt import stopped_by_interrupt
-from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
-from edgeaudio.commands.target import told
+from edgeaudio.commands.source_argument import told
+from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
 from edgeaudio.console import decibels, table
-from edgeaudio.masking import mask
-from edgeaudio.plans import load_one_model, model_plans, source_config, source_pipeline
 from edgeaudio.recognise.model import Model
-from edgeaudio.recognise.types import EdgeaudioError, Samples
+from edgeaudio.redact import mask
 from edgeaudio.settings import Settings
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml, example_toml, json_schema
 from edgeaudio.spectrum import rms_dbfs
 from edgeaudio.terminal import bad, faint, good, say, width_of
+from edgeaudio.types import EdgeaudioError, Samples
+from edgeaudio.wiring import load_one_model, model_plans, source_config, source_pipeline
 
 LISTEN_S = 2.0
 SIDE_BY_SIDE = 8  # sources opened at once; more would only hurry a small board

@@ -1,6 +1,6 @@
 """Completion for shells: scripts that know every command, option and choice.
 
-Owns: how bash, zsh and fish want that said. Does not know: what commands there are (described.py).
+Owns: how bash, zsh and fish want that said. Does not know: what commands there are (parser_description.py).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from edgeaudio.commands.described import Described, Option
+from edgeaudio.commands.parser_description import Described, Option
 
 
 def completion(shell: str, top: Described) -> str:

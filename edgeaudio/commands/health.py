@@ -1,6 +1,6 @@
 """`edgeaudio health`: do all parts of the agents on this machine move?
 
-Owns: which agents are asked, and what is told of each. Does not know: how an agent knows (health/asking.py).
+Owns: which agents are asked, and what is told of each. Does not know: how an agent knows (health/agent_socket.py).
 
 Cameras that are away and a broker that refuses are told, and change no exit status: starting the agent anew, which is
 what a service manager does for a program that is not well, would mend nothing.
@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgeaudio.health.asking import NAME, NoAnswerError, ask
-from edgeaudio.masking import mask
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.health.agent_socket import NAME, NoAnswerError, ask
+from edgeaudio.redact import mask
 from edgeaudio.runtime_files import find_files
 from edgeaudio.terminal import one_line, say
+from edgeaudio.types import EdgeaudioError
 
 LIMIT_S = 10.0
 

@@ -1,13 +1,13 @@
 """The manual page, edgeaudio(1), from the same words as the help.
 
-Owns: its sections, and how man(7) wants them written. Does not know: what commands there are (described.py).
+Owns: its sections, and how man(7) wants them written. Does not know: what commands there are (parser_description.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgeaudio.commands.described import Described, Option
+from edgeaudio.commands.parser_description import Described, Option
 from edgeaudio.version import __version__
 
 FILES = {

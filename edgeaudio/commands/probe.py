@@ -14,20 +14,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.connection import Connection, open_source
+from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.pipe import kind_of
-from edgeaudio.capture.reasons import SourceError
-from edgeaudio.capture.source import Connection, open_source
 from edgeaudio.capture.tracks import AudioInfo, Track
 from edgeaudio.commands.interrupt import stopped_by_interrupt
-from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
-from edgeaudio.commands.probed import Heard
 from edgeaudio.commands.progress import Progress
-from edgeaudio.commands.target import find_source, told
+from edgeaudio.commands.signal_summary import Heard
+from edgeaudio.commands.source_argument import find_source, told
+from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
 from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture, picture_margin
 from edgeaudio.recognise.channels import Mixer
-from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings import load_settings
 from edgeaudio.terminal import say, width_of
+from edgeaudio.types import EdgeaudioError
 
 LIVE_S = 5.0
 USUAL_WIDTH = 80  # of the picture, where there is no terminal

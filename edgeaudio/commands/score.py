@@ -15,21 +15,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+from edgeaudio.api import labels_by_model, load_model
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.reasons import SourceError
-from edgeaudio.capture.source import open_source
-from edgeaudio.commands.in_order import InOrder
+from edgeaudio.capture.connection import open_source
+from edgeaudio.capture.errors import SourceError
 from edgeaudio.commands.interrupt import stopped_by_interrupt
-from edgeaudio.commands.patience import SENDER_WAIT_S, Patience
 from edgeaudio.commands.progress import Progress
-from edgeaudio.commands.target import find_source, told
+from edgeaudio.commands.source_argument import find_source, told
+from edgeaudio.commands.time_order import InOrder
+from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
 from edgeaudio.console import cell_width, clock_time, fold, pad
-from edgeaudio.listening import labels_by_model, load_model
-from edgeaudio.plans import load_models, model_plans
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, Result, SourcePipeline
-from edgeaudio.recognise.types import EdgeaudioError, Event, Scores
 from edgeaudio.settings import Settings, load_settings
 from edgeaudio.terminal import complain, one_line, say, width_of
+from edgeaudio.types import EdgeaudioError, Event, Scores
+from edgeaudio.wiring import load_models, model_plans
 
 MEDIA_START = datetime(1970, 1, 1, tzinfo=UTC)  # of a recording: times count from its beginning
 

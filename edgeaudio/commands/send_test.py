@@ -1,6 +1,6 @@
 """`edgeaudio test`: send a detection that is marked as a test, so that an owner sees whether it arrives.
 
-Owns: which agent is asked, and what is told. Does not know: how the agent sends it (agent/controls.py).
+Owns: which agent is asked, and what is told. Does not know: how the agent sends it (agent/command_handler.py).
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgeaudio.commands.health import LIMIT_S, find_sockets
-from edgeaudio.health.asking import NoAnswerError, ask
-from edgeaudio.masking import mask
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.health.agent_socket import NoAnswerError, ask
+from edgeaudio.redact import mask
 from edgeaudio.terminal import say
+from edgeaudio.types import EdgeaudioError
 
 
 def send_test(state_dir: Callable[[], Path], source: str, label: str) -> int:

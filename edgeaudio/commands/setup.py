@@ -19,14 +19,14 @@ from typing import Any
 
 from edgeaudio.commands import check, onvif
 from edgeaudio.commands.interrupt import stopped_by_interrupt
-from edgeaudio.masking import mask_url
-from edgeaudio.publish.topics import slugify
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.redact import mask_url
 from edgeaudio.settings import Settings, SettingsError
 from edgeaudio.settings.layers import config_path, dotted, quoted
 from edgeaudio.settings.load import settings_of
 from edgeaudio.settings.schema import default_device
+from edgeaudio.sinks.mqtt.topics import slugify
 from edgeaudio.terminal import ask, ask_secret, complain, say
+from edgeaudio.types import EdgeaudioError
 from edgeaudio.urls import holds_login
 
 CREDENTIALS = "credentials"  # a folder beside the settings of a service: see deploy/systemd/edgeaudio.service

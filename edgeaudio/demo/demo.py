@@ -24,11 +24,11 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edgeaudio.console import table
-from edgeaudio.demo.stage import Camera, Detection, Outcome, judge, read_cameras
-from edgeaudio.masking import mask_url
-from edgeaudio.publish.broker import BrokerAddress, parse_broker_url
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.demo.scenario import Camera, Detection, Outcome, judge, read_cameras
+from edgeaudio.redact import mask_url
+from edgeaudio.sinks.mqtt.broker import BrokerAddress, parse_broker_url
 from edgeaudio.terminal import bad, complain, good, say, width_of
+from edgeaudio.types import EdgeaudioError
 from edgeaudio.urls import holds_login
 from edgeaudio.version import __version__
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log10
 
-from edgeaudio.recognise.types import ChannelLevel, Level
+from edgeaudio.types import ChannelLevel, Level
 
 
 class LevelDigest:

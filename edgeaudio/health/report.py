@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from edgeaudio.health.stopwatch import TimedModel
-from edgeaudio.publish.broker import BrokerStatus
-from edgeaudio.publish.messages import Json, timestamp
-from edgeaudio.publish.outbox import OutboxStats
+from edgeaudio.health.timings import TimedModel
+from edgeaudio.outbox.outbox import OutboxStats
 from edgeaudio.recognise.model import RUNTIME
-from edgeaudio.recognise.types import SourceStatus
+from edgeaudio.sinks.mqtt.broker import BrokerStatus
+from edgeaudio.sinks.mqtt.messages import Json, timestamp
+from edgeaudio.types import SourceStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from edgeaudio.health.loudness import FINE, Loudness, LoudnessJudge
-from edgeaudio.recognise.types import Level, Reason, SourceState, SourceStatus
+from edgeaudio.health.signal_monitor import FINE, Loudness, LoudnessJudge
+from edgeaudio.types import Level, Reason, SourceState, SourceStatus
 
 _PAUSED = Loudness(SourceState.SILENT, Reason.PAUSED, "the sender sends nothing, as it does while it is quiet")
 

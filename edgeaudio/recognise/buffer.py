@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeaudio.recognise.types import Samples
+from edgeaudio.types import Samples
 
 
 class SampleBuffer:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgeaudio.recognise.types import Channel, Samples
+from edgeaudio.types import Channel, Samples
 
 # of the power that the mean of unrelated channels has: under the first the channels cancel, over the second they don't
 CANCEL_BELOW = 0.1

@@ -19,7 +19,7 @@ import numpy as np
 from edgeaudio.recognise.buffer import SampleBuffer
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import clip_features, edge_rows, frame_features
-from edgeaudio.recognise.types import POWER_STEP_S, Samples
+from edgeaudio.types import POWER_STEP_S, Samples
 
 CRUMB = 0.1  # of a period; less is not worth a clip of its own
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeaudio.recognise.types import POWER_STEP_S, Samples
+from edgeaudio.types import POWER_STEP_S, Samples
 
 SUSPICION = 0.1  # of the threshold: a score under it knows nothing of the sound
 BEGUN = 3.0  # times that: a score under it has only begun to rise, even where no clip came before

@@ -21,7 +21,7 @@ import numpy as np
 from edgeaudio.recognise import dating
 from edgeaudio.recognise.dating import SUSPICION, Date, Look
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
-from edgeaudio.recognise.types import Event, Samples, Scores
+from edgeaudio.types import Event, Samples, Scores
 
 MAX_LOOKS = 1000  # clips of a label that are looked back at; more than fit into a clip at any sensible period
 

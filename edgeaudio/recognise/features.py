@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.filters import dct_matrix, mel_filters, window
-from edgeaudio.recognise.types import Samples
+from edgeaudio.types import Samples
 
 # Frames worked on at once: their spectra stay in a small processor's cache, which halves the time.
 BLOCK = 64

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeaudio.recognise.feature_config import FeatureConfig
-from edgeaudio.recognise.types import Samples
+from edgeaudio.types import Samples
 
 Floats = NDArray[np.floating]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgeaudio.recognise.quantisation import dequantised, quantised
-from edgeaudio.recognise.types import Samples
+from edgeaudio.types import Samples
 
 
 class FrontEnd:

@@ -1,7 +1,7 @@
 """Loudness of a source, interval by interval and channel by channel: RMS, peak, clipping and mains hum.
 
 Owns: the measuring, before channels are mixed and without their DC.
-Does not know: what is too quiet or too loud (health/loudness.py says), time of day.
+Does not know: what is too quiet or too loud (health/signal_monitor.py says), time of day.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from edgeaudio.recognise.buffer import SampleBuffer
 from edgeaudio.recognise.channels import mean_square, without_dc
 from edgeaudio.recognise.clips import dbfs
-from edgeaudio.recognise.types import ChannelLevel, Samples
+from edgeaudio.types import ChannelLevel, Samples
 
 INTERVAL_S = 1.0
 FULL_SCALE = 0.98  # the outermost codes of G.711, of 8-bit and of 16-bit sound are all beyond it

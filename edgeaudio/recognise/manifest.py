@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgeaudio.files import read_regular
+from edgeaudio.recognise.dataclass_toml import TableError, build, table_of, toml
 from edgeaudio.recognise.feature_config import FeatureConfig
-from edgeaudio.recognise.tables import TableError, build, table_of, toml
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.types import EdgeaudioError
 
 FILE_NAME = "model.toml"
 MODEL_FILE_NAME = "model.tflite"

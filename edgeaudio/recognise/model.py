@@ -25,9 +25,9 @@ from edgeaudio.recognise.frontend import FrontEnd
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
 from edgeaudio.recognise.no_runtime import no_runtime, this_system
 from edgeaudio.recognise.quantisation import INTEGERS, dequantised, quantised
+from edgeaudio.recognise.recurrent_state import State, state_of
 from edgeaudio.recognise.runtime_errors import explained
-from edgeaudio.recognise.state import State, state_of
-from edgeaudio.recognise.types import EdgeaudioError, Samples
+from edgeaudio.types import EdgeaudioError, Samples
 
 # The older name is there on 32-bit Arm, or because somebody asked for it; NumPy 2 breaks it.
 try:

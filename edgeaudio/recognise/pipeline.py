@@ -22,7 +22,7 @@ from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.level import LevelMeter, Reading
 from edgeaudio.recognise.manifest import Manifest, Threshold
 from edgeaudio.recognise.resample import Resampler
-from edgeaudio.recognise.types import Block, Channel, ChannelLevel, Clip, Event, Level, Samples, Scores
+from edgeaudio.types import Block, Channel, ChannelLevel, Clip, Event, Level, Samples, Scores
 
 Result = Level | Scores | Event
 

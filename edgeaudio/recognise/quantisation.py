@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeaudio.recognise.types import Samples
+from edgeaudio.types import Samples
 
 INTEGERS = (np.int8, np.uint8, np.int16)
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from edgeaudio.recognise.buffer import SampleBuffer
-from edgeaudio.recognise.types import Samples
+from edgeaudio.types import Samples
 
 ZERO_CROSSINGS = 48
 ROLLOFF = 0.945  # the filter's half-amplitude point, of the lower Nyquist frequency

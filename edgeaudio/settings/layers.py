@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeaudio.files import open_at_once
-from edgeaudio.masking import mask
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.redact import mask
+from edgeaudio.types import EdgeaudioError
 from edgeaudio.urls import HIDDEN, holds_login
 
 PREFIX = "EDGEAUDIO_"

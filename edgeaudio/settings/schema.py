@@ -17,12 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from edgeaudio.capture.urls import SourceUrl, parse_url
-from edgeaudio.publish.broker import parse_broker_url
-from edgeaudio.publish.topics import Topics, slugify
+from edgeaudio.capture.source_urls import SourceUrl, parse_url
+from edgeaudio.recognise.bundled_models import SHIPPED_MODEL
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
-from edgeaudio.recognise.shipped import SHIPPED_MODEL
-from edgeaudio.recognise.types import EdgeaudioError
 from edgeaudio.settings.layers import Layer, read_secret
 from edgeaudio.settings.values import (
     AnyPath,
@@ -39,6 +36,9 @@ from edgeaudio.settings.values import (
     Texts,
     Whole,
 )
+from edgeaudio.sinks.mqtt.broker import parse_broker_url
+from edgeaudio.sinks.mqtt.topics import Topics, slugify
+from edgeaudio.types import EdgeaudioError
 
 # What load.py has read, the strongest layer first. A Settings made by hand reads nothing but its arguments.
 layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())

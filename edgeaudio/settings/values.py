@@ -27,10 +27,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from edgeaudio.capture.config import MAX_CHANNELS
-from edgeaudio.masking import mask_url
-from edgeaudio.publish.broker import parse_broker_url
-from edgeaudio.publish.topics import is_slug, slugify
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.redact import mask_url
+from edgeaudio.sinks.mqtt.broker import parse_broker_url
+from edgeaudio.sinks.mqtt.topics import is_slug, slugify
+from edgeaudio.types import EdgeaudioError
 from edgeaudio.urls import HIDDEN, is_plain
 
 _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)")

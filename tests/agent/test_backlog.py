@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from edgeaudio.agent.backlog import Backlog, Ended
-from edgeaudio.recognise.types import Block
+from edgeaudio.types import Block
 
 
 def block(source: str, number: int, seconds: float = 1.0) -> Block:

@@ -43,7 +43,7 @@ threading.Thread(target=chatter, daemon=True).start()
 _HANG = """
 import time
 from edgeaudio.agent import agent
-from edgeaudio.capture import retry
+from edgeaudio.capture import reader
 def hang(*_args, **_more):
     time.sleep(3600)
 """

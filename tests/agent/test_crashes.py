@@ -24,11 +24,11 @@ _CRASH = """
 import ctypes, os, signal, sys, time
 from pathlib import Path
 from edgeaudio.agent import quarantine
-from edgeaudio.capture import retry
+from edgeaudio.capture import reader
 quarantine.FIRST_S = 3.0
-retry.PROVEN_S = quarantine.PROVEN_S = 2.0
-retry.LAST_DELAY_S = 1.0
-opening = retry.open_source
+reader.PROVEN_S = quarantine.PROVEN_S = 2.0
+reader.LAST_DELAY_S = 1.0
+opening = reader.open_source
 def crash(kind):
     time.sleep(0.3)
     if kind == "segv":
@@ -49,7 +49,7 @@ def crashing(config, *args, **more):
     if config.name.startswith("bad"):
         crash(Path("{crash}").read_text())
     return opening(config, *args, **more)
-retry.open_source = crashing
+reader.open_source = crashing
 """
 
 
@@ -215,7 +215,7 @@ def test_a_reader_that_does_not_come_back_is_one_that_crashes(kind: str, house: 
 def test_an_end_by_an_exception_is_no_crash(house: House):
     """Of the process, with traceback and status 1, while sources are being opened."""
     fault = (
-        "from edgeaudio.publish.sender import Sender\nrun = Sender.run\ndef once(self):\n    try:\n"
+        "from edgeaudio.sinks.mqtt.sender import Sender\nrun = Sender.run\ndef once(self):\n    try:\n"
         '        Path("{crash}").with_name("once").touch(exist_ok=False)\n    except FileExistsError:\n'
         "        return run(self)\n    time.sleep(0.5)\n    raise ZeroDivisionError\nSender.run = once\n"
     )

@@ -21,7 +21,7 @@ from support.ports import free_port
 from support.waiting import wait_until
 
 from edgeaudio.cli import main
-from edgeaudio.health.asking import HealthSocket, NoAnswerError, ask
+from edgeaudio.health.agent_socket import HealthSocket, NoAnswerError, ask
 
 Run = Callable[..., RunningAgent]
 _HANG = """

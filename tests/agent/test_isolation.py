@@ -19,14 +19,14 @@ ListenTo = Callable[[BrokerProcess], Listener]
 # what stands in each patch knows the source "bad" alone, once it has been heard for two seconds
 _HEAD = """
 import time
-from edgeaudio.capture import retry
-retry.LAST_DELAY_S = 1.0
+from edgeaudio.capture import reader
+reader.LAST_DELAY_S = 1.0
 begun = {}
 def due(source):
     return source == "bad" and time.monotonic() - begun.setdefault(source, time.monotonic()) > 2
 """
 _WHILE_READING = """
-from edgeaudio.capture.frames import FrameReader
+from edgeaudio.capture.decoding import FrameReader
 decode = FrameReader._decode
 def broken(self, packet):
     if due(self._config.name):
@@ -35,15 +35,15 @@ def broken(self, packet):
 FrameReader._decode = broken
 """
 _AT_OPENING = """
-opening = retry.open_source
+opening = reader.open_source
 def broken(config, *args, **more):
     if config.name == "bad":
         ERROR
     return opening(config, *args, **more)
-retry.open_source = broken
+reader.open_source = broken
 """
 _AT_CLOSING = """
-from edgeaudio.capture.source import Connection
+from edgeaudio.capture.connection import Connection
 leave = Connection.__exit__
 def broken(self, *how):
     leave(self, *how)
@@ -53,14 +53,14 @@ Connection.__exit__ = broken
 take = Connection._take
 def ending(self, *arrived):
     if due(self._config.name):
-        from edgeaudio.capture.reasons import SourceError
-        from edgeaudio.recognise.types import Reason
+        from edgeaudio.capture.errors import SourceError
+        from edgeaudio.types import Reason
         raise SourceError(self._config.name, self._config.address, Reason.TIMEOUT, "")
     return take(self, *arrived)
 Connection._take = ending
 """
 _WHILE_BOOKING = """
-from edgeaudio.capture.source import Connection
+from edgeaudio.capture.connection import Connection
 each = Connection.__iter__
 def broken(self):
     for block in each(self):
@@ -99,7 +99,7 @@ def broken(self, reading):
 SourceHealth.level = broken
 """
 _IN_THE_GATE = """
-from edgeaudio.capture.gate import Gate
+from edgeaudio.capture.http_proxy import Gate
 def broken(self, *_arguments):
     ERROR
 Gate._exchange = broken
@@ -116,7 +116,7 @@ _FAULTS = {
     "while reading, without memory": (_WHILE_READING, "[0] * (1 << 62)", "MemoryError"),
     "while reading, an error of ours": (
         _WHILE_READING,
-        "from edgeaudio.capture.urls import UrlError\n        raise UrlError('x')",
+        "from edgeaudio.capture.source_urls import UrlError\n        raise UrlError('x')",
         "UrlError",
     ),
     "while booking": (_WHILE_BOOKING, "", "TypeError"),
@@ -199,11 +199,11 @@ def test_an_exception_in_one_source_is_its_own(
 _FATAL = {
     "a model": "from edgeaudio.recognise.model import Model\ndef broken(self, values):\n    1 / 0\n"
     "Model.scores = broken\n",
-    "the outbox": "from edgeaudio.publish.outbox import Outbox\ndef broken(self, *rows, **more):\n    1 / 0\n"
+    "the outbox": "from edgeaudio.outbox.outbox import Outbox\ndef broken(self, *rows, **more):\n    1 / 0\n"
     "Outbox.add = broken\n",
     "the backlog": "from edgeaudio.agent.backlog import Backlog\ndef broken(self, block):\n    1 / 0\n"
     "Backlog.put = broken\n",
-    "the telling of states": "from edgeaudio.publish import messages\ntold = messages.status\n"
+    "the telling of states": "from edgeaudio.sinks.mqtt import messages\ntold = messages.status\n"
     "def broken(topics, status):\n    if status.state == 'listening':\n        1 / 0\n    return told(topics, status)\n"
     "messages.status = broken\n",
 }

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from edgeaudio.agent.deaths import Notes, write_notes
+from edgeaudio.agent.crash_suspects import Notes, write_notes
 from edgeaudio.agent.last_crash import CrashLog, how_it_ended
 from edgeaudio.health.report import Crash, CrashReason
-from edgeaudio.publish.outbox import Outbox
+from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.runtime_files import RuntimeDir
 
 NOTES = Notes("boot", 1, 5)
 SEGV = (
     "Fatal Python error: Segmentation fault\n\nThread 0x1 (most recent call first):\n"
-    '  File "/opt/x/edgeaudio/publish/sender.py", line 1 in run\n\nCurrent thread 0x2 (most recent call first):\n'
+    '  File "/opt/x/edgeaudio/sinks/mqtt/sender.py", line 1 in run\n\nCurrent thread 0x2 (most recent call first):\n'
     '  File "/opt/x/av/container.py", line 3 in open\n  File "/opt/x/edgeaudio/capture/opening.py", line 88 in open\n'
 )
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

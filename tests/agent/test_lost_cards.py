@@ -14,11 +14,11 @@ from support.waiting import wait_until
 _FOLDERS = """
 from pathlib import Path
 from edgeaudio.agent import lost_cards
-from edgeaudio.capture import retry, soundcard_nodes
+from edgeaudio.capture import reader, alsa_devices
 lost_cards.PATIENCE_S = 0.5
-retry.FIRST_DELAY_S = 0.2
-soundcard_nodes.KERNEL = Path("{folder}/sound")
-soundcard_nodes.DEVICES = Path("{folder}/snd")
+reader.FIRST_DELAY_S = 0.2
+alsa_devices.KERNEL = Path("{folder}/sound")
+alsa_devices.DEVICES = Path("{folder}/snd")
 """
 
 

@@ -20,7 +20,7 @@ from support.waiting import wait_until
 
 from edgeaudio.agent import memory_watch
 from edgeaudio.agent.memory_watch import SPARE_MB, SPARE_PER_SOURCE_MB, MemoryWatch, limit_of, unheard_bytes
-from edgeaudio.capture.retry import Load
+from edgeaudio.capture.reader import Load
 from edgeaudio.health.machine import Machine
 
 Run = Callable[..., RunningAgent]
@@ -32,8 +32,8 @@ _GUARD = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 <<
 # nothing interrupts it, as nothing interrupts FFmpeg in some places
 _DEAF = """
 import time
-from edgeaudio.capture import retry
-opening = retry.open_source
+from edgeaudio.capture import reader
+opening = reader.open_source
 def deaf(config, *args, **more):
     if config.name != "bad":
         return opening(config, *args, **more)
@@ -41,7 +41,7 @@ def deaf(config, *args, **more):
     while True:
         kept.append(b"x" * 4_000_000)
         time.sleep(0.02)
-retry.open_source = deaf
+reader.open_source = deaf
 """
 
 

@@ -13,8 +13,8 @@ from support.brokers import MosquittoFactory, mosquitto
 from support.waiting import wait_until
 
 from edgeaudio.agent import Agent
-from edgeaudio.publish.messages import timestamp
 from edgeaudio.settings import Settings
+from edgeaudio.sinks.mqtt.messages import timestamp
 
 __all__ = ["mosquitto"]
 

@@ -1,7 +1,7 @@
 """Every state and every reason, each of a real source, told by one agent to a real broker.
 
-What is not here needs an outage in time (stalled, end of a connection: tests/faults), a network of its own
-(unreachable: tests/faults) or a sound card that fails (device_gone: tests/capture/test_soundcard.py).
+What is not here needs an outage in time (stalled, end of a connection: tests/chaos), a network of its own
+(unreachable: tests/chaos) or a sound card that fails (device_gone: tests/capture/test_alsa.py).
 """
 
 from __future__ import annotations

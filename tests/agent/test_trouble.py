@@ -18,7 +18,7 @@ from support.waiting import wait_until
 
 Run = Callable[..., RunningAgent]
 ListenTo = Callable[[BrokerProcess], Listener]
-SOON = "from edgeaudio.publish import outbox\noutbox.Outbox.__init__.__kwdefaults__['retry_s'] = 1.0\n"
+SOON = "from edgeaudio.sinks.mqtt import outbox\noutbox.Outbox.__init__.__kwdefaults__['retry_s'] = 1.0\n"
 
 
 @pytest.fixture
@@ -101,11 +101,11 @@ def test_a_damaged_database_is_put_aside_and_told(agent: RunningAgent, listener:
 HANG = """
 import time
 from edgeaudio.agent import agent
-from edgeaudio.capture import retry
-from edgeaudio.health.stopwatch import TimedModel
-from edgeaudio.publish import mqtt
-from edgeaudio.publish.mqtt import Connection
-from edgeaudio.publish.outbox_file import OutboxFile
+from edgeaudio.capture import reader
+from edgeaudio.health.timings import TimedModel
+from edgeaudio.sinks.mqtt import client
+from edgeaudio.sinks.mqtt.client import Connection
+from edgeaudio.outbox.database import OutboxFile
 
 def hang(*_args, **_more):
     time.sleep(3600)

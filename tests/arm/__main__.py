@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from faults.table import lines_of, put_row
+from chaos.table import lines_of, put_row
 from support.brokers import BrokerProcess
 from support.chosen import chosen_machines
 

@@ -15,8 +15,8 @@ from support.waiting import wait_until
 
 from arm.machines import Machine
 from edgeaudio.demo import demo
-from edgeaudio.demo.stage import Detection, judge, read_cameras
-from edgeaudio.publish.broker import parse_broker_url
+from edgeaudio.demo.scenario import Detection, judge, read_cameras
+from edgeaudio.sinks.mqtt.broker import parse_broker_url
 
 START_S = 300.0  # of an agent under QEMU, where others work too
 LATE_S = 20.0  # how far behind an agent under QEMU may be: more than 10 s of sound it drops

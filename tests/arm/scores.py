@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 import edgeaudio
+from edgeaudio.recognise.bundled_models import shipped_models
 from edgeaudio.recognise.model import RUNTIME, Model, load_model
-from edgeaudio.recognise.shipped import shipped_models
-from edgeaudio.recognise.types import Samples
+from edgeaudio.types import Samples
 
 SOUNDS = Path(edgeaudio.__file__).parent / "demo" / "sounds"
 

@@ -11,8 +11,8 @@ import pytest
 from support.media import sine, write_media
 from support.sources import MEDIA_START, hear, pitch_hz, purity
 
-from edgeaudio.capture.reasons import SourceError
-from edgeaudio.recognise.types import Reason
+from edgeaudio.capture.errors import SourceError
+from edgeaudio.types import Reason
 
 # codec, its file, rate in Hz, bit rate
 CODECS = [

@@ -16,15 +16,15 @@ from support.sources import Heard, hear
 from support.waiting import wait_until
 
 from edgeaudio.capture import live_playlists
-from edgeaudio.capture.clock import Clock
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.heard import HeardSegments
+from edgeaudio.capture.errors import SourceError
+from edgeaudio.capture.heard_segments import HeardSegments
 from edgeaudio.capture.live_playlists import BegunAnewError, LivePlaylists
 from edgeaudio.capture.opening import SourceMemory
 from edgeaudio.capture.playlist import MediaPlaylist, parse_playlist
-from edgeaudio.capture.reasons import SourceError
-from edgeaudio.capture.retry import Reader
-from edgeaudio.recognise.types import Reason, SourceState, SourceStatus
+from edgeaudio.capture.reader import Reader
+from edgeaudio.clock import Clock
+from edgeaudio.types import Reason, SourceState, SourceStatus
 
 RATE = 16000
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -18,10 +18,10 @@ from support.rtsp import CODECS, VIDEO, start_gst_server
 from support.sources import hear
 
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.connection import open_source
+from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.opening import SourceMemory
-from edgeaudio.capture.reasons import SourceError
-from edgeaudio.capture.source import open_source
-from edgeaudio.recognise.types import Reason
+from edgeaudio.types import Reason
 
 RATE = 44100
 

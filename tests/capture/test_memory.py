@@ -12,8 +12,8 @@ from support.media import sine, write_media
 from support.ports import free_port
 
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.reasons import SourceError
-from edgeaudio.capture.source import open_source
+from edgeaudio.capture.connection import open_source
+from edgeaudio.capture.errors import SourceError
 
 
 def peak_mb() -> float:

@@ -9,7 +9,7 @@ import pytest
 from support.media import sine, write_media
 from support.sources import hear
 
-from edgeaudio.capture.reasons import SourceError
+from edgeaudio.capture.errors import SourceError
 
 MUTATIONS = 25
 KINDS = [

@@ -26,12 +26,12 @@ from support.waiting import wait_until
 from support.web import Certificate, make_certificate, tls_front, web_server
 
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.evidence import probe_address
+from edgeaudio.capture.connection import open_source
+from edgeaudio.capture.errors import SourceError
+from edgeaudio.capture.network_probe import probe_address
 from edgeaudio.capture.opening import SourceMemory
-from edgeaudio.capture.reasons import SourceError
-from edgeaudio.capture.source import open_source
-from edgeaudio.capture.urls import parse_url
-from edgeaudio.recognise.types import Block, Reason
+from edgeaudio.capture.source_urls import parse_url
+from edgeaudio.types import Block, Reason
 
 
 def refusal(url: str, **config: Any) -> SourceError:

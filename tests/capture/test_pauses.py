@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.interrupt import Guard
+from edgeaudio.capture.deadline import Guard
 from edgeaudio.capture.opening import SourceMemory
 from edgeaudio.capture.pauses import PauseWatch
 

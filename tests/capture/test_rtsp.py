@@ -15,12 +15,12 @@ from support.rtsp import CODECS, VIDEO, push_rtsp, start_gst_server
 from support.sources import Heard, hear, pitch_hz, purity
 from support.waiting import wait_until
 
-from edgeaudio.capture.asking import MediaSetting, Way
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.connection import open_source
+from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.opening import SourceMemory
-from edgeaudio.capture.reasons import SourceError
-from edgeaudio.capture.source import open_source
-from edgeaudio.recognise.types import Reason
+from edgeaudio.capture.rtsp_setup import MediaSetting, Way
+from edgeaudio.types import Reason
 
 
 def assert_tone(heard: Heard, rate: int) -> None:

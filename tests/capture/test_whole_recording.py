@@ -10,9 +10,9 @@ from support.scripted_web import Asked, ok, scripted_web
 from support.sources import hear, pitch_hz
 
 from edgeaudio.capture import whole_recording
-from edgeaudio.capture.reasons import SourceError
+from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.whole_recording import index_is_last
-from edgeaudio.recognise.types import Reason
+from edgeaudio.types import Reason
 
 RATE = 16000
 SECONDS = 60  # far more than FFmpeg keeps of what it has read

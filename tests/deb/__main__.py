@@ -24,7 +24,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from faults.table import rewrite, table
+from chaos.table import rewrite, table
 from fresh.__main__ import machine
 from support.brokers import BrokerProcess, Subscriber
 from support.camera import RATE, Script, camera, packets_of

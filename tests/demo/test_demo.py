@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from edgeaudio.demo.demo import proven
-from edgeaudio.demo.stage import Camera, Detection, judge, read_cameras
+from edgeaudio.demo.scenario import Camera, Detection, judge, read_cameras
+from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import ModelPlan, SourcePipeline
-from edgeaudio.recognise.shipped import find_model
-from edgeaudio.recognise.types import Block, Event, Samples
+from edgeaudio.types import Block, Event, Samples
 
 KITCHEN = Camera("kitchen", "aac", 16000, "music", "smoke_alarm", begin_s=3.0, end_s=12.0)
 GARDEN = Camera("garden", "aac", 16000, "birds")

@@ -32,9 +32,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from chaos.table import rewrite, table
 from deb.__main__ import sound
 from deb.machines import FOLDER as DEB_FOLDER
-from faults.table import rewrite, table
 from fresh.__main__ import FOLDER as FRESH_FOLDER
 from support.brokers import BrokerProcess, Subscriber
 from support.camera import Script, camera, packets_of
@@ -421,8 +421,8 @@ def unsent(fleet: Fleet) -> str:
 # the outbox is filled by the version that runs, as its own code does
 FILL = """\
 import contextlib, json, os, pathlib, shutil
-from edgeaudio.publish.outbox import Outbox
-from edgeaudio.recognise.types import Message
+from edgeaudio.outbox.outbox import Outbox
+from edgeaudio.types import Message
 path = next(pathlib.Path("/var/lib/private/edgeaudio").glob("*.sqlite"))
 owner = path.stat()
 with contextlib.closing(Outbox(path)) as outbox:

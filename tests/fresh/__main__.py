@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from faults.table import lines_of, put_row
+from chaos.table import lines_of, put_row
 from support.chosen import chosen_machines
 
 ROOT = Path(__file__).parents[2]

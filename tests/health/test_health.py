@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeaudio.health.levels import LevelDigest, digest
-from edgeaudio.health.loudness import ENTER_S, LEAVE_S, LoudnessJudge
 from edgeaudio.health.machine import Machine
+from edgeaudio.health.signal_monitor import ENTER_S, LEAVE_S, LoudnessJudge
 from edgeaudio.health.state import SourceHealth
 from edgeaudio.health.watchdog import Part, ServiceManager, stuck_part
-from edgeaudio.recognise.types import ChannelLevel, Level, Reason, SourceState, SourceStatus
+from edgeaudio.types import ChannelLevel, Level, Reason, SourceState, SourceStatus
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FINE = Level("porch", START, 1.0, -40.0, -20.0, 0.0, 0.1)

@@ -33,7 +33,7 @@ from typing import Any
 
 import av
 import yaml
-from faults.table import rewrite, table
+from chaos.table import rewrite, table
 from fresh.__main__ import machine, processor, settle_in
 from support.agents import Listener
 from support.brokers import AMQTT, BrokerProcess, free_port

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeaudio.recognise.dating import Date, Look, beginning, end
-from edgeaudio.recognise.types import POWER_STEP_S
+from edgeaudio.types import POWER_STEP_S
 
 CLIP_S, PERIOD_S = 4.0, 0.5
 STEPS = round(CLIP_S / POWER_STEP_S)

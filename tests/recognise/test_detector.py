@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
-from edgeaudio.recognise.types import Scores
+from edgeaudio.types import Scores
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PERIOD_S, CLIP_S = 0.5, 2.0

@@ -11,7 +11,7 @@ from support.tflite import content_of
 
 from edgeaudio.recognise import flatbuffer
 from edgeaudio.recognise.flatbuffer import FlatbufferError, root_of
-from edgeaudio.recognise.state import state_of
+from edgeaudio.recognise.recurrent_state import state_of
 
 
 def test_what_a_model_begins_with():

@@ -13,11 +13,11 @@ import pytest
 from support.tflite import LABELS, MELS, SPECTRUM, WAVEFORM, content_of, manifest_of, model_directory
 
 from edgeaudio.recognise import model as model_module
+from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.manifest import InputSection, ManifestError, OutputSection
 from edgeaudio.recognise.model import RUNTIME, ModelError, build_model, load_model, open_interpreter
-from edgeaudio.recognise.shipped import find_model
-from edgeaudio.recognise.types import EdgeaudioError
+from edgeaudio.types import EdgeaudioError
 
 THIRDS = (0.1, 0.9, 0.5)
 

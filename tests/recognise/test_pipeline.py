@@ -14,7 +14,7 @@ from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import ClipSection, DetectorSection, InputSection, Threshold
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import ModelPlan, SourcePipeline
-from edgeaudio.recognise.types import Block, Event, Level, Scores
+from edgeaudio.types import Block, Event, Level, Scores
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMESPACE = UUID(int=0)

@@ -27,7 +27,7 @@ from support.certificates import CLIENT, authority, issue, names
 from support.programs import has_program, require_program
 from support.waiting import wait_until
 
-from edgeaudio.publish.broker import MqttConfig
+from edgeaudio.sinks.mqtt.broker import MqttConfig
 
 AMQTT = [sys.executable, "-m", "edgeaudio.demo.broker"]
 ROOT = Path(__file__).parents[2]  # where edgeaudio can be imported from without being installed

@@ -16,7 +16,7 @@ from support.rounding import tolerance
 
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import features
-from edgeaudio.recognise.types import Samples
+from edgeaudio.types import Samples
 
 GOLDEN = Path(__file__).parents[1] / "recognise" / "golden"
 LIBRARIES = ("librosa", "torchaudio", "tf_signal", "tf_ops", "kaldi", "psf", "edge_impulse")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import CMVN_FLOOR, STANDARD_DEVIATION_FLOOR
 from edgeaudio.recognise.filters import dct_matrix, hz_to_mel, mel_filters, mel_to_hz, window
-from edgeaudio.recognise.types import Samples
+from edgeaudio.types import Samples
 
 Floats = NDArray[np.float64]
 U = 2.0**-24

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from edgeaudio.capture.asking import MediaSetting
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.connection import Connection, open_source
 from edgeaudio.capture.opening import SourceMemory
-from edgeaudio.capture.source import Connection, open_source
-from edgeaudio.recognise.types import Block, Samples
+from edgeaudio.capture.rtsp_setup import MediaSetting
+from edgeaudio.types import Block, Samples
 
 MEDIA_START = datetime(2026, 1, 1, tzinfo=UTC)
 

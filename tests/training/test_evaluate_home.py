@@ -10,7 +10,7 @@ from support.espeak import espeak
 from support.tflite import WAVEFORM, manifest_of, model_directory
 
 from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection, Threshold, read_manifest
-from edgeaudio.recognise.types import Scores
+from edgeaudio.types import Scores
 from tools import evaluate_home, home_scenes
 from tools.acoustics import rms
 from tools.event_trials import GRID, Trial, at, calibrate, go_over, judge, listen

@@ -10,7 +10,7 @@ import pytest
 from support.tflite import WAVEFORM, manifest_of
 
 from edgeaudio.recognise.manifest import DetectorSection
-from edgeaudio.recognise.types import POWER_STEP_S, Scores
+from edgeaudio.types import POWER_STEP_S, Scores
 from tools.event_trials import START, Trial
 from tools.home_scenes import Target
 from tools.onset_errors import Miss, misses_of, table

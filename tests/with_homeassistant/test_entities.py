@@ -17,12 +17,12 @@ from support.rtsp import push_rtsp
 from support.tflite import model_directory
 from support.waiting import wait_until
 
-from edgeaudio.publish import messages
-from edgeaudio.publish.announced import announce
-from edgeaudio.publish.discovery import Part, former_topic
-from edgeaudio.publish.homeassistant import AgentEntities, Component, Device, LabelEntity, SourceEntities, devices
-from edgeaudio.publish.topics import Topics
-from edgeaudio.recognise.types import Event, Level, Message, SourceState, SourceStatus
+from edgeaudio.sinks.mqtt import messages
+from edgeaudio.sinks.mqtt.discovery import Part, former_topic
+from edgeaudio.sinks.mqtt.discovery_state import announce
+from edgeaudio.sinks.mqtt.homeassistant import AgentEntities, Component, Device, LabelEntity, SourceEntities, devices
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.types import Event, Level, Message, SourceState, SourceStatus
 
 from .house import House
 

@@ -1,0 +1,190 @@
+"""What others may change in a running agent, and what Home Assistant is told of it.
+
+Owns: carrying out commands, remembering them over restarts, their results, the announcements.
+Does not know: how commands arrive, threads, the settings file.
+
+What a command set stays in force until another command: a threshold or a switch moved in Home
+Assistant is where it was after a restart, whatever the settings file says.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+from edgeaudio.agent.recogniser import Recogniser
+from edgeaudio.agent.source_worker import Listener
+from edgeaudio.clock import Clock
+from edgeaudio.health.machine import Machine
+from edgeaudio.outbox.outbox import Outbox
+from edgeaudio.sinks.mqtt import messages
+from edgeaudio.sinks.mqtt.commands import (
+    Command,
+    CommandError,
+    Restart,
+    SendTest,
+    SetEnabled,
+    SetThreshold,
+    parse_command,
+    send_test,
+)
+from edgeaudio.sinks.mqtt.discovery_state import announce
+from edgeaudio.sinks.mqtt.homeassistant import AgentEntities, LabelEntity, SourceEntities
+from edgeaudio.sinks.mqtt.sender import Sender
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.types import Event, Message
+from edgeaudio.version import __version__
+
+log = logging.getLogger(__name__)
+
+ANNOUNCED = "announced"
+TEST_S = 2.0  # how long the sound of a test lasts
+
+
+class Controls:
+    """Used by the main thread alone."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        recogniser: Recogniser,
+        outbox: Outbox,
+        sender: Sender,
+        clock: Clock,
+        *,
+        discovery_prefix: str | None,
+        announced: Callable[[str], tuple[LabelEntity, ...]],
+        restart: Callable[[], None],
+    ) -> None:
+        """`discovery_prefix`: None where Home Assistant is not to be told; `restart` ends the agent in good order.
+
+        `announced`: the labels of a source that have entities of their own.
+        """
+        self._topics = topics
+        self._recogniser = recogniser
+        self._outbox = outbox
+        self._sender = sender
+        self._clock = clock
+        self._discovery_prefix = discovery_prefix
+        self._restart = restart
+        self._announced = announced
+        self._tests: deque[tuple[float, Event]] = deque()  # monotonic seconds, and the onset
+
+    def restore(self, listener: Listener) -> None:
+        """Put a new listener where commands had put its source before."""
+        kept = self._outbox.settings()
+        if (switch := kept.get(_enabled_key(listener.name))) is not None:
+            listener.enabled = switch == "1"
+        for label in labels_of(listener):
+            if (value := kept.get(_threshold_key(listener.name, label))) is not None:
+                with self._recogniser.lock:
+                    listener.pipeline.set_threshold(label, float(value))
+
+    def announce(self) -> None:
+        """Tell Home Assistant what there is, and the broker every switch and threshold; clear what is gone."""
+        machine = Machine()
+        listeners = self._recogniser.listeners.values()
+        states = [self._enabled(listener) for listener in listeners]
+        states += [self._threshold(listener, label) for listener in listeners for label in labels_of(listener)]
+        agent = AgentEntities(
+            topics=self._topics,
+            version=__version__,
+            sources=tuple(
+                SourceEntities(listener.name, labels_of(listener), self._announced(listener.name))
+                for listener in listeners
+            ),
+            has_temperature=machine.temperature_c() is not None,
+            has_throttling=machine.throttled() is not None,
+        )
+        retained = [self._topics.availability, self._topics.health, *(state.topic for state in states)]
+        retained += [self._topics.status(listener.name) for listener in listeners]
+        announcement = announce(
+            self._outbox.settings().get(ANNOUNCED),
+            prefix=self._discovery_prefix or "",
+            agent=agent if self._discovery_prefix is not None else None,
+            retained=retained,
+        )
+        self._outbox.set_setting(ANNOUNCED, announcement.memory)
+        self._sender.put_first(announcement.first)
+        for message in (*announcement.messages, *states):
+            self._sender.put(message)
+        self._sender.say_again()
+
+    def handle(self, topic: str, payload: bytes) -> None:
+        """Carry out a command and publish what became of it."""
+        error: str | None = None
+        try:
+            self._carry_out(parse_command(self._topics, topic, payload, self._labels()))
+        except CommandError as refusal:
+            error = str(refusal)
+            log.warning("command refused: %s", error)
+        self._sender.put_transient(messages.command_result(self._topics, topic, self._clock.utc(), error))
+
+    def send_test(self, source: str, label: str) -> int:
+        """Commit a test detection of that label, or of that slug. Return its number in the outbox.
+
+        Raises CommandError.
+        """
+        command = send_test(source, label, self._labels())
+        log.info("command: %s", command)
+        return self._begin_test(self._recogniser.listeners[command.source], command.label)
+
+    def end_tests(self, now_s: float) -> None:
+        """End the sounds of tests that have lasted long enough; call it every second or so."""
+        while self._tests and now_s - self._tests[0][0] >= TEST_S:
+            _, onset = self._tests.popleft()
+            at = onset.at + timedelta(seconds=TEST_S)
+            self._recogniser.commit_test(replace(onset, kind="offset", at=at, duration_s=TEST_S))
+
+    def _labels(self) -> dict[str, tuple[str, ...]]:
+        return {name: labels_of(listener) for name, listener in self._recogniser.listeners.items()}
+
+    def _carry_out(self, command: Command) -> None:
+        log.info("command: %s", command)
+        match command:
+            case SetThreshold(source, label, value):
+                listener = self._recogniser.listeners[source]
+                with self._recogniser.lock:
+                    listener.pipeline.set_threshold(label, value)
+                self._outbox.set_setting(_threshold_key(source, label), repr(value))
+                self._sender.put(self._threshold(listener, label))
+            case SetEnabled(source, on):
+                listener = self._recogniser.listeners[source]
+                listener.enabled = on
+                self._outbox.set_setting(_enabled_key(source), "1" if on else "0")
+                self._sender.put(self._enabled(listener))
+            case SendTest(source, label):
+                self._begin_test(self._recogniser.listeners[source], label)
+            case Restart():
+                self._restart()
+
+    def _begin_test(self, listener: Listener, label: str) -> int:
+        model = next(model for model, table in listener.pipeline.thresholds().items() if label in table)
+        onset = Event(str(uuid4()), "onset", listener.name, model, label, 1.0, self._clock.utc(), 0.0, test=True)
+        number = self._recogniser.commit_test(onset)
+        self._tests.append((self._clock.monotonic(), onset))
+        return number
+
+    def _enabled(self, listener: Listener) -> Message:
+        return messages.enabled(self._topics, listener.name, on=listener.enabled)
+
+    def _threshold(self, listener: Listener, label: str) -> Message:
+        on = min(table[label].on for table in listener.pipeline.thresholds().values() if label in table)
+        return messages.threshold(self._topics, listener.name, label, on)
+
+
+def labels_of(listener: Listener) -> tuple[str, ...]:
+    """Labels and groups that a source's models report, each once."""
+    return tuple(dict.fromkeys(label for table in listener.pipeline.thresholds().values() for label in table))
+
+
+def _enabled_key(source: str) -> str:
+    return f"enabled/{source}"
+
+
+def _threshold_key(source: str, label: str) -> str:
+    return f"threshold/{source}/{label}"

@@ -1,0 +1,153 @@
+"""`run` without the listening, for `edgeaudio check`: what would the state directory and the broker make of it?
+
+Owns: what is tried in place of a run, by the agent's own parts, and for how long.
+Does not know: how it is printed; sources and models (check.py tries those).
+
+Where no agent runs, everything is done as it would do it: the database is written, the broker is given the same
+client id, will, subscriptions and state, and what waits in the outbox. Beside a running agent (it holds the database,
+or its availability says `online`) that would throw it out; so a visitor with an id of its own connects then, sends
+nothing retained, and says what that leaves unproven. In both cases each source's detection topic gets a message of
+kind `check`, which no receiver takes for a detection.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from edgeaudio.agent.agent import Agent, Finding, birth_filters
+from edgeaudio.outbox.outbox import Outbox, OutboxError, OutboxInUseError, OutboxStats, in_memory, is_in_use
+from edgeaudio.settings import Settings
+from edgeaudio.sinks.mqtt import messages
+from edgeaudio.sinks.mqtt.broker import BrokerError, BrokerReason, BrokerState, MqttConfig
+from edgeaudio.sinks.mqtt.client import Connection, Received
+from edgeaudio.sinks.mqtt.connect_errors import tls_context
+from edgeaudio.sinks.mqtt.sender import Sender
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.types import EdgeaudioError
+from edgeaudio.wiring import mqtt_config
+
+_PATIENCE_S = 30.0
+_STEP_S = 0.05
+_JOIN_S = 2.0
+_MAX_CONNECTIONS = 20  # each that ends shows one more message that the broker will not have
+_RETAINED_S = 0.5  # for a retained message to follow its subscription
+_RETRY_MIN_S, _RETRY_MAX_S = 0.2, 2.0
+_CHECKED = "checked"
+_UNPROVEN = "not proven: this device's own client id and will, retained topics, the writing of the outbox"
+
+
+def rehearse(settings: Settings, stop: threading.Event) -> Iterator[Finding]:
+    """Try state directory and broker as `run` would use them; `stop` ends it early."""
+    topics = Topics(settings.mqtt.base_topic, settings.device)
+    config = replace(mqtt_config(settings), retry_min_s=_RETRY_MIN_S, retry_max_s=_RETRY_MAX_S)
+    alone = False  # whether the real client id may be used
+    try:
+        stats = _written(settings.outbox_path)
+    except OutboxError as error:
+        yield Finding("state_dir", works=False, told=str(error))
+    else:
+        if stats is None:
+            yield Finding("state_dir", works=True, told="in use by a running edgeaudio, so it was not written")
+        elif stats.trouble or stats.damage:
+            yield Finding("state_dir", works=False, told=stats.damage or in_memory(stats.trouble or ""))
+        else:
+            yield Finding("state_dir", works=True, told=f"{stats.depth} messages waiting")
+        alone = stats is not None and not _is_online(config, topics, stop)
+    if alone:
+        try:
+            agent = Agent(settings, config)
+        except EdgeaudioError:  # said of the model or source that is at fault
+            alone = False
+        else:
+            yield from agent.rehearse(partial(_outcome, stop=stop, where=config.where))
+    if not alone:
+        yield from _visit(settings, config, topics, stop)
+
+
+def rehearse_offline(settings: Settings, _: threading.Event) -> Iterator[Finding]:
+    """Try what `run` needs for the broker that can be tried without asking it: the files of its TLS."""
+    config = mqtt_config(settings)
+    try:
+        if config.tls:
+            tls_context(config)
+    except BrokerError as error:
+        yield Finding("broker", works=False, told=str(error))
+    else:
+        yield Finding("broker", works=True, told=f"{config.where}: not asked")
+
+
+def _written(path: Path) -> OutboxStats | None:
+    """Write to the outbox, and say how it is; None: an agent uses it. Raises OutboxError."""
+    if is_in_use(path):
+        return None
+    try:
+        with closing(Outbox(path)) as outbox:
+            outbox.set_setting(_CHECKED, str(round(time.time())))
+            return outbox.stats()
+    except OutboxInUseError:
+        return None
+
+
+def _visit(settings: Settings, config: MqttConfig, topics: Topics, stop: threading.Event) -> list[Finding]:
+    """Try the broker under another client id, without retained messages."""
+    halt = threading.Event()
+    with tempfile.TemporaryDirectory() as folder, closing(Outbox(Path(folder) / "outbox.sqlite")) as outbox:
+        sender = Sender(
+            _visitor(config), outbox, topics, stop=halt, listen_to=birth_filters(settings.mqtt), is_device=False
+        )
+        for source in settings.sources:
+            sender.put(messages.check(topics, source))
+        thread = threading.Thread(target=sender.run, name="sender", daemon=True)
+        thread.start()
+        found = _outcome(sender, stop=stop, where=config.where)
+        halt.set()
+        sender.wake()
+        thread.join(_JOIN_S)
+    return [replace(finding, told=f"{finding.told}; {_UNPROVEN}") if finding.works else finding for finding in found]
+
+
+def _outcome(sender: Sender, *, stop: threading.Event, where: str) -> list[Finding]:
+    """Wait until the broker has answered all, and tell how that went."""
+    deadline_s = time.monotonic() + _PATIENCE_S
+    failed = False
+    while not sender.settled and not stop.is_set() and not failed:
+        time.sleep(_STEP_S)
+        error = sender.last_error
+        hopeless = sender.connections == 0 or sender.connections > _MAX_CONNECTIONS
+        failed = time.monotonic() > deadline_s or (
+            error is not None and (hopeless or error.reason is BrokerReason.TAKEN_OVER)
+        )
+    told = [complaint.text(where) for complaint in sender.complaints]
+    if failed and (not told or sender.status.state is not BrokerState.CONNECTED):
+        told.append(str(sender.last_error or f"broker {where}: does not answer everything within {_PATIENCE_S:g} s"))
+    if told:
+        return [Finding("broker", works=False, told=line) for line in told]
+    return [Finding("broker", works=True, told=f"{where}: connected, MQTT {sender.status.protocol}")]
+
+
+def _is_online(config: MqttConfig, topics: Topics, stop: threading.Event) -> bool:
+    """True if an agent of this name is connected to the broker; False also where the broker does not tell."""
+    with suppress(BrokerError):
+        connection = Connection(_visitor(config), will=None, stop=stop)
+        connection.subscribe(topics.availability, retained=True)
+        deadline_s = time.monotonic() + _RETAINED_S
+        while not stop.is_set() and (left_s := deadline_s - time.monotonic()) > 0:
+            for happening in connection.poll(min(left_s, _STEP_S)):
+                match happening:
+                    case Received(topics.availability, payload):
+                        connection.close()
+                        return payload == messages.ONLINE
+        connection.close()
+    return False
+
+
+def _visitor(config: MqttConfig) -> MqttConfig:
+    # no device's own: there an underscore is followed by a digest
+    return replace(config, client_id=f"{config.client_id}_check")

@@ -1,0 +1,233 @@
+"""One source of a running agent: its reader, its pipeline, its state, and whether it is to listen now.
+
+Owns: starting and stopping the reader's thread, and the sums over the readers it has had.
+Does not know: the other sources, MQTT, where Blocks and states go.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from edgeaudio.agent.backlog import Backlog
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.errors import SourceError
+from edgeaudio.capture.internal_errors import InternalErrors
+from edgeaudio.capture.reader import Admission, Load, Reader
+from edgeaudio.capture.rtsp_setup import Way, WayMemory
+from edgeaudio.clock import Clock
+from edgeaudio.health.levels import LevelDigest
+from edgeaudio.health.report import SourceNumbers
+from edgeaudio.health.state import SourceHealth
+from edgeaudio.health.watchdog import Part
+from edgeaudio.recognise.pipeline import ModelPlan, SourcePipeline
+from edgeaudio.settings import SourceSettings
+from edgeaudio.types import Block, Reason, SourceState, SourceStatus
+
+JOIN_S = 1.0
+# states in which there is no connection: what sounded has ended
+_APART = (SourceState.STALLED, SourceState.WAITING, SourceState.FAILED, SourceState.ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all listeners of an agent share."""
+
+    backlog: Backlog
+    clock: Clock
+    spawn: Callable[[str, Callable[[], None]], threading.Thread]
+    on_status: Callable[[SourceStatus], None]
+    recall: Callable[[str], str | None]  # what was remembered under a key, over restarts
+    remember: Callable[[str, str | None], None]  # None: forget
+    admission: Callable[[SourceConfig], Admission]
+    runtime_dir: Callable[[], Path | None]  # where each segment may be noted; None: nowhere
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A reader at work."""
+
+    reader: Reader
+    stop: threading.Event
+    thread: threading.Thread
+
+
+class Listener:
+    """A source. `switch` says whether it is to listen; everything else follows."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: SourceSettings,
+        config: SourceConfig,
+        pipeline: SourcePipeline,
+        surroundings: Surroundings,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.config = config
+        self.pipeline = pipeline
+        self.digest = LevelDigest(settings.level_interval_s)
+        self.enabled = settings.enabled  # until a command says otherwise
+        self.events = 0
+        self.internal_errors = InternalErrors(config)
+        self._around = surroundings
+        self._reading: _Reading | None = None
+        self._heard_s = self._lost_s = self._quiet_s = 0.0  # of readers that are done
+        self._connections = 0
+        self._dropped_before_s = surroundings.backlog.dropped_s(name)  # of a source that had the name before
+        self.health = SourceHealth(self._off_status(), surroundings.clock.utc)
+
+    def switch(self, local_time: datetime) -> None:
+        """Start or stop listening, as the switch and the schedule want it at that local time."""
+        schedule = self.settings.schedule
+        wanted = self.enabled and (schedule is None or any(hours.covers(local_time.time()) for hours in schedule))
+        if wanted and self._reading is None:
+            self._start()
+        elif not wanted:
+            self.stop()
+            if self.health.status.state is not SourceState.OFF or self.health.status.reason is not self._off_reason:
+                self._tell(self._off_status())
+
+    def reconfigure(self, settings: SourceSettings, plans: Sequence[ModelPlan]) -> None:
+        """Take over settings that leave the reader and the pipeline as they are, but for thresholds."""
+        self.pipeline.replace_thresholds(plans)
+        if settings.level_interval_s != self.settings.level_interval_s:
+            self.digest = LevelDigest(settings.level_interval_s)
+        self.settings = settings
+        self.enabled = settings.enabled
+
+    def ask_to_stop(self) -> None:
+        """Have the reader end soon, without waiting for it."""
+        if self._reading:
+            self._reading.stop.set()
+
+    def tell_stopped(self) -> None:
+        """Have it told that the agent ends, so that nobody takes the last state for the present one."""
+        now = self._around.clock.utc()
+        self._tell(SourceStatus(self.name, SourceState.OFF, now, Reason.AGENT_STOPPED))
+
+    def stop(self) -> None:
+        """Stop listening. A reader that hangs in the network is left behind: its Blocks no longer count."""
+        if self._reading is None:
+            return
+        reading = self._reading
+        reading.stop.set()
+        reading.thread.join(JOIN_S)
+        account = reading.reader.counts()
+        self._reading = None
+        self._heard_s += account.account.heard_s
+        self._lost_s += account.account.lost_s
+        self._quiet_s += account.quiet_s
+        self._connections += account.connections
+        self._around.backlog.end(self.name)
+
+    def renew_pipeline(self) -> None:
+        """Begin recognition anew, with the thresholds in force."""
+        self.pipeline = self.pipeline.renewed()
+        self.digest = LevelDigest(self.settings.level_interval_s)
+
+    def fail(self, error: Exception) -> None:
+        """End the present connection: its recognition raised what nobody expected."""
+        failure = self.internal_errors.note(error, "recognising")
+        if self._reading:
+            self._reading.reader.end_connection(failure)
+
+    def load(self) -> Load | None:
+        """What the present connection has cost; None where there is none."""
+        return None if (reading := self._reading) is None else reading.reader.load()
+
+    def end_too_large(self, detail: str) -> None:
+        """End the present connection: it fills the memory."""
+        hint = "choose another stream of this camera or server, or raise memory_limit_mb"
+        if (reading := self._reading) is not None:
+            error = SourceError(self.name, self.config.address, Reason.TOO_LARGE, detail, hint)
+            reading.reader.end_connection(error, long_wait=True)
+
+    def pardon(self) -> None:
+        """The connection that was ended did not fill the memory."""
+        if (reading := self._reading) is not None:
+            reading.reader.pardon()
+
+    def numbers(self) -> SourceNumbers:
+        """The source since the start of the agent."""
+        heard_s, lost_s, quiet_s = self._heard_s, self._lost_s, self._quiet_s
+        connections, drift_ppm = self._connections, None
+        if self._reading:
+            counts = self._reading.reader.counts()
+            heard_s += counts.account.heard_s
+            lost_s += counts.account.lost_s
+            connections += counts.connections
+            quiet_s += counts.quiet_s
+            drift_ppm = counts.drift_ppm
+        dropped_s = self._around.backlog.dropped_s(self.name) - self._dropped_before_s
+        return SourceNumbers(
+            status=self.health.status,
+            heard_s=heard_s - dropped_s,
+            lost_s=lost_s + dropped_s,
+            quiet_s=quiet_s,
+            clock_drift_ppm=drift_ppm,
+            lag_s=self._around.backlog.waiting_s(self.name),
+            connections=connections,
+            events=self.events,
+            internal_errors=self.internal_errors.count,
+        )
+
+    def part(self) -> Part | None:
+        """The reader, for the watchdog."""
+        if self._reading is None:
+            return None
+        reader = self._reading.reader
+        return Part(
+            f"the reader of source {self.name}", reader.counts().last_progress_s, reader.patience_s, source=self.name
+        )
+
+    def _start(self) -> None:
+        stop = threading.Event()
+
+        def on_block(block: Block) -> None:
+            if not stop.is_set():
+                self._around.backlog.put(block)
+
+        def on_status(status: SourceStatus) -> None:
+            if stop.is_set():
+                return
+            if status.state in _APART:
+                self._around.backlog.end(self.name, complete=status.state is SourceState.ENDED)
+            self._tell(status)
+
+        reader = Reader(
+            self.config,
+            on_block=on_block,
+            on_status=on_status,
+            stop=stop,
+            clock=self._around.clock,
+            internal_errors=self.internal_errors,
+            runtime_dir=self._around.runtime_dir(),
+            ways=WayMemory(self._recalled(), self._remember),
+            admission=self._around.admission(self.config),
+        )
+        self._reading = _Reading(reader, stop, self._around.spawn(f"capture-{self.name}", reader.run))
+
+    def _recalled(self) -> Way | None:
+        """How the camera is best asked, if that was learned."""
+        line = self._around.recall(f"asking.{self.name}")
+        return Way.recalled(line, str(self.config.address), self._around.clock.utc()) if line else None
+
+    def _remember(self, way: Way | None) -> None:
+        line = None if way is None else way.remembered(str(self.config.address), self._around.clock.utc())
+        self._around.remember(f"asking.{self.name}", line)
+
+    def _tell(self, status: SourceStatus) -> None:
+        if news := self.health.connection(status):
+            self._around.on_status(news)
+
+    @property
+    def _off_reason(self) -> Reason:
+        return Reason.OUTSIDE_SCHEDULE if self.enabled else Reason.SWITCHED_OFF
+
+    def _off_status(self) -> SourceStatus:
+        return SourceStatus(self.name, SourceState.OFF, self._around.clock.utc(), self._off_reason)

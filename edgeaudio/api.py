@@ -1,0 +1,338 @@
+"""The pipeline as Python generators: a file, a URL, a microphone or one's own samples in, results or events out.
+
+Owns: what a caller may ask for, and scores as results that read well.
+Does not know: MQTT, settings, retries: a live source that fails raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from math import isnan, nan
+from numbers import Real
+from pathlib import Path
+from typing import TypeAlias
+from uuid import UUID
+
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.connection import open_source
+from edgeaudio.capture.errors import SourceError
+from edgeaudio.inputs import SOURCE_NAME, Format, Inlet, Piece, pieces_of
+from edgeaudio.recognise.bundled_models import SHIPPED_MODEL, find_model
+from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
+from edgeaudio.recognise.model import Model
+from edgeaudio.recognise.model import load_model as load_model_directory
+from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, Result, Scorer, SourcePipeline
+from edgeaudio.types import Block, Channel, EdgeaudioError, Event, Scores
+
+SILENCE = "silence"
+MICROPHONE = "microphone"
+PERIOD_S = 1.024
+
+Source: TypeAlias = "str | Path | Piece | Iterable[Piece]"
+Models = str | Path | Model | Sequence[str | Path | Model]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one model says of one clip."""
+
+    at: datetime  # aware UTC time of the clip's first sample
+    offset_s: float  # of the clip's first sample, since the source's first: counted in samples, and holes in between
+    duration_s: float
+    model: str
+    label: str  # the best label, or "silence" where the clip was under the gate
+    score: float  # of that label, 0 to 1; of silence, 1
+    level_dbfs: float | None  # RMS; None: digital silence
+    scores: dict[str, float] | None  # every label's and group's, if asked for; None for silence
+
+
+def load_model(model: str | Path) -> Model:
+    """Load a shipped model by its name, or the model in a directory. Raises EdgeaudioError.
+
+    A loaded model may be given to several calls of `listen` and `detect`, in several threads: they take turns with it,
+    clip by clip. Threads that are to compute side by side load it once each.
+    """
+    if not isinstance(model, (str, Path)):
+        raise EdgeaudioError(f"a model is {model!r}; a name or a path is possible")
+    return load_model_directory(find_model(model))
+
+
+def listen(  # noqa: PLR0913 (each keyword is a question of its own)
+    source: Source,
+    models: Models = SHIPPED_MODEL,
+    *,
+    period_ms: float | None = None,
+    include_scores: bool = False,
+    gate_dbfs: float = GATE_DBFS,
+    sample_rate: float = 16_000,
+    channels: int | None = None,
+    channel: Channel = "auto",
+    start: datetime | None = None,
+) -> Generator[Heard, None, None]:
+    """Listen to a source until it ends, yielding one `Heard` a clip and model, in the order of the clips' ends.
+
+    source: a path, a URL, `"microphone"`, a NumPy array or array.array, or an iterable of pieces: arrays, Blocks, or
+        bytes, 16-bit little-endian PCM in pieces of any length. Arrays are int16, or floats from -1 to 1, `(n,)` or
+        `(n, channels)`.
+    models: the name of a shipped model, a model directory or a loaded model, or several of them.
+    period_ms: from one clip's beginning to the next one's; None: 1024, or less for a model whose clips are shorter, so
+        that all of the sound is heard.
+    gate_dbfs: clips with an RMS level under this are silence and are not recognised.
+    sample_rate: of bytes and arrays, in Hz.
+    channels: interleaved in bytes and array.array; otherwise the array's shape tells.
+    channel: the one that is heard, from 1; `"mix"`: the mean of all; `"auto"`: the mean, or the loudest where they
+        cancel each other out.
+    start: when the first sample of a recording, of bytes or of arrays was made; None: now. What is live has its own
+        times.
+
+    Bytes and arrays are one stretch of sound, whose time is counted in samples: a generator that pauses leaves no hole,
+    and `at` is `start` and `offset_s` together. Sound with holes is brought in Blocks, a new epoch after each hole: no
+    clip reaches over one, and `offset_s` goes on by as much as `at`.
+
+    Raises EdgeaudioError in one line, at the call for bad arguments and models, and while iterating
+    where the source fails. A live source is tried once; a service that never gives up is `edgeaudio run`.
+
+    The caller's process is left as it is, its number of BLAS threads too. OpenBLAS's workers spin between the small
+    products made here: set OPENBLAS_NUM_THREADS=1 before NumPy is imported, as the command line does, to save that.
+    """
+    form = Format.of(sample_rate, channels, channel)
+    ears = _Ears(models, _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
+    return _heard(_blocks(source, form, _start(start)), ears, include_scores=include_scores)
+
+
+def alisten(  # noqa: PLR0913 (as listen)
+    source: AsyncIterable[Piece],
+    models: Models = SHIPPED_MODEL,
+    *,
+    period_ms: float | None = None,
+    include_scores: bool = False,
+    gate_dbfs: float = GATE_DBFS,
+    sample_rate: float = 16_000,
+    channels: int | None = None,
+    channel: Channel = "auto",
+    start: datetime | None = None,
+) -> AsyncGenerator[Heard, None]:
+    """As `listen`, of pieces that come from an async generator.
+
+    Models run in a thread, so that the loop is never held up.
+    """
+    form = Format.of(sample_rate, channels, channel)
+    ears = _Ears(models, _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
+    if not isinstance(source, AsyncIterable):
+        raise EdgeaudioError(
+            f"the source is {type(source).__name__}; async iterables are possible (listen takes others)"
+        )
+    return _heard_async(source, Inlet(form, _start(start)), ears, include_scores=include_scores)
+
+
+def detect(
+    source: Source,
+    models: Models = SHIPPED_MODEL,
+    *,
+    gate_dbfs: float = GATE_DBFS,
+    sample_rate: float = 16_000,
+    channels: int | None = None,
+    channel: Channel = "auto",
+    start: datetime | None = None,
+) -> Generator[Event, None, None]:
+    """Listen to a source until it ends, yielding the `Event`s that the agent would report: onsets, and their offsets.
+
+    The agent's own pipeline and detector, with the periods, thresholds and votes of the models' manifests. Arguments
+    are those of `listen`; where in a recording a sound is, is its `at` less `start`. What still sounds at the end ends
+    there.
+    """
+    form = Format.of(sample_rate, channels, channel)
+    plans = [ModelPlan(model) for model in _loaded(models)]
+    gate_dbfs = _gate_dbfs(gate_dbfs)
+    pipeline = SourcePipeline(SOURCE_NAME, plans, namespace=UUID(int=0), gate_dbfs=gate_dbfs, channel=form.channel)
+    return _events(_blocks(source, form, _start(start)), pipeline)
+
+
+def _loaded(models: Models) -> list[Model]:
+    try:
+        several = [models] if isinstance(models, (str, Path, Model)) else list(models)
+    except TypeError:
+        raise EdgeaudioError(
+            f"models is {models!r}; names, paths, loaded models and lists of them are possible"
+        ) from None
+    if not several:
+        raise EdgeaudioError("models is empty; name at least one")
+    return [model if isinstance(model, Model) else load_model(model) for model in several]
+
+
+def labels_by_model(models: Iterable[Scorer]) -> dict[str, tuple[str, ...]]:
+    """What each model reports, by its name. Raises EdgeaudioError where that does not tell two models apart."""
+    labels: dict[str, tuple[str, ...]] = {}
+    for model in models:
+        name, reported = model.manifest.name, model.manifest.reported
+        if labels.setdefault(name, reported) != reported:
+            raise EdgeaudioError("two models of one name have different labels; rename one in its model.toml")
+    return labels
+
+
+def _period_s(period_ms: float | None) -> float | None:
+    if period_ms is None:
+        return None
+    number = _number(period_ms)
+    if not MIN_PERIOD_MS <= number <= MAX_PERIOD_MS:
+        raise EdgeaudioError(f"period_ms is {period_ms!r}; {MIN_PERIOD_MS} to {MAX_PERIOD_MS} are possible")
+    return number / 1000
+
+
+def _usual_period_s(model: Model) -> float:
+    clip = model.manifest.clip
+    return max(MIN_PERIOD_MS / 1000, min(PERIOD_S, clip.n_samples / clip.sample_rate))
+
+
+def _gate_dbfs(gate_dbfs: float) -> float:
+    number = _number(gate_dbfs)
+    if isnan(number):
+        raise EdgeaudioError(f"gate_dbfs is {gate_dbfs!r}; a number is possible, such as {GATE_DBFS:g}")
+    return number
+
+
+def _number(value: object) -> float:
+    """NaN for what is no number."""
+    return float(value) if isinstance(value, Real) else nan
+
+
+def _start(start: datetime | None) -> datetime | None:
+    if start is None:
+        return None
+    if not isinstance(start, datetime):
+        raise EdgeaudioError(f"start is {start!r}; a datetime is possible, such as datetime(2026, 1, 31, tzinfo=UTC)")
+    if start.tzinfo is None:
+        raise EdgeaudioError("start has no time zone; give it one, such as datetime(2026, 1, 31, 12, tzinfo=UTC)")
+    if not MINYEAR + 1 < start.year < MAXYEAR - 1:  # sound before and after it has times, too
+        raise EdgeaudioError(f"start is in the year {start.year}, which leaves no room for the times of its sound")
+    return start.astimezone(UTC)
+
+
+def _events(blocks: Iterable[Block], pipeline: SourcePipeline) -> Generator[Event, None, None]:
+    failure = None
+    try:
+        for block in blocks:
+            yield from (result for result in pipeline.feed(block) if isinstance(result, Event))
+    except SourceError as error:
+        failure = error  # what was heard before it is reported first
+    yield from (result for result in pipeline.flush() if isinstance(result, Event))
+    if failure:
+        raise failure
+
+
+def _heard(blocks: _Opened | Iterator[Block], ears: _Ears, *, include_scores: bool) -> Generator[Heard, None, None]:
+    failure = None
+    try:
+        for block in blocks:
+            if isinstance(blocks, _Opened) and blocks.recorded:
+                ears.began(blocks.start)  # sound can begin late
+            yield from ears.feed(block, include_scores=include_scores)
+    except SourceError as error:
+        failure = error  # what was heard before it is reported first
+    yield from ears.flush(include_scores=include_scores)
+    if failure:
+        raise failure
+
+
+async def _heard_async(
+    source: AsyncIterable[Piece], inlet: Inlet, ears: _Ears, *, include_scores: bool
+) -> AsyncGenerator[Heard, None]:
+    def hear(block: Block) -> list[Heard]:
+        return list(ears.feed(block, include_scores=include_scores))
+
+    async for piece in source:
+        for block in inlet.feed(piece):  # of a second at most: what a large piece holds is not kept back to its end
+            for heard in await asyncio.to_thread(hear, block):
+                yield heard
+    for heard in await asyncio.to_thread(lambda: list(ears.flush(include_scores=include_scores))):
+        yield heard
+
+
+class _Ears:
+    """The pipeline of one call, and where in the source the pipeline's epochs begin."""
+
+    def __init__(self, models: Models, period_s: float | None, gate_dbfs: float, channel: Channel) -> None:
+        loaded = _loaded(models)
+        self._pipeline = SourcePipeline(
+            SOURCE_NAME,
+            [ModelPlan(model, period_s=period_s or _usual_period_s(model)) for model in loaded],
+            namespace=UUID(int=0),
+            gate_dbfs=gate_dbfs,
+            channel=channel,
+        )
+        self._labels = labels_by_model(loaded)
+        self._epoch: int | None = None
+        self._first_at: datetime | None = None
+        self._base_s = 0.0  # what the offsets of this epoch are counted from, since the source's beginning
+        self._end_s = 0.0  # of what was fed
+
+    def began(self, at: datetime) -> None:
+        """Tell when the source began, if that was before its first sample."""
+        self._first_at = at
+
+    def feed(self, block: Block, *, include_scores: bool) -> Iterator[Heard]:
+        if block.epoch != self._epoch:
+            yield from self.flush(include_scores=include_scores)
+            self._epoch, self._first_at = block.epoch, self._first_at or block.at
+            begin_s = max(self._end_s, (block.at - self._first_at).total_seconds())
+            self._base_s = begin_s - block.offset / block.sample_rate
+        yield from self._named(self._pipeline.feed(block), include_scores=include_scores)
+        self._end_s = self._base_s + (block.offset + len(block.samples)) / block.sample_rate
+
+    def flush(self, *, include_scores: bool) -> Iterator[Heard]:
+        yield from self._named(self._pipeline.flush(), include_scores=include_scores)
+
+    def _named(self, results: Iterable[Result], *, include_scores: bool) -> Iterator[Heard]:
+        for result in results:
+            if isinstance(result, Scores):
+                labels = self._labels[result.model]
+                yield _named_scores(result, labels, self._base_s + result.offset_s, include_scores=include_scores)
+
+
+def _named_scores(result: Scores, labels: tuple[str, ...], offset_s: float, *, include_scores: bool) -> Heard:
+    label, score, scores = SILENCE, 1.0, None
+    if result.values is not None:
+        best = int(result.values.argmax())
+        label, score = labels[best], float(result.values[best])
+        if include_scores:
+            scores = dict(zip(labels, map(float, result.values), strict=True))
+    return Heard(
+        at=result.at,
+        offset_s=offset_s,
+        duration_s=result.duration_s,
+        model=result.model,
+        label=label,
+        score=score,
+        level_dbfs=result.rms_dbfs,
+        scores=scores,
+    )
+
+
+def _blocks(source: Source, form: Format, start: datetime | None) -> _Opened | Iterator[Block]:
+    if isinstance(source, (str, Path)):
+        url = "alsa:default" if source == MICROPHONE else str(source)
+        return _Opened(SourceConfig(name=SOURCE_NAME, url=url, channel=form.channel), start)
+    return _brought(pieces_of(source), Inlet(form, start))
+
+
+def _brought(pieces: Iterator[Piece], inlet: Inlet) -> Iterator[Block]:
+    for piece in pieces:
+        yield from inlet.feed(piece)
+
+
+class _Opened:
+    """The blocks of an address; iterate once."""
+
+    def __init__(self, config: SourceConfig, start: datetime | None) -> None:
+        self.recorded = False
+        self.start = start or datetime.now(UTC)
+        self._config = config
+
+    def __iter__(self) -> Iterator[Block]:
+        with open_source(self._config, threading.Event(), media_start=self.start) as connection:
+            self.recorded = connection.recorded
+            yield from connection

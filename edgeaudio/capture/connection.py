@@ -1,0 +1,386 @@
+"""One connection to one source: an address in, Blocks of all its channels out.
+
+Owns: turning frames into Blocks and epochs, the speed of recordings, closing.
+Does not know: retries, states, MQTT. It raises and is done; `reader.py` tries again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.container.input import InputContainer
+
+from edgeaudio.capture.burst import STEADY_S, Burst, duration_of
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.deadline import Guard
+from edgeaudio.capture.decoding import FrameReader
+from edgeaudio.capture.errors import PUSHED, SourceError
+from edgeaudio.capture.http_proxy import Gate, is_gated
+from edgeaudio.capture.network_probe import rtsp_answers
+from edgeaudio.capture.opening import SourceMemory, open_container
+from edgeaudio.capture.pauses import PauseWatch
+from edgeaudio.capture.pipe import kind_of
+from edgeaudio.capture.reblock import Cut, Cutter
+from edgeaudio.capture.recording import is_recording, zero_s
+from edgeaudio.capture.samples import in_range, planes_of
+from edgeaudio.capture.timeline import MAX_FILL_S, Placement, Timeline
+from edgeaudio.capture.tracks import check_format, choose_track, describe
+from edgeaudio.capture.truncation import cut_off
+from edgeaudio.clock import Clock
+from edgeaudio.types import Block, Reason, Samples
+
+_END_SLACK_S = 1.0  # of what an RTSP server says of a recording's length
+_CLOCK_NOISE = timedelta(seconds=0.05)
+_QUIET = 0.01  # -40 dBFS: nobody speaks so low
+
+
+Arrived = tuple[AudioFrame, float]  # a frame, and the monotonic moment at which it came
+
+
+def open_source(
+    config: SourceConfig,
+    stop: threading.Event,
+    *,
+    memory: SourceMemory | None = None,
+    clock: Clock | None = None,
+    media_start: datetime | None = None,
+    sender_wait_s: float | None = None,
+) -> Connection:
+    """Open `config`'s source: a context manager that yields its Blocks.
+
+    With `media_start`, the UTC time of its beginning, a recording is read as fast as it decodes
+    and times are those of the medium. Without it a recording is played at its own speed. What is
+    live is heard as it comes, and its times are those of the clock, in both cases.
+
+    `sender_wait_s` bounds how long a source that is pushed, or a pipe, is waited for; without it the one is waited for
+    without an end. Pipes, terminals and the like are read only as recordings: what is live is heard at its own speed.
+
+    Raises SourceError with its Reason; StoppedError soon after `stop` is set. Never retries, but for
+    one thing: a camera that refuses one way of being asked is asked in others, and `memory` says so
+    to the next connection.
+    """
+    memory = SourceMemory.of(config) if memory is None else memory
+    clock = Clock() if clock is None else clock
+    guard = Guard(stop)
+    kind = None if config.address.path is None else kind_of(config.address.path)
+    if media_start is None and kind not in {None, "directory"}:
+        detail = f"this is a {kind}: only `score` and `probe` read one"
+        raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, PUSHED)
+    with ExitStack() as closing:
+        gate = closing.enter_context(_gate(config, memory)) if is_gated(config.address.scheme) else None
+        opened = open_container(config, guard, stop, memory, gate, sender_wait_s)
+        container = opened.container
+        if opened.pipe is not None:
+            closing.callback(opened.pipe.close)
+        closing.callback(container.close)
+        connection = Connection(container, config, guard, stop, memory, clock, media_start, gate)
+        connection.closing = closing.pop_all()
+        return connection
+
+
+def _gate(config: SourceConfig, memory: SourceMemory) -> Gate:
+    try:
+        gate = Gate(config.address, tls_verify=config.tls_verify, ca_file=config.ca_file, heard=memory.heard)
+        memory.received = lambda: gate.received
+        return gate  # noqa: TRY300 (nothing above raises but Gate)
+    except OSError as error:
+        detail = f"no port on this machine's loopback is to be had ({error.strerror})"
+    raise SourceError(config.name, config.address, Reason.UNREACHABLE, detail, "")
+
+
+class Connection:
+    """An open source. Iterate once; leave the `with` block to close it.
+
+    The iteration ends where the stream ends, or soon after the stop event; it raises SourceError
+    when the source fails or stalls.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        config: SourceConfig,
+        guard: Guard,
+        stop: threading.Event,
+        memory: SourceMemory,
+        clock: Clock,
+        media_start: datetime | None,
+        gate: Gate | None,
+    ) -> None:
+        self.broken_samples = 0  # NaN or infinite, replaced by 0
+        self.filled_s = 0.0  # lost on the way, filled with silence
+        self.quiet_s = 0.0  # not sent, for it was quiet: silence too
+        # for what is known only while reading waits: that a burst is over, the silence of pauses, and that a longer
+        # wait has begun
+        self.on_pause: Callable[[Block], None] | None = None
+        self.on_stall: Callable[[str, float], None] | None = None
+        self.closing = ExitStack()  # what ends with the connection
+        self.gate = gate  # of what is read by HTTP: tells live from stored
+        self.end_s = 0.0  # of the last Block: monotonic, or since the start of the medium
+        self._config = config
+        self._stop = stop
+        self._memory = memory
+        self._clock = clock
+        self._track = track = choose_track(container, config)
+        self.info = describe(container, track)
+        self._frames = FrameReader(container, track, config, guard, stop, memory, gate)
+        self.recorded = is_recording(container, config.address, is_live=gate.is_live if gate else None)
+        self._ended = False  # a recording was read to its end, whatever that is worth
+        self._heard_s = 0.0
+        self._media_start = media_start if self.recorded else None  # None: the clock's times
+        self._paced = self.recorded and media_start is None
+        self._timeline = Timeline(
+            live=self._media_start is None,
+            lossy=config.address.scheme not in {"file", "http", "https"},
+            reliable=config.address.scheme != "udp" and config.transport != "udp",
+            may_pause=gate is None or not gate.has_live_playlist,
+            zero_s=zero_s(container, config.address.path),
+        )
+        self._last_at: datetime | None = None  # of the last Block, by the clock
+        self._cutter = Cutter()
+        self._format: tuple[int, int] | None = None
+        self._was_quiet = False  # the last frame
+        self._burst: Burst | None = None  # while it lasts
+        self._held: deque[Arrived] = deque()  # frames of it
+        self._watch = PauseWatch(
+            config,
+            memory,
+            guard,
+            clock.monotonic(),
+            answers=lambda: rtsp_answers(config.address),
+        )
+        self._guard = guard
+        guard.on_wait = None if self.recorded else self._wait
+        self._play_start_s: float | None = None
+        self._decoded_s = 0.0  # of a recording that is played
+
+    @property
+    def finished(self) -> bool:
+        """Whether a recording was heard to its end, one that an RTSP server plays too."""
+        length_s = (self.info.duration_s or 0.0) if self._config.address.scheme in {"rtsp", "rtsps"} else 0.0
+        # a camera that claims a length goes on after it
+        return self._ended or (length_s > 0 and abs(self._heard_s - length_s) <= _END_SLACK_S)
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the sender is one that sends nothing while it is quiet."""
+        return self._watch.pauses
+
+    @property
+    def drift_ppm(self) -> float | None:
+        """How much faster than ours the sender's clock is; None: not known yet, or a recording."""
+        return None if self.recorded else self._timeline.drift_ppm
+
+    @property
+    def broken_packets(self) -> int:
+        """Packets that could not be decoded, and were skipped."""
+        return self._frames.broken_packets
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._guard.on_wait = None  # a circle otherwise, which would keep FFmpeg's memory until it is found
+        self.closing.close()
+
+    def __iter__(self) -> Iterator[Block]:
+        frames = self._arriving(iter(self._frames))
+        if self._paced:
+            frames = self._not_played(frames)
+        elif not self.recorded:
+            frames = self._after_burst(frames)
+        played_s = self._memory.played_s
+        for block in self._all_blocks(frames):
+            self._heard_s += block.duration_s
+            if not self._pace(self._heard_s):
+                return
+            if self._paced:
+                self._memory.played_s = played_s + self._heard_s
+            yield block
+        if not self._stop.is_set():
+            self._ended = self.recorded
+            self._memory.played_s = 0.0
+            self._check_complete(played_s + self._heard_s)
+
+    # from frames to Blocks
+
+    def _all_blocks(self, frames: Iterator[Arrived]) -> Iterator[Block]:
+        for frame, arrival_s in frames:
+            yield from self._take(frame, arrival_s)
+        yield from self._blocks(self._cutter.flush())
+
+    def _arriving(self, frames: Iterator[AudioFrame]) -> Iterator[Arrived]:
+        for frame in frames:
+            now_s = self._clock.monotonic()
+            self._watch.heard(now_s)
+            yield frame, now_s
+
+    def _not_played(self, frames: Iterator[Arrived]) -> Iterator[Arrived]:
+        """The frames of a recording after what an earlier connection has played of it already."""
+        left_s = self._memory.played_s
+        for frame, arrival_s in frames:
+            if left_s > 0:
+                left_s -= duration_of(frame)
+            else:
+                yield frame, arrival_s
+
+    def _after_burst(self, frames: Iterator[Arrived]) -> Iterator[Arrived]:
+        """The same frames, after telling the timeline when the first of them began; without what was heard before."""
+        in_pieces = self._config.address.scheme in {"http", "https"}
+        burst = self._burst = Burst(self._clock.monotonic(), in_pieces=in_pieces)
+        failure = None
+        try:
+            for frame, arrival_s in frames:
+                self._held.append((frame, arrival_s))
+                if self._burst is not burst or burst.add(frame, arrival_s):
+                    break
+        except SourceError as error:
+            failure = error  # what came before it is heard first
+        yield from self._released()
+        if failure:
+            raise failure
+        yield from frames
+
+    def _released(self) -> Iterator[Arrived]:
+        """What was held until it was known when it began."""
+        held, burst = self._held, self._burst
+        if burst is not None:
+            self._burst, begin_s = None, burst.begin_s
+            if self.gate is not None and self.gate.live_began_s is not None:
+                begin_s = min(begin_s, self.gate.live_began_s)  # segments may take their time to come
+            # of a playlist nothing comes twice; what came while nobody heard may seem to overlap with what was heard
+            hears_once = self.gate is not None and self.gate.has_live_playlist
+            while held and not hears_once and begin_s + duration_of(held[0][0]) <= self._memory.heard_until_s:
+                begin_s += duration_of(held.popleft()[0])
+            self._timeline.begin(begin_s)
+        while held:
+            yield held.popleft()
+
+    def _wait(self) -> None:
+        """Called while FFmpeg waits, in the midst of its call."""
+        now_s = self._clock.monotonic()
+        if self.on_pause is not None and self._held and now_s - self._held[-1][1] >= STEADY_S:
+            for frame, arrival_s in self._released():  # no more comes of what was in store
+                for block in self._take(frame, arrival_s):
+                    self.on_pause(block)
+        if self._frames.is_damaged:
+            return  # the sender does not pause
+        wait_s = self._watch.waiting(now_s)
+        if wait_s is not None and self.on_stall is not None:
+            detail = f"no sound within {self._config.read_timeout_s:g} s; the server answers, so it is waited for"
+            self.on_stall(detail, wait_s)
+        if self.on_pause is not None and self._watch.pauses and not self._held:
+            for block in self._silence(now_s):
+                self.on_pause(block)
+
+    def _silence(self, now_s: float) -> Iterator[Block]:
+        """What is due of a sender that pauses."""
+        rate, channels = self._format or (self.info.sample_rate, self.info.channels)
+        if self._format is None:  # no frame so far: it is what the server announces
+            check_format(self._config, rate, channels)
+        if (place := self._timeline.pause(now_s, rate)) is not None:
+            self._format = rate, channels
+            silence = np.zeros((place.fill,) if channels == 1 else (place.fill, channels), np.float32)
+            yield from self._placed(silence, rate, place)
+
+    def _take(self, frame: AudioFrame, arrival_s: float) -> Iterator[Block]:
+        rate, channels = frame.sample_rate, frame.layout.nb_channels
+        if (rate, channels) != self._format:
+            check_format(self._config, rate, channels)
+            self._check_channel(channels)
+            if self._format is not None:
+                yield from self._blocks(self._cutter.flush())
+                self._timeline.cut()
+            self._format = (rate, channels)
+            self.info = replace(self.info, sample_rate=rate, channels=channels)
+        samples, broken = in_range(planes_of(frame))
+        self.broken_samples += broken
+        pts_s = None if frame.pts is None or frame.time_base is None else frame.pts * float(frame.time_base)
+        if self._paced:
+            arrival_s = self._due_s(arrival_s, len(samples) / rate)
+        place = self._timeline.place(
+            pts_s, len(samples), rate, arrival_s, after_quiet=self._was_quiet, after_damage=self._frames.is_damaged
+        )
+        if place.quiet and place.fill > MAX_FILL_S * rate and self._was_quiet:
+            self._watch.paused()
+        self._was_quiet = not self.recorded and float(np.abs(samples).max()) < _QUIET  # a recording does not pause
+        if place.fill:
+            silence = np.zeros((place.fill, *samples.shape[1:]), np.float32)
+            samples = np.concatenate([silence, samples])
+        yield from self._placed(samples, rate, place)
+
+    def _placed(self, samples: Samples, rate: int, place: Placement) -> Iterator[Block]:
+        """Blocks of samples that begin with the fill of their place."""
+        if place.new_epoch:
+            yield from self._blocks(self._cutter.flush())
+            self._memory.epoch += 1
+            self._cutter = Cutter()
+        if place.quiet:
+            self.quiet_s += place.fill / rate
+        else:
+            self.filled_s += place.fill / rate
+        yield from self._blocks(self._cutter.add(samples, rate, place.begin_s))
+
+    def _blocks(self, cuts: Iterator[Cut]) -> Iterator[Block]:
+        for cut in cuts:
+            self.end_s = cut.end_s
+            if not self.recorded:
+                self._memory.heard_until_s = cut.end_s
+            if self._media_start is None:
+                at = self._clock.utc(cut.begin_s)
+                # two clocks are never read at the same moment: that is no reason to go back
+                if self._last_at is not None and timedelta(0) < self._last_at - at < _CLOCK_NOISE:
+                    at = self._last_at
+                self._last_at = at
+            else:
+                at = self._media_start + timedelta(seconds=cut.begin_s)
+            yield Block(self._config.name, self._memory.epoch, cut.offset, at, cut.sample_rate, cut.samples)
+
+    # the speed of recordings
+
+    def _due_s(self, arrival_s: float, duration_s: float) -> float:
+        """When a frame of a recording that is played is due."""
+        if self._play_start_s is None:
+            self._play_start_s = arrival_s
+        self._decoded_s += duration_s
+        return max(arrival_s, self._play_start_s + self._decoded_s)
+
+    def _pace(self, heard_s: float) -> bool:
+        """Wait until the block is due, if it is; False: stop was asked."""
+        if self._paced and self._play_start_s is not None:
+            wait_s = self._play_start_s + heard_s - self._clock.monotonic()
+            if wait_s > 0:
+                return not self._stop.wait(wait_s)
+        return not self._stop.is_set()
+
+    # checks
+
+    def _check_channel(self, channels: int) -> None:
+        config = self._config
+        if isinstance(config.channel, int) and config.channel > channels:
+            detail = f"channel {config.channel} is asked for, and the stream has {channels}"
+            hint = f"set channel to 1..{channels} or 'mix'"
+            raise SourceError(config.name, config.address, Reason.NO_AUDIO_TRACK, detail, hint)
+
+    def _check_complete(self, heard_s: float) -> None:
+        config, info = self._config, self.info
+        detail: str | None = None
+        if heard_s == 0:
+            detail = "the audio track holds no sound"
+        elif config.address.path is not None and kind_of(config.address.path) is None:
+            detail = cut_off(config.address.path, info.container, self._track, heard_s)
+        if detail is not None:
+            raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, "")

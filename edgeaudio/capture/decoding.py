@@ -1,0 +1,160 @@
+"""Decoded frames of one track, for as long as they come.
+
+Owns: reading and decoding, what is skipped, and the limit after which a source counts as stalled.
+Does not know: samples, time, Blocks.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Iterator
+
+import av.error
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container.input import InputContainer
+from av.packet import Packet
+
+from edgeaudio.capture import pipe
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.deadline import Guard
+from edgeaudio.capture.errors import FFMPEG_ERRORS, Call, SourceError, failure_of, undecodable
+from edgeaudio.capture.ffmpeg_log import FfmpegLog, recorded
+from edgeaudio.capture.http_proxy import Gate
+from edgeaudio.capture.opening import SourceMemory, gated_failure
+
+# a live HLS list grows by whole segments, 6 to 10 s apart
+_HLS_STALL_S = 20.0
+# a sound card is asked and never waited on; a card keeps a third of a second or more
+_CARD_POLL_S = 0.02
+
+
+class FrameReader:
+    """Iterate once. Ends with the stream, or soon after the stop event; raises SourceError."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        track: AudioStream,
+        config: SourceConfig,
+        guard: Guard,
+        stop: threading.Event,
+        memory: SourceMemory,
+        gate: Gate | None,
+    ) -> None:
+        self.broken_packets = 0  # could not be decoded, skipped
+        self._container, self._track = container, track
+        self._packets: Iterator[Packet[AudioStream]] = container.demux(track)
+        self._config = config
+        self._guard = guard
+        self._stop = stop
+        self._memory = memory
+        self._gate = gate
+        self._silent = True  # no frame so far
+        self._damage = False  # since the last frame
+        self._log = FfmpegLog()  # of the present call
+        self._undecoded = 0  # packets since the last frame
+        self._codec_error: type[Exception] | None = None  # of the last of them
+        self._limit_s = config.read_timeout_s
+        if "hls" in container.format.name:
+            self._limit_s = max(self._limit_s, _HLS_STALL_S)
+        if config.address.path is not None:
+            self._limit_s = max(self._limit_s, pipe.STALL_S)
+
+    def __iter__(self) -> Iterator[AudioFrame]:
+        self._guard.limit(self._patience_s)
+        while (packet := self._next()) is not None:
+            for frame in self._decode(packet):
+                self._undecoded = 0
+                if self._silent:
+                    self._silent = False
+                    self._memory.asking.heard()
+                yield frame
+                self._damage = False
+                self._guard.limit(self._patience_s)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something has come since the last frame that is no sound: the sender does not pause."""
+        return self._damage or not self._log.is_empty
+
+    def _next(self) -> Packet[AudioStream] | None:
+        """The next packet; None at the end, and where a stop is asked. Raises SourceError."""
+        while True:
+            failure: Exception | None = None
+            again = False
+            packet: Packet[AudioStream] | None = None
+            with self._guard, recorded() as log:
+                self._log = log
+                try:
+                    packet = next(self._packets, None)
+                except BlockingIOError:
+                    again = True
+                except FFMPEG_ERRORS as error:
+                    failure = error.with_traceback(None)  # which would hold this frame, and all that it holds
+                except IndexError:
+                    pass  # PyAV's way of ending where a track appeared while it was reading
+            self._damage |= not log.is_empty
+            if self._stop.is_set():
+                return None
+            # packets may come in which there is no sound: time is up for them, too
+            timed_out = self._guard.must_end()
+            if timed_out and self._silent:
+                self._memory.asking.stayed_mute()
+            if timed_out or (failure is not None and not self._is_end(failure)):
+                raise self._failure(failure or TimeoutError(), log)
+            if not again:
+                break
+            self._stop.wait(_CARD_POLL_S)
+            self._packets = self._container.demux(self._track)  # the one before ended with its exception
+        # FFmpeg skips the segments that it cannot have, and ends where there are no more
+        if packet is None and (refused := self._refused) is not None:
+            raise refused
+        return packet
+
+    def _is_end(self, error: Exception) -> bool:
+        """True if that is how FFmpeg ends what came whole."""
+        if isinstance(error, av.error.ExitError):
+            # nobody ended this call; a look that was ended at its limit is remembered until the data end
+            return not self._silent
+        # a body of unknown length, which the gate passed on whole
+        return self._gate is not None and isinstance(error, OSError) and error.errno == errno.EIO and not self._refused
+
+    @property
+    def _refused(self) -> SourceError | None:
+        return gated_failure(self._config, self._gate)
+
+    @property
+    def _patience_s(self) -> float:
+        return self._limit_s if self._gate is None else max(self._limit_s, self._gate.patience_s)
+
+    def _decode(self, packet: Packet[AudioStream]) -> list[AudioFrame]:
+        try:
+            frames = [frame for frame in packet.decode() if frame.samples > 0 and frame.sample_rate > 0]
+        except FFMPEG_ERRORS as error:
+            self.broken_packets += 1
+            self._damage = True
+            self._undecoded += 1
+            self._codec_error = type(error)
+            return []
+        if frames and self._gate is not None:
+            self._gate.sound()
+        return frames
+
+    def _failure(self, error: Exception, log: FfmpegLog) -> SourceError:
+        timed_out = self._guard.expired
+        if (refused := self._refused) is not None:
+            return refused
+        if timed_out and self._undecoded:
+            return undecodable(self._config, self._undecoded, self._codec_error)
+        over_udp = self._memory.asking.way.transport == "udp"
+        call = Call(
+            opening=False,
+            timed_out=timed_out,
+            limit_s=self._patience_s,
+            over_udp=over_udp,
+            log=log,
+            received=self._gate.received if self._gate is not None and self._silent else 0,
+        )
+        return failure_of(self._config, error, call)

@@ -1,0 +1,64 @@
+"""Blocks of a handy length out of frames of any.
+
+Owns: gathering small frames and cutting large ones, within one epoch, and counting their offsets.
+Does not know: where epochs begin, sources, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeaudio.types import Samples
+
+# small enough to be heard at once, large enough that a block costs nothing
+MIN_BLOCK_S = 0.05
+MAX_BLOCK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """Consecutive samples of one epoch."""
+
+    offset: int  # of the first sample since the epoch began
+    begin_s: float
+    sample_rate: int  # Hz
+    samples: Samples  # (n,) or (n, channels)
+
+    @property
+    def end_s(self) -> float:
+        return self.begin_s + len(self.samples) / self.sample_rate
+
+
+class Cutter:
+    """Serves one epoch: frames go in by `add`, cuts come out of it and, what is held back, of `flush`."""
+
+    def __init__(self) -> None:
+        self._parts: list[Samples] = []
+        self._held = 0  # samples in _parts
+        self._offset = 0  # of the first of them
+        self._rate = 1
+        self._begin_s = 0.0
+
+    def add(self, samples: Samples, rate: int, begin_s: float) -> Iterator[Cut]:
+        if not self._parts:
+            self._begin_s = begin_s
+        self._rate = rate
+        self._parts.append(samples)
+        self._held += len(samples)
+        if self._held >= MIN_BLOCK_S * rate:
+            yield from self.flush()
+
+    def flush(self) -> Iterator[Cut]:
+        if not self._parts:
+            return
+        whole = np.concatenate(self._parts) if len(self._parts) > 1 else self._parts[0]
+        self._parts, self._held = [], 0
+        pieces = -(-len(whole) // max(1, int(MAX_BLOCK_S * self._rate)))
+        done = 0
+        for piece in np.array_split(whole, pieces):
+            yield Cut(self._offset, self._begin_s + done / self._rate, self._rate, piece)
+            self._offset += len(piece)
+            done += len(piece)

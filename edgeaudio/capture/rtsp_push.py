@@ -1,0 +1,49 @@
+"""A source that is pushed: who connects to its port has to push something before long.
+
+Owns: noticing that somebody connected, and the limit from then on.
+Does not know: RTSP.
+
+FFmpeg takes one connection, for ever, and meanwhile refuses all others: a visitor who says nothing, or a sender whose
+line broke, would leave the source deaf.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from edgeaudio.capture.deadline import Guard
+
+_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_ESTABLISHED = "01"
+_LOOK_EVERY_S = 1.0
+
+
+class Visitor:
+    """Call it while FFmpeg waits: the guard's limit begins anew, with `limit_s`, when somebody connects to the port."""
+
+    def __init__(self, port: int, guard: Guard, limit_s: float) -> None:
+        self.came = False
+        self._port = f":{port:04X}"
+        self._guard = guard
+        self._limit_s = limit_s
+        self._looked_s = float("-inf")
+
+    def __call__(self) -> None:
+        now_s = time.monotonic()
+        if self.came or now_s - self._looked_s < _LOOK_EVERY_S:
+            return
+        self._looked_s = now_s
+        if self._is_connected():
+            self.came = True
+            self._guard.limit(self._limit_s)
+
+    def _is_connected(self) -> bool:
+        for table in _TABLES:
+            try:
+                lines = table.read_text().splitlines()[1:]
+            except OSError:
+                continue
+            if any(line.split()[1].endswith(self._port) and line.split()[3] == _ESTABLISHED for line in lines):
+                return True
+        return False

@@ -1,0 +1,1 @@
+"""`edgeaudio model`: describe, inspect and verify a model."""

@@ -1,0 +1,252 @@
+"""`edgeaudio model`: describe somebody's `.tflite` file, look into a model, prove that it runs here.
+
+Owns: what is printed of a model, and the writing of its directory.
+Does not know: how a manifest is guessed (draft.py), how models run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgeaudio.commands.model.draft import draft, input_of
+from edgeaudio.commands.model.init_options import Wishes
+from edgeaudio.commands.model.labels import read_labels
+from edgeaudio.console import columns, table
+from edgeaudio.recognise.bundled_models import find_model
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, OutputSection, manifest_toml
+from edgeaudio.recognise.model import RUNTIME, Model, load_model, read_model_file
+from edgeaudio.recognise.tflite_file import Tensor, packed_files, read_model_metadata, read_tensors
+from edgeaudio.recognise.tflite_metadata import Metadata
+from edgeaudio.sinks.mqtt.topics import slugs
+from edgeaudio.terminal import bad, good, say, width_of
+from edgeaudio.types import EdgeaudioError
+
+TIMED_RUNS = 20
+MOST_LABELS_SHOWN = 60
+AT_RANDOM = "the same clip gives others each time: convert the model for inference, without dropout or noise"
+SCORE_SLACK = 0.01  # how far a quantised score may leave 0 to 1
+
+
+def init(file: Path, out: Path | None, wishes: Wishes) -> int:
+    """Write a model directory for a `.tflite` file, and print what was guessed. Raises EdgeaudioError."""
+    content = read_model_file(file)
+    frontend = read_model_file(wishes.frontend) if wishes.frontend else b""
+    found = draft(file, content, wishes, frontend)
+    manifest = found.model.manifest
+    directory = out or Path(manifest.name)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise EdgeaudioError(f"{directory}: is there already, and not empty; say another with --out DIR")
+        (directory / MODEL_FILE_NAME).write_bytes(content)
+        if manifest.input.frontend:
+            (directory / manifest.input.frontend).write_bytes(frontend)
+        (directory / FILE_NAME).write_text(manifest_toml(manifest), encoding="utf-8")
+    except OSError as error:
+        raise EdgeaudioError(f"{directory}: cannot be written: {error.strerror}") from None
+    length_s = manifest.clip.n_samples / manifest.clip.sample_rate
+    say(f"{directory}: written; {manifest.input.kind}, {length_s:g} s at {manifest.clip.sample_rate} Hz, ", end="")
+    say(f"{len(manifest.labels)} labels ({_some(manifest.labels, 4)})")
+    if found.guesses:
+        say(f"\nGuessed, for the file does not tell: check these, mend {directory / FILE_NAME} where they are wrong:")
+        say("\n".join(f"  {guess}" for guess in found.guesses))
+    detector = manifest.detector
+    say(f"\nThresholds are {detector.on:g} on and {detector.off:g} off for every label until you set them. Next:")
+    say(f"  edgeaudio model verify {directory}")
+    say(f"  edgeaudio score --model {directory} RECORDING")
+    return 0
+
+
+def inspect(name: str) -> int:
+    """Print everything that is known of a model directory, a shipped model or a `.tflite` file."""
+    path = Path(name)
+    if os.path.isfile(path):  # noqa: PTH113 (pathlib's raises where a folder on the way is closed)
+        content = read_model_file(path)
+        rows = [["file", f"{path}, {len(content)} bytes"], ["sha256", hashlib.sha256(content).hexdigest()]]
+        rows += _tensor_rows(path, content)
+        rows += _metadata_rows(read_model_metadata(path, content))
+        rows += [["packed", f"{file}, {_packed(file, data)}"] for file, data in packed_files(content).items()]
+        say("\n".join(columns(rows, width=width_of(sys.stdout))))
+        return 0
+    directory = find_model(name)
+    model = load_model(directory)
+    content = read_model_file(model.path)
+    rows = [["directory", f"{directory}, {len(content)} bytes"]]
+    rows += _manifest_rows(model.manifest) + _tensor_rows(model.path, content)
+    say("\n".join(columns(rows, width=width_of(sys.stdout))))
+    return 0
+
+
+def verify(name: str) -> int:
+    """Load a model, run clips through it, print how that went; 0 if all is well, else 2. Raises EdgeaudioError."""
+    directory = find_model(name)
+    model = load_model(directory)  # hash, tensors and labels: each has its own refusal
+    manifest = model.manifest
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, manifest.clip.n_samples).astype(np.float32)
+    values = input_of(manifest, noise)
+    runs = [model.outputs(given) for given in (values, input_of(manifest, noise * 0), values)]
+    outputs = np.concatenate(runs[:2])
+    features_ms, model_ms = _median_ms(manifest, model, noise)
+    share = (features_ms + model_ms) / manifest.clip.period_ms
+    inputs, results = read_tensors(model.path, read_model_file(model.path))
+    told = f"{_tensor(inputs[manifest.input.index])} -> {_tensor(results[manifest.output.index])}"
+    trouble = _trouble(manifest, outputs) or ("" if np.array_equal(runs[0], runs[2]) else AT_RANDOM)
+    clash = _clash(manifest)
+    rows = [
+        ["hash", "works", manifest.sha256],
+        ["tensors", "works", f"{told}, by {RUNTIME}"],
+        ["labels", "FAILS" if clash else "works", clash or f"{len(manifest.labels)}, groups {len(manifest.groups)}"],
+        ["scores", "FAILS" if trouble else "works", trouble or _works(manifest, outputs)],
+        [
+            "time",
+            "works",
+            (
+                f"features {features_ms:.2f} ms, model {model_ms:.2f} ms a clip of "
+                f"{manifest.clip.n_samples / manifest.clip.sample_rate:g} s (median of {TIMED_RUNS}); "
+                f"a clip each {manifest.clip.period_ms} ms takes {share:.1%} of one core{_unheard(manifest)}"
+            ),
+        ],
+    ]
+    for row in rows:
+        row[1] = bad(row[1]) if row[1] == "FAILS" else good(row[1])
+    for line in table(rows, width=width_of(sys.stdout)):
+        say(*line)
+    return 2 if trouble or clash else 0
+
+
+def _unheard(manifest: Manifest) -> str:
+    """What to say of clips that do not touch each other."""
+    clip = manifest.clip
+    share = 1 - 1000 * clip.n_samples / (clip.sample_rate * clip.period_ms)
+    return f" and leaves {share:.0%} of the sound between clips unheard" if share > 0 else ""
+
+
+def _median_ms(manifest: Manifest, model: Model, samples: np.ndarray) -> tuple[float, float]:
+    """Time of the features and of the model for one clip."""
+    features_s, model_s = [], []
+    for _ in range(TIMED_RUNS):
+        begin_s = time.perf_counter()
+        values = input_of(manifest, samples)
+        middle_s = time.perf_counter()
+        model.scores(values)
+        features_s.append(middle_s - begin_s)
+        model_s.append(time.perf_counter() - middle_s)
+    return 1000 * statistics.median(features_s), 1000 * statistics.median(model_s)
+
+
+def _trouble(manifest: Manifest, outputs: np.ndarray) -> str:
+    """What is wrong with a model's outputs; empty for nothing."""
+    if not np.isfinite(outputs).all():
+        return "some are not finite: the model is broken, or its input is not what it was trained with"
+    if manifest.output.kind == "reconstruction_error":
+        return ""
+    low, high = float(outputs.min()), float(outputs.max())
+    if manifest.output.activation == "none" and not -SCORE_SLACK <= low <= high <= 1 + SCORE_SLACK:
+        return f'from {low:.3g} to {high:.3g}, which are no scores: set output.activation to "sigmoid" or "softmax"'
+    return ""
+
+
+def _works(manifest: Manifest, outputs: np.ndarray) -> str:
+    if manifest.output.kind == "reconstruction_error":
+        return f"errors of {outputs[0, 0]:.4g} for noise and {outputs[1, 0]:.4g} for silence"
+    return "from 0 to 1, of noise and of silence"
+
+
+def _clash(manifest: Manifest) -> str:
+    """Which labels would share a topic; empty for none."""
+    try:
+        slugs(manifest.reported, f"model {manifest.name}")
+    except EdgeaudioError as error:
+        return str(error)
+    return ""
+
+
+def _manifest_rows(manifest: Manifest) -> list[list[str]]:
+    clip, section, features, detector = manifest.clip, manifest.input, manifest.features, manifest.detector
+    rows = [
+        ["name", f"{manifest.name} {manifest.version}"],
+        *([["description", manifest.description]] if manifest.description else []),
+        ["licence", manifest.licence or "not stated"],
+        *[["training data", data] for data in manifest.training_data],
+        ["sha256", manifest.sha256],
+        ["clip", f"{clip.n_samples} samples at {clip.sample_rate} Hz, one each {clip.period_ms} ms"],
+        ["input", f"{section.kind} as ({', '.join(section.axes)}), times {section.scale:g} plus {section.offset:g}"],
+    ]
+    if section.frontend:
+        a_time = f", each {section.frontend_hop} samples" if section.frontend_hop else ""
+        rows.append(["front end", f"{section.frontend}{a_time}, of samples times {section.frontend_scale:g}"])
+    if features:
+        frames = f"{features.n_frames(clip.n_samples)} frames of {features.n_features}"
+        window_ms, hop_ms = (1000 * n / clip.sample_rate for n in (features.window_length, features.hop_length))
+        rows.append(["features", f"{frames}, window {window_ms:g} ms, hop {hop_ms:g} ms"])
+        given = manifest_toml(manifest).partition("[features]")[2].partition("\n[")[0].split("\n")
+        rows += [["", line] for line in given if line]
+    rows += [
+        ["output", _output(manifest.output)],
+        ["labels", f"{len(manifest.labels)}: {_some(manifest.labels, MOST_LABELS_SHOWN)}"],
+        *[[f"group {group}", ", ".join(members)] for group, members in manifest.groups.items()],
+        ["thresholds", f"on {detector.on:g}, off {detector.off:g}, where a label has none of its own"],
+        *[["", f"{label}: on {own.on:g}, off {own.off:g}"] for label, own in manifest.thresholds.items()],
+        [
+            "detector",
+            (
+                f"mean of {detector.mean_of}, {detector.votes} of {detector.votes_of} votes, at least "
+                f"{detector.min_duration_s:g} s, held {detector.hold_s:g} s, cool-down {detector.cooldown_s:g} s"
+            ),
+        ],
+    ]
+    return rows
+
+
+def _output(section: OutputSection) -> str:
+    if section.kind == "reconstruction_error":
+        return f"its error in giving its input back, as a score: a mean square of {section.half_error:g} is 0.5"
+    return f"activation {section.activation}, {section.patches} of its patches"
+
+
+def _tensor_rows(file: Path, content: bytes) -> list[list[str]]:
+    inputs, outputs = read_tensors(file, content)
+    rows = [[f"input {i}", f"{tensor.name}: {_tensor(tensor)}"] for i, tensor in enumerate(inputs)]
+    return rows + [[f"output {i}", f"{tensor.name}: {_tensor(tensor)}"] for i, tensor in enumerate(outputs)]
+
+
+def _metadata_rows(metadata: Metadata) -> list[list[str]]:
+    """What the file's metadata tells of each tensor."""
+    rows = []
+    for what, tensors in (("input", metadata.inputs), ("output", metadata.outputs)):
+        for i, tensor in enumerate(tensors):
+            told = [
+                *([f"{tensor.sample_rate} Hz"] if tensor.sample_rate else []),
+                *([f"{tensor.channels} channels"] if tensor.channels else []),
+                *([f"mean {list(tensor.mean)}, std {list(tensor.std)}"] if tensor.mean or tensor.std else []),
+                *[f"labels in {file.name} ({file.locale or 'no language'})" for file in tensor.label_files],
+                *([f"threshold {tensor.threshold:g}"] if tensor.threshold is not None else []),
+            ]
+            rows += [[f"metadata of {what} {i}", ", ".join(told)]] if told else []
+    return rows
+
+
+def _packed(file: str, data: bytes) -> str:
+    try:
+        labels = read_labels(file, data).names
+    except EdgeaudioError:
+        return f"{len(data)} bytes"
+    return f"{len(labels)} lines: {_some(labels, 4)}"
+
+
+def _tensor(tensor: Tensor) -> str:
+    steps = f", step {tensor.scale:.6g}, zero at {tensor.zero_point}" if tensor.scale else ""
+    return f"{tensor.dtype} {list(tensor.shape)}{steps}"
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

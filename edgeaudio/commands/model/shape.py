@@ -1,0 +1,45 @@
+"""The shape of somebody's input tensor, its open dimensions decided.
+
+Owns: which open dimensions are 1, and which the user must name. Does not know: rates, frames, kinds of features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgeaudio.commands.model.init_options import Work
+from edgeaudio.recognise.tflite_file import Tensor
+from edgeaudio.types import EdgeaudioError
+
+OPEN = -1
+
+
+def said_axes(work: Work, tensor: Tensor) -> list[str]:
+    """The axes that the user names, if they are as many as the tensor's; else none."""
+    axes = work.section("input").get("axes")
+    return [str(axis) for axis in axes] if isinstance(axes, list) and len(axes) == len(tensor.shape) else []
+
+
+def closed(work: Work, tensor: Tensor) -> Tensor:
+    """The tensor with at most one open dimension: the length of a clip.
+
+    A batch is 1, and so is what else is open beside two known lengths. Raises EdgeaudioError where more stay open.
+    """
+    shape = list(tensor.shape)
+    said = work.table.get("features", {})
+    n_features = said.get("n_mfcc") or said.get("n_mels") or said.get("n_bins")
+    if axes := said_axes(work, tensor):
+        sizes = {"batch": 1, "channel": 1, "feature": n_features or OPEN}
+        shape = [sizes.get(axis, n) if n == OPEN else n for n, axis in zip(shape, axes, strict=True)]
+    elif shape[:1] == [OPEN] and any(n != 1 for n in shape[1:]):
+        shape[0] = 1
+    if sum(n > 1 for n in shape) > 1:
+        shape = [1 if n == OPEN else n for n in shape]
+    if n_features and OPEN in shape and n_features not in shape and max(shape) > 1:
+        shape[shape.index(OPEN)] = n_features
+    if shape.count(OPEN) > 1:
+        raise EdgeaudioError(
+            f"{work.file}: its input is {list(tensor.shape)}, with more than one open length: name its axes, as in "
+            '--set \'input.axes=["batch", "time", "feature"]\', and say --set features.n_mels=N (or n_mfcc, n_bins)'
+        )
+    return replace(tensor, shape=tuple(shape))

@@ -1,0 +1,58 @@
+"""Results of several models in order of time.
+
+Owns: how long one is held. A model says what it heard once its clip has ended, so that one of longer clips is later;
+and an event begins before it is known.
+Does not know: what is done with the results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+
+from edgeaudio.recognise.pipeline import ModelPlan
+from edgeaudio.types import Event, Scores
+
+
+class InOrder:
+    """Hands on the results that nothing earlier can follow any more."""
+
+    def __init__(self, plans: Sequence[ModelPlan], *, events: bool) -> None:
+        self._known: dict[str, datetime | None] = dict.fromkeys(plan.model.manifest.name for plan in plans)
+        self._lag = timedelta(seconds=max(map(_longest_lag_s, plans), default=0.0) if events else 0.0)
+        self._held: list[tuple[datetime, int, Scores | Event]] = []
+        self._count = 0  # keeps those of one moment in their order
+
+    def hold(self, result: Scores | Event) -> None:
+        """Take a result."""
+        heappush(self._held, (result.at, self._count, result))
+        self._count += 1
+
+    def heard(self, scores: Scores) -> Iterator[Scores | Event]:
+        """A model has got as far as this clip: yield what is in order now."""
+        self._known[scores.model] = scores.at
+        known = [at for at in self._known.values() if at is not None]
+        if len(known) == len(self._known):
+            yield from self._until(min(known) - self._lag)
+
+    def rest(self) -> Iterator[Scores | Event]:
+        """Nothing follows: yield all that is held."""
+        while self._held:
+            yield heappop(self._held)[2]
+
+    def _until(self, at: datetime) -> Iterator[Scores | Event]:
+        while self._held and self._held[0][0] <= at:
+            yield heappop(self._held)[2]
+
+
+def _longest_lag_s(plan: ModelPlan) -> float:
+    """From the beginning of an event to that of the clip by which it is known."""
+    clip, detector = plan.model.manifest.clip, plan.model.manifest.detector
+    return (
+        clip.n_samples / clip.sample_rate
+        + (detector.mean_of + detector.votes_of + 1) * plan.effective_period_s
+        + detector.min_duration_s
+        + detector.hold_s
+        + detector.cooldown_s
+    )

@@ -1,0 +1,48 @@
+"""How long the latest inferences took, and that what a model raises is told from what else goes wrong.
+
+Owns: the durations, ModelFailedError. Does not know: models; it wraps anything that gives scores.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from edgeaudio.recognise.manifest import Manifest
+from edgeaudio.recognise.pipeline import Scorer
+from edgeaudio.types import Samples
+
+KEPT = 512
+
+
+class ModelFailedError(Exception):
+    """Raised in place of what a model raised, which is its cause: it concerns every source, not one."""
+
+
+class TimedModel:
+    """A model whose inferences are timed. `Scorer`, for the pipeline."""
+
+    def __init__(self, model: Scorer) -> None:
+        self._model = model
+        self._durations_s: deque[float] = deque(maxlen=KEPT)
+        self.count = 0
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._model.manifest
+
+    def scores(self, values: Samples) -> Samples:
+        """As the model's own. Raises ModelFailedError."""
+        begin_s = time.perf_counter()
+        try:
+            scores = self._model.scores(values)
+        except Exception as error:
+            raise ModelFailedError(f"the model {self.manifest.name} failed") from error
+        self._durations_s.append(time.perf_counter() - begin_s)
+        self.count += 1
+        return scores
+
+    def percentile_ms(self, percent: float) -> float | None:
+        """Of the latest durations; None before the first."""
+        ordered = sorted(self._durations_s.copy())
+        return 1000 * ordered[round(percent / 100 * (len(ordered) - 1))] if ordered else None

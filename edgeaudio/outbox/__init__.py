@@ -1,0 +1,1 @@
+"""What must be delivered waits here, on disk, until it is acknowledged."""

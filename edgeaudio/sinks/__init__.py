@@ -1,0 +1,1 @@
+"""Where results go: a package a sink. Sinks do not know each other."""

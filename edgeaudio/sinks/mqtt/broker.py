@@ -1,0 +1,192 @@
+"""How to reach the broker, and how that goes: settings, states, reasons and errors of the connection.
+
+Owns: the values that the sender is given and gives back, and how a broker's URL is read. Pure.
+Does not know: MQTT's packets (client.py), what is sent (sender.py), or where settings come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Literal
+
+from edgeaudio.types import EdgeaudioError
+from edgeaudio.urls import UrlSyntaxError, split_url
+
+_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+
+
+class BrokerState(StrEnum):
+    """How the connection to the broker is."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    WAITING = "waiting"  # for the next try
+    STOPPED = "stopped"
+
+
+class BrokerReason(StrEnum):
+    """Why there is no connection, or not a whole one, told apart by evidence."""
+
+    NAME_NOT_FOUND = "name_not_found"  # the host name does not resolve
+    REFUSED = "refused"  # nothing listens on that port
+    UNREACHABLE = "unreachable"  # no route to the host or the network
+    TIMEOUT = "timeout"  # no answer within the limit
+    TLS_UNTRUSTED = "tls_untrusted"  # the broker's certificate or its host name failed verification
+    CLOCK = "clock"  # the broker's certificate is not valid yet, and this machine's clock is known to be behind
+    TLS_FAILED = "tls_failed"  # no TLS there, or it refused our certificate
+    UNAUTHORIZED = "unauthorized"  # the login was refused
+    CLIENT_ID = "client_id"  # the client id was refused
+    BANNED = "banned"  # the broker has shut this client out
+    NOT_MQTT = "not_mqtt"  # an answer came, and it is not MQTT
+    PROTOCOL_ERROR = "protocol_error"  # the broker finds fault with our packets
+    NOT_SUPPORTED = "not_supported"  # something that is needed is not offered: retain, QoS 1, a version, wildcards
+    BUSY = "busy"  # the broker says that it cannot just now
+    THROTTLED = "throttled"  # more connections, messages or bytes than the broker grants
+    TOO_LARGE = "too_large"  # a packet is longer than the broker takes
+    INVALID = "invalid"  # the broker will not have a topic or a payload
+    MOVED = "moved"  # the broker names another as the one to use
+    TAKEN_OVER = "taken_over"  # another client with our id connected
+    CLOSED = "closed"  # the connection ended without a word, or with one that fits none of these
+    QUARANTINED = "quarantined"  # connections end while a message is in flight, which is sent no more with others
+    NOT_AUTHORIZED_TOPIC = "not_authorized_topic"  # access rules deny a topic
+
+
+HINTS: Final = {
+    BrokerReason.NAME_NOT_FOUND: "check the host name and the DNS",
+    BrokerReason.REFUSED: "check the port, and that the broker runs",
+    BrokerReason.UNREACHABLE: "check the network",
+    BrokerReason.TIMEOUT: "check the address, and that no firewall swallows the connection",
+    BrokerReason.TLS_UNTRUSTED: "name the authority that signed it as ca_file, and the host as the certificate has it",
+    BrokerReason.CLOCK: "set this machine's clock",
+    BrokerReason.TLS_FAILED: "check that the port speaks TLS, and the client certificate if the broker wants one",
+    BrokerReason.UNAUTHORIZED: "check the user name and the password",
+    BrokerReason.CLIENT_ID: "the client id is edgeaudio-<device>: admit it in the broker, or choose another `device`",
+    BrokerReason.BANNED: "lift the broker's ban on this client",
+    BrokerReason.NOT_MQTT: "check the port",
+    BrokerReason.PROTOCOL_ERROR: "look for a proxy between, and update the broker",
+    BrokerReason.NOT_SUPPORTED: "switch on in the broker what it does not offer",
+    BrokerReason.BUSY: "look at the broker's log",
+    BrokerReason.THROTTLED: "raise what the broker grants this client",
+    BrokerReason.TOO_LARGE: "raise the broker's limit of a packet's size",
+    BrokerReason.INVALID: "look at what the broker demands of topics and payloads",
+    BrokerReason.MOVED: "write the broker's new address into `mqtt.url`",
+    BrokerReason.TAKEN_OVER: "give each device its own name",
+    BrokerReason.CLOSED: "look at the broker's log (two devices of one name throw each other out like that)",
+    BrokerReason.QUARANTINED: "allow its topic, or longer messages, in the broker",
+    BrokerReason.NOT_AUTHORIZED_TOPIC: "look at the broker's access rules",
+}
+
+
+class BrokerError(EdgeaudioError):
+    """The broker cannot be used: `reason` by evidence, and one line that says where, why and what to do."""
+
+    def __init__(self, where: str, reason: BrokerReason, detail: str, hint: str | None = None) -> None:
+        """`hint`: what to do, where the evidence tells more than `reason`; None: what HINTS has for the reason."""
+        self.reason = reason
+        self.detail = detail
+        self.hint = HINTS[reason] if hint is None else hint
+        super().__init__(f"broker {where}: {detail}; {self.hint}")
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Something that is wrong with the broker while it is connected."""
+
+    reason: BrokerReason
+    about: str  # a topic, or what is lacking
+    detail: str  # what is wrong with it
+    hint: str
+
+    @property
+    def key(self) -> str:
+        """Tells complaints apart, whatever their words."""
+        return f"{self.reason} {self.about}"
+
+    def text(self, where: str) -> str:
+        """Return one line for people, like that of a BrokerError."""
+        return f"broker {where}: {self.about} {self.detail}; {self.hint}"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStatus:
+    """The connection to the broker, for health."""
+
+    state: BrokerState
+    since: datetime
+    reason: BrokerReason | None = None
+    detail: str = ""  # one line for people, without secrets
+    next_try: datetime | None = None
+    protocol: str | None = None  # "5" or "3.1.1", while connected
+    delivery: Literal["confirmed", "unconfirmed"] | None = None  # unconfirmed: the broker offers QoS 0 only
+    refused_topics: tuple[str, ...] = ()  # what the broker will not take just now; kept and tried again
+    quarantined: tuple[tuple[str, int], ...] = ()  # topics, and how many messages of each are sent no more with others
+
+
+@dataclass(frozen=True, slots=True)
+class MqttConfig:
+    """Everything about the connection. With `tls`, certificate and host name are always verified."""
+
+    host: str
+    port: int
+    client_id: str  # stable, so that the broker ends a half-open older connection (and its will) before ours begins
+    tls: bool = False
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None  # None: the authorities that the system trusts
+    cert_file: Path | None = None  # ours, for brokers that want one
+    key_file: Path | None = None
+    keepalive_s: int = 30
+    timeout_s: float = 10.0  # to connect, to be answered, and for an acknowledgement
+    retry_min_s: float = 1.0
+    retry_max_s: float = 30.0
+    window: int = 20  # messages sent and not yet acknowledged
+    rate_per_s: float = 500.0  # the most messages a second, so that a long outage does not end in a burst
+
+    @property
+    def where(self) -> str:
+        """Name the broker for people, without the login."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """What a broker's URL says."""
+
+    host: str
+    port: int
+    tls: bool
+    username: str | None = field(repr=False)
+    password: str | None = field(repr=False)
+
+
+def parse_broker_url(url: str) -> BrokerAddress:
+    """Read `mqtt://[user[:password]@]host[:port]`, or `mqtts://` for TLS; raise EdgeaudioError on anything else.
+
+    The error never holds the login, nor anything that could be one.
+    """
+    if url.partition("://")[0].lower() not in _PORTS:
+        raise EdgeaudioError("MQTT URL must begin with mqtt:// or mqtts://, as in mqtt://broker.local:1883")
+    try:
+        parts = split_url(url)
+    except UrlSyntaxError as error:
+        raise EdgeaudioError(f"MQTT URL cannot be read: it {error}") from None
+    if not parts.host:
+        raise EdgeaudioError("MQTT URL names no host; write it as in mqtt://broker.local:1883")
+    if parts.path not in {"", "/"} or parts.query:
+        raise EdgeaudioError(
+            f"MQTT URL of {parts.host} goes on after the port; write it as in mqtt://broker.local:1883"
+        )
+    default_port = _PORTS[parts.scheme]
+    if parts.port == 0:
+        raise EdgeaudioError(f"MQTT URL of {parts.host} has port 0; leave it out for {default_port}")
+    return BrokerAddress(
+        host=parts.host,
+        port=parts.port or default_port,
+        tls=parts.scheme == "mqtts",
+        username=parts.username,
+        password=parts.password,
+    )

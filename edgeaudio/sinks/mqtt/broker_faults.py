@@ -1,0 +1,102 @@
+"""What is wrong with the broker, though it is connected: told in health, in the log and by `edgeaudio check` alike.
+
+Owns: the complaints and their words, and how often one is logged.
+Does not know: connections, or what is done about a fault.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from edgeaudio.sinks.mqtt.broker import HINTS, BrokerReason, Complaint
+from edgeaudio.sinks.mqtt.client import Capabilities
+from edgeaudio.sinks.mqtt.detection_queue import Drain
+from edgeaudio.sinks.mqtt.quarantine import Family, Item, Quarantine
+from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
+from edgeaudio.sinks.mqtt.state_cache import Latest
+
+_REPORT_S = 600.0
+
+
+class BrokerFaults:
+    """Takes note of the faults of a connection; `complaints` puts them into words."""
+
+    def __init__(self, drain: Drain, latest: Latest, quarantine: Quarantine) -> None:
+        self._drain = drain
+        self._latest = latest
+        self._quarantine = quarantine
+        self.refusal: ReasonCode | None = None  # of the last message that the broker refused
+        self.denied: dict[str, ReasonCode] = {}  # subscriptions
+        self.oversized: dict[str, str] = {}  # topics of state that is longer than the broker takes, and by how much
+        self.why: dict[Item, str] = {}  # of what is quarantined
+
+    @property
+    def refused_topics(self) -> tuple[str, ...]:
+        return self._drain.refused_topics + self._latest.refused_topics
+
+    def begin(self) -> None:
+        """Begin a new connection: only what is quarantined outlives the old one."""
+        self.refusal = None
+        self.denied.clear()
+        self.oversized.clear()
+        quarantined = set(self._quarantine.items)
+        self.why = {item: why for item, why in self.why.items() if item in quarantined}
+
+    def complaints(self, offered: Capabilities | None) -> Iterator[Complaint]:
+        """Name every fault, one for each kind of topic; `offered`: what is known of the broker."""
+        if (refused := self.refused_topics) and self.refusal is not None:
+            detail = f"{_more(refused)}refused: {self.refusal.name}; what is refused is kept and tried again"
+            yield Complaint(self.refusal.reason, refused[0], detail, self.refusal.hint)
+        yield from self._quarantined()
+        for topic, why in self.oversized.items():
+            yield Complaint(BrokerReason.TOO_LARGE, topic, f"not sent: {why}", HINTS[BrokerReason.TOO_LARGE])
+        for topic_filter, code in self.denied.items():
+            yield Complaint(code.reason, topic_filter, f"refused as a subscription: {code.name}", code.hint)
+        if offered is not None and not offered.retain:
+            hint = "whoever connects later learns a state only when it changes; allow retained messages in the broker"
+            yield Complaint(BrokerReason.NOT_SUPPORTED, "retained messages", "are not offered", hint)
+        if offered is not None and not offered.max_qos:
+            hint = "no delivery is confirmed, so detections can be lost; allow QoS 1 in the broker"
+            yield Complaint(BrokerReason.NOT_SUPPORTED, "QoS 1", "is not offered", hint)
+
+    def _quarantined(self) -> Iterator[Complaint]:
+        by_family: dict[Family, list[Item]] = defaultdict(list)
+        for item in self._quarantine.items:
+            by_family[item.family].append(item)
+        for items in by_family.values():
+            detail = f"{_more(items)}quarantined: {self.why.get(items[0], 'connections end while it is in flight')}"
+            hint = "look at the broker's log, allow its topic, or longer messages; it is kept and tried again, alone"
+            yield Complaint(BrokerReason.QUARANTINED, items[0].topic, detail, hint)
+
+
+class FaultLog:
+    """Logs a fault when it is new, and every ten minutes while it lasts.
+
+    What makes it new again is a connection that lasts, not one that was merely made: else a connection that flaps
+    would fill the log.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._logged: dict[str, float] = {}
+
+    @property
+    def has_news(self) -> bool:
+        """True if anything was logged since the last lasting connection."""
+        return bool(self._logged)
+
+    def report(self, key: str, text: str, now: float) -> None:
+        at = self._logged.get(key)
+        if at is None or now - at >= _REPORT_S:
+            self._logged[key] = now
+            self._log.error(text)
+
+    def forget_all_but(self, keys: Iterable[str]) -> None:
+        kept = set(keys)
+        self._logged = {key: at for key, at in self._logged.items() if key in kept}
+
+
+def _more(things: Sequence[object]) -> str:
+    return "and others like it " if things[1:] else ""

@@ -1,0 +1,128 @@
+"""Commands that come from the broker, read and checked. Pure.
+
+Owns: which commands there are, what their payloads may be, and the one line that says why one is refused.
+Does not know: what carrying one out means (agent.py), or how it arrived; retained messages never get here (client.py).
+
+    <base>/<device>/<source>/threshold/<label>/set   a number from 0.01 to 1, which is never
+    <base>/<device>/<source>/enabled/set             ON or OFF
+    <base>/<device>/<source>/test/set                a label, of which a test detection is to be sent
+    <base>/<device>/restart/set                      PRESS
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+from edgeaudio.sinks.mqtt.topics import Topics, slugify
+from edgeaudio.types import EdgeaudioError
+
+MIN_THRESHOLD: Final = 0.01
+MAX_THRESHOLD: Final[float] = 1
+PRESS: Final = b"PRESS"
+_MAX_PAYLOAD = 32
+_SHOWN = 80
+_NUMBER = re.compile(rb"[0-9]{0,2}(\.[0-9]{1,17})?([eE]-?[0-9]{1,2})?")
+
+
+class CommandError(EdgeaudioError):
+    """A command that is refused; one line of bounded length, fit to be published."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetThreshold:
+    """Set the score from which a sound of this label begins."""
+
+    source: str
+    label: str  # as the model has it, not as the topic
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetEnabled:
+    """Switch a source on or off."""
+
+    source: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendTest:
+    """Send a test detection of this label."""
+
+    source: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """End the process in good order; the service manager starts it again."""
+
+
+Command = SetThreshold | SetEnabled | SendTest | Restart
+
+
+def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[str, Iterable[str]]) -> Command:
+    """Read a command. `labels` maps each source to the labels that have a threshold. Raises CommandError."""
+    if topic == topics.restart_set:
+        if payload != PRESS:
+            raise CommandError(f"restart takes {PRESS.decode()}, not {_shown(payload)}")
+        return Restart()
+    prefix = f"{topics.root}/"
+    match topic.removeprefix(prefix).split("/") if topic.startswith(prefix) else []:
+        case [source, "enabled", "set"]:
+            _require_source(source, labels)
+            if payload not in {b"ON", b"OFF"}:
+                raise CommandError(f"enabled takes ON or OFF, not {_shown(payload)}")
+            return SetEnabled(source, on=payload == b"ON")
+        case [source, "threshold", slug, "set"]:
+            _require_source(source, labels)
+            return SetThreshold(source, _label(slug, source, labels), _threshold(payload))
+        case [source, "test", "set"]:
+            return send_test(source, payload.decode("utf-8", "replace"), labels)
+    raise CommandError(f"{_shown(topic.encode())} is no command")
+
+
+def send_test(source: str, label: str, labels: Mapping[str, Iterable[str]]) -> SendTest:
+    """Make the command that sends a test detection, of a label however it is written. Raises CommandError."""
+    _require_source(source, labels)
+    return SendTest(source, label if label in labels[source] else _label(label, source, labels))
+
+
+def _label(written: str, source: str, labels: Mapping[str, Iterable[str]]) -> str:
+    known = {slugify(label): label for label in labels[source]}
+    label = known.get(slugify(written))
+    if label is None:
+        raise CommandError(f"source {source} has no label {_shown(written.encode())}{_near(slugify(written), known)}")
+    return label
+
+
+def _require_source(source: str, labels: Mapping[str, Iterable[str]]) -> None:
+    if source not in labels:
+        raise CommandError(f"there is no source {_shown(source.encode())}{_near(source, labels)}")
+
+
+def _near(slug: str, known: Iterable[str]) -> str:
+    near = get_close_matches(slug[:_SHOWN], known, 1)
+    return f'; did you mean "{near[0]}"?' if near else ""
+
+
+def _threshold(payload: bytes) -> float:
+    # only plain numbers: float() itself would take "nan", "1_0", spaces, and digits of other scripts
+    if payload and len(payload) <= _MAX_PAYLOAD and _NUMBER.fullmatch(payload):
+        try:
+            value = float(payload)
+        except ValueError:  # only an exponent
+            value = 0.0
+        if MIN_THRESHOLD <= value <= MAX_THRESHOLD:
+            return value
+    raise CommandError(f"a threshold is a number from {MIN_THRESHOLD} to {MAX_THRESHOLD}, not {_shown(payload)}")
+
+
+def _shown(raw: bytes) -> str:
+    """Quote what came from outside: printable, and not for ever."""
+    text = ascii(raw[:_SHOWN].decode("utf-8", "replace"))[: 2 * _SHOWN]
+    return text + "..." if len(raw) > _SHOWN else text

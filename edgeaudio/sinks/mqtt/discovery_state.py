@@ -1,0 +1,118 @@
+"""What was announced before, so that what is no more can be taken away: entities, and retained messages. Pure.
+
+Owns: the memory of it (a text for the outbox's settings), and which messages bring the broker from then to now.
+Does not know: which entities and topics there are (homeassistant.py, topics.py), or how anything is sent.
+
+Nothing that is retained can be read back from the broker, so it has to be remembered here. What is to be taken away
+is said anew at each of the next three announcements, in case a broker or Home Assistant was not there to hear it.
+An earlier version that comes back clears every topic in `topics`, of discovery too, before it announces its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from edgeaudio.sinks.mqtt import messages
+from edgeaudio.sinks.mqtt.discovery import former_topic, leave_former, place
+from edgeaudio.sinks.mqtt.homeassistant import AgentEntities
+from edgeaudio.types import Message
+
+_TIMES = 3
+_MAX_REMEMBERED = 10_000  # of each kind: a memory, not a leak
+
+
+@dataclass(slots=True)
+class _Memory:
+    entities: dict[str, dict[str, str]] = field(default_factory=dict)  # by topic of discovery: key to platform
+    # the same, of what is no more, and how often that is still to be said
+    removed: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
+    topics: set[str] = field(default_factory=set)  # retained
+    cleared: dict[str, int] = field(default_factory=dict)  # topic to how often still to be said
+    former_topic: str | None = None  # where an earlier version announced everything, and what that was
+    former: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, text: str | None) -> Self:
+        """Read what `write`, or that of an earlier version, wrote; a text that is anything else is no memory."""
+        try:
+            values: Any = json.loads(text or "{}")
+            former = values.get("discovery_topic")
+            gone = values.get("gone", {})
+            return cls(
+                entities={str(topic): _platforms(keys) for topic, keys in values.get("entities", {}).items()},
+                removed={
+                    str(topic): {str(key): (str(platform), int(left)) for key, (platform, left) in keys.items()}
+                    for topic, keys in gone.items()
+                },
+                topics={str(topic) for topic in values.get("topics", [])},
+                cleared={str(topic): int(left) for topic, left in values.get("cleared", {}).items()},
+                former_topic=None if former is None else str(former),
+                former=_platforms(values.get("components", {})),
+            )
+        except (ValueError, TypeError, AttributeError):
+            return cls()
+
+    def write(self) -> str:
+        return json.dumps(
+            {
+                "entities": self.entities,
+                "gone": self.removed,
+                "topics": sorted(self.topics)[-_MAX_REMEMBERED:],
+                "cleared": dict(list(self.cleared.items())[-_MAX_REMEMBERED:]),
+            }
+        )
+
+
+def _platforms(keys: Any) -> dict[str, str]:  # noqa: ANN401 (as it was read)
+    return {str(key): str(platform) for key, platform in keys.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """The messages to be sent, in order, and the text to be remembered for the next time."""
+
+    first: tuple[Message, ...]  # one after the other, each acknowledged before the next
+    messages: tuple[Message, ...]
+    memory: str
+
+
+def announce(memory: str | None, *, prefix: str, agent: AgentEntities | None, retained: Iterable[str]) -> Announcement:
+    """Work out what to send so that exactly the present entities and retained topics are left on the broker.
+
+    `memory`: of the last announcement, None at first; `agent`: None where Home Assistant's discovery is switched off;
+    `retained`: every topic on which the agent keeps a retained message now, discovery aside.
+    """
+    old = _Memory.read(memory)
+    new = _Memory(topics=set(retained))
+    first: list[Message] = []
+    found: list[Message] = []
+    if agent is not None:
+        before = {topic: dict(keys) for topic, keys in old.entities.items()}
+        for topic, keys in old.removed.items():
+            before.setdefault(topic, {}).update({key: platform for key, (platform, left) in keys.items() if left > 0})
+        for part in place(prefix, agent, before):
+            new.entities[part.topic] = {key: str(component["p"]) for key, component in part.components.items()}
+            left = old.removed.get(part.topic, {})
+            new.removed[part.topic] = {
+                key: (before[part.topic][key], left.get(key, ("", _TIMES))[1] - 1) for key in part.gone
+            }
+            found.append(part.message())
+        new.topics |= set(new.entities)
+    gone = dict.fromkeys(old.topics | set(old.entities), _TIMES)
+    if old.former_topic is not None:
+        if agent is not None and old.former_topic == former_topic(prefix, agent.topics):
+            here = {key for keys in new.entities.values() for key in keys}
+            vanished = {key: platform for key, platform in old.former.items() if key not in here}
+            first += leave_former(old.former_topic, agent, vanished)
+        else:
+            gone[old.former_topic] = _TIMES
+    new.cleared = {
+        topic: left - 1 for topic, left in (old.cleared | gone).items() if left > 0 and topic not in new.topics
+    }
+    # entities go before the topics that they read
+    entities_first = sorted(new.cleared, key=lambda topic: (not topic.endswith("/config"), topic))
+    found += [messages.cleared(topic) for topic in entities_first]
+    return Announcement(tuple(first), tuple(found), new.write())

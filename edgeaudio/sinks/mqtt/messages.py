@@ -1,0 +1,195 @@
+"""The wire contract: what flows through edgeaudio, written as MQTT messages.
+
+Owns: every payload but Home Assistant's discovery (homeassistant.py). Pure: values in, `Message` out.
+Does not know: topics' spelling (topics.py), and when or whether a message is sent.
+
+All JSON is compact, in UTF-8, and has finite numbers only: what is not finite becomes null, as does a level of
+digital silence. Times are RFC 3339, UTC, with milliseconds, and are those of the sound, not of the sending.
+Detections go through the outbox with QoS 1; other state is retained or sent again, so its newest value counts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.types import ChannelLevel, Event, Level, Message, SourceStatus
+
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+
+ONLINE = b"online"
+OFFLINE = b"offline"
+ON = b"ON"
+OFF = b"OFF"
+
+
+def timestamp(at: datetime) -> str:
+    """Write an aware time as RFC 3339 in UTC with milliseconds, cut off and not rounded up into the future."""
+    if at.tzinfo is None:
+        raise ValueError("a time without a zone cannot be published")
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encode(value: Json) -> bytes:
+    """Write compact UTF-8 JSON; numbers that are not finite become null."""
+    return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
+        "utf-8", "replace"
+    )
+
+
+def availability(topics: Topics, *, online: bool) -> Message:
+    """Say that the agent is there, or not; the latter is also its last will."""
+    return Message(topics.availability, ONLINE if online else OFFLINE, qos=1, retain=True)
+
+
+def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int) -> Message:
+    """Write one onset or offset, with the number that the outbox gave it; goes through the outbox."""
+    payload: dict[str, Json] = {
+        "id": event.id,
+        "kind": event.kind,
+        "label": event.label,
+        "score": _rounded(event.score, 4),
+        "at": timestamp(event.at),
+        "at_error_s": _rounded(event.at_error_s, 3),
+        "duration_s": _rounded(event.duration_s, 3),
+        "model": event.model,
+        "source": event.source,
+        "device": topics.device,
+        "seq": seq,
+        "seq_epoch": seq_epoch,
+        **({"test": True} if event.test else {}),
+    }
+    return Message(topics.detection(event.source), encode(payload), qos=1)
+
+
+def check(topics: Topics, source: str) -> Message:
+    """Write what `edgeaudio check` sends to see whether detections of a source would be taken."""
+    payload: dict[str, Json] = {"kind": "check", "source": source, "device": topics.device}
+    return Message(topics.detection(source), encode(payload), qos=1)
+
+
+def label_state(topics: Topics, source: str, label: str, *, on: bool) -> Message:
+    """Say whether a sound is heard just now; not retained, so that no ghost outlives a restart."""
+    return Message(topics.label(source, label), ON if on else OFF, qos=1)
+
+
+def level(topics: Topics, value: Level) -> Message:
+    """Write the loudness of one interval; digital silence is null, never 0, which would be full scale."""
+    payload: dict[str, Json] = {
+        "at": timestamp(value.at),
+        "duration_s": _rounded(value.duration_s, 3),
+        **_loudness(value),
+        "channels": [_loudness(channel) for channel in value.channels],
+        "heard": value.heard,
+    }
+    return Message(topics.level(value.source), encode(payload))
+
+
+def _loudness(value: Level | ChannelLevel) -> dict[str, Json]:
+    return {
+        "rms_dbfs": _rounded(value.rms_dbfs, 1),
+        "peak_dbfs": _rounded(value.peak_dbfs, 1),
+        "clipped_ratio": _rounded(value.clipped_ratio, 4),
+        "hum_ratio": _rounded(value.hum_ratio, 3),
+    }
+
+
+def status(topics: Topics, value: SourceStatus) -> Message:
+    """Write the state of a source, its reason, since when, and when the next try is due."""
+    payload: dict[str, Json] = {
+        "state": value.state.value,
+        "reason": value.reason.value if value.reason else None,
+        "detail": value.detail,
+        "since": timestamp(value.since),
+        "codec": value.codec,
+        "sample_rate": value.sample_rate,
+        "channels": value.channels,
+        "pauses": value.pauses,
+        "next_try": timestamp(value.next_try) if value.next_try else None,
+        "media": value.media,
+        "transport": value.transport,
+    }
+    return Message(topics.status(value.source), encode(payload), qos=1, retain=True)
+
+
+def health(topics: Topics, values: Mapping[str, Json]) -> Message:
+    """Write the agent's health.
+
+    Home Assistant's discovery reads these paths of `values`: `restarts`, `temperature_c` (null where unknown),
+    `throttled` (bool or null), `outbox.depth`, and `sources.<name>.lost_s`.
+    """
+    return Message(topics.health, encode(values), qos=1, retain=True)
+
+
+def threshold(topics: Topics, source: str, label: str, value: float) -> Message:
+    """Say the threshold in force, the state behind `.../set`."""
+    return Message(topics.threshold(source, label), encode(_rounded(value, 4)), qos=1, retain=True)
+
+
+def enabled(topics: Topics, source: str, *, on: bool) -> Message:
+    """Say whether a source is switched on, the state behind `.../set`."""
+    return Message(topics.enabled(source), ON if on else OFF, qos=1, retain=True)
+
+
+def command_result(topics: Topics, topic: str, at: datetime, error: str | None) -> Message:
+    """Say what became of a command: `{"topic", "at", "ok", "error"}`, `error` null where it was done."""
+    payload: dict[str, Json] = {"topic": topic, "at": timestamp(at), "ok": error is None, "error": error}
+    return Message(topics.command_result, encode(payload), qos=1)
+
+
+def cleared(topic: str) -> Message:
+    """Take a retained message off the broker: an empty retained payload."""
+    return Message(topic, b"", qos=1, retain=True)
+
+
+def store_event(event: Event) -> str:
+    """Write an event as the text that the outbox keeps for a sound that has begun and not ended.
+
+    `at_error_s` is left out: an older edgeaudio, to which a device was rolled back, could not read what has it.
+    """
+    values = {
+        "id": event.id,
+        "kind": event.kind,
+        "source": event.source,
+        "model": event.model,
+        "label": event.label,
+        "score": event.score,
+        "at": event.at.isoformat(),
+        "duration_s": event.duration_s,
+    }
+    return json.dumps(values, allow_nan=False)
+
+
+def restore_event(text: str) -> Event:
+    """Read what `store_event` wrote. Raises ValueError or KeyError on anything else."""
+    values = json.loads(text)
+    return Event(**{**values, "at": datetime.fromisoformat(values["at"])})
+
+
+def interrupted(onset: Event) -> Event:
+    """Make the offset of a sound whose end nobody heard, because the agent stopped while it lasted.
+
+    Its end is the last moment known to belong to it, so its duration is a lower bound.
+    """
+    return replace(onset, kind="offset", at=onset.at + timedelta(seconds=onset.duration_s), at_error_s=None)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return round(value, digits) + 0.0  # adding zero turns -0.0 into 0.0
+
+
+def _finite(value: Json) -> Json:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_finite(item) for item in value]
+    return value

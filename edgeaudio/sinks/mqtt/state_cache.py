@@ -1,0 +1,162 @@
+"""State that the broker is to have: the newest message of each topic, resent after a reconnect.
+
+Owns: the newest message per topic, which of them the broker has acknowledged, and a short queue of messages that are
+worth sending only while connected (levels).
+Does not know: MQTT, the pace, or what the messages mean. Any thread may put messages in; one thread takes them out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from edgeaudio.types import Message
+
+_TRANSIENT = 256
+_REFUSED_RETRY_S = 60.0
+
+
+class Latest:
+    """See the head of this module. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._first: deque[Message] = deque()
+        self._messages: dict[str, Message] = {}
+        self._due: dict[str, float] = {}  # topic to time; later than now only after a refusal
+        self._transient: deque[Message] = deque(maxlen=_TRANSIENT)
+        self._in_flight: dict[str, Message] = {}
+        self._acknowledged: dict[str, Message] = {}  # what the broker has, as far as it told
+
+    @property
+    def refused_topics(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(sorted(topic for topic, due_at in self._due.items() if due_at > 0.0))
+
+    @property
+    def due_topics(self) -> tuple[str, ...]:
+        """Topics whose newest message was not handed out yet."""
+        with self._lock:
+            return tuple(self._due)
+
+    @property
+    def has_unsent(self) -> bool:
+        """True if a newest message was not handed out yet, and not refused either."""
+        with self._lock:
+            return bool(self._first) or any(due_at == 0.0 for due_at in self._due.values())
+
+    def put(self, message: Message) -> None:
+        """Have this sent as soon as possible, in place of an older one of its topic, and after each reconnection.
+
+        An empty retained message clears the topic on the broker, and is forgotten when the broker has it.
+        """
+        with self._lock:
+            self._messages[message.topic] = message
+            self._due[message.topic] = 0.0
+            self._acknowledged.pop(message.topic, None)
+
+    def put_first(self, messages: Iterable[Message]) -> None:
+        """Have these sent before all else, each once the one before it is acknowledged. They are of QoS 1."""
+        with self._lock:
+            self._first.extend(messages)
+
+    def forget(self, topic: str) -> None:
+        """Do not send this topic's message again."""
+        with self._lock:
+            self._messages.pop(topic, None)
+            self._due.pop(topic, None)
+            self._acknowledged.pop(topic, None)
+
+    def put_transient(self, message: Message) -> None:
+        """Queue a message that is worth sending only while connected; drops the oldest beyond 256."""
+        with self._lock:
+            self._transient.append(message)
+
+    def schedule_resend(self, *, unretained_only: bool = False) -> None:
+        """Mark every message (or only unretained ones) as due."""
+        with self._lock:
+            self._due |= {
+                topic: 0.0 for topic, message in self._messages.items() if not (unretained_only and message.retain)
+            }
+
+    def begin(self, *, remembered: bool) -> None:
+        """Begin a new connection; `remembered`: the broker kept the session, so what it acknowledged is skipped."""
+        with self._lock:
+            if not remembered:
+                self._acknowledged.clear()
+            self._in_flight.clear()
+            self._transient.clear()
+            self._due = {
+                topic: 0.0 for topic, message in self._messages.items() if self._acknowledged.get(topic) != message
+            }
+
+    def peek(self, now: float, may_send: Callable[[str], bool]) -> Message | None:
+        """Return the message to be sent next, if any whose topic may be sent; `take` before it is sent."""
+        with self._lock:
+            while self._first and not may_send(self._first[0].topic):
+                self._first.popleft()
+            if self._first:
+                return None if self._first[0].topic in self._in_flight else self._first[0]
+            for topic, due_at in self._due.items():
+                if now >= due_at and topic not in self._in_flight and may_send(topic):
+                    return self._messages[topic]
+            return next((message for message in self._transient if may_send(message.topic)), None)
+
+    def take(self, message: Message) -> None:
+        """Note that a message is on its way."""
+        if not (self._first and self._first[0] is message):  # which stays until it is acknowledged
+            self.skip(message)
+        if message.qos:
+            with self._lock:
+                self._in_flight[message.topic] = message
+
+    def skip(self, message: Message) -> None:
+        """Do not send this message: a newer one of its topic, or the next connection, begins anew."""
+        with self._lock:
+            if self._first and self._first[0] is message:
+                self._first.popleft()
+            elif self._messages.get(message.topic) is message:
+                self._due.pop(message.topic, None)
+            elif message in self._transient:
+                self._transient.remove(message)
+
+    def acknowledged(self, topic: str) -> None:
+        message = self._answered(topic)
+        if message is None:
+            return
+        with self._lock:
+            if _clears(message):
+                self._forget_if_same(message)
+            elif topic in self._messages:
+                self._acknowledged[topic] = message
+
+    def refused(self, topic: str, now: float) -> None:
+        """Note that the broker would not take it: try again in a minute. What is not ours to clear is left alone."""
+        message = self._answered(topic)
+        if message is None:
+            return
+        with self._lock:
+            if _clears(message):
+                self._forget_if_same(message)
+            elif self._messages.get(topic) is message:
+                self._due[topic] = now + _REFUSED_RETRY_S
+
+    def _answered(self, topic: str) -> Message | None:
+        """Return the state that the broker has answered; None: it was none."""
+        message = self._in_flight.pop(topic, None)
+        with self._lock:
+            if message is not None and self._first and self._first[0] is message:
+                self._first.popleft()
+                return None
+        return message
+
+    def _forget_if_same(self, message: Message) -> None:
+        if self._messages.get(message.topic) is message:
+            del self._messages[message.topic]
+            self._due.pop(message.topic, None)
+            self._acknowledged.pop(message.topic, None)
+
+
+def _clears(message: Message) -> bool:
+    return message.retain and not message.payload

@@ -1,0 +1,153 @@
+"""From settings to what the rooms are handed: how to open a source, how to reach the broker, which models to run.
+
+Owns: the translation, and the complaints about settings that only a loaded model can answer (labels, groups).
+Does not know: threads, connections, or when any of it is used.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import NAMESPACE_DNS, uuid5
+
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.recognise.bundled_models import find_model
+from edgeaudio.recognise.manifest import EntitySection, ManifestError, Threshold
+from edgeaudio.recognise.model import Model, load_model
+from edgeaudio.recognise.pipeline import ModelPlan, Scorer, SourcePipeline
+from edgeaudio.settings import Settings, SettingsError, SourceSettings, ThresholdSettings
+from edgeaudio.sinks.mqtt.broker import MqttConfig, parse_broker_url
+from edgeaudio.sinks.mqtt.homeassistant import LabelEntity
+from edgeaudio.sinks.mqtt.topics import Topics, slugs
+
+MAX_ANNOUNCED = 20  # labels, where a model says nothing of it
+
+
+def source_config(name: str, source: SourceSettings) -> SourceConfig:
+    """How to open a source. Raises SettingsError where its password file cannot be read."""
+    return SourceConfig(
+        name=name,
+        url=source.url.get_secret_value(),
+        username=source.username,
+        password=source.secret(),
+        channel=source.channel,
+        pauses=source.pauses,
+        loop=source.loop,
+        media=source.media,
+        transport=source.transport,
+        tls_verify=source.tls_verify,
+        ca_file=source.ca_file,
+        open_timeout_s=source.open_timeout_s,
+        read_timeout_s=source.read_timeout_s,
+        probe_bytes=source.probe_bytes,
+        probe_s=source.probe_s,
+    )
+
+
+def mqtt_config(settings: Settings) -> MqttConfig:
+    """How to reach the broker. Raises SettingsError where the password file cannot be read."""
+    mqtt = settings.mqtt
+    address = parse_broker_url(mqtt.url.get_secret_value())
+    return MqttConfig(
+        host=address.host,
+        port=address.port,
+        client_id=Topics(mqtt.base_topic, settings.device).unique_name,
+        tls=address.tls,
+        username=address.username if mqtt.username is None else mqtt.username,
+        password=address.password if mqtt.username is None else mqtt.secret(),
+        ca_file=mqtt.ca_file,
+        cert_file=mqtt.cert_file,
+        key_file=mqtt.key_file,
+        rate_per_s=mqtt.rate_per_s,
+    )
+
+
+def load_models(settings: Settings) -> dict[str, Model]:
+    """Every model of the settings, by its name there. Raises SettingsError, ManifestError, ModelError."""
+    return {name: load_one_model(settings, name) for name in settings.models}
+
+
+def load_one_model(settings: Settings, name: str) -> Model:
+    """One model of the settings. Raises SettingsError, ManifestError, ModelError."""
+    wanted = settings.models[name]
+    path = find_model(name if wanted.path is None else wanted.path.absolute())
+    try:
+        return load_model(path, name=name, groups=wanted.groups)
+    except ManifestError as error:
+        for group in wanted.groups:  # wrong in the settings, not in the manifest that it was added to
+            if error.key == f"groups.{group}" or repr(group) in error.problem:
+                raise SettingsError(f"models.{name}.groups.{group}: {error.problem}") from None
+        raise
+
+
+def model_plans(settings: Settings, models: Mapping[str, Scorer], source: str | None = None) -> list[ModelPlan]:
+    """How each model is run on a source; None: on any sound, by the models' settings alone.
+
+    Raises SettingsError for labels that no model has, and EdgeaudioError for two of one model that share a topic.
+    """
+    own = None if source is None else settings.sources[source]
+    names = list(models) if own is None or own.models is None else [name for name in models if name in own.models]
+    overrides = {} if own is None else own.thresholds
+    reported = [label for name in names for label in models[name].manifest.reported]
+    _require_known(overrides, reported, f"sources.{source}.thresholds")
+    plans = [_plan(settings, name, models[name], overrides) for name in names]
+    for name, plan in zip(names, plans, strict=True):
+        slugs(_reported(plan), f"model {name}")
+    return plans
+
+
+def announced_labels(settings: Settings, models: Mapping[str, Scorer], source: str) -> tuple[LabelEntity, ...]:
+    """The labels of a source that have entities of their own in Home Assistant.
+
+    They are those of each model's `announce` list, or all where there is no list and not too many of them; and those
+    that the settings name.
+    """
+    found: dict[str, LabelEntity] = {}
+    for plan in model_plans(settings, models, source):
+        manifest, wanted = plan.model.manifest, settings.models[plan.model.manifest.name]
+        reported = _reported(plan)
+        named = {*wanted.thresholds, *wanted.groups, *settings.sources[source].thresholds, *(wanted.labels or ())}
+        chosen = manifest.announce or (reported if len(reported) <= MAX_ANNOUNCED else ())
+        for label in (*chosen, *(label for label in reported if label in named)):
+            if label in reported and label not in found:
+                shown = manifest.entities.get(label, EntitySection())
+                found[label] = LabelEntity(label, shown.name, shown.device_class, shown.icon)
+    return tuple(found.values())
+
+
+def source_pipeline(settings: Settings, models: Mapping[str, Scorer], name: str) -> SourcePipeline:
+    """The recognition of a source. Raises SettingsError, and EdgeaudioError for two labels that share a topic."""
+    plans = model_plans(settings, models, name)
+    slugs(dict.fromkeys(label for plan in plans for label in _reported(plan)), f"source {name}")
+    topics, source = Topics(settings.mqtt.base_topic, settings.device), settings.sources[name]
+    namespace = uuid5(NAMESPACE_DNS, topics.unique_name)
+    return SourcePipeline(name, plans, namespace=namespace, gate_dbfs=source.gate_dbfs, channel=source.channel)
+
+
+def _reported(plan: ModelPlan) -> tuple[str, ...]:
+    return tuple(label for label in plan.model.manifest.reported if not plan.labels or label in plan.labels)
+
+
+def _plan(settings: Settings, name: str, model: Scorer, overrides: Mapping[str, ThresholdSettings]) -> ModelPlan:
+    wanted, manifest = settings.models[name], model.manifest
+    _require_known(wanted.labels or (), manifest.reported, f"models.{name}.labels")
+    _require_known(wanted.thresholds, manifest.reported, f"models.{name}.thresholds")
+    chosen = {**wanted.thresholds, **{label: value for label, value in overrides.items() if label in manifest.reported}}
+    return ModelPlan(
+        model,
+        period_s=(wanted.period_ms or 0) / 1000,
+        labels=frozenset(wanted.labels or ()),
+        thresholds={label: _threshold(value, manifest.threshold(label)) for label, value in chosen.items()},
+    )
+
+
+def _threshold(wanted: ThresholdSettings, own: Threshold) -> Threshold:
+    return own.moved(wanted.on) if wanted.off is None else Threshold(wanted.on, wanted.off)
+
+
+def _require_known(labels: Iterable[str], known: Sequence[str], where: str) -> None:
+    for label in labels:
+        if label not in known:
+            near = difflib.get_close_matches(label, known, n=1)
+            advice = f'did you mean "{near[0]}"?' if near else "`edgeaudio score --json --top 999` shows all"
+            raise SettingsError(f'{where}: the model has no label "{label}"; {advice}')

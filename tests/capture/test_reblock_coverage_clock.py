@@ -1,0 +1,108 @@
+"""The small pure parts: cutting, the account of seconds, and the clock."""
+
+import logging
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeaudio.capture.coverage import Ledger
+from edgeaudio.capture.reblock import MAX_BLOCK_S, MIN_BLOCK_S, Cut, Cutter
+from edgeaudio.clock import Clock
+
+
+@given(st.lists(st.integers(1, 9000), min_size=1, max_size=40), st.sampled_from([8000, 16000, 192000]))
+def test_cutting_neither_loses_nor_moves_a_sample(sizes: list[int], rate: int) -> None:
+    whole = np.arange(sum(sizes), dtype=np.float32)
+    cutter, done = Cutter(), 0
+    cuts: list[Cut] = []
+    for size in sizes:
+        cuts += cutter.add(whole[done : done + size], rate, 3.0 + done / rate)
+        done += size
+    for cut in cuts:
+        assert len(cut.samples) <= MAX_BLOCK_S * rate
+    if sum(sizes) >= MIN_BLOCK_S * rate:
+        assert cuts
+    cuts += cutter.flush()
+    assert list(cutter.flush()) == []
+    np.testing.assert_array_equal(np.concatenate([cut.samples for cut in cuts]), whole)
+    for cut in cuts:
+        assert cut.samples[0] == cut.offset
+        assert cut.begin_s == pytest.approx(3.0 + cut.offset / rate)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["hear", "go on", "lose"]), st.floats(-2, 5), st.floats(0, 3), st.floats(0, 2)),
+        max_size=60,
+    )
+)
+def test_heard_and_lost_add_up_and_never_shrink(steps: list[tuple[str, float, float, float]]) -> None:
+    ledger, now, before = Ledger(10.0), 10.0, Ledger(10.0).account()
+    for what, at, length, later in steps:
+        now += later
+        if what == "lose":
+            ledger.lose(now)
+        else:
+            begin = None if what == "go on" else now + at
+            ledger.hear(begin, now + at + length, filled_s=length / 10, now_s=now)
+        account = ledger.account()
+        assert account.heard_s + account.lost_s == pytest.approx(account.accounted_s, abs=1e-9)
+        assert account.accounted_s <= now - 10.0 + 1e-9
+        assert account.heard_s >= before.heard_s
+        assert account.lost_s >= before.lost_s - 1e-9
+        before = account
+
+
+def test_the_account_of_an_outage() -> None:
+    ledger = Ledger(0.0)
+    ledger.hear(1.0, 3.0, filled_s=0.0, now_s=3.1)  # connected after 1 s
+    ledger.hear(None, 4.0, filled_s=0.2, now_s=4.1)
+    ledger.lose(9.0)
+    ledger.hear(8.5, 10.0, filled_s=0.0, now_s=10.0)  # half a second of this was booked as lost
+    account = ledger.account()
+    assert account.accounted_s == 10.0
+    assert account.heard_s == pytest.approx(2.0 + 0.8 + 1.0)
+    assert account.lost_s == pytest.approx(1.0 + 0.2 + 5.0)
+
+
+class Times:
+    def __init__(self) -> None:
+        self.mono, self.wall = 50.0, 1_000_000.0
+
+
+def test_a_step_of_the_system_clock_moves_utc_once(caplog: pytest.LogCaptureFixture) -> None:
+    times = Times()
+    clock = Clock(lambda: times.mono, lambda: times.wall)
+    assert clock.utc(50.0) == datetime.fromtimestamp(1_000_000, UTC)
+    times.mono, times.wall = 51.0, 900_000_001.0  # NTP found the year
+    with caplog.at_level(logging.WARNING):
+        assert clock.utc(50.5) == datetime.fromtimestamp(900_000_000.5, UTC)
+        assert clock.utc(51.0) == datetime.fromtimestamp(900_000_001, UTC)
+    assert clock.steps == 1
+    assert [record.getMessage() for record in caplog.records] == ["the system clock was stepped by +899000000.000 s"]
+
+
+def test_a_slewed_clock_is_followed_in_silence() -> None:
+    times = Times()
+    clock = Clock(lambda: times.mono, lambda: times.wall)
+    for _ in range(1000):
+        times.mono += 1.0
+        times.wall += 1.0005
+        assert clock.utc().timestamp() == pytest.approx(times.wall, abs=1e-3)
+    assert clock.steps == 0
+
+
+def test_a_turn_that_is_taken_away_between_two_readings_is_no_step() -> None:
+    now_s, waits = [100.0], iter([0.0, 0.4, 0.4, 0.0, 0.0, 0.0])
+
+    def wall() -> float:
+        now_s[0] += next(waits)  # another program runs
+        return 1_000_000 + now_s[0]
+
+    clock = Clock(lambda: now_s[0], wall)
+    times = [clock.utc() for _ in range(3)]
+    assert clock.steps == 0
+    assert times == sorted(times)

@@ -1,0 +1,206 @@
+"""What to send next, against a made-up outbox and clock: nothing lost, nothing reordered."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeaudio.outbox.database import Stored
+from edgeaudio.sinks.mqtt.detection_queue import Drain, detection_item
+from edgeaudio.sinks.mqtt.quarantine import Quarantine
+from edgeaudio.types import Message
+
+
+class MadeUpOutbox:
+    def __init__(self, topics: Sequence[str]) -> None:
+        self.rows = [Stored(n, Message(topic, b"%d" % n, 1), 0.0) for n, topic in enumerate(topics, 1)]
+
+    def pending(self, limit: int, *, after: int = 0, without_topics: Sequence[str] = ()) -> list[Stored]:
+        rows = [row for row in self.rows if row.seq > after and row.message.topic not in without_topics]
+        return rows[:limit]
+
+    def delete(self, seqs: Iterable[int]) -> None:
+        gone = set(seqs)
+        assert gone <= {row.seq for row in self.rows}
+        self.rows = [row for row in self.rows if row.seq not in gone]
+
+
+@given(
+    st.lists(st.sampled_from("abc"), max_size=150),
+    st.integers(1, 20),
+    st.lists(st.sampled_from(["answer"] * 9 + ["cut"]), max_size=400),
+    st.lists(st.booleans(), max_size=100),
+    st.sets(st.sampled_from("abc")),
+)
+def test_whatever_the_broker_does_all_arrives_and_each_topic_in_order(
+    topics: list[str], window: int, answers: list[str], moods: list[bool], moody: set[str]
+) -> None:
+    """Topics in `moody` are refused as a whole while the mood is so, as by access rules; cuts come at any time."""
+    outbox = MadeUpOutbox(topics)
+    expected = [row.seq for row in outbox.rows]
+    drain = Drain(outbox, Quarantine())
+    drain.begin()
+    now, script, mood = 0.0, iter(answers), iter(moods)
+    arrived: list[Stored] = []
+    flying: list[Stored] = []
+    overtaken: set[int | str] = (
+        set()
+    )  # refused just before the mood changed, and so thought to be refused for themselves
+    refusing = False
+    for _ in range(20_000):
+        now += 0.01
+        # the mood changes only when nothing of the moody topics is in flight, or else the broker itself reorders
+        if not any(stored.message.topic in moody for stored in flying):
+            refusing = next(mood, False)
+        while len(flying) < window and (stored := drain.peek(now)) is not None:
+            drain.take(stored)
+            flying.append(stored)
+        if not flying:
+            if not outbox.rows:
+                break
+            now += 1.0
+            continue
+        if next(script, "answer") == "cut":
+            arrived += [stored for stored in flying if stored.message.topic not in moody][:1]  # and the answer lost
+            flying.clear()
+            drain.begin()
+            continue
+        stored = flying.pop(0)
+        if refusing and stored.message.topic in moody:
+            drain.refused(stored.seq, now)
+        else:
+            arrived.append(stored)
+            overtaken |= {item.key for item in drain.acknowledged(stored.seq, now)}
+        drain.settle()
+    assert not outbox.rows
+    assert {stored.seq for stored in arrived} == set(expected)
+    for topic in set(topics):
+        seqs = [stored.seq for stored in arrived if stored.message.topic == topic and stored.seq not in overtaken]
+        first_time = list(dict.fromkeys(seqs))
+        assert first_time == sorted(first_time)
+
+
+def test_a_refused_topic_is_tried_ever_less_often() -> None:
+    outbox = MadeUpOutbox("a" * 50)
+    drain = Drain(outbox, Quarantine())
+    drain.begin()
+    tries: list[tuple[float, int]] = []
+    for step in range(30_000):
+        now = step / 100
+        if (stored := drain.peek(now)) is not None:
+            drain.take(stored)
+            drain.refused(stored.seq, now)
+            tries.append((now, stored.seq))
+    # the first, and each time another to tell the message from the topic
+    assert [seq for _, seq in tries[:7]] == [1, 1, 2, 1, 3, 1, 4]
+    times = [at for at, seq in tries if seq == 1]
+    pauses = [round(later - earlier) for earlier, later in itertools.pairwise(times)]
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert len(outbox.rows) == 50
+    assert drain.refused_topics == ("a",)
+
+
+@pytest.mark.parametrize("window", [1, 3, 20])
+@pytest.mark.parametrize("bad", [{1}, {3}, {10}, {2, 3, 7}])
+def test_a_message_that_is_refused_for_its_own_sake_holds_up_no_other(bad: set[int], window: int) -> None:
+    outbox = MadeUpOutbox("a" * 10)
+    quarantine = Quarantine()
+    drain = Drain(outbox, quarantine)
+    drain.begin()
+    flying: list[Stored] = []
+    arrived: list[int] = []
+    for step in range(6000):
+        now = step / 100
+        if step == 3000:  # another, to show that it is not the topic
+            outbox.rows.append(Stored(11, Message("a", b"", 1), 0.0))
+        while len(flying) < window and (stored := drain.peek(now)) is not None:
+            drain.take(stored)
+            flying.append(stored)
+        if flying:
+            stored = flying.pop(0)
+            if stored.seq in bad:
+                drain.refused(stored.seq, now)
+            else:
+                arrived.append(stored.seq)
+                drain.acknowledged(stored.seq, now)
+        drain.settle()
+        if step == 4500:
+            assert 11 in arrived
+    assert sorted(arrived) == [number for number in range(1, 12) if number not in bad]
+    assert {item.key for item in quarantine.items} <= bad
+    assert quarantine.items
+
+
+@pytest.mark.parametrize("window", [1, 5, 20])
+def test_a_topic_is_not_held_for_ever_by_a_message_that_was_refused_before(window: int) -> None:
+    """Refused for its own sake at first, and then with all others of its topic, while new ones come."""
+    outbox = MadeUpOutbox("")
+    drain = Drain(outbox, Quarantine())
+    drain.begin()
+    flying: list[Stored] = []
+    for step in range(30_000):
+        now = step / 100
+        if step < 6000:
+            outbox.rows.append(Stored(step + 1, Message("a", b"", 1), 0.0))
+        while len(flying) < window and (stored := drain.peek(now)) is not None:
+            drain.take(stored)
+            flying.append(stored)
+        for stored in flying:
+            if 10 < now < 60 or (now < 10 and stored.seq % 50 == 0):
+                drain.refused(stored.seq, now)
+            else:
+                drain.acknowledged(stored.seq, now)
+        flying.clear()
+        drain.settle()
+    assert not outbox.rows
+
+
+def test_what_is_quarantined_is_overtaken_and_comes_when_it_is_due() -> None:
+    outbox = MadeUpOutbox("aaa")
+    quarantine = Quarantine()
+    drain = Drain(outbox, quarantine)
+    fatal = detection_item(outbox.rows[0])
+    quarantine.hold(fatal, now=0.0)
+    drain.begin()
+    sent: list[int] = []
+    while (stored := drain.peek(1.0)) is not None:
+        drain.take(stored)
+        drain.acknowledged(stored.seq, 1.0)
+        sent.append(stored.seq)
+    drain.settle()
+    assert sent == [2, 3]
+    assert drain.peek(59.0) is None
+    due = drain.peek(61.0)
+    assert due is not None
+    assert due.seq == 1
+    assert quarantine.is_suspect(fatal)
+
+
+def test_a_topic_in_doubt_is_tried_by_its_shortest_message() -> None:
+    outbox = MadeUpOutbox("aaaa")
+    outbox.rows[2] = Stored(3, Message("a", b"", 1), 0.0)
+    quarantine = Quarantine()
+    for row in outbox.rows[:2]:
+        quarantine.blame([detection_item(row)], 0.0)
+        quarantine.blame([detection_item(row)], 0.0)
+    drain = Drain(outbox, quarantine)
+    drain.begin()
+    stored = drain.peek(1.0)
+    assert stored is not None
+    assert stored.seq == 3
+    quarantine.blame([detection_item(stored)], 1.0)  # it is the topic: nothing of it for a while
+    drain.begin()
+    assert drain.peek(1.0) is None
+    assert drain.peek(60.0) is None
+    later = drain.peek(62.0)
+    assert later is not None
+    assert later.seq == 4
+    drain.take(later)
+    drain.acknowledged(4, 62.0)
+    assert quarantine.clear(detection_item(later))
+    drain.look_again()
+    assert drain.peek(62.0) is not None  # each of the others, alone

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeaudio.sinks.mqtt import messages
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.types import Event, Level, Message, Reason, SourceState, SourceStatus
+
+TOPICS = Topics("edgeaudio", "dock")
+AT = datetime(2026, 11, 20, 12, 30, 15, 123_999, tzinfo=UTC)
+ONSET = Event("e1", "onset", "porch", "alarms", "smoke alarm", 0.912345, AT, 1.0249, at_error_s=0.0512)
+
+
+def test_detection_is_exactly_the_contract() -> None:
+    message = messages.detection(TOPICS, ONSET, seq_epoch="a1b2c3d4", seq=7)
+    assert message == Message(
+        "edgeaudio/dock/porch/detection",
+        b'{"id":"e1","kind":"onset","label":"smoke alarm","score":0.9123,"at":"2026-11-20T12:30:15.123Z",'
+        b'"at_error_s":0.051,"duration_s":1.025,"model":"alarms","source":"porch","device":"dock","seq":7,'
+        b'"seq_epoch":"a1b2c3d4"}',
+        qos=1,
+        retain=False,
+    )
+
+
+def test_digital_silence_is_null() -> None:
+    message = messages.level(TOPICS, Level("porch", AT, 1.0, None, None, 0.0, 0.0))
+    assert message.topic == "edgeaudio/dock/porch/level"
+    assert (message.qos, message.retain) == (0, False)
+    assert json.loads(message.payload)["rms_dbfs"] is None
+    assert json.loads(message.payload)["peak_dbfs"] is None
+
+
+@given(st.floats(), st.floats())
+def test_levels_are_finite_or_null(rms: float, peak: float) -> None:
+    value = json.loads(messages.level(TOPICS, Level("porch", AT, 1.0, rms, peak, rms, peak)).payload)
+    assert value.pop("channels") == []
+    for number in value.values():
+        assert number is None or isinstance(number, str) or math.isfinite(number)
+    if math.isfinite(rms):
+        assert value["rms_dbfs"] == pytest.approx(rms, abs=0.06)
+
+
+def test_status() -> None:
+    status = SourceStatus(
+        "porch", SourceState.WAITING, AT, Reason.UNAUTHORIZED, "401", next_try=AT + timedelta(seconds=2)
+    )
+    message = messages.status(TOPICS, status)
+    assert (message.topic, message.qos, message.retain) == ("edgeaudio/dock/porch/status", 1, True)
+    assert json.loads(message.payload) == {
+        "state": "waiting",
+        "reason": "unauthorized",
+        "detail": "401",
+        "since": "2026-11-20T12:30:15.123Z",
+        "codec": None,
+        "sample_rate": None,
+        "channels": None,
+        "pauses": False,
+        "next_try": "2026-11-20T12:30:17.123Z",
+        "media": None,
+        "transport": None,
+    }
+
+
+def test_what_is_retained_and_what_is_not() -> None:
+    retained = [
+        messages.availability(TOPICS, online=True),
+        messages.health(TOPICS, {"restarts": 0}),
+        messages.enabled(TOPICS, "porch", on=True),
+        messages.threshold(TOPICS, "porch", "dog", 0.5),
+    ]
+    passing = [
+        messages.detection(TOPICS, ONSET, seq_epoch="a1b2c3d4", seq=7),
+        messages.label_state(TOPICS, "porch", "dog", on=True),
+        messages.command_result(TOPICS, "x", AT, None),
+    ]
+    assert [message.retain for message in retained] == [True] * 4
+    assert [message.retain for message in passing] == [False] * 3
+    assert messages.threshold(TOPICS, "porch", "dog", 0.5).payload == b"0.5"
+    assert messages.label_state(TOPICS, "porch", "dog", on=False).payload == b"OFF"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec="utf-8")),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=3)
+    ),
+)
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8")), JSON, max_size=4))
+def test_health_is_strict_json_whatever_the_numbers(values: dict[str, messages.Json]) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    json.loads(messages.health(TOPICS, values).payload.decode(), parse_constant=refuse)
+
+
+@given(st.text())
+def test_text_that_is_no_unicode_does_not_stop_a_message(text: str) -> None:
+    messages.encode({"detail": text + "\udcff"}).decode()
+
+
+@given(
+    st.datetimes(
+        min_value=datetime(1971, 1, 1),  # noqa: DTZ001 - the zone is chosen apart
+        max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+        timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-9))]),
+    )
+)
+def test_timestamps_are_utc_with_milliseconds_and_never_late(at: datetime) -> None:
+    text = messages.timestamp(at)
+    assert len(text) == 24
+    assert text.endswith("Z")
+    assert timedelta(0) <= at - datetime.fromisoformat(text) < timedelta(milliseconds=1)
+
+
+def test_a_time_without_a_zone_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="without a zone"):
+        messages.timestamp(datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
+
+
+def test_an_event_survives_being_stored() -> None:
+    assert messages.restore_event(messages.store_event(ONSET)) == replace(ONSET, at_error_s=None)
+
+
+def test_an_older_and_a_newer_edgeaudio_read_each_others_stored_events() -> None:
+    stored = (
+        '{"id": "e1", "kind": "onset", "source": "porch", "model": "alarms", "label": "smoke alarm", '
+        '"score": 0.912345, "at": "2026-11-20T12:30:15.123999+00:00", "duration_s": 1.0249}'
+    )
+    assert messages.store_event(ONSET) == stored
+    assert messages.restore_event(stored) == replace(ONSET, at_error_s=None)
+
+
+def test_an_interrupted_sound_ends_when_it_was_last_heard() -> None:
+    offset = messages.interrupted(ONSET)
+    assert (offset.id, offset.kind, offset.duration_s) == ("e1", "offset", ONSET.duration_s)
+    assert offset.at == AT + timedelta(seconds=ONSET.duration_s)
+    # how long it went on nobody knows
+    assert offset.at_error_s is None

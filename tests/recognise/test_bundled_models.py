@@ -1,0 +1,62 @@
+"""Where the models are that come with edgeaudio."""
+
+from pathlib import Path
+
+import pytest
+
+from edgeaudio.recognise import bundled_models
+from edgeaudio.recognise.bundled_models import find_model, shipped_models
+from edgeaudio.types import EdgeaudioError
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """An installed package's models, and those of a checkout."""
+    found = (tmp_path / "installed", tmp_path / "checkout")
+    for place, names in zip(found, (["alarms"], ["alarms", "home", "empty"]), strict=True):
+        for name in names:
+            (place / name).mkdir(parents=True)
+            if name != "empty":
+                (place / name / "model.toml").touch()
+    monkeypatch.setattr(bundled_models, "_PLACES", found)
+    return found
+
+
+def test_the_installed_ones_come_first(places):
+    installed, checkout = places
+    assert shipped_models() == {"alarms": installed / "alarms", "home": checkout / "home"}
+
+
+def test_by_name_or_by_path(places, tmp_path, monkeypatch):
+    assert find_model("home") == places[1] / "home"
+    assert find_model(Path("some/where")) == Path("some/where")
+    monkeypatch.chdir(places[1])
+    assert find_model("empty") == Path("empty")
+
+
+def test_a_folder_of_its_name_that_holds_no_model_hides_none(places, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "home").mkdir()  # as in /, where services work
+    assert find_model("home") == places[1] / "home"
+    (tmp_path / "home" / "model.toml").touch()
+    assert find_model("home") == Path("home")
+
+
+def test_neither(places):
+    with pytest.raises(EdgeaudioError) as caught:
+        find_model("siren")
+    assert str(caught.value) == "model 'siren' is neither a directory nor one of the shipped models (alarms, home)"
+
+
+def test_no_models_at_all(monkeypatch, tmp_path):
+    monkeypatch.setattr(bundled_models, "_PLACES", (tmp_path,))
+    with pytest.raises(EdgeaudioError, match=r"nor one of the shipped models \(none\)$"):
+        find_model("siren")
+
+
+@pytest.mark.parametrize("address", ["http://me:hunter2@web/x", Path("http://me:hunter2@web/x"), "me:hunter2@web/x"])
+def test_an_address_is_refused_and_not_repeated(places, address):
+    with pytest.raises(EdgeaudioError) as caught:
+        find_model(address)
+    assert str(caught.value) == "a model is a directory, or the name of a shipped one, and no address"
+    assert find_model("models/2026-11-28T10:00/x") == Path("models/2026-11-28T10:00/x")

@@ -1,0 +1,144 @@
+"""From settings to what the rooms are handed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.tflite import model_directory
+
+from edgeaudio.recognise.manifest import DetectorSection, Threshold
+from edgeaudio.settings import Settings, SettingsError
+from edgeaudio.types import EdgeaudioError
+from edgeaudio.wiring import load_models, model_plans, mqtt_config, source_config
+
+
+def settings(**tables: object) -> Settings:
+    return Settings.model_validate({"device": "dock", **tables})
+
+
+def test_a_source() -> None:
+    table = {"url": "rtsps://cam/live", "username": "me", "password": "hunter2", "channel": 2, "tls_verify": False}
+    config = source_config("porch", settings(sources={"porch": table}).sources["porch"])
+    assert config.address.with_login() == "rtsps://me:hunter2@cam/live"
+    assert (config.name, config.channel, config.transport, config.tls_verify) == ("porch", 2, "auto", False)
+    assert "hunter2" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "login"),
+    [
+        ({"url": "mqtt://broker"}, (None, None)),
+        ({"url": "mqtt://me:p%40ss@broker"}, ("me", "p@ss")),
+        ({"url": "mqtt://broker", "username": "me", "password": "p@ss"}, ("me", "p@ss")),
+        ({"url": "mqtt://broker", "username": "me"}, ("me", None)),
+    ],
+)
+def test_a_broker(mqtt: dict[str, str], login: tuple[str | None, str | None]) -> None:
+    config = mqtt_config(settings(mqtt=mqtt))
+    assert (config.username, config.password) == login
+    assert (config.host, config.port, config.tls, config.client_id) == ("broker", 1883, False, "edgeaudio-dock")
+
+
+def test_a_broker_with_tls(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    config = mqtt_config(settings(mqtt={"url": "mqtts://broker:1", "rate_per_s": 4, "ca_file": tmp_path / "ca.pem"}))
+    assert (config.port, config.tls, config.ca_file) == (1, True, tmp_path / "ca.pem")
+    assert config.rate_per_s == 4
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return model_directory(
+        tmp_path, detector=DetectorSection(on=0.7, off=0.4), thresholds={"third": Threshold(0.9, 0.8)}
+    )
+
+
+def test_a_model_as_its_manifest_has_it(model: Path) -> None:
+    given = settings(models={"mine": {"path": model}})
+    (plan,) = model_plans(given, load_models(given))
+    assert plan.effective_period_s == 0.05
+    assert not plan.labels
+    assert not plan.thresholds
+
+
+def test_settings_go_over_the_manifest_and_the_source_over_both(model: Path) -> None:
+    given = settings(
+        models={
+            "mine": {
+                "path": model,
+                "period_ms": 100,
+                "labels": ["first", "third", "either"],
+                "groups": {"either": ["first", "second"]},
+                "thresholds": {"first": {"on": 0.3}, "third": {"on": 0.95}, "either": {"on": 0.6, "off": 0.1}},
+            }
+        },
+        sources={
+            "porch": {"url": "alsa:default", "thresholds": {"third": {"on": 0.5, "off": 0.5}}},
+            "yard": {"url": "alsa:default"},
+        },
+    )
+    models = load_models(given)
+    (porch,), (yard,) = model_plans(given, models, "porch"), model_plans(given, models, "yard")
+    assert porch.effective_period_s == 0.1
+    assert porch.labels == {"first", "third", "either"}
+    assert yard.thresholds == {
+        "first": Threshold(0.3, 0.3 * (0.4 / 0.7)),  # in the manifest's proportion
+        "third": Threshold(0.95, 0.95 * (0.8 / 0.9)),
+        "either": Threshold(0.6, 0.1),
+    }
+    assert porch.thresholds == {**yard.thresholds, "third": Threshold(0.5, 0.5)}
+    scores = models["mine"].scores(np.repeat(np.array([0.1, 0.9, 0.5], np.float32), 40))
+    np.testing.assert_allclose(scores, [0.1, 0.9, 0.5, 0.9], atol=1e-6)
+
+
+def test_a_source_runs_the_models_it_names(model: Path) -> None:
+    given = settings(
+        models={"one": {"path": model}, "two": {"path": model}},
+        sources={"porch": {"url": "alsa:default", "models": ["two"]}, "yard": {"url": "alsa:default"}},
+    )
+    models = load_models(given)
+    assert [plan.model for plan in model_plans(given, models, "porch")] == [models["two"]]
+    assert [plan.model for plan in model_plans(given, models, "yard")] == [models["one"], models["two"]]
+
+
+@pytest.mark.parametrize(
+    ("model_table", "source_table", "message"),
+    [
+        ({"labels": ["furst"]}, {}, 'models.mine.labels: the model has no label "furst"; did you mean "first"?'),
+        (
+            {"thresholds": {"fourth?": {"on": 0.5}}},
+            {},
+            'models.mine.thresholds: the model has no label "fourth?"; `edgeaudio score --json --top 999` shows all',
+        ),
+        (
+            {},
+            {"thresholds": {"secnd": {"on": 0.5}}},
+            'sources.porch.thresholds: the model has no label "secnd"; did you mean "second"?',
+        ),
+        (
+            {"groups": {"x": ["thrid"]}},
+            {},
+            "models.mine.groups.x: 'thrid' is not one of the labels",
+        ),
+        ({"groups": {"first": ["third"]}}, {}, "models.mine.groups.first: 'first' is there twice (groups count too)"),
+    ],
+)
+def test_labels_that_no_model_has(model_table, source_table, message, model: Path) -> None:
+    given = settings(
+        models={"mine": {"path": model, **model_table}}, sources={"porch": {"url": "alsa:default", **source_table}}
+    )
+    with pytest.raises(SettingsError) as caught:
+        model_plans(given, load_models(given), "porch")
+    assert str(caught.value) == message
+
+
+def test_a_model_that_is_neither_given_nor_shipped() -> None:
+    given = settings(models={"nobody-ships-this": {}})
+    with pytest.raises(EdgeaudioError, match="nobody-ships-this"):
+        load_models(given)
+
+
+def test_a_model_directory_that_is_not_there(tmp_path: Path) -> None:
+    given = settings(models={"mine": {"path": tmp_path / "gone"}})
+    with pytest.raises(EdgeaudioError, match=f"{tmp_path}/gone: is not a model directory"):
+        load_models(given)
