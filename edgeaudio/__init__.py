@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from edgeaudio.version import __version__
 
 if TYPE_CHECKING:
-    from edgeaudio.api import Heard, alisten, detect, listen, load_model
+    from edgeaudio.api import Prediction, alisten, detect, listen, load_model
     from edgeaudio.types import Block, EdgeaudioError, Event
 
 _HOMES = {
     "Block": "edgeaudio.types",
     "EdgeaudioError": "edgeaudio.types",
     "Event": "edgeaudio.types",
-    "Heard": "edgeaudio.api",
+    "Prediction": "edgeaudio.api",
     "alisten": "edgeaudio.api",
     "detect": "edgeaudio.api",
     "listen": "edgeaudio.api",
@@ -30,7 +30,7 @@ __all__ = [
     "Block",
     "EdgeaudioError",
     "Event",
-    "Heard",
+    "Prediction",
     "__version__",
     "alisten",
     "detect",

@@ -25,7 +25,7 @@ from edgeaudio.recognise.bundled_models import SHIPPED_MODEL, find_model
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.model import load_model as load_model_directory
-from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, Result, Scorer, SourcePipeline
+from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, Result, Scorer, SourcePipeline
 from edgeaudio.types import Block, Channel, EdgeaudioError, Event, Scores
 
 SILENCE = "silence"
@@ -37,7 +37,7 @@ Models = str | Path | Model | Sequence[str | Path | Model]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Prediction:
     """What one model says of one clip."""
 
     at: datetime  # aware UTC time of the clip's first sample
@@ -72,8 +72,8 @@ def listen(  # noqa: PLR0913 (each keyword is a question of its own)
     channels: int | None = None,
     channel: Channel = "auto",
     start: datetime | None = None,
-) -> Generator[Heard, None, None]:
-    """Listen to a source until it ends, yielding one `Heard` a clip and model, in the order of the clips' ends.
+) -> Generator[Prediction, None, None]:
+    """Listen to a source until it ends, yielding one `Prediction` a clip and model, in the order of the clips' ends.
 
     source: a path, a URL, `"microphone"`, a NumPy array or array.array, or an iterable of pieces: arrays, Blocks, or
         bytes, 16-bit little-endian PCM in pieces of any length. Arrays are int16, or floats from -1 to 1, `(n,)` or
@@ -115,7 +115,7 @@ def alisten(  # noqa: PLR0913 (as listen)
     channels: int | None = None,
     channel: Channel = "auto",
     start: datetime | None = None,
-) -> AsyncGenerator[Heard, None]:
+) -> AsyncGenerator[Prediction, None]:
     """As `listen`, of pieces that come from an async generator.
 
     Models run in a thread, so that the loop is never held up.
@@ -146,9 +146,9 @@ def detect(
     there.
     """
     form = Format.of(sample_rate, channels, channel)
-    plans = [ModelPlan(model) for model in _loaded(models)]
+    bindings = [ModelBinding(model) for model in _loaded(models)]
     gate_dbfs = _gate_dbfs(gate_dbfs)
-    pipeline = SourcePipeline(SOURCE_NAME, plans, namespace=UUID(int=0), gate_dbfs=gate_dbfs, channel=form.channel)
+    pipeline = SourcePipeline(SOURCE_NAME, bindings, namespace=UUID(int=0), gate_dbfs=gate_dbfs, channel=form.channel)
     return _events(_blocks(source, form, _start(start)), pipeline)
 
 
@@ -224,7 +224,9 @@ def _events(blocks: Iterable[Block], pipeline: SourcePipeline) -> Generator[Even
         raise failure
 
 
-def _heard(blocks: _Opened | Iterator[Block], ears: _Ears, *, include_scores: bool) -> Generator[Heard, None, None]:
+def _heard(
+    blocks: _Opened | Iterator[Block], ears: _Ears, *, include_scores: bool
+) -> Generator[Prediction, None, None]:
     failure = None
     try:
         for block in blocks:
@@ -240,8 +242,8 @@ def _heard(blocks: _Opened | Iterator[Block], ears: _Ears, *, include_scores: bo
 
 async def _heard_async(
     source: AsyncIterable[Piece], inlet: Inlet, ears: _Ears, *, include_scores: bool
-) -> AsyncGenerator[Heard, None]:
-    def hear(block: Block) -> list[Heard]:
+) -> AsyncGenerator[Prediction, None]:
+    def hear(block: Block) -> list[Prediction]:
         return list(ears.feed(block, include_scores=include_scores))
 
     async for piece in source:
@@ -259,7 +261,7 @@ class _Ears:
         loaded = _loaded(models)
         self._pipeline = SourcePipeline(
             SOURCE_NAME,
-            [ModelPlan(model, period_s=period_s or _usual_period_s(model)) for model in loaded],
+            [ModelBinding(model, period_s=period_s or _usual_period_s(model)) for model in loaded],
             namespace=UUID(int=0),
             gate_dbfs=gate_dbfs,
             channel=channel,
@@ -274,7 +276,7 @@ class _Ears:
         """Tell when the source began, if that was before its first sample."""
         self._first_at = at
 
-    def feed(self, block: Block, *, include_scores: bool) -> Iterator[Heard]:
+    def feed(self, block: Block, *, include_scores: bool) -> Iterator[Prediction]:
         if block.epoch != self._epoch:
             yield from self.flush(include_scores=include_scores)
             self._epoch, self._first_at = block.epoch, self._first_at or block.at
@@ -283,24 +285,24 @@ class _Ears:
         yield from self._named(self._pipeline.feed(block), include_scores=include_scores)
         self._end_s = self._base_s + (block.offset + len(block.samples)) / block.sample_rate
 
-    def flush(self, *, include_scores: bool) -> Iterator[Heard]:
+    def flush(self, *, include_scores: bool) -> Iterator[Prediction]:
         yield from self._named(self._pipeline.flush(), include_scores=include_scores)
 
-    def _named(self, results: Iterable[Result], *, include_scores: bool) -> Iterator[Heard]:
+    def _named(self, results: Iterable[Result], *, include_scores: bool) -> Iterator[Prediction]:
         for result in results:
             if isinstance(result, Scores):
                 labels = self._labels[result.model]
                 yield _named_scores(result, labels, self._base_s + result.offset_s, include_scores=include_scores)
 
 
-def _named_scores(result: Scores, labels: tuple[str, ...], offset_s: float, *, include_scores: bool) -> Heard:
+def _named_scores(result: Scores, labels: tuple[str, ...], offset_s: float, *, include_scores: bool) -> Prediction:
     label, score, scores = SILENCE, 1.0, None
     if result.values is not None:
         best = int(result.values.argmax())
         label, score = labels[best], float(result.values[best])
         if include_scores:
             scores = dict(zip(labels, map(float, result.values), strict=True))
-    return Heard(
+    return Prediction(
         at=result.at,
         offset_s=offset_s,
         duration_s=result.duration_s,

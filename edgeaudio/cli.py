@@ -352,12 +352,12 @@ def _add_source(command: argparse.ArgumentParser) -> None:
 
 
 def _setup(options: argparse.Namespace) -> int:
-    from edgeaudio.agent import rehearse
+    from edgeaudio.agent import dry_run
     from edgeaudio.commands import setup
     from edgeaudio.health.machine import bounded_memory
 
     with bounded_memory():
-        return setup.setup(options.config, rehearse)
+        return setup.setup(options.config, dry_run)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -411,13 +411,13 @@ def _check(options: argparse.Namespace) -> int:
         return check.print_schema()
     if options.print_settings:
         return check.print_settings(options.config, options.options)
-    from edgeaudio.agent import rehearse, rehearse_offline
+    from edgeaudio.agent import dry_run, dry_run_offline
     from edgeaudio.health.machine import bounded_memory
 
     with bounded_memory():
         if options.offline:
-            return check.check(options.config, options.options, rehearse_offline, offline=True)
-        return check.check(options.config, options.options, rehearse)
+            return check.check(options.config, options.options, dry_run_offline, offline=True)
+        return check.check(options.config, options.options, dry_run)
 
 
 def _health(options: argparse.Namespace) -> int:

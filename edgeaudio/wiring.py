@@ -14,7 +14,7 @@ from edgeaudio.capture.config import SourceConfig
 from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.manifest import EntitySection, ManifestError, Threshold
 from edgeaudio.recognise.model import Model, load_model
-from edgeaudio.recognise.pipeline import ModelPlan, Scorer, SourcePipeline
+from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.settings import Settings, SettingsError, SourceSettings, ThresholdSettings
 from edgeaudio.sinks.mqtt.broker import MqttConfig, parse_broker_url
 from edgeaudio.sinks.mqtt.homeassistant import LabelEntity
@@ -80,7 +80,7 @@ def load_one_model(settings: Settings, name: str) -> Model:
         raise
 
 
-def model_plans(settings: Settings, models: Mapping[str, Scorer], source: str | None = None) -> list[ModelPlan]:
+def model_bindings(settings: Settings, models: Mapping[str, Scorer], source: str | None = None) -> list[ModelBinding]:
     """How each model is run on a source; None: on any sound, by the models' settings alone.
 
     Raises SettingsError for labels that no model has, and EdgeaudioError for two of one model that share a topic.
@@ -90,10 +90,10 @@ def model_plans(settings: Settings, models: Mapping[str, Scorer], source: str | 
     overrides = {} if own is None else own.thresholds
     reported = [label for name in names for label in models[name].manifest.reported]
     _require_known(overrides, reported, f"sources.{source}.thresholds")
-    plans = [_plan(settings, name, models[name], overrides) for name in names]
-    for name, plan in zip(names, plans, strict=True):
-        slugs(_reported(plan), f"model {name}")
-    return plans
+    bindings = [_binding(settings, name, models[name], overrides) for name in names]
+    for name, binding in zip(names, bindings, strict=True):
+        slugs(_reported(binding), f"model {name}")
+    return bindings
 
 
 def announced_labels(settings: Settings, models: Mapping[str, Scorer], source: str) -> tuple[LabelEntity, ...]:
@@ -103,9 +103,9 @@ def announced_labels(settings: Settings, models: Mapping[str, Scorer], source: s
     that the settings name.
     """
     found: dict[str, LabelEntity] = {}
-    for plan in model_plans(settings, models, source):
-        manifest, wanted = plan.model.manifest, settings.models[plan.model.manifest.name]
-        reported = _reported(plan)
+    for binding in model_bindings(settings, models, source):
+        manifest, wanted = binding.model.manifest, settings.models[binding.model.manifest.name]
+        reported = _reported(binding)
         named = {*wanted.thresholds, *wanted.groups, *settings.sources[source].thresholds, *(wanted.labels or ())}
         chosen = manifest.announce or (reported if len(reported) <= MAX_ANNOUNCED else ())
         for label in (*chosen, *(label for label in reported if label in named)):
@@ -117,23 +117,23 @@ def announced_labels(settings: Settings, models: Mapping[str, Scorer], source: s
 
 def source_pipeline(settings: Settings, models: Mapping[str, Scorer], name: str) -> SourcePipeline:
     """The recognition of a source. Raises SettingsError, and EdgeaudioError for two labels that share a topic."""
-    plans = model_plans(settings, models, name)
-    slugs(dict.fromkeys(label for plan in plans for label in _reported(plan)), f"source {name}")
+    bindings = model_bindings(settings, models, name)
+    slugs(dict.fromkeys(label for binding in bindings for label in _reported(binding)), f"source {name}")
     topics, source = Topics(settings.mqtt.base_topic, settings.device), settings.sources[name]
     namespace = uuid5(NAMESPACE_DNS, topics.unique_name)
-    return SourcePipeline(name, plans, namespace=namespace, gate_dbfs=source.gate_dbfs, channel=source.channel)
+    return SourcePipeline(name, bindings, namespace=namespace, gate_dbfs=source.gate_dbfs, channel=source.channel)
 
 
-def _reported(plan: ModelPlan) -> tuple[str, ...]:
-    return tuple(label for label in plan.model.manifest.reported if not plan.labels or label in plan.labels)
+def _reported(binding: ModelBinding) -> tuple[str, ...]:
+    return tuple(label for label in binding.model.manifest.reported if not binding.labels or label in binding.labels)
 
 
-def _plan(settings: Settings, name: str, model: Scorer, overrides: Mapping[str, ThresholdSettings]) -> ModelPlan:
+def _binding(settings: Settings, name: str, model: Scorer, overrides: Mapping[str, ThresholdSettings]) -> ModelBinding:
     wanted, manifest = settings.models[name], model.manifest
     _require_known(wanted.labels or (), manifest.reported, f"models.{name}.labels")
     _require_known(wanted.thresholds, manifest.reported, f"models.{name}.thresholds")
     chosen = {**wanted.thresholds, **{label: value for label, value in overrides.items() if label in manifest.reported}}
-    return ModelPlan(
+    return ModelBinding(
         model,
         period_s=(wanted.period_ms or 0) / 1000,
         labels=frozenset(wanted.labels or ()),

@@ -24,7 +24,7 @@ from support.media import sine, write_media
 from support.tflite import model_directory
 
 import edgeaudio
-from edgeaudio import Block, EdgeaudioError, Event, Heard, demo
+from edgeaudio import Block, EdgeaudioError, Event, Prediction, demo
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.recognise.manifest import DetectorSection
@@ -74,7 +74,7 @@ def test_a_file_is_heard_with_every_score(model: Path, tmp_path: Path):
     path = tmp_path / "tone.wav"
     write_media(path, "pcm_s16le", np.concatenate([tone(1.0), 0 * tone(1.0)])[None], RATE)
     results = list(edgeaudio.listen(path, [model], period_ms=100, include_scores=True))
-    assert all(isinstance(result, Heard) for result in results)
+    assert all(isinstance(result, Prediction) for result in results)
     assert [round(b.offset_s - a.offset_s, 3) for a, b in pairwise(results)] == pytest.approx([0.1] * 19, abs=0.005)
     sounding, silent = results[2], results[-2]
     assert sounding.label == "second"
@@ -88,7 +88,7 @@ def test_a_file_that_is_cut_off_is_heard_to_its_last_sample_before_that_is_told(
     write_media(path, "pcm_s16le", tone(2.0)[None], RATE)
     write_media(part, "pcm_s16le", tone(0.45)[None], RATE)
     path.write_bytes(path.read_bytes()[: part.stat().st_size])
-    heard: list[Heard] = []
+    heard: list[Prediction] = []
     with pytest.raises(EdgeaudioError, match="cut off"):
         heard.extend(edgeaudio.listen(path, [model], period_ms=200))
     expected = list(edgeaudio.listen(part, [model], period_ms=200))
@@ -214,7 +214,7 @@ def test_threads_may_share_a_loaded_model(model: Path):
     data = pcm(tone(2.0))
     begin = threading.Barrier(3)
 
-    def hear(_: int) -> list[Heard]:
+    def hear(_: int) -> list[Prediction]:
         begin.wait()
         return list(edgeaudio.listen([data], shared, sample_rate=RATE, period_ms=10, start=MORNING))
 
@@ -370,7 +370,7 @@ def test_who_breaks_off_closes_the_source(model: Path):
         finally:
             closed.append("alisten")
 
-    async def first() -> Heard:
+    async def first() -> Prediction:
         async with aclosing(edgeaudio.alisten(endless_async(), model, sample_rate=RATE)) as results:
             return await anext(results)
 
@@ -388,7 +388,7 @@ def test_an_async_generator_is_heard_as_it_comes(model: Path):
             await asyncio.sleep(0)
             yield piece
 
-    async def heard() -> list[Heard]:
+    async def heard() -> list[Prediction]:
         results = edgeaudio.alisten(coming(), model, sample_rate=RATE, period_ms=100, start=MORNING)
         return [result async for result in results]
 
@@ -408,7 +408,7 @@ def test_the_loop_runs_on_while_a_model_does(model: Path, monkeypatch: pytest.Mo
     async def pieces() -> AsyncIterator[Samples]:
         yield tone(0.2)
 
-    async def hear() -> list[Heard]:
+    async def hear() -> list[Prediction]:
         asyncio.get_running_loop().call_later(0.01, moved.set)
         return [result async for result in edgeaudio.alisten(pieces(), loaded, sample_rate=RATE)]
 
@@ -517,7 +517,7 @@ def test_the_interface_is_what_it_says():
         "Block",
         "EdgeaudioError",
         "Event",
-        "Heard",
+        "Prediction",
         "__version__",
         "alisten",
         "detect",

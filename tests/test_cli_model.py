@@ -13,7 +13,7 @@ from support.tflite import LABELS, WAVEFORM, content_of, model_directory
 from edgeaudio import cli
 from edgeaudio.commands.model import draft
 from edgeaudio.commands.model.frames import PRESETS, guess_features
-from edgeaudio.commands.model.init_options import Wishes, Work
+from edgeaudio.commands.model.init_options import InitOptions, Work
 from edgeaudio.commands.model.shape import closed
 from edgeaudio.recognise import model as model_module
 from edgeaudio.recognise.feature_config import FeatureConfig
@@ -227,7 +227,7 @@ def test_one_of_several_inputs(run):
 def test_layouts_of_features(shape, said, axes, n_frames):
     table = {"input": {"kind": "mfcc"}, "features": dict(said), "clip": {"sample_rate": 16000}}
     fixed = {"name": "m", "version": "1", "sha256": "0" * 64}
-    work = Work(Path("m.tflite"), Wishes(preset="tf-signal"), {**fixed, **table})
+    work = Work(Path("m.tflite"), InitOptions(preset="tf-signal"), {**fixed, **table})
     guess_features(work, closed(work, Tensor("x", shape, "float32", 0.0, 0)))
     assert work.table["input"]["axes"] == axes
     manifest = parse_manifest({**work.table, "labels": ["a"]}, Path("model.toml"))
@@ -248,14 +248,14 @@ def test_layouts_of_features(shape, said, axes, n_frames):
 def test_bins_are_those_of_an_fft(shape, axes):
     table = {"input": {"kind": "spectrogram"}, "clip": {"sample_rate": 16000}}
     fixed = {"name": "m", "version": "1", "sha256": "0" * 64}
-    work = Work(Path("m.tflite"), Wishes(), {**fixed, **table})
+    work = Work(Path("m.tflite"), InitOptions(), {**fixed, **table})
     guess_features(work, Tensor("x", shape, "float32", 0.0, 0))
     assert work.table["input"]["axes"] == axes
 
 
 @pytest.mark.parametrize("kind", ["", "waveform"])
 def test_channels_of_a_waveform_are_refused(kind):
-    work = Work(Path("m.tflite"), Wishes(kind=kind, sample_rate=16000), {})
+    work = Work(Path("m.tflite"), InitOptions(kind=kind, sample_rate=16000), {})
     stereo = Tensor("x", (1, 16000, 2), "float32", 0.0, 0)
     assert draft._kind(work, stereo, TensorMetadata()) == "waveform"
     work.section("clip")["sample_rate"] = 16000
@@ -266,7 +266,7 @@ def test_channels_of_a_waveform_are_refused(kind):
 
 
 def test_lone_lengths_of_a_waveform_are_channels():
-    work = Work(Path("m.tflite"), Wishes(), {"clip": {"sample_rate": 16000}, "input": {"kind": "waveform"}})
+    work = Work(Path("m.tflite"), InitOptions(), {"clip": {"sample_rate": 16000}, "input": {"kind": "waveform"}})
     draft._waveform(work, Tensor("x", (1, 16000, 1, 1), "float32", 0.0, 0))
     table = {**work.table, "name": "m", "version": "1", "sha256": "0" * 64, "labels": ["a"]}
     axes = parse_manifest(table, Path("model.toml")).input.axes
@@ -275,7 +275,7 @@ def test_lone_lengths_of_a_waveform_are_channels():
 
 @pytest.mark.parametrize(("dtype", "scale", "offset"), [("int8", 128, 0), ("int16", 32768, 0), ("uint8", 128, 128)])
 def test_samples_for_tensors_of_whole_numbers_without_a_quantisation(dtype, scale, offset):
-    work = Work(Path("m.tflite"), Wishes(), {})
+    work = Work(Path("m.tflite"), InitOptions(), {})
     draft._full_scale(work, dtype)
     section = work.section("input")
     assert (section["scale"], section.get("offset", 0)) == (scale, offset)
@@ -297,7 +297,7 @@ def test_samples_for_tensors_of_whole_numbers_without_a_quantisation(dtype, scal
 )
 def test_what_is_said_and_fits_no_length_is_refused(said, problem):
     fixed = {"name": "m", "version": "1", "sha256": "0" * 64, "clip": {"sample_rate": 16000}}
-    work = Work(Path("m.tflite"), Wishes(preset="librosa"), {**fixed, "input": {"kind": "log_mel"}, **said})
+    work = Work(Path("m.tflite"), InitOptions(preset="librosa"), {**fixed, "input": {"kind": "log_mel"}, **said})
     with pytest.raises(EdgeaudioError) as caught:
         guess_features(work, Tensor("x", (1, 98, 40), "float32", 0.0, 0))
     assert str(caught.value) == f"m.tflite: its input is [1, 98, 40], {problem}"
@@ -314,7 +314,7 @@ def test_what_is_said_and_fits_no_length_is_refused(said, problem):
 def test_axes_that_are_said_decide_what_is_open(axes, shape, expected):
     table = {"input": {"kind": "log_mel", "axes": axes}, "features": {"n_mels": 40}, "clip": {"sample_rate": 16000}}
     fixed = {"name": "m", "version": "1", "sha256": "0" * 64}
-    work = Work(Path("m.tflite"), Wishes(preset="tf-signal"), {**fixed, **table})
+    work = Work(Path("m.tflite"), InitOptions(preset="tf-signal"), {**fixed, **table})
     tensor = closed(work, Tensor("x", shape, "float32", 0.0, 0))
     assert tensor.shape == expected
     guess_features(work, tensor)
@@ -324,7 +324,7 @@ def test_axes_that_are_said_decide_what_is_open(axes, shape, expected):
 
 def test_open_lengths_are_asked_for_by_name():
     with pytest.raises(EdgeaudioError) as caught:
-        closed(Work(Path("m.tflite"), Wishes(), {}), Tensor("x", (-1, -1, -1), "float32", 0.0, 0))
+        closed(Work(Path("m.tflite"), InitOptions(), {}), Tensor("x", (-1, -1, -1), "float32", 0.0, 0))
     assert str(caught.value) == (
         "m.tflite: its input is [-1, -1, -1], with more than one open length: name its axes, as in --set "
         '\'input.axes=["batch", "time", "feature"]\', and say --set features.n_mels=N (or n_mfcc, n_bins)'
@@ -343,7 +343,9 @@ def test_edge_impulse_s_blocks(preset, shape, said, expected):
     """A second, in one row, as the studio exports it."""
     kind = {"edge-impulse-mfe": "log_mel", "edge-impulse-mfcc": "mfcc"}[preset]
     table = {"input": {"kind": kind}, "features": dict(said), "clip": {"sample_rate": 16000}}
-    work = Work(Path("m.tflite"), Wishes(preset=preset), {"name": "m", "version": "1", "sha256": "0" * 64, **table})
+    work = Work(
+        Path("m.tflite"), InitOptions(preset=preset), {"name": "m", "version": "1", "sha256": "0" * 64, **table}
+    )
     guess_features(work, Tensor("x", shape, "int8", 0.1, 0))
     features = work.table["features"]
     assert {key: features[key] for key in expected} == expected
@@ -355,7 +357,7 @@ def test_edge_impulse_s_blocks(preset, shape, said, expected):
 def test_psf_fills_up_its_last_frame(clip_s, n_frames):
     """As psf.mfcc gives them: 99 frames of a second, not 98."""
     table = {"input": {"kind": "mfcc"}, "clip": {"sample_rate": 16000}, "name": "m", "version": "1", "sha256": "0" * 64}
-    work = Work(Path("m.tflite"), Wishes(preset="psf", clip_s=clip_s), table)
+    work = Work(Path("m.tflite"), InitOptions(preset="psf", clip_s=clip_s), table)
     guess_features(work, Tensor("x", (1, n_frames, 13) if n_frames > 1 else (1, -1, 13), "float32", 0.0, 0))
     manifest = parse_manifest({**work.table, "labels": ["a"]}, Path("model.toml"))
     assert manifest.features is not None

@@ -98,14 +98,15 @@ def test_the_numbers_of_the_process():
     assert agent.TICK_S == 1
     assert "asks each second whether the others moved" in TEXT
     assert (
-        f"recogniser within {agent.RECOGNISER_PATIENCE_S:g} s, the sender within {agent.SENDER_PATIENCE_S:g} s" in TEXT
+        f"recogniser within {agent.RECOGNISER_STALL_TIMEOUT_S:g} s, "
+        f"the sender within {agent.SENDER_STALL_TIMEOUT_S:g} s" in TEXT
     )
-    assert f"a turn that takes {agent.MAIN_PATIENCE_S:g} s" in TEXT
-    assert f"an end that takes {agent.SHUT_DOWN_PATIENCE_S:g} s" in TEXT
+    assert f"a turn that takes {agent.MAIN_STALL_TIMEOUT_S:g} s" in TEXT
+    assert f"an end that takes {agent.SHUTDOWN_STALL_TIMEOUT_S:g} s" in TEXT
     *most, last = [f"`{name}`" for name in agent.AT_START]
     assert f"{', '.join(most)} and {last} take effect at the next start" in TEXT
     assert "SIGTERM ends it within 2 s" in TEXT
-    assert agent.RECOGNISER_JOIN_S + agent.LAST_WORDS_S + agent.SENDER_JOIN_S < 2
+    assert agent.RECOGNISER_JOIN_S + agent.FINAL_DRAIN_S + agent.SENDER_JOIN_S < 2
 
 
 def test_every_proof_has_its_place_and_no_other():

@@ -9,7 +9,7 @@ from support.tflite import model_directory
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.settings import Settings, SettingsError
 from edgeaudio.types import EdgeaudioError
-from edgeaudio.wiring import load_models, model_plans, mqtt_config, source_config
+from edgeaudio.wiring import load_models, model_bindings, mqtt_config, source_config
 
 
 def settings(**tables: object) -> Settings:
@@ -55,10 +55,10 @@ def model(tmp_path: Path) -> Path:
 
 def test_a_model_as_its_manifest_has_it(model: Path) -> None:
     given = settings(models={"mine": {"path": model}})
-    (plan,) = model_plans(given, load_models(given))
-    assert plan.effective_period_s == 0.05
-    assert not plan.labels
-    assert not plan.thresholds
+    (binding,) = model_bindings(given, load_models(given))
+    assert binding.effective_period_s == 0.05
+    assert not binding.labels
+    assert not binding.thresholds
 
 
 def test_settings_go_over_the_manifest_and_the_source_over_both(model: Path) -> None:
@@ -78,7 +78,7 @@ def test_settings_go_over_the_manifest_and_the_source_over_both(model: Path) -> 
         },
     )
     models = load_models(given)
-    (porch,), (yard,) = model_plans(given, models, "porch"), model_plans(given, models, "yard")
+    (porch,), (yard,) = model_bindings(given, models, "porch"), model_bindings(given, models, "yard")
     assert porch.effective_period_s == 0.1
     assert porch.labels == {"first", "third", "either"}
     assert yard.thresholds == {
@@ -97,8 +97,8 @@ def test_a_source_runs_the_models_it_names(model: Path) -> None:
         sources={"porch": {"url": "alsa:default", "models": ["two"]}, "yard": {"url": "alsa:default"}},
     )
     models = load_models(given)
-    assert [plan.model for plan in model_plans(given, models, "porch")] == [models["two"]]
-    assert [plan.model for plan in model_plans(given, models, "yard")] == [models["one"], models["two"]]
+    assert [binding.model for binding in model_bindings(given, models, "porch")] == [models["two"]]
+    assert [binding.model for binding in model_bindings(given, models, "yard")] == [models["one"], models["two"]]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_labels_that_no_model_has(model_table, source_table, message, model: Pat
         models={"mine": {"path": model, **model_table}}, sources={"porch": {"url": "alsa:default", **source_table}}
     )
     with pytest.raises(SettingsError) as caught:
-        model_plans(given, load_models(given), "porch")
+        model_bindings(given, load_models(given), "porch")
     assert str(caught.value) == message
 
 

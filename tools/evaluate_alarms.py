@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edgeaudio.recognise.model import load_model
-from edgeaudio.recognise.pipeline import ModelPlan, Scorer, SourcePipeline
+from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.types import Block, EdgeaudioError, Event
 from tools import acoustics
 from tools.alarm_scenes import SAMPLE_RATE, Corpus, Course, long_scene, mixed, read_corpus, received, travelled
@@ -46,7 +46,7 @@ NAMESPACE = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Prediction:
     """An event's beginning, and when the agent knew of it (seconds since the sound began)."""
 
     event: Event
@@ -105,15 +105,15 @@ def evaluate(options: argparse.Namespace) -> list[str]:
     return lines
 
 
-def onsets(scorer: Scorer, samples: Samples) -> Iterator[Heard]:
+def onsets(scorer: Scorer, samples: Samples) -> Iterator[Prediction]:
     """Events that begin in a signal at SAMPLE_RATE, fed as a source would."""
-    pipeline = SourcePipeline("trial", [ModelPlan(scorer)], namespace=NAMESPACE)
+    pipeline = SourcePipeline("trial", [ModelBinding(scorer)], namespace=NAMESPACE)
     step = round(BLOCK_S * SAMPLE_RATE)
     for first in range(0, len(samples), step):
         piece = samples[first : first + step]
         for result in pipeline.feed(Block("trial", 0, first, START, SAMPLE_RATE, piece)):
             if isinstance(result, Event) and result.kind == "onset":
-                yield Heard(result, (first + len(piece)) / SAMPLE_RATE)
+                yield Prediction(result, (first + len(piece)) / SAMPLE_RATE)
 
 
 def _recall_table(scorers: Mapping[str, Scorer], corpus: Corpus, trials: int, seed: int) -> list[str]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
-from edgeaudio.recognise.pipeline import ModelPlan, Scorer, SourcePipeline
+from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.types import Block, Scores
 from tools.comparison import OFF_SHARE
 from tools.home_scenes import LOOKALIKES, Stretch, Target
@@ -90,7 +90,7 @@ class Judged:
 
 def listen(scorer: Scorer, stretch: Stretch, fold: int, sample_rate: int) -> Trial:
     """Hear a stretch as the agent would hear a source."""
-    plan = ModelPlan(scorer)
+    plan = ModelBinding(scorer)
     pipeline = SourcePipeline("trial", [plan], namespace=NAMESPACE)
     results = pipeline.feed(Block("trial", 0, 0, START, sample_rate, stretch.samples))
     scores = tuple(result for result in results if isinstance(result, Scores))

@@ -26,17 +26,17 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from edgeaudio.agent.backlog import Backlog
-from edgeaudio.agent.command_handler import Controls, labels_of
+from edgeaudio.agent.command_handler import CommandHandler, labels_of
 from edgeaudio.agent.last_crash import CrashLog
 from edgeaudio.agent.lost_cards import LostCards
 from edgeaudio.agent.memory_watch import END_S, MemoryWatch, Suspect, limit_of
-from edgeaudio.agent.quarantine import Quarantine
+from edgeaudio.agent.quarantine import SourceQuarantine
 from edgeaudio.agent.recogniser import Recogniser
-from edgeaudio.agent.source_manager import Roster
-from edgeaudio.agent.source_worker import Listener, Surroundings
+from edgeaudio.agent.source_manager import SourceManager
+from edgeaudio.agent.source_worker import SourceWorker, WorkerContext
 from edgeaudio.clock import Clock
 from edgeaudio.health.agent_socket import HealthSocket
-from edgeaudio.health.machine import Machine, give_back_memory, keep_heaps_small
+from edgeaudio.health.machine import Machine, give_back_memory, limit_arenas
 from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
 from edgeaudio.health.watchdog import Part, ServiceManager, Stacks, stuck_part
 from edgeaudio.outbox.outbox import Outbox
@@ -58,13 +58,13 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 # SIGTERM must end the agent within 2 s: its parts share them
 RECOGNISER_JOIN_S = 0.6
-LAST_WORDS_S = 0.3  # for what ended with the agent to reach the broker; else it does at the next start
+FINAL_DRAIN_S = 0.3  # for what ended with the agent to reach the broker; else it does at the next start
 SENDER_JOIN_S = 0.7
 READERS_JOIN_S = 0.3  # they were asked first, and end within a tenth of a second
-RECOGNISER_PATIENCE_S = 60.0
-SENDER_PATIENCE_S = 90.0  # connecting may wait for a name server and for two answers
-MAIN_PATIENCE_S = 120.0  # a turn may wait for each of many sources to stop
-SHUT_DOWN_PATIENCE_S = 10.0
+RECOGNISER_STALL_TIMEOUT_S = 60.0
+SENDER_STALL_TIMEOUT_S = 90.0  # connecting may wait for a name server and for two answers
+MAIN_STALL_TIMEOUT_S = 120.0  # a turn may wait for each of many sources to stop
+SHUTDOWN_STALL_TIMEOUT_S = 10.0
 HEALTH_PAUSE_S = 1.0  # changes of state are told at once, but not more often than this
 STARTS = "starts"
 AT_START = ("device", "state_dir", "mqtt", "outbox")  # settings that a running agent cannot change
@@ -76,7 +76,7 @@ TAKEN_S = 3.0  # for the broker to acknowledge a test detection
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """How one thing is that was tried."""
 
     what: str
@@ -124,24 +124,24 @@ class Agent:
             on_message=self._on_message,
             on_status=self._on_broker,
             expiry_s=settings.outbox.expiry_s,
-            rival_of=self._rival_of,
+            duplicate_of=self._duplicate_of,
         )
         self._backlog = backlog = Backlog()
         self._recogniser = Recogniser(backlog, self._outbox, self._sender, self._topics, self._on_status)
-        self._controls = Controls(
+        self._command_handler = CommandHandler(
             self._topics,
             self._recogniser,
             self._outbox,
             self._sender,
             self._clock,
             discovery_prefix=discovery_prefix,
-            announced=lambda name: announced_labels(self._settings, self._roster.models, name),
+            announced=lambda name: announced_labels(self._settings, self._source_manager.models, name),
             restart=self._stop.set,
         )
-        self._quarantine = Quarantine(self._outbox, self._clock)
+        self._quarantine = SourceQuarantine(self._outbox, self._clock)
         self._crashes = CrashLog(self._outbox, self._clock.utc)
         self._lost_cards = LostCards()
-        around = Surroundings(
+        context = WorkerContext(
             backlog,
             self._clock,
             self._spawn,
@@ -152,13 +152,13 @@ class Agent:
             runtime_dir=self._frequent_notes,
         )
         try:
-            self._roster = Roster(settings, self._recogniser, around)
+            self._source_manager = SourceManager(settings, self._recogniser, context)
         except EdgeaudioError:
             self._sender.close()
             self._outbox.close()
             raise
-        listeners = self._recogniser.listeners
-        self._memory_watch = MemoryWatch(lambda: list(listeners.values()), give_up=self._on_endless)
+        workers = self._recogniser.workers
+        self._memory_watch = MemoryWatch(lambda: list(workers.values()), give_up=self._on_endless)
         self._started_at = self._clock.utc()
         self._started_s = self._clock.monotonic()
         self._restarts = int(self._outbox.settings().get(STARTS, "0"))
@@ -181,11 +181,11 @@ class Agent:
             in_memory=runtime_dir is not None and runtime_dir.in_memory,
             stderr=self._stderr,
         )
-        self._stacks.watch_main_thread(MAIN_PATIENCE_S)
+        self._stacks.watch_main_thread(MAIN_STALL_TIMEOUT_S)
         self._crashes.begin(runtime_dir, self._stacks.earlier, self._stacks.earlier_at)
-        configs = {listener.name: listener.config for listener in self._roster}
+        configs = {worker.name: worker.config for worker in self._source_manager}
         self._quarantine.begin(runtime_dir, self._stacks.earlier, configs)
-        keep_heaps_small()
+        limit_arenas()
         self._limit_memory()
         self._outbox.set_setting(STARTS, str(self._restarts + 1))
         self._catch_signals()
@@ -193,8 +193,8 @@ class Agent:
         recogniser = self._spawn("recogniser", lambda: self._recogniser.run(self._stop))
         self._spawn("memory", lambda: self._memory_watch.run(self._stop))
         try:
-            self._recogniser.settle_the_past()
-            self._present(self._roster)
+            self._recogniser.close_stale_events()
+            self._present(self._source_manager)
             if not self._settings.sources:
                 log.warning("no source is set: there is nothing to listen to; add [sources.NAME] to the settings")
             self._publish_health()
@@ -214,17 +214,17 @@ class Agent:
             if self._runtime_dir is not None:
                 self._runtime_dir.leave()
 
-    def rehearse(self, outcome: Callable[[Sender], list[Finding]]) -> list[Finding]:
+    def dry_run(self, outcome: Callable[[Sender], list[CheckResult]]) -> list[CheckResult]:
         """Tell the broker all that `run` tells at its start, and listen to nothing; `outcome` waits and judges."""
         try:
             self._outbox.set_setting(STARTS, str(self._restarts))
-            for listener in self._roster:
-                self._controls.restore(listener)
-            self._controls.announce()
-            for listener in self._roster:
-                self._recogniser.tell_labels(listener)
-                self._on_status(replace(listener.health.status, reason=Reason.AGENT_STOPPED))
-                self._sender.put(messages.check(self._topics, listener.name))
+            for worker in self._source_manager:
+                self._command_handler.restore(worker)
+            self._command_handler.announce()
+            for worker in self._source_manager:
+                self._recogniser.publish_label_states(worker)
+                self._on_status(replace(worker.health.status, reason=Reason.AGENT_STOPPED))
+                self._sender.put(messages.check(self._topics, worker.name))
             self._publish_health()
             sender = self._spawn("sender", self._sender.run)
             found = outcome(self._sender)
@@ -243,7 +243,7 @@ class Agent:
     # the main loop
 
     def _turn(self) -> None:
-        self._stacks.watch_main_thread(MAIN_PATIENCE_S)
+        self._stacks.watch_main_thread(MAIN_STALL_TIMEOUT_S)
         try:
             item = self._inbox.get(timeout=TICK_S)
         except Empty:
@@ -253,14 +253,14 @@ class Agent:
         if item is not None:
             item()
         time.tzset()  # the time zone may have been changed since
-        self._roster.switch(datetime.now().astimezone())
-        self._controls.end_tests(self._clock.monotonic())
+        self._source_manager.switch(datetime.now().astimezone())
+        self._command_handler.end_tests(self._clock.monotonic())
         self._publish_health()
         self._look_for_lost_cards()
         self._trim()
         parts = self._parts()
         if part := stuck_part(parts, time.monotonic()):
-            self._give_up(part)
+            self._abort(part)
         self._service.alive()
 
     def _limit_memory(self) -> None:
@@ -276,19 +276,19 @@ class Agent:
             )
         self._memory_watch.limit_mb = None if limit is None else limit.mb
 
-    def _give_up(self, part: Part) -> None:
+    def _abort(self, part: Part) -> None:
         self._quarantine.gave_up(str(part), part.source)
-        self._stacks.give_up(part)
+        self._stacks.abort(part)
 
-    def _present(self, listeners: Iterable[Listener]) -> None:
+    def _present(self, workers: Iterable[SourceWorker]) -> None:
         """Begin with sources that are new, and tell everybody of them."""
-        for listener in listeners:
-            self._controls.restore(listener)
-        self._controls.announce()
-        self._roster.switch(datetime.now().astimezone())
-        for listener in listeners:
-            self._recogniser.tell_labels(listener)
-            self._on_status(listener.health.status)
+        for worker in workers:
+            self._command_handler.restore(worker)
+        self._command_handler.announce()
+        self._source_manager.switch(datetime.now().astimezone())
+        for worker in workers:
+            self._recogniser.publish_label_states(worker)
+            self._on_status(worker.health.status)
 
     def _publish_health(self) -> None:
         now_s = time.monotonic()
@@ -329,7 +329,7 @@ class Agent:
     def _test(self, source: str, label: str) -> tuple[dict[str, messages.Json], int]:
         """Send a test detection. Return its number in the outbox too, 0 where it was refused."""
         try:
-            number = self._controls.send_test(source, label)
+            number = self._command_handler.send_test(source, label)
         except CommandError as refusal:
             return {"device": self._settings.device, "error": str(refusal)}, 0
         return {"device": self._settings.device, "error": None}, number
@@ -350,7 +350,7 @@ class Agent:
         return {"device": self._settings.device, "stuck": part.name if part else None, "health": self._told}, 0
 
     def _look_for_lost_cards(self) -> None:
-        if name := self._lost_cards.found(self._roster, time.monotonic()):
+        if name := self._lost_cards.found(self._source_manager, time.monotonic()):
             log.error(
                 "source %s: its sound card is back, and this container has no device file for it: the agent ends, so "
                 "that it is started again with one",
@@ -376,8 +376,8 @@ class Agent:
                 log_dropped=0 if self._stderr is None else self._stderr.dropped,
                 last_crash=self._crashes.last,
             ),
-            [listener.numbers() for listener in self._roster],
-            list(self._roster.models.values()),
+            [worker.numbers() for worker in self._source_manager],
+            list(self._source_manager.models.values()),
             self._outbox.stats(),
             self._sender.status,
             MachineNumbers(
@@ -392,10 +392,10 @@ class Agent:
 
     def _parts(self) -> list[Part]:
         parts = [
-            Part("the recogniser", self._recogniser.last_moved_s, RECOGNISER_PATIENCE_S),
-            Part("the sender", self._sender.last_progress, SENDER_PATIENCE_S),
+            Part("the recogniser", self._recogniser.last_moved_s, RECOGNISER_STALL_TIMEOUT_S),
+            Part("the sender", self._sender.last_progress, SENDER_STALL_TIMEOUT_S),
         ]
-        return parts + [part for listener in self._roster if (part := listener.part())]
+        return parts + [part for worker in self._source_manager if (part := worker.part())]
 
     def _frequent_notes(self) -> Path | None:
         """Where something may be noted every few seconds."""
@@ -412,12 +412,12 @@ class Agent:
 
     def _on_endless(self, suspect: Suspect) -> None:
         part = Part(f"the reader of source {suspect.name}, which fills the memory,", 0.0, END_S, source=suspect.name)
-        self._inbox.put(lambda: self._give_up(part))
+        self._inbox.put(lambda: self._abort(part))
 
     def _on_broker(self, _status: BrokerStatus) -> None:
         self._health_due = True
 
-    def _rival_of(self, report: bytes) -> str | None:
+    def _duplicate_of(self, report: bytes) -> str | None:
         """Whose report that is, if it was made by another agent of this name since this one was started."""
         try:
             found = json.loads(report)
@@ -433,7 +433,7 @@ class Agent:
             if payload == ONLINE:
                 self._sender.resend()
         elif self._inbox.qsize() < MAX_WAITING_COMMANDS:
-            self._inbox.put(lambda: self._controls.handle(topic, payload))
+            self._inbox.put(lambda: self._command_handler.handle(topic, payload))
         else:
             log.error("too many commands at once: one is dropped")
 
@@ -464,14 +464,14 @@ class Agent:
             if getattr(new, name) != getattr(old, name):
                 log.warning("reload: [%s] changed; that takes effect at the next start", name)
         new = new.model_copy(update={name: getattr(old, name) for name in AT_START})
-        change = self._roster.change(new)
+        change = self._source_manager.change(new)
         self._settings = new
-        for listener in change.removed:
-            self._sender.forget(self._topics.status(listener.name))
-            for label in labels_of(listener):
-                self._sender.forget(self._topics.label(listener.name, label))
-        for listener in change.kept:
-            self._controls.restore(listener)
+        for worker in change.removed:
+            self._sender.forget(self._topics.status(worker.name))
+            for label in labels_of(worker):
+                self._sender.forget(self._topics.label(worker.name, label))
+        for worker in change.kept:
+            self._command_handler.restore(worker)
         self._present(change.begun)
         logging.getLogger("edgeaudio").setLevel(new.log_level.upper())
         if (new.memory_limit_mb, len(new.sources)) != (old.memory_limit_mb, len(old.sources)):
@@ -496,21 +496,21 @@ class Agent:
 
     def _shut_down(self, recogniser: threading.Thread, sender: threading.Thread) -> None:
         """End the threads in the order of the flow, so that what was heard is committed, and sent if it can be."""
-        self._stacks.watch_main_thread(SHUT_DOWN_PATIENCE_S)
+        self._stacks.watch_main_thread(SHUTDOWN_STALL_TIMEOUT_S)
         self._service.say("STOPPING=1")
         self._stop.set()
         if self._health_socket is not None:
             self._health_socket.close()
-        for listener in self._roster:
-            listener.ask_to_stop()
+        for worker in self._source_manager:
+            worker.ask_to_stop()
         self._backlog.wake()
         recogniser.join(RECOGNISER_JOIN_S)
         self._recogniser.end_all()
-        self._controls.end_tests(math.inf)
-        for listener in self._roster:
-            listener.tell_stopped()
+        self._command_handler.end_tests(math.inf)
+        for worker in self._source_manager:
+            worker.tell_stopped()
         self._sender.put(messages.health(self._topics, self._report()))
-        deadline_s = time.monotonic() + LAST_WORDS_S
+        deadline_s = time.monotonic() + FINAL_DRAIN_S
         while (
             self._sender.status.state is BrokerState.CONNECTED
             and (self._outbox.stats().depth or self._sender.has_unsent_state)

@@ -17,7 +17,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 from edgeaudio.agent.recogniser import Recogniser
-from edgeaudio.agent.source_worker import Listener
+from edgeaudio.agent.source_worker import SourceWorker
 from edgeaudio.clock import Clock
 from edgeaudio.health.machine import Machine
 from edgeaudio.outbox.outbox import Outbox
@@ -45,7 +45,7 @@ ANNOUNCED = "announced"
 TEST_S = 2.0  # how long the sound of a test lasts
 
 
-class Controls:
+class CommandHandler:
     """Used by the main thread alone."""
 
     def __init__(
@@ -74,34 +74,33 @@ class Controls:
         self._announced = announced
         self._tests: deque[tuple[float, Event]] = deque()  # monotonic seconds, and the onset
 
-    def restore(self, listener: Listener) -> None:
-        """Put a new listener where commands had put its source before."""
+    def restore(self, worker: SourceWorker) -> None:
+        """Put a new worker where commands had put its source before."""
         kept = self._outbox.settings()
-        if (switch := kept.get(_enabled_key(listener.name))) is not None:
-            listener.enabled = switch == "1"
-        for label in labels_of(listener):
-            if (value := kept.get(_threshold_key(listener.name, label))) is not None:
+        if (switch := kept.get(_enabled_key(worker.name))) is not None:
+            worker.enabled = switch == "1"
+        for label in labels_of(worker):
+            if (value := kept.get(_threshold_key(worker.name, label))) is not None:
                 with self._recogniser.lock:
-                    listener.pipeline.set_threshold(label, float(value))
+                    worker.pipeline.set_threshold(label, float(value))
 
     def announce(self) -> None:
         """Tell Home Assistant what there is, and the broker every switch and threshold; clear what is gone."""
         machine = Machine()
-        listeners = self._recogniser.listeners.values()
-        states = [self._enabled(listener) for listener in listeners]
-        states += [self._threshold(listener, label) for listener in listeners for label in labels_of(listener)]
+        workers = self._recogniser.workers.values()
+        states = [self._enabled(worker) for worker in workers]
+        states += [self._threshold(worker, label) for worker in workers for label in labels_of(worker)]
         agent = AgentEntities(
             topics=self._topics,
             version=__version__,
             sources=tuple(
-                SourceEntities(listener.name, labels_of(listener), self._announced(listener.name))
-                for listener in listeners
+                SourceEntities(worker.name, labels_of(worker), self._announced(worker.name)) for worker in workers
             ),
             has_temperature=machine.temperature_c() is not None,
             has_throttling=machine.throttled() is not None,
         )
         retained = [self._topics.availability, self._topics.health, *(state.topic for state in states)]
-        retained += [self._topics.status(listener.name) for listener in listeners]
+        retained += [self._topics.status(worker.name) for worker in workers]
         announcement = announce(
             self._outbox.settings().get(ANNOUNCED),
             prefix=self._discovery_prefix or "",
@@ -112,7 +111,7 @@ class Controls:
         self._sender.put_first(announcement.first)
         for message in (*announcement.messages, *states):
             self._sender.put(message)
-        self._sender.say_again()
+        self._sender.schedule_resend_unretained()
 
     def handle(self, topic: str, payload: bytes) -> None:
         """Carry out a command and publish what became of it."""
@@ -131,7 +130,7 @@ class Controls:
         """
         command = send_test(source, label, self._labels())
         log.info("command: %s", command)
-        return self._begin_test(self._recogniser.listeners[command.source], command.label)
+        return self._begin_test(self._recogniser.workers[command.source], command.label)
 
     def end_tests(self, now_s: float) -> None:
         """End the sounds of tests that have lasted long enough; call it every second or so."""
@@ -141,45 +140,45 @@ class Controls:
             self._recogniser.commit_test(replace(onset, kind="offset", at=at, duration_s=TEST_S))
 
     def _labels(self) -> dict[str, tuple[str, ...]]:
-        return {name: labels_of(listener) for name, listener in self._recogniser.listeners.items()}
+        return {name: labels_of(worker) for name, worker in self._recogniser.workers.items()}
 
     def _carry_out(self, command: Command) -> None:
         log.info("command: %s", command)
         match command:
             case SetThreshold(source, label, value):
-                listener = self._recogniser.listeners[source]
+                worker = self._recogniser.workers[source]
                 with self._recogniser.lock:
-                    listener.pipeline.set_threshold(label, value)
+                    worker.pipeline.set_threshold(label, value)
                 self._outbox.set_setting(_threshold_key(source, label), repr(value))
-                self._sender.put(self._threshold(listener, label))
+                self._sender.put(self._threshold(worker, label))
             case SetEnabled(source, on):
-                listener = self._recogniser.listeners[source]
-                listener.enabled = on
+                worker = self._recogniser.workers[source]
+                worker.enabled = on
                 self._outbox.set_setting(_enabled_key(source), "1" if on else "0")
-                self._sender.put(self._enabled(listener))
+                self._sender.put(self._enabled(worker))
             case SendTest(source, label):
-                self._begin_test(self._recogniser.listeners[source], label)
+                self._begin_test(self._recogniser.workers[source], label)
             case Restart():
                 self._restart()
 
-    def _begin_test(self, listener: Listener, label: str) -> int:
-        model = next(model for model, table in listener.pipeline.thresholds().items() if label in table)
-        onset = Event(str(uuid4()), "onset", listener.name, model, label, 1.0, self._clock.utc(), 0.0, test=True)
+    def _begin_test(self, worker: SourceWorker, label: str) -> int:
+        model = next(model for model, table in worker.pipeline.thresholds().items() if label in table)
+        onset = Event(str(uuid4()), "onset", worker.name, model, label, 1.0, self._clock.utc(), 0.0, test=True)
         number = self._recogniser.commit_test(onset)
         self._tests.append((self._clock.monotonic(), onset))
         return number
 
-    def _enabled(self, listener: Listener) -> Message:
-        return messages.enabled(self._topics, listener.name, on=listener.enabled)
+    def _enabled(self, worker: SourceWorker) -> Message:
+        return messages.enabled(self._topics, worker.name, on=worker.enabled)
 
-    def _threshold(self, listener: Listener, label: str) -> Message:
-        on = min(table[label].on for table in listener.pipeline.thresholds().values() if label in table)
-        return messages.threshold(self._topics, listener.name, label, on)
+    def _threshold(self, worker: SourceWorker, label: str) -> Message:
+        on = min(table[label].on for table in worker.pipeline.thresholds().values() if label in table)
+        return messages.threshold(self._topics, worker.name, label, on)
 
 
-def labels_of(listener: Listener) -> tuple[str, ...]:
+def labels_of(worker: SourceWorker) -> tuple[str, ...]:
     """Labels and groups that a source's models report, each once."""
-    return tuple(dict.fromkeys(label for table in listener.pipeline.thresholds().values() for label in table))
+    return tuple(dict.fromkeys(label for table in worker.pipeline.thresholds().values() for label in table))
 
 
 def _enabled_key(source: str) -> str:

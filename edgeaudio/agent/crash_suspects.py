@@ -38,7 +38,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class CrashNotes:
     """What a process has to say to the next one."""
 
     boot_id: str  # what a power cut ended is nobody's fault
@@ -52,7 +52,7 @@ class Notes:
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class CrashVerdict:
     """Who is suspected, and why."""
 
     suspects: tuple[str, ...] = ()
@@ -60,38 +60,38 @@ class Death:
     killed: Mapping[str, int] = field(default_factory=dict)
 
 
-def suspects_of(notes: Notes, stacks: str, kernel_kills: int | None) -> Death:
+def suspects_of(notes: CrashNotes, stacks: str, kernel_kills: int | None) -> CrashVerdict:
     """Judge how a process ended of which these notes and stacks were left."""
     if notes.stuck is not None:
-        return Death((notes.stuck,), "its reader did not come back")
+        return CrashVerdict((notes.stuck,), "its reader did not come back")
     if notes.gave_up is not None or stacks.lstrip().startswith(TIMEOUT):
-        return Death()
+        return CrashVerdict()
     if FATAL in stacks:
         return _by_stacks(notes, stacks)
     if kernel_kills is not None and notes.kernel_kills is not None and kernel_kills > notes.kernel_kills:
-        return Death(_unproven(notes), "killed for want of memory")
+        return CrashVerdict(_unproven(notes), "killed for want of memory")
     opening = [name for name, (phase, _) in notes.opened.items() if phase is Phase.OPENING]
     killed = {**notes.killed, **{name: notes.killed.get(name, 0) + 1 for name in opening}}
     often = tuple(name for name in _unproven(notes) if killed.get(name, 0) >= KILLS)
     left = {name: count for name, count in killed.items() if name not in often}
-    return Death(often, f"killed {KILLS} times in a row", left)
+    return CrashVerdict(often, f"killed {KILLS} times in a row", left)
 
 
-def _by_stacks(notes: Notes, stacks: str) -> Death:
+def _by_stacks(notes: CrashNotes, stacks: str) -> CrashVerdict:
     how = stacks.partition(FATAL)[2].partition("\n")[0].strip()[:80]
     found = re.search(r"Current thread 0x([0-9a-f]+)", stacks)
     thread = int(found[1], 16) if found else None
     if culprits := tuple(name for name, (_, each) in notes.opened.items() if each == thread):
-        return Death(culprits, how)
+        return CrashVerdict(culprits, how)
     if how.startswith(_ABORTED) and thread == notes.main_thread:
-        return Death()  # the service manager's watchdog
+        return CrashVerdict()  # the service manager's watchdog
     stack = stacks.partition("Current thread")[2].partition("\n\n")[0]
     if any(part in stack for part in _SHARED):
-        return Death()  # the model's runtime, or the way to the broker
-    return Death(_unproven(notes), how)
+        return CrashVerdict()  # the model's runtime, or the way to the broker
+    return CrashVerdict(_unproven(notes), how)
 
 
-def _unproven(notes: Notes) -> tuple[str, ...]:
+def _unproven(notes: CrashNotes) -> tuple[str, ...]:
     """Who may be to blame: whoever is on trial alone; else all that are not proven, with some sound or without."""
     unproven = [name for name, (phase, _) in notes.opened.items() if phase is not Phase.PROVEN]
     return (notes.trial,) if notes.trial is not None and notes.trial in unproven else tuple(unproven)
@@ -108,7 +108,7 @@ def kernel_kills() -> int | None:
     return int(found[1]) if found else None
 
 
-def read_notes(path: Path) -> Notes | None:
+def read_notes(path: Path) -> CrashNotes | None:
     """What `write_notes` wrote; None where there is nothing, or nothing that makes sense."""
     try:
         with path.open("rb") as file:
@@ -116,7 +116,7 @@ def read_notes(path: Path) -> Notes | None:
         opened = {_name(name): (Phase(state[0]), int(state[1])) for name, state in _mapping(values["opened"]).items()}
         killed = {_name(name): int(count) for name, count in _mapping(values["killed"]).items()}
         kills = values["kernel_kills"]
-        return Notes(
+        return CrashNotes(
             boot_id=str(values["boot_id"]),
             main_thread=int(values["main_thread"]),
             kernel_kills=None if kills is None else int(kills),
@@ -130,7 +130,7 @@ def read_notes(path: Path) -> Notes | None:
         return None
 
 
-def write_notes(path: Path, notes: Notes) -> None:
+def write_notes(path: Path, notes: CrashNotes) -> None:
     """Write the notes, all of them or none. Raises OSError."""
     temporary = path.with_suffix(path.suffix + ".new")
     temporary.write_text(json.dumps(asdict(notes)))

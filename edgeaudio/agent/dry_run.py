@@ -21,12 +21,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from edgeaudio.agent.agent import Agent, Finding, birth_filters
+from edgeaudio.agent.agent import Agent, CheckResult, birth_filters
 from edgeaudio.outbox.outbox import Outbox, OutboxError, OutboxInUseError, OutboxStats, in_memory, is_in_use
 from edgeaudio.settings import Settings
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.broker import BrokerError, BrokerReason, BrokerState, MqttConfig
-from edgeaudio.sinks.mqtt.client import Connection, Received
+from edgeaudio.sinks.mqtt.client import MqttConnection, Received
 from edgeaudio.sinks.mqtt.connect_errors import tls_context
 from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.sinks.mqtt.topics import Topics
@@ -43,7 +43,7 @@ _CHECKED = "checked"
 _UNPROVEN = "not proven: this device's own client id and will, retained topics, the writing of the outbox"
 
 
-def rehearse(settings: Settings, stop: threading.Event) -> Iterator[Finding]:
+def dry_run(settings: Settings, stop: threading.Event) -> Iterator[CheckResult]:
     """Try state directory and broker as `run` would use them; `stop` ends it early."""
     topics = Topics(settings.mqtt.base_topic, settings.device)
     config = replace(mqtt_config(settings), retry_min_s=_RETRY_MIN_S, retry_max_s=_RETRY_MAX_S)
@@ -51,14 +51,14 @@ def rehearse(settings: Settings, stop: threading.Event) -> Iterator[Finding]:
     try:
         stats = _written(settings.outbox_path)
     except OutboxError as error:
-        yield Finding("state_dir", works=False, told=str(error))
+        yield CheckResult("state_dir", works=False, told=str(error))
     else:
         if stats is None:
-            yield Finding("state_dir", works=True, told="in use by a running edgeaudio, so it was not written")
+            yield CheckResult("state_dir", works=True, told="in use by a running edgeaudio, so it was not written")
         elif stats.trouble or stats.damage:
-            yield Finding("state_dir", works=False, told=stats.damage or in_memory(stats.trouble or ""))
+            yield CheckResult("state_dir", works=False, told=stats.damage or in_memory(stats.trouble or ""))
         else:
-            yield Finding("state_dir", works=True, told=f"{stats.depth} messages waiting")
+            yield CheckResult("state_dir", works=True, told=f"{stats.depth} messages waiting")
         alone = stats is not None and not _is_online(config, topics, stop)
     if alone:
         try:
@@ -66,21 +66,21 @@ def rehearse(settings: Settings, stop: threading.Event) -> Iterator[Finding]:
         except EdgeaudioError:  # said of the model or source that is at fault
             alone = False
         else:
-            yield from agent.rehearse(partial(_outcome, stop=stop, where=config.where))
+            yield from agent.dry_run(partial(_outcome, stop=stop, where=config.where))
     if not alone:
         yield from _visit(settings, config, topics, stop)
 
 
-def rehearse_offline(settings: Settings, _: threading.Event) -> Iterator[Finding]:
+def dry_run_offline(settings: Settings, _: threading.Event) -> Iterator[CheckResult]:
     """Try what `run` needs for the broker that can be tried without asking it: the files of its TLS."""
     config = mqtt_config(settings)
     try:
         if config.tls:
             tls_context(config)
     except BrokerError as error:
-        yield Finding("broker", works=False, told=str(error))
+        yield CheckResult("broker", works=False, told=str(error))
     else:
-        yield Finding("broker", works=True, told=f"{config.where}: not asked")
+        yield CheckResult("broker", works=True, told=f"{config.where}: not asked")
 
 
 def _written(path: Path) -> OutboxStats | None:
@@ -95,7 +95,7 @@ def _written(path: Path) -> OutboxStats | None:
         return None
 
 
-def _visit(settings: Settings, config: MqttConfig, topics: Topics, stop: threading.Event) -> list[Finding]:
+def _visit(settings: Settings, config: MqttConfig, topics: Topics, stop: threading.Event) -> list[CheckResult]:
     """Try the broker under another client id, without retained messages."""
     halt = threading.Event()
     with tempfile.TemporaryDirectory() as folder, closing(Outbox(Path(folder) / "outbox.sqlite")) as outbox:
@@ -113,7 +113,7 @@ def _visit(settings: Settings, config: MqttConfig, topics: Topics, stop: threadi
     return [replace(finding, told=f"{finding.told}; {_UNPROVEN}") if finding.works else finding for finding in found]
 
 
-def _outcome(sender: Sender, *, stop: threading.Event, where: str) -> list[Finding]:
+def _outcome(sender: Sender, *, stop: threading.Event, where: str) -> list[CheckResult]:
     """Wait until the broker has answered all, and tell how that went."""
     deadline_s = time.monotonic() + _PATIENCE_S
     failed = False
@@ -128,19 +128,19 @@ def _outcome(sender: Sender, *, stop: threading.Event, where: str) -> list[Findi
     if failed and (not told or sender.status.state is not BrokerState.CONNECTED):
         told.append(str(sender.last_error or f"broker {where}: does not answer everything within {_PATIENCE_S:g} s"))
     if told:
-        return [Finding("broker", works=False, told=line) for line in told]
-    return [Finding("broker", works=True, told=f"{where}: connected, MQTT {sender.status.protocol}")]
+        return [CheckResult("broker", works=False, told=line) for line in told]
+    return [CheckResult("broker", works=True, told=f"{where}: connected, MQTT {sender.status.protocol}")]
 
 
 def _is_online(config: MqttConfig, topics: Topics, stop: threading.Event) -> bool:
     """True if an agent of this name is connected to the broker; False also where the broker does not tell."""
     with suppress(BrokerError):
-        connection = Connection(_visitor(config), will=None, stop=stop)
+        connection = MqttConnection(_visitor(config), will=None, stop=stop)
         connection.subscribe(topics.availability, retained=True)
         deadline_s = time.monotonic() + _RETAINED_S
         while not stop.is_set() and (left_s := deadline_s - time.monotonic()) > 0:
-            for happening in connection.poll(min(left_s, _STEP_S)):
-                match happening:
+            for event in connection.poll(min(left_s, _STEP_S)):
+                match event:
                     case Received(topics.availability, payload):
                         connection.close()
                         return payload == messages.ONLINE

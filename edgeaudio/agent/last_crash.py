@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgeaudio.agent.crash_suspects import TIMEOUT, Notes, boot_id, kernel_kills, read_notes
+from edgeaudio.agent.crash_suspects import TIMEOUT, CrashNotes, boot_id, kernel_kills, read_notes
 from edgeaudio.agent.quarantine import Store
 from edgeaudio.health.report import Crash, CrashReason
 from edgeaudio.health.watchdog import FATAL
@@ -80,7 +80,7 @@ class CrashLog:
         self._store.set_setting(_LAST, json.dumps(values))
 
 
-def how_it_ended(same_boot: bool, notes: Notes | None, stacks: str, kills: int | None) -> tuple[CrashReason, str]:
+def how_it_ended(same_boot: bool, notes: CrashNotes | None, stacks: str, kills: int | None) -> tuple[CrashReason, str]:
     """Judge by what a process left that did not end in good order: reason and detail."""
     if FATAL in stacks:
         fatal = stacks.partition(FATAL)[2]

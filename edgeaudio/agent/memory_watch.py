@@ -89,7 +89,7 @@ class MemoryWatch:
         """`give_up` is called where a connection does not end, and the process must."""
         self.limit_mb: float | None = None
         self._suspects = suspects
-        self._give_up = give_up
+        self._abort = give_up
         self._warned_s = float("-inf")
         self._windows: tuple[Loads, Loads] = {}, {}  # loads as the last two windows began, by source
         self._window_s = float("-inf")  # when the last one began
@@ -138,7 +138,7 @@ class MemoryWatch:
                 return True
         told = [suspect for _, _, suspect in ordered]
         if not _ended(told, END_S, stop) and _resident_mb(statm) > limit_mb and not stop.is_set():
-            self._give_up(next((suspect for suspect in told if suspect.load() is not None), told[0]))
+            self._abort(next((suspect for suspect in told if suspect.load() is not None), told[0]))
             return False
         give_back_memory()
         return _resident_mb(statm) < limit_mb
@@ -174,9 +174,9 @@ def _received_bytes(load: Load) -> float:
     return load.cpu_s * _BYTES_PER_CPU_S if load.received_bytes is None else load.received_bytes
 
 
-def _ended(suspects: Iterable[Suspect], patience_s: float, stop: threading.Event) -> bool:
+def _ended(suspects: Iterable[Suspect], stall_timeout_s: float, stop: threading.Event) -> bool:
     """Wait for their connections to end; False if one has not within that time."""
-    deadline_s = time.monotonic() + patience_s
+    deadline_s = time.monotonic() + stall_timeout_s
     while any(suspect.load() is not None for suspect in suspects) and not stop.is_set():
         if time.monotonic() > deadline_s:
             return False

@@ -24,8 +24,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from edgeaudio.agent.crash_suspects import (
-    Death,
-    Notes,
+    CrashNotes,
+    CrashVerdict,
     Phase,
     boot_id,
     kernel_kills,
@@ -65,7 +65,7 @@ class _Sentence:
     until: datetime
 
 
-class Quarantine:
+class SourceQuarantine:
     """Of all sources of an agent. Before `begin` nothing is noted, and everybody is admitted. Safe for any thread."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -73,8 +73,8 @@ class Quarantine:
         self._clock = clock
         self._lock = threading.Lock()
         self._runtime_dir: RuntimeDir | None = None
-        self._notes = Notes("", threading.get_ident(), None)
-        self._written: Notes | None = None
+        self._notes = CrashNotes("", threading.get_ident(), None)
+        self._written: CrashNotes | None = None
         self._sentences: dict[str, _Sentence] = {}
         self._asked_s: dict[str, float] = {}  # by whoever is held back: when first, of this turn
         self._asks_s: dict[str, float] = {}  # and when last
@@ -90,7 +90,7 @@ class Quarantine:
             self._runtime_dir = runtime_dir
             now = self._clock.utc()
             self._restore(sources, now)
-            self._notes = Notes(boot_id(), threading.get_ident(), kernel_kills())
+            self._notes = CrashNotes(boot_id(), threading.get_ident(), kernel_kills())
             if runtime_dir is None:
                 log.warning("there is no directory in which to note what is opened: a crash would not be learned from")
                 return
@@ -213,7 +213,7 @@ class Quarantine:
             latest = now + timedelta(seconds=_delay_s(sentence.crashes))
             self._sentences[name] = replace(sentence, until=min(sentence.until, latest))
 
-    def _sentence(self, death: Death, sources: Mapping[str, SourceConfig], now: datetime) -> None:
+    def _sentence(self, death: CrashVerdict, sources: Mapping[str, SourceConfig], now: datetime) -> None:
         """Hold back whoever is suspected of that death."""
         suspects = [name for name in death.suspects if name in sources]
         for name in suspects:
@@ -254,7 +254,7 @@ class Quarantine:
 class _Turnstile(Admission):
     """One source's side of the quarantine."""
 
-    def __init__(self, quarantine: Quarantine, config: SourceConfig) -> None:
+    def __init__(self, quarantine: SourceQuarantine, config: SourceConfig) -> None:
         self._quarantine = quarantine
         self._config = config
 
@@ -271,7 +271,7 @@ class _Turnstile(Admission):
         self._quarantine.over(self._config.name)
 
 
-def _goes_without_saying(notes: Notes, name: str, written: tuple[Phase, int]) -> bool:
+def _goes_without_saying(notes: CrashNotes, name: str, written: tuple[Phase, int]) -> bool:
     """Whether what is written of a source may stay, though it is less far, or not open at all, by now."""
     now = notes.opened.get(name)
     return now is None or (now[0] is Phase.OPENING and written[0] is Phase.SOUNDING)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from edgeaudio.agent.backlog import Backlog, Ended
-from edgeaudio.agent.source_worker import Listener
+from edgeaudio.agent.source_worker import SourceWorker
 from edgeaudio.health.timings import ModelFailedError
 from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.recognise.pipeline import Result
@@ -25,11 +25,11 @@ from edgeaudio.types import Block, Event, Level, SourceStatus
 log = logging.getLogger(__name__)
 
 TAKE_S = 0.5
-LAST_WORDS_S = 0.3
+FINAL_DRAIN_S = 0.3
 
 
 class Recogniser:
-    """All sources' recognition, in one thread. Others hold `lock` while they change `listeners` or a pipeline."""
+    """All sources' recognition, in one thread. Others hold `lock` while they change `workers` or a pipeline."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Recogniser:
         on_status: Callable[[SourceStatus], None],
     ) -> None:
         self.lock = threading.RLock()
-        self.listeners: dict[str, Listener] = {}
+        self.workers: dict[str, SourceWorker] = {}
         self.last_moved_s = time.monotonic()
         self._backlog = backlog
         self._outbox = outbox
@@ -58,11 +58,11 @@ class Recogniser:
                 events: list[Event] = []
                 for item in items:
                     # a source that was removed may still have something under way
-                    if listener := self.listeners.get(item.source):
-                        self._recognise(item, listener, events)
+                    if worker := self.workers.get(item.source):
+                        self._recognise(item, worker, events)
                 self._commit(events)
 
-    def settle_the_past(self) -> None:
+    def close_stale_events(self) -> None:
         """End the events that an earlier process left open."""
         ended = []
         for event_id, text in self._outbox.open_events().items():
@@ -78,20 +78,20 @@ class Recogniser:
 
     def end_all(self) -> None:
         """End what still sounds: the agent stops. If the recogniser is stuck, that is left to the next start."""
-        if not self.lock.acquire(timeout=LAST_WORDS_S):
+        if not self.lock.acquire(timeout=FINAL_DRAIN_S):
             log.error("the recogniser does not let go: what sounds now is ended at the next start")
             return
         try:
-            for listener in self.listeners.values():
-                self.end(listener)
+            for worker in self.workers.values():
+                self.end(worker)
         finally:
             self.lock.release()
 
-    def end(self, listener: Listener) -> None:
+    def end(self, worker: SourceWorker) -> None:
         """End what still sounds of one source."""
         with self.lock:
             events: list[Event] = []
-            self._recognise(Ended(listener.name), listener, events)
+            self._recognise(Ended(worker.name), worker, events)
             self._commit(events)
 
     def commit_test(self, event: Event) -> int:
@@ -99,21 +99,21 @@ class Recogniser:
         with self.lock:
             return self._commit([event])
 
-    def tell_labels(self, listener: Listener) -> None:
+    def publish_label_states(self, worker: SourceWorker) -> None:
         """Say of each label of a source whether it sounds now."""
-        sounding = {event.label for event in listener.pipeline.active()}
-        for thresholds in listener.pipeline.thresholds().values():
+        sounding = {event.label for event in worker.pipeline.active()}
+        for thresholds in worker.pipeline.thresholds().values():
             for label in thresholds:
-                self._sender.put(messages.label_state(self._topics, listener.name, label, on=label in sounding))
+                self._sender.put(messages.label_state(self._topics, worker.name, label, on=label in sounding))
 
-    def _recognise(self, item: Block | Ended, listener: Listener, events: list[Event]) -> None:
+    def _recognise(self, item: Block | Ended, worker: SourceWorker, events: list[Event]) -> None:
         """Have one source's pipeline take one thing; its events are added to `events`, to be committed."""
         if isinstance(item, Ended):
-            self._failed.discard(listener.name)
-        elif listener.name in self._failed:
+            self._failed.discard(worker.name)
+        elif worker.name in self._failed:
             self._backlog.count_dropped(item)
             return
-        outcomes = _outcomes(item, listener)
+        outcomes = _outcomes(item, worker)
         failure: Exception | None = None
         while failure is None:
             try:
@@ -125,37 +125,37 @@ class Recogniser:
             else:
                 if outcome is None:
                     return
-                self._pass_on(outcome, listener, events)
+                self._pass_on(outcome, worker, events)
         self._commit(events)
-        events[:] = self._give_up(listener, failure)
+        events[:] = self._abort(worker, failure)
         if not isinstance(item, Ended):
-            self._failed.add(listener.name)
+            self._failed.add(worker.name)
             self._backlog.count_dropped(item)
 
-    def _pass_on(self, outcome: Event | Level | SourceStatus, listener: Listener, events: list[Event]) -> None:
+    def _pass_on(self, outcome: Event | Level | SourceStatus, worker: SourceWorker, events: list[Event]) -> None:
         match outcome:
             case Event():
                 events.append(outcome)
-                listener.events += outcome.kind == "onset"
+                worker.events += outcome.kind == "onset"
             case SourceStatus():
                 self._on_status(outcome)
             case Level():
                 self._sender.put_transient(messages.level(self._topics, outcome))
 
-    def _give_up(self, listener: Listener, failure: Exception) -> list[Event]:
+    def _abort(self, worker: SourceWorker, failure: Exception) -> list[Event]:
         """End a source's connection, and begin its recognition anew; returns the ends of what sounded."""
         try:
-            ended = {event.id: event for event in listener.pipeline.end()}
+            ended = {event.id: event for event in worker.pipeline.end()}
         except Exception:
-            log.debug("source %s: its recognition cannot be ended in good order either", listener.name, exc_info=True)
+            log.debug("source %s: its recognition cannot be ended in good order either", worker.name, exc_info=True)
             ended = {}
-        listener.renew_pipeline()
-        listener.fail(failure)
+        worker.renew_pipeline()
+        worker.fail(failure)
         # what is on the disk is what has been told of: of a pipeline in disorder, nothing else counts
         return [
             ended.get(event_id) or messages.interrupted(onset)
             for event_id, text in self._outbox.open_events().items()
-            if (onset := messages.restore_event(text)).source == listener.name
+            if (onset := messages.restore_event(text)).source == worker.name
         ]
 
     def _commit(self, events: list[Event]) -> int:
@@ -177,8 +177,8 @@ class Recogniser:
         for event in events:
             # what is on the disk is promised: the proofs in tests/chaos hold the broker to these lines
             log.debug("committed %s %s", event.kind, event.id)
-            listener = self.listeners.get(event.source)
-            sounding = listener.pipeline.active() if listener else []
+            worker = self.workers.get(event.source)
+            sounding = worker.pipeline.active() if worker else []
             on = any(other.label == event.label for other in sounding) or (event.test and event.kind == "onset")
             self._sender.put(messages.label_state(self._topics, event.source, event.label, on=on))
             test = ", a test" if event.test else ""
@@ -186,18 +186,18 @@ class Recogniser:
         return last
 
 
-def _outcomes(item: Block | Ended, listener: Listener) -> Iterator[Event | Level | SourceStatus]:
+def _outcomes(item: Block | Ended, worker: SourceWorker) -> Iterator[Event | Level | SourceStatus]:
     """What one thing brings: events, and the levels and changes of state that are to be told."""
     results: Iterator[Result]
     if isinstance(item, Block):
-        results = listener.pipeline.feed(item)
+        results = worker.pipeline.feed(item)
     else:
-        results = listener.pipeline.flush() if item.complete else listener.pipeline.end()
+        results = worker.pipeline.flush() if item.complete else worker.pipeline.end()
     for result in results:
         if isinstance(result, Event):
             yield result
         elif isinstance(result, Level):
-            if news := listener.health.level(result):
+            if news := worker.health.level(result):
                 yield news
-            if level := listener.digest.add(result):
+            if level := worker.digest.add(result):
                 yield level

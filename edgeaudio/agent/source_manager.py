@@ -1,6 +1,6 @@
 """Which sources the agent listens to, and with which models: built from the settings, changed by new ones.
 
-Owns: the listeners, the loaded models, and the way from old settings to new ones.
+Owns: the workers, the loaded models, and the way from old settings to new ones.
 Does not know: threads (it is used by the main thread), commands, the broker.
 """
 
@@ -11,64 +11,64 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edgeaudio.agent.recogniser import Recogniser
-from edgeaudio.agent.source_worker import Listener, Surroundings
+from edgeaudio.agent.source_worker import SourceWorker, WorkerContext
 from edgeaudio.health.timings import TimedModel
 from edgeaudio.settings import ModelSettings, Settings
-from edgeaudio.wiring import load_models, model_plans, source_config, source_pipeline
+from edgeaudio.wiring import load_models, model_bindings, source_config, source_pipeline
 
 # fields of a source that change nothing about how it is read and recognised
 _LIGHT = {"thresholds", "schedule", "enabled", "level_interval_s"}
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SourceChanges:
     """What new settings did."""
 
-    kept: tuple[Listener, ...]
-    begun: tuple[Listener, ...]
-    removed: tuple[Listener, ...]
+    kept: tuple[SourceWorker, ...]
+    begun: tuple[SourceWorker, ...]
+    removed: tuple[SourceWorker, ...]
 
 
-class Roster:
+class SourceManager:
     """The sources and models in use. Raises EdgeaudioError where the settings ask for what cannot be."""
 
-    def __init__(self, settings: Settings, recogniser: Recogniser, surroundings: Surroundings) -> None:
+    def __init__(self, settings: Settings, recogniser: Recogniser, context: WorkerContext) -> None:
         self._settings = settings
         self._recogniser = recogniser
-        self._around = surroundings
+        self._context = context
         self.models = _load(settings)
-        recogniser.listeners.update({name: self._listener(name, settings, self.models) for name in settings.sources})
+        recogniser.workers.update({name: self._listener(name, settings, self.models) for name in settings.sources})
 
-    def __iter__(self) -> Iterator[Listener]:
-        return iter(self._recogniser.listeners.values())
+    def __iter__(self) -> Iterator[SourceWorker]:
+        return iter(self._recogniser.workers.values())
 
     def switch(self, local_time: datetime) -> None:
         """Have every source listen or not, as its switch and its schedule want it at that local time."""
-        for listener in self:
-            listener.switch(local_time)
+        for worker in self:
+            worker.switch(local_time)
 
-    def change(self, new: Settings) -> Change:
+    def change(self, new: Settings) -> SourceChanges:
         """Take over new settings: sources that can, hear on; the others begin anew.
 
         Everything that can fail comes before anything is changed: EdgeaudioError leaves all as it was.
         """
-        old, listeners = self._settings, self._recogniser.listeners
+        old, workers = self._settings, self._recogniser.workers
         models = self.models if _same_models(old, new) else _load(new)
         kept = [name for name in new.sources if models is self.models and self._same_source(name, old, new)]
-        plans = {name: model_plans(new, models, name) for name in kept}
+        bindings = {name: model_bindings(new, models, name) for name in kept}
         begun = {name: self._listener(name, new, models) for name in new.sources if name not in kept}
-        removed = tuple(listener for name, listener in listeners.items() if name not in kept)
-        for listener in removed:
-            listener.stop()
-            self._recogniser.end(listener)
+        removed = tuple(worker for name, worker in workers.items() if name not in kept)
+        for worker in removed:
+            worker.stop()
+            self._recogniser.end(worker)
         with self._recogniser.lock:
-            for listener in removed:
-                del listeners[listener.name]
-            listeners.update(begun)
+            for worker in removed:
+                del workers[worker.name]
+            workers.update(begun)
             for name in kept:
-                listeners[name].reconfigure(new.sources[name], plans[name])
+                workers[name].reconfigure(new.sources[name], bindings[name])
         self._settings, self.models = new, models
-        return Change(tuple(listeners[name] for name in kept), tuple(begun.values()), removed)
+        return SourceChanges(tuple(workers[name] for name in kept), tuple(begun.values()), removed)
 
     def _same_source(self, name: str, old: Settings, new: Settings) -> bool:
         """Whether that source can go on hearing under the new settings."""
@@ -76,12 +76,12 @@ class Roster:
         if before is None or before.model_copy(update={key: getattr(after, key) for key in _LIGHT}) != after:
             return False
         # a password file can hold something new under the old name
-        return source_config(name, after) == self._recogniser.listeners[name].config
+        return source_config(name, after) == self._recogniser.workers[name].config
 
-    def _listener(self, name: str, settings: Settings, models: Mapping[str, TimedModel]) -> Listener:
+    def _listener(self, name: str, settings: Settings, models: Mapping[str, TimedModel]) -> SourceWorker:
         source = settings.sources[name]
         pipeline = source_pipeline(settings, models, name)
-        return Listener(name, source, source_config(name, source), pipeline, self._around)
+        return SourceWorker(name, source, source_config(name, source), pipeline, self._context)
 
 
 def _load(settings: Settings) -> dict[str, TimedModel]:

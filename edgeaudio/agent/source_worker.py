@@ -17,13 +17,13 @@ from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.internal_errors import InternalErrors
 from edgeaudio.capture.reader import Admission, Load, Reader
-from edgeaudio.capture.rtsp_setup import Way, WayMemory
+from edgeaudio.capture.rtsp_setup import RtspMode, RtspSetupStore
 from edgeaudio.clock import Clock
 from edgeaudio.health.levels import LevelDigest
 from edgeaudio.health.report import SourceNumbers
 from edgeaudio.health.state import SourceHealth
 from edgeaudio.health.watchdog import Part
-from edgeaudio.recognise.pipeline import ModelPlan, SourcePipeline
+from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
 from edgeaudio.settings import SourceSettings
 from edgeaudio.types import Block, Reason, SourceState, SourceStatus
 
@@ -33,8 +33,8 @@ _APART = (SourceState.STALLED, SourceState.WAITING, SourceState.FAILED, SourceSt
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all listeners of an agent share."""
+class WorkerContext:
+    """What all workers of an agent share."""
 
     backlog: Backlog
     clock: Clock
@@ -55,7 +55,7 @@ class _Reading:
     thread: threading.Thread
 
 
-class Listener:
+class SourceWorker:
     """A source. `switch` says whether it is to listen; everything else follows."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Listener:
         settings: SourceSettings,
         config: SourceConfig,
         pipeline: SourcePipeline,
-        surroundings: Surroundings,
+        context: WorkerContext,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -74,12 +74,12 @@ class Listener:
         self.enabled = settings.enabled  # until a command says otherwise
         self.events = 0
         self.internal_errors = InternalErrors(config)
-        self._around = surroundings
+        self._context = context
         self._reading: _Reading | None = None
         self._heard_s = self._lost_s = self._quiet_s = 0.0  # of readers that are done
         self._connections = 0
-        self._dropped_before_s = surroundings.backlog.dropped_s(name)  # of a source that had the name before
-        self.health = SourceHealth(self._off_status(), surroundings.clock.utc)
+        self._dropped_before_s = context.backlog.dropped_s(name)  # of a source that had the name before
+        self.health = SourceHealth(self._off_status(), context.clock.utc)
 
     def switch(self, local_time: datetime) -> None:
         """Start or stop listening, as the switch and the schedule want it at that local time."""
@@ -92,9 +92,9 @@ class Listener:
             if self.health.status.state is not SourceState.OFF or self.health.status.reason is not self._off_reason:
                 self._tell(self._off_status())
 
-    def reconfigure(self, settings: SourceSettings, plans: Sequence[ModelPlan]) -> None:
+    def reconfigure(self, settings: SourceSettings, bindings: Sequence[ModelBinding]) -> None:
         """Take over settings that leave the reader and the pipeline as they are, but for thresholds."""
-        self.pipeline.replace_thresholds(plans)
+        self.pipeline.replace_thresholds(bindings)
         if settings.level_interval_s != self.settings.level_interval_s:
             self.digest = LevelDigest(settings.level_interval_s)
         self.settings = settings
@@ -107,7 +107,7 @@ class Listener:
 
     def tell_stopped(self) -> None:
         """Have it told that the agent ends, so that nobody takes the last state for the present one."""
-        now = self._around.clock.utc()
+        now = self._context.clock.utc()
         self._tell(SourceStatus(self.name, SourceState.OFF, now, Reason.AGENT_STOPPED))
 
     def stop(self) -> None:
@@ -119,11 +119,11 @@ class Listener:
         reading.thread.join(JOIN_S)
         account = reading.reader.counts()
         self._reading = None
-        self._heard_s += account.account.heard_s
-        self._lost_s += account.account.lost_s
+        self._heard_s += account.coverage.heard_s
+        self._lost_s += account.coverage.lost_s
         self._quiet_s += account.quiet_s
         self._connections += account.connections
-        self._around.backlog.end(self.name)
+        self._context.backlog.end(self.name)
 
     def renew_pipeline(self) -> None:
         """Begin recognition anew, with the thresholds in force."""
@@ -158,19 +158,19 @@ class Listener:
         connections, drift_ppm = self._connections, None
         if self._reading:
             counts = self._reading.reader.counts()
-            heard_s += counts.account.heard_s
-            lost_s += counts.account.lost_s
+            heard_s += counts.coverage.heard_s
+            lost_s += counts.coverage.lost_s
             connections += counts.connections
             quiet_s += counts.quiet_s
             drift_ppm = counts.drift_ppm
-        dropped_s = self._around.backlog.dropped_s(self.name) - self._dropped_before_s
+        dropped_s = self._context.backlog.dropped_s(self.name) - self._dropped_before_s
         return SourceNumbers(
             status=self.health.status,
             heard_s=heard_s - dropped_s,
             lost_s=lost_s + dropped_s,
             quiet_s=quiet_s,
             clock_drift_ppm=drift_ppm,
-            lag_s=self._around.backlog.waiting_s(self.name),
+            lag_s=self._context.backlog.waiting_s(self.name),
             connections=connections,
             events=self.events,
             internal_errors=self.internal_errors.count,
@@ -182,7 +182,10 @@ class Listener:
             return None
         reader = self._reading.reader
         return Part(
-            f"the reader of source {self.name}", reader.counts().last_progress_s, reader.patience_s, source=self.name
+            f"the reader of source {self.name}",
+            reader.counts().last_progress_s,
+            reader.stall_timeout_s,
+            source=self.name,
         )
 
     def _start(self) -> None:
@@ -190,13 +193,13 @@ class Listener:
 
         def on_block(block: Block) -> None:
             if not stop.is_set():
-                self._around.backlog.put(block)
+                self._context.backlog.put(block)
 
         def on_status(status: SourceStatus) -> None:
             if stop.is_set():
                 return
             if status.state in _APART:
-                self._around.backlog.end(self.name, complete=status.state is SourceState.ENDED)
+                self._context.backlog.end(self.name, complete=status.state is SourceState.ENDED)
             self._tell(status)
 
         reader = Reader(
@@ -204,30 +207,30 @@ class Listener:
             on_block=on_block,
             on_status=on_status,
             stop=stop,
-            clock=self._around.clock,
+            clock=self._context.clock,
             internal_errors=self.internal_errors,
-            runtime_dir=self._around.runtime_dir(),
-            ways=WayMemory(self._recalled(), self._remember),
-            admission=self._around.admission(self.config),
+            runtime_dir=self._context.runtime_dir(),
+            ways=RtspSetupStore(self._recalled(), self._remember),
+            admission=self._context.admission(self.config),
         )
-        self._reading = _Reading(reader, stop, self._around.spawn(f"capture-{self.name}", reader.run))
+        self._reading = _Reading(reader, stop, self._context.spawn(f"capture-{self.name}", reader.run))
 
-    def _recalled(self) -> Way | None:
+    def _recalled(self) -> RtspMode | None:
         """How the camera is best asked, if that was learned."""
-        line = self._around.recall(f"asking.{self.name}")
-        return Way.recalled(line, str(self.config.address), self._around.clock.utc()) if line else None
+        line = self._context.recall(f"asking.{self.name}")
+        return RtspMode.recalled(line, str(self.config.address), self._context.clock.utc()) if line else None
 
-    def _remember(self, way: Way | None) -> None:
-        line = None if way is None else way.remembered(str(self.config.address), self._around.clock.utc())
-        self._around.remember(f"asking.{self.name}", line)
+    def _remember(self, way: RtspMode | None) -> None:
+        line = None if way is None else way.remembered(str(self.config.address), self._context.clock.utc())
+        self._context.remember(f"asking.{self.name}", line)
 
     def _tell(self, status: SourceStatus) -> None:
         if news := self.health.connection(status):
-            self._around.on_status(news)
+            self._context.on_status(news)
 
     @property
     def _off_reason(self) -> Reason:
         return Reason.OUTSIDE_SCHEDULE if self.enabled else Reason.SWITCHED_OFF
 
     def _off_status(self) -> SourceStatus:
-        return SourceStatus(self.name, SourceState.OFF, self._around.clock.utc(), self._off_reason)
+        return SourceStatus(self.name, SourceState.OFF, self._context.clock.utc(), self._off_reason)

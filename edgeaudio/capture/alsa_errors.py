@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgeaudio.capture.alsa import cards_that_record, offer_of
 from edgeaudio.capture.ffmpeg_log import FfmpegLog
-from edgeaudio.capture.network_probe import Finding
+from edgeaudio.capture.network_probe import ProbeResult
 from edgeaudio.capture.source_urls import SourceUrl
 from edgeaudio.types import Reason
 
@@ -30,26 +30,26 @@ _AILING = "plug it in again; `dmesg` may say what ails it"
 _NAMES = "`arecord -L` lists the names that there are, as in alsa:plughw:CARD=Device,DEV=0"
 # at every step; {} is the card's name
 _ALWAYS = {
-    errno.EBUSY: Finding(Reason.DEVICE_BUSY, "another program holds the sound card {}"),
-    errno.EACCES: Finding(Reason.UNAUTHORIZED, "not allowed to use the sound card {}", _DENIED),
-    errno.EPERM: Finding(Reason.UNAUTHORIZED, "not allowed to use the sound card {}", _DENIED),
+    errno.EBUSY: ProbeResult(Reason.DEVICE_BUSY, "another program holds the sound card {}"),
+    errno.EACCES: ProbeResult(Reason.UNAUTHORIZED, "not allowed to use the sound card {}", _DENIED),
+    errno.EPERM: ProbeResult(Reason.UNAUTHORIZED, "not allowed to use the sound card {}", _DENIED),
     # what ALSA's plug-ins for PipeWire and PulseAudio answer
-    errno.ECONNREFUSED: Finding(Reason.REFUSED, "the sound server behind {} does not answer", _SERVER),
-    errno.EHOSTDOWN: Finding(Reason.REFUSED, "the sound server behind {} does not answer", _SERVER),
+    errno.ECONNREFUSED: ProbeResult(Reason.REFUSED, "the sound server behind {} does not answer", _SERVER),
+    errno.EHOSTDOWN: ProbeResult(Reason.REFUSED, "the sound server behind {} does not answer", _SERVER),
 }
 _OPENED = {
-    errno.EINVAL: Finding(Reason.INVALID_DATA, "ALSA can make nothing of the name {}", _NAMES),
-    errno.ENOSYS: Finding(Reason.INVALID_DATA, "ALSA can make nothing of the name {}", _NAMES),
+    errno.EINVAL: ProbeResult(Reason.INVALID_DATA, "ALSA can make nothing of the name {}", _NAMES),
+    errno.ENOSYS: ProbeResult(Reason.INVALID_DATA, "ALSA can make nothing of the name {}", _NAMES),
 }
 _READ = {
     # the driver waits 10 s for a card
-    errno.EIO: Finding(Reason.TIMEOUT, "the sound card {} gives no sound", _AILING),
-    errno.ETIMEDOUT: Finding(Reason.TIMEOUT, "the sound card {} gives no sound", _AILING),
+    errno.EIO: ProbeResult(Reason.TIMEOUT, "the sound card {} gives no sound", _AILING),
+    errno.ETIMEDOUT: ProbeResult(Reason.TIMEOUT, "the sound card {} gives no sound", _AILING),
 }
 _GONE = {errno.ENODEV, errno.ENXIO, errno.ENOENT}  # ENXIO also: a plug-in of ALSA's that is not installed
 
 
-def explain_sound_card(url: SourceUrl, log: FfmpegLog, *, opening: bool, timed_out: bool) -> Finding:
+def explain_sound_card(url: SourceUrl, log: FfmpegLog, *, opening: bool, timed_out: bool) -> ProbeResult:
     """Why the card fails, while it is opened or while it is read."""
     device = url.device or "default"
     number = _number(log)
@@ -58,13 +58,13 @@ def explain_sound_card(url: SourceUrl, log: FfmpegLog, *, opening: bool, timed_o
     elif timed_out:
         finding = _READ[errno.ETIMEDOUT]
     elif not opening:
-        finding = _READ.get(number or 0, Finding(Reason.DEVICE_GONE, "the sound card {} went away"))
+        finding = _READ.get(number or 0, ProbeResult(Reason.DEVICE_GONE, "the sound card {} went away"))
     elif number in _GONE:
         finding = _absent()
     elif log.search(_OPENING):
         words = f" ({os.strerror(number).lower()})" if number else ""
         finding = _OPENED.get(
-            number or 0, Finding(Reason.DEVICE_GONE, f"the sound card {{}} cannot be opened{words}", _AILING)
+            number or 0, ProbeResult(Reason.DEVICE_GONE, f"the sound card {{}} cannot be opened{words}", _AILING)
         )
     else:
         finding = _unfit(device, log)
@@ -79,33 +79,35 @@ def _number(log: FfmpegLog) -> int | None:
     return _ERRORS.get(said["words"]) if said else None
 
 
-def _absent() -> Finding:
+def _absent() -> ProbeResult:
     if not Path(os.environ.get("ALSA_CONFIG_PATH", "")).is_file():
-        return Finding(Reason.NOT_FOUND, "ALSA's configuration is missing", "install libasound2-data (Debian's name)")
+        return ProbeResult(
+            Reason.NOT_FOUND, "ALSA's configuration is missing", "install libasound2-data (Debian's name)"
+        )
     cards = cards_that_record()
     if not cards:
         detail = "there is no sound card {}, and this machine has none at all that records"
-        return Finding(Reason.NOT_FOUND, detail, "plug one in; `arecord -L` then lists it")
+        return ProbeResult(Reason.NOT_FOUND, detail, "plug one in; `arecord -L` then lists it")
     if not _DEVICES.exists():
         detail = "there is no sound card {} here, though the machine has one"
-        return Finding(Reason.NOT_FOUND, detail, "give the container the device /dev/snd, and the group audio")
-    return Finding(Reason.NOT_FOUND, "there is no sound card {}", f"there is {', '.join(cards)}")
+        return ProbeResult(Reason.NOT_FOUND, detail, "give the container the device /dev/snd, and the group audio")
+    return ProbeResult(Reason.NOT_FOUND, "there is no sound card {}", f"there is {', '.join(cards)}")
 
 
-def _unfit(device: str, log: FfmpegLog) -> Finding:
+def _unfit(device: str, log: FfmpegLog) -> ProbeResult:
     """A card that is there, and does not give what is asked of it."""
     plug = f", or write alsa:plug{device}, which converts" if device.startswith("hw:") else ""
     offer = offer_of(device)
     if wanted := log.search(r"cannot set channel count to (?P<count>\d+)"):
         detail = f"the sound card {{}} does not give {wanted['count']} channels"
         if offer.channels is None:
-            return Finding(Reason.INVALID_DATA, detail, f"write alsa:{device}?channels=N{plug}")
+            return ProbeResult(Reason.INVALID_DATA, detail, f"write alsa:{device}?channels=N{plug}")
         least, most = offer.channels
         detail += f", but {least}" + ("" if least == most else f" to {most}")
-        return Finding(Reason.INVALID_DATA, detail, f"write alsa:{device}?channels={most}{plug}")
+        return ProbeResult(Reason.INVALID_DATA, detail, f"write alsa:{device}?channels={most}{plug}")
     if log.search("cannot set sample format"):
         hint = f"write alsa:plug{device}, which converts" if plug else "have ALSA convert them (`type plug`)"
-        return Finding(Reason.INVALID_DATA, "the sound card {} gives no samples of 16 bits", hint)
+        return ProbeResult(Reason.INVALID_DATA, "the sound card {} gives no samples of 16 bits", hint)
     told = "" if offer.rates is None else f"; it offers {offer.rates[0]} to {offer.rates[1]} Hz"
     detail = f"the sound card {{}} does not take this sample_rate with these channels{told}"
-    return Finding(Reason.INVALID_DATA, detail, f"leave sample_rate and channels out{plug}")
+    return ProbeResult(Reason.INVALID_DATA, detail, f"leave sample_rate and channels out{plug}")

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgeaudio.capture.http_message import MessageError, read_head
-from edgeaudio.capture.network_probe import Finding
+from edgeaudio.capture.network_probe import ProbeResult
 from edgeaudio.capture.source_urls import DEFAULT_PORTS, SourceUrl
 from edgeaudio.types import Reason
 
@@ -24,19 +24,19 @@ _ALGORITHM = re.compile(r'\balgorithm\s*=\s*"?([A-Za-z0-9-]{1,32})', re.IGNORECA
 _KNOWN = {"Basic", "Digest MD5", "Digest MD5-SESS"}
 
 
-def explain_login(challenges: Iterable[str], *, given: bool) -> Finding:
+def explain_login(challenges: Iterable[str], *, given: bool) -> ProbeResult:
     """Why a login was refused (401); `challenges` are the values of WWW-Authenticate, `given`: a login was sent."""
     if not given:
         detail = "the server asks for a login, and none is given (401)"
-        return Finding(Reason.UNAUTHORIZED, detail, "set username and password for this source")
+        return ProbeResult(Reason.UNAUTHORIZED, detail, "set username and password for this source")
     methods = [method for challenge in challenges if (method := _method(challenge))]
     # of several FFmpeg takes Digest, and of that the last
     digests = [method for method in methods if method.startswith("Digest")]
     taken = (digests or methods or ["Basic"])[-1]
     if taken in _KNOWN:
-        return Finding(Reason.UNAUTHORIZED, "the server refused the login (401)")
+        return ProbeResult(Reason.UNAUTHORIZED, "the server refused the login (401)")
     detail = f"the server asks for a kind of login that is not supported, {taken} (401)"
-    return Finding(Reason.UNAUTHORIZED, detail, "set the camera to Digest with MD5, or to Basic, in its settings")
+    return ProbeResult(Reason.UNAUTHORIZED, detail, "set the camera to Digest with MD5, or to Basic, in its settings")
 
 
 def _method(challenge: str) -> str | None:

@@ -21,15 +21,15 @@ from av.container.input import InputContainer
 
 from edgeaudio.capture.burst import STEADY_S, Burst, duration_of
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.deadline import Guard
+from edgeaudio.capture.deadline import Deadline
 from edgeaudio.capture.decoding import FrameReader
 from edgeaudio.capture.errors import PUSHED, SourceError
-from edgeaudio.capture.http_proxy import Gate, is_gated
+from edgeaudio.capture.http_proxy import HttpProxy, is_proxied
 from edgeaudio.capture.network_probe import rtsp_answers
 from edgeaudio.capture.opening import SourceMemory, open_container
 from edgeaudio.capture.pauses import PauseWatch
 from edgeaudio.capture.pipe import kind_of
-from edgeaudio.capture.reblock import Cut, Cutter
+from edgeaudio.capture.reblock import Chunk, Reblocker
 from edgeaudio.capture.recording import is_recording, zero_s
 from edgeaudio.capture.samples import in_range, planes_of
 from edgeaudio.capture.timeline import MAX_FILL_S, Placement, Timeline
@@ -70,28 +70,28 @@ def open_source(
     """
     memory = SourceMemory.of(config) if memory is None else memory
     clock = Clock() if clock is None else clock
-    guard = Guard(stop)
+    deadline = Deadline(stop)
     kind = None if config.address.path is None else kind_of(config.address.path)
     if media_start is None and kind not in {None, "directory"}:
         detail = f"this is a {kind}: only `score` and `probe` read one"
         raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, PUSHED)
     with ExitStack() as closing:
-        gate = closing.enter_context(_gate(config, memory)) if is_gated(config.address.scheme) else None
-        opened = open_container(config, guard, stop, memory, gate, sender_wait_s)
+        proxy = closing.enter_context(_proxy(config, memory)) if is_proxied(config.address.scheme) else None
+        opened = open_container(config, deadline, stop, memory, proxy, sender_wait_s)
         container = opened.container
         if opened.pipe is not None:
             closing.callback(opened.pipe.close)
         closing.callback(container.close)
-        connection = Connection(container, config, guard, stop, memory, clock, media_start, gate)
+        connection = Connection(container, config, deadline, stop, memory, clock, media_start, proxy)
         connection.closing = closing.pop_all()
         return connection
 
 
-def _gate(config: SourceConfig, memory: SourceMemory) -> Gate:
+def _proxy(config: SourceConfig, memory: SourceMemory) -> HttpProxy:
     try:
-        gate = Gate(config.address, tls_verify=config.tls_verify, ca_file=config.ca_file, heard=memory.heard)
-        memory.received = lambda: gate.received
-        return gate  # noqa: TRY300 (nothing above raises but Gate)
+        proxy = HttpProxy(config.address, tls_verify=config.tls_verify, ca_file=config.ca_file, heard=memory.heard)
+        memory.received = lambda: proxy.received
+        return proxy  # noqa: TRY300 (nothing above raises but HttpProxy)
     except OSError as error:
         detail = f"no port on this machine's loopback is to be had ({error.strerror})"
     raise SourceError(config.name, config.address, Reason.UNREACHABLE, detail, "")
@@ -108,12 +108,12 @@ class Connection:
         self,
         container: InputContainer,
         config: SourceConfig,
-        guard: Guard,
+        deadline: Deadline,
         stop: threading.Event,
         memory: SourceMemory,
         clock: Clock,
         media_start: datetime | None,
-        gate: Gate | None,
+        proxy: HttpProxy | None,
     ) -> None:
         self.broken_samples = 0  # NaN or infinite, replaced by 0
         self.filled_s = 0.0  # lost on the way, filled with silence
@@ -123,7 +123,7 @@ class Connection:
         self.on_pause: Callable[[Block], None] | None = None
         self.on_stall: Callable[[str, float], None] | None = None
         self.closing = ExitStack()  # what ends with the connection
-        self.gate = gate  # of what is read by HTTP: tells live from stored
+        self.proxy = proxy  # of what is read by HTTP: tells live from stored
         self.end_s = 0.0  # of the last Block: monotonic, or since the start of the medium
         self._config = config
         self._stop = stop
@@ -131,8 +131,8 @@ class Connection:
         self._clock = clock
         self._track = track = choose_track(container, config)
         self.info = describe(container, track)
-        self._frames = FrameReader(container, track, config, guard, stop, memory, gate)
-        self.recorded = is_recording(container, config.address, is_live=gate.is_live if gate else None)
+        self._frames = FrameReader(container, track, config, deadline, stop, memory, proxy)
+        self.recorded = is_recording(container, config.address, is_live=proxy.is_live if proxy else None)
         self._ended = False  # a recording was read to its end, whatever that is worth
         self._heard_s = 0.0
         self._media_start = media_start if self.recorded else None  # None: the clock's times
@@ -141,11 +141,11 @@ class Connection:
             live=self._media_start is None,
             lossy=config.address.scheme not in {"file", "http", "https"},
             reliable=config.address.scheme != "udp" and config.transport != "udp",
-            may_pause=gate is None or not gate.has_live_playlist,
+            may_pause=proxy is None or not proxy.has_live_playlist,
             zero_s=zero_s(container, config.address.path),
         )
         self._last_at: datetime | None = None  # of the last Block, by the clock
-        self._cutter = Cutter()
+        self._reblocker = Reblocker()
         self._format: tuple[int, int] | None = None
         self._was_quiet = False  # the last frame
         self._burst: Burst | None = None  # while it lasts
@@ -153,12 +153,12 @@ class Connection:
         self._watch = PauseWatch(
             config,
             memory,
-            guard,
+            deadline,
             clock.monotonic(),
             answers=lambda: rtsp_answers(config.address),
         )
-        self._guard = guard
-        guard.on_wait = None if self.recorded else self._wait
+        self._deadline = deadline
+        deadline.on_wait = None if self.recorded else self._wait
         self._play_start_s: float | None = None
         self._decoded_s = 0.0  # of a recording that is played
 
@@ -193,7 +193,7 @@ class Connection:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._guard.on_wait = None  # a circle otherwise, which would keep FFmpeg's memory until it is found
+        self._deadline.on_wait = None  # a circle otherwise, which would keep FFmpeg's memory until it is found
         self.closing.close()
 
     def __iter__(self) -> Iterator[Block]:
@@ -220,7 +220,7 @@ class Connection:
     def _all_blocks(self, frames: Iterator[Arrived]) -> Iterator[Block]:
         for frame, arrival_s in frames:
             yield from self._take(frame, arrival_s)
-        yield from self._blocks(self._cutter.flush())
+        yield from self._blocks(self._reblocker.flush())
 
     def _arriving(self, frames: Iterator[AudioFrame]) -> Iterator[Arrived]:
         for frame in frames:
@@ -259,10 +259,10 @@ class Connection:
         held, burst = self._held, self._burst
         if burst is not None:
             self._burst, begin_s = None, burst.begin_s
-            if self.gate is not None and self.gate.live_began_s is not None:
-                begin_s = min(begin_s, self.gate.live_began_s)  # segments may take their time to come
+            if self.proxy is not None and self.proxy.live_began_s is not None:
+                begin_s = min(begin_s, self.proxy.live_began_s)  # segments may take their time to come
             # of a playlist nothing comes twice; what came while nobody heard may seem to overlap with what was heard
-            hears_once = self.gate is not None and self.gate.has_live_playlist
+            hears_once = self.proxy is not None and self.proxy.has_live_playlist
             while held and not hears_once and begin_s + duration_of(held[0][0]) <= self._memory.heard_until_s:
                 begin_s += duration_of(held.popleft()[0])
             self._timeline.begin(begin_s)
@@ -302,7 +302,7 @@ class Connection:
             check_format(self._config, rate, channels)
             self._check_channel(channels)
             if self._format is not None:
-                yield from self._blocks(self._cutter.flush())
+                yield from self._blocks(self._reblocker.flush())
                 self._timeline.cut()
             self._format = (rate, channels)
             self.info = replace(self.info, sample_rate=rate, channels=channels)
@@ -325,16 +325,16 @@ class Connection:
     def _placed(self, samples: Samples, rate: int, place: Placement) -> Iterator[Block]:
         """Blocks of samples that begin with the fill of their place."""
         if place.new_epoch:
-            yield from self._blocks(self._cutter.flush())
+            yield from self._blocks(self._reblocker.flush())
             self._memory.epoch += 1
-            self._cutter = Cutter()
+            self._reblocker = Reblocker()
         if place.quiet:
             self.quiet_s += place.fill / rate
         else:
             self.filled_s += place.fill / rate
-        yield from self._blocks(self._cutter.add(samples, rate, place.begin_s))
+        yield from self._blocks(self._reblocker.add(samples, rate, place.begin_s))
 
-    def _blocks(self, cuts: Iterator[Cut]) -> Iterator[Block]:
+    def _blocks(self, cuts: Iterator[Chunk]) -> Iterator[Block]:
         for cut in cuts:
             self.end_s = cut.end_s
             if not self.recorded:

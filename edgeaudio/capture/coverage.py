@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class CoverageTotals:
     """`heard_s + lost_s == accounted_s`. Neither ever shrinks.
 
     While sound comes, the account ends with the last of it: what is still on its way is in neither.
@@ -24,7 +24,7 @@ class Account:
         return self.accounted_s - self.heard_s
 
 
-class Ledger:
+class Coverage:
     """Books intervals in order; what was booked as lost is not won back by sound that comes late."""
 
     def __init__(self, start_s: float) -> None:
@@ -48,5 +48,5 @@ class Ledger:
         """Book everything up to `now_s` that has not been heard as lost."""
         self._until_s = max(self._until_s, now_s)
 
-    def account(self) -> Account:
-        return Account(self._until_s - self._start_s, self._heard_s)
+    def totals(self) -> CoverageTotals:
+        return CoverageTotals(self._until_s - self._start_s, self._heard_s)

@@ -8,7 +8,7 @@ waits, but offers only two limits through it: one that applies twice to an open,
 low-level read, so that a camera whose video flows while its audio is dead, or a server that drips
 a byte now and then, is never given up; and nothing at all ends a call early from outside. The
 callback asks `time.monotonic()`, looked up in PyAV's own module at each poll. There we put a clock
-that stands still until the calling thread's Guard has run out, and from then on tells a time beyond
+that stands still until the calling thread's Deadline has run out, and from then on tells a time beyond
 every limit. Should a future PyAV no longer look there, its own limits (which are passed as well)
 still hold, only coarser; a test fails then.
 """
@@ -25,25 +25,25 @@ from typing import Self
 import av.container.core
 
 _current = threading.local()
-# ever larger, so that a call begun after the guard ran out still sees time leap past its limit
+# ever larger, so that a call begun after the deadline ran out still sees time leap past its limit
 _leaps = itertools.count(1)
 _LEAP_S = 1e6  # beyond any limit
 _NOTICE_S = 0.25
 
 
-class Guard:
-    """Limits the FFmpeg calls that this thread makes inside `with guard:`.
+class Deadline:
+    """Limits the FFmpeg calls that this thread makes inside `with deadline:`.
 
     `limit(seconds)` begins a new limit from now; `expired` says that it was reached, and then
-    every call ends, as it does once `stop` is set. A guard serves one thread at a time.
+    every call ends, as it does once `stop` is set. A deadline serves one thread at a time.
 
     `on_wait` is called in that thread, about ten times a second while FFmpeg waits. What it raises
-    ends the call, and is raised again when the guard is left.
+    ends the call, and is raised again when the deadline is left.
     """
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
-        self._deadline = float("inf")
+        self._end_s = float("inf")
         self.expired = False
         self.still_s = time.monotonic()  # what PyAV is told until a limit is reached: its own would come first
         self.on_wait: Callable[[], None] | None = None
@@ -51,10 +51,10 @@ class Guard:
 
     def limit(self, seconds: float) -> None:
         self.expired = False
-        self._deadline = time.monotonic() + seconds
+        self._end_s = time.monotonic() + seconds
 
     def must_end(self) -> bool:
-        if time.monotonic() > self._deadline:
+        if time.monotonic() > self._end_s:
             self.expired = True
         return self.expired or self._failure is not None or self._stop.is_set()
 
@@ -69,7 +69,7 @@ class Guard:
 
     def __enter__(self) -> Self:
         _install()
-        _current.guard = self
+        _current.deadline = self
         return self
 
     def __exit__(
@@ -78,7 +78,7 @@ class Guard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _current.guard = None
+        _current.deadline = None
         if self._failure is not None:
             raise self._failure
 
@@ -106,13 +106,13 @@ class ConnectionStop(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         """As of any event; what ends the connection alone is noticed within 0.25 s."""
-        deadline_s = float("inf") if timeout is None else time.monotonic() + timeout
-        while not self.is_set() and (left_s := deadline_s - time.monotonic()) > 0:
+        until_s = float("inf") if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (left_s := until_s - time.monotonic()) > 0:
             self._source_stop.wait(min(left_s, _NOTICE_S))
         return self.is_set()
 
 
-class _Clock:
+class _DeadlineClock:
     """Stands where PyAV's core expects the `time` module."""
 
     def __getattr__(self, name: str) -> object:
@@ -120,13 +120,13 @@ class _Clock:
 
     @staticmethod
     def monotonic() -> float:
-        guard: Guard | None = getattr(_current, "guard", None)
-        if guard is None:
+        deadline: Deadline | None = getattr(_current, "deadline", None)
+        if deadline is None:
             return time.monotonic()
-        return time.monotonic() + _LEAP_S * next(_leaps) if guard.poll() else guard.still_s
+        return time.monotonic() + _LEAP_S * next(_leaps) if deadline.poll() else deadline.still_s
 
 
-_clock = _Clock()
+_clock = _DeadlineClock()
 
 
 def _install() -> None:

@@ -18,10 +18,10 @@ from av.packet import Packet
 
 from edgeaudio.capture import pipe
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.deadline import Guard
-from edgeaudio.capture.errors import FFMPEG_ERRORS, Call, SourceError, failure_of, undecodable
+from edgeaudio.capture.deadline import Deadline
+from edgeaudio.capture.errors import FFMPEG_ERRORS, Call, SourceError, classify, undecodable
 from edgeaudio.capture.ffmpeg_log import FfmpegLog, recorded
-from edgeaudio.capture.http_proxy import Gate
+from edgeaudio.capture.http_proxy import HttpProxy
 from edgeaudio.capture.opening import SourceMemory, gated_failure
 
 # a live HLS list grows by whole segments, 6 to 10 s apart
@@ -38,19 +38,19 @@ class FrameReader:
         container: InputContainer,
         track: AudioStream,
         config: SourceConfig,
-        guard: Guard,
+        deadline: Deadline,
         stop: threading.Event,
         memory: SourceMemory,
-        gate: Gate | None,
+        proxy: HttpProxy | None,
     ) -> None:
         self.broken_packets = 0  # could not be decoded, skipped
         self._container, self._track = container, track
         self._packets: Iterator[Packet[AudioStream]] = container.demux(track)
         self._config = config
-        self._guard = guard
+        self._deadline = deadline
         self._stop = stop
         self._memory = memory
-        self._gate = gate
+        self._proxy = proxy
         self._silent = True  # no frame so far
         self._damage = False  # since the last frame
         self._log = FfmpegLog()  # of the present call
@@ -63,7 +63,7 @@ class FrameReader:
             self._limit_s = max(self._limit_s, pipe.STALL_S)
 
     def __iter__(self) -> Iterator[AudioFrame]:
-        self._guard.limit(self._patience_s)
+        self._deadline.limit(self._patience_s)
         while (packet := self._next()) is not None:
             for frame in self._decode(packet):
                 self._undecoded = 0
@@ -72,7 +72,7 @@ class FrameReader:
                     self._memory.asking.heard()
                 yield frame
                 self._damage = False
-                self._guard.limit(self._patience_s)
+                self._deadline.limit(self._patience_s)
 
     @property
     def is_damaged(self) -> bool:
@@ -85,7 +85,7 @@ class FrameReader:
             failure: Exception | None = None
             again = False
             packet: Packet[AudioStream] | None = None
-            with self._guard, recorded() as log:
+            with self._deadline, recorded() as log:
                 self._log = log
                 try:
                     packet = next(self._packets, None)
@@ -99,7 +99,7 @@ class FrameReader:
             if self._stop.is_set():
                 return None
             # packets may come in which there is no sound: time is up for them, too
-            timed_out = self._guard.must_end()
+            timed_out = self._deadline.must_end()
             if timed_out and self._silent:
                 self._memory.asking.stayed_mute()
             if timed_out or (failure is not None and not self._is_end(failure)):
@@ -118,16 +118,16 @@ class FrameReader:
         if isinstance(error, av.error.ExitError):
             # nobody ended this call; a look that was ended at its limit is remembered until the data end
             return not self._silent
-        # a body of unknown length, which the gate passed on whole
-        return self._gate is not None and isinstance(error, OSError) and error.errno == errno.EIO and not self._refused
+        # a body of unknown length, which the proxy passed on whole
+        return self._proxy is not None and isinstance(error, OSError) and error.errno == errno.EIO and not self._refused
 
     @property
     def _refused(self) -> SourceError | None:
-        return gated_failure(self._config, self._gate)
+        return gated_failure(self._config, self._proxy)
 
     @property
     def _patience_s(self) -> float:
-        return self._limit_s if self._gate is None else max(self._limit_s, self._gate.patience_s)
+        return self._limit_s if self._proxy is None else max(self._limit_s, self._proxy.stall_timeout_s)
 
     def _decode(self, packet: Packet[AudioStream]) -> list[AudioFrame]:
         try:
@@ -138,12 +138,12 @@ class FrameReader:
             self._undecoded += 1
             self._codec_error = type(error)
             return []
-        if frames and self._gate is not None:
-            self._gate.sound()
+        if frames and self._proxy is not None:
+            self._proxy.sound()
         return frames
 
     def _failure(self, error: Exception, log: FfmpegLog) -> SourceError:
-        timed_out = self._guard.expired
+        timed_out = self._deadline.expired
         if (refused := self._refused) is not None:
             return refused
         if timed_out and self._undecoded:
@@ -155,6 +155,6 @@ class FrameReader:
             limit_s=self._patience_s,
             over_udp=over_udp,
             log=log,
-            received=self._gate.received if self._gate is not None and self._silent else 0,
+            received=self._proxy.received if self._proxy is not None and self._silent else 0,
         )
-        return failure_of(self._config, error, call)
+        return classify(self._config, error, call)

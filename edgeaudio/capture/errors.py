@@ -18,7 +18,7 @@ from edgeaudio.capture.alsa_errors import explain_sound_card
 from edgeaudio.capture.auth_schemes import challenges_of, explain_login
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.ffmpeg_log import FfmpegLog
-from edgeaudio.capture.network_probe import Finding, explain_os_error, probe_address
+from edgeaudio.capture.network_probe import ProbeResult, explain_os_error, probe_address
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.source_urls import SourceUrl
 from edgeaudio.types import EdgeaudioError, Reason
@@ -57,9 +57,9 @@ PUSHED = "have the sound pushed by RTSP, to a source with the url rtsp+listen://
 
 # of an address that is to be listened on, which is added
 _NOT_BOUND = {
-    errno.EADDRINUSE: Finding(Reason.DEVICE_BUSY, "another program listens on", "stop it, or choose another port"),
-    errno.EACCES: Finding(Reason.UNAUTHORIZED, "not allowed to listen on", "choose a port from 1024 on"),
-    errno.EADDRNOTAVAIL: Finding(
+    errno.EADDRINUSE: ProbeResult(Reason.DEVICE_BUSY, "another program listens on", "stop it, or choose another port"),
+    errno.EACCES: ProbeResult(Reason.UNAUTHORIZED, "not allowed to listen on", "choose a port from 1024 on"),
+    errno.EADDRNOTAVAIL: ProbeResult(
         Reason.UNREACHABLE,
         "this machine has no address",
         "write an address of this machine, or 0.0.0.0 for all of them",
@@ -67,33 +67,33 @@ _NOT_BOUND = {
 }
 _NOT_KNOWN = (av.error.PatchWelcomeError, av.error.DecoderNotFoundError)
 # the first that fits, special before general
-_ANSWERS: dict[type[Exception], Finding] = {
-    av.error.HTTPForbiddenError: Finding(
+_ANSWERS: dict[type[Exception], ProbeResult] = {
+    av.error.HTTPForbiddenError: ProbeResult(
         Reason.UNAUTHORIZED,
         "the server forbids access (403)",
         "check the username and password, and what the server lets that user, and this machine, see",
     ),
-    av.error.HTTPNotFoundError: Finding(Reason.NOT_FOUND, "the server knows no such stream (404)"),
-    av.error.HTTPTooManyRequestsError: Finding(
+    av.error.HTTPNotFoundError: ProbeResult(Reason.NOT_FOUND, "the server knows no such stream (404)"),
+    av.error.HTTPTooManyRequestsError: ProbeResult(
         Reason.SERVER_BUSY, "the server has had too many requests (429)", "ask it less often"
     ),
-    av.error.HTTPServerError: Finding(Reason.INVALID_DATA, "the server failed (5xx)"),
-    av.error.HTTPClientError: Finding(Reason.INVALID_DATA, "the server refused the request (4xx)"),
-    av.error.DecoderNotFoundError: Finding(Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio"),
+    av.error.HTTPServerError: ProbeResult(Reason.INVALID_DATA, "the server failed (5xx)"),
+    av.error.HTTPClientError: ProbeResult(Reason.INVALID_DATA, "the server refused the request (4xx)"),
+    av.error.DecoderNotFoundError: ProbeResult(Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio"),
 }
 
 _NO_FILES = {
-    "directory": Finding(Reason.NOT_FOUND, "this is a directory", "name a recording in it"),
-    "socket": Finding(Reason.INVALID_DATA, "this is a socket, not a recording", PUSHED),
+    "directory": ProbeResult(Reason.NOT_FOUND, "this is a directory", "name a recording in it"),
+    "socket": ProbeResult(Reason.INVALID_DATA, "this is a socket, not a recording", PUSHED),
 }
-_FORBIDDEN = Finding(
+_FORBIDDEN = ProbeResult(
     Reason.UNAUTHORIZED,
     "not allowed to read this file",
     "let the user that edgeaudio runs as read it, and enter its folders",
 )
-_EMPTY = Finding(Reason.INVALID_DATA, "the file is empty", "record it anew")
-_UNDECODABLE = Finding(Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio", "convert the recording")
-_UNREADABLE = Finding(
+_EMPTY = ProbeResult(Reason.INVALID_DATA, "the file is empty", "record it anew")
+_UNDECODABLE = ProbeResult(Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio", "convert the recording")
+_UNREADABLE = ProbeResult(
     Reason.INVALID_DATA, "not a recording that can be read, or its end is cut off", "check that it plays elsewhere"
 )
 
@@ -136,14 +136,14 @@ class Call:
     """What is known of a call of FFmpeg's that failed, beside its exception."""
 
     opening: bool  # else reading
-    timed_out: bool  # the Guard's limit had run out
+    timed_out: bool  # the Deadline's limit had run out
     limit_s: float  # that limit
     over_udp: bool  # RTP comes over UDP
     log: FfmpegLog
     received: int = 0  # bytes, as far as that is known, and no sound in them
 
 
-def failure_of(config: SourceConfig, error: Exception, call: Call) -> SourceError:
+def classify(config: SourceConfig, error: Exception, call: Call) -> SourceError:
     """The SourceError for an exception of PyAV. May probe the network for up to a few seconds."""
     url = config.address
     number = error.errno if isinstance(error, av.error.FFmpegError | OSError) else None
@@ -177,7 +177,7 @@ def undecodable(config: SourceConfig, packets: int, last_error: type[Exception] 
     return SourceError(config.name, config.address, Reason.INVALID_DATA, detail, hint, stalled=True)
 
 
-def _by_login(config: SourceConfig, error: Exception) -> Finding | None:
+def _by_login(config: SourceConfig, error: Exception) -> ProbeResult | None:
     url = config.address
     if not isinstance(error, av.error.HTTPUnauthorizedError):
         return None
@@ -186,61 +186,61 @@ def _by_login(config: SourceConfig, error: Exception) -> Finding | None:
     return explain_login(challenges, given=url.username is not None)
 
 
-def _led(url: SourceUrl, log: FfmpegLog) -> Finding | None:
+def _led(url: SourceUrl, log: FfmpegLog) -> ProbeResult | None:
     """What is wrong with the server that a redirect of RTSP led to."""
     unknown = log.search(r"Failed to resolve hostname (?P<host>[A-Za-z0-9._-]+):")
     hint = "mend the redirect, or set the address that it means"
     if unknown and unknown["host"].lower() != url.host:
         name = unknown["host"]
-        return Finding(Reason.NAME_NOT_FOUND, f"the server redirects to {name}, which does not resolve", hint)
+        return ProbeResult(Reason.NAME_NOT_FOUND, f"the server redirects to {name}, which does not resolve", hint)
     failed = log.search(r"Connection to tcp://(?P<where>[A-Za-z0-9._\[\]:-]+:\d+)\S* failed: (?P<words>.+)")
     if failed is None or failed["where"] == f"{url.place}":
         return None
     number = next((number for number in errno.errorcode if os.strerror(number) == failed["words"].strip()), None)
     found = explain_os_error(number, failed["where"])
-    return found and Finding(found.reason, f"the server redirects, and {found.detail}", hint)
+    return found and ProbeResult(found.reason, f"the server redirects, and {found.detail}", hint)
 
 
-def _by_rtsp_answer(log: FfmpegLog) -> Finding | None:
+def _by_rtsp_answer(log: FfmpegLog) -> ProbeResult | None:
     """What an RTSP server's answer says that FFmpeg's error does not."""
     answer = log.search(r"method (?P<method>[A-Z_]{3,16}) failed: (?P<code>\d{3})")
     if answer is None:
         return None
     method, code = answer["method"], int(answer["code"])
     if code == 461 and method == "SETUP":
-        return Finding(Reason.UNSUPPORTED_TRANSPORT, "the server does not know this transport of RTSP (461)")
+        return ProbeResult(Reason.UNSUPPORTED_TRANSPORT, "the server does not know this transport of RTSP (461)")
     if code in {453, 503}:
-        return Finding(Reason.SERVER_BUSY, f"the server serves no further viewer ({code}, to {method})")
+        return ProbeResult(Reason.SERVER_BUSY, f"the server serves no further viewer ({code}, to {method})")
     if code >= 500:
         detail = f"the server failed ({code}, to {method})"
-        return Finding(Reason.INVALID_DATA, detail, "restart the camera, or look at the server's log")
+        return ProbeResult(Reason.INVALID_DATA, detail, "restart the camera, or look at the server's log")
     if code >= 400 and code not in {401, 403, 404, 429}:
         detail = f"the server refused the request ({code}, to {method})"
-        return Finding(Reason.INVALID_DATA, detail, "check the path, and what streams the camera offers")
+        return ProbeResult(Reason.INVALID_DATA, detail, "check the path, and what streams the camera offers")
     return None
 
 
-def _by_answer(error: Exception) -> Finding | None:
+def _by_answer(error: Exception) -> ProbeResult | None:
     return next((found for kind, found in _ANSWERS.items() if isinstance(error, kind)), None)
 
 
-def _by_behaviour(error: Exception, scheme: str, call: Call) -> Finding:
+def _by_behaviour(error: Exception, scheme: str, call: Call) -> ProbeResult:
     if call.timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
         if call.received:
             detail = f"{call.received:,} bytes came, and no sound was found in them"
             hint = "check that the address names a stream, and that it comes fast enough"
-            return Finding(Reason.TIMEOUT, detail, hint)
+            return ProbeResult(Reason.TIMEOUT, detail, hint)
         what = "no complete answer" if call.opening else "no sound"
-        return Finding(Reason.TIMEOUT, f"{what} within {call.limit_s:g} s", _OVER_UDP if call.over_udp else None)
+        return ProbeResult(Reason.TIMEOUT, f"{what} within {call.limit_s:g} s", _OVER_UDP if call.over_udp else None)
     if not call.opening:
-        return Finding(Reason.END_OF_STREAM, "the sender broke off")
+        return ProbeResult(Reason.END_OF_STREAM, "the sender broke off")
     if isinstance(error, av.error.EOFError) and scheme not in {"http", "https"}:
         hint = "check the port; a camera with too many viewers does that too"
-        return Finding(Reason.INVALID_DATA, "the server closed the connection without an answer", hint)
-    return Finding(Reason.INVALID_DATA, "the answer is not a stream that can be read")
+        return ProbeResult(Reason.INVALID_DATA, "the server closed the connection without an answer", hint)
+    return ProbeResult(Reason.INVALID_DATA, "the answer is not a stream that can be read")
 
 
-def _receiver(url: SourceUrl, number: int | None, where: str, call: Call) -> Finding | None:
+def _receiver(url: SourceUrl, number: int | None, where: str, call: Call) -> ProbeResult | None:
     """What stands in the way of a source that sends to us."""
     if url.scheme not in {"rtsp+listen", "udp"}:
         return None
@@ -250,14 +250,14 @@ def _receiver(url: SourceUrl, number: int | None, where: str, call: Call) -> Fin
     if url.scheme == "udp" and (call.timed_out or number in {errno.ETIMEDOUT, errno.EAGAIN}):
         detail = f"nothing that could be read came to port {url.port} within {call.limit_s:g} s"
         hint = f"check where the sender sends to, and that a firewall lets UDP to port {url.port} of this machine pass"
-        return Finding(Reason.TIMEOUT, detail, hint)
+        return ProbeResult(Reason.TIMEOUT, detail, hint)
     if url.scheme == "rtsp+listen" and call.opening and call.timed_out:
         hint = f"start the sender first, and let it push by RTSP over TCP to port {url.port} of this machine"
-        return Finding(Reason.TIMEOUT, f"no sender pushed to it within {call.limit_s:g} s", hint)
+        return ProbeResult(Reason.TIMEOUT, f"no sender pushed to it within {call.limit_s:g} s", hint)
     return None
 
 
-def _file(error: Exception, path: Path, call: Call) -> Finding:
+def _file(error: Exception, path: Path, call: Call) -> ProbeResult:
     kind = kind_of(path)
     certain = _NO_FILES.get(kind or "") or (_FORBIDDEN if isinstance(error, PermissionError) else None)
     if certain is not None:
@@ -265,10 +265,10 @@ def _file(error: Exception, path: Path, call: Call) -> Finding:
     try:
         size = path.stat().st_size
     except OSError:
-        return Finding(Reason.NOT_FOUND, "there is no such file")
+        return ProbeResult(Reason.NOT_FOUND, "there is no such file")
     if call.timed_out and kind is not None:
         hint = "start the program that writes to it; it must not pause for so long"
-        return Finding(Reason.TIMEOUT, f"nothing was written to this {kind} within {call.limit_s:g} s", hint)
+        return ProbeResult(Reason.TIMEOUT, f"nothing was written to this {kind} within {call.limit_s:g} s", hint)
     if kind is None and size == 0:
         return _EMPTY
     return _UNDECODABLE if isinstance(error, av.error.DecoderNotFoundError) else _UNREADABLE

@@ -32,7 +32,7 @@ _SESSION = re.compile(r"_w\d+(?=[_.])")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SegmentKey:
     """What a segment is known by: its number, and its name or its programme date-time."""
 
     number: int
@@ -40,13 +40,13 @@ class Mark:
     programme_s: float | None
 
     @classmethod
-    def of(cls, segment: Segment) -> Mark:
+    def of(cls, segment: Segment) -> SegmentKey:
         """The mark of a segment, without what changes with each session: host, folder, query, Wowza's number."""
         path = segment.uri.partition("?")[0].partition("#")[0].rpartition("/")[2]
         name = _SESSION.sub("", path)
         return cls(segment.number, digest(f"{name} {segment.byte_range}"), segment.programme_s)
 
-    def is_same(self, other: Mark | None) -> bool:
+    def is_same(self, other: SegmentKey | None) -> bool:
         """True if both are of one segment, as far as that can be told."""
         if other is None or self.number != other.number:
             return False
@@ -55,14 +55,14 @@ class Mark:
         tolerance_s = _NAMED_TOLERANCE_S if self.name == other.name else _PROGRAMME_TOLERANCE_S
         return abs(self.programme_s - other.programme_s) <= tolerance_s
 
-    def is_dated_apart(self, other: Mark) -> bool:
+    def is_dated_apart(self, other: SegmentKey) -> bool:
         """True if the programme date-times of both are known, and say that they are two segments."""
         return self.programme_s is not None and other.programme_s is not None and not self.is_same(other)
 
 
 @dataclass(slots=True)
 class _List:
-    marks: dict[int, Mark]  # heard, by number, oldest first
+    marks: dict[int, SegmentKey]  # heard, by number, oldest first
     newest: int | None = None  # number of the newest segment that the playlist had
     new_s: float = 0.0  # when it had it; monotonic, which goes on over restarts of the process
 
@@ -86,12 +86,12 @@ class HeardSegments:
         self._path = path
         self._lock = threading.Lock()
         self._lists: dict[str, _List] = {}
-        self._begun: list[tuple[str, Mark]] = []  # by a connection of which no sound came yet
+        self._begun: list[tuple[str, SegmentKey]] = []  # by a connection of which no sound came yet
         self._sounds = False
         if path is not None:
             self._lists = _load(path)
 
-    def recall(self, playlist: str, marks: list[Mark]) -> dict[int, Mark]:
+    def recall(self, playlist: str, marks: list[SegmentKey]) -> dict[int, SegmentKey]:
         """What was heard of the playlist, by number, oldest first; `marks` is what it has now.
 
         A playlist that came under another name before is known by its segments.
@@ -102,7 +102,7 @@ class HeardSegments:
             found = self._lists.get(playlist)
             return dict(found.marks) if found else {}
 
-    def _alike(self, marks: list[Mark]) -> _List | None:
+    def _alike(self, marks: list[SegmentKey]) -> _List | None:
         def alike(known: _List) -> int:
             return sum(mark.is_same(known.marks.get(mark.number)) for mark in marks)
 
@@ -121,7 +121,7 @@ class HeardSegments:
                 known.newest, known.new_s = newest, now_s
             return now_s - known.new_s
 
-    def begin(self, playlist: str, mark: Mark) -> None:
+    def begin(self, playlist: str, mark: SegmentKey) -> None:
         """Note that the segment is passed on."""
         with self._lock:
             self._begun.append((playlist, mark))
@@ -194,7 +194,7 @@ def _load(path: Path) -> dict[str, _List]:
     lists: dict[str, _List] = {}
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         for name, known in json.loads(path.read_text()).items():
-            marks = [Mark(int(number), str(text), programme_s) for number, text, programme_s in known["marks"]]
+            marks = [SegmentKey(int(number), str(text), programme_s) for number, text, programme_s in known["marks"]]
             newest = None if known["newest"] is None else int(known["newest"])
             new_s = min(float(known["new_s"]), time.monotonic())
             lists[str(name)] = _List({mark.number: mark for mark in marks[-_MAX_MARKS:]}, newest, new_s)

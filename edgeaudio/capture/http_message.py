@@ -1,4 +1,4 @@
-"""HTTP messages as the gate reads them: bounded heads, and bodies piece by piece.
+"""HTTP messages as the proxy reads them: bounded heads, and bodies piece by piece.
 
 Owns: parsing of request and response heads, chunked and compressed bodies.
 Does not know: sockets (bytes come from a callable), playlists, where anything leads.

@@ -6,7 +6,7 @@ Does not know: how a server is reached (origin.py), the text of playlists (playl
 FFmpeg follows redirects and playlists to any host, and its HLS reader verifies no certificate of the connections that
 come after the first. So FFmpeg speaks plain HTTP to this proxy and no TLS at all: the proxy makes the connections, to
 addresses of the kind that the source's own host has (this machine, the local network, the internet) and no other,
-verifies each certificate, and never leads from https to http. It bounds heads, redirects and playlists. One gate
+verifies each certificate, and never leads from https to http. It bounds heads, redirects and playlists. One proxy
 serves one connection of one source; what it refuses for good ends that connection.
 """
 
@@ -37,7 +37,7 @@ from edgeaudio.capture.http_message import (
     length_of,
     read_head,
 )
-from edgeaudio.capture.live_playlists import BegunAnewError, HeardOutError, LivePlaylists, StaleError
+from edgeaudio.capture.live_playlists import BegunAnewError, EndOfPlaylistError, LivePlaylists, StaleError
 from edgeaudio.capture.origin import CONNECT_S, HOST, Dialler, LeadError, Origin, hide_exemptions
 from edgeaudio.capture.playlist import (
     MAX_BYTES,
@@ -73,14 +73,14 @@ _PIECE_BYTES = 65536
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
-def is_gated(scheme: str) -> bool:
-    """True if a source of that scheme is read through a gate."""
+def is_proxied(scheme: str) -> bool:
+    """True if a source of that scheme is read through a proxy."""
     return scheme in {"http", "https"}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """Why something behind the gate was not read."""
+class ProxyFailure:
+    """Why something behind the proxy was not read."""
 
     reason: Reason
     detail: str
@@ -88,7 +88,7 @@ class Finding:
     final: bool  # nothing more of the source is read
 
 
-class Gate:
+class HttpProxy:
     """A way to the servers that `url` leads to. Use it in a `with` block; raises OSError where it cannot listen."""
 
     def __init__(
@@ -107,8 +107,8 @@ class Gate:
         self._lock = threading.Lock()  # over all that follows
         self._ends: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._final: Finding | None = None
-        self._failures: dict[str, Finding] = {}  # by URL; what was read of its kind since then removes it
+        self._final: ProxyFailure | None = None
+        self._failures: dict[str, ProxyFailure] = {}  # by URL; what was read of its kind since then removes it
         self._lists: dict[str, None] = {}  # URLs that gave a playlist, in order
         self._master = ""  # URL of the list of lists
         self._redirected: dict[str, int] = {}  # URLs that redirects led to, and how many
@@ -126,8 +126,8 @@ class Gate:
             return self._is_live
 
     @property
-    def finding(self) -> Finding | None:
-        """Why the source cannot be read on, as far as the gate knows; None where nothing failed, or it was mended."""
+    def finding(self) -> ProxyFailure | None:
+        """Why the source cannot be read on, as far as the proxy knows; None where nothing failed, or it was mended."""
         with self._lock:
             return self._final or next(reversed(self._failures.values()), None)
 
@@ -143,9 +143,9 @@ class Gate:
         return self._live.began_s
 
     @property
-    def patience_s(self) -> float:
+    def stall_timeout_s(self) -> float:
         """How long it may take without sound until a playlist that is no longer updated shows as such."""
-        return self._live.patience_s
+        return self._live.stall_timeout_s
 
     def sound(self) -> None:
         """Note that sound comes of what is read: what was passed on is heard."""
@@ -157,7 +157,7 @@ class Gate:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close all. Raises what nobody expected in a thread of the gate, whatever else became of that."""
+        """Close all. Raises what nobody expected in a thread of the proxy, whatever else became of that."""
         self._close()
         with self._lock:
             threads = self._threads
@@ -183,7 +183,7 @@ class Gate:
                 self._fault = error
                 self._close()
 
-        thread = threading.Thread(target=guarded, name="gate", daemon=True)
+        thread = threading.Thread(target=guarded, name="proxy", daemon=True)
         with self._lock:
             thread.start()
             self._threads = [thread, *(other for other in self._threads if other.is_alive())]
@@ -233,7 +233,7 @@ class Gate:
             return max(0.0, -self._tokens / _REQUESTS_PER_S)
 
     def _failed(self, url: str, error: LeadError) -> None:
-        finding = Finding(error.reason, error.detail, error.hint, error.final)
+        finding = ProxyFailure(error.reason, error.detail, error.hint, error.final)
         with self._lock:
             self._failures.pop(url, None)
             if len(self._failures) < _MAX_KNOWN:
@@ -385,7 +385,7 @@ class Gate:
     def _lead(self, uri: str, base: Origin) -> str:
         """The address that FFmpeg is given for one in a playlist or a redirect.
 
-        An https address becomes one of http with its port, which the gate knows for TLS. Of other schemes there is
+        An https address becomes one of http with its port, which the proxy knows for TLS. Of other schemes there is
         nothing to be had: their addresses become names beside the list.
         """
         if uri.startswith("//"):
@@ -468,7 +468,7 @@ class Gate:
         except BegunAnewError:
             detail = "the server began its playlist anew"
             raise LeadError(Reason.END_OF_STREAM, detail, "", final=True) from None
-        except HeardOutError:
+        except EndOfPlaylistError:
             detail = "the stream has ended, and was heard to its end"
             raise LeadError(Reason.END_OF_STREAM, detail, "", final=True) from None
         if shown is not None and not shown.segments:
@@ -518,7 +518,7 @@ class Gate:
 
 
 class _Ends:
-    """The sockets of one exchange: shut down when the gate closes, closed when the exchange is over."""
+    """The sockets of one exchange: shut down when the proxy closes, closed when the exchange is over."""
 
     def __init__(self, everybodys: set[socket.socket], lock: threading.Lock, closed: threading.Event) -> None:
         self._everybodys = everybodys

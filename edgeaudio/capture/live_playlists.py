@@ -13,7 +13,7 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 
-from edgeaudio.capture.heard_segments import HeardSegments, Mark
+from edgeaudio.capture.heard_segments import HeardSegments, SegmentKey
 from edgeaudio.capture.playlist import MediaPlaylist, Segment
 
 FIRST_SEGMENTS = 3  # of a playlist of which nothing was heard; FFmpeg's own choice
@@ -34,18 +34,18 @@ class BegunAnewError(Exception):
     """The server began its playlist anew: what FFmpeg knows of it is no longer true."""
 
 
-class HeardOutError(Exception):
+class EndOfPlaylistError(Exception):
     """The stream has ended, and all of it was heard."""
 
 
 @dataclass(slots=True)
 class _State:
     floor: int  # number of the first segment that is shown
-    seen: dict[int, Mark]  # of the last list, by number
+    seen: dict[int, SegmentKey]  # of the last list, by number
     newest: int
     shown: MediaPlaylist
     begun: int | None = None  # number of the last segment that was asked for
-    addresses: dict[tuple[str, int], Mark] = field(default_factory=dict)
+    addresses: dict[tuple[str, int], SegmentKey] = field(default_factory=dict)
 
 
 class LivePlaylists:
@@ -56,12 +56,12 @@ class LivePlaylists:
         self._lock = threading.Lock()
         self._states: dict[str, _State] = {}
         self.began_s: float | None = None  # monotonic: the first sound that is shown is no younger than that
-        self.patience_s = 0.0  # how long it may take until a playlist that is no longer updated shows
+        self.stall_timeout_s = 0.0  # how long it may take until a playlist that is no longer updated shows
 
     def show(self, name: str, playlist: MediaPlaylist) -> MediaPlaylist | None:
         """What FFmpeg is to be given of `playlist`; None: nothing as yet, ask the server again.
 
-        Raises StaleError, BegunAnewError, HeardOutError.
+        Raises StaleError, BegunAnewError, EndOfPlaylistError.
         """
         with self._lock:
             state = self._states.get(name)
@@ -69,7 +69,7 @@ class LivePlaylists:
                 return self._begin_with(name, playlist)
             if not playlist.numbered:
                 playlist.segments = _numbered(playlist.segments, state.seen)
-            self._go_on(state, playlist, [Mark.of(segment) for segment in playlist.segments])
+            self._go_on(state, playlist, [SegmentKey.of(segment) for segment in playlist.segments])
             # what FFmpeg has not asked for yet is still to be heard
             if state.begun == state.shown.segments[-1].number:
                 self._require_fresh(name, playlist, state.newest)
@@ -78,14 +78,14 @@ class LivePlaylists:
             return state.shown
 
     def _begin_with(self, name: str, playlist: MediaPlaylist) -> MediaPlaylist | None:
-        marks = [Mark.of(segment) for segment in playlist.segments]
+        marks = [SegmentKey.of(segment) for segment in playlist.segments]
         known = self._heard.recall(name, marks)
         if not playlist.is_live and not known:
             return playlist  # a recording
         if not playlist.numbered:
             playlist.segments = _numbered(playlist.segments, known)
-            marks = [Mark.of(segment) for segment in playlist.segments]
-        self.patience_s = max(self.patience_s, stale_after_s(playlist) + SLACK_S)
+            marks = [SegmentKey.of(segment) for segment in playlist.segments]
+        self.stall_timeout_s = max(self.stall_timeout_s, stale_after_s(playlist) + SLACK_S)
         first = _first_new(playlist.segments, marks, known)
         if first < len(marks):
             shown = replace(playlist, segments=playlist.segments[first:])
@@ -95,7 +95,7 @@ class LivePlaylists:
             self._heard.see(name, marks[-1].number, anew=True)
             return shown
         if not playlist.is_live:
-            raise HeardOutError
+            raise EndOfPlaylistError
         self._require_fresh(name, playlist, marks[-1].number if marks else None)
         return None
 
@@ -110,7 +110,7 @@ class LivePlaylists:
             if (state := self._states.get(name)) is not None:
                 if len(state.addresses) >= _MAX_TRACKED:
                     del state.addresses[next(iter(state.addresses))]
-                state.addresses[address] = Mark.of(segment)
+                state.addresses[address] = SegmentKey.of(segment)
 
     def begin(self, address: tuple[str, int]) -> None:
         """Note that what is at that address and offset is passed on; it may be a segment."""
@@ -120,7 +120,7 @@ class LivePlaylists:
                     state.begun = max(mark.number, state.begun or mark.number)
                     self._heard.begin(name, mark)
 
-    def _go_on(self, state: _State, playlist: MediaPlaylist, marks: list[Mark]) -> None:
+    def _go_on(self, state: _State, playlist: MediaPlaylist, marks: list[SegmentKey]) -> None:
         if not playlist.is_live:
             state.shown = replace(state.shown, ended=True)
         if not marks:
@@ -149,16 +149,16 @@ def stale_after_s(playlist: MediaPlaylist) -> float:
     return min(max(wanted_s, MIN_STALE_S), MAX_STALE_S)
 
 
-def _by_number(marks: list[Mark]) -> dict[int, Mark]:
+def _by_number(marks: list[SegmentKey]) -> dict[int, SegmentKey]:
     return {mark.number: mark for mark in marks[-_MAX_TRACKED:]}
 
 
-def _is_far_back(marks: list[Mark], newest: int) -> bool:
+def _is_far_back(marks: list[SegmentKey], newest: int) -> bool:
     """True if a list is further back than one of a server behind the others can be."""
     return marks[-1].number < newest - len(marks)
 
 
-def _first_new(segments: list[Segment], marks: list[Mark], known: dict[int, Mark]) -> int:
+def _first_new(segments: list[Segment], marks: list[SegmentKey], known: dict[int, SegmentKey]) -> int:
     """The index of the first segment that is to be heard; their number where all were."""
     last_three = max(0, len(segments) - FIRST_SEGMENTS)
     if not marks or not known:
@@ -178,12 +178,12 @@ def _first_new(segments: list[Segment], marks: list[Mark], known: dict[int, Mark
     return recent
 
 
-def _numbered(segments: list[Segment], known: dict[int, Mark]) -> list[Segment]:
+def _numbered(segments: list[Segment], known: dict[int, SegmentKey]) -> list[Segment]:
     """Segments of a playlist that says no number, numbered on from what is known of it."""
     by_name = {mark.name: number for number, mark in known.items()}
     start = max(known) + 1 if known else 0
     for index, segment in enumerate(segments):
-        if (number := by_name.get(Mark.of(segment).name)) is not None:
+        if (number := by_name.get(SegmentKey.of(segment).name)) is not None:
             start = number - index
             break
     return [replace(segment, number=start + index) for index, segment in enumerate(segments)]

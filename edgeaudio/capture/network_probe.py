@@ -24,7 +24,7 @@ _NO_ROUTE = {
 }  # fmt: skip
 
 
-class Finding(NamedTuple):
+class ProbeResult(NamedTuple):
     """What is wrong with a source."""
 
     reason: Reason
@@ -32,7 +32,7 @@ class Finding(NamedTuple):
     hint: str | None = None  # what to do; None: what is said of the reason everywhere
 
 
-def probe_address(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> Finding | None:
+def probe_address(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> ProbeResult | None:
     """What is wrong on the way to `url`'s server; None where it answers as far as can be seen.
 
     Takes at most about 2 s a step (name resolution has the resolver's own limits).
@@ -43,9 +43,9 @@ def probe_address(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> 
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        return Finding(Reason.NAME_NOT_FOUND, f"the name {host} does not resolve ({_gai(error)})")
+        return ProbeResult(Reason.NAME_NOT_FOUND, f"the name {host} does not resolve ({_gai(error)})")
     except UnicodeError:
-        return Finding(Reason.NAME_NOT_FOUND, f"{host} is not a valid host name")
+        return ProbeResult(Reason.NAME_NOT_FOUND, f"{host} is not a valid host name")
     try:
         with socket.create_connection((str(addresses[0][4][0]), port), _PROBE_S) as connection:
             return _probe_tls(connection, host, ca_file) if url.is_tls and tls_verify else None
@@ -76,26 +76,26 @@ def _unverified(connection: socket.socket) -> ssl.SSLSocket:
     return context.wrap_socket(connection)
 
 
-def explain_os_error(number: int | None, where: str, *, timed_out: bool = False) -> Finding | None:
+def explain_os_error(number: int | None, where: str, *, timed_out: bool = False) -> ProbeResult | None:
     """The finding for the errno of a failed connection; None where it says nothing."""
     if number == errno.ECONNREFUSED:
-        return Finding(Reason.REFUSED, f"nothing listens on {where}")
+        return ProbeResult(Reason.REFUSED, f"nothing listens on {where}")
     if number in _NO_ROUTE:
-        return Finding(Reason.UNREACHABLE, f"no route to {where}")
+        return ProbeResult(Reason.UNREACHABLE, f"no route to {where}")
     if timed_out or number == errno.ETIMEDOUT:
-        return Finding(Reason.TIMEOUT, f"{where} does not answer")
+        return ProbeResult(Reason.TIMEOUT, f"{where} does not answer")
     return None
 
 
-def unreadable_authorities(ca_file: Path | None) -> Finding:
+def unreadable_authorities(ca_file: Path | None) -> ProbeResult:
     """The finding for a `ca_file` that holds no certificates, or cannot be read."""
     detail = f"the file of trusted certificates {ca_file} cannot be read"
-    return Finding(
+    return ProbeResult(
         Reason.TLS_UNTRUSTED, detail, "see that it holds certificates as PEM, and that edgeaudio may read it"
     )
 
 
-def _probe_tls(connection: socket.socket, host: str, ca_file: Path | None) -> Finding | None:
+def _probe_tls(connection: socket.socket, host: str, ca_file: Path | None) -> ProbeResult | None:
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError):
@@ -108,20 +108,20 @@ def _probe_tls(connection: socket.socket, host: str, ca_file: Path | None) -> Fi
         return explain_tls_error(error, host)
 
 
-def explain_tls_error(error: OSError | ValueError, host: str) -> Finding:
+def explain_tls_error(error: OSError | ValueError, host: str) -> ProbeResult:
     """The finding for what a TLS handshake with `host` raised."""
     if isinstance(error, ssl.SSLCertVerificationError):
         detail, hint, by_clock = explain_certificate(error, SOURCE)
         reason = Reason.CLOCK if by_clock else Reason.TLS_UNTRUSTED
-        return Finding(reason, f"certificate of {host}: {detail.partition(': ')[2]}", hint)
+        return ProbeResult(reason, f"certificate of {host}: {detail.partition(': ')[2]}", hint)
     if isinstance(error, TimeoutError):
-        return Finding(Reason.TIMEOUT, f"{host} does not answer the TLS handshake")
+        return ProbeResult(Reason.TIMEOUT, f"{host} does not answer the TLS handshake")
     if isinstance(error, ssl.SSLError) and not speaks_no_tls(str(error)) and not isinstance(error, ssl.SSLEOFError):
         words = (error.reason or "unknown").lower().replace("_", " ")
         hint = "see which versions of TLS the server speaks, and whether it wants a certificate of this device"
-        return Finding(Reason.INVALID_DATA, f"TLS with {host} failed: {words}", hint)
+        return ProbeResult(Reason.INVALID_DATA, f"TLS with {host} failed: {words}", hint)
     hint = "use the server's port for TLS, or an address without it (rtsp://, http://)"
-    return Finding(Reason.INVALID_DATA, f"{host} does not speak TLS on this port", hint)
+    return ProbeResult(Reason.INVALID_DATA, f"{host} does not speak TLS on this port", hint)
 
 
 def _gai(error: socket.gaierror) -> str:

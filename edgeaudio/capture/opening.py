@@ -17,17 +17,17 @@ from av.container.input import InputContainer
 
 from edgeaudio.capture.alsa import prepare_alsa
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.deadline import Guard
-from edgeaudio.capture.errors import FFMPEG_ERRORS, Call, SourceError, StoppedError, failure_of
+from edgeaudio.capture.deadline import Deadline
+from edgeaudio.capture.errors import FFMPEG_ERRORS, Call, SourceError, StoppedError, classify
 from edgeaudio.capture.ffmpeg_limits import bound_allocations
 from edgeaudio.capture.ffmpeg_log import recorded
 from edgeaudio.capture.heard_segments import HeardSegments
-from edgeaudio.capture.http_proxy import Gate
+from edgeaudio.capture.http_proxy import HttpProxy
 from edgeaudio.capture.network_probe import PROBING_S
-from edgeaudio.capture.options import Look, ffmpeg_call
+from edgeaudio.capture.options import ProbeLimits, ffmpeg_call
 from edgeaudio.capture.pipe import Pipe, kind_of
-from edgeaudio.capture.rtsp_push import Visitor
-from edgeaudio.capture.rtsp_setup import Asking, Way
+from edgeaudio.capture.rtsp_push import PendingSender
+from edgeaudio.capture.rtsp_setup import RtspMode, RtspSetup
 from edgeaudio.capture.tracks import may_hold_more
 from edgeaudio.types import Reason
 
@@ -49,7 +49,7 @@ _MOST_TRIES = 3
 class SourceMemory:
     """What one connection learned that helps the next one of the same source."""
 
-    asking: Asking = field(default_factory=Asking)
+    asking: RtspSetup = field(default_factory=RtspSetup)
     epoch: int = -1  # of the last Block; epochs count on over connections
     heard_until_s: float = float("-inf")  # end of the last live Block: what is older than that was heard
     no_pause_until_s: float = float("-inf")  # a silence was waited out for nothing; monotonic
@@ -60,10 +60,10 @@ class SourceMemory:
     begins_late: bool = False  # its sound was not within the short look at it
 
     @classmethod
-    def of(cls, config: SourceConfig, recalled: Way | None = None, heard: HeardSegments | None = None) -> Self:
+    def of(cls, config: SourceConfig, recalled: RtspMode | None = None, heard: HeardSegments | None = None) -> Self:
         """Nothing learned yet, but what was remembered of how to ask, and of what was heard."""
         asked = config.address.scheme in {"rtsp", "rtsps"}
-        asking = Asking(config.media, config.transport, recalled) if asked else Asking("all", "tcp")
+        asking = RtspSetup(config.media, config.transport, recalled) if asked else RtspSetup("all", "tcp")
         return cls(asking, heard=HeardSegments() if heard is None else heard)
 
 
@@ -76,7 +76,7 @@ class Opened:
 
 
 # enough to see most streams, in which FFmpeg looks for tracks that may never come: its 5 MB and 5 s make opening slow
-_SHORT_LOOK = Look(1_000_000, 2.0)
+_SHORT_LOOK = ProbeLimits(1_000_000, 2.0)
 
 
 def longest_open_s(config: SourceConfig, sender_wait_s: float | None) -> float:
@@ -99,82 +99,87 @@ def _open_limit_s(config: SourceConfig, sender_wait_s: float | None) -> float:
 
 def open_container(
     config: SourceConfig,
-    guard: Guard,
+    deadline: Deadline,
     stop: threading.Event,
     memory: SourceMemory,
-    gate: Gate | None = None,
+    proxy: HttpProxy | None = None,
     sender_wait_s: float | None = None,
 ) -> Opened:
-    """The opened source; of RTSP without its video, if the camera allows that (see asking.py). `gate`: for HTTP.
+    """The opened source; of RTSP without its video, if the camera allows that (see asking.py). `proxy`: for HTTP.
 
     Raises SourceError, and StoppedError soon after `stop` is set.
     """
     limit_s = _open_limit_s(config, sender_wait_s)
     asking = memory.asking
     if config.address.scheme not in {"rtsp", "rtsps"}:
-        return _look(config, guard, stop, memory, gate, limit_s)
+        return _look(config, deadline, stop, memory, proxy, limit_s)
     try:
-        return _open(config, guard, stop, gate, limit_s, asking.way)
+        return _open(config, deadline, stop, proxy, limit_s, asking.way)
     except SourceError as error:
-        if guard.expired:
+        if deadline.expired:
             asking.stayed_mute()
         elif error.reason in _REFUSALS:
             for way in asking.others(transport_refused=error.reason is Reason.UNSUPPORTED_TRANSPORT):
                 stop.wait(_FALLBACK_PAUSE_S)
                 with suppress(SourceError):
-                    opened = _open(config, guard, stop, gate, limit_s, way)
+                    opened = _open(config, deadline, stop, proxy, limit_s, way)
                     asking.accepted(way)
                     return opened
         raise
 
 
 def _look(
-    config: SourceConfig, guard: Guard, stop: threading.Event, memory: SourceMemory, gate: Gate | None, limit_s: float
+    config: SourceConfig,
+    deadline: Deadline,
+    stop: threading.Event,
+    memory: SourceMemory,
+    proxy: HttpProxy | None,
+    limit_s: float,
 ) -> Opened:
     """Open, with a short look at what comes; with a longer one where no sound was in it that may yet come."""
-    long_look = Look(config.probe_bytes, config.probe_s)
-    short = Look(min(_SHORT_LOOK.most_bytes, long_look.most_bytes), min(_SHORT_LOOK.most_s, long_look.most_s))
+    long_look = ProbeLimits(config.probe_bytes, config.probe_s)
+    short = ProbeLimits(min(_SHORT_LOOK.most_bytes, long_look.most_bytes), min(_SHORT_LOOK.most_s, long_look.most_s))
     read_once = config.address.path is not None and kind_of(config.address.path) is not None
     if memory.begins_late or read_once or short == long_look:
-        return _open(config, guard, stop, gate, limit_s, Way("all"), long_look)
-    opened = _open(config, guard, stop, gate, limit_s, Way("all"), short)
+        return _open(config, deadline, stop, proxy, limit_s, RtspMode("all"), long_look)
+    opened = _open(config, deadline, stop, proxy, limit_s, RtspMode("all"), short)
     if opened.container.streams.audio or not may_hold_more(opened.container):
         return opened
     opened.container.close()
-    opened = _open(config, guard, stop, gate, limit_s, Way("all"), long_look)
+    opened = _open(config, deadline, stop, proxy, limit_s, RtspMode("all"), long_look)
     memory.begins_late = bool(opened.container.streams.audio)
     return opened
 
 
 def _open(
     config: SourceConfig,
-    guard: Guard,
+    deadline: Deadline,
     stop: threading.Event,
-    gate: Gate | None,
+    proxy: HttpProxy | None,
     limit_s: float,
-    way: Way,
-    look: Look = _SHORT_LOOK,
+    way: RtspMode,
+    look: ProbeLimits = _SHORT_LOOK,
 ) -> Opened:
-    call = ffmpeg_call(config, way, look, gate=None if gate is None else gate.url)
+    call = ffmpeg_call(config, way, look, proxy=None if proxy is None else proxy.url)
     if config.address.scheme == "alsa":
         prepare_alsa()
     bound_allocations()
     pipe: Pipe | None = None
-    guard.limit(limit_s)
-    visitor: Visitor | None = None
+    deadline.limit(limit_s)
+    visitor: PendingSender | None = None
     if config.address.scheme == "rtsp+listen":
-        visitor = guard.on_wait = Visitor(config.address.port or 0, guard, config.open_timeout_s)
-    with guard, recorded() as log:
+        visitor = deadline.on_wait = PendingSender(config.address.port or 0, deadline, config.open_timeout_s)
+    with deadline, recorded() as log:
         try:
             if config.address.path is not None and kind_of(config.address.path) not in {None, "directory"}:
-                pipe = Pipe(config.address.path, guard)
+                pipe = Pipe(config.address.path, deadline)
             container: InputContainer = av.open(
                 pipe or call.file,
                 "r",
                 format=call.format,
                 options=call.options,
                 **_TAGS,
-                # behind the guard, and what makes PyAV install the callback that the guard uses
+                # behind the deadline, and what makes PyAV install the callback that the deadline uses
                 timeout=(limit_s, config.read_timeout_s),
             )
         except FFMPEG_ERRORS as error:
@@ -182,12 +187,12 @@ def _open(
             failure = error.with_traceback(None)
         else:
             # FFmpeg is content with the part of a source that it could have
-            if not stop.is_set() and (gate is None or gate.finding is None or not gate.finding.final):
+            if not stop.is_set() and (proxy is None or proxy.finding is None or not proxy.finding.final):
                 return Opened(container, pipe)
             container.close()
             failure = OSError()
         finally:
-            guard.on_wait = None  # a circle otherwise
+            deadline.on_wait = None  # a circle otherwise
     if pipe is not None:
         pipe.close()
     # outside the handler, so that no traceback holds FFmpeg's message with the login
@@ -195,20 +200,22 @@ def _open(
         raise StoppedError(f"source {config.name}: stopped while opening")
     circumstances = Call(
         opening=True,
-        timed_out=guard.expired,
+        timed_out=deadline.expired,
         limit_s=limit_s,
         over_udp=way.transport == "udp",
         log=log,
-        received=0 if gate is None else gate.received,
+        received=0 if proxy is None else proxy.received,
     )
     raise (
         _by_who_sends(config, circumstances, pipe, visitor)
-        or gated_failure(config, gate)
-        or failure_of(config, failure, circumstances)
+        or gated_failure(config, proxy)
+        or classify(config, failure, circumstances)
     )
 
 
-def _by_who_sends(config: SourceConfig, call: Call, pipe: Pipe | None, visitor: Visitor | None) -> SourceError | None:
+def _by_who_sends(
+    config: SourceConfig, call: Call, pipe: Pipe | None, visitor: PendingSender | None
+) -> SourceError | None:
     """What is known of the other end of a pipe, or of the port of a source that is pushed."""
     reason, detail = Reason.TIMEOUT, f"somebody connected to it, and pushed nothing within {config.open_timeout_s:g} s"
     hint = "see that the sender pushes by RTSP over TCP, and that nothing else connects to this port"
@@ -220,9 +227,9 @@ def _by_who_sends(config: SourceConfig, call: Call, pipe: Pipe | None, visitor: 
     return SourceError(config.name, config.address, reason, detail, hint)
 
 
-def gated_failure(config: SourceConfig, gate: Gate | None) -> SourceError | None:
-    """Why the source cannot be read, as far as the gate knows; None where nothing failed behind it."""
-    finding = None if gate is None else gate.finding
+def gated_failure(config: SourceConfig, proxy: HttpProxy | None) -> SourceError | None:
+    """Why the source cannot be read, as far as the proxy knows; None where nothing failed behind it."""
+    finding = None if proxy is None else proxy.finding
     if finding is None:
         return None
     return SourceError(config.name, config.address, finding.reason, finding.detail, finding.hint)

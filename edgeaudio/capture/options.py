@@ -4,7 +4,7 @@ Owns: the options per protocol, which protocols and formats an address may lead 
 Does not know: how a failure is told, or how samples are read.
 
 FFmpeg ignores options it does not know without a word, so each is given only to the protocol that
-has it. Limits on time are passed for the protocol's own waiting; the Guard holds over all of them.
+has it. Limits on time are passed for the protocol's own waiting; the Deadline holds over all of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.rtsp_setup import Way
+from edgeaudio.capture.rtsp_setup import RtspMode
 from edgeaudio.capture.source_urls import DEFAULT_PORTS, SourceUrl
 
 # what an address may make FFmpeg open, by its scheme; nothing that comes over the network can
@@ -43,9 +43,9 @@ _FORCED = {"udp": "mpegts", "rtmp": "flv", "rtmps": "flv", "alsa": "alsa"}
 
 _MAX_STREAMS = 32
 _LONGEST_S = 2000.0  # FFmpeg keeps it in microseconds, in 31 bits
-_MAX_REDIRECTS = 20  # the gate's limit comes before it, and says so
-# whatever the gate passes on is read: names and their endings say nothing of what is in a segment.
-# The gate says where a playlist begins and that it is no longer updated, and a connection serves one request
+_MAX_REDIRECTS = 20  # the proxy's limit comes before it, and says so
+# whatever the proxy passes on is read: names and their endings say nothing of what is in a segment.
+# The proxy says where a playlist begins and that it is no longer updated, and a connection serves one request
 _HLS = {
     "allowed_extensions": "ALL",
     "allowed_segment_extensions": "ALL",
@@ -61,7 +61,7 @@ _NONBLOCKING = "4"  # AVFMT_FLAG_NONBLOCK, which has no name there
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ProbeLimits:
     """How far FFmpeg reads a stream to see what it holds; less where that is complete before."""
 
     most_bytes: int
@@ -77,8 +77,8 @@ class FfmpegCall:
     options: dict[str, str]
 
 
-def ffmpeg_call(config: SourceConfig, way: Way, look: Look, *, gate: str | None = None) -> FfmpegCall:
-    """What `av.open` needs for a source; `way`: of RTSP; `gate`: the URL of a Gate, for HTTP and nothing else."""
+def ffmpeg_call(config: SourceConfig, way: RtspMode, look: ProbeLimits, *, proxy: str | None = None) -> FfmpegCall:
+    """What `av.open` needs for a source; `way`: of RTSP; `proxy`: the URL of a HttpProxy, for HTTP and nothing else."""
     url = config.address
     options = {
         "probesize": str(look.most_bytes),
@@ -93,15 +93,15 @@ def ffmpeg_call(config: SourceConfig, way: Way, look: Look, *, gate: str | None 
     if url.path is not None:
         # the prefix keeps names such as "a:b.wav" or "-" from meaning anything but a file
         return FfmpegCall(f"file:{url.path.absolute()}", None, options)
-    if gate is not None:
-        options |= _HLS | {"http_proxy": gate, "max_redirects": str(_MAX_REDIRECTS)}
-        # the gate does what makes it https
+    if proxy is not None:
+        options |= _HLS | {"http_proxy": proxy, "max_redirects": str(_MAX_REDIRECTS)}
+        # the proxy does what makes it https
         url = replace(url, scheme="http", port=url.port or DEFAULT_PORTS[url.scheme])
     if url.is_tls:
         options |= _tls(verify=config.tls_verify, ca_file=config.ca_file or system_ca_file())
     read_us = _microseconds(max(config.open_timeout_s, config.read_timeout_s))
     if url.scheme in {"rtsp", "rtsps"}:
-        # how long a sender may pause is the Guard's affair
+        # how long a sender may pause is the Deadline's affair
         options |= {"rtsp_transport": way.transport, "timeout": _microseconds(_LONGEST_S)}
         if way.media == "audio":
             options["allowed_media_types"] = "audio"

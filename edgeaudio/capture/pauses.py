@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable
 
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.deadline import Guard
+from edgeaudio.capture.deadline import Deadline
 from edgeaudio.capture.opening import SourceMemory
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class PauseWatch:
         self,
         config: SourceConfig,
         memory: SourceMemory,
-        guard: Guard,
+        deadline: Deadline,
         now_s: float,
         *,
         answers: Callable[[], bool],
@@ -46,7 +46,7 @@ class PauseWatch:
         """`answers` asks the server, within two seconds."""
         self._config = config
         self._memory = memory
-        self._guard = guard
+        self._deadline = deadline
         self._answers = answers
         self._heard_s = now_s
         self._asked_s = now_s
@@ -90,7 +90,7 @@ class PauseWatch:
                 self._kept = True
                 self._memory.no_pause_until_s = now_s + _NOT_AGAIN_S
                 end_s = now_s + 2 * limit_s if self.pauses else self._heard_s + _KEEP_FOR * limit_s
-                self._guard.limit(max(0.0, end_s - now_s))
+                self._deadline.limit(max(0.0, end_s - now_s))
         if self._kept and not self.pauses and not self._told and now_s - self._heard_s >= limit_s:
             self._told = True
             return self._heard_s + _KEEP_FOR * limit_s - now_s

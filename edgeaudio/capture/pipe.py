@@ -1,7 +1,7 @@
 """What is no regular file (a named pipe, a terminal, another device), read so that each wait has an end.
 
 Owns: opening such a path without waiting for its other end, and waiting for its bytes.
-Does not know: what the bytes are, or how long the wait may be (its Guard does).
+Does not know: what the bytes are, or how long the wait may be (its Deadline does).
 
 FFmpeg waits for a pipe's writer inside open(), and for bytes inside read(), where nothing can interrupt it.
 """
@@ -14,7 +14,7 @@ import select
 import stat
 from pathlib import Path
 
-from edgeaudio.capture.deadline import Guard
+from edgeaudio.capture.deadline import Deadline
 
 # without a byte; a program that computes what it writes takes its time
 STALL_S = 30.0
@@ -39,12 +39,12 @@ def kind_of(path: Path) -> str | None:
 class Pipe:
     """A file object for PyAV, which cannot seek. Raises OSError where `path` cannot be opened.
 
-    `read` raises TimeoutError once the guard's limit is reached or a stop is asked.
+    `read` raises TimeoutError once the deadline's limit is reached or a stop is asked.
     """
 
-    def __init__(self, path: Path, guard: Guard) -> None:
+    def __init__(self, path: Path, deadline: Deadline) -> None:
         self.name = str(path)  # FFmpeg looks at its ending
-        self._guard = guard
+        self._deadline = deadline
         # without O_NONBLOCK this would wait for a writer; O_NOCTTY: a terminal must not become this process's own
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         self._poll = select.poll()
@@ -53,7 +53,7 @@ class Pipe:
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes as soon as there are any; none at the end."""
-        while not self._guard.must_end():
+        while not self._deadline.must_end():
             if not self._poll.poll(_POLL_MS):
                 continue
             with contextlib.suppress(BlockingIOError):  # another who reads the same pipe was quicker

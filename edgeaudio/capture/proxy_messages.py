@@ -1,4 +1,4 @@
-"""Requests and responses on their way through the gate.
+"""Requests and responses on their way through the proxy.
 
 Owns: reading what FFmpeg asks of its proxy, and passing a response on to it.
 Does not know: whether it may be asked for, and what comes of it.

@@ -19,14 +19,14 @@ from typing import ParamSpec, TypedDict
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import Connection, open_source
-from edgeaudio.capture.coverage import Account, Ledger
+from edgeaudio.capture.coverage import Coverage, CoverageTotals
 from edgeaudio.capture.deadline import ConnectionStop
 from edgeaudio.capture.errors import SourceError, StoppedError
 from edgeaudio.capture.heard_segments import HeardSegments, heard_file
 from edgeaudio.capture.internal_errors import InternalErrors
 from edgeaudio.capture.live_playlists import MAX_STALE_S, SLACK_S
 from edgeaudio.capture.opening import LISTEN_S, SourceMemory, longest_open_s
-from edgeaudio.capture.rtsp_setup import Media, Transport, WayMemory
+from edgeaudio.capture.rtsp_setup import Media, RtspSetupStore, Transport
 from edgeaudio.capture.tracks import AudioInfo
 from edgeaudio.clock import Clock
 from edgeaudio.types import Block, Reason, SourceState, SourceStatus
@@ -61,12 +61,12 @@ class _Asked(TypedDict, total=False):
 class ReaderCounts:
     """What a Reader has done since it was made."""
 
-    account: Account
+    coverage: CoverageTotals
     connections: int  # that brought sound
     failures: int  # connections that ended, or never came about
     broken_packets: int
     broken_samples: int
-    last_progress_s: float  # monotonic; for a watchdog, see Reader.patience_s
+    last_progress_s: float  # monotonic; for a watchdog, see Reader.stall_timeout_s
     quiet_s: float  # heard as silence, for the sender sent nothing while it was quiet
     drift_ppm: float | None  # how much faster than ours the sender's clock is; None: not known
 
@@ -128,7 +128,7 @@ class Reader:
         clock: Clock,
         internal_errors: InternalErrors | None = None,
         runtime_dir: Path | None = None,
-        ways: WayMemory | None = None,
+        ways: RtspSetupStore | None = None,
         admission: Admission | None = None,
     ) -> None:
         """`internal_errors`: those of the source so far, where it had a reader before.
@@ -145,11 +145,11 @@ class Reader:
         self._connection_stop: ConnectionStop | None = None
         self._stop = stop
         self._clock = clock
-        self._ways = WayMemory() if ways is None else ways
+        self._ways = RtspSetupStore() if ways is None else ways
         self._memory = SourceMemory.of(config, self._ways.recalled, HeardSegments(heard_file(runtime_dir, config)))
         self._learned = self._memory.asking.learned
         self._lock = threading.Lock()  # over what counts() reads
-        self._ledger = Ledger(clock.monotonic())
+        self._coverage = Coverage(clock.monotonic())
         self._hearing = False
         self._stalled = False  # no sound comes, and the connection is kept
         self._quiet_s = 0.0
@@ -175,7 +175,7 @@ class Reader:
         self._since = clock.utc()
 
     @property
-    def patience_s(self) -> float:
+    def stall_timeout_s(self) -> float:
         """The longest time without progress that is still in order, name resolution apart."""
         if self.config.address.scheme == "rtsp+listen":
             return LISTEN_S + LAST_DELAY_S  # a sender may come at any time
@@ -188,9 +188,9 @@ class Reader:
         """The counts as of now; may be called from any thread."""
         with self._lock:
             if not self._hearing and not self._resting:
-                self._ledger.lose(self._clock.monotonic())
+                self._coverage.lose(self._clock.monotonic())
             return ReaderCounts(
-                self._ledger.account(),
+                self._coverage.totals(),
                 self._connections,
                 self._failures,
                 self._broken_packets,
@@ -315,7 +315,7 @@ class Reader:
                 self._hearing = True
                 self._last_progress_s = now_s
                 begin_s = None if block.epoch == epoch else connection.end_s - block.duration_s
-                self._ledger.hear(begin_s, connection.end_s, filled_s=connection.filled_s - filled_s, now_s=now_s)
+                self._coverage.hear(begin_s, connection.end_s, filled_s=connection.filled_s - filled_s, now_s=now_s)
                 self._quiet_s += connection.quiet_s - quiet_s
                 self._drift_ppm = connection.drift_ppm
             epoch, filled_s, quiet_s = block.epoch, connection.filled_s, connection.quiet_s

@@ -19,7 +19,7 @@ MAX_BLOCK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cut:
+class Chunk:
     """Consecutive samples of one epoch."""
 
     offset: int  # of the first sample since the epoch began
@@ -32,7 +32,7 @@ class Cut:
         return self.begin_s + len(self.samples) / self.sample_rate
 
 
-class Cutter:
+class Reblocker:
     """Serves one epoch: frames go in by `add`, cuts come out of it and, what is held back, of `flush`."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Cutter:
         self._rate = 1
         self._begin_s = 0.0
 
-    def add(self, samples: Samples, rate: int, begin_s: float) -> Iterator[Cut]:
+    def add(self, samples: Samples, rate: int, begin_s: float) -> Iterator[Chunk]:
         if not self._parts:
             self._begin_s = begin_s
         self._rate = rate
@@ -51,7 +51,7 @@ class Cutter:
         if self._held >= MIN_BLOCK_S * rate:
             yield from self.flush()
 
-    def flush(self) -> Iterator[Cut]:
+    def flush(self) -> Iterator[Chunk]:
         if not self._parts:
             return
         whole = np.concatenate(self._parts) if len(self._parts) > 1 else self._parts[0]
@@ -59,6 +59,6 @@ class Cutter:
         pieces = -(-len(whole) // max(1, int(MAX_BLOCK_S * self._rate)))
         done = 0
         for piece in np.array_split(whole, pieces):
-            yield Cut(self._offset, self._begin_s + done / self._rate, self._rate, piece)
+            yield Chunk(self._offset, self._begin_s + done / self._rate, self._rate, piece)
             self._offset += len(piece)
             done += len(piece)

@@ -12,20 +12,20 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from edgeaudio.capture.deadline import Guard
+from edgeaudio.capture.deadline import Deadline
 
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _ESTABLISHED = "01"
 _LOOK_EVERY_S = 1.0
 
 
-class Visitor:
-    """Call it while FFmpeg waits: the guard's limit begins anew, with `limit_s`, when somebody connects to the port."""
+class PendingSender:
+    """Call it while FFmpeg waits: the deadline begins anew, with `limit_s`, when somebody connects to the port."""
 
-    def __init__(self, port: int, guard: Guard, limit_s: float) -> None:
+    def __init__(self, port: int, deadline: Deadline, limit_s: float) -> None:
         self.came = False
         self._port = f":{port:04X}"
-        self._guard = guard
+        self._deadline = deadline
         self._limit_s = limit_s
         self._looked_s = float("-inf")
 
@@ -36,7 +36,7 @@ class Visitor:
         self._looked_s = now_s
         if self._is_connected():
             self.came = True
-            self._guard.limit(self._limit_s)
+            self._deadline.limit(self._limit_s)
 
     def _is_connected(self) -> bool:
         for table in _TABLES:

@@ -28,7 +28,7 @@ FORGOTTEN_AFTER = timedelta(days=30)  # cameras get new firmware
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class RtspMode:
     """How a camera is asked."""
 
     media: Media = "audio"
@@ -52,26 +52,26 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class WayMemory:
+class RtspSetupStore:
     """What is known of a camera from before, and where to put what is learned."""
 
-    recalled: Way | None = None
-    remember: Callable[[Way | None], None] = lambda _: None  # None: forget
+    recalled: RtspMode | None = None
+    remember: Callable[[RtspMode | None], None] = lambda _: None  # None: forget
 
 
-class Asking:
+class RtspSetup:
     """The way that one camera is asked next, `way`, and what is worth remembering of it, `learned`."""
 
     def __init__(
-        self, media: MediaSetting = "auto", transport: TransportSetting = "auto", recalled: Way | None = None
+        self, media: MediaSetting = "auto", transport: TransportSetting = "auto", recalled: RtspMode | None = None
     ) -> None:
-        first = Way("all" if media == "all" else "audio", "udp" if transport == "udp" else "tcp")
+        first = RtspMode("all" if media == "all" else "audio", "udp" if transport == "udp" else "tcp")
         self._may_change_media = media == "auto"
         self._may_change_transport = transport == "auto"
         self._first = self.way = first
-        self.learned: Way | None = None
+        self.learned: RtspMode | None = None
         if recalled is not None:
-            self.way = Way(
+            self.way = RtspMode(
                 recalled.media if self._may_change_media else first.media,
                 recalled.transport if self._may_change_transport else first.transport,
             )
@@ -81,7 +81,7 @@ class Asking:
         self._needed = EARLY_STALLS
         self._on_trial = False
 
-    def others(self, *, transport_refused: bool) -> list[Way]:
+    def others(self, *, transport_refused: bool) -> list[RtspMode]:
         """Ways to try at once, in order, after the camera refused `way`."""
         other_transport: Transport = "udp" if self.way.transport == "tcp" else "tcp"
         by_transport = [replace(self.way, transport=other_transport)] if self._may_change_transport else []
@@ -89,7 +89,7 @@ class Asking:
         by_media = [replace(self.way, media="all")] if self._may_change_media and self.way.media == "audio" else []
         return by_transport + by_media if transport_refused else by_media
 
-    def accepted(self, way: Way) -> None:
+    def accepted(self, way: RtspMode) -> None:
         """The camera took another way, having refused the present one."""
         self.way = self.learned = way
 

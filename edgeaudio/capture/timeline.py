@@ -59,7 +59,7 @@ class Placement:
 
 
 @dataclass(slots=True)
-class _Epoch:
+class _TimelineEpoch:
     base_s: float  # of its first sample
     first_pts_s: float | None
     length_s: float = 0.0  # so far, fills included
@@ -105,7 +105,7 @@ class Timeline:
         self._pauses_are_possible = self._may_pause = live and may_pause
         self._trusted = True
         self._begun_s: float | None = None  # when the first epoch began, if it was told
-        self._epoch: _Epoch | None = None
+        self._epoch: _TimelineEpoch | None = None
         self._origin_s = 0.0  # arrival of the connection's first frame
         self._claimed_s = 0.0  # sound since then, by samples and by timestamps
         self._missing_s = 0.0  # of these, what only the timestamps speak of
@@ -158,7 +158,7 @@ class Timeline:
     def pause(self, now_s: float, sample_rate: int) -> Placement | None:
         """The silence that is due by now of a sender that pauses; it follows what came last. None: not yet."""
         if self._epoch is None:
-            self._epoch = _Epoch(max(now_s - _PAUSE_LAG_S - _PAUSE_STEP_S, self._end_s), None)
+            self._epoch = _TimelineEpoch(max(now_s - _PAUSE_LAG_S - _PAUSE_STEP_S, self._end_s), None)
             self._end_s = self._epoch.base_s
         due_s = now_s - _PAUSE_LAG_S - self._end_s
         if due_s < _PAUSE_STEP_S:
@@ -197,7 +197,7 @@ class Timeline:
             if pts_s is not None and self._media_zero_s is not None:
                 hole_s = pts_s - self._media_zero_s - base_s
                 base_s += hole_s if 0 < hole_s <= _LONGEST_HOLE_S else 0.0
-        self._epoch = epoch = _Epoch(base_s, pts_s)
+        self._epoch = epoch = _TimelineEpoch(base_s, pts_s)
         return Placement(new_epoch=True, fill=0, begin_s=self._advance(epoch, pts_s, 0.0, duration_s, arrival_s))
 
     def _is_pause(self, pts_s: float | None, arrival_s: float, *, after_quiet: bool) -> bool:
@@ -213,7 +213,7 @@ class Timeline:
         )
 
     def _resume(
-        self, epoch: _Epoch, pts_s: float | None, duration_s: float, sample_rate: int, arrival_s: float
+        self, epoch: _TimelineEpoch, pts_s: float | None, duration_s: float, sample_rate: int, arrival_s: float
     ) -> Placement:
         """Go on after a pause: how much silence is missing, the timestamps tell or, where they stood, the clock."""
         hole_s = None if pts_s is None or self._next_pts_s is None else pts_s - self._next_pts_s
@@ -227,7 +227,7 @@ class Timeline:
         begin_s = self._advance(epoch, pts_s, fill / sample_rate, duration_s, arrival_s)
         return Placement(new_epoch=False, fill=fill, begin_s=begin_s, quiet=True)
 
-    def _hole(self, epoch: _Epoch, pts_s: float | None, duration_s: float, arrival_s: float) -> float | None:
+    def _hole(self, epoch: _TimelineEpoch, pts_s: float | None, duration_s: float, arrival_s: float) -> float | None:
         """Seconds missing in front of the frame; None: it does not belong to this epoch."""
         if pts_s is None or epoch.first_pts_s is None or not self._trusted:
             return 0.0
@@ -270,7 +270,9 @@ class Timeline:
         ):
             self._trusted = False
 
-    def _advance(self, epoch: _Epoch, pts_s: float | None, fill_s: float, duration_s: float, arrival_s: float) -> float:
+    def _advance(
+        self, epoch: _TimelineEpoch, pts_s: float | None, fill_s: float, duration_s: float, arrival_s: float
+    ) -> float:
         """Go on by `fill_s` and the frame; returns where they begin on the clock."""
         length_s = fill_s + duration_s
         self._arrival_s = arrival_s
@@ -282,7 +284,7 @@ class Timeline:
             self.drift_ppm = -1e6 * epoch.moved_s / epoch.followed_s
         return begin_s
 
-    def _lengthen(self, epoch: _Epoch, length_s: float, arrival_s: float | None = None) -> float:
+    def _lengthen(self, epoch: _TimelineEpoch, length_s: float, arrival_s: float | None = None) -> float:
         """Add so much to the epoch; returns where that begins on the clock."""
         epoch.length_s += length_s
         if arrival_s is not None:
@@ -293,7 +295,7 @@ class Timeline:
         return self._begin_s
 
 
-def _tie_to_clock(epoch: _Epoch, length_s: float, arrival_s: float, *, lossy: bool) -> None:
+def _tie_to_clock(epoch: _TimelineEpoch, length_s: float, arrival_s: float, *, lossy: bool) -> None:
     late_s = arrival_s - (epoch.base_s + epoch.length_s)
     settled = epoch.length_s > _WINDOW_S  # before that the beginning is still looked for
     if late_s < 0:

@@ -35,7 +35,7 @@ from edgeaudio.settings.show import effective_toml, example_toml, json_schema
 from edgeaudio.spectrum import rms_dbfs
 from edgeaudio.terminal import bad, faint, good, say, width_of
 from edgeaudio.types import EdgeaudioError, Samples
-from edgeaudio.wiring import load_one_model, model_plans, source_config, source_pipeline
+from edgeaudio.wiring import load_one_model, model_bindings, source_config, source_pipeline
 
 LISTEN_S = 2.0
 SIDE_BY_SIDE = 8  # sources opened at once; more would only hurry a small board
@@ -43,7 +43,7 @@ TIMED_RUNS = 5
 
 
 class Tried(Protocol):
-    """What `rehearse` tells of one thing."""
+    """What `dry_run` tells of one thing."""
 
     @property
     def what(self) -> str: ...
@@ -60,7 +60,7 @@ SourceWorks = Callable[[Settings, dict[str, Model], str, threading.Event], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """How one thing is."""
 
     what: str
@@ -87,10 +87,10 @@ def print_settings(path: Path | None, options: Sequence[str]) -> int:
     return 0
 
 
-def check(path: Path | None, options: Sequence[str], rehearse: Rehearse, *, offline: bool = False) -> int:
+def check(path: Path | None, options: Sequence[str], dry_run: Rehearse, *, offline: bool = False) -> int:
     """Try everything; 0 if all of it works, else 2. Raises SettingsError where the settings cannot be used at all.
 
-    `rehearse` tries what is neither a model nor a source, as the agent would. `offline`: no source is opened.
+    `dry_run` tries what is neither a model nor a source, as the agent would. `offline`: no source is opened.
     """
     # what a run would log is what is printed here
     logging.getLogger("edgeaudio").addHandler(logging.NullHandler())
@@ -99,7 +99,7 @@ def check(path: Path | None, options: Sequence[str], rehearse: Rehearse, *, offl
     works = True
     what = max(len(f"source {name}") for name in [*settings.sources, *settings.models, "name"])
     with stopped_by_interrupt() as stop:
-        for found in _findings(settings, said_by, rehearse, _planned if offline else opened, stop):
+        for found in _findings(settings, said_by, dry_run, _planned if offline else opened, stop):
             if stop.is_set():
                 break
             works &= found.verdict != "FAILS"
@@ -108,49 +108,49 @@ def check(path: Path | None, options: Sequence[str], rehearse: Rehearse, *, offl
 
 
 def _findings(
-    settings: Settings, said_by: str, rehearse: Rehearse, source_works: SourceWorks, stop: threading.Event
-) -> Iterator[Finding]:
-    yield Finding("settings", "works", said_by)
+    settings: Settings, said_by: str, dry_run: Rehearse, source_works: SourceWorks, stop: threading.Event
+) -> Iterator[CheckResult]:
+    yield CheckResult("settings", "works", said_by)
     models: dict[str, Model] = {}
     for name in settings.models:
         yield tried(f"model {name}", partial(_model, settings, name, models))
     if not settings.sources:
-        yield Finding("sources", "FAILS", "none are set; add a [sources.NAME] table with a url")
+        yield CheckResult("sources", "FAILS", "none are set; add a [sources.NAME] table with a url")
     # the one place besides the agent that makes threads: twenty cameras that are switched off would take minutes
     with ThreadPoolExecutor(SIDE_BY_SIDE) as side_by_side:
-        rehearsal = side_by_side.submit(lambda: list(rehearse(settings, stop)))
+        rehearsal = side_by_side.submit(lambda: list(dry_run(settings, stop)))
         sources = {
             name: side_by_side.submit(tried, f"source {name}", partial(source_works, settings, models, name, stop))
             for name, source in settings.sources.items()
             if source.enabled
         }
         for name in settings.sources:
-            off = Finding(f"source {name}", "off", "enabled = false, so it was not tried")
+            off = CheckResult(f"source {name}", "off", "enabled = false, so it was not tried")
             yield sources[name].result() if name in sources else off
         for outcome in rehearsal.result():
             yield finding(outcome)
 
 
-def show(found: Finding, what_width: int = 0) -> None:
+def show(found: CheckResult, what_width: int = 0) -> None:
     """Print how one thing is."""
     row = [found.what, _MARKS[found.verdict](found.verdict), mask(found.told)]
     for line in table([row], widths=(what_width, 5), width=width_of(sys.stdout)):
         say(*line, flush=True)
 
 
-def finding(outcome: Tried) -> Finding:
+def finding(outcome: Tried) -> CheckResult:
     """What a rehearsal tells, as it is shown."""
-    return Finding(outcome.what, "works" if outcome.works else "FAILS", _without(outcome.what, outcome.told))
+    return CheckResult(outcome.what, "works" if outcome.works else "FAILS", _without(outcome.what, outcome.told))
 
 
-def tried(what: str, attempt: Callable[[], str]) -> Finding:
+def tried(what: str, attempt: Callable[[], str]) -> CheckResult:
     """How an attempt at one thing goes."""
     try:
-        return Finding(what, "works", attempt())
+        return CheckResult(what, "works", attempt())
     except SourceError as error:
-        return Finding(what, "FAILS", told(error))
+        return CheckResult(what, "FAILS", told(error))
     except EdgeaudioError as error:
-        return Finding(what, "FAILS", _without(what, str(error)))
+        return CheckResult(what, "FAILS", _without(what, str(error)))
 
 
 def _without(what: str, text: str) -> str:
@@ -161,7 +161,7 @@ def _without(what: str, text: str) -> str:
 def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:
     model = load_one_model(settings, name)
     models[name] = model
-    model_plans(settings, {name: model})
+    model_bindings(settings, {name: model})
     manifest = model.manifest
     features = manifest.features
     if features is None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from edgeaudio.commands.parser_description import Described, Option
+from edgeaudio.commands.parser_description import CommandDescription, Option
 
 
-def completion(shell: str, top: Described) -> str:
+def completion(shell: str, top: CommandDescription) -> str:
     """The script for a shell of SHELLS."""
     return "\n".join(SHELLS[shell](top)) + "\n"
 
 
-def _bash(top: Described) -> Iterator[str]:
+def _bash(top: CommandDescription) -> Iterator[str]:
     yield "# bash completion for edgeaudio: source <(edgeaudio --completion bash)"
     yield "_edgeaudio() {"
     yield '    local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" at=edgeaudio i'
@@ -64,7 +64,7 @@ def _bash_values(option: Option) -> str:
     return f'compopt -o filenames 2>/dev/null || true; mapfile -t COMPREPLY < <(compgen {kind} -- "$cur")'
 
 
-def _zsh(top: Described) -> Iterator[str]:
+def _zsh(top: CommandDescription) -> Iterator[str]:
     yield "#compdef edgeaudio"
     yield "# zsh completion for edgeaudio: source <(edgeaudio --completion zsh), or as _edgeaudio in a folder of fpath"
     for command in reversed([*top.all()]):
@@ -112,7 +112,7 @@ def _zsh_escaped(text: str) -> str:
     return re.sub(r"([\[\]:\\])", r"\\\1", text)
 
 
-def _function(command: Described) -> str:
+def _function(command: CommandDescription) -> str:
     return "_" + command.prog.replace(" ", "_")
 
 
@@ -120,7 +120,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def _fish(top: Described) -> Iterator[str]:
+def _fish(top: CommandDescription) -> Iterator[str]:
     yield "# fish completion for edgeaudio: edgeaudio --completion fish | source"
     yield "complete -c edgeaudio -f"
     for command in top.all():
@@ -152,4 +152,4 @@ def _fish_quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-SHELLS: dict[str, Callable[[Described], Iterator[str]]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}
+SHELLS: dict[str, Callable[[CommandDescription], Iterator[str]]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}

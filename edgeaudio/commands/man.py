@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgeaudio.commands.parser_description import Described, Option
+from edgeaudio.commands.parser_description import CommandDescription, Option
 from edgeaudio.version import __version__
 
 FILES = {
@@ -31,12 +31,12 @@ STATUS = {
 _ESCAPES = str.maketrans({"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti", ".": r"\&."})
 
 
-def man_page(top: Described) -> str:
+def man_page(top: CommandDescription) -> str:
     """The page, for man(1) to show: `edgeaudio --man | man -l -`."""
     return "\n".join(_lines(top)) + "\n"
 
 
-def _lines(top: Described) -> Iterator[str]:
+def _lines(top: CommandDescription) -> Iterator[str]:
     yield f'.TH EDGEAUDIO 1 "" "edgeaudio {__version__}" "User Commands"'
     yield from (".nh", ".ad l")  # an option with a hyphen too many is another
     yield ".SH NAME"
@@ -66,7 +66,7 @@ def _lines(top: Described) -> Iterator[str]:
     yield from _examples(top)
 
 
-def _synopsis(command: Described) -> str:
+def _synopsis(command: CommandDescription) -> str:
     if command.commands:
         return f"{'|'.join(below.name for below in command.commands)} ..."
     return " ".join(
@@ -82,7 +82,7 @@ def _options(options: tuple[Option, ...]) -> Iterator[str]:
         yield _text(option.help or option.metavar)
 
 
-def _examples(command: Described) -> Iterator[str]:
+def _examples(command: CommandDescription) -> Iterator[str]:
     if command.examples:
         yield ".PP"
         yield ".nf"

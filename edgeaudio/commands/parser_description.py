@@ -65,7 +65,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class CommandDescription:
     """A command, and those below it."""
 
     name: str
@@ -74,25 +74,25 @@ class Described:
     description: str
     options: tuple[Option, ...]
     places: tuple[Option, ...]
-    commands: tuple[Described, ...]
+    commands: tuple[CommandDescription, ...]
 
     @property
     def examples(self) -> tuple[str, ...]:
         """Lines that can be typed."""
         return EXAMPLES.get(self.prog, ())
 
-    def all(self) -> Iterator[Described]:
+    def all(self) -> Iterator[CommandDescription]:
         """This command, and all below it."""
         yield self
         for command in self.commands:
             yield from command.all()
 
 
-def describe(parser: argparse.ArgumentParser, name: str = "edgeaudio", said: str = "") -> Described:
+def describe(parser: argparse.ArgumentParser, name: str = "edgeaudio", said: str = "") -> CommandDescription:
     """All that a parser takes."""
     options: list[Option] = []
     places: list[Option] = []
-    commands: list[Described] = []
+    commands: list[CommandDescription] = []
     for action in parser._actions:  # noqa: SLF001 (argparse has no other list)
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 (its only name)
             helps = {choice.dest: choice.help or "" for choice in action._choices_actions}  # noqa: SLF001 (as above)
@@ -100,7 +100,7 @@ def describe(parser: argparse.ArgumentParser, name: str = "edgeaudio", said: str
         else:
             (options if action.option_strings else places).append(_option(action))
     text = parser.description or ""
-    return Described(name, parser.prog, said, text, tuple(options), tuple(places), tuple(commands))
+    return CommandDescription(name, parser.prog, said, text, tuple(options), tuple(places), tuple(commands))
 
 
 def _option(action: argparse.Action) -> Option:

@@ -20,7 +20,7 @@ from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.tracks import AudioInfo, Track
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.progress import Progress
-from edgeaudio.commands.signal_summary import Heard
+from edgeaudio.commands.signal_summary import SignalSummary
 from edgeaudio.commands.source_argument import find_source, told
 from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
 from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture, picture_margin
@@ -48,7 +48,7 @@ def probe(target: str, path: Path | None, options: Sequence[str], seconds: float
 
 
 def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float | None, *, as_json: bool) -> None:
-    heard = Heard(config.channel)
+    heard = SignalSummary(config.channel)
     failure = None
     with (
         Patience(config, stop) as patience,
@@ -83,7 +83,7 @@ def _is_whole(config: SourceConfig, connection: Connection) -> bool:
     return connection.recorded and (path is None or kind_of(path) is None)
 
 
-def _print_facts(config: SourceConfig, info: AudioInfo, heard: Heard) -> None:
+def _print_facts(config: SourceConfig, info: AudioInfo, heard: SignalSummary) -> None:
     facts = {
         "source": str(config.address),
         **asdict(info),
@@ -95,7 +95,7 @@ def _print_facts(config: SourceConfig, info: AudioInfo, heard: Heard) -> None:
     say(json.dumps(facts))
 
 
-def _show(config: SourceConfig, info: AudioInfo, heard: Heard, *, recorded: bool) -> None:
+def _show(config: SourceConfig, info: AudioInfo, heard: SignalSummary, *, recorded: bool) -> None:
     duration = "live, or of unknown length" if info.duration_s is None else clock_time(info.duration_s)
     rows = [("source", str(config.address)), ("container", info.container), ("length", duration)]
     rows += [

@@ -22,14 +22,14 @@ from edgeaudio.capture.errors import SourceError
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.progress import Progress
 from edgeaudio.commands.source_argument import find_source, told
-from edgeaudio.commands.time_order import InOrder
+from edgeaudio.commands.time_order import TimeOrder
 from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
 from edgeaudio.console import cell_width, clock_time, fold, pad
-from edgeaudio.recognise.pipeline import GATE_DBFS, ModelPlan, Result, SourcePipeline
+from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, Result, SourcePipeline
 from edgeaudio.settings import Settings, load_settings
 from edgeaudio.terminal import complain, one_line, say, width_of
 from edgeaudio.types import EdgeaudioError, Event, Scores
-from edgeaudio.wiring import load_models, model_plans
+from edgeaudio.wiring import load_models, model_bindings
 
 MEDIA_START = datetime(1970, 1, 1, tzinfo=UTC)  # of a recording: times count from its beginning
 
@@ -47,13 +47,13 @@ def score(target: str, path: Path | None, options: Sequence[str], style: Style, 
     """Print what is heard in the target. Raises EdgeaudioError, after all that could be heard has been printed."""
     settings = load_settings(path, options)
     config, name = find_source(target, settings)
-    plans = _plans(settings, models, name)
+    bindings = _bindings(settings, models, name)
     gate_dbfs = settings.sources[name].gate_dbfs if name else GATE_DBFS
-    printer = _Printer(plans, style)
+    printer = _Printer(bindings, style)
     failure = None
     try:
         with stopped_by_interrupt() as stop:
-            for result, recorded in _results(config, stop, plans, gate_dbfs):
+            for result, recorded in _results(config, stop, bindings, gate_dbfs):
                 printer.take(result, recorded=recorded)
     except SourceError as error:
         failure = error  # what was scored before it has been printed
@@ -63,21 +63,21 @@ def score(target: str, path: Path | None, options: Sequence[str], style: Style, 
     return 0
 
 
-def _plans(settings: Settings, names: Sequence[str], source: str | None) -> list[ModelPlan]:
+def _bindings(settings: Settings, names: Sequence[str], source: str | None) -> list[ModelBinding]:
     if names:
-        return [ModelPlan(load_model(name)) for name in names]
-    return model_plans(settings, load_models(settings), source)
+        return [ModelBinding(load_model(name)) for name in names]
+    return model_bindings(settings, load_models(settings), source)
 
 
 def _results(
-    config: SourceConfig, stop: threading.Event, plans: Sequence[ModelPlan], gate_dbfs: float
+    config: SourceConfig, stop: threading.Event, bindings: Sequence[ModelBinding], gate_dbfs: float
 ) -> Iterator[tuple[Result, bool]]:
     """Everything the pipeline says of the source, and whether that is a recording.
 
     Where reading fails, it comes after what is said of the sound before.
     """
     namespace = UUID(int=0)
-    pipeline = SourcePipeline(config.name, plans, namespace=namespace, gate_dbfs=gate_dbfs, channel=config.channel)
+    pipeline = SourcePipeline(config.name, bindings, namespace=namespace, gate_dbfs=gate_dbfs, channel=config.channel)
     failure = None
     with (
         Patience(config, stop) as patience,
@@ -98,14 +98,14 @@ def _results(
 class _Printer:
     """Prints results as they come, and in the end what their sum says."""
 
-    def __init__(self, plans: Sequence[ModelPlan], style: Style) -> None:
-        self._labels = labels_by_model(plan.model for plan in plans)
-        self._reported = {plan.model.manifest.name: plan.labels for plan in plans}
+    def __init__(self, bindings: Sequence[ModelBinding], style: Style) -> None:
+        self._labels = labels_by_model(binding.model for binding in bindings)
+        self._reported = {binding.model.manifest.name: binding.labels for binding in bindings}
         self._style = style
         self._recorded = True
         self._width = max(cell_width(one_line(label)) for labels in self._labels.values() for label in labels)
         self._name_width = max(map(cell_width, self._labels))
-        self._in_order = InOrder(plans, events=style.events)
+        self._in_order = TimeOrder(bindings, events=style.events)
         self._clips = self._quiet = self._onsets = 0
 
     def take(self, result: Result, *, recorded: bool) -> None:

@@ -36,13 +36,13 @@ Table = dict[str, Any]
 _BY_HAND = "run it at a terminal, or let `edgeaudio check --example` print a file to fill in"
 
 
-def setup(path: Path | None, rehearse: check.Rehearse, *, search_s: float = onvif.SEARCH_S) -> int:
+def setup(path: Path | None, dry_run: check.Rehearse, *, search_s: float = onvif.SEARCH_S) -> int:
     """Ask, try, write; 0 when the file is written. Raises EdgeaudioError, and then nothing is."""
     logging.getLogger("edgeaudio").addHandler(logging.NullHandler())  # what a run would log is what is shown here
     file = config_path(path) or Path("edgeaudio.toml")
     try:
         _may_write(file)
-        answers = _Answers(rehearse, search_s)
+        answers = _Answers(dry_run, search_s)
         answers.ask_all()
     except EOFError:
         say()  # ends the line of the question
@@ -74,9 +74,9 @@ def _may_write(file: Path) -> None:
 class _Answers:
     """What was said so far, as the table of a settings file."""
 
-    def __init__(self, rehearse: check.Rehearse, search_s: float) -> None:
+    def __init__(self, dry_run: check.Rehearse, search_s: float) -> None:
         self.table: Table = {}
-        self._rehearse = rehearse
+        self._dry_run = dry_run
         self._search_s = search_s
 
     def ask_all(self) -> None:
@@ -99,10 +99,10 @@ class _Answers:
         """Ask for a broker, and try it; False to be asked again."""
         url = _address("\nMQTT broker, its host or URL", "mqtt://localhost")
         self.table["mqtt"] = {"url": url if "://" in url else f"mqtt://{_bracketed(url)}", **_login()}
-        return self._tried(self.table, self._rehearse_broker)
+        return self._tried(self.table, self._dry_run_broker)
 
-    def _rehearse_broker(self, settings: Settings, stop: threading.Event) -> Iterable[check.Finding]:
-        return map(check.finding, self._rehearse(settings, stop))
+    def _dry_run_broker(self, settings: Settings, stop: threading.Event) -> Iterable[check.CheckResult]:
+        return map(check.finding, self._dry_run(settings, stop))
 
     def _has_another_camera(self, found: Sequence[onvif.Camera]) -> bool:
         """Ask for a camera, and try it; False if that was the last."""
@@ -126,7 +126,7 @@ class _Answers:
         return _yes("Another camera?")
 
     @staticmethod
-    def _tried(table: Table, attempt: Callable[[Settings, threading.Event], Iterable[check.Finding]]) -> bool:
+    def _tried(table: Table, attempt: Callable[[Settings, threading.Event], Iterable[check.CheckResult]]) -> bool:
         """Show how an attempt went; True if it went well, or the answers are kept all the same."""
         works = True
         try:
@@ -141,7 +141,7 @@ class _Answers:
         return works or _yes("Keep that all the same?")
 
 
-def _hear(name: str, settings: Settings, stop: threading.Event) -> Iterator[check.Finding]:
+def _hear(name: str, settings: Settings, stop: threading.Event) -> Iterator[check.CheckResult]:
     yield check.tried(f"source {name}", partial(check.opened, settings, {}, name, stop))
 
 

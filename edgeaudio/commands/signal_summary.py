@@ -20,7 +20,7 @@ CHUNK_S = 60.0
 COLUMN_S = 1.0  # of what is kept of a chunk, once there are several
 
 
-class Heard:
+class SignalSummary:
     """The sound of one format, the latest: another one begins anew. Take blocks, then `finish`."""
 
     def __init__(self, channel: Channel) -> None:

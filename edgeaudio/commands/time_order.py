@@ -11,16 +11,16 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
-from edgeaudio.recognise.pipeline import ModelPlan
+from edgeaudio.recognise.pipeline import ModelBinding
 from edgeaudio.types import Event, Scores
 
 
-class InOrder:
+class TimeOrder:
     """Hands on the results that nothing earlier can follow any more."""
 
-    def __init__(self, plans: Sequence[ModelPlan], *, events: bool) -> None:
-        self._known: dict[str, datetime | None] = dict.fromkeys(plan.model.manifest.name for plan in plans)
-        self._lag = timedelta(seconds=max(map(_longest_lag_s, plans), default=0.0) if events else 0.0)
+    def __init__(self, bindings: Sequence[ModelBinding], *, events: bool) -> None:
+        self._known: dict[str, datetime | None] = dict.fromkeys(binding.model.manifest.name for binding in bindings)
+        self._lag = timedelta(seconds=max(map(_longest_lag_s, bindings), default=0.0) if events else 0.0)
         self._held: list[tuple[datetime, int, Scores | Event]] = []
         self._count = 0  # keeps those of one moment in their order
 
@@ -46,12 +46,12 @@ class InOrder:
             yield heappop(self._held)[2]
 
 
-def _longest_lag_s(plan: ModelPlan) -> float:
+def _longest_lag_s(binding: ModelBinding) -> float:
     """From the beginning of an event to that of the clip by which it is known."""
-    clip, detector = plan.model.manifest.clip, plan.model.manifest.detector
+    clip, detector = binding.model.manifest.clip, binding.model.manifest.detector
     return (
         clip.n_samples / clip.sample_rate
-        + (detector.mean_of + detector.votes_of + 1) * plan.effective_period_s
+        + (detector.mean_of + detector.votes_of + 1) * binding.effective_period_s
         + detector.min_duration_s
         + detector.hold_s
         + detector.cooldown_s

@@ -113,7 +113,7 @@ def _least(*limits: int) -> int:
     return min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=resource.RLIM_INFINITY)
 
 
-def keep_heaps_small() -> None:
+def limit_arenas() -> None:
     """Have the C library make few heaps, and keep what is large out of them; a no-op where it has other ways (musl).
 
     glibc makes up to eight heaps a core. A reader lives as long as its connection, and each that comes later may get

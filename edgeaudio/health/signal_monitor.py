@@ -21,7 +21,7 @@ HUM_UNTIL = 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class Loudness:
+class SignalState:
     """What is wrong with the sound; `state` is LISTENING where nothing is."""
 
     state: SourceState
@@ -29,10 +29,10 @@ class Loudness:
     detail: str
 
 
-FINE = Loudness(SourceState.LISTENING, None, "")
+FINE = SignalState(SourceState.LISTENING, None, "")
 
 
-class LoudnessJudge:
+class SignalMonitor:
     """The state of one connection's sound. Feed it every level."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class LoudnessJudge:
         self._coming = FINE
         self._coming_s = 0.0
 
-    def feed(self, level: Level) -> Loudness:
+    def feed(self, level: Level) -> SignalState:
         """The state after one more level."""
         sign = self._sign(level)
         if sign.state == self._now.state and sign.reason == self._now.reason:
@@ -54,33 +54,33 @@ class LoudnessJudge:
             self._now, self._coming_s = sign, 0.0
         return self._now
 
-    def _sign(self, level: Level) -> Loudness:
+    def _sign(self, level: Level) -> SignalState:
         """What this level alone says, the present state being given the benefit of the doubt."""
         state = self._now.state
         if silence := _silence(level, SILENT_UNTIL_DBFS if state is SourceState.SILENT else SILENT_BELOW_DBFS):
             return silence
         if level.clipped_ratio > (CLIPPING_UNTIL if state is SourceState.CLIPPING else CLIPPING_FROM):
             percent = 100 * level.clipped_ratio
-            return Loudness(
+            return SignalState(
                 SourceState.CLIPPING, Reason.FULL_SCALE, f"{percent:.1f} % of the samples are at full scale"
             )
         if level.hum_ratio > (HUM_UNTIL if state is SourceState.HUM else HUM_FROM):
-            return Loudness(
+            return SignalState(
                 SourceState.HUM, Reason.MAINS_HUM, f"{100 * level.hum_ratio:.0f} % of the energy is mains hum"
             )
         if level.cancels:
             detail = f"the channels cancel each other out when they are mixed, so channel {level.heard} alone is heard"
-            return Loudness(SourceState.LISTENING, Reason.CHANNELS_CANCEL, detail)
+            return SignalState(SourceState.LISTENING, Reason.CHANNELS_CANCEL, detail)
         return FINE
 
 
-def _silence(level: Level, below_dbfs: float) -> Loudness | None:
+def _silence(level: Level, below_dbfs: float) -> SignalState | None:
     """Why nothing can be recognised at that level; None: something can."""
     if level.rms_dbfs is None:
-        return Loudness(SourceState.SILENT, Reason.DIGITAL_SILENCE, "every sample is the same")
+        return SignalState(SourceState.SILENT, Reason.DIGITAL_SILENCE, "every sample is the same")
     if level.rms_dbfs < below_dbfs:
-        return Loudness(SourceState.SILENT, Reason.LOW_LEVEL, f"the level is {level.rms_dbfs:.0f} dBFS")
+        return SignalState(SourceState.SILENT, Reason.LOW_LEVEL, f"the level is {level.rms_dbfs:.0f} dBFS")
     if level.cancels and level.heard == "mix":
         detail = "the channels cancel each other out when they are mixed; set channel to the number of one"
-        return Loudness(SourceState.SILENT, Reason.CHANNELS_CANCEL, detail)
+        return SignalState(SourceState.SILENT, Reason.CHANNELS_CANCEL, detail)
     return None

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from edgeaudio.health.signal_monitor import FINE, Loudness, LoudnessJudge
+from edgeaudio.health.signal_monitor import FINE, SignalMonitor, SignalState
 from edgeaudio.types import Level, Reason, SourceState, SourceStatus
 
-_PAUSED = Loudness(SourceState.SILENT, Reason.PAUSED, "the sender sends nothing, as it does while it is quiet")
+_PAUSED = SignalState(SourceState.SILENT, Reason.PAUSED, "the sender sends nothing, as it does while it is quiet")
 
 
 def _is_another_try(old: SourceStatus, new: SourceStatus) -> bool:
@@ -29,8 +29,8 @@ class SourceHealth:
     def __init__(self, status: SourceStatus, now: Callable[[], datetime]) -> None:
         self._now = now
         self._lock = threading.Lock()
-        self._judge = LoudnessJudge()
-        self._loudness = FINE
+        self._signal_monitor = SignalMonitor()
+        self._signal = FINE
         self._connection = status
         self._status = status
 
@@ -42,7 +42,7 @@ class SourceHealth:
         """What the reader says, or that nobody reads; returns the source's state where it is news."""
         with self._lock:
             if self._connection.state is not SourceState.LISTENING:  # another connection, another sound
-                self._judge, self._loudness = LoudnessJudge(), FINE
+                self._signal_monitor, self._signal = SignalMonitor(), FINE
             self._connection = status
             return self._news()
 
@@ -51,11 +51,11 @@ class SourceHealth:
         with self._lock:
             if self._connection.state is not SourceState.LISTENING:
                 return None
-            self._loudness = self._judge.feed(level)
+            self._signal = self._signal_monitor.feed(level)
             return self._news()
 
     def _news(self) -> SourceStatus | None:
-        old, loudness, new = self._status, self._loudness, self._connection
+        old, loudness, new = self._status, self._signal, self._connection
         if new.pauses and loudness.reason is Reason.DIGITAL_SILENCE:
             loudness = _PAUSED
         if new.state is SourceState.LISTENING:

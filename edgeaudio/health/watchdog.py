@@ -34,16 +34,16 @@ class Part:
 
     name: str
     last_moved_s: float  # `time.monotonic`
-    patience_s: float  # the longest that it may take when all is well
+    stall_timeout_s: float  # the longest that it may take when all is well
     source: str | None = None  # that it reads, if it is a reader
 
     def __str__(self) -> str:
-        return f"{self.name} has not moved for {self.patience_s:.0f} s"
+        return f"{self.name} has not moved for {self.stall_timeout_s:.0f} s"
 
 
 def stuck_part(parts: Iterable[Part], now_s: float) -> Part | None:
     """A part that last moved too long ago, if there is one."""
-    return next((part for part in parts if now_s - part.last_moved_s > part.patience_s), None)
+    return next((part for part in parts if now_s - part.last_moved_s > part.stall_timeout_s), None)
 
 
 class Stacks:
@@ -80,16 +80,16 @@ class Stacks:
         if self._file is not None:
             faulthandler.enable(self._file, all_threads=True)
 
-    def watch_main_thread(self, patience_s: float) -> None:
+    def watch_main_thread(self, stall_timeout_s: float) -> None:
         """End the process with a report unless this, or `close`, is called within that time.
 
         For the thread that watches all others: it may wait for one of them (for the outbox while the disk hangs, say).
         The watch is kept by the interpreter in C, so that nothing in Python can hold it up.
         """
         if self._watch is not None:
-            faulthandler.dump_traceback_later(patience_s, exit=True, file=self._watch)
+            faulthandler.dump_traceback_later(stall_timeout_s, exit=True, file=self._watch)
 
-    def give_up(self, part: Part) -> None:
+    def abort(self, part: Part) -> None:
         """End the process with a report of where each thread stands. The service manager starts it again.
 
         Python's own shutdown would wait for the thread that is stuck.

@@ -62,7 +62,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Transaction:
     """What one transaction does, in this order; nothing is left out and nothing done by halves."""
 
     forget_all: bool = False  # open events and settings, before the new ones are written
@@ -105,7 +105,7 @@ class OutboxFile:
             for statement in _SCHEMA if least_reader == 0 else ():
                 self._db.execute(statement)
 
-    def write(self, change: Change, *, durable: bool = True) -> None:
+    def write(self, change: Transaction, *, durable: bool = True) -> None:
         """Commit a change; `durable`: it is synced to the disk when this returns."""
         with _disk_errors(), self._transaction(durable=durable):
             if change.forget_all:
@@ -213,7 +213,7 @@ def put_aside(path: Path) -> Path:
     return aside
 
 
-def rescue(path: Path) -> Change:
+def rescue(path: Path) -> Transaction:
     """Read what can be read of a damaged file: messages up to the first place that is not legible, and the rest."""
     messages: list[Stored] = []
     opened: dict[str, str] = {}
@@ -232,7 +232,7 @@ def rescue(path: Path) -> Change:
                         case (str(key), str(value)):
                             found[key] = value
     # a damaged index can give a row twice; the new file takes each number once
-    return Change(
+    return Transaction(
         inserted=list({row.seq: row for row in messages}.values()),
         opened=opened,
         settings=settings,

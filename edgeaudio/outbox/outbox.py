@@ -38,10 +38,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from edgeaudio.outbox.database import (
-    Change,
     DiskError,
     OutboxFile,
     Stored,
+    Transaction,
     is_in_use,
     put_aside,
     rescue,
@@ -157,7 +157,7 @@ class Outbox:
             for event_id in closed:
                 self._open_events.pop(event_id, None)
             numbers = {key: self._settings[key] for key in (_EPOCH, _NUMBER) if key in self._settings}
-            written = self._write(Change(inserted=rows, opened=opened, closed=closed, settings=numbers))
+            written = self._write(Transaction(inserted=rows, opened=opened, closed=closed, settings=numbers))
             self._depth += len(rows)
             self._bytes += sum(size_of(row.message) for row in rows)
             if not written:
@@ -236,7 +236,7 @@ class Outbox:
                 self._settings.pop(key, None)
             else:
                 self._settings[key] = value
-            if not self._write(Change(settings={key: value})):
+            if not self._write(Transaction(settings={key: value})):
                 self._recover()
 
     def close(self) -> None:
@@ -249,7 +249,7 @@ class Outbox:
 
     # --- what follows is called under the lock ---
 
-    def _write(self, change: Change, *, durable: bool = True) -> bool:
+    def _write(self, change: Transaction, *, durable: bool = True) -> bool:
         """Commit a change to the disk and tell whether that went well."""
         if self._trouble is not None or self._file is None:
             return False
@@ -287,7 +287,7 @@ class Outbox:
                 on_disk.append(seq)
             self._depth -= 1
             self._bytes -= size
-        if on_disk and not self._write(Change(deleted=on_disk), durable=False):
+        if on_disk and not self._write(Transaction(deleted=on_disk), durable=False):
             self._doomed.update(on_disk)
             self._recover()
 
@@ -329,7 +329,7 @@ class Outbox:
         if abs(step_s) < _STEP_S:
             return
         self._waiting = {seq: replace(row, added_at=row.added_at + step_s) for seq, row in self._waiting.items()}
-        self._write(Change(shifted=(self._first_seq, step_s)), durable=False)
+        self._write(Transaction(shifted=(self._first_seq, step_s)), durable=False)
 
     def _expire(self) -> None:
         if self._expiry_s is None or self._monotonic() < self._expire_at:
@@ -361,7 +361,7 @@ class Outbox:
         try:
             file = self._connect()
             file.write(
-                Change(
+                Transaction(
                     forget_all=True,
                     deleted=self._doomed,
                     inserted=self._waiting.values(),

@@ -34,7 +34,7 @@ FLOOR = 1e-12  # of power: -120 dBFS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
+class ClipScore:
     """What one clip says of a label."""
 
     start_s: float
@@ -55,7 +55,7 @@ class Date:
     error_s: float
 
 
-def beginning(looks: Sequence[Look], first: int, suspicion: float, *, whole: bool) -> Date:
+def beginning(looks: Sequence[ClipScore], first: int, suspicion: float, *, whole: bool) -> Date:
     """When the sound began for which `looks[first]` is the first clip that counts.
 
     suspicion: the score under which a clip knows nothing of the sound.
@@ -84,7 +84,7 @@ def beginning(looks: Sequence[Look], first: int, suspicion: float, *, whole: boo
     return found or Date((start_s + stop_s) / 2, (stop_s - start_s) / 2)
 
 
-def end(looks: Sequence[Look], last: int, suspicion: float, *, whole: bool) -> Date:
+def end(looks: Sequence[ClipScore], last: int, suspicion: float, *, whole: bool) -> Date:
     """When the sound ended for which `looks[last]` is the last clip that counts.
 
     whole: the last of `looks` is the last clip of all, so that the sound may go on.
@@ -97,7 +97,7 @@ def end(looks: Sequence[Look], last: int, suspicion: float, *, whole: bool) -> D
     return Date(-found.offset_s, found.error_s)
 
 
-def _steepest(look: Look, start_s: float, stop_s: float, *, may_be_older: bool) -> Date | None:
+def _steepest(look: ClipScore, start_s: float, stop_s: float, *, may_be_older: bool) -> Date | None:
     """Where the level rises most between two moments of a clip; None: nowhere to speak of."""
     if look.powers is None or len(look.powers) < 2 * EDGE:
         return None

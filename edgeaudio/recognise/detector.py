@@ -19,7 +19,7 @@ from uuid import UUID, uuid5
 import numpy as np
 
 from edgeaudio.recognise import dating
-from edgeaudio.recognise.dating import SUSPICION, Date, Look
+from edgeaudio.recognise.dating import SUSPICION, ClipScore, Date
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.types import Event, Samples, Scores
 
@@ -35,7 +35,7 @@ class _Run:
     first_s: float  # middle of the first clip that completed the votes
     last_s: float  # middle of the last one
     # the last clip with a vote, and those after it until one knows nothing of the sound
-    tail: list[Look] = field(default_factory=list)
+    tail: list[ClipScore] = field(default_factory=list)
 
     def heard_s(self, period_s: float) -> float:
         return self.last_s - self.first_s + period_s
@@ -180,7 +180,7 @@ class Detector:
         at = clips[first].at + timedelta(seconds=began.offset_s - clips[first].offset_s)
         return _Run(began, at, middle_s, middle_s)
 
-    def _follow(self, label: _Label, run: _Run, look: Look, *, voted: bool) -> None:
+    def _follow(self, label: _Label, run: _Run, look: ClipScore, *, voted: bool) -> None:
         if voted or not run.tail:
             run.tail = [look]
         elif run.tail[-1].score >= SUSPICION * label.threshold.on and len(run.tail) < MAX_LOOKS:
@@ -213,6 +213,6 @@ class Detector:
         return replace(onset, kind="offset", score=label.peak, at=at, duration_s=lasted_s, at_error_s=ended.error_s)
 
 
-def _look(scores: Scores, index: int) -> Look:
+def _look(scores: Scores, index: int) -> ClipScore:
     score = 0.0 if scores.values is None else float(scores.values[index])
-    return Look(scores.offset_s, scores.duration_s, score, scores.powers)
+    return ClipScore(scores.offset_s, scores.duration_s, score, scores.powers)

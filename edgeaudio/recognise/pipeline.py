@@ -42,7 +42,7 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True)
-class ModelPlan:
+class ModelBinding:
     """A model, and how one source uses it. Where a field is empty, the manifest speaks."""
 
     model: Scorer
@@ -61,7 +61,7 @@ class SourcePipeline:
     def __init__(
         self,
         source: str,
-        plans: Sequence[ModelPlan],
+        bindings: Sequence[ModelBinding],
         *,
         namespace: UUID,
         gate_dbfs: float = GATE_DBFS,
@@ -69,17 +69,17 @@ class SourcePipeline:
     ) -> None:
         self._source = source
         self._gate_dbfs = gate_dbfs
-        self._plans = plans
+        self._bindings = bindings
         self._channel = channel
         self._mixer = Mixer(channel)
         self._namespace = namespace
-        self._detectors = [_detector(plan, namespace) for plan in plans]
+        self._detectors = [_detector(binding, namespace) for binding in bindings]
         self._epoch: _Epoch | None = None
 
     def renewed(self) -> SourcePipeline:
         """A pipeline that has heard nothing, with the thresholds in force here."""
         fresh = SourcePipeline(
-            self._source, self._plans, namespace=self._namespace, gate_dbfs=self._gate_dbfs, channel=self._channel
+            self._source, self._bindings, namespace=self._namespace, gate_dbfs=self._gate_dbfs, channel=self._channel
         )
         fresh._detectors = [detector.renewed() for detector in self._detectors]
         return fresh
@@ -94,7 +94,7 @@ class SourcePipeline:
         ):
             yield from self.end()
         if self._epoch is None:
-            self._epoch = _Epoch(block, self._source, self._plans, self._gate_dbfs, self._mixer)
+            self._epoch = _Epoch(block, self._source, self._bindings, self._gate_dbfs, self._mixer)
         for result in self._epoch.feed(block):
             yield from self._recognised(result)
 
@@ -118,8 +118,8 @@ class SourcePipeline:
     def thresholds(self) -> dict[str, dict[str, Threshold]]:
         """The thresholds in force, by model and label."""
         return {
-            plan.model.manifest.name: detector.thresholds()
-            for plan, detector in zip(self._plans, self._detectors, strict=True)
+            binding.model.manifest.name: detector.thresholds()
+            for binding, detector in zip(self._bindings, self._detectors, strict=True)
         }
 
     def set_threshold(self, label: str, on: float) -> None:
@@ -128,17 +128,17 @@ class SourcePipeline:
             if label in detector.thresholds():
                 detector.set_threshold(label, on)
 
-    def replace_thresholds(self, plans: Sequence[ModelPlan]) -> None:
-        """Take over the thresholds of plans that are otherwise the same, in the same order."""
-        for detector, plan in zip(self._detectors, plans, strict=True):
-            detector.replace_thresholds(_thresholds(plan))
+    def replace_thresholds(self, bindings: Sequence[ModelBinding]) -> None:
+        """Take over the thresholds of bindings that are otherwise the same, in the same order."""
+        for detector, binding in zip(self._detectors, bindings, strict=True):
+            detector.replace_thresholds(_thresholds(binding))
 
     def _recognised(self, result: Level | tuple[int, Clip]) -> Iterator[Result]:
         if isinstance(result, Level):
             yield result
             return
         index, clip = result
-        values = None if clip.values is None else self._plans[index].model.scores(clip.values)
+        values = None if clip.values is None else self._bindings[index].model.scores(clip.values)
         scores = Scores(
             clip.source, clip.model, clip.at, clip.offset_s, clip.duration_s, clip.rms_dbfs, values, clip.powers
         )
@@ -149,23 +149,25 @@ class SourcePipeline:
 class _Epoch:
     """What lasts as long as the sound has no hole."""
 
-    def __init__(self, block: Block, source: str, plans: Sequence[ModelPlan], gate_dbfs: float, mixer: Mixer) -> None:
+    def __init__(
+        self, block: Block, source: str, bindings: Sequence[ModelBinding], gate_dbfs: float, mixer: Mixer
+    ) -> None:
         self.number = block.epoch
         self.sample_rate = block.sample_rate
         self.n_channels = _n_channels(block)
         self.received = block.offset
         self._first = block.offset
         self._source = source
-        self._plans = plans
-        self._clock = _Clock(block.sample_rate)
+        self._bindings = bindings
+        self._clock = _SampleClock(block.sample_rate)
         self._mixer = mixer
         self._meter = LevelMeter(block.sample_rate, self.n_channels)
         # of several channels nothing is known before the first reading with sound: until then each interval is mixed
         # when it is whole
         self._undecided = self.n_channels > 1 and mixer.heard == "mix"
-        rates = dict.fromkeys(plan.model.manifest.clip.sample_rate for plan in plans)
+        rates = dict.fromkeys(binding.model.manifest.clip.sample_rate for binding in bindings)
         self._resamplers = {rate: Resampler(block.sample_rate, rate) for rate in rates}
-        self._cutters = [ClipCutter(_clip_config(plan), gate_dbfs) for plan in plans]
+        self._cutters = [ClipCutter(_clip_config(binding), gate_dbfs) for binding in bindings]
 
     def feed(self, block: Block) -> Iterator[Level | tuple[int, Clip]]:
         self._clock.note(block.offset - self._first, block.at)
@@ -197,13 +199,13 @@ class _Epoch:
 
     def _cut(self, signals: Mapping[int, Samples], *, over: bool = False) -> Iterator[tuple[int, Clip]]:
         # in the order in which single samples would complete them, whatever model they are for
-        cuts = [self._cuts_of(index, signals, over=over) for index in range(len(self._plans))]
+        cuts = [self._cuts_of(index, signals, over=over) for index in range(len(self._bindings))]
         for _, index, cut in merge(*cuts, key=lambda found: found[0]):
             yield index, self._clip(index, cut)
 
     def _cuts_of(self, index: int, signals: Mapping[int, Samples], *, over: bool) -> Iterator[tuple[int, int, Cut]]:
         """One model's cuts: after how many samples of the epoch each is complete, the model's index, the cut."""
-        section, cutter = self._plans[index].model.manifest.clip, self._cutters[index]
+        section, cutter = self._bindings[index].model.manifest.clip, self._cutters[index]
         resampler = self._resamplers[section.sample_rate]
         for cut in cutter.feed(signals[section.sample_rate]):
             yield resampler.input_for(cut.start + section.n_samples), index, cut
@@ -211,7 +213,7 @@ class _Epoch:
             yield resampler.input_for(cut.start + section.n_samples), index, cut
 
     def _clip(self, index: int, cut: Cut) -> Clip:
-        manifest = self._plans[index].model.manifest
+        manifest = self._bindings[index].model.manifest
         section = manifest.clip
         position = cut.start * self._resamplers[section.sample_rate].input_per_output
         return Clip(
@@ -255,7 +257,7 @@ def _counts(level: ChannelLevel, levels: Sequence[float]) -> bool:
     return level.rms_dbfs is not None and level.rms_dbfs >= max(levels) - AUDIBLE_DB
 
 
-class _Clock:
+class _SampleClock:
     """The time of day of a sample, from the times that the blocks brought."""
 
     def __init__(self, sample_rate: int) -> None:
@@ -273,19 +275,19 @@ class _Clock:
         return at + timedelta(seconds=(offset - first) / self._sample_rate)
 
 
-def _clip_config(plan: ModelPlan) -> ClipConfig:
-    manifest = plan.model.manifest
-    return ClipConfig(manifest.clip.sample_rate, manifest.clip.n_samples, plan.effective_period_s, manifest.features)
+def _clip_config(binding: ModelBinding) -> ClipConfig:
+    manifest = binding.model.manifest
+    return ClipConfig(manifest.clip.sample_rate, manifest.clip.n_samples, binding.effective_period_s, manifest.features)
 
 
-def _detector(plan: ModelPlan, namespace: UUID) -> Detector:
-    manifest = plan.model.manifest
+def _detector(binding: ModelBinding, namespace: UUID) -> Detector:
+    manifest = binding.model.manifest
     config = DetectorConfig(
-        manifest.reported, manifest.detector, _thresholds(plan), plan.effective_period_s, plan.labels
+        manifest.reported, manifest.detector, _thresholds(binding), binding.effective_period_s, binding.labels
     )
     return Detector(config, namespace)
 
 
-def _thresholds(plan: ModelPlan) -> dict[str, Threshold]:
-    manifest = plan.model.manifest
-    return {label: manifest.threshold(label) for label in manifest.reported} | dict(plan.thresholds or {})
+def _thresholds(binding: ModelBinding) -> dict[str, Threshold]:
+    manifest = binding.model.manifest
+    return {label: manifest.threshold(label) for label in manifest.reported} | dict(binding.thresholds or {})

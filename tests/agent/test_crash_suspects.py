@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeaudio.agent.crash_suspects import Notes, Phase, read_notes, suspects_of, write_notes
-from edgeaudio.agent.quarantine import Quarantine
+from edgeaudio.agent.crash_suspects import CrashNotes, Phase, read_notes, suspects_of, write_notes
+from edgeaudio.agent.quarantine import SourceQuarantine
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reader import Hold
 from edgeaudio.clock import Clock
 from edgeaudio.runtime_files import RuntimeDir, find_runtime_dir
 
-NOTES = Notes(
+NOTES = CrashNotes(
     "boot",
     1,
     0,
@@ -55,7 +55,7 @@ SEGV = "Fatal Python error: Segmentation fault\n\n{}hread 0x{:016x} (most recent
         (replace(NOTES, killed={"away": 1}), "", 0, set()),
     ],
 )
-def test_the_strongest_evidence_counts(notes: Notes, stacks: str, kills: int | None, suspects: set[str]):
+def test_the_strongest_evidence_counts(notes: CrashNotes, stacks: str, kills: int | None, suspects: set[str]):
     assert set(suspects_of(notes, stacks, kills).suspects) == suspects
 
 
@@ -69,7 +69,7 @@ def test_kills_in_a_row_are_counted():
 def test_notes_are_read_as_they_were_written(tmp_path: Path):
     for notes in (
         NOTES,
-        Notes("", 0, None),
+        CrashNotes("", 0, None),
         replace(NOTES, trial="young", stuck="old", gave_up="x", killed={"away": 1}),
     ):
         write_notes(tmp_path / "x.opened", notes)
@@ -133,8 +133,8 @@ def config(name: str, url: str = "rtsp://cam/x") -> SourceConfig:
     return SourceConfig(name, url)
 
 
-def begun(kept: Kept, runtime_dir: RuntimeDir | None, *configs: SourceConfig, stacks: str = "") -> Quarantine:
-    made = Quarantine(kept, Clock())
+def begun(kept: Kept, runtime_dir: RuntimeDir | None, *configs: SourceConfig, stacks: str = "") -> SourceQuarantine:
+    made = SourceQuarantine(kept, Clock())
     made.begin(runtime_dir, stacks, {each.name: each for each in configs})
     return made
 
@@ -145,7 +145,7 @@ def test_a_camera_that_is_away_costs_no_writes_to_a_disk(
 ):
     writes = 0
 
-    def counted(path: Path, notes: Notes) -> None:
+    def counted(path: Path, notes: CrashNotes) -> None:
         nonlocal writes
         writes += 1
         write_notes(path, notes)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from edgeaudio.agent.crash_suspects import Notes, write_notes
+from edgeaudio.agent.crash_suspects import CrashNotes, write_notes
 from edgeaudio.agent.last_crash import CrashLog, how_it_ended
 from edgeaudio.health.report import Crash, CrashReason
 from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.runtime_files import RuntimeDir
 
-NOTES = Notes("boot", 1, 5)
+NOTES = CrashNotes("boot", 1, 5)
 SEGV = (
     "Fatal Python error: Segmentation fault\n\nThread 0x1 (most recent call first):\n"
     '  File "/opt/x/edgeaudio/sinks/mqtt/sender.py", line 1 in run\n\nCurrent thread 0x2 (most recent call first):\n'
@@ -40,7 +40,7 @@ SEEN = datetime(2026, 5, 1, 11, tzinfo=UTC)
     ],
 )
 def test_the_strongest_evidence_is_told(
-    same_boot: bool, notes: Notes | None, stacks: str, kills: int | None, reason: CrashReason, detail: str
+    same_boot: bool, notes: CrashNotes | None, stacks: str, kills: int | None, reason: CrashReason, detail: str
 ):
     found = how_it_ended(same_boot, notes, stacks, kills)
     assert found[0] is reason

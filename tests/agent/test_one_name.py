@@ -55,7 +55,7 @@ def test_whose_report_it_is(model: Path, tmp_path: Path):
         later = timestamp(datetime.now(UTC) + timedelta(seconds=5))
 
         def rival(**changes: object) -> str | None:
-            return agent._rival_of(json.dumps(ours | changes).encode())
+            return agent._duplicate_of(json.dumps(ours | changes).encode())
 
         assert rival() is None
         assert rival(started_at=later, at=later, host="attic") == "attic"
@@ -63,7 +63,7 @@ def test_whose_report_it_is(model: Path, tmp_path: Path):
         # what an earlier process left there
         assert rival(started_at="2020-01-01T00:00:00.000Z", at="2020-01-02T00:00:00.000Z") is None
         for report in (b"", b"{}", b"[]", b"1", b"\xff", b"[" * 100_000, b'{"host": 1, "started_at": 2, "at": 3}'):
-            assert agent._rival_of(report) is None
+            assert agent._duplicate_of(report) is None
         assert rival(started_at=later, at="2030-01-01T00:00:00") is None
     finally:
         agent._sender.close()

@@ -111,10 +111,10 @@ def hang(*_args, **_more):
     time.sleep(3600)
 """
 STUCK = {
-    "the recogniser": "agent.RECOGNISER_PATIENCE_S = 1.5\nTimedModel.scores = hang\n",
+    "the recogniser": "agent.RECOGNISER_STALL_TIMEOUT_S = 1.5\nTimedModel.scores = hang\n",
     # the embedded broker is silent upon MQTT 5, and that silence shorter than the patience
-    "the sender": "agent.SENDER_PATIENCE_S = 1.5\nmqtt._MUTE_S = 0.5\nConnection.poll = hang\n",
-    "the reader of source porch": "retry.Reader.patience_s = 1.5\nretry.open_source = hang\n",
+    "the sender": "agent.SENDER_STALL_TIMEOUT_S = 1.5\nmqtt._MUTE_S = 0.5\nConnection.poll = hang\n",
+    "the reader of source porch": "retry.Reader.stall_timeout_s = 1.5\nretry.open_source = hang\n",
 }
 
 
@@ -133,7 +133,7 @@ def test_a_part_that_is_stuck_ends_the_process_with_a_report(part: str, agent: R
 def test_a_disk_that_hangs_ends_the_process_though_everybody_waits_for_it(agent: RunningAgent, port: int):
     """Also the main thread does, which watches the others: it asks the outbox how it is."""
     hang = (
-        "agent.MAIN_PATIENCE_S = 2.0\nwrite = OutboxFile.write\n"
+        "agent.MAIN_STALL_TIMEOUT_S = 2.0\nwrite = OutboxFile.write\n"
         "OutboxFile.write = lambda file, change, **more: hang() if change.inserted else write(file, change, **more)\n"
     )
     agent.start(patch=HANG + hang)
@@ -144,7 +144,7 @@ def test_a_disk_that_hangs_ends_the_process_though_everybody_waits_for_it(agent:
 
 
 def test_a_stop_that_hangs_ends_all_the_same(agent: RunningAgent, listener: Listener):
-    agent.start(patch=HANG + "agent.SHUT_DOWN_PATIENCE_S = 1.0\nagent.Recogniser.end_all = hang\n")
+    agent.start(patch=HANG + "agent.SHUTDOWN_STALL_TIMEOUT_S = 1.0\nagent.Recogniser.end_all = hang\n")
     wait_until(lambda: listener.payloads("/health"), what="no health")
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 1

@@ -9,13 +9,13 @@ from support.camera import Script, camera
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
-from edgeaudio.capture.deadline import Guard
+from edgeaudio.capture.deadline import Deadline
 from edgeaudio.capture.errors import SourceError, StoppedError
 from edgeaudio.types import Reason
 
 
 def test_pyav_still_asks_the_clock_that_we_replace() -> None:
-    with Guard(threading.Event()):
+    with Deadline(threading.Event()):
         pass
     core = vars(av.container.core)
     assert core["time"] is not time
@@ -27,7 +27,7 @@ def test_outside_a_guard_and_in_other_threads_the_clock_tells_the_truth() -> Non
     stop = threading.Event()
     stop.set()
     seen: list[float] = []
-    with Guard(stop):
+    with Deadline(stop):
         leapt = vars(av.container.core)["time"].monotonic()
         other = threading.Thread(target=lambda: seen.append(vars(av.container.core)["time"].monotonic()))
         other.start()
@@ -38,13 +38,13 @@ def test_outside_a_guard_and_in_other_threads_the_clock_tells_the_truth() -> Non
 
 
 def test_a_limit_expires_and_begins_anew() -> None:
-    guard = Guard(threading.Event())
-    guard.limit(-1)
-    assert guard.must_end()
-    assert guard.expired
-    guard.limit(60)
-    assert not guard.must_end()
-    assert not guard.expired
+    deadline = Deadline(threading.Event())
+    deadline.limit(-1)
+    assert deadline.must_end()
+    assert deadline.expired
+    deadline.limit(60)
+    assert not deadline.must_end()
+    assert not deadline.expired
 
 
 def test_the_limit_of_an_open_is_kept_once_not_twice() -> None:

@@ -18,7 +18,7 @@ from support.web import Certificate, make_certificate, web_server
 
 from edgeaudio.capture import origin
 from edgeaudio.capture.errors import SourceError
-from edgeaudio.capture.http_proxy import Gate, is_gated
+from edgeaudio.capture.http_proxy import HttpProxy, is_proxied
 from edgeaudio.capture.origin import kind_of
 from edgeaudio.capture.source_urls import parse_url
 from edgeaudio.types import Reason
@@ -158,15 +158,15 @@ def test_the_gate_ends_with_the_connection(served: Path) -> None:
         hear(f"http://127.0.0.1:{port}/good.ts", 0.3, media=True)
         with pytest.raises(SourceError):
             hear(f"http://127.0.0.1:{port}/nowhere.ts")
-    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "gate"])
+    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name == "proxy"])
 
 
-def client_of(opened: Gate) -> socket.socket:
+def client_of(opened: HttpProxy) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(opened.url.rsplit(":", 1)[1])), 5)
 
 
-def gate_for(url: str) -> Gate:
-    return Gate(parse_url(url), tls_verify=True, ca_file=None)
+def gate_for(url: str) -> HttpProxy:
+    return HttpProxy(parse_url(url), tls_verify=True, ca_file=None)
 
 
 def test_a_gate_closes_at_once_though_nobody_reads() -> None:
@@ -203,9 +203,9 @@ def test_garbage_is_closed_without_an_answer(request_: bytes) -> None:
 
 def test_what_is_read_by_http_is_gated_whatever_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
-    assert is_gated("https")
-    assert is_gated("http")
-    assert not is_gated("rtsp")
+    assert is_proxied("https")
+    assert is_proxied("http")
+    assert not is_proxied("rtsp")
 
 
 def test_a_machine_without_a_free_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Servers of every sort through the gate: what they send is read, and what is too much of it is refused."""
+"""Servers of every sort through the proxy: what they send is read, and what is too much of it is refused."""
 
 import gzip
 import hashlib
@@ -245,7 +245,7 @@ def test_encrypted_segments(sound: dict[str, bytes]) -> None:
 
 @pytest.mark.xfail(
     int(av.__version__.split(".")[0]) >= 19,
-    reason="FFmpeg 9 asks for pieces that follow on each other in one, and hears the first alone; without a gate, too",
+    reason="FFmpeg 9 asks for pieces that follow on each other in one, and hears the first alone; without a proxy, too",
     strict=True,
 )
 def test_fragments_of_one_file(tmp_path: Path) -> None:
@@ -301,8 +301,8 @@ def live_or_stored(answer: Answer, path: str = "/x") -> bool | None:
     with scripted_web(answer) as web:
         config = SourceConfig("test", f"http://127.0.0.1:{web.port}{path}")
         with open_source(config, threading.Event()) as connection:
-            assert connection.gate is not None
-            return connection.gate.is_live
+            assert connection.proxy is not None
+            return connection.proxy.is_live
 
 
 def test_the_gate_knows_what_is_live_and_what_is_stored(sound: dict[str, bytes]) -> None:
@@ -539,4 +539,4 @@ def test_the_gate_leaves_no_thread_of_many_connections(sound: dict[str, bytes], 
     (tmp_path / "list.m3u8").write_bytes(media_list(*["#EXTINF:1,", "a.ts"] * 30))
     with web_server(tmp_path) as port:
         assert hear(f"http://127.0.0.1:{port}/list.m3u8", media=True).seconds > 29
-    assert not [thread for thread in threading.enumerate() if thread.name == "gate"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "proxy"]

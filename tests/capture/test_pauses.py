@@ -5,13 +5,13 @@ import threading
 import pytest
 
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.deadline import Guard
+from edgeaudio.capture.deadline import Deadline
 from edgeaudio.capture.opening import SourceMemory
 from edgeaudio.capture.pauses import PauseWatch
 
 
-class Waited(Guard):
-    """A guard whose clock is moved by hand."""
+class Waited(Deadline):
+    """A deadline whose clock is moved by hand."""
 
     def __init__(self) -> None:
         super().__init__(threading.Event())
@@ -23,13 +23,13 @@ class Waited(Guard):
 
 def silence(url: str, *, pauses: bool = False, answers: bool = True, memory: SourceMemory | None = None) -> float:
     """How long a connection lasts on which no sound comes."""
-    config, guard = SourceConfig("x", url, pauses=pauses), Waited()
-    watch = PauseWatch(config, memory or SourceMemory(), guard, 0.0, answers=lambda: answers)
-    guard.limit(config.read_timeout_s)
-    while guard.now_s < min(guard.end_s, 3000):
-        watch.waiting(guard.now_s)
-        guard.now_s += 0.1
-    return guard.now_s
+    config, deadline = SourceConfig("x", url, pauses=pauses), Waited()
+    watch = PauseWatch(config, memory or SourceMemory(), deadline, 0.0, answers=lambda: answers)
+    deadline.limit(config.read_timeout_s)
+    while deadline.now_s < min(deadline.end_s, 3000):
+        watch.waiting(deadline.now_s)
+        deadline.now_s += 0.1
+    return deadline.now_s
 
 
 RTSP, PUSHED = "rtsp://127.0.0.1/x", "rtsp+listen://127.0.0.1:9/x"

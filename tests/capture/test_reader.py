@@ -23,7 +23,7 @@ from edgeaudio.capture import reader
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.reader import Admission, Hold, Reader
-from edgeaudio.capture.rtsp_setup import Way, WayMemory
+from edgeaudio.capture.rtsp_setup import RtspMode, RtspSetupStore
 from edgeaudio.clock import Clock
 from edgeaudio.types import Block, Reason, SourceState, SourceStatus
 
@@ -69,11 +69,11 @@ class Watched:
         """What must hold of any Reader at any time."""
         counts = self.reader.counts()
         wall_s = self.clock.monotonic() - self.began_s
-        account = counts.account
-        assert account.heard_s + account.lost_s == pytest.approx(account.accounted_s, abs=1e-9)
+        coverage = counts.coverage
+        assert coverage.heard_s + coverage.lost_s == pytest.approx(coverage.accounted_s, abs=1e-9)
         # up to the last sound, and what is on its way is younger than the limit for a stall
-        assert wall_s - 2.0 < account.accounted_s <= wall_s
-        assert account.heard_s <= sum(block.duration_s for block in self.blocks) + 0.1
+        assert wall_s - 2.0 < coverage.accounted_s <= wall_s
+        assert coverage.heard_s <= sum(block.duration_s for block in self.blocks) + 0.1
         order = [(block.epoch, block.offset) for block in self.blocks]
         assert order == sorted(order)
         times = [block.at for block in self.blocks]
@@ -93,7 +93,7 @@ def reading(url: str, admission: Admission | None = None, **config: object) -> I
         watched.thread.join(5)
         assert not watched.thread.is_alive()
         assert time.monotonic() - began < 1.0
-    assert watched.reader.counts().account.accounted_s == pytest.approx(
+    assert watched.reader.counts().coverage.accounted_s == pytest.approx(
         watched.clock.monotonic() - watched.began_s, abs=0.2
     )
 
@@ -147,7 +147,9 @@ def test_a_recording_is_heard_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     watched.stop.set()
     watched.thread.join(5)
     assert sum(block.duration_s for block in watched.blocks) == pytest.approx(0.4)
-    assert watched.reader.counts().account.lost_s == pytest.approx(counts.account.lost_s)  # nothing more is to be heard
+    assert watched.reader.counts().coverage.lost_s == pytest.approx(
+        counts.coverage.lost_s
+    )  # nothing more is to be heard
     assert watched.reader.counts().connections == 1
 
 
@@ -284,7 +286,7 @@ def test_a_pause_of_the_sender_is_silence_and_teaches_that_it_pauses(timestamps_
     assert {block.epoch for block in watched.blocks} == {0}
     assert counts.quiet_s == pytest.approx(7.8, abs=0.9)
     assert counts.connections == 1
-    assert counts.account.lost_s < 0.6
+    assert counts.coverage.lost_s < 0.6
     loud_s = sum(block.duration_s for block in watched.blocks if np.abs(block.samples).max() > 0.1)
     assert loud_s == pytest.approx(1.5, abs=0.6)  # blocks reach over the edges
 
@@ -322,11 +324,11 @@ def test_lost_seconds_are_counted_to_the_wall_clock() -> None:
             yield packet
 
     with camera(Script(packets=script)) as url, reading(url) as watched:
-        wait_until(lambda: watched.reader.counts().account.heard_s > 0)
-        first = watched.reader.counts().account
-        wait_until(lambda: watched.reader.counts().account.accounted_s > first.accounted_s + 2.5)
-        account = watched.reader.counts().account
-    heard_s, accounted_s = account.heard_s - first.heard_s, account.accounted_s - first.accounted_s
+        wait_until(lambda: watched.reader.counts().coverage.heard_s > 0)
+        first = watched.reader.counts().coverage
+        wait_until(lambda: watched.reader.counts().coverage.accounted_s > first.accounted_s + 2.5)
+        coverage = watched.reader.counts().coverage
+    heard_s, accounted_s = coverage.heard_s - first.heard_s, coverage.accounted_s - first.accounted_s
     assert heard_s == pytest.approx(0.9 * accounted_s, abs=0.3)
 
 
@@ -365,7 +367,7 @@ def test_the_watchdog_sees_progress_and_its_want() -> None:
         watched.wait_for(SourceState.LISTENING)
         first = watched.reader.counts().last_progress_s
         wait_until(lambda: watched.reader.counts().last_progress_s > first)
-        assert watched.reader.patience_s < 120
+        assert watched.reader.stall_timeout_s < 120
 
 
 def test_an_error_in_a_callback_is_nobodys_to_swallow(tmp_path: Path) -> None:
@@ -390,10 +392,10 @@ def test_while_nobody_pushes_the_state_says_that_it_waits_for_a_sender() -> None
 def test_a_camera_that_stalls_early_with_the_sound_alone_is_asked_for_everything_from_then_on(quick) -> None:
     """As UniFi's do: they agree to it, and send for a moment."""
     script = Script(video=True, alone=20)
-    learned: list[Way | None] = []
+    learned: list[RtspMode | None] = []
     with camera(script) as url:
         watched = Watched(url, read_timeout_s=0.4)
-        watched.reader._ways = WayMemory(None, learned.append)
+        watched.reader._ways = RtspSetupStore(None, learned.append)
         watched.thread.start()
         try:
             wait_until(lambda: learned)
@@ -401,7 +403,7 @@ def test_a_camera_that_stalls_early_with_the_sound_alone_is_asked_for_everything
             wait_until(lambda: len(watched.blocks) > 8)
             media = [status.media for status in watched.said if status.state is SourceState.LISTENING]
             assert media == ["audio", "audio", "all"]
-            assert learned == [Way("all")]
+            assert learned == [RtspMode("all")]
         finally:
             watched.stop.set()
             watched.thread.join(5)
@@ -411,7 +413,7 @@ def test_a_camera_that_stalls_early_with_the_sound_alone_is_asked_for_everything
             on_status=lambda _: None,
             stop=watched.stop,
             clock=watched.clock,
-            ways=WayMemory(learned[0], learned.append),
+            ways=RtspSetupStore(learned[0], learned.append),
         )
         watched.stop.clear()
         script.seen.clear()
@@ -421,7 +423,7 @@ def test_a_camera_that_stalls_early_with_the_sound_alone_is_asked_for_everything
     assert len(learned) == 1
 
 
-class Gatekeeper(Admission):
+class _Gatekeeper(Admission):
     """Holds a source back until it is told not to."""
 
     def __init__(self) -> None:
@@ -444,7 +446,7 @@ class Gatekeeper(Admission):
 @pytest.mark.usefixtures("quick")
 def test_a_source_that_is_held_back_for_hours_is_not_stuck(tmp_path: Path) -> None:
     write_media(tmp_path / "a.wav", "pcm_s16le", sine(1000.0, 8000, 0.6), 8000)
-    gatekeeper = Gatekeeper()
+    gatekeeper = _Gatekeeper()
     with reading(str(tmp_path / "a.wav"), admission=gatekeeper) as watched:
         watched.wait_for(SourceState.QUARANTINED, Reason.CRASHED_THE_AGENT)
         assert gatekeeper.hold is not None

@@ -8,25 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeaudio.capture.coverage import Ledger
-from edgeaudio.capture.reblock import MAX_BLOCK_S, MIN_BLOCK_S, Cut, Cutter
+from edgeaudio.capture.coverage import Coverage
+from edgeaudio.capture.reblock import MAX_BLOCK_S, MIN_BLOCK_S, Chunk, Reblocker
 from edgeaudio.clock import Clock
 
 
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=40), st.sampled_from([8000, 16000, 192000]))
 def test_cutting_neither_loses_nor_moves_a_sample(sizes: list[int], rate: int) -> None:
     whole = np.arange(sum(sizes), dtype=np.float32)
-    cutter, done = Cutter(), 0
-    cuts: list[Cut] = []
+    reblocker, done = Reblocker(), 0
+    cuts: list[Chunk] = []
     for size in sizes:
-        cuts += cutter.add(whole[done : done + size], rate, 3.0 + done / rate)
+        cuts += reblocker.add(whole[done : done + size], rate, 3.0 + done / rate)
         done += size
     for cut in cuts:
         assert len(cut.samples) <= MAX_BLOCK_S * rate
     if sum(sizes) >= MIN_BLOCK_S * rate:
         assert cuts
-    cuts += cutter.flush()
-    assert list(cutter.flush()) == []
+    cuts += reblocker.flush()
+    assert list(reblocker.flush()) == []
     np.testing.assert_array_equal(np.concatenate([cut.samples for cut in cuts]), whole)
     for cut in cuts:
         assert cut.samples[0] == cut.offset
@@ -40,7 +40,7 @@ def test_cutting_neither_loses_nor_moves_a_sample(sizes: list[int], rate: int) -
     )
 )
 def test_heard_and_lost_add_up_and_never_shrink(steps: list[tuple[str, float, float, float]]) -> None:
-    ledger, now, before = Ledger(10.0), 10.0, Ledger(10.0).account()
+    ledger, now, before = Coverage(10.0), 10.0, Coverage(10.0).totals()
     for what, at, length, later in steps:
         now += later
         if what == "lose":
@@ -48,7 +48,7 @@ def test_heard_and_lost_add_up_and_never_shrink(steps: list[tuple[str, float, fl
         else:
             begin = None if what == "go on" else now + at
             ledger.hear(begin, now + at + length, filled_s=length / 10, now_s=now)
-        account = ledger.account()
+        account = ledger.totals()
         assert account.heard_s + account.lost_s == pytest.approx(account.accounted_s, abs=1e-9)
         assert account.accounted_s <= now - 10.0 + 1e-9
         assert account.heard_s >= before.heard_s
@@ -57,12 +57,12 @@ def test_heard_and_lost_add_up_and_never_shrink(steps: list[tuple[str, float, fl
 
 
 def test_the_account_of_an_outage() -> None:
-    ledger = Ledger(0.0)
+    ledger = Coverage(0.0)
     ledger.hear(1.0, 3.0, filled_s=0.0, now_s=3.1)  # connected after 1 s
     ledger.hear(None, 4.0, filled_s=0.2, now_s=4.1)
     ledger.lose(9.0)
     ledger.hear(8.5, 10.0, filled_s=0.0, now_s=10.0)  # half a second of this was booked as lost
-    account = ledger.account()
+    account = ledger.totals()
     assert account.accounted_s == 10.0
     assert account.heard_s == pytest.approx(2.0 + 0.8 + 1.0)
     assert account.lost_s == pytest.approx(1.0 + 0.2 + 5.0)

@@ -17,7 +17,7 @@ from edgeaudio.capture import decoding, live_playlists, pauses
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
-from edgeaudio.health.machine import give_back_memory, keep_heaps_small
+from edgeaudio.health.machine import give_back_memory, limit_arenas
 
 LIMIT_S = 1.5  # for an open, and for the first sound: together with a look at the network within the proof's limit
 ENOUGH_S = 120.0  # of sound: no undamaged file has more
@@ -36,7 +36,7 @@ class Decoded:
 
 def serve(connection: Connection) -> None:
     """Decode each address that comes over the connection and answer with a Decoded; None ends it."""
-    keep_heaps_small()  # as in the agent
+    limit_arenas()  # as in the agent
     prepare()
     for address in iter(connection.recv, None):
         if address == WEIGH:

@@ -75,12 +75,14 @@ class _Devices:
             child.stdin.flush()
         wait_until(lambda: len(self.told("committed")) == PROCESSES, 120, "nothing is committed")
 
-    def finish(self, patience_s: float) -> None:
+    def finish(self, stall_timeout_s: float) -> None:
         """Wait until all outboxes are empty, and all have said goodbye."""
         for child in self._children:
             assert child.stdin is not None
             child.stdin.close()
-        wait_until(lambda: all(child.poll() is not None for child in self._children), patience_s, "they do not end")
+        wait_until(
+            lambda: all(child.poll() is not None for child in self._children), stall_timeout_s, "they do not end"
+        )
         assert not any(child.returncode for child in self._children), [log.read_text()[-500:] for log in self._logs]
 
     def kill(self) -> None:

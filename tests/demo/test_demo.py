@@ -20,7 +20,7 @@ from edgeaudio.demo.demo import proven
 from edgeaudio.demo.scenario import Camera, Detection, judge, read_cameras
 from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.model import load_model
-from edgeaudio.recognise.pipeline import ModelPlan, SourcePipeline
+from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
 from edgeaudio.types import Block, Event, Samples
 
 KITCHEN = Camera("kitchen", "aac", 16000, "music", "smoke_alarm", begin_s=3.0, end_s=12.0)
@@ -83,7 +83,7 @@ def test_each_sound_is_clearly_heard_wherever_in_it_the_clips_begin(camera: Came
     model = load_model(find_model("home"))
     sound = decoded(camera)
     for shift_s in SHIFTS_S:
-        pipeline = SourcePipeline(camera.name, [ModelPlan(model)], namespace=UUID(int=0))
+        pipeline = SourcePipeline(camera.name, [ModelBinding(model)], namespace=UUID(int=0))
         samples = sound[round(shift_s * camera.sample_rate) :]
         block = Block(camera.name, 0, 0, datetime.fromtimestamp(0, UTC), camera.sample_rate, samples)
         onsets = [

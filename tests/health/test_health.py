@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from edgeaudio.health.levels import LevelDigest, digest
 from edgeaudio.health.machine import Machine
-from edgeaudio.health.signal_monitor import ENTER_S, LEAVE_S, LoudnessJudge
+from edgeaudio.health.signal_monitor import ENTER_S, LEAVE_S, SignalMonitor
 from edgeaudio.health.state import SourceHealth
 from edgeaudio.health.watchdog import Part, ServiceManager, stuck_part
 from edgeaudio.types import ChannelLevel, Level, Reason, SourceState, SourceStatus
@@ -45,7 +45,7 @@ WAITING = SourceStatus("porch", SourceState.WAITING, START, Reason.REFUSED, "not
     ],
 )
 def test_a_state_is_entered_with_patience_and_left_again(level: Level, state: SourceState, reason: Reason):
-    judge = LoudnessJudge()
+    judge = SignalMonitor()
     assert judge.feed(FINE).state is SourceState.LISTENING
     states = [judge.feed(level) for _ in range(int(ENTER_S))]
     assert [found.state for found in states[:-1]] == [SourceState.LISTENING] * (int(ENTER_S) - 1)
@@ -56,7 +56,7 @@ def test_a_state_is_entered_with_patience_and_left_again(level: Level, state: So
 
 
 def test_a_channel_that_is_taken_because_the_mean_is_nothing_is_told():
-    judge = LoudnessJudge()
+    judge = SignalMonitor()
     found = [judge.feed(replace(FINE, cancels=True, heard=2)) for _ in range(int(ENTER_S))][-1]
     assert (found.state, found.reason) == (SourceState.LISTENING, Reason.CHANNELS_CANCEL)
     assert "channel 2" in found.detail
@@ -73,7 +73,7 @@ def test_a_digest_has_every_channel():
 
 
 def test_a_level_between_the_limits_keeps_the_state():
-    judge = LoudnessJudge()
+    judge = SignalMonitor()
     for _ in range(30):
         assert judge.feed(HALF_QUIET).state is SourceState.LISTENING
     for _ in range(30):
@@ -83,7 +83,7 @@ def test_a_level_between_the_limits_keeps_the_state():
 
 
 def test_a_sign_that_comes_and_goes_is_none():
-    judge = LoudnessJudge()
+    judge = SignalMonitor()
     for _ in range(20):
         assert [judge.feed(level).state for level in (QUIET, QUIET, CLIPPED, FINE)] == [SourceState.LISTENING] * 4
 
@@ -217,7 +217,7 @@ def malloc_info_of_sixteen_threads(prepare: str) -> list[str]:
     it says when ten blocks of 300 kB have been asked for since."""
     program = (
         "import ctypes, threading\n"
-        "from edgeaudio.health.machine import keep_heaps_small\n"
+        "from edgeaudio.health.machine import limit_arenas\n"
         f"{prepare}\n"
         "libc = ctypes.CDLL(None)\n"
         "libc.malloc.restype = libc.fdopen.restype = ctypes.c_void_p\n"
@@ -242,7 +242,7 @@ def malloc_info_of_sixteen_threads(prepare: str) -> list[str]:
 
 def test_threads_share_a_few_heaps():
     assert malloc_info_of_sixteen_threads("")[0].count("<heap nr=") > 3, "else this machine shows nothing"
-    assert malloc_info_of_sixteen_threads("keep_heaps_small()")[0].count("<heap nr=") == 2
+    assert malloc_info_of_sixteen_threads("limit_arenas()")[0].count("<heap nr=") == 2
 
 
 def test_what_is_large_stays_out_of_the_heaps():
@@ -255,7 +255,7 @@ def test_what_is_large_stays_out_of_the_heaps():
         return after - before
 
     assert mapped_since("") == 0, "else this machine shows nothing"
-    assert mapped_since("keep_heaps_small()") == 10
+    assert mapped_since("limit_arenas()") == 10
 
 
 def test_the_part_that_stands_still_is_found():
@@ -272,7 +272,7 @@ def test_a_stuck_part_ends_the_process_with_a_report():
         "from edgeaudio.health.watchdog import Part, Stacks\n"
         "threading.Thread(target=time.sleep, args=(60,), name='stuck').start()\n"
         "stacks = Stacks(None, in_memory=False, stderr=None)\n"
-        "stacks.give_up(Part('the reader of source porch', 0.0, 60.0))\n"
+        "stacks.abort(Part('the reader of source porch', 0.0, 60.0))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1

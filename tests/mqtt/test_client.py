@@ -20,9 +20,9 @@ from support.waiting import wait_until
 from support.web import tls_front
 
 from edgeaudio.sinks.mqtt.broker import BrokerError, BrokerReason, BrokerState, MqttConfig, parse_broker_url
-from edgeaudio.sinks.mqtt.client import Acknowledged, Connection, Received
+from edgeaudio.sinks.mqtt.client import Acknowledged, MqttConnection, Received
 from edgeaudio.sinks.mqtt.reason_codes import reason_code
-from edgeaudio.sinks.mqtt.self_pipe import Waker
+from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.types import EdgeaudioError, Message
 
 from .test_reason_codes import ROWS
@@ -38,7 +38,7 @@ def config(port: int, **changes: object) -> MqttConfig:
 
 def connect(config: MqttConfig, stop: threading.Event = STOP) -> str:
     """Connect and part again; gives the version of MQTT."""
-    connection = Connection(config, will=None, stop=stop)
+    connection = MqttConnection(config, will=None, stop=stop)
     connection.close()
     return connection.protocol
 
@@ -78,9 +78,9 @@ def test_a_name_that_cannot_be_one(host: str) -> None:
 LONELY = """
 import threading
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
-from edgeaudio.sinks.mqtt.client import Connection
+from edgeaudio.sinks.mqtt.client import MqttConnection
 try:
-    Connection(MqttConfig("10.1.2.3", 1883, "x"), will=None, stop=threading.Event())
+    MqttConnection(MqttConfig("10.1.2.3", 1883, "x"), will=None, stop=threading.Event())
 except BrokerError as error:
     print(error.reason)
 """
@@ -204,7 +204,7 @@ def test_stop_ends_the_waiting() -> None:
         assert time.monotonic() - began < 3
 
 
-def poll_for_ever(connection: Connection) -> None:
+def poll_for_ever(connection: MqttConnection) -> None:
     while True:
         connection.poll(0.1)
 
@@ -215,7 +215,7 @@ def poll_for_ever(connection: Connection) -> None:
 )
 def test_a_broker_that_says_why_it_ends_the_connection(code: int, reason: BrokerReason) -> None:
     with ScriptedBroker(say(WELCOME_5 + goodbye(code))) as broker:
-        connection = Connection(config(broker.port), will=None, stop=STOP)
+        connection = MqttConnection(config(broker.port), will=None, stop=STOP)
         with pytest.raises(BrokerError) as caught:
             poll_for_ever(connection)
         assert caught.value.reason is reason
@@ -242,7 +242,7 @@ def test_every_reason_to_refuse_a_connection_is_read(value: int, name: str) -> N
 def test_every_reason_to_end_a_connection_is_read(value: int, name: str, bare: bool) -> None:
     ending = bytes([0xE0, 0x01, value]) if bare else goodbye(value)
     with ScriptedBroker(say(WELCOME_5 + ending)) as broker:
-        connection = Connection(config(broker.port), will=None, stop=STOP)
+        connection = MqttConnection(config(broker.port), will=None, stop=STOP)
         with pytest.raises(BrokerError) as caught:
             poll_for_ever(connection)
     said = f"the broker ended the connection: {name}{'' if bare else ' (x)'}"
@@ -269,7 +269,7 @@ def test_every_reason_to_refuse_a_message_or_a_subscription_is_read(packet: str)
         wait_for_end(sock)
 
     with ScriptedBroker(script) as broker:
-        connection = Connection(config(broker.port), will=None, stop=STOP)
+        connection = MqttConnection(config(broker.port), will=None, stop=STOP)
         for value in values:
             message = Message("t", b"x", 1)
             packet_id = connection.publish(message) if packet == "PUBACK" else connection.subscribe("t")
@@ -291,7 +291,7 @@ def test_a_refused_message_is_not_an_acknowledged_one() -> None:
         wait_for_end(connection)
 
     with ScriptedBroker(script) as broker:
-        connection = Connection(config(broker.port), will=None, stop=STOP)
+        connection = MqttConnection(config(broker.port), will=None, stop=STOP)
         mid = connection.publish(detections(0, 1)[0])
         happened: list[object] = []
         while not happened:  # ends by itself: the script's connection does after 5 s
@@ -327,7 +327,7 @@ def test_commands_that_the_broker_will_not_let_us_hear_are_told(tmp_path: Path) 
 def test_a_topic_that_is_no_text_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
     publish = b"\x30\x06\x00\x02\xff\xfe\x00x" + b"\x30\x05\x00\x01t\x00x"
     with ScriptedBroker(say(WELCOME_5 + publish)) as broker:
-        connection = Connection(config(broker.port), will=None, stop=STOP)
+        connection = MqttConnection(config(broker.port), will=None, stop=STOP)
         happened: list[object] = []
         while not happened:
             happened += connection.poll(0.1)
@@ -340,7 +340,7 @@ def test_a_report_may_be_longer_than_a_command(caplog: pytest.LogCaptureFixture)
     length = b"\xd3\x0f"  # 2003 bytes: topic, no properties, payload
     publish = b"".join(b"\x30" + length + b"\x00\x01" + topic + b"\x00" + 1999 * b"x" for topic in (b"t", b"r"))
     with ScriptedBroker(say(WELCOME_5 + publish)) as broker:
-        connection = Connection(config(broker.port), will=None, stop=STOP, report_topic="r")
+        connection = MqttConnection(config(broker.port), will=None, stop=STOP, report_topic="r")
         happened: list[object] = []
         while not happened:
             happened += connection.poll(0.1)
@@ -360,7 +360,7 @@ def test_what_the_broker_limits_is_kept_to() -> None:
         sent.append(read_packet(connection)[0])
 
     with ScriptedBroker(script) as broker:
-        connection = Connection(config(broker.port), will=None, stop=STOP)
+        connection = MqttConnection(config(broker.port), will=None, stop=STOP)
         assert connection.in_flight_max == 3
         assert connection.fits(Message("t", b"x" * 60, 1))
         assert not connection.fits(Message("t", b"x" * 100, 1))
@@ -371,8 +371,8 @@ def test_what_the_broker_limits_is_kept_to() -> None:
 
 
 def test_another_thread_can_wake_the_waiting_one(broker: BrokerProcess) -> None:
-    connection = Connection(config_for(broker.start()), will=None, stop=STOP)
-    waker = Waker()
+    connection = MqttConnection(config_for(broker.start()), will=None, stop=STOP)
+    waker = SelfPipe()
     timer = threading.Timer(0.1, waker.wake)
     timer.start()
     began = time.monotonic()

@@ -25,7 +25,7 @@ from support.programs import require_program
 from support.scripted_broker import WELCOME_5, WELCOME_311, ScriptedBroker
 
 from edgeaudio.sinks.mqtt.broker import HINTS, BrokerError, BrokerReason, MqttConfig
-from edgeaudio.sinks.mqtt.connect_errors import tls_context, told_apart
+from edgeaudio.sinks.mqtt.connect_errors import classify, tls_context
 from edgeaudio.tls_errors import explain_tls
 
 CA = authority("our authority")
@@ -89,7 +89,7 @@ def dial(config: MqttConfig) -> Told | None:
         ):
             assert tls.recv(5) == b"hello"
     except (OSError, ValueError) as error:
-        return told_apart(error)
+        return classify(error)
     return None
 
 
@@ -394,7 +394,7 @@ def test_an_alert_is_not_lost_where_the_broker_hangs_up_before_anything_is_sent(
         for _ in range(2):  # paho tries it again, and only the last error counts
             with pytest.raises(ssl.SSLError) as caught:
                 tls.send(b"CONNECT")
-            assert told_apart(caught.value)[1] == "the broker ended TLS: certificate required"
+            assert classify(caught.value)[1] == "the broker ended TLS: certificate required"
 
 
 def test_hanging_up_without_an_alert_stays_what_it_is(tmp_path: Path) -> None:
@@ -570,6 +570,6 @@ def test_every_other_error_has_the_general_hint() -> None:
         (OSError(113, "No route to host"), BrokerReason.UNREACHABLE),
         (ValueError("label too long"), BrokerReason.NAME_NOT_FOUND),
     ):
-        told = told_apart(error)
+        told = classify(error)
         assert (told[0], told[2]) == (reason, None)
         assert HINTS[reason]

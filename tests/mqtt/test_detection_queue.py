@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeaudio.outbox.database import Stored
-from edgeaudio.sinks.mqtt.detection_queue import Drain, detection_item
-from edgeaudio.sinks.mqtt.quarantine import Quarantine
+from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue, detection_item
+from edgeaudio.sinks.mqtt.quarantine import MessageQuarantine
 from edgeaudio.types import Message
 
 
@@ -42,7 +42,7 @@ def test_whatever_the_broker_does_all_arrives_and_each_topic_in_order(
     """Topics in `moody` are refused as a whole while the mood is so, as by access rules; cuts come at any time."""
     outbox = MadeUpOutbox(topics)
     expected = [row.seq for row in outbox.rows]
-    drain = Drain(outbox, Quarantine())
+    drain = DetectionQueue(outbox, MessageQuarantine())
     drain.begin()
     now, script, mood = 0.0, iter(answers), iter(moods)
     arrived: list[Stored] = []
@@ -86,7 +86,7 @@ def test_whatever_the_broker_does_all_arrives_and_each_topic_in_order(
 
 def test_a_refused_topic_is_tried_ever_less_often() -> None:
     outbox = MadeUpOutbox("a" * 50)
-    drain = Drain(outbox, Quarantine())
+    drain = DetectionQueue(outbox, MessageQuarantine())
     drain.begin()
     tries: list[tuple[float, int]] = []
     for step in range(30_000):
@@ -108,8 +108,8 @@ def test_a_refused_topic_is_tried_ever_less_often() -> None:
 @pytest.mark.parametrize("bad", [{1}, {3}, {10}, {2, 3, 7}])
 def test_a_message_that_is_refused_for_its_own_sake_holds_up_no_other(bad: set[int], window: int) -> None:
     outbox = MadeUpOutbox("a" * 10)
-    quarantine = Quarantine()
-    drain = Drain(outbox, quarantine)
+    quarantine = MessageQuarantine()
+    drain = DetectionQueue(outbox, quarantine)
     drain.begin()
     flying: list[Stored] = []
     arrived: list[int] = []
@@ -139,7 +139,7 @@ def test_a_message_that_is_refused_for_its_own_sake_holds_up_no_other(bad: set[i
 def test_a_topic_is_not_held_for_ever_by_a_message_that_was_refused_before(window: int) -> None:
     """Refused for its own sake at first, and then with all others of its topic, while new ones come."""
     outbox = MadeUpOutbox("")
-    drain = Drain(outbox, Quarantine())
+    drain = DetectionQueue(outbox, MessageQuarantine())
     drain.begin()
     flying: list[Stored] = []
     for step in range(30_000):
@@ -161,8 +161,8 @@ def test_a_topic_is_not_held_for_ever_by_a_message_that_was_refused_before(windo
 
 def test_what_is_quarantined_is_overtaken_and_comes_when_it_is_due() -> None:
     outbox = MadeUpOutbox("aaa")
-    quarantine = Quarantine()
-    drain = Drain(outbox, quarantine)
+    quarantine = MessageQuarantine()
+    drain = DetectionQueue(outbox, quarantine)
     fatal = detection_item(outbox.rows[0])
     quarantine.hold(fatal, now=0.0)
     drain.begin()
@@ -183,11 +183,11 @@ def test_what_is_quarantined_is_overtaken_and_comes_when_it_is_due() -> None:
 def test_a_topic_in_doubt_is_tried_by_its_shortest_message() -> None:
     outbox = MadeUpOutbox("aaaa")
     outbox.rows[2] = Stored(3, Message("a", b"", 1), 0.0)
-    quarantine = Quarantine()
+    quarantine = MessageQuarantine()
     for row in outbox.rows[:2]:
         quarantine.blame([detection_item(row)], 0.0)
         quarantine.blame([detection_item(row)], 0.0)
-    drain = Drain(outbox, quarantine)
+    drain = DetectionQueue(outbox, quarantine)
     drain.begin()
     stored = drain.peek(1.0)
     assert stored is not None

@@ -1,7 +1,7 @@
 """What makes another client of our id likely, and for how long it is told."""
 
 from edgeaudio.sinks.mqtt.broker import BrokerReason
-from edgeaudio.sinks.mqtt.duplicate_clients import Rivals
+from edgeaudio.sinks.mqtt.duplicate_clients import DuplicateClients
 
 
 def named(report: bytes) -> str | None:
@@ -9,7 +9,7 @@ def named(report: bytes) -> str | None:
 
 
 def test_a_broker_that_says_it_is_believed_at_once() -> None:
-    rivals = Rivals(named)
+    rivals = DuplicateClients(named)
     assert rivals.told(0.0) is None
     assert not rivals.suspected_after(BrokerReason.TAKEN_OVER, 10.0)
     assert rivals.told(11.0) == "another agent of this name takes over the connection, once of late"
@@ -19,7 +19,7 @@ def test_a_broker_that_says_it_is_believed_at_once() -> None:
 
 
 def test_where_nobody_says_it_the_health_topic_is_listened_to_and_only_then() -> None:
-    rivals = Rivals(named)
+    rivals = DuplicateClients(named)
     assert [rivals.suspected_after(BrokerReason.CLOSED, now) for now in (0.0, 1.0, 2.0)] == [False, False, True]
     assert rivals.told(3.0) is None  # nobody was seen
     rivals.read(b"", 4.0)
@@ -29,7 +29,7 @@ def test_where_nobody_says_it_the_health_topic_is_listened_to_and_only_then() ->
 
 
 def test_closings_that_are_far_apart_and_other_ends_are_no_reason() -> None:
-    rivals = Rivals(named)
+    rivals = DuplicateClients(named)
     assert not any(rivals.suspected_after(BrokerReason.CLOSED, 400.0 * n) for n in range(20))
     assert not any(rivals.suspected_after(BrokerReason.TIMEOUT, 8000.0) for _ in range(20))
-    assert not any(Rivals(None).suspected_after(BrokerReason.CLOSED, 0.0) for _ in range(20))
+    assert not any(DuplicateClients(None).suspected_after(BrokerReason.CLOSED, 0.0) for _ in range(20))

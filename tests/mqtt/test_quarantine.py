@@ -7,7 +7,7 @@ from itertools import takewhile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeaudio.sinks.mqtt.quarantine import Family, Item, Quarantine
+from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.sinks.mqtt.window import Window
 
 
@@ -16,7 +16,7 @@ def item(key: int, topic: str = "t") -> Item:
 
 
 def test_the_first_end_makes_suspects_the_second_quarantines() -> None:
-    quarantine = Quarantine()
+    quarantine = MessageQuarantine()
     assert quarantine.blame([item(1), item(2)], 0.0) == []
     assert quarantine.is_suspect(item(1))
     assert not quarantine.holds(item(1), 0.0)
@@ -33,7 +33,7 @@ def test_the_first_end_makes_suspects_the_second_quarantines() -> None:
 
 
 def test_it_is_tried_ever_more_rarely_up_to_six_hours() -> None:
-    quarantine = Quarantine()
+    quarantine = MessageQuarantine()
     quarantine.blame([item(1)], 0.0)
     now, waits = 0.0, []
     for _ in range(15):
@@ -46,7 +46,7 @@ def test_it_is_tried_ever_more_rarely_up_to_six_hours() -> None:
 
 
 def test_two_of_a_family_put_it_in_doubt_and_one_answer_clears_it() -> None:
-    quarantine = Quarantine()
+    quarantine = MessageQuarantine()
     for key in (1, 2):
         quarantine.blame([item(key)], 0.0)
         quarantine.blame([item(key)], 0.0)
@@ -62,7 +62,7 @@ def test_two_of_a_family_put_it_in_doubt_and_one_answer_clears_it() -> None:
 
 
 def test_an_answer_between_two_long_messages_leaves_the_family_alone() -> None:
-    quarantine = Quarantine()
+    quarantine = MessageQuarantine()
     for key in range(10):
         quarantine.blame([item(key)], 0.0)
         quarantine.blame([item(key)], 0.0)
@@ -72,7 +72,7 @@ def test_an_answer_between_two_long_messages_leaves_the_family_alone() -> None:
 
 
 def test_after_the_broker_was_away_all_is_tried_at_once_but_what_it_may_have_died_of() -> None:
-    quarantine = Quarantine()
+    quarantine = MessageQuarantine()
     for _ in range(2):
         quarantine.blame([item(1)], 0.0)
     for _ in range(5):
@@ -89,7 +89,7 @@ def test_whatever_is_fatal_all_else_arrives(fatal: list[bool], in_flight_max: in
     """A broker that closes at each fatal item: all others are answered, and the fatal ones are quarantined."""
     topics = data.draw(st.lists(st.sampled_from("abc"), min_size=len(fatal), max_size=len(fatal)))
     items = [item(key, topic) for key, topic in enumerate(topics)]
-    quarantine, waiting, now = Quarantine(), list(items), 0.0
+    quarantine, waiting, now = MessageQuarantine(), list(items), 0.0
     for _ in range(20 * len(items) + 20):
         now += 30.0
         answered = one_connection(quarantine, waiting, in_flight_max, fatal, now)
@@ -100,7 +100,7 @@ def test_whatever_is_fatal_all_else_arrives(fatal: list[bool], in_flight_max: in
 
 
 def one_connection(
-    quarantine: Quarantine, waiting: list[Item], in_flight_max: int, fatal: list[bool], now: float
+    quarantine: MessageQuarantine, waiting: list[Item], in_flight_max: int, fatal: list[bool], now: float
 ) -> set[Item]:
     """Send batches, what is suspect alone, until the broker closes; gives what it answered."""
     window, answered = Window(), set[Item]()

@@ -63,7 +63,7 @@ STANDARD: list[tuple[int, str, set[str]]] = [
     (0x9C, "Use another server", ENDS),
     (0x9D, "Server moved", ENDS),
     (0x9E, "Shared Subscriptions not supported", LISTENS),
-    (0x9F, "Connection rate exceeded", ENDS),
+    (0x9F, "MqttConnection rate exceeded", ENDS),
     (0xA0, "Maximum connect time", DISCONNECT),
     (0xA1, "Subscription Identifiers not supported", LISTENS),
     (0xA2, "Wildcard Subscriptions not supported", LISTENS),

@@ -252,7 +252,7 @@ def test_a_cleared_topic_is_gone_from_the_broker(any_broker: BrokerProcess, run_
         subscriber.wait_for(lambda _: subscriber.of(TOPICS.enabled("porch")) == [b"ON"])
         running.sender.put(messages.cleared(TOPICS.enabled("porch")))
         subscriber.wait_for(lambda _: subscriber.of(TOPICS.enabled("porch")) == [b"ON", b""])
-    wait_until(lambda: TOPICS.enabled("porch") not in running.sender._latest._messages)
+    wait_until(lambda: TOPICS.enabled("porch") not in running.sender._state_cache._messages)
     with Subscriber(any_broker.port, TOPICS.enabled("porch"), TOPICS.availability) as later:
         later.wait_for(lambda heard: heard)
         assert not later.of(TOPICS.enabled("porch"))
@@ -378,7 +378,7 @@ def test_what_is_not_retained_is_said_again_to_those_who_come_back_later_than_we
     running.wait_told()
     with Subscriber(broker.port) as subscriber:
         subscriber.wait_for(lambda _: subscriber.of(TOPICS.label("porch", "dog")) == [b"OFF", b"OFF"])
-        running.sender.say_again()
+        running.sender.schedule_resend_unretained()
         subscriber.wait_for(lambda _: subscriber.of(TOPICS.label("porch", "dog")) == [b"OFF"] * 4)
 
 

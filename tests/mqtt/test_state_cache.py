@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from edgeaudio.sinks.mqtt.state_cache import Latest
+from edgeaudio.sinks.mqtt.state_cache import StateCache
 from edgeaudio.types import Message
 
 
-def send_next(latest: Latest, now: float = 0.0) -> Message | None:
+def send_next(latest: StateCache, now: float = 0.0) -> Message | None:
     message = latest.peek(now, lambda _topic: True)
     if message is not None:
         latest.take(message)
@@ -14,7 +14,7 @@ def send_next(latest: Latest, now: float = 0.0) -> Message | None:
 
 
 def test_the_newest_state_replaces_the_older_and_keeps_its_place() -> None:
-    latest = Latest()
+    latest = StateCache()
     latest.put(Message("a", b"1", 1))
     latest.put(Message("b", b"1", 1))
     latest.put(Message("a", b"2", 1))
@@ -28,7 +28,7 @@ def test_the_newest_state_replaces_the_older_and_keeps_its_place() -> None:
 
 
 def test_refused_state_is_tried_again_in_a_minute_and_a_newer_value_at_once() -> None:
-    latest = Latest()
+    latest = StateCache()
     message = Message("a", b"1", 1)
     latest.put(message)
     assert send_next(latest, 0.0) is message
@@ -42,7 +42,7 @@ def test_refused_state_is_tried_again_in_a_minute_and_a_newer_value_at_once() ->
 
 
 def test_a_value_put_while_the_older_is_in_flight_is_not_forgotten() -> None:
-    latest = Latest()
+    latest = StateCache()
     cleared = Message("a", b"", 1, retain=True)
     latest.put(cleared)
     assert send_next(latest, 0.0) is cleared
@@ -52,7 +52,7 @@ def test_a_value_put_while_the_older_is_in_flight_is_not_forgotten() -> None:
 
 
 def test_a_topic_that_is_not_ours_to_clear_is_let_be() -> None:
-    latest = Latest()
+    latest = StateCache()
     cleared = Message("a", b"", 1, retain=True)
     latest.put(cleared)
     assert send_next(latest, 0.0) is cleared
@@ -62,7 +62,7 @@ def test_a_topic_that_is_not_ours_to_clear_is_let_be() -> None:
 
 
 def test_levels_give_way_and_are_dropped_without_a_connection() -> None:
-    latest = Latest()
+    latest = StateCache()
     for number in range(1000):
         latest.put_transient(Message("level", b"%d" % number))
     assert send_next(latest, 0.0) == Message("level", b"744")
@@ -71,7 +71,7 @@ def test_levels_give_way_and_are_dropped_without_a_connection() -> None:
 
 
 def test_what_the_broker_acknowledged_is_skipped_only_where_it_still_has_the_session() -> None:
-    latest = Latest()
+    latest = StateCache()
     for topic in ("a", "b", "c"):
         latest.put(Message(topic, b"1", 1, retain=True))
     for topic in ("a", "b"):
@@ -86,7 +86,7 @@ def test_what_the_broker_acknowledged_is_skipped_only_where_it_still_has_the_ses
 
 
 def test_an_older_value_in_flight_is_waited_for() -> None:
-    latest = Latest()
+    latest = StateCache()
     latest.put(Message("a", b"1", 1))
     assert send_next(latest) == Message("a", b"1", 1)
     latest.put(Message("a", b"2", 1))
@@ -97,7 +97,7 @@ def test_an_older_value_in_flight_is_waited_for() -> None:
 
 
 def test_a_topic_that_may_not_be_sent_holds_up_no_other() -> None:
-    latest = Latest()
+    latest = StateCache()
     latest.put(Message("a", b"1", 1))
     latest.put(Message("b", b"1", 1))
     latest.put_transient(Message("c", b"1"))
@@ -110,7 +110,7 @@ def test_a_topic_that_may_not_be_sent_holds_up_no_other() -> None:
 
 
 def test_what_comes_first_is_sent_in_order_each_when_the_one_before_is_acknowledged() -> None:
-    latest = Latest()
+    latest = StateCache()
     latest.put(Message("state", b"1", 1, retain=True))
     ordered = [Message("a", b"1", 1), Message("a", b"2", 1), Message("b", b"", 1, retain=True)]
     latest.put_first(ordered)
@@ -130,7 +130,7 @@ def test_what_comes_first_is_sent_in_order_each_when_the_one_before_is_acknowled
 
 
 def test_what_comes_first_and_may_not_be_sent_holds_up_nothing() -> None:
-    latest = Latest()
+    latest = StateCache()
     state = Message("state", b"1", 1)
     latest.put(state)
     latest.put_first([Message("denied", b"1", 1)])

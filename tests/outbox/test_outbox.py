@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from support.delivery import DETECTION, detections
 from support.waiting import wait_until
 
-from edgeaudio.outbox.database import Change, DiskError, OutboxFile
+from edgeaudio.outbox.database import DiskError, OutboxFile, Transaction
 from edgeaudio.outbox.outbox import Outbox, OutboxError, in_memory
 from edgeaudio.types import Message
 
@@ -116,7 +116,7 @@ def test_expiry_is_asked_for_and_counted(path: Path) -> None:
         assert outbox.stats().expired == 2
 
 
-def refuse(_file: OutboxFile, _change: Change, *, durable: bool = True) -> None:
+def refuse(_file: OutboxFile, _change: Transaction, *, durable: bool = True) -> None:
     raise DiskError("disk I/O error")
 
 

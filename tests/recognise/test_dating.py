@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeaudio.recognise.dating import Date, Look, beginning, end
+from edgeaudio.recognise.dating import ClipScore, Date, beginning, end
 from edgeaudio.types import POWER_STEP_S
 
 CLIP_S, PERIOD_S = 4.0, 0.5
@@ -22,7 +22,7 @@ def looks_at(scores, powers=None):
     for number, score in enumerate(scores):
         start = round(number * PERIOD_S / POWER_STEP_S)
         held = None if powers is None else np.array(powers[start : start + STEPS], dtype=np.float32)
-        found.append(Look(number * PERIOD_S, CLIP_S, score, held))
+        found.append(ClipScore(number * PERIOD_S, CLIP_S, score, held))
     return found
 
 
@@ -121,7 +121,9 @@ def test_a_model_that_always_suspects_is_least_suspicious_before_the_sound():
 
 
 def test_clips_that_are_shorter_than_any_rise_are_dated_by_their_scores():
-    looks = [Look(number * 0.05, 0.08, score, np.full(8, LOUD, np.float32)) for number, score in enumerate((0, 0, 1))]
+    looks = [
+        ClipScore(number * 0.05, 0.08, score, np.full(8, LOUD, np.float32)) for number, score in enumerate((0, 0, 1))
+    ]
     assert beginning(looks, 2, SUSPICION, whole=True).error_s == pytest.approx(0.02)
 
 

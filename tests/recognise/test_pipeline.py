@@ -13,7 +13,7 @@ from support.tflite import LABELS, MELS, SPECTRUM, WAVEFORM, manifest_of, model_
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import ClipSection, DetectorSection, InputSection, Threshold
 from edgeaudio.recognise.model import load_model
-from edgeaudio.recognise.pipeline import ModelPlan, SourcePipeline
+from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
 from edgeaudio.types import Block, Event, Level, Scores
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,12 +37,12 @@ class Listener:
         return (np.array([mixed % n / (n - 1) for n in (97, 101, 103)])).astype(np.float32)
 
 
-def plans():
+def bindings():
     fast = replace(WAVEFORM, sample_rate=8000, n_samples=1000)
     return [
-        ModelPlan(Listener("slow")),
-        ModelPlan(Listener("mels", "features_time_major"), labels=frozenset({"second"})),
-        ModelPlan(
+        ModelBinding(Listener("slow")),
+        ModelBinding(Listener("mels", "features_time_major"), labels=frozenset({"second"})),
+        ModelBinding(
             Listener(
                 "coefficients",
                 "features_time_major",
@@ -53,7 +53,7 @@ def plans():
             period_s=0.07,
             thresholds={"first": Threshold(0.9, 0.1)},
         ),
-        ModelPlan(Listener("fast", clip=fast), period_s=0.3),
+        ModelBinding(Listener("fast", clip=fast), period_s=0.3),
     ]
 
 
@@ -85,7 +85,7 @@ def told(results):
 
 
 def run(blocks, chosen=None):
-    pipeline = SourcePipeline("porch", chosen or plans(), namespace=NAMESPACE)
+    pipeline = SourcePipeline("porch", chosen or bindings(), namespace=NAMESPACE)
     return [result for block in blocks for result in pipeline.feed(block)] + list(pipeline.flush())
 
 
@@ -141,7 +141,7 @@ def test_one_sample_at_a_time(channels):
 
 
 def test_one_large_piece_gives_the_clips_of_all_models_in_the_order_of_their_ends():
-    chosen = [ModelPlan(Listener("one"), period_s=0.2), ModelPlan(Listener("other"), period_s=0.3)]
+    chosen = [ModelBinding(Listener("one"), period_s=0.2), ModelBinding(Listener("other"), period_s=0.3)]
     results = run(blocks_of(sound(8000), 8000, []), chosen)
     scores = [result for result in results if isinstance(result, Scores)]
     ends_s = [score.offset_s + score.duration_s for score in scores]
@@ -154,7 +154,7 @@ def test_the_whole_room_with_a_real_model(tmp_path):
     directory = model_directory(tmp_path, "waveform_int8", detector=DetectorSection(on=0.6, off=0.4))
     samples = np.zeros(12_000, dtype=np.float32)
     samples[4000:8000] = 0.9
-    results = run(blocks_of(samples, 12_000, [100, 5000]), [ModelPlan(load_model(directory), period_s=0.01)])
+    results = run(blocks_of(samples, 12_000, [100, 5000]), [ModelBinding(load_model(directory), period_s=0.01)])
     events = [event for event in results if isinstance(event, Event)]
     assert sorted({event.label for event in events}) == sorted(LABELS)
     for label in LABELS:
@@ -178,13 +178,13 @@ def test_epochs_are_never_joined(first, second, change, cuts):
     two = list(
         blocks_of(sound(second, seed=1), rate, [], epoch=int(change == "epoch"), first=first + (change == "hole"))
     )
-    alone = SourcePipeline("porch", plans(), namespace=NAMESPACE)
+    alone = SourcePipeline("porch", bindings(), namespace=NAMESPACE)
     expected = [result for block in one for result in alone.feed(block)] + list(alone.end()) + run(two)
     assert told(run(one + two)) == told(expected)
 
 
 def test_what_sounds_ends_with_the_epoch():
-    pipeline = SourcePipeline("porch", plans(), namespace=NAMESPACE)
+    pipeline = SourcePipeline("porch", bindings(), namespace=NAMESPACE)
     events = [
         event
         for block in blocks_of(sound(5000), 8000, [])
@@ -217,7 +217,7 @@ def clip_times(results):
 @pytest.mark.parametrize("rate", [8000, 44100, 44056])
 def test_times_are_those_of_the_samples(rate):
     """Whatever the source's rate, a clip's time is that of its first sample, also when the epoch began later."""
-    quick = ModelPlan(Listener("slow"), period_s=0.1)
+    quick = ModelBinding(Listener("slow"), period_s=0.1)
     blocks = list(blocks_of(sound(5 * rate), rate, range(0, 5 * rate, 1000), first=rate))
     times = clip_times(run(blocks, [quick]))
     assert len(times) >= 49
@@ -228,7 +228,7 @@ def test_times_are_those_of_the_samples(rate):
 
 
 def test_a_step_of_the_clock_moves_times_from_there_on():
-    quick = ModelPlan(Listener("slow"), period_s=0.1)
+    quick = ModelBinding(Listener("slow"), period_s=0.1)
     blocks = [
         replace(block, at=block.at + timedelta(hours=1) if block.offset >= 8000 else block.at)
         for block in blocks_of(sound(16_000), 8000, range(0, 16_000, 400))
@@ -241,7 +241,7 @@ def test_a_step_of_the_clock_moves_times_from_there_on():
 
 def test_times_that_jitter_are_followed_and_forgotten():
     """Every block a little off: old anchors go, and memory stays."""
-    quick = ModelPlan(Listener("slow"), period_s=0.1)
+    quick = ModelBinding(Listener("slow"), period_s=0.1)
     blocks = [
         replace(block, at=block.at + timedelta(milliseconds=5 * (i % 2)))
         for i, block in enumerate(blocks_of(sound(16_000), 8000, range(0, 16_000, 40)))
@@ -252,7 +252,7 @@ def test_times_that_jitter_are_followed_and_forgotten():
 
 def test_two_sources_never_share_an_event():
     one = run(blocks_of(sound(8000), 8000, []))
-    other = SourcePipeline("barn", plans(), namespace=NAMESPACE)
+    other = SourcePipeline("barn", bindings(), namespace=NAMESPACE)
     ids = {event.id for event in one if isinstance(event, Event)}
     again = [result for block in blocks_of(sound(8000), 8000, []) for result in other.feed(block)]
     assert ids
@@ -260,12 +260,12 @@ def test_two_sources_never_share_an_event():
 
 
 def test_scores_carry_their_model_s_name():
-    results = run(blocks_of(sound(4000), 8000, []), [ModelPlan(Listener("one")), ModelPlan(Listener("two"))])
+    results = run(blocks_of(sound(4000), 8000, []), [ModelBinding(Listener("one")), ModelBinding(Listener("two"))])
     assert {result.model for result in results if isinstance(result, Scores)} == {"one", "two"}
 
 
 def test_thresholds_change_while_listening():
-    chosen = plans()
+    chosen = bindings()
     pipeline = SourcePipeline("porch", chosen, namespace=NAMESPACE)
     pipeline.set_threshold("second", 0.8)
     pipeline.set_threshold("unheard of", 0.1)
@@ -278,7 +278,7 @@ def test_thresholds_change_while_listening():
     for found in pipeline.thresholds().values():
         assert found["second"].on == 0.8
         assert found["second"].off == pytest.approx(0.64)
-    pipeline.replace_thresholds([replace(plan, thresholds={"second": Threshold(0.7, 0.2)}) for plan in chosen])
+    pipeline.replace_thresholds([replace(binding, thresholds={"second": Threshold(0.7, 0.2)}) for binding in chosen])
     assert [found["second"] for found in pipeline.thresholds().values()] == [Threshold(0.7, 0.2)] * 4
 
 
@@ -287,7 +287,7 @@ def test_feature_models_get_the_features(tmp_path):
     results = {}
     for name in ("features_time_major", "features_mel_major"):
         directory = model_directory(tmp_path, name, name=name.replace("_", "-"))
-        found = run(blocks_of(sound(3000), 8000, [100]), [ModelPlan(load_model(directory))])
+        found = run(blocks_of(sound(3000), 8000, [100]), [ModelBinding(load_model(directory))])
         results[name] = [result.values for result in found if isinstance(result, Scores) and result.values is not None]
     for one, other in zip(*results.values(), strict=True):
         np.testing.assert_allclose(one, other, atol=0.008)
@@ -295,7 +295,7 @@ def test_feature_models_get_the_features(tmp_path):
 
 
 def test_a_renewed_pipeline_has_heard_nothing_and_keeps_its_thresholds():
-    pipeline = SourcePipeline("porch", plans(), namespace=NAMESPACE)
+    pipeline = SourcePipeline("porch", bindings(), namespace=NAMESPACE)
     samples = sound(16000)
     for block in blocks_of(samples, 8000, []):
         list(pipeline.feed(block))
@@ -303,7 +303,7 @@ def test_a_renewed_pipeline_has_heard_nothing_and_keeps_its_thresholds():
     fresh = pipeline.renewed()
     assert fresh.active() == []
     assert fresh.thresholds() == pipeline.thresholds()
-    other = SourcePipeline("porch", plans(), namespace=NAMESPACE)
+    other = SourcePipeline("porch", bindings(), namespace=NAMESPACE)
     other.set_threshold("first", 0.77)
     heard = [
         [bits(result) for block in blocks_of(samples, 8000, [500]) for result in each.feed(block)]

@@ -18,7 +18,7 @@ from support.tflite import model_directory
 from support.waiting import wait_until
 
 from edgeaudio.sinks.mqtt import messages
-from edgeaudio.sinks.mqtt.discovery import Part, former_topic
+from edgeaudio.sinks.mqtt.discovery import DiscoveryPart, former_topic
 from edgeaudio.sinks.mqtt.discovery_state import announce
 from edgeaudio.sinks.mqtt.homeassistant import AgentEntities, Component, Device, LabelEntity, SourceEntities, devices
 from edgeaudio.sinks.mqtt.topics import Topics
@@ -341,7 +341,7 @@ def former(agent: AgentEntities) -> tuple[Message, str]:
     topic = former_topic("homeassistant", agent.topics)
     about = Device("agent", devices(agent)[0].about, components)
     memory = {"discovery_topic": topic, "components": {key: str(each["p"]) for key, each in components.items()}}
-    return Part(topic, about, "0.1.0", {}, components).message(), json.dumps(memory)
+    return DiscoveryPart(topic, about, "0.1.0", {}, components).message(), json.dumps(memory)
 
 
 def test_an_upgrade_keeps_entities_and_their_names_and_leaves_no_second_one(stage: Stage):

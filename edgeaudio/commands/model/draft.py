@@ -24,7 +24,7 @@ from edgeaudio.commands.model.frames import (
     is_teachable,
 )
 from edgeaudio.commands.model.frontend import take_frontend
-from edgeaudio.commands.model.init_options import Wishes, Work, check_said, settings_table
+from edgeaudio.commands.model.init_options import InitOptions, Work, check_said, settings_table
 from edgeaudio.commands.model.metadata import take_input, take_model, take_output
 from edgeaudio.commands.model.outputs import is_autoencoder, name_outputs
 from edgeaudio.commands.model.shape import OPEN, closed
@@ -52,7 +52,7 @@ class Draft:
     guesses: list[str]  # a line each: what was assumed, and how to say otherwise
 
 
-def draft(file: Path, content: bytes, wishes: Wishes, frontend: bytes = b"") -> Draft:
+def draft(file: Path, content: bytes, wishes: InitOptions, frontend: bytes = b"") -> Draft:
     """A manifest that fits the model, so far as can be told. Raises EdgeaudioError in one line where it cannot."""
     if wishes.preset and wishes.preset not in PRESETS:
         raise EdgeaudioError(f"--preset {wishes.preset}: there are {', '.join(PRESETS)}")

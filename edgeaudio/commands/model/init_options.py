@@ -17,7 +17,7 @@ from edgeaudio.types import EdgeaudioError
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class InitOptions:
     """What the user says of a model."""
 
     name: str = ""
@@ -35,7 +35,7 @@ class Work:
     """The manifest's table while it grows."""
 
     file: Path
-    wishes: Wishes
+    wishes: InitOptions
     table: dict[str, Any]
     guesses: list[str] = field(default_factory=list)
 

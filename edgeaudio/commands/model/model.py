@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeaudio.commands.model.draft import draft, input_of
-from edgeaudio.commands.model.init_options import Wishes
+from edgeaudio.commands.model.init_options import InitOptions
 from edgeaudio.commands.model.labels import read_labels
 from edgeaudio.console import columns, table
 from edgeaudio.recognise.bundled_models import find_model
@@ -35,7 +35,7 @@ AT_RANDOM = "the same clip gives others each time: convert the model for inferen
 SCORE_SLACK = 0.01  # how far a quantised score may leave 0 to 1
 
 
-def init(file: Path, out: Path | None, wishes: Wishes) -> int:
+def init(file: Path, out: Path | None, wishes: InitOptions) -> int:
     """Write a model directory for a `.tflite` file, and print what was guessed. Raises EdgeaudioError."""
     content = read_model_file(file)
     frontend = read_model_file(wishes.frontend) if wishes.frontend else b""

@@ -94,9 +94,9 @@ def _add_init(actions: Commands) -> None:
 
 def _init(options: argparse.Namespace) -> int:
     from edgeaudio.commands.model import model
-    from edgeaudio.commands.model.init_options import Wishes
+    from edgeaudio.commands.model.init_options import InitOptions
 
-    wishes = Wishes(
+    wishes = InitOptions(
         name=options.name,
         kind=options.kind,
         preset=options.preset,

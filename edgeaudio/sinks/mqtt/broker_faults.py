@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from edgeaudio.sinks.mqtt.broker import HINTS, BrokerReason, Complaint
 from edgeaudio.sinks.mqtt.client import Capabilities
-from edgeaudio.sinks.mqtt.detection_queue import Drain
-from edgeaudio.sinks.mqtt.quarantine import Family, Item, Quarantine
+from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue
+from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
-from edgeaudio.sinks.mqtt.state_cache import Latest
+from edgeaudio.sinks.mqtt.state_cache import StateCache
 
 _REPORT_S = 600.0
 
@@ -23,9 +23,9 @@ _REPORT_S = 600.0
 class BrokerFaults:
     """Takes note of the faults of a connection; `complaints` puts them into words."""
 
-    def __init__(self, drain: Drain, latest: Latest, quarantine: Quarantine) -> None:
+    def __init__(self, drain: DetectionQueue, latest: StateCache, quarantine: MessageQuarantine) -> None:
         self._drain = drain
-        self._latest = latest
+        self._state_cache = latest
         self._quarantine = quarantine
         self.refusal: ReasonCode | None = None  # of the last message that the broker refused
         self.denied: dict[str, ReasonCode] = {}  # subscriptions
@@ -34,7 +34,7 @@ class BrokerFaults:
 
     @property
     def refused_topics(self) -> tuple[str, ...]:
-        return self._drain.refused_topics + self._latest.refused_topics
+        return self._drain.refused_topics + self._state_cache.refused_topics
 
     def begin(self) -> None:
         """Begin a new connection: only what is quarantined outlives the old one."""

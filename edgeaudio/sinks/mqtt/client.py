@@ -43,9 +43,9 @@ from paho.mqtt.reasoncodes import ReasonCode as PahoReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgeaudio.sinks.mqtt.broker import BrokerError, BrokerReason, MqttConfig
-from edgeaudio.sinks.mqtt.connect_errors import tls_context, told_apart
+from edgeaudio.sinks.mqtt.connect_errors import classify, tls_context
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode, reason_code
-from edgeaudio.sinks.mqtt.self_pipe import Waker
+from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.tls_errors import explain_tls
 from edgeaudio.types import Message
 
@@ -95,10 +95,10 @@ class Received:
     retained: bool = False
 
 
-Happening = Acknowledged | Received
+MqttEvent = Acknowledged | Received
 
 
-class Connection:
+class MqttConnection:
     """A connection that is open from construction to `close` or `abort`; any method may raise BrokerError."""
 
     def __init__(
@@ -124,7 +124,7 @@ class Connection:
         self._stop = stop
         self._resume = resume
         self._report_topic = report_topic
-        self._happenings: list[Happening] = []
+        self._happenings: list[MqttEvent] = []
         self._dropped = 0
         self._answer: PahoReasonCode | None = None
         self._goodbye: PahoReasonCode | None = None
@@ -198,7 +198,7 @@ class Connection:
             raise self._lost()
         return packet_id
 
-    def poll(self, timeout_s: float, waker: Waker | None = None) -> list[Happening]:
+    def poll(self, timeout_s: float, waker: SelfPipe | None = None) -> list[MqttEvent]:
         """Read and write for up to `timeout_s`, or until there is news; hand out what happened."""
         codes = self._step(self._client, timeout_s, waker)
         if self._client.socket() is None:
@@ -313,9 +313,9 @@ class Connection:
             else:
                 client.connect(config.host, config.port, config.keepalive_s)
         except (OSError, ValueError) as error:
-            raise self._error(*told_apart(error)) from None
+            raise self._error(*classify(error)) from None
 
-    def _step(self, client: Client, timeout_s: float, waker: Waker | None) -> list[MQTTErrorCode]:
+    def _step(self, client: Client, timeout_s: float, waker: SelfPipe | None) -> list[MQTTErrorCode]:
         """Wait for the network or the waker, and let paho do what there is to do; it closes the socket on errors."""
         sock = client.socket()
         if sock is None:

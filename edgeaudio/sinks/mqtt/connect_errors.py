@@ -43,7 +43,7 @@ def tls_context(config: MqttConfig) -> ssl.SSLContext:
     return context
 
 
-def told_apart(error: OSError | ValueError) -> tuple[BrokerReason, str, str | None]:
+def classify(error: OSError | ValueError) -> tuple[BrokerReason, str, str | None]:
     """Tell apart, by the exception, what kept the socket from being connected: reason, detail, hint.
 
     The hint is None where there is no better one than HINTS has for the reason.

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from edgeaudio.outbox.database import Stored
-from edgeaudio.sinks.mqtt.quarantine import Family, Item, Quarantine
+from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 
 _BATCH = 64
 _HOLD_MIN_S = 1.0
@@ -57,10 +57,10 @@ def detection_item(stored: Stored) -> Item:
     return Item(Family("detection", stored.message.topic), stored.seq, stored.message.topic)
 
 
-class Drain:
+class DetectionQueue:
     """See the head of this module. Times are monotonic seconds."""
 
-    def __init__(self, outbox: Source, quarantine: Quarantine) -> None:
+    def __init__(self, outbox: Source, quarantine: MessageQuarantine) -> None:
         self._outbox = outbox
         self._quarantine = quarantine
         self._after = 0

@@ -31,7 +31,7 @@ Keys = Mapping[str, str]  # entities' keys to their platforms
 
 
 @dataclass(slots=True)
-class Part:
+class DiscoveryPart:
     """One message of discovery: a device, and some of its entities."""
 
     topic: str
@@ -64,22 +64,24 @@ class Part:
         }
 
 
-def place(prefix: str, agent: AgentEntities, before: Mapping[str, Keys]) -> list[Part]:
+def place(prefix: str, agent: AgentEntities, before: Mapping[str, Keys]) -> list[DiscoveryPart]:
     """Share all entities out among messages, the agent's first.
 
     `before`: what each topic announced, and has not taken back often enough; what is no more of that is taken back.
     """
-    found: list[Part] = []
+    found: list[DiscoveryPart] = []
     homes = {key: topic for topic, keys in before.items() for key in keys}
     for device in devices(agent):
         stem = f"{prefix}/device/{agent.topics.unique_name}/{device.part}"
-        parts: dict[str, Part] = {}
+        parts: dict[str, DiscoveryPart] = {}
         for key in sorted(device.components, key=lambda key: key not in homes):  # those that have a place keep it
             home = homes.get(key, "")
             numbered = (f"{stem}{'' if number == 1 else f'_{number}'}/config" for number in count(1))
             for topic in chain([home] if _is_of(home, stem) else [], numbered):
                 if topic not in parts:
-                    parts[topic] = Part(topic, device, agent.version, _gone(before.get(topic, {}), device.components))
+                    parts[topic] = DiscoveryPart(
+                        topic, device, agent.version, _gone(before.get(topic, {}), device.components)
+                    )
                 if parts[topic].add(key, device.components[key]):
                     break
         for part in parts.values():
@@ -106,7 +108,9 @@ def leave_former(topic: str, agent: AgentEntities, gone: Keys) -> list[Message]:
 
     To be sent in this order, before the entities are announced anew.
     """
-    removal = Part(topic, devices(agent)[0], agent.version, {key: {"p": platform} for key, platform in gone.items()})
+    removal = DiscoveryPart(
+        topic, devices(agent)[0], agent.version, {key: {"p": platform} for key, platform in gone.items()}
+    )
     return [
         *([removal.message()] if gone else []),
         Message(topic, encode({"migrate_discovery": True}), qos=1),

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 
 from edgeaudio.outbox.database import Stored
 from edgeaudio.sinks.mqtt.broker_faults import BrokerFaults
-from edgeaudio.sinks.mqtt.detection_queue import Drain, Source, detection_item
+from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue, Source, detection_item
 from edgeaudio.sinks.mqtt.pace import Pace
-from edgeaudio.sinks.mqtt.quarantine import Family, Item, Quarantine
+from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
-from edgeaudio.sinks.mqtt.state_cache import Latest
+from edgeaudio.sinks.mqtt.state_cache import StateCache
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.sinks.mqtt.window import Window
 from edgeaudio.types import Message
@@ -51,14 +51,14 @@ class Dispatcher:
         self, outbox: Source, topics: Topics, filters: Iterable[str], *, rate_max_per_s: float, window: int
     ) -> None:
         """`filters`: the subscriptions; `rate_max_per_s`, `window`: the most messages a second, and in flight."""
-        self.latest = Latest()
-        self.quarantine = Quarantine()
+        self.state_cache = StateCache()
+        self.quarantine = MessageQuarantine()
         self._topics = topics
         self._filters = tuple(filters)
-        self._drain = Drain(outbox, self.quarantine)
+        self._drain = DetectionQueue(outbox, self.quarantine)
         self._window = Window()
         self._pace = Pace(rate_max_per_s=rate_max_per_s, burst_max=window)
-        self.faults = BrokerFaults(self._drain, self.latest, self.quarantine)
+        self.faults = BrokerFaults(self._drain, self.state_cache, self.quarantine)
         self._subscriptions: list[str] = []  # still to be asked for
         self._since_state = 0  # messages sent since the last state
         self._refused_as = ""
@@ -90,7 +90,7 @@ class Dispatcher:
         self._subscriptions = list(self._filters)
         self._since_state = 0
         self._drain.begin()
-        self.latest.begin(remembered=remembered)
+        self.state_cache.begin(remembered=remembered)
         self.faults.begin()
 
     def wait_s(self, now: float) -> float:
@@ -125,7 +125,7 @@ class Dispatcher:
         elif outgoing.message is None:
             self._subscriptions.remove(outgoing.item.topic)
         else:
-            self.latest.take(outgoing.message)
+            self.state_cache.take(outgoing.message)
             self.faults.oversized.pop(outgoing.message.topic, None)
             if self.quarantine.is_suspect(outgoing.item):  # only what is acknowledged can be cleared of suspicion
                 return replace(outgoing, message=replace(outgoing.message, qos=1))
@@ -147,7 +147,7 @@ class Dispatcher:
             self.faults.why[outgoing.item] = why
             self._drain.look_again()
         elif outgoing.message is not None:
-            self.latest.skip(outgoing.message)
+            self.state_cache.skip(outgoing.message)
             self.faults.oversized[outgoing.message.topic] = why
 
     def answered(self, packet_id: int, refusal: ReasonCode | None, now: float, *, by_broker: bool) -> None:
@@ -164,7 +164,7 @@ class Dispatcher:
             refused = self._drain.acknowledged(item.key, now)
             self.faults.why |= dict.fromkeys(refused, self._refused_as)
         elif refusal is None:
-            self.latest.acknowledged(item.topic)
+            self.state_cache.acknowledged(item.topic)
         else:
             self.faults.refusal = refusal
             self._refused_as = f"refused: {refusal.name}, where others of its topic are taken"
@@ -173,7 +173,7 @@ class Dispatcher:
             if isinstance(item.key, int):
                 self._drain.refused(item.key, now)
             else:
-                self.latest.refused(item.topic, now)
+                self.state_cache.refused(item.topic, now)
 
     def settle(self) -> None:
         """Take what the broker has out of the outbox, in one transaction."""
@@ -254,7 +254,7 @@ class Dispatcher:
             def may_send_topic(topic: str, may_send: Callable[[Item], bool] = may_send) -> bool:
                 return may_send(self._state_item(topic))
 
-            if (message := self.latest.peek(now, may_send_topic)) is not None:
+            if (message := self.state_cache.peek(now, may_send_topic)) is not None:
                 return self.state(message)
         return None
 

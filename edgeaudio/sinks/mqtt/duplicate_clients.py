@@ -20,11 +20,11 @@ _TOLD_S = 600.0  # since it was last heard of, it may still be there
 _MOST = 1000
 
 
-class Rivals:
-    """What is known of them. `rival_of`: by a health report on our topic, who else reports there."""
+class DuplicateClients:
+    """What is known of them. `duplicate_of`: by a health report on our topic, who else reports there."""
 
-    def __init__(self, rival_of: Callable[[bytes], str | None] | None) -> None:
-        self._rival_of = rival_of
+    def __init__(self, duplicate_of: Callable[[bytes], str | None] | None) -> None:
+        self._duplicate_of = duplicate_of
         self._ends: deque[float] = deque(maxlen=_MOST)  # of connections that it may have ended
         self._certain = False  # the broker said it
         self._name = ""  # of its machine
@@ -32,7 +32,7 @@ class Rivals:
 
     def suspected_after(self, reason: BrokerReason, now: float) -> bool:
         """Note why a connection ended; True if the health topic is worth listening to."""
-        if reason not in {BrokerReason.CLOSED, BrokerReason.TAKEN_OVER} or self._rival_of is None:
+        if reason not in {BrokerReason.CLOSED, BrokerReason.TAKEN_OVER} or self._duplicate_of is None:
             return False
         self._ends.append(now)
         if reason is BrokerReason.TAKEN_OVER:
@@ -41,7 +41,7 @@ class Rivals:
 
     def read(self, report: bytes, now: float) -> None:
         """Note what stands on the health topic."""
-        if self._rival_of is not None and (name := self._rival_of(report)) is not None:
+        if self._duplicate_of is not None and (name := self._duplicate_of(report)) is not None:
             self._name, self._last_s = name, now
 
     def told(self, now: float) -> str | None:

@@ -60,7 +60,7 @@ class _Hold:
         self.until = now + self.delay_s
 
 
-class Quarantine:
+class MessageQuarantine:
     """Every item is free, suspect, or quarantined (by itself or with its family)."""
 
     def __init__(self) -> None:

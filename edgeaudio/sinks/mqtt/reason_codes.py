@@ -218,7 +218,7 @@ _COMMON: Final = {
         ),
         ReasonCode(
             0x9F,
-            "Connection rate exceeded",
+            "MqttConnection rate exceeded",
             "raise the broker's limit of new connections, or look for devices that restart often; it is tried again",
             BrokerReason.THROTTLED,
         ),

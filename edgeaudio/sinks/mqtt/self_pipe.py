@@ -8,8 +8,8 @@ from __future__ import annotations
 import socket
 
 
-class Waker:
-    """Wakes a thread that is inside `Connection.poll`. Safe from any thread, also after `close`."""
+class SelfPipe:
+    """Wakes a thread that is inside `MqttConnection.poll`. Safe from any thread, also after `close`."""
 
     def __init__(self) -> None:
         self._inner, self._outer = socket.socketpair()

@@ -32,11 +32,11 @@ from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.broker import BrokerError, BrokerReason, BrokerState, BrokerStatus, Complaint, MqttConfig
 from edgeaudio.sinks.mqtt.broker_faults import FaultLog
-from edgeaudio.sinks.mqtt.client import Acknowledged, Capabilities, Connection, Happening, Received
+from edgeaudio.sinks.mqtt.client import Acknowledged, Capabilities, MqttConnection, MqttEvent, Received
 from edgeaudio.sinks.mqtt.dispatcher import TOO_FAST, Dispatcher, Outgoing
-from edgeaudio.sinks.mqtt.duplicate_clients import Rivals
+from edgeaudio.sinks.mqtt.duplicate_clients import DuplicateClients
 from edgeaudio.sinks.mqtt.quarantine import Item
-from edgeaudio.sinks.mqtt.self_pipe import Waker
+from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Message
 
@@ -78,13 +78,13 @@ class Sender:
         on_status: Callable[[BrokerStatus], None] | None = None,
         expiry_s: float | None = None,
         is_device: bool = True,
-        rival_of: Callable[[bytes], str | None] | None = None,
+        duplicate_of: Callable[[bytes], str | None] | None = None,
     ) -> None:
         """Make a sender; nothing is connected before `run`.
 
         `listen_to`: topic filters besides the commands'; `expiry_s`: after this a detection need not be passed on;
         `is_device`: False for a visitor beside the real one, which has no birth, no will and no farewell.
-        `rival_of`: by a health report on this device's topic, who else reports as this device; None: nobody.
+        `duplicate_of`: by a health report on this device's topic, who else reports as this device; None: nobody.
         """
         self._config = config
         self._topics = topics
@@ -94,12 +94,12 @@ class Sender:
         self._expiry_s = expiry_s
         filters = (*topics.command_filters, *listen_to)
         self._dispatcher = Dispatcher(outbox, topics, filters, rate_max_per_s=config.rate_per_s, window=config.window)
-        self._latest = self._dispatcher.latest
+        self._state_cache = self._dispatcher.state_cache
         self._birth = messages.availability(topics, online=True) if is_device else None
         self._will = messages.availability(topics, online=False) if is_device else None
         if self._birth is not None:
-            self._latest.put(self._birth)  # the first of the state
-        self._waker = Waker()
+            self._state_cache.put(self._birth)  # the first of the state
+        self._self_pipe = SelfPipe()
         self._status = BrokerStatus(BrokerState.CONNECTING, datetime.now(UTC))
         self._last_progress = time.monotonic()
         self._again_from = -math.inf  # since when those who listen may have missed what is not retained
@@ -111,7 +111,7 @@ class Sender:
         self._log = FaultLog(log)
         self._delay_s = config.retry_min_s
         self._failures = 0
-        self._rivals = Rivals(rival_of)
+        self._duplicates = DuplicateClients(duplicate_of)
         self._settled = False
         self.connections = 0
         self.last_error: BrokerError | None = None
@@ -131,34 +131,34 @@ class Sender:
 
     def wake(self) -> None:
         """Have the sender look around at once, after `stop` was set for instance."""
-        self._waker.wake()
+        self._self_pipe.wake()
 
     def put(self, message: Message) -> None:
         """Send state: the newest of each topic, now if connected, and again after each reconnection."""
-        self._latest.put(message)
+        self._state_cache.put(message)
         self.wake()
 
     def put_first(self, state: Iterable[Message]) -> None:
         """Send these before all other state, one after the other."""
-        self._latest.put_first(state)
+        self._state_cache.put_first(state)
         self.wake()
 
     def put_transient(self, message: Message) -> None:
         """Send what is worth sending only while connected (a level)."""
-        self._latest.put_transient(message)
+        self._state_cache.put_transient(message)
         self.wake()
 
     def forget(self, topic: str) -> None:
         """No longer send this topic's state. To clear it on the broker, `put` a `messages.cleared`."""
-        self._latest.forget(topic)
+        self._state_cache.forget(topic)
 
     def resend(self) -> None:
         """Send all state again, and a little later what is not retained: for Home Assistant's birth."""
-        self._latest.schedule_resend()
-        self.say_again()
+        self._state_cache.schedule_resend()
+        self.schedule_resend_unretained()
         self.wake()
 
-    def say_again(self) -> None:
+    def schedule_resend_unretained(self) -> None:
         """Send what is not retained again in a little while: after an announcement, when others begin to listen."""
         self._again_from = time.monotonic()
 
@@ -170,7 +170,7 @@ class Sender:
     @property
     def has_unsent_state(self) -> bool:
         """True if some state has not been handed to the network, but for what the broker refused."""
-        return self._latest.has_unsent
+        return self._state_cache.has_unsent
 
     @property
     def complaints(self) -> tuple[Complaint, ...]:
@@ -202,17 +202,17 @@ class Sender:
                     self._wait(wait_s)
         finally:
             self._tell(BrokerState.STOPPED)
-            self._waker.close()
+            self._self_pipe.close()
 
     def close(self) -> None:
         """Free what a sender holds that is never run."""
-        self._waker.close()
+        self._self_pipe.close()
 
     def _connected(self) -> None:
         """Live through one connection. Returns when stopped; raises BrokerError when it ends otherwise."""
         known = self._known if time.monotonic() < self._known_until else None
         try:
-            connection = Connection(
+            connection = MqttConnection(
                 self._config,
                 will=self._will,
                 stop=self._stop,
@@ -233,7 +233,7 @@ class Sender:
             self._begin(connection)
             while not self._stop.is_set():
                 self._last_progress = time.monotonic()
-                self._handle(connection.poll(self._send(connection), self._waker), connection)
+                self._handle(connection.poll(self._send(connection), self._self_pipe), connection)
                 self._look_after(connection)
             self._say_goodbye(connection)
         except BrokerError as error:
@@ -244,25 +244,25 @@ class Sender:
                 self._known_until = time.monotonic() + _KNOWN_S
             connection.abort()
 
-    def _begin(self, connection: Connection) -> None:
+    def _begin(self, connection: MqttConnection) -> None:
         now = time.monotonic()
         self._steady_at = now + _STEADY_S
         if not self._log.has_news:
             self._log_connected(connection)
         if self._birth is not None:
-            self._latest.put(self._birth)  # the will may have been sent
+            self._state_cache.put(self._birth)  # the will may have been sent
         # without acknowledgements nobody knows what the broker has
         remembered = connection.session_present and bool(connection.capabilities.max_qos)
         self._dispatcher.begin(remembered=remembered)
-        self.say_again()  # after a restart of the broker the others may come back later than we do
+        self.schedule_resend_unretained()  # after a restart of the broker the others may come back later than we do
         self._tell(BrokerState.CONNECTED)
 
-    def _log_connected(self, connection: Connection) -> None:
+    def _log_connected(self, connection: MqttConnection) -> None:
         failures = f", after {self._failures} failed attempts" if self._failures else ""
         older = " (it will not tell of messages that it denies)" if connection.protocol != "5" else ""
         log.info("broker %s: connected, MQTT %s%s%s", self._config.where, connection.protocol, older, failures)
 
-    def _send(self, connection: Connection) -> float:
+    def _send(self, connection: MqttConnection) -> float:
         """Hand messages to the network while the window has room and the network takes them.
 
         Gives how long to wait for news before there may be more to send.
@@ -287,7 +287,7 @@ class Sender:
                 self._dispatcher.too_long(outgoing, why, now)
         return 0.0
 
-    def _put_through(self, outgoing: Outgoing, connection: Connection, now: float) -> None:
+    def _put_through(self, outgoing: Outgoing, connection: MqttConnection, now: float) -> None:
         if outgoing.message is None:
             topic_filter = outgoing.item.topic
             packet_id = connection.subscribe(topic_filter, retained=topic_filter == self._topics.health)
@@ -298,22 +298,22 @@ class Sender:
             packet_id = connection.publish(outgoing.message, expiry_s=expiry_s)
         self._dispatcher.sent(outgoing, packet_id, now)
 
-    def _handle(self, happenings: Iterable[Happening], connection: Connection) -> None:
+    def _handle(self, events: Iterable[MqttEvent], connection: MqttConnection) -> None:
         now = time.monotonic()
-        for happening in happenings:
-            match happening:
+        for event in events:
+            match event:
                 case Acknowledged(packet_id, refusal):
                     confirmed = bool(connection.capabilities.max_qos)
                     self._dispatcher.answered(packet_id, refusal, now, by_broker=confirmed)
                 case Received(self._topics.health, payload):
-                    self._rivals.read(payload, now)
+                    self._duplicates.read(payload, now)
                 case Received(topic, payload, False):
                     self._on_message(topic, payload)
                 case Received(topic):
                     log.debug("a retained message on %s is no command", topic)
         self._dispatcher.settle()
 
-    def _look_after(self, connection: Connection) -> None:
+    def _look_after(self, connection: MqttConnection) -> None:
         """See to what is due: acknowledgements that do not come, state to be sent again, the status."""
         now = time.monotonic()
         limit_s = self._config.timeout_s
@@ -324,25 +324,25 @@ class Sender:
         if (sign := self._dispatcher.look_after(now, limit_s)) is not None:
             self._put_through(sign, connection, now)
         if any(self._again_looked_at < self._again_from + after_s <= now for after_s in _AGAIN_S):
-            self._latest.schedule_resend(unretained_only=connection.capabilities.retain)
+            self._state_cache.schedule_resend(unretained_only=connection.capabilities.retain)
         self._again_looked_at = now
         if self._steady_at is not None and now >= self._steady_at and (self._failures or self._log.has_news):
             self._is_steady(connection)
         for complaint in self.complaints:
             self._log.report(complaint.key, complaint.text(self._config.where), now)
-        if (rivalry := self._rivals.told(now)) is not None:
+        if (rivalry := self._duplicates.told(now)) is not None:
             reason = BrokerReason.TAKEN_OVER
             self._log.report(reason, str(BrokerError(self._config.where, reason, rivalry)), now)
         self._tell(BrokerState.CONNECTED)
 
-    def _is_steady(self, connection: Connection) -> None:
+    def _is_steady(self, connection: MqttConnection) -> None:
         """Take the connection for a lasting one: from here on, every failure is news again."""
         if self._failures:
             self._log_connected(connection)
         self._failures = 0
         self._log.forget_all_but(complaint.key for complaint in self.complaints)
 
-    def _learnt_from(self, error: BrokerError, connection: Connection) -> BrokerError:
+    def _learnt_from(self, error: BrokerError, connection: MqttConnection) -> BrokerError:
         """Find out what the connection may have ended over; gives the error, with the topics that it may be about."""
         now = time.monotonic()
         code = connection.goodbye
@@ -376,7 +376,7 @@ class Sender:
             )
         return BrokerError(self._config.where, error.reason, f"{error.detail}, with {named} in flight", hint)
 
-    def _say_goodbye(self, connection: Connection) -> None:
+    def _say_goodbye(self, connection: MqttConnection) -> None:
         """Wait briefly for what is in flight, say `offline`, and part in order, so that the will is not sent."""
         deadline = time.monotonic() + _FAREWELL_S
         try:
@@ -396,7 +396,7 @@ class Sender:
         """Tell of a failure: in the log when it is new and then every ten minutes, in the status always."""
         self._failures += 1
         self.last_error = error
-        if self._rivals.suspected_after(error.reason, time.monotonic()):
+        if self._duplicates.suspected_after(error.reason, time.monotonic()):
             self._dispatcher.listen_to(self._topics.health)
         attempts = f" ({self._failures} attempts)" if self._failures > 1 else ""
         self._log.report(error.reason, f"{error}{attempts}", time.monotonic())
@@ -414,7 +414,7 @@ class Sender:
         reason, detail = (error.reason, error.detail) if error else (None, "")
         if connected and (first := next(iter(self.complaints), None)) is not None:
             reason, detail = first.reason, f"{first.about} {first.detail}"
-        elif connected and (rivalry := self._rivals.told(time.monotonic())) is not None:
+        elif connected and (rivalry := self._duplicates.told(time.monotonic())) is not None:
             reason, detail = BrokerReason.TAKEN_OVER, rivalry
         known = self._known if connected else None
         new = BrokerStatus(

@@ -17,7 +17,7 @@ _TRANSIENT = 256
 _REFUSED_RETRY_S = 60.0
 
 
-class Latest:
+class StateCache:
     """See the head of this module. Times are monotonic seconds."""
 
     def __init__(self) -> None:
