@@ -13,7 +13,8 @@ from edgeaudio.version import __version__
 
 if TYPE_CHECKING:
     from edgeaudio.api import Prediction, alisten, detect, listen, load_model
-    from edgeaudio.types import Block, EdgeaudioError, Event
+    from edgeaudio.errors import EdgeaudioError
+    from edgeaudio.types import Block, Event
 
 _HOMES = {
     "Block": "edgeaudio.types",

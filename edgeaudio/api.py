@@ -20,13 +20,14 @@ from uuid import UUID
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.inputs import SOURCE_NAME, Format, Inlet, Piece, pieces_of
 from edgeaudio.recognise.bundled_models import SHIPPED_MODEL, find_model
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.model import load_model as load_model_directory
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, Result, Scorer, SourcePipeline
-from edgeaudio.types import Block, Channel, EdgeaudioError, Event, Scores
+from edgeaudio.types import Block, Channel, Event, Scores
 
 SILENCE = "silence"
 MICROPHONE = "microphone"

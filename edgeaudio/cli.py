@@ -73,7 +73,7 @@ def _use_one_blas_thread() -> None:
 def _report(error: Exception) -> int:
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "edgeaudio":
         return _report_unimportable(error)
-    from edgeaudio.types import EdgeaudioError
+    from edgeaudio.errors import EdgeaudioError
 
     if isinstance(error, EdgeaudioError):
         for line in str(error).split("\n"):
@@ -352,12 +352,12 @@ def _add_source(command: argparse.ArgumentParser) -> None:
 
 
 def _setup(options: argparse.Namespace) -> int:
-    from edgeaudio.agent import dry_run
+    from edgeaudio.agent import run_dry
     from edgeaudio.commands import setup
     from edgeaudio.health.machine import bounded_memory
 
     with bounded_memory():
-        return setup.setup(options.config, dry_run)
+        return setup.setup(options.config, run_dry)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -411,13 +411,13 @@ def _check(options: argparse.Namespace) -> int:
         return check.print_schema()
     if options.print_settings:
         return check.print_settings(options.config, options.options)
-    from edgeaudio.agent import dry_run, dry_run_offline
+    from edgeaudio.agent import run_dry, run_dry_offline
     from edgeaudio.health.machine import bounded_memory
 
     with bounded_memory():
         if options.offline:
-            return check.check(options.config, options.options, dry_run_offline, offline=True)
-        return check.check(options.config, options.options, dry_run)
+            return check.check(options.config, options.options, run_dry_offline, offline=True)
+        return check.check(options.config, options.options, run_dry)
 
 
 def _health(options: argparse.Namespace) -> int:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from edgeaudio.capture.config import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from edgeaudio.capture.samples import in_range
-from edgeaudio.types import Block, Channel, EdgeaudioError, Samples
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.types import Block, Channel, Samples
 
 # as text: before Python 3.12 array.array takes no parameters at run time
 Piece: TypeAlias = "Block | bytes | bytearray | memoryview | array[int] | array[float] | NDArray[Any]"

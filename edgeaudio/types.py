@@ -1,7 +1,7 @@
-"""What flows through edgeaudio: the values that the three rooms hand to each other.
+"""What flows through edgeaudio: the values that its rooms hand to each other.
 
-Owns: the frozen dataclasses (Block, Clip, Scores, Level, Event, SourceStatus, Message), the names of
-states and reasons that go out on the wire, and the root of the project's exceptions.
+Owns: the frozen dataclasses (Block, Clip, Scores, Level, Event, SourceStatus, Message, ...), and the names of
+states and reasons that go out on the wire.
 Does not know: where audio comes from, how it is recognised, or where results go.
 """
 
@@ -19,13 +19,6 @@ Samples = NDArray[np.float32]
 # which channel of a source is heard: the mean of all, one of them counted from 1, or the mean unless they cancel out
 Channel = Literal["auto", "mix"] | int
 POWER_STEP_S = 0.01  # of `powers`
-
-
-class EdgeaudioError(Exception):
-    """Bad input or a bad environment, told in one line: what is wrong, where, and what to do.
-
-    Never holds a secret. The command line prints it without a traceback and exits with status 2.
-    """
 
 
 class SourceState(StrEnum):
@@ -99,6 +92,14 @@ class Block:
         return len(self.samples) / self.sample_rate
 
 
+@dataclass(frozen=True, slots=True)
+class EpochEnd:
+    """A source's epoch is over, in its place among the source's Blocks."""
+
+    source: str
+    complete: bool = False  # it was a recording, and this is its end
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
     """One model input, before quantisation."""
@@ -111,6 +112,7 @@ class Clip:
     rms_dbfs: float | None  # None: digital silence
     values: Samples | None  # waveform (n_samples,) or features (n_frames, n_features); None: under the gate
     powers: Samples | None = None  # mean square of every whole POWER_STEP_S, (n,); None: under the gate
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +127,7 @@ class Scores:
     rms_dbfs: float | None
     values: Samples | None  # (n_labels,); None: under the level gate, the model was not run
     powers: Samples | None = None  # the clip's
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,10 @@ class Event:
     duration_s: float  # onset: heard so far; offset: in all
     at_error_s: float | None = None  # how far off `at` may be; None: unknown, as of an event that was stored
     test: bool = False  # nothing was heard: somebody tries whether detections arrive
+    # where `at` is in the source's Blocks: their epoch, and seconds since it began; None: the Blocks are gone, as of an
+    # event that was stored
+    epoch: int | None = None
+    offset_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +196,32 @@ class SourceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One MQTT publish."""
+    """One message to be delivered: an MQTT PUBLISH."""
 
     topic: str
     payload: bytes
     qos: Literal[0, 1] = 0
     retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message of the outbox."""
+
+    seq: int  # grows with every message; means nothing to another process
+    message: Message
+    added_at: float  # Unix time
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStats:
+    """How the outbox is, for health."""
+
+    depth: int  # messages
+    bytes: int  # of topics and payloads
+    oldest_s: float | None  # how long the oldest has been waiting; None: empty
+    dropped: int  # since the start, because the bounds were reached
+    expired: int  # since the start
+    trouble: str | None  # why messages are in memory and not on the disk, in one line; None: they are on the disk
+    damaged_file: str | None  # where a damaged database was moved since the start
+    damage: str | None  # what was found of it, in one line

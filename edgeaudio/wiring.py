@@ -18,7 +18,8 @@ from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.settings import Settings, SettingsError, SourceSettings, ThresholdSettings
 from edgeaudio.sinks.mqtt.broker import MqttConfig, parse_broker_url
 from edgeaudio.sinks.mqtt.homeassistant import LabelEntity
-from edgeaudio.sinks.mqtt.topics import Topics, slugs
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.slugs import slugs
 
 MAX_ANNOUNCED = 20  # labels, where a model says nothing of it
 

@@ -19,8 +19,8 @@ from support.tflite import model_directory
 from support.waiting import wait_until
 
 from edgeaudio import cli
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import ClipSection
-from edgeaudio.types import EdgeaudioError
 from edgeaudio.version import __version__
 
 RATE = 1200  # of the test model: clips of 120 samples, one each 50 ms, three scores that are means of their thirds

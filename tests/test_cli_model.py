@@ -15,13 +15,13 @@ from edgeaudio.commands.model import draft
 from edgeaudio.commands.model.frames import PRESETS, guess_features
 from edgeaudio.commands.model.init_options import InitOptions, Work
 from edgeaudio.commands.model.shape import closed
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise import model as model_module
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import parse_manifest
 from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.tflite_file import Tensor
 from edgeaudio.recognise.tflite_metadata import TensorMetadata
-from edgeaudio.types import EdgeaudioError
 
 GOLDEN = Path(__file__).parent / "recognise" / "golden"
 THREE = '--set=labels=["first", "second", "third"]'

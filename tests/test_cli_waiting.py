@@ -323,8 +323,8 @@ def test_a_driver_that_hangs_ends_with_the_command(interrupted: bool, tmp_path: 
     build_plugin(tmp_path)
     use_cards(monkeypatch, tmp_path, a="type faulty hang 1")
     script = (
-        "import sys; from edgeaudio import cli; from edgeaudio.commands import patience\n"
-        f"patience.HANG_S = {30 if interrupted else 1}; patience.INTERRUPT_S = 1.2\n"
+        "import sys; from edgeaudio import cli; from edgeaudio.commands import waiting\n"
+        f"waiting.HANG_S = {30 if interrupted else 1}; waiting.INTERRUPT_S = 1.2\n"
         "sys.exit(cli.main(['probe', 'alsa:a']))"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from edgeaudio.commands.model.labels import read_labels, told_apart
-from edgeaudio.sinks.mqtt.topics import slugify
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.slugs import slugify
 
 BIRDS = ["Turdus merula_Eurasian Blackbird", "Engine_Engine", "Strix aluco_Tawny Owl"]
 

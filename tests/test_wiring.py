@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from support.tflite import model_directory
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.settings import Settings, SettingsError
-from edgeaudio.types import EdgeaudioError
 from edgeaudio.wiring import load_models, model_bindings, mqtt_config, source_config
 
 

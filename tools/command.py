@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
 
 
 def exit_status(name: str, work: Callable[[], None], *refusals: type[Exception]) -> int:

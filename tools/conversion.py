@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import Manifest
 from edgeaudio.recognise.model import Model, open_interpreter
-from edgeaudio.types import EdgeaudioError
 
 Samples = NDArray[np.float32]
 

@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.clips import ClipConfig, ClipCutter
 from edgeaudio.recognise.manifest import Manifest, manifest_toml, parse_manifest
 from edgeaudio.recognise.model import build_model
-from edgeaudio.types import EdgeaudioError
 from tools import comparison, conversion
 from tools.command import exit_status
 from tools.comparison import LabelledClips

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
 from tools.recordings import audio_files
 
 N_FOLDS = 5

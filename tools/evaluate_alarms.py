@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
-from edgeaudio.types import Block, EdgeaudioError, Event
+from edgeaudio.types import Block, Event
 from tools import acoustics
 from tools.alarm_scenes import SAMPLE_RATE, Corpus, Course, long_scene, mixed, read_corpus, received, travelled
 from tools.alarm_sounds import LABELS

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import FILE_NAME, Manifest, manifest_toml, read_manifest
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import Scorer
-from edgeaudio.types import EdgeaudioError
 from tools.command import exit_status
 from tools.event_trials import Judged, Outcomes, Trial, at, calibrate, go_over, judge, listen, threshold
 from tools.home_scenes import LOOKALIKES, SNRS_DB, Sounds, Stretch, read_sounds

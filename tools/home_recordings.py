@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
 from tools import acoustics
 from tools.alarm_scenes import BACKGROUND_KINDS, HALF, UNLABELLED, mixed, received, travelled
 from tools.alarm_sounds import active_rms, make_alarm

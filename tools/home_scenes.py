@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
 from tools import acoustics, alarm_sounds
 from tools.alarm_scenes import BACKGROUND_KINDS, HALF, HELD_OUT_SPEAKER, UNLABELLED, received, travelled
 from tools.alarm_sounds import make_alarm

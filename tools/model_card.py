@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
 
 
 def replace_section(card: Path, title: str, lines: Sequence[str]) -> None:

@@ -16,8 +16,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.resample import Resampler
-from edgeaudio.types import EdgeaudioError
 
 Samples = NDArray[np.float32]
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff"})

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.manifest import ClipSection, DetectorSection, InputSection, Manifest, manifest_toml
-from edgeaudio.types import EdgeaudioError
 from tools import convert_model
 from tools.alarm_scenes import SAMPLE_RATE, Corpus, Course, long_scene, read_corpus, training_scene
 from tools.alarm_sounds import LABELS

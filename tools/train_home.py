@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import DetectorSection, manifest_toml
-from edgeaudio.types import EdgeaudioError
 from tools import convert_model, evaluate_home, train_model
 from tools.command import exit_status, recipe_parser, runtimes
 from tools.home_recordings import SAMPLE_RATE, write_home_set

@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import clip_features, features
 from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest, manifest_toml
 from edgeaudio.recognise.model import Model, build_model
-from edgeaudio.types import EdgeaudioError
 from tools import convert_model
 from tools.augmentation import Batches, Example, Recipe
 from tools.command import exit_status, first_said

@@ -11,7 +11,6 @@ the reading or recognition of one source never gets here: it ends that source's 
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import signal
@@ -25,31 +24,39 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from edgeaudio.agent.backlog import Backlog
 from edgeaudio.agent.command_handler import CommandHandler, labels_of
 from edgeaudio.agent.last_crash import CrashLog
 from edgeaudio.agent.lost_cards import LostCards
 from edgeaudio.agent.memory_watch import END_S, MemoryWatch, Suspect, limit_of
 from edgeaudio.agent.quarantine import SourceQuarantine
 from edgeaudio.agent.recogniser import Recogniser
+from edgeaudio.agent.sink_runner import SinkRunner
 from edgeaudio.agent.source_manager import SourceManager
 from edgeaudio.agent.source_worker import SourceWorker, WorkerContext
 from edgeaudio.clock import Clock
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.agent_socket import HealthSocket
+from edgeaudio.health.broker import BrokerState, BrokerStatus
 from edgeaudio.health.machine import Machine, give_back_memory, limit_arenas
-from edgeaudio.health.report import AgentNumbers, MachineNumbers, health_report
+from edgeaudio.health.report import AgentNumbers, HealthReport, MachineNumbers
 from edgeaudio.health.watchdog import Part, ServiceManager, Stacks, stuck_part
+from edgeaudio.hub import Hub
+from edgeaudio.outbox.journal import Journal
 from edgeaudio.outbox.outbox import Outbox
+from edgeaudio.recognise.model import RUNTIME
 from edgeaudio.runtime_files import RuntimeDir, find_runtime_dir
 from edgeaudio.settings import MqttSettings, Settings
+from edgeaudio.sinks import Sink
 from edgeaudio.sinks.mqtt import messages
-from edgeaudio.sinks.mqtt.broker import BrokerState, BrokerStatus, MqttConfig
+from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.sinks.mqtt.commands import CommandError
+from edgeaudio.sinks.mqtt.health_payload import health_values
 from edgeaudio.sinks.mqtt.homeassistant import ONLINE, birth_topic
 from edgeaudio.sinks.mqtt.sender import Sender
+from edgeaudio.sinks.mqtt.sink import MqttSink, duplicate_of
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.stderr import Stderr
-from edgeaudio.types import EdgeaudioError, Reason, SourceState, SourceStatus
+from edgeaudio.types import Block, EpochEnd, Event, Message, Reason, SourceState, SourceStatus
 from edgeaudio.version import __version__
 from edgeaudio.wiring import announced_labels, mqtt_config
 
@@ -62,6 +69,7 @@ FINAL_DRAIN_S = 0.3  # for what ended with the agent to reach the broker; else i
 SENDER_JOIN_S = 0.7
 READERS_JOIN_S = 0.3  # they were asked first, and end within a tenth of a second
 RECOGNISER_STALL_TIMEOUT_S = 60.0
+SINK_STALL_TIMEOUT_S = 60.0
 SENDER_STALL_TIMEOUT_S = 90.0  # connecting may wait for a name server and for two answers
 MAIN_STALL_TIMEOUT_S = 120.0  # a turn may wait for each of many sources to stop
 SHUTDOWN_STALL_TIMEOUT_S = 10.0
@@ -70,7 +78,6 @@ STARTS = "starts"
 AT_START = ("device", "state_dir", "mqtt", "outbox")  # settings that a running agent cannot change
 MAX_WAITING_COMMANDS = 256
 TRIM_S = 60.0
-MAX_HOST = 64  # characters of a machine's name (HOST_NAME_MAX)
 ANSWER_S = 5.0  # for the main thread to say how all is
 TAKEN_S = 3.0  # for the broker to acknowledge a test detection
 
@@ -93,10 +100,12 @@ class Agent:
         config: MqttConfig | None = None,
         reload: Callable[[], Settings] | None = None,
         stderr: Stderr | None = None,
+        sinks: Iterable[Sink] = (),
     ) -> None:
         """`config`: how to reach the broker, where not by the settings; `reload` reads the settings again.
 
-        `stderr`: where the log goes to, if it goes where nobody may wait for it.
+        `stderr`: where the log goes to, if it goes where nobody may wait for it. `sinks`: who is handed the results
+        besides the broker, as well as that can be done.
         """
         self._settings = settings
         self._reload_settings = reload
@@ -106,6 +115,7 @@ class Agent:
         self._service = ServiceManager()
         self._inbox: SimpleQueue[Callable[[], None] | BaseException] = SimpleQueue()
         self._stop = threading.Event()
+        self._halt_sinks = threading.Event()
         self._halt_sender = threading.Event()
         self._topics = Topics(settings.mqtt.base_topic, settings.device)
         discovery_prefix = settings.mqtt.discovery_prefix if settings.mqtt.discovery else None
@@ -124,17 +134,21 @@ class Agent:
             on_message=self._on_message,
             on_status=self._on_broker,
             expiry_s=settings.outbox.expiry_s,
-            duplicate_of=self._duplicate_of,
+            duplicate_of=lambda report: duplicate_of(report, self._started_at),
         )
-        self._backlog = backlog = Backlog()
-        self._recogniser = Recogniser(backlog, self._outbox, self._sender, self._topics, self._on_status)
+        self._sink = MqttSink(self._topics, self._sender, discovery_prefix=discovery_prefix)
+        self._hub = hub = Hub()
+        self._recognition = hub.subscribe("recogniser", {Block, EpochEnd}, is_paced=True)
+        self._published = hub.subscribe(self._sink.name, self._sink.accepts)
+        journal = Journal(self._outbox, self._encode)
+        self._recogniser = Recogniser(self._recognition, journal, hub, self._on_status)
+        self._sinks = [SinkRunner(sink, hub, self._on_sink) for sink in sinks]
         self._command_handler = CommandHandler(
             self._topics,
             self._recogniser,
             self._outbox,
-            self._sender,
+            self._sink,
             self._clock,
-            discovery_prefix=discovery_prefix,
             announced=lambda name: announced_labels(self._settings, self._source_manager.models, name),
             restart=self._stop.set,
         )
@@ -142,7 +156,8 @@ class Agent:
         self._crashes = CrashLog(self._outbox, self._clock.utc)
         self._lost_cards = LostCards()
         context = WorkerContext(
-            backlog,
+            hub,
+            self._recognition,
             self._clock,
             self._spawn,
             self._on_status,
@@ -164,7 +179,8 @@ class Agent:
         self._restarts = int(self._outbox.settings().get(STARTS, "0"))
         self._health_at_s = 0.0
         self._health_due = True
-        self._told: dict[str, messages.Json] = {}  # the last report
+        self._sink_moved_s = time.monotonic()
+        self._reported: HealthReport | None = None  # the last one
         self._told_states: dict[str, tuple[SourceState, Reason | None]] = {}  # by source
         self._health_socket: HealthSocket | None = None
         self._threads: list[threading.Thread] = []
@@ -190,7 +206,10 @@ class Agent:
         self._outbox.set_setting(STARTS, str(self._restarts + 1))
         self._catch_signals()
         sender = self._spawn("sender", self._sender.run)
+        self._spawn("mqtt", self._run_sink)
         recogniser = self._spawn("recogniser", lambda: self._recogniser.run(self._stop))
+        for runner in self._sinks:
+            self._spawn(f"sink-{runner.name}", partial(runner.run, self._halt_sinks))
         self._spawn("memory", lambda: self._memory_watch.run(self._stop))
         try:
             self._recogniser.close_stale_events()
@@ -222,9 +241,9 @@ class Agent:
                 self._command_handler.restore(worker)
             self._command_handler.announce()
             for worker in self._source_manager:
-                self._recogniser.publish_label_states(worker)
-                self._on_status(replace(worker.health.status, reason=Reason.AGENT_STOPPED))
-                self._sender.put(messages.check(self._topics, worker.name))
+                self._sink.add_source(worker.name, labels_of(worker), level_interval_s=worker.settings.level_interval_s)
+                self._sink.handle(replace(worker.health.status, reason=Reason.AGENT_STOPPED))
+                self._sink.publish_check(worker.name)
             self._publish_health()
             sender = self._spawn("sender", self._sender.run)
             found = outcome(self._sender)
@@ -256,6 +275,8 @@ class Agent:
         self._source_manager.switch(datetime.now().astimezone())
         self._command_handler.end_tests(self._clock.monotonic())
         self._publish_health()
+        for runner in self._sinks:
+            runner.look_after(time.monotonic())
         self._look_for_lost_cards()
         self._trim()
         parts = self._parts()
@@ -287,7 +308,7 @@ class Agent:
         self._command_handler.announce()
         self._source_manager.switch(datetime.now().astimezone())
         for worker in workers:
-            self._recogniser.publish_label_states(worker)
+            self._sink.add_source(worker.name, labels_of(worker), level_interval_s=worker.settings.level_interval_s)
             self._on_status(worker.health.status)
 
     def _publish_health(self) -> None:
@@ -295,8 +316,8 @@ class Agent:
         since_s = now_s - self._health_at_s
         if since_s >= self._settings.health.interval_s or (self._health_due and since_s >= HEALTH_PAUSE_S):
             self._health_at_s, self._health_due = now_s, False
-            self._told = self._report()
-            self._sender.put(messages.health(self._topics, self._told))
+            self._reported = self._report()
+            self._sink.publish_health(self._reported)
 
     def _listen_for_questions(self) -> None:
         """Let `edgeaudio health` ask how this agent is."""
@@ -347,7 +368,11 @@ class Agent:
 
     def _verdict(self) -> tuple[dict[str, messages.Json], int]:
         part = stuck_part(self._parts(), time.monotonic())
-        return {"device": self._settings.device, "stuck": part.name if part else None, "health": self._told}, 0
+        return {
+            "device": self._settings.device,
+            "stuck": part.name if part else None,
+            "health": health_values(self._reported) if self._reported else None,
+        }, 0
 
     def _look_for_lost_cards(self) -> None:
         if name := self._lost_cards.found(self._source_manager, time.monotonic()):
@@ -363,10 +388,10 @@ class Agent:
             self._trimmed_s = time.monotonic()
             give_back_memory()
 
-    def _report(self) -> dict[str, messages.Json]:
-        return health_report(
-            self._clock.utc(),
-            AgentNumbers(
+    def _report(self) -> HealthReport:
+        return HealthReport(
+            at=self._clock.utc(),
+            agent=AgentNumbers(
                 version=__version__,
                 host=socket.gethostname(),
                 started_at=self._started_at,
@@ -376,11 +401,11 @@ class Agent:
                 log_dropped=0 if self._stderr is None else self._stderr.dropped,
                 last_crash=self._crashes.last,
             ),
-            [worker.numbers() for worker in self._source_manager],
-            list(self._source_manager.models.values()),
-            self._outbox.stats(),
-            self._sender.status,
-            MachineNumbers(
+            sources=[worker.numbers() for worker in self._source_manager],
+            models=[model.numbers(RUNTIME) for model in self._source_manager.models.values()],
+            outbox=self._outbox.stats(),
+            broker=self._sender.status,
+            machine=MachineNumbers(
                 cpu_percent=self._machine.cpu_percent(),
                 memory_mb=self._machine.memory_mb(),
                 memory_limit_mb=self._memory_watch.limit_mb,
@@ -388,12 +413,14 @@ class Agent:
                 throttled=self._machine.throttled(),
                 disk_free_mb=self._machine.disk_free_mb(self._settings.state_dir),
             ),
+            sinks=[runner.numbers() for runner in self._sinks],
         )
 
     def _parts(self) -> list[Part]:
         parts = [
             Part("the recogniser", self._recogniser.last_moved_s, RECOGNISER_STALL_TIMEOUT_S),
             Part("the sender", self._sender.last_progress, SENDER_STALL_TIMEOUT_S),
+            Part("the MQTT sink", self._sink_moved_s, SINK_STALL_TIMEOUT_S),
         ]
         return parts + [part for worker in self._source_manager if (part := worker.part())]
 
@@ -408,7 +435,10 @@ class Agent:
         if self._told_states.get(status.source) != told:  # another time of the next try alone is told by the status
             self._told_states[status.source] = told
             self._health_due = True
-        self._sender.put(messages.status(self._topics, status))
+        self._hub.publish(status)
+
+    def _on_sink(self) -> None:
+        self._health_due = True
 
     def _on_endless(self, suspect: Suspect) -> None:
         part = Part(f"the reader of source {suspect.name}, which fills the memory,", 0.0, END_S, source=suspect.name)
@@ -416,17 +446,6 @@ class Agent:
 
     def _on_broker(self, _status: BrokerStatus) -> None:
         self._health_due = True
-
-    def _duplicate_of(self, report: bytes) -> str | None:
-        """Whose report that is, if it was made by another agent of this name since this one was started."""
-        try:
-            found = json.loads(report)
-            host, started_at, at = str(found["host"]), found["started_at"], datetime.fromisoformat(found["at"])
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return None
-        if started_at == messages.timestamp(self._started_at) or at.tzinfo is None or at <= self._started_at:
-            return None
-        return host[:MAX_HOST]
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if self._settings.mqtt.discovery and topic == birth_topic(self._settings.mqtt.discovery_prefix):
@@ -467,11 +486,10 @@ class Agent:
         change = self._source_manager.change(new)
         self._settings = new
         for worker in change.removed:
-            self._sender.forget(self._topics.status(worker.name))
-            for label in labels_of(worker):
-                self._sender.forget(self._topics.label(worker.name, label))
+            self._sink.remove_source(worker.name, labels_of(worker))
         for worker in change.kept:
             self._command_handler.restore(worker)
+            self._sink.set_level_interval(worker.name, worker.settings.level_interval_s)
         self._present(change.begun)
         logging.getLogger("edgeaudio").setLevel(new.log_level.upper())
         if (new.memory_limit_mb, len(new.sources)) != (old.memory_limit_mb, len(old.sources)):
@@ -481,6 +499,16 @@ class Agent:
         )
 
     # threads
+
+    def _encode(self, event: Event, seq_epoch: str, seq: int) -> Message:
+        return messages.detection(self._topics, event, seq_epoch=seq_epoch, seq=seq)
+
+    def _run_sink(self) -> None:
+        """Hand the MQTT sink what the hub publishes. What it raises ends the process: nothing is told without it."""
+        while not self._halt_sender.is_set():
+            self._sink_moved_s = time.monotonic()
+            for item in self._published.take(TICK_S):
+                self._sink.handle(item)
 
     def _spawn(self, name: str, work: Callable[[], None]) -> threading.Thread:
         def guarded() -> None:
@@ -503,13 +531,15 @@ class Agent:
             self._health_socket.close()
         for worker in self._source_manager:
             worker.ask_to_stop()
-        self._backlog.wake()
+        self._recognition.wake()
         recogniser.join(RECOGNISER_JOIN_S)
         self._recogniser.end_all()
         self._command_handler.end_tests(math.inf)
         for worker in self._source_manager:
             worker.tell_stopped()
-        self._sender.put(messages.health(self._topics, self._report()))
+        self._halt_sinks.set()
+        self._published.wait_idle(FINAL_DRAIN_S)
+        self._sink.publish_health(self._report())
         deadline_s = time.monotonic() + FINAL_DRAIN_S
         while (
             self._sender.status.state is BrokerState.CONNECTED
@@ -519,6 +549,7 @@ class Agent:
             time.sleep(0.02)
         self._halt_sender.set()
         self._sender.wake()
+        self._published.wake()
         sender.join(SENDER_JOIN_S)
         deadline_s = time.monotonic() + READERS_JOIN_S
         for thread in self._threads:

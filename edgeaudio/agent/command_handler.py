@@ -1,7 +1,7 @@
-"""What others may change in a running agent, and what Home Assistant is told of it.
+"""Handles `.../set` commands (thresholds, switches, tests, restart), and announces what can be commanded.
 
 Owns: carrying out commands, remembering them over restarts, their results, the announcements.
-Does not know: how commands arrive, threads, the settings file.
+Does not know: how commands arrive, how results and announcements are written, threads, the settings file.
 
 What a command set stays in force until another command: a threshold or a switch moved in Home
 Assistant is where it was after a restart, whatever the settings file says.
@@ -21,7 +21,6 @@ from edgeaudio.agent.source_worker import SourceWorker
 from edgeaudio.clock import Clock
 from edgeaudio.health.machine import Machine
 from edgeaudio.outbox.outbox import Outbox
-from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.commands import (
     Command,
     CommandError,
@@ -32,12 +31,10 @@ from edgeaudio.sinks.mqtt.commands import (
     parse_command,
     send_test,
 )
-from edgeaudio.sinks.mqtt.discovery_state import announce
-from edgeaudio.sinks.mqtt.homeassistant import AgentEntities, LabelEntity, SourceEntities
-from edgeaudio.sinks.mqtt.sender import Sender
+from edgeaudio.sinks.mqtt.homeassistant import LabelEntity, SourceEntities
+from edgeaudio.sinks.mqtt.sink import MqttSink
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Event, Message
-from edgeaudio.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -53,23 +50,18 @@ class CommandHandler:
         topics: Topics,
         recogniser: Recogniser,
         outbox: Outbox,
-        sender: Sender,
+        sink: MqttSink,
         clock: Clock,
         *,
-        discovery_prefix: str | None,
         announced: Callable[[str], tuple[LabelEntity, ...]],
         restart: Callable[[], None],
     ) -> None:
-        """`discovery_prefix`: None where Home Assistant is not to be told; `restart` ends the agent in good order.
-
-        `announced`: the labels of a source that have entities of their own.
-        """
+        """`announced`: the labels of a source that have entities of their own; `restart` ends the agent."""
         self._topics = topics
         self._recogniser = recogniser
         self._outbox = outbox
-        self._sender = sender
+        self._sink = sink
         self._clock = clock
-        self._discovery_prefix = discovery_prefix
         self._restart = restart
         self._announced = announced
         self._tests: deque[tuple[float, Event]] = deque()  # monotonic seconds, and the onset
@@ -85,33 +77,19 @@ class CommandHandler:
                     worker.pipeline.set_threshold(label, float(value))
 
     def announce(self) -> None:
-        """Tell Home Assistant what there is, and the broker every switch and threshold; clear what is gone."""
+        """Publish every switch and threshold, and tell Home Assistant what there is; clear what is gone."""
         machine = Machine()
         workers = self._recogniser.workers.values()
-        states = [self._enabled(worker) for worker in workers]
-        states += [self._threshold(worker, label) for worker in workers for label in labels_of(worker)]
-        agent = AgentEntities(
-            topics=self._topics,
-            version=__version__,
-            sources=tuple(
-                SourceEntities(worker.name, labels_of(worker), self._announced(worker.name)) for worker in workers
-            ),
+        states = [self._switch_state(worker) for worker in workers]
+        states += [self._threshold_state(worker, label) for worker in workers for label in labels_of(worker)]
+        memory = self._sink.announce(
+            [SourceEntities(worker.name, labels_of(worker), self._announced(worker.name)) for worker in workers],
+            states,
             has_temperature=machine.temperature_c() is not None,
             has_throttling=machine.throttled() is not None,
+            memory=self._outbox.settings().get(ANNOUNCED),
         )
-        retained = [self._topics.availability, self._topics.health, *(state.topic for state in states)]
-        retained += [self._topics.status(worker.name) for worker in workers]
-        announcement = announce(
-            self._outbox.settings().get(ANNOUNCED),
-            prefix=self._discovery_prefix or "",
-            agent=agent if self._discovery_prefix is not None else None,
-            retained=retained,
-        )
-        self._outbox.set_setting(ANNOUNCED, announcement.memory)
-        self._sender.put_first(announcement.first)
-        for message in (*announcement.messages, *states):
-            self._sender.put(message)
-        self._sender.schedule_resend_unretained()
+        self._outbox.set_setting(ANNOUNCED, memory)
 
     def handle(self, topic: str, payload: bytes) -> None:
         """Carry out a command and publish what became of it."""
@@ -121,7 +99,7 @@ class CommandHandler:
         except CommandError as refusal:
             error = str(refusal)
             log.warning("command refused: %s", error)
-        self._sender.put_transient(messages.command_result(self._topics, topic, self._clock.utc(), error))
+        self._sink.publish_command_result(topic, self._clock.utc(), error)
 
     def send_test(self, source: str, label: str) -> int:
         """Commit a test detection of that label, or of that slug. Return its number in the outbox.
@@ -150,12 +128,12 @@ class CommandHandler:
                 with self._recogniser.lock:
                     worker.pipeline.set_threshold(label, value)
                 self._outbox.set_setting(_threshold_key(source, label), repr(value))
-                self._sender.put(self._threshold(worker, label))
+                self._sink.publish(self._threshold_state(worker, label))
             case SetEnabled(source, on):
                 worker = self._recogniser.workers[source]
                 worker.enabled = on
                 self._outbox.set_setting(_enabled_key(source), "1" if on else "0")
-                self._sender.put(self._enabled(worker))
+                self._sink.publish(self._switch_state(worker))
             case SendTest(source, label):
                 self._begin_test(self._recogniser.workers[source], label)
             case Restart():
@@ -168,12 +146,12 @@ class CommandHandler:
         self._tests.append((self._clock.monotonic(), onset))
         return number
 
-    def _enabled(self, worker: SourceWorker) -> Message:
-        return messages.enabled(self._topics, worker.name, on=worker.enabled)
+    def _switch_state(self, worker: SourceWorker) -> Message:
+        return self._sink.switch_state(worker.name, on=worker.enabled)
 
-    def _threshold(self, worker: SourceWorker, label: str) -> Message:
+    def _threshold_state(self, worker: SourceWorker, label: str) -> Message:
         on = min(table[label].on for table in worker.pipeline.thresholds().values() if label in table)
-        return messages.threshold(self._topics, worker.name, label, on)
+        return self._sink.threshold_state(worker.name, label, on)
 
 
 def labels_of(worker: SourceWorker) -> tuple[str, ...]:

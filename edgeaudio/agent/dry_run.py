@@ -22,15 +22,17 @@ from functools import partial
 from pathlib import Path
 
 from edgeaudio.agent.agent import Agent, CheckResult, birth_filters
-from edgeaudio.outbox.outbox import Outbox, OutboxError, OutboxInUseError, OutboxStats, in_memory, is_in_use
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.health.broker import BrokerReason, BrokerState
+from edgeaudio.outbox.outbox import Outbox, OutboxError, OutboxInUseError, in_memory, is_in_use
 from edgeaudio.settings import Settings
 from edgeaudio.sinks.mqtt import messages
-from edgeaudio.sinks.mqtt.broker import BrokerError, BrokerReason, BrokerState, MqttConfig
+from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection, Received
 from edgeaudio.sinks.mqtt.connect_errors import tls_context
 from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.types import OutboxStats
 from edgeaudio.wiring import mqtt_config
 
 _PATIENCE_S = 30.0
@@ -43,7 +45,7 @@ _CHECKED = "checked"
 _UNPROVEN = "not proven: this device's own client id and will, retained topics, the writing of the outbox"
 
 
-def dry_run(settings: Settings, stop: threading.Event) -> Iterator[CheckResult]:
+def run_dry(settings: Settings, stop: threading.Event) -> Iterator[CheckResult]:
     """Try state directory and broker as `run` would use them; `stop` ends it early."""
     topics = Topics(settings.mqtt.base_topic, settings.device)
     config = replace(mqtt_config(settings), retry_min_s=_RETRY_MIN_S, retry_max_s=_RETRY_MAX_S)
@@ -71,7 +73,7 @@ def dry_run(settings: Settings, stop: threading.Event) -> Iterator[CheckResult]:
         yield from _visit(settings, config, topics, stop)
 
 
-def dry_run_offline(settings: Settings, _: threading.Event) -> Iterator[CheckResult]:
+def run_dry_offline(settings: Settings, _: threading.Event) -> Iterator[CheckResult]:
     """Try what `run` needs for the broker that can be tried without asking it: the files of its TLS."""
     config = mqtt_config(settings)
     try:

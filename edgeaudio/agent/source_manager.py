@@ -12,7 +12,7 @@ from datetime import datetime
 
 from edgeaudio.agent.recogniser import Recogniser
 from edgeaudio.agent.source_worker import SourceWorker, WorkerContext
-from edgeaudio.health.timings import TimedModel
+from edgeaudio.agent.timed_model import TimedModel
 from edgeaudio.settings import ModelSettings, Settings
 from edgeaudio.wiring import load_models, model_bindings, source_config, source_pipeline
 
@@ -37,7 +37,7 @@ class SourceManager:
         self._recogniser = recogniser
         self._context = context
         self.models = _load(settings)
-        recogniser.workers.update({name: self._listener(name, settings, self.models) for name in settings.sources})
+        recogniser.workers.update({name: self._worker(name, settings, self.models) for name in settings.sources})
 
     def __iter__(self) -> Iterator[SourceWorker]:
         return iter(self._recogniser.workers.values())
@@ -56,7 +56,7 @@ class SourceManager:
         models = self.models if _same_models(old, new) else _load(new)
         kept = [name for name in new.sources if models is self.models and self._same_source(name, old, new)]
         bindings = {name: model_bindings(new, models, name) for name in kept}
-        begun = {name: self._listener(name, new, models) for name in new.sources if name not in kept}
+        begun = {name: self._worker(name, new, models) for name in new.sources if name not in kept}
         removed = tuple(worker for name, worker in workers.items() if name not in kept)
         for worker in removed:
             worker.stop()
@@ -78,7 +78,7 @@ class SourceManager:
         # a password file can hold something new under the old name
         return source_config(name, after) == self._recogniser.workers[name].config
 
-    def _listener(self, name: str, settings: Settings, models: Mapping[str, TimedModel]) -> SourceWorker:
+    def _worker(self, name: str, settings: Settings, models: Mapping[str, TimedModel]) -> SourceWorker:
         source = settings.sources[name]
         pipeline = source_pipeline(settings, models, name)
         return SourceWorker(name, source, source_config(name, source), pipeline, self._context)

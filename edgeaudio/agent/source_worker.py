@@ -12,20 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from edgeaudio.agent.backlog import Backlog
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.internal_errors import InternalErrors
 from edgeaudio.capture.reader import Admission, Load, Reader
 from edgeaudio.capture.rtsp_setup import RtspMode, RtspSetupStore
 from edgeaudio.clock import Clock
-from edgeaudio.health.levels import LevelDigest
 from edgeaudio.health.report import SourceNumbers
 from edgeaudio.health.state import SourceHealth
 from edgeaudio.health.watchdog import Part
+from edgeaudio.hub import Hub, Subscription
 from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
 from edgeaudio.settings import SourceSettings
-from edgeaudio.types import Block, Reason, SourceState, SourceStatus
+from edgeaudio.types import Block, EpochEnd, Reason, SourceState, SourceStatus
 
 JOIN_S = 1.0
 # states in which there is no connection: what sounded has ended
@@ -36,7 +35,8 @@ _APART = (SourceState.STALLED, SourceState.WAITING, SourceState.FAILED, SourceSt
 class WorkerContext:
     """What all workers of an agent share."""
 
-    backlog: Backlog
+    hub: Hub
+    recognition: Subscription  # what is recognised, of all sources
     clock: Clock
     spawn: Callable[[str, Callable[[], None]], threading.Thread]
     on_status: Callable[[SourceStatus], None]
@@ -70,7 +70,6 @@ class SourceWorker:
         self.settings = settings
         self.config = config
         self.pipeline = pipeline
-        self.digest = LevelDigest(settings.level_interval_s)
         self.enabled = settings.enabled  # until a command says otherwise
         self.events = 0
         self.internal_errors = InternalErrors(config)
@@ -78,7 +77,7 @@ class SourceWorker:
         self._reading: _Reading | None = None
         self._heard_s = self._lost_s = self._quiet_s = 0.0  # of readers that are done
         self._connections = 0
-        self._dropped_before_s = context.backlog.dropped_s(name)  # of a source that had the name before
+        self._dropped_before_s = context.recognition.dropped_s(name)  # of a source that had the name before
         self.health = SourceHealth(self._off_status(), context.clock.utc)
 
     def switch(self, local_time: datetime) -> None:
@@ -95,8 +94,6 @@ class SourceWorker:
     def reconfigure(self, settings: SourceSettings, bindings: Sequence[ModelBinding]) -> None:
         """Take over settings that leave the reader and the pipeline as they are, but for thresholds."""
         self.pipeline.replace_thresholds(bindings)
-        if settings.level_interval_s != self.settings.level_interval_s:
-            self.digest = LevelDigest(settings.level_interval_s)
         self.settings = settings
         self.enabled = settings.enabled
 
@@ -123,12 +120,11 @@ class SourceWorker:
         self._lost_s += account.coverage.lost_s
         self._quiet_s += account.quiet_s
         self._connections += account.connections
-        self._context.backlog.end(self.name)
+        self._context.hub.publish(EpochEnd(self.name))
 
     def renew_pipeline(self) -> None:
         """Begin recognition anew, with the thresholds in force."""
         self.pipeline = self.pipeline.renewed()
-        self.digest = LevelDigest(self.settings.level_interval_s)
 
     def fail(self, error: Exception) -> None:
         """End the present connection: its recognition raised what nobody expected."""
@@ -163,14 +159,14 @@ class SourceWorker:
             connections += counts.connections
             quiet_s += counts.quiet_s
             drift_ppm = counts.drift_ppm
-        dropped_s = self._context.backlog.dropped_s(self.name) - self._dropped_before_s
+        dropped_s = self._context.recognition.dropped_s(self.name) - self._dropped_before_s
         return SourceNumbers(
             status=self.health.status,
             heard_s=heard_s - dropped_s,
             lost_s=lost_s + dropped_s,
             quiet_s=quiet_s,
             clock_drift_ppm=drift_ppm,
-            lag_s=self._context.backlog.waiting_s(self.name),
+            lag_s=self._context.recognition.waiting_s(self.name),
             connections=connections,
             events=self.events,
             internal_errors=self.internal_errors.count,
@@ -193,13 +189,13 @@ class SourceWorker:
 
         def on_block(block: Block) -> None:
             if not stop.is_set():
-                self._context.backlog.put(block)
+                self._context.hub.publish(block)
 
         def on_status(status: SourceStatus) -> None:
             if stop.is_set():
                 return
             if status.state in _APART:
-                self._context.backlog.end(self.name, complete=status.state is SourceState.ENDED)
+                self._context.hub.publish(EpochEnd(self.name, complete=status.state is SourceState.ENDED))
             self._tell(status)
 
         reader = Reader(

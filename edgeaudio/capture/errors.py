@@ -21,7 +21,8 @@ from edgeaudio.capture.ffmpeg_log import FfmpegLog
 from edgeaudio.capture.network_probe import ProbeResult, explain_os_error, probe_address
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.source_urls import SourceUrl
-from edgeaudio.types import EdgeaudioError, Reason
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.types import Reason
 
 # PyAV raises the last three beside FFmpeg's own
 FFMPEG_ERRORS = (av.error.FFmpegError, OSError, ValueError, RuntimeError)

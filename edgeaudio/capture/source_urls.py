@@ -20,8 +20,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask_url
-from edgeaudio.types import EdgeaudioError
 from edgeaudio.urls import Url, UrlSyntaxError, is_path, is_plain, split_url
 
 NETWORK_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtsp+listen")

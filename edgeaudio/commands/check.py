@@ -2,7 +2,7 @@
 
 Owns: what is tried, side by side and each within a limit, and the line that tells how it went.
 Does not know: how sources and models are opened (it asks their rooms), and what the agent does with the state
-directory and the broker (it is handed a rehearsal of that).
+directory and the broker (it is handed a trial of that).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.source_argument import told
 from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
 from edgeaudio.console import decibels, table
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.model import Model
 from edgeaudio.redact import mask
 from edgeaudio.settings import Settings
@@ -34,7 +35,7 @@ from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml, example_toml, json_schema
 from edgeaudio.spectrum import rms_dbfs
 from edgeaudio.terminal import bad, faint, good, say, width_of
-from edgeaudio.types import EdgeaudioError, Samples
+from edgeaudio.types import Samples
 from edgeaudio.wiring import load_one_model, model_bindings, source_config, source_pipeline
 
 LISTEN_S = 2.0
@@ -55,7 +56,7 @@ class Tried(Protocol):
 
 _MARKS = {"works": good, "FAILS": bad, "off": faint}
 
-Rehearse = Callable[[Settings, threading.Event], Iterable[Tried]]
+DryRun = Callable[[Settings, threading.Event], Iterable[Tried]]
 SourceWorks = Callable[[Settings, dict[str, Model], str, threading.Event], str]
 
 
@@ -87,7 +88,7 @@ def print_settings(path: Path | None, options: Sequence[str]) -> int:
     return 0
 
 
-def check(path: Path | None, options: Sequence[str], dry_run: Rehearse, *, offline: bool = False) -> int:
+def check(path: Path | None, options: Sequence[str], dry_run: DryRun, *, offline: bool = False) -> int:
     """Try everything; 0 if all of it works, else 2. Raises SettingsError where the settings cannot be used at all.
 
     `dry_run` tries what is neither a model nor a source, as the agent would. `offline`: no source is opened.
@@ -108,7 +109,7 @@ def check(path: Path | None, options: Sequence[str], dry_run: Rehearse, *, offli
 
 
 def _findings(
-    settings: Settings, said_by: str, dry_run: Rehearse, source_works: SourceWorks, stop: threading.Event
+    settings: Settings, said_by: str, dry_run: DryRun, source_works: SourceWorks, stop: threading.Event
 ) -> Iterator[CheckResult]:
     yield CheckResult("settings", "works", said_by)
     models: dict[str, Model] = {}
@@ -118,7 +119,7 @@ def _findings(
         yield CheckResult("sources", "FAILS", "none are set; add a [sources.NAME] table with a url")
     # the one place besides the agent that makes threads: twenty cameras that are switched off would take minutes
     with ThreadPoolExecutor(SIDE_BY_SIDE) as side_by_side:
-        rehearsal = side_by_side.submit(lambda: list(dry_run(settings, stop)))
+        trial = side_by_side.submit(lambda: list(dry_run(settings, stop)))
         sources = {
             name: side_by_side.submit(tried, f"source {name}", partial(source_works, settings, models, name, stop))
             for name, source in settings.sources.items()
@@ -127,7 +128,7 @@ def _findings(
         for name in settings.sources:
             off = CheckResult(f"source {name}", "off", "enabled = false, so it was not tried")
             yield sources[name].result() if name in sources else off
-        for outcome in rehearsal.result():
+        for outcome in trial.result():
             yield finding(outcome)
 
 
@@ -139,7 +140,7 @@ def show(found: CheckResult, what_width: int = 0) -> None:
 
 
 def finding(outcome: Tried) -> CheckResult:
-    """What a rehearsal tells, as it is shown."""
+    """What a trial tells, as it is shown."""
     return CheckResult(outcome.what, "works" if outcome.works else "FAILS", _without(outcome.what, outcome.told))
 
 

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.agent_socket import NAME, NoAnswerError, ask
 from edgeaudio.redact import mask
 from edgeaudio.runtime_files import find_files
 from edgeaudio.terminal import one_line, say
-from edgeaudio.types import EdgeaudioError
 
 LIMIT_S = 10.0
 

@@ -24,10 +24,10 @@ from edgeaudio.commands.signal_summary import SignalSummary
 from edgeaudio.commands.source_argument import find_source, told
 from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
 from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture, picture_margin
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.channels import Mixer
 from edgeaudio.settings import load_settings
 from edgeaudio.terminal import say, width_of
-from edgeaudio.types import EdgeaudioError
 
 LIVE_S = 5.0
 USUAL_WIDTH = 80  # of the picture, where there is no terminal

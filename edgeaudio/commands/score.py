@@ -25,10 +25,11 @@ from edgeaudio.commands.source_argument import find_source, told
 from edgeaudio.commands.time_order import TimeOrder
 from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
 from edgeaudio.console import cell_width, clock_time, fold, pad
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, Result, SourcePipeline
 from edgeaudio.settings import Settings, load_settings
 from edgeaudio.terminal import complain, one_line, say, width_of
-from edgeaudio.types import EdgeaudioError, Event, Scores
+from edgeaudio.types import Event, Scores
 from edgeaudio.wiring import load_models, model_bindings
 
 MEDIA_START = datetime(1970, 1, 1, tzinfo=UTC)  # of a recording: times count from its beginning

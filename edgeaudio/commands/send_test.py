@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgeaudio.commands.health import LIMIT_S, find_sockets
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.agent_socket import NoAnswerError, ask
 from edgeaudio.redact import mask
 from edgeaudio.terminal import say
-from edgeaudio.types import EdgeaudioError
 
 
 def send_test(state_dir: Callable[[], Path], source: str, label: str) -> int:

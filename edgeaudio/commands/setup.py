@@ -1,7 +1,7 @@
 """`edgeaudio setup`: asks for a broker and for cameras, tries each, and writes the settings file.
 
 Owns: the questions, and where the answers go: secrets into files that nobody else can read.
-Does not know: how cameras are found (onvif.py), or how anything is tried (check.py, and the rehearsal that it is
+Does not know: how cameras are found (onvif.py), or how anything is tried (check.py, and the trial that it is
 handed).
 """
 
@@ -19,14 +19,14 @@ from typing import Any
 
 from edgeaudio.commands import check, onvif
 from edgeaudio.commands.interrupt import stopped_by_interrupt
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask_url
 from edgeaudio.settings import Settings, SettingsError
 from edgeaudio.settings.layers import config_path, dotted, quoted
 from edgeaudio.settings.load import settings_of
 from edgeaudio.settings.schema import default_device
-from edgeaudio.sinks.mqtt.topics import slugify
+from edgeaudio.slugs import slugify
 from edgeaudio.terminal import ask, ask_secret, complain, say
-from edgeaudio.types import EdgeaudioError
 from edgeaudio.urls import holds_login
 
 CREDENTIALS = "credentials"  # a folder beside the settings of a service: see deploy/systemd/edgeaudio.service
@@ -36,7 +36,7 @@ Table = dict[str, Any]
 _BY_HAND = "run it at a terminal, or let `edgeaudio check --example` print a file to fill in"
 
 
-def setup(path: Path | None, dry_run: check.Rehearse, *, search_s: float = onvif.SEARCH_S) -> int:
+def setup(path: Path | None, dry_run: check.DryRun, *, search_s: float = onvif.SEARCH_S) -> int:
     """Ask, try, write; 0 when the file is written. Raises EdgeaudioError, and then nothing is."""
     logging.getLogger("edgeaudio").addHandler(logging.NullHandler())  # what a run would log is what is shown here
     file = config_path(path) or Path("edgeaudio.toml")
@@ -74,7 +74,7 @@ def _may_write(file: Path) -> None:
 class _Answers:
     """What was said so far, as the table of a settings file."""
 
-    def __init__(self, dry_run: check.Rehearse, search_s: float) -> None:
+    def __init__(self, dry_run: check.DryRun, search_s: float) -> None:
         self.table: Table = {}
         self._dry_run = dry_run
         self._search_s = search_s

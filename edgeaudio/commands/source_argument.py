@@ -9,8 +9,8 @@ from pathlib import Path
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.errors import SourceError
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.settings import Settings
-from edgeaudio.types import EdgeaudioError
 from edgeaudio.urls import holds_login
 from edgeaudio.wiring import source_config
 

@@ -25,10 +25,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edgeaudio.console import table
 from edgeaudio.demo.scenario import Camera, Detection, Outcome, judge, read_cameras
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask_url
 from edgeaudio.sinks.mqtt.broker import BrokerAddress, parse_broker_url
 from edgeaudio.terminal import bad, complain, good, say, width_of
-from edgeaudio.types import EdgeaudioError
 from edgeaudio.urls import holds_login
 from edgeaudio.version import __version__
 

@@ -1,6 +1,7 @@
-"""The health report: what `<base>/<device>/health` says.
+"""The health report: a snapshot of the agent and all of its parts, as dataclasses.
 
-Owns: which numbers are in it, and their names. Pure. Does not know: where the numbers come from.
+Owns: which numbers are in it, and their names. Pure.
+Does not know: where the numbers come from, how they are written for others (each sink has its way).
 """
 
 from __future__ import annotations
@@ -10,12 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from edgeaudio.health.timings import TimedModel
-from edgeaudio.outbox.outbox import OutboxStats
-from edgeaudio.recognise.model import RUNTIME
-from edgeaudio.sinks.mqtt.broker import BrokerStatus
-from edgeaudio.sinks.mqtt.messages import Json, timestamp
-from edgeaudio.types import SourceStatus
+from edgeaudio.health.broker import BrokerStatus
+from edgeaudio.types import OutboxStats, SourceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,89 +76,49 @@ class AgentNumbers:
     last_crash: Crash | None  # of this or an earlier version
 
 
-def health_report(
-    now: datetime,
-    agent: AgentNumbers,
-    sources: Sequence[SourceNumbers],
-    models: Sequence[TimedModel],
-    outbox: OutboxStats,
-    broker: BrokerStatus,
-    machine: MachineNumbers,
-) -> dict[str, Json]:
-    """The report's values, ready for JSON."""
-    return {
-        "at": timestamp(now),
-        "version": agent.version,
-        "host": agent.host,
-        "started_at": timestamp(agent.started_at),
-        "uptime_s": round(agent.uptime_s, 1),
-        "restarts": agent.restarts,
-        "clock_steps": agent.clock_steps,
-        "log_dropped": agent.log_dropped,
-        "last_crash": _crash(agent.last_crash) if agent.last_crash else None,
-        "sources": {source.status.source: _source(source) for source in sources},
-        "models": {model.manifest.name: _model(model) for model in models},
-        "outbox": {
-            "depth": outbox.depth,
-            "bytes": outbox.bytes,
-            "oldest_s": _rounded(outbox.oldest_s),
-            "dropped": outbox.dropped,
-            "expired": outbox.expired,
-            "trouble": outbox.trouble,
-            "put_aside": outbox.put_aside,
-        },
-        "broker": {
-            "state": broker.state.value,
-            "since": timestamp(broker.since),
-            "reason": broker.reason.value if broker.reason else None,
-            "detail": broker.detail,
-            "next_try": timestamp(broker.next_try) if broker.next_try else None,
-            "protocol": broker.protocol,
-            "delivery": broker.delivery,
-            "refused_topics": broker.refused_topics,
-            "quarantined": dict(broker.quarantined),
-        },
-        "cpu_percent": _rounded(machine.cpu_percent),
-        "memory_mb": _rounded(machine.memory_mb),
-        "memory_limit_mb": _rounded(machine.memory_limit_mb),
-        "temperature_c": _rounded(machine.temperature_c),
-        "throttled": machine.throttled,
-        "disk_free_mb": _rounded(machine.disk_free_mb),
-    }
+@dataclass(frozen=True, slots=True)
+class ModelNumbers:
+    """One model."""
+
+    name: str
+    version: str
+    sha256: str  # of the .tflite
+    runtime: str
+    inferences: int
+    p50_ms: float | None  # of the latest inferences; None before the first
+    p95_ms: float | None
 
 
-def _crash(crash: Crash) -> dict[str, Json]:
-    return {"at": timestamp(crash.at), "reason": crash.reason.value, "detail": crash.detail}
+class SinkState(StrEnum):
+    """How a best-effort sink is."""
+
+    RUNNING = "running"
+    FAILED = "failed"  # it raised; it is tried again
+    STALLED = "stalled"  # it has not returned from an item for too long
 
 
-def _source(numbers: SourceNumbers) -> dict[str, Json]:
-    status = numbers.status
-    return {
-        "state": status.state.value,
-        "reason": status.reason.value if status.reason else None,
-        "detail": status.detail,
-        "since": timestamp(status.since),
-        "heard_s": _rounded(numbers.heard_s),
-        "lost_s": _rounded(numbers.lost_s),
-        "quiet_s": _rounded(numbers.quiet_s),
-        "lag_s": _rounded(numbers.lag_s),
-        "clock_drift_ppm": _rounded(numbers.clock_drift_ppm, 0),
-        "connections": numbers.connections,
-        "events": numbers.events,
-        "internal_errors": numbers.internal_errors,
-    }
+@dataclass(frozen=True, slots=True)
+class SinkNumbers:
+    """One best-effort sink since the start of the agent."""
+
+    name: str
+    state: SinkState
+    detail: str  # one line for people, without secrets; empty while it runs
+    failures: int  # exceptions and stalls
+    dropped: int  # items other than Blocks, for it did not take them in time
+    dropped_s: float  # Blocks, of all sources together
+    lag_s: float  # how long the oldest item has been waiting
 
 
-def _model(model: TimedModel) -> dict[str, Json]:
-    return {
-        "version": model.manifest.version,
-        "sha256": model.manifest.sha256,
-        "runtime": RUNTIME,
-        "inferences": model.count,
-        "p50_ms": _rounded(model.percentile_ms(50), 2),
-        "p95_ms": _rounded(model.percentile_ms(95), 2),
-    }
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """The agent and all of its parts at one moment."""
 
-
-def _rounded(value: float | None, digits: int = 1) -> float | None:
-    return None if value is None else round(value, digits)
+    at: datetime
+    agent: AgentNumbers
+    sources: Sequence[SourceNumbers]
+    models: Sequence[ModelNumbers]
+    outbox: OutboxStats
+    broker: BrokerStatus
+    machine: MachineNumbers
+    sinks: Sequence[SinkNumbers] = ()

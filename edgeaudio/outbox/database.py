@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from edgeaudio.types import Message
+from edgeaudio.types import Message, StoredMessage
 
 # An older edgeaudio must be able to go on with a newer one's file, after a rollback: tables are added, and columns that
 # have a default; none is renamed or removed. The number in the file is that of the first layout whose readers can use
@@ -53,22 +53,13 @@ class DiskError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A waiting message, and its place in the order."""
-
-    seq: int
-    message: Message
-    added_at: float  # seconds since 1970
-
-
-@dataclass(frozen=True, slots=True)
 class Transaction:
     """What one transaction does, in this order; nothing is left out and nothing done by halves."""
 
     forget_all: bool = False  # open events and settings, before the new ones are written
     shifted: tuple[int, float] | None = None  # from this number on, the time of adding moves by so many seconds
     deleted: Iterable[int] = ()
-    inserted: Iterable[Stored] = ()
+    inserted: Iterable[StoredMessage] = ()
     opened: Mapping[str, str] = field(default_factory=dict)
     closed: Iterable[str] = ()
     settings: Mapping[str, str | None] = field(default_factory=dict)  # None: forget the key
@@ -128,7 +119,7 @@ class OutboxFile:
                 else:
                     self._db.execute(_KEEP, (key, value))
 
-    def read(self, after: int, limit: int, without_topics: Sequence[str] = ()) -> list[Stored]:
+    def read(self, after: int, limit: int, without_topics: Sequence[str] = ()) -> list[StoredMessage]:
         """Read messages in order, from the first number above `after`."""
         marks = ", ".join("?" * len(without_topics))
         query = f"SELECT {_COLUMNS} FROM messages WHERE seq > ? AND topic NOT IN ({marks}) ORDER BY seq LIMIT ?"  # noqa: S608 - columns and question marks
@@ -198,7 +189,7 @@ def is_in_use(path: Path) -> bool:
     return False
 
 
-def put_aside(path: Path) -> Path:
+def move_damaged(path: Path) -> Path:
     """Rename a damaged file and its write-ahead log, and remove all but the newest of those put aside before."""
     aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     try:
@@ -215,7 +206,7 @@ def put_aside(path: Path) -> Path:
 
 def rescue(path: Path) -> Transaction:
     """Read what can be read of a damaged file: messages up to the first place that is not legible, and the rest."""
-    messages: list[Stored] = []
+    messages: list[StoredMessage] = []
     opened: dict[str, str] = {}
     settings: dict[str, str] = {}
     tables = {"id, event FROM open_events": opened, "key, value FROM settings": settings}
@@ -244,14 +235,14 @@ def size_of(message: Message) -> int:
     return len(message.topic.encode()) + len(message.payload)
 
 
-def _row(stored: Stored) -> tuple[int, str, bytes, int, bool, float, int]:
+def _row(stored: StoredMessage) -> tuple[int, str, bytes, int, bool, float, int]:
     m = stored.message
     return stored.seq, m.topic, m.payload, m.qos, m.retain, stored.added_at, size_of(m)
 
 
-def _stored(row: tuple[int, str, bytes, Literal[0, 1], int, float]) -> Stored:
+def _stored(row: tuple[int, str, bytes, Literal[0, 1], int, float]) -> StoredMessage:
     seq, topic, payload, qos, retain, added_at = row
-    return Stored(seq, Message(topic, payload, qos, bool(retain)), added_at)
+    return StoredMessage(seq, Message(topic, payload, qos, bool(retain)), added_at)
 
 
 @contextmanager

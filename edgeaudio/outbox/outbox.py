@@ -32,24 +32,24 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from uuid import uuid4
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.outbox.database import (
     DiskError,
     OutboxFile,
-    Stored,
     Transaction,
     is_in_use,
-    put_aside,
+    move_damaged,
     rescue,
     size_of,
 )
-from edgeaudio.types import EdgeaudioError, Message
+from edgeaudio.types import Message, OutboxStats, StoredMessage
 
-__all__ = ["Outbox", "OutboxError", "OutboxInUseError", "OutboxStats", "Stored", "in_memory", "is_in_use"]
+__all__ = ["Outbox", "OutboxError", "OutboxInUseError", "in_memory", "is_in_use"]
 
 log = logging.getLogger(__name__)
 
@@ -69,20 +69,6 @@ class OutboxError(EdgeaudioError):
 
 class OutboxInUseError(OutboxError):
     """Another process has the outbox open: an agent, most likely."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxStats:
-    """How the outbox is, for health."""
-
-    depth: int  # messages
-    bytes: int  # of topics and payloads
-    oldest_s: float | None  # how long the oldest has been waiting; None: empty
-    dropped: int  # since the start, because the bounds were reached
-    expired: int  # since the start
-    trouble: str | None  # why messages are in memory and not on the disk, in one line; None: they are on the disk
-    put_aside: str | None  # where a damaged file was put since the start
-    damage: str | None  # and all about it, in one line
 
 
 class Outbox:
@@ -112,10 +98,10 @@ class Outbox:
         self._file: OutboxFile | None = None
         self._loaded = False  # whether what an earlier process left has been read
         self._trouble: str | None = None
-        self._put_aside: str | None = None
+        self._damaged_file: str | None = None
         self._damage: str | None = None
         self._retry_at = -inf  # monotonic
-        self._waiting: dict[int, Stored] = {}  # in memory because the disk failed, in order
+        self._waiting: dict[int, StoredMessage] = {}  # in memory because the disk failed, in order
         self._doomed: set[int] = set()  # to be deleted from the disk, which refused
         self._open_events: dict[str, str] = {}
         self._settings: dict[str, str] = {}
@@ -150,7 +136,7 @@ class Outbox:
         with self._lock:
             self._recover()
             self._follow_clock()
-            rows = [Stored(seq, message, self._now()) for seq, message in enumerate(messages, self._next_seq)]
+            rows = [StoredMessage(seq, message, self._now()) for seq, message in enumerate(messages, self._next_seq)]
             self._next_seq += len(rows)
             last = self._next_seq - 1
             self._open_events.update(opened)
@@ -183,7 +169,7 @@ class Outbox:
             self._settings[_NUMBER] = str(first + count - 1)
             return epoch, first
 
-    def pending(self, limit: int, *, after: int = 0, without_topics: Sequence[str] = ()) -> list[Stored]:
+    def pending(self, limit: int, *, after: int = 0, without_topics: Sequence[str] = ()) -> list[StoredMessage]:
         """Read up to `limit` waiting messages in order, with numbers above `after`, leaving some topics out."""
         with self._lock:
             self._recover()
@@ -214,7 +200,7 @@ class Outbox:
                 dropped=self._dropped,
                 expired=self._expired,
                 trouble=self._trouble,
-                put_aside=self._put_aside,
+                damaged_file=self._damaged_file,
                 damage=self._damage,
             )
 
@@ -260,9 +246,9 @@ class Outbox:
             return False
         return True
 
-    def _read(self, after: int, limit: int, without_topics: Sequence[str]) -> list[Stored]:
+    def _read(self, after: int, limit: int, without_topics: Sequence[str]) -> list[StoredMessage]:
         """Read from the disk, and then from memory, which is always the younger."""
-        found: list[Stored] = []
+        found: list[StoredMessage] = []
         if self._file is not None:
             try:
                 rows = self._file.read(after, limit + len(self._doomed), without_topics)
@@ -386,13 +372,13 @@ class Outbox:
         except DiskError as error:
             if not error.damaged:
                 raise
-            aside = put_aside(self._path)
-            self._put_aside = str(aside)
+            moved_to = move_damaged(self._path)
+            self._damaged_file = str(moved_to)
             self._file = file = OutboxFile(self._path)
-            saved = rescue(aside)
+            saved = rescue(moved_to)
             file.write(saved)
             self._damage = (
-                f"outbox: {self._path} was damaged ({error}) and is now {aside.name}; a new one is begun, with "
+                f"outbox: {self._path} was damaged ({error}) and is now {moved_to.name}; a new one is begun, with "
                 f"{file.totals()[0]} messages that could be read"
             )
             log.error(self._damage)  # noqa: TRY400 - one line for whoever reads the log; a traceback says nothing more
@@ -412,7 +398,7 @@ class Outbox:
         self._bytes += size
         self._open_events = {**file.open_events(), **self._open_events}
         kept = file.settings()
-        if self._put_aside is not None:  # what a damaged file says of the last number may be old
+        if self._damaged_file is not None:  # what a damaged file says of the last number may be old
             kept.pop(_EPOCH, None)
             kept.pop(_NUMBER, None)
         self._settings = {**kept, **self._settings}

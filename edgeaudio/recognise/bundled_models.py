@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import FILE_NAME
-from edgeaudio.types import EdgeaudioError
 
 SHIPPED_MODEL = "home"  # the one that runs where none is named
 

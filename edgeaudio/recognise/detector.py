@@ -199,6 +199,8 @@ class Detector:
             at=at,
             duration_s=run.heard_s(self._config.period_s),
             at_error_s=run.began.error_s,
+            epoch=scores.epoch,
+            offset_s=run.began.offset_s,
         )
         return label.event
 
@@ -210,7 +212,15 @@ class Detector:
         label.last_s, label.ended_s = run.last_s, run.began.offset_s + lasted_s
         # the end is reckoned from the beginning, so that a step of the clock does not stretch the event
         at = onset.at + timedelta(seconds=lasted_s)
-        return replace(onset, kind="offset", score=label.peak, at=at, duration_s=lasted_s, at_error_s=ended.error_s)
+        return replace(
+            onset,
+            kind="offset",
+            score=label.peak,
+            at=at,
+            duration_s=lasted_s,
+            at_error_s=ended.error_s,
+            offset_s=run.began.offset_s + lasted_s,
+        )
 
 
 def _look(scores: Scores, index: int) -> ClipScore:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular
 from edgeaudio.recognise.dataclass_toml import TableError, build, table_of, toml
 from edgeaudio.recognise.feature_config import FeatureConfig
-from edgeaudio.types import EdgeaudioError
 
 FILE_NAME = "model.toml"
 MODEL_FILE_NAME = "model.tflite"

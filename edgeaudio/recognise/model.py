@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular
 from edgeaudio.recognise.chatter import without_greetings
 from edgeaudio.recognise.flatbuffer import FlatbufferError
@@ -27,7 +28,7 @@ from edgeaudio.recognise.no_runtime import no_runtime, this_system
 from edgeaudio.recognise.quantisation import INTEGERS, dequantised, quantised
 from edgeaudio.recognise.recurrent_state import State, state_of
 from edgeaudio.recognise.runtime_errors import explained
-from edgeaudio.types import EdgeaudioError, Samples
+from edgeaudio.types import Samples
 
 # The older name is there on 32-bit Arm, or because somebody asked for it; NumPy 2 breaks it.
 try:

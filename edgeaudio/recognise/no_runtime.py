@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
 
 _MUSL_LOADERS = "ld-musl-*.so.1"
 _ARM_64, _ARM_32 = ("aarch64", "armv8l"), ("armv7l", "armv8l", "aarch64")  # as the kernel names them, to either Python

@@ -140,7 +140,15 @@ class SourcePipeline:
         index, clip = result
         values = None if clip.values is None else self._bindings[index].model.scores(clip.values)
         scores = Scores(
-            clip.source, clip.model, clip.at, clip.offset_s, clip.duration_s, clip.rms_dbfs, values, clip.powers
+            clip.source,
+            clip.model,
+            clip.at,
+            clip.offset_s,
+            clip.duration_s,
+            clip.rms_dbfs,
+            values,
+            clip.powers,
+            clip.epoch,
         )
         yield scores
         yield from self._detectors[index].feed(scores)
@@ -225,6 +233,7 @@ class _Epoch:
             rms_dbfs=cut.rms_dbfs,
             values=cut.values,
             powers=cut.powers,
+            epoch=self.number,
         )
 
     def _level(self, reading: Reading) -> Level:

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import open_at_once
 from edgeaudio.redact import mask
-from edgeaudio.types import EdgeaudioError
 from edgeaudio.urls import HIDDEN, holds_login
 
 PREFIX = "EDGEAUDIO_"

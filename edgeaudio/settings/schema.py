@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edgeaudio.capture.source_urls import SourceUrl, parse_url
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import SHIPPED_MODEL
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.settings.layers import Layer, read_secret
@@ -37,8 +38,8 @@ from edgeaudio.settings.values import (
     Whole,
 )
 from edgeaudio.sinks.mqtt.broker import parse_broker_url
-from edgeaudio.sinks.mqtt.topics import Topics, slugify
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.slugs import slugify
 
 # What load.py has read, the strongest layer first. A Settings made by hand reads nothing but its arguments.
 layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())

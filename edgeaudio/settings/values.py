@@ -27,10 +27,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from edgeaudio.capture.config import MAX_CHANNELS
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask_url
 from edgeaudio.sinks.mqtt.broker import parse_broker_url
-from edgeaudio.sinks.mqtt.topics import is_slug, slugify
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.slugs import is_slug, slugify
 from edgeaudio.urls import HIDDEN, is_plain
 
 _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)")

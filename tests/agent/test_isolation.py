@@ -99,10 +99,10 @@ def broken(self, reading):
 SourceHealth.level = broken
 """
 _IN_THE_GATE = """
-from edgeaudio.capture.http_proxy import Gate
+from edgeaudio.capture.http_proxy import HttpProxy
 def broken(self, *_arguments):
     ERROR
-Gate._exchange = broken
+HttpProxy._exchange = broken
 """
 _DIVIDE = "1 / 0"
 _FAULTS = {
@@ -201,8 +201,7 @@ _FATAL = {
     "Model.scores = broken\n",
     "the outbox": "from edgeaudio.outbox.outbox import Outbox\ndef broken(self, *rows, **more):\n    1 / 0\n"
     "Outbox.add = broken\n",
-    "the backlog": "from edgeaudio.agent.backlog import Backlog\ndef broken(self, block):\n    1 / 0\n"
-    "Backlog.put = broken\n",
+    "the hub": "from edgeaudio.hub import Hub\ndef broken(self, item):\n    1 / 0\nHub.publish = broken\n",
     "the telling of states": "from edgeaudio.sinks.mqtt import messages\ntold = messages.status\n"
     "def broken(topics, status):\n    if status.state == 'listening':\n        1 / 0\n    return told(topics, status)\n"
     "messages.status = broken\n",

@@ -108,7 +108,7 @@ def test_it_is_tried_again_ever_less_often(
     broker.start()
     listener = listen_to(broker)
     agent = run_agent(broker, sources(endless, tmp_path), settings=f"memory_limit_mb = {LIMIT_MB}")
-    agent.start(patch=_GUARD + "from edgeaudio.capture import retry\nretry.FIRST_LONG_WAIT_S = 1.0\n")
+    agent.start(patch=_GUARD + "from edgeaudio.capture import reader\nreader.FIRST_LONG_WAIT_S = 1.0\n")
 
     def tries() -> list[datetime]:
         told = [s for s in listener.payloads("bad/status") if s["reason"] == "too_large" and s["next_try"]]

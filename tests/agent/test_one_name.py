@@ -14,7 +14,9 @@ from support.waiting import wait_until
 
 from edgeaudio.agent import Agent
 from edgeaudio.settings import Settings
+from edgeaudio.sinks.mqtt.health_payload import health_values
 from edgeaudio.sinks.mqtt.messages import timestamp
+from edgeaudio.sinks.mqtt.sink import duplicate_of
 
 __all__ = ["mosquitto"]
 
@@ -51,11 +53,11 @@ def test_two_devices_of_one_name_are_told_over_mqtt_by_both(
 def test_whose_report_it_is(model: Path, tmp_path: Path):
     agent = Agent(Settings(device="x", state_dir=tmp_path / "state"))
     try:
-        ours = agent._report()
+        ours = health_values(agent._report())
         later = timestamp(datetime.now(UTC) + timedelta(seconds=5))
 
         def rival(**changes: object) -> str | None:
-            return agent._duplicate_of(json.dumps(ours | changes).encode())
+            return duplicate_of(json.dumps(ours | changes).encode(), agent._started_at)
 
         assert rival() is None
         assert rival(started_at=later, at=later, host="attic") == "attic"
@@ -63,7 +65,7 @@ def test_whose_report_it_is(model: Path, tmp_path: Path):
         # what an earlier process left there
         assert rival(started_at="2020-01-01T00:00:00.000Z", at="2020-01-02T00:00:00.000Z") is None
         for report in (b"", b"{}", b"[]", b"1", b"\xff", b"[" * 100_000, b'{"host": 1, "started_at": 2, "at": 3}'):
-            assert agent._duplicate_of(report) is None
+            assert duplicate_of(report, agent._started_at) is None
         assert rival(started_at=later, at="2030-01-01T00:00:00") is None
     finally:
         agent._sender.close()

@@ -18,7 +18,7 @@ from support.waiting import wait_until
 
 Run = Callable[..., RunningAgent]
 ListenTo = Callable[[BrokerProcess], Listener]
-SOON = "from edgeaudio.sinks.mqtt import outbox\noutbox.Outbox.__init__.__kwdefaults__['retry_s'] = 1.0\n"
+SOON = "from edgeaudio.outbox import outbox\noutbox.Outbox.__init__.__kwdefaults__['retry_s'] = 1.0\n"
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ def test_a_damaged_database_is_put_aside_and_told(agent: RunningAgent, listener:
     wait_until(lambda: outbox(listener), what="no health")
     told = outbox(listener)
     assert told["trouble"] is None
-    assert Path(told["put_aside"]).name.startswith("outbox.sqlite.damaged-")
-    assert Path(told["put_aside"]).exists()
+    assert Path(told["damaged_file"]).name.startswith("outbox.sqlite.damaged-")
+    assert Path(told["damaged_file"]).exists()
     assert "was damaged" in agent.log
 
 
@@ -102,9 +102,9 @@ HANG = """
 import time
 from edgeaudio.agent import agent
 from edgeaudio.capture import reader
-from edgeaudio.health.timings import TimedModel
+from edgeaudio.agent.timed_model import TimedModel
 from edgeaudio.sinks.mqtt import client
-from edgeaudio.sinks.mqtt.client import Connection
+from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.outbox.database import OutboxFile
 
 def hang(*_args, **_more):
@@ -113,8 +113,8 @@ def hang(*_args, **_more):
 STUCK = {
     "the recogniser": "agent.RECOGNISER_STALL_TIMEOUT_S = 1.5\nTimedModel.scores = hang\n",
     # the embedded broker is silent upon MQTT 5, and that silence shorter than the patience
-    "the sender": "agent.SENDER_STALL_TIMEOUT_S = 1.5\nmqtt._MUTE_S = 0.5\nConnection.poll = hang\n",
-    "the reader of source porch": "retry.Reader.stall_timeout_s = 1.5\nretry.open_source = hang\n",
+    "the sender": "agent.SENDER_STALL_TIMEOUT_S = 1.5\nclient._MUTE_S = 0.5\nMqttConnection.poll = hang\n",
+    "the reader of source porch": "reader.Reader.stall_timeout_s = 1.5\nreader.open_source = hang\n",
 }
 
 

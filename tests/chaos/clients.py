@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import NAMESPACE_DNS, uuid5
 
+from edgeaudio.health.broker import BrokerStatus
 from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.sinks.mqtt import messages
-from edgeaudio.sinks.mqtt.broker import BrokerStatus, MqttConfig
+from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Event, Message

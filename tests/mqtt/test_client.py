@@ -19,11 +19,13 @@ from support.strict_broker import Rules, StrictBroker
 from support.waiting import wait_until
 from support.web import tls_front
 
-from edgeaudio.sinks.mqtt.broker import BrokerError, BrokerReason, BrokerState, MqttConfig, parse_broker_url
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.health.broker import BrokerReason, BrokerState
+from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig, parse_broker_url
 from edgeaudio.sinks.mqtt.client import Acknowledged, MqttConnection, Received
 from edgeaudio.sinks.mqtt.reason_codes import reason_code
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
-from edgeaudio.types import EdgeaudioError, Message
+from edgeaudio.types import Message
 
 from .test_reason_codes import ROWS
 

@@ -24,7 +24,8 @@ from support.certificates import CLIENT, DAY, SERVER, Identity, authority, issue
 from support.programs import require_program
 from support.scripted_broker import WELCOME_5, WELCOME_311, ScriptedBroker
 
-from edgeaudio.sinks.mqtt.broker import HINTS, BrokerError, BrokerReason, MqttConfig
+from edgeaudio.health.broker import BrokerReason
+from edgeaudio.sinks.mqtt.broker import HINTS, BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.connect_errors import classify, tls_context
 from edgeaudio.tls_errors import explain_tls
 

@@ -9,17 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeaudio.outbox.database import Stored
 from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue, detection_item
 from edgeaudio.sinks.mqtt.quarantine import MessageQuarantine
-from edgeaudio.types import Message
+from edgeaudio.types import Message, StoredMessage
 
 
 class MadeUpOutbox:
     def __init__(self, topics: Sequence[str]) -> None:
-        self.rows = [Stored(n, Message(topic, b"%d" % n, 1), 0.0) for n, topic in enumerate(topics, 1)]
+        self.rows = [StoredMessage(n, Message(topic, b"%d" % n, 1), 0.0) for n, topic in enumerate(topics, 1)]
 
-    def pending(self, limit: int, *, after: int = 0, without_topics: Sequence[str] = ()) -> list[Stored]:
+    def pending(self, limit: int, *, after: int = 0, without_topics: Sequence[str] = ()) -> list[StoredMessage]:
         rows = [row for row in self.rows if row.seq > after and row.message.topic not in without_topics]
         return rows[:limit]
 
@@ -45,8 +44,8 @@ def test_whatever_the_broker_does_all_arrives_and_each_topic_in_order(
     drain = DetectionQueue(outbox, MessageQuarantine())
     drain.begin()
     now, script, mood = 0.0, iter(answers), iter(moods)
-    arrived: list[Stored] = []
-    flying: list[Stored] = []
+    arrived: list[StoredMessage] = []
+    flying: list[StoredMessage] = []
     overtaken: set[int | str] = (
         set()
     )  # refused just before the mood changed, and so thought to be refused for themselves
@@ -111,12 +110,12 @@ def test_a_message_that_is_refused_for_its_own_sake_holds_up_no_other(bad: set[i
     quarantine = MessageQuarantine()
     drain = DetectionQueue(outbox, quarantine)
     drain.begin()
-    flying: list[Stored] = []
+    flying: list[StoredMessage] = []
     arrived: list[int] = []
     for step in range(6000):
         now = step / 100
         if step == 3000:  # another, to show that it is not the topic
-            outbox.rows.append(Stored(11, Message("a", b"", 1), 0.0))
+            outbox.rows.append(StoredMessage(11, Message("a", b"", 1), 0.0))
         while len(flying) < window and (stored := drain.peek(now)) is not None:
             drain.take(stored)
             flying.append(stored)
@@ -141,11 +140,11 @@ def test_a_topic_is_not_held_for_ever_by_a_message_that_was_refused_before(windo
     outbox = MadeUpOutbox("")
     drain = DetectionQueue(outbox, MessageQuarantine())
     drain.begin()
-    flying: list[Stored] = []
+    flying: list[StoredMessage] = []
     for step in range(30_000):
         now = step / 100
         if step < 6000:
-            outbox.rows.append(Stored(step + 1, Message("a", b"", 1), 0.0))
+            outbox.rows.append(StoredMessage(step + 1, Message("a", b"", 1), 0.0))
         while len(flying) < window and (stored := drain.peek(now)) is not None:
             drain.take(stored)
             flying.append(stored)
@@ -182,7 +181,7 @@ def test_what_is_quarantined_is_overtaken_and_comes_when_it_is_due() -> None:
 
 def test_a_topic_in_doubt_is_tried_by_its_shortest_message() -> None:
     outbox = MadeUpOutbox("aaaa")
-    outbox.rows[2] = Stored(3, Message("a", b"", 1), 0.0)
+    outbox.rows[2] = StoredMessage(3, Message("a", b"", 1), 0.0)
     quarantine = MessageQuarantine()
     for row in outbox.rows[:2]:
         quarantine.blame([detection_item(row)], 0.0)

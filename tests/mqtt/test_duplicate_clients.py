@@ -1,6 +1,6 @@
 """What makes another client of our id likely, and for how long it is told."""
 
-from edgeaudio.sinks.mqtt.broker import BrokerReason
+from edgeaudio.health.broker import BrokerReason
 from edgeaudio.sinks.mqtt.duplicate_clients import DuplicateClients
 
 

@@ -21,7 +21,8 @@ from edgeaudio.sinks.mqtt.homeassistant import (
     SourceEntities,
     in_sentence_case,
 )
-from edgeaudio.sinks.mqtt.topics import MAX_SLUG_LENGTH, Topics, slugify
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.slugs import MAX_SLUG_LENGTH, slugify
 from edgeaudio.types import Message
 
 PREFIX = "homeassistant"

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -125,24 +124,3 @@ def test_timestamps_are_utc_with_milliseconds_and_never_late(at: datetime) -> No
 def test_a_time_without_a_zone_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="without a zone"):
         messages.timestamp(datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
-
-
-def test_an_event_survives_being_stored() -> None:
-    assert messages.restore_event(messages.store_event(ONSET)) == replace(ONSET, at_error_s=None)
-
-
-def test_an_older_and_a_newer_edgeaudio_read_each_others_stored_events() -> None:
-    stored = (
-        '{"id": "e1", "kind": "onset", "source": "porch", "model": "alarms", "label": "smoke alarm", '
-        '"score": 0.912345, "at": "2026-11-20T12:30:15.123999+00:00", "duration_s": 1.0249}'
-    )
-    assert messages.store_event(ONSET) == stored
-    assert messages.restore_event(stored) == replace(ONSET, at_error_s=None)
-
-
-def test_an_interrupted_sound_ends_when_it_was_last_heard() -> None:
-    offset = messages.interrupted(ONSET)
-    assert (offset.id, offset.kind, offset.duration_s) == ("e1", "offset", ONSET.duration_s)
-    assert offset.at == AT + timedelta(seconds=ONSET.duration_s)
-    # how long it went on nobody knows
-    assert offset.at_error_s is None

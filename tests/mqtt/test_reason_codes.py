@@ -8,7 +8,8 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode as PahoReasonCode
 
-from edgeaudio.sinks.mqtt.broker import HINTS, BrokerError, BrokerReason
+from edgeaudio.health.broker import BrokerReason
+from edgeaudio.sinks.mqtt.broker import HINTS, BrokerError
 from edgeaudio.sinks.mqtt.reason_codes import reason_code
 
 DOCS = Path(__file__).parents[2] / "docs" / "mqtt.md"

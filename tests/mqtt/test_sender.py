@@ -16,8 +16,8 @@ from support.certificates import authority, issue, names
 from support.delivery import DETECTION, TOPICS, RunningSender, detections
 from support.waiting import wait_until
 
+from edgeaudio.health.broker import BrokerReason, BrokerState
 from edgeaudio.sinks.mqtt import messages
-from edgeaudio.sinks.mqtt.broker import BrokerReason, BrokerState
 from edgeaudio.sinks.mqtt.client import Capabilities
 from edgeaudio.types import Message
 

@@ -11,8 +11,9 @@ from support.delivery import DETECTION, TOPICS, RunningSender, detections
 from support.strict_broker import Manner, Rules, StrictBroker
 from support.waiting import wait_until
 
+from edgeaudio.health.broker import BrokerReason, BrokerState
 from edgeaudio.sinks.mqtt import messages
-from edgeaudio.sinks.mqtt.broker import BrokerReason, BrokerState, MqttConfig
+from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.types import Message
 
 DISCOVERY = Message("homeassistant/device/edgeaudio-dock/config", b'{"a": 1}', 1, retain=True)

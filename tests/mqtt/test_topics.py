@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeaudio.sinks.mqtt.topics import Topics, is_slug, require_slug, slugify, slugs
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.slugs import is_slug, require_slug, slugify, slugs
 
 
 @given(st.text())

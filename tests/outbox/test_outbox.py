@@ -262,8 +262,8 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(
     with closing(Outbox(path)) as outbox:
         stats = outbox.stats()
         assert stats.trouble is None
-        assert stats.put_aside is not None
-        aside = Path(stats.put_aside)
+        assert stats.damaged_file is not None
+        aside = Path(stats.damaged_file)
         assert aside.name.startswith("outbox.db.damaged-")
         assert aside.read_bytes() == content
         kept = [int(row.message.payload) for row in outbox.pending(1000)]
@@ -322,7 +322,7 @@ def test_damage_found_while_running_loses_nothing_that_comes_after_it(path: Path
         outbox.add(detections(4, 1))
         stats = outbox.stats()
         assert stats.trouble is None
-        assert stats.put_aside is not None
+        assert stats.damaged_file is not None
         assert payloads(outbox)[-2:] == [3, 4]
     with closing(Outbox(path)) as outbox:
         assert payloads(outbox)[-2:] == [3, 4]

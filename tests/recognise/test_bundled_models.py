@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise import bundled_models
 from edgeaudio.recognise.bundled_models import find_model, shipped_models
-from edgeaudio.types import EdgeaudioError
 
 
 @pytest.fixture

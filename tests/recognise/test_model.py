@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from support.tflite import LABELS, MELS, SPECTRUM, WAVEFORM, content_of, manifest_of, model_directory
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise import model as model_module
 from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.manifest import InputSection, ManifestError, OutputSection
 from edgeaudio.recognise.model import RUNTIME, ModelError, build_model, load_model, open_interpreter
-from edgeaudio.types import EdgeaudioError
 
 THIRDS = (0.1, 0.9, 0.5)
 

@@ -8,8 +8,9 @@ from typing import Any, Self
 
 from support.waiting import wait_until
 
+from edgeaudio.health.broker import BrokerState, BrokerStatus
 from edgeaudio.outbox.outbox import Outbox
-from edgeaudio.sinks.mqtt.broker import BrokerState, BrokerStatus, MqttConfig
+from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Message

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
 from tools.dataset import N_FOLDS, folds_of, labels_of, read_dataset, source_of
 
 

@@ -11,7 +11,7 @@ import pytest
 from support.espeak import espeak
 from support.programs import require_program
 
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
 from tools import home_recordings
 from tools.alarm_scenes import HELD_OUT_SPEAKER, UNLABELLED
 from tools.alarm_sounds import LABELS

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
 from tools.recordings import Recording, read_audio, read_folder, through, without_padding, write_wav
 
 RATE = 8_000

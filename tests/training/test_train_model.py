@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.sounds import write_tones
 
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
 from tools import train_model
 from tools.augmentation import Batches
 from tools.convert_model import read_draft

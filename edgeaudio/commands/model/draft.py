@@ -28,13 +28,14 @@ from edgeaudio.commands.model.init_options import InitOptions, Work, check_said,
 from edgeaudio.commands.model.metadata import take_input, take_model, take_output
 from edgeaudio.commands.model.outputs import is_autoencoder, name_outputs
 from edgeaudio.commands.model.shape import OPEN, closed
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.manifest import FILE_NAME, MIN_PERIOD_MS, USUAL_PERIOD_MS, Manifest, parse_manifest
 from edgeaudio.recognise.model import Model, ModelError, build_model
 from edgeaudio.recognise.tflite_file import Tensor, packed_files, read_model_metadata, read_tensors
 from edgeaudio.recognise.tflite_metadata import TensorMetadata
-from edgeaudio.sinks.mqtt.topics import slugs
-from edgeaudio.types import EdgeaudioError, Samples
+from edgeaudio.slugs import slugs
+from edgeaudio.types import Samples
 
 DEFAULT_RATE_HZ = 16000
 YAMNET_RATE_HZ, YAMNET_SAMPLES = 16000, 15600  # its patch of 0.96 s, to the end of the last frame

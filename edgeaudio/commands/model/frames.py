@@ -12,10 +12,10 @@ from typing import Any, cast
 
 from edgeaudio.commands.model.init_options import Work
 from edgeaudio.commands.model.shape import OPEN, said_axes
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import FILE_NAME, parse_manifest
 from edgeaudio.recognise.tflite_file import Tensor
-from edgeaudio.types import EdgeaudioError
 
 EPSILON = 1.1920928955078125e-07  # of float32
 

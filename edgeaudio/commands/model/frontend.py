@@ -12,8 +12,8 @@ import numpy as np
 
 from edgeaudio.commands.model.init_options import Work
 from edgeaudio.commands.model.shape import OPEN, closed
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.tflite_file import Tensor, read_tensors
-from edgeaudio.types import EdgeaudioError
 
 
 def take_frontend(work: Work, content: bytes, behind: Tensor) -> Tensor:

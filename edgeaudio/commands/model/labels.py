@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeaudio.sinks.mqtt.topics import slugify
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.slugs import slugify
 
 # names of the column or key that holds the labels, in order of preference
 NAMES = ("display_name", "label", "name", "class_name", "class", "labels", "category")

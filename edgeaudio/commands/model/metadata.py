@@ -10,9 +10,9 @@ import numpy as np
 
 from edgeaudio.commands.model.frames import COUNTS
 from edgeaudio.commands.model.init_options import Work
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.recognise.tflite_metadata import Metadata, TensorMetadata
-from edgeaudio.types import EdgeaudioError
 
 LONGEST_LINE = 1000
 

@@ -20,14 +20,14 @@ from edgeaudio.commands.model.draft import draft, input_of
 from edgeaudio.commands.model.init_options import InitOptions
 from edgeaudio.commands.model.labels import read_labels
 from edgeaudio.console import columns, table
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, OutputSection, manifest_toml
 from edgeaudio.recognise.model import RUNTIME, Model, load_model, read_model_file
 from edgeaudio.recognise.tflite_file import Tensor, packed_files, read_model_metadata, read_tensors
 from edgeaudio.recognise.tflite_metadata import Metadata
-from edgeaudio.sinks.mqtt.topics import slugs
+from edgeaudio.slugs import slugs
 from edgeaudio.terminal import bad, good, say, width_of
-from edgeaudio.types import EdgeaudioError
 
 TIMED_RUNS = 20
 MOST_LABELS_SHOWN = 60

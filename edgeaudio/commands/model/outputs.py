@@ -13,10 +13,10 @@ from pathlib import Path
 from edgeaudio.commands.model.init_options import Work
 from edgeaudio.commands.model.labels import Labels, read_labels, told_apart
 from edgeaudio.commands.model.shape import OPEN
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.tflite_file import Tensor
 from edgeaudio.recognise.tflite_metadata import LabelFile, Metadata
 from edgeaudio.settings.layers import read_file_or_pipe
-from edgeaudio.types import EdgeaudioError
 
 MAX_BYTES = 2_000_000
 MOST_SHOWN = 3

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgeaudio.commands.model.init_options import Work
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.tflite_file import Tensor
-from edgeaudio.types import EdgeaudioError
 
 OPEN = -1
 

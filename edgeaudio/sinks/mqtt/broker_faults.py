@@ -10,7 +10,8 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from edgeaudio.sinks.mqtt.broker import HINTS, BrokerReason, Complaint
+from edgeaudio.health.broker import BrokerReason
+from edgeaudio.sinks.mqtt.broker import HINTS, Complaint
 from edgeaudio.sinks.mqtt.client import Capabilities
 from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine

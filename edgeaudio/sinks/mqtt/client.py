@@ -42,7 +42,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode as PahoReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edgeaudio.sinks.mqtt.broker import BrokerError, BrokerReason, MqttConfig
+from edgeaudio.health.broker import BrokerReason
+from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.connect_errors import classify, tls_context
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode, reason_code
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
-from edgeaudio.sinks.mqtt.topics import Topics, slugify
-from edgeaudio.types import EdgeaudioError
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.slugs import slugify
 
 MIN_THRESHOLD: Final = 0.01
 MAX_THRESHOLD: Final[float] = 1

@@ -10,7 +10,8 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
-from edgeaudio.sinks.mqtt.broker import BrokerError, BrokerReason, MqttConfig
+from edgeaudio.health.broker import BrokerReason
+from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.tls_errors import explain_certificate, explain_file, explain_tls
 
 if TYPE_CHECKING:

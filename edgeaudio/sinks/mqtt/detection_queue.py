@@ -19,8 +19,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from edgeaudio.outbox.database import Stored
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
+from edgeaudio.types import StoredMessage
 
 _BATCH = 64
 _HOLD_MIN_S = 1.0
@@ -28,10 +28,10 @@ _HOLD_MAX_S = 60.0
 _UNDECIDED_MAX_S = 8.0  # where no other message is there to show whether it is the topic
 
 
-class Source(Protocol):
-    """The part of the outbox that is used here."""
+class StoredDetections(Protocol):
+    """The outbox, as far as it is emptied here."""
 
-    def pending(self, limit: int, *, after: int = 0, without_topics: Sequence[str] = ()) -> list[Stored]: ...
+    def pending(self, limit: int, *, after: int = 0, without_topics: Sequence[str] = ()) -> list[StoredMessage]: ...
 
     def delete(self, seqs: Iterable[int]) -> None: ...
 
@@ -52,7 +52,7 @@ class _Hold:
         return self.probing or now < self.until or not decides
 
 
-def detection_item(stored: Stored) -> Item:
+def detection_item(stored: StoredMessage) -> Item:
     """Name a message of the outbox for the window and the quarantine; its topic is its family."""
     return Item(Family("detection", stored.message.topic), stored.seq, stored.message.topic)
 
@@ -60,12 +60,12 @@ def detection_item(stored: Stored) -> Item:
 class DetectionQueue:
     """See the head of this module. Times are monotonic seconds."""
 
-    def __init__(self, outbox: Source, quarantine: MessageQuarantine) -> None:
+    def __init__(self, outbox: StoredDetections, quarantine: MessageQuarantine) -> None:
         self._outbox = outbox
         self._quarantine = quarantine
         self._after = 0
-        self._buffer: deque[Stored] = deque()
-        self._in_flight: dict[int, Stored] = {}  # by number
+        self._buffer: deque[StoredMessage] = deque()
+        self._in_flight: dict[int, StoredMessage] = {}  # by number
         self._taken: list[int] = []
         self._holds: dict[str, _Hold] = {}
         self._revisit_at = -math.inf  # when something quarantined, passed over before, is due
@@ -81,7 +81,7 @@ class DetectionQueue:
         self._holds.clear()
         self._rewind()
 
-    def peek(self, now: float) -> Stored | None:
+    def peek(self, now: float) -> StoredMessage | None:
         """Return the message to be sent next, None where nothing may be sent now; `take` before it is sent."""
         if now >= self._revisit_at or any(not hold.probing and now >= hold.until for hold in self._holds.values()):
             self._rewind()
@@ -98,7 +98,7 @@ class DetectionQueue:
             self._buffer.popleft()
         return None
 
-    def take(self, stored: Stored) -> None:
+    def take(self, stored: StoredMessage) -> None:
         """Note that a message is on its way."""
         self._buffer.remove(stored)
         self._in_flight[stored.seq] = stored
@@ -178,12 +178,12 @@ class DetectionQueue:
         """True if the outbox still holds that message."""
         return any(stored.seq == seq for stored in self._outbox.pending(1, after=seq - 1))
 
-    def _has_another(self, stored: Stored, seen: AbstractSet[int]) -> bool:
+    def _has_another(self, stored: StoredMessage, seen: AbstractSet[int]) -> bool:
         """True if another message of the same topic, not refused before, waits near that one."""
         near = self._outbox.pending(_BATCH, after=stored.seq)
         return any(other.message.topic == stored.message.topic and other.seq not in seen for other in near)
 
-    def _instead_of(self, first: Stored, now: float) -> Stored:
+    def _instead_of(self, first: StoredMessage, now: float) -> StoredMessage:
         """Return the message that decides for its topic where that is in doubt: the shortest at hand, else the first.
 
         Where long messages are what ends connections, a short one shows that it is not the topic.

@@ -16,16 +16,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from edgeaudio.outbox.database import Stored
 from edgeaudio.sinks.mqtt.broker_faults import BrokerFaults
-from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue, Source, detection_item
+from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue, StoredDetections, detection_item
 from edgeaudio.sinks.mqtt.pace import Pace
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
 from edgeaudio.sinks.mqtt.state_cache import StateCache
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.sinks.mqtt.window import Window
-from edgeaudio.types import Message
+from edgeaudio.types import Message, StoredMessage
 
 _STATE_TURN = 8  # while detections wait, every eighth message is state
 _PRUNE_S = 600.0
@@ -41,14 +40,14 @@ class Outgoing:
 
     item: Item
     message: Message | None  # None: a subscription, to `item.topic`
-    stored: Stored | None = None  # of a detection
+    stored: StoredMessage | None = None  # of a detection
 
 
 class Dispatcher:
     """See the head of this module. Any thread may put into `latest`; one thread uses the rest."""
 
     def __init__(
-        self, outbox: Source, topics: Topics, filters: Iterable[str], *, rate_max_per_s: float, window: int
+        self, outbox: StoredDetections, topics: Topics, filters: Iterable[str], *, rate_max_per_s: float, window: int
     ) -> None:
         """`filters`: the subscriptions; `rate_max_per_s`, `window`: the most messages a second, and in flight."""
         self.state_cache = StateCache()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from edgeaudio.sinks.mqtt.broker import BrokerReason
+from edgeaudio.health.broker import BrokerReason
 
 _LIKELY = 3  # connections that ended so
 _WITHIN_S = 600.0

@@ -26,7 +26,8 @@ from typing import Any, Final
 
 from edgeaudio.sinks.mqtt import commands
 from edgeaudio.sinks.mqtt.messages import Json
-from edgeaudio.sinks.mqtt.topics import Topics, slugify
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.slugs import slugify
 from edgeaudio.types import SourceState
 
 ONLINE: Final = b"online"

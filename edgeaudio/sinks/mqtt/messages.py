@@ -13,8 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from edgeaudio.sinks.mqtt.topics import Topics
@@ -118,11 +117,7 @@ def status(topics: Topics, value: SourceStatus) -> Message:
 
 
 def health(topics: Topics, values: Mapping[str, Json]) -> Message:
-    """Write the agent's health.
-
-    Home Assistant's discovery reads these paths of `values`: `restarts`, `temperature_c` (null where unknown),
-    `throttled` (bool or null), `outbox.depth`, and `sources.<name>.lost_s`.
-    """
+    """Write the agent's health, as health_payload.py has it."""
     return Message(topics.health, encode(values), qos=1, retain=True)
 
 
@@ -145,38 +140,6 @@ def command_result(topics: Topics, topic: str, at: datetime, error: str | None) 
 def cleared(topic: str) -> Message:
     """Take a retained message off the broker: an empty retained payload."""
     return Message(topic, b"", qos=1, retain=True)
-
-
-def store_event(event: Event) -> str:
-    """Write an event as the text that the outbox keeps for a sound that has begun and not ended.
-
-    `at_error_s` is left out: an older edgeaudio, to which a device was rolled back, could not read what has it.
-    """
-    values = {
-        "id": event.id,
-        "kind": event.kind,
-        "source": event.source,
-        "model": event.model,
-        "label": event.label,
-        "score": event.score,
-        "at": event.at.isoformat(),
-        "duration_s": event.duration_s,
-    }
-    return json.dumps(values, allow_nan=False)
-
-
-def restore_event(text: str) -> Event:
-    """Read what `store_event` wrote. Raises ValueError or KeyError on anything else."""
-    values = json.loads(text)
-    return Event(**{**values, "at": datetime.fromisoformat(values["at"])})
-
-
-def interrupted(onset: Event) -> Event:
-    """Make the offset of a sound whose end nobody heard, because the agent stopped while it lasted.
-
-    Its end is the last moment known to belong to it, so its duration is a lower bound.
-    """
-    return replace(onset, kind="offset", at=onset.at + timedelta(seconds=onset.duration_s), at_error_s=None)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from edgeaudio.sinks.mqtt.broker import BrokerReason
+from edgeaudio.health.broker import BrokerReason
 
 
 @dataclass(frozen=True, slots=True)

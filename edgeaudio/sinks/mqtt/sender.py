@@ -27,12 +27,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
-from edgeaudio.outbox.outbox import Outbox
+from edgeaudio.health.broker import BrokerReason, BrokerState, BrokerStatus
 from edgeaudio.sinks.mqtt import messages
-from edgeaudio.sinks.mqtt.broker import BrokerError, BrokerReason, BrokerState, BrokerStatus, Complaint, MqttConfig
+from edgeaudio.sinks.mqtt.broker import BrokerError, Complaint, MqttConfig
 from edgeaudio.sinks.mqtt.broker_faults import FaultLog
 from edgeaudio.sinks.mqtt.client import Acknowledged, Capabilities, MqttConnection, MqttEvent, Received
+from edgeaudio.sinks.mqtt.detection_queue import StoredDetections
 from edgeaudio.sinks.mqtt.dispatcher import TOO_FAST, Dispatcher, Outgoing
 from edgeaudio.sinks.mqtt.duplicate_clients import DuplicateClients
 from edgeaudio.sinks.mqtt.quarantine import Item
@@ -58,6 +60,12 @@ _NO_RETAIN = 0x9A
 _NO_QOS_1 = 0x9B
 
 
+class WatchedDetections(StoredDetections, Protocol):
+    """The outbox, which also tells when there is more."""
+
+    def listen(self, listener: Callable[[], None]) -> None: ...
+
+
 class Sender:
     """See the head of this module. All methods but `run` may be called from any thread at any time.
 
@@ -69,7 +77,7 @@ class Sender:
     def __init__(  # noqa: PLR0913 (each is a part of the agent, named where it is made)
         self,
         config: MqttConfig,
-        outbox: Outbox,
+        outbox: WatchedDetections,
         topics: Topics,
         *,
         stop: threading.Event,

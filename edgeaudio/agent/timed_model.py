@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from edgeaudio.health.report import ModelNumbers
 from edgeaudio.recognise.manifest import Manifest
 from edgeaudio.recognise.pipeline import Scorer
 from edgeaudio.types import Samples
@@ -41,6 +42,19 @@ class TimedModel:
         self._durations_s.append(time.perf_counter() - begin_s)
         self.count += 1
         return scores
+
+    def numbers(self, runtime: str) -> ModelNumbers:
+        """The model for the health report; `runtime` names what runs it."""
+        manifest = self.manifest
+        return ModelNumbers(
+            name=manifest.name,
+            version=manifest.version,
+            sha256=manifest.sha256,
+            runtime=runtime,
+            inferences=self.count,
+            p50_ms=self.percentile_ms(50),
+            p95_ms=self.percentile_ms(95),
+        )
 
     def percentile_ms(self, percent: float) -> float | None:
         """Of the latest durations; None before the first."""

@@ -1,0 +1,147 @@
+"""A best-effort sink at work: its thread, its subscription, and what becomes of its failures.
+
+Owns: when a sink is disabled (it raised, or has not returned for too long) and tried again, with back-off.
+Does not know: what sinks do. Whatever a sink does, it neither ends the process nor delays a detection.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from edgeaudio.health.report import SinkNumbers, SinkState
+from edgeaudio.hub import Hub, Subscription
+from edgeaudio.redact import mask
+from edgeaudio.sinks import Sink
+from edgeaudio.terminal import one_line
+
+log = logging.getLogger(__name__)
+
+TAKE_S = 0.5
+STALL_TIMEOUT_S = 30.0  # for one item, for opening and for closing
+FIRST_DELAY_S = 1.0
+LAST_DELAY_S = 300.0
+STEADY_S = 60.0  # without a failure: the next delay is the first again
+DROP_LOG_S = 600.0
+MAX_DETAIL = 200
+
+
+class SinkRunner:
+    """Runs one sink. `run` is its thread; `look_after` is for the thread that watches the others."""
+
+    def __init__(self, sink: Sink, hub: Hub, on_change: Callable[[], None]) -> None:
+        """`on_change` is called where the sink's state is another; it must be quick and not raise."""
+        self.name = sink.name
+        self._sink = sink
+        self._hub = hub
+        self._on_change = on_change
+        self._lock = threading.Lock()
+        self._subscription: Subscription | None = None
+        self._busy_since_s: float | None = None  # monotonic: in a call of the sink
+        self._state = SinkState.RUNNING
+        self._detail = ""
+        self._failures = 0
+        self._delay_s = FIRST_DELAY_S
+        self._dropped, self._dropped_s = 0, 0.0  # of subscriptions that are over
+        self._drops_logged = 0.0
+        self._drop_logged_at_s = float("-inf")
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set, through any failure of the sink."""
+        while not stop.is_set():
+            begun_s = time.monotonic()
+            try:
+                self._work(stop)
+            except BaseException as error:  # noqa: BLE001 (also SystemExit: the sink's, not the process's)
+                self._fail(SinkState.FAILED, f"{type(error).__name__}: {error}", error)
+            if stop.is_set():
+                return
+            if time.monotonic() - begun_s >= STEADY_S:
+                self._delay_s = FIRST_DELAY_S
+            stop.wait(self._delay_s)
+            self._delay_s = min(2 * self._delay_s, LAST_DELAY_S)
+
+    def look_after(self, now_s: float) -> None:
+        """Disable the sink if a call of it lasts too long. `now_s`: monotonic."""
+        since_s = self._busy_since_s
+        if since_s is not None and now_s - since_s > STALL_TIMEOUT_S and self._state is SinkState.RUNNING:
+            self._fail(SinkState.STALLED, f"it has not returned for {STALL_TIMEOUT_S:g} s", None)
+        self._log_drops(now_s)
+
+    def numbers(self) -> SinkNumbers:
+        """The sink since the start of the agent, for health."""
+        with self._lock:
+            subscription = self._subscription
+            dropped, dropped_s = self._dropped, self._dropped_s
+        if subscription is not None:
+            dropped, dropped_s = dropped + subscription.dropped, dropped_s + subscription.all_dropped_s
+        lag_s = subscription.lag_s if subscription is not None else 0.0
+        return SinkNumbers(self.name, self._state, self._detail, self._failures, dropped, dropped_s, lag_s)
+
+    def _work(self, stop: threading.Event) -> None:
+        """Open the sink and hand it items; returns when stopped, or when it was disabled meanwhile."""
+        self._call(self._sink.open)
+        subscription = self._hub.subscribe(self.name, self._sink.accepts, max_s=self._sink.max_s)
+        with self._lock:
+            self._subscription = subscription
+        self._change(SinkState.RUNNING, "")
+        try:
+            while not stop.is_set() and self._state is SinkState.RUNNING:
+                for item in subscription.take(TAKE_S):
+                    self._call(partial(self._sink.handle, item))
+            if stop.is_set():  # what was published last
+                for item in subscription.take(0):
+                    self._call(partial(self._sink.handle, item))
+        finally:
+            self._unsubscribe()
+            self._call(self._sink.close)
+
+    def _call(self, function: Callable[[], None]) -> None:
+        self._busy_since_s = time.monotonic()
+        try:
+            function()
+        finally:
+            self._busy_since_s = None
+
+    def _fail(self, state: SinkState, detail: str, error: BaseException | None) -> None:
+        self._unsubscribe()
+        self._failures += 1
+        detail = mask(one_line(detail))[:MAX_DETAIL]
+        is_news = (state, detail) != (self._state, self._detail)
+        log.log(
+            logging.ERROR if is_news else logging.DEBUG,
+            "sink %s is disabled for %.0f s: %s",
+            self.name,
+            self._delay_s,
+            detail,
+            exc_info=error if is_news else None,
+        )
+        self._change(state, detail)
+
+    def _change(self, state: SinkState, detail: str) -> None:
+        if (state, detail) != (self._state, self._detail):
+            self._state, self._detail = state, detail
+            self._on_change()
+
+    def _unsubscribe(self) -> None:
+        with self._lock:
+            subscription, self._subscription = self._subscription, None
+            if subscription is not None:
+                self._hub.unsubscribe(subscription)
+                self._dropped += subscription.dropped
+                self._dropped_s += subscription.all_dropped_s
+
+    def _log_drops(self, now_s: float) -> None:
+        numbers = self.numbers()
+        drops = numbers.dropped + numbers.dropped_s
+        if drops > self._drops_logged and now_s - self._drop_logged_at_s >= DROP_LOG_S:
+            self._drops_logged, self._drop_logged_at_s = drops, now_s
+            log.warning(
+                "sink %s is too slow: %d items and %.0f s of sound were dropped so far",
+                self.name,
+                numbers.dropped,
+                numbers.dropped_s,
+            )

@@ -1,0 +1,200 @@
+"""The hub: where what was captured and recognised goes to everybody who subscribed to it.
+
+Owns: the subscriptions, each with a bounded queue that drops the oldest, and the counts of what was dropped.
+Does not know: what the items mean, who publishes and who subscribes, threads. What must not be lost goes through the
+journal (outbox/) before it is published here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from edgeaudio.types import Block
+
+MAX_S = 10.0  # of Blocks of each source
+MAX_BYTES = 64 * 1024 * 1024  # of all Blocks of a subscription
+MAX_ITEMS = 4096  # of all else
+MAX_TAKEN = 64  # items at once, so that what they bring is passed on soon
+
+
+class Subscription:
+    """A bounded queue of items in the order of their publication. Safe for many threads publishing and one taking.
+
+    Blocks are bounded for each source by the seconds of sound waiting, and for all sources by bytes; other items by
+    their number. The oldest goes first, and is counted.
+    """
+
+    def __init__(self, name: str, *, max_s: float, max_bytes: int, max_items: int, is_paced: bool) -> None:
+        self.name = name
+        self._max_s = max_s
+        self._max_bytes = max_bytes
+        self._max_items = max_items
+        self._is_paced = is_paced
+        self._changed = threading.Condition()
+        self._queue: deque[tuple[float, object]] = deque()  # monotonic time of the publication, and the item
+        self._is_woken = False
+        self._is_idle = True  # nothing that was taken is still being worked on
+        self._waiting_s: dict[str, float] = {}  # Blocks, by source
+        self._waiting_bytes = 0  # Blocks
+        self._waiting_items = 0  # all else
+        self._dropped_s: dict[str, float] = {}
+        self._dropped_items = 0
+
+    def put(self, item: object) -> None:
+        """Add an item; the oldest are dropped where the bounds are exceeded.
+
+        A paced subscription waits for room before that, as long as a Block lasts: what a server had in store comes
+        faster than that.
+        """
+        with self._changed:
+            if isinstance(item, Block):
+                if self._is_paced and not self._has_room(item):
+                    self._changed.wait_for(lambda: self._has_room(item), item.duration_s)
+                self._add_block(item)
+            else:
+                self._queue.append((time.monotonic(), item))
+                self._waiting_items += 1
+                if self._waiting_items > self._max_items:
+                    self._drop(lambda other: not isinstance(other, Block))
+            self._changed.notify_all()
+
+    def take(self, timeout_s: float) -> list[object]:
+        """Take what waits, oldest first; wait for an item at most that long. What was taken before counts as done."""
+        with self._changed:
+            self._is_idle = True
+            if not self._queue:
+                self._changed.notify_all()  # for `wait_idle`
+            self._changed.wait_for(lambda: self._queue or self._is_woken, timeout_s)
+            self._is_woken = False
+            taken = [self._queue.popleft()[1] for _ in range(min(MAX_TAKEN, len(self._queue)))]
+            for item in taken:
+                self._forget(item)
+            self._is_idle = not taken
+            self._changed.notify_all()
+            return taken
+
+    def wake(self) -> None:
+        """Have `take` return at once, with what there is."""
+        with self._changed:
+            self._is_woken = True
+            self._changed.notify_all()
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until everything published so far was taken and done with; False if that takes longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._is_idle and not self._queue, timeout_s)
+
+    def count_dropped(self, block: Block) -> None:
+        """Count a Block that was taken, and could not be used, as dropped."""
+        with self._changed:
+            self._dropped_s[block.source] = self._dropped_s.get(block.source, 0.0) + block.duration_s
+
+    def waiting_s(self, source: str) -> float:
+        """Seconds of that source that nobody has taken yet."""
+        with self._changed:
+            return max(0.0, self._waiting_s.get(source, 0.0))
+
+    def dropped_s(self, source: str) -> float:
+        """Seconds of that source that were dropped since the subscription began."""
+        with self._changed:
+            return self._dropped_s.get(source, 0.0)
+
+    @property
+    def dropped(self) -> int:
+        """Items other than Blocks that were dropped since the subscription began."""
+        return self._dropped_items
+
+    @property
+    def all_dropped_s(self) -> float:
+        """Seconds of all sources that were dropped since the subscription began."""
+        with self._changed:
+            return sum(self._dropped_s.values())
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest item has been waiting; 0 if none waits."""
+        with self._changed:
+            return time.monotonic() - self._queue[0][0] if self._queue else 0.0
+
+    # --- what follows is called under the lock ---
+
+    def _add_block(self, block: Block) -> None:
+        self._queue.append((time.monotonic(), block))
+        self._waiting_s[block.source] = self._waiting_s.get(block.source, 0.0) + block.duration_s
+        self._waiting_bytes += block.samples.nbytes
+        while self._waiting_s[block.source] > self._max_s:
+            self._drop(lambda other: isinstance(other, Block) and other.source == block.source)
+        while self._waiting_bytes > self._max_bytes:
+            self._drop(lambda other: isinstance(other, Block))
+
+    def _drop(self, is_meant: Callable[[object], bool]) -> None:
+        index, item = next((index, item) for index, (_, item) in enumerate(self._queue) if is_meant(item))
+        del self._queue[index]
+        self._forget(item)
+        if isinstance(item, Block):
+            self._dropped_s[item.source] = self._dropped_s.get(item.source, 0.0) + item.duration_s
+        else:
+            self._dropped_items += 1
+
+    def _forget(self, item: object) -> None:
+        if isinstance(item, Block):
+            self._waiting_s[item.source] -= item.duration_s
+            self._waiting_bytes -= item.samples.nbytes
+        else:
+            self._waiting_items -= 1
+
+    def _has_room(self, block: Block) -> bool:
+        return self._waiting_s.get(block.source, 0.0) + block.duration_s <= self._max_s
+
+
+class Hub:
+    """The subscriptions. All methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._accepts: dict[Subscription, frozenset[type]] = {}
+        self._by_type: dict[type, tuple[Subscription, ...]] = {}
+
+    def subscribe(
+        self,
+        name: str,
+        accepts: Iterable[type],
+        *,
+        max_s: float = MAX_S,
+        max_bytes: int = MAX_BYTES,
+        max_items: int = MAX_ITEMS,
+        is_paced: bool = False,
+    ) -> Subscription:
+        """Begin to queue items of exactly these types.
+
+        max_s: seconds of Blocks that may wait, for each source; max_bytes: of Blocks, for all sources.
+        max_items: items other than Blocks that may wait.
+        is_paced: publishing a Block waits for room in this queue first, at most as long as the Block lasts.
+        """
+        subscription = Subscription(name, max_s=max_s, max_bytes=max_bytes, max_items=max_items, is_paced=is_paced)
+        with self._lock:
+            self._accepts[subscription] = frozenset(accepts)
+            self._index()
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription; what waits in it stays there. One that has ended already is ignored."""
+        with self._lock:
+            self._accepts.pop(subscription, None)
+            self._index()
+
+    def publish(self, item: object) -> None:
+        """Put an item into every queue whose subscription accepts its type."""
+        for subscription in self._by_type.get(type(item), ()):
+            subscription.put(item)
+
+    def _index(self) -> None:
+        types = {each for accepts in self._accepts.values() for each in accepts}
+        # replaced as a whole, so that `publish` needs no lock
+        self._by_type = {
+            each: tuple(subscription for subscription, accepts in self._accepts.items() if each in accepts)
+            for each in types
+        }

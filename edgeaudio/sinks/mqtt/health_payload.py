@@ -1,0 +1,106 @@
+"""The health report as `<base>/<device>/health` has it.
+
+Owns: the names and the rounding of its numbers. Pure. Does not know: where they come from.
+"""
+
+from __future__ import annotations
+
+from edgeaudio.health.report import Crash, HealthReport, ModelNumbers, SinkNumbers, SourceNumbers
+from edgeaudio.sinks.mqtt.messages import Json, timestamp
+
+
+def health_values(report: HealthReport) -> dict[str, Json]:
+    """Write a report as values that are ready for JSON.
+
+    Home Assistant's discovery reads these paths: `restarts`, `temperature_c` (null where unknown), `throttled` (bool or
+    null), `outbox.depth`, and `sources.<name>.lost_s`.
+    """
+    agent, outbox, broker, machine = report.agent, report.outbox, report.broker, report.machine
+    return {
+        "at": timestamp(report.at),
+        "version": agent.version,
+        "host": agent.host,
+        "started_at": timestamp(agent.started_at),
+        "uptime_s": round(agent.uptime_s, 1),
+        "restarts": agent.restarts,
+        "clock_steps": agent.clock_steps,
+        "log_dropped": agent.log_dropped,
+        "last_crash": _crash(agent.last_crash) if agent.last_crash else None,
+        "sources": {source.status.source: _source(source) for source in report.sources},
+        "sinks": {sink.name: _sink(sink) for sink in report.sinks},
+        "models": {model.name: _model(model) for model in report.models},
+        "outbox": {
+            "depth": outbox.depth,
+            "bytes": outbox.bytes,
+            "oldest_s": _rounded(outbox.oldest_s),
+            "dropped": outbox.dropped,
+            "expired": outbox.expired,
+            "trouble": outbox.trouble,
+            "damaged_file": outbox.damaged_file,
+        },
+        "broker": {
+            "state": broker.state.value,
+            "since": timestamp(broker.since),
+            "reason": broker.reason.value if broker.reason else None,
+            "detail": broker.detail,
+            "next_try": timestamp(broker.next_try) if broker.next_try else None,
+            "protocol": broker.protocol,
+            "delivery": broker.delivery,
+            "refused_topics": broker.refused_topics,
+            "quarantined": dict(broker.quarantined),
+        },
+        "cpu_percent": _rounded(machine.cpu_percent),
+        "memory_mb": _rounded(machine.memory_mb),
+        "memory_limit_mb": _rounded(machine.memory_limit_mb),
+        "temperature_c": _rounded(machine.temperature_c),
+        "throttled": machine.throttled,
+        "disk_free_mb": _rounded(machine.disk_free_mb),
+    }
+
+
+def _crash(crash: Crash) -> dict[str, Json]:
+    return {"at": timestamp(crash.at), "reason": crash.reason.value, "detail": crash.detail}
+
+
+def _source(numbers: SourceNumbers) -> dict[str, Json]:
+    status = numbers.status
+    return {
+        "state": status.state.value,
+        "reason": status.reason.value if status.reason else None,
+        "detail": status.detail,
+        "since": timestamp(status.since),
+        "heard_s": _rounded(numbers.heard_s),
+        "lost_s": _rounded(numbers.lost_s),
+        "quiet_s": _rounded(numbers.quiet_s),
+        "lag_s": _rounded(numbers.lag_s),
+        "clock_drift_ppm": _rounded(numbers.clock_drift_ppm, 0),
+        "connections": numbers.connections,
+        "events": numbers.events,
+        "internal_errors": numbers.internal_errors,
+    }
+
+
+def _model(model: ModelNumbers) -> dict[str, Json]:
+    return {
+        "version": model.version,
+        "sha256": model.sha256,
+        "runtime": model.runtime,
+        "inferences": model.inferences,
+        "p50_ms": _rounded(model.p50_ms, 2),
+        "p95_ms": _rounded(model.p95_ms, 2),
+    }
+
+
+def _sink(sink: SinkNumbers) -> dict[str, Json]:
+    return {
+        "state": sink.state.value,
+        "detail": sink.detail,
+        "failures": sink.failures,
+        "dropped": sink.dropped,
+        "dropped_s": _rounded(sink.dropped_s),
+        "lag_s": _rounded(sink.lag_s),
+    }
+
+
+def _rounded(value: float | None, digits: int = 1) -> float | None:
+    return None if value is None else round(value, digits)

@@ -1,0 +1,169 @@
+"""The MQTT sink: what the hub, the agent and its commands bring, written as messages and handed to the sender.
+
+Owns: which labels are on (from the ids of open events), levels gathered over an interval, and every message that the
+agent has published.
+Does not know: how messages are sent (sender.py), the outbox, how commands are carried out, threads.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Protocol
+
+from edgeaudio.health.levels import LevelDigest
+from edgeaudio.health.report import HealthReport
+from edgeaudio.sinks.mqtt import messages
+from edgeaudio.sinks.mqtt.discovery_state import announce
+from edgeaudio.sinks.mqtt.health_payload import health_values
+from edgeaudio.sinks.mqtt.homeassistant import AgentEntities, SourceEntities
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.types import Event, Level, Message, SourceStatus
+from edgeaudio.version import __version__
+
+MAX_HOST = 64  # characters of a machine's name (HOST_NAME_MAX)
+
+
+class Publisher(Protocol):
+    """What the sink needs of the `Sender`."""
+
+    def put(self, message: Message) -> None: ...
+
+    def put_first(self, state: Iterable[Message]) -> None: ...
+
+    def put_transient(self, message: Message) -> None: ...
+
+    def forget(self, topic: str) -> None: ...
+
+    def schedule_resend_unretained(self) -> None: ...
+
+
+class MqttSink:
+    """All that is published. Any method may be called from any thread."""
+
+    name = "mqtt"
+    accepts = frozenset({Event, Level, SourceStatus})
+
+    def __init__(self, topics: Topics, sender: Publisher, *, discovery_prefix: str | None) -> None:
+        """`discovery_prefix`: None where Home Assistant is not to be told."""
+        self._topics = topics
+        self._sender = sender
+        self._discovery_prefix = discovery_prefix
+        self._lock = threading.Lock()
+        self._digests: dict[str, LevelDigest] = {}  # by source
+        self._open: dict[tuple[str, str], set[str]] = {}  # ids of open events, by source and label
+
+    def handle(self, item: object) -> None:
+        """Publish one item of the hub. Detections themselves go through the outbox, before they are told of here."""
+        match item:
+            case Event():
+                self._publish_label(item.source, item.label, on=self._follow(item))
+            case Level():
+                with self._lock:
+                    digest = self._digests.get(item.source)
+                    level = digest.add(item) if digest else None
+                if level:
+                    self._sender.put_transient(messages.level(self._topics, level))
+            case SourceStatus():
+                self._sender.put(messages.status(self._topics, item))
+
+    def add_source(self, source: str, labels: Iterable[str], *, level_interval_s: float) -> None:
+        """Begin to publish a source: the state of each label, and levels that often."""
+        with self._lock:
+            self._digests[source] = LevelDigest(level_interval_s)
+        for label in labels:
+            self._publish_label(source, label, on=bool(self._open.get((source, label))))
+
+    def set_level_interval(self, source: str, level_interval_s: float) -> None:
+        """Publish a source's level that often from now on."""
+        with self._lock:
+            self._digests[source] = LevelDigest(level_interval_s)
+
+    def remove_source(self, source: str, labels: Iterable[str]) -> None:
+        """Publish nothing more of a source. What is retained of it is cleared by the next announcement."""
+        self._sender.forget(self._topics.status(source))
+        with self._lock:
+            self._digests.pop(source, None)
+            for label in labels:
+                self._open.pop((source, label), None)
+                self._sender.forget(self._topics.label(source, label))
+
+    def announce(
+        self,
+        sources: Iterable[SourceEntities],
+        states: Iterable[Message],
+        *,
+        has_temperature: bool,
+        has_throttling: bool,
+        memory: str | None,
+    ) -> str:
+        """Publish what there is to Home Assistant, and the switches and thresholds; clear what is gone.
+
+        memory: what the last announcement returned, None at first. Returns what the next one needs.
+        """
+        states = list(states)
+        agent = AgentEntities(self._topics, __version__, tuple(sources), has_temperature, has_throttling)
+        retained = [self._topics.availability, self._topics.health, *(state.topic for state in states)]
+        retained += [self._topics.status(source.name) for source in agent.sources]
+        announcement = announce(
+            memory,
+            prefix=self._discovery_prefix or "",
+            agent=agent if self._discovery_prefix is not None else None,
+            retained=retained,
+        )
+        self._sender.put_first(announcement.first)
+        for message in (*announcement.messages, *states):
+            self._sender.put(message)
+        self._sender.schedule_resend_unretained()
+        return announcement.memory
+
+    def switch_state(self, source: str, *, on: bool) -> Message:
+        """The state of a source's switch."""
+        return messages.enabled(self._topics, source, on=on)
+
+    def threshold_state(self, source: str, label: str, value: float) -> Message:
+        """The threshold of a label that is in force."""
+        return messages.threshold(self._topics, source, label, value)
+
+    def publish(self, state: Message) -> None:
+        """Publish a state that was made here."""
+        self._sender.put(state)
+
+    def publish_command_result(self, topic: str, at: datetime, error: str | None) -> None:
+        """Publish what became of a command; `error`: None where it was carried out."""
+        self._sender.put_transient(messages.command_result(self._topics, topic, at, error))
+
+    def publish_health(self, report: HealthReport) -> None:
+        """Publish the health report."""
+        self._sender.put(messages.health(self._topics, health_values(report)))
+
+    def publish_check(self, source: str) -> None:
+        """Publish what shows whether a source's detections would be taken."""
+        self._sender.put(messages.check(self._topics, source))
+
+    def _follow(self, event: Event) -> bool:
+        """Note an event; True if some event of its label is open now."""
+        with self._lock:
+            ids = self._open.setdefault((event.source, event.label), set())
+            if event.kind == "onset":
+                ids.add(event.id)
+            else:
+                ids.discard(event.id)
+            return bool(ids)
+
+    def _publish_label(self, source: str, label: str, *, on: bool) -> None:
+        self._sender.put(messages.label_state(self._topics, source, label, on=on))
+
+
+def duplicate_of(report: bytes, started_at: datetime) -> str | None:
+    """The host of another agent of this name that made that health report since this one started; None: nobody."""
+    try:
+        found = json.loads(report)
+        host, other_started_at, at = str(found["host"]), found["started_at"], datetime.fromisoformat(found["at"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if other_started_at == messages.timestamp(started_at) or at.tzinfo is None or at <= started_at:
+        return None
+    return host[:MAX_HOST]

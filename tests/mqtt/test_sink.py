@@ -1,0 +1,111 @@
+"""The MQTT sink: items of the hub become messages; label states follow the ids of open events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from support.delivery import TOPICS
+
+from edgeaudio.sinks.mqtt.sink import MqttSink
+from edgeaudio.types import Event, Level, Message, SourceState, SourceStatus
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+LABEL = TOPICS.label("porch", "dog")
+
+
+class Sent:
+    """Stands where the sender is, and keeps what it is handed."""
+
+    def __init__(self) -> None:
+        self.states: list[Message] = []
+        self.transient: list[Message] = []
+        self.forgotten: list[str] = []
+
+    def put(self, message: Message) -> None:
+        self.states.append(message)
+
+    def put_transient(self, message: Message) -> None:
+        self.transient.append(message)
+
+    def forget(self, topic: str) -> None:
+        self.forgotten.append(topic)
+
+    def put_first(self, state: Iterable[Message]) -> None:
+        self.states.extend(state)
+
+    def schedule_resend_unretained(self) -> None:
+        pass
+
+    def of(self, topic: str) -> list[bytes]:
+        return [message.payload for message in self.states if message.topic == topic]
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+@pytest.fixture
+def sink(sent: Sent) -> MqttSink:
+    sink = MqttSink(TOPICS, sent, discovery_prefix=None)
+    sink.add_source("porch", ["dog", "siren"], level_interval_s=2.0)
+    return sink
+
+
+def onset(event_id: str, label: str = "dog", source: str = "porch") -> Event:
+    return Event(event_id, "onset", source, "home", label, 0.9, NOW, 1.0)
+
+
+def offset(event: Event) -> Event:
+    return replace(event, kind="offset")
+
+
+def test_a_new_source_has_every_label_off(sink: MqttSink, sent: Sent):
+    assert sent.of(LABEL) == sent.of(TOPICS.label("porch", "siren")) == [b"OFF"]
+
+
+def test_a_label_is_on_until_the_last_of_its_events_has_ended(sink: MqttSink, sent: Sent):
+    first, second = onset("1"), onset("2")  # of two models, say
+    for event in (first, second, offset(first), offset(second)):
+        sink.handle(event)
+    assert sent.of(LABEL) == [b"OFF", b"ON", b"ON", b"ON", b"OFF"]
+
+
+def test_an_offset_without_its_onset_is_off(sink: MqttSink, sent: Sent):
+    sink.handle(offset(onset("of an earlier process")))
+    assert sent.of(LABEL)[-1] == b"OFF"
+
+
+def test_labels_of_other_sources_are_their_own(sink: MqttSink, sent: Sent):
+    sink.handle(onset("1", source="garden"))
+    assert sent.of(LABEL) == [b"OFF"]
+    assert sent.of(TOPICS.label("garden", "dog")) == [b"ON"]
+
+
+def test_a_source_that_was_removed_begins_anew(sink: MqttSink, sent: Sent):
+    sink.handle(onset("1"))
+    sink.remove_source("porch", ["dog", "siren"])
+    assert set(sent.forgotten) == {TOPICS.status("porch"), LABEL, TOPICS.label("porch", "siren")}
+    sink.add_source("porch", ["dog"], level_interval_s=1.0)
+    assert sent.of(LABEL)[-1] == b"OFF"
+
+
+def test_levels_are_gathered_over_the_sources_interval(sink: MqttSink, sent: Sent):
+    level = Level("porch", NOW, 1.0, -30.0, -20.0, 0.0, 0.0)
+    for _ in range(4):
+        sink.handle(level)
+    assert len(sent.transient) == 2
+    sink.set_level_interval("porch", 1.0)
+    sink.handle(level)
+    assert len(sent.transient) == 3
+    sink.handle(replace(level, source="unknown"))
+    assert len(sent.transient) == 3
+
+
+def test_a_status_is_published_retained(sink: MqttSink, sent: Sent):
+    sink.handle(SourceStatus("porch", SourceState.LISTENING, NOW))
+    assert sent.states[-1].topic == TOPICS.status("porch")
+    assert sent.states[-1].retain
