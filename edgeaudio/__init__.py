@@ -13,14 +13,17 @@ from edgeaudio.version import __version__
 
 if TYPE_CHECKING:
     from edgeaudio.api import Prediction, alisten, detect, listen, load_model
+    from edgeaudio.capture.errors import SourceError
     from edgeaudio.errors import EdgeaudioError
-    from edgeaudio.types import Block, Event
+    from edgeaudio.types import Block, Event, Reason
 
 _HOMES = {
     "Block": "edgeaudio.types",
-    "EdgeaudioError": "edgeaudio.types",
+    "EdgeaudioError": "edgeaudio.errors",
     "Event": "edgeaudio.types",
     "Prediction": "edgeaudio.api",
+    "Reason": "edgeaudio.types",
+    "SourceError": "edgeaudio.capture.errors",
     "alisten": "edgeaudio.api",
     "detect": "edgeaudio.api",
     "listen": "edgeaudio.api",
@@ -32,6 +35,8 @@ __all__ = [
     "EdgeaudioError",
     "Event",
     "Prediction",
+    "Reason",
+    "SourceError",
     "__version__",
     "alisten",
     "detect",

@@ -518,6 +518,8 @@ def test_the_interface_is_what_it_says():
         "EdgeaudioError",
         "Event",
         "Prediction",
+        "Reason",
+        "SourceError",
         "__version__",
         "alisten",
         "detect",
