@@ -60,7 +60,7 @@ class ModelError(EdgeaudioError):
 class Model:
     """One loaded model. Clips are independent: what it keeps from one run to the next is reset before each.
 
-    Threads may share it: they take turns, clip by clip. `lock` is the interpreter's, where another Model has that too.
+    Threads may share it: they take turns, clip by clip.
     """
 
     def __init__(
@@ -71,14 +71,13 @@ class Model:
         *,
         has_variables: bool = False,
         frontend: FrontEnd | None = None,
-        lock: threading.Lock | None = None,
     ) -> None:
         self.manifest = manifest
         self.path = path
         self._interpreter = interpreter
         self._has_variables = has_variables
         self._frontend = frontend
-        self._lock = threading.Lock() if lock is None else lock
+        self._lock = threading.Lock()
         self._input = interpreter.get_input_details()[manifest.input.index]
         self._output = interpreter.get_output_details()[manifest.output.index]
         self._shape = tuple(self._input["shape"])
@@ -112,18 +111,6 @@ class Model:
             error = np.square(raw.ravel() - given.ravel()).mean()
             return np.full((1, 1), error, np.float32)
         return raw.reshape(-1, len(self.manifest.labels))
-
-    def with_groups(self, groups: Mapping[str, tuple[str, ...]]) -> Model:
-        """The same model with more groups of its labels; both share one interpreter."""
-        manifest = replace(self.manifest, groups={**self.manifest.groups, **groups})
-        return Model(
-            manifest,
-            self.path,
-            self._interpreter,
-            has_variables=self._has_variables,
-            frontend=self._frontend,
-            lock=self._lock,
-        )
 
     def _given(self, values: Samples) -> Samples:
         """A clip's values in the order and the scale of the input tensor, before quantisation."""

@@ -29,7 +29,7 @@ def tell():
 
 threading.Thread(target=tell, name="teller", daemon=True).start()
 """
-_OWN = {"MainThread", "capture-tape", "health", "memory", "recogniser", "sender", "stderr", "teller"}
+_OWN = {"MainThread", "capture-tape", "health", "memory", "mqtt", "recogniser", "sender", "stderr", "teller"}
 _POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _STARTERS = {

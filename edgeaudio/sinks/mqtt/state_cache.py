@@ -35,12 +35,6 @@ class StateCache:
             return tuple(sorted(topic for topic, due_at in self._due.items() if due_at > 0.0))
 
     @property
-    def due_topics(self) -> tuple[str, ...]:
-        """Topics whose newest message was not handed out yet."""
-        with self._lock:
-            return tuple(self._due)
-
-    @property
     def has_unsent(self) -> bool:
         """True if a newest message was not handed out yet, and not refused either."""
         with self._lock:
