@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from support import onvif_camera as onvif_camera_module
-from support.brokers import BrokerProcess, broker, mosquitto
+from support.brokers import BrokerProcess, Subscriber, broker, mosquitto
 from support.camera import Script, camera
 from support.onvif_camera import MATCH, OnvifCamera, onvif_camera
 from support.ports import free_port
@@ -83,7 +83,9 @@ def test_the_next_commands_can_be_typed_where_edgeaudio_is_not_on_the_path(
     broker.start()
     monkeypatch.setenv("PATH", str(tmp_path))
     answer(monkeypatch, "", f"127.0.0.1:{broker.port}", "", "")
-    assert cli.main(["setup"]) == 0
+    with Subscriber(broker.port) as subscriber:
+        assert cli.main(["setup"]) == 0
+    assert subscriber.heard == []  # nothing of what an earlier run has told is taken away
     program, check, *_ = capsys.readouterr().out.rpartition("Next:\n  ")[2].split()
     assert (program, check) == (str(Path(sys.executable).with_name("edgeaudio")), "check")
 
