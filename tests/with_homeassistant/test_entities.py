@@ -397,7 +397,7 @@ def test_an_upgrade_keeps_entities_and_their_names_and_leaves_no_second_one(stag
     # what it finds remembered, and they go
     cleared = [messages.cleared(topic) for topic in json.loads(step.memory)["topics"]]
     say(message)
-    wait_until(lambda: complained(f"{prefix}lane_label_siren is already used"), what="it is not refused")
+    wait_until(lambda: complained(f"unique IDs. ID {prefix}lane_label_siren "), what="it is not refused")
     say(*cleared)
     wait_until(lambda: "lane_label_siren" not in mine(), what=f"{mine()}")
     # at its second start it says the same
