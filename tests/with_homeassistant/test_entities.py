@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
+from homeassistant.const import MAJOR_VERSION
 from support.agents import DETECTOR, DEVICE, LABEL, NEVER, Listener, RunningAgent
 from support.brokers import MosquittoFactory
 from support.ports import free_port
@@ -406,7 +407,8 @@ def test_an_upgrade_keeps_entities_and_their_names_and_leaves_no_second_one(stag
     wait_until(lambda: stage.house.device_of(siren) == f"{topics.device} (edgeaudio)", what="it is not the agent's")
     wait_until(lambda: "" not in {stage.house.state(siren), *alive().values()}, what=f"{alive()}")
     assert stage.house.entity("binary_sensor", f"{prefix}lane_label_siren") == siren
-    assert stage.house.name(siren) == "The neighbour's siren"
+    if MAJOR_VERSION >= 2026:  # earlier ones forget the name with the entity
+        assert stage.house.name(siren) == "The neighbour's siren"
     of_nothing = [f"to cleanup for {part}, node_id '{topics.unique_name}'" for part in ("agent", "source_lane")]
     wait_until(lambda: all(map(complained, of_nothing)), what="it was not told to forget what it has forgotten")
     stage.house.complaints[:] = [line for line in stage.house.complaints if topics.unique_name not in line]
