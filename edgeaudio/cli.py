@@ -13,6 +13,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -357,7 +358,7 @@ def _setup(options: argparse.Namespace) -> int:
     from edgeaudio.health.machine import bounded_memory
 
     with bounded_memory():
-        return setup.setup(options.config, run_dry)
+        return setup.setup(options.config, partial(run_dry, as_device=False))
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from support import onvif_camera as onvif_camera_module
-from support.brokers import BrokerProcess, broker, mosquitto
+from support.brokers import BrokerProcess, Subscriber, broker, mosquitto
 from support.camera import Script, camera
 from support.onvif_camera import MATCH, OnvifCamera, onvif_camera
 from support.ports import free_port
@@ -43,7 +43,7 @@ def _loopback_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgeaudio.commands.check.LISTEN_S", 0.3)
     monkeypatch.setattr(setup.setup, "__kwdefaults__", {"search_s": 0.6})
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    monkeypatch.setenv("PATH", os.environ["PATH"])
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     for name in [name for name in os.environ if name.startswith("EDGEAUDIO_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -75,6 +75,19 @@ def test_a_broker_and_a_camera_are_tried_and_written(
     assert (settings.device, settings.mqtt.url.get_secret_value()) == ("my-house", f"mqtt://127.0.0.1:{broker.port}")
     source = settings.sources["front-door"]
     assert (source.url.get_secret_value(), source.username, source.secret()) == (url, "viewer", "hunter2")
+
+
+def test_the_next_commands_can_be_typed_where_edgeaudio_is_not_on_the_path(
+    broker: BrokerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    broker.start()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    answer(monkeypatch, "", f"127.0.0.1:{broker.port}", "", "")
+    with Subscriber(broker.port) as subscriber:
+        assert cli.main(["setup"]) == 0
+    assert subscriber.heard == []  # nothing of what an earlier run has told is taken away
+    program, check, *_ = capsys.readouterr().out.rpartition("Next:\n  ")[2].split()
+    assert (program, check) == (str(Path(sys.executable).with_name("edgeaudio")), "check")
 
 
 def test_what_fails_is_said_and_asked_again_or_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

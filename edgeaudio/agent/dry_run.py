@@ -45,8 +45,12 @@ _CHECKED = "checked"
 _UNPROVEN = "not proven: this device's own client id and will, retained topics, the writing of the outbox"
 
 
-def run_dry(settings: Settings, stop: threading.Event) -> Iterator[CheckResult]:
-    """Try state directory and broker as `run` would use them; `stop` ends it early."""
+def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True) -> Iterator[CheckResult]:
+    """Try state directory and broker as `run` would use them; `stop` ends it early.
+
+    `as_device`: whether the broker is told what the settings make of this device. Where they are not whole yet, that
+    would take away what an earlier run has told it.
+    """
     topics = Topics(settings.mqtt.base_topic, settings.device)
     config = replace(mqtt_config(settings), retry_min_s=_RETRY_MIN_S, retry_max_s=_RETRY_MAX_S)
     alone = False  # whether the real client id may be used
@@ -61,7 +65,7 @@ def run_dry(settings: Settings, stop: threading.Event) -> Iterator[CheckResult]:
             yield CheckResult("state_dir", works=False, told=stats.damage or in_memory(stats.trouble or ""))
         else:
             yield CheckResult("state_dir", works=True, told=f"{stats.depth} messages waiting")
-        alone = stats is not None and not _is_online(config, topics, stop)
+        alone = as_device and stats is not None and not _is_online(config, topics, stop)
     if alone:
         try:
             agent = Agent(settings, config)
@@ -70,7 +74,9 @@ def run_dry(settings: Settings, stop: threading.Event) -> Iterator[CheckResult]:
         else:
             yield from agent.dry_run(partial(_outcome, stop=stop, where=config.where))
     if not alone:
-        yield from _visit(settings, config, topics, stop)
+        unproven = f"; {_UNPROVEN}" if as_device else ""
+        for finding in _visit(settings, config, topics, stop):
+            yield replace(finding, told=f"{finding.told}{unproven}") if finding.works else finding
 
 
 def run_dry_offline(settings: Settings, _: threading.Event) -> Iterator[CheckResult]:
@@ -112,7 +118,7 @@ def _visit(settings: Settings, config: MqttConfig, topics: Topics, stop: threadi
         halt.set()
         sender.wake()
         thread.join(_JOIN_S)
-    return [replace(finding, told=f"{finding.told}; {_UNPROVEN}") if finding.works else finding for finding in found]
+    return found
 
 
 def _outcome(sender: Sender, *, stop: threading.Event, where: str) -> list[CheckResult]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 from edgeaudio.commands import check, onvif
@@ -51,14 +53,20 @@ def setup(path: Path | None, dry_run: check.DryRun, *, search_s: float = onvif.S
         raise EdgeaudioError("setup: an answer is not text in UTF-8, so nothing was written") from None
     credentials = file.parent / CREDENTIALS
     _write(file, credentials, answers.table)
-    named = shlex.quote(str(file))
+    named, program = shlex.quote(str(file)), _program()
     if credentials.is_dir():  # a service's: systemd hands them over
-        check_it = f"CREDENTIALS_DIRECTORY={shlex.quote(str(credentials))} edgeaudio check --config {named}"
+        check_it = f"CREDENTIALS_DIRECTORY={shlex.quote(str(credentials))} {program} check --config {named}"
         run_it = "systemctl restart edgeaudio"
     else:
-        check_it, run_it = f"edgeaudio check --config {named}", f"edgeaudio run --config {named}"
+        check_it, run_it = f"{program} check --config {named}", f"{program} run --config {named}"
     say(f"\n{file}: written. Next:\n  {check_it}\n  {run_it}")
     return 0
+
+
+def _program() -> str:
+    """What to type for edgeaudio: its name, or its path where the shell finds none, as in an environment of its own."""
+    beside = Path(sys.executable).with_name("edgeaudio")
+    return "edgeaudio" if which("edgeaudio") or not beside.exists() else shlex.quote(str(beside))
 
 
 def _may_write(file: Path) -> None:

@@ -182,6 +182,16 @@ def test_a_message_longer_than_the_broker_takes_holds_up_no_other(
     assert {status.state for status in running.statuses} == {BrokerState.CONNECTED}  # the broker was not annoyed
 
 
+def test_what_comes_first_is_all_sent_in_order(any_broker: BrokerProcess, run_sender: Run) -> None:
+    any_broker.start()
+    running = run_sender(config_for(any_broker))
+    with Subscriber(any_broker.port, "a/#") as subscriber:
+        running.sender.put_first([Message("a/b", payload, 1) for payload in (b"1", b"2", b"3")])
+        running.sender.put(Message("a/c", b"4", 1))
+        subscriber.wait_for(lambda _: len(subscriber.heard) == 4)
+        assert [message.payload for message in subscriber.heard] == [b"1", b"2", b"3", b"4"]
+
+
 def test_forgotten_state_is_not_sent_again(broker: BrokerProcess, run_sender: Run) -> None:
     broker.start()
     running = run_sender(config_for(broker))

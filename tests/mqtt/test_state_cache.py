@@ -126,6 +126,7 @@ def test_what_comes_first_is_sent_in_order_each_when_the_one_before_is_acknowled
     assert latest.has_unsent
     assert send_next(latest) is ordered[0]
     assert send_next(latest) is None
+    assert latest.peek(0.0, lambda _: False) is None  # as for what has to be sent alone
     latest.begin(remembered=False)  # it was not acknowledged
     assert send_next(latest) is ordered[0]
     latest.acknowledged("a")
@@ -144,3 +145,7 @@ def test_what_comes_first_and_may_not_be_sent_holds_up_nothing() -> None:
     latest.put(state)
     latest.put_first([Message("denied", b"1", 1)])
     assert latest.peek(0.0, lambda topic: topic != "denied") is state
+    latest.take(state)
+    denied = latest.peek(0.0, lambda _: True)
+    assert denied is not None
+    assert denied.topic == "denied"  # which waits

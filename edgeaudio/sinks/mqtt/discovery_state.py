@@ -5,7 +5,8 @@ Does not know: which entities and topics there are (homeassistant.py, topics.py)
 
 Nothing that is retained can be read back from the broker, so it has to be remembered here. What is to be taken away
 is said anew at each of the next three announcements, in case a broker or Home Assistant was not there to hear it.
-An earlier version that comes back clears every topic in `topics`, of discovery too, before it announces its own.
+An earlier version that comes back announces its own, which Home Assistant refuses while the entities are there, then
+clears every topic in `topics`, of discovery too. So they are its own from its second announcement on.
 """
 
 from __future__ import annotations

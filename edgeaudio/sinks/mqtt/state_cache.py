@@ -51,7 +51,10 @@ class StateCache:
             self._acknowledged.pop(message.topic, None)
 
     def put_first(self, messages: Iterable[Message]) -> None:
-        """Have these sent before all else, each once the one before it is acknowledged. They are of QoS 1."""
+        """Have these sent before all else, each once the one before it is answered. They are of QoS 1.
+
+        One that may not be sent for a while waits, and the others behind it, but nothing else does.
+        """
         with self._lock:
             self._first.extend(messages)
 
@@ -88,10 +91,10 @@ class StateCache:
     def peek(self, now: float, may_send: Callable[[str], bool]) -> Message | None:
         """Return the message to be sent next, if any whose topic may be sent; `take` before it is sent."""
         with self._lock:
-            while self._first and not may_send(self._first[0].topic):
-                self._first.popleft()
-            if self._first:
-                return None if self._first[0].topic in self._in_flight else self._first[0]
+            if self._first and self._first[0].topic in self._in_flight:
+                return None
+            if self._first and may_send(self._first[0].topic):
+                return self._first[0]
             for topic, due_at in self._due.items():
                 if now >= due_at and topic not in self._in_flight and may_send(topic):
                     return self._messages[topic]
