@@ -114,12 +114,11 @@ def _least(*limits: int) -> int:
 
 
 def limit_arenas() -> None:
-    """Have the C library make few heaps, and keep what is large out of them; a no-op where it has other ways (musl).
+    """Limit malloc to a few arenas, and map large blocks one by one; a no-op where the C library has no mallopt (musl).
 
-    glibc makes up to eight heaps a core. A reader lives as long as its connection, and each that comes later may get
-    another heap than the one before it: their worst moments add up. And each large block that is freed makes glibc
-    put larger ones into its heaps, where what outlives them keeps their place from being given back. Call it before
-    threads are started.
+    glibc makes up to eight arenas a core. Each reader's thread may get another arena than the one before it, so that
+    the peaks of all add up. And each large block that is freed raises glibc's mmap threshold: larger blocks then go
+    into the arenas, which a small block behind them keeps from shrinking. Call it before threads are started.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

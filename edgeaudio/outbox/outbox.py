@@ -72,7 +72,7 @@ class OutboxInUseError(OutboxError):
 
 
 class Outbox:
-    """See the head of this module. Raises OutboxError where the set-up, not the disk, is at fault."""
+    """Messages on disk, in order. Raises OutboxError where the set-up, not the disk, is at fault."""
 
     def __init__(
         self,

@@ -58,7 +58,7 @@ def detection_item(stored: StoredMessage) -> Item:
 
 
 class DetectionQueue:
-    """See the head of this module. Times are monotonic seconds."""
+    """The outbox in order, without what is refused or quarantined just now. Times are monotonic seconds."""
 
     def __init__(self, outbox: StoredDetections, quarantine: MessageQuarantine) -> None:
         self._outbox = outbox

@@ -44,7 +44,7 @@ class Outgoing:
 
 
 class Dispatcher:
-    """See the head of this module. Any thread may put into `latest`; one thread uses the rest."""
+    """The next message, subscription or nothing. Any thread may put into `state_cache`; one thread uses the rest."""
 
     def __init__(
         self, outbox: StoredDetections, topics: Topics, filters: Iterable[str], *, rate_max_per_s: float, window: int

@@ -67,7 +67,7 @@ class WatchedDetections(StoredDetections, Protocol):
 
 
 class Sender:
-    """See the head of this module. All methods but `run` may be called from any thread at any time.
+    """The connection to the broker, kept for ever. All methods but `run` may be called from any thread at any time.
 
     `on_message(topic, payload)` is called on the sender's thread for each command and each message of the
     other topics listened to, never for a retained one; `on_status` for each change of the connection's state.

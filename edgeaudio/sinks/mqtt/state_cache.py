@@ -1,4 +1,4 @@
-"""State that the broker is to have: the newest message of each topic, resent after a reconnect.
+"""Retained and best-effort messages: the newest of each topic, resent after a reconnect.
 
 Owns: the newest message per topic, which of them the broker has acknowledged, and a short queue of messages that are
 worth sending only while connected (levels).
@@ -18,7 +18,7 @@ _REFUSED_RETRY_S = 60.0
 
 
 class StateCache:
-    """See the head of this module. Times are monotonic seconds."""
+    """Newest message per topic, and which of them the broker has not acknowledged. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
