@@ -33,6 +33,7 @@ from edgeaudio.agent.crash_suspects import (
     suspects_of,
     write_notes,
 )
+from edgeaudio.backoff import Backoff
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reader import PROVEN_S, Admission, Hold
 from edgeaudio.clock import Clock
@@ -278,7 +279,7 @@ def _goes_without_saying(notes: CrashNotes, name: str, written: tuple[Phase, int
 
 
 def _delay_s(crashes: int) -> float:
-    return min(FIRST_S * 2.0 ** (crashes - 1), LAST_S) if crashes else 0.0
+    return Backoff(FIRST_S, LAST_S, failures=crashes - 1).next_s() if crashes else 0.0
 
 
 def _detail(crashes: int) -> str:

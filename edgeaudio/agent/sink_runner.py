@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from edgeaudio.backoff import Backoff
 from edgeaudio.health.report import SinkNumbers, SinkState
 from edgeaudio.hub import Hub, Subscription
 from edgeaudio.redact import mask
@@ -44,7 +45,7 @@ class SinkRunner:
         self._state = SinkState.RUNNING
         self._detail = ""
         self._failures = 0
-        self._delay_s = FIRST_DELAY_S
+        self._backoff = Backoff(FIRST_DELAY_S, LAST_DELAY_S)
         self._dropped, self._dropped_s = 0, 0.0  # of subscriptions that are over
         self._drops_logged = 0.0
         self._drop_logged_at_s = float("-inf")
@@ -60,9 +61,8 @@ class SinkRunner:
             if stop.is_set():
                 return
             if time.monotonic() - begun_s >= STEADY_S:
-                self._delay_s = FIRST_DELAY_S
-            stop.wait(self._delay_s)
-            self._delay_s = min(2 * self._delay_s, LAST_DELAY_S)
+                self._backoff.reset()
+            stop.wait(self._backoff.next_s())
 
     def look_after(self, now_s: float) -> None:
         """Disable the sink if a call of it lasts too long. `now_s`: monotonic."""
@@ -113,9 +113,8 @@ class SinkRunner:
         is_news = (state, detail) != (self._state, self._detail)
         log.log(
             logging.ERROR if is_news else logging.DEBUG,
-            "sink %s is disabled for %.0f s: %s",
+            "sink %s is disabled, and tried again later: %s",
             self.name,
-            self._delay_s,
             detail,
             exc_info=error if is_news else None,
         )

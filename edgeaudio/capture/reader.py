@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ParamSpec, TypedDict
 
+from edgeaudio.backoff import Backoff
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import Connection, open_source
 from edgeaudio.capture.coverage import Coverage, CoverageTotals
@@ -40,12 +41,10 @@ LAST_DELAY_S = 30.0
 CLOCK_DELAY_S = 5.0  # the longest while this machine's clock is to blame, which will be set from one moment to the next
 JITTER = 0.25  # of the delay, up or down, so that many sources do not return at once
 PROVEN_S = 10.0  # of sound, after which a connection counts as good and the delay starts anew
-_LAST_DOUBLING = 10  # far enough for the longest delay
 # after a connection was ended for the memory that it took; doubled with each that follows without PROVEN_S of sound
 FIRST_LONG_WAIT_S = 60.0
 LAST_LONG_WAIT_S = 6 * 3600.0
 _PARDON_STEP_S = 0.5
-_MAX_LONG_WAITS = 20
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # a source that stays away is said again in the log at this distance, as one counted line
 _REMIND_S = 600.0
@@ -160,14 +159,14 @@ class Reader:
         self._failures = 0
         self._broken_packets = 0
         self._broken_samples = 0
-        self._doublings = 0
+        self._backoff = Backoff(FIRST_DELAY_S, LAST_DELAY_S)
         self._finished = False  # a recording was heard to its end
         self._heard_s = 0.0
         self._thread = 0  # the kernel's number of the one that runs `run`
         self._connected_s = 0.0  # when the present connection was begun
         self._cpu_s = 0.0  # of the thread, then
         self._long_wait = False  # is due
-        self._long_waits = 0  # in a row
+        self._long_backoff = Backoff(FIRST_LONG_WAIT_S, LAST_LONG_WAIT_S)
         self._pardoned = False
         self._held = False  # back, not to be opened
         self._heard = False  # by the present connection, or the one that just ended
@@ -273,7 +272,6 @@ class Reader:
         finally:
             self._connection_stop = None
         self._long_wait = stop.long_wait
-        self._long_waits = min(self._long_waits + stop.long_wait, _MAX_LONG_WAITS)
         if isinstance(stop.error, SourceError):
             return stop.error
         if ended is None:
@@ -308,7 +306,8 @@ class Reader:
                 self._call(self._admission.sounding)
             if self._heard_s < PROVEN_S <= self._heard_s + block.duration_s:
                 self._call(self._admission.proven)
-                self._doublings = self._long_waits = 0
+                self._backoff.reset()
+                self._long_backoff.reset()
             self._heard_s += block.duration_s
             now_s = self._clock.monotonic()
             with self._lock:
@@ -375,16 +374,14 @@ class Reader:
         state = SourceState.WAITING
         if error.reason is Reason.INTERNAL_ERROR:
             state = SourceState.FAILED
-            self._doublings = _LAST_DOUBLING
+            self._backoff.exhaust()
         elif error.reason is Reason.PLAYLIST_STALE or (error.stalled and self._heard):
             state = SourceState.STALLED
         if not self._outage.lasts:
             self._since = self._clock.utc()
         self._outage.failed(self.config.name, error, now_s)
         last_s = CLOCK_DELAY_S if error.reason is Reason.CLOCK else LAST_DELAY_S
-        delay_s = min(FIRST_DELAY_S * 2**self._doublings, last_s) * random.uniform(1 - JITTER, 1 + JITTER)
-        delay_s = min(delay_s, last_s)
-        self._doublings = min(self._doublings + 1, _LAST_DOUBLING)
+        delay_s = min(self._backoff.next_s(last_s) * random.uniform(1 - JITTER, 1 + JITTER), last_s)
         if self._long_wait:
             self._wait_long(error)
             return
@@ -393,7 +390,7 @@ class Reader:
         self._stop.wait(delay_s)
 
     def _wait_long(self, error: SourceError) -> None:
-        delay_s = min(FIRST_LONG_WAIT_S * 2.0 ** (self._long_waits - 1), LAST_LONG_WAIT_S)
+        delay_s = self._long_backoff.next_s()
         self._say(SourceState.WAITING, error, delay_s)
         end_s = self._clock.monotonic() + delay_s
         while not self._pardoned and (left_s := end_s - self._clock.monotonic()) > 0:
@@ -401,7 +398,7 @@ class Reader:
             if self._stop.wait(min(left_s, _PARDON_STEP_S)):
                 return
         if self._pardoned:
-            self._long_waits -= 1
+            self._long_backoff.failures -= 1
 
     def _held_back(self, hold: Hold) -> None:
         """Wait a while, for the source must not be opened now."""

@@ -19,6 +19,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from edgeaudio.backoff import Backoff
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.types import StoredMessage
 
@@ -43,7 +44,7 @@ class _Hold:
     refused: set[int] = field(default_factory=set)  # numbers of what was tried after the last pause
     seen: set[int] = field(default_factory=set)  # numbers refused since one was taken
     until: float = math.inf  # then one message is tried; infinity: others of the topic are still in flight
-    delay_s: float = _HOLD_MIN_S / 2
+    backoff: Backoff = field(default_factory=lambda: Backoff(_HOLD_MIN_S, _HOLD_MAX_S))
     probing: bool = False  # one message is in flight to find out
 
     def keeps(self, seq: int, now: float) -> bool:
@@ -160,8 +161,7 @@ class DetectionQueue:
         if any(other.message.topic == topic for other in self._in_flight.values()):
             return
         hold.refused.clear()
-        hold.delay_s = min(max_s, hold.delay_s * 2)
-        hold.until = now + hold.delay_s
+        hold.until = now + hold.backoff.next_s(max_s)
         self._rewind()
 
     def settle(self) -> None:

@@ -19,8 +19,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
+
+from edgeaudio.backoff import Backoff
 
 _RETRY_MIN_S = 60.0
 _RETRY_MAX_S = 6 * 3600.0
@@ -51,13 +53,12 @@ class _Hold:
     """Nothing is sent before `until`; at first, at once."""
 
     until: float = -math.inf
-    delay_s: float = _RETRY_MIN_S / 2
+    backoff: Backoff = field(default_factory=lambda: Backoff(_RETRY_MIN_S, _RETRY_MAX_S))
     since: float = -math.inf
 
     def extend(self, now: float) -> None:
-        self.delay_s = min(_RETRY_MAX_S, self.delay_s * 2)
         self.since = now
-        self.until = now + self.delay_s
+        self.until = now + self.backoff.next_s()
 
 
 class MessageQuarantine:
@@ -126,7 +127,7 @@ class MessageQuarantine:
     def hold(self, item: Item, now: float, *, first_s: float = _RETRY_MIN_S) -> None:
         """Quarantine an item that is not taken, for itself and not for its family; the first time for `first_s`."""
         self._suspects.discard(item)
-        self._holds.setdefault(item, _Hold(delay_s=first_s / 2)).extend(now)
+        self._holds.setdefault(item, _Hold(backoff=Backoff(first_s, _RETRY_MAX_S))).extend(now)
 
     def clear(self, item: Item) -> bool:
         """Note that the broker answered: neither the item nor its family is to blame. True if that was in doubt."""

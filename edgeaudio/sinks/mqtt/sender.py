@@ -29,6 +29,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from edgeaudio.backoff import Backoff
 from edgeaudio.health.broker import BrokerReason, BrokerState, BrokerStatus
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.broker import BrokerError, Complaint, MqttConfig
@@ -117,7 +118,7 @@ class Sender:
         self._known_until = 0.0
         self._resumable = False
         self._log = FaultLog(log)
-        self._delay_s = config.retry_min_s
+        self._backoff = Backoff(config.retry_min_s, config.retry_max_s)
         self._failures = 0
         self._duplicates = DuplicateClients(duplicate_of)
         self._settled = False
@@ -199,13 +200,11 @@ class Sender:
                 except BrokerError as error:
                     self._settled = False
                     if self._steady_at is not None and time.monotonic() >= self._steady_at:
-                        self._delay_s = self._config.retry_min_s
+                        self._backoff.reset()
                     self._steady_at = None
-                    longest_s = self._config.retry_max_s
-                    if error.reason is BrokerReason.CLOCK:  # which will be right from one moment to the next
-                        longest_s = min(longest_s, _CLOCK_S)
-                    wait_s = min(longest_s, self._delay_s) * random.uniform(0.5, 1.0)
-                    self._delay_s = min(longest_s, self._delay_s * 2)
+                    # a clock will be right from one moment to the next
+                    longest_s = _CLOCK_S if error.reason is BrokerReason.CLOCK else math.inf
+                    wait_s = self._backoff.next_s(longest_s) * random.uniform(0.5, 1.0)
                     self._failed(error, wait_s)
                     self._wait(wait_s)
         finally:
@@ -368,7 +367,7 @@ class Sender:
         elif error.reason is BrokerReason.TIMEOUT:
             suspects, is_certain = self._dispatcher.blame_skipped(now, "it is never acknowledged, where others are")
         if is_certain:
-            self._delay_s = self._config.retry_min_s
+            self._backoff.reset()
         return self._naming(error, suspects)
 
     def _naming(self, error: BrokerError, suspects: list[Item]) -> BrokerError:
