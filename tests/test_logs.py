@@ -40,7 +40,7 @@ def test_lines_have_utc_times_and_no_passwords() -> None:
     assert "hunter2" not in text
     assert "not shown" not in text
     assert re.match(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    edgeaudio\.capture\.source: opening rtsp://me:\*\*\*@cam/live\n",
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    edgeaudio\.capture\.connection: opening rtsp://me:\*\*\*@cam/live\n",
         text,
     )
     assert "OSError: cannot open rtsp://me:***@cam/live" in text

@@ -217,7 +217,7 @@ def test_a_camera_that_is_absent_at_boot_and_later_reboots(caplog: pytest.LogCap
                 after = watched.wait_for(SourceState.LISTENING, None, after)
                 watched.wait_for_blocks(3)
             after = watched.wait_for(SourceState.WAITING, Reason.REFUSED, after)
-    lines = [record.getMessage() for record in caplog.records if record.name.endswith("retry")]
+    lines = [record.getMessage() for record in caplog.records if record.name.endswith("reader")]
     # many tries, few lines
     assert sum("nothing listens on" in line for line in lines) <= 4
     assert sum("heard again after" in line for line in lines) == 2
