@@ -1,6 +1,8 @@
 # make demo   hear it work: a real stream, the real agent, a real broker, all on this machine
 # make test   every test, set up from nothing with the releases of constraints.txt; EXPLORE=1: property tests try other inputs
+# make unit   the tests that need no server, in seconds; TESTS="tests/mqtt": less
 # make lint   style, types and the rules of docs/architecture.md
+# make docs   the documentation as a site, in build/site; make serve-docs: shown at http://127.0.0.1:8000 while it is written
 # make test-newest          both, with the newest releases of everything: what they break
 # make test-fresh           the first two on bare Debian machines, one a Python; needs root and debootstrap; FRESH="trixie": less
 # make test-arm            the published wheels on Arm, run by QEMU; needs root, debootstrap, qemu-user-static; ARM="arm64": less
@@ -14,6 +16,12 @@
 #                           Python 3.14 the newer is tried in a Debian root: needs root and debootstrap; HOMEASSISTANT=2025.4: less
 # make faults               the proofs of docs/reliability.md, two hours; FAULTS="--short" or names of some: less
 # make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
+# make wheel                the wheel, with an SBOM, and the source distribution into dist/; the same tree gives the same bytes
+# make try-wheel            that wheel in an environment of its own: it hears what is in a recording
+# make check-tag            whether the tag in TAG is that of this version
+# make image                the image of deploy/balena/ by a container engine, and a look whether it starts; ENGINE=podman: another
+# make picture              docs/architecture.svg
+# make programs             the programs that tests need, by apt-get; needs root or sudo
 # make deb                  a Debian package for the distribution that this runs on, into build/debian/
 # make requirements         what a device installs into deploy/requirements/, from constraints.txt: names, releases, hashes
 # make clean
@@ -49,10 +57,12 @@ FAULTS ?=
 FRESH ?=
 ARM ?=
 DEB ?=
+ENGINE ?= docker
+IMAGE ?= edgeaudio
 COMPOSE ?= docker-compose.yml
 FLEET ?=
 
-.PHONY: demo test lint test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 faults constraints requirements deb test-image balena homeassistant check-python clean
+.PHONY: demo test unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 faults constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -62,11 +72,48 @@ test: $(VENV)/.test
 	@report=$$($(BIN)/coverage report --include='edgeaudio/recognise/*' --fail-under=100 --skip-covered) \
 	  || { echo "$$report"; exit 2; }
 
+# few examples of each property: `make test` has them all
+unit: $(VENV)/.test
+	EXAMPLES=few OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -m unit -n $(WORKERS)
+
 lint: $(VENV)/.lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+serve-docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --strict
+
+picture: check-python
+	$(PYTHON) tools/architecture_picture.py
+
+# nothing but hatchling is there while it builds
+wheel: check-python
+	$(PYTHON) -m venv build/hatchling
+	build/hatchling/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt hatchling
+	rm -rf dist
+	build/hatchling/bin/python -m hatchling build --directory dist
+	cd dist && sha256sum * | tee SHA256SUMS
+
+# 32-bit Arm has packages that are not on the index: deploy/requirements/
+try-wheel:
+	$(PYTHON) -m venv --clear build/try-wheel
+	PIP_CONSTRAINT=constraints.txt build/try-wheel/bin/pip install --quiet --disable-pip-version-check dist/*.whl
+	cd build/try-wheel && bin/edgeaudio score --events ../../edgeaudio/demo/sounds/kitchen.opus | tee events.txt
+	grep --quiet onset build/try-wheel/events.txt
+
+# a release is what its tag says
+check-tag:
+	@version=$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' edgeaudio/version.py); test "$$TAG" = "v$$version" \
+	  || { echo "the tag is '$$TAG', and edgeaudio/version.py says $$version: it should be v$$version"; exit 2; }
+
+image:
+	$(ENGINE) build --file deploy/balena/Dockerfile --tag $(IMAGE) .
+	$(ENGINE) run --rm --read-only --cap-drop all --network none $(IMAGE) --version
 
 test-newest:
 	rm -rf .venv-newest
@@ -88,7 +135,7 @@ test-image: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m image
 
 # what the Dockerfile copies; only what is committed gets there
-CONTEXT := pyproject.toml constraints.txt README.md LICENSE edgeaudio models deploy/requirements deploy/balena
+CONTEXT := pyproject.toml hatch_build.py constraints.txt README.md LICENSE edgeaudio models deploy/requirements deploy/balena
 
 # balena wants both files at the root of what it is given
 balena:
@@ -167,6 +214,10 @@ $(VENV)/.demo: pyproject.toml $(CONSTRAINTS)
 $(VENV)/.test: pyproject.toml $(CONSTRAINTS)
 	$(INSTALL)
 
+$(VENV)/.docs: override EXTRAS := docs
+$(VENV)/.docs: pyproject.toml $(CONSTRAINTS)
+	$(INSTALL)
+
 $(VENV)/.lint: override EXTRAS := $(EXTRAS),lint
 $(VENV)/.lint: $(VENV)/.test
 	$(INSTALL)
@@ -174,6 +225,16 @@ $(VENV)/.lint: $(VENV)/.test
 $(VENV)/.fleet: override EXTRAS := $(EXTRAS),fleet
 $(VENV)/.fleet: $(VENV)/.test
 	$(INSTALL)
+
+# what a test needs that pip does not bring
+PROGRAMS := make apparmor mosquitto ffmpeg openssl espeak-ng iproute2 nftables gcc libc6-dev libasound2-dev \
+  libasound2-data python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
+SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
+
+programs:
+	$(SUDO) apt-get update -qq
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(PROGRAMS) >/dev/null
 
 check-python:
 	@test -n '$(PYTHON)' || { echo 'edgeaudio needs Python 3.11 to 3.14 with its venv module' \
