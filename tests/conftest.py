@@ -1,11 +1,31 @@
 """What holds for every test, and the line at the end of a run that says what was left out."""
 
 import os
+import sys
 from collections import Counter
+from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support.programs import left_out
+
+# rooms whose tests have a machine, a broker or an agent each, and those of the tools for training, which take long
+INTEGRATION_FOLDERS = frozenset(
+    {"agent", "arm", "chaos", "deb", "demo", "deploy", "fleet", "fresh", "image", "training", "with_homeassistant"}
+)
+# modules of support/ that start servers or programs, or encode media with FFmpeg
+SERVERS = frozenset(
+    f"support.{name}"
+    for name in (
+        *("agents", "brokers", "camera", "cut_line", "delivery", "endless", "espeak", "faulty_card", "gst_server"),
+        *("icecast", "media", "onvif_camera", "programs", "rtsp", "scripted_broker", "scripted_web", "serving"),
+        *("strict_broker", "supervisor", "terminals", "web"),
+    )
+)
+ALSO = frozenset({"socket", "subprocess"})
+# audit events that a unit test does not cause
+FORBIDDEN = {"socket.bind": "opens a port", "subprocess.Popen": "starts a program"}
 
 # how long an example takes says something of the machine, nothing of the code; and a run tries what the last one tried,
 # unless it is to explore
@@ -14,11 +34,54 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     derandomize=os.environ.get("EXPLORE") != "1",
+    max_examples=10 if os.environ.get("EXAMPLES") == "few" else 100,
 )
 settings.load_profile("edgeaudio")
 # agents of tests keep nothing in the runtime directory of whoever runs them
 for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
     os.environ.pop(name, None)
+
+
+class _Running:
+    is_unit = False
+
+
+def _audit(event: str, _: object) -> None:
+    if _Running.is_unit and event in FORBIDDEN:
+        raise AssertionError(f"this test {FORBIDDEN[event]}: it is none of `unit`, see tests/conftest.py")
+
+
+sys.addaudithook(_audit)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test as `unit` or `integration`, before any is chosen by that."""
+    for item in items:
+        if not any(item.iter_markers("integration")):
+            item.add_marker("integration" if _is_integration(item) else "unit")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Hold a unit test to what it is."""
+    _Running.is_unit = any(item.iter_markers("unit"))
+    try:
+        return (yield)
+    finally:
+        _Running.is_unit = False
+
+
+def _is_integration(item: pytest.Item) -> bool:
+    module = getattr(item, "module", None)
+    if item.path.parent.name in INTEGRATION_FOLDERS or module is None:
+        return True
+    # a module that was imported, or the home of a function or class that was
+    homes = {
+        value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        for value in vars(module).values()
+    }
+    return not homes.isdisjoint(SERVERS | ALSO)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

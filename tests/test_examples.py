@@ -40,6 +40,7 @@ def test_notebooks_hold_no_output():
         assert cell.get("execution_count") is None
 
 
+@pytest.mark.integration  # it takes seconds
 def test_listen(capsys: pytest.CaptureFixture[str]):
     before = set(sys.modules)
     names = run("listen.ipynb")

@@ -180,7 +180,11 @@ FILE = [
     ('state_dir = "a\\u0000b"', "FILE: state_dir: no file can have that name"),
     ("[models.x]\npath = ''", "FILE: models.x.path: must not be empty"),
     ("[mqtt]\nca_file = ''", "FILE: mqtt.ca_file: must not be empty"),
-    (f"{'.'.join('a' * 20_000)} = 1", "FILE: tables are nested deeper than any setting is"),
+    pytest.param(
+        f"{'.'.join('a' * 20_000)} = 1",
+        "FILE: tables are nested deeper than any setting is",
+        marks=pytest.mark.integration,  # it takes seconds
+    ),
     (f"[{'.'.join('a' * 20_000)}]", "FILE: tables are nested deeper than any setting is"),
     (f"a = {'[' * 20_000}{']' * 20_000}", "FILE: this is not TOML: nested too deep"),
     (f"a = {'{b=' * 20_000}1{'}' * 20_000}", "FILE: this is not TOML: nested too deep"),

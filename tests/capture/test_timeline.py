@@ -91,6 +91,7 @@ def test_rounding_to_milliseconds_is_not_a_hole(shift: int) -> None:
         assert place.new_epoch == (k == 0)
 
 
+@pytest.mark.integration  # it takes seconds
 @pytest.mark.parametrize("ppm", [-300, -50, 50, 300])
 def test_clocks_that_drift_apart_are_followed(ppm: float) -> None:
     factor = 1 + ppm / 1e6

@@ -134,6 +134,7 @@ def test_a_message_that_is_refused_for_its_own_sake_holds_up_no_other(bad: set[i
     assert quarantine.items
 
 
+@pytest.mark.integration  # it takes seconds
 @pytest.mark.parametrize("window", [1, 5, 20])
 def test_a_topic_is_not_held_for_ever_by_a_message_that_was_refused_before(window: int) -> None:
     """Refused for its own sake at first, and then with all others of its topic, while new ones come."""

@@ -228,6 +228,7 @@ def test_what_the_board_does_not_tell_is_not_announced() -> None:
     assert not {"temperature", "throttled"} & set(components(announced(bare).messages))
 
 
+@pytest.mark.integration  # it takes seconds
 @pytest.mark.parametrize("count", [1, 20, 521, 10_000])
 @pytest.mark.parametrize("share", [0, 0.1, 1])
 def test_no_message_is_long_whatever_the_model(count: int, share: float) -> None:

@@ -88,6 +88,7 @@ def test_the_last_clip_ends_with_the_signal():
     assert np.all(np.abs(last[0].values - features(samples, MELS)) <= tolerance(samples, MELS))
 
 
+@pytest.mark.integration  # it takes seconds
 @settings(max_examples=80)
 @given(
     config=st.sampled_from(["spectrogram", "log_mel", "mfcc"]).flatmap(

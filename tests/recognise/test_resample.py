@@ -51,6 +51,7 @@ def test_a_constant_stays_what_it_is():
     np.testing.assert_allclose(result[200:-200], 0.7, atol=1e-6)
 
 
+@pytest.mark.integration  # it takes seconds
 def test_times_do_not_drift():
     """After two minutes a tone is still in phase."""
     resampler, position, worst = Resampler(44100, 16000), 0, 0.0
@@ -128,6 +129,7 @@ def test_the_length_is_the_input_s(n, from_hz, to_hz):
     assert result.dtype == np.float32
 
 
+@pytest.mark.integration  # it takes seconds
 def test_a_latency_under_50_ms():
     """What has not come out yet after a feed is less than this, whatever the rates."""
     for from_hz in RATES:
