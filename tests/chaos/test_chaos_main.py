@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,3 +83,10 @@ def test_what_does_not_hold_is_said(
 def test_a_name_that_is_none(document: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, "kils")
+
+
+def test_the_readme_has_each_proof_and_what_it_needs() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\|([^|]*)\|$", Path(__file__).with_name("README.md").read_text(), re.MULTILINE)
+    assert [name for name, _ in rows] == list(command.PROOFS)
+    for name, needs in rows:
+        assert tuple(filter(None, needs.partition(";")[0].strip().split(", "))) == command.PROOFS[name].needs
