@@ -420,6 +420,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
     )
 
 
+@pytest.mark.integration  # it takes seconds
 @settings(max_examples=50)
 @given(manifests())
 def test_what_is_written_is_read_back(manifest):

@@ -97,6 +97,7 @@ def test_there_is_something_to_compare():
     assert {result.values is None for result in scores} == {True, False}
 
 
+@pytest.mark.integration  # it takes seconds
 @settings(max_examples=40)
 @given(
     rate=st.sampled_from([8000, 11025, 16000, 44100]),
@@ -164,6 +165,7 @@ def test_the_whole_room_with_a_real_model(tmp_path):
         assert abs(offset.duration_s - 0.333) < 0.06
 
 
+@pytest.mark.integration  # it takes seconds
 @settings(max_examples=25)
 @given(
     first=st.integers(0, 9000),
