@@ -167,7 +167,14 @@ def test_a_model_that_is_not_whole_is_refused_before_anything_is_touched(tmp_pat
 def checkout(tmp_path: Path) -> Path:
     """A checkout of version 1.2.3, all committed but the inventory."""
     folder = tmp_path / "a checkout"
-    for name in ("edgeaudio/version.py", "models/home/model.toml", "pyproject.toml", "README.md", "LICENSE"):
+    for name in (
+        "edgeaudio/version.py",
+        "models/home/model.toml",
+        "pyproject.toml",
+        "hatch_build.py",
+        "README.md",
+        "LICENSE",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text('__version__ = "1.2.3"\n')
     git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.org"]
