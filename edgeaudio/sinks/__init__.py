@@ -17,8 +17,11 @@ class Sink(Protocol):
     """
 
     name: str  # in health and in the log
-    accepts: frozenset[type]  # types of edgeaudio/types.py, or of another sink's results
     max_s: float  # seconds of Blocks of a source that may wait
+
+    @property  # so that type checkers take `accepts = frozenset({Event})`
+    def accepts(self) -> frozenset[type]:
+        """The types of edgeaudio/types.py, or of another sink's results, that it is handed."""
 
     def open(self) -> None:
         """Begin; called before the first item, and again after a failure."""
