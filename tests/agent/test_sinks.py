@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,10 +12,10 @@ import pytest
 from support.agents import Listener, RunningAgent
 from support.brokers import BrokerProcess
 from support.media import sine, write_media
+from support.sinks import opened, running
 from support.waiting import wait_until
 
 from edgeaudio.agent import sink_runner
-from edgeaudio.agent.sink_runner import SinkRunner
 from edgeaudio.health.report import SinkState
 from edgeaudio.hub import Hub
 from edgeaudio.types import Block, Event, SourceState, SourceStatus
@@ -53,31 +52,6 @@ class Recorder:
 
 def status(source: str = "porch") -> SourceStatus:
     return SourceStatus(source, SourceState.LISTENING, datetime.now(UTC))
-
-
-@contextmanager
-def running(sink: Recorder, hub: Hub) -> Iterator[SinkRunner]:
-    stop = threading.Event()
-    runner = SinkRunner(sink, hub, lambda: None)
-    thread = threading.Thread(target=runner.run, args=(stop,))
-    thread.start()
-    try:
-        yield runner
-    finally:
-        stop.set()
-        thread.join(10)
-        assert not thread.is_alive()
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink_runner, "FIRST_DELAY_S", 0.05)
-    monkeypatch.setattr(sink_runner, "TAKE_S", 0.05)
-
-
-def opened(sink: Recorder, hub: Hub) -> None:
-    """Wait until the sink is subscribed: what is published before is not for it."""
-    wait_until(lambda: any(each.name == sink.name for each in hub._accepts))
 
 
 def test_a_sink_is_handed_what_it_accepts_and_is_closed_at_the_end():
