@@ -50,7 +50,7 @@ def test_the_sink_writes_what_is_detected(tmp_path: Path):
 
 def test_every_file_that_it_names_is_there():
     text = CONTRIBUTING.read_text()
-    named = set(re.findall(r"`((?:edgeaudio|tests|docs|tools|deploy)/[\w./-]+)`", text))
+    named = set(re.findall(r"`((?:edgeaudio|tests|docs|tools|deploy|examples)/[\w./-]+)`", text))
     assert len(named) > 15
     assert [path for path in named if not (CONTRIBUTING.parent / path).exists() and "NAME" not in path] == []
 
