@@ -189,7 +189,7 @@ faults: $(VENV)/.test
 constraints: check-python
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/pip install --quiet --disable-pip-version-check uv
-	build/uv/bin/python tools/constraints.py
+	build/uv/bin/python tools/maintenance/constraints.py
 
 # Debian's own Python: a package depends on that
 deb:
@@ -198,7 +198,7 @@ deb:
 requirements: check-python
 	$(PYTHON) -m venv build/requirements
 	build/requirements/bin/pip install --quiet --disable-pip-version-check packaging
-	build/requirements/bin/python tools/requirements.py
+	build/requirements/bin/python tools/maintenance/requirements.py
 
 define INSTALL
 	@$(MAKE) --no-print-directory check-python

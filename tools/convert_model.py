@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,15 +22,14 @@ import numpy as np
 from tqdm import tqdm
 
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.clips import ClipConfig, ClipCutter
-from edgeaudio.recognise.manifest import Manifest, manifest_toml, parse_manifest
+from edgeaudio.recognise.manifest import manifest_toml
 from edgeaudio.recognise.model import build_model
-from tools import comparison, conversion
-from tools.command import exit_status
-from tools.comparison import LabelledClips
-from tools.recordings import Recording, read_folder
+from tools.training import comparison, conversion
+from tools.training.clips import cut_clips, spread
+from tools.training.command import exit_status
+from tools.training.draft import read_draft
+from tools.training.recordings import read_folder
 
-NO_HASH = "0" * 64
 COMPARED_CLIPS = 3000  # with Keras, which takes ten times as long for one clip as the result does
 
 
@@ -116,42 +114,6 @@ def _convert(options: argparse.Namespace) -> None:
     (options.out / "README.md").write_text(text.rstrip() + "\n\n## Conversion\n\n" + "\n".join(report) + "\n")
     print("\n".join(report))
     print(f"\nwritten: {options.out}")
-
-
-def read_draft(path: Path) -> Manifest:
-    """A manifest that may lack its hash. Raises EdgeaudioError where it is missing or wrong."""
-    try:
-        table = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise EdgeaudioError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EdgeaudioError(f"{path}: is not TOML: {error}") from None
-    return parse_manifest({"sha256": NO_HASH} | table, path)
-
-
-def cut_clips(recordings: Sequence[Recording], manifest: Manifest) -> LabelledClips:
-    """The clips of recordings as the agent would cut them, silence under the gate left out.
-
-    Raises:
-        EdgeaudioError: All of them are silent.
-    """
-    section = manifest.clip
-    config = ClipConfig(section.sample_rate, section.n_samples, section.period_ms / 1000, manifest.features)
-    values, owners = [], []
-    for index, recording in enumerate(tqdm(recordings, desc="features", unit="file", leave=False)):
-        cutter = ClipCutter(config, gate_dbfs=-100.0)
-        for cut in (*cutter.feed(recording.samples), *cutter.flush()):
-            if cut.values is not None:
-                values.append(cut.values)
-                owners.append(index)
-    if not values:
-        raise EdgeaudioError("the recordings are all silent; give some with sound")
-    return LabelledClips(values, np.array(owners), tuple(recording.label for recording in recordings))
-
-
-def spread(n: int, wanted: int) -> list[int]:
-    """Indices spread evenly over n clips."""
-    return sorted({int(i) for i in np.linspace(0, n - 1, min(n, wanted))})
 
 
 if __name__ == "__main__":

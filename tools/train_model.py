@@ -8,7 +8,7 @@ model is trained on everything. Run again, the command goes on where it was stop
 `tools.convert_model`, and each fold is a model directory of its own.
 
 Owns: the order of the steps and their figures. Does not know: how clips are made (`augmentation.py`), trained on
-(`training.py`), divided (`dataset.py`) or drawn (`pictures.py`).
+(`training/fit.py`), divided (`dataset.py`) or drawn (`pictures.py`).
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import clip_features, features
 from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest, manifest_toml
 from edgeaudio.recognise.model import Model, build_model
-from tools import convert_model
-from tools.augmentation import Batches, Example, Recipe
-from tools.command import exit_status, first_said
-from tools.dataset import Entry, folds_of, labels_of, read_dataset
-from tools.recordings import Recording, read_audio, through, without_padding
+from tools.training.augmentation import Batches, Example, Recipe
+from tools.training.clips import cut_clips, spread
+from tools.training.command import exit_status
+from tools.training.dataset import Entry, folds_of, labels_of, read_dataset
+from tools.training.draft import NO_HASH
+from tools.training.recordings import Recording, read_audio, through, without_padding
+from tools.training.runs import claim, named
 
 Floats = NDArray[np.float32]
 
@@ -137,7 +139,8 @@ def _train(options: argparse.Namespace) -> None:
         samples = read_audio(entry.path, options.sample_rate)
         recordings.append(Recording(entry.path, entry.path.parent.name, samples))
     data = Data(entries, recordings, draft.labels, _features(options))
-    _claim(options)
+    asked = {**{name: str(getattr(options, name)) for name in DECISIVE}, **named(options.recordings, options.negatives)}
+    claim(options.out, asked)
     results = {fold: _fold(fold, data, draft, options) for fold in options.fold or folds}
     _report(results, data.labels, options)
     if not options.no_final:
@@ -145,20 +148,6 @@ def _train(options: argparse.Namespace) -> None:
         (options.out / "draft.toml").write_text(manifest_toml(manifest))
         files = f"{options.out / 'model.keras'} --manifest {options.out / 'draft.toml'}"
         print(f"next: python -m tools.convert_model {files} --recordings {options.recordings} --out models/NAME")
-
-
-def _claim(options: argparse.Namespace) -> None:
-    """One folder is for one set of options: what is resumed must be what was asked for."""
-    negatives = ", ".join(str(path.resolve()) for path in options.negatives) or None
-    paths = {"recordings": options.recordings.resolve(), "negatives": negatives}
-    asked = {name: str(paths.get(name, getattr(options, name))) for name in DECISIVE}
-    options.out.mkdir(parents=True, exist_ok=True)
-    begun = json.loads(first_said(options.out / "options.json", json.dumps(asked, indent=2) + "\n"))
-    if other := [name for name in DECISIVE if begun.get(name) != asked[name]]:
-        raise EdgeaudioError(
-            f"{options.out}: begun with {other[0]} = {begun.get(other[0])}, not {asked[other[0]]}; "
-            "remove it, or give another --out"
-        )
 
 
 def _features(options: argparse.Namespace) -> FeatureConfig:
@@ -177,7 +166,7 @@ def _draft(options: argparse.Namespace, labels: tuple[str, ...]) -> Manifest:
         frame_ms = 1000 * config.n_fft / options.sample_rate
         raise EdgeaudioError(f"--clip-s {options.clip_s}: a clip must hold a frame, which is {frame_ms:g} ms")
     return Manifest(
-        name=options.out.name, version="1.0.0", labels=labels, sha256=convert_model.NO_HASH, clip=clip,
+        name=options.out.name, version="1.0.0", labels=labels, sha256=NO_HASH, clip=clip,
         input=InputSection(kind, ("batch", "time", "feature")), features=config,
     )  # fmt: skip
 
@@ -188,8 +177,8 @@ def _network(
     """Train on everything but one fold; the manifest with its scaling, the saved model, loss and seconds by epoch."""
     import keras  # noqa: PLC0415 - slow to import; wrong arguments come first
 
-    from tools.networks import spectrum_network  # noqa: PLC0415
-    from tools.training import Plan, fit  # noqa: PLC0415
+    from tools.training.fit import Plan, fit  # noqa: PLC0415
+    from tools.training.networks import spectrum_network  # noqa: PLC0415
 
     base = data.features
     n_frames = base.n_frames(draft.clip.n_samples)
@@ -235,20 +224,18 @@ def _batches(source: Batches, config: FeatureConfig, rng: np.random.Generator) -
 
 def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -> dict[str, Any]:
     """Truth and answers, as Keras and as int8, for the recordings of a fold."""
-    from tools import conversion  # noqa: PLC0415 - TensorFlow
+    from tools.training import conversion  # noqa: PLC0415 - TensorFlow
 
     folder = options.out / f"fold-{fold}"
     result_file = folder / "result.json"
     if not result_file.exists():
         manifest, file, history = _network(fold, data, draft, options, folder)
         held_out = data.held_out(fold)
-        clips = convert_model.cut_clips(held_out, manifest)
+        clips = cut_clips(held_out, manifest)
         seen = data.seen(fold)
-        known = convert_model.cut_clips(
-            [seen[i] for i in convert_model.spread(len(seen), REPRESENTATIVE_CLIPS)], manifest
-        )
+        known = cut_clips([seen[i] for i in spread(len(seen), REPRESENTATIVE_CLIPS)], manifest)
         original = conversion.Original(conversion.load(file), manifest)
-        chosen = convert_model.spread(len(known.values), REPRESENTATIVE_CLIPS)
+        chosen = spread(len(known.values), REPRESENTATIVE_CLIPS)
         content, _ = conversion.to_tflite(
             conversion.load(file), original.inputs([known.values[i] for i in chosen]), "int8", []
         )
@@ -278,7 +265,7 @@ def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -
 def _right(model: Model, recordings: Sequence[Recording]) -> int:
     """Recordings whose label has the best mean score; one of which nothing is left is not among them."""
     try:
-        clips = convert_model.cut_clips(recordings, model.manifest)
+        clips = cut_clips(recordings, model.manifest)
     except EdgeaudioError:  # nothing is left of any
         return 0
     rows, names = clips.recording_scores(np.stack([model.scores(values) for values in clips.values]))
@@ -287,7 +274,7 @@ def _right(model: Model, recordings: Sequence[Recording]) -> int:
 
 def _report(results: dict[int, dict[str, Any]], labels: Sequence[str], options: argparse.Namespace) -> None:
     """Print and write the table of folds, and draw the confusion matrix and the curves."""
-    from tools.pictures import draw_confusion, draw_curves  # noqa: PLC0415 - Matplotlib
+    from tools.training.pictures import draw_confusion, draw_curves  # noqa: PLC0415 - Matplotlib
 
     rates = list(next(iter(results.values()))["narrow"])
     heard = [f"int8 through {int(rate) / 1000:g} kHz" for rate in rates]

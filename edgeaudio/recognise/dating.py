@@ -9,7 +9,7 @@ half a clip to become suspicious. Within that stretch the beginning is where the
 about as great, the first, for many alarms come in pulses. Where the level tells nothing the middle of the stretch is
 taken. Whatever else may be the beginning as well is the error. An end is the same, mirrored in time.
 
-docs/architecture.md has what this is worth, measured by tools/onset_errors.py.
+docs/architecture.md has what this is worth, measured by tools/maintenance/onset_errors.py.
 """
 
 from __future__ import annotations

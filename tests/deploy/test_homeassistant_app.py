@@ -25,7 +25,7 @@ from support.waiting import wait_until
 from deploy.homeassistant.edgeaudio import run
 from edgeaudio.settings.load import load_settings
 from edgeaudio.version import __version__
-from tools import app_icon
+from tools.maintenance import app_icon
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = ROOT / "deploy" / "homeassistant"

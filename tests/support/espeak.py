@@ -31,5 +31,5 @@ def espeak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             program: Path = tmp_path_factory.mktemp("espeak") / "espeak-ng"
             program.write_text(_STAND_IN.format(python=sys.executable))
             program.chmod(0o755)
-            patch.setattr("tools.espeak.PROGRAM", str(program))
+            patch.setattr("tools.synth.espeak.PROGRAM", str(program))
         yield

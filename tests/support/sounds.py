@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tools import acoustics
-from tools.alarm_scenes import SAMPLE_RATE, mixed
-from tools.alarm_sounds import active_rms, make_alarm
-from tools.recordings import write_wav
+from models.alarms.train.alarm_scenes import SAMPLE_RATE
+from tools.synth import acoustics
+from tools.synth.alarm_sounds import active_rms, make_alarm
+from tools.synth.scenes import mixed
+from tools.training.recordings import write_wav
 
 SNR_DB = 15.0
 

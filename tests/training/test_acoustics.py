@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tools import acoustics
-from tools.alarm_scenes import mixed
+from tools.synth import acoustics
+from tools.synth.scenes import mixed
 
 RATE = 16_000
 

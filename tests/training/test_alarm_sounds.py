@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools.alarm_sounds import LABELS, TEMPORAL_FOUR, TEMPORAL_THREE, TOLERANCE, active_rms, make_alarm
+from tools.synth.alarm_sounds import LABELS, TEMPORAL_FOUR, TEMPORAL_THREE, TOLERANCE, active_rms, make_alarm
 
 RATE = 16_000
 SWELL_S = 0.02  # by which soft edges may mislead the measurement

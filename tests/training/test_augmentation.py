@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.augmentation import UNHEARD_DB, Batches, Example, Recipe, blot_out, place, unit_loudness
+from tools.training.augmentation import UNHEARD_DB, Batches, Example, Recipe, blot_out, place, unit_loudness
 
 FRAME_S = 0.02
 N_FRAMES, N_MELS = 50, 16

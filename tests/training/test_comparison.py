@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from edgeaudio.recognise.manifest import DetectorSection
-from tools.comparison import LabelledClips, calibrate, compare, too_different
-from tools.model_card import replace_section
+from tools.training.comparison import LabelledClips, calibrate, compare, too_different
+from tools.training.model_card import replace_section
 
 LABELS = ("dog", "rain")
 

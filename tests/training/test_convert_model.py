@@ -10,7 +10,7 @@ from support.sounds import write_tones
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest, manifest_toml
 from edgeaudio.recognise.model import load_model
-from tools.recordings import write_wav
+from tools.training.recordings import write_wav
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
 # its imports warn about themselves

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeaudio.errors import EdgeaudioError
-from tools.dataset import N_FOLDS, folds_of, labels_of, read_dataset, source_of
+from tools.training.dataset import N_FOLDS, folds_of, labels_of, read_dataset, source_of
 
 
 def touch(folder, *names):

@@ -11,11 +11,14 @@ from support.tflite import WAVEFORM, manifest_of, model_directory
 
 from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection, Threshold, read_manifest
 from edgeaudio.types import Scores
-from tools import evaluate_home, home_scenes
-from tools.acoustics import rms
-from tools.event_trials import GRID, Trial, at, calibrate, go_over, judge, listen
-from tools.home_scenes import LOOKALIKES, Sounds, Stretch, Target, at_snr, bounds
-from tools.recordings import write_wav
+from models.home.train import evaluate_home, home_scenes
+from models.home.train.home_scenes import Sounds
+from tools.synth import event_scenes
+from tools.synth.acoustics import rms
+from tools.synth.event_scenes import at_snr, bounds
+from tools.training.event_report import write_thresholds
+from tools.training.event_trials import GRID, Stretch, Target, Trial, at, calibrate, go_over, judge, listen
+from tools.training.recordings import write_wav
 
 __all__ = ["espeak"]  # a fixture
 
@@ -53,7 +56,7 @@ def test_the_snr_is_that_of_the_sounding_parts():
 
 def test_silence_around_a_sound_is_not_the_sound():
     first, last = bounds(a_tone(0.5, lead_s=1.0, tail_s=2.0), RATE)
-    assert (first / RATE, last / RATE) == pytest.approx((1.0, 1.5), abs=home_scenes.PIECE_S)
+    assert (first / RATE, last / RATE) == pytest.approx((1.0, 1.5), abs=event_scenes.PIECE_S)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -61,8 +64,8 @@ def test_the_sound_begins_and_ends_when_the_scene_says(sounds, seed):
     scene = sounds.scene("dog", 60, 0, np.random.default_rng(seed))  # hardly anything but the sound
     target = scene.target
     assert 6.0 <= target.onset_s <= 9.0
-    assert target.end_s - target.onset_s == pytest.approx(0.5, abs=2 * home_scenes.PIECE_S)
-    assert len(scene.samples) == home_scenes.SCENE_S * RATE
+    assert target.end_s - target.onset_s == pytest.approx(0.5, abs=2 * event_scenes.PIECE_S)
+    assert len(scene.samples) == event_scenes.SCENE_S * RATE
     onset = round(target.onset_s * RATE)
     before, within = scene.samples[:onset], scene.samples[onset : onset + round(0.5 * RATE)]
     assert rms(within) > 20 * rms(before)
@@ -171,7 +174,7 @@ def test_a_budget_out_of_reach_gives_the_fewest_there_can_be():
 
 
 def test_an_hour_of_beeps_does_not_decide():
-    beeps = replace(negative(0.92), kind=f"{LOOKALIKES}, alone")
+    beeps = replace(negative(0.92), budgeted=False)
     assert calibrate(outcomes_of(scene(0.81, 0), scene(0.9, 0), negative(0.31), beeps), 0.0) == {"a": 0.6}
 
 
@@ -214,7 +217,7 @@ def test_new_thresholds_leave_the_rest_of_the_manifest(tmp_path):
         thresholds={"rain": Threshold(0.7, 0.1), "weather": Threshold(0.8, 0.2)},
     )
     before = read_manifest(directory / FILE_NAME)
-    evaluate_home.write_thresholds(directory / FILE_NAME, {"dog": 0.9, "rain": 0.5})
+    write_thresholds(directory / FILE_NAME, {"dog": 0.9, "rain": 0.5})
     thresholds = {"dog": Threshold(0.9, 0.54), "rain": Threshold(0.5, 0.3), "weather": Threshold(0.8, 0.2)}
     assert read_manifest(directory / FILE_NAME) == replace(before, thresholds=thresholds)
 

@@ -12,17 +12,17 @@ from support.espeak import espeak
 from support.programs import require_program
 
 from edgeaudio.errors import EdgeaudioError
-from tools import home_recordings
-from tools.alarm_scenes import HELD_OUT_SPEAKER, UNLABELLED
-from tools.alarm_sounds import LABELS
-from tools.dataset import ALWAYS_TRAINED
-from tools.held_out_speech import SENTENCES as JUDGED_SENTENCES
-from tools.held_out_speech import VOICES as JUDGED_VOICES
-from tools.home_recordings import CLIP_S, LASTING_S, SAMPLE_RATE, main, write_home_set
-from tools.home_speech import SENTENCES, VARIANTS, read_aloud, strung_digits, training_speakers
-from tools.other_sounds import KINDS
-from tools.recordings import read_audio, write_wav
-from tools.texture_sounds import TEXTURES, rain
+from models.home.train import home_recordings
+from models.home.train.home_recordings import CLIP_S, LASTING_S, SAMPLE_RATE, main, write_home_set
+from models.home.train.home_speech import SENTENCES, VARIANTS, read_aloud, strung_digits, training_speakers
+from tools.synth.alarm_sounds import LABELS
+from tools.synth.held_out_speech import SENTENCES as JUDGED_SENTENCES
+from tools.synth.held_out_speech import VOICES as JUDGED_VOICES
+from tools.synth.other_sounds import KINDS
+from tools.synth.texture_sounds import TEXTURES, rain
+from tools.training.corpus import HELD_OUT_SPEAKER, UNLABELLED
+from tools.training.dataset import ALWAYS_TRAINED
+from tools.training.recordings import read_audio, write_wav
 
 __all__ = ["espeak"]  # a fixture
 
@@ -186,7 +186,7 @@ def test_a_voice_that_is_not_installed_is_named(monkeypatch):
 
 
 def test_without_espeak_nothing_is_begun(data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("tools.espeak.PROGRAM", "no-such-program")
+    monkeypatch.setattr("tools.synth.espeak.PROGRAM", "no-such-program")
     assert main(["--data", str(data), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == (
         "home_recordings: espeak-ng is not installed, and part of the speech is its: apt install espeak-ng\n"

@@ -10,7 +10,7 @@ from edgeaudio.recognise.features import clip_features
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
 
-from tools.networks import spectrum_network
+from tools.training.networks import spectrum_network
 
 MFCC = FeatureConfig("mfcc", 16_000, n_fft=1024, hop_length=320, n_mels=64, n_mfcc=40, fmin=50.0, mel_scale="htk")
 

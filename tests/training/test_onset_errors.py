@@ -11,9 +11,8 @@ from support.tflite import WAVEFORM, manifest_of
 
 from edgeaudio.recognise.manifest import DetectorSection
 from edgeaudio.types import POWER_STEP_S, Scores
-from tools.event_trials import START, Trial
-from tools.home_scenes import Target
-from tools.onset_errors import Miss, misses_of, table
+from tools.maintenance.onset_errors import Miss, misses_of, table
+from tools.training.event_trials import START, Target, Trial
 
 CLIP_S, PERIOD_S, SOUND_S = 4.0, 0.5, (7.3, 8.0)
 ARCHITECTURE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.alarm_sounds import TEMPORAL_FOUR, TEMPORAL_THREE, TOLERANCE
-from tools.other_sounds import KINDS, is_alarm_cadence, make_other
+from tools.synth.alarm_sounds import TEMPORAL_FOUR, TEMPORAL_THREE, TOLERANCE
+from tools.synth.other_sounds import KINDS, is_alarm_cadence, make_other
 
 RATE = 16_000
 

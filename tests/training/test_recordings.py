@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeaudio.errors import EdgeaudioError
-from tools.recordings import Recording, read_audio, read_folder, through, without_padding, write_wav
+from tools.training.recordings import Recording, read_audio, read_folder, through, without_padding, write_wav
 
 RATE = 8_000
 

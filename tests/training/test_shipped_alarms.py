@@ -7,11 +7,11 @@ import pytest
 from support.sounds import alarm_over_noise, over_noise
 
 from edgeaudio.recognise.model import load_model
-from tools import acoustics
-from tools.alarm_scenes import SAMPLE_RATE
-from tools.alarm_sounds import LABELS
-from tools.evaluate_alarms import onsets
-from tools.other_sounds import make_other
+from models.alarms.train.alarm_scenes import SAMPLE_RATE
+from tools.synth import acoustics
+from tools.synth.alarm_sounds import LABELS
+from tools.synth.other_sounds import make_other
+from tools.training.event_trials import onsets
 
 MODEL = Path(__file__).parents[2] / "models" / "alarms"
 
@@ -24,7 +24,7 @@ def model():
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("label", LABELS)
 def test_an_alarm_is_found_and_named(model, label, seed):
-    heard = list(onsets(model, alarm_over_noise(label, np.random.default_rng((7, seed)))))
+    heard = list(onsets(model, alarm_over_noise(label, np.random.default_rng((7, seed))), SAMPLE_RATE))
     assert [event.event.label for event in heard] == [label]
     assert heard[0].known_s < 10.0
 
@@ -34,7 +34,7 @@ def test_what_is_no_alarm_is_left_alone(model, kind):
     for seed in range(3):
         rng = np.random.default_rng((8, seed))
         sound = make_other(10.0, SAMPLE_RATE, rng, kind)
-        assert not list(onsets(model, over_noise(sound, acoustics.rms(sound), rng)))
+        assert not list(onsets(model, over_noise(sound, acoustics.rms(sound), rng), SAMPLE_RATE))
 
 
 def test_it_is_small():

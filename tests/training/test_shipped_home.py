@@ -8,10 +8,11 @@ from support.sounds import alarm_over_noise
 
 from edgeaudio.recognise.manifest import read_manifest
 from edgeaudio.recognise.model import load_model
-from tools.alarm_sounds import LABELS
-from tools.convert_model import cut_clips
-from tools.evaluate_alarms import onsets
-from tools.recordings import Recording, read_audio
+from models.alarms.train.alarm_scenes import SAMPLE_RATE
+from tools.synth.alarm_sounds import LABELS
+from tools.training.clips import cut_clips
+from tools.training.event_trials import onsets
+from tools.training.recordings import Recording, read_audio
 
 MODEL = Path(__file__).parents[2] / "models" / "home"
 ESC10 = Path(__file__).parents[3] / "shared" / "data" / "esc10"
@@ -26,7 +27,7 @@ def model():
 @pytest.mark.parametrize("label", LABELS)
 def test_an_alarm_is_found_and_named(model, label, seed):
     samples = alarm_over_noise(label, np.random.default_rng((7, seed)))
-    assert label in [heard.event.label for heard in onsets(model, samples)]
+    assert label in [heard.event.label for heard in onsets(model, samples, SAMPLE_RATE)]
 
 
 @pytest.mark.skipif(not ESC10.is_dir(), reason=f"the recordings are not here: {ESC10}")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools.texture_sounds import TEXTURES, clock_tick, fire_crackling, helicopter, rain, sea_waves
+from tools.synth.texture_sounds import TEXTURES, clock_tick, fire_crackling, helicopter, rain, sea_waves
 
 RATE = 16_000
 SEEDS = range(5)

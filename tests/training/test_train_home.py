@@ -2,11 +2,11 @@
 
 import sys
 
-from tools import train_home
+from models.home.train import train_home
 
 
 def test_a_missing_collection_is_named(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("tools.espeak.PROGRAM", sys.executable)  # it comes to no speech
+    monkeypatch.setattr("tools.synth.espeak.PROGRAM", sys.executable)  # it comes to no speech
     (tmp_path / "data").mkdir()
     arguments = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")]
     assert train_home.main(arguments) == 2

@@ -10,9 +10,9 @@ from support.sounds import write_tones
 
 from edgeaudio.errors import EdgeaudioError
 from tools import train_model
-from tools.augmentation import Batches
-from tools.convert_model import read_draft
-from tools.recordings import write_wav
+from tools.training.augmentation import Batches
+from tools.training.draft import read_draft
+from tools.training.recordings import write_wav
 
 RATE = 16_000
 ARGUMENTS = ["--sample-rate", str(RATE), "--clip-s", "1", "--n-mels", "16", "--clips", "2048"]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.acoustics import add_at, coloured_noise
-from tools.alarm_sounds import beep
+from tools.synth.acoustics import add_at, coloured_noise
+from tools.synth.alarm_sounds import beep
 
 Samples = NDArray[np.float32]
 Maker = Callable[[float, int, np.random.Generator], Samples]
@@ -325,3 +325,5 @@ BEEPING = (
     "beeps", "near_smoke_alarm", "near_co_alarm", "low_battery_chirp", "reversing_beeper", "alarm_clock", "appliance",
     "telephone",
 )  # fmt: skip
+# Of what recordings have not enough of; beeps are kept out, they are a matter of their own.
+BACKGROUND_KINDS = tuple(kind for kind in KINDS if kind in {"engine", "birds", "music", "clicks", "noise", "voice"})

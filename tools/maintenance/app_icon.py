@@ -1,6 +1,6 @@
 """Draw the icon of the Home Assistant app: a sound's level, in bars.
 
-    python tools/app_icon.py
+    python tools/maintenance/app_icon.py
 
 Drawn four times as large and averaged down, for smooth edges; written as PNG with the standard library.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-ICON = Path(__file__).parents[1] / "deploy" / "homeassistant" / "edgeaudio" / "icon.png"
+ICON = Path(__file__).parents[2] / "deploy" / "homeassistant" / "edgeaudio" / "icon.png"
 SIZE, FINER = 128, 4
 GROUND, BARS = (18, 58, 74), (245, 247, 240)
 LEVELS = (0.22, 0.46, 0.78, 0.58, 0.34, 0.62, 0.26)

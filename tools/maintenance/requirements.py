@@ -21,7 +21,7 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "requirements"
 HEAD = """\
 # Written by `make requirements`: what edgeaudio needs on {architecture} (dpkg --print-architecture), Python {python}.

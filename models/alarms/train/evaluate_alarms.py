@@ -1,6 +1,6 @@
 """How good an alarm model is, on sound it was not trained on: events found, delays, false alarms an hour.
 
-    python -m tools.evaluate_alarms models/alarms --data ../shared/data [--keras runs/alarms/model.keras]
+    python -m models.alarms.train.evaluate_alarms models/alarms --data ../shared/data [--keras runs/alarms/model.keras]
 
 Everything runs through the agent's own pipeline (resampling, clips, features, int8 model, detector) with the
 thresholds that the model ships with. Prints Markdown tables; `--card` writes them into the model card.
@@ -16,9 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,32 +24,23 @@ from tqdm import tqdm
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.model import load_model
-from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
-from edgeaudio.types import Block, Event
-from tools import acoustics
-from tools.alarm_scenes import SAMPLE_RATE, Corpus, Course, long_scene, mixed, read_corpus, received, travelled
-from tools.alarm_sounds import LABELS
-from tools.espeak import PROGRAM
-from tools.held_out_speech import SENTENCES, espeak
-from tools.model_card import replace_section
-from tools.other_sounds import BEEPING, KINDS, make_other
+from edgeaudio.recognise.pipeline import Scorer
+from models.alarms.train.alarm_scenes import SAMPLE_RATE, Course, long_scene
+from tools.synth import acoustics
+from tools.synth.alarm_sounds import LABELS
+from tools.synth.espeak import PROGRAM
+from tools.synth.held_out_speech import SENTENCES, espeak
+from tools.synth.other_sounds import BEEPING, KINDS, make_other
+from tools.synth.scenes import mixed, received, travelled
+from tools.training.corpus import Corpus, read_corpus
+from tools.training.event_trials import onsets
+from tools.training.model_card import replace_section
 
 Samples = NDArray[np.float32]
 
 SNRS_DB = (20, 10, 5, 0)
 COURSE = Course(begin_s=5.0, end_s=25.0, duration_s=30.0)
 GRACE_S = 2.0  # an alarm may be named a little after it ended
-BLOCK_S = 0.1
-START = datetime(2000, 1, 1, tzinfo=UTC)
-NAMESPACE = UUID(int=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """An event's beginning, and when the agent knew of it (seconds since the sound began)."""
-
-    event: Event
-    known_s: float
 
 
 @dataclass(slots=True)
@@ -90,7 +79,7 @@ def evaluate(options: argparse.Namespace) -> list[str]:
     """Lines of Markdown with every figure."""
     scorers: dict[str, Scorer] = {"int8": load_model(options.model)}
     if options.keras:
-        from tools.conversion import Original, load  # noqa: PLC0415 - TensorFlow is not needed otherwise
+        from tools.training.conversion import Original, load  # noqa: PLC0415 - TensorFlow is not needed otherwise
 
         manifest = scorers["int8"].manifest
         scorers["float32"] = Original(load(options.keras), manifest).model
@@ -104,17 +93,6 @@ def evaluate(options: argparse.Namespace) -> list[str]:
     lines += ["", f"Onsets on sound without an alarm (int8, seed {options.seed}):", ""]
     lines += _negative_table(scorers["int8"], corpus, options.hours, options.seed)
     return lines
-
-
-def onsets(scorer: Scorer, samples: Samples) -> Iterator[Prediction]:
-    """Events that begin in a signal at SAMPLE_RATE, fed as a source would."""
-    pipeline = SourcePipeline("trial", [ModelBinding(scorer)], namespace=NAMESPACE)
-    step = round(BLOCK_S * SAMPLE_RATE)
-    for first in range(0, len(samples), step):
-        piece = samples[first : first + step]
-        for result in pipeline.feed(Block("trial", 0, first, START, SAMPLE_RATE, piece)):
-            if isinstance(result, Event) and result.kind == "onset":
-                yield Prediction(result, (first + len(piece)) / SAMPLE_RATE)
 
 
 def _recall_table(scorers: Mapping[str, Scorer], corpus: Corpus, trials: int, seed: int) -> list[str]:
@@ -139,7 +117,7 @@ def _recall_table(scorers: Mapping[str, Scorer], corpus: Corpus, trials: int, se
 
 def _try(scorer: Scorer, samples: Samples, label: str, result: Recall) -> None:
     found_s = None
-    for heard in onsets(scorer, samples):
+    for heard in onsets(scorer, samples, SAMPLE_RATE):
         if heard.event.label != label:
             result.others += 1
         elif found_s is None and COURSE.begin_s < heard.known_s <= COURSE.end_s + GRACE_S:
@@ -181,7 +159,7 @@ def _negative_table(scorer: Scorer, corpus: Corpus, hours: float, seed: int) -> 
         heard_s, found = 0.0, Counter[str]()
         for samples in tqdm(generate(), desc=name, unit="min", leave=False):
             heard_s += len(samples) / SAMPLE_RATE
-            found.update(heard.event.label for heard in onsets(scorer, samples))
+            found.update(heard.event.label for heard in onsets(scorer, samples, SAMPLE_RATE))
         listed = ", ".join(f"{number} {label}" for label, number in found.most_common()) or "none"
         rate = f"{found.total() / heard_s * 3600:.2f}" if heard_s else "-"
         lines.append(f"| {name} | {heard_s / 3600:.2f} | {listed} | {rate} |")

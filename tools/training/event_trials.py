@@ -1,13 +1,13 @@
 """From stretches of sound to events at every threshold, and from those to the thresholds worth having.
 
-Owns: the run through the agent's own pipeline, the count of what was found and of false alarms, the calibration.
-A model's scores do not depend on thresholds: each stretch is heard once, the detector goes over its scores often.
+Owns: the run through the agent's own pipeline, the count of found events and of false alarms, the calibration.
+A model's scores do not depend on thresholds: each stretch is scored once, the detector goes over its scores often.
 Does not know: how sound is made, what a report looks like.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -18,14 +18,40 @@ from numpy.typing import NDArray
 from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
-from edgeaudio.types import Block, Scores
-from tools.comparison import OFF_SHARE
-from tools.home_scenes import LOOKALIKES, Stretch, Target
+from edgeaudio.types import Block, Event, Scores
+from tools.training.comparison import OFF_SHARE
 
 GRID = (*(round(0.05 * k, 2) for k in range(1, 19)), 0.92, 0.94, 0.96, 0.97, 0.98, 0.99)
 PRICES = np.geomspace(0.003, 300.0, 101)  # of one false alarm an hour, in shares of a label's scenes
 START = datetime(2000, 1, 1, tzinfo=UTC)
 NAMESPACE = UUID(int=0)
+BLOCK_S = 0.1
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The labelled sound of a scene, in seconds from the scene's beginning."""
+
+    label: str
+    snr_db: int
+    onset_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """A run of sound, float32 (n,), and the labels that are in it; a scene has a target, a negative has none.
+
+    budgeted: False for sound whose false alarms are reported but do not decide on thresholds.
+    """
+
+    kind: str
+    samples: Samples
+    present: frozenset[str]
+    target: Target | None = None
+    budgeted: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +64,7 @@ class Trial:
     target: Target | None
     heard_s: float
     scores: Sequence[Scores]
+    budgeted: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,9 +87,14 @@ class Outcomes:
         return np.array([trial.target is None for trial in self.trials])
 
     @property
-    def everyday(self) -> NDArray[np.bool_]:
-        """Which trials are not made of what resembles alarms and nothing else, (n_trials,)."""
-        return np.array([not trial.kind.startswith(LOOKALIKES) for trial in self.trials])
+    def budgeted(self) -> NDArray[np.bool_]:
+        """Which trials' false alarms decide on thresholds, (n_trials,)."""
+        return np.array([trial.budgeted for trial in self.trials])
+
+    @property
+    def folds(self) -> list[int]:
+        """The folds that the trials belong to, in order."""
+        return sorted({trial.fold for trial in self.trials})
 
     @property
     def fold(self) -> NDArray[np.int64]:
@@ -88,14 +120,35 @@ class Judged:
     delay_s: NDArray[np.float64]  # (n_trials,); NaN: not found, or no target
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An event's beginning, and when the agent knew of it (seconds since the sound began)."""
+
+    event: Event
+    known_s: float
+
+
+def onsets(scorer: Scorer, samples: Samples, sample_rate: int) -> Iterator[Prediction]:
+    """Events that begin in a signal, at the thresholds of the model's manifest; fed in blocks, as a source is."""
+    pipeline = SourcePipeline("trial", [ModelBinding(scorer)], namespace=NAMESPACE)
+    step = round(BLOCK_S * sample_rate)
+    for first in range(0, len(samples), step):
+        piece = samples[first : first + step]
+        for result in pipeline.feed(Block("trial", 0, first, START, sample_rate, piece)):
+            if isinstance(result, Event) and result.kind == "onset":
+                yield Prediction(result, (first + len(piece)) / sample_rate)
+
+
 def listen(scorer: Scorer, stretch: Stretch, fold: int, sample_rate: int) -> Trial:
-    """Hear a stretch as the agent would hear a source."""
-    plan = ModelBinding(scorer)
-    pipeline = SourcePipeline("trial", [plan], namespace=NAMESPACE)
+    """Score a stretch as the agent would score a source."""
+    binding = ModelBinding(scorer)
+    pipeline = SourcePipeline("trial", [binding], namespace=NAMESPACE)
     results = pipeline.feed(Block("trial", 0, 0, START, sample_rate, stretch.samples))
     scores = tuple(result for result in results if isinstance(result, Scores))
-    heard_s = len(scores) * plan.effective_period_s
-    return Trial(fold, stretch.kind, stretch.present, stretch.target, heard_s, scores)
+    heard_s = len(scores) * binding.effective_period_s
+    groups = scorer.manifest.groups
+    present = stretch.present | {group for group, members in groups.items() if stretch.present & set(members)}
+    return Trial(fold, stretch.kind, present, stretch.target, heard_s, scores, stretch.budgeted)
 
 
 def go_over(trials: Sequence[Trial], labels: tuple[str, ...], detector: DetectorSection, period_s: float) -> Outcomes:
@@ -106,22 +159,37 @@ def go_over(trials: Sequence[Trial], labels: tuple[str, ...], detector: Detector
     """
     false = np.zeros((len(GRID), len(trials), len(labels)), dtype=np.int64)
     delay_s = np.full((len(GRID), len(trials)), np.nan)
-    nothing = np.zeros(len(labels), dtype=np.float32)
-    peaks = [np.max([nothing, *(s.values for s in trial.scores if s.values is not None)], axis=0) for trial in trials]
     for level, on in enumerate(GRID):
         thresholds = dict.fromkeys(labels, threshold(on))
-        for index, trial in enumerate(trials):
-            reached = frozenset(label for label, peak in zip(labels, peaks[index], strict=True) if peak >= on)
-            if not reached:
-                continue  # no event can begin, and the detector takes "none" for "all"
-            config = DetectorConfig(labels, detector, thresholds, period_s, reached)
-            for label, known_s, clip_s in _onsets(trial, config):
-                if label not in trial.present:
-                    false[level, index, labels.index(label)] += 1
-                elif np.isnan(delay_s[level, index]) and (target := trial.target) and label == target.label:
-                    in_time = target.onset_s < known_s < target.end_s + clip_s
-                    delay_s[level, index] = known_s - target.onset_s if in_time else np.nan
+        judged = at_thresholds(trials, labels, detector, period_s, thresholds)
+        false[level], delay_s[level] = judged.false, judged.delay_s
     return Outcomes(labels, trials, false, delay_s)
+
+
+def at_thresholds(
+    trials: Sequence[Trial],
+    labels: tuple[str, ...],
+    detector: DetectorSection,
+    period_s: float,
+    thresholds: Mapping[str, Threshold],
+) -> Judged:
+    """Every trial at given thresholds; `labels` is in the order of the scores. Counts as `go_over` does."""
+    false = np.zeros((len(trials), len(labels)), dtype=np.int64)
+    delay_s = np.full(len(trials), np.nan)
+    nothing = np.zeros(len(labels), dtype=np.float32)
+    for index, trial in enumerate(trials):
+        peaks = np.max([nothing, *(s.values for s in trial.scores if s.values is not None)], axis=0)
+        reached = frozenset(label for label, peak in zip(labels, peaks, strict=True) if peak >= thresholds[label].on)
+        if not reached:
+            continue  # no event can begin, and the detector takes "none" for "all"
+        config = DetectorConfig(labels, detector, thresholds, period_s, reached)
+        for label, known_s, clip_s in _onsets(trial, config):
+            if label not in trial.present:
+                false[index, labels.index(label)] += 1
+            elif np.isnan(delay_s[index]) and (target := trial.target) and label == target.label:
+                in_time = target.onset_s < known_s < target.end_s + clip_s
+                delay_s[index] = known_s - target.onset_s if in_time else np.nan
+    return Judged(false, delay_s)
 
 
 def threshold(on: float) -> Threshold:
@@ -136,11 +204,11 @@ def calibrate(outcomes: Outcomes, wanted: float, without_fold: int | None = None
     price, the same for every label, and a label takes the threshold whose share of found scenes (over all SNRs) less
     price times false alarms an hour is highest; of thresholds that are equally good, the one in the middle. The
     price is the lowest at which the false alarms of all labels keep to `wanted`; where none does, the highest is taken,
-    which is as few false alarms as there can be. They are counted over scenes and negatives, but for the look-alikes of
-    alarms: an hour of nothing but beeps is no house's. Trials of `without_fold` are not looked at.
+    which is as few false alarms as there can be. They are counted over the scenes and negatives that are budgeted.
+    Trials of `without_fold` are not used.
     """
     used = np.array([trial.fold != without_fold for trial in outcomes.trials])
-    counted = used & outcomes.everyday
+    counted = used & outcomes.budgeted
     hours = outcomes.heard_s[counted].sum() / 3600
     labels = [label for label in outcomes.tried if (used & outcomes.scenes(label)).any()]
     columns = [outcomes.labels.index(label) for label in labels]
@@ -173,8 +241,7 @@ def at(outcomes: Outcomes, thresholds: Mapping[int, Mapping[str, float]]) -> Jud
 
 def judge(outcomes: Outcomes, wanted: float) -> Judged:
     """Every fold's trials at the thresholds that the other folds give."""
-    folds = sorted({trial.fold for trial in outcomes.trials})
-    return at(outcomes, {fold: calibrate(outcomes, wanted, without_fold=fold) for fold in folds})
+    return at(outcomes, {fold: calibrate(outcomes, wanted, without_fold=fold) for fold in outcomes.folds})
 
 
 def _onsets(trial: Trial, config: DetectorConfig) -> list[tuple[str, float, float]]:

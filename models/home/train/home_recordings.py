@@ -1,6 +1,6 @@
 """The training set of models/home: what was recorded, what is made up, and the list that names both.
 
-    python -m tools.home_recordings --data ../shared/data --out runs/home --seed 1
+    python -m models.home.train.home_recordings --data ../shared/data --out runs/home --seed 1
 
 Owns: which recordings that model learns from, how much of what is made up for it, and the list (a CSV as `dataset.py`
 reads it: file, label, fold, fixed). Does not know: how alarms and other sounds are synthesised (`alarm_sounds.py`,
@@ -26,16 +26,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edgeaudio.errors import EdgeaudioError
-from tools import acoustics
-from tools.alarm_scenes import BACKGROUND_KINDS, HALF, UNLABELLED, mixed, received, travelled
-from tools.alarm_sounds import active_rms, make_alarm
-from tools.command import first_said
-from tools.dataset import ALWAYS_TRAINED, COLUMNS
-from tools.espeak import require_espeak
-from tools.home_speech import SENTENCES, read_aloud, strung_digits, training_speakers
-from tools.other_sounds import KINDS, Maker, make_other
-from tools.recordings import audio_files, read_audio, write_wav
-from tools.texture_sounds import TEXTURES
+from models.home.train.home_speech import SENTENCES, read_aloud, strung_digits, training_speakers
+from tools.synth import acoustics
+from tools.synth.alarm_sounds import active_rms, make_alarm
+from tools.synth.espeak import require_espeak
+from tools.synth.other_sounds import BACKGROUND_KINDS, KINDS, Maker, make_other
+from tools.synth.scenes import mixed, received, travelled
+from tools.synth.texture_sounds import TEXTURES
+from tools.training.command import first_said
+from tools.training.corpus import HALF, UNLABELLED
+from tools.training.dataset import ALWAYS_TRAINED, COLUMNS
+from tools.training.recordings import audio_files, read_audio, write_wav
 
 Samples = NDArray[np.float32]
 Make = Callable[[np.random.Generator], Samples]

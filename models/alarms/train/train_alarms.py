@@ -1,6 +1,6 @@
 """Makes models/alarms, whole: scenes, training, conversion.
 
-    python -m tools.train_alarms --data ../shared/data --out models/alarms
+    python -m models.alarms.train.train_alarms --data ../shared/data --out models/alarms
 
 Owns: the recipe of that one model. Does not know: how scenes sound (`alarm_scenes.py`), how a model is converted
 (`convert_model.py`), or how good it is (`evaluate_alarms.py`).
@@ -23,12 +23,14 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.manifest import ClipSection, DetectorSection, InputSection, Manifest, manifest_toml
+from models.alarms.train.alarm_scenes import SAMPLE_RATE, Course, long_scene, training_scene
 from tools import convert_model
-from tools.alarm_scenes import SAMPLE_RATE, Corpus, Course, long_scene, read_corpus, training_scene
-from tools.alarm_sounds import LABELS
-from tools.command import exit_status, recipe_parser, runtimes
-from tools.label_entities import ENTITIES
-from tools.recordings import write_wav
+from tools.synth.alarm_sounds import LABELS
+from tools.training.command import exit_status, recipe_parser, runtimes
+from tools.training.corpus import Corpus, read_corpus
+from tools.training.draft import NO_HASH
+from tools.training.label_entities import ENTITIES
+from tools.training.recordings import write_wav
 
 CLIP_S = 4.0
 PERIOD_MS = 500
@@ -62,8 +64,9 @@ training and for the evaluation below; no recording of a real alarm was at hand.
 
 ## How it was made
 
-    python -m tools.train_alarms --data {data} --out models/alarms --clips {clips} --epochs {epochs} --seed {seed}
-    python -m tools.evaluate_alarms models/alarms --data {data} \\
+    python -m models.alarms.train.train_alarms --data {data} --out models/alarms \\
+        --clips {clips} --epochs {epochs} --seed {seed}
+    python -m models.alarms.train.evaluate_alarms models/alarms --data {data} \\
         --keras runs/alarms/model.keras --card models/alarms/README.md
 
 {clips:,} clips: synthesised alarms (45 %), sounds that resemble them (35 %), and neither, over recordings and
@@ -157,8 +160,8 @@ def _trained(
     """Train and save."""
     import keras  # noqa: PLC0415 - slow to import, and not wanted in the processes that make scenes
 
-    from tools.networks import cadence_network  # noqa: PLC0415
-    from tools.training import Plan, fit  # noqa: PLC0415
+    from tools.training.fit import Plan, fit  # noqa: PLC0415
+    from tools.training.networks import cadence_network  # noqa: PLC0415
 
     keras.utils.set_random_seed(options.seed)
     network, scoring = cadence_network(clips.shape[1], clips.shape[2], len(LABELS))
@@ -196,13 +199,13 @@ def _manifest(mean: Floats, std: Floats) -> Manifest:
         name="alarms",
         version="1.0.0",
         labels=LABELS,
-        sha256=convert_model.NO_HASH,
+        sha256=NO_HASH,
         clip=ClipSection(SAMPLE_RATE, round(CLIP_S * SAMPLE_RATE), PERIOD_MS),
         input=InputSection("mfcc", ("batch", "time", "feature")),
         description="Smoke alarms (temporal-three), carbon-monoxide alarms (temporal-four) and sirens",
         licence="MIT; trained on recordings under CC0, CC BY, CC BY-SA and MIT licences, see training_data",
         training_data=(
-            "synthesised alarms and look-alikes (tools/alarm_sounds.py, tools/other_sounds.py)",
+            "synthesised alarms and look-alikes (tools/synth/alarm_sounds.py, tools/synth/other_sounds.py)",
             "ESC-10, folds 1 to 3 (K. J. Piczak, 2015; CC0 and CC BY 3.0)",
             "Free Spoken Digit Dataset, speakers jackson and theo (Z. Jackson and others; CC BY-SA 4.0)",
             "Orcasound signal catalogue, every other file (MIT)",

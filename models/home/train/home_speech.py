@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.alarm_scenes import HELD_OUT_SPEAKER
-from tools.espeak import speak
-from tools.recordings import read_audio, without_padding
+from tools.synth.espeak import speak
+from tools.training.corpus import HELD_OUT_SPEAKER
+from tools.training.recordings import read_audio, without_padding
 
 Samples = NDArray[np.float32]
 

@@ -1,6 +1,6 @@
 """Makes models/home, whole: recordings, cross-validation, training, conversion, thresholds, events.
 
-    python -m tools.train_home --data ../shared/data --out models/home
+    python -m models.home.train.train_home --data ../shared/data --out models/home
 
 Run again, it goes on where it was stopped.
 
@@ -17,10 +17,12 @@ from pathlib import Path
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import DetectorSection, manifest_toml
-from tools import convert_model, evaluate_home, train_model
-from tools.command import exit_status, recipe_parser, runtimes
-from tools.home_recordings import SAMPLE_RATE, write_home_set
-from tools.label_entities import ENTITIES
+from models.home.train import evaluate_home
+from models.home.train.home_recordings import SAMPLE_RATE, write_home_set
+from tools import convert_model, train_model
+from tools.training.command import exit_status, recipe_parser, runtimes
+from tools.training.draft import read_draft
+from tools.training.label_entities import ENTITIES
 
 N_MELS = 80
 # A pulse group of the carbon-monoxide alarm comes every 5.7 s: an event must outlive the pause.
@@ -52,13 +54,13 @@ and leave `smoke_alarm`, `co_alarm` and `siren` out of its labels.
 
 ## How it was made
 
-    python -m tools.train_home --data {data} --out models/home --clips {clips} --seed {seed}
+    python -m models.home.train.train_home --data {data} --out models/home --clips {clips} --seed {seed}
 
 That command makes the recordings (`runs/home/home.csv` lists them), trains and judges a model for each ESC-10 fold,
 trains the one that ships on all of them, converts it, and tries the events. The last step alone, without training
 again:
 
-    python -m tools.evaluate_home runs/home --data {data} --model models/home --card models/home/README.md
+    python -m models.home.train.evaluate_home runs/home --data {data} --model models/home --card models/home/README.md
 
 ## Cross-validation
 
@@ -88,7 +90,7 @@ def _make(options: argparse.Namespace) -> None:
     _must(train_model.main([*trained, "--seed", str(options.seed)]), "training")
 
     draft = replace(
-        convert_model.read_draft(work / "draft.toml"),
+        read_draft(work / "draft.toml"),
         name="home",
         description="Sounds of a house or a farm: animals, people, weather, engines, alarms, speech",
         licence="MIT; trained on recordings under CC0, CC BY, CC BY-SA and MIT licences, see training_data",
@@ -96,7 +98,7 @@ def _make(options: argparse.Namespace) -> None:
             "ESC-10, folds 1 to 4 (K. J. Piczak, 2015; CC0 and CC BY 3.0)",
             "Free Spoken Digit Dataset, speakers jackson and theo (Z. Jackson and others; CC BY-SA 4.0)",
             "speech made with espeak-ng",
-            "synthesised alarms, textures and other sounds (tools/alarm_sounds.py, texture_sounds.py, other_sounds.py)",
+            "synthesised alarms, textures and other sounds (tools/synth/)",
             "Orcasound signal catalogue, every other file (MIT)",
             "drone-audio-dataset, every other file (G. Vladimir; MIT)",
         ),

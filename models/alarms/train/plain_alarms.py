@@ -1,4 +1,4 @@
-"""A second opinion on an alarm model: `python -m tools.plain_alarms models/alarms --data ../shared/data`.
+"""A second opinion on an alarm model: `python -m models.alarms.train.plain_alarms models/alarms --data ../shared/data`.
 
 Owns: alarms as a textbook draws them (nominal cadences, a bare sine or a square wave, no room, no microphone),
 over held-out recordings. Nothing of the training's synthesiser is in it, so it can find what that one forgot.
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from edgeaudio.console import columns
 from edgeaudio.recognise.model import load_model
-from tools.alarm_scenes import Corpus, read_corpus
-from tools.evaluate_alarms import onsets
+from tools.training.corpus import Corpus, read_corpus
+from tools.training.event_trials import onsets
 
 SAMPLE_RATE = 16_000
 LEAD_S, TAIL_S = 4.0, 3.0
@@ -68,7 +68,7 @@ def scene(label: str, shape: str, snr_db: float, corpus: Corpus, rng: np.random.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print how many of the alarms were found."""
-    parser = argparse.ArgumentParser(prog="python -m tools.plain_alarms", description="A second opinion on alarms.")
+    parser = argparse.ArgumentParser(prog="plain_alarms", description="A second opinion on alarms.")
     parser.add_argument("model", type=Path, help="model directory")
     parser.add_argument("--data", type=Path, required=True, help="folder of recordings")
     parser.add_argument("--trials", type=int, default=20, help="for each label, shape and SNR (default: 20)")
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             row, others = [label, shape], 0
             for snr_db in SNRS_DB:
                 scenes = (scene(label, shape, snr_db, corpus, rng) for _ in range(options.trials))
-                heard = [[onset.event.label for onset in onsets(model, samples)] for samples in scenes]
+                heard = [[onset.event.label for onset in onsets(model, samples, SAMPLE_RATE)] for samples in scenes]
                 row.append(f"{sum(label in labels for labels in heard)}/{options.trials}")
                 others += sum(other != label for labels in heard for other in labels)
             rows.append([*row, str(others)])

@@ -1,6 +1,6 @@
 """How far from the truth events are dated: sounds that begin and end at known moments, in other sound.
 
-    python -m tools.onset_errors --data ../shared/data [--card docs/architecture.md]
+    python -m tools.maintenance.onset_errors --data ../shared/data [--card docs/architecture.md]
 
 Prints Markdown; `--card` puts it into a document, under its heading.
 
@@ -24,10 +24,11 @@ from edgeaudio.api import load_model
 from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.manifest import Manifest
 from edgeaudio.types import Event, Scores
-from tools.command import exit_status
-from tools.event_trials import NAMESPACE, START, Trial, listen
-from tools.home_scenes import SNRS_DB, Sounds, read_sounds
-from tools.model_card import replace_section
+from models.home.train.home_scenes import Sounds, read_sounds
+from tools.synth.event_scenes import SNRS_DB
+from tools.training.command import exit_status
+from tools.training.event_trials import NAMESPACE, START, Trial, listen
+from tools.training.model_card import replace_section
 
 SECTION = "How well sounds are dated"
 SCENE_S = 32.0  # long enough to see a sound out of the clips, and the hold of the shipped models over
@@ -36,7 +37,8 @@ MODELS = ("home", "alarms")
 COLUMNS = "by the middle, median | median | 90 % | holds"
 
 DEFINITIONS = (
-    "Measured on the shipped models, by `python -m tools.onset_errors` (seed {seed}, {trials} scenes a label and SNR): "
+    "Measured on the shipped models, by `python -m tools.maintenance.onset_errors` (seed {seed}, {trials} scenes a "
+    "label and SNR): "
     "recordings, synthesised alarms and speech that begin 6 to 9 s into {scene_s:g} s of other sound, at three SNRs, "
     "half of them through a room, a microphone and a codec. The beginning and the end of a recording are those of its "
     "pieces of 25 ms that are within 20 dB of its loudest. The models were trained on some of the recordings; what is "
@@ -61,14 +63,14 @@ class Miss:
 
 def main() -> int:
     """Measure the models that are named, and print what was found."""
-    parser = argparse.ArgumentParser(prog="tools.onset_errors", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tools.maintenance.onset_errors", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the collections of recordings")
     parser.add_argument("--models", nargs="+", default=MODELS, help="models to measure")
     parser.add_argument("--trials", type=int, default=6, help="scenes of a label at an SNR")
     parser.add_argument("--seed", type=int, default=20, help="of everything that is drawn")
     parser.add_argument("--card", type=Path, help="document to put the tables into")
     options = parser.parse_args()
-    return exit_status("tools.onset_errors", lambda: _measure(options))
+    return exit_status("tools.maintenance.onset_errors", lambda: _measure(options))
 
 
 def _measure(options: argparse.Namespace) -> None:

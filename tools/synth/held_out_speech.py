@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.espeak import speak
+from tools.synth.espeak import speak
 
 Samples = NDArray[np.float32]
 

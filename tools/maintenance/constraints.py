@@ -15,7 +15,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PLATFORMS = ("x86_64-manylinux_2_36", "aarch64-manylinux_2_36")
 EXTRAS = ("demo", "test", "lint", "fleet", "docs")
 # TensorFlow has no release for Python 3.14 yet

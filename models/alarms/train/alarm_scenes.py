@@ -1,86 +1,29 @@
-"""Scenes to train and to try alarm recognisers on: an alarm, or something like it, amid other sound.
+"""Scenes to train and to evaluate alarm recognisers with: an alarm, or something like it, amid other sound.
 
-Owns: how alarms, backgrounds and acoustics are put together, which recordings a side may use, and
-what the answer to a clip is.
-Does not know: features, models, or how a score is judged.
+Owns: how alarms, backgrounds and acoustics are combined, and what the answer to a clip is.
+Does not know: which recordings a side may use (`corpus.py`), features, models, or how a score is judged.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tools import acoustics
-from tools.alarm_sounds import LABELS, active_rms, make_alarm
-from tools.other_sounds import KINDS, make_other
-from tools.recordings import Recording, read_folder
+from tools.synth import acoustics
+from tools.synth.alarm_sounds import LABELS, active_rms, make_alarm
+from tools.synth.other_sounds import BACKGROUND_KINDS, make_other
+from tools.synth.scenes import mixed, received, travelled
+from tools.training.corpus import Corpus
 
 Samples = NDArray[np.float32]
 
 SAMPLE_RATE = 16_000
 
-# Held back from training: the last fold, a speaker, and every other file of the collections without either.
-HELD_OUT_FOLD = 4
-HELD_OUT_SPEAKER = "george"
-UNLABELLED = ("drone", "hydrophone")
-HALF = {"train": slice(0, None, 2), "held_out": slice(1, None, 2)}  # of each of UNLABELLED, its files in order
 # How often each of LABELS is drawn: a clip is shorter than the pause of a carbon-monoxide alarm, and often holds none
 # of its pulses.
 SHARES = (0.3, 0.5, 0.2)
-# Of what recordings have not enough of; beeps are kept out, they are a matter of their own.
-BACKGROUND_KINDS = tuple(kind for kind in KINDS if kind in {"engine", "birds", "music", "clicks", "noise", "voice"})
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Corpus:
-    """Recordings of one side (training or evaluation), grouped by collection."""
-
-    groups: tuple[tuple[Recording, ...], ...]
-
-    def pick(self, duration_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:
-        """A stretch of `duration_s` of one recording; short ones are repeated with pauses between."""
-        group = self.groups[rng.choice(len(self.groups), p=self._shares())]
-        n = round(duration_s * sample_rate)
-        pieces: list[Samples] = []
-        length = 0
-        recording = group[rng.integers(len(group))].samples
-        if len(recording) > n:
-            start = rng.integers(0, len(recording) - n + 1)
-            return recording[start : start + n].copy()
-        lead = rng.integers(0, n - len(recording) + 1)
-        pieces.append(np.zeros(lead, dtype=np.float32))
-        length += int(lead)
-        while length < n:
-            pause = np.zeros(int(rng.exponential(0.4) * sample_rate), dtype=np.float32)
-            pieces += [recording, pause]
-            length += len(recording) + len(pause)
-            recording = group[rng.integers(len(group))].samples
-        return np.concatenate(pieces)[:n]
-
-    def _shares(self) -> NDArray[np.float64]:
-        # the square root: the largest collection leads without drowning the others
-        weights = np.sqrt([sum(len(recording.samples) for recording in group) for group in self.groups])
-        return np.asarray(weights / weights.sum())
-
-
-def read_corpus(data: Path, sample_rate: int, side: Literal["train", "held_out"]) -> Corpus:
-    """The recordings under `data` that one side may use; no recording is on both sides.
-
-    Raises:
-        EdgeaudioError: A collection is missing.
-    """
-    esc10 = [r for r in read_folder(data / "esc10", sample_rate) if (r.fold == HELD_OUT_FOLD) == (side == "held_out")]
-    digits = [
-        r
-        for r in read_folder(data / "speech_digits", sample_rate)
-        if (r.path.stem.split("_")[1] == HELD_OUT_SPEAKER) == (side == "held_out")
-    ]
-    others = [tuple(read_folder(data / name, sample_rate)[HALF[side]]) for name in UNLABELLED]
-    return Corpus((tuple(esc10), tuple(digits), *others))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,37 +91,6 @@ def long_scene(
     sound = travelled(sound, sample_rate, rng)
     pulses = tuple((a + course.begin_s, min(b + course.begin_s, course.end_s)) for a, b in alarm.pulses)
     return received(mixed(sound, background, active_rms(sound, pulses, sample_rate), snr_db), sample_rate, rng)
-
-
-def travelled(sound: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """From the sounder to where the background is: often through a room, often from afar."""
-    if rng.random() < 0.7:
-        sound = acoustics.room(sound, sample_rate, rng)
-    if rng.random() < 0.5:
-        sound = acoustics.distance(sound, sample_rate, rng)
-    return sound
-
-
-def mixed(sound: Samples, background: Samples, sound_rms: float, snr_db: float) -> Samples:
-    """A sound over a background, `snr_db` between the RMS of its sounding parts and the background's."""
-    background_rms = acoustics.rms(background)
-    if sound_rms == 0.0 or background_rms == 0.0:
-        return sound + background
-    return background / np.float32(background_rms) + sound * np.float32(10 ** (snr_db / 20) / sound_rms)
-
-
-def received(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """What a microphone, its amplifier and a codec make of it, at any level they may give."""
-    if rng.random() < 0.6:
-        samples = acoustics.microphone(samples, sample_rate, rng)
-    if rng.random() < 0.1:
-        samples = acoustics.clipping(samples, rng)
-    if rng.random() < 0.35:
-        samples = acoustics.codec(samples, sample_rate, rng)
-    samples = acoustics.at_level(samples, rng.uniform(-50, -8))
-    hiss = acoustics.coloured_noise(len(samples), rng, slope=rng.uniform(0, 1))
-    samples = samples + hiss * np.float32(10 ** (rng.uniform(-95, -60) / 20))
-    return np.clip(samples, -1.0, 1.0)
 
 
 def _snr_db(rng: np.random.Generator) -> float:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.acoustics import add_at, coloured_noise
-from tools.other_sounds import Maker
+from tools.synth.acoustics import add_at, coloured_noise
+from tools.synth.other_sounds import Maker
 
 Samples = NDArray[np.float32]
 

@@ -1,6 +1,6 @@
 """How well the household model's recipe finds events, on sound it was not trained on; and the thresholds to ship.
 
-    python -m tools.evaluate_home RUN --data ../shared/data [--model models/home --card models/home/README.md]
+    python -m models.home.train.evaluate_home RUN --data ../shared/data --model models/home --card CARD.md
 
 RUN/fold-1, RUN/fold-2, ... are the model directories that the cross-validation left: each was trained without that
 fold of the recordings, and is tried on it. Each fold is judged at thresholds that the other folds give; the thresholds
@@ -14,24 +14,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.manifest import FILE_NAME, Manifest, manifest_toml, read_manifest
+from edgeaudio.recognise.manifest import FILE_NAME, Manifest, read_manifest
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import Scorer
-from tools.command import exit_status
-from tools.event_trials import Judged, Outcomes, Trial, at, calibrate, go_over, judge, listen, threshold
-from tools.home_scenes import LOOKALIKES, SNRS_DB, Sounds, Stretch, read_sounds
-from tools.model_card import replace_section
+from models.home.train.home_scenes import Sounds, read_sounds
+from tools.synth.event_scenes import SNRS_DB
+from tools.training.command import exit_status
+from tools.training.event_report import budget_table, negative_table, recall_table, threshold_table, write_thresholds
+from tools.training.event_trials import Outcomes, Stretch, Trial, calibrate, go_over, judge, listen
+from tools.training.model_card import replace_section
+from tools.training.runs import fold_directories, load_folds
 
 SECTION = "Events"
-BUDGETS = (0.5, 1.0, 2.0, 4.0, 8.0)  # false alarms an hour, for the table of what each costs
 
 DEFINITIONS = (
     "What is judged are the {folds} models of the cross-validation, each on sound that it never saw and at "
@@ -57,7 +57,7 @@ NEGATIVES = (
 THRESHOLDS = (
     "The thresholds of all folds together, and what they give on the sound that they were chosen on. The labels share "
     "{budget:g} false alarms an hour (scenes and negatives, without the beeps and rings), and each is spent where it "
-    "finds most (`calibrate` in `tools/event_trials.py`):"
+    "finds most (`calibrate` in `tools/training/event_trials.py`):"
 )
 
 
@@ -81,20 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Everything: hear, calibrate, judge, print, write."""
+    """Score, calibrate, judge, print, write."""
     if options.card and not options.card.is_file():
         raise EdgeaudioError(f"{options.card}: no such file; write the model card first, or leave --card out")
     shipped = read_manifest(options.model / FILE_NAME) if options.model else None
-    trained = sorted(options.run.glob("fold-*"))
-    if not trained:
-        raise EdgeaudioError(f"{options.run}: no model directories fold-1, fold-2, ... there; train with folds first")
+    trained = fold_directories(options.run)
     sounds = read_sounds(options.data, load_model(trained[0]).manifest.clip.sample_rate)
-    models: dict[int, Scorer] = {fold: load_model(options.run / f"fold-{fold}") for fold in sounds}
+    models = load_folds(options.run, sounds, shipped)
     manifest = shipped or models[min(models)].manifest
-    for fold, model in models.items():
-        if _heard_by(model.manifest) != _heard_by(manifest):
-            other = options.model or options.run / f"fold-{min(models)}"
-            raise EdgeaudioError(f"{options.run / f'fold-{fold}'}: its labels or clips are not those of {other}")
     outcomes = hear(models, sounds, manifest, options)
     if not outcomes.tried:
         raise EdgeaudioError(f"{options.run}: there is no sound to try {', '.join(manifest.labels)} with")
@@ -129,102 +123,17 @@ def stretches(sounds: Sounds, labels: Sequence[str], made: int, made_s: float, s
     yield from sounds.negatives(made_s, np.random.default_rng((seed, sounds.fold)))
 
 
-def write_thresholds(file: Path, chosen: Mapping[str, float]) -> None:
-    """Replace the thresholds of those labels in a manifest; the rest of it stays."""
-    manifest = read_manifest(file)
-    thresholds = {**manifest.thresholds, **{label: threshold(on) for label, on in chosen.items()}}
-    file.write_text(manifest_toml(replace(manifest, thresholds=thresholds)))
-
-
 def report(outcomes: Outcomes, options: argparse.Namespace) -> list[str]:
     """Lines of Markdown with every figure."""
     judged = judge(outcomes, options.budget)
-    folds = len(set(outcomes.fold.tolist()))
-    lines = [DEFINITIONS.format(folds=folds, trials=options.trials, seed=options.seed), ""]
+    lines = [DEFINITIONS.format(folds=len(outcomes.folds), trials=options.trials, seed=options.seed), ""]
     if untried := [label for label in outcomes.labels if label not in outcomes.tried]:
         lines += [f"Not tried, for want of sound: {', '.join(untried)}. Their thresholds are left alone.", ""]
-    lines += _recall_table(outcomes, judged)
-    lines += ["", NEGATIVES, "", *_negative_table(outcomes, judged)]
-    lines += ["", THRESHOLDS.format(budget=options.budget), "", *_threshold_table(outcomes, options.budget)]
-    lines += ["", "What other budgets would give, judged as above (`--budget`):", "", *_budget_table(outcomes)]
+    lines += recall_table(outcomes, judged, SNRS_DB)
+    lines += ["", NEGATIVES, "", *negative_table(outcomes, judged)]
+    lines += ["", THRESHOLDS.format(budget=options.budget), "", *threshold_table(outcomes, options.budget, 10)]
+    lines += ["", "What other budgets would give, judged as above (`--budget`):", "", *budget_table(outcomes, SNRS_DB)]
     return lines
-
-
-def _recall_table(outcomes: Outcomes, judged: Judged) -> list[str]:
-    lines = ["| label | SNR | scenes | found | delay, median | delay, 95 % |", "|---|---|---|---|---|---|"]
-    for label in outcomes.tried:
-        for snr_db in SNRS_DB:
-            delays_s = judged.delay_s[outcomes.scenes(label, snr_db)]
-            lines.append(f"| {label} | {snr_db} dB | {len(delays_s)} | {_share(delays_s)} | {_delays(delays_s)} |")
-    for snr_db in SNRS_DB:
-        groups = [judged.delay_s[outcomes.scenes(label, snr_db)] for label in outcomes.tried]
-        together = np.concatenate(groups)
-        share = _mean_share(outcomes, judged, snr_db)
-        lines.append(f"| **mean of the labels** | {snr_db} dB | {len(together)} | {share:.1%} | {_delays(together)} |")
-    return lines
-
-
-def _negative_table(outcomes: Outcomes, judged: Judged) -> list[str]:
-    lines = ["| sound | hours | false alarms | an hour |", "|---|---|---|---|"]
-    kinds = np.array([trial.kind for trial in outcomes.trials])
-    negative = outcomes.negative
-    lines += [_negative_row(str(kind), kinds == kind, outcomes, judged) for kind in np.unique(kinds[negative])]
-    lines.append(_negative_row("the scenes of the table above", ~negative, outcomes, judged))
-    lines.append(_negative_row(f"**all of these but {LOOKALIKES}**", outcomes.everyday, outcomes, judged))
-    return lines
-
-
-def _negative_row(name: str, chosen: NDArray[np.bool_], outcomes: Outcomes, judged: Judged) -> str:
-    counts = judged.false[chosen].sum(axis=0)
-    named = [f"{counts[i]} {outcomes.labels[i]}" for i in np.argsort(-counts, kind="stable") if counts[i]]
-    hours = outcomes.heard_s[chosen].sum() / 3600
-    return f"| {name} | {hours:.2f} | {', '.join(named) or 'none'} | {_rate(int(counts.sum()), hours)} |"
-
-
-def _heard_by(manifest: Manifest) -> tuple[object, ...]:
-    return manifest.labels, manifest.groups, manifest.clip
-
-
-def _threshold_table(outcomes: Outcomes, budget: float) -> list[str]:
-    chosen = calibrate(outcomes, budget)
-    pooled = at(outcomes, dict.fromkeys(set(outcomes.fold.tolist()), chosen))
-    hours = outcomes.heard_s[outcomes.everyday].sum() / 3600
-    lines = ["| label | on | off | found, 10 dB | false alarms an hour |", "|---|---|---|---|---|"]
-    for label, on in chosen.items():
-        false = int(pooled.false[outcomes.everyday, outcomes.labels.index(label)].sum())
-        found = _share(pooled.delay_s[outcomes.scenes(label, 10)])
-        lines.append(f"| {label} | {on:g} | {threshold(on).off:g} | {found} | {_rate(false, hours)} |")
-    return lines
-
-
-def _budget_table(outcomes: Outcomes) -> list[str]:
-    found = " | ".join(f"found, {snr_db} dB" for snr_db in SNRS_DB)
-    lines = [f"| budget | {found} | false alarms an hour |", "|---|" + "---|" * len(SNRS_DB) + "---|"]
-    hours = outcomes.heard_s[outcomes.everyday].sum() / 3600
-    for budget in BUDGETS:
-        judged = judge(outcomes, budget)
-        shares = " | ".join(f"{_mean_share(outcomes, judged, snr_db):.1%}" for snr_db in SNRS_DB)
-        lines.append(f"| {budget:g} | {shares} | {_rate(int(judged.false[outcomes.everyday].sum()), hours)} |")
-    return lines
-
-
-def _mean_share(outcomes: Outcomes, judged: Judged, snr_db: int) -> float:
-    """Share of scenes found at an SNR, every label counting as much as the next."""
-    groups = [judged.delay_s[outcomes.scenes(label, snr_db)] for label in outcomes.tried]
-    return float(np.mean([np.mean(~np.isnan(delays_s)) for delays_s in groups]))
-
-
-def _share(delays_s: NDArray[np.float64]) -> str:
-    return f"{np.mean(~np.isnan(delays_s)):.0%}"
-
-
-def _delays(delays_s: NDArray[np.float64]) -> str:
-    found_s = delays_s[~np.isnan(delays_s)]
-    return " | ".join(f"{np.quantile(found_s, q):.1f} s" if found_s.size else "-" for q in (0.5, 0.95))
-
-
-def _rate(count: int, hours: float) -> str:
-    return f"{count / hours:.2f}" if hours else "-"
 
 
 if __name__ == "__main__":

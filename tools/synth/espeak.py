@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeaudio.errors import EdgeaudioError
-from tools.recordings import read_audio
+from tools.training.recordings import read_audio
 
 Samples = NDArray[np.float32]
 
 PROGRAM = "espeak-ng"
+SPEECH = "speech"  # the label of what people say, and espeak-ng
 LIMIT_S = 60
 
 

@@ -1,4 +1,4 @@
-"""Renders the sounds of `edgeaudio demo`: `python -m tools.demo_sounds`, from the project's root.
+"""Renders the sounds of `edgeaudio demo`: `python -m tools.maintenance.demo_sounds`, from the project's root.
 
 Owns: which camera of the demo hears what and when. All of it is synthesised, alarms, speech and
 surroundings alike, so that no recording of others is in the package.
@@ -15,12 +15,12 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
-from tools.acoustics import at_level, rms, room
-from tools.alarm_scenes import Samples, mixed
-from tools.alarm_sounds import active_rms, make_alarm
-from tools.held_out_speech import SENTENCES, espeak
-from tools.home_scenes import SPEECH
-from tools.other_sounds import make_other
+from tools.synth.acoustics import at_level, rms, room
+from tools.synth.alarm_sounds import active_rms, make_alarm
+from tools.synth.espeak import SPEECH
+from tools.synth.held_out_speech import SENTENCES, espeak
+from tools.synth.other_sounds import make_other
+from tools.synth.scenes import Samples, mixed
 
 SAMPLE_RATE = 16_000
 LENGTH_S = 16.0
@@ -28,7 +28,7 @@ BEGIN_S = 3.0
 SNR_DB = 15.0
 LEVEL_DBFS = -26.0
 BIT_RATE = 32_000
-FOLDER = Path(__file__).parents[1] / "edgeaudio" / "demo" / "sounds"
+FOLDER = Path(__file__).parents[2] / "edgeaudio" / "demo" / "sounds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Camera:
     name: str
     codec: str  # of its RTSP stream, FFmpeg's name
     sample_rate: int  # of its RTSP stream, Hz
-    surroundings: tuple[str, ...]  # kinds of tools.other_sounds
-    sound: str | None  # a label of tools.alarm_sounds, or speech
+    surroundings: tuple[str, ...]  # kinds of tools.synth.other_sounds
+    sound: str | None  # a label of tools.synth.alarm_sounds, or speech
     seed: int
 
 
@@ -95,7 +95,7 @@ def write(path: Path, samples: Samples) -> None:
 
 def main() -> None:
     """Render all cameras, and the table of what they hear."""
-    lines = ["# What the cameras of the demo hear; made by tools/demo_sounds.py", f"length_s = {LENGTH_S}"]
+    lines = ["# What the cameras of the demo hear; made by tools/maintenance/demo_sounds.py", f"length_s = {LENGTH_S}"]
     for camera in CAMERAS:
         samples, end_s = render(camera)
         write(FOLDER / f"{camera.name}.opus", samples)

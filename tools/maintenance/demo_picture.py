@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-PICTURE = Path(__file__).parents[1] / "docs" / "demo.svg"
+PICTURE = Path(__file__).parents[2] / "docs" / "demo.svg"
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeaudio.errors import EdgeaudioError
-from tools.recordings import audio_files
+from tools.training.recordings import audio_files
 
 N_FOLDS = 5
 ALWAYS_TRAINED = 0

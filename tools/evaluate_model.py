@@ -1,0 +1,167 @@
+"""How well a model finds events in recordings that it was not trained on; and the thresholds to ship.
+
+    python -m tools.evaluate_model MODEL --recordings RECORDINGS [--negatives FOLDER] [--budget 1.0] [--write DIR]
+
+MODEL is a model directory, or the folder that `tools.train_model` left: then each fold's model is evaluated with the
+recordings of its own fold, which it never saw, at thresholds that the other folds give. RECORDINGS and `--negatives`
+are those of `tools.train_model`. Each labelled recording is put into other sound at several SNRs; everything runs
+through the agent's own pipeline (resampling, clips, features, model, detector). Prints Markdown tables.
+
+Owns: the order of the steps. Does not know: how scenes are made (`synth/event_scenes.py`), how events are counted and
+thresholds chosen (`training/event_trials.py`), what the tables look like (`training/event_report.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.recognise.manifest import FILE_NAME, Manifest
+from edgeaudio.recognise.model import load_model
+from edgeaudio.recognise.pipeline import Scorer
+from tools.synth.event_scenes import ONSET_S, SCENE_S, SNRS_DB, RecordedSounds, is_sounding
+from tools.training.command import exit_status
+from tools.training.dataset import Entry, folds_of, read_dataset
+from tools.training.event_report import budget_table, negative_table, recall_table, threshold_table, write_thresholds
+from tools.training.event_trials import Outcomes, Trial, at_thresholds, calibrate, go_over, judge, listen
+from tools.training.model_card import replace_section
+from tools.training.recordings import Samples, read_audio, without_padding
+from tools.training.runs import fold_directories, load_folds, named, require_begun_with
+
+SECTION = "Events"
+WHOLE = 1  # the fold of every recording where one model directory is evaluated
+SCENE_CLIPS = 3  # that fit behind the onset of a scene's sound, at least
+
+DEFINITIONS = (
+    "A scene is {scene_s:g} s of other sound with one labelled recording that begins 6 to 9 s into it, once per SNR. "
+    "The SNR is the RMS of the sound's sounding parts (pieces of 25 ms at most 20 dB under the loudest) against the "
+    "background's RMS from the sound's beginning to its end. A sound is found if an event of its label begins after it "
+    "does and by the end of the last clip that holds some of it; the delay is from its beginning to the end of the "
+    "clip that made the event known. False alarms are events of a label that is not in the sound. Seed {seed}."
+)
+BY_FOLD = (
+    "Evaluated are the {folds} models of the cross-validation, each with sound that it never saw and at thresholds "
+    "that the other folds gave, for {budget:g} false alarms an hour of all labels together."
+)
+AS_IT_IS = "Evaluated is {model}, at the thresholds of its manifest."
+THRESHOLDS = (
+    "The thresholds for {budget:g} false alarms an hour of all labels together, and what they give on the sound that "
+    "they were chosen on:"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="evaluate_model", description="Measures how well a model finds events.")
+    parser.add_argument("model", type=Path, help="model directory, or the folder that train_model left")
+    parser.add_argument(
+        "--recordings", type=Path, required=True, help="folder of label/recording files, or CSV of file, label, fold"
+    )
+    parser.add_argument("--negatives", type=Path, action="append", default=[], help="folder of sound without a label")
+    parser.add_argument(
+        "--snr", type=int, nargs="+", default=list(SNRS_DB), metavar="DB", help="SNRs of the scenes (default: 20 10 5)"
+    )
+    parser.add_argument(
+        "--budget", type=float, default=1.0, help="false alarms an hour to calibrate for, in all (default: 1)"
+    )
+    parser.add_argument("--write", type=Path, metavar="DIR", help="model directory whose thresholds are replaced")
+    parser.add_argument("--card", type=Path, help=f"model card whose section {SECTION!r} is replaced")
+    parser.add_argument("--seed", type=int, default=1, help="that of the training (default: 1)")
+    options = parser.parse_args(arguments)
+    return exit_status(parser.prog, lambda: evaluate(options))
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Score, calibrate, judge, print, write."""
+    if options.card and not options.card.is_file():
+        raise EdgeaudioError(f"{options.card}: no such file; write the model card first, or leave --card out")
+    if options.write and not (options.write / FILE_NAME).is_file():
+        raise EdgeaudioError(f"{options.write}: is not a model directory; give one to --write, or leave it out")
+    entries = read_dataset(options.recordings, options.negatives, options.seed)
+    if (options.model / FILE_NAME).is_file():
+        entries = [replace(entry, fold=WHOLE) for entry in entries]
+        models: dict[int, Scorer] = {WHOLE: load_model(options.model)}
+    else:
+        models = _fold_models(options, entries)
+    manifest = models[min(models)].manifest
+    trials = _hear(models, _sounds(list(models), entries, manifest), manifest, options)
+    outcomes = go_over(trials, manifest.reported, manifest.detector, manifest.clip.period_ms / 1000)
+    if not outcomes.tried:
+        raise EdgeaudioError(f"{options.recordings}: holds no recording of {', '.join(manifest.labels)}")
+    lines = report(outcomes, manifest, options)
+    print("\n".join(lines))
+    if options.card:
+        replace_section(options.card, SECTION, lines)
+    if options.write:
+        write_thresholds(options.write / FILE_NAME, calibrate(outcomes, options.budget))
+
+
+def report(outcomes: Outcomes, manifest: Manifest, options: argparse.Namespace) -> list[str]:
+    """Lines of Markdown with every figure."""
+    folds, snrs_db, period_s = outcomes.folds, options.snr, manifest.clip.period_ms / 1000
+    definitions = DEFINITIONS.format(scene_s=_scene_s(manifest), seed=options.seed)
+    if len(folds) > 1:
+        judged = judge(outcomes, options.budget)
+        lines = [BY_FOLD.format(folds=len(folds), budget=options.budget) + " " + definitions, ""]
+    else:
+        thresholds = {label: manifest.threshold(label) for label in outcomes.labels}
+        judged = at_thresholds(outcomes.trials, outcomes.labels, manifest.detector, period_s, thresholds)
+        lines = [AS_IT_IS.format(model=manifest.name) + " " + definitions, ""]
+    if untried := [label for label in manifest.labels if label not in outcomes.tried]:
+        lines += [f"Not tried, for want of recordings: {', '.join(untried)}. Their thresholds are left alone.", ""]
+    lines += recall_table(outcomes, judged, snrs_db)
+    lines += ["", *negative_table(outcomes, judged)]
+    middle_db = sorted(snrs_db)[len(snrs_db) // 2]
+    lines += ["", THRESHOLDS.format(budget=options.budget), ""]
+    lines += threshold_table(outcomes, options.budget, middle_db)
+    if len(folds) > 1:
+        lines += ["", "What other budgets would give, judged as above:", "", *budget_table(outcomes, snrs_db)]
+    return lines
+
+
+def _fold_models(options: argparse.Namespace, entries: Sequence[Entry]) -> dict[int, Scorer]:
+    trained = {path.name for path in fold_directories(options.model)}
+    require_begun_with(options.model, {"seed": str(options.seed), **named(options.recordings, options.negatives)})
+    folds = [fold for fold in folds_of(entries) if f"fold-{fold}" in trained]
+    if not folds:
+        raise EdgeaudioError(f"{options.model}: has no model of the recordings' folds; give those of the training")
+    return load_folds(options.model, folds)
+
+
+def _sounds(folds: Collection[int], entries: Sequence[Entry], manifest: Manifest) -> list[RecordedSounds]:
+    """What each fold is evaluated with. A recording whose label the model lacks counts as one without a label."""
+    rate = manifest.clip.sample_rate
+    labelled: dict[int, dict[str, list[Samples]]] = defaultdict(lambda: defaultdict(list))
+    unlabelled: dict[int, list[Samples]] = defaultdict(list)
+    for entry in tqdm([e for e in entries if e.fold in folds], desc="reading", unit="file", leave=False):
+        samples = without_padding(read_audio(entry.path, rate))
+        if is_sounding(samples, rate):
+            known = entry.label if entry.label in manifest.labels else None
+            (labelled[entry.fold][known] if known else unlabelled[entry.fold]).append(samples)
+    return [RecordedSounds(fold, rate, dict(sorted(labelled[fold].items())), unlabelled[fold]) for fold in folds]
+
+
+def _hear(
+    models: Mapping[int, Scorer], sounds: Sequence[RecordedSounds], manifest: Manifest, options: argparse.Namespace
+) -> list[Trial]:
+    trials: list[Trial] = []
+    for of_fold in sounds:
+        stretches = of_fold.stretches(options.snr, _scene_s(manifest), options.seed)
+        shown = tqdm(stretches, desc=f"fold {of_fold.fold}", unit="stretch", leave=False)
+        trials += (listen(models[of_fold.fold], stretch, of_fold.fold, of_fold.sample_rate) for stretch in shown)
+    return trials
+
+
+def _scene_s(manifest: Manifest) -> float:
+    """Long enough for several clips after the sound's onset."""
+    return max(SCENE_S, ONSET_S[1] + SCENE_CLIPS * manifest.clip.n_samples / manifest.clip.sample_rate)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
