@@ -1,17 +1,21 @@
 """The commands of docs/models.md bring the models that they are about."""
 
+import os
 import re
 import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from support.sounds import write_tones
 from support.tflite import MODELS
 
 from edgeaudio import cli
+from tools import evaluate_model
 
 TEXT = (Path(__file__).parents[1] / "docs" / "models.md").read_text()
-SECTION = TEXT.partition("\n## Other people's models\n")[2].partition("\n## ")[0]
+SECTION = TEXT.partition("\n## Bring a model that exists\n")[2].partition("\n## ")[0]
 COMMANDS = re.findall(r"^    (edgeaudio model init \S+\.tflite(?:.*\\\n)*.*)$", SECTION, re.MULTILINE)
 NOT_HERE = ("yamnet_audio_classifier_with_metadata.tflite", "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite")
 HERE = [command for command in COMMANDS if not any(name in command for name in NOT_HERE)]
@@ -39,3 +43,48 @@ def test_the_model_is_described_and_runs(tmp_path, monkeypatch, capfd, command):
         shutil.copy(found[0], name)
     assert cli.main([*words[1:], "--out", "model"]) == 0, capfd.readouterr().err
     assert cli.main(["model", "verify", "model"]) == 0, capfd.readouterr()
+
+
+# for a short training: what is said beside what the page says
+SHORTER = ["--clip-s", "1", "--n-mels", "16", "--clips", "256"]
+OWN = TEXT.partition("\n## Train one from recordings\n")[2]
+OWN_COMMANDS = [
+    shlex.split(command.replace("\\\n", " "))
+    for command in re.findall(r"^    ((?:python -m|edgeaudio) (?:.*\\\n)*.*)$", OWN, re.MULTILINE)
+]
+
+
+def test_every_command_of_the_page_is_run():
+    indented = re.findall(r"^    (?:python|edgeaudio|pip) \S.*$", TEXT, re.MULTILINE)
+    about_any_model = [line for line in indented if line.split()[-1] in ("DIR", "RECORDING")]
+    assert len(indented) == len(COMMANDS) + len(OWN_COMMANDS) + len(about_any_model)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.timeout(400)  # TensorFlow traces three networks
+def test_from_recordings_to_a_model_that_runs(tmp_path, monkeypatch, capfd):
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from tools import convert_model, train_model  # noqa: PLC0415 - TensorFlow
+
+    monkeypatch.setattr(train_model, "EPOCH_STEPS", 8)
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(2)
+    write_tones(Path("recordings"), 16_000, rng, "{fold}-{index}-A.wav")
+    shutil.copytree("recordings/high", "recordings/dog")
+    write_tones(Path("other-sound"), 16_000, rng, "{fold}-{index}-B.wav")
+    doors = {"train_model": train_model, "convert_model": convert_model, "evaluate_model": evaluate_model}
+    for command in OWN_COMMANDS:
+        if command[0] == "edgeaudio":
+            arguments = [word.replace("dog/1.wav", "dog/1-0-A.wav") for word in command[1:]]
+            assert cli.main(arguments) == 0, capfd.readouterr()
+            continue
+        name, arguments = command[2].removeprefix("tools."), command[3:]
+        if name == "train_model":
+            arguments += SHORTER
+        elif name == "convert_model":
+            arguments += ["--max-difference", "1", "--max-mean-difference", "1"]  # hardly trained
+        assert doors[name].main(arguments) == 0, capfd.readouterr().err
+    card = Path("models/mine/README.md").read_text()
+    assert "## Events" in card
+    assert "| **mean of the labels** | 10 dB |" in card

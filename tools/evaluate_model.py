@@ -90,10 +90,11 @@ def evaluate(options: argparse.Namespace) -> None:
     else:
         models = _fold_models(options, entries)
     manifest = models[min(models)].manifest
-    trials = _hear(models, _sounds(list(models), entries, manifest), manifest, options)
-    outcomes = go_over(trials, manifest.reported, manifest.detector, manifest.clip.period_ms / 1000)
-    if not outcomes.tried:
+    sounds = _sounds(list(models), entries, manifest)
+    if not any(of_fold.labelled for of_fold in sounds):
         raise EdgeaudioError(f"{options.recordings}: holds no recording of {', '.join(manifest.labels)}")
+    trials = _hear(models, sounds, manifest, options)
+    outcomes = go_over(trials, manifest.reported, manifest.detector, manifest.clip.period_ms / 1000)
     lines = report(outcomes, manifest, options)
     print("\n".join(lines))
     if options.card:

@@ -49,8 +49,8 @@ class RecordedSounds:
                     yield self._scene(label, sound, snr_db, scene_s, rng)
         for label, recordings in self.labelled.items():
             yield Stretch("labelled recordings, as they are", np.concatenate(recordings), frozenset({label}))
-        for sound in self.unlabelled:
-            yield Stretch("recordings without a label, as they are", sound, frozenset())
+        if self.unlabelled:  # end to end: one alone may be shorter than a clip
+            yield Stretch("recordings without a label, as they are", np.concatenate(self.unlabelled), frozenset())
 
     def _scene(self, label: str, sound: Samples, snr_db: int, scene_s: float, rng: np.random.Generator) -> Stretch:
         """A recording over sound of another label or of none: each label as likely as the next, and as no label."""

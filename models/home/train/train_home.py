@@ -67,7 +67,8 @@ again:
 ESC-10 (K. J. Piczak, 2015), its official folds 1 to 4: each fold's recordings judged by a model that was trained, from
 random weights, on everything else: the other folds, and all that is made up. A recording's label is the one of all
 fourteen with the best mean score over its clips; int8 is the `.tflite` through edgeaudio's own clips, features and
-model code. The recipe was chosen among others on these same folds (`docs/models.md`), so that some of it is luck.
+model code. The recipe was chosen among others on these same folds (`docs/experiments/home.md`), so that some of it is
+luck.
 
 {report}
 """
