@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -165,8 +166,9 @@ def _draft(options: argparse.Namespace, labels: tuple[str, ...]) -> Manifest:
     if not config.n_frames(clip.n_samples):
         frame_ms = 1000 * config.n_fft / options.sample_rate
         raise EdgeaudioError(f"--clip-s {options.clip_s}: a clip must hold a frame, which is {frame_ms:g} ms")
+    name = re.sub(r"[^a-z0-9]+", "-", options.out.name.lower()).strip("-") or "model"
     return Manifest(
-        name=options.out.name, version="1.0.0", labels=labels, sha256=NO_HASH, clip=clip,
+        name=name, version="1.0.0", labels=labels, sha256=NO_HASH, clip=clip,
         input=InputSection(kind, ("batch", "time", "feature")), features=config,
     )  # fmt: skip
 

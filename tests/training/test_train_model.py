@@ -54,7 +54,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path, capsys):
 def test_from_recordings_to_a_draft(recordings, tmp_path):
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    out = tmp_path / "out"
+    out = tmp_path / "My_sounds"
     arguments = [str(recordings), "--out", str(out), *ARGUMENTS, "--fold", "1"]
     assert train_model.main(arguments) == 0
     result = json.loads((out / "fold-1" / "result.json").read_text())
@@ -67,6 +67,7 @@ def test_from_recordings_to_a_draft(recordings, tmp_path):
     assert (out / "confusion.png").stat().st_size > 1000
     assert (out / "curves.png").stat().st_size > 1000
     draft = read_draft(out / "draft.toml")
+    assert draft.name == "my-sounds", "a manifest takes no other"
     assert draft.labels == ("high", "low")
     assert draft.features is not None
     assert len(draft.features.std) == 1
