@@ -89,7 +89,7 @@ serve-docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --strict
 
 picture: check-python
-	$(PYTHON) tools/architecture_picture.py
+	$(PYTHON) tools/maintenance/architecture_picture.py
 
 # nothing but hatchling is there while it builds
 wheel: check-python

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tools.architecture_picture import ARROWS, BOXES, HEIGHT, PICTURE, WIDTH, draw
-from tools.docs_links import translate
+from tools.maintenance.architecture_picture import ARROWS, BOXES, HEIGHT, PICTURE, WIDTH, draw
+from tools.maintenance.docs_links import translate
 
 ROOT = Path(__file__).parents[1]
 HOST = "https://host/edgeaudio/"

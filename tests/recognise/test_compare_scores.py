@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support.media import sine, write_media
 
-from tools.compare_scores import HERE, differing
+from tools.maintenance.compare_scores import HERE, differing
 
 
 def test_a_checkout_says_what_it_says_and_another_one_that_differs_is_found(tmp_path: Path):

@@ -1,6 +1,6 @@
 """Whether two checkouts give the same scores and events, bit by bit, on this machine.
 
-    python -m tools.compare_scores OTHER_CHECKOUT RECORDING...
+    python -m tools.maintenance.compare_scores OTHER_CHECKOUT RECORDING...
 
 For a change that is to change nothing. Each checkout runs every shipped model on every recording in a process of its
 own, by the public Python interface; exit status 1, and a line for each recording that differs, where they disagree.
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parents[2]
 # times are left out where they are of the day
 _PROGRAM = """
 import json, sys, edgeaudio

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-PICTURE = Path(__file__).parents[1] / "docs" / "architecture.svg"
+PICTURE = Path(__file__).parents[2] / "docs" / "architecture.svg"
 WIDTH, HEIGHT = 1040, 545
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 # class -> colour on a light screen, on a dark one
