@@ -21,7 +21,7 @@ from chaos.stage import Stage
 WARM_UP_S = 20.0
 MEASURED_S = 60.0
 LOST_LIMIT_S = 1.0
-# threads beside the readers: main, recogniser, MQTT sink, sender, memory, health, stderr, the interpreter's watch over main
+# threads beside the readers: main, recogniser, MQTT sink, sender, memory, health, stderr, the watch over main
 AGENTS = 8
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
