@@ -116,8 +116,7 @@ def model(folder: Path) -> Json:
         "name": manifest["name"],
         "version": manifest["version"],
         "description": manifest["description"],
-        # until it was renamed, manifests had `licence`
-        "licenses": licenses(manifest.get("license") or manifest["licence"]),
+        "licenses": licenses(manifest["license"]),
         "hashes": [{"alg": "SHA-256", "content": sha256}],
         "modelCard": {"modelParameters": {"datasets": datasets}},
         "properties": [{"name": "edgeaudio:path", "value": f"edgeaudio/models/{folder.name}/model.tflite"}],

@@ -1,6 +1,6 @@
 """Time: a monotonic clock for durations and order, and its translation to UTC.
 
-Owns: the translation and its re-anchoring when the system clock is stepped (NTP after a boot).
+Owns: the translation and its re-anchoring when the system clock is stepped (NTP after a boot), and how UTC is written.
 Does not know: what is timed.
 """
 
@@ -64,3 +64,10 @@ class Clock:
             if took_s <= _PROMPT_S:
                 break
         return found
+
+
+def timestamp(at: datetime) -> str:
+    """Write an aware time as RFC 3339 in UTC with milliseconds, cut off and not rounded up into the future."""
+    if at.tzinfo is None:
+        raise ValueError("a time without a zone cannot be written")
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

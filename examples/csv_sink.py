@@ -14,11 +14,11 @@ import errno
 import io
 import os
 import sys
-from datetime import UTC
 from functools import partial
 from pathlib import Path
 
 from edgeaudio.agent.agent import Agent
+from edgeaudio.clock import timestamp
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import setup_logging
 from edgeaudio.settings import load_settings
@@ -42,8 +42,8 @@ class CsvSink:
 
     def handle(self, item: object) -> None:
         if isinstance(item, Event) and not item.test:  # nothing was heard in a test
-            time = item.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            row = (time, item.source, item.label, item.kind, round(item.score, 3), round(item.duration_s, 3))
+            at = timestamp(item.at)
+            row = (at, item.source, item.label, item.kind, round(item.score, 3), round(item.duration_s, 3))
             self._append(row)
 
     def close(self) -> None:

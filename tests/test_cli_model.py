@@ -120,11 +120,11 @@ def test_what_is_said_is_not_guessed(run):
             THREE,
         ),
         *("--set", "features.n_fft=64", "--set", "features.win_length=64", "--set", "features.hop_length=32"),
-        *("--set", "output.activation=sigmoid", "--set", "features.n_mels=3", "--set", "licence=MIT"),
+        *("--set", "output.activation=sigmoid", "--set", "features.n_mels=3", "--set", "license=MIT"),
     )
     directory, table, out = init(run, "features_mel_major", "--out", "there", *said)
     assert directory == Path("there")
-    assert (table["name"], table["licence"]) == ("mine", "MIT")
+    assert (table["name"], table["license"]) == ("mine", "MIT")
     assert table["input"]["axes"] == ["batch", "channel", "feature", "time"]
     assert table["features"]["mel_slopes"] == "mel"
     assert not any("mend" in line for line in out)
@@ -513,7 +513,7 @@ def test_inspect_shows_everything(run, tmp_path):
     for expected in (
         "name           test 1",
         "description    Mels.",
-        "licence        not stated",
+        "license        not stated",
         "training data  x",
         "clip           800 samples at 8000 Hz, one each 50 ms",
         "input          log_mel as (batch, time, feature, channel), times 0.01 plus 1",

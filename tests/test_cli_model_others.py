@@ -193,10 +193,10 @@ def test_normalisation_that_fits_no_axis_is_said(init, monkeypatch):
 
 
 def test_a_short_input_that_the_file_calls_sound_is_a_waveform(init, monkeypatch):
-    told(monkeypatch, description="x" * 1001, licence=" MIT\n", inputs=(TensorMetadata(sample_rate=1200, channels=1),))
+    told(monkeypatch, description="x" * 1001, license=" MIT\n", inputs=(TensorMetadata(sample_rate=1200, channels=1),))
     table, out = init("waveform", THREE)
     assert table["input"] == {"kind": "waveform"}
-    assert ("description" in table, table["licence"]) == (False, "MIT")
+    assert ("description" in table, table["license"]) == (False, "MIT")
     assert not any("mend" in line for line in out)
 
 

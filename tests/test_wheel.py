@@ -118,7 +118,7 @@ def test_the_sbom_names_each_model_its_licence_and_its_hash(bom: dict[str, Any],
             assert model["hashes"] == [{"alg": "SHA-256", "content": content}]
             (licence,) = model["licenses"]
             text = licence.get("expression") or licence["license"].get("id") or licence["license"]["name"]
-            assert text == (manifest.get("license") or manifest["licence"])
+            assert text == manifest["license"]
             datasets = model["modelCard"]["modelParameters"]["datasets"]
             assert [each["name"] for each in datasets] == manifest["training_data"]
 

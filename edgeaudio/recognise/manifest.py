@@ -6,6 +6,7 @@ wrong one. Does not know: tensors (model.py compares), what is done with the sco
 
 from __future__ import annotations
 
+import logging
 import re
 import tomllib
 from collections import Counter
@@ -19,7 +20,11 @@ from edgeaudio.files import read_regular
 from edgeaudio.recognise.dataclass_toml import TableError, build, table_of, toml
 from edgeaudio.recognise.feature_config import FeatureConfig
 
+log = logging.getLogger(__name__)
+
 FILE_NAME = "model.toml"
+# names that were replaced, read for two more releases
+OLD_NAMES = {"licence": "license"}
 MODEL_FILE_NAME = "model.tflite"
 MAX_LABELS = 10_000
 MAX_BYTES = 2_000_000
@@ -35,6 +40,8 @@ _DEVICE_CLASSES = (
     "moving occupancy opening plug power presence problem running safety smoke sound tamper update vibration window"
 )
 DEVICE_CLASSES = frozenset(_DEVICE_CLASSES.split())
+
+_warned: set[tuple[Path, str]] = set()  # of which files and names it was said: once in a process
 
 Problem = tuple[bool, str, str]  # whether it is one, the key, what to say
 
@@ -136,7 +143,7 @@ class Manifest:
     clip: ClipSection
     input: InputSection
     description: str = ""
-    licence: str = ""
+    license: str = ""
     training_data: tuple[str, ...] = ()
     output: OutputSection = field(default_factory=OutputSection)
     features: FeatureConfig | None = None
@@ -173,7 +180,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
     """The manifest in a TOML table; `path` is what its errors name. Raises ManifestError."""
-    table = dict(table)
+    table = _with_new_names(table, path)
     kind = table["input"].get("kind") if isinstance(table.get("input"), dict) else None
     if isinstance(table.get("features"), dict) and isinstance(table.get("clip"), dict):
         # said once in the file, where a reader looks for them
@@ -192,6 +199,21 @@ def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
         raise ManifestError(path, "", "is nested too deeply") from None
     check_manifest(manifest, path)
     return manifest
+
+
+def _with_new_names(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The table with names of earlier versions replaced by today's. Raises ManifestError where both are there."""
+    renamed = dict(table)
+    for old, new in OLD_NAMES.items():
+        if old not in renamed:
+            continue
+        if new in renamed:
+            raise ManifestError(path, old, f"is the earlier name of {new}, which is there too: keep {new}")
+        if (path, old) not in _warned:
+            _warned.add((path, old))
+            log.warning("%s: %s is called %s now; the earlier name is read for two more releases", path, old, new)
+        renamed[new] = renamed.pop(old)
+    return renamed
 
 
 def manifest_toml(manifest: Manifest) -> str:

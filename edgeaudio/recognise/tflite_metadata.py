@@ -16,7 +16,7 @@ NAME = "TFLITE_METADATA"
 _BUFFERS, _METADATA = 4, 6  # Model
 _METADATA_NAME, _METADATA_BUFFER = 0, 1  # Metadata
 _DATA = 0  # Buffer
-_DESCRIPTION, _SUBGRAPHS, _LICENCE, _FILES = 1, 3, 5, 6  # ModelMetadata
+_DESCRIPTION, _SUBGRAPHS, _LICENSE, _FILES = 1, 3, 5, 6  # ModelMetadata
 _INPUTS, _OUTPUTS, _SUBGRAPH_FILES = 2, 3, 4  # SubGraphMetadata
 _CONTENT, _PROCESS_UNITS, _TENSOR_FILES = 3, 4, 6  # TensorMetadata
 _FILE_NAME, _FILE_TYPE, _LOCALE = 0, 2, 3  # AssociatedFile
@@ -54,7 +54,7 @@ class Metadata:
     """What is told of a model."""
 
     description: str = ""
-    licence: str = ""
+    license: str = ""
     inputs: tuple[TensorMetadata, ...] = ()
     outputs: tuple[TensorMetadata, ...] = ()
     label_files: tuple[LabelFile, ...] = ()  # of the model as a whole
@@ -80,7 +80,7 @@ def read_metadata(content: bytes) -> Metadata:
     graphs = root.tables(_SUBGRAPHS)[:1]  # the main one
     return Metadata(
         root.text(_DESCRIPTION),
-        root.text(_LICENCE),
+        root.text(_LICENSE),
         tuple(_tensor(tensor) for graph in graphs for tensor in graph.tables(_INPUTS)),
         tuple(_tensor(tensor) for graph in graphs for tensor in graph.tables(_OUTPUTS)),
         tuple(file for graph in graphs for file in _label_files(graph, _SUBGRAPH_FILES))

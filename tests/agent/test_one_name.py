@@ -13,9 +13,9 @@ from support.brokers import MosquittoFactory, mosquitto
 from support.waiting import wait_until
 
 from edgeaudio.agent import Agent
+from edgeaudio.clock import timestamp
 from edgeaudio.settings import Settings
 from edgeaudio.sinks.mqtt.health_payload import health_values
-from edgeaudio.sinks.mqtt.messages import timestamp
 from edgeaudio.sinks.mqtt.sink import duplicate_of
 
 __all__ = ["mosquitto"]

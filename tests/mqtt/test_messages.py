@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeaudio.clock import timestamp
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Event, Level, Message, Reason, SourceState, SourceStatus
@@ -115,7 +116,7 @@ def test_text_that_is_no_unicode_does_not_stop_a_message(text: str) -> None:
     )
 )
 def test_timestamps_are_utc_with_milliseconds_and_never_late(at: datetime) -> None:
-    text = messages.timestamp(at)
+    text = timestamp(at)
     assert len(text) == 24
     assert text.endswith("Z")
     assert timedelta(0) <= at - datetime.fromisoformat(text) < timedelta(milliseconds=1)
@@ -123,4 +124,4 @@ def test_timestamps_are_utc_with_milliseconds_and_never_late(at: datetime) -> No
 
 def test_a_time_without_a_zone_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="without a zone"):
-        messages.timestamp(datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
+        timestamp(datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point

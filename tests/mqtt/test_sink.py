@@ -80,9 +80,10 @@ def test_an_offset_without_its_onset_is_off(sink: MqttSink, sent: Sent):
 
 
 def test_labels_of_other_sources_are_their_own(sink: MqttSink, sent: Sent):
+    sink.add_source("garden", ["dog"], level_interval_s=1.0)
     sink.handle(onset("1", source="garden"))
     assert sent.of(LABEL) == [b"OFF"]
-    assert sent.of(TOPICS.label("garden", "dog")) == [b"ON"]
+    assert sent.of(TOPICS.label("garden", "dog")) == [b"OFF", b"ON"]
 
 
 def test_a_source_that_was_removed_begins_anew(sink: MqttSink, sent: Sent):
@@ -91,6 +92,18 @@ def test_a_source_that_was_removed_begins_anew(sink: MqttSink, sent: Sent):
     assert set(sent.forgotten) == {TOPICS.status("porch"), LABEL, TOPICS.label("porch", "siren")}
     sink.add_source("porch", ["dog"], level_interval_s=1.0)
     assert sent.of(LABEL)[-1] == b"OFF"
+
+
+def test_what_comes_late_of_a_source_that_was_removed_is_ignored(sink: MqttSink, sent: Sent):
+    sink.remove_source("porch", ["dog", "siren"])
+    before = list(sent.states)
+    for item in (
+        onset("1"),
+        SourceStatus("porch", SourceState.LISTENING, NOW),
+        Level("porch", NOW, 9.0, -30, -20, 0, 0),
+    ):
+        sink.handle(item)
+    assert (sent.states, sent.transient) == (before, [])
 
 
 def test_levels_are_gathered_over_the_sources_interval(sink: MqttSink, sent: Sent):

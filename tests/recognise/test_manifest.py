@@ -401,7 +401,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
             kind, tuple(draw(st.permutations(axes))), draw(st.integers(0, 3)), draw(FINITE), draw(FINITE)
         ),
         description=draw(TEXT),
-        licence=draw(TEXT),
+        license=draw(TEXT),
         training_data=tuple(draw(st.lists(TEXT, max_size=3))),
         output=OutputSection(draw(st.integers(0, 3)), draw(st.sampled_from(["none", "sigmoid", "softmax"]))),
         features=None if kind == "waveform" else draw(feature_configs(kind, sample_rate, FINITE)),
@@ -501,3 +501,15 @@ def test_the_limit_of_a_file_is_its_own(tmp_path, monkeypatch):
     file.write_text(text)
     monkeypatch.setattr(manifest_module, "MAX_BYTES", len(text))
     assert read_manifest(file).name == "test"
+
+
+def test_a_name_of_earlier_versions_is_read_with_one_warning(caplog):
+    earlier = {**table(), "licence": "CC0-1.0"}
+    path = Path("models/earlier/model.toml")
+    for _ in range(2):
+        assert parse_manifest(earlier, path).license == "CC0-1.0"
+    assert [record.getMessage() for record in caplog.records] == [
+        "models/earlier/model.toml: licence is called license now; the earlier name is read for two more releases"
+    ]
+    with pytest.raises(ManifestError, match="licence: is the earlier name of license, which is there too"):
+        parse_manifest({**earlier, "license": "MIT"}, path)

@@ -18,8 +18,8 @@ LONGEST_LINE = 1000
 
 
 def take_model(work: Work, metadata: Metadata) -> None:
-    """Description and licence, each in one line; what is longer than that is no line for people."""
-    for key, text in (("description", metadata.description), ("licence", metadata.licence)):
+    """Description and license, each in one line; what is longer than that is no line for people."""
+    for key, text in (("description", metadata.description), ("license", metadata.license)):
         line = " ".join(text.split())
         if 0 < len(line) <= LONGEST_LINE:
             work.table.setdefault(key, line)

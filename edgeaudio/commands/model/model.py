@@ -174,7 +174,7 @@ def _manifest_rows(manifest: Manifest) -> list[list[str]]:
     rows = [
         ["name", f"{manifest.name} {manifest.version}"],
         *([["description", manifest.description]] if manifest.description else []),
-        ["licence", manifest.licence or "not stated"],
+        ["license", manifest.license or "not stated"],
         *[["training data", data] for data in manifest.training_data],
         ["sha256", manifest.sha256],
         ["clip", f"{clip.n_samples} samples at {clip.sample_rate} Hz, one each {clip.period_ms} ms"],

@@ -5,8 +5,9 @@ Owns: the names and the rounding of its numbers. Pure. Does not know: where they
 
 from __future__ import annotations
 
+from edgeaudio.clock import timestamp
 from edgeaudio.health.report import Crash, HealthReport, ModelNumbers, SinkNumbers, SourceNumbers
-from edgeaudio.sinks.mqtt.messages import Json, timestamp
+from edgeaudio.sinks.mqtt.messages import Json
 
 
 def health_values(report: HealthReport) -> dict[str, Json]:

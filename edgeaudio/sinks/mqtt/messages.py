@@ -13,9 +13,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeAlias
 
+from edgeaudio.clock import timestamp
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import ChannelLevel, Event, Level, Message, SourceStatus
 
@@ -25,13 +26,6 @@ ONLINE = b"online"
 OFFLINE = b"offline"
 ON = b"ON"
 OFF = b"OFF"
-
-
-def timestamp(at: datetime) -> str:
-    """Write an aware time as RFC 3339 in UTC with milliseconds, cut off and not rounded up into the future."""
-    if at.tzinfo is None:
-        raise ValueError("a time without a zone cannot be published")
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def encode(value: Json) -> bytes:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
+from edgeaudio.clock import timestamp
 from edgeaudio.health.levels import LevelDigest
 from edgeaudio.health.report import HealthReport
 from edgeaudio.sinks.mqtt import messages
@@ -52,29 +53,30 @@ class MqttSink:
         self._sender = sender
         self._discovery_prefix = discovery_prefix
         self._lock = threading.Lock()
-        self._digests: dict[str, LevelDigest] = {}  # by source
+        self._digests: dict[str, LevelDigest] = {}  # by source, of all that are published
         self._open: dict[tuple[str, str], set[str]] = {}  # ids of open events, by source and label
 
     def handle(self, item: object) -> None:
-        """Publish one item of the hub. Detections themselves go through the outbox, before they are told of here."""
-        match item:
-            case Event():
-                self._publish_label(item.source, item.label, on=self._follow(item))
-            case Level():
-                with self._lock:
-                    digest = self._digests.get(item.source)
-                    level = digest.add(item) if digest else None
-                if level:
-                    self._sender.put_transient(messages.level(self._topics, level))
-            case SourceStatus():
-                self._sender.put(messages.status(self._topics, item))
+        """Publish one item of the hub. Detections themselves go through the outbox, before they are told of here.
+
+        What comes late of a source that was removed is ignored: its topics have been cleared.
+        """
+        with self._lock:
+            match item:
+                case Event() if item.source in self._digests:
+                    self._publish_label(item.source, item.label, on=self._follow(item))
+                case Level() if item.source in self._digests:
+                    if level := self._digests[item.source].add(item):
+                        self._sender.put_transient(messages.level(self._topics, level))
+                case SourceStatus() if item.source in self._digests:
+                    self._sender.put(messages.status(self._topics, item))
 
     def add_source(self, source: str, labels: Iterable[str], *, level_interval_s: float) -> None:
         """Begin to publish a source: the state of each label, and levels that often."""
         with self._lock:
             self._digests[source] = LevelDigest(level_interval_s)
-        for label in labels:
-            self._publish_label(source, label, on=bool(self._open.get((source, label))))
+            for label in labels:
+                self._publish_label(source, label, on=bool(self._open.get((source, label))))
 
     def set_level_interval(self, source: str, level_interval_s: float) -> None:
         """Publish a source's level that often from now on."""
@@ -83,9 +85,9 @@ class MqttSink:
 
     def remove_source(self, source: str, labels: Iterable[str]) -> None:
         """Publish nothing more of a source. What is retained of it is cleared by the next announcement."""
-        self._sender.forget(self._topics.status(source))
         with self._lock:
             self._digests.pop(source, None)
+            self._sender.forget(self._topics.status(source))
             for label in labels:
                 self._open.pop((source, label), None)
                 self._sender.forget(self._topics.label(source, label))
@@ -145,13 +147,12 @@ class MqttSink:
 
     def _follow(self, event: Event) -> bool:
         """Note an event; True if some event of its label is open now."""
-        with self._lock:
-            ids = self._open.setdefault((event.source, event.label), set())
-            if event.kind == "onset":
-                ids.add(event.id)
-            else:
-                ids.discard(event.id)
-            return bool(ids)
+        ids = self._open.setdefault((event.source, event.label), set())
+        if event.kind == "onset":
+            ids.add(event.id)
+        else:
+            ids.discard(event.id)
+        return bool(ids)
 
     def _publish_label(self, source: str, label: str, *, on: bool) -> None:
         self._sender.put(messages.label_state(self._topics, source, label, on=on))
@@ -164,6 +165,6 @@ def duplicate_of(report: bytes, started_at: datetime) -> str | None:
         host, other_started_at, at = str(found["host"]), found["started_at"], datetime.fromisoformat(found["at"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    if other_started_at == messages.timestamp(started_at) or at.tzinfo is None or at <= started_at:
+    if other_started_at == timestamp(started_at) or at.tzinfo is None or at <= started_at:
         return None
     return host[:MAX_HOST]

@@ -203,7 +203,7 @@ def _manifest(mean: Floats, std: Floats) -> Manifest:
         clip=ClipSection(SAMPLE_RATE, round(CLIP_S * SAMPLE_RATE), PERIOD_MS),
         input=InputSection("mfcc", ("batch", "time", "feature")),
         description="Smoke alarms (temporal-three), carbon-monoxide alarms (temporal-four) and sirens",
-        licence="MIT; trained on recordings under CC0, CC BY, CC BY-SA and MIT licences, see training_data",
+        license="MIT",
         training_data=(
             "synthesised alarms and look-alikes (tools/synth/alarm_sounds.py, tools/synth/other_sounds.py)",
             "ESC-10, folds 1 to 3 (K. J. Piczak, 2015; CC0 and CC BY 3.0)",

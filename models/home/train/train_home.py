@@ -94,7 +94,7 @@ def _make(options: argparse.Namespace) -> None:
         read_draft(work / "draft.toml"),
         name="home",
         description="Sounds of a house or a farm: animals, people, weather, engines, alarms, speech",
-        licence="MIT; trained on recordings under CC0, CC BY, CC BY-SA and MIT licences, see training_data",
+        license="MIT",
         training_data=(
             "ESC-10, folds 1 to 4 (K. J. Piczak, 2015; CC0 and CC BY 3.0)",
             "Free Spoken Digit Dataset, speakers jackson and theo (Z. Jackson and others; CC BY-SA 4.0)",
