@@ -68,9 +68,13 @@ demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
+ifeq ($(TESTS),)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
 	@report=$$($(BIN)/coverage report --include='edgeaudio/recognise/*' --fail-under=100 --skip-covered) \
 	  || { echo "$$report"; exit 2; }
+else
+	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS)
+endif
 
 # few examples of each property: `make test` has them all
 unit: $(VENV)/.test

@@ -61,6 +61,7 @@ def test_every_command_of_the_page_is_run():
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.integration  # starts programs
 @pytest.mark.timeout(400)  # TensorFlow traces three networks
 def test_from_recordings_to_a_model_that_runs(tmp_path, monkeypatch, capfd):
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")

@@ -99,6 +99,7 @@ def test_the_numbers_of_the_process():
     assert "asks each second whether the others moved" in TEXT
     assert (
         f"recogniser within {agent.RECOGNISER_STALL_TIMEOUT_S:g} s, "
+        f"the MQTT sink within {agent.SINK_STALL_TIMEOUT_S:g} s, "
         f"the sender within {agent.SENDER_STALL_TIMEOUT_S:g} s" in TEXT
     )
     assert f"a turn that takes {agent.MAIN_STALL_TIMEOUT_S:g} s" in TEXT
