@@ -36,12 +36,15 @@ class HealthSocket:
         self._answer = answer
         self._closed = threading.Event()
         self._path = folder / NAME
-        self._path.unlink(missing_ok=True)  # of a process that was killed
+        # nobody finds a socket that does not listen yet, and takes the agent for one that was killed
+        unready = folder / f"{NAME}.new"
+        unready.unlink(missing_ok=True)  # of a process that was killed
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            with _short(self._path) as name:
+            with _short(unready) as name:
                 self._socket.bind(name)
             self._socket.listen(_MAX_WAITING)
+            unready.replace(self._path)
         except BaseException:
             self._socket.close()
             raise
