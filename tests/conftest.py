@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy.testing  # noqa: F401 (NumPy 1 starts a program as it is imported: before any test, then)
 import pytest
 from hypothesis import HealthCheck, settings
 from support.programs import left_out
