@@ -90,7 +90,7 @@ class Subscription:
     def count_dropped(self, block: Block) -> None:
         """Count a Block that was taken, and could not be used, as dropped."""
         with self._changed:
-            self._dropped_s[block.source] = self._dropped_s.get(block.source, 0.0) + block.duration_s
+            self._count_dropped(block)
 
     def waiting_s(self, source: str) -> float:
         """Seconds of that source that nobody has taken yet."""
@@ -135,9 +135,12 @@ class Subscription:
         del self._queue[index]
         self._forget(item)
         if isinstance(item, Block):
-            self._dropped_s[item.source] = self._dropped_s.get(item.source, 0.0) + item.duration_s
+            self._count_dropped(item)
         else:
             self._dropped_items += 1
+
+    def _count_dropped(self, block: Block) -> None:
+        self._dropped_s[block.source] = self._dropped_s.get(block.source, 0.0) + block.duration_s
 
     def _forget(self, item: object) -> None:
         if isinstance(item, Block):

@@ -241,7 +241,7 @@ class Agent:
                 self._command_handler.restore(worker)
             self._command_handler.announce()
             for worker in self._source_manager:
-                self._sink.add_source(worker.name, labels_of(worker), level_interval_s=worker.settings.level_interval_s)
+                self._add_to_sink(worker)
                 self._sink.handle(replace(worker.health.status, reason=Reason.AGENT_STOPPED))
                 self._sink.publish_check(worker.name)
             self._publish_health()
@@ -308,8 +308,11 @@ class Agent:
         self._command_handler.announce()
         self._source_manager.switch(datetime.now().astimezone())
         for worker in workers:
-            self._sink.add_source(worker.name, labels_of(worker), level_interval_s=worker.settings.level_interval_s)
+            self._add_to_sink(worker)
             self._on_status(worker.health.status)
+
+    def _add_to_sink(self, worker: SourceWorker) -> None:
+        self._sink.add_source(worker.name, labels_of(worker), level_interval_s=worker.settings.level_interval_s)
 
     def _publish_health(self) -> None:
         now_s = time.monotonic()

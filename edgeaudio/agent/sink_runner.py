@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from edgeaudio.backoff import Backoff
@@ -90,14 +90,16 @@ class SinkRunner:
         self._change(SinkState.RUNNING, "")
         try:
             while not stop.is_set() and self._state is SinkState.RUNNING:
-                for item in subscription.take(TAKE_S):
-                    self._call(partial(self._sink.handle, item))
+                self._hand_over(subscription.take(TAKE_S))
             if stop.is_set():  # what was published last
-                for item in subscription.take(0):
-                    self._call(partial(self._sink.handle, item))
+                self._hand_over(subscription.take(0))
         finally:
             self._unsubscribe()
             self._call(self._sink.close)
+
+    def _hand_over(self, items: Iterable[object]) -> None:
+        for item in items:
+            self._call(partial(self._sink.handle, item))
 
     def _call(self, function: Callable[[], None]) -> None:
         self._busy_since_s = time.monotonic()
