@@ -365,8 +365,8 @@ def _run(options: argparse.Namespace) -> int:
     from edgeaudio.agent import Agent
     from edgeaudio.logs import log_strays, setup_logging
     from edgeaudio.settings import Settings, load_settings
-    from edgeaudio.settings.layers import config_path
     from edgeaudio.settings.load import load_with_layers
+    from edgeaudio.settings.sources import config_path
     from edgeaudio.stderr import Stderr
 
     def load() -> Settings:

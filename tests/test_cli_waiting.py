@@ -294,7 +294,7 @@ def test_control_c_ends_the_wait(what: str, command_name: str, model: str, fifo:
 
 
 def test_settings_come_through_a_pipe_or_not_at_all(fifo: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeaudio.settings.layers.WRITER_WAIT_S", LIMIT_S)
+    monkeypatch.setattr("edgeaudio.settings.reading.WRITER_WAIT_S", LIMIT_S)
     status, _, err = run(capsys, "check", "--print", "--config", str(fifo))
     assert status == 2
     assert err == f"edgeaudio: {fifo}: settings file cannot be read: nothing was written to it within {LIMIT_S:g} s\n"

@@ -16,7 +16,7 @@ from edgeaudio.commands import check, onvif, waiting
 from edgeaudio.health import signal_monitor
 from edgeaudio.outbox import database
 from edgeaudio.outbox.outbox import Outbox
-from edgeaudio.settings import Settings, layers
+from edgeaudio.settings import Settings, reading
 from edgeaudio.sinks.mqtt import broker_faults, client, detection_queue, dispatcher, pace, quarantine, sender
 from edgeaudio.sinks.mqtt.broker import MqttConfig
 
@@ -51,7 +51,7 @@ def test_the_numbers_of_a_command():
     assert f"`check` ({check.LISTEN_S:g} s)" in TEXT
     assert f"four times its length, and {waiting.SLACK_S:g} s" in TEXT
     assert f"the name server | {waiting.HANG_S:g} s; {waiting.INTERRUPT_S:g} s after Ctrl-C" in TEXT
-    assert f"a settings file that is a pipe | {layers.WRITER_WAIT_S:g} s" in TEXT
+    assert f"a settings file that is a pipe | {reading.WRITER_WAIT_S:g} s" in TEXT
 
 
 def test_the_numbers_of_what_comes_by_http():

@@ -18,15 +18,15 @@ import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from support.loading import load_layers
 from support.ports import free_port
 
 from edgeaudio import api, cli
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import setup_logging
-from edgeaudio.settings.layers import quoted
-from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml
+from edgeaudio.settings.toml_text import quoted
 from edgeaudio.sinks.mqtt.broker import parse_broker_url
 from edgeaudio.wiring import mqtt_config
 
@@ -153,7 +153,7 @@ def command(*arguments: str) -> str:
 
 
 def loaded(path: Path | None, options: list[str], environ: dict[str, str]) -> str:
-    settings, layers = load_with_layers(path, options, environ)
+    settings, layers = load_layers(path, options, environ)
     shown = [str(settings), repr(settings), effective_toml(settings, layers)]
     with suppress(EdgeaudioError):
         shown.append(repr(mqtt_config(settings)))

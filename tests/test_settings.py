@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from support.loading import load, load_layers
 
-from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings, load_settings
-from edgeaudio.settings.layers import config_path
-from edgeaudio.settings.load import load_with_layers
+from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings
 from edgeaudio.settings.show import effective_toml, json_schema
+from edgeaudio.settings.sources import config_path
 from edgeaudio.settings.values import Hours
 
 
@@ -23,7 +23,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_without_anything_the_defaults_hold(monkeypatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "Jetty_Pi.local")
-    settings = load_settings(environ={})
+    settings = load(variables={})
     assert settings == Settings()
     assert settings.device == "jetty-pi"
     assert settings.mqtt.url.get_secret_value() == "mqtt://localhost"
@@ -35,13 +35,13 @@ def test_each_layer_wins_over_the_one_below(tmp_path) -> None:
     credentials.mkdir()
     path = write(tmp_path, '[sources.porch]\nurl = "rtsp://file"\nusername = "file"\ntransport = "udp"')
     environ = {"CREDENTIALS_DIRECTORY": str(credentials)}
-    assert load_settings(path, (), environ).sources["porch"].url.get_secret_value() == "rtsp://file"
+    assert load(path, (), environ).sources["porch"].url.get_secret_value() == "rtsp://file"
     (credentials / "sources.porch.url").write_text("rtsp://credential\n")
     (credentials / "broker.key").write_text("not a setting\n")
-    assert load_settings(path, (), environ).sources["porch"].url.get_secret_value() == "rtsp://credential"
+    assert load(path, (), environ).sources["porch"].url.get_secret_value() == "rtsp://credential"
     environ["EDGEAUDIO_SOURCES__PORCH__URL"] = "rtsp://environment"
-    assert load_settings(path, (), environ).sources["porch"].url.get_secret_value() == "rtsp://environment"
-    settings = load_settings(path, ["sources.porch.url=rtsp://option"], environ)
+    assert load(path, (), environ).sources["porch"].url.get_secret_value() == "rtsp://environment"
+    settings = load(path, ["sources.porch.url=rtsp://option"], environ)
     assert settings.sources["porch"].url.get_secret_value() == "rtsp://option"
     assert settings.sources["porch"].username == "file"  # what a higher layer does not say stays
     assert settings.sources["porch"].transport == "udp"
@@ -50,7 +50,7 @@ def test_each_layer_wins_over_the_one_below(tmp_path) -> None:
 def test_a_folder_of_credentials_as_systemd_hands_it_over(tmp_path) -> None:
     (tmp_path / "edgeaudio_mqtt.password").write_text("secret\n")
     (tmp_path / "another_mqtt.username").write_text("somebody else's\n")
-    settings = load_settings(None, (), {"CREDENTIALS_DIRECTORY": str(tmp_path), "EDGEAUDIO_MQTT__USERNAME": "porch"})
+    settings = load(None, (), {"CREDENTIALS_DIRECTORY": str(tmp_path), "EDGEAUDIO_MQTT__USERNAME": "porch"})
     assert settings.mqtt.password is not None
     assert settings.mqtt.password.get_secret_value() == "secret"
     assert settings.mqtt.username == "porch"
@@ -58,7 +58,7 @@ def test_a_folder_of_credentials_as_systemd_hands_it_over(tmp_path) -> None:
 
 def test_the_environment_can_say_everything(tmp_path) -> None:
     (tmp_path / "a-model").mkdir()
-    settings = load_settings(
+    settings = load(
         None,
         (),
         {
@@ -85,22 +85,22 @@ def test_the_environment_can_say_everything(tmp_path) -> None:
 
 
 def test_options_take_keys_as_toml_writes_them() -> None:
-    settings = load_settings(None, ['models.alarms.thresholds."Dog, bark".on=0.7', "device=x"], {})
+    settings = load(None, ['models.alarms.thresholds."Dog, bark".on=0.7', "device=x"], {})
     assert settings.models["alarms"].thresholds["Dog, bark"].on == 0.7
     assert settings.device == "x"
 
 
 def test_the_settings_file_is_the_one_named_then_the_environments(tmp_path) -> None:
     path = write(tmp_path, 'device = "from-file"')
-    assert load_settings(path, (), {}).device == "from-file"
-    assert load_settings(None, (), {"EDGEAUDIO_CONFIG": str(path)}).device == "from-file"
+    assert load(path, (), {}).device == "from-file"
+    assert load(None, (), {"EDGEAUDIO_CONFIG": str(path)}).device == "from-file"
 
 
 def test_the_mark_that_windows_puts_before_utf_8_is_no_text(tmp_path) -> None:
     path = tmp_path / "edgeaudio.toml"
     path.write_text('device = "windows"\n[mqtt]\nusername = "me"\npassword_file = "secret"', encoding="utf-8-sig")
     (tmp_path / "secret").write_text("hunter2\r\n", encoding="utf-8-sig")
-    settings = load_settings(path, (), {})
+    settings = load(path, (), {})
     assert (settings.device, settings.mqtt.secret()) == ("windows", "hunter2")
 
 
@@ -111,7 +111,7 @@ def test_paths_in_the_file_are_relative_to_it(tmp_path, monkeypatch) -> None:
         'state_dir = "state"\n[mqtt]\nusername = "me"\npassword_file = "secret"\n[models.reef]\npath = "~/reef"',
     )
     monkeypatch.setenv("HOME", "/home/someone")
-    settings = load_settings(path, (), {})
+    settings = load(path, (), {})
     assert settings.state_dir == tmp_path / "state"
     assert settings.mqtt.secret() == "hunter2"
     assert settings.models["reef"].path == Path("/home/someone/reef")
@@ -151,7 +151,7 @@ def test_a_usual_file_that_is_closed_to_us_is_not_taken_for_none(monkeypatch) ->
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "stat", closed)
-    assert config_path(None, {}) == Path("/etc/edgeaudio/edgeaudio.toml")
+    assert config_path(None) == Path("/etc/edgeaudio/edgeaudio.toml")
 
 
 def test_the_state_directory_of_a_user_without_a_home_is_that_of_a_service(monkeypatch) -> None:
@@ -200,7 +200,7 @@ def test_no_secret_is_ever_printed(tmp_path) -> None:
 def test_the_effective_settings_are_toml_with_their_origins(tmp_path) -> None:
     path = write(tmp_path, 'log_level = "debug"\n[models."a-b".thresholds."Dog \\"x\\" \\u007f"]\non = 0.5')
     environ = {"EDGEAUDIO_SOURCES__PORCH__URL": "rtsp://cam", "EDGEAUDIO_SOURCES__PORCH__SCHEDULE": "22:00-06:30"}
-    settings, layers = load_with_layers(path, ["health.interval_s=12.5"], environ)
+    settings, layers = load_layers(path, ["health.interval_s=12.5"], environ)
     text = effective_toml(settings, layers)
     assert f'log_level = "debug"  # {path}\n' in text
     assert "interval_s = 12.5  # --set\n" in text
@@ -224,5 +224,5 @@ def test_the_schema_describes_every_setting() -> None:
 
 def test_a_broken_setting_stops_all_of_them() -> None:
     with pytest.raises(SettingsError) as caught:
-        load_settings(None, ["device=Not-a-slug", "log_level=loud"], {})
+        load(None, ["device=Not-a-slug", "log_level=loud"], {})
     assert len(caught.value.lines) == 2

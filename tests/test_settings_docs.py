@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from support.loading import load
 
-from edgeaudio.settings import Settings, load_settings
+from edgeaudio.settings import Settings
 from edgeaudio.settings.schema import ModelSettings, SourceSettings, ThresholdSettings
 from edgeaudio.settings.show import example_toml
 
@@ -70,7 +71,7 @@ def uncommented() -> str:
 def test_the_example_as_it_is_equals_the_defaults(tmp_path) -> None:
     path = tmp_path / "edgeaudio.toml"
     path.write_text(example_toml())
-    assert load_settings(path, (), {}) == Settings()
+    assert load(path, (), {}) == Settings()
     assert files("edgeaudio.settings").joinpath("example.toml").is_file()  # and it is in the package
 
 
@@ -93,7 +94,7 @@ def test_the_example_with_everything_switched_on_is_valid(tmp_path) -> None:
     for name in set(re.findall(r'_file = "(.*)"', text)):
         (tmp_path / name).write_text("secret\n")
     path.write_text(text)
-    settings = load_settings(path, (), {})
+    settings = load(path, (), {})
     assert settings.sources["porch"].thresholds["siren"].on == 0.8
     assert settings.models["home"].groups["alarm"] == ("smoke_alarm", "co_alarm")
 

@@ -18,6 +18,7 @@ import pytest
 from support import onvif_camera as onvif_camera_module
 from support.brokers import BrokerProcess, Subscriber, broker, mosquitto
 from support.camera import Script, camera
+from support.loading import load
 from support.onvif_camera import MATCH, OnvifCamera, onvif_camera
 from support.ports import free_port
 from support.serving import serving
@@ -26,7 +27,6 @@ from support.terminals import terminal
 from edgeaudio import cli
 from edgeaudio.commands import onvif, setup
 from edgeaudio.commands.onvif import Camera, Login, LoginRefusedError, find_cameras, stream_url
-from edgeaudio.settings import load_settings
 
 __all__ = ["broker", "mosquitto"]  # fixtures
 LOGIN = Login("viewer", "hunter2")
@@ -71,7 +71,7 @@ def test_a_broker_and_a_camera_are_tried_and_written(
     )
     assert "hunter2" not in said.out + said.err
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    settings = load_settings(file, (), {})
+    settings = load(file, (), {})
     assert (settings.device, settings.mqtt.url.get_secret_value()) == ("my-house", f"mqtt://127.0.0.1:{broker.port}")
     source = settings.sources["front-door"]
     assert (source.url.get_secret_value(), source.username, source.secret()) == (url, "viewer", "hunter2")
@@ -121,7 +121,7 @@ def test_what_fails_is_said_and_asked_again_or_kept(tmp_path: Path, monkeypatch:
     assert "there is a source yard already" in said.err
     assert f"  edgeaudio run --config '{file}'\n" in said.out
     assert "hunter2" not in said.out + said.err + file.read_text()
-    settings = load_settings(file, (), {})
+    settings = load(file, (), {})
     assert (settings.mqtt.username, settings.mqtt.secret()) == ("me", quotes)
     assert list(settings.sources) == ["yard"]
 
@@ -136,7 +136,7 @@ def test_a_service_has_its_passwords_apart(tmp_path: Path, monkeypatch: pytest.M
     assert (password.read_text(), stat.S_IMODE(password.stat().st_mode)) == ("hunter2\n", 0o600)
     assert "hunter2" not in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
-    assert load_settings(file, (), {"CREDENTIALS_DIRECTORY": str(password.parent)}).mqtt.secret() == "hunter2"
+    assert load(file, (), {"CREDENTIALS_DIRECTORY": str(password.parent)}).mqtt.secret() == "hunter2"
     assert "systemctl restart edgeaudio" in capsys.readouterr().out
 
 

@@ -24,9 +24,10 @@ from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask_url
 from edgeaudio.settings import Settings, SettingsError
-from edgeaudio.settings.layers import config_path, dotted, quoted
 from edgeaudio.settings.load import settings_of
 from edgeaudio.settings.schema import default_device
+from edgeaudio.settings.sources import config_path
+from edgeaudio.settings.toml_text import dotted, quoted
 from edgeaudio.slugs import slugify
 from edgeaudio.terminal import ask, ask_secret, complain, say
 from edgeaudio.urls import holds_login

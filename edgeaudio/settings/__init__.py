@@ -3,8 +3,8 @@
 `load_settings()` reads and checks them all. Only this package knows pydantic-settings.
 """
 
-from edgeaudio.settings.layers import SettingsError
 from edgeaudio.settings.load import load_settings
+from edgeaudio.settings.reading import SettingsError
 from edgeaudio.settings.schema import ModelSettings, MqttSettings, Settings, SourceSettings, ThresholdSettings
 
 __all__ = [

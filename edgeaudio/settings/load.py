@@ -1,25 +1,25 @@
-"""Reads the settings from everywhere at once, and says in one line each what is wrong with them.
+"""Loads the settings from all sources, and describes each fault in one line.
 
-Owns: the order of the layers (command line over environment over credentials over file over defaults), and the
-words of every complaint: who said it, which setting, what is wrong, what to do.
-Does not know: single settings (schema.py).
+Owns: the sentence for a fault: who set it, which setting, what is wrong, what to do.
+Does not know: single settings (schema.py), where they come from (sources.py).
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from edgeaudio.settings.layers import Key, Layer, SettingsError, all_layers, config_path, dotted
-from edgeaudio.settings.schema import FAULT, Settings, layers
+from edgeaudio.settings.reading import SettingsError
+from edgeaudio.settings.schema import FAULT, Settings, sources
+from edgeaudio.settings.sources import Key, Layer, Source, TableSource, all_sources, config_path
+from edgeaudio.settings.toml_text import dotted
 from edgeaudio.urls import HIDDEN
 
 _SECRET = {"password", "password_file", "url", "username"}
@@ -52,44 +52,40 @@ _SENTENCES = {
 }
 
 
-def load_settings(
-    path: Path | None = None, options: Iterable[str] = (), environ: Mapping[str, str] = os.environ
-) -> Settings:
-    """The settings of this device. Raises SettingsError with a line for each fault.
+def load_settings(path: Path | None = None, options: Iterable[str] = ()) -> Settings:
+    """Return the settings of this device. Raises SettingsError with a line for each fault.
 
     `path` names the TOML file (else see config_path), `options` are the command line's KEY=VALUE pairs.
     """
-    return load_with_layers(path, options, environ)[0]
+    return load_with_layers(path, options)[0]
 
 
-def load_with_layers(
-    path: Path | None, options: Iterable[str] = (), environ: Mapping[str, str] = os.environ
-) -> tuple[Settings, list[Layer]]:
-    """The settings, and the layers that they came from, the strongest first. Raises SettingsError."""
-    found = all_layers(config_path(path, environ), options, environ)
-    return _settings(found), found
+def load_with_layers(path: Path | None, options: Iterable[str] = ()) -> tuple[Settings, list[Layer]]:
+    """Return the settings, and what each source set, the one that wins first. Raises SettingsError."""
+    return _settings(all_sources(Settings, config_path(path), options))
 
 
-def settings_of(table: dict[str, Any], speaker: str) -> Settings:
-    """The settings that a table makes; `speaker` is who said it. Raises SettingsError."""
-    return _settings([Layer(speaker, table)])
+def settings_of(table: dict[str, Any], origin: str) -> Settings:
+    """Return the settings in a table that `origin` names in messages. Raises SettingsError."""
+    return _settings([TableSource(Settings, table, origin)])[0]
 
 
-def _settings(found: list[Layer]) -> Settings:
-    token = layers.set(tuple(found))
+def _settings(found: Sequence[Source]) -> tuple[Settings, list[Layer]]:
+    layers = [Layer(source.name, source(), source.origin) for source in found]
+    token = sources.set(tuple(found))
     try:
-        return Settings()
+        return Settings(), layers
     except ValidationError as error:
-        # two errors can tell of one fault: a wrong name, for one, is found again where the name is used
-        lines = dict.fromkeys(_line(details, found) for details in error.errors(include_url=False))
+        # two errors can tell of one fault: a wrong name is found again where the name is used
+        lines = dict.fromkeys(_line(details, layers) for details in error.errors(include_url=False))
     finally:
-        layers.reset(token)
+        sources.reset(token)
     # outside the handler: pydantic's error holds the values
     raise SettingsError(*lines)
 
 
 def origin_of(key: Key, found: Iterable[Layer]) -> str | None:
-    """Who said this setting; None: nobody, it is the default."""
+    """Return who set a value; None where it is the default."""
     return next((layer.origin(key) for layer in found if layer.depth(key) == len(key)), None)
 
 

@@ -1,7 +1,7 @@
 """Every setting there is: its name, unit, bounds, default, and one line that says what it does.
 
 Owns: the models that settings are validated into, and the rules between settings.
-Does not know: where a value came from (layers.py), or what is done with it.
+Does not know: where a value came from (sources.py), or what is done with it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edgeaudio.capture.source_urls import SourceUrl, parse_url
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import SHIPPED_MODEL
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
-from edgeaudio.settings.layers import Layer, read_secret
+from edgeaudio.settings.reading import read_secret
 from edgeaudio.settings.values import (
     AnyPath,
     BrokerUrl,
@@ -41,9 +41,8 @@ from edgeaudio.sinks.mqtt.broker import parse_broker_url
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.slugs import slugify
 
-# What load.py has read, the strongest layer first. A Settings made by hand reads nothing but its arguments.
-layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())
-
+# Set by load.py while it loads, the one that wins first. A Settings made by hand reads nothing but its arguments.
+sources: ContextVar[tuple[PydanticBaseSettingsSource, ...]] = ContextVar("sources", default=())
 
 FAULT = "fault"
 
@@ -250,14 +249,14 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003 (pydantic-settings hands in its own)
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (pydantic-settings hands in its own)
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What was handed in, then the layers that load.py has read, instead of what pydantic-settings would read."""
-        return (init_settings, *(InitSettingsSource(settings_cls, layer.table) for layer in layers.get()))
+        """Return the arguments, then the sources of load.py, in place of the library's default sources."""
+        return (init_settings, *sources.get())
 
     @property
     def outbox_path(self) -> Path:

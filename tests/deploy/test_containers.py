@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 from support.brokers import BrokerProcess, Subscriber
+from support.loading import load
 from support.programs import missing, require_program
 from support.waiting import wait_until
 
-from edgeaudio.settings.layers import SettingsError
-from edgeaudio.settings.load import load_settings
+from edgeaudio.settings import SettingsError
 
 ROOT = Path(__file__).parents[2]
 BALENA = ROOT / "deploy" / "balena"
@@ -45,7 +45,7 @@ def read(path: Path) -> dict[str, Any]:
 def complaints(variables: dict[str, str]) -> str:
     """What is wrong with settings that are nothing but these variables."""
     try:
-        load_settings(None, (), variables)
+        load(None, (), variables)
     except SettingsError as error:
         return str(error)
     return ""
@@ -158,7 +158,7 @@ def test_a_microphone_is_a_device_and_a_group_and_no_more_rights(path: Path) -> 
 def test_the_laptop_s_camera_calls_the_agent_with_a_sound_that_is_there() -> None:
     composed = read(COMPOSE / "docker-compose.yml")
     services = composed["services"]
-    settings = load_settings(None, (), services["edgeaudio"]["environment"])
+    settings = load(None, (), services["edgeaudio"]["environment"])
     called, sound, _, _ = services["camera"]["command"]
     listening = settings.sources["camera"].url.get_secret_value()
     assert called.replace("//edgeaudio:", "//0.0.0.0:") == listening.replace("rtsp+listen:", "rtsp:")

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 import yaml
+from support.loading import load
 from support.programs import require_program
 from support.supervisor import TOKEN, Supervisor
 from support.waiting import wait_until
 
 from deploy.homeassistant.edgeaudio import run
-from edgeaudio.settings.load import load_settings
 from edgeaudio.version import __version__
 from tools.maintenance import app_icon
 
@@ -181,7 +181,7 @@ def test_apparmor_can_read_the_profile(tmp_path: Path) -> None:
 
 def test_a_camera_s_address_is_all_that_need_be_typed() -> None:
     found = settings_of({"cameras": [{"url": "rtsp://192.168.1.20/stream1"}]})
-    settings = load_settings(None, (), found)
+    settings = load(None, (), found)
     assert settings.device == "home"
     assert list(settings.sources) == ["camera-192-168-1-20"]
 
@@ -198,7 +198,7 @@ def test_all_options_are_settings() -> None:
         "log_level": "debug",
     }
     assert set(options) == set(CONFIG["schema"])
-    settings = load_settings(None, (), settings_of(options))
+    settings = load(None, (), settings_of(options))
     assert (settings.device, settings.log_level, set(settings.sources)) == (
         "house",
         "debug",
@@ -276,7 +276,7 @@ def test_options_that_nobody_knows_are_left_alone() -> None:
 def test_the_broker_s_password_is_the_agent_s_to_the_letter(supervisor: Supervisor, password: str) -> None:
     supervisor.broker = {**MOSQUITTO, "password": password}
     found = run.ask_for_broker(supervisor.address, TOKEN)
-    settings = load_settings(None, (), {**settings_of({"cameras": [{"url": "rtsp://nvr/1"}]}), **found})
+    settings = load(None, (), {**settings_of({"cameras": [{"url": "rtsp://nvr/1"}]}), **found})
     assert settings.mqtt.password is not None
     assert settings.mqtt.password.get_secret_value() == password
 
@@ -294,7 +294,7 @@ def test_the_broker_is_asked_for_until_it_is_there_and_the_agent_has_its_login(
     assert arguments == ["run"]  # a login in the command line could be read by everybody
     assert found["EDGEAUDIO_MQTT__URL"] == "mqtt://core-mosquitto:1883"
     assert "SUPERVISOR_TOKEN" not in found
-    settings = load_settings(None, (), found)
+    settings = load(None, (), found)
     assert settings.mqtt.password is not None
     assert (settings.mqtt.username, settings.mqtt.password.get_secret_value()) == ("addons", "s3cret")
     assert not (tmp_path / "waiting").exists()

@@ -16,7 +16,7 @@ from edgeaudio.commands.model.shape import OPEN
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.tflite_file import Tensor
 from edgeaudio.recognise.tflite_metadata import LabelFile, Metadata
-from edgeaudio.settings.layers import read_file_or_pipe
+from edgeaudio.settings.reading import read_file_or_pipe
 
 MAX_BYTES = 2_000_000
 MOST_SHOWN = 3
