@@ -24,6 +24,8 @@ from typing import Self
 
 import av.container.core
 
+from edgeaudio.capture import ffmpeg_log
+
 _current = threading.local()
 # ever larger, so that a call begun after the deadline ran out still sees time leap past its limit
 _leaps = itertools.count(1)
@@ -60,6 +62,7 @@ class Deadline:
 
     def poll(self) -> bool:
         """As `must_end`, from inside a call."""
+        ffmpeg_log.drop_excess()
         if self.on_wait is not None and self._failure is None:
             try:
                 self.on_wait()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 import av.logging
 
 _MAX_LINES = 200  # the first that a call logs tell most
+
+_current = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,19 @@ def recorded() -> Iterator[FfmpegLog]:
     """Give the log of the FFmpeg calls that this thread makes in the block."""
     _switch_on()
     with av.logging.Capture() as lines:
-        yield FfmpegLog(lines)
+        _current.lines = lines
+        try:
+            yield FfmpegLog(lines)
+        finally:
+            _current.lines = []
+
+
+def drop_excess() -> None:
+    """Drop what this thread's call logged beyond the first lines: PyAV keeps all, and a server can cause any number.
+
+    To be called from inside the call, whenever FFmpeg gives the chance.
+    """
+    del getattr(_current, "lines", [])[_MAX_LINES:]
 
 
 @functools.cache
