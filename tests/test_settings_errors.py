@@ -33,7 +33,7 @@ FILE = [
         "x = 1",
         (
             "FILE: x: unknown setting; there is device, health, log_level, memory_limit_mb, models, mqtt, outbox, "
-            "sources, state_dir"
+            "schema_version, sources, state_dir"
         ),
     ),
     ("[mqtt]\nurls = 'x'", 'FILE: mqtt.urls: unknown setting; did you mean "url"?'),
@@ -44,6 +44,9 @@ FILE = [
     ("[mqtt.url]\nx = 1", "FILE: mqtt.url: must be text, in quotes"),
     ("mqtt = 'mqtt://x'", "FILE: mqtt: must be a table"),
     ("sources = 3", "FILE: sources: must be a table"),
+    ("schema_version = 2", "FILE: schema_version: is 2, and this edgeaudio reads up to 1: upgrade edgeaudio"),
+    ("schema_version = 0", "FILE: schema_version: must be at least 1, is 0"),
+    ("schema_version = 'x'", 'FILE: schema_version: must be a whole number, is "x"'),
     ("device = 7", "FILE: device: must be text, in quotes, is 7"),
     ("device = ''", 'FILE: device: a name is made of a-z, 0-9 and hyphens, at most 64, as in "e3b0c442"'),
     ("state_dir = 7", "FILE: state_dir: must be a path, in quotes, is 7"),
@@ -248,7 +251,7 @@ ENVIRONMENT = [
         {f"EDGEAUDIO_{'__'.join('A' * 5000)}": "1"},
         (
             f"EDGEAUDIO_{'A__' * 36}A_...: a: unknown setting; there is device, health, log_level, memory_limit_mb, "
-            "models, mqtt, outbox, sources, state_dir"
+            "models, mqtt, outbox, schema_version, sources, state_dir"
         ),
     ),
     ({"EDGEAUDIO_SOURCES__PORCH__ENABLED": "no"}, "EDGEAUDIO_SOURCES__PORCH__ENABLED: sources.porch.url: is missing"),

@@ -6,7 +6,6 @@ wrong one. Does not know: tensors (model.py compares), what is done with the sco
 
 from __future__ import annotations
 
-import logging
 import re
 import tomllib
 from collections import Counter
@@ -19,12 +18,9 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular
 from edgeaudio.recognise.dataclass_toml import TableError, build, table_of, toml
 from edgeaudio.recognise.feature_config import FeatureConfig
-
-log = logging.getLogger(__name__)
+from edgeaudio.schema_versions import MANIFEST, SchemaError, upgraded
 
 FILE_NAME = "model.toml"
-# names that were replaced, read for two more releases
-OLD_NAMES = {"licence": "license"}
 MODEL_FILE_NAME = "model.tflite"
 MAX_LABELS = 10_000
 MAX_BYTES = 2_000_000
@@ -40,8 +36,6 @@ _DEVICE_CLASSES = (
     "moving occupancy opening plug power presence problem running safety smoke sound tamper update vibration window"
 )
 DEVICE_CLASSES = frozenset(_DEVICE_CLASSES.split())
-
-_warned: set[tuple[Path, str]] = set()  # of which files and names it was said: once in a process
 
 Problem = tuple[bool, str, str]  # whether it is one, the key, what to say
 
@@ -145,6 +139,7 @@ class Manifest:
     description: str = ""
     license: str = ""
     training_data: tuple[str, ...] = ()
+    schema_version: int = MANIFEST.version
     output: OutputSection = field(default_factory=OutputSection)
     features: FeatureConfig | None = None
     detector: DetectorSection = field(default_factory=DetectorSection)
@@ -180,7 +175,10 @@ def read_manifest(path: Path) -> Manifest:
 
 def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
     """The manifest in a TOML table; `path` is what its errors name. Raises ManifestError."""
-    table = _with_new_names(table, path)
+    try:
+        table = upgraded(table, MANIFEST, str(path))
+    except SchemaError as error:
+        raise ManifestError(path, error.key, error.problem) from None
     kind = table["input"].get("kind") if isinstance(table.get("input"), dict) else None
     if isinstance(table.get("features"), dict) and isinstance(table.get("clip"), dict):
         # said once in the file, where a reader looks for them
@@ -201,24 +199,9 @@ def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
     return manifest
 
 
-def _with_new_names(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The table with names of earlier versions replaced by today's. Raises ManifestError where both are there."""
-    renamed = dict(table)
-    for old, new in OLD_NAMES.items():
-        if old not in renamed:
-            continue
-        if new in renamed:
-            raise ManifestError(path, old, f"is the earlier name of {new}, which is there too: keep {new}")
-        if (path, old) not in _warned:
-            _warned.add((path, old))
-            log.warning("%s: %s is called %s now; the earlier name is read for two more releases", path, old, new)
-        renamed[new] = renamed.pop(old)
-    return renamed
-
-
 def manifest_toml(manifest: Manifest) -> str:
     """The manifest as TOML text that `read_manifest` reads back; what equals a default is left out."""
-    table = table_of(manifest)
+    table = {"schema_version": manifest.schema_version, **table_of(manifest)}
     for key in ("kind", "sample_rate"):  # said in [input] and [clip]
         table.get("features", {}).pop(key, None)
     return toml(table)
@@ -235,6 +218,11 @@ def check_manifest(manifest: Manifest, path: Path) -> None:
 def _label_problems(manifest: Manifest) -> Iterator[Problem]:
     names = [*manifest.labels, *manifest.groups]
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    yield (
+        manifest.schema_version < 1,
+        "schema_version",
+        f"{manifest.schema_version} is under 1, the first",
+    )
     yield (
         not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", manifest.name),
         "name",

@@ -15,7 +15,9 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from pydantic_settings import InitSettingsSource
 
+from edgeaudio.schema_versions import SETTINGS, SchemaError, upgraded
 from edgeaudio.settings.reading import SettingsError
 from edgeaudio.settings.schema import FAULT, Settings, sources
 from edgeaudio.settings.sources import Key, Layer, Source, TableSource, all_sources, config_path
@@ -71,8 +73,8 @@ def settings_of(table: dict[str, Any], origin: str) -> Settings:
 
 
 def _settings(found: Sequence[Source]) -> tuple[Settings, list[Layer]]:
-    layers = [Layer(source.name, source(), source.origin) for source in found]
-    token = sources.set(tuple(found))
+    layers = [_layer(source) for source in found]
+    token = sources.set(tuple(InitSettingsSource(Settings, dict(layer.table)) for layer in layers))
     try:
         return Settings(), layers
     except ValidationError as error:
@@ -82,6 +84,13 @@ def _settings(found: Sequence[Source]) -> tuple[Settings, list[Layer]]:
         sources.reset(token)
     # outside the handler: pydantic's error holds the values
     raise SettingsError(*lines)
+
+
+def _layer(source: Source) -> Layer:
+    try:
+        return Layer(source.name, upgraded(source(), SETTINGS, source.name), source.origin)
+    except SchemaError as error:
+        raise SettingsError(f"{source.name}: {error}") from None
 
 
 def origin_of(key: Key, found: Iterable[Layer]) -> str | None:

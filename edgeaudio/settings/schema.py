@@ -21,6 +21,7 @@ from edgeaudio.capture.source_urls import SourceUrl, parse_url
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import SHIPPED_MODEL
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
+from edgeaudio.schema_versions import SETTINGS
 from edgeaudio.settings.reading import read_secret
 from edgeaudio.settings.values import (
     AnyPath,
@@ -231,6 +232,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
+    schema_version: Whole = Field(
+        SETTINGS.version,
+        ge=1,
+        le=SETTINGS.version,
+        description="Version of the names and meanings in the settings file.",
+    )
     device: Slug = Field(default_factory=default_device, description="Name of this device; default: the host name.")
     state_dir: AnyPath = Field(default_factory=default_state_dir, description="Where the outbox is kept.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")

@@ -22,7 +22,7 @@ def test_detection_is_exactly_the_contract() -> None:
     message = messages.detection(TOPICS, ONSET, seq_epoch="a1b2c3d4", seq=7)
     assert message == Message(
         "edgeaudio/dock/porch/detection",
-        b'{"id":"e1","kind":"onset","label":"smoke alarm","score":0.9123,"at":"2026-11-20T12:30:15.123Z",'
+        b'{"schema_version":1,"id":"e1","kind":"onset","label":"smoke alarm","score":0.9123,"at":"2026-11-20T12:30:15.123Z",'
         b'"at_error_s":0.051,"duration_s":1.025,"model":"alarms","source":"porch","device":"dock","seq":7,'
         b'"seq_epoch":"a1b2c3d4"}',
         qos=1,
@@ -55,6 +55,7 @@ def test_status() -> None:
     message = messages.status(TOPICS, status)
     assert (message.topic, message.qos, message.retain) == ("edgeaudio/dock/porch/status", 1, True)
     assert json.loads(message.payload) == {
+        "schema_version": 1,
         "state": "waiting",
         "reason": "unauthorized",
         "detail": "401",

@@ -431,6 +431,7 @@ def test_what_is_written_is_short():
     assert (
         manifest_toml(manifest_of("waveform", sha256=DIGEST))
         == f"""\
+schema_version = 1
 name = "test"
 version = "1"
 labels = ["first", "second", "third"]

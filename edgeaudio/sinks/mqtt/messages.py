@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
+from edgeaudio import schema_versions
 from edgeaudio.clock import timestamp
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import ChannelLevel, Event, Level, Message, SourceStatus
@@ -26,6 +27,8 @@ ONLINE = b"online"
 OFFLINE = b"offline"
 ON = b"ON"
 OFF = b"OFF"
+
+SCHEMA: Mapping[str, Json] = {schema_versions.KEY: schema_versions.PAYLOAD_VERSION}  # in each object
 
 
 def encode(value: Json) -> bytes:
@@ -43,6 +46,7 @@ def availability(topics: Topics, *, online: bool) -> Message:
 def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int) -> Message:
     """Write one onset or offset, with the number that the outbox gave it; goes through the outbox."""
     payload: dict[str, Json] = {
+        **SCHEMA,
         "id": event.id,
         "kind": event.kind,
         "label": event.label,
@@ -62,7 +66,7 @@ def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int) -> Mess
 
 def check(topics: Topics, source: str) -> Message:
     """Write what `edgeaudio check` sends to see whether detections of a source would be taken."""
-    payload: dict[str, Json] = {"kind": "check", "source": source, "device": topics.device}
+    payload: dict[str, Json] = {**SCHEMA, "kind": "check", "source": source, "device": topics.device}
     return Message(topics.detection(source), encode(payload), qos=1)
 
 
@@ -74,6 +78,7 @@ def label_state(topics: Topics, source: str, label: str, *, on: bool) -> Message
 def level(topics: Topics, value: Level) -> Message:
     """Write the loudness of one interval; digital silence is null, never 0, which would be full scale."""
     payload: dict[str, Json] = {
+        **SCHEMA,
         "at": timestamp(value.at),
         "duration_s": _rounded(value.duration_s, 3),
         **_loudness(value),
@@ -95,6 +100,7 @@ def _loudness(value: Level | ChannelLevel) -> dict[str, Json]:
 def status(topics: Topics, value: SourceStatus) -> Message:
     """Write the state of a source, its reason, since when, and when the next try is due."""
     payload: dict[str, Json] = {
+        **SCHEMA,
         "state": value.state.value,
         "reason": value.reason.value if value.reason else None,
         "detail": value.detail,
@@ -112,7 +118,7 @@ def status(topics: Topics, value: SourceStatus) -> Message:
 
 def health(topics: Topics, values: Mapping[str, Json]) -> Message:
     """Write the agent's health, as health_payload.py has it."""
-    return Message(topics.health, encode(values), qos=1, retain=True)
+    return Message(topics.health, encode({**SCHEMA, **values}), qos=1, retain=True)
 
 
 def threshold(topics: Topics, source: str, label: str, value: float) -> Message:
@@ -127,7 +133,7 @@ def enabled(topics: Topics, source: str, *, on: bool) -> Message:
 
 def command_result(topics: Topics, topic: str, at: datetime, error: str | None) -> Message:
     """Say what became of a command: `{"topic", "at", "ok", "error"}`, `error` null where it was done."""
-    payload: dict[str, Json] = {"topic": topic, "at": timestamp(at), "ok": error is None, "error": error}
+    payload: dict[str, Json] = {**SCHEMA, "topic": topic, "at": timestamp(at), "ok": error is None, "error": error}
     return Message(topics.command_result, encode(payload), qos=1)
 
 
