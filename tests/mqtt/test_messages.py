@@ -22,8 +22,8 @@ def test_detection_is_exactly_the_contract() -> None:
     message = messages.detection(TOPICS, ONSET, seq_epoch="a1b2c3d4", seq=7)
     assert message == Message(
         "edgeaudio/dock/porch/detection",
-        b'{"schema_version":1,"id":"e1","kind":"onset","label":"smoke alarm","score":0.9123,"at":"2026-11-20T12:30:15.123Z",'
-        b'"at_error_s":0.051,"duration_s":1.025,"model":"alarms","source":"porch","device":"dock","seq":7,'
+        b'{"schema_version":1,"id":"e1","kind":"onset","label":"smoke alarm","score":0.9123,'
+        b'"at":"2026-11-20T12:30:15.123Z","at_error_s":0.051,"duration_s":1.025,"model":"alarms","source":"porch","device":"dock","seq":7,'
         b'"seq_epoch":"a1b2c3d4"}',
         qos=1,
         retain=False,
