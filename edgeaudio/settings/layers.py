@@ -7,7 +7,6 @@ Does not know: which settings exist, or what values they take (schema.py).
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import select
@@ -21,6 +20,7 @@ from typing import Any
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import open_at_once
 from edgeaudio.redact import mask
+from edgeaudio.toml_writer import dotted
 from edgeaudio.urls import HIDDEN, holds_login
 
 PREFIX = "EDGEAUDIO_"
@@ -85,16 +85,6 @@ class Layer:
                 return depth
             table = table[part]
         return len(key)
-
-
-def quoted(text: str) -> str:
-    """The text as a TOML string: its escapes are those of JSON, and DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def dotted(key: Iterable[str]) -> str:
-    """The key as it is written in TOML."""
-    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else quoted(part) for part in key)
 
 
 def read_text(path: Path, limit_bytes: int, what: str) -> str:

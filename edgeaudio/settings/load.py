@@ -18,8 +18,9 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from edgeaudio.settings.layers import Key, Layer, SettingsError, all_layers, config_path, dotted
+from edgeaudio.settings.layers import Key, Layer, SettingsError, all_layers, config_path
 from edgeaudio.settings.schema import FAULT, Settings, layers
+from edgeaudio.toml_writer import dotted
 from edgeaudio.urls import HIDDEN
 
 _SECRET = {"password", "password_file", "url", "username"}

@@ -12,9 +12,10 @@ from importlib import resources
 
 from pydantic import BaseModel, SecretStr
 
-from edgeaudio.settings.layers import Key, Layer, dotted, quoted
+from edgeaudio.settings.layers import Key, Layer
 from edgeaudio.settings.load import origin_of
 from edgeaudio.settings.schema import Settings
+from edgeaudio.toml_writer import dotted, quoted
 from edgeaudio.urls import HIDDEN
 
 
