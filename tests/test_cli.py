@@ -19,6 +19,7 @@ from support.tflite import model_directory
 from support.waiting import wait_until
 
 from edgeaudio import cli
+from edgeaudio.commands import check_parser
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import ClipSection
 from edgeaudio.version import __version__
@@ -131,7 +132,7 @@ def run_with(monkeypatch, error: BaseException | None) -> int:
             raise error
         return 0
 
-    monkeypatch.setattr(cli, "_check", command)
+    monkeypatch.setattr(check_parser, "_check", command)
     return cli.main(["check"])
 
 

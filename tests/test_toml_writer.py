@@ -37,7 +37,7 @@ url = "rtsp://a"
 
 
 def test_a_comment_stands_behind_the_value_of_its_key():
-    origins = {("mqtt", "url"): "--set"}
+    origins: dict[tuple[str, ...], str] = {("mqtt", "url"): "--set"}
     table = {"mqtt": {"url": "mqtt://a", "keepalive_s": 60}}
     assert (
         dumps(table, lambda key: origins.get(key, ""))
