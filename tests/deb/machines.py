@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fresh.__main__ import INSIDE, apt_environment, machine, settle_in
+from fresh.machines import INSIDE, apt_environment, machine, settle_in
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("DEB_FOLDER", ROOT / "build" / "deb"))

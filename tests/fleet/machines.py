@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deb import machines as deb
-from fresh.__main__ import SCRIPTS, bootstrap, machine
+from fresh.machines import SCRIPTS, bootstrap, machine
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("FLEET_FOLDER", ROOT / "build" / "fleet"))
