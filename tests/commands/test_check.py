@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.brokers import BrokerProcess, MosquittoFactory, any_broker, broker, free_port, make_certificates, mosquitto
+from support.brokers import BrokerProcess, MosquittoFactory, any_broker, broker, make_certificates, mosquitto
 from support.camera import Script, camera
+from support.ports import free_port
 from support.tflite import model_directory
 from support.wave_files import write_wave
 from support.web import tls_front

@@ -27,6 +27,7 @@ from fresh.machines import machine
 from support.brokers import BrokerProcess, Subscriber
 from support.camera import Script, alarm_sound, camera, packets_of
 from support.chosen import chosen_machines
+from support.waiting import wait_until
 
 from deb.machines import FOLDER, ROOT, Booted, booted, in_root, unpacked
 
@@ -170,14 +171,18 @@ def install(there: Booted, package: Path) -> None:
 
 def hearing(subscriber: Subscriber, there: Booted, name: str, version: str) -> str:
     """Wait until that version tells of a detection. Returns "right", or what it told instead, with the journal."""
-    deadline_s = time.monotonic() + HEARD_S
-    while time.monotonic() < deadline_s:
-        health = [json.loads(told) for told in subscriber.of(f"edgeaudio/{name}/health")]
-        if any(told["version"] == version for told in health) and subscriber.of(f"edgeaudio/{name}/porch/detection"):
-            return "right"
-        time.sleep(0.1)
-    print(there.run("journalctl", "--unit", "edgeaudio", "--no-pager", "--lines", "50"), file=sys.stderr)
-    return f"not heard within {HEARD_S:.0f} s"
+
+    def heard() -> bool:
+        health = [json.loads(payload) for payload in subscriber.of(f"edgeaudio/{name}/health")]
+        right = any(report["version"] == version for report in health)
+        return right and bool(subscriber.of(f"edgeaudio/{name}/porch/detection"))
+
+    try:
+        wait_until(heard, HEARD_S)
+    except AssertionError:
+        print(there.run("journalctl", "--unit", "edgeaudio", "--no-pager", "--lines", "50"), file=sys.stderr)
+        return f"not heard within {HEARD_S:.0f} s"
+    return "right"
 
 
 def upgraded(subscriber: Subscriber, there: Booted, name: str, version: str) -> str:

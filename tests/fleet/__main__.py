@@ -106,7 +106,7 @@ def run(name: str, number: int) -> Iterator[Row]:
             began_s = time.monotonic()
             try:
                 result = does(fleet)
-            except (WrongError, SystemExit) as error:
+            except (WrongError, SystemExit, AssertionError) as error:
                 print(f"{error}\n{fleet.journal()}", file=sys.stderr)
                 result = f"wrong: {str(error)[:80]}"
             took_s = time.monotonic() - began_s

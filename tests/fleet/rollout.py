@@ -10,14 +10,14 @@ import os
 import re
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from support.brokers import BrokerProcess, Subscriber
+from support.waiting import wait_until
 
-from fleet.machines import FOLDER, HERE, KEY, ROOT, SSH_OPTIONS, Device, wait_for
+from fleet.machines import FOLDER, HERE, KEY, ROOT, SSH_OPTIONS, Device
 from fleet.versions import INDEX
 
 PLAYBOOKS = ROOT / "deploy" / "ansible"
@@ -137,20 +137,20 @@ class Fleet:
 
         Raises WrongError with the journal.
         """
-        started = False
-        deadline_s = time.monotonic() + HEARD_S
         base = f"edgeaudio/{self.there.name}"
-        while time.monotonic() < deadline_s:
-            for message in list(self.subscriber.heard):
-                if message.topic == f"{base}/health":
-                    told = json.loads(message.payload)
-                    started = started or (
-                        told["version"] == version and datetime.fromisoformat(told["started_at"]) >= self._began_at
-                    )
-                if started and message.topic == f"{base}/porch/detection":
-                    return
-            time.sleep(0.1)
-        raise WrongError(f"{version} is not heard; {self.journal()}")
+
+        def heard() -> bool:
+            health = [json.loads(payload) for payload in self.subscriber.of(f"{base}/health")]
+            started = any(
+                report["version"] == version and datetime.fromisoformat(report["started_at"]) >= self._began_at
+                for report in health
+            )
+            return started and bool(self.subscriber.of(f"{base}/porch/detection"))
+
+        try:
+            wait_until(heard, HEARD_S)
+        except AssertionError:
+            raise WrongError(f"{version} is not heard; {self.journal()}") from None
 
     def restart(self) -> None:
         """Have the agent restarted."""
@@ -173,7 +173,7 @@ class Fleet:
 
     def returns(self, to: str) -> None:
         """Wait until no switch is pending and that version hears. Raises WrongError."""
-        wait_for(lambda: not self.there.pending, CONFIRM_S + 120.0, f"{self.there.name} does not roll back")
+        wait_until(lambda: not self.there.pending, CONFIRM_S + 120.0, f"{self.there.name} does not roll back")
         self.hears(to)
         if not self.there.current.startswith(f"releases/{to}-"):
             raise WrongError(f"current is {self.there.current}")

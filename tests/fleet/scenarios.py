@@ -1,6 +1,6 @@
 """The scenarios of `make test-fleet`, in their order: what is done to a device, and what must come of it.
 
-Each returns the words for the table, or raises WrongError or SystemExit.
+Each returns the words for the table, or raises WrongError, SystemExit or AssertionError.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from support.waiting import wait_until
+
 from fleet import machines
-from fleet.machines import FOLDER, ROOT, wait_for
+from fleet.machines import FOLDER, ROOT
 from fleet.rollout import HEARD_S, PLAY_S, Fleet, WrongError
 from fleet.versions import BROKEN, BUILT, COMMIT, FIRST, INDEXED, NEXT, clone_of_version, package_index
 
@@ -99,7 +101,7 @@ def bounded(fleet: Fleet) -> str:
         fleet.there.ssh(f"mkdir -p {DROP_IN.parent} && echo '{GREEDY}' >{DROP_IN} && systemctl daemon-reload")
         fleet.restart()
         restarts = "systemctl show edgeaudio --property NRestarts --value"
-        wait_for(lambda: int(fleet.there.ssh(restarts)[1]) > 0, HEARD_S, "what takes too much memory is not ended")
+        wait_until(lambda: int(fleet.there.ssh(restarts)[1]) > 0, HEARD_S, "what takes too much memory is not ended")
         if "oom_kill 0" in (group / "memory.oom_control").read_text():
             raise WrongError("it ended by itself")
         fleet.there.ssh(f"rm {DROP_IN} && systemctl daemon-reload")
@@ -145,7 +147,7 @@ def stops_after_one(fleet: Fleet) -> str:
 def ssh_is_cut(fleet: Fleet) -> str:
     """Ssh is cut once the switch is made, to a version that would do."""
     process = fleet.start(NEXT)
-    wait_for(lambda: fleet.there.pending, PLAY_S, "nothing is switched")
+    wait_until(lambda: fleet.there.pending, PLAY_S, "nothing is switched")
     with machines.ssh_cut():
         play = fleet.finish(process)
         fleet.returns(FIRST)
@@ -156,7 +158,7 @@ def ssh_is_cut(fleet: Fleet) -> str:
 def controller_dies(fleet: Fleet) -> str:
     """The controller is killed once the switch is made."""
     process = fleet.start(NEXT)
-    wait_for(lambda: fleet.there.pending, PLAY_S, "nothing is switched")
+    wait_until(lambda: fleet.there.pending, PLAY_S, "nothing is switched")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     fleet.returns(FIRST)
@@ -166,7 +168,7 @@ def controller_dies(fleet: Fleet) -> str:
 def power_cut(fleet: Fleet) -> str:
     """The device loses its power once the switch is begun, and boots again later."""
     process = fleet.start(NEXT)
-    wait_for(lambda: fleet.there.pending, PLAY_S, "nothing is switched")
+    wait_until(lambda: fleet.there.pending, PLAY_S, "nothing is switched")
     fleet.there.power_off()
     play = fleet.finish(process)
     fleet.there.boot()
@@ -208,8 +210,8 @@ def unsent(fleet: Fleet) -> str:
         texts = fleet.subscriber.of(f"edgeaudio/{fleet.there.name}/porch/detection")
         return {told["id"] for told in map(json.loads, texts) if told["id"].startswith("made-")}
 
-    with contextlib.suppress(SystemExit):
-        wait_for(lambda: len(arrived()) == 1000, HEARD_S, "")
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: len(arrived()) == 1000, HEARD_S)
     if len(arrived()) != 1000:
         raise WrongError(f"{len(arrived())} of 1000 arrived")
     return "1,000 of 1,000 arrive"

@@ -7,13 +7,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from support.web import web_server
 
 from fleet.machines import FOLDER, HERE, ROOT, Device
 
@@ -61,13 +60,6 @@ def clone_of_version(version: str, tree: Path) -> None:
     (tree / "edgeaudio" / "version.py").write_text(text + (BROKEN_TEXT if version == BROKEN else ""))
 
 
-class IndexHandler(SimpleHTTPRequestHandler):
-    """Lists folders and hands out files, and prints nothing."""
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @contextmanager
 def package_index(there: Device, kept: Path) -> Iterator[None]:
     """Serve the wheels as a package index, a folder for each project, and have the device's pip ask there."""
@@ -79,12 +71,8 @@ def package_index(there: Device, kept: Path) -> Iterator[None]:
         (project / wheel.name).symlink_to(wheel)
     settings = there.root / "etc" / "pip.conf"
     settings.write_text(f"[global]\nindex-url = {INDEX}\ntrusted-host = {HERE}\n")
-    with ThreadingHTTPServer((HERE, INDEX_PORT), partial(IndexHandler, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
+    try:
+        with web_server(folder, host=HERE, port=INDEX_PORT):
             yield
-        finally:
-            server.shutdown()
-            thread.join()
-            settings.unlink()
+    finally:
+        settings.unlink()

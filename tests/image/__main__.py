@@ -35,7 +35,8 @@ import yaml
 from chaos.table import rewrite, table
 from fresh.machines import processor
 from support.agents import Listener
-from support.brokers import AMQTT, BrokerProcess, free_port
+from support.brokers import AMQTT, BrokerProcess
+from support.ports import free_port
 from support.supervisor import TOKEN, Supervisor
 from support.waiting import wait_until
 
