@@ -26,8 +26,8 @@ from edgeaudio.capture.config import SourceConfig
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import setup_logging
 from edgeaudio.settings.show import effective_toml
-from edgeaudio.settings.toml_text import quoted
 from edgeaudio.sinks.mqtt.broker import parse_broker_url
+from edgeaudio.toml_writer import quoted
 from edgeaudio.wiring import mqtt_config
 
 LETTERS = "QXZJKVqxzjkv\u00c4\u00d6\u00dc\u00df\u017e\u03a9\u0416"

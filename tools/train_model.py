@@ -1,14 +1,14 @@
-"""From labelled recordings to a Keras model, with figures of what it is worth on recordings it never saw.
+"""Train a Keras model on labelled recordings, and measure it on recordings that it was not trained on.
 
     python -m tools.train_model RECORDINGS --out runs/NAME [--negatives FOLDER] [--kind log_mel|mfcc]
 
 RECORDINGS is a folder of `label/recording` files, or a CSV with the columns file, label and fold. Every fold is
 trained and judged on its own, as Keras and as int8 through edgeaudio's clips, features and model code; then a last
-model is trained on everything. Run again, the command goes on where it was stopped. What it leaves is ready for
+model is trained on everything. Run again, the command continues where it was stopped. The result is ready for
 `tools.convert_model`, and each fold is a model directory of its own.
 
-Owns: the order of the steps and their figures. Does not know: how clips are made (`augmentation.py`), trained on
-(`training/fit.py`), divided (`dataset.py`) or drawn (`pictures.py`).
+Owns: the order of the steps. Does not know (all in `training/`): how clips are made (`augmentation.py`) and trained on
+(`fit.py`), how recordings are split (`training_data.py`) and results reported (`fold_report.py`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,16 +29,18 @@ from tqdm import tqdm
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.feature_config import FeatureConfig
-from edgeaudio.recognise.features import clip_features, features
+from edgeaudio.recognise.features import clip_features
 from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest, manifest_toml
 from edgeaudio.recognise.model import Model, build_model
-from tools.training.augmentation import Batches, Example, Recipe
+from tools.training.augmentation import Batches, Recipe
 from tools.training.clips import cut_clips, spread
 from tools.training.command import exit_status
-from tools.training.dataset import Entry, folds_of, labels_of, read_dataset
+from tools.training.dataset import folds_of, labels_of, read_dataset
 from tools.training.draft import NO_HASH
-from tools.training.recordings import Recording, read_audio, through, without_padding
+from tools.training.fold_report import report_folds
+from tools.training.recordings import Recording, read_audio, through
 from tools.training.runs import claim, named
+from tools.training.training_data import TrainingData
 
 Floats = NDArray[np.float32]
 
@@ -48,54 +50,13 @@ SCALING_CLIPS = 300
 REPRESENTATIVE_CLIPS = 300
 RANGE_DB = 80.0  # under a clip's loudest moment; what a model hears does not depend on a microphone's gain
 CAMERA_RATES = (8_000, 16_000)  # Hz: G.711 and what AAC mostly comes at
-# What a model depends on, beside its fold.
+# options that a model depends on
 DECISIVE = (
     "recordings", "negatives", "kind", "sample_rate", "clip_s", "n_mels", "n_mfcc", "fmin", "full_band", "clips",
     "learning_rate", "seed",
 )  # fmt: skip
 ABOVE_ZERO = ("sample_rate", "clip_s", "n_mels", "n_mfcc", "clips", "learning_rate")
 LIMIT = 5.0  # deviations; what lies further out would only coarsen the int8 steps of the rest
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """Decoded recordings beside their entries, and what clips of them are made with."""
-
-    entries: Sequence[Entry]
-    recordings: Sequence[Recording]
-    labels: tuple[str, ...]
-    features: FeatureConfig
-
-    @cached_property
-    def powers(self) -> list[Floats | None]:
-        """Mel power of each recording, (n_frames, n_mels), at least one frame; None where there is no sound.
-
-        Computed once, whichever folds are left out; not at all where every fold has its result already.
-        """
-        config = replace(self.features, kind="log_mel", log="none", ref=1.0, top_db=0.0)
-        powers: list[Floats | None] = []
-        for entry, recording in zip(self.entries, self.recordings, strict=True):
-            samples = recording.samples if entry.fixed else without_padding(recording.samples)
-            padding = max(0, config.frame_length - len(samples))
-            powers.append(features(np.pad(samples, (0, padding)), config) if samples.size else None)
-        return powers
-
-    def examples(self, without_fold: int | None) -> list[Example]:
-        """What to train on."""
-        return [
-            Example(power, np.array([entry.label == label for label in self.labels], dtype=np.float32), entry.fixed)
-            for entry, power in zip(self.entries, self.powers, strict=True)
-            if entry.fold != without_fold and power is not None
-        ]
-
-    def seen(self, without_fold: int) -> list[Recording]:
-        """What was trained on, as recordings."""
-        return [r for e, r in zip(self.entries, self.recordings, strict=True) if e.fold != without_fold]
-
-    def held_out(self, fold: int) -> list[Recording]:
-        """What to judge on: the labelled recordings of a fold."""
-        pairs = zip(self.entries, self.recordings, strict=True)
-        return [replace(r, label=e.label) for e, r in pairs if e.fold == fold and e.label is not None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -139,11 +100,11 @@ def _train(options: argparse.Namespace) -> None:
     for entry in tqdm(entries, desc="reading", unit="file", leave=False):
         samples = read_audio(entry.path, options.sample_rate)
         recordings.append(Recording(entry.path, entry.path.parent.name, samples))
-    data = Data(entries, recordings, draft.labels, _features(options))
+    data = TrainingData(entries, recordings, draft.labels, _features(options))
     asked = {**{name: str(getattr(options, name)) for name in DECISIVE}, **named(options.recordings, options.negatives)}
     claim(options.out, asked)
     results = {fold: _fold(fold, data, draft, options) for fold in options.fold or folds}
-    _report(results, data.labels, options)
+    report_folds(results, data.labels, options.out)
     if not options.no_final:
         manifest, _, _ = _network(None, data, draft, options, options.out)
         (options.out / "draft.toml").write_text(manifest_toml(manifest))
@@ -174,9 +135,9 @@ def _draft(options: argparse.Namespace, labels: tuple[str, ...]) -> Manifest:
 
 
 def _network(
-    without_fold: int | None, data: Data, draft: Manifest, options: argparse.Namespace, folder: Path
+    without_fold: int | None, data: TrainingData, draft: Manifest, options: argparse.Namespace, folder: Path
 ) -> tuple[Manifest, Path, list[list[float]]]:
-    """Train on everything but one fold; the manifest with its scaling, the saved model, loss and seconds by epoch."""
+    """Train on everything but one fold. Returns manifest, saved model, and loss and seconds of each epoch."""
     import keras  # noqa: PLC0415 - slow to import; wrong arguments come first
 
     from tools.training.fit import Plan, fit  # noqa: PLC0415
@@ -206,7 +167,7 @@ def _network(
 
 
 def _scaled(base: FeatureConfig, log_mels: Floats) -> FeatureConfig:
-    """With mean and deviation of what training sees: of each coefficient, or one for all mel bands."""
+    """Return the features with mean and deviation of the training clips: by coefficient, or one for all mel bands."""
     rows = np.concatenate([clip_features(clip, base) for clip in log_mels])
     axis = 0 if base.kind == "mfcc" else None
     mean, std = (np.atleast_1d(values).tolist() for values in (rows.mean(axis=axis), rows.std(axis=axis)))
@@ -217,15 +178,15 @@ def _scaled(base: FeatureConfig, log_mels: Floats) -> FeatureConfig:
 
 
 def _batches(source: Batches, config: FeatureConfig, rng: np.random.Generator) -> Iterator[tuple[Floats, Floats]]:
-    """One epoch of features (BATCH, n_frames, n_features) and targets (BATCH, 2 * n_labels)."""
+    """Yield one epoch of features (BATCH, n_frames, n_features) and targets (BATCH, 2 * n_labels)."""
     for _ in range(EPOCH_STEPS):
         log_mels, answers = source.draw(BATCH, rng)
         values = np.stack([clip_features(clip, config) for clip in log_mels])
         yield values, np.concatenate([answers, np.ones_like(answers)], axis=1)
 
 
-def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -> dict[str, Any]:
-    """Truth and answers, as Keras and as int8, for the recordings of a fold."""
+def _fold(fold: int, data: TrainingData, draft: Manifest, options: argparse.Namespace) -> dict[str, Any]:
+    """Train and judge one fold. Returns its labels, those found as Keras and as int8, and the history of training."""
     from tools.training import conversion  # noqa: PLC0415 - TensorFlow
 
     folder = options.out / f"fold-{fold}"
@@ -265,44 +226,13 @@ def _fold(fold: int, data: Data, draft: Manifest, options: argparse.Namespace) -
 
 
 def _right(model: Model, recordings: Sequence[Recording]) -> int:
-    """Recordings whose label has the best mean score; one of which nothing is left is not among them."""
+    """Return the number of recordings whose label has the best mean score; one without any clip does not count."""
     try:
         clips = cut_clips(recordings, model.manifest)
     except EdgeaudioError:  # nothing is left of any
         return 0
     rows, names = clips.recording_scores(np.stack([model.scores(values) for values in clips.values]))
     return sum(model.manifest.labels[row.argmax()] == name for row, name in zip(rows, names, strict=True))
-
-
-def _report(results: dict[int, dict[str, Any]], labels: Sequence[str], options: argparse.Namespace) -> None:
-    """Print and write the table of folds, and draw the confusion matrix and the curves."""
-    from tools.training.pictures import draw_confusion, draw_curves  # noqa: PLC0415 - Matplotlib
-
-    rates = list(next(iter(results.values()))["narrow"])
-    heard = [f"int8 through {int(rate) / 1000:g} kHz" for rate in rates]
-    lines = [f"| fold | recordings | {' | '.join(['float32', 'int8', *heard, 'training'])} |"]
-    lines.append("|---" * (5 + len(rates)) + "|")
-    shares: dict[str, list[float]] = {"float32": [], "int8": [], **{rate: [] for rate in rates}}
-    matrix = np.zeros((len(labels), len(labels)), dtype=np.int64)
-    for fold, result in results.items():
-        truth = np.array(result["truth"])
-        for kind, values in shares.items():
-            narrow = result["narrow"].get(kind)
-            values.append(float(np.mean(np.array(result[kind]) == truth)) if narrow is None else narrow)
-        np.add.at(matrix, (truth, np.array(result["int8"])), 1)
-        minutes = sum(duration_s for _, duration_s in result["history"]) / 60
-        shown = [f"{values[-1]:.2%}" for values in shares.values()]
-        lines.append(f"| {fold} | {len(truth)} | {' | '.join(shown)} | {minutes:.1f} min |")
-    means = [f"{np.mean(values):.2%} +- {np.std(values):.2%}" for values in shares.values()]
-    lines.append(f"| mean | {matrix.sum()} | {' | '.join(means)} | |")
-    text = "\n".join(lines)
-    (options.out / "report.md").write_text(text + "\n")
-    draw_confusion(matrix, labels, options.out / "confusion.png")
-    draw_curves(
-        {f"fold {fold}": [loss for loss, _ in result["history"]] for fold, result in results.items()},
-        options.out / "curves.png",
-    )
-    print(text)
 
 
 if __name__ == "__main__":

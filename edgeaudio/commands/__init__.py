@@ -1,1 +1,1 @@
-"""What the command line does, a command a module. The words and options are in cli.py."""
+"""The commands, each in NAME.py with its options in NAME_parser.py, which imports the command only when it runs."""

@@ -1,7 +1,6 @@
 """The command line as data, read from its parsers: what the man page and the shells' completions are made from.
 
-Owns: that reading, and the examples of each command.
-Does not know: how any of it is written down.
+Owns: that reading. Does not know: how any of it is printed.
 """
 
 from __future__ import annotations
@@ -11,45 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Values = Literal["none", "any", "file", "directory"]
+from edgeaudio.commands.parser import Parser
 
-EXAMPLES = {
-    "edgeaudio": (
-        "edgeaudio setup",
-        "edgeaudio check --config edgeaudio.toml",
-        "edgeaudio run --config edgeaudio.toml",
-    ),
-    "edgeaudio setup": ("edgeaudio setup", "edgeaudio setup --config edgeaudio.toml"),
-    "edgeaudio run": (
-        "edgeaudio run --config edgeaudio.toml",
-        "edgeaudio run --set sources.desk.url=alsa:default --set mqtt.url=mqtt://broker.local",
-    ),
-    "edgeaudio demo": ("edgeaudio demo", "edgeaudio demo --broker mqtt://broker.local"),
-    "edgeaudio check": (
-        "edgeaudio check --config edgeaudio.toml",
-        "edgeaudio check --offline --config edgeaudio.toml",
-        "edgeaudio check --example >edgeaudio.toml",
-    ),
-    "edgeaudio health": ("edgeaudio health", "edgeaudio health --json"),
-    "edgeaudio test": ("edgeaudio test porch smoke_alarm",),
-    "edgeaudio probe": (
-        "edgeaudio probe recording.flac",
-        "edgeaudio probe --config edgeaudio.toml porch --seconds 10",
-        "edgeaudio probe alsa:default",
-    ),
-    "edgeaudio score": (
-        "edgeaudio score recording.flac",
-        "edgeaudio score --model alarms --top 1 recording.flac",
-        "edgeaudio score --events --config edgeaudio.toml porch",
-    ),
-    "edgeaudio model": ("edgeaudio model inspect home", "edgeaudio model verify home"),
-    "edgeaudio model init": (
-        "edgeaudio model init birds.tflite --kind waveform --sample-rate 48000 --labels labels.txt",
-        "edgeaudio model init birds.tflite --preset librosa --set features.n_fft=512",
-    ),
-    "edgeaudio model inspect": ("edgeaudio model inspect home", "edgeaudio model inspect birds.tflite"),
-    "edgeaudio model verify": ("edgeaudio model verify home", "edgeaudio model verify ./birds"),
-}
+Values = Literal["none", "any", "file", "directory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +38,7 @@ class CommandDescription:
     options: tuple[Option, ...]
     places: tuple[Option, ...]
     commands: tuple[CommandDescription, ...]
-
-    @property
-    def examples(self) -> tuple[str, ...]:
-        """Lines that can be typed."""
-        return EXAMPLES.get(self.prog, ())
+    examples: tuple[str, ...]  # command lines that can be typed
 
     def all(self) -> Iterator[CommandDescription]:
         """This command, and all below it."""
@@ -88,7 +47,7 @@ class CommandDescription:
             yield from command.all()
 
 
-def describe(parser: argparse.ArgumentParser, name: str = "edgeaudio", said: str = "") -> CommandDescription:
+def describe(parser: Parser, name: str = "edgeaudio", said: str = "") -> CommandDescription:
     """All that a parser takes."""
     options: list[Option] = []
     places: list[Option] = []
@@ -100,7 +59,9 @@ def describe(parser: argparse.ArgumentParser, name: str = "edgeaudio", said: str
         else:
             (options if action.option_strings else places).append(_option(action))
     text = parser.description or ""
-    return CommandDescription(name, parser.prog, said, text, tuple(options), tuple(places), tuple(commands))
+    return CommandDescription(
+        name, parser.prog, said, text, tuple(options), tuple(places), tuple(commands), parser.examples
+    )
 
 
 def _option(action: argparse.Action) -> Option:

@@ -19,6 +19,7 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
+from edgeaudio import toml_writer
 from edgeaudio.commands import check, onvif
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.errors import EdgeaudioError
@@ -27,7 +28,6 @@ from edgeaudio.settings import Settings, SettingsError
 from edgeaudio.settings.load import settings_of
 from edgeaudio.settings.schema import default_device
 from edgeaudio.settings.sources import config_path
-from edgeaudio.settings.toml_text import dotted, quoted
 from edgeaudio.slugs import slugify
 from edgeaudio.terminal import ask, ask_secret, complain, say
 from edgeaudio.urls import holds_login
@@ -210,20 +210,10 @@ def _write(file: Path, credentials: Path, table: Table) -> None:
         for name, section in sections.items():
             if apart and (password := section.pop("password", "")):
                 _replace(credentials / f"{name}.password", f"{password}\n")
-        lines = ["# made by `edgeaudio setup`; `edgeaudio check --example` prints every setting", *_toml(table)]
-        _replace(file, "\n".join(lines) + "\n", mode=0o644 if apart else 0o600)
+        head = "# made by `edgeaudio setup`; `edgeaudio check --example` prints every setting\n"
+        _replace(file, head + toml_writer.dumps(table), mode=0o644 if apart else 0o600)
     except OSError as error:
         raise EdgeaudioError(f"{error.filename or file}: cannot be written: {error.strerror}") from None
-
-
-def _toml(table: Table, key: tuple[str, ...] = ()) -> Iterator[str]:
-    values = {name: value for name, value in table.items() if not isinstance(value, dict)}
-    if key and values:
-        yield f"\n[{dotted(key)}]"
-    yield from (f"{name} = {quoted(value)}" for name, value in values.items())
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _toml(value, (*key, name))
 
 
 def _replace(file: Path, text: str, *, mode: int = 0o600) -> None:

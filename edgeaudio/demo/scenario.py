@@ -63,7 +63,7 @@ class Outcome:
 def read_cameras() -> tuple[float, list[Camera]]:
     """How long the sounds are, in seconds, and the cameras."""
     table = tomllib.loads(TABLE.read_text())
-    return table["length_s"], [Camera(**entry) for entry in table["cameras"]]
+    return table["length_s"], [Camera(name, **entry) for name, entry in table["cameras"].items()]
 
 
 def judge(cameras: Sequence[Camera], began_s: Mapping[str, float], detections: Sequence[Detection]) -> list[Outcome]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import types
 import typing
 from collections.abc import Mapping
@@ -95,22 +94,6 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def toml(table: Mapping[str, Any]) -> str:
-    """A table as TOML text: plain values, lists of them, and tables."""
-    lines: list[str] = []
-    tables: list[tuple[str, Mapping[str, Any]]] = [("", table)]
-    while tables:
-        name, content = tables.pop(0)
-        inner = {key: value for key, value in content.items() if isinstance(value, dict)}
-        plain = {key: value for key, value in content.items() if key not in inner}
-        if name and plain:
-            lines += ["", f"[{name}]"]
-        lines += [f"{_key(key)} = {_literal(value)}" for key, value in plain.items()]
-        prefix = f"{name}." if name else ""
-        tables = [(prefix + _key(key), value) for key, value in inner.items()] + tables
-    return "\n".join(lines) + "\n"
-
-
 def table_of(instance: Any) -> dict[str, Any]:
     """A dataclass as nested dictionaries, without what equals its default."""
     table: dict[str, Any] = {}
@@ -125,16 +108,3 @@ def table_of(instance: Any) -> dict[str, Any]:
             value = {key: table_of(inner) if dataclasses.is_dataclass(inner) else inner for key, inner in value.items()}
         table[item.name] = value
     return table
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _literal(key)
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        items = [_literal(item) for item in value]
-        one_line = f"[{', '.join(items)}]"
-        return one_line if len(one_line) <= 100 else "[\n  " + ",\n  ".join(items) + ",\n]"
-    # JSON's strings, numbers and booleans are TOML's too
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edgeaudio import toml_writer
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular
-from edgeaudio.recognise.dataclass_toml import TableError, build, table_of, toml
+from edgeaudio.recognise.dataclass_toml import TableError, build, table_of
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.schema_versions import MANIFEST, SchemaError, upgraded
 
@@ -204,7 +205,7 @@ def manifest_toml(manifest: Manifest) -> str:
     table = {"schema_version": manifest.schema_version, **table_of(manifest)}
     for key in ("kind", "sample_rate"):  # said in [input] and [clip]
         table.get("features", {}).pop(key, None)
-    return toml(table)
+    return toml_writer.dumps(table)
 
 
 def check_manifest(manifest: Manifest, path: Path) -> None:

@@ -21,7 +21,7 @@ from edgeaudio.schema_versions import SETTINGS, SchemaError, upgraded
 from edgeaudio.settings.reading import SettingsError
 from edgeaudio.settings.schema import FAULT, Settings, sources
 from edgeaudio.settings.sources import Key, Layer, Source, TableSource, all_sources, config_path
-from edgeaudio.settings.toml_text import dotted
+from edgeaudio.toml_writer import dotted
 from edgeaudio.urls import HIDDEN
 
 _SECRET = {"password", "password_file", "url", "username"}

@@ -7,7 +7,7 @@ Does not know: how settings are read.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 
 from pydantic import BaseModel, SecretStr
@@ -15,22 +15,27 @@ from pydantic import BaseModel, SecretStr
 from edgeaudio.settings.load import origin_of
 from edgeaudio.settings.schema import Settings
 from edgeaudio.settings.sources import Key, Layer
-from edgeaudio.settings.toml_text import dotted, quoted
+from edgeaudio.toml_writer import dumps
 from edgeaudio.urls import HIDDEN
 
 
 def effective_toml(settings: Settings, layers: Iterable[Layer]) -> str:
-    """Every setting that has a value, as TOML; a comment names the origin of each that is no default."""
-    return "\n".join(_table(settings, (), list(layers))).lstrip("\n") + "\n"
+    """Return every setting that has a value, as TOML; a comment names the origin of each that is no default."""
+    found = list(layers)
+
+    def origin(key: Key) -> str:
+        return origin_of(key, found) or ""
+
+    return dumps(_shown(settings), comment=origin)
 
 
 def example_toml() -> str:
-    """A settings file with every setting explained; as it is, it holds the defaults."""
+    """Return a settings file with every setting explained; as it is, it holds the defaults."""
     return resources.files("edgeaudio.settings").joinpath("example.toml").read_text(encoding="utf-8")
 
 
 def json_schema() -> str:
-    """The JSON Schema of the settings file, for editors."""
+    """Return the JSON Schema of the settings file, for editors."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
     # computed on this machine, so no fact about the file
     for name in ("device", "state_dir"):
@@ -38,22 +43,12 @@ def json_schema() -> str:
     return json.dumps(schema, indent=2)
 
 
-def _table(table: BaseModel | Mapping[str, object], key: Key, layers: list[Layer]) -> Iterator[str]:
+def _shown(table: BaseModel | Mapping[str, object]) -> dict[str, object]:
     entries = table.items() if isinstance(table, Mapping) else table
-    leaves, tables = [], []
-    for name, value in entries:
-        if isinstance(value, (BaseModel, Mapping)):
-            tables.append((name, value))
-        elif value is not None:
-            leaves.append((name, value))
-    if key and (leaves or isinstance(table, BaseModel)):
-        yield f"\n[{dotted(key)}]"
-    for name, value in leaves:
-        shown = HIDDEN if name == "username" and not _has_password(table) else value
-        origin = origin_of((*key, name), layers)
-        yield f"{dotted((name,))} = {_value(shown)}" + (f"  # {origin}" if origin else "")
-    for name, value in tables:
-        yield from _table(value, (*key, name), layers)
+    shown = {name: _value(value) for name, value in entries if value is not None}
+    if "username" in shown and not _has_password(table):
+        shown["username"] = HIDDEN
+    return shown
 
 
 def _has_password(table: BaseModel | Mapping[str, object]) -> bool:
@@ -61,11 +56,13 @@ def _has_password(table: BaseModel | Mapping[str, object]) -> bool:
     return any(getattr(table, name, None) is not None for name in ("password", "password_file"))
 
 
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)
+def _value(value: object) -> object:
+    if isinstance(value, (BaseModel, Mapping)):
+        return _shown(value)
     if isinstance(value, tuple):
-        return f"[{', '.join(map(_value, value))}]"
-    return quoted(HIDDEN if isinstance(value, SecretStr) else str(value))
+        return [_value(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # as people write it
+    if isinstance(value, (bool, int, float)):
+        return value
+    return HIDDEN if isinstance(value, SecretStr) else str(value)

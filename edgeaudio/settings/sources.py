@@ -29,7 +29,7 @@ from pydantic_settings import (
 )
 
 from edgeaudio.settings.reading import MAX_FILE_BYTES, SettingsError, parse_toml, read_secret, read_text
-from edgeaudio.settings.toml_text import dotted, quoted
+from edgeaudio.toml_writer import dotted, quoted
 from edgeaudio.urls import HIDDEN, holds_login
 
 PREFIX = "EDGEAUDIO_"

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fresh.__main__ import apt_environment, apt_mirror
+from fresh.machines import apt_environment, apt_mirror
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("ARM_FOLDER", ROOT / "build" / "arm"))

@@ -13,7 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from fresh.__main__ import settle_in
+from fresh.machines import settle_in
 
 from arm.machines import FOLDER, Machine, unpacked
 

@@ -1,14 +1,12 @@
-"""Cameras that fail in every way that cameras do, and how soon the agent says so and hears again.
+"""Cameras that fail, and how soon the agent reports it and receives sound again.
 
-A real agent, a real broker, GStreamer's RTSP server. Times are those of a subscriber: from the fault
-to the message that tells it, and from the moment that the camera is well again to `listening`, which
-is said when the first sound has come.
+A real agent, a real broker, GStreamer's RTSP server. Times are those of a subscriber: from the fault to the status that
+reports it, and from the end of the fault to `listening`, which is published with the first sound.
 """
 
 from __future__ import annotations
 
 import random
-import signal
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -17,11 +15,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.ports import free_port
-from support.rtsp import CODECS, VIDEO, GstServer, start_gst_server, tone
+from support.rtsp import tone
 
+from chaos.camera_faults import ALAW, STALLED, Camera, Fault, loopback_faults, now_after, settings_of
 from chaos.network import Cable
-from chaos.noisy_line import Noise, NoisyLine
 from chaos.stage import Stage
 from chaos.watcher import Told, Watcher
 
@@ -33,25 +30,19 @@ LOSSY_S = 60.0
 TOLD_LIMIT_S = 10.0
 AGAIN_LIMIT_S = 45.0
 ACCOUNT_LIMIT_S = 2.0  # health comes every second, in tenths
-ALAW, AAC, VIDEO_ALONE = CODECS["pcm_alaw"][1], CODECS["aac"][1], VIDEO.replace("pay1", "pay0")
 SMALL_PACKETS = tone(8000, "alawenc ! rtppcmapay pt=8 max-ptime=20000000")  # of 20 ms, as cameras send them
-# what another camera, or the same one after an update, may send
-AAC_48K = tone(48000, "voaacenc ! rtpmp4gpay pt=96")
-
-BROKEN_OFF = {"waiting end_of_stream", "waiting refused"}  # the line breaks before or after the port is closed
-STALLED = {"stalled timeout"}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one fault, done several times."""
+    """What was measured of one fault, done several times."""
 
     fault: str
-    told: str  # the states and reasons that were told first
+    told: str  # the states and reasons that were published first
     rounds: int
-    told_median_s: float | None  # from the fault; None: nothing was to be told
+    told_median_s: float | None  # from the fault; None: no status is published
     told_worst_s: float | None
-    heard_again_median_s: float | None  # from when the camera was well again
+    heard_again_median_s: float | None  # from the end of the fault
     heard_again_worst_s: float | None
     lost_error_s: float  # worst difference of the seconds counted as lost and those without sound
     account_error_s: float  # worst difference of seconds heard and lost and the agent's age
@@ -59,7 +50,7 @@ class Row:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What must not be."""
+        """The limits that were exceeded, a line each."""
         limits = {
             "told": (self.told_worst_s, TOLD_LIMIT_S),
             "heard again": (self.heard_again_worst_s, AGAIN_LIMIT_S),
@@ -83,72 +74,20 @@ class _Round:
     account_error_s: float
 
 
-class Camera:
-    """GStreamer's RTSP server on a port of its own, with what it may be made to do."""
-
-    def __init__(self, stack: ExitStack, pipeline: str = ALAW, cable: Cable | None = None) -> None:
-        self.port = free_port()
-        self._pipeline = pipeline
-        self._where = {"address": cable.address, "within": cable.within} if cable else {}
-        self._stack = stack.enter_context(ExitStack())
-        self._server: GstServer | None = None
-        self.url = f"rtsp://{cable.address if cable else '127.0.0.1'}:{self.port}/camera"
-
-    def start(self, pipeline: str = "", password: str = "") -> None:
-        """Serve, from now on; an old server is killed."""
-        self.kill()
-        login = {"auth": "digest", "password": password} if password else {}
-        options = {**self._where, **login}
-        server = start_gst_server(pipeline or self._pipeline, port=self.port, **options)  # type: ignore[arg-type]
-        self._server = self._stack.enter_context(server)
-
-    def kill(self) -> None:
-        self._stack.close()
-
-    def shut_down(self) -> None:
-        """End in good order, as the server does when it is asked to."""
-        assert self._server is not None
-        assert self._server.process.stdin is not None
-        self._server.process.stdin.close()
-        self._server.process.wait(10)
-        self.kill()
-
-    def freeze(self) -> None:
-        assert self._server is not None
-        self._server.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._server is not None
-        self._server.process.send_signal(signal.SIGCONT)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A camera and what befalls it. `harm` returns when the fault began, `mend` when it was over."""
-
-    name: str
-    source: str
-    url: str
-    harm: Callable[[], float]
-    mend: Callable[[], float]
-    told: set[str]  # state and reason, any of which is the truth
-    settings: str = ""
-
-
 def cameras(folder: Path, rounds: int = 5) -> list[Row]:
-    """Every fault so many times; all at once, each with a camera and a source of its own."""
+    """Measure every fault so many times, all at once: each has a camera and a source of its own."""
     (folder / "loopback").mkdir()
     (folder / "cables").mkdir()
     return [*on_loopback(folder / "loopback", rounds), *on_cables(folder / "cables", rounds)]
 
 
 def on_loopback(folder: Path, rounds: int, settle_s: float = PROVEN_S) -> list[Row]:
-    """The faults that need no network of their own."""
+    """Measure the faults that need no network of their own."""
     with ExitStack() as stack:
         stage = stack.enter_context(Stage(folder))
-        faults = [*_servers(stack), *_answers(stack), *_noises(stack)]
+        faults = loopback_faults(stack)
         absent = [Camera(stack) for _ in range(rounds)]
-        settings = "".join(map(_settings, faults))
+        settings = "".join(map(settings_of, faults))
         settings += "".join(f'[sources.absent-{i}]\nurl = "{camera.url}"\n' for i, camera in enumerate(absent))
         watcher = stack.enter_context(Watcher(stage.broker.port))
         agent = stage.agent(settings)
@@ -157,7 +96,7 @@ def on_loopback(folder: Path, rounds: int, settle_s: float = PROVEN_S) -> list[R
         with ThreadPoolExecutor(len(faults) + rounds) as crew:
             rows = [crew.submit(_row, fault, watcher, rounds, settle_s) for fault in faults]
             boots = [
-                crew.submit(_boot, watcher, f"absent-{i}", "waiting refused", _now_after(camera.start), started_s)
+                crew.submit(_boot, watcher, f"absent-{i}", "waiting refused", now_after(camera.start), started_s)
                 for i, camera in enumerate(absent)
             ]
             result = [_summary("camera absent when the agent starts", [boot.result() for boot in boots])]
@@ -165,7 +104,7 @@ def on_loopback(folder: Path, rounds: int, settle_s: float = PROVEN_S) -> list[R
 
 
 def on_cables(folder: Path, rounds: int, settle_s: float = PROVEN_S, lossy_s: float = LOSSY_S) -> list[Row]:
-    """The faults of a network. Skips the test on a machine where none can be made."""
+    """Measure the faults of a network. Skips the test on a machine where none can be made."""
     with ExitStack() as stack:
         cable, lossy, absent = (stack.enter_context(Cable()) for _ in range(3))
         stage = stack.enter_context(Stage(folder))
@@ -179,8 +118,8 @@ def on_cables(folder: Path, rounds: int, settle_s: float = PROVEN_S, lossy_s: fl
             "network cable unplugged",
             "unplugged",
             behind.url,
-            _now_after(cable.unplug),
-            _now_after(cable.plug),
+            now_after(cable.unplug),
+            now_after(cable.plug),
             {*STALLED, "waiting unreachable"},  # whether the kernel knows already that nobody is there
         )
         behind.start()
@@ -188,139 +127,17 @@ def on_cables(folder: Path, rounds: int, settle_s: float = PROVEN_S, lossy_s: fl
         lossy.lose(LOST_PERCENT)
         away.start()
         absent.unplug()
-        settings = _settings(unplugged) + f'[sources.lossy]\nurl = "{losing.url}"\ntransport = "udp"\n'
+        settings = settings_of(unplugged) + f'[sources.lossy]\nurl = "{losing.url}"\ntransport = "udp"\n'
         settings += f'[sources.absent]\nurl = "{away.url}"\n'
         started_s = time.monotonic()
         stage.agent(settings).start()
         with ThreadPoolExecutor(3) as crew:
             row = crew.submit(_row, unplugged, watcher, rounds, settle_s)
-            plug = _now_after(absent.plug)
+            plug = now_after(absent.plug)
             boot = crew.submit(_boot, watcher, "absent", "waiting unreachable", plug, started_s)
             losses = crew.submit(_losses, watcher, lossy_s)
             booted = _summary("network cable not plugged in when the agent starts", [boot.result()])
             return [row.result(), booted, losses.result()]
-
-
-# what befalls them
-
-
-def _servers(stack: ExitStack) -> list[Fault]:
-    killed, restarted, frozen, moved = (Camera(stack) for _ in range(4))
-    for camera in (killed, restarted, frozen, moved):
-        camera.start()
-    other = {ALAW: AAC_48K, AAC_48K: ALAW}
-    codec = [ALAW]
-
-    def move() -> None:
-        codec[0] = other[codec[0]]
-        moved.start(codec[0])
-
-    return [
-        Fault("server killed", "killed", killed.url, _before(killed.kill), _now_after(killed.start), BROKEN_OFF),
-        Fault(
-            "server shut down in good order",
-            "restarted",
-            restarted.url,
-            _before(restarted.shut_down),
-            _now_after(restarted.start),
-            BROKEN_OFF,
-        ),
-        Fault(
-            "server frozen, its connection half open",
-            "frozen",
-            frozen.url,
-            _now_after(frozen.freeze),
-            _now_after(frozen.thaw),
-            STALLED,
-        ),
-        Fault(
-            "camera reboots with another codec and rate",
-            "moved",
-            moved.url,
-            _before(moved.kill),
-            _now_after(move),
-            BROKEN_OFF,
-        ),
-    ]
-
-
-def _answers(stack: ExitStack) -> list[Fault]:
-    locked, dumb = Camera(stack), Camera(stack)
-    locked.start(password="right")
-    dumb.start()
-    return [
-        Fault(
-            "password changed",
-            "locked",
-            locked.url.replace("//", "//user:right@"),
-            _now_after(lambda: locked.start(password="other")),
-            _now_after(lambda: locked.start(password="right")),
-            {"waiting unauthorized"},
-        ),
-        Fault(
-            "audio switched off in the camera",
-            "dumb",
-            dumb.url,
-            _now_after(lambda: dumb.start(VIDEO_ALONE)),
-            _now_after(dumb.start),
-            {"waiting no_audio_track"},
-        ),
-    ]
-
-
-def _noises(stack: ExitStack) -> list[Fault]:
-    faults = []
-    for name, source, noise in (
-        ("garbage in place of the stream", "garbage", "everything"),
-        ("garbage in place of the sound's packets", "payload", "payload"),
-    ):
-        camera = Camera(stack, AAC)
-        camera.start()
-        line = stack.enter_context(NoisyLine(camera.port))
-        url = camera.url.replace(str(camera.port), str(line.port))
-        faults.append(
-            Fault(
-                name,
-                source,
-                url,
-                _now_after(_set_noise(line, noise)),  # type: ignore[arg-type]
-                _now_after(_set_noise(line, "")),
-                {*STALLED, "stalled invalid_data", "waiting end_of_stream"},
-            )
-        )
-    return faults
-
-
-def _set_noise(line: NoisyLine, noise: Noise) -> Callable[[], None]:
-    return lambda: setattr(line, "noise", noise)
-
-
-def _before(deed: Callable[[], object]) -> Callable[[], float]:
-    """The deed, timed from before it was done."""
-
-    def do() -> float:
-        now_s = time.monotonic()
-        deed()
-        return now_s
-
-    return do
-
-
-def _now_after(deed: Callable[[], object]) -> Callable[[], float]:
-    """The deed, timed from when it was done."""
-
-    def do() -> float:
-        deed()
-        return time.monotonic()
-
-    return do
-
-
-def _settings(fault: Fault) -> str:
-    return f'[sources.{fault.source}]\nurl = "{fault.url}"\n{fault.settings}'
-
-
-# how it is told
 
 
 def _row(fault: Fault, watcher: Watcher, rounds: int, settle_s: float) -> Row:
@@ -353,7 +170,7 @@ def _round(fault: Fault, watcher: Watcher, settle_s: float, dice: random.Random)
 
 
 def _boot(watcher: Watcher, source: str, wanted: str, mend: Callable[[], float], started_s: float) -> _Round:
-    """A source that cannot be heard when the agent is started, and later can."""
+    """Measure a source that cannot be opened when the agent starts, and later can."""
     told = watcher.wait_told(source, {wanted}, 0)
     time.sleep(random.Random(source).uniform(0.0, 10.0))
     well_s = mend()

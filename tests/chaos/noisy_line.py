@@ -1,6 +1,6 @@
-"""A line from a camera that turns to noise: a forwarder on loopback.
+"""A line from a camera whose bytes can be replaced by noise: a forwarder on loopback.
 
-Owns: which bytes are spoilt. Does not know: who speaks, but for how RTSP frames what it carries.
+Owns: which bytes are replaced. Does not know: what is sent, apart from RTSP's framing.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import re
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Literal, Self
+
+from support.serving import serving
 
 Noise = Literal["", "everything", "payload"]
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
 class NoisyLine:
-    """Forwards connections to 127.0.0.1:`target`.
+    """Forwards connections to 127.0.0.1:`target`; use it in a `with` block, in which `port` is that of the near end.
 
     `noise` may be set at any time: "everything" makes random bytes of all that the server sends,
     "payload" of what is in the RTP packets alone, so that the session stays in order.
@@ -26,57 +28,26 @@ class NoisyLine:
 
     def __init__(self, target: int) -> None:
         self.noise: Noise = ""
+        self.port = 0
         self._target = target
         self._dice = random.Random(target)
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._closed = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self.port: int = self._server.getsockname()[1]
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._server.settimeout(0.1)
-        self._begin(self._accept)
+        self.port = self._stack.enter_context(serving(self._session))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closed.set()
-        for thread in self._threads:
-            thread.join(10)
-        self._server.close()
+        self._stack.close()
 
-    def _begin(self, work: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while not self._closed.is_set():
-            with suppress(TimeoutError):
-                near = self._server.accept()[0]
-                try:
-                    far = socket.create_connection(("127.0.0.1", self._target), 5)
-                except OSError:
-                    near.close()
-                    continue
-                for end in (near, far):
-                    end.settimeout(0.1)
-                self._begin(self._forward, near, far, _as_it_is)
-                self._begin(self._forward, far, near, self._spoilt)
-
-    def _forward(self, source: socket.socket, target: socket.socket, change: Callable[[bytes], bytes]) -> None:
-        held = b""
-        with source, suppress(OSError):
-            while not self._closed.is_set():
-                try:
-                    data = source.recv(65536)
-                except TimeoutError:
-                    continue
-                if not data:
-                    break
-                whole, held = _whole_units(held + data)
-                target.sendall(b"".join(map(change, whole)))
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
+    def _session(self, near: socket.socket, ended: threading.Event) -> None:
+        with near, suppress(OSError), socket.create_connection(("127.0.0.1", self._target), 5) as far:
+            for end in (near, far):
+                end.settimeout(0.1)
+            back = threading.Thread(target=_forward, args=(far, near, self._spoilt, ended))
+            back.start()
+            _forward(near, far, _as_it_is, ended)
+            back.join()
 
     def _spoilt(self, unit: bytes) -> bytes:
         if self.noise == "everything":
@@ -86,12 +57,31 @@ class NoisyLine:
         return unit
 
 
+def _forward(
+    source: socket.socket, target: socket.socket, change: Callable[[bytes], bytes], ended: threading.Event
+) -> None:
+    held = b""
+    with suppress(OSError):
+        while not ended.is_set():
+            try:
+                data = source.recv(65536)
+            except TimeoutError:
+                continue
+            if not data:
+                break
+            whole, held = _whole_units(held + data)
+            target.sendall(b"".join(map(change, whole)))
+    for end in (source, target):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
 def _as_it_is(unit: bytes) -> bytes:
     return unit
 
 
 def _whole_units(data: bytes) -> tuple[list[bytes], bytes]:
-    """Cut what either side of RTSP sends into interleaved packets and messages; and what is not whole yet."""
+    """Split bytes of RTSP into interleaved packets and messages; returns them, and the incomplete rest."""
     units = []
     while data:
         if data[:1] == b"$":

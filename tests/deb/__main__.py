@@ -22,20 +22,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import av
-import numpy as np
 from chaos.table import rewrite, table
-from fresh.__main__ import machine
+from fresh.machines import machine
 from support.brokers import BrokerProcess, Subscriber
-from support.camera import RATE, Script, camera, packets_of
+from support.camera import Script, alarm_sound, camera, packets_of
 from support.chosen import chosen_machines
+from support.waiting import wait_until
 
 from deb.machines import FOLDER, ROOT, Booted, booted, in_root, unpacked
 
 DOCUMENT = ROOT / "docs" / "platforms.md"
 NAMES = ("bookworm", "trixie")
 NEXT = {"bookworm": "trixie"}  # what a machine is upgraded to, with the package on it
-SOUND = ROOT / "edgeaudio" / "demo" / "sounds" / "kitchen.opus"  # a smoke alarm
 SETTINGS = """\
 device = "{name}"
 health.interval_s = 1
@@ -118,7 +116,7 @@ def run(name: str) -> Row:
     with ExitStack() as stack:
         broker = BrokerProcess(lambda port: ["mosquitto", "-p", str(port)], FOLDER / "broker.log").start()
         stack.callback(broker.stop)
-        url = stack.enter_context(camera(Script(packets=lambda: packets_of(sound()))))
+        url = stack.enter_context(camera(Script(packets=lambda: packets_of(alarm_sound()))))
         subscriber = stack.enter_context(Subscriber(broker.port))
         there = stack.enter_context(booted(name))
         began_s = time.monotonic()
@@ -173,14 +171,18 @@ def install(there: Booted, package: Path) -> None:
 
 def hearing(subscriber: Subscriber, there: Booted, name: str, version: str) -> str:
     """Wait until that version tells of a detection. Returns "right", or what it told instead, with the journal."""
-    deadline_s = time.monotonic() + HEARD_S
-    while time.monotonic() < deadline_s:
-        health = [json.loads(told) for told in subscriber.of(f"edgeaudio/{name}/health")]
-        if any(told["version"] == version for told in health) and subscriber.of(f"edgeaudio/{name}/porch/detection"):
-            return "right"
-        time.sleep(0.1)
-    print(there.run("journalctl", "--unit", "edgeaudio", "--no-pager", "--lines", "50"), file=sys.stderr)
-    return f"not heard within {HEARD_S:.0f} s"
+
+    def heard() -> bool:
+        health = [json.loads(payload) for payload in subscriber.of(f"edgeaudio/{name}/health")]
+        right = any(report["version"] == version for report in health)
+        return right and bool(subscriber.of(f"edgeaudio/{name}/porch/detection"))
+
+    try:
+        wait_until(heard, HEARD_S)
+    except AssertionError:
+        print(there.run("journalctl", "--unit", "edgeaudio", "--no-pager", "--lines", "50"), file=sys.stderr)
+        return f"not heard within {HEARD_S:.0f} s"
+    return "right"
 
 
 def upgraded(subscriber: Subscriber, there: Booted, name: str, version: str) -> str:
@@ -198,15 +200,6 @@ def upgraded(subscriber: Subscriber, there: Booted, name: str, version: str) -> 
 
 def version_of(package: Path) -> str:
     return package.name.split("_")[1].partition("-")[0]
-
-
-def sound() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Whole seconds of what the camera hears, again and again."""
-    resampler = av.AudioResampler(format="dbl", layout="mono", rate=RATE)
-    with av.open(str(SOUND)) as container:
-        frames = [made for frame in container.decode(audio=0) for made in resampler.resample(frame)]
-    samples = np.concatenate([frame.to_ndarray()[0] for frame in frames])
-    return samples[: len(samples) // RATE * RATE]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fresh.__main__ import INSIDE, apt_environment, machine, settle_in
+from fresh.machines import INSIDE, apt_environment, machine, settle_in
+from support.processes import children_of
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("DEB_FOLDER", ROOT / "build" / "deb"))
@@ -129,11 +130,10 @@ def booted(name: str) -> Iterator[Booted]:
 
 
 def _wait_for_boot(process: subprocess.Popen[bytes], name: str, root: Path) -> Booted:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     deadline_s = time.monotonic() + BOOT_S
     while time.monotonic() < deadline_s and process.poll() is None:
-        if leader := children.read_text().split():
-            there = Booted(root, int(leader[0]))
+        if leader := children_of(process.pid):
+            there = Booted(root, leader[0])
             if there.run("systemctl", "is-system-running", check=False) in {"running", "degraded"}:
                 return there
         time.sleep(0.1)

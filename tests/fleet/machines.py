@@ -16,13 +16,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from deb import machines as deb
-from fresh.__main__ import SCRIPTS, bootstrap, machine
+from fresh.machines import SCRIPTS, bootstrap, machine
+from support.processes import children_of
+from support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("FLEET_FOLDER", ROOT / "build" / "fleet"))
@@ -145,18 +146,18 @@ class Device:
             (wants / "systemd-networkd.service").symlink_to("/usr/lib/systemd/system/systemd-networkd.service")
 
     def boot(self) -> None:
-        """Start it, and wait until it can be logged in to. Raises SystemExit where it does not come up."""
+        """Start it, and wait until it can be logged in to. Raises AssertionError where it does not come up."""
         with self._log.open("ab") as log:
             command = ["sh", "-ec", BOOT, "sh", str(self.root), self.name, BRIDGE]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for(lambda: self.ssh("true", check=False)[0] == 0, BOOT_S, f"{self.name} does not boot, see {self._log}")
+        wait_until(lambda: self.ssh("true", check=False)[0] == 0, BOOT_S, f"{self.name} does not boot, see {self._log}")
 
     def power_off(self) -> None:
         """Take its power: no process of it runs any longer, and none was asked to end."""
         if self._process is not None:
             # with which the kernel ends all others; nspawn's end alone would not
             for leader in self._leaders():
-                os.kill(int(leader), signal.SIGKILL)
+                os.kill(leader, signal.SIGKILL)
             self._end(signal.SIGCONT)  # it ends by itself
 
     def shut_down(self) -> None:
@@ -190,7 +191,7 @@ class Device:
             for leader in self._leaders():
                 within = Path(f"/proc/{leader}/cgroup").read_text()
                 homes[group] = GROUPS / kind / within.partition(f":{kind}:/")[2].partition("\n")[0]
-                (group / "cgroup.procs").write_text(leader)
+                (group / "cgroup.procs").write_text(str(leader))
         try:
             yield GROUPS / "memory" / f"fleet-{self.name}"
         finally:
@@ -198,7 +199,7 @@ class Device:
                 for process in (group / "cgroup.procs").read_text().split():
                     with contextlib.suppress(OSError):  # it has ended
                         (home / "cgroup.procs").write_text(process)
-                wait_for(functools.partial(_removed, group), STOP_S, f"{group} is not empty")
+                wait_until(functools.partial(_removed, group), STOP_S, f"{group} is not empty")
 
     @property
     def pending(self) -> bool:
@@ -211,11 +212,11 @@ class Device:
         link = self.root / "etc" / "edgeaudio" / "current"
         return str(link.readlink()) if link.is_symlink() else ""
 
-    def _leaders(self) -> list[str]:
+    def _leaders(self) -> list[int]:
         """Process number 1 of the machine, as it is called here."""
         if self._process is None:
             return []
-        return Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return children_of(self._process.pid)
 
     @property
     def _log(self) -> Path:
@@ -232,7 +233,7 @@ class Device:
             self._process.wait()
         self._process = None
         for group in GROUPS.glob(f"*/fleet-{self.name}"):
-            wait_for(functools.partial(_removed, group), STOP_S, f"{group} is not empty")
+            wait_until(functools.partial(_removed, group), STOP_S, f"{group} is not empty")
 
 
 @contextmanager
@@ -245,16 +246,6 @@ def device(distribution: str, name: str, number: int) -> Iterator[Device]:
             yield made
         finally:
             made.shut_down()
-
-
-def wait_for(condition: Callable[[], bool], limit_s: float, otherwise: str) -> float:
-    """Wait until it holds and return the seconds that took. Raises SystemExit after the limit."""
-    began_s = time.monotonic()
-    while not condition():
-        if time.monotonic() - began_s > limit_s:
-            raise SystemExit(f"fleet: {otherwise}")
-        time.sleep(0.1)
-    return time.monotonic() - began_s
 
 
 def _removed(group: Path) -> bool:

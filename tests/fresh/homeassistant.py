@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fresh.__main__ import FOLDER, INSIDE, ROOT, apt_environment, machine, settle_in
+from fresh.machines import FOLDER, INSIDE, ROOT, apt_environment, machine, settle_in
 
 NAME = "forky"  # Debian's first with Python 3.14
 PACKAGES = "mosquitto"

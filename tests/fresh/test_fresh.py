@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fresh import __main__ as fresh
+from fresh.machines import settle_in
 
 
 def test_pip_s_settings_and_what_they_name_are_carried_and_nothing_else(
@@ -23,7 +24,7 @@ def test_pip_s_settings_and_what_they_name_are_carried_and_nothing_else(
     monkeypatch.setattr(os, "environ", environment)
     monkeypatch.setattr(Path, "home", lambda: home)
     root = tmp_path / "root"
-    told = fresh.settle_in(root)
+    told = settle_in(root)
     assert told == {
         "HOME": "/root",
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

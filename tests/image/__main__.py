@@ -1,7 +1,7 @@
 """Build the images and hear with them: `make test-image`, or `python -m image`.
 
-Owns: a base that stands in for the one that the Dockerfile names, the builds, the containers, what is asked of them.
-Does not know: what the Dockerfiles do.
+Owns: what is asked of each image, and the table. Does not know: how an image is built (images.py), how a container runs
+(containers.py), or what the Dockerfiles do.
 
 The images are built of what `make balena` and `make homeassistant` make of the committed tree. The base is a Debian
 root of the same release and Python, made as tests/fresh makes its machines, with nothing that the official image lacks
@@ -16,7 +16,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +23,7 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,48 +33,34 @@ from typing import Any
 import av
 import yaml
 from chaos.table import rewrite, table
-from fresh.__main__ import machine, processor, settle_in
+from fresh.machines import processor
 from support.agents import Listener
-from support.brokers import AMQTT, BrokerProcess, free_port
+from support.brokers import AMQTT, BrokerProcess
+from support.ports import free_port
 from support.supervisor import TOKEN, Supervisor
 from support.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
+from image.containers import CONTAINER, ask, container, runc
+from image.images import (
+    APP,
+    BALENA,
+    FOLDER,
+    ROOT,
+    UUID,
+    Image,
+    arm64_mb,
+    base_name,
+    buildah,
+    make_base,
+    mounted,
+    size_mb,
+)
+
 DOCUMENT = ROOT / "docs" / "platforms.md"
-FOLDER = Path(os.environ.get("IMAGE_FOLDER", ROOT / "build" / "image"))
 SOUND = ROOT / "edgeaudio" / "demo" / "sounds" / "kitchen.opus"
-CONTAINER = "edgeaudio-image"
-RUNC = ("runc", "--root", str(FOLDER / "runc"))
 CAMERA = "porch"
 MOST_MB = 350
 INSIDE = "--inside"
-UUID = "0123456789abcdef0123456789abcdef"
-# what the official images do and debootstrap does not: pip on the path, no caches of apt, nothing to read
-LIKE_THE_OFFICIAL = """
-apt-get -qq purge --autoremove git make >/dev/null
-apt-get -qq purge 'perl-modules-*' libperl5* perl >/dev/null
-apt-get clean
-rm -rf /var/lib/apt/lists/* /usr/share/doc /usr/share/man /usr/share/locale
-echo 'Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache "";' >/etc/apt/apt.conf.d/docker-clean
-python3 -m venv /usr/local/python
-for name in python python3 pip; do ln -s ../python/bin/$name /usr/local/bin/$name; done
-find / -xdev -name __pycache__ -prune -exec rm -r {} +
-"""
-
-
-@dataclass(frozen=True)
-class Image:
-    """What is built, and how a container of it is named and told of its broker and its camera."""
-
-    name: str
-    context: Path
-    dockerfile: Path
-    device: str
-    in_memory: tuple[str, ...]
-
-    @property
-    def tag(self) -> str:
-        return f"localhost/edgeaudio-{self.name}"
 
 
 @dataclass(frozen=True)
@@ -102,22 +87,6 @@ class Row:
     def right(self) -> bool:
         small = self.image != BALENA.name or self.with_the_wheels_of_arm64_mb < MOST_MB
         return small and (self.health, self.exit_status, self.root) == (0, 0, "read-only")
-
-
-BALENA = Image(
-    "balena",
-    ROOT / "build" / "balena",
-    ROOT / "build" / "balena" / "deploy" / "balena" / "Dockerfile",
-    UUID[:12],
-    ("/run/edgeaudio", "/tmp"),
-)
-APP = Image(
-    "homeassistant",
-    ROOT / "build" / "homeassistant" / "edgeaudio",
-    ROOT / "build" / "homeassistant" / "edgeaudio" / "Dockerfile",
-    "home",
-    ("/tmp",),
-)
 
 
 def main() -> int:
@@ -155,70 +124,6 @@ def run(image: Image, base_mb: float) -> Row:
     (FOLDER / f"{image.name}.log").write_text(log)
     with mounted(image.tag) as (root, config), tempfile.TemporaryDirectory(dir=FOLDER) as home:
         return hear(image, root, config, Path(home), base_mb)
-
-
-def base_name(dockerfile: Path) -> str:
-    """The image that a Dockerfile begins with."""
-    first = next(line for line in dockerfile.read_text().splitlines() if line.startswith("FROM "))
-    return first.split()[1]
-
-
-def buildah(*words: str | Path) -> str:
-    """Run buildah on a storage of its own, and return what it prints."""
-    command = ["buildah", "--root", FOLDER / "storage", "--runroot", FOLDER / "run", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"image: buildah {words[0]} failed:\n{(done.stdout + done.stderr)[-4000:]}")
-    return done.stdout.strip()
-
-
-def make_base(name: str) -> float:
-    """Make the base under the name of the official one. Returns its size in MB."""
-    release = name.rpartition("-")[2]
-    print(f"making {name} of Debian's {release} ...", flush=True)
-    with tempfile.TemporaryDirectory(dir=FOLDER) as unpacked:
-        Path(unpacked).chmod(0o755)
-        subprocess.run(["tar", "-xf", machine(release), "-C", unpacked], check=True)
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
-        inside = ["chroot", unpacked, "sh", "-ec", LIKE_THE_OFFICIAL]
-        subprocess.run(inside, env=environment, stderr=subprocess.DEVNULL, check=True)
-        settle_in(Path(unpacked))
-        container = buildah("from", "scratch")
-        buildah("add", container, unpacked, "/")
-        buildah("commit", "--rm", container, name)
-        return size_mb(Path(unpacked))
-
-
-@contextmanager
-def mounted(tag: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The image's files, and what it says about itself."""
-    container = buildah("from", "--pull-never", tag)
-    try:
-        config = json.loads(buildah("inspect", "--type", "image", tag))["Docker"]["config"]
-        yield Path(buildah("mount", container)), config
-    finally:
-        buildah("rm", container)
-
-
-def size_mb(root: Path) -> float:
-    """The sizes of all files, in the million bytes that engines count images in."""
-    return int(subprocess.check_output(["du", "-xs", "--block-size=1", root]).split()[0]) / 1e6
-
-
-def arm64_mb(image: Image, packages: Path) -> float:
-    """The size of arm64's wheels, installed and stripped as the Dockerfile does it; by this machine's pip."""
-    python = packages.parent.name.removeprefix("python")
-    (strip,) = re.findall(r"^RUN (rm -rf .*?)\nCOPY", image.dockerfile.read_text(), re.DOTALL | re.MULTILINE)
-    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        target = Path(folder) / packages
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        command += ["--only-binary=:all:", "--require-hashes", "--ignore-requires-python", "--python-version", python]
-        for minor in range(41, 16, -1):
-            command += ["--platform", f"manylinux_2_{minor}_aarch64"]
-        locked = ROOT / "deploy" / "requirements" / f"arm64-{python}.txt"
-        subprocess.run([*command, "--target", target, "--requirement", locked], check=True)
-        subprocess.run(["sh", "-ec", strip], cwd=target, check=True)
-        return size_mb(target)
 
 
 def hear(image: Image, root: Path, config: dict[str, Any], home: Path, base_mb: float) -> Row:
@@ -361,80 +266,6 @@ def camera(url: str) -> Iterator[float]:
             yield float(process.stdout.readline().split()[1])
         finally:
             process.terminate()
-
-
-@contextmanager
-def container(
-    image: Image, root: Path, config: dict[str, Any], home: Path, variables: dict[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """The image's own command in a container, as the compose files run it."""
-    user = int(config["User"].partition(":")[0])
-    os.chown(home / "data", user, user)
-    (home / "hosts").write_text("127.0.0.1 localhost supervisor\n")
-    environment = [*config["Env"], *(f"{name}={value}" for name, value in variables.items())]
-    mounts = [mount(path, "tmpfs", "mode=1777", "nosuid", "nodev") for path in image.in_memory]
-    mounts += [bind(home / "data", "/data", "rw"), bind(home / "hosts", "/etc/hosts", "ro")]
-    if image is APP:
-        mounts += [bind(home / "audio", "/run/audio", "rw"), bind(home / "asound.conf", "/etc/asound.conf", "ro")]
-        mounts += [bind(home / "client.conf", "/etc/pulse/client.conf", "ro")]
-    bundle = oci(root, user, [*(config["Entrypoint"] or ()), *(config["Cmd"] or ())], environment, mounts)
-    (home / "config.json").write_text(json.dumps(bundle))
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*RUNC, "run", "--bundle", home, CONTAINER], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-        try:
-            yield process
-        finally:
-            subprocess.run([*RUNC, "delete", "--force", CONTAINER], capture_output=True, check=False)
-            process.wait(30)
-
-
-def oci(
-    root: Path, user: int, command: Sequence[str], environment: Sequence[str], mounts: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
-    """What runc is told: the settings of deploy/balena/docker-compose.yml in the words of the OCI."""
-    return {
-        "ociVersion": "1.0.0",
-        "process": {
-            "user": {"uid": user, "gid": user},
-            "args": [*command],
-            "env": [*environment],
-            "cwd": "/",
-            "capabilities": {kind: [] for kind in ("bounding", "effective", "permitted", "inheritable", "ambient")},
-            "noNewPrivileges": True,
-        },
-        "root": {"path": str(root), "readonly": True},
-        "mounts": [
-            mount("/proc", "proc"),
-            mount("/dev", "tmpfs", "mode=755"),
-            mount("/dev/shm", "tmpfs", "mode=1777"),
-            mount("/sys", "sysfs", "ro"),
-            *mounts,
-        ],
-        # no network of its own: broker and camera are on this machine's loopback
-        "linux": {"namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")]},
-    }
-
-
-def bind(source: Path, path: str, access: str) -> dict[str, Any]:
-    return {"destination": path, "type": "bind", "source": str(source), "options": ["bind", access]}
-
-
-def mount(path: str, kind: str, *options: str) -> dict[str, Any]:
-    return {"destination": path, "type": kind, "source": kind, "options": [*options]}
-
-
-def runc(*words: str) -> int:
-    """Run runc; returns its exit status."""
-    return subprocess.run([*RUNC, *words], stdout=subprocess.DEVNULL, check=False).returncode
-
-
-def ask(config: dict[str, Any]) -> int:
-    """The exit status of the image's health check."""
-    kind, *command = config["Healthcheck"]["Test"]
-    shell = ["/bin/sh", "-c"] if kind == "CMD-SHELL" else []
-    return runc("exec", CONTAINER, *shell, *command)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.brokers import BrokerProcess, MosquittoFactory, config_for, free_port, make_certificates
+from support.brokers import BrokerProcess, MosquittoFactory, config_for, make_certificates
 from support.delivery import DETECTION, RunningSender, detections
+from support.ports import free_port
 from support.programs import AS_ROOT, missing, require_program
 from support.scripted_broker import WELCOME_5, WELCOME_311, ScriptedBroker, goodbye, read_packet, refusal_5
 from support.strict_broker import Rules, StrictBroker

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from support.brokers import Heard, Subscriber
+from support.processes import command_line_of, tree_of
 from support.waiting import wait_until
 
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
@@ -74,7 +74,7 @@ class RunningAgent:
     def command_lines(self) -> str:
         """The command lines of the agent and of all that it started, as `ps` shows them to everybody."""
         assert self.process is not None
-        return "\n".join(_command_lines(self.process.pid))
+        return "\n".join(map(command_line_of, tree_of(self.process.pid)))
 
     @property
     def stacks(self) -> str:
@@ -84,21 +84,6 @@ class RunningAgent:
     @property
     def log(self) -> str:
         return self.log_file.read_text() if self.log_file.exists() else ""
-
-
-def _command_lines(root: int) -> Iterator[str]:
-    """Those of a process and of all below it."""
-    parents: dict[int, int] = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has just ended
-            parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    for pid in parents:
-        above = pid
-        while above != root and above in parents:
-            above = parents[above]
-        if above == root:
-            with contextlib.suppress(OSError):
-                yield Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
 class Listener(Subscriber):

@@ -24,6 +24,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from support.certificates import CLIENT, authority, issue, names
+from support.ports import free_port
 from support.programs import has_program, require_program
 from support.waiting import wait_until
 
@@ -31,13 +32,6 @@ from edgeaudio.sinks.mqtt.broker import MqttConfig
 
 AMQTT = [sys.executable, "-m", "edgeaudio.demo.broker"]
 ROOT = Path(__file__).parents[2]  # where edgeaudio can be imported from without being installed
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class BrokerProcess:

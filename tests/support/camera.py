@@ -13,13 +13,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 from support.serving import serving
 
 RATE = 16000
 PACKET = 320  # samples, 20 ms
+ALARM = Path(__file__).parents[2] / "edgeaudio" / "demo" / "sounds" / "kitchen.opus"
 
 
 @dataclass(slots=True)
@@ -41,9 +44,18 @@ def sine_packets(count: int = 10**9, *, start: int = 0) -> Iterator[Packet]:
         yield Packet(index * PACKET, payload)
 
 
-def packets_of(second: NDArray[np.float64]) -> Iterator[Packet]:
-    """A second of sound, `(RATE,)` from -1 to 1, again and again."""
-    parts = np.rint(32767 * second).astype(">i2").reshape(-1, PACKET)
+def alarm_sound() -> NDArray[np.float64]:
+    """Whole seconds of the demo's smoke alarm, `(n * RATE,)` from -1 to 1."""
+    resampler = av.AudioResampler(format="dbl", layout="mono", rate=RATE)
+    with av.open(str(ALARM)) as container:
+        frames = [made for frame in container.decode(audio=0) for made in resampler.resample(frame)]
+    samples = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    return samples[: len(samples) // RATE * RATE]
+
+
+def packets_of(sound: NDArray[np.float64]) -> Iterator[Packet]:
+    """Whole seconds of sound, `(n * RATE,)` from -1 to 1, again and again."""
+    parts = np.rint(32767 * sound).astype(">i2").reshape(-1, PACKET)
     for index in itertools.count():
         yield Packet(index * PACKET, parts[index % len(parts)].tobytes())
 

@@ -6,6 +6,7 @@ The test models are made by tests/recognise/models/make.py and run on every TFLi
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,3 +63,14 @@ def model_directory(parent: Path, test_model: str = "waveform", /, **changes: An
     (directory / MODEL_FILE_NAME).write_bytes(content_of(test_model))
     (directory / FILE_NAME).write_text(manifest_toml(manifest))
     return directory
+
+
+def model_file(name: str, file: str = "some model.tflite", **packed: str) -> Path:
+    """Write a model's file alone, with texts packed into it as TFLite's metadata packs labels."""
+    path = Path(file)
+    path.write_bytes(content_of(name))
+    if packed:
+        with zipfile.ZipFile(path, "a") as archive:
+            for member, text in packed.items():
+                archive.writestr(member, text)
+    return path

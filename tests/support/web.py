@@ -62,11 +62,12 @@ def web_server(
     login: str = "",
     challenge: str = 'Basic realm="x"',
     host: str = "127.0.0.1",
+    port: int = 0,
 ) -> Iterator[int]:
-    """Serve `directory` on loopback; yields the port. `login`: the Authorization header asked for."""
+    """Serve `directory`; yields the port, a free one by default. `login`: the Authorization header asked for."""
     attributes = {"redirects": redirects or {}, "login": login, "challenge": challenge}
     handler = functools.partial(type("Handler", (_Handler,), attributes), directory=str(directory))
-    server = http.server.ThreadingHTTPServer((host, 0), handler)
+    server = http.server.ThreadingHTTPServer((host, port), handler)
     if certificate is not None:
         server.socket = certificate.server_context().wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))

@@ -15,6 +15,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
+from edgeaudio import toml_writer
 from tools.synth.acoustics import at_level, rms, room
 from tools.synth.alarm_sounds import active_rms, make_alarm
 from tools.synth.espeak import SPEECH
@@ -28,6 +29,7 @@ BEGIN_S = 3.0
 SNR_DB = 15.0
 LEVEL_DBFS = -26.0
 BIT_RATE = 32_000
+HEAD = "# The cameras of the demo; written by tools/maintenance/demo_sounds.py\n"
 FOLDER = Path(__file__).parents[2] / "edgeaudio" / "demo" / "sounds"
 
 
@@ -94,16 +96,19 @@ def write(path: Path, samples: Samples) -> None:
 
 
 def main() -> None:
-    """Render all cameras, and the table of what they hear."""
-    lines = ["# What the cameras of the demo hear; made by tools/maintenance/demo_sounds.py", f"length_s = {LENGTH_S}"]
+    """Render all cameras, and write the table of what can be heard at each."""
+    cameras: dict[str, dict[str, object]] = {}
     for camera in CAMERAS:
         samples, end_s = render(camera)
         write(FOLDER / f"{camera.name}.opus", samples)
-        lines += ["", "[[cameras]]", f'name = "{camera.name}"', f'codec = "{camera.codec}"']
-        lines += [f"sample_rate = {camera.sample_rate}", f'surroundings = "{" and ".join(camera.surroundings)}"']
+        cameras[camera.name] = {
+            "codec": camera.codec,
+            "sample_rate": camera.sample_rate,
+            "surroundings": " and ".join(camera.surroundings),
+        }
         if camera.sound:
-            lines += [f'label = "{camera.sound}"', f"begin_s = {BEGIN_S}", f"end_s = {end_s:.2f}"]
-    (FOLDER / "cameras.toml").write_text("\n".join(lines) + "\n")
+            cameras[camera.name] |= {"label": camera.sound, "begin_s": BEGIN_S, "end_s": round(end_s, 2)}
+    (FOLDER / "cameras.toml").write_text(HEAD + toml_writer.dumps({"length_s": LENGTH_S, "cameras": cameras}))
 
 
 if __name__ == "__main__":

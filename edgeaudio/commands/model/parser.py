@@ -1,7 +1,4 @@
-"""The words of `edgeaudio model`: its subcommands, options and help.
-
-Owns: what can be written behind `edgeaudio model`. Does not know: what it does; that is imported only when it runs.
-"""
+"""Subcommands and options of `edgeaudio model`."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgeaudio.commands.number_types import number, whole
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (its only name)
+    from edgeaudio.commands.parser import Commands
 
 
 def add_model(commands: Commands) -> None:
@@ -22,6 +19,7 @@ def add_model(commands: Commands) -> None:
         help="describe a .tflite file, look into a model, prove that it runs here",
         description="A model is a directory with model.tflite and model.toml, its manifest.",
     )
+    model.examples = ("edgeaudio model inspect home", "edgeaudio model verify home")
     actions = model.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_init(actions)
     inspect = actions.add_parser(
@@ -33,6 +31,7 @@ def add_model(commands: Commands) -> None:
     inspect.add_argument(
         "model", metavar="DIR|FILE.tflite", help="a model directory, a shipped model, or a .tflite file"
     )
+    inspect.examples = ("edgeaudio model inspect home", "edgeaudio model inspect birds.tflite")
     inspect.set_defaults(command=_inspect)
     verify = actions.add_parser(
         "verify",
@@ -41,6 +40,7 @@ def add_model(commands: Commands) -> None:
         "Exit status 0 if all is well, else 2.",
     )
     verify.add_argument("model", metavar="DIR", help="a model directory, or the name of a shipped model")
+    verify.examples = ("edgeaudio model verify home", "edgeaudio model verify ./birds")
     verify.set_defaults(command=_verify)
 
 
@@ -88,6 +88,10 @@ def _add_init(actions: Commands) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="anything of the manifest, as in --set features.n_fft=512; may be repeated",
+    )
+    init.examples = (
+        "edgeaudio model init birds.tflite --kind waveform --sample-rate 48000 --labels labels.txt",
+        "edgeaudio model init birds.tflite --preset librosa --set features.n_fft=512",
     )
     init.set_defaults(command=_init)
 

@@ -12,7 +12,7 @@ from support.programs import require_program
 from support.terminals import terminal
 
 from edgeaudio.cli import main, parser
-from edgeaudio.commands.parser_description import EXAMPLES, describe
+from edgeaudio.commands.parser_description import describe
 
 COMMANDS = [*describe(parser()).all()]
 
@@ -34,8 +34,8 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_every_command_has_examples_and_they_can_be_typed(capsys) -> None:
-    assert set(EXAMPLES) == {command.prog for command in COMMANDS}
     for command in COMMANDS:
+        assert command.examples
         help_text = printed(capsys, *command.prog.split()[1:], "--help")
         for example in command.examples:
             words = shlex.split(example.partition(" >")[0])

@@ -1,15 +1,17 @@
 """`edgeaudio check` against real cameras and brokers: what works, and why the rest does not."""
 
+import json
 import time
-import wave
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.brokers import BrokerProcess, MosquittoFactory, any_broker, broker, free_port, make_certificates, mosquitto
+from support.brokers import BrokerProcess, MosquittoFactory, any_broker, broker, make_certificates, mosquitto
 from support.camera import Script, camera
+from support.ports import free_port
 from support.tflite import model_directory
+from support.wave_files import write_wave
 from support.web import tls_front
 
 from edgeaudio import cli
@@ -44,11 +46,7 @@ def check(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str], *option
 
 def test_everything_works(model: Path, any_broker: BrokerProcess, tmp_path: Path, capsys, request) -> None:
     any_broker.start()
-    with wave.open(str(tmp_path / "recording.wav"), "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(np.zeros(2 * 8000, "<i2").tobytes())
+    write_wave(tmp_path / "recording.wav", np.zeros((8000, 2)), 8000)
     with camera(Script()) as url:
         status, said = check(
             tmp_path,
@@ -215,3 +213,26 @@ def test_offline_models_labels_and_certificates_are_tried(model: Path, tmp_path:
     assert said["source porch"].startswith("FAILS  https://localhost/x: ")
     assert f"{tmp_path}/ca.pem" in said["source porch"]
     assert said["broker"].startswith("FAILS  mqtts://localhost:8883: cannot use ca_file ")
+
+
+def test_check_prints_the_settings_in_force(tmp_path, capsys) -> None:
+    path = tmp_path / "edgeaudio.toml"
+    path.write_text('[mqtt]\nurl = "mqtt://me:hunter2@broker"')
+    assert cli.main(["check", "--print", "--config", str(path), "--set", "device=dock"]) == 0
+    text = capsys.readouterr().out
+    assert 'device = "dock"  # --set\n' in text
+    assert f'url = "mqtt://me:***@broker"  # {path}\n' in text
+
+
+def test_check_prints_schema_and_example(capsys) -> None:
+    assert cli.main(["check", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Settings"
+    assert cli.main(["check", "--example"]) == 0
+    assert capsys.readouterr().out.startswith("# edgeaudio.toml")
+
+
+def test_check_of_wrong_settings(tmp_path, capsys) -> None:
+    path = tmp_path / "edgeaudio.toml"
+    path.write_text("devise = 1")
+    assert cli.main(["check", "--config", str(path)]) == 2
+    assert capsys.readouterr().err == f'edgeaudio: {path}: devise: unknown setting; did you mean "device"?\n'

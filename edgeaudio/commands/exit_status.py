@@ -1,0 +1,41 @@
+"""Exit statuses, and the report of an error that ends a command: a line if the user can mend it, else a traceback."""
+
+from __future__ import annotations
+
+import traceback
+
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.redact import mask
+from edgeaudio.terminal import complain
+
+EXIT_FAULT = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+def report(error: Exception) -> int:
+    """Print an error on standard error, without secrets; returns the exit status."""
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "edgeaudio":
+        return _report_unimportable(error)
+    if isinstance(error, EdgeaudioError):
+        for line in str(error).split("\n"):
+            complain(f"edgeaudio: {mask(line)}")
+    elif isinstance(error, MemoryError):
+        complain("edgeaudio: that takes more memory than there is; close other programs")
+    else:
+        complain(mask("".join(traceback.format_exception(error))))
+    return EXIT_BAD_INPUT if isinstance(error, EdgeaudioError | MemoryError) else EXIT_FAULT
+
+
+def _report_unimportable(error: ImportError) -> int:
+    """Print which library cannot be imported, and the first error of the chain: NumPy wraps it in a page of advice."""
+    while isinstance(error.__cause__, ImportError):
+        error = error.__cause__
+    library = (error.name or "a library").partition(".")[0]
+    problem = mask(" ".join(str(error).split()))
+    complain(
+        f"edgeaudio: {library} cannot be imported ({problem}); install what that names, or edgeaudio with all that "
+        "it needs again, by pip's --force-reinstall"
+    )
+    return EXIT_BAD_INPUT
