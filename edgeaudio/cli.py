@@ -1,4 +1,4 @@
-"""The command line: `edgeaudio setup | run | demo | check | health | test | probe | score | model`.
+"""The command line: `edgeaudio setup | run | demo | check | health | test | probe | score | model | config`.
 
 Owns: the order of the commands, and what ends the process: a status, an error, a signal, a reader that is gone.
 Does not know: the options of a command (commands/NAME_parser.py), or its work (commands/NAME.py), which is imported
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from edgeaudio.commands.check_parser import add_check
+from edgeaudio.commands.config_parser import add_config_command
 from edgeaudio.commands.demo_parser import add_demo
 from edgeaudio.commands.exit_status import EXIT_BAD_INPUT, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, report
 from edgeaudio.commands.health_parser import add_health
@@ -30,7 +31,18 @@ from edgeaudio.version import __version__
 Command = Callable[[argparse.Namespace], int]
 
 # in the order of the help
-_COMMANDS = (add_setup, add_run, add_demo, add_check, add_health, add_test, add_probe, add_score, add_model)
+_COMMANDS = (
+    add_setup,
+    add_run,
+    add_demo,
+    add_check,
+    add_health,
+    add_test,
+    add_probe,
+    add_score,
+    add_model,
+    add_config_command,
+)
 
 # of the BLAS libraries that a NumPy may be built with: OpenBLAS, those on OpenMP, MKL, BLIS
 _BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")

@@ -1,7 +1,7 @@
-"""Files that users name, read without a wait: a pipe may have no writer, a device nothing to say.
+"""Files that users name: read without a wait, for a pipe may have no writer, and replaced as a whole.
 
-Owns: opening so that nothing is waited for, and the refusal of what is no regular file.
-Does not know: what is read.
+Owns: opening so that nothing is waited for, the refusal of what is no regular file, replacement that leaves no half.
+Does not know: what is in a file.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 _PIECE_BYTES = 1 << 20  # memory is taken for a whole piece, however small the file
@@ -37,3 +38,24 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
         return bytes(content)
     finally:
         os.close(descriptor)
+
+
+def replace_file(file: Path, text: str, *, mode: int | None = None) -> None:
+    """Put a text in place of a file, whole, with that mode, else the file's; the owner stays. Raises OSError."""
+    file = file.resolve()
+    new = file.with_name(f".{file.name}.new")
+    with suppress(FileNotFoundError):
+        new.unlink()
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            with suppress(FileNotFoundError, PermissionError):
+                os.fchown(descriptor, file.stat().st_uid, file.stat().st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(file.stat().st_mode) if mode is None else mode)
+            os.fsync(descriptor)
+        new.replace(file)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise

@@ -13,16 +13,16 @@ import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from shutil import which
 from typing import Any
 
-from edgeaudio import toml_writer
+from edgeaudio import schema_versions, toml_writer
 from edgeaudio.commands import check, onvif
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.files import replace_file
 from edgeaudio.redact import mask_url
 from edgeaudio.settings import Settings, SettingsError
 from edgeaudio.settings.load import settings_of
@@ -84,7 +84,7 @@ class _Answers:
     """What was said so far, as the table of a settings file."""
 
     def __init__(self, dry_run: check.DryRun, search_s: float) -> None:
-        self.table: Table = {}
+        self.table: Table = {schema_versions.KEY: schema_versions.SETTINGS.version}
         self._dry_run = dry_run
         self._search_s = search_s
 
@@ -209,24 +209,8 @@ def _write(file: Path, credentials: Path, table: Table) -> None:
     try:
         for name, section in sections.items():
             if apart and (password := section.pop("password", "")):
-                _replace(credentials / f"{name}.password", f"{password}\n")
+                replace_file(credentials / f"{name}.password", f"{password}\n", mode=0o600)
         head = "# made by `edgeaudio setup`; `edgeaudio check --example` prints every setting\n"
-        _replace(file, head + toml_writer.dumps(table), mode=0o644 if apart else 0o600)
+        replace_file(file, head + toml_writer.dumps(table), mode=0o644 if apart else 0o600)
     except OSError as error:
         raise EdgeaudioError(f"{error.filename or file}: cannot be written: {error.strerror}") from None
-
-
-def _replace(file: Path, text: str, *, mode: int = 0o600) -> None:
-    """Put a file in place of what is there, whole, with that mode, and whose it was. Raises OSError."""
-    file = file.resolve()
-    new = file.with_name(f".{file.name}.new")
-    with suppress(FileNotFoundError):
-        new.unlink()
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        with suppress(FileNotFoundError, PermissionError):
-            os.fchown(stream.fileno(), file.stat().st_uid, file.stat().st_gid)
-        os.fchmod(stream.fileno(), mode)
-        os.fsync(stream.fileno())
-    new.replace(file)
