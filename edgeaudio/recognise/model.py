@@ -20,7 +20,6 @@ import numpy as np
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular
-from edgeaudio.recognise.chatter import without_greetings
 from edgeaudio.recognise.flatbuffer import FlatbufferError
 from edgeaudio.recognise.frontend import FrontEnd
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
@@ -190,15 +189,14 @@ def _proved(file: Path, sha256: str) -> bytes:
 
 def build_model(manifest: Manifest, file: Path, content: bytes, frontend: bytes = b"") -> Model:
     """A model from its bytes, and those of its front end; `file` is what errors name. Raises ModelError."""
-    with without_greetings():
-        interpreter = open_interpreter(file, content)
-        state = _state(file, content)
-        before = _front_end(manifest, file, frontend) if manifest.input.frontend else None
-        _fit_input(manifest, file, interpreter, before)
-        _fit_output(manifest, file, interpreter)
-        model = Model(manifest, file, interpreter, has_variables=state is State.VARIABLES, frontend=before)
-        if state is State.VARIABLES:
-            _prove_reset(model)
+    interpreter = open_interpreter(file, content)
+    state = _state(file, content)
+    before = _front_end(manifest, file, frontend) if manifest.input.frontend else None
+    _fit_input(manifest, file, interpreter, before)
+    _fit_output(manifest, file, interpreter)
+    model = Model(manifest, file, interpreter, has_variables=state is State.VARIABLES, frontend=before)
+    if state is State.VARIABLES:
+        _prove_reset(model)
     return model
 
 

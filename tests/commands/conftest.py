@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tflite import model_directory
+from support.tflite import model_directory, without_runtime_line
 from support.wave_files import write_wave
 
 from edgeaudio import cli
@@ -50,7 +50,6 @@ def run(capfd):
     def running(*arguments):
         status = cli.main(["model", *map(str, arguments)])
         out, err = capfd.readouterr()
-        # the TFLite runtime greets on standard error, from C++
-        return status, out.splitlines(), [line for line in err.splitlines() if not line.startswith("INFO: ")]
+        return status, out.splitlines(), without_runtime_line(err).splitlines()
 
     return running

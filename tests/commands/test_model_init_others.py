@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support.tflite import content_of, model_directory
+from support.tflite import content_of, model_directory, without_runtime_line
 
 from edgeaudio import cli
 from edgeaudio.commands.model import draft
@@ -28,6 +28,7 @@ def init(capfd):
                 archive.writestr(member, text)
         status = cli.main(["model", "init", "m.tflite", "--out", "m", *map(str, arguments)])
         out, err = capfd.readouterr()
+        err = without_runtime_line(err)
         if status == 2:
             assert (out, err.count("\n")) == ("", 1), out + err
             return None, err.removeprefix("edgeaudio: ").rstrip()

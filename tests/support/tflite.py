@@ -21,11 +21,18 @@ from edgeaudio.recognise.manifest import (
     manifest_toml,
 )
 
+# the TFLite runtime prints this on standard error, once a process, and has no switch for it
+RUNTIME_LINE = "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 MODELS = Path(__file__).parents[1] / "recognise" / "models"
 LABELS = ("first", "second", "third")  # each the mean of a third of the clip, or of one mel
 WAVEFORM = ClipSection(sample_rate=1200, n_samples=120, period_ms=50)
 SPECTRUM = ClipSection(sample_rate=8000, n_samples=800, period_ms=50)
 MELS = FeatureConfig("log_mel", 8000, n_fft=64, hop_length=32, n_mels=3, log_floor=1e-10)
+
+
+def without_runtime_line(stderr: str) -> str:
+    """Return what a program wrote on standard error, less the TFLite runtime's own line."""
+    return "".join(line for line in stderr.splitlines(keepends=True) if line.rstrip("\r\n") != RUNTIME_LINE)
 
 
 def content_of(name: str) -> bytes:
