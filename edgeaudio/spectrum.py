@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from edgeaudio.types import Samples
 
 LOWEST_HZ = 50.0
-LEAST_POWER = 1e-20  # less is the rounding of a mean
 
 
 def band_levels(
@@ -66,12 +65,3 @@ def band_powers(samples: Samples, sample_rate: int, n_bands: int, n_columns: int
         # what lies under the lowest band (and direct current with it) is not shown
         power[:, column] = np.bincount(bands[bands >= 0], spectrum[bands >= 0], minlength=n_bands)
     return power
-
-
-def rms_dbfs(samples: Samples) -> float | None:
-    """RMS level of samples `(n,)`, or of the loudest channel of `(n, channels)`, without DC.
-
-    None for digital silence and for no samples at all.
-    """
-    power = float(np.max(np.var(samples, axis=0, dtype=np.float64))) if len(samples) else 0.0
-    return 10 * float(np.log10(power)) if power > LEAST_POWER else None

@@ -16,7 +16,7 @@ from edgeaudio.console import (
     progress_line,
     table,
 )
-from edgeaudio.spectrum import band_levels, resampled, rms_dbfs
+from edgeaudio.spectrum import band_levels, resampled
 from edgeaudio.terminal import Styled, bad
 
 
@@ -158,9 +158,3 @@ def test_powers_over_other_columns_are_the_means_of_what_those_cover() -> None:
 def test_more_columns_than_samples_stay_empty() -> None:
     levels, _ = band_levels(np.ones(3, np.float32), 8000, 4, 8)
     assert np.all(levels == -np.inf)
-
-
-def test_levels_of_samples() -> None:
-    assert rms_dbfs(tone(1000, 16000, 1)) == pytest.approx(-3.01, abs=0.01)
-    for silence in (np.zeros(10, np.float32), np.zeros(0, np.float32)):
-        assert rms_dbfs(silence) is None

@@ -27,13 +27,13 @@ from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.source_argument import told
 from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
 from edgeaudio.console import decibels, table
+from edgeaudio.decibels import loudest_channel_dbfs
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.model import Model
 from edgeaudio.redact import mask
 from edgeaudio.settings import Settings
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml, example_toml, json_schema
-from edgeaudio.spectrum import rms_dbfs
 from edgeaudio.terminal import bad, faint, good, say, width_of
 from edgeaudio.types import Samples
 from edgeaudio.wiring import load_one_model, model_bindings, source_config, source_pipeline
@@ -213,6 +213,6 @@ def opened(settings: Settings, models: dict[str, Model], name: str, stop: thread
             if heard_s >= LISTEN_S:
                 break
         info = connection.info
-    level = rms_dbfs(np.concatenate(samples)) if samples else None
+    level = loudest_channel_dbfs(np.concatenate(samples)) if samples else None
     channels = "1 channel" if info.channels == 1 else f"{info.channels} channels"
     return f"{config.address}: {info.codec}, {info.sample_rate} Hz, {channels}, {decibels(level)}"

@@ -6,13 +6,12 @@ Does not know: where the sound comes from, how any of it is shown.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeaudio.decibels import dbfs
 from edgeaudio.recognise.channels import Mixer, power
-from edgeaudio.spectrum import LEAST_POWER, band_centres, band_levels, band_powers, levels_of, resampled
+from edgeaudio.spectrum import band_centres, band_levels, band_powers, levels_of, resampled
 from edgeaudio.types import Block, Channel, Samples
 
 BANDS = 14
@@ -93,7 +92,7 @@ class SignalSummary:
     def channels_dbfs(self) -> list[float | None]:
         """The RMS level of each channel, without DC; None for digital silence."""
         powers = self._deviation / self._count
-        return [10 * math.log10(value) if value > LEAST_POWER else None for value in powers]
+        return [dbfs(float(power)) for power in powers]
 
     @property
     def rms_dbfs(self) -> float | None:
@@ -104,7 +103,7 @@ class SignalSummary:
     def peak_dbfs(self) -> float | None:
         """The level of the largest sample, without DC."""
         peak = min(1.0, float(max((self._most - self._mean).max(), (self._mean - self._least).max())))
-        return 20 * math.log10(peak) if peak > 0 else None
+        return dbfs(peak * peak)
 
     def _powers(self, signal: Samples) -> NDArray[np.float64]:
         rate = self._shape[0]

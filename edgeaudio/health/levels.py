@@ -6,8 +6,8 @@ Owns: the averages. Pure. Does not know: where levels come from and go to.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log10
 
+from edgeaudio.decibels import dbfs
 from edgeaudio.types import ChannelLevel, Level
 
 
@@ -52,7 +52,7 @@ def _mean(levels: Sequence[Level | ChannelLevel], durations_s: Sequence[float]) 
     each = list(zip(levels, durations_s, strict=True))
     power = sum(10 ** (level.rms_dbfs / 10) * length for level, length in each if level.rms_dbfs is not None)
     return ChannelLevel(
-        rms_dbfs=10 * log10(power / length_s) if power > 0 else None,
+        rms_dbfs=dbfs(power / length_s),
         peak_dbfs=max((level.peak_dbfs for level in levels if level.peak_dbfs is not None), default=None),
         clipped_ratio=sum(level.clipped_ratio * length for level, length in each) / length_s,
         hum_ratio=sum(level.hum_ratio * length for level, length in each) / length_s,

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import log10
 
 import numpy as np
 
+from edgeaudio.decibels import rms_dbfs
 from edgeaudio.recognise.buffer import SampleBuffer
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import clip_features, edge_rows, frame_features
@@ -42,16 +42,6 @@ class Cut:
     rms_dbfs: float | None  # None: digital silence
     values: Samples | None  # (n_samples,) or (n_frames, n_features); None: under the gate
     powers: Samples | None  # mean square of every whole POWER_STEP_S, (n,); None: under the gate
-
-
-def dbfs(power: float) -> float | None:
-    """Level of a mean square in dB of full scale, a square wave of 1 being 0; None for none at all."""
-    return 10.0 * log10(power) if power > 0.0 else None
-
-
-def rms_dbfs(samples: Samples) -> float | None:
-    """RMS level of samples `(n,)` in dBFS; None for digital silence."""
-    return dbfs(float(np.dot(samples, samples)) / max(1, len(samples)))
 
 
 class ClipCutter:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeaudio.decibels import dbfs
 from edgeaudio.recognise.buffer import SampleBuffer
 from edgeaudio.recognise.channels import mean_square, without_dc
-from edgeaudio.recognise.clips import dbfs
 from edgeaudio.types import ChannelLevel, Samples
 
 INTERVAL_S = 1.0

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from support.feature_configs import feature_configs
 from support.rounding import tolerance
 
-from edgeaudio.recognise.clips import ClipConfig, ClipCutter, dbfs, rms_dbfs
+from edgeaudio.decibels import rms_dbfs
+from edgeaudio.recognise.clips import ClipConfig, ClipCutter
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import features
 
@@ -131,11 +132,3 @@ def test_memory_stays_what_it_is():
         list(cutter.feed(second))
     assert len(cutter._buffer._data) <= 8 * RATE
     assert len(cutter._rows) <= MELS.n_frames(RATE)
-
-
-def test_decibels():
-    assert dbfs(0.0) is None
-    assert dbfs(1.0) == 0.0
-    assert dbfs(0.1) == pytest.approx(-10)
-    assert rms_dbfs(np.ones(7, dtype=np.float32)) == 0.0
-    assert rms_dbfs(np.empty(0, dtype=np.float32)) is None
