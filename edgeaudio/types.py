@@ -1,6 +1,6 @@
 """What flows through edgeaudio: the values that its rooms hand to each other.
 
-Owns: the frozen dataclasses (Block, Clip, Scores, Level, Event, SourceStatus, Message, ...), and the names of
+Owns: the frozen dataclasses (Block, Scores, Level, Event, SourceStatus, Message, ...), and the names of
 states and reasons that go out on the wire.
 Does not know: where audio comes from, how it is recognised, or where results go.
 """
@@ -98,21 +98,6 @@ class EpochEnd:
 
     source: str
     complete: bool = False  # it was a recording, and this is its end
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Clip:
-    """One model input, before quantisation."""
-
-    source: str
-    model: str
-    at: datetime  # of its first sample
-    offset_s: float  # of its first sample, since the epoch began
-    duration_s: float
-    rms_dbfs: float | None  # None: digital silence
-    values: Samples | None  # waveform (n_samples,) or features (n_frames, n_features); None: under the gate
-    powers: Samples | None = None  # mean square of every whole POWER_STEP_S, (n,); None: under the gate
-    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -47,7 +47,7 @@ class WorkerContext:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _RunningReader:
     """A reader at work."""
 
     reader: Reader
@@ -74,7 +74,7 @@ class SourceWorker:
         self.events = 0
         self.internal_errors = InternalErrors(config)
         self._context = context
-        self._reading: _Reading | None = None
+        self._reading: _RunningReader | None = None
         self._heard_s = self._lost_s = self._quiet_s = 0.0  # of readers that are done
         self._connections = 0
         self._dropped_before_s = context.recognition.dropped_s(name)  # of a source that had the name before
@@ -209,7 +209,7 @@ class SourceWorker:
             ways=RtspSetupStore(self._recalled(), self._remember),
             admission=self._context.admission(self.config),
         )
-        self._reading = _Reading(reader, stop, self._context.spawn(f"capture-{self.name}", reader.run))
+        self._reading = _RunningReader(reader, stop, self._context.spawn(f"capture-{self.name}", reader.run))
 
     def _recalled(self) -> RtspMode | None:
         """How the camera is best asked, if that was learned."""

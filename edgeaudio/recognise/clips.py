@@ -1,11 +1,11 @@
-"""Cuts a signal into overlapping clips and gives each its features, every frame computed once.
+"""Overlapping clips of a signal, each with its features; a frame that clips share is computed once.
 
 Owns: where clips begin and end, and the cache of feature rows that neighbouring clips share.
-Does not know: sources, time of day, models, what a score is.
+Does not know: sources, time of day, models, scores.
 
-Clip k begins at k periods from the signal's beginning; with features, at the nearest frame to that,
-so that clips share their frames. All work is done when a clip completes, on ranges that depend on
-the clips alone: the result is the same to the last bit however the input is cut.
+Clip k begins k periods after the signal's first sample; with features, at the frame nearest to that, so that clips
+share frames. All work is done when a clip completes, on ranges that depend on the clip alone: the result is bit-equal
+however the input is split.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import clip_features, edge_rows, frame_features
 from edgeaudio.types import POWER_STEP_S, Samples
 
-CRUMB = 0.1  # of a period; less is not worth a clip of its own
+CRUMB = 0.1  # of a period; `flush` ignores less
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class ClipConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cut:
-    """One clip of a signal."""
+class Clip:
+    """One clip of a signal, before its source and time are known; `types.Scores` has both."""
 
     start: int  # position of its first sample in the signal
     rms_dbfs: float | None  # None: digital silence
-    values: Samples | None  # (n_samples,) or (n_frames, n_features); None: under the gate
-    powers: Samples | None  # mean square of every whole POWER_STEP_S, (n,); None: under the gate
+    values: Samples | None  # (n_samples,) or (n_frames, n_features); None: below the gate
+    powers: Samples | None  # mean square of every whole POWER_STEP_S, (n,); None: below the gate
 
 
 class ClipCutter:
-    """Clips of one signal for one model. Feed it in pieces of any length."""
+    """Clips of one signal for one model; the signal comes in pieces of any length."""
 
     def __init__(self, config: ClipConfig, gate_dbfs: float) -> None:
         self._config = config
@@ -57,19 +57,19 @@ class ClipCutter:
         self._rows: Samples = np.empty((0, row_width), dtype=np.float32)  # log-mel rows of frames
         self._rows_from = 0  # [_rows_from, _rows_from + len(_rows)) of the signal's frame grid
 
-    def feed(self, samples: Samples) -> Iterator[Cut]:
-        """Samples `(n,)` float32 at the model's rate; yields the clips that they complete."""
+    def feed(self, samples: Samples) -> Iterator[Clip]:
+        """Append samples float32 `(n,)` at the model's rate, and yield the clips that they complete."""
         self._buffer.append(samples)
         while self._buffer.stop >= (start := self._start_of(self._number)) + self._config.n_samples:
             yield self._cut(start)
             self._number += 1
-            # `flush` may need what lies between this clip and the next; one more is for pre-emphasis
+            # `flush` may need the samples between this clip and the next; one more is for pre-emphasis
             self._buffer.forget(start - 1)
 
-    def flush(self) -> Iterator[Cut]:
-        """The signal is over: yields one last clip that ends with it, if more than a crumb is yet unheard.
+    def flush(self) -> Iterator[Clip]:
+        """Yield a last clip that ends with the signal, if more than CRUMB of a period is in no clip yet.
 
-        A signal shorter than a clip is filled up with zeros.
+        A signal shorter than a clip is padded with zeros.
         """
         n_samples = self._config.n_samples
         if self._last_start < 0:
@@ -89,18 +89,18 @@ class ClipCutter:
         hop = self._config.features.hop_length
         return round(start / hop) * hop
 
-    def _cut(self, start: int, *, aligned: bool = True) -> Cut:
+    def _cut(self, start: int, *, aligned: bool = True) -> Clip:
         signal = self._buffer.view(start, start + self._config.n_samples)
         level = rms_dbfs(signal)
         self._last_start = start
         if level is None or level < self._gate_dbfs:
-            return Cut(start, level, None, None)
+            return Clip(start, level, None, None)
         powers = self._powers(signal)
         features = self._config.features
         if features is None:
-            return Cut(start, level, signal.copy(), powers)
+            return Clip(start, level, signal.copy(), powers)
         if not aligned:
-            return Cut(start, level, clip_features(edge_rows(signal, slice(None), features), features), powers)
+            return Clip(start, level, clip_features(edge_rows(signal, slice(None), features), features), powers)
         n_frames = features.n_frames(len(signal))
         left, right = features.edge_frames(len(signal))
         rows = [
@@ -108,7 +108,7 @@ class ClipCutter:
             self._shared_rows(start // features.hop_length, left, n_frames - right, features),
             edge_rows(signal, slice(n_frames - right, n_frames), features),
         ]
-        return Cut(start, level, clip_features(np.concatenate(rows), features), powers)
+        return Clip(start, level, clip_features(np.concatenate(rows), features), powers)
 
     def _powers(self, signal: Samples) -> Samples:
         length = max(1, round(POWER_STEP_S * self._config.sample_rate))
@@ -117,7 +117,7 @@ class ClipCutter:
         return powers
 
     def _shared_rows(self, first: int, left: int, right: int, features: FeatureConfig) -> Samples:
-        """Rows of frames `[left, right)` of the clip whose frame 0 is frame `first` of the signal."""
+        """Return rows of frames `[left, right)` of the clip whose frame 0 is frame `first` of the signal."""
         begin, end = first + left, first + right
         known = self._rows_from + len(self._rows)
         if not self._rows_from <= begin <= known:

@@ -17,12 +17,12 @@ from uuid import UUID
 import numpy as np
 
 from edgeaudio.recognise.channels import Mixer, power
-from edgeaudio.recognise.clips import ClipConfig, ClipCutter, Cut
+from edgeaudio.recognise.clips import Clip, ClipConfig, ClipCutter
 from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.level import LevelMeter, Reading
 from edgeaudio.recognise.manifest import Manifest, Threshold
 from edgeaudio.recognise.resample import Resampler
-from edgeaudio.types import Block, Channel, ChannelLevel, Clip, Event, Level, Samples, Scores
+from edgeaudio.types import Block, Channel, ChannelLevel, Event, Level, Samples, Scores
 
 Result = Level | Scores | Event
 
@@ -96,13 +96,13 @@ class SourcePipeline:
         if self._epoch is None:
             self._epoch = _Epoch(block, self._source, self._bindings, self._gate_dbfs, self._mixer)
         for result in self._epoch.feed(block):
-            yield from self._recognised(result)
+            yield from self._detected(result)
 
     def flush(self) -> Iterator[Result]:
         """The recording is over: scores its last samples too, then ends the epoch."""
         if self._epoch:
             for result in self._epoch.flush():
-                yield from self._recognised(result)
+                yield from self._detected(result)
         yield from self.end()
 
     def end(self) -> Iterator[Event]:
@@ -133,23 +133,11 @@ class SourcePipeline:
         for detector, binding in zip(self._detectors, bindings, strict=True):
             detector.replace_thresholds(_thresholds(binding))
 
-    def _recognised(self, result: Level | tuple[int, Clip]) -> Iterator[Result]:
+    def _detected(self, result: Level | tuple[int, Scores]) -> Iterator[Result]:
         if isinstance(result, Level):
             yield result
             return
-        index, clip = result
-        values = None if clip.values is None else self._bindings[index].model.scores(clip.values)
-        scores = Scores(
-            clip.source,
-            clip.model,
-            clip.at,
-            clip.offset_s,
-            clip.duration_s,
-            clip.rms_dbfs,
-            values,
-            clip.powers,
-            clip.epoch,
-        )
+        index, scores = result
         yield scores
         yield from self._detectors[index].feed(scores)
 
@@ -177,7 +165,7 @@ class _Epoch:
         self._resamplers = {rate: Resampler(block.sample_rate, rate) for rate in rates}
         self._cutters = [ClipCutter(_clip_config(binding), gate_dbfs) for binding in bindings]
 
-    def feed(self, block: Block) -> Iterator[Level | tuple[int, Clip]]:
+    def feed(self, block: Block) -> Iterator[Level | tuple[int, Scores]]:
         self._clock.note(block.offset - self._first, block.at)
         self.received += len(block.samples)
         samples = block.samples
@@ -186,53 +174,54 @@ class _Epoch:
             piece, samples = np.split(samples, [self._meter.missing])
             readings = list(self._meter.feed(piece))
             if not self._undecided:
-                yield from self._hear(piece)
+                yield from self._recognise(piece)
             for reading in readings:
                 self._mixer.judge(reading.samples, reading.powers)
                 if self._undecided:
                     self._undecided = not self._mixer.judged
-                    yield from self._hear(reading.samples)
+                    yield from self._recognise(reading.samples)
                 yield self._level(reading)
 
-    def flush(self) -> Iterator[tuple[int, Clip]]:
+    def flush(self) -> Iterator[tuple[int, Scores]]:
         if self._undecided:
             held = self._meter.held()
             self._mixer.judge(held, [power(held[:, channel]) for channel in range(self.n_channels)])
-            yield from self._hear(held)
-        yield from self._cut({rate: resampler.flush() for rate, resampler in self._resamplers.items()}, over=True)
+            yield from self._recognise(held)
+        yield from self._score({rate: resampler.flush() for rate, resampler in self._resamplers.items()}, over=True)
 
-    def _hear(self, samples: Samples) -> Iterator[tuple[int, Clip]]:
+    def _recognise(self, samples: Samples) -> Iterator[tuple[int, Scores]]:
         signal = self._mixer.mix(samples)
-        yield from self._cut({rate: resampler.feed(signal) for rate, resampler in self._resamplers.items()})
+        yield from self._score({rate: resampler.feed(signal) for rate, resampler in self._resamplers.items()})
 
-    def _cut(self, signals: Mapping[int, Samples], *, over: bool = False) -> Iterator[tuple[int, Clip]]:
-        # in the order in which single samples would complete them, whatever model they are for
-        cuts = [self._cuts_of(index, signals, over=over) for index in range(len(self._bindings))]
-        for _, index, cut in merge(*cuts, key=lambda found: found[0]):
-            yield index, self._clip(index, cut)
+    def _score(self, signals: Mapping[int, Samples], *, over: bool = False) -> Iterator[tuple[int, Scores]]:
+        """Yield model index and scores of each clip that `signals`, by sample rate, complete."""
+        # in the order in which single samples would complete the clips, across models
+        clips = [self._clips(index, signals, over=over) for index in range(len(self._bindings))]
+        for _, index, clip in merge(*clips, key=lambda found: found[0]):
+            yield index, self._scores(index, clip)
 
-    def _cuts_of(self, index: int, signals: Mapping[int, Samples], *, over: bool) -> Iterator[tuple[int, int, Cut]]:
-        """One model's cuts: after how many samples of the epoch each is complete, the model's index, the cut."""
+    def _clips(self, index: int, signals: Mapping[int, Samples], *, over: bool) -> Iterator[tuple[int, int, Clip]]:
+        """Yield one model's clips: samples of the epoch after which each is complete, model index, clip."""
         section, cutter = self._bindings[index].model.manifest.clip, self._cutters[index]
         resampler = self._resamplers[section.sample_rate]
-        for cut in cutter.feed(signals[section.sample_rate]):
-            yield resampler.input_for(cut.start + section.n_samples), index, cut
-        for cut in cutter.flush() if over else ():
-            yield resampler.input_for(cut.start + section.n_samples), index, cut
+        for clip in cutter.feed(signals[section.sample_rate]):
+            yield resampler.input_for(clip.start + section.n_samples), index, clip
+        for clip in cutter.flush() if over else ():
+            yield resampler.input_for(clip.start + section.n_samples), index, clip
 
-    def _clip(self, index: int, cut: Cut) -> Clip:
-        manifest = self._bindings[index].model.manifest
-        section = manifest.clip
-        position = cut.start * self._resamplers[section.sample_rate].input_per_output
-        return Clip(
+    def _scores(self, index: int, clip: Clip) -> Scores:
+        model = self._bindings[index].model
+        manifest, section = model.manifest, model.manifest.clip
+        position = clip.start * self._resamplers[section.sample_rate].input_per_output
+        return Scores(
             source=self._source,
             model=manifest.name,
             at=self._clock.at(float(position)),
             offset_s=(self._first + float(position)) / self.sample_rate,
             duration_s=section.n_samples / section.sample_rate,
-            rms_dbfs=cut.rms_dbfs,
-            values=cut.values,
-            powers=cut.powers,
+            rms_dbfs=clip.rms_dbfs,
+            values=None if clip.values is None else model.scores(clip.values),
+            powers=clip.powers,
             epoch=self.number,
         )
 

@@ -1,4 +1,4 @@
-"""Clips: where they begin, that each has the features of its own samples alone, and that the cuts do not matter."""
+"""Clips: their starts, their features, and that splitting the input differently changes nothing."""
 
 import numpy as np
 import pytest
@@ -21,9 +21,9 @@ def noise(n, seed=0):
     return np.random.default_rng(seed).uniform(-0.5, 0.5, n).astype(np.float32)
 
 
-def cuts_of(config, pieces, gate_dbfs=NO_GATE):
+def clips_of(config, pieces, gate_dbfs=NO_GATE):
     cutter = ClipCutter(config, gate_dbfs)
-    found = [cut for piece in pieces for cut in cutter.feed(piece)]
+    found = [clip for piece in pieces for clip in cutter.feed(piece)]
     return found, list(cutter.flush())
 
 
@@ -37,23 +37,23 @@ def cuts_of(config, pieces, gate_dbfs=NO_GATE):
 )
 def test_waveform_clips_begin_at_each_period(period_s, starts):
     signal = noise(2050)
-    found, last = cuts_of(ClipConfig(RATE, 450, period_s, None), [signal[:2050]])
-    assert [cut.start for cut in found][: len(starts)] == starts
-    for cut in found:
-        np.testing.assert_array_equal(cut.values, signal[cut.start :][:450])
-        assert cut.rms_dbfs == rms_dbfs(signal[cut.start :][:450])
+    found, last = clips_of(ClipConfig(RATE, 450, period_s, None), [signal[:2050]])
+    assert [clip.start for clip in found][: len(starts)] == starts
+    for clip in found:
+        np.testing.assert_array_equal(clip.values, signal[clip.start :][:450])
+        assert clip.rms_dbfs == rms_dbfs(signal[clip.start :][:450])
     end = found[-1].start + 450
-    assert [cut.start for cut in last] == ([2050 - 450] if end < 2050 else [])
+    assert [clip.start for clip in last] == ([2050 - 450] if end < 2050 else [])
 
 
 def test_feature_clips_begin_at_the_nearest_frame():
-    found, _ = cuts_of(ClipConfig(RATE, 800, 0.0333, MELS), [noise(4000)])
-    assert [cut.start for cut in found] == [round(k * 0.0333 * RATE / 80) * 80 for k in range(len(found))]
+    found, _ = clips_of(ClipConfig(RATE, 800, 0.0333, MELS), [noise(4000)])
+    assert [clip.start for clip in found] == [round(k * 0.0333 * RATE / 80) * 80 for k in range(len(found))]
     assert len(found) == 13
 
 
 def test_a_clip_is_a_copy():
-    """What a caller keeps does not change when more comes."""
+    """The values that a caller keeps do not change when more samples are fed."""
     cutter = ClipCutter(ClipConfig(RATE, 10, 10 / RATE, None), NO_GATE)
     first = next(cutter.feed(np.ones(10, dtype=np.float32)))
     list(cutter.feed(np.zeros(100_000, dtype=np.float32)))
@@ -62,29 +62,29 @@ def test_a_clip_is_a_copy():
 
 def test_under_the_gate_there_is_a_level_and_no_values():
     signal = np.concatenate([np.full(100, 0.1), np.full(100, 0.5), np.zeros(100)]).astype(np.float32)
-    found, _ = cuts_of(ClipConfig(RATE, 100, 100 / RATE, None), [signal], gate_dbfs=-10)
-    assert [cut.rms_dbfs for cut in found] == [pytest.approx(-20), pytest.approx(-6.02, abs=0.01), None]
-    assert [cut.values is None for cut in found] == [True, False, True]
+    found, _ = clips_of(ClipConfig(RATE, 100, 100 / RATE, None), [signal], gate_dbfs=-10)
+    assert [clip.rms_dbfs for clip in found] == [pytest.approx(-20), pytest.approx(-6.02, abs=0.01), None]
+    assert [clip.values is None for clip in found] == [True, False, True]
 
 
 def test_a_signal_shorter_than_a_clip_is_filled_up():
-    found, last = cuts_of(ClipConfig(RATE, 800, 0.1, MELS), [noise(300)])
+    found, last = clips_of(ClipConfig(RATE, 800, 0.1, MELS), [noise(300)])
     assert not found
     expected = np.concatenate([noise(300), np.zeros(500, dtype=np.float32)])
-    assert [cut.start for cut in last] == [0]
+    assert [clip.start for clip in last] == [0]
     np.testing.assert_array_equal(last[0].values, features(expected, MELS))
 
 
 @pytest.mark.parametrize("n", [0, 800])
 def test_nothing_is_left_to_flush(n):
-    _, last = cuts_of(ClipConfig(RATE, 800, 0.1, MELS), [noise(n)])
+    _, last = clips_of(ClipConfig(RATE, 800, 0.1, MELS), [noise(n)])
     assert not last
 
 
 def test_the_last_clip_ends_with_the_signal():
-    found, last = cuts_of(ClipConfig(RATE, 800, 0.1, MELS), [noise(1337)])
-    assert [cut.start for cut in found] == [0]
-    assert [cut.start for cut in last] == [537]
+    found, last = clips_of(ClipConfig(RATE, 800, 0.1, MELS), [noise(1337)])
+    assert [clip.start for clip in found] == [0]
+    assert [clip.start for clip in last] == [537]
     samples = noise(1337)[537:]
     assert np.all(np.abs(last[0].values - features(samples, MELS)) <= tolerance(samples, MELS))
 
@@ -101,31 +101,31 @@ def test_the_last_clip_ends_with_the_signal():
     cuts=st.lists(st.integers(0, 4500), max_size=5),
 )
 def test_shared_frames_are_the_clip_s_own(config, period_s, extra, quiet, cuts):
-    """Whatever the convention, a clip of a stream has the numbers of the clip alone, however it was cut."""
+    """Whatever the convention, a clip of a stream has the numbers of the clip alone, however it was clip."""
     n_samples = config.frame_length + 2 * config.hop_length + extra
     signal = noise(n_samples + 2000)
     signal[quiet : quiet + 700] *= 1e-5  # some clips fall under the gate, and the shared frames have a hole
-    clip = ClipConfig(RATE, n_samples, period_s, config)
-    whole, last = cuts_of(clip, [signal], gate_dbfs=-20)
+    geometry = ClipConfig(RATE, n_samples, period_s, config)
+    whole, last = clips_of(geometry, [signal], gate_dbfs=-20)
     assert whole
-    for cut in whole + last:
-        samples = signal[cut.start :][:n_samples]
-        assert cut.rms_dbfs == rms_dbfs(samples)
-        if cut.values is not None:
-            # its frames may be multiplied in another company, which a processor's kernels round in another way
-            assert np.all(np.abs(cut.values - features(samples, config)) <= tolerance(samples, config))
-    pieces, last_piece = cuts_of(clip, np.split(signal, sorted(cuts)), gate_dbfs=-20)
-    assert [(cut.start, cut.rms_dbfs, _bits(cut)) for cut in pieces + last_piece] == [
-        (cut.start, cut.rms_dbfs, _bits(cut)) for cut in whole + last
+    for clip in whole + last:
+        samples = signal[clip.start :][:n_samples]
+        assert clip.rms_dbfs == rms_dbfs(samples)
+        if clip.values is not None:
+            # a matrix product of more frames at once may be rounded differently by the processor's kernels
+            assert np.all(np.abs(clip.values - features(samples, config)) <= tolerance(samples, config))
+    pieces, last_piece = clips_of(geometry, np.split(signal, sorted(cuts)), gate_dbfs=-20)
+    assert [(clip.start, clip.rms_dbfs, _bits(clip)) for clip in pieces + last_piece] == [
+        (clip.start, clip.rms_dbfs, _bits(clip)) for clip in whole + last
     ]
 
 
-def _bits(cut):
-    return None if cut.values is None else cut.values.tobytes()
+def _bits(clip):
+    return None if clip.values is None else clip.values.tobytes()
 
 
 def test_memory_stays_what_it_is():
-    """Hours of sound need no more than a clip or two."""
+    """Hours of sound need the memory of one or two clips."""
     cutter = ClipCutter(ClipConfig(RATE, RATE, 0.5, MELS), NO_GATE)
     second = noise(RATE)
     for _ in range(60):
