@@ -15,9 +15,9 @@ from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.manifest import EntitySection, ManifestError, Threshold
 from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
-from edgeaudio.settings import Settings, SettingsError, SourceSettings, ThresholdSettings
+from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings, ThresholdSettings
 from edgeaudio.sinks.mqtt.broker import MqttConfig, parse_broker_url
-from edgeaudio.sinks.mqtt.homeassistant import LabelEntity
+from edgeaudio.sinks.mqtt.homeassistant import LabelEntity, birth_topic
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.slugs import slugs
 
@@ -61,6 +61,11 @@ def mqtt_config(settings: Settings) -> MqttConfig:
         key_file=mqtt.key_file,
         rate_per_s=mqtt.rate_per_s,
     )
+
+
+def birth_filters(mqtt: MqttSettings) -> list[str]:
+    """Return the filter of Home Assistant's birth topic; none if discovery is off."""
+    return [birth_topic(mqtt.discovery_prefix)] if mqtt.discovery else []
 
 
 def load_models(settings: Settings) -> dict[str, Model]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgeaudio import __version__
-from edgeaudio.agent import agent
+from edgeaudio.agent import reloader
 from edgeaudio.capture import reader
 from edgeaudio.cli import parser
 from edgeaudio.health import report, signal_monitor
@@ -121,7 +121,7 @@ def test_the_changelog_speaks_of_this_version():
 
 
 def test_the_settings_that_need_a_restart_exist():
-    assert set(agent.AT_START) <= set(Settings.model_fields)
+    assert set(reloader.AT_START) <= set(Settings.model_fields)
 
 
 def test_no_document_has_a_login_on_a_command_line():

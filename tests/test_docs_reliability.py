@@ -9,7 +9,7 @@ from pathlib import Path
 from chaos.__main__ import DOCUMENT, PROOFS
 
 from edgeaudio import clock
-from edgeaudio.agent import agent
+from edgeaudio.agent import agent, mqtt_runner, reloader
 from edgeaudio.capture import http_message, http_proxy, live_playlists, network_probe, pipe, playlist, reader
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.commands import check, onvif, waiting
@@ -99,12 +99,12 @@ def test_the_numbers_of_the_process():
     assert "asks each second whether the others moved" in TEXT
     assert (
         f"recogniser within {agent.RECOGNISER_STALL_TIMEOUT_S:g} s, "
-        f"the MQTT sink within {agent.SINK_STALL_TIMEOUT_S:g} s, "
-        f"the sender within {agent.SENDER_STALL_TIMEOUT_S:g} s" in TEXT
+        f"the MQTT sink within {mqtt_runner.SINK_STALL_TIMEOUT_S:g} s, "
+        f"the sender within {mqtt_runner.SENDER_STALL_TIMEOUT_S:g} s" in TEXT
     )
     assert f"a turn that takes {agent.MAIN_STALL_TIMEOUT_S:g} s" in TEXT
     assert f"an end that takes {agent.SHUTDOWN_STALL_TIMEOUT_S:g} s" in TEXT
-    *most, last = [f"`{name}`" for name in agent.AT_START]
+    *most, last = [f"`{name}`" for name in reloader.AT_START]
     assert f"{', '.join(most)} and {last} take effect at the next start" in TEXT
     assert "SIGTERM ends it within 2 s" in TEXT
     assert agent.RECOGNISER_JOIN_S + agent.FINAL_DRAIN_S + agent.SENDER_JOIN_S < 2

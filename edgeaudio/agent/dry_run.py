@@ -17,11 +17,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from edgeaudio.agent.agent import Agent, CheckResult, birth_filters
+from edgeaudio.agent.agent import Agent
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.broker import BrokerReason, BrokerState
 from edgeaudio.outbox.outbox import Outbox, OutboxError, OutboxInUseError, in_memory, is_in_use
@@ -33,9 +33,9 @@ from edgeaudio.sinks.mqtt.connect_errors import tls_context
 from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import OutboxStats
-from edgeaudio.wiring import mqtt_config
+from edgeaudio.wiring import birth_filters, mqtt_config
 
-_PATIENCE_S = 30.0
+_BROKER_TIMEOUT_S = 30.0  # for the broker to answer everything
 _STEP_S = 0.05
 _JOIN_S = 2.0
 _MAX_CONNECTIONS = 20  # each that ends shows one more message that the broker will not have
@@ -45,7 +45,16 @@ _CHECKED = "checked"
 _UNPROVEN = "not proven: this device's own client id and will, retained topics, the writing of the outbox"
 
 
-def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True) -> Iterator[CheckResult]:
+@dataclass(frozen=True, slots=True)
+class DryRunResult:
+    """Outcome of one trial."""
+
+    what: str
+    works: bool
+    told: str
+
+
+def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True) -> Iterator[DryRunResult]:
     """Try state directory and broker as `run` would use them; `stop` ends it early.
 
     `as_device`: whether the broker is told what the settings make of this device. Where they are not whole yet, that
@@ -57,14 +66,14 @@ def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True
     try:
         stats = _written(settings.outbox_path)
     except OutboxError as error:
-        yield CheckResult("state_dir", works=False, told=str(error))
+        yield DryRunResult("state_dir", works=False, told=str(error))
     else:
         if stats is None:
-            yield CheckResult("state_dir", works=True, told="in use by a running edgeaudio, so it was not written")
+            yield DryRunResult("state_dir", works=True, told="in use by a running edgeaudio, so it was not written")
         elif stats.trouble or stats.damage:
-            yield CheckResult("state_dir", works=False, told=stats.damage or in_memory(stats.trouble or ""))
+            yield DryRunResult("state_dir", works=False, told=stats.damage or in_memory(stats.trouble or ""))
         else:
-            yield CheckResult("state_dir", works=True, told=f"{stats.depth} messages waiting")
+            yield DryRunResult("state_dir", works=True, told=f"{stats.depth} messages waiting")
         alone = as_device and stats is not None and not _is_online(config, topics, stop)
     if alone:
         try:
@@ -79,16 +88,16 @@ def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True
             yield replace(finding, told=f"{finding.told}{unproven}") if finding.works else finding
 
 
-def run_dry_offline(settings: Settings, _: threading.Event) -> Iterator[CheckResult]:
+def run_dry_offline(settings: Settings, _: threading.Event) -> Iterator[DryRunResult]:
     """Try what `run` needs for the broker that can be tried without asking it: the files of its TLS."""
     config = mqtt_config(settings)
     try:
         if config.tls:
             tls_context(config)
     except BrokerError as error:
-        yield CheckResult("broker", works=False, told=str(error))
+        yield DryRunResult("broker", works=False, told=str(error))
     else:
-        yield CheckResult("broker", works=True, told=f"{config.where}: not asked")
+        yield DryRunResult("broker", works=True, told=f"{config.where}: not asked")
 
 
 def _written(path: Path) -> OutboxStats | None:
@@ -103,7 +112,7 @@ def _written(path: Path) -> OutboxStats | None:
         return None
 
 
-def _visit(settings: Settings, config: MqttConfig, topics: Topics, stop: threading.Event) -> list[CheckResult]:
+def _visit(settings: Settings, config: MqttConfig, topics: Topics, stop: threading.Event) -> list[DryRunResult]:
     """Try the broker under another client id, without retained messages."""
     halt = threading.Event()
     with tempfile.TemporaryDirectory() as folder, closing(Outbox(Path(folder) / "outbox.sqlite")) as outbox:
@@ -121,9 +130,9 @@ def _visit(settings: Settings, config: MqttConfig, topics: Topics, stop: threadi
     return found
 
 
-def _outcome(sender: Sender, *, stop: threading.Event, where: str) -> list[CheckResult]:
+def _outcome(sender: Sender, *, stop: threading.Event, where: str) -> list[DryRunResult]:
     """Wait until the broker has answered all, and tell how that went."""
-    deadline_s = time.monotonic() + _PATIENCE_S
+    deadline_s = time.monotonic() + _BROKER_TIMEOUT_S
     failed = False
     while not sender.settled and not stop.is_set() and not failed:
         time.sleep(_STEP_S)
@@ -134,10 +143,12 @@ def _outcome(sender: Sender, *, stop: threading.Event, where: str) -> list[Check
         )
     told = [complaint.text(where) for complaint in sender.complaints]
     if failed and (not told or sender.status.state is not BrokerState.CONNECTED):
-        told.append(str(sender.last_error or f"broker {where}: does not answer everything within {_PATIENCE_S:g} s"))
+        told.append(
+            str(sender.last_error or f"broker {where}: does not answer everything within {_BROKER_TIMEOUT_S:g} s")
+        )
     if told:
-        return [CheckResult("broker", works=False, told=line) for line in told]
-    return [CheckResult("broker", works=True, told=f"{where}: connected, MQTT {sender.status.protocol}")]
+        return [DryRunResult("broker", works=False, told=line) for line in told]
+    return [DryRunResult("broker", works=True, told=f"{where}: connected, MQTT {sender.status.protocol}")]
 
 
 def _is_online(config: MqttConfig, topics: Topics, stop: threading.Event) -> bool:

@@ -11,7 +11,7 @@ from edgeaudio.agent.source_worker import SourceWorker
 from edgeaudio.capture.alsa_devices import CardNodes
 from edgeaudio.types import Reason, SourceState
 
-PATIENCE_S = 5.0  # for udev, where device files come by themselves
+UDEV_GRACE_S = 5.0  # for udev, which brings device files where it runs
 
 
 class LostCards:
@@ -25,7 +25,7 @@ class LostCards:
         """The name of a source whose card has been back for a while, and cannot be opened by this process."""
         lost = [worker for worker in workers if self._is_lost(worker)]
         self._since_s = {worker.name: self._since_s.get(worker.name, now_s) for worker in lost}
-        return next((name for name, since_s in self._since_s.items() if now_s - since_s >= PATIENCE_S), None)
+        return next((name for name, since_s in self._since_s.items() if now_s - since_s >= UDEV_GRACE_S), None)
 
     def _is_lost(self, worker: SourceWorker) -> bool:
         status, device = worker.health.status, worker.config.address.device

@@ -35,8 +35,8 @@ SHORTEST_S, LONGEST_S = 0.01, 1.0
 QUICK_MB = (
     10.0  # that memory has grown by since the last look, which makes it no matter of what is free and not given back
 )
-PATIENCE_S = 0.3  # for one connection to end, before another is suspected too
-END_S = 2.0  # for all of them; FFmpeg may do something in which nothing interrupts it
+END_ONE_TIMEOUT_S = 0.3  # for one connection to end, before another is suspected too
+END_ALL_TIMEOUT_S = 2.0  # for all suspects; some calls of FFmpeg cannot be interrupted
 _STEP_S = 0.01
 _REMIND_S = 600.0
 WINDOW_S = 10.0  # what was received in it counts, and a part of what was in the one before
@@ -85,14 +85,25 @@ def limit_of(asked_mb: float | None, bound_mb: float | None, resident_mb: float,
 class MemoryWatch:
     """Runs in a thread of its own. `limit_mb` may be changed at any time; None: no limit."""
 
-    def __init__(self, suspects: Callable[[], Iterable[Suspect]], *, give_up: Callable[[Suspect], None]) -> None:
-        """`give_up` is called where a connection does not end, and the process must."""
+    def __init__(self, suspects: Callable[[], Iterable[Suspect]], *, abort: Callable[[Suspect], None]) -> None:
+        """`abort` is called when a connection does not end, so that the process must."""
         self.limit_mb: float | None = None
         self._suspects = suspects
-        self._abort = give_up
+        self._abort = abort
         self._warned_s = float("-inf")
         self._windows: tuple[Loads, Loads] = {}, {}  # loads as the last two windows began, by source
         self._window_s = float("-inf")  # when the last one began
+
+    def set_limit(self, asked_mb: float | None, bound_mb: float | None, resident_mb: float, sources: int) -> None:
+        """Set the limit as `limit_of` does, and log a warning if it is raised."""
+        limit = limit_of(asked_mb, bound_mb, resident_mb, sources)
+        if limit is not None and limit.raised:
+            log.warning(
+                "the memory limit is raised to %.0f MB, for the agent needs that at rest; give it more memory, or set "
+                "memory_limit_mb",
+                limit.mb,
+            )
+        self.limit_mb = None if limit is None else limit.mb
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
@@ -129,16 +140,16 @@ class MemoryWatch:
                 f"the agent's memory is {before_mb:.0f} MB, its limit {limit_mb:.0f} MB, and this connection received "
                 f"about {unheard / MB:.0f} MB of late that did not become sound"
             )
-            ended = _ended([suspect], PATIENCE_S, stop)
+            ended = _ended([suspect], END_ONE_TIMEOUT_S, stop)
             give_back_memory()
             now_mb = _resident_mb(statm)
             if ended and before_mb - now_mb < _LEAST_FREED_MB:
                 suspect.pardon()
             if now_mb < limit_mb:
                 return True
-        told = [suspect for _, _, suspect in ordered]
-        if not _ended(told, END_S, stop) and _resident_mb(statm) > limit_mb and not stop.is_set():
-            self._abort(next((suspect for suspect in told if suspect.load() is not None), told[0]))
+        suspected = [suspect for _, _, suspect in ordered]
+        if not _ended(suspected, END_ALL_TIMEOUT_S, stop) and _resident_mb(statm) > limit_mb and not stop.is_set():
+            self._abort(next((suspect for suspect in suspected if suspect.load() is not None), suspected[0]))
             return False
         give_back_memory()
         return _resident_mb(statm) < limit_mb

@@ -33,7 +33,7 @@ class SourceManager:
     """The sources and models in use. Raises EdgeaudioError where the settings ask for what cannot be."""
 
     def __init__(self, settings: Settings, recogniser: Recogniser, context: WorkerContext) -> None:
-        self._settings = settings
+        self.settings = settings
         self._recogniser = recogniser
         self._context = context
         self.models = _load(settings)
@@ -52,7 +52,7 @@ class SourceManager:
 
         Everything that can fail comes before anything is changed: EdgeaudioError leaves all as it was.
         """
-        old, workers = self._settings, self._recogniser.workers
+        old, workers = self.settings, self._recogniser.workers
         models = self.models if _same_models(old, new) else _load(new)
         kept = [name for name in new.sources if models is self.models and self._same_source(name, old, new)]
         bindings = {name: model_bindings(new, models, name) for name in kept}
@@ -67,7 +67,7 @@ class SourceManager:
             workers.update(begun)
             for name in kept:
                 workers[name].reconfigure(new.sources[name], bindings[name])
-        self._settings, self.models = new, models
+        self.settings, self.models = new, models
         return SourceChanges(tuple(workers[name] for name in kept), tuple(begun.values()), removed)
 
     def _same_source(self, name: str, old: Settings, new: Settings) -> bool:

@@ -102,7 +102,7 @@ class SourceWorker:
         if self._reading:
             self._reading.stop.set()
 
-    def tell_stopped(self) -> None:
+    def publish_stopped(self) -> None:
         """Have it told that the agent ends, so that nobody takes the last state for the present one."""
         now = self._context.clock.utc()
         self._tell(SourceStatus(self.name, SourceState.OFF, now, Reason.AGENT_STOPPED))

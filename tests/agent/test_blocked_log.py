@@ -123,7 +123,7 @@ def test_detections_health_and_the_end_wait_for_no_reader_of_the_log(
 
 _STUCK = {
     "a reader": "reader.Reader.stall_timeout_s = 1.0\nreader.open_source = hang\n",
-    "the main thread": "agent.MAIN_STALL_TIMEOUT_S = 2.0\nagent.Agent._report = hang\n",
+    "the main thread": "agent.MAIN_STALL_TIMEOUT_S = 2.0\nagent.HealthReporter.report = hang\n",
 }
 
 

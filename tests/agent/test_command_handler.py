@@ -210,7 +210,9 @@ def test_sighup_changes_what_is_logged_by_all_of_the_agent(broker: BrokerProcess
         assert agent.log == ""
         agent.config.write_text(agent.config.read_text().replace('log_level = "error"', 'log_level = "debug"'))
         agent.signal(signal.SIGHUP)
-        wait_until(lambda: "INFO    edgeaudio.agent.agent: reloaded: 1 sources kept" in agent.log, what="not reloaded")
+        wait_until(
+            lambda: "INFO    edgeaudio.agent.reloader: reloaded: 1 sources kept" in agent.log, what="not reloaded"
+        )
     wait_until(lambda: "edgeaudio.capture.reader" in agent.log, what="the source's end was not logged")
 
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeaudio.agent.crash_suspects import CrashNotes, Phase, read_notes, suspects_of, write_notes
-from edgeaudio.agent.quarantine import SourceQuarantine
+from edgeaudio.agent.crash_notes import CrashNotes, Phase, read_notes, write_notes
+from edgeaudio.agent.crash_suspects import suspects_of
+from edgeaudio.agent.source_quarantine import SourceQuarantine
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reader import Hold
 from edgeaudio.clock import Clock
@@ -49,8 +50,8 @@ SEGV = "Fatal Python error: Segmentation fault\n\n{}hread 0x{:016x} (most recent
         (NOTES, "Timeout (0:02:00)!\nThread 0x0000000000000011 (most recent call first):\n", 1, set()),
         (replace(NOTES, trial="young"), SEGV.format("Current t", 1), 0, {"young"}),
         (replace(NOTES, trial="old"), SEGV.format("Current t", 1), 0, {"away", "young"}),
-        (replace(NOTES, stuck="old", gave_up="it hung"), "", 0, {"old"}),
-        (replace(NOTES, gave_up="the sender hung"), "", 1, set()),
+        (replace(NOTES, stuck="old", aborted="it hung"), "", 0, {"old"}),
+        (replace(NOTES, aborted="the sender hung"), "", 1, set()),
         (replace(NOTES, killed={"away": 2, "young": 2}), "", 0, {"away"}),
         (replace(NOTES, killed={"away": 1}), "", 0, set()),
     ],
@@ -70,7 +71,7 @@ def test_notes_are_read_as_they_were_written(tmp_path: Path):
     for notes in (
         NOTES,
         CrashNotes("", 0, None),
-        replace(NOTES, trial="young", stuck="old", gave_up="x", killed={"away": 1}),
+        replace(NOTES, trial="young", stuck="old", aborted="x", killed={"away": 1}),
     ):
         write_notes(tmp_path / "x.opened", notes)
         assert read_notes(tmp_path / "x.opened") == notes
@@ -88,7 +89,7 @@ def test_notes_that_make_no_sense_are_none(tmp_path_factory: pytest.TempPathFact
 
 
 @given(
-    st.sampled_from(["boot_id", "main_thread", "opened", "trial", "stuck", "gave_up", "killed", "kernel_kills"]),
+    st.sampled_from(["boot_id", "main_thread", "opened", "trial", "stuck", "aborted", "killed", "kernel_kills"]),
     st.data(),
 )
 def test_a_value_that_makes_no_sense_spoils_them(
@@ -150,7 +151,7 @@ def test_a_camera_that_is_away_costs_no_writes_to_a_disk(
         writes += 1
         write_notes(path, notes)
 
-    monkeypatch.setattr("edgeaudio.agent.quarantine.write_notes", counted)
+    monkeypatch.setattr("edgeaudio.agent.crash_notes.write_notes", counted)
     kept, away, good = Kept(), config("away"), config("good")
     quarantine = begun(kept, RuntimeDir(tmp_path, in_memory), away, good)
     for admission in (quarantine.admission(good), quarantine.admission(away)):

@@ -23,10 +23,10 @@ ListenTo = Callable[[BrokerProcess], Listener]
 _CRASH = """
 import ctypes, os, signal, sys, time
 from pathlib import Path
-from edgeaudio.agent import quarantine
+from edgeaudio.agent import source_quarantine
 from edgeaudio.capture import reader
-quarantine.FIRST_S = 3.0
-reader.PROVEN_S = quarantine.PROVEN_S = 2.0
+source_quarantine.FIRST_S = 3.0
+reader.PROVEN_S = source_quarantine.PROVEN_S = 2.0
 reader.LAST_DELAY_S = 1.0
 opening = reader.open_source
 def crash(kind):
@@ -140,7 +140,7 @@ def test_a_source_that_crashes_the_agent_is_held_back(
         house.agent.environment["RUNTIME_DIRECTORY"] = str(memory_dir)
     else:
         house.agent.environment["RUNTIME_DIRECTORY"] = "/dev/null/none"
-    house.start(kind, "quarantine.FIRST_S = 60.0\n")
+    house.start(kind, "source_quarantine.FIRST_S = 60.0\n")
     wait_until(
         lambda: [
             s
@@ -193,7 +193,7 @@ def test_it_is_tried_again_ever_less_often_and_is_free_once_it_is_heard(house: H
 
 @pytest.mark.parametrize("house", [["bad-1", "bad-2", "good-1", "good-2"]], indirect=True)
 def test_two_bad_ones_are_found_among_good_ones(house: House):
-    house.start("segv", "quarantine.FIRST_S = 60.0\n")
+    house.start("segv", "source_quarantine.FIRST_S = 60.0\n")
     for name in ("good-1", "good-2"):
         wait_until(lambda: house.source(name).get("heard_s", 0) > 4, 60, f"{name} is not heard")  # noqa: B023
     for name in ("bad-1", "bad-2"):
@@ -257,7 +257,7 @@ def test_an_end_in_good_order_leaves_nothing_behind(house: House):
 def test_a_power_cut_condemns_nobody(house: House):
     """What was noted before the machine started is not looked at."""
     changed = "from edgeaudio.agent import last_crash\n"
-    changed += "quarantine.boot_id = last_crash.boot_id = lambda: str(time.time())\n"
+    changed += "source_quarantine.boot_id = last_crash.boot_id = lambda: str(time.time())\n"
     house.start("segv", changed)
     wait_until(lambda: house.starts > 3, 30, "it does not crash")
     assert "quarantined" not in house.agent.log

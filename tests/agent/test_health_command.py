@@ -26,9 +26,9 @@ from edgeaudio.health.agent_socket import HealthSocket, NoAnswerError, ask
 Run = Callable[..., RunningAgent]
 _HANG = """
 import time
-from edgeaudio.agent import agent
+from edgeaudio.agent import agent, question_handler
 agent.Agent._trim = lambda self: time.sleep(3600)
-agent.ANSWER_S = 0.5
+question_handler.MAIN_TIMEOUT_S = 0.5
 """
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeaudio.agent.crash_suspects import CrashNotes, write_notes
+from edgeaudio.agent.crash_notes import CrashNotes, write_notes
 from edgeaudio.agent.last_crash import CrashLog, how_it_ended
 from edgeaudio.health.report import Crash, CrashReason
 from edgeaudio.outbox.outbox import Outbox
@@ -30,7 +30,7 @@ SEEN = datetime(2026, 5, 1, 11, tzinfo=UTC)
         (True, NOTES, SEGV, 6, CrashReason.SIGNAL, "Segmentation fault in edgeaudio/capture/opening.py:88"),
         (False, None, SEGV, 0, CrashReason.SIGNAL, "Segmentation fault in edgeaudio/capture/opening.py:88"),
         (True, NOTES, "Fatal Python error: Aborted\n", 5, CrashReason.SIGNAL, "Aborted"),
-        (True, replace(NOTES, gave_up="it hung"), "it hung\nThread", 6, CrashReason.STUCK, "it hung"),
+        (True, replace(NOTES, aborted="it hung"), "it hung\nThread", 6, CrashReason.STUCK, "it hung"),
         (True, NOTES, "Timeout (0:02:00)!\nThread", 5, CrashReason.STUCK, "the main thread"),
         (True, NOTES, "", 6, CrashReason.OUT_OF_MEMORY, "killed while the kernel killed"),
         (False, NOTES, "", 6, CrashReason.MACHINE_RESET, "the machine began anew"),
@@ -118,7 +118,7 @@ def test_a_start_and_a_stop_are_a_change_each_and_a_crash_is_one(machine: Machin
 
 def test_a_process_that_gives_up_says_when_and_why_itself(machine: Machine):
     machine.start()
-    write_notes(machine.runtime_dir.file("opened"), replace(NOTES, gave_up="the sender has not moved for 90 s"))
+    write_notes(machine.runtime_dir.file("opened"), replace(NOTES, aborted="the sender has not moved for 90 s"))
     machine.crash()
     last = machine.start().last
     assert last is not None
@@ -129,7 +129,7 @@ def test_a_process_that_gives_up_says_when_and_why_itself(machine: Machine):
 
 def test_notes_of_an_earlier_start_of_the_machine_say_nothing(machine: Machine):
     machine.start()
-    write_notes(machine.runtime_dir.file("opened"), replace(NOTES, boot_id="older", gave_up="it hung"))
+    write_notes(machine.runtime_dir.file("opened"), replace(NOTES, boot_id="older", aborted="it hung"))
     machine.crash()
     last = machine.start().last
     assert last is not None

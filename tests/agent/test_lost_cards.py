@@ -15,7 +15,7 @@ _FOLDERS = """
 from pathlib import Path
 from edgeaudio.agent import lost_cards
 from edgeaudio.capture import reader, alsa_devices
-lost_cards.PATIENCE_S = 0.5
+lost_cards.UDEV_GRACE_S = 0.5
 reader.FIRST_DELAY_S = 0.2
 alsa_devices.KERNEL = Path("{folder}/sound")
 alsa_devices.DEVICES = Path("{folder}/snd")

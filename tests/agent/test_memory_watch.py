@@ -238,10 +238,10 @@ def watched(
 ) -> list[str]:
     """Let a watch look once at memory that is past its limit; returns who made it give up."""
     monkeypatch.setattr(memory_watch, "_resident_mb", lambda _statm: rest_mb + sum(each.filled_mb for each in sources))
-    monkeypatch.setattr(memory_watch, "PATIENCE_S", 0.05)
-    monkeypatch.setattr(memory_watch, "END_S", 0.1)
+    monkeypatch.setattr(memory_watch, "END_ONE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(memory_watch, "END_ALL_TIMEOUT_S", 0.1)
     given_up: list[str] = []
-    watch = MemoryWatch(lambda: list(sources), give_up=lambda suspect: given_up.append(suspect.name))
+    watch = MemoryWatch(lambda: list(sources), abort=lambda suspect: given_up.append(suspect.name))
     watch.limit_mb = limit_mb
     stop = threading.Event()
     thread = threading.Thread(target=watch.run, args=(stop,))
@@ -286,7 +286,7 @@ def test_what_was_heard_for_long_does_not_excuse_what_comes_now(monkeypatch: pyt
     monkeypatch.setattr(memory_watch, "WINDOW_S", 0.2)
     monkeypatch.setattr(memory_watch, "LONGEST_S", 0.05)
     monkeypatch.setattr(memory_watch, "_resident_mb", lambda _statm: 90.0 + heard.filled_mb)
-    watch = MemoryWatch(lambda: [quiet, heard], give_up=lambda _suspect: None)
+    watch = MemoryWatch(lambda: [quiet, heard], abort=lambda _suspect: None)
     watch.limit_mb = 200.0
     stop = threading.Event()
     thread = threading.Thread(target=watch.run, args=(stop,))
@@ -313,7 +313,7 @@ def test_memory_that_no_source_filled_costs_each_one_moment_alone(monkeypatch: p
     quiet = Fake("quiet", LISTENING, 2.0)
     monkeypatch.setattr(memory_watch, "LONGEST_S", 0.01)
     monkeypatch.setattr(memory_watch, "_resident_mb", lambda _statm: 300.0)
-    watch = MemoryWatch(lambda: [quiet], give_up=lambda _suspect: None)
+    watch = MemoryWatch(lambda: [quiet], abort=lambda _suspect: None)
     watch.limit_mb = 200.0
     stop = threading.Event()
     thread = threading.Thread(target=watch.run, args=(stop,))

@@ -53,7 +53,7 @@ def test_two_devices_of_one_name_are_told_over_mqtt_by_both(
 def test_whose_report_it_is(model: Path, tmp_path: Path):
     agent = Agent(Settings(device="x", state_dir=tmp_path / "state"))
     try:
-        ours = health_values(agent._report())
+        ours = health_values(agent._reporter.report())
         later = timestamp(datetime.now(UTC) + timedelta(seconds=5))
 
         def rival(**changes: object) -> str | None:
@@ -68,5 +68,5 @@ def test_whose_report_it_is(model: Path, tmp_path: Path):
             assert duplicate_of(report, agent._started_at) is None
         assert rival(started_at=later, at="2030-01-01T00:00:00") is None
     finally:
-        agent._sender.close()
+        agent._mqtt.sender.close()
         agent._outbox.close()

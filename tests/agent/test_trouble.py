@@ -100,7 +100,7 @@ def test_a_damaged_database_is_put_aside_and_told(agent: RunningAgent, listener:
 
 HANG = """
 import time
-from edgeaudio.agent import agent
+from edgeaudio.agent import agent, mqtt_runner
 from edgeaudio.capture import reader
 from edgeaudio.agent.timed_model import TimedModel
 from edgeaudio.sinks.mqtt import client
@@ -113,7 +113,7 @@ def hang(*_args, **_more):
 STUCK = {
     "the recogniser": "agent.RECOGNISER_STALL_TIMEOUT_S = 1.5\nTimedModel.scores = hang\n",
     # the embedded broker is silent upon MQTT 5, and that silence shorter than the patience
-    "the sender": "agent.SENDER_STALL_TIMEOUT_S = 1.5\nclient._MUTE_S = 0.5\nMqttConnection.poll = hang\n",
+    "the sender": "mqtt_runner.SENDER_STALL_TIMEOUT_S = 1.5\nclient._MUTE_S = 0.5\nMqttConnection.poll = hang\n",
     "the reader of source porch": "reader.Reader.stall_timeout_s = 1.5\nreader.open_source = hang\n",
 }
 

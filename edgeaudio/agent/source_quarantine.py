@@ -1,13 +1,14 @@
-"""Sources that seem to have killed an earlier process of this agent are held back, and tried alone.
+"""Quarantine of sources suspected of having crashed an earlier process of this agent: they wait, and are tried alone.
 
-Owns: the notes of which sources are being opened, who is suspected of a death, how long for, and whose turn it is.
-Does not know: threads, how a source is opened, what a crash looks like (crash_suspects.py).
+Owns: who is suspected, for how long, and whose turn it is.
+Does not know: threads, how a source is opened, what a crash looks like (crash_suspects.py), the notes' file
+(crash_notes.py).
 
-FFmpeg can be crashed by what a server sends, or fed until the kernel kills the process. As that cannot be prevented, it
-is learned from: which sources are open is noted in the runtime directory; one is proven once it has brought 10 s of
-sound. Whoever was not proven at a death is suspected. A lone suspect is quarantined for 1 min, doubling to 6 h with
-each death that follows. Of several, all but one may be innocent: they are tried at once, one at a time, and whoever is
-on trial at the next death is alone suspected of it. 10 s of sound acquit.
+A server's data can crash FFmpeg, or feed it until the kernel kills the process. This cannot be prevented, so the agent
+learns from it. Open sources are noted in the runtime directory; a source is proven once it has brought PROVEN_S of
+sound. At a crash every source that is not proven is suspected. A lone suspect is quarantined for FIRST_S, doubling to
+LAST_S with each further crash. Of several suspects all but one may be innocent: they are tried without delay, one at a
+time, and the source on trial at the next crash is alone suspected of it. PROVEN_S of sound acquit.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,16 +23,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from edgeaudio.agent.crash_suspects import (
-    CrashNotes,
-    CrashVerdict,
-    Phase,
-    boot_id,
-    kernel_kills,
-    read_notes,
-    suspects_of,
-    write_notes,
-)
+from edgeaudio.agent.crash_notes import CrashNotes, CrashNotesFile, Phase, boot_id, kernel_kills
+from edgeaudio.agent.crash_suspects import CrashVerdict, suspects_of
 from edgeaudio.backoff import Backoff
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reader import PROVEN_S, Admission, Hold
@@ -43,14 +35,14 @@ log = logging.getLogger(__name__)
 
 FIRST_S = 60.0
 LAST_S = 6 * 3600.0
-TURN_S = 0.5  # how often somebody whose turn has not come asks again
-OTHERS_S = 30.0  # that a trial waits for sources that nobody suspects to be opened
+TURN_S = 0.5  # from one request of a waiting source to its next
+OTHERS_S = 30.0  # longest wait of a trial for sources that are not suspected to be opened
 _KEY = "quarantine/"
 _MAX_CRASHES = 20  # far more doublings than there are
 
 
 class Store(Protocol):
-    """What is kept on the disk, by key."""
+    """Values on the disk, by key."""
 
     def settings(self) -> dict[str, str]: ...
 
@@ -59,7 +51,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    """Why a source is held back."""
+    """Reason why a source waits."""
 
     address: str  # a digest: another address is another source
     crashes: int  # of which this source alone was suspected
@@ -67,60 +59,62 @@ class _Sentence:
 
 
 class SourceQuarantine:
-    """Of all sources of an agent. Before `begin` nothing is noted, and everybody is admitted. Safe for any thread."""
+    """Quarantine of an agent's sources. Safe for any thread.
+
+    Before `begin` nothing is noted, and every source is admitted.
+    """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
-        self._runtime_dir: RuntimeDir | None = None
+        self._file: CrashNotesFile | None = None
         self._notes = CrashNotes("", threading.get_ident(), None)
-        self._written: CrashNotes | None = None
         self._sentences: dict[str, _Sentence] = {}
-        self._asked_s: dict[str, float] = {}  # by whoever is held back: when first, of this turn
-        self._asks_s: dict[str, float] = {}  # and when last
+        self._first_asked_s: dict[str, float] = {}  # first request of this turn, by waiting source; monotonic
+        self._last_asked_s: dict[str, float] = {}  # and its latest
         self._due: dict[str, datetime] = {}  # when a suspect may expect its turn
 
     def admission(self, config: SourceConfig) -> Admission:
-        """What a source's reader asks before it opens it."""
+        """Return what a source's reader asks before it opens the source."""
         return _Turnstile(self, config)
 
     def begin(self, runtime_dir: RuntimeDir | None, earlier_stacks: str, sources: Mapping[str, SourceConfig]) -> None:
-        """Read what an earlier process has left, judge, and take notes from now on."""
+        """Judge by what an earlier process left, and take notes from now on."""
         with self._lock:
-            self._runtime_dir = runtime_dir
             now = self._clock.utc()
             self._restore(sources, now)
             self._notes = CrashNotes(boot_id(), threading.get_ident(), kernel_kills())
             if runtime_dir is None:
                 log.warning("there is no directory in which to note what is opened: a crash would not be learned from")
                 return
-            earlier = read_notes(runtime_dir.file("opened"))
+            self._file = CrashNotesFile(runtime_dir)
+            earlier = self._file.read_earlier()
             if earlier is not None and earlier.boot_id == self._notes.boot_id:
-                death = suspects_of(earlier, earlier_stacks, self._notes.kernel_kills)
-                self._notes = replace(self._notes, killed=death.killed)
-                self._sentence(death, sources, now)
+                crash = suspects_of(earlier, earlier_stacks, self._notes.kernel_kills)
+                self._notes = replace(self._notes, killed=crash.killed)
+                self._sentence(crash, sources, now)
             self._write()
 
     def end(self) -> None:
-        """The process ends in good order, whatever the reason: no source is to blame."""
+        """Remove the notes: the process ends in good order, and no source is to blame."""
         with self._lock:
-            if self._runtime_dir is not None:
+            if self._file is not None:
                 with suppress(OSError):
-                    self._runtime_dir.file("opened").unlink(missing_ok=True)
-            self._runtime_dir = None
+                    self._file.remove()
+            self._file = None
 
-    def gave_up(self, why: str, source: str | None) -> None:
-        """The process is about to end itself; `source`: whose reader does not come back, if it is for that."""
+    def abort(self, why: str, source: str | None) -> None:
+        """Note that the process is about to end itself; `source`: the one whose reader stalled, if that is why."""
         with self._lock:
-            self._notes = replace(self._notes, stuck=source, gave_up=why)
+            self._notes = replace(self._notes, stuck=source, aborted=why)
             self._write()
-            self._runtime_dir = None
+            self._file = None
 
-    # what admissions ask and tell
+    # called by admissions
 
     def ask(self, config: SourceConfig) -> Hold | None:
-        """None: the source may be opened, and that is noted. Else how long it is to wait."""
+        """Return how long a source is to wait; None: it may be opened, and that is noted."""
         name, now_s = config.name, self._clock.monotonic()
         with self._lock:
             sentence = self._sentences.get(name)
@@ -132,8 +126,8 @@ class SourceQuarantine:
             trial = self._notes.trial if sentence is None else name
             opened = {**self._notes.opened, name: (Phase.OPENING, threading.get_ident())}
             self._notes = replace(self._notes, opened=opened, trial=trial)
-            self._asked_s.pop(name, None)
-            self._asks_s.pop(name, None)
+            self._first_asked_s.pop(name, None)
+            self._last_asked_s.pop(name, None)
             self._due.pop(name, None)
             self._write()
         if sentence is not None:
@@ -141,7 +135,7 @@ class SourceQuarantine:
         return None
 
     def advance(self, name: str, phase: Phase) -> None:
-        """That source has come so far."""
+        """Note that a source has reached a phase."""
         with self._lock:
             opened = {**self._notes.opened, name: (phase, threading.get_ident())}
             killed = {other: count for other, count in self._notes.killed.items() if other != name}
@@ -156,30 +150,30 @@ class SourceQuarantine:
             log.info("source %s: %.0f s of sound: no longer quarantined", name, PROVEN_S)
 
     def over(self, name: str) -> None:
-        """That source's connection has ended in good order, or has not come about."""
+        """Note that a source's connection has ended in good order, or could not be opened."""
         with self._lock:
             opened = {other: state for other, state in self._notes.opened.items() if other != name}
             self._notes = replace(self._notes, opened=opened)
             self._end_trial(name)
             self._write()
 
-    # --- what follows is called under the lock ---
+    # called with the lock held
 
     def _hold(self, name: str, sentence: _Sentence, now_s: float) -> Hold | None:
-        """How long a suspect is to wait; None: it is its turn."""
-        self._asks_s[name] = now_s
+        """Return how long a suspect is to wait; None: it is its turn."""
+        self._last_asked_s[name] = now_s
         wait_s = (sentence.until - self._clock.utc()).total_seconds()
         if wait_s > 0:
             return Hold(sentence.until, wait_s, _detail(sentence.crashes))
-        first = name not in self._asked_s
-        since_s = self._asked_s.setdefault(name, now_s)
+        first = name not in self._first_asked_s
+        since_s = self._first_asked_s.setdefault(name, now_s)
         others = [
             other
             for other, (phase, _) in self._notes.opened.items()
             if phase is not Phase.PROVEN and other not in self._sentences
         ]
         free = self._notes.trial in {None, name} and (not others or now_s - since_s > OTHERS_S)
-        # all have their say before the first is admitted
+        # every suspect asks once before the first is admitted
         if not first and free and name == self._next(now_s):
             return None
         due = self._due.get(name)
@@ -188,9 +182,13 @@ class SourceQuarantine:
         return Hold(due, TURN_S, f"{_detail(sentence.crashes)}; suspects are tried one at a time, after all others")
 
     def _next(self, now_s: float) -> str:
-        """Whose turn it is, of the suspects that are due and ask: the least suspected first."""
-        asking = [name for name in self._asked_s if now_s - self._asks_s[name] < 4 * TURN_S and name in self._sentences]
-        return min(asking, key=lambda name: (self._sentences[name].crashes, self._asked_s[name]))
+        """Return whose turn it is, of the suspects that are due and still ask: the least suspected first."""
+        asking = [
+            name
+            for name in self._first_asked_s
+            if now_s - self._last_asked_s[name] < 4 * TURN_S and name in self._sentences
+        ]
+        return min(asking, key=lambda name: (self._sentences[name].crashes, self._first_asked_s[name]))
 
     def _end_trial(self, name: str) -> None:
         if self._notes.trial == name:
@@ -201,7 +199,7 @@ class SourceQuarantine:
         self._store.set_setting(_KEY + name, None)
 
     def _restore(self, sources: Mapping[str, SourceConfig], now: datetime) -> None:
-        """Take over sentences that earlier processes passed."""
+        """Load the sentences of earlier processes."""
         for key, text in self._store.settings().items():
             if not key.startswith(_KEY):
                 continue
@@ -210,13 +208,13 @@ class SourceQuarantine:
             if sentence is None or name not in sources or sentence.address != _digest(sources[name]):
                 self._acquit(name)
                 continue
-            # a clock that was stepped back must not make it longer
+            # a clock that was stepped back must not lengthen the sentence
             latest = now + timedelta(seconds=_delay_s(sentence.crashes))
             self._sentences[name] = replace(sentence, until=min(sentence.until, latest))
 
-    def _sentence(self, death: CrashVerdict, sources: Mapping[str, SourceConfig], now: datetime) -> None:
-        """Hold back whoever is suspected of that death."""
-        suspects = [name for name in death.suspects if name in sources]
+    def _sentence(self, crash: CrashVerdict, sources: Mapping[str, SourceConfig], now: datetime) -> None:
+        """Quarantine the suspects of a crash."""
+        suspects = [name for name in crash.suspects if name in sources]
         for name in suspects:
             before = self._sentences.get(name)
             crashes = before.crashes if before else 0
@@ -229,27 +227,11 @@ class SourceQuarantine:
             held = (
                 f"held back until {until:%Y-%m-%d %H:%M:%S} UTC" if crashes else "tried alone, with the other suspects"
             )
-            log.error("source %s: the agent died while it was open (%s); it is quarantined: %s", name, death.how, held)
+            log.error("source %s: the agent died while it was open (%s); it is quarantined: %s", name, crash.how, held)
 
     def _write(self) -> None:
-        """Write the notes where they have changed; where they are on a disk, not each try of a source that is away."""
-        if self._runtime_dir is None:
-            return
-        notes = self._notes
-        if not self._runtime_dir.in_memory and self._written is not None:
-            left = {
-                name: state for name, state in self._written.opened.items() if _goes_without_saying(notes, name, state)
-            }
-            trial = self._written.trial if notes.trial is None and self._written.trial in left else notes.trial
-            notes = replace(notes, opened={**notes.opened, **left}, trial=trial)
-        if notes == self._written:
-            return
-        try:
-            write_notes(self._runtime_dir.file("opened"), notes)
-        except OSError as error:
-            log.warning("what is opened cannot be noted any more: %s", os.strerror(error.errno or 0))
-            self._runtime_dir = None
-        self._written = notes
+        if self._file is not None and not self._file.write(self._notes):
+            self._file = None
 
 
 class _Turnstile(Admission):
@@ -272,12 +254,6 @@ class _Turnstile(Admission):
         self._quarantine.over(self._config.name)
 
 
-def _goes_without_saying(notes: CrashNotes, name: str, written: tuple[Phase, int]) -> bool:
-    """Whether what is written of a source may stay, though it is less far, or not open at all, by now."""
-    now = notes.opened.get(name)
-    return now is None or (now[0] is Phase.OPENING and written[0] is Phase.SOUNDING)
-
-
 def _delay_s(crashes: int) -> float:
     return Backoff(FIRST_S, LAST_S, failures=crashes - 1).next_s() if crashes else 0.0
 
@@ -285,11 +261,8 @@ def _delay_s(crashes: int) -> float:
 def _detail(crashes: int) -> str:
     if crashes == 0:
         return "the agent died while this and other sources were being opened"
-    return (
-        f"the agent died {crashes} times while this source was being opened"
-        if crashes > 1
-        else ("the agent died while this source was being opened")
-    )
+    times = f" {crashes} times" if crashes > 1 else ""
+    return f"the agent died{times} while this source was being opened"
 
 
 def _digest(config: SourceConfig) -> str:
