@@ -1,4 +1,4 @@
-"""The agent: wires the rooms together and owns every thread."""
+"""The agent: it connects the rooms and owns every thread."""
 
 from edgeaudio.agent.agent import Agent
 from edgeaudio.agent.dry_run import run_dry, run_dry_offline

@@ -1,10 +1,10 @@
-"""Handles `.../set` commands (thresholds, switches, tests, restart), and announces what can be commanded.
+"""Handles `.../set` commands (thresholds, switches, tests, restart), and announces the entities that take them.
 
-Owns: carrying out commands, remembering them over restarts, their results, the announcements.
+Owns: the execution of commands, their persistence over restarts, their results, the announcements.
 Does not know: how commands arrive, how results and announcements are written, threads, the settings file.
 
-What a command set stays in force until another command: a threshold or a switch moved in Home
-Assistant is where it was after a restart, whatever the settings file says.
+A value set by a command stays in force until the next command: a threshold or switch moved in Home Assistant survives
+a restart, whatever the settings file says.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from edgeaudio.types import Event, Message
 log = logging.getLogger(__name__)
 
 ANNOUNCED = "announced"
-TEST_S = 2.0  # how long the sound of a test lasts
+TEST_S = 2.0  # duration of a test's sound
 
 
 class CommandHandler:
-    """Used by the main thread alone."""
+    """Commands of one agent. Used by the main thread alone."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class CommandHandler:
         announced: Callable[[str], tuple[LabelEntity, ...]],
         restart: Callable[[], None],
     ) -> None:
-        """`announced`: the labels of a source that have entities of their own; `restart` ends the agent."""
+        """`announced` returns the labels of a source that have entities of their own; `restart` ends the agent."""
         self._topics = topics
         self._recogniser = recogniser
         self._outbox = outbox
@@ -67,7 +67,7 @@ class CommandHandler:
         self._tests: deque[tuple[float, Event]] = deque()  # monotonic seconds, and the onset
 
     def restore(self, worker: SourceWorker) -> None:
-        """Put a new worker where commands had put its source before."""
+        """Apply to a new worker what commands set for its source."""
         kept = self._outbox.settings()
         if (switch := kept.get(_enabled_key(worker.name))) is not None:
             worker.enabled = switch == "1"
@@ -77,7 +77,7 @@ class CommandHandler:
                     worker.pipeline.set_threshold(label, float(value))
 
     def announce(self) -> None:
-        """Publish every switch and threshold, and tell Home Assistant what there is; clear what is gone."""
+        """Publish every switch and threshold, and Home Assistant's discovery; clear what is gone."""
         machine = Machine()
         workers = self._recogniser.workers.values()
         states = [self._switch_state(worker) for worker in workers]
@@ -92,17 +92,17 @@ class CommandHandler:
         self._outbox.set_setting(ANNOUNCED, memory)
 
     def handle(self, topic: str, payload: bytes) -> None:
-        """Carry out a command and publish what became of it."""
+        """Execute a command and publish its result."""
         error: str | None = None
         try:
-            self._carry_out(parse_command(self._topics, topic, payload, self._labels()))
+            self._execute(parse_command(self._topics, topic, payload, self._labels()))
         except CommandError as refusal:
             error = str(refusal)
             log.warning("command refused: %s", error)
         self._sink.publish_command_result(topic, self._clock.utc(), error)
 
     def send_test(self, source: str, label: str) -> int:
-        """Commit a test detection of that label, or of that slug. Return its number in the outbox.
+        """Commit a test detection of a label, given by name or slug. Return its number in the outbox.
 
         Raises CommandError.
         """
@@ -111,7 +111,7 @@ class CommandHandler:
         return self._begin_test(self._recogniser.workers[command.source], command.label)
 
     def end_tests(self, now_s: float) -> None:
-        """End the sounds of tests that have lasted long enough; call it every second or so."""
+        """Commit the offsets of tests that have lasted TEST_S; call it about once a second."""
         while self._tests and now_s - self._tests[0][0] >= TEST_S:
             _, onset = self._tests.popleft()
             at = onset.at + timedelta(seconds=TEST_S)
@@ -120,7 +120,7 @@ class CommandHandler:
     def _labels(self) -> dict[str, tuple[str, ...]]:
         return {name: labels_of(worker) for name, worker in self._recogniser.workers.items()}
 
-    def _carry_out(self, command: Command) -> None:
+    def _execute(self, command: Command) -> None:
         log.info("command: %s", command)
         match command:
             case SetThreshold(source, label, value):
@@ -155,7 +155,7 @@ class CommandHandler:
 
 
 def labels_of(worker: SourceWorker) -> tuple[str, ...]:
-    """Labels and groups that a source's models report, each once."""
+    """Return the labels and groups that a source's models report, each once."""
     return tuple(dict.fromkeys(label for table in worker.pipeline.thresholds().values() for label in table))
 
 

@@ -1,12 +1,12 @@
-"""`run` without the listening, for `edgeaudio check`: what would the state directory and the broker make of it?
+"""A run without sources, for `edgeaudio check`: do the state directory and the broker accept what `run` does?
 
-Owns: what is tried in place of a run, by the agent's own parts, and for how long.
-Does not know: how it is printed; sources and models (check.py tries those).
+Owns: what is tried instead of a run, with the agent's own parts, and for how long.
+Does not know: how results are printed; sources and models (check.py tries those).
 
-Where no agent runs, everything is done as it would do it: the database is written, the broker is given the same
-client id, will, subscriptions and state, and what waits in the outbox. Beside a running agent (it holds the database,
-or its availability says `online`) that would throw it out; so a visitor with an id of its own connects then, sends
-nothing retained, and says what that leaves unproven. In both cases each source's detection topic gets a message of
+If no agent runs, everything is done as an agent does it: the database is written, and the broker gets the same client
+id, will, subscriptions and state, and the messages of the outbox. Beside a running agent (it holds the database, or its
+availability is `online`) that would disconnect it: then a visitor with an id of its own connects, sends nothing
+retained, and the result says what that leaves unproven. In both cases each source's detection topic gets a message of
 kind `check`, which no receiver takes for a detection.
 """
 
@@ -38,7 +38,7 @@ from edgeaudio.wiring import birth_filters, mqtt_config
 _BROKER_TIMEOUT_S = 30.0  # for the broker to answer everything
 _STEP_S = 0.05
 _JOIN_S = 2.0
-_MAX_CONNECTIONS = 20  # each that ends shows one more message that the broker will not have
+_MAX_CONNECTIONS = 20  # each connection that ends reveals one more message that the broker refuses
 _RETAINED_S = 0.5  # for a retained message to follow its subscription
 _RETRY_MIN_S, _RETRY_MAX_S = 0.2, 2.0
 _CHECKED = "checked"
@@ -57,12 +57,12 @@ class DryRunResult:
 def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True) -> Iterator[DryRunResult]:
     """Try state directory and broker as `run` would use them; `stop` ends it early.
 
-    `as_device`: whether the broker is told what the settings make of this device. Where they are not whole yet, that
-    would take away what an earlier run has told it.
+    `as_device`: publish this device's state, as the settings have it. With incomplete settings that would clear what an
+    earlier run has published.
     """
     topics = Topics(settings.mqtt.base_topic, settings.device)
     config = replace(mqtt_config(settings), retry_min_s=_RETRY_MIN_S, retry_max_s=_RETRY_MAX_S)
-    alone = False  # whether the real client id may be used
+    alone = False  # no agent runs: the real client id may be used
     try:
         stats = _written(settings.outbox_path)
     except OutboxError as error:
@@ -78,7 +78,7 @@ def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True
     if alone:
         try:
             agent = Agent(settings, config)
-        except EdgeaudioError:  # said of the model or source that is at fault
+        except EdgeaudioError:  # reported with the model or source that is at fault
             alone = False
         else:
             yield from agent.dry_run(partial(_outcome, stop=stop, where=config.where))
@@ -89,7 +89,7 @@ def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True
 
 
 def run_dry_offline(settings: Settings, _: threading.Event) -> Iterator[DryRunResult]:
-    """Try what `run` needs for the broker that can be tried without asking it: the files of its TLS."""
+    """Try what `run` needs for the broker and can be tried offline: the files of TLS."""
     config = mqtt_config(settings)
     try:
         if config.tls:
@@ -101,7 +101,7 @@ def run_dry_offline(settings: Settings, _: threading.Event) -> Iterator[DryRunRe
 
 
 def _written(path: Path) -> OutboxStats | None:
-    """Write to the outbox, and say how it is; None: an agent uses it. Raises OutboxError."""
+    """Write to the outbox and return its state; None if an agent uses it. Raises OutboxError."""
     if is_in_use(path):
         return None
     try:
@@ -131,7 +131,7 @@ def _visit(settings: Settings, config: MqttConfig, topics: Topics, stop: threadi
 
 
 def _outcome(sender: Sender, *, stop: threading.Event, where: str) -> list[DryRunResult]:
-    """Wait until the broker has answered all, and tell how that went."""
+    """Wait until the broker has answered everything, and return the results."""
     deadline_s = time.monotonic() + _BROKER_TIMEOUT_S
     failed = False
     while not sender.settled and not stop.is_set() and not failed:
@@ -152,7 +152,7 @@ def _outcome(sender: Sender, *, stop: threading.Event, where: str) -> list[DryRu
 
 
 def _is_online(config: MqttConfig, topics: Topics, stop: threading.Event) -> bool:
-    """True if an agent of this name is connected to the broker; False also where the broker does not tell."""
+    """True if an agent of this name is connected to the broker; False also if the broker does not answer."""
     with suppress(BrokerError):
         connection = MqttConnection(_visitor(config), will=None, stop=stop)
         connection.subscribe(topics.availability, retained=True)
@@ -168,5 +168,5 @@ def _is_online(config: MqttConfig, topics: Topics, stop: threading.Event) -> boo
 
 
 def _visitor(config: MqttConfig) -> MqttConfig:
-    # no device's own: there an underscore is followed by a digest
+    # no device has this id: in a device's, a digest follows an underscore
     return replace(config, client_id=f"{config.client_id}_check")

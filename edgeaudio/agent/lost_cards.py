@@ -1,7 +1,4 @@
-"""Notices that only another start of the agent would bring a sound card back.
-
-Owns: the verdict. Does not know: device files (capture/alsa_devices.py), or how the agent ends.
-"""
+"""Detects sound cards that only a restart of the agent would bring back: in a container without their device files."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ UDEV_GRACE_S = 5.0  # for udev, which brings device files where it runs
 
 
 class LostCards:
-    """Cards that are waited for in vain."""
+    """Cards that are plugged in and cannot be opened by this process."""
 
     def __init__(self) -> None:
         self._nodes = CardNodes()
         self._since_s: dict[str, float] = {}
 
     def found(self, workers: Iterable[SourceWorker], now_s: float) -> str | None:
-        """The name of a source whose card has been back for a while, and cannot be opened by this process."""
+        """Return a source whose card has been back for UDEV_GRACE_S and has no device file; None: there is none."""
         lost = [worker for worker in workers if self._is_lost(worker)]
         self._since_s = {worker.name: self._since_s.get(worker.name, now_s) for worker in lost}
         return next((name for name, since_s in self._since_s.items() if now_s - since_s >= UDEV_GRACE_S), None)

@@ -1,12 +1,13 @@
-"""Keeps what sources make FFmpeg take from filling the machine's memory: ends the connections that do it.
+"""Ends the connections over which a source makes FFmpeg fill the machine's memory.
 
-Owns: the limit, how often memory is looked at, and who is suspected.
+Owns: the limit, how often memory is measured, and which source is suspected.
 Does not know: what fills the memory, or how a connection is ended.
 
-A playlist without an end, or a head of a file, is kept until it is complete: hundreds of MB a second, in one call. So
-memory is looked at the more often the nearer the limit is. Who has received most of late that did not become sound is
-ended first; where that frees nothing, it was somebody else, and the source is tried again at once. Where nobody has,
-memory has filled slowly: then, now and then, each is ended in turn, whoever has received most in all first.
+FFmpeg keeps an endless playlist, or an endless head of a file, until it is complete: hundreds of MB a second, in one
+call. So memory is measured more often the nearer the limit is. The connection that has recently received most data that
+did not become sound is ended first; if that frees nothing, it was not to blame, and the source is tried again at once.
+If no connection has received such data, memory has filled slowly: then every _REMIND_S all connections are ended in
+turn, the one that has received most in total first.
 """
 
 from __future__ import annotations
@@ -26,32 +27,30 @@ from edgeaudio.health.machine import MB, give_back_memory
 
 log = logging.getLogger(__name__)
 
-# what an agent with models needs above what it has at its start, before any source is open
+# memory that an agent needs beyond that at its start, before any source is open
 SPARE_MB = 48.0
 SPARE_PER_SOURCE_MB = 4.0
-# growth that is reckoned with between two looks
+# fastest growth between two measurements
 FASTEST_MB_PER_S = 1000.0
 SHORTEST_S, LONGEST_S = 0.01, 1.0
-QUICK_MB = (
-    10.0  # that memory has grown by since the last look, which makes it no matter of what is free and not given back
-)
+QUICK_MB = 10.0  # faster growth between two measurements is not memory that was freed and not returned
 END_ONE_TIMEOUT_S = 0.3  # for one connection to end, before another is suspected too
 END_ALL_TIMEOUT_S = 2.0  # for all suspects; some calls of FFmpeg cannot be interrupted
 _STEP_S = 0.01
 _REMIND_S = 600.0
-WINDOW_S = 10.0  # what was received in it counts, and a part of what was in the one before
-# what a connection receives in good order: a first part to find the tracks in, and pictures beside the sound
+WINDOW_S = 10.0  # data counts that was received in this window, and in part of the window before
+# normal traffic of a connection: data to find the tracks in, and pictures beside the sound
 _PROBE_BYTES = 5 * MB
 _BYTES_PER_HEARD_S = 2 * MB
-# where nobody counts bytes: so many are copied and taken apart in a second of the thread's time, which is all it has;
-# and what a small board may need for a second of sound
+# without a count of bytes, CPU time stands in: bytes that a thread copies and parses in a second of it, and the CPU
+# time of a small board for a second of sound
 _BYTES_PER_CPU_S = 100 * MB
 _CPU_PER_HEARD_S = 0.25
 _LEAST_FREED_MB = 4.0
 
 
 class Suspect(Protocol):
-    """A source, as far as its connection may have to be ended."""
+    """The part of a source that the watch uses."""
 
     name: str
 
@@ -67,14 +66,17 @@ Loads = dict[str, Load]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """MB of resident memory. `raised`: more than was asked for, since the process needs it at rest."""
+    """Limit of resident memory, in MB. `raised`: above the wanted limit, for the process needs it at rest."""
 
     mb: float
     raised: bool
 
 
 def limit_of(asked_mb: float | None, bound_mb: float | None, resident_mb: float, sources: int) -> Limit | None:
-    """The limit in force: what is asked for, else half of what the process may have; None where that is unknown."""
+    """Return the limit in force: `asked_mb`, else half of `bound_mb`; None if both are unknown.
+
+    bound_mb: the most memory that the process may use. resident_mb: its memory at rest.
+    """
     wanted_mb = asked_mb if asked_mb is not None else (None if bound_mb is None else bound_mb / 2)
     if wanted_mb is None:
         return None
@@ -83,7 +85,7 @@ def limit_of(asked_mb: float | None, bound_mb: float | None, resident_mb: float,
 
 
 class MemoryWatch:
-    """Runs in a thread of its own. `limit_mb` may be changed at any time; None: no limit."""
+    """Watch over the process's memory, in a thread of its own. Any thread may change `limit_mb`; None: no limit."""
 
     def __init__(self, suspects: Callable[[], Iterable[Suspect]], *, abort: Callable[[Suspect], None]) -> None:
         """`abort` is called when a connection does not end, so that the process must."""
@@ -91,8 +93,8 @@ class MemoryWatch:
         self._suspects = suspects
         self._abort = abort
         self._warned_s = float("-inf")
-        self._windows: tuple[Loads, Loads] = {}, {}  # loads as the last two windows began, by source
-        self._window_s = float("-inf")  # when the last one began
+        self._windows: tuple[Loads, Loads] = {}, {}  # loads at the beginning of the last two windows, by source
+        self._window_s = float("-inf")  # beginning of the last window, monotonic
 
     def set_limit(self, asked_mb: float | None, bound_mb: float | None, resident_mb: float, sources: int) -> None:
         """Set the limit as `limit_of` does, and log a warning if it is raised."""
@@ -123,9 +125,9 @@ class MemoryWatch:
                     wait_s = min(max((limit_mb - now_mb) / FASTEST_MB_PER_S, SHORTEST_S), LONGEST_S)
 
     def _relieve(self, limit_mb: float, statm: int, stop: threading.Event) -> bool:
-        """End connections until memory is within its limit; False if nobody can be suspected any more."""
+        """End connections until memory is within its limit; False if no suspect is left."""
         loads = [(suspect, load) for suspect in self._suspects() if (load := suspect.load()) is not None]
-        guilt = [(unheard_bytes(self._lately(suspect, load)), -load.age_s, suspect) for suspect, load in loads]
+        guilt = [(unheard_bytes(self._recent_load(suspect, load)), -load.age_s, suspect) for suspect, load in loads]
         guilt = [each for each in guilt if each[0] > 0]
         if not guilt and time.monotonic() - self._warned_s > _REMIND_S:
             self._warned_s = time.monotonic()
@@ -161,8 +163,8 @@ class MemoryWatch:
             loads = {suspect.name: load for suspect in self._suspects() if (load := suspect.load()) is not None}
             self._windows = self._windows[1], loads
 
-    def _lately(self, suspect: Suspect, load: Load) -> Load:
-        """What a connection has cost since the window before the present one began, or since it began itself."""
+    def _recent_load(self, suspect: Suspect, load: Load) -> Load:
+        """Return a connection's load since the window before this one began, or since the connection began."""
         before = self._windows[0].get(suspect.name)
         if before is None or before.age_s > load.age_s:
             return load
@@ -176,7 +178,7 @@ class MemoryWatch:
 
 
 def unheard_bytes(load: Load) -> float:
-    """Bytes that a connection has received beyond what is usual for what was heard of it."""
+    """Return how many bytes a connection has received beyond normal traffic for the sound that came of it."""
     usual = _BYTES_PER_HEARD_S if load.received_bytes is not None else _CPU_PER_HEARD_S * _BYTES_PER_CPU_S
     return max(0.0, _received_bytes(load) - _PROBE_BYTES - usual * load.heard_s)
 
@@ -185,9 +187,9 @@ def _received_bytes(load: Load) -> float:
     return load.cpu_s * _BYTES_PER_CPU_S if load.received_bytes is None else load.received_bytes
 
 
-def _ended(suspects: Iterable[Suspect], stall_timeout_s: float, stop: threading.Event) -> bool:
-    """Wait for their connections to end; False if one has not within that time."""
-    deadline_s = time.monotonic() + stall_timeout_s
+def _ended(suspects: Iterable[Suspect], timeout_s: float, stop: threading.Event) -> bool:
+    """Wait for the suspects' connections to end; False if one has not within the timeout."""
+    deadline_s = time.monotonic() + timeout_s
     while any(suspect.load() is not None for suspect in suspects) and not stop.is_set():
         if time.monotonic() > deadline_s:
             return False
@@ -196,5 +198,5 @@ def _ended(suspects: Iterable[Suspect], stall_timeout_s: float, stop: threading.
 
 
 def _resident_mb(statm: int) -> float:
-    """Resident memory, of an open /proc/self/statm."""
+    """Return resident memory in MB; `statm` is the descriptor of /proc/self/statm."""
     return int(os.pread(statm, 128, 0).split()[1]) * resource.getpagesize() / MB

@@ -1,8 +1,8 @@
-"""The recogniser's thread: takes Blocks, has them recognised, commits the events, then publishes the results.
+"""The recogniser's thread: takes Blocks, runs their pipelines, commits the events, then publishes the results.
 
-Owns: the loop, the order "commit, then tell", and that an exception in one source's recognition ends its connection
-alone. What a model raises concerns all of them, and passes through.
-Does not know: connections, commands, who is told, how anything looks on the wire.
+Owns: the loop, the order "commit, then publish", and that an exception in one source's recognition ends its connection
+alone. An exception of a model concerns all sources, and passes.
+Does not know: connections, commands, subscribers, how anything looks on the wire.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from edgeaudio.types import Block, EpochEnd, Event, Level, SourceStatus
 log = logging.getLogger(__name__)
 
 TAKE_S = 0.5
-FINAL_LOCK_S = 0.3  # to end what still sounds while the recogniser may be stuck
+FINAL_LOCK_S = 0.3  # longest wait for a recogniser that may be stuck, at the end
 
 
 class Recogniser:
-    """All sources' recognition, in one thread. Others hold `lock` while they change `workers` or a pipeline."""
+    """Recognition of all sources, in one thread. Other threads hold `lock` to change `workers` or a pipeline."""
 
     def __init__(
         self, subscription: Subscription, journal: Journal, hub: Hub, on_status: Callable[[SourceStatus], None]
     ) -> None:
-        """`subscription`: where Blocks and EpochEnds come from; `on_status` is given each change that levels bring."""
+        """`subscription`: of Blocks and EpochEnds; `on_status` is called for each state that levels change."""
         self.lock = threading.RLock()
         self.workers: dict[str, SourceWorker] = {}
         self.last_moved_s = time.monotonic()
@@ -41,8 +41,8 @@ class Recogniser:
         self._hub = hub
         self._on_status = on_status
         self._commit_lock = threading.Lock()
-        self._open: dict[str, Event] = {}  # onsets that were committed, or will be next, and their offsets not yet
-        self._failed: set[str] = set()  # sources whose Blocks no longer count, until their connection has ended
+        self._open: dict[str, Event] = {}  # onsets, committed or about to be, without an offset
+        self._failed: set[str] = set()  # sources whose Blocks are dropped until their connection has ended
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
@@ -51,12 +51,12 @@ class Recogniser:
             items = self._subscription.take(TAKE_S)
             with self._batch() as results:
                 for item in items:
-                    # a source that was removed may still have something under way
+                    # a removed source may still have items in the queue
                     if isinstance(item, (Block, EpochEnd)) and (worker := self.workers.get(item.source)):
                         results.extend(self._recognise(item, worker))
 
     def close_stale_events(self) -> None:
-        """End the events that an earlier process left open."""
+        """Commit the offsets of events that an earlier process left open."""
         stale = self._journal.open_events()
         if stale:
             log.info("%d events that were sounding at the last stop are ended", len(stale))
@@ -64,7 +64,7 @@ class Recogniser:
             results.extend(map(interrupted, stale))
 
     def end_all(self) -> None:
-        """End what still sounds: the agent stops. If the recogniser is stuck, that is left to the next start."""
+        """End all open events, for the agent stops. If the recogniser is stuck, the next start does that."""
         if not self.lock.acquire(timeout=FINAL_LOCK_S):
             log.error("the recogniser does not let go: what sounds now is ended at the next start")
             return
@@ -75,12 +75,12 @@ class Recogniser:
             self.lock.release()
 
     def end(self, worker: SourceWorker) -> None:
-        """End what still sounds of one source."""
+        """End the open events of one source."""
         with self._batch() as results:
             results.extend(self._recognise(EpochEnd(worker.name), worker))
 
     def commit_test(self, event: Event) -> int:
-        """Commit and publish an event of a test, as if it had been heard. Return its number in the outbox."""
+        """Commit and publish an event of a test, like a real one. Return its number in the outbox."""
         with self._commit_lock:
             return self._commit([event])
 
@@ -88,8 +88,8 @@ class Recogniser:
     def _batch(self) -> Iterator[list[Result]]:
         """Collect results under `lock`; then, without it, commit the events and publish all.
 
-        The disk may be slow, and nobody who waits for `lock` waits for it. Batches are committed in the order in which
-        they were recognised: the right to commit is taken before `lock` is given back.
+        So a slow disk delays no thread that waits for `lock`. Batches are committed in the order of their recognition:
+        the commit lock is acquired before `lock` is released.
         """
         results: list[Result] = []
         with self.lock:
@@ -119,7 +119,7 @@ class Recogniser:
         return number
 
     def _recognise(self, item: Block | EpochEnd, worker: SourceWorker) -> list[Result]:
-        """What one source's pipeline makes of one thing."""
+        """Return the results of one source's pipeline for one item."""
         if isinstance(item, EpochEnd):
             self._failed.discard(worker.name)
         elif worker.name in self._failed:
@@ -133,7 +133,7 @@ class Recogniser:
                     self._on_status(news)
         except ModelFailedError:
             raise
-        except Exception as error:  # noqa: BLE001 (logged, and told as this source's state)
+        except Exception as error:  # noqa: BLE001 (logged, and published as this source's state)
             results += self._fail(worker, error, results)
             if isinstance(item, Block):
                 self._failed.add(worker.name)
@@ -142,7 +142,7 @@ class Recogniser:
         return results
 
     def _fail(self, worker: SourceWorker, error: Exception, results: list[Result]) -> list[Event]:
-        """End a source's connection, and begin its recognition anew; returns the ends of what sounded."""
+        """End a source's connection, and reset its pipeline; return the offsets of its open events."""
         try:
             ended = {event.id: event for event in worker.pipeline.end()}
         except Exception:

@@ -1,7 +1,7 @@
-"""A best-effort sink at work: its thread, its subscription, and what becomes of its failures.
+"""Runs a best-effort sink: its thread, its subscription, and the handling of its failures.
 
-Owns: when a sink is disabled (it raised, or has not returned for too long) and tried again, with back-off.
-Does not know: what sinks do. Whatever a sink does, it neither ends the process nor delays a detection.
+Owns: when a sink is disabled (it raised, or has not returned in time) and tried again, with back-off.
+Does not know: what sinks do. No sink can end the process or delay a detection.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ TAKE_S = 0.5
 STALL_TIMEOUT_S = 30.0  # for one item, for opening and for closing
 FIRST_DELAY_S = 1.0
 LAST_DELAY_S = 300.0
-STEADY_S = 60.0  # without a failure: the next delay is the first again
+STEADY_S = 60.0  # time without a failure that resets the back-off
 DROP_LOG_S = 600.0
 MAX_DETAIL = 200
 
 
 class SinkRunner:
-    """Runs one sink. `run` is its thread; `look_after` is for the thread that watches the others."""
+    """Runs one sink. `run` is its thread; the main thread calls `look_after`."""
 
     def __init__(self, sink: Sink, hub: Hub, on_change: Callable[[], None]) -> None:
-        """`on_change` is called where the sink's state is another; it must be quick and not raise."""
+        """`on_change` is called when the sink's state changes; it must be quick and not raise."""
         self.name = sink.name
         self._sink = sink
         self._hub = hub
         self._on_change = on_change
         self._lock = threading.Lock()
         self._subscription: Subscription | None = None
-        self._busy_since_s: float | None = None  # monotonic: in a call of the sink
+        self._busy_since_s: float | None = None  # monotonic start of the present call of the sink
         self._state = SinkState.RUNNING
         self._detail = ""
         self._failures = 0
         self._backoff = Backoff(FIRST_DELAY_S, LAST_DELAY_S)
-        self._dropped, self._dropped_s = 0, 0.0  # of subscriptions that are over
+        self._dropped, self._dropped_s = 0, 0.0  # of closed subscriptions
         self._drops_logged = 0.0
         self._drop_logged_at_s = float("-inf")
 
@@ -56,7 +56,7 @@ class SinkRunner:
             begun_s = time.monotonic()
             try:
                 self._work(stop)
-            except BaseException as error:  # noqa: BLE001 (also SystemExit: the sink's, not the process's)
+            except BaseException as error:  # noqa: BLE001 (a sink's SystemExit must not end the process)
                 self._fail(SinkState.FAILED, f"{type(error).__name__}: {error}", error)
             if stop.is_set():
                 return
@@ -65,14 +65,14 @@ class SinkRunner:
             stop.wait(self._backoff.next_s())
 
     def look_after(self, now_s: float) -> None:
-        """Disable the sink if a call of it lasts too long. `now_s`: monotonic."""
+        """Disable the sink if a call of it has not returned in time. `now_s`: monotonic."""
         since_s = self._busy_since_s
         if since_s is not None and now_s - since_s > STALL_TIMEOUT_S and self._state is SinkState.RUNNING:
             self._fail(SinkState.STALLED, f"it has not returned for {STALL_TIMEOUT_S:g} s", None)
         self._log_drops(now_s)
 
     def numbers(self) -> SinkNumbers:
-        """The sink since the start of the agent, for health."""
+        """Return the sink's numbers since the start of the agent, for health."""
         with self._lock:
             subscription = self._subscription
             dropped, dropped_s = self._dropped, self._dropped_s
@@ -82,7 +82,7 @@ class SinkRunner:
         return SinkNumbers(self.name, self._state, self._detail, self._failures, dropped, dropped_s, lag_s)
 
     def _work(self, stop: threading.Event) -> None:
-        """Open the sink and hand it items; returns when stopped, or when it was disabled meanwhile."""
+        """Open the sink and hand it items; return when stopped or disabled."""
         self._call(self._sink.open)
         subscription = self._hub.subscribe(self.name, self._sink.accepts, max_s=self._sink.max_s)
         with self._lock:
@@ -91,7 +91,7 @@ class SinkRunner:
         try:
             while not stop.is_set() and self._state is SinkState.RUNNING:
                 self._hand_over(subscription.take(TAKE_S))
-            if stop.is_set():  # what was published last
+            if stop.is_set():  # the last items
                 self._hand_over(subscription.take(0))
         finally:
             self._unsubscribe()

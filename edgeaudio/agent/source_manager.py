@@ -1,6 +1,6 @@
-"""Which sources the agent listens to, and with which models: built from the settings, changed by new ones.
+"""Sources and models of the agent: built from the settings, changed by new ones.
 
-Owns: the workers, the loaded models, and the way from old settings to new ones.
+Owns: the settings in force, the workers, the loaded models, and the change to new settings.
 Does not know: threads (it is used by the main thread), commands, the broker.
 """
 
@@ -16,13 +16,13 @@ from edgeaudio.agent.timed_model import TimedModel
 from edgeaudio.settings import ModelSettings, Settings
 from edgeaudio.wiring import load_models, model_bindings, source_config, source_pipeline
 
-# fields of a source that change nothing about how it is read and recognised
-_LIGHT = {"thresholds", "schedule", "enabled", "level_interval_s"}
+# fields of a source that do not affect its connection and pipeline
+_LIGHT_FIELDS = {"thresholds", "schedule", "enabled", "level_interval_s"}
 
 
 @dataclass(frozen=True, slots=True)
 class SourceChanges:
-    """What new settings did."""
+    """Sources that new settings kept, began and removed."""
 
     kept: tuple[SourceWorker, ...]
     begun: tuple[SourceWorker, ...]
@@ -30,7 +30,7 @@ class SourceChanges:
 
 
 class SourceManager:
-    """The sources and models in use. Raises EdgeaudioError where the settings ask for what cannot be."""
+    """Sources and models in use. Raises EdgeaudioError for settings that cannot be applied."""
 
     def __init__(self, settings: Settings, recogniser: Recogniser, context: WorkerContext) -> None:
         self.settings = settings
@@ -43,14 +43,14 @@ class SourceManager:
         return iter(self._recogniser.workers.values())
 
     def switch(self, local_time: datetime) -> None:
-        """Have every source listen or not, as its switch and its schedule want it at that local time."""
+        """Start or stop every source, as its switch and its schedule want it at that local time."""
         for worker in self:
             worker.switch(local_time)
 
     def change(self, new: Settings) -> SourceChanges:
-        """Take over new settings: sources that can, hear on; the others begin anew.
+        """Apply new settings. Unchanged sources keep their connection; changed ones reconnect.
 
-        Everything that can fail comes before anything is changed: EdgeaudioError leaves all as it was.
+        Raises EdgeaudioError, and then changes nothing.
         """
         old, workers = self.settings, self._recogniser.workers
         models = self.models if _same_models(old, new) else _load(new)
@@ -71,11 +71,11 @@ class SourceManager:
         return SourceChanges(tuple(workers[name] for name in kept), tuple(begun.values()), removed)
 
     def _same_source(self, name: str, old: Settings, new: Settings) -> bool:
-        """Whether that source can go on hearing under the new settings."""
+        """True if a source can keep its connection and pipeline under the new settings."""
         before, after = old.sources.get(name), new.sources[name]
-        if before is None or before.model_copy(update={key: getattr(after, key) for key in _LIGHT}) != after:
+        if before is None or before.model_copy(update={key: getattr(after, key) for key in _LIGHT_FIELDS}) != after:
             return False
-        # a password file can hold something new under the old name
+        # a password file may have new content
         return source_config(name, after) == self._recogniser.workers[name].config
 
     def _worker(self, name: str, settings: Settings, models: Mapping[str, TimedModel]) -> SourceWorker:
@@ -89,7 +89,7 @@ def _load(settings: Settings) -> dict[str, TimedModel]:
 
 
 def _same_models(old: Settings, new: Settings) -> bool:
-    """Whether the models need not be loaded anew; their thresholds alone are no reason."""
+    """True if the loaded models can be kept: nothing but their thresholds has changed."""
 
     def heavy(models: Mapping[str, ModelSettings]) -> dict[str, ModelSettings]:
         return {name: model.model_copy(update={"thresholds": {}}) for name, model in models.items()}

@@ -1,6 +1,6 @@
-"""One source of a running agent: its reader, its pipeline, its state, and whether it is to listen now.
+"""One source of a running agent: its reader, its pipeline, its state, and whether it is on.
 
-Owns: starting and stopping the reader's thread, and the sums over the readers it has had.
+Owns: starting and stopping the reader's thread, and the sums over all of its readers.
 Does not know: the other sources, MQTT, where Blocks and states go.
 """
 
@@ -27,28 +27,28 @@ from edgeaudio.settings import SourceSettings
 from edgeaudio.types import Block, EpochEnd, Reason, SourceState, SourceStatus
 
 JOIN_S = 1.0
-# states in which there is no connection: what sounded has ended
-_APART = (SourceState.STALLED, SourceState.WAITING, SourceState.FAILED, SourceState.ENDED)
+# states without a connection, which end the epoch
+_DISCONNECTED = (SourceState.STALLED, SourceState.WAITING, SourceState.FAILED, SourceState.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What all workers of an agent share."""
+    """Parts of an agent that all of its workers use."""
 
     hub: Hub
-    recognition: Subscription  # what is recognised, of all sources
+    recognition: Subscription  # the recogniser's, of all sources
     clock: Clock
     spawn: Callable[[str, Callable[[], None]], threading.Thread]
     on_status: Callable[[SourceStatus], None]
-    recall: Callable[[str], str | None]  # what was remembered under a key, over restarts
-    remember: Callable[[str, str | None], None]  # None: forget
+    recall: Callable[[str], str | None]  # the value kept under a key over restarts
+    remember: Callable[[str, str | None], None]  # keep a value under a key; None: forget it
     admission: Callable[[SourceConfig], Admission]
-    runtime_dir: Callable[[], Path | None]  # where each segment may be noted; None: nowhere
+    runtime_dir: Callable[[], Path | None]  # where every HLS segment may be noted; None: nowhere
 
 
 @dataclass(slots=True)
 class _RunningReader:
-    """A reader at work."""
+    """A reader and its thread."""
 
     reader: Reader
     stop: threading.Event
@@ -56,7 +56,7 @@ class _RunningReader:
 
 
 class SourceWorker:
-    """A source. `switch` says whether it is to listen; everything else follows."""
+    """One source; `switch` starts and stops it."""
 
     def __init__(
         self,
@@ -70,18 +70,18 @@ class SourceWorker:
         self.settings = settings
         self.config = config
         self.pipeline = pipeline
-        self.enabled = settings.enabled  # until a command says otherwise
+        self.enabled = settings.enabled  # or the last command
         self.events = 0
         self.internal_errors = InternalErrors(config)
         self._context = context
         self._reading: _RunningReader | None = None
-        self._heard_s = self._lost_s = self._quiet_s = 0.0  # of readers that are done
+        self._heard_s = self._lost_s = self._quiet_s = 0.0  # of former readers
         self._connections = 0
-        self._dropped_before_s = context.recognition.dropped_s(name)  # of a source that had the name before
+        self._dropped_before_s = context.recognition.dropped_s(name)  # of an earlier source of this name
         self.health = SourceHealth(self._off_status(), context.clock.utc)
 
     def switch(self, local_time: datetime) -> None:
-        """Start or stop listening, as the switch and the schedule want it at that local time."""
+        """Start or stop the reader, as the switch and the schedule want it at that local time."""
         schedule = self.settings.schedule
         wanted = self.enabled and (schedule is None or any(hours.covers(local_time.time()) for hours in schedule))
         if wanted and self._reading is None:
@@ -89,67 +89,67 @@ class SourceWorker:
         elif not wanted:
             self.stop()
             if self.health.status.state is not SourceState.OFF or self.health.status.reason is not self._off_reason:
-                self._tell(self._off_status())
+                self._publish(self._off_status())
 
     def reconfigure(self, settings: SourceSettings, bindings: Sequence[ModelBinding]) -> None:
-        """Take over settings that leave the reader and the pipeline as they are, but for thresholds."""
+        """Apply settings that leave reader and pipeline as they are, except thresholds."""
         self.pipeline.replace_thresholds(bindings)
         self.settings = settings
         self.enabled = settings.enabled
 
     def ask_to_stop(self) -> None:
-        """Have the reader end soon, without waiting for it."""
+        """Let the reader end soon, without waiting for it."""
         if self._reading:
             self._reading.stop.set()
 
     def publish_stopped(self) -> None:
-        """Have it told that the agent ends, so that nobody takes the last state for the present one."""
+        """Publish that the agent has stopped, in place of the last state."""
         now = self._context.clock.utc()
-        self._tell(SourceStatus(self.name, SourceState.OFF, now, Reason.AGENT_STOPPED))
+        self._publish(SourceStatus(self.name, SourceState.OFF, now, Reason.AGENT_STOPPED))
 
     def stop(self) -> None:
-        """Stop listening. A reader that hangs in the network is left behind: its Blocks no longer count."""
+        """Stop the reader. One that hangs in the network is abandoned: its Blocks are ignored."""
         if self._reading is None:
             return
         reading = self._reading
         reading.stop.set()
         reading.thread.join(JOIN_S)
-        account = reading.reader.counts()
+        counts = reading.reader.counts()
         self._reading = None
-        self._heard_s += account.coverage.heard_s
-        self._lost_s += account.coverage.lost_s
-        self._quiet_s += account.quiet_s
-        self._connections += account.connections
+        self._heard_s += counts.coverage.heard_s
+        self._lost_s += counts.coverage.lost_s
+        self._quiet_s += counts.quiet_s
+        self._connections += counts.connections
         self._context.hub.publish(EpochEnd(self.name))
 
     def renew_pipeline(self) -> None:
-        """Begin recognition anew, with the thresholds in force."""
+        """Replace the pipeline by a new one with the thresholds in force."""
         self.pipeline = self.pipeline.renewed()
 
     def fail(self, error: Exception) -> None:
-        """End the present connection: its recognition raised what nobody expected."""
+        """End the present connection: its recognition raised an unexpected exception."""
         failure = self.internal_errors.note(error, "recognising")
         if self._reading:
             self._reading.reader.end_connection(failure)
 
     def load(self) -> Load | None:
-        """What the present connection has cost; None where there is none."""
+        """Return the present connection's load; None without a connection."""
         return None if (reading := self._reading) is None else reading.reader.load()
 
     def end_too_large(self, detail: str) -> None:
-        """End the present connection: it fills the memory."""
+        """End the present connection, which fills the memory."""
         hint = "choose another stream of this camera or server, or raise memory_limit_mb"
         if (reading := self._reading) is not None:
             error = SourceError(self.name, self.config.address, Reason.TOO_LARGE, detail, hint)
             reading.reader.end_connection(error, long_wait=True)
 
     def pardon(self) -> None:
-        """The connection that was ended did not fill the memory."""
+        """Withdraw `end_too_large`: that connection did not fill the memory."""
         if (reading := self._reading) is not None:
             reading.reader.pardon()
 
     def numbers(self) -> SourceNumbers:
-        """The source since the start of the agent."""
+        """Return the source's numbers since the start of the agent."""
         heard_s, lost_s, quiet_s = self._heard_s, self._lost_s, self._quiet_s
         connections, drift_ppm = self._connections, None
         if self._reading:
@@ -173,7 +173,7 @@ class SourceWorker:
         )
 
     def part(self) -> Part | None:
-        """The reader, for the watchdog."""
+        """Return the reader, for the watchdog; None if it does not run."""
         if self._reading is None:
             return None
         reader = self._reading.reader
@@ -194,9 +194,9 @@ class SourceWorker:
         def on_status(status: SourceStatus) -> None:
             if stop.is_set():
                 return
-            if status.state in _APART:
+            if status.state in _DISCONNECTED:
                 self._context.hub.publish(EpochEnd(self.name, complete=status.state is SourceState.ENDED))
-            self._tell(status)
+            self._publish(status)
 
         reader = Reader(
             self.config,
@@ -212,7 +212,7 @@ class SourceWorker:
         self._reading = _RunningReader(reader, stop, self._context.spawn(f"capture-{self.name}", reader.run))
 
     def _recalled(self) -> RtspMode | None:
-        """How the camera is best asked, if that was learned."""
+        """Return the RTSP set-up that worked for this camera, if one was remembered."""
         line = self._context.recall(f"asking.{self.name}")
         return RtspMode.recalled(line, str(self.config.address), self._context.clock.utc()) if line else None
 
@@ -220,7 +220,7 @@ class SourceWorker:
         line = None if way is None else way.remembered(str(self.config.address), self._context.clock.utc())
         self._context.remember(f"asking.{self.name}", line)
 
-    def _tell(self, status: SourceStatus) -> None:
+    def _publish(self, status: SourceStatus) -> None:
         if news := self.health.connection(status):
             self._context.on_status(news)
 

@@ -1,7 +1,4 @@
-"""How long the latest inferences took, and that what a model raises is told from what else goes wrong.
-
-Owns: the durations, ModelFailedError. Does not know: models; it wraps anything that gives scores.
-"""
+"""A wrapper of models: it measures inferences, and makes a model's exceptions recognisable."""
 
 from __future__ import annotations
 
@@ -17,11 +14,11 @@ KEPT = 512
 
 
 class ModelFailedError(Exception):
-    """Raised in place of what a model raised, which is its cause: it concerns every source, not one."""
+    """A model raised; its exception is the cause. It concerns every source, not one."""
 
 
 class TimedModel:
-    """A model whose inferences are timed. `Scorer`, for the pipeline."""
+    """A model whose inferences are timed: a `Scorer` for the pipeline."""
 
     def __init__(self, model: Scorer) -> None:
         self._model = model
@@ -33,7 +30,7 @@ class TimedModel:
         return self._model.manifest
 
     def scores(self, values: Samples) -> Samples:
-        """As the model's own. Raises ModelFailedError."""
+        """Return the model's scores. Raises ModelFailedError."""
         begin_s = time.perf_counter()
         try:
             scores = self._model.scores(values)
@@ -44,7 +41,7 @@ class TimedModel:
         return scores
 
     def numbers(self, runtime: str) -> ModelNumbers:
-        """The model for the health report; `runtime` names what runs it."""
+        """Return the model's numbers for health; `runtime` is the runtime's name."""
         manifest = self.manifest
         return ModelNumbers(
             name=manifest.name,
@@ -57,6 +54,6 @@ class TimedModel:
         )
 
     def percentile_ms(self, percent: float) -> float | None:
-        """Of the latest durations; None before the first."""
+        """Return a percentile of the latest durations, in ms; None before the first."""
         ordered = sorted(self._durations_s.copy())
         return 1000 * ordered[round(percent / 100 * (len(ordered) - 1))] if ordered else None

@@ -1,1 +1,1 @@
-"""Second room: Blocks in, Events out. Pure: no clock, no I/O but reading a model, no threads."""
+"""Recognition: Blocks in; Levels, Scores and Events out. Pure: no clock, no threads, no I/O but reading a model."""

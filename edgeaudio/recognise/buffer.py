@@ -1,8 +1,4 @@
-"""A window onto a long signal: samples come in at the end and are forgotten at the beginning.
-
-Owns: the memory, and positions counted from the signal's first sample.
-Does not know: rates, clips, what the samples mean.
-"""
+"""The window of a long signal that is kept in memory: samples are appended at its end and dropped at its beginning."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from edgeaudio.types import Samples
 
 
 class SampleBuffer:
-    """Samples `[start, stop)` of a signal, float32, addressed by their position in the signal."""
+    """Samples `[start, stop)` of a signal, float32. Positions count from the signal's first sample."""
 
     def __init__(self) -> None:
         self._data: Samples = np.empty(4096, dtype=np.float32)
@@ -21,11 +17,11 @@ class SampleBuffer:
         self.stop = 0
 
     def append(self, samples: Samples) -> None:
-        """Add samples `(n,)` at the end."""
+        """Append samples `(n,)`."""
         held = self.stop - self.start
         needed = held + len(samples)
         if self._first + needed > len(self._data):
-            # at least twice what is needed, so that single samples cost a copy only now and then
+            # twice what is needed, so that appending single samples rarely copies
             room = self._data if len(self._data) >= 2 * needed else np.empty(2 * needed, dtype=np.float32)
             room[:held] = self._data[self._first : self._first + held]
             self._data, self._first = room, 0
@@ -33,11 +29,11 @@ class SampleBuffer:
         self.stop += len(samples)
 
     def view(self, start: int, stop: int) -> Samples:
-        """Samples `[start, stop)`, without a copy: valid until the next call of `append`."""
+        """Return samples `[start, stop)` without a copy: valid until the next `append`."""
         return self._data[self._first + start - self.start : self._first + stop - self.start]
 
     def forget(self, before: int) -> None:
-        """Drop what comes before that position."""
+        """Drop the samples before a position."""
         before = min(max(before, self.start), self.stop)
         self._first += before - self.start
         self.start = before

@@ -1,12 +1,11 @@
-"""One signal out of the channels of a source, and what to do where their mean is no sound.
+"""Mixing of a source's channels into one signal.
 
-Owns: mixing, the test for channels that cancel each other out, and the choice of one channel instead.
+Owns: the mix, the test for channels that cancel each other out, and the choice of one channel instead.
 Does not know: levels, clips, where channels come from.
 
-A microphone pair whose one side is wired the wrong way round, or a codec that is decoded with its sides exchanged,
-gives two channels whose mean is next to nothing. With `channel = "auto"` the loudest of them is taken then. The choice
-is made at the end of each measuring interval and holds from there on, so that it depends on the samples alone and not
-on the pieces in which they come.
+A microphone pair with one side inverted gives two channels whose mean is almost silent. `channel = "auto"` then takes
+the loudest channel. The choice is made at the end of each measuring interval and holds from there on, so that it
+depends on the samples alone, not on how they are split.
 """
 
 from __future__ import annotations
@@ -17,35 +16,35 @@ import numpy as np
 
 from edgeaudio.types import Channel, Samples
 
-# of the power that the mean of unrelated channels has: under the first the channels cancel, over the second they don't
+# ratios of the mean's power to that of unrelated channels: below the first they cancel, above the second they do not
 CANCEL_BELOW = 0.1
 CANCEL_UNTIL = 0.4
-# quieter than this (-80 dBFS) nothing is judged: the noise of converters has any phase
+# nothing is judged below this (-80 dBFS): converter noise has any phase
 MIN_POWER = 1e-8
-LEAVE_INTERVALS = 10
+LEAVE_INTERVALS = 10  # intervals in a row without cancelling, after which the mean is taken again
 
 
 class Mixer:
-    """One signal of a source. Feed `mix` everything in order, and `judge` each whole interval after that."""
+    """Mixer of one source. Call `mix` for all samples in order, and `judge` after each whole interval."""
 
     def __init__(self, channel: Channel = "auto") -> None:
-        self.cancels = False  # the channels cancel each other out, as of the last interval
+        self.cancels = False  # the channels cancelled each other out in the last interval
         self._wanted = channel
-        self._taken: int | None = None  # index of the channel that is taken instead of the mean
-        self.judged = False  # an interval has told
-        self._free = 0  # intervals in a row in which nothing cancelled
+        self._taken: int | None = None  # index of the channel taken instead of the mean
+        self.judged = False  # some interval was loud enough to judge
+        self._free = 0  # intervals in a row without cancelling
 
     @property
     def heard(self) -> Channel:
-        """`"mix"`, or the number of the channel that is heard, from 1."""
+        """`"mix"`, or the number of the channel that is taken, from 1."""
         if isinstance(self._wanted, int):
             return self._wanted
         return "mix" if self._taken is None else self._taken + 1
 
     def mix(self, samples: Samples) -> Samples:
-        """The signal `(n,)` of samples `(n,)` or `(n, channels)`, float32.
+        """Return the signal `(n,)` of samples `(n,)` or `(n, channels)`, float32.
 
-        A channel that the samples do not have is replaced by the last that they have.
+        A channel number beyond the last channel means the last.
         """
         if samples.ndim == 1:
             return samples
@@ -54,7 +53,7 @@ class Mixer:
         return np.ascontiguousarray(samples[:, min(int(self.heard), samples.shape[1]) - 1])
 
     def judge(self, samples: Samples, powers: Sequence[float]) -> None:
-        """Look at one interval's samples `(n, channels)` and its channels' powers (mean squares without DC)."""
+        """Judge one interval: its samples `(n, channels)` and its channels' powers (mean squares without DC)."""
         n_channels = len(powers)
         if isinstance(self._wanted, int):
             return
@@ -77,7 +76,7 @@ class Mixer:
 
 
 def mean(samples: Samples) -> Samples:
-    """The mean `(n,)` of all channels of samples `(n, channels)`: the same to the last bit however they are cut."""
+    """Return the mean `(n,)` of the channels of samples `(n, channels)`, bit-equal however the samples are split."""
     total = samples[:, 0].copy()
     for channel in range(1, samples.shape[1]):
         total += samples[:, channel]
@@ -86,15 +85,15 @@ def mean(samples: Samples) -> Samples:
 
 
 def power(signal: Samples) -> float:
-    """Mean square of a signal `(n,)` without its DC."""
+    """Return the mean square of a signal `(n,)` without its DC; 0 for no samples."""
     return mean_square(without_dc(signal)) if len(signal) else 0.0
 
 
 def without_dc(signal: Samples) -> Samples:
-    """A signal `(n,)` less its mean."""
+    """Return a signal `(n,)` less its mean."""
     return signal - np.float32(signal.mean(dtype=np.float64))
 
 
 def mean_square(signal: Samples) -> float:
-    """Mean square of a signal `(n,)` that is not empty."""
+    """Return the mean square of a signal `(n,)`, n > 0."""
     return float(np.dot(signal, signal)) / len(signal)

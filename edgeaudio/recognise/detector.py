@@ -3,8 +3,8 @@
 Owns: for one source and one model, which labels are sounding now, and the events' ids and times.
 Does not know: models, audio, clocks (time comes in with the scores), where in its clips a sound is (dating.py).
 
-What is decided by time (durations, holds, cool-downs) goes by the middles of the clips that count; what is told of a
-sound are its own times.
+Durations, holds and cool-downs are measured between the middles of the clips that count; an event's times are those of
+the sound itself.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from edgeaudio.recognise.dating import SUSPICION, ClipScore, Date
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.types import Event, Samples, Scores
 
-MAX_LOOKS = 1000  # clips of a label that are looked back at; more than fit into a clip at any sensible period
+MAX_CLIPS = 1000  # clips that are kept for dating; more than overlap at any sensible period
 
 
 @dataclass(slots=True)
 class _Run:
-    """Clips in a row that count for a label; brief lapses of a sounding event are within it."""
+    """Consecutive clips that count for a label, short lapses of a sounding event included."""
 
     began: Date
     began_at: datetime
     first_s: float  # middle of the first clip that completed the votes
     last_s: float  # middle of the last one
-    # the last clip with a vote, and those after it until one knows nothing of the sound
+    # the last clip with a vote, and the following clips that still show the sound
     tail: list[ClipScore] = field(default_factory=list)
 
     def heard_s(self, period_s: float) -> float:
@@ -43,10 +43,10 @@ class _Run:
 
 @dataclass(slots=True)
 class _Label:
-    """What is remembered of one label."""
+    """State of one label."""
 
     index: int  # in the scores
-    given: Threshold  # by the manifest or the settings
+    given: Threshold  # from the manifest or the settings
     threshold: Threshold  # in force
     recent: deque[float]  # the last raw scores, for the mean
     votes: deque[float]  # the last smoothed scores, for the votes
@@ -59,7 +59,7 @@ class _Label:
 
 @dataclass(frozen=True, slots=True)
 class DetectorConfig:
-    """What turns one model's scores into events."""
+    """Configuration of one model's detector."""
 
     labels: tuple[str, ...]  # in the order of the scores; groups included
     detector: DetectorSection
@@ -69,7 +69,7 @@ class DetectorConfig:
 
 
 class Detector:
-    """Events of one source as one model hears it."""
+    """Events of one source, from one model's scores."""
 
     def __init__(self, config: DetectorConfig, namespace: UUID) -> None:
         self._config = config
@@ -86,8 +86,8 @@ class Detector:
             for index, label in enumerate(config.labels)
             if not config.reported or label in config.reported
         }
-        self._clips: deque[Scores] = deque()  # the last ones, as far as a beginning may be back
-        self._count = 0  # of the epoch's clips
+        self._clips: deque[Scores] = deque()  # the latest, as far back as a beginning may be
+        self._count = 0  # clips of the epoch
 
     @property
     def active(self) -> list[Event]:
@@ -95,31 +95,31 @@ class Detector:
         return [label.event for label in self._labels.values() if label.event]
 
     def thresholds(self) -> dict[str, Threshold]:
-        """The thresholds in force, by label."""
+        """Return the thresholds in force, by label."""
         return {name: label.threshold for name, label in self._labels.items()}
 
     def replace_thresholds(self, thresholds: Mapping[str, Threshold]) -> None:
-        """Change the thresholds of the labels that are reported; what sounds goes on sounding."""
+        """Change the thresholds of the reported labels; open events stay open."""
         for name, label in self._labels.items():
             label.given = label.threshold = thresholds.get(name, label.threshold)
 
     def set_threshold(self, label: str, on: float) -> None:
-        """Change a label's on threshold; its off threshold keeps the proportion that was given."""
+        """Change a label's on threshold; its off threshold keeps the proportion to it."""
         self._labels[label].threshold = self._labels[label].given.moved(on)
 
     def renewed(self) -> Detector:
-        """A detector that has heard nothing, with the thresholds in force here."""
+        """Return a detector in its initial state, with the thresholds in force here."""
         fresh = Detector(self._config, self._namespace)
         for name, label in fresh._labels.items():
             label.given, label.threshold = self._labels[name].given, self._labels[name].threshold
         return fresh
 
     def feed(self, scores: Scores) -> list[Event]:
-        """Events that one clip's scores begin or end. A clip under the gate counts as scores of 0."""
+        """Return the events that one clip's scores begin or end. A clip below the gate counts as scores of 0."""
         section = self._config.detector
         self._count += 1
         self._clips.append(scores)
-        overlapping = min(MAX_LOOKS, ceil(scores.duration_s / self._config.period_s))
+        overlapping = min(MAX_CLIPS, ceil(scores.duration_s / self._config.period_s))
         if len(self._clips) > overlapping + section.votes_of + section.mean_of:
             self._clips.popleft()
         values: Samples = np.zeros(len(self._config.labels), np.float32) if scores.values is None else scores.values
@@ -127,7 +127,7 @@ class Detector:
         return [event for name, label, score in steps if (event := self._step(name, label, score, scores))]
 
     def end(self) -> list[Event]:
-        """The epoch is over: events that sounded end with what was heard of them. Forgets the epoch."""
+        """Forget the epoch, and return the offsets of its open events."""
         events = []
         for label in self._labels.values():
             if label.event and label.run:
@@ -143,7 +143,7 @@ class Detector:
         section = self._config.detector
         middle_s = scores.offset_s + scores.duration_s / 2
         label.recent.append(score)
-        # what came before the epoch counts as 0: one clip after a reconnection is no mean of several
+        # missing scores count as 0: one clip after a reconnection is no mean of several
         smoothed = sum(label.recent) / section.mean_of
         label.votes.append(smoothed)
         limit = label.threshold.off if label.event else label.threshold.on
@@ -152,7 +152,7 @@ class Detector:
         if counts and label.run is None:
             label.run = self._begun(label, middle_s)
         if run := label.run:
-            self._follow(label, run, _look(scores, label.index), voted=smoothed >= limit)
+            self._follow(label, run, _clip_score(scores, label.index), voted=smoothed >= limit)
         if counts and run:
             run.last_s = middle_s
             if label.event:
@@ -168,23 +168,23 @@ class Detector:
         return None
 
     def _begun(self, label: _Label, middle_s: float) -> _Run:
-        """A run that the newest clip begins, for it completes the votes."""
+        """Return the run that begins with the newest clip, which completes the votes."""
         clips = list(self._clips)
         voted = next(index for index, vote in enumerate(label.votes) if vote >= label.threshold.on)
         first = len(clips) - len(label.votes) + voted
-        looks = [_look(clip, label.index) for clip in clips]
+        clip_scores = [_clip_score(clip, label.index) for clip in clips]
         is_whole = len(clips) == self._count
-        began = dating.beginning(looks, first, SUSPICION * label.threshold.on, whole=is_whole)
+        began = dating.beginning(clip_scores, first, SUSPICION * label.threshold.on, whole=is_whole)
         if label.ended_s is not None:
             began = replace(began, offset_s=max(began.offset_s, label.ended_s))
         at = clips[first].at + timedelta(seconds=began.offset_s - clips[first].offset_s)
         return _Run(began, at, middle_s, middle_s)
 
-    def _follow(self, label: _Label, run: _Run, look: ClipScore, *, voted: bool) -> None:
+    def _follow(self, label: _Label, run: _Run, clip: ClipScore, *, voted: bool) -> None:
         if voted or not run.tail:
-            run.tail = [look]
-        elif run.tail[-1].score >= SUSPICION * label.threshold.on and len(run.tail) < MAX_LOOKS:
-            run.tail.append(look)
+            run.tail = [clip]
+        elif run.tail[-1].score >= SUSPICION * label.threshold.on and len(run.tail) < MAX_CLIPS:
+            run.tail.append(clip)
 
     def _onset(self, name: str, label: _Label, run: _Run, score: float, scores: Scores) -> Event:
         at = run.began_at
@@ -210,7 +210,7 @@ class Detector:
         lasted_s = max(onset.duration_s, ended.offset_s - run.began.offset_s)
         label.event = label.run = None
         label.last_s, label.ended_s = run.last_s, run.began.offset_s + lasted_s
-        # the end is reckoned from the beginning, so that a step of the clock does not stretch the event
+        # the end is computed from the beginning, so that a step of the clock does not stretch the event
         at = onset.at + timedelta(seconds=lasted_s)
         return replace(
             onset,
@@ -223,6 +223,6 @@ class Detector:
         )
 
 
-def _look(scores: Scores, index: int) -> ClipScore:
+def _clip_score(scores: Scores, index: int) -> ClipScore:
     score = 0.0 if scores.values is None else float(scores.values[index])
     return ClipScore(scores.offset_s, scores.duration_s, score, scores.powers)

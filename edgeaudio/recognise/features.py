@@ -1,8 +1,8 @@
-"""Spectrogram, log-mel and MFCC features in NumPy, in every convention that sound models are trained with.
+"""Spectrogram, log-mel and MFCC features in NumPy, in the conventions that sound models are trained with.
 
-Owns: the arithmetic from samples to features. Training, conversion and the device all call this
-module, so they compute the same numbers by construction.
-Does not know: streams, clips that overlap, models, quantisation.
+Owns: the arithmetic from samples to features. Training, conversion and the device all call this module, so that they
+compute the same numbers.
+Does not know: streams, overlapping clips, models, quantisation.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.filters import dct_matrix, mel_filters, window
 from edgeaudio.types import Samples
 
-# Frames worked on at once: their spectra stay in a small processor's cache, which halves the time.
+# frames computed at once: their spectra fit a small processor's cache, which halves the time
 BLOCK = 64
 CMVN_FLOOR = 2.0**-30  # added to the deviations, as speechpy does
-STANDARD_DEVIATION_FLOOR = 1e-7  # added to it, so that digital silence stays 0: as TensorFlow.js does
+STANDARD_DEVIATION_FLOOR = 1e-7  # added to the deviation, as TensorFlow.js does: digital silence stays 0
 
 
 def frame_features(segment: Samples, previous: float, config: FeatureConfig) -> Samples:
-    """Features of the consecutive frames of a segment, up to what needs the whole clip.
+    """Return features of the consecutive frames of a segment, up to the steps that need the whole clip.
 
-    segment: float32 `(n_samples,)`, its first sample the first of the first frame.
+    segment: float32 `(n_samples,)`; the first frame begins with its first sample.
     previous: the sample before it, for pre-emphasis over the signal.
-    Returns float32 `(n_frames, row_width)`, after the logarithm; pass it to `clip_features`.
+    Returns float32 `(n_frames, row_width)`, after the logarithm, for `clip_features`.
     """
     return _rows(_emphasised(segment, previous, config), config)
 
@@ -38,7 +38,7 @@ def _rows(signal: Samples, config: FeatureConfig) -> Samples:
 
 
 def _energies(frames: Samples, config: FeatureConfig) -> Samples:
-    """Bins or mel energies `(n_frames, row_width)` of frames `(n_frames, frame_length)`."""
+    """Return bins or mel energies `(n_frames, row_width)` of frames `(n_frames, frame_length)`."""
     if config.remove_dc:
         frames = frames - frames.mean(axis=1, keepdims=True)
     energy: Samples = np.square(frames).sum(axis=1, keepdims=True) if config.c0 == "sample_energy" else frames[:, :0]
@@ -60,7 +60,7 @@ def _energies(frames: Samples, config: FeatureConfig) -> Samples:
 
 
 def clip_features(rows: Samples, config: FeatureConfig) -> Samples:
-    """The steps that need a whole clip, or come after them: reference, top_db, DCT, normalisation.
+    """Apply the steps that need a whole clip, and those after them: reference, top_db, DCT, normalisation.
 
     rows: float32 `(n_frames, row_width)` from `frame_features`. Returns float32 `(n_frames, n_features)`.
     """
@@ -87,9 +87,9 @@ def clip_features(rows: Samples, config: FeatureConfig) -> Samples:
 
 
 def _normalised(rows: Samples, window: int) -> Samples:
-    """Rows less their mean over the window around each, over the deviation of what is left: speechpy's `cmvnw`.
+    """Subtract from each row the mean of the window around it, and divide by the deviation: speechpy's `cmvnw`.
 
-    At its ends the clip is mirrored.
+    The clip is mirrored at its ends.
     """
     centred = rows - _means(rows, window)
     variance = np.maximum(_means(centred**2, window) - _means(centred, window) ** 2, 0.0)
@@ -97,7 +97,7 @@ def _normalised(rows: Samples, window: int) -> Samples:
 
 
 def _means(values: Samples | NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Means over the window around each row, by sums that grow along the clip."""
+    """Return means over the window around each row, by cumulative sums."""
     padded = np.pad(values, ((window // 2, window // 2), (0, 0)), mode="symmetric")
     sums = np.cumsum(padded, axis=0, dtype=np.float64)
     sums = np.concatenate([np.zeros((1, values.shape[1])), sums])
@@ -106,7 +106,7 @@ def _means(values: Samples | NDArray[np.float64], window: int) -> NDArray[np.flo
 
 
 def features(samples: Samples, config: FeatureConfig) -> Samples:
-    """Features of one whole clip.
+    """Return the features of one whole clip.
 
     samples: float32 `(n_samples,)` in [-1, 1] at `config.sample_rate`, of at least one frame.
     Returns float32 `(n_frames, n_features)`. Equal to librosa's `power_to_db(melspectrogram(...)).T`
@@ -116,7 +116,7 @@ def features(samples: Samples, config: FeatureConfig) -> Samples:
 
 
 def edge_rows(samples: Samples, frames: slice, config: FeatureConfig) -> Samples:
-    """Rows of the chosen frames of a clip, float32 `(n_chosen, row_width)`, padding and history its own."""
+    """Return rows of chosen frames of a clip, float32 `(n_chosen, row_width)`, padded as the clip alone would be."""
     first, stop, _ = frames.indices(config.n_frames(len(samples)))
     if stop <= first:
         return np.empty((0, config.row_width), dtype=np.float32)

@@ -1,7 +1,4 @@
-"""The constant tables of the features: windows, mel filter banks, DCT matrices.
-
-Owns: their formulas. Does not know: signals.
-"""
+"""Constant tables of the features: windows, mel filter banks, DCT matrices."""
 
 from __future__ import annotations
 
@@ -18,7 +15,10 @@ Floats = NDArray[np.floating]
 
 
 def hz_to_mel(hz: Floats | float, scale: Literal["slaney", "htk"]) -> Floats:
-    """Slaney: linear to 1 kHz, logarithmic above (Auditory Toolbox 1998). HTK: 2595 log10(1 + f/700)."""
+    """Convert Hz to mel.
+
+    Slaney: linear to 1 kHz, logarithmic above (Auditory Toolbox 1998). HTK: 2595 log10(1 + f/700).
+    """
     hz = np.asarray(hz, dtype=np.float64)
     if scale == "htk":
         return np.asarray(2595.0 * np.log10(1.0 + hz / 700.0))
@@ -26,7 +26,7 @@ def hz_to_mel(hz: Floats | float, scale: Literal["slaney", "htk"]) -> Floats:
 
 
 def mel_to_hz(mel: Floats, scale: Literal["slaney", "htk"]) -> Floats:
-    """Inverse of `hz_to_mel`."""
+    """Convert mel to Hz, the inverse of `hz_to_mel`."""
     if scale == "htk":
         return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
     return np.where(mel < 15.0, mel * 200 / 3, 1000.0 * np.exp((mel - 15.0) * (np.log(6.4) / 27)))
@@ -34,7 +34,7 @@ def mel_to_hz(mel: Floats, scale: Literal["slaney", "htk"]) -> Floats:
 
 @lru_cache(maxsize=16)
 def mel_filters(config: FeatureConfig) -> Samples:
-    """Triangular filter bank, float32 `(n_fft // 2 + 1, n_mels)`, to multiply spectra from the right."""
+    """Return the triangular filter bank, float32 `(n_fft // 2 + 1, n_mels)`, to multiply spectra from the right."""
     bins_hz = np.arange(config.n_fft // 2 + 1) * (config.sample_rate / config.n_fft)
     low, high = hz_to_mel(config.fmin, config.mel_scale), hz_to_mel(config.upper_hz, config.mel_scale)
     edges_mel = np.linspace(low, high, config.n_mels + 2)
@@ -47,7 +47,7 @@ def mel_filters(config: FeatureConfig) -> Samples:
         edges = np.floor((config.n_fft + 1) * edges_hz / config.sample_rate)
         points = np.arange(len(bins_hz), dtype=np.float64)
     widths = np.diff(edges)
-    with np.errstate(divide="ignore", invalid="ignore"):  # two edges in one bin: that slope is empty
+    with np.errstate(divide="ignore", invalid="ignore"):  # two edges in one bin make an empty slope
         rising = (points[:, None] - edges[None, :-2]) / widths[None, :-1]
         falling = (edges[None, 2:] - points[:, None]) / widths[None, 1:]
     if config.mel_slopes == "bin":
@@ -56,7 +56,7 @@ def mel_filters(config: FeatureConfig) -> Samples:
     filters = np.maximum(0.0, np.minimum(rising, falling))
     filters[~np.isfinite(filters)] = 0.0
     if config.mel_slopes == "mel":
-        filters[0] = 0.0  # tf.signal and Kaldi leave the DC bin out
+        filters[0] = 0.0  # tf.signal and Kaldi omit the DC bin
     if config.norm == "slaney":
         filters *= 2.0 / (edges_hz[2:] - edges_hz[:-2])
     return filters.astype(np.float32)
@@ -64,7 +64,7 @@ def mel_filters(config: FeatureConfig) -> Samples:
 
 @lru_cache(maxsize=16)
 def dct_matrix(config: FeatureConfig) -> Samples:
-    """DCT with lifter, float32 `(n_mels, n_mfcc)`. Definitions as in scipy.fft.dct."""
+    """Return the DCT matrix with lifter, float32 `(n_mels, n_mfcc)`. Definitions as in scipy.fft.dct."""
     n = config.n_mels
     k = np.arange(config.n_mfcc)[None, :]
     j = np.arange(n)[:, None]
@@ -96,7 +96,7 @@ def dct_matrix(config: FeatureConfig) -> Samples:
 
 @lru_cache(maxsize=16)
 def window(config: FeatureConfig) -> Samples:
-    """Window, float32 `(frame_length,)`, padded to the frame where `win_align` is "centre"."""
+    """Return the window, float32 `(frame_length,)`, zero-padded to the frame if `win_align` is "centre"."""
     length = config.window_length
     phase = 2 * np.pi * np.arange(length) / max(1, length if config.periodic else length - 1)
     shapes = {

@@ -1,10 +1,10 @@
 """A reader of flatbuffers, the format of `.tflite` files and of the metadata inside them.
 
-Owns: the format's layout, and the bounds of every read: offsets in a file of somebody else's may lead anywhere.
-Does not know: schemas. Fields are named by their position in the schema's table, counted from 0.
+Owns: the format's layout, and the bounds of every read: offsets in an untrusted file may point anywhere.
+Does not know: schemas. A field is named by its position in the schema's table, counted from 0.
 
 Layout after https://flatbuffers.dev/internals/: a table begins with the signed distance back to its vtable, which
-holds the place of each field; strings, vectors and tables are reached by unsigned offsets, which lead forward only.
+holds the position of each field; strings, vectors and tables are referenced by unsigned forward offsets.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_TABLES = 200_000  # read of one file; the largest sound models have some thousands
+MAX_TABLES = 200_000  # reads per file; the largest sound models have some thousands of tables
 
 
 class FlatbufferError(ValueError):
-    """Content that is not the flatbuffer it should be: the position, and what is wrong there."""
+    """Content that is not a valid flatbuffer; the message has the position and the fault."""
 
 
 @dataclass(slots=True)
 class _Source:
-    """The bytes, and how many tables may yet be read: vectors can name one table a million times."""
+    """The bytes, and how many tables may still be read: a vector can reference one table a million times."""
 
     content: bytes
     tables_left: int
@@ -39,7 +39,7 @@ class _Source:
         return at + int(self.number("<I", at))
 
     def vector(self, at: int, item_bytes: int) -> tuple[int, int]:
-        """Where the items of the vector at a position begin, and how many there are."""
+        """Return the position of the first item of the vector at `at`, and the number of items."""
         n_items = self.number("<I", at)
         if n_items * item_bytes > len(self.content) - at - 4:
             raise FlatbufferError(f"the vector at byte {at} is longer than the file")
@@ -47,9 +47,9 @@ class _Source:
 
 
 class Table:
-    """One table. A field that is not there has its default.
+    """One table. An absent field has its default.
 
-    Each method raises FlatbufferError where a field leads out of the content.
+    Each method raises FlatbufferError if a field points out of the content.
     """
 
     def __init__(self, source: _Source, at: int) -> None:
@@ -62,12 +62,12 @@ class Table:
         self._n_fields = (source.number("<H", self._vtable) - 4) // 2
 
     def number(self, field: int, code: str, default: float = 0) -> Any:  # noqa: ANN401 (as `code` has it)
-        """A number, in the code of `struct`."""
+        """Return a number; `code` is a format of `struct`."""
         at = self._place(field)
         return default if at is None else self._source.number(code, at)
 
     def numbers(self, field: int, dtype: str) -> NDArray[Any]:
-        """A vector of numbers of that NumPy type, empty by default."""
+        """Return a vector of numbers of that NumPy type, empty by default."""
         at = self._place(field)
         if at is None:
             return np.empty(0, dtype)
@@ -75,16 +75,16 @@ class Table:
         return np.frombuffer(self._source.content, dtype, n_items, begin)
 
     def text(self, field: int) -> str:
-        """A string, empty by default; what is not UTF-8 in it is replaced."""
+        """Return a string, empty by default; bytes that are not UTF-8 are replaced."""
         return self.numbers(field, "<u1").tobytes().decode(errors="replace")
 
     def table(self, field: int) -> Table | None:
-        """The table that a field leads to."""
+        """Return the table that a field references; None by default."""
         at = self._place(field)
         return None if at is None else Table(self._source, self._source.target(at))
 
     def tables(self, field: int) -> list[Table]:
-        """The tables of a vector, none by default."""
+        """Return the tables of a vector, none by default."""
         at = self._place(field)
         if at is None:
             return []
@@ -92,7 +92,7 @@ class Table:
         return [Table(self._source, self._source.target(begin + 4 * i)) for i in range(n_items)]
 
     def item(self, field: int, index: int) -> Table:
-        """One table of a vector."""
+        """Return one table of a vector."""
         at = self._place(field)
         begin, n_items = (0, 0) if at is None else self._source.vector(self._source.target(at), 4)
         if index >= n_items:
@@ -107,6 +107,6 @@ class Table:
 
 
 def root_of(content: bytes) -> Table:
-    """The table that a flatbuffer begins with. Raises FlatbufferError."""
+    """Return the root table of a flatbuffer. Raises FlatbufferError."""
     source = _Source(content, MAX_TABLES)
     return Table(source, source.target(0))

@@ -1,8 +1,4 @@
-"""A model's external front end: a second `.tflite` file that makes the features of a clip.
-
-Owns: its one run over the clip, or its run frame by frame. Does not know: how it is loaded (model.py), and what takes
-the features.
-"""
+"""External front end of a model: a second `.tflite` file that computes the features of a clip."""
 
 from __future__ import annotations
 
@@ -15,10 +11,10 @@ from edgeaudio.types import Samples
 
 
 class FrontEnd:
-    """A prepared interpreter of a front end. Not safe for two threads at once."""
+    """A prepared interpreter of a front end, for the whole clip or frame by frame. Not thread-safe."""
 
     def __init__(self, interpreter: Any, *, hop: int, scale: float, has_variables: bool) -> None:
-        """`hop`: samples from one of its frames to the next; 0 where it takes the clip whole."""
+        """`hop`: samples from one frame to the next; 0: the front end takes the whole clip."""
         self._interpreter = interpreter
         self._hop = hop
         self._scale = np.float32(scale)
@@ -28,11 +24,11 @@ class FrontEnd:
 
     @property
     def frame_length(self) -> int:
-        """Samples that one run takes."""
+        """Number of samples of one run."""
         return int(np.prod(self._input["shape"]))
 
     def features(self, samples: Samples) -> Samples:
-        """Features of a clip `(n_samples,)`, float32 in one row, in the order in which the front end gives them."""
+        """Return the features of a clip `(n_samples,)`, float32 `(n_values,)`, in the front end's order."""
         if self._has_variables:
             self._interpreter.reset_all_variables()
         scaled = samples * self._scale

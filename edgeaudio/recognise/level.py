@@ -1,7 +1,7 @@
-"""Loudness of a source, interval by interval and channel by channel: RMS, peak, clipping and mains hum.
+"""Loudness of each channel of a source per interval: RMS, peak, clipping and mains hum.
 
-Owns: the measuring, before channels are mixed and without their DC.
-Does not know: what is too quiet or too loud (health/signal_monitor.py says), time of day.
+Owns: the measurement, before channels are mixed and without their DC.
+Does not know: what is too quiet or too loud (health/signal_monitor.py), time of day.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgeaudio.recognise.channels import mean_square, without_dc
 from edgeaudio.types import ChannelLevel, Samples
 
 INTERVAL_S = 1.0
-FULL_SCALE = 0.98  # the outermost codes of G.711, of 8-bit and of 16-bit sound are all beyond it
+FULL_SCALE = 0.98  # the outermost codes of G.711, 8-bit and 16-bit sound are all above it
 MAINS_HZ = (50.0, 60.0)
 HUM_WIDTH_HZ = 1.5
 HUM_TOP_HZ = 1000.0
@@ -25,16 +25,16 @@ HUM_TOP_HZ = 1000.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """One interval of a source."""
+    """Measurement of one interval, by sample position; `types.Level` has the source, the time and the worst channel."""
 
     start: int
-    samples: Samples  # (n, channels); valid until the meter is fed again
+    samples: Samples  # (n, channels); valid until the next `feed`
     channels: tuple[ChannelLevel, ...]
     powers: tuple[float, ...]  # mean squares of the channels
 
 
 class LevelMeter:
-    """Readings of one epoch, one for every whole second of it. Feed it in pieces of any length."""
+    """Readings of one epoch, one a second; samples come in pieces of any length."""
 
     def __init__(self, sample_rate: int, n_channels: int = 1) -> None:
         self.n_samples = round(INTERVAL_S * sample_rate)  # of an interval
@@ -45,11 +45,11 @@ class LevelMeter:
 
     @property
     def missing(self) -> int:
-        """Samples until the next reading."""
+        """Number of samples until the next reading."""
         return self.n_samples - (self._buffer.stop - self._buffer.start) // self._n_channels
 
     def feed(self, samples: Samples) -> Iterator[Reading]:
-        """Samples `(n,)` or `(n, channels)` float32; yields the readings that they complete."""
+        """Append samples float32 `(n,)` or `(n, channels)`, and yield the readings that they complete."""
         self._buffer.append(samples.reshape(-1))
         length = self.n_samples * self._n_channels
         while self._buffer.stop - self._buffer.start >= length:
@@ -59,27 +59,27 @@ class LevelMeter:
             self._buffer.forget(start + length)
 
     def held(self) -> Samples:
-        """What has come since the last reading, `(n, channels)`; valid until the meter is fed again."""
+        """Return the samples since the last reading, `(n, channels)`; valid until the next `feed`."""
         return self._buffer.view(self._buffer.start, self._buffer.stop).reshape(-1, self._n_channels)
 
     def _reading(self, start: int, interval: Samples) -> Reading:
         signals = [np.ascontiguousarray(interval[:, channel]) for channel in range(self._n_channels)]
-        moving = [without_dc(signal) for signal in signals]
-        powers = tuple(map(mean_square, moving))
-        levels = tuple(map(self._level, signals, moving, powers))
+        centred = [without_dc(signal) for signal in signals]
+        powers = tuple(map(mean_square, centred))
+        levels = tuple(map(self._level, signals, centred, powers))
         return Reading(start, interval, levels, powers)
 
-    def _level(self, signal: Samples, moving: Samples, power: float) -> ChannelLevel:
+    def _level(self, signal: Samples, centred: Samples, power: float) -> ChannelLevel:
         clipped = float(np.count_nonzero(np.abs(signal) >= FULL_SCALE)) / len(signal)
-        # a muted G.711 stream repeats one code, which is not zero: what never moves is no sound
+        # a muted G.711 stream repeats one code that is not zero: a constant is digital silence
         if signal.min() == signal.max():
             return ChannelLevel(None, None, clipped, 0.0)
-        peak = min(1.0, float(np.abs(moving).max()))
+        peak = min(1.0, float(np.abs(centred).max()))
         return ChannelLevel(dbfs(power), dbfs(peak * peak), clipped, self._hum_ratio(signal))
 
     def _hum_ratio(self, signal: Samples) -> float:
         spectrum = np.abs(np.fft.rfft(signal * self._window)) ** 2
-        spectrum[: 1 + round(10 * INTERVAL_S)] = 0.0  # a direct-current offset is not sound
+        spectrum[: 1 + round(10 * INTERVAL_S)] = 0.0  # DC and what leaks from it
         total = float(spectrum.sum())
         return max(float(spectrum[bins].sum()) for bins in self._hum) / total if total > 0.0 else 0.0
 

@@ -1,7 +1,7 @@
-"""A TFLite model with its manifest: clip values in, one score a label out.
+"""A TFLite model with its manifest: clip values in, one score per label out.
 
-Owns: the only use of the TFLite runtime, under either of its names; quantisation, which is read
-from the tensors; the comparison of manifest and tensors. Does not know: streams, thresholds, events.
+Owns: the only use of the TFLite runtime, under either of its names; loading; the order of inputs and outputs.
+Does not know: streams, thresholds, events.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from edgeaudio.recognise.recurrent_state import State, state_of
 from edgeaudio.recognise.runtime_errors import explained
 from edgeaudio.types import Samples
 
-# The older name is there on 32-bit Arm, or because somebody asked for it; NumPy 2 breaks it.
+# tflite_runtime is installed on 32-bit Arm, or on request; it does not work with NumPy 2
 try:
     if find_spec("tflite_runtime") and np.lib.NumpyVersion(np.__version__) < "2.0.0":
         from tflite_runtime.interpreter import Interpreter
@@ -42,8 +42,7 @@ try:
 except Exception as error:  # noqa: BLE001 (one that came by halves, or is of another NumPy, raises OSError, AttributeError ...)
     raise no_runtime(this_system(), error) from None
 
-# More threads than cores cost 10 to 500 times, and one is enough for models of this size.
-N_THREADS = 1
+N_THREADS = 1  # enough for models of this size; more threads than cores are 10 to 500 times slower
 MAX_MODEL_BYTES = 500_000_000
 
 
@@ -57,7 +56,7 @@ class ModelError(EdgeaudioError):
 
 
 class Model:
-    """One loaded model. Clips are independent: what it keeps from one run to the next is reset before each.
+    """One loaded model. Clips are independent: its variables are reset before each.
 
     Threads may share it: they take turns, clip by clip.
     """
@@ -83,9 +82,9 @@ class Model:
         self._groups = [[manifest.labels.index(name) for name in group] for group in manifest.groups.values()]
 
     def scores(self, values: Samples) -> Samples:
-        """Scores of one clip.
+        """Return the scores of one clip.
 
-        values: float32 `(n_samples,)`, or `(n_frames, n_features)`, as the manifest has it.
+        values: float32 `(n_samples,)`, or `(n_frames, n_features)`, as the manifest says.
         Returns float32 `(n_labels + n_groups,)` in [0, 1]: labels, then groups (their maximum).
         """
         labels = self._activated(self.outputs(values))
@@ -94,9 +93,9 @@ class Model:
         return np.concatenate([labels, [labels[members].max() for members in self._groups]]).astype(np.float32)
 
     def outputs(self, values: Samples) -> Samples:
-        """What the model itself gives for one clip: float32 `(n_patches, n_labels)`, no activation applied.
+        """Return the model's own output for one clip, float32 `(n_patches, n_labels)`, without activation.
 
-        Of an autoencoder, the mean squared error of what it gives, `(1, 1)`.
+        For an autoencoder, return the mean squared error of its output, `(1, 1)`.
         """
         with self._lock:
             given = self._given(values)
@@ -112,7 +111,7 @@ class Model:
         return raw.reshape(-1, len(self.manifest.labels))
 
     def _given(self, values: Samples) -> Samples:
-        """A clip's values in the order and the scale of the input tensor, before quantisation."""
+        """Return a clip's values in the order and scale of the input tensor, before quantisation."""
         section = self.manifest.input
         if self._frontend:
             values = self._frontend.features(values)
@@ -127,7 +126,7 @@ class Model:
         return shaped
 
     def _activated(self, rows: Samples) -> Samples:
-        """Rows `(n_patches, n_labels)` to scores `(n_labels,)`."""
+        """Return scores `(n_labels,)` of rows `(n_patches, n_labels)`."""
         output = self.manifest.output
         if output.kind == "reconstruction_error":
             rows = rows / (rows + np.float32(output.half_error))
@@ -138,18 +137,17 @@ class Model:
             rows = np.exp(rows - rows.max(axis=1, keepdims=True))
             rows /= rows.sum(axis=1, keepdims=True)
         scores = rows.mean(axis=0) if output.patches == "mean" else rows.max(axis=0)
-        # a score is a probability whatever the model does: no NaN may reach a comparison or the wire
+        # a score must be a probability: no NaN may reach a comparison or a message
         finite: Samples = np.nan_to_num(np.clip(scores, 0.0, 1.0), nan=0.0)
         return finite
 
 
 def load_model(path: Path, *, name: str | None = None, groups: Mapping[str, tuple[str, ...]] | None = None) -> Model:
-    """The model in that directory (`model.tflite` and `model.toml`).
+    """Return the model in a directory (`model.tflite` and `model.toml`).
 
-    `name` and `groups` are the user's: the one instead of the manifest's, the others besides them.
+    `name` replaces the manifest's, `groups` are added to the manifest's.
 
-    Raises ManifestError or ModelError, in one line, where either is missing or wrong or where they
-    contradict each other.
+    Raises ManifestError or ModelError, in one line, if a file is missing or wrong, or if they contradict each other.
     """
     try:
         is_directory = stat.S_ISDIR(path.stat().st_mode)
@@ -161,8 +159,8 @@ def load_model(path: Path, *, name: str | None = None, groups: Mapping[str, tupl
         raise ModelError(path, f"is not a model directory; it must hold {MODEL_FILE_NAME} and {FILE_NAME}")
     manifest = read_manifest(path / FILE_NAME)
     file, section = path / MODEL_FILE_NAME, manifest.input
-    content = _proved(file, manifest.sha256)
-    frontend = _proved(path / section.frontend, section.frontend_sha256) if section.frontend else b""
+    content = _verified_content(file, manifest.sha256)
+    frontend = _verified_content(path / section.frontend, section.frontend_sha256) if section.frontend else b""
     if name is not None or groups:
         manifest = replace(manifest, name=name or manifest.name, groups={**manifest.groups, **(groups or {})})
         check_manifest(manifest, path / FILE_NAME)
@@ -170,7 +168,7 @@ def load_model(path: Path, *, name: str | None = None, groups: Mapping[str, tupl
 
 
 def read_model_file(file: Path) -> bytes:
-    """A `.tflite` file's content. Raises ModelError."""
+    """Return the content of a `.tflite` file. Raises ModelError."""
     try:
         if file.stat().st_size > MAX_MODEL_BYTES:
             raise ModelError(file, f"is larger than {MAX_MODEL_BYTES // 1_000_000} MB")
@@ -179,7 +177,7 @@ def read_model_file(file: Path) -> bytes:
         raise ModelError(file, f"cannot be read: {error.strerror}") from None
 
 
-def _proved(file: Path, sha256: str) -> bytes:
+def _verified_content(file: Path, sha256: str) -> bytes:
     content = read_model_file(file)
     digest = hashlib.sha256(content).hexdigest()
     if digest != sha256:
@@ -188,7 +186,7 @@ def _proved(file: Path, sha256: str) -> bytes:
 
 
 def build_model(manifest: Manifest, file: Path, content: bytes, frontend: bytes = b"") -> Model:
-    """A model from its bytes, and those of its front end; `file` is what errors name. Raises ModelError."""
+    """Return a model from its bytes, and those of its front end; errors name `file`. Raises ModelError."""
     interpreter = open_interpreter(file, content)
     state = _state(file, content)
     before = _front_end(manifest, file, frontend) if manifest.input.frontend else None
@@ -196,17 +194,17 @@ def build_model(manifest: Manifest, file: Path, content: bytes, frontend: bytes 
     _fit_output(manifest, file, interpreter)
     model = Model(manifest, file, interpreter, has_variables=state is State.VARIABLES, frontend=before)
     if state is State.VARIABLES:
-        _prove_reset(model)
+        _check_reset(model)
     return model
 
 
 def open_interpreter(file: Path, content: bytes) -> Any:
-    """The runtime's interpreter for those bytes, tensors not yet allocated. Raises ModelError."""
+    """Return the runtime's interpreter for those bytes, tensors not yet allocated. Raises ModelError."""
     if content[4:8] != b"TFL3":
         raise ModelError(file, "is not a TFLite model (its identifier is not TFL3)")
     try:
         interpreter = Interpreter(model_content=content, num_threads=N_THREADS)
-        # a damaged file can still hold names that are not UTF-8, and they are decoded only here
+        # decodes the names, which are not UTF-8 in some damaged files
         interpreter.get_input_details()
         interpreter.get_output_details()
     except (ValueError, RuntimeError) as error:
@@ -235,8 +233,8 @@ def _state(file: Path, content: bytes) -> State:
     return state
 
 
-def _prove_reset(model: Model) -> None:
-    """Raises ModelError unless a clip gives the same outputs whatever came before it."""
+def _check_reset(model: Model) -> None:
+    """Raise ModelError unless a clip gives the same outputs whatever the clip before it."""
     clip, features = model.manifest.clip, model.manifest.features
     shape = (features.n_frames(clip.n_samples), features.n_features) if features else (clip.n_samples,)
     one, other = np.random.default_rng(0).uniform(-1, 1, (2, *shape)).astype(np.float32)
@@ -253,7 +251,7 @@ def _prove_reset(model: Model) -> None:
 
 
 def _front_end(manifest: Manifest, file: Path, content: bytes) -> FrontEnd:
-    """The front end, ready for the clip or for one of its frames. Raises ModelError."""
+    """Return the front end, prepared for a clip or for one of its frames. Raises ModelError."""
     section, n_samples = manifest.input, manifest.clip.n_samples
     file = file.with_name(section.frontend)
     interpreter = open_interpreter(file, content)
@@ -281,7 +279,7 @@ def _front_end(manifest: Manifest, file: Path, content: bytes) -> FrontEnd:
 
 
 def _filled(signature: list[int], n_values: int) -> list[int]:
-    """The shape with its open dimensions 1, but for the last of them, which takes what is left of so many values."""
+    """Return the shape with open dimensions of 1, except the last, which makes the shape hold `n_values`."""
     shape = [1 if n == -1 else n for n in signature]
     n_known = prod(shape)
     if -1 in signature and n_known:
@@ -313,9 +311,9 @@ def _fit_input(manifest: Manifest, file: Path, interpreter: Any, frontend: Front
     if manifest.features is not None:
         lengths = {"time": manifest.features.n_frames(clip.n_samples), "feature": manifest.features.n_features}
     wanted = [lengths.get(axis, 1) for axis in section.axes]
-    # a model whose length is open is exported with -1, or with a lone 1 in its place (YAMNet's first release)
+    # an open length is exported as -1, or as a lone 1 (YAMNet's first release)
     resizable = len(signature) == len(wanted) and all(n in (w, -1) for n, w in zip(signature, wanted, strict=True))
-    # microcontroller toolkits give features in one row; the model shapes them itself
+    # models of microcontroller toolkits take features in one row
     row = [1 if n == -1 else n for n in signature]
     flat = "feature" in lengths and max(row, default=0) == prod(row) == prod(wanted)
     if not (resizable or flat or (signature == [1] and len(wanted) == 1)):
@@ -328,15 +326,15 @@ def _fit_input(manifest: Manifest, file: Path, interpreter: Any, frontend: Front
 
 
 def _prepare(file: Path, interpreter: Any, tensor: Mapping[str, Any], shape: list[int] | None) -> None:
-    """Give an input tensor its shape, if it has not got it, and run the model once. Raises ModelError."""
+    """Resize an input tensor to `shape`, if not None, and run the model once. Raises ModelError."""
     try:
         if shape is not None:
             interpreter.resize_tensor_input(tensor["index"], shape)
         interpreter.allocate_tensors()
-        # inputs that no clip goes to (a place, a season) stay at zero, not at what the memory held before
+        # other inputs (a place, a season) are zero, not uninitialised memory
         for other in interpreter.get_input_details():
             interpreter.set_tensor(other["index"], np.zeros(other["shape"], dtype=other["dtype"]))
-        interpreter.invoke()  # lengths that depend on the input are known only after it
+        interpreter.invoke()  # lengths that depend on the input are known only after a run
     except (ValueError, RuntimeError) as error:
         raise ModelError(file, f"{RUNTIME} cannot run it: {explained(error, RUNTIME)}") from None
 

@@ -1,8 +1,8 @@
-"""Says what is the matter where no TFLite runtime can be imported: which system this is, and what serves it.
+"""The error raised if no TFLite runtime can be imported: which system this is, and which runtime exists for it.
 
-Owns: which systems have a runtime (docs/platforms.md has the same as a table). Does not know: how a runtime is used.
+Owns: which systems have a runtime (docs/platforms.md has the same as a table).
 
-The machine that the kernel names does not settle it: a 32-bit system under a 64-bit kernel is called aarch64 as well.
+The kernel's name of the machine is not enough: a 32-bit system under a 64-bit kernel is aarch64 too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 from edgeaudio.errors import EdgeaudioError
 
 _MUSL_LOADERS = "ld-musl-*.so.1"
-_ARM_64, _ARM_32 = ("aarch64", "armv8l"), ("armv7l", "armv8l", "aarch64")  # as the kernel names them, to either Python
+# the kernel's names of the machine, for a Python of that width
+_ARM_64, _ARM_32 = ("aarch64", "armv8l"), ("armv7l", "armv8l", "aarch64")
 LITERT_PYTHONS = ((3, 11), (3, 14))
 
 
@@ -27,9 +28,9 @@ class NoRuntimeError(EdgeaudioError):
 
 @dataclass(frozen=True)
 class System:
-    """What decides whether there is a runtime."""
+    """Facts that decide whether there is a runtime."""
 
-    machine: str  # as the kernel has it
+    machine: str  # the kernel's name
     bits: int  # of the userland, which is Python's own
     python: tuple[int, int]
     libc: str  # "glibc 2.36", "musl", "unknown libc"
@@ -39,7 +40,7 @@ class System:
 
 
 def this_system(libraries: Path = Path("/lib")) -> System:
-    """Return what this process runs on; `libraries` is where musl has its loader."""
+    """Return the system of this process; `libraries` is the directory of musl's loader."""
     try:
         libc = os.confstr("CS_GNU_LIBC_VERSION") or "unknown libc"
     except (ValueError, OSError):  # a name that only glibc knows
@@ -48,8 +49,8 @@ def this_system(libraries: Path = Path("/lib")) -> System:
 
 
 def no_runtime(system: System, error: Exception) -> NoRuntimeError:
-    """Return the error for that system, with what the import raised."""
-    # where one is there that cannot be used, pip takes it for installed
+    """Return the error for a system; `error` is the one that the import raised."""
+    # pip takes a runtime that is there and cannot be imported for installed
     install = "pip install" if isinstance(error, ModuleNotFoundError) else "pip install --force-reinstall"
     problem = " ".join(str(error).split()) or type(error).__name__
     return NoRuntimeError(f"no TFLite runtime ({problem}) on this system ({system}): {_remedy(system, install)}")

@@ -1,7 +1,7 @@
-"""One source's way through the room: Blocks in; Levels, Scores and Events out.
+"""Recognition of one source: Blocks in; Levels, Scores and Events out.
 
-Owns: the order of the steps, and the reckoning of times from samples.
-Does not know: where Blocks come from, who reads the results, threads, clocks.
+Owns: the order of the steps, and the conversion of sample positions into times.
+Does not know: where Blocks come from, where results go, threads, clocks.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from edgeaudio.types import Block, Channel, ChannelLevel, Event, Level, Samples,
 Result = Level | Scores | Event
 
 GATE_DBFS = -60.0
-AUDIBLE_DB = 20.0
+AUDIBLE_DB = 20.0  # a channel this much below the loudest does not count in their mean
 ANCHOR_TOLERANCE_S = 0.001
-MAX_ANCHORS = 64  # far more than fall into one clip
+MAX_ANCHORS = 64  # far more than one clip needs
 
 
 class Scorer(Protocol):
-    """What the pipeline needs of a `Model`."""
+    """The part of a `Model` that the pipeline uses."""
 
     @property
     def manifest(self) -> Manifest: ...
@@ -43,11 +43,11 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class ModelBinding:
-    """A model, and how one source uses it. Where a field is empty, the manifest speaks."""
+    """A model, and how one source uses it. An empty field means the manifest's value."""
 
     model: Scorer
     period_s: float = 0.0
-    labels: frozenset[str] = frozenset()  # to report; empty: all
+    labels: frozenset[str] = frozenset()  # reported; empty: all
     thresholds: Mapping[str, Threshold] | None = None
 
     @property
@@ -56,7 +56,7 @@ class ModelBinding:
 
 
 class SourcePipeline:
-    """All models of one source. Feed it the source's blocks in order; `end` where an epoch ends."""
+    """All models of one source. Blocks are fed in order; `end` is called when an epoch ends."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class SourcePipeline:
         self._epoch: _Epoch | None = None
 
     def renewed(self) -> SourcePipeline:
-        """A pipeline that has heard nothing, with the thresholds in force here."""
+        """Return a pipeline in its initial state, with the thresholds in force here."""
         fresh = SourcePipeline(
             self._source, self._bindings, namespace=self._namespace, gate_dbfs=self._gate_dbfs, channel=self._channel
         )
@@ -85,7 +85,7 @@ class SourcePipeline:
         return fresh
 
     def feed(self, block: Block) -> Iterator[Result]:
-        """Results that a block completes, in the order of their becoming known."""
+        """Yield the results that a block completes, as they become known."""
         if self._epoch and (
             block.epoch != self._epoch.number
             or block.offset != self._epoch.received
@@ -99,24 +99,24 @@ class SourcePipeline:
             yield from self._detected(result)
 
     def flush(self) -> Iterator[Result]:
-        """The recording is over: scores its last samples too, then ends the epoch."""
+        """Yield the results of a recording's last samples, then end the epoch."""
         if self._epoch:
             for result in self._epoch.flush():
                 yield from self._detected(result)
         yield from self.end()
 
     def end(self) -> Iterator[Event]:
-        """The epoch is over: nothing that follows is joined to it, and its events end."""
+        """End the epoch, and yield the offsets of its events; later blocks are not joined to it."""
         self._epoch = None
         for detector in self._detectors:
             yield from detector.end()
 
     def active(self) -> list[Event]:
-        """Onsets of the events that have not ended."""
+        """Return the onsets of the events that have not ended."""
         return [event for detector in self._detectors for event in detector.active]
 
     def thresholds(self) -> dict[str, dict[str, Threshold]]:
-        """The thresholds in force, by model and label."""
+        """Return the thresholds in force, by model and label."""
         return {
             binding.model.manifest.name: detector.thresholds()
             for binding, detector in zip(self._bindings, self._detectors, strict=True)
@@ -129,7 +129,7 @@ class SourcePipeline:
                 detector.set_threshold(label, on)
 
     def replace_thresholds(self, bindings: Sequence[ModelBinding]) -> None:
-        """Take over the thresholds of bindings that are otherwise the same, in the same order."""
+        """Apply the thresholds of bindings that are otherwise the same, in the same order."""
         for detector, binding in zip(self._detectors, bindings, strict=True):
             detector.replace_thresholds(_thresholds(binding))
 
@@ -143,7 +143,7 @@ class SourcePipeline:
 
 
 class _Epoch:
-    """What lasts as long as the sound has no hole."""
+    """State of one epoch: from its Blocks to Levels and Scores."""
 
     def __init__(
         self, block: Block, source: str, bindings: Sequence[ModelBinding], gate_dbfs: float, mixer: Mixer
@@ -158,8 +158,7 @@ class _Epoch:
         self._clock = _SampleClock(block.sample_rate)
         self._mixer = mixer
         self._meter = LevelMeter(block.sample_rate, self.n_channels)
-        # of several channels nothing is known before the first reading with sound: until then each interval is mixed
-        # when it is whole
+        # several channels cannot be judged before the first reading with sound: until then whole intervals are mixed
         self._undecided = self.n_channels > 1 and mixer.heard == "mix"
         rates = dict.fromkeys(binding.model.manifest.clip.sample_rate for binding in bindings)
         self._resamplers = {rate: Resampler(block.sample_rate, rate) for rate in rates}
@@ -169,7 +168,7 @@ class _Epoch:
         self._clock.note(block.offset - self._first, block.at)
         self.received += len(block.samples)
         samples = block.samples
-        # cut where readings end, for what they say of the channels holds from there on
+        # split where readings end, for the choice of channel holds from there on
         while len(samples):
             piece, samples = np.split(samples, [self._meter.missing])
             readings = list(self._meter.feed(piece))
@@ -227,7 +226,7 @@ class _Epoch:
 
     def _level(self, reading: Reading) -> Level:
         number = self._mixer.heard
-        # where the mean is heard, or the channels cancel, every channel tells how the microphones are
+        # if the mean is recognised, every channel shows the state of the microphones
         heard = (
             reading.channels if number == "mix" else reading.channels[int(number) - 1 :][:1] or reading.channels[-1:]
         )
@@ -251,19 +250,19 @@ def _n_channels(block: Block) -> int:
 
 
 def _counts(level: ChannelLevel, levels: Sequence[float]) -> bool:
-    """Whether a channel is loud enough, beside the others, to be heard in their mean."""
+    """True if a channel is loud enough, beside the others, to be audible in their mean."""
     return level.rms_dbfs is not None and level.rms_dbfs >= max(levels) - AUDIBLE_DB
 
 
 class _SampleClock:
-    """The time of day of a sample, from the times that the blocks brought."""
+    """UTC of each sample of an epoch, from the times of its Blocks."""
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate
         self._anchors: deque[tuple[int, datetime]] = deque(maxlen=MAX_ANCHORS)
 
     def note(self, offset: int, at: datetime) -> None:
-        # an anchor is kept only where the blocks' times leave the straight line
+        # an anchor is added only if a Block's time leaves the straight line
         if not self._anchors or abs((at - self.at(offset)).total_seconds()) > ANCHOR_TOLERANCE_S:
             self._anchors.append((offset, at))
 

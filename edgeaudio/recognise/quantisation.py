@@ -1,7 +1,4 @@
-"""Between real values and what a quantised tensor holds: `real = (held - zero_point) * scale`.
-
-Owns: the arithmetic. Does not know: models, or what the values mean. A tensor is what the TFLite runtime tells of it.
-"""
+"""Quantisation of tensors: `real = (stored - zero_point) * scale`. A tensor is the runtime's description of it."""
 
 from __future__ import annotations
 
@@ -17,18 +14,18 @@ INTEGERS = (np.int8, np.uint8, np.int16)
 
 
 def quantised(values: Samples, tensor: Mapping[str, Any]) -> NDArray[Any]:
-    """Real values as the tensor holds them."""
+    """Return real values as the tensor stores them, in its dtype."""
     if tensor["dtype"] == np.float32:
         return values.astype(np.float32, copy=False)
     scale, zero_point = tensor["quantization"]
     limits = np.iinfo(tensor["dtype"])
-    # integers without a scale are taken as they are: a model fed with raw 16-bit samples
+    # integers without a scale are stored as they are: a model that takes raw 16-bit samples
     whole = np.rint(values / np.float32(scale) + zero_point if scale else values)
     return np.clip(whole, limits.min, limits.max).astype(tensor["dtype"])
 
 
 def dequantised(values: NDArray[Any], tensor: Mapping[str, Any]) -> Samples:
-    """A tensor's content as real values, float32."""
+    """Return a tensor's content as real values, float32."""
     scale, zero_point = tensor["quantization"]
     if tensor["dtype"] == np.float32 or not scale:
         return values.astype(np.float32, copy=False)

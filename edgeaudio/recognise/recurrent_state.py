@@ -1,6 +1,4 @@
-"""What a model keeps from one run to the next, read from its graph.
-
-Owns: which tensors and operators of TFLite's schema hold state. Does not know: the runtime, or clips.
+"""State that a model keeps from one run to the next, read from its graph.
 
 Fields are those of schema.fbs, version 3, in TensorFlow's `lite/schema/`.
 """
@@ -22,21 +20,21 @@ _CALL_ONCE, _READ_VARIABLE, _ASSIGN_VARIABLE = 129, 143, 144  # BuiltinOperator
 
 
 class State(Enum):
-    """What is kept from one run to the next."""
+    """Kind of state that is kept from one run to the next."""
 
     NONE = "none"
     VARIABLES = "variables"  # tensors that the runtime can reset: LSTM, GRU, RNN, SVDF
-    RESOURCES = "resources"  # variables beside the tensors, which are written at each run and cannot be reset
-    UNSET = "unset"  # variables beside the tensors that are read and never written: the weights were left out
+    RESOURCES = "resources"  # resource variables written at each run, which cannot be reset
+    UNSET = "unset"  # resource variables that are read and never written: the weights are missing
 
 
 def state_of(content: bytes) -> State:
-    """What the model in those bytes keeps. Raises FlatbufferError where they are damaged."""
+    """Return the kind of state of the model in those bytes. Raises FlatbufferError if they are damaged."""
     model = root_of(content)
     codes = [max(code.number(_OLD_CODE, "<b"), code.number(_CODE, "<i")) for code in model.tables(_OPERATOR_CODES)]
     subgraphs = model.tables(_SUBGRAPHS)
     operators = [list(_operators(subgraph, codes)) for subgraph in subgraphs]
-    # what runs once, before the first run, is no state: it gives variables their first values
+    # subgraphs that run once, before the first run, initialise variables: no state
     initial = {
         options.number(_INIT_SUBGRAPH, "<i")
         for inner in operators

@@ -1,12 +1,11 @@
-"""From the stream's sample rate to the model's: a streaming polyphase resampler.
+"""Streaming polyphase resampler, from the stream's sample rate to the model's.
 
 Owns: the anti-aliasing filter and the arithmetic of rates.
 Does not know: channels, clips, time of day.
 
 A Kaiser-windowed sinc (J. O. Smith, "Digital Audio Resampling"), 48 zero crossings a side, flat within
-0.1 dB to 0.89 of the lower Nyquist frequency and 80 dB down from it upwards. It works in units of a fixed
-number of samples counted from the signal's beginning, so that the output is the same to the last
-bit however the input is cut.
+0.1 dB to 0.89 of the lower Nyquist frequency and 80 dB down above it. It works in units of a fixed number of samples
+counted from the signal's first, so that the output is bit-equal however the input is split.
 """
 
 from __future__ import annotations
@@ -24,21 +23,21 @@ from edgeaudio.types import Samples
 ZERO_CROSSINGS = 48
 ROLLOFF = 0.945  # the filter's half-amplitude point, of the lower Nyquist frequency
 KAISER_BETA = 8.0
-UNIT_S = 0.02  # shortest run of input that is worked on at once
-MIN_ROW = 48  # outputs a row of the matrix product; fewer would waste its filter taps
-# Rates whose ratio needs larger numbers are approximated: pitch is then off by less than a thousandth,
-# which nothing hears; times are reckoned with the ratio in use, so they do not drift.
+UNIT_S = 0.02  # shortest run of input that is resampled at once
+MIN_ROW = 48  # outputs per row of the matrix product; fewer would waste filter taps
+# A ratio that needs larger numbers is approximated: the pitch is off by less than 0.1 %. Times are computed with the
+# ratio in use, so that they do not drift.
 MAX_PHASES = 640  # output samples before the phases of the filter repeat
-MAX_STEP = 2560  # input samples of the same; more would make a matrix of millions
+MAX_STEP = 2560  # input samples of the same; more would make a matrix of millions of taps
 
 
 class Resampler:
-    """Turns a signal at one rate into another. Feed it in pieces of any length, `flush` at its end."""
+    """Resampler of one signal, which comes in pieces of any length; call `flush` at its end."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
         ratio = _ratio(from_hz, to_hz)
         self._same = ratio == 1
-        self._ratio = ratio  # input samples an output sample
+        self._ratio = ratio  # input samples per output sample
         self._step_in, self._matrix, self._half = _filter(ratio)
         rows = ceil(UNIT_S * from_hz / self._step_in)
         self._unit_in = rows * self._step_in
@@ -49,18 +48,18 @@ class Resampler:
 
     @property
     def input_per_output(self) -> Fraction:
-        """Input samples that one output sample stands for, exactly."""
+        """Input samples per output sample, exactly."""
         return self._ratio
 
     def input_for(self, n: int) -> int:
-        """Input samples after which `feed` has given `n` output samples."""
+        """Return the number of input samples after which `feed` has returned `n` output samples."""
         if self._same:
             return n
         outputs_a_unit = int(self._unit_in / self._ratio)
         return -(-n // outputs_a_unit) * self._unit_in + self._half
 
     def feed(self, samples: Samples) -> Samples:
-        """Input float32 `(n,)`, output float32 `(m,)`: what can be computed so far."""
+        """Append samples float32 `(n,)`, and return the output that can be computed so far, float32 `(m,)`."""
         if self._same:
             return samples
         self._received += len(samples)
@@ -70,7 +69,7 @@ class Resampler:
         while self._buffer.stop - self._buffer.start >= needed:
             start = self._buffer.start
             rows = sliding_window_view(self._buffer.view(start, start + needed), len(self._matrix))
-            # before version 2, NumPy multiplies rows that overlap without BLAS, four times slower than copying them
+            # NumPy 1 multiplies overlapping rows without BLAS, four times slower than copying them
             pieces.append((np.ascontiguousarray(rows[:: self._step_in]) @ self._matrix).ravel())
             self._buffer.forget(start + self._unit_in)
         out: Samples = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.float32)
@@ -78,7 +77,7 @@ class Resampler:
         return out
 
     def flush(self) -> Samples:
-        """The rest of the output, the signal being over: as if zeros followed."""
+        """Return the rest of the output, as if zeros followed the signal."""
         if self._same:
             return np.empty(0, dtype=np.float32)
         missing = ceil(self._received / self._ratio) - self._made
@@ -87,13 +86,13 @@ class Resampler:
 
 
 def _ratio(from_hz: int, to_hz: int) -> Fraction:
-    """Input samples an output sample, in numbers that a filter can be made for."""
+    """Return input samples per output sample, as a ratio small enough for a filter."""
     return Fraction(from_hz, to_hz).limit_denominator(max(1, min(MAX_PHASES, MAX_STEP * to_hz // from_hz)))
 
 
 @lru_cache(maxsize=8)
 def _filter(ratio: Fraction) -> tuple[int, Samples, int]:
-    """Input samples a row, matrix float32 `(row + 2 half, outputs a row)`, and the filter's half width."""
+    """Return input samples per row, matrix float32 `(row + 2 half, outputs per row)`, and the filter's half width."""
     up, down = ratio.denominator, ratio.numerator
     repeat = ceil(MIN_ROW / up)
     step_in, outputs = down * repeat, up * repeat

@@ -1,6 +1,6 @@
-"""What the TFLite runtime's errors mean, in one line: the operator, and what to do.
+"""Errors of the TFLite runtime in one line: the operator, and what to do.
 
-Owns: the wordings of ai-edge-litert 2 and tflite-runtime 2.14. Does not know: the runtime itself.
+The patterns match the messages of ai-edge-litert 2 and tflite-runtime 2.14.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ MAX_LENGTH = 500
 _FLEX = re.compile(r"\((Flex\w+)\)")
 _CUSTOM = re.compile(r"unresolved custom op: ([^\s.]+)")
 _VERSION = re.compile(r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'")
-# "See https://...ops_selectNode number 1 (X) failed to prepare.Node ..." has no space where a sentence ends
+# sentences may end without a space: "See https://...ops_selectNode number 1 (X) failed to prepare.Node ..."
 _SENTENCES = re.compile(r"(?<=\.)\s+(?=[A-Z])|(?<=[\w.)])(?=Node number \d)|(?<=\w\.)(?=[A-Z])")
 
 
 def explained(error: Exception, runtime: str) -> str:
-    """The error in one line. `runtime` is the runtime's name."""
+    """Return the error in one line; `runtime` is the runtime's name."""
     text = " ".join(str(error).split())
     if found := _FLEX.search(text):
         return (
@@ -38,7 +38,7 @@ def explained(error: Exception, runtime: str) -> str:
 
 
 def _whole_sentences(text: str) -> str:
-    """The text, each sentence once; where it is too long, its first ones and the last, which names the operator."""
+    """Return each sentence once; of a text that is too long the first ones and the last, which names the operator."""
     sentences = list(dict.fromkeys(_SENTENCES.split(text)))
     kept = [textwrap.shorten(sentence, MAX_LENGTH, placeholder=" ...") for sentence in sentences]
     while len(kept) > 1 and len(" ".join(kept)) > MAX_LENGTH:

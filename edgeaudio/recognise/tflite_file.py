@@ -1,7 +1,4 @@
-"""What a `.tflite` file says of itself: its tensors, its metadata, and the files packed into it.
-
-Owns: the reading of all three. Does not know: manifests, or what the tensors mean.
-"""
+"""Content of a `.tflite` file that describes it: its tensors, its metadata, and the files packed into it."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from edgeaudio.recognise.model import ModelError, open_interpreter
 from edgeaudio.recognise.tflite_metadata import Metadata, read_metadata
 
 MAX_PACKED_BYTES, MAX_ALL_PACKED_BYTES = 2_000_000, 32_000_000
-# what model makers pack with; which others can be read, and what they raise, differs from Python to Python
+# the methods that model makers pack with; other methods, and what they raise, differ between Python versions
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -35,7 +32,7 @@ class Tensor:
 
 
 def read_tensors(file: Path, content: bytes) -> tuple[list[Tensor], list[Tensor]]:
-    """Input and output tensors of a model; `file` is what errors name. Raises ModelError."""
+    """Return the input and output tensors of a model; errors name `file`. Raises ModelError."""
     interpreter = open_interpreter(file, content)
     return (
         [_tensor(details) for details in interpreter.get_input_details()],
@@ -55,7 +52,7 @@ def _tensor(details: dict[str, Any]) -> Tensor:
 
 
 def read_model_metadata(file: Path, content: bytes) -> Metadata:
-    """What the file's own metadata tells; `file` is what errors name. Raises ModelError."""
+    """Return the metadata in the file; errors name `file`. Raises ModelError."""
     try:
         return read_metadata(content)
     except FlatbufferError as error:
@@ -63,9 +60,9 @@ def read_model_metadata(file: Path, content: bytes) -> Metadata:
 
 
 def packed_files(content: bytes) -> dict[str, bytes]:
-    """The files in the zip archive that a model may carry at its end (labels, as a rule), by name.
+    """Return the files in the zip archive that may follow the model (mostly labels), by name.
 
-    What is larger than 2 MB, or more than 32 MB together, is left out; a damaged archive is none.
+    Files over 2 MB, and those beyond 32 MB together, are omitted; so is the rest of a damaged archive.
     """
     files: dict[str, bytes] = {}
     left = MAX_ALL_PACKED_BYTES

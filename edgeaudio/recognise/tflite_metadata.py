@@ -1,6 +1,6 @@
-"""TFLITE_METADATA: what TensorFlow Lite Support, Model Maker and MediaPipe write into a `.tflite` about its tensors.
+"""TFLITE_METADATA: the description of tensors that TensorFlow Lite Support, Model Maker and MediaPipe put into a model.
 
-Owns: the reading of that flatbuffer. Does not know: manifests, or what is in the label files that it names.
+Owns: the parsing of that flatbuffer. Does not know: manifests, or the label files that it names.
 
 Fields are those of metadata_schema.fbs 1.3 in tensorflow/tflite-support, and of schema.fbs 3 around it.
 """
@@ -20,7 +20,7 @@ _DESCRIPTION, _SUBGRAPHS, _LICENSE, _FILES = 1, 3, 5, 6  # ModelMetadata
 _INPUTS, _OUTPUTS, _SUBGRAPH_FILES = 2, 3, 4  # SubGraphMetadata
 _CONTENT, _PROCESS_UNITS, _TENSOR_FILES = 3, 4, 6  # TensorMetadata
 _FILE_NAME, _FILE_TYPE, _LOCALE = 0, 2, 3  # AssociatedFile
-_KIND, _VALUE = 0, 1  # of a union, as Content and ProcessUnit begin with
+_KIND, _VALUE = 0, 1  # of a union, at the start of Content and ProcessUnit
 _AUDIO_PROPERTIES = 4
 _SAMPLE_RATE, _CHANNELS = 0, 1  # AudioProperties
 _NORMALIZATION, _SCORE_CALIBRATION, _SCORE_THRESHOLDING = 1, 2, 3
@@ -30,28 +30,28 @@ _AXIS_LABELS, _VALUE_LABELS = 2, 3  # AssociatedFileType
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
-    """A label file in the archive at the model's end."""
+    """A label file in the archive after the model."""
 
     name: str
-    locale: str = ""  # "en", "pt-BR"; empty where it is not told
+    locale: str = ""  # "en", "pt-BR"; empty: unknown
 
 
 @dataclass(frozen=True, slots=True)
 class TensorMetadata:
-    """What is told of one tensor. 0, None and empty: nothing."""
+    """Description of one tensor. 0, None and empty: unknown."""
 
     sample_rate: int = 0
     channels: int = 0
     mean: tuple[float, ...] = ()  # values become (x - mean) / std
     std: tuple[float, ...] = ()
     label_files: tuple[LabelFile, ...] = ()
-    threshold: float | None = None  # under which a score means nothing
-    calibrated: bool = False  # by a table of its own, which is not read here
+    threshold: float | None = None  # scores below it mean nothing
+    calibrated: bool = False  # by a table that is not read here
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is told of a model."""
+    """Description of a model."""
 
     description: str = ""
     license: str = ""
@@ -60,21 +60,21 @@ class Metadata:
     label_files: tuple[LabelFile, ...] = ()  # of the model as a whole
 
     def input(self, index: int) -> TensorMetadata:
-        """What is told of an input, which may be nothing."""
+        """Return the description of an input, which may be empty."""
         return self.inputs[index] if index < len(self.inputs) else TensorMetadata()
 
     def output(self, index: int) -> TensorMetadata:
-        """What is told of an output, which may be nothing."""
+        """Return the description of an output, which may be empty."""
         return self.outputs[index] if index < len(self.outputs) else TensorMetadata()
 
 
 def read_metadata(content: bytes) -> Metadata:
-    """The metadata of a `.tflite` file, empty where it has none. Raises FlatbufferError where it is damaged."""
+    """Return the metadata of a `.tflite` file, empty if it has none. Raises FlatbufferError if it is damaged."""
     model = root_of(content)
     entry = next((entry for entry in model.tables(_METADATA) if entry.text(_METADATA_NAME) == NAME), None)
     if entry is None:
         return Metadata()
-    # the buffers of the weights before it are not looked into
+    # the buffers of the weights before it are skipped
     buffer = model.item(_BUFFERS, entry.number(_METADATA_BUFFER, "<I"))
     root = root_of(buffer.numbers(_DATA, "<u1").tobytes())
     graphs = root.tables(_SUBGRAPHS)[:1]  # the main one
@@ -109,7 +109,7 @@ def _first(units: list[Table], kind: int) -> Table | None:
 
 
 def _chosen(union: Table | None, kind: int) -> Table | None:
-    """What a union holds, if it is of that kind."""
+    """Return the value of a union, if it is of that kind."""
     return union.table(_VALUE) if union and union.number(_KIND, "<B") == kind else None
 
 
