@@ -1,6 +1,6 @@
-"""The pipeline as Python generators: a file, a URL, a microphone or one's own samples in, results or events out.
+"""The Python interface: generators of predictions or events, from a file, a URL, a microphone or the caller's samples.
 
-Owns: what a caller may ask for, and scores as results that read well.
+Owns: the arguments and their checks, and the form of predictions.
 Does not know: MQTT, settings, retries: a live source that fails raises.
 """
 
@@ -39,30 +39,30 @@ Models = str | Path | Model | Sequence[str | Path | Model]
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one model says of one clip."""
+    """Result of one model for one clip."""
 
     at: datetime  # aware UTC time of the clip's first sample
-    offset_s: float  # of the clip's first sample, since the source's first: counted in samples, and holes in between
+    offset_s: float  # of the clip's first sample, since the source's first, holes included
     duration_s: float
     model: str
-    label: str  # the best label, or "silence" where the clip was under the gate
+    label: str  # the best label, or "silence" for a clip below the gate
     score: float  # of that label, 0 to 1; of silence, 1
     level_dbfs: float | None  # RMS; None: digital silence
-    scores: dict[str, float] | None  # every label's and group's, if asked for; None for silence
+    scores: dict[str, float] | None  # of every label and group, if requested; None for silence
 
 
 def load_model(model: str | Path) -> Model:
     """Load a shipped model by its name, or the model in a directory. Raises EdgeaudioError.
 
-    A loaded model may be given to several calls of `listen` and `detect`, in several threads: they take turns with it,
-    clip by clip. Threads that are to compute side by side load it once each.
+    Several calls of `listen` and `detect`, in several threads, may share a loaded model: they take turns, clip by clip.
+    Threads that are to compute in parallel load it once each.
     """
     if not isinstance(model, (str, Path)):
         raise EdgeaudioError(f"a model is {model!r}; a name or a path is possible")
     return load_model_directory(find_model(model))
 
 
-def listen(  # noqa: PLR0913 (each keyword is a question of its own)
+def listen(  # noqa: PLR0913 (independent keywords)
     source: Source,
     models: Models = SHIPPED_MODEL,
     *,
@@ -74,35 +74,35 @@ def listen(  # noqa: PLR0913 (each keyword is a question of its own)
     channel: Channel = "auto",
     start: datetime | None = None,
 ) -> Generator[Prediction, None, None]:
-    """Listen to a source until it ends, yielding one `Prediction` a clip and model, in the order of the clips' ends.
+    """Listen to a source until it ends, yielding one `Prediction` per clip and model, in the order of the clips' ends.
 
     source: a path, a URL, `"microphone"`, a NumPy array or array.array, or an iterable of pieces: arrays, Blocks, or
         bytes, 16-bit little-endian PCM in pieces of any length. Arrays are int16, or floats from -1 to 1, `(n,)` or
         `(n, channels)`.
     models: the name of a shipped model, a model directory or a loaded model, or several of them.
     period_ms: from one clip's beginning to the next one's; None: 1024, or less for a model whose clips are shorter, so
-        that all of the sound is heard.
-    gate_dbfs: clips with an RMS level under this are silence and are not recognised.
+        that clips cover all of the sound.
+    gate_dbfs: clips with a lower RMS level are silence, and the model does not run.
     sample_rate: of bytes and arrays, in Hz.
     channels: interleaved in bytes and array.array; otherwise the array's shape tells.
-    channel: the one that is heard, from 1; `"mix"`: the mean of all; `"auto"`: the mean, or the loudest where they
+    channel: the one that is recognised, from 1; `"mix"`: the mean of all; `"auto"`: the mean, or the loudest if they
         cancel each other out.
-    start: when the first sample of a recording, of bytes or of arrays was made; None: now. What is live has its own
+    start: time of the first sample of a recording, of bytes or of arrays; None: now. Live sources have their own
         times.
 
-    Bytes and arrays are one stretch of sound, whose time is counted in samples: a generator that pauses leaves no hole,
-    and `at` is `start` and `offset_s` together. Sound with holes is brought in Blocks, a new epoch after each hole: no
-    clip reaches over one, and `offset_s` goes on by as much as `at`.
+    Bytes and arrays are contiguous sound, whose time is counted in samples: a generator that pauses leaves no hole, and
+    `at` is `start` plus `offset_s`. Sound with holes is passed as Blocks, a new epoch after each hole: no clip spans
+    a hole, and `offset_s` grows by as much as `at`.
 
-    Raises EdgeaudioError in one line, at the call for bad arguments and models, and while iterating
-    where the source fails. A live source is tried once; a service that never gives up is `edgeaudio run`.
+    Raises EdgeaudioError in one line: at the call for bad arguments and models, while iterating if the source fails. A
+    live source is tried once; `edgeaudio run` is the service that retries.
 
-    The caller's process is left as it is, its number of BLAS threads too. OpenBLAS's workers spin between the small
-    products made here: set OPENBLAS_NUM_THREADS=1 before NumPy is imported, as the command line does, to save that.
+    The number of BLAS threads of the process is not changed. OpenBLAS's workers spin between the small products made
+    here: to save that, set OPENBLAS_NUM_THREADS=1 before NumPy is imported, as the command line does.
     """
     form = Format.of(sample_rate, channels, channel)
-    ears = _Ears(models, _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
-    return _heard(_blocks(source, form, _start(start)), ears, include_scores=include_scores)
+    predictor = _Predictor(models, _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
+    return _predictions(_blocks(source, form, _start(start)), predictor, include_scores=include_scores)
 
 
 def alisten(  # noqa: PLR0913 (as listen)
@@ -117,17 +117,17 @@ def alisten(  # noqa: PLR0913 (as listen)
     channel: Channel = "auto",
     start: datetime | None = None,
 ) -> AsyncGenerator[Prediction, None]:
-    """As `listen`, of pieces that come from an async generator.
+    """Listen, as `listen` does, to pieces from an async generator.
 
-    Models run in a thread, so that the loop is never held up.
+    Models run in a thread, so that the event loop is not blocked.
     """
     form = Format.of(sample_rate, channels, channel)
-    ears = _Ears(models, _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
+    predictor = _Predictor(models, _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
     if not isinstance(source, AsyncIterable):
         raise EdgeaudioError(
             f"the source is {type(source).__name__}; async iterables are possible (listen takes others)"
         )
-    return _heard_async(source, Inlet(form, _start(start)), ears, include_scores=include_scores)
+    return _predictions_async(source, Inlet(form, _start(start)), predictor, include_scores=include_scores)
 
 
 def detect(
@@ -142,9 +142,9 @@ def detect(
 ) -> Generator[Event, None, None]:
     """Listen to a source until it ends, yielding the `Event`s that the agent would report: onsets, and their offsets.
 
-    The agent's own pipeline and detector, with the periods, thresholds and votes of the models' manifests. Arguments
-    are those of `listen`; where in a recording a sound is, is its `at` less `start`. What still sounds at the end ends
-    there.
+    It uses the agent's own pipeline and detector, with the periods, thresholds and votes of the models' manifests.
+    Arguments are those of `listen`. A sound's position in a recording is its `at` less `start`. Events that are open at
+    the end end there.
     """
     form = Format.of(sample_rate, channels, channel)
     bindings = [ModelBinding(model) for model in _loaded(models)]
@@ -166,7 +166,7 @@ def _loaded(models: Models) -> list[Model]:
 
 
 def labels_by_model(models: Iterable[Scorer]) -> dict[str, tuple[str, ...]]:
-    """What each model reports, by its name. Raises EdgeaudioError where that does not tell two models apart."""
+    """Return each model's labels and groups, by its name. Raises EdgeaudioError if two models of one name differ."""
     labels: dict[str, tuple[str, ...]] = {}
     for model in models:
         name, reported = model.manifest.name, model.manifest.reported
@@ -197,7 +197,7 @@ def _gate_dbfs(gate_dbfs: float) -> float:
 
 
 def _number(value: object) -> float:
-    """NaN for what is no number."""
+    """Return a value as a float; NaN if it is no number."""
     return float(value) if isinstance(value, Real) else nan
 
 
@@ -208,7 +208,7 @@ def _start(start: datetime | None) -> datetime | None:
         raise EdgeaudioError(f"start is {start!r}; a datetime is possible, such as datetime(2026, 1, 31, tzinfo=UTC)")
     if start.tzinfo is None:
         raise EdgeaudioError("start has no time zone; give it one, such as datetime(2026, 1, 31, 12, tzinfo=UTC)")
-    if not MINYEAR + 1 < start.year < MAXYEAR - 1:  # sound before and after it has times, too
+    if not MINYEAR + 1 < start.year < MAXYEAR - 1:  # earlier and later samples must have times, too
         raise EdgeaudioError(f"start is in the year {start.year}, which leaves no room for the times of its sound")
     return start.astimezone(UTC)
 
@@ -219,44 +219,44 @@ def _events(blocks: Iterable[Block], pipeline: SourcePipeline) -> Generator[Even
         for block in blocks:
             yield from (result for result in pipeline.feed(block) if isinstance(result, Event))
     except SourceError as error:
-        failure = error  # what was heard before it is reported first
+        failure = error  # the results before it come first
     yield from (result for result in pipeline.flush() if isinstance(result, Event))
     if failure:
         raise failure
 
 
-def _heard(
-    blocks: _Opened | Iterator[Block], ears: _Ears, *, include_scores: bool
+def _predictions(
+    blocks: _OpenedSource | Iterator[Block], predictor: _Predictor, *, include_scores: bool
 ) -> Generator[Prediction, None, None]:
     failure = None
     try:
         for block in blocks:
-            if isinstance(blocks, _Opened) and blocks.recorded:
-                ears.began(blocks.start)  # sound can begin late
-            yield from ears.feed(block, include_scores=include_scores)
+            if isinstance(blocks, _OpenedSource) and blocks.recorded:
+                predictor.began(blocks.start)  # sound may begin after the recording
+            yield from predictor.feed(block, include_scores=include_scores)
     except SourceError as error:
-        failure = error  # what was heard before it is reported first
-    yield from ears.flush(include_scores=include_scores)
+        failure = error  # the results before it come first
+    yield from predictor.flush(include_scores=include_scores)
     if failure:
         raise failure
 
 
-async def _heard_async(
-    source: AsyncIterable[Piece], inlet: Inlet, ears: _Ears, *, include_scores: bool
+async def _predictions_async(
+    source: AsyncIterable[Piece], inlet: Inlet, predictor: _Predictor, *, include_scores: bool
 ) -> AsyncGenerator[Prediction, None]:
-    def hear(block: Block) -> list[Prediction]:
-        return list(ears.feed(block, include_scores=include_scores))
+    def predict(block: Block) -> list[Prediction]:
+        return list(predictor.feed(block, include_scores=include_scores))
 
     async for piece in source:
-        for block in inlet.feed(piece):  # of a second at most: what a large piece holds is not kept back to its end
-            for heard in await asyncio.to_thread(hear, block):
-                yield heard
-    for heard in await asyncio.to_thread(lambda: list(ears.flush(include_scores=include_scores))):
-        yield heard
+        for block in inlet.feed(piece):  # of at most a second: results of a large piece come before its end
+            for prediction in await asyncio.to_thread(predict, block):
+                yield prediction
+    for prediction in await asyncio.to_thread(lambda: list(predictor.flush(include_scores=include_scores))):
+        yield prediction
 
 
-class _Ears:
-    """The pipeline of one call, and where in the source the pipeline's epochs begin."""
+class _Predictor:
+    """Pipeline of one call, and the position of its epochs in the source."""
 
     def __init__(self, models: Models, period_s: float | None, gate_dbfs: float, channel: Channel) -> None:
         loaded = _loaded(models)
@@ -270,11 +270,11 @@ class _Ears:
         self._labels = labels_by_model(loaded)
         self._epoch: int | None = None
         self._first_at: datetime | None = None
-        self._base_s = 0.0  # what the offsets of this epoch are counted from, since the source's beginning
-        self._end_s = 0.0  # of what was fed
+        self._base_s = 0.0  # beginning of this epoch's offsets, in seconds since the source's beginning
+        self._end_s = 0.0  # end of the last block
 
     def began(self, at: datetime) -> None:
-        """Tell when the source began, if that was before its first sample."""
+        """Set when the source began, if that was before its first sample."""
         self._first_at = at
 
     def feed(self, block: Block, *, include_scores: bool) -> Iterator[Prediction]:
@@ -283,20 +283,20 @@ class _Ears:
             self._epoch, self._first_at = block.epoch, self._first_at or block.at
             begin_s = max(self._end_s, (block.at - self._first_at).total_seconds())
             self._base_s = begin_s - block.offset / block.sample_rate
-        yield from self._named(self._pipeline.feed(block), include_scores=include_scores)
+        yield from self._predictions(self._pipeline.feed(block), include_scores=include_scores)
         self._end_s = self._base_s + (block.offset + len(block.samples)) / block.sample_rate
 
     def flush(self, *, include_scores: bool) -> Iterator[Prediction]:
-        yield from self._named(self._pipeline.flush(), include_scores=include_scores)
+        yield from self._predictions(self._pipeline.flush(), include_scores=include_scores)
 
-    def _named(self, results: Iterable[Result], *, include_scores: bool) -> Iterator[Prediction]:
+    def _predictions(self, results: Iterable[Result], *, include_scores: bool) -> Iterator[Prediction]:
         for result in results:
             if isinstance(result, Scores):
                 labels = self._labels[result.model]
-                yield _named_scores(result, labels, self._base_s + result.offset_s, include_scores=include_scores)
+                yield _prediction(result, labels, self._base_s + result.offset_s, include_scores=include_scores)
 
 
-def _named_scores(result: Scores, labels: tuple[str, ...], offset_s: float, *, include_scores: bool) -> Prediction:
+def _prediction(result: Scores, labels: tuple[str, ...], offset_s: float, *, include_scores: bool) -> Prediction:
     label, score, scores = SILENCE, 1.0, None
     if result.values is not None:
         best = int(result.values.argmax())
@@ -315,20 +315,20 @@ def _named_scores(result: Scores, labels: tuple[str, ...], offset_s: float, *, i
     )
 
 
-def _blocks(source: Source, form: Format, start: datetime | None) -> _Opened | Iterator[Block]:
+def _blocks(source: Source, form: Format, start: datetime | None) -> _OpenedSource | Iterator[Block]:
     if isinstance(source, (str, Path)):
         url = "alsa:default" if source == MICROPHONE else str(source)
-        return _Opened(SourceConfig(name=SOURCE_NAME, url=url, channel=form.channel), start)
-    return _brought(pieces_of(source), Inlet(form, start))
+        return _OpenedSource(SourceConfig(name=SOURCE_NAME, url=url, channel=form.channel), start)
+    return _fed(pieces_of(source), Inlet(form, start))
 
 
-def _brought(pieces: Iterator[Piece], inlet: Inlet) -> Iterator[Block]:
+def _fed(pieces: Iterator[Piece], inlet: Inlet) -> Iterator[Block]:
     for piece in pieces:
         yield from inlet.feed(piece)
 
 
-class _Opened:
-    """The blocks of an address; iterate once."""
+class _OpenedSource:
+    """Blocks of a source that is opened here; iterate once."""
 
     def __init__(self, config: SourceConfig, start: datetime | None) -> None:
         self.recorded = False

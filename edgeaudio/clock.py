@@ -1,8 +1,4 @@
-"""Time: a monotonic clock for durations and order, and its translation to UTC.
-
-Owns: the translation and its re-anchoring when the system clock is stepped (NTP after a boot), and how UTC is written.
-Does not know: what is timed.
-"""
+"""A monotonic clock for durations and order, its translation to UTC, and how UTC is written."""
 
 from __future__ import annotations
 
@@ -17,17 +13,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # NTP slews below this and steps above (RFC 5905 steps from 0.128 s); a slew is followed silently
 STEP_S = 0.25
-# between the readings of the two clocks; a busy machine may take this thread's turn away there for longer
-_PROMPT_S = 0.02
+_PROMPT_S = 0.02  # longest time between readings of both clocks; on a busy machine the thread may be preempted there
 _READINGS = 10
 
 
 class Clock:
-    """Monotonic seconds, and the UTC that belongs to them. Shared by all sources of an agent.
+    """Monotonic seconds, and their UTC. Shared by all sources of an agent, safe for any thread.
 
-    Inside, everything is ordered and measured by the monotonic clock. UTC is that clock plus an
-    offset which is compared with the system's at each use: a step of the system clock moves the
-    offset once, is counted in `steps` and logged, and disturbs no duration and no order.
+    The agent orders and measures everything by the monotonic clock. UTC is that clock plus an offset, which is read
+    anew at each use: a step of the system clock moves the offset once, is counted in `steps` and logged, and affects no
+    duration and no order.
     """
 
     def __init__(
@@ -42,7 +37,7 @@ class Clock:
         self._offset_s = self._read()[1]
 
     def utc(self, at_s: float | None = None) -> datetime:
-        """The aware UTC time of the monotonic moment `at_s`; of now, if None."""
+        """Return the aware UTC time of the monotonic moment `at_s`; None: now."""
         with self._lock:
             now_s, offset_s = self._read()
             step_s = offset_s - self._offset_s
@@ -53,7 +48,7 @@ class Clock:
             return _EPOCH + timedelta(seconds=(now_s if at_s is None else at_s) + offset_s)
 
     def _read(self) -> tuple[float, float]:
-        """The monotonic clock, and how far the system's is ahead of it: of some readings, one that took no time."""
+        """Return the monotonic clock, and the system clock less it: the fastest of some readings."""
         best_s, found = float("inf"), (0.0, 0.0)
         for _ in range(_READINGS):
             before_s = self.monotonic()
@@ -67,7 +62,7 @@ class Clock:
 
 
 def timestamp(at: datetime) -> str:
-    """Write an aware time as RFC 3339 in UTC with milliseconds, cut off and not rounded up into the future."""
+    """Return an aware time as RFC 3339 in UTC with milliseconds, truncated, so that it is never in the future."""
     if at.tzinfo is None:
         raise ValueError("a time without a zone cannot be written")
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,9 +1,9 @@
-"""Where an agent keeps what must outlive its process and need not outlive the machine's: the runtime directory.
+"""The runtime directory: files that outlive the process, but not a restart of the machine.
 
-Owns: which directory that is, and whether it is in memory. Does not know: what is in it.
+Owns: which directory that is, and whether it is in memory. Does not know: the files.
 
-What is noted often (which sources are being opened, which segment was heard last) belongs there and not in the state
-directory: on a memory card each write counts.
+Notes that change often (which sources are being opened, the last HLS segment) belong there and not in the state
+directory: a memory card wears out with each write.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ _IN_MEMORY = {"tmpfs", "ramfs"}
 
 @dataclass(frozen=True, slots=True)
 class RuntimeDir:
-    """One agent's own directory, which can be written to."""
+    """One agent's own writable directory."""
 
     folder: Path
-    in_memory: bool  # writing there wears out no disk, and waits for none
+    in_memory: bool  # no disk is worn out, or waited for
     last_resort: bool = False  # it is the state directory
 
     def file(self, name: str) -> Path:
-        """The path of a file in it."""
+        """Return the path of a file in it."""
         return self.folder / name
 
     def leave(self) -> None:
-        """Remove the directory, if nothing is left in it for the next process."""
+        """Remove the directory, if it is empty."""
         if not self.last_resort:
             with contextlib.suppress(OSError):
                 self.folder.rmdir()
 
 
 def find_runtime_dir(device: str, state_dir: Path, environ: Mapping[str, str] = os.environ) -> RuntimeDir | None:
-    """The first that can be written to: systemd's, /run/edgeaudio for root, the user's own, the state directory.
+    """Return the first writable one: systemd's, /run/edgeaudio for root, the user's own, the state directory.
 
-    Agents may share it, so each has a directory of its own in it. The state directory is one agent's alone (its outbox
-    is locked), so its path tells agents of the same name apart.
+    Agents may share the first three, so each has a directory of its own there. Its name has a digest of the state
+    directory, which is one agent's alone (its outbox is locked), to distinguish agents of one name.
     """
     digest = hashlib.sha256(os.fsencode(state_dir.resolve())).hexdigest()[:12]
     for base in _candidates(state_dir, environ):
@@ -58,7 +58,7 @@ def find_runtime_dir(device: str, state_dir: Path, environ: Mapping[str, str] = 
 
 
 def find_files(name: str, environ: Mapping[str, str] = os.environ) -> list[Path]:
-    """The files of that name of all agents that find the same runtime directory, but for the last resorts."""
+    """Return the files of that name of all agents with the same runtime directory; not those in state directories."""
     return sorted(path for base in _own(environ) for path in base.glob(f"*/{name}"))
 
 
@@ -77,7 +77,7 @@ def _own(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _file_system(path: Path) -> str:
-    """The kind of file system that holds `path`, by its device number; "" where that cannot be told."""
+    """Return the type of the file system of `path`, by its device number; "" if unknown."""
     number = path.stat().st_dev
     device = f"{os.major(number)}:{os.minor(number)}"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():

@@ -1,7 +1,6 @@
-"""Whether this machine's clock is known to be wrong: one without a battery begins in the past, until NTP sets it.
+"""Evidence that this machine's clock is behind: a clock without a battery starts in the past, until NTP sets it.
 
-Owns: the evidence for it, which is the kernel's word, timesyncd's, and files that are newer than now.
-Does not know: what the time is needed for.
+The evidence is the kernel's state, that of timesyncd, and files that are newer than now.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import Final
 
 _UNSYNCHRONISED: Final = 5  # TIME_ERROR of adjtimex(2)
 _TIMEX_BYTES: Final = 1024  # far more than any architecture's struct timex
-_TIMESYNC: Final = Path("/run/systemd/timesync")  # timesyncd's; it makes a file in it once it is synchronised
-# when each of them was last changed, this machine's clock was right, or behind
+_TIMESYNC: Final = Path("/run/systemd/timesync")  # timesyncd makes a file in it once it is synchronised
+# each file's modification time was once the present, by a clock that was right or behind
 _OLDER_THAN_NOW: Final = (
     Path(__file__),
     Path(os.__file__),
@@ -26,7 +25,7 @@ _OLDER_THAN_NOW: Final = (
 
 
 def why_behind() -> str | None:
-    """What shows that this clock may be behind, in words that stay the same from one try to the next; None: nothing."""
+    """Return the evidence that the clock is behind, in words that do not vary between calls; None: there is none."""
     if time.time() < _newest_s():
         return "is older than edgeaudio or this system"
     if _synchronised() is False:
@@ -46,7 +45,7 @@ def _changed_s(path: Path) -> float:
 
 
 def _synchronised() -> bool | None:
-    """Whether NTP keeps the clock; None where nobody says. A hardened service may not ask the kernel."""
+    """True if NTP keeps the clock; None if unknown: a hardened service may not ask the kernel."""
     answer: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     if answer >= 0:
         return answer != _UNSYNCHRONISED

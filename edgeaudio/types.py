@@ -1,8 +1,8 @@
-"""What flows through edgeaudio: the values that its rooms hand to each other.
+"""Values that the rooms of edgeaudio pass to each other.
 
-Owns: the frozen dataclasses (Block, Scores, Level, Event, SourceStatus, Message, ...), and the names of
-states and reasons that go out on the wire.
-Does not know: where audio comes from, how it is recognised, or where results go.
+Owns: the frozen dataclasses (Block, Scores, Level, Event, SourceStatus, Message, ...), and the names of states and
+reasons on the wire.
+Does not know: where audio comes from, how it is recognised, where results go.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
-# which channel of a source is heard: the mean of all, one of them counted from 1, or the mean unless they cancel out
+# channel of a source that is recognised: the mean of all, one of them from 1, or the mean unless they cancel out
 Channel = Literal["auto", "mix"] | int
-POWER_STEP_S = 0.01  # of `powers`
+POWER_STEP_S = 0.01  # length of each mean square in `Scores.powers`
 
 
 class SourceState(StrEnum):
-    """How a source is, as published in `<source>/status`."""
+    """State of a source, as published in `<source>/status`."""
 
     CONNECTING = "connecting"
     LISTENING = "listening"
@@ -38,10 +38,10 @@ class SourceState(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a source is not simply listening, told apart by evidence."""
+    """Evidence of why a source is not simply listening."""
 
     UNAUTHORIZED = "unauthorized"  # 401, 403: the login was refused
-    NOT_FOUND = "not_found"  # 404, a file that is not there, an unknown sound card
+    NOT_FOUND = "not_found"  # 404, a missing file, an unknown sound card
     REFUSED = "refused"  # nothing listens on that port
     UNREACHABLE = "unreachable"  # no route to the host or the network
     NAME_NOT_FOUND = "name_not_found"  # the host name does not resolve
@@ -49,35 +49,35 @@ class Reason(StrEnum):
     CLOCK = "clock"  # a certificate is not valid yet, and this machine's clock is known to be behind
     TIMEOUT = "timeout"  # no answer, or no samples, within the limit
     NO_AUDIO_TRACK = "no_audio_track"  # the stream opened but has no audio
-    NO_AUDIO_FOUND = "no_audio_found"  # no audio within the limits of looking for it; it may come later
-    UNSUPPORTED_CODEC = "unsupported_codec"  # there is audio, and no decoder for it
-    UNSUPPORTED_TRANSPORT = "unsupported_transport"  # RTSP over neither TCP nor UDP, as far as these were tried
+    NO_AUDIO_FOUND = "no_audio_found"  # no audio within the limits of probing; it may come later
+    UNSUPPORTED_CODEC = "unsupported_codec"  # no decoder for the audio
+    UNSUPPORTED_TRANSPORT = "unsupported_transport"  # RTSP over neither TCP nor UDP, of those that were tried
     SERVER_BUSY = "server_busy"  # 453, 503, 429: no more viewers for now
-    INVALID_DATA = "invalid_data"  # an answer came, and it is not a stream
-    TOO_LARGE = "too_large"  # beyond a limit: a playlist, a head of a response, the agent's memory
+    INVALID_DATA = "invalid_data"  # the answer is not a stream
+    TOO_LARGE = "too_large"  # a limit is exceeded: of a playlist, a response's head, the agent's memory
     DEVICE_BUSY = "device_busy"  # another program holds the sound card
-    DEVICE_GONE = "device_gone"  # the sound card went away while it was open
+    DEVICE_GONE = "device_gone"  # the sound card was unplugged while it was open
     PLAYLIST_STALE = "playlist_stale"  # the server answers, and its HLS playlist is no longer updated
-    END_OF_STREAM = "end_of_stream"  # the sender ended the stream in good order
-    INTERNAL_ERROR = "internal_error"  # an exception that nobody expected, in the reading or recognition of this source
+    END_OF_STREAM = "end_of_stream"  # the sender ended the stream properly
+    INTERNAL_ERROR = "internal_error"  # an unexpected exception in the reading or recognition of this source
     CRASHED_THE_AGENT = "crashed_the_agent"  # the process died while this source was being opened
     DIGITAL_SILENCE = "digital_silence"  # every sample is zero: muted, or a dead microphone
-    PAUSED = "paused"  # nothing is sent, as always while it is quiet
-    LOW_LEVEL = "low_level"  # the level stays under the floor
+    PAUSED = "paused"  # the sender sends nothing while it is quiet
+    LOW_LEVEL = "low_level"  # the level stays below the floor
     FULL_SCALE = "full_scale"  # too many samples at the limits of the format
-    CHANNELS_CANCEL = "channels_cancel"  # their mean, which is recognised, is next to nothing: one is inverted
+    CHANNELS_CANCEL = "channels_cancel"  # their mean, which is recognised, is almost silent: one is inverted
     MAINS_HUM = "mains_hum"  # most energy is at multiples of 50 or 60 Hz
     SWITCHED_OFF = "switched_off"  # by command
     OUTSIDE_SCHEDULE = "outside_schedule"  # by its listening hours
-    AGENT_STOPPED = "agent_stopped"  # in good order; or `edgeaudio check` was there, and the agent has not run since
+    AGENT_STOPPED = "agent_stopped"  # by a stop; or `edgeaudio check` ran, and the agent has not since
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """A run of consecutive samples of one source, of any length, at the stream's own rate.
+    """Consecutive samples of one source, of any length, at the stream's own rate.
 
-    `epoch` counts the source's connections, gaps and format changes: two blocks of different
-    epochs are never joined, and within an epoch the `offset`s follow on without a hole.
+    `epoch` counts the source's connections, gaps and format changes: blocks of different epochs are never joined, and
+    within an epoch the `offset`s are contiguous.
     """
 
     source: str
@@ -94,24 +94,24 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class EpochEnd:
-    """A source's epoch is over, in its place among the source's Blocks."""
+    """End of a source's epoch, in order with its Blocks."""
 
     source: str
-    complete: bool = False  # it was a recording, and this is its end
+    complete: bool = False  # it is the end of a recording
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """What a model said of one clip: a score per label, or nothing where the clip was too quiet."""
+    """Result of a model for one clip: a score per label, or none if the clip was below the gate."""
 
     source: str
     model: str
     at: datetime  # of the clip's first sample
-    offset_s: float
+    offset_s: float  # of the clip's first sample, since the epoch began
     duration_s: float
-    rms_dbfs: float | None
-    values: Samples | None  # (n_labels,); None: under the level gate, the model was not run
-    powers: Samples | None = None  # the clip's
+    rms_dbfs: float | None  # None: digital silence
+    values: Samples | None  # float32 (n_labels,), 0 to 1; None: below the gate, the model was not run
+    powers: Samples | None = None  # mean square of every whole POWER_STEP_S of the clip, (n,); None: below the gate
     epoch: int = 0
 
 
@@ -127,7 +127,7 @@ class ChannelLevel:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Loudness of one measuring interval of a source: the worst of the channels that are heard, before mixing."""
+    """Loudness of one interval of a source: the worst value of the recognised channels, before mixing."""
 
     source: str
     at: datetime  # of its first sample
@@ -136,14 +136,14 @@ class Level:
     peak_dbfs: float | None
     clipped_ratio: float  # share of samples at full scale
     hum_ratio: float  # share of energy at multiples of the mains frequency, 0 to 1
-    channels: tuple[ChannelLevel, ...] = ()  # each of them, heard or not, where there are two or more
+    channels: tuple[ChannelLevel, ...] = ()  # every channel, if there are two or more
     heard: Channel = "mix"  # the channel that is recognised, from 1, or the mean of all
-    cancels: bool = False  # the mean of the channels is next to nothing, though they are not silent
+    cancels: bool = False  # the mean of the channels is almost silent, though they are not
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The beginning (`onset`) or the end (`offset`) of a sound; both carry the same id."""
+    """Beginning (`onset`) or end (`offset`) of a sound; both have the same id."""
 
     id: str
     kind: Literal["onset", "offset"]
@@ -152,18 +152,17 @@ class Event:
     label: str
     score: float  # onset: the score that began it; offset: the highest while it lasted
     at: datetime  # of the sound: its beginning, or its end
-    duration_s: float  # onset: heard so far; offset: in all
-    at_error_s: float | None = None  # how far off `at` may be; None: unknown, as of an event that was stored
-    test: bool = False  # nothing was heard: somebody tries whether detections arrive
-    # where `at` is in the source's Blocks: their epoch, and seconds since it began; None: the Blocks are gone, as of an
-    # event that was stored
+    duration_s: float  # onset: so far; offset: in total
+    at_error_s: float | None = None  # error of `at`; None: unknown, as for a stored event
+    test: bool = False  # sent to try the delivery, not a sound
+    # position of `at` in the source's Blocks: epoch, and seconds since it began; None: unknown, as for a stored event
     epoch: int | None = None
     offset_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """The state of one source, its evidence, and when the next try is due."""
+    """State of one source, its evidence, and when the next attempt is due."""
 
     source: str
     state: SourceState
@@ -175,13 +174,13 @@ class SourceStatus:
     channels: int | None = None
     pauses: bool = False  # the sender sends nothing while it is quiet
     next_try: datetime | None = None
-    media: Literal["audio", "all"] | None = None  # what an RTSP camera is asked for
-    transport: Literal["tcp", "udp"] | None = None  # over which RTSP carries it
+    media: Literal["audio", "all"] | None = None  # tracks requested from an RTSP camera
+    transport: Literal["tcp", "udp"] | None = None  # of RTSP
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to be delivered: an MQTT PUBLISH."""
+    """One message to deliver: an MQTT PUBLISH."""
 
     topic: str
     payload: bytes
@@ -191,22 +190,22 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message of the outbox."""
+    """A message in the outbox."""
 
-    seq: int  # grows with every message; means nothing to another process
+    seq: int  # grows with every message; valid in this process only
     message: Message
     added_at: float  # Unix time
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxStats:
-    """How the outbox is, for health."""
+    """State of the outbox, for health."""
 
     depth: int  # messages
     bytes: int  # of topics and payloads
-    oldest_s: float | None  # how long the oldest has been waiting; None: empty
-    dropped: int  # since the start, because the bounds were reached
+    oldest_s: float | None  # age of the oldest message; None: empty
+    dropped: int  # since the start, at the bounds
     expired: int  # since the start
-    trouble: str | None  # why messages are in memory and not on the disk, in one line; None: they are on the disk
-    damaged_file: str | None  # where a damaged database was moved since the start
-    damage: str | None  # what was found of it, in one line
+    trouble: str | None  # why messages are kept in memory, in one line; None: they are on the disk
+    damaged_file: str | None  # new path of a damaged database, since the start
+    damage: str | None  # what is wrong with it, in one line

@@ -1,7 +1,7 @@
-"""From settings to what the rooms are handed: how to open a source, how to reach the broker, which models to run.
+"""Configurations of the rooms, built from the settings: sources, the broker, models.
 
-Owns: the translation, and the complaints about settings that only a loaded model can answer (labels, groups).
-Does not know: threads, connections, or when any of it is used.
+Owns: the translation, and the errors in settings that only a loaded model reveals (labels, groups).
+Does not know: threads, connections, or when a configuration is used.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from edgeaudio.sinks.mqtt.homeassistant import LabelEntity, birth_topic
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.slugs import slugs
 
-MAX_ANNOUNCED = 20  # labels, where a model says nothing of it
+MAX_ANNOUNCED = 20  # labels of a model whose manifest has no `announce`
 
 
 def source_config(name: str, source: SourceSettings) -> SourceConfig:
-    """How to open a source. Raises SettingsError where its password file cannot be read."""
+    """Return how to open a source. Raises SettingsError if its password file cannot be read."""
     return SourceConfig(
         name=name,
         url=source.url.get_secret_value(),
@@ -46,7 +46,7 @@ def source_config(name: str, source: SourceSettings) -> SourceConfig:
 
 
 def mqtt_config(settings: Settings) -> MqttConfig:
-    """How to reach the broker. Raises SettingsError where the password file cannot be read."""
+    """Return how to reach the broker. Raises SettingsError if the password file cannot be read."""
     mqtt = settings.mqtt
     address = parse_broker_url(mqtt.url.get_secret_value())
     return MqttConfig(
@@ -69,18 +69,18 @@ def birth_filters(mqtt: MqttSettings) -> list[str]:
 
 
 def load_models(settings: Settings) -> dict[str, Model]:
-    """Every model of the settings, by its name there. Raises SettingsError, ManifestError, ModelError."""
+    """Load every model of the settings, by its name there. Raises SettingsError, ManifestError, ModelError."""
     return {name: load_one_model(settings, name) for name in settings.models}
 
 
 def load_one_model(settings: Settings, name: str) -> Model:
-    """One model of the settings. Raises SettingsError, ManifestError, ModelError."""
+    """Load one model of the settings. Raises SettingsError, ManifestError, ModelError."""
     wanted = settings.models[name]
     path = find_model(name if wanted.path is None else wanted.path.absolute())
     try:
         return load_model(path, name=name, groups=wanted.groups)
     except ManifestError as error:
-        for group in wanted.groups:  # wrong in the settings, not in the manifest that it was added to
+        for group in wanted.groups:  # the settings' group is wrong, not the manifest that it was added to
             if error.key == f"groups.{group}" or repr(group) in error.problem:
                 raise SettingsError(f"models.{name}.groups.{group}: {error.problem}") from None
         raise
@@ -122,7 +122,7 @@ def announced_labels(settings: Settings, models: Mapping[str, Scorer], source: s
 
 
 def source_pipeline(settings: Settings, models: Mapping[str, Scorer], name: str) -> SourcePipeline:
-    """The recognition of a source. Raises SettingsError, and EdgeaudioError for two labels that share a topic."""
+    """Return the pipeline of a source. Raises SettingsError, and EdgeaudioError for two labels that share a topic."""
     bindings = model_bindings(settings, models, name)
     slugs(dict.fromkeys(label for binding in bindings for label in _reported(binding)), f"source {name}")
     topics, source = Topics(settings.mqtt.base_topic, settings.device), settings.sources[name]

@@ -1,7 +1,7 @@
-"""Asking a running agent something, over a socket in its runtime directory: both ends.
+"""Questions to a running agent, over a socket in its runtime directory: both ends.
 
-Owns: the socket, its file, and the JSON that goes over it: a question, after which the asker is silent, then an answer.
-No question at all is that of how the agent is. Does not know: the answers, or what is made of them.
+Owns: the socket, its file, and the protocol: the client sends a question as JSON and shuts its side down, the agent
+sends an answer as JSON. An empty question asks how the agent is. Does not know: what answers contain.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NAME = "health.sock"
-_TURN_S = 1.0  # nobody who asks may hold up the next
+_CLIENT_TIMEOUT_S = 1.0  # a slow client must not delay the next
 _MAX_QUESTION_BYTES = 64 << 10
-_PAUSE_S = 1.0  # where nobody can be let in: no descriptor is left, say, which passes
+_PAUSE_S = 1.0  # after a failed accept, which passes: no descriptor is free, for instance
 _MAX_ANSWER_BYTES = 4 << 20
 _MAX_WAITING = 8
 
 
 class NoAnswerError(Exception):
-    """An agent's socket is there, and nobody answers as an agent does; the message says what happened."""
+    """An agent's socket exists, but no agent answers; the message has the reason."""
 
 
 class HealthSocket:
-    """Listens beside the agent. Raises OSError where that cannot be."""
+    """Server side, beside the agent. Raises OSError if the socket cannot be made."""
 
     def __init__(self, folder: Path, answer: Callable[[object], object]) -> None:
-        """`answer` is called in the thread of `run` with the question, and returns what JSON can hold."""
+        """`answer` is called in the thread of `run` with the question, and returns a value for JSON."""
         self._answer = answer
         self._closed = threading.Event()
         self._path = folder / NAME
-        # nobody finds a socket that does not listen yet, and takes the agent for one that was killed
+        # a socket in its place that does not listen yet would look like that of a killed agent
         unready = folder / f"{NAME}.new"
-        unready.unlink(missing_ok=True)  # of a process that was killed
+        unready.unlink(missing_ok=True)  # left by a killed process
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with _short(unready) as name:
@@ -50,17 +50,17 @@ class HealthSocket:
             raise
 
     def run(self) -> None:
-        """Answer whoever asks, one after the other, until `close`."""
+        """Answer clients, one after the other, until `close`."""
         while True:
             try:
-                asker = self._socket.accept()[0]
+                client = self._socket.accept()[0]
             except OSError:
                 if self._closed.wait(_PAUSE_S):
                     return
                 continue
-            with asker, contextlib.suppress(OSError):
-                asker.settimeout(_TURN_S)
-                asker.sendall(json.dumps(self._answer(_question(asker))).encode() + b"\n")
+            with client, contextlib.suppress(OSError):
+                client.settimeout(_CLIENT_TIMEOUT_S)
+                client.sendall(json.dumps(self._answer(_question(client))).encode() + b"\n")
 
     def close(self) -> None:
         """End `run`, and leave no file behind."""
@@ -68,15 +68,15 @@ class HealthSocket:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        with contextlib.suppress(OSError):  # the end of the agent goes on, whatever became of that folder
+        with contextlib.suppress(OSError):  # a missing folder must not disturb the end of the agent
             self._path.unlink()
 
 
-def _question(asker: socket.socket) -> object:
-    """What is asked; None for what is no question, or not finished in time."""
+def _question(client: socket.socket) -> object:
+    """Return the question; None if it is not JSON, or not complete in time."""
     data = bytearray()
     try:
-        while len(data) <= _MAX_QUESTION_BYTES and (piece := asker.recv(4096)):
+        while len(data) <= _MAX_QUESTION_BYTES and (piece := client.recv(4096)):
             data += piece
         return json.loads(data) if len(data) <= _MAX_QUESTION_BYTES else None
     except (TimeoutError, ValueError, RecursionError):
@@ -84,7 +84,7 @@ def _question(asker: socket.socket) -> object:
 
 
 def ask(path: Path, limit_s: float, question: object = None) -> object:
-    """The answer of the agent whose socket that is. Raises NoAnswerError."""
+    """Return the answer of the agent with that socket. Raises NoAnswerError."""
     data = bytearray()
     deadline_s = time.monotonic() + limit_s
     try:
@@ -96,7 +96,7 @@ def ask(path: Path, limit_s: float, question: object = None) -> object:
             connection.shutdown(socket.SHUT_WR)
             while len(data) <= _MAX_ANSWER_BYTES and (piece := connection.recv(65536)):
                 data += piece
-                connection.settimeout(max(deadline_s - time.monotonic(), 0.001))  # 0: not to wait at all, an error
+                connection.settimeout(max(deadline_s - time.monotonic(), 0.001))  # 0 would mean non-blocking
         return json.loads(data)
     except ConnectionRefusedError:
         raise NoAnswerError(
@@ -114,7 +114,7 @@ def ask(path: Path, limit_s: float, question: object = None) -> object:
 
 @contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """The path in few characters: the address of a socket has room for 107."""
+    """Provide a short name of the path: a socket's address holds 107 characters."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

@@ -1,4 +1,4 @@
-"""How the connection to the broker is: its states and reasons, as health has them. Pure."""
+"""State of the connection to the broker, for health."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 
 class BrokerState(StrEnum):
-    """How the connection to the broker is."""
+    """State of the connection to the broker."""
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
@@ -18,7 +18,7 @@ class BrokerState(StrEnum):
 
 
 class BrokerReason(StrEnum):
-    """Why there is no connection, or not a whole one, told apart by evidence."""
+    """Evidence of why there is no connection, or not a fully working one."""
 
     NAME_NOT_FOUND = "name_not_found"  # the host name does not resolve
     REFUSED = "refused"  # nothing listens on that port
@@ -30,17 +30,17 @@ class BrokerReason(StrEnum):
     UNAUTHORIZED = "unauthorized"  # the login was refused
     CLIENT_ID = "client_id"  # the client id was refused
     BANNED = "banned"  # the broker has shut this client out
-    NOT_MQTT = "not_mqtt"  # an answer came, and it is not MQTT
-    PROTOCOL_ERROR = "protocol_error"  # the broker finds fault with our packets
-    NOT_SUPPORTED = "not_supported"  # something that is needed is not offered: retain, QoS 1, a version, wildcards
-    BUSY = "busy"  # the broker says that it cannot just now
-    THROTTLED = "throttled"  # more connections, messages or bytes than the broker grants
-    TOO_LARGE = "too_large"  # a packet is longer than the broker takes
-    INVALID = "invalid"  # the broker will not have a topic or a payload
-    MOVED = "moved"  # the broker names another as the one to use
+    NOT_MQTT = "not_mqtt"  # the answer is not MQTT
+    PROTOCOL_ERROR = "protocol_error"  # the broker reports an error in our packets
+    NOT_SUPPORTED = "not_supported"  # the broker lacks a needed feature: retain, QoS 1, a version, wildcards
+    BUSY = "busy"  # the broker is temporarily unavailable
+    THROTTLED = "throttled"  # a quota of connections, messages or bytes is exceeded
+    TOO_LARGE = "too_large"  # a packet exceeds the broker's limit
+    INVALID = "invalid"  # the broker rejects a topic or a payload
+    MOVED = "moved"  # the broker refers to another broker
     TAKEN_OVER = "taken_over"  # another client with our id connected
-    CLOSED = "closed"  # the connection ended without a word, or with one that fits none of these
-    QUARANTINED = "quarantined"  # connections end while a message is in flight, which is sent no more with others
+    CLOSED = "closed"  # the connection was closed without a reason, or for another one
+    QUARANTINED = "quarantined"  # a message is suspected of ending connections, and sent apart from others
     NOT_AUTHORIZED_TOPIC = "not_authorized_topic"  # access rules deny a topic
 
 
@@ -55,5 +55,5 @@ class BrokerStatus:
     next_try: datetime | None = None
     protocol: str | None = None  # "5" or "3.1.1", while connected
     delivery: Literal["confirmed", "unconfirmed"] | None = None  # unconfirmed: the broker offers QoS 0 only
-    refused_topics: tuple[str, ...] = ()  # what the broker will not take just now; kept and tried again
-    quarantined: tuple[tuple[str, int], ...] = ()  # topics, and how many messages of each are sent no more with others
+    refused_topics: tuple[str, ...] = ()  # topics that the broker refuses for now; their messages are kept and retried
+    quarantined: tuple[tuple[str, int], ...] = ()  # topics, and how many messages of each are quarantined

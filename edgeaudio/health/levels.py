@@ -1,7 +1,4 @@
-"""Levels gathered over a longer interval, so that the broker is not flooded with one a second.
-
-Owns: the averages. Pure. Does not know: where levels come from and go to.
-"""
+"""Levels averaged over a longer interval, so that the broker does not get one a second."""
 
 from __future__ import annotations
 
@@ -12,14 +9,14 @@ from edgeaudio.types import ChannelLevel, Level
 
 
 class LevelDigest:
-    """One Level for every `interval_s` of Levels."""
+    """One Level per `interval_s` of Levels."""
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s
         self._held: list[Level] = []
 
     def add(self, level: Level) -> Level | None:
-        """One more level; returns the digest where the interval is full."""
+        """Add a level; return the average when the interval is full."""
         self._held.append(level)
         if sum(held.duration_s for held in self._held) < self._interval_s - level.duration_s / 2:
             return None
@@ -28,10 +25,10 @@ class LevelDigest:
 
 
 def digest(levels: Sequence[Level]) -> Level:
-    """The mean power, the highest peak and the mean ratios of levels that follow each other."""
+    """Return the mean power, the highest peak and the mean ratios of consecutive levels."""
     durations_s = [level.duration_s for level in levels]
     counts = {len(level.channels) for level in levels}
-    n_channels = counts.pop() if len(counts) == 1 else 0  # another number of channels: there is no mean of them
+    n_channels = counts.pop() if len(counts) == 1 else 0  # no mean if the number of channels changed
     whole, last = _mean(levels, durations_s), levels[-1]
     return Level(
         source=last.source,

@@ -1,7 +1,6 @@
-"""What the operating system says of this process and this board: processor, memory, heat, disk.
+"""The process and the board: processor, memory, temperature, disk.
 
-Owns: the places under /proc and /sys. Does not know: who asks. Every value is None where the
-machine does not tell it.
+Owns: the paths under /proc and /sys, and the C library's malloc settings. A value that the machine lacks is None.
 """
 
 from __future__ import annotations
@@ -23,33 +22,33 @@ LEAST_OWN_MB = 256.0
 
 
 class Machine:
-    """Readings of one process; `root` stands in for `/` in tests."""
+    """Readings of this process and its machine; `root` replaces `/` in tests."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
         self._last = (time.monotonic(), time.process_time())
 
     def cpu_percent(self) -> float:
-        """Processor time since the last call, of one core, in percent."""
+        """Return the CPU time since the last call, in percent of one core."""
         now = (time.monotonic(), time.process_time())
         wall_s, cpu_s = now[0] - self._last[0], now[1] - self._last[1]
         self._last = now
         return 100.0 * cpu_s / wall_s if wall_s > 0 else 0.0
 
     def memory_mb(self) -> float | None:
-        """Resident memory of the process, in MB."""
+        """Return the resident memory of the process, in MB."""
         fields = self._text("proc/self/statm").split()
         return int(fields[1]) * resource.getpagesize() / MB if len(fields) > 1 else None
 
     def memory_bound_mb(self) -> float | None:
-        """The most memory that this process may use: the machine's, or that of its control groups if it is less."""
+        """Return the memory that this process may use, in MB: the machine's, or its control groups' limit if lower."""
         bounds = [limit for path in self._memory_limits() if (limit := self._text(path)).isdigit()]
         total = re.search(r"^MemTotal:\s+(\d+) kB$", self._text("proc/meminfo"), re.MULTILINE)
         bytes_ = [int(bound) for bound in bounds] + ([int(total[1]) * 1024] if total else [])
         return min(bytes_) / MB if bytes_ else None
 
     def _memory_limits(self) -> Iterator[Path]:
-        """Files that may hold a bound, of cgroup v2 and v1; those of each group around this process's too."""
+        """Yield files that may hold a limit, of cgroup v2 and v1, for this process's group and all groups above it."""
         groups = Path("sys/fs/cgroup")
         for line in self._text("proc/self/cgroup").splitlines():
             _, _, rest = line.partition(":")
@@ -60,27 +59,27 @@ class Machine:
                 root, names = groups / "memory", ["memory.limit_in_bytes"]
             else:
                 continue
-            # in a container the path may be the host's: then the root is the container's own group
+            # in a container the path may be the host's; the root is then the container's own group
             parts = [part for part in path.split("/") if part not in {"", ".."}]
             for depth in range(len(parts) + 1):
                 for name in names:
                     yield root.joinpath(*parts[:depth]) / name
 
     def temperature_c(self) -> float | None:
-        """Temperature of the hottest thermal zone."""
+        """Return the temperature of the hottest thermal zone."""
         zones = sorted(self._root.glob("sys/class/thermal/thermal_zone*/temp"))
         values = [text for zone in zones if (text := self._text(zone)).lstrip("-").isdigit()]
         return max(int(value) for value in values) / 1000 if values else None
 
     def throttled(self) -> bool | None:
-        """Whether a Raspberry Pi has seen its supply voltage too low since boot."""
+        """True if a Raspberry Pi's supply voltage has been too low since boot."""
         for name in sorted(self._root.glob("sys/class/hwmon/hwmon*/name")):
             if self._text(name) == "rpi_volt":
                 return self._text(name.parent / "in0_lcrit_alarm") == "1"
         return None
 
     def disk_free_mb(self, path: Path) -> float | None:
-        """Space that is left where `path` is, in MB."""
+        """Return the free space of the file system of `path`, in MB."""
         try:
             return shutil.disk_usage(path).free / MB
         except OSError:
@@ -95,9 +94,9 @@ class Machine:
 
 @contextlib.contextmanager
 def bounded_memory() -> Iterator[None]:
-    """Let this process have no more memory of its own than half of what it may use, inside the block.
+    """Limit this process's own memory to half of what it may use, inside the block.
 
-    For commands, which open what nobody has tried before. What FFmpeg is then refused, it reports as any other fault.
+    For commands, which open untried sources. FFmpeg reports a failed allocation like any other error.
     """
     bound_mb = Machine().memory_bound_mb()
     before = resource.getrlimit(resource.RLIMIT_DATA)
@@ -114,11 +113,11 @@ def _least(*limits: int) -> int:
 
 
 def limit_arenas() -> None:
-    """Limit malloc to a few arenas, and map large blocks one by one; a no-op where the C library has no mallopt (musl).
+    """Limit malloc to MAX_HEAPS arenas, and map large blocks one by one; a no-op without mallopt (musl).
 
-    glibc makes up to eight arenas a core. Each reader's thread may get another arena than the one before it, so that
-    the peaks of all add up. And each large block that is freed raises glibc's mmap threshold: larger blocks then go
-    into the arenas, which a small block behind them keeps from shrinking. Call it before threads are started.
+    glibc makes up to eight arenas per core. Each new reader's thread may get another arena, so that their peaks add up.
+    And each large block that is freed raises glibc's mmap threshold: larger blocks then go into arenas, which one small
+    block behind them keeps from shrinking. Call it before threads are started.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -127,10 +126,9 @@ def limit_arenas() -> None:
 
 
 def give_back_memory() -> None:
-    """Have the C library return what it holds and does not use; a no-op where it cannot (musl).
+    """Return the C library's unused memory to the system; a no-op without malloc_trim (musl).
 
-    FFmpeg's buffers come and go with every connection: without this the process keeps the shape of
-    the worst minute that it has had.
+    Each connection allocates and frees FFmpeg's buffers: without this the process stays as large as its largest peak.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -1,7 +1,7 @@
 """The health report: a snapshot of the agent and all of its parts, as dataclasses.
 
-Owns: which numbers are in it, and their names. Pure.
-Does not know: where the numbers come from, how they are written for others (each sink has its way).
+Owns: which numbers are in it, and their names.
+Does not know: where the numbers come from, how a sink writes them.
 """
 
 from __future__ import annotations
@@ -22,42 +22,42 @@ class SourceNumbers:
     status: SourceStatus
     heard_s: float
     lost_s: float  # no connection, holes, or dropped because the recogniser was too slow
-    quiet_s: float  # of those heard: the sender sent nothing, for it was quiet
-    clock_drift_ppm: float | None  # how much faster than this machine's the sender's clock is
+    quiet_s: float  # part of heard_s in which the sender paused, for it was quiet
+    clock_drift_ppm: float | None  # speed of the sender's clock relative to this machine's
     lag_s: float  # heard and not yet recognised
     connections: int
     events: int
-    internal_errors: int  # exceptions that nobody expected, in its reading or recognition
+    internal_errors: int  # unexpected exceptions in its reading or recognition
 
 
 @dataclass(frozen=True, slots=True)
 class MachineNumbers:
-    """The process and the board; None where the machine does not tell."""
+    """The process and the board; None: the machine does not have the value."""
 
     cpu_percent: float
     memory_mb: float | None
-    memory_limit_mb: float | None  # past which connections are ended
+    memory_limit_mb: float | None  # above it connections are ended
     temperature_c: float | None
     throttled: bool | None
     disk_free_mb: float | None
 
 
 class CrashReason(StrEnum):
-    """How a process of the agent ended that was not stopped, told apart by evidence."""
+    """How a process of the agent ended that was not stopped, by evidence."""
 
     SIGNAL = "signal"  # SIGSEGV and the like; SIGABRT is also the service manager's watchdog
-    STUCK = "stuck"  # a part no longer moved, and the process ended itself
-    EXCEPTION = "exception"  # that nobody expected
+    STUCK = "stuck"  # a part stalled, and the process ended itself
+    EXCEPTION = "exception"  # unexpected
     OUT_OF_MEMORY = "out_of_memory"  # killed by the kernel
-    MACHINE_RESET = "machine_reset"  # the machine went down without stopping it
-    KILLED = "killed"  # without a word
+    MACHINE_RESET = "machine_reset"  # a power cut, a system crash or a reset
+    KILLED = "killed"  # without other evidence
 
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """An end in disorder."""
+    """An end of the process without a stop."""
 
-    at: datetime  # where nobody saw it, the start after it
+    at: datetime  # of the crash; of the next start, if the crash left no time
     reason: CrashReason
     detail: str  # one line for people, without secrets
 
@@ -67,12 +67,12 @@ class AgentNumbers:
     """The agent as a whole."""
 
     version: str
-    host: str  # the machine's name: two devices of one name are told apart by it
+    host: str  # the machine's name: distinguishes two devices of one name
     started_at: datetime
     uptime_s: float
     restarts: int
     clock_steps: int
-    log_dropped: int  # log lines, for standard error took no more
+    log_dropped: int  # log lines that were dropped because standard error was full
     last_crash: Crash | None  # of this or an earlier version
 
 
@@ -90,11 +90,11 @@ class ModelNumbers:
 
 
 class SinkState(StrEnum):
-    """How a best-effort sink is."""
+    """State of a best-effort sink."""
 
     RUNNING = "running"
     FAILED = "failed"  # it raised; it is tried again
-    STALLED = "stalled"  # it has not returned from an item for too long
+    STALLED = "stalled"  # it has not returned in time
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +105,9 @@ class SinkNumbers:
     state: SinkState
     detail: str  # one line for people, without secrets; empty while it runs
     failures: int  # exceptions and stalls
-    dropped: int  # items other than Blocks, for it did not take them in time
-    dropped_s: float  # Blocks, of all sources together
-    lag_s: float  # how long the oldest item has been waiting
+    dropped: int  # items other than Blocks that it did not take in time
+    dropped_s: float  # seconds of Blocks, of all sources together
+    lag_s: float  # age of the oldest waiting item
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Whether what a source delivers is worth listening to: silent, clipping, humming, or fine.
+"""Quality of a source's sound: silent, clipping, humming, or fine.
 
-Owns: the limits, and the patience before a state is entered or left.
+Owns: the limits, and how long a state needs to be entered or left.
 Does not know: connections, MQTT, clocks; time comes in with the levels.
 """
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from edgeaudio.types import Level, Reason, SourceState
 
-ENTER_S = 10.0  # so long a state's sign must last
-LEAVE_S = 3.0  # so long it must be gone
+ENTER_S = 10.0  # duration of the evidence before a state is entered
+LEAVE_S = 3.0  # time without evidence before a state is left
 SILENT_BELOW_DBFS = -90.0
 SILENT_UNTIL_DBFS = -80.0
 CLIPPING_FROM = 0.01  # share of samples at full scale
@@ -22,7 +22,7 @@ HUM_UNTIL = 0.7
 
 @dataclass(frozen=True, slots=True)
 class SignalState:
-    """What is wrong with the sound; `state` is LISTENING where nothing is."""
+    """What is wrong with the sound; `state` is LISTENING if nothing is."""
 
     state: SourceState
     reason: Reason | None
@@ -33,29 +33,29 @@ FINE = SignalState(SourceState.LISTENING, None, "")
 
 
 class SignalMonitor:
-    """The state of one connection's sound. Feed it every level."""
+    """State of one connection's sound, from all of its levels."""
 
     def __init__(self) -> None:
         self._now = FINE
-        self._coming = FINE
-        self._coming_s = 0.0
+        self._next = FINE
+        self._next_s = 0.0
 
     def feed(self, level: Level) -> SignalState:
-        """The state after one more level."""
+        """Return the state after one more level."""
         sign = self._sign(level)
         if sign.state == self._now.state and sign.reason == self._now.reason:
-            self._coming_s = 0.0
+            self._next_s = 0.0
             return self._now
-        if sign.state != self._coming.state or sign.reason != self._coming.reason:
-            self._coming_s = 0.0
-        self._coming = sign
-        self._coming_s += level.duration_s
-        if self._coming_s >= (LEAVE_S if sign is FINE else ENTER_S):
-            self._now, self._coming_s = sign, 0.0
+        if sign.state != self._next.state or sign.reason != self._next.reason:
+            self._next_s = 0.0
+        self._next = sign
+        self._next_s += level.duration_s
+        if self._next_s >= (LEAVE_S if sign is FINE else ENTER_S):
+            self._now, self._next_s = sign, 0.0
         return self._now
 
     def _sign(self, level: Level) -> SignalState:
-        """What this level alone says, the present state being given the benefit of the doubt."""
+        """Return the state that this level alone shows; the present state is kept within its hysteresis."""
         state = self._now.state
         if silence := _silence(level, SILENT_UNTIL_DBFS if state is SourceState.SILENT else SILENT_BELOW_DBFS):
             return silence
@@ -75,7 +75,7 @@ class SignalMonitor:
 
 
 def _silence(level: Level, below_dbfs: float) -> SignalState | None:
-    """Why nothing can be recognised at that level; None: something can."""
+    """Return why nothing can be recognised at that level; None: it can."""
     if level.rms_dbfs is None:
         return SignalState(SourceState.SILENT, Reason.DIGITAL_SILENCE, "every sample is the same")
     if level.rms_dbfs < below_dbfs:

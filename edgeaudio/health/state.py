@@ -1,7 +1,4 @@
-"""The one state that a source has, made of what its reader says and of what its levels show.
-
-Owns: the states' precedence, and since when. Does not know: threads, MQTT, how anything is mended.
-"""
+"""State of a source, from its connection and from its levels: which of them wins, and since when it holds."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ _PAUSED = SignalState(SourceState.SILENT, Reason.PAUSED, "the sender sends nothi
 
 
 def _is_another_try(old: SourceStatus, new: SourceStatus) -> bool:
-    """True if a connection is opened once more while the same outage lasts: that is no news."""
+    """True if `new` is only another attempt to connect in the same outage."""
     waited = old.state in {SourceState.WAITING, SourceState.FAILED}
     same = (old.reason, old.detail) == (new.reason, new.detail)
     return new.state is SourceState.CONNECTING and waited and same
@@ -39,28 +36,28 @@ class SourceHealth:
         return self._status
 
     def connection(self, status: SourceStatus) -> SourceStatus | None:
-        """What the reader says, or that nobody reads; returns the source's state where it is news."""
+        """Set the state of the connection; return the source's state if that changes it."""
         with self._lock:
-            if self._connection.state is not SourceState.LISTENING:  # another connection, another sound
+            if self._connection.state is not SourceState.LISTENING:  # a new connection starts afresh
                 self._signal_monitor, self._signal = SignalMonitor(), FINE
             self._connection = status
-            return self._news()
+            return self._changed_status()
 
     def level(self, level: Level) -> SourceStatus | None:
-        """One more level; returns the source's state where it is news."""
+        """Add a level; return the source's state if that changes it."""
         with self._lock:
             if self._connection.state is not SourceState.LISTENING:
                 return None
             self._signal = self._signal_monitor.feed(level)
-            return self._news()
+            return self._changed_status()
 
-    def _news(self) -> SourceStatus | None:
-        old, loudness, new = self._status, self._signal, self._connection
-        if new.pauses and loudness.reason is Reason.DIGITAL_SILENCE:
-            loudness = _PAUSED
+    def _changed_status(self) -> SourceStatus | None:
+        old, signal, new = self._status, self._signal, self._connection
+        if new.pauses and signal.reason is Reason.DIGITAL_SILENCE:
+            signal = _PAUSED
         if new.state is SourceState.LISTENING:
-            new = replace(new, state=loudness.state, reason=loudness.reason, detail=loudness.detail)
-            # the reader knows since when it is connected, not since when all is well
+            new = replace(new, state=signal.state, reason=signal.reason, detail=signal.detail)
+            # the connection's own `since` is not that of the signal's state
             same = (old.state, old.reason) == (new.state, new.reason)
             new = replace(new, since=old.since if same else self._now())
         if new == old or _is_another_try(old, new):

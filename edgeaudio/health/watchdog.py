@@ -1,6 +1,6 @@
-"""Notices that a part of the agent has stopped moving, and tells systemd while all of them move.
+"""Watchdog over the agent's parts: a stalled part ends the process, and systemd is notified while all parts move.
 
-Owns: the verdict, the stacks of an agent that ends in disorder, systemd's notification protocol.
+Owns: the verdict, the stacks of a process that crashes, systemd's notification protocol.
 Does not know: what the parts do, or where files are kept.
 """
 
@@ -23,43 +23,43 @@ from edgeaudio.stderr import Stderr
 log = logging.getLogger(__name__)
 
 EXIT_STATUS = 1
-LAST_LINES_S = 1.0  # for the log of a process that gives up to be read
-MAX_STACKS_BYTES = 64 * 1024  # that are logged of an earlier process
-FATAL = "Fatal Python error: "  # how the interpreter heads the stacks of a process that is ended by a signal
+LAST_LINES_S = 1.0  # for the last log lines to be read from standard error
+MAX_STACKS_BYTES = 64 * 1024  # logged of an earlier process
+FATAL = "Fatal Python error: "  # the interpreter's heading of the stacks, when a signal ends the process
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Something that has to keep moving."""
+    """A part of the agent that has to keep moving."""
 
     name: str
     last_moved_s: float  # `time.monotonic`
-    stall_timeout_s: float  # the longest that it may take when all is well
-    source: str | None = None  # that it reads, if it is a reader
+    stall_timeout_s: float  # longest time between two moves in normal operation
+    source: str | None = None  # whose reader it is
 
     def __str__(self) -> str:
         return f"{self.name} has not moved for {self.stall_timeout_s:.0f} s"
 
 
 def stuck_part(parts: Iterable[Part], now_s: float) -> Part | None:
-    """A part that last moved too long ago, if there is one."""
+    """Return a part that has stalled; None: all parts move."""
     return next((part for part in parts if now_s - part.last_moved_s > part.stall_timeout_s), None)
 
 
 class Stacks:
-    """Where each thread stood when the process ended in disorder: kept in a file, which the next one logs.
+    """Stacks of all threads when the process crashed, in a file that the next process logs.
 
-    The interpreter writes them itself, in C: when a signal such as SIGSEGV ends the process, and when the main thread
-    stands still. Nobody may have read standard error by then, and a write to it might never return.
+    The interpreter writes them in C, when a signal such as SIGSEGV ends the process and when the main thread stalls. A
+    write to standard error could block then.
     """
 
     def __init__(self, path: Path | None, *, in_memory: bool, stderr: Stderr | None) -> None:
-        """`path`: None where no file can be kept. `in_memory`: writing to it waits for no disk, which may hang."""
+        """`path`: None: no file. `in_memory`: the file is not on a disk, which may hang."""
         self._stderr = stderr
         self._path = path
         self._file: BinaryIO | None = None
-        self.earlier = ""  # of the process before
-        self.earlier_at: datetime | None = None  # when they were written
+        self.earlier = ""  # stacks of the process before
+        self.earlier_at: datetime | None = None  # time of those stacks
         if path is not None:
             try:
                 self._file = path.open("a+b", buffering=0)
@@ -81,20 +81,20 @@ class Stacks:
             faulthandler.enable(self._file, all_threads=True)
 
     def watch_main_thread(self, stall_timeout_s: float) -> None:
-        """End the process with a report unless this, or `close`, is called within that time.
+        """End the process, with stacks, unless this or `close` is called within that time.
 
-        For the thread that watches all others: it may wait for one of them (for the outbox while the disk hangs, say).
-        The watch is kept by the interpreter in C, so that nothing in Python can hold it up.
+        The main thread watches all others, and may itself wait for one of them (for the outbox while the disk hangs).
+        The interpreter keeps this watch in C, so that no Python code can delay it.
         """
         if self._watch is not None:
             faulthandler.dump_traceback_later(stall_timeout_s, exit=True, file=self._watch)
 
     def abort(self, part: Part) -> None:
-        """End the process with a report of where each thread stands. The service manager starts it again.
+        """End the process, with the stacks of all threads in the log. The service manager starts it again.
 
-        Python's own shutdown would wait for the thread that is stuck.
+        Python's own shutdown would wait for the stalled thread.
         """
-        self.watch_main_thread(2 * LAST_LINES_S)  # whatever hangs here
+        self.watch_main_thread(2 * LAST_LINES_S)  # in case this hangs
         memory = os.memfd_create("stacks")
         faulthandler.dump_traceback(file=memory, all_threads=True)
         stacks = os.pread(memory, MAX_STACKS_BYTES, 0)
@@ -108,7 +108,7 @@ class Stacks:
         os._exit(EXIT_STATUS)
 
     def close(self) -> None:
-        """End the watch, and leave no file behind: the process ends in good order."""
+        """End the watch and remove the file: the process ends in good order."""
         faulthandler.cancel_dump_traceback_later()
         if self._file is not None and self._path is not None:
             faulthandler.disable()
@@ -118,7 +118,7 @@ class Stacks:
 
 
 def _open(number: int) -> int | None:
-    """The descriptor, if it is open."""
+    """Return the descriptor, if it is open."""
     try:
         os.fstat(number)
     except OSError:
@@ -127,11 +127,11 @@ def _open(number: int) -> int | None:
 
 
 class ServiceManager:
-    """systemd's side of `Type=notify`; silent where there is none."""
+    """Notifications to systemd (`Type=notify`); none without a NOTIFY_SOCKET."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
-        # a leading @ is systemd's way to write the zero byte of Linux's abstract names
+        # systemd writes the zero byte of an abstract name as @
         self._address = "\0" + address[1:] if address.startswith("@") else address
         limit_us = environ.get("WATCHDOG_USEC", "")
         self._interval_s = int(limit_us) / 2e6 if limit_us.isdigit() else None
@@ -149,7 +149,7 @@ class ServiceManager:
             log.warning("cannot notify the service manager: %s", error.strerror)
 
     def alive(self) -> None:
-        """Tell that all parts move; call it often, it is sent as often as systemd asked for."""
+        """Notify that all parts move, as often as systemd asked for; call it more often than that."""
         now_s = time.monotonic()
         if self._interval_s is not None and now_s - self._last_s >= self._interval_s:
             self._last_s = now_s

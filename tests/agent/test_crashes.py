@@ -204,7 +204,7 @@ def test_two_bad_ones_are_found_among_good_ones(house: House):
 
 @pytest.mark.parametrize("kind", ["hang"])
 def test_a_reader_that_does_not_come_back_is_one_that_crashes(kind: str, house: House):
-    house.start(kind, "reader.Reader.stall_timeout_s = 2.0\nquarantine.FIRST_S = 60.0\n")
+    house.start(kind, "reader.Reader.stall_timeout_s = 2.0\nsource_quarantine.FIRST_S = 60.0\n")
     house.listener.wait_state("bad", "quarantined", "crashed_the_agent", timeout_s=30)
     house.heard_for("good", 3)
     assert house.starts == 2

@@ -12,6 +12,7 @@ from typing import Any
 
 from support.brokers import Heard, Subscriber
 from support.processes import command_line_of, tree_of
+from support.tflite import without_runtime_line
 from support.waiting import wait_until
 
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
@@ -83,7 +84,7 @@ class RunningAgent:
 
     @property
     def log(self) -> str:
-        return self.log_file.read_text() if self.log_file.exists() else ""
+        return without_runtime_line(self.log_file.read_text()) if self.log_file.exists() else ""
 
 
 class Listener(Subscriber):
