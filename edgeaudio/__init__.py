@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 from edgeaudio.version import __version__
 
 if TYPE_CHECKING:
-    from edgeaudio.api import Prediction, alisten, detect, listen, load_model
+    from edgeaudio.api import alisten, detect, listen, load_model
     from edgeaudio.capture.errors import SourceError
     from edgeaudio.errors import EdgeaudioError
+    from edgeaudio.predictions import Prediction
     from edgeaudio.types import Block, Event, Reason
 
 _HOMES = {
     "Block": "edgeaudio.types",
     "EdgeaudioError": "edgeaudio.errors",
     "Event": "edgeaudio.types",
-    "Prediction": "edgeaudio.api",
+    "Prediction": "edgeaudio.predictions",
     "Reason": "edgeaudio.types",
     "SourceError": "edgeaudio.capture.errors",
     "alisten": "edgeaudio.api",

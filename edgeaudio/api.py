@@ -1,6 +1,6 @@
 """The Python interface: generators of predictions or events, from a file, a URL, a microphone or the caller's samples.
 
-Owns: the arguments and their checks, and the form of predictions.
+Owns: the arguments, their checks, and the opening of sources.
 Does not know: MQTT, settings, retries: a live source that fails raises.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from math import isnan, nan
 from numbers import Real
@@ -22,33 +21,18 @@ from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.inputs import SOURCE_NAME, Format, Inlet, Piece, pieces_of
+from edgeaudio.predictions import Prediction, PredictionPipeline
 from edgeaudio.recognise.bundled_models import SHIPPED_MODEL, find_model
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.model import load_model as load_model_directory
-from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, Result, Scorer, SourcePipeline
-from edgeaudio.types import Block, Channel, Event, Scores
+from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, SourcePipeline
+from edgeaudio.types import Block, Channel, Event
 
-SILENCE = "silence"
 MICROPHONE = "microphone"
-PERIOD_S = 1.024
 
 Source: TypeAlias = "str | Path | Piece | Iterable[Piece]"
 Models = str | Path | Model | Sequence[str | Path | Model]
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """Result of one model for one clip."""
-
-    at: datetime  # aware UTC time of the clip's first sample
-    offset_s: float  # of the clip's first sample, since the source's first, holes included
-    duration_s: float
-    model: str
-    label: str  # the best label, or "silence" for a clip below the gate
-    score: float  # of that label, 0 to 1; of silence, 1
-    level_dbfs: float | None  # RMS; None: digital silence
-    scores: dict[str, float] | None  # of every label and group, if requested; None for silence
 
 
 def load_model(model: str | Path) -> Model:
@@ -101,8 +85,8 @@ def listen(  # noqa: PLR0913 (independent keywords)
     here: to save that, set OPENBLAS_NUM_THREADS=1 before NumPy is imported, as the command line does.
     """
     form = Format.of(sample_rate, channels, channel)
-    predictor = _Predictor(models, _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
-    return _predictions(_blocks(source, form, _start(start)), predictor, include_scores=include_scores)
+    pipeline = PredictionPipeline(_loaded(models), _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
+    return _predictions(_blocks(source, form, _start(start)), pipeline, include_scores=include_scores)
 
 
 def alisten(  # noqa: PLR0913 (as listen)
@@ -122,12 +106,12 @@ def alisten(  # noqa: PLR0913 (as listen)
     Models run in a thread, so that the event loop is not blocked.
     """
     form = Format.of(sample_rate, channels, channel)
-    predictor = _Predictor(models, _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
+    pipeline = PredictionPipeline(_loaded(models), _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
     if not isinstance(source, AsyncIterable):
         raise EdgeaudioError(
             f"the source is {type(source).__name__}; async iterables are possible (listen takes others)"
         )
-    return _predictions_async(source, Inlet(form, _start(start)), predictor, include_scores=include_scores)
+    return _predictions_async(source, Inlet(form, _start(start)), pipeline, include_scores=include_scores)
 
 
 def detect(
@@ -165,16 +149,6 @@ def _loaded(models: Models) -> list[Model]:
     return [model if isinstance(model, Model) else load_model(model) for model in several]
 
 
-def labels_by_model(models: Iterable[Scorer]) -> dict[str, tuple[str, ...]]:
-    """Return each model's labels and groups, by its name. Raises EdgeaudioError if two models of one name differ."""
-    labels: dict[str, tuple[str, ...]] = {}
-    for model in models:
-        name, reported = model.manifest.name, model.manifest.reported
-        if labels.setdefault(name, reported) != reported:
-            raise EdgeaudioError("two models of one name have different labels; rename one in its model.toml")
-    return labels
-
-
 def _period_s(period_ms: float | None) -> float | None:
     if period_ms is None:
         return None
@@ -182,11 +156,6 @@ def _period_s(period_ms: float | None) -> float | None:
     if not MIN_PERIOD_MS <= number <= MAX_PERIOD_MS:
         raise EdgeaudioError(f"period_ms is {period_ms!r}; {MIN_PERIOD_MS} to {MAX_PERIOD_MS} are possible")
     return number / 1000
-
-
-def _usual_period_s(model: Model) -> float:
-    clip = model.manifest.clip
-    return max(MIN_PERIOD_MS / 1000, min(PERIOD_S, clip.n_samples / clip.sample_rate))
 
 
 def _gate_dbfs(gate_dbfs: float) -> float:
@@ -226,93 +195,33 @@ def _events(blocks: Iterable[Block], pipeline: SourcePipeline) -> Generator[Even
 
 
 def _predictions(
-    blocks: _OpenedSource | Iterator[Block], predictor: _Predictor, *, include_scores: bool
+    blocks: _OpenedSource | Iterator[Block], pipeline: PredictionPipeline, *, include_scores: bool
 ) -> Generator[Prediction, None, None]:
     failure = None
     try:
         for block in blocks:
             if isinstance(blocks, _OpenedSource) and blocks.recorded:
-                predictor.began(blocks.start)  # sound may begin after the recording
-            yield from predictor.feed(block, include_scores=include_scores)
+                pipeline.began(blocks.start)  # sound may begin after the recording
+            yield from pipeline.feed(block, include_scores=include_scores)
     except SourceError as error:
         failure = error  # the results before it come first
-    yield from predictor.flush(include_scores=include_scores)
+    yield from pipeline.flush(include_scores=include_scores)
     if failure:
         raise failure
 
 
 async def _predictions_async(
-    source: AsyncIterable[Piece], inlet: Inlet, predictor: _Predictor, *, include_scores: bool
+    source: AsyncIterable[Piece], inlet: Inlet, pipeline: PredictionPipeline, *, include_scores: bool
 ) -> AsyncGenerator[Prediction, None]:
     def predict(block: Block) -> list[Prediction]:
-        return list(predictor.feed(block, include_scores=include_scores))
+        return list(pipeline.feed(block, include_scores=include_scores))
 
     async for piece in source:
         for block in inlet.feed(piece):  # of at most a second: results of a large piece come before its end
             for prediction in await asyncio.to_thread(predict, block):
                 yield prediction
-    for prediction in await asyncio.to_thread(lambda: list(predictor.flush(include_scores=include_scores))):
+    for prediction in await asyncio.to_thread(lambda: list(pipeline.flush(include_scores=include_scores))):
         yield prediction
-
-
-class _Predictor:
-    """Pipeline of one call, and the position of its epochs in the source."""
-
-    def __init__(self, models: Models, period_s: float | None, gate_dbfs: float, channel: Channel) -> None:
-        loaded = _loaded(models)
-        self._pipeline = SourcePipeline(
-            SOURCE_NAME,
-            [ModelBinding(model, period_s=period_s or _usual_period_s(model)) for model in loaded],
-            namespace=UUID(int=0),
-            gate_dbfs=gate_dbfs,
-            channel=channel,
-        )
-        self._labels = labels_by_model(loaded)
-        self._epoch: int | None = None
-        self._first_at: datetime | None = None
-        self._base_s = 0.0  # beginning of this epoch's offsets, in seconds since the source's beginning
-        self._end_s = 0.0  # end of the last block
-
-    def began(self, at: datetime) -> None:
-        """Set when the source began, if that was before its first sample."""
-        self._first_at = at
-
-    def feed(self, block: Block, *, include_scores: bool) -> Iterator[Prediction]:
-        if block.epoch != self._epoch:
-            yield from self.flush(include_scores=include_scores)
-            self._epoch, self._first_at = block.epoch, self._first_at or block.at
-            begin_s = max(self._end_s, (block.at - self._first_at).total_seconds())
-            self._base_s = begin_s - block.offset / block.sample_rate
-        yield from self._predictions(self._pipeline.feed(block), include_scores=include_scores)
-        self._end_s = self._base_s + (block.offset + len(block.samples)) / block.sample_rate
-
-    def flush(self, *, include_scores: bool) -> Iterator[Prediction]:
-        yield from self._predictions(self._pipeline.flush(), include_scores=include_scores)
-
-    def _predictions(self, results: Iterable[Result], *, include_scores: bool) -> Iterator[Prediction]:
-        for result in results:
-            if isinstance(result, Scores):
-                labels = self._labels[result.model]
-                yield _prediction(result, labels, self._base_s + result.offset_s, include_scores=include_scores)
-
-
-def _prediction(result: Scores, labels: tuple[str, ...], offset_s: float, *, include_scores: bool) -> Prediction:
-    label, score, scores = SILENCE, 1.0, None
-    if result.values is not None:
-        best = int(result.values.argmax())
-        label, score = labels[best], float(result.values[best])
-        if include_scores:
-            scores = dict(zip(labels, map(float, result.values), strict=True))
-    return Prediction(
-        at=result.at,
-        offset_s=offset_s,
-        duration_s=result.duration_s,
-        model=result.model,
-        label=label,
-        score=score,
-        level_dbfs=result.rms_dbfs,
-        scores=scores,
-    )
 
 
 def _blocks(source: Source, form: Format, start: datetime | None) -> _OpenedSource | Iterator[Block]:

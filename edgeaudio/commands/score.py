@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from edgeaudio.api import labels_by_model, load_model
+from edgeaudio.api import load_model
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
@@ -26,6 +26,7 @@ from edgeaudio.commands.time_order import TimeOrder
 from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
 from edgeaudio.console import cell_width, clock_time, fold, pad
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.predictions import labels_by_model
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, Result, SourcePipeline
 from edgeaudio.settings import Settings, load_settings
 from edgeaudio.terminal import complain, one_line, say, width_of
