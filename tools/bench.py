@@ -24,7 +24,8 @@ from edgeaudio.recognise.bundled_models import shipped_models
 from edgeaudio.recognise.clips import ClipConfig, ClipCutter
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import features
-from edgeaudio.recognise.model import RUNTIME, load_model, open_interpreter
+from edgeaudio.recognise.interpreter import RUNTIME, open_interpreter
+from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.resample import Resampler
 from edgeaudio.types import Samples
 

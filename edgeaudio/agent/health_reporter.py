@@ -19,7 +19,7 @@ from edgeaudio.clock import Clock
 from edgeaudio.health.machine import Machine
 from edgeaudio.health.report import AgentNumbers, HealthReport, MachineNumbers
 from edgeaudio.outbox.outbox import Outbox
-from edgeaudio.recognise.model import RUNTIME
+from edgeaudio.recognise.interpreter import RUNTIME
 from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.stderr import Stderr
 from edgeaudio.types import Reason, SourceState, SourceStatus

@@ -1,6 +1,6 @@
 """A TFLite model with its manifest: clip values in, one score per label out.
 
-Owns: the only use of the TFLite runtime, under either of its names; loading; the order of inputs and outputs.
+Owns: loading, the order and scale of inputs, activations.
 Does not know: streams, thresholds, events.
 """
 
@@ -11,48 +11,22 @@ import stat
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.util import find_spec
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular
-from edgeaudio.recognise.flatbuffer import FlatbufferError
 from edgeaudio.recognise.frontend import FrontEnd
+from edgeaudio.recognise.interpreter import RUNTIME, ModelError, open_interpreter
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
-from edgeaudio.recognise.no_runtime import no_runtime, this_system
-from edgeaudio.recognise.quantisation import INTEGERS, dequantised, quantised
-from edgeaudio.recognise.recurrent_state import State, state_of
+from edgeaudio.recognise.quantisation import dequantised, quantised
+from edgeaudio.recognise.recurrent_state import State
 from edgeaudio.recognise.runtime_errors import explained
+from edgeaudio.recognise.tensor_fit import fit_input, fit_output, kept_state, load_front_end
 from edgeaudio.types import Samples
 
-# tflite_runtime is installed on 32-bit Arm, or on request; it does not work with NumPy 2
-try:
-    if find_spec("tflite_runtime") and np.lib.NumpyVersion(np.__version__) < "2.0.0":
-        from tflite_runtime.interpreter import Interpreter
-
-        RUNTIME = "tflite-runtime"
-    else:
-        from ai_edge_litert.interpreter import Interpreter
-
-        RUNTIME = "ai-edge-litert"
-except Exception as error:  # noqa: BLE001 (one that came by halves, or is of another NumPy, raises OSError, AttributeError ...)
-    raise no_runtime(this_system(), error) from None
-
-N_THREADS = 1  # enough for models of this size; more threads than cores are 10 to 500 times slower
 MAX_MODEL_BYTES = 500_000_000
-
-
-class ModelError(EdgeaudioError):
-    """A model that cannot be loaded, or that contradicts its manifest."""
-
-    def __init__(self, path: Path, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")
-        self.path = path
-        self.problem = problem
 
 
 class Model:
@@ -188,49 +162,14 @@ def _verified_content(file: Path, sha256: str) -> bytes:
 def build_model(manifest: Manifest, file: Path, content: bytes, frontend: bytes = b"") -> Model:
     """Return a model from its bytes, and those of its front end; errors name `file`. Raises ModelError."""
     interpreter = open_interpreter(file, content)
-    state = _state(file, content)
-    before = _front_end(manifest, file, frontend) if manifest.input.frontend else None
-    _fit_input(manifest, file, interpreter, before)
-    _fit_output(manifest, file, interpreter)
+    state = kept_state(file, content)
+    before = load_front_end(manifest, file, frontend) if manifest.input.frontend else None
+    fit_input(manifest, file, interpreter, before)
+    fit_output(manifest, file, interpreter)
     model = Model(manifest, file, interpreter, has_variables=state is State.VARIABLES, frontend=before)
     if state is State.VARIABLES:
         _check_reset(model)
     return model
-
-
-def open_interpreter(file: Path, content: bytes) -> Any:
-    """Return the runtime's interpreter for those bytes, tensors not yet allocated. Raises ModelError."""
-    if content[4:8] != b"TFL3":
-        raise ModelError(file, "is not a TFLite model (its identifier is not TFL3)")
-    try:
-        interpreter = Interpreter(model_content=content, num_threads=N_THREADS)
-        # decodes the names, which are not UTF-8 in some damaged files
-        interpreter.get_input_details()
-        interpreter.get_output_details()
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(file, f"{RUNTIME} cannot load it: {explained(error, RUNTIME)}") from None
-    return interpreter
-
-
-def _state(file: Path, content: bytes) -> State:
-    try:
-        state = state_of(content)
-    except FlatbufferError as error:
-        raise ModelError(file, f"is damaged: {error}") from None
-    if state is State.RESOURCES:
-        raise ModelError(
-            file,
-            "writes to variables that keep their values from clip to clip and cannot be reset (operator "
-            "ASSIGN_VARIABLE), so that scores depend on what came before; export it without them, as a model that "
-            "is given each clip whole",
-        )
-    if state is State.UNSET:
-        raise ModelError(
-            file,
-            "reads variables that nothing sets (operator READ_VARIABLE): convert it from a SavedModel, so that its "
-            "weights become constants",
-        )
-    return state
 
 
 def _check_reset(model: Model) -> None:
@@ -248,115 +187,3 @@ def _check_reset(model: Model) -> None:
         raise ModelError(
             model.path, f"gives a clip other scores after another clip, though {RUNTIME} has reset its variables"
         )
-
-
-def _front_end(manifest: Manifest, file: Path, content: bytes) -> FrontEnd:
-    """Return the front end, prepared for a clip or for one of its frames. Raises ModelError."""
-    section, n_samples = manifest.input, manifest.clip.n_samples
-    file = file.with_name(section.frontend)
-    interpreter = open_interpreter(file, content)
-    state = _state(file, content)
-    (tensor, *_), (output, *_) = interpreter.get_input_details(), interpreter.get_output_details()
-    _check_dtype(tensor, file, "input")
-    _check_dtype(output, file, "output")
-    signature = [int(n) for n in tensor["shape_signature"]]
-    shape = _filled(signature, n_samples)
-    if not section.frontend_hop and prod(shape) != n_samples:
-        raise ModelError(
-            file,
-            f"takes {prod(shape)} samples, and a clip has {n_samples}: set clip.n_samples in {FILE_NAME}, or "
-            "input.frontend_hop where it makes a frame at a time",
-        )
-    if section.frontend_hop and not 1 < prod(shape) <= n_samples:
-        raise ModelError(file, f"takes {prod(shape)} samples at a time, and a clip has {n_samples}")
-    _prepare(file, interpreter, tensor, shape if -1 in signature else None)
-    return FrontEnd(
-        interpreter,
-        hop=section.frontend_hop,
-        scale=section.frontend_scale,
-        has_variables=state is State.VARIABLES,
-    )
-
-
-def _filled(signature: list[int], n_values: int) -> list[int]:
-    """Return the shape with open dimensions of 1, except the last, which makes the shape hold `n_values`."""
-    shape = [1 if n == -1 else n for n in signature]
-    n_known = prod(shape)
-    if -1 in signature and n_known:
-        last = len(signature) - 1 - signature[::-1].index(-1)
-        shape[last] = max(1, n_values // n_known)
-    return shape
-
-
-def _fit_input(manifest: Manifest, file: Path, interpreter: Any, frontend: FrontEnd | None) -> None:
-    section, clip = manifest.input, manifest.clip
-    details = interpreter.get_input_details()
-    if not 0 <= section.index < len(details):
-        raise ModelError(file, f"has {len(details)} inputs, and input.index in {FILE_NAME} is {section.index}")
-    tensor = details[section.index]
-    _check_dtype(tensor, file, "input")
-    signature = [int(n) for n in tensor["shape_signature"]]
-    if frontend:
-        n_values = len(frontend.features(np.zeros(clip.n_samples, np.float32)))
-        shape = _filled(signature, n_values)
-        if prod(shape) != n_values:
-            raise ModelError(
-                file,
-                f"its input tensor is {signature}, and {section.frontend} makes {n_values} values of a clip of "
-                f"{clip.n_samples} samples: set clip.n_samples in {FILE_NAME} so that they are as many",
-            )
-        _prepare(file, interpreter, tensor, shape if -1 in signature else None)
-        return
-    lengths = {"time": clip.n_samples}
-    if manifest.features is not None:
-        lengths = {"time": manifest.features.n_frames(clip.n_samples), "feature": manifest.features.n_features}
-    wanted = [lengths.get(axis, 1) for axis in section.axes]
-    # an open length is exported as -1, or as a lone 1 (YAMNet's first release)
-    resizable = len(signature) == len(wanted) and all(n in (w, -1) for n, w in zip(signature, wanted, strict=True))
-    # models of microcontroller toolkits take features in one row
-    row = [1 if n == -1 else n for n in signature]
-    flat = "feature" in lengths and max(row, default=0) == prod(row) == prod(wanted)
-    if not (resizable or flat or (signature == [1] and len(wanted) == 1)):
-        raise ModelError(
-            file,
-            f"its input tensor is {signature}, and {FILE_NAME} makes {wanted} "
-            f"({', '.join(section.axes)}; {section.kind}, {clip.n_samples} samples)",
-        )
-    _prepare(file, interpreter, tensor, wanted if signature != wanted and not flat else None)
-
-
-def _prepare(file: Path, interpreter: Any, tensor: Mapping[str, Any], shape: list[int] | None) -> None:
-    """Resize an input tensor to `shape`, if not None, and run the model once. Raises ModelError."""
-    try:
-        if shape is not None:
-            interpreter.resize_tensor_input(tensor["index"], shape)
-        interpreter.allocate_tensors()
-        # other inputs (a place, a season) are zero, not uninitialised memory
-        for other in interpreter.get_input_details():
-            interpreter.set_tensor(other["index"], np.zeros(other["shape"], dtype=other["dtype"]))
-        interpreter.invoke()  # lengths that depend on the input are known only after a run
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(file, f"{RUNTIME} cannot run it: {explained(error, RUNTIME)}") from None
-
-
-def _fit_output(manifest: Manifest, file: Path, interpreter: Any) -> None:
-    details = interpreter.get_output_details()
-    index = manifest.output.index
-    if not 0 <= index < len(details):
-        raise ModelError(file, f"has {len(details)} outputs, and output.index in {FILE_NAME} is {index}")
-    shape = interpreter.get_tensor(details[index]["index"]).shape
-    _check_dtype(details[index], file, "output")
-    if manifest.output.kind == "reconstruction_error":
-        n_values, n_given = prod(shape), prod(interpreter.get_input_details()[manifest.input.index]["shape"])
-        if n_values != n_given:
-            raise ModelError(file, f"is given {n_given} values and gives {n_values}: it does not reconstruct its input")
-        return
-    n_scores = int(shape[-1]) if shape else 0
-    if n_scores != len(manifest.labels):
-        raise ModelError(file, f"gives {n_scores} scores, and {FILE_NAME} names {len(manifest.labels)} labels")
-
-
-def _check_dtype(tensor: dict[str, Any], file: Path, what: str) -> None:
-    if tensor["dtype"] not in (np.float32, *INTEGERS):
-        name = np.dtype(tensor["dtype"]).name
-        raise ModelError(file, f"its {what} tensor is {name}; float32, int8, uint8 and int16 are possible")

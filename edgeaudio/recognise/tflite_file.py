@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgeaudio.recognise.flatbuffer import FlatbufferError
-from edgeaudio.recognise.model import ModelError, open_interpreter
+from edgeaudio.recognise.interpreter import ModelError, open_interpreter
 from edgeaudio.recognise.tflite_metadata import Metadata, read_metadata
 
 MAX_PACKED_BYTES, MAX_ALL_PACKED_BYTES = 2_000_000, 32_000_000

@@ -21,7 +21,8 @@ import numpy as np
 
 import edgeaudio
 from edgeaudio.recognise.bundled_models import shipped_models
-from edgeaudio.recognise.model import RUNTIME, Model, load_model
+from edgeaudio.recognise.interpreter import RUNTIME
+from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.types import Samples
 
 SOUNDS = Path(edgeaudio.__file__).parent / "demo" / "sounds"

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from support.tflite import content_of, manifest_of
 
+from edgeaudio.recognise.interpreter import ModelError
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, ClipSection, InputSection, Manifest, manifest_toml
-from edgeaudio.recognise.model import Model, ModelError, build_model, load_model
+from edgeaudio.recognise.model import Model, build_model, load_model
 
 FILE = Path("dir/m.tflite")
 SAMPLES = np.random.default_rng(3).uniform(-1, 1, 360).astype(np.float32)

@@ -13,11 +13,13 @@ import pytest
 from support.tflite import LABELS, MELS, SPECTRUM, WAVEFORM, content_of, manifest_of, model_directory
 
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.recognise import interpreter as interpreter_module
 from edgeaudio.recognise import model as model_module
 from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.features import features
+from edgeaudio.recognise.interpreter import RUNTIME, ModelError, open_interpreter
 from edgeaudio.recognise.manifest import InputSection, ManifestError, OutputSection
-from edgeaudio.recognise.model import RUNTIME, ModelError, build_model, load_model, open_interpreter
+from edgeaudio.recognise.model import build_model, load_model
 
 THIRDS = (0.1, 0.9, 0.5)
 
@@ -180,7 +182,7 @@ def test_the_user_s_own_name_and_groups(tmp_path):
     ],
 )
 def test_which_runtime_is_taken(monkeypatch, old_is_there, numpy_version, expected):
-    specification = importlib.util.find_spec(model_module.__name__)
+    specification = importlib.util.find_spec(interpreter_module.__name__)
     assert specification is not None
     assert specification.loader is not None
     for package in ("ai_edge_litert", "tflite_runtime"):

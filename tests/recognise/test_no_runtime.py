@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeaudio.recognise import model as model_module
+from edgeaudio.recognise import interpreter as interpreter_module
 from edgeaudio.recognise.no_runtime import NoRuntimeError, System, no_runtime, this_system
 
 GLIBC = "glibc 2.36"
@@ -57,7 +57,7 @@ def test_musl_is_told_by_its_loader(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_an_import_without_a_runtime_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tflite_runtime", "ai_edge_litert", "ai_edge_litert.interpreter"):
         monkeypatch.setitem(sys.modules, name, None)
-    spec = importlib.util.spec_from_file_location("model_without_runtime", model_module.__file__)
+    spec = importlib.util.spec_from_file_location("model_without_runtime", interpreter_module.__file__)
     assert spec is not None
     assert spec.loader is not None
     with pytest.raises(NoRuntimeError, match="ai_edge_litert"):
@@ -77,7 +77,7 @@ def test_a_runtime_that_is_there_and_broken_is_bad_input(
     for name in ("ai_edge_litert", "ai_edge_litert.interpreter"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "tflite_runtime", None)
-    spec = importlib.util.spec_from_file_location("model_with_broken_runtime", model_module.__file__)
+    spec = importlib.util.spec_from_file_location("model_with_broken_runtime", interpreter_module.__file__)
     assert spec is not None
     assert spec.loader is not None
     with pytest.raises(NoRuntimeError) as caught:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from support.tflite import content_of, manifest_of
 
-from edgeaudio.recognise import model as model_module
+from edgeaudio.recognise import interpreter as interpreter_module
 from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.interpreter import RUNTIME, ModelError
 from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest
-from edgeaudio.recognise.model import RUNTIME, Model, ModelError, build_model
+from edgeaudio.recognise.model import Model, build_model
 from edgeaudio.recognise.recurrent_state import State, state_of
 
 FILE = Path("m.tflite")
@@ -135,8 +136,8 @@ class Forgetless(Resetless):
     ],
 )
 def test_a_reset_is_proved_when_a_model_is_loaded(monkeypatch, error, problem):
-    real = vars(model_module)["Interpreter"]
-    monkeypatch.setattr(model_module, "Interpreter", lambda **options: Forgetless(real(**options), error))
+    real = vars(interpreter_module)["Interpreter"]
+    monkeypatch.setattr(interpreter_module, "Interpreter", lambda **options: Forgetless(real(**options), error))
     with pytest.raises(ModelError) as caught:
         recurrent()
     assert str(caught.value) == f"m.tflite: {problem}"

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from support.tflite import content_of, manifest_of
 
+from edgeaudio.recognise.interpreter import RUNTIME, ModelError
 from edgeaudio.recognise.manifest import ClipSection
-from edgeaudio.recognise.model import RUNTIME, ModelError, build_model
+from edgeaudio.recognise.model import build_model
 from edgeaudio.recognise.runtime_errors import MAX_LENGTH, explained
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.tflite import content_of
 
 from edgeaudio.recognise import tflite_file
-from edgeaudio.recognise.model import ModelError
+from edgeaudio.recognise.interpreter import ModelError
 from edgeaudio.recognise.tflite_file import Tensor, packed_files, read_tensors
 
 FILE = Path("m.tflite")

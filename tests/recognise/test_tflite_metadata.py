@@ -11,7 +11,7 @@ from support.flatbuffers import flatbuffer
 from support.tflite import content_of
 
 from edgeaudio.recognise.flatbuffer import FlatbufferError
-from edgeaudio.recognise.model import ModelError
+from edgeaudio.recognise.interpreter import ModelError
 from edgeaudio.recognise.tflite_file import read_model_metadata
 from edgeaudio.recognise.tflite_metadata import LabelFile, Metadata, TensorMetadata, read_metadata
 

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.recognise.interpreter import open_interpreter
 from edgeaudio.recognise.manifest import Manifest
-from edgeaudio.recognise.model import Model, open_interpreter
+from edgeaudio.recognise.model import Model
 
 Samples = NDArray[np.float32]
 

@@ -30,8 +30,9 @@ from edgeaudio.commands.model.outputs import is_autoencoder, name_outputs
 from edgeaudio.commands.model.shape import OPEN, closed
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.features import features
+from edgeaudio.recognise.interpreter import ModelError
 from edgeaudio.recognise.manifest import FILE_NAME, MIN_PERIOD_MS, USUAL_PERIOD_MS, Manifest, parse_manifest
-from edgeaudio.recognise.model import Model, ModelError, build_model
+from edgeaudio.recognise.model import Model, build_model
 from edgeaudio.recognise.tflite_file import Tensor, packed_files, read_model_metadata, read_tensors
 from edgeaudio.recognise.tflite_metadata import TensorMetadata
 from edgeaudio.slugs import slugs

@@ -22,8 +22,9 @@ from edgeaudio.commands.model.labels import read_labels
 from edgeaudio.console import columns, table
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import find_model
+from edgeaudio.recognise.interpreter import RUNTIME
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, OutputSection, manifest_toml
-from edgeaudio.recognise.model import RUNTIME, Model, load_model, read_model_file
+from edgeaudio.recognise.model import Model, load_model, read_model_file
 from edgeaudio.recognise.tflite_file import Tensor, packed_files, read_model_metadata, read_tensors
 from edgeaudio.recognise.tflite_metadata import Metadata
 from edgeaudio.slugs import slugs
