@@ -70,7 +70,7 @@ def in_pieces(data: bytes, sizes: list[int]) -> Iterator[bytes]:
         start += size
 
 
-def test_a_file_is_heard_with_every_score(model: Path, tmp_path: Path):
+def test_a_file_is_scored_with_every_label(model: Path, tmp_path: Path):
     path = tmp_path / "tone.wav"
     write_media(path, "pcm_s16le", np.concatenate([tone(1.0), 0 * tone(1.0)])[None], RATE)
     results = list(edgeaudio.listen(path, [model], period_ms=100, include_scores=True))
@@ -83,7 +83,7 @@ def test_a_file_is_heard_with_every_score(model: Path, tmp_path: Path):
     assert (silent.label, silent.score, silent.level_dbfs, silent.scores) == ("silence", 1.0, None, None)
 
 
-def test_a_file_that_is_cut_off_is_heard_to_its_last_sample_before_that_is_told(model: Path, tmp_path: Path):
+def test_a_truncated_file_yields_all_of_its_sound_before_it_raises(model: Path, tmp_path: Path):
     path, part = tmp_path / "tone.wav", tmp_path / "part.wav"
     write_media(path, "pcm_s16le", tone(2.0)[None], RATE)
     write_media(part, "pcm_s16le", tone(0.45)[None], RATE)
@@ -95,7 +95,7 @@ def test_a_file_that_is_cut_off_is_heard_to_its_last_sample_before_that_is_told(
     assert [result.offset_s for result in heard] == [result.offset_s for result in expected]
 
 
-def test_a_generator_of_pcm_bytes_is_heard_while_it_lasts(model: Path):
+def test_a_generator_of_pcm_bytes_is_scored_as_it_comes(model: Path):
     def endless() -> Iterator[bytes]:
         while True:
             yield pcm(tone(0.1))
@@ -109,7 +109,7 @@ def test_a_generator_of_pcm_bytes_is_heard_while_it_lasts(model: Path):
 
 @settings(max_examples=25, deadline=None)
 @given(sizes=st.lists(st.integers(0, 3001), max_size=12))
-def test_the_pieces_sizes_do_not_matter(model: Path, sizes: list[int]):
+def test_the_sizes_of_pieces_do_not_matter(model: Path, sizes: list[int]):
     data = pcm(tone(0.5))
     wanted = edgeaudio.listen([data], [model], sample_rate=RATE, period_ms=100, include_scores=True)
     got = edgeaudio.listen(in_pieces(data, sizes), [model], sample_rate=RATE, period_ms=100, include_scores=True)
@@ -123,7 +123,7 @@ def test_stereo_is_mixed(model: Path):
     assert one[0].scores == two[0].scores
 
 
-def test_several_models_and_a_loaded_one(model: Path):
+def test_names_and_loaded_models_can_be_mixed(model: Path):
     loaded = edgeaudio.load_model(model)
     results = list(edgeaudio.listen([pcm(tone(0.3))], [model, loaded], sample_rate=RATE, period_ms=100))
     assert len(results) == 2 * len({result.offset_s for result in results})
@@ -136,11 +136,11 @@ def test_blocks_of_two_epochs_are_not_joined_and_offsets_go_on(model: Path):
     assert offsets == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5], abs=0.005)
 
 
-def test_less_than_a_clip_is_heard_too(model: Path):
+def test_less_than_a_clip_is_scored(model: Path):
     assert len(list(edgeaudio.listen([pcm(tone(0.02))], [model], sample_rate=RATE))) == 1
 
 
-def test_nothing_is_no_result(model: Path):
+def test_without_samples_there_is_no_prediction(model: Path):
     assert list(edgeaudio.listen([], [model])) == []
 
 
@@ -189,7 +189,7 @@ def test_nothing_is_no_result(model: Path):
         ({"models": ["nosuch"]}, "model 'nosuch' is neither a directory nor one of the shipped models"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(model: Path, arguments: dict[str, Any], message: str):
+def test_an_error_is_one_line(model: Path, arguments: dict[str, Any], message: str):
     given_arguments = {"source": [pcm(tone(0.1))], "models": [model], **arguments}
     with pytest.raises(EdgeaudioError) as caught:
         list(edgeaudio.listen(**given_arguments))
@@ -197,7 +197,7 @@ def test_what_is_wrong_is_said_in_one_line(model: Path, arguments: dict[str, Any
     assert "\n" not in str(caught.value)
 
 
-def test_two_models_of_one_name_with_other_labels_are_not_mixed_up(model: Path, tmp_path: Path):
+def test_two_models_of_one_name_with_other_labels_are_refused(model: Path, tmp_path: Path):
     other = model_directory(tmp_path, "waveform", labels=("a", "b", "c"))
     with pytest.raises(EdgeaudioError, match="two models of one name have different labels"):
         edgeaudio.listen([], [model, other])
@@ -239,7 +239,7 @@ def test_threads_may_share_a_loaded_model(model: Path):
     ],
     ids=["float32", "float64", "big-endian", "Block", "pieces", "one column", "array.array", "memoryview", "stereo"],
 )
-def test_arrays_are_heard(model: Path, source: Any):
+def test_arrays_are_scored(model: Path, source: Any):
     if isinstance(source, memoryview):
         source = [source]
     wanted = list(edgeaudio.listen([block(samples=tone(0.5))], model, period_ms=100, include_scores=True))
@@ -247,7 +247,7 @@ def test_arrays_are_heard(model: Path, source: Any):
     assert [(r.offset_s, r.scores) for r in got] == [(r.offset_s, r.scores) for r in wanted]
 
 
-def test_arrays_of_integers_are_heard_as_their_bytes_are(model: Path):
+def test_arrays_of_integers_score_as_their_bytes(model: Path):
     whole = np.frombuffer(pcm(tone(0.5)), dtype="<i2")
     wanted = list(edgeaudio.listen([pcm(tone(0.5))], model, sample_rate=RATE, include_scores=True))
     for source in (whole, array("h", whole.tolist()), whole.astype(">i2")):
@@ -272,7 +272,7 @@ def test_arrays_of_another_number_of_channels_lose_no_sound(model: Path):
     assert [result.at - MORNING for result in results] == [timedelta(seconds=result.offset_s) for result in results]
 
 
-def test_floats_that_are_no_numbers_are_repaired_as_those_of_decoders_are(model: Path):
+def test_floats_that_are_no_numbers_are_repaired(model: Path):
     broken = tone(0.5)
     broken[100], broken[200], broken[300] = np.nan, np.inf, 1.5
     repaired = broken.copy()
@@ -348,12 +348,12 @@ def test_after_a_hole_between_blocks_offsets_go_on_with_the_time_of_day(model: P
     assert [round(result.offset_s, 3) for result in results][3:] == [60.0, 60.1, 60.2]
 
 
-def test_without_a_period_all_of_the_sound_is_heard(model: Path):
+def test_the_default_period_covers_all_of_the_sound(model: Path):
     results = list(edgeaudio.listen(tone(0.5), model, sample_rate=RATE))
     assert [round(result.offset_s, 3) for result in results] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
 
 
-def test_who_breaks_off_closes_the_source(model: Path):
+def test_closing_the_generator_closes_the_source(model: Path):
     closed = []
 
     def endless() -> Iterator[Samples]:
@@ -380,7 +380,7 @@ def test_who_breaks_off_closes_the_source(model: Path):
     assert closed == ["listen", "alisten"]
 
 
-def test_an_async_generator_is_heard_as_it_comes(model: Path):
+def test_an_async_generator_is_scored_as_it_comes(model: Path):
     data = pcm(tone(0.5))
 
     async def coming() -> AsyncIterator[bytes]:
@@ -395,7 +395,7 @@ def test_an_async_generator_is_heard_as_it_comes(model: Path):
     assert asyncio.run(heard()) == list(edgeaudio.listen([data], model, sample_rate=RATE, period_ms=100, start=MORNING))
 
 
-def test_the_loop_runs_on_while_a_model_does(model: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_running_model_does_not_block_the_event_loop(model: Path, monkeypatch: pytest.MonkeyPatch):
     loaded, moved = edgeaudio.load_model(model), threading.Event()
     outputs = loaded.outputs
 
@@ -415,9 +415,7 @@ def test_the_loop_runs_on_while_a_model_does(model: Path, monkeypatch: pytest.Mo
     assert asyncio.run(hear())
 
 
-def test_alisten_yields_what_is_heard_of_a_large_piece_before_the_rest_of_it(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_alisten_yields_predictions_of_a_large_piece_before_its_end(model: Path, monkeypatch: pytest.MonkeyPatch):
     loaded, taken = edgeaudio.load_model(model), threading.Event()
     outputs, n_clips = loaded.outputs, 0
 
@@ -442,18 +440,18 @@ def test_alisten_yields_what_is_heard_of_a_large_piece_before_the_rest_of_it(
     assert asyncio.run(hear()) == n_clips > 40
 
 
-def test_alisten_says_where_others_belong(model: Path):
+def test_alisten_refers_other_sources_to_listen(model: Path):
     with pytest.raises(
         EdgeaudioError, match=r"the source is list; async iterables are possible \(listen takes others\)"
     ):
         edgeaudio.alisten([], model)  # type: ignore[arg-type]
 
 
-def test_the_types_are_for_others_too():
+def test_annotations_are_visible_to_callers():
     assert (Path(edgeaudio.__file__).parent / "py.typed").is_file()
 
 
-def test_events_are_the_agent_s(tmp_path: Path):
+def test_detect_yields_the_agent_s_events(tmp_path: Path):
     """Through the pipeline that the settings make for the agent, at the model's own thresholds and period."""
     section = DetectorSection(on=0.88, off=0.6, votes=2, votes_of=3)
     directory = model_directory(tmp_path, "features_time_major", name="bands", detector=section)
@@ -501,7 +499,7 @@ def test_detect_takes_what_listen_takes(tmp_path: Path):
         assert events[0].id == events[1].id
 
 
-def test_what_was_detected_before_a_file_is_cut_off_comes_before_that_is_told(tmp_path: Path):
+def test_events_of_a_truncated_file_come_before_it_raises(tmp_path: Path):
     directory = model_directory(tmp_path, "features_time_major", detector=DetectorSection(on=0.88, off=0.6))
     path = tmp_path / "tone.wav"
     write_media(path, "pcm_s16le", tone(2.0)[None], RATE)
@@ -512,7 +510,7 @@ def test_what_was_detected_before_a_file_is_cut_off_comes_before_that_is_told(tm
     assert [event.kind for event in events] == ["onset", "offset"]
 
 
-def test_the_interface_is_what_it_says():
+def test_the_public_names_are_those_of_all():
     assert set(edgeaudio.__all__) == {
         "Block",
         "EdgeaudioError",

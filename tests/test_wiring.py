@@ -1,4 +1,4 @@
-"""From settings to what the rooms are handed."""
+"""Configurations of the rooms, built from the settings."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def settings(**tables: object) -> Settings:
     return Settings.model_validate({"device": "dock", **tables})
 
 
-def test_a_source() -> None:
+def test_source_settings_become_a_source_config() -> None:
     table = {"url": "rtsps://cam/live", "username": "me", "password": "hunter2", "channel": 2, "tls_verify": False}
     config = source_config("porch", settings(sources={"porch": table}).sources["porch"])
     assert config.address.with_login() == "rtsps://me:hunter2@cam/live"
@@ -33,13 +33,13 @@ def test_a_source() -> None:
         ({"url": "mqtt://broker", "username": "me"}, ("me", None)),
     ],
 )
-def test_a_broker(mqtt: dict[str, str], login: tuple[str | None, str | None]) -> None:
+def test_mqtt_settings_become_a_broker_config(mqtt: dict[str, str], login: tuple[str | None, str | None]) -> None:
     config = mqtt_config(settings(mqtt=mqtt))
     assert (config.username, config.password) == login
     assert (config.host, config.port, config.tls, config.client_id) == ("broker", 1883, False, "edgeaudio-dock")
 
 
-def test_a_broker_with_tls(tmp_path: Path) -> None:
+def test_an_mqtts_url_becomes_a_broker_config_with_tls(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
     config = mqtt_config(settings(mqtt={"url": "mqtts://broker:1", "rate_per_s": 4, "ca_file": tmp_path / "ca.pem"}))
     assert (config.port, config.tls, config.ca_file) == (1, True, tmp_path / "ca.pem")
@@ -53,7 +53,7 @@ def model(tmp_path: Path) -> Path:
     )
 
 
-def test_a_model_as_its_manifest_has_it(model: Path) -> None:
+def test_a_model_has_its_manifest_s_values_by_default(model: Path) -> None:
     given = settings(models={"mine": {"path": model}})
     (binding,) = model_bindings(given, load_models(given))
     assert binding.effective_period_s == 0.05
@@ -61,7 +61,7 @@ def test_a_model_as_its_manifest_has_it(model: Path) -> None:
     assert not binding.thresholds
 
 
-def test_settings_go_over_the_manifest_and_the_source_over_both(model: Path) -> None:
+def test_settings_override_the_manifest_and_a_source_overrides_both(model: Path) -> None:
     given = settings(
         models={
             "mine": {
@@ -123,7 +123,7 @@ def test_a_source_runs_the_models_it_names(model: Path) -> None:
         ({"groups": {"first": ["third"]}}, {}, "models.mine.groups.first: 'first' is there twice (groups count too)"),
     ],
 )
-def test_labels_that_no_model_has(model_table, source_table, message, model: Path) -> None:
+def test_a_label_that_no_model_has_is_refused(model_table, source_table, message, model: Path) -> None:
     given = settings(
         models={"mine": {"path": model, **model_table}}, sources={"porch": {"url": "alsa:default", **source_table}}
     )
@@ -132,13 +132,13 @@ def test_labels_that_no_model_has(model_table, source_table, message, model: Pat
     assert str(caught.value) == message
 
 
-def test_a_model_that_is_neither_given_nor_shipped() -> None:
+def test_a_model_that_is_neither_given_nor_shipped_is_refused() -> None:
     given = settings(models={"nobody-ships-this": {}})
     with pytest.raises(EdgeaudioError, match="nobody-ships-this"):
         load_models(given)
 
 
-def test_a_model_directory_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_model_directory_is_refused(tmp_path: Path) -> None:
     given = settings(models={"mine": {"path": tmp_path / "gone"}})
     with pytest.raises(EdgeaudioError, match=f"{tmp_path}/gone: is not a model directory"):
         load_models(given)

@@ -1,4 +1,4 @@
-"""States, levels, machine, watchdog: what the agent knows of itself."""
+"""States, levels, machine and watchdog."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WAITING = SourceStatus("porch", SourceState.WAITING, START, Reason.REFUSED, "not
         (replace(FINE, cancels=True), SourceState.SILENT, Reason.CHANNELS_CANCEL),
     ],
 )
-def test_a_state_is_entered_with_patience_and_left_again(level: Level, state: SourceState, reason: Reason):
+def test_a_state_is_entered_and_left_after_lasting_evidence(level: Level, state: SourceState, reason: Reason):
     judge = SignalMonitor()
     assert judge.feed(FINE).state is SourceState.LISTENING
     states = [judge.feed(level) for _ in range(int(ENTER_S))]
@@ -55,7 +55,7 @@ def test_a_state_is_entered_with_patience_and_left_again(level: Level, state: So
     assert [found.state for found in states] == [state] * (int(LEAVE_S) - 1) + [SourceState.LISTENING]
 
 
-def test_a_channel_that_is_taken_because_the_mean_is_nothing_is_told():
+def test_a_channel_taken_in_place_of_a_silent_mean_is_reported():
     judge = SignalMonitor()
     found = [judge.feed(replace(FINE, cancels=True, heard=2)) for _ in range(int(ENTER_S))][-1]
     assert (found.state, found.reason) == (SourceState.LISTENING, Reason.CHANNELS_CANCEL)
@@ -82,14 +82,14 @@ def test_a_level_between_the_limits_keeps_the_state():
         assert judge.feed(HALF_QUIET).state is SourceState.SILENT
 
 
-def test_a_sign_that_comes_and_goes_is_none():
+def test_evidence_that_comes_and_goes_enters_no_state():
     judge = SignalMonitor()
     for _ in range(20):
         assert [judge.feed(level).state for level in (QUIET, QUIET, CLIPPED, FINE)] == [SourceState.LISTENING] * 4
 
 
 class Time:
-    """A clock that is moved by hand."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = START
@@ -99,7 +99,7 @@ class Time:
         return self.now
 
 
-def test_the_connections_state_and_the_sounds_become_one():
+def test_the_states_of_connection_and_sound_are_merged():
     health = SourceHealth(replace(LISTENING, state=SourceState.CONNECTING), Time())
     listening = health.connection(LISTENING)
     assert listening is not None
@@ -111,12 +111,12 @@ def test_the_connections_state_and_the_sounds_become_one():
     assert silent is not None
     assert (silent.state, silent.reason, silent.codec) == (SourceState.SILENT, Reason.DIGITAL_SILENCE, "aac")
     assert silent.since > listening.since
-    # a new codec in the same connection does not make it loud
+    # another codec in the same connection does not reset the state
     changed = health.connection(replace(LISTENING, codec="opus"))
     assert changed is not None
     assert (changed.state, changed.codec, changed.since) == (SourceState.SILENT, "opus", silent.since)
     assert health.connection(WAITING) == WAITING
-    # levels that were still under way tell nothing of a source that is gone
+    # late levels do not change the state of a disconnected source
     assert health.level(FINE) is None
     assert health.status == WAITING
     again = health.connection(LISTENING)
@@ -130,15 +130,15 @@ def test_another_try_in_the_same_outage_is_no_news():
     assert health.connection(WAITING) == WAITING
     assert health.connection(connecting) is None
     assert health.status == WAITING
-    # the next wait is told, for its time is another
+    # the next wait is published, for its time is another
     later = replace(WAITING, next_try=START)
     assert health.connection(later) == later
-    # and so is what a connection waits for that nobody is asked for
+    # and so is a connection that waits for a push
     pushed = replace(connecting, detail="waiting for a sender")
     assert health.connection(pushed) == pushed
 
 
-def test_levels_are_gathered():
+def test_levels_are_averaged_over_an_interval():
     gathered = LevelDigest(3.0)
     loud, silent = replace(FINE, rms_dbfs=-10.0, peak_dbfs=-3.0), DIGITAL
     assert gathered.add(silent) is None
@@ -160,7 +160,7 @@ def test_a_digest_lies_between_its_levels(rms_dbfs: list[float]):
     assert min(rms_dbfs) - 1e-6 <= level.rms_dbfs <= max(rms_dbfs) + 1e-6
 
 
-def test_a_board_that_tells_everything(tmp_path: Path):
+def test_every_value_of_a_board_is_read(tmp_path: Path):
     def put(path: str, text: str) -> None:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
@@ -180,13 +180,13 @@ def test_a_board_that_tells_everything(tmp_path: Path):
     assert machine.memory_mb() == pytest.approx(25 * 4096 / 1e6)
 
 
-def test_a_board_that_tells_nothing(tmp_path: Path):
+def test_values_that_a_board_lacks_are_none(tmp_path: Path):
     machine = Machine(tmp_path)
     assert (machine.temperature_c(), machine.throttled(), machine.memory_mb()) == (None, None, None)
     assert machine.disk_free_mb(tmp_path / "nowhere") is None
 
 
-def test_this_machine():
+def test_values_of_this_machine_are_plausible():
     machine = Machine()
     memory_mb, free_mb = machine.memory_mb(), machine.disk_free_mb(Path("/"))
     assert memory_mb is not None
@@ -198,11 +198,11 @@ def test_this_machine():
     assert machine.cpu_percent() > 0
 
 
-def test_memory_that_is_free_is_given_back():
+def test_free_memory_is_returned():
     program = (
         "from edgeaudio.health.machine import Machine, give_back_memory\n"
-        "blocks = [b'x' * 60_000 for _ in range(1000)]\n"  # below the size that malloc maps one by one
-        "keep = blocks[-1]\n"  # and the last one stays, so that the heap cannot shrink from its end
+        "blocks = [b'x' * 60_000 for _ in range(1000)]\n"  # below malloc's mmap threshold
+        "keep = blocks[-1]\n"  # the last one stays, so that the heap cannot shrink
         "full = Machine().memory_mb()\n"
         "del blocks\n"
         "give_back_memory()\n"
@@ -245,9 +245,9 @@ def test_threads_share_a_few_heaps():
     assert malloc_info_of_sixteen_threads("limit_arenas()")[0].count("<heap nr=") == 2
 
 
-def test_what_is_large_stays_out_of_the_heaps():
+def test_large_blocks_stay_out_of_the_heaps():
     def mapped_since(prepare: str) -> int:
-        # a difference within one process: what else it has mapped is another number in each
+        # a difference within one process, for its other mappings vary
         before, after = (
             int(re.findall(r'type="mmap" count="(\d+)"', report)[-1])
             for report in malloc_info_of_sixteen_threads(prepare)
@@ -258,7 +258,7 @@ def test_what_is_large_stays_out_of_the_heaps():
     assert mapped_since("limit_arenas()") == 10
 
 
-def test_the_part_that_stands_still_is_found():
+def test_a_stalled_part_is_found():
     parts = [Part("reader", 100.0, 60.0), Part("sender", 50.0, 45.0)]
     assert stuck_part(parts, 95.0) is None
     stuck = stuck_part(parts, 95.1)
@@ -266,7 +266,7 @@ def test_the_part_that_stands_still_is_found():
     assert stuck.name == "sender"
 
 
-def test_a_stuck_part_ends_the_process_with_a_report():
+def test_a_stalled_part_ends_the_process_with_its_stacks():
     program = (
         "import threading, time\n"
         "from edgeaudio.health.watchdog import Part, Stacks\n"
@@ -289,7 +289,7 @@ def manager(tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
         yield address, listener
 
 
-def test_systemd_is_told(manager: tuple[str, socket.socket]):
+def test_systemd_is_notified(manager: tuple[str, socket.socket]):
     address, listener = manager
     service = ServiceManager({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "60000000"})
     service.say("READY=1")
@@ -300,7 +300,7 @@ def test_systemd_is_told(manager: tuple[str, socket.socket]):
     assert [listener.recv(100), listener.recv(100)] == [b"WATCHDOG=1", b"STOPPING=1"]
 
 
-def test_an_abstract_socket_is_told():
+def test_an_abstract_socket_is_notified():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind("\0edgeaudio-test-notify")
         listener.settimeout(2)
@@ -308,7 +308,7 @@ def test_an_abstract_socket_is_told():
         assert listener.recv(100) == b"READY=1"
 
 
-def test_without_systemd_nothing_is_said(caplog: pytest.LogCaptureFixture):
+def test_without_systemd_nothing_is_sent(caplog: pytest.LogCaptureFixture):
     ServiceManager({}).say("READY=1")
     ServiceManager({}).alive()
     assert not caplog.records

@@ -1,4 +1,4 @@
-"""The window onto a long signal, against a plain list."""
+"""The window of a long signal, compared with a list."""
 
 import numpy as np
 from hypothesis import given
@@ -10,7 +10,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 3000), st.integers(-100, 9000)), max_s
 
 
 @given(STEPS)
-def test_it_holds_what_it_should(steps):
+def test_the_window_holds_the_samples_not_yet_forgotten(steps):
     buffer, signal, kept = SampleBuffer(), np.empty(0, dtype=np.float32), 0
     for n, forgotten in steps:
         signal = np.concatenate([signal, np.arange(len(signal), len(signal) + n, dtype=np.float32)])
@@ -21,7 +21,7 @@ def test_it_holds_what_it_should(steps):
         np.testing.assert_array_equal(buffer.view(kept, len(signal)), signal[kept:])
 
 
-def test_single_samples_do_not_grow_it():
+def test_single_samples_do_not_grow_the_buffer():
     buffer = SampleBuffer()
     for i in range(50_000):
         buffer.append(np.full(1, i, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""Where the models are that come with edgeaudio."""
+"""Shipped models, by name or path."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from edgeaudio.recognise.bundled_models import find_model, shipped_models
 
 @pytest.fixture
 def places(tmp_path, monkeypatch):
-    """An installed package's models, and those of a checkout."""
+    """Models of an installed package, and of a checkout."""
     found = (tmp_path / "installed", tmp_path / "checkout")
     for place, names in zip(found, (["alarms"], ["alarms", "home", "empty"]), strict=True):
         for name in names:
@@ -22,33 +22,33 @@ def places(tmp_path, monkeypatch):
     return found
 
 
-def test_the_installed_ones_come_first(places):
+def test_installed_models_come_before_those_of_a_checkout(places):
     installed, checkout = places
     assert shipped_models() == {"alarms": installed / "alarms", "home": checkout / "home"}
 
 
-def test_by_name_or_by_path(places, tmp_path, monkeypatch):
+def test_a_model_is_found_by_name_or_by_path(places, tmp_path, monkeypatch):
     assert find_model("home") == places[1] / "home"
     assert find_model(Path("some/where")) == Path("some/where")
     monkeypatch.chdir(places[1])
     assert find_model("empty") == Path("empty")
 
 
-def test_a_folder_of_its_name_that_holds_no_model_hides_none(places, tmp_path, monkeypatch):
+def test_a_folder_without_a_model_hides_no_shipped_model(places, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "home").mkdir()  # as in /, where services work
+    (tmp_path / "home").mkdir()  # as in /, where services run
     assert find_model("home") == places[1] / "home"
     (tmp_path / "home" / "model.toml").touch()
     assert find_model("home") == Path("home")
 
 
-def test_neither(places):
+def test_a_name_that_is_neither_a_directory_nor_shipped_is_refused(places):
     with pytest.raises(EdgeaudioError) as caught:
         find_model("siren")
     assert str(caught.value) == "model 'siren' is neither a directory nor one of the shipped models (alarms, home)"
 
 
-def test_no_models_at_all(monkeypatch, tmp_path):
+def test_without_shipped_models_the_error_says_none(monkeypatch, tmp_path):
     monkeypatch.setattr(bundled_models, "_PLACES", (tmp_path,))
     with pytest.raises(EdgeaudioError, match=r"nor one of the shipped models \(none\)$"):
         find_model("siren")

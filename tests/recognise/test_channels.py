@@ -1,4 +1,4 @@
-"""Channels that cancel each other out are found and worked around; others are mixed."""
+"""Channels that cancel each other out are detected, and one is taken; others are mixed."""
 
 import numpy as np
 import pytest
@@ -33,34 +33,34 @@ def test_an_inverted_channel_is_left_out(gain: float, offset: float) -> None:
     [(VOICE,), (0.2 * VOICE,), (OTHER,), (0 * VOICE,), (-0.3 * VOICE,), (OTHER, -OTHER), (np.roll(VOICE, 3),)],
     ids=["equal", "softer", "another sound", "dead", "softer and inverted", "two of three", "later"],
 )
-def test_channels_whose_mean_is_heard_are_mixed(others: tuple[np.ndarray, ...]) -> None:
+def test_channels_whose_mean_is_audible_are_mixed(others: tuple[np.ndarray, ...]) -> None:
     mixer = judged(Mixer("auto"), VOICE, *others)
     assert not mixer.cancels
     assert mixer.heard == "mix"
 
 
-def test_many_microphones_that_hear_different_things_do_not_cancel() -> None:
+def test_many_unrelated_channels_do_not_cancel() -> None:
     rng = np.random.default_rng(5)
     assert not judged(Mixer("auto"), *rng.uniform(-0.5, 0.5, (64, RATE))).cancels
 
 
-def test_the_mean_is_kept_where_it_is_asked_for_and_what_it_does_is_told() -> None:
+def test_the_mean_is_kept_on_request_and_cancelling_is_reported() -> None:
     mixer = judged(Mixer("mix"), VOICE, -VOICE)
     assert mixer.cancels
     assert mixer.heard == "mix"
 
 
-def test_a_channel_that_is_asked_for_is_heard_whatever_the_others_do() -> None:
+def test_a_requested_channel_is_taken_whatever_the_others_do() -> None:
     mixer = judged(Mixer(2), VOICE, -VOICE)
     assert not mixer.cancels
     np.testing.assert_array_equal(mixer.mix(np.stack([VOICE, OTHER], axis=1)), OTHER)
 
 
-def test_the_noise_of_a_quiet_converter_tells_nothing() -> None:
+def test_converter_noise_is_not_judged() -> None:
     assert not judged(Mixer("auto"), 1e-5 * VOICE, -1e-5 * VOICE).cancels
 
 
-def test_it_takes_a_while_to_trust_the_mean_again() -> None:
+def test_the_mean_is_taken_again_after_ten_intervals() -> None:
     mixer = judged(Mixer("auto"), VOICE, -VOICE)
     for _ in range(LEAVE_INTERVALS - 1):
         assert judged(mixer, VOICE, VOICE).heard == 1
@@ -68,7 +68,7 @@ def test_it_takes_a_while_to_trust_the_mean_again() -> None:
 
 
 @given(st.integers(1, 12), st.integers(0, 50), st.integers(0, 50))
-def test_the_mean_does_not_depend_on_how_the_samples_lie(channels: int, n: int, cut: int) -> None:
+def test_the_mean_does_not_depend_on_the_memory_layout(channels: int, n: int, cut: int) -> None:
     samples = np.random.default_rng(n).uniform(-1, 1, (n, channels)).astype(np.float32)
     whole = mean(samples)
     np.testing.assert_array_equal(mean(np.asfortranarray(samples)), whole)

@@ -60,14 +60,14 @@ def test_a_clip_is_a_copy():
     np.testing.assert_array_equal(first.values, np.ones(10))
 
 
-def test_under_the_gate_there_is_a_level_and_no_values():
+def test_below_the_gate_a_clip_has_a_level_and_no_values():
     signal = np.concatenate([np.full(100, 0.1), np.full(100, 0.5), np.zeros(100)]).astype(np.float32)
     found, _ = clips_of(ClipConfig(RATE, 100, 100 / RATE, None), [signal], gate_dbfs=-10)
     assert [clip.rms_dbfs for clip in found] == [pytest.approx(-20), pytest.approx(-6.02, abs=0.01), None]
     assert [clip.values is None for clip in found] == [True, False, True]
 
 
-def test_a_signal_shorter_than_a_clip_is_filled_up():
+def test_a_signal_shorter_than_a_clip_is_padded():
     found, last = clips_of(ClipConfig(RATE, 800, 0.1, MELS), [noise(300)])
     assert not found
     expected = np.concatenate([noise(300), np.zeros(500, dtype=np.float32)])
@@ -76,7 +76,7 @@ def test_a_signal_shorter_than_a_clip_is_filled_up():
 
 
 @pytest.mark.parametrize("n", [0, 800])
-def test_nothing_is_left_to_flush(n):
+def test_flush_yields_nothing_when_clips_cover_the_signal(n):
     _, last = clips_of(ClipConfig(RATE, 800, 0.1, MELS), [noise(n)])
     assert not last
 
@@ -100,11 +100,11 @@ def test_the_last_clip_ends_with_the_signal():
     quiet=st.integers(0, 3000),
     cuts=st.lists(st.integers(0, 4500), max_size=5),
 )
-def test_shared_frames_are_the_clip_s_own(config, period_s, extra, quiet, cuts):
+def test_shared_frames_equal_those_of_the_clip_alone(config, period_s, extra, quiet, cuts):
     """Whatever the convention, a clip of a stream has the numbers of the clip alone, however it was clip."""
     n_samples = config.frame_length + 2 * config.hop_length + extra
     signal = noise(n_samples + 2000)
-    signal[quiet : quiet + 700] *= 1e-5  # some clips fall under the gate, and the shared frames have a hole
+    signal[quiet : quiet + 700] *= 1e-5  # some clips are below the gate, and the cache of frames has a hole
     geometry = ClipConfig(RATE, n_samples, period_s, config)
     whole, last = clips_of(geometry, [signal], gate_dbfs=-20)
     assert whole
@@ -124,7 +124,7 @@ def _bits(clip):
     return None if clip.values is None else clip.values.tobytes()
 
 
-def test_memory_stays_what_it_is():
+def test_memory_does_not_grow_with_time():
     """Hours of sound need the memory of one or two clips."""
     cutter = ClipCutter(ClipConfig(RATE, RATE, 0.5, MELS), NO_GATE)
     second = noise(RATE)

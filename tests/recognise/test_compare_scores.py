@@ -1,4 +1,4 @@
-"""The tool that shows that a change changes no score: it sees none where there is none, and one where there is."""
+"""The tool that compares scores before and after a change finds every difference, and no other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.media import sine, write_media
 from tools.maintenance.compare_scores import HERE, differing
 
 
-def test_a_checkout_says_what_it_says_and_another_one_that_differs_is_found(tmp_path: Path):
+def test_equal_checkouts_compare_equal_and_a_difference_is_found(tmp_path: Path):
     recording = tmp_path / "tone.wav"
     write_media(recording, "pcm_s16le", sine(3100.0, 16000, 4.0), 16000)
     other = tmp_path / "other"

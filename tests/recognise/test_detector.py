@@ -1,4 +1,4 @@
-"""From scores to events: examples that tell the rules, and invariants that hold for any scores and settings."""
+"""From scores to events: an example of each rule, and invariants for any scores and settings."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ def scores_of(number, *values, source="porch"):
 
 
 def run(chosen, *scores):
-    """Events as (clip's number, kind, seconds since START, duration, score) for one label."""
+    """Return events as (clip number, kind, seconds since START, duration, score) for one label."""
     events = []
     for number, score in enumerate(scores):
         for event in chosen.feed(scores_of(number, score)):
@@ -46,19 +46,19 @@ def run(chosen, *scores):
 
 
 def test_an_event_begins_at_on_and_ends_under_off():
-    # a clip that ends at 2.05 s would have had a score of 0.05; the beginning is told as half a second before that
+    # a clip that ends at 2.05 s would have had a score of 0.05; the beginning is half a second before that
     assert run(detector(on=0.5, off=0.3), 0, 0.5, 0.9, 0.3, 0.29, 0) == [
         (1, "onset", 1.55, 0.5, 0.5),
         (4, "offset", 2.5, 0.95, 0.9),
     ]
-    # who waits sees the last of the sound leave the clips
+    # later clips show the end of the sound
     assert run(detector(on=0.5, off=0.3, hold_s=1.0), 0, 0.5, 0.9, 0.3, 0.29, 0) == [
         (1, "onset", 1.55, 0.5, 0.5),
         (5, "offset", 2.914, 1.364, 0.9),
     ]
 
 
-def test_both_ends_share_an_id_and_events_do_not():
+def test_onset_and_offset_share_an_id_that_no_other_event_has():
     chosen = detector()
     events = [event for number, score in enumerate([1, 0, 1, 0]) for event in chosen.feed(scores_of(number, score))]
     assert [event.kind for event in events] == ["onset", "offset"] * 2
@@ -66,34 +66,34 @@ def test_both_ends_share_an_id_and_events_do_not():
     assert {(event.source, event.model, event.label) for event in events} == {("porch", "home", "dog")}
 
 
-def test_the_same_sound_has_the_same_id_again_and_another_source_s_has_not():
+def test_the_same_sound_of_another_source_has_another_id():
     first, again, other = (detector().feed(scores_of(0, 1, source=name))[0] for name in ("porch", "porch", "barn"))
     assert first.id == again.id != other.id
 
 
-def test_the_mean_of_the_last_clips():
+def test_scores_are_averaged_over_the_last_clips():
     events = run(detector(mean_of=3, on=0.5, off=0.3), 0, 0, 0.9, 0.6, 0.3, 0, 0)
     assert events == [(3, "onset", 2.028, 0.5, 0.5), (6, "offset", 3.0, 0.972, 0.6)]
 
 
-def test_a_vote():
+def test_an_event_needs_its_votes():
     events = run(detector(votes=2, votes_of=3, on=0.5, off=0.5), 0.9, 0, 0, 0.8, 0, 0.7, 0, 0, 0)
     # from the first clip that votes to the last
     assert events == [(5, "onset", 2.531, 0.5, 0.7), (6, "offset", 3.464, 0.933, 0.7)]
 
 
-def test_too_short_to_count():
+def test_a_sound_below_the_minimum_duration_is_no_event():
     chosen = detector(min_duration_s=1.5)
     assert run(chosen, 1, 1, 0, 1, 1, 1, 0) == [(5, "onset", 2.525, 1.5, 1), (6, "offset", 4.025, 1.5, 1)]
 
 
-def test_brief_lapses_are_held():
+def test_the_hold_bridges_short_lapses():
     events = run(detector(hold_s=1.0), 0, 1, 0, 1, 0, 0, 0)
     assert events == [(1, "onset", 1.525, 0.5, 1), (5, "offset", 2.475, 0.95, 1)]
 
 
-def test_the_cool_down():
-    """What goes on sounding after it is told when the time is over, with its true beginning."""
+def test_no_event_begins_within_the_cool_down():
+    """A sound that outlasts the cool-down is reported then, with its true beginning."""
     events = run(detector(cooldown_s=2.0), 0, 1, 0, 0, 1, 1, 0)
     assert events == [
         (1, "onset", 1.525, 0.5, 1),
@@ -103,11 +103,11 @@ def test_the_cool_down():
     ]
 
 
-def test_a_clip_under_the_gate_counts_as_nothing_heard():
+def test_a_clip_below_the_gate_counts_as_scores_of_0():
     assert [event[:2] for event in run(detector(), 1, None, 1)] == [(0, "onset"), (1, "offset"), (2, "onset")]
 
 
-def test_every_label_for_itself():
+def test_labels_have_events_of_their_own():
     chosen = detector(("dog", "siren", "glass"), {"siren": Threshold(0.9, 0.8)}, reported=frozenset({"dog", "siren"}))
     events = chosen.feed(scores_of(0, 0.6, 0.6, 1.0))
     assert [(event.label, event.kind) for event in events] == [("dog", "onset")]
@@ -122,12 +122,12 @@ def test_the_end_of_an_epoch_ends_its_events():
     chosen.feed(scores_of(0, 1.0, 0.0))
     (onset,) = chosen.active
     (offset,) = chosen.end()
-    # it sounded all along, as far as is known: from the beginning of the only clip to its end
+    # the sound may last from the beginning of the only clip to its end
     assert (offset.kind, offset.id, offset.duration_s) == ("offset", onset.id, 2.0)
     assert (onset.at, onset.at_error_s, offset.at_error_s) == (START, 1.0, 1.0)
     assert not chosen.active
     assert not chosen.end()
-    # nothing of it is remembered: neither the mean's other half nor the cool-down
+    # nothing is kept: neither scores for the mean nor the cool-down
     assert chosen.feed(scores_of(0, 0.5, 0.0)) == []
     assert [event.kind for event in chosen.feed(scores_of(1, 0.6, 0.0))] == ["onset"]
 
@@ -160,12 +160,12 @@ def test_a_threshold_of_one_is_never_even_at_a_score_of_one():
     assert run(chosen, 1.0, 1.0, 1.0) == []
     chosen.set_threshold("dog", 0.9)
     assert [kind for _, kind, *_ in run(chosen, 1.0)] == ["onset"]
-    # what sounds already ends as it would have
+    # an open event ends as before
     chosen.set_threshold("dog", 1.0)
     assert [kind for _, kind, *_ in run(chosen, 1.0, 0.0)] == ["offset"]
 
 
-def test_a_threshold_of_zero_and_back():
+def test_a_threshold_of_zero_can_be_raised_again():
     chosen = detector(on=0.5, off=0.25)
     chosen.set_threshold("dog", 0.0)
     assert chosen.thresholds() == {"dog": Threshold(0.0, 0.0)}
@@ -173,13 +173,13 @@ def test_a_threshold_of_zero_and_back():
     assert chosen.thresholds() == {"dog": Threshold(0.8, 0.4)}
 
 
-def test_a_label_that_always_sounds():
+def test_a_threshold_moved_from_zero_has_no_hysteresis():
     chosen = detector(on=0.0, off=0.0)
     chosen.set_threshold("dog", 0.5)
     assert chosen.thresholds() == {"dog": Threshold(0.5, 0.5)}
 
 
-def test_replaced_thresholds_hold_for_what_sounds_now():
+def test_replaced_thresholds_apply_to_open_events():
     chosen = detector(("dog", "siren"), on=0.5, off=0.4)
     chosen.feed(scores_of(0, 0.6, 0.6))
     chosen.replace_thresholds({"dog": Threshold(0.9, 0.7), "unheard of": Threshold(1, 1)})
@@ -209,7 +209,7 @@ VALUES = st.lists(st.none() | st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0]) | st.fl
 
 @settings(max_examples=300)
 @given(section=sections(), values=VALUES, levels=st.none() | st.integers(0, 9))
-def test_what_holds_for_any_scores(section, values, levels):
+def test_invariants_hold_for_any_scores(section, values, levels):
     chosen = detector(**section)
     told, last_s = [], {}
     rng = np.random.default_rng(levels)
@@ -220,7 +220,7 @@ def test_what_holds_for_any_scores(section, values, levels):
             last_s[event.id] = chosen._labels["dog"].last_s  # middle of the last clip that counted for an event's end
     still = bool(chosen.active)
     told += [(len(values), event) for event in chosen.end()]
-    # beginnings and ends take turns, and every beginning gets its end
+    # onsets and offsets alternate, and every onset has an offset
     assert [event.kind for _, event in told] == ["onset", "offset"] * (len(told) // 2)
     assert still == (bool(told) and told[-1][0] == len(values))
     previous = None
@@ -232,7 +232,7 @@ def test_what_holds_for_any_scores(section, values, levels):
         assert 0 <= offset.at_error_s <= CLIP_S
         assert onset.duration_s >= section["min_duration_s"]
         assert section["on"] <= onset.score <= offset.score <= 1 or section["votes"] < section["votes_of"]
-        # the sound lies within the clips that told of it
+        # the sound lies within the clips that counted
         assert START <= onset.at <= START + timedelta(seconds=began * PERIOD_S + CLIP_S)
         if previous is not None:
             assert previous.at <= onset.at
@@ -243,8 +243,8 @@ def test_what_holds_for_any_scores(section, values, levels):
 
 
 @given(VALUES)
-def test_plain_thresholds_against_the_plainest_code(values):
-    """Without smoothing, votes or times, an event is a run of clips over the thresholds."""
+def test_plain_thresholds_equal_a_plain_loop(values):
+    """Without smoothing, votes or times, an event is a run of clips above the thresholds."""
     expected, sounding = [], False
     for number, value in enumerate(values):
         score = float(np.float32(value or 0.0))
@@ -258,7 +258,7 @@ def test_plain_thresholds_against_the_plainest_code(values):
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
-def test_labels_do_not_touch_each_other(at_once):
+def test_labels_are_independent(at_once):
     rng = np.random.default_rng(3)
     table = rng.uniform(0, 1, (60, at_once)).astype(np.float32)
     together = detector([f"l{i}" for i in range(at_once)], mean_of=2, hold_s=1)

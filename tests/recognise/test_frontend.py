@@ -1,4 +1,4 @@
-"""Models whose features another model makes."""
+"""Models with an external front end."""
 
 import hashlib
 from dataclasses import replace
@@ -33,12 +33,12 @@ def means(samples):
     return samples.reshape(24, 3, 5).mean(axis=(0, 2))
 
 
-def test_a_front_end_of_the_whole_clip():
+def test_a_front_end_may_take_the_whole_clip():
     model = built("frontend_clip", 360, scale=0.5, offset=0.5)
     np.testing.assert_allclose(model.scores(SAMPLES), 0.5 * means(SAMPLES) + 0.5, atol=1e-5)
 
 
-def test_a_front_end_of_a_frame_at_a_time():
+def test_a_front_end_may_take_a_frame_at_a_time():
     model = built("frontend_frame", 360, frontend_hop=15, frontend_scale=32768.0, scale=0.5, offset=0.5)
     np.testing.assert_allclose(model.scores(SAMPLES), 0.5 * means(SAMPLES) + 0.5, atol=1e-4)
     # frames that overlap: 15 samples each 5
@@ -48,7 +48,7 @@ def test_a_front_end_of_a_frame_at_a_time():
     np.testing.assert_allclose(model.scores(SAMPLES[:130]), expected, atol=1e-4)
 
 
-def test_a_directory_with_a_front_end(tmp_path):
+def test_a_model_directory_may_hold_a_front_end(tmp_path):
     described = manifest("frontend_clip", 360)
     (tmp_path / MODEL_FILE_NAME).write_bytes(content_of("features_open_batch"))
     described = replace(described, sha256=hashlib.sha256(content_of("features_open_batch")).hexdigest())
@@ -63,7 +63,7 @@ def test_a_directory_with_a_front_end(tmp_path):
 
 
 def test_a_front_end_that_keeps_state_is_reset():
-    """Its features are all that the LSTM of it gives: the same for the same clip."""
+    """The features are the output of an LSTM, equal for equal clips."""
     lstm = content_of("others/fused_lstm")
     section = InputSection("waveform", frontend="front.tflite", frontend_sha256="0" * 64)
     whole = manifest_of("waveform", clip=ClipSection(16000, 49 * 40), input=section)
@@ -92,7 +92,7 @@ def test_a_front_end_that_keeps_state_is_reset():
          "dir/front.tflite: its output tensor is int64; float32, int8, uint8 and int16 are possible"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused(frontend, n_samples, section, problem):
+def test_a_front_end_that_does_not_fit_is_refused(frontend, n_samples, section, problem):
     with pytest.raises(ModelError) as caught:
         built(frontend, n_samples, **section)
     assert str(caught.value) == problem

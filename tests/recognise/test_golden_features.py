@@ -38,12 +38,12 @@ CORES_HERE = [core for core, needs in CORES.get(platform.machine(), {}).items() 
 
 
 @pytest.mark.parametrize("golden", GOLDENS)
-def test_the_same_numbers(golden):
+def test_features_equal_the_libraries_own(golden):
     assert excess(features(sound(), golden.config), golden) < 1
 
 
 @pytest.mark.parametrize("golden", GOLDENS)
-def test_the_same_numbers_in_a_stream(golden):
+def test_features_of_a_stream_equal_the_libraries_own(golden):
     """The clip in the middle of a longer signal, its frames computed across clips."""
     config = golden.config
     lead = 7 * config.hop_length
@@ -81,7 +81,7 @@ def test_a_real_difference_is_seen(golden):
 
 @pytest.mark.parametrize("vectors", ["as it is", "none"])
 @pytest.mark.parametrize("core", ["as it is", *CORES_HERE])
-def test_the_same_numbers_on_other_processors(core, vectors):
+def test_features_are_equal_on_other_processors(core, vectors):
     """On each that OpenBLAS takes this one for, and (`vectors`) with nothing in NumPy that old ones lack."""
     environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[1]))
     if core != "as it is":

@@ -1,4 +1,4 @@
-"""Loudness of known sounds."""
+"""Levels of known sounds."""
 
 from math import sqrt
 
@@ -19,7 +19,7 @@ def reading(samples, rate=RATE):
     return level
 
 
-def test_a_full_sine():
+def test_a_full_scale_sine_is_at_minus_3_dbfs():
     level = reading(np.sin(2 * np.pi * 1025 * TIME_S))
     assert level.rms_dbfs == pytest.approx(-3.01, abs=0.01)
     assert level.peak_dbfs == pytest.approx(0, abs=1e-3)
@@ -27,12 +27,12 @@ def test_a_full_sine():
 
 
 @pytest.mark.parametrize("value", [0.0, 0.00024, -0.5])
-def test_what_never_moves_is_silence(value):
+def test_a_constant_is_digital_silence(value):
     level = reading(np.full(RATE, value))
     assert (level.rms_dbfs, level.peak_dbfs, level.clipped_ratio, level.hum_ratio) == (None, None, 0, 0)
 
 
-def test_stuck_at_full_scale():
+def test_a_signal_stuck_at_full_scale_is_all_clipped():
     assert reading(np.full(RATE, -1.0)).clipped_ratio == 1.0
 
 
@@ -44,9 +44,9 @@ def test_clipping_is_counted():
 
 
 @pytest.mark.parametrize("mains_hz", [50.0, 60.0, 49.9, 60.1])
-def test_mains_hum(mains_hz):
+def test_mains_hum_is_measured(mains_hz):
     hum = sum(np.sin(2 * np.pi * k * mains_hz * TIME_S) / k for k in (1, 2, 3, 5))
-    assert reading(0.1 * hum + 0.3).hum_ratio > 0.99  # whatever its offset
+    assert reading(0.1 * hum + 0.3).hum_ratio > 0.99  # with any DC
 
 
 def test_noise_and_voices_are_no_hum():
@@ -55,14 +55,14 @@ def test_noise_and_voices_are_no_hum():
     assert reading(np.sin(2 * np.pi * 175 * TIME_S)).hum_ratio < 0.01
 
 
-def test_a_square_root_of_half():
+def test_a_square_wave_at_the_root_of_a_half_is_at_minus_3_dbfs():
     samples = np.where(np.arange(RATE) % 2, sqrt(0.5), -sqrt(0.5))
     assert reading(samples).rms_dbfs == pytest.approx(-3.0103, abs=1e-3)
 
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 20_000), max_size=8))
-def test_the_cuts_do_not_matter(cuts):
+def test_splitting_the_input_changes_nothing(cuts):
     samples = np.random.default_rng(1).uniform(-1, 1, 20_000).astype(np.float32)
     meter, whole = LevelMeter(RATE), LevelMeter(RATE)
     pieces = [(found.start, found.channels) for piece in np.split(samples, sorted(cuts)) for found in meter.feed(piece)]
@@ -70,7 +70,7 @@ def test_the_cuts_do_not_matter(cuts):
     assert [start for start, _ in pieces] == [0, 8000]
 
 
-def test_a_direct_current_is_no_sound():
+def test_dc_is_no_sound():
     voice = 0.01 * np.sin(2 * np.pi * 1000 * TIME_S)
     level, shifted = reading(voice), reading(voice + 0.4)
     assert shifted.rms_dbfs == pytest.approx(level.rms_dbfs, abs=0.01)

@@ -1,4 +1,4 @@
-"""Models of every kind, on whichever TFLite runtime is installed, and every refusal in its own words."""
+"""Models of every kind, with the installed TFLite runtime, and every refusal."""
 
 import importlib.util
 import sys
@@ -25,7 +25,7 @@ THIRDS = (0.1, 0.9, 0.5)
 
 
 def segments(*values):
-    """A clip of the test models: one value for each third."""
+    """Return a clip of the test models: one value per third."""
     return np.repeat(np.array(values, dtype=np.float32), 40)
 
 
@@ -47,7 +47,7 @@ def loaded(tmp_path, name, **changes):
         ("waveform_two_inputs", 1e-6),
     ],
 )
-def test_waveform_models(tmp_path, name, tolerance):
+def test_waveform_models_score_each_third(tmp_path, name, tolerance):
     scores = loaded(tmp_path, name).scores(CLIP)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, THIRDS, rtol=0, atol=tolerance)
@@ -63,7 +63,7 @@ def test_integers_without_a_scale_get_the_values_as_they_are(tmp_path):
     section = InputSection("waveform", ("time",), scale=32768.0)
     model = loaded(tmp_path, "waveform_raw_int16", input=section)
     np.testing.assert_allclose(model.scores(CLIP), THIRDS, atol=1e-4)
-    # beyond full scale there is nothing
+    # values beyond full scale are clipped
     np.testing.assert_allclose(model.scores(CLIP * 100), [1, 1, 1], atol=1e-4)
 
 
@@ -75,7 +75,7 @@ def test_models_of_any_length_are_made_the_clip_s_length(tmp_path, name):
     np.testing.assert_allclose(model.scores(two_patches), [0.5, 0.5, 0.5], atol=1e-6)
 
 
-def test_the_highest_of_the_patches(tmp_path):
+def test_patches_can_score_by_their_highest(tmp_path):
     clip = replace(WAVEFORM, n_samples=240)
     section, output = InputSection("waveform", ("time",)), OutputSection(patches="max")
     model = loaded(tmp_path, "waveform_open_length", clip=clip, input=section, output=output)
@@ -83,23 +83,23 @@ def test_the_highest_of_the_patches(tmp_path):
     np.testing.assert_allclose(model.scores(two_patches), [0.9, 0.9, 0.5], atol=1e-6)
 
 
-def test_one_of_several_outputs(tmp_path):
+def test_one_of_several_outputs_can_be_chosen(tmp_path):
     model = loaded(tmp_path, "waveform_two_outputs", labels=("a", "b"), output=OutputSection(index=1))
     np.testing.assert_allclose(model.scores(CLIP), [0.9, 0.1], atol=1e-6)
 
 
-def test_softmax(tmp_path):
+def test_softmax_turns_logits_into_scores(tmp_path):
     model = loaded(tmp_path, "waveform_logits", output=OutputSection(activation="softmax"))
     expected = np.exp(8 * np.array(THIRDS))
     np.testing.assert_allclose(model.scores(CLIP), expected / expected.sum(), atol=1e-6)
 
 
-def test_sigmoid(tmp_path):
+def test_sigmoid_turns_logits_into_scores(tmp_path):
     model = loaded(tmp_path, "waveform_logits", output=OutputSection(activation="sigmoid"))
     np.testing.assert_allclose(model.scores(CLIP), 1 / (1 + np.exp(-8 * np.array(THIRDS))), atol=1e-6)
 
 
-def test_logits_of_any_size_overflow_nothing(tmp_path):
+def test_logits_of_any_size_do_not_overflow(tmp_path):
     model = loaded(tmp_path, "waveform_logits", output=OutputSection(activation="sigmoid"))
     np.testing.assert_array_equal(model.scores(segments(1e30, -1e30, 0)), [1, 0, 0.5])
     model = build_model(
@@ -113,7 +113,7 @@ def test_scores_stay_between_0_and_1(tmp_path):
     np.testing.assert_array_equal(model.scores(segments(-3, 7, 0.25)), [0, 1, 0.25])
 
 
-def test_a_model_that_gives_nan_hears_nothing(tmp_path):
+def test_nan_becomes_a_score_of_0(tmp_path):
     model = loaded(tmp_path, "waveform_nan")
     np.testing.assert_array_equal(model.scores(CLIP), [0, 0, 0])
 
@@ -137,7 +137,7 @@ def test_an_open_batch_takes_one_clip():
 
 @pytest.mark.parametrize(("name", "tolerance"), [("autoencoder", 1e-6), ("autoencoder_int8", 1e-3)])
 def test_an_autoencoder_scores_by_its_error(name, tolerance):
-    """It gives half of its input back, so that the error is a quarter of the input's mean square."""
+    """The model returns half of its input, so that the error is a quarter of the input's mean square."""
     output = OutputSection(kind="reconstruction_error", half_error=0.05)
     section = InputSection("log_mel", ("batch", "time", "feature"), scale=0.5)
     manifest = manifest_of("features_time_major", labels=("odd",), output=output, input=section)
@@ -150,20 +150,20 @@ def test_an_autoencoder_scores_by_its_error(name, tolerance):
     assert name == "autoencoder_int8" or model.scores(values * np.nan) == 0
 
 
-def test_what_does_not_reconstruct_its_input_is_refused():
+def test_a_model_that_does_not_reconstruct_its_input_is_no_autoencoder():
     output = OutputSection(kind="reconstruction_error", half_error=1.0)
     manifest = manifest_of("waveform", labels=("odd",), output=output)
     with pytest.raises(ModelError, match=r"^m: is given 120 values and gives 3: it does not reconstruct its input$"):
         build_model(manifest, Path("m"), content_of("waveform"))
 
 
-def test_a_group_scores_as_its_loudest_member(tmp_path):
+def test_a_group_has_the_score_of_its_highest_member(tmp_path):
     model = loaded(tmp_path, "waveform", groups={"any": LABELS, "ends": ("first", "third")})
     np.testing.assert_allclose(model.scores(CLIP), [*THIRDS, 0.9, 0.5], atol=1e-6)
     assert model.manifest.reported == (*LABELS, "any", "ends")
 
 
-def test_the_user_s_own_name_and_groups(tmp_path):
+def test_the_user_can_name_a_model_and_add_groups(tmp_path):
     directory = model_directory(tmp_path, groups={"any": LABELS})
     model = load_model(directory, name="mine", groups={"ends": ("first", "third")})
     assert (model.manifest.name, tuple(model.manifest.groups)) == ("mine", ("any", "ends"))
@@ -267,7 +267,7 @@ def test_contradictions_name_both_sides(tmp_path, name, changes, problem):
     assert caught.value.problem == problem
 
 
-def test_a_length_that_the_model_cannot_take(tmp_path):
+def test_a_length_that_the_model_cannot_take_is_refused(tmp_path):
     clip = replace(WAVEFORM, n_samples=240)
     directory = model_directory(tmp_path, "refused_length", clip=clip, input=InputSection("waveform", ("time",)))
     with pytest.raises(ModelError) as caught:
@@ -276,7 +276,7 @@ def test_a_length_that_the_model_cannot_take(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_an_operator_that_the_runtime_lacks(tmp_path):
+def test_an_operator_that_the_runtime_lacks_is_named(tmp_path):
     directory = model_directory(tmp_path, "refused_custom_operator")
     with pytest.raises(ModelError) as caught:
         load_model(directory)
@@ -284,7 +284,7 @@ def test_an_operator_that_the_runtime_lacks(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_not_a_directory(tmp_path):
+def test_a_path_that_is_no_directory_is_refused(tmp_path):
     with pytest.raises(ModelError) as caught:
         load_model(tmp_path / "none")
     assert (
@@ -292,15 +292,15 @@ def test_not_a_directory(tmp_path):
     )
 
 
-def test_a_directory_that_cannot_be_looked_for(tmp_path):
-    # as behind a folder that is closed to us, which root does not know
+def test_an_unreadable_directory_is_refused(tmp_path):
+    # as in an unreadable directory, which does not exist for root
     with pytest.raises(ModelError, match=r"xxx: cannot be read: File name too long$"):
         load_model(find_model(tmp_path / ("x" * 300)))
     with pytest.raises(EdgeaudioError, match="is neither a directory nor one of the shipped models"):
         find_model("x" * 300)
 
 
-def test_without_a_manifest(tmp_path):
+def test_a_directory_without_a_manifest_is_refused(tmp_path):
     directory = model_directory(tmp_path)
     (directory / "model.toml").unlink()
     with pytest.raises(ManifestError) as caught:
@@ -308,7 +308,7 @@ def test_without_a_manifest(tmp_path):
     assert str(caught.value) == f"{directory / 'model.toml'}: cannot be read: No such file or directory"
 
 
-def test_without_a_model(tmp_path):
+def test_a_directory_without_a_model_is_refused(tmp_path):
     directory = model_directory(tmp_path)
     (directory / "model.tflite").unlink()
     with pytest.raises(ModelError) as caught:
@@ -323,7 +323,7 @@ def test_too_large(tmp_path, monkeypatch):
         load_model(directory)
 
 
-def test_another_file_than_the_manifest_s(tmp_path):
+def test_a_file_with_another_hash_is_refused(tmp_path):
     directory = model_directory(tmp_path)
     (directory / "model.tflite").write_bytes(content_of("waveform_int8"))
     theirs, ours = manifest_of("waveform_int8").sha256, manifest_of("waveform").sha256
@@ -356,7 +356,7 @@ def test_a_file_cut_off_in_the_middle_without_its_hash():
             build_model(manifest_of("waveform"), Path("m.tflite"), content[:length])
 
 
-def test_a_damaged_name_inside():
+def test_a_model_with_a_damaged_name_is_refused():
     content = content_of("waveform").replace(b"Identity", b"Ident\xffty")
     with pytest.raises(ModelError, match=rf"^m.tflite: {RUNTIME} cannot load it: 'utf-8' codec can't decode byte"):
         open_interpreter(Path("m.tflite"), content)

@@ -1,4 +1,4 @@
-"""Without a TFLite runtime the program says in one line which system this is, and what serves it."""
+"""Without a TFLite runtime the error is one line: the system, and the runtime for it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_each_system_is_named_with_what_serves_it(system: System, remedy: str) -
     assert remedy in message
 
 
-def test_this_system_is_told_by_its_own_python() -> None:
+def test_the_width_of_this_system_is_that_of_its_python() -> None:
     system = this_system()
     assert system.machine == os.uname().machine
     assert system.bits == (64 if sys.maxsize > 2**32 else 32)
@@ -44,7 +44,7 @@ def test_this_system_is_told_by_its_own_python() -> None:
     assert system.libc.startswith("glibc ")
 
 
-def test_musl_is_told_by_its_loader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_musl_is_recognised_by_its_loader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def only_glibc_knows_that_name(name: str) -> str:
         raise ValueError(name)
 

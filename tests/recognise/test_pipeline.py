@@ -1,4 +1,4 @@
-"""One source's way through the room: the cuts do not matter, epochs are never joined, times are the sound's."""
+"""Recognition of one source: splitting changes nothing, epochs are never joined, times are the sound's."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ MFCC = FeatureConfig(
 
 
 class Listener:
-    """A model without a network: scores that depend on every bit of its input."""
+    """A model without a network, whose scores depend on every bit of its input."""
 
     def __init__(self, name, test_model="waveform", **changes):
         detector = DetectorSection(on=0.5, off=0.4, votes=1, votes_of=2)
@@ -58,7 +58,7 @@ def bindings():
 
 
 def sound(n, channels=0, seed=0):
-    """Noise whose level goes up and down, with a silence that falls under the gate."""
+    """Return noise of changing level, with a silence below the gate."""
     rng = np.random.default_rng(seed)
     samples = rng.uniform(-1, 1, (n, channels) if channels else n) * np.float32(0.5)
     samples[n // 3 : n // 2] *= 1e-5
@@ -80,7 +80,7 @@ def bits(result):
 
 
 def told(results):
-    """What was told of levels, by every model, and of events, in its order, to the last bit."""
+    """Return levels, scores per model and events, in order, for comparison to the last bit."""
     return [(type(result).__name__, *bits(result)) for result in results]
 
 
@@ -106,7 +106,7 @@ def test_there_is_something_to_compare():
     cuts=st.lists(st.integers(0, 30_000), max_size=8),
     inverted=st.booleans(),
 )
-def test_the_cuts_do_not_matter(rate, channels, n, cuts, inverted):
+def test_splitting_the_input_changes_nothing(rate, channels, n, cuts, inverted):
     samples = sound(n, channels)
     if inverted and channels == 2:
         samples[:, 1] = -samples[:, 0]
@@ -150,8 +150,8 @@ def test_one_large_piece_gives_the_clips_of_all_models_in_the_order_of_their_end
     assert {score.model for score in scores[:3]} == {"one", "other"}
 
 
-def test_the_whole_room_with_a_real_model(tmp_path):
-    """Through the TFLite runtime: the middle third is loud, so the second label sounds while it is in the middle."""
+def test_a_real_model_reports_events(tmp_path):
+    """With the TFLite runtime: the middle third is loud, so the second label sounds while it is in the middle."""
     directory = model_directory(tmp_path, "waveform_int8", detector=DetectorSection(on=0.6, off=0.4))
     samples = np.zeros(12_000, dtype=np.float32)
     samples[4000:8000] = 0.9
@@ -174,7 +174,7 @@ def test_the_whole_room_with_a_real_model(tmp_path):
     cuts=st.lists(st.integers(0, 9000), max_size=3),
 )
 def test_epochs_are_never_joined(first, second, change, cuts):
-    """Two epochs through one pipeline give what each gives alone; the first is not flushed, its events end."""
+    """Two epochs through one pipeline give the results of each alone; the first is not flushed, its events end."""
     rate = 11025 if change == "rate" else 8000
     one = list(blocks_of(sound(first), 8000, [cut for cut in cuts if cut <= first]))
     two = list(
@@ -185,7 +185,7 @@ def test_epochs_are_never_joined(first, second, change, cuts):
     assert told(run(one + two)) == told(expected)
 
 
-def test_what_sounds_ends_with_the_epoch():
+def test_open_events_end_with_the_epoch():
     pipeline = SourcePipeline("porch", bindings(), namespace=NAMESPACE)
     events = [
         event
@@ -208,7 +208,7 @@ def test_a_block_lasts_as_long_as_its_samples():
     assert block.duration_s == 1.5
 
 
-def test_nothing_fed_gives_nothing():
+def test_without_samples_there_are_no_results():
     assert run([]) == []
 
 
@@ -218,13 +218,13 @@ def clip_times(results):
 
 @pytest.mark.parametrize("rate", [8000, 44100, 44056])
 def test_times_are_those_of_the_samples(rate):
-    """Whatever the source's rate, a clip's time is that of its first sample, also when the epoch began later."""
+    """At any rate a clip's time is that of its first sample, also in an epoch that began later."""
     quick = ModelBinding(Listener("slow"), period_s=0.1)
     blocks = list(blocks_of(sound(5 * rate), rate, range(0, 5 * rate, 1000), first=rate))
     times = clip_times(run(blocks, [quick]))
     assert len(times) >= 49
     for k, (offset_s, at_s) in enumerate(times[:49]):
-        # an awkward rate is approximated: clips come a little early or late, and say so
+        # a rate with an awkward ratio is approximated: clips come a little early or late, and so do their times
         assert at_s == pytest.approx(0.1 * k, abs=1e-5, rel=1e-4)
         assert offset_s == pytest.approx(1 + at_s, abs=1e-6)
 
@@ -238,11 +238,11 @@ def test_a_step_of_the_clock_moves_times_from_there_on():
     times = clip_times(run(blocks, [quick]))
     assert times[5][1] == pytest.approx(0.5)
     assert times[10][1] == pytest.approx(3601.0)
-    assert times[10][0] == pytest.approx(1.0)  # the time since the epoch began knows no steps
+    assert times[10][0] == pytest.approx(1.0)  # steps of the clock do not affect offsets
 
 
 def test_times_that_jitter_are_followed_and_forgotten():
-    """Every block a little off: old anchors go, and memory stays."""
+    """With every Block's time a little off, old anchors are dropped, and memory does not grow."""
     quick = ModelBinding(Listener("slow"), period_s=0.1)
     blocks = [
         replace(block, at=block.at + timedelta(milliseconds=5 * (i % 2)))
@@ -285,7 +285,7 @@ def test_thresholds_change_while_listening():
 
 
 def test_feature_models_get_the_features(tmp_path):
-    """The tensor that reaches a real model is the feature code's, time-major or not."""
+    """The input tensor of a real model holds the computed features, time-major or not."""
     results = {}
     for name in ("features_time_major", "features_mel_major"):
         directory = model_directory(tmp_path, name, name=name.replace("_", "-"))
@@ -296,7 +296,7 @@ def test_feature_models_get_the_features(tmp_path):
     assert MELS.n_frames(SPECTRUM.n_samples) == 24
 
 
-def test_a_renewed_pipeline_has_heard_nothing_and_keeps_its_thresholds():
+def test_a_renewed_pipeline_keeps_nothing_but_its_thresholds():
     pipeline = SourcePipeline("porch", bindings(), namespace=NAMESPACE)
     samples = sound(16000)
     for block in blocks_of(samples, 8000, []):

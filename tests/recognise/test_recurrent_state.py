@@ -1,4 +1,4 @@
-"""Recurrent models: clips are independent, and what cannot be made so is refused."""
+"""Recurrent models: clips are independent, and a model whose state cannot be reset is refused."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def recurrent(manifest: Manifest | None = None) -> Model:
         ("refused_unset_variable", State.UNSET),
     ],
 )
-def test_what_a_model_keeps_from_run_to_run(name, state):
+def test_the_state_of_a_model_is_read_from_its_graph(name, state):
     assert state_of(content_of(name)) is state
 
 
@@ -62,7 +62,7 @@ def test_quantised_variables_are_reset():
     values = np.random.default_rng(1).normal(size=(2, 8)).astype(np.float32)
     first = model.scores(values)
     np.testing.assert_array_equal(model.scores(values), first)
-    # without the reset, what came before is heard
+    # without the reset, the clip before changes the scores
     model._has_variables = False
     assert not np.array_equal(model.scores(values), first)
 
@@ -75,13 +75,13 @@ def test_a_clip_scores_the_same_through_a_shared_interpreter():
 
 
 def test_only_models_with_variables_are_reset():
-    """It costs nothing where there is nothing to reset."""
+    """A model without variables is not reset."""
     model = build_model(manifest_of("waveform"), FILE, content_of("waveform"))
     model._interpreter = Resetless(model._interpreter)
     assert model.scores(np.zeros(120, np.float32)).shape == (3,)
 
 
-def test_a_loop_in_the_graph_keeps_nothing():
+def test_a_loop_in_the_graph_is_no_state():
     manifest = manifest_of(
         "features_time_major", sha256="0" * 64, input=InputSection("log_mel", ("batch", "time", "feature"))
     )
@@ -135,7 +135,7 @@ class Forgetless(Resetless):
         (RuntimeError("no\nway"), "its variables cannot be reset: no way"),
     ],
 )
-def test_a_reset_is_proved_when_a_model_is_loaded(monkeypatch, error, problem):
+def test_a_reset_is_verified_when_a_model_is_loaded(monkeypatch, error, problem):
     real = vars(interpreter_module)["Interpreter"]
     monkeypatch.setattr(interpreter_module, "Interpreter", lambda **options: Forgetless(real(**options), error))
     with pytest.raises(ModelError) as caught:

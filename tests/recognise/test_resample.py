@@ -1,4 +1,4 @@
-"""The resampler: what it lets through, what it keeps out, that times stay, and that the cuts do not matter."""
+"""The resampler: pass band, stop band, times, and that splitting the input changes nothing."""
 
 from fractions import Fraction
 from math import ceil
@@ -26,7 +26,7 @@ def tone(frequency_hz, rate_hz, n):
     ("from_hz", "to_hz"), [(44100, 16000), (48000, 16000), (8000, 16000), (16000, 44100), (96000, 22050)]
 )
 def test_the_passband_is_flat_and_keeps_its_time(from_hz, to_hz):
-    """Every output sample is the input's value at its moment, from 10 Hz to 0.89 of the lower Nyquist frequency."""
+    """Each output sample is the input's value at its time, from 10 Hz to 0.89 of the lower Nyquist frequency."""
     lower = min(from_hz, to_hz) / 2
     for frequency_hz in (10.0, *np.linspace(0.05, 0.89, 12) * lower):
         result = resampled(tone(frequency_hz, from_hz, from_hz), from_hz, to_hz)
@@ -38,7 +38,7 @@ def test_the_passband_is_flat_and_keeps_its_time(from_hz, to_hz):
 
 
 @pytest.mark.parametrize(("from_hz", "to_hz"), [(44100, 16000), (48000, 16000), (192_000, 48000), (44100, 8000)])
-def test_what_the_lower_rate_cannot_hold_is_gone(from_hz, to_hz):
+def test_frequencies_above_the_lower_nyquist_are_removed(from_hz, to_hz):
     for frequency_hz in np.linspace(1.0, 0.999 * from_hz / to_hz, 23) * to_hz / 2:
         # a cosine, since a sine at exactly the Nyquist frequency would be sampled at its zeros
         wave = np.cos(2 * np.pi * frequency_hz * np.arange(from_hz) / from_hz).astype(np.float32)
@@ -66,7 +66,7 @@ def test_times_do_not_drift():
     assert position == pytest.approx(120 * 16000, abs=1000)
 
 
-def test_an_awkward_rate_is_approximated_and_says_so():
+def test_an_awkward_ratio_is_approximated_and_reported():
     resampler = Resampler(44056, 16000)
     ratio = resampler.input_per_output
     assert float(ratio) == pytest.approx(44056 / 16000, rel=5e-6)
@@ -78,7 +78,7 @@ def test_an_awkward_rate_is_approximated_and_says_so():
 
 
 @pytest.mark.parametrize("from_hz", [8001, 11025, 15999, 18900, 37800, 44056, 47952, 95999, 250_000, 384_000])
-def test_no_rate_is_off_by_a_thousandth(from_hz):
+def test_no_ratio_is_off_by_a_thousandth(from_hz):
     for to_hz in RATES:
         ratio = _ratio(from_hz, to_hz)
         assert float(ratio) == pytest.approx(from_hz / to_hz, rel=1e-3)
@@ -93,7 +93,7 @@ def test_the_usual_rates_are_exact():
             assert _ratio(from_hz, to_hz) == Fraction(from_hz, to_hz) or to_hz > 8 * from_hz
 
 
-def test_the_same_rate_is_handed_through():
+def test_equal_rates_pass_samples_through():
     resampler = Resampler(16000, 16000)
     samples = tone(440.0, 16000, 100)
     assert resampler.feed(samples) is samples
@@ -107,7 +107,7 @@ def test_the_same_rate_is_handed_through():
     cuts=st.lists(st.integers(0, 4000), max_size=6),
     seed=st.integers(0, 9),
 )
-def test_the_cuts_do_not_matter(from_hz, to_hz, cuts, seed):
+def test_splitting_the_input_changes_nothing(from_hz, to_hz, cuts, seed):
     samples = np.random.default_rng(seed).uniform(-1, 1, 4000).astype(np.float32)
     whole = resampled(samples, from_hz, to_hz)
     resampler = Resampler(from_hz, to_hz)
@@ -131,7 +131,7 @@ def test_the_length_is_the_input_s(n, from_hz, to_hz):
 
 @pytest.mark.integration  # it takes seconds
 def test_a_latency_under_50_ms():
-    """What has not come out yet after a feed is less than this, whatever the rates."""
+    """The delay after a feed is below this bound at any rates."""
     for from_hz in RATES:
         for to_hz in RATES:
             resampler = Resampler(from_hz, to_hz)

@@ -22,13 +22,13 @@ from edgeaudio.recognise.runtime_errors import MAX_LENGTH, explained
             "that operator out of it")),
     ],
 )  # fmt: skip
-def test_operators_that_the_runtime_has_not(name, n_samples, problem):
+def test_operators_that_the_runtime_lacks_are_named(name, n_samples, problem):
     with pytest.raises(ModelError) as caught:
         build_model(manifest_of("waveform", clip=ClipSection(16000, n_samples)), Path("m"), content_of(name))
     assert str(caught.value) == f"m: {RUNTIME} cannot run it: {problem}"
 
 
-def test_operators_that_are_newer_than_the_runtime():
+def test_operators_newer_than_the_runtime_are_named():
     error = ValueError(
         "Didn't find op for builtin opcode 'FULLY_CONNECTED' version '12'. An older version of this builtin might be "
         "supported. Are you using an old TFLite binary with a newer model?\nRegistration failed.\n"
@@ -51,7 +51,7 @@ NODE = "Node number 3 (CONV_2D) failed to prepare."
         ("word " * 999, "word " * 99 + "..."),
     ],
 )  # fmt: skip
-def test_nothing_is_cut_in_the_middle(text, expected):
+def test_no_sentence_is_cut_in_the_middle(text, expected):
     told = explained(RuntimeError(text), RUNTIME)
     assert told == expected
     assert len(told) <= MAX_LENGTH

@@ -1,4 +1,4 @@
-"""What a `.tflite` file says of itself."""
+"""Tensors, metadata and packed files of a `.tflite` file."""
 
 import zipfile
 from io import BytesIO
@@ -17,7 +17,7 @@ FILE = Path("m.tflite")
 
 
 def packed(content, **members):
-    """The model with a zip archive at its end, as model makers append it."""
+    """Return the model with a zip archive after it, as model makers append it."""
     file = BytesIO(content)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
@@ -25,29 +25,29 @@ def packed(content, **members):
     return file.getvalue()
 
 
-def test_quantised_tensors():
+def test_quantised_tensors_are_described():
     inputs, outputs = read_tensors(FILE, content_of("waveform_int8"))
     assert inputs == [Tensor("x", (1, 120), "int8", inputs[0].scale, -1)]
     assert inputs[0].scale == outputs[0].scale == pytest.approx(2 / 255)
     assert [(tensor.shape, tensor.dtype) for tensor in outputs] == [((1, 3), "int8")]
 
 
-def test_an_open_length():
+def test_an_open_length_is_minus_1():
     inputs, _ = read_tensors(FILE, content_of("waveform_open_length"))
     assert inputs == [Tensor("x", (-1,), "float32", 0.0, 0)]
 
 
-def test_several():
+def test_several_tensors_are_described_in_order():
     inputs, outputs = read_tensors(FILE, content_of("waveform_two_outputs"))
     assert [tensor.shape for tensor in inputs + outputs] == [(1, 120), (1, 3), (1, 2)]
 
 
-def test_not_a_model():
+def test_a_file_that_is_no_model_is_refused():
     with pytest.raises(ModelError, match=r"^m.tflite: is not a TFLite model"):
         read_tensors(FILE, b"hello")
 
 
-def test_packed_files(monkeypatch):
+def test_packed_files_are_read(monkeypatch):
     content = packed(content_of("waveform"), **{"labels.txt": "a\nb\n", "logo.png": b"\x89PNG\xff", "long": "x" * 101})
     monkeypatch.setattr(tflite_file, "MAX_PACKED_BYTES", 100)
     assert packed_files(content) == {"labels.txt": b"a\nb\n", "logo.png": b"\x89PNG\xff"}
@@ -56,13 +56,13 @@ def test_packed_files(monkeypatch):
     read_tensors(FILE, content)  # and it is still a model
 
 
-def test_nothing_packed():
+def test_a_model_without_an_archive_packs_nothing():
     assert packed_files(content_of("waveform")) == {}
 
 
 @pytest.mark.parametrize("method", [12, 14, 93], ids=["bzip2", "lzma", "zstd"])
 def test_an_archive_whose_method_is_damaged_is_none(method):
-    """Each method's module raises an error of its own for what it cannot read, and Pythons differ in the modules."""
+    """Each method's module raises its own errors, and Python versions differ in the modules."""
     archive = bytearray(packed(b"", **{"labels.txt": "a\nb\n" * 100}))
     entry = archive.index(b"PK\x01\x02")  # of the central directory; 10 bytes on is the method
     archive[entry + 10 : entry + 12] = method.to_bytes(2, "little")

@@ -1,4 +1,4 @@
-"""TFLITE_METADATA, by the official writer and by nobody's."""
+"""TFLITE_METADATA, by the official writer and damaged."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +19,7 @@ HEADS = content_of("others/heads")
 
 
 def model_with(metadata, buffer=("<I", 1), name="TFLITE_METADATA"):
-    """The part of a `.tflite` file that leads to its metadata."""
+    """Return the part of a `.tflite` file that references its metadata."""
     return flatbuffer({4: [{}, {0: metadata}], 6: [{0: "min_runtime_version", 1: ("<I", 0)}, {0: name, 1: buffer}]})
 
 
@@ -27,7 +27,7 @@ def labels(name, kind, locale=""):
     return {0: name, 2: ("<b", kind)} | ({3: locale} if locale else {})
 
 
-def test_by_the_official_writer():
+def test_metadata_of_the_official_writer_is_read():
     assert read_metadata(HEADS) == Metadata(
         inputs=(TensorMetadata(sample_rate=22050, channels=1),),
         outputs=(
@@ -38,13 +38,13 @@ def test_by_the_official_writer():
     assert read_metadata(content_of("others/meta_44k")).input(0).sample_rate == 44100
 
 
-def test_a_model_without():
+def test_a_model_without_metadata_has_empty_metadata():
     assert read_metadata(content_of("waveform")) == Metadata()
     assert read_metadata(model_with(b"", name="CONVERSION_METADATA")) == Metadata()
     assert Metadata().input(3) == Metadata().output(3) == TensorMetadata()
 
 
-def test_everything_that_is_taken():
+def test_every_supported_field_is_read():
     audio = {0: ("<B", 4), 1: {0: ("<I", 8000), 1: ("<I", 2)}}
     image = {0: ("<B", 2), 1: {}}
     normal = {0: ("<B", 1), 1: {0: np.array([0.5], "<f4"), 1: np.array([2.0], "<f4")}}
@@ -74,7 +74,7 @@ def test_everything_that_is_taken():
         (flatbuffer({6: [{0: "TFLITE_METADATA"}]}), "item 0 of 0 is asked for"),
     ],
 )
-def test_what_leads_nowhere_is_refused_in_one_line(content, problem):
+def test_metadata_that_points_nowhere_is_refused_in_one_line(content, problem):
     with pytest.raises(ModelError) as caught:
         read_model_metadata(Path("m.tflite"), content)
     assert str(caught.value) == f"m.tflite: its metadata is damaged: {problem}"
