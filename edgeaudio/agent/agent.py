@@ -210,7 +210,7 @@ class Agent:
                 log.warning("no source is set: there is nothing to listen to; add [sources.NAME] to the settings")
             self._publish_health()
             self._open_health_socket()
-            self._service.say("READY=1")
+            self._service.notify("READY=1")
             while not self._stop.is_set():
                 self._turn()
         except EdgeaudioError:
@@ -274,7 +274,7 @@ class Agent:
     def _shut_down(self, recogniser: threading.Thread, sender: threading.Thread) -> None:
         """End the threads in the order of the flow, so that what was recognised is committed, and sent if possible."""
         self._stacks.watch_main_thread(SHUTDOWN_STALL_TIMEOUT_S)
-        self._service.say("STOPPING=1")
+        self._service.notify("STOPPING=1")
         self._stop.set()
         if self._health_socket is not None:
             self._health_socket.close()

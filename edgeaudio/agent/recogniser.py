@@ -150,14 +150,14 @@ class Recogniser:
             ended = {}
         worker.renew_pipeline()
         worker.fail(error)
-        # what was told of counts: of a pipeline in disorder, nothing else does
-        sounding = {event.id: event for event in self._open.values() if event.source == worker.name}
+        # only published events count, not the state of the failed pipeline
+        open_events = {event.id: event for event in self._open.values() if event.source == worker.name}
         for event in _events(results):
             if event.kind == "onset":
-                sounding[event.id] = event
+                open_events[event.id] = event
             else:
-                sounding.pop(event.id, None)
-        return [ended.get(event_id) or interrupted(onset) for event_id, onset in sounding.items()]
+                open_events.pop(event.id, None)
+        return [ended.get(event_id) or interrupted(onset) for event_id, onset in open_events.items()]
 
 
 def _events(results: Iterable[Result]) -> Iterator[Event]:

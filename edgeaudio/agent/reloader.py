@@ -46,13 +46,13 @@ class Reloader:
 
     def reload(self, load: Callable[[], Settings]) -> None:
         """Apply what `load` returns; what it or the change raises is logged, and the old settings stay in force."""
-        self._service.say("RELOADING=1\nMONOTONIC_USEC=" + str(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000))
+        self._service.notify("RELOADING=1\nMONOTONIC_USEC=" + str(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000))
         try:
             self._apply(load())
         except EdgeaudioError as error:
             for line in str(error).splitlines():
                 log.error("not reloaded, the old settings stay in force: %s", line)  # noqa: TRY400 (one line each)
-        self._service.say("READY=1")
+        self._service.notify("READY=1")
 
     def _apply(self, new: Settings) -> None:
         old = self._sources.settings

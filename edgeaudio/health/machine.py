@@ -17,7 +17,7 @@ from pathlib import Path
 MB = 1_000_000
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's malloc.h
 LARGE_BYTES = 128 * 1024
-MAX_HEAPS = 2
+MAX_ARENAS = 2
 LEAST_OWN_MB = 256.0
 
 
@@ -113,7 +113,7 @@ def _least(*limits: int) -> int:
 
 
 def limit_arenas() -> None:
-    """Limit malloc to MAX_HEAPS arenas, and map large blocks one by one; a no-op without mallopt (musl).
+    """Limit malloc to MAX_ARENAS arenas, and map large blocks one by one; a no-op without mallopt (musl).
 
     glibc makes up to eight arenas per core. Each new reader's thread may get another arena, so that their peaks add up.
     And each large block that is freed raises glibc's mmap threshold: larger blocks then go into arenas, which one small
@@ -121,7 +121,7 @@ def limit_arenas() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_ARENA_MAX, MAX_HEAPS)
+        mallopt(M_ARENA_MAX, MAX_ARENAS)
         mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
 
 

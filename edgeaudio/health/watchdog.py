@@ -137,7 +137,7 @@ class ServiceManager:
         self._interval_s = int(limit_us) / 2e6 if limit_us.isdigit() else None
         self._last_s = 0.0
 
-    def say(self, state: str) -> None:
+    def notify(self, state: str) -> None:
         """Send `READY=1`, `STOPPING=1`, `STATUS=...` and the like."""
         if not self._address:
             return
@@ -153,4 +153,4 @@ class ServiceManager:
         now_s = time.monotonic()
         if self._interval_s is not None and now_s - self._last_s >= self._interval_s:
             self._last_s = now_s
-            self.say("WATCHDOG=1")
+            self.notify("WATCHDOG=1")

@@ -1,4 +1,4 @@
-"""What the tests of a running agent share."""
+"""Fixtures of a running agent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["any_broker", "broker", "mosquitto"]
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """The directory of a model that hears a 1 kHz tone."""
+    """Directory of a model that detects a 1 kHz tone."""
     return model_directory(
         tmp_path,
         "features_time_major",
@@ -31,7 +31,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run_agent(tmp_path: Path, model: Path) -> Iterator[Callable[..., RunningAgent]]:
-    """Make an agent, and end it with the test; it must have ended without a traceback."""
+    """Make an agent, and stop it after the test; its log must have no traceback."""
     agents: list[RunningAgent] = []
 
     def make(broker: BrokerProcess, sources: str, **options: Any) -> RunningAgent:
@@ -53,7 +53,7 @@ def run_agent(tmp_path: Path, model: Path) -> Iterator[Callable[..., RunningAgen
 
 @pytest.fixture
 def memory_dir() -> Iterator[Path]:
-    """A directory in memory, as the service manager's runtime directory is."""
+    """Directory in memory, like the service manager's runtime directory."""
     if not os.access("/dev/shm", os.W_OK):
         pytest.skip("there is no /dev/shm")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:

@@ -1,4 +1,4 @@
-"""Standard error into a pipe that nobody empties, as of a log driver that hangs: nothing in an agent waits for it."""
+"""Standard error is a full pipe, as with a log driver that hangs: nothing in an agent waits for it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def hang(*_args, **_more):
 
 
 class FullPipe:
-    """A pipe that takes nothing until it is read."""
+    """A pipe that is full until it is read."""
 
     def __init__(self) -> None:
         self.far, self.near = os.pipe()
@@ -62,7 +62,7 @@ class FullPipe:
         os.set_blocking(self.far, False)
 
     def read(self) -> str:
-        """What is in it now."""
+        """Return the content of the pipe."""
         found = b""
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self.far, 1 << 20):
@@ -89,7 +89,7 @@ def agent(broker: BrokerProcess, run_agent: Run, port: int) -> RunningAgent:
 
 
 @pytest.mark.parametrize("chatter", ["", _CHATTER], ids=["quiet", "chatter"])
-def test_detections_health_and_the_end_wait_for_no_reader_of_the_log(
+def test_a_blocked_log_delays_neither_detections_nor_health_nor_the_stop(
     chatter: str, agent: RunningAgent, broker: BrokerProcess, listen_to: ListenTo, port: int, pipe: FullPipe
 ):
     listener = listen_to(broker)
@@ -128,7 +128,7 @@ _STUCK = {
 
 
 @pytest.mark.parametrize("part", _STUCK)
-def test_a_stuck_process_ends_and_the_next_one_says_where_it_stood(
+def test_a_stalled_process_ends_and_the_next_one_logs_its_stacks(
     part: str, agent: RunningAgent, pipe: FullPipe, memory_dir: Path
 ):
     agent.environment["RUNTIME_DIRECTORY"] = str(memory_dir)
@@ -145,13 +145,13 @@ def test_a_stuck_process_ends_and_the_next_one_says_where_it_stood(
     assert agent.log.count("in disorder") == 1
 
 
-def test_bad_settings_end_the_process_all_the_same(agent: RunningAgent, pipe: FullPipe):
+def test_bad_settings_end_the_process_with_a_blocked_log_too(agent: RunningAgent, pipe: FullPipe):
     agent.write("nonsense = 1\n")
     agent.start(output=pipe.near)
     assert agent.wait() == 2
 
 
-def test_without_standard_error_it_runs(agent: RunningAgent, broker: BrokerProcess, listen_to: ListenTo):
+def test_the_agent_runs_without_standard_error(agent: RunningAgent, broker: BrokerProcess, listen_to: ListenTo):
     listener = listen_to(broker)
     agent.start(patch="import os\nos.close(1)\nos.close(2)\n")
     wait_until(lambda: listener.payloads("/health"), what="no health")
@@ -159,7 +159,7 @@ def test_without_standard_error_it_runs(agent: RunningAgent, broker: BrokerProce
     assert agent.wait() == 0
 
 
-def test_the_journal_still_gets_priorities(agent: RunningAgent):
+def test_log_lines_for_the_journal_have_priorities(agent: RunningAgent):
     agent.log_file.touch()
     status = agent.log_file.stat()
     agent.environment["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"

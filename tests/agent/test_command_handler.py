@@ -1,4 +1,4 @@
-"""What can be changed while the agent runs: by commands, by SIGHUP, by the time of day."""
+"""Changes while the agent runs: by commands, by SIGHUP, by the time of day."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def test_a_threshold_is_set_and_survives_a_restart(broker: BrokerProcess, run_ag
     wait_until(lambda: listener.of(topic) == [b"0.65"], what="no threshold")
     listener.publish(f"{topic}/set", "0.9")
     wait_until(lambda: listener.of(topic)[-1:] == [b"0.9"], what="not set")
-    assert last_result(listener) | {"at": ""} == {"topic": f"{topic}/set", "at": "", "ok": True, "error": None}
+    result = {"schema_version": 1, "topic": f"{topic}/set", "at": "", "ok": True, "error": None}
+    assert last_result(listener) | {"at": ""} == result
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
     listener.forget()
@@ -62,7 +63,7 @@ def test_a_source_is_switched_off_and_on(broker: BrokerProcess, run_agent: Run, 
         listener.wait_detection("onset", count=2)
 
 
-def test_refused_commands_say_why(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+def test_the_result_of_a_refused_command_has_the_reason(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
     broker.start()
     listener = listen_to(broker)
     topic = f"{ROOT}/porch/threshold/{LABEL}"
@@ -77,7 +78,7 @@ def test_refused_commands_say_why(broker: BrokerProcess, run_agent: Run, listen_
     assert listener.of(topic) == [b"0.65"]
 
 
-def test_restart_by_command_ends_in_good_order(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+def test_a_restart_by_command_stops_the_agent_properly(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
     broker.start()
     listener = listen_to(broker)
     agent = run_agent(broker, pushed(free_port())).start()
@@ -86,7 +87,7 @@ def test_restart_by_command_ends_in_good_order(broker: BrokerProcess, run_agent:
     assert agent.wait() == 0
 
 
-def test_a_test_detection_goes_the_whole_way(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+def test_a_test_detection_is_delivered_like_a_real_one(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
     broker.start()
     listener = listen_to(broker)
     agent = run_agent(broker, pushed(free_port())).start()
@@ -136,7 +137,7 @@ def test_a_test_detection_goes_the_whole_way(broker: BrokerProcess, run_agent: R
     assert "is in the outbox, and goes out when the broker is back" in told.stdout
 
 
-def test_a_clean_stop_leaves_no_state_that_was(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+def test_a_clean_stop_leaves_no_stale_state(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
     broker.start()
     port = free_port()
     agent = run_agent(broker, pushed(port)).start()
@@ -152,7 +153,7 @@ def test_a_clean_stop_leaves_no_state_that_was(broker: BrokerProcess, run_agent:
         assert late.of(f"{ROOT}/availability")[-1] == b"offline"
 
 
-def test_an_outage_is_told_once(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+def test_an_outage_is_published_once(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
     broker.start()
     listener = listen_to(broker)
     agent = run_agent(broker, f'[sources.porch]\nurl = "rtsp://127.0.0.1:{free_port()}/x"\n')
@@ -201,7 +202,7 @@ def test_sighup_changes_sources_without_dropping_the_others(broker: BrokerProces
     assert agent.process.poll() is None
 
 
-def test_sighup_changes_what_is_logged_by_all_of_the_agent(broker: BrokerProcess, run_agent: Run):
+def test_sighup_changes_the_log_level_of_all_of_the_agent(broker: BrokerProcess, run_agent: Run):
     broker.start()
     port = free_port()
     agent = run_agent(broker, pushed(port), settings='log_level = "error"').start()
@@ -216,7 +217,7 @@ def test_sighup_changes_what_is_logged_by_all_of_the_agent(broker: BrokerProcess
     wait_until(lambda: "edgeaudio.capture.reader" in agent.log, what="the source's end was not logged")
 
 
-def test_a_source_rests_outside_its_schedule(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+def test_a_source_is_off_outside_its_schedule(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
     broker.start()
     listener = listen_to(broker)
     now = datetime.now().astimezone()
@@ -225,7 +226,7 @@ def test_a_source_rests_outside_its_schedule(broker: BrokerProcess, run_agent: R
     listener.wait_state("porch", "off", "outside_schedule")
 
 
-def test_home_assistant_hears_of_the_device_again_when_it_is_born(broker: BrokerProcess, run_agent: Run):
+def test_discovery_is_sent_again_at_home_assistant_s_birth(broker: BrokerProcess, run_agent: Run):
     broker.start()
     topic = "homeassistant/device/edgeaudio-testbox/source_porch/config"
     with Listener(broker.port, "#") as listener:

@@ -1,4 +1,4 @@
-"""The sink of CONTRIBUTING.md, by its own words: it works beside MQTT, and without a broker."""
+"""The sink in CONTRIBUTING.md works as written, beside MQTT and without a broker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
 
 @pytest.mark.usefixtures("model")
-def test_the_sink_writes_what_is_detected(tmp_path: Path):
+def test_the_sink_of_the_guide_writes_detections(tmp_path: Path):
     tape = tmp_path / "tape.wav"
     write_media(tape, "pcm_s16le", sine(1000.0, 8000, 4.0), 8000)
     # for its settings alone; nothing listens on that port
@@ -48,14 +48,14 @@ def test_the_sink_writes_what_is_detected(tmp_path: Path):
     ]
 
 
-def test_every_file_that_it_names_is_there():
+def test_every_file_that_the_guide_names_exists():
     text = CONTRIBUTING.read_text()
     named = set(re.findall(r"`((?:edgeaudio|tests|docs|tools|deploy|examples)/[\w./-]+)`", text))
     assert len(named) > 15
     assert [path for path in named if not (CONTRIBUTING.parent / path).exists() and "NAME" not in path] == []
 
 
-def test_every_target_that_it_names_is_in_the_makefile():
+def test_every_target_that_the_guide_names_is_in_the_makefile():
     makefile = (CONTRIBUTING.parent / "Makefile").read_text()
     for target in re.findall(r"(?:`|    )make ([a-z][a-z-]*)", CONTRIBUTING.read_text()):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -1,4 +1,4 @@
-"""The notes that outlive a process, and what they make of its death."""
+"""Notes that a process leaves, the verdict on its crash, and the quarantine that follows."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_notes_are_read_as_they_were_written(tmp_path: Path):
     st.binary(max_size=300)
     | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda v: json.dumps(v).encode())
 )
-def test_notes_that_make_no_sense_are_none(tmp_path_factory: pytest.TempPathFactory, content: bytes):
+def test_unreadable_notes_are_none(tmp_path_factory: pytest.TempPathFactory, content: bytes):
     path = tmp_path_factory.getbasetemp() / "notes"
     path.write_bytes(content)
     assert read_notes(path) is None
@@ -92,9 +92,7 @@ def test_notes_that_make_no_sense_are_none(tmp_path_factory: pytest.TempPathFact
     st.sampled_from(["boot_id", "main_thread", "opened", "trial", "stuck", "aborted", "killed", "kernel_kills"]),
     st.data(),
 )
-def test_a_value_that_makes_no_sense_spoils_them(
-    tmp_path_factory: pytest.TempPathFactory, key: str, data: st.DataObject
-):
+def test_notes_with_a_wrong_value_are_none(tmp_path_factory: pytest.TempPathFactory, key: str, data: st.DataObject):
     path = tmp_path_factory.getbasetemp() / "notes"
     write_notes(path, NOTES)
     values = json.loads(path.read_text())
@@ -104,7 +102,7 @@ def test_a_value_that_makes_no_sense_spoils_them(
     assert notes is None or suspects_of(notes, "", 0).suspects is not None
 
 
-def test_notes_without_end_are_none(tmp_path: Path):
+def test_endless_notes_are_none(tmp_path: Path):
     (tmp_path / "x").write_text('{"boot_id": "' + "x" * 10_000_000)
     assert read_notes(tmp_path / "x") is None
     (tmp_path / "x").write_text("[" * 100_000)
@@ -113,7 +111,7 @@ def test_notes_without_end_are_none(tmp_path: Path):
 
 
 class Kept:
-    """A store in memory, that counts what is written to it."""
+    """A store in memory that counts its writes."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {"restarts": "1"}
@@ -193,7 +191,7 @@ def test_a_suspect_that_is_away_costs_no_writes_to_a_disk_either(tmp_path: Path)
     assert kept.writes == before
 
 
-def test_sentences_end_with_the_address_they_were_passed_on(tmp_path: Path):
+def test_a_sentence_ends_when_the_source_s_address_changes(tmp_path: Path):
     kept, folder = Kept(), RuntimeDir(tmp_path, in_memory=True)
     assert begun(kept, folder, config("cam")).admission(config("cam")).ask() is None
     stacks = SEGV.format("Current t", threading.get_ident())
@@ -205,7 +203,7 @@ def test_sentences_end_with_the_address_they_were_passed_on(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"address": 1, "crashes": "x", "until": 2}', '{"until": "2020"}'])
-def test_a_sentence_that_makes_no_sense_is_none(text: str, tmp_path: Path):
+def test_an_unreadable_sentence_is_none(text: str, tmp_path: Path):
     kept = Kept()
     kept.values["quarantine/cam"] = text
     quarantine = begun(kept, RuntimeDir(tmp_path, in_memory=True), config("cam"))
@@ -213,7 +211,7 @@ def test_a_sentence_that_makes_no_sense_is_none(text: str, tmp_path: Path):
     assert kept.values == {"restarts": "1"}
 
 
-def test_a_clock_that_is_wrong_makes_no_sentence_longer(tmp_path: Path):
+def test_a_wrong_clock_makes_no_sentence_longer(tmp_path: Path):
     kept, folder, cam = Kept(), RuntimeDir(tmp_path, in_memory=True), config("cam")
     begun(kept, folder, cam).admission(cam).ask()
     begun(kept, folder, cam, stacks=SEGV.format("Current t", threading.get_ident()))
@@ -245,7 +243,7 @@ def test_the_state_directory_is_the_last_resort(tmp_path: Path):
     assert find_runtime_dir("box", Path("/dev/null/state"), {"RUNTIME_DIRECTORY": "/dev/null/x"}) is None
 
 
-def test_memory_is_told_from_disk(memory_dir: Path):
+def test_a_directory_in_memory_is_recognised(memory_dir: Path):
     environ = {"RUNTIME_DIRECTORY": str(memory_dir)}
     found = find_runtime_dir("box", memory_dir, environ)
     assert found is not None

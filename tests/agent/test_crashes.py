@@ -1,4 +1,4 @@
-"""A source that kills the agent is held back by the next one, and costs the others no more than the restart."""
+"""A source that crashes the agent is quarantined by the next process, and costs the others only the restart."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ reader.open_source = crashing
 
 
 class Service:
-    """Starts an agent again whenever it ends, as a service manager does, until it has ended in good order."""
+    """Restarts an agent when it ends, as a service manager does, until it is stopped."""
 
     def __init__(self, agent: RunningAgent, patch: str) -> None:
         self.starts = 0
@@ -85,7 +85,7 @@ class Service:
 
 
 class House:
-    """An agent under a service manager, with good cameras and bad ones."""
+    """An agent under a service manager, with good and bad cameras."""
 
     def __init__(self, agent: RunningAgent, listener: Listener, crash: Path) -> None:
         self.agent = agent
@@ -117,7 +117,7 @@ class House:
 def house(
     broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[House]:
-    """Parametrised by the names of its sources."""
+    """Return the house, parametrised by the names of its sources."""
     broker.start()
     names = getattr(request, "param", ["bad", "good"])
     for name in names:
@@ -133,7 +133,7 @@ def house(
 # what happens, and how often the process may die of it before the source is held back
 @pytest.mark.parametrize(("kind", "deaths"), [("segv", 2), ("read", 1), ("abort", 1), ("kill", 3)])
 @pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "disk"])
-def test_a_source_that_crashes_the_agent_is_held_back(
+def test_a_source_that_crashes_the_agent_is_quarantined(
     kind: str, deaths: int, in_memory: bool, house: House, memory_dir: Path
 ):
     if in_memory:
@@ -169,7 +169,7 @@ def test_a_source_that_crashes_the_agent_is_held_back(
     assert datetime.now(UTC) - datetime.fromisoformat(crash["at"]) < timedelta(seconds=30)
 
 
-def test_it_is_tried_again_ever_less_often_and_is_free_once_it_is_heard(house: House):
+def test_a_quarantined_source_backs_off_and_is_acquitted_by_its_sound(house: House):
     house.start("read")
     bad = house.listener
     wait_until(lambda: house.starts == 3, 30, "it was not tried again")  # after 3 s
@@ -192,7 +192,7 @@ def test_it_is_tried_again_ever_less_often_and_is_free_once_it_is_heard(house: H
 
 
 @pytest.mark.parametrize("house", [["bad-1", "bad-2", "good-1", "good-2"]], indirect=True)
-def test_two_bad_ones_are_found_among_good_ones(house: House):
+def test_two_bad_sources_are_found_among_good_ones(house: House):
     house.start("segv", "source_quarantine.FIRST_S = 60.0\n")
     for name in ("good-1", "good-2"):
         wait_until(lambda: house.source(name).get("heard_s", 0) > 4, 60, f"{name} is not heard")  # noqa: B023
@@ -203,7 +203,7 @@ def test_two_bad_ones_are_found_among_good_ones(house: House):
 
 
 @pytest.mark.parametrize("kind", ["hang"])
-def test_a_reader_that_does_not_come_back_is_one_that_crashes(kind: str, house: House):
+def test_the_source_of_a_stalled_reader_is_quarantined(kind: str, house: House):
     house.start(kind, "reader.Reader.stall_timeout_s = 2.0\nsource_quarantine.FIRST_S = 60.0\n")
     house.listener.wait_state("bad", "quarantined", "crashed_the_agent", timeout_s=30)
     house.heard_for("good", 3)
@@ -212,8 +212,8 @@ def test_a_reader_that_does_not_come_back_is_one_that_crashes(kind: str, house: 
     assert (crash["reason"], crash["detail"]) == ("stuck", "the reader of source bad has not moved for 2 s")
 
 
-def test_an_end_by_an_exception_is_no_crash(house: House):
-    """Of the process, with traceback and status 1, while sources are being opened."""
+def test_an_exception_quarantines_no_source(house: House):
+    """The process ends with a traceback and status 1 while sources are being opened."""
     fault = (
         "from edgeaudio.sinks.mqtt.sender import Sender\nrun = Sender.run\ndef once(self):\n    try:\n"
         '        Path("{crash}").with_name("once").touch(exist_ok=False)\n    except FileExistsError:\n'
@@ -230,7 +230,7 @@ def test_an_end_by_an_exception_is_no_crash(house: House):
     assert (crash["reason"], crash["detail"][:20]) == ("exception", "ZeroDivisionError in")
 
 
-def test_one_kill_is_no_crash_and_neither_is_a_power_cut(house: House):
+def test_one_kill_quarantines_no_source(house: House):
     house.start("nothing")
     wait_until(lambda: house.listener.payloads("/status"), what="no status")
     house.agent.kill()
@@ -241,7 +241,7 @@ def test_one_kill_is_no_crash_and_neither_is_a_power_cut(house: House):
     assert not [s for s in house.listener.payloads("/status") if s["state"] == "quarantined"]
 
 
-def test_an_end_in_good_order_leaves_nothing_behind(house: House):
+def test_a_clean_stop_leaves_no_files(house: House):
     house.agent.start()
     house.heard_for("good", 1)
     assert [path.name for path in house.agent.runtime_dir.glob("*/*")]
@@ -254,8 +254,8 @@ def test_an_end_in_good_order_leaves_nothing_behind(house: House):
     assert {report["last_crash"] for report in house.listener.payloads("/health")} == {None}
 
 
-def test_a_power_cut_condemns_nobody(house: House):
-    """What was noted before the machine started is not looked at."""
+def test_a_power_cut_quarantines_no_source(house: House):
+    """Notes from before the machine's start are ignored."""
     changed = "from edgeaudio.agent import last_crash\n"
     changed += "source_quarantine.boot_id = last_crash.boot_id = lambda: str(time.time())\n"
     house.start("segv", changed)

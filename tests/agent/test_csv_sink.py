@@ -1,4 +1,4 @@
-"""examples/csv_sink.py as a user runs it: an agent, a broker, a recording, and a folder that goes and comes back."""
+"""examples/csv_sink.py with an agent, a broker, a recording, and a folder that is deleted and made again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_detections_are_written_beside_mqtt_and_again_after_the_folder_was_gone(
+def test_the_csv_sink_writes_again_after_its_folder_was_deleted(
     broker: BrokerProcess,
     run_agent: Callable[..., RunningAgent],
     listen_to: Callable[[BrokerProcess], Listener],
@@ -85,7 +85,7 @@ def test_detections_are_written_beside_mqtt_and_again_after_the_folder_was_gone(
         agent.log_file.write_text(agent.log.replace("Traceback", "traceback"))
 
 
-def test_settings_that_are_wrong_are_one_line(tmp_path: Path):
+def test_wrong_settings_are_one_line(tmp_path: Path):
     settings = tmp_path / "edgeaudio.toml"
     settings.write_text("[mqtt]\nurl = 3\n")
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""`check` is `run` without the listening: what one says of a bad set-up, the other says too, word for word."""
+"""`check` is `run` without sources: both report a bad set-up in the same words."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def checked(config: Path, capsys: pytest.CaptureFixture[str], subject: str) -> tuple[int, set[str]]:
-    """Exit status of `check`, and the lines that it has for a subject, without their verdicts where they fail."""
+    """Return the exit status of `check`, and its lines about a subject, without a failing verdict."""
     status = cli.main(["check", "--config", str(config)])
     out = capsys.readouterr().out
     lines = re.findall(rf"^{subject} +(works|FAILS|off) +(.*)$", out, re.MULTILINE)
@@ -48,7 +48,7 @@ def checked(config: Path, capsys: pytest.CaptureFixture[str], subject: str) -> t
 
 
 def logged(agent: RunningAgent, subject: str) -> set[str]:
-    """Lines of the log about a subject, without the ends of connections that led to them, and without repeats."""
+    """Return the log lines about a subject, without repeats and without the ends of connections before them."""
     lines = re.findall(rf" {subject}:? (.*)$", agent.log, re.MULTILINE)
     faults = {re.sub(r" \(\d+ attempts\)$", "", line) for line in lines if "connected, MQTT" not in line}
     return {line for line in faults if " in flight; " not in line}
@@ -78,7 +78,7 @@ BROKERS = {
 
 
 @pytest.mark.parametrize("rules", BROKERS.values(), ids=BROKERS.keys())
-def test_check_says_of_a_broker_what_run_says(rules: Rules, run_agent: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_reports_the_broker_as_run_does(rules: Rules, run_agent: Run, capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
     with StrictBroker(replace(rules)) as broker:
         agent = run_agent(broker, f'[sources.porch]\nurl = "rtsp+listen://127.0.0.1:{port}/x"\n')
@@ -101,7 +101,7 @@ def _push_once(port: int) -> None:
         threading.Event().wait(1.0)
 
 
-def test_what_a_run_would_log_is_printed_once(run_agent: Run) -> None:
+def test_check_prints_each_fault_of_a_broker_once(run_agent: Run) -> None:
     with StrictBroker(Rules(denied=lambda topic: topic == DISCOVERY)) as broker:
         agent = run_agent(broker, '[sources.porch]\nurl = "/nowhere.wav"\n')
         command = [sys.executable, "-m", "edgeaudio", "check", "--config", str(agent.config)]
@@ -111,7 +111,7 @@ def test_what_a_run_would_log_is_printed_once(run_agent: Run) -> None:
     assert not without_runtime_line(done.stderr)
 
 
-def test_a_broker_that_takes_everything(any_broker: BrokerProcess, run_agent: Run, capsys) -> None:
+def test_a_broker_that_takes_everything_works(any_broker: BrokerProcess, run_agent: Run, capsys) -> None:
     any_broker.start()
     agent = run_agent(any_broker, '[sources.porch]\nurl = "/nowhere.wav"\n')
     with Listener(any_broker.port, f"edgeaudio/{DEVICE}/#", "homeassistant/#") as listener:
@@ -130,7 +130,9 @@ def test_a_broker_that_takes_everything(any_broker: BrokerProcess, run_agent: Ru
         wait_until(lambda: told - {DETECTIONS} <= {message.topic for message in listener.heard})
 
 
-def test_beside_a_running_agent_nothing_of_it_is_touched(any_broker: BrokerProcess, run_agent: Run, capsys) -> None:
+def test_a_check_beside_a_running_agent_changes_nothing_of_it(
+    any_broker: BrokerProcess, run_agent: Run, capsys
+) -> None:
     broker = any_broker.start()
     agent = run_agent(broker, '[sources.porch]\nurl = "/nowhere.wav"\n').start()
     with Listener(broker.port, f"edgeaudio/{DEVICE}/#") as listener:
@@ -155,16 +157,16 @@ def test_beside_a_running_agent_nothing_of_it_is_touched(any_broker: BrokerProce
 
 
 @pytest.mark.parametrize("base", ["edgeaudio", "a_check", "a/b-check"])
-def test_a_check_connects_as_no_device_does(base: str) -> None:
+def test_a_visitor_s_client_id_is_no_device_s(base: str) -> None:
     visitor = _visitor(MqttConfig("127.0.0.1", 1883, Topics(base, "attic").unique_name))
     assert visitor.client_id not in {Topics(base, device).unique_name for device in ("attic", "attic-check")}
     assert not re.fullmatch("[a-z0-9-]+(_[0-9a-f]{8})?", visitor.client_id)
 
 
-def test_an_agent_with_another_state_directory_is_not_thrown_out(
+def test_a_check_does_not_disconnect_an_agent_with_another_state_directory(
     any_broker: BrokerProcess, run_agent: Run, tmp_path: Path, capsys
 ) -> None:
-    """As when somebody checks the settings of the service from a login of their own."""
+    """As when a user checks the service's settings from another login."""
     broker = any_broker.start()
     agent = run_agent(broker, '[sources.porch]\nurl = "/nowhere.wav"\n').start()
     with Listener(broker.port, f"edgeaudio/{DEVICE}/availability") as listener:
@@ -176,7 +178,7 @@ def test_an_agent_with_another_state_directory_is_not_thrown_out(
         assert listener.of(f"edgeaudio/{DEVICE}/availability") == [b"online"]
 
 
-def test_what_waits_in_the_outbox_is_not_lost_to_a_check(any_broker: BrokerProcess, run_agent: Run, capsys) -> None:
+def test_a_check_loses_no_message_of_the_outbox(any_broker: BrokerProcess, run_agent: Run, capsys) -> None:
     broker = any_broker
     port = free_port()
     agent = run_agent(broker, f'[sources.porch]\nurl = "rtsp+listen://127.0.0.1:{port}/x"\n').start()
@@ -193,7 +195,7 @@ def test_what_waits_in_the_outbox_is_not_lost_to_a_check(any_broker: BrokerProce
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A state directory on a disk with room for nothing."""
+    """Provide a state directory on a full disk."""
     state = tmp_path / "state"
     state.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(state)]
@@ -209,7 +211,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(state)], check=True)
 
 
-def test_check_says_of_a_full_disk_what_run_says(full_disk: Path, run_agent: Run, capsys) -> None:
+def test_check_reports_a_full_disk_as_run_does(full_disk: Path, run_agent: Run, capsys) -> None:
     with StrictBroker() as broker:
         agent = run_agent(broker, '[sources.porch]\nurl = "/nowhere.wav"\n')
         status, said = checked(agent.config, capsys, "state_dir")
@@ -223,7 +225,7 @@ def test_check_says_of_a_full_disk_what_run_says(full_disk: Path, run_agent: Run
         assert agent.wait() == 0
 
 
-def test_a_damaged_outbox_is_told_by_whoever_finds_it(run_agent: Run, tmp_path: Path, capsys) -> None:
+def test_a_damaged_outbox_is_reported_by_check_and_by_run(run_agent: Run, tmp_path: Path, capsys) -> None:
     state = tmp_path / "state"
     state.mkdir()
     with StrictBroker() as broker:
@@ -244,7 +246,7 @@ def test_a_damaged_outbox_is_told_by_whoever_finds_it(run_agent: Run, tmp_path: 
 
 
 def failing_run(agent: RunningAgent) -> list[str]:
-    """The lines of a run that ends by itself."""
+    """Return the log lines of a run that ends by itself."""
     agent.start()
     assert agent.wait(20) == 2
     return [line.removeprefix("edgeaudio: ") for line in agent.log.splitlines()]

@@ -1,4 +1,4 @@
-"""The whole spine: real streams in, a real broker told, the agent a process of its own."""
+"""The agent as a process: real streams in, a real broker out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pushed(port: int, name: str = "porch") -> str:
     return f'[sources.{name}]\nurl = "rtsp+listen://127.0.0.1:{port}/x"\n'
 
 
-def test_a_pushed_stream_is_heard_and_the_broker_told(any_broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+def test_a_pushed_stream_is_detected_and_published(any_broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
     any_broker.start()
     listener = listen_to(any_broker)
     port = free_port()
@@ -64,7 +64,9 @@ def test_a_pushed_stream_is_heard_and_the_broker_told(any_broker: BrokerProcess,
 
 @pytest.mark.parametrize("codec", ["pcm_alaw", "pcm_s16be", "opus", "aac"])
 @pytest.mark.parametrize("video", [False, True], ids=["audio", "video"])
-def test_a_camera_is_heard(codec: str, video: bool, broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+def test_an_alarm_at_a_camera_is_detected(
+    codec: str, video: bool, broker: BrokerProcess, run_agent: Run, listen_to: ListenTo
+):
     broker.start()
     listener = listen_to(broker)
     rate, pipeline = CODECS[codec]
@@ -130,7 +132,7 @@ def test_a_killed_agent_ends_its_events_at_the_next_start(broker: BrokerProcess,
     }
 
 
-def test_health_says_how_everything_is(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
+def test_health_has_every_part(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
     broker.start()
     listener = listen_to(broker)
     port = free_port()
@@ -157,7 +159,7 @@ def test_health_says_how_everything_is(broker: BrokerProcess, run_agent: Run, li
     assert health["restarts"] == 0
 
 
-def test_it_writes_nowhere_but_in_its_state_directory(
+def test_the_agent_writes_in_its_state_directory_alone(
     broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path
 ):
     broker.start()

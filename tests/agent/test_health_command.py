@@ -1,4 +1,4 @@
-"""`edgeaudio health` beside a real agent: whether all parts move, whatever cameras and broker do."""
+"""`edgeaudio health` with a real agent: it fails if a part stalls, whatever cameras and broker do."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def connected(agent: RunningAgent) -> None:
     wait_until(lambda: "connected, MQTT" in agent.log, what="not connected")
 
 
-def test_an_agent_with_a_camera_and_a_broker(run_agent: Run, broker: BrokerProcess):
+def test_a_running_agent_answers_health(run_agent: Run, broker: BrokerProcess):
     with camera(Script()) as url:
         agent = run_agent(broker.start(), f'[sources.porch]\nurl = "{url}"\n').start()
         connected(agent)
@@ -63,7 +63,7 @@ def test_an_agent_with_a_camera_and_a_broker(run_agent: Run, broker: BrokerProce
     assert told.stdout == ""
 
 
-def test_cameras_and_brokers_that_are_away_are_no_illness(run_agent: Run, broker: BrokerProcess):
+def test_absent_cameras_and_brokers_do_not_fail_health(run_agent: Run, broker: BrokerProcess):
     agent = run_agent(broker, f'[sources.porch]\nurl = "rtsp://127.0.0.1:{free_port()}/x"\n').start()
     wait_until(lambda: "1 waiting" in health(agent).stdout, 30, "not waiting")
     told = health(agent)
@@ -71,7 +71,7 @@ def test_cameras_and_brokers_that_are_away_are_no_illness(run_agent: Run, broker
     assert "broker: waiting" in told.stdout
 
 
-def test_a_main_thread_that_hangs_is_one(run_agent: Run, broker: BrokerProcess):
+def test_a_stalled_main_thread_fails_health(run_agent: Run, broker: BrokerProcess):
     agent = run_agent(broker.start(), "").start(patch=_HANG)
     wait_until(lambda: list(agent.runtime_dir.glob("*/health.sock")), what="no socket")
     health(agent)  # the first turn may still answer
@@ -89,7 +89,7 @@ def test_a_main_thread_that_hangs_is_one(run_agent: Run, broker: BrokerProcess):
     agent.process = None
 
 
-def test_without_a_runtime_directory_it_is_asked_in_the_state_directory(run_agent: Run, broker: BrokerProcess):
+def test_without_a_runtime_directory_the_socket_is_in_the_state_directory(run_agent: Run, broker: BrokerProcess):
     agent = run_agent(broker.start(), "")
     agent.environment["RUNTIME_DIRECTORY"] = "/proc/nowhere"
     agent.start()
@@ -97,7 +97,7 @@ def test_without_a_runtime_directory_it_is_asked_in_the_state_directory(run_agen
     assert health(agent).returncode == 0
 
 
-def test_deep_folders_many_askers_and_silent_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_deep_folders_many_clients_and_silent_ones_are_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / ("deep" * 20) / ("deeper" * 20)
     folder.mkdir(parents=True)
     asked = HealthSocket(folder, lambda question: {"n": 1, "asked": question})
@@ -124,7 +124,7 @@ def test_deep_folders_many_askers_and_silent_ones(tmp_path: Path, monkeypatch: p
         ask(folder / "health.sock", 5)
 
 
-def test_a_time_without_descriptors_is_outlived(tmp_path: Path):
+def test_the_socket_recovers_from_a_lack_of_descriptors(tmp_path: Path):
     refused = threading.Event()
 
     class Pause(threading.Event):
@@ -150,7 +150,7 @@ def test_a_time_without_descriptors_is_outlived(tmp_path: Path):
     assert not thread.is_alive()
 
 
-def test_it_ends_where_its_folder_is_gone(tmp_path: Path):
+def test_the_agent_stops_though_its_folder_is_gone(tmp_path: Path):
     folder = tmp_path / "folder"
     folder.mkdir()
     asked = HealthSocket(folder, lambda _: {"n": 1})
@@ -160,7 +160,7 @@ def test_it_ends_where_its_folder_is_gone(tmp_path: Path):
     asked.close()
 
 
-def test_an_agent_that_is_stopped_by_a_signal_answers_nobody(run_agent: Run, broker: BrokerProcess):
+def test_a_suspended_agent_does_not_answer(run_agent: Run, broker: BrokerProcess):
     agent = run_agent(broker.start(), "").start()
     connected(agent)
     wait_until(lambda: list(agent.runtime_dir.glob("*/health.sock")), what="no socket")
@@ -181,7 +181,7 @@ def test_an_agent_that_is_stopped_by_a_signal_answers_nobody(run_agent: Run, bro
     assert health(agent).returncode == 0
 
 
-def test_an_answer_that_drips_is_not_waited_for(tmp_path: Path):
+def test_a_slow_answer_times_out(tmp_path: Path):
     path = tmp_path / "health.sock"
     done = threading.Event()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
@@ -204,7 +204,7 @@ def test_an_answer_that_drips_is_not_waited_for(tmp_path: Path):
 
 
 @pytest.mark.parametrize("device", ["\ud800", "\x1b[31mporch", "porch\nit is well"])
-def test_what_is_shown_of_an_answer_is_one_line(device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_an_answer_is_shown_in_one_line(device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "x").mkdir()
     asked = HealthSocket(tmp_path / "x", lambda _: {"device": device, "stuck": "the sender", "health": None})
     thread = threading.Thread(target=asked.run)
@@ -221,7 +221,7 @@ def test_what_is_shown_of_an_answer_is_one_line(device: str, tmp_path: Path, cap
     assert line.isprintable()
 
 
-def test_a_state_directory_that_cannot_be_looked_into_holds_no_agent(
+def test_an_unreadable_state_directory_holds_no_agent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
@@ -231,7 +231,7 @@ def test_a_state_directory_that_cannot_be_looked_into_holds_no_agent(
 
 
 @pytest.mark.parametrize("answer", [b"", b"no json\n", b"[1, 2\n", b"[" * 100_000])
-def test_answers_of_something_else(answer: bytes, tmp_path: Path):
+def test_an_answer_that_is_not_an_agent_s_is_refused(answer: bytes, tmp_path: Path):
     path = tmp_path / "health.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         server.bind(str(path))

@@ -1,4 +1,4 @@
-"""An exception that nobody expected ends what it belongs to, and nothing else: one source's try, or the process."""
+"""An unexpected exception ends one source's connection, or the process if it concerns all sources."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ _FAULTS = {
 
 @pytest.fixture
 def run_agent(run_agent: Run) -> Iterator[Run]:
-    """As of any test of agents, but that the log may hold the tracebacks which are provoked here."""
+    """Make an agent whose log may have the tracebacks that are provoked here."""
     agents: list[RunningAgent] = []
 
     def make(*arguments: Any) -> RunningAgent:
@@ -144,7 +144,7 @@ def run_agent(run_agent: Run) -> Iterator[Run]:
 
 @pytest.fixture
 def tape(tmp_path: Path) -> Path:
-    """A minute of the tone that the model hears."""
+    """A minute of the tone that the model detects."""
     path = tmp_path / "tape.wav"
     write_media(path, "pcm_s16le", sine(1000.0, 8000, 60.0), 8000)
     return path
@@ -156,10 +156,10 @@ def source(listener: Listener, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("fault", _FAULTS)
-def test_an_exception_in_one_source_is_its_own(
+def test_an_exception_in_one_source_ends_its_connection_alone(
     fault: str, broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tape: Path
 ):
-    """That source is `failed` and tried again; the other hears on, in one connection, and both ends are told."""
+    """The source is `failed` and tried again; the other keeps its connection, and both have their offsets."""
     patch, error, kind = _FAULTS[fault]
     broker.start()
     listener = listen_to(broker)
@@ -209,7 +209,7 @@ _FATAL = {
 
 
 @pytest.mark.parametrize("part", _FATAL)
-def test_an_exception_in_what_all_share_ends_the_process(part: str, broker: BrokerProcess, run_agent: Run, tape: Path):
+def test_an_exception_in_a_shared_part_ends_the_process(part: str, broker: BrokerProcess, run_agent: Run, tape: Path):
     agent = run_agent(broker.start(), f'[sources.porch]\nurl = "{tape}"\n').start(patch=_FATAL[part])
     assert agent.wait(20) == 1
     assert "ZeroDivisionError" in agent.log

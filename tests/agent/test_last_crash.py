@@ -1,4 +1,4 @@
-"""How a process ended in disorder, by what it left behind, and where that is kept."""
+"""The record of the last crash, judged by what the process left."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SEEN = datetime(2026, 5, 1, 11, tzinfo=UTC)
         (True, None, "", 6, CrashReason.KILLED, "it ended without a word"),
     ],
 )
-def test_the_strongest_evidence_is_told(
+def test_the_strongest_evidence_is_reported(
     same_boot: bool, notes: CrashNotes | None, stacks: str, kills: int | None, reason: CrashReason, detail: str
 ):
     found = how_it_ended(same_boot, notes, stacks, kills)
@@ -48,7 +48,7 @@ def test_the_strongest_evidence_is_told(
 
 
 class Machine:
-    """A state directory and what begins on it; `changes` counts what is written to the disk."""
+    """A state directory and the processes on it; `changes` counts writes to the disk."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.boot = "boot"
@@ -86,7 +86,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return Machine(tmp_path, monkeypatch)
 
 
-def test_it_outlives_restarts_of_the_machine_and_is_replaced_by_the_next_alone(machine: Machine):
+def test_the_record_survives_restarts_of_the_machine_until_the_next_crash(machine: Machine):
     first = machine.start()
     assert first.last is None
     machine.crash()
@@ -104,7 +104,7 @@ def test_it_outlives_restarts_of_the_machine_and_is_replaced_by_the_next_alone(m
     machine.crash()
 
 
-def test_a_start_and_a_stop_are_a_change_each_and_a_crash_is_one(machine: Machine):
+def test_a_start_a_stop_and_a_crash_are_one_write_each(machine: Machine):
     begun = machine.start()
     machine.stop(begun)
     assert machine.changes == 2
@@ -116,7 +116,7 @@ def test_a_start_and_a_stop_are_a_change_each_and_a_crash_is_one(machine: Machin
     assert machine.changes == 5
 
 
-def test_a_process_that_gives_up_says_when_and_why_itself(machine: Machine):
+def test_a_process_that_aborts_records_time_and_reason(machine: Machine):
     machine.start()
     write_notes(machine.runtime_dir.file("opened"), replace(NOTES, aborted="the sender has not moved for 90 s"))
     machine.crash()
@@ -127,7 +127,7 @@ def test_a_process_that_gives_up_says_when_and_why_itself(machine: Machine):
     machine.crash()
 
 
-def test_notes_of_an_earlier_start_of_the_machine_say_nothing(machine: Machine):
+def test_notes_of_an_earlier_start_of_the_machine_are_ignored(machine: Machine):
     machine.start()
     write_notes(machine.runtime_dir.file("opened"), replace(NOTES, boot_id="older", aborted="it hung"))
     machine.crash()
@@ -137,7 +137,7 @@ def test_notes_of_an_earlier_start_of_the_machine_say_nothing(machine: Machine):
     machine.crash()
 
 
-def test_an_exception_is_told_in_one_line_without_secrets(machine: Machine):
+def test_an_exception_is_recorded_in_one_line_without_secrets(machine: Machine):
     begun = machine.start()
     begun.raised(ValueError("no rtsp://me:hunter2@cam/x\nhere" + "x" * 1000))
     machine.crash()
@@ -152,7 +152,7 @@ def test_an_exception_is_told_in_one_line_without_secrets(machine: Machine):
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"at": "x", "reason": "killed", "detail": ""}', '{"at": "2026-01-01"}']
 )
-def test_a_record_that_makes_no_sense_is_none(text: str, machine: Machine):
+def test_an_unreadable_record_is_none(text: str, machine: Machine):
     machine.start()
     machine.outbox.set_setting("last_crash", text)
     machine.crash()
@@ -161,7 +161,7 @@ def test_a_record_that_makes_no_sense_is_none(text: str, machine: Machine):
     machine.outbox.close()
 
 
-def test_an_agent_that_only_looks_marks_nothing(tmp_path: Path):
+def test_an_agent_that_does_not_run_marks_nothing(tmp_path: Path):
     outbox = Outbox(tmp_path / "outbox.sqlite")
     CrashLog(outbox, lambda: NOW)
     assert outbox.settings() == {}

@@ -1,4 +1,4 @@
-"""A sound card that comes back to a container, where only another start brings its device file."""
+"""A sound card that is plugged in again in a container, where only a restart brings its device file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source that fills the memory is ended long before the kernel ends the agent, and the others hear on."""
+"""The connection that fills the memory is ended before the kernel kills the agent; others keep theirs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ reader.open_source = deaf
 
 @pytest.fixture
 def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a source without an end."""
+    """URL of an endless source."""
     if request.param == "http":
         with endless_server() as url:
             yield url
@@ -77,7 +77,7 @@ def peak_mb(agent: RunningAgent) -> float:
 
 
 @pytest.mark.parametrize("endless", ["http", "file"], indirect=True)
-def test_who_fills_the_memory_is_ended_and_the_others_hear_on(
+def test_the_connection_that_fills_the_memory_is_ended_alone(
     endless: str, broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path
 ):
     broker.start()
@@ -102,7 +102,7 @@ def test_who_fills_the_memory_is_ended_and_the_others_hear_on(
 
 
 @pytest.mark.parametrize("endless", ["http"], indirect=True)
-def test_it_is_tried_again_ever_less_often(
+def test_a_source_that_fills_the_memory_backs_off(
     endless: str, broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path
 ):
     broker.start()
@@ -123,7 +123,7 @@ def test_it_is_tried_again_ever_less_often(
     assert peak_mb(agent) < LIMIT_MB + 150
 
 
-def test_what_cannot_be_interrupted_ends_the_process_and_is_held_back(
+def test_an_uninterruptible_source_ends_the_process_and_is_quarantined(
     broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path
 ):
     broker.start()
@@ -137,7 +137,7 @@ def test_what_cannot_be_interrupted_ends_the_process_and_is_held_back(
     wait_until(lambda: source(listener, "good").get("heard_s", 0) > 3, 20, "good is not heard")
 
 
-def test_the_limit_is_what_is_asked_for_or_half_of_what_there_is():
+def test_the_limit_is_the_setting_or_half_of_the_bound():
     half = limit_of(None, 4000.0, 90.0, 2)
     assert half is not None
     assert (half.mb, half.raised) == (2000.0, False)
@@ -177,11 +177,11 @@ QUIET = Load(age_s=3600.0, heard_s=3600.0, received_bytes=None, cpu_s=360.0)
         (replace(QUIET, received_bytes=3600 * 1_000_000), False),
     ],
 )
-def test_who_has_received_what_did_not_become_sound_is_suspected(load: Load, suspected: bool):
+def test_data_without_sound_is_suspect(load: Load, suspected: bool):
     assert (unheard_bytes(load) > 0) == suspected
 
 
-def test_the_bound_of_memory_is_the_machines_or_that_of_a_group_around(tmp_path: Path):
+def test_the_bound_is_the_machine_s_or_a_control_group_s(tmp_path: Path):
     def put(path: str, text: str) -> None:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
@@ -212,7 +212,7 @@ def test_this_machine_has_a_bound():
 
 
 class Fake:
-    """A source whose connection has filled some memory, which its end gives back."""
+    """A source whose connection has filled some memory, until it ends."""
 
     def __init__(self, name: str, load: Load, filled_mb: float = 0.0, *, deaf: bool = False) -> None:
         self.name = name
@@ -236,7 +236,7 @@ class Fake:
 def watched(
     monkeypatch: pytest.MonkeyPatch, *sources: Fake, rest_mb: float = 90.0, limit_mb: float = 200.0
 ) -> list[str]:
-    """Let a watch look once at memory that is past its limit; returns who made it give up."""
+    """Run a watch once over memory above its limit; return the sources for which it aborts."""
     monkeypatch.setattr(memory_watch, "_resident_mb", lambda _statm: rest_mb + sum(each.filled_mb for each in sources))
     monkeypatch.setattr(memory_watch, "END_ONE_TIMEOUT_S", 0.05)
     monkeypatch.setattr(memory_watch, "END_ALL_TIMEOUT_S", 0.1)
@@ -257,31 +257,31 @@ LISTENING = Load(age_s=600.0, heard_s=600.0, received_bytes=5_000_000, cpu_s=6.0
 FED = Load(age_s=1.0, heard_s=0.0, received_bytes=120_000_000, cpu_s=0.1)
 
 
-def test_only_who_was_fed_is_ended(monkeypatch: pytest.MonkeyPatch):
+def test_only_the_connection_that_received_data_is_ended(monkeypatch: pytest.MonkeyPatch):
     quiet, opening, bad = Fake("quiet", LISTENING, 2.0), Fake("opening", OPENING, 2.0), Fake("bad", FED, 120.0)
     assert not watched(monkeypatch, quiet, opening, bad)
     assert (quiet.told, opening.told, bad.told) == ([], [], ["ended"])
 
 
-def test_who_was_suspected_and_freed_nothing_is_pardoned(monkeypatch: pytest.MonkeyPatch):
+def test_a_suspect_that_freed_nothing_is_pardoned(monkeypatch: pytest.MonkeyPatch):
     busy = Fake("busy", replace(FED, received_bytes=500_000_000), 1.0)
     bad = Fake("bad", FED, 120.0)
     assert not watched(monkeypatch, busy, bad)
     assert (busy.told, bad.told) == (["ended", "pardoned"], ["ended"])
 
 
-def test_of_two_that_were_fed_alike_the_younger_is_ended_first(monkeypatch: pytest.MonkeyPatch):
+def test_of_two_equal_suspects_the_younger_is_ended_first(monkeypatch: pytest.MonkeyPatch):
     old, young = Fake("old", replace(FED, age_s=9.0), 60.0), Fake("young", FED, 60.0)
     assert not watched(monkeypatch, old, young)
     assert (old.told, young.told) == ([], ["ended"])
 
 
-def test_who_does_not_end_makes_the_process_end(monkeypatch: pytest.MonkeyPatch):
+def test_a_connection_that_does_not_end_aborts_the_process(monkeypatch: pytest.MonkeyPatch):
     bad = Fake("bad", FED, 120.0, deaf=True)
     assert set(watched(monkeypatch, Fake("opening", OPENING), bad)) == {"bad"}
 
 
-def test_what_was_heard_for_long_does_not_excuse_what_comes_now(monkeypatch: pytest.MonkeyPatch):
+def test_earlier_sound_does_not_excuse_recent_data(monkeypatch: pytest.MonkeyPatch):
     heard, quiet = Fake("heard", replace(LISTENING, age_s=9000.0, heard_s=9000.0)), Fake("quiet", LISTENING, 2.0)
     monkeypatch.setattr(memory_watch, "WINDOW_S", 0.2)
     monkeypatch.setattr(memory_watch, "LONGEST_S", 0.05)
@@ -300,7 +300,7 @@ def test_what_was_heard_for_long_does_not_excuse_what_comes_now(monkeypatch: pyt
     assert (heard.told, quiet.told) == (["ended"], [])
 
 
-def test_memory_that_filled_slowly_is_found_by_ending_each_in_turn(
+def test_slowly_filled_memory_is_found_by_ending_each_in_turn(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     quiet, slow = Fake("quiet", replace(LISTENING, received_bytes=9_000_000), 2.0), Fake("slow", LISTENING, 120.0)
@@ -309,7 +309,7 @@ def test_memory_that_filled_slowly_is_found_by_ending_each_in_turn(
     assert "no source is to blame by itself" in caplog.text
 
 
-def test_memory_that_no_source_filled_costs_each_one_moment_alone(monkeypatch: pytest.MonkeyPatch):
+def test_memory_filled_by_no_source_interrupts_each_once(monkeypatch: pytest.MonkeyPatch):
     quiet = Fake("quiet", LISTENING, 2.0)
     monkeypatch.setattr(memory_watch, "LONGEST_S", 0.01)
     monkeypatch.setattr(memory_watch, "_resident_mb", lambda _statm: 300.0)

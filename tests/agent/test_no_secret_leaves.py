@@ -1,4 +1,4 @@
-"""Passwords of a running agent and of commands, refused by real servers: no part of them comes out anywhere."""
+"""Passwords of an agent and of commands, refused by real servers, appear in no output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CODED = quote(PASSWORD, safe="")
 
 
 def shown(output: str) -> list[str]:
-    """Four characters in a row of the password, or of its encoded form, that stand in the output."""
+    """Return four consecutive characters of the password, or of its encoded form, that are in the output."""
     parts = {form[i : i + 4] for form in (PASSWORD, CODED) for i in range(len(form) - 3)}
     return [part for part in parts if part.casefold() in output.casefold()]
 
@@ -35,7 +35,7 @@ def sources(refusing: str) -> str:
     )
 
 
-def test_of_an_agent_whose_logins_are_refused(
+def test_an_agent_whose_logins_are_refused_shows_no_secret(
     any_broker: BrokerProcess, run_agent: Callable[..., RunningAgent], listen_to: Callable[[BrokerProcess], Listener]
 ) -> None:
     any_broker.start()
@@ -53,7 +53,9 @@ def test_of_an_agent_whose_logins_are_refused(
     assert shown("\n".join([agent.log, commands, *told])) == []
 
 
-def test_of_commands_whose_logins_are_refused(mosquitto: MosquittoFactory, model: Path, tmp_path: Path) -> None:
+def test_commands_whose_logins_are_refused_show_no_secret(
+    mosquitto: MosquittoFactory, model: Path, tmp_path: Path
+) -> None:
     broker = mosquitto(users={"me": "right"}).start()
     with start_gst_server(CODECS["pcm_alaw"][1], auth="basic") as server:
         (tmp_path / "edgeaudio.toml").write_text(
@@ -72,7 +74,7 @@ def test_of_commands_whose_logins_are_refused(mosquitto: MosquittoFactory, model
 
 
 def run(*arguments: str) -> str:
-    """What a command writes, its libraries' words included."""
+    """Return the output of a command, that of its libraries included."""
     command = [sys.executable, "-m", "edgeaudio", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
     assert done.stdout

@@ -1,4 +1,4 @@
-"""Two devices of one name throw each other out: both say so over MQTT, and which machine they are."""
+"""Two devices of one name disconnect each other: both report it over MQTT, with their host names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ socket.gethostname = lambda: "{}"
 """
 
 
-def test_two_devices_of_one_name_are_told_over_mqtt_by_both(
+def test_both_devices_of_one_name_report_it(
     run_agent: Callable[..., RunningAgent], mosquitto: MosquittoFactory, model: Path, tmp_path: Path
 ):
     broker = mosquitto().start()
@@ -50,7 +50,7 @@ def test_two_devices_of_one_name_are_told_over_mqtt_by_both(
     assert "give each device its own name" in first.log
 
 
-def test_whose_report_it_is(model: Path, tmp_path: Path):
+def test_a_report_of_another_device_is_recognised(model: Path, tmp_path: Path):
     agent = Agent(Settings(device="x", state_dir=tmp_path / "state"))
     try:
         ours = health_values(agent._reporter.report())

@@ -1,4 +1,4 @@
-"""Best-effort sinks that raise, hang, are slow or end: disabled, counted, told, tried again; nobody else is held up."""
+"""Best-effort sinks that raise, hang or are slow are disabled, counted, reported and tried again, and delay nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edgeaudio.types import Block, Event, SourceState, SourceStatus
 
 
 class Recorder:
-    """A sink that keeps what it is given; `fault` is called first."""
+    """A sink that keeps its items; `fault` is called first."""
 
     name = "recorder"
     accepts = frozenset({SourceStatus, Event, Block})
@@ -66,7 +66,7 @@ def test_a_sink_is_handed_what_it_accepts_and_is_closed_at_the_end():
     assert hub._by_type == {}
 
 
-def test_what_was_published_last_is_handed_over_at_the_end():
+def test_the_last_items_are_handed_over_at_the_stop():
     hub, sink = Hub(), Recorder()
     with running(sink, hub):
         opened(sink, hub)
@@ -136,7 +136,7 @@ def test_a_sink_that_hangs_is_disabled_and_goes_on_when_it_returns(monkeypatch: 
         wait_until(lambda: item in sink.items)
 
 
-def test_a_slow_sink_loses_the_oldest_and_says_so(caplog: pytest.LogCaptureFixture):
+def test_a_slow_sink_loses_the_oldest_items_and_reports_it(caplog: pytest.LogCaptureFixture):
     let_go = threading.Event()
     hub, sink = Hub(), Recorder(lambda: let_go.wait(20))
     with running(sink, hub) as runner:

@@ -1,4 +1,4 @@
-"""Every state and every reason, each of a real source, told by one agent to a real broker.
+"""Every state and every reason, each of a real source, published by one agent to a real broker.
 
 What is not here needs an outage in time (stalled, end of a connection: tests/chaos), a network of its own
 (unreachable: tests/chaos) or a sound card that fails (device_gone: tests/capture/test_alsa.py).
@@ -41,7 +41,7 @@ SOUNDS = {
 
 @contextlib.contextmanager
 def sounds() -> Iterator[Expected]:
-    """Cameras that are connected, and have nothing to say that is worth hearing."""
+    """Cameras that are connected and send unusable sound."""
     with contextlib.ExitStack() as stack:
         expected: Expected = {}
         for what, wave in SOUNDS.items():
@@ -52,7 +52,7 @@ def sounds() -> Iterator[Expected]:
 
 @contextlib.contextmanager
 def servers(folder: Path) -> Iterator[Expected]:
-    """Servers that are there, and refuse in all ways."""
+    """Servers that refuse, in every way."""
     with contextlib.ExitStack() as stack:
         locked = stack.enter_context(camera(Script(refuse="401 Unauthorized")))
         gone = stack.enter_context(camera(Script(refuse="404 Not Found")))
@@ -75,7 +75,7 @@ def servers(folder: Path) -> Iterator[Expected]:
 
 
 def others(folder: Path) -> Expected:
-    """Sources for which no server is needed."""
+    """Sources without a server."""
     write_media(folder / "short.wav", "pcm_s16le", sine(1000, 8000, 0.5), 8000)
     (folder / "garbage.wav").write_bytes(b"no recording" * 100)
     later = [f"{datetime.now().astimezone() + timedelta(hours=hours):%H:00}" for hours in (2, 3)]
@@ -97,7 +97,9 @@ def port_of(url: str) -> int:
 
 
 @pytest.mark.usefixtures("model")
-def test_every_state_and_reason_is_told(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path):
+def test_every_state_and_reason_is_published(
+    broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path
+):
     broker.start()
     listener = listen_to(broker)
     with sounds() as connected, servers(tmp_path) as refusing:

@@ -1,4 +1,4 @@
-"""No thread of a running agent works but its own: pools of libraries that spin while they wait cost a core."""
+"""Only the agent's own threads use the processor: a library's pool that spins costs a core."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 class Agent:
-    """An agent on the shipped model and a recording of G.711, played at its own speed."""
+    """An agent with the shipped model and a recording of G.711, in real time."""
 
     def __init__(self, folder: Path, starter: list[str], **more: str) -> None:
         self._folder = folder
@@ -60,7 +60,7 @@ class Agent:
         )
 
     def names(self) -> dict[int, str]:
-        """Python's threads, by the kernel's number."""
+        """Return Python's threads, by the kernel's number."""
         try:
             return {
                 int(number): name for number, name in json.loads((self._folder / "threads.json").read_text()).items()
@@ -69,7 +69,7 @@ class Agent:
             return {}
 
     def cpu_s(self) -> dict[int, float]:
-        """What each thread has used so far, Python's or not, as the kernel counts it."""
+        """Return the CPU time of each thread, Python's or not, as the kernel counts it."""
         found = {}
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
             with contextlib.suppress(OSError):  # it may end in the meantime
@@ -78,7 +78,7 @@ class Agent:
         return found
 
     def of(self, name: str) -> float:
-        """CPU time of the Python thread of that name."""
+        """Return the CPU time of the Python thread of that name."""
         numbers = [number for number, each in self.names().items() if each == name]
         return sum(self.cpu_s().get(number, 0.0) for number in numbers)
 
@@ -105,7 +105,7 @@ def test_only_the_agents_own_threads_use_the_processor(starter: str, tmp_path: P
 
 
 @pytest.mark.parametrize("command", ["probe", "score", "check"])
-def test_other_commands_make_no_pool_either(command: str, tmp_path: Path) -> None:
+def test_other_commands_make_no_thread_pool(command: str, tmp_path: Path) -> None:
     write_media(tmp_path / "tape.wav", "pcm_s16le", sine(1000.0, 16000, 1.5), 16000)
     (tmp_path / "edgeaudio.toml").write_text(
         f'state_dir = "state"\n[mqtt]\nurl = "mqtt://127.0.0.1:{free_port()}"\n[sources.tape]\nurl = "tape.wav"\n'
@@ -120,14 +120,14 @@ def test_other_commands_make_no_pool_either(command: str, tmp_path: Path) -> Non
     assert said(program, tmp_path) == "1"
 
 
-def test_the_users_own_number_of_threads_holds(tmp_path: Path) -> None:
+def test_the_user_s_number_of_threads_is_kept(tmp_path: Path) -> None:
     program = "import os\nfrom edgeaudio.cli import main\nmain(['check', '--schema'])\nprint(os.environ['{}'])"
     assert said(program.format("OPENBLAS_NUM_THREADS"), tmp_path, OPENBLAS_NUM_THREADS="2") == "2"
     assert said(program.format("OPENBLAS_NUM_THREADS"), tmp_path, OPENBLAS_NUM_THREADS="") == "1"
     assert said(program.format("MKL_NUM_THREADS"), tmp_path, OPENBLAS_NUM_THREADS="2") == "1"
 
 
-def test_the_library_leaves_the_process_as_it_is(tmp_path: Path) -> None:
+def test_the_library_does_not_change_the_process(tmp_path: Path) -> None:
     program = "import os, edgeaudio\nbefore = dict(os.environ)\nedgeaudio.listen([])\nprint(os.environ == before)"
     assert said(program, tmp_path) == "True"
     program = (
@@ -137,7 +137,7 @@ def test_the_library_leaves_the_process_as_it_is(tmp_path: Path) -> None:
 
 
 def said(program: str, folder: Path, **more: str) -> str:
-    """The last line that a Python of its own prints."""
+    """Return the last line printed by a Python process."""
     command = [sys.executable, "-c", program]
     environ = environment(folder, **more)
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=True, timeout=60)

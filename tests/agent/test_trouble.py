@@ -1,4 +1,4 @@
-"""A running agent on a bad day: disk full or read-only, database damaged, a part stuck, the clock stepped."""
+"""Faults of a running agent: disk full or read-only, database damaged, a part stalled, the clock stepped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def port() -> int:
 
 @pytest.fixture
 def agent(broker: BrokerProcess, run_agent: Run, port: int) -> RunningAgent:
-    """An agent with one source, not started yet."""
+    """An agent with one source, not started."""
     source = f'[sources.porch]\nurl = "rtsp+listen://127.0.0.1:{port}/x"\nlevel_interval_s = 1\n'
     return run_agent(broker.start(), source)
 
@@ -44,14 +44,12 @@ def outbox(listener: Listener) -> dict[str, Any]:
 
 
 def in_small_world(state: Path, options: str) -> list[str]:
-    """A command that runs another where the state directory is a file system of its own, of half a megabyte."""
+    """Return a command that runs another with the state directory on a file system of half a megabyte."""
     state.mkdir()
     return with_mounts(f"mount -t tmpfs -o size=512k,{options} tmpfs {state}")
 
 
-def test_a_disk_that_fills_is_told_and_nothing_is_lost(
-    agent: RunningAgent, listener: Listener, port: int, tmp_path: Path
-):
+def test_a_full_disk_is_reported_and_loses_nothing(agent: RunningAgent, listener: Listener, port: int, tmp_path: Path):
     agent.start(in_small_world(tmp_path / "state", "rw"), SOON)
     wait_until(lambda: outbox(listener), what="no health")
     assert outbox(listener)["trouble"] is None
@@ -74,7 +72,7 @@ def test_a_disk_that_fills_is_told_and_nothing_is_lost(
     assert "the disk is in use again" in agent.log
 
 
-def test_a_disk_that_is_read_only_at_start_is_told(agent: RunningAgent, listener: Listener, port: int, tmp_path: Path):
+def test_a_read_only_disk_is_reported_at_the_start(agent: RunningAgent, listener: Listener, port: int, tmp_path: Path):
     agent.start(in_small_world(tmp_path / "state", "ro"))
     with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
         onset = listener.wait_detection("onset")
@@ -83,7 +81,7 @@ def test_a_disk_that_is_read_only_at_start_is_told(agent: RunningAgent, listener
     assert "the disk fails, messages are kept in memory" in agent.log
 
 
-def test_a_damaged_database_is_put_aside_and_told(agent: RunningAgent, listener: Listener, port: int, tmp_path: Path):
+def test_a_damaged_database_is_moved_and_reported(agent: RunningAgent, listener: Listener, port: int, tmp_path: Path):
     state = tmp_path / "state"
     state.mkdir()
     (state / "outbox.sqlite").write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 64)
@@ -119,7 +117,7 @@ STUCK = {
 
 
 @pytest.mark.parametrize("part", STUCK)
-def test_a_part_that_is_stuck_ends_the_process_with_a_report(part: str, agent: RunningAgent, port: int):
+def test_a_stalled_part_ends_the_process_with_its_stacks(part: str, agent: RunningAgent, port: int):
     agent.start(patch=HANG + STUCK[part])
     with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
         assert agent.wait(20) == 1
@@ -130,8 +128,8 @@ def test_a_part_that_is_stuck_ends_the_process_with_a_report(part: str, agent: R
     assert " in hang\n" in agent.log  # where it stands
 
 
-def test_a_disk_that_hangs_ends_the_process_though_everybody_waits_for_it(agent: RunningAgent, port: int):
-    """Also the main thread does, which watches the others: it asks the outbox how it is."""
+def test_a_hanging_disk_ends_the_process_though_all_threads_wait_for_it(agent: RunningAgent, port: int):
+    """The main thread, which watches the others, waits too: it asks the outbox for its state."""
     hang = (
         "agent.MAIN_STALL_TIMEOUT_S = 2.0\nwrite = OutboxFile.write\n"
         "OutboxFile.write = lambda file, change, **more: hang() if change.inserted else write(file, change, **more)\n"
@@ -143,7 +141,7 @@ def test_a_disk_that_hangs_ends_the_process_though_everybody_waits_for_it(agent:
     assert " in hang\n" in agent.stacks
 
 
-def test_a_stop_that_hangs_ends_all_the_same(agent: RunningAgent, listener: Listener):
+def test_a_stalled_stop_is_aborted(agent: RunningAgent, listener: Listener):
     agent.start(patch=HANG + "agent.SHUTDOWN_STALL_TIMEOUT_S = 1.0\nagent.Recogniser.end_all = hang\n")
     wait_until(lambda: listener.payloads("/health"), what="no health")
     agent.signal(signal.SIGTERM)
@@ -164,7 +162,7 @@ time.time = lambda: real() + float(Path("{offset}").read_text() or 0)
 """
 
 
-def test_a_clock_that_is_stepped_moves_the_times_of_what_follows_and_nothing_else(
+def test_a_step_of_the_clock_moves_later_times_alone(
     agent: RunningAgent, listener: Listener, port: int, tmp_path: Path
 ):
     offset = tmp_path / "offset"

@@ -292,11 +292,11 @@ def manager(tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
 def test_systemd_is_notified(manager: tuple[str, socket.socket]):
     address, listener = manager
     service = ServiceManager({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "60000000"})
-    service.say("READY=1")
+    service.notify("READY=1")
     assert listener.recv(100) == b"READY=1"
     service.alive()
     service.alive()  # half a minute too early
-    service.say("STOPPING=1")
+    service.notify("STOPPING=1")
     assert [listener.recv(100), listener.recv(100)] == [b"WATCHDOG=1", b"STOPPING=1"]
 
 
@@ -304,13 +304,13 @@ def test_an_abstract_socket_is_notified():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind("\0edgeaudio-test-notify")
         listener.settimeout(2)
-        ServiceManager({"NOTIFY_SOCKET": "@edgeaudio-test-notify"}).say("READY=1")
+        ServiceManager({"NOTIFY_SOCKET": "@edgeaudio-test-notify"}).notify("READY=1")
         assert listener.recv(100) == b"READY=1"
 
 
 def test_without_systemd_nothing_is_sent(caplog: pytest.LogCaptureFixture):
-    ServiceManager({}).say("READY=1")
+    ServiceManager({}).notify("READY=1")
     ServiceManager({}).alive()
     assert not caplog.records
-    ServiceManager({"NOTIFY_SOCKET": "/nowhere/at/all"}).say("READY=1")
+    ServiceManager({"NOTIFY_SOCKET": "/nowhere/at/all"}).notify("READY=1")
     assert "cannot notify the service manager" in caplog.text

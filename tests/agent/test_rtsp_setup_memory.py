@@ -1,4 +1,4 @@
-"""What an agent learned of how a camera is best asked is told on MQTT, and remembered over a restart."""
+"""The RTSP set-up learned from a camera is published over MQTT, and remembered over a restart."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ListenTo = Callable[[BrokerProcess], Listener]
 
 
 @pytest.mark.parametrize("way_out", [signal.SIGTERM, signal.SIGKILL])
-def test_a_camera_that_refused_the_sound_alone_is_not_asked_for_it_after_a_restart(
+def test_a_camera_that_refused_audio_alone_is_not_asked_again_after_a_restart(
     way_out: signal.Signals, broker: BrokerProcess, run_agent: Run, listen_to: ListenTo, tmp_path: Path
 ) -> None:
     script = Script(video=True, refuse_audio_alone="500 Internal Server Error")
