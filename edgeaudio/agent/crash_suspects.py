@@ -4,8 +4,8 @@ Owns: the verdict on a crash. Does not know: what becomes of suspects (source_qu
 
 The evidence, strongest first: the watchdog named a reader; the interpreter's own stacks, written when a signal such as
 SIGSEGV ends the process, name a thread; the kernel counted a process killed for lack of memory. Without any of them
-the process was killed from outside, which incriminates no source; a source that was being opened at three such deaths in a row
-is suspected nevertheless.
+the process was killed from outside, which incriminates no source; a source that was being opened at three such deaths
+in a row is suspected nevertheless.
 """
 
 from __future__ import annotations
