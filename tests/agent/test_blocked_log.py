@@ -19,8 +19,7 @@ from support.waiting import wait_until
 Run = Callable[..., RunningAgent]
 ListenTo = Callable[[BrokerProcess], Listener]
 
-# far more than any pipe holds, from Python's logging and from a library that prints by itself; what the agent says
-# before it is kept
+# far more than a pipe holds, from Python's logging and from a library that prints; the agent's earlier lines are kept
 _CHATTER = """
 import logging, os, sys, threading, time
 connected = threading.Event()
@@ -110,7 +109,7 @@ def test_a_blocked_log_delays_neither_detections_nor_health_nor_the_stop(
                 return "log lines were dropped" in said
 
             wait_until(told, 10, "nobody says what was dropped")
-            assert "connected, MQTT" in said  # what fitted is there, when there is a reader again
+            assert "connected, MQTT" in said  # lines that fitted are there for a later reader
             assert "yyy" in said
             assert "zzz" in said
         began_s = time.monotonic()

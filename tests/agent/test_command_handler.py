@@ -67,7 +67,7 @@ def test_the_result_of_a_refused_command_has_the_reason(broker: BrokerProcess, r
     broker.start()
     listener = listen_to(broker)
     topic = f"{ROOT}/porch/threshold/{LABEL}"
-    # a retained command lies in wait for the agent, and must not be obeyed
+    # a retained command must not be executed at a start
     listener.publish(f"{topic}/set", "0.11", retain=True)
     run_agent(broker, pushed(free_port())).start()
     wait_until(lambda: listener.of(topic), what="no threshold")
@@ -115,21 +115,21 @@ def test_a_test_detection_is_delivered_like_a_real_one(broker: BrokerProcess, ru
         told = send_test(*words)
         assert (told.returncode, told.stdout) == (2, "")
         assert told.stderr.endswith(problem)
-    # a broker that acknowledges nothing does not have it
+    # without an acknowledgement the broker does not have it
     broker.freeze()
     told = send_test("porch", LABEL.upper())
     broker.thaw()
     assert told.returncode == 0
     assert "is in the outbox, and the broker has not acknowledged it yet" in told.stdout
     listener.wait_detection("offset", count=2)
-    # one that is stopped meanwhile ends its test, too
+    # an agent that is stopped meanwhile ends its test
     send_test("porch", LABEL)
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
     listener.wait_detection("offset", count=3)
     agent.start()
     wait_until(lambda: listener.of(f"{ROOT}/availability")[-1] == b"online", what="not online again")
-    # the broker away, it waits like any other
+    # without a broker it waits in the outbox like any other
     broker.stop()
     wait_until(lambda: "connection was closed" in agent.log, what="the broker is not missed")
     told = send_test("porch", LABEL)
@@ -167,7 +167,7 @@ def test_an_outage_is_published_once(broker: BrokerProcess, run_agent: Run, list
     states = [status["state"] for status in listener.payloads("porch/status")]
     first = states.index("waiting")
     assert set(states[first:]) == {"waiting"}
-    # one health message when it began, not one a try
+    # one health message at the outage, not one per attempt
     reports = [health["sources"]["porch"]["state"] for health in listener.payloads("/health")]
     assert reports.count("waiting") == 1
 
@@ -193,7 +193,7 @@ def test_sighup_changes_sources_without_dropping_the_others(broker: BrokerProces
         )
         assert listener.detections("offset") == []
         assert [status["state"] for status in listener.payloads("porch/status")].count("listening") == 1
-        # settings that are wrong are refused as a whole
+        # wrong settings are refused as a whole
         agent.write('[sources.porch]\nurl = "gopher://x"\n')
         agent.signal(signal.SIGHUP)
         wait_until(lambda: "the old settings stay in force" in agent.log, what="nothing was said")

@@ -34,7 +34,7 @@ SEGV = "Fatal Python error: Segmentation fault\n\n{}hread 0x{:016x} (most recent
         (NOTES, SEGV.format("Current t", 1), 0, {"away", "young"}),
         (NOTES, SEGV.format("T", 17), 0, {"away", "young"}),  # a thread of FFmpeg's own
         (NOTES, SEGV.format("Current t", 17), 0, {"away"}),
-        (NOTES, SEGV.format("Current t", 19), 0, {"old"}),  # however long it has been heard
+        (NOTES, SEGV.format("Current t", 19), 0, {"old"}),  # proven or not
         (NOTES, SEGV.format("Current t", 1).replace("Segmentation fault", "Aborted"), 0, set()),
         (NOTES, SEGV.format("Current t", 18).replace("Segmentation fault", "Aborted"), 0, {"young"}),
         (NOTES, SEGV.format("Current t", 20) + '  File "/x/edgeaudio/agent/recogniser.py", line 9\n\nThread', 0, set()),

@@ -19,7 +19,7 @@ from support.waiting import wait_until
 Run = Callable[..., RunningAgent]
 ListenTo = Callable[[BrokerProcess], Listener]
 
-# in the child alone: what FFmpeg would do for a server that knows how, as the file "crash" says
+# in the child process alone: a crash as a server could provoke it in FFmpeg, of the kind in the file "crash"
 _CRASH = """
 import ctypes, os, signal, sys, time
 from pathlib import Path
@@ -75,7 +75,7 @@ class Service:
     def end(self) -> None:
         self._stop = True
 
-        def ended() -> bool:  # one may just be starting
+        def ended() -> bool:  # a process may just be starting
             if self._agent.process is not None and self._agent.process.poll() is None:
                 self._agent.process.send_signal(signal.SIGTERM)
             self._thread.join(0.2)
@@ -130,7 +130,7 @@ def house(
         made.service.end()
 
 
-# what happens, and how often the process may die of it before the source is held back
+# kind of crash, and how many of them may happen before the source is quarantined
 @pytest.mark.parametrize(("kind", "deaths"), [("segv", 2), ("read", 1), ("abort", 1), ("kill", 3)])
 @pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "disk"])
 def test_a_source_that_crashes_the_agent_is_quarantined(
@@ -154,7 +154,7 @@ def test_a_source_that_crashes_the_agent_is_quarantined(
     status = house.listener.payloads("bad/status")[-1]
     assert status["reason"] == "crashed_the_agent"
     assert "the agent died" in status["detail"]
-    # deaths of which nobody can tell the culprit may take one more, if the bad one is tried after the good one
+    # crashes without evidence may take one more, if the bad source is tried after the good one
     assert house.starts <= deaths + 2
     house.heard_for("good", 3)
     assert house.source("good")["state"] == "listening"
@@ -183,7 +183,7 @@ def test_a_quarantined_source_backs_off_and_is_acquitted_by_its_sound(house: Hou
     house.heard_for("good", 8)
     assert house.starts == starts
     assert bad.payloads("bad/status")[-1]["state"] == "listening"
-    # and what it did is forgotten
+    # and its crashes are forgotten
     house.agent.kill()
     wait_until(lambda: house.starts == starts + 1, 20, "no start")
     house.listener.forget()

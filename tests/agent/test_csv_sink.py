@@ -68,7 +68,7 @@ def test_the_csv_sink_writes_again_after_its_folder_was_deleted(
 
         shutil.rmtree(path.parent)
         hear_another("garden")
-        listener.wait_detection("onset", count=2)  # the broker is told all the same
+        listener.wait_detection("onset", count=2)  # MQTT is not affected
         wait_until(lambda: in_health().get("state") == "failed", 20)
         assert str(path) in in_health()["detail"]
         listener.wait_detection("offset", count=2)
@@ -81,7 +81,7 @@ def test_the_csv_sink_writes_again_after_its_folder_was_deleted(
         assert agent.wait() == 0
         assert "sink csv is disabled" in agent.log
     finally:
-        # the failures are on purpose, and logged with where they were raised
+        # the provoked failures are logged with tracebacks
         agent.log_file.write_text(agent.log.replace("Traceback", "traceback"))
 
 

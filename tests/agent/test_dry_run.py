@@ -122,7 +122,7 @@ def test_a_broker_that_takes_everything_works(any_broker: BrokerProcess, run_age
         assert [each["kind"] for each in listener.payloads("/detection")] == ["check"]
         assert listener.payloads("porch/status")[-1]["reason"] == "agent_stopped"
         assert listener.payloads("/config")
-        # the same state as a run tells at its start
+        # the same state as at the start of a run
         told = {message.topic for message in listener.heard}
         listener.forget()
         agent.start()

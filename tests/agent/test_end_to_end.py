@@ -125,7 +125,7 @@ def test_a_killed_agent_ends_its_events_at_the_next_start(broker: BrokerProcess,
     offset = listener.wait_detection("offset")
     assert offset["id"] == onset["id"]
     wait_until(lambda: [h for h in listener.payloads("/health") if h["restarts"] == 1], what="no restart was counted")
-    # the kill may have come before the acknowledgement: then the same onset comes once more
+    # if the kill came before the acknowledgement, the same onset is sent again
     assert {(event["id"], event["kind"]) for event in listener.detections()} == {
         (onset["id"], "onset"),
         (onset["id"], "offset"),
@@ -168,7 +168,7 @@ def test_the_agent_writes_in_its_state_directory_alone(
     agent = run_agent(broker, pushed(port))
     state = tmp_path / "state"
     state.mkdir()
-    # everything is read-only, but for the state directory, which is a mount of its own
+    # everything is read-only, except the state directory, a mount of its own
     lock = f"mount --bind {state} {state}; mount -o remount,bind,ro /; ! touch {tmp_path}/x 2>/dev/null"
     agent.start(prefix=with_mounts(lock))
     with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):

@@ -107,7 +107,7 @@ def test_deep_folders_many_clients_and_silent_ones_are_served(tmp_path: Path, mo
         path = folder / "health.sock"
         assert [ask(path, 5) for _ in range(50)] == [{"n": 1, "asked": None}] * 50
         assert ask(path, 5, {"test": "x"}) == {"n": 1, "asked": {"test": "x"}}
-        # one that says nothing, and does not end, as askers of earlier versions; and one that says far too much
+        # a client that sends nothing and stays, as those of earlier versions; and one that sends far too much
         monkeypatch.chdir(folder)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
             silent.connect("health.sock")

@@ -16,7 +16,7 @@ from support.waiting import wait_until
 Run = Callable[..., RunningAgent]
 ListenTo = Callable[[BrokerProcess], Listener]
 
-# what stands in each patch knows the source "bad" alone, once it has been heard for two seconds
+# each patch affects the source "bad" alone, after two seconds of its sound
 _HEAD = """
 import time
 from edgeaudio.capture import reader
@@ -188,7 +188,7 @@ def test_an_exception_in_one_source_ends_its_connection_alone(
         "a sound of the failed source was not ended",
     )
     assert [e["kind"] for e in listener.detections() if e["source"] == "good"] == ["onset"]
-    # the traceback once, for every later one a line at the most
+    # one traceback, and at most a line for each later exception
     lines = 2 if fault in {"while booking", "while recognising and ending"} else 1  # at which it is raised
     assert agent.log.count("an exception that nobody expected") == lines
     wait_until(lambda: source(listener, "bad")["internal_errors"] > 3, 20, "it was not tried again and again")

@@ -10,7 +10,7 @@ from support.agents import RunningAgent
 from support.brokers import BrokerProcess
 from support.waiting import wait_until
 
-# in the child alone: folders as the kernel makes them
+# in the child process alone: folders like the kernel's
 _FOLDERS = """
 from pathlib import Path
 from edgeaudio.agent import lost_cards

@@ -27,9 +27,9 @@ Run = Callable[..., RunningAgent]
 ListenTo = Callable[[BrokerProcess], Listener]
 
 LIMIT_MB = 220
-# should the watch fail, the child alone has no memory left
+# if the watch fails, only the child process runs out of memory
 _GUARD = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))\n"
-# nothing interrupts it, as nothing interrupts FFmpeg in some places
+# a call that nothing interrupts, like some of FFmpeg's
 _DEAF = """
 import time
 from edgeaudio.capture import reader
@@ -93,7 +93,7 @@ def test_the_connection_that_fills_the_memory_is_ended_alone(
     health = listener.payloads("/health")[-1]
     assert health["memory_limit_mb"] == LIMIT_MB
     assert health["memory_mb"] < LIMIT_MB
-    assert peak_mb(agent) < LIMIT_MB + 150  # between two looks, on a machine that is busy
+    assert peak_mb(agent) < LIMIT_MB + 150  # between two measurements, on a busy machine
     wait_until(lambda: source(listener, "good").get("heard_s", 0) > 5, 20, "good is not heard")
     for name in ("good", "good-1"):
         good = source(listener, name)
@@ -197,7 +197,7 @@ def test_the_bound_is_the_machine_s_or_a_control_group_s(tmp_path: Path):
     assert machine.memory_bound_mb() == 300.0
     put("sys/fs/cgroup/system.slice/memory.max", "200000000\n")
     assert machine.memory_bound_mb() == 200.0
-    # the other kind of groups; and in a container, whose group is the root it sees
+    # cgroup v1; and in a container, whose group is the root
     put("proc/self/cgroup", "9:cpu,cpuacct:/x\n4:memory:/docker/0123\n")
     put("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
     assert machine.memory_bound_mb() == 1024.0
@@ -320,7 +320,7 @@ def test_memory_filled_by_no_source_interrupts_each_once(monkeypatch: pytest.Mon
     thread.start()
     wait_until(lambda: quiet.told == ["ended", "pardoned"], 5)
     quiet._load = LISTENING
-    assert not stop.wait(0.3)  # the watch has looked many times
+    assert not stop.wait(0.3)  # the watch has measured many times
     stop.set()
     thread.join()
     assert quiet.told == ["ended", "pardoned"]

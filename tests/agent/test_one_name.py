@@ -62,7 +62,7 @@ def test_a_report_of_another_device_is_recognised(model: Path, tmp_path: Path):
         assert rival() is None
         assert rival(started_at=later, at=later, host="attic") == "attic"
         assert rival(started_at=later, at=later, host="x" * 1000) == "x" * 64
-        # what an earlier process left there
+        # a retained report of an earlier process
         assert rival(started_at="2020-01-01T00:00:00.000Z", at="2020-01-02T00:00:00.000Z") is None
         for report in (b"", b"{}", b"[]", b"1", b"\xff", b"[" * 100_000, b'{"host": 1, "started_at": 2, "at": 3}'):
             assert duplicate_of(report, agent._started_at) is None

@@ -201,5 +201,5 @@ def test_faulty_sinks_neither_end_the_agent_nor_hold_up_a_detection(
         agent.signal(15)
         assert agent.wait(10) == 0
     finally:
-        # the failures are on purpose, and logged with where they were raised
+        # the provoked failures are logged with tracebacks
         agent.log_file.write_text(agent.log.replace("Traceback", "traceback"))

@@ -15,7 +15,7 @@ from support.media import sine, write_media
 from support.ports import free_port
 from support.waiting import wait_until
 
-# read by every Python that starts with its folder on PYTHONPATH, before anything of edgeaudio is
+# imported by every Python with its folder on PYTHONPATH, before edgeaudio
 _TELLER = """
 import json, os, threading, time
 
@@ -99,7 +99,7 @@ def test_only_the_agents_own_threads_use_the_processor(starter: str, tmp_path: P
     names, used_s = agent.names(), agent.cpu_s()
     assert set(names.values()) == _OWN
     strangers = {number: seconds for number, seconds in used_s.items() if number not in names}
-    # at most the interpreter's watch over the main thread, which sleeps and is made anew each second
+    # at most the interpreter's watch over the main thread, which sleeps and is replaced each second
     assert len(strangers) <= 1
     assert sum(strangers.values()) <= 0.02
 

@@ -56,7 +56,7 @@ def test_a_full_disk_is_reported_and_loses_nothing(agent: RunningAgent, listener
     assert agent.process is not None
     filler = Path(f"/proc/{agent.process.pid}/root{tmp_path}/state/filler")
     with filler.open("wb", buffering=0) as file:
-        # a write for which there is not enough space is cut short
+        # a write without enough space is truncated
         while file.write(bytes(1 << 20)) == 1 << 20:
             pass
     with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
@@ -110,7 +110,7 @@ def hang(*_args, **_more):
 """
 STUCK = {
     "the recogniser": "agent.RECOGNISER_STALL_TIMEOUT_S = 1.5\nTimedModel.scores = hang\n",
-    # the embedded broker is silent upon MQTT 5, and that silence shorter than the patience
+    # the embedded broker does not answer MQTT 5; this wait is shorter than the stall timeout
     "the sender": "mqtt_runner.SENDER_STALL_TIMEOUT_S = 1.5\nclient._MUTE_S = 0.5\nMqttConnection.poll = hang\n",
     "the reader of source porch": "reader.Reader.stall_timeout_s = 1.5\nreader.open_source = hang\n",
 }
@@ -125,7 +125,7 @@ def test_a_stalled_part_ends_the_process_with_its_stacks(part: str, agent: Runni
         f"{part} has not moved for 2 s; the agent ends so that it is started again; its threads stand here" in agent.log
     )
     assert "most recent call first" in agent.log
-    assert " in hang\n" in agent.log  # where it stands
+    assert " in hang\n" in agent.log  # the stalled call
 
 
 def test_a_hanging_disk_ends_the_process_though_all_threads_wait_for_it(agent: RunningAgent, port: int):
@@ -153,7 +153,7 @@ def ago(at: str) -> timedelta:
     return datetime.now(UTC) - datetime.fromisoformat(at)
 
 
-# what libfaketime does, but that it loses the step for a moment now and then; an empty file is just being written
+# like libfaketime, which sometimes misses a step for a moment; an empty file is just being written
 FAKE_CLOCK = """
 import time
 from pathlib import Path
@@ -172,7 +172,7 @@ def test_a_step_of_the_clock_moves_later_times_alone(
         before = listener.wait_detection("onset")
         stepped = tmp_path / "stepped"
         stepped.write_text("+3600")
-        stepped.replace(offset)  # as NTP does it, when the network comes up after a boot without a clock
+        stepped.replace(offset)  # as NTP does when the network comes up after a boot without a clock
         wait_until(lambda: [h for h in listener.payloads("/health") if h["clock_steps"] == 1], what="no step was seen")
         levels = len(listener.payloads("/level"))
         wait_until(lambda: len(listener.payloads("/level")) > levels + 1, what="no levels")
@@ -181,12 +181,12 @@ def test_a_step_of_the_clock_moves_later_times_alone(
     with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
         after = listener.wait_detection("onset", count=2)
     assert ago(before["at"]) < timedelta(seconds=30)
-    # a sound that began before the step ends by the same clock: its bounds are as far apart as it was long
+    # a sound that began before the step keeps its length
     assert end["id"] == before["id"]
     lasted = datetime.fromisoformat(end["at"]) - datetime.fromisoformat(before["at"])
     assert abs(lasted.total_seconds() - end["duration_s"]) < 0.01
     assert 0 < end["duration_s"] < 30
-    # what was heard after it, over the same connection too, has the new time
+    # later sounds, over the same connection too, have the new time
     for age in (moved, ago(after["at"])):
         assert timedelta(minutes=-60) <= age < timedelta(minutes=-59)
     health = listener.payloads("/health")[-1]
