@@ -9,7 +9,7 @@ from pathlib import Path
 from chaos.__main__ import DOCUMENT, PROOFS
 
 from edgeaudio import clock
-from edgeaudio.agent import agent, mqtt_runner, reloader
+from edgeaudio.agent import agent, mqtt_runner, reloader, supervisor
 from edgeaudio.capture import http_message, http_proxy, live_playlists, network_probe, pipe, playlist, reader
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.commands import check, onvif, waiting
@@ -98,7 +98,7 @@ def test_the_numbers_of_the_process():
     assert agent.TICK_S == 1
     assert "asks each second whether the others moved" in TEXT
     assert (
-        f"recogniser within {agent.RECOGNISER_STALL_TIMEOUT_S:g} s, "
+        f"recogniser within {supervisor.RECOGNISER_STALL_TIMEOUT_S:g} s, "
         f"the MQTT sink within {mqtt_runner.SINK_STALL_TIMEOUT_S:g} s, "
         f"the sender within {mqtt_runner.SENDER_STALL_TIMEOUT_S:g} s" in TEXT
     )

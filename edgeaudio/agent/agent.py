@@ -26,8 +26,6 @@ from typing import TypeVar
 from edgeaudio.agent.command_handler import CommandHandler, labels_of
 from edgeaudio.agent.health_reporter import HealthReporter, ReportedParts
 from edgeaudio.agent.last_crash import CrashLog
-from edgeaudio.agent.lost_cards import LostCards
-from edgeaudio.agent.memory_watch import END_ALL_TIMEOUT_S, MemoryWatch, Suspect
 from edgeaudio.agent.mqtt_runner import MqttRunner
 from edgeaudio.agent.question_handler import QuestionHandler
 from edgeaudio.agent.recogniser import Recogniser
@@ -36,13 +34,14 @@ from edgeaudio.agent.sink_runner import SinkRunner
 from edgeaudio.agent.source_manager import SourceManager
 from edgeaudio.agent.source_quarantine import SourceQuarantine
 from edgeaudio.agent.source_worker import SourceWorker, WorkerContext
+from edgeaudio.agent.supervisor import Supervisor
 from edgeaudio.agent.threads import AgentThreads
 from edgeaudio.clock import Clock
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.agent_socket import HealthSocket
 from edgeaudio.health.broker import BrokerStatus
-from edgeaudio.health.machine import Machine, give_back_memory, limit_arenas
-from edgeaudio.health.watchdog import Part, ServiceManager, Stacks, stuck_part
+from edgeaudio.health.machine import Machine, limit_arenas
+from edgeaudio.health.watchdog import Part, ServiceManager, Stacks
 from edgeaudio.hub import Hub
 from edgeaudio.outbox.journal import Journal
 from edgeaudio.outbox.outbox import Outbox
@@ -65,12 +64,10 @@ RECOGNISER_JOIN_S = 0.6
 FINAL_DRAIN_S = 0.3  # for the last offsets to be acknowledged; unsent ones go out at the next start
 SENDER_JOIN_S = 0.7
 READERS_JOIN_S = 0.3  # readers are stopped first, and end within 0.1 s
-RECOGNISER_STALL_TIMEOUT_S = 60.0
 MAIN_STALL_TIMEOUT_S = 120.0  # a turn may wait for each of many sources to stop
 SHUTDOWN_STALL_TIMEOUT_S = 10.0
 STARTS = "starts"
 MAX_WAITING_COMMANDS = 256
-TRIM_S = 60.0
 
 
 class Agent:
@@ -120,7 +117,6 @@ class Agent:
         self._sink_runners = [SinkRunner(sink, hub, self._request_health) for sink in sinks]
         self._quarantine = SourceQuarantine(self._outbox, clock)
         self._crashes = CrashLog(self._outbox, clock.utc)
-        self._lost_cards = LostCards()
         try:
             self._sources = SourceManager(settings, self._recogniser, self._worker_context())
         except EdgeaudioError:
@@ -136,16 +132,24 @@ class Agent:
             announced=lambda name: announced_labels(self._sources.settings, self._sources.models, name),
             restart=self._stop.set,
         )
+        self._supervisor = Supervisor(
+            self._machine,
+            self._sources,
+            self._recogniser,
+            self._mqtt,
+            self._sink_runners,
+            abort=self._abort,
+            call_in_main=self._threads.call_in_main,
+            stop=self._stop,
+        )
         self._reloader = Reloader(
             self._sources,
             self._commands,
             self._mqtt.sink,
             self._service,
             begin=self._begin,
-            limit_memory=self._limit_memory,
+            limit_memory=self._supervisor.limit_memory,
         )
-        workers = self._recogniser.workers
-        self._memory_watch = MemoryWatch(lambda: list(workers.values()), abort=self._on_endless)
         self._restarts = int(self._outbox.settings().get(STARTS, "0"))
         self._reporter = HealthReporter(
             ReportedParts(
@@ -159,13 +163,11 @@ class Agent:
                 self._sink_runners,
                 self._crashes,
                 self._machine,
-                self._memory_watch,
+                self._supervisor.memory_watch,
                 stderr,
             )
         )
         self._health_socket: HealthSocket | None = None
-        self._trimmed_s = time.monotonic()
-        self._resting_mb = self._machine.memory_mb() or 0.0  # with the models, before any source is open
 
     def _worker_context(self) -> WorkerContext:
         return WorkerContext(
@@ -194,7 +196,7 @@ class Agent:
         configs = {worker.name: worker.config for worker in self._sources}
         self._quarantine.begin(runtime_dir, self._stacks.earlier, configs)
         limit_arenas()
-        self._limit_memory()
+        self._supervisor.limit_memory()
         self._outbox.set_setting(STARTS, str(self._restarts + 1))
         self._catch_signals()
         sender = self._threads.spawn("sender", self._mqtt.sender.run)
@@ -202,7 +204,7 @@ class Agent:
         recogniser = self._threads.spawn("recogniser", lambda: self._recogniser.run(self._stop))
         for runner in self._sink_runners:
             self._threads.spawn(f"sink-{runner.name}", partial(runner.run, self._stop_sinks))
-        self._threads.spawn("memory", lambda: self._memory_watch.run(self._stop))
+        self._threads.spawn("memory", lambda: self._supervisor.memory_watch.run(self._stop))
         try:
             self._recogniser.close_stale_events()
             self._begin(self._sources)
@@ -260,7 +262,7 @@ class Agent:
             self._reporter,
             self._outbox,
             self._mqtt.sender,
-            parts=self._parts,
+            parts=self._supervisor.parts,
             call_in_main=self._threads.call_in_main,
             stop=self._stop,
         )
@@ -306,17 +308,8 @@ class Agent:
         self._sources.switch(datetime.now().astimezone())
         self._commands.end_tests(self._clock.monotonic())
         self._publish_health()
-        for runner in self._sink_runners:
-            runner.look_after(time.monotonic())
-        self._look_for_lost_cards()
-        self._trim()
-        if part := stuck_part(self._parts(), time.monotonic()):
-            self._abort(part)
+        self._supervisor.check()
         self._service.alive()
-
-    def _parts(self) -> list[Part]:
-        parts = [Part("the recogniser", self._recogniser.last_moved_s, RECOGNISER_STALL_TIMEOUT_S), *self._mqtt.parts()]
-        return parts + [part for worker in self._sources if (part := worker.part())]
 
     def _abort(self, part: Part) -> None:
         self._quarantine.abort(str(part), part.source)
@@ -339,27 +332,6 @@ class Agent:
         if report := self._reporter.next_report():
             self._mqtt.sink.publish_health(report)
 
-    def _limit_memory(self) -> None:
-        """Apply the memory limit of the settings in force."""
-        settings = self._sources.settings
-        self._memory_watch.set_limit(
-            settings.memory_limit_mb, self._machine.memory_bound_mb(), self._resting_mb, len(settings.sources)
-        )
-
-    def _look_for_lost_cards(self) -> None:
-        if name := self._lost_cards.found(self._sources, time.monotonic()):
-            log.error(
-                "source %s: its sound card is back, and this container has no device file for it: the agent ends, so "
-                "that it is started again with one",
-                name,
-            )
-            self._stop.set()
-
-    def _trim(self) -> None:
-        if time.monotonic() - self._trimmed_s >= TRIM_S:
-            self._trimmed_s = time.monotonic()
-            give_back_memory()
-
     def _segments_dir(self) -> Path | None:
         """Return the directory that may be written to every few seconds; None: there is none."""
         return None if self._runtime_dir is None or self._runtime_dir.last_resort else self._runtime_dir.folder
@@ -371,11 +343,6 @@ class Agent:
 
     def _on_broker(self, _status: BrokerStatus) -> None:
         self._request_health()
-
-    def _on_endless(self, suspect: Suspect) -> None:
-        name = f"the reader of source {suspect.name}, which fills the memory,"
-        part = Part(name, 0.0, END_ALL_TIMEOUT_S, source=suspect.name)
-        self._threads.call_in_main(lambda: self._abort(part))
 
     def _on_command(self, topic: str, payload: bytes) -> None:
         if self._threads.waiting_calls < MAX_WAITING_COMMANDS:

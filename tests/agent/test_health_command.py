@@ -26,8 +26,8 @@ from edgeaudio.health.agent_socket import HealthSocket, NoAnswerError, ask
 Run = Callable[..., RunningAgent]
 _HANG = """
 import time
-from edgeaudio.agent import agent, question_handler
-agent.Agent._trim = lambda self: time.sleep(3600)
+from edgeaudio.agent import question_handler, supervisor
+supervisor.Supervisor._trim = lambda self: time.sleep(3600)
 question_handler.MAIN_TIMEOUT_S = 0.5
 """
 

@@ -98,7 +98,7 @@ def test_a_damaged_database_is_moved_and_reported(agent: RunningAgent, listener:
 
 HANG = """
 import time
-from edgeaudio.agent import agent, mqtt_runner
+from edgeaudio.agent import agent, mqtt_runner, supervisor
 from edgeaudio.capture import reader
 from edgeaudio.agent.timed_model import TimedModel
 from edgeaudio.sinks.mqtt import client
@@ -109,7 +109,7 @@ def hang(*_args, **_more):
     time.sleep(3600)
 """
 STUCK = {
-    "the recogniser": "agent.RECOGNISER_STALL_TIMEOUT_S = 1.5\nTimedModel.scores = hang\n",
+    "the recogniser": "supervisor.RECOGNISER_STALL_TIMEOUT_S = 1.5\nTimedModel.scores = hang\n",
     # the embedded broker does not answer MQTT 5; this wait is shorter than the stall timeout
     "the sender": "mqtt_runner.SENDER_STALL_TIMEOUT_S = 1.5\nclient._MUTE_S = 0.5\nMqttConnection.poll = hang\n",
     "the reader of source porch": "reader.Reader.stall_timeout_s = 1.5\nreader.open_source = hang\n",
