@@ -27,7 +27,9 @@ _RUN = "\nimport sys\nfrom edgeaudio.cli import main\nsys.exit(main(sys.argv[1:]
 class RunningAgent:
     """An agent, its settings and its words."""
 
-    def __init__(self, folder: Path, broker_port: int, sources: str, *, settings: str = "") -> None:
+    def __init__(
+        self, folder: Path, broker_port: int, sources: str, *, settings: str = "", device: str = DEVICE
+    ) -> None:
         self._folder = folder
         self.config = folder / "edgeaudio.toml"
         self.log_file = folder / "agent.log"
@@ -35,7 +37,7 @@ class RunningAgent:
         self.runtime_dir = folder / "run"
         self.environment = {**os.environ, "RUNTIME_DIRECTORY": str(self.runtime_dir)}
         self._head = (
-            f'device = "{DEVICE}"\nstate_dir = "{folder / "state"}"\n{settings}\n'
+            f'device = "{device}"\nstate_dir = "{folder / "state"}"\n{settings}\n'
             f'[mqtt]\nurl = "mqtt://127.0.0.1:{broker_port}"\n[health]\ninterval_s = 1\n'
             f'[models.test]\npath = "{folder / "test"}"\n'
         )
