@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chaos.__main__ import DOCUMENT, PROOFS
 
-from edgeaudio import clock
+from edgeaudio import clock, throttled_log
 from edgeaudio.agent import agent
 from edgeaudio.capture import http_message, http_proxy, live_playlists, network_probe, pipe, playlist, reader
 from edgeaudio.capture.config import SourceConfig
@@ -17,7 +17,7 @@ from edgeaudio.health import signal_monitor
 from edgeaudio.outbox import database
 from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.settings import Settings, reading
-from edgeaudio.sinks.mqtt import broker_faults, client, detection_queue, dispatcher, pace, quarantine, sender
+from edgeaudio.sinks.mqtt import client, detection_queue, dispatcher, pace, quarantine, sender
 from edgeaudio.sinks.mqtt.broker import MqttConfig
 
 TEXT = " ".join(DOCUMENT.read_text().split())
@@ -34,7 +34,7 @@ def test_the_numbers_of_a_source():
         f"{reader.PROVEN_S:g} s of sound begin the count anew"
     ) in TEXT
     assert f"need {signal_monitor.ENTER_S:g} s of evidence, and {signal_monitor.LEAVE_S:g} s to leave" in TEXT
-    assert f"then one every {reader._REMIND_S / 60:g} minutes" in TEXT
+    assert f"then one every {throttled_log.REPEAT_S / 60:g} minutes" in TEXT
     assert f"of {clock.STEP_S:g} s or more is counted" in TEXT
 
 
@@ -91,7 +91,7 @@ def test_the_numbers_of_the_outbox():
     assert (pace._DOUBLING_S, pace._CEILING_RISE, pace._CEILING_RISE_S) == (1.0, 1.1, 600.0)
     assert dispatcher._STATE_TURN == 8
     assert f"after {quarantine._RETRY_MIN_S:g} s, doubling to {quarantine._RETRY_MAX_S / 3600:g} hours" in TEXT
-    assert (quarantine._STRIKES, broker_faults._REPORT_S) == (2, 600)
+    assert (quarantine._STRIKES, throttled_log.REPEAT_S) == (2, 600)
 
 
 def test_the_numbers_of_the_process():

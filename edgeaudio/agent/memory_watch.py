@@ -23,6 +23,7 @@ from typing import Protocol
 
 from edgeaudio.capture.reader import Load
 from edgeaudio.health.machine import MB, give_back_memory
+from edgeaudio.throttled_log import LogThrottle
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,6 @@ QUICK_MB = (
 PATIENCE_S = 0.3  # for one connection to end, before another is suspected too
 END_S = 2.0  # for all of them; FFmpeg may do something in which nothing interrupts it
 _STEP_S = 0.01
-_REMIND_S = 600.0
 WINDOW_S = 10.0  # what was received in it counts, and a part of what was in the one before
 # what a connection receives in good order: a first part to find the tracks in, and pictures beside the sound
 _PROBE_BYTES = 5 * MB
@@ -90,7 +90,7 @@ class MemoryWatch:
         self.limit_mb: float | None = None
         self._suspects = suspects
         self._abort = give_up
-        self._warned_s = float("-inf")
+        self._throttle = LogThrottle()
         self._windows: tuple[Loads, Loads] = {}, {}  # loads as the last two windows began, by source
         self._window_s = float("-inf")  # when the last one began
 
@@ -116,8 +116,7 @@ class MemoryWatch:
         loads = [(suspect, load) for suspect in self._suspects() if (load := suspect.load()) is not None]
         guilt = [(unheard_bytes(self._lately(suspect, load)), -load.age_s, suspect) for suspect, load in loads]
         guilt = [each for each in guilt if each[0] > 0]
-        if not guilt and time.monotonic() - self._warned_s > _REMIND_S:
-            self._warned_s = time.monotonic()
+        if not guilt and self._throttle.is_due("no suspect", time.monotonic()):
             log.warning(
                 "the agent's memory is past its limit of %.0f MB, and no source is to blame by itself", limit_mb
             )

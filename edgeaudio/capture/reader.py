@@ -30,6 +30,7 @@ from edgeaudio.capture.opening import LISTEN_S, SourceMemory, longest_open_s
 from edgeaudio.capture.rtsp_setup import Media, RtspSetupStore, Transport
 from edgeaudio.capture.tracks import AudioInfo
 from edgeaudio.clock import Clock
+from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.types import Block, Reason, SourceState, SourceStatus
 
 _log = logging.getLogger(__name__)
@@ -46,8 +47,6 @@ FIRST_LONG_WAIT_S = 60.0
 LAST_LONG_WAIT_S = 6 * 3600.0
 _PARDON_STEP_S = 0.5
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-# a source that stays away is said again in the log at this distance, as one counted line
-_REMIND_S = 600.0
 _RESTING_TURN_S = 5.0
 
 
@@ -482,7 +481,7 @@ class _Outage:
     def __init__(self, now_s: float) -> None:
         self.lasts = False
         self._began_s = now_s
-        self._said_s = now_s
+        self._throttle = LogThrottle()
         self._reason: Reason | None = None
         self._failures = 0
 
@@ -490,16 +489,19 @@ class _Outage:
         if not self.lasts:
             self.lasts, self._began_s, self._failures, self._reason = True, now_s, 0, None
         self._failures += 1
-        if error.reason is not self._reason:
+        is_new = error.reason is not self._reason
+        if is_new:
+            self._throttle.keep_only(())
+            self._reason = error.reason
+        if not self._throttle.is_due(error.reason, now_s):
+            return
+        if is_new:
             _log.warning("%s", error)
-        elif now_s - self._said_s >= _REMIND_S:
+        else:
             minutes = (now_s - self._began_s) / 60
             _log.warning(
                 "source %s: still %s after %d tries in %.0f min", source, error.reason, self._failures, minutes
             )
-        else:
-            return
-        self._reason, self._said_s = error.reason, now_s
 
     def end(self, source: str, info: AudioInfo, now_s: float) -> None:
         what = f"{info.codec}, {info.sample_rate} Hz, {info.channels} channel{'s' if info.channels != 1 else ''}"

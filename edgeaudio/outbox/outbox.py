@@ -47,6 +47,7 @@ from edgeaudio.outbox.database import (
     rescue,
     size_of,
 )
+from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.types import Message, OutboxStats, StoredMessage
 
 __all__ = ["Outbox", "OutboxError", "OutboxInUseError", "in_memory", "is_in_use"]
@@ -54,7 +55,7 @@ __all__ = ["Outbox", "OutboxError", "OutboxInUseError", "in_memory", "is_in_use"
 log = logging.getLogger(__name__)
 
 _BATCH = 256
-_DROP_REPORT_S = 60.0
+_DROPS_LOG_S = 60.0
 _STEP_S = 1.0  # below, the clock is being slewed, or nothing happened
 # the first number where the disk could not be read at start: above all that may be found on it later
 _SEQ_WITHOUT_DISK = 2**40
@@ -106,7 +107,8 @@ class Outbox:
         self._open_events: dict[str, str] = {}
         self._settings: dict[str, str] = {}
         self._depth = self._bytes = self._dropped = self._expired = self._unreported = 0
-        self._report_at = self._expire_at = -inf  # monotonic
+        self._expire_at = -inf  # monotonic
+        self._throttle = LogThrottle(_DROPS_LOG_S)
         self._next_seq = _SEQ_WITHOUT_DISK
         _require_usable(path)
         try:
@@ -303,8 +305,7 @@ class Outbox:
             self._take_out(out)
             self._dropped += len(out)
             self._unreported += len(out)
-        if self._unreported and self._monotonic() >= self._report_at:
-            self._report_at = self._monotonic() + _DROP_REPORT_S
+        if self._unreported and self._throttle.is_due("full", self._monotonic()):
             log.error("outbox is full: the oldest %d messages were dropped", self._unreported)
             self._unreported = 0
 

@@ -1,14 +1,13 @@
 """What is wrong with the broker, though it is connected: told in health, in the log and by `edgeaudio check` alike.
 
-Owns: the complaints and their words, and how often one is logged.
+Owns: the complaints and their words.
 Does not know: connections, or what is done about a fault.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from edgeaudio.health.broker import BrokerReason
 from edgeaudio.sinks.mqtt.broker import HINTS, Complaint
@@ -17,8 +16,6 @@ from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
 from edgeaudio.sinks.mqtt.state_cache import StateCache
-
-_REPORT_S = 600.0
 
 
 class BrokerFaults:
@@ -70,33 +67,6 @@ class BrokerFaults:
             detail = f"{_more(items)}quarantined: {self.why.get(items[0], 'connections end while it is in flight')}"
             hint = "look at the broker's log, allow its topic, or longer messages; it is kept and tried again, alone"
             yield Complaint(BrokerReason.QUARANTINED, items[0].topic, detail, hint)
-
-
-class FaultLog:
-    """Logs a fault when it is new, and every ten minutes while it lasts.
-
-    What makes it new again is a connection that lasts, not one that was merely made: else a connection that flaps
-    would fill the log.
-    """
-
-    def __init__(self, log: logging.Logger) -> None:
-        self._log = log
-        self._logged: dict[str, float] = {}
-
-    @property
-    def has_news(self) -> bool:
-        """True if anything was logged since the last lasting connection."""
-        return bool(self._logged)
-
-    def report(self, key: str, text: str, now: float) -> None:
-        at = self._logged.get(key)
-        if at is None or now - at >= _REPORT_S:
-            self._logged[key] = now
-            self._log.error(text)
-
-    def forget_all_but(self, keys: Iterable[str]) -> None:
-        kept = set(keys)
-        self._logged = {key: at for key, at in self._logged.items() if key in kept}
 
 
 def _more(things: Sequence[object]) -> str:

@@ -33,7 +33,6 @@ from edgeaudio.backoff import Backoff
 from edgeaudio.health.broker import BrokerReason, BrokerState, BrokerStatus
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.broker import BrokerError, Complaint, MqttConfig
-from edgeaudio.sinks.mqtt.broker_faults import FaultLog
 from edgeaudio.sinks.mqtt.client import Acknowledged, Capabilities, MqttConnection, MqttEvent, Received
 from edgeaudio.sinks.mqtt.detection_queue import StoredDetections
 from edgeaudio.sinks.mqtt.dispatcher import TOO_FAST, Dispatcher, Outgoing
@@ -41,6 +40,7 @@ from edgeaudio.sinks.mqtt.duplicate_clients import DuplicateClients
 from edgeaudio.sinks.mqtt.quarantine import Item
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.types import Message
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class Sender:
         self._known: Capabilities | None = None  # what the broker offered
         self._known_until = 0.0
         self._resumable = False
-        self._log = FaultLog(log)
+        self._throttle = LogThrottle()
         self._backoff = Backoff(config.retry_min_s, config.retry_max_s)
         self._failures = 0
         self._duplicates = DuplicateClients(duplicate_of)
@@ -254,7 +254,7 @@ class Sender:
     def _begin(self, connection: MqttConnection) -> None:
         now = time.monotonic()
         self._steady_at = now + _STEADY_S
-        if not self._log.has_news:
+        if not self._throttle.has_logged:
             self._log_connected(connection)
         if self._birth is not None:
             self._state_cache.put(self._birth)  # the will may have been sent
@@ -333,13 +333,13 @@ class Sender:
         if any(self._again_looked_at < self._again_from + after_s <= now for after_s in _AGAIN_S):
             self._state_cache.schedule_resend(unretained_only=connection.capabilities.retain)
         self._again_looked_at = now
-        if self._steady_at is not None and now >= self._steady_at and (self._failures or self._log.has_news):
+        if self._steady_at is not None and now >= self._steady_at and (self._failures or self._throttle.has_logged):
             self._is_steady(connection)
         for complaint in self.complaints:
-            self._log.report(complaint.key, complaint.text(self._config.where), now)
+            self._report(complaint.key, complaint.text(self._config.where), now)
         if (rivalry := self._duplicates.told(now)) is not None:
             reason = BrokerReason.TAKEN_OVER
-            self._log.report(reason, str(BrokerError(self._config.where, reason, rivalry)), now)
+            self._report(reason, str(BrokerError(self._config.where, reason, rivalry)), now)
         self._tell(BrokerState.CONNECTED)
 
     def _is_steady(self, connection: MqttConnection) -> None:
@@ -347,7 +347,7 @@ class Sender:
         if self._failures:
             self._log_connected(connection)
         self._failures = 0
-        self._log.forget_all_but(complaint.key for complaint in self.complaints)
+        self._throttle.keep_only(complaint.key for complaint in self.complaints)
 
     def _learnt_from(self, error: BrokerError, connection: MqttConnection) -> BrokerError:
         """Find out what the connection may have ended over; gives the error, with the topics that it may be about."""
@@ -406,8 +406,17 @@ class Sender:
         if self._duplicates.suspected_after(error.reason, time.monotonic()):
             self._dispatcher.listen_to(self._topics.health)
         attempts = f" ({self._failures} attempts)" if self._failures > 1 else ""
-        self._log.report(error.reason, f"{error}{attempts}", time.monotonic())
+        self._report(error.reason, f"{error}{attempts}", time.monotonic())
         self._tell(BrokerState.WAITING, error, datetime.now(UTC) + timedelta(seconds=wait_s))
+
+    def _report(self, fault: str, text: str, now: float) -> None:
+        """Log a fault when it is new, and every ten minutes while it lasts.
+
+        It is new again after a connection that lasted, not after one that was merely made: a connection that flaps
+        would fill the log.
+        """
+        if self._throttle.is_due(fault, now):
+            log.error(text)
 
     def _wait(self, wait_s: float) -> None:
         end = time.monotonic() + wait_s
