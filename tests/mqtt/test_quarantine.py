@@ -7,8 +7,8 @@ from itertools import takewhile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeaudio.sinks.mqtt.in_flight import InFlightTable, Outgoing
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
-from edgeaudio.sinks.mqtt.window import Window
 
 
 def item(key: int, topic: str = "t") -> Item:
@@ -102,18 +102,18 @@ def test_whatever_is_fatal_all_else_arrives(fatal: list[bool], in_flight_max: in
 def one_connection(
     quarantine: MessageQuarantine, waiting: list[Item], in_flight_max: int, fatal: list[bool], now: float
 ) -> set[Item]:
-    """Send batches, what is suspect alone, until the broker closes; gives what it answered."""
-    window, answered = Window(), set[Item]()
+    """Send batches, suspects alone, until the broker closes; return what it answered."""
+    table, answered = InFlightTable(), set[Item]()
     while ready := [each for each in waiting if each not in answered and not quarantine.holds(each, now)]:
         free = list(takewhile(lambda each: not quarantine.is_suspect(each), ready))
         batch = free[:in_flight_max] or ready[:1]
         for number, each in enumerate(batch):
-            window.sent(each, now, number, alone=not free)
+            table.add(Outgoing(each, None), now, number, alone=not free)
         for number, each in enumerate(batch):
             if fatal[int(each.key)]:
-                quarantine.blame(window.in_flight(now), now)
+                quarantine.blame(table.suspects(now), now)
                 return answered
-            window.answered(number, now)
+            table.pop(number, now)
             quarantine.clear(each)
             answered.add(each)
     return answered

@@ -159,7 +159,7 @@ def test_stopping_takes_about_a_second_at_most_though_the_broker_is_dead(
     running.wait_told()
     broker.freeze()
     running.outbox.add(detections(0, 5))
-    wait_until(lambda: len(running.sender._dispatcher._window))
+    wait_until(lambda: running.sender._dispatcher.in_flight)
     began = time.monotonic()
     running.end()
     assert time.monotonic() - began < 1.9
@@ -212,9 +212,9 @@ def test_the_window_is_never_exceeded(mosquitto: MosquittoFactory, run_sender: R
     running.wait_told()
     broker.freeze()
     running.outbox.add(detections(0, 100))
-    wait_until(lambda: len(running.sender._dispatcher._window) == 7)  # what the broker announced, less than our own 20
+    wait_until(lambda: running.sender._dispatcher.in_flight == 7)  # what the broker announced, less than our own 20
     time.sleep(0.3)  # and that was all
-    assert len(running.sender._dispatcher._window) == 7
+    assert running.sender._dispatcher.in_flight == 7
     broker.thaw()
     running.wait_empty()
 

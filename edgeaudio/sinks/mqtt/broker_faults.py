@@ -21,9 +21,9 @@ from edgeaudio.sinks.mqtt.state_cache import StateCache
 class BrokerFaults:
     """Takes note of the faults of a connection; `complaints` puts them into words."""
 
-    def __init__(self, drain: DetectionQueue, latest: StateCache, quarantine: MessageQuarantine) -> None:
-        self._drain = drain
-        self._state_cache = latest
+    def __init__(self, detections: DetectionQueue, state_cache: StateCache, quarantine: MessageQuarantine) -> None:
+        self._detections = detections
+        self._state_cache = state_cache
         self._quarantine = quarantine
         self.refusal: ReasonCode | None = None  # of the last message that the broker refused
         self.denied: dict[str, ReasonCode] = {}  # subscriptions
@@ -32,7 +32,7 @@ class BrokerFaults:
 
     @property
     def refused_topics(self) -> tuple[str, ...]:
-        return self._drain.refused_topics + self._state_cache.refused_topics
+        return self._detections.refused_topics + self._state_cache.refused_topics
 
     def begin(self) -> None:
         """Begin a new connection: only what is quarantined outlives the old one."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from edgeaudio.backoff import Backoff
+from edgeaudio.sinks.mqtt.in_flight import InFlightTable
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.types import StoredMessage
 
@@ -54,19 +55,19 @@ class _Hold:
 
 
 def detection_item(stored: StoredMessage) -> Item:
-    """Name a message of the outbox for the window and the quarantine; its topic is its family."""
+    """Name a message of the outbox for the in-flight table and the quarantine; its topic is its family."""
     return Item(Family("detection", stored.message.topic), stored.seq, stored.message.topic)
 
 
 class DetectionQueue:
     """The outbox in order, without what is refused or quarantined just now. Times are monotonic seconds."""
 
-    def __init__(self, outbox: StoredDetections, quarantine: MessageQuarantine) -> None:
+    def __init__(self, outbox: StoredDetections, quarantine: MessageQuarantine, in_flight: InFlightTable) -> None:
         self._outbox = outbox
         self._quarantine = quarantine
+        self._in_flight = in_flight
         self._after = 0
         self._buffer: deque[StoredMessage] = deque()
-        self._in_flight: dict[int, StoredMessage] = {}  # by number
         self._taken: list[int] = []
         self._holds: dict[str, _Hold] = {}
         self._revisit_at = -math.inf  # when something quarantined, passed over before, is due
@@ -78,7 +79,6 @@ class DetectionQueue:
     def begin(self) -> None:
         """Begin a new connection: what was in flight will be sent again, refused topics are tried afresh."""
         self.settle()
-        self._in_flight.clear()
         self._holds.clear()
         self._rewind()
 
@@ -102,20 +102,16 @@ class DetectionQueue:
     def take(self, stored: StoredMessage) -> None:
         """Note that a message is on its way."""
         self._buffer.remove(stored)
-        self._in_flight[stored.seq] = stored
         hold = self._holds.get(stored.message.topic)
         if hold is not None:
             hold.probing = True
 
-    def acknowledged(self, seq: int, now: float) -> list[Item]:
+    def acknowledged(self, stored: StoredMessage, now: float) -> list[Item]:
         """Note that the broker has the message; `settle` takes it out of the outbox.
 
         Gives the messages of its topic that were refused for their own sake, and are quarantined from now on.
         """
-        stored = self._in_flight.pop(seq, None)
-        if stored is None:
-            return []
-        self._taken.append(seq)
+        self._taken.append(stored.seq)
         topic = stored.message.topic
         hold = self._holds.get(topic)
         if hold is None:
@@ -130,11 +126,8 @@ class DetectionQueue:
             self._quarantine.hold(item, now, first_s=_HOLD_MIN_S)
         return guilty
 
-    def refused(self, seq: int, now: float) -> None:
+    def refused(self, stored: StoredMessage, now: float) -> None:
         """Note that the broker would not take it: hold it, or its topic."""
-        stored = self._in_flight.pop(seq, None)
-        if stored is None:
-            return
         topic = stored.message.topic
         item = detection_item(stored)
         if item in self._quarantine.items:
@@ -143,11 +136,11 @@ class DetectionQueue:
             if topic not in self._holds:  # it is known to be refused, and says nothing of its topic
                 return
         hold = self._holds.setdefault(topic, _Hold())
-        hold.seen.add(seq)
+        hold.seen.add(stored.seq)
         max_s = _HOLD_MAX_S
         if hold.probing:
             hold.probing = False
-            hold.refused.add(seq)
+            hold.refused.add(stored.seq)
             if len(hold.refused) == 1 and self._has_another(stored, hold.seen):
                 hold.until = now
                 self._rewind()
@@ -158,7 +151,7 @@ class DetectionQueue:
 
     def _pause(self, topic: str, hold: _Hold, now: float, max_s: float = _HOLD_MAX_S) -> None:
         """Send nothing of a topic for a while, from when nothing of it is in flight."""
-        if any(other.message.topic == topic for other in self._in_flight.values()):
+        if any(other.message.topic == topic for other in self._in_flight.detections):
             return
         hold.refused.clear()
         hold.until = now + hold.backoff.next_s(max_s)
@@ -201,7 +194,8 @@ class DetectionQueue:
         batch = self._outbox.pending(_BATCH, after=self._after, without_topics=held)
         if batch:
             self._after = batch[-1].seq
-        self._buffer.extend(stored for stored in batch if stored.seq not in self._in_flight)
+        in_flight = {stored.seq for stored in self._in_flight.detections}
+        self._buffer.extend(stored for stored in batch if stored.seq not in in_flight)
 
     def _rewind(self) -> None:
         self._after = 0

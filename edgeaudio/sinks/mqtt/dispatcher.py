@@ -14,16 +14,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from edgeaudio.sinks.mqtt.broker_faults import BrokerFaults
 from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue, StoredDetections, detection_item
+from edgeaudio.sinks.mqtt.in_flight import InFlightTable, Outgoing
 from edgeaudio.sinks.mqtt.pace import Pace
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
 from edgeaudio.sinks.mqtt.state_cache import StateCache
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.sinks.mqtt.window import Window
 from edgeaudio.types import Message, StoredMessage
 
 _STATE_TURN = 8  # while detections wait, every eighth message is state
@@ -34,15 +34,6 @@ _SLOW_S = 0.1
 TOO_FAST = frozenset({0x93, 0x96, 0x97})
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """What is to be sent next."""
-
-    item: Item
-    message: Message | None  # None: a subscription, to `item.topic`
-    stored: StoredMessage | None = None  # of a detection
-
-
 class Dispatcher:
     """The next message, subscription or nothing. Any thread may put into `state_cache`; one thread uses the rest."""
 
@@ -50,25 +41,24 @@ class Dispatcher:
         self, outbox: StoredDetections, topics: Topics, filters: Iterable[str], *, rate_max_per_s: float, window: int
     ) -> None:
         """`filters`: the subscriptions; `rate_max_per_s`, `window`: the most messages a second, and in flight."""
-        self.state_cache = StateCache()
+        self._in_flight = InFlightTable()
+        self.state_cache = StateCache(self._in_flight)
         self.quarantine = MessageQuarantine()
         self._topics = topics
         self._filters = tuple(filters)
-        self._drain = DetectionQueue(outbox, self.quarantine)
-        self._window = Window()
+        self._detections = DetectionQueue(outbox, self.quarantine, self._in_flight)
         self._pace = Pace(rate_max_per_s=rate_max_per_s, burst_max=window)
-        self.faults = BrokerFaults(self._drain, self.state_cache, self.quarantine)
+        self.faults = BrokerFaults(self._detections, self.state_cache, self.quarantine)
         self._subscriptions: list[str] = []  # still to be asked for
         self._since_state = 0  # messages sent since the last state
         self._refused_as = ""
-        self._round_trip_s = math.inf  # the shortest of the last connection that had one
         self._spared: Counter[Item] = Counter()  # how often an item was not blamed for want of time
         self._pruned_at = 0.0
 
     @property
     def in_flight(self) -> int:
         """How many acknowledgements are awaited."""
-        return len(self._window)
+        return len(self._in_flight)
 
     @property
     def quarantined(self) -> dict[str, int]:
@@ -82,13 +72,11 @@ class Dispatcher:
 
     def begin(self, *, remembered: bool) -> None:
         """Begin a new connection; `remembered`: the broker still has what it acknowledged."""
-        if self._window.round_trip_s < math.inf:
-            self._round_trip_s = self._window.round_trip_s
-        self._window = Window()
+        self._in_flight.begin()
         self._pace.begin()
         self._subscriptions = list(self._filters)
         self._since_state = 0
-        self._drain.begin()
+        self._detections.begin()
         self.state_cache.begin(remembered=remembered)
         self.faults.begin()
 
@@ -98,11 +86,11 @@ class Dispatcher:
 
     def is_blocked(self, now: float) -> bool:
         """True while something that has to be alone is in flight."""
-        return self._window.blocked(now)
+        return self._in_flight.is_blocked(now)
 
     def is_settled(self, now: float) -> bool:
         """True if there was nothing to send, and all that was sent is answered."""
-        return self._window.is_empty(now) and not self.quarantine.has_untried(now)
+        return self._in_flight.is_empty(now) and not self.quarantine.has_untried(now)
 
     def next(self, now: float) -> Outgoing | None:
         """Choose what to send; None: nothing, or the window has to be empty first."""
@@ -112,7 +100,7 @@ class Dispatcher:
         for choose in choices:
             if (outgoing := choose(now)) is not None:
                 alone = self.quarantine.is_suspect(outgoing.item)
-                return None if alone and not self._window.is_empty(now) else outgoing
+                return None if alone and not self._in_flight.is_empty(now) else outgoing
         return None
 
     def take(self, outgoing: Outgoing) -> Outgoing:
@@ -120,13 +108,14 @@ class Dispatcher:
         self._pace.take()
         self._since_state = 0 if outgoing.stored is None else self._since_state + 1
         if outgoing.stored is not None:
-            self._drain.take(outgoing.stored)
+            self._detections.take(outgoing.stored)
         elif outgoing.message is None:
             self._subscriptions.remove(outgoing.item.topic)
         else:
             self.state_cache.take(outgoing.message)
             self.faults.oversized.pop(outgoing.message.topic, None)
-            if self.quarantine.is_suspect(outgoing.item):  # only what is acknowledged can be cleared of suspicion
+            # only what is acknowledged can be cleared of suspicion
+            if not outgoing.message.qos and self.quarantine.is_suspect(outgoing.item):
                 return replace(outgoing, message=replace(outgoing.message, qos=1))
         return outgoing
 
@@ -137,68 +126,76 @@ class Dispatcher:
     def sent(self, outgoing: Outgoing, packet_id: int, now: float) -> None:
         awaited = outgoing.message is None or outgoing.message.qos
         alone = self.quarantine.is_suspect(outgoing.item)
-        self._window.sent(outgoing.item, now, packet_id if awaited else None, alone=alone)
+        self._in_flight.add(outgoing, now, packet_id if awaited else None, alone=alone)
 
     def too_long(self, outgoing: Outgoing, why: str, now: float) -> None:
         """Keep a message that the broker would not take from being sent: it holds up no other."""
         if outgoing.stored is not None:
             self.quarantine.hold(outgoing.item, now)
             self.faults.why[outgoing.item] = why
-            self._drain.look_again()
+            self._detections.look_again()
         elif outgoing.message is not None:
             self.state_cache.skip(outgoing.message)
             self.faults.oversized[outgoing.message.topic] = why
 
     def answered(self, packet_id: int, refusal: ReasonCode | None, now: float, *, by_broker: bool) -> None:
         """Note an answer; `by_broker` False: the broker acknowledges nothing, it was only written to the network."""
-        item = self._window.answered(packet_id, now, by_broker=by_broker)
-        if item is None:
+        outgoing = self._in_flight.pop(packet_id, now, by_broker=by_broker)
+        if outgoing is None:
             return
+        item = outgoing.item
         if by_broker and (refusal is None or item not in self.quarantine.items):
             self.clear(item)
-        if item.family.kind == "subscription":
+        if outgoing.message is None:
             if refusal is not None:
                 self.faults.denied[item.topic] = refusal
-        elif refusal is None and isinstance(item.key, int):
-            refused = self._drain.acknowledged(item.key, now)
-            self.faults.why |= dict.fromkeys(refused, self._refused_as)
         elif refusal is None:
-            self.state_cache.acknowledged(item.topic)
+            self._acknowledged(outgoing.message, outgoing.stored, now)
         else:
-            self.faults.refusal = refusal
-            self._refused_as = f"refused: {refusal.name}, where others of its topic are taken"
-            if refusal.value in TOO_FAST:
-                self._pace.lost(now)
-            if isinstance(item.key, int):
-                self._drain.refused(item.key, now)
-            else:
-                self.state_cache.refused(item.topic, now)
+            self._refused(outgoing.message, outgoing.stored, refusal, now)
+
+    def _acknowledged(self, message: Message, stored: StoredMessage | None, now: float) -> None:
+        if stored is None:
+            self.state_cache.acknowledged(message)
+        else:
+            refused = self._detections.acknowledged(stored, now)
+            self.faults.why |= dict.fromkeys(refused, self._refused_as)
+
+    def _refused(self, message: Message, stored: StoredMessage | None, refusal: ReasonCode, now: float) -> None:
+        self.faults.refusal = refusal
+        self._refused_as = f"refused: {refusal.name}, where others of its topic are taken"
+        if refusal.value in TOO_FAST:
+            self._pace.lost(now)
+        if stored is None:
+            self.state_cache.refused(message, now)
+        else:
+            self._detections.refused(stored, now)
 
     def settle(self) -> None:
         """Take what the broker has out of the outbox, in one transaction."""
-        self._drain.settle()
+        self._detections.settle()
 
     def clear(self, item: Item) -> None:
         """Note that the broker lives on after this."""
         self._spared.pop(item, None)
         if self.quarantine.clear(item):
-            self._drain.look_again()
+            self._detections.look_again()
 
     def overdue(self, now: float, limit_s: float) -> bool:
         """True if an answer has been awaited for longer than the limit."""
-        return self._window.overdue(now, limit_s)
+        return self._in_flight.is_overdue(now, limit_s)
 
     def look_after(self, now: float, limit_s: float) -> Outgoing | None:
         """See to what takes time; gives a subscription to be asked for once more, as a sign of life.
 
         It is wanted where one message, alone, is not answered: either the broker is silent, or it skips the message.
         """
-        if (survivor := self._window.survived(now)) is not None:
+        if (survivor := self._in_flight.pop_survivor(now)) is not None:
             self.clear(survivor)
         if now - self._pruned_at >= _PRUNE_S:
             self._pruned_at = now
             self._prune()
-        if not self._window.unanswered_alone(now, limit_s / 2):
+        if not self._in_flight.is_alone_overdue(now, limit_s / 2):
             return None
         items = (_subscription_item(topic_filter) for topic_filter in self._filters)
         return next((Outgoing(item, None) for item in items if not self.quarantine.is_suspect(item)), None)
@@ -213,30 +210,29 @@ class Dispatcher:
         On a slow line, what went out less than a round trip before cannot be why: a message that is sent alone would
         else be blamed whenever the line breaks. It is spared twice; for a broker may close sooner than it acknowledges.
         """
-        round_trip_s = min(self._window.round_trip_s, self._round_trip_s)
-        items = self._window.in_flight(now)
-        if _SLOW_S <= round_trip_s < math.inf:
-            spared = [item for item in self._window.too_soon(now, round_trip_s) if self._spared[item] < _SPARED]
+        items = self._in_flight.suspects(now)
+        if _SLOW_S <= self._in_flight.round_trip_s < math.inf:
+            spared = [item for item in self._in_flight.too_recent(now) if self._spared[item] < _SPARED]
             self._spared.update(spared)
             items = [item for item in items if item not in spared]
         return self._blame(items, now, why)
 
     def blame_skipped(self, now: float, why: str) -> tuple[list[Item], bool]:
         """Note that answers did not come: where later ones did, the broker discards messages; see `_blame`."""
-        if skipped := self._window.skipped():
+        if skipped := self._in_flight.skipped():
             self._pace.lost(now)
         return self._blame(skipped, now, why)
 
     def _blame(self, items: list[Item], now: float, why: str) -> tuple[list[Item], bool]:
         """Gives what may have been at fault, and whether that is now certain of something."""
         # without confirmation a detection has left the outbox already, and can do no more harm
-        items = [item for item in items if not isinstance(item.key, int) or self._drain.is_there(item.key)]
+        items = [item for item in items if not isinstance(item.key, int) or self._detections.is_there(item.key)]
         news = self.quarantine.blame(items, now)
         self.faults.why |= dict.fromkeys(news, why)
         return items, bool(news)
 
     def _next_detection(self, now: float) -> Outgoing | None:
-        stored = self._drain.peek(now)
+        stored = self._detections.peek(now)
         return None if stored is None else Outgoing(detection_item(stored), stored.message, stored)
 
     def _next_state(self, now: float) -> Outgoing | None:
@@ -261,7 +257,7 @@ class Dispatcher:
         """Forget detections that the outbox has dropped."""
         self._spared.clear()
         for item in (*self.quarantine.items, *self.quarantine.suspects):
-            if isinstance(item.key, int) and not self._drain.is_there(item.key):
+            if isinstance(item.key, int) and not self._detections.is_there(item.key):
                 self.quarantine.forget(item)
 
     def _state_item(self, topic: str) -> Item:

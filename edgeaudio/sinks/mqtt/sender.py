@@ -35,8 +35,9 @@ from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.broker import BrokerError, Complaint, MqttConfig
 from edgeaudio.sinks.mqtt.client import Acknowledged, Capabilities, MqttConnection, MqttEvent, Received
 from edgeaudio.sinks.mqtt.detection_queue import StoredDetections
-from edgeaudio.sinks.mqtt.dispatcher import TOO_FAST, Dispatcher, Outgoing
+from edgeaudio.sinks.mqtt.dispatcher import TOO_FAST, Dispatcher
 from edgeaudio.sinks.mqtt.duplicate_clients import DuplicateClients
+from edgeaudio.sinks.mqtt.in_flight import Outgoing
 from edgeaudio.sinks.mqtt.quarantine import Item
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.sinks.mqtt.topics import Topics
