@@ -23,7 +23,8 @@ from support.web import tls_front
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.broker import BrokerReason, BrokerState
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig, parse_broker_url
-from edgeaudio.sinks.mqtt.client import Acknowledged, MqttConnection, Received
+from edgeaudio.sinks.mqtt.client import MqttConnection
+from edgeaudio.sinks.mqtt.events import Acknowledged, Received
 from edgeaudio.sinks.mqtt.reason_codes import reason_code
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.types import Message

@@ -18,7 +18,7 @@ from support.waiting import wait_until
 
 from edgeaudio.health.broker import BrokerReason, BrokerState
 from edgeaudio.sinks.mqtt import messages
-from edgeaudio.sinks.mqtt.client import Capabilities
+from edgeaudio.sinks.mqtt.events import Capabilities
 from edgeaudio.types import Message
 
 Run = Callable[..., RunningSender]

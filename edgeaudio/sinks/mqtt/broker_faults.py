@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from edgeaudio.health.broker import BrokerReason
 from edgeaudio.sinks.mqtt.broker import HINTS, Complaint
-from edgeaudio.sinks.mqtt.client import Capabilities
 from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue
+from edgeaudio.sinks.mqtt.events import Capabilities
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
 from edgeaudio.sinks.mqtt.state_cache import StateCache

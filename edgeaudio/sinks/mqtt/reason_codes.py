@@ -15,6 +15,8 @@ from typing import Final
 
 from edgeaudio.health.broker import BrokerReason
 
+FIRST_REFUSAL: Final = 0x80  # reason codes from here on refuse
+
 
 @dataclass(frozen=True, slots=True)
 class ReasonCode:

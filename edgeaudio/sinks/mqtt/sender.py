@@ -33,10 +33,11 @@ from edgeaudio.backoff import Backoff
 from edgeaudio.health.broker import BrokerReason, BrokerState, BrokerStatus
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.broker import BrokerError, Complaint, MqttConfig
-from edgeaudio.sinks.mqtt.client import Acknowledged, Capabilities, MqttConnection, MqttEvent, Received
+from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.sinks.mqtt.detection_queue import StoredDetections
 from edgeaudio.sinks.mqtt.dispatcher import TOO_FAST, Dispatcher
 from edgeaudio.sinks.mqtt.duplicate_clients import DuplicateClients
+from edgeaudio.sinks.mqtt.events import Acknowledged, Capabilities, MqttEvent, Received
 from edgeaudio.sinks.mqtt.in_flight import Outgoing
 from edgeaudio.sinks.mqtt.quarantine import Item
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
