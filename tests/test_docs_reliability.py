@@ -17,7 +17,7 @@ from edgeaudio.health import signal_monitor
 from edgeaudio.outbox import database
 from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.settings import Settings, reading
-from edgeaudio.sinks.mqtt import detection_queue, dispatcher, pace, paho_client, quarantine, sender
+from edgeaudio.sinks.mqtt import detection_queue, dispatcher, known_capabilities, pace, paho_client, quarantine, sender
 from edgeaudio.sinks.mqtt.broker import MqttConfig
 
 TEXT = " ".join(DOCUMENT.read_text().split())
@@ -82,7 +82,7 @@ def test_the_numbers_of_the_outbox():
     assert f"tried again every {retry_s:g} s" in TEXT
     assert database._KEPT_ASIDE == 3
     assert f"{settings.outbox_path.name}.damaged-" in TEXT
-    assert sender._KNOWN_S == 3600
+    assert known_capabilities.KNOWN_S == 3600
     assert f"lost connection for {paho_client.SESSION_EXPIRY_S / 60:g} minutes" in TEXT
     assert (
         f"{pace._START_PER_S:g} messages a second at the beginning of each connection, doubling with each second"

@@ -10,22 +10,22 @@ def named(report: bytes) -> str | None:
 
 def test_a_broker_that_says_it_is_believed_at_once() -> None:
     rivals = DuplicateClients(named)
-    assert rivals.told(0.0) is None
+    assert rivals.describe(0.0) is None
     assert not rivals.suspected_after(BrokerReason.TAKEN_OVER, 10.0)
-    assert rivals.told(11.0) == "another agent of this name takes over the connection, once of late"
+    assert rivals.describe(11.0) == "another agent of this name takes over the connection, once of late"
     rivals.read(b"attic", 12.0)
-    assert rivals.told(13.0) == "another agent of this name on attic takes over the connection, once of late"
-    assert rivals.told(1000.0) is None
+    assert rivals.describe(13.0) == "another agent of this name on attic takes over the connection, once of late"
+    assert rivals.describe(1000.0) is None
 
 
 def test_where_nobody_says_it_the_health_topic_is_listened_to_and_only_then() -> None:
     rivals = DuplicateClients(named)
     assert [rivals.suspected_after(BrokerReason.CLOSED, now) for now in (0.0, 1.0, 2.0)] == [False, False, True]
-    assert rivals.told(3.0) is None  # nobody was seen
+    assert rivals.describe(3.0) is None  # nobody was seen
     rivals.read(b"", 4.0)
-    assert rivals.told(5.0) is None
+    assert rivals.describe(5.0) is None
     rivals.read(b"attic", 6.0)
-    assert "on attic" in str(rivals.told(7.0))
+    assert "on attic" in str(rivals.describe(7.0))
 
 
 def test_closings_that_are_far_apart_and_other_ends_are_no_reason() -> None:

@@ -294,7 +294,7 @@ def test_a_refused_login_is_told_and_tried_again(
     running = run_sender(config_for(broker, username="porch", password="wr0ng-secret"))
     running.outbox.add(detections(0, 1))
     wait_until(lambda: running.sender.status.reason is BrokerReason.UNAUTHORIZED)
-    wait_until(lambda: running.sender._failures >= 3)
+    wait_until(lambda: running.sender._report.failures >= 3)
     assert running.outbox.stats().depth == 1
     told = [record for record in caplog.records if "refused the connection" in record.getMessage()]
     assert len(told) == 1  # a burst is one line
@@ -344,8 +344,7 @@ def test_over_311_a_message_denied_by_access_rules_is_acknowledged_and_lost(
     """What MQTT 3.1.1 does, and why 5 is tried first: nobody can tell such a loss from a success."""
     broker = mosquitto(users={"edge": "e"}, acl=ACL_WITHOUT_PORCH).start()
     running = RunningSender(config_for(broker, username="edge", password="e"), tmp_path)
-    running.sender._known = Capabilities(protocol="3.1.1")
-    running.sender._known_until = time.monotonic() + 60
+    running.sender._known.learn(Capabilities(protocol="3.1.1"), time.monotonic())
     with running:
         running.outbox.add(detections(0, 1))
         running.wait_empty()
@@ -364,7 +363,7 @@ def test_an_expiry_is_handed_on_to_the_broker(mosquitto: MosquittoFactory, run_s
 def test_home_assistants_birth_brings_back_what_is_not_retained(
     broker: BrokerProcess, run_sender: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeaudio.sinks.mqtt.sender._AGAIN_S", (0.2,))
+    monkeypatch.setattr("edgeaudio.sinks.mqtt.sender._RESEND_AFTER_S", (0.2,))
     broker.start()
     running = run_sender(config_for(broker))
     running.sender.put(messages.label_state(TOPICS, "porch", "dog", on=True))
@@ -381,7 +380,7 @@ def test_home_assistants_birth_brings_back_what_is_not_retained(
 def test_what_is_not_retained_is_said_again_to_those_who_come_back_later_than_we_do(
     broker: BrokerProcess, run_sender: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeaudio.sinks.mqtt.sender._AGAIN_S", (0.5, 1.0))
+    monkeypatch.setattr("edgeaudio.sinks.mqtt.sender._RESEND_AFTER_S", (0.5, 1.0))
     broker.start()
     running = run_sender(config_for(broker))
     running.sender.put(messages.label_state(TOPICS, "porch", "dog", on=False))

@@ -294,7 +294,7 @@ def test_a_limit_of_the_log_is_reset_by_a_connection_that_lasts(
     running = start(run_sender, strict, told=[])
     for number in (1, 2, 3):
         wait_until(lambda number=number: len(strict.connected) == number)  # type: ignore[misc]  # mypy: no type
-        wait_until(lambda: not running.sender._failures)
+        wait_until(lambda: not running.sender._report.failures)
         strict.drop_all()
         wait_until(lambda number=number: len(strict.connected) == number + 1)  # type: ignore[misc]
     wait_until(lambda: len([r for r in caplog.records if "connected, MQTT" in r.getMessage()]) >= 3)

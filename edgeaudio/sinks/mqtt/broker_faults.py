@@ -10,12 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from edgeaudio.health.broker import BrokerReason
-from edgeaudio.sinks.mqtt.broker import HINTS, Complaint
+from edgeaudio.sinks.mqtt.broker import HINTS, BrokerError, Complaint
 from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue
 from edgeaudio.sinks.mqtt.events import Capabilities
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
 from edgeaudio.sinks.mqtt.state_cache import StateCache
+
+_NAMED = 2  # topics in one line
 
 
 class BrokerFaults:
@@ -67,6 +69,21 @@ class BrokerFaults:
             detail = f"{_more(items)}quarantined: {self.why.get(items[0], 'connections end while it is in flight')}"
             hint = "look at the broker's log, allow its topic, or longer messages; it is kept and tried again, alone"
             yield Complaint(BrokerReason.QUARANTINED, items[0].topic, detail, hint)
+
+
+def naming_suspects(error: BrokerError, where: str, suspects: Sequence[Item]) -> BrokerError:
+    """Return the error with the topics of what the connection may have ended over."""
+    if not suspects:
+        return error
+    topics = list(dict.fromkeys(item.topic for item in suspects))
+    named = " and ".join(topics[:_NAMED]) + (f" and {len(topics) - _NAMED} topics more" if topics[_NAMED:] else "")
+    hint = error.hint
+    if error.reason is BrokerReason.CLOSED:
+        hint = (
+            "look at the broker's log: it may deny a topic, take no message as long, or have another client of the "
+            "same id"
+        )
+    return BrokerError(where, error.reason, f"{error.detail}, with {named} in flight", hint)
 
 
 def _more(things: Sequence[object]) -> str:

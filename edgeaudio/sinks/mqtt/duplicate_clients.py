@@ -44,7 +44,7 @@ class DuplicateClients:
         if self._duplicate_of is not None and (name := self._duplicate_of(report)) is not None:
             self._name, self._last_s = name, now
 
-    def told(self, now: float) -> str | None:
+    def describe(self, now: float) -> str | None:
         """What to tell while it may still be there: of each of the two, which are connected in turn."""
         if now - self._last_s > _TOLD_S or not (self._certain or self._name):
             return None
