@@ -16,6 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from edgeaudio.health.broker import BrokerReason
+from edgeaudio.sinks.mqtt.broker import BrokerError
 from edgeaudio.sinks.mqtt.broker_faults import BrokerFaults
 from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue, StoredDetections, detection_item
 from edgeaudio.sinks.mqtt.in_flight import InFlightTable, Outgoing
@@ -31,7 +33,9 @@ _PRUNE_S = 600.0
 _SPARED = 2
 _SLOW_S = 0.1
 # reason codes by which a broker says that messages come too fast
-TOO_FAST = frozenset({0x93, 0x96, 0x97})
+_TOO_FAST = frozenset({0x93, 0x96, 0x97})
+# reason codes of DISCONNECT by which a broker says that what it received was at fault
+_BLAMES = frozenset({0x80, 0x81, 0x82, 0x83, 0x87, 0x90, 0x91, 0x94, 0x95, 0x99})
 
 
 class Dispatcher:
@@ -164,7 +168,7 @@ class Dispatcher:
     def _refused(self, message: Message, stored: StoredMessage | None, refusal: ReasonCode, now: float) -> None:
         self.faults.refusal = refusal
         self._refused_as = f"refused: {refusal.name}, where others of its topic are taken"
-        if refusal.value in TOO_FAST:
+        if refusal.value in _TOO_FAST:
             self._pace.lost(now)
         if stored is None:
             self.state_cache.refused(message, now)
@@ -181,7 +185,7 @@ class Dispatcher:
         if self.quarantine.clear(item):
             self._detections.look_again()
 
-    def overdue(self, now: float, limit_s: float) -> bool:
+    def is_overdue(self, now: float, limit_s: float) -> bool:
         """True if an answer has been awaited for longer than the limit."""
         return self._in_flight.is_overdue(now, limit_s)
 
@@ -200,12 +204,23 @@ class Dispatcher:
         items = (_subscription_item(topic_filter) for topic_filter in self._filters)
         return next((Outgoing(item, None) for item in items if not self.quarantine.is_suspect(item)), None)
 
-    def slow_down(self, now: float) -> None:
-        """Note that the broker says that messages come too fast."""
-        self._pace.lost(now)
+    def blame(self, code: int | None, error: BrokerError, now: float) -> tuple[list[Item], bool]:
+        """Note why the connection ended; `code`: the reason code of the broker's DISCONNECT, None: there was none.
 
-    def blame_all(self, now: float, why: str) -> tuple[list[Item], bool]:
-        """Note that the broker ended the connection, maybe over something in flight; see `_blame`.
+        Return what may have been at fault, and whether an item was found that ends connections.
+        """
+        if code in _TOO_FAST:
+            self._pace.lost(now)
+        elif code in _BLAMES or (code is None and error.reason in {BrokerReason.CLOSED, BrokerReason.NOT_MQTT}):
+            return self._blame(self._suspects(now), now, f"connections end while it is in flight ({error.detail})")
+        elif error.reason is BrokerReason.TIMEOUT and (skipped := self._in_flight.skipped()):
+            # where later messages were acknowledged, the broker discards messages
+            self._pace.lost(now)
+            return self._blame(skipped, now, "it is never acknowledged, where others are")
+        return [], False
+
+    def _suspects(self, now: float) -> list[Item]:
+        """Return what a connection that the broker ended may have ended over.
 
         On a slow line, what went out less than a round trip before cannot be why: a message that is sent alone would
         else be blamed whenever the line breaks. It is spared twice; for a broker may close sooner than it acknowledges.
@@ -215,16 +230,9 @@ class Dispatcher:
             spared = [item for item in self._in_flight.too_recent(now) if self._spared[item] < _SPARED]
             self._spared.update(spared)
             items = [item for item in items if item not in spared]
-        return self._blame(items, now, why)
-
-    def blame_skipped(self, now: float, why: str) -> tuple[list[Item], bool]:
-        """Note that answers did not come: where later ones did, the broker discards messages; see `_blame`."""
-        if skipped := self._in_flight.skipped():
-            self._pace.lost(now)
-        return self._blame(skipped, now, why)
+        return items
 
     def _blame(self, items: list[Item], now: float, why: str) -> tuple[list[Item], bool]:
-        """Gives what may have been at fault, and whether that is now certain of something."""
         # without confirmation a detection has left the outbox already, and can do no more harm
         items = [item for item in items if not isinstance(item.key, int) or self._detections.is_there(item.key)]
         news = self.quarantine.blame(items, now)

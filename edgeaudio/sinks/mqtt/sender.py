@@ -1,8 +1,9 @@
 """The one sender: stays connected to the broker, and sends the outbox and the newest state.
 
 Owns: the life of connections, and back-off.
-Does not know: MQTT's details (client.py), what goes out in which order (dispatcher.py), what is logged and published
-about the connection (connection_report.py), what the messages mean, threads (agent.py runs `run` in one of its own).
+Does not know: MQTT's details (client.py), how messages are exchanged (exchange.py) and in which order (dispatcher.py),
+what is logged and published about the connection (connection_report.py), what the messages mean, threads (agent.py runs
+`run` in one of its own).
 
 On a connection at most `window` messages (or what the broker allows) are in flight, all at one pace, detections first.
 A detection leaves the outbox only when the broker acknowledged it without a reason code of refusal. An acknowledgement
@@ -32,12 +33,11 @@ from edgeaudio.sinks.mqtt.broker_faults import naming_suspects
 from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.sinks.mqtt.connection_report import ConnectionReport
 from edgeaudio.sinks.mqtt.detection_queue import StoredDetections
-from edgeaudio.sinks.mqtt.dispatcher import TOO_FAST, Dispatcher
+from edgeaudio.sinks.mqtt.dispatcher import Dispatcher
 from edgeaudio.sinks.mqtt.duplicate_clients import DuplicateClients
-from edgeaudio.sinks.mqtt.events import Acknowledged, MqttEvent, Received
-from edgeaudio.sinks.mqtt.in_flight import Outgoing
+from edgeaudio.sinks.mqtt.events import Received
+from edgeaudio.sinks.mqtt.exchange import Exchange
 from edgeaudio.sinks.mqtt.known_capabilities import KnownCapabilities
-from edgeaudio.sinks.mqtt.quarantine import Item
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Message
@@ -47,13 +47,9 @@ log = logging.getLogger(__name__)
 _STEP_S = 0.25
 _STEADY_S = 10.0
 _CLOCK_S = 5.0  # the longest wait for a clock to be set
-_BURST = 32  # messages handed to the network before it is looked at again
-_FAREWELL_S = 1.0
 # when to resend what is not retained: Home Assistant needs a moment from discovery until it subscribes, and after the
 # broker's restart tries every 10 s to connect
 _RESEND_AFTER_S = (5.0, 15.0)
-# reason codes of DISCONNECT by which a broker says that what it received was at fault
-_BLAMES = {0x80, 0x81, 0x82, 0x83, 0x87, 0x90, 0x91, 0x94, 0x95, 0x99}
 _NO_RETAIN = 0x9A
 _NO_QOS_1 = 0x9B
 
@@ -115,7 +111,7 @@ class Sender:
         self._report = ConnectionReport(
             config.where, self._dispatcher, self._duplicates, self._known, on_status or (lambda _status: None)
         )
-        self._settled = False
+        self._exchange: Exchange | None = None  # on the present connection
         self.connections = 0
         outbox.listen(self.wake)
 
@@ -172,7 +168,8 @@ class Sender:
     @property
     def settled(self) -> bool:
         """True if the broker has answered everything that can be sent now."""
-        return self._settled
+        exchange = self._exchange
+        return exchange is not None and exchange.is_settled
 
     @property
     def has_unsent_state(self) -> bool:
@@ -196,7 +193,7 @@ class Sender:
                 try:
                     self._run_connection()
                 except BrokerError as error:
-                    self._settled = False
+                    self._exchange = None
                     if self._steady_at is not None and time.monotonic() >= self._steady_at:
                         self._backoff.reset()
                     self._steady_at = None
@@ -234,13 +231,21 @@ class Sender:
         self._known.learn(connection.capabilities, time.monotonic())
         self._resumable = True
         self.connections += 1
+        self._exchange = exchange = Exchange(
+            connection,
+            self._dispatcher,
+            self._config,
+            on_received=self._received,
+            expiry_s=self._expiry_s,
+            report_topic=self._topics.health,
+        )
         try:
             self._begin(connection)
             while not self._stop.is_set():
                 self._last_progress = time.monotonic()
-                self._handle(connection.poll(self._send(connection), self._self_pipe), connection)
+                exchange.step(self._self_pipe)
                 self._look_after(connection)
-            self._disconnect(connection)
+            exchange.end(self._will)
         except BrokerError as error:
             raise self._explain(error, connection) from None
         finally:
@@ -259,67 +264,17 @@ class Sender:
         self.schedule_resend_unretained()  # after a restart of the broker others may reconnect later
         self._report.connected(now)
 
-    def _send(self, connection: MqttConnection) -> float:
-        """Send messages while fewer than `window` are in flight and the network takes them.
-
-        Return for how many seconds to poll before there may be more to send.
-        """
-        self._settled = False
-        for _ in range(_BURST):
-            now = time.monotonic()
-            full = self._dispatcher.in_flight >= connection.in_flight_max
-            if full or connection.congested or self._dispatcher.is_blocked(now):
-                return _STEP_S
-            if (wait_s := self._dispatcher.wait_s(now)) > 0:
-                return min(wait_s, _STEP_S)
-            outgoing = self._dispatcher.next(now)
-            if outgoing is None:
-                self._settled = self._dispatcher.is_settled(now)
-                return _STEP_S
-            if outgoing.message is None or connection.fits(outgoing.message):
-                self._send_one(self._dispatcher.take(outgoing), connection, now)
-            else:
-                length = len(outgoing.message.topic.encode()) + len(outgoing.message.payload)
-                why = f"{length} bytes, where the broker takes packets of {connection.packet_max}"
-                self._dispatcher.too_long(outgoing, why, now)
-        return 0.0
-
-    def _send_one(self, outgoing: Outgoing, connection: MqttConnection, now: float) -> None:
-        if outgoing.message is None:
-            topic_filter = outgoing.item.topic
-            packet_id = connection.subscribe(topic_filter, retained=topic_filter == self._topics.health)
+    def _received(self, message: Received) -> None:
+        if message.topic == self._topics.health:
+            self._duplicates.read(message.payload, time.monotonic())
+        elif message.retained:
+            log.debug("a retained message on %s is no command", message.topic)
         else:
-            expiry_s = None
-            if outgoing.stored is not None and self._expiry_s is not None:
-                expiry_s = max(1.0, outgoing.stored.added_at + self._expiry_s - time.time())
-            packet_id = connection.publish(outgoing.message, expiry_s=expiry_s)
-        self._dispatcher.sent(outgoing, packet_id, now)
-
-    def _handle(self, events: Iterable[MqttEvent], connection: MqttConnection) -> None:
-        now = time.monotonic()
-        for event in events:
-            match event:
-                case Acknowledged(packet_id, refusal):
-                    confirmed = bool(connection.capabilities.max_qos)
-                    self._dispatcher.answered(packet_id, refusal, now, by_broker=confirmed)
-                case Received(self._topics.health, payload):
-                    self._duplicates.read(payload, now)
-                case Received(topic, payload, False):
-                    self._on_message(topic, payload)
-                case Received(topic):
-                    log.debug("a retained message on %s is no command", topic)
-        self._dispatcher.settle()
+            self._on_message(message.topic, message.payload)
 
     def _look_after(self, connection: MqttConnection) -> None:
-        """Do what is due: the time limit of acknowledgements, state to be resent, log lines, the status."""
+        """Do what is due: resend state, log, and bring the status up to date."""
         now = time.monotonic()
-        limit_s = self._config.timeout_s
-        if self._dispatcher.overdue(now, limit_s):
-            raise BrokerError(
-                self._config.where, BrokerReason.TIMEOUT, f"no acknowledgement of a message within {limit_s:g} s"
-            )
-        if (sign := self._dispatcher.look_after(now, limit_s)) is not None:
-            self._send_one(sign, connection, now)
         if any(self._resend_checked_at < self._resend_from + after_s <= now for after_s in _RESEND_AFTER_S):
             self._state_cache.schedule_resend(unretained_only=connection.capabilities.retain)
         self._resend_checked_at = now
@@ -330,39 +285,14 @@ class Sender:
     def _explain(self, error: BrokerError, connection: MqttConnection) -> BrokerError:
         """Blame what the connection may have ended over; return the error, with the topics that it may be about."""
         now = time.monotonic()
-        code = connection.goodbye
-        why = f"connections end while it is in flight ({error.detail})"
-        suspects: list[Item] = []
-        is_certain = False
-        if code == _NO_RETAIN:
+        if connection.goodbye == _NO_RETAIN:
             self._known.learn(replace(connection.capabilities, retain=False), now)
-        elif code == _NO_QOS_1:
+        elif connection.goodbye == _NO_QOS_1:
             self._known.learn(replace(connection.capabilities, max_qos=0), now)
-        elif code in TOO_FAST:
-            self._dispatcher.slow_down(now)
-        elif code in _BLAMES or (code is None and error.reason in {BrokerReason.CLOSED, BrokerReason.NOT_MQTT}):
-            suspects, is_certain = self._dispatcher.blame_all(now, why)
-        elif error.reason is BrokerReason.TIMEOUT:
-            suspects, is_certain = self._dispatcher.blame_skipped(now, "it is never acknowledged, where others are")
+        suspects, is_certain = self._dispatcher.blame(connection.goodbye, error, now)
         if is_certain:
             self._backoff.reset()
         return naming_suspects(error, self._config.where, suspects)
-
-    def _disconnect(self, connection: MqttConnection) -> None:
-        """Wait briefly for what is in flight, publish `offline`, and disconnect, so that the will is not sent."""
-        deadline = time.monotonic() + _FAREWELL_S
-        try:
-            while self._dispatcher.in_flight and time.monotonic() < deadline - _FAREWELL_S / 2:
-                self._handle(connection.poll(0.05), connection)
-            if self._will is not None:
-                farewell = self._dispatcher.state(self._will)
-                self._dispatcher.sent(farewell, connection.publish(self._will), time.monotonic())
-            while self._dispatcher.in_flight and time.monotonic() < deadline:
-                self._handle(connection.poll(0.05), connection)
-        except BrokerError as error:
-            log.warning("%s (while saying goodbye)", error)
-        else:
-            connection.close()
 
     def _wait(self, wait_s: float) -> None:
         end = time.monotonic() + wait_s
