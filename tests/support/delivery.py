@@ -23,6 +23,11 @@ def detections(first: int, count: int, topic: str = DETECTION) -> list[Message]:
     return [Message(topic, b"%d" % number, qos=1) for number in range(first, first + count)]
 
 
+def payloads(outbox: Outbox, limit: int = 100_000) -> list[int]:
+    """The numbers of the detections that wait in an outbox."""
+    return [int(stored.message.payload) for stored in outbox.pending(limit)]
+
+
 class RunningSender:
     """A sender on a thread of its own, and the outbox that it sends from."""
 
