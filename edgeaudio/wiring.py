@@ -17,7 +17,7 @@ from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.settings import Settings, SettingsError, SourceSettings, ThresholdSettings
 from edgeaudio.sinks.mqtt.broker import MqttConfig, parse_broker_url
-from edgeaudio.sinks.mqtt.homeassistant import LabelEntity
+from edgeaudio.sinks.mqtt.entities import LabelEntity
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.slugs import slugs
 

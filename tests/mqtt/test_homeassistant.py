@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgeaudio.sinks.mqtt.discovery import MAX_BYTES, former_topic, place
 from edgeaudio.sinks.mqtt.discovery_state import Announcement, announce
-from edgeaudio.sinks.mqtt.homeassistant import (
+from edgeaudio.sinks.mqtt.entities import (
     OTHER_SOUND,
     AgentEntities,
     LabelEntity,

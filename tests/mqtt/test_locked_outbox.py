@@ -7,9 +7,9 @@ from pathlib import Path
 from support.brokers import MosquittoFactory, Subscriber, config_for
 from support.delivery import DETECTION, TOPICS, RunningSender, detections
 
-from edgeaudio.sinks.mqtt import homeassistant as ha
-from edgeaudio.sinks.mqtt import messages
+from edgeaudio.sinks.mqtt import entities, messages
 from edgeaudio.sinks.mqtt.discovery import former_topic, place
+from edgeaudio.sinks.mqtt.homeassistant import birth_topic
 from edgeaudio.types import Message
 
 ACL = Path(__file__).parents[2] / "deploy" / "mosquitto" / "acl"
@@ -17,8 +17,8 @@ USERS = {"dock": "d", "pier": "p", "homeassistant": "h"}
 
 
 def everything() -> list[Message]:
-    source = ha.SourceEntities("porch", ("dog",), (ha.LabelEntity("dog"),))
-    agent = ha.AgentEntities(TOPICS, "0", (source,), has_temperature=False, has_throttling=False)
+    source = entities.SourceEntities("porch", ("dog",), (entities.LabelEntity("dog"),))
+    agent = entities.AgentEntities(TOPICS, "0", (source,), has_temperature=False, has_throttling=False)
     return [
         messages.health(TOPICS, {}),
         messages.enabled(TOPICS, "porch", on=True),
@@ -35,7 +35,7 @@ def test_a_device_can_do_its_work_and_no_more(mosquitto: MosquittoFactory, tmp_p
     with (
         Subscriber(broker.port, "edgeaudio/#", "homeassistant/#", username="homeassistant", password="h") as subscriber,
         Subscriber(broker.port, "#", username="pier", password="p") as other,
-        RunningSender(config, tmp_path, listen_to=[ha.birth_topic("homeassistant")]) as running,
+        RunningSender(config, tmp_path, listen_to=[birth_topic("homeassistant")]) as running,
     ):
         for message in everything():
             running.sender.put(message)

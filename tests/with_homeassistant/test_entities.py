@@ -21,7 +21,8 @@ from support.waiting import wait_until
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.discovery import DiscoveryPart, former_topic
 from edgeaudio.sinks.mqtt.discovery_state import announce
-from edgeaudio.sinks.mqtt.homeassistant import AgentEntities, Component, Device, LabelEntity, SourceEntities, devices
+from edgeaudio.sinks.mqtt.entities import AgentEntities, Component, LabelEntity, SourceEntities
+from edgeaudio.sinks.mqtt.homeassistant import Device, devices
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Event, Level, Message, SourceState, SourceStatus
 

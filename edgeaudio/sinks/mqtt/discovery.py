@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Final
 
-from edgeaudio.sinks.mqtt.homeassistant import AgentEntities, Component, Device, devices
+from edgeaudio.sinks.mqtt.entities import AgentEntities, Component
+from edgeaudio.sinks.mqtt.homeassistant import Device, devices
 from edgeaudio.sinks.mqtt.messages import Json, encode
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Message

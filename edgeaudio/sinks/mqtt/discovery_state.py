@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.discovery import former_topic, leave_former, place
-from edgeaudio.sinks.mqtt.homeassistant import AgentEntities
+from edgeaudio.sinks.mqtt.entities import AgentEntities
 from edgeaudio.types import Message
 
 _TIMES = 3

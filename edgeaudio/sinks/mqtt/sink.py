@@ -18,8 +18,8 @@ from edgeaudio.health.levels import LevelDigest
 from edgeaudio.health.report import HealthReport
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.discovery_state import announce
+from edgeaudio.sinks.mqtt.entities import AgentEntities, SourceEntities
 from edgeaudio.sinks.mqtt.health_payload import health_values
-from edgeaudio.sinks.mqtt.homeassistant import AgentEntities, SourceEntities
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Event, Level, Message, SourceStatus
 from edgeaudio.version import __version__
