@@ -66,6 +66,23 @@ def read_packet(connection: socket.socket) -> tuple[int, bytes]:
             return first, _exactly(connection, length)
 
 
+def wait_for_end(connection: socket.socket) -> None:
+    """Read until the other side closes."""
+    while connection.recv(4096):
+        pass
+
+
+def answer_with(answer: bytes) -> Callable[[socket.socket], None]:
+    """Return a script that reads one packet, answers so, and waits for the end."""
+
+    def script(connection: socket.socket) -> None:
+        read_packet(connection)
+        connection.sendall(answer)
+        wait_for_end(connection)
+
+    return script
+
+
 def _exactly(connection: socket.socket, count: int) -> bytes:
     data = b""
     while len(data) < count:
