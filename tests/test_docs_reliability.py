@@ -80,7 +80,7 @@ def test_the_numbers_of_the_outbox():
     assert f"{settings.outbox.max_messages:,} messages or {settings.outbox.max_bytes / 2**20:g} MiB" in TEXT
     retry_s = inspect.signature(Outbox).parameters["retry_s"].default
     assert f"tried again every {retry_s:g} s" in TEXT
-    assert database._KEPT_ASIDE == 3
+    assert database._DAMAGED_KEPT == 3
     assert f"{settings.outbox_path.name}.damaged-" in TEXT
     assert known_capabilities.KNOWN_S == 3600
     assert f"lost connection for {paho_client.SESSION_EXPIRY_S / 60:g} minutes" in TEXT

@@ -107,7 +107,7 @@ def test_whatever_the_broker_does_all_arrives_and_each_topic_in_order(
         else:
             arrived.append(stored)
             overtaken |= {item.key for item in connection.acknowledge(stored, now)}
-        connection.queue.settle()
+        connection.queue.delete_acknowledged()
     assert not outbox.rows
     assert {stored.seq for stored in arrived} == set(expected)
     for topic in set(topics):
@@ -153,7 +153,7 @@ def test_a_message_that_is_refused_for_its_own_sake_holds_up_no_other(bad: set[i
             else:
                 arrived.append(stored.seq)
                 connection.acknowledge(stored, now)
-        connection.queue.settle()
+        connection.queue.delete_acknowledged()
         if step == 4500:
             assert 11 in arrived
     assert sorted(arrived) == [number for number in range(1, 12) if number not in bad]
@@ -177,7 +177,7 @@ def test_a_topic_is_not_held_for_ever_by_a_message_that_was_refused_before(windo
                 connection.refuse(stored, now)
             else:
                 connection.acknowledge(stored, now)
-        connection.queue.settle()
+        connection.queue.delete_acknowledged()
     assert not outbox.rows
 
 
@@ -191,7 +191,7 @@ def test_what_is_quarantined_is_overtaken_and_comes_when_it_is_due() -> None:
     while (stored := connection.send_next(1.0)) is not None:
         connection.acknowledge(stored, 1.0)
         sent.append(stored.seq)
-    connection.queue.settle()
+    connection.queue.delete_acknowledged()
     assert sent == [2, 3]
     assert connection.queue.peek(59.0) is None
     due = connection.queue.peek(61.0)
@@ -220,5 +220,5 @@ def test_a_topic_in_doubt_is_tried_by_its_shortest_message() -> None:
     assert later.seq == 4
     connection.acknowledge(later, 62.0)
     assert quarantine.clear(detection_item(later))
-    connection.queue.look_again()
+    connection.queue.rewind()
     assert connection.queue.peek(62.0) is not None  # each of the others, alone

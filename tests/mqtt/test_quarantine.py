@@ -50,8 +50,8 @@ def test_two_of_a_family_put_it_in_doubt_and_one_answer_clears_it() -> None:
     for key in (1, 2):
         quarantine.blame([item(key)], 0.0)
         quarantine.blame([item(key)], 0.0)
-    assert quarantine.doubts(item(99))
-    assert not quarantine.doubts(item(99, "other"))
+    assert quarantine.is_family_suspect(item(99))
+    assert not quarantine.is_family_suspect(item(99, "other"))
     assert not quarantine.holds(item(99), 0.0)  # it decides, at once
     assert quarantine.blame([item(99)], 0.0) == [item(99)]
     assert quarantine.holds(item(100), 59.0)
@@ -67,7 +67,7 @@ def test_an_answer_between_two_long_messages_leaves_the_family_alone() -> None:
         quarantine.blame([item(key)], 0.0)
         quarantine.blame([item(key)], 0.0)
         quarantine.clear(item(1000 + key))
-    assert not quarantine.doubts(item(99))
+    assert not quarantine.is_family_suspect(item(99))
     assert len(quarantine.items) == 10
 
 

@@ -113,7 +113,7 @@ def test_a_denied_detection_topic_holds_up_no_other(manner: Manner, strict: Stri
     assert len(strict.connected) <= 7
     strict.rules.denied = lambda _topic: False
     running.sender._dispatcher.quarantine.retry_soon(time.monotonic() + 3600)
-    running.sender._dispatcher._detections.look_again()
+    running.sender._dispatcher._detections.rewind()
     running.sender.wake()
     running.wait_empty()
     assert sorted(map(int, strict.of(DETECTION))) == list(range(100))

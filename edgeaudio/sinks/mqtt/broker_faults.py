@@ -1,4 +1,4 @@
-"""What is wrong with the broker, though it is connected: told in health, in the log and by `edgeaudio check` alike.
+"""Faults of a broker that is connected, in words for health, the log and `edgeaudio check`.
 
 Owns: the complaints and their words.
 Does not know: connections, or what is done about a fault.
@@ -21,7 +21,7 @@ _NAMED = 2  # topics in one line
 
 
 class BrokerFaults:
-    """Takes note of the faults of a connection; `complaints` puts them into words."""
+    """The faults on the present connection; `complaints` puts them into words."""
 
     def __init__(self, detections: DetectionQueue, state_cache: StateCache, quarantine: MessageQuarantine) -> None:
         self._detections = detections
@@ -37,7 +37,7 @@ class BrokerFaults:
         return self._detections.refused_topics + self._state_cache.refused_topics
 
     def begin(self) -> None:
-        """Begin a new connection: only what is quarantined outlives the old one."""
+        """Begin a new connection: only what is quarantined stays."""
         self.refusal = None
         self.denied.clear()
         self.oversized.clear()
@@ -45,7 +45,7 @@ class BrokerFaults:
         self.why = {item: why for item, why in self.why.items() if item in quarantined}
 
     def complaints(self, offered: Capabilities | None) -> Iterator[Complaint]:
-        """Name every fault, one for each kind of topic; `offered`: what is known of the broker."""
+        """Yield every fault, one for each family of topics; `offered`: what the broker offers, if that is known."""
         if (refused := self.refused_topics) and self.refusal is not None:
             detail = f"{_more(refused)}refused: {self.refusal.name}; what is refused is kept and tried again"
             yield Complaint(self.refusal.reason, refused[0], detail, self.refusal.hint)

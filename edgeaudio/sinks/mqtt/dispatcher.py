@@ -1,12 +1,11 @@
-"""What goes out next on the present connection, and what is learnt from the answers and from their absence. Pure.
+"""What is sent next on the present connection, and what follows from the answers and from their absence. Pure.
 
-Owns: the order of detections, subscriptions and state, the pace, and who is to blame when a connection ends.
+Owns: the order of detections, subscriptions and state, the pace, and what is blamed when a connection ends.
 Does not know: MQTT (packet identifiers and reason codes are numbers), connections, threads; times are monotonic
 seconds, handed in.
 
-Detections go first; while they wait, every eighth message is a subscription or state, so that a long backlog leaves the
-world waiting for seconds and not for minutes. What ended connections before goes last (a detection: in its place), and
-alone.
+Detections go first; while they wait, every eighth message is a subscription or state, so that after a long outage state
+is seconds late and not minutes. What ended connections before goes last (a detection: in its place), and alone.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ _STATE_TURN = 8  # while detections wait, every eighth message is state
 _PRUNE_S = 600.0
 _SPARED = 2
 _SLOW_S = 0.1
-# reason codes by which a broker says that messages come too fast
+# reason codes of a broker that receives messages too fast
 _TOO_FAST = frozenset({0x93, 0x96, 0x97})
-# reason codes of DISCONNECT by which a broker says that what it received was at fault
+# reason codes of DISCONNECT by which a broker blames what it received
 _BLAMES = frozenset({0x80, 0x81, 0x82, 0x83, 0x87, 0x90, 0x91, 0x94, 0x95, 0x99})
 
 
@@ -44,7 +43,7 @@ class Dispatcher:
     def __init__(
         self, outbox: StoredDetections, topics: Topics, filters: Iterable[str], *, rate_max_per_s: float, window: int
     ) -> None:
-        """`filters`: the subscriptions; `rate_max_per_s`, `window`: the most messages a second, and in flight."""
+        """`filters`: the subscriptions; `rate_max_per_s`: messages a second; `window`: messages in flight."""
         self._in_flight = InFlightTable()
         self.state_cache = StateCache(self._in_flight)
         self.quarantine = MessageQuarantine()
@@ -53,10 +52,10 @@ class Dispatcher:
         self._detections = DetectionQueue(outbox, self.quarantine, self._in_flight)
         self._pace = Pace(rate_max_per_s=rate_max_per_s, burst_max=window)
         self.faults = BrokerFaults(self._detections, self.state_cache, self.quarantine)
-        self._subscriptions: list[str] = []  # still to be asked for
+        self._subscriptions: list[str] = []  # still to be sent
         self._since_state = 0  # messages sent since the last state
         self._refused_as = ""
-        self._spared: Counter[Item] = Counter()  # how often an item was not blamed for want of time
+        self._spared: Counter[Item] = Counter()  # how often an item was not blamed because it was too recent
         self._pruned_at = 0.0
 
     @property
@@ -66,11 +65,11 @@ class Dispatcher:
 
     @property
     def quarantined(self) -> dict[str, int]:
-        """How many messages of each topic are sent no more with others."""
+        """The number of quarantined messages by topic."""
         return dict(sorted(Counter(item.topic for item in self.quarantine.items).items()))
 
     def listen_to(self, topic_filter: str) -> None:
-        """Subscribe to that as well, from the next connection on."""
+        """Subscribe to another filter, from the next connection on."""
         if topic_filter not in self._filters:
             self._filters = (*self._filters, topic_filter)
 
@@ -97,7 +96,7 @@ class Dispatcher:
         return self._in_flight.is_empty(now) and not self.quarantine.has_untried(now)
 
     def next(self, now: float) -> Outgoing | None:
-        """Choose what to send; None: nothing, or the window has to be empty first."""
+        """Return what to send; None: nothing, or nothing while anything is in flight."""
         choices = [self._next_detection, self._next_state]
         if self._since_state >= _STATE_TURN - 1:
             choices.reverse()
@@ -108,7 +107,7 @@ class Dispatcher:
         return None
 
     def take(self, outgoing: Outgoing) -> Outgoing:
-        """Note that this is being sent; gives it as it is to be sent. `sent` must follow, or the connection's end."""
+        """Note that this is being sent; return it as it is to be sent. `sent` must follow, or the connection's end."""
         self._pace.take()
         self._since_state = 0 if outgoing.stored is None else self._since_state + 1
         if outgoing.stored is not None:
@@ -124,26 +123,27 @@ class Dispatcher:
         return outgoing
 
     def state(self, message: Message) -> Outgoing:
-        """Wrap a message that is sent out of turn."""
+        """Return a state message that is sent out of turn."""
         return Outgoing(self._state_item(message.topic), message)
 
     def sent(self, outgoing: Outgoing, packet_id: int, now: float) -> None:
+        """Note under which packet identifier something was sent."""
         awaited = outgoing.message is None or outgoing.message.qos
         alone = self.quarantine.is_suspect(outgoing.item)
         self._in_flight.add(outgoing, now, packet_id if awaited else None, alone=alone)
 
     def too_long(self, outgoing: Outgoing, why: str, now: float) -> None:
-        """Keep a message that the broker would not take from being sent: it holds up no other."""
+        """Hold back a message that is longer than the broker takes, so that it delays no other."""
         if outgoing.stored is not None:
             self.quarantine.hold(outgoing.item, now)
             self.faults.why[outgoing.item] = why
-            self._detections.look_again()
+            self._detections.rewind()
         elif outgoing.message is not None:
             self.state_cache.skip(outgoing.message)
             self.faults.oversized[outgoing.message.topic] = why
 
     def answered(self, packet_id: int, refusal: ReasonCode | None, now: float, *, by_broker: bool) -> None:
-        """Note an answer; `by_broker` False: the broker acknowledges nothing, it was only written to the network."""
+        """Note an answer; `by_broker` False: it was only written to the network, by QoS 0."""
         outgoing = self._in_flight.pop(packet_id, now, by_broker=by_broker)
         if outgoing is None:
             return
@@ -175,24 +175,24 @@ class Dispatcher:
         else:
             self._detections.refused(stored, now)
 
-    def settle(self) -> None:
-        """Take what the broker has out of the outbox, in one transaction."""
-        self._detections.settle()
+    def delete_acknowledged(self) -> None:
+        """Delete what the broker has from the outbox, in one transaction."""
+        self._detections.delete_acknowledged()
 
     def clear(self, item: Item) -> None:
-        """Note that the broker lives on after this."""
+        """Note that the connection did not end over this item."""
         self._spared.pop(item, None)
         if self.quarantine.clear(item):
-            self._detections.look_again()
+            self._detections.rewind()
 
     def is_overdue(self, now: float, limit_s: float) -> bool:
         """True if an answer has been awaited for longer than the limit."""
         return self._in_flight.is_overdue(now, limit_s)
 
     def look_after(self, now: float, limit_s: float) -> Outgoing | None:
-        """See to what takes time; gives a subscription to be asked for once more, as a sign of life.
+        """Do what is due; return a subscription to be sent once more, as a sign of life of the broker.
 
-        It is wanted where one message, alone, is not answered: either the broker is silent, or it skips the message.
+        It is needed where one message, alone, is not answered: either the broker is silent, or it skips the message.
         """
         if (survivor := self._in_flight.pop_survivor(now)) is not None:
             self.clear(survivor)
@@ -222,8 +222,9 @@ class Dispatcher:
     def _suspects(self, now: float) -> list[Item]:
         """Return what a connection that the broker ended may have ended over.
 
-        On a slow line, what went out less than a round trip before cannot be why: a message that is sent alone would
-        else be blamed whenever the line breaks. It is spared twice; for a broker may close sooner than it acknowledges.
+        On a slow line, what was sent less than a round trip before cannot be the cause: a message that is sent alone
+        would be blamed whenever the line breaks. It is spared twice only, as a broker may close sooner than it
+        acknowledges.
         """
         items = self._in_flight.suspects(now)
         if _SLOW_S <= self._in_flight.round_trip_s < math.inf:
@@ -233,8 +234,8 @@ class Dispatcher:
         return items
 
     def _blame(self, items: list[Item], now: float, why: str) -> tuple[list[Item], bool]:
-        # without confirmation a detection has left the outbox already, and can do no more harm
-        items = [item for item in items if not isinstance(item.key, int) or self._detections.is_there(item.key)]
+        # without acknowledgements a detection has left the outbox already, and will not be sent again
+        items = [item for item in items if not isinstance(item.key, int) or self._detections.has(item.key)]
         news = self.quarantine.blame(items, now)
         self.faults.why |= dict.fromkeys(news, why)
         return items, bool(news)
@@ -244,7 +245,7 @@ class Dispatcher:
         return None if stored is None else Outgoing(detection_item(stored), stored.message, stored)
 
     def _next_state(self, now: float) -> Outgoing | None:
-        """Choose among subscriptions and state, those that ended a connection last."""
+        """Return a subscription or state, suspects last."""
         for suspect in (False, True):
 
             def may_send(item: Item, suspect: bool = suspect) -> bool:
@@ -262,14 +263,14 @@ class Dispatcher:
         return None
 
     def _prune(self) -> None:
-        """Forget detections that the outbox has dropped."""
+        """Forget detections that the outbox dropped."""
         self._spared.clear()
         for item in (*self.quarantine.items, *self.quarantine.suspects):
-            if isinstance(item.key, int) and not self._detections.is_there(item.key):
+            if isinstance(item.key, int) and not self._detections.has(item.key):
                 self.quarantine.forget(item)
 
     def _state_item(self, topic: str) -> Item:
-        if self._topics.is_detection(topic):  # as `check` sends: it shares the fate of detections
+        if self._topics.is_detection(topic):  # of `check`: it is denied where detections are
             return Item(Family("detection", topic), topic, topic)
         return Item(Family("state", self._topics.family(topic)), topic, topic)
 

@@ -124,4 +124,4 @@ class Exchange:
                     self._dispatcher.answered(packet_id, refusal, now, by_broker=has_acknowledgements)
                 case Received():
                     self._on_received(event)
-        self._dispatcher.settle()
+        self._dispatcher.delete_acknowledged()

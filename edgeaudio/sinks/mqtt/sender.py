@@ -249,7 +249,7 @@ class Sender:
         except BrokerError as error:
             raise self._explain(error, connection) from None
         finally:
-            self._dispatcher.settle()
+            self._dispatcher.delete_acknowledged()
             self._known.confirm(time.monotonic())
             connection.abort()
 

@@ -28,7 +28,7 @@ class StateCache:
         self._messages: dict[str, Message] = {}
         self._due: dict[str, float] = {}  # topic to time; later than now only after a refusal
         self._transient: deque[Message] = deque(maxlen=_TRANSIENT)
-        self._acknowledged: dict[str, Message] = {}  # what the broker has, as far as it told
+        self._acknowledged: dict[str, Message] = {}  # by topic; as far as is known the broker has them
 
     @property
     def refused_topics(self) -> tuple[str, ...]:
@@ -37,14 +37,14 @@ class StateCache:
 
     @property
     def has_unsent(self) -> bool:
-        """True if a newest message was not handed out yet, and not refused either."""
+        """True if a newest message was neither sent nor refused."""
         with self._lock:
             return bool(self._first) or any(due_at == 0.0 for due_at in self._due.values())
 
     def put(self, message: Message) -> None:
-        """Have this sent as soon as possible, in place of an older one of its topic, and after each reconnection.
+        """Queue a message in place of an older one of its topic, to be sent now and after each reconnection.
 
-        An empty retained message clears the topic on the broker, and is forgotten when the broker has it.
+        An empty retained message clears the topic on the broker, and is forgotten once it is acknowledged.
         """
         with self._lock:
             self._messages[message.topic] = message
@@ -52,15 +52,15 @@ class StateCache:
             self._acknowledged.pop(message.topic, None)
 
     def put_first(self, messages: Iterable[Message]) -> None:
-        """Have these sent before all else, each once the one before it is answered. They are of QoS 1.
+        """Queue messages of QoS 1 before all others, each to be sent once the one before it is answered.
 
-        One that may not be sent for a while waits, and the others behind it, but nothing else does.
+        One that may not be sent for a while delays those behind it, and nothing else.
         """
         with self._lock:
             self._first.extend(messages)
 
     def forget(self, topic: str) -> None:
-        """Do not send this topic's message again."""
+        """Remove this topic's message."""
         with self._lock:
             self._messages.pop(topic, None)
             self._due.pop(topic, None)
@@ -79,7 +79,7 @@ class StateCache:
             }
 
     def begin(self, *, remembered: bool) -> None:
-        """Begin a new connection; `remembered`: the broker kept the session, so what it acknowledged is skipped."""
+        """Begin a new connection; `remembered`: the broker kept the session, so what it acknowledged is not resent."""
         with self._lock:
             if not remembered:
                 self._acknowledged.clear()
@@ -89,7 +89,7 @@ class StateCache:
             }
 
     def peek(self, now: float, may_send: Callable[[str], bool]) -> Message | None:
-        """Return the message to be sent next, if any whose topic may be sent; `take` before it is sent."""
+        """Return the message to send next, of a topic that may be sent, or None; `take` it before it is sent."""
         in_flight = self._in_flight.state_topics
         with self._lock:
             if self._first and self._first[0].topic in in_flight:
@@ -102,12 +102,12 @@ class StateCache:
             return next((message for message in self._transient if may_send(message.topic)), None)
 
     def take(self, message: Message) -> None:
-        """Note that a message is on its way."""
+        """Note that a message is being sent."""
         if not (self._first and self._first[0] is message):  # which stays until it is acknowledged
             self.skip(message)
 
     def skip(self, message: Message) -> None:
-        """Do not send this message: a newer one of its topic, or the next connection, begins anew."""
+        """Do not send this message; a newer one of its topic is sent, and this one on the next connection."""
         with self._lock:
             if self._pop_first(message):
                 return
