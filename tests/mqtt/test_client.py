@@ -49,11 +49,11 @@ def test_a_name_that_does_not_resolve() -> None:
 
 
 @pytest.mark.parametrize("host", ["a" * 300, "a..b", "\udcff"])
-def test_a_name_that_cannot_be_one(host: str) -> None:
+def test_a_name_that_is_not_valid(host: str) -> None:
     assert refused(config(1883, host=host)).reason is BrokerReason.NAME_NOT_FOUND
 
 
-LONELY = """
+WITHOUT_NETWORK = """
 import threading
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
@@ -66,7 +66,7 @@ except BrokerError as error:
 
 def test_a_network_without_a_route() -> None:
     # in a network namespace of its own, which has no network
-    command = [require_program("unshare"), *AS_ROOT, "--net", sys.executable, "-c", LONELY]
+    command = [require_program("unshare"), *AS_ROOT, "--net", sys.executable, "-c", WITHOUT_NETWORK]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
     if "unshare failed" in done.stderr or "Operation not permitted" in done.stderr:
         missing("the right to make network namespaces")
@@ -122,7 +122,7 @@ def test_a_broker_that_spoke_5_is_not_taken_for_an_older_one(tmp_path: Path) -> 
         _, packet = read_packet(connection)
         protocols.append(packet[6])
         if len(protocols) == 3:
-            time.sleep(0.8)  # longer than a broker that is not known may be silent
+            time.sleep(0.8)  # longer than an unknown broker may be silent
         if len(protocols) != 2:
             connection.sendall(WELCOME_5)
         if len(protocols) > 2:
@@ -153,7 +153,7 @@ def test_failures_leave_no_sockets_behind(mosquitto: MosquittoFactory, tmp_path:
                 refused(one)
             if attempt == 1:
                 before = len(list(open_files.iterdir()))
-        # one more or less is the listener's, just then
+        # one more or less is the scripted broker's
         assert len(list(open_files.iterdir())) <= before + 1
 
 

@@ -46,9 +46,13 @@ REFUSALS = [(value, name, packet) for value, name, packet in ROWS if value >= 0x
 def test_every_reason_to_refuse_a_connection_is_read(value: int, name: str) -> None:
     with ScriptedBroker(answer_with(refusal_5(value))) as broker:
         error = refused(config(broker.port, timeout_s=0.3))
-    if value == 0x99:  # paho takes a CONNACK of this code for no MQTT
+    if value == 0x99:  # paho does not accept this code in CONNACK
         assert error.reason is BrokerReason.NOT_MQTT
-    elif value not in {0x84, 0x9A, 0x9B}:  # asked again with less, by which this broker means something else
+    elif value not in {
+        0x84,
+        0x9A,
+        0x9B,
+    }:  # edgeaudio connects again and asks for less, which the script does not answer
         assert error.detail.lower() == f"the broker refused the connection: {name}".lower()
         assert error.hint == reason_code(value, "CONNACK").hint
 

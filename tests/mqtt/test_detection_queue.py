@@ -125,7 +125,7 @@ def test_a_refused_topic_is_tried_ever_less_often() -> None:
         if (stored := connection.send_next(now)) is not None:
             connection.refuse(stored, now)
             tries.append((now, stored.seq))
-    # the first, and each time another to tell the message from the topic
+    # the first, and each time another, to find out whether it is the message or the topic
     assert [seq for _, seq in tries[:7]] == [1, 1, 2, 1, 3, 1, 4]
     times = [at for at, seq in tries if seq == 1]
     pauses = [round(later - earlier) for earlier, later in itertools.pairwise(times)]
@@ -181,7 +181,7 @@ def test_a_topic_is_not_held_for_ever_by_a_message_that_was_refused_before(windo
     assert not outbox.rows
 
 
-def test_what_is_quarantined_is_overtaken_and_comes_when_it_is_due() -> None:
+def test_what_is_quarantined_is_overtaken_and_sent_when_it_is_due() -> None:
     outbox = MadeUpOutbox("aaa")
     quarantine = MessageQuarantine()
     fatal = detection_item(outbox.rows[0])
@@ -200,7 +200,7 @@ def test_what_is_quarantined_is_overtaken_and_comes_when_it_is_due() -> None:
     assert quarantine.is_suspect(fatal)
 
 
-def test_a_topic_in_doubt_is_tried_by_its_shortest_message() -> None:
+def test_a_suspect_topic_is_tried_by_its_shortest_message() -> None:
     outbox = MadeUpOutbox("aaaa")
     outbox.rows[2] = StoredMessage(3, Message("a", b"", 1), 0.0)
     quarantine = MessageQuarantine()

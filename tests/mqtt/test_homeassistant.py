@@ -105,7 +105,7 @@ def many(count: int, announced: int = 0) -> AgentEntities:
 
 
 def payloads(messages: Iterable[Message]) -> dict[str, dict[str, Any]]:
-    """The messages of discovery by topic, cleared ones aside."""
+    """The messages of discovery by topic, without cleared ones."""
     found = {}
     for message in messages:
         assert message.retain
@@ -187,7 +187,7 @@ def test_what_each_source_has() -> None:
     assert door["cmps"]["front-door_event"]["event_types"] == ["Dog bark, yip", "smoke_alarm"]
 
 
-def test_what_is_switched_on_by_itself() -> None:
+def test_what_is_enabled_by_default() -> None:
     found = components(announced(AGENT).messages)
     enabled = {key for key, component in found.items() if component.get("enabled_by_default", True)}
     assert {key.removeprefix("front-door_") for key in enabled if key.startswith("front-door_")} == {
@@ -195,7 +195,7 @@ def test_what_is_switched_on_by_itself() -> None:
     }
 
 
-def test_a_label_is_shown_as_its_model_says() -> None:
+def test_a_label_is_shown_with_the_name_of_its_model() -> None:
     label = LabelEntity("co_alarm", "Carbon monoxide alarm", "carbon_monoxide", "mdi:molecule-co")
     found = components(announced(replace(AGENT, sources=(SourceEntities("hall", ("co_alarm",), (label,)),))).messages)
     sensor = found["hall_label_co-alarm"]
@@ -223,7 +223,7 @@ def test_no_source_can_blank_another() -> None:
                 assert not any(topic.startswith(f"{TOPICS.root}/{other}/") for topic in used)
 
 
-def test_what_the_board_does_not_tell_is_not_announced() -> None:
+def test_what_the_board_does_not_measure_is_not_announced() -> None:
     bare = replace(AGENT, has_temperature=False, has_throttling=False)
     assert not {"temperature", "throttled"} & set(components(announced(bare).messages))
 
@@ -265,7 +265,7 @@ def test_the_names_of_plain_bases_are_what_they_were() -> None:
     assert len({Topics(*names).unique_name for names in likely}) == len(likely)
 
 
-# --- what is no more ---
+# --- what was removed ---
 
 
 def test_a_removed_source_and_label_vanish_and_nothing_else_does() -> None:
@@ -279,14 +279,14 @@ def test_a_removed_source_and_label_vanish_and_nothing_else_does() -> None:
         "front-door_threshold_dog-bark-yip": {"p": "number"},
     }
     assert set(found) - set(gone) == set(components(announced(smaller).messages))
-    # the entities go before what they read
+    # entities are removed before the topics that they read
     assert [message.topic for message in second.messages if not message.payload] == [
         "homeassistant/device/edgeaudio-dock/source_dock/config",
         TOPICS.status("dock"),
     ]
 
 
-def test_removal_is_said_three_times_and_then_forgotten() -> None:
+def test_a_removal_is_repeated_three_times_and_then_forgotten() -> None:
     memory = announced(AGENT).memory
     smaller = replace(AGENT, sources=(entities("front-door", "smoke_alarm"),))
     counts = []
@@ -328,7 +328,7 @@ FORMER = {
 }
 
 
-def test_what_earlier_versions_announced_is_let_go_of_first_in_order() -> None:
+def test_what_earlier_versions_announced_is_migrated_first_and_in_order() -> None:
     step = announced(AGENT, json.dumps(FORMER))
     topic = former_topic(PREFIX, TOPICS)
     assert topic == FORMER["discovery_topic"]
@@ -368,14 +368,14 @@ def test_what_another_name_announced_before_is_cleared() -> None:
         ),
     ).map(json.dumps)
 )
-def test_a_memory_that_is_none_does_no_harm(memory: str | None) -> None:
+def test_a_memory_that_cannot_be_read_is_empty(memory: str | None) -> None:
     step = announced(AGENT, memory)
     found = components(step.messages)
     assert {key for key, value in found.items() if set(value) != {"p"}} == set(components(announced(AGENT).messages))
     announced(AGENT, step.memory)
 
 
-def test_what_is_taken_back_takes_room_too() -> None:
+def test_what_is_removed_takes_room_too() -> None:
     before = {AGENT_TOPIC: {f"gone_{number}": "sensor" for number in range(550)}}
     assert [part.topic for part in place(PREFIX, replace(AGENT, sources=()), before)] == [
         AGENT_TOPIC,

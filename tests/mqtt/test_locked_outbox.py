@@ -1,4 +1,4 @@
-"""The access rules that ship, on a real Mosquitto: a device reaches its own topics only, and loses nothing by them."""
+"""The shipped access rules on a real Mosquitto: a device reaches its own topics only, and loses nothing."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def test_a_device_can_do_its_work_and_no_more(mosquitto: MosquittoFactory, tmp_p
         subscriber.publish(TOPICS.enabled_set("porch"), "OFF")
         subscriber.publish("homeassistant/status", "online")
         subscriber.wait_for(lambda _: len(running.commands) == 2)
-        assert {message.topic for message in other.heard} <= {"homeassistant/status"}  # which all may hear
+        assert {message.topic for message in other.heard} <= {"homeassistant/status"}  # which all may read
 
 
-def test_a_device_cannot_speak_as_another_or_command_it(mosquitto: MosquittoFactory, tmp_path: Path) -> None:
+def test_a_device_cannot_publish_as_another_or_command_it(mosquitto: MosquittoFactory, tmp_path: Path) -> None:
     broker = mosquitto(users=USERS, acl=ACL.read_text()).start()
     config = config_for(broker, username="pier", password="p", client_id="edgeaudio-pier")
     with (
         Subscriber(broker.port, "edgeaudio/#", "homeassistant/#", username="homeassistant", password="h") as subscriber,
-        RunningSender(config, tmp_path) as running,  # logged in as pier, it speaks as dock
+        RunningSender(config, tmp_path) as running,  # logged in as pier, it publishes as dock
     ):
         running.sender.put(Message("homeassistant/device/edgeaudio-dock/config", b"{}", 1, retain=True))
         running.sender.put(Message(TOPICS.restart_set, b"PRESS", 1))

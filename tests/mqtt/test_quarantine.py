@@ -1,4 +1,4 @@
-"""Who is blamed for the end of a connection, and for how long: made-up items and times."""
+"""What is blamed for the end of a connection, and for how long: made-up items and times."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_it_is_tried_ever_more_rarely_up_to_six_hours() -> None:
     assert waits[-1] == 6 * 3600
 
 
-def test_two_of_a_family_put_it_in_doubt_and_one_answer_clears_it() -> None:
+def test_two_of_a_family_make_it_suspect_and_one_answer_clears_it() -> None:
     quarantine = MessageQuarantine()
     for key in (1, 2):
         quarantine.blame([item(key)], 0.0)
@@ -61,7 +61,7 @@ def test_two_of_a_family_put_it_in_doubt_and_one_answer_clears_it() -> None:
     assert quarantine.holds(item(1), 59.0)  # still fatal by itself
 
 
-def test_an_answer_between_two_long_messages_leaves_the_family_alone() -> None:
+def test_an_answer_between_two_quarantined_items_clears_the_family() -> None:
     quarantine = MessageQuarantine()
     for key in range(10):
         quarantine.blame([item(key)], 0.0)
@@ -71,7 +71,7 @@ def test_an_answer_between_two_long_messages_leaves_the_family_alone() -> None:
     assert len(quarantine.items) == 10
 
 
-def test_after_the_broker_was_away_all_is_tried_at_once_but_what_it_may_have_died_of() -> None:
+def test_after_the_broker_was_away_all_is_retried_but_what_may_have_crashed_it() -> None:
     quarantine = MessageQuarantine()
     for _ in range(2):
         quarantine.blame([item(1)], 0.0)

@@ -144,7 +144,7 @@ def test_a_dead_line_is_noticed_though_nothing_is_sent(broker: BrokerProcess, ru
     broker.freeze()
     wait_until(lambda: running.sender.status.reason is BrokerReason.TIMEOUT)
     assert running.sender.status.detail == "the broker no longer answers"
-    assert time.monotonic() - running.sender.last_progress < 8  # it goes round, whatever the broker does
+    assert time.monotonic() - running.sender.last_progress < 8  # the loop turns, whatever the broker does
     broker.thaw()
     running.wait_connected()
 
@@ -171,8 +171,10 @@ def test_no_more_messages_are_in_flight_than_the_broker_allows(mosquitto: Mosqui
     running.wait_told()
     broker.freeze()
     running.outbox.add(detections(0, 100))
-    wait_until(lambda: running.sender._dispatcher.in_flight == 7)  # what the broker announced, less than our own 20
-    time.sleep(0.3)  # and that was all
+    wait_until(
+        lambda: running.sender._dispatcher.in_flight == 7
+    )  # what the broker announced, less than the default of 20
+    time.sleep(0.3)  # and no more follow
     assert running.sender._dispatcher.in_flight == 7
     broker.thaw()
     running.wait_empty()
@@ -189,7 +191,7 @@ def test_the_outbox_is_emptied_at_the_configured_rate(broker: BrokerProcess, run
 
 
 def test_an_expiry_is_sent_to_the_broker(mosquitto: MosquittoFactory, run_sender: Run) -> None:
-    broker = mosquitto().start()  # MQTT 3.1.1 knows no expiry
+    broker = mosquitto().start()  # MQTT 3.1.1 has no expiry
     running = run_sender(config_for(broker), expiry_s=3600.0)
     running.outbox.add(detections(0, 1))
     running.wait_empty()

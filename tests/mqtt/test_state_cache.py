@@ -81,7 +81,7 @@ def test_a_value_put_while_the_older_is_in_flight_is_not_forgotten() -> None:
     assert connection.send_next() == Message("a", b"new", 1, retain=True)
 
 
-def test_a_topic_that_is_not_ours_to_clear_is_let_be() -> None:
+def test_a_denied_clearing_is_not_retried() -> None:
     connection = Connection()
     cleared = Message("a", b"", 1, retain=True)
     connection.cache.put(cleared)
@@ -91,7 +91,7 @@ def test_a_topic_that_is_not_ours_to_clear_is_let_be() -> None:
     assert connection.send_next() is None
 
 
-def test_levels_give_way_and_are_dropped_without_a_connection() -> None:
+def test_the_oldest_levels_are_dropped_and_all_without_a_connection() -> None:
     connection = Connection()
     for number in range(1000):
         connection.cache.put_transient(Message("level", b"%d" % number))
@@ -101,7 +101,7 @@ def test_levels_give_way_and_are_dropped_without_a_connection() -> None:
 
 
 def due(connection: Connection) -> list[str]:
-    """The topics that are to be sent now; they are taken."""
+    """Send and acknowledge all that is due; return the topics."""
     found = []
     while (message := connection.send_next()) is not None:
         found.append(message.topic)
@@ -155,7 +155,7 @@ def test_what_comes_first_is_sent_in_order_each_when_the_one_before_is_acknowled
     assert connection.cache.has_unsent
     assert connection.send_next() is ordered[0]
     assert connection.send_next() is None
-    assert connection.cache.peek(0.0, lambda _: False) is None  # as for what has to be sent alone
+    assert connection.cache.peek(0.0, lambda _: False) is None  # nothing may be sent
     connection.reconnect()  # it was not acknowledged
     assert connection.send_next() is ordered[0]
     connection.acknowledge("a")
@@ -177,4 +177,4 @@ def test_what_comes_first_and_may_not_be_sent_holds_up_nothing() -> None:
     connection.cache.take(state)
     denied = connection.cache.peek(0.0, lambda _: True)
     assert denied is not None
-    assert denied.topic == "denied"  # which waits
+    assert denied.topic == "denied"  # it waits

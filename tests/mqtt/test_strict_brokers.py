@@ -1,4 +1,4 @@
-"""Brokers stricter than Mosquitto: what one of them will not have never keeps anything else from arriving."""
+"""Brokers stricter than Mosquitto: what one of them denies never keeps anything else from arriving."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def strict() -> Iterator[StrictBroker]:
 
 
 def state(count: int = 14) -> list[Message]:
-    """What an agent tells of a source, discovery first."""
+    """What an agent publishes of a source, discovery first."""
     labels = [f"label{number}" for number in range(count)]
     told = [DISCOVERY, messages.enabled(TOPICS, "porch", on=True)]
     told += [messages.threshold(TOPICS, "porch", label, 0.5) for label in labels]
@@ -74,7 +74,7 @@ def test_one_denied_topic_keeps_nothing_else_from_arriving(
     assert {topic_filter for _, topic_filter in strict.filters} == set(TOPICS.command_filters)
     assert running.sender.status.state is BrokerState.CONNECTED
     said = "\n".join(complaint.text("here") for complaint in running.sender.complaints)
-    if (manner, version) != ("refuse", 4):  # the one manner in which nobody can know
+    if (manner, version) != ("refuse", 4):  # the one manner that cannot be noticed
         assert DISCOVERY.topic in said
         assert DISCOVERY.topic in caplog.text
     assert BIRTHS in said
@@ -88,7 +88,7 @@ def test_one_denied_topic_keeps_nothing_else_from_arriving(
 
 
 @pytest.mark.parametrize("manner", ["close", "disconnect"])
-def test_denied_kinds_of_state_are_found_out_by_three_of_each(
+def test_denied_kinds_of_state_are_found_by_three_of_each(
     manner: Manner, strict: StrictBroker, run_sender: Run
 ) -> None:
     strict.rules = Rules(denied=lambda topic: "/threshold/" in topic or "/label/" in topic, manner=manner)
@@ -142,7 +142,7 @@ def test_a_message_longer_than_the_broker_takes_holds_up_none_behind_it(
 
 @pytest.mark.parametrize("code", [0x42, 0x80, 0x83, 0x87, 0x91, 0x97, 0x99])
 def test_one_refused_message_holds_up_none_behind_it(code: int, strict: StrictBroker, run_sender: Run) -> None:
-    """As by a broker that checks payloads; 0x42 is no reason code at all."""
+    """Like a broker that checks payloads; 0x42 is no reason code at all."""
     strict.rules = Rules(refused=lambda topic, payload: topic == DETECTION and payload == b"5", refusal=code)
     running = start(run_sender, strict, told=state())
     running.outbox.add(detections(0, 40))
@@ -182,7 +182,7 @@ def test_a_broker_that_discards_what_comes_too_fast_gets_all(
     assert running.sender.status.quarantined == ()
 
 
-def test_detections_go_first_and_state_is_not_kept_waiting_for_all_of_them(
+def test_detections_go_first_and_state_does_not_wait_for_all_of_them(
     strict: StrictBroker, run_sender: Run, tmp_path: Path
 ) -> None:
     running = RunningSender(config(strict), tmp_path)
@@ -229,7 +229,7 @@ def test_the_first_connection_of_a_process_begins_a_session_and_a_farewell_ends_
     assert [present for _, present, _ in strict.connected] == [False, False]
 
 
-def test_what_the_broker_says_in_its_own_words_repeats_no_login(strict: StrictBroker, run_sender: Run, caplog) -> None:
+def test_a_reason_string_never_repeats_the_login(strict: StrictBroker, run_sender: Run, caplog) -> None:
     strict.rules = Rules(connack=0x86, words="user me password Zq9Xk7Wv5 is wrong")
     login = {"username": "me", "password": "Zq9Xk7Wv5"}
     running = start(run_sender, strict, told=[], **login)
@@ -256,7 +256,7 @@ def test_a_broker_without_retained_messages_is_used_without(
     assert "retained messages are not offered" in caplog.text
 
 
-def test_a_broker_without_qos_1_is_used_and_said_to_confirm_nothing(
+def test_without_qos_1_delivery_is_reported_as_unconfirmed(
     strict: StrictBroker, run_sender: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     strict.rules = Rules(retain_available=False, max_qos=0)
@@ -271,7 +271,7 @@ def test_a_broker_without_qos_1_is_used_and_said_to_confirm_nothing(
     assert "QoS 1 is not offered" in caplog.text
 
 
-def test_a_flapping_connection_fills_no_log(
+def test_a_flapping_connection_does_not_fill_the_log(
     strict: StrictBroker, run_sender: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "edgeaudio")
@@ -286,7 +286,7 @@ def test_a_flapping_connection_fills_no_log(
     running.wait_told()
 
 
-def test_a_limit_of_the_log_is_reset_by_a_connection_that_lasts(
+def test_after_a_lasting_connection_a_failure_is_logged_again(
     strict: StrictBroker, run_sender: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "edgeaudio")
@@ -302,7 +302,7 @@ def test_a_limit_of_the_log_is_reset_by_a_connection_that_lasts(
 
 
 def test_a_reconnection_is_not_a_loop(strict: StrictBroker, run_sender: Run) -> None:
-    """A broker that closes whatever it is sent: never more connections than the back-off grants."""
+    """A broker that closes after any message: never more connections than the back-off allows."""
     strict.rules = Rules(denied=lambda _topic: True, denied_filters=lambda _filter: True)
     began = time.monotonic()
     running = start(run_sender, strict, told=state(), retry_min_s=0.2, retry_max_s=0.8)

@@ -96,7 +96,7 @@ class Dispatcher:
         return self._in_flight.is_empty(now) and not self.quarantine.has_untried(now)
 
     def next(self, now: float) -> Outgoing | None:
-        """Return what to send; None: nothing, or nothing while anything is in flight."""
+        """Return what to send; None: nothing, or something that must wait until nothing is in flight."""
         choices = [self._next_detection, self._next_state]
         if self._since_state >= _STATE_TURN - 1:
             choices.reverse()
