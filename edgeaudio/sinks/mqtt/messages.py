@@ -1,6 +1,6 @@
 """The wire contract: edgeaudio's values as MQTT messages.
 
-Owns: every payload but Home Assistant's discovery (homeassistant.py). Pure: values in, `Message` out.
+Owns: every payload but Home Assistant's discovery (discovery.py). Pure: values in, `Message` out.
 Does not know: topics' spelling (topics.py), and when or whether a message is sent.
 
 All JSON is compact, in UTF-8, and has finite numbers only: what is not finite becomes null, as does a level of
