@@ -200,7 +200,7 @@ def move_damaged(path: Path) -> Path:
             for suffix in ("-wal", "-shm", ""):
                 old.with_name(old.name + suffix).unlink(missing_ok=True)
     except OSError as error:
-        raise DiskError(f"damaged, and cannot be put aside: {error.strerror}") from None
+        raise DiskError(f"damaged, and cannot be renamed: {error.strerror}") from None
     return moved_to
 
 

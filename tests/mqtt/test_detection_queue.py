@@ -197,7 +197,7 @@ def test_what_is_quarantined_is_overtaken_and_sent_when_it_is_due() -> None:
     due = connection.queue.peek(61.0)
     assert due is not None
     assert due.seq == 1
-    assert quarantine.is_suspect(fatal)
+    assert quarantine.must_be_alone(fatal)
 
 
 def test_a_suspect_topic_is_tried_by_its_shortest_message() -> None:

@@ -18,16 +18,16 @@ def item(key: int, topic: str = "t") -> Item:
 def test_the_first_end_makes_suspects_the_second_quarantines() -> None:
     quarantine = MessageQuarantine()
     assert quarantine.blame([item(1), item(2)], 0.0) == []
-    assert quarantine.is_suspect(item(1))
+    assert quarantine.must_be_alone(item(1))
     assert not quarantine.holds(item(1), 0.0)
     assert quarantine.blame([item(1)], 1.0) == [item(1)]
     assert quarantine.holds(item(1), 60.0)
     assert not quarantine.holds(item(1), 61.5)  # tried again ...
-    assert quarantine.is_suspect(item(1))  # ... alone
+    assert quarantine.must_be_alone(item(1))  # ... alone
     assert quarantine.blame([item(1)], 61.5) == []
     assert quarantine.holds(item(1), 61.5 + 119)
     assert quarantine.clear(item(2))
-    assert not quarantine.is_suspect(item(2))
+    assert not quarantine.must_be_alone(item(2))
     assert quarantine.clear(item(1))
     assert quarantine.items == ()
 
@@ -57,7 +57,7 @@ def test_two_of_a_family_make_it_suspect_and_one_answer_clears_it() -> None:
     assert quarantine.holds(item(100), 59.0)
     assert quarantine.held_families(59.0) == (Family("detection", "t"),)
     assert quarantine.clear(item(100))
-    assert not quarantine.is_suspect(item(101))
+    assert not quarantine.must_be_alone(item(101))
     assert quarantine.holds(item(1), 59.0)  # still fatal by itself
 
 
@@ -81,7 +81,7 @@ def test_after_the_broker_was_away_all_is_retried_but_what_may_have_crashed_it()
     assert quarantine.holds(item(1), 1500.0)
     quarantine.retry_soon(1600.0)
     assert not quarantine.holds(item(1), 1600.0)
-    assert quarantine.is_suspect(item(1))
+    assert quarantine.must_be_alone(item(1))
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 20), st.data())
@@ -105,7 +105,7 @@ def one_connection(
     """Send batches, suspects alone, until the broker closes; return what it answered."""
     table, answered = InFlightTable(), set[Item]()
     while ready := [each for each in waiting if each not in answered and not quarantine.holds(each, now)]:
-        free = list(takewhile(lambda each: not quarantine.is_suspect(each), ready))
+        free = list(takewhile(lambda each: not quarantine.must_be_alone(each), ready))
         batch = free[:in_flight_max] or ready[:1]
         for number, each in enumerate(batch):
             table.add(Outgoing(each, None), now, number, alone=not free)

@@ -9,7 +9,7 @@ answers "unsupported protocol version", hangs up on it, or is silent for 2 s (am
 3.1.1) is asked again with 3.1.1 at once. A broker that spoke 5 before is taken for an older one only if it says so:
 when it hangs up or is silent it is restarting, or frozen. One that offers no retained messages or no QoS 1 (0x9A, 0x9B:
 the will asks for both) is asked again without at once. Over 3.1.1 a message that access rules deny is acknowledged all
-the same: it is lost, and nobody can know.
+the same: it is lost unnoticed.
 
 The broker keeps the session for ten minutes after a connection is lost (MQTT 5 only: over 3.1.1 it would be for ever,
 so there the session is clean). At the next connection the broker reports whether the session is still there: if so, it

@@ -102,7 +102,7 @@ class Dispatcher:
             choices.reverse()
         for choose in choices:
             if (outgoing := choose(now)) is not None:
-                alone = self.quarantine.is_suspect(outgoing.item)
+                alone = self.quarantine.must_be_alone(outgoing.item)
                 return None if alone and not self._in_flight.is_empty(now) else outgoing
         return None
 
@@ -118,7 +118,7 @@ class Dispatcher:
             self.state_cache.take(outgoing.message)
             self.faults.oversized.pop(outgoing.message.topic, None)
             # only what is acknowledged can be cleared of suspicion
-            if not outgoing.message.qos and self.quarantine.is_suspect(outgoing.item):
+            if not outgoing.message.qos and self.quarantine.must_be_alone(outgoing.item):
                 return replace(outgoing, message=replace(outgoing.message, qos=1))
         return outgoing
 
@@ -129,7 +129,7 @@ class Dispatcher:
     def sent(self, outgoing: Outgoing, packet_id: int, now: float) -> None:
         """Note under which packet identifier something was sent."""
         awaited = outgoing.message is None or outgoing.message.qos
-        alone = self.quarantine.is_suspect(outgoing.item)
+        alone = self.quarantine.must_be_alone(outgoing.item)
         self._in_flight.add(outgoing, now, packet_id if awaited else None, alone=alone)
 
     def too_long(self, outgoing: Outgoing, why: str, now: float) -> None:
@@ -202,7 +202,7 @@ class Dispatcher:
         if not self._in_flight.is_alone_overdue(now, limit_s / 2):
             return None
         items = (_subscription_item(topic_filter) for topic_filter in self._filters)
-        return next((Outgoing(item, None) for item in items if not self.quarantine.is_suspect(item)), None)
+        return next((Outgoing(item, None) for item in items if not self.quarantine.must_be_alone(item)), None)
 
     def blame(self, code: int | None, error: BrokerError, now: float) -> tuple[list[Item], bool]:
         """Note why the connection ended; `code`: the reason code of the broker's DISCONNECT, None: there was none.
@@ -249,7 +249,7 @@ class Dispatcher:
         for suspect in (False, True):
 
             def may_send(item: Item, suspect: bool = suspect) -> bool:
-                return self.quarantine.is_suspect(item) is suspect and not self.quarantine.holds(item, now)
+                return self.quarantine.must_be_alone(item) is suspect and not self.quarantine.holds(item, now)
 
             for item in map(_subscription_item, self._subscriptions):
                 if may_send(item):

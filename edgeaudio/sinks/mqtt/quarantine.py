@@ -87,7 +87,7 @@ class MessageQuarantine:
         """True if one item of this one's family is to decide for all of it."""
         return item.family in self._suspect_families
 
-    def is_suspect(self, item: Item) -> bool:
+    def must_be_alone(self, item: Item) -> bool:
         """True if the item may be sent only while nothing else is in flight."""
         family = item.family
         return (
@@ -135,7 +135,7 @@ class MessageQuarantine:
 
     def clear(self, item: Item) -> bool:
         """Note that the broker answered: neither the item nor its family is to blame. Return whether it was suspect."""
-        was_suspect = self.is_suspect(item)
+        was_suspect = self.must_be_alone(item)
         self.forget(item)
         self._families_of_suspects.discard(item.family)
         self._strikes.pop(item.family, None)
