@@ -33,7 +33,7 @@ from edgeaudio.sinks.mqtt.reason_codes import FIRST_REFUSAL, reason_code
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.types import Message
 
-MAX_PAYLOAD = 1024  # bytes of a command
+_MAX_PAYLOAD = 1024  # bytes of a command
 SESSION_EXPIRY_S = 600  # for which the broker keeps the session of a lost connection
 _MAX_PACKET = 16 * 1024  # the broker is asked to send nothing longer
 _MAX_EVENTS = 1024  # received and not yet returned
@@ -246,7 +246,7 @@ class PahoClient:
         except UnicodeDecodeError:
             self.dropped += 1
             return
-        most = _MAX_PACKET if received.topic == self._report_topic else MAX_PAYLOAD
+        most = _MAX_PACKET if received.topic == self._report_topic else _MAX_PAYLOAD
         if len(received.payload) > most or len(self._events) >= _MAX_EVENTS:
             self.dropped += 1
         else:
