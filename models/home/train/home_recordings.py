@@ -33,7 +33,7 @@ from tools.synth.espeak import require_espeak
 from tools.synth.other_sounds import BACKGROUND_KINDS, KINDS, Maker, make_other
 from tools.synth.scenes import mixed, received, travelled
 from tools.synth.texture_sounds import TEXTURES
-from tools.training.command import first_said
+from tools.training.command import first_mark
 from tools.training.corpus import HALF, UNLABELLED
 from tools.training.dataset import ALWAYS_TRAINED, COLUMNS
 from tools.training.recordings import audio_files, read_audio, write_wav
@@ -136,7 +136,7 @@ def _official_fold(path: Path) -> int:
 def _claim(made: Path, seed: int) -> None:
     """Recordings of two seeds never mix: the first to write there says which it is."""
     made.mkdir(parents=True, exist_ok=True)
-    if (found := first_said(made / "seed", f"{seed}\n").strip()) != str(seed):
+    if (found := first_mark(made / "seed", f"{seed}\n").strip()) != str(seed):
         raise EdgeaudioError(f"{made}: made with seed {found}, not {seed}; remove it, or give another --out")
 
 
