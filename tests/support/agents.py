@@ -1,4 +1,4 @@
-"""A running agent, as the service manager runs it: `edgeaudio run` in a process of its own."""
+"""Running agents, as a service manager runs them: `edgeaudio run` in a process of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RUN = "\nimport sys\nfrom edgeaudio.cli import main\nsys.exit(main(sys.argv[1:]
 
 
 class RunningAgent:
-    """An agent, its settings and its words."""
+    """An agent, its settings and its log."""
 
     def __init__(
         self, folder: Path, broker_port: int, sources: str, *, settings: str = "", device: str = DEVICE
@@ -48,9 +48,10 @@ class RunningAgent:
         self.config.write_text(self._head + sources)
 
     def start(self, prefix: Sequence[str] = (), patch: str = "", output: int | None = None) -> RunningAgent:
-        """Start it; `prefix` is a command that runs the one behind it, `patch` is Python that is run before it.
+        """Start the agent.
 
-        `output`: a descriptor for what it prints, instead of the log file.
+        prefix: a command that runs the one behind it. patch: Python that runs before it. output: a descriptor for its
+        output, instead of the log file.
         """
         program = ["-c", patch + _RUN] if patch else ["-m", "edgeaudio"]
         command = [*prefix, sys.executable, *program, "run", "--config", str(self.config)]
@@ -74,13 +75,13 @@ class RunningAgent:
 
     @property
     def command_lines(self) -> str:
-        """The command lines of the agent and of all that it started, as `ps` shows them to everybody."""
+        """The command lines of the agent and of all below it, as `ps` shows them to everybody."""
         assert self.process is not None
         return "\n".join(map(command_line_of, tree_of(self.process.pid)))
 
     @property
     def stacks(self) -> str:
-        """What the interpreter wrote of an agent that ended in disorder; the log, or what the next one will log."""
+        """The stacks that the interpreter wrote of a crash: in the log, or in the file that the next agent logs."""
         return self.log + "".join(path.read_text() for path in self.runtime_dir.glob("*/stacks"))
 
     @property

@@ -1,4 +1,4 @@
-"""A sender at work, and detections for it."""
+"""A running sender, and detections for it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RunningSender:
         wait_until(lambda: self.sender.status.state is BrokerState.CONNECTED, what="connected")
 
     def wait_told(self) -> None:
-        """Wait until the broker has answered everything."""
+        """Wait until the broker has acknowledged everything."""
         wait_until(lambda: self.sender.settled, what="all told")
 
     def wait_empty(self, timeout_s: float = 15.0) -> None:

@@ -1,4 +1,4 @@
-"""A broker that answers as a script says, byte by byte: for what no real one can be made to do."""
+"""A scripted broker, byte by byte, for behaviour that no real one has."""
 
 from __future__ import annotations
 
