@@ -41,7 +41,7 @@ class RecordedSounds:
     unlabelled: Sequence[Samples]
 
     def stretches(self, snrs_db: Sequence[int], scene_s: float, seed: int) -> Iterator[Stretch]:
-        """Yield a scene of each labelled recording at each SNR, then all recordings as they are; the same for a seed."""
+        """Yield a scene of each labelled recording at each SNR, then all recordings themselves; a seed repeats them."""
         for index, (label, recordings) in enumerate(self.labelled.items()):
             for snr_db in snrs_db:
                 for number, sound in enumerate(recordings):
