@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
 from edgeaudio.capture.http_message import MessageError, read_head
 from edgeaudio.capture.network_probe import ProbeResult
 from edgeaudio.capture.source_urls import DEFAULT_PORTS, SourceUrl
+from edgeaudio.capture.tls import unverified_context, verifying_context
 from edgeaudio.types import Reason
 
 ASKING_S = 2.0  # for each step
@@ -55,10 +55,7 @@ def challenges_of(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> 
     with contextlib.suppress(OSError, ValueError, MessageError), contextlib.ExitStack() as closing:
         connection = closing.enter_context(socket.create_connection((host, port), ASKING_S))
         if url.is_tls:
-            context = ssl.create_default_context(cafile=ca_file)
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-            if not tls_verify:
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context = verifying_context(ca_file) if tls_verify else unverified_context()
             connection = closing.enter_context(context.wrap_socket(connection, server_hostname=host))
         connection.sendall(request.encode())
         head, _ = read_head(lambda: connection.recv(4096))

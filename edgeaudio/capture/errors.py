@@ -18,7 +18,7 @@ from edgeaudio.capture.alsa_errors import explain_sound_card
 from edgeaudio.capture.auth_schemes import challenges_of, explain_login
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.ffmpeg_log import FfmpegLog
-from edgeaudio.capture.network_probe import ProbeResult, explain_os_error, probe_address
+from edgeaudio.capture.network_probe import ProbeResult, explain_errno, probe_address
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.source_urls import SourceUrl
 from edgeaudio.errors import EdgeaudioError
@@ -160,7 +160,7 @@ def classify(config: SourceConfig, error: Exception, call: Call) -> SourceError:
             or _by_answer(error)
             or _receiver(url, number, where, call)
             or _led(url, call.log)
-            or explain_os_error(number, where)
+            or explain_errno(number, where)
             # a name that does not resolve is EIO, a mute RTSP server "invalid data", a certificate
             # that is not trusted either of them: look for ourselves
             or probe_address(url, tls_verify=config.tls_verify, ca_file=config.ca_file)
@@ -198,7 +198,7 @@ def _led(url: SourceUrl, log: FfmpegLog) -> ProbeResult | None:
     if failed is None or failed["where"] == f"{url.place}":
         return None
     number = next((number for number in errno.errorcode if os.strerror(number) == failed["words"].strip()), None)
-    found = explain_os_error(number, failed["where"])
+    found = explain_errno(number, failed["where"])
     return found and ProbeResult(found.reason, f"the server redirects, and {found.detail}", hint)
 
 

@@ -20,7 +20,8 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from edgeaudio.capture.http_message import MessageError, read_head, write_head
-from edgeaudio.capture.network_probe import explain_os_error, explain_tls_error, unreadable_authorities
+from edgeaudio.capture.network_probe import explain_connecting, explain_handshake, unreadable_authorities
+from edgeaudio.capture.tls import unverified_context, verifying_context
 from edgeaudio.types import Reason
 
 CONNECT_S = 5.0
@@ -130,9 +131,7 @@ class Dialler:
                 connection.close()
             else:
                 return connection
-        timed_out = isinstance(failure, TimeoutError)
-        found = explain_os_error(failure.errno, where, timed_out=timed_out)
-        raise LeadError(*(found or (Reason.UNREACHABLE, f"no connection to {where}"))) from None
+        raise _not_reached(failure, where)
 
     def _secured(
         self, connection: socket.socket, origin: Origin, known: Callable[[socket.socket], None]
@@ -147,7 +146,7 @@ class Dialler:
             known(secured)
             secured.do_handshake()
         except (OSError, ValueError) as error:
-            found = explain_tls_error(error, host)
+            found = explain_handshake(error, host)
             failure = LeadError(*found, final=found.reason in {Reason.TLS_UNTRUSTED, Reason.CLOCK})
         else:
             return secured
@@ -157,37 +156,23 @@ class Dialler:
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
-            self._context = verifying_context(self._ca_file) if self._tls_verify else _unverifying()
+            try:
+                self._context = verifying_context(self._ca_file) if self._tls_verify else unverified_context()
+            except OSError:
+                raise LeadError(*unreadable_authorities(self._ca_file), final=True) from None
         return self._context
-
-
-def verifying_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Verify by these authorities, or the system's. Raises LeadError where the file cannot be used."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError:
-        raise LeadError(*unreadable_authorities(ca_file), final=True) from None
-    # on since Python 3.13; authorities made by plain openssl do not hold to it
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
-
-
-def _unverifying() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _addresses(host: str) -> list[str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        detail = f"the name {host} does not resolve ({(error.strerror or 'no answer').lower()})"
-        raise LeadError(Reason.NAME_NOT_FOUND, detail) from None
-    except UnicodeError:
-        raise LeadError(Reason.NAME_NOT_FOUND, f"{host} is not a valid host name") from None
+    except (socket.gaierror, UnicodeError) as error:
+        raise _not_reached(error, host) from None
     return [str(info[4][0]) for info in found]
+
+
+def _not_reached(error: OSError | ValueError, place: str) -> LeadError:
+    return LeadError(*(explain_connecting(error, place) or (Reason.UNREACHABLE, f"no connection to {place}")))
 
 
 # the system's proxies

@@ -22,7 +22,8 @@ import numpy as np
 
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
-from edgeaudio.capture.origin import LeadError, verifying_context
+from edgeaudio.capture.network_probe import unreadable_authorities
+from edgeaudio.capture.tls import verifying_context
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.source_argument import failure_line
 from edgeaudio.commands.waiting import SENDER_WAIT_S, WaitMonitor
@@ -189,8 +190,8 @@ def _planned(settings: Settings, models: dict[str, Model], name: str, _: threadi
     if config.ca_file is not None and config.tls_verify:
         try:
             verifying_context(config.ca_file)
-        except LeadError as error:
-            raise SourceError(name, config.address, error.reason, error.detail, error.hint) from None
+        except OSError:
+            raise SourceError(name, config.address, *unreadable_authorities(config.ca_file)) from None
     return f"{config.address}: not opened"
 
 

@@ -5,6 +5,7 @@ Each case is a real handshake on loopback, with certificates made for it.
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import ssl
@@ -26,8 +27,8 @@ from support.scripted_broker import WELCOME_5, WELCOME_311, ScriptedBroker
 
 from edgeaudio.health.broker import BrokerReason
 from edgeaudio.sinks.mqtt.broker import HINTS, BrokerError, MqttConfig
-from edgeaudio.sinks.mqtt.connect_errors import classify, tls_context
-from edgeaudio.tls_errors import explain_tls
+from edgeaudio.sinks.mqtt.connect_errors import classify, classify_tls
+from edgeaudio.sinks.mqtt.tls import tls_context
 
 CA = authority("our authority")
 CLIENTS = authority("authority of clients")
@@ -514,14 +515,14 @@ def test_a_port_without_tls(script: Callable[[socket.socket], None], detail: str
     ],
 )
 def test_other_words_for_the_same(text: str, detail: str, hint: str) -> None:
-    said, what_to_do = explain_tls(text)
+    _, said, what_to_do = classify_tls(text)
     assert said == detail
     assert hint in str(what_to_do)
 
 
 @pytest.mark.parametrize("text", ["", "x", "[SSL: X] something new (_ssl.c:1)", "tlsv1 alert something new"])
 def test_words_that_nobody_knows_have_the_general_hint(text: str) -> None:
-    detail, hint = explain_tls(text)
+    _, detail, hint = classify_tls(text)
     assert hint is None
     assert "new" in detail or not text or text == "x"
 
@@ -567,8 +568,12 @@ def test_every_other_error_has_the_general_hint() -> None:
         (socket.gaierror(-2, "Name or service not known"), BrokerReason.NAME_NOT_FOUND),
         (ConnectionRefusedError(), BrokerReason.REFUSED),
         (TimeoutError(), BrokerReason.TIMEOUT),
+        (OSError(errno.ETIMEDOUT, "Connection timed out"), BrokerReason.TIMEOUT),
         (ConnectionResetError(), BrokerReason.CLOSED),
-        (OSError(113, "No route to host"), BrokerReason.UNREACHABLE),
+        (ConnectionAbortedError(), BrokerReason.CLOSED),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), BrokerReason.UNREACHABLE),
+        (OSError(errno.ENETDOWN, "Network is down"), BrokerReason.UNREACHABLE),
+        (OSError(errno.EPERM, "Operation not permitted"), BrokerReason.UNREACHABLE),
         (ValueError("label too long"), BrokerReason.NAME_NOT_FOUND),
     ):
         told = classify(error)

@@ -29,12 +29,11 @@ from typing import Final
 
 from edgeaudio.health.broker import BrokerReason
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
-from edgeaudio.sinks.mqtt.connect_errors import classify
+from edgeaudio.sinks.mqtt.connect_errors import classify, classify_tls
 from edgeaudio.sinks.mqtt.events import Capabilities, MqttEvent
 from edgeaudio.sinks.mqtt.paho_client import Connack, PahoClient
 from edgeaudio.sinks.mqtt.reason_codes import FIRST_REFUSAL, reason_code
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
-from edgeaudio.tls_errors import explain_tls
 from edgeaudio.types import Message
 
 log = logging.getLogger(__name__)
@@ -209,7 +208,7 @@ class MqttConnection:
         if client.connack is not None and client.connack.code < FIRST_REFUSAL:
             return self._error(BrokerReason.CLOSED, "the connection was closed")
         if "SSL" in client.last_error or "alert" in client.last_error.lower():
-            return self._error(BrokerReason.TLS_FAILED, *explain_tls(client.last_error))
+            return self._error(*classify_tls(client.last_error))
         hint = "check the port: a broker that wants TLS (mqtts://), or no MQTT at all, closes so; see its log"
         return self._error(BrokerReason.CLOSED, "the connection was closed before an answer", hint)
 

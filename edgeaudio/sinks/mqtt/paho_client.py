@@ -27,10 +27,10 @@ from paho.mqtt.reasoncodes import ReasonCode as PahoReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgeaudio.sinks.mqtt.broker import MqttConfig
-from edgeaudio.sinks.mqtt.connect_errors import tls_context
 from edgeaudio.sinks.mqtt.events import Acknowledged, Capabilities, MqttEvent, Received
 from edgeaudio.sinks.mqtt.reason_codes import FIRST_REFUSAL, reason_code
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
+from edgeaudio.sinks.mqtt.tls import tls_context
 from edgeaudio.types import Message
 
 _MAX_PAYLOAD = 1024  # bytes of a command
