@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgeaudio.capture.http_message import MessageError, read_head
 from edgeaudio.capture.network_probe import ProbeResult
-from edgeaudio.capture.source_urls import DEFAULT_PORTS, SourceUrl
+from edgeaudio.capture.source_urls import SourceUrl
 from edgeaudio.capture.tls import unverified_context, verifying_context
 from edgeaudio.types import Reason
 
@@ -50,7 +50,7 @@ def _method(challenge: str) -> str | None:
 
 def challenges_of(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> list[str]:
     """What an RTSP server answers to one who asks without a login; nothing where it answers something else."""
-    host, port = url.host or "", url.port or DEFAULT_PORTS[url.scheme]
+    host, port = url.host or "", url.server_port
     request = f"DESCRIBE {url.without_login()} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n"
     with contextlib.suppress(OSError, ValueError, MessageError), contextlib.ExitStack() as closing:
         connection = closing.enter_context(socket.create_connection((host, port), ASKING_S))

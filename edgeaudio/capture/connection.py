@@ -24,7 +24,7 @@ from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.deadline import Deadline
 from edgeaudio.capture.decoding import FrameReader
 from edgeaudio.capture.errors import PUSHED, SourceError
-from edgeaudio.capture.http_proxy import HttpProxy, is_proxied
+from edgeaudio.capture.http_proxy import HttpProxy
 from edgeaudio.capture.network_probe import rtsp_answers
 from edgeaudio.capture.opening import SourceMemory, open_container
 from edgeaudio.capture.pauses import PauseWatch
@@ -76,7 +76,7 @@ def open_source(
         detail = f"this is a {kind}: only `score` and `probe` read one"
         raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, PUSHED)
     with ExitStack() as closing:
-        proxy = closing.enter_context(_proxy(config, memory)) if is_proxied(config.address.scheme) else None
+        proxy = closing.enter_context(_proxy(config, memory)) if config.address.is_http else None
         opened = open_container(config, deadline, stop, memory, proxy, sender_wait_s)
         container = opened.container
         if opened.pipe is not None:
@@ -139,7 +139,7 @@ class Connection:
         self._paced = self.recorded and media_start is None
         self._timeline = Timeline(
             live=self._media_start is None,
-            lossy=config.address.scheme not in {"file", "http", "https"},
+            lossy=config.address.path is None and not config.address.is_http,
             reliable=config.address.scheme != "udp" and config.transport != "udp",
             may_pause=proxy is None or not proxy.has_live_playlist,
             zero_s=zero_s(container, config.address.path),
@@ -165,7 +165,7 @@ class Connection:
     @property
     def finished(self) -> bool:
         """Whether a recording was heard to its end, one that an RTSP server plays too."""
-        length_s = (self.info.duration_s or 0.0) if self._config.address.scheme in {"rtsp", "rtsps"} else 0.0
+        length_s = (self.info.duration_s or 0.0) if self._config.address.is_rtsp else 0.0
         # a camera that claims a length goes on after it
         return self._ended or (length_s > 0 and abs(self._heard_s - length_s) <= _END_SLACK_S)
 
@@ -239,7 +239,7 @@ class Connection:
 
     def _after_burst(self, frames: Iterator[Arrived]) -> Iterator[Arrived]:
         """The same frames, after telling the timeline when the first of them began; without what was heard before."""
-        in_pieces = self._config.address.scheme in {"http", "https"}
+        in_pieces = self._config.address.is_http
         burst = self._burst = Burst(self._clock.monotonic(), in_pieces=in_pieces)
         failure = None
         try:

@@ -164,7 +164,7 @@ def classify(config: SourceConfig, error: Exception, call: Call) -> SourceError:
             # a name that does not resolve is EIO, a mute RTSP server "invalid data", a certificate
             # that is not trusted either of them: look for ourselves
             or probe_address(url, tls_verify=config.tls_verify, ca_file=config.ca_file)
-            or _by_behaviour(error, url.scheme, call)
+            or _by_behaviour(error, url, call)
         )
     return SourceError(config.name, url, *finding)
 
@@ -182,7 +182,7 @@ def _by_login(config: SourceConfig, error: Exception) -> ProbeResult | None:
     url = config.address
     if not isinstance(error, av.error.HTTPUnauthorizedError):
         return None
-    asked = url.scheme in {"rtsp", "rtsps"} and url.username is not None
+    asked = url.is_rtsp and url.username is not None
     challenges = challenges_of(url, tls_verify=config.tls_verify, ca_file=config.ca_file) if asked else []
     return explain_login(challenges, given=url.username is not None)
 
@@ -225,7 +225,7 @@ def _by_answer(error: Exception) -> ProbeResult | None:
     return next((found for kind, found in _ANSWERS.items() if isinstance(error, kind)), None)
 
 
-def _by_behaviour(error: Exception, scheme: str, call: Call) -> ProbeResult:
+def _by_behaviour(error: Exception, url: SourceUrl, call: Call) -> ProbeResult:
     if call.timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
         if call.received:
             detail = f"{call.received:,} bytes came, and no sound was found in them"
@@ -235,7 +235,7 @@ def _by_behaviour(error: Exception, scheme: str, call: Call) -> ProbeResult:
         return ProbeResult(Reason.TIMEOUT, f"{what} within {call.limit_s:g} s", _OVER_UDP if call.over_udp else None)
     if not call.opening:
         return ProbeResult(Reason.END_OF_STREAM, "the sender broke off")
-    if isinstance(error, av.error.EOFError) and scheme not in {"http", "https"}:
+    if isinstance(error, av.error.EOFError) and not url.is_http:
         hint = "check the port; a camera with too many viewers does that too"
         return ProbeResult(Reason.INVALID_DATA, "the server closed the connection without an answer", hint)
     return ProbeResult(Reason.INVALID_DATA, "the answer is not a stream that can be read")
@@ -243,7 +243,7 @@ def _by_behaviour(error: Exception, scheme: str, call: Call) -> ProbeResult:
 
 def _receiver(url: SourceUrl, number: int | None, where: str, call: Call) -> ProbeResult | None:
     """What stands in the way of a source that sends to us."""
-    if url.scheme not in {"rtsp+listen", "udp"}:
+    if not url.is_pushed and url.scheme != "udp":
         return None
     if number in _NOT_BOUND:
         finding = _NOT_BOUND[number]
@@ -252,7 +252,7 @@ def _receiver(url: SourceUrl, number: int | None, where: str, call: Call) -> Pro
         detail = f"nothing that could be read came to port {url.port} within {call.limit_s:g} s"
         hint = f"check where the sender sends to, and that a firewall lets UDP to port {url.port} of this machine pass"
         return ProbeResult(Reason.TIMEOUT, detail, hint)
-    if url.scheme == "rtsp+listen" and call.opening and call.timed_out:
+    if url.is_pushed and call.opening and call.timed_out:
         hint = f"start the sender first, and let it push by RTSP over TCP to port {url.port} of this machine"
         return ProbeResult(Reason.TIMEOUT, f"no sender pushed to it within {call.limit_s:g} s", hint)
     return None

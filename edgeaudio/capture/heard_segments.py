@@ -165,7 +165,7 @@ class HeardSegments:
 def heard_file(runtime_dir: Path | None, config: SourceConfig) -> Path | None:
     """Where what was heard of a source is kept; None where it is kept nowhere. Its name tells no secret."""
     url = config.address
-    if runtime_dir is None or url.scheme not in {"http", "https"}:
+    if runtime_dir is None or not url.is_http:
         return None
     path = url.rest.partition("?")[0]
     return runtime_dir / f"heard-{digest(f'{config.name} {url.host} {url.port} {path}')}.json"

@@ -48,7 +48,8 @@ from edgeaudio.capture.playlist import (
     parse_playlist,
 )
 from edgeaudio.capture.proxy_messages import Request, joined, send, send_list, split_list
-from edgeaudio.capture.source_urls import DEFAULT_PORTS, SourceUrl
+from edgeaudio.capture.schemes import SCHEMES
+from edgeaudio.capture.source_urls import SourceUrl
 from edgeaudio.capture.whole_recording import (
     MAX_WHOLE_BYTES,
     TooLongError,
@@ -73,11 +74,6 @@ _PIECE_BYTES = 65536
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 
-def is_proxied(scheme: str) -> bool:
-    """True if a source of that scheme is read through a proxy."""
-    return scheme in {"http", "https"}
-
-
 @dataclass(frozen=True, slots=True)
 class ProxyFailure:
     """Why something behind the proxy was not read."""
@@ -97,7 +93,7 @@ class HttpProxy:
         self._encrypted = url.is_tls
         self._has_login = url.username is not None
         self._dialler = Dialler(url.host or "", tls_verify=tls_verify, ca_file=ca_file)
-        first = Origin((url.host or "").lower(), url.port or DEFAULT_PORTS[url.scheme], url.is_tls)
+        first = Origin((url.host or "").lower(), url.server_port, url.is_tls)
         self._tls_origins = {(first.host, first.port)} if first.tls else set()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
@@ -393,15 +389,15 @@ class HttpProxy:
         match = _SCHEME.match(uri)
         if match is None:
             return uri
-        scheme = match[1].lower()
+        scheme = SCHEMES.get(match[1].lower())
         try:
             parts = urlsplit(uri)
             host, port = (parts.hostname or "").lower(), parts.port
         except ValueError:
             return f"./{uri}"
-        if scheme not in {"http", "https"} or not HOST.fullmatch(host):
+        if scheme is None or scheme.family != "http" or not HOST.fullmatch(host):
             return f"./{uri}"
-        origin = Origin(host, port or DEFAULT_PORTS[scheme], scheme == "https")
+        origin = Origin(host, port or scheme.port or 0, scheme.tls)
         if origin.tls:
             with self._lock:
                 if len(self._tls_origins) >= _MAX_KNOWN:

@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeaudio.capture.source_urls import DEFAULT_PORTS, SourceUrl
+from edgeaudio.capture.source_urls import SourceUrl
 from edgeaudio.capture.tls import unverified_context, verifying_context
 from edgeaudio.network_errors import NetworkFault, diagnose
 from edgeaudio.tls_errors import Peer
@@ -64,8 +64,8 @@ def probe_address(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> 
 
     Takes at most about 2 s a step (name resolution has the resolver's own limits).
     """
-    host, port = url.host or "", url.port or DEFAULT_PORTS.get(url.scheme, 0)
-    if not host or url.scheme == "rtsp+listen":
+    host, port = url.host or "", url.server_port
+    if not host or url.is_pushed:
         return None
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -80,11 +80,11 @@ def probe_address(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> 
 
 def rtsp_answers(url: SourceUrl) -> bool:
     """True if the RTSP server of `url` answers a request that needs no login. Takes at most about 2 s."""
-    if url.scheme == "rtsp+listen":
+    if url.is_pushed:
         return True  # FFmpeg would have reported that the sender closed its connection
     try:
         with (
-            socket.create_connection((url.host or "", url.port or DEFAULT_PORTS[url.scheme]), _ANSWER_S) as plain,
+            socket.create_connection((url.host or "", url.server_port), _ANSWER_S) as plain,
             unverified_context().wrap_socket(plain) if url.is_tls else plain as connection,
         ):
             connection.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")

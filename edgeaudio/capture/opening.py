@@ -62,7 +62,7 @@ class SourceMemory:
     @classmethod
     def of(cls, config: SourceConfig, recalled: RtspMode | None = None, heard: HeardSegments | None = None) -> Self:
         """Nothing learned yet, but what was remembered of how to ask, and of what was heard."""
-        asked = config.address.scheme in {"rtsp", "rtsps"}
+        asked = config.address.is_rtsp
         asking = RtspSetup(config.media, config.transport, recalled) if asked else RtspSetup("all", "tcp")
         return cls(asking, heard=HeardSegments() if heard is None else heard)
 
@@ -81,14 +81,14 @@ _SHORT_LOOK = ProbeLimits(1_000_000, 2.0)
 
 def longest_open_s(config: SourceConfig, sender_wait_s: float | None) -> float:
     """Seconds that an open may take, the resolver's own time for names apart."""
-    if config.address.scheme in {"rtsp+listen", "file", "alsa"}:
+    if config.address.is_pushed or not config.address.is_network:
         return _open_limit_s(config, sender_wait_s)
-    tries = _MOST_TRIES if config.address.scheme in {"rtsp", "rtsps"} else 2  # the second with a longer look
+    tries = _MOST_TRIES if config.address.is_rtsp else 2  # the second with a longer look
     return tries * config.open_timeout_s + (tries - 1) * _FALLBACK_PAUSE_S + PROBING_S
 
 
 def _open_limit_s(config: SourceConfig, sender_wait_s: float | None) -> float:
-    if config.address.scheme == "rtsp+listen":
+    if config.address.is_pushed:
         return LISTEN_S if sender_wait_s is None else sender_wait_s
     if config.address.path is not None and sender_wait_s is not None:
         return max(sender_wait_s, config.open_timeout_s)
@@ -111,7 +111,7 @@ def open_container(
     """
     limit_s = _open_limit_s(config, sender_wait_s)
     asking = memory.asking
-    if config.address.scheme not in {"rtsp", "rtsps"}:
+    if not config.address.is_rtsp:
         return _look(config, deadline, stop, memory, proxy, limit_s)
     try:
         return _open(config, deadline, stop, proxy, limit_s, asking.way)
@@ -167,7 +167,7 @@ def _open(
     pipe: Pipe | None = None
     deadline.limit(limit_s)
     visitor: PendingSender | None = None
-    if config.address.scheme == "rtsp+listen":
+    if config.address.is_pushed:
         visitor = deadline.on_wait = PendingSender(config.address.port or 0, deadline, config.open_timeout_s)
     with deadline, recorded() as log:
         try:

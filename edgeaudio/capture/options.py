@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.rtsp_setup import RtspMode
-from edgeaudio.capture.source_urls import DEFAULT_PORTS, SourceUrl
+from edgeaudio.capture.source_urls import SourceUrl
 
 # what an address may make FFmpeg open, by its scheme; nothing that comes over the network can
 # name a local file. To which servers HTTP may lead, and through which certificates, http_proxy.py says,
@@ -96,16 +96,16 @@ def ffmpeg_call(config: SourceConfig, way: RtspMode, look: ProbeLimits, *, proxy
     if proxy is not None:
         options |= _HLS | {"http_proxy": proxy, "max_redirects": str(_MAX_REDIRECTS)}
         # the proxy does what makes it https
-        url = replace(url, scheme="http", port=url.port or DEFAULT_PORTS[url.scheme])
+        url = replace(url, scheme="http", port=url.server_port)
     if url.is_tls:
         options |= _tls(verify=config.tls_verify, ca_file=config.ca_file or system_ca_file())
     read_us = _microseconds(max(config.open_timeout_s, config.read_timeout_s))
-    if url.scheme in {"rtsp", "rtsps"}:
+    if url.is_rtsp:
         # how long a sender may pause is the Deadline's affair
         options |= {"rtsp_transport": way.transport, "timeout": _microseconds(_LONGEST_S)}
         if way.media == "audio":
             options["allowed_media_types"] = "audio"
-    elif url.scheme == "rtsp+listen":
+    elif url.is_pushed:
         # in seconds, as long as the limit allows
         options |= {"rtsp_flags": "listen", "listen_timeout": str(2 * 86400)}
     elif url.scheme == "udp":

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from edgeaudio.capture.http_message import MessageError, read_head, write_head
 from edgeaudio.capture.network_probe import explain_connecting, explain_handshake, unreadable_authorities
+from edgeaudio.capture.schemes import SCHEMES
 from edgeaudio.capture.tls import unverified_context, verifying_context
 from edgeaudio.types import Reason
 
@@ -58,7 +59,7 @@ class Origin:
     def authority(self) -> str:
         """What a Host header says."""
         name = f"[{self.host}]" if ":" in self.host else self.host
-        return name if self.port == (443 if self.tls else 80) else f"{name}:{self.port}"
+        return name if self.port == SCHEMES["https" if self.tls else "http"].port else f"{name}:{self.port}"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

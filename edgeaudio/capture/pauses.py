@@ -28,7 +28,6 @@ _NOT_AGAIN_S = 600.0
 _PAUSES = 3
 # a source that was not said to pause may be stuck, and who pushes can't be asked: a new connection tells
 _LONGEST_S = 600.0
-_SCHEMES = {"rtsp", "rtsps", "rtsp+listen"}
 
 
 class PauseWatch:
@@ -79,9 +78,9 @@ class PauseWatch:
         Returns, once, for how many seconds a source that is not known to pause is waited for from now on.
         """
         limit_s = self._config.read_timeout_s
-        scheme = self._config.address.scheme
-        certain = self._config.pauses and scheme != "rtsp+listen"
-        if scheme not in _SCHEMES or (not certain and now_s - self._heard_s > _LONGEST_S):
+        address = self._config.address
+        certain = self._config.pauses and not address.is_pushed
+        if not (address.is_rtsp or address.is_pushed) or (not certain and now_s - self._heard_s > _LONGEST_S):
             return None
         may_pause = self.pauses or (not self._kept and now_s > self._memory.no_pause_until_s)
         if may_pause and now_s - self._asked_s >= _ASK_AT * limit_s:

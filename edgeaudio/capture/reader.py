@@ -175,10 +175,10 @@ class Reader:
     @property
     def stall_timeout_s(self) -> float:
         """The longest time without progress that is still in order, name resolution apart."""
-        if self.config.address.scheme == "rtsp+listen":
+        if self.config.address.is_pushed:
             return LISTEN_S + LAST_DELAY_S  # a sender may come at any time
         read_s = self.config.read_timeout_s
-        if self.config.address.scheme in {"http", "https"}:
+        if self.config.address.is_http:
             read_s = max(read_s, MAX_STALE_S + SLACK_S)  # until a live playlist counts as stale
         return longest_open_s(self.config, None) + read_s + LAST_DELAY_S + 10.0
 
@@ -429,7 +429,7 @@ class Reader:
     def _waits_for(self) -> str | None:
         """What a connection waits for that nobody is asked for."""
         address = self.config.address
-        return f"waiting for a sender to push to {address}" if address.scheme == "rtsp+listen" else None
+        return f"waiting for a sender to push to {address}" if address.is_pushed else None
 
     def _say(
         self, state: SourceState, error: SourceError | None, delay_s: float | None = None, detail: str | None = None
@@ -453,7 +453,7 @@ class Reader:
 
     def _asked(self) -> _Asked:
         """How an RTSP camera is asked at present."""
-        if self.config.address.scheme not in {"rtsp", "rtsps"}:
+        if not self.config.address.is_rtsp:
             return {}
         way = self._memory.asking.way
         return {"media": way.media, "transport": way.transport}

@@ -23,8 +23,8 @@ def is_recording(container: InputContainer, address: SourceUrl, *, is_live: bool
 
     The scheme does not tell: what comes by HTTP may be either. `is_live` is what its answers say; None: nothing.
     """
-    if address.scheme not in {"http", "https"}:
-        return address.scheme == "file"
+    if not address.is_http:
+        return address.path is not None
     if is_live:
         return False
     if "hls" in container.format.name:

@@ -25,6 +25,7 @@ from uuid import uuid4
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
+from edgeaudio.capture.schemes import family_of
 from edgeaudio.terminal import one_line
 
 GROUP, PORT = "239.255.255.250", 3702
@@ -239,7 +240,7 @@ def _is_asked(service: str, host: str) -> bool:
 def _own_url(url: str, host: str) -> str | None:
     """Return the URL with the camera's own host: behind a router, the camera often names another one."""
     address = urlsplit(url)
-    if address.scheme not in {"rtsp", "rtsps"} or address.username is not None or not url.isascii():
+    if family_of(address.scheme) != "rtsp" or address.username is not None or not url.isascii():
         return None
     port = f":{address.port}" if address.port else ""
     query = f"?{address.query}" if address.query else ""

@@ -97,7 +97,7 @@ class WaitMonitor:
 
 def _opening(config: SourceConfig) -> str:
     address = config.address
-    if address.scheme == "rtsp+listen":
+    if address.is_pushed:
         return f"a sender to push to {address}"
     if address.path is not None:
         kind = kind_of(address.path)

@@ -18,7 +18,7 @@ from support.web import Certificate, make_certificate, web_server
 
 from edgeaudio.capture import origin
 from edgeaudio.capture.errors import SourceError
-from edgeaudio.capture.http_proxy import HttpProxy, is_proxied
+from edgeaudio.capture.http_proxy import HttpProxy
 from edgeaudio.capture.origin import kind_of
 from edgeaudio.capture.source_urls import parse_url
 from edgeaudio.types import Reason
@@ -199,13 +199,6 @@ def test_garbage_is_closed_without_an_answer(request_: bytes) -> None:
     with gate_for("http://127.0.0.1/") as opened, client_of(opened) as client, contextlib.suppress(ConnectionError):
         client.sendall(request_)
         assert client.recv(100) == b""
-
-
-def test_what_is_read_by_http_is_gated_whatever_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
-    assert is_proxied("https")
-    assert is_proxied("http")
-    assert not is_proxied("rtsp")
 
 
 def test_a_machine_without_a_free_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
