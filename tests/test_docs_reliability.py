@@ -10,7 +10,16 @@ from chaos.__main__ import DOCUMENT, PROOFS
 
 from edgeaudio import clock, throttled_log
 from edgeaudio.agent import agent
-from edgeaudio.capture import http_message, http_proxy, live_playlists, network_probe, pipe, playlist, reader
+from edgeaudio.capture import (
+    http_message,
+    http_proxy,
+    live_playlists,
+    network_probe,
+    pipe,
+    playlist_parser,
+    proxy_evidence,
+    reader,
+)
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.commands import check, onvif, waiting
 from edgeaudio.health import signal_monitor
@@ -55,10 +64,10 @@ def test_the_numbers_of_a_command():
 
 
 def test_the_numbers_of_what_comes_by_http():
-    assert f"At most {http_proxy.MAX_REDIRECTS} redirects" in TEXT
+    assert f"At most {proxy_evidence.MAX_REDIRECTS} redirects" in TEXT
     assert f"heads of {http_message.MAX_HEAD_BYTES >> 10} KiB and {http_message.MAX_HEADERS} headers" in TEXT
-    assert f"playlists of {playlist.MAX_BYTES >> 20} MiB and {playlist.MAX_SEGMENTS:,} segments" in TEXT
-    assert f"at most {playlist.MAX_LISTS} lists in a list of lists" in TEXT
+    assert f"playlists of {playlist_parser.MAX_BYTES >> 20} MiB and {playlist_parser.MAX_SEGMENTS:,} segments" in TEXT
+    assert f"at most {playlist_parser.MAX_LISTS} lists in a list of lists" in TEXT
     assert f"{http_proxy._BURST} requests at once, then {http_proxy._REQUESTS_PER_S} a second" in TEXT
     assert live_playlists.FIRST_SEGMENTS == live_playlists.STALE_TARGETS == 3
     assert f"at most the last {live_playlists.CATCH_UP_S:g} s" in TEXT

@@ -22,7 +22,7 @@ from edgeaudio.capture.deadline import Deadline
 from edgeaudio.capture.errors import FFMPEG_ERRORS, Call, SourceError, classify, undecodable
 from edgeaudio.capture.ffmpeg_log import FfmpegLog, recorded
 from edgeaudio.capture.http_proxy import HttpProxy
-from edgeaudio.capture.opening import SourceMemory, gated_failure
+from edgeaudio.capture.opening import SourceMemory, proxied_failure
 
 # a live HLS list grows by whole segments, 6 to 10 s apart
 _HLS_STALL_S = 20.0
@@ -63,7 +63,7 @@ class FrameReader:
             self._limit_s = max(self._limit_s, pipe.STALL_S)
 
     def __iter__(self) -> Iterator[AudioFrame]:
-        self._deadline.limit(self._patience_s)
+        self._deadline.limit(self._stall_timeout_s)
         while (packet := self._next()) is not None:
             for frame in self._decode(packet):
                 self._undecoded = 0
@@ -72,7 +72,7 @@ class FrameReader:
                     self._memory.asking.heard()
                 yield frame
                 self._damage = False
-                self._deadline.limit(self._patience_s)
+                self._deadline.limit(self._stall_timeout_s)
 
     @property
     def is_damaged(self) -> bool:
@@ -123,10 +123,10 @@ class FrameReader:
 
     @property
     def _refused(self) -> SourceError | None:
-        return gated_failure(self._config, self._proxy)
+        return proxied_failure(self._config, self._proxy)
 
     @property
-    def _patience_s(self) -> float:
+    def _stall_timeout_s(self) -> float:
         return self._limit_s if self._proxy is None else max(self._limit_s, self._proxy.stall_timeout_s)
 
     def _decode(self, packet: Packet[AudioStream]) -> list[AudioFrame]:
@@ -152,7 +152,7 @@ class FrameReader:
         call = Call(
             opening=False,
             timed_out=timed_out,
-            limit_s=self._patience_s,
+            limit_s=self._stall_timeout_s,
             over_udp=over_udp,
             log=log,
             received=self._proxy.received if self._proxy is not None and self._silent else 0,

@@ -187,7 +187,7 @@ def _open(
             failure = error.with_traceback(None)
         else:
             # FFmpeg is content with the part of a source that it could have
-            if not stop.is_set() and (proxy is None or proxy.finding is None or not proxy.finding.final):
+            if not stop.is_set() and (proxy is None or proxy.failure is None or not proxy.failure.final):
                 return Opened(container, pipe)
             container.close()
             failure = OSError()
@@ -208,7 +208,7 @@ def _open(
     )
     raise (
         _by_who_sends(config, circumstances, pipe, visitor)
-        or gated_failure(config, proxy)
+        or proxied_failure(config, proxy)
         or classify(config, failure, circumstances)
     )
 
@@ -227,9 +227,9 @@ def _by_who_sends(
     return SourceError(config.name, config.address, reason, detail, hint)
 
 
-def gated_failure(config: SourceConfig, proxy: HttpProxy | None) -> SourceError | None:
+def proxied_failure(config: SourceConfig, proxy: HttpProxy | None) -> SourceError | None:
     """Why the source cannot be read, as far as the proxy knows; None where nothing failed behind it."""
-    finding = None if proxy is None else proxy.finding
-    if finding is None:
+    failure = None if proxy is None else proxy.failure
+    if failure is None:
         return None
-    return SourceError(config.name, config.address, finding.reason, finding.detail, finding.hint)
+    return SourceError(config.name, config.address, failure.reason, failure.detail, failure.hint)

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from edgeaudio.capture.http_message import Head, MessageError, is_compressed, length_of, write_head
 from edgeaudio.capture.origin import HOST, Origin, Proxy
-from edgeaudio.capture.playlist import MAGIC
+from edgeaudio.capture.playlist_parser import MAGIC
 
 _MAX_BLANK_BYTES = 65536  # in front of a playlist
 _BOM = b"\xef\xbb\xbf"

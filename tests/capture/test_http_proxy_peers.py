@@ -20,7 +20,7 @@ from support.scripted_web import Answer, Asked, ok, scripted_web
 from support.sources import hear, pitch_hz
 from support.web import web_server
 
-from edgeaudio.capture import playlist
+from edgeaudio.capture import playlist_parser
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.cookies import CookieJar
@@ -425,7 +425,7 @@ def test_the_largest_list_that_is_read(sound: dict[str, bytes]) -> None:
     """A day of segments of 4 s, with addresses as they are signed."""
     entries = [line for n in range(21600) for line in ("#EXTINF:4.0,", f"a.ts?n={n:08}&{'s' * 200}")]
     body = media_list(*entries)
-    assert len(body) < playlist.MAX_BYTES
+    assert len(body) < playlist_parser.MAX_BYTES
     with scripted_web(files(list_m3u8=ok(body), a_ts=ok(sound["a.ts"]))) as web:
         assert hear(f"http://127.0.0.1:{web.port}/list.m3u8", 1.5, media=True).seconds >= 1.5
 
