@@ -12,13 +12,13 @@ from edgeaudio import clock, throttled_log
 from edgeaudio.agent import agent
 from edgeaudio.capture import (
     http_message,
-    http_proxy,
     live_playlists,
     network_probe,
     pipe,
     playlist_parser,
     proxy_evidence,
     reader,
+    request_pace,
 )
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.commands import check, onvif, waiting
@@ -68,7 +68,7 @@ def test_the_numbers_of_what_comes_by_http():
     assert f"heads of {http_message.MAX_HEAD_BYTES >> 10} KiB and {http_message.MAX_HEADERS} headers" in TEXT
     assert f"playlists of {playlist_parser.MAX_BYTES >> 20} MiB and {playlist_parser.MAX_SEGMENTS:,} segments" in TEXT
     assert f"at most {playlist_parser.MAX_LISTS} lists in a list of lists" in TEXT
-    assert f"{http_proxy._BURST} requests at once, then {http_proxy._REQUESTS_PER_S} a second" in TEXT
+    assert f"{request_pace.BURST} requests at once, then {request_pace.REQUESTS_PER_S} a second" in TEXT
     assert live_playlists.FIRST_SEGMENTS == live_playlists.STALE_TARGETS == 3
     assert f"at most the last {live_playlists.CATCH_UP_S:g} s" in TEXT
     stale = f"at least {live_playlists.MIN_STALE_S:g} s, at most {live_playlists.MAX_STALE_S:g} s"

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edgeaudio.capture.reader import Load
+from edgeaudio.capture.reader_counts import Load
 from edgeaudio.health.machine import MB, give_back_memory
 from edgeaudio.throttled_log import LogThrottle
 

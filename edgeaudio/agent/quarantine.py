@@ -34,8 +34,9 @@ from edgeaudio.agent.crash_suspects import (
     write_notes,
 )
 from edgeaudio.backoff import Backoff
+from edgeaudio.capture.admission import Admission, Hold
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.reader import PROVEN_S, Admission, Hold
+from edgeaudio.capture.reader import PROVEN_S
 from edgeaudio.clock import Clock
 from edgeaudio.runtime_files import RuntimeDir
 

@@ -69,7 +69,7 @@ class FrameReader:
                 self._undecoded = 0
                 if self._silent:
                     self._silent = False
-                    self._memory.asking.heard()
+                    self._memory.rtsp_setup.heard()
                 yield frame
                 self._damage = False
                 self._deadline.limit(self._stall_timeout_s)
@@ -101,7 +101,7 @@ class FrameReader:
             # packets may come in which there is no sound: time is up for them, too
             timed_out = self._deadline.must_end()
             if timed_out and self._silent:
-                self._memory.asking.stayed_mute()
+                self._memory.rtsp_setup.toggle_audio_only()
             if timed_out or (failure is not None and not self._is_end(failure)):
                 raise self._failure(failure or TimeoutError(), log)
             if not again:
@@ -148,7 +148,7 @@ class FrameReader:
             return refused
         if timed_out and self._undecoded:
             return undecodable(self._config, self._undecoded, self._codec_error)
-        over_udp = self._memory.asking.way.transport == "udp"
+        over_udp = self._memory.rtsp_setup.mode.transport == "udp"
         call = Call(
             opening=False,
             timed_out=timed_out,

@@ -1,13 +1,14 @@
-"""HTTP proxy on loopback that every HTTP connection of a source passes through, and that keeps the source's promises.
+"""HTTP proxy on loopback that confines a source to its own class of addresses, and verifies every certificate.
 
-Owns: the proxy's threads, what it lets through, and the evidence of what went wrong behind it.
-Does not know: how a server is reached (origin.py), the text of playlists (playlist.py), logins (FFmpeg makes them).
+Owns: the proxy's threads, requests and their responses.
+Does not know: how a server is reached (origin.py), which addresses have TLS (proxy_addresses.py), what playlists may
+hold (proxy_playlists.py), which failure counts (proxy_evidence.py), logins (FFmpeg sends them).
 
-FFmpeg follows redirects and playlists to any host, and its HLS reader verifies no certificate of the connections that
-come after the first. So FFmpeg speaks plain HTTP to this proxy and no TLS at all: the proxy makes the connections, to
-addresses of the kind that the source's own host has (this machine, the local network, the internet) and no other,
-verifies each certificate, and never leads from https to http. It bounds heads, redirects and playlists. One proxy
-serves one connection of one source; what it refuses for good ends that connection.
+FFmpeg follows redirects and playlists to any host, and its HLS reader verifies no certificate after that of the first
+connection. So FFmpeg speaks plain HTTP to this proxy, without TLS. The proxy makes the connections, only to addresses
+of the class of the source's own host (this machine, the local network, the internet). It verifies each certificate,
+never leads from https to http, and bounds heads, redirects and playlists. One proxy serves one connection of one
+source; a final refusal ends that connection.
 """
 
 from __future__ import annotations
@@ -39,10 +40,11 @@ from edgeaudio.capture.live_playlists import LivePlaylists
 from edgeaudio.capture.origin import CONNECT_S, Dialler, LeadError, Origin, hide_exemptions
 from edgeaudio.capture.playlist import MediaPlaylist
 from edgeaudio.capture.proxy_addresses import ProxyAddresses
-from edgeaudio.capture.proxy_evidence import Evidence, ProxyFailure
+from edgeaudio.capture.proxy_evidence import Evidence, ProxyFailure, refusal
 from edgeaudio.capture.proxy_messages import Request, joined, send, send_list, split_list
 from edgeaudio.capture.proxy_playlists import new_part, read_playlist
 from edgeaudio.capture.proxy_sockets import ExchangeSockets, OpenSockets
+from edgeaudio.capture.request_pace import RequestPace
 from edgeaudio.capture.source_urls import SourceUrl
 from edgeaudio.capture.whole_recording import (
     MAX_WHOLE_BYTES,
@@ -54,18 +56,16 @@ from edgeaudio.capture.whole_recording import (
 )
 from edgeaudio.types import Reason
 
-_MAX_CONNECTIONS = 80  # at once; FFmpeg has one for each list that it reads
-_BURST = 200  # requests at once; opening a list of lists takes a few for each of them
-_REQUESTS_PER_S = 50  # after that
+_MAX_CONNECTIONS = 80  # at once; FFmpeg opens one for each list that it reads
 _MAX_INTERIM = 8  # responses (1xx) before the response
-_RELOAD_S = 1.0  # between two askings for a playlist that has nothing new
-_ENDLESS_BYTES = 1 << 40  # what a server says that must name a length, and has none
+_RELOAD_S = 1.0  # between two requests for a playlist that has nothing new
+_ENDLESS_BYTES = 1 << 40  # as length: the body has no end, and its server must name one
 _WAIT_S = 0.2
 _PIECE_BYTES = 65536
 
 
 class HttpProxy:
-    """A way to the servers that `url` leads to. Use it in a `with` block; raises OSError where it cannot listen."""
+    """Proxy to the servers of one source. A context manager; the constructor raises OSError if it cannot listen."""
 
     def __init__(
         self, url: SourceUrl, *, tls_verify: bool, ca_file: Path | None, heard: HeardSegments | None = None
@@ -83,10 +83,10 @@ class HttpProxy:
         self._heard = HeardSegments() if heard is None else heard
         self._live = LivePlaylists(self._heard)
         self._cookies = CookieJar()
+        self._pace = RequestPace()
         self._whole: WholeRecording | None = None  # of a server that gives no parts
         self._lock = threading.Lock()  # over all that follows
         self._threads: list[threading.Thread] = []
-        self._tokens, self._paced_s = float(_BURST), time.monotonic()
 
     @property
     def is_live(self) -> bool | None:
@@ -105,16 +105,16 @@ class HttpProxy:
 
     @property
     def live_began_s(self) -> float | None:
-        """The monotonic moment before which the first sound of a live playlist was made; None: none is read."""
+        """Monotonic time before which the first sound of a live playlist was made; None: no such playlist is read."""
         return self._live.began_s
 
     @property
     def stall_timeout_s(self) -> float:
-        """How long it may take without sound until a playlist that is no longer updated shows as such."""
+        """Seconds without sound after which a playlist that is no longer updated is known to be stale."""
         return self._live.stall_timeout_s
 
     def sound(self) -> None:
-        """Note that sound comes of what is read: what was passed on is heard."""
+        """Note that sound was decoded: the segments passed on so far count as heard."""
         self._heard.sound()
 
     def __enter__(self) -> Self:
@@ -123,16 +123,16 @@ class HttpProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close all. Raises what nobody expected in a thread of the proxy, whatever else became of that."""
+        """Close everything. Raises an unexpected exception of a thread of the proxy, if there was one."""
         self._sockets.shut_down()
         with self._lock:
             threads = self._threads
         self._server.close()
         self._heard.end()
         for thread in threads:
-            thread.join(_WAIT_S)  # one may hang in the resolver; it ends when that does
+            thread.join(_WAIT_S)  # one may be blocked in the resolver, and ends with it
         if self._fault is not None:
-            raise self._fault  # in the thread of whoever reads the source
+            raise self._fault  # in the reader's thread
 
     def _begin(self, work: Callable[..., None], *arguments: socket.socket) -> None:
         def guarded() -> None:
@@ -159,14 +159,14 @@ class HttpProxy:
                 self._begin(self._serve, near)
 
     def _serve(self, near: socket.socket) -> None:
-        # what fails is closed without an answer: the evidence is in `finding`
+        # a failed exchange is closed without an answer; `failure` has the reason
         with ExchangeSockets(self._sockets) as sockets, contextlib.suppress(OSError, ValueError):
             sockets.add(near)
             near.settimeout(CONNECT_S)
             head, _ = read_head(lambda: near.recv(_PIECE_BYTES))
-            near.settimeout(None)  # how long FFmpeg does not read is its own affair
+            near.settimeout(None)  # FFmpeg may read as slowly as it likes
             request = Request.parse(head)
-            if self._sockets.closed.wait(self._wait_s()):
+            if self._sockets.closed.wait(self._pace.wait_s()):
                 return
             try:
                 self._exchange(request, near, sockets)
@@ -179,17 +179,9 @@ class HttpProxy:
                 self._failed(request.url, LeadError(Reason.INVALID_DATA, f"{request.where} does not speak HTTP"))
             except BrokenOffError as error:
                 self._failed(request.url, LeadError(Reason.END_OF_STREAM, f"{request.where} broke off: {error}", ""))
-            except MemoryError:  # FFmpeg keeps what comes, and here is where no more can be had
+            except MemoryError:  # FFmpeg keeps what it reads, so memory may run out here
                 detail = f"{request.where} sends more than there is memory for"
                 self._failed(request.url, LeadError(Reason.TOO_LARGE, detail, "", final=True))
-
-    def _wait_s(self) -> float:
-        """How long a request has to wait: FFmpeg runs through any number of segments that are empty or missing."""
-        with self._lock:
-            now_s = time.monotonic()
-            self._tokens = min(_BURST, self._tokens + _REQUESTS_PER_S * (now_s - self._paced_s)) - 1
-            self._paced_s = now_s
-            return max(0.0, -self._tokens / _REQUESTS_PER_S)
 
     def _failed(self, url: str, error: LeadError) -> None:
         self._evidence.failed(url, error)
@@ -210,7 +202,7 @@ class HttpProxy:
     def _ask(
         self, request: Request, origin: Origin, near: socket.socket, sockets: ExchangeSockets, *, redirected: bool
     ) -> float | None:
-        """Make the connection and pass the response on; or return after how many seconds to ask again."""
+        """Pass the response of the server on; or return the seconds after which to ask again."""
         try:
             far, proxy = self._dialler.connect(origin, sockets.add)
         except LeadError as error:
@@ -243,7 +235,7 @@ class HttpProxy:
             return self._respond(request, origin, response, body_of(response, rest, receive), near)
 
     def _wait(self, near: socket.socket, wait_s: float) -> None:
-        """Wait before the server is asked again. Raises ConnectionError when nobody waits for its answer any longer."""
+        """Wait before the server is asked again. Raises ConnectionError if the client has gone."""
         waiting = select.poll()
         waiting.register(near, select.POLLIN)
         until_s = time.monotonic() + wait_s
@@ -261,11 +253,11 @@ class HttpProxy:
             response.headers = [*response.without("location", "content-length"), ("Location", target)]
         if status >= 400:
             server = self._evidence.name_of(request, origin)
-            refusal = _refusal(server, status)
+            refused = refusal(server, status)
             if status == 401 and server == "the server":
                 challenges = [value for name, value in response.headers if name.lower() == "www-authenticate"]
-                refusal = LeadError(*explain_login(challenges, given=self._has_login))
-            self._failed(request.url, refusal)
+                refused = LeadError(*explain_login(challenges, given=self._has_login))
+            self._failed(request.url, refused)
         if request.method == "HEAD" or status // 100 == 3 or status == 204:
             send(near, response, iter(()), chunks=False)
         elif status // 100 == 2:
@@ -275,17 +267,17 @@ class HttpProxy:
         return None
 
     def _receive(self, near: socket.socket, far: socket.socket, waiting: select.poll) -> bytes:
-        """The next bytes of `far`. Raises ConnectionError when nobody waits for them any longer."""
+        """Return the next bytes of `far`. Raises ConnectionError if the client has gone."""
         while not self._sockets.closed.is_set():
             try:
                 data = far.recv(_PIECE_BYTES)
-                self.received += len(data)  # by several threads now and then: it need not be exact
+                self.received += len(data)  # not locked: it need not be exact
                 return data  # noqa: TRY300 (nothing above raises but recv)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 pass
             except OSError as error:
                 raise BrokenOffError(error.strerror) from None
-            # FFmpeg sends nothing after its request: what can be read of it is its end
+            # FFmpeg sends nothing after its request, so a readable socket means that FFmpeg closed it
             if near.fileno() in (end for end, _ in waiting.poll(_WAIT_S * 1000)):
                 break
         raise ConnectionAbortedError
@@ -324,7 +316,7 @@ class HttpProxy:
     def _send_whole(
         self, request: Request, origin: Origin, response: Head, body: Iterator[bytes], near: socket.socket
     ) -> None:
-        """Pass a recording on, and keep it, so that FFmpeg may ask for parts of it. Raises LeadError."""
+        """Pass a recording on and keep it, so that FFmpeg may seek in it. Raises LeadError."""
         try:
             whole = WholeRecording(request.url, response, body)
         except TooLongError:
@@ -338,19 +330,3 @@ class HttpProxy:
         self._evidence.found_recording()
         self._evidence.read(request.url, is_list=False)
         whole.send(near, 0)
-
-
-_REFUSALS = {
-    401: (Reason.UNAUTHORIZED, "refused the login", None),
-    403: (Reason.UNAUTHORIZED, "forbids access", None),
-    404: (Reason.NOT_FOUND, "knows no such stream", None),
-    410: (Reason.NOT_FOUND, "knows no such stream", None),
-    429: (Reason.SERVER_BUSY, "has had too many requests", "ask it less often"),
-    503: (Reason.SERVER_BUSY, "cannot serve just now", "see what keeps it busy"),
-}
-
-
-def _refusal(who: str, status: int) -> LeadError:
-    other = "refused the request" if status < 500 else "failed"
-    reason, what, hint = _REFUSALS.get(status, (Reason.INVALID_DATA, other, "look at the server's log"))
-    return LeadError(reason, f"{who} {what} ({status})", hint)

@@ -49,7 +49,7 @@ _MOST_TRIES = 3
 class SourceMemory:
     """What one connection learned that helps the next one of the same source."""
 
-    asking: RtspSetup = field(default_factory=RtspSetup)
+    rtsp_setup: RtspSetup = field(default_factory=RtspSetup)
     epoch: int = -1  # of the last Block; epochs count on over connections
     heard_until_s: float = float("-inf")  # end of the last live Block: what is older than that was heard
     no_pause_until_s: float = float("-inf")  # a silence was waited out for nothing; monotonic
@@ -63,8 +63,8 @@ class SourceMemory:
     def of(cls, config: SourceConfig, recalled: RtspMode | None = None, heard: HeardSegments | None = None) -> Self:
         """Nothing learned yet, but what was remembered of how to ask, and of what was heard."""
         asked = config.address.is_rtsp
-        asking = RtspSetup(config.media, config.transport, recalled) if asked else RtspSetup("all", "tcp")
-        return cls(asking, heard=HeardSegments() if heard is None else heard)
+        rtsp_setup = RtspSetup(config.media, config.transport, recalled) if asked else RtspSetup("all", "tcp")
+        return cls(rtsp_setup, heard=HeardSegments() if heard is None else heard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +110,20 @@ def open_container(
     Raises SourceError, and StoppedError soon after `stop` is set.
     """
     limit_s = _open_limit_s(config, sender_wait_s)
-    asking = memory.asking
+    rtsp_setup = memory.rtsp_setup
     if not config.address.is_rtsp:
         return _look(config, deadline, stop, memory, proxy, limit_s)
     try:
-        return _open(config, deadline, stop, proxy, limit_s, asking.way)
+        return _open(config, deadline, stop, proxy, limit_s, rtsp_setup.mode)
     except SourceError as error:
         if deadline.expired:
-            asking.stayed_mute()
+            rtsp_setup.toggle_audio_only()
         elif error.reason in _REFUSALS:
-            for way in asking.others(transport_refused=error.reason is Reason.UNSUPPORTED_TRANSPORT):
+            for mode in rtsp_setup.others(transport_refused=error.reason is Reason.UNSUPPORTED_TRANSPORT):
                 stop.wait(_FALLBACK_PAUSE_S)
                 with suppress(SourceError):
-                    opened = _open(config, deadline, stop, proxy, limit_s, way)
-                    asking.accepted(way)
+                    opened = _open(config, deadline, stop, proxy, limit_s, mode)
+                    rtsp_setup.accepted(mode)
                     return opened
         raise
 
@@ -157,10 +157,10 @@ def _open(
     stop: threading.Event,
     proxy: HttpProxy | None,
     limit_s: float,
-    way: RtspMode,
+    mode: RtspMode,
     look: ProbeLimits = _SHORT_LOOK,
 ) -> Opened:
-    call = ffmpeg_call(config, way, look, proxy=None if proxy is None else proxy.url)
+    call = ffmpeg_call(config, mode, look, proxy=None if proxy is None else proxy.url)
     if config.address.scheme == "alsa":
         prepare_alsa()
     bound_allocations()
@@ -202,7 +202,7 @@ def _open(
         opening=True,
         timed_out=deadline.expired,
         limit_s=limit_s,
-        over_udp=way.transport == "udp",
+        over_udp=mode.transport == "udp",
         log=log,
         received=0 if proxy is None else proxy.received,
     )

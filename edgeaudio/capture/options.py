@@ -77,8 +77,8 @@ class FfmpegCall:
     options: dict[str, str]
 
 
-def ffmpeg_call(config: SourceConfig, way: RtspMode, look: ProbeLimits, *, proxy: str | None = None) -> FfmpegCall:
-    """What `av.open` needs for a source; `way`: of RTSP; `proxy`: the URL of a HttpProxy, for HTTP and nothing else."""
+def ffmpeg_call(config: SourceConfig, mode: RtspMode, look: ProbeLimits, *, proxy: str | None = None) -> FfmpegCall:
+    """Return the arguments of `av.open`; `mode`: of RTSP; `proxy`: the URL of a HttpProxy, for HTTP only."""
     url = config.address
     options = {
         "probesize": str(look.most_bytes),
@@ -102,8 +102,8 @@ def ffmpeg_call(config: SourceConfig, way: RtspMode, look: ProbeLimits, *, proxy
     read_us = _microseconds(max(config.open_timeout_s, config.read_timeout_s))
     if url.is_rtsp:
         # how long a sender may pause is the Deadline's affair
-        options |= {"rtsp_transport": way.transport, "timeout": _microseconds(_LONGEST_S)}
-        if way.media == "audio":
+        options |= {"rtsp_transport": mode.transport, "timeout": _microseconds(_LONGEST_S)}
+        if mode.media == "audio":
             options["allowed_media_types"] = "audio"
     elif url.is_pushed:
         # in seconds, as long as the limit allows

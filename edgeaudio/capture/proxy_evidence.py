@@ -16,6 +16,14 @@ from edgeaudio.types import Reason
 
 MAX_REDIRECTS = 8  # FFmpeg's own limit
 _MAX_KNOWN = 1000  # addresses that are remembered
+_REFUSALS = {
+    401: (Reason.UNAUTHORIZED, "refused the login", None),
+    403: (Reason.UNAUTHORIZED, "forbids access", None),
+    404: (Reason.NOT_FOUND, "knows no such stream", None),
+    410: (Reason.NOT_FOUND, "knows no such stream", None),
+    429: (Reason.SERVER_BUSY, "has had too many requests", "ask it less often"),
+    503: (Reason.SERVER_BUSY, "cannot serve just now", "see what keeps it busy"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,3 +138,10 @@ class Evidence:
             if request.url in self._redirected:
                 return f"{origin}, to where a redirect led,"
         return "the server"
+
+
+def refusal(server: str, status: int) -> LeadError:
+    """Return the error for an HTTP status of 400 and above; `server`: from `Evidence.name_of`."""
+    other = "refused the request" if status < 500 else "failed"
+    reason, what, hint = _REFUSALS.get(status, (Reason.INVALID_DATA, other, "look at the server's log"))
+    return LeadError(reason, f"{server} {what} ({status})", hint)

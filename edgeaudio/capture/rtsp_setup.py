@@ -60,7 +60,7 @@ class RtspSetupStore:
 
 
 class RtspSetup:
-    """The way that one camera is asked next, `way`, and what is worth remembering of it, `learned`."""
+    """The way that one camera is asked next, `mode`, and what is worth remembering of it, `learned`."""
 
     def __init__(
         self, media: MediaSetting = "auto", transport: TransportSetting = "auto", recalled: RtspMode | None = None
@@ -68,41 +68,41 @@ class RtspSetup:
         first = RtspMode("all" if media == "all" else "audio", "udp" if transport == "udp" else "tcp")
         self._may_change_media = media == "auto"
         self._may_change_transport = transport == "auto"
-        self._first = self.way = first
+        self._first = self.mode = first
         self.learned: RtspMode | None = None
         if recalled is not None:
-            self.way = RtspMode(
+            self.mode = RtspMode(
                 recalled.media if self._may_change_media else first.media,
                 recalled.transport if self._may_change_transport else first.transport,
             )
-            self.learned = self.way if self.way != first else None
+            self.learned = self.mode if self.mode != first else None
         self._mute = 0  # connections in a row that brought nothing at all
         self._early = 0  # stalls in a row, each soon after the beginning
         self._needed = EARLY_STALLS
         self._on_trial = False
 
     def others(self, *, transport_refused: bool) -> list[RtspMode]:
-        """Ways to try at once, in order, after the camera refused `way`."""
-        other_transport: Transport = "udp" if self.way.transport == "tcp" else "tcp"
-        by_transport = [replace(self.way, transport=other_transport)] if self._may_change_transport else []
+        """Ways to try at once, in order, after the camera refused `mode`."""
+        other_transport: Transport = "udp" if self.mode.transport == "tcp" else "tcp"
+        by_transport = [replace(self.mode, transport=other_transport)] if self._may_change_transport else []
         # some refuse sound alone by saying that they do not know the transport
-        by_media = [replace(self.way, media="all")] if self._may_change_media and self.way.media == "audio" else []
+        by_media = [replace(self.mode, media="all")] if self._may_change_media and self.mode.media == "audio" else []
         return by_transport + by_media if transport_refused else by_media
 
-    def accepted(self, way: RtspMode) -> None:
+    def accepted(self, mode: RtspMode) -> None:
         """The camera took another way, having refused the present one."""
-        self.way = self.learned = way
+        self.mode = self.learned = mode
 
-    def stayed_mute(self) -> None:
+    def toggle_audio_only(self) -> None:
         """Neither an answer nor a sound came in time: some refuse sound alone like that, so try the other way."""
         self._mute += 1
         if self._may_change_media and (self.learned is None or self.learned.media == self._first.media):
-            self.way = replace(self.way, media="all" if self.way.media == "audio" else "audio")
+            self.mode = replace(self.mode, media="all" if self.mode.media == "audio" else "audio")
 
     def heard(self) -> None:
         """Sound comes. After one mute try for sound alone that is evidence; after more, the camera was away."""
-        if self.way.media != self._first.media and self.learned is None and self._mute == 1:
-            self.learned = self.way
+        if self.mode.media != self._first.media and self.learned is None and self._mute == 1:
+            self.learned = self.mode
         self._mute = 0
 
     def ended(self, heard_s: float, *, stalled: bool) -> None:
@@ -114,13 +114,13 @@ class RtspSetup:
             self._early += 1
         if not self._may_change_media:
             return
-        if self.way.media == "audio" and self._early >= self._needed:
-            self.way = self.learned = replace(self.way, media="all")
+        if self.mode.media == "audio" and self._early >= self._needed:
+            self.mode = self.learned = replace(self.mode, media="all")
             self._early, self._on_trial = 0, True
         elif self._on_trial and self._early >= EARLY_STALLS:  # it was not that
-            self.way = replace(self.way, media="audio")
-            self.learned = self.way if self.way != self._first else None
+            self.mode = replace(self.mode, media="audio")
+            self.learned = self.mode if self.mode != self._first else None
             self._needed = min(2 * self._needed, _MOST_STALLS)
             self._early, self._on_trial = 0, False
-        elif self.way.media != self._first.media and self.learned is None:  # heard, and not known why
-            self.way = replace(self.way, media=self._first.media)
+        elif self.mode.media != self._first.media and self.learned is None:  # heard, and not known why
+            self.mode = replace(self.mode, media=self._first.media)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from edgeaudio.agent.crash_suspects import CrashNotes, Phase, read_notes, suspects_of, write_notes
 from edgeaudio.agent.quarantine import SourceQuarantine
+from edgeaudio.capture.admission import Hold
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.reader import Hold
 from edgeaudio.clock import Clock
 from edgeaudio.runtime_files import RuntimeDir, find_runtime_dir
 

@@ -20,9 +20,10 @@ from support.rtsp import CODECS, push_rtsp, start_gst_server
 from support.waiting import wait_until
 
 from edgeaudio.capture import reader
+from edgeaudio.capture.admission import Admission, Hold
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.errors import SourceError
-from edgeaudio.capture.reader import Admission, Hold, Reader
+from edgeaudio.capture.reader import Reader
 from edgeaudio.capture.rtsp_setup import RtspMode, RtspSetupStore
 from edgeaudio.clock import Clock
 from edgeaudio.types import Block, Reason, SourceState, SourceStatus
@@ -217,7 +218,7 @@ def test_a_camera_that_is_absent_at_boot_and_later_reboots(caplog: pytest.LogCap
                 after = watched.wait_for(SourceState.LISTENING, None, after)
                 watched.wait_for_blocks(3)
             after = watched.wait_for(SourceState.WAITING, Reason.REFUSED, after)
-    lines = [record.getMessage() for record in caplog.records if record.name.endswith("reader")]
+    lines = [record.getMessage() for record in caplog.records if record.name.endswith("outage_log")]
     # many tries, few lines
     assert sum("nothing listens on" in line for line in lines) <= 4
     assert sum("heard again after" in line for line in lines) == 2
@@ -395,7 +396,7 @@ def test_a_camera_that_stalls_early_with_the_sound_alone_is_asked_for_everything
     learned: list[RtspMode | None] = []
     with camera(script) as url:
         watched = Watched(url, read_timeout_s=0.4)
-        watched.reader._ways = RtspSetupStore(None, learned.append)
+        watched.reader._rtsp_store = RtspSetupStore(None, learned.append)
         watched.thread.start()
         try:
             wait_until(lambda: learned)
@@ -413,7 +414,7 @@ def test_a_camera_that_stalls_early_with_the_sound_alone_is_asked_for_everything
             on_status=lambda _: None,
             stop=watched.stop,
             clock=watched.clock,
-            ways=RtspSetupStore(learned[0], learned.append),
+            rtsp_store=RtspSetupStore(learned[0], learned.append),
         )
         watched.stop.clear()
         script.seen.clear()
