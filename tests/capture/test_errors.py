@@ -1,6 +1,6 @@
 """Every reason with its detail and its hint, from what servers, sockets, files and certificates really answer.
 
-Sound cards: test_alsa.py. HTTP that leads elsewhere: test_http_proxy_peers.py, test_http_proxy_tls.py.
+Sound cards: test_alsa.py. HTTP: test_http_proxy*.py.
 """
 
 import contextlib
