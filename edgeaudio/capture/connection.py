@@ -189,9 +189,7 @@ class Connection:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._deadline.on_wait = (
-            None  # breaks a cycle that keeps FFmpeg's memory
-        )
+        self._deadline.on_wait = None  # breaks a cycle that keeps FFmpeg's memory
         self.closing.close()
 
     def __iter__(self) -> Iterator[Block]:

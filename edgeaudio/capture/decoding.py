@@ -1,4 +1,4 @@
-"""Decoded frames of one track, for as long as they come.
+"""Reader of decoded frames of one track.
 
 Owns: reading and decoding, what is skipped, and the limit after which a source counts as stalled.
 Does not know: samples, time, Blocks.
@@ -26,12 +26,12 @@ from edgeaudio.capture.opening import SourceMemory, proxied_failure
 
 # a live HLS list grows by whole segments, 6 to 10 s apart
 _HLS_STALL_S = 20.0
-# a sound card is asked and never waited on; a card keeps a third of a second or more
+# reads of a sound card do not block; a card buffers a third of a second or more
 _CARD_POLL_S = 0.02
 
 
 class FrameReader:
-    """Iterate once. Ends with the stream, or soon after the stop event; raises SourceError."""
+    """Frames of one track. Iterate once; ends with the stream, or soon after the stop event. Raises SourceError."""
 
     def __init__(
         self,
@@ -76,11 +76,11 @@ class FrameReader:
 
     @property
     def is_damaged(self) -> bool:
-        """Whether something has come since the last frame that is no sound: the sender does not pause."""
+        """True if packets without sound have come since the last frame: the sender does not pause."""
         return self._damage or not self._log.is_empty
 
     def _next(self) -> Packet[AudioStream] | None:
-        """The next packet; None at the end, and where a stop is asked. Raises SourceError."""
+        """Return the next packet; None at the end, and after the stop event. Raises SourceError."""
         while True:
             failure: Exception | None = None
             again = False
@@ -92,13 +92,13 @@ class FrameReader:
                 except BlockingIOError:
                     again = True
                 except FFMPEG_ERRORS as error:
-                    failure = error.with_traceback(None)  # which would hold this frame, and all that it holds
+                    failure = error.with_traceback(None)  # the traceback would hold this frame, and all that it holds
                 except IndexError:
-                    pass  # PyAV's way of ending where a track appeared while it was reading
+                    pass  # PyAV ends so if a track appeared while it was reading
             self._damage |= not log.is_empty
             if self._stop.is_set():
                 return None
-            # packets may come in which there is no sound: time is up for them, too
+            # packets without sound do not extend the limit
             timed_out = self._deadline.must_end()
             if timed_out and self._silent:
                 self._memory.rtsp_setup.toggle_audio_only()
@@ -107,18 +107,18 @@ class FrameReader:
             if not again:
                 break
             self._stop.wait(_CARD_POLL_S)
-            self._packets = self._container.demux(self._track)  # the one before ended with its exception
-        # FFmpeg skips the segments that it cannot have, and ends where there are no more
+            self._packets = self._container.demux(self._track)  # the generator before ended with its exception
+        # FFmpeg skips segments that it cannot get, and ends after the last
         if packet is None and (refused := self._refused) is not None:
             raise refused
         return packet
 
     def _is_end(self, error: Exception) -> bool:
-        """True if that is how FFmpeg ends what came whole."""
+        """True if FFmpeg ends a complete stream with this error."""
         if isinstance(error, av.error.ExitError):
-            # nobody ended this call; a look that was ended at its limit is remembered until the data end
+            # not from this call: FFmpeg remembers until the end of the data that a probe reached its limit
             return not self._silent
-        # a body of unknown length, which the proxy passed on whole
+        # a body of unknown length that the proxy passed on completely
         return self._proxy is not None and isinstance(error, OSError) and error.errno == errno.EIO and not self._refused
 
     @property
