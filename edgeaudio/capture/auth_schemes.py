@@ -1,7 +1,6 @@
-"""How a server wants to be logged in to, and whether FFmpeg can: it knows Basic, and Digest by MD5.
+"""Authentication schemes that a server demands, and whether FFmpeg supports them: Basic, and Digest with MD5.
 
-Owns: reading WWW-Authenticate, asking an RTSP server for it, and the finding for a login that was refused.
-Does not know: logins. Nothing secret is sent or shown.
+No login is read, sent or shown here.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ _KNOWN = {"Basic", "Digest MD5", "Digest MD5-SESS"}
 
 
 def explain_login(challenges: Iterable[str], *, given: bool) -> ProbeResult:
-    """Why a login was refused (401); `challenges` are the values of WWW-Authenticate, `given`: a login was sent."""
+    """Return why a login was refused (401); `challenges`: values of WWW-Authenticate, `given`: a login was sent."""
     if not given:
         detail = "the server asks for a login, and none is given (401)"
         return ProbeResult(Reason.UNAUTHORIZED, detail, "set username and password for this source")
     methods = [method for challenge in challenges if (method := _method(challenge))]
-    # of several FFmpeg takes Digest, and of that the last
+    # of several FFmpeg uses the last Digest
     digests = [method for method in methods if method.startswith("Digest")]
     taken = (digests or methods or ["Basic"])[-1]
     if taken in _KNOWN:
@@ -49,7 +48,7 @@ def _method(challenge: str) -> str | None:
 
 
 def challenges_of(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> list[str]:
-    """What an RTSP server answers to one who asks without a login; nothing where it answers something else."""
+    """Return an RTSP server's WWW-Authenticate values for a request without login; none for any other answer."""
     host, port = url.host or "", url.server_port
     request = f"DESCRIBE {url.without_login()} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n"
     with contextlib.suppress(OSError, ValueError, MessageError), contextlib.ExitStack() as closing:

@@ -1,7 +1,7 @@
-"""Source addresses: what may be written as a source's `url`, and how it looks without its secrets.
+"""Source addresses: the values of a source's `url`, validated, and shown without secrets.
 
-Owns: parsing and validating source URLs, joining them with a separate login.
-Does not know: FFmpeg's options, networks, or whether anything answers at the address.
+Owns: parsing of source URLs, and joining them with a separate login.
+Does not know: FFmpeg's options, networks.
 
 One spelling for each kind of source:
 
@@ -31,7 +31,7 @@ _DEVICE = re.compile(r"[A-Za-z0-9_:,.=+-]*")  # ALSA's names of sound cards
 
 
 class UrlError(EdgeaudioError):
-    """A source's address cannot be used; the message says why and how to write it, and shows no secret of it."""
+    """A source's address cannot be used; the message says why and how to write it, without its secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class SourceUrl:
         return self._url("rtsp" if self.is_pushed else self.scheme).with_login()
 
     def without_login(self) -> str:
-        """The network address, its query as it is: that may be secret, so hand it to the server only."""
+        """The network address without login. The query may be secret: hand it to the server only."""
         return replace(self, username=None, password=None).with_login()
 
     def __str__(self) -> str:
@@ -105,10 +105,10 @@ class SourceUrl:
 
 
 def parse_url(url: str, username: str | None = None, password: str | None = None) -> SourceUrl:
-    """The validated address of a source, its login taken from the URL or given beside it.
+    """Return the validated address of a source, with the login of the URL or the separate one.
 
-    Raises UrlError. Where the address can be read in more than one way, so that a part of a password could be taken
-    for something else, the message shows no part of it.
+    Raises UrlError. If the address is ambiguous, so that a part of a password could be taken for another part, the
+    message shows no part of it.
     """
     if not url or "\0" in url or "\n" in url:
         raise UrlError("a source needs a url: an address, a path, or alsa:DEVICE")
