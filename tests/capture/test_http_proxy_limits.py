@@ -1,4 +1,4 @@
-"""What a server sends beyond any limit, or to crash FFmpeg, is refused, and costs little."""
+"""Answers beyond a limit, and those that would crash FFmpeg, are refused, and cost little memory."""
 
 import itertools
 import re
@@ -190,7 +190,7 @@ def test_a_list_of_empty_segments_is_not_run_through(status: str) -> None:
         assert len(web.asked) <= 210 + 50 * (time.monotonic() - began_s)
 
 
-def test_the_gate_leaves_no_thread_of_many_connections(sound: dict[str, bytes], tmp_path: Path) -> None:
+def test_the_proxy_leaves_no_thread_of_many_connections(sound: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "a.ts").write_bytes(sound["a.ts"])
     (tmp_path / "list.m3u8").write_bytes(media_list(*["#EXTINF:1,", "a.ts"] * 30))
     with web_server(tmp_path) as port:

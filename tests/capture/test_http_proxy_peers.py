@@ -1,4 +1,4 @@
-"""Servers of every sort through the proxy: what they send is read, and what is too much of it is refused."""
+"""Servers of every sort, read through the proxy."""
 
 import gzip
 import hashlib
@@ -268,7 +268,7 @@ def live_or_stored(answer: Answer, path: str = "/x") -> bool | None:
             return connection.proxy.is_live
 
 
-def test_the_gate_knows_what_is_live_and_what_is_stored(sound: dict[str, bytes]) -> None:
+def test_the_proxy_knows_what_is_live_and_what_is_stored(sound: dict[str, bytes]) -> None:
     assert live_or_stored(lambda _: ok(sound["a.wav"])) is False
     assert live_or_stored(lambda _: b"HTTP/1.0 200 OK\r\n\r\n" + sound["a.mp3"]) is True
     assert live_or_stored(lambda _: ok(sound["a.mp3"], "icy-br: 64")) is True

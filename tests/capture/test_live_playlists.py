@@ -1,4 +1,4 @@
-"""Live playlists: each segment is heard once, over connections and restarts, and one that stands still is told."""
+"""Live playlists: each segment is heard once, over connections and restarts; a stale playlist is reported."""
 
 import contextlib
 import threading

@@ -58,12 +58,12 @@ def test_a_clock_that_is_wrong_is_not_waited_for_long(monkeypatch: pytest.Monkey
 @pytest.mark.usefixtures("quick")
 def test_jitter_keeps_within_its_bounds() -> None:
     with reading("/nowhere/a.wav") as watched:
-        wait_until(lambda: len(watched.said) > 8)
-    tries = [status for status in watched.said if status.next_try is not None]
+        wait_until(lambda: len(watched.statuses) > 8)
+    tries = [status for status in watched.statuses if status.next_try is not None]
     assert tries
     assert all(status.state is SourceState.WAITING for status in tries)
-    assert len({status.since for status in watched.said[1:]}) == 1  # since when it is deaf
-    assert all(status.reason is Reason.NOT_FOUND for status in watched.said[1:])
+    assert len({status.since for status in watched.statuses[1:]}) == 1  # since when it is deaf
+    assert all(status.reason is Reason.NOT_FOUND for status in watched.statuses[1:])
     assert "there is no such file; check the path" in {status.detail for status in tries}
 
 
@@ -117,7 +117,7 @@ def test_a_source_that_moves_to_another_codec_and_rate() -> None:
         for codec, rate in (("pcm_alaw", 8000), ("aac", 16000)):
             with push_rtsp(f"rtsp://127.0.0.1:{port}/in", codec=codec, rate=rate):
                 after = watched.wait_for(SourceState.LISTENING, None, after)
-                assert (watched.said[after - 1].codec, watched.said[after - 1].sample_rate) == (codec, rate)
+                assert (watched.statuses[after - 1].codec, watched.statuses[after - 1].sample_rate) == (codec, rate)
     assert {block.sample_rate for block in watched.blocks} == {8000, 16000}
 
 
@@ -136,7 +136,7 @@ def test_a_real_server_that_is_stopped_killed_and_replaced() -> None:
         after = watched.wait_for(SourceState.WAITING, Reason.REFUSED, after)
         with start_gst_server(CODECS["opus"][1], port=port):
             after = watched.wait_for(SourceState.LISTENING, None, after)
-            assert watched.said[after - 1].codec == "opus"
+            assert watched.statuses[after - 1].codec == "opus"
 
 
 def test_the_watchdog_sees_progress_and_its_want() -> None:
@@ -163,7 +163,7 @@ def test_an_error_in_a_callback_is_nobodys_to_swallow(tmp_path: Path) -> None:
 def test_while_nobody_pushes_the_state_says_that_it_waits_for_a_sender() -> None:
     with reading(f"rtsp+listen://127.0.0.1:{free_port()}/in") as watched:
         watched.wait_for(SourceState.CONNECTING)
-        assert watched.said[0].detail == f"waiting for a sender to push to {watched.reader.config.address}"
+        assert watched.statuses[0].detail == f"waiting for a sender to push to {watched.reader.config.address}"
 
 
 def test_a_camera_that_stalls_early_with_the_sound_alone_is_asked_for_everything_from_then_on(quick) -> None:
@@ -176,9 +176,9 @@ def test_a_camera_that_stalls_early_with_the_sound_alone_is_asked_for_everything
         watched.thread.start()
         try:
             wait_until(lambda: learned)
-            watched.wait_for(SourceState.LISTENING, None, len(watched.said))
+            watched.wait_for(SourceState.LISTENING, None, len(watched.statuses))
             wait_until(lambda: len(watched.blocks) > 8)
-            media = [status.media for status in watched.said if status.state is SourceState.LISTENING]
+            media = [status.media for status in watched.statuses if status.state is SourceState.LISTENING]
             assert media == ["audio", "audio", "all"]
             assert learned == [RtspMode("all")]
         finally:
@@ -200,8 +200,8 @@ def test_a_camera_that_stalls_early_with_the_sound_alone_is_asked_for_everything
     assert len(learned) == 1
 
 
-class _Gatekeeper(Admission):
-    """Holds a source back until it is told not to."""
+class _Holding(Admission):
+    """Admission that holds a source back until it is released."""
 
     def __init__(self) -> None:
         self.hold: Hold | None = Hold(datetime.now(UTC) + timedelta(hours=6), 6 * 3600.0, "for a test")
@@ -223,11 +223,11 @@ class _Gatekeeper(Admission):
 @pytest.mark.usefixtures("quick")
 def test_a_source_that_is_held_back_for_hours_is_not_stuck(tmp_path: Path) -> None:
     write_media(tmp_path / "a.wav", "pcm_s16le", sine(1000.0, 8000, 0.6), 8000)
-    gatekeeper = _Gatekeeper()
+    gatekeeper = _Holding()
     with reading(str(tmp_path / "a.wav"), admission=gatekeeper) as watched:
         watched.wait_for(SourceState.QUARANTINED, Reason.CRASHED_THE_AGENT)
         assert gatekeeper.hold is not None
-        assert watched.said[-1].next_try == gatekeeper.hold.until
+        assert watched.statuses[-1].next_try == gatekeeper.hold.until
         held_s = watched.reader.counts().last_progress_s
         wait_until(lambda: watched.reader.counts().last_progress_s > held_s, what="it looks stuck")
         assert gatekeeper.told == []
@@ -245,7 +245,7 @@ def test_after_too_much_memory_the_wait_is_long_and_no_sign_of_being_stuck(monke
         error = SourceError("yard", watched.reader.config.address, Reason.TOO_LARGE, "for a test")
         watched.reader.end_connection(error, long_wait=True)
         position = watched.wait_for(SourceState.WAITING, Reason.TOO_LARGE)
-        next_try = watched.said[position - 1].next_try
+        next_try = watched.statuses[position - 1].next_try
         assert next_try is not None
         assert next_try - datetime.now(UTC) > timedelta(seconds=50)
         assert watched.reader.load() is None

@@ -24,12 +24,12 @@ def test_a_camera_that_falls_silent_is_stalled_and_then_tried_again() -> None:
         began = time.monotonic()
         after = watched.wait_for(SourceState.STALLED, Reason.TIMEOUT, after)
         assert time.monotonic() - began < 3.0
-        stalled = watched.said[after - 1]
+        stalled = watched.statuses[after - 1]
         # it might have been a pause of the sender: the server answers
         assert stalled.detail == "no sound within 1 s; the server answers, so it is waited for"
         after = watched.wait_for(SourceState.STALLED, Reason.TIMEOUT, after)
         assert time.monotonic() - began < 6.0
-        stalled = watched.said[after - 1]
+        stalled = watched.statuses[after - 1]
         assert stalled.detail == "no sound within 1 s; check that the device is on and sends"
         assert stalled.next_try is not None
         watched.wait_for(SourceState.LISTENING, None, after)
@@ -68,12 +68,12 @@ def test_a_pause_of_the_sender_is_silence_and_teaches_that_it_pauses(timestamps_
         after = watched.wait_for(SourceState.LISTENING)
         after = watched.wait_for(SourceState.STALLED, Reason.TIMEOUT, after)
         watched.wait_for(SourceState.LISTENING, None, after)
-        wait_until(lambda: watched.said[-1].pauses)
-        count = len(watched.said)
+        wait_until(lambda: watched.statuses[-1].pauses)
+        count = len(watched.statuses)
         # the second pause is told while it lasts, and no state is left
         wait_until(lambda: watched.reader.counts().quiet_s > 5.0, 12)
         wait_until(lambda: sum(block.duration_s for block in watched.blocks) > 9.0, 12)
-        assert len(watched.said) == count
+        assert len(watched.statuses) == count
         counts = watched.reader.counts()
     assert {block.epoch for block in watched.blocks} == {0}
     assert counts.quiet_s == pytest.approx(7.8, abs=0.9)
@@ -88,7 +88,7 @@ def test_a_sender_that_is_known_to_pause_is_waited_for_from_the_beginning() -> N
     with camera(script) as url, reading(url, pauses=True) as watched:
         watched.wait_for(SourceState.LISTENING)
         wait_until(lambda: any(np.abs(block.samples).max() > 0.1 for block in watched.blocks))
-        states = {status.state for status in watched.said}
+        states = {status.state for status in watched.statuses}
     assert states == {SourceState.CONNECTING, SourceState.LISTENING}
     assert {block.epoch for block in watched.blocks} == {0}
 
@@ -96,6 +96,6 @@ def test_a_sender_that_is_known_to_pause_is_waited_for_from_the_beginning() -> N
 def test_a_sender_that_pauses_and_is_gone_is_not_waited_for() -> None:
     script = Script(packets=lambda: pausing([1.5, 60.0]), linger=True)
     with camera(script) as url, reading(url) as watched:
-        wait_until(lambda: any(status.pauses for status in watched.said))
+        wait_until(lambda: any(status.pauses for status in watched.statuses))
         script.hang_at = "OPTIONS"
-        watched.wait_for(SourceState.STALLED, Reason.TIMEOUT, len(watched.said))
+        watched.wait_for(SourceState.STALLED, Reason.TIMEOUT, len(watched.statuses))

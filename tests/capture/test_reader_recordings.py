@@ -53,7 +53,7 @@ def test_a_recording_that_is_cut_off_has_ended_too(tmp_path: Path) -> None:
     watched.wait_for(SourceState.ENDED, Reason.INVALID_DATA)
     watched.stop.set()
     watched.thread.join(5)
-    assert "cut off" in watched.said[-1].detail
+    assert "cut off" in watched.statuses[-1].detail
 
 
 @pytest.mark.usefixtures("quick")
@@ -63,8 +63,8 @@ def test_a_recording_is_played_in_a_loop_where_that_is_asked_for(tmp_path: Path)
     with reading(str(path), loop=True) as watched:
         after = watched.wait_for(SourceState.LISTENING)
         watched.wait_for(SourceState.LISTENING, None, after)
-    assert SourceState.WAITING not in {status.state for status in watched.said}
+    assert SourceState.WAITING not in {status.state for status in watched.statuses}
     assert watched.blocks[-1].epoch > 0
-    heard = next(status for status in watched.said if status.state is SourceState.LISTENING)
+    heard = next(status for status in watched.statuses if status.state is SourceState.LISTENING)
     assert (heard.codec, heard.sample_rate, heard.channels) == ("pcm_s16le", 8000, 1)
     assert watched.reader.counts().connections >= 2

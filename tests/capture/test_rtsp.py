@@ -1,4 +1,4 @@
-"""RTSP: a camera that does as it is told, a push over FFmpeg's listen mode, and GStreamer's server."""
+"""RTSP: a scripted camera, a sender that pushes to FFmpeg's listen mode, and GStreamer's server."""
 
 import contextlib
 import re

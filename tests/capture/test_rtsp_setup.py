@@ -1,4 +1,4 @@
-"""How a camera is asked: what is learned from refusals and stalls, what is not, and what is remembered."""
+"""RTSP modes of a camera: what refusals and stalls change, what they do not, and what is stored."""
 
 import itertools
 from datetime import UTC, datetime, timedelta

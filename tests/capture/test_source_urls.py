@@ -1,4 +1,4 @@
-"""Addresses: what is taken, what is refused and how that is said, and that no login shows."""
+"""Source addresses: accepted, refused with a message, and shown without a login."""
 
 import contextlib
 import traceback

@@ -16,11 +16,11 @@ from edgeaudio.types import Block, Reason, SourceState, SourceStatus
 
 
 class Watched:
-    """A Reader in a thread, and all that it said."""
+    """A Reader in a thread, with all of its Blocks and statuses."""
 
     def __init__(self, url: str, admission: Admission | None = None, **config: object) -> None:
         self.blocks: list[Block] = []
-        self.said: list[SourceStatus] = []
+        self.statuses: list[SourceStatus] = []
         self.stop = threading.Event()
         self.clock = Clock()
         self.began_s = self.clock.monotonic()
@@ -28,7 +28,7 @@ class Watched:
         self.reader = Reader(
             SourceConfig(name="yard", url=url, **settings),  # type: ignore[arg-type]
             on_block=self.blocks.append,
-            on_status=self.said.append,
+            on_status=self.statuses.append,
             stop=self.stop,
             clock=self.clock,
             admission=admission,
@@ -36,10 +36,10 @@ class Watched:
         self.thread = threading.Thread(target=self.reader.run)
 
     def states(self) -> list[tuple[SourceState, Reason | None]]:
-        return [(status.state, status.reason) for status in self.said]
+        return [(status.state, status.reason) for status in self.statuses]
 
     def wait_for(self, state: SourceState, reason: Reason | None = None, after: int = 0) -> int:
-        """Wait until `state` is said at or after position `after`; returns the position behind it."""
+        """Wait for a status with `state` at or after position `after`; return the position behind it."""
 
         def found() -> int:
             states = self.states()
@@ -53,7 +53,7 @@ class Watched:
         wait_until(lambda: len(self.blocks) >= count)
 
     def check(self) -> None:
-        """What must hold of any Reader at any time."""
+        """Assert what holds for every Reader at any time."""
         counts = self.reader.counts()
         wall_s = self.clock.monotonic() - self.began_s
         coverage = counts.coverage

@@ -30,7 +30,7 @@ Told = tuple[BrokerReason, str, str | None]
 
 
 def serve(context: ssl.SSLContext) -> ScriptedBroker:
-    """Greet whoever comes through the handshake."""
+    """Start a server that greets each client after the handshake."""
 
     def script(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as tls:
@@ -55,7 +55,7 @@ def server_context(folder: Path, identity: Identity, chain: Sequence[Identity] =
 
 
 def dial(config: MqttConfig) -> Told | None:
-    """Connect as client.py does, and hear the broker's first word; None: all is well."""
+    """Connect as client.py does, and read the greeting; return why that failed, or None."""
     try:
         with (
             socket.create_connection(("127.0.0.1", config.port), 10) as plain,

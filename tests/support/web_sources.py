@@ -1,4 +1,4 @@
-"""Sources that scripted web servers serve: what is heard of them, and why not."""
+"""Sources on scripted web servers, and the seconds heard or the errors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,13 +17,13 @@ def refusal(url: str, **options: Any) -> SourceError:
 
 
 def seconds(answer: Answer, path: str = "/x", **options: Any) -> float:
-    """What is heard of a server that answers so."""
+    """Return the seconds heard of a server with these answers."""
     with scripted_web(answer) as web:
         return hear(f"http://127.0.0.1:{web.port}{path}", media=True, open_timeout_s=5, **options).seconds
 
 
 def files(**answers: bytes) -> Callable[[Asked], bytes]:
-    """A server of these; `_` stands for a dot in their names."""
+    """Return the answers of a server with these files; `_` stands for a dot in their names."""
     missing = ok(b"", status="404 Not Found")
     return lambda asked: answers.get(asked.target.strip("/").partition("?")[0].replace(".", "_"), missing)
 
