@@ -124,7 +124,7 @@ class HealthSettings(_Table):
 
 
 class OutboxSettings(_Table):
-    """`[outbox]`: messages kept on disk until the broker has acknowledged them. When it is full, the oldest are dropped."""
+    """`[outbox]`: messages kept on disk until they are acknowledged. When it is full, the oldest are dropped."""
 
     max_messages: Whole = Field(100_000, ge=1, le=100_000_000, description="The most messages kept.")
     max_bytes: Whole = Field(33_554_432, ge=65_536, le=1_099_511_627_776, description="The most bytes kept.")
