@@ -25,7 +25,7 @@ from edgeaudio.commands.run_parser import add_run
 from edgeaudio.commands.score_parser import add_score
 from edgeaudio.commands.send_test_parser import add_test
 from edgeaudio.commands.setup_parser import add_setup
-from edgeaudio.terminal import OutputError, complain, discard_output, flush_output, occupy_descriptors, say
+from edgeaudio.terminal import OutputError, discard_output, flush_output, occupy_descriptors, print_error, print_out
 from edgeaudio.version import __version__
 
 Command = Callable[[argparse.Namespace], int]
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_BROKEN_PIPE
     except OutputError as error:
         discard_output()
-        complain(f"edgeaudio: {error}")
+        print_error(f"edgeaudio: {error}")
         return EXIT_BAD_INPUT
     except Exception as error:  # noqa: BLE001 (nothing is swallowed: it is reported, and ends the process)
         return report(error)
@@ -96,7 +96,7 @@ class _Printed(argparse.Action):
             from edgeaudio.commands.completion import completion
 
             text = completion(str(values), description)
-        say(text, end="", flush=True)
+        print_out(text, end="", flush=True)
         parser.exit()
 
 

@@ -1,4 +1,4 @@
-"""What people see in a terminal: tables, a progress line, a picture of sound. Values in, text out.
+"""Tables, a progress bar and a spectrogram as text. Values in, lines out.
 
 Owns: layout, and the characters for terminals that know Unicode and for those that do not.
 Does not know: where values come from, or which stream the text goes to.
@@ -19,13 +19,13 @@ Align = Literal["<", ">"]
 
 _SHADES = " ░▒▓█"
 _SHADES_ASCII = " .-+#"
-_LEAST_COLUMN = 8  # to which a column of long cells gives way, where lines are folded
+_LEAST_COLUMN = 8  # width to which a column of long cells is narrowed where lines are folded
 _BAR = ("█", "░")
 _BAR_ASCII = ("#", ".")
 
 
 def knows_unicode(stream: TextIO | None) -> bool:
-    """Whether block characters can be written to the stream."""
+    """True if block characters can be written to the stream."""
     try:
         "█░▒▓".encode((stream and stream.encoding) or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -34,9 +34,9 @@ def knows_unicode(stream: TextIO | None) -> bool:
 
 
 def columns(rows: Sequence[Sequence[str]], align: Sequence[Align] = (), *, width: int | None = None) -> list[str]:
-    """Rows as lines whose columns stand under each other; the last column is not padded, and may be missing.
+    """Return rows as lines with aligned columns; the last column is not padded, and may be missing.
 
-    `align` says how each column is aligned, left where it says nothing. Lines longer than `width` are folded.
+    align: of each column; left by default. Lines longer than `width` are folded.
     """
     return ["".join(line) for line in table(rows, align, width=width)]
 
@@ -48,10 +48,10 @@ def table(
     width: int | None = None,
     widths: Sequence[int] = (),
 ) -> list[list[str]]:
-    """What `columns` gives, each line in pieces, so that cells keep their style.
+    """Return what `columns` does, each line in pieces, so that cells keep their style.
 
-    widths: the least that each column is wide. Where lines are folded, the last column has half of `width`: what is
-    too long for a column before it stands over the rest of its row.
+    widths: the least width of each column. Where lines are folded, the last column has half of `width`; a cell too
+    long for an earlier column stands above the rest of its row.
     """
     shown = [[one_line(cell) for cell in row] for row in rows]
     n_columns = max((len(row) for row in rows), default=0)
@@ -85,7 +85,7 @@ def table(
 
 
 def fold(words: Sequence[str], room: int | None, gap: str = " ") -> list[str]:
-    """The words in lines of at most `room` characters, none of them cut; under 20 characters are no room."""
+    """Return the words in lines of at most `room` characters, at least 20; no word is cut."""
     lines: list[str] = []
     for word in words:
         longer = f"{lines[-1]}{gap}{word}" if lines else word
@@ -97,13 +97,13 @@ def fold(words: Sequence[str], room: int | None, gap: str = " ") -> list[str]:
 
 
 def pad(text: str, width: int, align: Align = "<") -> str:
-    """The text with blanks up to a width."""
+    """Return the text with blanks up to a width."""
     blanks = " " * (width - cell_width(text))
     return text + blanks if align == "<" else blanks + text
 
 
 def cell_width(text: str) -> int:
-    """How many cells of a terminal the text takes: two for East Asian characters, none for accents."""
+    """Return how many cells of a terminal the text takes: two for East Asian characters, none for accents."""
     if text.isascii():
         return len(text)
     return sum(
@@ -115,7 +115,7 @@ def cell_width(text: str) -> int:
 
 
 def clock_time(seconds: float) -> str:
-    """A place in a recording: "1:02:03.45"; hours only where there are any."""
+    """Return a position in a recording as "1:02:03.45"; hours only where there are any."""
     minutes, hundredths = divmod(round(seconds * 100), 6000)
     hours, minutes = divmod(minutes, 60)
     text = f"{minutes:02d}:{hundredths // 100:02d}.{hundredths % 100:02d}"
@@ -123,12 +123,12 @@ def clock_time(seconds: float) -> str:
 
 
 def decibels(level_dbfs: float | None) -> str:
-    """A level for people; digital silence is a word, for it has no number."""
+    """Return a level as text; digital silence, which has no level, is the word."""
     return "silence" if level_dbfs is None else f"{level_dbfs:.1f} dBFS"
 
 
 def progress_line(done: float, total: float, elapsed_s: float, width: int, *, unicode: bool = True) -> str:
-    """A bar of at most `width` characters with the share done, and the time left once that can be told."""
+    """Return a bar of at most `width` characters with the share done, and the time left after the first second."""
     share = min(max(done / total, 0.0), 1.0) if total > 0 else 1.0
     left = f" {clock_time(elapsed_s / share - elapsed_s)[:-3]} left" if share > 0 and elapsed_s >= 1 else ""
     tail = f" {share:4.0%}{left}"
@@ -143,11 +143,11 @@ def progress_line(done: float, total: float, elapsed_s: float, width: int, *, un
 def picture(
     levels: NDArray[np.float32], frequencies_hz: Sequence[float], bounds: tuple[str, str], *, unicode: bool = True
 ) -> list[str]:
-    """A spectrogram of characters: time to the right, frequency upwards, darker is louder.
+    """Return a spectrogram of characters: time to the right, frequency upwards, darker is louder.
 
     levels: dBFS, `(n_bands, n_columns)`, the lowest band first; -inf where there is no energy at all.
     frequencies_hz: the centres of the bands, `(n_bands,)`.
-    bounds: what stands under the first and the last column.
+    bounds: the labels under the first and the last column.
     The shades span the 60 dB under the loudest cell.
     """
     shades = _SHADES if unicode else _SHADES_ASCII
@@ -170,7 +170,7 @@ def picture(
 
 
 def picture_margin(frequencies_hz: Sequence[float]) -> int:
-    """How much wider a picture is than its columns."""
+    """Return how many characters wider a picture is than its columns."""
     return max(len(_frequency(frequency)) for frequency in frequencies_hz) + 2
 
 

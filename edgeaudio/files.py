@@ -1,7 +1,6 @@
-"""Files that users name: read without a wait, for a pipe may have no writer, and replaced as a whole.
+"""Files that users name: read without blocking, for a pipe may have no writer, and replaced atomically.
 
-Owns: opening so that nothing is waited for, the refusal of what is no regular file, replacement that leaves no half.
-Does not know: what is in a file.
+Owns: opening without a wait, the refusal of anything but a regular file, and the replacement.
 """
 
 from __future__ import annotations
@@ -12,17 +11,18 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_PIECE_BYTES = 1 << 20  # memory is taken for a whole piece, however small the file
+_PIECE_BYTES = 1 << 20  # `os.read` allocates a whole piece, however small the file
 
 
 def open_at_once(path: Path) -> int:
-    """A descriptor to read from, as `os.open` gives it. Raises OSError."""
-    # without O_NONBLOCK the opening of a pipe would wait for a writer; O_NOCTTY: a terminal must not become our own
+    """Return a descriptor for reading, as `os.open` does, without blocking. Raises OSError."""
+    # without O_NONBLOCK, opening a pipe waits for a writer; without O_NOCTTY, a terminal could become the controlling
+    # terminal
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:
-    """The first bytes of a file. Raises OSError, also for what is no regular file."""
+    """Return the first bytes of a regular file. Raises OSError, also for anything else."""
     descriptor = open_at_once(path)
     try:
         mode = os.fstat(descriptor).st_mode

@@ -1,4 +1,4 @@
-"""The hub: where what was captured and recognised goes to everybody who subscribed to it.
+"""The hub: items of capture and recognition, published to every subscription of their type.
 
 Owns: the subscriptions, each with a bounded queue that drops the oldest, and the counts of what was dropped.
 Does not know: what the items mean, who publishes and who subscribes, threads. What must not be lost goes through the
@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterable
 
 from edgeaudio.types import Block
 
-MAX_S = 10.0  # of Blocks of each source
+MAX_S = 10.0  # of Blocks, per source
 MAX_BYTES = 64 * 1024 * 1024  # of all Blocks of a subscription
-MAX_ITEMS = 4096  # of all else
-MAX_TAKEN = 64  # items at once, so that what they bring is passed on soon
+MAX_ITEMS = 4096  # other than Blocks
+MAX_TAKEN = 64  # items at once, so that their results are published soon
 
 
 class Subscription:
     """A bounded queue of items in the order of their publication. Safe for many threads publishing and one taking.
 
-    Blocks are bounded for each source by the seconds of sound waiting, and for all sources by bytes; other items by
-    their number. The oldest goes first, and is counted.
+    Blocks are bounded per source by the seconds of sound waiting, and for all sources by bytes; other items by their
+    number. The oldest is dropped first, and counted.
     """
 
     def __init__(self, name: str, *, max_s: float, max_bytes: int, max_items: int, is_paced: bool) -> None:
@@ -36,18 +36,18 @@ class Subscription:
         self._changed = threading.Condition()
         self._queue: deque[tuple[float, object]] = deque()  # monotonic time of the publication, and the item
         self._is_woken = False
-        self._is_idle = True  # nothing that was taken is still being worked on
+        self._is_idle = True  # all that was taken has been handled
         self._waiting_s: dict[str, float] = {}  # Blocks, by source
         self._waiting_bytes = 0  # Blocks
-        self._waiting_items = 0  # all else
+        self._waiting_items = 0  # other than Blocks
         self._dropped_s: dict[str, float] = {}
         self._dropped_items = 0
 
     def put(self, item: object) -> None:
-        """Add an item; the oldest are dropped where the bounds are exceeded.
+        """Add an item; drop the oldest where the bounds are exceeded.
 
-        A paced subscription waits for room before that, as long as a Block lasts: what a server had in store comes
-        faster than that.
+        A paced subscription waits for room first, at most as long as the Block lasts: what a server has buffered is
+        received faster than it plays.
         """
         with self._changed:
             if isinstance(item, Block):
@@ -62,7 +62,7 @@ class Subscription:
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> list[object]:
-        """Take what waits, oldest first; wait for an item at most that long. What was taken before counts as done."""
+        """Return what waits, oldest first; wait up to `timeout_s` for an item. What was taken before is done."""
         with self._changed:
             self._is_idle = True
             if not self._queue:
@@ -77,28 +77,28 @@ class Subscription:
             return taken
 
     def wake(self) -> None:
-        """Have `take` return at once, with what there is."""
+        """Make `take` return at once, with what waits."""
         with self._changed:
             self._is_woken = True
             self._changed.notify_all()
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until everything published so far was taken and done with; False if that takes longer."""
+        """Wait until everything published so far was taken and handled; return False if that takes longer."""
         with self._changed:
             return self._changed.wait_for(lambda: self._is_idle and not self._queue, timeout_s)
 
     def count_dropped(self, block: Block) -> None:
-        """Count a Block that was taken, and could not be used, as dropped."""
+        """Count a Block that was taken and could not be used as dropped."""
         with self._changed:
             self._count_dropped(block)
 
     def waiting_s(self, source: str) -> float:
-        """Seconds of that source that nobody has taken yet."""
+        """Return the seconds of a source that wait."""
         with self._changed:
             return max(0.0, self._waiting_s.get(source, 0.0))
 
     def dropped_s(self, source: str) -> float:
-        """Seconds of that source that were dropped since the subscription began."""
+        """Return the seconds of a source that were dropped since the subscription began."""
         with self._changed:
             return self._dropped_s.get(source, 0.0)
 
@@ -115,11 +115,11 @@ class Subscription:
 
     @property
     def lag_s(self) -> float:
-        """How long the oldest item has been waiting; 0 if none waits."""
+        """Seconds for which the oldest item has been waiting; 0 if none waits."""
         with self._changed:
             return time.monotonic() - self._queue[0][0] if self._queue else 0.0
 
-    # --- what follows is called under the lock ---
+    # --- called under the lock ---
 
     def _add_block(self, block: Block) -> None:
         self._queue.append((time.monotonic(), block))
@@ -173,9 +173,9 @@ class Hub:
     ) -> Subscription:
         """Begin to queue items of exactly these types.
 
-        max_s: seconds of Blocks that may wait, for each source; max_bytes: of Blocks, for all sources.
-        max_items: items other than Blocks that may wait.
-        is_paced: publishing a Block waits for room in this queue first, at most as long as the Block lasts.
+        `max_s`: seconds of Blocks that may wait, per source; `max_bytes`: of Blocks, for all sources; `max_items`:
+        items other than Blocks that may wait. `is_paced`: publishing a Block waits for room in this queue first, at
+        most as long as the Block lasts.
         """
         subscription = Subscription(name, max_s=max_s, max_bytes=max_bytes, max_items=max_items, is_paced=is_paced)
         with self._lock:
@@ -184,7 +184,7 @@ class Hub:
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """End a subscription; what waits in it stays there. One that has ended already is ignored."""
+        """End a subscription; what waits in it stays there. Ending it twice does nothing."""
         with self._lock:
             self._accepts.pop(subscription, None)
             self._index()

@@ -1,10 +1,10 @@
-"""Sound that a caller has in memory, or makes as it goes, turned into Blocks.
+"""Blocks from the bytes, arrays and Blocks of a caller.
 
-Owns: sample formats and shapes of bytes, arrays and Blocks, and every refusal of one.
+Owns: sample formats and shapes, and every refusal of one.
 Does not know: files, URLs, models, results.
 
-Bytes and arrays are one stretch of sound: its times are counted in samples from its beginning, so a generator that
-pauses keeps its listener waiting and leaves no hole. Sound with holes comes in Blocks, a new epoch after each hole.
+Bytes and arrays are continuous sound: times count samples from the first one, so a generator that pauses delays the
+result and leaves no hole. Sound with holes is passed as Blocks, with a new epoch after each hole.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ Piece: TypeAlias = "Block | bytes | bytearray | memoryview | array[int] | array[
 
 SOURCE_NAME = "listen"
 INT16_SCALE = 32768
-MOST = 16.0  # a float sample beyond is on another scale; decoders overshoot by a few dB
-PIECE_S = 1.0  # of a large array, so that its float32 copy is never whole in memory
+MOST = 16.0  # a larger float sample has another scale; decoders overshoot by a few dB
+PIECE_S = 1.0  # of a large array, so that no float32 copy of all of it is made
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a caller says of the samples that he brings. Raises EdgeaudioError for what cannot be."""
+    """Format of a caller's samples."""
 
     sample_rate: int
-    channels: int | None  # interleaved in bytes and array.array; None: one, and what the shape of an array says
+    channels: int | None  # interleaved in bytes and array.array; None: one, or the shape of an array
     channel: Channel  # which of them is heard
 
     @classmethod
     def of(cls, sample_rate: float, channels: float | None, channel: Channel) -> Format:
-        """The format in whole numbers, of whatever type they are: 16000.0 is 16,000."""
+        """Return the format, with whole numbers of any type (16000.0). Raises EdgeaudioError if impossible."""
         rate, count = _whole(sample_rate), None if channels is None else _whole(channels)
         if rate is None or not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
             raise EdgeaudioError(
@@ -57,12 +57,12 @@ class Format:
 
 
 class Inlet:
-    """Blocks of the pieces that a caller brings, in order."""
+    """Converter of a caller's pieces to Blocks, in order."""
 
     def __init__(self, form: Format, start: datetime | None) -> None:
         self._format = form
-        self._start = start  # of the first sample; None: the moment at which it comes
-        self._n_channels = 0  # of the last array; another number begins a new epoch
+        self._start = start  # of the first sample; None: the time of its arrival
+        self._n_channels = 0  # of the last piece; another number begins a new epoch
         self._epoch = -1
         self._begun = 0  # samples before the epoch
         self._offset = 0  # samples in it
@@ -70,7 +70,7 @@ class Inlet:
         self._rest: NDArray[Any] = np.empty(0, dtype=np.int16)  # part of a frame
 
     def feed(self, piece: Piece) -> Iterator[Block]:
-        """The Blocks of one piece. Raises EdgeaudioError for one that is no sound."""
+        """Yield the Blocks of one piece. Raises EdgeaudioError for one that is no sound."""
         if isinstance(piece, Block):
             block = _checked_block(piece)
             self._check_channel(block.samples)
@@ -90,8 +90,8 @@ class Inlet:
             yield Block(SOURCE_NAME, self._epoch, self._offset, at, rate, samples)
             self._offset += len(samples)
 
-    def _frames(self, piece: Any) -> NDArray[Any]:  # noqa: ANN401 (what a caller's generator yields may be anything)
-        """What a piece holds of whole frames, `(n,)` or `(n, channels)`, on its own scale."""
+    def _frames(self, piece: Any) -> NDArray[Any]:  # noqa: ANN401 (a caller's generator may yield anything)
+        """Return the whole frames of a piece, `(n,)` or `(n, channels)`, on its own scale."""
         if isinstance(piece, memoryview) and piece.itemsize > 1:
             piece = np.asarray(piece)
         if isinstance(piece, np.ndarray):
@@ -128,7 +128,7 @@ class Inlet:
 
 
 def pieces_of(source: Piece | Iterable[Piece]) -> Iterator[Piece]:
-    """The pieces of a source, which may be one array or Block. Raises EdgeaudioError for what has no pieces."""
+    """Return the pieces of a source, which may be one array or Block. Raises EdgeaudioError for anything else."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         raise EdgeaudioError("bytes are given in an iterable, as [data]; a path is given as text")
     if isinstance(source, (Block, array, np.ndarray)):
@@ -164,12 +164,12 @@ def _in_range(frames: NDArray[Any]) -> Samples:
     peak = float(np.abs(frames).max(initial=0))
     if MOST < peak < np.inf:
         raise EdgeaudioError(f"an array of floats reaches {peak:g}; from -1 to 1 is possible: divide by its full scale")
-    with np.errstate(over="ignore"):  # what is beyond float32 becomes inf, and is repaired
+    with np.errstate(over="ignore"):  # a value beyond float32 becomes inf, which `in_range` replaces
         return in_range(np.atleast_2d(frames.T).astype(np.float32))[0]
 
 
 def _checked_block(block: Block) -> Block:
-    """The Block with its samples repaired, as those of arrays are. Raises EdgeaudioError for one that is no sound."""
+    """Return the Block with broken samples replaced, as in arrays. Raises EdgeaudioError for one that is no sound."""
     rate, epoch, offset = _whole(block.sample_rate), _whole(block.epoch), _whole(block.offset)
     if rate is None or not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
         raise EdgeaudioError(f"the source brought a Block of {block.sample_rate} Hz, which is not possible")

@@ -1,7 +1,7 @@
-"""Where log lines go and how they look. No line leaves without its secrets being masked.
+"""The log: its one handler, and its format for a terminal or for systemd's journal. Secrets are masked in every line.
 
-Owns: the one handler, for a terminal or for systemd's journal, and that what nobody catches is logged too.
-Does not know: what is logged, or how a stream is written to without waiting (stderr.py).
+Owns: the handler, and the logging of uncaught exceptions and of warnings.
+Does not know: what is logged, or how a stream is written to without blocking (stderr.py).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ER
 
 
 class _Formatter(logging.Formatter):
-    """Message and traceback as one text, without the passwords of URLs, and without what a terminal would obey."""
+    """Formats message and traceback as one text, with the secrets of URLs masked and control characters escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(mask(super().format(record)))
 
 
 class _JournalFormatter(_Formatter):
-    """For the journal, which keeps the time itself: each line begins with its priority."""
+    """Formats for the journal, which records the time: each line begins with its priority."""
 
     def format(self, record: logging.LogRecord) -> str:
         head = f"<{_PRIORITIES.get(record.levelno, 6)}>"
@@ -40,7 +40,7 @@ class _JournalFormatter(_Formatter):
 
 
 def in_journal(stream: TextIO | Stderr, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether the stream goes straight to systemd's journal, which then says so by device and inode."""
+    """True if the stream is systemd's journal: JOURNAL_STREAM then names its device and inode."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):
@@ -63,7 +63,7 @@ def setup_logging(level: str, stream: TextIO | Stderr | None = None) -> None:
 
 
 def log_strays() -> None:
-    """Log what the interpreter would print by itself, and unmasked: warnings, and exceptions that nobody can catch."""
+    """Log what the interpreter would print unmasked: warnings, and exceptions of threads and finalisers."""
     logging.captureWarnings(capture=True)
     threading.excepthook = _log_threads_end
     sys.unraisablehook = _log_unraisable

@@ -1,7 +1,6 @@
-"""Takes the secrets out of text that people will read: URLs alone, and URLs anywhere in a line.
+"""Redaction: secrets of URLs are masked, in a URL and in free text.
 
-Owns: finding URLs in free text. What may be shown of one, urls.py says.
-Does not know: settings, logging, or any protocol; every part of the project may use it.
+Owns: finding URLs in free text. Does not know: which parts of a URL are secret (urls.py).
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ import re
 
 from edgeaudio.urls import HIDDEN, UrlSyntaxError, is_path, shown_rest, split_url
 
-# up to the next blank: a quotation mark can be part of a password. One slash: what `Path` leaves of two
+# up to the next blank: a quotation mark can be part of a password. One slash is enough: `Path` makes one of two
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30}):/+\S+")
 _TO_LAST_AT = re.compile(r".*@\S*")  # in the same line
 _CLOSING = "'\",;:.!?)}>"
-_MOST_CLOSING = 3  # characters after a URL in brackets and quotes; more of them may be a password's
+_MOST_CLOSING = 3  # punctuation marks behind a URL in brackets and quotes; more of them may belong to a password
 
 
 def mask_url(url: str) -> str:
-    """The URL with `***` for all that may be secret; all of it where it can be read in more than one way.
+    """Return the URL with `***` for all that may be secret; an ambiguous URL is masked as a whole.
 
-    The path of a file stays as it is, unless it could be an address without its scheme.
+    The path of a file is returned as it is, unless it could be an address without its scheme.
     """
     scheme, separator, _ = url.partition("://")
     if (is_path(url) and not url.startswith("//") and not separator) or url.lower().startswith("file:///"):
@@ -39,7 +38,7 @@ def mask_url(url: str) -> str:
 
 
 def mask(text: str) -> str:
-    """`text` with the secrets of every URL in it hidden."""
+    """Return the text with the secrets of every URL in it masked."""
     masked, done = [], 0
     while found := _URL.search(text, done):
         masked.append(text[done : found.start()])
@@ -49,7 +48,7 @@ def mask(text: str) -> str:
         shown = _shown(url.removesuffix(closing), found["scheme"], line)
         masked.append(shown or f"{found['scheme']}://{HIDDEN}{closing}")
         done = found.end()
-        # a password with a blank in it goes on behind the blank
+        # a password may contain a blank, and then continues behind it
         if shown is None and (more := _TO_LAST_AT.match(text, done)):
             done = more.end()
         elif shown is not None:
@@ -58,7 +57,7 @@ def mask(text: str) -> str:
 
 
 def _closing(url: str) -> str:
-    """The marks behind a URL that are the sentence's."""
+    """Return the punctuation behind a URL that belongs to the sentence."""
     for end in range(len(url), max(len(url) - _MOST_CLOSING, 0), -1):
         unopened = url[end - 1] == "]" and url.count("[", 0, end) < url.count("]", 0, end)
         if url[end - 1] not in _CLOSING and not unopened:
@@ -67,7 +66,7 @@ def _closing(url: str) -> str:
 
 
 def _shown(url: str, scheme: str, line: str) -> str | None:
-    """The URL without its secrets; None where it cannot be told what they are. `line`: what follows."""
+    """Return the URL with its secrets masked, None if it is ambiguous. line: the rest of the line."""
     if "://" not in url:
         return None if "@" in url or "@" in line else url
     if url == f"{scheme}://{HIDDEN}":

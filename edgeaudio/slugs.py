@@ -1,9 +1,9 @@
-"""Slugs: names that can stand as a topic level, in an id and in a file's name.
+"""Slugs: names for topic levels, ids and file names.
 
 A label is free text ("Dog bark, yip"); a slug is 1 to 64 of a-z, 0-9 and hyphen. `slugify` lower-cases, strips accents,
-and turns every run of other characters into one hyphen. What leaves nothing behind (a label in Japanese) or is cut for
-length gets the first eight digits of its SHA-256, so that it stays stable and distinct. Two labels of one source that
-still meet in one slug are an error to be told at start: `slugs` tells it.
+and replaces every run of other characters by one hyphen. A label without any such character (in Japanese) or of more
+than 64 gets the first eight digits of its SHA-256, so that its slug is stable and distinct. Two labels of one source
+with the same slug are an error: `slugs` raises it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _OTHER = re.compile(r"[^a-z0-9]+")
 
 
 def is_slug(name: str) -> bool:
-    """Tell whether a name may stand as a topic level: 1 to 64 of a-z, 0-9 and hyphen."""
+    """True if a name is a slug: 1 to 64 of a-z, 0-9 and hyphen."""
     return _SLUG.fullmatch(name) is not None
 
 
 def require_slug(name: str, what: str) -> str:
-    """Hand the name back, or raise EdgeaudioError that says what is wrong with it (`what`: "source name", say)."""
+    """Return the name. Raises EdgeaudioError if it is no slug; `what` names it there ("source name")."""
     if is_slug(name):
         return name
     shown = name if len(name) <= MAX_SLUG_LENGTH else name[:MAX_SLUG_LENGTH] + "..."
@@ -36,7 +36,7 @@ def require_slug(name: str, what: str) -> str:
 
 
 def slugify(text: str) -> str:
-    """Make a topic level out of any text."""
+    """Return the slug of any text."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii").lower()
     slug = _OTHER.sub("-", plain).strip("-")
     if slug and len(slug) <= MAX_SLUG_LENGTH:
@@ -46,9 +46,9 @@ def slugify(text: str) -> str:
 
 
 def slugs(labels: Iterable[str], what: str) -> dict[str, str]:
-    """Map each label to its slug; raise EdgeaudioError naming two labels that would share one.
+    """Return the slug of each label. Raises EdgeaudioError if two labels share one.
 
-    `what` says whose labels these are ("model alarms", say).
+    `what` names the owner of the labels in the error ("model alarms").
     """
     by_slug: dict[str, str] = {}
     for label in labels:

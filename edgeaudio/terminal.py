@@ -1,8 +1,7 @@
-"""How commands print: whatever the text holds, and whatever standard output and error are.
+"""Printing and asking, safe for any text and any standard stream.
 
-Owns: the only writes of a command to standard output and error, and its questions; which characters a terminal would
-obey instead of show; streams that are full, closed or lack characters; whether a terminal takes colours, and how wide
-it is.
+Owns: the only writes of a command to standard output and error, and its questions; escapes for control characters and
+for characters that the encoding lacks; streams that are full or closed; colours and width of a terminal.
 Does not know: layout (console.py), or which text holds secrets (redact.py).
 """
 
@@ -17,38 +16,37 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-# what a terminal obeys: C0 but tab and newline, DEL, C1, line separators, and marks that reorder a line; and halves of
-# characters, which Python makes of file names that are not UTF-8
-_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# control characters of a terminal: C0 but tab and newline, DEL, C1, line separators, marks that reorder a line; and
+# lone surrogates, which Python makes of file names that are not UTF-8
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-
-# the least and the most that a terminal is taken to be wide, and what one is that does not say
+# bounds of a terminal's width, and the width of one that reports none
 _LEAST_WIDTH, _MOST_WIDTH, _USUAL_WIDTH = 20, 1000, 80
 
 
 class OutputError(Exception):
-    """Standard output takes no more."""
+    """Standard output cannot be written to."""
 
 
 class Styled(str):
-    """Text that stands out, or back, on a terminal that takes colours."""
+    """Text with a colour for terminals that show colours."""
 
     __slots__ = ("sgr",)
-    sgr: str  # the parameters of "select graphic rendition"
+    sgr: str  # parameters of the escape sequence "select graphic rendition"
 
 
 def good(text: str) -> Styled:
-    """Text in green."""
+    """Return the text in green."""
     return _styled(text, "32")
 
 
 def bad(text: str) -> Styled:
-    """Text in bold red."""
+    """Return the text in bold red."""
     return _styled(text, "1;31")
 
 
 def faint(text: str) -> Styled:
-    """Text that stands back."""
+    """Return the text in a faint colour."""
     return _styled(text, "2")
 
 
@@ -59,20 +57,20 @@ def _styled(text: str, sgr: str) -> Styled:
 
 
 def printable(text: str) -> str:
-    r"""The text with `\u001b` and the like for what a terminal would obey; JSON stays JSON."""
-    return _OBEYED.sub(lambda found: _escaped(found[0]), text)
+    r"""Return the text with control characters escaped as `\u001b`; JSON stays JSON."""
+    return _CONTROLS.sub(lambda found: _escaped(found[0]), text)
 
 
 def one_line(text: str) -> str:
-    """The text in its style, printable, with its tabs and newlines escaped too."""
+    """Return the text in its style, printable, with tabs and newlines escaped as well."""
     line = printable(text).replace("\n", "\\n").replace("\t", "\\t")
     return _styled(line, text.sgr) if isinstance(text, Styled) else line
 
 
-def say(*pieces: str, end: str = "\n", flush: bool = False) -> None:
-    """Print the pieces, one behind the other, to standard output.
+def print_out(*pieces: str, end: str = "\n", flush: bool = False) -> None:
+    """Print the pieces in a row to standard output.
 
-    Raises OutputError, or BrokenPipeError where nobody reads on.
+    Raises OutputError, or BrokenPipeError where the reader has closed the pipe.
     """
     if sys.stdout is None:
         raise OutputError("standard output is closed; to do without it, write >/dev/null")
@@ -85,41 +83,41 @@ def say(*pieces: str, end: str = "\n", flush: bool = False) -> None:
 
 
 def flush_output() -> None:
-    """Write out what `say` has kept. Raises OutputError, or BrokenPipeError."""
+    """Flush what `print_out` has buffered. Raises OutputError, or BrokenPipeError."""
     if sys.stdout is not None:
         with _output_errors():
             sys.stdout.flush()
 
 
-def complain(text: str, *, end: str = "\n") -> None:
-    """Print to standard error; what it does not take is lost."""
+def print_error(text: str, *, end: str = "\n") -> None:
+    """Print to standard error; a failure is ignored."""
     _write_error(_encodable(printable(text + end), sys.stderr))
 
 
 def ask(question: str) -> str:
-    """Ask on standard output, and return the line that answers. Raises EOFError, UnicodeDecodeError, OutputError."""
+    """Print a question and return the answer, a line. Raises EOFError, UnicodeDecodeError, OutputError."""
     if sys.stdin is None:
         raise EOFError
     if on_terminal(sys.stdin) and on_terminal(sys.stdout):
-        return input(_encodable(printable(question), sys.stdout))  # which edits the line
-    say(question, end="", flush=True)
+        return input(_encodable(printable(question), sys.stdout))  # with line editing
+    print_out(question, end="", flush=True)
     answer = input()
-    say()  # nobody has typed the end of the line there
+    print_out()  # the answer comes from no terminal, so no newline was shown
     return answer
 
 
 def ask_secret(question: str) -> str:
-    """Like `ask`, but a terminal does not show the answer."""
+    """Do what `ask` does, without showing the answer on a terminal."""
     return getpass.getpass(question) if on_terminal(sys.stdin) else ask(question)
 
 
 def redraw(line: str) -> None:
-    """Print a line to standard error in place of the last one."""
+    """Print a line to standard error over the last one."""
     _write_error("\r" + _encodable(one_line(line), sys.stderr))
 
 
 def discard_output() -> None:
-    """Have all that is still kept for standard output go nowhere, or Python complains of it at exit."""
+    """Discard what is buffered for standard output; else Python reports a failed flush at exit."""
     _discard(sys.stdout)
 
 
@@ -129,12 +127,12 @@ def on_terminal(stream: TextIO | None) -> bool:
 
 
 def takes_colours(stream: TextIO | None, environ: Mapping[str, str] = os.environ) -> bool:
-    """True for a terminal that knows colours and whose user wants them (no-color.org)."""
+    """True for a terminal with colours, unless NO_COLOR is set (no-color.org)."""
     return on_terminal(stream) and not environ.get("NO_COLOR") and (environ.get("TERM") or "dumb") != "dumb"
 
 
 def width_of(stream: TextIO | None, environ: Mapping[str, str] = os.environ) -> int | None:
-    """How many characters a line of a terminal has, `COLUMNS` where that is set; None: no terminal, any number."""
+    """Return the width of a terminal in characters, `COLUMNS` where that is set; None if the stream is no terminal."""
     if stream is None or not on_terminal(stream):
         return None
     said = environ.get("COLUMNS", "")
@@ -148,7 +146,7 @@ def width_of(stream: TextIO | None, environ: Mapping[str, str] = os.environ) -> 
 def occupy_descriptors() -> None:
     """Open /dev/null where standard input, output or error is closed.
 
-    Else a file that is opened later gets that number, and whatever a library prints is written into it.
+    Else a file that is opened later gets that number, and a library that prints writes into it.
     """
     for number in (0, 1, 2):
         try:
@@ -177,27 +175,27 @@ def _write_error(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except BlockingIOError:  # of `run`, which waits for no reader
+    except BlockingIOError:  # `run` does not wait for a reader
         pass
     except (OSError, ValueError):
         _discard(sys.stderr)
 
 
 def _discard(stream: TextIO | None) -> None:
-    with suppress(OSError, ValueError, AttributeError):  # of a stream that has no descriptor
+    with suppress(OSError, ValueError, AttributeError):  # the stream has no descriptor
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
         os.close(nowhere)
 
 
 def _encodable(text: str, stream: TextIO | None) -> str:
-    """The text with escapes for the characters that the stream's encoding lacks."""
+    """Return the text with escapes for the characters that the stream's encoding lacks."""
     encoding = (stream and stream.encoding) or "utf-8"
     return text.encode(encoding, _ESCAPE).decode(encoding)
 
 
 def _escaped(characters: str) -> str:
-    """JSON's escapes: characters beyond 16 bits are two."""
+    """Return JSON's escapes: two for a character beyond 16 bits."""
     units = characters.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 

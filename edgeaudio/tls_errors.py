@@ -1,10 +1,10 @@
-"""What went wrong in TLS, from OpenSSL's words for it: a line that says it, and what to do.
+"""What OpenSSL reports of a TLS connection that failed, and what to do about a certificate that was refused.
 
-Owns: the verdicts on the certificates of brokers and of sources, and the alerts by which a broker judges ours. Pure,
-but for the clock, which may be what is wrong (system_clock.py).
-Does not know: sockets, MQTT.
+Owns: OpenSSL's error texts, and the verdicts on certificates. Pure, but for the clock, which may be what is wrong
+(system_clock.py).
+Does not know: sockets, other failures of a network (network_errors.py), MQTT.
 
-The words are matched, not Python's names for them: newer OpenSSL has errors that an older Python has no name for, and a
+Texts are matched, not Python's names for them: newer OpenSSL has errors that an older Python has no name for, and a
 client library that swallows the exception leaves its text.
 """
 
@@ -21,24 +21,28 @@ from edgeaudio.system_clock import why_behind
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Whose certificate is judged, and the settings by which it is."""
+    """The server whose certificate is judged, and the settings that decide on it, in words for hints."""
 
     name: str
     ca_file: str
     url: str
-    chain: str  # how it is made to send the certificates in between
+    chain: str  # how to make it send intermediate certificates
 
 
 class Verdict(NamedTuple):
     """Why a certificate was refused."""
 
-    detail: str
-    hint: str | None  # what to do; None: nothing more than the general hint
-    by_clock: bool = False  # this machine's clock is to blame, by evidence
+    words: str  # OpenSSL's
+    hint: str | None  # what to do; None: only the general hint applies
+    by_clock: bool = False  # this machine's clock is known to be behind
 
 
-BROKER: Final = Peer("the broker", "`mqtt.ca_file`", "`mqtt.url`", " (Mosquitto: certfile with the whole chain)")
-SOURCE: Final = Peer("the server", "this source's `ca_file`", "`url`", "")
+class TlsFailure(NamedTuple):
+    """OpenSSL's text of a failure, in its parts."""
+
+    words: str  # in lower case; of an alert its name alone
+    is_alert: bool = False  # sent by the peer
+
 
 _ISSUER: Final = (
     "name the authority that signed it as {ca_file} (made anew, it is another, whatever its name); if it is, or "
@@ -81,63 +85,32 @@ _VERDICTS: Final = {
     68: "a certificate in the chain is signed with a weak digest (MD5, SHA-1): issue it anew with SHA-256",
 }
 
-_NO_TLS: Final = "the port speaks no TLS: use the broker's port for it (usually 8883), or mqtt:// without TLS"
-_HUNG_UP: Final = "eof occurred in violation of protocol"
-_PEM: Final = "write the certificate as PEM (-----BEGIN CERTIFICATE-----)"
-_OURS: Final = "this device's certificate (`mqtt.cert_file`)"
-_ALERTS: Final = {  # RFC 8446, 6: what the broker says of us before it hangs up
-    "unknown ca": f"the broker does not know the authority of {_OURS}: add it to the broker's (Mosquitto: cafile)",
-    "certificate required": "the broker wants a certificate of this device: set `mqtt.cert_file` and `mqtt.key_file`",
-    "handshake failure": "the broker wants a certificate of this device (set `mqtt.cert_file` and `mqtt.key_file`), or "
-    "has no cipher in common with it",
-    "certificate expired": f"renew {_OURS}; if it is valid, look at the broker's clock",
-    "certificate revoked": f"the broker's list has {_OURS} as revoked: issue another",
-    "certificate unknown": f"the broker does not accept {_OURS}, or its authority: look at the broker's log",
-    "bad certificate": f"the broker finds {_OURS} bad: look at its first day and the broker's clock, at its key's "
-    "length, and at the broker's log",
-    "unsupported certificate": f"issue {_OURS} for clients: extendedKeyUsage clientAuth",
-    "access denied": f"the broker's rules do not admit {_OURS}: add it to them",
-    "decrypt error": f"the broker has another key for the authority of {_OURS}: give it the new certificate",
-    "protocol version": "allow TLS 1.2 or 1.3 in the broker: older versions are not spoken",
-    "insufficient security": "the broker demands stronger ciphers than this machine has: update this machine",
-    "no application protocol": "the broker wants ALPN on this port (AWS IoT on 443 does): use its port 8883",
-    "unrecognized name": "the broker serves no host of that name: write the host in `mqtt.url` as the broker has it",
-    "internal error": "the broker failed: look at its log",
-    "unexpected message": _NO_TLS,
-}
-_FAILURES: Final = {  # what is found out here
-    "wrong version number": _NO_TLS,
-    "record layer failure": _NO_TLS,  # the same in OpenSSL 3.2 and later
-    "unexpected message": _NO_TLS,
-    "packet length too long": _NO_TLS,
-    "http request": _NO_TLS,
-    "unsupported protocol": "allow TLS 1.2 or 1.3 in the broker: it answered with an older version",
-    "no protocols available": "allow TLS 1.2 or 1.3 in this machine's openssl.cnf",
-    "dh key too small": "the broker's Diffie-Hellman parameters are too short: make them of 2048 bits or more",
-    "ee key too small": f"issue {_OURS} {_SHORT}",
-    "ca md too weak": f"issue {_OURS} with SHA-256",
-    "key values mismatch": "the key is not the certificate's: name the one that it was issued for as `mqtt.key_file`",
-    "no certificate or crl found": f"it holds no certificate: {_PEM}",
-    "pem lib": f"one of the files is damaged or of another kind: {_PEM}, the key as PEM without a password",
-    _HUNG_UP: "check that the port speaks TLS (usually 8883 does), and look at the broker's log",
-    "tls/ssl connection has been closed (eof)": "the broker ended TLS in good order: look at its log",
-}
-_FILE: Final = "see that the file is there, and that the user of the agent may read it"
+HUNG_UP: Final = "eof occurred in violation of protocol"
+NO_TLS: Final = frozenset(
+    {
+        "wrong version number",
+        "record layer failure",  # the same in OpenSSL 3.2 and later
+        "unexpected message",
+        "packet length too long",
+        "http request",
+    }
+)
+
 _ERROR: Final = re.compile(r"(?:\[[^]]*\] )?(?P<words>.*?)(?: \(_ssl\.c:\d+\))?")
 _ALERT: Final = re.compile(r"(?:(?:sslv3|tlsv1|tlsv13|ssl/tls) )(?:alert )?(?P<alert>.*)")
 
 
-def explain_certificate(error: ssl.SSLCertVerificationError, peer: Peer = BROKER) -> Verdict:
-    """Judge by OpenSSL's verdict, and of a certificate whose time has not come by the clock as well."""
+def explain_certificate(error: ssl.SSLCertVerificationError, peer: Peer) -> Verdict:
+    """Return OpenSSL's verdict with what to do; of a certificate that is not yet valid, judge the clock as well."""
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    detail = f"certificate not trusted: {error.verify_message.rstrip('.')}"
+    words = error.verify_message.rstrip(".")
     hint: str | None
     match error.verify_code:
         case 9 if (evidence := why_behind()) is not None:
-            detail += f" by this machine's clock, which {evidence}"
+            words += f" by this machine's clock, which {evidence}"
             hint = f"wait until NTP sets it (see `timedatectl`): it says {now}; if that is right, "
             hint += "issue the certificate anew"
-            return Verdict(detail, hint, by_clock=True)
+            return Verdict(words, hint, by_clock=True)
         case 9:
             hint = f"set this machine's clock, which says {now} (without a battery it needs NTP after each start)"
         case 10:
@@ -147,32 +120,13 @@ def explain_certificate(error: ssl.SSLCertVerificationError, peer: Peer = BROKER
             hint = _VERDICTS.get(code)
             if hint is not None:
                 hint = hint.format(peer=peer.name, ca_file=peer.ca_file, url=peer.url, chain=peer.chain)
-    return Verdict(detail, hint)
+    return Verdict(words, hint)
 
 
-def explain_tls(text: str) -> tuple[str, str | None]:
-    """Return what the text of an ssl.SSLError means and what to do; None: nothing more than the general hint."""
-    words = _words(text)
-    if alert := _ALERT.fullmatch(words):
-        said = alert["alert"]
-        return f"the broker ended TLS: {said}", _ALERTS.get(said)
-    what = "the broker hung up" if words == _HUNG_UP else words
-    return f"TLS failed: {what}", _FAILURES.get(words)
-
-
-def speaks_no_tls(text: str) -> bool:
-    """True if the text of an ssl.SSLError means that the other end speaks something else than TLS."""
-    return _FAILURES.get(_words(text)) == _NO_TLS
-
-
-def explain_file(error: OSError | ValueError) -> tuple[str, str | None]:
-    """Return why files of certificates or keys cannot be used and what to do; None as above."""
-    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-        return error.strerror or type(error).__name__, _FILE
-    words = _words(str(error))
-    return words, _FAILURES.get(words)
-
-
-def _words(text: str) -> str:
+def read_tls_error(text: str) -> TlsFailure:
+    """Return the parts of an ssl.SSLError's text."""
     found = _ERROR.fullmatch(text)
-    return (found["words"] if found else text).lower()
+    words = (found["words"] if found else text).lower()
+    if alert := _ALERT.fullmatch(words):
+        return TlsFailure(alert["alert"], is_alert=True)
+    return TlsFailure(words)

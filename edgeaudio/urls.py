@@ -1,12 +1,12 @@
-"""URLs of every kind, taken apart and shown in one way: sources, brokers, and what libraries write in their messages.
+"""Parser and redaction of URLs: of sources, of brokers, and in the messages of libraries.
 
-Owns: the one parser, what makes an address ambiguous, and what of an address may be shown.
-Does not know: which schemes are good for what (capture/source_urls.py, sinks/mqtt/broker.py), or settings.
+Owns: the one parser, what makes a URL ambiguous, and which parts may be shown.
+Does not know: which schemes have which use (capture/schemes.py, sinks/mqtt/broker.py), settings.
 
-A password with a raw "@", "/", "?" or "#" moves the borders of an address: a part of it would be taken for a host
-name, asked of a name server, and shown. So an address that can be read in two ways is refused, and no part of it is
-shown. Of the others nothing is shown that is not known to be harmless: of a query a few parameters with values of
-a known shape, of a path what reads as words, of a login a user name that reads as one.
+A raw "@", "/", "?" or "#" in a password moves the borders of a URL: a part of the password would be taken for a host
+name, sent to a name server, and shown. So an ambiguous URL is refused, and no part of it is shown. Of other URLs only
+harmless parts are shown: parameters with values of a known shape, path segments that read as words, and a user name
+that reads as one.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ADVICE = (
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _PLACE = re.compile(r"(?:\[(?P<ipv6>[^\[\]@]+)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?")
-_NEVER = '"\\<>`'  # never part of an address, for shells and messages take them for its end
+_NEVER = '"\\<>`'  # never part of an address: shells and messages end it there
 _MAX_PORT = 65535
 
-# parameters that many cameras and servers take, and the shape of a value that can be no secret
+# parameters of many cameras and servers, by the shape of values that are no secrets
 _NUMBERS = {
     "audio", "camera", "cam", "ch", "channel", "channels", "chn", "fps", "id", "index", "profile", "stream", "streamid",
     "subtype", "track", "trackid", "unicast", "video",
@@ -43,7 +43,7 @@ _WORDS = {
 }  # fmt: skip
 _RATES = {"bitrate", "sample_rate", "samplerate"}
 _SIZES = {"resolution"}
-# parameters that are shown with their values hidden, so that one sees where a login stands
+# parameters whose names are shown and whose values are hidden, so that the place of a login is visible
 _LOGINS = {
     "access_token", "api_key", "apikey", "auth", "key", "login", "loginpas", "loginuse", "pass", "passwd", "password",
     "pwd", "secret", "sig", "signature", "token", "user", "username", "usr",
@@ -61,12 +61,12 @@ _USER = re.compile(r"[a-z][a-z0-9._-]{0,15}")
 
 
 class UrlSyntaxError(ValueError):
-    """Text that is no URL, or that can be read as more than one; the message holds no part of it."""
+    """Text that is no URL, or an ambiguous one; the message holds no part of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A URL in its parts. `str()` shows it without its secrets; so does `repr()`."""
+    """A URL in its parts. `str()` and `repr()` hide its secrets."""
 
     scheme: str  # in small letters
     host: str = ""  # without brackets
@@ -89,7 +89,7 @@ class Url:
 
     @property
     def has_login(self) -> bool:
-        """True if it holds a user name, or a parameter whose name is one of a login."""
+        """True if it holds a user name, or a parameter with the name of a login."""
         names = (name.partition("=")[0] for name in re.split(r"[?&;/_]", self.rest) if "=" in name)
         return self.username is not None or any(map(_LOGIN_LIKE.search, names))
 
@@ -109,7 +109,7 @@ class Url:
 
 
 def split_url(text: str) -> Url:
-    """Take `scheme://[user[:password]@]host[:port][/path][?query]` apart. Raises UrlSyntaxError."""
+    """Parse `scheme://[user[:password]@]host[:port][/path][?query]`. Raises UrlSyntaxError."""
     scheme, separator, rest = text.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
         raise UrlSyntaxError("does not begin with its kind, as in rtsp://")
@@ -145,12 +145,12 @@ def split_url(text: str) -> Url:
 
 
 def is_path(text: str) -> bool:
-    """True for what can only be a path; a dot alone may begin a password."""
+    """True if the text can only be a path; a single dot may begin a password."""
     return text.startswith(("/", "./", "../"))
 
 
 def holds_login(text: str) -> bool:
-    """True for an address that holds a login, or may hold one: it must not stand on a command line."""
+    """True if an address holds a login, or may hold one: it must not be on a command line."""
     if "://" not in text:
         before, at, _ = text.rpartition("@")
         return bool(at) and ":" in before and not is_path(text)
@@ -161,7 +161,7 @@ def holds_login(text: str) -> bool:
 
 
 def is_plain(text: str) -> bool:
-    """True if the text reads as words and numbers, so that it may be shown; False for what may be a token."""
+    """True if the text reads as words and numbers, and may be shown; False if it may be a token."""
     if not _PLAIN.fullmatch(text) or _HEXADECIMAL.fullmatch("".join(_PIECE.findall(text))):
         return False
     return all(map(_reads_as_words, _PIECE.findall(text)))
@@ -187,20 +187,20 @@ def _is_ipv6(host: str) -> bool:
 
 
 def shown_rest(rest: str) -> str:
-    """A path and query without their secrets."""
+    """Return a path and query without their secrets."""
     path, _, query = rest.partition("?")
     return _shown_path(path) + (f"?{_shown_query(query)}" if query else "")
 
 
 def _shown_path(path: str) -> str:
     segments = path.split("/")
-    # some have a login as segments: /token/hunter2/live
+    # some paths hold a login as segments: /token/hunter2/live
     named = [False, *(segment.lower() in _LOGINS for segment in segments)]
     return "/".join(HIDDEN if after else _shown_segment(each) for each, after in zip(segments, named, strict=False))
 
 
 def _shown_segment(segment: str) -> str:
-    """A segment that reads as words; of one with a login in it (/user=admin_password=x_channel=1.sdp) the harmless."""
+    """Return a segment without its secrets, also one with parameters (/user=admin_password=x_channel=1.sdp)."""
     if "=" not in segment:
         return segment if segment == HIDDEN or is_plain(segment) else HIDDEN
     segment, dot, ending = segment.rpartition(".") if segment.endswith(".sdp") else (segment, "", "")
@@ -227,6 +227,6 @@ def _shown_parameter(parameter: str) -> str:
 
 
 def _joined(shown: list[str], separator: str) -> str:
-    """The parameters, with those that follow on a hidden value and are hidden too left out."""
+    """Join parameters, and merge consecutive hidden ones."""
     kept = [each for before, each in zip(["", *shown], shown, strict=False) if each != HIDDEN or HIDDEN not in before]
     return separator.join(kept)

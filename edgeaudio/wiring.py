@@ -17,7 +17,8 @@ from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings, ThresholdSettings
 from edgeaudio.sinks.mqtt.broker import MqttConfig, parse_broker_url
-from edgeaudio.sinks.mqtt.homeassistant import LabelEntity, birth_topic
+from edgeaudio.sinks.mqtt.entities import LabelEntity
+from edgeaudio.sinks.mqtt.homeassistant import birth_topic
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.slugs import slugs
 

@@ -1,10 +1,10 @@
-"""Detections in a CSV file, beside MQTT: a sink of one's own, and `edgeaudio run` with it.
+"""Detections in a CSV file, beside MQTT: a sink, and `edgeaudio run` with it.
 
     python examples/csv_sink.py edgeaudio.toml detections.csv
 
-Each row is on its way to the disk before the next, and there as a whole or not at all. The file is opened for each:
-one that is held open goes on taking rows after its folder is gone, and nobody finds them. Where it was moved away, a
-new one begins. What is heard while the sink is disabled is missing here; the broker has it.
+Each row is written before the next, as a whole or not at all. The file is opened for each row: an open file would take
+rows after its folder was deleted, and they would be lost. A file that was moved away is made anew. Detections while the
+sink is disabled are missing here; the broker has them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CsvSink:
         self._path = path
 
     def open(self) -> None:
-        self._append()  # the header: a path that cannot be written is told now, not with the first sound
+        self._append()  # the header: a path that cannot be written fails now, not at the first detection
 
     def handle(self, item: object) -> None:
         if isinstance(item, Event) and not item.test:  # nothing was heard in a test
@@ -61,7 +61,7 @@ class CsvSink:
 
 
 def main(settings_file: str, csv_file: str) -> None:
-    """Run an agent with those settings until SIGTERM or Ctrl-C; SIGHUP has it read them again."""
+    """Run an agent with those settings until SIGTERM or Ctrl-C; SIGHUP reloads them."""
     load = partial(load_settings, Path(settings_file))
     settings = load()
     setup_logging(settings.log_level)  # without it nothing below a warning is seen, and passwords are not masked

@@ -22,7 +22,7 @@ SERVERS = frozenset(
     for name in (
         *("agents", "brokers", "camera", "cut_line", "delivery", "endless", "espeak", "faulty_card", "gst_server"),
         *("icecast", "media", "onvif_camera", "programs", "rtsp", "scripted_broker", "scripted_web", "serving"),
-        *("strict_broker", "supervisor", "terminals", "web"),
+        *("strict_broker", "supervisor", "terminals", "tls_broker", "web", "web_sources"),
     )
 )
 ALSO = frozenset({"socket", "subprocess"})

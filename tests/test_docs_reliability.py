@@ -8,16 +8,25 @@ from pathlib import Path
 
 from chaos.__main__ import DOCUMENT, PROOFS
 
-from edgeaudio import clock
+from edgeaudio import clock, throttled_log
 from edgeaudio.agent import agent, mqtt_runner, reloader, supervisor
-from edgeaudio.capture import http_message, http_proxy, live_playlists, network_probe, pipe, playlist, reader
+from edgeaudio.capture import (
+    http_message,
+    live_playlists,
+    network_probe,
+    pipe,
+    playlist_parser,
+    proxy_evidence,
+    reader,
+    request_pace,
+)
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.commands import check, onvif, waiting
 from edgeaudio.health import signal_monitor
 from edgeaudio.outbox import database
 from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.settings import Settings, reading
-from edgeaudio.sinks.mqtt import broker_faults, client, detection_queue, dispatcher, pace, quarantine, sender
+from edgeaudio.sinks.mqtt import detection_queue, dispatcher, known_capabilities, pace, paho_client, quarantine, sender
 from edgeaudio.sinks.mqtt.broker import MqttConfig
 
 TEXT = " ".join(DOCUMENT.read_text().split())
@@ -34,7 +43,7 @@ def test_the_numbers_of_a_source():
         f"{reader.PROVEN_S:g} s of sound begin the count anew"
     ) in TEXT
     assert f"need {signal_monitor.ENTER_S:g} s of evidence, and {signal_monitor.LEAVE_S:g} s to leave" in TEXT
-    assert f"then one every {reader._REMIND_S / 60:g} minutes" in TEXT
+    assert f"then one every {throttled_log.REPEAT_S / 60:g} minutes" in TEXT
     assert f"of {clock.STEP_S:g} s or more is counted" in TEXT
 
 
@@ -55,11 +64,11 @@ def test_the_numbers_of_a_command():
 
 
 def test_the_numbers_of_what_comes_by_http():
-    assert f"At most {http_proxy.MAX_REDIRECTS} redirects" in TEXT
+    assert f"At most {proxy_evidence.MAX_REDIRECTS} redirects" in TEXT
     assert f"heads of {http_message.MAX_HEAD_BYTES >> 10} KiB and {http_message.MAX_HEADERS} headers" in TEXT
-    assert f"playlists of {playlist.MAX_BYTES >> 20} MiB and {playlist.MAX_SEGMENTS:,} segments" in TEXT
-    assert f"at most {playlist.MAX_LISTS} lists in a list of lists" in TEXT
-    assert f"{http_proxy._BURST} requests at once, then {http_proxy._REQUESTS_PER_S} a second" in TEXT
+    assert f"playlists of {playlist_parser.MAX_BYTES >> 20} MiB and {playlist_parser.MAX_SEGMENTS:,} segments" in TEXT
+    assert f"at most {playlist_parser.MAX_LISTS} lists in a list of lists" in TEXT
+    assert f"{request_pace.BURST} requests at once, then {request_pace.REQUESTS_PER_S} a second" in TEXT
     assert live_playlists.FIRST_SEGMENTS == live_playlists.STALE_TARGETS == 3
     assert f"at most the last {live_playlists.CATCH_UP_S:g} s" in TEXT
     stale = f"at least {live_playlists.MIN_STALE_S:g} s, at most {live_playlists.MAX_STALE_S:g} s"
@@ -80,10 +89,10 @@ def test_the_numbers_of_the_outbox():
     assert f"{settings.outbox.max_messages:,} messages or {settings.outbox.max_bytes / 2**20:g} MiB" in TEXT
     retry_s = inspect.signature(Outbox).parameters["retry_s"].default
     assert f"tried again every {retry_s:g} s" in TEXT
-    assert database._KEPT_ASIDE == 3
+    assert database._DAMAGED_KEPT == 3
     assert f"{settings.outbox_path.name}.damaged-" in TEXT
-    assert sender._KNOWN_S == 3600
-    assert f"lost connection for {client._SESSION_EXPIRY_S / 60:g} minutes" in TEXT
+    assert known_capabilities.KNOWN_S == 3600
+    assert f"lost connection for {paho_client.SESSION_EXPIRY_S / 60:g} minutes" in TEXT
     assert (
         f"{pace._START_PER_S:g} messages a second at the beginning of each connection, doubling with each second"
         in TEXT
@@ -91,7 +100,7 @@ def test_the_numbers_of_the_outbox():
     assert (pace._DOUBLING_S, pace._CEILING_RISE, pace._CEILING_RISE_S) == (1.0, 1.1, 600.0)
     assert dispatcher._STATE_TURN == 8
     assert f"after {quarantine._RETRY_MIN_S:g} s, doubling to {quarantine._RETRY_MAX_S / 3600:g} hours" in TEXT
-    assert (quarantine._STRIKES, broker_faults._REPORT_S) == (2, 600)
+    assert (quarantine._STRIKES, throttled_log.REPEAT_S) == (2, 600)
 
 
 def test_the_numbers_of_the_process():

@@ -1,4 +1,4 @@
-"""The hub: bounded queues between whoever publishes and whoever subscribed."""
+"""The hub: bounded queues between publishers and subscribers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_each_subscription_gets_the_types_that_it_accepts_and_all_of_them(hub: H
     assert states.take(0) == [items[1]]
 
 
-def test_nothing_comes_after_the_end_of_a_subscription(hub: Hub):
+def test_nothing_is_queued_after_the_end_of_a_subscription(hub: Hub):
     subscription = queue(hub)
     hub.publish(block("a", 0))
     hub.unsubscribe(subscription)
@@ -106,7 +106,7 @@ def test_taking_waits_for_the_first(hub: Hub):
     assert time.monotonic() - begin_s < 4
 
 
-def test_a_paced_subscription_holds_up_what_comes_faster_than_sound_and_others_do_not(hub: Hub):
+def test_only_a_paced_subscription_delays_what_comes_faster_than_sound(hub: Hub):
     paced = hub.subscribe("paced", {Block}, max_s=1.0, is_paced=True)
     hub.publish(block("a", 0))
     publishing = threading.Thread(target=hub.publish, args=(block("a", 1, seconds=1.0),))
@@ -118,7 +118,7 @@ def test_a_paced_subscription_holds_up_what_comes_faster_than_sound_and_others_d
     assert (paced.waiting_s("a"), paced.dropped_s("a")) == (1.0, 0.0)
 
 
-def test_what_was_taken_counts_as_done_with_the_next_take(hub: Hub):
+def test_what_was_taken_counts_as_handled_with_the_next_take(hub: Hub):
     subscription = queue(hub)
     assert subscription.wait_idle(0)
     hub.publish(status("a"))

@@ -20,13 +20,13 @@ from support.terminals import terminal
 from support.tflite import content_of, model_directory, without_runtime_line
 
 from edgeaudio.terminal import (
-    complain,
     discard_output,
     flush_output,
     one_line,
+    print_error,
+    print_out,
     printable,
     redraw,
-    say,
     takes_colours,
     width_of,
 )
@@ -155,9 +155,9 @@ def test_a_stream_without_a_descriptor_is_printed_to(monkeypatch: pytest.MonkeyP
     streams = io.StringIO(), io.StringIO()
     monkeypatch.setattr(sys, "stdout", streams[0])
     monkeypatch.setattr(sys, "stderr", streams[1])
-    say("out\x1b")
+    print_out("out\x1b")
     flush_output()
-    complain("err\x1b")
+    print_error("err\x1b")
     redraw("line\n")
     discard_output()
     assert (streams[0].getvalue(), streams[1].getvalue()) == ("out\\u001b\n", "err\\u001b\n\rline\\n")

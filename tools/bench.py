@@ -1,9 +1,7 @@
 """Measures edgeaudio against its peers in the same run: `python -m tools.bench [features|resample|model|memory ...]`.
 
 Owns: what is measured, and the table: each figure is the median of several rounds, peers in turn with
-ours, so that a machine whose speed drifts does not favour anybody. Peers that are not installed are
-named and left out (`pip install '.[bench]'` brings them).
-Does not know: what is fast enough.
+ours, so that a machine whose speed drifts favours none. Peers that are not installed are named and left out.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ Work = Callable[[], object]
 
 
 def timed(works: dict[str, Work], units: float) -> list[list[str]]:
-    """Rows of name, microseconds a unit (median), and the ratio to the first."""
+    """Return rows of name, microseconds a unit (median), and the ratio to the first."""
     for work in works.values():
         work()
     found: dict[str, list[float]] = {name: [] for name in works}
@@ -62,7 +60,7 @@ def table(title: str, unit: str, rows: list[list[str]]) -> None:
 
 
 def bench_features() -> None:
-    """MFCC, 40 mels and 13 coefficients: a long recording, and 1 s windows every 250 ms."""
+    """Measure MFCC, 40 mels and 13 coefficients: a long recording, and 1 s windows every 250 ms."""
     rng = np.random.default_rng(0)
     signal = (0.1 * rng.standard_normal(round(LONG_S * RATE))).astype(np.float32)
     n_frames = CONFIG.n_frames(len(signal))
@@ -111,7 +109,7 @@ def _cut(signal: Samples) -> list[Samples]:
 
 
 def bench_resample() -> None:
-    """One second of 44.1 and 48 kHz to 16 kHz, in blocks of 1024."""
+    """Measure one second of 44.1 and 48 kHz to 16 kHz, in blocks of 1024."""
     import av
 
     for rate in (44_100, 48_000):
@@ -134,7 +132,7 @@ def bench_resample() -> None:
 
 
 def bench_model() -> None:
-    """Each shipped model, against a depthwise CNN of 120,000 parameters on a clip of the same shape."""
+    """Measure each shipped model against a depthwise CNN of 120,000 parameters on a clip of the same shape."""
     for name, directory in shipped_models().items():
         model = load_model(directory)
         section = model.manifest.clip
@@ -163,7 +161,7 @@ def _runner(path: Path) -> Work:
 
 
 def bench_memory() -> None:
-    """Resident memory after importing the agent, and after the heavy frameworks that it does without."""
+    """Measure resident memory after importing the agent, and after the heavy frameworks that it does without."""
     programs = {"edgeaudio": "import edgeaudio.agent", "NumPy alone": "import numpy"}
     if _installed("tensorflow"):
         programs["TensorFlow"] = "import tensorflow"

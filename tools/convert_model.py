@@ -1,4 +1,4 @@
-"""Keras to a device: converts a model, proves that it still gives the same answers, writes its directory.
+"""Convert a Keras model to TFLite, compare its scores with the original's, and write its directory.
 
     python -m tools.convert_model MODEL --manifest DRAFT.toml --recordings FOLDER --out models/NAME
 
@@ -6,7 +6,7 @@ MODEL is a `.keras` file or a SavedModel directory. The draft is a `model.toml` 
 missing. FOLDER holds recordings in folders named after their labels; recordings in folders of other
 names are negatives. They serve as the representative set, for the comparison and for the thresholds.
 
-Owns: the steps and their order. Does not know: how the conversion is done (`conversion.py`), or
+Owns: the order of the steps. Does not know: how the conversion is done (`conversion.py`), or
 what the numbers mean (`comparison.py`).
 """
 

@@ -1,11 +1,11 @@
-"""How well a model finds events in recordings that it was not trained on; and the thresholds to ship.
+"""Evaluate how well a model finds events in recordings that it was not trained on, and choose its thresholds.
 
     python -m tools.evaluate_model MODEL --recordings RECORDINGS [--negatives FOLDER] [--budget 1.0] [--write DIR]
 
-MODEL is a model directory, or the folder that `tools.train_model` left: then each fold's model is evaluated with the
-recordings of its own fold, which it never saw, at thresholds that the other folds give. RECORDINGS and `--negatives`
-are those of `tools.train_model`. Each labelled recording is put into other sound at several SNRs; everything runs
-through the agent's own pipeline (resampling, clips, features, model, detector). Prints Markdown tables.
+MODEL is a model directory, or the folder of a run of `tools.train_model`: then each fold's model is evaluated with the
+recordings of its own fold, which it was not trained on, at thresholds that the other folds give. RECORDINGS and
+`--negatives` are those of `tools.train_model`. Each labelled recording is put into other sound at several SNRs;
+everything runs through the agent's own pipeline (resampling, clips, features, model, detector). Prints Markdown tables.
 
 Owns: the order of the steps. Does not know: how scenes are made (`synth/event_scenes.py`), how events are counted and
 thresholds chosen (`training/event_trials.py`), what the tables look like (`training/event_report.py`).
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Score, calibrate, judge, print, write."""
+    """Score, calibrate, evaluate, print and write."""
     if options.card and not options.card.is_file():
         raise EdgeaudioError(f"{options.card}: no such file; write the model card first, or leave --card out")
     if options.write and not (options.write / FILE_NAME).is_file():
@@ -104,7 +104,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def report(outcomes: Outcomes, manifest: Manifest, options: argparse.Namespace) -> list[str]:
-    """Lines of Markdown with every figure."""
+    """Return the report as lines of Markdown."""
     folds, snrs_db, period_s = outcomes.folds, options.snr, manifest.clip.period_ms / 1000
     definitions = DEFINITIONS.format(scene_s=_scene_s(manifest), seed=options.seed)
     if len(folds) > 1:
@@ -136,7 +136,7 @@ def _fold_models(options: argparse.Namespace, entries: Sequence[Entry]) -> dict[
 
 
 def _sounds(folds: Collection[int], entries: Sequence[Entry], manifest: Manifest) -> list[RecordedSounds]:
-    """What each fold is evaluated with. A recording whose label the model lacks counts as one without a label."""
+    """Return the recordings that each fold is evaluated with. A label that the model lacks counts as none."""
     rate = manifest.clip.sample_rate
     labelled: dict[int, dict[str, list[Samples]]] = defaultdict(lambda: defaultdict(list))
     unlabelled: dict[int, list[Samples]] = defaultdict(list)
@@ -160,7 +160,7 @@ def _hear(
 
 
 def _scene_s(manifest: Manifest) -> float:
-    """Long enough for several clips after the sound's onset."""
+    """Return a length of scenes that holds several clips after the sound's onset, seconds."""
     return max(SCENE_S, ONSET_S[1] + SCENE_CLIPS * manifest.clip.n_samples / manifest.clip.sample_rate)
 
 

@@ -1,6 +1,6 @@
-"""Process 1 of the image: edgeaudio, by the name that balena gave the device where nobody gave another.
+"""Process 1 of the image: `edgeaudio` with the device name of balena, unless EDGEAUDIO_DEVICE is set.
 
-Owns: the device's name, and a stop before the agent is there to hear it. Does not know: any other setting.
+It ends at a SIGTERM, also before the agent handles signals.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import sys
 
 NAME = "EDGEAUDIO_DEVICE"
 UUID = "BALENA_DEVICE_UUID"
-UUID_DIGITS = 12  # balena's dashboard shows the first 7; of these not even 10,000 devices have two alike
+UUID_DIGITS = 12  # balena's dashboard shows the first 7; 12 digits are distinct on far more than 10,000 devices
 
 
 def main() -> int:
     """Run the command line of edgeaudio; returns its exit status."""
-    # the kernel spares process 1 a signal that it has not asked for, and the engine would wait, and kill
+    # process 1 gets no signal without a handler: the engine would wait, and kill it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if not os.environ.get(NAME) and (uuid := os.environ.get(UUID)):
         os.environ[NAME] = uuid[:UUID_DIGITS]

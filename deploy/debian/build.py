@@ -1,7 +1,7 @@
 """Build the .deb for the distribution that this runs on: `make deb`, or `python3 deploy/debian/build.py`.
 
-Owns: what is in the package, and what dpkg is told of it (control, the scripts beside this file).
-Does not know: how packages are tried (tests/debian/).
+Owns: the content of the package, and its metadata for dpkg (control, the scripts beside this file).
+Does not know: how packages are tried (tests/deb/).
 
 A virtual environment belongs to the Python that made it, so the package depends on that one (python3.11, say), and a
 package is built for each distribution. Releases come from deploy/requirements/, by hash. Needs python3 with its venv
@@ -47,7 +47,7 @@ Description: hears cameras and hydrophones, tells MQTT
 
 
 def main() -> None:
-    """Build it, and print its path."""
+    """Build the package, and print its path."""
     os.umask(0o022)  # what is made here, others shall read there
     architecture = output("dpkg", "--print-architecture")
     requirements = ROOT / "deploy" / "requirements" / f"{architecture}-{PYTHON.removeprefix('python')}.txt"
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def fill(environment: Path, requirements: Path, version: str) -> None:
-    """Make the virtual environment, as it will stand in /opt/edgeaudio."""
+    """Make the virtual environment, with the paths of /opt/edgeaudio."""
     run(f"/usr/bin/{PYTHON}", "-m", "venv", "--without-pip", environment)
     run(f"/usr/bin/{PYTHON}", "-m", "venv", OUT / "pip")
     pip: list[str | Path] = [OUT / "pip" / "bin" / "pip", "--quiet", "--disable-pip-version-check"]
@@ -98,7 +98,7 @@ def fill(environment: Path, requirements: Path, version: str) -> None:
 
 
 def lay_out(tree: Path, environment: Path) -> None:
-    """Put the unit, the release and the papers where they belong."""
+    """Copy the unit, the release and the documents to their places."""
     release = tree / RELEASE
     for name in ("credentials", "models"):
         (release / name).mkdir(parents=True)
@@ -120,7 +120,7 @@ def lay_out(tree: Path, environment: Path) -> None:
 
 
 def write_control(tree: Path, version: str, architecture: str) -> None:
-    """Write what dpkg reads, once all else is there."""
+    """Write the files for dpkg, after all others."""
     size_kb = sum(path.lstat().st_size for path in tree.rglob("*")) // 1024
     control = tree / "DEBIAN"
     control.mkdir()
@@ -140,13 +140,13 @@ def debian_version(version: str) -> str:
 
 
 def run(*command: str | Path) -> None:
-    """Run it; where it fails, it has said why, and so does this."""
+    """Run a command. Ends this process if it fails: it has printed why."""
     if subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False).returncode:  # noqa: S603 (words of this file)
         sys.exit(f"build: {' '.join(map(str, command[:4]))} ... failed")
 
 
 def output(*command: str | Path) -> str:
-    """Return what it prints."""
+    """Return the output of a command."""
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()  # noqa: S603 (words of this file)
 
 

@@ -31,7 +31,7 @@ from edgeaudio.sinks.mqtt.commands import (
     parse_command,
     send_test,
 )
-from edgeaudio.sinks.mqtt.homeassistant import LabelEntity, SourceEntities
+from edgeaudio.sinks.mqtt.entities import LabelEntity, SourceEntities
 from edgeaudio.sinks.mqtt.sink import MqttSink
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Event, Message

@@ -28,9 +28,10 @@ from edgeaudio.outbox.outbox import Outbox, OutboxError, OutboxInUseError, in_me
 from edgeaudio.settings import Settings
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
-from edgeaudio.sinks.mqtt.client import MqttConnection, Received
-from edgeaudio.sinks.mqtt.connect_errors import tls_context
+from edgeaudio.sinks.mqtt.client import MqttConnection
+from edgeaudio.sinks.mqtt.events import Received
 from edgeaudio.sinks.mqtt.sender import Sender
+from edgeaudio.sinks.mqtt.tls import tls_context
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import OutboxStats
 from edgeaudio.wiring import birth_filters, mqtt_config

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edgeaudio.capture.reader import Load
+from edgeaudio.capture.reader_counts import Load
 from edgeaudio.health.machine import MB, give_back_memory
+from edgeaudio.throttled_log import LogThrottle
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,6 @@ QUICK_MB = 10.0  # faster growth between two measurements is not memory that was
 END_ONE_TIMEOUT_S = 0.3  # for one connection to end, before another is suspected too
 END_ALL_TIMEOUT_S = 2.0  # for all suspects; some calls of FFmpeg cannot be interrupted
 _STEP_S = 0.01
-_REMIND_S = 600.0
 WINDOW_S = 10.0  # data counts that was received in this window, and in part of the window before
 # normal traffic of a connection: data to find the tracks in, and pictures beside the sound
 _PROBE_BYTES = 5 * MB
@@ -92,7 +92,7 @@ class MemoryWatch:
         self.limit_mb: float | None = None
         self._suspects = suspects
         self._abort = abort
-        self._warned_s = float("-inf")
+        self._throttle = LogThrottle()
         self._windows: tuple[Loads, Loads] = {}, {}  # loads at the beginning of the last two windows, by source
         self._window_s = float("-inf")  # beginning of the last window, monotonic
 
@@ -129,8 +129,7 @@ class MemoryWatch:
         loads = [(suspect, load) for suspect in self._suspects() if (load := suspect.load()) is not None]
         guilt = [(unheard_bytes(self._recent_load(suspect, load)), -load.age_s, suspect) for suspect, load in loads]
         guilt = [each for each in guilt if each[0] > 0]
-        if not guilt and time.monotonic() - self._warned_s > _REMIND_S:
-            self._warned_s = time.monotonic()
+        if not guilt and self._throttle.is_due("no suspect", time.monotonic()):
             log.warning(
                 "the agent's memory is past its limit of %.0f MB, and no source is to blame by itself", limit_mb
             )

@@ -18,6 +18,7 @@ from edgeaudio.hub import Hub, Subscription
 from edgeaudio.redact import mask
 from edgeaudio.sinks import Sink
 from edgeaudio.terminal import one_line
+from edgeaudio.throttled_log import LogThrottle
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,6 @@ STALL_TIMEOUT_S = 30.0  # for one item, for opening and for closing
 FIRST_DELAY_S = 1.0
 LAST_DELAY_S = 300.0
 STEADY_S = 60.0  # time without a failure that resets the back-off
-DROP_LOG_S = 600.0
 MAX_DETAIL = 200
 
 
@@ -48,7 +48,7 @@ class SinkRunner:
         self._backoff = Backoff(FIRST_DELAY_S, LAST_DELAY_S)
         self._dropped, self._dropped_s = 0, 0.0  # of closed subscriptions
         self._drops_logged = 0.0
-        self._drop_logged_at_s = float("-inf")
+        self._throttle = LogThrottle()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, through any failure of the sink."""
@@ -138,8 +138,8 @@ class SinkRunner:
     def _log_drops(self, now_s: float) -> None:
         numbers = self.numbers()
         drops = numbers.dropped + numbers.dropped_s
-        if drops > self._drops_logged and now_s - self._drop_logged_at_s >= DROP_LOG_S:
-            self._drops_logged, self._drop_logged_at_s = drops, now_s
+        if drops > self._drops_logged and self._throttle.is_due("drops", now_s):
+            self._drops_logged = drops
             log.warning(
                 "sink %s is too slow: %d items and %.0f s of sound were dropped so far",
                 self.name,

@@ -26,8 +26,9 @@ from typing import Protocol
 from edgeaudio.agent.crash_notes import CrashNotes, CrashNotesFile, Phase, boot_id, kernel_kills
 from edgeaudio.agent.crash_suspects import CrashVerdict, suspects_of
 from edgeaudio.backoff import Backoff
+from edgeaudio.capture.admission import Admission, Hold
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.reader import PROVEN_S, Admission, Hold
+from edgeaudio.capture.reader import PROVEN_S
 from edgeaudio.clock import Clock
 from edgeaudio.runtime_files import RuntimeDir
 

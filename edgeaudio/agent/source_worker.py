@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from edgeaudio.capture.admission import Admission
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.internal_errors import InternalErrors
-from edgeaudio.capture.reader import Admission, Load, Reader
+from edgeaudio.capture.reader import Reader
+from edgeaudio.capture.reader_counts import Load
 from edgeaudio.capture.rtsp_setup import RtspMode, RtspSetupStore
 from edgeaudio.clock import Clock
 from edgeaudio.health.report import SourceNumbers
@@ -206,7 +208,7 @@ class SourceWorker:
             clock=self._context.clock,
             internal_errors=self.internal_errors,
             runtime_dir=self._context.runtime_dir(),
-            ways=RtspSetupStore(self._recalled(), self._remember),
+            rtsp_store=RtspSetupStore(self._recalled(), self._remember),
             admission=self._context.admission(self.config),
         )
         self._reading = _RunningReader(reader, stop, self._context.spawn(f"capture-{self.name}", reader.run))

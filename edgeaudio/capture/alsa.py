@@ -1,7 +1,7 @@
-"""The ALSA library in PyAV's wheels: where it finds its configuration, what it prints, what a card offers.
+"""The ALSA library in PyAV's wheels: its configuration, its output, the capabilities of cards.
 
-Owns: all that is asked of ALSA beside FFmpeg.
-Does not know: how a card is read, or what its errors mean (alsa_errors.py).
+Owns: every call into ALSA that FFmpeg does not make.
+Does not know: how a card is read, what its errors mean (alsa_errors.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def prepare_alsa() -> None:
     """Point ALSA at the system's files, unless the environment already says where they are.
 
     The library in PyAV's wheels looks for them where it was built, under /tmp: there it finds no
-    sound card at all, or whatever another user of the machine put there for it to load.
+    sound card, or loads whatever another user of the machine put there.
     """
     os.environ.setdefault("ALSA_CONFIG_PATH", CONFIGURATION)
     architecture = sysconfig.get_config_var("MULTIARCH") or ""
@@ -38,9 +38,9 @@ def prepare_alsa() -> None:
 
 
 def cards_that_record() -> list[str]:
-    """The machine's cards, as the kernel lists them: "alsa:plughw:CARD=Device,DEV=0 (USB Audio)".
+    """Return the cards that the kernel lists: "alsa:plughw:CARD=Device,DEV=0 (USB Audio)".
 
-    By name, for their numbers are in the order in which they were found.
+    Cards are named: their numbers change with the order in which they are found.
     """
     try:
         lines = (_KERNEL / "pcm").read_text(errors="replace").splitlines()
@@ -53,14 +53,14 @@ def cards_that_record() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a card can do. None: it does not say."""
+    """Capabilities of a card; None: not reported."""
 
     channels: tuple[int, int] | None = None  # the least, the most
     rates: tuple[int, int] | None = None  # Hz
 
 
 def offer_of(device: str) -> Offer:
-    """What the card of that name can do; it is opened for that."""
+    """Return the capabilities of a card, which is opened for that."""
     with suppress(OSError, AttributeError), _capabilities(device) as parameters:
         return Offer(_range(parameters, "channels"), _range(parameters, "rate", ctypes.byref(ctypes.c_int())))
     return Offer()
@@ -68,7 +68,7 @@ def offer_of(device: str) -> Offer:
 
 @contextmanager
 def _capabilities(device: str) -> Iterator[ctypes.c_void_p]:
-    """All that a card can do, for ALSA's functions. Raises OSError, AttributeError."""
+    """Yield the hardware parameters of a card, for ALSA's functions. Raises OSError, AttributeError."""
     alsa = _alsa()
     card, parameters = ctypes.c_void_p(), ctypes.c_void_p()
     _checked(alsa.snd_pcm_open(ctypes.byref(card), device.encode(), _CAPTURE, _NONBLOCK))
@@ -98,15 +98,15 @@ def _checked(answer: int) -> None:
 
 
 def _alsa() -> ctypes.CDLL:
-    # a library's handle finds the names of those it was linked with, ALSA's among them
+    # the handle of a library resolves names in those that it is linked with, such as ALSA
     return ctypes.CDLL(av.device.__file__)
 
 
 def _forget_configuration() -> None:
-    """Have ALSA read its configuration anew, and with it which cards there are.
+    """Make ALSA read its configuration again, and with it the list of cards.
 
-    It keeps what a card's files define (`sysdefault:`, `front:`) as of the first use of any card, so that one that is
-    plugged in later would not be found by those names.
+    ALSA caches what a card's files define (`sysdefault:`, `front:`) at the first use of any card: a card plugged in
+    later is not found by those names.
     """
     with suppress(OSError, AttributeError):
         _alsa().snd_config_update_free_global()
@@ -117,9 +117,9 @@ _silent = _HANDLER(lambda *_: None)
 
 @functools.cache
 def _silence_alsa() -> None:
-    """Keep ALSA from printing on standard error what FFmpeg logs as well.
+    """Keep ALSA from printing its errors on standard error: FFmpeg logs them.
 
-    The plug-ins for PulseAudio and PipeWire bring the system's ALSA library with them, beside the one in PyAV's wheels.
+    The plug-ins for PulseAudio and PipeWire load the system's ALSA library beside the one in PyAV's wheels.
     """
     for library in (av.device.__file__, "libasound.so.2"):
         # since 1.2.15 there are two handlers

@@ -1,8 +1,4 @@
-"""Sound cards that the kernel has and this process cannot open: a container keeps the /dev/snd that it began with.
-
-Owns: the comparison of the kernel's cards with the device files that there are, and which card a name means.
-Does not know: how a card is opened, or what is done about it.
-"""
+"""Sound cards without device files: a container keeps the /dev/snd of its start, and lacks cards plugged in later."""
 
 from __future__ import annotations
 
@@ -15,16 +11,15 @@ _CARD = re.compile(r"\bCARD=([\w-]+)|\A(?:plug)?hw:(?!CARD=)([\w-]+)")
 
 
 class CardNodes:
-    """The cards that came while this process ran, and whose device files did not come with them."""
+    """Cards plugged in since this was made, and whether they have device files."""
 
     def __init__(self) -> None:
         self._before = _without_node()
 
     def lacks(self, device: str) -> bool:
-        """True if that card came without a device file.
+        """True if that card appeared without a device file.
 
-        Not of one that has lacked it since the process began: it was not given to the container, and another start
-        would change nothing.
+        False for a card that lacked one from the start: the container was not given it, and a restart changes nothing.
         """
         named = _CARD.search(device)
         return named is not None and any(
@@ -33,7 +28,7 @@ class CardNodes:
 
 
 def _without_node() -> set[str]:
-    """Numbers of cards; none where there is no folder for device files at all."""
+    """Return the numbers of cards without device files; none if there is no folder for device files."""
     if not DEVICES.is_dir():
         return set()
     controls = [path.name for path in KERNEL.glob("controlC*")]

@@ -1,4 +1,4 @@
-"""Why a sound card cannot be used: from ALSA's own words in FFmpeg's log, for FFmpeg returns EIO whatever they are.
+"""Classification of a sound card's failures, from ALSA's messages in FFmpeg's log: FFmpeg always returns EIO.
 
 Owns: what each of ALSA's errors means at each step, and what to do about it.
 Does not know: how a card is opened or read.
@@ -33,7 +33,7 @@ _ALWAYS = {
     errno.EBUSY: ProbeResult(Reason.DEVICE_BUSY, "another program holds the sound card {}"),
     errno.EACCES: ProbeResult(Reason.UNAUTHORIZED, "not allowed to use the sound card {}", _DENIED),
     errno.EPERM: ProbeResult(Reason.UNAUTHORIZED, "not allowed to use the sound card {}", _DENIED),
-    # what ALSA's plug-ins for PipeWire and PulseAudio answer
+    # from ALSA's plug-ins for PipeWire and PulseAudio
     errno.ECONNREFUSED: ProbeResult(Reason.REFUSED, "the sound server behind {} does not answer", _SERVER),
     errno.EHOSTDOWN: ProbeResult(Reason.REFUSED, "the sound server behind {} does not answer", _SERVER),
 }
@@ -50,33 +50,33 @@ _GONE = {errno.ENODEV, errno.ENXIO, errno.ENOENT}  # ENXIO also: a plug-in of AL
 
 
 def explain_sound_card(url: SourceUrl, log: FfmpegLog, *, opening: bool, timed_out: bool) -> ProbeResult:
-    """Why the card fails, while it is opened or while it is read."""
+    """Return why the card fails, while it is opened or read."""
     device = url.device or "default"
     number = _number(log)
     if number in _ALWAYS:
-        finding = _ALWAYS[number]
+        result = _ALWAYS[number]
     elif timed_out:
-        finding = _READ[errno.ETIMEDOUT]
+        result = _READ[errno.ETIMEDOUT]
     elif not opening:
-        finding = _READ.get(number or 0, ProbeResult(Reason.DEVICE_GONE, "the sound card {} went away"))
+        result = _READ.get(number or 0, ProbeResult(Reason.DEVICE_GONE, "the sound card {} went away"))
     elif number in _GONE:
-        finding = _absent()
+        result = _absent()
     elif log.search(_OPENING):
         words = f" ({os.strerror(number).lower()})" if number else ""
-        finding = _OPENED.get(
+        result = _OPENED.get(
             number or 0, ProbeResult(Reason.DEVICE_GONE, f"the sound card {{}} cannot be opened{words}", _AILING)
         )
     else:
-        finding = _unfit(device, log)
-    return finding._replace(detail=finding.detail.format(device))
+        result = _unfit(device, log)
+    return result._replace(detail=result.detail.format(device))
 
 
 def _number(log: FfmpegLog) -> int | None:
-    """The errno of ALSA's answer; None where it is not known."""
-    # an error while the card is started again is logged before the overrun for which that was done
+    """Return the errno of ALSA's message; None if it is not known."""
+    # an error of a restart is logged before the overrun that caused the restart
     patterns = (_OPENING, _SETTING, _RECOVERING, _READING)
-    said = next((match for pattern in patterns if (match := log.search(pattern))), None)
-    return _ERRORS.get(said["words"]) if said else None
+    found = next((match for pattern in patterns if (match := log.search(pattern))), None)
+    return _ERRORS.get(found["words"]) if found else None
 
 
 def _absent() -> ProbeResult:
@@ -95,7 +95,7 @@ def _absent() -> ProbeResult:
 
 
 def _unfit(device: str, log: FfmpegLog) -> ProbeResult:
-    """A card that is there, and does not give what is asked of it."""
+    """Return which requested format the card does not support."""
     plug = f", or write alsa:plug{device}, which converts" if device.startswith("hw:") else ""
     offer = offer_of(device)
     if wanted := log.search(r"cannot set channel count to (?P<count>\d+)"):

@@ -1,7 +1,6 @@
-"""How a server wants to be logged in to, and whether FFmpeg can: it knows Basic, and Digest by MD5.
+"""Authentication schemes that a server demands, and whether FFmpeg supports them: Basic, and Digest with MD5.
 
-Owns: reading WWW-Authenticate, asking an RTSP server for it, and the finding for a login that was refused.
-Does not know: logins. Nothing secret is sent or shown.
+No login is read, sent or shown here.
 """
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
 from edgeaudio.capture.http_message import MessageError, read_head
 from edgeaudio.capture.network_probe import ProbeResult
-from edgeaudio.capture.source_urls import DEFAULT_PORTS, SourceUrl
+from edgeaudio.capture.source_urls import SourceUrl
+from edgeaudio.capture.tls import unverified_context, verifying_context
 from edgeaudio.types import Reason
 
 ASKING_S = 2.0  # for each step
@@ -25,12 +24,12 @@ _KNOWN = {"Basic", "Digest MD5", "Digest MD5-SESS"}
 
 
 def explain_login(challenges: Iterable[str], *, given: bool) -> ProbeResult:
-    """Why a login was refused (401); `challenges` are the values of WWW-Authenticate, `given`: a login was sent."""
+    """Return why a login was refused (401); `challenges`: values of WWW-Authenticate, `given`: a login was sent."""
     if not given:
         detail = "the server asks for a login, and none is given (401)"
         return ProbeResult(Reason.UNAUTHORIZED, detail, "set username and password for this source")
     methods = [method for challenge in challenges if (method := _method(challenge))]
-    # of several FFmpeg takes Digest, and of that the last
+    # of several FFmpeg uses the last Digest
     digests = [method for method in methods if method.startswith("Digest")]
     taken = (digests or methods or ["Basic"])[-1]
     if taken in _KNOWN:
@@ -49,16 +48,13 @@ def _method(challenge: str) -> str | None:
 
 
 def challenges_of(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> list[str]:
-    """What an RTSP server answers to one who asks without a login; nothing where it answers something else."""
-    host, port = url.host or "", url.port or DEFAULT_PORTS[url.scheme]
+    """Return an RTSP server's WWW-Authenticate values for a request without login; none for any other answer."""
+    host, port = url.host or "", url.server_port
     request = f"DESCRIBE {url.without_login()} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n"
     with contextlib.suppress(OSError, ValueError, MessageError), contextlib.ExitStack() as closing:
         connection = closing.enter_context(socket.create_connection((host, port), ASKING_S))
         if url.is_tls:
-            context = ssl.create_default_context(cafile=ca_file)
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-            if not tls_verify:
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context = verifying_context(ca_file) if tls_verify else unverified_context()
             connection = closing.enter_context(context.wrap_socket(connection, server_hostname=host))
         connection.sendall(request.encode())
         head, _ = read_head(lambda: connection.recv(4096))

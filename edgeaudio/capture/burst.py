@@ -1,11 +1,8 @@
-"""What a server has in store for newcomers, and when it was sound.
+"""Bursts at the beginning of a connection, and when their sound was made.
 
-Owns: telling stored sound, which comes at once, from live sound, which comes as it is made.
-Does not know: connections, Blocks, what an earlier connection has heard.
-
-Servers keep the last seconds for newcomers, and opening reads ahead. Sound cannot come before it was made: so each
-frame says that the burst began no later than its arrival, less all the sound up to its end; the earliest of these
-moments is taken, once reading has to wait.
+Servers buffer the last seconds for new clients, and opening reads ahead. Sound cannot arrive before it was made: each
+frame shows that the burst began no later than its arrival, less all the sound up to its end. The earliest of these
+times counts, once reading has to wait.
 """
 
 from __future__ import annotations
@@ -14,24 +11,24 @@ from av.audio.frame import AudioFrame
 
 _LONGEST_S = 60.0
 _MAX_SAMPLES = 1 << 22  # of all channels
-# of what comes by HTTP, in which many frames may come at once
+# of HTTP, which may bring many frames at once
 STEADY_S = 0.5
 _STEADY_RATIO = 1.5
 
 
 class Burst:
-    """When sound began that comes at once: what comes before it is known to be live."""
+    """Beginning of a burst: the frames before the first that is known to be live."""
 
     def __init__(self, now_s: float, *, in_pieces: bool) -> None:
-        """`in_pieces`: many frames may come in one piece, so a single wait shows nothing."""
+        """`in_pieces`: many frames may arrive at once, so a single wait shows nothing."""
         self.begin_s = now_s
         self._n_frames = 0
         self._in_pieces = in_pieces
         self._held_s, self._n_samples = 0.0, 0
-        self._since_s, self._came_s = now_s, 0.0  # the present look at how fast sound comes
+        self._since_s, self._came_s = now_s, 0.0  # the present window in which the rate of arrival is measured
 
     def add(self, frame: AudioFrame, now_s: float) -> bool:
-        """Add a frame that came just now; returns whether the next ones are live."""
+        """Add a frame that arrived at `now_s`; return True if the next frames are live."""
         duration_s = duration_of(frame)
         self._n_frames += 1
         self._held_s += duration_s
@@ -49,5 +46,5 @@ class Burst:
 
 
 def duration_of(frame: AudioFrame) -> float:
-    """Length of a frame in s."""
+    """Return the length of a frame in s."""
     return frame.samples / frame.sample_rate

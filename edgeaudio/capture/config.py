@@ -1,8 +1,4 @@
-"""What has to be said to open a source.
-
-Owns: SourceConfig, which the settings are turned into.
-Does not know: settings files, FFmpeg, connections.
-"""
+"""Configuration of one source, made from the settings."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from edgeaudio.capture.rtsp_setup import MediaSetting, TransportSetting
 from edgeaudio.capture.source_urls import SourceUrl, parse_url
 from edgeaudio.types import Channel
 
-# what a source may announce: nothing that records sound is outside, and memory is taken in proportion to it
+# what a source may announce: all recorders are within, and memory grows in proportion
 MIN_SAMPLE_RATE = 1_000  # Hz
 MAX_SAMPLE_RATE = 1_000_000  # Hz
 MAX_CHANNELS = 64
@@ -21,7 +17,7 @@ MAX_CHANNELS = 64
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """Where a source is and how it is read. Raises UrlError for an address that cannot be used."""
+    """Address of a source, and how it is read. Raises UrlError for an address that cannot be used."""
 
     name: str
     url: str = field(repr=False)  # see capture/source_urls.py for the spellings; may hold a login
@@ -29,14 +25,14 @@ class SourceConfig:
     password: str | None = field(default=None, repr=False)
     channel: Channel = "auto"
     pauses: bool = False  # the sender is known to send nothing while it is quiet
-    loop: bool = False  # whether a recording is played again after its end
-    media: MediaSetting = "auto"  # what RTSP is asked for
+    loop: bool = False  # play a recording again after its end
+    media: MediaSetting = "auto"  # requested of an RTSP server
     transport: TransportSetting = "auto"  # of RTSP
     tls_verify: bool = True
-    ca_file: Path | None = None  # None: what the system trusts
+    ca_file: Path | None = None  # None: the authorities that the system trusts
     open_timeout_s: float = 10.0
     read_timeout_s: float = 5.0  # without a sample
-    # within which a track has to appear where a stream does not say what it holds: FFmpeg's own limits
+    # within which a track has to appear if the stream has no list of tracks; FFmpeg's own limits
     probe_bytes: int = 5_000_000
     probe_s: float = 5.0
     address: SourceUrl = field(init=False)

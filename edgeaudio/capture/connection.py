@@ -1,7 +1,7 @@
 """One connection to one source: an address in, Blocks of all its channels out.
 
-Owns: turning frames into Blocks and epochs, the speed of recordings, closing.
-Does not know: retries, states, MQTT. It raises and is done; `reader.py` tries again.
+Owns: turning frames into Blocks and epochs, closing.
+Does not know: retries (reader.py), states, MQTT.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.deadline import Deadline
 from edgeaudio.capture.decoding import FrameReader
 from edgeaudio.capture.errors import PUSHED, SourceError
-from edgeaudio.capture.http_proxy import HttpProxy, is_proxied
+from edgeaudio.capture.http_proxy import HttpProxy
 from edgeaudio.capture.network_probe import rtsp_answers
 from edgeaudio.capture.opening import SourceMemory, open_container
 from edgeaudio.capture.pauses import PauseWatch
 from edgeaudio.capture.pipe import kind_of
+from edgeaudio.capture.playback import Arrived, Playback
 from edgeaudio.capture.reblock import Chunk, Reblocker
 from edgeaudio.capture.recording import is_recording, zero_s
 from edgeaudio.capture.samples import in_range, planes_of
@@ -38,12 +39,9 @@ from edgeaudio.capture.truncation import cut_off
 from edgeaudio.clock import Clock
 from edgeaudio.types import Block, Reason, Samples
 
-_END_SLACK_S = 1.0  # of what an RTSP server says of a recording's length
+_END_SLACK_S = 1.0  # tolerance of the length that an RTSP server announces
 _CLOCK_NOISE = timedelta(seconds=0.05)
-_QUIET = 0.01  # -40 dBFS: nobody speaks so low
-
-
-Arrived = tuple[AudioFrame, float]  # a frame, and the monotonic moment at which it came
+_QUIET = 0.01  # -40 dBFS: softer than speech
 
 
 def open_source(
@@ -55,18 +53,17 @@ def open_source(
     media_start: datetime | None = None,
     sender_wait_s: float | None = None,
 ) -> Connection:
-    """Open `config`'s source: a context manager that yields its Blocks.
+    """Open `config`'s source; return a context manager that yields its Blocks.
 
-    With `media_start`, the UTC time of its beginning, a recording is read as fast as it decodes
-    and times are those of the medium. Without it a recording is played at its own speed. What is
-    live is heard as it comes, and its times are those of the clock, in both cases.
+    With `media_start`, the UTC time of its beginning, a recording is read as fast as it decodes, and times are those of
+    the medium. Without it a recording is played at its own speed. Live sound is read as it comes. Its times are always
+    those of the clock.
 
-    `sender_wait_s` bounds how long a source that is pushed, or a pipe, is waited for; without it the one is waited for
-    without an end. Pipes, terminals and the like are read only as recordings: what is live is heard at its own speed.
+    `sender_wait_s` bounds the wait for the sender of a pushed source, and for the writer of a pipe; None: no limit for
+    a pushed source. Pipes, terminals and the like can be read only with `media_start`.
 
-    Raises SourceError with its Reason; StoppedError soon after `stop` is set. Never retries, but for
-    one thing: a camera that refuses one way of being asked is asked in others, and `memory` says so
-    to the next connection.
+    Raises SourceError with its Reason, and StoppedError soon after `stop` is set. Does not retry, except that a camera
+    that refuses one RTSP mode is asked in others; `memory` keeps the result for the next connection.
     """
     memory = SourceMemory.of(config) if memory is None else memory
     clock = Clock() if clock is None else clock
@@ -76,7 +73,7 @@ def open_source(
         detail = f"this is a {kind}: only `score` and `probe` read one"
         raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, PUSHED)
     with ExitStack() as closing:
-        proxy = closing.enter_context(_proxy(config, memory)) if is_proxied(config.address.scheme) else None
+        proxy = closing.enter_context(_proxy(config, memory)) if config.address.is_http else None
         opened = open_container(config, deadline, stop, memory, proxy, sender_wait_s)
         container = opened.container
         if opened.pipe is not None:
@@ -100,8 +97,8 @@ def _proxy(config: SourceConfig, memory: SourceMemory) -> HttpProxy:
 class Connection:
     """An open source. Iterate once; leave the `with` block to close it.
 
-    The iteration ends where the stream ends, or soon after the stop event; it raises SourceError
-    when the source fails or stalls.
+    The iteration ends at the end of the stream, or soon after the stop event. It raises SourceError when the source
+    fails or stalls.
     """
 
     def __init__(
@@ -116,14 +113,14 @@ class Connection:
         proxy: HttpProxy | None,
     ) -> None:
         self.broken_samples = 0  # NaN or infinite, replaced by 0
-        self.filled_s = 0.0  # lost on the way, filled with silence
-        self.quiet_s = 0.0  # not sent, for it was quiet: silence too
-        # for what is known only while reading waits: that a burst is over, the silence of pauses, and that a longer
-        # wait has begun
+        self.filled_s = 0.0  # of silence in place of lost sound
+        self.quiet_s = 0.0  # of silence for pauses of the sender
+        # called while reading waits: with Blocks that are known only then (the end of a burst, the silence of a
+        # pause), and at the beginning of a longer wait
         self.on_pause: Callable[[Block], None] | None = None
         self.on_stall: Callable[[str, float], None] | None = None
-        self.closing = ExitStack()  # what ends with the connection
-        self.proxy = proxy  # of what is read by HTTP: tells live from stored
+        self.closing = ExitStack()  # closed with the connection
+        self.proxy = proxy  # of HTTP; knows live sound from stored
         self.end_s = 0.0  # of the last Block: monotonic, or since the start of the medium
         self._config = config
         self._stop = stop
@@ -133,13 +130,14 @@ class Connection:
         self.info = describe(container, track)
         self._frames = FrameReader(container, track, config, deadline, stop, memory, proxy)
         self.recorded = is_recording(container, config.address, is_live=proxy.is_live if proxy else None)
-        self._ended = False  # a recording was read to its end, whatever that is worth
+        self._ended = False  # a recording was read to its end
         self._heard_s = 0.0
         self._media_start = media_start if self.recorded else None  # None: the clock's times
-        self._paced = self.recorded and media_start is None
+        played = self.recorded and media_start is None
+        self._playback = Playback(memory.played_s, stop, clock) if played else None
         self._timeline = Timeline(
             live=self._media_start is None,
-            lossy=config.address.scheme not in {"file", "http", "https"},
+            lossy=config.address.path is None and not config.address.is_http,
             reliable=config.address.scheme != "udp" and config.transport != "udp",
             may_pause=proxy is None or not proxy.has_live_playlist,
             zero_s=zero_s(container, config.address.path),
@@ -159,24 +157,22 @@ class Connection:
         )
         self._deadline = deadline
         deadline.on_wait = None if self.recorded else self._wait
-        self._play_start_s: float | None = None
-        self._decoded_s = 0.0  # of a recording that is played
 
     @property
     def finished(self) -> bool:
-        """Whether a recording was heard to its end, one that an RTSP server plays too."""
-        length_s = (self.info.duration_s or 0.0) if self._config.address.scheme in {"rtsp", "rtsps"} else 0.0
-        # a camera that claims a length goes on after it
+        """True if a recording was heard to its end; an RTSP server may play one, too."""
+        length_s = (self.info.duration_s or 0.0) if self._config.address.is_rtsp else 0.0
+        # a camera that announces a length goes on after it
         return self._ended or (length_s > 0 and abs(self._heard_s - length_s) <= _END_SLACK_S)
 
     @property
     def pauses(self) -> bool:
-        """Whether the sender is one that sends nothing while it is quiet."""
+        """True if the sender sends nothing while it is quiet."""
         return self._watch.pauses
 
     @property
     def drift_ppm(self) -> float | None:
-        """How much faster than ours the sender's clock is; None: not known yet, or a recording."""
+        """How much faster the sender's clock is than ours; None: not known yet, or a recording."""
         return None if self.recorded else self._timeline.drift_ppm
 
     @property
@@ -193,21 +189,21 @@ class Connection:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._deadline.on_wait = None  # a circle otherwise, which would keep FFmpeg's memory until it is found
+        self._deadline.on_wait = None  # breaks a cycle that keeps FFmpeg's memory
         self.closing.close()
 
     def __iter__(self) -> Iterator[Block]:
         frames = self._arriving(iter(self._frames))
-        if self._paced:
-            frames = self._not_played(frames)
+        if self._playback is not None:
+            frames = self._playback.due(frames)
         elif not self.recorded:
             frames = self._after_burst(frames)
         played_s = self._memory.played_s
         for block in self._all_blocks(frames):
             self._heard_s += block.duration_s
-            if not self._pace(self._heard_s):
+            if self._stop.is_set() or (self._playback is not None and not self._playback.wait(self._heard_s)):
                 return
-            if self._paced:
+            if self._playback is not None:
                 self._memory.played_s = played_s + self._heard_s
             yield block
         if not self._stop.is_set():
@@ -228,18 +224,9 @@ class Connection:
             self._watch.heard(now_s)
             yield frame, now_s
 
-    def _not_played(self, frames: Iterator[Arrived]) -> Iterator[Arrived]:
-        """The frames of a recording after what an earlier connection has played of it already."""
-        left_s = self._memory.played_s
-        for frame, arrival_s in frames:
-            if left_s > 0:
-                left_s -= duration_of(frame)
-            else:
-                yield frame, arrival_s
-
     def _after_burst(self, frames: Iterator[Arrived]) -> Iterator[Arrived]:
-        """The same frames, after telling the timeline when the first of them began; without what was heard before."""
-        in_pieces = self._config.address.scheme in {"http", "https"}
+        """Yield the frames once the time of the first is known, without those that an earlier connection has heard."""
+        in_pieces = self._config.address.is_http
         burst = self._burst = Burst(self._clock.monotonic(), in_pieces=in_pieces)
         failure = None
         try:
@@ -248,20 +235,20 @@ class Connection:
                 if self._burst is not burst or burst.add(frame, arrival_s):
                     break
         except SourceError as error:
-            failure = error  # what came before it is heard first
+            failure = error  # the frames before it are heard first
         yield from self._released()
         if failure:
             raise failure
         yield from frames
 
     def _released(self) -> Iterator[Arrived]:
-        """What was held until it was known when it began."""
+        """Yield the frames that were held until the time of the first was known."""
         held, burst = self._held, self._burst
         if burst is not None:
             self._burst, begin_s = None, burst.begin_s
             if self.proxy is not None and self.proxy.live_began_s is not None:
-                begin_s = min(begin_s, self.proxy.live_began_s)  # segments may take their time to come
-            # of a playlist nothing comes twice; what came while nobody heard may seem to overlap with what was heard
+                begin_s = min(begin_s, self.proxy.live_began_s)  # segments may come late
+            # a playlist brings nothing twice: an overlap with earlier sound is only apparent
             hears_once = self.proxy is not None and self.proxy.has_live_playlist
             while held and not hears_once and begin_s + duration_of(held[0][0]) <= self._memory.heard_until_s:
                 begin_s += duration_of(held.popleft()[0])
@@ -270,14 +257,14 @@ class Connection:
             yield held.popleft()
 
     def _wait(self) -> None:
-        """Called while FFmpeg waits, in the midst of its call."""
+        """Publish what is due; called about ten times a second while FFmpeg waits."""
         now_s = self._clock.monotonic()
         if self.on_pause is not None and self._held and now_s - self._held[-1][1] >= STEADY_S:
-            for frame, arrival_s in self._released():  # no more comes of what was in store
+            for frame, arrival_s in self._released():  # the burst is over
                 for block in self._take(frame, arrival_s):
                     self.on_pause(block)
         if self._frames.is_damaged:
-            return  # the sender does not pause
+            return  # packets come, so the sender does not pause
         wait_s = self._watch.waiting(now_s)
         if wait_s is not None and self.on_stall is not None:
             detail = f"no sound within {self._config.read_timeout_s:g} s; the server answers, so it is waited for"
@@ -287,9 +274,9 @@ class Connection:
                 self.on_pause(block)
 
     def _silence(self, now_s: float) -> Iterator[Block]:
-        """What is due of a sender that pauses."""
+        """Yield the silence that is due while a sender pauses."""
         rate, channels = self._format or (self.info.sample_rate, self.info.channels)
-        if self._format is None:  # no frame so far: it is what the server announces
+        if self._format is None:  # no frame so far: the format is the announced one
             check_format(self._config, rate, channels)
         if (place := self._timeline.pause(now_s, rate)) is not None:
             self._format = rate, channels
@@ -309,8 +296,6 @@ class Connection:
         samples, broken = in_range(planes_of(frame))
         self.broken_samples += broken
         pts_s = None if frame.pts is None or frame.time_base is None else frame.pts * float(frame.time_base)
-        if self._paced:
-            arrival_s = self._due_s(arrival_s, len(samples) / rate)
         place = self._timeline.place(
             pts_s, len(samples), rate, arrival_s, after_quiet=self._was_quiet, after_damage=self._frames.is_damaged
         )
@@ -323,7 +308,7 @@ class Connection:
         yield from self._placed(samples, rate, place)
 
     def _placed(self, samples: Samples, rate: int, place: Placement) -> Iterator[Block]:
-        """Blocks of samples that begin with the fill of their place."""
+        """Yield Blocks of samples that begin with the fill of their placement."""
         if place.new_epoch:
             yield from self._blocks(self._reblocker.flush())
             self._memory.epoch += 1
@@ -334,37 +319,20 @@ class Connection:
             self.filled_s += place.fill / rate
         yield from self._blocks(self._reblocker.add(samples, rate, place.begin_s))
 
-    def _blocks(self, cuts: Iterator[Chunk]) -> Iterator[Block]:
-        for cut in cuts:
-            self.end_s = cut.end_s
+    def _blocks(self, chunks: Iterator[Chunk]) -> Iterator[Block]:
+        for chunk in chunks:
+            self.end_s = chunk.end_s
             if not self.recorded:
-                self._memory.heard_until_s = cut.end_s
+                self._memory.heard_until_s = chunk.end_s
             if self._media_start is None:
-                at = self._clock.utc(cut.begin_s)
-                # two clocks are never read at the same moment: that is no reason to go back
+                at = self._clock.utc(chunk.begin_s)
+                # the two clocks are not read at the same instant: do not let times go back for that
                 if self._last_at is not None and timedelta(0) < self._last_at - at < _CLOCK_NOISE:
                     at = self._last_at
                 self._last_at = at
             else:
-                at = self._media_start + timedelta(seconds=cut.begin_s)
-            yield Block(self._config.name, self._memory.epoch, cut.offset, at, cut.sample_rate, cut.samples)
-
-    # the speed of recordings
-
-    def _due_s(self, arrival_s: float, duration_s: float) -> float:
-        """When a frame of a recording that is played is due."""
-        if self._play_start_s is None:
-            self._play_start_s = arrival_s
-        self._decoded_s += duration_s
-        return max(arrival_s, self._play_start_s + self._decoded_s)
-
-    def _pace(self, heard_s: float) -> bool:
-        """Wait until the block is due, if it is; False: stop was asked."""
-        if self._paced and self._play_start_s is not None:
-            wait_s = self._play_start_s + heard_s - self._clock.monotonic()
-            if wait_s > 0:
-                return not self._stop.wait(wait_s)
-        return not self._stop.is_set()
+                at = self._media_start + timedelta(seconds=chunk.begin_s)
+            yield Block(self._config.name, self._memory.epoch, chunk.offset, at, chunk.sample_rate, chunk.samples)
 
     # checks
 

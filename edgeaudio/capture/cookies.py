@@ -1,8 +1,6 @@
-"""Cookies of one connection of a source: what its servers set is given back to them.
+"""Cookies of one connection of a source.
 
-Owns: which cookie goes to which server. Does not know: what is in them.
-
-FFmpeg has cookies of its own, which do not work through a proxy: it compares their paths with whole addresses.
+FFmpeg's own do not work through a proxy: it compares their paths with whole addresses.
 """
 
 from __future__ import annotations
@@ -19,18 +17,18 @@ _MAX_CHARS = 4096
 @dataclass(frozen=True, slots=True)
 class _Cookie:
     value: str
-    secure: bool  # goes through TLS alone
+    secure: bool  # sent only through TLS
 
 
 class CookieJar:
-    """The cookies. May be used from any thread; more than 64, or one longer than 4096 characters, is not kept."""
+    """Cookies by server and path. May be used from any thread. Keeps at most 64, of at most 4096 characters each."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._cookies: dict[tuple[str, bool, str, str], _Cookie] = {}  # by host, with those below it, path, name
+        self._cookies: dict[tuple[str, bool, str, str], _Cookie] = {}  # by host, whether subdomains count, path, name
 
     def take(self, origin: Origin, target: str, header: str) -> None:
-        """Keep what a Set-Cookie header says that came in answer to `target`."""
+        """Store the cookie of a Set-Cookie header in an answer to `target`."""
         pair, *rest = header.split(";")
         name, equals, value = pair.strip().partition("=")
         if not equals or not name or len(header) > _MAX_CHARS or not header.isprintable():
@@ -50,7 +48,7 @@ class CookieJar:
                 self._cookies[key] = _Cookie(value, "secure" in given)
 
     def header(self, origin: Origin, target: str) -> str:
-        """What a Cookie header says that goes to `target`; nothing where there is no cookie for it."""
+        """Return the Cookie header of a request for `target`; empty if it has no cookie."""
         path = target.partition("?")[0]
         with self._lock:
             return "; ".join(

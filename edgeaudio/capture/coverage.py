@@ -1,7 +1,6 @@
 """Seconds heard and seconds lost of one source, which add up to the wall clock by construction.
 
-Owns: the account of which part of the time since the start was covered by sound.
-Does not know: why anything was lost. Pure: every time is handed in, on one monotonic clock.
+All times are those of one monotonic clock, passed in by the caller.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 class CoverageTotals:
     """`heard_s + lost_s == accounted_s`. Neither ever shrinks.
 
-    While sound comes, the account ends with the last of it: what is still on its way is in neither.
+    While sound comes, both end with the latest sample: what is still under way is in neither.
     """
 
     accounted_s: float
@@ -21,11 +20,12 @@ class CoverageTotals:
 
     @property
     def lost_s(self) -> float:
+        """Seconds without sound."""
         return self.accounted_s - self.heard_s
 
 
 class Coverage:
-    """Books intervals in order; what was booked as lost is not won back by sound that comes late."""
+    """Intervals heard and lost, counted in order; time once counted as lost stays lost."""
 
     def __init__(self, start_s: float) -> None:
         self._start_s = start_s
@@ -33,9 +33,9 @@ class Coverage:
         self._heard_s = 0.0
 
     def hear(self, begin_s: float | None, end_s: float, *, filled_s: float, now_s: float) -> None:
-        """Book sound from `begin_s` to `end_s`, of which `filled_s` are silence in place of what was lost.
+        """Count sound from `begin_s` to `end_s`, of which `filled_s` are silence in place of lost sound.
 
-        `begin_s` is None where the sound goes on from what was booked last.
+        `begin_s` is None if the sound continues the interval before.
         """
         begin_s = self._until_s if begin_s is None else max(begin_s, self._until_s)
         end_s = min(end_s, now_s)
@@ -45,8 +45,9 @@ class Coverage:
         self._until_s = end_s
 
     def lose(self, now_s: float) -> None:
-        """Book everything up to `now_s` that has not been heard as lost."""
+        """Count everything up to `now_s` that was not heard as lost."""
         self._until_s = max(self._until_s, now_s)
 
     def totals(self) -> CoverageTotals:
+        """Return the totals so far."""
         return CoverageTotals(self._until_s - self._start_s, self._heard_s)

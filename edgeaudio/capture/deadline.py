@@ -1,16 +1,15 @@
-"""Ends FFmpeg's blocking calls when a limit is reached or a stop is asked.
+"""Time limits and stop events for blocking calls of FFmpeg.
 
-Owns: the one seam through which Python reaches FFmpeg's interrupt callback, and the event that ends one connection.
-Does not know: what is being opened or read.
+Owns: the access to FFmpeg's interrupt callback, and the event that ends one connection.
+Does not know: what is opened or read.
 
-PyAV gives FFmpeg an interrupt callback that FFmpeg polls about ten times a second wherever it
-waits, but offers only two limits through it: one that applies twice to an open, and one to each
-low-level read, so that a camera whose video flows while its audio is dead, or a server that drips
-a byte now and then, is never given up; and nothing at all ends a call early from outside. The
-callback asks `time.monotonic()`, looked up in PyAV's own module at each poll. There we put a clock
-that stands still until the calling thread's Deadline has run out, and from then on tells a time beyond
-every limit. Should a future PyAV no longer look there, its own limits (which are passed as well)
-still hold, only coarser; a test fails then.
+PyAV gives FFmpeg an interrupt callback, which FFmpeg polls about ten times a second while it waits. PyAV offers two
+limits through it: one that applies twice to an open, and one to each low-level read. With these alone, a camera whose
+video flows while its audio is dead, or a server that sends a byte now and then, would be read without end, and nothing
+could end a call from outside. The callback calls `time.monotonic()`, looked up in PyAV's own module at each poll. This
+module puts a clock there that stands still until the calling thread's Deadline has expired, and then returns a time
+beyond every limit. If a future PyAV does not look there, its own coarser limits (which are passed as well) still hold,
+and a test fails.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ import av.container.core
 from edgeaudio.capture import ffmpeg_log
 
 _current = threading.local()
-# ever larger, so that a call begun after the deadline ran out still sees time leap past its limit
+# increasing, so that a call begun after the deadline expired sees time pass its limit as well
 _leaps = itertools.count(1)
 _LEAP_S = 1e6  # beyond any limit
 _NOTICE_S = 0.25
@@ -61,12 +60,12 @@ class Deadline:
         return self.expired or self._failure is not None or self._stop.is_set()
 
     def poll(self) -> bool:
-        """As `must_end`, from inside a call."""
+        """True if the present call must end; called by FFmpeg, inside a call."""
         ffmpeg_log.drop_excess()
         if self.on_wait is not None and self._failure is None:
             try:
                 self.on_wait()
-            except BaseException as error:  # noqa: BLE001 (FFmpeg has no way for it; raised again after the call)
+            except BaseException as error:  # noqa: BLE001 (cannot pass through FFmpeg; raised again after the call)
                 self._failure = error
         return self.must_end()
 
@@ -87,19 +86,19 @@ class Deadline:
 
 
 class ConnectionStop(threading.Event):
-    """Set when the source is to stop, or when its present connection alone is to end; `end` says why.
+    """Stop event of one connection: set when the source stops, or by `end` when the connection alone must end.
 
-    Stands wherever one connection is handed a stop event, so that whatever waits there, in FFmpeg or in Python, ends.
+    Passed wherever a connection takes a stop event, so that every wait ends, in FFmpeg or in Python.
     """
 
     def __init__(self, stop: threading.Event) -> None:
         super().__init__()
-        self.error: Exception | None = None  # why the connection is ended, where `end` was called
+        self.error: Exception | None = None  # passed to `end`
         self.long_wait = False  # before the source is tried again
         self._source_stop = stop
 
     def end(self, error: Exception, *, long_wait: bool = False) -> None:
-        """End the connection soon; the first reason counts. May be called from any thread."""
+        """End the connection soon; the first error counts. May be called from any thread."""
         if self.error is None:
             self.error, self.long_wait = error, long_wait
         self.set()
@@ -108,7 +107,7 @@ class ConnectionStop(threading.Event):
         return super().is_set() or self._source_stop.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """As of any event; what ends the connection alone is noticed within 0.25 s."""
+        """Wait as for any event; `end` is noticed within 0.25 s."""
         until_s = float("inf") if timeout is None else time.monotonic() + timeout
         while not self.is_set() and (left_s := until_s - time.monotonic()) > 0:
             self._source_stop.wait(min(left_s, _NOTICE_S))
@@ -116,7 +115,7 @@ class ConnectionStop(threading.Event):
 
 
 class _DeadlineClock:
-    """Stands where PyAV's core expects the `time` module."""
+    """Stand-in for the `time` module in PyAV's core."""
 
     def __getattr__(self, name: str) -> object:
         return getattr(time, name)

@@ -1,4 +1,4 @@
-"""Decoded frames of one track, for as long as they come.
+"""Reader of decoded frames of one track.
 
 Owns: reading and decoding, what is skipped, and the limit after which a source counts as stalled.
 Does not know: samples, time, Blocks.
@@ -22,16 +22,16 @@ from edgeaudio.capture.deadline import Deadline
 from edgeaudio.capture.errors import FFMPEG_ERRORS, Call, SourceError, classify, undecodable
 from edgeaudio.capture.ffmpeg_log import FfmpegLog, recorded
 from edgeaudio.capture.http_proxy import HttpProxy
-from edgeaudio.capture.opening import SourceMemory, gated_failure
+from edgeaudio.capture.opening import SourceMemory, proxied_failure
 
 # a live HLS list grows by whole segments, 6 to 10 s apart
 _HLS_STALL_S = 20.0
-# a sound card is asked and never waited on; a card keeps a third of a second or more
+# reads of a sound card do not block; a card buffers a third of a second or more
 _CARD_POLL_S = 0.02
 
 
 class FrameReader:
-    """Iterate once. Ends with the stream, or soon after the stop event; raises SourceError."""
+    """Frames of one track. Iterate once; ends with the stream, or soon after the stop event. Raises SourceError."""
 
     def __init__(
         self,
@@ -63,24 +63,24 @@ class FrameReader:
             self._limit_s = max(self._limit_s, pipe.STALL_S)
 
     def __iter__(self) -> Iterator[AudioFrame]:
-        self._deadline.limit(self._patience_s)
+        self._deadline.limit(self._stall_timeout_s)
         while (packet := self._next()) is not None:
             for frame in self._decode(packet):
                 self._undecoded = 0
                 if self._silent:
                     self._silent = False
-                    self._memory.asking.heard()
+                    self._memory.rtsp_setup.heard()
                 yield frame
                 self._damage = False
-                self._deadline.limit(self._patience_s)
+                self._deadline.limit(self._stall_timeout_s)
 
     @property
     def is_damaged(self) -> bool:
-        """Whether something has come since the last frame that is no sound: the sender does not pause."""
+        """True if packets without sound have come since the last frame: the sender does not pause."""
         return self._damage or not self._log.is_empty
 
     def _next(self) -> Packet[AudioStream] | None:
-        """The next packet; None at the end, and where a stop is asked. Raises SourceError."""
+        """Return the next packet; None at the end, and after the stop event. Raises SourceError."""
         while True:
             failure: Exception | None = None
             again = False
@@ -92,41 +92,41 @@ class FrameReader:
                 except BlockingIOError:
                     again = True
                 except FFMPEG_ERRORS as error:
-                    failure = error.with_traceback(None)  # which would hold this frame, and all that it holds
+                    failure = error.with_traceback(None)  # the traceback would hold this frame, and all that it holds
                 except IndexError:
-                    pass  # PyAV's way of ending where a track appeared while it was reading
+                    pass  # PyAV ends so if a track appeared while it was reading
             self._damage |= not log.is_empty
             if self._stop.is_set():
                 return None
-            # packets may come in which there is no sound: time is up for them, too
+            # packets without sound do not extend the limit
             timed_out = self._deadline.must_end()
             if timed_out and self._silent:
-                self._memory.asking.stayed_mute()
+                self._memory.rtsp_setup.toggle_audio_only()
             if timed_out or (failure is not None and not self._is_end(failure)):
                 raise self._failure(failure or TimeoutError(), log)
             if not again:
                 break
             self._stop.wait(_CARD_POLL_S)
-            self._packets = self._container.demux(self._track)  # the one before ended with its exception
-        # FFmpeg skips the segments that it cannot have, and ends where there are no more
+            self._packets = self._container.demux(self._track)  # the generator before ended with its exception
+        # FFmpeg skips segments that it cannot get, and ends after the last
         if packet is None and (refused := self._refused) is not None:
             raise refused
         return packet
 
     def _is_end(self, error: Exception) -> bool:
-        """True if that is how FFmpeg ends what came whole."""
+        """True if FFmpeg ends a complete stream with this error."""
         if isinstance(error, av.error.ExitError):
-            # nobody ended this call; a look that was ended at its limit is remembered until the data end
+            # not from this call: FFmpeg remembers until the end of the data that a probe reached its limit
             return not self._silent
-        # a body of unknown length, which the proxy passed on whole
+        # a body of unknown length that the proxy passed on completely
         return self._proxy is not None and isinstance(error, OSError) and error.errno == errno.EIO and not self._refused
 
     @property
     def _refused(self) -> SourceError | None:
-        return gated_failure(self._config, self._proxy)
+        return proxied_failure(self._config, self._proxy)
 
     @property
-    def _patience_s(self) -> float:
+    def _stall_timeout_s(self) -> float:
         return self._limit_s if self._proxy is None else max(self._limit_s, self._proxy.stall_timeout_s)
 
     def _decode(self, packet: Packet[AudioStream]) -> list[AudioFrame]:
@@ -148,11 +148,11 @@ class FrameReader:
             return refused
         if timed_out and self._undecoded:
             return undecodable(self._config, self._undecoded, self._codec_error)
-        over_udp = self._memory.asking.way.transport == "udp"
+        over_udp = self._memory.rtsp_setup.mode.transport == "udp"
         call = Call(
             opening=False,
             timed_out=timed_out,
-            limit_s=self._patience_s,
+            limit_s=self._stall_timeout_s,
             over_udp=over_udp,
             log=log,
             received=self._proxy.received if self._proxy is not None and self._silent else 0,

@@ -1,8 +1,8 @@
-"""From an exception and the evidence around it to one Reason, a detail and what to do.
+"""Classification of a source's failures: from an exception and its circumstances to a Reason, a detail and a hint.
 
-Owns: SourceError, and the table that tells failures apart.
-Does not know: retries. No text made here holds a login: FFmpeg's own messages, which carry the
-whole URL, are never passed on.
+Owns: SourceError, and the tables of failures.
+Does not know: retries. No text made here holds a login: FFmpeg's own messages, which hold the whole URL, are never
+passed on.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from edgeaudio.capture.alsa_errors import explain_sound_card
 from edgeaudio.capture.auth_schemes import challenges_of, explain_login
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.ffmpeg_log import FfmpegLog
-from edgeaudio.capture.network_probe import ProbeResult, explain_os_error, probe_address
+from edgeaudio.capture.network_probe import ProbeResult, explain_errno, probe_address
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.source_urls import SourceUrl
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.types import Reason
 
-# PyAV raises the last three beside FFmpeg's own
+# PyAV also raises the last three
 FFMPEG_ERRORS = (av.error.FFmpegError, OSError, ValueError, RuntimeError)
 
 HINTS = {
@@ -46,7 +46,7 @@ HINTS = {
     Reason.DEVICE_GONE: "plug the sound card in again",
 }
 
-# of a recording on this machine, in place of the above
+# for files, in place of those above
 _FILE_HINTS = {
     Reason.NO_AUDIO_TRACK: "name a recording that has sound",
     Reason.UNSUPPORTED_CODEC: "convert the recording",
@@ -56,7 +56,7 @@ _FILE_HINTS = {
 _OVER_UDP = 'let a firewall pass UDP from the camera to this machine, or set transport = "tcp" for this source'
 PUSHED = "have the sound pushed by RTSP, to a source with the url rtsp+listen://127.0.0.1:8554/NAME"
 
-# of an address that is to be listened on, which is added
+# for an address to listen on, which is appended
 _NOT_BOUND = {
     errno.EADDRINUSE: ProbeResult(Reason.DEVICE_BUSY, "another program listens on", "stop it, or choose another port"),
     errno.EACCES: ProbeResult(Reason.UNAUTHORIZED, "not allowed to listen on", "choose a port from 1024 on"),
@@ -67,7 +67,7 @@ _NOT_BOUND = {
     ),
 }
 _NOT_KNOWN = (av.error.PatchWelcomeError, av.error.DecoderNotFoundError)
-# the first that fits, special before general
+# the first match counts, special before general
 _ANSWERS: dict[type[Exception], ProbeResult] = {
     av.error.HTTPForbiddenError: ProbeResult(
         Reason.UNAUTHORIZED,
@@ -100,7 +100,7 @@ _UNREADABLE = ProbeResult(
 
 
 class SourceError(EdgeaudioError):
-    """A source cannot be opened or read: which, why (one of Reason), the evidence, what to do."""
+    """A source cannot be opened or read: its name, a Reason, a detail and a hint."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class SourceError(EdgeaudioError):
         *,
         stalled: bool = False,
     ) -> None:
-        """`hint`: None for what HINTS has for the reason; `stalled`: the connection was there, and brought no sound."""
+        """`hint`: None for that of HINTS; `stalled`: there was a connection, and it brought no sound."""
         self.stalled = stalled or reason is Reason.TIMEOUT
         self.source = source
         self.url = str(url)  # masked
@@ -124,53 +124,53 @@ class SourceError(EdgeaudioError):
 
     @property
     def explanation(self) -> str:
-        """What is wrong and what to do, without the source's name and address."""
+        """Detail and hint, without the source's name and address."""
         return f"{self.detail}; {self.hint}" if self.hint else self.detail
 
 
 class StoppedError(EdgeaudioError):
-    """The caller's stop event ended an open."""
+    """The stop event ended an open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is known of a call of FFmpeg's that failed, beside its exception."""
+    """Circumstances of a failed call of FFmpeg."""
 
     opening: bool  # else reading
-    timed_out: bool  # the Deadline's limit had run out
+    timed_out: bool  # the Deadline had expired
     limit_s: float  # that limit
     over_udp: bool  # RTP comes over UDP
     log: FfmpegLog
-    received: int = 0  # bytes, as far as that is known, and no sound in them
+    received: int = 0  # bytes without sound, as far as is known
 
 
 def classify(config: SourceConfig, error: Exception, call: Call) -> SourceError:
-    """The SourceError for an exception of PyAV. May probe the network for up to a few seconds."""
+    """Return the SourceError for an exception of PyAV. May probe the network for a few seconds."""
     url = config.address
     number = error.errno if isinstance(error, av.error.FFmpegError | OSError) else None
     if url.scheme == "alsa":
-        finding = explain_sound_card(url, call.log, opening=call.opening, timed_out=call.timed_out)
+        result = explain_sound_card(url, call.log, opening=call.opening, timed_out=call.timed_out)
     elif url.path is not None:
-        finding = _file(error, url.path, call)
+        result = _file(error, url.path, call)
     else:
         where = f"{url.host}:{url.port}" if url.port else str(url.host)
-        finding = (
+        result = (
             _by_login(config, error)
             or _by_rtsp_answer(call.log)
             or _by_answer(error)
             or _receiver(url, number, where, call)
-            or _led(url, call.log)
-            or explain_os_error(number, where)
-            # a name that does not resolve is EIO, a mute RTSP server "invalid data", a certificate
-            # that is not trusted either of them: look for ourselves
+            or _by_redirect(url, call.log)
+            or explain_errno(number, where)
+            # FFmpeg reports EIO for a name that does not resolve, "invalid data" for a mute RTSP server, and either for
+            # an untrusted certificate: probe
             or probe_address(url, tls_verify=config.tls_verify, ca_file=config.ca_file)
-            or _by_behaviour(error, url.scheme, call)
+            or _by_behaviour(error, url, call)
         )
-    return SourceError(config.name, url, *finding)
+    return SourceError(config.name, url, *result)
 
 
 def undecodable(config: SourceConfig, packets: int, last_error: type[Exception] | None) -> SourceError:
-    """The SourceError for packets that came without a sound in them, the last of which raised that."""
+    """Return the SourceError for packets that could not be decoded; `last_error`: of the last of them."""
     detail = f"{packets} packets came, and none of them could be decoded"
     if last_error is not None and issubclass(last_error, _NOT_KNOWN):
         return SourceError(config.name, config.address, Reason.UNSUPPORTED_CODEC, detail)
@@ -182,13 +182,13 @@ def _by_login(config: SourceConfig, error: Exception) -> ProbeResult | None:
     url = config.address
     if not isinstance(error, av.error.HTTPUnauthorizedError):
         return None
-    asked = url.scheme in {"rtsp", "rtsps"} and url.username is not None
+    asked = url.is_rtsp and url.username is not None
     challenges = challenges_of(url, tls_verify=config.tls_verify, ca_file=config.ca_file) if asked else []
     return explain_login(challenges, given=url.username is not None)
 
 
-def _led(url: SourceUrl, log: FfmpegLog) -> ProbeResult | None:
-    """What is wrong with the server that a redirect of RTSP led to."""
+def _by_redirect(url: SourceUrl, log: FfmpegLog) -> ProbeResult | None:
+    """Return what is wrong with the target of an RTSP redirect."""
     unknown = log.search(r"Failed to resolve hostname (?P<host>[A-Za-z0-9._-]+):")
     hint = "mend the redirect, or set the address that it means"
     if unknown and unknown["host"].lower() != url.host:
@@ -198,12 +198,12 @@ def _led(url: SourceUrl, log: FfmpegLog) -> ProbeResult | None:
     if failed is None or failed["where"] == f"{url.place}":
         return None
     number = next((number for number in errno.errorcode if os.strerror(number) == failed["words"].strip()), None)
-    found = explain_os_error(number, failed["where"])
+    found = explain_errno(number, failed["where"])
     return found and ProbeResult(found.reason, f"the server redirects, and {found.detail}", hint)
 
 
 def _by_rtsp_answer(log: FfmpegLog) -> ProbeResult | None:
-    """What an RTSP server's answer says that FFmpeg's error does not."""
+    """Return what an RTSP server's status code means, if FFmpeg's error does not show it."""
     answer = log.search(r"method (?P<method>[A-Z_]{3,16}) failed: (?P<code>\d{3})")
     if answer is None:
         return None
@@ -225,7 +225,7 @@ def _by_answer(error: Exception) -> ProbeResult | None:
     return next((found for kind, found in _ANSWERS.items() if isinstance(error, kind)), None)
 
 
-def _by_behaviour(error: Exception, scheme: str, call: Call) -> ProbeResult:
+def _by_behaviour(error: Exception, url: SourceUrl, call: Call) -> ProbeResult:
     if call.timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
         if call.received:
             detail = f"{call.received:,} bytes came, and no sound was found in them"
@@ -235,24 +235,24 @@ def _by_behaviour(error: Exception, scheme: str, call: Call) -> ProbeResult:
         return ProbeResult(Reason.TIMEOUT, f"{what} within {call.limit_s:g} s", _OVER_UDP if call.over_udp else None)
     if not call.opening:
         return ProbeResult(Reason.END_OF_STREAM, "the sender broke off")
-    if isinstance(error, av.error.EOFError) and scheme not in {"http", "https"}:
+    if isinstance(error, av.error.EOFError) and not url.is_http:
         hint = "check the port; a camera with too many viewers does that too"
         return ProbeResult(Reason.INVALID_DATA, "the server closed the connection without an answer", hint)
     return ProbeResult(Reason.INVALID_DATA, "the answer is not a stream that can be read")
 
 
 def _receiver(url: SourceUrl, number: int | None, where: str, call: Call) -> ProbeResult | None:
-    """What stands in the way of a source that sends to us."""
-    if url.scheme not in {"rtsp+listen", "udp"}:
+    """Return what is wrong with a source whose sender connects to this machine."""
+    if not url.is_pushed and url.scheme != "udp":
         return None
     if number in _NOT_BOUND:
-        finding = _NOT_BOUND[number]
-        return finding._replace(detail=f"{finding.detail} {url.host if number == errno.EADDRNOTAVAIL else where}")
+        result = _NOT_BOUND[number]
+        return result._replace(detail=f"{result.detail} {url.host if number == errno.EADDRNOTAVAIL else where}")
     if url.scheme == "udp" and (call.timed_out or number in {errno.ETIMEDOUT, errno.EAGAIN}):
         detail = f"nothing that could be read came to port {url.port} within {call.limit_s:g} s"
         hint = f"check where the sender sends to, and that a firewall lets UDP to port {url.port} of this machine pass"
         return ProbeResult(Reason.TIMEOUT, detail, hint)
-    if url.scheme == "rtsp+listen" and call.opening and call.timed_out:
+    if url.is_pushed and call.opening and call.timed_out:
         hint = f"start the sender first, and let it push by RTSP over TCP to port {url.port} of this machine"
         return ProbeResult(Reason.TIMEOUT, f"no sender pushed to it within {call.limit_s:g} s", hint)
     return None

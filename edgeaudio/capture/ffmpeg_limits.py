@@ -1,10 +1,7 @@
-"""Bounds what a file or a stream can make FFmpeg allocate at once.
+"""Limit on single allocations of FFmpeg.
 
-Owns: the one call into FFmpeg that PyAV has no name for. Does not know: what is read.
-
-A length field in a file's header is believed before anything is read: 66 kB that call themselves
-800 MB of title take 800 MB, which is more than a small board has. FFmpeg has a bound for that, of
-2 GB.
+FFmpeg allocates what a length field announces before it reads anything: a file of 66 kB can claim a title of 800 MB,
+which is more than a small board has. FFmpeg's own limit is 2 GB.
 """
 
 from __future__ import annotations
@@ -17,15 +14,15 @@ import av.container.core
 
 _log = logging.getLogger(__name__)
 
-# the largest that a recording needs is the index of an MP4 file: 24 bytes a packet, a day of AAC at 48 kHz in 97 MB
+# the largest allocation of a recording is an MP4's index: 24 bytes a packet, 97 MB for a day of AAC at 48 kHz
 MAX_BYTES = 1 << 27
 
 
 @functools.cache
 def bound_allocations() -> None:
-    """Let no single allocation of FFmpeg's be larger than MAX_BYTES, in the whole process, from now on."""
+    """Limit every single allocation of FFmpeg to MAX_BYTES, in the whole process, from now on."""
     try:
-        # a library's handle finds the names of those it was linked with, libavutil among them
+        # the handle of a library resolves names in those that it is linked with, such as libavutil
         set_largest = ctypes.CDLL(av.container.core.__file__).av_max_alloc
     except (OSError, AttributeError):
         _log.warning("this build of PyAV does not let FFmpeg's allocations be bounded: a hostile file may take 2 GB")

@@ -1,7 +1,7 @@
-"""Which segments of its live playlists a source has heard, over connections and restarts.
+"""Segments of live playlists that a source has heard, over connections and restarts.
 
-Owns: the marks by which a segment is known again, and the file in the runtime directory that keeps them.
-Does not know: HTTP, what is in a segment, when a playlist counts as stale.
+Owns: the keys that identify a segment, and the file in the runtime directory that stores them.
+Does not know: HTTP, the content of segments, when a playlist is stale.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from edgeaudio.capture.playlist import Segment
 _log = logging.getLogger(__name__)
 
 _MAX_LISTS = 64
-_MAX_MARKS = 64  # of one list; playlists hold a few segments, and what is further back is not heard again anyway
-# programme date-times are added up from the durations of segments, which are rounded
+_MAX_MARKS = 64  # of one playlist, which holds a few segments
+# programme date-times are sums of rounded durations
 _PROGRAMME_TOLERANCE_S = 0.5
-# some servers date what they list by the time at which they are asked
+# some servers date segments by the time of the request
 _NAMED_TOLERANCE_S = 60.0
 _SESSION = re.compile(r"_w\d+(?=[_.])")
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentKey:
-    """What a segment is known by: its number, and its name or its programme date-time."""
+    """Identity of a segment: its number, and its name or its programme date-time."""
 
     number: int
     name: str  # a digest: names may hold secrets
@@ -41,13 +41,13 @@ class SegmentKey:
 
     @classmethod
     def of(cls, segment: Segment) -> SegmentKey:
-        """The mark of a segment, without what changes with each session: host, folder, query, Wowza's number."""
+        """Return the key of a segment, without what changes with each session: host, folder, query, Wowza's number."""
         path = segment.uri.partition("?")[0].partition("#")[0].rpartition("/")[2]
         name = _SESSION.sub("", path)
         return cls(segment.number, digest(f"{name} {segment.byte_range}"), segment.programme_s)
 
     def is_same(self, other: SegmentKey | None) -> bool:
-        """True if both are of one segment, as far as that can be told."""
+        """True if both identify one segment, as far as is known."""
         if other is None or self.number != other.number:
             return False
         if self.programme_s is None or other.programme_s is None:
@@ -56,7 +56,7 @@ class SegmentKey:
         return abs(self.programme_s - other.programme_s) <= tolerance_s
 
     def is_dated_apart(self, other: SegmentKey) -> bool:
-        """True if the programme date-times of both are known, and say that they are two segments."""
+        """True if the known programme date-times of both show two segments."""
         return self.programme_s is not None and other.programme_s is not None and not self.is_same(other)
 
 
@@ -64,37 +64,37 @@ class SegmentKey:
 class _List:
     marks: dict[int, SegmentKey]  # heard, by number, oldest first
     newest: int | None = None  # number of the newest segment that the playlist had
-    new_s: float = 0.0  # when it had it; monotonic, which goes on over restarts of the process
+    new_s: float = 0.0  # when it appeared; monotonic, which continues over restarts of the process
 
     def take_over(self, other: _List) -> None:
-        """Know what is known of another name of the same playlist."""
+        """Copy what another name of the same playlist has."""
         self.marks, self.newest, self.new_s = dict(other.marks), other.newest, other.new_s
 
 
 def digest(text: str) -> str:
-    """A short name for a text that may be secret."""
+    """Return a short name for a text that may be secret."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 class HeardSegments:
-    """The memory of one source. `path`: a file that keeps it over restarts; it is written when a segment begins.
+    """Heard segments of one source. `path`: a file that stores them; it is written when a segment begins.
 
-    May be used from any thread. A segment counts as heard once it has begun and sound came of the connection.
+    May be used from any thread. A segment counts as heard once it has begun and the connection has brought sound.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._lists: dict[str, _List] = {}
-        self._begun: list[tuple[str, SegmentKey]] = []  # by a connection of which no sound came yet
+        self._begun: list[tuple[str, SegmentKey]] = []  # by a connection without sound so far
         self._sounds = False
         if path is not None:
             self._lists = _load(path)
 
     def recall(self, playlist: str, marks: list[SegmentKey]) -> dict[int, SegmentKey]:
-        """What was heard of the playlist, by number, oldest first; `marks` is what it has now.
+        """Return what was heard of the playlist, by number, oldest first; `marks` are its present segments.
 
-        A playlist that came under another name before is known by its segments.
+        A playlist that had another name before is recognised by its segments.
         """
         with self._lock:
             if playlist not in self._lists and (known := self._alike(marks)) is not None:
@@ -110,9 +110,9 @@ class HeardSegments:
         return best if best is not None and alike(best) > 0 else None
 
     def see(self, playlist: str, newest: int | None, *, anew: bool = False) -> float:
-        """Note the number of the playlist's newest segment; returns for how many seconds that is the newest.
+        """Note the number of the playlist's newest segment; return for how many seconds it has been the newest.
 
-        `anew`: whatever was seen before, this one is new.
+        `anew`: count from now, whatever was seen before.
         """
         with self._lock:
             known = self._list(playlist)
@@ -129,14 +129,14 @@ class HeardSegments:
                 self._keep()
 
     def sound(self) -> None:
-        """Note that sound comes of the present connection."""
+        """Note that the present connection brings sound."""
         with self._lock:
             if not self._sounds:
                 self._sounds = True
                 self._keep()
 
     def end(self) -> None:
-        """Note that the connection is over: what began and gave no sound was not heard."""
+        """Note the end of the connection: segments that began and brought no sound were not heard."""
         with self._lock:
             self._begun = []
             self._sounds = False
@@ -147,7 +147,7 @@ class HeardSegments:
             known = _List({}, None, time.monotonic())
             if len(self._lists) >= _MAX_LISTS:
                 del self._lists[next(iter(self._lists))]
-        self._lists[playlist] = known  # the last that was used comes last
+        self._lists[playlist] = known  # most recently used last
         return known
 
     def _keep(self) -> None:
@@ -163,16 +163,16 @@ class HeardSegments:
 
 
 def heard_file(runtime_dir: Path | None, config: SourceConfig) -> Path | None:
-    """Where what was heard of a source is kept; None where it is kept nowhere. Its name tells no secret."""
+    """Return the file of a source's heard segments, whose name holds no secret; None if they are not stored."""
     url = config.address
-    if runtime_dir is None or url.scheme not in {"http", "https"}:
+    if runtime_dir is None or not url.is_http:
         return None
     path = url.rest.partition("?")[0]
     return runtime_dir / f"heard-{digest(f'{config.name} {url.host} {url.port} {path}')}.json"
 
 
 def _save(path: Path, lists: dict[str, _List]) -> None:
-    told = {
+    content = {
         name: {
             "newest": known.newest,
             "new_s": round(known.new_s, 3),
@@ -183,14 +183,14 @@ def _save(path: Path, lists: dict[str, _List]) -> None:
     }
     written = path.with_suffix(".new")
     try:
-        written.write_text(json.dumps(told, separators=(",", ":")))
+        written.write_text(json.dumps(content, separators=(",", ":")))
         written.replace(path)
     except OSError as error:
         _log.debug("%s is not written: %s", path.name, os.strerror(error.errno or 0))
 
 
 def _load(path: Path) -> dict[str, _List]:
-    """What the file keeps; what is damaged in it is as good as forgotten."""
+    """Return the content of the file, up to any damage in it."""
     lists: dict[str, _List] = {}
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         for name, known in json.loads(path.read_text()).items():

@@ -1,7 +1,7 @@
-"""HTTP messages as the proxy reads them: bounded heads, and bodies piece by piece.
+"""Parser of HTTP messages for the proxy: bounded heads, and bodies in pieces.
 
 Owns: parsing of request and response heads, chunked and compressed bodies.
-Does not know: sockets (bytes come from a callable), playlists, where anything leads.
+Does not know: sockets (a callable receives bytes), playlists, addresses.
 
 Lenient where FFmpeg is lenient (`ICY 200 OK`, bare line feeds), strict in every size.
 """
@@ -23,11 +23,11 @@ Receive = Callable[[], bytes]  # the next bytes, b"" at the end
 
 
 class MessageError(ValueError):
-    """What came is not HTTP, or goes beyond a limit."""
+    """Bytes that are not HTTP, or exceed a limit."""
 
 
 class BrokenOffError(ConnectionError):
-    """The other end closed before the message was complete."""
+    """The peer closed the connection before the message was complete."""
 
 
 class HeadTooLargeError(MessageError):
@@ -36,17 +36,17 @@ class HeadTooLargeError(MessageError):
 
 @dataclass(slots=True)
 class Head:
-    """The first line of a message and its headers, names as they were written."""
+    """First line of a message, and its headers with names as written."""
 
     first: str
     headers: list[tuple[str, str]]
 
     def get(self, name: str) -> str | None:
-        """The first header of that name, without regard to case."""
+        """Return the first header of that name (in lower case), whatever its case."""
         return next((value for key, value in self.headers if key.lower() == name), None)
 
     def without(self, *names: str) -> list[tuple[str, str]]:
-        """The headers but those; `names` in lower case."""
+        """Return the headers without those; `names` in lower case."""
         return [(key, value) for key, value in self.headers if key.lower() not in names]
 
     @property
@@ -59,7 +59,7 @@ class Head:
 
 
 def read_head(receive: Receive, first: bytes = b"") -> tuple[Head, bytes]:
-    """The head, and what already came of the body. Raises MessageError, BrokenOffError."""
+    """Return the head, and the bytes of the body received with it. Raises MessageError, BrokenOffError."""
     data = bytearray(first)
     while (end := _end_of_head(data)) is None:
         if len(data) > MAX_HEAD_BYTES:
@@ -76,7 +76,7 @@ def read_head(receive: Receive, first: bytes = b"") -> tuple[Head, bytes]:
         text = line.rstrip("\r")
         name, colon, value = text.partition(":")
         if text[:1] in {" ", "\t"} or not colon or not name.strip():
-            continue  # FFmpeg knows no continued lines either
+            continue  # a continued line, which FFmpeg ignores as well
         headers.append((name.strip(), value.strip()))
         if len(headers) > MAX_HEADERS:
             raise HeadTooLargeError("too many headers")
@@ -84,15 +84,15 @@ def read_head(receive: Receive, first: bytes = b"") -> tuple[Head, bytes]:
 
 
 def write_head(first: str, headers: list[tuple[str, str]]) -> bytes:
-    """The head as bytes."""
+    """Return the head as bytes."""
     lines = [first, *(f"{name}: {value}" for name, value in headers)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
 def body_of(head: Head, first: bytes, receive: Receive) -> Iterator[bytes]:
-    """The decoded body of a response, in pieces as they come.
+    """Yield the decoded body of a response in pieces, as they are received.
 
-    Raises BrokenOffError before its announced end, MessageError where it is malformed.
+    Raises BrokenOffError if it ends before its announced end, MessageError if it is malformed.
     """
     pieces = _raw(first, receive)
     if "chunked" in (head.get("transfer-encoding") or "").lower():
@@ -105,7 +105,7 @@ def body_of(head: Head, first: bytes, receive: Receive) -> Iterator[bytes]:
 
 
 def length_of(head: Head) -> int | None:
-    """The announced length of the body as it travels. Raises MessageError."""
+    """Return the announced length of the encoded body; None if there is none. Raises MessageError."""
     text = head.get("content-length")
     if text is None or "chunked" in (head.get("transfer-encoding") or "").lower():
         return None
@@ -115,7 +115,7 @@ def length_of(head: Head) -> int | None:
 
 
 def is_compressed(head: Head) -> bool:
-    """True if the body is packed by gzip or deflate, whether that was asked for or not."""
+    """True if the body is compressed by gzip or deflate, requested or not."""
     return (head.get("content-encoding") or "").lower() in {"gzip", "x-gzip", "deflate"}
 
 

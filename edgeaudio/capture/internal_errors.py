@@ -17,11 +17,11 @@ from edgeaudio.urls import HIDDEN
 
 _log = logging.getLogger(__name__)
 
-_MAX_KINDS = 32  # that are told apart
+_MAX_KINDS = 32  # that are logged
 
 
 class InternalErrors:
-    """Those of one source since the start of the agent. Safe for any thread."""
+    """Unexpected exceptions of one source since the start of the agent. May be used from any thread."""
 
     def __init__(self, config: SourceConfig) -> None:
         self.count = 0
@@ -30,7 +30,7 @@ class InternalErrors:
         self._kinds: set[tuple[str, str]] = set()
 
     def note(self, error: Exception, during: str) -> SourceError:
-        """Count `error` and log its traceback if it is the first of its kind; returns what the source has failed with.
+        """Count `error`, log its traceback if it is the first of its kind, and return it as a SourceError.
 
         A kind is a type and the line that raised it. `during`: "reading", for instance.
         """
@@ -50,6 +50,6 @@ class InternalErrors:
         return SourceError(self._config.name, self._config.address, Reason.INTERNAL_ERROR, detail, hint)
 
     def _without_secrets(self, text: str) -> str:
-        """`text` without the source's password, which an exception may hold outside of any URL."""
+        """Return `text` without the source's password, which an exception may hold outside of any URL."""
         password = self._config.address.password
         return text.replace(password, HIDDEN) if password else text

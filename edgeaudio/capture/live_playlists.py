@@ -1,10 +1,10 @@
-"""What FFmpeg is shown of the live playlists of one connection: each segment once.
+"""Live playlists of one connection, reduced so that FFmpeg reads each segment once.
 
-Owns: where a connection begins in a playlist, staleness, and playlists that their server began anew.
+Owns: where a connection begins in a playlist, staleness, and playlists that their server restarted.
 Does not know: HTTP, FFmpeg, files.
 
-FFmpeg begins with the last three segments of a playlist each time it opens one, and asks for it until it has a new
-segment. So a connection is shown what comes after the segments that were heard, and the numbers stay the server's own.
+FFmpeg begins with the last three segments of a playlist each time it opens one, and requests it until it has a new
+segment. So a connection is shown only the segments after those that were heard, under the server's own numbers.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 from edgeaudio.capture.heard_segments import HeardSegments, SegmentKey
 from edgeaudio.capture.playlist import MediaPlaylist, Segment
 
-FIRST_SEGMENTS = 3  # of a playlist of which nothing was heard; FFmpeg's own choice
-CATCH_UP_S = 30.0  # of segments that came while nobody heard, at most
+FIRST_SEGMENTS = 3  # of a playlist without heard segments; FFmpeg's own choice
+CATCH_UP_S = 30.0  # of segments missed between connections, at most
 STALE_TARGETS = 3  # target durations without a new segment
 MIN_STALE_S = 20.0
 MAX_STALE_S = 120.0
-SLACK_S = 10.0  # until FFmpeg asks again, and is answered
+SLACK_S = 10.0  # until FFmpeg has requested the playlist again
 _KEPT_BEHIND = 3  # segments that were begun and are still shown
 _MAX_TRACKED = 200  # addresses of segments of one playlist
 
@@ -31,7 +31,7 @@ class StaleError(Exception):
 
 
 class BegunAnewError(Exception):
-    """The server began its playlist anew: what FFmpeg knows of it is no longer true."""
+    """The server restarted its playlist: what FFmpeg knows of it is no longer true."""
 
 
 class EndOfPlaylistError(Exception):
@@ -55,11 +55,11 @@ class LivePlaylists:
         self._heard = heard
         self._lock = threading.Lock()
         self._states: dict[str, _State] = {}
-        self.began_s: float | None = None  # monotonic: the first sound that is shown is no younger than that
-        self.stall_timeout_s = 0.0  # how long it may take until a playlist that is no longer updated shows
+        self.began_s: float | None = None  # monotonic; the first sound shown was made then or before
+        self.stall_timeout_s = 0.0  # until a playlist without updates is known to be stale
 
     def show(self, name: str, playlist: MediaPlaylist) -> MediaPlaylist | None:
-        """What FFmpeg is to be given of `playlist`; None: nothing as yet, ask the server again.
+        """Return the part of `playlist` for FFmpeg; None: nothing new, ask the server again.
 
         Raises StaleError, BegunAnewError, EndOfPlaylistError.
         """
@@ -70,7 +70,7 @@ class LivePlaylists:
             if not playlist.numbered:
                 playlist.segments = _numbered(playlist.segments, state.seen)
             self._go_on(state, playlist, [SegmentKey.of(segment) for segment in playlist.segments])
-            # what FFmpeg has not asked for yet is still to be heard
+            # segments that FFmpeg has not requested yet are still to be heard
             if state.begun == state.shown.segments[-1].number:
                 self._require_fresh(name, playlist, state.newest)
             else:
@@ -105,7 +105,7 @@ class LivePlaylists:
             raise StaleError(f"the playlist has had no new segment for {quiet_s:.0f} s")
 
     def track(self, name: str, address: tuple[str, int], segment: Segment) -> None:
-        """Know the segment again when it is asked for by that address and offset."""
+        """Note the address and offset by which FFmpeg will request the segment."""
         with self._lock:
             if (state := self._states.get(name)) is not None:
                 if len(state.addresses) >= _MAX_TRACKED:
@@ -113,7 +113,7 @@ class LivePlaylists:
                 state.addresses[address] = SegmentKey.of(segment)
 
     def begin(self, address: tuple[str, int]) -> None:
-        """Note that what is at that address and offset is passed on; it may be a segment."""
+        """Note that the body at that address and offset is passed on; it may be a segment."""
         with self._lock:
             for name, state in self._states.items():
                 if (mark := state.addresses.get(address)) is not None:
@@ -126,9 +126,9 @@ class LivePlaylists:
         if not marks:
             return  # FFmpeg is shown the last list again
         if playlist.has_sample_aes != state.shown.has_sample_aes:
-            raise BegunAnewError  # FFmpeg crashes over a playlist that comes to be so encrypted
+            raise BegunAnewError  # FFmpeg crashes on a playlist whose encryption changes to SAMPLE-AES
         overlap = [(mark, state.seen[mark.number]) for mark in marks if mark.number in state.seen]
-        # by dates alone: some servers name their segments anew each time that they list them
+        # by dates only: some servers rename their segments in each list
         is_other = overlap and all(mark.is_dated_apart(seen) for mark, seen in overlap)
         if is_other or _is_far_back(marks, state.newest):
             raise BegunAnewError
@@ -159,7 +159,7 @@ def _is_far_back(marks: list[SegmentKey], newest: int) -> bool:
 
 
 def _first_new(segments: list[Segment], marks: list[SegmentKey], known: dict[int, SegmentKey]) -> int:
-    """The index of the first segment that is to be heard; their number where all were."""
+    """Return the index of the first segment to hear; the number of segments if all were heard."""
     last_three = max(0, len(segments) - FIRST_SEGMENTS)
     if not marks or not known:
         return last_three
@@ -170,7 +170,7 @@ def _first_new(segments: list[Segment], marks: list[SegmentKey], known: dict[int
     elif marks[0].number > newest:
         first = 0
     else:
-        return last_three  # the server began anew
+        return last_three  # the server restarted the playlist
     recent, length_s = len(segments), 0.0
     while recent > first and (length_s + segments[recent - 1].duration_s <= CATCH_UP_S or recent > last_three):
         recent -= 1
@@ -179,7 +179,7 @@ def _first_new(segments: list[Segment], marks: list[SegmentKey], known: dict[int
 
 
 def _numbered(segments: list[Segment], known: dict[int, SegmentKey]) -> list[Segment]:
-    """Segments of a playlist that says no number, numbered on from what is known of it."""
+    """Number the segments of a playlist without a media sequence number, continuing from the known ones."""
     by_name = {mark.name: number for number, mark in known.items()}
     start = max(known) + 1 if known else 0
     for index, segment in enumerate(segments):

@@ -1,27 +1,26 @@
-"""Looks again where FFmpeg's answer is ambiguous: does the name resolve, the port answer, TLS hold?
+"""Network probes after a failed open, where FFmpeg's error is ambiguous: name resolution, the port, TLS.
 
-Owns: short network probes made after a failed open, each with a time limit.
-Does not know: FFmpeg, or what the caller makes of the evidence.
+Owns: short probes with a time limit, and the Reason and sentence of a source for each network fault.
+Does not know: FFmpeg, how faults are told apart (network_errors.py).
 """
 
 from __future__ import annotations
 
-import errno
+import os
 import socket
-import ssl
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeaudio.capture.source_urls import DEFAULT_PORTS, SourceUrl
-from edgeaudio.tls_errors import SOURCE, explain_certificate, speaks_no_tls
+from edgeaudio.capture.source_urls import SourceUrl
+from edgeaudio.capture.tls import unverified_context, verifying_context
+from edgeaudio.network_errors import NetworkFault, diagnose
+from edgeaudio.tls_errors import Peer
 from edgeaudio.types import Reason
 
 _PROBE_S = 2.0
 _ANSWER_S = 1.0
-PROBING_S = 2 * _PROBE_S  # for all of a probe: the connection, and TLS
-_NO_ROUTE = {
-    errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL,
-}  # fmt: skip
+PROBING_S = 2 * _PROBE_S  # for a whole probe: the connection, and TLS
+_SERVER = Peer("the server", "this source's `ca_file`", "`url`", "")
 
 
 class ProbeResult(NamedTuple):
@@ -29,38 +28,64 @@ class ProbeResult(NamedTuple):
 
     reason: Reason
     detail: str  # without a login
-    hint: str | None = None  # what to do; None: what is said of the reason everywhere
+    hint: str | None = None  # what to do; None: the hint of the reason
+
+
+# {place} is a host, or host:port
+_CONNECTING = {
+    NetworkFault.INVALID_NAME: ProbeResult(Reason.NAME_NOT_FOUND, "{place} is not a valid host name"),
+    NetworkFault.NAME_NOT_FOUND: ProbeResult(Reason.NAME_NOT_FOUND, "the name {place} does not resolve ({words})"),
+    NetworkFault.UNREACHABLE: ProbeResult(Reason.UNREACHABLE, "no route to {place}"),
+    NetworkFault.REFUSED: ProbeResult(Reason.REFUSED, "nothing listens on {place}"),
+    NetworkFault.TIMEOUT: ProbeResult(Reason.TIMEOUT, "{place} does not answer"),
+}
+_TLS_FAILED = ProbeResult(
+    Reason.INVALID_DATA,
+    "TLS with {place} failed: {words}",
+    "see which versions of TLS the server speaks, and whether it wants a certificate of this device",
+)
+_HANDSHAKE = {
+    NetworkFault.TIMEOUT: ProbeResult(Reason.TIMEOUT, "{place} does not answer the TLS handshake"),
+    NetworkFault.UNTRUSTED: ProbeResult(Reason.TLS_UNTRUSTED, "certificate of {place}: {words}"),
+    NetworkFault.CLOCK: ProbeResult(Reason.CLOCK, "certificate of {place}: {words}"),
+    NetworkFault.TLS_ALERT: _TLS_FAILED,
+    NetworkFault.TLS_FAILED: _TLS_FAILED,
+}
+# whatever else ends a handshake
+_NO_TLS = ProbeResult(
+    Reason.INVALID_DATA,
+    "{place} does not speak TLS on this port",
+    "use the server's port for TLS, or an address without it (rtsp://, http://)",
+)
 
 
 def probe_address(url: SourceUrl, *, tls_verify: bool, ca_file: Path | None) -> ProbeResult | None:
-    """What is wrong on the way to `url`'s server; None where it answers as far as can be seen.
+    """Return what is wrong on the way to `url`'s server; None if it answers as far as can be seen.
 
     Takes at most about 2 s a step (name resolution has the resolver's own limits).
     """
-    host, port = url.host or "", url.port or DEFAULT_PORTS.get(url.scheme, 0)
-    if not host or url.scheme == "rtsp+listen":
+    host, port = url.host or "", url.server_port
+    if not host or url.is_pushed:
         return None
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        return ProbeResult(Reason.NAME_NOT_FOUND, f"the name {host} does not resolve ({_gai(error)})")
-    except UnicodeError:
-        return ProbeResult(Reason.NAME_NOT_FOUND, f"{host} is not a valid host name")
+    except (OSError, UnicodeError) as error:
+        return explain_connecting(error, host)
     try:
         with socket.create_connection((str(addresses[0][4][0]), port), _PROBE_S) as connection:
             return _probe_tls(connection, host, ca_file) if url.is_tls and tls_verify else None
     except OSError as error:
-        return explain_os_error(error.errno, f"{host}:{port}", timed_out=isinstance(error, TimeoutError))
+        return explain_connecting(error, f"{host}:{port}")
 
 
 def rtsp_answers(url: SourceUrl) -> bool:
-    """True if the RTSP server of `url` answers a question that needs no login. Takes at most about 2 s."""
-    if url.scheme == "rtsp+listen":
-        return True  # the sender's connection would have been closed
+    """True if the RTSP server of `url` answers a request that needs no login. Takes at most about 2 s."""
+    if url.is_pushed:
+        return True  # FFmpeg would have reported that the sender closed its connection
     try:
         with (
-            socket.create_connection((url.host or "", url.port or DEFAULT_PORTS[url.scheme]), _ANSWER_S) as plain,
-            _unverified(plain) if url.is_tls else plain as connection,
+            socket.create_connection((url.host or "", url.server_port), _ANSWER_S) as plain,
+            unverified_context().wrap_socket(plain) if url.is_tls else plain as connection,
         ):
             connection.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
             return connection.recv(16).startswith(b"RTSP/")
@@ -68,27 +93,28 @@ def rtsp_answers(url: SourceUrl) -> bool:
         return False
 
 
-def _unverified(connection: socket.socket) -> ssl.SSLSocket:
-    """TLS that is asked for a sign of life alone: nothing is sent through it that is worth anything."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context.wrap_socket(connection)
+def explain_connecting(error: OSError | ValueError, place: str) -> ProbeResult | None:
+    """Return what an exception of name resolution or of a socket that connects means; None if it is not known."""
+    diagnosis = diagnose(error, _SERVER)
+    found = _CONNECTING.get(diagnosis.fault)
+    return found and found._replace(detail=found.detail.format(place=place, words=diagnosis.words))
 
 
-def explain_os_error(number: int | None, where: str, *, timed_out: bool = False) -> ProbeResult | None:
-    """The finding for the errno of a failed connection; None where it says nothing."""
-    if number == errno.ECONNREFUSED:
-        return ProbeResult(Reason.REFUSED, f"nothing listens on {where}")
-    if number in _NO_ROUTE:
-        return ProbeResult(Reason.UNREACHABLE, f"no route to {where}")
-    if timed_out or number == errno.ETIMEDOUT:
-        return ProbeResult(Reason.TIMEOUT, f"{where} does not answer")
-    return None
+def explain_errno(number: int | None, place: str) -> ProbeResult | None:
+    """Return what the errno of a failed connection to `place` means; None if it is not known."""
+    return None if number is None else explain_connecting(OSError(number, os.strerror(number)), place)
+
+
+def explain_handshake(error: OSError | ValueError, host: str) -> ProbeResult:
+    """Return what the exception of a TLS handshake with `host` means."""
+    diagnosis = diagnose(error, _SERVER)
+    found = _HANDSHAKE.get(diagnosis.fault, _NO_TLS)
+    detail = found.detail.format(place=host, words=diagnosis.words)
+    return ProbeResult(found.reason, detail, found.hint if diagnosis.hint is None else diagnosis.hint)
 
 
 def unreadable_authorities(ca_file: Path | None) -> ProbeResult:
-    """The finding for a `ca_file` that holds no certificates, or cannot be read."""
+    """Return the result for a `ca_file` that holds no certificates, or cannot be read."""
     detail = f"the file of trusted certificates {ca_file} cannot be read"
     return ProbeResult(
         Reason.TLS_UNTRUSTED, detail, "see that it holds certificates as PEM, and that edgeaudio may read it"
@@ -97,32 +123,11 @@ def unreadable_authorities(ca_file: Path | None) -> ProbeResult:
 
 def _probe_tls(connection: socket.socket, host: str, ca_file: Path | None) -> ProbeResult | None:
     try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError):
+        context = verifying_context(ca_file)
+    except OSError:
         return unreadable_authorities(ca_file)
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # on since Python 3.13; FFmpeg, for whom we look, is not so strict
     try:
         with context.wrap_socket(connection, server_hostname=host):
             return None
     except (OSError, ValueError) as error:
-        return explain_tls_error(error, host)
-
-
-def explain_tls_error(error: OSError | ValueError, host: str) -> ProbeResult:
-    """The finding for what a TLS handshake with `host` raised."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        detail, hint, by_clock = explain_certificate(error, SOURCE)
-        reason = Reason.CLOCK if by_clock else Reason.TLS_UNTRUSTED
-        return ProbeResult(reason, f"certificate of {host}: {detail.partition(': ')[2]}", hint)
-    if isinstance(error, TimeoutError):
-        return ProbeResult(Reason.TIMEOUT, f"{host} does not answer the TLS handshake")
-    if isinstance(error, ssl.SSLError) and not speaks_no_tls(str(error)) and not isinstance(error, ssl.SSLEOFError):
-        words = (error.reason or "unknown").lower().replace("_", " ")
-        hint = "see which versions of TLS the server speaks, and whether it wants a certificate of this device"
-        return ProbeResult(Reason.INVALID_DATA, f"TLS with {host} failed: {words}", hint)
-    hint = "use the server's port for TLS, or an address without it (rtsp://, http://)"
-    return ProbeResult(Reason.INVALID_DATA, f"{host} does not speak TLS on this port", hint)
-
-
-def _gai(error: socket.gaierror) -> str:
-    return (error.strerror or "no answer").lower()
+        return explain_handshake(error, host)

@@ -15,11 +15,10 @@ from pathlib import Path
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.rtsp_setup import RtspMode
-from edgeaudio.capture.source_urls import DEFAULT_PORTS, SourceUrl
+from edgeaudio.capture.source_urls import SourceUrl
 
-# what an address may make FFmpeg open, by its scheme; nothing that comes over the network can
-# name a local file. To which servers HTTP may lead, and through which certificates, http_proxy.py says,
-# which does all TLS of HTTP: FFmpeg speaks to it alone. RTSP has no such bound
+# protocols that FFmpeg may use for a scheme; no source from the network can name a local file. For HTTP, FFmpeg
+# speaks only to http_proxy.py, which does TLS and confines the servers; RTSP has no such limit
 _PROTOCOLS = {
     "rtsp": "rtsp,rtp,udp,tcp",
     "rtsps": "rtsp,rtp,tls,tcp,udp",
@@ -31,8 +30,8 @@ _PROTOCOLS = {
     "udp": "udp",
     "file": "file",
 }
-# containers of sound. Left out are those that open other files or addresses (concat, sdp, dash,
-# playlists), and those that read numbered pictures, screens and generated signals
+# containers of sound, without those that open other files or addresses (concat, sdp, dash, playlists), and without
+# numbered pictures, screens and generated signals
 _FILES = (
     "aac,ac3,aiff,alaw,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,g722,gsm,"
     "iff,loas,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mulaw,mxf,nut,ogg,"
@@ -43,9 +42,9 @@ _FORCED = {"udp": "mpegts", "rtmp": "flv", "rtmps": "flv", "alsa": "alsa"}
 
 _MAX_STREAMS = 32
 _LONGEST_S = 2000.0  # FFmpeg keeps it in microseconds, in 31 bits
-_MAX_REDIRECTS = 20  # the proxy's limit comes before it, and says so
-# whatever the proxy passes on is read: names and their endings say nothing of what is in a segment.
-# The proxy says where a playlist begins and that it is no longer updated, and a connection serves one request
+_MAX_REDIRECTS = 20  # the proxy's own limit is lower, and reported
+# FFmpeg reads every segment that the proxy passes on, whatever its name. The proxy decides where a playlist begins and
+# when it is stale; a connection to the proxy serves one request
 _HLS = {
     "allowed_extensions": "ALL",
     "allowed_segment_extensions": "ALL",
@@ -62,7 +61,7 @@ _NONBLOCKING = "4"  # AVFMT_FLAG_NONBLOCK, which has no name there
 
 @dataclass(frozen=True, slots=True)
 class ProbeLimits:
-    """How far FFmpeg reads a stream to see what it holds; less where that is complete before."""
+    """Limits on how far FFmpeg reads a stream to find its tracks."""
 
     most_bytes: int
     most_s: float
@@ -77,8 +76,8 @@ class FfmpegCall:
     options: dict[str, str]
 
 
-def ffmpeg_call(config: SourceConfig, way: RtspMode, look: ProbeLimits, *, proxy: str | None = None) -> FfmpegCall:
-    """What `av.open` needs for a source; `way`: of RTSP; `proxy`: the URL of a HttpProxy, for HTTP and nothing else."""
+def ffmpeg_call(config: SourceConfig, mode: RtspMode, look: ProbeLimits, *, proxy: str | None = None) -> FfmpegCall:
+    """Return the arguments of `av.open`; `mode`: of RTSP; `proxy`: the URL of a HttpProxy, for HTTP only."""
     url = config.address
     options = {
         "probesize": str(look.most_bytes),
@@ -91,39 +90,39 @@ def ffmpeg_call(config: SourceConfig, way: RtspMode, look: ProbeLimits, *, proxy
     if url.scheme in _FORMATS:
         options["format_whitelist"] = _FORMATS[url.scheme]
     if url.path is not None:
-        # the prefix keeps names such as "a:b.wav" or "-" from meaning anything but a file
+        # with the prefix, names such as "a:b.wav" or "-" mean files
         return FfmpegCall(f"file:{url.path.absolute()}", None, options)
     if proxy is not None:
         options |= _HLS | {"http_proxy": proxy, "max_redirects": str(_MAX_REDIRECTS)}
-        # the proxy does what makes it https
-        url = replace(url, scheme="http", port=url.port or DEFAULT_PORTS[url.scheme])
+        # the proxy does the TLS
+        url = replace(url, scheme="http", port=url.server_port)
     if url.is_tls:
         options |= _tls(verify=config.tls_verify, ca_file=config.ca_file or system_ca_file())
     read_us = _microseconds(max(config.open_timeout_s, config.read_timeout_s))
-    if url.scheme in {"rtsp", "rtsps"}:
-        # how long a sender may pause is the Deadline's affair
-        options |= {"rtsp_transport": way.transport, "timeout": _microseconds(_LONGEST_S)}
-        if way.media == "audio":
+    if url.is_rtsp:
+        # the Deadline limits pauses of a sender
+        options |= {"rtsp_transport": mode.transport, "timeout": _microseconds(_LONGEST_S)}
+        if mode.media == "audio":
             options["allowed_media_types"] = "audio"
-    elif url.scheme == "rtsp+listen":
-        # in seconds, as long as the limit allows
+    elif url.is_pushed:
+        # in seconds, beyond the limit of any Deadline
         options |= {"rtsp_flags": "listen", "listen_timeout": str(2 * 86400)}
     elif url.scheme == "udp":
         options |= {"timeout": read_us, "buffer_size": str(_UDP_BUFFER_BYTES)}
     else:
-        # not "timeout": that makes RTMP a server
+        # not "timeout", which would make RTMP a server
         options["rw_timeout"] = read_us
     return FfmpegCall(url.with_login(), _FORCED.get(url.scheme), options)
 
 
 def system_ca_file() -> Path | None:
-    """The system's trusted certificates: the libraries in PyAV's wheels look in other places."""
+    """Return the file of the system's trusted certificates; the libraries in PyAV's wheels look in other places."""
     cafile = ssl.get_default_verify_paths().cafile
     return Path(cafile) if cafile else None
 
 
 def _tls(*, verify: bool, ca_file: Path | None) -> dict[str, str]:
-    # always said: whether FFmpeg verifies by default changes with its version
+    # explicit, because the default depends on the version of FFmpeg
     options = {"tls_verify": "1" if verify else "0"}
     if ca_file is not None:
         options["ca_file"] = str(ca_file)
@@ -131,7 +130,7 @@ def _tls(*, verify: bool, ca_file: Path | None) -> dict[str, str]:
 
 
 def _sound_card(url: SourceUrl, options: dict[str, str]) -> FfmpegCall:
-    # or else nothing could interrupt FFmpeg while it waits for a card
+    # otherwise nothing can interrupt FFmpeg while it waits for a card
     options["fflags"] = _NONBLOCKING
     if url.sample_rate is not None:
         options["sample_rate"] = str(url.sample_rate)

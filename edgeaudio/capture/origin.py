@@ -1,6 +1,6 @@
-"""Connections to the servers that a source leads to: the right kind of host, and the right certificate.
+"""Connections to the servers of a source: only hosts of its own address class, only verified certificates.
 
-Owns: name resolution, the kinds of hosts, TLS, the system's proxies, and why a connection failed.
+Owns: name resolution, address classes, TLS, the system's proxies.
 Does not know: HTTP beyond CONNECT, what is fetched, logins.
 """
 
@@ -20,7 +20,9 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from edgeaudio.capture.http_message import MessageError, read_head, write_head
-from edgeaudio.capture.network_probe import explain_os_error, explain_tls_error, unreadable_authorities
+from edgeaudio.capture.network_probe import explain_connecting, explain_handshake, unreadable_authorities
+from edgeaudio.capture.schemes import SCHEMES
+from edgeaudio.capture.tls import unverified_context, verifying_context
 from edgeaudio.types import Reason
 
 CONNECT_S = 5.0
@@ -32,9 +34,9 @@ HOST = re.compile(r"[A-Za-z0-9._~-]{1,255}|[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9._~-]{
 
 
 class LeadError(Exception):
-    """A server that a source leads to is not reached, or not read: why, and what to do.
+    """A server of a source cannot be reached or read: why, and what to do.
 
-    `final`: nothing of the source may be read after that, whatever else can be reached.
+    `final`: nothing more of the source may be read, even if other servers can be reached.
     """
 
     def __init__(self, reason: Reason, detail: str, hint: str | None = None, *, final: bool = False) -> None:
@@ -47,7 +49,7 @@ class LeadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A server: where it is, and whether it is spoken to through TLS."""
+    """A server, and whether it is reached through TLS."""
 
     host: str  # in lower case, without brackets
     port: int
@@ -55,16 +57,16 @@ class Origin:
 
     @property
     def authority(self) -> str:
-        """What a Host header says."""
+        """Value of a Host header."""
         name = f"[{self.host}]" if ":" in self.host else self.host
-        return name if self.port == (443 if self.tls else 80) else f"{name}:{self.port}"
+        return name if self.port == SCHEMES["https" if self.tls else "http"].port else f"{name}:{self.port}"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def kind_of(address: str) -> Kind:
-    """What kind of host has that IP address."""
+    """Return the class of an IP address."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
@@ -74,10 +76,10 @@ def kind_of(address: str) -> Kind:
 
 
 class Dialler:
-    """Connects to hosts of the kind that `host` is of, and verifies the certificates of those that have one.
+    """Connections to hosts of the address class of `host`, with verified certificates.
 
-    Where the system names a proxy (`http_proxy`, `https_proxy`, `no_proxy`), that one decides which hosts are reached;
-    certificates are verified through it.
+    If the environment names a proxy (`http_proxy`, `https_proxy`, `no_proxy`), the proxy decides which hosts are
+    reached; certificates are verified through it.
     """
 
     def __init__(self, host: str, *, tls_verify: bool, ca_file: Path | None) -> None:
@@ -87,9 +89,9 @@ class Dialler:
         self._context: ssl.SSLContext | None = None
 
     def connect(self, origin: Origin, known: Callable[[socket.socket], None]) -> tuple[socket.socket, Proxy | None]:
-        """The connection, TLS and all; and the proxy that wants to be asked for an absolute address.
+        """Return the connection, through TLS if the origin has it, and the proxy that takes absolute addresses, if any.
 
-        `known` is called with the socket before anything is waited for. Raises LeadError.
+        `known` is called with each socket before any wait. Raises LeadError.
         """
         proxy = proxy_for(origin)
         connection = self._reach(proxy.host, proxy.port, known, any_kind=True) if proxy else self._direct(origin, known)
@@ -130,9 +132,7 @@ class Dialler:
                 connection.close()
             else:
                 return connection
-        timed_out = isinstance(failure, TimeoutError)
-        found = explain_os_error(failure.errno, where, timed_out=timed_out)
-        raise LeadError(*(found or (Reason.UNREACHABLE, f"no connection to {where}"))) from None
+        raise _not_reached(failure, where)
 
     def _secured(
         self, connection: socket.socket, origin: Origin, known: Callable[[socket.socket], None]
@@ -147,7 +147,7 @@ class Dialler:
             known(secured)
             secured.do_handshake()
         except (OSError, ValueError) as error:
-            found = explain_tls_error(error, host)
+            found = explain_handshake(error, host)
             failure = LeadError(*found, final=found.reason in {Reason.TLS_UNTRUSTED, Reason.CLOCK})
         else:
             return secured
@@ -157,37 +157,23 @@ class Dialler:
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
-            self._context = verifying_context(self._ca_file) if self._tls_verify else _unverifying()
+            try:
+                self._context = verifying_context(self._ca_file) if self._tls_verify else unverified_context()
+            except OSError:
+                raise LeadError(*unreadable_authorities(self._ca_file), final=True) from None
         return self._context
-
-
-def verifying_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Verify by these authorities, or the system's. Raises LeadError where the file cannot be used."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError:
-        raise LeadError(*unreadable_authorities(ca_file), final=True) from None
-    # on since Python 3.13; authorities made by plain openssl do not hold to it
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
-
-
-def _unverifying() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _addresses(host: str) -> list[str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        detail = f"the name {host} does not resolve ({(error.strerror or 'no answer').lower()})"
-        raise LeadError(Reason.NAME_NOT_FOUND, detail) from None
-    except UnicodeError:
-        raise LeadError(Reason.NAME_NOT_FOUND, f"{host} is not a valid host name") from None
+    except (socket.gaierror, UnicodeError) as error:
+        raise _not_reached(error, host) from None
     return [str(info[4][0]) for info in found]
+
+
+def _not_reached(error: OSError | ValueError, place: str) -> LeadError:
+    return LeadError(*(explain_connecting(error, place) or (Reason.UNREACHABLE, f"no connection to {place}")))
 
 
 # the system's proxies
@@ -195,7 +181,7 @@ def _addresses(host: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An HTTP proxy that the system names."""
+    """An HTTP proxy named by the environment."""
 
     host: str
     port: int
@@ -203,7 +189,7 @@ class Proxy:
 
 
 def proxy_for(origin: Origin) -> Proxy | None:
-    """The proxy through which the system wants that server to be reached. Raises LeadError for one that is unusable."""
+    """Return the proxy that the environment names for a server. Raises LeadError if it is unusable."""
     names = ("https_proxy", "HTTPS_PROXY", "http_proxy") if origin.tls else ("http_proxy",)
     value = next((value for name in names if (value := os.environ.get(name))), "")
     if not value or _is_exempt(origin.host):
@@ -223,9 +209,9 @@ def proxy_for(origin: Origin) -> Proxy | None:
 def hide_exemptions() -> None:
     """Keep FFmpeg from connecting past its proxy to the hosts of `no_proxy`.
 
-    FFmpeg reads the C library's environment, where it is gone then, and Python's copy of it stays as the caller has it:
-    urllib, `proxy_for` and children that are given `os.environ` go by that. Nothing is ever put back, for a thread that
-    reads the environment in C meanwhile would read freed memory.
+    FFmpeg reads the C library's environment, from which this removes the variable. Python's copy stays: urllib,
+    `proxy_for` and children that are given `os.environ` use it. The variable is never restored: a thread that reads the
+    environment in C meanwhile would read freed memory.
     """
     if "no_proxy" in os.environ:
         os.unsetenv("no_proxy")
@@ -246,7 +232,7 @@ def _ask_through(connection: socket.socket, proxy: Proxy, origin: Origin) -> Non
     where = str(origin)
     try:
         connection.sendall(write_head(f"CONNECT {where} HTTP/1.1", [("Host", where), *proxy.headers]))
-        # a byte at a time: what follows the head is TLS, and not ours to read
+        # a byte at a time: the bytes after the head belong to TLS
         head, _ = read_head(lambda: connection.recv(1))
         status = head.status
     except TimeoutError:

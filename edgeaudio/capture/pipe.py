@@ -1,9 +1,6 @@
-"""What is no regular file (a named pipe, a terminal, another device), read so that each wait has an end.
+"""Pipes, terminals and other devices, opened and read with a time limit.
 
-Owns: opening such a path without waiting for its other end, and waiting for its bytes.
-Does not know: what the bytes are, or how long the wait may be (its Deadline does).
-
-FFmpeg waits for a pipe's writer inside open(), and for bytes inside read(), where nothing can interrupt it.
+FFmpeg would wait for a pipe's writer in open(), and for bytes in read(), where nothing can interrupt it.
 """
 
 from __future__ import annotations
@@ -16,7 +13,7 @@ from pathlib import Path
 
 from edgeaudio.capture.deadline import Deadline
 
-# without a byte; a program that computes what it writes takes its time
+# without a byte; a program that computes what it writes may be slow
 STALL_S = 30.0
 _POLL_MS = 100
 _KINDS = {
@@ -29,7 +26,7 @@ _KINDS = {
 
 
 def kind_of(path: Path) -> str | None:
-    """What stands at `path` where that is no regular file: "named pipe", "socket", ...; None: a file, or nothing."""
+    """Return what `path` is if it is no regular file: "named pipe", "socket", ...; None: a file, or nothing."""
     try:
         return _KINDS.get(stat.S_IFMT(path.stat().st_mode))
     except OSError:
@@ -37,15 +34,15 @@ def kind_of(path: Path) -> str | None:
 
 
 class Pipe:
-    """A file object for PyAV, which cannot seek. Raises OSError where `path` cannot be opened.
+    """File object for PyAV that cannot seek. The constructor raises OSError if `path` cannot be opened.
 
-    `read` raises TimeoutError once the deadline's limit is reached or a stop is asked.
+    `read` raises TimeoutError once the deadline has expired or the stop event is set.
     """
 
     def __init__(self, path: Path, deadline: Deadline) -> None:
         self.name = str(path)  # FFmpeg looks at its ending
         self._deadline = deadline
-        # without O_NONBLOCK this would wait for a writer; O_NOCTTY: a terminal must not become this process's own
+        # O_NONBLOCK: do not wait for a writer; O_NOCTTY: a terminal must not become the controlling one
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLIN)
@@ -56,7 +53,7 @@ class Pipe:
         while not self._deadline.must_end():
             if not self._poll.poll(_POLL_MS):
                 continue
-            with contextlib.suppress(BlockingIOError):  # another who reads the same pipe was quicker
+            with contextlib.suppress(BlockingIOError):  # another reader of the pipe was faster
                 data = os.read(self._descriptor, size)
                 self.received += len(data)
                 return data

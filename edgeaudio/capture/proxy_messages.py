@@ -14,12 +14,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from edgeaudio.capture.http_message import Head, MessageError, is_compressed, length_of, write_head
 from edgeaudio.capture.origin import HOST, Origin, Proxy
-from edgeaudio.capture.playlist import MAGIC
+from edgeaudio.capture.playlist_parser import MAGIC
 
 _MAX_BLANK_BYTES = 65536  # in front of a playlist
 _BOM = b"\xef\xbb\xbf"
 _PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
-# of the connection, or made anew
+# of one connection, or written by the proxy
 _HOP_BY_HOP = (
     *("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
     *("transfer-encoding", "upgrade"),
@@ -32,7 +32,7 @@ _OF_THE_BODY = (
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What FFmpeg asks for."""
+    """A request of FFmpeg."""
 
     method: str
     version: str
@@ -59,7 +59,7 @@ class Request:
 
     @staticmethod
     def url_of(parts: SplitResult) -> str:
-        """The same text for every spelling of an address."""
+        """Return one text for all spellings of an address."""
         path = parts._replace(scheme="", netloc="", fragment="").geturl().replace(" ", "%20") or "/"
         return f"{(parts.hostname or '').lower()} {parts.port or 80} {path}"
 
@@ -77,17 +77,17 @@ class Request:
 
     @property
     def offset(self) -> int:
-        """The first byte that is asked for."""
+        """Position of the first requested byte."""
         match = re.match(r"bytes=(\d{1,18})-", self.head.get("range") or "")
         return int(match[1]) if match else 0
 
     @property
     def from_start(self) -> bool:
-        """True if the whole is asked for, and not a part that begins later."""
+        """True if the request begins at the first byte."""
         return self.offset == 0
 
     def head_for(self, origin: Origin, proxy: Proxy | None, cookies: str) -> bytes:
-        """The head of the request to the server or, if there is one, to the system's proxy."""
+        """Return the head of the request to the server or, if there is one, to the system's proxy."""
         headers = self.head.without(*_HOP_BY_HOP, "host", "accept-encoding", "cookie")
         own = [("Host", origin.authority), *headers, ("Accept-Encoding", "identity"), ("Connection", "close")]
         own += [("Cookie", cookies)] if cookies else []
@@ -98,7 +98,7 @@ class Request:
 
 
 def split_list(body: Iterator[bytes]) -> tuple[bytes, bool]:
-    """What came of the body until that could be told, and whether it is a playlist."""
+    """Return the beginning of the body, and whether it is that of a playlist."""
     start = b""
     for piece in body:
         start += piece
@@ -110,21 +110,21 @@ def split_list(body: Iterator[bytes]) -> tuple[bytes, bool]:
 
 
 def send_list(near: socket.socket, response: Head, text: bytes) -> None:
-    """Pass a response on whose body became this playlist."""
+    """Pass a response on, with this playlist as its body."""
     headers = response.without(*_OF_THE_BODY)
     headers += [("Content-Type", _PLAYLIST_TYPE), ("Content-Length", str(len(text)))]
     send(near, Head("HTTP/1.1 200 OK", headers), iter((text,)), chunks=False)
 
 
 def joined(start: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    """The body again, after its start was looked at."""
+    """Yield the whole body, whose start was read already."""
     if start:
         yield start
     yield from rest
 
 
 def send(near: socket.socket, response: Head, body: Iterator[bytes], *, chunks: bool) -> None:
-    """Pass a response on; `chunks`: one without a length in chunks, by which its end is told from its breaking off."""
+    """Pass a response on; `chunks`: send a body without a length in chunks, so that a truncated one is recognised."""
     packed = is_compressed(response)
     sized = length_of(response) is not None and not packed
     own = [] if sized else ["content-length"]

@@ -1,8 +1,4 @@
-"""Blocks of a handy length out of frames of any.
-
-Owns: gathering small frames and cutting large ones, within one epoch, and counting their offsets.
-Does not know: where epochs begin, sources, UTC.
-"""
+"""Chunks of 0.05 to 0.25 s from frames of any length, with their offsets within one epoch."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ import numpy as np
 
 from edgeaudio.types import Samples
 
-# small enough to be heard at once, large enough that a block costs nothing
+# short for low latency, long enough that the overhead of a Block is small
 MIN_BLOCK_S = 0.05
 MAX_BLOCK_S = 0.25
 
@@ -29,11 +25,12 @@ class Chunk:
 
     @property
     def end_s(self) -> float:
+        """End of the last sample."""
         return self.begin_s + len(self.samples) / self.sample_rate
 
 
 class Reblocker:
-    """Serves one epoch: frames go in by `add`, cuts come out of it and, what is held back, of `flush`."""
+    """Reblocker of one epoch: `add` takes frames and yields chunks, `flush` yields the rest."""
 
     def __init__(self) -> None:
         self._parts: list[Samples] = []
@@ -43,6 +40,7 @@ class Reblocker:
         self._begin_s = 0.0
 
     def add(self, samples: Samples, rate: int, begin_s: float) -> Iterator[Chunk]:
+        """Add a frame, float32 `(n,)` or `(n, channels)`; yield the chunks that are complete."""
         if not self._parts:
             self._begin_s = begin_s
         self._rate = rate
@@ -52,6 +50,7 @@ class Reblocker:
             yield from self.flush()
 
     def flush(self) -> Iterator[Chunk]:
+        """Yield what is held back."""
         if not self._parts:
             return
         whole = np.concatenate(self._parts) if len(self._parts) > 1 else self._parts[0]

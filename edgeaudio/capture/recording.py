@@ -1,7 +1,4 @@
-"""Whether what was opened is a recording or live, and where a recording's time begins.
-
-Owns: the evidence for both. Does not know: how either is read.
-"""
+"""Detection of recordings among opened sources, and the start of their time."""
 
 from __future__ import annotations
 
@@ -13,32 +10,32 @@ from av.container.input import InputContainer
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.source_urls import SourceUrl
 
-# servers of live sound that must name a length name one that nobody reaches
+# a server of live sound that must give a length gives one that is never reached
 _MAX_BYTES = 0x7FFF0000
 _MAX_BOXES = 32
 
 
 def is_recording(container: InputContainer, address: SourceUrl, *, is_live: bool | None = None) -> bool:
-    """Whether the sound has an end that is known: a file, a body with a length, a closed HLS list.
+    """True if the sound has a known end: a file, a body with a length, a closed HLS playlist.
 
-    The scheme does not tell: what comes by HTTP may be either. `is_live` is what its answers say; None: nothing.
+    `is_live`: what the answers of HTTP, which may bring either, have shown; None: nothing.
     """
-    if address.scheme not in {"http", "https"}:
-        return address.scheme == "file"
+    if not address.is_http:
+        return address.path is not None
     if is_live:
         return False
     if "hls" in container.format.name:
         return bool(container.duration)
-    return 0 < (container.size or 0) < _MAX_BYTES  # PyAV 19 knows of none
+    return 0 < (container.size or 0) < _MAX_BYTES  # PyAV 19 returns None
 
 
 def zero_s(container: InputContainer, path: Path | None) -> float | None:
-    """The timestamp at which a recording begins, in s; None: at that of its first sound.
+    """Return the timestamp at which a recording begins, in s; None: that of its first sound.
 
-    Of a recording with pictures it is theirs, if they come first. An MP4 or MOV file begins at 0, even if its only
-    track comes later; but one that is made of fragments may be a piece of something longer.
+    Pictures that come before the sound count. An MP4 or MOV file begins at 0, even if its only track begins later; but
+    one made of fragments may be a part of a longer recording.
     """
-    start: int | None = container.start_time  # PyAV's types do not know of none
+    start: int | None = container.start_time  # None at times, which PyAV's types do not express
     if start is None:
         return None
     if path is not None and container.format.name.startswith("mov,") and not _is_fragmented(path):
@@ -48,7 +45,7 @@ def zero_s(container: InputContainer, path: Path | None) -> float | None:
 
 def _is_fragmented(path: Path) -> bool:
     if kind_of(path) is not None:
-        return True  # only then can FFmpeg read it from a pipe, of which what is looked at would be lost
+        return True  # FFmpeg reads only those from a pipe, and bytes read here would be lost
     try:
         with path.open("rb") as file:
             for _ in range(_MAX_BOXES):

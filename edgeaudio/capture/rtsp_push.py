@@ -1,10 +1,7 @@
-"""A source that is pushed: who connects to its port has to push something before long.
+"""Time limit for the sender of a pushed source, from its connection on.
 
-Owns: noticing that somebody connected, and the limit from then on.
-Does not know: RTSP.
-
-FFmpeg takes one connection, for ever, and meanwhile refuses all others: a visitor who says nothing, or a sender whose
-line broke, would leave the source deaf.
+FFmpeg accepts one connection without a time limit, and refuses all others meanwhile: a silent client, or a sender whose
+line broke, would block the source.
 """
 
 from __future__ import annotations
@@ -20,7 +17,7 @@ _LOOK_EVERY_S = 1.0
 
 
 class PendingSender:
-    """Call it while FFmpeg waits: the deadline begins anew, with `limit_s`, when somebody connects to the port."""
+    """Watch on the port. Call it while FFmpeg waits: a connection to the port restarts the deadline with `limit_s`."""
 
     def __init__(self, port: int, deadline: Deadline, limit_s: float) -> None:
         self.came = False

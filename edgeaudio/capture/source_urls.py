@@ -1,7 +1,7 @@
-"""Source addresses: what may be written as a source's `url`, and how it looks without its secrets.
+"""Source addresses: the values of a source's `url`, validated, and shown without secrets.
 
-Owns: parsing and validating source URLs, joining them with a separate login.
-Does not know: FFmpeg's options, networks, or whether anything answers at the address.
+Owns: parsing of source URLs, and joining them with a separate login.
+Does not know: FFmpeg's options, networks.
 
 One spelling for each kind of source:
 
@@ -20,22 +20,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
+from edgeaudio.capture.schemes import SCHEMES
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask_url
 from edgeaudio.urls import Url, UrlSyntaxError, is_path, is_plain, split_url
-
-NETWORK_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtsp+listen")
-SCHEMES = (*NETWORK_SCHEMES, "file", "alsa")
-LOGIN_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https")
-DEFAULT_PORTS = {
-    "rtsp": 554,
-    "rtsps": 322,
-    "rtmp": 1935,
-    "rtmps": 443,
-    "http": 80,
-    "https": 443,
-    "rtsp+listen": 8554,
-}
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):")
 _NO_KIND = "an address begins with its kind, as in rtsp://host/path; a file of that name is written ./NAME"
@@ -43,14 +31,14 @@ _DEVICE = re.compile(r"[A-Za-z0-9_:,.=+-]*")  # ALSA's names of sound cards
 
 
 class UrlError(EdgeaudioError):
-    """A source's address cannot be used; the message says why and how to write it, and shows no secret of it."""
+    """A source's address cannot be used; the message says why and how to write it, without its secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceUrl:
     """A validated address. `str()` and `repr()` show no login, and nothing else that may be secret."""
 
-    scheme: str  # one of SCHEMES
+    scheme: str  # a key of SCHEMES
     host: str | None = None  # without brackets; None for files and sound cards
     port: int | None = None
     rest: str = field(default="", repr=False)  # path and query of a network address, as written
@@ -63,23 +51,45 @@ class SourceUrl:
 
     @property
     def is_network(self) -> bool:
-        return self.scheme in NETWORK_SCHEMES
+        """True if the sound comes over a network."""
+        return SCHEMES[self.scheme].network
 
     @property
     def is_tls(self) -> bool:
-        return self.scheme in {"rtsps", "rtmps", "https"}
+        """True if the server is reached through TLS."""
+        return SCHEMES[self.scheme].tls
+
+    @property
+    def is_rtsp(self) -> bool:
+        """True if an RTSP server is asked for the stream."""
+        return SCHEMES[self.scheme].family == "rtsp"
+
+    @property
+    def is_http(self) -> bool:
+        """True if the sound comes over HTTP, as a file, a stream or HLS."""
+        return SCHEMES[self.scheme].family == "http"
+
+    @property
+    def is_pushed(self) -> bool:
+        """True if the source is a port of this machine, to which a sender pushes by RTSP."""
+        return SCHEMES[self.scheme].family == "push"
+
+    @property
+    def server_port(self) -> int:
+        """The port as given, or the scheme's own; 0 where neither is known."""
+        return self.port or SCHEMES[self.scheme].port or 0
 
     @property
     def place(self) -> str:
         """Host and port, as an address has them."""
-        return Url(self.scheme, self.host or "", self.port or DEFAULT_PORTS.get(self.scheme), "", "").place
+        return Url(self.scheme, self.host or "", self.server_port or None, "", "").place
 
     def with_login(self) -> str:
         """The network address with its login, percent-encoded. Secret: hand it to FFmpeg only."""
-        return self._url("rtsp" if self.scheme == "rtsp+listen" else self.scheme).with_login()
+        return self._url("rtsp" if self.is_pushed else self.scheme).with_login()
 
     def without_login(self) -> str:
-        """The network address, its query as it is: that may be secret, so hand it to the server only."""
+        """The network address without login. The query may be secret: hand it to the server only."""
         return replace(self, username=None, password=None).with_login()
 
     def __str__(self) -> str:
@@ -95,10 +105,10 @@ class SourceUrl:
 
 
 def parse_url(url: str, username: str | None = None, password: str | None = None) -> SourceUrl:
-    """The validated address of a source, its login taken from the URL or given beside it.
+    """Return the validated address of a source, with the login of the URL or the separate one.
 
-    Raises UrlError. Where the address can be read in more than one way, so that a part of a password could be taken
-    for something else, the message shows no part of it.
+    Raises UrlError. If the address is ambiguous, so that a part of a password could be taken for another part, the
+    message shows no part of it.
     """
     if not url or "\0" in url or "\n" in url:
         raise UrlError("a source needs a url: an address, a path, or alsa:DEVICE")
@@ -108,7 +118,7 @@ def parse_url(url: str, username: str | None = None, password: str | None = None
     scheme = match.group(1).lower() if match else "file"
     if scheme not in SCHEMES:
         raise UrlError(_unsupported(url, scheme))
-    if scheme not in LOGIN_SCHEMES and (username is not None or password is not None):
+    if not SCHEMES[scheme].login and (username is not None or password is not None):
         raise UrlError(f"{scheme} sources take no username or password")
     if scheme == "file":
         return SourceUrl(scheme, path=_path(url))
@@ -174,7 +184,7 @@ def _network_url(scheme: str, url: str, username: str | None, password: str | No
     if parts.username is not None:
         if username is not None or password is not None:
             raise UrlError(f"{str(parts)!r}: the login is given twice, in the url and beside it")
-        if scheme not in LOGIN_SCHEMES:
+        if not SCHEMES[scheme].login:
             raise UrlError(f"{str(parts)!r}: {scheme} sources take no username or password")
         username, password = parts.username, parts.password
     elif password is not None and username is None:
@@ -185,7 +195,7 @@ def _network_url(scheme: str, url: str, username: str | None, password: str | No
         raise UrlError(f"{str(parts)!r}: names no host; write {scheme}://host/path")
     if scheme == "udp" and not parts.port:
         raise UrlError(f"{str(parts)!r}: names no port; write udp://0.0.0.0:5004")
-    port = parts.port or (DEFAULT_PORTS[scheme] if scheme == "rtsp+listen" else None)
+    port = parts.port or (SCHEMES[scheme].port if SCHEMES[scheme].family == "push" else None)
     return SourceUrl(scheme, parts.host, port, parts.rest, username=username, password=password)
 
 

@@ -1,58 +1,58 @@
-"""Where each decoded frame belongs in time: holes, epochs, and the moment of each sample.
+"""Timeline of decoded frames: holes, epochs, and the time of each sample.
 
-Owns: telling lost audio from harmless jitter of timestamps and from pauses of the sender; tying a stream to the clock,
-and how far the sender's clock is from ours.
-Does not know: FFmpeg, samples, UTC. Pure: every time is handed in.
+Owns: telling lost audio from jitter of timestamps and from pauses of the sender; the relation of a stream to the clock,
+and the drift of the sender's clock.
+Does not know: FFmpeg, samples, UTC. Pure: the caller passes every time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# a hole up to this long is filled with silence of its length: 10 % packet loss must not leave a
-# source without one unbroken clip; a longer one begins a new epoch
+# a hole up to this long is filled with silence of its length, so that a source with 10 % packet loss still fills clips;
+# a longer one begins a new epoch
 MAX_FILL_S = 0.25
-# timestamps stray by rounding (RTMP: 1 ms) and by clocks; a lost packet is a whole frame or more
+# timestamps deviate by rounding (RTMP: 1 ms) and drift; a lost packet is a whole frame or more
 _MIN_TOLERANCE_S = 0.005
 _MAX_TOLERANCE_S = 0.05
 _TOLERANCE_OF_FRAME = 0.6
 _JITTER_FACTOR = 1.5
 _JITTER_DECAY_PER_S = 0.01
-# a hole in which nothing came, as long as the timestamps say it was, is a pause of the sender; a longer one is none
+# a hole is a pause of the sender if nothing came for as long as the timestamps say, up to this
 _MAX_PAUSE_S = 60.0
 _PAUSE_SLACK_S = 0.1
 _PAUSE_SHARE = 0.7  # of the hole, in which nothing came
-# silence is told of a pause this late, so that what is only late is not taken for a pause
+# the silence of a pause is published this late, so that late sound is not taken for a pause
 _PAUSE_LAG_S = 0.5
 _PAUSE_STEP_S = 0.1
-# the drift of a clock is told once it was looked at for so long
+# of sound, before the drift of a clock is known
 _DRIFT_AFTER_S = 60.0
-# of timestamps that are made up after a change of format; those of the container come more often than that
+# tolerance after a change of format, when FFmpeg interpolates timestamps; those of the container come more often
 _COARSE_S = 2.0
-# a jump back beyond this is a restarted stream, not jitter
+# a jump back by more is a restarted stream, not jitter
 _RESET_S = 0.5
-# the sender's sample clock may drift from its timestamps and from our clock: both are followed slowly
+# the sender's sample clock may drift from its timestamps and from our clock; both drifts are followed at these rates
 _PTS_SLEW = 0.001
 _CLOCK_SLEW = 0.002
 _WINDOW_S = 10.0
-# sound that keeps coming this late was lost on the way, and the timestamps did not say so
+# sound that stays this late was lost on the way without a hole in the timestamps
 _LATE_S = 1.0
-# timestamps that claim more sound than there was time for (a wrong clock rate) are not believed
+# timestamps that claim more sound than there was time for (a wrong clock rate) are ignored
 _CLAIM_FACTOR = 1.04
 _CLAIM_SLACK_S = 3.0
 _MIN_CLAIM_S = 1.0
-# no stream lasts that long, and no recording has such a hole: what says so is not believed
+# longer than any stream, and than any hole in a recording: such timestamps are ignored
 _LONGEST_PTS_S = 1e10
 _LONGEST_HOLE_S = 30 * 86400.0
-# a leap beyond this is no such claim: the first RTCP report moves timestamps by any amount, once
+# a larger leap is no such claim: the first RTCP report moves timestamps by any amount, once
 _MAX_CLAIM_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What to do with one frame, decided before its samples are used."""
+    """Placement of one frame in time."""
 
-    new_epoch: bool  # it must not be joined to what came before
+    new_epoch: bool  # it must not be joined to the frame before
     fill: int  # samples of silence that belong in front of it
     begin_s: float  # of the fill or, without one, of the frame
     quiet: bool = False  # the fill stands for a pause of the sender: nothing is lost
@@ -63,12 +63,12 @@ class _TimelineEpoch:
     base_s: float  # of its first sample
     first_pts_s: float | None
     length_s: float = 0.0  # so far, fills included
-    strayed_s: float = 0.0  # slow drift of timestamps against samples
-    window_s: float = 0.0  # of the current look at lateness
+    drift_s: float = 0.0  # of timestamps against samples, followed slowly
+    window_s: float = 0.0  # length of the current window of lateness
     least_late_s: float = float("inf")  # in that window
     late: bool = False  # for a whole window
-    moved_s: float = 0.0  # what the estimate of base_s was changed by, while it followed the sender's clock
-    followed_s: float = 0.0  # for so much sound
+    moved_s: float = 0.0  # change of base_s while it followed the sender's clock
+    followed_s: float = 0.0  # length of the sound meanwhile
 
 
 class Timeline:
@@ -98,7 +98,7 @@ class Timeline:
         zero_s: float | None = None,
     ) -> None:
         """`zero_s`: the timestamp from which times of a medium count; None: that of the first frame."""
-        self.drift_ppm: float | None = None  # how much faster than ours the sender's clock is; None: not known yet
+        self.drift_ppm: float | None = None  # how much faster the sender's clock is than ours; None: not known yet
         self._live = live
         self._lossy = lossy
         self._reliable = reliable
@@ -156,7 +156,7 @@ class Timeline:
         )
 
     def pause(self, now_s: float, sample_rate: int) -> Placement | None:
-        """The silence that is due by now of a sender that pauses; it follows what came last. None: not yet."""
+        """Return the silence that is due by now while a sender pauses, after its last frame. None: not yet."""
         if self._epoch is None:
             self._epoch = _TimelineEpoch(max(now_s - _PAUSE_LAG_S - _PAUSE_STEP_S, self._end_s), None)
             self._end_s = self._epoch.base_s
@@ -170,13 +170,13 @@ class Timeline:
         return Placement(new_epoch=new_epoch, fill=fill, begin_s=begin_s, quiet=True)
 
     def begin(self, begin_s: float) -> None:
-        """The connection's first sample is of this moment, for all that is known so far."""
+        """Set the time of the connection's first sample, as far as is known."""
         self._begun_s = begin_s
 
     def cut(self) -> None:
-        """The next frame has another format: it begins an epoch, whatever its timestamp says.
+        """Begin an epoch with the next frame, which has another format.
 
-        Containers stamp some frames only, and FFmpeg makes up the rest with the length of the old ones.
+        Containers stamp only some frames; FFmpeg interpolates the others with the length of the old ones.
         """
         self._epoch = None
         self._coarse = True
@@ -185,7 +185,7 @@ class Timeline:
         if self._live:
             base_s = max(arrival_s - duration_s, self._end_s)
             hole_s = 0.0 if pts_s is None or self._next_pts_s is None else pts_s - self._next_pts_s
-            # what comes in pieces of many frames has been under way: the timestamps tell for how long
+            # many frames that arrive at once were under way for as long as their timestamps say
             if not self._lossy and 0 < hole_s <= _MAX_PAUSE_S:
                 base_s = min(base_s, self._end_s + hole_s)
             if self._claimed_s == 0.0:
@@ -201,7 +201,7 @@ class Timeline:
         return Placement(new_epoch=True, fill=0, begin_s=self._advance(epoch, pts_s, 0.0, duration_s, arrival_s))
 
     def _is_pause(self, pts_s: float | None, arrival_s: float, *, after_quiet: bool) -> bool:
-        """Whether the sender has sent nothing since the last frame, and its timestamps went on."""
+        """True if the sender has sent nothing since the last frame while its timestamps went on."""
         if not self._may_pause or not self._trusted or pts_s is None or self._next_pts_s is None:
             return False
         hole_s = pts_s - self._next_pts_s
@@ -215,14 +215,14 @@ class Timeline:
     def _resume(
         self, epoch: _TimelineEpoch, pts_s: float | None, duration_s: float, sample_rate: int, arrival_s: float
     ) -> Placement:
-        """Go on after a pause: how much silence is missing, the timestamps tell or, where they stood, the clock."""
+        """Continue after a pause; the missing silence is that of the timestamps or, if they stood, of the clock."""
         hole_s = None if pts_s is None or self._next_pts_s is None else pts_s - self._next_pts_s
         missing_s = arrival_s - duration_s - self._end_s
         if hole_s is not None and self._paused_s - _RESET_S <= hole_s <= self._paused_s + _MAX_PAUSE_S:
             missing_s = min(hole_s - self._paused_s, missing_s + _RESET_S)
         fill = round(min(max(missing_s, 0.0), _MAX_PAUSE_S) * sample_rate)
         self._paused_s = 0.0
-        epoch.strayed_s = 0.0
+        epoch.drift_s = 0.0
         epoch.first_pts_s = None if pts_s is None else pts_s - epoch.length_s - fill / sample_rate
         begin_s = self._advance(epoch, pts_s, fill / sample_rate, duration_s, arrival_s)
         return Placement(new_epoch=False, fill=fill, begin_s=begin_s, quiet=True)
@@ -234,14 +234,14 @@ class Timeline:
         step_s = 0.0 if self._next_pts_s is None else pts_s - self._next_pts_s
         if step_s < -(_COARSE_S if self._coarse else _RESET_S):
             return None
-        drift_s = (pts_s - epoch.first_pts_s) - epoch.length_s
+        deviation_s = (pts_s - epoch.first_pts_s) - epoch.length_s
         slew_s = _PTS_SLEW * duration_s
-        epoch.strayed_s += min(max(drift_s - epoch.strayed_s, -slew_s), slew_s)
+        epoch.drift_s += min(max(deviation_s - epoch.drift_s, -slew_s), slew_s)
         self._jitter_s = max(self._jitter_s * (1 - _JITTER_DECAY_PER_S * min(duration_s, 1.0)), -step_s)
-        # nothing is lost from a file bit by bit: only a leap counts
-        missing_s = drift_s - epoch.strayed_s if self._lossy else step_s
-        if missing_s < -_RESET_S:  # slow timestamps, not a reset: follow them
-            epoch.strayed_s = drift_s
+        # a file loses nothing gradually: only a leap counts
+        missing_s = deviation_s - epoch.drift_s if self._lossy else step_s
+        if missing_s < -_RESET_S:  # slow timestamps, no reset: follow them
+            epoch.drift_s = deviation_s
         tolerance_s = max(self._tolerance_s(duration_s), _JITTER_FACTOR * self._jitter_s)
         if missing_s <= (max(_COARSE_S, tolerance_s) if self._coarse else tolerance_s):
             return 0.0
@@ -254,12 +254,12 @@ class Timeline:
     def _tolerance_s(self, duration_s: float) -> float:
         if not self._lossy:
             return MAX_FILL_S
-        # codecs with frames of changing length stamp the short ones by the long
+        # codecs with frames of changing length stamp short ones like long ones
         frame_s = max(duration_s, self._frame_s)
         return min(max(_TOLERANCE_OF_FRAME * frame_s, _MIN_TOLERANCE_S), _MAX_TOLERANCE_S)
 
     def _judge(self, missing_s: float, arrival_s: float) -> None:
-        """Stop believing timestamps that claim more sound than there was time for."""
+        """Stop using timestamps once they claim more sound than there was time for."""
         self._claimed_s += missing_s
         self._missing_s += missing_s
         elapsed_s = arrival_s - self._origin_s
@@ -273,7 +273,7 @@ class Timeline:
     def _advance(
         self, epoch: _TimelineEpoch, pts_s: float | None, fill_s: float, duration_s: float, arrival_s: float
     ) -> float:
-        """Go on by `fill_s` and the frame; returns where they begin on the clock."""
+        """Advance by `fill_s` and the frame; return the time at which they begin."""
         length_s = fill_s + duration_s
         self._arrival_s = arrival_s
         self._claimed_s += duration_s
@@ -285,11 +285,11 @@ class Timeline:
         return begin_s
 
     def _lengthen(self, epoch: _TimelineEpoch, length_s: float, arrival_s: float | None = None) -> float:
-        """Add so much to the epoch; returns where that begins on the clock."""
+        """Extend the epoch by `length_s`; return the time at which that begins."""
         epoch.length_s += length_s
         if arrival_s is not None:
             _tie_to_clock(epoch, length_s, arrival_s, lossy=self._lossy)
-        # when the estimate is corrected backwards, times stand still rather than turn back
+        # times stand still while the estimate is corrected backwards
         self._begin_s = max(epoch.base_s + epoch.length_s - length_s, self._begin_s)
         self._end_s = self._begin_s + length_s
         return self._begin_s
@@ -297,9 +297,9 @@ class Timeline:
 
 def _tie_to_clock(epoch: _TimelineEpoch, length_s: float, arrival_s: float, *, lossy: bool) -> None:
     late_s = arrival_s - (epoch.base_s + epoch.length_s)
-    settled = epoch.length_s > _WINDOW_S  # before that the beginning is still looked for
+    settled = epoch.length_s > _WINDOW_S  # before that the beginning is still estimated
     if late_s < 0:
-        # sound cannot come before it was made: the epoch began earlier than was thought
+        # sound cannot arrive before it was made: the epoch began earlier than estimated
         epoch.base_s += late_s
         epoch.moved_s += late_s if settled else 0.0
         late_s = 0.0

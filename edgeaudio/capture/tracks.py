@@ -1,6 +1,6 @@
-"""What an opened source holds, and which of its tracks is heard.
+"""Tracks of an opened source, and the choice of the one that is heard.
 
-Owns: Track and AudioInfo, the choice of the track, and what keeps the others from being read.
+Owns: Track and AudioInfo, the choice of the track, discarding the others.
 Does not know: decoding, Blocks, connections.
 """
 
@@ -18,13 +18,13 @@ from edgeaudio.capture.config import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_R
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.types import Reason
 
-# formats whose tracks appear as they come
+# formats without a list of tracks: one may appear at any time
 _OPEN_ENDED = frozenset({"mpegts", "flv", "live_flv", "mpeg"})
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One track of what was opened. An audio-only RTSP session does not show the video tracks."""
+    """One track of an opened source. An audio-only RTSP session does not show the video tracks."""
 
     index: int
     kind: str  # "audio", "video", "data", ...
@@ -36,7 +36,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What is being heard. Follows the stream when it changes its format."""
+    """Format of the sound that is heard. Follows the stream when it changes its format."""
 
     container: str  # FFmpeg's name of the format, "rtsp" for instance
     codec: str
@@ -48,9 +48,9 @@ class AudioInfo:
 
 
 def choose_track(container: InputContainer, config: SourceConfig) -> AudioStream:
-    """The audio track to hear: FFmpeg's best. All others are discarded, and not even fetched where that can be helped.
+    """Return the audio track to hear, FFmpeg's best. Discard all others, so that they are not fetched if possible.
 
-    Raises SourceError where there is none, or no decoder for it.
+    Raises SourceError if there is none, or no decoder for it.
     """
     if not container.streams.audio:
         raise _no_audio(container, config)
@@ -67,9 +67,9 @@ def choose_track(container: InputContainer, config: SourceConfig) -> AudioStream
 
 
 def check_format(config: SourceConfig, sample_rate: int, channels: int) -> None:
-    """Raise SourceError for a format that no sound has, or a sound card was not asked for.
+    """Raise SourceError for an impossible format, or for one that differs from what a sound card was asked for.
 
-    A header may announce anything, and FFmpeg 9 takes what channels there are.
+    A header may announce anything, and FFmpeg 9 accepts any number of channels of a card.
     """
     device, asked = config.address.device, config.address.channels
     if asked is not None and channels != asked:
@@ -87,14 +87,14 @@ def check_format(config: SourceConfig, sample_rate: int, channels: int) -> None:
 
 
 def may_hold_more(container: InputContainer) -> bool:
-    """True if more tracks than were seen may come: nothing at the stream's beginning says what it holds."""
+    """True if more tracks may appear: the beginning of the stream does not list them."""
     return not _OPEN_ENDED.isdisjoint(container.format.name.split(","))
 
 
 def _no_audio(container: InputContainer, config: SourceConfig) -> SourceError:
     others = ", ".join(sorted({stream.type for stream in container.streams}))
     only = f", only {others}" if others else ""
-    # MPEG-TS has a table of its tracks
+    # MPEG-TS lists its tracks
     if not may_hold_more(container) or (container.format.name == "mpegts" and others):
         return SourceError(config.name, config.address, Reason.NO_AUDIO_TRACK, f"no audio track{only}")
     detail = f"no audio came within {config.probe_s:g} s or {config.probe_bytes / 1e6:g} MB{only}"
@@ -103,13 +103,13 @@ def _no_audio(container: InputContainer, config: SourceConfig) -> SourceError:
 
 
 def _context(stream: Stream) -> CodecContext | None:
-    """The stream's decoder; None where there is none, which PyAV's types do not say."""
+    """Return the stream's decoder; None if there is none, which PyAV's types do not express."""
     context: CodecContext | None = getattr(stream, "codec_context", None)
     return context
 
 
 def describe(container: InputContainer, chosen: AudioStream) -> AudioInfo:
-    """What `container` holds, with the track that is heard."""
+    """Return the format of `container` and of the track that is heard."""
     context = chosen.codec_context
     return AudioInfo(
         container=container.format.name,

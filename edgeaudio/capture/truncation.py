@@ -1,10 +1,9 @@
-"""Whether a recording was heard to its end, or the file breaks off before its own sound does.
+"""Detection of truncated recordings: the file ends before the sound that its header or index announces.
 
-Owns: where the sound of a file ends by the file's own word, for the formats that say so to the byte.
+Owns: the announced end of the sound, for the formats that give it to the byte.
 Does not know: how the recording was read.
 
-Lengths in seconds prove nothing: a film's picture may be longer than its sound, and a byte rate may be wrong. What is
-compared is bytes: where the header or the index says that the sound ends, and where the file does.
+Bytes are compared, not seconds: the picture of a film may be longer than its sound, and a byte rate may be wrong.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from typing import BinaryIO
 
 from av.audio.stream import AudioStream
 
-# encoders round up to whole frames and say so, or not
+# encoders round up to whole frames, announced or not
 _TOLERANCE_S = 0.25
 _MAX_CHUNKS = 256  # of a file before its sound
-# a writer that cannot seek back leaves the largest number that it has, or one a little under it: sox 0x7ffff000
+# a writer that cannot seek back leaves the largest number of the field, or one slightly smaller: sox 0x7ffff000
 _OPEN_ENDS = (1 << 31, 1 << 32, 1 << 63, 1 << 64)
 _OPEN_END_BYTES = 1 << 16
 
 
 def cut_off(path: Path, container: str, track: AudioStream, heard_s: float) -> str | None:
-    """What is missing at the end of a recording, in words; None where nothing is known to be."""
+    """Return how much of a recording is missing at its end, in words; None if nothing is known to be missing."""
     total_s = float(track.duration * track.time_base) if track.duration and track.time_base else 0.0
-    if container != "flac":  # the one that says its length in samples, and not in bytes
+    if container != "flac":  # FLAC gives its length in samples, not in bytes
         try:
             size = path.stat().st_size
             if container.startswith("mov,"):
@@ -40,14 +39,14 @@ def cut_off(path: Path, container: str, track: AudioStream, heard_s: float) -> s
 
 
 def _index_end(track: AudioStream) -> int:
-    """Where a track ends by the file's index, in bytes."""
+    """Return the end of a track in the file's index, in bytes."""
     entries = track.index_entries
     last = entries[len(entries) - 1]
     return last.pos + last.size
 
 
 def _longer(path: Path, container: str, size: int) -> float:
-    """How many times as much sound the header speaks of as there is; 1 where it is all there."""
+    """Return announced bytes of sound over those in the file; 1 if the file is complete."""
     with path.open("rb") as file:
         begin, end = _EXTENTS[container](file)
     unknown = any(0 <= limit - (end - begin) <= _OPEN_END_BYTES for limit in _OPEN_ENDS)
@@ -105,7 +104,7 @@ def _from_here(file: BinaryIO, size: int) -> tuple[int, int]:
 
 
 def _chunks(file: BinaryIO, head: str, *, pad: int, counts_head: bool = False) -> Iterator[tuple[bytes, int]]:
-    """Name and length of each chunk, the file being at its content. Raises struct.error at the file's end."""
+    """Yield name and length of each chunk, with the file at its content. Raises struct.error at the file's end."""
     length = struct.calcsize(head)
     for _ in range(_MAX_CHUNKS):
         name, size = struct.unpack(head, file.read(length))

@@ -1,10 +1,10 @@
-"""Recordings that cannot be read from front to back, from a server that gives only the whole of them.
+"""Recordings that need seeking, from servers without byte ranges: kept in memory, and served in parts.
 
-Owns: which those are, their bytes while they are read, and giving parts of them.
+Owns: which recordings need it, their bytes, and the answers to range requests.
 Does not know: connections to the server.
 
-FFmpeg reads an MP4 whose index is behind its sound by going to its end and back, which takes byte ranges
-(RFC 9110, 14). Python's http.server has none, like many a small server.
+FFmpeg reads an MP4 whose index follows its sound by seeking to its end and back, which takes byte ranges (RFC 9110,
+14). Python's http.server and many small servers have none.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ class TooLongError(ValueError):
 
 
 def gives_ranges(response: Head) -> bool:
-    """True if the server of this response gives parts of a body."""
+    """True if the server of this response supports byte ranges."""
     return response.status == 206 or "bytes" in (response.get("accept-ranges") or "").lower()
 
 
 def read_front(start: bytes, body: Iterator[bytes]) -> bytes:
-    """As much of the body as tells where an index is, if there is as much."""
+    """Return the beginning of the body, long enough for `index_is_last` if the body is."""
     while len(start) < _FRONT_BYTES and (piece := next(body, b"")):
         start += piece
     return start
 
 
 def index_is_last(front: bytes) -> bool:
-    """True for an MP4 (ISO/IEC 14496-12) or MOV whose sound stands before its index."""
+    """True for an MP4 (ISO/IEC 14496-12) or MOV whose sound precedes its index."""
     at = 0
     while at + 8 <= len(front):
         size, kind = int.from_bytes(front[at : at + 4]), front[at + 4 : at + 8]
@@ -49,7 +49,7 @@ def index_is_last(front: bytes) -> bool:
 
 
 class WholeRecording:
-    """A recording in memory: the body of a response."""
+    """A recording in memory, from the body of a response."""
 
     def __init__(self, url: str, response: Head, body: Iterator[bytes]) -> None:
         """Read the body. Raises TooLongError."""
@@ -59,11 +59,11 @@ class WholeRecording:
             self._content += piece
             if len(self._content) > MAX_WHOLE_BYTES:
                 raise TooLongError
-        made_anew = ("content-length", "content-range", "content-encoding", "transfer-encoding", "accept-ranges")
-        self._headers = [*response.without(*made_anew), ("Accept-Ranges", "bytes")]
+        rewritten = ("content-length", "content-range", "content-encoding", "transfer-encoding", "accept-ranges")
+        self._headers = [*response.without(*rewritten), ("Accept-Ranges", "bytes")]
 
     def send(self, near: socket.socket, offset: int) -> None:
-        """Answer a request for what begins at that byte."""
+        """Answer a request for the bytes from `offset` on."""
         length = len(self._content)
         pieces = (bytes(self._content[at : at + _PIECE_BYTES]) for at in range(offset, length, _PIECE_BYTES))
         first, headers = "HTTP/1.1 200 OK", [*self._headers, ("Content-Length", str(max(0, length - offset)))]

@@ -1,8 +1,8 @@
-"""`edgeaudio check`: does everything work that the settings name?
+"""`edgeaudio check`: tries everything that the settings name.
 
-Owns: what is tried, side by side and each within a limit, and the line that tells how it went.
-Does not know: how sources and models are opened (it asks their rooms), and what the agent does with the state
-directory and the broker (it is handed a trial of that).
+Owns: what is tried, in parallel and each within a limit, and the line printed for each.
+Does not know: how sources and models are opened, or what the agent does with the state directory and the broker: the
+caller passes a dry run of that.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ import numpy as np
 
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
-from edgeaudio.capture.origin import LeadError, verifying_context
+from edgeaudio.capture.network_probe import unreadable_authorities
+from edgeaudio.capture.tls import verifying_context
 from edgeaudio.commands.interrupt import stopped_by_interrupt
-from edgeaudio.commands.source_argument import told
-from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
+from edgeaudio.commands.source_argument import failure_line
+from edgeaudio.commands.waiting import SENDER_WAIT_S, WaitMonitor
 from edgeaudio.console import decibels, table
 from edgeaudio.decibels import loudest_channel_dbfs
 from edgeaudio.errors import EdgeaudioError
@@ -34,17 +35,17 @@ from edgeaudio.redact import mask
 from edgeaudio.settings import Settings
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml, example_toml, json_schema
-from edgeaudio.terminal import bad, faint, good, say, width_of
+from edgeaudio.terminal import bad, faint, good, print_out, width_of
 from edgeaudio.types import Samples
 from edgeaudio.wiring import load_one_model, model_bindings, source_config, source_pipeline
 
 LISTEN_S = 2.0
-SIDE_BY_SIDE = 8  # sources opened at once; more would only hurry a small board
+PARALLEL = 8  # sources opened at once; more would overload a small board
 TIMED_RUNS = 5
 
 
-class Tried(Protocol):
-    """What `dry_run` tells of one thing."""
+class DryRunResult(Protocol):
+    """One result of a dry run."""
 
     @property
     def what(self) -> str: ...
@@ -56,13 +57,13 @@ class Tried(Protocol):
 
 _MARKS = {"works": good, "FAILS": bad, "off": faint}
 
-DryRun = Callable[[Settings, threading.Event], Iterable[Tried]]
+DryRun = Callable[[Settings, threading.Event], Iterable[DryRunResult]]
 SourceWorks = Callable[[Settings, dict[str, Model], str, threading.Event], str]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """How one thing is."""
+    """One line of the report."""
 
     what: str
     verdict: Literal["works", "FAILS", "off"]
@@ -71,57 +72,57 @@ class CheckResult:
 
 def print_schema() -> int:
     """Print the JSON Schema of the settings."""
-    say(json_schema())
+    print_out(json_schema())
     return 0
 
 
 def print_example() -> int:
     """Print a settings file with every setting explained."""
-    say(example_toml(), end="")
+    print_out(example_toml(), end="")
     return 0
 
 
 def print_settings(path: Path | None, options: Sequence[str]) -> int:
     """Print the settings in force, secrets masked. Raises SettingsError."""
     settings, layers = load_with_layers(path, options)
-    say(effective_toml(settings, layers), end="")
+    print_out(effective_toml(settings, layers), end="")
     return 0
 
 
 def check(path: Path | None, options: Sequence[str], dry_run: DryRun, *, offline: bool = False) -> int:
-    """Try everything; 0 if all of it works, else 2. Raises SettingsError where the settings cannot be used at all.
+    """Try everything; 0 if all of it works, else 2. Raises SettingsError if the settings cannot be read.
 
-    `dry_run` tries what is neither a model nor a source, as the agent would. `offline`: no source is opened.
+    dry_run: tries what is neither a model nor a source, as the agent would. offline: no source is opened.
     """
-    # what a run would log is what is printed here
+    # what a run would log is printed as results
     logging.getLogger("edgeaudio").addHandler(logging.NullHandler())
     settings, layers = load_with_layers(path, options)
-    said_by = " < ".join(layer.name for layer in reversed(layers) if layer.table) or "defaults only"
+    layer_names = " < ".join(layer.name for layer in reversed(layers) if layer.table) or "defaults only"
     works = True
     what = max(len(f"source {name}") for name in [*settings.sources, *settings.models, "name"])
     with stopped_by_interrupt() as stop:
-        for found in _findings(settings, said_by, dry_run, _planned if offline else opened, stop):
+        for result in _results(settings, layer_names, dry_run, _planned if offline else opened, stop):
             if stop.is_set():
                 break
-            works &= found.verdict != "FAILS"
-            show(found, what)
+            works &= result.verdict != "FAILS"
+            show(result, what)
     return 0 if works else 2
 
 
-def _findings(
-    settings: Settings, said_by: str, dry_run: DryRun, source_works: SourceWorks, stop: threading.Event
+def _results(
+    settings: Settings, layer_names: str, dry_run: DryRun, source_works: SourceWorks, stop: threading.Event
 ) -> Iterator[CheckResult]:
-    yield CheckResult("settings", "works", said_by)
+    yield CheckResult("settings", "works", layer_names)
     models: dict[str, Model] = {}
     for name in settings.models:
         yield tried(f"model {name}", partial(_model, settings, name, models))
     if not settings.sources:
         yield CheckResult("sources", "FAILS", "none are set; add a [sources.NAME] table with a url")
-    # the one place besides the agent that makes threads: twenty cameras that are switched off would take minutes
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as side_by_side:
-        trial = side_by_side.submit(lambda: list(dry_run(settings, stop)))
+    # twenty cameras that are switched off would take minutes one after the other
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        trial = pool.submit(lambda: list(dry_run(settings, stop)))
         sources = {
-            name: side_by_side.submit(tried, f"source {name}", partial(source_works, settings, models, name, stop))
+            name: pool.submit(tried, f"source {name}", partial(source_works, settings, models, name, stop))
             for name, source in settings.sources.items()
             if source.enabled
         }
@@ -129,33 +130,33 @@ def _findings(
             off = CheckResult(f"source {name}", "off", "enabled = false, so it was not tried")
             yield sources[name].result() if name in sources else off
         for outcome in trial.result():
-            yield finding(outcome)
+            yield result_of(outcome)
 
 
 def show(found: CheckResult, what_width: int = 0) -> None:
-    """Print how one thing is."""
+    """Print one result."""
     row = [found.what, _MARKS[found.verdict](found.verdict), mask(found.told)]
     for line in table([row], widths=(what_width, 5), width=width_of(sys.stdout)):
-        say(*line, flush=True)
+        print_out(*line, flush=True)
 
 
-def finding(outcome: Tried) -> CheckResult:
-    """What a trial tells, as it is shown."""
+def result_of(outcome: DryRunResult) -> CheckResult:
+    """Return a result of a dry run as a line of the report."""
     return CheckResult(outcome.what, "works" if outcome.works else "FAILS", _without(outcome.what, outcome.told))
 
 
 def tried(what: str, attempt: Callable[[], str]) -> CheckResult:
-    """How an attempt at one thing goes."""
+    """Return the result of one attempt: its text, or its error."""
     try:
         return CheckResult(what, "works", attempt())
     except SourceError as error:
-        return CheckResult(what, "FAILS", told(error))
+        return CheckResult(what, "FAILS", failure_line(error))
     except EdgeaudioError as error:
         return CheckResult(what, "FAILS", _without(what, str(error)))
 
 
 def _without(what: str, text: str) -> str:
-    """The text in one line, without its subject, which stands before it already."""
+    """Return the text in one line, without its subject, which the line begins with."""
     return " ".join(text.splitlines()).removeprefix(what).lstrip(": ")
 
 
@@ -183,14 +184,14 @@ def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:
 
 def _planned(settings: Settings, models: dict[str, Model], name: str, _: threading.Event) -> str:
     """Try what a source needs without opening it. Raises EdgeaudioError."""
-    if len(models) == len(settings.models):  # else the model's own line says what is wrong
+    if len(models) == len(settings.models):  # else the model's own line has the reason
         source_pipeline(settings, models, name)
     config = source_config(name, settings.sources[name])
     if config.ca_file is not None and config.tls_verify:
         try:
             verifying_context(config.ca_file)
-        except LeadError as error:
-            raise SourceError(name, config.address, error.reason, error.detail, error.hint) from None
+        except OSError:
+            raise SourceError(name, config.address, *unreadable_authorities(config.ca_file)) from None
     return f"{config.address}: not opened"
 
 
@@ -202,10 +203,10 @@ def opened(settings: Settings, models: dict[str, Model], name: str, stop: thread
     heard_s = 0.0
     config = source_config(name, settings.sources[name])
     with (
-        Patience(config, stop, label=f"source {name}: ") as patience,
-        open_source(config, patience.end, sender_wait_s=SENDER_WAIT_S) as connection,
+        WaitMonitor(config, stop, label=f"source {name}: ") as monitor,
+        open_source(config, monitor.end, sender_wait_s=SENDER_WAIT_S) as connection,
     ):
-        for block in patience.listen(connection, LISTEN_S):
+        for block in monitor.listen(connection, LISTEN_S):
             if samples and samples[0].shape[1:] != block.samples.shape[1:]:
                 samples = []  # the level is that of the latest format
             samples.append(block.samples)

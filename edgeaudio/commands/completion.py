@@ -1,6 +1,6 @@
 """Completion for shells: scripts that know every command, option and choice.
 
-Owns: how bash, zsh and fish want that said. Does not know: what commands there are (parser_description.py).
+Owns: the syntax of bash, zsh and fish. Does not know: the commands (parser_description.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from edgeaudio.commands.parser_description import CommandDescription, Option
 
 
 def completion(shell: str, top: CommandDescription) -> str:
-    """The script for a shell of SHELLS."""
+    """Return the script for a shell of SHELLS."""
     return "\n".join(SHELLS[shell](top)) + "\n"
 
 
@@ -60,7 +60,7 @@ def _bash_values(option: Option) -> str:
     kind = {"file": "-f", "directory": "-d"}.get(option.values)
     if not kind:
         return "COMPREPLY=()"
-    # of files alone: a folder of a command's name would get the command a slash
+    # only for files: else a folder with the name of a command gives that command a slash
     return f'compopt -o filenames 2>/dev/null || true; mapfile -t COMPREPLY < <(compgen {kind} -- "$cur")'
 
 
@@ -74,7 +74,7 @@ def _zsh(top: CommandDescription) -> Iterator[str]:
         yield "    _arguments -C \\"
         for option in command.options:
             for name in option.names:
-                # a star: it may be given again; an equals sign: that may stand before the value
+                # a star: the option may be repeated; an equals sign: it may precede the value
                 spec = f"{'*' * option.repeats}{name}{'=' * (option.values != 'none' and name.startswith('--'))}"
                 yield f"        {_quoted(f'{spec}[{_zsh_escaped(option.help)}]{_zsh_values(option)}')} \\"
         if command.commands:
@@ -124,7 +124,7 @@ def _fish(top: CommandDescription) -> Iterator[str]:
     yield "# fish completion for edgeaudio: edgeaudio --completion fish | source"
     yield "complete -c edgeaudio -f"
     for command in top.all():
-        # fish knows what words stand before the cursor, and not in which order: those of this command, none below it
+        # fish has no order of the words before the cursor: all of this command's are there, and none of those below it
         words = command.prog.split()[1:]
         conditions = [f"__fish_seen_subcommand_from {word}" for word in words]
         if command.commands:

@@ -19,7 +19,7 @@ from edgeaudio.recognise.manifest import FILE_NAME as MANIFEST_NAME
 from edgeaudio.recognise.manifest import MAX_BYTES
 from edgeaudio.schema_versions import MANIFEST, SETTINGS, Rename, Schema, SchemaError, rename_keys
 from edgeaudio.settings.sources import config_path
-from edgeaudio.terminal import say
+from edgeaudio.terminal import print_out
 
 
 class UnclearKeyError(Exception):
@@ -53,7 +53,7 @@ def migrate(path: Path | None) -> int:
     except (ValueError, RecursionError) as error:  # TOML's and UTF-8's own errors, and numbers of too many digits
         raise EdgeaudioError(f"{file}: is not TOML: {error}") from None
     for change in changes or ["is up to date"]:
-        say(f"{file}: {change}")
+        print_out(f"{file}: {change}")
     return 0
 
 

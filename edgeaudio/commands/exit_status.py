@@ -6,7 +6,7 @@ import traceback
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask
-from edgeaudio.terminal import complain
+from edgeaudio.terminal import print_error
 
 EXIT_FAULT = 1
 EXIT_BAD_INPUT = 2
@@ -20,11 +20,11 @@ def report(error: Exception) -> int:
         return _report_unimportable(error)
     if isinstance(error, EdgeaudioError):
         for line in str(error).split("\n"):
-            complain(f"edgeaudio: {mask(line)}")
+            print_error(f"edgeaudio: {mask(line)}")
     elif isinstance(error, MemoryError):
-        complain("edgeaudio: that takes more memory than there is; close other programs")
+        print_error("edgeaudio: that takes more memory than there is; close other programs")
     else:
-        complain(mask("".join(traceback.format_exception(error))))
+        print_error(mask("".join(traceback.format_exception(error))))
     return EXIT_BAD_INPUT if isinstance(error, EdgeaudioError | MemoryError) else EXIT_FAULT
 
 
@@ -34,7 +34,7 @@ def _report_unimportable(error: ImportError) -> int:
         error = error.__cause__
     library = (error.name or "a library").partition(".")[0]
     problem = mask(" ".join(str(error).split()))
-    complain(
+    print_error(
         f"edgeaudio: {library} cannot be imported ({problem}); install what that names, or edgeaudio with all that "
         "it needs again, by pip's --force-reinstall"
     )

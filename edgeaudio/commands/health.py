@@ -1,9 +1,9 @@
-"""`edgeaudio health`: do all parts of the agents on this machine move?
+"""`edgeaudio health`: asks the agents on this machine whether all of their threads move.
 
-Owns: which agents are asked, and what is told of each. Does not know: how an agent knows (health/agent_socket.py).
+Owns: which agents are asked, and the line for each. Does not know: how an agent answers (health/agent_socket.py).
 
-Cameras that are away and a broker that refuses are told, and change no exit status: starting the agent anew, which is
-what a service manager does for a program that is not well, would mend nothing.
+Cameras and a broker that are away are printed, and do not change the exit status: a service manager would restart the
+agent for it, which mends neither.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.agent_socket import NAME, NoAnswerError, ask
 from edgeaudio.redact import mask
 from edgeaudio.runtime_files import find_files
-from edgeaudio.terminal import one_line, say
+from edgeaudio.terminal import one_line, print_out
 
 LIMIT_S = 10.0
 
 
 def health(state_dir: Callable[[], Path], *, as_json: bool) -> int:
-    """Ask all agents; 0 if there is one and all of all of them move, else 2. Raises EdgeaudioError where none runs.
+    """Ask all agents; 0 if each of them moves, else 2. Raises EdgeaudioError if none runs.
 
-    `state_dir` reads the settings, which takes longer than all else; it is called where they are needed.
+    state_dir: reads the settings, which takes longest of all, and is called only if they are needed.
     """
-    moving = [_told(socket, as_json=as_json) for socket in find_sockets(state_dir)]  # each of them is told
+    moving = [_report(socket, as_json=as_json) for socket in find_sockets(state_dir)]  # a list: all report
     return 0 if all(moving) else 2
 
 
@@ -44,19 +44,19 @@ def find_sockets(state_dir: Callable[[], Path]) -> list[Path]:
     return sockets
 
 
-def _told(socket: Path, *, as_json: bool) -> bool:
-    """Ask one agent, print what it says, and tell whether it moves."""
+def _report(socket: Path, *, as_json: bool) -> bool:
+    """Ask one agent and print its answer; True if it moves."""
     try:
         answer = ask(socket, LIMIT_S)
         stuck, line = _line(answer)
     except NoAnswerError as error:
         answer, stuck, line = {"device": None, "stuck": str(error), "health": None}, True, f"{socket}: {error}"
-    say(json.dumps(answer) if as_json else mask(one_line(line)))
+    print_out(json.dumps(answer) if as_json else mask(one_line(line)))
     return not stuck
 
 
-def _line(answer: Any) -> tuple[bool, str]:  # noqa: ANN401 (as it came)
-    """Whether something is stuck, and all in one line. Raises NoAnswerError."""
+def _line(answer: Any) -> tuple[bool, str]:  # noqa: ANN401 (JSON of any shape)
+    """Return whether a thread is stuck, and the report in one line. Raises NoAnswerError."""
     try:
         if answer["stuck"] is not None:
             return True, f"{answer['device']}: {answer['stuck']} has not moved for too long"

@@ -1,9 +1,8 @@
-"""Ctrl-C while a source is open.
+"""Ctrl-C while a source is open: SIGINT sets the stop event that capture polls.
 
-Owns: the turning of SIGINT into the stop event that capture asks for. Python's own way, an exception wherever
-the program happens to be, gets lost: most of the time that is inside FFmpeg's interrupt callback, and no exception
-leaves it. And where the main thread hangs in a driver, it runs no handler at all: a thread hears of the signal then.
-Does not know: what is being stopped.
+Python's own KeyboardInterrupt would be lost: it is raised in the main thread, most often inside FFmpeg's interrupt
+callback, which no exception leaves. While the main thread hangs in a driver, no handler runs at all: a thread receives
+the signal through a pipe.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def stopped_by_interrupt() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C sets; in the end, raise the KeyboardInterrupt that was held back. Main thread only."""
+    """Yield an event that Ctrl-C sets, and raise KeyboardInterrupt afterwards if it did. Main thread only."""
     stop = threading.Event()
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -28,7 +27,7 @@ def stopped_by_interrupt() -> Iterator[threading.Event]:
     try:
         yield stop
     except BaseException:
-        if stop.is_set():  # what was broken off says so in many ways
+        if stop.is_set():  # the interrupted call raises one of many errors
             raise KeyboardInterrupt from None
         raise
     finally:
@@ -42,7 +41,7 @@ def stopped_by_interrupt() -> Iterator[threading.Event]:
 
 
 def _await(reading: int, stop: threading.Event) -> None:
-    """Set `stop` upon a SIGINT. The interpreter writes the number of each signal into the pipe at once."""
+    """Set `stop` upon a SIGINT. The interpreter writes the number of each signal into the pipe."""
     while numbers := os.read(reading, 64):
         if signal.SIGINT in numbers:
             stop.set()

@@ -1,6 +1,6 @@
-"""The manual page, edgeaudio(1), from the same words as the help.
+"""The manual page, edgeaudio(1), made from the help.
 
-Owns: its sections, and how man(7) wants them written. Does not know: what commands there are (parser_description.py).
+Owns: its sections, and the markup of man(7). Does not know: the commands (parser_description.py).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ STATUS = {
 }
 
 
-# what roff would read as a command, and characters that it replaces by prettier ones
+# characters that roff takes for commands, or replaces by typographic ones
 _ESCAPES = str.maketrans({"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti", ".": r"\&."})
 
 
 def man_page(top: CommandDescription) -> str:
-    """The page, for man(1) to show: `edgeaudio --man | man -l -`."""
+    """Return the page: `edgeaudio --man | man -l -` shows it."""
     return "\n".join(_lines(top)) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Numbers on the command line, within bounds: what argparse takes for an option's type."""
+"""Types for argparse: numbers within bounds."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """Whole numbers from `least` to `most`."""
+    """Return the type of whole numbers from `least` to `most`."""
     return lambda text: int(_number(text, int, least, most, "a whole number"))
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
-    """Numbers from `least` to `most`."""
+    """Return the type of numbers from `least` to `most`."""
     return lambda text: float(_number(text, float, least, most, "a number"))
 
 

@@ -1,7 +1,6 @@
 """Cameras on this network, by ONVIF: which there are (WS-Discovery), and where each streams (GetStreamUri).
 
-Owns: the two questions, their bounds, and what of an answer is believed: nothing about other hosts than the one that
-it came from.
+Owns: the two requests and their limits. Of an answer, only what is on the host that sent it is used.
 Does not know: the user, the settings, or how a stream is opened.
 """
 
@@ -26,12 +25,13 @@ from uuid import uuid4
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
+from edgeaudio.capture.schemes import family_of
 from edgeaudio.terminal import one_line
 
 GROUP, PORT = "239.255.255.250", 3702
 SEARCH_S = 3.0
 MOST_CAMERAS, MOST_ANSWERS = 64, 512
-ANSWER_S = 5.0  # for each question to a camera
+ANSWER_S = 5.0  # timeout of each request to a camera
 MAX_BYTES = 1_000_000
 
 _PROBE = """<?xml version="1.0" encoding="UTF-8"?>
@@ -58,11 +58,11 @@ _LOGIN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Camera:
+class FoundCamera:
     """A camera that answered."""
 
     host: str  # where the answer came from
-    name: str  # what it calls itself, in one printable line; may be empty
+    name: str  # its own, in one printable line; may be empty
     service: str  # its device service, on that host
 
 
@@ -74,19 +74,19 @@ class Login:
     password: str
 
 
-def find_cameras(search_s: float = SEARCH_S, interfaces: Sequence[str] | None = None) -> list[Camera]:
-    """Every camera that answers in that time, by address. `interfaces`: where to ask; None: on all."""
+def find_cameras(search_s: float = SEARCH_S, interfaces: Sequence[str] | None = None) -> list[FoundCamera]:
+    """Return the cameras that answer within `search_s`, by address. interfaces: names; None: all."""
     message = f"urn:uuid:{uuid4()}"
-    found: dict[str, Camera] = {}
+    found: dict[str, FoundCamera] = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
         begin_s = time.monotonic()
         asked = 0
         for _ in range(MOST_ANSWERS):
             passed_s = time.monotonic() - begin_s
-            if asked < 2 and passed_s >= asked * search_s / 3:  # twice, for datagrams get lost
+            if asked < 2 and passed_s >= asked * search_s / 3:  # twice: datagrams get lost
                 asked += 1
-                _ask_everybody(asking, _PROBE.format(id=message).encode(), interfaces)
+                _multicast(asking, _PROBE.format(id=message).encode(), interfaces)
             if passed_s >= search_s or len(found) >= MOST_CAMERAS:
                 break
             next_s = asked * search_s / 3 if asked < 2 else search_s
@@ -100,15 +100,15 @@ def find_cameras(search_s: float = SEARCH_S, interfaces: Sequence[str] | None = 
 
 
 class LoginRefusedError(Exception):
-    """The camera answers, and will not tell this user."""
+    """The camera refuses the login, or wants one."""
 
 
-def stream_url(camera: Camera, login: Login | None) -> str | None:
-    """Where the camera streams, without a login; None where it does not say. Raises LoginRefusedError.
+def stream_url(camera: FoundCamera, login: Login | None) -> str | None:
+    """Return the URL of the camera's stream, without a login, None if it has none. Raises LoginRefusedError.
 
-    Of several streams it is the one with sound and the smallest picture, for the picture is not looked at.
+    Of several streams it is the one with sound and the smallest picture: the picture is not used.
     """
-    ask = _Asking(camera.host, login)
+    ask = _Client(camera.host, login)
     try:
         ask.set_clock(camera.service)
         capabilities = ask(
@@ -128,16 +128,16 @@ def stream_url(camera: Camera, login: Login | None) -> str | None:
         return None
 
 
-class _Asking:
-    """Questions to one host, over HTTP; the password itself never leaves."""
+class _Client:
+    """SOAP over HTTP to one host; the password itself is never sent."""
 
     def __init__(self, host: str, login: Login | None) -> None:
         self._host = host
         self._login = login
-        self._ahead = timedelta()  # the camera's clock, of ours
+        self._ahead = timedelta()  # of the camera's clock, relative to this machine's
 
     def set_clock(self, service: str) -> None:
-        """Go by the camera's clock, for it refuses a login of another time; ours where it does not tell."""
+        """Read the camera's clock: it refuses a login with another time. Without an answer, keep this machine's."""
         with suppress(OSError, ValueError, http.client.HTTPException, LoginRefusedError):
             answer = self(service, "<device:GetSystemDateAndTime/>", anonymous=True)
             year, month, day, hour, minute, second = (
@@ -153,7 +153,7 @@ class _Asking:
         connection = http.client.HTTPConnection(self._host, address.port or 80, timeout=ANSWER_S)
         login = self._header() if self._login and not anonymous else ""
         connection.connect()
-        # an answer that drips keeps to every limit but this
+        # an answer that comes byte by byte exceeds no timeout but this one
         limit = threading.Timer(ANSWER_S, _cut, [connection.sock])
         limit.start()
         try:
@@ -199,7 +199,7 @@ def _cut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def _ask_everybody(asking: socket.socket, question: bytes, interfaces: Sequence[str] | None) -> None:
+def _multicast(asking: socket.socket, question: bytes, interfaces: Sequence[str] | None) -> None:
     for number, name in socket.if_nameindex():
         if interfaces is None or name in interfaces:
             with suppress(OSError):  # it is down, or has no address
@@ -207,8 +207,8 @@ def _ask_everybody(asking: socket.socket, question: bytes, interfaces: Sequence[
                 asking.sendto(question, (GROUP, PORT))
 
 
-def _camera(answer: bytes, host: str, message: str) -> Camera | None:
-    """The camera that gave this answer to that message; None where it is no such answer."""
+def _camera(answer: bytes, host: str, message: str) -> FoundCamera | None:
+    """Return the camera that sent this answer to that message; None if it is no such answer."""
     try:
         envelope = _parsed(answer)
     except ValueError:
@@ -221,7 +221,7 @@ def _camera(answer: bytes, host: str, message: str) -> Camera | None:
     named = {kind: unquote(value) for kind, _, value in scopes}
     name = " ".join(filter(None, [named.get("name"), named.get("hardware")]))
     service = next(iter(services), f"http://{host}/onvif/device_service")
-    return Camera(host, one_line(name)[:60], service)
+    return FoundCamera(host, one_line(name)[:60], service)
 
 
 def _scope(scope: str) -> tuple[str, str, str]:
@@ -230,7 +230,7 @@ def _scope(scope: str) -> tuple[str, str, str]:
 
 
 def _is_asked(service: str, host: str) -> bool:
-    """True for a service on that host that can be asked: a camera may name one of TLS, or of IPv6, first."""
+    """True for a service by plain HTTP on that host: a camera may list others first, with TLS or by IPv6."""
     with suppress(ValueError):
         address = urlsplit(service)
         return (address.scheme, address.hostname) == ("http", host)
@@ -238,9 +238,9 @@ def _is_asked(service: str, host: str) -> bool:
 
 
 def _own_url(url: str, host: str) -> str | None:
-    """The address of a stream on the camera itself, whatever host it names: behind a router that is often another."""
+    """Return the URL with the camera's own host: behind a router, the camera often names another one."""
     address = urlsplit(url)
-    if address.scheme not in {"rtsp", "rtsps"} or address.username is not None or not url.isascii():
+    if family_of(address.scheme) != "rtsp" or address.username is not None or not url.isascii():
         return None
     port = f":{address.port}" if address.port else ""
     query = f"?{address.query}" if address.query else ""
@@ -248,9 +248,9 @@ def _own_url(url: str, host: str) -> str | None:
 
 
 def _parsed(content: bytes) -> ET.Element:
-    """Parse XML without a document type, which could define entities without end. Raises ValueError.
+    """Parse XML without a document type, which could define endless entities. Raises ValueError.
 
-    What is not UTF-8, as some names are, is lost, and the rest is not: names and addresses of XML are ASCII.
+    Bytes that are not UTF-8, as in some cameras' names, are replaced: tags and addresses are ASCII.
     """
     text = content.decode("utf-8-sig", "replace")
     if "<!DOCTYPE" in text:
@@ -262,12 +262,12 @@ def _parsed(content: bytes) -> ET.Element:
 
 
 def _all(element: ET.Element, name: str) -> list[ET.Element]:
-    """Every element of that name below this one, in whatever namespace."""
+    """Return every element of that name below this one, in any namespace."""
     return [one for one in element.iter() if one.tag.rpartition("}")[2] == name]
 
 
 def _text(element: ET.Element, *names: str) -> str:
-    """The text of the first element that lies below ones of those names; empty for none."""
+    """Return the text of the first element at that path of names; empty for none."""
     found = [element]
     for name in names:
         found = [below for one in found for below in _all(one, name)]

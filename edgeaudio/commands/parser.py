@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from edgeaudio.commands.exit_status import EXIT_BAD_INPUT
 from edgeaudio.redact import mask
-from edgeaudio.terminal import complain, one_line, say
+from edgeaudio.terminal import one_line, print_error, print_out
 from edgeaudio.urls import HIDDEN
 
 _UNKNOWN = "unrecognized arguments:"
@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
             names = re.findall(r"(?<!\S)--[a-z][a-z-]*", message)
             message = f"{_UNKNOWN} {' '.join(names)}" if names else "unrecognized arguments"
         message = one_line(re.sub(r"\S*:\S*@\S*", HIDDEN, mask(message)))
-        complain(f"edgeaudio: {message}; see {self.prog} --help")
+        print_error(f"edgeaudio: {message}; see {self.prog} --help")
         raise SystemExit(EXIT_BAD_INPUT)
 
     def format_help(self) -> str:
@@ -39,9 +39,9 @@ class Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: object = None) -> None:
         if file is sys.stderr and file is not None:
-            complain(message, end="")
+            print_error(message, end="")
         else:
-            say(message, end="", flush=True)
+            print_out(message, end="", flush=True)
 
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The command line as data, read from its parsers: what the man page and the shells' completions are made from.
+"""The command line as data, read from its parsers: the input of the man page and of completions.
 
 Owns: that reading. Does not know: how any of it is printed.
 """
@@ -17,14 +17,14 @@ Values = Literal["none", "any", "file", "directory"]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option or, without `names`, what stands at a place of its own."""
+    """An option or, without `names`, a positional argument."""
 
     names: tuple[str, ...]
     metavar: str
     help: str
     values: Values
     choices: tuple[str, ...] = ()
-    repeats: bool = False  # it may be given more than once
+    repeats: bool = False  # True if it may be given more than once
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,14 @@ class CommandDescription:
     examples: tuple[str, ...]  # command lines that can be typed
 
     def all(self) -> Iterator[CommandDescription]:
-        """This command, and all below it."""
+        """Yield this command, and all below it."""
         yield self
         for command in self.commands:
             yield from command.all()
 
 
-def describe(parser: Parser, name: str = "edgeaudio", said: str = "") -> CommandDescription:
-    """All that a parser takes."""
+def describe(parser: Parser, name: str = "edgeaudio", help_text: str = "") -> CommandDescription:
+    """Return the description of a parser and of all below it."""
     options: list[Option] = []
     places: list[Option] = []
     commands: list[CommandDescription] = []
@@ -60,7 +60,7 @@ def describe(parser: Parser, name: str = "edgeaudio", said: str = "") -> Command
             (options if action.option_strings else places).append(_option(action))
     text = parser.description or ""
     return CommandDescription(
-        name, parser.prog, said, text, tuple(options), tuple(places), tuple(commands), parser.examples
+        name, parser.prog, help_text, text, tuple(options), tuple(places), tuple(commands), parser.examples
     )
 
 
@@ -70,7 +70,7 @@ def _option(action: argparse.Action) -> Option:
     if action.nargs == 0:
         values: Values = "none"
         metavar = ""
-    elif "FILE" in metavar or action.metavar == "SOURCE":  # which may be a file, where it is called that
+    elif "FILE" in metavar or action.metavar == "SOURCE":  # which may be a file
         values = "file"
     elif metavar == "DIR":
         values = "directory"

@@ -1,4 +1,4 @@
-"""`edgeaudio probe`: what does a source hold, and what does it sound like?
+"""`edgeaudio probe`: tracks, level and spectrum of a source.
 
 Owns: what is shown of a source. Does not know: how it is opened.
 """
@@ -21,29 +21,29 @@ from edgeaudio.capture.tracks import AudioInfo, Track
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.progress import Progress
 from edgeaudio.commands.signal_summary import SignalSummary
-from edgeaudio.commands.source_argument import find_source, told
-from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
+from edgeaudio.commands.source_argument import failure_line, find_source
+from edgeaudio.commands.waiting import SENDER_WAIT_S, WaitMonitor
 from edgeaudio.console import clock_time, columns, decibels, knows_unicode, picture, picture_margin
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.channels import Mixer
 from edgeaudio.settings import load_settings
-from edgeaudio.terminal import say, width_of
+from edgeaudio.terminal import print_out, width_of
 
 LIVE_S = 5.0
 USUAL_WIDTH = 80  # of the picture, where there is no terminal
 
 
 def probe(target: str, path: Path | None, options: Sequence[str], seconds: float | None, *, as_json: bool) -> int:
-    """Show what the target holds, after listening for `seconds` of its sound. Raises EdgeaudioError.
+    """Show tracks, level and spectrum of `seconds` of a source. Raises EdgeaudioError.
 
-    None: to all of a recording, and to LIVE_S of what is live.
+    seconds: None for all of a recording, and LIVE_S of a live source.
     """
     config, _ = find_source(target, load_settings(path, options))
     try:
         with stopped_by_interrupt() as stop:
             _listen_and_show(config, stop, seconds, as_json=as_json)
     except SourceError as error:
-        raise EdgeaudioError(told(error)) from None
+        raise EdgeaudioError(failure_line(error)) from None
     return 0
 
 
@@ -51,20 +51,20 @@ def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float
     heard = SignalSummary(config.channel)
     failure = None
     with (
-        Patience(config, stop) as patience,
-        open_source(config, patience.end, media_start=datetime.now(UTC), sender_wait_s=SENDER_WAIT_S) as connection,
+        WaitMonitor(config, stop) as monitor,
+        open_source(config, monitor.end, media_start=datetime.now(UTC), sender_wait_s=SENDER_WAIT_S) as connection,
         Progress(table_grows=False) as progress,
     ):
         if seconds is None and not _is_whole(config, connection):
             seconds = LIVE_S
         try:
-            for block in patience.listen(connection, seconds):
-                heard.take(block)
+            for block in monitor.listen(connection, seconds):
+                heard.add(block)
                 progress.show(heard.duration_s, seconds or connection.info.duration_s)
                 if seconds is not None and heard.duration_s >= seconds:
                     break
         except SourceError as error:
-            failure = error  # what was heard before it is shown all the same
+            failure = error  # what was received before it is shown all the same
         info = connection.info
         recorded = connection.recorded
     if heard.duration_s:
@@ -78,7 +78,7 @@ def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float
 
 
 def _is_whole(config: SourceConfig, connection: Connection) -> bool:
-    """True for a recording that has an end; what comes through a pipe may have none."""
+    """True for a recording that has an end; a pipe may have none."""
     path = config.address.path
     return connection.recorded and (path is None or kind_of(path) is None)
 
@@ -92,7 +92,7 @@ def _print_facts(config: SourceConfig, info: AudioInfo, heard: SignalSummary) ->
         "peak_dbfs": _rounded(heard.peak_dbfs),
         "channels_dbfs": [_rounded(level) for level in heard.channels_dbfs],
     }
-    say(json.dumps(facts))
+    print_out(json.dumps(facts))
 
 
 def _show(config: SourceConfig, info: AudioInfo, heard: SignalSummary, *, recorded: bool) -> None:
@@ -112,13 +112,13 @@ def _show(config: SourceConfig, info: AudioInfo, heard: SignalSummary, *, record
     if heard.mixer.cancels:
         rows += [("mixed", _cancelled(heard.mixer))]
     width = width_of(sys.stdout)
-    say("\n".join(columns(rows, width=width)))
+    print_out("\n".join(columns(rows, width=width)))
     frequencies_hz = heard.frequencies_hz
     levels_dbfs = heard.levels((width or USUAL_WIDTH) - picture_margin(frequencies_hz))
     if levels_dbfs is not None:
         bounds = ("0", clock_time(heard.duration_s)) if recorded else (f"-{heard.duration_s:.0f} s", "0")
-        say()
-        say("\n".join(picture(levels_dbfs, frequencies_hz, bounds, unicode=knows_unicode(sys.stdout))))
+        print_out()
+        print_out("\n".join(picture(levels_dbfs, frequencies_hz, bounds, unicode=knows_unicode(sys.stdout))))
 
 
 def _cancelled(mixer: Mixer) -> str:

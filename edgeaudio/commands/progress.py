@@ -1,7 +1,6 @@
-"""A bar on standard error while a recording is read.
+"""A progress bar on standard error while a recording is read.
 
-Owns: when it is drawn: where standard error is a terminal, and nothing on that terminal grows by itself.
-Does not know: what is done with the recording.
+It is drawn if standard error is a terminal, unless standard output prints a growing table on the same terminal.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ WIDTH = 72
 
 
 class Progress:
-    """The bar, in a `with` block around the reading. `table_grows`: standard output shows how far it is."""
+    """The bar; use it in a `with` block around the reading. table_grows: standard output shows the progress itself."""
 
     def __init__(self, *, table_grows: bool) -> None:
         self._wanted = on_terminal(sys.stderr) and not (table_grows and on_terminal(sys.stdout))
-        self._width = min(WIDTH, (width_of(sys.stderr) or WIDTH) - 1)  # in the last column a terminal may wrap
+        self._width = min(WIDTH, (width_of(sys.stderr) or WIDTH) - 1)  # a terminal may wrap at its last column
         self._unicode = knows_unicode(sys.stderr)
         self._begin_s = self._shown_s = time.monotonic()
 
@@ -30,7 +29,7 @@ class Progress:
         return self
 
     def show(self, done_s: float, total_s: float | None) -> None:
-        """Draw how much is done, unless that was done a moment ago."""
+        """Draw the share done, at most each EVERY_S."""
         now_s = time.monotonic()
         if not self._wanted or total_s is None or now_s - self._shown_s < EVERY_S:
             return

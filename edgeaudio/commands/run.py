@@ -13,7 +13,7 @@ from edgeaudio.settings import Settings, load_settings
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.sources import config_path
 from edgeaudio.stderr import Stderr
-from edgeaudio.terminal import complain
+from edgeaudio.terminal import print_error
 
 _LAST_LINES_S = 0.3  # time for the last lines of the log to be read
 
@@ -46,7 +46,7 @@ def run(path: Path | None, options: Sequence[str]) -> int:
             ran = True
             agent.run()
         else:
-            complain(_NOTHING_SET)
+            print_error(_NOTHING_SET)
             status = EXIT_BAD_INPUT
     except Exception as error:  # noqa: BLE001 (reported as any other, before the process ends)
         status = report(error)

@@ -1,6 +1,6 @@
-"""`edgeaudio score`: what does a model hear in a recording, clip by clip or as the agent's events?
+"""`edgeaudio score`: scores of each clip of a recording or a stream, or the events that an agent would report.
 
-Owns: what is shown of scores and events. The recognising is the agent's own pipeline, with the time of the medium.
+Owns: what is shown of scores and events. The pipeline is the agent's own, with the time of the medium.
 Does not know: how sources are opened, how events are found.
 """
 
@@ -21,15 +21,15 @@ from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.progress import Progress
-from edgeaudio.commands.source_argument import find_source, told
+from edgeaudio.commands.source_argument import failure_line, find_source
 from edgeaudio.commands.time_order import TimeOrder
-from edgeaudio.commands.waiting import SENDER_WAIT_S, Patience
+from edgeaudio.commands.waiting import SENDER_WAIT_S, WaitMonitor
 from edgeaudio.console import cell_width, clock_time, fold, pad
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.predictions import labels_by_model
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, Result, SourcePipeline
 from edgeaudio.settings import Settings, load_settings
-from edgeaudio.terminal import complain, one_line, say, width_of
+from edgeaudio.terminal import one_line, print_error, print_out, width_of
 from edgeaudio.types import Event, Scores
 from edgeaudio.wiring import load_models, model_bindings
 
@@ -38,7 +38,7 @@ MEDIA_START = datetime(1970, 1, 1, tzinfo=UTC)  # of a recording: times count fr
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What is printed, and how."""
+    """Format of the output."""
 
     top: int = 3
     events: bool = False
@@ -46,7 +46,7 @@ class Style:
 
 
 def score(target: str, path: Path | None, options: Sequence[str], style: Style, *, models: Sequence[str]) -> int:
-    """Print what is heard in the target. Raises EdgeaudioError, after all that could be heard has been printed."""
+    """Print the scores or events of a source. Raises EdgeaudioError, after the results before the failure."""
     settings = load_settings(path, options)
     config, name = find_source(target, settings)
     bindings = _bindings(settings, models, name)
@@ -58,10 +58,10 @@ def score(target: str, path: Path | None, options: Sequence[str], style: Style, 
             for result, recorded in _results(config, stop, bindings, gate_dbfs):
                 printer.take(result, recorded=recorded)
     except SourceError as error:
-        failure = error  # what was scored before it has been printed
+        failure = error  # the results before it are printed first
     printer.finish(gate_dbfs, failed=failure is not None)
     if failure:
-        raise EdgeaudioError(told(failure))
+        raise EdgeaudioError(failure_line(failure))
     return 0
 
 
@@ -74,20 +74,20 @@ def _bindings(settings: Settings, names: Sequence[str], source: str | None) -> l
 def _results(
     config: SourceConfig, stop: threading.Event, bindings: Sequence[ModelBinding], gate_dbfs: float
 ) -> Iterator[tuple[Result, bool]]:
-    """Everything the pipeline says of the source, and whether that is a recording.
+    """Yield all results of the source, and whether it is a recording.
 
-    Where reading fails, it comes after what is said of the sound before.
+    Raises SourceError if reading fails, after the results of the sound before.
     """
     namespace = UUID(int=0)
     pipeline = SourcePipeline(config.name, bindings, namespace=namespace, gate_dbfs=gate_dbfs, channel=config.channel)
     failure = None
     with (
-        Patience(config, stop) as patience,
-        open_source(config, patience.end, media_start=MEDIA_START, sender_wait_s=SENDER_WAIT_S) as connection,
+        WaitMonitor(config, stop) as monitor,
+        open_source(config, monitor.end, media_start=MEDIA_START, sender_wait_s=SENDER_WAIT_S) as connection,
         Progress(table_grows=True) as progress,
     ):
         try:
-            for block in patience.listen(connection):
+            for block in monitor.listen(connection):
                 yield from ((result, connection.recorded) for result in pipeline.feed(block))
                 progress.show((block.at - MEDIA_START).total_seconds() + block.duration_s, connection.info.duration_s)
         except SourceError as error:
@@ -98,7 +98,7 @@ def _results(
 
 
 class _Printer:
-    """Prints results as they come, and in the end what their sum says."""
+    """Prints results in order of time, and a note on the whole at the end."""
 
     def __init__(self, bindings: Sequence[ModelBinding], style: Style) -> None:
         self._labels = labels_by_model(binding.model for binding in bindings)
@@ -111,7 +111,7 @@ class _Printer:
         self._clips = self._quiet = self._onsets = 0
 
     def take(self, result: Result, *, recorded: bool) -> None:
-        """Print what is in order of time by now; the times of a recording count from its beginning."""
+        """Print what is in order of time so far; times of a recording count from its beginning."""
         self._recorded = recorded
         if isinstance(result, Scores):
             self._clips += 1
@@ -124,11 +124,11 @@ class _Printer:
             self._onsets += result.kind == "onset"
             if self._style.events and recorded:
                 self._in_order.hold(result)
-            elif self._style.events:  # somebody looks on
+            elif self._style.events:  # live: at once, even if out of order
                 self._print_event(result)
 
     def finish(self, gate_dbfs: float, *, failed: bool) -> None:
-        """Print the rest, and what there is to say of the whole."""
+        """Print the rest, and a note if nothing was scored or detected."""
         for result in self._in_order.rest():
             self._print(result)
         if self._clips == 0:
@@ -210,14 +210,14 @@ class _Printer:
         indent = sum(cell_width(cell) + 2 for cell in head)
         width = width_of(sys.stdout)
         first, *more = fold(cells, None if width is None else width - indent, "  ")
-        say("  ".join([*head, first]).rstrip(), flush=True)
+        print_out("  ".join([*head, first]).rstrip(), flush=True)
         for rest in more:
-            say(" " * indent + rest.rstrip(), flush=True)
+            print_out(" " * indent + rest.rstrip(), flush=True)
 
 
 def _print_json(values: Mapping[str, object]) -> None:
-    say(json.dumps(values, ensure_ascii=False), flush=True)
+    print_out(json.dumps(values, ensure_ascii=False), flush=True)
 
 
 def _note(text: str) -> None:
-    complain(f"edgeaudio: {text}")
+    print_error(f"edgeaudio: {text}")

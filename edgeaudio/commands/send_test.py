@@ -1,6 +1,6 @@
-"""`edgeaudio test`: send a detection that is marked as a test, so that an owner sees whether it arrives.
+"""`edgeaudio test`: has an agent send a detection that is marked as a test.
 
-Owns: which agent is asked, and what is told. Does not know: how the agent sends it (agent/command_handler.py).
+Owns: which agent is asked, and the printed result. Does not know: how the agent sends it (agent/command_handler.py).
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ from edgeaudio.commands.health import LIMIT_S, find_sockets
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.agent_socket import NoAnswerError, ask
 from edgeaudio.redact import mask
-from edgeaudio.terminal import say
+from edgeaudio.terminal import print_out
 
 
 def send_test(state_dir: Callable[[], Path], source: str, label: str) -> int:
-    """Have the running agent send it. Raises EdgeaudioError where it cannot or will not."""
+    """Have the running agent send a test detection. Raises EdgeaudioError if no agent does."""
     refusals: list[str] = []
     for socket in find_sockets(state_dir):
         device, error = str(socket), "its agent is of another version; start it again"
         try:
             match ask(socket, LIMIT_S, {"test": {"source": source, "label": label}}):
                 case {"device": str(device), "error": None, "taken": bool(taken), "broker": broker, "detail": detail}:
-                    _tell(f"{device}: a detection of {label} at {source}", str(broker), str(detail), taken=taken)
+                    _print_result(
+                        f"{device}: a detection of {label} at {source}", str(broker), str(detail), taken=taken
+                    )
                     return 0
                 case {"device": str(device), "error": str(error)}:
                     pass
@@ -35,11 +37,15 @@ def send_test(state_dir: Callable[[], Path], source: str, label: str) -> int:
     raise EdgeaudioError(mask("; ".join(refusals)))
 
 
-def _tell(what: str, broker: str, detail: str, *, taken: bool) -> None:
+def _print_result(what: str, broker: str, detail: str, *, taken: bool) -> None:
     sent = f"{what}, marked as a test, is"
     if taken:
-        say(f"{sent} with the broker")
+        print_out(f"{sent} with the broker")
     elif broker == "connected":
-        say(f"{sent} in the outbox, and the broker has not acknowledged it yet; `edgeaudio check` says what it refuses")
+        print_out(
+            f"{sent} in the outbox, and the broker has not acknowledged it yet; `edgeaudio check` says what it refuses"
+        )
     else:
-        say(mask(f"{sent} in the outbox, and goes out when the broker is back: {broker}{detail and f', {detail}'}"))
+        print_out(
+            mask(f"{sent} in the outbox, and goes out when the broker is back: {broker}{detail and f', {detail}'}")
+        )

@@ -1,8 +1,8 @@
 """`edgeaudio setup`: asks for a broker and for cameras, tries each, and writes the settings file.
 
 Owns: the questions, and where the answers go: secrets into files that nobody else can read.
-Does not know: how cameras are found (onvif.py), or how anything is tried (check.py, and the trial that it is
-handed).
+Does not know: how cameras are found (onvif.py), or how anything is tried (check.py, and the dry run that the caller
+passes).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from edgeaudio.settings.load import settings_of
 from edgeaudio.settings.schema import default_device
 from edgeaudio.settings.sources import config_path
 from edgeaudio.slugs import slugify
-from edgeaudio.terminal import ask, ask_secret, complain, say
+from edgeaudio.terminal import ask, ask_secret, print_error, print_out
 from edgeaudio.urls import holds_login
 
 CREDENTIALS = "credentials"  # a folder beside the settings of a service: see deploy/systemd/edgeaudio.service
@@ -40,38 +40,38 @@ _BY_HAND = "run it at a terminal, or let `edgeaudio check --example` print a fil
 
 
 def setup(path: Path | None, dry_run: check.DryRun, *, search_s: float = onvif.SEARCH_S) -> int:
-    """Ask, try, write; 0 when the file is written. Raises EdgeaudioError, and then nothing is."""
-    logging.getLogger("edgeaudio").addHandler(logging.NullHandler())  # what a run would log is what is shown here
+    """Ask, try, write; 0 when the file is written. Raises EdgeaudioError, and then no file is written."""
+    logging.getLogger("edgeaudio").addHandler(logging.NullHandler())  # what a run would log is printed as results
     file = config_path(path) or Path("edgeaudio.toml")
     try:
         _may_write(file)
         answers = _Answers(dry_run, search_s)
         answers.ask_all()
     except EOFError:
-        say()  # ends the line of the question
+        print_out()  # ends the line of the question
         raise EdgeaudioError(f"setup: the answers ended, and nothing was written; {_BY_HAND}") from None
     except UnicodeDecodeError:
         raise EdgeaudioError("setup: an answer is not text in UTF-8, so nothing was written") from None
     credentials = file.parent / CREDENTIALS
     _write(file, credentials, answers.table)
     named, program = shlex.quote(str(file)), _program()
-    if credentials.is_dir():  # a service's: systemd hands them over
+    if credentials.is_dir():  # of a service: systemd passes them on
         check_it = f"CREDENTIALS_DIRECTORY={shlex.quote(str(credentials))} {program} check --config {named}"
         run_it = "systemctl restart edgeaudio"
     else:
         check_it, run_it = f"{program} check --config {named}", f"{program} run --config {named}"
-    say(f"\n{file}: written. Next:\n  {check_it}\n  {run_it}")
+    print_out(f"\n{file}: written. Next:\n  {check_it}\n  {run_it}")
     return 0
 
 
 def _program() -> str:
-    """What to type for edgeaudio: its name, or its path where the shell finds none, as in an environment of its own."""
+    """Return what to type for edgeaudio: its name, or its path where it is not on PATH, as in a virtual environment."""
     beside = Path(sys.executable).with_name("edgeaudio")
     return "edgeaudio" if which("edgeaudio") or not beside.exists() else shlex.quote(str(beside))
 
 
 def _may_write(file: Path) -> None:
-    """Raise EdgeaudioError where the file cannot be written, or shall not."""
+    """Raise EdgeaudioError if the file cannot be written, or the user keeps the old one."""
     if file.is_dir():
         raise EdgeaudioError(f"{file}: this is a directory; name a file with --config FILE")
     if not os.access(file if file.exists() else file.parent, os.W_OK):
@@ -81,7 +81,7 @@ def _may_write(file: Path) -> None:
 
 
 class _Answers:
-    """What was said so far, as the table of a settings file."""
+    """The answers so far, as the table of a settings file."""
 
     def __init__(self, dry_run: check.DryRun, search_s: float) -> None:
         self.table: Table = {schema_versions.KEY: schema_versions.SETTINGS.version}
@@ -89,45 +89,45 @@ class _Answers:
         self._search_s = search_s
 
     def ask_all(self) -> None:
-        """Ask for the device, the broker and cameras, each until it is well or kept all the same."""
+        """Ask for the device, the broker and cameras, each until it works or is kept all the same."""
         said = _ask("Name of this device, in topics and in Home Assistant", default_device())
         self.table["device"] = slugify(said) or default_device()
         while not self._has_broker():
             pass
-        say(f"\nLooking for cameras on this network (ONVIF, {self._search_s:g} s) ...", flush=True)
+        print_out(f"\nLooking for cameras on this network (ONVIF, {self._search_s:g} s) ...", flush=True)
         found = onvif.find_cameras(self._search_s)
         for number, camera in enumerate(found, 1):
-            say(f"  {number}  {camera.host}  {camera.name}")
+            print_out(f"  {number}  {camera.host}  {camera.name}")
         if not found:
-            say("  none answers")
+            print_out("  none answers")
         self.table["sources"] = {}
         while self._has_another_camera(found):
             pass
 
     def _has_broker(self) -> bool:
-        """Ask for a broker, and try it; False to be asked again."""
+        """Ask for a broker and try it; False to ask again."""
         url = _address("\nMQTT broker, its host or URL", "mqtt://localhost")
         self.table["mqtt"] = {"url": url if "://" in url else f"mqtt://{_bracketed(url)}", **_login()}
         return self._tried(self.table, self._dry_run_broker)
 
     def _dry_run_broker(self, settings: Settings, stop: threading.Event) -> Iterable[check.CheckResult]:
-        return map(check.finding, self._dry_run(settings, stop))
+        return map(check.result_of, self._dry_run(settings, stop))
 
-    def _has_another_camera(self, found: Sequence[onvif.Camera]) -> bool:
-        """Ask for a camera, and try it; False if that was the last."""
+    def _has_another_camera(self, found: Sequence[onvif.FoundCamera]) -> bool:
+        """Ask for a camera and try it; False after the last one."""
         sources: Table = self.table["sources"]
         number = "its number, or " if found else ""
         answer = _address(f"\nCamera: {number}its host or address (rtsp://...), alsa:DEVICE, or nothing", "")
         if not answer:
             return False
         if answer.isdecimal() and not 1 <= int(answer) <= len(found):
-            complain(f"there is no camera {answer}")
+            print_error(f"there is no camera {answer}")
             return True
         source = _located(answer, found)
         usual = "microphone" if answer.startswith("alsa:") else "camera"
         name = slugify(_ask("Its name", usual if usual not in sources else f"{usual}-{len(sources) + 1}"))
         if not name or name in sources:
-            complain(f"there is a source {name} already" if name else "a name is made of letters and digits")
+            print_error(f"there is a source {name} already" if name else "a name is made of letters and digits")
             return True
         if not self._tried({**self.table, "sources": {name: source}}, partial(_hear, name)):
             return True
@@ -136,17 +136,17 @@ class _Answers:
 
     @staticmethod
     def _tried(table: Table, attempt: Callable[[Settings, threading.Event], Iterable[check.CheckResult]]) -> bool:
-        """Show how an attempt went; True if it went well, or the answers are kept all the same."""
+        """Print the results of an attempt; True if all works, or the answers are kept all the same."""
         works = True
         try:
             settings = settings_of(table, "setup")
         except SettingsError as error:
-            complain(str(error))
+            print_error(str(error))
             return False
         with stopped_by_interrupt() as stop:
-            for finding in attempt(settings, stop):
-                works &= finding.verdict != "FAILS"
-                check.show(finding)
+            for result in attempt(settings, stop):
+                works &= result.verdict != "FAILS"
+                check.show(result)
         return works or _yes("Keep that all the same?")
 
 
@@ -154,15 +154,15 @@ def _hear(name: str, settings: Settings, stop: threading.Event) -> Iterator[chec
     yield check.tried(f"source {name}", partial(check.opened, settings, {}, name, stop))
 
 
-def _located(answer: str, found: Sequence[onvif.Camera]) -> Table:
-    """The table of a source: its address, and its login where it may have one."""
+def _located(answer: str, found: Sequence[onvif.FoundCamera]) -> Table:
+    """Return the table of a source: its address, and its login where it may have one."""
     if "://" in answer or answer.startswith("alsa:") or "/" in answer:
         return {"url": answer, **(_login() if "://" in answer else {})}
     if answer.isdecimal():
         camera = found[int(answer) - 1]
     else:
         host = _bracketed(answer)
-        camera = onvif.Camera(host, "", f"http://{host}/onvif/device_service")
+        camera = onvif.FoundCamera(host, "", f"http://{host}/onvif/device_service")
     login = _login()
     url, problem = None, "does not say where it streams"
     try:
@@ -170,10 +170,10 @@ def _located(answer: str, found: Sequence[onvif.Camera]) -> Table:
     except onvif.LoginRefusedError:
         problem = f"{'refuses that login' if login else 'wants a login'}, by ONVIF, to say where it streams"
     if url is None:
-        say(f"{camera.host} {problem}; its manual or app does")
+        print_out(f"{camera.host} {problem}; its manual or app does")
         url = _address("Its address", f"rtsp://{camera.host}/")
     else:
-        say(f"{camera.host} streams at {mask_url(url)}")
+        print_out(f"{camera.host} streams at {mask_url(url)}")
     return {"url": url, **login}
 
 
@@ -184,9 +184,9 @@ def _login() -> Table:
 
 
 def _address(question: str, default: str) -> str:
-    """An address without a login, for that has questions of its own."""
+    """Ask for an address without a login; the login has questions of its own."""
     while holds_login(answer := _ask(question, default)):
-        complain("without the login, which is asked for next")
+        print_error("without the login, which is asked for next")
     return answer
 
 

@@ -1,7 +1,7 @@
-"""What `probe` keeps of the sound that it hears: levels and a spectrum, of a recording of any length.
+"""Levels and spectrum of a sound of any length, for `probe`.
 
-Owns: that reckoning, a minute at a time, so that a day of sound needs little memory.
-Does not know: where the sound comes from, how any of it is shown.
+Owns: the computation, a minute at a time, so that a day of sound needs little memory.
+Does not know: where the sound comes from, or how the summary is shown.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from edgeaudio.types import Block, Channel, Samples
 
 BANDS = 14
 CHUNK_S = 60.0
-COLUMN_S = 1.0  # of what is kept of a chunk, once there are several
+COLUMN_S = 1.0  # resolution of the spectrum that is kept of a chunk, once there are several
 
 
 class SignalSummary:
-    """The sound of one format, the latest: another one begins anew. Take blocks, then `finish`."""
+    """Summary of blocks of one format; a block of another format starts it afresh. Add blocks, then call `finish`."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._shape: tuple[int, ...] = ()
-        self._begin_anew()
+        self._reset()
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         self.duration_s = 0.0
         self.mixer = Mixer(self._channel)
         self._pieces: list[Samples] = []
@@ -35,14 +35,14 @@ class SignalSummary:
         self._signal: Samples | None = None  # of the first chunk, while it is the only one
         self._columns: list[NDArray[np.float64]] = []
         self._count = 0
-        self._mean = self._deviation = np.zeros(1)  # of each channel; the deviations are squared, and summed up
+        self._mean = self._deviation = np.zeros(1)  # of each channel; deviations are the sum of squares
         self._least, self._most = np.full(1, np.inf), np.full(1, -np.inf)
 
-    def take(self, block: Block) -> None:
-        """Hear a block."""
+    def add(self, block: Block) -> None:
+        """Add a block."""
         if self._shape != (shape := (block.sample_rate, *block.samples.shape[1:])):
             self._shape = shape
-            self._begin_anew()
+            self._reset()
         self._pieces.append(block.samples)
         self._pending_s += block.duration_s
         self.duration_s += block.duration_s
@@ -50,13 +50,13 @@ class SignalSummary:
             self.finish()
 
     def finish(self) -> None:
-        """Reckon with what was taken so far."""
+        """Compute the summary of the blocks so far."""
         if not self._pieces:
             return
         samples = np.concatenate(self._pieces)
         self._pieces, self._pending_s = [], 0.0
         wide = samples.astype(np.float64).reshape(len(samples), -1)
-        # Chan, Golub and LeVeque's sum of squared deviations, which no DC rounds away
+        # sum of squared deviations by Chan, Golub and LeVeque (1983): DC causes no rounding error
         apart = wide.mean(axis=0) - self._mean
         self._count += len(wide)
         share = len(wide) / self._count

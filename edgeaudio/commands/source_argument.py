@@ -1,7 +1,4 @@
-"""The sound that `probe` and `score` are pointed at: an address, or a source of the settings by its name.
-
-Owns: that choice. Does not know: what is done with the sound.
-"""
+"""The SOURCE argument of `probe` and `score`: an address, or the name of a source in the settings."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ from edgeaudio.wiring import source_config
 
 
 def find_source(target: str, settings: Settings) -> tuple[SourceConfig, str | None]:
-    """How to open the target, and its name where it is a source of the settings.
+    """Return the configuration of the target, and its name if it is a source of the settings.
 
-    A file of that name goes before a source of that name. Raises EdgeaudioError.
+    A file of that name precedes a source of that name. Raises EdgeaudioError.
     """
     if target in settings.sources and not _is_there(target):
         return source_config(target, settings.sources[target]), target
@@ -36,16 +33,16 @@ def find_source(target: str, settings: Settings) -> tuple[SourceConfig, str | No
 
 
 def _is_there(path: str | Path) -> bool:
-    """Whether a file has that name; True also for one that must not be looked at, which opening it tells."""
+    """True if a file has that name, also one without permission: opening it gives the reason."""
     try:
         Path(path).stat()
     except PermissionError:
         return True
-    except (OSError, ValueError):  # of no file's name: too long, a NUL
+    except (OSError, ValueError):  # no possible name of a file: too long, a NUL
         return False
     return True
 
 
-def told(error: SourceError) -> str:
-    """What to tell of a source that fails: without its name, for whoever asks knows which was asked for."""
+def failure_line(error: SourceError) -> str:
+    """Return address, reason and hint of a source that failed. Its name is left out: the user has just given it."""
     return "; ".join(filter(None, [f"{error.url}: {error.detail}", error.hint]))

@@ -1,8 +1,7 @@
 """Results of several models in order of time.
 
-Owns: how long one is held. A model says what it heard once its clip has ended, so that one of longer clips is later;
-and an event begins before it is known.
-Does not know: what is done with the results.
+A result is held until no earlier one can follow: models with longer clips report later, and an event begins before it
+is known.
 """
 
 from __future__ import annotations
@@ -16,28 +15,28 @@ from edgeaudio.types import Event, Scores
 
 
 class TimeOrder:
-    """Hands on the results that nothing earlier can follow any more."""
+    """Holds results, and releases those that no earlier one can follow."""
 
     def __init__(self, bindings: Sequence[ModelBinding], *, events: bool) -> None:
         self._known: dict[str, datetime | None] = dict.fromkeys(binding.model.manifest.name for binding in bindings)
         self._lag = timedelta(seconds=max(map(_longest_lag_s, bindings), default=0.0) if events else 0.0)
         self._held: list[tuple[datetime, int, Scores | Event]] = []
-        self._count = 0  # keeps those of one moment in their order
+        self._count = 0  # keeps results of one time in their order
 
     def hold(self, result: Scores | Event) -> None:
-        """Take a result."""
+        """Hold a result."""
         heappush(self._held, (result.at, self._count, result))
         self._count += 1
 
     def heard(self, scores: Scores) -> Iterator[Scores | Event]:
-        """A model has got as far as this clip: yield what is in order now."""
+        """Yield what no earlier result can follow, now that a model has scored this clip."""
         self._known[scores.model] = scores.at
         known = [at for at in self._known.values() if at is not None]
         if len(known) == len(self._known):
             yield from self._until(min(known) - self._lag)
 
     def rest(self) -> Iterator[Scores | Event]:
-        """Nothing follows: yield all that is held."""
+        """Yield all that is held: no result follows."""
         while self._held:
             yield heappop(self._held)[2]
 
@@ -47,7 +46,7 @@ class TimeOrder:
 
 
 def _longest_lag_s(binding: ModelBinding) -> float:
-    """From the beginning of an event to that of the clip by which it is known."""
+    """Return the longest time from the beginning of an event to the beginning of the clip that reports it."""
     clip, detector = binding.model.manifest.clip, binding.model.manifest.detector
     return (
         clip.n_samples / clip.sample_rate

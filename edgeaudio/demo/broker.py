@@ -1,7 +1,4 @@
-"""The demo's broker, a program: `python -m edgeaudio.demo.broker PORT`. MQTT 3.1.1 on loopback.
-
-Owns: the embedded broker of the `demo` extra. Does not know: who connects.
-"""
+"""The demo's broker, a program: `python -m edgeaudio.demo.broker PORT`. MQTT 3.1.1 on loopback."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """A camera of the demo, a program: `python -m edgeaudio.demo.camera URL FILE CODEC SAMPLE_RATE`.
 
-Owns: pushing a sound to an RTSP listener in real time. It says `began SECONDS` (since 1970) when the
-first sample leaves. A process of its own, because PyAV's output holds the interpreter's lock while it
-waits for the listener's answer. Does not know: who listens.
+It pushes a sound to an RTSP listener in real time, and prints `began SECONDS` (since 1970) when the first sample is
+sent. It is a process of its own because PyAV's output holds the interpreter's lock while it waits for an answer.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import av.error
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
-CALL_FOR_S = 20.0
-# an encoder that takes frames of any length is given ones that a packet can carry
+RETRY_FOR_S = 20.0
+# length of frames for an encoder that takes any: what a packet can carry
 FRAME_S = 0.02
 
 
@@ -47,9 +46,9 @@ def _send(output: av.container.OutputContainer, stream: AudioStream, frame: Audi
 
 
 def main() -> int:
-    """Call until the listener is there, then push."""
+    """Connect, with retries until the listener is there, and push."""
     url, file, codec, sample_rate = sys.argv[1:]
-    deadline_s = time.monotonic() + CALL_FOR_S
+    deadline_s = time.monotonic() + RETRY_FOR_S
     while True:
         try:
             _push(url, file, codec, int(sample_rate))

@@ -1,7 +1,6 @@
-"""Runs the demo: starts broker, agent and cameras, shows what a subscriber receives, sums it up.
+"""The run of the demo: broker, agent, cameras and subscriber, and what is shown of them.
 
-Owns: the processes, the order of things, the screen.
-Does not know: how any of them works inside.
+Owns: the processes, their order, the printed lines. Does not know: how any of them works inside.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from edgeaudio.demo.scenario import Camera, Detection, Outcome, judge, read_came
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask_url
 from edgeaudio.sinks.mqtt.broker import BrokerAddress, parse_broker_url
-from edgeaudio.terminal import bad, complain, good, say, width_of
+from edgeaudio.terminal import bad, good, print_error, print_out, width_of
 from edgeaudio.urls import holds_login
 from edgeaudio.version import __version__
 
@@ -36,15 +35,15 @@ DEVICE = "demo"
 START_S = 30.0  # for broker and agent, on a slow board
 STOP_S = 5.0
 USERNAME, PASSWORD = "EDGEAUDIO_MQTT__USERNAME", "EDGEAUDIO_MQTT__PASSWORD"  # the agent's settings
-LINGER_S = 1.5  # for what is still under way when the last sound has ended
-LATE_S = 20.0  # for a sound that is not detected by then: a slow board is behind
+LINGER_S = 1.5  # after the last sound, for messages on their way
+LATE_S = 20.0  # longer, while a sound is not detected: a slow board lags
 
 
 def run_demo(broker: str | None) -> int:
-    """Play, listen, show; returns 0 if every sound played was detected and nothing else was.
+    """Run the demo; returns 0 if every sound played was detected, and nothing else, else 1.
 
-    broker: the URL of a broker to use instead of the embedded one; a login for it is taken from the environment.
-    Raises EdgeaudioError where something cannot be started.
+    broker: the URL of a broker to use instead of the embedded one; its login is read from the environment.
+    Raises EdgeaudioError if something cannot be started.
     """
     if broker and holds_login(broker):
         raise EdgeaudioError(f"--broker: a login here would show in the process list; set {USERNAME} and {PASSWORD}")
@@ -53,7 +52,7 @@ def run_demo(broker: str | None) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeaudio-demo-")))
         url = broker or stack.enter_context(_embedded_broker())
         address = parse_broker_url(url)
-        say(f"edgeaudio {__version__} demo: {len(cameras)} cameras, one agent, one broker ({mask_url(url)})\n")
+        print_out(f"edgeaudio {__version__} demo: {len(cameras)} cameras, one agent, one broker ({mask_url(url)})\n")
         inbox = stack.enter_context(_subscriber(address))
         ports = dict(zip((camera.name for camera in cameras), _free_ports(len(cameras)), strict=True))
         log = stack.enter_context((folder / "agent.log").open("w+"))
@@ -66,12 +65,12 @@ def run_demo(broker: str | None) -> int:
         good = all(outcome.right for outcome in outcomes)
         if not good:
             log.seek(0)
-            complain("\nThe agent's log:\n" + log.read())
+            print_error("\nThe agent's log:\n" + log.read())
     return 0 if good else 1
 
 
 class _Show:
-    """Prints what is played and what is received, as it happens, and remembers it."""
+    """Prints what is played and what is received as it happens, and records it."""
 
     def __init__(
         self, cameras: Sequence[Camera], inbox: SimpleQueue[tuple[float, str, bytes]], length_s: float
@@ -83,10 +82,10 @@ class _Show:
         self._inbox = inbox
         self._length_s = length_s
         self._start_s = time.time()
-        self._told: set[tuple[str, str]] = set()
+        self._printed: set[tuple[str, str]] = set()
 
     def watch(self, pushing: Sequence[SimpleQueue[float]]) -> None:
-        """Until the sounds have been played and what they led to has arrived."""
+        """Receive until the sounds have been played and their detections have arrived."""
         deadline_s = time.time() + START_S + self._length_s + LATE_S
         end_s = deadline_s
         while time.time() < min(end_s, deadline_s):
@@ -98,20 +97,20 @@ class _Show:
             if len(self.began_s) == len(self._cameras):
                 late = any(camera.label and camera.name not in heard for camera in self._cameras.values())
                 end_s = max(self.began_s.values()) + self._length_s + (LATE_S if late else LINGER_S)
-            self._tell_played()
+            self._print_played()
             with suppress(Empty):
                 self._receive(*self._inbox.get(timeout=0.1))
 
-    def _tell_played(self) -> None:
+    def _print_played(self) -> None:
         for name, began_s in self.began_s.items():
             camera = self._cameras[name]
-            if (name, "stream") not in self._told:
-                self._told.add((name, "stream"))
+            if (name, "stream") not in self._printed:
+                self._printed.add((name, "stream"))
                 stream = f"{camera.codec.removeprefix('lib')}, {camera.sample_rate / 1000:g} kHz"
                 self._line(began_s, "plays", f"{name}: {camera.surroundings} ({stream})")
             sound_s = began_s + camera.begin_s
-            if camera.label and (name, "sound") not in self._told and time.time() >= sound_s:
-                self._told.add((name, "sound"))
+            if camera.label and (name, "sound") not in self._printed and time.time() >= sound_s:
+                self._printed.add((name, "sound"))
                 self._line(sound_s, "plays", f"{name}: {camera.label} begins")
 
     def _receive(self, received_s: float, topic: str, payload: bytes) -> None:
@@ -136,7 +135,7 @@ class _Show:
             self.detections.append(Detection(source, label, score, at_s, received_s))
 
     def _line(self, at_s: float, who: str, what: str) -> None:
-        say(f"{at_s - self._start_s:6.1f} s  {who}  {what}", flush=True)
+        print_out(f"{at_s - self._start_s:6.1f} s  {who}  {what}", flush=True)
 
 
 def _sum_up(outcomes: Sequence[Outcome], memory_mb: float | None) -> None:
@@ -152,15 +151,15 @@ def _sum_up(outcomes: Sequence[Outcome], memory_mb: float | None) -> None:
             row[2] += ", but the stream was never opened"
         rows.append(row)
         rows += [["", "", "", f"{wrong.label}, which was not played", f"{wrong.score:.2f}"] for wrong in outcome.wrong]
-    say()
+    print_out()
     for line in table(rows, width=width_of(sys.stdout)):
-        say(*line)
-    say()
-    say("\n".join(proven(outcomes, memory_mb)))
+        print_out(*line)
+    print_out()
+    print_out("\n".join(proven(outcomes, memory_mb)))
 
 
 def proven(outcomes: Sequence[Outcome], memory_mb: float | None) -> list[str]:
-    """Lines that say what the demo has shown."""
+    """Return the lines of the verdict."""
     sounds = [outcome for outcome in outcomes if outcome.camera.label]
     found = sum(outcome.heard is not None for outcome in sounds)
     wrong = sum(len(outcome.wrong) for outcome in outcomes)
@@ -213,7 +212,7 @@ def _subscriber(address: BrokerAddress) -> Iterator[SimpleQueue[tuple[float, str
         client.subscribe(f"edgeaudio/{DEVICE}/#", qos=1)
 
     def on_message(_client: Client, _userdata: object, message: MQTTMessage) -> None:
-        if not message.retain:  # what an earlier demo left on the broker
+        if not message.retain:  # of an earlier demo
             inbox.put((time.time(), message.topic, bytes(message.payload)))
 
     client.on_connect = on_connect
@@ -269,7 +268,7 @@ def _camera(camera: Camera, port: int) -> Iterator[SimpleQueue[float]]:
 
 @contextmanager
 def _running(command: Sequence[str], **how: object) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command, text=True, **how)  # type: ignore[call-overload]  # noqa: S603 (our own modules)
+    process = subprocess.Popen(command, text=True, **how)  # type: ignore[call-overload]  # noqa: S603 (modules of this package)
     try:
         yield process
     finally:

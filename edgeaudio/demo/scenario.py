@@ -1,6 +1,5 @@
-"""What the demo plays, and whether what was heard is right.
+"""The sounds of the demo, and the comparison of sounds played with detections received. Pure.
 
-Owns: the table of cameras, and the comparison of sounds played with detections received. Pure.
 Does not know: processes, MQTT, the screen.
 """
 
@@ -13,7 +12,7 @@ from pathlib import Path
 
 SOUNDS = Path(__file__).parent / "sounds"
 TABLE = SOUNDS / "cameras.toml"
-# an event is dated by the clips that held it: it may seem to begin this much before its sound
+# an event may be dated this much before its sound
 EARLY_S = 2.5
 
 
@@ -47,10 +46,10 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one camera's sound."""
+    """What was received of one camera's sound."""
 
     camera: Camera
-    played_s: float | None  # when its sound, or the camera without one, began; None: it never played
+    played_s: float | None  # when the sound began, or the stream without one; None: never
     heard: Detection | None  # the first right detection
     wrong: tuple[Detection, ...]
 
@@ -61,13 +60,13 @@ class Outcome:
 
 
 def read_cameras() -> tuple[float, list[Camera]]:
-    """How long the sounds are, in seconds, and the cameras."""
+    """Return the length of the sounds in seconds, and the cameras."""
     table = tomllib.loads(TABLE.read_text())
     return table["length_s"], [Camera(name, **entry) for name, entry in table["cameras"].items()]
 
 
 def judge(cameras: Sequence[Camera], began_s: Mapping[str, float], detections: Sequence[Detection]) -> list[Outcome]:
-    """Compare what was played with what was received; `began_s` is when each camera's stream began."""
+    """Compare what was played with what was received. began_s: start of each camera's stream, seconds since 1970."""
     outcomes = []
     for camera in cameras:
         stream_s = began_s.get(camera.name)

@@ -1,1 +1,1 @@
-"""What must be delivered waits here, on disk, until it is acknowledged."""
+"""Events and their messages, on disk until the broker has acknowledged them."""

@@ -1,7 +1,7 @@
 """The outbox's SQLite file: opening, transactions, and what to do with a damaged one.
 
 Owns: the schema, the pragmas, and SQLite's errors, which leave here as `DiskError`. The only importer of sqlite3.
-Does not know: bounds, memory, retries (outbox.py), MQTT, or what the messages mean.
+Does not know: memory and retries (store.py), bounds (outbox.py), MQTT, or what the messages mean.
 
 WAL with synchronous=FULL: a committed transaction survives a power cut. Deletions are committed with NORMAL, without
 a sync of their own: a power cut can undo them, and a message is then sent twice under one id, which receivers
@@ -20,9 +20,9 @@ from typing import Literal, Self
 
 from edgeaudio.types import Message, StoredMessage
 
-# An older edgeaudio must be able to go on with a newer one's file, after a rollback: tables are added, and columns that
-# have a default; none is renamed or removed. The number in the file is that of the first layout whose readers can use
-# it, and stays as it is while that rule is kept.
+# An older edgeaudio must be able to use a newer one's file, after a rollback: tables are added, and columns that have a
+# default; none is renamed or removed. The number in the file is that of the first layout whose readers can use it, and
+# stays as it is while that rule is kept.
 _LAYOUT = 1
 _SCHEMA = (
     """CREATE TABLE messages (
@@ -32,13 +32,13 @@ _SCHEMA = (
     "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     f"PRAGMA user_version = {_LAYOUT}",
 )
-# where the key is there already, its index stays as it is: a page less to write
+# an existing key keeps its index entry: one page less to write
 _KEEP = "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _COLUMNS = "seq, topic, payload, qos, retain, added_at"
-_KEPT_ASIDE = 3
+_DAMAGED_KEPT = 3
 # a transaction writes whole pages, four or five with a few hundred bytes changed: the smallest that hold a detection
 _PAGE_BYTES = 1024
-_CACHE_KIB = 256  # SQLite's own 2 MB would be kept for good after the first long outage
+_CACHE_KIB = 256  # SQLite's default, 2 MB, would never be freed after the first long outage
 _LOCK_WAIT_S = 2.0
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -48,16 +48,16 @@ class DiskError(Exception):
 
     def __init__(self, why: str, *, damaged: bool = False, in_use: bool = False) -> None:
         super().__init__(why)
-        self.damaged = damaged  # what it holds is not to be trusted
+        self.damaged = damaged  # its contents cannot be trusted
         self.in_use = in_use  # another process has it open
 
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """What one transaction does, in this order; nothing is left out and nothing done by halves."""
+    """The changes of one transaction, made in this order, all or none."""
 
     forget_all: bool = False  # open events and settings, before the new ones are written
-    shifted: tuple[int, float] | None = None  # from this number on, the time of adding moves by so many seconds
+    shifted: tuple[int, float] | None = None  # a number, and the seconds by which times of adding move from it on
     deleted: Iterable[int] = ()
     inserted: Iterable[StoredMessage] = ()
     opened: Mapping[str, str] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class OutboxFile:
     """One open file. Every method raises DiskError; not thread-safe, but usable from any thread in turn."""
 
     def __init__(self, path: Path) -> None:
-        """Open or begin the file. DiskError tells damage (a foreign schema included) and use by another."""
+        """Open the file or create it. DiskError says if it is damaged, of a foreign schema, or in use elsewhere."""
         with _disk_errors():
             self._db = sqlite3.connect(path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
         try:
@@ -80,7 +80,7 @@ class OutboxFile:
             raise
 
     def _prepare(self) -> None:
-        self._db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a file that is begun now
+        self._db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a new file
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA journal_size_limit = 4194304")
@@ -92,7 +92,7 @@ class OutboxFile:
         (least_reader,) = self._db.execute("PRAGMA user_version").fetchone()
         if least_reader > _LAYOUT:
             raise DiskError(f"it asks for layout {least_reader}, this edgeaudio knows {_LAYOUT}", damaged=True)
-        with self._transaction(durable=True):  # takes the lock, even where there is nothing to do
+        with self._transaction(durable=True):  # takes the lock, even where nothing is written
             for statement in _SCHEMA if least_reader == 0 else ():
                 self._db.execute(statement)
 
@@ -127,13 +127,13 @@ class OutboxFile:
             return [_stored(row) for row in self._db.execute(query, (after, *without_topics, limit))]
 
     def size(self, seq: int) -> int | None:
-        """Give the size of a message in bytes; None: it is not here."""
+        """Return the size of a message in bytes; None: it is not here."""
         with _disk_errors():
             row = self._db.execute("SELECT size FROM messages WHERE seq = ?", (seq,)).fetchone()
         return None if row is None else int(row[0])
 
     def totals(self) -> tuple[int, int, int]:
-        """Count the messages, their bytes, and give the highest number (0: none)."""
+        """Return the count of messages, their bytes, and the highest number (0: none)."""
         with _disk_errors():
             count, size, last = self._db.execute(
                 "SELECT count(*), coalesce(sum(size), 0), coalesce(max(seq), 0) FROM messages"
@@ -155,7 +155,7 @@ class OutboxFile:
             return dict(self._db.execute("SELECT key, value FROM settings").fetchall())
 
     def close(self) -> None:
-        """Close the file, if need be without its last checkpoint: the log has everything."""
+        """Close the file, if need be without a last checkpoint: the write-ahead log has everything."""
         with suppress(sqlite3.Error):
             self._db.close()
 
@@ -167,7 +167,7 @@ class OutboxFile:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            if self._db.in_transaction:  # SQLite ends some failed transactions by itself
+            if self._db.in_transaction:  # SQLite rolls some failed transactions back by itself
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
             raise
@@ -190,22 +190,22 @@ def is_in_use(path: Path) -> bool:
 
 
 def move_damaged(path: Path) -> Path:
-    """Rename a damaged file and its write-ahead log, and remove all but the newest of those put aside before."""
-    aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+    """Rename a damaged file and its write-ahead log, remove old damaged ones, and return the new path."""
+    moved_to = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
     try:
         for suffix in ("-wal", "-shm", ""):
             with suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-        for old in sorted(path.parent.glob(f"{path.name}.damaged-*Z"))[:-_KEPT_ASIDE]:
+                path.with_name(path.name + suffix).rename(moved_to.with_name(moved_to.name + suffix))
+        for old in sorted(path.parent.glob(f"{path.name}.damaged-*Z"))[:-_DAMAGED_KEPT]:
             for suffix in ("-wal", "-shm", ""):
                 old.with_name(old.name + suffix).unlink(missing_ok=True)
     except OSError as error:
-        raise DiskError(f"damaged, and cannot be put aside: {error.strerror}") from None
-    return aside
+        raise DiskError(f"damaged, and cannot be renamed: {error.strerror}") from None
+    return moved_to
 
 
 def rescue(path: Path) -> Transaction:
-    """Read what can be read of a damaged file: messages up to the first place that is not legible, and the rest."""
+    """Read what can be read of a damaged file: messages up to the first damaged page, open events and settings."""
     messages: list[StoredMessage] = []
     opened: dict[str, str] = {}
     settings: dict[str, str] = {}
@@ -222,7 +222,7 @@ def rescue(path: Path) -> Transaction:
                     match row:
                         case (str(key), str(value)):
                             found[key] = value
-    # a damaged index can give a row twice; the new file takes each number once
+    # a damaged index can return a row twice; the new file takes each number once
     return Transaction(
         inserted=list({row.seq: row for row in messages}.values()),
         opened=opened,
@@ -231,7 +231,7 @@ def rescue(path: Path) -> Transaction:
 
 
 def size_of(message: Message) -> int:
-    """Count a message's bytes as the bounds do: topic and payload."""
+    """Return the bytes of a message that count for the bounds: topic and payload."""
     return len(message.topic.encode()) + len(message.payload)
 
 

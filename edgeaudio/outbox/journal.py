@@ -1,7 +1,6 @@
-"""The journal: events are written to the disk before anybody is told of them.
+"""The journal: events are written to the disk before they are published.
 
-Owns: one transaction for events, their messages and the rows of events that are still open; how an open event is
-stored.
+Owns: one transaction for events, their messages and the rows of open events; how an open event is stored.
 Does not know: what a message looks like on the wire (`encode` is handed in), who sends it, threads.
 """
 
@@ -18,7 +17,7 @@ from edgeaudio.types import Event, Message
 
 log = logging.getLogger(__name__)
 
-Encode = Callable[[Event, str, int], Message]  # the event, the epoch of its number, its number
+Encode = Callable[[Event, str, int], Message]  # of an event, the epoch of its number, and its number
 
 
 class Journal:
@@ -29,25 +28,25 @@ class Journal:
         self._encode = encode
 
     def commit(self, events: Sequence[Event]) -> int:
-        """Write events, in order, in one transaction; returns when they are on the disk, with the last one's number.
+        """Write events, in order, in one transaction; return when they are on the disk, with the last one's number.
 
-        The number is the outbox's, for `Outbox.holds`. Where the disk fails they are kept in memory instead (see
-        outbox.py). Never raises for the disk's sake.
+        The number is the outbox's, for `Outbox.holds`. Where the disk fails they are kept in memory instead (store.py).
+        Never raises because of the disk.
         """
         epoch, first = self._outbox.number(len(events))
         last = self._outbox.add(
             [self._encode(event, epoch, seq) for seq, event in enumerate(events, first)],
-            # a test ends with the process; and earlier versions cannot read one that is open
+            # a test detection ends with the process, and earlier versions cannot read an open one
             opened={event.id: store_event(event) for event in events if event.kind == "onset" and not event.test},
             closed=[event.id for event in events if event.kind == "offset"],
         )
         for event in events:
-            # what is on the disk is promised: the proofs in tests/chaos hold the broker to these lines
+            # tests/chaos compares these lines with what the broker received
             log.debug("committed %s %s", event.kind, event.id)
         return last
 
     def open_events(self) -> list[Event]:
-        """Read the onsets that have no offset, oldest first; what cannot be read is logged, and forgotten."""
+        """Return the onsets that have no offset, oldest first; one that cannot be read is logged and forgotten."""
         found = []
         for event_id, text in self._outbox.open_events().items():
             try:
@@ -59,9 +58,9 @@ class Journal:
 
 
 def store_event(event: Event) -> str:
-    """Write an onset as the text that is kept until its offset.
+    """Return an onset as the text that is stored until its offset.
 
-    Newer fields are left out: an older edgeaudio, to which a device was rolled back, could not read what has them.
+    Newer fields are left out: an older edgeaudio, to which a device was rolled back, could not read them.
     """
     values = {
         "id": event.id,
@@ -77,15 +76,15 @@ def store_event(event: Event) -> str:
 
 
 def restore_event(text: str) -> Event:
-    """Read what `store_event` wrote. Raises ValueError, KeyError or TypeError on anything else."""
+    """Parse what `store_event` returned. Raises ValueError, KeyError or TypeError on anything else."""
     values = json.loads(text)
     return Event(**{**values, "at": datetime.fromisoformat(values["at"])})
 
 
 def interrupted(onset: Event) -> Event:
-    """Make the offset of an event whose end nobody heard.
+    """Return the offset of an event whose end was missed.
 
-    Its end is the last moment known to belong to it, so its duration is a lower bound.
+    Its end is the last moment that is known to belong to it, so its duration is a lower bound.
     """
     end = None if onset.offset_s is None else onset.offset_s + onset.duration_s
     at = onset.at + timedelta(seconds=onset.duration_s)

@@ -123,7 +123,7 @@ class Threshold:
         return self.on >= 1
 
     def moved(self, on: float) -> Threshold:
-        """With another `on`; `off` keeps its proportion to it."""
+        """Return the thresholds with another `on`; `off` keeps its ratio to `on`."""
         return Threshold(on, on * (self.off / self.on) if self.on else on)
 
 
@@ -155,12 +155,12 @@ class Manifest:
         return self.labels + tuple(self.groups)
 
     def threshold(self, label: str) -> Threshold:
-        """Thresholds of a label or a group."""
+        """Return the thresholds of a label or a group."""
         return self.thresholds.get(label) or Threshold(self.detector.on, self.detector.off)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest in that file. Raises ManifestError with the key that is wrong and why."""
+    """Read a manifest. Raises ManifestError with the faulty key and the reason."""
     try:
         text = read_regular(path, MAX_BYTES + 1)
     except OSError as error:
@@ -175,7 +175,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
-    """The manifest in a TOML table; `path` is what its errors name. Raises ManifestError."""
+    """Return the manifest in a TOML table; errors name `path`. Raises ManifestError."""
     try:
         table = upgraded(table, MANIFEST, str(path))
     except SchemaError as error:
@@ -201,7 +201,7 @@ def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
 
 
 def manifest_toml(manifest: Manifest) -> str:
-    """The manifest as TOML text that `read_manifest` reads back; what equals a default is left out."""
+    """Return the manifest as TOML text for `read_manifest`; values that equal their default are left out."""
     table = {"schema_version": manifest.schema_version, **table_of(manifest)}
     for key in ("kind", "sample_rate"):  # said in [input] and [clip]
         table.get("features", {}).pop(key, None)
@@ -209,7 +209,7 @@ def manifest_toml(manifest: Manifest) -> str:
 
 
 def check_manifest(manifest: Manifest, path: Path) -> None:
-    """Raises ManifestError at the first value that makes no sense or contradicts another one."""
+    """Check all values. Raises ManifestError at the first that makes no sense or contradicts another."""
     for problems in (_label_problems, _input_problems, _output_problems, _detector_problems, _entity_problems):
         for wrong, key, problem in problems(manifest):
             if wrong:

@@ -101,7 +101,7 @@ def origin_of(key: Key, found: Iterable[Layer]) -> str | None:
 def _line(details: ErrorDetails, found: list[Layer]) -> str:
     # "[key]" is pydantic's mark for a complaint about a table's name; numbers are places in a list
     at = [part for part in (*details["loc"], *details.get("ctx", {}).get("at", ())) if part != "[key]"]
-    # an address can be the name of a setting by mistake
+    # a user may write an address, with its login, as the name of a table
     key = tuple(HIDDEN if "@" in str(part) else str(part) for part in at)
     named = tuple(part for part in at if isinstance(part, str))
     speaker = max(found, key=lambda layer: layer.depth(named), default=None)
@@ -131,7 +131,7 @@ def _problem(details: ErrorDetails, named: Key) -> str:
 
 
 def _shown(details: ErrorDetails) -> str:
-    """The value complained of, where it is a number or a short word, and not that of a login."""
+    """Return the faulty value if it is a number or a short word, and not part of a login."""
     name, value = details["loc"][-1], details["input"]
     if details["type"] in {"missing", "model_type", "dict_type"} or name in _SECRET:
         return ""
@@ -142,7 +142,7 @@ def _shown(details: ErrorDetails) -> str:
 
 
 def _fields(key: Key) -> Iterable[str]:
-    """The names of the settings in the table with that key."""
+    """Return the names of the settings in the table with that key."""
     at: Any = Settings
     for part in key:
         if isinstance(at, type) and issubclass(at, BaseModel):

@@ -1,7 +1,7 @@
-"""Every setting there is: its name, unit, bounds, default, and one line that says what it does.
+"""Every setting: its name, unit, bounds, default, and one line that says what it does.
 
-Owns: the models that settings are validated into, and the rules between settings.
-Does not know: where a value came from (sources.py), or what is done with it.
+Owns: the pydantic models, and the rules between settings.
+Does not know: where a value came from (sources.py), what it is used for.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ FAULT = "fault"
 
 
 def _fault(problem: str, *at: str) -> PydanticCustomError:
-    """What is wrong with settings that do not fit together; `at` leads from the table to the one to blame."""
+    """Return the error of settings that contradict each other; `at` is the path from the table to the faulty one."""
     return PydanticCustomError(FAULT, "{problem}", {"problem": problem, "at": at})
 
 
@@ -58,7 +58,7 @@ class _Table(BaseModel):
 
 
 class _Login(_Table):
-    """A login that is in the URL, or beside it, with the password in a setting or in a file."""
+    """Login in the URL or beside it, with the password in a setting or in a file."""
 
     url: SecretUrl
     username: Text | None = Field(None, repr=False, description="Login, where the URL holds none.")
@@ -76,14 +76,14 @@ class _Login(_Table):
         return self
 
     def secret(self) -> str | None:
-        """The password that stands beside the URL, read from its file if it is in one. Raises SettingsError."""
+        """Return the password beside the URL, read from its file if there is one. Raises SettingsError."""
         if self.password_file is not None:
             return read_secret(self.password_file)
         return self.password.get_secret_value() if self.password is not None else None
 
 
 class MqttSettings(_Login):
-    """`[mqtt]`: the broker, and what it is told."""
+    """`[mqtt]`: the broker, and what is published."""
 
     url: BrokerUrl = Field(SecretUrl("mqtt://localhost"), description="mqtt:// or, with TLS, mqtts://HOST[:PORT].")
     ca_file: ReadableFile | None = Field(None, description="Certificates to trust instead of the system's (PEM).")
@@ -124,7 +124,7 @@ class HealthSettings(_Table):
 
 
 class OutboxSettings(_Table):
-    """`[outbox]`: what is kept on disk until the broker has it. Where it is full, the oldest goes first."""
+    """`[outbox]`: messages kept on disk until they are acknowledged. When it is full, the oldest are dropped."""
 
     max_messages: Whole = Field(100_000, ge=1, le=100_000_000, description="The most messages kept.")
     max_bytes: Whole = Field(33_554_432, ge=65_536, le=1_099_511_627_776, description="The most bytes kept.")
@@ -192,7 +192,7 @@ class SourceSettings(_Login):
         return self
 
     def address(self) -> SourceUrl:
-        """The URL with its login, taken apart. Raises SettingsError, UrlError."""
+        """Return the parsed URL with its login. Raises SettingsError, UrlError."""
         return parse_url(self.url.get_secret_value(), self.username, self.secret())
 
 
@@ -213,12 +213,12 @@ class ModelSettings(_Table):
 
 
 def default_device() -> str:
-    """The host name, as a slug."""
+    """Return the host name as a slug."""
     return slugify(socket.gethostname().partition(".")[0]) or "edgeaudio"
 
 
 def default_state_dir() -> Path:
-    """What systemd gives, else the user's own state directory; /var/lib/edgeaudio for root and who has no home."""
+    """Return systemd's state directory, else the user's; /var/lib/edgeaudio for root and for users without a home."""
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.partition(":")[0])
     home = os.path.expanduser(os.environ.get("XDG_STATE_HOME") or "~/.local/state")  # noqa: PTH111 (pathlib's raises)
@@ -267,7 +267,7 @@ class Settings(BaseSettings):
 
     @property
     def outbox_path(self) -> Path:
-        """The file of the outbox."""
+        """File of the outbox."""
         return self.state_dir / "outbox.sqlite"
 
     @model_validator(mode="after")

@@ -1,7 +1,6 @@
-"""Shows settings to people: the effective ones as TOML with their origins, and the JSON Schema.
+"""Prints settings: those in force as TOML with their origins, the example, the JSON Schema.
 
-Owns: how settings are printed; secrets are masked here and cannot be had otherwise.
-Does not know: how settings are read.
+Owns: the masking of secrets in all that is printed. Does not know: how settings are read.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-
 
 
 class SecretUrl(Secret[str]):
-    """A URL that may hold secrets: printed, it shows none of them."""
+    """URL that may hold secrets: printed, it shows none of them."""
 
     def _display(self) -> str:
         return mask_url(self.get_secret_value())
@@ -45,14 +45,14 @@ class SecretUrl(Secret[str]):
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """A part of every day in local time, `end` not included; where `end` is not later, it is that of the next day."""
+    """Part of every day in local time, `end` excluded; an `end` that is not later than `start` is on the next day."""
 
     start: time
     end: time
 
     @classmethod
     def parse(cls, text: object) -> Hours:
-        """From "22:00-06:30". Raises ValueError."""
+        """Parse "22:00-06:30". Raises ValueError."""
         if isinstance(text, cls):
             return text
         match = _HOURS.fullmatch(text) if isinstance(text, str) else None
@@ -69,7 +69,7 @@ class Hours:
         return f"{self.start:%H:%M}-{end}"
 
     def covers(self, moment: time) -> bool:
-        """Whether a local time of day lies in it."""
+        """True if a local time of day lies in it."""
         if self.start < self.end:
             return self.start <= moment < self.end
         return moment >= self.start or moment < self.end
@@ -92,14 +92,14 @@ def _slug(text: str) -> str:
 
 
 def _number(value: object) -> object:
-    # to Python true is 1, and nan is neither under a bound nor over it; in a settings file both are mistakes
+    # for Python, true is 1 and nan is within all bounds; in a settings file both are mistakes
     if isinstance(value, bool) or (isinstance(value, float) and not isfinite(value)):
         raise ValueError("must be a number")
     return value
 
 
 def _list(value: object) -> object:
-    """Variables and options hold text: several values are parted by commas."""
+    """Split the text of a variable or an option at commas; other values stay as they are."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
@@ -124,7 +124,7 @@ def _broker_url(url: SecretUrl) -> SecretUrl:
 
 
 def _path(value: object) -> object:
-    """An empty path would be the folder that the program happens to be started in."""
+    """Refuse an empty path, which would be the working directory."""
     if value == "":
         raise ValueError("must not be empty")
     if isinstance(value, str) and "\0" in value:
@@ -137,7 +137,7 @@ def _file(path: Path) -> Path:
 
 
 def _secret_file(path: Path) -> Path:
-    # some put the password itself here: of what does not look like a file's name only a folder that is there is shown
+    # a user may write the password itself here: what does not look like the name of a file is not shown
     named = "." in path.name or re.fullmatch(r"[a-z_-]+", path.name)
     folder_is_there = os.path.isdir(path.parent)  # noqa: PTH112 (pathlib's raises where a folder on the way is closed)
     parts = path.parts if named else (*(path.parts[:-1] if folder_is_there else ()), HIDDEN)
@@ -146,7 +146,7 @@ def _secret_file(path: Path) -> Path:
 
 def _readable(path: Path, shown: str) -> Path:
     try:
-        # opened, a pipe may wait; and what was read from it is gone for whoever reads it next
+        # opening a pipe may block, and a pipe can be read only once
         if not (path.is_fifo() or path.is_socket() or path.is_char_device()):
             with path.open("rb"):
                 return path

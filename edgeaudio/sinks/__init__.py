@@ -1,7 +1,7 @@
-"""Where results go: a package a sink. Sinks know the ground floor, the hub's values and health, and never each other.
+"""Where results go, a package per sink. Sinks know the ground floor, the hub and health, and never each other.
 
-`Sink` is what a best-effort sink must offer; docs/architecture.md and CONTRIBUTING.md say how one is added. The MQTT
-sink is no such one: it is what the agent is for, and empties the outbox.
+`Sink` is the interface of a best-effort sink; CONTRIBUTING.md says how one is added. The MQTT sink is not best-effort:
+it sends what the outbox holds, and retries.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Protocol
 
 
 class Sink(Protocol):
-    """Something that takes what the hub publishes, in a thread of its own, as well as it can.
+    """A consumer of what the hub publishes, run in a thread of its own.
 
-    An exception from any method disables the sink; it is told in health, and opened again after a while. While a
-    method has not returned, items wait, and the oldest of too many are dropped.
+    An exception from any method disables the sink; it is reported in health, and opened again after a while. Until a
+    method returns, items wait in a bounded queue that drops the oldest.
     """
 
     name: str  # in health and in the log
@@ -21,13 +21,13 @@ class Sink(Protocol):
 
     @property  # so that type checkers take `accepts = frozenset({Event})`
     def accepts(self) -> frozenset[type]:
-        """The types of edgeaudio/types.py, or of another sink's results, that it is handed."""
+        """The types of edgeaudio/types.py, or of another sink's results, that `handle` takes."""
 
     def open(self) -> None:
-        """Begin; called before the first item, and again after a failure."""
+        """Open files and connections; called before the first item, and again after a failure."""
 
     def handle(self, item: object) -> None:
-        """Take one item of a type in `accepts`."""
+        """Handle one item of a type in `accepts`."""
 
     def close(self) -> None:
-        """End; called once after each `open` that returned."""
+        """Close everything; called once after each `open` that returned."""

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from edgeaudio.agent.crash_notes import CrashNotes, Phase, read_notes, write_notes
 from edgeaudio.agent.crash_suspects import suspects_of
 from edgeaudio.agent.source_quarantine import SourceQuarantine
+from edgeaudio.capture.admission import Hold
 from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.reader import Hold
 from edgeaudio.clock import Clock
 from edgeaudio.runtime_files import RuntimeDir, find_runtime_dir
 

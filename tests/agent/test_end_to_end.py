@@ -37,6 +37,7 @@ def test_a_pushed_stream_is_detected_and_published(any_broker: BrokerProcess, ru
     offset = listener.wait_detection("offset")
     assert (status["codec"], status["sample_rate"], status["channels"]) == ("pcm_alaw", 8000, 1)
     assert onset | {"kind": 0, "at": 0, "at_error_s": 0, "score": 0, "duration_s": 0} == {
+        "schema_version": 1,
         "id": offset["id"],
         "kind": 0,
         "label": LABEL,

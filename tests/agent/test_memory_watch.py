@@ -20,7 +20,7 @@ from support.waiting import wait_until
 
 from edgeaudio.agent import memory_watch
 from edgeaudio.agent.memory_watch import SPARE_MB, SPARE_PER_SOURCE_MB, MemoryWatch, limit_of, unheard_bytes
-from edgeaudio.capture.reader import Load
+from edgeaudio.capture.reader_counts import Load
 from edgeaudio.health.machine import Machine
 
 Run = Callable[..., RunningAgent]

@@ -1,6 +1,6 @@
-"""Every reason with its detail and its hint, from what servers, sockets, files and certificates really answer.
+"""Every reason with its detail and its hint, from real servers, sockets, files and certificates.
 
-Sound cards: test_alsa.py. HTTP that leads elsewhere: test_http_proxy_peers.py, test_http_proxy_tls.py.
+Sound cards: test_alsa.py. HTTP: test_http_proxy*.py.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ def port_of(url: str) -> str:
 
 
 class Certificates:
-    """An authority, and what it issued."""
+    """An authority, and the certificates that it issued."""
 
     def __init__(self, folder: Path) -> None:
         ours = authority()

@@ -1,4 +1,4 @@
-"""Lists and redirects that lead to hosts of another kind: they are not followed there, and that is said once."""
+"""Playlists and redirects to hosts of another address class are not followed, and reported once."""
 
 import contextlib
 import errno
@@ -18,7 +18,7 @@ from support.web import Certificate, make_certificate, web_server
 
 from edgeaudio.capture import origin
 from edgeaudio.capture.errors import SourceError
-from edgeaudio.capture.http_proxy import HttpProxy, is_proxied
+from edgeaudio.capture.http_proxy import HttpProxy
 from edgeaudio.capture.origin import kind_of
 from edgeaudio.capture.source_urls import parse_url
 from edgeaudio.types import Reason
@@ -153,7 +153,7 @@ def test_a_redirect_leads_to_no_other_kind_of_host_and_that_is_told(canary: Cana
     assert error.explanation.startswith("led to 127.0.0.2, a host of the local network; not followed")
 
 
-def test_the_gate_ends_with_the_connection(served: Path) -> None:
+def test_the_proxy_ends_with_the_connection(served: Path) -> None:
     with web_server(served) as port:
         hear(f"http://127.0.0.1:{port}/good.ts", 0.3, media=True)
         with pytest.raises(SourceError):
@@ -165,14 +165,14 @@ def client_of(opened: HttpProxy) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(opened.url.rsplit(":", 1)[1])), 5)
 
 
-def gate_for(url: str) -> HttpProxy:
+def proxy_for(url: str) -> HttpProxy:
     return HttpProxy(parse_url(url), tls_verify=True, ca_file=None)
 
 
-def test_a_gate_closes_at_once_though_nobody_reads() -> None:
+def test_a_proxy_closes_at_once_though_nobody_reads() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        with gate_for(url) as opened, client_of(opened) as client:
+        with proxy_for(url) as opened, client_of(opened) as client:
             client.sendall(f"GET {url} HTTP/1.1\r\n\r\n".encode())
             with server.accept()[0] as far:
                 assert far.recv(100).startswith(b"GET / HTTP/1.1\r\n")
@@ -196,16 +196,9 @@ def test_a_gate_closes_at_once_though_nobody_reads() -> None:
     ],
 )
 def test_garbage_is_closed_without_an_answer(request_: bytes) -> None:
-    with gate_for("http://127.0.0.1/") as opened, client_of(opened) as client, contextlib.suppress(ConnectionError):
+    with proxy_for("http://127.0.0.1/") as opened, client_of(opened) as client, contextlib.suppress(ConnectionError):
         client.sendall(request_)
         assert client.recv(100) == b""
-
-
-def test_what_is_read_by_http_is_gated_whatever_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
-    assert is_proxied("https")
-    assert is_proxied("http")
-    assert not is_proxied("rtsp")
 
 
 def test_a_machine_without_a_free_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

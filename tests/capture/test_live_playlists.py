@@ -1,4 +1,4 @@
-"""Live playlists: each segment is heard once, over connections and restarts, and one that stands still is told."""
+"""Live playlists: each segment is heard once, over connections and restarts; a stale playlist is reported."""
 
 import contextlib
 import threading
@@ -21,7 +21,8 @@ from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.heard_segments import HeardSegments
 from edgeaudio.capture.live_playlists import BegunAnewError, LivePlaylists
 from edgeaudio.capture.opening import SourceMemory
-from edgeaudio.capture.playlist import MediaPlaylist, parse_playlist
+from edgeaudio.capture.playlist import MediaPlaylist
+from edgeaudio.capture.playlist_parser import parse_playlist
 from edgeaudio.capture.reader import Reader
 from edgeaudio.clock import Clock
 from edgeaudio.types import Reason, SourceState, SourceStatus

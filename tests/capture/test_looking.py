@@ -1,4 +1,4 @@
-"""Sound that begins late, or behind a large picture: found within limits that can be set, and told apart from none."""
+"""Sound that begins late, or after a large picture, is found within the probe limits; no sound is another reason."""
 
 import contextlib
 import socket
@@ -29,7 +29,7 @@ RATE = 44100
 def write_film(
     path: Path, container: str, *, first_picture_bytes: int = 0, late_s: float = 0.0, seconds: float = 8.0
 ) -> Path:
-    """Pictures, the first as large as told, and MP3 that begins `late_s` after them."""
+    """Pictures, the first of the given size, and MP3 that begins `late_s` after them."""
     with av.open(str(path), "w", format=container) as film:
         pictures: Any = film.add_stream("flv1" if container == "flv" else "mpeg4", rate=10)
         pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"

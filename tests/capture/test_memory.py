@@ -1,4 +1,4 @@
-"""What a failed source leaves behind, and what a hostile one may take."""
+"""Memory after a failed source, and under a hostile one."""
 
 import gc
 import struct
@@ -48,7 +48,7 @@ def test_a_failure_leaves_nothing_for_the_collector(tmp_path: Path) -> None:
 
 
 def assert_let_go(address: str) -> None:
-    """Have the source fail; what its connection held must be gone at once."""
+    """Let the source fail; the memory of its connection must be free at once."""
     config = SourceConfig("a", address, open_timeout_s=1.0, read_timeout_s=0.3)
     stop = threading.Event()
     watched = weakref.ref(stop)

@@ -1,4 +1,4 @@
-"""Other protocols, reasons told apart by evidence, TLS, and hostile servers."""
+"""Other protocols, reasons by evidence, TLS, and hostile servers."""
 
 import contextlib
 import itertools

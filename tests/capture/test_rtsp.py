@@ -1,4 +1,4 @@
-"""RTSP: a camera that does as it is told, a push over FFmpeg's listen mode, and GStreamer's server."""
+"""RTSP: a scripted camera, a sender that pushes to FFmpeg's listen mode, and GStreamer's server."""
 
 import contextlib
 import re
@@ -57,7 +57,7 @@ def test_a_camera_that_refuses_audio_alone_gives_the_whole_stream_and_is_remembe
         heard = hear(url, 1, memory=memory)
         assert_tone(heard, RATE)
         assert {track.kind for track in heard.connection.info.tracks} == {"audio", "video"}
-        assert memory.asking.learned == RtspMode("all")
+        assert memory.rtsp_setup.learned == RtspMode("all")
         refused = script.seen.count("PLAY ")
         hear(url, 0.3, memory=memory)
         assert script.seen.count("PLAY ") == refused + 1  # at once, this time
@@ -247,7 +247,7 @@ def test_a_server_that_knows_udp_alone_is_asked_again_over_udp_and_remembered() 
     with start_gst_server(pipeline, protocols="udp") as server:
         memory = SourceMemory()
         assert_tone(hear(server.url, 1.2, memory=memory), rate)
-        assert memory.asking.learned == RtspMode("audio", "udp")
+        assert memory.rtsp_setup.learned == RtspMode("audio", "udp")
         error = refusal(server.url, transport="tcp")
         assert (error.reason, error.detail) == (
             Reason.UNSUPPORTED_TRANSPORT,

@@ -1,4 +1,4 @@
-"""Addresses: what is taken, what is refused and how that is said, and that no login shows."""
+"""Source addresses: accepted, refused with a message, and shown without a login."""
 
 import contextlib
 import traceback
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.schemes import SCHEMES, family_of
 from edgeaudio.capture.source_urls import SourceUrl, UrlError, parse_url
 
 
@@ -202,3 +203,20 @@ def test_a_user_name_that_no_login_can_carry_is_refused(url: str, username: str 
         parse_url(url, username, None if username is None else "secret")
     assert "me" not in str(caught.value).replace("user name", "")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("rtsp", 554), ("rtsps", 322), ("rtmp", 1935), ("https", 443)])
+def test_an_address_without_a_port_has_the_schemes_own(scheme: str, port: int) -> None:
+    address = parse_url(f"{scheme}://cam/x")
+    assert (address.port, address.server_port, address.place) == (None, port, f"cam:{port}")
+    assert parse_url(f"{scheme}://cam:99/x").server_port == 99
+
+
+def test_each_scheme_has_one_family() -> None:
+    asked = {scheme: SourceUrl(scheme, "h") for scheme in SCHEMES}
+    assert {scheme for scheme, url in asked.items() if url.is_rtsp} == {"rtsp", "rtsps"}
+    assert {scheme for scheme, url in asked.items() if url.is_http} == {"http", "https"}
+    assert {scheme for scheme, url in asked.items() if url.is_pushed} == {"rtsp+listen"}
+    assert {scheme for scheme, url in asked.items() if url.is_tls} == {"rtsps", "rtmps", "https"}
+    assert {scheme for scheme, url in asked.items() if not url.is_network} == {"file", "alsa"}
+    assert family_of("ftp") is None

@@ -1,4 +1,4 @@
-"""Run the proofs and write down what they measured: `make faults`, or `python -m chaos [--short] [NAME ...]`.
+"""Run the proofs and record what they measured: `make faults`, or `python -m chaos [--short] [NAME ...]`.
 
 Owns: which proofs there are, what each needs, and the order. Does not know: how anything is broken (the others here).
 
@@ -44,7 +44,7 @@ DOCUMENT = ROOT / "docs" / "reliability.md"
 
 
 class Row(Protocol):
-    """What a proof gives: a dataclass, for the table, that says what must not be and was."""
+    """Result of a proof: a dataclass for the table, with the limits that were exceeded."""
 
     @property
     def faults(self) -> tuple[str, ...]: ...
@@ -52,7 +52,7 @@ class Row(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One proof: what it says of itself, the programs it needs, and its two forms."""
+    """One proof: its description, the programs that it needs, and its two forms."""
 
     says: str
     needs: tuple[str, ...]
@@ -136,7 +136,7 @@ def main() -> int:
 
 
 def run(name: str, *, short: bool) -> bool:
-    """Run one proof, print its table, and write it down; tells whether it held."""
+    """Run one proof, print its table, and record it; True if it held."""
     proof = PROOFS[name]
     if missing := lacking(proof.needs):
         print(f"{name}: not run, for these are not installed: {', '.join(missing)}", file=sys.stderr)
@@ -163,7 +163,7 @@ def run(name: str, *, short: bool) -> bool:
 
 
 def machine() -> str:
-    """The machine and the versions that a figure belongs to."""
+    """Return the machine and the versions that were measured."""
     told = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     versions = {"edgeaudio": __version__, "Python": platform.python_version(), "PyAV": av.__version__}
     if not lacking(["mosquitto"]):

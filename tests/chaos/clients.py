@@ -1,4 +1,4 @@
-"""The child of the proof about a fleet: many devices, each the real outbox and the real sender, in one process.
+"""The child process of the proof of a fleet: many devices, each the real outbox and the real sender, in one process.
 
 Run as `python -m chaos.clients`, see `main`. Each device has as much state as an agent with one source. It prints a
 line for each change of a device's connection. At a line on standard input each device commits its detections, and a

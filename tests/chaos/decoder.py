@@ -1,7 +1,4 @@
-"""A process that decodes what it is told to, and says what came of it: so that a crash is seen as its death.
-
-Owns: the child's side of the proof with damaged files. Does not know: how they were damaged.
-"""
+"""The decoding process of the proof with damaged files: a crash ends it, and not the proof."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ WEIGH = "weigh"  # in place of an address: answer with the memory that is in use
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What came of one file."""
+    """Result of one file."""
 
     outcome: str  # DECODED, a Reason, or the traceback of an exception that should not be
     heard_s: float
@@ -49,7 +46,7 @@ def serve(connection: Connection) -> None:
 
 
 def prepare() -> None:
-    """Wait for a live list that does not grow no longer than for anything else: segments are seconds apart."""
+    """Shorten the wait for a live list that does not grow to that for anything else."""
     decoding._HLS_STALL_S = LIMIT_S
     live_playlists.MIN_STALE_S = live_playlists.MAX_STALE_S = LIMIT_S / 2
     live_playlists.SLACK_S = LIMIT_S / 2
@@ -57,7 +54,7 @@ def prepare() -> None:
 
 
 def decode(address: str) -> tuple[str, float]:
-    """The outcome, and the seconds that were heard."""
+    """Return the outcome, and the seconds of sound."""
     heard_s = 0.0
     config = SourceConfig("mutant", address, open_timeout_s=LIMIT_S, read_timeout_s=LIMIT_S)
     try:

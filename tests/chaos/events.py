@@ -1,7 +1,4 @@
-"""What was promised and what was received: the books of the proofs.
-
-Owns: the comparison. Does not know: how anything is broken.
-"""
+"""Comparison of events that were committed with those that a subscriber received."""
 
 from __future__ import annotations
 
@@ -16,14 +13,14 @@ Key = tuple[str, str]  # id, kind
 
 
 class Receiver(Protocol):
-    """A subscriber, as far as it is needed here."""
+    """The part of a subscriber that the comparison needs."""
 
     def detections(self) -> list[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What became of the events."""
+    """Numbers of events committed, received, missing, repeated and out of order."""
 
     committed: int  # that the log speaks of
     received: int  # different ones
@@ -36,12 +33,12 @@ class Books:
 
 
 def committed(log: Path) -> list[Key]:
-    """(id, kind) of every event that an agent's log, at level debug, says is on the disk, in order."""
+    """Return (id, kind) of every event that an agent's debug log has as committed, in order."""
     return [(found[2], found[1]) for found in _COMMITTED.finditer(log.read_text(errors="replace"))]
 
 
 def compare(promised: Sequence[Key], listener: Receiver) -> Books:
-    """Hold what a subscriber received against what was promised."""
+    """Compare what a subscriber received with what was committed."""
     detections = listener.detections()
     got = [(event["id"], event["kind"]) for event in detections]
     first = list(dict.fromkeys(got))

@@ -1,7 +1,7 @@
-"""The broker of a fleet is restarted: all devices come back, and what waited in their outboxes does not drown it.
+"""The broker of a fleet is restarted: all devices reconnect, and their outboxes do not overload it.
 
-Each device is the real sender with the real outbox (clients.py) and as much state as an agent has; a subscriber for
-whom the broker keeps what was missed holds the books.
+Each device is the real sender with the real outbox (clients.py) and as much state as an agent has; a subscriber with a
+session counts the detections.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BACK_S = 120.0  # within which all must be there
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What one restart did."""
+    """Results of one restart."""
 
     devices: int
     away_s: float
@@ -42,7 +42,7 @@ class Fleet:
 
 
 class _Devices:
-    """The children."""
+    """The child processes."""
 
     def __init__(self, folder: Path, port: int, devices: int, detections: int, rate_per_s: float | None) -> None:
         self.count = devices
@@ -64,7 +64,7 @@ class _Devices:
             self._children.append(child)
 
     def told(self, what: str, since_s: float = 0.0) -> list[float]:
-        """When that was told, in order."""
+        """Return the times of those lines, in order."""
         lines = (line.split() for log in self._logs for line in log.read_text().splitlines())
         return sorted(float(line[0]) for line in lines if line[2] == what and float(line[0]) >= since_s)
 
@@ -92,7 +92,7 @@ class _Devices:
 
 
 def restart(folder: Path, devices: int, detections: int, away_s: float, rate_per_s: float | None = None) -> Fleet:
-    """Take the broker of that many devices away for that long."""
+    """Stop the broker of that many devices for that long, and measure its return."""
     folder.mkdir()
     with ExitStack() as stack:
         broker = MosquittoFactory(folder)(

@@ -1,6 +1,6 @@
-"""Servers made at random, by the grammar of what they speak: HLS, session descriptions, RTP.
+"""Random servers, by the grammars of HLS, session descriptions and RTP.
 
-Owns: the run, and the corpus of cases that once made trouble. A case is a kind and a number, from which all follows.
+Owns: the run, and the corpus of cases that once failed. A case is a kind and a number, which is its seed.
 Does not know: how its servers are made (fuzz_hls.py, fuzz_rtsp.py).
 
 `python -m chaos.fuzz hls 17` tries one case alone, in this process; `python -m chaos.fuzz 90`
@@ -42,7 +42,7 @@ Case = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Fuzz:
-    """What became of the cases."""
+    """Results of the cases."""
 
     cases: int
     decoded: int
@@ -55,7 +55,7 @@ class Fuzz:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What must not be."""
+        """The limits that were exceeded, a line each."""
         grown = memory_faults(self.growth_mb, _GROWTH_LIMIT_MB, self.peak_mb)
         return (*self.unnamed, *self.crashed, *self.hung, *grown)
 
@@ -78,7 +78,7 @@ class Servers:
         self._stack.close()
 
     def address(self, case: Case) -> str:
-        """Where the case is to be had; it begins anew."""
+        """Return the address of a case, from its beginning."""
         kind, number = case
         if kind == "hls":
             self._hls = {str(number): HlsServer(f"hls {number}", self._sound)}
@@ -144,7 +144,7 @@ def try_cases(folder: Path, cases: Iterable[Case], *, warm_up_s: float) -> Fuzz:
 
 
 def main(arguments: list[str]) -> None:
-    """Try what is named on the command line, and print what came of it."""
+    """Try the cases of the command line, and print the results."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if len(arguments) == 1:

@@ -1,7 +1,6 @@
-"""HLS servers made at random, by the grammar of playlists: what each answers follows from a seed.
+"""Random HLS servers, by the grammar of playlists: a seed determines the answers.
 
-Owns: the texts, the segments, and how the server misbehaves from one request to the next.
-Does not know: who reads them.
+Owns: the texts, the segments, and the faults from one request to the next.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def sounds(folder: Path) -> Sounds:
 
 
 class HlsServer:
-    """One server. Whoever asks the same in the same order gets the same."""
+    """One server. The same requests in the same order get the same answers."""
 
     def __init__(self, seed: str, sound: Sounds) -> None:
         self._dice = random.Random(seed)

@@ -1,7 +1,4 @@
-"""RTSP cameras made at random, by the grammar of session descriptions and RTP: what each sends follows from a seed.
-
-Owns: descriptions, packets, reports. Does not know: who reads them.
-"""
+"""Random RTSP cameras, by the grammar of session descriptions and RTP: a seed determines what is sent."""
 
 from __future__ import annotations
 
@@ -74,7 +71,7 @@ _LINES += [
 
 
 def script(seed: str) -> Script:
-    """A camera that follows from the seed."""
+    """Return the camera of a seed."""
     dice = random.Random(seed)
     wild = dice.choice([0.0, 0.1, 0.4])
     codec, rate, about = dice.choice(CODECS)
@@ -122,7 +119,7 @@ def _parameters(text: str, dice: random.Random, wild: float) -> str:
 
 
 def _packets(dice: random.Random, codec: str) -> Iterator[Packet]:
-    """A few hundred packets at once: right in their form, wrong in what they say."""
+    """Yield a few hundred packets: valid in form, wrong in content."""
     wild = dice.choice([0.02, 0.2, 0.6])
     sequence, timestamp = dice.randrange(1 << 16), dice.randrange(1 << 32)
     for _ in range(dice.choice([3, 60, 300])):

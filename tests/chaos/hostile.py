@@ -1,7 +1,4 @@
-"""Playlists and session descriptions, whole, damaged, and leading where they should not.
-
-Owns: these texts. Does not know: who reads them.
-"""
+"""Playlists and session descriptions: whole, damaged, and with addresses that must not be followed."""
 
 from __future__ import annotations
 
@@ -56,7 +53,7 @@ CAMERAS = [
 
 
 def damage_text(text: str, secret: Path, port: int, dice: random.Random) -> bytes:
-    """The text with a few wounds; some lead to `secret` or back to the server, without end."""
+    """Return the text with a few faults; some addresses lead to `secret`, or back to the server without end."""
     lines = text.splitlines()
     for _ in range(dice.choice([1, 2, 4])):
         at = dice.randrange(len(lines))

@@ -1,6 +1,6 @@
-"""What an agent at work costs: one live camera and ten, of the two commonest codecs, with the model that ships.
+"""Load of a running agent: one live camera and ten, with the two commonest codecs and the shipped model.
 
-Nothing breaks here. The proof is that the agent hears everything, and that no thread of a library takes time beside its
+Nothing breaks here. The proof is that the agent loses no sound, and that no thread of a library takes time beside its
 own (OpenBLAS's workers did).
 """
 
@@ -28,7 +28,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """An agent at work."""
+    """Load of one agent."""
 
     codec: str
     cameras: int
@@ -40,7 +40,7 @@ class Load:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What must not be."""
+        """The limits that were exceeded, a line each."""
         faults = []
         if self.lost_s > LOST_LIMIT_S:
             faults.append(f"{self.cameras} x {self.codec}: {self.lost_s:.1f} s were lost")

@@ -54,7 +54,7 @@ _EXTREMES = [b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b
 
 @dataclass(frozen=True, slots=True)
 class Mutations:
-    """What became of the files."""
+    """Results of the files."""
 
     files: int
     decoded: int
@@ -68,14 +68,14 @@ class Mutations:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What must not be."""
+        """The limits that were exceeded, a line each."""
         leaked = ["a playlist had a local file read"] if self.leaked else []
         grown = memory_faults(self.growth_mb, GROWTH_LIMIT_MB, self.peak_mb)
         return (*self.unnamed, *self.crashed, *self.hung, *leaked, *grown)
 
 
 def memory_faults(growth_mb: float, growth_limit_mb: float, peak_mb: float) -> list[str]:
-    """What a decoding process must not have taken."""
+    """Return the limits of memory that a decoding process exceeded."""
     limits = {"grew by": (growth_mb, growth_limit_mb), "took": (peak_mb, PEAK_LIMIT_MB)}
     return [
         f"{what} {is_mb:.0f} MB, over {limit_mb} MB" for what, (is_mb, limit_mb) in limits.items() if is_mb > limit_mb
@@ -137,7 +137,7 @@ def mutations(folder: Path, count: int = 2000, seed: int = 1) -> Mutations:
 
 
 def damage(data: bytes, dice: random.Random) -> bytes:
-    """The bytes, with one to forty wounds; most often few, and often in the header, where they hurt most."""
+    """Return the bytes with one to forty changes: most often few, and often in the header, where they matter most."""
     damaged = bytearray(data)
     for _ in range(dice.choice([1, 1, 2, 4, 40])):
         if not damaged:
@@ -186,7 +186,7 @@ def _originals(folder: Path) -> list[Path]:
 
 
 class _Canary:
-    """A recording that nobody is to read, and that tells when somebody did."""
+    """A recording that must not be read; its access time shows whether it was."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -202,7 +202,7 @@ class _Canary:
 
 
 class Decoder:
-    """The child process, replaced when it died or hung."""
+    """The decoding process, replaced when it died or hung."""
 
     def __init__(self) -> None:
         self.last_words = ""
@@ -221,11 +221,11 @@ class Decoder:
         return self._connection.recv() if self._connection.poll(limit_s) else None
 
     def weigh_mb(self) -> float:
-        """The memory that the process has in use."""
+        """Return the memory that the process uses, MB."""
         return float(self._ask(WEIGH))
 
     def decode(self, address: str, limit_s: float | None = None) -> tuple[str, Decoded | None]:
-        """What came of it; or else which trouble it made."""
+        """Return the result of a file, or its failure."""
         limit_s = LIMIT_S if limit_s is None else limit_s
         for _ in range(2):
             try:

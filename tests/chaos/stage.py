@@ -1,7 +1,4 @@
-"""The stage of the proofs: a broker, a subscriber that outlives it, an agent with a test model.
-
-Owns: their making and their end. Does not know: what is broken, or when.
-"""
+"""The test bed of the proofs: a broker, a subscriber with a session, an agent with a test model."""
 
 from __future__ import annotations
 
@@ -24,14 +21,14 @@ BURSTS = (
 
 
 class Stage:
-    """A folder with everything in it; use it in a `with` block."""
+    """Broker, agent and subscribers in one folder; use it in a `with` block."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._stack = ExitStack()
         self._line: CutLine | None = None
         self._agents: list[RunningAgent] = []
-        # a subscriber that is away gets what it missed: the proof is about the agent, not about it
+        # a subscriber that is away gets what it missed: the agent is tested, not the subscriber
         options = (
             "max_queued_messages 0",
             "persistence true",
@@ -62,17 +59,17 @@ class Stage:
         return self._line
 
     def listen(self) -> Listener:
-        """A subscriber for whom the broker keeps what it missed."""
+        """Return a subscriber for which the broker queues missed messages."""
         return self._stack.enter_context(Listener(self.broker.port, f"edgeaudio/{DEVICE}/#", session="books"))
 
     def agent(self, sources: str, **options: Any) -> RunningAgent:
-        """An agent, not started yet, whose log tells what it committed."""
+        """Return an agent, not started yet, whose debug log has what it commits."""
         agent = RunningAgent(self.folder, self.line.port, sources, settings='log_level = "debug"', **options)
         self._agents.append(agent)
         return agent
 
     @staticmethod
     def drained(listener: Listener, since: datetime) -> bool:
-        """Whether the agent has said since then that its outbox is empty."""
+        """True if the agent has reported an empty outbox since then."""
         reports = [r for r in listener.payloads("/health") if datetime.fromisoformat(r["at"]) >= since]
         return bool(reports) and reports[-1]["outbox"]["depth"] == 0

@@ -1,7 +1,4 @@
-"""A subscriber with a watch: what an agent said of its sources, and when it was received.
-
-Owns: the times of arrival, and the account that health gives. Does not know: what was done to whom.
-"""
+"""A subscriber that records the states of an agent's sources with their times of arrival, and the seconds in health."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from support.agents import DEVICE
 from support.brokers import Subscriber
 
 T = TypeVar("T")
-PATIENCE_S = 90.0
+LIMIT_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class SourceAccount:
 
 
 class Watcher(Subscriber):
-    """Start the agent after it. Safe for many threads; every wait ends with AssertionError after a while."""
+    """Subscriber, made before the agent starts. Safe for many threads. Waits raise AssertionError after a limit."""
 
     def __init__(self, port: int) -> None:
         self._changed = threading.Condition()
@@ -52,7 +49,7 @@ class Watcher(Subscriber):
         self._client.on_message = lambda _client, _userdata, message: self._note(message)
 
     def position(self, source: str) -> int:
-        """Behind what has been told so far."""
+        """Return the position after the statuses so far."""
         with self._changed:
             return len(self._told[source])
 
@@ -67,14 +64,14 @@ class Watcher(Subscriber):
             return SourceAccount(heard_s, lost_s, abs(heard_s + lost_s - self._health["uptime_s"]))
 
     def boot_s(self, started_s: float) -> float:
-        """How long the agent, started then, took until it began to count."""
+        """Return how long the agent, started then, took until its uptime began, s."""
         with self._changed:
             assert self._first_health is not None
             came_s, age_s = self._first_health
             return came_s - age_s - started_s
 
     def wait_told(self, source: str, wanted: set[str], position: int) -> Told:
-        """The first of the wanted statuses from that position on."""
+        """Wait for one of the wanted statuses from that position on, and return it."""
 
         def found() -> Told | None:
             return next((told for told in self._told[source][position:] if told.what in wanted), None)
@@ -82,7 +79,7 @@ class Watcher(Subscriber):
         return self._wait(found, lambda: f"{source} never was {wanted}: {self._told[source][-4:]}")
 
     def wait_heard(self, source: str, seconds: float) -> None:
-        """Until so much more has been heard of it, and it is being heard."""
+        """Wait until so many more seconds of a source were heard, and it is listening."""
 
         def heard_s() -> float:
             numbers = self._health.get("sources", {}).get(source)
@@ -93,7 +90,7 @@ class Watcher(Subscriber):
         self._wait(lambda: heard_s() >= before_s + seconds, lambda: f"{source} is not heard: {self._told[source][-4:]}")
 
     def _wait(self, found: Callable[[], T | None], otherwise: Callable[[], str]) -> T:
-        deadline_s = time.monotonic() + PATIENCE_S
+        deadline_s = time.monotonic() + LIMIT_S
         with self._changed:
             while not (result := found()):
                 assert self._changed.wait(max(0.0, deadline_s - time.monotonic())), otherwise()

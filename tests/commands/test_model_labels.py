@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from edgeaudio.commands.model.labels import read_labels, told_apart
+from edgeaudio.commands.model.labels import distinct_labels, read_labels
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.slugs import slugify
 
@@ -122,11 +122,11 @@ def test_deep_json_is_refused():
 
 
 def test_labels_that_make_one_topic_are_told_apart():
-    apart = told_apart(["Dog bark", "dog, bark", "cat", "dog bark", "dog bark 2"])
+    apart = distinct_labels(["Dog bark", "dog, bark", "cat", "dog bark", "dog bark 2"])
     assert apart.names == ["Dog bark", "dog, bark 2", "cat", "dog bark 3", "dog bark 2 2"]
     assert len(set(map(slugify, apart.names))) == 5
     assert apart.guesses[0] == "labels: 'dog, bark' became 'dog, bark 2', for 'Dog bark' makes the same topic"
-    many = told_apart(["x"] * 5000)
+    many = distinct_labels(["x"] * 5000)
     assert len(set(map(slugify, many.names))) == 5000
     assert many.guesses[-1] == "labels: 4996 more became others likewise"
     assert len(json.dumps(many.guesses)) < 500

@@ -26,7 +26,7 @@ from support.terminals import terminal
 
 from edgeaudio import cli
 from edgeaudio.commands import onvif, setup
-from edgeaudio.commands.onvif import Camera, Login, LoginRefusedError, find_cameras, stream_url
+from edgeaudio.commands.onvif import FoundCamera, Login, LoginRefusedError, find_cameras, stream_url
 
 __all__ = ["broker", "mosquitto"]  # fixtures
 LOGIN = Login("viewer", "hunter2")
@@ -187,7 +187,7 @@ def test_a_password_is_not_shown_on_a_terminal(tmp_path: Path) -> None:
 def test_a_camera_is_found_and_says_where_it_streams() -> None:
     with onvif_camera(OnvifCamera()) as there:
         found = find_cameras(0.5)
-        assert found == [Camera("127.0.0.1", "Porch\\u001b[2J T 1", there.service)]
+        assert found == [FoundCamera("127.0.0.1", "Porch\\u001b[2J T 1", there.service)]
         assert stream_url(found[0], LOGIN) == "rtsp://127.0.0.1:554/small"
         for login in (Login("viewer", "wrong"), None):
             with pytest.raises(LoginRefusedError):
@@ -201,7 +201,7 @@ def test_a_camera_is_found_and_says_where_it_streams() -> None:
 )
 def test_streams_that_are_not_believed(stream: str) -> None:
     with onvif_camera(OnvifCamera(stream=stream)) as there:
-        assert stream_url(Camera("127.0.0.1", "", there.service), LOGIN) is None
+        assert stream_url(FoundCamera("127.0.0.1", "", there.service), LOGIN) is None
 
 
 @pytest.mark.parametrize(
@@ -226,13 +226,13 @@ def test_an_answer_speaks_for_its_own_host_alone() -> None:
         return MATCH.format(message=message, name="x", services="http://[ http://10.0.0.9:81/onvif").encode()
 
     with onvif_camera(OnvifCamera(match=match)):
-        assert find_cameras(0.3) == [Camera("127.0.0.1", "x T 1", "http://127.0.0.1/onvif/device_service")]
+        assert find_cameras(0.3) == [FoundCamera("127.0.0.1", "x T 1", "http://127.0.0.1/onvif/device_service")]
 
 
 def test_a_fault_that_is_a_refused_login_is_one() -> None:
     fault = b"<Fault><Value>ter:NotAuthorized</Value></Fault>"
     with onvif_camera(OnvifCamera(answer=fault)) as there, pytest.raises(LoginRefusedError):
-        stream_url(Camera("127.0.0.1", "", there.service), LOGIN)
+        stream_url(FoundCamera("127.0.0.1", "", there.service), LOGIN)
 
 
 def test_a_camera_whose_name_is_not_utf_8_is_found() -> None:
@@ -242,7 +242,7 @@ def test_a_camera_whose_name_is_not_utf_8_is_found() -> None:
         return b"\xef\xbb\xbf" + answer
 
     with onvif_camera(OnvifCamera(match=match)):
-        assert find_cameras(0.3) == [Camera("127.0.0.1", "T\ufffdr T 1", "http://127.0.0.1:81/onvif")]
+        assert find_cameras(0.3) == [FoundCamera("127.0.0.1", "T\ufffdr T 1", "http://127.0.0.1:81/onvif")]
 
 
 def test_what_cannot_be_meant_is_asked_again(
@@ -265,9 +265,9 @@ def test_what_cannot_be_meant_is_asked_again(
 @pytest.mark.parametrize("content", [b"\xff", b"<a/>", b"<!DOCTYPE a><a/>", b"x" * 2_000_000])
 def test_services_that_answer_nonsense(content: bytes) -> None:
     with onvif_camera(OnvifCamera(answer=content)) as there:
-        assert stream_url(Camera("127.0.0.1", "", there.service), LOGIN) is None
-    assert stream_url(Camera("127.0.0.1", "", there.service), LOGIN) is None  # nobody is there any more
-    assert stream_url(Camera("127.0.0.1", "", "https://127.0.0.1/"), LOGIN) is None
+        assert stream_url(FoundCamera("127.0.0.1", "", there.service), LOGIN) is None
+    assert stream_url(FoundCamera("127.0.0.1", "", there.service), LOGIN) is None  # nobody is there any more
+    assert stream_url(FoundCamera("127.0.0.1", "", "https://127.0.0.1/"), LOGIN) is None
 
 
 @pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["head", "body"])
@@ -282,7 +282,7 @@ def test_an_answer_that_drips_is_not_awaited(begin: bytes, monkeypatch: pytest.M
 
     with serving(drip) as port:
         began_s = time.monotonic()
-        assert stream_url(Camera("127.0.0.1", "", f"http://127.0.0.1:{port}/"), LOGIN) is None
+        assert stream_url(FoundCamera("127.0.0.1", "", f"http://127.0.0.1:{port}/"), LOGIN) is None
         assert time.monotonic() - began_s < 10
 
 

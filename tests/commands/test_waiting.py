@@ -35,7 +35,7 @@ def _short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("check", "probe", "score"):
         monkeypatch.setattr(f"edgeaudio.commands.{module}.SENDER_WAIT_S", LIMIT_S)
     monkeypatch.setattr("edgeaudio.commands.waiting.SENDER_WAIT_S", LIMIT_S)
-    monkeypatch.setattr("edgeaudio.commands.waiting.SAID_AFTER_S", 0.3)
+    monkeypatch.setattr("edgeaudio.commands.waiting.SHOWN_AFTER_S", 0.3)
     monkeypatch.setattr("edgeaudio.commands.check.LISTEN_S", 0.3)
     monkeypatch.setattr("edgeaudio.capture.opening._open_limit_s", lambda *_: LIMIT_S)
     monkeypatch.setattr(pipe, "STALL_S", LIMIT_S)

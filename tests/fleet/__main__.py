@@ -46,7 +46,7 @@ DOCUMENT = ROOT / "docs" / "fleet.md"
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one scenario on one distribution."""
+    """Result of one scenario on one distribution."""
 
     machine: str
     scenario: str
@@ -91,7 +91,7 @@ def main() -> int:
 
 
 def run(name: str, number: int) -> Iterator[Row]:
-    """Go through all scenarios on one machine, one after the other; the first that is wrong is the last."""
+    """Run all scenarios on one machine, in order, up to the first that fails."""
     with ExitStack() as stack:
         kept = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="broker-", dir=FOLDER)))
         broker = BrokerProcess(partial(listen_everywhere, kept), FOLDER / "broker.log").start()
@@ -131,7 +131,7 @@ def listen_everywhere(kept: Path, port: int) -> list[str]:
 
 @contextmanager
 def forwarded(port: int) -> Iterator[None]:
-    """Let devices reach the camera, which listens on loopback."""
+    """Forward connections of devices to the camera, which listens on loopback."""
 
     def session(connection: socket.socket, _ended: threading.Event) -> None:
         with connection, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as far:

@@ -39,7 +39,7 @@ url = "rtsp://{here}:{camera}/camera"
 
 @dataclass(frozen=True)
 class Play:
-    """What a playbook ended with."""
+    """Result of a playbook."""
 
     status: int
     output: str
@@ -50,11 +50,11 @@ class Play:
 
 
 class WrongError(Exception):
-    """What was not as it must be."""
+    """A result that differs from what the scenario demands."""
 
 
 class Fleet:
-    """A device, and the broker, the camera and the controller that it deals with."""
+    """A device with its broker, camera and controller."""
 
     def __init__(self, there: Device, wheels: Path, broker: BrokerProcess, subscriber: Subscriber) -> None:
         self.there, self.wheels, self.broker, self.subscriber = there, wheels, broker, subscriber
@@ -68,7 +68,7 @@ class Fleet:
     def start(
         self, version: str, *words: str, hosts: dict[str, dict[str, str]] | None = None
     ) -> subprocess.Popen[bytes]:
-        """Begin to roll out a version, in a process group of its own."""
+        """Start the rollout of a version, in a process group of its own."""
         settings = SETTINGS.format(here=HERE, port=self.broker.port, camera=CAMERA_PORT)
         settings += "".join(f'\n[models.{model["name"]}]\npath = "models/{model["name"]}"\n' for model in self.models)
         own = {"ansible_host": self.there.address, "edgeaudio_device": self.there.name}
@@ -126,14 +126,14 @@ class Fleet:
         return self.finish(self.start(version, *words, hosts=hosts))
 
     def well(self, version: str, *words: str) -> Play:
-        """Roll out, and have it end well. Raises WrongError with the end of what it printed."""
+        """Roll out a version. Raises WrongError, with the end of the output, if that fails."""
         play = self.roll_out(version, *words)
         if play.status:
             raise WrongError(f"the play failed: {play.output[-3000:]}")
         return play
 
     def hears(self, version: str) -> None:
-        """Wait until an agent of that version, started since the last rollout began, tells of a detection.
+        """Wait until an agent of that version, started since the last rollout began, publishes a detection.
 
         Raises WrongError with the journal.
         """
@@ -153,26 +153,26 @@ class Fleet:
             raise WrongError(f"{version} is not heard; {self.journal()}") from None
 
     def restart(self) -> None:
-        """Have the agent restarted."""
+        """Restart the agent."""
         self._began_at = datetime.now(UTC)
         self.subscriber.heard.clear()
         self.there.ssh("systemctl restart edgeaudio")
 
     def journal(self) -> str:
-        """The end of what the device's agent logged."""
+        """Return the end of the agent's log."""
         return self.there.ssh(
             "journalctl --unit 'edgeaudio*' --no-pager --lines 40; edgeaudio-switch status", check=False
         )[1]
 
     def fails(self, play: Play, words: str) -> None:
-        """Raises WrongError where a play did not fail, or did not say those words."""
+        """Raise WrongError if a play did not fail, or its output lacks those words."""
         if play.status == 0:
             raise WrongError(f"the play did not fail: {play.output[-2000:]}")
         if words not in re.sub(r"\s+", " ", play.output):
             raise WrongError(f"the play does not say {words!r}: {play.output[-3000:]}")
 
     def returns(self, to: str) -> None:
-        """Wait until no switch is pending and that version hears. Raises WrongError."""
+        """Wait until no switch is pending and that version detects. Raises WrongError."""
         wait_until(lambda: not self.there.pending, CONFIRM_S + 120.0, f"{self.there.name} does not roll back")
         self.hears(to)
         if not self.there.current.startswith(f"releases/{to}-"):

@@ -26,7 +26,7 @@ COMMIT = ["-c", "user.name=fleet", "-c", "user.email=fleet@example.org", "commit
 
 
 def wheels(name: str) -> Path:
-    """The folder of wheels for a distribution."""
+    """Return the folder of wheels for a distribution."""
     return FOLDER / f"wheels-{name}"
 
 
@@ -49,7 +49,7 @@ def fill_wheels(name: str) -> None:
         with tempfile.TemporaryDirectory(dir=FOLDER) as tree:
             clone_of_version(version, Path(tree))
             subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(wheels(name)), tree], check=True)
-    # what this machine builds with, where the index is all that it has
+    # the build tools, for a build that has no index but this one
     subprocess.run([*pip, "download", "--only-binary=:all:", "--dest", str(wheels("tools")), *BUILD_TOOLS], check=True)
 
 

@@ -31,7 +31,7 @@ LIMIT_S = 30 * 60  # of one command
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one machine."""
+    """Results of one machine."""
 
     machine: str
     Python: str
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def tell(document: str, row: Row) -> str:
-    """The document with that machine's row in its table."""
+    """Return the document with that machine's row in its table."""
     return put_row(document, "fresh", f"`make test-fresh`, on {processor()}:", row, MACHINES)
 
 

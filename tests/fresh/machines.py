@@ -66,7 +66,7 @@ def bootstrap(kept: Path, name: str, *mirror_and_script: str, options: Collectio
 
 
 def apt_mirror() -> str:
-    """The mirror of Debian that this machine's apt uses; "" where it uses none."""
+    """Return the mirror of Debian that this machine's apt uses; "" for none."""
     if shutil.which("apt-get") is None:
         return ""
     command = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", "Origin: Debian"]
@@ -75,7 +75,7 @@ def apt_mirror() -> str:
 
 
 def apt_environment() -> dict[str, str]:
-    """The environment for debootstrap, which does not read the proxy that apt is told of."""
+    """Return the environment for debootstrap, which does not read apt's setting of a proxy."""
     environment = dict(os.environ)
     if "http_proxy" not in environment and shutil.which("apt-config"):
         command = ["apt-config", "shell", "proxy", "Acquire::http::Proxy"]
@@ -100,7 +100,7 @@ def settle_in(root: Path) -> dict[str, str]:
 
 
 def carried(environment: Mapping[str, str]) -> Iterator[Path]:
-    """Files of this machine that the other needs at the same place: settings, and the files that those name."""
+    """Yield files that the machine needs at the same place as this one: settings, and the files that they name."""
     settings = [Path("/etc/pip.conf"), *Path("/etc/xdg/pip").glob("*"), Path.home() / ".config" / "pip" / "pip.conf"]
     settings = [path for path in settings if path.is_file()]
     texts = [*environment.values(), *(path.read_text() for path in settings)]
@@ -113,6 +113,6 @@ def carried(environment: Mapping[str, str]) -> Iterator[Path]:
 
 
 def processor() -> str:
-    """The processor that the figures belong to."""
+    """Return the processor that was measured on."""
     told = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return f"{os.cpu_count()} shared cores ({told[1] if told else 'of an unnamed kind'})"

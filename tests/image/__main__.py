@@ -1,4 +1,4 @@
-"""Build the images and hear with them: `make test-image`, or `python -m image`.
+"""Build the images, and detect a sound with each: `make test-image`, or `python -m image`.
 
 Owns: what is asked of each image, and the table. Does not know: how an image is built (images.py), how a container runs
 (containers.py), or what the Dockerfiles do.
@@ -65,7 +65,7 @@ INSIDE = "--inside"
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one image."""
+    """Results of one image."""
 
     image: str
     Python: str
@@ -117,7 +117,7 @@ def main() -> int:
 
 
 def run(image: Image, base_mb: float) -> Row:
-    """Build one image and hear with it."""
+    """Build one image, and test it."""
     print(f"{image.name}: building ...", flush=True)
     how = ["--isolation", "chroot", "--network", "host", "--pull-never", "--format", "docker", "--tag", image.tag]
     log = buildah("build", *how, "--layers", "--file", image.dockerfile, image.context)
@@ -127,13 +127,13 @@ def run(image: Image, base_mb: float) -> Row:
 
 
 def hear(image: Image, root: Path, config: dict[str, Any], home: Path, base_mb: float) -> Row:
-    """Run it, push a sound to it, ask it how it is, and stop it."""
+    """Run a container, push a sound to it, run its health check, and stop it."""
     broker = BrokerProcess(lambda port: [*AMQTT, str(port)], home / "broker.log").start()
     url = f"rtsp://127.0.0.1:{free_port()}/{CAMERA}"
     try:
         with (
             Listener(broker.port, "edgeaudio/#") as listener,
-            told(image, home, broker.port, url.replace("rtsp:", "rtsp+listen:")) as variables,
+            configured(image, home, broker.port, url.replace("rtsp:", "rtsp+listen:")) as variables,
             container(image, root, config, home, variables) as process,
         ):
             availability = f"edgeaudio/{image.device}/availability"
@@ -181,7 +181,7 @@ def hear(image: Image, root: Path, config: dict[str, Any], home: Path, base_mb: 
 
 
 def onset_of(listener: Listener, source: str) -> dict[str, Any]:
-    """The first sound that a source was heard to make."""
+    """Return the first onset of a source."""
 
     def found() -> list[dict[str, Any]]:
         return [event for event in listener.detections("onset") if event["source"] == source]
@@ -195,8 +195,8 @@ def heard(onset: dict[str, Any]) -> str:
 
 
 @contextmanager
-def told(image: Image, home: Path, broker: int, url: str) -> Iterator[dict[str, str]]:
-    """What the container is told: by variables, or by the files and the Supervisor of Home Assistant."""
+def configured(image: Image, home: Path, broker: int, url: str) -> Iterator[dict[str, str]]:
+    """Yield the container's environment; the app has its settings from options and the Supervisor of Home Assistant."""
     data = home / "data"
     data.mkdir(mode=0o700)
     if image is not APP:
@@ -216,7 +216,7 @@ def told(image: Image, home: Path, broker: int, url: str) -> Iterator[dict[str, 
 
 @contextmanager
 def sound_server(home: Path) -> Iterator[None]:
-    """PulseAudio as Home Assistant has it, its microphone what is played to it; and what is told of it to the app."""
+    """Run PulseAudio as Home Assistant has it, with what is played as its microphone, and its settings for the app."""
     folder = home / "audio"
     folder.mkdir()
     (home / "asound.conf").write_text("pcm.!default { type pulse }\n")
@@ -241,7 +241,7 @@ def sound_server(home: Path) -> Iterator[None]:
 
 @contextmanager
 def playing(home: Path) -> Iterator[None]:
-    """The sound, played to the sound server."""
+    """Play the sound to the sound server."""
     with av.open(str(SOUND)) as recording, wave.open(str(home / "sound.wav"), "wb") as file:
         file.setparams((1, 2, 48000, 0, "NONE", ""))
         resampler = av.AudioResampler(format="s16", layout="mono", rate=48000)
@@ -258,7 +258,7 @@ def playing(home: Path) -> Iterator[None]:
 
 @contextmanager
 def camera(url: str) -> Iterator[float]:
-    """A camera of the demo that calls the container; gives the time at which its sound began."""
+    """Run a camera of the demo that pushes to the container; yields the time at which its sound began."""
     command = [sys.executable, "-m", "edgeaudio.demo.camera", url, str(SOUND), "aac", "16000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
         assert process.stdout is not None

@@ -23,7 +23,7 @@ RUNC = ("runc", "--root", str(FOLDER / "runc"))
 def container(
     image: Image, root: Path, config: dict[str, Any], home: Path, variables: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The image's own command in a container, as the compose files run it."""
+    """Run the image's own command in a container, as the compose files do."""
     user = int(config["User"].partition(":")[0])
     os.chown(home / "data", user, user)
     (home / "hosts").write_text("127.0.0.1 localhost supervisor\n")
@@ -49,7 +49,7 @@ def container(
 def oci(
     root: Path, user: int, command: Sequence[str], environment: Sequence[str], mounts: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
-    """What runc is told: the settings of deploy/balena/docker-compose.yml in the words of the OCI."""
+    """Return the settings of deploy/balena/docker-compose.yml as a configuration of the OCI."""
     return {
         "ociVersion": "1.0.0",
         "process": {
@@ -87,7 +87,7 @@ def runc(*words: str) -> int:
 
 
 def ask(config: dict[str, Any]) -> int:
-    """The exit status of the image's health check."""
+    """Run the image's health check; returns its exit status."""
     kind, *command = config["Healthcheck"]["Test"]
     shell = ["/bin/sh", "-c"] if kind == "CMD-SHELL" else []
     return runc("exec", CONTAINER, *shell, *command)

@@ -22,7 +22,7 @@ from fresh.machines import machine, settle_in
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("IMAGE_FOLDER", ROOT / "build" / "image"))
 UUID = "0123456789abcdef0123456789abcdef"  # that balena gives a device
-# what the official images do and debootstrap does not: pip on the path, no caches of apt, nothing to read
+# differences of the official images from debootstrap: pip on the path, no caches of apt, no documents
 LIKE_THE_OFFICIAL = """
 apt-get -qq purge --autoremove git make >/dev/null
 apt-get -qq purge 'perl-modules-*' libperl5* perl >/dev/null
@@ -37,7 +37,7 @@ find / -xdev -name __pycache__ -prune -exec rm -r {} +
 
 @dataclass(frozen=True)
 class Image:
-    """What is built, and how a container of it is named and told of its broker and its camera."""
+    """An image to build, and the name and memory file systems of its container."""
 
     name: str
     context: Path
@@ -67,7 +67,7 @@ APP = Image(
 
 
 def base_name(dockerfile: Path) -> str:
-    """The image that a Dockerfile begins with."""
+    """Return the base image of a Dockerfile."""
     first = next(line for line in dockerfile.read_text().splitlines() if line.startswith("FROM "))
     return first.split()[1]
 
@@ -100,7 +100,7 @@ def make_base(name: str) -> float:
 
 @contextmanager
 def mounted(tag: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The image's files, and what it says about itself."""
+    """Yield the root of the image's files, and its configuration."""
     container = buildah("from", "--pull-never", tag)
     try:
         config = json.loads(buildah("inspect", "--type", "image", tag))["Docker"]["config"]
@@ -110,7 +110,7 @@ def mounted(tag: str) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def size_mb(root: Path) -> float:
-    """The sizes of all files, in the million bytes that engines count images in."""
+    """Return the size of all files in MB, a million bytes each, as engines count."""
     return int(subprocess.check_output(["du", "-xs", "--block-size=1", root]).split()[0]) / 1e6
 
 

@@ -1,4 +1,4 @@
-"""What the tests of MQTT share."""
+"""Fixtures of the tests of MQTT."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["any_broker", "broker", "mosquitto"]
 
 @pytest.fixture(autouse=True)
 def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask amqtt, which is silent upon MQTT 5, sooner than a broker across the ocean would have to be."""
+    """Wait for amqtt, which is silent upon MQTT 5, for less long than for a distant broker."""
     monkeypatch.setattr("edgeaudio.sinks.mqtt.client._MUTE_S", 0.5)
 
 

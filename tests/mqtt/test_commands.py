@@ -49,7 +49,7 @@ NO_THRESHOLDS = [
 
 
 @pytest.mark.parametrize("payload", NO_THRESHOLDS)
-def test_what_is_no_threshold_is_refused(payload: bytes) -> None:
+def test_a_payload_that_is_no_threshold_is_refused(payload: bytes) -> None:
     with pytest.raises(CommandError, match=r"a threshold is a number from 0\.01 to 1, not "):
         parse(TOPICS.threshold_set("porch", "siren"), payload)
 
@@ -84,7 +84,7 @@ LEVELS = st.sampled_from(
     st.lists(LEVELS | st.text(max_size=4), max_size=7).map("/".join) | st.text(),
     st.binary(max_size=40) | st.text().map(str.encode) | st.floats().map(lambda number: str(number).encode()),
 )
-def test_anything_is_either_a_sane_command_or_one_short_line(topic: str, payload: bytes) -> None:
+def test_anything_is_either_a_command_or_one_short_line(topic: str, payload: bytes) -> None:
     try:
         outcome: Command | CommandError = parse(topic, payload)
     except CommandError as error:

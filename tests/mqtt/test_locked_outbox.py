@@ -1,4 +1,4 @@
-"""The access rules that ship, on a real Mosquitto: a device reaches its own topics only, and loses nothing by them."""
+"""The shipped access rules on a real Mosquitto: a device reaches its own topics only, and loses nothing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from support.brokers import MosquittoFactory, Subscriber, config_for
 from support.delivery import DETECTION, TOPICS, RunningSender, detections
 
-from edgeaudio.sinks.mqtt import homeassistant as ha
-from edgeaudio.sinks.mqtt import messages
+from edgeaudio.sinks.mqtt import entities, messages
 from edgeaudio.sinks.mqtt.discovery import former_topic, place
+from edgeaudio.sinks.mqtt.homeassistant import birth_topic
 from edgeaudio.types import Message
 
 ACL = Path(__file__).parents[2] / "deploy" / "mosquitto" / "acl"
@@ -17,8 +17,8 @@ USERS = {"dock": "d", "pier": "p", "homeassistant": "h"}
 
 
 def everything() -> list[Message]:
-    source = ha.SourceEntities("porch", ("dog",), (ha.LabelEntity("dog"),))
-    agent = ha.AgentEntities(TOPICS, "0", (source,), has_temperature=False, has_throttling=False)
+    source = entities.SourceEntities("porch", ("dog",), (entities.LabelEntity("dog"),))
+    agent = entities.AgentEntities(TOPICS, "0", (source,), has_temperature=False, has_throttling=False)
     return [
         messages.health(TOPICS, {}),
         messages.enabled(TOPICS, "porch", on=True),
@@ -35,7 +35,7 @@ def test_a_device_can_do_its_work_and_no_more(mosquitto: MosquittoFactory, tmp_p
     with (
         Subscriber(broker.port, "edgeaudio/#", "homeassistant/#", username="homeassistant", password="h") as subscriber,
         Subscriber(broker.port, "#", username="pier", password="p") as other,
-        RunningSender(config, tmp_path, listen_to=[ha.birth_topic("homeassistant")]) as running,
+        RunningSender(config, tmp_path, listen_to=[birth_topic("homeassistant")]) as running,
     ):
         for message in everything():
             running.sender.put(message)
@@ -49,15 +49,15 @@ def test_a_device_can_do_its_work_and_no_more(mosquitto: MosquittoFactory, tmp_p
         subscriber.publish(TOPICS.enabled_set("porch"), "OFF")
         subscriber.publish("homeassistant/status", "online")
         subscriber.wait_for(lambda _: len(running.commands) == 2)
-        assert {message.topic for message in other.heard} <= {"homeassistant/status"}  # which all may hear
+        assert {message.topic for message in other.heard} <= {"homeassistant/status"}  # which all may read
 
 
-def test_a_device_cannot_speak_as_another_or_command_it(mosquitto: MosquittoFactory, tmp_path: Path) -> None:
+def test_a_device_cannot_publish_as_another_or_command_it(mosquitto: MosquittoFactory, tmp_path: Path) -> None:
     broker = mosquitto(users=USERS, acl=ACL.read_text()).start()
     config = config_for(broker, username="pier", password="p", client_id="edgeaudio-pier")
     with (
         Subscriber(broker.port, "edgeaudio/#", "homeassistant/#", username="homeassistant", password="h") as subscriber,
-        RunningSender(config, tmp_path) as running,  # logged in as pier, it speaks as dock
+        RunningSender(config, tmp_path) as running,  # logged in as pier, it publishes as dock
     ):
         running.sender.put(Message("homeassistant/device/edgeaudio-dock/config", b"{}", 1, retain=True))
         running.sender.put(Message(TOPICS.restart_set, b"PRESS", 1))

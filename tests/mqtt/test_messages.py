@@ -105,7 +105,7 @@ def test_health_is_strict_json_whatever_the_numbers(values: dict[str, messages.J
 
 
 @given(st.text())
-def test_text_that_is_no_unicode_does_not_stop_a_message(text: str) -> None:
+def test_text_that_is_not_unicode_does_not_stop_a_message(text: str) -> None:
     messages.encode({"detail": text + "\udcff"}).decode()
 
 
@@ -123,6 +123,6 @@ def test_timestamps_are_utc_with_milliseconds_and_never_late(at: datetime) -> No
     assert timedelta(0) <= at - datetime.fromisoformat(text) < timedelta(milliseconds=1)
 
 
-def test_a_time_without_a_zone_is_a_mistake() -> None:
+def test_a_time_without_a_zone_is_an_error() -> None:
     with pytest.raises(ValueError, match="without a zone"):
         timestamp(datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point

@@ -1,4 +1,4 @@
-"""How fast messages go out: no flood after a pause, and what a broker discards slows it down."""
+"""The rate of messages: no burst after a pause, and slower when the broker discards messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_it_begins_slowly_and_reaches_the_maximum() -> None:
     assert pace.rate_per_s == 500.0
 
 
-def test_each_connection_begins_slowly_and_keeps_what_was_learnt_of_the_broker() -> None:
+def test_each_connection_begins_slowly_and_keeps_the_ceiling() -> None:
     pace = Pace(rate_max_per_s=500.0, burst_max=20)
     sent_in(pace, 1000.0, 10.0)
     pace.begin()
@@ -48,7 +48,7 @@ def test_each_connection_begins_slowly_and_keeps_what_was_learnt_of_the_broker()
     assert sent_in(pace, 1030.0, 60.0) < 12.5 * 61
 
 
-def test_the_limit_of_a_broker_that_discards_is_found_and_kept_to() -> None:
+def test_the_limit_of_a_broker_that_discards_is_found_and_kept() -> None:
     """Any limit: a few losses in ten minutes, and the pace stays within reach of the limit."""
     for limit_per_s in (5, 30, 100, 300):
         pace = Pace(rate_max_per_s=500.0, burst_max=20)

@@ -17,7 +17,7 @@ LABEL = TOPICS.label("porch", "dog")
 
 
 class Sent:
-    """Stands where the sender is, and keeps what it is handed."""
+    """A publisher that keeps what is put."""
 
     def __init__(self) -> None:
         self.states: list[Message] = []
@@ -68,7 +68,7 @@ def test_a_new_source_has_every_label_off(sink: MqttSink, sent: Sent):
 
 
 def test_a_label_is_on_until_the_last_of_its_events_has_ended(sink: MqttSink, sent: Sent):
-    first, second = onset("1"), onset("2")  # of two models, say
+    first, second = onset("1"), onset("2")  # of two models, for instance
     for event in (first, second, offset(first), offset(second)):
         sink.handle(event)
     assert sent.of(LABEL) == [b"OFF", b"ON", b"ON", b"ON", b"OFF"]
@@ -86,7 +86,7 @@ def test_labels_of_other_sources_are_their_own(sink: MqttSink, sent: Sent):
     assert sent.of(TOPICS.label("garden", "dog")) == [b"OFF", b"ON"]
 
 
-def test_a_source_that_was_removed_begins_anew(sink: MqttSink, sent: Sent):
+def test_a_removed_source_that_is_added_again_has_every_label_off(sink: MqttSink, sent: Sent):
     sink.handle(onset("1"))
     sink.remove_source("porch", ["dog", "siren"])
     assert set(sent.forgotten) == {TOPICS.status("porch"), LABEL, TOPICS.label("porch", "siren")}
@@ -94,7 +94,7 @@ def test_a_source_that_was_removed_begins_anew(sink: MqttSink, sent: Sent):
     assert sent.of(LABEL)[-1] == b"OFF"
 
 
-def test_what_comes_late_of_a_source_that_was_removed_is_ignored(sink: MqttSink, sent: Sent):
+def test_late_items_of_a_removed_source_are_ignored(sink: MqttSink, sent: Sent):
     sink.remove_source("porch", ["dog", "siren"])
     before = list(sent.states)
     for item in (

@@ -1,4 +1,4 @@
-"""Brokers stricter than Mosquitto: what one of them will not have never keeps anything else from arriving."""
+"""Brokers stricter than Mosquitto: what one of them denies never keeps anything else from arriving."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def strict() -> Iterator[StrictBroker]:
 
 
 def state(count: int = 14) -> list[Message]:
-    """What an agent tells of a source, discovery first."""
+    """What an agent publishes of a source, discovery first."""
     labels = [f"label{number}" for number in range(count)]
-    told = [DISCOVERY, messages.enabled(TOPICS, "porch", on=True)]
-    told += [messages.threshold(TOPICS, "porch", label, 0.5) for label in labels]
-    return told + [messages.label_state(TOPICS, "porch", label, on=False) for label in labels]
+    sent = [DISCOVERY, messages.enabled(TOPICS, "porch", on=True)]
+    sent += [messages.threshold(TOPICS, "porch", label, 0.5) for label in labels]
+    return sent + [messages.label_state(TOPICS, "porch", label, on=False) for label in labels]
 
 
-def start(run_sender: Run, broker: StrictBroker, *, told: list[Message], **changes: object) -> RunningSender:
+def start(run_sender: Run, broker: StrictBroker, *, sent: list[Message], **changes: object) -> RunningSender:
     running = run_sender(config(broker, **changes), listen_to=[BIRTHS])
-    for message in told:
+    for message in sent:
         running.sender.put(message)
     return running
 
@@ -65,7 +65,7 @@ def test_one_denied_topic_keeps_nothing_else_from_arriving(
     """As AWS IoT, aedes, VerneMQ and HiveMQ deny: `edgeaudio/#` is allowed, `homeassistant/#` is not."""
     strict.rules = Rules(versions=(version,), denied=lambda topic: topic.startswith("homeassistant/"), manner=manner)
     strict.rules.denied_filters = strict.rules.denied
-    running = start(run_sender, strict, told=state())
+    running = start(run_sender, strict, sent=state())
     running.outbox.add(detections(0, 64))
     running.wait_empty()
     running.wait_told()
@@ -74,7 +74,7 @@ def test_one_denied_topic_keeps_nothing_else_from_arriving(
     assert {topic_filter for _, topic_filter in strict.filters} == set(TOPICS.command_filters)
     assert running.sender.status.state is BrokerState.CONNECTED
     said = "\n".join(complaint.text("here") for complaint in running.sender.complaints)
-    if (manner, version) != ("refuse", 4):  # the one manner in which nobody can know
+    if (manner, version) != ("refuse", 4):  # the one manner that cannot be noticed
         assert DISCOVERY.topic in said
         assert DISCOVERY.topic in caplog.text
     assert BIRTHS in said
@@ -88,11 +88,11 @@ def test_one_denied_topic_keeps_nothing_else_from_arriving(
 
 
 @pytest.mark.parametrize("manner", ["close", "disconnect"])
-def test_denied_kinds_of_state_are_found_out_by_three_of_each(
+def test_denied_kinds_of_state_are_found_by_three_of_each(
     manner: Manner, strict: StrictBroker, run_sender: Run
 ) -> None:
     strict.rules = Rules(denied=lambda topic: "/threshold/" in topic or "/label/" in topic, manner=manner)
-    running = start(run_sender, strict, told=state(50))
+    running = start(run_sender, strict, sent=state(50))
     running.outbox.add(detections(0, 10))
     running.wait_empty()
     running.wait_told()
@@ -104,7 +104,7 @@ def test_denied_kinds_of_state_are_found_out_by_three_of_each(
 @pytest.mark.parametrize("manner", ["close", "disconnect"])
 def test_a_denied_detection_topic_holds_up_no_other(manner: Manner, strict: StrictBroker, run_sender: Run) -> None:
     strict.rules = Rules(denied=lambda topic: topic == DETECTION, manner=manner)
-    running = start(run_sender, strict, told=state())
+    running = start(run_sender, strict, sent=state())
     yard = TOPICS.detection("yard")
     running.outbox.add([m for n in range(100) for m in (*detections(n, 1), *detections(n, 1, yard))])
     wait_until(lambda: running.outbox.stats().depth == 100)
@@ -113,7 +113,7 @@ def test_a_denied_detection_topic_holds_up_no_other(manner: Manner, strict: Stri
     assert len(strict.connected) <= 7
     strict.rules.denied = lambda _topic: False
     running.sender._dispatcher.quarantine.retry_soon(time.monotonic() + 3600)
-    running.sender._dispatcher._drain.look_again()
+    running.sender._dispatcher._detections.rewind()
     running.sender.wake()
     running.wait_empty()
     assert sorted(map(int, strict.of(DETECTION))) == list(range(100))
@@ -129,7 +129,7 @@ def test_a_message_longer_than_the_broker_takes_holds_up_none_behind_it(
 ) -> None:
     """Where the broker does not announce its limit, and ends the connection instead."""
     strict.rules = Rules(versions=(version,), packet_max=500, manner=manner)
-    running = start(run_sender, strict, told=state())
+    running = start(run_sender, strict, sent=state())
     long = [Message(DETECTION, b"x" * 1000, 1) for _ in range(count)]
     running.outbox.add([*long, *detections(0, 5)])
     wait_until(lambda: running.outbox.stats().depth == count)
@@ -142,9 +142,9 @@ def test_a_message_longer_than_the_broker_takes_holds_up_none_behind_it(
 
 @pytest.mark.parametrize("code", [0x42, 0x80, 0x83, 0x87, 0x91, 0x97, 0x99])
 def test_one_refused_message_holds_up_none_behind_it(code: int, strict: StrictBroker, run_sender: Run) -> None:
-    """As by a broker that checks payloads; 0x42 is no reason code at all."""
+    """Like a broker that checks payloads; 0x42 is no reason code at all."""
     strict.rules = Rules(refused=lambda topic, payload: topic == DETECTION and payload == b"5", refusal=code)
-    running = start(run_sender, strict, told=state())
+    running = start(run_sender, strict, sent=state())
     running.outbox.add(detections(0, 40))
     wait_until(lambda: running.outbox.stats().depth == 1, 30)
     running.outbox.add(detections(40, 1))
@@ -156,7 +156,7 @@ def test_one_refused_message_holds_up_none_behind_it(code: int, strict: StrictBr
 
 def test_a_message_that_the_broker_does_not_answer_holds_up_no_other(strict: StrictBroker, run_sender: Run) -> None:
     strict.rules = Rules(denied=lambda topic: topic == DETECTION, manner="ignore")
-    running = start(run_sender, strict, told=state(), timeout_s=0.3)
+    running = start(run_sender, strict, sent=state(), timeout_s=0.3)
     yard = TOPICS.detection("yard")
     running.outbox.add([*detections(0, 1), *detections(0, 30, yard)])
     wait_until(lambda: running.outbox.stats().depth == 1)
@@ -169,20 +169,20 @@ def test_a_broker_that_discards_what_comes_too_fast_gets_all(
 ) -> None:
     """AWS IoT takes 100 publishes a second from a connection, and discards the others without PUBACK."""
     strict.rules = Rules(publishes_per_s=100)
-    told = [
+    sent = [
         Message(message.topic.replace("/porch/", f"/porch{number}/"), message.payload, 1, message.retain)
         for number in range(sources)
         for message in state(30)
     ]
-    running = start(run_sender, strict, told=told, timeout_s=0.5)
+    running = start(run_sender, strict, sent=sent, timeout_s=0.5)
     running.outbox.add(detections(0, 100))
     wait_until(lambda: running.sender.settled and not running.outbox.stats().depth, 60)
-    assert {message.topic for message in told} <= set(strict.topics())
+    assert {message.topic for message in sent} <= set(strict.topics())
     assert set(strict.of(DETECTION)) == {b"%d" % number for number in range(100)}
     assert running.sender.status.quarantined == ()
 
 
-def test_detections_go_first_and_state_is_not_kept_waiting_for_all_of_them(
+def test_detections_go_first_and_state_does_not_wait_for_all_of_them(
     strict: StrictBroker, run_sender: Run, tmp_path: Path
 ) -> None:
     running = RunningSender(config(strict), tmp_path)
@@ -202,7 +202,7 @@ def test_detections_go_first_and_state_is_not_kept_waiting_for_all_of_them(
 def test_what_was_acknowledged_is_skipped_where_the_broker_still_has_the_session(
     strict: StrictBroker, run_sender: Run
 ) -> None:
-    running = start(run_sender, strict, told=state())
+    running = start(run_sender, strict, sent=state())
     running.wait_told()
     wait_until(lambda: len(strict.filters) == len(running.sender._dispatcher._filters))
     strict.drop_all()
@@ -229,10 +229,10 @@ def test_the_first_connection_of_a_process_begins_a_session_and_a_farewell_ends_
     assert [present for _, present, _ in strict.connected] == [False, False]
 
 
-def test_what_the_broker_says_in_its_own_words_repeats_no_login(strict: StrictBroker, run_sender: Run, caplog) -> None:
+def test_a_reason_string_never_repeats_the_login(strict: StrictBroker, run_sender: Run, caplog) -> None:
     strict.rules = Rules(connack=0x86, words="user me password Zq9Xk7Wv5 is wrong")
     login = {"username": "me", "password": "Zq9Xk7Wv5"}
-    running = start(run_sender, strict, told=[], **login)
+    running = start(run_sender, strict, sent=[], **login)
     wait_until(lambda: running.sender.status.state is BrokerState.WAITING)
     assert "Bad user name or password" in caplog.text
     assert "Zq9Xk7Wv5" not in caplog.text + repr(running.statuses)
@@ -244,7 +244,7 @@ def test_a_broker_without_retained_messages_is_used_without(
     strict: StrictBroker, run_sender: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     strict.rules = Rules(retain_available=False)
-    running = start(run_sender, strict, told=state())
+    running = start(run_sender, strict, sent=state())
     running.outbox.add(detections(0, 5))
     running.wait_empty()
     running.wait_told()
@@ -256,11 +256,11 @@ def test_a_broker_without_retained_messages_is_used_without(
     assert "retained messages are not offered" in caplog.text
 
 
-def test_a_broker_without_qos_1_is_used_and_said_to_confirm_nothing(
+def test_without_qos_1_delivery_is_reported_as_unconfirmed(
     strict: StrictBroker, run_sender: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     strict.rules = Rules(retain_available=False, max_qos=0)
-    running = start(run_sender, strict, told=state())
+    running = start(run_sender, strict, sent=state())
     running.outbox.add(detections(0, 5))
     running.wait_empty()
     running.wait_told()
@@ -271,11 +271,11 @@ def test_a_broker_without_qos_1_is_used_and_said_to_confirm_nothing(
     assert "QoS 1 is not offered" in caplog.text
 
 
-def test_a_flapping_connection_fills_no_log(
+def test_a_flapping_connection_does_not_fill_the_log(
     strict: StrictBroker, run_sender: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "edgeaudio")
-    running = start(run_sender, strict, told=[])
+    running = start(run_sender, strict, sent=[])
     for number in range(1, 13):
         wait_until(lambda number=number: len(strict.connected) == number)  # type: ignore[misc]  # mypy: no type
         running.wait_told()
@@ -286,15 +286,15 @@ def test_a_flapping_connection_fills_no_log(
     running.wait_told()
 
 
-def test_a_limit_of_the_log_is_reset_by_a_connection_that_lasts(
+def test_after_a_lasting_connection_a_failure_is_logged_again(
     strict: StrictBroker, run_sender: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "edgeaudio")
     monkeypatch.setattr("edgeaudio.sinks.mqtt.sender._STEADY_S", 0.2)
-    running = start(run_sender, strict, told=[])
+    running = start(run_sender, strict, sent=[])
     for number in (1, 2, 3):
         wait_until(lambda number=number: len(strict.connected) == number)  # type: ignore[misc]  # mypy: no type
-        wait_until(lambda: not running.sender._failures)
+        wait_until(lambda: not running.sender._report.failures)
         strict.drop_all()
         wait_until(lambda number=number: len(strict.connected) == number + 1)  # type: ignore[misc]
     wait_until(lambda: len([r for r in caplog.records if "connected, MQTT" in r.getMessage()]) >= 3)
@@ -302,10 +302,10 @@ def test_a_limit_of_the_log_is_reset_by_a_connection_that_lasts(
 
 
 def test_a_reconnection_is_not_a_loop(strict: StrictBroker, run_sender: Run) -> None:
-    """A broker that closes whatever it is sent: never more connections than the back-off grants."""
+    """A broker that closes after any message: never more connections than the back-off allows."""
     strict.rules = Rules(denied=lambda _topic: True, denied_filters=lambda _filter: True)
     began = time.monotonic()
-    running = start(run_sender, strict, told=state(), retry_min_s=0.2, retry_max_s=0.8)
+    running = start(run_sender, strict, sent=state(), retry_min_s=0.2, retry_max_s=0.8)
     running.outbox.add(detections(0, 5))
     wait_until(lambda: len(strict.connected) >= 8, 30)
     assert time.monotonic() - began > 7 * 0.1

@@ -27,7 +27,7 @@ def test_every_text_has_a_slug_and_a_slug_is_its_own(text: str) -> None:
     ],
 )
 def test_slugs_of_labels(label: str, slug: str) -> None:
-    # the digits, of `printf LABEL | sha256sum`, are part of the contract: somebody subscribes to such topics
+    # the digits, of `printf LABEL | sha256sum`, are part of the contract: users subscribe to such topics
     assert slugify(label) == slug
 
 
@@ -38,7 +38,7 @@ def test_labels_that_meet_in_one_slug_are_both_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Porch", "front_door", "a/b", "#", "a\n", "ä", "a" * 65])
-def test_what_is_no_slug_is_refused_with_a_proposal(name: str) -> None:
+def test_a_name_that_is_no_slug_is_refused_with_a_proposal(name: str) -> None:
     assert not is_slug(name)
     with pytest.raises(EdgeaudioError, match=r"source name .* is not allowed: use 1 to 64 of a-z"):
         require_slug(name, "source name")

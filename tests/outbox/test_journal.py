@@ -1,4 +1,4 @@
-"""The journal: events are on the disk before anybody is told of them, and what is open is known after a crash."""
+"""The journal: events are on the disk before they are published, and open ones are known after a crash."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ONSET = Event(
     "e1", "onset", "porch", "alarms", "smoke alarm", 0.912345, AT, 1.0249, at_error_s=0.25, epoch=3, offset_s=12.5
 )
 OFFSET = replace(ONSET, kind="offset")
-# what comes back of an event that was stored
+# what is restored of a stored event
 STORED = replace(ONSET, at_error_s=None, epoch=None, offset_s=None)
 
 
@@ -51,7 +51,7 @@ def test_an_onset_is_open_until_its_offset(outbox: Outbox):
     assert journal.open_events() == []
 
 
-def test_an_open_event_outlives_the_process(outbox: Outbox, tmp_path: Path):
+def test_an_open_event_survives_a_restart(outbox: Outbox, tmp_path: Path):
     journal_of(outbox).commit([ONSET])
     outbox.close()
     again = Outbox(tmp_path / "outbox.db")
@@ -89,6 +89,6 @@ def test_an_interrupted_event_ends_when_it_was_last_heard():
     assert (offset.id, offset.kind, offset.duration_s) == ("e1", "offset", ONSET.duration_s)
     assert offset.at == AT + timedelta(seconds=ONSET.duration_s)
     assert offset.offset_s == pytest.approx(12.5 + ONSET.duration_s)
-    # how long it went on nobody knows
+    # its true end is unknown
     assert offset.at_error_s is None
     assert interrupted(STORED).offset_s is None

@@ -1,4 +1,4 @@
-"""The sink of examples/csv_sink.py, run as the agent runs it: its rows, and what a disk can do to them."""
+"""The sink of examples/csv_sink.py, run as the agent runs it: its rows, on disks that work and that fail."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rows(path: Path) -> list[list[str]]:
 
 
 def labels(path: Path) -> list[str]:
-    """Those of the rows below the one header."""
+    """Return the rows below the one header."""
     header, *below = rows(path) or [list(HEADER)]
     assert header == list(HEADER)
     return [row[2] for row in below]
@@ -56,7 +56,7 @@ def test_each_onset_and_offset_is_a_row_under_one_header(tmp_path: Path):
     ]
 
 
-def test_a_file_that_is_there_is_gone_on_with(tmp_path: Path):
+def test_an_existing_file_is_appended_to(tmp_path: Path):
     hub, path = Hub(), tmp_path / "detections.csv"
     for label in ("siren", "dog"):
         sink = CsvSink(path)
@@ -84,7 +84,7 @@ def test_times_are_in_utc_whatever_the_zone_of_the_event(tmp_path: Path):
     assert rows(tmp_path / "detections.csv")[1][0] == "2026-02-28T23:00:00.000Z"
 
 
-def test_somebodys_test_is_no_row(tmp_path: Path):
+def test_a_test_detection_is_no_row(tmp_path: Path):
     hub, path = Hub(), tmp_path / "detections.csv"
     sink = CsvSink(path)
     with running(sink, hub):
@@ -128,7 +128,7 @@ def test_a_file_that_was_moved_away_begins_anew(tmp_path: Path):
     assert labels(tmp_path / "detections.csv.1") == ["before"]
 
 
-def test_a_disk_that_is_full_from_the_start_is_told_before_a_sound_is(tmp_path: Path):
+def test_a_disk_that_is_full_at_the_start_is_reported_before_the_first_event(tmp_path: Path):
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full")
     hub, path = Hub(), tmp_path / "detections.csv"
@@ -165,7 +165,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_row_leaves_no_half_of_it(tmp_pa
         wait_until(lambda: labels(path) == ["before", "after"])
 
 
-def test_a_file_that_may_not_be_written_to_is_told(tmp_path: Path):
+def test_a_file_without_permission_is_reported(tmp_path: Path):
     if os.access("/etc/shadow", os.W_OK):
         path = tmp_path  # root may write everywhere, but not to a folder
     else:

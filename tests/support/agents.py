@@ -1,4 +1,4 @@
-"""A running agent, as the service manager runs it: `edgeaudio run` in a process of its own."""
+"""Running agents, as a service manager runs them: `edgeaudio run` in a process of its own."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ _RUN = "\nimport sys\nfrom edgeaudio.cli import main\nsys.exit(main(sys.argv[1:]
 
 
 class RunningAgent:
-    """An agent, its settings and its words."""
+    """An agent, its settings and its log."""
 
-    def __init__(self, folder: Path, broker_port: int, sources: str, *, settings: str = "") -> None:
+    def __init__(
+        self, folder: Path, broker_port: int, sources: str, *, settings: str = "", device: str = DEVICE
+    ) -> None:
         self._folder = folder
         self.config = folder / "edgeaudio.toml"
         self.log_file = folder / "agent.log"
@@ -36,7 +38,7 @@ class RunningAgent:
         self.runtime_dir = folder / "run"
         self.environment = {**os.environ, "RUNTIME_DIRECTORY": str(self.runtime_dir)}
         self._head = (
-            f'device = "{DEVICE}"\nstate_dir = "{folder / "state"}"\n{settings}\n'
+            f'device = "{device}"\nstate_dir = "{folder / "state"}"\n{settings}\n'
             f'[mqtt]\nurl = "mqtt://127.0.0.1:{broker_port}"\n[health]\ninterval_s = 1\n'
             f'[models.test]\npath = "{folder / "test"}"\n'
         )
@@ -47,9 +49,10 @@ class RunningAgent:
         self.config.write_text(self._head + sources)
 
     def start(self, prefix: Sequence[str] = (), patch: str = "", output: int | None = None) -> RunningAgent:
-        """Start it; `prefix` is a command that runs the one behind it, `patch` is Python that is run before it.
+        """Start the agent.
 
-        `output`: a descriptor for what it prints, instead of the log file.
+        prefix: a command that runs the one behind it. patch: Python that runs before it. output: a descriptor for its
+        output, instead of the log file.
         """
         program = ["-c", patch + _RUN] if patch else ["-m", "edgeaudio"]
         command = [*prefix, sys.executable, *program, "run", "--config", str(self.config)]
@@ -73,13 +76,13 @@ class RunningAgent:
 
     @property
     def command_lines(self) -> str:
-        """The command lines of the agent and of all that it started, as `ps` shows them to everybody."""
+        """The command lines of the agent and of all below it, as `ps` shows them to everybody."""
         assert self.process is not None
         return "\n".join(map(command_line_of, tree_of(self.process.pid)))
 
     @property
     def stacks(self) -> str:
-        """What the interpreter wrote of an agent that ended in disorder; the log, or what the next one will log."""
+        """The stacks that the interpreter wrote of a crash: in the log, or in the file that the next agent logs."""
         return self.log + "".join(path.read_text() for path in self.runtime_dir.glob("*/stacks"))
 
     @property

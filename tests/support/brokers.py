@@ -1,4 +1,4 @@
-"""Real brokers for tests, each a process on a free loopback port, and a subscriber that remembers what it got.
+"""Real brokers for tests, each a process on a free loopback port, and a subscriber that records what it receives.
 
 Fixtures (import them in a conftest): `broker` is a plain one, Mosquitto (MQTT 5), or the embedded amqtt (MQTT 3.1.1)
 where that is not installed; `any_broker` runs its test on both; `mosquitto` makes Mosquitto brokers to order.
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]  # where edgeaudio can be imported from without
 
 
 class BrokerProcess:
-    """A broker that can be started, stopped, killed and frozen; it keeps its port, and nothing else."""
+    """A broker that can be started, stopped, killed and frozen; it keeps its port and nothing else."""
 
     def __init__(self, command: Callable[[int], list[str]], log: Path) -> None:
         self._command = command
@@ -126,7 +126,7 @@ def make_certificates(directory: Path, *, host: str = "localhost") -> Certificat
 
 
 class MosquittoFactory:
-    """Makes Mosquitto brokers, and ends them with the test."""
+    """Makes Mosquitto brokers; the fixture ends them with the test."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -181,14 +181,14 @@ def mosquitto(tmp_path: Path) -> Iterator[MosquittoFactory]:
 
 @pytest.fixture(params=["mosquitto", "amqtt"])
 def any_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerProcess]:
-    """Give a broker that is prepared and not started."""
+    """Yield a broker that is not started yet; the test runs on both."""
     with _prepared(request.param, tmp_path) as broker:
         yield broker
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
-    """Give a broker that is prepared and not started, for a test to which every broker is the same."""
+    """Yield a broker that is not started yet, for a test that needs no particular one."""
     with _prepared("mosquitto" if has_program("mosquitto") else "amqtt", tmp_path) as broker:
         yield broker
 
@@ -207,7 +207,7 @@ def _prepared(kind: str, directory: Path) -> Iterator[BrokerProcess]:
 
 
 def config_for(broker: BrokerProcess, **changes: object) -> MqttConfig:
-    """Settings for a test: a broker on loopback, and short times."""
+    """Return settings for a test: a broker on loopback, and short times."""
     values: dict[str, object] = {
         "host": "127.0.0.1",
         "port": broker.port,
@@ -228,7 +228,7 @@ class Heard:
 
 
 class Subscriber:
-    """A client that remembers, in order, what it received; connected when made, and again after a broker's restart."""
+    """A client that records what it receives, in order. It is connected when made, and reconnects to its broker."""
 
     def __init__(
         self,
@@ -239,7 +239,7 @@ class Subscriber:
         protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
         session: str = "",
     ) -> None:
-        """`session`: a name under which the broker keeps what was missed; empty: nothing is kept."""
+        """`session`: a name under which the broker queues missed messages; empty: it queues none."""
         self.heard: list[Heard] = []
         self._ready = threading.Event()
         clean = None if protocol == MQTTProtocolVersion.MQTTv5 else not session

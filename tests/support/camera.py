@@ -1,6 +1,6 @@
-"""A camera in a thread: a small RTSP server that does as it is told, for what no decent server would do.
+"""A scripted camera in a thread: a small RTSP server, for faults that real servers do not have.
 
-It sends 16-bit PCM (L16) over the RTSP connection. What it sends and how it misbehaves is a `Script`.
+It sends 16-bit PCM (L16) over the RTSP connection. A `Script` has its packets and faults.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ def packets_of(sound: NDArray[np.float64]) -> Iterator[Packet]:
 
 @dataclass(slots=True)
 class Script:
-    """How a camera behaves. `packets` is called anew for each session."""
+    """The behaviour of a camera. `packets` is called for each session."""
 
     packets: Callable[[], Iterator[Packet]] = sine_packets
     audio: bool = True
@@ -91,7 +91,7 @@ def _sdp(script: Script) -> str:
 
 @contextlib.contextmanager
 def camera(script: Script, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Run a camera and yield its URL; with `tls` that of one which is spoken to through TLS, as localhost."""
+    """Run a camera and yield its URL; with `tls`, one that serves TLS as localhost."""
     scheme, host = ("rtsp", "127.0.0.1") if tls is None else ("rtsps", "localhost")
     with serving(lambda connection, ended: _session(connection, script, ended, tls), port=port) as own:
         yield f"{scheme}://{host}:{own}/camera"

@@ -1,4 +1,4 @@
-"""The machines that a proof is asked for on its command line, and what it needs to make them."""
+"""The command line of proofs on machines: their names, and the programs that make them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 
 
 def chosen_machines(prog: str, says: str, names: Collection[str], programs: Mapping[str, str]) -> list[str]:
-    """Return those named, none for all. Ends the process with a line where something is unknown or lacking.
+    """Return the machines that are named; none means all. Ends the process, with a line, if something is missing.
 
-    `programs`: what has to be installed, and the package that has it.
+    programs: the required programs, and the package of each.
     """
     parser = argparse.ArgumentParser(prog=prog, description=says)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(names)}; all by default")

@@ -1,4 +1,4 @@
-"""A sender at work, and detections for it."""
+"""A running sender, and detections for it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ DETECTION = TOPICS.detection("porch")
 
 def detections(first: int, count: int, topic: str = DETECTION) -> list[Message]:
     return [Message(topic, b"%d" % number, qos=1) for number in range(first, first + count)]
+
+
+def payloads(outbox: Outbox, limit: int = 100_000) -> list[int]:
+    """The numbers of the detections that wait in an outbox."""
+    return [int(stored.message.payload) for stored in outbox.pending(limit)]
 
 
 class RunningSender:
@@ -46,7 +51,7 @@ class RunningSender:
         wait_until(lambda: self.sender.status.state is BrokerState.CONNECTED, what="connected")
 
     def wait_told(self) -> None:
-        """Wait until the broker has answered everything."""
+        """Wait until the broker has acknowledged everything."""
         wait_until(lambda: self.sender.settled, what="all told")
 
     def wait_empty(self, timeout_s: float = 15.0) -> None:

@@ -1,4 +1,4 @@
-"""What never ends: a Matroska recording whose head goes on for ever, over HTTP or in a file that takes no disk."""
+"""Endless media: a Matroska recording whose head goes on for ever, over HTTP or in a file that takes no disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server of live sound over HTTP: what it has in store comes at once, the rest as it is made."""
+"""A server of live sound over HTTP: its buffer is sent at once, the rest in real time."""
 
 import contextlib
 import http.server

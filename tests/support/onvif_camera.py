@@ -1,6 +1,6 @@
-"""A camera that speaks ONVIF, on loopback alone: it answers WS-Discovery's probes, and says where it streams.
+"""A camera with ONVIF, on loopback: it answers WS-Discovery's probes and GetStreamUri.
 
-Logins are checked as the profile says: a digest of nonce, time and password, of the camera's own time.
+Logins are checked as in the profile: a digest of nonce, time and password, by the camera's own clock.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ENVELOPE = """<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="http://
 
 @dataclass(slots=True)
 class OnvifCamera:
-    """How it behaves, and what it was asked."""
+    """Its behaviour, and the requests that it received."""
 
     stream: str = "rtsp://10.0.0.9:554/small"  # as it knows itself behind a router
     username: str = "viewer"

@@ -1,8 +1,7 @@
 """Programs that a test needs and a machine may lack.
 
-Where one is missing the test is skipped, and the reason names Debian's packages, which the end of the run puts into one
-line (conftest.py); except under TESTS_MUST_NOT_SKIP=1 (set where the programs were installed on purpose): there the
-want of one is a failure.
+If one is missing, the test is skipped with the name of Debian's package, and the end of the run lists them in one line
+(conftest.py). Under TESTS_MUST_NOT_SKIP=1, where the programs were installed on purpose, the test fails instead.
 """
 
 import functools
@@ -36,14 +35,14 @@ PACKAGES = {
 
 
 def missing(what: str) -> NoReturn:
-    """Skip the test for want of `what`, or fail where nothing may be skipped."""
+    """Skip the test because `what` is missing, or fail where nothing may be skipped."""
     if os.environ.get("TESTS_MUST_NOT_SKIP") == "1":
         pytest.fail(f"{what} is missing, and TESTS_MUST_NOT_SKIP forbids skipping")
     pytest.skip(f"needs {what}")
 
 
 def left_out(reasons: Counter[str]) -> str:
-    """Say in one line how many tests were skipped, for want of what, and what brings it; nothing if none was."""
+    """Return a line with the number of skipped tests, the reasons, and the packages to install; empty if none was."""
     if not reasons:
         return ""
     packages = sorted({package for reason in reasons for package in _packages_for(reason)})
@@ -59,7 +58,7 @@ def _packages_for(reason: str) -> list[str]:
 
 
 def require_program(name: str) -> str:
-    """Path of the program `name`; Debian keeps servers outside of users' search paths."""
+    """Return the path of a program; Debian has servers outside of users' search paths."""
     return _path(name) or missing(f"the program {name} (Debian: {PACKAGES.get(name, name)})")
 
 
@@ -69,18 +68,18 @@ def has_program(name: str) -> bool:
 
 
 def lacking(names: Iterable[str]) -> list[str]:
-    """Those of the programs that are not installed."""
+    """Return those of the programs that are not installed."""
     return [name for name in names if not has_program(name)]
 
 
 def require_gstreamer() -> None:
-    """GStreamer's RTSP server, driven from the system's Python."""
+    """Skip the test without GStreamer's RTSP server for the system's Python."""
     if not _has_gstreamer():
         missing(f"GStreamer's RTSP server (Debian: {PACKAGES['gstreamer']})")
 
 
 def with_mounts(script: str) -> list[str]:
-    """Return a command that runs another after `script`, of the shell, whose mounts nobody else sees."""
+    """Return a command prefix: it runs a shell script in a mount namespace of its own before the command."""
     prefix = [require_program("unshare"), "--mount", *AS_ROOT, "sh", "-ec"]
     if subprocess.run([*prefix, script], capture_output=True, timeout=10, check=False).returncode:
         missing("the right to make mount namespaces")

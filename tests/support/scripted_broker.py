@@ -1,4 +1,4 @@
-"""A broker that answers as a script says, byte by byte: for what no real one can be made to do."""
+"""A scripted broker, byte by byte, for behaviour that no real one has."""
 
 from __future__ import annotations
 
@@ -64,6 +64,23 @@ def read_packet(connection: socket.socket) -> tuple[int, bytes]:
         shift += 7
         if digit < 0x80:
             return first, _exactly(connection, length)
+
+
+def wait_for_end(connection: socket.socket) -> None:
+    """Read until the other side closes."""
+    while connection.recv(4096):
+        pass
+
+
+def answer_with(answer: bytes) -> Callable[[socket.socket], None]:
+    """Return a script that reads one packet, answers so, and waits for the end."""
+
+    def script(connection: socket.socket) -> None:
+        read_packet(connection)
+        connection.sendall(answer)
+        wait_for_end(connection)
+
+    return script
 
 
 def _exactly(connection: socket.socket, count: int) -> bytes:

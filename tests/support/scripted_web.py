@@ -1,4 +1,4 @@
-"""A web server that says, byte for byte, what a test wants it to say."""
+"""A scripted web server: the test supplies each response, byte by byte."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Asked:
 
 @dataclass(slots=True)
 class ScriptedWeb:
-    """A running server and what it was asked."""
+    """A running server and the requests that it received."""
 
     port: int
     asked: list[Asked] = field(default_factory=list)
@@ -36,7 +36,7 @@ class ScriptedWeb:
 
 
 def ok(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    """A plain response with its length."""
+    """Return a plain response with its length."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 

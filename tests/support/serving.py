@@ -1,7 +1,4 @@
-"""A server in threads of its own, one a connection, and what such servers do with two connections.
-
-Does not know: what is said on a connection.
-"""
+"""A server with a thread for each connection, and forwarding between two connections."""
 
 import contextlib
 import socket
@@ -40,7 +37,7 @@ def serving(session: Session, *, host: str = "127.0.0.1", port: int = 0) -> Iter
 
 
 def pump_both(near: socket.socket, far: socket.socket) -> None:
-    """Hand on what comes at either end, until both have ended."""
+    """Forward in both directions until both connections have ended."""
     back = threading.Thread(target=_pump, args=(far, near))
     back.start()
     _pump(near, far)

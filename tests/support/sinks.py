@@ -1,4 +1,4 @@
-"""A best-effort sink in a thread, run as the agent runs it and tried again at once after a failure."""
+"""A best-effort sink in a thread, run as the agent runs it, and opened again at once after a failure."""
 
 from __future__ import annotations
 

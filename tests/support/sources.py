@@ -1,4 +1,4 @@
-"""Listening to a source in a test, and judging what was heard."""
+"""Reading a source in a test, and measuring the sound."""
 
 import itertools
 import threading
@@ -19,7 +19,7 @@ MEDIA_START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Heard:
-    """What came of one connection."""
+    """Blocks and end of one connection."""
 
     connection: Connection
     blocks: list[Block]
@@ -60,7 +60,7 @@ def hear(
 
 
 def assert_sound(blocks: list[Block]) -> None:
-    """What every Block of one source must keep to."""
+    """Assert what holds for every Block of one source."""
     expected: dict[int, int] = {}
     for block in blocks:
         assert block.samples.dtype == np.float32

@@ -1,7 +1,7 @@
-"""A broker as strict as its test wants it, MQTT 5 and 3.1.1: denies, throttles, limits, and forgets or keeps sessions.
+"""A broker with rules, MQTT 5 and 3.1.1: it denies, throttles, limits, and forgets or keeps sessions.
 
-Mosquitto answers a denied topic politely, takes any number of messages a second, and keeps a connection whatever it
-carries. Others do not; here is what they do, without their gigabytes. It routes nothing: it notes what it took.
+Mosquitto answers a denied topic, accepts any number of messages a second, and never ends a connection for its content.
+Other brokers do not; this one behaves as they do. It routes nothing: it records what it accepted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Manner = Literal["close", "disconnect", "refuse", "ignore"]
 
 @dataclass
 class Rules:
-    """What the broker is strict about; it may be changed while it runs."""
+    """The rules of the broker; they may be changed while it runs."""
 
     versions: tuple[int, ...] = (4, 5)
     denied: Callable[[str], bool] = lambda topic: False
@@ -44,7 +44,7 @@ class Rules:
 
 @dataclass
 class Taken:
-    """A publish that the broker took."""
+    """A publish that the broker accepted."""
 
     connection: int
     topic: str

@@ -1,4 +1,4 @@
-"""A Supervisor of Home Assistant that knows one thing, the broker, and is asked for it as the real one is."""
+"""A Supervisor of Home Assistant with one resource, the broker, at the path of the real one."""
 
 from __future__ import annotations
 

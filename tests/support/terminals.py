@@ -22,14 +22,14 @@ _LEAD = "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(s
 
 
 class Terminal:
-    """The near end."""
+    """The near end of a pseudo-terminal."""
 
     def __init__(self, near: int) -> None:
         self._near = near
         self.shown = ""
 
     def type(self, text: str, wanted: str) -> None:
-        """Type the text, and wait until what is wanted is shown behind it."""
+        """Type the text, and wait until the wanted text is shown after it."""
         begin, deadline_s = len(self.shown), time.monotonic() + LONGEST_S
         os.write(self._near, text.encode())
         while wanted not in self.shown[begin:]:
@@ -39,7 +39,7 @@ class Terminal:
             self.shown += piece
 
     def rest(self) -> str:
-        """All that is shown until the program has ended, and before."""
+        """Return all that is shown until the program has ended."""
         deadline_s = time.monotonic() + LONGEST_S
         self._await(deadline_s, "the end")
         while piece := self._read():
@@ -48,9 +48,9 @@ class Terminal:
         return self.shown.replace("\r\n", "\n")
 
     def interrupt(self) -> str:
-        """Press Ctrl-C until the program has ended; all that is shown until then.
+        """Press Ctrl-C until the program has ended; returns all that was shown.
 
-        Python can miss one that comes just before it waits for a line.
+        Python can miss a Ctrl-C that comes just before it waits for a line.
         """
         deadline_s = time.monotonic() + LONGEST_S
         while time.monotonic() < deadline_s:

@@ -36,12 +36,12 @@ def without_runtime_line(stderr: str) -> str:
 
 
 def content_of(name: str) -> bytes:
-    """The bytes of a test model."""
+    """Return the bytes of a test model."""
     return (MODELS / f"{name}.tflite").read_bytes()
 
 
 def manifest_of(test_model: str, /, **changes: Any) -> Manifest:
-    """A manifest that fits the test model, but for the changes."""
+    """Return a manifest that fits the test model, with changes."""
     values: dict[str, Any] = {
         "name": "test",
         "version": "1",
@@ -63,7 +63,7 @@ def manifest_of(test_model: str, /, **changes: Any) -> Manifest:
 
 
 def model_directory(parent: Path, test_model: str = "waveform", /, **changes: Any) -> Path:
-    """A new directory `parent/<manifest's name>` with `model.tflite` and `model.toml`."""
+    """Write a directory `parent/<manifest's name>` with `model.tflite` and `model.toml`."""
     manifest = manifest_of(test_model, **changes)
     directory = parent / manifest.name
     directory.mkdir()

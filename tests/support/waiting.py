@@ -7,7 +7,7 @@ from collections.abc import Callable
 def wait_until(
     condition: Callable[[], object], timeout_s: float = 10.0, what: str = "the condition is still false"
 ) -> None:
-    """Return as soon as `condition()` is true; AssertionError after `timeout_s`."""
+    """Return as soon as `condition()` is true. Raises AssertionError after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"after {timeout_s:g} s: {what}"

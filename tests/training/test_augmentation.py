@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.training.augmentation import UNHEARD_DB, Batches, Example, Recipe, blot_out, place, unit_loudness
+from tools.training.augmentation import UNHEARD_DB, Batches, Example, Recipe, mask_spectrum, place, unit_loudness
 
 FRAME_S = 0.02
 N_FRAMES, N_MELS = 50, 16
@@ -105,7 +105,7 @@ def test_blots_are_the_mean_and_leave_most():
     rng = np.random.default_rng(4)
     values = rng.normal(size=(80, 40)).astype(np.float32)
     before = values.copy()
-    blot_out(values, 1, rng)
+    mask_spectrum(values, 1, rng)
     changed = values != before
     assert 0 < changed.sum() < 0.25 * values.size
     assert np.unique(values[changed]).size <= 2

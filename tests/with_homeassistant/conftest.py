@@ -1,4 +1,4 @@
-"""Home Assistant itself is the judge: `make test-homeassistant` installs it, and elsewhere nothing is collected."""
+"""Tests with Home Assistant itself: `make test-homeassistant` installs it; without it nothing is collected."""
 
 from importlib.util import find_spec
 

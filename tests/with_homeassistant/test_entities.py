@@ -1,4 +1,4 @@
-"""A real agent, a real broker and Home Assistant itself: every entity is there, says what is, and does what it says."""
+"""A real agent, a real broker and Home Assistant itself: every entity exists, has its state, and does its work."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from support.waiting import wait_until
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.discovery import DiscoveryPart, former_topic
 from edgeaudio.sinks.mqtt.discovery_state import announce
-from edgeaudio.sinks.mqtt.homeassistant import AgentEntities, Component, Device, LabelEntity, SourceEntities, devices
+from edgeaudio.sinks.mqtt.entities import AgentEntities, Component, LabelEntity, SourceEntities
+from edgeaudio.sinks.mqtt.homeassistant import Device, devices
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Event, Level, Message, SourceState, SourceStatus
 
-from .house import House
+from .home_assistant import HomeAssistant
 
 LABELS = ("first", "second", "third")
 SOURCES = ("porch", "cellar")
@@ -35,18 +36,18 @@ GONE = "unavailable"
 
 
 @dataclass(slots=True)
-class Stage:
-    """Everything that a test here may look at, and break."""
+class Scenario:
+    """An agent, a broker and Home Assistant, for a test to look at and to break."""
 
-    house: House
+    ha: HomeAssistant
     agent: RunningAgent
     listener: Listener  # of everything on the broker
     ports: dict[str, int]
 
     def entity(self, platform: str, key: str) -> str:
-        """The entity of that key; it must be there by now, or soon."""
-        wait_until(lambda: self.house.entity(platform, PREFIX + key), 20, f"there is no {platform} {key}")
-        return self.house.entity(platform, PREFIX + key)
+        """Wait for the entity of a key, and return its id."""
+        wait_until(lambda: self.ha.entity(platform, PREFIX + key), 20, f"there is no {platform} {key}")
+        return self.ha.entity(platform, PREFIX + key)
 
     def push(self, source: str) -> AbstractContextManager[None]:
         return push_rtsp(f"rtsp://127.0.0.1:{self.ports[source]}/x")
@@ -58,46 +59,46 @@ class Stage:
         )
 
     def states(self) -> dict[str, str]:
-        return {key.removeprefix(PREFIX): state for key, state in self.house.entities().items()}
+        return {key.removeprefix(PREFIX): state for key, state in self.ha.entities().items()}
 
     def restart_agent(self) -> None:
-        """Have it run, and everybody know."""
+        """Start the agent where it does not run, and wait until Home Assistant has its state."""
         if self.agent.process is None or self.agent.process.poll() is not None:
             self.agent.start()
-        self.house.wait_state(self.entity("switch", "porch_enabled"), "on")
+        self.ha.wait_state(self.entity("switch", "porch_enabled"), "on")
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One house for all tests: it takes a while to build, and in a real one too everything happens after another."""
-    folder = tmp_path_factory.mktemp("stage")
-    (folder / "house").mkdir()
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
+    """One Home Assistant for all tests, as it takes long to start."""
+    folder = tmp_path_factory.mktemp("scenario")
+    (folder / "ha").mkdir()
     model_directory(folder, "features_time_major", detector=DETECTOR, thresholds={"first": NEVER, "third": NEVER})
     factory = MosquittoFactory(folder)
     broker = factory().start()
     with ExitStack() as stack:
         stack.callback(broker.stop)
         listener = stack.enter_context(Listener(broker.port, "#"))
-        house = stack.enter_context(House(folder / "house", broker.port))
+        ha = stack.enter_context(HomeAssistant(folder / "ha", broker.port))
         agent = RunningAgent(folder, broker.port, "")
-        stage = Stage(house, agent, listener, {name: free_port() for name in SOURCES})
-        agent.write(stage.settings(*SOURCES))
+        scenario = Scenario(ha, agent, listener, {name: free_port() for name in SOURCES})
+        agent.write(scenario.settings(*SOURCES))
         stack.callback(agent.kill)
-        stage.restart_agent()
-        wait_until(lambda: set(stage.states()) >= expected_keys(*SOURCES), 20, f"{stage.states()}")
-        assert {key.removeprefix(PREFIX) for key in house.disabled()} - BOARD == DISABLED
-        house.enable_everything()
-        # by what is retained: once that is known, it listens again
+        scenario.restart_agent()
+        wait_until(lambda: set(scenario.states()) >= expected_keys(*SOURCES), 20, f"{scenario.states()}")
+        assert {key.removeprefix(PREFIX) for key in ha.disabled()} - BOARD == DISABLED
+        ha.enable_everything()
+        # what is retained shows when Home Assistant has subscribed again
         kept = {f"{source}_{key}" for source in SOURCES for key in ("status", "enabled", "lost", "threshold_first")}
-        wait_until(lambda: not kept & nothing_said(stage), 20, f"nothing is known of {nothing_said(stage)}")
-        yield stage
+        wait_until(lambda: not kept & without_state(scenario), 20, f"nothing is known of {without_state(scenario)}")
+        yield scenario
         agent.signal(signal.SIGTERM)
         assert agent.wait() == 0
         assert "Traceback" not in agent.log
-        assert house.complaints == []
+        assert ha.complaints == []
 
 
-# what is switched off until somebody wants it; the last two where the board tells
+# what is disabled until a user enables it; BOARD where the board measures it
 DISABLED = {"restarts", "outbox"} | {
     f"{source}_{key}"
     for source in SOURCES
@@ -114,20 +115,20 @@ def expected_keys(*sources: str) -> set[str]:
     return keys
 
 
-def nothing_said(stage: Stage) -> set[str]:
-    return {key for key, state in stage.states().items() if state in ("", "unknown", GONE)}
+def without_state(scenario: Scenario) -> set[str]:
+    return {key for key, state in scenario.states().items() if state in ("", "unknown", GONE)}
 
 
-def test_every_announced_entity_is_there_with_a_proper_state(stage: Stage):
-    with stage.push("porch"), stage.push("cellar"):
+def test_every_announced_entity_is_there_with_a_proper_state(scenario: Scenario):
+    with scenario.push("porch"), scenario.push("cellar"):
         for source in SOURCES:
-            stage.house.wait_state(stage.entity("sensor", f"{source}_status"), "listening")
-            stage.house.wait_state(stage.entity("binary_sensor", f"{source}_label_{LABEL}"), "on")
-        # a button that was never pressed has nothing to say; whether a sound lasts is said again after some seconds
+            scenario.ha.wait_state(scenario.entity("sensor", f"{source}_status"), "listening")
+            scenario.ha.wait_state(scenario.entity("binary_sensor", f"{source}_label_{LABEL}"), "on")
+        # a button that was never pressed has no state; whether a sound lasts is published again after some seconds
         buttons = {"restart", "porch_test", "cellar_test"}
-        wait_until(lambda: nothing_said(stage) == buttons, 20, f"nothing is known of {nothing_said(stage)}")
-        states = stage.states()
-    # temperature and throttling are there where the board tells them
+        wait_until(lambda: without_state(scenario) == buttons, 20, f"nothing is known of {without_state(scenario)}")
+        states = scenario.states()
+    # temperature and throttling exist where the board measures them
     assert set(states) - BOARD == expected_keys(*SOURCES)
     assert states["porch_label_first"] == "off"
     assert states["porch_threshold_second"] == "0.65"
@@ -135,108 +136,110 @@ def test_every_announced_entity_is_there_with_a_proper_state(stage: Stage):
     assert -20 < float(states["porch_level"]) < 0
     assert float(states["porch_lost"]) >= 0
     assert int(states["restarts"]) == 0
-    status = stage.entity("sensor", "porch_status")
-    assert stage.house.attributes(status)["friendly_name"] == "Porch audio Status"
-    assert stage.house.device_of(status) == "Porch audio"
-    assert stage.house.device_of(stage.entity("sensor", "outbox")) == f"{DEVICE} (edgeaudio)"
+    status = scenario.entity("sensor", "porch_status")
+    assert scenario.ha.attributes(status)["friendly_name"] == "Porch audio Status"
+    assert scenario.ha.device_of(status) == "Porch audio"
+    assert scenario.ha.device_of(scenario.entity("sensor", "outbox")) == f"{DEVICE} (edgeaudio)"
 
 
-def test_a_detection_fires_the_event_and_is_the_last_sound(stage: Stage):
-    before = len(stage.listener.detections("onset"))
-    event = stage.entity("event", "porch_event")
-    was = stage.house.state(event)
-    with stage.push("porch"):
-        stage.house.wait_state(stage.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
-        onset = stage.listener.wait_detection("onset", count=before + 1)
-        wait_until(lambda: stage.house.state(event) != was, what="no event")
-    attributes = stage.house.attributes(event)
+def test_a_detection_fires_the_event_and_is_the_last_sound(scenario: Scenario):
+    before = len(scenario.listener.detections("onset"))
+    event = scenario.entity("event", "porch_event")
+    was = scenario.ha.state(event)
+    with scenario.push("porch"):
+        scenario.ha.wait_state(scenario.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
+        onset = scenario.listener.wait_detection("onset", count=before + 1)
+        wait_until(lambda: scenario.ha.state(event) != was, what="no event")
+    attributes = scenario.ha.attributes(event)
     assert attributes["event_type"] == LABEL
     assert {key: attributes[key] for key in ("id", "score", "at", "model")} == {
         key: onset[key] for key in ("id", "score", "at", "model")
     }
-    fired_at = stage.house.state(event)
-    stage.house.wait_state(stage.entity("sensor", "porch_last"), LABEL)
+    fired_at = scenario.ha.state(event)
+    scenario.ha.wait_state(scenario.entity("sensor", "porch_last"), LABEL)
     # its end is no event, changes no last sound, and leaves the source's other entities as they are
-    stage.listener.wait_detection("offset", count=before + 1)
-    stage.house.wait_state(stage.entity("sensor", "porch_status"), "waiting", "connecting")
-    assert stage.house.state(event) == fired_at
-    assert stage.house.state(stage.entity("sensor", "porch_last")) == LABEL
+    scenario.listener.wait_detection("offset", count=before + 1)
+    scenario.ha.wait_state(scenario.entity("sensor", "porch_status"), "waiting", "connecting")
+    assert scenario.ha.state(event) == fired_at
+    assert scenario.ha.state(scenario.entity("sensor", "porch_last")) == LABEL
 
 
-def test_a_source_that_is_down_blanks_what_it_measures_and_nothing_of_the_other(stage: Stage):
-    status = stage.entity("sensor", "porch_status")
-    with stage.push("cellar"):
-        stage.house.wait_state(stage.entity("sensor", "cellar_status"), "listening")
-        with stage.push("porch"):
-            stage.house.wait_state(status, "listening")
-        stage.house.wait_state(status, "waiting", "connecting")
-        assert stage.house.attributes(status)["reason"] == "end_of_stream"
+def test_a_source_that_is_down_blanks_what_it_measures_and_nothing_of_the_other(scenario: Scenario):
+    status = scenario.entity("sensor", "porch_status")
+    with scenario.push("cellar"):
+        scenario.ha.wait_state(scenario.entity("sensor", "cellar_status"), "listening")
+        with scenario.push("porch"):
+            scenario.ha.wait_state(status, "listening")
+        scenario.ha.wait_state(status, "waiting", "connecting")
+        assert scenario.ha.attributes(status)["reason"] == "end_of_stream"
         measured = {f"porch_label_{label}" for label in LABELS} | {"porch_level"}
-        wait_until(lambda: {key for key, state in stage.states().items() if state == GONE} == measured)
+        wait_until(lambda: {key for key, state in scenario.states().items() if state == GONE} == measured)
 
 
-def test_a_threshold_is_set_from_home_assistant(stage: Stage):
-    number = stage.entity("number", f"porch_threshold_{LABEL}")
-    stage.house.call(number, "set_value", value=0.71)
-    stage.house.wait_state(number, "0.71")
-    wait_until(lambda: stage.listener.of(f"edgeaudio/{DEVICE}/porch/threshold/{LABEL}")[-1] == b"0.71", what="not told")
-    assert stage.house.state(stage.entity("number", f"cellar_threshold_{LABEL}")) == "0.65"
+def test_a_threshold_is_set_from_home_assistant(scenario: Scenario):
+    number = scenario.entity("number", f"porch_threshold_{LABEL}")
+    scenario.ha.call(number, "set_value", value=0.71)
+    scenario.ha.wait_state(number, "0.71")
+    wait_until(
+        lambda: scenario.listener.of(f"edgeaudio/{DEVICE}/porch/threshold/{LABEL}")[-1] == b"0.71", what="not published"
+    )
+    assert scenario.ha.state(scenario.entity("number", f"cellar_threshold_{LABEL}")) == "0.65"
     # a threshold over everything: the tone is heard, and is no event any longer
-    stage.house.call(number, "set_value", value=0.99)
-    stage.house.wait_state(number, "0.99")
-    with stage.push("porch"):
-        # the level is told when a second was heard
-        level = stage.entity("sensor", "porch_level")
-        wait_until(lambda: stage.house.state(level) not in ("unknown", GONE), 20, "no level")
-        assert stage.house.state(stage.entity("binary_sensor", f"porch_label_{LABEL}")) == "off"
-        stage.house.call(number, "set_value", value=0.65)
-        stage.house.wait_state(stage.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
+    scenario.ha.call(number, "set_value", value=0.99)
+    scenario.ha.wait_state(number, "0.99")
+    with scenario.push("porch"):
+        # the level is published after each second
+        level = scenario.entity("sensor", "porch_level")
+        wait_until(lambda: scenario.ha.state(level) not in ("unknown", GONE), 20, "no level")
+        assert scenario.ha.state(scenario.entity("binary_sensor", f"porch_label_{LABEL}")) == "off"
+        scenario.ha.call(number, "set_value", value=0.65)
+        scenario.ha.wait_state(scenario.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
 
 
-def test_a_source_is_switched_off_and_on_from_home_assistant(stage: Stage):
-    switch, status = stage.entity("switch", "porch_enabled"), stage.entity("sensor", "porch_status")
-    stage.house.call(switch, "turn_off")
-    stage.house.wait_state(switch, "off")
-    stage.house.wait_state(status, "off")
-    assert stage.house.attributes(status)["reason"] == "switched_off"
-    assert stage.house.state(stage.entity("switch", "cellar_enabled")) == "on"
-    stage.house.call(switch, "turn_on")
-    stage.house.wait_state(switch, "on")
-    stage.house.wait_state(status, "connecting", "waiting")
+def test_a_source_is_switched_off_and_on_from_home_assistant(scenario: Scenario):
+    switch, status = scenario.entity("switch", "porch_enabled"), scenario.entity("sensor", "porch_status")
+    scenario.ha.call(switch, "turn_off")
+    scenario.ha.wait_state(switch, "off")
+    scenario.ha.wait_state(status, "off")
+    assert scenario.ha.attributes(status)["reason"] == "switched_off"
+    assert scenario.ha.state(scenario.entity("switch", "cellar_enabled")) == "on"
+    scenario.ha.call(switch, "turn_on")
+    scenario.ha.wait_state(switch, "on")
+    scenario.ha.wait_state(status, "connecting", "waiting")
 
 
-def test_a_test_by_button_goes_the_whole_way(stage: Stage):
-    event, sensor = stage.entity("event", "porch_event"), stage.entity("binary_sensor", "porch_label_first")
-    before, fired_at = len(stage.listener.detections("offset")), stage.house.state(event)
-    with stage.push("porch"):
-        stage.house.wait_state(sensor, "off")
-        stage.house.call(stage.entity("button", "porch_test"), "press")
-        stage.house.wait_state(sensor, "on")
-        wait_until(lambda: stage.house.state(event) != fired_at, what="no event")
-        tested = [told for told in stage.listener.detections("onset") if told.get("test")]
+def test_a_test_by_button_goes_the_whole_way(scenario: Scenario):
+    event, sensor = scenario.entity("event", "porch_event"), scenario.entity("binary_sensor", "porch_label_first")
+    before, fired_at = len(scenario.listener.detections("offset")), scenario.ha.state(event)
+    with scenario.push("porch"):
+        scenario.ha.wait_state(sensor, "off")
+        scenario.ha.call(scenario.entity("button", "porch_test"), "press")
+        scenario.ha.wait_state(sensor, "on")
+        wait_until(lambda: scenario.ha.state(event) != fired_at, what="no event")
+        tested = [told for told in scenario.listener.detections("onset") if told.get("test")]
         assert [told["label"] for told in tested] == ["first"]
-        stage.house.wait_state(sensor, "off")
-    stage.listener.wait_detection("offset", count=before + 1)
-    ends = [told for told in stage.listener.detections("offset") if told.get("test")]
+        scenario.ha.wait_state(sensor, "off")
+    scenario.listener.wait_detection("offset", count=before + 1)
+    ends = [told for told in scenario.listener.detections("offset") if told.get("test")]
     assert [told["id"] for told in ends] == [tested[0]["id"]]
 
 
-def test_the_button_restarts_the_agent(stage: Stage):
-    stage.house.call(stage.entity("button", "restart"), "press")
-    assert stage.agent.wait() == 0
-    outbox = stage.entity("sensor", "outbox")
-    stage.house.wait_state(outbox, GONE)
-    stage.restart_agent()
-    stage.house.wait_state(stage.entity("sensor", "restarts"), "1")
+def test_the_button_restarts_the_agent(scenario: Scenario):
+    scenario.ha.call(scenario.entity("button", "restart"), "press")
+    assert scenario.agent.wait() == 0
+    outbox = scenario.entity("sensor", "outbox")
+    scenario.ha.wait_state(outbox, GONE)
+    scenario.restart_agent()
+    scenario.ha.wait_state(scenario.entity("sensor", "restarts"), "1")
 
 
-def test_a_killed_agent_is_unavailable_and_comes_back(stage: Stage):
-    stage.agent.kill()
-    wait_until(lambda: set(stage.states().values()) == {GONE}, 20, f"{stage.states()}")
-    stage.restart_agent()
+def test_a_killed_agent_is_unavailable_and_comes_back(scenario: Scenario):
+    scenario.agent.kill()
+    wait_until(lambda: set(scenario.states().values()) == {GONE}, 20, f"{scenario.states()}")
+    scenario.restart_agent()
     wait_until(
         lambda: (
-            {key for key, state in stage.states().items() if state == GONE}
+            {key for key, state in scenario.states().items() if state == GONE}
             == {f"{source}_{key}" for source in SOURCES for key in ("level", *(f"label_{label}" for label in LABELS))}
         ),
         20,
@@ -244,61 +247,61 @@ def test_a_killed_agent_is_unavailable_and_comes_back(stage: Stage):
     )
 
 
-def test_home_assistant_restarts_and_finds_everything_as_it_was(stage: Stage):
-    before = len(stage.listener.of(DISCOVERY))
-    with stage.push("porch"):
-        stage.house.wait_state(stage.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
-        stage.house.restart()
-        wait_until(lambda: len(stage.listener.of(DISCOVERY)) > before, 20, "not announced again")
-        # what is not retained comes again with the birth
-        stage.house.wait_state(stage.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
-        stage.house.wait_state(stage.entity("sensor", "porch_status"), "listening")
-        states = stage.states()
+def test_home_assistant_restarts_and_finds_everything_as_it_was(scenario: Scenario):
+    before = len(scenario.listener.of(DISCOVERY))
+    with scenario.push("porch"):
+        scenario.ha.wait_state(scenario.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
+        scenario.ha.restart()
+        wait_until(lambda: len(scenario.listener.of(DISCOVERY)) > before, 20, "not announced again")
+        # what is not retained is resent after the birth message
+        scenario.ha.wait_state(scenario.entity("binary_sensor", f"porch_label_{LABEL}"), "on")
+        scenario.ha.wait_state(scenario.entity("sensor", "porch_status"), "listening")
+        states = scenario.states()
     assert set(states) - BOARD == expected_keys(*SOURCES)
 
 
-def test_a_source_that_is_removed_vanishes_and_comes_back(stage: Stage):
-    stage.agent.write(stage.settings("porch"))
-    stage.agent.signal(signal.SIGHUP)
-    wait_until(lambda: not any(key.startswith("cellar") for key in stage.states()), 20, "cellar is still there")
-    assert set(stage.states()) - BOARD == expected_keys("porch")
-    stage.agent.write(stage.settings(*SOURCES))
-    stage.agent.signal(signal.SIGHUP)
-    wait_until(lambda: expected_keys(*SOURCES) <= set(stage.states()), 20, "cellar is not back")
+def test_a_source_that_is_removed_vanishes_and_comes_back(scenario: Scenario):
+    scenario.agent.write(scenario.settings("porch"))
+    scenario.agent.signal(signal.SIGHUP)
+    wait_until(lambda: not any(key.startswith("cellar") for key in scenario.states()), 20, "cellar is still there")
+    assert set(scenario.states()) - BOARD == expected_keys("porch")
+    scenario.agent.write(scenario.settings(*SOURCES))
+    scenario.agent.signal(signal.SIGHUP)
+    wait_until(lambda: expected_keys(*SOURCES) <= set(scenario.states()), 20, "cellar is not back")
 
 
-def test_what_this_machine_does_not_show(stage: Stage):
-    """A board that tells its temperature, names with hyphens and odd labels, and a microphone that is muted."""
+def test_what_this_machine_does_not_show(scenario: Scenario):
+    """A board that measures its temperature, names with hyphens and odd labels, and a microphone that is muted."""
     topics, now = Topics("edgeaudio", "jetty-2"), datetime.now(UTC)
     label = "Dog bark, yip"
     sources = (SourceEntities("front-door", (label,), (LabelEntity(label),)),)
     agent = AgentEntities(topics, "1", sources, has_temperature=True, has_throttling=True)
 
-    def say(*said: Message) -> None:
-        for message in said:
-            stage.listener.publish(message.topic, message.payload, retain=message.retain)
+    def publish(*published: Message) -> None:
+        for message in published:
+            scenario.listener.publish(message.topic, message.payload, retain=message.retain)
 
     def tell_health(temperature_c: float | None, *, throttled: bool) -> None:
         values: dict[str, messages.Json] = {"temperature_c": temperature_c, "throttled": throttled}
         values |= {"restarts": 3, "outbox": {"depth": 7}, "sources": {"front-door": {"lost_s": 1.5}}}
-        say(messages.health(topics, values))
+        publish(messages.health(topics, values))
 
     def states() -> dict[str, str]:
         prefix = "edgeaudio-jetty-2_"
-        found = stage.house.entities().items()
+        found = scenario.ha.entities().items()
         return {key.removeprefix(prefix): state for key, state in found if key.startswith(prefix)}
 
     def wait_for(expected: dict[str, str]) -> None:
         wait_until(lambda: states() == expected | {"front-door_event": states().get("front-door_event", "")})
 
-    say(*announce(None, prefix="homeassistant", agent=agent, retained=()).messages)
+    publish(*announce(None, prefix="homeassistant", agent=agent, retained=()).messages)
     wait_until(lambda: len(states()) == 14, what="not everything is there")
-    stage.house.enable_everything()
-    say(messages.availability(topics, online=True))
-    # that it knows the availability says that it listens
+    scenario.ha.enable_everything()
+    publish(messages.availability(topics, online=True))
+    # once the availability is known, Home Assistant has subscribed
     wait_until(lambda: states()["outbox"] not in ("", GONE), what="not everything is available")
     tell_health(52.5, throttled=True)
-    say(
+    publish(
         messages.status(topics, SourceStatus("front-door", SourceState.SILENT, now)),
         messages.threshold(topics, "front-door", label, 1.0),
         messages.enabled(topics, "front-door", on=True),
@@ -325,15 +328,15 @@ def test_what_this_machine_does_not_show(stage: Stage):
         "front-door_test": "unknown",
     }
     wait_for(expected)
-    # what is not known is unknown, and no complaint
+    # a state that was not published is unknown, and not logged as an error
     tell_health(None, throttled=False)
-    say(messages.level(topics, Level("front-door", now, 10.0, None, None, 0.0, 0.0)))
+    publish(messages.level(topics, Level("front-door", now, 10.0, None, None, 0.0, 0.0)))
     expected |= {"temperature": "unknown", "throttled": "off", "front-door_level": "unknown"}
     wait_for(expected)
 
 
 def former(agent: AgentEntities) -> tuple[Message, str]:
-    """What versions up to 0.1 announced, all of it as one device, and what they remembered of it."""
+    """Return what versions up to 0.1 announced, all of it as one device, and their memory of it."""
     components: dict[str, Component] = {}
     for device in devices(agent):
         components |= {key: dict(component) for key, component in device.components.items()}
@@ -345,7 +348,7 @@ def former(agent: AgentEntities) -> tuple[Message, str]:
     return DiscoveryPart(topic, about, "0.1.0", {}, components).message(), json.dumps(memory)
 
 
-def test_an_upgrade_keeps_entities_and_their_names_and_leaves_no_second_one(stage: Stage):
+def test_an_upgrade_keeps_entities_and_their_names_and_leaves_no_second_one(scenario: Scenario):
     topics = Topics("edgeaudio", "jetty-3")
     labels = ("dog", "siren", "thunder")
     old = AgentEntities(
@@ -358,58 +361,58 @@ def test_an_upgrade_keeps_entities_and_their_names_and_leaves_no_second_one(stag
     new = replace(old, version="1", sources=(replace(old.sources[0], announced=old.sources[0].announced[:2]),))
     prefix = f"{topics.unique_name}_"
 
-    def say(*said: Message) -> None:
-        for message in said:
-            stage.listener.publish(message.topic, message.payload, retain=message.retain)
+    def publish(*published: Message) -> None:
+        for message in published:
+            scenario.listener.publish(message.topic, message.payload, retain=message.retain)
 
     def mine() -> set[str]:
-        return {key.removeprefix(prefix) for key in stage.house.entities() if key.startswith(prefix)}
+        return {key.removeprefix(prefix) for key in scenario.ha.entities() if key.startswith(prefix)}
 
     def alive() -> dict[str, str]:
-        return {key: state for key, state in stage.house.entities().items() if key.startswith(prefix)}
+        return {key: state for key, state in scenario.ha.entities().items() if key.startswith(prefix)}
 
     def keys(agent: AgentEntities) -> set[str]:
         return {key for device in devices(agent) for key in device.components}
 
     def complained(of: str) -> bool:
-        return any(of in line for line in stage.house.complaints)
+        return any(of in line for line in scenario.ha.complaints)
 
     message, memory = former(old)
-    say(message, messages.availability(topics, online=True))
+    publish(message, messages.availability(topics, online=True))
     wait_until(lambda: mine() == keys(old), what="the former entities are not there")
-    siren = stage.house.entity("binary_sensor", f"{prefix}lane_label_siren")
-    stage.house.rename(siren, "The neighbour's siren")
+    siren = scenario.ha.entity("binary_sensor", f"{prefix}lane_label_siren")
+    scenario.ha.rename(siren, "The neighbour's siren")
     step = announce(memory, prefix="homeassistant", agent=new, retained=())
-    say(*step.first, *step.messages)
+    publish(*step.first, *step.messages)
     wait_until(lambda: mine() == keys(new), what=f"{mine() ^ keys(new)}")
-    wait_until(lambda: stage.house.device_of(siren) == "Lane audio", what="it is not the source's")
-    assert stage.house.entity("binary_sensor", f"{prefix}lane_label_siren") == siren
-    assert stage.house.name(siren) == "The neighbour's siren"
-    stage.house.restart()
-    for kind, key in (("sensor", "outbox"), ("event", "lane_event")):  # available again: what is retained has come
-        stage.house.wait_state(stage.house.entity(kind, prefix + key), "unknown")
+    wait_until(lambda: scenario.ha.device_of(siren) == "Lane audio", what="it is not the source's")
+    assert scenario.ha.entity("binary_sensor", f"{prefix}lane_label_siren") == siren
+    assert scenario.ha.name(siren) == "The neighbour's siren"
+    scenario.ha.restart()
+    for kind, key in (("sensor", "outbox"), ("event", "lane_event")):  # available again: what is retained was received
+        scenario.ha.wait_state(scenario.ha.entity(kind, prefix + key), "unknown")
     assert mine() == keys(new)
-    assert stage.house.entity("binary_sensor", f"{prefix}lane_label_siren") == siren
-    # once it has let go of the entities, it is told that the one message may be forgotten, and says so
+    assert scenario.ha.entity("binary_sensor", f"{prefix}lane_label_siren") == siren
+    # after the migration the one message is cleared, and Home Assistant logs that it removed nothing with it
     expected = "No device components to cleanup for edgeaudio-jetty-3"
-    stage.house.complaints[:] = [line for line in stage.house.complaints if expected not in line]
-    assert stage.house.complaints == []
-    # and the way back, as the earlier version goes it: its own, refused while the entities are there; then it clears
-    # what it finds remembered, and they go
+    scenario.ha.complaints[:] = [line for line in scenario.ha.complaints if expected not in line]
+    assert scenario.ha.complaints == []
+    # the way back, as an earlier version does it: it announces its own entities, which are refused while the present
+    # ones exist; then it clears every topic in the memory, which removes them
     cleared = [messages.cleared(topic) for topic in json.loads(step.memory)["topics"]]
-    say(message)
+    publish(message)
     wait_until(lambda: complained(f"unique IDs. ID {prefix}lane_label_siren "), what="it is not refused")
-    say(*cleared)
+    publish(*cleared)
     wait_until(lambda: "lane_label_siren" not in mine(), what=f"{mine()}")
-    # at its second start it says the same
-    say(message, *cleared)
+    # at its second start it does the same
+    publish(message, *cleared)
     wait_until(lambda: mine() == keys(old), what="not all are back")
-    wait_until(lambda: stage.house.device_of(siren) == f"{topics.device} (edgeaudio)", what="it is not the agent's")
-    wait_until(lambda: "" not in {stage.house.state(siren), *alive().values()}, what=f"{alive()}")
-    assert stage.house.entity("binary_sensor", f"{prefix}lane_label_siren") == siren
-    if MAJOR_VERSION >= 2026:  # earlier ones forget the name with the entity
-        assert stage.house.name(siren) == "The neighbour's siren"
+    wait_until(lambda: scenario.ha.device_of(siren) == f"{topics.device} (edgeaudio)", what="it is not the agent's")
+    wait_until(lambda: "" not in {scenario.ha.state(siren), *alive().values()}, what=f"{alive()}")
+    assert scenario.ha.entity("binary_sensor", f"{prefix}lane_label_siren") == siren
+    if MAJOR_VERSION >= 2026:  # earlier versions forget the name with the entity
+        assert scenario.ha.name(siren) == "The neighbour's siren"
     of_nothing = [f"to cleanup for {part}, node_id '{topics.unique_name}'" for part in ("agent", "source_lane")]
-    wait_until(lambda: all(map(complained, of_nothing)), what="it was not told to forget what it has forgotten")
-    stage.house.complaints[:] = [line for line in stage.house.complaints if topics.unique_name not in line]
-    assert stage.house.complaints == []
+    wait_until(lambda: all(map(complained, of_nothing)), what="the topics were not cleared")
+    scenario.ha.complaints[:] = [line for line in scenario.ha.complaints if topics.unique_name not in line]
+    assert scenario.ha.complaints == []

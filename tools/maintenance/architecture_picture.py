@@ -2,9 +2,8 @@
 
     make picture
 
-Owns: the boxes, the arrows and their places. Does not know: the code; docs/architecture.md has the same in
-words. The picture has a ground of its own, and darker colours where the reader's screen is dark, so that it can be read
-on any page.
+docs/architecture.md has the same in words. The picture has a background of its own, and darker colours on dark screens,
+so that it can be read on any page.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ def main() -> int:
 
 
 def draw() -> str:
-    """The picture, as SVG."""
+    """Return the picture as SVG."""
     marker = (
         '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
         'orient="auto-start-reverse"><path class="line-fill" d="M0 0L10 5L0 10z"/></marker></defs>'

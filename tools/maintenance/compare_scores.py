@@ -1,8 +1,8 @@
-"""Whether two checkouts give the same scores and events, bit by bit, on this machine.
+"""Compare the scores and events of two checkouts bit by bit, on this machine.
 
     python -m tools.maintenance.compare_scores OTHER_CHECKOUT RECORDING...
 
-For a change that is to change nothing. Each checkout runs every shipped model on every recording in a process of its
+For a change that must not change scores. Each checkout runs every shipped model on every recording in a process of its
 own, by the public Python interface; exit status 1, and a line for each recording that differs, where they disagree.
 """
 
@@ -36,7 +36,7 @@ for path in sys.argv[2:]:
 
 
 def scores(checkout: Path, recordings: Sequence[Path]) -> dict[str, object]:
-    """What a checkout says of recordings, by their paths. Raises CalledProcessError where it fails."""
+    """Return the scores and events of a checkout for recordings, by path. Raises CalledProcessError if it fails."""
     environment = {**os.environ, "PYTHONPATH": str(checkout), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-P", "-c", _PROGRAM, str(checkout), *map(str, recordings)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 (ours)
@@ -44,13 +44,13 @@ def scores(checkout: Path, recordings: Sequence[Path]) -> dict[str, object]:
 
 
 def differing(one: Path, other: Path, recordings: Sequence[Path]) -> list[str]:
-    """The recordings of which two checkouts say different things."""
+    """Return the recordings whose scores or events differ."""
     ours, theirs = scores(one, recordings), scores(other, recordings)
     return [path for path in ours if ours[path] != theirs[path]]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare this checkout with the one named."""
+    """Compare this checkout with another one."""
     if len(arguments) < 2:
         print(__doc__, file=sys.stderr)
         return 2

@@ -1,7 +1,6 @@
-"""Renders the sounds of `edgeaudio demo`: `python -m tools.maintenance.demo_sounds`, from the project's root.
+"""Render the sounds of `edgeaudio demo`: `python -m tools.maintenance.demo_sounds`, from the project's root.
 
-Owns: which camera of the demo hears what and when. All of it is synthesised, alarms, speech and
-surroundings alike, so that no recording of others is in the package.
+Owns: the sound of each camera and its time. All sounds are synthesised, so that the package has no recording of others.
 Does not know: how the demo plays them.
 """
 
@@ -34,8 +33,8 @@ FOLDER = Path(__file__).parents[2] / "edgeaudio" / "demo" / "sounds"
 
 
 @dataclass(frozen=True, slots=True)
-class Camera:
-    """What one camera of the demo hears; without a sound, nothing is to be detected."""
+class CameraSound:
+    """Sound at one camera of the demo; `sound` None: nothing is to be detected."""
 
     name: str
     codec: str  # of its RTSP stream, FFmpeg's name
@@ -50,16 +49,16 @@ class Camera:
 # is in its card; the demo shows how edgeaudio works. So these are heard wherever in them the clips begin, which
 # tests/demo/test_demo.py proves.
 CAMERAS = (
-    Camera("kitchen", "aac", 16_000, ("engine",), "smoke_alarm", 33),
-    Camera("hall", "pcm_alaw", 8_000, ("music",), "co_alarm", 12),
-    Camera("street", "libopus", 48_000, ("engine",), "siren", 38),
-    Camera("gate", "aac", 16_000, ("birds",), SPEECH, 14),
-    Camera("garden", "pcm_mulaw", 8_000, ("birds",), None, 15),
+    CameraSound("kitchen", "aac", 16_000, ("engine",), "smoke_alarm", 33),
+    CameraSound("hall", "pcm_alaw", 8_000, ("music",), "co_alarm", 12),
+    CameraSound("street", "libopus", 48_000, ("engine",), "siren", 38),
+    CameraSound("gate", "aac", 16_000, ("birds",), SPEECH, 14),
+    CameraSound("garden", "pcm_mulaw", 8_000, ("birds",), None, 15),
 )
 
 
-def render(camera: Camera) -> tuple[Samples, float]:
-    """What the camera hears, float32 (n,), and when its sound ends, in seconds."""
+def render(camera: CameraSound) -> tuple[Samples, float]:
+    """Return the sound at the camera, float32 (n,), and the end of the alarm or speech in it, in seconds."""
     rng = np.random.default_rng(camera.seed)
     background = np.zeros(round(LENGTH_S * SAMPLE_RATE), dtype=np.float32)
     for kind in camera.surroundings:

@@ -1,6 +1,6 @@
 """Hook of mkdocs: links from docs/ to files elsewhere in the repository lead to that file on its host.
 
-Owns: that translation. Does not know: what the pages say. A link to a file that is not there is a warning, which ends
+A link to a file that is not there is a warning, which ends
 `make docs`.
 """
 

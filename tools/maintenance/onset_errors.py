@@ -1,4 +1,4 @@
-"""How far from the truth events are dated: sounds that begin and end at known moments, in other sound.
+"""Measure the errors of events' times: sounds that begin and end at known moments, in other sound.
 
     python -m tools.maintenance.onset_errors --data ../shared/data [--card docs/architecture.md]
 
@@ -52,7 +52,7 @@ DEFINITIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """How far off one date is, in seconds: later is positive."""
+    """Error of one time, in seconds: later is positive."""
 
     row: str
     kind: str  # of the event
@@ -103,7 +103,7 @@ def _measure(options: argparse.Namespace) -> None:
 
 
 def _scenes(manifest: Manifest, sounds: dict[int, Sounds], trials: int) -> Iterator[tuple[str, int, int, int]]:
-    """Label, SNR, fold and number of every scene; the folds take turns."""
+    """Yield label, SNR, fold and number of every scene; the folds take turns."""
     folds = sorted(sounds)
     for label in manifest.labels:
         for snr_db in SNRS_DB:
@@ -114,7 +114,7 @@ def _scenes(manifest: Manifest, sounds: dict[int, Sounds], trials: int) -> Itera
 
 
 def misses_of(trial: Trial, manifest: Manifest, row: str, *, lead_s: float | None = None) -> Iterator[Miss]:
-    """How far off the dates of the scene's own sound are, of the first event that is known while clips hold it.
+    """Return the errors of the first event that is reported while clips hold the scene's sound.
 
     lead_s: hear the scene only from so long before the sound on; None: from its beginning.
     """
@@ -141,7 +141,7 @@ def misses_of(trial: Trial, manifest: Manifest, row: str, *, lead_s: float | Non
 
 
 def _events(clips: Iterable[Scores], manifest: Manifest, label: str) -> Iterator[tuple[Event, Scores]]:
-    """Events of one label at the manifest's thresholds, each with the clip that told of it."""
+    """Return the events of one label at the manifest's thresholds, each with the clip that reported it."""
     thresholds = {name: manifest.threshold(name) for name in manifest.reported}
     period_s = manifest.clip.period_ms / 1000
     config = DetectorConfig(manifest.reported, manifest.detector, thresholds, period_s, frozenset({label}))
@@ -152,7 +152,7 @@ def _events(clips: Iterable[Scores], manifest: Manifest, label: str) -> Iterator
 
 
 def table(model: str, misses: Sequence[Miss]) -> list[str]:
-    """A row for each kind of scene, and one for all that are heard from their beginning."""
+    """Return a row for each kind of scene, and one for all that are heard from their beginning."""
     rows = list(dict.fromkeys(miss.row for miss in misses))
     scenes = [row for row in rows if row != "begins late"]
     lines = [_row(model, row, [miss for miss in misses if miss.row == row]) for row in scenes]

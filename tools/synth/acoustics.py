@@ -1,8 +1,4 @@
-"""What lies between a sound and the numbers a recogniser gets: room, distance, microphone, codec.
-
-Owns: the changes a sound suffers on its way; all of them keep length and time.
-Does not know: what the sound is.
-"""
+"""Acoustics and transmission: room, distance, microphone, codec. Each keeps length and time of a sound."""
 
 from __future__ import annotations
 
@@ -20,7 +16,7 @@ def rms(samples: Samples) -> float:
 
 
 def at_level(samples: Samples, level_dbfs: float) -> Samples:
-    """The same sound at an RMS of `level_dbfs`; silence stays silence."""
+    """Return the sound at an RMS of `level_dbfs`; silence stays silence."""
     now = rms(samples)
     return samples if now == 0.0 else (samples * np.float32(10 ** (level_dbfs / 20) / now))
 
@@ -33,7 +29,7 @@ def add_at(samples: NDArray[Any], wave: NDArray[Any], first: int) -> None:
 
 
 def room(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """A reverberant room: a direct sound, a few reflections, and a tail that dies in 0.1 to 1.2 s."""
+    """Return the sound in a room: direct sound, a few reflections, and a tail that decays in 0.1 to 1.2 s."""
     reverberation_s = rng.uniform(0.1, 1.2)
     n = round(reverberation_s * sample_rate)
     time_s = np.arange(n) / sample_rate
@@ -51,12 +47,12 @@ def room(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Sample
 
 
 def distance(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """Through air, doors or walls: high tones fade."""
+    """Return the sound behind air, doors or walls: without high tones."""
     return _low_pass(samples, sample_rate, rng.uniform(1500, 8000), rng.uniform(0.5, 2.5)).astype(np.float32)
 
 
 def microphone(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """A cheap microphone's colour: a slope and some broad bumps over frequency, a few dB each."""
+    """Return the sound by a cheap microphone: a slope and some broad bumps over frequency, a few dB each."""
     frequency_hz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
     octave = np.log2(np.maximum(frequency_hz, 50.0) / 1000.0)
     gain_db = rng.normal(0, 1.5) * octave
@@ -66,7 +62,7 @@ def microphone(samples: Samples, sample_rate: int, rng: np.random.Generator) -> 
 
 
 def codec(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """What a camera's codec leaves: telephone (300 to 3400 Hz, mu-law), or the band of AAC at a low bit rate."""
+    """Return the sound by a camera's codec: telephone (300 to 3400 Hz, mu-law), or AAC's band at a low bit rate."""
     frequency_hz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
     telephone = rng.random() < 0.5
     if telephone:
@@ -85,13 +81,13 @@ def codec(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Sampl
 
 
 def clipping(samples: Samples, rng: np.random.Generator) -> Samples:
-    """An input stage driven 0 to 15 dB too far."""
+    """Return the sound clipped by an input stage driven 0 to 15 dB too far."""
     ceiling = np.max(np.abs(samples)) * 10 ** (-rng.uniform(0, 15) / 20)
     return np.clip(samples, -ceiling, ceiling)
 
 
 def coloured_noise(n: int, rng: np.random.Generator, *, slope: float) -> Samples:
-    """Noise of RMS 1 whose power falls as 1/f**slope: 0 is white, 1 pink, 2 brown."""
+    """Return noise of RMS 1 whose power falls as 1/f**slope: 0 is white, 1 pink, 2 brown."""
     spectrum = np.fft.rfft(rng.standard_normal(n))
     spectrum[1:] *= np.arange(1, len(spectrum)) ** (-slope / 2)
     spectrum[0] = 0.0

@@ -1,7 +1,6 @@
-"""Alarms made of numbers: smoke (temporal-three), carbon monoxide (temporal-four) and sirens.
+"""Synthesised alarms: smoke (temporal-three), carbon monoxide (temporal-four) and sirens.
 
-Owns: the cadences of the standards, the voices of the sounders, and how much of an alarm somebody
-must have heard before it can be named.
+Owns: the cadences of the standards, the timbres of the sounders, and how much of an alarm identifies it.
 Does not know: rooms, distance or noise (`acoustics.py`), nor what is not an alarm (`other_sounds.py`).
 
 Cadences: ISO 8201, NFPA 72 and UL 217 for smoke (three pulses of 0.5 s, 0.5 s apart, then 1.5 s of
@@ -47,7 +46,7 @@ class Alarm:
     groups: tuple[int, ...]
 
     def evidence(self, start_s: float, stop_s: float) -> bool | None:
-        """Whether the alarm can be named from what lies between two times: yes, no, or arguable.
+        """Return whether the alarm can be identified from what lies between two times: True, False, or None (arguable).
 
         Arguable (None) is, for example, three pulses whose pause has not come yet: it may be a
         smoke alarm, and it may be a lorry that begins to reverse.
@@ -83,7 +82,7 @@ class Alarm:
 
 
 def make_alarm(label: str, duration_s: float, sample_rate: int, rng: np.random.Generator) -> Alarm:
-    """An alarm of one of LABELS, at least `duration_s` long, beginning with its first pulse."""
+    """Return an alarm of one of LABELS, at least `duration_s` long, beginning with its first pulse."""
     if label == "siren":
         return _siren(duration_s, sample_rate, rng)
     cadence = TEMPORAL_THREE if label == "smoke_alarm" else TEMPORAL_FOUR
@@ -91,7 +90,7 @@ def make_alarm(label: str, duration_s: float, sample_rate: int, rng: np.random.G
 
 
 def active_rms(samples: Samples, pulses: tuple[tuple[float, float], ...], sample_rate: int) -> float:
-    """RMS over the sounding parts alone; 0.0 where none of them lies within the samples."""
+    """Return the RMS over the sounding parts alone; 0.0 where none of them lies within the samples."""
     parts = [samples[max(0, int(a * sample_rate)) : max(0, int(b * sample_rate))] for a, b in pulses]
     sounding = np.concatenate(parts) if parts else samples[:0]
     return float(np.sqrt(np.mean(sounding**2))) if sounding.size else 0.0
@@ -106,7 +105,7 @@ def beep(
     *,
     glide: float = 0.0,
 ) -> Samples:
-    """One pulse of a sounder: a tone, its harmonics (level of the 2nd, 3rd, ... in dB), soft edges.
+    """Return one pulse of a sounder: a tone, its harmonics (level of the 2nd, 3rd, ... in dB), soft edges.
 
     `glide` is the relative change of pitch from beginning to end.
     """

@@ -1,7 +1,4 @@
-"""Speech made by espeak-ng.
-
-Owns: how that program is run. Does not know: what is said, in which voices, or what for.
-"""
+"""Speech by the program espeak-ng."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ LIMIT_S = 60
 
 
 def require_espeak() -> str:
-    """Path of espeak-ng.
+    """Return the path of espeak-ng.
 
     Raises:
         EdgeaudioError: It is not installed.
@@ -36,7 +33,7 @@ def require_espeak() -> str:
 
 
 def speak(text: str, voice: str, speed: int, pitch: int, sample_rate: int) -> Samples:
-    """The text read aloud: float32 (n,); `speed` in words a minute, `pitch` from 0 to 99.
+    """Return the text read aloud: float32 (n,); `speed` in words a minute, `pitch` from 0 to 99.
 
     Raises:
         EdgeaudioError: espeak-ng is not installed, or refuses the voice.

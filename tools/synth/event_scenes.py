@@ -1,7 +1,7 @@
 """Scenes for evaluating events: a labelled sound at a known moment over other sound.
 
-Owns: how a scene is put together, where a sound begins and ends in its recording, the SNR, and the scenes and
-negatives that anybody's labelled recordings give.
+Owns: how a scene is made, where a sound begins and ends in its recording, the SNR, and the scenes and negatives of
+labelled recordings.
 Does not know: models, scores, thresholds.
 """
 
@@ -41,7 +41,7 @@ class RecordedSounds:
     unlabelled: Sequence[Samples]
 
     def stretches(self, snrs_db: Sequence[int], scene_s: float, seed: int) -> Iterator[Stretch]:
-        """A scene of every labelled recording at every SNR, then the recordings as they are; the same for a seed."""
+        """Yield a scene of each labelled recording at each SNR, then all recordings themselves; a seed repeats them."""
         for index, (label, recordings) in enumerate(self.labelled.items()):
             for snr_db in snrs_db:
                 for number, sound in enumerate(recordings):
@@ -53,7 +53,7 @@ class RecordedSounds:
             yield Stretch("recordings without a label, as they are", np.concatenate(self.unlabelled), frozenset())
 
     def _scene(self, label: str, sound: Samples, snr_db: int, scene_s: float, rng: np.random.Generator) -> Stretch:
-        """A recording over sound of another label or of none: each label as likely as the next, and as no label."""
+        """Return a recording over sound of another label or of none, each of them as likely."""
         rate, n = self.sample_rate, round(scene_s * self.sample_rate)
         behind: list[tuple[str | None, Sequence[Samples]]] = [
             (name, recordings) for name, recordings in self.labelled.items() if name != label
@@ -73,10 +73,7 @@ class RecordedSounds:
 
 
 def place(sound: Samples, onset: int, n: int, sample_rate: int) -> tuple[Samples, slice]:
-    """A recording in n samples of silence, so that its sound begins at sample `onset`; and where its sound is.
-
-    What the recording holds before its sound stays before it.
-    """
+    """Return a recording in n samples of silence, its sound beginning at sample `onset`, and the span of the sound."""
     first, last = bounds(sound, sample_rate)
     placed = np.zeros(n, dtype=np.float32)
     lead = min(first, onset)
@@ -91,7 +88,7 @@ def is_sounding(samples: Samples, sample_rate: int) -> bool:
 
 
 def chain(recordings: Sequence[Samples], n: int, rng: np.random.Generator) -> Samples:
-    """Recordings end to end, all at one level, in any order; float32 (n,)."""
+    """Return recordings end to end, all at one level, in any order; float32 (n,)."""
     pieces: list[Samples] = []
     while sum(map(len, pieces)) < n:
         pieces += [acoustics.at_level(recordings[i], 0.0) for i in rng.permutation(len(recordings))]
@@ -99,34 +96,34 @@ def chain(recordings: Sequence[Samples], n: int, rng: np.random.Generator) -> Sa
 
 
 def recorded(samples: Samples, sample_rate: int, rng: np.random.Generator, *, through: bool) -> Samples:
-    """At a level that cameras have: `through` a microphone and a codec, or plainly."""
+    """Return the sound at a level of cameras: `through` a microphone and a codec, or as it is."""
     if through:
         return received(samples, sample_rate, rng)
     return np.clip(acoustics.at_level(samples, rng.uniform(-40, -15)), -1.0, 1.0)
 
 
 def bounds(sound: Samples, sample_rate: int) -> tuple[int, int]:
-    """First sample of the first sounding piece, and the one after the last sounding piece."""
+    """Return the first sample of the first sounding piece, and the one after the last sounding piece."""
     size, levels = _levels(sound, sample_rate)
     pieces = np.flatnonzero(_sounding(levels))
     return int(pieces[0]) * size, (int(pieces[-1]) + 1) * size
 
 
 def sounding_rms(sound: Samples, sample_rate: int) -> float:
-    """RMS over the pieces of PIECE_S that are at most SOUNDING_DB under the loudest one."""
+    """Return the RMS over the pieces of PIECE_S that are at most SOUNDING_DB under the loudest one."""
     _, levels = _levels(sound, sample_rate)
     return float(np.sqrt(np.mean(levels[_sounding(levels)] ** 2)))
 
 
 def at_snr(sound: Samples, background: Samples, span: slice, snr_db: float, sample_rate: int) -> Samples:
-    """Both together, the sound's sounding parts in the span `snr_db` over the background's RMS in the span."""
+    """Return both mixed, the sound's sounding parts in the span `snr_db` over the background's RMS in the span."""
     heard = sounding_rms(sound[span], sample_rate)
     wanted = acoustics.rms(background[span]) * 10 ** (snr_db / 20)
     return background if heard == 0.0 else background + sound * np.float32(wanted / heard)
 
 
 def _levels(sound: Samples, sample_rate: int) -> tuple[int, Samples]:
-    """Samples in a piece, and the RMS of each piece, float32 (n_pieces,); what is left at the end is no piece."""
+    """Return the samples in a piece, and the RMS of each whole piece, float32 (n_pieces,)."""
     size = round(PIECE_S * sample_rate)
     whole = sound[: len(sound) // size * size].reshape(-1, size)
     return size, np.sqrt(np.mean(whole**2, axis=1))

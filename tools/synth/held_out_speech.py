@@ -1,6 +1,6 @@
-"""Speech to judge models on: sentences that espeak-ng reads aloud, in voices that no training ever heard.
+"""Speech for evaluation: sentences that espeak-ng reads aloud, in voices that no training uses.
 
-Owns: those voices and sentences. Does not know: rooms, microphones, models. What is trained on is in `home_speech.py`.
+Owns: those voices and sentences. Those of training are in `home_speech.py`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,6 @@ SENTENCES = (
 
 
 def espeak(text: str, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """The text in one of VOICES, at any speed and pitch. Raises EdgeaudioError where espeak-ng is not installed."""
+    """Return the text in one of VOICES, at any speed and pitch. Raises EdgeaudioError without espeak-ng."""
     voice, speed, pitch = str(rng.choice(VOICES)), int(rng.integers(110, 240)), int(rng.integers(20, 85))
     return speak(text, voice, speed, pitch, sample_rate)

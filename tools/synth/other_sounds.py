@@ -1,7 +1,6 @@
-"""What a recogniser of alarms must not fall for: beeps, rings, birds, music, clicks and noises.
+"""Synthesised sounds that are no alarm, many of them similar to one: beeps, rings, birds, music, clicks and noises.
 
-Owns: the synthesis of sounds that are no alarm, many of them made to resemble one.
-Does not know: what the alarms are, beyond the two cadences it has to stay clear of.
+Does not know: alarms, beyond the two cadences that no sound here may have.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _DTMF_HZ = ((697, 770, 852, 941), (1209, 1336, 1477, 1633))
 
 
 def make_other(duration_s: float, sample_rate: int, rng: np.random.Generator, kind: str | None = None) -> Samples:
-    """One of KINDS (any, when not named): float32 (n,) of `duration_s`, peak 1 or silence."""
+    """Return one of KINDS (any by default): float32 (n,) of `duration_s`, peak 1 or silence."""
     maker = KINDS[kind if kind is not None else str(rng.choice(list(KINDS)))]
     samples = maker(duration_s, sample_rate, rng)
     peak = float(np.max(np.abs(samples), initial=0.0))
@@ -30,7 +29,7 @@ def make_other(duration_s: float, sample_rate: int, rng: np.random.Generator, ki
 
 
 def is_alarm_cadence(count: int, on_s: float, off_s: float, pause_s: float) -> bool:
-    """Whether groups of beeps come near temporal-three or temporal-four (twice the tolerance)."""
+    """True if groups of beeps come near temporal-three or temporal-four (twice the tolerance)."""
     three = count == 3 and 0.35 <= on_s <= 0.65 and 0.35 <= off_s <= 0.65 and pause_s >= 0.9
     four = count == 4 and 0.06 <= on_s <= 0.16 and 0.05 <= off_s <= 0.16 and pause_s >= 1.3
     return three or four

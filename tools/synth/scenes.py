@@ -1,7 +1,7 @@
-"""How a sound comes to a recording: from its source to a background, and from there through a microphone.
+"""The way of a sound into a recording: to a background, then through a microphone.
 
 Owns: the order and the probabilities of the changes of `acoustics.py`.
-Does not know: what the sound is, or what is learnt from it.
+Does not know: what the sound is, or what is trained with it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Samples = NDArray[np.float32]
 
 
 def travelled(sound: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """From the sounder to where the background is: often through a room, often from afar."""
+    """Return the sound as it arrives at the background: often through a room, often from afar."""
     if rng.random() < 0.7:
         sound = acoustics.room(sound, sample_rate, rng)
     if rng.random() < 0.5:
@@ -24,7 +24,7 @@ def travelled(sound: Samples, sample_rate: int, rng: np.random.Generator) -> Sam
 
 
 def mixed(sound: Samples, background: Samples, sound_rms: float, snr_db: float) -> Samples:
-    """A sound over a background, `snr_db` between the RMS of its sounding parts and the background's."""
+    """Return a sound over a background, `snr_db` between the RMS of its sounding parts and the background's."""
     background_rms = acoustics.rms(background)
     if sound_rms == 0.0 or background_rms == 0.0:
         return sound + background
@@ -32,7 +32,7 @@ def mixed(sound: Samples, background: Samples, sound_rms: float, snr_db: float) 
 
 
 def received(samples: Samples, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """What a microphone, its amplifier and a codec make of it, at any level they may give."""
+    """Return the sound by a microphone, its amplifier and a codec, at any of their levels."""
     if rng.random() < 0.6:
         samples = acoustics.microphone(samples, sample_rate, rng)
     if rng.random() < 0.1:

@@ -1,7 +1,7 @@
-"""Rain, sea waves, fire, helicopters and clocks made up: sounds that are a texture, told by what they are made of.
+"""Synthesised textures: rain, sea waves, fire, helicopters and clocks.
 
 Owns: the synthesis of sounds that carry a label of models/home and of which there are few recordings, after the recipes
-of A. Farnell, "Designing Sound" (2010). Does not know: what they are trained with, or how they are heard.
+of A. Farnell, "Designing Sound" (2010).
 """
 
 from __future__ import annotations

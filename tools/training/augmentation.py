@@ -1,15 +1,13 @@
-"""Training batches from few recordings: placed, stretched, mixed, coloured, and blotted out, as mel spectra.
+"""Training batches by augmentation of mel spectra: recordings placed, stretched, mixed, equalised and masked.
 
-Owns: how a clip is made of recordings. Does not know: files, networks, how a clip is scored, what follows the
-logarithm.
+Owns: how a clip is made of recordings. Does not know: files, networks, or what follows the logarithm.
 
-Everything is done to mel power, which is computed once a recording: a clip costs a twelfth of what it costs to make
-it of samples, so that training sees many more. Powers of two sounds add up but for their interference, which a mel
-band averages away.
+All of it works on mel power, which is computed once a recording: that takes a twelfth of the time of making clips from
+samples. The powers of two sounds add up, apart from interference, which a mel band averages out.
 
 Mixing follows Tokozume, Ushiku and Harada, "Learning from between-class examples" (2018): two recordings at a ratio
-drawn evenly, weighed by their loudness, with the labels in the same ratio. Blots are those of Park and others,
-"SpecAugment" (2019); the equaliser is near to Nam, Kim and Park, "FilterAugment" (2022).
+drawn evenly, weighed by their loudness, with the labels in the same ratio. Masks are those of Park and others,
+"SpecAugment" (2019); the equaliser is close to Nam, Kim and Park, "FilterAugment" (2022).
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ NOISE_SHAPE = 3.0  # of a gamma distribution: how much the power of noise varies
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How much of each change: probabilities from 0 to 1, ranges that are drawn from evenly, deviations."""
+    """Amount of each change: probabilities from 0 to 1, ranges that are drawn from evenly, deviations."""
 
     negatives: float = 0.2  # where there are any; all answers beside them are drawn as often as each other
     mixing: float = 0.7  # of two recordings in one clip
@@ -54,7 +52,7 @@ class Example:
 
     power: mel power, float32 (n_frames, n_mels).
     answer: (n_labels,), all zeros for a negative.
-    fixed: its rhythm and its place in the clip are what it is told by; they stay.
+    fixed: True if its rhythm and its place in the clip identify it; neither is changed.
     """
 
     power: Floats
@@ -81,7 +79,7 @@ class Batches:
         self._labelled = [kind for kind in kinds.values() if kind[0].answer.any()]
 
     def draw(self, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Log-mel power, float32 (size, n_frames, n_mels), and answers from 0 to 1, float32 (size, n_labels).
+        """Return log-mel power, float32 (size, n_frames, n_mels), and answers from 0 to 1, float32 (size, n_labels).
 
         The power is in dB of the loudest tenth of the clip's frames, before its colouring.
         """
@@ -101,7 +99,7 @@ class Batches:
         power += _noise(power.shape, recipe, rng)
         values = (10 * np.log10(power)).astype(np.float32)
         for clip in values:
-            blot_out(clip, recipe.blots, rng)
+            mask_spectrum(clip, recipe.blots, rng)
             if rng.random() < recipe.narrow:
                 clip[:, round(rng.uniform(*recipe.kept_bands) * clip.shape[1]) :] = UNHEARD_DB
         return values, answers
@@ -117,7 +115,7 @@ class Batches:
         return unit_loudness(power), np.stack([example.answer for example in chosen])
 
     def _in_a_room(self, power: Floats, rng: np.random.Generator) -> Floats:
-        """A tail of decaying power behind every sound, shorter for high tones: walls and air take them first."""
+        """Add a tail of decaying power to every sound, shorter for high tones, as walls and air absorb those first."""
         size, n_frames, n_mels = power.shape
         reverberation_s = rng.uniform(*self._recipe.reverberation_s, (size, 1)) * np.linspace(1.2, 0.6, n_mels)
         decay = (10 ** (-6 * self._frame_s / reverberation_s)).astype(np.float32)
@@ -130,7 +128,7 @@ class Batches:
 
 
 def place(example: Example, n_frames: int, recipe: Recipe, rng: np.random.Generator) -> Floats:
-    """A stretch of a recording, float32 (n_frames, n_mels); a short one lies anywhere in it, alone or repeated."""
+    """Return a stretch of a recording, float32 (n_frames, n_mels); a short one lies anywhere in it, or is repeated."""
     power = example.power
     last = len(power) - 1
     step = 1.0 if example.fixed else float(np.exp(rng.uniform(-recipe.speed, recipe.speed)))
@@ -156,15 +154,15 @@ def place(example: Example, n_frames: int, recipe: Recipe, rng: np.random.Genera
 
 
 def unit_loudness(power: Floats) -> Floats:
-    """Clips (n, n_frames, n_mels) at a mean power of 1 over the loudest tenth of their frames; silence stays so."""
+    """Return clips (n, n_frames, n_mels) at a mean power of 1 over their loudest tenth of frames; silence is kept."""
     frames = np.sort(power.sum(axis=2), axis=1)
     loud = frames[:, -max(1, round(LOUD_SHARE * frames.shape[1])) :].mean(axis=1)
     scaled: Floats = power / (loud + SILENCE).astype(np.float32)[:, None, None]
     return scaled
 
 
-def blot_out(values: Floats, blots: int, rng: np.random.Generator) -> None:
-    """SpecAugment, in place: bands and moments of (n_frames, n_mels) become the clip's mean."""
+def mask_spectrum(values: Floats, blots: int, rng: np.random.Generator) -> None:
+    """Apply SpecAugment in place: bands and frames of (n_frames, n_mels) are set to the clip's mean."""
     mean = values.mean()
     for view in (values, values.T):
         for _ in range(blots):
@@ -174,7 +172,7 @@ def blot_out(values: Floats, blots: int, rng: np.random.Generator) -> None:
 
 
 def _between(values: Floats, at: NDArray[np.float64], axis: int) -> Floats:
-    """Linear interpolation of `values` along an axis at fractional indices within it."""
+    """Return the linear interpolation of `values` along an axis at fractional indices within it."""
     below = at.astype(np.int64)
     above = np.minimum(below + 1, values.shape[axis] - 1)
     share = (at - below).astype(np.float32)
@@ -184,7 +182,7 @@ def _between(values: Floats, at: NDArray[np.float64], axis: int) -> Floats:
 
 
 def _equaliser(size: int, n_mels: int, recipe: Recipe, rng: np.random.Generator) -> Floats:
-    """Gains of power (size, 1, n_mels): straight in dB between corner points."""
+    """Return gains of power (size, 1, n_mels), linear in dB between corner points."""
     curves = np.empty((size, n_mels))
     for curve in curves:
         inner = rng.uniform(0, n_mels - 1, recipe.equaliser_points - 2)
@@ -194,7 +192,7 @@ def _equaliser(size: int, n_mels: int, recipe: Recipe, rng: np.random.Generator)
 
 
 def _noise(shape: tuple[int, ...], recipe: Recipe, rng: np.random.Generator) -> Floats:
-    """Noise under clips of unit loudness, falling or rising over the bands."""
+    """Return noise under clips of unit loudness, falling or rising over the bands."""
     size, _, n_mels = shape
     slope_db = rng.uniform(-1, 1, (size, 1, 1)) * recipe.noise_slope_db * np.linspace(-1, 1, n_mels)
     mean = 10 ** ((slope_db - rng.uniform(*recipe.noise_snr_db, (size, 1, 1))) / 10) / n_mels

@@ -18,7 +18,7 @@ from tools.training.recordings import Recording
 
 
 def cut_clips(recordings: Sequence[Recording], manifest: Manifest) -> LabelledClips:
-    """The clips of recordings as the agent would cut them, silence under the gate left out.
+    """Return the clips of recordings as the agent makes them, without silence under the gate.
 
     Raises:
         EdgeaudioError: All of them are silent.
@@ -38,5 +38,5 @@ def cut_clips(recordings: Sequence[Recording], manifest: Manifest) -> LabelledCl
 
 
 def spread(n: int, wanted: int) -> list[int]:
-    """Indices spread evenly over n clips."""
+    """Return indices spread evenly over n clips."""
     return sorted({int(i) for i in np.linspace(0, n - 1, min(n, wanted))})

@@ -1,8 +1,4 @@
-"""What the tools' commands have in common: how they refuse, how they know a folder again, what recipes ask for.
-
-Owns: that one line, the mark in a folder, and the arguments of the recipes of shipped models.
-Does not know: what any command does.
-"""
+"""Errors, folder marks and recipe arguments, for all commands of the tools."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from edgeaudio.errors import EdgeaudioError
 
 
 def exit_status(name: str, work: Callable[[], None], *refusals: type[Exception]) -> int:
-    """Do the work: 0; or 2, where it raises EdgeaudioError or one of `refusals`, which become one line."""
+    """Do the work; returns 0, or 2 after an EdgeaudioError or one of `refusals`, which is printed in one line."""
     told: tuple[type[Exception], ...] = (EdgeaudioError, *refusals)
     try:
         work()
@@ -26,8 +22,8 @@ def exit_status(name: str, work: Callable[[], None], *refusals: type[Exception])
     return 0
 
 
-def first_said(mark: Path, text: str) -> str:
-    """What the file `mark` says: `text`, if nobody said anything there before. Several may begin at a time."""
+def first_mark(mark: Path, text: str) -> str:
+    """Return the content of the file `mark`; write `text` to it first if it is new. Safe for several processes."""
     if not mark.exists():
         unfinished = mark.with_suffix(f".{os.getpid()}")
         unfinished.write_text(text)
@@ -36,7 +32,7 @@ def first_said(mark: Path, text: str) -> str:
 
 
 def recipe_parser(name: str, description: str, work: Path) -> argparse.ArgumentParser:
-    """Arguments of a command that makes a shipped model, whole."""
+    """Return the parser of a command that makes a shipped model, whole."""
     parser = argparse.ArgumentParser(prog=name, description=description)
     parser.add_argument("--data", type=Path, required=True, help="folder of recordings (esc10, speech_digits, ...)")
     parser.add_argument("--out", type=Path, required=True, help="model directory to write")
@@ -48,5 +44,5 @@ def recipe_parser(name: str, description: str, work: Path) -> argparse.ArgumentP
 
 
 def runtimes(options: argparse.Namespace) -> list[str]:
-    """The other Pythons, as arguments of `tools.convert_model`."""
+    """Return the other Pythons, as arguments of `tools.convert_model`."""
     return [text for python in options.runtime_python for text in ("--runtime-python", str(python))]

@@ -1,4 +1,4 @@
-"""What a conversion changed, and where thresholds go: scores in, tables of Markdown out.
+"""Comparison of scores before and after a conversion, and thresholds: scores in, tables of Markdown out.
 
 Owns: agreement and differences between two sets of scores; precision, recall and thresholds.
 Does not know: Keras, TFLite or files.
@@ -30,11 +30,11 @@ class LabelledClips:
     labels: tuple[str, ...]
 
     def subset(self, indices: Sequence[int]) -> LabelledClips:
-        """Some of the clips."""
+        """Return some of the clips."""
         return LabelledClips([self.values[i] for i in indices], self.owners[list(indices)], self.labels)
 
     def recording_scores(self, scores: Samples) -> tuple[Samples, tuple[str, ...]]:
-        """Mean scores of whole recordings, `(n_recordings, n_labels)`, and the recordings' labels."""
+        """Return mean scores of whole recordings, `(n_recordings, n_labels)`, and the recordings' labels."""
         rows, names = [], []
         for owner, label in self._recordings():
             rows.append(scores[self.owners == owner].mean(axis=0))
@@ -42,7 +42,7 @@ class LabelledClips:
         return np.stack(rows), tuple(names)
 
     def detectable(self, scores: Samples, detector: DetectorSection) -> tuple[Samples, tuple[str, ...]]:
-        """Per recording, the highest threshold at which the detector would still report each label."""
+        """Return, per recording, the highest threshold at which the detector would still report each label."""
         rows, names = [], []
         for owner, label in self._recordings():
             clips = scores[self.owners == owner]
@@ -60,7 +60,7 @@ class LabelledClips:
 
 
 def compare(wanted: Samples, got: Samples, clips: LabelledClips, labels: Sequence[str]) -> list[str]:
-    """A table of how converted scores differ from the original's, and of accuracy where labels are known."""
+    """Return a table of how converted scores differ from the original's, and of accuracy where labels are known."""
     difference = np.abs(wanted - got)
     sure = wanted.max(axis=1) >= SURE  # where nothing is heard, the highest of scores near zero says nothing
     agreement = float(np.mean(wanted[sure].argmax(axis=1) == got[sure].argmax(axis=1))) if sure.any() else 1.0
@@ -84,7 +84,7 @@ def compare(wanted: Samples, got: Samples, clips: LabelledClips, labels: Sequenc
 
 
 def too_different(wanted: Samples, got: Samples, largest: float, mean: float) -> str:
-    """What exceeds the limits, in words; empty where nothing does."""
+    """Return which limits are exceeded, in words; empty if none is."""
     difference = np.abs(wanted - got)
     if difference.max() > largest:
         return f"a score differs by {difference.max():.3f} from Keras's, more than {largest:g}"
@@ -96,9 +96,9 @@ def too_different(wanted: Samples, got: Samples, largest: float, mean: float) ->
 def calibrate(
     scores: Samples, clips: LabelledClips, labels: Sequence[str], detector: DetectorSection, precision: float
 ) -> tuple[dict[str, Threshold], list[str]]:
-    """Per label, the lowest threshold that keeps the precision over recordings, and the recall it leaves.
+    """Return, per label, the lowest threshold with the wanted precision over recordings, and its recall.
 
-    A recording counts as found where the detector, with its means and votes, would report it.
+    A recording counts as found if the detector, with its means and votes, would report it.
     """
     rows, names = clips.detectable(scores, detector)
     thresholds: dict[str, Threshold] = {}
@@ -121,7 +121,7 @@ def calibrate(
 
 
 def _threshold(scores: Samples, truth: NDArray[np.bool_], precision: float) -> tuple[float, float, float]:
-    """Threshold, precision and recall; where the precision is out of reach, the best there is."""
+    """Return threshold, precision and recall; the best precision if the wanted one is out of reach."""
     order = np.argsort(-scores, kind="stable")
     right = np.cumsum(truth[order])
     shares = right / np.arange(1, len(order) + 1)

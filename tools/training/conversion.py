@@ -1,4 +1,4 @@
-"""TensorFlow's side of a conversion: Keras in, `.tflite` bytes out that every runtime asked for can run.
+"""Conversion by TensorFlow: Keras in, `.tflite` bytes out that every given runtime can run.
 
 Owns: all use of TensorFlow and Keras for conversion, and the trial in each TFLite runtime.
 Does not know: recordings, labels, thresholds, files of a model directory.
@@ -58,7 +58,7 @@ for module in ("ai_edge_litert", "tflite_runtime"):
 
 @dataclass(frozen=True, slots=True)
 class KerasModel:
-    """A model that can be asked, and exported as a SavedModel with a batch of one."""
+    """A model that can be called, and exported as a SavedModel with a batch of one."""
 
     ask: Callable[[Samples], Samples]  # (1, ...) to (1, n_outputs)
     export: Callable[[Path], None]
@@ -66,7 +66,7 @@ class KerasModel:
 
 
 def load(path: Path) -> KerasModel:
-    """A `.keras` or `.h5` file, or a SavedModel directory.
+    """Load a `.keras` or `.h5` file, or a SavedModel directory.
 
     Raises:
         EdgeaudioError: It is missing or is none of these.
@@ -132,7 +132,7 @@ def _old_keras(path: Path, error: Exception) -> Any:  # noqa: ANN401 - tf_keras 
 
 
 class Original:
-    """The Keras model in an interpreter's clothes, so that `Model` feeds it as it feeds the converted one."""
+    """The Keras model with the interface of an interpreter: `Model` feeds it as it feeds the converted one."""
 
     def __init__(self, model: KerasModel, manifest: Manifest) -> None:
         self._ask = model.ask
@@ -143,12 +143,12 @@ class Original:
         self._n_labels = len(manifest.labels)
 
     def scores(self, clips: Sequence[Samples]) -> Samples:
-        """Scores of clips, `(n_clips, n_labels)`, in the original's full precision."""
+        """Return scores of clips, `(n_clips, n_labels)`, in the original's full precision."""
         rows = [self.model.scores(values) for values in tqdm(clips, desc="Keras", unit="clip", leave=False)]
         return np.stack(rows)[:, : self._n_labels]
 
     def inputs(self, clips: Sequence[Samples]) -> list[Samples]:
-        """Input tensors of clips, as floats, a batch of one each."""
+        """Return input tensors of clips, as floats, a batch of one each."""
         tensors = []
         for values in clips:
             self.model.scores(values)
@@ -173,7 +173,7 @@ class Original:
 def to_tflite(
     model: KerasModel, representative: Sequence[Samples], kind: str, pythons: Sequence[Path]
 ) -> tuple[bytes, list[str]]:
-    """The converted model, and a line of notes for each thing worth knowing about it.
+    """Return the converted model, and notes on the conversion, a line each.
 
     Raises:
         EdgeaudioError: The converter failed, or a runtime refuses the result even with the workaround; names the
@@ -220,13 +220,13 @@ def _converted(saved: Path, representative: Sequence[Samples], kind: str, *, per
         converter._experimental_disable_per_channel_quantization_for_dense_layers = not per_channel_dense  # noqa: SLF001
     try:
         return bytes(converter.convert())
-    except (RuntimeError, ValueError) as error:  # of many lines; the last that says something is the cause
+    except (RuntimeError, ValueError) as error:  # the last line with text is the cause
         reason = str(error).strip().splitlines()[-1][:300]
         raise EdgeaudioError(f"TensorFlow cannot convert the model to {kind}: {reason}") from error
 
 
 def try_runtimes(content: bytes, pythons: Sequence[Path]) -> list[tuple[str, str | None]]:
-    """Each TFLite runtime of this Python and of others: its name and version, and why it refused (or None).
+    """Try the model in each TFLite runtime of this Python and of others. Returns name, version, and refusal or None.
 
     Raises:
         EdgeaudioError: A Python cannot be run, or none of its modules is a TFLite runtime.
@@ -251,7 +251,7 @@ def try_runtimes(content: bytes, pythons: Sequence[Path]) -> list[tuple[str, str
 
 
 def facts(content: bytes, model: Model, values: Samples, notes: Sequence[str]) -> list[str]:
-    """Size, operators and time per clip, as lines of Markdown."""
+    """Return size, operators and time per clip, as lines of Markdown."""
     interpreter = open_interpreter(model.path, content)
     interpreter.allocate_tensors()
     operators = Counter(details["op_name"] for details in interpreter._get_ops_details())  # noqa: SLF001

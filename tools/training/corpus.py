@@ -1,7 +1,6 @@
-"""The collections of recordings that the shipped models are made of, and how they are divided.
+"""The collections of recordings for the shipped models, split into training and evaluation.
 
-Owns: which recordings one side (training or evaluation) may use; no recording is on both sides.
-Does not know: what is made of them.
+Owns: which recordings one side may use; no recording is on both. Does not know: what is made of them.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Corpus:
     groups: tuple[tuple[Recording, ...], ...]
 
     def pick(self, duration_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:
-        """A stretch of `duration_s` of one recording; short ones are repeated with pauses between."""
+        """Return a stretch of `duration_s` of one recording; short ones are repeated with pauses between."""
         group = self.groups[rng.choice(len(self.groups), p=self._shares())]
         n = round(duration_s * sample_rate)
         pieces: list[Samples] = []
@@ -51,13 +50,13 @@ class Corpus:
         return np.concatenate(pieces)[:n]
 
     def _shares(self) -> NDArray[np.float64]:
-        # the square root: the largest collection leads without drowning the others
+        # the square root: the largest collection leads without outweighing the others
         weights = np.sqrt([sum(len(recording.samples) for recording in group) for group in self.groups])
         return np.asarray(weights / weights.sum())
 
 
 def read_corpus(data: Path, sample_rate: int, side: Literal["train", "held_out"]) -> Corpus:
-    """The recordings under `data` that one side may use; no recording is on both sides.
+    """Return the recordings under `data` that one side may use; no recording is on both sides.
 
     Raises:
         EdgeaudioError: A collection is missing.

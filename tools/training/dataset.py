@@ -1,6 +1,6 @@
-"""Labelled recordings and how they are divided: from a folder or a CSV to folds that never share a source.
+"""Labelled recordings from a folder or a CSV, split into folds that share no source.
 
-Owns: which recording carries which label and belongs to which fold. Does not know: sound, models.
+Owns: label and fold of each recording. Does not know: sound, models.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Entry:
     """One recording.
 
     label: None for a negative: sound that carries none of the labels.
-    fold: ALWAYS_TRAINED for a recording that is trained on whichever fold is left out, and never judged.
-    fixed: One clip long, and told by its rhythm: it is neither sped up nor moved.
+    fold: ALWAYS_TRAINED for a recording that is never left out, and never tested on.
+    fixed: One clip long, and identified by its rhythm: it is neither sped up nor moved.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class Entry:
 
 
 def read_dataset(data: Path, negatives: Sequence[Path], seed: int) -> list[Entry]:
-    """Entries of `data` (a folder of `label/recording`, or a CSV) and of negative folders.
+    """Return the entries of `data` (a folder of `label/recording`, or a CSV) and of negative folders.
 
     A CSV has the columns file, label, fold and, where some recordings are, fixed (yes or no).
 
@@ -58,17 +58,17 @@ def read_dataset(data: Path, negatives: Sequence[Path], seed: int) -> list[Entry
 
 
 def labels_of(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """All labels, in the order of the alphabet."""
+    """Return all labels, sorted."""
     return tuple(sorted({entry.label for entry in entries if entry.label is not None}))
 
 
 def folds_of(entries: Sequence[Entry]) -> list[int]:
-    """The folds that can be left out, in order."""
+    """Return the folds that can be left out, in order."""
     return sorted({entry.fold for entry in entries} - {ALWAYS_TRAINED})
 
 
 def source_of(path: Path) -> str:
-    """What recordings of one source share in their names: all but the part behind the last hyphen or underscore."""
+    """Return the part of a name that recordings of one source share: all up to the last hyphen or underscore."""
     for separator in "-_":
         head, found, _ = path.stem.rpartition(separator)
         if found:

@@ -1,7 +1,4 @@
-"""Drafts of manifests: a `model.toml` whose model does not exist yet.
-
-Owns: what such a draft may lack. Does not know: how the model is made.
-"""
+"""Drafts of manifests: a `model.toml` whose model does not exist yet, without its hash."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ NO_HASH = "0" * 64
 
 
 def read_draft(path: Path) -> Manifest:
-    """A manifest that may lack its hash. Raises EdgeaudioError where it is missing or wrong."""
+    """Return a manifest that may lack its hash. Raises EdgeaudioError if the file is missing or wrong."""
     try:
         table = tomllib.loads(path.read_text())
     except OSError as error:

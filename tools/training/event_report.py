@@ -1,7 +1,4 @@
-"""How well a model finds events, in tables of Markdown; and its thresholds, in its manifest.
-
-Owns: the tables. Does not know: where sound comes from, how events are counted (`event_trials.py`).
-"""
+"""Tables of Markdown on how well a model finds events, and the thresholds in its manifest."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ def write_thresholds(file: Path, chosen: Mapping[str, float]) -> None:
 
 
 def recall_table(outcomes: Outcomes, judged: Judged, snrs_db: Sequence[int]) -> list[str]:
-    """How many scenes of each label were found at each SNR, and how late."""
+    """Return how many scenes of each label were found at each SNR, and how late."""
     lines = ["| label | SNR | scenes | found | delay, median | delay, 95 % |", "|---|---|---|---|---|---|"]
     for label in outcomes.tried:
         for snr_db in snrs_db:
@@ -41,7 +38,7 @@ def recall_table(outcomes: Outcomes, judged: Judged, snrs_db: Sequence[int]) -> 
 
 
 def negative_table(outcomes: Outcomes, judged: Judged) -> list[str]:
-    """False alarms an hour, by kind of sound."""
+    """Return false alarms an hour, by kind of sound."""
     lines = ["| sound | hours | false alarms | an hour |", "|---|---|---|---|"]
     kinds = np.array([trial.kind for trial in outcomes.trials])
     negative = outcomes.negative
@@ -61,7 +58,7 @@ def _negative_row(name: str, chosen: NDArray[np.bool_], outcomes: Outcomes, judg
 
 
 def threshold_table(outcomes: Outcomes, budget: float, snr_db: int) -> list[str]:
-    """The thresholds that a budget gives, and what they give at one SNR on the sound that they were chosen on."""
+    """Return the thresholds of a budget, and their recall at one SNR on the sound that they were chosen on."""
     chosen = calibrate(outcomes, budget)
     pooled = at(outcomes, dict.fromkeys(outcomes.folds, chosen))
     hours = outcomes.heard_s[outcomes.budgeted].sum() / 3600
@@ -74,7 +71,7 @@ def threshold_table(outcomes: Outcomes, budget: float, snr_db: int) -> list[str]
 
 
 def budget_table(outcomes: Outcomes, snrs_db: Sequence[int]) -> list[str]:
-    """What each of BUDGETS gives, every fold at thresholds from the other folds."""
+    """Return recall and false alarms for each of BUDGETS, every fold at thresholds from the other folds."""
     found = " | ".join(f"found, {snr_db} dB" for snr_db in snrs_db)
     lines = [f"| budget | {found} | false alarms an hour |", "|---|" + "---|" * len(snrs_db) + "---|"]
     hours = outcomes.heard_s[outcomes.budgeted].sum() / 3600
@@ -86,7 +83,7 @@ def budget_table(outcomes: Outcomes, snrs_db: Sequence[int]) -> list[str]:
 
 
 def _mean_share(outcomes: Outcomes, judged: Judged, snr_db: int) -> float:
-    """Share of scenes found at an SNR, every label counting as much as the next."""
+    """Return the share of scenes found at an SNR, the mean over labels."""
     groups = [judged.delay_s[outcomes.scenes(label, snr_db)] for label in outcomes.tried]
     return float(np.mean([np.mean(~np.isnan(delays_s)) for delays_s in groups]))
 

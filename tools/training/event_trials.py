@@ -1,7 +1,7 @@
-"""From stretches of sound to events at every threshold, and from those to the thresholds worth having.
+"""Events in stretches of sound at every threshold, and the thresholds chosen from them.
 
 Owns: the run through the agent's own pipeline, the count of found events and of false alarms, the calibration.
-A model's scores do not depend on thresholds: each stretch is scored once, the detector goes over its scores often.
+Scores do not depend on thresholds: each stretch is scored once, and the detector runs over its scores often.
 Does not know: how sound is made, what a report looks like.
 """
 
@@ -56,7 +56,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """What the model that never saw `fold` said of a stretch. `heard_s` is one period for each of its clips."""
+    """Scores of a stretch by the model that was trained without `fold`. heard_s: one period for each of its clips."""
 
     fold: int
     kind: str
@@ -69,7 +69,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
-    """What the detector makes of the trials at every threshold of GRID."""
+    """Results of the detector on the trials at every threshold of GRID."""
 
     labels: tuple[str, ...]
     trials: Sequence[Trial]
@@ -114,7 +114,7 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """The trials at thresholds that were chosen without the fold they belong to."""
+    """Results of the trials at thresholds that were chosen without their own fold."""
 
     false: NDArray[np.int64]  # (n_trials, n_labels)
     delay_s: NDArray[np.float64]  # (n_trials,); NaN: not found, or no target
@@ -122,14 +122,14 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """An event's beginning, and when the agent knew of it (seconds since the sound began)."""
+    """An event's beginning, and when the agent reports it (seconds since the sound began)."""
 
     event: Event
     known_s: float
 
 
 def onsets(scorer: Scorer, samples: Samples, sample_rate: int) -> Iterator[Prediction]:
-    """Events that begin in a signal, at the thresholds of the model's manifest; fed in blocks, as a source is."""
+    """Yield the events that begin in a signal, fed in blocks, at the thresholds of the model's manifest."""
     pipeline = SourcePipeline("trial", [ModelBinding(scorer)], namespace=NAMESPACE)
     step = round(BLOCK_S * sample_rate)
     for first in range(0, len(samples), step):
@@ -140,7 +140,7 @@ def onsets(scorer: Scorer, samples: Samples, sample_rate: int) -> Iterator[Predi
 
 
 def listen(scorer: Scorer, stretch: Stretch, fold: int, sample_rate: int) -> Trial:
-    """Score a stretch as the agent would score a source."""
+    """Return the scores of a stretch, as the agent scores a source."""
     binding = ModelBinding(scorer)
     pipeline = SourcePipeline("trial", [binding], namespace=NAMESPACE)
     results = pipeline.feed(Block("trial", 0, 0, START, sample_rate, stretch.samples))
@@ -152,7 +152,7 @@ def listen(scorer: Scorer, stretch: Stretch, fold: int, sample_rate: int) -> Tri
 
 
 def go_over(trials: Sequence[Trial], labels: tuple[str, ...], detector: DetectorSection, period_s: float) -> Outcomes:
-    """Every trial at every threshold of GRID; `labels` is in the order of the scores.
+    """Run the detector on every trial at every threshold of GRID; `labels` is in the order of the scores.
 
     An event is known at the end of the clip that begins it. A target is found by an onset of its label that is
     known after the target's onset, and by the end of the last clip that holds some of the target.
@@ -173,7 +173,7 @@ def at_thresholds(
     period_s: float,
     thresholds: Mapping[str, Threshold],
 ) -> Judged:
-    """Every trial at given thresholds; `labels` is in the order of the scores. Counts as `go_over` does."""
+    """Run the detector on every trial at given thresholds, and count as `go_over` does. labels: in order of scores."""
     false = np.zeros((len(trials), len(labels)), dtype=np.int64)
     delay_s = np.full(len(trials), np.nan)
     nothing = np.zeros(len(labels), dtype=np.float32)
@@ -193,12 +193,12 @@ def at_thresholds(
 
 
 def threshold(on: float) -> Threshold:
-    """The pair of thresholds that goes with `on`."""
+    """Return the pair of thresholds that goes with `on`."""
     return Threshold(on, round(on * OFF_SHARE, 3))
 
 
 def calibrate(outcomes: Outcomes, wanted: float, without_fold: int | None = None) -> dict[str, float]:
-    """The `on` threshold of every label that was tried, for `wanted` false alarms an hour of all labels together.
+    """Return the `on` threshold of every label with scenes, for `wanted` false alarms an hour of all labels together.
 
     The labels share one budget, and each false alarm is spent where it finds most: a false alarm an hour has a
     price, the same for every label, and a label takes the threshold whose share of found scenes (over all SNRs) less
@@ -226,7 +226,7 @@ def calibrate(outcomes: Outcomes, wanted: float, without_fold: int | None = None
 
 
 def at(outcomes: Outcomes, thresholds: Mapping[int, Mapping[str, float]]) -> Judged:
-    """The trials of every fold at that fold's thresholds, by fold and label."""
+    """Return the results of every fold at that fold's thresholds, by fold and label."""
     false = np.zeros(outcomes.false.shape[1:], dtype=np.int64)
     delay_s = np.full(len(outcomes.trials), np.nan)
     for fold, chosen in thresholds.items():
@@ -240,12 +240,12 @@ def at(outcomes: Outcomes, thresholds: Mapping[int, Mapping[str, float]]) -> Jud
 
 
 def judge(outcomes: Outcomes, wanted: float) -> Judged:
-    """Every fold's trials at the thresholds that the other folds give."""
+    """Return every fold's results at the thresholds that the other folds give."""
     return at(outcomes, {fold: calibrate(outcomes, wanted, without_fold=fold) for fold in outcomes.folds})
 
 
 def _onsets(trial: Trial, config: DetectorConfig) -> list[tuple[str, float, float]]:
-    """Label of each event that begins, when it is known, and the length of the clip that began it, in seconds."""
+    """Yield the label of each event that begins, its time of report, and the length of its clip, in seconds."""
     detector = Detector(config, NAMESPACE)
     return [
         (event.label, scores.offset_s + scores.duration_s, scores.duration_s)

@@ -1,4 +1,4 @@
-"""The training loop: batches in, a trained network and its losses out; stopped anywhere, it goes on from there.
+"""The training loop: batches in, a trained network and its losses out. A stopped training is resumed.
 
 Owns: optimiser, learning rate, loss, checkpoints, progress bar. Does not know: what is in a batch.
 """
@@ -29,7 +29,7 @@ CHECKPOINT_EVERY = 10  # epochs
 
 
 class Epoch(NamedTuple):
-    """What became of one epoch."""
+    """Loss and duration of one epoch."""
 
     loss: float
     duration_s: float
@@ -37,7 +37,7 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and how fast."""
+    """Length and learning rate of a training."""
 
     epochs: int
     steps: int  # batches an epoch
@@ -48,11 +48,11 @@ class Plan:
 
 
 def fit(network: Any, batches: Batches, plan: Plan, folder: Path, name: str) -> list[Epoch]:  # noqa: ANN401 - Keras has no types
-    """Train `network`, which gives logits; returns what became of every epoch.
+    """Train `network`, which gives logits; returns loss and duration of every epoch.
 
     batches: called with an epoch's own random numbers, yields `plan.steps` pairs of values (n, ...) and targets
         (n, 2 * n_labels): the answers from 0 to 1, then whether each counts.
-    folder: where checkpoints go; one that lies there from an earlier run is continued.
+    folder: of checkpoints; a training with a checkpoint there is resumed.
     """
     rate = keras.optimizers.schedules.CosineDecay(
         FIRST_RATE * plan.learning_rate,
@@ -84,7 +84,7 @@ def fit(network: Any, batches: Batches, plan: Plan, folder: Path, name: str) -> 
 
 
 def _one_ahead(batches: Iterable[tuple[Floats, Floats]]) -> Iterator[tuple[Floats, Floats]]:
-    """The same batches, the next one being made while this one is trained on."""
+    """Yield the same batches, each made while the one before is trained on."""
     source = iter(batches)
     with ThreadPoolExecutor(1) as maker:
         coming = maker.submit(next, source, None)
@@ -94,7 +94,7 @@ def _one_ahead(batches: Iterable[tuple[Floats, Floats]]) -> Iterator[tuple[Float
 
 
 def _loss(smoothing: float) -> Callable[[Any, Any], Any]:
-    """Binary cross-entropy over the answers that count."""
+    """Return the binary cross-entropy over the answers that count."""
 
     def loss(targets: Any, logits: Any) -> Any:  # noqa: ANN401
         n = logits.shape[-1]

@@ -1,4 +1,4 @@
-"""The networks that this project trains: small enough for a Pi, in operators that every TFLite runtime knows.
+"""The networks of the shipped models: small enough for a Pi, of operators that every TFLite runtime has.
 
 Owns: layers and their sizes. Does not know: data, losses, labels' meaning.
 """
@@ -17,7 +17,7 @@ from edgeaudio.recognise.filters import dct_matrix
 
 
 def cadence_network(n_frames: int, n_features: int, n_labels: int) -> tuple[Any, Any]:
-    """A network over time whose view spans the whole clip, for sounds that are told by their rhythm.
+    """Return a network over time whose receptive field is the whole clip, for sounds with a rhythm.
 
     Plain convolutions bring (n_frames, n_features) down to an eighth of the frames, then wide depthwise ones relate
     what is seconds apart. Features are the channels: there is no second dimension to slide over.
@@ -39,7 +39,7 @@ def cadence_network(n_frames: int, n_features: int, n_labels: int) -> tuple[Any,
 
 
 def spectrum_network(config: FeatureConfig, n_frames: int, n_labels: int) -> tuple[Any, Any]:
-    """A network over time and frequency, for sounds that are told by their shape and may lie higher or lower.
+    """Return a network over time and frequency, for sounds with a shape that may lie higher or lower.
 
     MFCC are turned back into mel bands first, since neighbouring coefficients have nothing to do with each other: a
     layer begins as the inverse of the cosine transform, and may be trained to something better. Then plain
@@ -67,7 +67,7 @@ def spectrum_network(config: FeatureConfig, n_frames: int, n_labels: int) -> tup
 
 
 def _mel_bands(config: FeatureConfig) -> list[NDArray[np.float32]]:
-    """Weights (1, 1, n_mfcc, n_mels) and bias (n_mels,) that turn normalised MFCC into bands of about unit range."""
+    """Return weights (1, 1, n_mfcc, n_mels) and bias (n_mels,) that turn normalised MFCC into bands near unit range."""
     back = np.linalg.pinv(dct_matrix(config))
     mean, std = (np.asarray(values, dtype=np.float32) for values in (config.mean, config.std))
     # the deviation of the bands, were the coefficients independent

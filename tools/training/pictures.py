@@ -1,4 +1,4 @@
-"""Pictures of a training: who was taken for whom, and how the loss fell. Knows nothing of where numbers come from."""
+"""Pictures of a training: the confusion matrix, and the curves of the loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 
 
 def draw_confusion(matrix: NDArray[np.int64], labels: Sequence[str], file: Path) -> None:
-    """Counts (truth, answer), each square coloured by its share of the truth's recordings."""
+    """Draw counts (truth, answer), each square coloured by its share of the truth's recordings."""
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     size = 2.5 + 0.45 * len(labels)
     figure, axes = plt.subplots(figsize=(size, size), layout="constrained")
@@ -31,7 +31,7 @@ def draw_confusion(matrix: NDArray[np.int64], labels: Sequence[str], file: Path)
 
 
 def draw_curves(losses: Mapping[str, Sequence[float]], file: Path) -> None:
-    """The loss of every epoch, a line each."""
+    """Draw the loss of every epoch, a line for each training."""
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for name, values in losses.items():
         axes.plot(range(1, len(values) + 1), values, label=name)

@@ -1,9 +1,6 @@
-"""Recordings on disk, as the tools read them: decoded, mixed to mono, at the model's rate.
+"""Recordings on disk: decoded, mixed to mono, and resampled to the model's rate as the agent does it.
 
-Owns: reading of audio files, and which recording belongs to which fold or speaker.
-Does not know: what a model is or how a sound is changed.
-
-The resampling is edgeaudio's own, so that a tool hears what the agent hears.
+Owns: reading of audio files, and fold or speaker of a recording. Does not know: models, changes of sounds.
 """
 
 from __future__ import annotations
@@ -63,7 +60,7 @@ def read_audio(path: Path, sample_rate: int) -> Samples:
 
 
 def read_folder(folder: Path, sample_rate: int) -> list[Recording]:
-    """Every recording under a folder, in the order of their paths, without trailing digital silence.
+    """Return every recording under a folder, in the order of their paths, without trailing digital silence.
 
     Raises:
         EdgeaudioError: The folder is missing or holds no recording.
@@ -73,7 +70,7 @@ def read_folder(folder: Path, sample_rate: int) -> list[Recording]:
 
 
 def audio_files(folder: Path, advice: str) -> list[Path]:
-    """Every audio file under a folder, in the order of their paths.
+    """Return every audio file under a folder, in the order of their paths.
 
     Raises:
         EdgeaudioError: The folder is missing or holds none; ends with `advice`.
@@ -85,13 +82,13 @@ def audio_files(folder: Path, advice: str) -> list[Path]:
 
 
 def without_padding(samples: Samples) -> Samples:
-    """Cut what follows the last sample above -80 dBFS: padding, not sound."""
+    """Return the samples up to the last one above -80 dBFS: the rest is padding."""
     heard = np.flatnonzero(np.abs(samples) > 1e-4)
     return samples[: heard[-1] + 1] if heard.size else samples
 
 
 def through(recording: Recording, camera_rate: int, sample_rate: int) -> Recording:
-    """What a stream of `camera_rate` leaves of a recording at `sample_rate`: nothing over half of that."""
+    """Return a recording at `sample_rate` as a stream of `camera_rate` has it: nothing above half of that."""
     samples = recording.samples
     for rates in ((sample_rate, camera_rate), (camera_rate, sample_rate)):
         resampler = Resampler(*rates)

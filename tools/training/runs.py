@@ -1,4 +1,4 @@
-"""The folder of a training: what it was begun with, and the model directory of each fold.
+"""The folder of a training: its options, and the model directory of each fold.
 
 Owns: options.json, fold-1, fold-2, ... Does not know: what is trained, or how.
 """
@@ -13,25 +13,25 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import Manifest
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import Scorer
-from tools.training.command import first_said
+from tools.training.command import first_mark
 
 OPTIONS = "options.json"
 
 
 def named(recordings: Path, negatives: Sequence[Path]) -> dict[str, str]:
-    """How a data set is written down, wherever a command is run."""
+    """Return a data set's paths for options.json, independent of the working directory."""
     paths = ", ".join(str(path.resolve()) for path in negatives)
     return {"recordings": str(recordings.resolve()), "negatives": str(paths or None)}
 
 
 def claim(run: Path, asked: Mapping[str, str]) -> None:
-    """Reserve a folder for one set of options: a training is only resumed with the options that it was begun with.
+    """Reserve a folder for one set of options: a training is only resumed with the same ones.
 
     Raises:
         EdgeaudioError: It was begun with others.
     """
     run.mkdir(parents=True, exist_ok=True)
-    begun = json.loads(first_said(run / OPTIONS, json.dumps(dict(asked), indent=2) + "\n"))
+    begun = json.loads(first_mark(run / OPTIONS, json.dumps(dict(asked), indent=2) + "\n"))
     if other := _first_difference(begun, asked):
         raise EdgeaudioError(
             f"{run}: begun with {other} = {begun.get(other)}, not {asked[other]}; remove it, or give another --out"
@@ -39,7 +39,7 @@ def claim(run: Path, asked: Mapping[str, str]) -> None:
 
 
 def require_begun_with(run: Path, asked: Mapping[str, str]) -> None:
-    """Check that a training was begun with these options, as far as its folder tells.
+    """Check that a training was begun with these options, as far as its folder has them.
 
     Raises:
         EdgeaudioError: It was begun with others: what it is judged on may be what it was trained on.
@@ -52,7 +52,7 @@ def require_begun_with(run: Path, asked: Mapping[str, str]) -> None:
 
 
 def fold_directories(run: Path) -> list[Path]:
-    """The model directories of the folds.
+    """Return the model directories of the folds.
 
     Raises:
         EdgeaudioError: There is none.
@@ -64,7 +64,7 @@ def fold_directories(run: Path) -> list[Path]:
 
 
 def load_folds(run: Path, folds: Collection[int], like: Manifest | None = None) -> dict[int, Scorer]:
-    """The models of those folds.
+    """Return the models of those folds.
 
     Raises:
         EdgeaudioError: One is missing, or labels and clips are not those of `like` (or of the first fold).

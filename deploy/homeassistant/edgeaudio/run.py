@@ -1,7 +1,7 @@
-"""Process 1 of the Home Assistant app: its options become settings, its broker is the Supervisor's, the agent follows.
+"""Process 1 of the Home Assistant app: options become settings, the broker is the Supervisor's, then the agent runs.
 
-Owns: what each option is among the settings, and the waiting for a broker. Does not know: whether a value is right,
-which the agent says of each, as long as a variable can hold it.
+Owns: the setting of each option, and the wait for a broker. Does not know: whether a value is right; the agent checks
+that.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ TOKENS = ("SUPERVISOR_TOKEN", "HASSIO_TOKEN")  # the second is its old name, and
 MAX_BYTES = 1_000_000
 TIMEOUT_S = 10.0
 FIRST_DELAY_S, LAST_DELAY_S = 2.0, 30.0
-# in a variable's name a hyphen is an underscore, and two of these part a source from its settings
+# in a variable's name a hyphen is an underscore, and two underscores separate a source from its settings
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MAX_VALUE = 10_000  # characters; the kernel starts no program with a variable of 128 KiB
 
 
 class OptionsError(Exception):
-    """Options that cannot be used; the text says what is wrong and holds none of them."""
+    """Options that cannot be used. The text has the reason, and no value."""
 
 
 class SupervisorError(Exception):
-    """An answer that cannot be used; the text says what is wrong and holds nothing of it."""
+    """An answer that cannot be used. The text has the reason, and nothing of the answer."""
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """What the user chose. Raises OptionsError."""
+    """Return the user's options. Raises OptionsError."""
     try:
         with path.open("rb") as file:
             options = json.loads(file.read(MAX_BYTES))
@@ -54,7 +54,7 @@ def read_options(path: Path) -> dict[str, Any]:
 
 
 def variables(options: Mapping[str, Any]) -> dict[str, str]:
-    """The settings that the options are, as variables of the environment. Raises OptionsError."""
+    """Return the options as settings in environment variables. Raises OptionsError."""
     found = {
         "DEVICE": options.get("device"),
         "LOG_LEVEL": options.get("log_level"),
@@ -84,34 +84,34 @@ def variables(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _environment(found: Mapping[str, Any]) -> dict[str, str]:
-    """Settings as variables of the environment, without those that are empty. Raises OptionsError."""
+    """Return settings as environment variables, without empty ones. Raises OptionsError."""
     variables = {f"EDGEAUDIO_{name}".upper(): str(value) for name, value in found.items() if value not in (None, "")}
     for name, value in variables.items():
-        # JSON has characters that a variable cannot hold: NUL, and halves of a pair of UTF-16
+        # JSON has characters that a variable cannot hold: NUL, and lone surrogates
         if len(value) > MAX_VALUE or re.search("[\0\ud800-\udfff]", value):
             raise OptionsError(f"{name}: is too long, or has a character that no address, name or password has")
     return variables
 
 
 def _name(url: str) -> str:
-    """A name for a camera, the same after others came and went: its host's."""
+    """Return a name for a camera, from its host: it stays the same when others are added or removed."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:
-        host = ""  # the agent will say what is wrong with the address
+        host = ""  # the agent reports what is wrong with the address
     parts = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in host.lower()).split()
     return "-".join(["camera", *parts])[:60].rstrip("-")
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """That name, or with a number where another camera has it."""
+    """Return the name, with a number if another camera has it."""
     free = next(each for each in (name, *(f"{name}-{number}" for number in range(2, 1000))) if each not in taken)
     taken.add(free)
     return free
 
 
 def ask_for_broker(address: tuple[str, int], token: str) -> dict[str, str]:
-    """The Supervisor's broker, as settings; empty where it has none yet. Raises SupervisorError."""
+    """Return the Supervisor's broker as settings; empty if it has none yet. Raises SupervisorError."""
     connection = http.client.HTTPConnection(*address, timeout=TIMEOUT_S)
     try:
         connection.request("GET", "/services/mqtt", headers={"Authorization": f"Bearer {token}"})
@@ -132,7 +132,7 @@ def ask_for_broker(address: tuple[str, int], token: str) -> dict[str, str]:
 
 
 def _broker(service: Mapping[str, Any]) -> dict[str, str]:
-    """The settings that the Supervisor's answer is. Raises LookupError, TypeError or OptionsError."""
+    """Return the Supervisor's answer as settings. Raises LookupError, TypeError or OptionsError."""
     host, port = service["host"], service["port"]
     if not isinstance(host, str) or not isinstance(port, int):
         raise TypeError
@@ -143,7 +143,7 @@ def _broker(service: Mapping[str, Any]) -> dict[str, str]:
 
 
 def wait_for_broker(address: tuple[str, int], token: str) -> dict[str, str]:
-    """Ask until there is one. Why it waits is logged once, and again when the reason is another: it may take days."""
+    """Return the broker as settings; waits for one, if need be for days. Each new reason is logged once."""
     delay_s, logged = FIRST_DELAY_S, ""
     while True:
         try:
@@ -167,8 +167,8 @@ def _say(line: str) -> None:
 
 
 def main(path: Path = OPTIONS, supervisor: tuple[str, int] = SUPERVISOR) -> int:
-    """Become the agent; returns 2 where the options cannot be used."""
-    # the kernel spares process 1 a signal that it has not asked for, and a stop would take until it is killed
+    """Replace this process by the agent; returns 2 if the options cannot be used."""
+    # process 1 gets no signal without a handler: a stop would last until it is killed
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     WAITING.unlink(missing_ok=True)
     try:
@@ -178,7 +178,7 @@ def main(path: Path = OPTIONS, supervisor: tuple[str, int] = SUPERVISOR) -> int:
         return 2
     if "EDGEAUDIO_MQTT__URL" not in settings:
         settings |= wait_for_broker(supervisor, os.environ.get(TOKENS[0], ""))
-    # the agent has no business with the Supervisor
+    # the agent gets no token of the Supervisor
     environment = {name: value for name, value in os.environ.items() if name not in TOKENS}
     command = [sys.executable, str(ENTRY), "run"]
     return os.execve(sys.executable, command, {**environment, **settings})  # noqa: S606 (no shell)

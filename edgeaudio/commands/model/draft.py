@@ -1,7 +1,7 @@
-"""A first manifest for a `.tflite` file: what its tensors tell, what the user says, and what had to be guessed.
+"""A first manifest for a `.tflite` file: from its tensors and metadata, the user's options, and guesses.
 
 Owns: the order of the guesses, and those of rates, waveforms and activations.
-Does not know: the terminal, or where the model directory goes.
+Does not know: the terminal, or where the model directory is written.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from edgeaudio.commands.model.frames import (
     is_teachable,
 )
 from edgeaudio.commands.model.frontend import take_frontend
-from edgeaudio.commands.model.init_options import InitOptions, Work, check_said, settings_table
+from edgeaudio.commands.model.init_options import InitOptions, Work, check_settings, settings_table
 from edgeaudio.commands.model.metadata import take_input, take_model, take_output
 from edgeaudio.commands.model.outputs import is_autoencoder, name_outputs
 from edgeaudio.commands.model.shape import OPEN, closed
@@ -41,9 +41,9 @@ from edgeaudio.types import Samples
 DEFAULT_RATE_HZ = 16000
 YAMNET_RATE_HZ, YAMNET_SAMPLES = 16000, 15600  # its patch of 0.96 s, to the end of the last frame
 TEACHABLE_RATE_HZ, TEACHABLE_SAMPLES = 44100, 44032
-FEWEST_WAVEFORM_SAMPLES = 4000  # a shorter row of numbers may as well be features
-ANOMALY, LEAST_ERROR = "anomaly", 1e-6  # of an autoencoder: its one label, and no error at all
-MOST_CHANNELS = 8  # beside so many samples, a second length up to here is channels of sound
+FEWEST_WAVEFORM_SAMPLES = 4000  # a shorter row of numbers may be features
+ANOMALY, LEAST_ERROR = "anomaly", 1e-6  # of an autoencoder: its one label, and the smallest error
+MOST_CHANNELS = 8  # a second length up to this, beside that many samples, is channels of sound
 
 
 @dataclass(slots=True)
@@ -51,31 +51,31 @@ class Draft:
     """A model with its first manifest."""
 
     model: Model
-    guesses: list[str]  # a line each: what was assumed, and how to say otherwise
+    guesses: list[str]  # a line each: the guess, and the option that overrides it
 
 
-def draft(file: Path, content: bytes, wishes: InitOptions, frontend: bytes = b"") -> Draft:
-    """A manifest that fits the model, so far as can be told. Raises EdgeaudioError in one line where it cannot."""
-    if wishes.preset and wishes.preset not in PRESETS:
-        raise EdgeaudioError(f"--preset {wishes.preset}: there are {', '.join(PRESETS)}")
+def draft(file: Path, content: bytes, options: InitOptions, frontend: bytes = b"") -> Draft:
+    """Return the model with a manifest that fits it. Raises EdgeaudioError, in one line, if an option is needed."""
+    if options.preset and options.preset not in PRESETS:
+        raise EdgeaudioError(f"--preset {options.preset}: there are {', '.join(PRESETS)}")
     inputs, outputs = read_tensors(file, content)
     metadata = read_model_metadata(file, content)
-    work = Work(file, wishes, settings_table(wishes.settings))
-    check_said(work.table)
+    work = Work(file, options, settings_table(options.settings))
+    check_settings(work.table)
     _name(work, content)
     tensor = closed(work, _chosen_input(work, inputs))
     of_model = tensor
-    if wishes.frontend:
+    if options.frontend:
         tensor = take_frontend(work, frontend, tensor)
-    told = metadata.input(work.section("input").get("index", 0))
-    kind = _kind(work, tensor, told)
-    _rate(work, tensor, told, kind)
+    of_input = metadata.input(work.section("input").get("index", 0))
+    kind = _kind(work, tensor, of_input)
+    _rate(work, tensor, of_input, kind)
     if kind == "waveform":
         _waveform(work, tensor)
     else:
         guess_features(work, tensor)
     _period(work)
-    take_input(work, told)
+    take_input(work, of_input)
     if tensor.dtype.startswith(("int", "uint")) and not tensor.scale:
         _full_scale(work, tensor.dtype)
     take_model(work, metadata)
@@ -84,7 +84,7 @@ def draft(file: Path, content: bytes, wishes: InitOptions, frontend: bytes = b""
     if is_autoencoder(work, of_model, outputs, packed):
         work.table.setdefault("labels", [ANOMALY])
         to_measure = "half_error" not in work.section("output")
-        work.section("output").setdefault("half_error", 1.0)  # until the model has run
+        work.section("output").setdefault("half_error", 1.0)  # replaced when the model has run
     take_output(work, metadata.output(name_outputs(work, outputs, metadata, packed)))
     manifest = parse_manifest(work.table, file.parent / FILE_NAME)
     slugs(manifest.reported, str(file))
@@ -92,13 +92,13 @@ def draft(file: Path, content: bytes, wishes: InitOptions, frontend: bytes = b""
 
 
 def input_of(manifest: Manifest, samples: Samples) -> Samples:
-    """What a model is given for a clip `(n_samples,)`: the samples, or their features."""
+    """Return a model's input for a clip `(n_samples,)`: the samples, or their features `(n_frames, n_features)`."""
     return samples if manifest.features is None else features(samples, manifest.features)
 
 
 def _name(work: Work, content: bytes) -> None:
     slug = re.sub(r"[^a-z0-9]+", "-", work.file.stem.lower()).strip("-") or "model"
-    work.table.setdefault("name", work.wishes.name or slug)
+    work.table.setdefault("name", work.options.name or slug)
     work.table.setdefault("version", "1")
     work.table["sha256"] = hashlib.sha256(content).hexdigest()
 
@@ -113,31 +113,31 @@ def _chosen_input(work: Work, tensors: Sequence[Tensor]) -> Tensor:
     return tensors[index]
 
 
-def _rate(work: Work, tensor: Tensor, told: TensorMetadata, kind: str) -> None:
-    """The sample rate: by the user's word, the file's metadata, the preset, or the usual one."""
-    clip, wishes = work.section("clip"), work.wishes
-    if told.channels > 1:
+def _rate(work: Work, tensor: Tensor, metadata: TensorMetadata, kind: str) -> None:
+    """Fill in the sample rate: of the options, else of the metadata, of the preset, or the usual one."""
+    clip, options = work.section("clip"), work.options
+    if metadata.channels > 1:
         raise EdgeaudioError(
-            f"{work.file}: takes {told.channels} channels, by its metadata; only models of one can be run"
+            f"{work.file}: takes {metadata.channels} channels, by its metadata; only models of one can be run"
         )
-    if wishes.preset and wishes.preset != "yamnet" and kind == "waveform":
-        raise EdgeaudioError(f"--preset {wishes.preset}: is about features, and the model's input is a waveform")
-    rate = clip.pop("sample_rate", 0) or wishes.sample_rate
-    if rate and told.sample_rate and rate != told.sample_rate:
-        work.guesses.append(f"clip.sample_rate = {rate}: as you say; the file's metadata says {told.sample_rate}")
-    rate = rate or told.sample_rate or (YAMNET_RATE_HZ if wishes.preset == "yamnet" else 0)
+    if options.preset and options.preset != "yamnet" and kind == "waveform":
+        raise EdgeaudioError(f"--preset {options.preset}: is about features, and the model's input is a waveform")
+    rate = clip.pop("sample_rate", 0) or options.sample_rate
+    if rate and metadata.sample_rate and rate != metadata.sample_rate:
+        work.guesses.append(f"clip.sample_rate = {rate}: as you say; the file's metadata says {metadata.sample_rate}")
+    rate = rate or metadata.sample_rate or (YAMNET_RATE_HZ if options.preset == "yamnet" else 0)
     if rate:
         clip["sample_rate"] = rate
-    elif tensor.shape[-1:] == (TEACHABLE_SAMPLES,) or wishes.preset == "teachable-machine" or is_teachable(tensor):
+    elif tensor.shape[-1:] == (TEACHABLE_SAMPLES,) or options.preset == "teachable-machine" or is_teachable(tensor):
         as_there = f"{'x'.join(str(n) for n in tensor.shape if n != 1)} is what Teachable Machine's models take"
         work.guess("clip", "sample_rate", TEACHABLE_RATE_HZ, f"{as_there}; else say --sample-rate")
     else:
         work.guess("clip", "sample_rate", DEFAULT_RATE_HZ, "the most usual; else say --sample-rate")
 
 
-def _kind(work: Work, tensor: Tensor, told: TensorMetadata) -> Any:  # noqa: ANN401 (the manifest says whether it is one)
-    """waveform, spectrogram, log_mel or mfcc; from the tensor's shape where the user does not say."""
-    if kind := work.wishes.kind or KINDS.get(work.wishes.preset):
+def _kind(work: Work, tensor: Tensor, metadata: TensorMetadata) -> Any:  # noqa: ANN401 (the manifest checks it)
+    """Return waveform, spectrogram, log_mel or mfcc: of the options, else guessed from the tensor's shape."""
+    if kind := work.options.kind or KINDS.get(work.options.preset):
         work.section("input").setdefault("kind", kind)
     long = [n for n in tensor.shape if n != 1]
     if len(long) > 1:
@@ -148,8 +148,8 @@ def _kind(work: Work, tensor: Tensor, told: TensorMetadata) -> Any:  # noqa: ANN
         elif is_teachable(tensor) or SPECTRUM_SIZES.intersection(long):
             likely = "spectrogram"
         return work.guess("input", "kind", likely, f"its input is {list(tensor.shape)}; else say --kind")
-    if told.sample_rate and len(long) == 1:
-        return work.section("input").setdefault("kind", "waveform")  # the metadata says that it is sound
+    if metadata.sample_rate and len(long) == 1:
+        return work.section("input").setdefault("kind", "waveform")  # the metadata has it as sound
     if not long or long[0] == OPEN or long[0] >= FEWEST_WAVEFORM_SAMPLES:
         return work.guess("input", "kind", "waveform", f"its input is {list(tensor.shape)}; else say --kind")
     if "kind" not in work.section("input"):
@@ -161,14 +161,14 @@ def _kind(work: Work, tensor: Tensor, told: TensorMetadata) -> Any:  # noqa: ANN
 
 
 def _n_channels(tensor: Tensor) -> int:
-    """How many channels of sound a tensor seems to hold: 1 where its shape does not say that it is sound."""
+    """Return how many channels of sound a tensor seems to hold; 1 if its shape is not that of sound."""
     long = sorted(n for n in tensor.shape if n != 1)
     looks_so = len(long) == 2 and long[0] <= MOST_CHANNELS and long[1] >= FEWEST_WAVEFORM_SAMPLES
     return long[0] if looks_so and long[0] != OPEN else 1
 
 
 def _period(work: Work) -> None:
-    """Clips shorter than the usual period come more often, so that no sound lies between two of them."""
+    """Fill in a shorter period for clips shorter than the usual one, so that no sound lies between two of them."""
     clip = work.section("clip")
     length_ms = 1000 * clip["n_samples"] // clip["sample_rate"]
     if length_ms < USUAL_PERIOD_MS:
@@ -176,7 +176,7 @@ def _period(work: Work) -> None:
 
 
 def _full_scale(work: Work, dtype: str) -> None:
-    """Samples from -1 to 1 as whole numbers; unsigned ones around their middle."""
+    """Fill in scale and offset that map -1 to 1 to the whole range of an integer type."""
     limits, why = np.iinfo(dtype), f"the tensor is {dtype} without a quantisation"
     middle = 0 if limits.min else (limits.max + 1) // 2
     work.guess("input", "scale", float(limits.max + 1 - middle), why)
@@ -195,14 +195,14 @@ def _waveform(work: Work, tensor: Tensor) -> None:
         raise EdgeaudioError(f"{work.file}: its input is {list(shape)}, which is no waveform; say another --kind")
     longest = max(range(len(shape)), key=lambda i: (shape[i] == OPEN, shape[i])) if shape else 0
     fixed = shape[longest] if shape and shape[longest] > 1 else 0
-    rate, clip_s = clip["sample_rate"], work.wishes.clip_s
+    rate, clip_s = clip["sample_rate"], work.options.clip_s
     if fixed and clip_s and round(clip_s * rate) != fixed:
         raise EdgeaudioError(f"--clip-s {clip_s:g}: the input takes {fixed} samples, {fixed / rate:g} s at {rate} Hz")
     if fixed:
         clip.setdefault("n_samples", fixed)
     elif clip_s:
         clip.setdefault("n_samples", round(clip_s * rate))
-    elif work.wishes.preset == "yamnet":
+    elif work.options.preset == "yamnet":
         clip.setdefault("n_samples", YAMNET_SAMPLES)
     else:
         work.guess("clip", "n_samples", rate, "a second; the model takes any length; else say --clip-s")
@@ -213,7 +213,7 @@ def _waveform(work: Work, tensor: Tensor) -> None:
 
 
 def _with_output(work: Work, manifest: Manifest, contents: tuple[bytes, bytes], *, to_measure: bool) -> Draft:
-    """The model, and what its outputs look like: scores already, or not; or how large an autoencoder's errors are."""
+    """Run the model, and fill in its activation, or the error of an autoencoder, from its outputs."""
     model = build_model(manifest, work.file, *contents)
     section = work.section("output")
     if "activation" in section:

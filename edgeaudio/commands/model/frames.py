@@ -1,7 +1,6 @@
-"""How somebody's model wants its features: the conventions that have a name, and the sizes that fit a tensor.
+"""Feature conventions with a name, and the sizes of windows, hops and FFTs that fit a tensor.
 
-Owns: the presets, and the guesses of frames, windows, hops and FFTs.
-Does not know: waveforms, labels, outputs.
+Owns: the presets, and the guesses of sizes. Does not know: waveforms, labels, outputs.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from math import prod
 from typing import Any, cast
 
 from edgeaudio.commands.model.init_options import Work
-from edgeaudio.commands.model.shape import OPEN, said_axes
+from edgeaudio.commands.model.shape import OPEN, given_axes
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import FILE_NAME, parse_manifest
@@ -19,7 +18,7 @@ from edgeaudio.recognise.tflite_file import Tensor
 
 EPSILON = 1.1920928955078125e-07  # of float32
 
-# How each library computes features where it is not told otherwise; the tests compare each with the library itself.
+# the defaults of each library; the tests compare each with the library itself
 PRESETS: dict[str, dict[str, Any]] = {
     "librosa": {"center": True, "top_db": 80.0},
     "torchaudio": {"center": True, "pad_mode": "reflect", "mel_scale": "htk", "norm": "none", "top_db": 80.0},
@@ -68,24 +67,28 @@ KINDS = {
 EDGE_IMPULSE_MELS = {"edge-impulse-mfe": 40, "edge-impulse-mfcc": 32}
 EDGE_IMPULSE_FEATURES = {"edge-impulse-mfe": 40, "edge-impulse-mfcc": 13}
 TEACHABLE_SHAPE = (43, 232)  # frames and bins
-# what a preset says of mel bands and coefficients, and a spectrogram has not
+# keys of presets that a spectrogram does not have
 OF_MELS = ("mel_scale", "norm", "mel_slopes", "fmin", "fmax", "dct_norm", "lifter", "lifter_from", "c0", "n_mfcc")
-COUNTS = {"mfcc": "n_mfcc", "log_mel": "n_mels", "spectrogram": "n_bins"}  # the key of how many features a frame has
+COUNTS = {
+    "mfcc": "n_mfcc",
+    "log_mel": "n_mels",
+    "spectrogram": "n_bins",
+}  # key of the number of features
 USUAL_MELS = 40
 SPECTRUM_SIZES = {(1 << power) + 1 for power in range(6, 13)}  # bins of an FFT of 128 to 8192: 65, 129, 257, ...
-MOST_COEFFICIENTS = 20  # features a frame: up to here they are taken for MFCC, above for mels
+MOST_COEFFICIENTS = 20  # up to this many features in a frame are taken for MFCC, more for mels
 # window and hop in ms, most usual first
 USUAL_FRAMES_MS = ((25, 10), (30, 20), (40, 20), (30, 10), (32, 16), (20, 10), (32, 8), (64, 32), (128, 32), (20, 20))
 
 
 def guess_features(work: Work, tensor: Tensor) -> None:
-    """Fill in `[features]`, `clip.n_samples` and `input.axes`. Raises EdgeaudioError where nothing usual fits."""
+    """Fill in `[features]`, `clip.n_samples` and `input.axes`. Raises EdgeaudioError if no usual size fits."""
     kind = work.section("input")["kind"]
     said = _convention(work, kind, tensor)
     count = COUNTS.get(kind, "n_mels")
     long = [n for n in tensor.shape if n != 1]
-    if work.wishes.preset in EDGE_IMPULSE_FEATURES and len(long) == 1 and count not in said:
-        usual = EDGE_IMPULSE_FEATURES[work.wishes.preset]
+    if work.options.preset in EDGE_IMPULSE_FEATURES and len(long) == 1 and count not in said:
+        usual = EDGE_IMPULSE_FEATURES[work.options.preset]
         if long[0] % usual == 0:
             work.guess("features", count, usual, f"{long[0] // usual} frames of {usual}, as Edge Impulse proposes")
     n_frames, n_features = _frames_and_features(work, tensor, said.get(count))
@@ -95,7 +98,7 @@ def guess_features(work: Work, tensor: Tensor) -> None:
         )
     said[count] = n_features
     if count == "n_mfcc":
-        n_mels = EDGE_IMPULSE_MELS.get(work.wishes.preset, USUAL_MELS)
+        n_mels = EDGE_IMPULSE_MELS.get(work.options.preset, USUAL_MELS)
         work.guess("features", "n_mels", max(n_mels, n_features), "the tensor does not tell")
     if count == "n_bins" and "n_fft" not in said:
         n_fft = 1 << (2 * n_features - 3).bit_length()
@@ -107,8 +110,8 @@ def guess_features(work: Work, tensor: Tensor) -> None:
 
 
 def _convention(work: Work, kind: str, tensor: Tensor) -> dict[str, Any]:
-    """Start `[features]` with the preset that is said, else with the usual one."""
-    said, preset = work.section("features"), work.wishes.preset
+    """Fill in `[features]` with the preset of the options, else with the usual one; returns it."""
+    said, preset = work.section("features"), work.options.preset
     if KINDS.get(preset, kind) != kind:
         raise EdgeaudioError(f"--preset {preset}: is about features of kind {KINDS[preset]}, and this is {kind}")
     if not preset and not said:
@@ -136,7 +139,7 @@ def is_teachable(tensor: Tensor) -> bool:
 
 
 def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[int, int]:
-    """Frames in the input, OPEN where they are open, and features a frame; sets the axes."""
+    """Return the number of frames, OPEN for any, and of features in a frame; fills in the axes."""
     shape, axes = tensor.shape, work.section("input")
     long = [i for i, n in enumerate(shape) if n != 1]
     if len(long) == 1 and said and shape[long[0]] % said == 0:  # all in one row
@@ -148,7 +151,7 @@ def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[
             "features a frame has with --set features.n_mels=N (or n_mfcc, n_bins)"
         )
     first, second = long
-    if names := said_axes(work, tensor):
+    if names := given_axes(work, tensor):
         sizes = [prod(n for n, name in zip(shape, names, strict=True) if name == axis) for axis in ("time", "feature")]
         return sizes[0], sizes[1]
     if "axes" in axes:
@@ -179,27 +182,27 @@ def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[
 
 
 def _features_first(kind: str, first: int, second: int) -> bool:
-    """True if of two lengths in that order the first alone is one that features of the kind have."""
+    """True if the first of two lengths is a usual number of features of that kind, and the second is not."""
     usual = {"spectrogram": SPECTRUM_SIZES, "mfcc": range(2, MOST_COEFFICIENTS + 1)}.get(kind, ())
     return first in usual and second not in usual
 
 
 def _frame_sizes(work: Work, n_frames: int) -> None:
-    """Window, hop and FFT, and the length of the clip that gives that many frames."""
+    """Fill in window, hop and FFT, and the length of the clip that makes that many frames."""
     said, clip = work.section("features"), work.section("clip")
     rate = clip["sample_rate"]
-    n_samples = clip.get("n_samples") or round(work.wishes.clip_s * rate)
+    n_samples = clip.get("n_samples") or round(work.options.clip_s * rate)
     usual = [(rate * window_ms // 1000, rate * hop_ms // 1000) for window_ms, hop_ms in USUAL_FRAMES_MS]
     if work.section("input")["kind"] == "spectrogram":
         n_fft = said["n_fft"]
         # TensorFlow's tutorial, then windows as long as the FFT; what is longer does not fit into it
         usual = [(n_fft - 1, n_fft // 2), (n_fft, n_fft // 2), (n_fft, n_fft // 4), *usual]
         usual = [(window, hop) for window, hop in usual if window <= n_fft]
-    if work.wishes.preset in EDGE_IMPULSE_FEATURES:
+    if work.options.preset in EDGE_IMPULSE_FEATURES:
         # its blocks take 20 ms, each 10 or 20 ms, and no more of them than the FFT is long
         usual = [(min(rate * 20 // 1000, said["n_fft"]), rate * hop_ms // 1000) for hop_ms in (10, 20)]
     choices = [_sizes(work, window, hop) for window, hop in usual]
-    if work.wishes.preset == "psf":
+    if work.options.preset == "psf":
         choices = [_as_psf(sizes, n_samples or rate) for sizes in choices]
     configs = [_config(work, choice) for choice in choices]
     # a second is the most usual length
@@ -223,7 +226,7 @@ def _frame_sizes(work: Work, n_frames: int) -> None:
 
 
 def _shortest(config: FeatureConfig, n_frames: int) -> int:
-    """Samples that make so many frames: whole tenths of a second if that fits, else as few as possible."""
+    """Return the samples that make so many frames: whole tenths of a second if that fits, else as few as possible."""
     least = (n_frames - 1) * config.hop_length + config.frame_length - 2 * config.padding - config.pad_end
     tenth = config.sample_rate // 10
     rounded = -(-least // tenth) * tenth
@@ -232,7 +235,7 @@ def _shortest(config: FeatureConfig, n_frames: int) -> int:
 
 def _sizes(work: Work, window: int, hop: int) -> dict[str, Any]:
     said = work.section("features")
-    if work.section("input")["kind"] != "spectrogram" and work.wishes.preset not in EDGE_IMPULSE_FEATURES:
+    if work.section("input")["kind"] != "spectrogram" and work.options.preset not in EDGE_IMPULSE_FEATURES:
         window = said.get("n_fft") or window
     window = said.get("win_length") or window
     sizes = {
@@ -241,20 +244,20 @@ def _sizes(work: Work, window: int, hop: int) -> dict[str, Any]:
         "hop_length": said.get("hop_length") or hop,
     }
     # tf.signal.hann_window of an odd length is symmetric, whatever it is asked for
-    if work.wishes.preset in EDGE_IMPULSE_FEATURES:
+    if work.options.preset in EDGE_IMPULSE_FEATURES:
         sizes["spectrum_scale"] = 1 / sizes["n_fft"]
     of_tensorflow = said.get("win_align") == "start" and said.get("window", "hann") == "hann"
     return {**sizes, "periodic": False} if of_tensorflow and window % 2 else sizes
 
 
 def _as_psf(sizes: Mapping[str, Any], n_samples: int) -> dict[str, Any]:
-    """What python_speech_features makes of its sizes: a last frame filled up, a power spectrum over n_fft."""
+    """Return the sizes as python_speech_features uses them: the last frame padded, the power spectrum over n_fft."""
     over = max(0, n_samples - sizes["win_length"]) % sizes["hop_length"]
     return {**sizes, "spectrum_scale": 1 / sizes["n_fft"], "pad_end": sizes["hop_length"] - over if over else 0}
 
 
 def _config(work: Work, sizes: Mapping[str, Any]) -> FeatureConfig:
-    """The features that would come of those sizes. Raises ManifestError."""
+    """Return the features of those sizes. Raises ManifestError."""
     table = {
         **work.table,
         "labels": ["?"],
@@ -268,7 +271,7 @@ def _config(work: Work, sizes: Mapping[str, Any]) -> FeatureConfig:
         "thresholds": {},
     }
     manifest = parse_manifest(table, work.file.parent / FILE_NAME)
-    return cast("FeatureConfig", manifest.features)  # a manifest of this kind without features would be refused
+    return cast("FeatureConfig", manifest.features)  # a manifest of this kind has features
 
 
 def _shown(value: bool | float) -> str:

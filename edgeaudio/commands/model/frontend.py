@@ -1,7 +1,4 @@
-"""The external front end of somebody's model, in the manifest's words.
-
-Owns: how it is fed, as far as its tensors tell. Does not know: the model behind it, but for the shape of its input.
-"""
+"""The external front end of a model: another `.tflite` file that computes its features."""
 
 from __future__ import annotations
 
@@ -17,11 +14,11 @@ from edgeaudio.recognise.tflite_file import Tensor, read_tensors
 
 
 def take_frontend(work: Work, content: bytes, behind: Tensor) -> Tensor:
-    """Fill in `input.frontend` and what goes with it; returns the tensor that takes the waveform.
+    """Fill in `input.frontend` and its keys; returns the tensor that takes the waveform.
 
-    behind: the input of the model behind it. Raises EdgeaudioError, in one line, where the user must say more.
+    behind: the input of the model behind it. Raises EdgeaudioError, in one line, if an option is needed.
     """
-    file = work.wishes.frontend or work.file
+    file = work.options.frontend or work.file
     section = work.section("input")
     inputs, outputs = read_tensors(file, content)
     tensor = closed(work, inputs[0])

@@ -1,7 +1,6 @@
-"""What the user says of a model, and the manifest's table as it grows from that.
+"""The options of `model init`, and the manifest's table that they begin.
 
-Owns: `--set KEY=VALUE`, and the list of what had to be guessed.
-Does not know: how anything is guessed.
+Owns: `--set KEY=VALUE`, and the list of guesses. Does not know: how anything is guessed.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from edgeaudio.errors import EdgeaudioError
 
 @dataclass(frozen=True, slots=True)
 class InitOptions:
-    """What the user says of a model."""
+    """The user's options; empty ones were not given."""
 
     name: str = ""
     kind: str = ""
@@ -32,10 +31,10 @@ class InitOptions:
 
 @dataclass(slots=True)
 class Work:
-    """The manifest's table while it grows."""
+    """The manifest's table while it is filled in, and the guesses in it."""
 
     file: Path
-    wishes: InitOptions
+    options: InitOptions
     table: dict[str, Any]
     guesses: list[str] = field(default_factory=list)
 
@@ -43,17 +42,17 @@ class Work:
         found: dict[str, Any] = self.table.setdefault(name, {})
         return found
 
-    def guess(self, section: str, key: str, value: Any, said_by: str) -> Any:  # noqa: ANN401 (values of a manifest)
-        """The value that is said for a key, else this one."""
+    def guess(self, section: str, key: str, value: Any, why: str) -> Any:  # noqa: ANN401 (values of a manifest)
+        """Return the value that a key has; if it has none, fill in this one and note the guess."""
         inner = self.section(section)
         if key not in inner:
             inner[key] = value
-            self.guesses.append(f"{section}.{key} = {_shown(value)}: {said_by}")
+            self.guesses.append(f"{section}.{key} = {_shown(value)}: {why}")
         return inner[key]
 
 
 def settings_table(settings: Sequence[str]) -> dict[str, Any]:
-    """`key=value` pairs as a nested table; a value that is not TOML is text. Raises EdgeaudioError."""
+    """Return `key=value` pairs as a nested table; a value that is not TOML is text. Raises EdgeaudioError."""
     table: dict[str, Any] = {}
     for setting in settings:
         if not _is_text(setting):
@@ -76,7 +75,7 @@ def settings_table(settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _is_text(argument: str) -> bool:
-    """False for an argument with bytes that are no UTF-8, which Python keeps as halves of characters."""
+    """False for an argument that is not UTF-8: Python has its bytes as lone surrogates."""
     try:
         argument.encode()
     except UnicodeEncodeError:
@@ -84,15 +83,15 @@ def _is_text(argument: str) -> bool:
     return True
 
 
-# What is reckoned with before the manifest as a whole can be checked.
+# numbers that guesses use before the manifest as a whole is checked
 _NUMBERS = {
     "clip": ("sample_rate", "n_samples"),
     "features": ("n_fft", "win_length", "hop_length", "n_mels", "n_mfcc", "n_bins"),
 }
 
 
-def check_said(table: Mapping[str, Any]) -> None:
-    """Raises EdgeaudioError at the first value of `--set` that cannot be reckoned with."""
+def check_settings(table: Mapping[str, Any]) -> None:
+    """Raise EdgeaudioError at the first value of `--set` that guesses cannot use."""
     for section in ("clip", "input", "output", "features"):
         if not isinstance(table.get(section, {}), dict):
             raise EdgeaudioError(f"--set {section}={table[section]}: is a section; say --set {section}.KEY=VALUE")

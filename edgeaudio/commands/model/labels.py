@@ -1,6 +1,6 @@
-"""The one reader of somebody's labels: text, CSV or JSON, in a file of its own or packed into the `.tflite`.
+"""The reader of label files: text, CSV or JSON, in a file of its own or packed into the `.tflite`.
 
-Owns: the encodings and formats that labels come in, and how labels that would share a topic are told apart.
+Owns: encodings and formats of labels, and the numbers behind labels that would share a topic.
 Does not know: which file is read for which output (outputs.py), manifests.
 """
 
@@ -21,7 +21,7 @@ from edgeaudio.slugs import slugify
 
 # names of the column or key that holds the labels, in order of preference
 NAMES = ("display_name", "label", "name", "class_name", "class", "labels", "category")
-# of the one that holds their numbers
+# names of the column or key that holds their numbers
 NUMBERS = ("index", "class_index", "class_id", "id")
 # where other programs' JSON holds the list or the map: Teachable Machine, Keras, Transformers
 INNER = ("wordLabels", "labels", "id2label", "class_names", "classes", "names", "label_names")
@@ -41,14 +41,14 @@ MOST_SHOWN = 3
 
 @dataclass(slots=True)
 class Labels:
-    """Labels in the order of a model's scores, and what was assumed in reading them."""
+    """Labels in the order of a model's scores, and the guesses in reading them."""
 
     names: list[str]
     guesses: list[str] = field(default_factory=list)
 
 
 def read_labels(name: str, data: bytes) -> Labels:
-    """The labels in a file's content; `name` is what errors and guesses say. Raises EdgeaudioError in one line."""
+    """Return the labels in a file's content. Raises EdgeaudioError, in one line. name: of the file, for errors."""
     text, guesses = _decoded(name, data)
     names = _json_labels(name, text)
     if names is None:
@@ -56,7 +56,7 @@ def read_labels(name: str, data: bytes) -> Labels:
     if names is None:
         names = _unnumbered([line.strip() for line in _LINE_END.split(text) if line.strip()])
     names = [" ".join(label.split()) for label in names]
-    _check_text(name, "".join(names))  # escapes of JSON, too
+    _check_text(name, "".join(names))  # again: JSON has escapes
     return _species(name, names, guesses)
 
 
@@ -71,7 +71,7 @@ def _decoded(name: str, data: bytes) -> tuple[str, list[str]]:
                 f"{name}: is not text in {encoding.upper()}, as its byte-order mark says: {error.reason} at byte "
                 f"{error.start}"
             ) from None
-        # what Windows wrote before UTF-8; five bytes have no meaning in it
+        # Windows' encoding before UTF-8; five bytes are undefined in it
         try:
             text = data.decode("cp1252")
         except UnicodeDecodeError:
@@ -93,7 +93,7 @@ def _check_text(name: str, text: str) -> None:
 
 
 def _unnumbered(lines: list[str]) -> list[str]:
-    """Lines without the numbers that all of them begin with, in the order of those."""
+    """Return lines without the numbers that all of them begin with, in the order of the numbers."""
     matches = [match for line in lines if (match := _NUMBERED.fullmatch(line))]
     if len(matches) < len(lines) or not _are_all(int(match[1]) for match in matches):
         return lines
@@ -108,7 +108,7 @@ def _are_all(numbers: Any) -> bool:  # noqa: ANN401 (an iterable of int)
 
 
 def _species(name: str, lines: list[str], guesses: list[str]) -> Labels:
-    """The common names, where all are `Scientific_Common` as BirdNET has them, and most of those of two words."""
+    """Return the common names if all labels are `Scientific_Common`, as in BirdNET, and most names are binomials."""
     matches = [match for line in lines if (match := _SPECIES.fullmatch(line))]
     n_binomials = sum(_BINOMIAL.fullmatch(match[1]) is not None for match in matches)
     if len(matches) < len(lines) or 2 * n_binomials <= len(lines):
@@ -119,7 +119,7 @@ def _species(name: str, lines: list[str], guesses: list[str]) -> Labels:
 
 
 def _csv_labels(name: str, text: str) -> list[str] | None:
-    """The labels of a table: of the column with their name, else of the last one; None where it is no table."""
+    """Return the labels of a table: its column of labels, else the last one; None if it is no table."""
     is_table = name.lower().endswith((".csv", ".tsv"))
     first = _LINE_END.split(text, maxsplit=1)[0].lower()
     delimiter = max(",;\t", key=first.count)
@@ -142,7 +142,7 @@ def _csv_labels(name: str, text: str) -> list[str] | None:
 
 
 def _json_labels(name: str, text: str) -> list[str] | None:
-    """The labels of a list or a map in JSON; None where it is no JSON."""
+    """Return the labels of a list or a map in JSON; None if it is no JSON."""
     is_json = name.lower().endswith(".json")
     if not is_json and text.lstrip()[:1] not in ("[", "{"):
         return None
@@ -191,8 +191,8 @@ def _ordered(name: str, pairs: list[tuple[int, str]]) -> list[str]:
     return [label for _, label in sorted(pairs, key=lambda pair: pair[0])]
 
 
-def told_apart(names: Sequence[str]) -> Labels:
-    """The labels, with a number behind each that would share another's topic."""
+def distinct_labels(names: Sequence[str]) -> Labels:
+    """Return the labels, with a number behind each that would share the topic of an earlier one."""
     apart: list[str] = []
     first: dict[str, str] = {}  # by topic level
     last_number: Counter[str] = Counter()

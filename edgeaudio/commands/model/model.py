@@ -1,7 +1,7 @@
-"""`edgeaudio model`: describe somebody's `.tflite` file, look into a model, prove that it runs here.
+"""`edgeaudio model init`, `inspect` and `verify`.
 
 Owns: what is printed of a model, and the writing of its directory.
-Does not know: how a manifest is guessed (draft.py), how models run.
+Does not know: how a manifest is guessed (draft.py), or how models run.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from edgeaudio.recognise.model import Model, load_model, read_model_file
 from edgeaudio.recognise.tflite_file import Tensor, packed_files, read_model_metadata, read_tensors
 from edgeaudio.recognise.tflite_metadata import Metadata
 from edgeaudio.slugs import slugs
-from edgeaudio.terminal import bad, good, say, width_of
+from edgeaudio.terminal import bad, good, print_out, width_of
 
 TIMED_RUNS = 20
 MOST_LABELS_SHOWN = 60
 AT_RANDOM = "the same clip gives others each time: convert the model for inference, without dropout or noise"
-SCORE_SLACK = 0.01  # how far a quantised score may leave 0 to 1
+SCORE_SLACK = 0.01  # quantised scores may exceed 0 to 1 by this much
 
 
-def init(file: Path, out: Path | None, wishes: InitOptions) -> int:
+def init(file: Path, out: Path | None, options: InitOptions) -> int:
     """Write a model directory for a `.tflite` file, and print what was guessed. Raises EdgeaudioError."""
     content = read_model_file(file)
-    frontend = read_model_file(wishes.frontend) if wishes.frontend else b""
-    found = draft(file, content, wishes, frontend)
+    frontend = read_model_file(options.frontend) if options.frontend else b""
+    found = draft(file, content, options, frontend)
     manifest = found.model.manifest
     directory = out or Path(manifest.name)
     try:
@@ -54,20 +54,22 @@ def init(file: Path, out: Path | None, wishes: InitOptions) -> int:
     except OSError as error:
         raise EdgeaudioError(f"{directory}: cannot be written: {error.strerror}") from None
     length_s = manifest.clip.n_samples / manifest.clip.sample_rate
-    say(f"{directory}: written; {manifest.input.kind}, {length_s:g} s at {manifest.clip.sample_rate} Hz, ", end="")
-    say(f"{len(manifest.labels)} labels ({_some(manifest.labels, 4)})")
+    clip = f"{manifest.input.kind}, {length_s:g} s at {manifest.clip.sample_rate} Hz"
+    print_out(f"{directory}: written; {clip}, {len(manifest.labels)} labels ({_some(manifest.labels, 4)})")
     if found.guesses:
-        say(f"\nGuessed, for the file does not tell: check these, mend {directory / FILE_NAME} where they are wrong:")
-        say("\n".join(f"  {guess}" for guess in found.guesses))
+        print_out(
+            f"\nGuessed, for the file does not tell: check these, mend {directory / FILE_NAME} where they are wrong:"
+        )
+        print_out("\n".join(f"  {guess}" for guess in found.guesses))
     detector = manifest.detector
-    say(f"\nThresholds are {detector.on:g} on and {detector.off:g} off for every label until you set them. Next:")
-    say(f"  edgeaudio model verify {directory}")
-    say(f"  edgeaudio score --model {directory} RECORDING")
+    print_out(f"\nThresholds are {detector.on:g} on and {detector.off:g} off for every label until you set them. Next:")
+    print_out(f"  edgeaudio model verify {directory}")
+    print_out(f"  edgeaudio score --model {directory} RECORDING")
     return 0
 
 
 def inspect(name: str) -> int:
-    """Print everything that is known of a model directory, a shipped model or a `.tflite` file."""
+    """Print all about a model directory, a shipped model or a `.tflite` file. Raises EdgeaudioError."""
     path = Path(name)
     if os.path.isfile(path):  # noqa: PTH113 (pathlib's raises where a folder on the way is closed)
         content = read_model_file(path)
@@ -75,21 +77,21 @@ def inspect(name: str) -> int:
         rows += _tensor_rows(path, content)
         rows += _metadata_rows(read_model_metadata(path, content))
         rows += [["packed", f"{file}, {_packed(file, data)}"] for file, data in packed_files(content).items()]
-        say("\n".join(columns(rows, width=width_of(sys.stdout))))
+        print_out("\n".join(columns(rows, width=width_of(sys.stdout))))
         return 0
     directory = find_model(name)
     model = load_model(directory)
     content = read_model_file(model.path)
     rows = [["directory", f"{directory}, {len(content)} bytes"]]
     rows += _manifest_rows(model.manifest) + _tensor_rows(model.path, content)
-    say("\n".join(columns(rows, width=width_of(sys.stdout))))
+    print_out("\n".join(columns(rows, width=width_of(sys.stdout))))
     return 0
 
 
 def verify(name: str) -> int:
-    """Load a model, run clips through it, print how that went; 0 if all is well, else 2. Raises EdgeaudioError."""
+    """Load a model, run clips through it, print the results; 0 if all works, else 2. Raises EdgeaudioError."""
     directory = find_model(name)
-    model = load_model(directory)  # hash, tensors and labels: each has its own refusal
+    model = load_model(directory)  # which checks hash, tensors and labels
     manifest = model.manifest
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, manifest.clip.n_samples).astype(np.float32)
     values = input_of(manifest, noise)
@@ -98,12 +100,12 @@ def verify(name: str) -> int:
     features_ms, model_ms = _median_ms(manifest, model, noise)
     share = (features_ms + model_ms) / manifest.clip.period_ms
     inputs, results = read_tensors(model.path, read_model_file(model.path))
-    told = f"{_tensor(inputs[manifest.input.index])} -> {_tensor(results[manifest.output.index])}"
+    tensors = f"{_tensor(inputs[manifest.input.index])} -> {_tensor(results[manifest.output.index])}"
     trouble = _trouble(manifest, outputs) or ("" if np.array_equal(runs[0], runs[2]) else AT_RANDOM)
     clash = _clash(manifest)
     rows = [
         ["hash", "works", manifest.sha256],
-        ["tensors", "works", f"{told}, by {RUNTIME}"],
+        ["tensors", "works", f"{tensors}, by {RUNTIME}"],
         ["labels", "FAILS" if clash else "works", clash or f"{len(manifest.labels)}, groups {len(manifest.groups)}"],
         ["scores", "FAILS" if trouble else "works", trouble or _works(manifest, outputs)],
         [
@@ -119,19 +121,19 @@ def verify(name: str) -> int:
     for row in rows:
         row[1] = bad(row[1]) if row[1] == "FAILS" else good(row[1])
     for line in table(rows, width=width_of(sys.stdout)):
-        say(*line)
+        print_out(*line)
     return 2 if trouble or clash else 0
 
 
 def _unheard(manifest: Manifest) -> str:
-    """What to say of clips that do not touch each other."""
+    """Return the share of the sound between clips that do not touch; empty if they do."""
     clip = manifest.clip
     share = 1 - 1000 * clip.n_samples / (clip.sample_rate * clip.period_ms)
     return f" and leaves {share:.0%} of the sound between clips unheard" if share > 0 else ""
 
 
 def _median_ms(manifest: Manifest, model: Model, samples: np.ndarray) -> tuple[float, float]:
-    """Time of the features and of the model for one clip."""
+    """Return the median time of the features and of the model for one clip, ms."""
     features_s, model_s = [], []
     for _ in range(TIMED_RUNS):
         begin_s = time.perf_counter()
@@ -144,7 +146,7 @@ def _median_ms(manifest: Manifest, model: Model, samples: np.ndarray) -> tuple[f
 
 
 def _trouble(manifest: Manifest, outputs: np.ndarray) -> str:
-    """What is wrong with a model's outputs; empty for nothing."""
+    """Return what is wrong with a model's outputs; empty if nothing is."""
     if not np.isfinite(outputs).all():
         return "some are not finite: the model is broken, or its input is not what it was trained with"
     if manifest.output.kind == "reconstruction_error":
@@ -162,7 +164,7 @@ def _works(manifest: Manifest, outputs: np.ndarray) -> str:
 
 
 def _clash(manifest: Manifest) -> str:
-    """Which labels would share a topic; empty for none."""
+    """Return which labels would share a topic; empty if none do."""
     try:
         slugs(manifest.reported, f"model {manifest.name}")
     except EdgeaudioError as error:
@@ -220,18 +222,18 @@ def _tensor_rows(file: Path, content: bytes) -> list[list[str]]:
 
 
 def _metadata_rows(metadata: Metadata) -> list[list[str]]:
-    """What the file's metadata tells of each tensor."""
+    """Return the rows of the file's metadata on each tensor."""
     rows = []
     for what, tensors in (("input", metadata.inputs), ("output", metadata.outputs)):
         for i, tensor in enumerate(tensors):
-            told = [
+            facts = [
                 *([f"{tensor.sample_rate} Hz"] if tensor.sample_rate else []),
                 *([f"{tensor.channels} channels"] if tensor.channels else []),
                 *([f"mean {list(tensor.mean)}, std {list(tensor.std)}"] if tensor.mean or tensor.std else []),
                 *[f"labels in {file.name} ({file.locale or 'no language'})" for file in tensor.label_files],
                 *([f"threshold {tensor.threshold:g}"] if tensor.threshold is not None else []),
             ]
-            rows += [[f"metadata of {what} {i}", ", ".join(told)]] if told else []
+            rows += [[f"metadata of {what} {i}", ", ".join(facts)]] if facts else []
     return rows
 
 

@@ -1,7 +1,7 @@
-"""Which output of somebody's model gives the scores, and what they are called.
+"""The output of a model that gives the scores, and its labels.
 
-Owns: the choice of the output and of the label file, by the user's word, the file's metadata, and numbers that fit.
-Does not know: how labels are written in a file (labels.py), inputs.
+Owns: the choice of the output and of the label file: by options, metadata, and sizes that fit.
+Does not know: formats of label files (labels.py), inputs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 
 from edgeaudio.commands.model.init_options import Work
-from edgeaudio.commands.model.labels import Labels, read_labels, told_apart
+from edgeaudio.commands.model.labels import Labels, distinct_labels, read_labels
 from edgeaudio.commands.model.shape import OPEN
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.tflite_file import Tensor
@@ -23,12 +23,12 @@ MOST_SHOWN = 3
 
 
 def name_outputs(work: Work, outputs: Sequence[Tensor], metadata: Metadata, packed: Mapping[str, bytes]) -> int:
-    """Fill in `labels` and `output.index`; returns the index. Raises EdgeaudioError where the user must choose."""
+    """Fill in `labels` and `output.index`; returns the index. Raises EdgeaudioError if the user must choose."""
     said = work.section("output").get("index")
     if said is not None and (type(said) is not int or not 0 <= said < len(outputs)):
         raise EdgeaudioError(f"{work.file}: has {len(outputs)} outputs; output.index cannot be {said}")
     chosen = range(len(outputs)) if said is None else [said]
-    if "labels" not in work.table and not work.wishes.labels:
+    if "labels" not in work.table and not work.options.labels:
         described = {i: files for i in chosen if (files := _packed_files(metadata, i, len(outputs), packed))}
         if described:
             index = _one_of(work, outputs, {i: _by_language(work, files, packed) for i, files in described.items()})
@@ -36,8 +36,8 @@ def name_outputs(work: Work, outputs: Sequence[Tensor], metadata: Metadata, pack
             return index
     elsewhere = _label_names(metadata, set(range(len(outputs))) - set(chosen)) - _label_names(metadata, chosen)
     own = {name: data for name, data in packed.items() if name not in elsewhere}
-    labels = _labels(work, outputs, chosen, packed if work.wishes.labels else own)
-    named = str(work.wishes.labels or "")
+    labels = _labels(work, outputs, chosen, packed if work.options.labels else own)
+    named = str(work.options.labels or "")
     if named in elsewhere:
         work.guesses.append(f"labels: {named}, as you say; the file's metadata gives it to another output")
     if work.section("output").get("kind") == "reconstruction_error":
@@ -56,9 +56,9 @@ def name_outputs(work: Work, outputs: Sequence[Tensor], metadata: Metadata, pack
 
 
 def is_autoencoder(work: Work, given: Tensor, outputs: Sequence[Tensor], packed: Mapping[str, bytes]) -> bool:
-    """True if the model gives its input back: as the user says, else by its shapes, where there are no labels."""
+    """True if the model reconstructs its input: by the options, else by its shapes if there are no labels."""
     section = work.section("output")
-    if "kind" not in section and len(outputs) == 1 and not (packed or work.wishes.labels or "labels" in work.table):
+    if "kind" not in section and len(outputs) == 1 and not (packed or work.options.labels or "labels" in work.table):
         shapes = [tuple(1 if n == OPEN else n for n in tensor.shape) for tensor in (given, outputs[0])]
         if shapes[0] == shapes[1] and prod(shapes[0]) > 1:
             work.guess("output", "kind", "reconstruction_error", "its output has the shape of its input")
@@ -66,14 +66,14 @@ def is_autoencoder(work: Work, given: Tensor, outputs: Sequence[Tensor], packed:
 
 
 def _label_names(metadata: Metadata, indices: Iterable[int]) -> set[str]:
-    """The packed files that the metadata names for those outputs."""
+    """Return the label files that the metadata names for those outputs."""
     return {file.name for i in indices for file in metadata.output(i).label_files}
 
 
 def _take(work: Work, labels: Labels) -> None:
     if "labels" in work.table:
         return
-    apart = told_apart(labels.names)
+    apart = distinct_labels(labels.names)
     work.table["labels"] = apart.names
     work.guesses += labels.guesses + apart.guesses
 
@@ -83,7 +83,7 @@ def _size(tensor: Tensor) -> int:
 
 
 def _one_of(work: Work, outputs: Sequence[Tensor], fitting: Mapping[int, Labels]) -> int:
-    """The output that is meant, written down; the user is asked where several are as likely."""
+    """Fill in the index of the only output that fits, and return it. Raises EdgeaudioError if several do."""
     section = work.section("output")
     if len(fitting) > 1:
         choices = "; ".join(
@@ -104,7 +104,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _packed_files(metadata: Metadata, index: int, n_outputs: int, packed: Mapping[str, bytes]) -> tuple[LabelFile, ...]:
-    """The label files that the metadata names for an output, as far as they are there."""
+    """Return the packed label files that the metadata names for an output."""
     files = metadata.output(index).label_files
     if not files and n_outputs == 1:
         files = metadata.label_files
@@ -114,7 +114,7 @@ def _packed_files(metadata: Metadata, index: int, n_outputs: int, packed: Mappin
 def _by_language(
     work: Work, files: Sequence[LabelFile], packed: Mapping[str, bytes], guesses: list[str] | None = None
 ) -> Labels:
-    """The labels in English, of several files of one output; else in the only language there is."""
+    """Return the labels in English of several files of one output; else in the only language there is."""
     english = [file for file in files if file.locale.lower().replace("_", "-").split("-")[0] == "en"]
     one = (english or list(files))[0]
     if len(files) > 1:
@@ -127,11 +127,11 @@ def _by_language(
 
 
 def _labels(work: Work, outputs: Sequence[Tensor], chosen: Sequence[int], packed: Mapping[str, bytes]) -> Labels:
-    """The labels that the user says or names, else those of the packed file that fits in number."""
+    """Return the labels of the options, else those of the packed file with the right number."""
     if "labels" in work.table:
         return Labels(list(work.table["labels"]))
-    if work.wishes.labels:
-        return _user_labels(work.wishes.labels, packed)
+    if work.options.labels:
+        return _user_labels(work.options.labels, packed)
     wanted = {_size(outputs[i]) for i in chosen} - {OPEN, 0}
     lists: dict[str, Labels] = {}
     for name, data in packed.items():
@@ -153,7 +153,7 @@ def _labels(work: Work, outputs: Sequence[Tensor], chosen: Sequence[int], packed
 
 
 def _user_labels(file: Path, packed: Mapping[str, bytes]) -> Labels:
-    """The labels in a file of the user's, or in a packed one of that name."""
+    """Return the labels in a file of the user, or in a packed one of that name."""
     if str(file) in packed and not file.exists():
         data = packed[str(file)]
     else:

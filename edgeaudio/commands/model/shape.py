@@ -1,7 +1,4 @@
-"""The shape of somebody's input tensor, its open dimensions decided.
-
-Owns: which open dimensions are 1, and which the user must name. Does not know: rates, frames, kinds of features.
-"""
+"""The shape of an input tensor with its open dimensions filled in."""
 
 from __future__ import annotations
 
@@ -14,21 +11,21 @@ from edgeaudio.recognise.tflite_file import Tensor
 OPEN = -1
 
 
-def said_axes(work: Work, tensor: Tensor) -> list[str]:
-    """The axes that the user names, if they are as many as the tensor's; else none."""
+def given_axes(work: Work, tensor: Tensor) -> list[str]:
+    """Return the axes of the options, if they are as many as the tensor's; else none."""
     axes = work.section("input").get("axes")
     return [str(axis) for axis in axes] if isinstance(axes, list) and len(axes) == len(tensor.shape) else []
 
 
 def closed(work: Work, tensor: Tensor) -> Tensor:
-    """The tensor with at most one open dimension: the length of a clip.
+    """Return the tensor with at most one open dimension: the length of a clip.
 
-    A batch is 1, and so is what else is open beside two known lengths. Raises EdgeaudioError where more stay open.
+    A batch is 1, and so is every open dimension beside two known ones. Raises EdgeaudioError if more stay open.
     """
     shape = list(tensor.shape)
     said = work.table.get("features", {})
     n_features = said.get("n_mfcc") or said.get("n_mels") or said.get("n_bins")
-    if axes := said_axes(work, tensor):
+    if axes := given_axes(work, tensor):
         sizes = {"batch": 1, "channel": 1, "feature": n_features or OPEN}
         shape = [sizes.get(axis, n) if n == OPEN else n for n, axis in zip(shape, axes, strict=True)]
     elif shape[:1] == [OPEN] and any(n != 1 for n in shape[1:]):

@@ -1,1 +1,1 @@
-"""Third room: Events and health in, MQTT messages out, each kept on disk until acknowledged."""
+"""The MQTT sink: events and health in, MQTT messages out; detections wait in the outbox until acknowledged."""

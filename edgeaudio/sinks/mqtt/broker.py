@@ -1,7 +1,7 @@
 """How to reach the broker: the settings and the errors of the connection.
 
-Owns: the values that the sender is given and gives back, and how a broker's URL is read. Pure.
-Does not know: MQTT's packets (client.py), what is sent (sender.py), or where settings come from.
+Owns: the configuration and the errors of the sender, and the syntax of a broker's URL. Pure.
+Does not know: MQTT's packets (paho_client.py), what is sent (sender.py), or where settings come from.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ HINTS: Final = {
 
 
 class BrokerError(EdgeaudioError):
-    """The broker cannot be used: `reason` by evidence, and one line that says where, why and what to do."""
+    """The broker cannot be used: a reason, and one line that says where, why and what to do."""
 
     def __init__(self, where: str, reason: BrokerReason, detail: str, hint: str | None = None) -> None:
-        """`hint`: what to do, where the evidence tells more than `reason`; None: what HINTS has for the reason."""
+        """`hint`: what to do, where more is known than the reason; None: the hint in HINTS."""
         self.reason = reason
         self.detail = detail
         self.hint = HINTS[reason] if hint is None else hint
@@ -56,7 +56,7 @@ class BrokerError(EdgeaudioError):
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Something that is wrong with the broker while it is connected."""
+    """A fault of the broker while it is connected."""
 
     reason: BrokerReason
     about: str  # a topic, or what is lacking
@@ -65,7 +65,7 @@ class Complaint:
 
     @property
     def key(self) -> str:
-        """Tells complaints apart, whatever their words."""
+        """The identity of the fault, whatever its words."""
         return f"{self.reason} {self.about}"
 
     def text(self, where: str) -> str:
@@ -75,19 +75,19 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True)
 class MqttConfig:
-    """Everything about the connection. With `tls`, certificate and host name are always verified."""
+    """How to connect. With `tls`, certificate and host name are always verified."""
 
     host: str
     port: int
-    client_id: str  # stable, so that the broker ends a half-open older connection (and its will) before ours begins
+    client_id: str  # stable, so that the broker ends a half-open older connection (and its will) before a new one
     tls: bool = False
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     ca_file: Path | None = None  # None: the authorities that the system trusts
-    cert_file: Path | None = None  # ours, for brokers that want one
+    cert_file: Path | None = None  # the client's, for brokers that want one
     key_file: Path | None = None
     keepalive_s: int = 30
-    timeout_s: float = 10.0  # to connect, to be answered, and for an acknowledgement
+    timeout_s: float = 10.0  # for connecting, for the broker's answer, and for an acknowledgement
     retry_min_s: float = 1.0
     retry_max_s: float = 30.0
     window: int = 20  # messages sent and not yet acknowledged
@@ -95,14 +95,14 @@ class MqttConfig:
 
     @property
     def where(self) -> str:
-        """Name the broker for people, without the login."""
+        """The broker's URL without the login."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """What a broker's URL says."""
+    """The parts of a broker's URL."""
 
     host: str
     port: int
@@ -112,7 +112,7 @@ class BrokerAddress:
 
 
 def parse_broker_url(url: str) -> BrokerAddress:
-    """Read `mqtt://[user[:password]@]host[:port]`, or `mqtts://` for TLS; raise EdgeaudioError on anything else.
+    """Parse `mqtt://[user[:password]@]host[:port]`, or `mqtts://` for TLS; raise EdgeaudioError on anything else.
 
     The error never holds the login, nor anything that could be one.
     """

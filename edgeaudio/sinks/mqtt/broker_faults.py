@@ -1,32 +1,31 @@
-"""What is wrong with the broker, though it is connected: told in health, in the log and by `edgeaudio check` alike.
+"""Faults of a broker that is connected, in words for health, the log and `edgeaudio check`.
 
-Owns: the complaints and their words, and how often one is logged.
+Owns: the complaints and their words.
 Does not know: connections, or what is done about a fault.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from edgeaudio.health.broker import BrokerReason
-from edgeaudio.sinks.mqtt.broker import HINTS, Complaint
-from edgeaudio.sinks.mqtt.client import Capabilities
+from edgeaudio.sinks.mqtt.broker import HINTS, BrokerError, Complaint
 from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue
+from edgeaudio.sinks.mqtt.events import Capabilities
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
 from edgeaudio.sinks.mqtt.state_cache import StateCache
 
-_REPORT_S = 600.0
+_NAMED = 2  # topics in one line
 
 
 class BrokerFaults:
-    """Takes note of the faults of a connection; `complaints` puts them into words."""
+    """The faults on the present connection; `complaints` puts them into words."""
 
-    def __init__(self, drain: DetectionQueue, latest: StateCache, quarantine: MessageQuarantine) -> None:
-        self._drain = drain
-        self._state_cache = latest
+    def __init__(self, detections: DetectionQueue, state_cache: StateCache, quarantine: MessageQuarantine) -> None:
+        self._detections = detections
+        self._state_cache = state_cache
         self._quarantine = quarantine
         self.refusal: ReasonCode | None = None  # of the last message that the broker refused
         self.denied: dict[str, ReasonCode] = {}  # subscriptions
@@ -35,10 +34,10 @@ class BrokerFaults:
 
     @property
     def refused_topics(self) -> tuple[str, ...]:
-        return self._drain.refused_topics + self._state_cache.refused_topics
+        return self._detections.refused_topics + self._state_cache.refused_topics
 
     def begin(self) -> None:
-        """Begin a new connection: only what is quarantined outlives the old one."""
+        """Begin a new connection: only what is quarantined stays."""
         self.refusal = None
         self.denied.clear()
         self.oversized.clear()
@@ -46,7 +45,7 @@ class BrokerFaults:
         self.why = {item: why for item, why in self.why.items() if item in quarantined}
 
     def complaints(self, offered: Capabilities | None) -> Iterator[Complaint]:
-        """Name every fault, one for each kind of topic; `offered`: what is known of the broker."""
+        """Yield every fault, one for each family of topics; `offered`: what the broker offers, if that is known."""
         if (refused := self.refused_topics) and self.refusal is not None:
             detail = f"{_more(refused)}refused: {self.refusal.name}; what is refused is kept and tried again"
             yield Complaint(self.refusal.reason, refused[0], detail, self.refusal.hint)
@@ -72,31 +71,19 @@ class BrokerFaults:
             yield Complaint(BrokerReason.QUARANTINED, items[0].topic, detail, hint)
 
 
-class FaultLog:
-    """Logs a fault when it is new, and every ten minutes while it lasts.
-
-    What makes it new again is a connection that lasts, not one that was merely made: else a connection that flaps
-    would fill the log.
-    """
-
-    def __init__(self, log: logging.Logger) -> None:
-        self._log = log
-        self._logged: dict[str, float] = {}
-
-    @property
-    def has_news(self) -> bool:
-        """True if anything was logged since the last lasting connection."""
-        return bool(self._logged)
-
-    def report(self, key: str, text: str, now: float) -> None:
-        at = self._logged.get(key)
-        if at is None or now - at >= _REPORT_S:
-            self._logged[key] = now
-            self._log.error(text)
-
-    def forget_all_but(self, keys: Iterable[str]) -> None:
-        kept = set(keys)
-        self._logged = {key: at for key, at in self._logged.items() if key in kept}
+def naming_suspects(error: BrokerError, where: str, suspects: Sequence[Item]) -> BrokerError:
+    """Return the error with the topics of what the connection may have ended over."""
+    if not suspects:
+        return error
+    topics = list(dict.fromkeys(item.topic for item in suspects))
+    named = " and ".join(topics[:_NAMED]) + (f" and {len(topics) - _NAMED} topics more" if topics[_NAMED:] else "")
+    hint = error.hint
+    if error.reason is BrokerReason.CLOSED:
+        hint = (
+            "look at the broker's log: it may deny a topic, take no message as long, or have another client of the "
+            "same id"
+        )
+    return BrokerError(where, error.reason, f"{error.detail}, with {named} in flight", hint)
 
 
 def _more(things: Sequence[object]) -> str:

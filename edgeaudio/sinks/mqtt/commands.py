@@ -1,7 +1,8 @@
-"""Commands that come from the broker, read and checked. Pure.
+"""Commands that come from the broker, parsed and checked. Pure.
 
-Owns: which commands there are, what their payloads may be, and the one line that says why one is refused.
-Does not know: what carrying one out means (agent.py), or how it arrived; retained messages never get here (client.py).
+Owns: which commands there are, what their payloads may be, and the one line on why one is refused.
+Does not know: what a command does (agent/command_handler.py), or how it arrived; retained messages never get here
+(sender.py).
 
     <base>/<device>/<source>/threshold/<label>/set   a number from 0.01 to 1, which is never
     <base>/<device>/<source>/enabled/set             ON or OFF
@@ -30,7 +31,7 @@ _NUMBER = re.compile(rb"[0-9]{0,2}(\.[0-9]{1,17})?([eE]-?[0-9]{1,2})?")
 
 
 class CommandError(EdgeaudioError):
-    """A command that is refused; one line of bounded length, fit to be published."""
+    """A command that is refused; one line of bounded length that may be published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ Command = SetThreshold | SetEnabled | SendTest | Restart
 
 
 def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[str, Iterable[str]]) -> Command:
-    """Read a command. `labels` maps each source to the labels that have a threshold. Raises CommandError."""
+    """Parse a command. `labels` maps each source to the labels that have a threshold. Raises CommandError."""
     if topic == topics.restart_set:
         if payload != PRESS:
             raise CommandError(f"restart takes {PRESS.decode()}, not {_shown(payload)}")
@@ -88,7 +89,7 @@ def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[st
 
 
 def send_test(source: str, label: str, labels: Mapping[str, Iterable[str]]) -> SendTest:
-    """Make the command that sends a test detection, of a label however it is written. Raises CommandError."""
+    """Return the command that sends a test detection; the label may be a slug. Raises CommandError."""
     _require_source(source, labels)
     return SendTest(source, label if label in labels[source] else _label(label, source, labels))
 
@@ -124,6 +125,6 @@ def _threshold(payload: bytes) -> float:
 
 
 def _shown(raw: bytes) -> str:
-    """Quote what came from outside: printable, and not for ever."""
+    """Return a text from outside, quoted, printable and of bounded length."""
     text = ascii(raw[:_SHOWN].decode("utf-8", "replace"))[: 2 * _SHOWN]
     return text + "..." if len(raw) > _SHOWN else text

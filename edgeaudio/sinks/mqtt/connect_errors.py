@@ -1,121 +1,76 @@
-"""Reaching the broker's port: TLS as it is configured, and telling apart why a connection cannot be made.
+"""Why a connection to the broker cannot be made: a BrokerReason, a sentence and a hint for each network fault.
 
-Owns: the TLS context, and the reading of the exceptions of sockets. Does not know: MQTT, what OpenSSL's errors ask for
-(tls_errors.py).
+Owns: the broker's sentences. Does not know: how faults are told apart (network_errors.py), sockets, MQTT.
 """
 
 from __future__ import annotations
 
-import socket
-import ssl
-from typing import TYPE_CHECKING
+from typing import Final
 
 from edgeaudio.health.broker import BrokerReason
-from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
-from edgeaudio.tls_errors import explain_certificate, explain_file, explain_tls
+from edgeaudio.network_errors import Diagnosis, NetworkFault, diagnose, diagnose_tls
+from edgeaudio.tls_errors import HUNG_UP, NO_TLS, Peer
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+_BROKER: Final = Peer("the broker", "`mqtt.ca_file`", "`mqtt.url`", " (Mosquitto: certfile with the whole chain)")
+_OURS: Final = "this device's certificate (`mqtt.cert_file`)"
+_NO_TLS: Final = "the port speaks no TLS: use the broker's port for it (usually 8883), or mqtt:// without TLS"
 
-
-def tls_context(config: MqttConfig) -> ssl.SSLContext:
-    """Make the context for one connection, certificate and host name verified, files read anew (they get renewed).
-
-    What is verified is the same on every Python (docs/mqtt.md says what): 3.13 began to refuse authorities that break
-    formal rules of RFC 5280, as every one made by a plain `openssl req -x509` does, and to take an authority in between
-    for an end of the chain. The first is left out everywhere, the second done everywhere.
-    Raises BrokerError that names the file where one cannot be used.
-    """
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file)
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise _unusable(config, f"ca_file {config.ca_file}", error) from None
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if config.cert_file is not None:
-        try:
-            # an empty password makes an encrypted key an error, where otherwise OpenSSL asks on the terminal
-            context.load_cert_chain(config.cert_file, config.key_file, password="")
-        except (OSError, ValueError) as error:
-            files = f"cert_file {config.cert_file} with key_file {config.key_file}"
-            raise _unusable(config, files, error) from None
-    context.sslsocket_class = _TidySocket
-    return context
+_SENTENCES: Final = {
+    NetworkFault.INVALID_NAME: (BrokerReason.NAME_NOT_FOUND, "{words}"),
+    NetworkFault.NAME_NOT_FOUND: (BrokerReason.NAME_NOT_FOUND, "the host name does not resolve"),
+    NetworkFault.UNREACHABLE: (BrokerReason.UNREACHABLE, "{words}"),
+    NetworkFault.REFUSED: (BrokerReason.REFUSED, "connection refused"),
+    NetworkFault.TIMEOUT: (BrokerReason.TIMEOUT, "connecting took too long"),
+    NetworkFault.CLOSED: (BrokerReason.CLOSED, "the connection was cut off"),
+    NetworkFault.NO_TLS: (BrokerReason.TLS_FAILED, "TLS failed: {words}"),
+    NetworkFault.TLS_CLOSED: (BrokerReason.TLS_FAILED, "TLS failed: the broker hung up"),
+    NetworkFault.TLS_ALERT: (BrokerReason.TLS_FAILED, "the broker ended TLS: {words}"),
+    NetworkFault.TLS_FAILED: (BrokerReason.TLS_FAILED, "TLS failed: {words}"),
+    NetworkFault.UNTRUSTED: (BrokerReason.TLS_UNTRUSTED, "certificate not trusted: {words}"),
+    NetworkFault.CLOCK: (BrokerReason.CLOCK, "certificate not trusted: {words}"),
+    NetworkFault.OTHER: (BrokerReason.UNREACHABLE, "{words}"),
+}
+_ALERT_HINTS: Final = {  # RFC 8446, 6
+    "unknown ca": f"the broker does not know the authority of {_OURS}: add it to the broker's (Mosquitto: cafile)",
+    "certificate required": "the broker wants a certificate of this device: set `mqtt.cert_file` and `mqtt.key_file`",
+    "handshake failure": "the broker wants a certificate of this device (set `mqtt.cert_file` and `mqtt.key_file`), or "
+    "has no cipher in common with it",
+    "certificate expired": f"renew {_OURS}; if it is valid, look at the broker's clock",
+    "certificate revoked": f"the broker's list has {_OURS} as revoked: issue another",
+    "certificate unknown": f"the broker does not accept {_OURS}, or its authority: look at the broker's log",
+    "bad certificate": f"the broker finds {_OURS} bad: look at its first day and the broker's clock, at its key's "
+    "length, and at the broker's log",
+    "unsupported certificate": f"issue {_OURS} for clients: extendedKeyUsage clientAuth",
+    "access denied": f"the broker's rules do not admit {_OURS}: add it to them",
+    "decrypt error": f"the broker has another key for the authority of {_OURS}: give it the new certificate",
+    "protocol version": "allow TLS 1.2 or 1.3 in the broker: older versions are not spoken",
+    "insufficient security": "the broker demands stronger ciphers than this machine has: update this machine",
+    "no application protocol": "the broker wants ALPN on this port (AWS IoT on 443 does): use its port 8883",
+    "unrecognized name": "the broker serves no host of that name: write the host in `mqtt.url` as the broker has it",
+    "internal error": "the broker failed: look at its log",
+    "unexpected message": _NO_TLS,
+}
+_FAILURE_HINTS: Final = {  # by OpenSSL's words
+    **dict.fromkeys(NO_TLS, _NO_TLS),
+    "unsupported protocol": "allow TLS 1.2 or 1.3 in the broker: it answered with an older version",
+    "no protocols available": "allow TLS 1.2 or 1.3 in this machine's openssl.cnf",
+    "dh key too small": "the broker's Diffie-Hellman parameters are too short: make them of 2048 bits or more",
+    HUNG_UP: "check that the port speaks TLS (usually 8883 does), and look at the broker's log",
+    "tls/ssl connection has been closed (eof)": "the broker ended TLS in good order: look at its log",
+}
 
 
 def classify(error: OSError | ValueError) -> tuple[BrokerReason, str, str | None]:
-    """Tell apart, by the exception, what kept the socket from being connected: reason, detail, hint.
-
-    The hint is None where there is no better one than HINTS has for the reason.
-    """
-    match error:
-        case ssl.SSLCertVerificationError():
-            detail, hint, by_clock = explain_certificate(error)
-            return BrokerReason.CLOCK if by_clock else BrokerReason.TLS_UNTRUSTED, detail, hint
-        case ssl.SSLError():
-            return BrokerReason.TLS_FAILED, *explain_tls(str(error))
-        case socket.gaierror():
-            told = BrokerReason.NAME_NOT_FOUND, "the host name does not resolve"
-        case ConnectionRefusedError():
-            told = BrokerReason.REFUSED, "connection refused"
-        case TimeoutError():
-            told = BrokerReason.TIMEOUT, "connecting took too long"
-        case ConnectionResetError() | BrokenPipeError():
-            told = BrokerReason.CLOSED, "the connection was cut off"
-        case OSError():
-            told = BrokerReason.UNREACHABLE, error.strerror or type(error).__name__
-        case _:  # a host name that cannot be one
-            told = BrokerReason.NAME_NOT_FOUND, str(error)
-    return *told, None
+    """Return reason, detail and hint for the exception of a connection that was not made; None: HINTS has the hint."""
+    return _explain(diagnose(error, _BROKER))
 
 
-def _unusable(config: MqttConfig, what: str, error: OSError | ValueError) -> BrokerError:
-    why, hint = explain_file(error)
-    return BrokerError(config.where, BrokerReason.TLS_FAILED, f"cannot use {what}: {why}", hint)
+def classify_tls(text: str) -> tuple[BrokerReason, str, str | None]:
+    """Return the same for the text of an ssl.SSLError that paho has swallowed."""
+    return _explain(diagnose_tls(text))
 
 
-class _TidySocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails, where paho forgets to, and does not miss why the broker hung up."""
-
-    _sent = False
-    _alert: ssl.SSLError | None = None
-
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except (ConnectionResetError, BrokenPipeError, ssl.SSLZeroReturnError):
-            # by a port without TLS, for one; Python 3.11.2 takes the end of the connection for an orderly end of TLS
-            self.close()
-            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol") from None
-        except BaseException:
-            self.close()
-            raise
-
-    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
-        """Send; where the broker hung up before the first byte, raise the alert that it left as the reason.
-
-        In TLS 1.3 a broker looks at our certificate when for us the handshake is over: its alert can lie unread while
-        sending already fails.
-        """
-        if self._alert is not None:
-            raise self._alert
-        try:
-            sent = super().send(data, flags)
-        except (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError):
-            if not self._sent:
-                self._look_for_alert()
-            raise
-        self._sent = True
-        return sent
-
-    def _look_for_alert(self) -> None:
-        try:
-            self.recv(1)  # nothing but an alert can be there: the broker has not been asked anything yet
-        except (ssl.SSLEOFError, ssl.SSLWantReadError, ssl.SSLZeroReturnError):
-            return
-        except ssl.SSLError as alert:
-            self._alert = alert
-            raise
-        except OSError:
-            return
+def _explain(diagnosis: Diagnosis) -> tuple[BrokerReason, str, str | None]:
+    reason, sentence = _SENTENCES[diagnosis.fault]
+    hints = _ALERT_HINTS if diagnosis.fault is NetworkFault.TLS_ALERT else _FAILURE_HINTS
+    return reason, sentence.format(words=diagnosis.words), diagnosis.hint or hints.get(diagnosis.words)

@@ -1,8 +1,8 @@
 """Home Assistant's device discovery: the retained messages that announce devices, none of them long. Pure.
 
-Owns: which entity is announced by which message, the messages, and the way from the long message of earlier versions.
-Does not know: which entities there are (homeassistant.py), what is remembered between runs (discovery_state.py), or
-sending.
+Owns: which entity is announced by which message, the messages, and the migration from the one long message of earlier
+versions.
+Does not know: which entities there are (entities.py), what is remembered between runs (discovery_state.py), or sending.
 
 Brokers may bound packets, so a device with many entities is announced by several messages of the same device:
 
@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import Final
 
-from edgeaudio.sinks.mqtt.homeassistant import AgentEntities, Component, Device, devices
+from edgeaudio.sinks.mqtt.entities import AgentEntities, Component
+from edgeaudio.sinks.mqtt.homeassistant import Device, devices
 from edgeaudio.sinks.mqtt.messages import Json, encode
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Message
@@ -37,7 +38,7 @@ class DiscoveryPart:
     topic: str
     device: Device
     version: str
-    gone: dict[str, Json]  # entities that it announced, and that are no more
+    gone: dict[str, Json]  # entities that it announced, and that were removed
     components: dict[str, Component] = field(default_factory=dict)
     size: int = field(init=False)  # bytes, about
 
@@ -45,7 +46,7 @@ class DiscoveryPart:
         self.size = len(encode(self._payload()))
 
     def add(self, key: str, component: Component) -> bool:
-        """Take an entity in, if the message stays short with it, or has none yet; returns whether it was taken."""
+        """Add an entity if the message stays short with it, or has none yet; return whether it was added."""
         size = self.size + len(encode({key: component}))
         if self.components and size > MAX_BYTES:
             return False
@@ -65,16 +66,16 @@ class DiscoveryPart:
 
 
 def place(prefix: str, agent: AgentEntities, before: Mapping[str, Keys]) -> list[DiscoveryPart]:
-    """Share all entities out among messages, the agent's first.
+    """Distribute all entities over messages, the agent's first.
 
-    `before`: what each topic announced, and has not taken back often enough; what is no more of that is taken back.
+    `before`: what each topic announced, and has not removed often enough; of that, what is gone is removed.
     """
     found: list[DiscoveryPart] = []
     homes = {key: topic for topic, keys in before.items() for key in keys}
     for device in devices(agent):
         stem = f"{prefix}/device/{agent.topics.unique_name}/{device.part}"
         parts: dict[str, DiscoveryPart] = {}
-        for key in sorted(device.components, key=lambda key: key not in homes):  # those that have a place keep it
+        for key in sorted(device.components, key=lambda key: key not in homes):  # those that have a message keep it
             home = homes.get(key, "")
             numbered = (f"{stem}{'' if number == 1 else f'_{number}'}/config" for number in count(1))
             for topic in chain([home] if _is_of(home, stem) else [], numbered):
@@ -99,14 +100,14 @@ def _gone(before: Keys, components: Mapping[str, Component]) -> dict[str, Json]:
 
 
 def former_topic(prefix: str, topics: Topics) -> str:
-    """Name the topic at which earlier versions announced the agent and all its sources as one device."""
+    """Return the topic on which earlier versions announced the agent and all its sources as one device."""
     return f"{prefix}/device/{topics.unique_name}/config"
 
 
 def leave_former(topic: str, agent: AgentEntities, gone: Keys) -> list[Message]:
-    """Have Home Assistant let go of what earlier versions announced, and keep what people made of those that stay.
+    """Return the messages that remove what earlier versions announced, and keep users' changes of what stays.
 
-    To be sent in this order, before the entities are announced anew.
+    They are sent in this order, before the entities are announced anew.
     """
     removal = DiscoveryPart(
         topic, devices(agent)[0], agent.version, {key: {"p": platform} for key, platform in gone.items()}

@@ -1,12 +1,13 @@
-"""What was announced before, so that what is no more can be taken away: entities, and retained messages. Pure.
+"""The entities and retained messages that were announced before, so that what is gone can be removed. Pure.
 
-Owns: the memory of it (a text for the outbox's settings), and which messages bring the broker from then to now.
-Does not know: which entities and topics there are (homeassistant.py, topics.py), or how anything is sent.
+Owns: the memory of them (a text for the outbox's settings), and which messages bring the broker up to date.
+Does not know: which entities and topics there are (entities.py, topics.py), or how anything is sent.
 
-Nothing that is retained can be read back from the broker, so it has to be remembered here. What is to be taken away
-is said anew at each of the next three announcements, in case a broker or Home Assistant was not there to hear it.
-An earlier version that comes back announces its own, which Home Assistant refuses while the entities are there, then
-clears every topic in `topics`, of discovery too. So they are its own from its second announcement on.
+What is retained cannot be read back from the broker, so it is remembered here. A removal is repeated at each of the
+next three announcements, in case a broker or Home Assistant was not running.
+An earlier version that is installed again announces its own entities, which Home Assistant refuses while the present
+ones are there, then clears every topic in `topics`, of discovery too. So the entities are its own from its second
+announcement on.
 """
 
 from __future__ import annotations
@@ -18,26 +19,26 @@ from typing import Any, Self
 
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.discovery import former_topic, leave_former, place
-from edgeaudio.sinks.mqtt.homeassistant import AgentEntities
+from edgeaudio.sinks.mqtt.entities import AgentEntities
 from edgeaudio.types import Message
 
 _TIMES = 3
-_MAX_REMEMBERED = 10_000  # of each kind: a memory, not a leak
+_MAX_REMEMBERED = 10_000  # of each kind
 
 
 @dataclass(slots=True)
 class _Memory:
     entities: dict[str, dict[str, str]] = field(default_factory=dict)  # by topic of discovery: key to platform
-    # the same, of what is no more, and how often that is still to be said
+    # the same, of what was removed, and how often the removal is still to be repeated
     removed: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
     topics: set[str] = field(default_factory=set)  # retained
-    cleared: dict[str, int] = field(default_factory=dict)  # topic to how often still to be said
+    cleared: dict[str, int] = field(default_factory=dict)  # topic to how often still to be repeated
     former_topic: str | None = None  # where an earlier version announced everything, and what that was
     former: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, text: str | None) -> Self:
-        """Read what `write`, or that of an earlier version, wrote; a text that is anything else is no memory."""
+        """Parse what `write`, or that of an earlier version, returned; any other text is an empty memory."""
         try:
             values: Any = json.loads(text or "{}")
             former = values.get("discovery_topic")
@@ -73,7 +74,7 @@ def _platforms(keys: Any) -> dict[str, str]:  # noqa: ANN401 (as it was read)
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """The messages to be sent, in order, and the text to be remembered for the next time."""
+    """The messages to be sent, in order, and the memory for the next announcement."""
 
     first: tuple[Message, ...]  # one after the other, each acknowledged before the next
     messages: tuple[Message, ...]
@@ -81,10 +82,10 @@ class Announcement:
 
 
 def announce(memory: str | None, *, prefix: str, agent: AgentEntities | None, retained: Iterable[str]) -> Announcement:
-    """Work out what to send so that exactly the present entities and retained topics are left on the broker.
+    """Return what to send so that exactly the present entities and retained topics are left on the broker.
 
     `memory`: of the last announcement, None at first; `agent`: None where Home Assistant's discovery is switched off;
-    `retained`: every topic on which the agent keeps a retained message now, discovery aside.
+    `retained`: every topic on which the agent keeps a retained message now, except those of discovery.
     """
     old = _Memory.read(memory)
     new = _Memory(topics=set(retained))
@@ -113,7 +114,7 @@ def announce(memory: str | None, *, prefix: str, agent: AgentEntities | None, re
     new.cleared = {
         topic: left - 1 for topic, left in (old.cleared | gone).items() if left > 0 and topic not in new.topics
     }
-    # entities go before the topics that they read
+    # entities are removed before the topics that they read
     entities_first = sorted(new.cleared, key=lambda topic: (not topic.endswith("/config"), topic))
     found += [messages.cleared(topic) for topic in entities_first]
     return Announcement(tuple(first), tuple(found), new.write())

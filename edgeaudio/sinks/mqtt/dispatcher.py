@@ -1,12 +1,11 @@
-"""What goes out next on the present connection, and what is learnt from the answers and from their absence. Pure.
+"""What is sent next on the present connection, and what follows from the answers and from their absence. Pure.
 
-Owns: the order of detections, subscriptions and state, the pace, and who is to blame when a connection ends.
+Owns: the order of detections, subscriptions and state, the pace, and what is blamed when a connection ends.
 Does not know: MQTT (packet identifiers and reason codes are numbers), connections, threads; times are monotonic
 seconds, handed in.
 
-Detections go first; while they wait, every eighth message is a subscription or state, so that a long backlog leaves the
-world waiting for seconds and not for minutes. What ended connections before goes last (a detection: in its place), and
-alone.
+Detections go first; while they wait, every eighth message is a subscription or state, so that after a long outage state
+is seconds late and not minutes. What ended connections before goes last (a detection: in its place), and alone.
 """
 
 from __future__ import annotations
@@ -14,33 +13,28 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from edgeaudio.health.broker import BrokerReason
+from edgeaudio.sinks.mqtt.broker import BrokerError
 from edgeaudio.sinks.mqtt.broker_faults import BrokerFaults
 from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue, StoredDetections, detection_item
+from edgeaudio.sinks.mqtt.in_flight import InFlightTable, Outgoing
 from edgeaudio.sinks.mqtt.pace import Pace
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
 from edgeaudio.sinks.mqtt.state_cache import StateCache
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.sinks.mqtt.window import Window
 from edgeaudio.types import Message, StoredMessage
 
 _STATE_TURN = 8  # while detections wait, every eighth message is state
 _PRUNE_S = 600.0
 _SPARED = 2
 _SLOW_S = 0.1
-# reason codes by which a broker says that messages come too fast
-TOO_FAST = frozenset({0x93, 0x96, 0x97})
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """What is to be sent next."""
-
-    item: Item
-    message: Message | None  # None: a subscription, to `item.topic`
-    stored: StoredMessage | None = None  # of a detection
+# reason codes of a broker that receives messages too fast
+_TOO_FAST = frozenset({0x93, 0x96, 0x97})
+# reason codes of DISCONNECT by which a broker blames what it received
+_BLAMES = frozenset({0x80, 0x81, 0x82, 0x83, 0x87, 0x90, 0x91, 0x94, 0x95, 0x99})
 
 
 class Dispatcher:
@@ -49,46 +43,43 @@ class Dispatcher:
     def __init__(
         self, outbox: StoredDetections, topics: Topics, filters: Iterable[str], *, rate_max_per_s: float, window: int
     ) -> None:
-        """`filters`: the subscriptions; `rate_max_per_s`, `window`: the most messages a second, and in flight."""
-        self.state_cache = StateCache()
+        """`filters`: the subscriptions; `rate_max_per_s`: messages a second; `window`: messages in flight."""
+        self._in_flight = InFlightTable()
+        self.state_cache = StateCache(self._in_flight)
         self.quarantine = MessageQuarantine()
         self._topics = topics
         self._filters = tuple(filters)
-        self._drain = DetectionQueue(outbox, self.quarantine)
-        self._window = Window()
+        self._detections = DetectionQueue(outbox, self.quarantine, self._in_flight)
         self._pace = Pace(rate_max_per_s=rate_max_per_s, burst_max=window)
-        self.faults = BrokerFaults(self._drain, self.state_cache, self.quarantine)
-        self._subscriptions: list[str] = []  # still to be asked for
+        self.faults = BrokerFaults(self._detections, self.state_cache, self.quarantine)
+        self._subscriptions: list[str] = []  # still to be sent
         self._since_state = 0  # messages sent since the last state
         self._refused_as = ""
-        self._round_trip_s = math.inf  # the shortest of the last connection that had one
-        self._spared: Counter[Item] = Counter()  # how often an item was not blamed for want of time
+        self._spared: Counter[Item] = Counter()  # how often an item was not blamed because it was too recent
         self._pruned_at = 0.0
 
     @property
     def in_flight(self) -> int:
         """How many acknowledgements are awaited."""
-        return len(self._window)
+        return len(self._in_flight)
 
     @property
     def quarantined(self) -> dict[str, int]:
-        """How many messages of each topic are sent no more with others."""
+        """The number of quarantined messages by topic."""
         return dict(sorted(Counter(item.topic for item in self.quarantine.items).items()))
 
     def listen_to(self, topic_filter: str) -> None:
-        """Subscribe to that as well, from the next connection on."""
+        """Subscribe to another filter, from the next connection on."""
         if topic_filter not in self._filters:
             self._filters = (*self._filters, topic_filter)
 
     def begin(self, *, remembered: bool) -> None:
         """Begin a new connection; `remembered`: the broker still has what it acknowledged."""
-        if self._window.round_trip_s < math.inf:
-            self._round_trip_s = self._window.round_trip_s
-        self._window = Window()
+        self._in_flight.begin()
         self._pace.begin()
         self._subscriptions = list(self._filters)
         self._since_state = 0
-        self._drain.begin()
+        self._detections.begin()
         self.state_cache.begin(remembered=remembered)
         self.faults.begin()
 
@@ -98,153 +89,167 @@ class Dispatcher:
 
     def is_blocked(self, now: float) -> bool:
         """True while something that has to be alone is in flight."""
-        return self._window.blocked(now)
+        return self._in_flight.is_blocked(now)
 
     def is_settled(self, now: float) -> bool:
         """True if there was nothing to send, and all that was sent is answered."""
-        return self._window.is_empty(now) and not self.quarantine.has_untried(now)
+        return self._in_flight.is_empty(now) and not self.quarantine.has_untried(now)
 
     def next(self, now: float) -> Outgoing | None:
-        """Choose what to send; None: nothing, or the window has to be empty first."""
+        """Return what to send; None: nothing, or something that must wait until nothing is in flight."""
         choices = [self._next_detection, self._next_state]
         if self._since_state >= _STATE_TURN - 1:
             choices.reverse()
         for choose in choices:
             if (outgoing := choose(now)) is not None:
-                alone = self.quarantine.is_suspect(outgoing.item)
-                return None if alone and not self._window.is_empty(now) else outgoing
+                alone = self.quarantine.must_be_alone(outgoing.item)
+                return None if alone and not self._in_flight.is_empty(now) else outgoing
         return None
 
     def take(self, outgoing: Outgoing) -> Outgoing:
-        """Note that this is being sent; gives it as it is to be sent. `sent` must follow, or the connection's end."""
+        """Note that this is being sent; return it as it is to be sent. `sent` must follow, or the connection's end."""
         self._pace.take()
         self._since_state = 0 if outgoing.stored is None else self._since_state + 1
         if outgoing.stored is not None:
-            self._drain.take(outgoing.stored)
+            self._detections.take(outgoing.stored)
         elif outgoing.message is None:
             self._subscriptions.remove(outgoing.item.topic)
         else:
             self.state_cache.take(outgoing.message)
             self.faults.oversized.pop(outgoing.message.topic, None)
-            if self.quarantine.is_suspect(outgoing.item):  # only what is acknowledged can be cleared of suspicion
+            # only what is acknowledged can be cleared of suspicion
+            if not outgoing.message.qos and self.quarantine.must_be_alone(outgoing.item):
                 return replace(outgoing, message=replace(outgoing.message, qos=1))
         return outgoing
 
     def state(self, message: Message) -> Outgoing:
-        """Wrap a message that is sent out of turn."""
+        """Return a state message that is sent out of turn."""
         return Outgoing(self._state_item(message.topic), message)
 
     def sent(self, outgoing: Outgoing, packet_id: int, now: float) -> None:
+        """Note under which packet identifier something was sent."""
         awaited = outgoing.message is None or outgoing.message.qos
-        alone = self.quarantine.is_suspect(outgoing.item)
-        self._window.sent(outgoing.item, now, packet_id if awaited else None, alone=alone)
+        alone = self.quarantine.must_be_alone(outgoing.item)
+        self._in_flight.add(outgoing, now, packet_id if awaited else None, alone=alone)
 
     def too_long(self, outgoing: Outgoing, why: str, now: float) -> None:
-        """Keep a message that the broker would not take from being sent: it holds up no other."""
+        """Hold back a message that is longer than the broker takes, so that it delays no other."""
         if outgoing.stored is not None:
             self.quarantine.hold(outgoing.item, now)
             self.faults.why[outgoing.item] = why
-            self._drain.look_again()
+            self._detections.rewind()
         elif outgoing.message is not None:
             self.state_cache.skip(outgoing.message)
             self.faults.oversized[outgoing.message.topic] = why
 
     def answered(self, packet_id: int, refusal: ReasonCode | None, now: float, *, by_broker: bool) -> None:
-        """Note an answer; `by_broker` False: the broker acknowledges nothing, it was only written to the network."""
-        item = self._window.answered(packet_id, now, by_broker=by_broker)
-        if item is None:
+        """Note an answer; `by_broker` False: it was only written to the network, by QoS 0."""
+        outgoing = self._in_flight.pop(packet_id, now, by_broker=by_broker)
+        if outgoing is None:
             return
+        item = outgoing.item
         if by_broker and (refusal is None or item not in self.quarantine.items):
             self.clear(item)
-        if item.family.kind == "subscription":
+        if outgoing.message is None:
             if refusal is not None:
                 self.faults.denied[item.topic] = refusal
-        elif refusal is None and isinstance(item.key, int):
-            refused = self._drain.acknowledged(item.key, now)
-            self.faults.why |= dict.fromkeys(refused, self._refused_as)
         elif refusal is None:
-            self.state_cache.acknowledged(item.topic)
+            self._acknowledged(outgoing.message, outgoing.stored, now)
         else:
-            self.faults.refusal = refusal
-            self._refused_as = f"refused: {refusal.name}, where others of its topic are taken"
-            if refusal.value in TOO_FAST:
-                self._pace.lost(now)
-            if isinstance(item.key, int):
-                self._drain.refused(item.key, now)
-            else:
-                self.state_cache.refused(item.topic, now)
+            self._refused(outgoing.message, outgoing.stored, refusal, now)
 
-    def settle(self) -> None:
-        """Take what the broker has out of the outbox, in one transaction."""
-        self._drain.settle()
+    def _acknowledged(self, message: Message, stored: StoredMessage | None, now: float) -> None:
+        if stored is None:
+            self.state_cache.acknowledged(message)
+        else:
+            refused = self._detections.acknowledged(stored, now)
+            self.faults.why |= dict.fromkeys(refused, self._refused_as)
+
+    def _refused(self, message: Message, stored: StoredMessage | None, refusal: ReasonCode, now: float) -> None:
+        self.faults.refusal = refusal
+        self._refused_as = f"refused: {refusal.name}, where others of its topic are taken"
+        if refusal.value in _TOO_FAST:
+            self._pace.lost(now)
+        if stored is None:
+            self.state_cache.refused(message, now)
+        else:
+            self._detections.refused(stored, now)
+
+    def delete_acknowledged(self) -> None:
+        """Delete what the broker has from the outbox, in one transaction."""
+        self._detections.delete_acknowledged()
 
     def clear(self, item: Item) -> None:
-        """Note that the broker lives on after this."""
+        """Note that the connection did not end over this item."""
         self._spared.pop(item, None)
         if self.quarantine.clear(item):
-            self._drain.look_again()
+            self._detections.rewind()
 
-    def overdue(self, now: float, limit_s: float) -> bool:
+    def is_overdue(self, now: float, limit_s: float) -> bool:
         """True if an answer has been awaited for longer than the limit."""
-        return self._window.overdue(now, limit_s)
+        return self._in_flight.is_overdue(now, limit_s)
 
     def look_after(self, now: float, limit_s: float) -> Outgoing | None:
-        """See to what takes time; gives a subscription to be asked for once more, as a sign of life.
+        """Do what is due; return a subscription to be sent once more, as a sign of life of the broker.
 
-        It is wanted where one message, alone, is not answered: either the broker is silent, or it skips the message.
+        It is needed where one message, alone, is not answered: either the broker is silent, or it skips the message.
         """
-        if (survivor := self._window.survived(now)) is not None:
+        if (survivor := self._in_flight.pop_survivor(now)) is not None:
             self.clear(survivor)
         if now - self._pruned_at >= _PRUNE_S:
             self._pruned_at = now
             self._prune()
-        if not self._window.unanswered_alone(now, limit_s / 2):
+        if not self._in_flight.is_alone_overdue(now, limit_s / 2):
             return None
         items = (_subscription_item(topic_filter) for topic_filter in self._filters)
-        return next((Outgoing(item, None) for item in items if not self.quarantine.is_suspect(item)), None)
+        return next((Outgoing(item, None) for item in items if not self.quarantine.must_be_alone(item)), None)
 
-    def slow_down(self, now: float) -> None:
-        """Note that the broker says that messages come too fast."""
-        self._pace.lost(now)
+    def blame(self, code: int | None, error: BrokerError, now: float) -> tuple[list[Item], bool]:
+        """Note why the connection ended; `code`: the reason code of the broker's DISCONNECT, None: there was none.
 
-    def blame_all(self, now: float, why: str) -> tuple[list[Item], bool]:
-        """Note that the broker ended the connection, maybe over something in flight; see `_blame`.
-
-        On a slow line, what went out less than a round trip before cannot be why: a message that is sent alone would
-        else be blamed whenever the line breaks. It is spared twice; for a broker may close sooner than it acknowledges.
+        Return what may have been at fault, and whether an item was found that ends connections.
         """
-        round_trip_s = min(self._window.round_trip_s, self._round_trip_s)
-        items = self._window.in_flight(now)
-        if _SLOW_S <= round_trip_s < math.inf:
-            spared = [item for item in self._window.too_soon(now, round_trip_s) if self._spared[item] < _SPARED]
+        if code in _TOO_FAST:
+            self._pace.lost(now)
+        elif code in _BLAMES or (code is None and error.reason in {BrokerReason.CLOSED, BrokerReason.NOT_MQTT}):
+            return self._blame(self._suspects(now), now, f"connections end while it is in flight ({error.detail})")
+        elif error.reason is BrokerReason.TIMEOUT and (skipped := self._in_flight.skipped()):
+            # where later messages were acknowledged, the broker discards messages
+            self._pace.lost(now)
+            return self._blame(skipped, now, "it is never acknowledged, where others are")
+        return [], False
+
+    def _suspects(self, now: float) -> list[Item]:
+        """Return what a connection that the broker ended may have ended over.
+
+        On a slow line, what was sent less than a round trip before cannot be the cause: a message that is sent alone
+        would be blamed whenever the line breaks. It is spared twice only, as a broker may close sooner than it
+        acknowledges.
+        """
+        items = self._in_flight.suspects(now)
+        if _SLOW_S <= self._in_flight.round_trip_s < math.inf:
+            spared = [item for item in self._in_flight.too_recent(now) if self._spared[item] < _SPARED]
             self._spared.update(spared)
             items = [item for item in items if item not in spared]
-        return self._blame(items, now, why)
-
-    def blame_skipped(self, now: float, why: str) -> tuple[list[Item], bool]:
-        """Note that answers did not come: where later ones did, the broker discards messages; see `_blame`."""
-        if skipped := self._window.skipped():
-            self._pace.lost(now)
-        return self._blame(skipped, now, why)
+        return items
 
     def _blame(self, items: list[Item], now: float, why: str) -> tuple[list[Item], bool]:
-        """Gives what may have been at fault, and whether that is now certain of something."""
-        # without confirmation a detection has left the outbox already, and can do no more harm
-        items = [item for item in items if not isinstance(item.key, int) or self._drain.is_there(item.key)]
+        # without acknowledgements a detection has left the outbox already, and will not be sent again
+        items = [item for item in items if not isinstance(item.key, int) or self._detections.has(item.key)]
         news = self.quarantine.blame(items, now)
         self.faults.why |= dict.fromkeys(news, why)
         return items, bool(news)
 
     def _next_detection(self, now: float) -> Outgoing | None:
-        stored = self._drain.peek(now)
+        stored = self._detections.peek(now)
         return None if stored is None else Outgoing(detection_item(stored), stored.message, stored)
 
     def _next_state(self, now: float) -> Outgoing | None:
-        """Choose among subscriptions and state, those that ended a connection last."""
+        """Return a subscription or state, suspects last."""
         for suspect in (False, True):
 
             def may_send(item: Item, suspect: bool = suspect) -> bool:
-                return self.quarantine.is_suspect(item) is suspect and not self.quarantine.holds(item, now)
+                return self.quarantine.must_be_alone(item) is suspect and not self.quarantine.holds(item, now)
 
             for item in map(_subscription_item, self._subscriptions):
                 if may_send(item):
@@ -258,14 +263,14 @@ class Dispatcher:
         return None
 
     def _prune(self) -> None:
-        """Forget detections that the outbox has dropped."""
+        """Forget detections that the outbox dropped."""
         self._spared.clear()
         for item in (*self.quarantine.items, *self.quarantine.suspects):
-            if isinstance(item.key, int) and not self._drain.is_there(item.key):
+            if isinstance(item.key, int) and not self._detections.has(item.key):
                 self.quarantine.forget(item)
 
     def _state_item(self, topic: str) -> Item:
-        if self._topics.is_detection(topic):  # as `check` sends: it shares the fate of detections
+        if self._topics.is_detection(topic):  # of `check`: it is denied where detections are
             return Item(Family("detection", topic), topic, topic)
         return Item(Family("state", self._topics.family(topic)), topic, topic)
 

@@ -1,4 +1,4 @@
-"""The health report as `<base>/<device>/health` has it.
+"""The payload of `<base>/<device>/health`.
 
 Owns: the names and the rounding of its numbers. Pure. Does not know: where they come from.
 """
@@ -11,7 +11,7 @@ from edgeaudio.sinks.mqtt.messages import Json
 
 
 def health_values(report: HealthReport) -> dict[str, Json]:
-    """Write a report as values that are ready for JSON.
+    """Return a report as values for JSON.
 
     Home Assistant's discovery reads these paths: `restarts`, `temperature_c` (null where unknown), `throttled` (bool or
     null), `outbox.depth`, and `sources.<name>.lost_s`.

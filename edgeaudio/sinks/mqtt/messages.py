@@ -1,6 +1,6 @@
-"""The wire contract: what flows through edgeaudio, written as MQTT messages.
+"""The wire contract: edgeaudio's values as MQTT messages.
 
-Owns: every payload but Home Assistant's discovery (homeassistant.py). Pure: values in, `Message` out.
+Owns: every payload but Home Assistant's discovery (discovery.py). Pure: values in, `Message` out.
 Does not know: topics' spelling (topics.py), and when or whether a message is sent.
 
 All JSON is compact, in UTF-8, and has finite numbers only: what is not finite becomes null, as does a level of
@@ -32,19 +32,19 @@ SCHEMA: Mapping[str, Json] = {schema_versions.KEY: schema_versions.PAYLOAD_VERSI
 
 
 def encode(value: Json) -> bytes:
-    """Write compact UTF-8 JSON; numbers that are not finite become null."""
+    """Return compact UTF-8 JSON; numbers that are not finite become null."""
     return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
         "utf-8", "replace"
     )
 
 
 def availability(topics: Topics, *, online: bool) -> Message:
-    """Say that the agent is there, or not; the latter is also its last will."""
+    """Return the message that the agent is online, or offline, which is also its will."""
     return Message(topics.availability, ONLINE if online else OFFLINE, qos=1, retain=True)
 
 
 def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int) -> Message:
-    """Write one onset or offset, with the number that the outbox gave it; goes through the outbox."""
+    """Return an onset or offset, with the number that the outbox gave it; goes through the outbox."""
     payload: dict[str, Json] = {
         **SCHEMA,
         "id": event.id,
@@ -65,18 +65,18 @@ def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int) -> Mess
 
 
 def check(topics: Topics, source: str) -> Message:
-    """Write what `edgeaudio check` sends to see whether detections of a source would be taken."""
+    """Return what `edgeaudio check` publishes to find out whether detections of a source are denied."""
     payload: dict[str, Json] = {**SCHEMA, "kind": "check", "source": source, "device": topics.device}
     return Message(topics.detection(source), encode(payload), qos=1)
 
 
 def label_state(topics: Topics, source: str, label: str, *, on: bool) -> Message:
-    """Say whether a sound is heard just now; not retained, so that no ghost outlives a restart."""
+    """Return whether a sound is going on; not retained, so that no `ON` is left after a restart."""
     return Message(topics.label(source, label), ON if on else OFF, qos=1)
 
 
 def level(topics: Topics, value: Level) -> Message:
-    """Write the loudness of one interval; digital silence is null, never 0, which would be full scale."""
+    """Return the loudness of one interval; digital silence is null, never 0, which would be full scale."""
     payload: dict[str, Json] = {
         **SCHEMA,
         "at": timestamp(value.at),
@@ -98,7 +98,7 @@ def _loudness(value: Level | ChannelLevel) -> dict[str, Json]:
 
 
 def status(topics: Topics, value: SourceStatus) -> Message:
-    """Write the state of a source, its reason, since when, and when the next try is due."""
+    """Return the state of a source, its reason, since when, and when the next try is due."""
     payload: dict[str, Json] = {
         **SCHEMA,
         "state": value.state.value,
@@ -117,28 +117,28 @@ def status(topics: Topics, value: SourceStatus) -> Message:
 
 
 def health(topics: Topics, values: Mapping[str, Json]) -> Message:
-    """Write the agent's health, as health_payload.py has it."""
+    """Return the agent's health; `values`: those of health_payload.py."""
     return Message(topics.health, encode({**SCHEMA, **values}), qos=1, retain=True)
 
 
 def threshold(topics: Topics, source: str, label: str, value: float) -> Message:
-    """Say the threshold in force, the state behind `.../set`."""
+    """Return the threshold in force, the state behind `.../set`."""
     return Message(topics.threshold(source, label), encode(_rounded(value, 4)), qos=1, retain=True)
 
 
 def enabled(topics: Topics, source: str, *, on: bool) -> Message:
-    """Say whether a source is switched on, the state behind `.../set`."""
+    """Return whether a source is switched on, the state behind `.../set`."""
     return Message(topics.enabled(source), ON if on else OFF, qos=1, retain=True)
 
 
 def command_result(topics: Topics, topic: str, at: datetime, error: str | None) -> Message:
-    """Say what became of a command: `{"topic", "at", "ok", "error"}`, `error` null where it was done."""
+    """Return the result of a command: `{"topic", "at", "ok", "error"}`; `error` is null where it succeeded."""
     payload: dict[str, Json] = {**SCHEMA, "topic": topic, "at": timestamp(at), "ok": error is None, "error": error}
     return Message(topics.command_result, encode(payload), qos=1)
 
 
 def cleared(topic: str) -> Message:
-    """Take a retained message off the broker: an empty retained payload."""
+    """Return the message that clears a retained one: an empty retained payload."""
     return Message(topic, b"", qos=1, retain=True)
 
 

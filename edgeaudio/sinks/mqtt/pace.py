@@ -2,12 +2,12 @@
 
 Owns: the rate. Does not know: messages; times are monotonic seconds, handed in.
 
-Brokers that throttle (AWS IoT: 100 publishes a second) discard what is above their limit and say nothing, so the limit
-has to be found. On each connection the rate begins low and doubles with each second of work without a loss, up to the
-maximum; a loss halves it and is remembered as a ceiling, which then rises by a tenth every ten minutes. What may go at
-once after a pause shrinks with the rate.
+Brokers that throttle (AWS IoT: 100 publishes a second) discard what is above their limit without an error, so the
+limit has to be found. On each connection the rate begins low and doubles with each second of sending without a loss, up
+to the maximum; a loss halves it and becomes a ceiling, which then rises by a tenth every ten minutes. The burst after a
+pause shrinks with the rate.
 
-It begins low each time because a broker that was away is met by its whole fleet at once.
+It begins low each time because all agents reconnect at once to a broker that was away.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Pace:
         return self._rate_per_s
 
     def begin(self) -> None:
-        """Begin a new connection: what was reached on the one before is not gone on with."""
+        """Begin a new connection, at a low rate."""
         self._rate_per_s = min(self._rate_per_s, _START_PER_S)
         self._busy_s = 0.0
         self._tokens = min(self._tokens, self._burst)
@@ -58,7 +58,7 @@ class Pace:
             self._rate_per_s = min(self._ceiling_per_s, self._rate_per_s * 2)
 
     def lost(self, now: float) -> None:
-        """Slow down: the broker discarded messages, or said that they come too fast."""
+        """Slow down: the broker discarded messages, or refused them as too fast."""
         self._rate_per_s = self._ceiling_per_s = max(_LEAST_PER_S, self._rate_per_s / 2)
         self._ceiling_at = now
         self._busy_s = 0.0

@@ -1,17 +1,16 @@
-"""Items that connections ended over, kept apart so that they hold up nothing else. Pure.
+"""Items that connections ended over, sent apart so that they delay nothing else. Pure.
 
 Owns: suspicion, quarantine, and when a quarantined item is tried again.
 Does not know: MQTT, how anything is sent, what an item holds; times are monotonic seconds, handed in.
 
 Many brokers (AWS IoT, aedes, VerneMQ, HiveMQ) answer one denied topic, or a message that is too long for them, by
-closing the connection. Sent again in the same company, such a message would keep everything else from ever arriving.
-So what was in flight when a connection ended is *suspect*, and is sent alone from then on: acknowledged, it is
-cleared; if that connection ends too, there is no doubt, and it is *quarantined*. It is tried again, alone, after 60 s,
-doubling to six hours.
+closing the connection. Resent together with others, such a message would keep everything else from ever arriving. So
+what was in flight when a connection ended is *suspect*, and is sent alone from then on: acknowledged, it is cleared; if
+that connection ends too, it is *quarantined*. It is tried again, alone, after 60 s, doubling to six hours.
 
-Items of one family (a detection topic; all thresholds, say) are likely to share their fate. So while one is suspect the
+Items of one family (a detection topic, or all thresholds) are likely to be treated alike. So while one is suspect the
 others are sent alone too, until one of them is acknowledged; and two quarantined ones without an acknowledgement
-between them put the whole family in doubt: one more of its items decides for all the others.
+between them make the whole family suspect: one more of its items decides for all the others.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ from edgeaudio.backoff import Backoff
 _RETRY_MIN_S = 60.0
 _RETRY_MAX_S = 6 * 3600.0
 _SOON_S = 600.0
-_STRIKES = 2  # quarantined items that put their family in doubt
+_STRIKES = 2  # quarantined items that make their family suspect
 
 Kind = Literal["detection", "state", "subscription"]
 
 
 class Family(NamedTuple):
-    """Items that share their fate, since access rules are written for such."""
+    """Items that a broker treats alike, since access rules are written for such."""
 
     kind: Kind
     topics: str  # a topic filter
@@ -41,7 +40,7 @@ class Family(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something that can be sent: a detection by its number, a state by its topic, a subscription by its filter."""
+    """Something that can be sent: a detection by its number, state by its topic, a subscription by its filter."""
 
     family: Family
     key: int | str
@@ -67,8 +66,8 @@ class MessageQuarantine:
     def __init__(self) -> None:
         self._suspects: set[Item] = set()
         self._holds: dict[Item, _Hold] = {}
-        self._wary: set[Family] = set()  # of suspects, until one of the family is acknowledged
-        self._families: dict[Family, _Hold] = {}  # in doubt
+        self._families_of_suspects: set[Family] = set()  # until one of the family is acknowledged
+        self._suspect_families: dict[Family, _Hold] = {}
         self._strikes: Counter[Family] = Counter()  # quarantined items since the last acknowledgement
 
     @property
@@ -84,75 +83,80 @@ class MessageQuarantine:
         """True if a suspect is still to be sent alone."""
         return any(not self.holds(item, now) for item in self._suspects)
 
-    def doubts(self, item: Item) -> bool:
+    def is_family_suspect(self, item: Item) -> bool:
         """True if one item of this one's family is to decide for all of it."""
-        return item.family in self._families
+        return item.family in self._suspect_families
 
-    def is_suspect(self, item: Item) -> bool:
+    def must_be_alone(self, item: Item) -> bool:
         """True if the item may be sent only while nothing else is in flight."""
         family = item.family
-        return item in self._suspects or item in self._holds or family in self._families or family in self._wary
+        return (
+            item in self._suspects
+            or item in self._holds
+            or family in self._suspect_families
+            or family in self._families_of_suspects
+        )
 
     def holds(self, item: Item, now: float) -> bool:
         """True if the item is not to be sent now."""
-        if (family := self._families.get(item.family)) is not None:
-            # what is known to be fatal by itself can prove nothing about its family
+        if (family := self._suspect_families.get(item.family)) is not None:
+            # an item that is quarantined by itself proves nothing about its family
             return now < family.until or item in self._holds
         hold = self._holds.get(item)
         return hold is not None and now < hold.until
 
     def held_families(self, now: float) -> tuple[Family, ...]:
         """Return the families of which nothing is to be sent now."""
-        return tuple(family for family, hold in self._families.items() if now < hold.until)
+        return tuple(family for family, hold in self._suspect_families.items() if now < hold.until)
 
     def blame(self, in_flight: Collection[Item], now: float) -> list[Item]:
         """Note what was in flight when a connection ended; return what is quarantined for the first time."""
-        news: list[Item] = []
+        new: list[Item] = []
         for item in in_flight:
-            if item not in self._suspects and item not in self._holds and item.family not in self._families:
+            if item not in self._suspects and item not in self._holds and item.family not in self._suspect_families:
                 self._suspects.add(item)
-                self._wary.add(item.family)
+                self._families_of_suspects.add(item.family)
                 continue
             self._suspects.discard(item)
             if item not in self._holds:
-                news.append(item)
+                new.append(item)
                 self._strikes[item.family] += 1
             self._holds.setdefault(item, _Hold()).extend(now)
-            if item.family in self._families:
-                self._families[item.family].extend(now)
+            if item.family in self._suspect_families:
+                self._suspect_families[item.family].extend(now)
             elif self._strikes[item.family] >= _STRIKES:
-                self._families[item.family] = _Hold()
-        return news
+                self._suspect_families[item.family] = _Hold()
+        return new
 
     def hold(self, item: Item, now: float, *, first_s: float = _RETRY_MIN_S) -> None:
-        """Quarantine an item that is not taken, for itself and not for its family; the first time for `first_s`."""
+        """Quarantine an item that is refused for its own sake, not for its family's; the first time for `first_s`."""
         self._suspects.discard(item)
         self._holds.setdefault(item, _Hold(backoff=Backoff(first_s, _RETRY_MAX_S))).extend(now)
 
     def clear(self, item: Item) -> bool:
-        """Note that the broker answered: neither the item nor its family is to blame. True if that was in doubt."""
-        was_in_doubt = self.is_suspect(item)
+        """Note that the broker answered: neither the item nor its family is to blame. Return whether it was suspect."""
+        was_suspect = self.must_be_alone(item)
         self.forget(item)
-        self._wary.discard(item.family)
+        self._families_of_suspects.discard(item.family)
         self._strikes.pop(item.family, None)
-        self._families.pop(item.family, None)
-        return was_in_doubt
+        self._suspect_families.pop(item.family, None)
+        return was_suspect
 
     def forget(self, item: Item) -> None:
-        """Drop an item that is no longer there to be sent."""
+        """Drop an item that will not be sent again."""
         self._suspects.discard(item)
         self._holds.pop(item, None)
 
     def retry_soon(self, now: float) -> None:
-        """Have everything tried again, still alone: the broker was away, and its rules may have changed.
+        """Try everything again, still alone: the broker was away, and its rules may have changed.
 
-        Not what was tried in the last ten minutes: it may be what the broker dies of.
+        Not what was tried in the last ten minutes: the broker may have crashed over it.
         """
-        for hold in (*self._holds.values(), *self._families.values()):
+        for hold in (*self._holds.values(), *self._suspect_families.values()):
             if now - hold.since >= _SOON_S:
                 hold.until = -math.inf
 
     def next_due(self, now: float) -> float:
         """Return when something that is held now is to be tried again; infinity: never."""
-        holds = (*self._holds.values(), *self._families.values())
+        holds = (*self._holds.values(), *self._suspect_families.values())
         return min((hold.until for hold in holds if hold.until > now), default=math.inf)

@@ -1,4 +1,4 @@
-"""What a broker's reason code means here: its name, a BrokerReason, and what to do.
+"""A broker's reason codes: the name, a BrokerReason, and what to do.
 
 Owns: the codes of CONNACK, DISCONNECT, PUBACK and SUBACK (OASIS MQTT 5.0, table 2-6). Pure.
 Does not know: packets, topics, or which client library reads them.
@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from edgeaudio.health.broker import BrokerReason
+
+FIRST_REFUSAL: Final = 0x80  # reason codes from here on refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +302,7 @@ _REASON_IN: Final = {("CONNACK", 0x87): BrokerReason.UNAUTHORIZED}
 
 
 def reason_code(value: int, packet: str) -> ReasonCode:
-    """Return what `value` (0 to 255) means in `packet`: "CONNACK", "DISCONNECT", "PUBACK" or "SUBACK".
+    """Return the meaning of `value` (0 to 255) in `packet`: "CONNACK", "DISCONNECT", "PUBACK" or "SUBACK".
 
     A code that the standard does not know, or not in these packets, is named by its number.
     """

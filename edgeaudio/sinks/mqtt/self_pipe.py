@@ -1,7 +1,4 @@
-"""Waking a thread that waits for the network.
-
-Owns: a pair of sockets, one to be polled and one to be written to. Does not know: who waits, and for what.
-"""
+"""A pipe to oneself, by which other threads wake one that polls the network."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import socket
 
 
 class SelfPipe:
-    """Wakes a thread that is inside `MqttConnection.poll`. Safe from any thread, also after `close`."""
+    """A pair of sockets, one to be polled and one to be written to. Safe from any thread, also after `close`."""
 
     def __init__(self) -> None:
         self._inner, self._outer = socket.socketpair()
@@ -19,7 +16,7 @@ class SelfPipe:
     def wake(self) -> None:
         try:
             self._outer.send(b"\0")
-        except OSError:  # full: it will wake anyway; closed: nobody is there to be woken
+        except OSError:  # full: the thread will wake anyway; closed: no thread polls
             return
 
     def drain(self) -> None:

@@ -1,8 +1,8 @@
-"""The MQTT sink: what the hub, the agent and its commands bring, written as messages and handed to the sender.
+"""The MQTT sink: items of the hub, and the agent's state, as messages for the sender.
 
-Owns: which labels are on (from the ids of open events), levels gathered over an interval, and every message that the
-agent has published.
-Does not know: how messages are sent (sender.py), the outbox, how commands are carried out, threads.
+Owns: which labels are on (from the ids of open events), the levels of an interval, and every message that the agent
+publishes besides detections.
+Does not know: how messages are sent (sender.py), the outbox, what commands do, threads.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from edgeaudio.health.levels import LevelDigest
 from edgeaudio.health.report import HealthReport
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.discovery_state import announce
+from edgeaudio.sinks.mqtt.entities import AgentEntities, SourceEntities
 from edgeaudio.sinks.mqtt.health_payload import health_values
-from edgeaudio.sinks.mqtt.homeassistant import AgentEntities, SourceEntities
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Event, Level, Message, SourceStatus
 from edgeaudio.version import __version__
@@ -28,7 +28,7 @@ MAX_HOST = 64  # characters of a machine's name (HOST_NAME_MAX)
 
 
 class Publisher(Protocol):
-    """What the sink needs of the `Sender`."""
+    """The part of `Sender` that the sink uses."""
 
     def put(self, message: Message) -> None: ...
 
@@ -42,24 +42,24 @@ class Publisher(Protocol):
 
 
 class MqttSink:
-    """All that is published. Any method may be called from any thread."""
+    """Everything that is published besides detections. Any method may be called from any thread."""
 
     name = "mqtt"
     accepts = frozenset({Event, Level, SourceStatus})
 
     def __init__(self, topics: Topics, sender: Publisher, *, discovery_prefix: str | None) -> None:
-        """`discovery_prefix`: None where Home Assistant is not to be told."""
+        """`discovery_prefix`: None without Home Assistant's discovery."""
         self._topics = topics
         self._sender = sender
         self._discovery_prefix = discovery_prefix
         self._lock = threading.Lock()
-        self._digests: dict[str, LevelDigest] = {}  # by source, of all that are published
+        self._digests: dict[str, LevelDigest] = {}  # by source
         self._open: dict[tuple[str, str], set[str]] = {}  # ids of open events, by source and label
 
     def handle(self, item: object) -> None:
-        """Publish one item of the hub. Detections themselves go through the outbox, before they are told of here.
+        """Publish one item of the hub. Detections themselves go through the outbox, before they get here.
 
-        What comes late of a source that was removed is ignored: its topics have been cleared.
+        Late items of a source that was removed are ignored: its topics have been cleared.
         """
         with self._lock:
             match item:
@@ -72,19 +72,19 @@ class MqttSink:
                     self._sender.put(messages.status(self._topics, item))
 
     def add_source(self, source: str, labels: Iterable[str], *, level_interval_s: float) -> None:
-        """Begin to publish a source: the state of each label, and levels that often."""
+        """Begin to publish a source: the state of each label, and a level every `level_interval_s`."""
         with self._lock:
             self._digests[source] = LevelDigest(level_interval_s)
             for label in labels:
                 self._publish_label(source, label, on=bool(self._open.get((source, label))))
 
     def set_level_interval(self, source: str, level_interval_s: float) -> None:
-        """Publish a source's level that often from now on."""
+        """Publish a source's level every `level_interval_s` from now on."""
         with self._lock:
             self._digests[source] = LevelDigest(level_interval_s)
 
     def remove_source(self, source: str, labels: Iterable[str]) -> None:
-        """Publish nothing more of a source. What is retained of it is cleared by the next announcement."""
+        """Stop publishing a source. What is retained of it is cleared by the next announcement."""
         with self._lock:
             self._digests.pop(source, None)
             self._sender.forget(self._topics.status(source))
@@ -101,9 +101,10 @@ class MqttSink:
         has_throttling: bool,
         memory: str | None,
     ) -> str:
-        """Publish what there is to Home Assistant, and the switches and thresholds; clear what is gone.
+        """Publish discovery, switches and thresholds; clear what is gone.
 
-        memory: what the last announcement returned, None at first. Returns what the next one needs.
+        `states`: the switches and thresholds; `memory`: what the last announcement returned, None at first. Return the
+        memory for the next one.
         """
         states = list(states)
         agent = AgentEntities(self._topics, __version__, tuple(sources), has_temperature, has_throttling)
@@ -122,19 +123,19 @@ class MqttSink:
         return announcement.memory
 
     def switch_state(self, source: str, *, on: bool) -> Message:
-        """The state of a source's switch."""
+        """Return the state of a source's switch."""
         return messages.enabled(self._topics, source, on=on)
 
     def threshold_state(self, source: str, label: str, value: float) -> Message:
-        """The threshold of a label that is in force."""
+        """Return the threshold of a label that is in force."""
         return messages.threshold(self._topics, source, label, value)
 
     def publish(self, state: Message) -> None:
-        """Publish a state that was made here."""
+        """Publish a state of `switch_state` or `threshold_state`."""
         self._sender.put(state)
 
     def publish_command_result(self, topic: str, at: datetime, error: str | None) -> None:
-        """Publish what became of a command; `error`: None where it was carried out."""
+        """Publish the result of a command; `error`: None where it succeeded."""
         self._sender.put_transient(messages.command_result(self._topics, topic, at, error))
 
     def publish_health(self, report: HealthReport) -> None:
@@ -142,7 +143,7 @@ class MqttSink:
         self._sender.put(messages.health(self._topics, health_values(report)))
 
     def publish_check(self, source: str) -> None:
-        """Publish what shows whether a source's detections would be taken."""
+        """Publish a message that shows whether a source's detections are denied."""
         self._sender.put(messages.check(self._topics, source))
 
     def _follow(self, event: Event) -> bool:
@@ -159,7 +160,7 @@ class MqttSink:
 
 
 def duplicate_of(report: bytes, started_at: datetime) -> str | None:
-    """The host of another agent of this name that made that health report since this one started; None: nobody."""
+    """Return the host of another agent of this name that published this report since this one started, or None."""
     try:
         found = json.loads(report)
         host, other_started_at, at = str(found["host"]), found["started_at"], datetime.fromisoformat(found["at"])

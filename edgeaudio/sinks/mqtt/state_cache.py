@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from edgeaudio.sinks.mqtt.in_flight import InFlightTable
 from edgeaudio.types import Message
 
 _TRANSIENT = 256
@@ -20,14 +21,14 @@ _REFUSED_RETRY_S = 60.0
 class StateCache:
     """Newest message per topic, and which of them the broker has not acknowledged. Times are monotonic seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_flight: InFlightTable) -> None:
+        self._in_flight = in_flight
         self._lock = threading.Lock()
         self._first: deque[Message] = deque()
         self._messages: dict[str, Message] = {}
         self._due: dict[str, float] = {}  # topic to time; later than now only after a refusal
         self._transient: deque[Message] = deque(maxlen=_TRANSIENT)
-        self._in_flight: dict[str, Message] = {}
-        self._acknowledged: dict[str, Message] = {}  # what the broker has, as far as it told
+        self._acknowledged: dict[str, Message] = {}  # by topic; as far as is known the broker has them
 
     @property
     def refused_topics(self) -> tuple[str, ...]:
@@ -36,14 +37,14 @@ class StateCache:
 
     @property
     def has_unsent(self) -> bool:
-        """True if a newest message was not handed out yet, and not refused either."""
+        """True if a newest message was neither sent nor refused."""
         with self._lock:
             return bool(self._first) or any(due_at == 0.0 for due_at in self._due.values())
 
     def put(self, message: Message) -> None:
-        """Have this sent as soon as possible, in place of an older one of its topic, and after each reconnection.
+        """Queue a message in place of an older one of its topic, to be sent now and after each reconnection.
 
-        An empty retained message clears the topic on the broker, and is forgotten when the broker has it.
+        An empty retained message clears the topic on the broker, and is forgotten once it is acknowledged.
         """
         with self._lock:
             self._messages[message.topic] = message
@@ -51,15 +52,15 @@ class StateCache:
             self._acknowledged.pop(message.topic, None)
 
     def put_first(self, messages: Iterable[Message]) -> None:
-        """Have these sent before all else, each once the one before it is answered. They are of QoS 1.
+        """Queue messages of QoS 1 before all others, each to be sent once the one before it is answered.
 
-        One that may not be sent for a while waits, and the others behind it, but nothing else does.
+        One that may not be sent for a while delays those behind it, and nothing else.
         """
         with self._lock:
             self._first.extend(messages)
 
     def forget(self, topic: str) -> None:
-        """Do not send this topic's message again."""
+        """Remove this topic's message."""
         with self._lock:
             self._messages.pop(topic, None)
             self._due.pop(topic, None)
@@ -78,75 +79,69 @@ class StateCache:
             }
 
     def begin(self, *, remembered: bool) -> None:
-        """Begin a new connection; `remembered`: the broker kept the session, so what it acknowledged is skipped."""
+        """Begin a new connection; `remembered`: the broker kept the session, so what it acknowledged is not resent."""
         with self._lock:
             if not remembered:
                 self._acknowledged.clear()
-            self._in_flight.clear()
             self._transient.clear()
             self._due = {
                 topic: 0.0 for topic, message in self._messages.items() if self._acknowledged.get(topic) != message
             }
 
     def peek(self, now: float, may_send: Callable[[str], bool]) -> Message | None:
-        """Return the message to be sent next, if any whose topic may be sent; `take` before it is sent."""
+        """Return the message to send next, of a topic that may be sent, or None; `take` it before it is sent."""
+        in_flight = self._in_flight.state_topics
         with self._lock:
-            if self._first and self._first[0].topic in self._in_flight:
+            if self._first and self._first[0].topic in in_flight:
                 return None
             if self._first and may_send(self._first[0].topic):
                 return self._first[0]
             for topic, due_at in self._due.items():
-                if now >= due_at and topic not in self._in_flight and may_send(topic):
+                if now >= due_at and topic not in in_flight and may_send(topic):
                     return self._messages[topic]
             return next((message for message in self._transient if may_send(message.topic)), None)
 
     def take(self, message: Message) -> None:
-        """Note that a message is on its way."""
+        """Note that a message is being sent."""
         if not (self._first and self._first[0] is message):  # which stays until it is acknowledged
             self.skip(message)
-        if message.qos:
-            with self._lock:
-                self._in_flight[message.topic] = message
 
     def skip(self, message: Message) -> None:
-        """Do not send this message: a newer one of its topic, or the next connection, begins anew."""
+        """Do not send this message; a newer one of its topic is sent, and this one on the next connection."""
         with self._lock:
-            if self._first and self._first[0] is message:
-                self._first.popleft()
-            elif self._messages.get(message.topic) is message:
+            if self._pop_first(message):
+                return
+            if self._messages.get(message.topic) is message:
                 self._due.pop(message.topic, None)
             elif message in self._transient:
                 self._transient.remove(message)
 
-    def acknowledged(self, topic: str) -> None:
-        message = self._answered(topic)
-        if message is None:
-            return
+    def acknowledged(self, message: Message) -> None:
+        """Note that the broker has the message."""
         with self._lock:
+            if self._pop_first(message):
+                return
             if _clears(message):
                 self._forget_if_same(message)
-            elif topic in self._messages:
-                self._acknowledged[topic] = message
+            elif message.topic in self._messages:
+                self._acknowledged[message.topic] = message
 
-    def refused(self, topic: str, now: float) -> None:
-        """Note that the broker would not take it: try again in a minute. What is not ours to clear is left alone."""
-        message = self._answered(topic)
-        if message is None:
-            return
+    def refused(self, message: Message, now: float) -> None:
+        """Note that the broker refused the message: retry in a minute, unless it clears a topic, which is forgotten."""
         with self._lock:
+            if self._pop_first(message):
+                return
             if _clears(message):
                 self._forget_if_same(message)
-            elif self._messages.get(topic) is message:
-                self._due[topic] = now + _REFUSED_RETRY_S
+            elif self._messages.get(message.topic) is message:
+                self._due[message.topic] = now + _REFUSED_RETRY_S
 
-    def _answered(self, topic: str) -> Message | None:
-        """Return the state that the broker has answered; None: it was none."""
-        message = self._in_flight.pop(topic, None)
-        with self._lock:
-            if message is not None and self._first and self._first[0] is message:
-                self._first.popleft()
-                return None
-        return message
+    def _pop_first(self, message: Message) -> bool:
+        """Take the message out of those that go first; True if it was the next of them."""
+        is_first = bool(self._first) and self._first[0] is message
+        if is_first:
+            self._first.popleft()
+        return is_first
 
     def _forget_if_same(self, message: Message) -> None:
         if self._messages.get(message.topic) is message:

@@ -1,6 +1,6 @@
 """The topic of everything that an agent publishes or subscribes to.
 
-Owns: where each message goes.
+Owns: the topic of each message.
 Does not know: payloads (messages.py), and how anything is sent (client.py).
 """
 
@@ -43,9 +43,9 @@ class Topics:
 
     @property
     def unique_name(self) -> str:
-        """One name for base and device, of `a-z`, `0-9`, `-` and `_`, which no other pair of them shares.
+        """The name of base and device, of `a-z`, `0-9`, `-` and `_`, which no other pair of them shares.
 
-        The first hyphen parts the two; a base with other characters than letters and digits in lower case has a digest.
+        The first hyphen separates the two; a base with other characters than `a-z` and `0-9` adds a digest.
         """
         name = slugify(self.root)
         if len(self.root) <= MAX_SLUG_LENGTH and _PLAIN_BASE.fullmatch(self.base):
@@ -100,9 +100,9 @@ class Topics:
         return topic.startswith(f"{self.root}/") and topic.endswith("/detection")
 
     def family(self, topic: str) -> str:
-        """Return the filter of the topics that access rules are likely to treat as they treat this one.
+        """Return the filter of the topics that access rules are likely to treat like this one.
 
-        Of a source's topics those of all sources and labels; of other programs' topics all under their first level.
+        For a source's topics: those of all sources and labels; for other programs' topics: all under the first level.
         """
         if not topic.startswith(f"{self.root}/"):
             return f"{topic.partition('/')[0]}/#"

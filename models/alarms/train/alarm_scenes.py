@@ -1,6 +1,6 @@
-"""Scenes to train and to evaluate alarm recognisers with: an alarm, or something like it, amid other sound.
+"""Scenes for training and evaluation of alarm models: an alarm, or a similar sound, in other sound.
 
-Owns: how alarms, backgrounds and acoustics are combined, and what the answer to a clip is.
+Owns: how alarms, backgrounds and acoustics are combined, and the answer to a clip.
 Does not know: which recordings a side may use (`corpus.py`), features, models, or how a score is judged.
 """
 
@@ -36,7 +36,7 @@ class Scene:
 
 
 def training_scene(corpus: Corpus, clip_s: float, sample_rate: int, rng: np.random.Generator) -> Scene:
-    """A clip with an alarm (45 %), with something like one (35 %), or with neither."""
+    """Return a clip with an alarm (45 %), with a similar sound (35 %), or with neither."""
     background = _background(corpus, clip_s, sample_rate, rng)
     kind = rng.random()
     if kind < 0.45:
@@ -78,7 +78,7 @@ class Course:
 def long_scene(
     label: str | None, snr_db: float, course: Course, corpus: Corpus, sample_rate: int, rng: np.random.Generator
 ) -> Samples:
-    """Sound of a corpus with an alarm of that label in it; None: with something like an alarm, throughout."""
+    """Return sound of a corpus with an alarm of that label; None: with sound similar to an alarm, throughout."""
     background = acoustics.at_level(corpus.pick(course.duration_s, sample_rate, rng), 0.0)
     if label is None:
         sound = travelled(make_other(course.duration_s, sample_rate, rng), sample_rate, rng)
@@ -94,12 +94,12 @@ def long_scene(
 
 
 def _snr_db(rng: np.random.Generator) -> float:
-    """From half drowned to alone in a silent house."""
+    """Return an SNR from half masked to alone in a silent house, dB."""
     return float(rng.uniform(-5, 30) if rng.random() < 0.8 else rng.uniform(30, 70))
 
 
 def _background(corpus: Corpus, clip_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """Recordings, synthesised sound that is no beep, both, or almost nothing."""
+    """Return recordings, synthesised sound that is no beep, both, or almost nothing."""
     kind = rng.random()
     quiet = acoustics.coloured_noise(round(clip_s * sample_rate), rng, slope=rng.uniform(0, 2)) * np.float32(1e-3)
     if kind < 0.08:

@@ -1,4 +1,4 @@
-"""How good an alarm model is, on sound it was not trained on: events found, delays, false alarms an hour.
+"""Evaluate an alarm model on sound that it was not trained on: events found, delays, false alarms an hour.
 
     python -m models.alarms.train.evaluate_alarms models/alarms --data ../shared/data [--keras runs/alarms/model.keras]
 
@@ -45,7 +45,7 @@ GRACE_S = 2.0  # an alarm may be named a little after it ended
 
 @dataclass(slots=True)
 class Recall:
-    """What trials of one label at one SNR gave."""
+    """Results of the trials of one label at one SNR."""
 
     delays_s: list[float] = field(default_factory=list)  # of the alarms found
     others: int = 0  # onsets of other labels meanwhile
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> list[str]:
-    """Lines of Markdown with every figure."""
+    """Return the report as lines of Markdown."""
     scorers: dict[str, Scorer] = {"int8": load_model(options.model)}
     if options.keras:
         from tools.training.conversion import Original, load  # noqa: PLC0415 - TensorFlow is not needed otherwise
@@ -167,7 +167,7 @@ def _negative_table(scorer: Scorer, corpus: Corpus, hours: float, seed: int) -> 
 
 
 def _as_they_are(corpus: Corpus) -> Iterator[Samples]:
-    """Each collection end to end, a minute at a time."""
+    """Yield each collection end to end, a minute at a time."""
     for group in corpus.groups:
         whole = np.concatenate([recording.samples for recording in group])
         for first in range(0, len(whole), 60 * SAMPLE_RATE):
@@ -175,7 +175,7 @@ def _as_they_are(corpus: Corpus) -> Iterator[Samples]:
 
 
 def _speech(hours: float, rng: np.random.Generator) -> Iterator[Samples]:
-    """Sentences in every voice at different speeds and pitches; nothing where espeak-ng is not installed."""
+    """Yield sentences in every voice at different speeds and pitches; none without espeak-ng."""
     if shutil.which(PROGRAM) is None:
         print("espeak-ng is not installed: its part of the evaluation is left out", file=sys.stderr)
         return

@@ -1,8 +1,7 @@
 """A second opinion on an alarm model: `python -m models.alarms.train.plain_alarms models/alarms --data ../shared/data`.
 
-Owns: alarms as a textbook draws them (nominal cadences, a bare sine or a square wave, no room, no microphone),
-over held-out recordings. Nothing of the training's synthesiser is in it, so it can find what that one forgot.
-Does not know: how the model was trained.
+Owns: textbook alarms (nominal cadences, a bare sine or a square wave, no room, no microphone) over held-out recordings.
+They share no code with the synthesis of the training, so that they can reveal what it lacks.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ SHAPES: dict[str, Callable[[Wave], Wave]] = {"sine": np.sin, "square": lambda ph
 
 
 def tones(pitch_hz: float, on_s: float, off_s: float, count: int, pause_s: float, groups: int) -> Wave:
-    """The phase of groups of equal pulses; NaN where there is silence."""
+    """Return the phase of groups of equal pulses; NaN for silence."""
     pulse = 2 * np.pi * pitch_hz * np.arange(round(on_s * SAMPLE_RATE)) / SAMPLE_RATE
     gap, pause = (np.full(round(s * SAMPLE_RATE), np.nan) for s in (off_s, pause_s - off_s))
     return np.concatenate([*[pulse, gap] * count, pause] * groups)
 
 
 def phase_of(label: str, rng: np.random.Generator) -> Wave:
-    """The phase of a textbook alarm of 15 s or so."""
+    """Return the phase of a textbook alarm of 15 s or so."""
     if label == "smoke_alarm":
         return tones(float(rng.choice([520, 3100, rng.uniform(2800, 3400)])), 0.5, 0.5, 3, 1.5, 4)
     if label == "co_alarm":
@@ -55,7 +54,7 @@ def phase_of(label: str, rng: np.random.Generator) -> Wave:
 
 
 def scene(label: str, shape: str, snr_db: float, corpus: Corpus, rng: np.random.Generator) -> NDArray[np.float32]:
-    """The alarm over a recording, float32 `(n,)`; the SNR is that of its sounding parts."""
+    """Return the alarm over a recording, float32 `(n,)`; the SNR is that of its sounding parts."""
     phase = phase_of(label, rng)
     sound = np.where(np.isnan(phase), 0.0, SHAPES[shape](np.nan_to_num(phase)))
     sound /= np.sqrt(np.mean(sound[~np.isnan(phase)] ** 2))

@@ -1,4 +1,4 @@
-"""Makes models/alarms, whole: scenes, training, conversion.
+"""Make models/alarms: scenes, training, conversion.
 
     python -m models.alarms.train.train_alarms --data ../shared/data --out models/alarms
 
@@ -118,7 +118,7 @@ def _make(options: argparse.Namespace) -> None:
 
 
 def _training_set(options: argparse.Namespace) -> tuple[NDArray[np.float16], NDArray[np.bool_], NDArray[np.bool_]]:
-    """MFCC of all training clips before normalisation, answers, and whether they count."""
+    """Return MFCC of all training clips before normalisation, answers, and whether they count."""
     folder = options.work / f"scenes-{options.seed}"
     folder.mkdir(exist_ok=True)
     chunks = range(-(-options.clips // CHUNK))
@@ -134,7 +134,7 @@ _corpora: dict[Path, Corpus] = {}  # read once a process
 
 
 def _chunk(data: Path, folder: Path, seed: int, number: int) -> Path:
-    """The file of CHUNK clips, which depend on seed and number alone; made now if no earlier run did."""
+    """Return the file of CHUNK clips, which depend on seed and number alone; made if it does not exist."""
     file = folder / f"{number:04}.npz"
     if file.exists():
         return file
@@ -157,7 +157,7 @@ def _trained(
     file: Path, clips: NDArray[np.float16], scaling: tuple[Floats, Floats], targets: NDArray[np.bool_],
     options: argparse.Namespace,
 ) -> None:  # fmt: skip
-    """Train and save."""
+    """Train and save the network."""
     import keras  # noqa: PLC0415 - slow to import, and not wanted in the processes that make scenes
 
     from tools.training.fit import Plan, fit  # noqa: PLC0415
@@ -174,7 +174,7 @@ def _trained(
 def _batches(
     clips: NDArray[np.float16], scaling: tuple[Floats, Floats], targets: NDArray[np.bool_], rng: np.random.Generator
 ) -> Iterator[tuple[Floats, Floats]]:
-    """One epoch: normalised clips with a band blotted out now and then, and their answers."""
+    """Yield one epoch: normalised clips, some with a masked band, and their answers."""
     mean, std = scaling
     order = rng.permutation(len(clips))
     for first in range(0, len(order) - BATCH + 1, BATCH):
@@ -218,7 +218,7 @@ def _manifest(mean: Floats, std: Floats) -> Manifest:
 
 
 def _write_calibration(folder: Path, data: Path, seed: int) -> None:
-    """Recordings for the representative set and the thresholds, over the recordings of training."""
+    """Write recordings for the representative set and the thresholds, over the recordings of training."""
     corpus = read_corpus(data, SAMPLE_RATE, "train")
     wanted: list[tuple[str, str | None]] = [
         *((label, label) for label in LABELS for _ in range(CALIBRATION_PER_LABEL)),

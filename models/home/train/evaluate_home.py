@@ -1,9 +1,9 @@
-"""How well the household model's recipe finds events, on sound it was not trained on; and the thresholds to ship.
+"""Evaluate the household model on sound that it was not trained on, and choose the thresholds to ship.
 
     python -m models.home.train.evaluate_home RUN --data ../shared/data --model models/home --card CARD.md
 
-RUN/fold-1, RUN/fold-2, ... are the model directories that the cross-validation left: each was trained without that
-fold of the recordings, and is tried on it. Each fold is judged at thresholds that the other folds give; the thresholds
+RUN/fold-1, RUN/fold-2, ... are the model directories of the cross-validation: each was trained without that fold of the
+recordings, and is evaluated on it. Each fold is judged at thresholds that the other folds give; the thresholds
 of all folds together go into `--model`. Prints Markdown tables; `--card` puts them into the model card.
 
 Owns: the order of the steps and the tables. Does not know: how scenes are made (`home_scenes.py`), how events are
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Score, calibrate, judge, print, write."""
+    """Score, calibrate, evaluate, print and write."""
     if options.card and not options.card.is_file():
         raise EdgeaudioError(f"{options.card}: no such file; write the model card first, or leave --card out")
     shipped = read_manifest(options.model / FILE_NAME) if options.model else None
@@ -103,7 +103,7 @@ def evaluate(options: argparse.Namespace) -> None:
 def hear(
     models: Mapping[int, Scorer], sounds: Mapping[int, Sounds], manifest: Manifest, options: argparse.Namespace
 ) -> Outcomes:
-    """Every fold's scenes and negatives as its model and the manifest's detector take them."""
+    """Return the trials of every fold: its scenes and negatives, scored by its model."""
     made_s = options.hours * 3600 / len(sounds)
     trials: list[Trial] = []
     for fold, model in models.items():
@@ -114,7 +114,7 @@ def hear(
 
 
 def stretches(sounds: Sounds, labels: Sequence[str], made: int, made_s: float, seed: int) -> Iterator[Stretch]:
-    """All scenes and negatives of one fold; the same ones for the same seed, whatever came before."""
+    """Yield all scenes and negatives of one fold, the same for the same seed."""
     for index, label in enumerate(labels):
         for snr_db in SNRS_DB:
             for trial in range(sounds.trials(label, made)):
@@ -124,7 +124,7 @@ def stretches(sounds: Sounds, labels: Sequence[str], made: int, made_s: float, s
 
 
 def report(outcomes: Outcomes, options: argparse.Namespace) -> list[str]:
-    """Lines of Markdown with every figure."""
+    """Return the report as lines of Markdown."""
     judged = judge(outcomes, options.budget)
     lines = [DEFINITIONS.format(folds=len(outcomes.folds), trials=options.trials, seed=options.seed), ""]
     if untried := [label for label in outcomes.labels if label not in outcomes.tried]:

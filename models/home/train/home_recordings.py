@@ -1,12 +1,12 @@
-"""The training set of models/home: what was recorded, what is made up, and the list that names both.
+"""The training set of models/home: recordings, synthesised clips, and the list of both.
 
     python -m models.home.train.home_recordings --data ../shared/data --out runs/home --seed 1
 
-Owns: which recordings that model learns from, how much of what is made up for it, and the list (a CSV as `dataset.py`
-reads it: file, label, fold, fixed). Does not know: how alarms and other sounds are synthesised (`alarm_sounds.py`,
-`other_sounds.py`, `texture_sounds.py`), who speaks (`home_speech.py`), or how a model is trained.
+Owns: which recordings the model is trained on, how many clips are synthesised, and the list (a CSV for `dataset.py`:
+file, label, fold, fixed). Does not know: how sounds are synthesised (`alarm_sounds.py`, `other_sounds.py`,
+`texture_sounds.py`), speech (`home_speech.py`), or how a model is trained.
 
-The made-up clips are nearly alone in their silence: training mixes recordings with them, each with its own label.
+A synthesised clip has almost no other sound in it: training mixes recordings with it, each with its own label.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tools.synth.espeak import require_espeak
 from tools.synth.other_sounds import BACKGROUND_KINDS, KINDS, Maker, make_other
 from tools.synth.scenes import mixed, received, travelled
 from tools.synth.texture_sounds import TEXTURES
-from tools.training.command import first_said
+from tools.training.command import first_mark
 from tools.training.corpus import HALF, UNLABELLED
 from tools.training.dataset import ALWAYS_TRAINED, COLUMNS
 from tools.training.recordings import audio_files, read_audio, write_wav
@@ -134,14 +134,14 @@ def _official_fold(path: Path) -> int:
 
 
 def _claim(made: Path, seed: int) -> None:
-    """Recordings of two seeds never mix: the first to write there says which it is."""
+    """Reserve the folder for one seed: recordings of two seeds never mix."""
     made.mkdir(parents=True, exist_ok=True)
-    if (found := first_said(made / "seed", f"{seed}\n").strip()) != str(seed):
+    if (found := first_mark(made / "seed", f"{seed}\n").strip()) != str(seed):
         raise EdgeaudioError(f"{made}: made with seed {found}, not {seed}; remove it, or give another --out")
 
 
 def _pieces(kinds: Iterable[tuple[str, str, int, Make]], share: float) -> Iterator[Piece]:
-    """Everything that is made up, in the list's order."""
+    """Yield all synthesised pieces, in the list's order."""
 
     def numbers(count: int) -> range:
         return range(max(1, round(count * share)))
@@ -158,7 +158,7 @@ def _pieces(kinds: Iterable[tuple[str, str, int, Make]], share: float) -> Iterat
 def _kinds(
     speakers: Sequence[Sequence[Path]], unlabelled: Mapping[str, Sequence[Path]]
 ) -> Iterator[tuple[str, str, int, Make]]:
-    """Label, name, count and maker of what is made alike."""
+    """Yield label, name, count and maker of each kind."""
     for label, count in ALARMS.items():
         yield label, label, count, partial(_alarm, label, sounding=True)
     for label, count in SILENT_ALARMS.items():
@@ -174,7 +174,7 @@ def _kinds(
 
 
 def _made(piece: Piece, made: Path, seed: int) -> Path:
-    """The piece's file, made now if no earlier run did."""
+    """Return the piece's file; it is made if it does not exist."""
     file = made / (piece.label or OTHER) / f"{piece.kind}-{piece.number:04}.wav"
     if not file.exists():
         file.parent.mkdir(exist_ok=True)
@@ -200,7 +200,7 @@ def _write_list(file: Path, rows: Sequence[Row]) -> Path:
 
 
 def _alarm(label: str, rng: np.random.Generator, *, sounding: bool) -> Samples:
-    """A clip whose alarm can be named beyond doubt; or, not `sounding`, one in which it is not heard at all."""
+    """Return a clip whose alarm can be identified; not `sounding`: one without any of its sound."""
     while True:
         # when the clip begins, in the alarm's time: before the alarm does, or at any phase of it
         start_s = -rng.uniform(0, CLIP_S - 0.1) if rng.random() < 0.35 else rng.uniform(0, 7.0)
@@ -225,7 +225,7 @@ def _other(maker: Maker, rng: np.random.Generator) -> Samples:
 
 
 def _elsewhere(paths: Sequence[Path], rng: np.random.Generator) -> Samples:
-    """Recordings in a row as another microphone might have heard them."""
+    """Return recordings in a row as by another microphone."""
     pieces: list[Samples] = []
     while sum(map(len, pieces)) < LASTING_S * SAMPLE_RATE:
         recording = read_audio(paths[int(rng.integers(len(paths)))], SAMPLE_RATE)
@@ -246,12 +246,12 @@ def _sentences(language: str, rng: np.random.Generator) -> Samples:
 
 
 def _through_air_and_microphone(samples: Samples, rng: np.random.Generator) -> Samples:
-    """As it is heard; the microphone's hiss fills pauses that would be digital silence: a giveaway."""
+    """Return the sound by a microphone, whose hiss fills pauses: digital silence would identify synthesis."""
     return received(travelled(samples, SAMPLE_RATE, rng), SAMPLE_RATE, rng)
 
 
 def _in_near_silence(sound: Samples, sound_rms: float, rng: np.random.Generator) -> Samples:
-    """Over a hush, or over sound that no alarm resembles and no recogniser names; as a microphone gives it."""
+    """Return the sound over near silence, or over sound similar to no alarm and of no label; by a microphone."""
     if rng.random() < 0.5:
         background = acoustics.coloured_noise(len(sound), rng, slope=rng.uniform(0, 2))
         snr_db = rng.uniform(25, 60)

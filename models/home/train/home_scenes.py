@@ -1,7 +1,7 @@
-"""Sound to evaluate the household model with: labelled sounds at known moments over other sound, and other sound alone.
+"""Sound for evaluating the household model: labelled sounds at known times over other sound, and other sound alone.
 
-Owns: which sound a fold's model may be evaluated with (none of it was trained on), and what is known to be in it. A
-sound carries the label that its folder or its maker has.
+Owns: which sound a fold's model may be evaluated with (it was trained on none of it), and the labels of that sound:
+those of its folder or its maker.
 Does not know: how a scene is put together (`event_scenes.py`), models, scores, thresholds.
 """
 
@@ -38,7 +38,7 @@ BACKGROUNDS = tuple(kind for kind in BACKGROUND_KINDS if kind != "voice")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sounds:
-    """What the model that never saw `fold` may be tried on."""
+    """Sound for evaluating the model that was trained without `fold`."""
 
     fold: int
     sample_rate: int  # Hz
@@ -47,7 +47,7 @@ class Sounds:
     others: Mapping[str, Sequence[Samples]]  # recordings that carry no label, by collection
 
     def trials(self, label: str, made: int) -> int:
-        """Scenes of a label at one SNR: its recordings, or `made` where it is synthesised; 0: nothing to try."""
+        """Return the number of scenes of a label at one SNR: its recordings, `made` if it is synthesised, or 0."""
         if label in self.labelled:
             return len(self.labelled[label])
         return made if label in (*alarm_sounds.LABELS, SPEECH) else 0
@@ -55,7 +55,7 @@ class Sounds:
     def scene(
         self, label: str, snr_db: int, trial: int, rng: np.random.Generator, *, scene_s: float = SCENE_S
     ) -> Stretch:
-        """A sound of that label, from its own beginning to its end, over sound that does not carry the label."""
+        """Return a sound of that label, from its own beginning to its end, over sound that does not carry the label."""
         rate = self.sample_rate
         background, present = self.background(label, scene_s, rng)
         sound = self._sound(label, trial, rng)
@@ -70,7 +70,7 @@ class Sounds:
     def background(
         self, without: str | None, duration_s: float, rng: np.random.Generator
     ) -> tuple[Samples, frozenset[str]]:
-        """Sound of RMS 1 that does not carry a label, every group as likely as the next; and the labels it carries.
+        """Return sound of RMS 1 that does not carry a label, each group as likely, and the labels that it carries.
 
         A little noise lies under it, so that no stretch of it is silent.
         """
@@ -92,7 +92,7 @@ class Sounds:
         return acoustics.at_level(acoustics.at_level(sound, 0.0) + bed, 0.0), frozenset(present)
 
     def negatives(self, made_s: float, rng: np.random.Generator) -> Iterator[Stretch]:
-        """Sound whose labels are known; `made_s` seconds or a little more of each kind that has to be made up."""
+        """Yield sound with known labels; at least `made_s` seconds of each kind that is synthesised."""
         rate = self.sample_rate
         for label, recordings in (*self.labelled.items(), (SPEECH, self.digits)):
             yield Stretch("recordings of other labels, as they are", np.concatenate(recordings), frozenset({label}))
@@ -136,7 +136,7 @@ class Sounds:
         return self._counting(rng.uniform(3.0, 7.0), rng)
 
     def _counting(self, duration_s: float, rng: np.random.Generator) -> Samples:
-        """Digits with pauses between them."""
+        """Return digits with pauses between them."""
         pieces: list[Samples] = []
         while sum(map(len, pieces)) < duration_s * self.sample_rate:
             pause = np.zeros(round(rng.uniform(0.05, 0.4) * self.sample_rate), dtype=np.float32)
@@ -145,7 +145,7 @@ class Sounds:
 
 
 def read_sounds(data: Path, sample_rate: int) -> dict[int, Sounds]:
-    """By fold, what a model that was trained without the fold may be tried on.
+    """Return, by fold, the sound for evaluating the model that was trained without it.
 
     Raises:
         EdgeaudioError: A collection is missing, its recordings carry no folds, or espeak-ng is not installed.

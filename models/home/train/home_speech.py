@@ -1,11 +1,9 @@
 # ruff: noqa: RUF001 - other scripts have letters that look like Latin ones
 """Speech to train models/home on: spoken digits strung together, and sentences that espeak-ng reads aloud.
 
-Owns: the sentences, voices and speakers that may be trained on. Does not know: rooms, microphones, or what
-a model learns from it.
+Owns: the sentences, voices and speakers that may be trained on. Does not know: rooms, microphones.
 
-Nothing here may be what a model is judged by: the voices and sentences of `held_out_speech.py`, and the speaker who is
-held out, stay unheard.
+Evaluation has other voices and sentences (`held_out_speech.py`), and a speaker who is held out here.
 """
 
 from __future__ import annotations
@@ -86,7 +84,7 @@ PAUSE_S = (0.05, 0.6)  # between digits read out by somebody
 
 
 def training_speakers(digits: Sequence[Path]) -> tuple[tuple[Path, ...], ...]:
-    """Recordings `digit_speaker_take`, grouped by speaker, without those of the speaker who is held out."""
+    """Return recordings `digit_speaker_take`, grouped by speaker, without those of the speaker who is held out."""
     speakers: dict[str, list[Path]] = defaultdict(list)
     for path in digits:
         speakers[path.stem.split("_")[1]].append(path)
@@ -96,7 +94,7 @@ def training_speakers(digits: Sequence[Path]) -> tuple[tuple[Path, ...], ...]:
 def strung_digits(
     speakers: Sequence[Sequence[Path]], duration_s: float, sample_rate: int, rng: np.random.Generator
 ) -> Samples:
-    """Digits of one speaker with pauses between them: float32 (n,) of `duration_s` at `sample_rate`."""
+    """Return digits of one speaker with pauses between them: float32 (n,) of `duration_s` at `sample_rate`."""
     speaker = speakers[int(rng.integers(len(speakers)))]
     n = round(duration_s * sample_rate)
     pieces: list[Samples] = []
@@ -107,7 +105,7 @@ def strung_digits(
 
 
 def read_aloud(language: str, duration_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:
-    """A stretch of sentences of one of SENTENCES' languages: float32 (n,) of `duration_s` at `sample_rate`.
+    """Return a stretch of sentences of one of SENTENCES' languages: float32 (n,) of `duration_s` at `sample_rate`.
 
     Raises:
         EdgeaudioError: espeak-ng is not installed, or refuses the voice.

@@ -1,8 +1,8 @@
-"""Makes models/home, whole: recordings, cross-validation, training, conversion, thresholds, events.
+"""Make models/home: recordings, cross-validation, training, conversion, thresholds, events.
 
     python -m models.home.train.train_home --data ../shared/data --out models/home
 
-Run again, it goes on where it was stopped.
+Run again, it continues where it was stopped.
 
 Owns: the recipe of that one model, and its card. Does not know: what it is trained on (`home_recordings.py`), how
 (`train_model.py`), how it is converted (`convert_model.py`), or how its events are judged (`evaluate_home.py`).

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Switch this device to another release of edgeaudio, and back again unless the release is confirmed in time.
 
-Owns: the link /etc/edgeaudio/current, the unit that belongs to the release, what is pending, and the timer that rolls
-back. Does not know: where a release comes from (the role), or what the agent does.
+Owns: the link /etc/edgeaudio/current, the unit of the release, the pending switch, and the timer that rolls back.
+Does not know: where a release comes from (the role), or what the agent does.
 
     switch RELEASE  try the release's settings, note what is heard now, arm the timer, switch, restart; with --return it
                     is noted that this is the way back
@@ -51,11 +51,11 @@ POLL_S = 1.0
 
 
 class RefusedError(Exception):
-    """One line: what is wrong and what to do."""
+    """A refusal in one line: what is wrong and what to do."""
 
 
 def switch(release: str, limit_s: float, *, returns: bool) -> None:
-    """Make `release` the current one, pending until it is confirmed. Raises RefusedError, and then nothing changed."""
+    """Make `release` the current one, pending until it is confirmed. Raises RefusedError, and then changes nothing."""
     new = ETC / "releases" / release
     if not (new / "venv" / "bin" / "edgeaudio").exists():
         raise RefusedError(f"{new} is no release: it has no venv/bin/edgeaudio")
@@ -85,7 +85,7 @@ def switch(release: str, limit_s: float, *, returns: bool) -> None:
 
 
 def verify(limit_s: float) -> None:
-    """Wait until the pending release hears. Raises RefusedError with what is missing once `limit_s` are over."""
+    """Wait until the pending release receives sound. Raises RefusedError with what is missing after `limit_s`."""
     pending = _read(ETC / "pending.json")
     if pending is None:
         raise RefusedError(f"no switch is pending{_last_words()}")
@@ -110,7 +110,7 @@ def verify(limit_s: float) -> None:
 
 
 def confirm() -> None:
-    """Keep the pending release. Raises RefusedError where it is not there any more."""
+    """Keep the pending release. Raises RefusedError if it is no longer pending."""
     pending = _read(ETC / "pending.json")
     if pending is None or _target(ETC / "current") != pending["new"]:
         raise RefusedError(f"no switch is pending{_last_words()}")
@@ -120,7 +120,7 @@ def confirm() -> None:
 
 
 def rollback(why: str) -> bool:
-    """Return to the release before the pending switch; False if none is pending. May be run again after any end."""
+    """Return to the release before the pending switch; False if none is pending. Safe to repeat after an abort."""
     pending = _read(ETC / "pending.json")
     if pending is None:
         return False
@@ -143,7 +143,7 @@ def prune() -> list[Path]:
 
 
 def status() -> dict[str, Any]:
-    """What the device is at."""
+    """Return the state of the device."""
     return {
         "current": _target(ETC / "current"),
         "previous": _target(ETC / "previous"),
@@ -154,7 +154,7 @@ def status() -> dict[str, Any]:
 
 
 def _check(new: Path) -> None:
-    """The guard: settings, models and credentials of a release. Raises RefusedError with what it says."""
+    """Check settings, models and credentials of a release. Raises RefusedError with the faults."""
     command = [str(new / "venv" / "bin" / "edgeaudio"), "check", "--offline", "--config", str(new / "edgeaudio.toml")]
     environment = {**os.environ, "CREDENTIALS_DIRECTORY": str(new / "credentials")}
     try:
@@ -167,7 +167,7 @@ def _check(new: Path) -> None:
 
 
 def _ask() -> Any:  # noqa: ANN401 (as it came)
-    """What the running agent says of itself; None where it says nothing."""
+    """Return the answer of the running agent; None without one."""
     command = [str(ETC / "current" / "venv" / "bin" / "edgeaudio"), "health", "--json"]
     command += ["--config", str(ETC / "current" / "edgeaudio.toml")]
     try:
@@ -178,7 +178,7 @@ def _ask() -> Any:  # noqa: ANN401 (as it came)
 
 
 def _heard_before() -> list[str]:
-    """Sources that are heard now; an agent that does not answer yet is waited for, and so are sources that connect."""
+    """Return the sources that are heard now, after a wait for the agent's answer and for connecting sources."""
     deadline = time.monotonic() + SETTLE_S
     while True:
         sources = _sources(_ask())
@@ -188,7 +188,7 @@ def _heard_before() -> list[str]:
 
 
 def _missing(pending: dict[str, Any], answer: Any) -> str:  # noqa: ANN401 (as it came)
-    """Why the pending release is not verified yet; "" if it is."""
+    """Return why the pending release is not verified yet; "" if it is."""
     try:
         if answer is None or answer["health"] is None:
             return "the agent does not answer"
@@ -207,7 +207,7 @@ def _missing(pending: dict[str, Any], answer: Any) -> str:  # noqa: ANN401 (as i
 
 
 def _sources(answer: Any) -> dict[str, str]:  # noqa: ANN401 (as it came)
-    """The sources' states; empty where the answer has none."""
+    """Return the states of the sources; empty where the answer has none."""
     try:
         return {str(name): str(source["state"]) for name, source in answer["health"]["sources"].items()}
     except (KeyError, TypeError, AttributeError):
@@ -215,7 +215,7 @@ def _sources(answer: Any) -> dict[str, str]:  # noqa: ANN401 (as it came)
 
 
 def _activate(release: str | None) -> None:
-    """Point `current` at the release and run it under its own unit; None: there is none, as before the first."""
+    """Point `current` at the release and run it under its own unit; None: no release, as before the first."""
     if release is None:
         _systemctl("disable", "--now", SERVICE, check=False)
         for path in (ETC / "current", UNITS / SERVICE):
@@ -236,7 +236,7 @@ def _activate(release: str | None) -> None:
             path.unlink()
     _systemctl("daemon-reload")
     _systemctl("enable", SERVICE)
-    # not waited for: at boot this runs before the service, and a release that never gets ready ends in a rollback
+    # without a wait: at boot this runs before the service, and a release that never gets ready is rolled back
     _systemctl("--no-block", "restart", SERVICE)
 
 
@@ -249,14 +249,14 @@ def _arm(limit_s: float) -> None:
         "--timer-property=AccuracySec=1s",
     ]
     command += [str(Path(__file__).resolve()), "rollback", "--why", f"not confirmed within {limit_s:.0f} s"]
-    # what is left of an earlier one holds the name
+    # the failed unit of an earlier switch keeps the name
     _systemctl("stop", f"{TIMER}.timer", check=False)
     _systemctl("reset-failed", f"{TIMER}.service", check=False)
     subprocess.run(command, capture_output=True, text=True, check=True)
 
 
 def _end(release: str, result: str, why: str, *, returned: bool) -> None:
-    """Note how the switch to a release ended, and whether the one that is current now was returned to."""
+    """Record how the switch to a release ended, and whether the current release was returned to."""
     words = {"release": release, "result": result, "why": why, "at": _now(), "returned": returned}
     _write(ETC / "last-switch.json", words)
     _forget()
@@ -268,7 +268,7 @@ def _returned() -> bool:
 
 
 def _forget() -> None:
-    """End the pending switch: on disk first; a timer that comes in between finds nothing to do."""
+    """End the pending switch: on disk first, so that a timer in between has nothing to do."""
     (ETC / "pending.json").unlink(missing_ok=True)
     _sync(ETC)
     _systemctl("stop", f"{TIMER}.timer", check=False)
@@ -281,7 +281,7 @@ def _systemctl(*words: str, check: bool = True) -> None:
 
 
 def _point(link: Path, target: str) -> None:
-    """Have the link lead there, in one step that a power cut leaves done or not done."""
+    """Point the link there atomically, also across a power cut."""
     beside = link.with_name(f".{link.name}.new")
     beside.unlink(missing_ok=True)
     beside.symlink_to(target)
@@ -290,7 +290,7 @@ def _point(link: Path, target: str) -> None:
 
 
 def _target(link: Path) -> str | None:
-    """The release that the link leads to; None where there is no link."""
+    """Return the release that the link points to; None without a link."""
     return link.readlink().name if link.is_symlink() else None
 
 
@@ -309,7 +309,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The file's values; None where there is no file."""
+    """Return the values in a file; None without the file."""
     try:
         value: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
@@ -363,7 +363,7 @@ def _do(asked: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="edgeaudio-switch", description=(__doc__ or "").partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("switch", "verify", "confirm", "rollback", "prune", "status"):

@@ -1,4 +1,4 @@
-"""The short form of the proof: the process killed again and again while the line to the broker comes and goes."""
+"""The process killed again and again while the line to the broker is cut and mended (tests/chaos has the long form)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_everything_committed_arrives_in_order_though_the_process_is_killed_and_
                 assert child.stdout is not None
                 child.stdout.readline()
                 (line.cut if dice.random() < 0.5 else line.mend)()
-                time.sleep(dice.uniform(0.02, 0.4))  # the moment is the point, whichever it is
+                time.sleep(dice.uniform(0.02, 0.4))  # at any moment
                 child.send_signal(signal.SIGKILL)
                 committed[run] = 1 + len(child.stdout.read().splitlines())
         line.mend()
@@ -62,4 +62,4 @@ def test_everything_committed_arrives_in_order_though_the_process_is_killed_and_
     for run, count in committed.items():
         numbers = [number for found, number in first_time if found == run]
         assert numbers == list(range(len(numbers)))
-        assert len(numbers) in {count, count + 1}  # one may have been committed and not yet told
+        assert len(numbers) in {count, count + 1}  # one may have been committed and not yet printed

@@ -1,7 +1,4 @@
-"""Home Assistant's core with its MQTT integration, in this process, on a thread with an event loop of its own.
-
-Owns: its start and its end, and what a test asks it. Does not know: edgeaudio.
-"""
+"""Home Assistant's core with its MQTT integration, in this process, on a thread with an event loop of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ ENTRY = "broker"
 
 
 class _Complaints(logging.Handler):
-    """Takes down what Home Assistant complains of, but for its core complaining of its own integration's manners."""
+    """Keeps what Home Assistant logs as a warning or worse, except what its core logs about its own integration."""
 
     def __init__(self, found: list[str]) -> None:
         super().__init__(logging.WARNING)
@@ -35,8 +32,8 @@ class _Complaints(logging.Handler):
             self._found.append(f"{record.name}: {record.getMessage()}")
 
 
-class House:
-    """A Home Assistant on a folder, which it finds again at the next start. Use it in a `with` block."""
+class HomeAssistant:
+    """A Home Assistant on a folder, which is kept over restarts. Use it in a `with` block."""
 
     def __init__(self, folder: Path, broker_port: int) -> None:
         self._folder = folder
@@ -48,7 +45,7 @@ class House:
     def __enter__(self) -> Self:
         logging.getLogger("homeassistant").addHandler(self._log)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="house")
+        self._thread = threading.Thread(target=self._loop.run_forever, name="home-assistant")
         self._thread.start()
         self._hass = self._run(self._start())
         return self
@@ -62,39 +59,39 @@ class House:
         logging.getLogger("homeassistant").removeHandler(self._log)
 
     def restart(self) -> None:
-        """End it in good order, and start it on the same folder."""
+        """Stop Home Assistant in good order, and start it on the same folder."""
         self.__exit__()
         self.__enter__()
 
     def entity(self, platform: str, key: str) -> str:
-        """The entity id of a component that was announced under that unique id; empty where there is none."""
+        """Return the entity id of a component that was announced under that unique id; empty where there is none."""
         return entity_registry.async_get(self._hass).async_get_entity_id(platform, "mqtt", key) or ""
 
     def entities(self) -> dict[str, str]:
-        """Unique ids of everything that came over MQTT, and the state of each."""
+        """Return the unique ids of all MQTT entities, and the state of each."""
         found = entity_registry.async_get(self._hass).entities.get_entries_for_config_entry_id(ENTRY)
         return {entry.unique_id: self.state(entry.entity_id) for entry in list(found)}
 
     def disabled(self) -> set[str]:
-        """Unique ids of what is there, and switched off until somebody wants it."""
+        """Return the unique ids of disabled entities."""
         found = entity_registry.async_get(self._hass).entities.get_entries_for_config_entry_id(ENTRY)
         return {entry.unique_id for entry in list(found) if entry.disabled}
 
     def enable_everything(self) -> None:
-        """Switch on what is switched off, as people do one by one."""
+        """Enable all disabled entities."""
         self._run(self._enable())
 
     def rename(self, entity_id: str, name: str) -> None:
-        """Give an entity a name of one's own."""
+        """Rename an entity, as a user does."""
         self._run(self._rename(entity_id, name))
 
     def name(self, entity_id: str) -> str | None:
-        """The name that somebody gave it."""
+        """Return the name that a user gave an entity."""
         entry = entity_registry.async_get(self._hass).async_get(entity_id)
         return entry.name if entry else None
 
     def device_of(self, entity_id: str) -> str:
-        """The name of the device that an entity belongs to."""
+        """Return the name of an entity's device."""
         assert self._hass is not None
         entry = entity_registry.async_get(self._hass).async_get(entity_id)
         assert entry is not None
@@ -102,7 +99,7 @@ class House:
         return (device and device.name) or ""
 
     def state(self, entity_id: str) -> str:
-        """The state, as people see it; empty where there is no such entity."""
+        """Return the state of an entity; empty where there is no such entity."""
         assert self._hass is not None
         state = self._hass.states.get(entity_id)
         return state.state if state else ""
@@ -113,7 +110,7 @@ class House:
         return dict(state.attributes) if state else {}
 
     def call(self, entity_id: str, service: str, **data: Any) -> None:
-        """Do what a button in the user interface does."""
+        """Call a service on an entity, as a button of the user interface does."""
         assert self._hass is not None
         domain = entity_id.partition(".")[0]
         services = self._hass.services

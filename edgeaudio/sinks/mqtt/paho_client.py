@@ -1,0 +1,271 @@
+"""One paho client, from its socket to what the broker answered. The only importer of paho.
+
+Owns: paho's calls and callbacks, and the packets' properties.
+Does not know: which version of MQTT to try, or what the end of a connection means (both client.py).
+
+paho is used as little as possible, for reasons found by running it:
+- its reconnection, its queue and its thread are not used. A connection is a new client object: paho resends nothing,
+  and packet identifiers belong to one connection alone;
+- its callbacks only store what happened, so that nothing that follows from it runs inside paho;
+- its socket is polled here, together with a second one by which other threads can wake this one.
+"""
+
+from __future__ import annotations
+
+import select
+import ssl
+import struct
+from dataclasses import dataclass, replace
+from typing import Final
+
+from paho.mqtt import MQTTException
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode as PahoReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edgeaudio.sinks.mqtt.broker import MqttConfig
+from edgeaudio.sinks.mqtt.events import Acknowledged, Capabilities, MqttEvent, Received
+from edgeaudio.sinks.mqtt.reason_codes import FIRST_REFUSAL, reason_code
+from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
+from edgeaudio.sinks.mqtt.tls import tls_context
+from edgeaudio.types import Message
+
+_MAX_PAYLOAD = 1024  # bytes of a command
+SESSION_EXPIRY_S = 600  # for which the broker keeps the session of a lost connection
+_MAX_PACKET = 16 * 1024  # the broker is asked to send nothing longer
+_MAX_EVENTS = 1024  # received and not yet returned
+_KEEP_ALIVE: Final = 0x8D
+_MALFORMED: Final = (struct.error, IndexError, KeyError, ValueError, MQTTException)
+
+
+@dataclass(frozen=True, slots=True)
+class Connack:
+    """The broker's answer to CONNECT."""
+
+    code: int
+    session_present: bool
+    receive_max: int  # messages of QoS 1 in flight
+    packet_max: int | None  # bytes; None: no limit
+
+
+class PahoClient:
+    """A client of one connection. Its attributes are what is known of the connection so far."""
+
+    def __init__(self, config: MqttConfig, offered: Capabilities, *, will: Message | None, report_topic: str) -> None:
+        """Make a client that asks for what is offered; nothing is connected before `connect`.
+
+        `report_topic`: messages on it may be as long as a packet. Raises BrokerError on an unusable certificate.
+        """
+        self.offered = offered  # less after CONNACK, where the broker offers less
+        self.connack: Connack | None = None
+        self.goodbye: int | None = None  # reason code of the broker's DISCONNECT
+        self.reason_string = ""  # of CONNACK or DISCONNECT, in the broker's own words
+        self.is_silent = False  # the keep-alive went unanswered
+        self.is_malformed = False  # what came is not MQTT
+        self.last_error = ""  # that paho logged and swallowed
+        self.dropped = 0  # messages received and left out of the events
+        self._config = config
+        self._is_5 = offered.protocol == "5"
+        self._report_topic = report_topic
+        self._events: list[MqttEvent] = []
+        self._client = client = Client(
+            CallbackAPIVersion.VERSION2,
+            config.client_id,
+            clean_session=None if self._is_5 else True,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._is_5 else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = config.timeout_s
+        client.max_inflight_messages_set(0)  # no limit: the in-flight table has its own
+        if config.username is not None:
+            client.username_pw_set(config.username, config.password)
+        if will is not None:
+            client.will_set(will.topic, will.payload, min(will.qos, offered.max_qos), will.retain and offered.retain)
+        if config.tls:
+            client.tls_set_context(tls_context(config))
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
+        client.on_log = self._on_log
+
+    @property
+    def is_open(self) -> bool:
+        return self._client.socket() is not None and not self.is_malformed
+
+    @property
+    def is_congested(self) -> bool:
+        """True if something still waits to be written to the network."""
+        return self._client.want_write()
+
+    def connect(self, *, resume: bool) -> None:
+        """Connect the socket, do the TLS handshake, and send CONNECT. Raises OSError or ValueError.
+
+        `resume`: ask for the session of the last connection (MQTT 5 only).
+        """
+        config = self._config
+        if self._is_5:
+            properties = _properties(PacketTypes.CONNECT)
+            properties.MaximumPacketSize = _MAX_PACKET
+            properties.SessionExpiryInterval = SESSION_EXPIRY_S
+            self._client.connect(
+                config.host, config.port, config.keepalive_s, clean_start=not resume, properties=properties
+            )
+        else:
+            self._client.connect(config.host, config.port, config.keepalive_s)
+
+    def publish(self, message: Message, expiry_s: float | None) -> int | None:
+        """Send a message and return its packet identifier; None: the connection is lost."""
+        properties = None
+        if expiry_s is not None and self._is_5:
+            properties = _properties(PacketTypes.PUBLISH)
+            properties.MessageExpiryInterval = max(1, round(expiry_s))
+        info = self._client.publish(
+            message.topic,
+            message.payload,
+            min(message.qos, self.offered.max_qos),
+            message.retain and self.offered.retain,
+            properties,
+        )
+        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def subscribe(self, topic_filter: str, *, retained: bool) -> int | None:
+        """Send a subscription and return its packet identifier; None: the connection is lost."""
+        if self._is_5:
+            handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
+            options = SubscribeOptions(qos=self.offered.max_qos, retainHandling=handling)
+            result, packet_id = self._client.subscribe(topic_filter, options=options)
+        else:
+            result, packet_id = self._client.subscribe(topic_filter, 1)
+        return packet_id if result == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def pop_events(self) -> list[MqttEvent]:
+        """Return what happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def wait(self, timeout_s: float, waker: SelfPipe | None = None) -> None:
+        """Wait for the network or the waker, read and write; paho closes the socket on errors."""
+        client = self._client
+        sock = client.socket()
+        if sock is None:
+            return
+        buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        poller = select.poll()
+        poller.register(sock.fileno(), select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        if waker is not None:
+            poller.register(waker.fileno(), select.POLLIN)
+        ready = dict(poller.poll(0.0 if buffered else max(0.0, timeout_s) * 1000))
+        if waker is not None and waker.fileno() in ready:
+            waker.drain()
+        codes = []
+        if buffered or ready.get(sock.fileno(), 0) & ~select.POLLOUT:
+            try:
+                codes.append(client.loop_read())
+            except _MALFORMED:  # before 2.2 paho raises these
+                self.is_malformed = True
+                return
+        if client.want_write():
+            codes.append(client.loop_write())
+        codes.append(client.loop_misc())
+        self.is_malformed = MQTTErrorCode.MQTT_ERR_PROTOCOL in codes
+
+    def disconnect(self) -> None:
+        """Send DISCONNECT, by which the session ends and the will is not sent. Never raises."""
+        properties = None
+        if self._is_5:
+            properties = _properties(PacketTypes.DISCONNECT)
+            properties.SessionExpiryInterval = 0
+        self._client.disconnect(properties=properties)
+
+    def close(self) -> None:
+        """Close the socket. Never raises.
+
+        paho has no call for that but DISCONNECT. Its callbacks refer to this object: without them both are freed, with
+        paho's other sockets, at once.
+        """
+        client = self._client
+        if (sock := client.socket()) is not None:
+            sock.close()
+        client.on_connect = client.on_disconnect = client.on_publish = None
+        client.on_message = client.on_subscribe = client.on_log = None
+
+    # --- paho's callbacks: they store what happened, and nothing else ---
+
+    def _on_connect(
+        self,
+        _client: Client,
+        _userdata: object,
+        flags: ConnectFlags,
+        code: PahoReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        self.reason_string = _reason_string(properties)
+        self.connack = Connack(
+            code.value,
+            flags.session_present,
+            getattr(properties, "ReceiveMaximum", 65535),
+            getattr(properties, "MaximumPacketSize", None),
+        )
+        if not code.is_failure:
+            self.offered = replace(
+                self.offered,
+                retain=self.offered.retain and bool(getattr(properties, "RetainAvailable", 1)),
+                max_qos=1 if self.offered.max_qos and getattr(properties, "MaximumQoS", 1) else 0,
+            )
+
+    def _on_disconnect(
+        self,
+        _client: Client,
+        _userdata: object,
+        flags: DisconnectFlags,
+        code: PahoReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self.goodbye = code.value
+            self.reason_string = _reason_string(properties)
+        elif code.value == _KEEP_ALIVE:
+            self.is_silent = True
+
+    def _on_publish(
+        self, _client: Client, _userdata: object, mid: int, code: PahoReasonCode, _properties: object
+    ) -> None:
+        # comes for QoS 0 too, when it is written. Its id cannot be that of a QoS 1 message in flight: those are
+        # acknowledged or given up within the time limit, and the pace keeps 65,535 messages from passing in it
+        refusal = reason_code(code.value, "PUBACK") if code.value >= FIRST_REFUSAL else None
+        self._events.append(Acknowledged(mid, refusal))
+
+    def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        try:
+            received = Received(message.topic, bytes(message.payload), message.retain)
+        except UnicodeDecodeError:
+            self.dropped += 1
+            return
+        most = _MAX_PACKET if received.topic == self._report_topic else _MAX_PAYLOAD
+        if len(received.payload) > most or len(self._events) >= _MAX_EVENTS:
+            self.dropped += 1
+        else:
+            self._events.append(received)
+
+    def _on_subscribe(
+        self, _client: Client, _userdata: object, mid: int, codes: list[PahoReasonCode], _properties: object
+    ) -> None:
+        refused = next((code.value for code in codes if code.value >= FIRST_REFUSAL), None)
+        self._events.append(Acknowledged(mid, None if refused is None else reason_code(refused, "SUBACK")))
+
+    def _on_log(self, _client: Client, _userdata: object, level: int, text: str) -> None:
+        if level == LogLevel.MQTT_LOG_ERR:
+            self.last_error = text.partition(": ")[2] or text
+
+
+def _reason_string(properties: Properties | None) -> str:
+    return str(getattr(properties, "ReasonString", ""))
+
+
+def _properties(packet_type: int) -> Properties:
+    return Properties(packet_type)  # type: ignore[no-untyped-call]  # paho left this one without types
