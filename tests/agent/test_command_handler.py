@@ -214,7 +214,7 @@ def test_sighup_changes_the_log_level_of_all_of_the_agent(broker: BrokerProcess,
         wait_until(
             lambda: "INFO    edgeaudio.agent.reloader: reloaded: 1 sources kept" in agent.log, what="not reloaded"
         )
-    wait_until(lambda: "edgeaudio.capture.reader" in agent.log, what="the source's end was not logged")
+    wait_until(lambda: "edgeaudio.capture.outage_log" in agent.log, what="the source's end was not logged")
 
 
 def test_a_source_is_off_outside_its_schedule(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
