@@ -31,8 +31,8 @@ DETECTOR = DetectorSection(on=0.5, off=0.3, votes=2, votes_of=3, hold_s=6.0)
 CARD = """# home
 
 This model recognises sounds of a house or a farm: crying babies, chainsaws, ticking clocks, barking dogs, crackling
-fire, helicopters, sneezes, rain, roosters, sea waves, smoke alarms (temporal-three), carbon-monoxide alarms (temporal-four),
-sirens and speech. The fourteen scores are independent: a dog that barks in the rain gives two labels.
+fire, helicopters, sneezes, rain, roosters, sea waves, smoke alarms (temporal-three), carbon-monoxide alarms
+(temporal-four), sirens and speech. The fourteen scores are independent: a dog that barks in the rain gives two labels.
 
 ## What it is
 
@@ -48,9 +48,9 @@ threshold, because a carbon-monoxide alarm pauses for 5 s. A clip takes a sixth 
 This model is not a certified detector, and does not replace one. Its alarms were synthesised, because no recordings of
 real alarms were available, and only alarms with a standard's cadence were used. It was trained on few recordings
 of each sound: 32 of each ESC-10 label, 12 synthesised ones of rain, sea waves, fires, helicopters and clocks, two
-speakers and a speech synthesiser. It may miss or misname other sounds; the tables below show how often. It takes most beeps that
-resemble an alarm for that alarm, a reversing lorry's among them. If that matters, run [alarms](../alarms/README.md)
-too, and leave `smoke_alarm`, `co_alarm` and `siren` out of this model's labels.
+speakers and a speech synthesiser. It may miss or misname other sounds; the tables below show how often. It takes
+most beeps that resemble an alarm for that alarm, a reversing lorry's among them. If that matters, run
+[alarms](../alarms/README.md) too, and leave `smoke_alarm`, `co_alarm` and `siren` out of this model's labels.
 
 ## How it was made
 
