@@ -82,7 +82,7 @@ def test_the_numbers_of_the_wire_contract_are_the_programs():
     assert f"over {100 * signal_monitor.HUM_FROM:g} % of the energy" in MQTT
     assert MQTT.count(f"for {signal_monitor.ENTER_S:g} s") == 3
     assert f"after {reader.FIRST_DELAY_S:g} s, doubling to {reader.LAST_DELAY_S:g} s" in MQTT
-    assert f"While the reason is `clock`, {reader.CLOCK_DELAY_S:g} s is the most" in " ".join(MQTT.split())
+    assert f"If the reason is `clock`, the delay is at most {reader.CLOCK_DELAY_S:g} s" in " ".join(MQTT.split())
     settings = Settings()
     assert f"every {settings.health.interval_s:g} s and at every change of state" in MQTT
 

@@ -39,8 +39,8 @@ def test_the_numbers_of_a_source():
     assert f"no samples come for {config.read_timeout_s:g} s" in TEXT
     assert reader.JITTER == 0.25
     assert (
-        f"after {reader.FIRST_DELAY_S:g} s, doubling to {reader.LAST_DELAY_S:g} s, give or take a quarter; "
-        f"{reader.PROVEN_S:g} s of sound begin the count anew"
+        f"after {reader.FIRST_DELAY_S:g} s, doubling to {reader.LAST_DELAY_S:g} s, plus or minus a quarter; "
+        f"{reader.PROVEN_S:g} s of sound reset the delay"
     ) in TEXT
     assert f"need {signal_monitor.ENTER_S:g} s of evidence, and {signal_monitor.LEAVE_S:g} s to leave" in TEXT
     assert f"then one every {throttled_log.REPEAT_S / 60:g} minutes" in TEXT
@@ -55,8 +55,8 @@ def test_the_numbers_of_a_command():
     longest_s, shortest_s = (
         live_playlists.SLACK_S + s for s in (live_playlists.MAX_STALE_S, live_playlists.MIN_STALE_S)
     )
-    assert f"target durations and {live_playlists.SLACK_S:g} s ({shortest_s:g} to {longest_s:g} s), of a pipe" in TEXT
-    assert f"of a pipe {pipe.STALL_S:g} s" in TEXT
+    assert f"target durations and {live_playlists.SLACK_S:g} s ({shortest_s:g} to {longest_s:g} s), from a pipe" in TEXT
+    assert f"from a pipe {pipe.STALL_S:g} s" in TEXT
     assert f"`check` ({check.LISTEN_S:g} s)" in TEXT
     assert f"four times its length, and {waiting.SLACK_S:g} s" in TEXT
     assert f"the name server | {waiting.HANG_S:g} s; {waiting.INTERRUPT_S:g} s after Ctrl-C" in TEXT
@@ -81,8 +81,8 @@ def test_the_numbers_of_the_outbox():
     assert f"At most {config.window} messages are in flight" in TEXT
     assert f"does not come within {config.timeout_s:g} s ends the connection" in TEXT
     assert f"after {config.retry_min_s:g} s, doubling to {config.retry_max_s:g} s, each shortened at random by" in TEXT
-    assert f"{sender._STEADY_S:g} s of connection begin the count anew" in TEXT
-    assert f"to blame (`clock`), {sender._CLOCK_S:g} s is the most" in TEXT
+    assert f"{sender._STEADY_S:g} s of connection reset the delay" in TEXT
+    assert f"is the cause (`clock`), the delay is at most {sender._CLOCK_S:g} s" in TEXT
     assert config.rate_per_s == settings.mqtt.rate_per_s
     assert f"at most {config.rate_per_s:g} messages a second" in TEXT
     assert f"waits ({detection_queue._HOLD_MIN_S:g} s, doubling to {detection_queue._HOLD_MAX_S:g} s" in TEXT
@@ -105,7 +105,7 @@ def test_the_numbers_of_the_outbox():
 
 def test_the_numbers_of_the_process():
     assert agent.TICK_S == 1
-    assert "asks each second whether the others moved" in TEXT
+    assert "checks each second that the others made progress" in TEXT
     assert (
         f"recogniser within {supervisor.RECOGNISER_STALL_TIMEOUT_S:g} s, "
         f"the MQTT sink within {mqtt_runner.SINK_STALL_TIMEOUT_S:g} s, "
@@ -115,7 +115,7 @@ def test_the_numbers_of_the_process():
     assert f"an end that takes {agent.SHUTDOWN_STALL_TIMEOUT_S:g} s" in TEXT
     *most, last = [f"`{name}`" for name in reloader.AT_START]
     assert f"{', '.join(most)} and {last} take effect at the next start" in TEXT
-    assert "SIGTERM ends it within 2 s" in TEXT
+    assert "SIGTERM ends the process within 2 s" in TEXT
     assert agent.RECOGNISER_JOIN_S + agent.FINAL_DRAIN_S + agent.SENDER_JOIN_S < 2
 
 

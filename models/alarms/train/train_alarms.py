@@ -45,22 +45,24 @@ CALIBRATION_COURSE = Course(begin_s=1.0, end_s=12.0, duration_s=12.0)
 
 CARD = """# alarms
 
-Smoke alarms (temporal-three: ISO 8201, NFPA 72, UL 217), carbon-monoxide alarms (temporal-four: UL 2034) and sirens
-(wail, yelp, hi-lo). Three independent scores, so that a house that burns while the fire brigade arrives is both.
+This model recognises smoke alarms (temporal-three: ISO 8201, NFPA 72, UL 217), carbon-monoxide alarms
+(temporal-four: UL 2034) and sirens (wail, yelp, hi-lo). The three scores are independent: a smoke alarm and a siren at
+once give two labels.
 
 ## What it is
 
 A clip of 4 s at 16 kHz becomes 199 frames of 40 MFCC (64 HTK mels from 100 Hz, frames of 32 ms every 20 ms), each
 coefficient normalised with the mean and deviation in `model.toml`. Five convolutions over time and three wide depthwise
-ones see the whole clip; all weights and activations are int8. An event begins when two of the last three clips are
-over the threshold, and ends 6 s after the last clip over the lower one, since a carbon-monoxide alarm pauses for 5 s.
+ones cover the whole clip. All weights and activations are int8. An event begins when two of the last three clips are
+above the threshold. It ends 6 s after the last clip above the lower threshold, because a carbon-monoxide alarm pauses
+for 5 s.
 
 ## What it is not
 
-Not a certified detector, and no replacement for one. It names an alarm by its standard's cadence: the fast continuous
-beeping of many European smoke alarms (EN 14604 asks for no cadence), voice alarms and bells are not in it. A smoke
-alarm counts only once its pause was heard, so that a reversing lorry stays a lorry. Alarms were synthesised for
-training and for the evaluation below; no recording of a real alarm was at hand.
+This model is not a certified detector, and does not replace one. It recognises an alarm by the cadence of its standard.
+It does not recognise the fast continuous beeping of many European smoke alarms (EN 14604 requires no cadence), voice
+alarms and bells. A smoke alarm is reported only after its pause was heard, so that a reversing lorry is not reported.
+Alarms were synthesised for training and for the evaluation below; no recording of a real alarm was available.
 
 ## How it was made
 
@@ -69,11 +71,11 @@ training and for the evaluation below; no recording of a real alarm was at hand.
     python -m models.alarms.train.evaluate_alarms models/alarms --data {data} \\
         --keras runs/alarms/model.keras --card models/alarms/README.md
 
-{clips:,} clips: synthesised alarms (45 %), sounds that resemble them (35 %), and neither, over recordings and
-synthesised surroundings, through synthetic rooms, over distance, through cheap microphones, clipping and codecs, at
--5 to 30 dB. Recordings (each with its licence in `model.toml`): ESC-10 folds 1 to 3, two of three speakers of the Free
-Spoken Digit Dataset, every other file of the Orcasound signal catalogue and the drone-audio-dataset. The rest is for
-the evaluation.
+The {clips:,} clips are synthesised alarms (45 %), sounds that resemble them (35 %), and neither. They are mixed with
+recordings and synthesised surroundings at -5 to 30 dB, and pass through synthetic rooms, distance, cheap microphones,
+clipping and codecs. The recordings (each with its licence in `model.toml`) are ESC-10 folds 1 to 3, two of three
+speakers of the Free Spoken Digit Dataset, every other file of the Orcasound signal catalogue and the
+drone-audio-dataset. The rest is for the evaluation.
 """
 
 # A pulse group of the carbon-monoxide alarm comes every 5.7 s: an event must outlive the pause.

@@ -30,44 +30,43 @@ DETECTOR = DetectorSection(on=0.5, off=0.3, votes=2, votes_of=3, hold_s=6.0)
 
 CARD = """# home
 
-What a house or a farm wants to know of: crying babies, chainsaws, ticking clocks, barking dogs, crackling fire,
-helicopters, sneezes, rain, roosters, sea waves, smoke alarms (temporal-three), carbon-monoxide alarms (temporal-four),
-sirens and speech. Fourteen independent scores: a dog that barks in the rain is both.
+This model recognises sounds of a house or a farm: crying babies, chainsaws, ticking clocks, barking dogs, crackling
+fire, helicopters, sneezes, rain, roosters, sea waves, smoke alarms (temporal-three), carbon-monoxide alarms
+(temporal-four), sirens and speech. The fourteen scores are independent: a dog that barks in the rain gives two labels.
 
 ## What it is
 
-A clip of 4 s at 32 kHz becomes 197 frames of {features} (frames of 64 ms every 20 ms, HTK mels from 50 Hz), in dB under
-the clip's loudest moment, so that a microphone's gain does not matter. Seven convolutions tell what is in two seconds
-of it, and a wide one beside them the rhythm of the whole; all weights and activations are int8. An event begins when
-two of the last three clips are over the label's threshold, and ends 6 s after the last clip over the lower one, since
-a carbon-monoxide alarm pauses for 5 s. A clip takes a sixth of the time of a depthwise CNN of 120,000 parameters
-(`python -m tools.bench model`).
+A clip of 4 s at 32 kHz becomes 197 frames of {features} (frames of 64 ms every 20 ms, HTK mels from 50 Hz), in dB below
+the clip's maximum, so that a microphone's gain does not matter. Seven convolutions recognise the content of two
+seconds, and one wide convolution beside them the rhythm of the clip. All weights and activations are int8. An event
+begins when two of the last three clips are above the label's threshold. It ends 6 s after the last clip above the lower
+threshold, because a carbon-monoxide alarm pauses for 5 s. A clip takes a sixth of the time of a depthwise CNN of
+120,000 parameters (`python -m tools.bench model`).
 
 ## What it is not
 
-Not a certified detector, and no replacement for one: the alarms were synthesised, since no recordings of real ones were
-at hand, and only those with a standard's cadence are in it. It knows few recordings of each sound (32 of each ESC-10
-label, and 12 made-up ones of rain, sea waves, fires, helicopters and clocks; two speakers and a speech synthesiser), so
-that a sound unlike them may be missed or misnamed: the tables below say how often. It takes most beeps that resemble an
-alarm's for that alarm, a reversing lorry's among them: where that matters, run [alarms](../alarms/README.md) beside it,
-and leave `smoke_alarm`, `co_alarm` and `siren` out of its labels.
+This model is not a certified detector, and does not replace one. Its alarms were synthesised, because no recordings of
+real alarms were available, and only alarms with a standard's cadence were used. It was trained on few recordings
+of each sound: 32 of each ESC-10 label, 12 synthesised ones of rain, sea waves, fires, helicopters and clocks, two
+speakers and a speech synthesiser. It may miss or misname other sounds; the tables below show how often. It takes
+most beeps that resemble an alarm for that alarm, a reversing lorry's among them. If that matters, run
+[alarms](../alarms/README.md) too, and leave `smoke_alarm`, `co_alarm` and `siren` out of this model's labels.
 
 ## How it was made
 
     python -m models.home.train.train_home --data {data} --out models/home --clips {clips} --seed {seed}
 
-That command makes the recordings (`runs/home/home.csv` lists them), trains and judges a model for each ESC-10 fold,
-trains the one that ships on all of them, converts it, and tries the events. The last step alone, without training
-again:
+This command makes the recordings (`runs/home/home.csv` lists them), trains and evaluates a model for each ESC-10 fold,
+trains the shipped model on all folds, converts it, and evaluates its events. The last step alone, without training:
 
     python -m models.home.train.evaluate_home runs/home --data {data} --model models/home --card models/home/README.md
 
 ## Cross-validation
 
-ESC-10 (K. J. Piczak, 2015), its official folds 1 to 4: each fold's recordings judged by a model that was trained, from
-random weights, on everything else: the other folds, and all that is made up. A recording's label is the one of all
-fourteen with the best mean score over its clips; int8 is the `.tflite` through edgeaudio's own clips, features and
-model code. The recipe was chosen among others on these same folds (`docs/experiments/home.md`), so that some of it is
+The recordings are the official folds 1 to 4 of ESC-10 (K. J. Piczak, 2015). Each fold is judged by a model that was
+trained, from random weights, on the other folds and all synthesised sounds. A recording's label is the one of all
+fourteen with the best mean score over its clips. int8 is the `.tflite` file with edgeaudio's own clips, features and
+model code. The recipe was chosen on these same folds (`docs/experiments/home.md`), so that part of the result is
 luck.
 
 {report}
