@@ -52,7 +52,7 @@ class DryRunResult:
 
     what: str
     works: bool
-    told: str
+    detail: str
 
 
 def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True) -> Iterator[DryRunResult]:
@@ -67,14 +67,14 @@ def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True
     try:
         stats = _written(settings.outbox_path)
     except OutboxError as error:
-        yield DryRunResult("state_dir", works=False, told=str(error))
+        yield DryRunResult("state_dir", works=False, detail=str(error))
     else:
         if stats is None:
-            yield DryRunResult("state_dir", works=True, told="in use by a running edgeaudio, so it was not written")
+            yield DryRunResult("state_dir", works=True, detail="in use by a running edgeaudio, so it was not written")
         elif stats.trouble or stats.damage:
-            yield DryRunResult("state_dir", works=False, told=stats.damage or in_memory(stats.trouble or ""))
+            yield DryRunResult("state_dir", works=False, detail=stats.damage or in_memory(stats.trouble or ""))
         else:
-            yield DryRunResult("state_dir", works=True, told=f"{stats.depth} messages waiting")
+            yield DryRunResult("state_dir", works=True, detail=f"{stats.depth} messages waiting")
         alone = as_device and stats is not None and not _is_online(config, topics, stop)
     if alone:
         try:
@@ -86,7 +86,7 @@ def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True
     if not alone:
         unproven = f"; {_UNPROVEN}" if as_device else ""
         for finding in _visit(settings, config, topics, stop):
-            yield replace(finding, told=f"{finding.told}{unproven}") if finding.works else finding
+            yield replace(finding, detail=f"{finding.detail}{unproven}") if finding.works else finding
 
 
 def run_dry_offline(settings: Settings, _: threading.Event) -> Iterator[DryRunResult]:
@@ -96,9 +96,9 @@ def run_dry_offline(settings: Settings, _: threading.Event) -> Iterator[DryRunRe
         if config.tls:
             tls_context(config)
     except BrokerError as error:
-        yield DryRunResult("broker", works=False, told=str(error))
+        yield DryRunResult("broker", works=False, detail=str(error))
     else:
-        yield DryRunResult("broker", works=True, told=f"{config.where}: not asked")
+        yield DryRunResult("broker", works=True, detail=f"{config.where}: not asked")
 
 
 def _written(path: Path) -> OutboxStats | None:
@@ -142,14 +142,14 @@ def _outcome(sender: Sender, *, stop: threading.Event, where: str) -> list[DryRu
         failed = time.monotonic() > deadline_s or (
             error is not None and (hopeless or error.reason is BrokerReason.TAKEN_OVER)
         )
-    told = [complaint.text(where) for complaint in sender.complaints]
-    if failed and (not told or sender.status.state is not BrokerState.CONNECTED):
-        told.append(
+    lines = [complaint.text(where) for complaint in sender.complaints]
+    if failed and (not lines or sender.status.state is not BrokerState.CONNECTED):
+        lines.append(
             str(sender.last_error or f"broker {where}: does not answer everything within {_BROKER_TIMEOUT_S:g} s")
         )
-    if told:
-        return [DryRunResult("broker", works=False, told=line) for line in told]
-    return [DryRunResult("broker", works=True, told=f"{where}: connected, MQTT {sender.status.protocol}")]
+    if lines:
+        return [DryRunResult("broker", works=False, detail=line) for line in lines]
+    return [DryRunResult("broker", works=True, detail=f"{where}: connected, MQTT {sender.status.protocol}")]
 
 
 def _is_online(config: MqttConfig, topics: Topics, stop: threading.Event) -> bool:

@@ -52,7 +52,7 @@ class DryRunResult(Protocol):
     @property
     def works(self) -> bool: ...
     @property
-    def told(self) -> str: ...
+    def detail(self) -> str: ...
 
 
 _MARKS = {"works": good, "FAILS": bad, "off": faint}
@@ -67,7 +67,7 @@ class CheckResult:
 
     what: str
     verdict: Literal["works", "FAILS", "off"]
-    told: str
+    detail: str
 
 
 def print_schema() -> int:
@@ -135,14 +135,14 @@ def _results(
 
 def show(found: CheckResult, what_width: int = 0) -> None:
     """Print one result."""
-    row = [found.what, _MARKS[found.verdict](found.verdict), mask(found.told)]
+    row = [found.what, _MARKS[found.verdict](found.verdict), mask(found.detail)]
     for line in table([row], widths=(what_width, 5), width=width_of(sys.stdout)):
         print_out(*line, flush=True)
 
 
 def result_of(outcome: DryRunResult) -> CheckResult:
     """Return a result of a dry run as a line of the report."""
-    return CheckResult(outcome.what, "works" if outcome.works else "FAILS", _without(outcome.what, outcome.told))
+    return CheckResult(outcome.what, "works" if outcome.works else "FAILS", _without(outcome.what, outcome.detail))
 
 
 def tried(what: str, attempt: Callable[[], str]) -> CheckResult:
