@@ -56,6 +56,10 @@ def test_a_folder_of_credentials_as_systemd_hands_it_over(tmp_path) -> None:
     assert settings.mqtt.username == "porch"
 
 
+def test_an_empty_variable_beside_another_of_its_name_counts_as_not_set() -> None:
+    assert load(None, (), {"EDGEAUDIO_DEVICE": "", "edgeaudio_device": "jetty"}).device == "jetty"
+
+
 def test_the_environment_can_say_everything(tmp_path) -> None:
     (tmp_path / "a-model").mkdir()
     settings = load(

@@ -240,6 +240,10 @@ ENVIRONMENT = [
         "EDGEAUDIO_SOURCES__porch__URL: EDGEAUDIO_SOURCES__PORCH__URL is set too; keep one of them",
     ),
     (
+        {"EDGEAUDIO_SOURCES__FRONT-DOOR__URL": "a", "EDGEAUDIO_SOURCES__FRONT_DOOR__URL": "b"},
+        "EDGEAUDIO_SOURCES__FRONT_DOOR__URL: EDGEAUDIO_SOURCES__FRONT-DOOR__URL is set too; keep one of them",
+    ),
+    (
         {"EDGEAUDIO_SOURCES____URL": "x"},
         'EDGEAUDIO_SOURCES____URL: sources."": a name is made of a-z, 0-9 and hyphens, at most 64, as in "e3b0c442"',
     ),
@@ -331,6 +335,13 @@ def test_the_command_line_is_wrong(options: list[str], expected: str) -> None:
 def test_a_credential_is_wrong(name: str, content: str | bytes, expected: str, tmp_path) -> None:
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     assert complaint(None, (), {"CREDENTIALS_DIRECTORY": str(tmp_path)}).replace(str(tmp_path), "FOLDER") == expected
+
+
+def test_one_credential_under_two_names_is_refused(tmp_path) -> None:
+    (tmp_path / "edgeaudio_mqtt.password").write_text("hunter1")
+    (tmp_path / "mqtt.password").write_text("hunter2")
+    message = complaint(None, (), {"CREDENTIALS_DIRECTORY": str(tmp_path)}).replace(str(tmp_path), "FOLDER")
+    assert message == "FOLDER/mqtt.password: FOLDER/edgeaudio_mqtt.password sets mqtt.password too; keep one of them"
 
 
 def test_files_that_cannot_be_read(tmp_path) -> None:

@@ -69,11 +69,14 @@ class EnvironmentSource(EnvSettingsSource):
     name = "environment"
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
-        """Read the variables. Raises SettingsError where two names differ in case alone."""
+        """Read the variables. Raises SettingsError where two names differ in case, or in hyphens, alone."""
         seen: dict[str, str] = {}
-        for name in sorted(os.environ):
-            other = seen.setdefault(name.upper(), name)
-            if name.upper().startswith(PREFIX) and other != name:
+        for name, value in sorted(os.environ.items()):
+            spelling = name.upper().replace("-", "_")
+            if not spelling.startswith(PREFIX) or spelling == CONFIG_VARIABLE or not value:
+                continue
+            other = seen.setdefault(spelling, name)
+            if other != name:
                 raise SettingsError(f"{name}: {other} is set too; keep one of them")
         super().__init__(settings_cls, env_prefix=PREFIX, env_nested_delimiter=_NESTED, env_ignore_empty=True)
 
@@ -250,6 +253,7 @@ def _credential_files(folder: Path) -> Iterator[tuple[str, Path]]:
         paths = sorted(folder.iterdir())
     except OSError as error:
         raise SettingsError(f"{folder}: credentials directory cannot be read: {error.strerror}") from None
+    seen: dict[str, Path] = {}
     for path in paths:
         name = path.name.removeprefix(_CREDENTIAL_PREFIX)
         if not _CREDENTIAL.fullmatch(name):
@@ -258,6 +262,8 @@ def _credential_files(folder: Path) -> Iterator[tuple[str, Path]]:
         if last not in _CREDENTIALS:
             known = ", ".join(_CREDENTIALS)
             raise SettingsError(f"{path}: unknown credential; those of {dotted(table)} are {known}")
+        if (other := seen.setdefault(name.lower(), path)) is not path:
+            raise SettingsError(f"{path}: {other} sets {dotted((*table, last))} too; keep one of them")
         yield name, path
 
 
