@@ -88,6 +88,12 @@ def test_the_environment_can_say_everything(tmp_path) -> None:
     assert settings.models["reef"].thresholds["snapping_shrimp"].on == 0.9
 
 
+def test_a_source_can_be_spelt_with_hyphens_and_underscores() -> None:
+    variables = {"EDGEAUDIO_SOURCES__FRONT_DOOR__URL": "alsa:x", "EDGEAUDIO_SOURCES__FRONT-DOOR__CHANNEL": "2"}
+    door = load(None, (), variables).sources["front-door"]
+    assert (door.url.get_secret_value(), door.channel) == ("alsa:x", 2)
+
+
 def test_options_take_keys_as_toml_writes_them() -> None:
     settings = load(None, ['models.alarms.thresholds."Dog, bark".on=0.7', "device=x"], {})
     assert settings.models["alarms"].thresholds["Dog, bark"].on == 0.7

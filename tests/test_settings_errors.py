@@ -229,11 +229,18 @@ def test_the_file_is_wrong(text: str, expected: str, tmp_path) -> None:
 ENVIRONMENT = [
     ({"EDGEAUDIO_MTQT__URL": "x"}, 'EDGEAUDIO_MTQT__URL: mtqt: unknown setting; did you mean "mqtt"?'),
     ({"EDGEAUDIO_MQTT": "{}"}, "EDGEAUDIO_MQTT: mqtt: must be a table"),
-    ({"EDGEAUDIO_MQTT": "x", "EDGEAUDIO_MQTT__URL": "x"}, "EDGEAUDIO_MQTT: mqtt: must be a table"),
+    (
+        {"EDGEAUDIO_MQTT": "x", "EDGEAUDIO_MQTT__URL": "x"},
+        "EDGEAUDIO_MQTT__URL: EDGEAUDIO_MQTT is set too; keep one of them",
+    ),
+    (
+        {"EDGEAUDIO_MQTT__URL": "mqtt://x", "EDGEAUDIO_MQTT__URL__X": "x"},
+        "EDGEAUDIO_MQTT__URL__X: EDGEAUDIO_MQTT__URL is set too; keep one of them",
+    ),
     ({"EDGEAUDIO_SOURCES__PORCH": "{}"}, "EDGEAUDIO_SOURCES__PORCH: sources.porch: must be a table"),
     (
         {"EDGEAUDIO_SOURCES__PORCH": "x", "EDGEAUDIO_SOURCES__PORCH__URL": "alsa:default"},
-        "EDGEAUDIO_SOURCES__PORCH: sources.porch: must be a table",
+        "EDGEAUDIO_SOURCES__PORCH__URL: EDGEAUDIO_SOURCES__PORCH is set too; keep one of them",
     ),
     (
         {"EDGEAUDIO_SOURCES__PORCH__URL": "a", "EDGEAUDIO_SOURCES__porch__URL": "b"},

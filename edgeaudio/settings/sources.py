@@ -78,6 +78,10 @@ class EnvironmentSource(EnvSettingsSource):
             other = seen.setdefault(spelling, name)
             if other != name:
                 raise SettingsError(f"{name}: {other} is set too; keep one of them")
+        for spelling, name in seen.items():
+            table = next((table for table in seen if spelling.startswith(f"{table}{_NESTED}")), None)
+            if table is not None:
+                raise SettingsError(f"{name}: {seen[table]} is set too; keep one of them")
         super().__init__(settings_cls, env_prefix=PREFIX, env_nested_delimiter=_NESTED, env_ignore_empty=True)
 
     def __call__(self) -> dict[str, Any]:
@@ -93,9 +97,14 @@ class EnvironmentSource(EnvSettingsSource):
     def explode_env_vars(self, field_name: str, field: FieldInfo, env_vars: Mapping[str, str | None]) -> dict[str, Any]:
         """Return the values of one table; slugs have hyphens where names of variables have underscores."""
         table = super().explode_env_vars(field_name, field, env_vars)
-        if field_name in _SLUG_TABLES:
-            return {name.replace("_", "-"): value for name, value in table.items()}
-        return table
+        if field_name not in _SLUG_TABLES:
+            return table
+        slugs: dict[str, Any] = {}
+        for name, value in table.items():
+            slug = name.replace("_", "-")
+            known = slugs.get(slug)  # by another spelling
+            slugs[slug] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+        return slugs
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ANN401, ARG002 (the library's)
         """Return the text as it is, where the library expects JSON."""

@@ -183,7 +183,7 @@ def test_faulty_sinks_neither_end_the_agent_nor_hold_up_a_detection(
     tape = tmp_path / "tape.wav"
     write_media(tape, "pcm_s16le", sine(1000.0, 8000, 4.0), 8000)
     agent = run_agent(broker, f'[sources.porch]\nurl = "{tape}"\n')
-    agent.start(patch=_SINKS + "from edgeaudio.agent import sink_runner\nsink_runner.STALL_TIMEOUT_S = 1.0\n")
+    agent.start(patch=_SINKS + "from edgeaudio.agent import sink_runner\nsink_runner.STALL_TIMEOUT_S = 4.0\n")
     try:
         listener.wait_detection("onset")
         listener.wait_detection("offset")
