@@ -1,4 +1,4 @@
-"""edgeaudio: hears a camera or a hydrophone, recognises sounds, tells an MQTT broker.
+"""edgeaudio: recognises sounds of cameras and hydrophones, and publishes them over MQTT.
 
 The public Python interface. Its parts are loaded at their first use, so that the command line and
 the agent pay only for what they need.

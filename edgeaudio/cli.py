@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        discard_output()  # nobody reads on, as in `edgeaudio score FILE | head`
+        discard_output()  # the reader has closed the pipe, as in `edgeaudio score FILE | head`
         return EXIT_BROKEN_PIPE
     except OutputError as error:
         discard_output()

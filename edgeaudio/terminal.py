@@ -135,8 +135,8 @@ def width_of(stream: TextIO | None, environ: Mapping[str, str] = os.environ) -> 
     """Return the width of a terminal in characters, `COLUMNS` where that is set; None if the stream is no terminal."""
     if stream is None or not on_terminal(stream):
         return None
-    said = environ.get("COLUMNS", "")
-    width = int(said) if re.fullmatch("[0-9]{1,5}", said) else 0
+    columns = environ.get("COLUMNS", "")
+    width = int(columns) if re.fullmatch("[0-9]{1,5}", columns) else 0
     with suppress(OSError):
         width = width or os.get_terminal_size(stream.fileno()).columns
     width = width or _USUAL_WIDTH

@@ -46,7 +46,9 @@ class Deadline:
         self._stop = stop
         self._end_s = float("inf")
         self.expired = False
-        self.still_s = time.monotonic()  # what PyAV is told until a limit is reached: its own would come first
+        self.still_s = (
+            time.monotonic()
+        )  # the time for PyAV until a limit is reached; with the real time its own limits would end the call first
         self.on_wait: Callable[[], None] | None = None
         self._failure: BaseException | None = None
 

@@ -1,7 +1,7 @@
 """How FFmpeg is asked to open each kind of source.
 
 Owns: the options per protocol, which protocols and formats an address may lead to, and limits.
-Does not know: how a failure is told, or how samples are read.
+Does not know: how failures are classified, how samples are read.
 
 FFmpeg ignores options it does not know without a word, so each is given only to the protocol that
 has it. Limits on time are passed for the protocol's own waiting; the Deadline holds over all of them.

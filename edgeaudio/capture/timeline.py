@@ -104,7 +104,7 @@ class Timeline:
         self._reliable = reliable
         self._pauses_are_possible = self._may_pause = live and may_pause
         self._trusted = True
-        self._begun_s: float | None = None  # when the first epoch began, if it was told
+        self._begun_s: float | None = None  # beginning of the first epoch, if `begin` was called
         self._epoch: _TimelineEpoch | None = None
         self._origin_s = 0.0  # arrival of the connection's first frame
         self._claimed_s = 0.0  # sound since then, by samples and by timestamps

@@ -28,7 +28,7 @@ MAX_BYTES = 2_000_000
 LONGEST_CLIP_S = 120.0
 MAX_CLIPS = 100
 USUAL_PERIOD_MS = 500
-MIN_PERIOD_MS, MAX_PERIOD_MS = 10, 60_000  # from one clip to the next, whoever says it
+MIN_PERIOD_MS, MAX_PERIOD_MS = 10, 60_000  # from one clip to the next, in manifests and settings
 DAY_S = 86_400
 MAX_ENTITY_NAME = 64
 # what Home Assistant knows of binary sensors
@@ -182,7 +182,7 @@ def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
         raise ManifestError(path, error.key, error.problem) from None
     kind = table["input"].get("kind") if isinstance(table.get("input"), dict) else None
     if isinstance(table.get("features"), dict) and isinstance(table.get("clip"), dict):
-        # said once in the file, where a reader looks for them
+        # in the file they stand once, in [input] and [clip]
         inherited = {"kind": kind, "sample_rate": table["clip"].get("sample_rate")}
         for key in inherited:
             if key in table["features"]:
@@ -203,7 +203,7 @@ def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
 def manifest_toml(manifest: Manifest) -> str:
     """Return the manifest as TOML text for `read_manifest`; values that equal their default are left out."""
     table = {"schema_version": manifest.schema_version, **table_of(manifest)}
-    for key in ("kind", "sample_rate"):  # said in [input] and [clip]
+    for key in ("kind", "sample_rate"):  # they stand in [input] and [clip]
         table.get("features", {}).pop(key, None)
     return toml_writer.dumps(table)
 

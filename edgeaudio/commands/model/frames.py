@@ -84,26 +84,26 @@ USUAL_FRAMES_MS = ((25, 10), (30, 20), (40, 20), (30, 10), (32, 16), (20, 10), (
 def guess_features(work: Work, tensor: Tensor) -> None:
     """Fill in `[features]`, `clip.n_samples` and `input.axes`. Raises EdgeaudioError if no usual size fits."""
     kind = work.section("input")["kind"]
-    said = _convention(work, kind, tensor)
+    stated = _convention(work, kind, tensor)
     count = COUNTS.get(kind, "n_mels")
     long = [n for n in tensor.shape if n != 1]
-    if work.options.preset in EDGE_IMPULSE_FEATURES and len(long) == 1 and count not in said:
+    if work.options.preset in EDGE_IMPULSE_FEATURES and len(long) == 1 and count not in stated:
         usual = EDGE_IMPULSE_FEATURES[work.options.preset]
         if long[0] % usual == 0:
             work.guess("features", count, usual, f"{long[0] // usual} frames of {usual}, as Edge Impulse proposes")
-    n_frames, n_features = _frames_and_features(work, tensor, said.get(count))
-    if said.get(count, n_features) != n_features:
+    n_frames, n_features = _frames_and_features(work, tensor, stated.get(count))
+    if stated.get(count, n_features) != n_features:
         raise EdgeaudioError(
-            f"{work.file}: its input is {list(tensor.shape)}, of which no length is features.{count} = {said[count]}"
+            f"{work.file}: its input is {list(tensor.shape)}, of which no length is features.{count} = {stated[count]}"
         )
-    said[count] = n_features
+    stated[count] = n_features
     if count == "n_mfcc":
         n_mels = EDGE_IMPULSE_MELS.get(work.options.preset, USUAL_MELS)
         work.guess("features", "n_mels", max(n_mels, n_features), "the tensor does not tell")
-    if count == "n_bins" and "n_fft" not in said:
+    if count == "n_bins" and "n_fft" not in stated:
         n_fft = 1 << (2 * n_features - 3).bit_length()
         if n_fft // 2 + 1 == n_features:
-            said["n_fft"] = n_fft
+            stated["n_fft"] = n_fft
         else:
             work.guess("features", "n_fft", n_fft, f"{n_features} bins are not all of any usual FFT's")
     _frame_sizes(work, n_frames)
@@ -111,26 +111,28 @@ def guess_features(work: Work, tensor: Tensor) -> None:
 
 def _convention(work: Work, kind: str, tensor: Tensor) -> dict[str, Any]:
     """Fill in `[features]` with the preset of the options, else with the usual one; returns it."""
-    said, preset = work.section("features"), work.options.preset
+    stated, preset = work.section("features"), work.options.preset
     if KINDS.get(preset, kind) != kind:
         raise EdgeaudioError(f"--preset {preset}: is about features of kind {KINDS[preset]}, and this is {kind}")
-    if not preset and not said:
+    if not preset and not stated:
         preset = "librosa"
-        told = 'as librosa computes them; else say --preset, as in "--preset tf-signal"'
+        how_made = 'as librosa computes them; else say --preset, as in "--preset tf-signal"'
         if is_teachable(tensor):
-            preset, told = (
+            preset, how_made = (
                 "teachable-machine",
                 "as Teachable Machine's page computes them; else say --preset tf-tutorial",
             )
         elif kind == "spectrogram":
             preset = "tf-tutorial"
-            told = "magnitudes without a logarithm; else say --preset librosa (dB of power), or features.power and .log"
-        work.guesses.append(f"features: {told}")
+            how_made = (
+                "magnitudes without a logarithm; else say --preset librosa (dB of power), or features.power and .log"
+            )
+        work.guesses.append(f"features: {how_made}")
     chosen = PRESETS.get(preset, {})
     if kind == "spectrogram":
         chosen = {key: value for key, value in chosen.items() if key not in OF_MELS}
-    work.table["features"] = said = {**chosen, **said}
-    return said
+    work.table["features"] = stated = {**chosen, **stated}
+    return stated
 
 
 def is_teachable(tensor: Tensor) -> bool:
@@ -138,13 +140,13 @@ def is_teachable(tensor: Tensor) -> bool:
     return tuple(n for n in tensor.shape if n != 1) == TEACHABLE_SHAPE
 
 
-def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[int, int]:
+def _frames_and_features(work: Work, tensor: Tensor, stated: int | None) -> tuple[int, int]:
     """Return the number of frames, OPEN for any, and of features in a frame; fills in the axes."""
     shape, axes = tensor.shape, work.section("input")
     long = [i for i, n in enumerate(shape) if n != 1]
-    if len(long) == 1 and said and shape[long[0]] % said == 0:  # all in one row
+    if len(long) == 1 and stated and shape[long[0]] % stated == 0:  # all in one row
         axes.setdefault("axes", ["batch", "time", "feature"])
-        return prod(shape) // said, said
+        return prod(shape) // stated, stated
     if len(long) != 2:
         raise EdgeaudioError(
             f"{work.file}: its input is {list(shape)}, which is no picture of frames and features; say how many "
@@ -159,7 +161,9 @@ def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[
             f"{work.file}: its input is {list(shape)}, and input.axes names {len(axes['axes'])} axes; name one for each"
         )
     turned = (
-        said == shape[first] != shape[second] if said else _features_first(axes["kind"], shape[first], shape[second])
+        stated == shape[first] != shape[second]
+        if stated
+        else _features_first(axes["kind"], shape[first], shape[second])
     )
     time = second if turned or shape[second] == OPEN else first
     names = ["channel"] * len(shape)
@@ -167,7 +171,7 @@ def _frames_and_features(work: Work, tensor: Tensor, said: int | None) -> tuple[
     if names[0] == "channel":
         names[0] = "batch"
     n_frames, n_features = shape[time], shape[first + second - time]
-    if said is None:
+    if stated is None:
         frames, otherwise = "any number of", ""
         if n_frames != OPEN:
             key = "n_bins" if work.section("input")["kind"] == "spectrogram" else "n_mels"
@@ -189,18 +193,18 @@ def _features_first(kind: str, first: int, second: int) -> bool:
 
 def _frame_sizes(work: Work, n_frames: int) -> None:
     """Fill in window, hop and FFT, and the length of the clip that makes that many frames."""
-    said, clip = work.section("features"), work.section("clip")
+    stated, clip = work.section("features"), work.section("clip")
     rate = clip["sample_rate"]
     n_samples = clip.get("n_samples") or round(work.options.clip_s * rate)
     usual = [(rate * window_ms // 1000, rate * hop_ms // 1000) for window_ms, hop_ms in USUAL_FRAMES_MS]
     if work.section("input")["kind"] == "spectrogram":
-        n_fft = said["n_fft"]
+        n_fft = stated["n_fft"]
         # TensorFlow's tutorial, then windows as long as the FFT; what is longer does not fit into it
         usual = [(n_fft - 1, n_fft // 2), (n_fft, n_fft // 2), (n_fft, n_fft // 4), *usual]
         usual = [(window, hop) for window, hop in usual if window <= n_fft]
     if work.options.preset in EDGE_IMPULSE_FEATURES:
         # its blocks take 20 ms, each 10 or 20 ms, and no more of them than the FFT is long
-        usual = [(min(rate * 20 // 1000, said["n_fft"]), rate * hop_ms // 1000) for hop_ms in (10, 20)]
+        usual = [(min(rate * 20 // 1000, stated["n_fft"]), rate * hop_ms // 1000) for hop_ms in (10, 20)]
     choices = [_sizes(work, window, hop) for window, hop in usual]
     if work.options.preset == "psf":
         choices = [_as_psf(sizes, n_samples or rate) for sizes in choices]
@@ -213,10 +217,10 @@ def _frame_sizes(work: Work, n_frames: int) -> None:
             "features.n_fft=N --set features.win_length=N --set features.hop_length=N"
         )
     chosen = fitting[0] if fitting else 0
-    unsaid = {key: value for key, value in choices[chosen].items() if key not in said}
-    said |= unsaid
-    if unsaid:
-        sizes = ", ".join(f"{key} = {_shown(value)}" for key, value in unsaid.items())
+    added = {key: value for key, value in choices[chosen].items() if key not in stated}
+    stated |= added
+    if added:
+        sizes = ", ".join(f"{key} = {_shown(value)}" for key, value in added.items())
         frames = "" if n_frames == OPEN else f" that make {n_frames} frames"
         work.guesses.append(f"features: {sizes}: usual sizes{frames}; else say --set features.n_fft=N and so on")
     if not n_samples:
@@ -234,19 +238,19 @@ def _shortest(config: FeatureConfig, n_frames: int) -> int:
 
 
 def _sizes(work: Work, window: int, hop: int) -> dict[str, Any]:
-    said = work.section("features")
+    stated = work.section("features")
     if work.section("input")["kind"] != "spectrogram" and work.options.preset not in EDGE_IMPULSE_FEATURES:
-        window = said.get("n_fft") or window
-    window = said.get("win_length") or window
+        window = stated.get("n_fft") or window
+    window = stated.get("win_length") or window
     sizes = {
-        "n_fft": said.get("n_fft") or 1 << (window - 1).bit_length(),
+        "n_fft": stated.get("n_fft") or 1 << (window - 1).bit_length(),
         "win_length": window,
-        "hop_length": said.get("hop_length") or hop,
+        "hop_length": stated.get("hop_length") or hop,
     }
     # tf.signal.hann_window of an odd length is symmetric, whatever it is asked for
     if work.options.preset in EDGE_IMPULSE_FEATURES:
         sizes["spectrum_scale"] = 1 / sizes["n_fft"]
-    of_tensorflow = said.get("win_align") == "start" and said.get("window", "hann") == "hann"
+    of_tensorflow = stated.get("win_align") == "start" and stated.get("window", "hann") == "hann"
     return {**sizes, "periodic": False} if of_tensorflow and window % 2 else sizes
 
 

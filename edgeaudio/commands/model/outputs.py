@@ -24,10 +24,10 @@ MOST_SHOWN = 3
 
 def name_outputs(work: Work, outputs: Sequence[Tensor], metadata: Metadata, packed: Mapping[str, bytes]) -> int:
     """Fill in `labels` and `output.index`; returns the index. Raises EdgeaudioError if the user must choose."""
-    said = work.section("output").get("index")
-    if said is not None and (type(said) is not int or not 0 <= said < len(outputs)):
-        raise EdgeaudioError(f"{work.file}: has {len(outputs)} outputs; output.index cannot be {said}")
-    chosen = range(len(outputs)) if said is None else [said]
+    stated = work.section("output").get("index")
+    if stated is not None and (type(stated) is not int or not 0 <= stated < len(outputs)):
+        raise EdgeaudioError(f"{work.file}: has {len(outputs)} outputs; output.index cannot be {stated}")
+    chosen = range(len(outputs)) if stated is None else [stated]
     if "labels" not in work.table and not work.options.labels:
         described = {i: files for i in chosen if (files := _packed_files(metadata, i, len(outputs), packed))}
         if described:

@@ -23,8 +23,8 @@ def closed(work: Work, tensor: Tensor) -> Tensor:
     A batch is 1, and so is every open dimension beside two known ones. Raises EdgeaudioError if more stay open.
     """
     shape = list(tensor.shape)
-    said = work.table.get("features", {})
-    n_features = said.get("n_mfcc") or said.get("n_mels") or said.get("n_bins")
+    stated = work.table.get("features", {})
+    n_features = stated.get("n_mfcc") or stated.get("n_mels") or stated.get("n_bins")
     if axes := given_axes(work, tensor):
         sizes = {"batch": 1, "channel": 1, "feature": n_features or OPEN}
         shape = [sizes.get(axis, n) if n == OPEN else n for n, axis in zip(shape, axes, strict=True)]
