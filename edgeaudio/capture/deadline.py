@@ -48,7 +48,7 @@ class Deadline:
         self.expired = False
         self.still_s = (
             time.monotonic()
-        )  # the time for PyAV until a limit is reached; with the real time its own limits would end the call first
+        )  # PyAV's time until a limit is reached: by the real time its own limits come first
         self.on_wait: Callable[[], None] | None = None
         self._failure: BaseException | None = None
 

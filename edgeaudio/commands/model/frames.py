@@ -116,18 +116,18 @@ def _convention(work: Work, kind: str, tensor: Tensor) -> dict[str, Any]:
         raise EdgeaudioError(f"--preset {preset}: is about features of kind {KINDS[preset]}, and this is {kind}")
     if not preset and not stated:
         preset = "librosa"
-        how_made = 'as librosa computes them; else say --preset, as in "--preset tf-signal"'
+        guess = 'as librosa computes them; else say --preset, as in "--preset tf-signal"'
         if is_teachable(tensor):
-            preset, how_made = (
+            preset, guess = (
                 "teachable-machine",
                 "as Teachable Machine's page computes them; else say --preset tf-tutorial",
             )
         elif kind == "spectrogram":
             preset = "tf-tutorial"
-            how_made = (
+            guess = (
                 "magnitudes without a logarithm; else say --preset librosa (dB of power), or features.power and .log"
             )
-        work.guesses.append(f"features: {how_made}")
+        work.guesses.append(f"features: {guess}")
     chosen = PRESETS.get(preset, {})
     if kind == "spectrogram":
         chosen = {key: value for key, value in chosen.items() if key not in OF_MELS}
