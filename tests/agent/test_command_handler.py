@@ -110,6 +110,7 @@ def test_a_test_detection_is_delivered_like_a_real_one(broker: BrokerProcess, ru
         ("roof", LABEL): "there is no source 'roof'\n",
         ("portch", LABEL): "there is no source 'portch'; did you mean \"porch\"?\n",
         ("porch", "frog"): "has no label 'frog'\n",
+        ("porch", "\udcff"): "has no label '?'\n",  # not UTF-8
         ("porch", f"{LABEL}x"): f"has no label '{LABEL}x'; did you mean \"{LABEL}\"?\n",
     }.items():
         told = send_test(*words)
