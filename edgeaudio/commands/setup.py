@@ -90,7 +90,7 @@ class _Answers:
 
     def ask_all(self) -> None:
         """Ask for the device, the broker and cameras, each until it works or is kept all the same."""
-        said = _ask("Name of this device, in topics and in Home Assistant", default_device())
+        said = _name("Name of this device, in topics and in Home Assistant", default_device())
         self.table["device"] = slugify(said) or default_device()
         while not self._has_broker():
             pass
@@ -125,7 +125,7 @@ class _Answers:
             return True
         source = _located(answer, found)
         usual = "microphone" if answer.startswith("alsa:") else "camera"
-        name = slugify(_ask("Its name", usual if usual not in sources else f"{usual}-{len(sources) + 1}"))
+        name = slugify(_name("Its name", usual if usual not in sources else f"{usual}-{len(sources) + 1}"))
         if not name or name in sources:
             print_error(f"there is a source {name} already" if name else "a name is made of letters and digits")
             return True
@@ -187,6 +187,13 @@ def _address(question: str, default: str) -> str:
     """Ask for an address without a login; the login has questions of its own."""
     while holds_login(answer := _ask(question, default)):
         print_error("without the login, which is asked for next")
+    return answer
+
+
+def _name(question: str, default: str) -> str:
+    """Ask for a name, which everybody sees: an address, given too early, may hold a login."""
+    while "://" in (answer := _ask(question, default)) or holds_login(answer):
+        print_error("a name is made of letters and digits; this is an address")
     return answer
 
 
