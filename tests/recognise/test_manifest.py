@@ -510,7 +510,10 @@ def test_a_name_of_earlier_versions_is_read_with_one_warning(caplog):
     for _ in range(2):
         assert parse_manifest(earlier, path).license == "CC0-1.0"
     assert [record.getMessage() for record in caplog.records] == [
-        "models/earlier/model.toml: licence is called license now; the earlier name is read for two more releases"
+        (
+            "models/earlier/model.toml: licence is called license now, and the earlier name is read for two more "
+            "releases; rename it (in a file, `edgeaudio config migrate` does)"
+        )
     ]
     with pytest.raises(ManifestError, match="licence: is the earlier name of license, which is there too"):
         parse_manifest({**earlier, "license": "MIT"}, path)
