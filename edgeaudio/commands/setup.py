@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,11 +73,17 @@ def _program() -> str:
 
 def _may_write(file: Path) -> None:
     """Raise EdgeaudioError if the file cannot be written, or the user keeps the old one."""
-    if file.is_dir():
-        raise EdgeaudioError(f"{file}: this is a directory; name a file with --config FILE")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
+    try:
+        is_there = True
+        if stat.S_ISDIR(file.stat().st_mode):
+            raise EdgeaudioError(f"{file}: this is a directory; name a file with --config FILE")
+    except (FileNotFoundError, NotADirectoryError):
+        is_there = False
+    except OSError as error:
+        raise EdgeaudioError(f"{file}: {error.strerror}; name another file with --config FILE") from None
+    if not os.access(file if is_there else file.parent, os.W_OK):
         raise EdgeaudioError(f"{file}: cannot be written; name another file with --config FILE")
-    if file.exists() and not _yes(f"{file} is there already. Replace it?"):
+    if is_there and not _yes(f"{file} is there already. Replace it?"):
         raise EdgeaudioError(f"{file}: left as it was; name another file with --config FILE")
 
 

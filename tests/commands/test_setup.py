@@ -140,6 +140,11 @@ def test_a_service_has_its_passwords_apart(tmp_path: Path, monkeypatch: pytest.M
     assert "systemctl restart edgeaudio" in capsys.readouterr().out
 
 
+def test_a_name_that_no_file_can_have_is_one_line(capsys) -> None:
+    assert cli.main(["setup", "--config", "a" * 300]) == 2
+    assert capsys.readouterr().err.endswith("a: File name too long; name another file with --config FILE\n")
+
+
 def test_an_address_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     """The name of the device is asked for first, and is in every topic."""
     answer(monkeypatch, "mqtt://me:hunter2@b", "me:hunter2@b", "dock", "127.0.0.1:1", "", "y", "")
