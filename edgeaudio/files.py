@@ -56,6 +56,6 @@ def replace_file(file: Path, text: str, *, mode: int | None = None) -> None:
             os.fchmod(descriptor, stat.S_IMODE(file.stat().st_mode) if mode is None else mode)
             os.fsync(descriptor)
         new.replace(file)
-    except OSError:
+    except BaseException:  # interrupted, for one
         new.unlink(missing_ok=True)
         raise

@@ -68,7 +68,11 @@ def upgraded(table: Mapping[str, Any], schema: Schema, origin: str) -> dict[str,
         if (origin, path) not in _warned:
             _warned.add((origin, path))
             old = ".".join(path)
-            log.warning("%s: %s is called %s now; the earlier name is read for two more releases", origin, old, new)
+            log.warning(
+                "%s: %s is called %s now, and the earlier name is read for two more releases; rename it (in a file, "
+                "`edgeaudio config migrate` does)",
+                *(origin, old, new),
+            )
     return renamed
 
 

@@ -27,7 +27,10 @@ def test_each_old_name_is_warned_of_once_for_each_origin(caplog: pytest.LogCaptu
     caplog.set_level(logging.WARNING)
     for origin in ("one.toml", "one.toml", "two.toml"):
         upgraded({"mqtt": {"topic": "x"}}, SCHEMA, origin)
-    sentence = "mqtt.topic is called base_topic now; the earlier name is read for two more releases"
+    sentence = (
+        "mqtt.topic is called base_topic now, and the earlier name is read for two more releases; rename it "
+        "(in a file, `edgeaudio config migrate` does)"
+    )
     assert [record.getMessage() for record in caplog.records] == [f"one.toml: {sentence}", f"two.toml: {sentence}"]
 
 

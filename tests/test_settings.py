@@ -60,6 +60,30 @@ def test_an_empty_variable_beside_another_of_its_name_counts_as_not_set() -> Non
     assert load(None, (), {"EDGEAUDIO_DEVICE": "", "edgeaudio_device": "jetty"}).device == "jetty"
 
 
+def test_a_credential_is_there_once_in_any_case(tmp_path) -> None:
+    (tmp_path / "MQTT.username").write_text("me\n")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert load(None, (), environ).mqtt.username == "me"
+    (tmp_path / "edgeaudio_mqtt.username").write_text("you\n")
+    with pytest.raises(
+        SettingsError, match=r"edgeaudio_mqtt\.username: MQTT\.username is there too; keep one of them$"
+    ):
+        load(None, (), environ)
+
+
+def test_a_home_folder_is_found_from_everywhere(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    environ = {"HOME": str(tmp_path), "EDGEAUDIO_STATE_DIR": "~/state"}
+    assert load(None, (), environ).state_dir == tmp_path / "state"
+    assert load(None, ["state_dir=~/state"], {"HOME": str(tmp_path)}).state_dir == tmp_path / "state"
+
+
+def test_the_variable_of_the_file_counts_in_lower_case_too(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("EDGEAUDIO_CONFIG", raising=False)
+    monkeypatch.setenv("edgeaudio_config", str(tmp_path / "here.toml"))
+    assert config_path(None) == tmp_path / "here.toml"
+
+
 def test_the_environment_can_say_everything(tmp_path) -> None:
     (tmp_path / "a-model").mkdir()
     settings = load(

@@ -70,6 +70,8 @@ class Reloader:
         logging.getLogger("edgeaudio").setLevel(new.log_level.upper())
         if (new.memory_limit_mb, len(new.sources)) != (old.memory_limit_mb, len(old.sources)):
             self._limit_memory()
+        begun, removed = ({worker.name for worker in workers} for workers in (change.begun, change.removed))
         log.info(
-            "reloaded: %d sources kept, %d begun, %d removed", *map(len, (change.kept, change.begun, change.removed))
+            "reloaded; sources: %d kept, %d restarted, %d added, %d removed",
+            *(len(change.kept), len(begun & removed), len(begun - removed), len(removed - begun)),
         )

@@ -47,9 +47,8 @@ class OutageLog:
         what = f"{info.codec}, {info.sample_rate} Hz, {info.channels} channel{'s' if info.channels != 1 else ''}"
         if self.lasts:
             away_s = now_s - self._began_s
-            _log.info(
-                "source %s: heard again after %.1f s and %d tries: %s", self._source, away_s, self._failures, what
-            )
+            tries = f"{self._failures} {'try' if self._failures == 1 else 'tries'}"
+            _log.info("source %s: heard again after %.1f s and %s: %s", self._source, away_s, tries, what)
         else:
             _log.info("source %s: heard: %s", self._source, what)
         self.lasts = False

@@ -6,9 +6,11 @@ Does not know: which names were replaced (schema_versions.py).
 
 from __future__ import annotations
 
+import errno
+import os
 import re
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,14 @@ from edgeaudio import schema_versions
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular, replace_file
 from edgeaudio.recognise.manifest import FILE_NAME as MANIFEST_NAME
-from edgeaudio.recognise.manifest import MAX_BYTES
+from edgeaudio.recognise.manifest import MAX_BYTES, Manifest
 from edgeaudio.schema_versions import MANIFEST, SETTINGS, Rename, Schema, SchemaError, rename_keys
+from edgeaudio.settings import Settings
 from edgeaudio.settings.sources import config_path
-from edgeaudio.terminal import print_out
+from edgeaudio.terminal import one_line, print_out
+from edgeaudio.toml_reader import TomlError, loads
+
+_MARK = "\ufeff"  # Windows' mark of UTF-8
 
 
 class UnclearKeyError(Exception):
@@ -34,35 +40,69 @@ def migrate(path: Path | None) -> int:
     file = config_path(path)
     if file is None:
         raise EdgeaudioError("config: there is no settings file; name one, or a model's directory")
-    if file.is_dir():
+    if os.path.isdir(file):  # noqa: PTH112 (pathlib's raises where a folder on the way is closed)
         file /= MANIFEST_NAME
-    schema = MANIFEST if file.name == MANIFEST_NAME else SETTINGS
+    name = one_line(str(file))
     try:
-        content = read_regular(file, MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise EdgeaudioError(f"{file}: is larger than {MAX_BYTES} bytes, so it is neither settings nor a manifest")
-        text, changes = migrated(content.decode().removeprefix("\ufeff"), schema)
-        if changes:
-            replace_file(file, text)
+        changes = _rewrite(file)
     except OSError as error:
-        raise EdgeaudioError(f"{file}: cannot be rewritten: {error.strerror}") from None
+        hint = "; it is mounted by itself, so migrate it outside of the container" if error.errno == errno.EBUSY else ""
+        raise EdgeaudioError(f"{name}: cannot be rewritten: {error.strerror}{hint}") from None
     except UnclearKeyError as error:
-        raise EdgeaudioError(f"{file}: left as it is; {error}") from None
+        raise EdgeaudioError(f"{name}: left as it is; {error}") from None
     except SchemaError as error:
-        raise EdgeaudioError(f"{file}: {error}") from None
-    except (ValueError, RecursionError) as error:  # TOML's and UTF-8's own errors, and numbers of too many digits
-        raise EdgeaudioError(f"{file}: is not TOML: {error}") from None
+        raise EdgeaudioError(f"{name}: {error}") from None
+    except UnicodeDecodeError as error:
+        raise EdgeaudioError(f"{name}: is not UTF-8 text (byte {error.start})") from None
+    except TomlError as error:
+        raise EdgeaudioError(f"{name}: is not TOML: {error}") from None
     for change in changes or ["is up to date"]:
-        print_out(f"{file}: {change}")
+        print_out(f"{name}: {change}")
     return 0
+
+
+def _rewrite(file: Path) -> list[str]:
+    """Rewrite a file; return a line for each change."""
+    content = read_regular(file, MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise EdgeaudioError(f"{file}: is larger than {MAX_BYTES} bytes, so it is neither settings nor a manifest")
+    text, changes = _migrated_file(content.decode())
+    if changes:
+        replace_file(file, text)
+    return changes
+
+
+def _migrated_file(text: str) -> tuple[str, list[str]]:
+    """Return the text of a file, with the mark of UTF-8 that it has, and a line for each change."""
+    bare = text.removeprefix(_MARK)
+    new, changes = migrated(bare, _schema_of(loads(bare)))
+    return text[: len(text) - len(bare)] + new, changes
+
+
+def _schema_of(table: Mapping[str, Any]) -> Schema:
+    """Return what kind of file has these keys. Raises SchemaError for neither."""
+    keys = set(table) - {schema_versions.KEY}
+    settings = set(Settings.model_fields)
+    manifest = {field.name for field in fields(Manifest)} | {rename.old[0] for rename in MANIFEST.renames}
+    if len(keys & manifest) > len(keys & settings):
+        return MANIFEST
+    if keys and not keys & settings:
+        raise SchemaError(
+            min(keys),
+            "is a key of neither settings nor manifests, nor is any other; name an edgeaudio.toml or a model.toml",
+        )
+    return SETTINGS
 
 
 def migrated(text: str, schema: Schema) -> tuple[str, list[str]]:
     """Return a TOML text with today's names, and a line for each change.
 
-    Raises SchemaError, UnclearKeyError, and what tomllib raises.
+    Raises SchemaError, UnclearKeyError, TomlError.
     """
-    table = tomllib.loads(text)
+    table = loads(text)
+    version = table.get(schema_versions.KEY, schema.version)
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise SchemaError(schema_versions.KEY, f"must be a whole number from 1 to {schema.version}, without quotes")
     changes = []
     for path, new in rename_keys(table, schema)[1]:
         wanted, _ = rename_keys(table, Schema(schema.version, (Rename(path, new),)))
@@ -70,7 +110,8 @@ def migrated(text: str, schema: Schema) -> tuple[str, list[str]]:
         table = wanted
         changes.append(f"{'.'.join(path)} is {new} now")
     if schema_versions.KEY not in table:
-        text = f"{schema_versions.KEY} = {schema.version}\n{text}"
+        end = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
+        text = f"{schema_versions.KEY} = {schema.version}{end}{text}"
         changes.append(f"{schema_versions.KEY} is {schema.version}")
     return text, changes
 
@@ -80,9 +121,9 @@ def _renamed(text: str, old: str, new: str, wanted: dict[str, Any]) -> str:
     for start, end in _places(text, old):
         candidate = text[:start] + new + text[end:]
         try:
-            if tomllib.loads(candidate) == wanted:
+            if loads(candidate) == wanted:
                 return candidate
-        except tomllib.TOMLDecodeError:  # the word stood elsewhere, in a string for one
+        except TomlError:  # the word stood elsewhere, in a string for one
             continue
     raise UnclearKeyError(f"write {new} for {old} by hand")
 

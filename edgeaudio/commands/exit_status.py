@@ -6,7 +6,7 @@ import traceback
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask
-from edgeaudio.terminal import print_error
+from edgeaudio.terminal import one_line, print_error
 
 EXIT_FAULT = 1
 EXIT_BAD_INPUT = 2
@@ -19,8 +19,8 @@ def report(error: Exception) -> int:
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "edgeaudio":
         return _report_unimportable(error)
     if isinstance(error, EdgeaudioError):
-        for line in str(error).split("\n"):
-            print_error(f"edgeaudio: {mask(line)}")
+        for line in getattr(error, "lines", str(error).split("\n")):
+            print_error(f"edgeaudio: {one_line(mask(line))}")
     elif isinstance(error, MemoryError):
         print_error("edgeaudio: that takes more memory than there is; close other programs")
     else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,11 +73,17 @@ def _program() -> str:
 
 def _may_write(file: Path) -> None:
     """Raise EdgeaudioError if the file cannot be written, or the user keeps the old one."""
-    if file.is_dir():
-        raise EdgeaudioError(f"{file}: this is a directory; name a file with --config FILE")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
+    try:
+        is_there = True
+        if stat.S_ISDIR(file.stat().st_mode):
+            raise EdgeaudioError(f"{file}: this is a directory; name a file with --config FILE")
+    except (FileNotFoundError, NotADirectoryError):
+        is_there = False
+    except OSError as error:
+        raise EdgeaudioError(f"{file}: {error.strerror}; name another file with --config FILE") from None
+    if not os.access(file if is_there else file.parent, os.W_OK):
         raise EdgeaudioError(f"{file}: cannot be written; name another file with --config FILE")
-    if file.exists() and not _yes(f"{file} is there already. Replace it?"):
+    if is_there and not _yes(f"{file} is there already. Replace it?"):
         raise EdgeaudioError(f"{file}: left as it was; name another file with --config FILE")
 
 
@@ -90,7 +97,7 @@ class _Answers:
 
     def ask_all(self) -> None:
         """Ask for the device, the broker and cameras, each until it works or is kept all the same."""
-        said = _ask("Name of this device, in topics and in Home Assistant", default_device())
+        said = _name("Name of this device, in topics and in Home Assistant", default_device())
         self.table["device"] = slugify(said) or default_device()
         while not self._has_broker():
             pass
@@ -125,7 +132,7 @@ class _Answers:
             return True
         source = _located(answer, found)
         usual = "microphone" if answer.startswith("alsa:") else "camera"
-        name = slugify(_ask("Its name", usual if usual not in sources else f"{usual}-{len(sources) + 1}"))
+        name = slugify(_name("Its name", usual if usual not in sources else f"{usual}-{len(sources) + 1}"))
         if not name or name in sources:
             print_error(f"there is a source {name} already" if name else "a name is made of letters and digits")
             return True
@@ -187,6 +194,13 @@ def _address(question: str, default: str) -> str:
     """Ask for an address without a login; the login has questions of its own."""
     while holds_login(answer := _ask(question, default)):
         print_error("without the login, which is asked for next")
+    return answer
+
+
+def _name(question: str, default: str) -> str:
+    """Ask for a name, which everybody sees: an address, given too early, may hold a login."""
+    while "://" in (answer := _ask(question, default)) or holds_login(answer):
+        print_error("a name is made of letters and digits; this is an address")
     return answer
 
 

@@ -219,7 +219,10 @@ def _subscriber(address: BrokerAddress) -> Iterator[SimpleQueue[tuple[float, str
     client.on_subscribe = lambda *_: ready.set()
     client.on_message = on_message
     if username := os.environ.get(USERNAME):
-        client.username_pw_set(username, os.environ.get(PASSWORD))
+        try:
+            client.username_pw_set(username, os.environ.get(PASSWORD))
+        except UnicodeEncodeError:
+            raise EdgeaudioError(f"{USERNAME} and {PASSWORD} must be UTF-8 text") from None
     if address.tls:
         client.tls_set()
     try:

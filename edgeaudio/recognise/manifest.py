@@ -7,7 +7,6 @@ wrong one. Does not know: tensors (model.py compares), what is done with the sco
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from edgeaudio.files import read_regular
 from edgeaudio.recognise.dataclass_toml import TableError, build, table_of
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.schema_versions import MANIFEST, SchemaError, upgraded
+from edgeaudio.toml_reader import TomlError, loads
 
 FILE_NAME = "model.toml"
 MODEL_FILE_NAME = "model.tflite"
@@ -168,8 +168,10 @@ def read_manifest(path: Path) -> Manifest:
     if len(text) > MAX_BYTES:
         raise ManifestError(path, "", f"is larger than {MAX_BYTES // 1_000_000} MB, so it is no manifest")
     try:
-        table = tomllib.loads(text.decode().removeprefix("\ufeff"))  # Windows' mark of UTF-8
-    except (ValueError, RecursionError) as error:  # TOML's and UTF-8's own errors, and numbers of too many digits
+        table = loads(text.decode().removeprefix("\ufeff"))  # Windows' mark of UTF-8
+    except UnicodeDecodeError as error:
+        raise ManifestError(path, "", f"is not UTF-8 text (byte {error.start})") from None
+    except TomlError as error:
         raise ManifestError(path, "", f"is not TOML: {error}") from None
     return parse_manifest(table, path)
 

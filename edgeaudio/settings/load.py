@@ -48,6 +48,7 @@ _SENTENCES = {
     "string_too_long": "must have at most {max_length} characters",
     "string_too_short": "must not be empty",
     "string_type": "must be text, in quotes",
+    "string_unicode": "must be UTF-8 text",
     "too_long": "must have at most {max_length} entries",
     "too_short": "must not be empty",
     "tuple_type": "must be a list, in brackets",
@@ -120,6 +121,8 @@ def _problem(details: ErrorDetails, named: Key) -> str:
         known = list(_fields(named[:-1]))
         near = difflib.get_close_matches(named[-1], known, n=1, cutoff=0.5)
         return "unknown setting; " + (f'did you mean "{near[0]}"?' if near else f"there is {', '.join(sorted(known))}")
+    if kind == "too_long" and details["loc"][-1] in _SECRET:  # of a secret, pydantic does not know that it is text
+        kind = "string_too_long"
     sentence = _SENTENCES.get(kind)
     if sentence is None:
         return details["msg"]

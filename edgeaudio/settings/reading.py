@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import select
 import time
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import open_at_once
 from edgeaudio.redact import mask
-from edgeaudio.urls import HIDDEN
+from edgeaudio.toml_reader import TomlError, loads
 
 MAX_FILE_BYTES = 1_000_000
 MAX_SECRET_BYTES = 64 * 1024
@@ -76,14 +74,7 @@ def read_secret(path: Path) -> str:
 def parse_toml(text: str, path: Path) -> dict[str, Any]:
     """Parse the text of a settings file. Raises SettingsError with the place of the fault."""
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        problem, _, place = str(error).rpartition(" (at ")
-        problem = re.sub(r"'[^']*@[^']*'", repr(HIDDEN), problem)  # an address that was written as a name
-        at = re.fullmatch(r"line (\d+), column (\d+)\)", place)
-        line, column = at.groups() if at else (str(len(text.splitlines())), "end")
-        raise SettingsError(f"{path}:{line}:{column}: this is not TOML: {problem}") from None
-    except RecursionError:
-        raise SettingsError(f"{path}: this is not TOML: nested too deep") from None
-    except ValueError:
-        raise SettingsError(f"{path}: this is not TOML: a number has too many digits") from None
+        return loads(text)
+    except TomlError as error:
+        where = f"{path}:{error.place}" if error.place else str(path)
+        raise SettingsError(f"{where}: this is not TOML: {error.problem}") from None

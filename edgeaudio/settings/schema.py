@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -28,6 +28,7 @@ from edgeaudio.settings.values import (
     BrokerUrl,
     Channel,
     Number,
+    Password,
     ReadableFile,
     Schedule,
     SecretFile,
@@ -62,7 +63,7 @@ class _Login(_Table):
 
     url: SecretUrl
     username: Text | None = Field(None, repr=False, description="Login, where the URL holds none.")
-    password: SecretStr | None = Field(None, max_length=256, description="Password, where the URL holds none.")
+    password: Password | None = Field(None, max_length=256, description="Password, where the URL holds none.")
     password_file: SecretFile | None = Field(None, description="File whose only line is the password.")
 
     @model_validator(mode="after")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from pydantic_settings import (
 )
 
 from edgeaudio.settings.reading import MAX_FILE_BYTES, SettingsError, parse_toml, read_secret, read_text
+from edgeaudio.toml_reader import TomlError, loads
 from edgeaudio.toml_writer import dotted, quoted
 from edgeaudio.urls import HIDDEN, holds_login
 
@@ -39,6 +39,7 @@ MAX_DEPTH = 16  # of tables in tables: far beyond sources.NAME.thresholds.LABEL.
 _NESTED = "__"
 _SHOWN_CHARACTERS = 120  # of the name of a variable
 _SLUG_TABLES = ("sources", "models")
+_SLUG_VARIABLES = tuple(PREFIX + table.upper() for table in _SLUG_TABLES)
 _CREDENTIAL = re.compile(r"(mqtt|sources\.[^.]+)\.[^.]+")
 _CREDENTIAL_PREFIX = "edgeaudio_"  # added by LoadCredential=edgeaudio:FOLDER
 _CREDENTIALS = ("password", "url", "username")
@@ -69,29 +70,35 @@ class EnvironmentSource(EnvSettingsSource):
     name = "environment"
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
-        """Read the variables. Raises SettingsError where two names differ in case, or in hyphens, alone."""
+        """Read the variables. Raises SettingsError where two name one setting, or one cannot be a setting."""
         seen: dict[str, str] = {}
         for name, value in sorted(os.environ.items()):
-            spelling = name.upper().replace("-", "_")
-            if not spelling.startswith(PREFIX) or spelling == CONFIG_VARIABLE or not value:
+            key = _variable_key(name)
+            if not key.startswith(PREFIX) or key == CONFIG_VARIABLE or not value:
                 continue
-            other = seen.setdefault(spelling, name)
+            if any("\ud800" <= character <= "\udfff" for character in name):
+                raise SettingsError(f"{_shortened(name)}: the name of this variable is not UTF-8 text")
+            other = seen.setdefault(key, name)
             if other != name:
-                raise SettingsError(f"{name}: {other} is set too; keep one of them")
-        for spelling, name in seen.items():
-            table = next((table for table in seen if spelling.startswith(f"{table}{_NESTED}")), None)
-            if table is not None:
-                raise SettingsError(f"{name}: {seen[table]} is set too; keep one of them")
+                raise SettingsError(f"{_shortened(name)}: {_shortened(other)} is set too; keep one of them")
+        for key, name in seen.items():
+            parts = key.split(_NESTED)
+            for count in range(1, min(len(parts), MAX_DEPTH)):
+                if outer := seen.get(_NESTED.join(parts[:count])):
+                    raise SettingsError(f"{_shortened(name)}: {_shortened(outer)} is set too; keep one of them")
         super().__init__(settings_cls, env_prefix=PREFIX, env_nested_delimiter=_NESTED, env_ignore_empty=True)
 
     def __call__(self) -> dict[str, Any]:
-        """Return the nested values, those of unknown settings too, which the library leaves out."""
+        """Return the nested values, and those that the library leaves out: of unknown settings, below plain ones."""
         table = super().__call__()
         for name, value in self.env_vars.items():
-            first = name.removeprefix(PREFIX.lower()).partition(_NESTED)[0]
-            is_ours = name.startswith(PREFIX.lower()) and name != CONFIG_VARIABLE.lower()
-            if is_ours and first not in self.settings_cls.model_fields:
+            first, *further = name.removeprefix(PREFIX.lower()).split(_NESTED)
+            if not name.startswith(PREFIX.lower()) or name == CONFIG_VARIABLE.lower():
+                continue
+            if first not in self.settings_cls.model_fields:
                 table[first] = value
+            elif further and value and not self.field_is_complex(self.settings_cls.model_fields[first]):
+                raise SettingsError(f"{_shortened(name.upper())}: {first} has no settings in it; unset this variable")
         return table
 
     def explode_env_vars(self, field_name: str, field: FieldInfo, env_vars: Mapping[str, str | None]) -> dict[str, Any]:
@@ -114,8 +121,7 @@ class EnvironmentSource(EnvSettingsSource):
         """Return the variable that set the value at `key`, or the first of that table."""
         wanted = (PREFIX + _NESTED.join(key).replace("-", "_")).upper()
         names = (name for name in os.environ if f"{name.upper()}{_NESTED}".startswith(f"{wanted}{_NESTED}"))
-        name = next(names, wanted)
-        return name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}..."
+        return _shortened(next(names, wanted))
 
 
 class CredentialsSource(NestedSecretsSettingsSource):
@@ -140,7 +146,7 @@ class CredentialsSource(NestedSecretsSettingsSource):
     def origin(self, key: Key) -> str:
         """Return the file that set the value at `key`, or the first of that table."""
         (folder,) = self.secrets_paths
-        files = (file for name, file in _credential_files(folder) if tuple(name.lower().split("."))[: len(key)] == key)
+        files = (file for name, file in _credential_files(folder) if tuple(name.split("."))[: len(key)] == key)
         return str(next(files, folder))
 
 
@@ -202,8 +208,9 @@ def config_path(path: Path | None) -> Path | None:
     """Return the settings file: as named, else EDGEAUDIO_CONFIG, else /etc/edgeaudio/edgeaudio.toml if it exists."""
     if path is not None:
         return path
-    if named := os.environ.get(CONFIG_VARIABLE):
-        return Path(named)
+    for name, value in os.environ.items():  # in upper or lower case, as the settings' variables
+        if name.upper() == CONFIG_VARIABLE and value:
+            return Path(value)
     usual = Path("/etc/edgeaudio/edgeaudio.toml")
     try:
         usual.stat()
@@ -212,6 +219,16 @@ def config_path(path: Path | None) -> Path | None:
     except OSError:
         pass  # reading it says why
     return usual
+
+
+def _variable_key(name: str) -> str:
+    """Return what two variables of one setting have in common; a hyphen of a source is written as `_` or as it is."""
+    key = name.upper()
+    return key.replace("-", "_") if key.partition(_NESTED)[0] in _SLUG_VARIABLES else key
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}..."
 
 
 def _options_table(options: Iterable[str]) -> dict[str, Any]:
@@ -223,12 +240,12 @@ def _options_table(options: Iterable[str]) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for option in options:
         name, equals, value = option.partition("=")
-        shown = f"--set {HIDDEN if '@' in name else name.strip()}"
+        shown = f"--set {HIDDEN if '@' in name else name.strip()}".strip()
         if not equals:
             raise SettingsError("--set: write KEY=VALUE, as in --set mqtt.url=mqtts://broker.example")
         try:
-            key = tuple(_walk(tomllib.loads(f"{name.strip()} = 0")))
-        except (tomllib.TOMLDecodeError, RecursionError):
+            key = tuple(_walk(loads(f"{name.strip()} = 0")))
+        except TomlError:
             key = ()
         if not 0 < len(key) <= MAX_DEPTH:
             raise SettingsError(f"{shown[:60]}: not a key; write it as in TOML, as in mqtt.url")
@@ -238,8 +255,8 @@ def _options_table(options: Iterable[str]) -> dict[str, Any]:
             )
         lines.append(f"{dotted(key)} = {quoted(value)}")
         try:
-            table = tomllib.loads("\n".join(lines))
-        except tomllib.TOMLDecodeError:
+            table = loads("\n".join(lines))
+        except TomlError:
             raise SettingsError(f"{shown}: another --set sets it too; keep one of them") from None
     return table
 
@@ -257,22 +274,22 @@ def _is_password(key: Key) -> bool:
 
 
 def _credential_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the name and the path of each credential of ours. Raises SettingsError."""
+    """Yield the name, in lower case, and the path of each credential of ours. Raises SettingsError."""
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
         raise SettingsError(f"{folder}: credentials directory cannot be read: {error.strerror}") from None
     seen: dict[str, Path] = {}
     for path in paths:
-        name = path.name.removeprefix(_CREDENTIAL_PREFIX)
+        name = path.name.removeprefix(_CREDENTIAL_PREFIX).lower()
         if not _CREDENTIAL.fullmatch(name):
             continue
         *table, last = name.split(".")
+        if (other := seen.setdefault(name, path)) != path:
+            raise SettingsError(f"{path}: {other.name} is there too; keep one of them")
         if last not in _CREDENTIALS:
             known = ", ".join(_CREDENTIALS)
             raise SettingsError(f"{path}: unknown credential; those of {dotted(table)} are {known}")
-        if (other := seen.setdefault(name.lower(), path)) is not path:
-            raise SettingsError(f"{path}: {other} sets {dotted((*table, last))} too; keep one of them")
         yield name, path
 
 

@@ -21,6 +21,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     Secret,
+    SecretStr,
     WithJsonSchema,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -87,7 +88,9 @@ def _slug(text: str) -> str:
     if "@" in text:
         raise ValueError("a name is made of a-z, 0-9 and hyphens, at most 64; this may be an address")
     if not is_slug(text):
-        raise ValueError(f'a name is made of a-z, 0-9 and hyphens, at most 64, as in "{slugify(text)}"')
+        # of a text without any of them, the slug is a digest, which is no hint
+        near = slugify(text) if re.search("[A-Za-z0-9]", text) else "front-door"
+        raise ValueError(f'a name is made of a-z, 0-9 and hyphens, at most 64, as in "{near}"')
     return text
 
 
@@ -115,6 +118,15 @@ def _channel(value: object) -> object:
     raise ValueError(f'must be "auto", "mix" or the number of a channel, from 1 to {MAX_CHANNELS}')
 
 
+def _password(password: SecretStr) -> SecretStr:
+    """Refuse what a variable can hold and no login can carry."""
+    try:
+        password.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be UTF-8 text") from None
+    return password
+
+
 def _broker_url(url: SecretUrl) -> SecretUrl:
     try:
         parse_broker_url(url.get_secret_value())
@@ -124,12 +136,12 @@ def _broker_url(url: SecretUrl) -> SecretUrl:
 
 
 def _path(value: object) -> object:
-    """Refuse an empty path, which would be the working directory."""
+    """Refuse an empty path, which would be the working directory; `~` is the home, in variables and options too."""
     if value == "":
         raise ValueError("must not be empty")
     if isinstance(value, str) and "\0" in value:
         raise ValueError("no file can have that name")
-    return value
+    return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111 (pathlib's raises for unknown users)
 
 
 def _file(path: Path) -> Path:
@@ -165,6 +177,7 @@ Text = Annotated[str, Field(min_length=1, max_length=256)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_list), Field(min_length=1, max_length=10_000)]
 Slugs = Annotated[tuple[Slug, ...], BeforeValidator(_list), Field(min_length=1, max_length=100)]
 Schedule = Annotated[tuple[Hours, ...], BeforeValidator(_list), Field(min_length=1, max_length=100)]
+Password = Annotated[SecretStr, AfterValidator(_password)]
 BrokerUrl = Annotated[SecretUrl, AfterValidator(_broker_url)]
 AnyPath = Annotated[
     Path,

@@ -110,6 +110,7 @@ def test_a_test_detection_is_delivered_like_a_real_one(broker: BrokerProcess, ru
         ("roof", LABEL): "there is no source 'roof'\n",
         ("portch", LABEL): "there is no source 'portch'; did you mean \"porch\"?\n",
         ("porch", "frog"): "has no label 'frog'\n",
+        ("porch", "\udcff"): "has no label '?'\n",  # not UTF-8
         ("porch", f"{LABEL}x"): f"has no label '{LABEL}x'; did you mean \"{LABEL}\"?\n",
     }.items():
         told = send_test(*words)
@@ -193,6 +194,17 @@ def test_sighup_changes_sources_without_dropping_the_others(broker: BrokerProces
         )
         assert listener.detections("offset") == []
         assert [status["state"] for status in listener.payloads("porch/status")].count("listening") == 1
+        wait_until(
+            lambda: "sources: 1 kept, 0 restarted, 1 added, 1 removed\n" in agent.log, what="what changed is not logged"
+        )
+        # a source of another address is the same source
+        agent.write(
+            pushed(port, more=f"[sources.porch.thresholds]\n{LABEL} = {{ on = 0.7 }}") + pushed(free_port(), "attic")
+        )
+        agent.signal(signal.SIGHUP)
+        wait_until(
+            lambda: "sources: 1 kept, 1 restarted, 0 added, 0 removed\n" in agent.log, what="it was not restarted"
+        )
         # wrong settings are refused as a whole
         agent.write('[sources.porch]\nurl = "gopher://x"\n')
         agent.signal(signal.SIGHUP)
@@ -212,7 +224,7 @@ def test_sighup_changes_the_log_level_of_all_of_the_agent(broker: BrokerProcess,
         agent.config.write_text(agent.config.read_text().replace('log_level = "error"', 'log_level = "debug"'))
         agent.signal(signal.SIGHUP)
         wait_until(
-            lambda: "INFO    edgeaudio.agent.reloader: reloaded: 1 sources kept" in agent.log, what="not reloaded"
+            lambda: "INFO    edgeaudio.agent.reloader: reloaded; sources: 1 kept" in agent.log, what="not reloaded"
         )
     wait_until(lambda: "edgeaudio.capture.outage_log" in agent.log, what="the source's end was not logged")
 

@@ -69,7 +69,7 @@ def test_a_manifest_of_an_earlier_version_is_rewritten(model: str, capsys) -> No
         f"{manifest}: licence is license now\n{manifest}: schema_version is 1\n",
         "",
     )
-    assert manifest.read_bytes().decode() == "schema_version = 1\n" + text.replace("licence", "license")
+    assert manifest.read_bytes().decode() == "schema_version = 1\r\n" + text.replace("licence", "license")
     assert stat.S_IMODE(manifest.stat().st_mode) == 0o640
     assert read_manifest(manifest).license == "CC0-1.0"
     assert run(capsys, model) == (0, f"{manifest}: is up to date\n", "")
@@ -89,11 +89,16 @@ def test_the_settings_file_is_the_one_that_run_would_read(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"a = ", "FILE: is not TOML: Invalid value (at end of document)"),
-        (b"\xff", "FILE: is not TOML: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+        (b"a = ", "FILE: is not TOML: Invalid value (at its end)"),
+        (b"\xff", "FILE: is not UTF-8 text (byte 0)"),
         (b"a = " + b"[" * 5000, "FILE: is not TOML: "),
         (b"schema_version = 9", "FILE: schema_version: is 9, and this edgeaudio reads up to 1: upgrade edgeaudio"),
         (b"#" * 2_000_001, "FILE: is larger than 2000000 bytes, so it is neither settings nor a manifest"),
+        (b"schema_version = 0", "FILE: schema_version: must be a whole number from 1 to 1, without quotes"),
+        (b"schema_version = '1'", "FILE: schema_version: must be a whole number from 1 to 1, without quotes"),
+        (b"[tool.x]\n[project]", "FILE: project: is a key of neither settings nor manifests, nor is any other; name "),
+        (b"['me:hunter2@cam']\n" * 2, "FILE: is not TOML: Cannot declare ('***',) twice (line 2, column 18)"),
+        (b"a." * 100_000 + b"a = 1", "FILE: is not TOML: nested too deep (line 1, column 1)"),
         (None, "FILE: cannot be rewritten: No such file or directory"),
     ],
 )
@@ -121,6 +126,45 @@ def test_other_files_and_closed_folders_are_one_line(tmp_path: Path, monkeypatch
     assert run(capsys, str(file))[2] == f"edgeaudio: {file}: cannot be rewritten: No space left on device\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["edgeaudio.toml", "pipe"]
     assert file.read_text() == "device = 'x'\n"
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a\nb"])
+def test_the_name_of_no_file_is_one_line(name: str, tmp_path: Path, capsys) -> None:
+    status, out, err = run(capsys, str(tmp_path / name))
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert ": cannot be rewritten: " in err
+
+
+def test_a_manifest_is_known_by_its_keys(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "birds.toml"
+    file.write_bytes(b"\xef\xbb\xbfname = 'birds'\nlicence = 'MIT'\n")
+    assert run(capsys, str(file))[0] == 0
+    assert file.read_bytes() == b"\xef\xbb\xbfschema_version = 1\nname = 'birds'\nlicense = 'MIT'\n"
+
+
+def test_an_interrupted_rewriting_leaves_nothing_behind(tmp_path: Path, monkeypatch, capsys) -> None:
+    file = tmp_path / "edgeaudio.toml"
+    file.write_text("device = 'x'\n")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    assert run(capsys, str(file))[0] == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["edgeaudio.toml"]
+    assert file.read_text() == "device = 'x'\n"
+
+
+def test_a_file_that_a_container_mounts_has_a_hint(tmp_path: Path, monkeypatch, capsys) -> None:
+    file = tmp_path / "edgeaudio.toml"
+    file.write_text("device = 'x'\n")
+
+    def busy(*_: object) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(Path, "replace", busy)
+    assert run(capsys, str(file))[2].endswith("busy; it is mounted by itself, so migrate it outside of the container\n")
 
 
 def test_without_a_file_it_says_which_to_name(monkeypatch, capsys) -> None:

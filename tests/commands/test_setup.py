@@ -140,6 +140,22 @@ def test_a_service_has_its_passwords_apart(tmp_path: Path, monkeypatch: pytest.M
     assert "systemctl restart edgeaudio" in capsys.readouterr().out
 
 
+def test_a_name_that_no_file_can_have_is_one_line(capsys) -> None:
+    assert cli.main(["setup", "--config", "a" * 300]) == 2
+    assert capsys.readouterr().err.endswith("a: File name too long; name another file with --config FILE\n")
+
+
+def test_an_address_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """The name of the device is asked for first, and is in every topic."""
+    answer(monkeypatch, "mqtt://me:hunter2@b", "me:hunter2@b", "dock", "127.0.0.1:1", "", "y", "")
+    assert cli.main(["setup"]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("a name is made of letters and digits; this is an address\n") == 2
+    text = (tmp_path / "edgeaudio.toml").read_text()
+    assert 'device = "dock"' in text
+    assert "hunter2" not in said.out + said.err + text
+
+
 @pytest.mark.parametrize("answers", [[], [""], ["", "127.0.0.1:1"], ["", "127.0.0.1:1", "", "y", "alsa:x"]])
 def test_answers_that_end_are_one_line_and_write_nothing(
     answers: list[str], tmp_path: Path, monkeypatch, capsys

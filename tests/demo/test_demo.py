@@ -16,6 +16,7 @@ import av
 import numpy as np
 import pytest
 
+from edgeaudio import cli
 from edgeaudio.demo.demo import proven
 from edgeaudio.demo.scenario import Camera, Detection, judge, read_cameras
 from edgeaudio.recognise.bundled_models import find_model
@@ -141,3 +142,12 @@ def test_a_broker_that_is_not_there_is_one_line():
     )
     assert done.returncode == 2
     assert done.stderr == "edgeaudio: broker 127.0.0.1:9 cannot be reached: Connection refused\n"
+
+
+def test_a_login_that_is_not_utf8_is_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("EDGEAUDIO_MQTT__USERNAME", "me")
+    monkeypatch.setenv("EDGEAUDIO_MQTT__PASSWORD", "hunter\udcff")
+    assert cli.main(["demo", "--broker", "mqtt://127.0.0.1:1"]) == 2
+    assert capsys.readouterr().err == (
+        "edgeaudio: EDGEAUDIO_MQTT__USERNAME and EDGEAUDIO_MQTT__PASSWORD must be UTF-8 text\n"
+    )

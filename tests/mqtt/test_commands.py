@@ -14,6 +14,7 @@ from edgeaudio.sinks.mqtt.commands import (
     SetEnabled,
     SetThreshold,
     parse_command,
+    send_test,
 )
 from edgeaudio.sinks.mqtt.topics import Topics
 
@@ -95,3 +96,11 @@ def test_anything_is_either_a_command_or_one_short_line(topic: str, payload: byt
     if isinstance(outcome, SetThreshold):
         assert MIN_THRESHOLD <= outcome.value <= MAX_THRESHOLD
         assert outcome.label in LABELS[outcome.source]
+
+
+def test_a_question_that_is_not_utf8_is_refused() -> None:
+    """An argument of `edgeaudio test` that is not UTF-8 arrives as lone surrogates."""
+    with pytest.raises(CommandError, match=r"^source porch has no label '\?'$"):
+        send_test("porch", "\udcff", {"porch": ["dog"]})
+    with pytest.raises(CommandError, match=r"^there is no source '\?'$"):
+        send_test("\udcff", "dog", {"porch": ["dog"]})

@@ -98,13 +98,15 @@ def _label(written: str, source: str, labels: Mapping[str, Iterable[str]]) -> st
     known = {slugify(label): label for label in labels[source]}
     label = known.get(slugify(written))
     if label is None:
-        raise CommandError(f"source {source} has no label {_shown(written.encode())}{_near(slugify(written), known)}")
+        raise CommandError(
+            f"source {source} has no label {_shown(written.encode(errors='replace'))}{_near(slugify(written), known)}"
+        )
     return label
 
 
 def _require_source(source: str, labels: Mapping[str, Iterable[str]]) -> None:
     if source not in labels:
-        raise CommandError(f"there is no source {_shown(source.encode())}{_near(source, labels)}")
+        raise CommandError(f"there is no source {_shown(source.encode(errors='replace'))}{_near(source, labels)}")
 
 
 def _near(slug: str, known: Iterable[str]) -> str:
