@@ -16,32 +16,36 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.network_probe import unreadable_authorities
 from edgeaudio.capture.tls import verifying_context
+from edgeaudio.commands.health import find_sockets
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.source_argument import failure_line
 from edgeaudio.commands.waiting import SENDER_WAIT_S, WaitMonitor
 from edgeaudio.console import decibels, table
 from edgeaudio.decibels import loudest_channel_dbfs
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.health.agent_socket import NoAnswerError, ask
 from edgeaudio.recognise.model import Model
 from edgeaudio.redact import mask
 from edgeaudio.settings import Settings
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml, example_toml, json_schema
 from edgeaudio.terminal import bad, faint, good, print_out, width_of
-from edgeaudio.types import Samples
+from edgeaudio.types import Reason, Samples
 from edgeaudio.wiring import load_one_model, model_bindings, source_config, source_pipeline
 
 LISTEN_S = 2.0
 PARALLEL = 8  # sources opened at once; more would overload a small board
 TIMED_RUNS = 5
+ASK_LIMIT_S = 2.0
 
 
 class DryRunResult(Protocol):
@@ -199,11 +203,32 @@ def opened(settings: Settings, models: dict[str, Model], name: str, stop: thread
     """Listen to a source for a moment. Raises EdgeaudioError."""
     _planned(settings, models, name, stop)
     config = source_config(name, settings.sources[name])
+    try:
+        return _listened(config, stop)
+    except SourceError as error:
+        if error.reason is not Reason.DEVICE_BUSY or (state := _state_in_agent(settings, name)) is None:
+            raise
+    return f"{config.address}: {state}, in the running edgeaudio, so it was not opened"
+
+
+def _state_in_agent(settings: Settings, name: str) -> str | None:
+    """Return the state of a source in the running agent of this device; None if no such agent has it."""
+    try:
+        for socket in find_sockets(lambda: settings.state_dir):
+            answer: Any = ask(socket, ASK_LIMIT_S)
+            if answer["device"] == settings.device:
+                return str(answer["health"]["sources"][name]["state"])
+    except (EdgeaudioError, NoAnswerError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _listened(config: SourceConfig, stop: threading.Event) -> str:
+    """Listen to a source for a moment, and describe it. Raises SourceError."""
     samples: list[Samples] = []
     heard_s = 0.0
-    config = source_config(name, settings.sources[name])
     with (
-        WaitMonitor(config, stop, label=f"source {name}: ") as monitor,
+        WaitMonitor(config, stop, label=f"source {config.name}: ") as monitor,
         open_source(config, monitor.end, sender_wait_s=SENDER_WAIT_S) as connection,
     ):
         for block in monitor.listen(connection, LISTEN_S):

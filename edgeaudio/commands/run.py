@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def run(path: Path | None, options: Sequence[str]) -> int:
     def load() -> Settings:
         return load_settings(path, options)
 
+    # before the agent has its handler, a reload would end the process; what it asks for is being done anyway
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stderr = Stderr()
     ran = False
     status = 0
