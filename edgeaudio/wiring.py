@@ -25,8 +25,11 @@ from edgeaudio.slugs import slugs
 MAX_ANNOUNCED = 20  # labels of a model whose manifest has no `announce`
 
 
-def source_config(name: str, source: SourceSettings) -> SourceConfig:
-    """Return how to open a source. Raises SettingsError if its password file cannot be read."""
+def source_config(name: str, source: SourceSettings, *, read_period_s: float = 0.0) -> SourceConfig:
+    """Return how to open a source. Raises SettingsError if its password file cannot be read.
+
+    `read_period_s`: from one read of a live stream to the next; 0: at every packet.
+    """
     return SourceConfig(
         name=name,
         url=source.url.get_secret_value(),
@@ -43,7 +46,14 @@ def source_config(name: str, source: SourceSettings) -> SourceConfig:
         read_timeout_s=source.read_timeout_s,
         probe_bytes=source.probe_bytes,
         probe_s=source.probe_s,
+        read_period_s=read_period_s,
     )
+
+
+def read_period_s(settings: Settings, models: Mapping[str, Scorer], name: str) -> float:
+    """Return how often a live source is read: once for each clip, and never later than its settings want it."""
+    periods = [binding.effective_period_s for binding in model_bindings(settings, models, name)]
+    return min([settings.sources[name].latency_ms / 1000, *periods])
 
 
 def mqtt_config(settings: Settings) -> MqttConfig:

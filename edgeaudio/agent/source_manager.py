@@ -13,8 +13,9 @@ from datetime import datetime
 from edgeaudio.agent.recogniser import Recogniser
 from edgeaudio.agent.source_worker import SourceWorker, WorkerContext
 from edgeaudio.agent.timed_model import TimedModel
+from edgeaudio.capture.config import SourceConfig
 from edgeaudio.settings import ModelSettings, Settings
-from edgeaudio.wiring import load_models, model_bindings, source_config, source_pipeline
+from edgeaudio.wiring import load_models, model_bindings, read_period_s, source_config, source_pipeline
 
 # fields of a source that do not affect its connection and pipeline
 _LIGHT_FIELDS = {"thresholds", "schedule", "enabled", "level_interval_s"}
@@ -76,12 +77,16 @@ class SourceManager:
         if before is None or before.model_copy(update={key: getattr(after, key) for key in _LIGHT_FIELDS}) != after:
             return False
         # a password file may have new content
-        return source_config(name, after) == self._recogniser.workers[name].config
+        return self._config(name, new, self.models) == self._recogniser.workers[name].config
 
     def _worker(self, name: str, settings: Settings, models: Mapping[str, TimedModel]) -> SourceWorker:
-        source = settings.sources[name]
         pipeline = source_pipeline(settings, models, name)
-        return SourceWorker(name, source, source_config(name, source), pipeline, self._context)
+        config = self._config(name, settings, models)
+        return SourceWorker(name, settings.sources[name], config, pipeline, self._context)
+
+    @staticmethod
+    def _config(name: str, settings: Settings, models: Mapping[str, TimedModel]) -> SourceConfig:
+        return source_config(name, settings.sources[name], read_period_s=read_period_s(settings, models, name))
 
 
 def _load(settings: Settings) -> dict[str, TimedModel]:

@@ -35,6 +35,7 @@ class SourceConfig:
     # within which a track has to appear if the stream has no list of tracks; FFmpeg's own limits
     probe_bytes: int = 5_000_000
     probe_s: float = 5.0
+    read_period_s: float = 0.0  # from one read of a live stream to the next; 0: at every packet
     address: SourceUrl = field(init=False)
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from edgeaudio.capture.burst import STEADY_S, Burst, duration_of
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.deadline import Deadline
 from edgeaudio.capture.decoding import FrameReader
+from edgeaudio.capture.drain import MIN_PERIOD_S, DrainSchedule
 from edgeaudio.capture.errors import PUSHED, SourceError
 from edgeaudio.capture.http_proxy import HttpProxy
 from edgeaudio.capture.network_probe import rtsp_answers
@@ -30,7 +31,7 @@ from edgeaudio.capture.opening import SourceMemory, open_container
 from edgeaudio.capture.pauses import PauseWatch
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.playback import Arrived, Playback
-from edgeaudio.capture.reblock import Chunk, Reblocker
+from edgeaudio.capture.reblock import MAX_BLOCK_S, Chunk, Reblocker
 from edgeaudio.capture.recording import is_recording, zero_s
 from edgeaudio.capture.samples import in_range, planes_of
 from edgeaudio.capture.timeline import MAX_FILL_S, Placement, Timeline
@@ -143,7 +144,8 @@ class Connection:
             zero_s=zero_s(container, config.address.path),
         )
         self._last_at: datetime | None = None  # of the last Block, by the clock
-        self._reblocker = Reblocker()
+        self._drain = DrainSchedule(config.read_period_s) if self._may_rest(container) else None
+        self._reblocker = self._new_reblocker()
         self._format: tuple[int, int] | None = None
         self._was_quiet = False  # the last frame
         self._burst: Burst | None = None  # while it lasts
@@ -216,7 +218,27 @@ class Connection:
     def _all_blocks(self, frames: Iterator[Arrived]) -> Iterator[Block]:
         for frame, arrival_s in frames:
             yield from self._take(frame, arrival_s)
+            if self._drain is not None and (rest_s := self._rest_s(self._drain)) is not None:
+                yield from self._blocks(self._reblocker.flush())
+                self._stop.wait(rest_s)
         yield from self._blocks(self._reblocker.flush())
+
+    def _may_rest(self, container: InputContainer) -> bool:
+        """True if the socket's buffer may hold what arrives between two reads: sound alone, over TCP."""
+        config = self._config
+        is_rtsp = config.address.is_rtsp or config.address.is_pushed
+        over_tcp = is_rtsp and self._memory.rtsp_setup.mode.transport != "udp"
+        return config.read_period_s >= MIN_PERIOD_S and over_tcp and not self.recorded and len(container.streams) == 1
+
+    def _new_reblocker(self) -> Reblocker:
+        return Reblocker() if self._drain is None else Reblocker(MAX_BLOCK_S)
+
+    def _rest_s(self, drain: DrainSchedule) -> float | None:
+        """Return how long to rest now; None while the read goes on."""
+        if self._burst is not None or self._format is None:
+            return None
+        late_s = self._clock.monotonic() - self._reblocker.end_s
+        return drain.rest_s(self._reblocker.length / self._format[0], self._frames.received, late_s)
 
     def _arriving(self, frames: Iterator[AudioFrame]) -> Iterator[Arrived]:
         for frame in frames:
@@ -312,7 +334,9 @@ class Connection:
         if place.new_epoch:
             yield from self._blocks(self._reblocker.flush())
             self._memory.epoch += 1
-            self._reblocker = Reblocker()
+            self._reblocker = self._new_reblocker()
+            if self._drain is not None:
+                self._drain.restart()
         if place.quiet:
             self.quiet_s += place.fill / rate
         else:

@@ -44,6 +44,7 @@ class FrameReader:
         proxy: HttpProxy | None,
     ) -> None:
         self.broken_packets = 0  # could not be decoded, skipped
+        self.received = 0  # bytes of packets
         self._container, self._track = container, track
         self._packets: Iterator[Packet[AudioStream]] = container.demux(track)
         self._config = config
@@ -65,6 +66,7 @@ class FrameReader:
     def __iter__(self) -> Iterator[AudioFrame]:
         self._deadline.limit(self._stall_timeout_s)
         while (packet := self._next()) is not None:
+            self.received += packet.size
             for frame in self._decode(packet):
                 self._undecoded = 0
                 if self._silent:

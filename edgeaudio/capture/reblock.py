@@ -32,22 +32,31 @@ class Chunk:
 class Reblocker:
     """Reblocker of one epoch: `add` takes frames and yields chunks, `flush` yields the rest."""
 
-    def __init__(self) -> None:
+    def __init__(self, min_s: float = MIN_BLOCK_S) -> None:
+        """`min_s`: the length of a chunk before which none is yielded, but by `flush`."""
+        self._min_s = min_s
         self._parts: list[Samples] = []
         self._held = 0  # samples in _parts
         self._offset = 0  # of the first of them
         self._rate = 1
         self._begin_s = 0.0
+        self.end_s = 0.0  # of the last sample added
 
     def add(self, samples: Samples, rate: int, begin_s: float) -> Iterator[Chunk]:
         """Add a frame, float32 `(n,)` or `(n, channels)`; yield the chunks that are complete."""
         if not self._parts:
             self._begin_s = begin_s
         self._rate = rate
+        self.end_s = begin_s + len(samples) / rate
         self._parts.append(samples)
         self._held += len(samples)
-        if self._held >= MIN_BLOCK_S * rate:
+        if self._held >= self._min_s * rate:
             yield from self.flush()
+
+    @property
+    def length(self) -> int:
+        """Samples added so far."""
+        return self._offset + self._held
 
     def flush(self) -> Iterator[Chunk]:
         """Yield what is held back."""

@@ -1,0 +1,134 @@
+"""Live streams that are read once a period: the same sound and the same times, with fewer wake-ups."""
+
+import threading
+import time
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.camera import PACKET, RATE, Packet, Script, camera, sine_packets
+from support.rtsp import CODECS, VIDEO, start_gst_server
+from support.sources import hear, pitch_hz, purity
+
+from edgeaudio.capture.drain import MAX_BUFFERED_BYTES, DrainSchedule
+
+PERIOD_S = 0.5
+FRAME_S = PACKET / RATE
+
+
+def test_a_read_ends_behind_each_period_and_the_next_begins_before_its_last_frame_is_due() -> None:
+    schedule = DrainSchedule(PERIOD_S)
+    rests = {}
+    for number in range(1, 101):
+        epoch_s = number * FRAME_S
+        if (rest_s := schedule.rest_s(epoch_s, 160 * number, late_s=0.001)) is not None:
+            rests[round(epoch_s, 3)] = rest_s
+    # the first frame ends a read, for nothing is known before it; then a read ends 0.03 s behind each half second
+    assert list(rests) == pytest.approx([0.02, 0.04, 0.54, 1.04, 1.54])
+    assert [rests[end_s] for end_s in (0.54, 1.04)] == pytest.approx([1.03 - 0.54 - 0.021, 1.53 - 1.04 - 0.021])
+
+
+def test_a_connection_that_is_behind_does_not_rest() -> None:
+    schedule = DrainSchedule(PERIOD_S)
+    assert schedule.rest_s(1.0, 1000, late_s=3.0) == 0.0
+
+
+def test_no_more_is_left_in_the_buffer_than_a_receive_window_holds() -> None:
+    schedule = DrainSchedule(PERIOD_S)
+    rate = 192_000  # bytes a second: 16 bit, stereo, 48 kHz
+    ends = [
+        number * FRAME_S
+        for number in range(1, 200)
+        if schedule.rest_s(number * FRAME_S, int(number * FRAME_S * rate), late_s=0.0) is not None
+    ]
+    assert all((after - before - FRAME_S) * rate <= MAX_BUFFERED_BYTES for before, after in pairwise(ends))
+    assert len(ends) > 20
+
+
+@given(
+    st.floats(0.06, 5.0),
+    st.lists(st.tuples(st.floats(0.001, 0.5), st.integers(0, 20_000), st.floats(-1.0, 10.0)), max_size=60),
+)
+def test_a_rest_is_never_longer_than_a_period(period_s: float, frames: list[tuple[float, int, float]]) -> None:
+    schedule = DrainSchedule(period_s)
+    epoch_s, received, end_s = 0.0, 0, 0.0
+    for duration_s, size, late_s in frames:
+        epoch_s, received = epoch_s + duration_s, received + size
+        if (rest_s := schedule.rest_s(epoch_s, received, late_s)) is not None:
+            assert 0 <= rest_s <= max(0.0, period_s - late_s)
+            end_s = epoch_s
+        assert epoch_s - end_s <= period_s + 1e-9
+
+
+@pytest.mark.parametrize("codec", ["pcm_alaw", "aac", "opus"])
+def test_the_sound_and_its_times_are_those_of_reading_at_once(codec: str) -> None:
+    rate, pipeline = CODECS[codec]
+    with start_gst_server(f"( {pipeline} )") as server:
+        began = datetime.now(UTC)
+        heard = hear(server.url, 3, read_period_s=PERIOD_S)
+        late_s = (datetime.now(UTC) - heard.blocks[-1].at).total_seconds() - heard.blocks[-1].duration_s
+    samples = heard.samples[rate // 2 :]
+    assert pitch_hz(samples, rate) == pytest.approx(1000, abs=3)
+    assert purity(samples) > 0.99
+    assert heard.epochs == [0]
+    assert heard.connection.filled_s == 0
+    assert heard.blocks[0].at < began + (datetime.now(UTC) - began)
+    assert -0.05 < late_s < 0.4  # what is complete is had at once, not a period later
+
+
+def test_a_reader_wakes_up_once_a_period_and_not_once_a_packet() -> None:
+    def wake_ups(read_period_s: float) -> int:
+        with camera(Script(packets=sine_packets)) as url:
+            found = []
+            thread = threading.Thread(target=lambda: found.append(_switches_of(url, read_period_s)))
+            thread.start()
+            thread.join(30)
+        return found[0]
+
+    assert wake_ups(PERIOD_S) < wake_ups(0.0) / 2
+
+
+def _switches_of(url: str, read_period_s: float) -> int:
+    """How often this thread gave up the processor while it heard 3 s."""
+    status = f"/proc/self/task/{threading.get_native_id()}/status"
+    hear(url, 3, read_period_s=read_period_s)
+    lines = Path(status).read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("voluntary")).split()[1])
+
+
+def test_all_that_came_before_the_end_is_heard() -> None:
+    with camera(Script(packets=lambda: sine_packets(60))) as url:
+        heard = hear(url, read_period_s=PERIOD_S)
+    assert len(heard.samples) == 60 * PACKET
+
+
+def test_a_hole_is_filled_as_where_each_packet_is_read_at_once() -> None:
+    def packets():
+        yield from sine_packets(70)
+        for packet in sine_packets(10**9, start=75):
+            is_first = packet.timestamp == 75 * PACKET
+            yield Packet(packet.timestamp, packet.payload, 6 * FRAME_S if is_first else FRAME_S)
+
+    with camera(Script(packets=packets)) as url:
+        heard = hear(url, 2.5, read_period_s=PERIOD_S)
+    assert heard.connection.filled_s + heard.connection.quiet_s == pytest.approx(5 * FRAME_S)
+    assert heard.epochs == [0]
+
+
+def test_a_rest_ends_with_the_stop_event() -> None:
+    stop = threading.Event()
+    with camera(Script(packets=sine_packets)) as url:
+        threading.Timer(1.5, stop.set).start()
+        began_s = time.monotonic()
+        hear(url, stop=stop, read_period_s=5.0)
+    assert time.monotonic() - began_s < 3.0
+
+
+def test_a_stream_with_pictures_is_read_at_once() -> None:
+    _, pipeline = CODECS["pcm_alaw"]
+    with start_gst_server(f"( {pipeline} {VIDEO} )") as server:
+        heard = hear(server.url, 1, asked="all", read_period_s=PERIOD_S)
+    assert max(block.duration_s for block in heard.blocks) < 0.2
