@@ -44,7 +44,7 @@ def test_both_devices_of_one_name_report_it(
         try:
             twin.start(patch=_NAMED.format("raspberrypi-two"))
 
-            wait_until(lambda: rivals() == {"raspberrypi-one", "raspberrypi-two"}, 20, "not both have told")
+            wait_until(lambda: rivals() == {"raspberrypi-one", "raspberrypi-two"}, 60, "not both have told")
         finally:
             twin.kill()
     assert "give each device its own name" in first.log
