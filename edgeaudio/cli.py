@@ -104,7 +104,7 @@ def parser() -> Parser:
     """Return the parser of everything that can be written behind `edgeaudio`."""
     top = Parser(
         prog="edgeaudio",
-        description="Listens to cameras, streams and sound cards, recognises sounds, and tells an MQTT broker.",
+        description="Listens to cameras, streams and sound cards, recognises sounds, and publishes them over MQTT.",
         epilog="Exit status: 0 all is well, 2 something must be mended (one line each on standard error says what).",
     )
     top.examples = (

@@ -40,7 +40,7 @@ Recommends: ca-certificates, libasound2-data
 Section: sound
 Priority: optional
 Installed-Size: {size_kb}
-Description: hears cameras and hydrophones, tells MQTT
+Description: recognises sounds of cameras and hydrophones, publishes over MQTT
  Listens to cameras, streams and sound cards, recognises sounds with a TFLite
  model, and publishes them to an MQTT broker.
 """
