@@ -12,7 +12,7 @@ from typing import Any
 
 MAX_PARTS = 32  # of a dotted key; those of settings and manifests have up to 5
 
-_HIDDEN = "***"
+_HIDDEN = "***"  # as urls.py has it, which imports urllib: recognise/ reads manifests, and knows no network
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{{MAX_PARTS}}}")
 _PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")

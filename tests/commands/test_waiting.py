@@ -62,6 +62,16 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return status, captured.out, captured.err
 
 
+def settings_file(folder: Path, model: str, url: str) -> Path:
+    """Settings with one source, and a broker that nothing listens for."""
+    path = folder / "edgeaudio.toml"
+    path.write_text(
+        f'state_dir = "state"\n[mqtt]\nurl = "mqtt://127.0.0.1:{free_port()}"\n'
+        f'[models.mine]\npath = "{model}"\n[sources.door]\nurl = "{url}"\n'
+    )
+    return path
+
+
 @pytest.fixture
 def fifo(tmp_path: Path) -> Path:
     path = tmp_path / "sound.wav"
@@ -116,11 +126,7 @@ def test_a_push_that_nobody_makes(command: list[str], capsys) -> None:
 
 def test_check_waits_for_no_push_for_ever(model: str, tmp_path: Path, capsys) -> None:
     url = f"rtsp+listen://127.0.0.1:{free_port()}/in"
-    path = tmp_path / "edgeaudio.toml"
-    path.write_text(
-        f'state_dir = "state"\n[mqtt]\nurl = "mqtt://127.0.0.1:{free_port()}"\n'
-        f'[models.mine]\npath = "{model}"\n[sources.door]\nurl = "{url}"\n'
-    )
+    path = settings_file(tmp_path, model, url)
     status, out, err = run(capsys, "check", "--config", str(path))
     assert status == 2
     assert f"source door  FAILS  {url}: no sender pushed to it within {LIMIT_S:g} s; start the sender first" in out
@@ -177,11 +183,7 @@ def test_a_pipe_that_ends_before_it_begins(command: list[str], fifo: Path, capsy
 
 
 def test_check_refuses_a_pipe_at_once_as_run_does(model: str, fifo: Path, tmp_path: Path, capsys) -> None:
-    path = tmp_path / "edgeaudio.toml"
-    path.write_text(
-        f'state_dir = "state"\n[mqtt]\nurl = "mqtt://127.0.0.1:{free_port()}"\n'
-        f'[models.mine]\npath = "{model}"\n[sources.door]\nurl = "{fifo}"\n'
-    )
+    path = settings_file(tmp_path, model, str(fifo))
     status, out, _ = run(capsys, "check", "--config", str(path))
     assert status == 2
     assert f"{fifo}: this is a named pipe: only `score` and `probe` read one; have the sound pushed by RTSP" in out
@@ -267,11 +269,7 @@ def test_control_c_ends_the_wait(what: str, command_name: str, model: str, fifo:
     if command_name == "check":
         if what == "pipe":
             return  # refused at once
-        (tmp_path / "e.toml").write_text(
-            f'state_dir = "state"\n[mqtt]\nurl = "mqtt://127.0.0.1:{free_port()}"\n'
-            f'[models.mine]\npath = "{model}"\n[sources.door]\nurl = "{url}"\n'
-        )
-        arguments = ["check", "--config", str(tmp_path / "e.toml")]
+        arguments = ["check", "--config", str(settings_file(tmp_path, model, url))]
     else:
         arguments = [command_name, url] + (["--model", model] if command_name == "score" else [])
     process = subprocess.Popen([sys.executable, "-m", "edgeaudio", *arguments], stderr=subprocess.PIPE, text=True)
