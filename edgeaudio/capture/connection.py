@@ -31,9 +31,9 @@ from edgeaudio.capture.opening import SourceMemory, open_container
 from edgeaudio.capture.pauses import PauseWatch
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.playback import Arrived, Playback
-from edgeaudio.capture.reblock import MAX_BLOCK_S, Chunk, Reblocker
+from edgeaudio.capture.reblock import MAX_BLOCK_S, MIN_BLOCK_S, Chunk, Reblocker
 from edgeaudio.capture.recording import is_recording, zero_s
-from edgeaudio.capture.samples import in_range, planes_of
+from edgeaudio.capture.samples import samples_of
 from edgeaudio.capture.timeline import MAX_FILL_S, Placement, Timeline
 from edgeaudio.capture.tracks import check_format, choose_track, describe
 from edgeaudio.capture.truncation import cut_off
@@ -147,7 +147,7 @@ class Connection:
         self._drain = DrainSchedule(config.read_period_s) if self._may_rest(container) else None
         self._reblocker = self._new_reblocker()
         self._format: tuple[int, int] | None = None
-        self._was_quiet = False  # the last frame
+        self._last_frame: AudioFrame | None = None
         self._burst: Burst | None = None  # while it lasts
         self._held: deque[Arrived] = deque()  # frames of it
         self._watch = PauseWatch(
@@ -230,8 +230,9 @@ class Connection:
         over_tcp = is_rtsp and self._memory.rtsp_setup.mode.transport != "udp"
         return config.read_period_s >= MIN_PERIOD_S and over_tcp and not self.recorded and len(container.streams) == 1
 
-    def _new_reblocker(self) -> Reblocker:
-        return Reblocker() if self._drain is None else Reblocker(MAX_BLOCK_S)
+    def _new_reblocker(self) -> Reblocker[AudioFrame | int]:
+        """Return a reblocker whose parts are frames, and numbers of samples of silence."""
+        return Reblocker(self._joined, MIN_BLOCK_S if self._drain is None else MAX_BLOCK_S)
 
     def _rest_s(self, drain: DrainSchedule) -> float | None:
         """Return how long to rest now; None while the read goes on."""
@@ -302,8 +303,7 @@ class Connection:
             check_format(self._config, rate, channels)
         if (place := self._timeline.pause(now_s, rate)) is not None:
             self._format = rate, channels
-            silence = np.zeros((place.fill,) if channels == 1 else (place.fill, channels), np.float32)
-            yield from self._placed(silence, rate, place)
+            yield from self._placed(place, rate)
 
     def _take(self, frame: AudioFrame, arrival_s: float) -> Iterator[Block]:
         rate, channels = frame.sample_rate, frame.layout.nb_channels
@@ -315,22 +315,28 @@ class Connection:
                 self._timeline.cut()
             self._format = (rate, channels)
             self.info = replace(self.info, sample_rate=rate, channels=channels)
-        samples, broken = in_range(planes_of(frame))
-        self.broken_samples += broken
-        pts_s = None if frame.pts is None or frame.time_base is None else frame.pts * float(frame.time_base)
         place = self._timeline.place(
-            pts_s, len(samples), rate, arrival_s, after_quiet=self._was_quiet, after_damage=self._frames.is_damaged
+            frame.time,
+            frame.samples,
+            rate,
+            arrival_s,
+            after_quiet=self._was_quiet,
+            after_damage=self._frames.is_damaged,
         )
-        if place.quiet and place.fill > MAX_FILL_S * rate and self._was_quiet:
+        if place.quiet and place.fill > MAX_FILL_S * rate and self._was_quiet():
             self._watch.paused()
-        self._was_quiet = not self.recorded and float(np.abs(samples).max()) < _QUIET  # a recording does not pause
-        if place.fill:
-            silence = np.zeros((place.fill, *samples.shape[1:]), np.float32)
-            samples = np.concatenate([silence, samples])
-        yield from self._placed(samples, rate, place)
+        self._last_frame = None if self.recorded else frame  # a recording does not pause
+        yield from self._placed(place, rate)
+        yield from self._blocks(self._reblocker.add(frame, frame.samples, rate, place.begin_s + place.fill / rate))
 
-    def _placed(self, samples: Samples, rate: int, place: Placement) -> Iterator[Block]:
-        """Yield Blocks of samples that begin with the fill of their placement."""
+    def _was_quiet(self) -> bool:
+        """True if the last frame was quiet: the sender of a hole after it may have paused."""
+        if (frame := self._last_frame) is None:
+            return False
+        return float(np.abs(samples_of([frame], frame.layout.nb_channels)[0]).max()) < _QUIET
+
+    def _placed(self, place: Placement, rate: int) -> Iterator[Block]:
+        """Begin an epoch where the placement says so, and yield Blocks of its fill."""
         if place.new_epoch:
             yield from self._blocks(self._reblocker.flush())
             self._memory.epoch += 1
@@ -341,7 +347,13 @@ class Connection:
             self.quiet_s += place.fill / rate
         else:
             self.filled_s += place.fill / rate
-        yield from self._blocks(self._reblocker.add(samples, rate, place.begin_s))
+        if place.fill:
+            yield from self._blocks(self._reblocker.add(place.fill, place.fill, rate, place.begin_s))
+
+    def _joined(self, parts: list[AudioFrame | int]) -> Samples:
+        samples, broken = samples_of(parts, self.info.channels)
+        self.broken_samples += broken
+        return samples
 
     def _blocks(self, chunks: Iterator[Chunk]) -> Iterator[Block]:
         for chunk in chunks:

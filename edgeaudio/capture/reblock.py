@@ -1,9 +1,13 @@
-"""Chunks of 0.05 to 0.25 s from frames of any length, with their offsets within one epoch."""
+"""Chunks of 0.05 to 0.25 s from frames of any length, with their offsets within one epoch.
+
+Owns: lengths and offsets. Does not know: what a frame is made of; the caller joins frames to samples.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -12,6 +16,8 @@ from edgeaudio.types import Samples
 # short for low latency, long enough that the overhead of a Block is small
 MIN_BLOCK_S = 0.05
 MAX_BLOCK_S = 0.25
+
+Frame = TypeVar("Frame")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,27 +35,31 @@ class Chunk:
         return self.begin_s + len(self.samples) / self.sample_rate
 
 
-class Reblocker:
+class Reblocker(Generic[Frame]):
     """Reblocker of one epoch: `add` takes frames and yields chunks, `flush` yields the rest."""
 
-    def __init__(self, min_s: float = MIN_BLOCK_S) -> None:
-        """`min_s`: the length of a chunk before which none is yielded, but by `flush`."""
+    def __init__(self, join: Callable[[list[Frame]], Samples], min_s: float = MIN_BLOCK_S) -> None:
+        """`join` returns the samples of consecutive frames, float32 `(n,)` or `(n, channels)`.
+
+        `min_s`: the length of a chunk before which none is yielded, but by `flush`.
+        """
+        self._join = join
         self._min_s = min_s
-        self._parts: list[Samples] = []
-        self._held = 0  # samples in _parts
+        self._frames: list[Frame] = []
+        self._held = 0  # samples in _frames
         self._offset = 0  # of the first of them
         self._rate = 1
         self._begin_s = 0.0
         self.end_s = 0.0  # of the last sample added
 
-    def add(self, samples: Samples, rate: int, begin_s: float) -> Iterator[Chunk]:
-        """Add a frame, float32 `(n,)` or `(n, channels)`; yield the chunks that are complete."""
-        if not self._parts:
+    def add(self, frame: Frame, length: int, rate: int, begin_s: float) -> Iterator[Chunk]:
+        """Add a frame of `length` samples; yield the chunks that are complete."""
+        if not self._frames:
             self._begin_s = begin_s
         self._rate = rate
-        self.end_s = begin_s + len(samples) / rate
-        self._parts.append(samples)
-        self._held += len(samples)
+        self.end_s = begin_s + length / rate
+        self._frames.append(frame)
+        self._held += length
         if self._held >= self._min_s * rate:
             yield from self.flush()
 
@@ -60,13 +70,13 @@ class Reblocker:
 
     def flush(self) -> Iterator[Chunk]:
         """Yield what is held back."""
-        if not self._parts:
+        if not self._frames:
             return
-        whole = np.concatenate(self._parts) if len(self._parts) > 1 else self._parts[0]
-        self._parts, self._held = [], 0
+        whole = self._join(self._frames)
+        self._frames, self._held = [], 0
         pieces = -(-len(whole) // max(1, int(MAX_BLOCK_S * self._rate)))
         done = 0
-        for piece in np.array_split(whole, pieces):
+        for piece in [whole] if pieces == 1 else np.array_split(whole, pieces):
             yield Chunk(self._offset, self._begin_s + done / self._rate, self._rate, piece)
             self._offset += len(piece)
             done += len(piece)

@@ -7,6 +7,7 @@ Does not know: FFmpeg, samples, UTC. Pure: the caller passes every time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 # a hole up to this long is filled with silence of its length, so that a source with 10 % packet loss still fills clips;
@@ -126,12 +127,13 @@ class Timeline:
         sample_rate: int,
         arrival_s: float,
         *,
-        after_quiet: bool = False,
+        after_quiet: Callable[[], bool] = lambda: False,
         after_damage: bool = False,
     ) -> Placement:
         """Place a frame of `samples`; `pts_s` is its timestamp, `arrival_s` when it was had.
 
-        `after_quiet`: the frame before it was next to silent. `after_damage`: what came since could not be decoded.
+        `after_quiet` returns whether the frame before it was next to silent; `after_damage`: what came since could not
+        be decoded.
         """
         self._may_pause = self._pauses_are_possible and not after_damage
         duration_s = samples / sample_rate
@@ -152,7 +154,7 @@ class Timeline:
             new_epoch=False,
             fill=fill,
             begin_s=self._advance(epoch, pts_s, fill / sample_rate, duration_s, arrival_s),
-            quiet=fill > 0 and after_quiet and self._may_pause and _PAUSE_SHARE * hole_s <= waited_s,
+            quiet=fill > 0 and self._may_pause and _PAUSE_SHARE * hole_s <= waited_s and after_quiet(),
         )
 
     def pause(self, now_s: float, sample_rate: int) -> Placement | None:
@@ -200,7 +202,7 @@ class Timeline:
         self._epoch = epoch = _TimelineEpoch(base_s, pts_s)
         return Placement(new_epoch=True, fill=0, begin_s=self._advance(epoch, pts_s, 0.0, duration_s, arrival_s))
 
-    def _is_pause(self, pts_s: float | None, arrival_s: float, *, after_quiet: bool) -> bool:
+    def _is_pause(self, pts_s: float | None, arrival_s: float, *, after_quiet: Callable[[], bool]) -> bool:
         """True if the sender has sent nothing since the last frame while its timestamps went on."""
         if not self._may_pause or not self._trusted or pts_s is None or self._next_pts_s is None:
             return False
@@ -209,7 +211,7 @@ class Timeline:
         return (
             MAX_FILL_S < hole_s <= _MAX_PAUSE_S
             and _PAUSE_SHARE * hole_s <= waited_s + _PAUSE_SLACK_S
-            and (self._reliable or after_quiet)
+            and (self._reliable or after_quiet())
         )
 
     def _resume(

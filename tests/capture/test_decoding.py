@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgeaudio.capture.samples import in_range, planes_of
+from edgeaudio.capture.samples import in_range, samples_of
 
 LEFT = np.array([0.0, 0.5, -0.5, -1.0])
 RIGHT = np.array([0.25, -0.25, 0.75, 0.0])
@@ -27,12 +27,32 @@ def frame_of(kind: str, *, planar: bool) -> AudioFrame:
     return frame
 
 
-@pytest.mark.parametrize("planar", [False, True])
-@pytest.mark.parametrize("kind", ["u8", "s16", "s32", "s64", "flt", "dbl"])
+FORMATS = [(kind, planar) for kind in ("u8", "s16", "s32", "s64", "flt", "dbl") for planar in (False, True)]
+
+
+@pytest.mark.parametrize(("kind", "planar"), FORMATS)
 def test_every_sample_format(kind: str, planar: bool) -> None:
-    planes = planes_of(frame_of(kind, planar=planar))
-    assert planes.dtype == np.float32
-    np.testing.assert_allclose(planes, np.stack([LEFT, RIGHT]), atol=1e-7)
+    samples, broken = samples_of([frame_of(kind, planar=planar)], 2)
+    assert samples.dtype == np.float32
+    assert samples.flags.c_contiguous
+    np.testing.assert_allclose(samples, np.stack([LEFT, RIGHT], axis=1), atol=1e-7)
+    assert broken == 0
+
+
+@given(st.lists(st.sampled_from(FORMATS) | st.integers(1, 5), min_size=1, max_size=12))
+def test_frames_and_silence_are_joined_in_their_order(parts: list[tuple[str, bool] | int]) -> None:
+    frames = [part if isinstance(part, int) else frame_of(part[0], planar=part[1]) for part in parts]
+    each = [np.zeros((part, 2)) if isinstance(part, int) else np.stack([LEFT, RIGHT], axis=1) for part in parts]
+    samples, broken = samples_of(frames, 2)
+    np.testing.assert_allclose(samples, np.concatenate(each), atol=1e-7)
+    assert broken == 0
+
+
+def test_samples_of_one_channel_have_one_dimension() -> None:
+    frame = AudioFrame(format="s16", layout="mono", samples=2)
+    frame.planes[0].update(np.array([1 << 14, -(1 << 15)], "i2").tobytes().ljust(frame.planes[0].buffer_size, b"\x55"))
+    assert samples_of([frame, 3, frame], 1)[0].tolist() == [0.5, -1, 0, 0, 0, 0.5, -1]
+    assert samples_of([3], 1)[0].tolist() == [0, 0, 0]
 
 
 @given(arrays(np.float32, st.tuples(st.integers(1, 8), st.integers(1, 50)), elements=st.floats(width=32)))
@@ -47,6 +67,6 @@ def test_whatever_a_float_file_holds_comes_out_in_range(planes: np.ndarray) -> N
 def test_a_double_too_large_for_float32_counts_as_broken() -> None:
     frame = AudioFrame(format="dblp", layout="mono", samples=2)
     frame.planes[0].update(np.array([1e300, 0.5]).tobytes().ljust(frame.planes[0].buffer_size, b"\0"))
-    samples, broken = in_range(planes_of(frame))
+    samples, broken = samples_of([frame], 1)
     assert samples.tolist() == [0, 0.5]
     assert broken == 1

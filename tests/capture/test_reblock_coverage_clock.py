@@ -16,10 +16,10 @@ from edgeaudio.clock import Clock
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=40), st.sampled_from([8000, 16000, 192000]))
 def test_cutting_neither_loses_nor_moves_a_sample(sizes: list[int], rate: int) -> None:
     whole = np.arange(sum(sizes), dtype=np.float32)
-    reblocker, done = Reblocker(), 0
+    reblocker, done = Reblocker[np.ndarray](np.concatenate), 0
     cuts: list[Chunk] = []
     for size in sizes:
-        cuts += reblocker.add(whole[done : done + size], rate, 3.0 + done / rate)
+        cuts += reblocker.add(whole[done : done + size], size, rate, 3.0 + done / rate)
         done += size
     for cut in cuts:
         assert len(cut.samples) <= MAX_BLOCK_S * rate

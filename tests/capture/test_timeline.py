@@ -179,7 +179,7 @@ def test_whatever_timestamps_say_times_go_on_and_stay_near(pts: list[float | Non
 def arrive(frames: Iterable[tuple[float | None, float]], *, reliable: bool, after_quiet: bool) -> list[Placement]:
     """Frames of 20 ms with their timestamps and arrivals."""
     timeline = Timeline(live=True, lossy=True, reliable=reliable)
-    return [timeline.place(pts, FRAME, RATE, 100 + at, after_quiet=after_quiet) for pts, at in frames]
+    return [timeline.place(pts, FRAME, RATE, 100 + at, after_quiet=lambda: after_quiet) for pts, at in frames]
 
 
 @pytest.mark.parametrize("pause_s", [0.3, 2.0, 40.0])
@@ -203,15 +203,16 @@ def test_a_hole_of_an_unreliable_transport_after_loud_sound_is_a_loss() -> None:
 def test_a_hole_in_which_something_came_that_is_no_sound_is_a_loss() -> None:
     timeline = Timeline(live=True, lossy=True)
     for t in steady(50):
-        timeline.place(t, FRAME, RATE, 100 + t + FRAME_S, after_quiet=True)
-    place = timeline.place(3.0, FRAME, RATE, 103 + FRAME_S, after_quiet=True, after_damage=True)
+        timeline.place(t, FRAME, RATE, 100 + t + FRAME_S, after_quiet=lambda: True)
+    place = timeline.place(3.0, FRAME, RATE, 103 + FRAME_S, after_quiet=lambda: True, after_damage=True)
     assert (place.new_epoch, place.fill) == (True, 0)
 
 
 def test_a_segment_that_could_not_be_had_is_a_loss() -> None:
     timeline = Timeline(live=True, lossy=False, may_pause=False)
     places = [
-        timeline.place(t, FRAME, RATE, 100 + t + FRAME_S, after_quiet=True) for t in [*steady(50), *steady(50, 5)]
+        timeline.place(t, FRAME, RATE, 100 + t + FRAME_S, after_quiet=lambda: True)
+        for t in [*steady(50), *steady(50, 5)]
     ]
     assert epochs(places) == 2
     assert fills(places) == 0
