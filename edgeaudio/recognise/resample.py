@@ -25,6 +25,7 @@ ROLLOFF = 0.945  # the filter's half-amplitude point, of the lower Nyquist frequ
 KAISER_BETA = 8.0
 UNIT_S = 0.02  # shortest run of input that is resampled at once
 MIN_ROW = 48  # outputs per row of the matrix product; fewer would waste filter taps
+MAX_UNITS = 32  # resampled in one call: the rows of the product overlap, and take several times the input's memory
 # A ratio that needs larger numbers is approximated: the pitch is off by less than 0.1 %. Times are computed with the
 # ratio in use, so that they do not drift.
 MAX_PHASES = 640  # output samples before the phases of the filter repeat
@@ -65,16 +66,22 @@ class Resampler:
         self._received += len(samples)
         self._buffer.append(samples)
         pieces = []
-        needed = self._unit_in + 2 * self._half
-        while self._buffer.stop - self._buffer.start >= needed:
-            start = self._buffer.start
-            rows = sliding_window_view(self._buffer.view(start, start + needed), len(self._matrix))
-            # NumPy 1 multiplies overlapping rows without BLAS, four times slower than copying them
-            pieces.append((np.ascontiguousarray(rows[:: self._step_in]) @ self._matrix).ravel())
-            self._buffer.forget(start + self._unit_in)
+        while (n_units := (self._buffer.stop - self._buffer.start - 2 * self._half) // self._unit_in) > 0:
+            pieces.append(self._resample(min(n_units, MAX_UNITS)))
         out: Samples = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.float32)
         self._made += len(out)
         return out
+
+    def _resample(self, n_units: int) -> Samples:
+        """Return the output of the next units of input, and forget them."""
+        start, end = self._buffer.start, self._buffer.start + n_units * self._unit_in
+        windows = sliding_window_view(self._buffer.view(start, end + 2 * self._half), len(self._matrix))
+        # NumPy 1 multiplies overlapping rows without BLAS, four times slower than copying them
+        rows = np.ascontiguousarray(windows[:: self._step_in])
+        # a product for each unit: one of all at once may add up in another order
+        out: Samples = rows.reshape(n_units, -1, len(self._matrix)) @ self._matrix
+        self._buffer.forget(end)
+        return out.ravel()
 
     def flush(self) -> Samples:
         """Return the rest of the output, as if zeros followed the signal."""
