@@ -14,13 +14,11 @@ import numpy as np
 from edgeaudio.decibels import dbfs
 from edgeaudio.recognise.buffer import SampleBuffer
 from edgeaudio.recognise.channels import mean_square, without_dc
+from edgeaudio.recognise.hum import HumMeter
 from edgeaudio.types import ChannelLevel, Samples
 
 INTERVAL_S = 1.0
 FULL_SCALE = 0.98  # the outermost codes of G.711, 8-bit and 16-bit sound are all above it
-MAINS_HZ = (50.0, 60.0)
-HUM_WIDTH_HZ = 1.5
-HUM_TOP_HZ = 1000.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,8 +37,7 @@ class LevelMeter:
     def __init__(self, sample_rate: int, n_channels: int = 1) -> None:
         self.n_samples = round(INTERVAL_S * sample_rate)  # of an interval
         self._n_channels = n_channels
-        self._hum = _hum_bins(self.n_samples, sample_rate)
-        self._window: Samples = np.hanning(self.n_samples).astype(np.float32)
+        self._hum = HumMeter(self.n_samples, sample_rate)
         self._buffer = SampleBuffer()  # channels interleaved
 
     @property
@@ -70,24 +67,12 @@ class LevelMeter:
         return Reading(start, interval, levels, powers)
 
     def _level(self, signal: Samples, centred: Samples, power: float) -> ChannelLevel:
-        clipped = float(np.count_nonzero(np.abs(signal) >= FULL_SCALE)) / len(signal)
+        lowest, highest = float(signal.min()), float(signal.max())
+        clipped = 0.0
+        if max(-lowest, highest) >= FULL_SCALE:
+            clipped = float(np.count_nonzero(np.abs(signal) >= FULL_SCALE)) / len(signal)
         # a muted G.711 stream repeats one code that is not zero: a constant is digital silence
-        if signal.min() == signal.max():
+        if lowest == highest:
             return ChannelLevel(None, None, clipped, 0.0)
         peak = min(1.0, float(np.abs(centred).max()))
-        return ChannelLevel(dbfs(power), dbfs(peak * peak), clipped, self._hum_ratio(signal))
-
-    def _hum_ratio(self, signal: Samples) -> float:
-        spectrum = np.abs(np.fft.rfft(signal * self._window)) ** 2
-        spectrum[: 1 + round(10 * INTERVAL_S)] = 0.0  # DC and what leaks from it
-        total = float(spectrum.sum())
-        return max(float(spectrum[bins].sum()) for bins in self._hum) / total if total > 0.0 else 0.0
-
-
-def _hum_bins(n_samples: int, sample_rate: int) -> list[np.ndarray]:
-    frequencies = np.fft.rfftfreq(n_samples, 1 / sample_rate)
-    audible = (frequencies > MAINS_HZ[0] / 2) & (frequencies < HUM_TOP_HZ)
-    return [
-        np.flatnonzero(audible & (np.abs(frequencies - mains * np.round(frequencies / mains)) <= HUM_WIDTH_HZ))
-        for mains in MAINS_HZ
-    ]
+        return ChannelLevel(dbfs(power), dbfs(peak * peak), clipped, self._hum.ratio(centred))
