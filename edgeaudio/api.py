@@ -22,7 +22,7 @@ from edgeaudio.capture.errors import SourceError
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.inputs import SOURCE_NAME, Format, Inlet, Piece, pieces_of
 from edgeaudio.predictions import Prediction, PredictionPipeline
-from edgeaudio.recognise.bundled_models import SHIPPED_MODEL, find_model
+from edgeaudio.recognise.bundled_models import DEFAULT_MODEL, find_model
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.model import load_model as load_model_directory
@@ -36,7 +36,7 @@ Models = str | Path | Model | Sequence[str | Path | Model]
 
 
 def load_model(model: str | Path) -> Model:
-    """Load a shipped model by its name, or the model in a directory. Raises EdgeaudioError.
+    """Load a bundled model by its name, or the model in a directory. Raises EdgeaudioError.
 
     Several calls of `listen` and `detect`, in several threads, may share a loaded model: they take turns, clip by clip.
     Threads that are to compute in parallel load it once each.
@@ -48,7 +48,7 @@ def load_model(model: str | Path) -> Model:
 
 def listen(  # noqa: PLR0913 (independent keywords)
     source: Source,
-    models: Models = SHIPPED_MODEL,
+    models: Models = DEFAULT_MODEL,
     *,
     period_ms: float | None = None,
     include_scores: bool = False,
@@ -63,7 +63,7 @@ def listen(  # noqa: PLR0913 (independent keywords)
     source: a path, a URL, `"microphone"`, a NumPy array or array.array, or an iterable of pieces: arrays, Blocks, or
         bytes, 16-bit little-endian PCM in pieces of any length. Arrays are int16, or floats from -1 to 1, `(n,)` or
         `(n, channels)`.
-    models: the name of a shipped model, a model directory or a loaded model, or several of them.
+    models: the name of a bundled model, a model directory or a loaded model, or several of them.
     period_ms: from one clip's beginning to the next one's; None: 1024, or less for a model whose clips are shorter, so
         that clips cover all of the sound.
     gate_dbfs: clips with a lower RMS level are silence, and the model does not run.
@@ -91,7 +91,7 @@ def listen(  # noqa: PLR0913 (independent keywords)
 
 def alisten(  # noqa: PLR0913 (as listen)
     source: AsyncIterable[Piece],
-    models: Models = SHIPPED_MODEL,
+    models: Models = DEFAULT_MODEL,
     *,
     period_ms: float | None = None,
     include_scores: bool = False,
@@ -116,7 +116,7 @@ def alisten(  # noqa: PLR0913 (as listen)
 
 def detect(
     source: Source,
-    models: Models = SHIPPED_MODEL,
+    models: Models = DEFAULT_MODEL,
     *,
     gate_dbfs: float = GATE_DBFS,
     sample_rate: float = 16_000,

@@ -16,7 +16,7 @@ from edgeaudio.capture import (
     network_probe,
     pipe,
     playlist_parser,
-    proxy_evidence,
+    proxy_status,
     reader,
     request_pace,
 )
@@ -64,7 +64,7 @@ def test_the_numbers_of_a_command():
 
 
 def test_the_numbers_of_what_comes_by_http():
-    assert f"At most {proxy_evidence.MAX_REDIRECTS} redirects" in TEXT
+    assert f"At most {proxy_status.MAX_REDIRECTS} redirects" in TEXT
     assert f"heads of {http_message.MAX_HEAD_BYTES >> 10} KiB and {http_message.MAX_HEADERS} headers" in TEXT
     assert f"playlists of {playlist_parser.MAX_BYTES >> 20} MiB and {playlist_parser.MAX_SEGMENTS:,} segments" in TEXT
     assert f"at most {playlist_parser.MAX_LISTS} lists in a list of lists" in TEXT

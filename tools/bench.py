@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeaudio.console import columns
-from edgeaudio.recognise.bundled_models import shipped_models
+from edgeaudio.recognise.bundled_models import bundled_models
 from edgeaudio.recognise.clips import ClipConfig, ClipCutter
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import features
@@ -132,8 +132,8 @@ def bench_resample() -> None:
 
 
 def bench_model() -> None:
-    """Measure each shipped model against a depthwise CNN of 120,000 parameters on a clip of the same shape."""
-    for name, directory in shipped_models().items():
+    """Measure each bundled model against a depthwise CNN of 120,000 parameters on a clip of the same shape."""
+    for name, directory in bundled_models().items():
         model = load_model(directory)
         section = model.manifest.clip
         shape: tuple[int, ...] = (section.n_samples,)

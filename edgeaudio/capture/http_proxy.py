@@ -2,7 +2,7 @@
 
 Owns: the proxy's threads, requests and their responses.
 Does not know: how a server is reached (origin.py), which addresses have TLS (proxy_addresses.py), what playlists may
-hold (proxy_playlists.py), which failure counts (proxy_evidence.py), logins (FFmpeg sends them).
+hold (proxy_playlists.py), which failure counts (proxy_status.py), logins (FFmpeg sends them).
 
 FFmpeg follows redirects and playlists to any host, and its HLS reader verifies no certificate after that of the first
 connection. So FFmpeg speaks plain HTTP to this proxy, without TLS. The proxy makes the connections, only to addresses
@@ -40,10 +40,10 @@ from edgeaudio.capture.live_playlists import LivePlaylists
 from edgeaudio.capture.origin import CONNECT_S, Dialler, LeadError, Origin, hide_exemptions
 from edgeaudio.capture.playlist import MediaPlaylist
 from edgeaudio.capture.proxy_addresses import ProxyAddresses
-from edgeaudio.capture.proxy_evidence import Evidence, ProxyFailure, refusal
 from edgeaudio.capture.proxy_messages import Request, joined, send, send_list, split_list
 from edgeaudio.capture.proxy_playlists import new_part, read_playlist
 from edgeaudio.capture.proxy_sockets import ExchangeSockets, OpenSockets
+from edgeaudio.capture.proxy_status import ProxyFailure, ProxyStatus, refusal
 from edgeaudio.capture.request_pace import RequestPace
 from edgeaudio.capture.source_urls import SourceUrl
 from edgeaudio.capture.whole_recording import (
@@ -79,7 +79,7 @@ class HttpProxy:
         self._fault: Exception | None = None  # unexpected, in a thread of the proxy
         self._sockets = OpenSockets()
         self._sockets.add(self._server)
-        self._evidence = Evidence()
+        self._status = ProxyStatus()
         self._heard = HeardSegments() if heard is None else heard
         self._live = LivePlaylists(self._heard)
         self._cookies = CookieJar()
@@ -91,17 +91,17 @@ class HttpProxy:
     @property
     def is_live(self) -> bool | None:
         """True for a live playlist or a body without an end, False for a recording, None: not known yet."""
-        return self._evidence.is_live
+        return self._status.is_live
 
     @property
     def failure(self) -> ProxyFailure | None:
         """Why the source cannot be read on, as far as the proxy knows; None if nothing failed, or reading went on."""
-        return self._evidence.failure
+        return self._status.failure
 
     @property
     def has_live_playlist(self) -> bool:
         """True if a live playlist is read, of which nothing comes twice."""
-        return bool(self._evidence.is_live and self._evidence.has_playlist)
+        return bool(self._status.is_live and self._status.has_playlist)
 
     @property
     def live_began_s(self) -> float | None:
@@ -184,7 +184,7 @@ class HttpProxy:
                 self._failed(request.url, LeadError(Reason.TOO_LARGE, detail, "", final=True))
 
     def _failed(self, url: str, error: LeadError) -> None:
-        self._evidence.failed(url, error)
+        self._status.failed(url, error)
         if error.final:
             self._sockets.shut_down()
 
@@ -195,7 +195,7 @@ class HttpProxy:
         if self._whole is not None and self._whole.url == request.url:
             self._whole.send(near, request.offset)
             return
-        redirected = self._evidence.requested(request.url, origin)
+        redirected = self._status.requested(request.url, origin)
         while (wait_s := self._ask(request, origin, near, sockets, redirected=redirected)) is not None:
             self._wait(near, wait_s)
 
@@ -249,10 +249,10 @@ class HttpProxy:
         status = response.status
         if status // 100 == 3 and (location := response.get("location")):
             target = self._addresses.redirect(request, origin, location)
-            self._evidence.redirected(request.url, Request.url_of(urlsplit(target)))
+            self._status.redirected(request.url, Request.url_of(urlsplit(target)))
             response.headers = [*response.without("location", "content-length"), ("Location", target)]
         if status >= 400:
-            server = self._evidence.name_of(request, origin)
+            server = self._status.name_of(request, origin)
             refused = refusal(server, status)
             if status == 401 and server == "the server":
                 challenges = [value for name, value in response.headers if name.lower() == "www-authenticate"]
@@ -290,25 +290,25 @@ class HttpProxy:
         start, is_list = split_list(body) if request.from_start else (b"", False)
         if is_list:
             playlist = read_playlist(request, origin, joined(start, body), self._addresses)
-            self._evidence.found_playlist(request, origin, playlist)
+            self._status.found_playlist(request, origin, playlist)
             if isinstance(playlist, MediaPlaylist):
                 part = new_part(self._live, request, origin, playlist)
                 if part is None:
                     self._failed(request.url, LeadError(Reason.TIMEOUT, "the playlist has nothing new as yet"))
                     return _RELOAD_S
                 playlist = part
-            self._evidence.read(request.url, is_list=True)
+            self._status.read(request.url, is_list=True)
             send_list(near, response, playlist.text().encode("latin-1"))
             return None
         if request.from_start and not gives_ranges(response):
             start = read_front(start, body)
-            if not self._evidence.has_playlist and index_is_last(start):
+            if not self._status.has_playlist and index_is_last(start):
                 self._send_whole(request, origin, response, joined(start, body), near)
                 return None
         icy = any(name.lower().startswith("icy-") for name, _ in response.headers)
         length = length_of(response)
-        self._evidence.found_body(is_live=icy or length is None or length >= _ENDLESS_BYTES)
-        self._evidence.read(request.url, is_list=False)
+        self._status.found_body(is_live=icy or length is None or length >= _ENDLESS_BYTES)
+        self._status.read(request.url, is_list=False)
         self._live.begin((request.url, request.offset))
         send(near, response, joined(start, body), chunks=request.knows_chunks)
         return None
@@ -327,6 +327,6 @@ class HttpProxy:
             hint = "put the index in front: ffmpeg -i IN -c copy -movflags +faststart OUT"
             raise LeadError(Reason.TOO_LARGE, detail, hint, final=True) from None
         self._whole = whole
-        self._evidence.found_recording()
-        self._evidence.read(request.url, is_list=False)
+        self._status.found_recording()
+        self._status.read(request.url, is_list=False)
         whole.send(near, 0)

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from edgeaudio.capture.source_urls import SourceUrl, parse_url
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.bundled_models import SHIPPED_MODEL
+from edgeaudio.recognise.bundled_models import DEFAULT_MODEL
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.schema_versions import SETTINGS
 from edgeaudio.settings.reading import read_secret
@@ -201,9 +201,9 @@ class SourceSettings(_Login):
 
 
 class ModelSettings(_Table):
-    """`[models.NAME]`: one recogniser. Without any such table, the shipped model runs."""
+    """`[models.NAME]`: one recogniser. Without any such table, the bundled model runs."""
 
-    path: AnyPath | None = Field(None, description="The model's directory; default: the shipped model of that name.")
+    path: AnyPath | None = Field(None, description="The model's directory; default: the bundled model of that name.")
     period_ms: Whole | None = Field(
         None, ge=MIN_PERIOD_MS, le=MAX_PERIOD_MS, description="Time from clip to clip; default: the model's own."
     )
@@ -255,7 +255,7 @@ class Settings(BaseSettings):
     health: HealthSettings = HealthSettings()
     outbox: OutboxSettings = OutboxSettings()
     sources: dict[Slug, SourceSettings] = Field(default_factory=dict)
-    models: dict[Slug, ModelSettings] = Field(default_factory=lambda: {SHIPPED_MODEL: ModelSettings()}, min_length=1)
+    models: dict[Slug, ModelSettings] = Field(default_factory=lambda: {DEFAULT_MODEL: ModelSettings()}, min_length=1)
 
     @classmethod
     def settings_customise_sources(

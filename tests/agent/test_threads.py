@@ -45,7 +45,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 class Agent:
-    """An agent with the shipped model and a recording of G.711, in real time."""
+    """An agent with the bundled model and a recording of G.711, in real time."""
 
     def __init__(self, folder: Path, starter: list[str], **more: str) -> None:
         self._folder = folder

@@ -2,7 +2,7 @@
 
 Owns: what is tried on each machine, and the table. Does not know: how a machine is made (machines.py).
 
-Tried are the golden features, what the shipped models score, sessions of RTSP, and the demo's sounds, which an agent on
+Tried are the golden features, what the bundled models score, sessions of RTSP, and the demo's sounds, which an agent on
 the machine hears from cameras of this one. Scores are compared where models are given the same and run by the same
 kernels, and shall then be the same but for one quantisation step: by TFLite's reference kernels on both machines, and
 by XNNPACK on both; where a runtime has none for these models, by its own kernels there and the reference kernels here.

@@ -1,4 +1,4 @@
-"""Run the shipped models, and print what they score as JSON: the same on two machines, to compare them.
+"""Run the bundled models, and print what they score as JSON: the same on two machines, to compare them.
 
     scores.py write FILE   hear the demo's sounds; FILE keeps what the models were given, for the other machine
     scores.py read FILE    give them the same
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import edgeaudio
-from edgeaudio.recognise.bundled_models import shipped_models
+from edgeaudio.recognise.bundled_models import bundled_models
 from edgeaudio.recognise.interpreter import RUNTIME
 from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.types import Samples
@@ -68,7 +68,7 @@ def kernels(models: Iterable[Model]) -> str:
 
 def main() -> None:
     order, file = sys.argv[1], Path(sys.argv[2])
-    installed = {name: load_model(path) for name, path in shipped_models().items()}
+    installed = {name: load_model(path) for name, path in bundled_models().items()}
     reference = {name: with_reference_kernels(model) for name, model in installed.items()}
     if order == "write":
         recorded = {name: Recorded(model) for name, model in installed.items()}

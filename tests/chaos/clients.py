@@ -24,7 +24,7 @@ from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Event, Message
 
-LABELS = 14  # of the shipped model
+LABELS = 14  # of the bundled model
 DISCOVERY_BYTES = 16_000  # what Home Assistant is told of one source
 HEALTH_BYTES = 1_500
 

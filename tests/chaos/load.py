@@ -1,4 +1,4 @@
-"""Load of a running agent: one live camera and ten, with the two commonest codecs and the shipped model.
+"""Load of a running agent: one live camera and ten, with the two commonest codecs and the bundled model.
 
 Nothing breaks here. The proof is that the agent loses no sound, and that no thread of a library takes time beside its
 own (OpenBLAS's workers did).

@@ -216,12 +216,12 @@ def test_the_limits_that_the_broker_announces_are_kept() -> None:
 
 def test_another_thread_can_wake_the_waiting_one(broker: BrokerProcess) -> None:
     connection = MqttConnection(config_for(broker.start()), will=None, stop=STOP)
-    waker = SelfPipe()
-    timer = threading.Timer(0.1, waker.wake)
+    self_pipe = SelfPipe()
+    timer = threading.Timer(0.1, self_pipe.wake)
     timer.start()
     began = time.monotonic()
-    connection.poll(20.0, waker)
+    connection.poll(20.0, self_pipe)
     assert time.monotonic() - began < 5
     connection.close()
-    waker.close()
-    waker.wake()  # of a thread that has not noticed: no harm
+    self_pipe.close()
+    self_pipe.wake()  # of a thread that has not noticed: no harm

@@ -1,12 +1,11 @@
-"""Shipped models, by name or path."""
+"""Bundled models, by name or path."""
 
 from pathlib import Path
 
 import pytest
 
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise import bundled_models
-from edgeaudio.recognise.bundled_models import find_model, shipped_models
+from edgeaudio.recognise.bundled_models import bundled_models, find_model
 
 
 @pytest.fixture
@@ -18,13 +17,13 @@ def places(tmp_path, monkeypatch):
             (place / name).mkdir(parents=True)
             if name != "empty":
                 (place / name / "model.toml").touch()
-    monkeypatch.setattr(bundled_models, "_PLACES", found)
+    monkeypatch.setattr("edgeaudio.recognise.bundled_models._PLACES", found)
     return found
 
 
 def test_installed_models_come_before_those_of_a_checkout(places):
     installed, checkout = places
-    assert shipped_models() == {"alarms": installed / "alarms", "home": checkout / "home"}
+    assert bundled_models() == {"alarms": installed / "alarms", "home": checkout / "home"}
 
 
 def test_a_model_is_found_by_name_or_by_path(places, tmp_path, monkeypatch):
@@ -34,7 +33,7 @@ def test_a_model_is_found_by_name_or_by_path(places, tmp_path, monkeypatch):
     assert find_model("empty") == Path("empty")
 
 
-def test_a_folder_without_a_model_hides_no_shipped_model(places, tmp_path, monkeypatch):
+def test_a_folder_without_a_model_hides_no_bundled_model(places, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "home").mkdir()  # as in /, where services run
     assert find_model("home") == places[1] / "home"
@@ -42,15 +41,15 @@ def test_a_folder_without_a_model_hides_no_shipped_model(places, tmp_path, monke
     assert find_model("home") == Path("home")
 
 
-def test_a_name_that_is_neither_a_directory_nor_shipped_is_refused(places):
+def test_a_name_that_is_neither_a_directory_nor_bundled_is_refused(places):
     with pytest.raises(EdgeaudioError) as caught:
         find_model("siren")
-    assert str(caught.value) == "model 'siren' is neither a directory nor one of the shipped models (alarms, home)"
+    assert str(caught.value) == "model 'siren' is neither a directory nor one of the bundled models (alarms, home)"
 
 
-def test_without_shipped_models_the_error_says_none(monkeypatch, tmp_path):
-    monkeypatch.setattr(bundled_models, "_PLACES", (tmp_path,))
-    with pytest.raises(EdgeaudioError, match=r"nor one of the shipped models \(none\)$"):
+def test_without_bundled_models_the_error_says_none(monkeypatch, tmp_path):
+    monkeypatch.setattr("edgeaudio.recognise.bundled_models._PLACES", (tmp_path,))
+    with pytest.raises(EdgeaudioError, match=r"nor one of the bundled models \(none\)$"):
         find_model("siren")
 
 
@@ -58,5 +57,5 @@ def test_without_shipped_models_the_error_says_none(monkeypatch, tmp_path):
 def test_an_address_is_refused_and_not_repeated(places, address):
     with pytest.raises(EdgeaudioError) as caught:
         find_model(address)
-    assert str(caught.value) == "a model is a directory, or the name of a shipped one, and no address"
+    assert str(caught.value) == "a model is a directory, or the name of a bundled one, and no address"
     assert find_model("models/2026-11-28T10:00/x") == Path("models/2026-11-28T10:00/x")

@@ -2,7 +2,7 @@
 
     python -m tools.maintenance.compare_scores OTHER_CHECKOUT RECORDING...
 
-For a change that must not change scores. Each checkout runs every shipped model on every recording in a process of its
+For a change that must not change scores. Each checkout runs every bundled model on every recording in a process of its
 own, by the public Python interface; exit status 1, and a line for each recording that differs, where they disagree.
 """
 

@@ -31,13 +31,13 @@ from tools.training.event_trials import NAMESPACE, START, Trial, listen
 from tools.training.model_card import replace_section
 
 SECTION = "How well sounds are dated"
-SCENE_S = 32.0  # long enough to see a sound out of the clips, and the hold of the shipped models over
+SCENE_S = 32.0  # long enough to see a sound out of the clips, and the hold of the bundled models over
 EPOCH_LEAD_S = 3.0  # a recording that begins shortly before a sound begins so long before it, at most
 MODELS = ("home", "alarms")
 COLUMNS = "by the middle, median | median | 90 % | holds"
 
 DEFINITIONS = (
-    "Measured on the shipped models, by `python -m tools.maintenance.onset_errors` (seed {seed}, {trials} scenes a "
+    "Measured on the bundled models, by `python -m tools.maintenance.onset_errors` (seed {seed}, {trials} scenes a "
     "label and SNR): "
     "recordings, synthesised alarms and speech that begin 6 to 9 s into {scene_s:g} s of other sound, at three SNRs, "
     "half of them through a room, a microphone and a codec. The beginning and the end of a recording are those of its "

@@ -32,7 +32,7 @@ def first_mark(mark: Path, text: str) -> str:
 
 
 def recipe_parser(name: str, description: str, work: Path) -> argparse.ArgumentParser:
-    """Return the parser of a command that makes a shipped model, whole."""
+    """Return the parser of a command that makes a bundled model, whole."""
     parser = argparse.ArgumentParser(prog=name, description=description)
     parser.add_argument("--data", type=Path, required=True, help="folder of recordings (esc10, speech_digits, ...)")
     parser.add_argument("--out", type=Path, required=True, help="model directory to write")

@@ -1,4 +1,4 @@
-"""The collections of recordings for the shipped models, split into training and evaluation.
+"""The collections of recordings for the bundled models, split into training and evaluation.
 
 Owns: which recordings one side may use; no recording is on both. Does not know: what is made of them.
 """

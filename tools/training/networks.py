@@ -1,4 +1,4 @@
-"""The networks of the shipped models: small enough for a Pi, of operators that every TFLite runtime has.
+"""The networks of the bundled models: small enough for a Pi, of operators that every TFLite runtime has.
 
 Owns: layers and their sizes. Does not know: data, losses, labels' meaning.
 """

@@ -69,7 +69,7 @@ def init(file: Path, out: Path | None, options: InitOptions) -> int:
 
 
 def inspect(name: str) -> int:
-    """Print all about a model directory, a shipped model or a `.tflite` file. Raises EdgeaudioError."""
+    """Print all about a model directory, a bundled model or a `.tflite` file. Raises EdgeaudioError."""
     path = Path(name)
     if os.path.isfile(path):  # noqa: PTH113 (pathlib's raises where a folder on the way is closed)
         content = read_model_file(path)

@@ -29,7 +29,7 @@ def add_model(commands: Commands) -> None:
         "into it.",
     )
     inspect.add_argument(
-        "model", metavar="DIR|FILE.tflite", help="a model directory, a shipped model, or a .tflite file"
+        "model", metavar="DIR|FILE.tflite", help="a model directory, a bundled model, or a .tflite file"
     )
     inspect.examples = ("edgeaudio model inspect home", "edgeaudio model inspect birds.tflite")
     inspect.set_defaults(command=_inspect)
@@ -39,7 +39,7 @@ def add_model(commands: Commands) -> None:
         description="Load a model, compare its manifest with its tensors, run clips through it and print the time. "
         "Exit status 0 if all is well, else 2.",
     )
-    verify.add_argument("model", metavar="DIR", help="a model directory, or the name of a shipped model")
+    verify.add_argument("model", metavar="DIR", help="a model directory, or the name of a bundled model")
     verify.examples = ("edgeaudio model verify home", "edgeaudio model verify ./birds")
     verify.set_defaults(command=_verify)
 

@@ -116,9 +116,9 @@ class MqttConnection:
             raise self._lost()
         return packet_id
 
-    def poll(self, timeout_s: float, waker: SelfPipe | None = None) -> list[MqttEvent]:
+    def poll(self, timeout_s: float, self_pipe: SelfPipe | None = None) -> list[MqttEvent]:
         """Read and write for up to `timeout_s`, or until something happens; return what happened."""
-        self._client.wait(timeout_s, waker)
+        self._client.wait(timeout_s, self_pipe)
         if not self._client.is_open:
             raise self._lost()
         if dropped := self._client.dropped:

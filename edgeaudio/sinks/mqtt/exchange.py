@@ -51,9 +51,9 @@ class Exchange:
         self._expiry_s = expiry_s
         self._report_topic = report_topic
 
-    def step(self, waker: SelfPipe) -> None:
-        """Send what may be sent, wait a moment for answers and for the waker, and handle them."""
-        self._poll(self._send(), waker)
+    def step(self, self_pipe: SelfPipe) -> None:
+        """Send what may be sent, wait a moment for answers and for the self_pipe, and handle them."""
+        self._poll(self._send(), self_pipe)
         now = time.monotonic()
         limit_s = self._config.timeout_s
         if self._dispatcher.is_overdue(now, limit_s):
@@ -114,8 +114,8 @@ class Exchange:
             packet_id = self._connection.publish(outgoing.message, expiry_s=expiry_s)
         self._dispatcher.sent(outgoing, packet_id, now)
 
-    def _poll(self, timeout_s: float, waker: SelfPipe | None = None) -> None:
-        events = self._connection.poll(timeout_s, waker)
+    def _poll(self, timeout_s: float, self_pipe: SelfPipe | None = None) -> None:
+        events = self._connection.poll(timeout_s, self_pipe)
         now = time.monotonic()
         has_acknowledgements = bool(self._connection.capabilities.max_qos)
         for event in events:

@@ -148,8 +148,8 @@ class PahoClient:
         events, self._events = self._events, []
         return events
 
-    def wait(self, timeout_s: float, waker: SelfPipe | None = None) -> None:
-        """Wait for the network or the waker, read and write; paho closes the socket on errors."""
+    def wait(self, timeout_s: float, self_pipe: SelfPipe | None = None) -> None:
+        """Wait for the network or the self_pipe, read and write; paho closes the socket on errors."""
         client = self._client
         sock = client.socket()
         if sock is None:
@@ -157,11 +157,11 @@ class PahoClient:
         buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
         poller = select.poll()
         poller.register(sock.fileno(), select.POLLIN | (select.POLLOUT if client.want_write() else 0))
-        if waker is not None:
-            poller.register(waker.fileno(), select.POLLIN)
+        if self_pipe is not None:
+            poller.register(self_pipe.fileno(), select.POLLIN)
         ready = dict(poller.poll(0.0 if buffered else max(0.0, timeout_s) * 1000))
-        if waker is not None and waker.fileno() in ready:
-            waker.drain()
+        if self_pipe is not None and self_pipe.fileno() in ready:
+            self_pipe.drain()
         codes = []
         if buffered or ready.get(sock.fileno(), 0) & ~select.POLLOUT:
             try:

@@ -35,7 +35,7 @@ SECTION = "Events"
 
 DEFINITIONS = (
     "What is judged are the {folds} models of the cross-validation, each on sound that it never saw and at "
-    "thresholds that the other folds gave. The shipped model was trained on all folds: no recording is left to "
+    "thresholds that the other folds gave. The bundled model was trained on all folds: no recording is left to "
     "judge its events on, and its thresholds come from all folds together.\n\n"
     "A scene is 20 s of other sound with one labelled sound that begins 6 to 9 s into it. The labelled sounds are "
     "every recording of the fold, once per SNR, and {trials} sounds per fold and SNR where they are synthesised or "
@@ -84,11 +84,11 @@ def evaluate(options: argparse.Namespace) -> None:
     """Score, calibrate, evaluate, print and write."""
     if options.card and not options.card.is_file():
         raise EdgeaudioError(f"{options.card}: no such file; write the model card first, or leave --card out")
-    shipped = read_manifest(options.model / FILE_NAME) if options.model else None
+    bundled = read_manifest(options.model / FILE_NAME) if options.model else None
     trained = fold_directories(options.run)
     sounds = read_sounds(options.data, load_model(trained[0]).manifest.clip.sample_rate)
-    models = load_folds(options.run, sounds, shipped)
-    manifest = shipped or models[min(models)].manifest
+    models = load_folds(options.run, sounds, bundled)
+    manifest = bundled or models[min(models)].manifest
     outcomes = hear(models, sounds, manifest, options)
     if not outcomes.tried:
         raise EdgeaudioError(f"{options.run}: there is no sound to try {', '.join(manifest.labels)} with")

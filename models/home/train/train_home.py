@@ -57,7 +57,7 @@ most beeps that resemble an alarm for that alarm, a reversing lorry's among them
     python -m models.home.train.train_home --data {data} --out models/home --clips {clips} --seed {seed}
 
 This command makes the recordings (`runs/home/home.csv` lists them), trains and evaluates a model for each ESC-10 fold,
-trains the shipped model on all folds, converts it, and evaluates its events. The last step alone, without training:
+trains the bundled model on all folds, converts it, and evaluates its events. The last step alone, without training:
 
     python -m models.home.train.evaluate_home runs/home --data {data} --model models/home --card models/home/README.md
 

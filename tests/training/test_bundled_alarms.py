@@ -1,4 +1,4 @@
-"""The shipped model finds alarms that the demo does not play, and leaves what resembles them alone."""
+"""The bundled model finds alarms that the demo does not play, and leaves what resembles them alone."""
 
 from pathlib import Path
 

@@ -36,8 +36,8 @@ class ProxyFailure:
     final: bool  # nothing more of the source is read
 
 
-class Evidence:
-    """Evidence of one connection of a source. May be used from any thread."""
+class ProxyStatus:
+    """Status of one connection of a source. May be used from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -141,7 +141,7 @@ class Evidence:
 
 
 def refusal(server: str, status: int) -> LeadError:
-    """Return the error for an HTTP status of 400 and above; `server`: from `Evidence.name_of`."""
+    """Return the error for an HTTP status of 400 and above; `server`: from `ProxyStatus.name_of`."""
     other = "refused the request" if status < 500 else "failed"
     reason, what, hint = _REFUSALS.get(status, (Reason.INVALID_DATA, other, "look at the server's log"))
     return LeadError(reason, f"{server} {what} ({status})", hint)

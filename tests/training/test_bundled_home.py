@@ -1,4 +1,4 @@
-"""The shipped household model, through the agent's own pipeline."""
+"""The bundled household model, through the agent's own pipeline."""
 
 from pathlib import Path
 
