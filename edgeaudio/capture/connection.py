@@ -31,7 +31,7 @@ from edgeaudio.capture.opening import SourceMemory, open_container
 from edgeaudio.capture.pauses import PauseWatch
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.playback import Arrived, Playback
-from edgeaudio.capture.reblock import MAX_BLOCK_S, MIN_BLOCK_S, Chunk, Reblocker
+from edgeaudio.capture.reblock import LIVE, READ_AT_ONCE, STORED, Chunk, Reblocker
 from edgeaudio.capture.recording import is_recording, zero_s
 from edgeaudio.capture.samples import samples_of
 from edgeaudio.capture.timeline import MAX_FILL_S, Placement, Timeline
@@ -232,7 +232,9 @@ class Connection:
 
     def _new_reblocker(self) -> Reblocker[AudioFrame | int]:
         """Return a reblocker whose parts are frames, and numbers of samples of silence."""
-        return Reblocker(self._joined, MIN_BLOCK_S if self._drain is None else MAX_BLOCK_S)
+        if self._media_start is not None:
+            return Reblocker(self._joined, STORED)
+        return Reblocker(self._joined, LIVE if self._drain is None else READ_AT_ONCE)
 
     def _rest_s(self, drain: DrainSchedule) -> float | None:
         """Return how long to rest now; None while the read goes on."""

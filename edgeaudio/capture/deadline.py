@@ -29,6 +29,8 @@ _current = threading.local()
 # increasing, so that a call begun after the deadline expired sees time pass its limit as well
 _leaps = itertools.count(1)
 _LEAP_S = 1e6  # beyond any limit
+# least time between two looks: FFmpeg also polls before each read of a few bytes, hundreds of times a second
+_POLL_S = 0.02
 _NOTICE_S = 0.25
 
 
@@ -51,6 +53,7 @@ class Deadline:
         )  # PyAV's time until a limit is reached: by the real time its own limits come first
         self.on_wait: Callable[[], None] | None = None
         self._failure: BaseException | None = None
+        self._next_poll_s = 0.0
 
     def limit(self, seconds: float) -> None:
         self.expired = False
@@ -64,12 +67,19 @@ class Deadline:
     def poll(self) -> bool:
         """True if the present call must end; called by FFmpeg, inside a call."""
         ffmpeg_log.drop_excess()
+        now_s = time.monotonic()
+        if now_s < self._next_poll_s:
+            return False
+        self._next_poll_s = now_s + _POLL_S
         if self.on_wait is not None and self._failure is None:
             try:
                 self.on_wait()
             except BaseException as error:  # noqa: BLE001 (cannot pass through FFmpeg; raised again after the call)
                 self._failure = error
-        return self.must_end()
+        if not self.must_end():
+            return False
+        self._next_poll_s = 0.0  # once a call must end, every poll ends it
+        return True
 
     def __enter__(self) -> Self:
         _install()

@@ -1,4 +1,4 @@
-"""Chunks of 0.05 to 0.25 s from frames of any length, with their offsets within one epoch.
+"""Chunks of steady length from frames of any length, with their offsets within one epoch.
 
 Owns: lengths and offsets. Does not know: what a frame is made of; the caller joins frames to samples.
 """
@@ -13,9 +13,21 @@ import numpy as np
 
 from edgeaudio.types import Samples
 
-# short for low latency, long enough that the overhead of a Block is small
-MIN_BLOCK_S = 0.05
-MAX_BLOCK_S = 0.25
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Lengths of chunks: none is yielded before there is `min_s` of sound, but at the end, and none exceeds `max_s`."""
+
+    min_s: float
+    max_s: float
+
+
+# sound that is recognised as it comes: short for low latency, long enough that the overhead of a Block is small
+LIVE = Lengths(0.05, 0.25)
+# what arrived in a period and is read at once
+READ_AT_ONCE = Lengths(0.5, 0.5)
+# recordings that are read as fast as they decode
+STORED = Lengths(1.0, 1.0)
 
 Frame = TypeVar("Frame")
 
@@ -38,13 +50,10 @@ class Chunk:
 class Reblocker(Generic[Frame]):
     """Reblocker of one epoch: `add` takes frames and yields chunks, `flush` yields the rest."""
 
-    def __init__(self, join: Callable[[list[Frame]], Samples], min_s: float = MIN_BLOCK_S) -> None:
-        """`join` returns the samples of consecutive frames, float32 `(n,)` or `(n, channels)`.
-
-        `min_s`: the length of a chunk before which none is yielded, but by `flush`.
-        """
+    def __init__(self, join: Callable[[list[Frame]], Samples], lengths: Lengths = LIVE) -> None:
+        """`join` returns the samples of consecutive frames, float32 `(n,)` or `(n, channels)`."""
         self._join = join
-        self._min_s = min_s
+        self._lengths = lengths
         self._frames: list[Frame] = []
         self._held = 0  # samples in _frames
         self._offset = 0  # of the first of them
@@ -60,7 +69,7 @@ class Reblocker(Generic[Frame]):
         self.end_s = begin_s + length / rate
         self._frames.append(frame)
         self._held += length
-        if self._held >= self._min_s * rate:
+        if self._held >= self._lengths.min_s * rate:
             yield from self.flush()
 
     @property
@@ -74,7 +83,7 @@ class Reblocker(Generic[Frame]):
             return
         whole = self._join(self._frames)
         self._frames, self._held = [], 0
-        pieces = -(-len(whole) // max(1, int(MAX_BLOCK_S * self._rate)))
+        pieces = -(-len(whole) // max(1, int(self._lengths.max_s * self._rate)))
         done = 0
         for piece in [whole] if pieces == 1 else np.array_split(whole, pieces):
             yield Chunk(self._offset, self._begin_s + done / self._rate, self._rate, piece)

@@ -9,21 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeaudio.capture.coverage import Coverage
-from edgeaudio.capture.reblock import MAX_BLOCK_S, MIN_BLOCK_S, Chunk, Reblocker
+from edgeaudio.capture.reblock import LIVE, READ_AT_ONCE, STORED, Chunk, Lengths, Reblocker
 from edgeaudio.clock import Clock
 
 
-@given(st.lists(st.integers(1, 9000), min_size=1, max_size=40), st.sampled_from([8000, 16000, 192000]))
-def test_cutting_neither_loses_nor_moves_a_sample(sizes: list[int], rate: int) -> None:
+@given(
+    st.lists(st.integers(1, 9000), min_size=1, max_size=40),
+    st.sampled_from([8000, 16000, 192000]),
+    st.sampled_from([LIVE, READ_AT_ONCE, STORED]),
+)
+def test_cutting_neither_loses_nor_moves_a_sample(sizes: list[int], rate: int, lengths: Lengths) -> None:
     whole = np.arange(sum(sizes), dtype=np.float32)
-    reblocker, done = Reblocker[np.ndarray](np.concatenate), 0
+    reblocker, done = Reblocker[np.ndarray](np.concatenate, lengths), 0
     cuts: list[Chunk] = []
     for size in sizes:
         cuts += reblocker.add(whole[done : done + size], size, rate, 3.0 + done / rate)
         done += size
     for cut in cuts:
-        assert len(cut.samples) <= MAX_BLOCK_S * rate
-    if sum(sizes) >= MIN_BLOCK_S * rate:
+        assert len(cut.samples) <= lengths.max_s * rate
+    if sum(sizes) >= lengths.min_s * rate:
         assert cuts
     cuts += reblocker.flush()
     assert list(reblocker.flush()) == []
