@@ -27,6 +27,7 @@ from edgeaudio.recognise.tensor_fit import fit_input, fit_output, kept_state, lo
 from edgeaudio.types import Samples
 
 MAX_MODEL_BYTES = 500_000_000
+_NEVER, _CERTAIN = np.float32(0), np.float32(1)
 
 
 class Model:
@@ -53,7 +54,9 @@ class Model:
         self._input = interpreter.get_input_details()[manifest.input.index]
         self._output = interpreter.get_output_details()[manifest.output.index]
         self._shape = tuple(self._input["shape"])
-        self._groups = [[manifest.labels.index(name) for name in group] for group in manifest.groups.values()]
+        groups = [[manifest.labels.index(name) for name in group] for group in manifest.groups.values()]
+        self._members = np.array([index for group in groups for index in group], dtype=np.intp)  # of all groups
+        self._group_starts = np.cumsum([0, *map(len, groups)], dtype=np.intp)[:-1]  # in _members
 
     def scores(self, values: Samples) -> Samples:
         """Return the scores of one clip.
@@ -62,9 +65,9 @@ class Model:
         Returns float32 `(n_labels + n_groups,)` in [0, 1]: labels, then groups (their maximum).
         """
         labels = self._activated(self.outputs(values))
-        if not self._groups:
+        if not len(self._members):
             return labels
-        return np.concatenate([labels, [labels[members].max() for members in self._groups]]).astype(np.float32)
+        return np.concatenate([labels, np.maximum.reduceat(labels[self._members], self._group_starts)])
 
     def outputs(self, values: Samples) -> Samples:
         """Return the model's own output for one clip, float32 `(n_patches, n_labels)`, without activation.
@@ -110,9 +113,10 @@ class Model:
         elif output.activation == "softmax":
             rows = np.exp(rows - rows.max(axis=1, keepdims=True))
             rows /= rows.sum(axis=1, keepdims=True)
-        scores = rows.mean(axis=0) if output.patches == "mean" else rows.max(axis=0)
-        # a score must be a probability: no NaN may reach a comparison or a message
-        finite: Samples = np.nan_to_num(np.clip(scores, 0.0, 1.0), nan=0.0)
+        if len(rows) > 1:
+            rows = rows.mean(axis=0, keepdims=True) if output.patches == "mean" else rows.max(axis=0, keepdims=True)
+        # a score must be a probability: no NaN, which fmax takes for 0, may reach a comparison or a message
+        finite: Samples = np.fmin(np.fmax(rows[0], _NEVER), _CERTAIN)
         return finite
 
 
