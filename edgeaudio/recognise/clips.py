@@ -53,7 +53,9 @@ class ClipCutter:
         self._buffer = SampleBuffer()
         self._number = 0  # of the next clip
         self._last_start = -1
-        row_width = config.features.row_width if config.features else 0
+        features = config.features
+        row_width = features.row_width if features else 0
+        self._edges = features.edge_frames(config.n_samples) if features else (0, 0)  # frames with a clip's padding
         self._rows: Samples = np.empty((0, row_width), dtype=np.float32)  # log-mel rows of frames
         self._rows_from = 0  # [_rows_from, _rows_from + len(_rows)) of the signal's frame grid
 
@@ -102,18 +104,19 @@ class ClipCutter:
         if not aligned:
             return Clip(start, level, clip_features(edge_rows(signal, slice(None), features), features), powers)
         n_frames = features.n_frames(len(signal))
-        left, right = features.edge_frames(len(signal))
-        rows = [
-            edge_rows(signal, slice(0, left), features),
-            self._shared_rows(start // features.hop_length, left, n_frames - right, features),
-            edge_rows(signal, slice(n_frames - right, n_frames), features),
-        ]
-        return Clip(start, level, clip_features(np.concatenate(rows), features), powers)
+        left, right = self._edges
+        rows = self._shared_rows(start // features.hop_length, left, n_frames - right, features)
+        if left or right:
+            before = edge_rows(signal, slice(0, left), features)
+            after = edge_rows(signal, slice(n_frames - right, n_frames), features)
+            rows = np.concatenate([before, rows, after])
+        return Clip(start, level, clip_features(rows, features), powers)
 
     def _powers(self, signal: Samples) -> Samples:
         length = max(1, round(POWER_STEP_S * self._config.sample_rate))
-        squares = signal[: len(signal) // length * length] ** 2
-        powers: Samples = squares.reshape(-1, length).mean(axis=1)
+        squares = np.square(signal[: len(signal) // length * length])
+        powers: Samples = np.add.reduce(squares.reshape(-1, length), axis=1)
+        powers /= np.float32(length)
         return powers
 
     def _shared_rows(self, first: int, left: int, right: int, features: FeatureConfig) -> Samples:

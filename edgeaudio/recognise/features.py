@@ -8,11 +8,11 @@ Does not know: streams, overlapping clips, models, quantisation.
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from edgeaudio.recognise.buffer import windows_of
 from edgeaudio.recognise.feature_config import FeatureConfig
-from edgeaudio.recognise.filters import dct_matrix, mel_filters, window
+from edgeaudio.recognise.filters import tables
 from edgeaudio.types import Samples
 
 # frames computed at once: their spectra fit a small processor's cache, which halves the time
@@ -32,9 +32,9 @@ def frame_features(segment: Samples, previous: float, config: FeatureConfig) -> 
 
 
 def _rows(signal: Samples, config: FeatureConfig) -> Samples:
-    frames = sliding_window_view(signal, config.frame_length)[:: config.hop_length]
+    frames = windows_of(signal, config.frame_length, config.hop_length)
     blocks = [_energies(frames[start : start + BLOCK], config) for start in range(0, len(frames), BLOCK)]
-    return _logarithm(np.concatenate(blocks), config)
+    return _logarithm(blocks[0] if len(blocks) == 1 else np.concatenate(blocks), config)
 
 
 def _energies(frames: Samples, config: FeatureConfig) -> Samples:
@@ -45,8 +45,12 @@ def _energies(frames: Samples, config: FeatureConfig) -> Samples:
     if config.preemphasis and config.preemphasis_over == "frame":
         before: Samples = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
         frames = frames - np.float32(config.preemphasis) * before
-    spectrum = np.fft.rfft(frames * window(config), n=config.n_fft, axis=1)
-    magnitude = spectrum.real**2 + spectrum.imag**2 if config.power == 2 else np.abs(spectrum)
+    spectrum = np.fft.rfft(frames * tables(config).window, n=config.n_fft, axis=1)
+    if config.power == 2:
+        magnitude = np.square(spectrum.real)
+        magnitude += np.square(spectrum.imag)
+    else:
+        magnitude = np.abs(spectrum)
     # NumPy 1 computes the FFT in double precision
     scaled: Samples = magnitude.astype(np.float32, copy=False)
     if config.spectrum_scale != 1.0:
@@ -55,7 +59,7 @@ def _energies(frames: Samples, config: FeatureConfig) -> Samples:
         energy = scaled.sum(axis=1, keepdims=True)
     if config.kind == "spectrogram":
         return scaled[:, config.first_bin : config.first_bin + config.n_bands]
-    bands: Samples = scaled @ mel_filters(config)
+    bands: Samples = scaled @ tables(config).mel_filters
     return np.concatenate([bands, energy], axis=1) if energy.size else bands
 
 
@@ -70,7 +74,7 @@ def clip_features(rows: Samples, config: FeatureConfig) -> Samples:
     if config.top_db:
         rows = np.maximum(rows, rows.max() - np.float32(config.top_db))
     if config.kind == "mfcc":
-        rows = rows @ dct_matrix(config)
+        rows = rows @ tables(config).dct_matrix
         rows[:, : energy.shape[1]] = energy
     if config.cmvn_window:
         rows = _normalised(rows, config.cmvn_window)

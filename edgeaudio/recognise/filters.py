@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -12,6 +13,36 @@ from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.types import Samples
 
 Floats = NDArray[np.floating]
+MAX_KNOWN = 16  # configurations
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tables:
+    """The tables of one configuration; an empty one where its kind of feature has none."""
+
+    window: Samples  # (frame_length,)
+    mel_filters: Samples  # (n_fft // 2 + 1, n_mels)
+    dct_matrix: Samples  # (n_mels, n_mfcc)
+
+
+_known: dict[int, tuple[FeatureConfig, Tables]] = {}
+
+
+def tables(config: FeatureConfig) -> Tables:
+    """Return the tables of a configuration, without the time that hashing its many fields takes."""
+    known = _known.get(id(config))
+    if known is not None and known[0] is config:
+        return known[1]
+    none: Samples = np.empty((0, 0), np.float32)
+    made = Tables(
+        window=window(config),
+        mel_filters=none if config.kind == "spectrogram" else mel_filters(config),
+        dct_matrix=dct_matrix(config) if config.kind == "mfcc" else none,
+    )
+    if len(_known) >= MAX_KNOWN:
+        _known.clear()
+    _known[id(config)] = config, made  # with the configuration, whose number no other has while it is kept
+    return made
 
 
 def hz_to_mel(hz: Floats | float, scale: Literal["slaney", "htk"]) -> Floats:

@@ -15,9 +15,8 @@ from functools import lru_cache
 from math import ceil
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
-from edgeaudio.recognise.buffer import SampleBuffer
+from edgeaudio.recognise.buffer import SampleBuffer, windows_of
 from edgeaudio.types import Samples
 
 ZERO_CROSSINGS = 48
@@ -75,9 +74,9 @@ class Resampler:
     def _resample(self, n_units: int) -> Samples:
         """Return the output of the next units of input, and forget them."""
         start, end = self._buffer.start, self._buffer.start + n_units * self._unit_in
-        windows = sliding_window_view(self._buffer.view(start, end + 2 * self._half), len(self._matrix))
+        windows = windows_of(self._buffer.view(start, end + 2 * self._half), len(self._matrix), self._step_in)
         # NumPy 1 multiplies overlapping rows without BLAS, four times slower than copying them
-        rows = np.ascontiguousarray(windows[:: self._step_in])
+        rows = np.ascontiguousarray(windows)
         # a product for each unit: one of all at once may add up in another order
         out: Samples = rows.reshape(n_units, -1, len(self._matrix)) @ self._matrix
         self._buffer.forget(end)
