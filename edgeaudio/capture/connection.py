@@ -33,12 +33,12 @@ from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.playback import Arrived, Playback
 from edgeaudio.capture.reblock import LIVE, READ_AT_ONCE, STORED, Chunk, Reblocker
 from edgeaudio.capture.recording import is_recording, zero_s
-from edgeaudio.capture.samples import samples_of
+from edgeaudio.capture.samples import Joiner, samples_of
 from edgeaudio.capture.timeline import MAX_FILL_S, Placement, Timeline
 from edgeaudio.capture.tracks import check_format, choose_track, describe
 from edgeaudio.capture.truncation import cut_off
 from edgeaudio.clock import Clock
-from edgeaudio.types import Block, Reason, Samples
+from edgeaudio.types import Block, Reason
 
 _END_SLACK_S = 1.0  # tolerance of the length that an RTSP server announces
 _CLOCK_NOISE = timedelta(seconds=0.05)
@@ -113,7 +113,6 @@ class Connection:
         media_start: datetime | None,
         proxy: HttpProxy | None,
     ) -> None:
-        self.broken_samples = 0  # NaN or infinite, replaced by 0
         self.filled_s = 0.0  # of silence in place of lost sound
         self.quiet_s = 0.0  # of silence for pauses of the sender
         # called while reading waits: with Blocks that are known only then (the end of a burst, the silence of a
@@ -145,6 +144,7 @@ class Connection:
         )
         self._last_at: datetime | None = None  # of the last Block, by the clock
         self._drain = DrainSchedule(config.read_period_s) if self._may_rest(container) else None
+        self._joiner = Joiner()
         self._reblocker = self._new_reblocker()
         self._format: tuple[int, int] | None = None
         self._last_frame: AudioFrame | None = None
@@ -176,6 +176,11 @@ class Connection:
     def drift_ppm(self) -> float | None:
         """How much faster the sender's clock is than ours; None: not known yet, or a recording."""
         return None if self.recorded else self._timeline.drift_ppm
+
+    @property
+    def broken_samples(self) -> int:
+        """Samples that were NaN or infinite, replaced by 0."""
+        return self._joiner.broken
 
     @property
     def broken_packets(self) -> int:
@@ -233,8 +238,8 @@ class Connection:
     def _new_reblocker(self) -> Reblocker[AudioFrame | int]:
         """Return a reblocker whose parts are frames, and numbers of samples of silence."""
         if self._media_start is not None:
-            return Reblocker(self._joined, STORED)
-        return Reblocker(self._joined, LIVE if self._drain is None else READ_AT_ONCE)
+            return Reblocker(self._joiner.join, STORED)
+        return Reblocker(self._joiner.join, LIVE if self._drain is None else READ_AT_ONCE)
 
     def _rest_s(self, drain: DrainSchedule) -> float | None:
         """Return how long to rest now; None while the read goes on."""
@@ -305,6 +310,7 @@ class Connection:
             check_format(self._config, rate, channels)
         if (place := self._timeline.pause(now_s, rate)) is not None:
             self._format = rate, channels
+            self._joiner.channels = channels
             yield from self._placed(place, rate)
 
     def _take(self, frame: AudioFrame, arrival_s: float) -> Iterator[Block]:
@@ -316,6 +322,7 @@ class Connection:
                 yield from self._blocks(self._reblocker.flush())
                 self._timeline.cut()
             self._format = (rate, channels)
+            self._joiner.channels = channels
             self.info = replace(self.info, sample_rate=rate, channels=channels)
         place = self._timeline.place(
             frame.time,
@@ -351,11 +358,6 @@ class Connection:
             self.filled_s += place.fill / rate
         if place.fill:
             yield from self._blocks(self._reblocker.add(place.fill, place.fill, rate, place.begin_s))
-
-    def _joined(self, parts: list[AudioFrame | int]) -> Samples:
-        samples, broken = samples_of(parts, self.info.channels)
-        self.broken_samples += broken
-        return samples
 
     def _blocks(self, chunks: Iterator[Chunk]) -> Iterator[Block]:
         for chunk in chunks:

@@ -26,6 +26,20 @@ def samples_of(parts: Sequence[AudioFrame | int], channels: int) -> tuple[Sample
     return in_range(pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1))
 
 
+class Joiner:
+    """Joins the frames of one connection, and counts its broken values."""
+
+    def __init__(self) -> None:
+        self.channels = 1  # of the frames
+        self.broken = 0  # values that became 0
+
+    def join(self, parts: Sequence[AudioFrame | int]) -> Samples:
+        """Return the samples of consecutive frames; see `samples_of`."""
+        samples, broken = samples_of(parts, self.channels)
+        self.broken += broken
+        return samples
+
+
 def planes_of(frames: Sequence[AudioFrame]) -> Samples:
     """Return frames of one format and layout as float32 `(channels, n)`. Floats may still exceed [-1, 1] or be NaN."""
     channels, name = frames[0].layout.nb_channels, frames[0].format.name

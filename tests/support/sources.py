@@ -11,6 +11,7 @@ import numpy as np
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import Connection, open_source
 from edgeaudio.capture.opening import SourceMemory
+from edgeaudio.capture.reblock import STORED
 from edgeaudio.capture.rtsp_setup import MediaSetting
 from edgeaudio.types import Block, Samples
 
@@ -65,7 +66,7 @@ def assert_sound(blocks: list[Block]) -> None:
     for block in blocks:
         assert block.samples.dtype == np.float32
         assert block.samples.ndim == 1 or block.samples.shape[1] > 1
-        assert 0 < block.duration_s <= 0.26
+        assert 0 < block.duration_s <= STORED.max_s
         assert np.abs(block.samples).max() <= 1
         assert block.offset == expected.get(block.epoch, 0), "a hole within an epoch"
         expected[block.epoch] = block.offset + len(block.samples)
