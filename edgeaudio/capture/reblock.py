@@ -25,7 +25,7 @@ class Lengths:
 # sound that is recognised as it comes: short for low latency, long enough that the overhead of a Block is small
 LIVE = Lengths(0.05, 0.25)
 # what arrived in a period and is read at once
-READ_AT_ONCE = Lengths(0.5, 0.5)
+READ_AT_ONCE = Lengths(0.25, 0.25)
 # recordings that are read as fast as they decode
 STORED = Lengths(1.0, 1.0)
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 MB = 1_000_000
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's malloc.h
-LARGE_BYTES = 128 * 1024
+# above the arrays of one clip: each block that is mapped costs a page fault for each page, whenever it is allocated
+LARGE_BYTES = 512 * 1024
 MAX_ARENAS = 2
 LEAST_OWN_MB = 256.0
 
