@@ -14,7 +14,7 @@
 # make homeassistant        Home Assistant's app repository, in build/homeassistant
 # make test-homeassistant   against Home Assistant itself, two versions; installing each takes ten minutes. Without
 #                           Python 3.14 the newer is tried in a Debian root: needs root and debootstrap; HOMEASSISTANT=2025.4: less
-# make faults               the proofs of docs/reliability.md, two hours; FAULTS="--short" or names of some: less
+# make faults               the proofs of docs/reliability.md, two and a half hours; FAULTS="--short" or names of some: less
 # make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
 # make wheel                the wheel, with an SBOM, and the source distribution into dist/; the same tree gives the same bytes
 # make try-wheel            that wheel in an environment of its own: it hears what is in a recording

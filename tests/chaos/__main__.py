@@ -116,9 +116,9 @@ PROOFS = {
         lambda folder: [fuzz(folder, 0.15)],
     ),
     "soak": Proof(
-        "everything at once; 30 min",
+        "everything at once; an hour",
         ("mosquitto", "gstreamer"),
-        lambda folder: [soak(folder, 30)],
+        lambda folder: [soak(folder, 60)],
         lambda folder: [soak(folder, 1)],
     ),
 }

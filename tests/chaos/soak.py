@@ -1,4 +1,4 @@
-"""Half an hour of everything at once: eight sources, and faults at random.
+"""An hour of everything at once: eight sources, and faults at random.
 
 Memory, descriptors and threads stay where they were after the warm-up; seconds heard and lost add up
 to the wall clock; nothing that was committed is missing at the subscriber.
@@ -25,7 +25,8 @@ from chaos.events import Books, committed, compare
 from chaos.stage import BURSTS, Stage
 
 CAMERAS = 6
-WARM_UP_S = 180.0
+# by then long outages have been, whose backlogs need the most memory
+WARM_UP_S = 600.0
 SAMPLE_S = 5.0
 SETTLE_S = 60.0
 GROWTH_LIMIT_MB = 2.0
@@ -45,7 +46,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Soaked:
-    """What half an hour of faults did."""
+    """What an hour of faults did."""
 
     minutes: float
     done: dict[str, int]  # how often each fault
