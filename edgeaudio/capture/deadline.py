@@ -53,7 +53,7 @@ class Deadline:
         )  # PyAV's time until a limit is reached: by the real time its own limits come first
         self.on_wait: Callable[[], None] | None = None
         self._failure: BaseException | None = None
-        self._next_poll_s = 0.0
+        self.next_poll_s = 0.0  # polls before it are answered without a look
 
     def limit(self, seconds: float) -> None:
         self.expired = False
@@ -66,11 +66,8 @@ class Deadline:
 
     def poll(self) -> bool:
         """True if the present call must end; called by FFmpeg, inside a call."""
+        self.next_poll_s = time.monotonic() + _POLL_S
         ffmpeg_log.drop_excess()
-        now_s = time.monotonic()
-        if now_s < self._next_poll_s:
-            return False
-        self._next_poll_s = now_s + _POLL_S
         if self.on_wait is not None and self._failure is None:
             try:
                 self.on_wait()
@@ -78,7 +75,7 @@ class Deadline:
                 self._failure = error
         if not self.must_end():
             return False
-        self._next_poll_s = 0.0  # once a call must end, every poll ends it
+        self.next_poll_s = 0.0  # once a call must end, every poll ends it
         return True
 
     def __enter__(self) -> Self:
@@ -135,9 +132,12 @@ class _DeadlineClock:
     @staticmethod
     def monotonic() -> float:
         deadline: Deadline | None = getattr(_current, "deadline", None)
+        now_s = time.monotonic()
         if deadline is None:
-            return time.monotonic()
-        return time.monotonic() + _LEAP_S * next(_leaps) if deadline.poll() else deadline.still_s
+            return now_s
+        if now_s < deadline.next_poll_s:
+            return deadline.still_s
+        return now_s + _LEAP_S * next(_leaps) if deadline.poll() else deadline.still_s
 
 
 _clock = _DeadlineClock()
