@@ -16,7 +16,10 @@ from edgeaudio.types import Samples
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Lengths of chunks: none is yielded before there is `min_s` of sound, but at the end, and none exceeds `max_s`."""
+    """Lengths of chunks: none exceeds `max_s`, and none is yielded before there is `min_s` of sound.
+
+    But a chunk is yielded at the end, and of MAX_FRAMES frames.
+    """
 
     min_s: float
     max_s: float
@@ -28,6 +31,8 @@ LIVE = Lengths(0.05, 0.25)
 READ_AT_ONCE = Lengths(0.25, 0.25)
 # recordings that are read as fast as they decode
 STORED = Lengths(1.0, 1.0)
+
+MAX_FRAMES = 1000  # a decoded frame takes a kilobyte, even if it holds a single sample
 
 Frame = TypeVar("Frame")
 
@@ -69,7 +74,7 @@ class Reblocker(Generic[Frame]):
         self.end_s = begin_s + length / rate
         self._frames.append(frame)
         self._held += length
-        if self._held >= self._lengths.min_s * rate:
+        if self._held >= self._lengths.min_s * rate or len(self._frames) >= MAX_FRAMES:
             yield from self.flush()
 
     @property

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeaudio.capture.coverage import Coverage
-from edgeaudio.capture.reblock import LIVE, READ_AT_ONCE, STORED, Chunk, Lengths, Reblocker
+from edgeaudio.capture.reblock import LIVE, MAX_FRAMES, READ_AT_ONCE, STORED, Chunk, Lengths, Reblocker
 from edgeaudio.clock import Clock
 
 
@@ -35,6 +35,19 @@ def test_cutting_neither_loses_nor_moves_a_sample(sizes: list[int], rate: int, l
     for cut in cuts:
         assert cut.samples[0] == cut.offset
         assert cut.begin_s == pytest.approx(3.0 + cut.offset / rate)
+
+
+def test_frames_of_single_samples_are_not_kept_for_long() -> None:
+    joined: list[int] = []
+
+    def join(frames: list[int]) -> np.ndarray:
+        joined.append(len(frames))
+        return np.zeros(len(frames), np.float32)
+
+    reblocker = Reblocker[int](join, STORED)
+    for number in range(5000):
+        list(reblocker.add(0, 1, 192_000, number / 192_000))
+    assert joined == [MAX_FRAMES] * 5
 
 
 @given(
