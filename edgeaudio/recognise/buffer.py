@@ -31,8 +31,9 @@ class SampleBuffer:
         held = self.stop - self.start
         needed = held + len(samples)
         if self._first + needed > len(self._data):
-            # twice what is needed, so that appending single samples rarely copies
-            room = self._data if len(self._data) >= 2 * needed else np.empty(2 * needed, dtype=np.float32)
+            # a quarter more than is needed, so that appending single samples rarely copies
+            roomy = needed + needed // 4
+            room = self._data if len(self._data) >= roomy else np.empty(roomy, dtype=np.float32)
             room[:held] = self._data[self._first : self._first + held]
             self._data, self._first = room, 0
         self._data[self._first + held : self._first + needed] = samples
