@@ -1,6 +1,6 @@
 """One connection to one source: an address in, Blocks of all its channels out.
 
-Owns: turning frames into Blocks and epochs, closing.
+Owns: when frames are read and become Blocks, bursts and pauses, closing.
 Does not know: retries (reader.py), states, MQTT.
 """
 
@@ -10,15 +10,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-import numpy as np
 from av.audio.frame import AudioFrame
 from av.container.input import InputContainer
 
+from edgeaudio.capture.block_builder import BlockBuilder
 from edgeaudio.capture.burst import STEADY_S, Burst, duration_of
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.deadline import Deadline
@@ -31,18 +30,15 @@ from edgeaudio.capture.opening import SourceMemory, open_container
 from edgeaudio.capture.pauses import PauseWatch
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.playback import Arrived, Playback
-from edgeaudio.capture.reblock import LIVE, READ_AT_ONCE, STORED, Chunk, Reblocker
+from edgeaudio.capture.reblock import LIVE, READ_AT_ONCE, STORED, Lengths
 from edgeaudio.capture.recording import is_recording, zero_s
-from edgeaudio.capture.samples import Joiner, samples_of
-from edgeaudio.capture.timeline import MAX_FILL_S, Placement, Timeline
-from edgeaudio.capture.tracks import check_format, choose_track, describe
+from edgeaudio.capture.timeline import Timeline
+from edgeaudio.capture.tracks import AudioInfo, choose_track, describe
 from edgeaudio.capture.truncation import cut_off
 from edgeaudio.clock import Clock
 from edgeaudio.types import Block, Reason
 
 _END_SLACK_S = 1.0  # tolerance of the length that an RTSP server announces
-_CLOCK_NOISE = timedelta(seconds=0.05)
-_QUIET = 0.01  # -40 dBFS: softer than speech
 
 
 def open_source(
@@ -113,21 +109,17 @@ class Connection:
         media_start: datetime | None,
         proxy: HttpProxy | None,
     ) -> None:
-        self.filled_s = 0.0  # of silence in place of lost sound
-        self.quiet_s = 0.0  # of silence for pauses of the sender
         # called while reading waits: with Blocks that are known only then (the end of a burst, the silence of a
         # pause), and at the beginning of a longer wait
         self.on_pause: Callable[[Block], None] | None = None
         self.on_stall: Callable[[str, float], None] | None = None
         self.closing = ExitStack()  # closed with the connection
         self.proxy = proxy  # of HTTP; knows live sound from stored
-        self.end_s = 0.0  # of the last Block: monotonic, or since the start of the medium
         self._config = config
         self._stop = stop
         self._memory = memory
         self._clock = clock
         self._track = track = choose_track(container, config)
-        self.info = describe(container, track)
         self._frames = FrameReader(container, track, config, deadline, stop, memory, proxy)
         self.recorded = is_recording(container, config.address, is_live=proxy.is_live if proxy else None)
         self._ended = False  # a recording was read to its end
@@ -135,19 +127,7 @@ class Connection:
         self._media_start = media_start if self.recorded else None  # None: the clock's times
         played = self.recorded and media_start is None
         self._playback = Playback(memory.played_s, stop, clock) if played else None
-        self._timeline = Timeline(
-            live=self._media_start is None,
-            lossy=config.address.path is None and not config.address.is_http,
-            reliable=config.address.scheme != "udp" and config.transport != "udp",
-            may_pause=proxy is None or not proxy.has_live_playlist,
-            zero_s=zero_s(container, config.address.path),
-        )
-        self._last_at: datetime | None = None  # of the last Block, by the clock
         self._drain = DrainSchedule(config.read_period_s) if self._may_rest(container) else None
-        self._joiner = Joiner()
-        self._reblocker = self._new_reblocker()
-        self._format: tuple[int, int] | None = None
-        self._last_frame: AudioFrame | None = None
         self._burst: Burst | None = None  # while it lasts
         self._held: deque[Arrived] = deque()  # frames of it
         self._watch = PauseWatch(
@@ -157,8 +137,30 @@ class Connection:
             clock.monotonic(),
             answers=lambda: rtsp_answers(config.address),
         )
+        self.blocks = BlockBuilder(
+            config,
+            memory,
+            clock,
+            Timeline(
+                live=self._media_start is None,
+                lossy=config.address.path is None and not config.address.is_http,
+                reliable=config.address.scheme != "udp" and config.transport != "udp",
+                may_pause=proxy is None or not proxy.has_live_playlist,
+                zero_s=zero_s(container, config.address.path),
+            ),
+            describe(container, track),
+            lengths=self._block_lengths,
+            recorded=self.recorded,
+            media_start=self._media_start,
+        )
+        self.blocks.on_pause_found = self._watch.paused
         self._deadline = deadline
         deadline.on_wait = None if self.recorded else self._wait
+
+    @property
+    def info(self) -> AudioInfo:
+        """What is heard, in the format of the last frame."""
+        return self.blocks.info
 
     @property
     def finished(self) -> bool:
@@ -171,16 +173,6 @@ class Connection:
     def pauses(self) -> bool:
         """True if the sender sends nothing while it is quiet."""
         return self._watch.pauses
-
-    @property
-    def drift_ppm(self) -> float | None:
-        """How much faster the sender's clock is than ours; None: not known yet, or a recording."""
-        return None if self.recorded else self._timeline.drift_ppm
-
-    @property
-    def broken_samples(self) -> int:
-        """Samples that were NaN or infinite, replaced by 0."""
-        return self._joiner.broken
 
     @property
     def broken_packets(self) -> int:
@@ -218,15 +210,16 @@ class Connection:
             self._memory.played_s = 0.0
             self._check_complete(played_s + self._heard_s)
 
-    # from frames to Blocks
-
     def _all_blocks(self, frames: Iterator[Arrived]) -> Iterator[Block]:
         for frame, arrival_s in frames:
-            yield from self._take(frame, arrival_s)
+            yield from self._add(frame, arrival_s)
             if self._drain is not None and (rest_s := self._rest_s(self._drain)) is not None:
-                yield from self._blocks(self._reblocker.flush())
+                yield from self.blocks.flush()
                 self._stop.wait(rest_s)
-        yield from self._blocks(self._reblocker.flush())
+        yield from self.blocks.flush()
+
+    def _add(self, frame: AudioFrame, arrival_s: float) -> Iterator[Block]:
+        return self.blocks.add(frame, arrival_s, after_damage=self._frames.is_damaged)
 
     def _may_rest(self, container: InputContainer) -> bool:
         """True if the socket's buffer may hold what arrives between two reads: sound alone, over TCP."""
@@ -235,18 +228,18 @@ class Connection:
         over_tcp = is_rtsp and self._memory.rtsp_setup.mode.transport != "udp"
         return config.read_period_s >= MIN_PERIOD_S and over_tcp and not self.recorded and len(container.streams) == 1
 
-    def _new_reblocker(self) -> Reblocker[AudioFrame | int]:
-        """Return a reblocker whose parts are frames, and numbers of samples of silence."""
-        if self._media_start is not None:
-            return Reblocker(self._joiner.join, STORED)
-        return Reblocker(self._joiner.join, LIVE if self._drain is None else READ_AT_ONCE)
-
     def _rest_s(self, drain: DrainSchedule) -> float | None:
         """Return how long to rest now; None while the read goes on."""
-        if self._burst is not None or self._format is None:
+        if self._burst is not None or (epoch_s := self.blocks.epoch_s) is None:
             return None
-        late_s = self._clock.monotonic() - self._reblocker.end_s
-        return drain.rest_s(self._reblocker.length / self._format[0], self._frames.received, late_s)
+        return drain.rest_s(epoch_s, self._frames.received, self._clock.monotonic() - self.blocks.frames_end_s)
+
+    @property
+    def _block_lengths(self) -> Lengths:
+        path = self._config.address.path
+        if self._media_start is not None and (path is None or kind_of(path) is None):
+            return STORED
+        return LIVE if self._drain is None else READ_AT_ONCE  # what comes through a pipe may be live
 
     def _arriving(self, frames: Iterator[AudioFrame]) -> Iterator[Arrived]:
         for frame in frames:
@@ -282,7 +275,7 @@ class Connection:
             hears_once = self.proxy is not None and self.proxy.has_live_playlist
             while held and not hears_once and begin_s + duration_of(held[0][0]) <= self._memory.heard_until_s:
                 begin_s += duration_of(held.popleft()[0])
-            self._timeline.begin(begin_s)
+            self.blocks.begin(begin_s)
         while held:
             yield held.popleft()
 
@@ -291,7 +284,7 @@ class Connection:
         now_s = self._clock.monotonic()
         if self.on_pause is not None and self._held and now_s - self._held[-1][1] >= STEADY_S:
             for frame, arrival_s in self._released():  # the burst is over
-                for block in self._take(frame, arrival_s):
+                for block in self._add(frame, arrival_s):
                     self.on_pause(block)
         if self._frames.is_damaged:
             return  # packets come, so the sender does not pause
@@ -300,88 +293,8 @@ class Connection:
             detail = f"no sound within {self._config.read_timeout_s:g} s; the server answers, so it is waited for"
             self.on_stall(detail, wait_s)
         if self.on_pause is not None and self._watch.pauses and not self._held:
-            for block in self._silence(now_s):
+            for block in self.blocks.silence(now_s):
                 self.on_pause(block)
-
-    def _silence(self, now_s: float) -> Iterator[Block]:
-        """Yield the silence that is due while a sender pauses."""
-        rate, channels = self._format or (self.info.sample_rate, self.info.channels)
-        if self._format is None:  # no frame so far: the format is the announced one
-            check_format(self._config, rate, channels)
-        if (place := self._timeline.pause(now_s, rate)) is not None:
-            self._format = rate, channels
-            self._joiner.channels = channels
-            yield from self._placed(place, rate)
-
-    def _take(self, frame: AudioFrame, arrival_s: float) -> Iterator[Block]:
-        rate, channels = frame.sample_rate, frame.layout.nb_channels
-        if (rate, channels) != self._format:
-            check_format(self._config, rate, channels)
-            self._check_channel(channels)
-            if self._format is not None:
-                yield from self._blocks(self._reblocker.flush())
-                self._timeline.cut()
-            self._format = (rate, channels)
-            self._joiner.channels = channels
-            self.info = replace(self.info, sample_rate=rate, channels=channels)
-        place = self._timeline.place(
-            frame.time,
-            frame.samples,
-            rate,
-            arrival_s,
-            after_quiet=self._was_quiet,
-            after_damage=self._frames.is_damaged,
-        )
-        if place.quiet and place.fill > MAX_FILL_S * rate and self._was_quiet():
-            self._watch.paused()
-        self._last_frame = None if self.recorded else frame  # a recording does not pause
-        yield from self._placed(place, rate)
-        yield from self._blocks(self._reblocker.add(frame, frame.samples, rate, place.begin_s + place.fill / rate))
-
-    def _was_quiet(self) -> bool:
-        """True if the last frame was quiet: the sender of a hole after it may have paused."""
-        if (frame := self._last_frame) is None:
-            return False
-        return float(np.abs(samples_of([frame], frame.layout.nb_channels)[0]).max()) < _QUIET
-
-    def _placed(self, place: Placement, rate: int) -> Iterator[Block]:
-        """Begin an epoch where the placement says so, and yield Blocks of its fill."""
-        if place.new_epoch:
-            yield from self._blocks(self._reblocker.flush())
-            self._memory.epoch += 1
-            self._reblocker = self._new_reblocker()
-            if self._drain is not None:
-                self._drain.restart()
-        if place.quiet:
-            self.quiet_s += place.fill / rate
-        else:
-            self.filled_s += place.fill / rate
-        if place.fill:
-            yield from self._blocks(self._reblocker.add(place.fill, place.fill, rate, place.begin_s))
-
-    def _blocks(self, chunks: Iterator[Chunk]) -> Iterator[Block]:
-        for chunk in chunks:
-            self.end_s = chunk.end_s
-            if not self.recorded:
-                self._memory.heard_until_s = chunk.end_s
-            if self._media_start is None:
-                at = self._clock.utc(chunk.begin_s)
-                # the two clocks are not read at the same instant: do not let times go back for that
-                if self._last_at is not None and timedelta(0) < self._last_at - at < _CLOCK_NOISE:
-                    at = self._last_at
-                self._last_at = at
-            else:
-                at = self._media_start + timedelta(seconds=chunk.begin_s)
-            yield Block(self._config.name, self._memory.epoch, chunk.offset, at, chunk.sample_rate, chunk.samples)
-
-    # checks
-
-    def _check_channel(self, channels: int) -> None:
-        config = self._config
-        if isinstance(config.channel, int) and config.channel > channels:
-            detail = f"channel {config.channel} is asked for, and the stream has {channels}"
-            hint = f"set channel to 1..{channels} or 'mix'"
-            raise SourceError(config.name, config.address, Reason.NO_AUDIO_TRACK, detail, hint)
 
     def _check_complete(self, heard_s: float) -> None:
         config, info = self._config, self.info

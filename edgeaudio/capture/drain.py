@@ -31,16 +31,14 @@ class DrainSchedule:
         self._end_s = 0.0  # of the present read, in seconds of sound since the epoch began
         self._received = 0  # bytes, up to the end of the last read
 
-    def restart(self) -> None:
-        """Begin a new epoch."""
-        self._epoch_s = self._end_s = 0.0
-
     def rest_s(self, epoch_s: float, received: int, late_s: float) -> float | None:
         """Return how long to rest after a frame; None while the read goes on.
 
         `epoch_s`: sound since the epoch began, up to the end of that frame; `received`: bytes of the connection so far;
         `late_s`: how long ago the end of the frame was due.
         """
+        if epoch_s < self._epoch_s:  # a new epoch
+            self._epoch_s = self._end_s = 0.0
         if epoch_s < self._end_s:
             return None
         n_bytes, sound_s = received - self._received, epoch_s - self._epoch_s

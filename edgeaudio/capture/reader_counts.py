@@ -104,20 +104,20 @@ class Counter:
         with self._lock:
             self._hearing = True
             self._last_progress_s = now_s
-            begin_s = None if block.epoch == self._epoch else connection.end_s - block.duration_s
-            filled_s = connection.filled_s - self._counted_filled_s
-            self._coverage.hear(begin_s, connection.end_s, filled_s=filled_s, now_s=now_s)
-            self._quiet_s += connection.quiet_s - self._counted_quiet_s
-            self._drift_ppm = connection.drift_ppm
+            begin_s = None if block.epoch == self._epoch else connection.blocks.end_s - block.duration_s
+            filled_s = connection.blocks.filled_s - self._counted_filled_s
+            self._coverage.hear(begin_s, connection.blocks.end_s, filled_s=filled_s, now_s=now_s)
+            self._quiet_s += connection.blocks.quiet_s - self._counted_quiet_s
+            self._drift_ppm = connection.blocks.drift_ppm
             self._epoch = block.epoch
-            self._counted_filled_s, self._counted_quiet_s = connection.filled_s, connection.quiet_s
+            self._counted_filled_s, self._counted_quiet_s = connection.blocks.filled_s, connection.blocks.quiet_s
 
     def end(self, connection: Connection) -> None:
         """Count what a connection could not decode; time counts as lost from now on."""
         with self._lock:
             self._hearing = False
             self._broken_packets += connection.broken_packets
-            self._broken_samples += connection.broken_samples
+            self._broken_samples += connection.blocks.broken_samples
 
 
 def thread_cpu_s(native_id: int) -> float:

@@ -9,8 +9,9 @@ import json
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 
 from edgeaudio.capture.config import SourceConfig
@@ -28,6 +29,7 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.channels import Mixer
 from edgeaudio.settings import load_settings
 from edgeaudio.terminal import print_out, width_of
+from edgeaudio.types import Block
 
 LIVE_S = 5.0
 USUAL_WIDTH = 80  # of the picture, where there is no terminal
@@ -47,6 +49,11 @@ def probe(target: str, path: Path | None, options: Sequence[str], seconds: float
     return 0
 
 
+def _first(block: Block, seconds: float) -> Block:
+    """Return the beginning of a block, at most that long."""
+    return replace(block, samples=block.samples[: ceil(seconds * block.sample_rate)])
+
+
 def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float | None, *, as_json: bool) -> None:
     heard = SignalSummary(config.channel)
     failure = None
@@ -59,7 +66,7 @@ def _listen_and_show(config: SourceConfig, stop: threading.Event, seconds: float
             seconds = LIVE_S
         try:
             for block in monitor.listen(connection, seconds):
-                heard.add(block)
+                heard.add(block if seconds is None else _first(block, seconds - heard.duration_s))
                 progress.show(heard.duration_s, seconds or connection.info.duration_s)
                 if seconds is not None and heard.duration_s >= seconds:
                     break

@@ -147,7 +147,7 @@ def test_a_card_with_a_clock_of_its_own_is_heard_without_holes(plugins: Path, mo
         began_s = time.monotonic()
         heard = hear("alsa:a?sample_rate=48000", 2.0)
         took_s = time.monotonic() - began_s
-        found.append((heard.epochs, heard.connection.filled_s, took_s == pytest.approx(2.0, abs=0.5)))
+        found.append((heard.epochs, heard.connection.blocks.filled_s, took_s == pytest.approx(2.0, abs=0.5)))
         if found[-1] == ([0], 0.0, True):
             return
     raise AssertionError(found)

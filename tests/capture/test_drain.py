@@ -74,7 +74,7 @@ def test_the_sound_and_its_times_are_those_of_reading_at_once(codec: str) -> Non
     assert pitch_hz(samples, rate) == pytest.approx(1000, abs=3)
     assert purity(samples) > 0.99
     assert heard.epochs == [0]
-    assert heard.connection.filled_s == 0
+    assert heard.connection.blocks.filled_s == 0
 
 
 def test_what_a_read_completes_is_had_at_once() -> None:
@@ -124,7 +124,7 @@ def test_a_hole_is_filled_as_where_each_packet_is_read_at_once() -> None:
 
     with camera(Script(packets=packets)) as url:
         heard = hear(url, 2.5, read_period_s=PERIOD_S)
-    assert heard.connection.filled_s + heard.connection.quiet_s == pytest.approx(5 * FRAME_S)
+    assert heard.connection.blocks.filled_s + heard.connection.blocks.quiet_s == pytest.approx(5 * FRAME_S)
     assert heard.epochs == [0]
 
 

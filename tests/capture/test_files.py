@@ -152,7 +152,7 @@ def test_nan_and_infinity_become_silence_and_are_counted(tmp_path: Path) -> None
     path = tmp_path / "nan.wav"
     write_media(path, "pcm_f32le", samples, 16000)
     heard = hear(str(path), media=True)
-    assert heard.connection.broken_samples == 101
+    assert heard.connection.blocks.broken_samples == 101
     assert np.all(heard.samples[100:200] == 0)
 
 

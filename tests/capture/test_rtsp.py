@@ -104,7 +104,7 @@ def test_lost_packets_leave_silence_of_their_length_and_are_counted() -> None:
     with camera(Script(packets=lambda: altered({}, lost))) as url:
         heard = hear(url, 1.9)
     assert heard.epochs == [0]
-    assert heard.connection.filled_s == pytest.approx(8 * PACKET / RATE, abs=0.04)
+    assert heard.connection.blocks.filled_s == pytest.approx(8 * PACKET / RATE, abs=0.04)
     # the tone goes on in step on the other side of each hole
     time_s = np.arange(len(heard.samples)) / RATE
     reference = 0.5 * np.sin(2 * np.pi * 1000 * time_s)
@@ -226,8 +226,8 @@ def test_opus_that_sends_little_while_it_is_quiet_is_one_epoch_of_sound_and_sile
     with start_gst_server(pipeline) as server:
         heard = hear(server.url, 4.5, transport=transport)
     assert len(heard.epochs) <= 2  # what a connection begins with may have a hole
-    assert heard.connection.filled_s < 0.1
-    assert heard.connection.quiet_s > 1.5
+    assert heard.connection.blocks.filled_s < 0.1
+    assert heard.connection.blocks.quiet_s > 1.5
     assert heard.connection.pauses
     loud = np.abs(heard.samples[:, 0]) > 0.1
     assert 0.15 < loud.mean() < 0.35
