@@ -92,6 +92,13 @@ class Subscription:
         with self._changed:
             self._count_dropped(block)
 
+    def drop_all(self) -> None:
+        """Drop what waits, and count it."""
+        with self._changed:
+            while self._queue:
+                self._drop(lambda _: True)
+            self._changed.notify_all()
+
     def waiting_s(self, source: str) -> float:
         """Return the seconds of a source that wait."""
         with self._changed:
@@ -134,13 +141,13 @@ class Subscription:
         index, item = next((index, item) for index, (_, item) in enumerate(self._queue) if is_meant(item))
         del self._queue[index]
         self._forget(item)
+        self._count_dropped(item)
+
+    def _count_dropped(self, item: object) -> None:
         if isinstance(item, Block):
-            self._count_dropped(item)
+            self._dropped_s[item.source] = self._dropped_s.get(item.source, 0.0) + item.duration_s
         else:
             self._dropped_items += 1
-
-    def _count_dropped(self, block: Block) -> None:
-        self._dropped_s[block.source] = self._dropped_s.get(block.source, 0.0) + block.duration_s
 
     def _forget(self, item: object) -> None:
         if isinstance(item, Block):

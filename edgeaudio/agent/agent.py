@@ -3,10 +3,10 @@
 Owns: every thread, the signals, the main loop (health, watchdog, schedules, commands, reload).
 Does not know: how sound is read, recognised or sent; the rooms do.
 
-Threads: one reader a source, one recogniser, the MQTT sink and its sender, one a best-effort sink, and the main thread,
-which alone changes the others' data. An unexpected exception of a thread is raised again in the main thread and ends
-the process, so that the service manager starts it anew. An exception in the reading or recognition of one source never
-gets here: it ends that source's connection.
+Threads: one reader a source, one recogniser, the MQTT sink and its sender, one a best-effort sink, one that watches the
+memory, one that answers `edgeaudio health`, and the main thread, which alone changes the others' data. An unexpected
+exception of a thread is raised again in the main thread and ends the process, so that the service manager starts it
+anew. An exception in the reading or recognition of one source never gets here: it ends that source's connection.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -51,7 +50,7 @@ from edgeaudio.sinks import Sink
 from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.stderr import Stderr
-from edgeaudio.types import Block, EpochEnd, Reason
+from edgeaudio.types import Block, EpochEnd
 from edgeaudio.wiring import announced_labels
 
 log = logging.getLogger(__name__)
@@ -236,7 +235,8 @@ class Agent:
             self._commands.announce()
             for worker in self._sources:
                 self._add_to_mqtt(worker)
-                self._mqtt.sink.handle(replace(worker.health.status, reason=Reason.AGENT_STOPPED))
+                worker.publish_stopped()
+                self._mqtt.sink.handle(worker.health.status)  # the hub has no subscribers here
                 self._mqtt.sink.publish_check(worker.name)
             self._publish_health()
             sender = self._threads.spawn("sender", self._mqtt.sender.run)

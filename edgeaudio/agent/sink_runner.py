@@ -14,11 +14,12 @@ from functools import partial
 
 from edgeaudio.backoff import Backoff
 from edgeaudio.health.report import SinkNumbers, SinkState
-from edgeaudio.hub import Hub, Subscription
+from edgeaudio.hub import MAX_ITEMS, Hub, Subscription
 from edgeaudio.redact import mask
 from edgeaudio.sinks import Sink
 from edgeaudio.terminal import one_line
 from edgeaudio.throttled_log import LogThrottle
+from edgeaudio.types import Block
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ STALL_TIMEOUT_S = 30.0  # for one item, for opening and for closing
 FIRST_DELAY_S = 1.0
 LAST_DELAY_S = 300.0
 STEADY_S = 60.0  # time without a failure that resets the back-off
+LAST_ITEMS_S = 1.0  # time for what waits when the agent stops
 MAX_DETAIL = 200
 
 
@@ -46,12 +48,18 @@ class SinkRunner:
         self._detail = ""
         self._failures = 0
         self._backoff = Backoff(FIRST_DELAY_S, LAST_DELAY_S)
-        self._dropped, self._dropped_s = 0, 0.0  # of closed subscriptions
+        self._dropped, self._dropped_s = 0, 0.0  # of closed subscriptions, and of what was taken
         self._drops_logged = 0.0
         self._throttle = LogThrottle()
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, through any failure of the sink."""
+        try:
+            self._try_until(stop)
+        finally:
+            self._unsubscribe()
+
+    def _try_until(self, stop: threading.Event) -> None:
         while not stop.is_set():
             begun_s = time.monotonic()
             try:
@@ -84,22 +92,32 @@ class SinkRunner:
     def _work(self, stop: threading.Event) -> None:
         """Open the sink and hand it items; return when stopped or disabled."""
         self._call(self._sink.open)
-        subscription = self._hub.subscribe(self.name, self._sink.accepts, max_s=self._sink.max_s)
-        with self._lock:
-            self._subscription = subscription
+        self._unsubscribe()
+        subscription = self._subscribe(self.name, max_s=self._sink.max_s)
         self._change(SinkState.RUNNING, "")
         try:
             while not stop.is_set() and self._state is SinkState.RUNNING:
                 self._hand_over(subscription.take(TAKE_S))
-            if stop.is_set():  # the last items
-                self._hand_over(subscription.take(0))
+            end_s = time.monotonic() + LAST_ITEMS_S
+            while time.monotonic() < end_s and (items := subscription.take(0)):
+                self._hand_over(items)
         finally:
-            self._unsubscribe()
             self._call(self._sink.close)
 
     def _hand_over(self, items: Iterable[object]) -> None:
-        for item in items:
-            self._call(partial(self._sink.handle, item))
+        """Hand the sink what was taken; where it raises, that item and the others count as dropped."""
+        left = iter(items)
+        for item in left:
+            try:
+                self._call(partial(self._sink.handle, item))
+            except BaseException:
+                with self._lock:
+                    for lost in (item, *left):
+                        if isinstance(lost, Block):
+                            self._dropped_s += lost.duration_s
+                        else:
+                            self._dropped += 1
+                raise
 
     def _call(self, function: Callable[[], None]) -> None:
         self._busy_since_s = time.monotonic()
@@ -110,12 +128,13 @@ class SinkRunner:
 
     def _fail(self, state: SinkState, detail: str, error: BaseException | None) -> None:
         self._unsubscribe()
+        self._subscribe(f"{self.name}, disabled", max_s=0.0, max_items=0)  # counts what is published meanwhile
         self._failures += 1
         detail = mask(one_line(detail))[:MAX_DETAIL]
         is_news = (state, detail) != (self._state, self._detail)
         log.log(
             logging.ERROR if is_news else logging.DEBUG,
-            "sink %s is disabled, and tried again later: %s",
+            "sink %s is disabled until the next try: %s",
             self.name,
             detail,
             exc_info=error if is_news else None,
@@ -127,11 +146,18 @@ class SinkRunner:
             self._state, self._detail = state, detail
             self._on_change()
 
+    def _subscribe(self, name: str, *, max_s: float, max_items: int = MAX_ITEMS) -> Subscription:
+        subscription = self._hub.subscribe(name, self._sink.accepts, max_s=max_s, max_items=max_items)
+        with self._lock:
+            self._subscription = subscription
+        return subscription
+
     def _unsubscribe(self) -> None:
         with self._lock:
             subscription, self._subscription = self._subscription, None
             if subscription is not None:
                 self._hub.unsubscribe(subscription)
+                subscription.drop_all()
                 self._dropped += subscription.dropped
                 self._dropped_s += subscription.all_dropped_s
 
@@ -141,7 +167,7 @@ class SinkRunner:
         if drops > self._drops_logged and self._throttle.is_due("drops", now_s):
             self._drops_logged = drops
             log.warning(
-                "sink %s is too slow: %d items and %.0f s of sound were dropped so far",
+                "sink %s has lost %d items and %.0f s of sound so far: it was too slow, or disabled",
                 self.name,
                 numbers.dropped,
                 numbers.dropped_s,

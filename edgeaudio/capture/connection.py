@@ -87,7 +87,7 @@ def _proxy(config: SourceConfig, memory: SourceMemory) -> HttpProxy:
         memory.received = lambda: proxy.received
         return proxy  # noqa: TRY300 (nothing above raises but HttpProxy)
     except OSError as error:
-        detail = f"no port on this machine's loopback is to be had ({error.strerror})"
+        detail = f"no port on this machine's loopback is free ({error.strerror})"
     raise SourceError(config.name, config.address, Reason.UNREACHABLE, detail, "")
 
 

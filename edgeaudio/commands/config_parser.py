@@ -15,7 +15,7 @@ def add_config_command(commands: Commands) -> None:
     config = commands.add_parser(
         "config",
         help="bring a settings file or a model's manifest up to date",
-        description="What is done to files of settings and manifests.",
+        description="Rewrite settings files and manifests.",
     )
     config.examples = ("edgeaudio config migrate edgeaudio.toml",)
     actions = config.add_subparsers(title="actions", metavar="ACTION", required=True)

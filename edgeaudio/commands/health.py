@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +56,23 @@ def _report(socket: Path, *, as_json: bool) -> bool:
     return not stuck
 
 
+def _age_s(at: str) -> float:
+    """Return the age of a report: the agent makes one every `health.interval_s`, and when a state changes."""
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds())
+
+
 def _line(answer: Any) -> tuple[bool, str]:  # noqa: ANN401 (JSON of any shape)
     """Return whether a thread is stuck, and the report in one line. Raises NoAnswerError."""
     try:
         if answer["stuck"] is not None:
-            return True, f"{answer['device']}: {answer['stuck']} has not moved for too long"
+            return True, f"{answer['device']}: {answer['stuck']} makes no progress"
         report = answer["health"]
         broker = report["broker"]["state"]
         states = [source["state"] for source in report["sources"].values()]
         sources = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states))) or "none"
         return False, (
-            f"{answer['device']}: all parts move, version {report['version']}, "
-            f"up for {report['uptime_s']:.0f} s at {report['at']}; sources: {sources}; broker: {broker}"
+            f"{answer['device']}: all threads make progress, version {report['version']}, "
+            f"up for {report['uptime_s'] + _age_s(report['at']):.0f} s; sources: {sources}; broker: {broker}"
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         raise NoAnswerError("it answers as another version does: ask it by its own, or start it again") from None

@@ -30,7 +30,7 @@ def send_test(state_dir: Callable[[], Path], source: str, label: str) -> int:
                 case {"device": str(device), "error": str(error)}:
                     pass
                 case {"device": str(device), "stuck": str(stuck)}:
-                    error = f"{stuck} has not moved for too long, and nothing was sent"
+                    error = f"{stuck} makes no progress, and nothing was sent"
         except NoAnswerError as unanswered:
             error = str(unanswered)
         refusals.append(f"{device}: {error}")

@@ -1,4 +1,4 @@
-"""Watchdog over the agent's parts: a stalled part ends the process, and systemd is notified while all parts move.
+"""Watchdog over the agent: a thread without progress ends the process, and systemd is notified while all make progress.
 
 Owns: the verdict, the stacks of a process that crashes, systemd's notification protocol.
 Does not know: what the parts do, or where files are kept.
@@ -38,11 +38,11 @@ class Part:
     source: str | None = None  # whose reader it is
 
     def __str__(self) -> str:
-        return f"{self.name} has not moved for {self.stall_timeout_s:.0f} s"
+        return f"{self.name} has made no progress for {self.stall_timeout_s:.0f} s"
 
 
 def stuck_part(parts: Iterable[Part], now_s: float) -> Part | None:
-    """Return a part that has stalled; None: all parts move."""
+    """Return a part that has stalled; None: all threads make progress."""
     return next((part for part in parts if now_s - part.last_moved_s > part.stall_timeout_s), None)
 
 
@@ -76,7 +76,7 @@ class Stacks:
         else:
             self._watch = reopened if reopened is not None else _open(2)
         if self.earlier:
-            log.error("the agent ended in disorder; its threads stood here:\n%s", self.earlier.rstrip())
+            log.error("the agent crashed or was ended; the stacks of its threads were:\n%s", self.earlier.rstrip())
         if self._file is not None:
             faulthandler.enable(self._file, all_threads=True)
 
@@ -149,7 +149,7 @@ class ServiceManager:
             log.warning("cannot notify the service manager: %s", error.strerror)
 
     def alive(self) -> None:
-        """Notify that all parts move, as often as systemd asked for; call it more often than that."""
+        """Notify that all threads make progress, as often as systemd asked for; call it more often than that."""
         now_s = time.monotonic()
         if self._interval_s is not None and now_s - self._last_s >= self._interval_s:
             self._last_s = now_s

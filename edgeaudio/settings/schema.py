@@ -121,7 +121,9 @@ class MqttSettings(_Login):
 class HealthSettings(_Table):
     """`[health]`: how the agent reports on itself."""
 
-    interval_s: Number = Field(30.0, ge=1, le=3600, description="Time between two reports; changes are told at once.")
+    interval_s: Number = Field(
+        30.0, ge=1, le=3600, description="Time between two reports; changes of state are published at once."
+    )
 
 
 class OutboxSettings(_Table):

@@ -209,7 +209,7 @@ def test_the_source_of_a_stalled_reader_is_quarantined(kind: str, house: House):
     house.heard_for("good", 3)
     assert house.starts == 2
     crash = house.listener.payloads("/health")[-1]["last_crash"]
-    assert (crash["reason"], crash["detail"]) == ("stuck", "the reader of source bad has not moved for 2 s")
+    assert (crash["reason"], crash["detail"]) == ("stuck", "the reader of source bad has made no progress for 2 s")
 
 
 def test_an_exception_quarantines_no_source(house: House):

@@ -121,6 +121,7 @@ def test_a_broker_that_takes_everything_works(any_broker: BrokerProcess, run_age
         wait_until(lambda: listener.of(f"edgeaudio/{DEVICE}/availability")[-1:] == [b"offline"])
         assert [each["kind"] for each in listener.payloads("/detection")] == ["check"]
         assert listener.payloads("porch/status")[-1]["reason"] == "agent_stopped"
+        assert listener.payloads("/health")[-1]["sources"]["porch"]["reason"] == "agent_stopped"
         assert listener.payloads("/config")
         # the same state as at the start of a run
         told = {message.topic for message in listener.heard}

@@ -48,7 +48,7 @@ def test_a_running_agent_answers_health(run_agent: Run, broker: BrokerProcess):
         wait_until(lambda: "1 listening" in health(agent).stdout, 30, "not listening")
         told = health(agent)
         assert told.returncode == 0
-        assert told.stdout.startswith("testbox: all parts move, version ")
+        assert told.stdout.startswith("testbox: all threads make progress, version ")
         assert told.stdout.endswith("sources: 1 listening; broker: connected\n")
         answer = json.loads(health(agent, "--json").stdout)
     assert answer["device"] == "testbox"
@@ -77,11 +77,11 @@ def test_a_stalled_main_thread_fails_health(run_agent: Run, broker: BrokerProces
     health(agent)  # the first turn may still answer
     told = health(agent)
     assert told.returncode == 2
-    assert told.stdout == "testbox: the main thread has not moved for too long\n"
+    assert told.stdout == "testbox: the main thread makes no progress\n"
     command = [sys.executable, "-m", "edgeaudio", "test", "porch", "siren", "--config", str(agent.config)]
     told = subprocess.run(command, env=agent.environment, capture_output=True, text=True, check=False, timeout=30)
     assert told.returncode == 2
-    assert told.stderr == "edgeaudio: testbox: the main thread has not moved for too long, and nothing was sent\n"
+    assert told.stderr == "edgeaudio: testbox: the main thread makes no progress, and nothing was sent\n"
     agent.kill()
     told = health(agent)
     assert told.returncode == 2
@@ -217,7 +217,7 @@ def test_an_answer_is_shown_in_one_line(device: str, tmp_path: Path, capsys: pyt
         asked.close()
         thread.join(5)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.endswith("the sender has not moved for too long")
+    assert line.endswith("the sender makes no progress")
     assert line.isprintable()
 
 

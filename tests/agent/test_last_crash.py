@@ -118,11 +118,11 @@ def test_a_start_a_stop_and_a_crash_are_one_write_each(machine: Machine):
 
 def test_a_process_that_aborts_records_time_and_reason(machine: Machine):
     machine.start()
-    write_notes(machine.runtime_dir.file("opened"), replace(NOTES, aborted="the sender has not moved for 90 s"))
+    write_notes(machine.runtime_dir.file("opened"), replace(NOTES, aborted="the sender has made no progress for 90 s"))
     machine.crash()
     last = machine.start().last
     assert last is not None
-    assert last.detail == "the sender has not moved for 90 s"
+    assert last.detail == "the sender has made no progress for 90 s"
     assert last.at != NOW
     machine.crash()
 

@@ -131,7 +131,7 @@ def test_an_uninterruptible_source_ends_the_process_and_is_quarantined(
     agent = run_agent(broker, sources("rtsp://127.0.0.1:9/x", tmp_path), settings=f"memory_limit_mb = {LIMIT_MB}")
     agent.start(patch=_GUARD + _DEAF)
     assert agent.wait(30) == 1
-    assert "the reader of source bad, which fills the memory, has not moved" in agent.log
+    assert "the reader of source bad, which fills the memory, has made no progress" in agent.log
     agent.start(patch=_GUARD + _DEAF)
     listener.wait_state("bad", "quarantined", "crashed_the_agent")
     wait_until(lambda: source(listener, "good").get("heard_s", 0) > 3, 20, "good is not heard")

@@ -102,12 +102,12 @@ def test_what_is_assumed_is_said():
         ("l.json", b"{", "is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
         ("l.json", b'{"0": "dog", "2": "cat"}', "its numbers are not 0 to 1, one a label"),
         ("l.json", b'{"a": ["dog"]}',
-         'holds no labels that can be told: a list of names, {"0": "name"} or {"name": 0}'),
+         'holds no labels: expected is a list of names, {"0": "name"} or {"name": 0}'),
         ("l.json", b'{"dog": 0, "dog": 1}', "has 'dog' twice"),
         ("l.json", b'["\\u001b[31mdog"]', r"is not text: it holds the control character '\x1b'"),
         ("l.json", b'["\\ud800"]', r"is not text: it holds half a character, '\ud800'"),
         ("l.json", b'[{"id": 0, "name": "dog"}, {"id": 7, "name": "cat"}]', "its numbers are not 0 to 1, one a label"),
-        ("l.json", b"[1]", 'holds no labels that can be told: a list of names, {"0": "name"} or {"name": 0}'),
+        ("l.json", b"[1]", 'holds no labels: expected is a list of names, {"0": "name"} or {"name": 0}'),
     ],
 )  # fmt: skip
 def test_what_is_refused(name, data, problem):

@@ -231,7 +231,7 @@ def malloc_info_of_sixteen_threads(prepare: str) -> list[str]:
         "[thread.join() for thread in threads]\n"
         "report = ctypes.c_void_p(libc.fdopen(1, b'w'))\n"
         "libc.malloc_info(0, report)\n"
-        "kept = [libc.malloc(300_000) for _ in range(10)]\n"
+        "kept = [libc.malloc(600_000) for _ in range(10)]\n"
         "libc.malloc_info(0, report)\n"
         "libc.fflush(report)\n"
     )
@@ -276,7 +276,7 @@ def test_a_stalled_part_ends_the_process_with_its_stacks():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
-    assert "the reader of source porch has not moved for 60 s; the agent ends" in done.stderr
+    assert "the reader of source porch has made no progress for 60 s; the agent ends" in done.stderr
     assert "most recent call first" in done.stderr
 
 

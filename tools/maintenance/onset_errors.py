@@ -37,16 +37,16 @@ MODELS = ("home", "alarms")
 COLUMNS = "by the middle, median | median | 90 % | holds"
 
 DEFINITIONS = (
-    "Measured on the bundled models, by `python -m tools.maintenance.onset_errors` (seed {seed}, {trials} scenes a "
-    "label and SNR): "
-    "recordings, synthesised alarms and speech that begin 6 to 9 s into {scene_s:g} s of other sound, at three SNRs, "
-    "half of them through a room, a microphone and a codec. The beginning and the end of a recording are those of its "
-    "pieces of 25 ms that are within 20 dB of its loudest. The models were trained on some of the recordings; what is "
-    "measured is when, not whether, they hear them, and only events that they find.\n\n"
-    "`by the middle` is another rule, the one until this was measured: the middle of the clip that completes the "
-    "votes, half a period earlier, and likewise for ends. `holds`: the share of dates that are no farther off than "
-    "their `at_error_s`. The last row of a model is of recordings that begin up to {lead_s:g} s before the sound, "
-    "where nothing tells what came before the first clip."
+    "`python -m tools.maintenance.onset_errors` (seed {seed}, {trials} scenes for each label and SNR) measured the "
+    "bundled models. A scene is {scene_s:g} s of background sound. A recording, a synthesised alarm or a spoken "
+    "sentence begins 6 to 9 s into it, at one of three SNRs; half of the scenes pass through a room, a microphone "
+    "and a codec. The true beginning and end of a sound are those of its pieces of 25 ms that are within 20 dB of "
+    "its loudest piece. The models were trained on some of the recordings. Only events that a model finds are "
+    "counted, so the table shows the error of their times, and not how many are found.\n\n"
+    "`by the middle` is the rule that was used before: an event begins in the middle of the clip that completes the "
+    "votes, less half a period, and likewise for ends. `holds` is the share of times that are no farther off than "
+    "their `at_error_s`. In the last row of each model the recording begins up to {lead_s:g} s before the sound, so "
+    "nothing shows what came before the first clip."
 )
 
 

@@ -164,7 +164,7 @@ def _json_labels(name: str, text: str) -> list[str] | None:
         if len(labels) == len(value):
             numbers = [number for item in value if (number := _numbered(item)) is not None]
             return _ordered(name, list(zip(numbers, labels, strict=True))) if len(numbers) == len(labels) else labels
-    raise EdgeaudioError(f'{name}: holds no labels that can be told: a list of names, {{"0": "name"}} or {{"name": 0}}')
+    raise EdgeaudioError(f'{name}: holds no labels: expected is a list of names, {{"0": "name"}} or {{"name": 0}}')
 
 
 def _named(item: object) -> str | None:

@@ -98,7 +98,7 @@ class ConnectionReport:
     def _log_connected(self) -> None:
         failures = f", after {self.failures} failed attempts" if self.failures else ""
         protocol = "5" if self._known.latest is None else self._known.latest.protocol
-        older = " (it will not tell of messages that it denies)" if protocol != "5" else ""
+        older = " (it does not report messages that its access rules deny)" if protocol != "5" else ""
         log.info("broker %s: connected, MQTT %s%s%s", self._where, protocol, older, failures)
 
     def _set_connected(self, complaints: Sequence[Complaint], now: float) -> None:
