@@ -57,6 +57,24 @@ def test_the_newest_state_replaces_the_older_and_keeps_its_place() -> None:
     assert connection.send_next() == Message("a", b"2", 1)
 
 
+def test_what_changes_on_a_connection_goes_before_what_is_sent_again() -> None:
+    connection = Connection()
+    for topic in "abcd":
+        connection.cache.put(Message(topic, b"1", 1))
+    connection.reconnect()
+    first = connection.send_next()
+    connection.cache.put(Message("d", b"2", 1))
+    connection.cache.put(Message("e", b"1", 1))
+    sent = [first, *(connection.send_next() for _ in range(5))]
+    assert [(message.topic, message.payload) for message in sent if message] == [
+        ("a", b"1"),
+        ("d", b"2"),
+        ("e", b"1"),
+        ("b", b"1"),
+        ("c", b"1"),
+    ]
+
+
 def test_refused_state_is_tried_again_in_a_minute_and_a_newer_value_at_once() -> None:
     connection = Connection()
     message = Message("a", b"1", 1)

@@ -1,7 +1,7 @@
 """Retained and best-effort messages: the newest of each topic, resent after a reconnect.
 
-Owns: the newest message per topic, which of them the broker has acknowledged, and a short queue of messages that are
-worth sending only while connected (levels).
+Owns: the newest message per topic, which of them the broker has acknowledged, their order (news before what is resent),
+and a short queue of messages that are worth sending only while connected (levels).
 Does not know: MQTT, the pace, or what the messages mean. Any thread may put messages in; one thread takes them out.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import chain
 
 from edgeaudio.sinks.mqtt.in_flight import InFlightTable
 from edgeaudio.types import Message
@@ -27,6 +28,7 @@ class StateCache:
         self._first: deque[Message] = deque()
         self._messages: dict[str, Message] = {}
         self._due: dict[str, float] = {}  # topic to time; later than now only after a refusal
+        self._news: dict[str, None] = {}  # topics that changed since the connection began, in order
         self._transient: deque[Message] = deque(maxlen=_TRANSIENT)
         self._acknowledged: dict[str, Message] = {}  # by topic; as far as is known the broker has them
 
@@ -49,6 +51,7 @@ class StateCache:
         with self._lock:
             self._messages[message.topic] = message
             self._due[message.topic] = 0.0
+            self._news[message.topic] = None
             self._acknowledged.pop(message.topic, None)
 
     def put_first(self, messages: Iterable[Message]) -> None:
@@ -63,7 +66,7 @@ class StateCache:
         """Remove this topic's message."""
         with self._lock:
             self._messages.pop(topic, None)
-            self._due.pop(topic, None)
+            self._not_due(topic)
             self._acknowledged.pop(topic, None)
 
     def put_transient(self, message: Message) -> None:
@@ -84,6 +87,7 @@ class StateCache:
             if not remembered:
                 self._acknowledged.clear()
             self._transient.clear()
+            self._news.clear()
             self._due = {
                 topic: 0.0 for topic, message in self._messages.items() if self._acknowledged.get(topic) != message
             }
@@ -96,8 +100,8 @@ class StateCache:
                 return None
             if self._first and may_send(self._first[0].topic):
                 return self._first[0]
-            for topic, due_at in self._due.items():
-                if now >= due_at and topic not in in_flight and may_send(topic):
+            for topic in chain(self._news, self._due):
+                if now >= self._due[topic] and topic not in in_flight and may_send(topic):
                     return self._messages[topic]
             return next((message for message in self._transient if may_send(message.topic)), None)
 
@@ -112,7 +116,7 @@ class StateCache:
             if self._pop_first(message):
                 return
             if self._messages.get(message.topic) is message:
-                self._due.pop(message.topic, None)
+                self._not_due(message.topic)
             elif message in self._transient:
                 self._transient.remove(message)
 
@@ -146,8 +150,12 @@ class StateCache:
     def _forget_if_same(self, message: Message) -> None:
         if self._messages.get(message.topic) is message:
             del self._messages[message.topic]
-            self._due.pop(message.topic, None)
+            self._not_due(message.topic)
             self._acknowledged.pop(message.topic, None)
+
+    def _not_due(self, topic: str) -> None:
+        self._due.pop(topic, None)
+        self._news.pop(topic, None)
 
 
 def _clears(message: Message) -> bool:
