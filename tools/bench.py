@@ -5,3 +5,74 @@ Owns: which parts there are, and where the results go. Does not know: how anythi
 The whole run rewrites docs/performance.json, and the table and the picture that are made of it; some parts, and the
 short form, only print.
 """
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+# BLAS reads it as NumPy is imported, which the parts do; the command line of edgeaudio sets it too
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from tools.benchmarks import report
+from tools.benchmarks.figures import Measured, Section
+
+# module of benchmarks/ -> heading in docs/performance.md
+PARTS = {
+    "streams": "CPU of a live stream",
+    "capacity": "Streams on one core",
+    "latency": "From the sound to the message",
+    "live_memory": "Memory of the agent",
+    "idle": "Idle sources",
+    "features": "Streaming features",
+    "resampling": "Resampling",
+    "model_call": "Model call",
+    "recordings": "Recordings",
+    "outbox": "Outbox",
+    "startup": "Start",
+    "growth": "Growth",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure the chosen parts, or all; return 1 if a part failed."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--short", action="store_true", help="seconds and not minutes; for a look, and for CI")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all")
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.parts if name not in PARTS]:
+        parser.error(f"no part is named {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    parts, failed = [], []
+    for name in options.parts or PARTS:
+        print(f"\n{PARTS[name]} ({name})", flush=True)
+        begin_s = time.monotonic()
+        try:
+            parts.append(report.Part(name, PARTS[name], tuple(_measured(name, short=options.short))))
+        except Exception:  # noqa: BLE001 (the others are still worth their minutes)
+            traceback.print_exc()
+            failed.append(name)
+        print(f"  ({time.monotonic() - begin_s:.0f} s)", flush=True)
+    if failed:
+        print(f"\nnot measured: {', '.join(failed)}")
+        return 1
+    if not options.parts and not options.short:
+        report.write(report.Report.of(parts))
+    return 0
+
+
+def _measured(name: str, *, short: bool) -> list[Measured]:
+    measure: Section = import_module(f"tools.benchmarks.{name}").measure
+    found = []
+    for each in measure(short=short):
+        print(f"  {report.line(each)}", flush=True)
+        found.append(each)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
