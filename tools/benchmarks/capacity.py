@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from subprocess import Popen
 from typing import Any
 
@@ -58,8 +59,9 @@ def measure(*, short: bool) -> Iterator[Measured]:
 
 
 def _figure(codec: str) -> Figure:
-    with camera(codec) as server:
-        found = costs([Contender(FLOOR, program("floor"))], server.url, FLOORS_STREAMS, rounds=2, seconds=PERIOD_S * 8)
+    found = costs(
+        [Contender(FLOOR, program("floor"))], partial(camera, codec), FLOORS_STREAMS, rounds=2, seconds=PERIOD_S * 8
+    )
     floor = 1000 / found[FLOOR].cpu_ms
     best = most(lambda n_streams: _trial(codec, n_streams), FIRST * floor)
     note = f"floor: what {found[FLOOR].cpu_ms:.1f} ms of CPU a stream leave room for"

@@ -23,6 +23,7 @@ from typing import IO, Any
 from support.agents import Listener
 from support.brokers import MosquittoFactory
 from support.processes import tree_of
+from support.rtsp import GstServer
 
 from tools.benchmarks.cores import MEASURED, SERVERS
 
@@ -30,8 +31,9 @@ ROOT = Path(__file__).parents[2]
 CLIP_S = 4.0  # of the model `home`: no clip is complete before
 PERIOD_S = 0.5  # from one clip to the next
 WORKING_S = 90.0  # limit until a contender works
+JOIN_S = 1.0  # while its streams begin one after the other, each may have holes
 SETTLE_S = 0.3  # after a move to the other core: caches are cold
-LEAST = 0.95  # share of the sound and of the clips that a contender must have got through
+LEAST = 0.95  # share of the clips that a contender must have scored
 STOP_S = 10.0
 # level messages and discovery are for nobody here
 TOPICS = ("edgeaudio/+/health", "edgeaudio/+/+/status", "edgeaudio/+/+/detection")
@@ -49,6 +51,7 @@ class Work:
 
     heard_s: float
     scored: int  # clips
+    lost_s: float = 0.0  # as far as the contender knows
 
 
 class Running:
@@ -135,8 +138,8 @@ class AgentProcess(Running):
 
     def finish(self) -> Work:
         report = self.final_health()
-        heard_s = sum(source["heard_s"] for source in report["sources"].values())
-        return Work(heard_s, sum(model["inferences"] for model in report["models"].values()))
+        heard_s, lost_s = (sum(source[key] for source in report["sources"].values()) for key in ("heard_s", "lost_s"))
+        return Work(heard_s, sum(model["inferences"] for model in report["models"].values()), lost_s)
 
     def final_health(self) -> dict[str, Any]:
         """Stop the agent, and return its last health report."""
@@ -153,6 +156,9 @@ class AgentProcess(Running):
             for heard in statuses
             if json.loads(heard.payload)["state"] in {"listening", "silent"}
         }
+
+
+Camera = Callable[[], AbstractContextManager[GstServer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,17 +179,22 @@ class Cost:
     memory_mb: float  # of all streams
 
 
-def costs(contenders: Sequence[Contender], url: str, n_streams: int, *, rounds: int, seconds: float) -> dict[str, Cost]:
+def costs(
+    contenders: Sequence[Contender], camera: Camera, n_streams: int, *, rounds: int, seconds: float
+) -> dict[str, Cost]:
     """Measure contenders in turn, each alone on the measured core; return medians of the rounds.
 
     All of them listen all the time. Those that are not being measured wait on the servers' cores, where this process
-    must be pinned.
+    must be pinned. Each has a camera of its own: whoever begins to listen to GStreamer's makes a hole for all others.
     Raises ContenderError if one cannot listen, or has not done its work.
     """
     found: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     memory_mb: dict[str, float] = {}
     with ExitStack() as stack:
-        running = {each.name: stack.enter_context(each.start(url, n_streams)) for each in contenders}
+        running: dict[str, Running] = {}
+        for contender in contenders:
+            url = stack.enter_context(camera()).url
+            running[contender.name] = stack.enter_context(contender.start(url, n_streams))
         for each in running.values():
             each.wait_working()
         for _ in range(rounds):
@@ -208,9 +219,11 @@ def _cpu_ms(running: Running, seconds: float) -> float:
 
 def check(contender: Contender, work: Work, n_streams: int) -> None:
     """Raise ContenderError unless a contender has scored what it heard, or nothing if that is its way."""
-    expected = (work.heard_s - n_streams * CLIP_S) / contender.period_s
+    expected = (work.heard_s - n_streams * (CLIP_S + JOIN_S)) / contender.period_s
     if contender.scores and work.scored < LEAST * expected:
-        raise ContenderError(f"{contender.name}: scored {work.scored} clips of {expected:.0f}")
+        raise ContenderError(
+            f"{contender.name}: scored {work.scored} clips of {expected:.0f}, lost {work.lost_s:.1f} s"
+        )
     if not contender.scores and work.scored:
         raise ContenderError(f"{contender.name}: scored {work.scored} clips, and should none")
 

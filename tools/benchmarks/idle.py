@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from edgeaudio.settings import SourceSettings
@@ -34,8 +35,8 @@ def measure(*, short: bool) -> Iterator[Measured]:
     ]
     manner = "each packet is read as it comes" if at_once else f"read every {PERIOD_S:g} s"
     for quiet, sound in (("digital silence", SILENCE), ("below the gate", QUIET)):
-        with pinned(SERVERS), camera(AAC, sound) as server:
-            found = costs(contenders, server.url, MANY, rounds=ROUNDS, seconds=WINDOW_S)
+        with pinned(SERVERS):
+            found = costs(contenders, partial(camera, AAC, sound), MANY, rounds=ROUNDS, seconds=WINDOW_S)
         others = {DECODING: found[DECODING].cpu_ms}
         name = f"CPU of an idle stream, {quiet}, {AAC}, {MANY} at once, {manner}"
         yield Figure(name, UNIT, found[OURS].cpu_ms, others, Target(1.1, DECODING))

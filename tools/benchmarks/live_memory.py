@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from tools.benchmarks.contenders import Contender, agent, costs
 from tools.benchmarks.cores import SERVERS, pinned
@@ -28,9 +29,9 @@ def measure(*, short: bool) -> Iterator[Measured]:
 
 
 def _memory_mb(contenders: list[Contender], n_streams: int) -> dict[str, float]:
-    with pinned(SERVERS), camera(AAC) as server:
+    with pinned(SERVERS):
         # one after the other: processes that share a library's pages would each count a part of them
-        found = [costs([each], server.url, n_streams, rounds=1, seconds=2.0) for each in contenders]
+        found = [costs([each], partial(camera, AAC), n_streams, rounds=1, seconds=2.0) for each in contenders]
     return {name: cost.memory_mb for each in found for name, cost in each.items()}
 
 

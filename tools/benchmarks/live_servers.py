@@ -29,7 +29,7 @@ PROGRAMS = ("mosquitto", "gstreamer")
 
 @contextmanager
 def camera(codec: str, sound: str = NOISE) -> Iterator[GstServer]:
-    """Run an RTSP camera that any number may listen to; `sound`: properties of GStreamer's audiotestsrc."""
+    """Run an RTSP camera for any number of listeners; `sound`: properties of GStreamer's audiotestsrc."""
     rate, channels, packet, chain = _CODECS[codec]
     source = f"audiotestsrc is-live=true samplesperbuffer={packet} {sound}"
     caps = f"audio/x-raw,rate={rate},channels={channels}"

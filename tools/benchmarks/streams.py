@@ -9,8 +9,8 @@ others on the other core: each has its rounds alone, right after them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 
 from support.programs import has_program
 
@@ -23,8 +23,8 @@ from tools.benchmarks.live_servers import AAC, G711, OPUS, camera, can_run
 OURS, DRAINED = "edgeaudio", "edgeaudio, latency_ms = 500"
 TEXTBOOK, FRIGATES_WAY = "textbook", "Frigate's way"
 YAMNET = "yamnet_audio_classifier_with_metadata.tflite"
-# where a checkout may have models that are not the project's
-PLACES = (ROOT / "shared" / "models", ROOT.parent / "shared" / "models")
+# models that are not the project's are beside the checkout, or in it
+PLACES = tuple(folder / "shared" / "models" for folder in (ROOT, *ROOT.parents))
 UNIT = "ms/s"
 ROUNDS, WINDOW_S, SHORT_WINDOW_S = 3, 4.0, 3.0
 MANY = 10
@@ -46,8 +46,7 @@ def frigates_way() -> Contender | None:
     """Return Frigate's way; None, with a printed reason, where it cannot run."""
     model = next((place / YAMNET for place in PLACES if (place / YAMNET).exists()), None)
     if not has_program("ffmpeg") or model is None:
-        places = " or ".join(str(_shown(place)) for place in PLACES)
-        print(f"(without Frigate's way: ffmpeg is not installed, or {YAMNET} is not in {places})")
+        print(f"(without Frigate's way: ffmpeg is not installed, or {YAMNET} is not in ../shared/models)")
         return None
     return Contender(FRIGATES_WAY, program("frigate_way", str(model)), FRIGATES_PERIOD_S)
 
@@ -58,40 +57,38 @@ def measure(*, short: bool) -> Iterator[Measured]:
         return
     with pinned(SERVERS):
         if short:
-            with camera(AAC) as server:
-                yield _figure(AAC, 1, costs([_OURS, _FLOOR], server.url, 1, rounds=2, seconds=SHORT_WINDOW_S))
+            yield _figure(AAC, 1, costs([_OURS, _FLOOR], partial(camera, AAC), 1, rounds=2, seconds=SHORT_WINDOW_S))
             return
         peers = [peer for peer in (textbook(), frigates_way()) if peer]
         points: dict[int, float] = {}
         for codec in (AAC, OPUS, G711):
             for n_streams in (1, MANY):
-                with camera(codec) as server:
-                    # alone, the peers are measured with one codec
-                    found = _cell(server.url, n_streams, peers if n_streams > 1 or codec == AAC else [])
+                # alone, the peers are measured with one codec
+                found = _cell(codec, n_streams, peers if n_streams > 1 or codec == AAC else [])
                 if codec == AAC and OURS in found:
                     points[n_streams] = n_streams * found[OURS].cpu_ms
                 yield from _figures(codec, n_streams, found)
         for n_streams in set(GROWTH) - set(points):
-            with camera(AAC) as server:
-                found = _tried([_OURS], server.url, n_streams, WINDOW_S)
+            found = _tried([_OURS], AAC, n_streams, WINDOW_S)
             if OURS in found:
                 points[n_streams] = n_streams * found[OURS].cpu_ms
         yield Growth(f"CPU of the agent, {AAC}", "streams", UNIT, tuple(sorted(points.items())))
 
 
-def _cell(url: str, n_streams: int, peers: Sequence[Contender]) -> dict[str, Cost]:
+def _cell(codec: str, n_streams: int, peers: Sequence[Contender]) -> dict[str, Cost]:
     if n_streams == 1:
-        return _tried([*_LIGHT, *peers], url, n_streams, SHORT_WINDOW_S)
-    found = _tried(_LIGHT, url, n_streams, WINDOW_S)
+        everyone = _tried([*_LIGHT, *peers], codec, n_streams, SHORT_WINDOW_S)
+        return everyone or _tried(_LIGHT, codec, n_streams, SHORT_WINDOW_S)
+    found = _tried(_LIGHT, codec, n_streams, WINDOW_S)
     for peer in peers:
-        found |= _tried([peer], url, n_streams, SHORT_WINDOW_S)
+        found |= _tried([peer], codec, n_streams, SHORT_WINDOW_S)
     return found
 
 
-def _tried(contenders: Sequence[Contender], url: str, n_streams: int, seconds: float) -> dict[str, Cost]:
+def _tried(contenders: Sequence[Contender], codec: str, n_streams: int, seconds: float) -> dict[str, Cost]:
     """Return the costs; nothing, with a printed reason, where they cannot be measured."""
     try:
-        return costs(contenders, url, n_streams, rounds=ROUNDS, seconds=seconds)
+        return costs(contenders, partial(camera, codec), n_streams, rounds=ROUNDS, seconds=seconds)
     except ContenderError as error:
         print(f"(without {', '.join(each.name for each in contenders)}, {n_streams} streams: {error})")
         return {}
@@ -111,7 +108,3 @@ def _figure(codec: str, n_streams: int, found: dict[str, Cost]) -> Figure:
     others = {name: cost.cpu_ms for name, cost in found.items() if name != OURS}
     several = f"{n_streams} at once" if n_streams > 1 else "alone"
     return Figure(f"CPU of a stream, {codec}, {several}", UNIT, found[OURS].cpu_ms, others, Target(1.4, FLOOR))
-
-
-def _shown(place: Path) -> Path:
-    return place.relative_to(ROOT.parent)
