@@ -42,7 +42,7 @@ BACKLOG = 100_000
 LIMIT_S = 60.0  # to send it
 # the most that mqtt.rate_per_s takes, and room for the backlog
 UNLIMITED = {"EDGEAUDIO_MQTT__RATE_PER_S": "10000", "EDGEAUDIO_OUTBOX__MAX_BYTES": "100000000"}
-NO_BOUNDS = {"max_messages": 10**7, "max_bytes": 10**10}
+MANY = 10**7  # more than ever wait
 PAYLOAD_BYTES = 270  # of a detection
 EVENTS = 5000  # committed again and again
 _TOPICS = Topics("edgeaudio", DEVICE)
@@ -88,7 +88,7 @@ def encode(event: Event, epoch: str, number: int) -> Message:
 
 def filled(path: Path, count: int) -> Outbox:
     """Return an outbox in which so many events wait."""
-    outbox = Outbox(path, **NO_BOUNDS)
+    outbox = Outbox(path, max_messages=MANY, max_bytes=1000 * MANY)
     journal = Journal(outbox, encode)
     for first in range(0, count, EVENTS):
         journal.commit(events(first, min(EVENTS, count - first)))
@@ -97,7 +97,7 @@ def filled(path: Path, count: int) -> Outbox:
 
 def _commits(folder: Path, batch: int, *, seconds: float, rounds: int) -> Figure:
     made, row = events(0, EVENTS), (bytes(PAYLOAD_BYTES),)
-    outbox = Outbox(folder / f"outbox-{batch}.sqlite", **NO_BOUNDS)
+    outbox = Outbox(folder / f"outbox-{batch}.sqlite", max_messages=MANY, max_bytes=1000 * MANY)
     with closing(outbox), closing(sqlite3.connect(folder / f"floor-{batch}.sqlite", isolation_level=None)) as bare:
         journal = Journal(outbox, encode)
         for pragma in ("page_size = 1024", "journal_mode = WAL", "synchronous = FULL", "locking_mode = EXCLUSIVE"):
