@@ -103,7 +103,7 @@ def draw(parts: Sequence[MeasuredPart]) -> str:
         drawn += _heading(
             y,
             "Cost, beside the floor and the peers",
-            "Multiples of the floor's cost: shorter is better. The mark on a bar of edgeaudio is what it is to reach.",
+            "Multiples of the cost that is 1: shorter is better. The mark at edgeaudio's bar is what it is to reach.",
         )
         bars, y = _draw_groups(groups, y + 66)
         drawn += bars

@@ -143,7 +143,7 @@ def page(report: Report) -> str:
     lines = [f"Measured on {report.day} with edgeaudio {report.machine['edgeaudio']}:", ""]
     lines += [f"- {name}: {value}" for name, value in report.machine.items() if name != "edgeaudio"]
     for part in report.parts:
-        lines += ["", f"### {part.title}", ""]
+        lines += ["", f"### {part.title}", "", *([] if part.measured else ["Not measured."])]
         if part.figures:
             lines += [
                 "| what | unit | edgeaudio | beside it, and edgeaudio's ratio to it | to reach | reached |",
