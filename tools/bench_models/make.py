@@ -1,4 +1,4 @@
-"""Makes the yardstick of `tools.bench model`: `python -m tools.bench_models.make FRAMES FEATURES`.
+"""Makes the yardstick of `tools.bench model_call`: `python -m tools.bench_models.make FRAMES FEATURES`.
 
 A depthwise-separable CNN of about 120,000 parameters in the manner of keyword spotting (Zhang and others, "Hello
 Edge", 2017): one convolution of 10x4 with a stride of 2, four depthwise-separable blocks, average pooling. Its weights

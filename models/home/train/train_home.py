@@ -41,7 +41,7 @@ the clip's maximum, so that a microphone's gain does not matter. Seven convoluti
 seconds, and one wide convolution beside them the rhythm of the clip. All weights and activations are int8. An event
 begins when two of the last three clips are above the label's threshold. It ends 6 s after the last clip above the lower
 threshold, because a carbon-monoxide alarm pauses for 5 s. A clip takes a sixth of the time of a depthwise CNN of
-120,000 parameters (`python -m tools.bench model`).
+120,000 parameters (`python -m tools.bench model_call`).
 
 ## What it is not
 

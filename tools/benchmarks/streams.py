@@ -1,0 +1,110 @@
+"""CPU of a live stream with everything on, of ours, the floor, and two peers; and how it grows with the streams.
+
+Owns: who is compared with whom, and in which order. Does not know: how a contender works.
+
+Ours, the floor and, at one stream, the peers take turns on one core. At ten streams the peers do not fit beside the
+others on the other core: each has its rounds alone, right after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from importlib.util import find_spec
+
+from support.programs import has_program
+
+from tools.benchmarks.contenders import ROOT, Contender, ContenderError, Cost, agent, costs, program
+from tools.benchmarks.cores import SERVERS, pinned
+from tools.benchmarks.figures import FLOOR, Figure, Growth, Measured, Target
+from tools.benchmarks.frigate_way import PERIOD_S as FRIGATES_PERIOD_S
+from tools.benchmarks.live_servers import AAC, G711, OPUS, camera, can_run
+
+OURS, DRAINED = "edgeaudio", "edgeaudio, latency_ms = 500"
+TEXTBOOK, FRIGATES_WAY = "textbook", "Frigate's way"
+YAMNET = "yamnet_audio_classifier_with_metadata.tflite"
+# models that are not the project's are beside the checkout, or in it
+PLACES = tuple(folder / "shared" / "models" for folder in (ROOT, *ROOT.parents))
+UNIT = "ms/s"
+ROUNDS, WINDOW_S, SHORT_WINDOW_S = 3, 4.0, 3.0
+MANY = 10
+GROWTH = (1, 3, 10, 30)
+_OURS = Contender(OURS, agent())
+_FLOOR = Contender(FLOOR, program("floor"))
+_LIGHT = (_OURS, Contender(DRAINED, agent("latency_ms = 500")), _FLOOR)
+
+
+def textbook() -> Contender | None:
+    """Return the textbook pipeline; None, with a printed reason, where it cannot run."""
+    if not has_program("ffmpeg") or not find_spec("librosa"):
+        print("(without the textbook pipeline: ffmpeg or librosa is not installed)")
+        return None
+    return Contender(TEXTBOOK, program("textbook"))
+
+
+def frigates_way() -> Contender | None:
+    """Return Frigate's way; None, with a printed reason, where it cannot run."""
+    model = next((place / YAMNET for place in PLACES if (place / YAMNET).exists()), None)
+    if not has_program("ffmpeg") or model is None:
+        print(f"(without Frigate's way: ffmpeg is not installed, or {YAMNET} is not in ../shared/models)")
+        return None
+    return Contender(FRIGATES_WAY, program("frigate_way", str(model)), FRIGATES_PERIOD_S)
+
+
+def measure(*, short: bool) -> Iterator[Measured]:
+    """Measure each codec at one stream and at ten; in the short form ours and the floor at one stream."""
+    if not can_run("streams"):
+        return
+    with pinned(SERVERS):
+        if short:
+            yield _figure(AAC, 1, costs([_OURS, _FLOOR], partial(camera, AAC), 1, rounds=2, seconds=SHORT_WINDOW_S))
+            return
+        peers = [peer for peer in (textbook(), frigates_way()) if peer]
+        points: dict[int, float] = {}
+        for codec in (AAC, OPUS, G711):
+            for n_streams in (1, MANY):
+                # alone, the peers are measured with one codec
+                found = _cell(codec, n_streams, peers if n_streams > 1 or codec == AAC else [])
+                if codec == AAC and OURS in found:
+                    points[n_streams] = n_streams * found[OURS].cpu_ms
+                yield from _figures(codec, n_streams, found)
+        for n_streams in set(GROWTH) - set(points):
+            found = _tried([_OURS], AAC, n_streams, WINDOW_S)
+            if OURS in found:
+                points[n_streams] = n_streams * found[OURS].cpu_ms
+        yield Growth(f"CPU of the agent, {AAC}", "streams", UNIT, tuple(sorted(points.items())))
+
+
+def _cell(codec: str, n_streams: int, peers: Sequence[Contender]) -> dict[str, Cost]:
+    if n_streams == 1:
+        everyone = _tried([*_LIGHT, *peers], codec, n_streams, SHORT_WINDOW_S)
+        return everyone or _tried(_LIGHT, codec, n_streams, SHORT_WINDOW_S)
+    found = _tried(_LIGHT, codec, n_streams, WINDOW_S)
+    for peer in peers:
+        found |= _tried([peer], codec, n_streams, SHORT_WINDOW_S)
+    return found
+
+
+def _tried(contenders: Sequence[Contender], codec: str, n_streams: int, seconds: float) -> dict[str, Cost]:
+    """Return the costs; nothing, with a printed reason, where they cannot be measured."""
+    try:
+        return costs(contenders, partial(camera, codec), n_streams, rounds=ROUNDS, seconds=seconds)
+    except ContenderError as error:
+        print(f"(without {', '.join(each.name for each in contenders)}, {n_streams} streams: {error})")
+        return {}
+
+
+def _figures(codec: str, n_streams: int, found: dict[str, Cost]) -> Iterator[Measured]:
+    if OURS not in found:
+        return
+    yield _figure(codec, n_streams, found)
+    if n_streams == MANY and TEXTBOOK in found:
+        cpu = {TEXTBOOK: found[TEXTBOOK].cpu_ms}
+        name = f"the same beside the textbook pipeline, {codec}"
+        yield Figure(name, UNIT, found[OURS].cpu_ms, cpu, Target(0.1, TEXTBOOK))
+
+
+def _figure(codec: str, n_streams: int, found: dict[str, Cost]) -> Figure:
+    others = {name: cost.cpu_ms for name, cost in found.items() if name != OURS}
+    several = f"{n_streams} at once" if n_streams > 1 else "alone"
+    return Figure(f"CPU of a stream, {codec}, {several}", UNIT, found[OURS].cpu_ms, others, Target(1.4, FLOOR))
