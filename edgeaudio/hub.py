@@ -182,8 +182,10 @@ class Hub:
 
         `max_s`: seconds of Blocks that may wait, per source; `max_bytes`: of Blocks, for all sources; `max_items`:
         items other than Blocks that may wait. `is_paced`: publishing a Block waits for room in this queue first, at
-        most as long as the Block lasts.
+        most as long as the Block lasts. Raises ValueError or TypeError for a `max_s` that is none.
         """
+        if not max_s >= 0:
+            raise ValueError(f"max_s must be 0 or more, not {max_s!r}")
         subscription = Subscription(name, max_s=max_s, max_bytes=max_bytes, max_items=max_items, is_paced=is_paced)
         with self._lock:
             self._accepts[subscription] = frozenset(accepts)

@@ -113,7 +113,7 @@ class Agent:
             on_status=self._on_broker,
         )
         self._recogniser = Recogniser(self._blocks, Journal(self._outbox, self._mqtt.encode), hub, hub.publish)
-        self._sink_runners = [SinkRunner(sink, hub, self._request_health) for sink in sinks]
+        self._sink_runners = _runners(sinks, hub, self._request_health)
         self._quarantine = SourceQuarantine(self._outbox, clock)
         self._crashes = CrashLog(self._outbox, clock.utc)
         try:
@@ -362,3 +362,12 @@ class Agent:
         catch(signal.SIGINT, self._stop.set)
         if self._load_settings is not None:
             catch(signal.SIGHUP, partial(self._reloader.reload, self._load_settings))
+
+
+def _runners(sinks: Iterable[Sink], hub: Hub, on_change: Callable[[], None]) -> list[SinkRunner]:
+    """Return a runner for each sink. Raises ValueError for two of one name, by which health reports them."""
+    runners = [SinkRunner(sink, hub, on_change) for sink in sinks]
+    names = [runner.name for runner in runners]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two sinks have one name: {', '.join(sorted(names))}")
+    return runners

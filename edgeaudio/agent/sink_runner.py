@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from edgeaudio.backoff import Backoff
@@ -29,7 +30,9 @@ FIRST_DELAY_S = 1.0
 LAST_DELAY_S = 300.0
 STEADY_S = 60.0  # time without a failure that resets the back-off
 LAST_ITEMS_S = 1.0  # time for what waits when the agent stops
-MAX_DETAIL = 200
+MAX_DETAIL = 200  # characters, in health and in the log
+MAX_FRAMES = 20  # of a stack in the log
+MAX_ERROR = 2000  # characters that are looked at: an exception may quote megabytes
 
 
 class SinkRunner:
@@ -65,7 +68,7 @@ class SinkRunner:
             try:
                 self._work(stop)
             except BaseException as error:  # noqa: BLE001 (a sink's SystemExit must not end the process)
-                self._fail(SinkState.FAILED, f"{type(error).__name__}: {error}", error)
+                self._fail(SinkState.FAILED, _described(error), error)
             if stop.is_set():
                 return
             if time.monotonic() - begun_s >= STEADY_S:
@@ -75,7 +78,7 @@ class SinkRunner:
     def look_after(self, now_s: float) -> None:
         """Disable the sink if a call of it has not returned in time. `now_s`: monotonic."""
         since_s = self._busy_since_s
-        if since_s is not None and now_s - since_s > STALL_TIMEOUT_S and self._state is SinkState.RUNNING:
+        if since_s is not None and now_s - since_s > STALL_TIMEOUT_S and self._state is not SinkState.STALLED:
             self._fail(SinkState.STALLED, f"it has not returned for {STALL_TIMEOUT_S:g} s", None)
         self._log_drops(now_s)
 
@@ -104,20 +107,22 @@ class SinkRunner:
         finally:
             self._call(self._sink.close)
 
-    def _hand_over(self, items: Iterable[object]) -> None:
-        """Hand the sink what was taken; where it raises, that item and the others count as dropped."""
-        left = iter(items)
-        for item in left:
-            try:
+    def _hand_over(self, items: Sequence[object]) -> None:
+        """Hand the sink what was taken; once it raises or is disabled, the rest counts as dropped."""
+        done = 0
+        try:
+            for item in items:
+                if self._state is not SinkState.RUNNING:
+                    break
                 self._call(partial(self._sink.handle, item))
-            except BaseException:
-                with self._lock:
-                    for lost in (item, *left):
-                        if isinstance(lost, Block):
-                            self._dropped_s += lost.duration_s
-                        else:
-                            self._dropped += 1
-                raise
+                done += 1
+        finally:
+            with self._lock:
+                for lost in items[done:]:
+                    if isinstance(lost, Block):
+                        self._dropped_s += lost.duration_s
+                    else:
+                        self._dropped += 1
 
     def _call(self, function: Callable[[], None]) -> None:
         self._busy_since_s = time.monotonic()
@@ -127,17 +132,19 @@ class SinkRunner:
             self._busy_since_s = None
 
     def _fail(self, state: SinkState, detail: str, error: BaseException | None) -> None:
+        was_subscribed = self._subscription is not None
         self._unsubscribe()
-        self._subscribe(f"{self.name}, disabled", max_s=0.0, max_items=0)  # counts what is published meanwhile
+        if was_subscribed:  # count what is published meanwhile
+            self._subscribe(f"{self.name}, disabled", max_s=0.0, max_items=0)
         self._failures += 1
-        detail = mask(one_line(detail))[:MAX_DETAIL]
+        detail = mask(one_line(detail[:MAX_ERROR]))[:MAX_DETAIL]
         is_news = (state, detail) != (self._state, self._detail)
         log.log(
             logging.ERROR if is_news else logging.DEBUG,
-            "sink %s is disabled until the next try: %s",
+            "sink %s is disabled until the next try: %s%s",
             self.name,
             detail,
-            exc_info=error if is_news else None,
+            _stack(error) if is_news and error is not None else "",
         )
         self._change(state, detail)
 
@@ -172,3 +179,16 @@ class SinkRunner:
                 numbers.dropped,
                 numbers.dropped_s,
             )
+
+
+def _described(error: BaseException) -> str:
+    """Return an exception's type and message; its own methods may raise, too."""
+    try:
+        return f"{type(error).__name__}: {str(error)[:MAX_ERROR]}"
+    except BaseException:  # noqa: BLE001 (whatever the sink's exception does)
+        return type(error).__name__
+
+
+def _stack(error: BaseException) -> str:
+    """Return where an exception was raised, without its message, which may be megabytes."""
+    return "\n" + mask("".join(traceback.format_tb(error.__traceback__, limit=-MAX_FRAMES)).rstrip())

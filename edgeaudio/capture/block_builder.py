@@ -161,6 +161,7 @@ class BlockBuilder:
                 self._last_at = at
             else:
                 at = self._media_start + timedelta(seconds=chunk.begin_s)
+            chunk.samples.setflags(write=False)  # all subscribers have the same array
             yield Block(self._config.name, self._memory.epoch, chunk.offset, at, chunk.sample_rate, chunk.samples)
 
     def _check_channel(self, channels: int) -> None:

@@ -70,9 +70,12 @@ def _line(answer: Any) -> tuple[bool, str]:  # noqa: ANN401 (JSON of any shape)
         broker = report["broker"]["state"]
         states = [source["state"] for source in report["sources"].values()]
         sources = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states))) or "none"
+        sinks = {name: sink["state"] for name, sink in report["sinks"].items()}
+        disabled = "".join(f"; sink {name}: {state}" for name, state in sinks.items() if state != "running")
+        up_s = report["uptime_s"] + _age_s(report["at"])
         return False, (
             f"{answer['device']}: all threads make progress, version {report['version']}, "
-            f"up for {report['uptime_s'] + _age_s(report['at']):.0f} s; sources: {sources}; broker: {broker}"
+            f"up for {up_s:.0f} s; sources: {sources}; broker: {broker}{disabled}"
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         raise NoAnswerError("it answers as another version does: ask it by its own, or start it again") from None

@@ -16,6 +16,7 @@ from support.sinks import opened, running
 from support.waiting import wait_until
 
 from edgeaudio.agent import sink_runner
+from edgeaudio.agent.agent import _runners
 from edgeaudio.health.report import SinkState
 from edgeaudio.hub import Hub
 from edgeaudio.types import Block, Event, SourceState, SourceStatus
@@ -134,6 +135,67 @@ def test_a_sink_that_hangs_is_disabled_and_goes_on_when_it_returns(monkeypatch: 
         opened(sink, hub)
         hub.publish(item := status("garden"))
         wait_until(lambda: item in sink.items)
+
+
+class UnprintableError(Exception):
+    """An error of a careless library."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class HugeError(Exception):
+    """An error that quotes what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__("rtsp://me:hunter2@cam/x " * 2_000_000)
+
+
+@pytest.mark.parametrize("error", [UnprintableError(), HugeError()])
+def test_whatever_a_sink_raises_costs_the_others_nothing(error: Exception, caplog: pytest.LogCaptureFixture):
+    def fault() -> None:
+        raise error
+
+    with running(Recorder(fault, at="open"), Hub()) as runner:
+        wait_until(lambda: runner.numbers().failures > 1)
+        assert runner.numbers().detail.startswith(type(error).__name__)
+        assert len(runner.numbers().detail) <= sink_runner.MAX_DETAIL
+    assert "hunter2" not in caplog.text
+    assert len(caplog.text) < 20_000
+
+
+@pytest.mark.parametrize("max_s", [-1.0, float("nan"), None, "10"])
+def test_a_sink_whose_bound_is_none_is_disabled(max_s: object):
+    sink = Recorder()
+    sink.max_s = max_s  # type: ignore[assignment]
+    with running(sink, Hub()) as runner:
+        wait_until(lambda: runner.numbers().failures > 1)
+    assert not sink.items
+
+
+def test_a_sink_that_hangs_after_a_failure_counts_as_stalled(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sink_runner, "STALL_TIMEOUT_S", 0.1)
+    let_go = threading.Event()
+
+    def fault() -> None:
+        if sink.calls.count("open") > 1:
+            let_go.wait(20)
+        raise OSError("the disk is gone")
+
+    sink = Recorder(fault, at="open")
+    with running(sink, Hub()) as runner:
+
+        def is_stalled() -> bool:
+            runner.look_after(time.monotonic())
+            return runner.numbers().state is SinkState.STALLED
+
+        wait_until(is_stalled)
+        let_go.set()
+
+
+def test_two_sinks_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two sinks have one name: recorder, recorder"):
+        _runners([Recorder(), Recorder()], Hub(), lambda: None)
 
 
 def test_every_item_is_handed_over_or_counted():

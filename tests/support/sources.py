@@ -65,6 +65,7 @@ def assert_sound(blocks: list[Block]) -> None:
     expected: dict[int, int] = {}
     for block in blocks:
         assert block.samples.dtype == np.float32
+        assert not block.samples.flags.writeable
         assert block.samples.ndim == 1 or block.samples.shape[1] > 1
         assert 0 < block.duration_s <= STORED.max_s
         assert np.abs(block.samples).max() <= 1
