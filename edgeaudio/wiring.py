@@ -51,9 +51,13 @@ def source_config(name: str, source: SourceSettings, *, read_period_s: float = 0
 
 
 def read_period_s(settings: Settings, models: Mapping[str, Scorer], name: str) -> float:
-    """Return how often a live source is read: once for each clip, and never later than its settings want it."""
+    """Return how often a live source is read: once for each clip, and never later than its settings want it.
+
+    A rest must look like no pause of the sender, which begins to count after `read_timeout_s`.
+    """
+    source = settings.sources[name]
     periods = [binding.effective_period_s for binding in model_bindings(settings, models, name)]
-    return min([settings.sources[name].latency_ms / 1000, *periods])
+    return min([source.latency_ms / 1000, source.read_timeout_s / 2, *periods])
 
 
 def mqtt_config(settings: Settings) -> MqttConfig:

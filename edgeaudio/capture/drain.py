@@ -1,9 +1,9 @@
 """When a live connection is read, so that its reader wakes up once a period and not once a packet.
 
 What arrives between two reads waits in the socket's receive buffer. A read ends with the frame that completes a period
-of sound, so results are no later than if every packet were read at once; that frame is waited for, so its arrival
-time is exact, and the timeline follows the sender's clock by it. The other frames of a read count as received at its
-beginning, at most one period late.
+of sound; that frame is waited for, so its arrival time is exact, and the timeline follows the sender's clock by it. The
+other frames of a read count as received at its beginning, at most one period late: an epoch that begins with one of
+them is dated so much too late, and a pause of the sender before one of them looks that much shorter.
 
 Owns: where reads end, and how long a connection rests after one. Pure. Does not know: clocks, sockets.
 """
@@ -43,6 +43,7 @@ class DrainSchedule:
             return None
         n_bytes, sound_s = received - self._received, epoch_s - self._epoch_s
         self._received, self._epoch_s = received, epoch_s
-        period_s = min(self._period_s, MAX_BUFFERED_BYTES * sound_s / n_bytes) if n_bytes > 0 else self._period_s
+        # without bytes, as after a burst, it is not known yet how much a period brings
+        period_s = min(self._period_s, MAX_BUFFERED_BYTES * sound_s / n_bytes) if n_bytes > 0 else MIN_PERIOD_S
         self._end_s = (floor((epoch_s - _MARGIN_S) / period_s) + 1) * period_s + _MARGIN_S
         return max(0.0, self._end_s - epoch_s - late_s - EARLY_S)

@@ -15,7 +15,7 @@ from support.sources import hear, pitch_hz, purity
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
-from edgeaudio.capture.drain import MAX_BUFFERED_BYTES, DrainSchedule
+from edgeaudio.capture.drain import EARLY_S, MAX_BUFFERED_BYTES, MIN_PERIOD_S, DrainSchedule
 
 PERIOD_S = 0.5
 FRAME_S = PACKET / RATE
@@ -36,6 +36,11 @@ def test_a_read_ends_behind_each_period_and_the_next_begins_before_its_last_fram
 def test_a_connection_that_is_behind_does_not_rest() -> None:
     schedule = DrainSchedule(PERIOD_S)
     assert schedule.rest_s(1.0, 1000, late_s=3.0) == 0.0
+
+
+def test_a_read_without_bytes_is_followed_by_a_short_rest() -> None:
+    schedule = DrainSchedule(PERIOD_S)
+    assert schedule.rest_s(1.0, 0, late_s=0.0) == pytest.approx(MIN_PERIOD_S - EARLY_S, abs=0.06)
 
 
 def test_no_more_is_left_in_the_buffer_than_a_receive_window_holds() -> None:
