@@ -1,7 +1,7 @@
 """Network probes after a failed open, where FFmpeg's error is ambiguous: name resolution, the port, TLS.
 
 Owns: short probes with a time limit, and the Reason and sentence of a source for each network fault.
-Does not know: FFmpeg, how faults are told apart (network_errors.py).
+Does not know: FFmpeg, how exceptions are classified (network_errors.py).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from edgeaudio.settings.sources import config_path
 from edgeaudio.terminal import one_line, print_out
 from edgeaudio.toml_reader import TomlError, loads
 
+MAX_PLACES = 100  # at which a key is looked for: the whole file is read again for each
 _MARK = "\ufeff"  # Windows' mark of UTF-8
 
 
@@ -118,7 +120,7 @@ def migrated(text: str, schema: Schema) -> tuple[str, list[str]]:
 
 def _renamed(text: str, old: str, new: str, wanted: dict[str, Any]) -> str:
     """Return the text with one key renamed: at the place that makes the wanted table of it."""
-    for start, end in _places(text, old):
+    for start, end in islice(_places(text, old), MAX_PLACES):
         candidate = text[:start] + new + text[end:]
         try:
             if loads(candidate) == wanted:

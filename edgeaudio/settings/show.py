@@ -1,6 +1,6 @@
 """Prints settings: those in force as TOML with their origins, the example, the JSON Schema.
 
-Owns: the masking of secrets in all that is printed. Does not know: how settings are read.
+Owns: the redaction of secrets in all that is printed. Does not know: how settings are read.
 """
 
 from __future__ import annotations

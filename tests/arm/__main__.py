@@ -199,7 +199,7 @@ def compare(here: dict[str, Any], there: dict[str, Any], of_here: str, of_there:
 
 
 def by_the_same_kernels(here: dict[str, Any], there: dict[str, Any]) -> Differences:
-    """See the head of this file; the worse of two comparisons, and none where one of them has nothing."""
+    """Return the worse of two comparisons; none where one of them has nothing."""
     of_here = "installed" if there.get("kernels") == here["kernels"] else "reference"
     return worst([compare(here, there, "reference"), compare(here, there, of_here, "installed")])
 

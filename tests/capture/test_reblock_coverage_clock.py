@@ -1,4 +1,4 @@
-"""The small pure parts: cutting, the account of seconds, and the clock."""
+"""The small pure parts: cutting, seconds heard and lost, and the clock."""
 
 import logging
 from datetime import UTC, datetime
@@ -57,32 +57,32 @@ def test_frames_of_single_samples_are_not_kept_for_long() -> None:
     )
 )
 def test_heard_and_lost_add_up_and_never_shrink(steps: list[tuple[str, float, float, float]]) -> None:
-    ledger, now, before = Coverage(10.0), 10.0, Coverage(10.0).totals()
+    coverage, now, before = Coverage(10.0), 10.0, Coverage(10.0).totals()
     for what, at, length, later in steps:
         now += later
         if what == "lose":
-            ledger.lose(now)
+            coverage.lose(now)
         else:
             begin = None if what == "go on" else now + at
-            ledger.hear(begin, now + at + length, filled_s=length / 10, now_s=now)
-        account = ledger.totals()
-        assert account.heard_s + account.lost_s == pytest.approx(account.accounted_s, abs=1e-9)
-        assert account.accounted_s <= now - 10.0 + 1e-9
-        assert account.heard_s >= before.heard_s
-        assert account.lost_s >= before.lost_s - 1e-9
-        before = account
+            coverage.hear(begin, now + at + length, filled_s=length / 10, now_s=now)
+        totals = coverage.totals()
+        assert totals.heard_s + totals.lost_s == pytest.approx(totals.accounted_s, abs=1e-9)
+        assert totals.accounted_s <= now - 10.0 + 1e-9
+        assert totals.heard_s >= before.heard_s
+        assert totals.lost_s >= before.lost_s - 1e-9
+        before = totals
 
 
 def test_the_account_of_an_outage() -> None:
-    ledger = Coverage(0.0)
-    ledger.hear(1.0, 3.0, filled_s=0.0, now_s=3.1)  # connected after 1 s
-    ledger.hear(None, 4.0, filled_s=0.2, now_s=4.1)
-    ledger.lose(9.0)
-    ledger.hear(8.5, 10.0, filled_s=0.0, now_s=10.0)  # half a second of this was booked as lost
-    account = ledger.totals()
-    assert account.accounted_s == 10.0
-    assert account.heard_s == pytest.approx(2.0 + 0.8 + 1.0)
-    assert account.lost_s == pytest.approx(1.0 + 0.2 + 5.0)
+    coverage = Coverage(0.0)
+    coverage.hear(1.0, 3.0, filled_s=0.0, now_s=3.1)  # connected after 1 s
+    coverage.hear(None, 4.0, filled_s=0.2, now_s=4.1)
+    coverage.lose(9.0)
+    coverage.hear(8.5, 10.0, filled_s=0.0, now_s=10.0)  # half a second of this was booked as lost
+    totals = coverage.totals()
+    assert totals.accounted_s == 10.0
+    assert totals.heard_s == pytest.approx(2.0 + 0.8 + 1.0)
+    assert totals.lost_s == pytest.approx(1.0 + 0.2 + 5.0)
 
 
 class Times:

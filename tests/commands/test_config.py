@@ -59,6 +59,13 @@ def test_what_cannot_be_told_apart_is_left_to_people() -> None:
         migrated("[broker]\nurl = 1\n[broker.tls]\nca = 2\n", schema)
 
 
+def test_a_key_among_very_many_places_is_left_to_people() -> None:
+    text = 'notes = """\n' + "broker = 1\n" * 5000 + '"""\n[broker]\n'
+    schema = Schema(1, (Rename(("broker",), "mqtt"),))
+    with pytest.raises(UnclearKeyError):
+        migrated(text, schema)
+
+
 def test_a_manifest_of_an_earlier_version_is_rewritten(model: str, capsys) -> None:
     manifest = Path(model) / "model.toml"
     text = manifest.read_text().replace("schema_version = 1\n", "# ours\r\nlicence = 'CC0-1.0'\r\n")

@@ -5,7 +5,7 @@
 
 Bytecodes are given as turns of a plain loop, because each Python compiles the same source into others. The processor's
 instructions are for whoever counts them (test_bench.py, by Valgrind): the paths are called with N and 2 N units, and so
-are their floors, and what both have done is told apart by `os.getppid()`, which calls a function of that name in libc.
+are their floors, and their counts are separated by `os.getppid()`, which calls a function of that name in libc.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Why a connection to the broker cannot be made: a BrokerReason, a sentence and a hint for each network fault.
 
-Owns: the broker's sentences. Does not know: how faults are told apart (network_errors.py), sockets, MQTT.
+Owns: the broker's sentences. Does not know: how exceptions are classified (network_errors.py), sockets, MQTT.
 """
 
 from __future__ import annotations
