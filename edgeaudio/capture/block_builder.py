@@ -76,11 +76,6 @@ class BlockBuilder:
         """Length of the epoch up to the last frame; None before the first."""
         return None if self._format is None else self._reblocker.length / self._format[0]
 
-    @property
-    def frames_end_s(self) -> float:
-        """End of the last frame: monotonic, or since the start of the medium."""
-        return self._reblocker.end_s
-
     def begin(self, begin_s: float) -> None:
         """Set the time of the connection's first sample, as far as is known."""
         self._timeline.begin(begin_s)

@@ -22,7 +22,7 @@ from edgeaudio.capture.burst import STEADY_S, Burst, duration_of
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.deadline import Deadline
 from edgeaudio.capture.decoding import FrameReader
-from edgeaudio.capture.drain import MIN_PERIOD_S, DrainSchedule
+from edgeaudio.capture.drain import MIN_PERIOD_S, DrainSchedule, LiveEdge
 from edgeaudio.capture.errors import PUSHED, SourceError
 from edgeaudio.capture.http_proxy import HttpProxy
 from edgeaudio.capture.network_probe import rtsp_answers
@@ -128,6 +128,8 @@ class Connection:
         played = self.recorded and media_start is None
         self._playback = Playback(memory.played_s, stop, clock) if played else None
         self._drain = DrainSchedule(config.read_period_s) if self._may_rest(container) else None
+        self._edge = LiveEdge()
+        self._late_s = 0.0  # of the last frame
         self._burst: Burst | None = None  # while it lasts
         self._held: deque[Arrived] = deque()  # frames of it
         self._watch = PauseWatch(
@@ -147,6 +149,7 @@ class Connection:
                 reliable=config.address.scheme != "udp" and config.transport != "udp",
                 may_pause=proxy is None or not proxy.has_live_playlist,
                 zero_s=zero_s(container, config.address.path),
+                read_period_s=0.0 if self._drain is None else config.read_period_s,
             ),
             describe(container, track),
             lengths=self._block_lengths,
@@ -215,7 +218,9 @@ class Connection:
             yield from self._add(frame, arrival_s)
             if self._drain is not None and (rest_s := self._rest_s(self._drain)) is not None:
                 yield from self.blocks.flush()
-                self._stop.wait(rest_s)
+                if rest_s > 0.0:
+                    self._edge.rested()
+                    self._stop.wait(rest_s)
         yield from self.blocks.flush()
 
     def _add(self, frame: AudioFrame, arrival_s: float) -> Iterator[Block]:
@@ -232,7 +237,7 @@ class Connection:
         """Return how long to rest now; None while the read goes on."""
         if self._burst is not None or (epoch_s := self.blocks.epoch_s) is None:
             return None
-        return drain.rest_s(epoch_s, self._frames.received, self._clock.monotonic() - self.blocks.frames_end_s)
+        return drain.rest_s(epoch_s, self._frames.received, self._late_s)
 
     @property
     def _block_lengths(self) -> Lengths:
@@ -245,6 +250,7 @@ class Connection:
         for frame in frames:
             now_s = self._clock.monotonic()
             self._watch.heard(now_s)
+            self._late_s = self._edge.late_s(duration_of(frame), now_s)
             yield frame, now_s
 
     def _after_burst(self, frames: Iterator[Arrived]) -> Iterator[Arrived]:

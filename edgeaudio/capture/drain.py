@@ -1,11 +1,11 @@
 """When a live connection is read, so that its reader wakes up once a period and not once a packet.
 
 What arrives between two reads waits in the socket's receive buffer. A read ends with the frame that completes a period
-of sound; that frame is waited for, so its arrival time is exact, and the timeline follows the sender's clock by it. The
-other frames of a read count as received at its beginning, at most one period late: an epoch that begins with one of
-them is dated so much too late, and a pause of the sender before one of them looks that much shorter.
+of sound. That frame is waited for, so the time at which it arrived is exact; the others count as received when they are
+read, at most one period late. A reader that is behind the newest sound does not rest until it has caught up.
 
-Owns: where reads end, and how long a connection rests after one. Pure. Does not know: clocks, sockets.
+Owns: where reads end, how long a connection rests after one, and how far a reader is behind. Pure.
+Does not know: clocks, sockets, timestamps, which may be wrong.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ EARLY_S = 0.02
 # behind a period's end: frames go across it, and resampling looks ahead
 _MARGIN_S = 0.03
 MIN_PERIOD_S = 0.06
+_DRIFT = 0.001  # of the sender's clock, at most
+_WINDOW_S = 0.5
+_STEADY = 0.9  # of the time that sound takes to be made
 
 
 class DrainSchedule:
@@ -35,7 +38,7 @@ class DrainSchedule:
         """Return how long to rest after a frame; None while the read goes on.
 
         `epoch_s`: sound since the epoch began, up to the end of that frame; `received`: bytes of the connection so far;
-        `late_s`: how long ago the end of the frame was due.
+        `late_s`: how far the reader is behind the newest sound.
         """
         if epoch_s < self._epoch_s:  # a new epoch
             self._epoch_s = self._end_s = 0.0
@@ -46,4 +49,37 @@ class DrainSchedule:
         # without bytes, as after a burst, it is not known yet how much a period brings
         period_s = min(self._period_s, MAX_BUFFERED_BYTES * sound_s / n_bytes) if n_bytes > 0 else MIN_PERIOD_S
         self._end_s = (floor((epoch_s - _MARGIN_S) / period_s) + 1) * period_s + _MARGIN_S
-        return max(0.0, self._end_s - epoch_s - late_s - EARLY_S)
+        return max(0.0, self._end_s - epoch_s - EARLY_S - late_s)
+
+
+class LiveEdge:
+    """How far the reader of one connection is behind the newest sound.
+
+    The least time that sound ever took from its place in the stream to the reader is that of a reader at the edge.
+    What is missing in the stream, as after a pause of the sender, makes all that follows look late. So a reader that
+    does not rest, and yet receives sound no faster than it is made, is at the edge, too.
+    """
+
+    def __init__(self) -> None:
+        self._sound_s = 0.0  # received
+        self._least_s = float(
+            "inf"
+        )  # between a frame's end in the stream and its arrival; the sender's clock may drift
+        self._window: tuple[float, float] | None = None  # arrival and sound at the beginning of a window without a rest
+
+    def late_s(self, duration_s: float, now_s: float) -> float:
+        """Add a frame that is received at `now_s`; return how late it is."""
+        self._sound_s += duration_s
+        took_s = now_s - self._sound_s
+        self._least_s = min(self._least_s + _DRIFT * duration_s, took_s)
+        if self._window is None:
+            self._window = now_s, self._sound_s
+        elif self._sound_s - self._window[1] >= _WINDOW_S:
+            if now_s - self._window[0] >= _STEADY * (self._sound_s - self._window[1]):
+                self._least_s = took_s
+            self._window = now_s, self._sound_s
+        return took_s - self._least_s
+
+    def rested(self) -> None:
+        """Note that the reader has rested."""
+        self._window = None

@@ -64,14 +64,12 @@ class Reblocker(Generic[Frame]):
         self._offset = 0  # of the first of them
         self._rate = 1
         self._begin_s = 0.0
-        self.end_s = 0.0  # of the last sample added
 
     def add(self, frame: Frame, length: int, rate: int, begin_s: float) -> Iterator[Chunk]:
         """Add a frame of `length` samples; yield the chunks that are complete."""
         if not self._frames:
             self._begin_s = begin_s
         self._rate = rate
-        self.end_s = begin_s + length / rate
         self._frames.append(frame)
         self._held += length
         if self._held >= self._lengths.min_s * rate or len(self._frames) >= MAX_FRAMES:

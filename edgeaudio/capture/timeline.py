@@ -97,10 +97,15 @@ class Timeline:
         reliable: bool = True,
         may_pause: bool = True,
         zero_s: float | None = None,
+        read_period_s: float = 0.0,
     ) -> None:
-        """`zero_s`: the timestamp from which times of a medium count; None: that of the first frame."""
+        """`zero_s`: the timestamp from which times of a medium count; None: that of the first frame.
+
+        `read_period_s`: a frame may have arrived so long before its `arrival_s`.
+        """
         self.drift_ppm: float | None = None  # how much faster the sender's clock is than ours; None: not known yet
         self._live = live
+        self._pause_slack_s = max(_PAUSE_SLACK_S, read_period_s)
         self._lossy = lossy
         self._reliable = reliable
         self._pauses_are_possible = self._may_pause = live and may_pause
@@ -210,7 +215,7 @@ class Timeline:
         waited_s = arrival_s - self._arrival_s
         return (
             MAX_FILL_S < hole_s <= _MAX_PAUSE_S
-            and _PAUSE_SHARE * hole_s <= waited_s + _PAUSE_SLACK_S
+            and _PAUSE_SHARE * hole_s <= waited_s + self._pause_slack_s
             and (self._reliable or after_quiet())
         )
 

@@ -15,7 +15,7 @@ from support.sources import hear, pitch_hz, purity
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
-from edgeaudio.capture.drain import EARLY_S, MAX_BUFFERED_BYTES, MIN_PERIOD_S, DrainSchedule
+from edgeaudio.capture.drain import EARLY_S, MAX_BUFFERED_BYTES, MIN_PERIOD_S, DrainSchedule, LiveEdge
 
 PERIOD_S = 0.5
 FRAME_S = PACKET / RATE
@@ -26,16 +26,44 @@ def test_a_read_ends_behind_each_period_and_the_next_begins_before_its_last_fram
     rests = {}
     for number in range(1, 101):
         epoch_s = number * FRAME_S
-        if (rest_s := schedule.rest_s(epoch_s, 160 * number, late_s=0.001)) is not None:
+        if (rest_s := schedule.rest_s(epoch_s, 160 * number, late_s=0.0)) is not None:
             rests[round(epoch_s, 3)] = rest_s
     # the first frame ends a read, for nothing is known before it; then a read ends 0.03 s behind each half second
     assert list(rests) == pytest.approx([0.02, 0.04, 0.54, 1.04, 1.54])
-    assert [rests[end_s] for end_s in (0.54, 1.04)] == pytest.approx([1.03 - 0.54 - 0.021, 1.53 - 1.04 - 0.021])
+    assert [rests[end_s] for end_s in (0.54, 1.04)] == pytest.approx([1.03 - 0.54 - 0.02, 1.53 - 1.04 - 0.02])
 
 
 def test_a_connection_that_is_behind_does_not_rest() -> None:
     schedule = DrainSchedule(PERIOD_S)
     assert schedule.rest_s(1.0, 1000, late_s=3.0) == 0.0
+
+
+def test_a_reader_that_rested_for_too_long_is_late_until_it_has_caught_up() -> None:
+    edge = LiveEdge()
+    for number in range(1, 100):
+        assert edge.late_s(FRAME_S, 10 + number * FRAME_S) == pytest.approx(0, abs=0.001)
+    edge.rested()  # for two seconds
+    late_s = [edge.late_s(FRAME_S, 12 + 100 * FRAME_S) for _ in range(101)]
+    assert late_s[0] == pytest.approx(2, abs=0.01)
+    assert late_s[-1] == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("pause_s", [0.3, 5.0, 100.0])
+def test_what_the_sender_leaves_out_is_late_for_a_second_only(pause_s: float) -> None:
+    edge = LiveEdge()
+    for number in range(1, 100):
+        edge.late_s(FRAME_S, 10 + number * FRAME_S)
+    late_s = [edge.late_s(FRAME_S, 10 + pause_s + number * FRAME_S) for number in range(100, 160)]
+    assert late_s[0] == pytest.approx(pause_s, abs=0.01)
+    assert late_s[-1] == pytest.approx(0, abs=0.001)
+
+
+@given(st.lists(st.tuples(st.floats(0.001, 0.5), st.floats(0, 3)), max_size=60))
+def test_lateness_is_never_negative(frames: list[tuple[float, float]]) -> None:
+    edge, now_s = LiveEdge(), 5.0
+    for duration_s, after_s in frames:
+        now_s += after_s
+        assert edge.late_s(duration_s, now_s) >= 0
 
 
 def test_a_read_without_bytes_is_followed_by_a_short_rest() -> None:
