@@ -128,7 +128,7 @@ def soak(folder: Path, minutes: float, *, seed: int = 1) -> Soaked:
         assert agent.wait() == 0
         promised = committed(agent.log_file)
         wait_until(lambda: not compare(promised, listener).faults, SETTLE_S, str(compare(promised, listener)))
-        warm = [sample for sample in samples if sample.at_s >= min(WARM_UP_S, minutes * 60 / 3)]
+        warm = [sample for sample in samples if sample.at_s >= min(WARM_UP_S, minutes * 60 / 2)]
         return Soaked(minutes, done, _median(warm[:12]), _median(warm[-12:]), error_s, compare(promised, listener))
 
 
