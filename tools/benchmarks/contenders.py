@@ -193,7 +193,7 @@ def costs(
         try:
             return _costs(contenders, camera, n_streams, rounds=rounds, seconds=seconds)
         except ContenderError as error:
-            print(f"  (once more: {error})", flush=True)
+            print(f"  (once more: {str(error).splitlines()[0]})", flush=True)
     return _costs(contenders, camera, n_streams, rounds=rounds, seconds=seconds)
 
 

@@ -20,7 +20,7 @@ from tools.benchmarks.streams import MANY, OURS, ROUNDS, UNIT, WINDOW_S
 
 DECODING = "decoding alone"
 AT_ONCE_MS = 60  # a lower `latency_ms` means that every packet is read as it comes
-WRITES_S = 40.0  # more than a health report's interval
+WRITES_S = 32.0  # more than a health report's interval
 
 
 def measure(*, short: bool) -> Iterator[Measured]:
