@@ -16,6 +16,7 @@ from subprocess import Popen
 from typing import Any
 
 import numpy as np
+from support.rtsp import GstServer
 
 from tools.benchmarks.contenders import (
     ATTEMPTS,
@@ -121,20 +122,21 @@ def _trial(codec: str, n_streams: int) -> Trial:
             # reports come often, so that what was lost while all connected is known
             settings = f"[health]\ninterval_s = {REPORTS_S}\n" + "".join(tables)
             try:
-                return _tried(settings, n_streams)
+                return _tried(settings, server, n_streams)
             except ContenderError as error:
-                if _sends(server.url):
-                    print(f"    {n_streams} streams: {str(error).splitlines()[0]}", flush=True)
+                print(f"    {n_streams} streams: {str(error).splitlines()[0]}", flush=True)
+                if _sends(server):
                     break
+                print("    (once more: the camera had given up)", flush=True)
     return Trial(n_streams, LATE_S, 0.0, 0.0, 1.0)
 
 
-def _tried(settings: str, n_streams: int) -> Trial:
+def _tried(settings: str, server: GstServer, n_streams: int) -> Trial:
     """Return what becomes of the streams. Raises ContenderError if not all are even heard."""
     command = ["-m", "tools.benchmarks.heard_agent"]
     with agent_process(settings, command, n_streams, piped=True) as running:
         running.move(MEASURED)
-        running.wait_working()
+        running.wait_working(server)
         time.sleep(2 * REPORTS_S)
         ask(running.process)
         before_s = _lost_s(running)
@@ -154,11 +156,11 @@ def _tried(settings: str, n_streams: int) -> Trial:
     )
 
 
-def _sends(url: str) -> bool:
+def _sends(server: GstServer) -> bool:
     """True if the camera still sends: GStreamer's may end, or send nothing more, when many come at once."""
     try:
-        with program("floor", "--decode-only", scores=False)(url, 1) as running:
-            running.wait_working()
+        with program("floor", "--decode-only", scores=False)(server.url, 1) as running:
+            running.wait_working(server)
     except ContenderError:
         return False
     return True

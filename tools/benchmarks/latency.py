@@ -78,8 +78,9 @@ def measure(*, short: bool) -> Iterator[Measured]:
                     clip_ms,
                     {},
                     Target(limit_ms),
-                    f"{len(moments.clip_to_message)} messages; {received_ms:.0f} ms from when capture has handed on the "
-                    f"Block with the clip's end: it waits for the end of its packet ({1000 * PACKET_S:.0f} ms) and Block",
+                    f"{len(moments.clip_to_message)} messages; {received_ms:.0f} ms from when capture has handed on "
+                    f"the Block with the clip's end, which waits for the end of its packet ({1000 * PACKET_S:.0f} ms) "
+                    "and of its Block",
                 )
             onset_s = statistics.median(moments.onset_to_message)
             decided = (
