@@ -50,14 +50,14 @@ def broken(self, *how):
     if self._config.name == "bad":
         ERROR
 Connection.__exit__ = broken
-take = Connection._take
+take = Connection._add
 def ending(self, *arrived):
     if due(self._config.name):
         from edgeaudio.capture.errors import SourceError
         from edgeaudio.types import Reason
         raise SourceError(self._config.name, self._config.address, Reason.TIMEOUT, "")
     return take(self, *arrived)
-Connection._take = ending
+Connection._add = ending
 """
 _WHILE_BOOKING = """
 from edgeaudio.capture.connection import Connection
@@ -65,7 +65,7 @@ each = Connection.__iter__
 def broken(self):
     for block in each(self):
         if due(block.source):
-            self.end_s = "never"
+            self.blocks.end_s = "never"
         yield block
 Connection.__iter__ = broken
 """

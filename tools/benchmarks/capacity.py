@@ -16,10 +16,12 @@ from subprocess import Popen
 from typing import Any
 
 import numpy as np
+from support.rtsp import GstServer
 
 from tools.benchmarks.contenders import (
     ATTEMPTS,
     PERIOD_S,
+    AgentProcess,
     Contender,
     ContenderError,
     agent,
@@ -36,6 +38,7 @@ LOST_S = 1.0  # of all streams together
 LEAST = 0.98  # share of the clips that must be scored
 MEASURED_S = 15.0
 REPORTS_S = 1
+ROUNDED_S = 0.1  # reports round to it
 OURS = "edgeaudio"
 TRIES = 3
 STEP = 8  # streams: numbers that are tried are multiples of it
@@ -70,7 +73,7 @@ def measure(*, short: bool) -> Iterator[Measured]:
 
 def _figure(codec: str) -> Figure:
     contenders = [Contender(FLOOR, program("floor")), Contender(OURS, agent())]
-    found = costs(contenders, partial(camera, codec), FLOORS_STREAMS, rounds=2, seconds=PERIOD_S * 8)
+    found = costs(contenders, partial(camera, codec), FLOORS_STREAMS, rounds=1, seconds=PERIOD_S * 8)
     floor = 1000 / found[FLOOR].cpu_ms
     best = most(lambda n_streams: _trial(codec, n_streams), FIRST * 1000 / found[OURS].cpu_ms)
     note = f"floor: what {found[FLOOR].cpu_ms:.1f} ms of CPU a stream leave room for"
@@ -119,50 +122,54 @@ def _trial(codec: str, n_streams: int) -> Trial:
             # reports come often, so that what was lost while all connected is known
             settings = f"[health]\ninterval_s = {REPORTS_S}\n" + "".join(tables)
             try:
-                return _tried(settings, n_streams)
+                return _tried(settings, server, n_streams)
             except ContenderError as error:
-                if _sends(server.url):
-                    print(f"    {n_streams} streams: {str(error).splitlines()[0]}", flush=True)
+                print(f"    {n_streams} streams: {str(error).splitlines()[0]}", flush=True)
+                if _sends(server):
                     break
+                print("    (once more: the camera had given up)", flush=True)
     return Trial(n_streams, LATE_S, 0.0, 0.0, 1.0)
 
 
-def _tried(settings: str, n_streams: int) -> Trial:
+def _tried(settings: str, server: GstServer, n_streams: int) -> Trial:
     """Return what becomes of the streams. Raises ContenderError if not all are even heard."""
     command = ["-m", "tools.benchmarks.heard_agent"]
     with agent_process(settings, command, n_streams, piped=True) as running:
         running.move(MEASURED)
-        running.wait_working()
+        running.wait_working(server)
         time.sleep(2 * REPORTS_S)
         ask(running.process)
-        lost_s = _lost_s(running.listener.payloads("/health")[-1])
+        before_s = _lost_s(running)
         cpu_s, began_s = running.cpu_s(), time.monotonic()
         time.sleep(MEASURED_S)
         lags_s = ask(running.process)["lags_s"]
         took_s = time.monotonic() - began_s
         cpu_s = running.cpu_s() - cpu_s
-        lost_s = _lost_s(running.final_health()) - lost_s
+        time.sleep(2 * REPORTS_S)
+        after_s = _lost_s(running)
     return Trial(
         n_streams=n_streams,
         p95_s=float(np.percentile(lags_s, 95)) if lags_s else LATE_S,
         scored=len(lags_s) / (n_streams * took_s / PERIOD_S),
-        lost_s=lost_s,
+        lost_s=sum(max(0.0, after_s[name] - before_s[name] - ROUNDED_S) for name in after_s),
         cpu_share=cpu_s / took_s,
     )
 
 
-def _sends(url: str) -> bool:
+def _sends(server: GstServer) -> bool:
     """True if the camera still sends: GStreamer's may end, or send nothing more, when many come at once."""
     try:
-        with program("floor", "--decode-only", scores=False)(url, 1) as running:
-            running.wait_working()
+        with program("floor", "--decode-only", scores=False)(server.url, 1) as running:
+            running.wait_working(server)
     except ContenderError:
         return False
     return True
 
 
-def _lost_s(report: dict[str, Any]) -> float:
-    return float(sum(source["lost_s"] for source in report["sources"].values()))
+def _lost_s(running: AgentProcess) -> dict[str, float]:
+    """Return what each source has lost, as of the last report."""
+    sources = running.listener.payloads("/health")[-1]["sources"]
+    return {name: source["lost_s"] for name, source in sources.items()}
 
 
 def ask(process: Popen[str]) -> dict[str, Any]:

@@ -81,8 +81,8 @@ class Running:
         first, *children = tree_of(self.process.pid)
         return _mb(first, "Rss") + sum(_mb(child, "Pss") for child in children)
 
-    def wait_working(self) -> None:
-        """Wait until every stream is heard and scored. Raises ContenderError."""
+    def wait_working(self, camera: GstServer) -> None:
+        """Wait until every stream of a camera is heard and scored. Raises ContenderError."""
         raise NotImplementedError
 
     def finish(self) -> Work:
@@ -97,10 +97,10 @@ class Program(Running):
         super().__init__(process, n_streams)
         self._scores = scores
 
-    def wait_working(self) -> None:
+    def wait_working(self, camera: GstServer) -> None:
         deadline_s = time.monotonic() + WORKING_S
         while not all(self._ask()["scored" if self._scores else "heard_s"]):
-            if time.monotonic() > deadline_s:
+            if time.monotonic() > deadline_s or camera.process.poll() is not None:
                 raise ContenderError(f"not all streams are heard after {WORKING_S:g} s")
             time.sleep(0.2)
 
@@ -128,13 +128,15 @@ class AgentProcess(Running):
         self.listener = listener
         self.folder = folder
 
-    def wait_working(self) -> None:
+    def wait_working(self, camera: GstServer) -> None:
         deadline_s = time.monotonic() + WORKING_S
         while len(self._listening()) < self.n_streams:
             if time.monotonic() > deadline_s or self.process.poll() is not None:
                 log = (self.folder / "log").read_text()
                 raise ContenderError(f"the agent hears {len(self._listening())} of {self.n_streams} streams:\n{log}")
             time.sleep(0.1)
+            if camera.process.poll() is not None:
+                raise ContenderError("the camera has ended")
         time.sleep(CLIP_S + PERIOD_S)
 
     def finish(self) -> Work:
@@ -193,7 +195,7 @@ def costs(
         try:
             return _costs(contenders, camera, n_streams, rounds=rounds, seconds=seconds)
         except ContenderError as error:
-            print(f"  (once more: {error})", flush=True)
+            print(f"  (once more: {str(error).splitlines()[0]})", flush=True)
     return _costs(contenders, camera, n_streams, rounds=rounds, seconds=seconds)
 
 
@@ -204,11 +206,12 @@ def _costs(
     memory_mb: dict[str, float] = {}
     with ExitStack() as stack:
         running: dict[str, Running] = {}
+        servers: dict[str, GstServer] = {}
         for contender in contenders:
-            url = stack.enter_context(camera()).url
-            running[contender.name] = stack.enter_context(contender.start(url, n_streams))
-        for each in running.values():
-            each.wait_working()
+            server = servers[contender.name] = stack.enter_context(camera())
+            running[contender.name] = stack.enter_context(contender.start(server.url, n_streams))
+        for name, each in running.items():
+            each.wait_working(servers[name])
         for _ in range(rounds):
             for contender in contenders:
                 each = running[contender.name]

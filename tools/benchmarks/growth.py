@@ -1,6 +1,6 @@
 """How the cost grows: with labels, with the overlap of clips, with the sample rate, with the backlog.
 
-Owns: the sounds and the made-up model with any number of labels. Does not know: live sources (capacity.py has how the
+Owns: the sounds and the made-up model with any number of labels. Does not know: live sources (streams.py has how the
 cost grows with them).
 """
 

@@ -2,8 +2,7 @@
 
 For each line on its standard input it prints, as JSON, for the time since the line before: how long after its end each
 clip was scored, and when the clip ended that decided an event. It stops with its input. With `--blocks` it also knows
-when the sound was received that completed that clip: a packet comes when its last sample has been sent, and a clip
-ends within one.
+when the Block came that completed that clip: a clip ends within a packet, and a packet within a Block.
 """
 
 from __future__ import annotations

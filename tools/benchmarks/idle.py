@@ -20,7 +20,7 @@ from tools.benchmarks.streams import MANY, OURS, ROUNDS, UNIT, WINDOW_S
 
 DECODING = "decoding alone"
 AT_ONCE_MS = 60  # a lower `latency_ms` means that every packet is read as it comes
-WRITES_S = 40.0  # more than a health report's interval
+WRITES_S = 32.0  # more than a health report's interval
 
 
 def measure(*, short: bool) -> Iterator[Measured]:
@@ -41,7 +41,7 @@ def measure(*, short: bool) -> Iterator[Measured]:
         name = f"CPU of an idle stream, {quiet}, {AAC}, {MANY} at once, {manner}"
         yield Figure(name, UNIT, found[OURS].cpu_ms, others, Target(1.1, DECODING))
     with pinned(SERVERS), camera(G711, SILENCE) as server, agent()(server.url, 1) as running:
-        running.wait_working()
+        running.wait_working(server)
         time.sleep(CLIP_S)
         written = _written(running)
         time.sleep(WRITES_S)

@@ -37,8 +37,8 @@ from tools.benchmarks.live_servers import can_run
 
 RATE = 48_000
 PACKET_S = 1024 / RATE  # of AAC
-PLAYED_S = 10.0  # of each sound of the demo
-AFTER_S = 1.5  # for the last messages
+PLAYED_S = 8.0  # of each sound of the demo
+BEFORE_S = 0.3  # the end of the stream ends events, and no clip decides that
 EARLY_S = 2.0  # an event may be dated this much before its sound
 QUICK = "quick"  # the second copy of the model
 DEFAULT, LEAST = "by default", "latency_ms = 0"
@@ -51,7 +51,7 @@ class Moments:
     """Seconds, of each message of one run."""
 
     clip_to_message: list[float]
-    received_to_message: list[float]  # from when the agent had the end of that clip
+    received_to_message: list[float]  # from when capture had handed on the Block with the end of that clip
     onset_to_message: list[float]  # of the sounds played, and the model as it is bundled
     onset_to_clip: list[float]  # of the same: to the end of the clip that decided
 
@@ -78,8 +78,9 @@ def measure(*, short: bool) -> Iterator[Measured]:
                     clip_ms,
                     {},
                     Target(limit_ms),
-                    f"{len(moments.clip_to_message)} messages; {received_ms:.0f} ms from when the agent has received "
-                    f"the clip's end: a packet lasts {1000 * PACKET_S:.0f} ms, and comes when it ends",
+                    f"{len(moments.clip_to_message)} messages; {received_ms:.0f} ms from when capture has handed on "
+                    f"the Block with the clip's end, which waits for the end of its packet ({1000 * PACKET_S:.0f} ms) "
+                    "and of its Block",
                 )
             onset_s = statistics.median(moments.onset_to_message)
             decided = (
@@ -116,7 +117,7 @@ def _play(file: Path, url: str, seconds: float) -> float:
     try:
         assert process.stdout is not None
         began_s = float(process.stdout.readline().split()[1])
-        time.sleep(max(0.0, began_s + seconds + AFTER_S - time.time()))
+        time.sleep(max(0.0, began_s + seconds - BEFORE_S - time.time()))
         return began_s
     finally:
         process.kill()
@@ -131,7 +132,7 @@ def _compared(
     messages: list[Heard] = [message for message in running.listener.heard if message.topic.endswith("/detection")]
     moments = Moments([], [], [], [])
     for message, event in zip(messages, running.listener.payloads("/detection"), strict=True):
-        # the end of the stream ends events, and no clip decides that
+        # decided after the question
         if (decided := decided_s.get(f"{event['id']} {event['kind']}")) is None:
             continue
         clip_end_s, received_s = decided
