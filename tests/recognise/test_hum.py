@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeaudio.recognise.hum import HUM_TOP_HZ, HUM_WIDTH_HZ, LOWEST_HZ, MAINS_HZ, HumMeter
+from edgeaudio.types import Samples
 
 RATES = (8000, 11025, 12345, 16000, 22050, 32000, 44100, 48000, 96000, 192000)
 
@@ -40,8 +41,8 @@ def test_hum_is_its_share_of_the_whole_spectrum(
     signal = noise * np.random.default_rng(0).standard_normal(rate) + rumble * np.sin(2 * np.pi * 4 * time_s)
     for hz, amplitude in [*tones, *((mains * k, amplitude) for mains, k, amplitude in hum)]:
         signal += amplitude * np.sin(2 * np.pi * hz * time_s)
-    signal = (signal - signal.mean()).astype(np.float32)
-    assert HumMeter(rate, rate).ratio(signal) == pytest.approx(share_of_hum(signal, rate), abs=0.01)
+    centred: Samples = (signal - signal.mean()).astype(np.float32)
+    assert HumMeter(rate, rate).ratio(centred) == pytest.approx(share_of_hum(centred, rate), abs=0.01)
 
 
 def test_silence_has_no_hum() -> None:
