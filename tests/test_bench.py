@@ -76,12 +76,16 @@ def test_the_table_has_ratios_targets_and_what_bounds_a_figure() -> None:
     assert "- processor: one" in report.page(MADE_UP)
 
 
-def test_the_summary_has_the_first_target_of_the_chosen_parts() -> None:
+def test_the_summary_has_the_chosen_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "_SUMMARY", {"features": ("MFCC",), "recordings": ("WAV",), "outbox": ("MFCC",)})
     rows = report.summary(MADE_UP).splitlines()[2:]
-    assert [row.split(" | ")[0] for row in rows] == [
-        "| Streaming features: MFCC, µs a frame",
-        "| Recordings: WAV, s a second",
-    ]
+    assert [row.split(" | ")[0] for row in rows] == ["| MFCC, µs a frame", "| WAV, s a second"]
+
+
+def test_the_summary_names_figures_that_there_are() -> None:
+    measured = Report.from_json(report.JSON.read_text(encoding="utf-8"))
+    for part in measured.parts:
+        assert set(report._SUMMARY.get(part.name, ())) <= {figure.name for figure in part.figures}
 
 
 def test_a_line_says_what_a_row_says() -> None:
