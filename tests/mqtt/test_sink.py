@@ -24,7 +24,7 @@ class Sent:
         self.transient: list[Message] = []
         self.forgotten: list[str] = []
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Message, *, ahead: bool = False) -> None:
         self.states.append(message)
 
     def put_transient(self, message: Message) -> None:

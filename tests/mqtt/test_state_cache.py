@@ -57,22 +57,19 @@ def test_the_newest_state_replaces_the_older_and_keeps_its_place() -> None:
     assert connection.send_next() == Message("a", b"2", 1)
 
 
-def test_what_changes_on_a_connection_goes_before_what_is_sent_again() -> None:
+def test_what_is_put_ahead_goes_before_the_rest_on_each_connection() -> None:
     connection = Connection()
-    for topic in "abcd":
+    for topic in "abc":
         connection.cache.put(Message(topic, b"1", 1))
-    connection.reconnect()
-    first = connection.send_next()
-    connection.cache.put(Message("d", b"2", 1))
-    connection.cache.put(Message("e", b"1", 1))
-    sent = [first, *(connection.send_next() for _ in range(5))]
-    assert [(message.topic, message.payload) for message in sent if message] == [
-        ("a", b"1"),
-        ("d", b"2"),
-        ("e", b"1"),
-        ("b", b"1"),
-        ("c", b"1"),
-    ]
+    connection.cache.put(Message("d", b"1", 1), ahead=True)
+    for _ in range(2):
+        connection.reconnect()
+        assert [getattr(connection.send_next(), "topic", None) for _ in range(5)] == ["d", "a", "b", "c", None]
+    connection.acknowledge("d")
+    connection.cache.put(Message("b", b"2", 1))
+    connection.cache.put(Message("d", b"2", 1), ahead=True)
+    connection.acknowledge("b")
+    assert [getattr(connection.send_next(), "topic", None) for _ in range(3)] == ["d", "b", None]
 
 
 def test_refused_state_is_tried_again_in_a_minute_and_a_newer_value_at_once() -> None:

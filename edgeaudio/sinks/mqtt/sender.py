@@ -98,7 +98,7 @@ class Sender:
         self._birth = messages.availability(topics, online=True) if is_device else None
         self._will = messages.availability(topics, online=False) if is_device else None
         if self._birth is not None:
-            self._state_cache.put(self._birth)  # the first of the state
+            self._state_cache.put(self._birth, ahead=True)  # the first of the state
         self._self_pipe = SelfPipe()
         self._last_progress = time.monotonic()
         self._resend_from = -math.inf  # since when subscribers may have missed what is not retained
@@ -136,9 +136,12 @@ class Sender:
         """End the sender's waiting, after `stop` was set for instance."""
         self._self_pipe.wake()
 
-    def put(self, message: Message) -> None:
-        """Send state: the newest per topic, now if connected, and again after each reconnection."""
-        self._state_cache.put(message)
+    def put(self, message: Message, *, ahead: bool = False) -> None:
+        """Send state: the newest per topic, now if connected, and again after each reconnection.
+
+        `ahead`: before what is put without it.
+        """
+        self._state_cache.put(message, ahead=ahead)
         self.wake()
 
     def put_first(self, state: Iterable[Message]) -> None:
@@ -257,7 +260,7 @@ class Sender:
         now = time.monotonic()
         self._steady_at = now + _STEADY_S
         if self._birth is not None:
-            self._state_cache.put(self._birth)  # the will may have been sent
+            self._state_cache.put(self._birth, ahead=True)  # the will may have been sent
         # without acknowledgements it is not known what the broker has
         remembered = connection.session_present and bool(connection.capabilities.max_qos)
         self._dispatcher.begin(remembered=remembered)

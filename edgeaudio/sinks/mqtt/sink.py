@@ -30,7 +30,7 @@ MAX_HOST = 64  # characters of a machine's name (HOST_NAME_MAX)
 class Publisher(Protocol):
     """The part of `Sender` that the sink uses."""
 
-    def put(self, message: Message) -> None: ...
+    def put(self, message: Message, *, ahead: bool = False) -> None: ...
 
     def put_first(self, state: Iterable[Message]) -> None: ...
 
@@ -69,7 +69,7 @@ class MqttSink:
                     if level := self._digests[item.source].add(item):
                         self._sender.put_transient(messages.level(self._topics, level))
                 case SourceStatus() if item.source in self._digests:
-                    self._sender.put(messages.status(self._topics, item))
+                    self._sender.put(messages.status(self._topics, item), ahead=True)
 
     def add_source(self, source: str, labels: Iterable[str], *, level_interval_s: float) -> None:
         """Begin to publish a source: the state of each label, and a level every `level_interval_s`."""
@@ -140,7 +140,7 @@ class MqttSink:
 
     def publish_health(self, report: HealthReport) -> None:
         """Publish the health report."""
-        self._sender.put(messages.health(self._topics, health_values(report)))
+        self._sender.put(messages.health(self._topics, health_values(report)), ahead=True)
 
     def publish_check(self, source: str) -> None:
         """Publish a message that shows whether a source's detections are denied."""

@@ -1,6 +1,6 @@
 """Retained and best-effort messages: the newest of each topic, resent after a reconnect.
 
-Owns: the newest message per topic, which of them the broker has acknowledged, their order (news before what is resent),
+Owns: the newest message per topic, which of them the broker has acknowledged, their order (news before lists of entities),
 and a short queue of messages that are worth sending only while connected (levels).
 Does not know: MQTT, the pace, or what the messages mean. Any thread may put messages in; one thread takes them out.
 """
@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import chain
+from math import inf
 
 from edgeaudio.sinks.mqtt.in_flight import InFlightTable
 from edgeaudio.types import Message
@@ -28,7 +29,7 @@ class StateCache:
         self._first: deque[Message] = deque()
         self._messages: dict[str, Message] = {}
         self._due: dict[str, float] = {}  # topic to time; later than now only after a refusal
-        self._news: dict[str, None] = {}  # topics that changed since the connection began, in order
+        self._ahead: dict[str, None] = {}  # topics that go before the others
         self._transient: deque[Message] = deque(maxlen=_TRANSIENT)
         self._acknowledged: dict[str, Message] = {}  # by topic; as far as is known the broker has them
 
@@ -43,15 +44,17 @@ class StateCache:
         with self._lock:
             return bool(self._first) or any(due_at == 0.0 for due_at in self._due.values())
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Message, *, ahead: bool = False) -> None:
         """Queue a message in place of an older one of its topic, to be sent now and after each reconnection.
 
+        `ahead`: its topic goes before those that were put without it, of which an agent may have hundreds.
         An empty retained message clears the topic on the broker, and is forgotten once it is acknowledged.
         """
         with self._lock:
             self._messages[message.topic] = message
             self._due[message.topic] = 0.0
-            self._news[message.topic] = None
+            if ahead:
+                self._ahead[message.topic] = None
             self._acknowledged.pop(message.topic, None)
 
     def put_first(self, messages: Iterable[Message]) -> None:
@@ -66,7 +69,8 @@ class StateCache:
         """Remove this topic's message."""
         with self._lock:
             self._messages.pop(topic, None)
-            self._not_due(topic)
+            self._due.pop(topic, None)
+            self._ahead.pop(topic, None)
             self._acknowledged.pop(topic, None)
 
     def put_transient(self, message: Message) -> None:
@@ -87,7 +91,6 @@ class StateCache:
             if not remembered:
                 self._acknowledged.clear()
             self._transient.clear()
-            self._news.clear()
             self._due = {
                 topic: 0.0 for topic, message in self._messages.items() if self._acknowledged.get(topic) != message
             }
@@ -100,8 +103,8 @@ class StateCache:
                 return None
             if self._first and may_send(self._first[0].topic):
                 return self._first[0]
-            for topic in chain(self._news, self._due):
-                if now >= self._due[topic] and topic not in in_flight and may_send(topic):
+            for topic in chain(self._ahead, self._due):
+                if now >= self._due.get(topic, inf) and topic not in in_flight and may_send(topic):
                     return self._messages[topic]
             return next((message for message in self._transient if may_send(message.topic)), None)
 
@@ -116,7 +119,7 @@ class StateCache:
             if self._pop_first(message):
                 return
             if self._messages.get(message.topic) is message:
-                self._not_due(message.topic)
+                self._due.pop(message.topic, None)
             elif message in self._transient:
                 self._transient.remove(message)
 
@@ -150,12 +153,9 @@ class StateCache:
     def _forget_if_same(self, message: Message) -> None:
         if self._messages.get(message.topic) is message:
             del self._messages[message.topic]
-            self._not_due(message.topic)
+            self._due.pop(message.topic, None)
+            self._ahead.pop(message.topic, None)
             self._acknowledged.pop(message.topic, None)
-
-    def _not_due(self, topic: str) -> None:
-        self._due.pop(topic, None)
-        self._news.pop(topic, None)
 
 
 def _clears(message: Message) -> bool:
