@@ -1,7 +1,7 @@
 """Retained and best-effort messages: the newest of each topic, resent after a reconnect.
 
-Owns: the newest message per topic, which of them the broker has acknowledged, their order (news before lists of entities),
-and a short queue of messages that are worth sending only while connected (levels).
+Owns: the newest message per topic, which of them the broker has acknowledged, their order (health and states of sources
+before lists of entities), and a short queue of messages that are worth sending only while connected (levels).
 Does not know: MQTT, the pace, or what the messages mean. Any thread may put messages in; one thread takes them out.
 """
 
