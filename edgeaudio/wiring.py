@@ -51,7 +51,7 @@ def source_config(name: str, source: SourceSettings, *, read_period_s: float = 0
 
 
 def read_period_s(settings: Settings, models: Mapping[str, Scorer], name: str) -> float:
-    """Return how often a live source is read: once for each clip, and never later than its settings want it.
+    """Return how often a live source is read: as its settings want it, and at least once for each clip.
 
     A rest must look like no pause of the sender, which begins to count after `read_timeout_s`.
     """

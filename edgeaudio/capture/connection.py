@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
-from types import TracebackType
 from typing import Self
 
 from av.audio.frame import AudioFrame
@@ -185,12 +184,7 @@ class Connection:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._deadline.on_wait = None  # breaks a cycle that keeps FFmpeg's memory
         self.closing.close()
 
@@ -250,7 +244,8 @@ class Connection:
         for frame in frames:
             now_s = self._clock.monotonic()
             self._watch.heard(now_s)
-            self._late_s = self._edge.late_s(duration_of(frame), now_s)
+            if self._drain is not None:
+                self._late_s = self._edge.late_s(duration_of(frame), now_s)
             yield frame, now_s
 
     def _after_burst(self, frames: Iterator[Arrived]) -> Iterator[Arrived]:

@@ -18,7 +18,6 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 import av.container.core
@@ -83,12 +82,7 @@ class Deadline:
         _current.deadline = self
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _current.deadline = None
         if self._failure is not None:
             raise self._failure

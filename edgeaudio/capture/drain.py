@@ -10,7 +10,7 @@ Does not know: clocks, sockets, timestamps, which may be wrong.
 
 from __future__ import annotations
 
-from math import floor
+from math import floor, inf
 
 # of one stream, between two reads: a sender must never wait for room, and Linux's receive window begins at 64 KiB
 MAX_BUFFERED_BYTES = 24_576
@@ -62,9 +62,7 @@ class LiveEdge:
 
     def __init__(self) -> None:
         self._sound_s = 0.0  # received
-        self._least_s = float(
-            "inf"
-        )  # between a frame's end in the stream and its arrival; the sender's clock may drift
+        self._least_s = inf  # between a frame's end in the stream and its arrival
         self._window: tuple[float, float] | None = None  # arrival and sound at the beginning of a window without a rest
 
     def late_s(self, duration_s: float, now_s: float) -> float:

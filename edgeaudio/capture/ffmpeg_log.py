@@ -14,7 +14,6 @@ import logging
 import re
 import threading
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import av.logging
 
@@ -51,12 +50,7 @@ class recorded:  # noqa: N801 (reads as a function at each call; a class is ente
         _current.lines = lines = self._capture.__enter__()
         return FfmpegLog(lines)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _current.lines = []
         self._capture.__exit__(None, None, None)
 
