@@ -6,13 +6,15 @@ Does not know: where frames come from, and when they are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from math import inf
 
 import numpy as np
 from av.audio.frame import AudioFrame
 
+from edgeaudio.capture.burst import duration_of
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.opening import SourceMemory
@@ -25,6 +27,7 @@ from edgeaudio.types import Block, Reason
 
 _CLOCK_NOISE = timedelta(seconds=0.05)
 _QUIET = 0.01  # -40 dBFS: softer than speech
+_ROUNDED_S = 0.0015  # timestamps in milliseconds
 
 
 class BlockBuilder:
@@ -60,6 +63,7 @@ class BlockBuilder:
         self._format: tuple[int, int] | None = None  # sample rate and channels of the last frame
         self._last_frame: AudioFrame | None = None
         self._last_at: datetime | None = None  # of the last Block, by the clock
+        self._arrived_s = -inf  # the last frame
 
     @property
     def broken_samples(self) -> int:
@@ -72,20 +76,32 @@ class BlockBuilder:
         return None if self._recorded else self._timeline.drift_ppm
 
     @property
-    def epoch_s(self) -> float | None:
-        """Length of the epoch up to the last frame; None before the first."""
-        return None if self._format is None else self._reblocker.length / self._format[0]
+    def epoch_s(self) -> float:
+        """Length of the epoch up to the last frame."""
+        return 0.0 if self._format is None else self._reblocker.length / self._format[0]
 
     def begin(self, begin_s: float) -> None:
         """Set the time of the connection's first sample, as far as is known."""
         self._timeline.begin(begin_s)
 
-    def add(self, frame: AudioFrame, arrival_s: float, *, after_damage: bool) -> Iterator[Block]:
-        """Add a frame; yield the Blocks that are complete. Raises SourceError for a format that is not supported.
+    def add(self, frames: Sequence[AudioFrame], arrival_s: float, *, after_damage: bool) -> Iterator[Block]:
+        """Add frames, the last of which came at `arrival_s`; yield the Blocks that are complete.
 
-        `after_damage`: what came since the frame before could not be decoded.
+        `after_damage`: what came before or among them could not be decoded. Raises SourceError for a format that is
+        not supported.
         """
-        rate, channels = frame.sample_rate, frame.layout.nb_channels
+        runs = list(_runs(frames))
+        left_s = sum(duration_of(run) for run in runs[1:])  # in the runs that follow
+        for run, following in zip(runs, [*runs[1:], []], strict=True):
+            # what waited to be read came as it was made, the last of it at `arrival_s`
+            came_s = min(arrival_s - left_s, self._arrived_s + duration_of(run)) if following else arrival_s
+            self._arrived_s = max(came_s, self._arrived_s)
+            yield from self._add(run, self._arrived_s, after_damage=after_damage)
+            left_s -= duration_of(following)
+
+    def _add(self, run: list[AudioFrame], arrival_s: float, *, after_damage: bool) -> Iterator[Block]:
+        first, n_samples = run[0], sum(frame.samples for frame in run)
+        rate, channels = first.sample_rate, first.layout.nb_channels
         if (rate, channels) != self._format:
             check_format(self._config, rate, channels)
             self._check_channel(channels)
@@ -95,13 +111,19 @@ class BlockBuilder:
             self._set_format(rate, channels)
             self.info = replace(self.info, sample_rate=rate, channels=channels)
         place = self._timeline.place(
-            frame.time, frame.samples, rate, arrival_s, after_quiet=self._was_quiet, after_damage=after_damage
+            first.time,
+            n_samples,
+            rate,
+            arrival_s,
+            frame_s=run[-1].samples / rate,
+            after_quiet=self._was_quiet,
+            after_damage=after_damage,
         )
         if self.on_pause_found and place.quiet and place.fill > MAX_FILL_S * rate and self._was_quiet():
             self.on_pause_found()
-        self._last_frame = None if self._recorded else frame  # a recording does not pause
+        self._last_frame = None if self._recorded else run[-1]  # a recording does not pause
         yield from self._fill(place, rate)
-        yield from self._blocks(self._reblocker.add(frame, frame.samples, rate, place.begin_s + place.fill / rate))
+        yield from self._blocks(self._reblocker.add(run, n_samples, rate, place.begin_s + place.fill / rate))
 
     def silence(self, now_s: float) -> Iterator[Block]:
         """Yield the silence that is due while a sender pauses."""
@@ -141,7 +163,7 @@ class BlockBuilder:
         else:
             self.filled_s += place.fill / rate
         if place.fill:
-            yield from self._blocks(self._reblocker.add(place.fill, place.fill, rate, place.begin_s))
+            yield from self._blocks(self._reblocker.add([place.fill], place.fill, rate, place.begin_s))
 
     def _blocks(self, chunks: Iterator[Chunk]) -> Iterator[Block]:
         for chunk in chunks:
@@ -165,3 +187,19 @@ class BlockBuilder:
             detail = f"channel {config.channel} is asked for, and the stream has {channels}"
             hint = f"set channel to 1..{channels} or 'mix'"
             raise SourceError(config.name, config.address, Reason.NO_AUDIO_TRACK, detail, hint)
+
+
+def _runs(frames: Sequence[AudioFrame]) -> Iterator[list[AudioFrame]]:
+    """Yield runs of frames of one format, without a hole by their timestamps."""
+    run: list[AudioFrame] = []
+    kind, end_s = (0, 0), inf
+    for frame in frames:
+        time_s, before = frame.time, kind
+        kind = frame.sample_rate, frame.layout.nb_channels
+        if run and (kind != before or time_s is None or abs(time_s - end_s) > _ROUNDED_S):
+            yield run
+            run = []
+        run.append(frame)
+        end_s = inf if time_s is None else time_s + frame.samples / frame.sample_rate
+    if run:
+        yield run

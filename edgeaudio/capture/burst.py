@@ -7,6 +7,8 @@ times counts, once reading has to wait.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from av.audio.frame import AudioFrame
 
 _LONGEST_S = 60.0
@@ -22,29 +24,29 @@ class Burst:
     def __init__(self, now_s: float, *, in_pieces: bool) -> None:
         """`in_pieces`: many frames may arrive at once, so a single wait shows nothing."""
         self.begin_s = now_s
-        self._n_frames = 0
+        self._n_reads = 0
         self._in_pieces = in_pieces
         self._held_s, self._n_samples = 0.0, 0
         self._since_s, self._came_s = now_s, 0.0  # the present window in which the rate of arrival is measured
 
-    def add(self, frame: AudioFrame, now_s: float) -> bool:
-        """Add a frame that arrived at `now_s`; return True if the next frames are live."""
-        duration_s = duration_of(frame)
-        self._n_frames += 1
+    def add(self, frames: Sequence[AudioFrame], now_s: float) -> bool:
+        """Add frames that arrived at `now_s`; return True if the next ones are live."""
+        duration_s = duration_of(frames)
+        self._n_reads += 1
         self._held_s += duration_s
         self._came_s += duration_s
-        self._n_samples += frame.samples * frame.layout.nb_channels
+        self._n_samples += sum(frame.samples * frame.layout.nb_channels for frame in frames)
         self.begin_s = min(self.begin_s, now_s - self._held_s)
         waited_s = now_s - self._since_s
         if self._in_pieces:
             live = waited_s >= STEADY_S and self._came_s < _STEADY_RATIO * waited_s
         else:
-            live = self._n_frames > 1 and waited_s > duration_s / 2
+            live = self._n_reads > 1 and waited_s > duration_s / 2
         if not self._in_pieces or waited_s >= STEADY_S:
             self._since_s, self._came_s = now_s, 0.0
         return live or self._held_s > _LONGEST_S or self._n_samples > _MAX_SAMPLES
 
 
-def duration_of(frame: AudioFrame) -> float:
-    """Return the length of a frame in s."""
-    return frame.samples / frame.sample_rate
+def duration_of(frames: Sequence[AudioFrame]) -> float:
+    """Return the length of frames in s."""
+    return sum(frame.samples / frame.sample_rate for frame in frames)

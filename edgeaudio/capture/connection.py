@@ -38,6 +38,7 @@ from edgeaudio.clock import Clock
 from edgeaudio.types import Block, Reason
 
 _END_SLACK_S = 1.0  # tolerance of the length that an RTSP server announces
+_UNFINISHED_S = 0.25  # without a packet, after which what a read has brought so far is heard
 
 
 def open_source(
@@ -119,7 +120,7 @@ class Connection:
         self._memory = memory
         self._clock = clock
         self._track = track = choose_track(container, config)
-        self._frames = FrameReader(container, track, config, deadline, stop, memory, proxy)
+        self._frames = FrameReader(container, track, config, deadline, stop, memory, proxy, clock.monotonic)
         self.recorded = is_recording(container, config.address, is_live=proxy.is_live if proxy else None)
         self._ended = False  # a recording was read to its end
         self._heard_s = 0.0
@@ -130,7 +131,7 @@ class Connection:
         self._edge = LiveEdge()
         self._late_s = 0.0  # of the last frame
         self._burst: Burst | None = None  # while it lasts
-        self._held: deque[Arrived] = deque()  # frames of it
+        self._held: deque[Arrived] = deque()  # what came in it
         self._watch = PauseWatch(
             config,
             memory,
@@ -148,7 +149,6 @@ class Connection:
                 reliable=config.address.scheme != "udp" and config.transport != "udp",
                 may_pause=proxy is None or not proxy.has_live_playlist,
                 zero_s=zero_s(container, config.address.path),
-                read_period_s=0.0 if self._drain is None else config.read_period_s,
             ),
             describe(container, track),
             lengths=self._block_lengths,
@@ -156,6 +156,8 @@ class Connection:
             media_start=self._media_start,
         )
         self.blocks.on_pause_found = self._watch.paused
+        if self._block_lengths is STORED:
+            self._frames.wanted_s = STORED.min_s
         self._deadline = deadline
         deadline.on_wait = None if self.recorded else self._wait
 
@@ -189,13 +191,13 @@ class Connection:
         self.closing.close()
 
     def __iter__(self) -> Iterator[Block]:
-        frames = self._arriving(iter(self._frames))
+        reads = self._arriving()
         if self._playback is not None:
-            frames = self._playback.due(frames)
+            reads = self._playback.due(reads)
         elif not self.recorded:
-            frames = self._after_burst(frames)
+            reads = self._after_burst(reads)
         played_s = self._memory.played_s
-        for block in self._all_blocks(frames):
+        for block in self._all_blocks(reads):
             self._heard_s += block.duration_s
             if self._stop.is_set() or (self._playback is not None and not self._playback.wait(self._heard_s)):
                 return
@@ -207,18 +209,25 @@ class Connection:
             self._memory.played_s = 0.0
             self._check_complete(played_s + self._heard_s)
 
-    def _all_blocks(self, frames: Iterator[Arrived]) -> Iterator[Block]:
-        for frame, arrival_s in frames:
-            yield from self._add(frame, arrival_s)
-            if self._drain is not None and (rest_s := self._rest_s(self._drain)) is not None:
-                yield from self.blocks.flush()
-                if rest_s > 0.0:
-                    self._edge.rested()
-                    self._stop.wait(rest_s)
+    def _all_blocks(self, reads: Iterator[Arrived]) -> Iterator[Block]:
+        for frames, arrival_s in reads:
+            yield from self._add(frames, arrival_s)
+            if self._drain is not None and not self._held:
+                yield from self._rest(self._drain)
         yield from self.blocks.flush()
 
-    def _add(self, frame: AudioFrame, arrival_s: float) -> Iterator[Block]:
-        return self.blocks.add(frame, arrival_s, after_damage=self._frames.is_damaged)
+    def _add(self, frames: list[AudioFrame], arrival_s: float) -> Iterator[Block]:
+        return self.blocks.add(frames, arrival_s, after_damage=self._frames.after_damage)
+
+    def _rest(self, drain: DrainSchedule) -> Iterator[Block]:
+        """Rest if a read has ended, after its Blocks; say how much sound the next read brings."""
+        epoch_s = self.blocks.epoch_s
+        if (rest_s := drain.rest_s(epoch_s, self._frames.received, self._late_s)) is not None:
+            yield from self.blocks.flush()
+            if rest_s > 0.0:
+                self._edge.rested()
+                self._stop.wait(rest_s)
+        self._frames.wanted_s = drain.missing_s(epoch_s)
 
     def _may_rest(self, container: InputContainer) -> bool:
         """True if the socket's buffer may hold what arrives between two reads: sound alone, over TCP."""
@@ -227,12 +236,6 @@ class Connection:
         over_tcp = is_rtsp and self._memory.rtsp_setup.mode.transport != "udp"
         return config.read_period_s >= MIN_PERIOD_S and over_tcp and not self.recorded and len(container.streams) == 1
 
-    def _rest_s(self, drain: DrainSchedule) -> float | None:
-        """Return how long to rest now; None while the read goes on."""
-        if self._burst is not None or (epoch_s := self.blocks.epoch_s) is None:
-            return None
-        return drain.rest_s(epoch_s, self._frames.received, self._late_s)
-
     @property
     def _block_lengths(self) -> Lengths:
         path = self._config.address.path
@@ -240,33 +243,35 @@ class Connection:
             return STORED
         return LIVE if self._drain is None else READ_AT_ONCE  # what comes through a pipe may be live
 
-    def _arriving(self, frames: Iterator[AudioFrame]) -> Iterator[Arrived]:
-        for frame in frames:
-            now_s = self._clock.monotonic()
-            self._watch.heard(now_s)
-            if self._drain is not None:
-                self._late_s = self._edge.late_s(duration_of(frame), now_s)
-            yield frame, now_s
+    def _arriving(self) -> Iterator[Arrived]:
+        for frames in self._frames:
+            self._note_arrival(frames)
+            yield frames, self._frames.arrived_s
 
-    def _after_burst(self, frames: Iterator[Arrived]) -> Iterator[Arrived]:
-        """Yield the frames once the time of the first is known, without those that an earlier connection has heard."""
+    def _note_arrival(self, frames: list[AudioFrame]) -> None:
+        self._watch.heard(self._frames.arrived_s)
+        if self._drain is not None:
+            self._late_s = self._edge.late_s(duration_of(frames), self._frames.arrived_s)
+
+    def _after_burst(self, reads: Iterator[Arrived]) -> Iterator[Arrived]:
+        """Yield what is read once the time of its beginning is known, without what an earlier connection has heard."""
         in_pieces = self._config.address.is_http
         burst = self._burst = Burst(self._clock.monotonic(), in_pieces=in_pieces)
         failure = None
         try:
-            for frame, arrival_s in frames:
-                self._held.append((frame, arrival_s))
-                if self._burst is not burst or burst.add(frame, arrival_s):
+            for frames, arrival_s in reads:
+                self._held.append((frames, arrival_s))
+                if self._burst is not burst or burst.add(frames, arrival_s):
                     break
         except SourceError as error:
-            failure = error  # the frames before it are heard first
+            failure = error  # what came before it is heard first
         yield from self._released()
         if failure:
             raise failure
-        yield from frames
+        yield from reads
 
     def _released(self) -> Iterator[Arrived]:
-        """Yield the frames that were held until the time of the first was known."""
+        """Yield what was held until the time of its beginning was known."""
         held, burst = self._held, self._burst
         if burst is not None:
             self._burst, begin_s = None, burst.begin_s
@@ -283,10 +288,8 @@ class Connection:
     def _wait(self) -> None:
         """Publish what is due; called about ten times a second while FFmpeg waits."""
         now_s = self._clock.monotonic()
-        if self.on_pause is not None and self._held and now_s - self._held[-1][1] >= STEADY_S:
-            for frame, arrival_s in self._released():  # the burst is over
-                for block in self._add(frame, arrival_s):
-                    self.on_pause(block)
+        if self.on_pause is not None:
+            self._publish_unfinished(self.on_pause, now_s)
         if self._frames.is_damaged:
             return  # packets come, so the sender does not pause
         wait_s = self._watch.waiting(now_s)
@@ -296,6 +299,18 @@ class Connection:
         if self.on_pause is not None and self._watch.pauses and not self._held:
             for block in self.blocks.silence(now_s):
                 self.on_pause(block)
+
+    def _publish_unfinished(self, publish: Callable[[Block], None], now_s: float) -> None:
+        """Publish what came in a burst or a read, if nothing has followed for a while."""
+        if self._held and now_s - self._held[-1][1] >= STEADY_S:
+            for frames, arrival_s in self._released():
+                for block in self._add(frames, arrival_s):
+                    publish(block)
+        if now_s - self._frames.arrived_s >= _UNFINISHED_S and (frames := self._frames.take()):
+            self._note_arrival(frames)
+            for block in (*self._add(frames, self._frames.arrived_s), *self.blocks.flush()):
+                publish(block)
+            self._frames.wanted_s = 0.0  # nobody knows when more will come
 
     def _check_complete(self, heard_s: float) -> None:
         config, info = self._config, self.info

@@ -1,6 +1,7 @@
 """Reader of decoded frames of one track.
 
-Owns: reading and decoding, what is skipped, and the limit after which a source counts as stalled.
+Owns: reading and decoding, how much one read brings, what is skipped, and the limit after which a source counts as
+stalled.
 Does not know: samples, time, Blocks.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import av.error
 from av.audio.frame import AudioFrame
@@ -23,6 +24,7 @@ from edgeaudio.capture.errors import FFMPEG_ERRORS, Call, SourceError, classify,
 from edgeaudio.capture.ffmpeg_log import FfmpegLog, recorded
 from edgeaudio.capture.http_proxy import HttpProxy
 from edgeaudio.capture.opening import SourceMemory, proxied_failure
+from edgeaudio.capture.reblock import MAX_FRAMES
 
 # a live HLS list grows by whole segments, 6 to 10 s apart
 _HLS_STALL_S = 20.0
@@ -31,7 +33,10 @@ _CARD_POLL_S = 0.02
 
 
 class FrameReader:
-    """Frames of one track. Iterate once; ends with the stream, or soon after the stop event. Raises SourceError."""
+    """Frames of one track, as lists of what each read brought; none is empty.
+
+    Iterate once; ends with the stream, or soon after the stop event. Raises SourceError.
+    """
 
     def __init__(
         self,
@@ -42,7 +47,11 @@ class FrameReader:
         stop: threading.Event,
         memory: SourceMemory,
         proxy: HttpProxy | None,
+        monotonic: Callable[[], float],
     ) -> None:
+        self.wanted_s = 0.0  # of sound, after which a read ends; 0: with each packet
+        self.arrived_s = 0.0  # monotonic, when the last frame came
+        self.after_damage = False  # the frames last taken: packets without sound came before or among them
         self.broken_packets = 0  # could not be decoded, skipped
         self.received = 0  # bytes of packets
         self._container, self._track = container, track
@@ -52,6 +61,8 @@ class FrameReader:
         self._stop = stop
         self._memory = memory
         self._proxy = proxy
+        self._monotonic = monotonic
+        self._frames: list[AudioFrame] = []  # of the present read
         self._silent = True  # no frame so far
         self._damage = False  # since the last frame
         self._log = FfmpegLog()  # of the present call
@@ -63,57 +74,83 @@ class FrameReader:
         if config.address.path is not None:
             self._limit_s = max(self._limit_s, pipe.STALL_S)
 
-    def __iter__(self) -> Iterator[AudioFrame]:
+    def __iter__(self) -> Iterator[list[AudioFrame]]:
         self._deadline.limit(self._stall_timeout_s)
-        while (packet := self._next()) is not None:
-            self.received += packet.size
-            for frame in self._decode(packet):
-                self._undecoded = 0
-                if self._silent:
-                    self._silent = False
-                    self._memory.rtsp_setup.heard()
-                yield frame
-                self._damage = False
-                self._deadline.limit(self._stall_timeout_s)
+        goes_on = True
+        while goes_on:
+            try:
+                goes_on = self._read()
+            except SourceError:
+                if frames := self.take():  # what came before it is heard first
+                    yield frames
+                raise
+            if frames := self.take():
+                yield frames
+
+    def take(self) -> list[AudioFrame]:
+        """Return the frames of the present read so far."""
+        frames, self._frames = self._frames, []
+        if frames:
+            self.after_damage, self._damage = self._damage, False
+        return frames
 
     @property
     def is_damaged(self) -> bool:
-        """True if packets without sound have come since the last frame: the sender does not pause."""
+        """True if packets without sound have come since frames were taken: the sender does not pause."""
         return self._damage or not self._log.is_empty
 
-    def _next(self) -> Packet[AudioStream] | None:
-        """Return the next packet; None at the end, and after the stop event. Raises SourceError."""
-        while True:
-            failure: Exception | None = None
-            again = False
-            packet: Packet[AudioStream] | None = None
-            with self._deadline, recorded() as log:
-                self._log = log
-                try:
-                    packet = next(self._packets, None)
-                except BlockingIOError:
-                    again = True
-                except FFMPEG_ERRORS as error:
-                    failure = error.with_traceback(None)  # the traceback would hold this frame, and all that it holds
-                except IndexError:
-                    pass  # PyAV ends so if a track appeared while it was reading
-            self._damage |= not log.is_empty
-            if self._stop.is_set():
-                return None
-            # packets without sound do not extend the limit
-            timed_out = self._deadline.must_end()
-            if timed_out and self._silent:
-                self._memory.rtsp_setup.toggle_audio_only()
-            if timed_out or (failure is not None and not self._is_end(failure)):
-                raise self._failure(failure or TimeoutError(), log)
-            if not again:
-                break
+    def _read(self) -> bool:
+        """Read what is wanted; return False at the end, and after the stop event. Raises SourceError."""
+        failure: Exception | None = None
+        again = ended = False
+        with self._deadline, recorded() as log:
+            self._log = log
+            try:
+                ended = not self._fill(log)
+            except BlockingIOError:
+                again = True
+            except FFMPEG_ERRORS as error:
+                failure = error.with_traceback(None)  # the traceback would hold this frame, and all that it holds
+            except IndexError:
+                ended = True  # PyAV ends so if a track appeared while it was reading
+        self._damage |= not log.is_empty
+        if self._stop.is_set():
+            return False
+        timed_out = self._deadline.must_end()
+        if timed_out and self._silent:
+            self._memory.rtsp_setup.toggle_audio_only()
+        if timed_out or (failure is not None and not self._is_end(failure)):
+            raise self._failure(failure or TimeoutError(), log)
+        if again:
             self._stop.wait(_CARD_POLL_S)
             self._packets = self._container.demux(self._track)  # the generator before ended with its exception
+            return True
         # FFmpeg skips segments that it cannot get, and ends after the last
-        if packet is None and (refused := self._refused) is not None:
+        if (ended or failure is not None) and (refused := self._refused) is not None:
             raise refused
-        return packet
+        return not ended and failure is None
+
+    def _fill(self, log: FfmpegLog) -> bool:
+        """Read packets until there is enough sound, or no time left; return False at the end of the stream."""
+        sound_s = 0.0
+        for packet in self._packets:
+            if self._deadline.expired:  # FFmpeg still returns what it had
+                return True
+            self.received += packet.size
+            self._damage |= not log.is_empty
+            frames = self._decode(packet)
+            log.clear()  # decoders complain of what they repair
+            if frames:
+                self.arrived_s = self._monotonic()
+                self._frames += frames
+                self._deadline.limit(self._stall_timeout_s)
+                for frame in frames:
+                    sound_s += frame.samples / frame.sample_rate
+                if sound_s >= self.wanted_s or len(self._frames) >= MAX_FRAMES:
+                    return True
+            elif self._deadline.must_end():  # packets without sound do not extend the limit
+                return True
+        return False
 
     def _is_end(self, error: Exception) -> bool:
         """True if FFmpeg ends a complete stream with this error."""
@@ -140,8 +177,13 @@ class FrameReader:
             self._undecoded += 1
             self._codec_error = type(error)
             return []
-        if frames and self._proxy is not None:
-            self._proxy.sound()
+        if frames:
+            self._undecoded = 0
+            if self._silent:
+                self._silent = False
+                self._memory.rtsp_setup.heard()
+            if self._proxy is not None:
+                self._proxy.sound()
         return frames
 
     def _failure(self, error: Exception, log: FfmpegLog) -> SourceError:

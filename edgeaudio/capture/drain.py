@@ -34,10 +34,14 @@ class DrainSchedule:
         self._end_s = 0.0  # of the present read, in seconds of sound since the epoch began
         self._received = 0  # bytes, up to the end of the last read
 
-    def rest_s(self, epoch_s: float, received: int, late_s: float) -> float | None:
-        """Return how long to rest after a frame; None while the read goes on.
+    def missing_s(self, epoch_s: float) -> float:
+        """Return the seconds of sound until the present read, or the next one after a rest, ends."""
+        return max(0.0, self._end_s - epoch_s)
 
-        `epoch_s`: sound since the epoch began, up to the end of that frame; `received`: bytes of the connection so far;
+    def rest_s(self, epoch_s: float, received: int, late_s: float) -> float | None:
+        """Return how long to rest after frames; None while the read goes on.
+
+        `epoch_s`: sound since the epoch began, up to their end; `received`: bytes of the connection so far;
         `late_s`: how far the reader is behind the newest sound.
         """
         if epoch_s < self._epoch_s:  # a new epoch
@@ -66,7 +70,7 @@ class LiveEdge:
         self._window: tuple[float, float] | None = None  # arrival and sound at the beginning of a window without a rest
 
     def late_s(self, duration_s: float, now_s: float) -> float:
-        """Add a frame that is received at `now_s`; return how late it is."""
+        """Add sound that is received at `now_s`; return how late it is."""
         self._sound_s += duration_s
         took_s = now_s - self._sound_s
         self._least_s = min(self._least_s + _DRIFT * duration_s, took_s)

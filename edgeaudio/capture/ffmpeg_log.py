@@ -33,6 +33,10 @@ class FfmpegLog:
         """True if nothing was logged so far. May be read during the calls."""
         return not self._lines
 
+    def clear(self) -> None:
+        """Forget what was logged so far."""
+        self._lines.clear()
+
     def search(self, pattern: str) -> re.Match[str] | None:
         """Return the first match of `pattern`, whose groups must not be able to hold a login."""
         found = (re.search(pattern, text) for _, _, text in self._lines[:_MAX_LINES])

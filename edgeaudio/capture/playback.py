@@ -10,7 +10,7 @@ from av.audio.frame import AudioFrame
 from edgeaudio.capture.burst import duration_of
 from edgeaudio.clock import Clock
 
-Arrived = tuple[AudioFrame, float]  # a frame, and the monotonic time at which it came
+Arrived = tuple[list[AudioFrame], float]  # frames of one read, and the monotonic time at which the last of them came
 
 
 class Playback:
@@ -24,17 +24,17 @@ class Playback:
         self._start_s: float | None = None  # monotonic, of the first frame
         self._due_s = 0.0  # seconds of sound up to the latest frame
 
-    def due(self, frames: Iterator[Arrived]) -> Iterator[Arrived]:
+    def due(self, reads: Iterator[Arrived]) -> Iterator[Arrived]:
         """Yield the frames that were not played, each with the time at which it is due."""
         skip_s = self._played_s
-        for frame, arrival_s in frames:
+        for read, arrival_s in reads:
             if skip_s > 0:
-                skip_s -= duration_of(frame)
+                skip_s -= duration_of(read)
                 continue
             if self._start_s is None:
                 self._start_s = arrival_s
-            self._due_s += duration_of(frame)
-            yield frame, max(arrival_s, self._start_s + self._due_s)
+            self._due_s += duration_of(read)
+            yield read, max(arrival_s, self._start_s + self._due_s)
 
     def wait(self, heard_s: float) -> bool:
         """Wait until `heard_s` seconds of sound are due; False if the stop event came first."""

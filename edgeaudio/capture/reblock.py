@@ -5,7 +5,7 @@ Owns: lengths and offsets. Does not know: what a frame is made of; the caller jo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -28,7 +28,7 @@ class Lengths:
 # sound that is recognised as it comes: short for low latency, long enough that the overhead of a Block is small
 LIVE = Lengths(0.05, 0.25)
 # what arrived in a period and is read at once
-READ_AT_ONCE = Lengths(0.25, 0.25)
+READ_AT_ONCE = Lengths(0.5, 0.75)
 # recordings that are read as fast as they decode
 STORED = Lengths(1.0, 1.0)
 
@@ -65,12 +65,12 @@ class Reblocker(Generic[Frame]):
         self._rate = 1
         self._begin_s = 0.0
 
-    def add(self, frame: Frame, length: int, rate: int, begin_s: float) -> Iterator[Chunk]:
-        """Add a frame of `length` samples; yield the chunks that are complete."""
+    def add(self, frames: Sequence[Frame], length: int, rate: int, begin_s: float) -> Iterator[Chunk]:
+        """Add frames, `length` samples together; yield the chunks that are complete."""
         if not self._frames:
             self._begin_s = begin_s
         self._rate = rate
-        self._frames.append(frame)
+        self._frames += frames
         self._held += length
         if self._held >= self._lengths.min_s * rate or len(self._frames) >= MAX_FRAMES:
             yield from self.flush()

@@ -97,15 +97,10 @@ class Timeline:
         reliable: bool = True,
         may_pause: bool = True,
         zero_s: float | None = None,
-        read_period_s: float = 0.0,
     ) -> None:
-        """`zero_s`: the timestamp from which times of a medium count; None: that of the first frame.
-
-        `read_period_s`: a frame may have arrived so long before its `arrival_s`.
-        """
+        """`zero_s`: the timestamp from which times of a medium count; None: that of the first frame."""
         self.drift_ppm: float | None = None  # how much faster the sender's clock is than ours; None: not known yet
         self._live = live
-        self._pause_slack_s = max(_PAUSE_SLACK_S, read_period_s)
         self._lossy = lossy
         self._reliable = reliable
         self._pauses_are_possible = self._may_pause = live and may_pause
@@ -116,7 +111,7 @@ class Timeline:
         self._claimed_s = 0.0  # sound since then, by samples and by timestamps
         self._missing_s = 0.0  # of these, what only the timestamps speak of
         self._jitter_s = 0.0
-        self._frame_s = 0.0  # length of the last frame
+        self._frames_s = 0.0, 0.0  # lengths of the last frame and of this one
         self._arrival_s = 0.0  # of the last frame
         self._paused_s = 0.0  # of silence since the last frame
         self._coarse = False  # timestamps stray by up to _COARSE_S
@@ -132,28 +127,31 @@ class Timeline:
         sample_rate: int,
         arrival_s: float,
         *,
+        frame_s: float | None = None,
         after_quiet: Callable[[], bool] = lambda: False,
         after_damage: bool = False,
     ) -> Placement:
         """Place a frame of `samples`; `pts_s` is its timestamp, `arrival_s` when it was had.
 
-        `after_quiet` returns whether the frame before it was next to silent; `after_damage`: what came since could not
-        be decoded.
+        `frame_s`: it is a run of frames, the last of which has this length and came at `arrival_s`. `after_quiet`
+        returns whether the frame before it was next to silent; `after_damage`: what came since could not be decoded.
         """
         self._may_pause = self._pauses_are_possible and not after_damage
         duration_s = samples / sample_rate
+        self._frames_s = self._frames_s[1], duration_s if frame_s is None else frame_s
+        # frames of a run came one after another
+        waited_s = arrival_s - duration_s + self._frames_s[1] - self._arrival_s
         if pts_s is not None and abs(pts_s) > _LONGEST_PTS_S:
             pts_s = None
         epoch = self._epoch
         if epoch is not None and self._paused_s > 0:
             return self._resume(epoch, pts_s, duration_s, sample_rate, arrival_s)
         hole_s = None if epoch is None or epoch.late else self._hole(epoch, pts_s, duration_s, arrival_s)
-        if epoch is not None and hole_s is None and self._is_pause(pts_s, arrival_s, after_quiet=after_quiet):
+        if epoch is not None and hole_s is None and self._is_pause(pts_s, waited_s, after_quiet=after_quiet):
             return self._resume(epoch, pts_s, duration_s, sample_rate, arrival_s)
         if epoch is None or hole_s is None:
             return self._begin_epoch(pts_s, duration_s, arrival_s)
         fill = round(hole_s * sample_rate)
-        waited_s = arrival_s - self._arrival_s
         self._judge(fill / sample_rate, arrival_s)
         return Placement(
             new_epoch=False,
@@ -207,15 +205,14 @@ class Timeline:
         self._epoch = epoch = _TimelineEpoch(base_s, pts_s)
         return Placement(new_epoch=True, fill=0, begin_s=self._advance(epoch, pts_s, 0.0, duration_s, arrival_s))
 
-    def _is_pause(self, pts_s: float | None, arrival_s: float, *, after_quiet: Callable[[], bool]) -> bool:
+    def _is_pause(self, pts_s: float | None, waited_s: float, *, after_quiet: Callable[[], bool]) -> bool:
         """True if the sender has sent nothing since the last frame while its timestamps went on."""
         if not self._may_pause or not self._trusted or pts_s is None or self._next_pts_s is None:
             return False
         hole_s = pts_s - self._next_pts_s
-        waited_s = arrival_s - self._arrival_s
         return (
             MAX_FILL_S < hole_s <= _MAX_PAUSE_S
-            and _PAUSE_SHARE * hole_s <= waited_s + self._pause_slack_s
+            and _PAUSE_SHARE * hole_s <= waited_s + _PAUSE_SLACK_S
             and (self._reliable or after_quiet())
         )
 
@@ -242,14 +239,15 @@ class Timeline:
         if step_s < -(_COARSE_S if self._coarse else _RESET_S):
             return None
         deviation_s = (pts_s - epoch.first_pts_s) - epoch.length_s
-        slew_s = _PTS_SLEW * duration_s
+        # a hole is no drift
+        slew_s = _PTS_SLEW * (duration_s if step_s < _MIN_TOLERANCE_S else self._frames_s[1])
         epoch.drift_s += min(max(deviation_s - epoch.drift_s, -slew_s), slew_s)
         self._jitter_s = max(self._jitter_s * (1 - _JITTER_DECAY_PER_S * min(duration_s, 1.0)), -step_s)
         # a file loses nothing gradually: only a leap counts
         missing_s = deviation_s - epoch.drift_s if self._lossy else step_s
         if missing_s < -_RESET_S:  # slow timestamps, no reset: follow them
             epoch.drift_s = deviation_s
-        tolerance_s = max(self._tolerance_s(duration_s), _JITTER_FACTOR * self._jitter_s)
+        tolerance_s = max(self._tolerance_s, _JITTER_FACTOR * self._jitter_s)
         if missing_s <= (max(_COARSE_S, tolerance_s) if self._coarse else tolerance_s):
             return 0.0
         if missing_s <= MAX_FILL_S:
@@ -258,12 +256,12 @@ class Timeline:
             self._judge(missing_s, arrival_s)
         return None
 
-    def _tolerance_s(self, duration_s: float) -> float:
+    @property
+    def _tolerance_s(self) -> float:
         if not self._lossy:
             return MAX_FILL_S
         # codecs with frames of changing length stamp short ones like long ones
-        frame_s = max(duration_s, self._frame_s)
-        return min(max(_TOLERANCE_OF_FRAME * frame_s, _MIN_TOLERANCE_S), _MAX_TOLERANCE_S)
+        return min(max(_TOLERANCE_OF_FRAME * max(self._frames_s), _MIN_TOLERANCE_S), _MAX_TOLERANCE_S)
 
     def _judge(self, missing_s: float, arrival_s: float) -> None:
         """Stop using timestamps once they claim more sound than there was time for."""
@@ -284,7 +282,6 @@ class Timeline:
         length_s = fill_s + duration_s
         self._arrival_s = arrival_s
         self._claimed_s += duration_s
-        self._frame_s = duration_s
         self._next_pts_s = None if pts_s is None else pts_s + duration_s
         begin_s = self._lengthen(epoch, length_s, arrival_s if self._live else None)
         if epoch.followed_s >= _DRIFT_AFTER_S:

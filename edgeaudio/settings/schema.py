@@ -165,7 +165,7 @@ class SourceSettings(_Login):
     pauses: bool = Field(default=False, description="Whether the sender sends nothing while it is quiet.")
     loop: bool = Field(default=False, description="Whether a recording begins anew after its end.")
     latency_ms: Whole = Field(
-        100, ge=0, le=200, description="How long sound of an RTSP source may wait to be read; 0: not at all."
+        500, ge=0, le=500, description="How long sound of an RTSP source may wait to be read; 0: not at all."
     )
     media: Literal["auto", "audio", "all"] = Field(
         "auto", description="What RTSP cameras are asked for: their sound alone, all they send, or what proves good."

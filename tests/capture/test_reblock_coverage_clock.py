@@ -23,7 +23,7 @@ def test_cutting_neither_loses_nor_moves_a_sample(sizes: list[int], rate: int, l
     reblocker, done = Reblocker[np.ndarray](np.concatenate, lengths), 0
     cuts: list[Chunk] = []
     for size in sizes:
-        cuts += reblocker.add(whole[done : done + size], size, rate, 3.0 + done / rate)
+        cuts += reblocker.add([whole[done : done + size]], size, rate, 3.0 + done / rate)
         done += size
     for cut in cuts:
         assert len(cut.samples) <= lengths.max_s * rate
@@ -46,7 +46,7 @@ def test_frames_of_single_samples_are_not_kept_for_long() -> None:
 
     reblocker = Reblocker[int](join, STORED)
     for number in range(5000):
-        list(reblocker.add(0, 1, 192_000, number / 192_000))
+        list(reblocker.add([0], 1, 192_000, number / 192_000))
     assert joined == [MAX_FRAMES] * 5
 
 
