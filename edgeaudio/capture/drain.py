@@ -15,7 +15,7 @@ from math import floor, inf
 # of one stream, between two reads: a sender must never wait for room, and Linux's receive window begins at 64 KiB
 MAX_BUFFERED_BYTES = 24_576
 # reading begins before the last frame is due
-EARLY_S = 0.02
+EARLY_S = 0.005
 # behind a period's end: frames go across it, and resampling looks ahead
 _MARGIN_S = 0.03
 MIN_PERIOD_S = 0.06

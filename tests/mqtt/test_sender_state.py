@@ -117,6 +117,7 @@ def test_what_is_not_retained_is_resent_for_subscribers_that_reconnect_later(
     broker: BrokerProcess, run_sender: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgeaudio.sinks.mqtt.sender._RESEND_AFTER_S", (0.5, 1.0))
+    monkeypatch.setattr("edgeaudio.sinks.mqtt.exchange._IDLE_S", 0.1)
     broker.start()
     running = run_sender(config_for(broker))
     running.sender.put(messages.label_state(TOPICS, "porch", "dog", on=False))

@@ -22,6 +22,7 @@ from edgeaudio.types import Message
 log = logging.getLogger(__name__)
 
 _STEP_S = 0.25
+_IDLE_S = 1.0  # where nothing is to be sent and no answer awaited
 _BURST = 32  # messages sent before the network is polled again
 _FAREWELL_S = 1.0
 
@@ -94,7 +95,7 @@ class Exchange:
             outgoing = dispatcher.next(now)
             if outgoing is None:
                 self.is_settled = dispatcher.is_settled(now)
-                return _STEP_S
+                return _IDLE_S if self.is_settled else _STEP_S
             if outgoing.message is None or connection.fits(outgoing.message):
                 self._send_one(dispatcher.take(outgoing), now)
             else:

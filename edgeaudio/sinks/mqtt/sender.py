@@ -128,7 +128,7 @@ class Sender:
     def last_progress(self) -> float:
         """Monotonic time of the last turn of `run`'s loop, for a watchdog.
 
-        There is one at least every second, but for the time limits of connecting (client.py).
+        There is one about every second, but for the time limits of connecting (client.py).
         """
         return self._last_progress
 
