@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from uuid import NAMESPACE_DNS, uuid5
 
 from edgeaudio.capture.config import SourceConfig
@@ -51,13 +52,16 @@ def source_config(name: str, source: SourceSettings, *, read_period_s: float = 0
 
 
 def read_period_s(settings: Settings, models: Mapping[str, Scorer], name: str) -> float:
-    """Return how often a live source is read: as its settings want it, and at least once for each clip.
+    """Return how often a live source is read: as its settings want it, and whenever its most frequent clip ends.
 
     A rest must look like no pause of the sender, which begins to count after `read_timeout_s`.
     """
     source = settings.sources[name]
+    longest_s = min(source.latency_ms / 1000, source.read_timeout_s / 2)
     periods = [binding.effective_period_s for binding in model_bindings(settings, models, name)]
-    return min([source.latency_ms / 1000, source.read_timeout_s / 2, *periods])
+    if not periods or not longest_s:
+        return longest_s
+    return min(periods) / ceil(min(periods) / longest_s)
 
 
 def mqtt_config(settings: Settings) -> MqttConfig:

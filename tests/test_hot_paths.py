@@ -26,7 +26,7 @@ EXPECTED: dict[str, dict[str, float]] = {
     "clips with features": {"turns": 59, "peak_kb": 850, "instructions": 2.1},
     "pipeline of a source": {"turns": 680, "peak_kb": 4300, "instructions": 3.5},
     "model call": {"turns": 24.5, "peak_kb": 140, "instructions": 4.3},
-    "blocks of a recording": {"turns": 390, "peak_kb": 593, "instructions": 2.5},
+    "blocks of a recording": {"turns": 160, "peak_kb": 593, "instructions": 2.5},
 }
 # Pythons differ by a tenth, NumPy 1 and 2 by a fifth, processors with and without AVX by a third
 MARGINS = {"turns": 1.4, "peak_kb": 1.4, "instructions": 1.5}

@@ -9,7 +9,9 @@ from support.tflite import model_directory
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.settings import Settings, SettingsError
-from edgeaudio.wiring import load_models, model_bindings, mqtt_config, source_config
+from edgeaudio.wiring import load_models, model_bindings, mqtt_config, read_period_s, source_config
+
+HOME = Path(__file__).parents[1] / "models" / "home"
 
 
 def settings(**tables: object) -> Settings:
@@ -22,6 +24,21 @@ def test_source_settings_become_a_source_config() -> None:
     assert config.address.with_login() == "rtsps://me:hunter2@cam/live"
     assert (config.name, config.channel, config.transport, config.tls_verify) == ("porch", 2, "auto", False)
     assert "hunter2" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("source", "period_s"),
+    [
+        ({}, 0.5),
+        ({"latency_ms": 400}, 0.25),
+        ({"latency_ms": 0}, 0.0),
+        ({"read_timeout_s": 0.5}, 0.25),
+    ],
+)
+def test_a_source_is_read_whenever_its_clips_end(source: dict[str, object], period_s: float, tmp_path: Path) -> None:
+    table = {"url": "rtsp://cam", **source}
+    whole = settings(models={"home": {"path": str(HOME)}}, sources={"porch": table}, state_dir=str(tmp_path))
+    assert read_period_s(whole, load_models(whole), "porch") == period_s
 
 
 @pytest.mark.parametrize(

@@ -210,10 +210,14 @@ class Connection:
             self._check_complete(played_s + self._heard_s)
 
     def _all_blocks(self, reads: Iterator[Arrived]) -> Iterator[Block]:
-        for frames, arrival_s in reads:
-            yield from self._add(frames, arrival_s)
-            if self._drain is not None and not self._held:
-                yield from self._rest(self._drain)
+        try:
+            for frames, arrival_s in reads:
+                yield from self._add(frames, arrival_s)
+                if self._drain is not None and not self._held:
+                    yield from self._rest(self._drain)
+        except SourceError:
+            yield from self.blocks.flush()  # what came before it is heard
+            raise
         yield from self.blocks.flush()
 
     def _add(self, frames: list[AudioFrame], arrival_s: float) -> Iterator[Block]:
@@ -306,11 +310,15 @@ class Connection:
             for frames, arrival_s in self._released():
                 for block in self._add(frames, arrival_s):
                     publish(block)
-        if now_s - self._frames.arrived_s >= _UNFINISHED_S and (frames := self._frames.take()):
-            self._note_arrival(frames)
-            for block in (*self._add(frames, self._frames.arrived_s), *self.blocks.flush()):
-                publish(block)
+        if self._held or now_s - self._frames.arrived_s < _UNFINISHED_S:
+            return
+        if frames := self._frames.take():
             self._frames.wanted_s = 0.0  # nobody knows when more will come
+            self._note_arrival(frames)
+            for block in self._add(frames, self._frames.arrived_s):
+                publish(block)
+        for block in self.blocks.flush():
+            publish(block)
 
     def _check_complete(self, heard_s: float) -> None:
         config, info = self._config, self.info

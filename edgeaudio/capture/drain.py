@@ -18,7 +18,7 @@ MAX_BUFFERED_BYTES = 24_576
 EARLY_S = 0.005
 # behind a period's end: frames go across it, and resampling looks ahead
 _MARGIN_S = 0.03
-MIN_PERIOD_S = 0.06
+MIN_PERIOD_S = 0.05
 _DRIFT = 0.001  # of the sender's clock, at most
 _WINDOW_S = 0.5
 _STEADY = 0.9  # of the time that sound takes to be made

@@ -5,6 +5,8 @@ Owns: the measurement. Does not know: how much hum is too much (health/signal_mo
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from edgeaudio.types import Samples
@@ -14,6 +16,12 @@ HUM_WIDTH_HZ = 1.5
 HUM_TOP_HZ = 1000.0
 LOWEST_HZ = 10.0  # below are DC, wind and waves
 FOLDED_HZ = 6000.0  # lowest sample rate at which hum is measured
+
+
+@lru_cache(maxsize=8)
+def hum_meter(n_samples: int, sample_rate: int) -> HumMeter:
+    """Return a meter; those of sources with one sample rate share its tables."""
+    return HumMeter(n_samples, sample_rate)
 
 
 class HumMeter:

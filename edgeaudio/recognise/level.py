@@ -14,7 +14,7 @@ import numpy as np
 from edgeaudio.decibels import dbfs
 from edgeaudio.recognise.buffer import SampleBuffer
 from edgeaudio.recognise.channels import mean_square, without_dc
-from edgeaudio.recognise.hum import HumMeter
+from edgeaudio.recognise.hum import hum_meter
 from edgeaudio.types import ChannelLevel, Samples
 
 INTERVAL_S = 1.0
@@ -37,7 +37,7 @@ class LevelMeter:
     def __init__(self, sample_rate: int, n_channels: int = 1) -> None:
         self.n_samples = round(INTERVAL_S * sample_rate)  # of an interval
         self._n_channels = n_channels
-        self._hum = HumMeter(self.n_samples, sample_rate)
+        self._hum = hum_meter(self.n_samples, sample_rate)
         self._buffer = SampleBuffer()  # channels interleaved
 
     @property

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -11,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.camera import PACKET, RATE, Packet, Script, camera, sine_packets
 from support.rtsp import CODECS, VIDEO, start_gst_server
-from support.sources import hear, pitch_hz, purity
+from support.sources import Heard, hear, pitch_hz, purity
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.drain import EARLY_S, MAX_BUFFERED_BYTES, MIN_PERIOD_S, DrainSchedule, LiveEdge
+from edgeaudio.capture.errors import SourceError
+from edgeaudio.types import Block
 
 PERIOD_S = 0.5
 FRAME_S = PACKET / RATE
@@ -30,7 +33,7 @@ def test_a_read_ends_behind_each_period_and_the_next_begins_before_its_last_fram
             rests[round(epoch_s, 3)] = rest_s
     # the first frame ends a read, for nothing is known before it; then a read ends 0.03 s behind each half second
     assert list(rests) == pytest.approx([0.02, 0.04, 0.54, 1.04, 1.54])
-    assert [rests[end_s] for end_s in (0.54, 1.04)] == pytest.approx([1.03 - 0.54 - 0.02, 1.53 - 1.04 - 0.02])
+    assert [rests[end_s] for end_s in (0.54, 1.04)] == pytest.approx([1.03 - 0.54 - EARLY_S, 1.53 - 1.04 - EARLY_S])
 
 
 def test_a_connection_that_is_behind_does_not_rest() -> None:
@@ -148,6 +151,15 @@ def test_all_that_came_before_the_end_is_heard() -> None:
     assert len(heard.samples) == 60 * PACKET
 
 
+def test_all_that_came_before_a_reset_is_heard() -> None:
+    blocks: list[Block] = []
+    with camera(Script(packets=lambda: sine_packets(60), reset=True)) as url:
+        config = SourceConfig("test", url, read_period_s=PERIOD_S)
+        with open_source(config, threading.Event()) as connection, pytest.raises(SourceError):
+            blocks.extend(connection)
+    assert sum(len(block.samples) for block in blocks) == 60 * PACKET
+
+
 def test_a_hole_is_filled_as_where_each_packet_is_read_at_once() -> None:
     def packets():
         yield from sine_packets(70)
@@ -159,6 +171,49 @@ def test_a_hole_is_filled_as_where_each_packet_is_read_at_once() -> None:
         heard = hear(url, 2.5, read_period_s=PERIOD_S)
     assert heard.connection.blocks.filled_s + heard.connection.blocks.quiet_s == pytest.approx(5 * FRAME_S)
     assert heard.epochs == [0]
+
+
+def stream(*parts: tuple[int, float, float]) -> Iterator[Packet]:
+    """Packets in parts: how many, and before the first of them how long nothing is sent and timestamps leap, in s."""
+    payload, timestamp = next(sine_packets(1)).payload, 0
+    for count, wait_s, leap_s in parts:
+        timestamp += round(leap_s * RATE)
+        for number in range(count):
+            yield Packet(timestamp, payload, FRAME_S + (0.0 if number else wait_s))
+            timestamp += PACKET
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([(60, 0.0, 0.0), (60, 0.1, 0.1), (30, 0.0, 0.0)], id="a short hole"),
+        pytest.param([(60, 0.0, 0.0), (60, 1.3, 1.3), (30, 0.7, 0.7), (40, 0.0, 0.0)], id="pauses"),
+        pytest.param([(60, 0.0, 0.0), (60, 0.0, 1.5), (40, 0.0, 0.0)], id="a leap of the timestamps alone"),
+        pytest.param([(60, 0.0, 0.0), (60, 0.0, -3.0), (40, 0.0, 0.0)], id="timestamps begin anew"),
+        pytest.param([(60, 0.0, 0.0), (60, 1.0, 0.0), (40, 0.0, 0.0)], id="a wait of the network"),
+        pytest.param([(60, 0.0, 0.0), (25, 0.0, 0.5), (25, 0.0, 0.5), (80, 0.0, 0.5)], id="leap after leap"),
+    ],
+)
+def test_holes_pauses_and_leaps_are_what_they_are_where_each_packet_is_read(
+    parts: list[tuple[int, float, float]],
+) -> None:
+    found: dict[float, Heard] = {}
+
+    def listen(read_period_s: float) -> None:
+        with camera(Script(packets=lambda: stream(*parts))) as url:
+            found[read_period_s] = hear(url, read_period_s=read_period_s)
+
+    threads = [threading.Thread(target=listen, args=(period_s,)) for period_s in (0.0, PERIOD_S)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    at_once, once_a_period = (found[period_s] for period_s in (0.0, PERIOD_S))
+    assert once_a_period.epochs == at_once.epochs
+    assert len(once_a_period.samples) == pytest.approx(len(at_once.samples), abs=0.2 * RATE)
+    for counted in ("filled_s", "quiet_s"):
+        expected = getattr(at_once.connection.blocks, counted)
+        assert getattr(once_a_period.connection.blocks, counted) == pytest.approx(expected, abs=0.06), counted
 
 
 def test_a_rest_ends_with_the_stop_event() -> None:

@@ -75,6 +75,7 @@ class Script:
     udp: bool = False  # it agrees to send by UDP, and what it sends never arrives
     hang_at: str = ""  # the method that is never answered
     linger: bool = False  # keep the connection when the packets are out
+    reset: bool = False  # reset it then
     seen: list[str] = field(default_factory=list)  # methods and paths of all requests
 
 
@@ -155,6 +156,7 @@ def _request(connection: socket.socket, held: bytes, ended: threading.Event) -> 
 
 def _play(connection: socket.socket, script: Script, ended: threading.Event, most: int | None) -> None:
     connection.settimeout(5)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     due = time.monotonic()
     for sequence, packet in enumerate(itertools.islice(script.packets(), most)):
         due += packet.wait_s
@@ -169,3 +171,5 @@ def _play(connection: socket.socket, script: Script, ended: threading.Event, mos
         header = struct.pack(">BBHII", 0x80, kind, sequence & 0xFFFF, timestamp, 99)
         data = header + packet.payload
         connection.sendall(struct.pack(">cBH", b"$", packet.channel, len(data)) + data)
+    if script.reset:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
