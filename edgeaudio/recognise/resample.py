@@ -38,7 +38,7 @@ class Resampler:
         ratio = _ratio(from_hz, to_hz)
         self._same = ratio == 1
         self._ratio = ratio  # input samples per output sample
-        self._step_in, self._matrix, self._half = _filter(ratio)
+        self._step_in, self._matrix, self._half = polyphase_filter(ratio)
         rows = ceil(UNIT_S * from_hz / self._step_in)
         self._unit_in = rows * self._step_in
         self._buffer = SampleBuffer()
@@ -97,7 +97,7 @@ def _ratio(from_hz: int, to_hz: int) -> Fraction:
 
 
 @lru_cache(maxsize=8)
-def _filter(ratio: Fraction) -> tuple[int, Samples, int]:
+def polyphase_filter(ratio: Fraction) -> tuple[int, Samples, int]:
     """Return input samples per row, matrix float32 `(row + 2 half, outputs per row)`, and the filter's half width."""
     up, down = ratio.denominator, ratio.numerator
     repeat = ceil(MIN_ROW / up)

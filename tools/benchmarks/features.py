@@ -5,6 +5,7 @@ Owns: how each peer is used, as its documentation says. Does not know: models.
 Frames of 25 ms every 10 ms at 16 kHz, in clips of 1 s. The peers that have a stream, or whose functions can be called
 on new sound alone, compute each frame once, as edgeaudio does, and put together no clips. librosa is called on each
 clip, because its frames of a clip depend on all of it. The floor is the FFT of the same frames, in the same portions.
+The bare arithmetic is that, and what else the features need, called by nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from edgeaudio.recognise.clips import ClipConfig, ClipCutter
 from edgeaudio.recognise.feature_config import FeatureConfig
+from edgeaudio.recognise.filters import tables
 from edgeaudio.types import Samples
 from tools.benchmarks.cores import pinned
 from tools.benchmarks.figures import FLOOR, Figure, Target
@@ -29,6 +31,7 @@ CLIP = RATE
 PERIODS_S = (0.25, 0.5)
 BLOCK = 1600  # samples that come at once
 UNGATED_DBFS = -200.0
+ARITHMETIC = "bare arithmetic in NumPy"
 
 Work = tuple[Callable[[], object], int]  # what is timed, and its new frames
 
@@ -46,6 +49,7 @@ def measure(*, short: bool) -> Iterator[Figure]:
                     works: dict[str, Work] = {
                         "edgeaudio": (partial(clips, signal, config, period_s), config.n_frames(len(signal))),
                         FLOOR: (partial(ffts, signal, period_s), config.n_frames(len(signal))),
+                        ARITHMETIC: (partial(arithmetic, signal, config, period_s), config.n_frames(len(signal))),
                         **_peers(signal, config, period_s),
                     }
                     yield _figure(config, period_s, works, rounds=2 if short else ROUNDS)
@@ -56,9 +60,9 @@ def _figure(config: FeatureConfig, period_s: float, works: dict[str, Work], *, r
     found = {name: 1e6 * seconds[name] / frames for name, (_, frames) in works.items()}
     kind = "MFCC" if config.kind == "mfcc" else "Log-mel"
     ours = found.pop("edgeaudio")
-    return Figure(
-        f"{kind}, {config.n_mels} mels, every {period_s:g} s", "µs a new frame", ours, found, Target(1.5, FLOOR)
-    )
+    note = f"window, squares, filters and logarithm take {found[ARITHMETIC] / found[FLOOR] - 1:.1f} times an FFT"
+    name = f"{kind}, {config.n_mels} mels, every {period_s:g} s"
+    return Figure(name, "µs a new frame", ours, found, Target(1.5, FLOOR), note)
 
 
 def noise(seconds: float) -> Samples:
@@ -80,6 +84,23 @@ def ffts(signal: Samples, period_s: float) -> None:
     portion = round(period_s * RATE / HOP)
     for start in range(0, len(frames), portion):
         np.fft.rfft(frames[start : start + portion], axis=1)
+
+
+def arithmetic(signal: Samples, config: FeatureConfig, period_s: float) -> None:
+    """Compute the log-mel rows of each period's new frames and, for MFCC, the cosine transform of each clip's rows."""
+    frames = sliding_window_view(signal, N_FFT)[::HOP]
+    portion, held = round(period_s * RATE / HOP), CLIP // HOP
+    constant = tables(config)
+    rows = np.zeros((held, config.n_mels), np.float32)
+    for start in range(0, len(frames), portion):
+        spectrum = np.fft.rfft(frames[start : start + portion] * constant.window, axis=1)
+        power = np.square(spectrum.real)
+        power += np.square(spectrum.imag)
+        bands = power.astype(np.float32, copy=False) @ constant.mel_filters
+        logs = np.log10(np.maximum(bands, np.float32(config.log_floor)))
+        rows = np.concatenate([rows[len(logs) :], logs])
+        if config.kind == "mfcc":
+            rows @ constant.dct_matrix
 
 
 def _peers(signal: Samples, config: FeatureConfig, period_s: float) -> dict[str, Work]:

@@ -79,8 +79,8 @@ def measure(*, short: bool) -> Iterator[Measured]:
                     {},
                     Target(limit_ms),
                     f"{len(moments.clip_to_message)} messages; {received_ms:.0f} ms from when capture has handed on "
-                    f"the Block with the clip's end, which waits for the end of its packet ({1000 * PACKET_S:.0f} ms) "
-                    "and of its Block",
+                    "the Block with the clip's end; before that the sender's encoder and its packet take up to "
+                    f"{1000 * PACKET_S:.0f} ms each, and what resampling looks ahead 30 ms",
                 )
             onset_s = statistics.median(moments.onset_to_message)
             decided = (

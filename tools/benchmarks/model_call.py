@@ -16,12 +16,14 @@ from edgeaudio.recognise.bundled_models import bundled_models
 from edgeaudio.recognise.interpreter import RUNTIME, open_interpreter
 from edgeaudio.recognise.manifest import MODEL_FILE_NAME
 from edgeaudio.recognise.model import Model, load_model
+from edgeaudio.recognise.quantisation import quantised
 from tools.benchmarks.cores import pinned
 from tools.benchmarks.figures import FLOOR, Figure, Target
 from tools.benchmarks.timing import ROUNDS, cpu_s
 
 YARDSTICKS = Path(__file__).parents[1] / "bench_models"
 YARDSTICK = "depthwise CNN, 120,000 parameters"
+QUANTISING = "quantising"
 
 
 def measure(*, short: bool) -> Iterator[Figure]:
@@ -32,9 +34,12 @@ def measure(*, short: bool) -> Iterator[Figure]:
             model = load_model(directory)
             shape = clip_shape(model)
             values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+            file = directory / MODEL_FILE_NAME
+            tensor = open_interpreter(file, file.read_bytes()).get_input_details()[model.manifest.input.index]
             works: dict[str, Callable[[], object]] = {
                 "edgeaudio": partial(model.scores, values),
-                FLOOR: bare_call(directory / MODEL_FILE_NAME, model.manifest.input.index),
+                FLOOR: bare_call(file, model.manifest.input.index),
+                QUANTISING: partial(quantised, values, tensor),
             }
             yardstick = YARDSTICKS / f"ds_cnn_{'x'.join(map(str, shape))}.tflite"
             if yardstick.exists():
@@ -43,8 +48,9 @@ def measure(*, short: bool) -> Iterator[Figure]:
             found = {
                 name: 1e6 * value / calls for name, value in cpu_s(repeated, rounds=2 if short else ROUNDS).items()
             }
-            ours = found.pop("edgeaudio")
-            yield Figure(f"Model {name}, {RUNTIME}", "µs a clip", ours, found, Target(1.1, FLOOR))
+            ours, quantising_us = found.pop("edgeaudio"), found.pop(QUANTISING)
+            note = f"NumPy quantises its {values.size:,} values in {quantising_us:.1f} µs"
+            yield Figure(f"Model {name}, {RUNTIME}", "µs a clip", ours, found, Target(1.1, FLOOR), note)
 
 
 def clip_shape(model: Model) -> tuple[int, ...]:

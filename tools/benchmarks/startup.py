@@ -118,13 +118,12 @@ def _memory(rounds: int) -> Figure:
         programs["librosa"] = "import librosa; librosa.feature.mfcc"
     if installed("tensorflow"):
         programs["TensorFlow"] = "import tensorflow"
-    found = {
-        name: statistics.median(_resident_mb(program) for _ in range(rounds)) for name, program in programs.items()
-    }
+    found = {name: statistics.median(resident_mb(program) for _ in range(rounds)) for name, program in programs.items()}
     return Figure("Memory after the imports", "MB", found.pop("edgeaudio"), found)
 
 
-def _resident_mb(program: str) -> float:
+def resident_mb(program: str) -> float:
+    """Return the memory of a Python process that has run `program`."""
     command = [sys.executable, "-c", program + _RSS]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return int(done.stdout.split()[-1]) / 1024
