@@ -20,8 +20,8 @@ from edgeaudio.capture.block_builder import BlockBuilder
 from edgeaudio.capture.burst import STEADY_S, Burst, duration_of
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.deadline import Deadline
-from edgeaudio.capture.decoding import FrameReader
-from edgeaudio.capture.drain import MIN_PERIOD_S, DrainSchedule, LiveEdge
+from edgeaudio.capture.decoding import OVERDUE_S, FrameReader
+from edgeaudio.capture.drain import MIN_PERIOD_S, DrainSchedule, Steadiness
 from edgeaudio.capture.errors import PUSHED, SourceError
 from edgeaudio.capture.http_proxy import HttpProxy
 from edgeaudio.capture.network_probe import rtsp_answers
@@ -29,7 +29,7 @@ from edgeaudio.capture.opening import SourceMemory, open_container
 from edgeaudio.capture.pauses import PauseWatch
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.capture.playback import Arrived, Playback
-from edgeaudio.capture.reblock import LIVE, READ_AT_ONCE, STORED, Lengths
+from edgeaudio.capture.reblock import LIVE, STORED, Lengths
 from edgeaudio.capture.recording import is_recording, zero_s
 from edgeaudio.capture.timeline import Timeline
 from edgeaudio.capture.tracks import AudioInfo, choose_track, describe
@@ -38,7 +38,6 @@ from edgeaudio.clock import Clock
 from edgeaudio.types import Block, Reason
 
 _END_SLACK_S = 1.0  # tolerance of the length that an RTSP server announces
-_UNFINISHED_S = 0.25  # without a packet, after which what a read has brought so far is heard
 
 
 def open_source(
@@ -128,8 +127,8 @@ class Connection:
         played = self.recorded and media_start is None
         self._playback = Playback(memory.played_s, stop, clock) if played else None
         self._drain = DrainSchedule(config.read_period_s) if self._may_rest(container) else None
-        self._edge = LiveEdge()
-        self._late_s = 0.0  # of the last frame
+        self._steadiness = Steadiness()
+        self._arrived_s = 0.0  # the last frame, monotonic, as far as is known
         self._burst: Burst | None = None  # while it lasts
         self._held: deque[Arrived] = deque()  # what came in it
         self._watch = PauseWatch(
@@ -221,17 +220,33 @@ class Connection:
         yield from self.blocks.flush()
 
     def _add(self, frames: list[AudioFrame], arrival_s: float) -> Iterator[Block]:
-        return self.blocks.add(frames, arrival_s, after_damage=self._frames.after_damage)
+        """Yield the Blocks that frames complete, and note whether sound was missing before or among them."""
+        place = self._place
+        yield from self.blocks.add(frames, arrival_s, after_damage=self._frames.after_damage)
+        if place != self._place or self._frames.after_damage:
+            self._steadiness.disturb()
+
+    @property
+    def _place(self) -> tuple[float, float, int]:
+        """Changes when something is missing in the stream."""
+        return self.blocks.filled_s, self.blocks.quiet_s, self._memory.epoch
 
     def _rest(self, drain: DrainSchedule) -> Iterator[Block]:
-        """Rest if a read has ended, after its Blocks; say how much sound the next read brings."""
+        """Rest if a read has ended, after its Blocks; choose how much sound the next one brings."""
+        reader = self._frames
+        if reader.due_s is not None and reader.arrived_s >= reader.due_s + OVERDUE_S:
+            self._steadiness.disturb()
+        if not self._steadiness.is_steady or self._watch.pauses:
+            reader.wanted_s, reader.due_s = 0.0, None
+            return
         epoch_s = self.blocks.epoch_s
-        if (rest_s := drain.rest_s(epoch_s, self._frames.received, self._late_s)) is not None:
+        rest_s = drain.rest_s(epoch_s, reader.received)
+        reader.wanted_s = drain.missing_s(epoch_s)
+        reader.due_s = self._arrived_s + reader.wanted_s
+        if rest_s is not None:
             yield from self.blocks.flush()
-            if rest_s > 0.0:
-                self._edge.rested()
+            if reader.has_waited:
                 self._stop.wait(rest_s)
-        self._frames.wanted_s = drain.missing_s(epoch_s)
 
     def _may_rest(self, container: InputContainer) -> bool:
         """True if the socket's buffer may hold what arrives between two reads: sound alone, over TCP."""
@@ -243,19 +258,23 @@ class Connection:
     @property
     def _block_lengths(self) -> Lengths:
         path = self._config.address.path
-        if self._media_start is not None and (path is None or kind_of(path) is None):
-            return STORED
-        return LIVE if self._drain is None else READ_AT_ONCE  # what comes through a pipe may be live
+        # what comes through a pipe may be live
+        return STORED if self._media_start is not None and (path is None or kind_of(path) is None) else LIVE
 
     def _arriving(self) -> Iterator[Arrived]:
         for frames in self._frames:
-            self._note_arrival(frames)
-            yield frames, self._frames.arrived_s
+            yield frames, self._arrival_s(frames)
 
-    def _note_arrival(self, frames: list[AudioFrame]) -> None:
-        self._watch.heard(self._frames.arrived_s)
-        if self._drain is not None:
-            self._late_s = self._edge.late_s(duration_of(frames), self._frames.arrived_s)
+    def _arrival_s(self, frames: list[AudioFrame]) -> float:
+        """Note that a read has brought frames; return when the last of them arrived."""
+        reader, duration_s = self._frames, duration_of(frames)
+        arrived_s = reader.arrived_s
+        if reader.due_s is not None and not reader.has_waited:  # it waited to be read, for an unknown time
+            arrived_s = max(self._arrived_s, min(arrived_s, self._arrived_s + duration_s))
+        self._arrived_s = arrived_s
+        self._watch.heard(arrived_s)
+        self._steadiness.add(duration_s, arrived_s)
+        return arrived_s
 
     def _after_burst(self, reads: Iterator[Arrived]) -> Iterator[Arrived]:
         """Yield what is read once the time of its beginning is known, without what an earlier connection has heard."""
@@ -292,33 +311,36 @@ class Connection:
     def _wait(self) -> None:
         """Publish what is due; called about ten times a second while FFmpeg waits."""
         now_s = self._clock.monotonic()
-        if self.on_pause is not None:
-            self._publish_unfinished(self.on_pause, now_s)
+        self._publish(self._unfinished(now_s))
         if self._frames.is_damaged:
             return  # packets come, so the sender does not pause
         wait_s = self._watch.waiting(now_s)
         if wait_s is not None and self.on_stall is not None:
             detail = f"no sound within {self._config.read_timeout_s:g} s; the server answers, so it is waited for"
             self.on_stall(detail, wait_s)
-        if self.on_pause is not None and self._watch.pauses and not self._held:
-            for block in self.blocks.silence(now_s):
-                self.on_pause(block)
+        if self._watch.pauses and not self._held:
+            self._publish(self.blocks.silence(now_s))
 
-    def _publish_unfinished(self, publish: Callable[[Block], None], now_s: float) -> None:
-        """Publish what came in a burst or a read, if nothing has followed for a while."""
+    def _publish(self, blocks: Iterator[Block]) -> None:
+        """Publish Blocks from within a wait, if there is somebody to publish to."""
+        if self.on_pause is None:
+            return
+        for block in blocks:
+            self._heard_s += block.duration_s
+            self.on_pause(block)
+
+    def _unfinished(self, now_s: float) -> Iterator[Block]:
+        """Yield what came in a burst or a read, if nothing has followed for a while."""
         if self._held and now_s - self._held[-1][1] >= STEADY_S:
             for frames, arrival_s in self._released():
-                for block in self._add(frames, arrival_s):
-                    publish(block)
-        if self._held or now_s - self._frames.arrived_s < _UNFINISHED_S:
+                yield from self._add(frames, arrival_s)
+        if self._held or now_s - max(self._frames.began_s, self._frames.arrived_s) < OVERDUE_S:
             return
+        self._steadiness.disturb()
         if frames := self._frames.take():
-            self._frames.wanted_s = 0.0  # nobody knows when more will come
-            self._note_arrival(frames)
-            for block in self._add(frames, self._frames.arrived_s):
-                publish(block)
-        for block in self.blocks.flush():
-            publish(block)
+            yield from self._add(frames, self._arrival_s(frames))
+        self._frames.wanted_s, self._frames.due_s = 0.0, None
+        yield from self.blocks.flush()
 
     def _check_complete(self, heard_s: float) -> None:
         config, info = self._config, self.info

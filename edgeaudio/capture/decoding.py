@@ -18,6 +18,7 @@ from av.container.input import InputContainer
 from av.packet import Packet
 
 from edgeaudio.capture import pipe
+from edgeaudio.capture.burst import duration_of
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.deadline import Deadline
 from edgeaudio.capture.errors import FFMPEG_ERRORS, Call, SourceError, classify, undecodable
@@ -30,6 +31,12 @@ from edgeaudio.capture.reblock import MAX_FRAMES
 _HLS_STALL_S = 20.0
 # reads of a sound card do not block; a card buffers a third of a second or more
 _CARD_POLL_S = 0.02
+# longer than it takes to return a packet that is there
+_WAIT_S = 0.002
+# after which a read does not go on for sound that has not come
+OVERDUE_S = 0.25
+# of sound, read at once beyond what is wanted, while the reader is behind
+_BEHIND_S = 0.5
 
 
 class FrameReader:
@@ -50,8 +57,11 @@ class FrameReader:
         monotonic: Callable[[], float],
     ) -> None:
         self.wanted_s = 0.0  # of sound, after which a read ends; 0: with each packet
-        self.arrived_s = 0.0  # monotonic, when the last frame came
-        self.after_damage = False  # the frames last taken: packets without sound came before or among them
+        self.due_s: float | None = None  # monotonic, when that should have come to a reader that waits; None: no matter
+        self.began_s = 0.0  # the present read, monotonic
+        self.arrived_s = 0.0  # the last frame, monotonic; before that, if it was not waited for
+        self.has_waited = False  # for that frame
+        self.after_damage = False  # the frames last taken: packets without sound came before them
         self.broken_packets = 0  # could not be decoded, skipped
         self.received = 0  # bytes of packets
         self._container, self._track = container, track
@@ -63,6 +73,8 @@ class FrameReader:
         self._proxy = proxy
         self._monotonic = monotonic
         self._frames: list[AudioFrame] = []  # of the present read
+        self._frames_after_damage = False
+        self._next_frames: list[AudioFrame] = []  # decoded, and for the next read
         self._silent = True  # no frame so far
         self._damage = False  # since the last frame
         self._log = FfmpegLog()  # of the present call
@@ -90,13 +102,12 @@ class FrameReader:
     def take(self) -> list[AudioFrame]:
         """Return the frames of the present read so far."""
         frames, self._frames = self._frames, []
-        if frames:
-            self.after_damage, self._damage = self._damage, False
+        self.after_damage = self._frames_after_damage
         return frames
 
     @property
     def is_damaged(self) -> bool:
-        """True if packets without sound have come since frames were taken: the sender does not pause."""
+        """True if packets without sound have come since the last frame: the sender does not pause."""
         return self._damage or not self._log.is_empty
 
     def _read(self) -> bool:
@@ -132,8 +143,13 @@ class FrameReader:
 
     def _fill(self, log: FfmpegLog) -> bool:
         """Read packets until there is enough sound, or no time left; return False at the end of the stream."""
-        sound_s = 0.0
+        self.began_s = waits_s = self._monotonic()
+        frames, self._next_frames = self._next_frames, []
+        sound_s = self._keep(frames)
+        if frames and self._is_enough(sound_s):
+            return True
         for packet in self._packets:
+            now_s = self._monotonic()
             if self._deadline.expired:  # FFmpeg still returns what it had
                 return True
             self.received += packet.size
@@ -141,16 +157,36 @@ class FrameReader:
             frames = self._decode(packet)
             log.clear()  # decoders complain of what they repair
             if frames:
-                self.arrived_s = self._monotonic()
-                self._frames += frames
                 self._deadline.limit(self._stall_timeout_s)
-                for frame in frames:
-                    sound_s += frame.samples / frame.sample_rate
-                if sound_s >= self.wanted_s or len(self._frames) >= MAX_FRAMES:
+                if self._frames and self._damage:
+                    self._next_frames = frames
+                    return True
+                self.arrived_s, self.has_waited = now_s, now_s - waits_s >= _WAIT_S
+                sound_s += self._keep(frames)
+                if self._is_enough(sound_s):
                     return True
             elif self._deadline.must_end():  # packets without sound do not extend the limit
                 return True
+            waits_s = self._monotonic()
         return False
+
+    def _keep(self, frames: list[AudioFrame]) -> float:
+        """Add frames to the present read; return the seconds of their sound."""
+        if not frames:
+            return 0.0
+        if not self._frames:
+            self._frames_after_damage = self._damage
+        self._damage = False
+        self._frames += frames
+        return duration_of(frames)
+
+    def _is_enough(self, sound_s: float) -> bool:
+        """True if the present read ends with the last packet."""
+        if len(self._frames) >= MAX_FRAMES or (self.due_s is not None and self.arrived_s >= self.due_s + OVERDUE_S):
+            return True
+        if self.due_s is None or self.has_waited:
+            return sound_s >= self.wanted_s
+        return sound_s >= self.wanted_s + _BEHIND_S
 
     def _is_end(self, error: Exception) -> bool:
         """True if FFmpeg ends a complete stream with this error."""

@@ -1,27 +1,28 @@
 """When a live connection is read, so that its reader wakes up once a period and not once a packet.
 
-What arrives between two reads waits in the socket's receive buffer. A read ends with the frame that completes a period
-of sound. That frame is waited for, so the time at which it arrived is exact; the others count as received when they are
-read, at most one period late. A reader that is behind the newest sound does not rest until it has caught up.
+What arrives between two reads waits in the socket's receive buffer. A read ends behind a period's end, with a packet
+that had to be waited for: then nothing is left in the buffer, and the time of that packet's arrival is exact. Only
+sound that comes steadily may wait. After a disturbance each packet is read when it arrives, until the sound has been
+steady for a while.
 
-Owns: where reads end, how long a connection rests after one, and how far a reader is behind. Pure.
-Does not know: clocks, sockets, timestamps, which may be wrong.
+Owns: where reads end, how long a connection rests after one, and what is steady. Pure.
+Does not know: clocks, sockets, timestamps.
 """
 
 from __future__ import annotations
 
-from math import floor, inf
+from math import floor
 
 # of one stream, between two reads: a sender must never wait for room, and Linux's receive window begins at 64 KiB
 MAX_BUFFERED_BYTES = 24_576
-# reading begins before the last frame is due
-EARLY_S = 0.005
+# reading begins before the last packet is due
+EARLY_S = 0.02
 # behind a period's end: frames go across it, and resampling looks ahead
 _MARGIN_S = 0.03
 MIN_PERIOD_S = 0.05
-_DRIFT = 0.001  # of the sender's clock, at most
-_WINDOW_S = 0.5
-_STEADY = 0.9  # of the time that sound takes to be made
+SETTLE_S = 5.0
+# by which sound may come earlier and later: packets that are sent in groups, and the network
+JITTER_S = 0.2
 
 
 class DrainSchedule:
@@ -38,11 +39,10 @@ class DrainSchedule:
         """Return the seconds of sound until the present read, or the next one after a rest, ends."""
         return max(0.0, self._end_s - epoch_s)
 
-    def rest_s(self, epoch_s: float, received: int, late_s: float) -> float | None:
+    def rest_s(self, epoch_s: float, received: int) -> float | None:
         """Return how long to rest after frames; None while the read goes on.
 
-        `epoch_s`: sound since the epoch began, up to their end; `received`: bytes of the connection so far;
-        `late_s`: how far the reader is behind the newest sound.
+        `epoch_s`: sound since the epoch began, up to their end; `received`: bytes of the connection so far.
         """
         if epoch_s < self._epoch_s:  # a new epoch
             self._epoch_s = self._end_s = 0.0
@@ -53,35 +53,27 @@ class DrainSchedule:
         # without bytes, as after a burst, it is not known yet how much a period brings
         period_s = min(self._period_s, MAX_BUFFERED_BYTES * sound_s / n_bytes) if n_bytes > 0 else MIN_PERIOD_S
         self._end_s = (floor((epoch_s - _MARGIN_S) / period_s) + 1) * period_s + _MARGIN_S
-        return max(0.0, self._end_s - epoch_s - EARLY_S - late_s)
+        return max(0.0, self._end_s - epoch_s - EARLY_S)
 
 
-class LiveEdge:
-    """How far the reader of one connection is behind the newest sound.
-
-    The least time that sound ever took from its place in the stream to the reader is that of a reader at the edge.
-    What is missing in the stream, as after a pause of the sender, makes all that follows look late. So a reader that
-    does not rest, and yet receives sound no faster than it is made, is at the edge, too.
-    """
+class Steadiness:
+    """Whether the sound of a connection comes as fast as it is made, and has done so for SETTLE_S."""
 
     def __init__(self) -> None:
+        self.is_steady = False
         self._sound_s = 0.0  # received
-        self._least_s = inf  # between a frame's end in the stream and its arrival
-        self._window: tuple[float, float] | None = None  # arrival and sound at the beginning of a window without a rest
+        self._since_s: float | None = None  # arrival of the first sound that counts
+        self._least_s = self._most_s = 0.0  # between sound and its arrival, since then
 
-    def late_s(self, duration_s: float, now_s: float) -> float:
-        """Add sound that is received at `now_s`; return how late it is."""
+    def add(self, duration_s: float, arrived_s: float) -> None:
+        """Add sound that arrived at `arrived_s`, a moment of any clock that does not step."""
         self._sound_s += duration_s
-        took_s = now_s - self._sound_s
-        self._least_s = min(self._least_s + _DRIFT * duration_s, took_s)
-        if self._window is None:
-            self._window = now_s, self._sound_s
-        elif self._sound_s - self._window[1] >= _WINDOW_S:
-            if now_s - self._window[0] >= _STEADY * (self._sound_s - self._window[1]):
-                self._least_s = took_s
-            self._window = now_s, self._sound_s
-        return took_s - self._least_s
+        took_s = arrived_s - self._sound_s
+        self._least_s, self._most_s = min(self._least_s, took_s), max(self._most_s, took_s)
+        if self._since_s is None or (not self.is_steady and self._most_s - self._least_s > JITTER_S):
+            self._since_s, self._least_s, self._most_s = arrived_s, took_s, took_s
+        self.is_steady = self.is_steady or arrived_s - self._since_s >= SETTLE_S
 
-    def rested(self) -> None:
-        """Note that the reader has rested."""
-        self._window = None
+    def disturb(self) -> None:
+        """Begin to wait for steady sound anew."""
+        self.is_steady, self._since_s = False, None

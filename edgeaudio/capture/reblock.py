@@ -25,10 +25,9 @@ class Lengths:
     max_s: float
 
 
-# sound that is recognised as it comes: short for low latency, long enough that the overhead of a Block is small
-LIVE = Lengths(0.05, 0.25)
-# what arrived in a period and is read at once
-READ_AT_ONCE = Lengths(0.5, 0.75)
+# sound that is recognised as it comes: short for low latency, long enough that the overhead of a Block is small; longer
+# where it is read at once
+LIVE = Lengths(0.05, 0.75)
 # recordings that are read as fast as they decode
 STORED = Lengths(1.0, 1.0)
 

@@ -149,9 +149,7 @@ class Detector:
         limit = label.threshold.off if label.event else label.threshold.on
         may_count = label.event is not None or not label.threshold.is_never
         # most clips of most labels are far below: `max` takes a fraction of the count
-        counts = (
-            may_count and max(label.votes) >= limit and sum(vote >= limit for vote in label.votes) >= section.votes
-        )
+        counts = may_count and max(label.votes) >= limit and sum(vote >= limit for vote in label.votes) >= section.votes
         if counts and label.run is None:
             label.run = self._begun(label, middle_s)
         if run := label.run:

@@ -11,17 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.camera import PACKET, RATE, Packet, Script, camera, sine_packets
+from support.readers import Watched, reading
 from support.rtsp import CODECS, VIDEO, start_gst_server
-from support.sources import Heard, hear, pitch_hz, purity
+from support.sources import hear, pitch_hz, purity
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
-from edgeaudio.capture.drain import EARLY_S, MAX_BUFFERED_BYTES, MIN_PERIOD_S, DrainSchedule, LiveEdge
+from edgeaudio.capture.drain import EARLY_S, MAX_BUFFERED_BYTES, MIN_PERIOD_S, DrainSchedule, Steadiness
 from edgeaudio.capture.errors import SourceError
-from edgeaudio.types import Block
+from edgeaudio.types import Block, SourceState
 
 PERIOD_S = 0.5
 FRAME_S = PACKET / RATE
+
+
+@pytest.fixture(autouse=True)
+def settles_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeaudio.capture.drain.SETTLE_S", 0.5)
 
 
 def test_a_read_ends_behind_each_period_and_the_next_begins_before_its_last_frame_is_due() -> None:
@@ -29,49 +35,17 @@ def test_a_read_ends_behind_each_period_and_the_next_begins_before_its_last_fram
     rests = {}
     for number in range(1, 101):
         epoch_s = number * FRAME_S
-        if (rest_s := schedule.rest_s(epoch_s, 160 * number, late_s=0.0)) is not None:
+        if (rest_s := schedule.rest_s(epoch_s, 160 * number)) is not None:
             rests[round(epoch_s, 3)] = rest_s
+            assert schedule.missing_s(epoch_s) == pytest.approx(rest_s + EARLY_S, abs=EARLY_S)
     # the first frame ends a read, for nothing is known before it; then a read ends 0.03 s behind each half second
     assert list(rests) == pytest.approx([0.02, 0.04, 0.54, 1.04, 1.54])
     assert [rests[end_s] for end_s in (0.54, 1.04)] == pytest.approx([1.03 - 0.54 - EARLY_S, 1.53 - 1.04 - EARLY_S])
 
 
-def test_a_connection_that_is_behind_does_not_rest() -> None:
-    schedule = DrainSchedule(PERIOD_S)
-    assert schedule.rest_s(1.0, 1000, late_s=3.0) == 0.0
-
-
-def test_a_reader_that_rested_for_too_long_is_late_until_it_has_caught_up() -> None:
-    edge = LiveEdge()
-    for number in range(1, 100):
-        assert edge.late_s(FRAME_S, 10 + number * FRAME_S) == pytest.approx(0, abs=0.001)
-    edge.rested()  # for two seconds
-    late_s = [edge.late_s(FRAME_S, 12 + 100 * FRAME_S) for _ in range(101)]
-    assert late_s[0] == pytest.approx(2, abs=0.01)
-    assert late_s[-1] == pytest.approx(0, abs=0.01)
-
-
-@pytest.mark.parametrize("pause_s", [0.3, 5.0, 100.0])
-def test_what_the_sender_leaves_out_is_late_for_a_second_only(pause_s: float) -> None:
-    edge = LiveEdge()
-    for number in range(1, 100):
-        edge.late_s(FRAME_S, 10 + number * FRAME_S)
-    late_s = [edge.late_s(FRAME_S, 10 + pause_s + number * FRAME_S) for number in range(100, 160)]
-    assert late_s[0] == pytest.approx(pause_s, abs=0.01)
-    assert late_s[-1] == pytest.approx(0, abs=0.001)
-
-
-@given(st.lists(st.tuples(st.floats(0.001, 0.5), st.floats(0, 3)), max_size=60))
-def test_lateness_is_never_negative(frames: list[tuple[float, float]]) -> None:
-    edge, now_s = LiveEdge(), 5.0
-    for duration_s, after_s in frames:
-        now_s += after_s
-        assert edge.late_s(duration_s, now_s) >= 0
-
-
 def test_a_read_without_bytes_is_followed_by_a_short_rest() -> None:
     schedule = DrainSchedule(PERIOD_S)
-    assert schedule.rest_s(1.0, 0, late_s=0.0) == pytest.approx(MIN_PERIOD_S - EARLY_S, abs=0.06)
+    assert schedule.rest_s(1.0, 0) == pytest.approx(MIN_PERIOD_S - EARLY_S, abs=0.06)
 
 
 def test_no_more_is_left_in_the_buffer_than_a_receive_window_holds() -> None:
@@ -80,25 +54,50 @@ def test_no_more_is_left_in_the_buffer_than_a_receive_window_holds() -> None:
     ends = [
         number * FRAME_S
         for number in range(1, 200)
-        if schedule.rest_s(number * FRAME_S, int(number * FRAME_S * rate), late_s=0.0) is not None
+        if schedule.rest_s(number * FRAME_S, int(number * FRAME_S * rate)) is not None
     ]
     assert all((after - before - FRAME_S) * rate <= MAX_BUFFERED_BYTES for before, after in pairwise(ends))
     assert len(ends) > 20
 
 
-@given(
-    st.floats(0.06, 5.0),
-    st.lists(st.tuples(st.floats(0.001, 0.5), st.integers(0, 20_000), st.floats(-1.0, 10.0)), max_size=60),
-)
-def test_a_rest_is_never_longer_than_a_period(period_s: float, frames: list[tuple[float, int, float]]) -> None:
+@given(st.floats(0.05, 5.0), st.lists(st.tuples(st.floats(0.001, 0.5), st.integers(0, 20_000)), max_size=60))
+def test_a_rest_is_never_longer_than_a_period(period_s: float, frames: list[tuple[float, int]]) -> None:
     schedule = DrainSchedule(period_s)
     epoch_s, received, end_s = 0.0, 0, 0.0
-    for duration_s, size, late_s in frames:
+    for duration_s, size in frames:
         epoch_s, received = epoch_s + duration_s, received + size
-        if (rest_s := schedule.rest_s(epoch_s, received, late_s)) is not None:
-            assert 0 <= rest_s <= max(0.0, period_s - late_s)
+        if (rest_s := schedule.rest_s(epoch_s, received)) is not None:
+            assert 0 <= rest_s <= period_s
             end_s = epoch_s
         assert epoch_s - end_s <= period_s + 1e-9
+
+
+def arrivals(steadiness: Steadiness, count: int, now_s: float, *, speed: float = 1.0) -> float:
+    """Let frames arrive one after the other; return the time of the last."""
+    for _ in range(count):
+        now_s += FRAME_S / speed
+        steadiness.add(FRAME_S, now_s)
+    return now_s
+
+
+def test_sound_that_comes_as_fast_as_it_is_made_is_steady_after_a_while() -> None:
+    steadiness, found = Steadiness(), []
+    now_s = arrivals(steadiness, round(0.4 / FRAME_S), 7.0)
+    found.append(steadiness.is_steady)
+    now_s = arrivals(steadiness, round(0.2 / FRAME_S), now_s)
+    found.append(steadiness.is_steady)
+    steadiness.disturb()
+    arrivals(steadiness, round(0.4 / FRAME_S), now_s + 100)
+    found.append(steadiness.is_steady)
+    assert found == [False, True, False]
+
+
+@pytest.mark.parametrize("speed", [0.3, 2.0, 1000.0])
+def test_a_burst_and_a_slow_sender_are_not_steady(speed: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeaudio.capture.drain.SETTLE_S", 5.0)
+    steadiness = Steadiness()
+    arrivals(steadiness, 2000, 7.0, speed=speed)
+    assert not steadiness.is_steady
 
 
 @pytest.mark.parametrize("codec", ["pcm_alaw", "aac", "opus"])
@@ -183,37 +182,55 @@ def stream(*parts: tuple[int, float, float]) -> Iterator[Packet]:
             timestamp += PACKET
 
 
-@pytest.mark.parametrize(
-    "parts",
-    [
-        pytest.param([(60, 0.0, 0.0), (60, 0.1, 0.1), (30, 0.0, 0.0)], id="a short hole"),
-        pytest.param([(60, 0.0, 0.0), (60, 1.3, 1.3), (30, 0.7, 0.7), (40, 0.0, 0.0)], id="pauses"),
-        pytest.param([(60, 0.0, 0.0), (60, 0.0, 1.5), (40, 0.0, 0.0)], id="a leap of the timestamps alone"),
-        pytest.param([(60, 0.0, 0.0), (60, 0.0, -3.0), (40, 0.0, 0.0)], id="timestamps begin anew"),
-        pytest.param([(60, 0.0, 0.0), (60, 1.0, 0.0), (40, 0.0, 0.0)], id="a wait of the network"),
-        pytest.param([(60, 0.0, 0.0), (25, 0.0, 0.5), (25, 0.0, 0.5), (80, 0.0, 0.5)], id="leap after leap"),
-    ],
-)
-def test_holes_pauses_and_leaps_are_what_they_are_where_each_packet_is_read(
-    parts: list[tuple[int, float, float]],
-) -> None:
-    found: dict[float, Heard] = {}
+ODD_STREAMS = {
+    "a short hole": [(60, 0.0, 0.0), (60, 0.1, 0.1), (30, 0.0, 0.0)],
+    "pauses": [(60, 0.0, 0.0), (67, 0.3, 0.3), (71, 0.6, 0.6), (63, 0.8, 0.8), (68, 1.3, 1.3), (40, 0.7, 0.7)],
+    "a packet now and then": [(100, 0.0, 0.0), *[(1, 0.14, 0.14)] * 30, (100, 0.0, 0.0)],
+    "a leap of the timestamps alone": [(60, 0.0, 0.0), (60, 0.0, 1.5), (40, 0.0, 0.0)],
+    "leap after leap": [(60, 0.0, 0.0), (25, 0.0, 0.5), (25, 0.0, 0.5), (80, 0.0, 0.5)],
+    "timestamps begin anew": [(60, 0.0, 0.0), (60, 0.0, -3.0), (40, 0.0, 0.0)],
+    "a wait, and the timestamps stand": [(60, 0.0, 0.0), (60, 1.0, 0.0), (40, 0.0, 0.0)],
+    "an outage, and all of it at once": [(70, 0.0, 0.0), (1, 2.5, 0.0), *[(1, -FRAME_S, 0.0)] * 125, (200, 0.0, 0.0)],
+    "too fast": [(1, -0.001, 0.0)] * 400,
+    "twice as fast, then as it is made": [*[(1, -FRAME_S / 2, 0.0)] * 200, (200, 0.0, 0.0)],
+}
 
-    def listen(read_period_s: float) -> None:
-        with camera(Script(packets=lambda: stream(*parts))) as url:
-            found[read_period_s] = hear(url, read_period_s=read_period_s)
 
-    threads = [threading.Thread(target=listen, args=(period_s,)) for period_s in (0.0, PERIOD_S)]
+def _numbers(watched: Watched) -> tuple[float, float, float]:
+    """Epochs, seconds of sound without silence for pauses, and how much more all of it is than the time it covers."""
+    blocks = watched.blocks
+    heard_s = sum(block.duration_s for block in blocks)
+    covered_s = (blocks[-1].at - blocks[0].at).total_seconds() + blocks[-1].duration_s
+    return len({block.epoch for block in blocks}), heard_s - watched.reader.counts().quiet_s, heard_s - covered_s
+
+
+@pytest.mark.parametrize("pauses", [False, True])
+def test_odd_streams_are_heard_as_where_each_packet_is_read(*, pauses: bool) -> None:
+    found: dict[tuple[str, float], Watched] = {}
+
+    def listen(name: str, read_period_s: float) -> None:
+        parts = ODD_STREAMS[name]
+        lasts_s = sum(count * FRAME_S + wait_s for count, wait_s, _ in parts)
+        with camera(Script(packets=lambda: stream(*parts), linger=True)) as url:
+            with reading(url, read_period_s=read_period_s, read_timeout_s=6.0, pauses=pauses) as watched:
+                watched.wait_for(SourceState.LISTENING)
+                time.sleep(lasts_s + 0.8)
+            found[name, read_period_s] = watched
+
+    threads = [
+        threading.Thread(target=listen, args=(name, period_s)) for name in ODD_STREAMS for period_s in (0.0, PERIOD_S)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
-    at_once, once_a_period = (found[period_s] for period_s in (0.0, PERIOD_S))
-    assert once_a_period.epochs == at_once.epochs
-    assert len(once_a_period.samples) == pytest.approx(len(at_once.samples), abs=0.2 * RATE)
-    for counted in ("filled_s", "quiet_s"):
-        expected = getattr(at_once.connection.blocks, counted)
-        assert getattr(once_a_period.connection.blocks, counted) == pytest.approx(expected, abs=0.06), counted
+        thread.join(60)
+    for name in ODD_STREAMS:
+        at_once, once_a_period = found[name, 0.0], found[name, PERIOD_S]
+        assert _numbers(once_a_period) == pytest.approx(_numbers(at_once), abs=0.3), name
+        if not pauses:  # else silence goes on until the end
+            quiet_s = [watched.reader.counts().quiet_s for watched in (once_a_period, at_once)]
+            assert quiet_s[0] == pytest.approx(quiet_s[1], abs=0.3), name
+        assert once_a_period.states() == at_once.states(), name
 
 
 def test_a_rest_ends_with_the_stop_event() -> None:

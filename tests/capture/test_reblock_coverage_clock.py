@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeaudio.capture.coverage import Coverage
-from edgeaudio.capture.reblock import LIVE, MAX_FRAMES, READ_AT_ONCE, STORED, Chunk, Lengths, Reblocker
+from edgeaudio.capture.reblock import LIVE, MAX_FRAMES, STORED, Chunk, Lengths, Reblocker
 from edgeaudio.clock import Clock
 
 
 @given(
     st.lists(st.integers(1, 9000), min_size=1, max_size=40),
     st.sampled_from([8000, 16000, 192000]),
-    st.sampled_from([LIVE, READ_AT_ONCE, STORED]),
+    st.sampled_from([LIVE, STORED]),
 )
 def test_cutting_neither_loses_nor_moves_a_sample(sizes: list[int], rate: int, lengths: Lengths) -> None:
     whole = np.arange(sum(sizes), dtype=np.float32)
