@@ -67,8 +67,10 @@ def in_range(planes: Samples) -> tuple[Samples, int]:
         broken = int(good.size - np.count_nonzero(good))
         planes = np.where(good, planes, np.float32(0))
     # decoders of lossy codecs overshoot full scale, and values of broken files must not overflow a mean
-    planes = np.clip(planes, np.float32(-1), np.float32(1))
-    return planes[0] if len(planes) == 1 else np.ascontiguousarray(planes.T), broken
+    samples = np.empty((planes.shape[1], len(planes)), np.float32)
+    for channel, plane in enumerate(planes):  # a transposed copy takes five times as long
+        np.clip(plane, np.float32(-1), np.float32(1), out=samples[:, channel])
+    return samples[:, 0] if len(planes) == 1 else samples, broken
 
 
 def _joined(frames: Sequence[AudioFrame], plane: int, kind: str, channels: int) -> Samples:
