@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 # BLAS reads it as NumPy is imported, which the parts do; the command line of edgeaudio sets it too
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+ROOT = Path(__file__).parents[1]
+# the parts use what the tests have: servers, brokers, media
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from tools.benchmarks import report
 from tools.benchmarks.figures import Measured, Section
@@ -41,18 +47,29 @@ PARTS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the chosen parts, or all; return 1 if a part failed."""
-    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="seconds and not minutes; for a look, and for CI")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.bench",
+        description=__doc__.splitlines()[0],
+        epilog="In the environment that `make bench` makes, .venv-bench; in another one the peers are left out.",
+    )
+    parser.add_argument("--short", action="store_true", help="less of each part, in seconds; for a look, and for CI")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.parts if name not in PARTS]:
         parser.error(f"no part is named {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    print(", ".join(f"{name} {value}" for name, value in report.machine().items()))
     parts, failed = [], []
     for name in options.parts or PARTS:
         print(f"\n{PARTS[name]} ({name})", flush=True)
         begin_s = time.monotonic()
         try:
-            parts.append(report.Part(name, PARTS[name], tuple(_measured(name, short=options.short))))
+            measured = tuple(_measured(name, short=options.short))
+            parts.append(report.Part(name, PARTS[name], measured))
+            if not measured and options.short:
+                print("  (not in the short form)")
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 128 + signal.SIGINT
         except Exception:  # noqa: BLE001 (the others are still worth their minutes)
             traceback.print_exc()
             failed.append(name)

@@ -20,7 +20,7 @@ from edgeaudio.capture.block_builder import BlockBuilder
 from edgeaudio.capture.burst import STEADY_S, Burst, duration_of
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.deadline import Deadline
-from edgeaudio.capture.decoding import OVERDUE_S, FrameReader
+from edgeaudio.capture.decoding import FrameReader
 from edgeaudio.capture.drain import MIN_PERIOD_S, DrainSchedule, Steadiness
 from edgeaudio.capture.errors import PUSHED, SourceError
 from edgeaudio.capture.http_proxy import HttpProxy
@@ -220,10 +220,10 @@ class Connection:
         yield from self.blocks.flush()
 
     def _add(self, frames: list[AudioFrame], arrival_s: float) -> Iterator[Block]:
-        """Yield the Blocks that frames complete, and note whether sound was missing before or among them."""
+        """Yield the Blocks that frames complete, and note whether something was missing before or among them."""
         place = self._place
         yield from self.blocks.add(frames, arrival_s, after_damage=self._frames.after_damage)
-        if place != self._place or self._frames.after_damage:
+        if place != self._place:
             self._steadiness.disturb()
 
     @property
@@ -234,7 +234,7 @@ class Connection:
     def _rest(self, drain: DrainSchedule) -> Iterator[Block]:
         """Rest if a read has ended, after its Blocks; choose how much sound the next one brings."""
         reader = self._frames
-        if reader.due_s is not None and reader.arrived_s >= reader.due_s + OVERDUE_S:
+        if reader.due_s is not None and reader.arrived_s >= reader.due_s + reader.overdue_s:
             self._steadiness.disturb()
         if not self._steadiness.is_steady or self._watch.pauses:
             reader.wanted_s, reader.due_s = 0.0, None
@@ -242,7 +242,7 @@ class Connection:
         epoch_s = self.blocks.epoch_s
         rest_s = drain.rest_s(epoch_s, reader.received)
         reader.wanted_s = drain.missing_s(epoch_s)
-        reader.due_s = self._arrived_s + reader.wanted_s
+        reader.due_s = reader.arrived_s + reader.wanted_s
         if rest_s is not None:
             yield from self.blocks.flush()
             if reader.has_waited:
@@ -266,14 +266,15 @@ class Connection:
             yield frames, self._arrival_s(frames)
 
     def _arrival_s(self, frames: list[AudioFrame]) -> float:
-        """Note that a read has brought frames; return when the last of them arrived."""
+        """Note that a read has brought frames; return when the last of them arrived, as far as is known."""
         reader, duration_s = self._frames, duration_of(frames)
-        arrived_s = reader.arrived_s
+        self._watch.heard(reader.arrived_s)
+        if reader.after_damage:
+            self._steadiness.disturb()
+        arrived_s = self._steadiness.arrival_s(duration_s, reader.arrived_s, has_waited=reader.has_waited)
         if reader.due_s is not None and not reader.has_waited:  # it waited to be read, for an unknown time
             arrived_s = max(self._arrived_s, min(arrived_s, self._arrived_s + duration_s))
         self._arrived_s = arrived_s
-        self._watch.heard(arrived_s)
-        self._steadiness.add(duration_s, arrived_s)
         return arrived_s
 
     def _after_burst(self, reads: Iterator[Arrived]) -> Iterator[Arrived]:
@@ -334,7 +335,7 @@ class Connection:
         if self._held and now_s - self._held[-1][1] >= STEADY_S:
             for frames, arrival_s in self._released():
                 yield from self._add(frames, arrival_s)
-        if self._held or now_s - max(self._frames.began_s, self._frames.arrived_s) < OVERDUE_S:
+        if self._held or now_s - max(self._frames.began_s, self._frames.arrived_s) < self._frames.overdue_s:
             return
         self._steadiness.disturb()
         if frames := self._frames.take():

@@ -59,7 +59,7 @@ class FrameReader:
         self.wanted_s = 0.0  # of sound, after which a read ends; 0: with each packet
         self.due_s: float | None = None  # monotonic, when that should have come to a reader that waits; None: no matter
         self.began_s = 0.0  # the present read, monotonic
-        self.arrived_s = 0.0  # the last frame, monotonic; before that, if it was not waited for
+        self.arrived_s = 0.0  # the last frame, monotonic; it came earlier if it was not waited for
         self.has_waited = False  # for that frame
         self.after_damage = False  # the frames last taken: packets without sound came before them
         self.broken_packets = 0  # could not be decoded, skipped
@@ -74,13 +74,15 @@ class FrameReader:
         self._monotonic = monotonic
         self._frames: list[AudioFrame] = []  # of the present read
         self._frames_after_damage = False
-        self._next_frames: list[AudioFrame] = []  # decoded, and for the next read
+        self._next: tuple[list[AudioFrame], float, bool] | None = None  # of the next read, as `_keep` takes them
         self._silent = True  # no frame so far
         self._damage = False  # since the last frame
         self._log = FfmpegLog()  # of the present call
         self._undecoded = 0  # packets since the last frame
         self._codec_error: type[Exception] | None = None  # of the last of them
         self._limit_s = config.read_timeout_s
+        # so that no read looks like a pause of the sender, of which the period is up to half
+        self.overdue_s = min(OVERDUE_S, config.read_timeout_s / 4)
         if "hls" in container.format.name:
             self._limit_s = max(self._limit_s, _HLS_STALL_S)
         if config.address.path is not None:
@@ -144,10 +146,12 @@ class FrameReader:
     def _fill(self, log: FfmpegLog) -> bool:
         """Read packets until there is enough sound, or no time left; return False at the end of the stream."""
         self.began_s = waits_s = self._monotonic()
-        frames, self._next_frames = self._next_frames, []
-        sound_s = self._keep(frames)
-        if frames and self._is_enough(sound_s):
-            return True
+        sound_s = 0.0
+        if self._next is not None:
+            sound_s += self._keep(*self._next)
+            self._next = None
+            if self._is_enough(sound_s):
+                return True
         for packet in self._packets:
             now_s = self._monotonic()
             if self._deadline.expired:  # FFmpeg still returns what it had
@@ -159,10 +163,9 @@ class FrameReader:
             if frames:
                 self._deadline.limit(self._stall_timeout_s)
                 if self._frames and self._damage:
-                    self._next_frames = frames
+                    self._next = frames, now_s, now_s - waits_s >= _WAIT_S
                     return True
-                self.arrived_s, self.has_waited = now_s, now_s - waits_s >= _WAIT_S
-                sound_s += self._keep(frames)
+                sound_s += self._keep(frames, now_s, now_s - waits_s >= _WAIT_S)
                 if self._is_enough(sound_s):
                     return True
             elif self._deadline.must_end():  # packets without sound do not extend the limit
@@ -170,10 +173,9 @@ class FrameReader:
             waits_s = self._monotonic()
         return False
 
-    def _keep(self, frames: list[AudioFrame]) -> float:
+    def _keep(self, frames: list[AudioFrame], arrived_s: float, has_waited: bool) -> float:
         """Add frames to the present read; return the seconds of their sound."""
-        if not frames:
-            return 0.0
+        self.arrived_s, self.has_waited = arrived_s, has_waited
         if not self._frames:
             self._frames_after_damage = self._damage
         self._damage = False
@@ -182,7 +184,9 @@ class FrameReader:
 
     def _is_enough(self, sound_s: float) -> bool:
         """True if the present read ends with the last packet."""
-        if len(self._frames) >= MAX_FRAMES or (self.due_s is not None and self.arrived_s >= self.due_s + OVERDUE_S):
+        if len(self._frames) >= MAX_FRAMES or (
+            self.due_s is not None and self.arrived_s >= self.due_s + self.overdue_s
+        ):
             return True
         if self.due_s is None or self.has_waited:
             return sound_s >= self.wanted_s

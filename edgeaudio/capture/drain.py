@@ -23,6 +23,7 @@ MIN_PERIOD_S = 0.05
 SETTLE_S = 5.0
 # by which sound may come earlier and later: packets that are sent in groups, and the network
 JITTER_S = 0.2
+COMPARED = 10  # reads, before it is known how late their ends are
 
 
 class DrainSchedule:
@@ -57,23 +58,44 @@ class DrainSchedule:
 
 
 class Steadiness:
-    """Whether the sound of a connection comes as fast as it is made, and has done so for SETTLE_S."""
+    """Whether the sound of a connection comes as fast as it is made, and has done so for SETTLE_S.
+
+    While it is steady, a read ends with a packet that had to be waited for. Where packets are sent in groups, that is
+    the first of a group, which is late by the length of the group; the last one is never seen to arrive. How late it is
+    shows when reading by periods begins, beside the packets that were seen before.
+    """
 
     def __init__(self) -> None:
         self.is_steady = False
         self._sound_s = 0.0  # received
         self._since_s: float | None = None  # arrival of the first sound that counts
-        self._least_s = self._most_s = 0.0  # between sound and its arrival, since then
+        self._least_s = self._most_s = 0.0  # between sound and its arrival, since then, until it was steady
+        self._late_s = 0.0  # the end of a read, beside the earliest packets
+        self._n_compared = 0  # reads
 
-    def add(self, duration_s: float, arrived_s: float) -> None:
-        """Add sound that arrived at `arrived_s`, a moment of any clock that does not step."""
+    def arrival_s(self, duration_s: float, arrived_s: float, *, has_waited: bool = True) -> float:
+        """Add sound that a read brought; return when the earliest packets would have arrived in its place.
+
+        `arrived_s`: when its last packet arrived, a moment of any clock that does not step; `has_waited`: it was waited
+        for.
+        """
         self._sound_s += duration_s
         took_s = arrived_s - self._sound_s
+        if self.is_steady:
+            return arrived_s - self._lateness_s(took_s) if has_waited else arrived_s
         self._least_s, self._most_s = min(self._least_s, took_s), max(self._most_s, took_s)
-        if self._since_s is None or (not self.is_steady and self._most_s - self._least_s > JITTER_S):
+        if self._since_s is None or self._most_s - self._least_s > JITTER_S:
             self._since_s, self._least_s, self._most_s = arrived_s, took_s, took_s
-        self.is_steady = self.is_steady or arrived_s - self._since_s >= SETTLE_S
+        if arrived_s - self._since_s >= SETTLE_S:
+            self.is_steady, self._late_s, self._n_compared = True, self._most_s - self._least_s, 0
+        return arrived_s
 
     def disturb(self) -> None:
         """Begin to wait for steady sound anew."""
         self.is_steady, self._since_s = False, None
+
+    def _lateness_s(self, took_s: float) -> float:
+        if self._n_compared < COMPARED:
+            self._n_compared += 1
+            self._late_s = min(self._late_s, max(0.0, took_s - self._least_s))
+        return self._late_s

@@ -76,7 +76,7 @@ def arrivals(steadiness: Steadiness, count: int, now_s: float, *, speed: float =
     """Let frames arrive one after the other; return the time of the last."""
     for _ in range(count):
         now_s += FRAME_S / speed
-        steadiness.add(FRAME_S, now_s)
+        steadiness.arrival_s(FRAME_S, now_s)
     return now_s
 
 

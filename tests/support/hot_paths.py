@@ -4,8 +4,8 @@
     python -m support.hot_paths marks        each path a few times, with a mark between, for a count from outside
 
 Bytecodes are given as turns of a plain loop, because each Python compiles the same source into others. The processor's
-instructions are for whoever counts them (test_bench.py, by Valgrind): the paths are called with N and 2 N units, and so
-are their floors, and their counts are separated by `os.getppid()`, which calls a function of that name in libc.
+instructions are for whoever counts them (test_hot_paths.py, by Valgrind): the paths are called with N and 2 N units,
+and so are their floors, and their counts are separated by `os.getppid()`, which calls a function of that name in libc.
 """
 
 from __future__ import annotations

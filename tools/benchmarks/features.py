@@ -60,7 +60,7 @@ def _figure(config: FeatureConfig, period_s: float, works: dict[str, Work], *, r
     found = {name: 1e6 * seconds[name] / frames for name, (_, frames) in works.items()}
     kind = "MFCC" if config.kind == "mfcc" else "Log-mel"
     ours = found.pop("edgeaudio")
-    note = f"window, squares, filters and logarithm take {found[ARITHMETIC] / found[FLOOR] - 1:.1f} times an FFT"
+    note = f"bare arithmetic is {found[ARITHMETIC] / found[FLOOR]:.2f} times the floor; clips and their levels the rest"
     name = f"{kind}, {config.n_mels} mels, every {period_s:g} s"
     return Figure(name, "µs a new frame", ours, found, Target(1.5, FLOOR), note)
 

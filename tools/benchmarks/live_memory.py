@@ -32,13 +32,15 @@ def measure(*, short: bool) -> Iterator[Measured]:
     ours, floor, other = Contender(OURS, agent()), Contender(FLOOR, program("floor")), textbook()
     one, many = _memory_mb(ours, 1), _memory_mb(ours, MANY)
     bare_one, bare_many = _memory_mb(floor, 1), _memory_mb(floor, MANY)
-    imports = f"its imports take {resident_mb(AGENT):.0f} MB"
+    imports = f"the imports alone take {resident_mb(AGENT):.0f} MB"
     yield Figure("memory, one source", UNIT, one, {FLOOR: bare_one}, Target(85.0), imports)
     more, bare_more = ((last - first) / (MANY - 1) for first, last in ((one, many), (bare_one, bare_many)))
-    yield Figure("memory, each source more", UNIT, more, {FLOOR: bare_more}, Target(2.0), _pipelines())
+    yield Figure("memory, each source more", UNIT, more, {FLOOR: bare_more}, Target(2.0), _pipeline(bare_more))
     if other:
         others = {TEXTBOOK: _memory_mb(other, MANY)}
-        yield Figure(f"memory, {MANY} sources", UNIT, many, others, Target(0.1, TEXTBOOK), f"its runtime: {RUNTIME}")
+        yield Figure(
+            f"memory, {MANY} sources", UNIT, many, others, Target(0.1, TEXTBOOK), f"the textbook's runtime is {RUNTIME}"
+        )
 
 
 def _memory_mb(contender: Contender, n_streams: int) -> float:
@@ -48,8 +50,8 @@ def _memory_mb(contender: Contender, n_streams: int) -> float:
     return found[contender.name].memory_mb
 
 
-def _pipelines() -> str:
-    """Return what the recognition of one AAC stream keeps of it."""
+def _pipeline(floor_mb: float) -> str:
+    """Return what the recognition of one AAC stream keeps."""
     rate, seconds = 48_000, 0.5
     model = load_model(find_model(DEFAULT_MODEL))
     noise = (0.1 * np.random.default_rng(0).standard_normal((round(seconds * rate), 2))).astype(np.float32)
@@ -65,9 +67,6 @@ def _pipelines() -> str:
     feed(pipelines[0])  # tables that all sources share
     tracemalloc.start()
     feed(pipelines[1])
-    kept, most = (value / 1e6 for value in tracemalloc.get_traced_memory())
+    kept_mb = tracemalloc.get_traced_memory()[0] / 1e6
     tracemalloc.stop()
-    return (
-        f"levels and clips keep {kept:.1f} MB of it, and take {most:.1f} for a moment; "
-        "FFmpeg, PyAV and a thread have the rest"
-    )
+    return f"FFmpeg, PyAV and a thread: the floor takes {floor_mb:.1f}; levels and clips keep {kept_mb:.1f}"

@@ -103,7 +103,7 @@ def draw(parts: Sequence[MeasuredPart]) -> str:
         drawn += _heading(
             y,
             "Cost, beside the floor and the peers",
-            "Multiples of the cost that is 1: shorter is better. The mark at edgeaudio's bar is what it is to reach.",
+            "Multiples of the cost that is 1: shorter is better. Speeds are drawn as costs. Mark: to be reached.",
         )
         bars, y = _draw_groups(groups, y + 66)
         drawn += bars
@@ -150,6 +150,7 @@ def _groups(part: MeasuredPart) -> list[Group]:
 def _draw_groups(groups: Sequence[Group], y: int) -> tuple[list[str], int]:
     """Return the bars, and where they end."""
     ratios = [ratio for group in groups for _, ratio in group.bars]
+    ratios += [group.target for group in groups if group.target is not None]
     scale = Scale(min(0.5, *ratios), max(2.0, *ratios), _SCALE_X, _SCALE_X + _SCALE_WIDTH)
     top, drawn = y, list[str]()
     for group in groups:

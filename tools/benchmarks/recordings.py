@@ -67,7 +67,7 @@ def measure(*, short: bool) -> Iterator[Figure]:
             others = found | (_birdnet(path, seconds) if ending == "wav" else {})
             yield Figure(f"{name}, listen", UNIT, ours, others, TARGET)
             if scored is not None:
-                note = "listen, without levels, events and lines, is above"
+                note = f"without levels, events and printed lines, which `listen` has not, {ours:.0f}"
                 yield Figure(f"{name}, score", UNIT, scored, found, TARGET, note)
 
 

@@ -126,7 +126,7 @@ def resident_mb(program: str) -> float:
     """Return the memory of a Python process that has run `program`."""
     command = [sys.executable, "-c", program + _RSS]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    return int(done.stdout.split()[-1]) / 1024
+    return int(done.stdout.split()[-1]) * 1024 / 1e6
 
 
 def _imports(arguments: Sequence[str]) -> str:
