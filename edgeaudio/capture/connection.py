@@ -335,7 +335,10 @@ class Connection:
         if self._held and now_s - self._held[-1][1] >= STEADY_S:
             for frames, arrival_s in self._released():
                 yield from self._add(frames, arrival_s)
-        if self._held or now_s - max(self._frames.began_s, self._frames.arrived_s) < self._frames.overdue_s:
+        reader = self._frames
+        overdue_s = now_s - reader.overdue_s
+        is_late = reader.due_s is not None and overdue_s >= reader.due_s
+        if self._held or not (is_late or overdue_s >= max(reader.began_s, reader.arrived_s)):
             return
         self._steadiness.disturb()
         if frames := self._frames.take():
