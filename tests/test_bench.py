@@ -78,8 +78,11 @@ def test_the_table_has_ratios_targets_and_what_bounds_a_figure() -> None:
 
 def test_the_summary_has_the_chosen_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "_SUMMARY", {"features": ("MFCC",), "recordings": ("WAV",), "outbox": ("MFCC",)})
-    rows = report.summary(MADE_UP).splitlines()[2:]
+    *rows, _, reached = report.summary(MADE_UP).splitlines()[2:]
     assert [row.split(" | ")[0] for row in rows] == ["| MFCC, µs a frame", "| WAV, s a second"]
+    verdicts = [figure.holds for part in MADE_UP.parts for figure in part.figures if figure.holds is not None]
+    assert reached.startswith(f"Of {len(verdicts)} targets {verdicts.count(True)} are reached")
+    assert 0 < verdicts.count(True) < len(verdicts)
 
 
 def test_the_summary_names_figures_that_there_are() -> None:
