@@ -167,7 +167,7 @@ def summary(report: Report) -> str:
         for figure in (each for each in part.figures if each.name in _SUMMARY.get(part.name, ())):
             beside = "; ".join(f"{name} {number(value)}" for name, value in _by_cost(figure))
             lines.append(f"| {figure.name}, {figure.unit} | **{number(figure.ours)}** | {beside} |")
-    reached = f"Of {len(verdicts)} targets {sum(verdicts)} are reached; the page says what bounds each of the others."
+    reached = f"Of {len(verdicts)} targets {sum(verdicts)} are reached; the page says what bounds the others."
     return "\n".join([*lines, "", reached, ""])
 
 
