@@ -138,6 +138,7 @@ class Connection:
             clock.monotonic(),
             answers=lambda: rtsp_answers(config.address),
         )
+        lengths = self._block_lengths
         self.blocks = BlockBuilder(
             config,
             memory,
@@ -150,12 +151,12 @@ class Connection:
                 zero_s=zero_s(container, config.address.path),
             ),
             describe(container, track),
-            lengths=self._block_lengths,
+            lengths=lengths,
             recorded=self.recorded,
             media_start=self._media_start,
         )
         self.blocks.on_pause_found = self._watch.paused
-        if self._block_lengths is STORED:
+        if lengths is STORED:
             self._frames.wanted_s = STORED.min_s
         self._deadline = deadline
         deadline.on_wait = None if self.recorded else self._wait

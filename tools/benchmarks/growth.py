@@ -9,9 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
 import numpy as np
 
@@ -20,11 +18,11 @@ from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest
 from edgeaudio.recognise.model import load_model
-from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.types import Block, Event, Samples
 from tools.benchmarks.cores import pinned
 from tools.benchmarks.figures import Growth
 from tools.benchmarks.outbox import BUILD, encode, events, filled
+from tools.benchmarks.recognition import blocks_of, recognising
 from tools.benchmarks.timing import cpu_s
 
 LABELS = (10, 30, 100, 300, 521)
@@ -72,7 +70,7 @@ def measure(*, short: bool) -> Iterator[Growth]:
 
 def _labels(seconds: float, rounds: int) -> Growth:
     models = {number: MadeUpModel(number) for number in LABELS}
-    works = {number: _work(sound(16_000, seconds), model, period_s=0.5) for number, model in models.items()}
+    works = {number: recognising(sound(16_000, seconds), model, period_s=0.5) for number, model in models.items()}
     return Growth("All but the model, clips every 0.5 s", "labels", UNIT, _points(works, seconds, rounds))
 
 
@@ -80,13 +78,13 @@ def _overlap(seconds: float, rounds: int) -> Growth:
     model = load_model(find_model(MODEL))
     clip = model.manifest.clip
     blocks, clip_s = sound(clip.sample_rate, seconds), clip.n_samples / clip.sample_rate
-    works = {overlap: _work(blocks, model, period_s=clip_s / overlap) for overlap in OVERLAPS}
+    works = {overlap: recognising(blocks, model, period_s=clip_s / overlap) for overlap in OVERLAPS}
     return Growth("Model home", "clips that overlap", UNIT, _points(works, seconds, rounds))
 
 
 def _sample_rate(seconds: float, rounds: int) -> Growth:
     model = load_model(find_model(MODEL))
-    works = {rate: _work(sound(rate, seconds), model, period_s=0.5) for rate in RATES}
+    works = {rate: recognising(sound(rate, seconds), model, period_s=0.5) for rate in RATES}
     points = tuple((rate / 1000, cost) for rate, cost in _points(works, seconds, rounds))
     return Growth("Model home, clips every 0.5 s", "sample rate in kHz", UNIT, points)
 
@@ -111,18 +109,6 @@ def _backlog(depths: Sequence[int], rounds: int) -> Growth:
     return Growth("Detection through the outbox", "messages that wait", "µs of CPU", tuple(points))
 
 
-def _work(blocks: Sequence[Block], model: Scorer, *, period_s: float) -> Callable[[], object]:
-    binding = ModelBinding(model, period_s=period_s)
-
-    def run() -> None:
-        pipeline = SourcePipeline("camera", [binding], namespace=UUID(int=0))
-        for block in blocks:
-            for _ in pipeline.feed(block):
-                pass
-
-    return run
-
-
 def _points(works: Mapping[int, Callable[[], object]], seconds: float, rounds: int) -> tuple[tuple[float, float], ...]:
     """Return the milliseconds of CPU for a second of sound, for each number."""
     found = cpu_s({str(number): work for number, work in works.items()}, rounds=rounds)
@@ -131,9 +117,5 @@ def _points(works: Mapping[int, Callable[[], object]], seconds: float, rounds: i
 
 def sound(rate: int, seconds: float) -> list[Block]:
     """Return noise at -20 dBFS, in blocks."""
-    begin, size = datetime(2026, 1, 1, tzinfo=UTC), round(rate * BLOCK_S)
     samples = 0.1 * np.random.default_rng(0).standard_normal(round(rate * seconds), dtype=np.float32)
-    return [
-        Block("camera", 0, start, begin + timedelta(seconds=start / rate), rate, samples[start : start + size])
-        for start in range(0, len(samples), size)
-    ]
+    return blocks_of(samples, rate, BLOCK_S)

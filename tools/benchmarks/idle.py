@@ -8,27 +8,24 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from uuid import NAMESPACE_DNS
 
 import numpy as np
 
+from edgeaudio.capture.drain import MIN_PERIOD_S
 from edgeaudio.recognise.bundled_models import DEFAULT_MODEL, find_model
 from edgeaudio.recognise.model import load_model
-from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
 from edgeaudio.settings import SourceSettings
-from edgeaudio.types import Block
 from tools.benchmarks.contenders import CLIP_S, PERIOD_S, Contender, Running, agent, costs, program
 from tools.benchmarks.cores import SERVERS, pinned
 from tools.benchmarks.figures import Figure, Measured, Target
 from tools.benchmarks.live_servers import AAC, G711, QUIET, SILENCE, camera, can_run
+from tools.benchmarks.recognition import blocks_of, recognising
 from tools.benchmarks.streams import MANY, OURS, ROUNDS, UNIT, WINDOW_S
 from tools.benchmarks.timing import cpu_s
 
 DECODING = "decoding alone"
-AT_ONCE_MS = 60  # a lower `latency_ms` means that every packet is read as it comes
 WRITES_S = 32.0  # more than a health report's interval
 
 
@@ -36,7 +33,7 @@ def measure(*, short: bool) -> Iterator[Measured]:
     """Measure silence, quiet sound, and writes; nothing in the short form."""
     if short or not can_run("idle sources"):
         return
-    at_once = SourceSettings.model_fields["latency_ms"].default < AT_ONCE_MS
+    at_once = SourceSettings.model_fields["latency_ms"].default < 1000 * MIN_PERIOD_S
     reading = ["--at-once"] if at_once else []
     contenders = [
         Contender(OURS, agent(), scores=False),
@@ -62,19 +59,10 @@ def measure(*, short: bool) -> Iterator[Measured]:
 def _pipeline_ms(amplitude: float) -> float:
     """Return the CPU that recognition takes of a second of stereo noise of that standard deviation."""
     rate, seconds = 48_000, 20
-    model = load_model(find_model(DEFAULT_MODEL))
     noise = (amplitude * np.random.default_rng(0).standard_normal((seconds * rate, 2))).astype(np.float32)
-    at, step = datetime.now(UTC), rate // 2
-
-    def run() -> None:
-        pipeline = SourcePipeline("yard", [ModelBinding(model)], namespace=NAMESPACE_DNS)
-        for start in range(0, len(noise), step):
-            block = Block("yard", 0, start, at + timedelta(seconds=start / rate), rate, noise[start : start + step])
-            for _ in pipeline.feed(block):
-                pass
-
+    work = recognising(blocks_of(noise, rate, PERIOD_S), load_model(find_model(DEFAULT_MODEL)))
     with pinned():
-        return 1000 * cpu_s({"": run}, rounds=3)[""] / seconds
+        return 1000 * cpu_s({"": work}, rounds=3)[""] / seconds
 
 
 def _written(running: Running) -> int:

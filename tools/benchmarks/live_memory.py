@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from uuid import NAMESPACE_DNS
 
 import numpy as np
 
 from edgeaudio.recognise.bundled_models import DEFAULT_MODEL, find_model
 from edgeaudio.recognise.model import load_model
-from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
-from edgeaudio.types import Block
-from tools.benchmarks.contenders import Contender, agent, costs, program
+from tools.benchmarks.contenders import PERIOD_S, Contender, agent, costs, program
 from tools.benchmarks.cores import SERVERS, pinned
 from tools.benchmarks.figures import FLOOR, Figure, Measured, Target
 from tools.benchmarks.live_servers import AAC, camera, can_run
 from tools.benchmarks.peer_interpreter import RUNTIME
+from tools.benchmarks.recognition import blocks_of, feed, new_pipeline
 from tools.benchmarks.startup import AGENT, resident_mb
 from tools.benchmarks.streams import MANY, OURS, TEXTBOOK, textbook
 
@@ -52,21 +49,14 @@ def _memory_mb(contender: Contender, n_streams: int) -> float:
 
 def _pipeline(floor_mb: float) -> str:
     """Return what the recognition of one AAC stream keeps."""
-    rate, seconds = 48_000, 0.5
+    rate, seconds = 48_000, 10
     model = load_model(find_model(DEFAULT_MODEL))
-    noise = (0.1 * np.random.default_rng(0).standard_normal((round(seconds * rate), 2))).astype(np.float32)
-    pipelines = [SourcePipeline("yard", [ModelBinding(model)], namespace=NAMESPACE_DNS) for _ in range(2)]
-    at = datetime.now(UTC)
-
-    def feed(pipeline: SourcePipeline) -> None:
-        for number in range(20):
-            block = Block("yard", 0, number * len(noise), at + number * timedelta(seconds=seconds), rate, noise)
-            for _ in pipeline.feed(block):
-                pass
-
-    feed(pipelines[0])  # tables that all sources share
+    noise = (0.1 * np.random.default_rng(0).standard_normal((seconds * rate, 2))).astype(np.float32)
+    blocks = blocks_of(noise, rate, PERIOD_S)
+    feed(new_pipeline(model), blocks)  # tables that all sources share
     tracemalloc.start()
-    feed(pipelines[1])
+    pipeline = new_pipeline(model)
+    feed(pipeline, blocks)
     kept_mb = tracemalloc.get_traced_memory()[0] / 1e6
     tracemalloc.stop()
     return f"FFmpeg, PyAV and a thread: the floor takes {floor_mb:.1f}; levels and clips keep {kept_mb:.1f}"
