@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import OrderedDict, deque
+from collections.abc import Iterable
 
 from edgeaudio.types import Block
 
@@ -34,12 +34,15 @@ class Subscription:
         self._max_items = max_items
         self._is_paced = is_paced
         self._changed = threading.Condition()
-        self._queue: deque[tuple[float, object]] = deque()  # monotonic time of the publication, and the item
+        # by number, in the order of publication: its monotonic time, and the item. Of thousands, any is dropped at once
+        self._queue: OrderedDict[int, tuple[float, object]] = OrderedDict()
+        self._last = 0  # number
+        self._blocks: dict[str, deque[int]] = {}  # numbers, by source
+        self._others: deque[int] = deque()  # numbers of what is no Block
         self._is_woken = False
         self._is_idle = True  # all that was taken has been handled
         self._waiting_s: dict[str, float] = {}  # Blocks, by source
         self._waiting_bytes = 0  # Blocks
-        self._waiting_items = 0  # other than Blocks
         self._dropped_s: dict[str, float] = {}
         self._dropped_items = 0
 
@@ -55,10 +58,9 @@ class Subscription:
                     self._changed.wait_for(lambda: self._has_room(item), item.duration_s)
                 self._add_block(item)
             else:
-                self._queue.append((time.monotonic(), item))
-                self._waiting_items += 1
-                if self._waiting_items > self._max_items:
-                    self._drop(lambda other: not isinstance(other, Block))
+                self._append(item, self._others)
+                if len(self._others) > self._max_items:
+                    self._drop(self._others[0])
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> list[object]:
@@ -69,9 +71,7 @@ class Subscription:
                 self._changed.notify_all()  # for `wait_idle`
             self._changed.wait_for(lambda: self._queue or self._is_woken, timeout_s)
             self._is_woken = False
-            taken = [self._queue.popleft()[1] for _ in range(min(MAX_TAKEN, len(self._queue)))]
-            for item in taken:
-                self._forget(item)
+            taken = [self._remove(next(iter(self._queue))) for _ in range(min(MAX_TAKEN, len(self._queue)))]
             self._is_idle = not taken
             self._changed.notify_all()
             return taken
@@ -96,7 +96,7 @@ class Subscription:
         """Drop what waits, and count it."""
         with self._changed:
             while self._queue:
-                self._drop(lambda _: True)
+                self._drop(next(iter(self._queue)))
             self._changed.notify_all()
 
     def waiting_s(self, source: str) -> float:
@@ -124,37 +124,44 @@ class Subscription:
     def lag_s(self) -> float:
         """Seconds for which the oldest item has been waiting; 0 if none waits."""
         with self._changed:
-            return time.monotonic() - self._queue[0][0] if self._queue else 0.0
+            return time.monotonic() - next(iter(self._queue.values()))[0] if self._queue else 0.0
 
     # --- called under the lock ---
 
+    def _append(self, item: object, numbers: deque[int]) -> None:
+        self._last += 1
+        self._queue[self._last] = time.monotonic(), item
+        numbers.append(self._last)
+
     def _add_block(self, block: Block) -> None:
-        self._queue.append((time.monotonic(), block))
+        numbers = self._blocks.setdefault(block.source, deque())
+        self._append(block, numbers)
         self._waiting_s[block.source] = self._waiting_s.get(block.source, 0.0) + block.duration_s
         self._waiting_bytes += block.samples.nbytes
-        while self._waiting_s[block.source] > self._max_s:
-            self._drop(lambda other: isinstance(other, Block) and other.source == block.source)
+        while numbers and self._waiting_s[block.source] > self._max_s:
+            self._drop(numbers[0])
         while self._waiting_bytes > self._max_bytes:
-            self._drop(lambda other: isinstance(other, Block))
+            self._drop(min(each[0] for each in self._blocks.values() if each))
 
-    def _drop(self, is_meant: Callable[[object], bool]) -> None:
-        index, item = next((index, item) for index, (_, item) in enumerate(self._queue) if is_meant(item))
-        del self._queue[index]
-        self._forget(item)
-        self._count_dropped(item)
+    def _drop(self, number: int) -> None:
+        self._count_dropped(self._remove(number))
+
+    def _remove(self, number: int) -> object:
+        """Take an item out of the queue, the oldest of its kind."""
+        _, item = self._queue.pop(number)
+        if isinstance(item, Block):
+            self._blocks[item.source].popleft()
+            self._waiting_s[item.source] -= item.duration_s
+            self._waiting_bytes -= item.samples.nbytes
+        else:
+            self._others.popleft()
+        return item
 
     def _count_dropped(self, item: object) -> None:
         if isinstance(item, Block):
             self._dropped_s[item.source] = self._dropped_s.get(item.source, 0.0) + item.duration_s
         else:
             self._dropped_items += 1
-
-    def _forget(self, item: object) -> None:
-        if isinstance(item, Block):
-            self._waiting_s[item.source] -= item.duration_s
-            self._waiting_bytes -= item.samples.nbytes
-        else:
-            self._waiting_items -= 1
 
     def _has_room(self, block: Block) -> bool:
         return self._waiting_s.get(block.source, 0.0) + block.duration_s <= self._max_s

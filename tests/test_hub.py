@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.waiting import wait_until
 
 from edgeaudio.hub import Hub, Subscription
@@ -136,3 +138,35 @@ def test_the_lag_is_that_of_the_oldest_item(hub: Hub):
     wait_until(lambda: subscription.lag_s > 0.01)
     subscription.take(0)
     assert subscription.lag_s == 0.0
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "status", "take"]), max_size=60),
+    st.integers(0, 4),
+    st.integers(1, 6),
+    st.integers(1, 3),
+)
+def test_what_is_dropped_is_the_oldest_of_its_kind(steps: list[str], max_s: int, max_blocks: int, max_items: int):
+    subscription = queue(Hub(), max_s=max_s, max_bytes=400 * max_blocks, max_items=max_items)
+    waits: list[object] = []
+    dropped_s, dropped = 0, 0
+
+    def drop_while(limit: int, meant: list[object]) -> int:
+        too_many = meant[: max(0, len(meant) - limit)]
+        waits[:] = [item for item in waits if not any(item is each for each in too_many)]
+        return len(too_many)
+
+    for number, step in enumerate(steps):
+        if step == "take":
+            assert subscription.take(0) == waits
+            waits.clear()
+            continue
+        item = status("c") if step == "status" else block(step, number)
+        subscription.put(item)
+        waits.append(item)
+        for source in "ab":
+            dropped_s += drop_while(max_s, [each for each in waits if isinstance(each, Block) and each.source == source])
+        dropped_s += drop_while(max_blocks, [each for each in waits if isinstance(each, Block)])
+        dropped += drop_while(max_items, [each for each in waits if isinstance(each, SourceStatus)])
+    assert subscription.take(0) == waits
+    assert (subscription.all_dropped_s, subscription.dropped) == (dropped_s, dropped)

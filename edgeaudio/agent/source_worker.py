@@ -29,6 +29,7 @@ from edgeaudio.settings import SourceSettings
 from edgeaudio.types import Block, EpochEnd, Reason, SourceState, SourceStatus
 
 JOIN_S = 1.0
+_BEHIND_S = 0.5  # of sound; recognition that keeps up never has as much waiting
 # states without a connection, which end the epoch
 _DISCONNECTED = (SourceState.STALLED, SourceState.WAITING, SourceState.FAILED, SourceState.ENDED)
 
@@ -210,6 +211,7 @@ class SourceWorker:
             runtime_dir=self._context.runtime_dir(),
             rtsp_store=RtspSetupStore(self._recalled(), self._remember),
             admission=self._context.admission(self.config),
+            is_behind=lambda: self._context.recognition.waiting_s(self.name) > _BEHIND_S,
         )
         self._reading = _RunningReader(reader, stop, self._context.spawn(f"capture-{self.name}", reader.run))
 

@@ -37,6 +37,9 @@ from edgeaudio.capture.truncation import cut_off
 from edgeaudio.clock import Clock
 from edgeaudio.types import Block, Reason
 
+# of sound, read at once while what was handed on waits for its recognition: a packet each would take three times the
+# CPU, and many streams that begin together would leave none for recognition
+_BEHIND_S = 0.25
 _END_SLACK_S = 1.0  # tolerance of the length that an RTSP server announces
 
 
@@ -112,6 +115,7 @@ class Connection:
         # pause), and at the beginning of a longer wait
         self.on_pause: Callable[[Block], None] | None = None
         self.on_stall: Callable[[str, float], None] | None = None
+        self.is_behind: Callable[[], bool] = lambda: False  # what was yielded is still waiting for its recognition
         self.closing = ExitStack()  # closed with the connection
         self.proxy = proxy  # of HTTP; knows live sound from stored
         self._config = config
@@ -238,7 +242,7 @@ class Connection:
         if reader.due_s is not None and reader.arrived_s >= reader.due_s + reader.overdue_s:
             self._steadiness.disturb()
         if not self._steadiness.is_steady or self._watch.pauses:
-            reader.wanted_s, reader.due_s = 0.0, None
+            reader.wanted_s, reader.due_s = _BEHIND_S if self.is_behind() else 0.0, None
             return
         epoch_s = self.blocks.epoch_s
         rest_s = drain.rest_s(epoch_s, reader.received)

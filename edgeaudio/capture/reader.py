@@ -67,16 +67,19 @@ class Reader:
         runtime_dir: Path | None = None,
         rtsp_store: RtspSetupStore | None = None,
         admission: Admission | None = None,
+        is_behind: Callable[[], bool] = lambda: False,
     ) -> None:
         """`internal_errors`: those of an earlier reader of the source.
 
         `runtime_dir`: where the heard segments of live playlists are kept for the next process.
         `rtsp_store`: how an RTSP camera was asked before, and where to store what is learned.
+        `is_behind`: True while Blocks that were handed on wait to be worked on: live sound comes in larger ones then.
         """
         self.config = config
         self._on_block = on_block
         self._internal_errors = InternalErrors(config) if internal_errors is None else internal_errors
         self._admission = Admission() if admission is None else admission
+        self._is_behind = is_behind
         self._escaped: Exception | None = None  # raised by on_block or on_status
         self._connection_stop: ConnectionStop | None = None
         self._stop = stop
@@ -231,6 +234,7 @@ class Reader:
 
         self._counter.begin()
         connection.on_pause, connection.on_stall = take, self._wait_out
+        connection.is_behind = self._is_behind
         try:
             for block in connection:
                 take(block)

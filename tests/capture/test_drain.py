@@ -159,6 +159,19 @@ def test_all_that_came_before_a_reset_is_heard() -> None:
     assert sum(len(block.samples) for block in blocks) == 60 * PACKET
 
 
+def test_sound_comes_in_larger_pieces_while_recognition_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeaudio.capture.drain.SETTLE_S", 100.0)
+    with camera(Script(packets=lambda: sine_packets(100))) as url:
+        config = SourceConfig("test", url, read_period_s=PERIOD_S)
+        with open_source(config, threading.Event()) as connection:
+            connection.is_behind = lambda: True
+            blocks = list(connection)
+    assert sum(len(block.samples) for block in blocks) == 100 * PACKET
+    assert {block.epoch for block in blocks} == {0}
+    later = [block.duration_s for block in blocks if block.offset > RATE // 2][:-1]
+    assert min(later) >= 0.25
+
+
 def test_a_hole_is_filled_as_where_each_packet_is_read_at_once() -> None:
     def packets():
         yield from sine_packets(70)

@@ -36,6 +36,7 @@ def main() -> None:
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(f"( {options.launch} )")
     factory.set_shared(True)
+    factory.connect("media-configure", lambda _, media: refuse_seeks(media.get_element()))
     if options.protocols:
         factory.set_protocols(getattr(GstRtsp.RTSPLowerTrans, options.protocols.upper()))
     if options.auth:
@@ -47,6 +48,18 @@ def main() -> None:
     threading.Thread(target=lambda: (sys.stdin.read(), loop.quit()), daemon=True).start()
     print(f"rtsp://{options.address}:{server.get_bound_port()}{options.path}", flush=True)
     loop.run()
+
+
+def refuse_seeks(pipeline) -> None:
+    """Make the test sources answer as a microphone does: a seek by one listener would make a hole for all others."""
+
+    def answer(_, info):
+        is_meant = info.get_query().type == Gst.QueryType.SEEKING
+        return Gst.PadProbeReturn.HANDLED if is_meant else Gst.PadProbeReturn.OK  # unanswered, it means: cannot seek
+
+    sources = pipeline.iterate_sources()
+    while (step := sources.next())[0] == Gst.IteratorResult.OK:
+        step[1].get_static_pad("src").add_probe(Gst.PadProbeType.QUERY_UPSTREAM, answer)
 
 
 def protect(server, factory, options) -> None:

@@ -11,19 +11,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from edgeaudio.capture.drain import MIN_PERIOD_S
-from edgeaudio.recognise.bundled_models import DEFAULT_MODEL, find_model
-from edgeaudio.recognise.model import load_model
 from edgeaudio.settings import SourceSettings
 from tools.benchmarks.contenders import CLIP_S, PERIOD_S, Contender, Running, agent, costs, program
 from tools.benchmarks.cores import SERVERS, pinned
 from tools.benchmarks.figures import Figure, Measured, Target
 from tools.benchmarks.live_servers import AAC, G711, QUIET, SILENCE, camera, can_run
-from tools.benchmarks.recognition import blocks_of, recognising
-from tools.benchmarks.streams import MANY, OURS, ROUNDS, UNIT, WINDOW_S
-from tools.benchmarks.timing import cpu_s
+from tools.benchmarks.recognition import idle_ms
+from tools.benchmarks.streams import MANY, OURS, QUIET_NOISE, ROUNDS, UNIT, WINDOW_S
 
 DECODING = "decoding alone"
 WRITES_S = 32.0  # more than a health report's interval
@@ -40,12 +35,13 @@ def measure(*, short: bool) -> Iterator[Measured]:
         Contender(DECODING, program("floor", "--decode-only", *reading, scores=False), scores=False),
     ]
     manner = "each packet is read as it comes" if at_once else f"read every {PERIOD_S:g} s"
-    for quiet, sound, amplitude in (("digital silence", SILENCE, 0.0), ("below the gate", QUIET, 0.0003)):
+    for quiet, sound, amplitude in (("digital silence", SILENCE, 0.0), ("below the gate", QUIET, QUIET_NOISE)):
         with pinned(SERVERS):
             found = costs(contenders, partial(camera, AAC, sound), MANY, rounds=ROUNDS, seconds=WINDOW_S)
         others = {DECODING: found[DECODING].cpu_ms}
         name = f"CPU of an idle stream, {quiet}, {AAC}, {MANY} at once, {manner}"
-        note = f"levels, hum and resampling take {_pipeline_ms(amplitude):.1f} ms/s; reading and times the rest"
+        levels_ms = idle_ms(amplitude, n_channels=2)
+        note = f"levels, hum and resampling take {levels_ms:.1f} ms/s; reading and times the rest"
         yield Figure(name, UNIT, found[OURS].cpu_ms, others, Target(1.1, DECODING), note)
     with pinned(SERVERS), camera(G711, SILENCE) as server, agent()(server.url, 1) as running:
         running.wait_working(server)
@@ -54,15 +50,6 @@ def measure(*, short: bool) -> Iterator[Measured]:
         time.sleep(WRITES_S)
         a_minute = (_written(running) - written) * 60 / WRITES_S
     yield Figure("disk writes without events", "bytes/min", a_minute, {}, Target(0.0))
-
-
-def _pipeline_ms(amplitude: float) -> float:
-    """Return the CPU that recognition takes of a second of stereo noise of that standard deviation."""
-    rate, seconds = 48_000, 20
-    noise = (amplitude * np.random.default_rng(0).standard_normal((seconds * rate, 2))).astype(np.float32)
-    work = recognising(blocks_of(noise, rate, PERIOD_S), load_model(find_model(DEFAULT_MODEL)))
-    with pinned():
-        return 1000 * cpu_s({"": work}, rounds=3)[""] / seconds
 
 
 def _written(running: Running) -> int:

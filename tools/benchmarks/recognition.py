@@ -9,8 +9,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import numpy as np
+
+from edgeaudio.recognise.bundled_models import DEFAULT_MODEL, find_model
+from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.types import Block, Samples
+from tools.benchmarks.cores import pinned
+from tools.benchmarks.timing import cpu_s
 
 SOURCE = "camera"
 
@@ -39,3 +45,15 @@ def feed(pipeline: SourcePipeline, blocks: Sequence[Block]) -> None:
 def recognising(blocks: Sequence[Block], model: Scorer, *, period_s: float = 0.0) -> Callable[[], object]:
     """Return the work of recognising Blocks by a new pipeline each time."""
     return lambda: feed(new_pipeline(model, period_s=period_s), blocks)
+
+
+def idle_ms(amplitude: float, *, n_channels: int) -> float:
+    """Return the CPU, in ms, of a second of noise at 48 kHz that is below the gate: levels, hum and resampling.
+
+    `amplitude`: its standard deviation.
+    """
+    rate, seconds, block_s = 48_000, 20, 0.5
+    noise = (amplitude * np.random.default_rng(0).standard_normal((seconds * rate, n_channels))).astype(np.float32)
+    work = recognising(blocks_of(noise, rate, block_s), load_model(find_model(DEFAULT_MODEL)))
+    with pinned():
+        return 1000 * cpu_s({"": work}, rounds=3)[""] / seconds
