@@ -165,7 +165,8 @@ def test_what_is_dropped_is_the_oldest_of_its_kind(steps: list[str], max_s: int,
         subscription.put(item)
         waits.append(item)
         for source in "ab":
-            dropped_s += drop_while(max_s, [each for each in waits if isinstance(each, Block) and each.source == source])
+            of_source = [each for each in waits if isinstance(each, Block) and each.source == source]
+            dropped_s += drop_while(max_s, of_source)
         dropped_s += drop_while(max_blocks, [each for each in waits if isinstance(each, Block)])
         dropped += drop_while(max_items, [each for each in waits if isinstance(each, SourceStatus)])
     assert subscription.take(0) == waits
