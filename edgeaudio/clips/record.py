@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, ValidationError
 
 from edgeaudio.clock import timestamp
 from edgeaudio.errors import EdgeaudioError
 
-VERSION = 1
+VERSION: Final = 1
 SUFFIX = ".json"
 MAX_BYTES = 1 << 18  # of a record; its gaps are bounded
 MAX_GAPS = 1000
 MAX_TEXT = 200  # characters of a label or a name
 ClipFormat = Literal["opus", "flac", "wav"]
-# names that Windows allows too: no colon, no dot or space at the end, and none of its devices, for they begin with a date
+# names that Windows allows too: no colon, no dot or space at the end, and no device of its, for a date comes first
 FILE_NAME = re.compile(r"[0-9]{8}T[0-9]{9}Z_[a-z0-9-]{1,64}_[A-Za-z0-9-]{1,64}\.[a-z0-9]{1,8}")
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
