@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import socket
 import traceback
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 from urllib.parse import quote
 
 import pytest
@@ -163,8 +164,14 @@ def loaded(path: Path | None, options: list[str], environ: dict[str, str]) -> st
 def logged(url: str) -> str:
     if "://" not in url or len(url.split()) > 1:
         return ""  # in free text it cannot be told from other words; it is refused before anything is logged
+    text = logged_as("text", url)
+    lines = map(json.loads, logged_as("ecs", url).splitlines())
+    return "\n".join([text, *(value for line in lines for value in [line["message"], *line.get("error", {}).values()])])
+
+
+def logged_as(log_format: Literal["text", "ecs"], url: str) -> str:
     output = io.StringIO()
-    setup_logging("info", output)
+    setup_logging("info", output, log_format=log_format)
     log = logging.getLogger("edgeaudio.test")
     log.info("cannot open %s", url)
     log.warning("('%s', [%s], <%s>) and %r: x@example.org", url, url, url, url)

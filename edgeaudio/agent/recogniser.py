@@ -113,8 +113,8 @@ class Recogniser:
         number = self._journal.commit(events) if events else 0
         for result in results:
             if isinstance(result, Event):
-                test = ", a test" if result.test else ""
-                log.info("%s: %s %s, score %.2f%s", result.source, result.label, result.kind, result.score, test)
+                said = (result.source, result.label, result.kind, result.score, ", a test" if result.test else "")
+                log.info("%s: %s %s, score %.2f%s", *said, extra={"source": result.source})
             self._hub.publish(result)
         return number
 
@@ -146,7 +146,12 @@ class Recogniser:
         try:
             ended = {event.id: event for event in worker.pipeline.end()}
         except Exception:
-            log.debug("source %s: its recognition cannot be ended in good order either", worker.name, exc_info=True)
+            log.debug(
+                "source %s: its recognition cannot be ended in good order either",
+                worker.name,
+                exc_info=True,
+                extra={"source": worker.name},
+            )
             ended = {}
         worker.renew_pipeline()
         worker.fail(error)

@@ -132,7 +132,8 @@ class SourceQuarantine:
             self._due.pop(name, None)
             self._write()
         if sentence is not None:
-            log.info("source %s: tried alone, for it is suspected of having crashed the agent", name)
+            why = "tried alone, for it is suspected of having crashed the agent"
+            log.info("source %s: %s", name, why, extra={"source": name})
         return None
 
     def advance(self, name: str, phase: Phase) -> None:
@@ -148,7 +149,7 @@ class SourceQuarantine:
                 self._acquit(name)
             self._write()
         if acquitted:
-            log.info("source %s: %.0f s of sound: no longer quarantined", name, PROVEN_S)
+            log.info("source %s: %.0f s of sound: no longer quarantined", name, PROVEN_S, extra={"source": name})
 
     def over(self, name: str) -> None:
         """Note that a source's connection has ended in good order, or could not be opened."""
@@ -228,7 +229,11 @@ class SourceQuarantine:
             held = (
                 f"held back until {until:%Y-%m-%d %H:%M:%S} UTC" if crashes else "tried alone, with the other suspects"
             )
-            log.error("source %s: the agent died while it was open (%s); it is quarantined: %s", name, crash.how, held)
+            log.error(
+                "source %s: the agent died while it was open (%s); it is quarantined: %s",
+                *(name, crash.how, held),
+                extra={"source": name},
+            )
 
     def _write(self) -> None:
         if self._file is not None and not self._file.write(self._notes):

@@ -85,6 +85,7 @@ class Supervisor:
                 "source %s: its sound card is back, and this container has no device file for it: the agent ends, so "
                 "that it is started again with one",
                 name,
+                extra={"source": name},
             )
             self._stop.set()
 

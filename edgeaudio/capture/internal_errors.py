@@ -44,7 +44,11 @@ class InternalErrors:
                 self._kinds.add((kind, where))
         if new:
             trace = self._without_secrets("".join(traceback.format_exception(error)))
-            _log.error("source %s: an exception that nobody expected, while %s:\n%s", self._config.name, during, trace)
+            _log.error(
+                "source %s: an exception that nobody expected, while %s:\n%s",
+                *(self._config.name, during, trace),
+                extra={"source": self._config.name},
+            )
         detail = f"{kind} while {during}, internal error {count} of this source"
         hint = "a fault of edgeaudio: please report it, with the traceback in the log"
         return SourceError(self._config.name, self._config.address, Reason.INTERNAL_ERROR, detail, hint)

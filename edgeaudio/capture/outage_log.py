@@ -18,6 +18,7 @@ class OutageLog:
     def __init__(self, source: str, now_s: float) -> None:
         self.lasts = False  # the source is away
         self._source = source
+        self._extra = {"source": source}
         self._began_s = now_s
         self._throttle = LogThrottle()
         self._reason: Reason | None = None
@@ -35,11 +36,13 @@ class OutageLog:
         if not self._throttle.is_due(error.reason, now_s):
             return
         if is_new:
-            _log.warning("%s", error)
+            _log.warning("%s", error, extra=self._extra)
         else:
             minutes = (now_s - self._began_s) / 60
             _log.warning(
-                "source %s: still %s after %d tries in %.0f min", self._source, error.reason, self._failures, minutes
+                "source %s: still %s after %d tries in %.0f min",
+                *(self._source, error.reason, self._failures, minutes),
+                extra=self._extra,
             )
 
     def end(self, info: AudioInfo, now_s: float) -> None:
@@ -48,7 +51,8 @@ class OutageLog:
         if self.lasts:
             away_s = now_s - self._began_s
             tries = f"{self._failures} {'try' if self._failures == 1 else 'tries'}"
-            _log.info("source %s: heard again after %.1f s and %s: %s", self._source, away_s, tries, what)
+            again = (self._source, away_s, tries, what)
+            _log.info("source %s: heard again after %.1f s and %s: %s", *again, extra=self._extra)
         else:
-            _log.info("source %s: heard: %s", self._source, what)
+            _log.info("source %s: heard: %s", self._source, what, extra=self._extra)
         self.lasts = False

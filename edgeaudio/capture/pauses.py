@@ -98,4 +98,5 @@ class PauseWatch:
     def _learn(self, evidence: str) -> None:
         if not self.pauses:
             self._memory.pauses = True
-            _log.info("source %s: %s: it sends nothing while it is quiet", self._config.name, evidence)
+            name = self._config.name
+            _log.info("source %s: %s: it sends nothing while it is quiet", name, evidence, extra={"source": name})

@@ -307,7 +307,7 @@ class Reader:
 
     def _rest(self, end: SourceError) -> None:
         """Wait for the stop event: a recording is heard once. That time is neither heard nor lost."""
-        _log.info("source %s: %s", self.config.name, end.detail)
+        _log.info("source %s: %s", self.config.name, end.detail, extra={"source": self.config.name})
         self._status.restart()
         self._counter.rest()
         self._status.silent(SourceState.ENDED, end)

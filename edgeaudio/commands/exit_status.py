@@ -14,21 +14,31 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
+def status_of(error: Exception) -> int:
+    """Return the exit status of a command that an error ended."""
+    mendable = isinstance(error, EdgeaudioError | MemoryError) or _is_unimportable(error)
+    return EXIT_BAD_INPUT if mendable else EXIT_FAULT
+
+
 def report(error: Exception) -> int:
     """Print an error on standard error, without secrets; returns the exit status."""
-    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "edgeaudio":
-        return _report_unimportable(error)
-    if isinstance(error, EdgeaudioError):
+    if isinstance(error, ImportError) and _is_unimportable(error):
+        _report_unimportable(error)
+    elif isinstance(error, EdgeaudioError):
         for line in getattr(error, "lines", str(error).split("\n")):
             print_error(f"edgeaudio: {one_line(mask(line))}")
     elif isinstance(error, MemoryError):
         print_error("edgeaudio: that takes more memory than there is; close other programs")
     else:
         print_error(mask("".join(traceback.format_exception(error))))
-    return EXIT_BAD_INPUT if isinstance(error, EdgeaudioError | MemoryError) else EXIT_FAULT
+    return status_of(error)
 
 
-def _report_unimportable(error: ImportError) -> int:
+def _is_unimportable(error: Exception) -> bool:
+    return isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "edgeaudio"
+
+
+def _report_unimportable(error: ImportError) -> None:
     """Print which library cannot be imported, and the first error of the chain: NumPy wraps it in a page of advice."""
     while isinstance(error.__cause__, ImportError):
         error = error.__cause__
@@ -38,4 +48,3 @@ def _report_unimportable(error: ImportError) -> int:
         f"edgeaudio: {library} cannot be imported ({problem}); install what that names, or edgeaudio with all that "
         "it needs again, by pip's --force-reinstall"
     )
-    return EXIT_BAD_INPUT

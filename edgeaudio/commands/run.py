@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from edgeaudio.agent import Agent
-from edgeaudio.commands.exit_status import EXIT_BAD_INPUT, report
+from edgeaudio.commands.exit_status import EXIT_BAD_INPUT, report, status_of
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import log_strays, setup_logging
 from edgeaudio.settings import Settings, load_settings
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.sources import config_path
 from edgeaudio.stderr import Stderr
 from edgeaudio.terminal import print_error
+
+log = logging.getLogger(__name__)
 
 _LAST_LINES_S = 0.3  # time for the last lines of the log to be read
 
@@ -39,11 +43,13 @@ def run(path: Path | None, options: Sequence[str]) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stderr = Stderr()
     ran = False
+    in_ecs = False
     status = 0
     try:
         settings, layers = load_with_layers(path, options)
         if config_path(path) or any(layer.table for layer in layers):
-            setup_logging(settings.log_level, stderr)
+            setup_logging(settings.log_level, stderr, log_format=settings.log_format, device=settings.device)
+            in_ecs = settings.log_format == "ecs"
             log_strays()
             agent = Agent(settings, reload=load, stderr=stderr)
             ran = True
@@ -52,7 +58,7 @@ def run(path: Path | None, options: Sequence[str]) -> int:
             print_error(_NOTHING_SET)
             status = EXIT_BAD_INPUT
     except Exception as error:  # noqa: BLE001 (reported as any other, before the process ends)
-        status = report(error)
+        status = _log_end(error) if in_ecs else report(error)
     drained = stderr.drain(_LAST_LINES_S)
     if ran or not drained:
         # a thread that returns from C code during Python's own shutdown crashes the process, and what that shutdown
@@ -60,3 +66,12 @@ def run(path: Path | None, options: Sequence[str]) -> int:
         os._exit(status)
     stderr.close()
     return status
+
+
+def _log_end(error: Exception) -> int:
+    """Log what ended the agent, as a line like all others; return the exit status."""
+    if isinstance(error, EdgeaudioError):
+        log.critical("%s", error)
+    else:
+        log.critical("an exception ended the agent", exc_info=error)
+    return status_of(error)

@@ -247,6 +247,7 @@ class Settings(BaseSettings):
     device: Slug = Field(default_factory=default_device, description="Name of this device; default: the host name.")
     state_dir: AnyPath = Field(default_factory=default_state_dir, description="Where the outbox is kept.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    log_format: Literal["text", "ecs"] = Field("text", description="Lines of the log: text, or JSON for collectors.")
     memory_limit_mb: Number | None = Field(
         None,
         ge=64,
