@@ -14,6 +14,7 @@
 # make homeassistant        Home Assistant's app repository, in build/homeassistant
 # make test-homeassistant   against Home Assistant itself, two versions; installing each takes ten minutes. Without
 #                           Python 3.14 the newer is tried in a Debian root: needs root and debootstrap; HOMEASSISTANT=2025.4: less
+# make test-node-red        the flow of deploy/node-red/ in Node-RED itself; needs Node.js with npm, and mosquitto
 # make faults               the proofs of docs/reliability.md, two and a half hours; FAULTS="--short" or names of some: less
 # make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
 # make wheel                the wheel, with an SBOM, and the source distribution into dist/; the same tree gives the same bytes
@@ -67,7 +68,7 @@ BENCH ?=
 # the peers, and all that they bring, in an environment of their own
 BENCH_VENV ?= .venv-bench
 
-.PHONY: demo test unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 faults bench constraints requirements deb test-image balena homeassistant check-python clean
+.PHONY: demo test unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red faults bench constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -192,6 +193,14 @@ $(HOMEASSISTANT_VENV)-2026.11/.installed: pyproject.toml
 	  'homeassistant==2026.11.*' aiohasupervisor pillow --editable '.[test]'
 	@touch $@
 
+test-node-red: $(VENV)/.test build/node-red/.installed
+	$(BIN)/python -m pytest tests/with_node_red
+
+# the newest for Node.js 20
+build/node-red/.installed:
+	npm install --silent --no-fund --no-audit --prefix $(@D) node-red@4.1.8
+	@touch $@
+
 faults: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m chaos $(FAULTS)
 
@@ -248,7 +257,7 @@ $(VENV)/.fleet: $(VENV)/.test
 # what a test needs that pip does not bring
 PROGRAMS := make apparmor mosquitto ffmpeg openssl espeak-ng iproute2 nftables gcc libc6-dev libasound2-dev \
   libasound2-data python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
-  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav fish zsh groff-base valgrind
+  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav fish zsh groff-base nodejs valgrind
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
 
 programs:

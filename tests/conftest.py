@@ -14,7 +14,20 @@ from support.programs import left_out
 
 # rooms whose tests have a machine, a broker or an agent each, and those of the tools for training, which take long
 INTEGRATION_FOLDERS = frozenset(
-    {"agent", "arm", "chaos", "deb", "demo", "deploy", "fleet", "fresh", "image", "training", "with_homeassistant"}
+    {
+        "agent",
+        "arm",
+        "chaos",
+        "deb",
+        "demo",
+        "deploy",
+        "fleet",
+        "fresh",
+        "image",
+        "training",
+        "with_homeassistant",
+        "with_node_red",
+    }
 )
 # modules of support/ that start servers or programs, or encode media with FFmpeg
 SERVERS = frozenset(

@@ -29,6 +29,7 @@ PACKAGES = {
     "ip": "iproute2",
     "mosquitto_passwd": "mosquitto",
     "nft": "nftables",
+    "node": "nodejs",
     "systemd-analyze": "systemd",
     "unshare": "util-linux",
 }
