@@ -296,7 +296,9 @@ def test_every_line_about_a_source_names_it_in_a_field() -> None:
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call) and "source %s" in _first_text(call) and _is_of_log(call):
                 found += 1
-                assert "extra" in [keyword.arg for keyword in call.keywords], f"{path}:{call.lineno}"
+                assert "extra" in [keyword.arg for keyword in call.keywords], (
+                    f"{path}:{call.lineno}: no extra={{source: }}"
+                )
     assert found > 8
 
 

@@ -40,10 +40,10 @@ if (detection?.kind !== "onset") return null; // the end of a sound is no news
 if (detection.test && env.get("TELL_TESTS") !== true) return null;
 
 const now = Date.now();
-const sound = [detection.device, detection.source, detection.label, detection.test ? "test" : ""].join("/");
+const sound = [detection.device, detection.source, detection.label].join("/");
 // asked in this order: a detection within the cooldown is told neither now nor when it is delivered again
 if (!isDue("edgeaudio_detections", `${detection.id} ${detection.kind}`, Infinity, now)) return null;
-if (!isDue("edgeaudio_cooldowns", sound, Number(env.get("COOLDOWN_S")), now)) return null;
+if (!detection.test && !isDue("edgeaudio_cooldowns", sound, Number(env.get("COOLDOWN_S")), now)) return null;
 
 const label = detection.label.replace(/[_\p{C}\p{Zl}\p{Zp}]+/gu, " ");
 const time = new Date(detection.at).toLocaleString("sv-SE"); // 2026-11-20 20:51:15, in the zone of this machine

@@ -141,12 +141,13 @@ def test_a_clock_that_was_set_back_silences_nothing_for_long() -> None:
     assert notified(step(detection(1)), step(detection(2), -3600)) == [True, True]
 
 
-def test_test_detections_are_notified_only_when_asked_for_and_hold_back_no_real_one() -> None:
-    steps = (step(detection(1, test=True)), step(detection(2), 1), step(detection(3, test=True), 2))
-    assert notified(*steps) == [False, True, False]
+def test_test_detections_are_notified_only_when_asked_for_and_have_no_cooldown() -> None:
+    tests = [step(detection(number, test=True), number) for number in (1, 2, 2, 4)]
+    steps = (*tests[:3], step(detection(3), 3), tests[3])
+    assert notified(*steps) == [False, False, False, True, False]
     outputs = run(*steps, TELL_TESTS=True)["outputs"]
     assert outputs[0]["topic"] == "Test: dog bark (porch)"
-    assert [output is not None for output in outputs] == [True, True, False]
+    assert [output is not None for output in outputs] == [True, True, False, True, True]
 
 
 @pytest.mark.parametrize(
