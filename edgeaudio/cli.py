@@ -1,4 +1,4 @@
-"""The command line: `edgeaudio setup | run | demo | check | health | test | probe | score | model | config`.
+"""The command line: `edgeaudio setup | run | demo | check | health | test | probe | score | picture | model | config`.
 
 Owns: the order of the commands, and what ends the process: a status, an error, a signal, a reader that is gone.
 Does not know: the options of a command (commands/NAME_parser.py), or its work (commands/NAME.py), which is imported
@@ -20,6 +20,7 @@ from edgeaudio.commands.exit_status import EXIT_BAD_INPUT, EXIT_BROKEN_PIPE, EXI
 from edgeaudio.commands.health_parser import add_health
 from edgeaudio.commands.model.parser import add_model
 from edgeaudio.commands.parser import Parser
+from edgeaudio.commands.picture_parser import add_picture
 from edgeaudio.commands.probe_parser import add_probe
 from edgeaudio.commands.run_parser import add_run
 from edgeaudio.commands.score_parser import add_score
@@ -40,6 +41,7 @@ _COMMANDS = (
     add_test,
     add_probe,
     add_score,
+    add_picture,
     add_model,
     add_config_command,
 )

@@ -40,16 +40,19 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
         os.close(descriptor)
 
 
-def replace_file(file: Path, text: str, *, mode: int | None = None) -> None:
-    """Put a text in place of a file, whole, with that mode, else the file's; the owner stays. Raises OSError."""
+def replace_file(file: Path, content: str | bytes, *, mode: int | None = None) -> None:
+    """Put a content in place of a file, whole, with that mode, else the file's; the owner stays. Raises OSError.
+
+    Text is written as UTF-8.
+    """
     file = file.resolve()
     new = file.with_name(f".{file.name}.new")
     with suppress(FileNotFoundError):
         new.unlink()
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             with suppress(FileNotFoundError, PermissionError):
                 os.fchown(descriptor, file.stat().st_uid, file.stat().st_gid)

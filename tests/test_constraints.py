@@ -15,7 +15,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 PYTHONS = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["project"]["classifiers"]))
 NEWEST = [
-    (python, extra) for python in PYTHONS for extra in ("", "demo", "test", "lint", "train", "fleet", "docs", "bench")
+    (python, extra)
+    for python in PYTHONS
+    for extra in ("", "pictures", "demo", "test", "lint", "train", "fleet", "docs", "bench")
 ]
 NEWEST.remove(("3.14", "train"))  # TensorFlow has no release for it yet
 

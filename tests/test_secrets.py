@@ -211,6 +211,7 @@ def test_no_part_of_a_sources_password_is_told(asked, tmp_path, form: str, schem
         outcome(lambda: loaded(None, [f"sources.porch.adress={url}"], {})),
         command("probe", url),
         command("score", url),
+        command("picture", url),
         command("probe", *config, "porch"),
         command("score", *config, "porch"),
         command("check", *config, "--print"),

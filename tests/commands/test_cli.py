@@ -28,13 +28,13 @@ def edgeaudio(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
 def test_help_is_there_without_loading_anything_heavy() -> None:
     script = (
         "import sys; from edgeaudio.cli import parser; parser().format_help()\n"
-        "print(*(name for name in ('numpy', 'av', 'pydantic', 'paho', 'ai_edge_litert') if name in sys.modules))"
+        "print(*(name for name in ('numpy', 'av', 'pydantic', 'paho', 'ai_edge_litert', 'PIL') if name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("command", ["run", "check", "probe", "score"])
+@pytest.mark.parametrize("command", ["run", "check", "probe", "score", "picture"])
 def test_every_command_explains_itself(command: str, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([command, "--help"])
@@ -157,7 +157,7 @@ def test_a_reader_that_goes_away_is_no_fault(model, tmp_path) -> None:
     assert "Broken" not in errors
 
 
-@pytest.mark.parametrize("command", ["probe", "score", "check"])
+@pytest.mark.parametrize("command", ["probe", "score", "picture", "check"])
 def test_control_c_ends_a_live_source_at_once(command: str, model, tmp_path) -> None:
     script = Script(hang_at="OPTIONS") if command == "check" else Script()
     with camera(script) as url:
@@ -165,7 +165,7 @@ def test_control_c_ends_a_live_source_at_once(command: str, model, tmp_path) -> 
             f'state_dir = "state"\nmqtt.url = "mqtt://127.0.0.1:1"\n[models.mine]\npath = "{model}"\n'
             f'[sources.porch]\nurl = "{url}"\n'
         )
-        more = {"probe": ["--seconds", "60", "porch"], "score": ["porch"], "check": []}[command]
+        more = {"probe": ["--seconds", "60", "porch"], "score": ["porch"], "picture": ["porch"], "check": []}[command]
         arguments = [command, "--config", str(tmp_path / "edgeaudio.toml"), *more]
         with subprocess.Popen([sys.executable, "-m", "edgeaudio", *arguments], stdout=-1, stderr=-1) as process:
             last = "OPTIONS" if command == "check" else "PLAY"
