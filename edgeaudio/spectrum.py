@@ -1,4 +1,4 @@
-"""Levels by frequency band and time, for pictures; recognition has features of its own.
+"""Levels by frequency band and time, for pictures of characters; recognition and pictures/ have their own.
 
 Bands are logarithmic, from 50 Hz to half the sample rate.
 """

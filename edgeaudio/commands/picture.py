@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def picture(target: str, path: Path | None, options: Sequence[str], request: Req
     """Draw a source, and print what was written. Raises EdgeaudioError, after drawing what came before the failure."""
     require_pillow()
     config, name = find_source(target, load_settings(path, options))
-    file = _file(config, name, request)
+    file = _output(config, name, request)
     width, height = request.size
     look = PictureOptions(
         width=width,
@@ -91,8 +91,15 @@ def picture(target: str, path: Path | None, options: Sequence[str], request: Req
     return 0
 
 
-def _file(config: SourceConfig, name: str | None, request: Request) -> Path:
+def _output(config: SourceConfig, name: str | None, request: Request) -> Path:
     """Return the file that is to be written. Raises EdgeaudioError where it cannot be, before anything is read."""
+    try:
+        return _file(config, name, request)
+    except OSError as error:  # a name that is too long, a directory that may not be looked into
+        raise EdgeaudioError(f"{error.filename}: cannot be written: {error.strerror}") from None
+
+
+def _file(config: SourceConfig, name: str | None, request: Request) -> Path:
     source = config.address.path
     stem = name or (source.stem if source is not None and kind_of(source) is None else "") or "picture"
     file = Path(f"{stem}.jpg") if request.out is None else request.out
@@ -120,7 +127,7 @@ class _Drawn:
         self._end_s = None if length_s is None else request.start_s + length_s
         self._origin: datetime | None = None  # the beginning of the source
         self._epoch: tuple[int, float] | None = None  # the current one, and when it began
-        self._live_at: datetime | None = None  # of the first sample that is drawn
+        self._recorded = True
 
     @property
     def is_complete(self) -> bool:
@@ -130,7 +137,7 @@ class _Drawn:
         """Draw what of the block is in the wanted part."""
         rate = block.sample_rate
         if self._origin is None:
-            self._origin = _MEDIA_START if recorded else block.at
+            self._origin, self._recorded = (_MEDIA_START if recorded else block.at), recorded
         if self._epoch is None or self._epoch[0] != block.epoch:
             self._epoch = block.epoch, (block.at - self._origin).total_seconds() - block.offset / rate
         # by its offset: times of the clock may drift within an epoch
@@ -140,8 +147,6 @@ class _Drawn:
         end = None if self._end_s is None else max(0, round((self._end_s - begin_s) * rate))
         wanted = self._channel(block.samples)[skipped:end]
         if len(wanted):
-            if not recorded and self._live_at is None:
-                self._live_at = block.at
             self.picture.add(wanted, rate, begin_s + skipped / rate - self._start_s)
 
     def encoded(self, marks: Sequence[Mark]) -> bytes:
@@ -151,7 +156,9 @@ class _Drawn:
             Mark(mark.label, mark.begin_s - start_s, None if mark.end_s is None else mark.end_s - start_s)
             for mark in marks
         ]
-        begin: Begin = start_s if self._live_at is None else self._live_at
+        begin: Begin = start_s
+        if self._origin is not None and not self._recorded:
+            begin = self._origin + timedelta(seconds=start_s)
         return self.picture.encoded(marks=shown, begin=begin)
 
     def _channel(self, samples: Samples) -> Samples:

@@ -15,7 +15,7 @@ from edgeaudio.pictures.spectrum import Powers
 
 # automatic range: from the noise to the loudest cell. What is far below (frequencies that a codec or a camera leaves
 # out) is no noise
-_MOST_AUTO_DB, _LEAST_AUTO_DB = 90.0, 40.0
+_MOST_AUTO_DB, _LEAST_AUTO_DB = 90.0, 30.0
 _NOISE_PERCENTILE = 40
 
 

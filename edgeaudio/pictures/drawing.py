@@ -19,6 +19,7 @@ from edgeaudio.pictures.ticks import Begin, Tick, frequency_ticks, time_ticks, u
 
 _MAX_LANES = 3  # of marks that overlap; of the others only the extent is drawn
 MAX_MARKS = 200
+_LEAST_STEP = 0.08  # of the upright axis: more labels would not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Layout:
         self._colours = palette(name)
         self._axis = axis
         self._marks = sorted(marks, key=lambda mark: mark.begin_s)[:MAX_MARKS]
-        text_px = min(max(10.0, min(width / 42, height / 19)), 40.0)
+        text_px = min(max(10.0, min(width / 36, height / 20)), 40.0)
         self.canvas = canvas = Canvas(width, height, self._theme.background, text_px)
         self._unit = unit = canvas.digit_height
         # axes and colour scale need so much that they leave something to label
@@ -59,7 +60,7 @@ class Layout:
         self._has_scale = width >= 50 * unit and height >= 14 * unit
         left = top = bottom = right = 0.0
         if self._has_axes:
-            ticks = frequency_ticks(axis, 2 * unit / height)
+            ticks = frequency_ticks(axis, self._least_frequency_step(height))
             widest = max(canvas.text_width(text) for text in ("kHz", *(tick.text for tick in ticks)))
             left = widest + 1.4 * unit
             top, bottom, right = 2.2 * unit, 2.6 * unit, 1.4 * unit
@@ -74,6 +75,9 @@ class Layout:
     @property
     def _lane(self) -> float:
         return 2.0 * self._unit
+
+    def _least_frequency_step(self, height: int) -> float:
+        return max(2 * self._unit / height, _LEAST_STEP)
 
     def draw(self, shades: Shades, duration_s: float, begin: Begin) -> Canvas:
         """Draw everything: shades `(height, width)` of the plot from the lowest row on, of `duration_s`."""
@@ -98,7 +102,7 @@ class Layout:
 
     def _draw_frequencies(self) -> None:
         canvas, theme, unit = self.canvas, self._theme, self._unit
-        for tick in frequency_ticks(self._axis, 2 * unit / self.height):
+        for tick in frequency_ticks(self._axis, self._least_frequency_step(self.height)):
             y = self.y + (1 - tick.place) * (self.height - 1)
             canvas.line(self.x - 0.5 * unit, y, self.x - 1, y, theme.line)
             canvas.text(self.x - 0.8 * unit - canvas.text_width(tick.text), y - unit / 2, tick.text, theme.text)

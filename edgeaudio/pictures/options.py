@@ -10,15 +10,12 @@ from edgeaudio.pictures.frequency_axis import Scale
 from edgeaudio.pictures.palettes import PaletteName
 
 ImageFormat = Literal["jpeg", "webp", "png"]
-# of each format: its MIME type
-CONTENT_TYPES: dict[ImageFormat, str] = {"jpeg": "image/jpeg", "webp": "image/webp", "png": "image/png"}
 
 # pixels of a side, and of the whole picture: a spectrogram takes up to 8 bytes for each, whatever its sound's length
 MIN_SIDE, MAX_SIDE = 64, 8192
 MAX_PIXELS = 8_000_000
 MESSAGE_BYTES = 99_000  # for pictures that are sent: under 100 kB
 MAX_GAIN_DB = 120.0
-RANGES_DB = (80, 100, 120)
 # rates that can be drawn, as capture admits them
 MIN_RATE, MAX_RATE = 1_000, 1_000_000  # Hz
 

@@ -2,8 +2,8 @@
 
 Owns: window, FFT, and the rows' shares of its bins. Does not know: time, pixels, colours.
 
-A row has the power of its strongest bin, so that a tone has its level on every scale. Where a row is narrower than
-the bins, it is interpolated. A sine of amplitude 1 has a power of 0.5 (-3 dBFS); DC is removed.
+A row has the power of its strongest bin, so that a tone has its level on every scale. Narrow rows are interpolated, with
+a gradual transition: noise has no edge there. A sine of amplitude 1 has a power of 0.5 (-3 dBFS); DC is removed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ Powers = NDArray[np.float32]
 WINDOW_S = 0.032
 # a row of a linear axis is wider than what more samples resolve: above 48 kHz they would only blur the time
 LINEAR_WINDOW = 1536
+_WIDE = 4.0  # bins of a row from which only the strongest counts; down to one it counts less and less
 _MAX_PADDING = 8  # FFT's length in windows: interpolates the spectra of low sample rates
 
 
@@ -46,7 +47,9 @@ class Analysis:
         # rows above this rate's own Nyquist frequency, where an earlier format had a higher rate
         self._beyond = edges[:-1] > n_bins - 1 + 1e-6
         self._begins = np.minimum(begins, n_bins - 1)
-        self._narrow = np.flatnonzero(np.diff(edges) < 2)
+        bins_of_row = np.diff(edges)
+        self._narrow = np.flatnonzero(bins_of_row < _WIDE)
+        self._strongest = np.clip((bins_of_row[self._narrow] - 1) / (_WIDE - 1), 0, 1).astype(np.float32)
         centres = np.minimum((edges[:-1] + edges[1:])[self._narrow] / 2, n_bins - 1)
         self._below = np.minimum(centres.astype(int), n_bins - 2)
         self._share = (centres - self._below).astype(np.float32)
@@ -66,6 +69,7 @@ class Analysis:
     def _by_rows(self, powers: Powers) -> Powers:
         rows: Powers = np.maximum.reduceat(powers, self._begins, axis=1)
         below, share = self._below, self._share
-        rows[:, self._narrow] = powers[:, below] * (1 - share) + powers[:, below + 1] * share
+        between = powers[:, below] * (1 - share) + powers[:, below + 1] * share
+        rows[:, self._narrow] = between + (rows[:, self._narrow] - between) * self._strongest
         rows[:, self._beyond] = 0
         return rows
