@@ -7,6 +7,7 @@ Does not know: where audio comes from, how it is recognised, where results go.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -158,6 +159,34 @@ class Event:
     # position of `at` in the source's Blocks: epoch, and seconds since it began; None: unknown, as for a stored event
     epoch: int | None = None
     offset_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveColumns:
+    """Consecutive columns of a source's spectrogram, while somebody watches: levels of linear bands."""
+
+    source: str
+    stream: int  # 32 bits; another after each hole in the sound
+    sequence: int  # counts the stream's packets from 0
+    at: datetime  # of the middle of the first column's window
+    hop_s: float  # from column to column
+    low_hz: float  # lower edge of the first band
+    high_hz: float  # upper edge of the last band
+    floor_db: float  # dBFS of a level of 0, or less
+    step_db: float  # dB from one level to the next
+    follows_gap: bool  # sound was lost since the columns before
+    levels: NDArray[np.uint8]  # (columns, bands), the lowest band first
+
+
+@dataclass(frozen=True, slots=True)
+class LiveScores:
+    """What a model may have heard in one clip, while somebody watches."""
+
+    source: str
+    model: str
+    at: datetime  # of the clip's first sample
+    duration_s: float
+    scores: Mapping[str, float]  # the best, by label; the highest first
 
 
 @dataclass(frozen=True, slots=True)
