@@ -1,6 +1,6 @@
 """Versions of what files and payloads mean, and the names that were replaced.
 
-Owns: the schema of settings and of model manifests, and the version of MQTT payloads. Does not know: the outbox's
+Owns: the schema of settings and of model manifests, and the versions of MQTT payloads. Does not know: the outbox's
 layout, whose version is in its file (outbox/database.py).
 
 A version is raised when a reader of the version before would misread: a key was removed or renamed, or means something
@@ -20,7 +20,8 @@ from edgeaudio.errors import EdgeaudioError
 log = logging.getLogger(__name__)
 
 KEY = "schema_version"  # in files and payloads; a file without it is of the first version
-PAYLOAD_VERSION = 1
+PAYLOAD_VERSION = 1  # of JSON
+LIVE_VERSION = 1  # of the layout of live columns
 
 Path = tuple[str, ...]  # of a key, from the outermost table
 

@@ -31,7 +31,7 @@ from edgeaudio.settings.show import json_schema
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.health_payload import health_values
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import ChannelLevel, Event, Level, OutboxStats, Reason, SourceState, SourceStatus
+from edgeaudio.types import ChannelLevel, Event, Level, LiveScores, OutboxStats, Reason, SourceState, SourceStatus
 
 FOLDER = Path(__file__).parent / "contracts"
 TOPICS = Topics("edgeaudio", "dock")
@@ -56,11 +56,12 @@ PAYLOADS = {
     "detection": messages.detection(TOPICS, EVENT, seq_epoch="a1", seq=1),
     "check": messages.check(TOPICS, "porch"),
     "level": messages.level(TOPICS, Level("porch", AT, 1.5, -20.5, -10.5, 0.1, 0.1, (CHANNEL, CHANNEL))),
+    "scores": messages.live_scores(TOPICS, LiveScores("porch", "home", AT, 4.0, {"dog": 0.5})),
     "status": messages.status(TOPICS, STATUS),
     "command": messages.command_result(TOPICS, "a/set", AT, "x"),
     "health": messages.health(TOPICS, health_values(HEALTH)),
 }
-NAMED = {"sources", "models", "sinks", "quarantined"}  # objects whose keys are names of the user's
+NAMED = {"sources", "models", "sinks", "quarantined", "scores"}  # objects whose keys are names of the user's
 
 
 @pytest.mark.parametrize("kind", PAYLOADS)

@@ -12,6 +12,7 @@ from edgeaudio.sinks.mqtt.commands import (
     Restart,
     SendTest,
     SetEnabled,
+    SetLive,
     SetThreshold,
     parse_command,
     send_test,
@@ -32,6 +33,7 @@ def test_every_command() -> None:
     assert parse(TOPICS.enabled_set("porch"), b"ON") == SetEnabled("porch", on=True)
     assert parse(TOPICS.test_set("porch"), b"Dog bark") == SendTest("porch", "Dog bark")
     assert parse(TOPICS.test_set("porch"), b"dog-bark") == SendTest("porch", "Dog bark")
+    assert parse(TOPICS.live_set("yard"), b"30") == SetLive("yard", 30.0)
     assert parse(TOPICS.restart_set, b"PRESS") == Restart()
 
 
@@ -55,6 +57,39 @@ def test_a_payload_that_is_no_threshold_is_refused(payload: bytes) -> None:
         parse(TOPICS.threshold_set("porch", "siren"), payload)
 
 
+@pytest.mark.parametrize("payload", [b"0", b"0.0", b"60", b"60.0", b"1", b"2.5", b"1e1", b".5"])
+def test_numbers_that_are_leases(payload: bytes) -> None:
+    assert parse(TOPICS.live_set("porch"), payload) == SetLive("porch", float(payload))
+
+
+NO_LEASES = [
+    *(
+        b"",
+        b" 30",
+        b"30\n",
+        b"nan",
+        b"inf",
+        b"-1",
+        b"+1",
+        b"61",
+        b"60.001",
+        b"1000000",
+        b"1e6",
+        b"9e99",
+        b"0x1",
+        b"3_0",
+    ),
+    *(b"30" * 500, b"null", b"[30]", b"30s", b"ON", b"\xff", b"e1", b"0" * 40, "\N{ARABIC-INDIC DIGIT THREE}".encode()),
+]
+
+
+@pytest.mark.parametrize("payload", NO_LEASES)
+def test_a_payload_that_is_no_lease_is_refused(payload: bytes) -> None:
+    with pytest.raises(CommandError, match=r"^live takes seconds, a number from 0 to 60, not ") as refusal:
+        parse(TOPICS.live_set("porch"), payload)
+    assert len(str(refusal.value)) < 250
+
+
 @pytest.mark.parametrize(
     ("topic", "payload", "message"),
     [
@@ -63,6 +98,7 @@ def test_a_payload_that_is_no_threshold_is_refused(payload: bytes) -> None:
         ("edgeaudio/dock/porch/test/set", b"\xff", "source porch has no label '\\ufffd'"),
         ("edgeaudio/dock/roof/test/set", b"siren", "there is no source 'roof'"),
         ("edgeaudio/dock/roof/enabled/set", b"ON", "there is no source 'roof'"),
+        ("edgeaudio/dock/roof/live/set", b"30", "there is no source 'roof'"),
         ("edgeaudio/dock/roof/threshold/siren/set", b"0.5", "there is no source 'roof'"),
         ("edgeaudio/dock/porch/threshold/cat/set", b"0.5", "source porch has no label 'cat'"),
         ("edgeaudio/dock/porch/status", b"x", "'edgeaudio/dock/porch/status' is no command"),

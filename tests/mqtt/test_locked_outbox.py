@@ -47,8 +47,9 @@ def test_a_device_can_do_its_work_and_no_more(mosquitto: MosquittoFactory, tmp_p
         subscriber.wait_for(lambda heard: topics <= {message.topic for message in heard})
         subscriber.wait_for(lambda _: len(subscriber.of(DETECTION)) == 3)
         subscriber.publish(TOPICS.enabled_set("porch"), "OFF")
+        subscriber.publish(TOPICS.live_set("porch"), "30")
         subscriber.publish("homeassistant/status", "online")
-        subscriber.wait_for(lambda _: len(running.commands) == 2)
+        subscriber.wait_for(lambda _: len(running.commands) == 3)
         assert {message.topic for message in other.heard} <= {"homeassistant/status"}  # which all may read
 
 

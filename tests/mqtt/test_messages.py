@@ -4,6 +4,7 @@ import json
 import math
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from edgeaudio.clock import timestamp
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import Event, Level, Message, Reason, SourceState, SourceStatus
+from edgeaudio.types import Event, Level, LiveColumns, LiveScores, Message, Reason, SourceState, SourceStatus
 
 TOPICS = Topics("edgeaudio", "dock")
 AT = datetime(2026, 11, 20, 12, 30, 15, 123_999, tzinfo=UTC)
@@ -126,3 +127,35 @@ def test_timestamps_are_utc_with_milliseconds_and_never_late(at: datetime) -> No
 def test_a_time_without_a_zone_is_an_error() -> None:
     with pytest.raises(ValueError, match="without a zone"):
         timestamp(datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
+
+
+def test_live_columns_are_exactly_the_contract() -> None:
+    levels = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    at = datetime(1970, 1, 1, 0, 0, 1, 2, tzinfo=UTC)
+    columns = LiveColumns("porch", 0x01020304, 5, at, 0.02, 0.0, 4000.0, -127.5, 0.5, follows_gap=True, levels=levels)
+    message = messages.live_columns(TOPICS, columns)
+    assert (message.topic, message.qos, message.retain) == ("edgeaudio/dock/porch/live", 0, False)
+    assert message.payload == bytes.fromhex(
+        "01 00 01 00"  # version, linear, after a gap, reserved
+        "04030201 05000000"  # stream, sequence
+        "42420f0000000000"  # 1,000,002 us
+        "00409c46 00000000 00007a45"  # 20,000 us, 0 and 4000 Hz
+        "0000ffc2 0000003f"  # -127.5 and 0.5 dB
+        "0200 0300"
+        "000102030405"
+    )
+
+
+def test_live_scores_keep_their_order_and_any_label() -> None:
+    scores = {"<img src=x onerror=alert(1)>": 0.912345, 'a/b:c "': 0.05001}
+    message = messages.live_scores(TOPICS, LiveScores("porch", "home", AT, 4.0, scores))
+    assert (message.topic, message.qos, message.retain) == ("edgeaudio/dock/porch/scores", 0, False)
+    value = json.loads(message.payload)
+    assert value == {
+        "schema_version": 1,
+        "at": "2026-11-20T12:30:15.123Z",
+        "duration_s": 4.0,
+        "model": "home",
+        "scores": {"<img src=x onerror=alert(1)>": 0.9123, 'a/b:c "': 0.05},
+    }
+    assert list(value["scores"]) == list(scores)

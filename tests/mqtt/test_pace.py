@@ -70,3 +70,16 @@ def test_the_limit_of_a_broker_that_discards_is_found_and_kept() -> None:
                 now += 10.0  # until the loss was noticed
         assert losses <= 6, limit_per_s
         assert pace.rate_per_s >= limit_per_s / 4, limit_per_s
+
+
+def test_there_is_a_spare_token_only_where_two_may_go() -> None:
+    pace = Pace(rate_max_per_s=40.0, burst_max=20)
+    sent = 0
+    while pace.has_spare(1000.0):
+        pace.take()
+        sent += 1
+    assert sent == 7
+    assert pace.wait_s(1000.0) == 0.0
+    slow = Pace(rate_max_per_s=9.0, burst_max=20)
+    assert slow.wait_s(1000.0) == 0.0
+    assert not slow.has_spare(2000.0)

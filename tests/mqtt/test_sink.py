@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from support.delivery import TOPICS
 
 from edgeaudio.sinks.mqtt.sink import MqttSink
-from edgeaudio.types import Event, Level, Message, SourceState, SourceStatus
+from edgeaudio.types import Event, Level, LiveColumns, LiveScores, Message, SourceState, SourceStatus
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 LABEL = TOPICS.label("porch", "dog")
@@ -22,6 +23,7 @@ class Sent:
     def __init__(self) -> None:
         self.states: list[Message] = []
         self.transient: list[Message] = []
+        self.live: list[Message] = []
         self.forgotten: list[str] = []
 
     def put(self, message: Message, *, ahead: bool = False) -> None:
@@ -29,6 +31,9 @@ class Sent:
 
     def put_transient(self, message: Message) -> None:
         self.transient.append(message)
+
+    def put_live(self, message: Message) -> None:
+        self.live.append(message)
 
     def forget(self, topic: str) -> None:
         self.forgotten.append(topic)
@@ -122,3 +127,14 @@ def test_a_status_is_published_retained(sink: MqttSink, sent: Sent):
     sink.handle(SourceStatus("porch", SourceState.LISTENING, NOW))
     assert sent.states[-1].topic == TOPICS.status("porch")
     assert sent.states[-1].retain
+
+
+def test_live_items_are_published_apart_from_state_and_of_known_sources_alone(sink: MqttSink, sent: Sent) -> None:
+    for source in ("porch", "gone"):
+        levels = np.zeros((10, 256), np.uint8)
+        sink.handle(LiveColumns(source, 1, 0, NOW, 0.02, 0.0, 4000.0, -127.5, 0.5, follows_gap=False, levels=levels))
+        sink.handle(LiveScores(source, "home", NOW, 1.0, {"dog": 0.5}))
+    assert [message.topic for message in sent.live] == [TOPICS.live("porch"), TOPICS.scores("porch")]
+    assert sent.transient == []
+    assert not {TOPICS.live("porch"), TOPICS.scores("porch")} & {message.topic for message in sent.states}
+    assert {(message.qos, message.retain) for message in sent.live} == {(0, False)}

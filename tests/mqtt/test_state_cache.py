@@ -115,6 +115,19 @@ def test_the_oldest_levels_are_dropped_and_all_without_a_connection() -> None:
     assert connection.send_next() is None
 
 
+def test_the_oldest_live_messages_are_dropped_and_push_out_nothing_else() -> None:
+    connection = Connection()
+    connection.cache.put_transient(Message("level", b"1"))
+    for number in range(1000):
+        connection.cache.put_live(Message("live", b"%d" % number))
+    assert connection.send_next() == Message("level", b"1")
+    assert connection.send_next() is None
+    assert connection.cache.take_live() == Message("live", b"744")
+    assert connection.cache.take_live() == Message("live", b"745")
+    connection.reconnect()
+    assert connection.cache.take_live() is None
+
+
 def due(connection: Connection) -> list[str]:
     """Send and acknowledge all that is due; return the topics."""
     found = []

@@ -56,3 +56,5 @@ def test_topics() -> None:
     assert topics.label("porch", "Dog bark") == "site/edgeaudio/dock/porch/label/dog-bark"
     assert topics.threshold_set("porch", "Dog bark") == "site/edgeaudio/dock/porch/threshold/dog-bark/set"
     assert topics.enabled_set("porch") == "site/edgeaudio/dock/porch/enabled/set"
+    assert topics.live_set("porch") == "site/edgeaudio/dock/porch/live/set"
+    assert topics.scores("porch") == "site/edgeaudio/dock/porch/scores"

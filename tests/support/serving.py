@@ -9,10 +9,17 @@ Session = Callable[[socket.socket, threading.Event], object]
 
 
 @contextlib.contextmanager
-def serving(session: Session, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """Serve on loopback; yields the port. `session` gets each connection, and an event that is set at the end."""
+def serving(
+    session: Session, *, host: str = "127.0.0.1", port: int = 0, receive_buffer: int | None = None
+) -> Iterator[int]:
+    """Serve on loopback; yields the port. `session` gets each connection, and an event that is set at the end.
+
+    `receive_buffer`: bytes that the kernel takes before the session does; None: megabytes.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     server = socket.create_server((host, port), family=family)
+    if receive_buffer is not None:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     server.settimeout(0.05)
     ended = threading.Event()
     threads: list[threading.Thread] = []

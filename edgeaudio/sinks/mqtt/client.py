@@ -94,6 +94,11 @@ class MqttConnection:
         """True if something still waits to be written to the network: better send no more."""
         return self._client.is_congested
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that were written to the network and have not reached the broker yet."""
+        return self._client.backlog
+
     def publish(self, message: Message, *, expiry_s: float | None = None) -> int:
         """Send a message; return its packet identifier, by which `poll` reports the acknowledgement (QoS 1 only).
 

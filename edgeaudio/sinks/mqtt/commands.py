@@ -7,6 +7,7 @@ Does not know: what a command does (agent/command_handler.py), or how it arrived
     <base>/<device>/<source>/threshold/<label>/set   a number from 0.01 to 1, which is never
     <base>/<device>/<source>/enabled/set             ON or OFF
     <base>/<device>/<source>/test/set                a label, of which a test detection is to be sent
+    <base>/<device>/<source>/live/set                seconds for which a source is watched, up to 60; 0: no longer
     <base>/<device>/restart/set                      PRESS
 """
 
@@ -24,6 +25,7 @@ from edgeaudio.slugs import slugify
 
 MIN_THRESHOLD: Final = 0.01
 MAX_THRESHOLD: Final[float] = 1
+MAX_LIVE_S: Final = 60
 PRESS: Final = b"PRESS"
 _MAX_PAYLOAD = 32
 _SHOWN = 80
@@ -60,11 +62,19 @@ class SendTest:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLive:
+    """Publish a source's live columns and scores for this long from now; 0: end that."""
+
+    source: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     """End the process in good order; the service manager starts it again."""
 
 
-Command = SetThreshold | SetEnabled | SendTest | Restart
+Command = SetThreshold | SetEnabled | SendTest | SetLive | Restart
 
 
 def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[str, Iterable[str]]) -> Command:
@@ -83,6 +93,9 @@ def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[st
         case [source, "threshold", slug, "set"]:
             _require_source(source, labels)
             return SetThreshold(source, _label(slug, source, labels), _threshold(payload))
+        case [source, "live", "set"]:
+            _require_source(source, labels)
+            return SetLive(source, _live_s(payload))
         case [source, "test", "set"]:
             return send_test(source, payload.decode("utf-8", "replace"), labels)
     raise CommandError(f"{_shown(topic.encode())} is no command")
@@ -115,15 +128,28 @@ def _near(slug: str, known: Iterable[str]) -> str:
 
 
 def _threshold(payload: bytes) -> float:
+    value = _number(payload)
+    if value is None or not MIN_THRESHOLD <= value <= MAX_THRESHOLD:
+        raise CommandError(f"a threshold is a number from {MIN_THRESHOLD} to {MAX_THRESHOLD}, not {_shown(payload)}")
+    return value
+
+
+def _live_s(payload: bytes) -> float:
+    value = _number(payload)
+    if value is None or value > MAX_LIVE_S:
+        raise CommandError(f"live takes seconds, a number from 0 to {MAX_LIVE_S}, not {_shown(payload)}")
+    return value
+
+
+def _number(payload: bytes) -> float | None:
+    """Return a number of 0 or more; None for anything else, and for one of too many digits."""
     # only plain numbers: float() itself would take "nan", "1_0", spaces, and digits of other scripts
-    if payload and len(payload) <= _MAX_PAYLOAD and _NUMBER.fullmatch(payload):
-        try:
-            value = float(payload)
-        except ValueError:  # only an exponent
-            value = 0.0
-        if MIN_THRESHOLD <= value <= MAX_THRESHOLD:
-            return value
-    raise CommandError(f"a threshold is a number from {MIN_THRESHOLD} to {MAX_THRESHOLD}, not {_shown(payload)}")
+    if not payload or len(payload) > _MAX_PAYLOAD or not _NUMBER.fullmatch(payload):
+        return None
+    try:
+        return float(payload)
+    except ValueError:  # only an exponent
+        return None
 
 
 def _shown(raw: bytes) -> str:

@@ -5,7 +5,8 @@ Does not know: MQTT (packet identifiers and reason codes are numbers), connectio
 seconds, handed in.
 
 Detections go first; while they wait, every eighth message is a subscription or state, so that after a long outage state
-is seconds late and not minutes. What ended connections before goes last (a detection: in its place), and alone.
+is seconds late and not minutes. What ended connections before goes last (a detection: in its place), and alone. Live
+messages go when nothing else waits, and leave a token of the pace to a detection that may come next.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from edgeaudio.sinks.mqtt.broker import BrokerError
 from edgeaudio.sinks.mqtt.broker_faults import BrokerFaults
 from edgeaudio.sinks.mqtt.detection_queue import DetectionQueue, StoredDetections, detection_item
 from edgeaudio.sinks.mqtt.in_flight import InFlightTable, Outgoing
+from edgeaudio.sinks.mqtt.live_pause import LivePause
 from edgeaudio.sinks.mqtt.pace import Pace
 from edgeaudio.sinks.mqtt.quarantine import Family, Item, MessageQuarantine
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
@@ -47,6 +49,7 @@ class Dispatcher:
         self._in_flight = InFlightTable()
         self.state_cache = StateCache(self._in_flight)
         self.quarantine = MessageQuarantine()
+        self._live_pause = LivePause()
         self._topics = topics
         self._filters = tuple(filters)
         self._detections = DetectionQueue(outbox, self.quarantine, self._in_flight)
@@ -105,6 +108,23 @@ class Dispatcher:
                 alone = self.quarantine.must_be_alone(outgoing.item)
                 return None if alone and not self._in_flight.is_empty(now) else outgoing
         return None
+
+    def waits_live(self, now: float) -> bool:
+        """True if a live message is to be sent, now or as soon as the pace and the network have room for one."""
+        return self.state_cache.has_live and self._live_pause.is_over(now)
+
+    def take_live(self, now: float) -> Message | None:
+        """Return a live message that is being sent where `next` returned None; None: none may go now.
+
+        What becomes of it is not noted: it is never acknowledged, and of no use later.
+        """
+        if not self._live_pause.is_over(now) or not self._pace.has_spare(now) or self.quarantine.has_untried(now):
+            return None
+        message = self.state_cache.take_live()
+        if message is not None:
+            self._pace.take()
+            self._live_pause.sent(now)
+        return message
 
     def take(self, outgoing: Outgoing) -> Outgoing:
         """Note that this is being sent; return it as it is to be sent. `sent` must follow, or the connection's end."""
@@ -212,6 +232,7 @@ class Dispatcher:
         if code in _TOO_FAST:
             self._pace.lost(now)
         elif code in _BLAMES or (code is None and error.reason in {BrokerReason.CLOSED, BrokerReason.NOT_MQTT}):
+            self._live_pause.connection_ended(now)
             return self._blame(self._suspects(now), now, f"connections end while it is in flight ({error.detail})")
         elif error.reason is BrokerReason.TIMEOUT and (skipped := self._in_flight.skipped()):
             # where later messages were acknowledged, the broker discards messages

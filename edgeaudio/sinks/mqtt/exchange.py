@@ -23,8 +23,11 @@ log = logging.getLogger(__name__)
 
 _STEP_S = 0.25
 _IDLE_S = 1.0  # where nothing is to be sent and no answer awaited
+_LIVE_STEP_S = 0.05  # where live messages wait for room
 _BURST = 32  # messages sent before the network is polled again
 _FAREWELL_S = 1.0
+# bytes on the way beyond which no live message is added: a detection waits behind them, at 512 kbit/s for half a second
+_LIVE_BACKLOG = 32 * 1024
 
 
 class Exchange:
@@ -94,6 +97,10 @@ class Exchange:
                 return min(wait_s, _STEP_S)
             outgoing = dispatcher.next(now)
             if outgoing is None:
+                if dispatcher.waits_live(now):
+                    if self._send_live(now):
+                        continue
+                    return _LIVE_STEP_S
                 self.is_settled = dispatcher.is_settled(now)
                 return _IDLE_S if self.is_settled else _STEP_S
             if outgoing.message is None or connection.fits(outgoing.message):
@@ -103,6 +110,14 @@ class Exchange:
                 why = f"{length} bytes, where the broker takes packets of {connection.packet_max}"
                 dispatcher.too_long(outgoing, why, now)
         return 0.0
+
+    def _send_live(self, now: float) -> bool:
+        """Send a live message if that makes no other wait; return False if none was sent."""
+        if self._connection.backlog > _LIVE_BACKLOG or (message := self._dispatcher.take_live(now)) is None:
+            return False
+        if self._connection.fits(message):
+            self._connection.publish(message)
+        return True
 
     def _send_one(self, outgoing: Outgoing, now: float) -> None:
         if outgoing.message is None:

@@ -4,22 +4,24 @@ Owns: every payload but Home Assistant's discovery (discovery.py). Pure: values 
 Does not know: topics' spelling (topics.py), and when or whether a message is sent.
 
 All JSON is compact, in UTF-8, and has finite numbers only: what is not finite becomes null, as does a level of
-digital silence. Times are RFC 3339, UTC, with milliseconds, and are those of the sound, not of the sending.
-Detections go through the outbox with QoS 1; other state is retained or sent again, so its newest value counts.
+digital silence. Live columns are bytes. Times are RFC 3339, UTC, with milliseconds, and are those of the sound, not of
+the sending. Detections go through the outbox with QoS 1; other state is retained or sent again, so its newest value
+counts.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from edgeaudio import schema_versions
 from edgeaudio.clock import timestamp
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import ChannelLevel, Event, Level, Message, SourceStatus
+from edgeaudio.types import ChannelLevel, Event, Level, LiveColumns, LiveScores, Message, SourceStatus
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
@@ -27,6 +29,12 @@ ONLINE = b"online"
 OFFLINE = b"offline"
 ON = b"ON"
 OFF = b"OFF"
+
+# version, scale, flags, reserved; stream, sequence; time; hop, lowest and highest Hz, floor, step; columns, bands
+LIVE_HEADER = struct.Struct("<4B2Iq5f2H")
+_LINEAR = 0
+_FOLLOWS_GAP = 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 SCHEMA: Mapping[str, Json] = {schema_versions.KEY: schema_versions.PAYLOAD_VERSION}  # in each object
 
@@ -95,6 +103,38 @@ def _loudness(value: Level | ChannelLevel) -> dict[str, Json]:
         "clipped_ratio": _rounded(value.clipped_ratio, 4),
         "hum_ratio": _rounded(value.hum_ratio, 3),
     }
+
+
+def live_columns(topics: Topics, value: LiveColumns) -> Message:
+    """Return columns of a source's spectrogram, as bytes: docs/mqtt.md has the layout."""
+    header = LIVE_HEADER.pack(
+        schema_versions.LIVE_VERSION,
+        _LINEAR,
+        _FOLLOWS_GAP if value.follows_gap else 0,
+        0,
+        value.stream,
+        value.sequence,
+        (value.at - _EPOCH) // timedelta(microseconds=1),
+        1e6 * value.hop_s,
+        value.low_hz,
+        value.high_hz,
+        value.floor_db,
+        value.step_db,
+        *value.levels.shape,
+    )
+    return Message(topics.live(value.source), header + value.levels.tobytes())
+
+
+def live_scores(topics: Topics, value: LiveScores) -> Message:
+    """Return what a model may have heard in one clip."""
+    payload: dict[str, Json] = {
+        **SCHEMA,
+        "at": timestamp(value.at),
+        "duration_s": _rounded(value.duration_s, 3),
+        "model": value.model,
+        "scores": {label: _rounded(score, 4) for label, score in value.scores.items()},
+    }
+    return Message(topics.scores(value.source), encode(payload))
 
 
 def status(topics: Topics, value: SourceStatus) -> Message:

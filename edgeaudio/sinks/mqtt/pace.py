@@ -49,6 +49,11 @@ class Pace:
         self._fill(now)
         return 0.0 if self._tokens >= 1.0 - _ROUNDING else (1.0 - self._tokens) / self._rate_per_s
 
+    def has_spare(self, now: float) -> bool:
+        """True if a message that may go now leaves a token for another."""
+        self._fill(now)
+        return self._tokens >= 2.0 - _ROUNDING
+
     def take(self) -> None:
         """Spend a token; `wait_s` must have been 0."""
         self._tokens -= 1.0

@@ -12,9 +12,11 @@ paho is used as little as possible, for reasons found by running it:
 
 from __future__ import annotations
 
+import fcntl
 import select
 import ssl
 import struct
+import termios
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -101,6 +103,15 @@ class PahoClient:
     def is_congested(self) -> bool:
         """True if something still waits to be written to the network."""
         return self._client.want_write()
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the kernel holds until the broker's has acknowledged them; 0 without a connection."""
+        sock = self._client.socket()
+        if sock is None:
+            return 0
+        held: int = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
+        return held
 
     def connect(self, *, resume: bool) -> None:
         """Connect the socket, do the TLS handshake, and send CONNECT. Raises OSError or ValueError.

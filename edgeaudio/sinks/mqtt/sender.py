@@ -154,6 +154,11 @@ class Sender:
         self._state_cache.put_transient(message)
         self.wake()
 
+    def put_live(self, message: Message) -> None:
+        """Send a message of QoS 0 when nothing else waits; drops the oldest when they come faster than they go."""
+        self._state_cache.put_live(message)
+        self.wake()
+
     def forget(self, topic: str) -> None:
         """Stop sending this topic's state. `put` a `messages.cleared` to clear it on the broker."""
         self._state_cache.forget(topic)

@@ -21,7 +21,7 @@ from edgeaudio.sinks.mqtt.discovery_state import announce
 from edgeaudio.sinks.mqtt.entities import AgentEntities, SourceEntities
 from edgeaudio.sinks.mqtt.health_payload import health_values
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import Event, Level, Message, SourceStatus
+from edgeaudio.types import Event, Level, LiveColumns, LiveScores, Message, SourceStatus
 from edgeaudio.version import __version__
 
 MAX_HOST = 64  # characters of a machine's name (HOST_NAME_MAX)
@@ -36,6 +36,8 @@ class Publisher(Protocol):
 
     def put_transient(self, message: Message) -> None: ...
 
+    def put_live(self, message: Message) -> None: ...
+
     def forget(self, topic: str) -> None: ...
 
     def schedule_resend_unretained(self) -> None: ...
@@ -45,7 +47,7 @@ class MqttSink:
     """Everything that is published besides detections. Any method may be called from any thread."""
 
     name = "mqtt"
-    accepts = frozenset({Event, Level, SourceStatus})
+    accepts = frozenset({Event, Level, SourceStatus, LiveColumns, LiveScores})
 
     def __init__(self, topics: Topics, sender: Publisher, *, discovery_prefix: str | None) -> None:
         """`discovery_prefix`: None without Home Assistant's discovery."""
@@ -70,6 +72,10 @@ class MqttSink:
                         self._sender.put_transient(messages.level(self._topics, level))
                 case SourceStatus() if item.source in self._digests:
                     self._sender.put(messages.status(self._topics, item), ahead=True)
+                case LiveColumns() if item.source in self._digests:
+                    self._sender.put_live(messages.live_columns(self._topics, item))
+                case LiveScores() if item.source in self._digests:
+                    self._sender.put_live(messages.live_scores(self._topics, item))
 
     def add_source(self, source: str, labels: Iterable[str], *, level_interval_s: float) -> None:
         """Begin to publish a source: the state of each label, and a level every `level_interval_s`."""

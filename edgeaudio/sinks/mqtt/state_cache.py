@@ -1,7 +1,8 @@
 """Retained and best-effort messages: the newest of each topic, resent after a reconnect.
 
 Owns: the newest message per topic, which of them the broker has acknowledged, their order (health and states of sources
-before lists of entities), and a short queue of messages that are worth sending only while connected (levels).
+before lists of entities), and two short queues of messages that are worth sending only while connected: levels, and
+those of a live view, which go when nothing else waits.
 Does not know: MQTT, the pace, or what the messages mean. Any thread may put messages in; one thread takes them out.
 """
 
@@ -17,6 +18,7 @@ from edgeaudio.sinks.mqtt.in_flight import InFlightTable
 from edgeaudio.types import Message
 
 _TRANSIENT = 256
+_LIVE = 256  # what four sources have in a segment of HLS, 0.7 MB
 _REFUSED_RETRY_S = 60.0
 
 
@@ -31,6 +33,7 @@ class StateCache:
         self._due: dict[str, float] = {}  # topic to time; later than now only after a refusal
         self._ahead: dict[str, None] = {}  # topics that go before the others
         self._transient: deque[Message] = deque(maxlen=_TRANSIENT)
+        self._live: deque[Message] = deque(maxlen=_LIVE)
         self._acknowledged: dict[str, Message] = {}  # by topic; as far as is known the broker has them
 
     @property
@@ -43,6 +46,11 @@ class StateCache:
         """True if a newest message was neither sent nor refused."""
         with self._lock:
             return bool(self._first) or any(due_at == 0.0 for due_at in self._due.values())
+
+    @property
+    def has_live(self) -> bool:
+        """True if a live message waits."""
+        return bool(self._live)
 
     def put(self, message: Message, *, ahead: bool = False) -> None:
         """Queue a message in place of an older one of its topic, to be sent now and after each reconnection.
@@ -78,6 +86,11 @@ class StateCache:
         with self._lock:
             self._transient.append(message)
 
+    def put_live(self, message: Message) -> None:
+        """Queue a message for `take_live`; drops the oldest beyond 256."""
+        with self._lock:
+            self._live.append(message)
+
     def schedule_resend(self, *, unretained_only: bool = False) -> None:
         """Mark every message (or only unretained ones) as due."""
         with self._lock:
@@ -91,6 +104,7 @@ class StateCache:
             if not remembered:
                 self._acknowledged.clear()
             self._transient.clear()
+            self._live.clear()
             self._due = {
                 topic: 0.0 for topic, message in self._messages.items() if self._acknowledged.get(topic) != message
             }
@@ -107,6 +121,11 @@ class StateCache:
                 if now >= self._due.get(topic, inf) and topic not in in_flight and may_send(topic):
                     return self._messages[topic]
             return next((message for message in self._transient if may_send(message.topic)), None)
+
+    def take_live(self) -> Message | None:
+        """Return the oldest live message, which is being sent; None: none waits."""
+        with self._lock:
+            return self._live.popleft() if self._live else None
 
     def take(self, message: Message) -> None:
         """Note that a message is being sent."""

@@ -77,6 +77,15 @@ class Topics:
     def level(self, source: str) -> str:
         return f"{self.root}/{source}/level"
 
+    def live(self, source: str) -> str:
+        return f"{self.root}/{source}/live"
+
+    def live_set(self, source: str) -> str:
+        return f"{self.live(source)}/set"
+
+    def scores(self, source: str) -> str:
+        return f"{self.root}/{source}/scores"
+
     def label(self, source: str, label: str) -> str:
         return f"{self.root}/{source}/label/{slugify(label)}"
 
@@ -118,4 +127,5 @@ class Topics:
     def command_filters(self) -> tuple[str, ...]:
         """The subscriptions that catch every command, and nothing that the agent itself publishes."""
         each = f"{self.root}/+"
-        return (self.restart_set, f"{each}/enabled/set", f"{each}/threshold/+/set", f"{each}/test/set")
+        sources = (f"{each}/{kind}/set" for kind in ("enabled", "threshold/+", "test", "live"))
+        return (self.restart_set, *sources)
