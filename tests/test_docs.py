@@ -64,6 +64,9 @@ def test_every_topic_is_documented():
         topics.enabled("source"),
         topics.enabled_set("source"),
         topics.test_set("source"),
+        topics.live("source"),
+        topics.live_set("source"),
+        topics.scores("source"),
     }
     documented = set(re.findall(r"^\| `(<base>[^`]*)`", MQTT, re.MULTILINE))
     assert {re.sub(r"<(\w+)>", r"\1", topic) for topic in documented} == found

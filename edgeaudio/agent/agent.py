@@ -3,10 +3,11 @@
 Owns: every thread, the signals, the main loop (health, watchdog, schedules, commands, reload).
 Does not know: how sound is read, recognised or sent; the rooms do.
 
-Threads: one reader a source, one recogniser, the MQTT sink and its sender, one a best-effort sink, one that watches the
-memory, one that answers `edgeaudio health`, and the main thread, which alone changes the others' data. An unexpected
-exception of a thread is raised again in the main thread and ends the process, so that the service manager starts it
-anew. An exception in the reading or recognition of one source never gets here: it ends that source's connection.
+Threads: one reader a source, one recogniser, the MQTT sink and its sender, one a best-effort sink (that of live views
+only while somebody watches), one that watches the memory, one that answers `edgeaudio health`, and the main thread,
+which alone changes the others' data. An unexpected exception of a thread is raised again in the main thread and ends
+the process, so that the service manager starts it anew. An exception in the reading or recognition of one source never
+gets here: it ends that source's connection.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import TypeVar
 from edgeaudio.agent.command_handler import CommandHandler, labels_of
 from edgeaudio.agent.health_reporter import HealthReporter, ReportedParts
 from edgeaudio.agent.last_crash import CrashLog
+from edgeaudio.agent.live_runner import LiveRunner
 from edgeaudio.agent.mqtt_runner import MqttRunner
 from edgeaudio.agent.question_handler import QuestionHandler
 from edgeaudio.agent.recogniser import Recogniser
@@ -113,7 +115,9 @@ class Agent:
             on_status=self._on_broker,
         )
         self._recogniser = Recogniser(self._blocks, Journal(self._outbox, self._mqtt.encode), hub, hub.publish)
+        self._live = LiveRunner(hub, self._labels_of_model, self._threads.spawn, self._request_health)
         self._sink_runners = _runners(sinks, hub, self._request_health)
+        all_runners = [*self._sink_runners, self._live.runner]
         self._quarantine = SourceQuarantine(self._outbox, clock)
         self._crashes = CrashLog(self._outbox, clock.utc)
         try:
@@ -129,6 +133,7 @@ class Agent:
             self._mqtt.sink,
             clock,
             announced=lambda name: announced_labels(self._sources.settings, self._sources.models, name),
+            watch=self._live.watch,
             restart=self._stop.set,
         )
         self._supervisor = Supervisor(
@@ -136,7 +141,7 @@ class Agent:
             self._sources,
             self._recogniser,
             self._mqtt,
-            self._sink_runners,
+            all_runners,
             abort=self._abort,
             call_in_main=self._threads.call_in_main,
             stop=self._stop,
@@ -159,7 +164,7 @@ class Agent:
                 self._outbox,
                 self._mqtt.sender,
                 self._sources,
-                self._sink_runners,
+                all_runners,
                 self._crashes,
                 self._machine,
                 self._supervisor.memory_watch,
@@ -289,6 +294,7 @@ class Agent:
         for worker in self._sources:
             worker.publish_stopped()
         self._stop_sinks.set()
+        self._live.stop()
         self._mqtt.wait_handled(FINAL_DRAIN_S)
         self._mqtt.sink.publish_health(self._reporter.report())
         self._mqtt.drain(FINAL_DRAIN_S)
@@ -307,6 +313,7 @@ class Agent:
         time.tzset()  # the machine's time zone may have changed
         self._sources.switch(datetime.now().astimezone())
         self._commands.end_tests(self._clock.monotonic())
+        self._live.look_after(time.monotonic())
         self._publish_health()
         self._supervisor.check()
         self._service.alive()
@@ -331,6 +338,11 @@ class Agent:
     def _publish_health(self) -> None:
         if report := self._reporter.next_report():
             self._mqtt.sink.publish_health(report)
+
+    def _labels_of_model(self, name: str) -> Sequence[str]:
+        """Return what a model's scores are for; nothing for a model that is no longer loaded."""
+        model = self._sources.models.get(name)
+        return () if model is None else model.manifest.reported
 
     def _segments_dir(self) -> Path | None:
         """Return the directory that may be written to every few seconds; None: there is none."""

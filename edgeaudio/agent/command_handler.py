@@ -1,10 +1,10 @@
-"""Handles `.../set` commands (thresholds, switches, tests, restart), and announces the entities that take them.
+"""Handles `.../set` commands (thresholds, switches, tests, live views, restart), and announces their entities.
 
 Owns: the execution of commands, their persistence over restarts, their results, the announcements.
 Does not know: how commands arrive, how results and announcements are written, threads, the settings file.
 
-A value set by a command stays in force until the next command: a threshold or switch moved in Home Assistant survives
-a restart, whatever the settings file says.
+A threshold or switch set by a command stays in force until the next command: moved in Home Assistant, it survives a
+restart, whatever the settings file says.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from edgeaudio.agent.source_worker import SourceWorker
 from edgeaudio.clock import Clock
 from edgeaudio.health.machine import Machine
 from edgeaudio.outbox.outbox import Outbox
+from edgeaudio.sinks.live.leases import MAX_SOURCES
 from edgeaudio.sinks.mqtt.commands import (
+    MAX_LIVE_S,
     Command,
     CommandError,
     Restart,
     SendTest,
     SetEnabled,
+    SetLive,
     SetThreshold,
     parse_command,
     send_test,
@@ -54,14 +57,20 @@ class CommandHandler:
         clock: Clock,
         *,
         announced: Callable[[str], tuple[LabelEntity, ...]],
+        watch: Callable[[str, float], bool],
         restart: Callable[[], None],
     ) -> None:
-        """`announced` returns the labels of a source that have entities of their own; `restart` ends the agent."""
+        """`announced` returns the labels of a source that have entities of their own.
+
+        `watch` leases a source's live view for some seconds, and returns False if too many are leased; `restart` ends
+        the agent.
+        """
         self._topics = topics
         self._recogniser = recogniser
         self._outbox = outbox
         self._sink = sink
         self._clock = clock
+        self._watch = watch
         self._restart = restart
         self._announced = announced
         self._tests: deque[tuple[float, Event]] = deque()  # monotonic seconds, and the onset
@@ -121,7 +130,8 @@ class CommandHandler:
         return {name: labels_of(worker) for name, worker in self._recogniser.workers.items()}
 
     def _execute(self, command: Command) -> None:
-        log.info("command: %s", command)
+        # whoever watches renews the lease again and again
+        log.log(logging.DEBUG if isinstance(command, SetLive) else logging.INFO, "command: %s", command)
         match command:
             case SetThreshold(source, label, value):
                 worker = self._recogniser.workers[source]
@@ -136,6 +146,12 @@ class CommandHandler:
                 self._sink.publish(self._switch_state(worker))
             case SendTest(source, label):
                 self._begin_test(self._recogniser.workers[source], label)
+            case SetLive(source, duration_s):
+                if not self._watch(source, duration_s):
+                    raise CommandError(
+                        f"{MAX_SOURCES} other sources are watched live, and no more may be: wait up to {MAX_LIVE_S} s, "
+                        "or end one with 0"
+                    )
             case Restart():
                 self._restart()
 
