@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -151,7 +152,7 @@ def test_what_is_dropped_is_the_oldest_of_its_kind(steps: list[str], max_s: int,
     waits: list[object] = []
     dropped_s, dropped = 0, 0
 
-    def drop_while(limit: int, meant: list[object]) -> int:
+    def drop_while(limit: int, meant: Sequence[object]) -> int:
         too_many = meant[: max(0, len(meant) - limit)]
         waits[:] = [item for item in waits if not any(item is each for each in too_many)]
         return len(too_many)

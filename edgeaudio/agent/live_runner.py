@@ -43,7 +43,7 @@ class LiveRunner:
         was_leased = self._leases.is_leased(source, now_s)
         granted = self._leases.renew(source, duration_s, now_s)
         if granted and duration_s and not was_leased:
-            log.info("source %s is watched live", source)
+            log.info("source %s is watched live", source, extra={"source": source})
         self.look_after(now_s)
         return granted
 
