@@ -44,7 +44,10 @@ class EcsFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = {
             "@timestamp": _timestamp(record.created),
-            "log": {"level": record.levelname.lower(), "logger": _text(record.name, MAX_NAME_BYTES)},
+            "log": {
+                "level": _text(record.levelname.lower(), MAX_NAME_BYTES),
+                "logger": _text(record.name, MAX_NAME_BYTES),
+            },
             "message": _text(record.getMessage(), MAX_TEXT_BYTES),
             **self._fixed,
             "process": {
