@@ -101,6 +101,16 @@ class EpochEnd:
     complete: bool = False  # it is the end of a recording
 
 
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What subscribers may need to know of a model as one source runs it."""
+
+    labels: tuple[str, ...]  # of `Scores.values`, groups included
+    sha256: str  # of the .tflite
+    onset_delay_s: float  # the most sound from a beginning to the end of the clip that reports it
+    offset_delay_s: float  # and from an end
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """Result of a model for one clip: a score per label, or none if the clip was below the gate."""
@@ -114,6 +124,7 @@ class Scores:
     values: Samples | None  # float32 (n_labels,), 0 to 1; None: below the gate, the model was not run
     powers: Samples | None = None  # mean square of every whole POWER_STEP_S of the clip, (n,); None: below the gate
     epoch: int = 0
+    info: ModelInfo | None = None  # the same object for all clips; None: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +170,7 @@ class Event:
     # position of `at` in the source's Blocks: epoch, and seconds since it began; None: unknown, as for a stored event
     epoch: int | None = None
     offset_s: float | None = None
+    threshold: float | None = None  # score at which it began; None: unknown, as for a stored event
 
 
 @dataclass(frozen=True, slots=True, eq=False)

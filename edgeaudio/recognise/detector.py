@@ -89,6 +89,25 @@ class Detector:
         self._clips: deque[Scores] = deque()  # the latest, as far back as a beginning may be
         self._count = 0  # clips of the epoch
 
+    def onset_delay_s(self, clip_s: float) -> float:
+        """Return the most sound from the beginning of an event to the end of the clip that reports it.
+
+        The beginning lies in one of the clips that are kept for dating. From there on an event may have to wait until
+        it is long enough, or until the label has rested.
+        """
+        section, period_s = self._config.detector, self._config.period_s
+        waits_s = max(section.min_duration_s, section.cooldown_s) + period_s
+        return clip_s + (self._kept_clips(clip_s) - 1) * period_s + waits_s
+
+    def offset_delay_s(self, clip_s: float) -> float:
+        """Return the most sound from the end of an event to the end of the clip that reports it.
+
+        The end does not lie before the last clip with a vote. From there on the votes may still suffice for some clips,
+        and then the event is held.
+        """
+        section, period_s = self._config.detector, self._config.period_s
+        return clip_s + section.hold_s + (section.votes_of - section.votes + 1) * period_s
+
     @property
     def active(self) -> list[Event]:
         """Onsets of the events that have not ended."""
@@ -116,11 +135,9 @@ class Detector:
 
     def feed(self, scores: Scores) -> list[Event]:
         """Return the events that one clip's scores begin or end. A clip below the gate counts as scores of 0."""
-        section = self._config.detector
         self._count += 1
         self._clips.append(scores)
-        overlapping = min(MAX_CLIPS, ceil(scores.duration_s / self._config.period_s))
-        if len(self._clips) > overlapping + section.votes_of + section.mean_of:
+        if len(self._clips) > self._kept_clips(scores.duration_s):
             self._clips.popleft()
         values: Samples = np.zeros(len(self._config.labels), np.float32) if scores.values is None else scores.values
         steps = ((name, label, float(values[label.index])) for name, label in self._labels.items())
@@ -138,6 +155,12 @@ class Detector:
         self._clips.clear()
         self._count = 0
         return events
+
+    def _kept_clips(self, clip_s: float) -> int:
+        """Return how many clips are kept: as far back as a beginning may be."""
+        section = self._config.detector
+        overlapping = min(MAX_CLIPS, ceil(clip_s / self._config.period_s))
+        return overlapping + section.votes_of + section.mean_of
 
     def _step(self, name: str, label: _Label, score: float, scores: Scores) -> Event | None:
         section = self._config.detector
@@ -202,6 +225,7 @@ class Detector:
             at_error_s=run.began.error_s,
             epoch=scores.epoch,
             offset_s=run.began.offset_s,
+            threshold=label.threshold.on,
         )
         return label.event
 

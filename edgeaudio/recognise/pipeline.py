@@ -22,7 +22,7 @@ from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.level import LevelMeter, Reading
 from edgeaudio.recognise.manifest import Manifest, Threshold
 from edgeaudio.recognise.resample import Resampler
-from edgeaudio.types import Block, Channel, ChannelLevel, Event, Level, Samples, Scores
+from edgeaudio.types import Block, Channel, ChannelLevel, Event, Level, ModelInfo, Samples, Scores
 
 Result = Level | Scores | Event
 
@@ -74,6 +74,7 @@ class SourcePipeline:
         self._mixer = Mixer(channel)
         self._namespace = namespace
         self._detectors = [_detector(binding, namespace) for binding in bindings]
+        self._infos = [_info(*each) for each in zip(bindings, self._detectors, strict=True)]
         self._epoch: _Epoch | None = None
 
     def renewed(self) -> SourcePipeline:
@@ -94,7 +95,7 @@ class SourcePipeline:
         ):
             yield from self.end()
         if self._epoch is None:
-            self._epoch = _Epoch(block, self._source, self._bindings, self._gate_dbfs, self._mixer)
+            self._epoch = _Epoch(block, self._source, self._bindings, self._infos, self._gate_dbfs, self._mixer)
         for result in self._epoch.feed(block):
             yield from self._detected(result)
 
@@ -146,7 +147,13 @@ class _Epoch:
     """State of one epoch: from its Blocks to Levels and Scores."""
 
     def __init__(
-        self, block: Block, source: str, bindings: Sequence[ModelBinding], gate_dbfs: float, mixer: Mixer
+        self,
+        block: Block,
+        source: str,
+        bindings: Sequence[ModelBinding],
+        infos: Sequence[ModelInfo],
+        gate_dbfs: float,
+        mixer: Mixer,
     ) -> None:
         self.number = block.epoch
         self.sample_rate = block.sample_rate
@@ -155,6 +162,7 @@ class _Epoch:
         self._first = block.offset
         self._source = source
         self._bindings = bindings
+        self._infos = infos
         self._clock = _SampleClock(block.sample_rate)
         self._mixer = mixer
         self._meter = LevelMeter(block.sample_rate, self.n_channels)
@@ -222,6 +230,7 @@ class _Epoch:
             values=None if clip.values is None else model.scores(clip.values),
             powers=clip.powers,
             epoch=self.number,
+            info=self._infos[index],
         )
 
     def _level(self, reading: Reading) -> Level:
@@ -283,6 +292,14 @@ def _detector(binding: ModelBinding, namespace: UUID) -> Detector:
         manifest.reported, manifest.detector, _thresholds(binding), binding.effective_period_s, binding.labels
     )
     return Detector(config, namespace)
+
+
+def _info(binding: ModelBinding, detector: Detector) -> ModelInfo:
+    manifest = binding.model.manifest
+    clip_s = manifest.clip.n_samples / manifest.clip.sample_rate
+    return ModelInfo(
+        manifest.reported, manifest.sha256, detector.onset_delay_s(clip_s), detector.offset_delay_s(clip_s)
+    )
 
 
 def _thresholds(binding: ModelBinding) -> dict[str, Threshold]:
