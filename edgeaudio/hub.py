@@ -32,7 +32,7 @@ class Subscription:
         self._max_s = max_s
         self._max_bytes = max_bytes
         self._max_items = max_items
-        self._is_paced = is_paced
+        self.is_paced = is_paced
         self._changed = threading.Condition()
         # by number, in the order of publication: its monotonic time, and the item. Of thousands, any is dropped at once
         self._queue: OrderedDict[int, tuple[float, object]] = OrderedDict()
@@ -54,7 +54,7 @@ class Subscription:
         """
         with self._changed:
             if isinstance(item, Block):
-                if self._is_paced and not self._has_room(item):
+                if self.is_paced and not self._has_room(item):
                     self._changed.wait_for(lambda: self._has_room(item), item.duration_s)
                 self._add_block(item)
             else:
@@ -214,6 +214,11 @@ class Hub:
         types = {each for accepts in self._accepts.values() for each in accepts}
         # replaced as a whole, so that `publish` needs no lock
         self._by_type = {
-            each: tuple(subscription for subscription, accepts in self._accepts.items() if each in accepts)
+            # paced ones last: what follows from an item must not come before it to the others
+            each: tuple(sorted((found for found in self._accepts if each in self._accepts[found]), key=_paced))
             for each in types
         }
+
+
+def _paced(subscription: Subscription) -> bool:
+    return subscription.is_paced

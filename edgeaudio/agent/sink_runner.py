@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from edgeaudio.backoff import Backoff
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.report import SinkNumbers, SinkState
 from edgeaudio.hub import MAX_ITEMS, Hub, Subscription
 from edgeaudio.redact import mask
-from edgeaudio.sinks import Sink
+from edgeaudio.sinks import Sink, TickingSink
 from edgeaudio.terminal import one_line
 from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.types import Block
@@ -101,6 +102,8 @@ class SinkRunner:
         try:
             while not stop.is_set() and self._state is SinkState.RUNNING:
                 self._hand_over(subscription.take(TAKE_S))
+                if isinstance(self._sink, TickingSink):
+                    self._call(self._sink.tick)
             end_s = time.monotonic() + LAST_ITEMS_S
             while time.monotonic() < end_s and (items := subscription.take(0)):
                 self._hand_over(items)
@@ -144,7 +147,7 @@ class SinkRunner:
             "sink %s is disabled until the next try: %s%s",
             self.name,
             detail,
-            _stack(error) if is_news and error is not None else "",
+            "" if not is_news or error is None or isinstance(error, EdgeaudioError) else _stack(error),
         )
         self._change(state, detail)
 
@@ -182,8 +185,10 @@ class SinkRunner:
 
 
 def _described(error: BaseException) -> str:
-    """Return an exception's type and message; its own methods may raise, too."""
+    """Return an exception's type and message, an EdgeaudioError's message; its own methods may raise, too."""
     try:
+        if isinstance(error, EdgeaudioError):
+            return str(error)[:MAX_ERROR]
         return f"{type(error).__name__}: {str(error)[:MAX_ERROR]}"
     except BaseException:  # noqa: BLE001 (whatever the sink's exception does)
         return type(error).__name__

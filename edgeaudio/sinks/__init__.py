@@ -6,7 +6,7 @@ it sends what the outbox holds, and retries.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Sink(Protocol):
@@ -31,3 +31,11 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Close everything; called once after each `open` that returned."""
+
+
+@runtime_checkable
+class TickingSink(Sink, Protocol):
+    """A sink that also works while nothing comes."""
+
+    def tick(self) -> None:
+        """Do what is due; called about twice a second, or more often."""

@@ -261,7 +261,7 @@ class Faulty:
         if self.name == "hangs": threading.Event().wait()
         if self.name == "ends": raise SystemExit(0)
 class WithSinks(edgeaudio.agent.Agent):
-    def __init__(self, *arguments, **more):
+    def __init__(self, *arguments, sinks=(), **more):
         super().__init__(*arguments, **more, sinks=[Faulty(n) for n in ("raises", "sleeps", "hangs", "ends")])
 edgeaudio.agent.Agent = WithSinks
 """
