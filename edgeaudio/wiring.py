@@ -17,12 +17,17 @@ from edgeaudio.recognise.manifest import EntitySection, ManifestError, Threshold
 from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings, ThresholdSettings
+from edgeaudio.sinks import Sink
+from edgeaudio.sinks.clips.config import ClipsConfig, RetentionLimits
+from edgeaudio.sinks.clips.sink import ClipsSink
 from edgeaudio.sinks.mqtt.broker import MqttConfig, parse_broker_url
 from edgeaudio.sinks.mqtt.entities import LabelEntity
 from edgeaudio.sinks.mqtt.homeassistant import birth_topic
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.slugs import slugs
 
+MB = 1_000_000
+DAY_S = 86_400
 MAX_ANNOUNCED = 20  # labels of a model whose manifest has no `announce`
 
 
@@ -80,6 +85,54 @@ def mqtt_config(settings: Settings) -> MqttConfig:
         key_file=mqtt.key_file,
         rate_per_s=mqtt.rate_per_s,
     )
+
+
+def sinks(settings: Settings) -> list[Sink]:
+    """Return the best-effort sinks that the settings switch on."""
+    return [ClipsSink(clips_config(settings))] if settings.clips.enabled else []
+
+
+def clips_config(settings: Settings) -> ClipsConfig:
+    """Return which clips are made, and where."""
+    clips = settings.clips
+    return ClipsConfig(
+        device=settings.device,
+        folder=settings.clips_folder.absolute(),
+        format=clips.format,
+        before_s=clips.before_s,
+        after_s=clips.after_s,
+        longest_s=clips.longest_s,
+        labels=frozenset(clips.labels or ()),
+        min_score=clips.min_score,
+        never_with=clips.never_with,
+        limits=RetentionLimits(
+            max_age_s=clips.max_age_days * DAY_S,
+            max_bytes=round(clips.max_mb * MB),
+            best_per_label=clips.best_per_label,
+            min_free_bytes=round(clips.min_free_mb * MB),
+        ),
+    )
+
+
+def check_clips(settings: Settings, models: Mapping[str, Scorer]) -> None:
+    """Raise SettingsError for labels of `[clips]` that no model reports, or that cannot be judged."""
+    if not settings.clips.enabled:
+        return
+    bindings = model_bindings(settings, models)
+    _require_known(
+        settings.clips.labels or (), [label for each in bindings for label in _reported(each)], "clips.labels"
+    )
+    never_with = settings.clips.never_with
+    known = [label for binding in bindings for label in binding.model.manifest.reported]
+    _require_known(never_with, known, "clips.never_with")
+    for binding in bindings:
+        manifest = binding.model.manifest
+        label = next((label for label in never_with if label in manifest.reported), None)
+        if label is not None and binding.effective_period_s > manifest.clip.n_samples / manifest.clip.sample_rate:
+            raise SettingsError(
+                f"clips.never_with: the model {manifest.name} hears only a part of the sound, so {label!r} "
+                f"may be in a clip; set models.{manifest.name}.period_ms to the length of the model's clips or less"
+            )
 
 
 def birth_filters(mqtt: MqttSettings) -> list[str]:

@@ -32,7 +32,7 @@ FILE = [
     (
         "x = 1",
         (
-            "FILE: x: unknown setting; there is device, health, log_format, log_level, memory_limit_mb, models, mqtt, "
+            "FILE: x: unknown setting; there is clips, device, health, log_format, log_level, memory_limit_mb, models, mqtt, "
             "outbox, schema_version, sources, state_dir"
         ),
     ),
@@ -259,7 +259,7 @@ ENVIRONMENT = [
     (
         {f"EDGEAUDIO_{'__'.join('A' * 5000)}": "1"},
         (
-            f"EDGEAUDIO_{'A__' * 36}A_...: a: unknown setting; there is device, health, log_format, log_level, "
+            f"EDGEAUDIO_{'A__' * 36}A_...: a: unknown setting; there is clips, device, health, log_format, log_level, "
             "memory_limit_mb, models, mqtt, outbox, schema_version, sources, state_dir"
         ),
     ),

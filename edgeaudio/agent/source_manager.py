@@ -15,7 +15,7 @@ from edgeaudio.agent.source_worker import SourceWorker, WorkerContext
 from edgeaudio.agent.timed_model import TimedModel
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.settings import ModelSettings, Settings
-from edgeaudio.wiring import load_models, model_bindings, read_period_s, source_config, source_pipeline
+from edgeaudio.wiring import check_clips, load_models, model_bindings, read_period_s, source_config, source_pipeline
 
 # fields of a source that do not affect its connection and pipeline
 _LIGHT_FIELDS = {"thresholds", "schedule", "enabled", "level_interval_s"}
@@ -90,7 +90,9 @@ class SourceManager:
 
 
 def _load(settings: Settings) -> dict[str, TimedModel]:
-    return {name: TimedModel(model) for name, model in load_models(settings).items()}
+    models = {name: TimedModel(model) for name, model in load_models(settings).items()}
+    check_clips(settings, models)
+    return models
 
 
 def _same_models(old: Settings, new: Settings) -> bool:

@@ -24,7 +24,7 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular, replace_file
 
 MAX_LISTED = 10_000  # clips in memory at once
-MAX_SCANNED = 200_000  # records that are read at once
+MAX_SCANNED = 100_000  # records that are read at once
 MAX_BROKEN = 100  # whose reasons are kept; the others are counted
 LOCK_TIMEOUT_S = 5.0
 _LOCK_TRY_S = 0.02
@@ -163,14 +163,14 @@ class ClipLibrary:
         except OSError as error:
             raise ClipLibraryError(f"the clip {clip.record.id} cannot be changed: {error.strerror or error}") from None
 
-    def remove_unless_kept(self, clip: Clip) -> bool:
-        """Remove a clip with all its files; return False if it was marked or changed meanwhile. Raises OSError."""
+    def remove_unless_kept(self, file: Path, event_id: str) -> bool:
+        """Remove the clip of a record with all its files; return False if it was marked or changed. Raises OSError."""
         with self.locked():
-            now = self._read(clip.file)
-            if not isinstance(now, Clip) or now.record.id != clip.record.id or now.record.review.keep:
+            now = self._read(file)
+            if not isinstance(now, Clip) or now.record.id != event_id or now.record.review.keep:
                 return False
-            for file in now.files:
-                file.unlink(missing_ok=True)
+            for each in now.files:
+                each.unlink(missing_ok=True)
             return True
 
     @contextmanager

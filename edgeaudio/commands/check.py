@@ -38,9 +38,10 @@ from edgeaudio.redact import mask
 from edgeaudio.settings import Settings
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml, example_toml, json_schema
+from edgeaudio.sinks.clips.folder import try_folder
 from edgeaudio.terminal import bad, faint, good, print_out, width_of
 from edgeaudio.types import Reason, Samples
-from edgeaudio.wiring import load_one_model, model_bindings, source_config, source_pipeline
+from edgeaudio.wiring import check_clips, load_one_model, model_bindings, source_config, source_pipeline
 
 LISTEN_S = 2.0
 PARALLEL = 8  # sources opened at once; more would overload a small board
@@ -120,6 +121,8 @@ def _results(
     models: dict[str, Model] = {}
     for name in settings.models:
         yield tried(f"model {name}", partial(_model, settings, name, models))
+    if settings.clips.enabled:
+        yield tried("clips", partial(_clips, settings, models, is_written=source_works is not _planned))
     if not settings.sources:
         yield CheckResult("sources", "FAILS", "none are set; add a [sources.NAME] table with a url")
     # twenty cameras that are switched off would take minutes one after the other
@@ -184,6 +187,17 @@ def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:
         f"{manifest.name} {manifest.version}, {len(manifest.labels)} labels, "
         f"clips of {length_s:.2f} s, {min(durations_s) * 1000:.1f} ms each"
     )
+
+
+def _clips(settings: Settings, models: dict[str, Model], *, is_written: bool) -> str:
+    """Try the settings and the folder of clips. Raises EdgeaudioError."""
+    if len(models) == len(settings.models):  # else the model's own line has the reason
+        check_clips(settings, models)
+    folder = settings.clips_folder
+    if not is_written:
+        return f"{folder}: not written to"
+    try_folder(folder)
+    return f"{folder}"
 
 
 def _planned(settings: Settings, models: dict[str, Model], name: str, _: threading.Event) -> str:

@@ -17,6 +17,7 @@ from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.sources import config_path
 from edgeaudio.stderr import Stderr
 from edgeaudio.terminal import print_error
+from edgeaudio.wiring import sinks
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def run(path: Path | None, options: Sequence[str]) -> int:
             setup_logging(settings.log_level, stderr, log_format=settings.log_format, device=settings.device)
             in_ecs = settings.log_format == "ecs"
             log_strays()
-            agent = Agent(settings, reload=load, stderr=stderr)
+            agent = Agent(settings, reload=load, stderr=stderr, sinks=sinks(settings))
             ran = True
             agent.run()
         else:

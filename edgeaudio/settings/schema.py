@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -136,6 +136,37 @@ class OutboxSettings(_Table):
     )
 
 
+Score = Annotated[Number, Field(ge=0, le=1)]
+
+
+class ClipsSettings(_Table):
+    """`[clips]`: the sound around each event in a file, on this device."""
+
+    enabled: bool = Field(default=False, description="Whether to write clips.")
+    folder: AnyPath | None = Field(None, description='Where clips are kept; default: "clips" in state_dir.')
+    format: Literal["opus", "flac", "wav"] = Field("opus", description="Format of the files.")
+    before_s: Number = Field(3.0, ge=0, le=60, description="Seconds before the onset of an event.")
+    after_s: Number = Field(2.0, ge=0, le=60, description="Seconds after its offset.")
+    longest_s: Number = Field(30.0, ge=1, le=600, description="The most seconds of a clip.")
+    labels: Texts | None = Field(None, description="Labels and groups that have clips; default: all that are reported.")
+    min_score: Number = Field(0.0, ge=0, le=1, description="Events whose highest score is under this have no clip.")
+    max_age_days: Number = Field(30.0, ge=0.01, le=36_500, description="Older clips are removed.")
+    max_mb: Number = Field(1000.0, ge=1, le=1_000_000_000, description="The oldest clips beyond are removed.")
+    best_per_label: Whole | None = Field(
+        None, ge=1, le=1_000_000, description="The most clips of a label, by score; default: no limit."
+    )
+    min_free_mb: Number = Field(500.0, ge=0, le=1_000_000_000, description="Room on the disk that clips leave free.")
+    never_with: dict[Text, Score] = Field(
+        default_factory=dict, description="Labels, and scores from which on a clip with them is not kept."
+    )
+
+    @model_validator(mode="after")
+    def _length(self) -> Self:
+        if self.longest_s <= self.before_s:
+            raise _fault(f"must be above before_s, which is {self.before_s:g}", "longest_s")
+        return self
+
+
 class ThresholdSettings(_Table):
     """Scores, 0 to 1, at which an event begins and under which it ends."""
 
@@ -257,6 +288,7 @@ class Settings(BaseSettings):
     mqtt: MqttSettings = MqttSettings()
     health: HealthSettings = HealthSettings()
     outbox: OutboxSettings = OutboxSettings()
+    clips: ClipsSettings = ClipsSettings()
     sources: dict[Slug, SourceSettings] = Field(default_factory=dict)
     models: dict[Slug, ModelSettings] = Field(default_factory=lambda: {DEFAULT_MODEL: ModelSettings()}, min_length=1)
 
@@ -276,6 +308,11 @@ class Settings(BaseSettings):
     def outbox_path(self) -> Path:
         """File of the outbox."""
         return self.state_dir / "outbox.sqlite"
+
+    @property
+    def clips_folder(self) -> Path:
+        """Folder of the clips."""
+        return self.state_dir / "clips" if self.clips.folder is None else self.clips.folder
 
     @model_validator(mode="after")
     def _names_known(self) -> Self:

@@ -1,0 +1,109 @@
+"""The folder of clips as its one writer has it: unfinished clips, and how a finished one gets in.
+
+Owns: the folder `.incomplete` in it, whose files are removed at the start, and the order in which a clip's files move.
+Does not know: what is in them, which clips are removed later.
+
+The record moves last. A process that was killed between the moves leaves a record in `.incomplete` whose sound has
+moved; the next start completes it. So no sound is ever left in the folder without a record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from edgeaudio.clips.record import MAX_BYTES, SUFFIX, ClipRecordError, read_record
+from edgeaudio.files import read_regular, replace_file
+from edgeaudio.sinks.clips.errors import ClipsError
+from edgeaudio.sinks.clips.open_clip import FinishedClip, remove
+
+_INCOMPLETE = ".incomplete"
+
+
+class ClipFolder:
+    """The folder, which one process at a time may write clips to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.incomplete = path / _INCOMPLETE
+        self._lock: int | None = None
+
+    def open(self) -> None:
+        """Make the folder if need be, and clear what an earlier process left. Raises ClipsError."""
+        try:
+            self.incomplete.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.incomplete, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._take_lock(self._lock)
+            self._recover()
+            trial = self.incomplete / "trial"
+            trial.write_bytes(b"trial")
+            trial.unlink()
+        except OSError as error:
+            self.close()
+            raise ClipsError(f"clips cannot be written to {self.path}: {error.strerror or error}") from None
+        except ClipsError:
+            self.close()
+            raise
+
+    def put(self, clip: FinishedClip) -> int:
+        """Move a finished clip into the folder; return the bytes of its record. Raises OSError."""
+        text = clip.record.to_json()
+        record = self.incomplete / clip.record_name
+        replace_file(record, text, mode=0o600)
+        clip.sound.replace(self.path / clip.sound.name)
+        record.replace(self.path / record.name)
+        self._sync()
+        return len(text.encode())
+
+    def free_bytes(self) -> int:
+        """Return the bytes that the disk has left. Raises OSError."""
+        disk = os.statvfs(self.path)
+        return disk.f_bavail * disk.f_frsize
+
+    def close(self) -> None:
+        """Let another process write to the folder."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
+
+    def _take_lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ClipsError(
+                f"another edgeaudio writes clips to {self.path}; set another clips.folder for one of them"
+            ) from None
+        except OSError:
+            return  # a file system without locks on folders, such as NFS
+
+    def _recover(self) -> None:
+        for file in sorted(self.incomplete.iterdir()):
+            if file.name.endswith(SUFFIX):
+                with contextlib.suppress(OSError, ClipRecordError):
+                    record = read_record(read_regular(file, MAX_BYTES + 1))
+                    if (self.path / record.sound.file).is_file() and not (self.incomplete / record.sound.file).exists():
+                        file.replace(self.path / file.name)
+        for file in self.incomplete.iterdir():
+            remove(file)
+
+    def _sync(self) -> None:
+        """Have the disk hold the names."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(OSError):  # not every file system can
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def try_folder(path: Path) -> None:
+    """Try whether clips can be written to a folder, beside a running agent too. Raises ClipsError."""
+    trial = path / f".trial-{os.getpid()}"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        trial.write_bytes(b"trial")
+        trial.unlink()
+    except OSError as error:
+        raise ClipsError(f"clips cannot be written to {path}: {error.strerror or error}") from None

@@ -1,0 +1,129 @@
+"""How far recognition has come in a track, and what it heard there that no clip may hold.
+
+Owns: the newest clip of each model, stretches with a forbidden score, and stretches that no model judged.
+Does not know: events, clips of events, files.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgeaudio.sinks.clips.track import Track
+from edgeaudio.types import ModelInfo, Scores
+
+_ROUNDING = 2  # samples
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    """Newest clip of a model."""
+
+    epoch: int
+    begin: int
+    end: int
+    info: ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Positions from `begin` to `end` that no clip may hold."""
+
+    begin: int
+    end: int
+    why: str
+
+
+class Recognition:
+    """Recognition of one track."""
+
+    def __init__(self, track: Track, never_with: Mapping[str, float]) -> None:
+        self._track = track
+        self._never_with = never_with
+        self._newest: dict[str, _Newest] = {}  # by model
+        # in their order; they do not overlap, so that they are not more than the track has room for
+        self._forbidden: deque[Stretch] = deque()
+        self._unjudged: deque[Stretch] = deque()
+        self.is_over = False  # no more scores will come for the sound so far
+
+    def add(self, scores: Scores) -> bool:
+        """Take the scores of one clip; return False if its sound is not in the track."""
+        rate, info = self._track.sample_rate, scores.info
+        first = round(scores.offset_s * rate)
+        begin = self._track.position(scores.epoch, first)
+        end = self._track.position(scores.epoch, first + round(scores.duration_s * rate))
+        if info is None or begin is None or end is None:
+            return False
+        self.is_over = False
+        labels = self._never_with.keys() & set(info.labels) if self._never_with else ()
+        if labels:
+            before = self._newest.get(scores.model)
+            judged = self._track.begin if before is None else before.end
+            if begin > judged + _ROUNDING:
+                _add(self._unjudged, Stretch(judged, begin, "not all of its sound was judged"))
+        for label in labels:
+            score = 0.0 if scores.values is None else float(scores.values[info.labels.index(label)])
+            if score >= self._never_with[label]:
+                _add(self._forbidden, Stretch(begin, end, f"it holds {label} with a score of {score:.2f}"))
+        self._newest[scores.model] = _Newest(scores.epoch, begin, end, info)
+        return True
+
+    def info(self, model: str) -> ModelInfo | None:
+        """Return what is known of a model; None before its first scores."""
+        return self._newest[model].info if model in self._newest else None
+
+    def forbidden(self, begin: int, end: int) -> str | None:
+        """Return why a stretch may not be kept, as far as it is judged; None: it may."""
+        stretches = (*self._forbidden, *self._unjudged)
+        return next((found.why for found in stretches if found.begin < end and found.end > begin), None)
+
+    def judged(self, begin: int, middle: int) -> tuple[int, int | None]:
+        """Return the part of a clip that is judged: from where on, at least, and up to where.
+
+        `middle`: what the clip must hold. Up to None: a label that forbids clips has not been judged at all.
+        """
+        if not self._never_with:
+            return begin, self._track.end
+        until: int | None = self._track.end
+        for label in self._never_with:
+            models = [newest for newest in self._newest.values() if label in newest.info.labels]
+            # a later clip may still hold what is newer than the beginning of the newest clip
+            ends = [newest.end if self.is_over else newest.begin for newest in models]
+            until = min(until, *ends) if ends and until is not None else None
+        for stretch in self._unjudged:
+            if stretch.end <= middle:
+                begin = max(begin, stretch.end)
+            elif until is not None and stretch.begin >= middle:
+                until = min(until, stretch.begin)
+        return begin, until
+
+    def certain(self, model: str) -> int:
+        """Return the position before which an event of the model that sounds cannot end."""
+        newest = self._newest.get(model)
+        if newest is None:
+            return self._track.begin
+        return newest.end - round(newest.info.offset_delay_s * self._track.sample_rate)
+
+    def needed(self) -> int | None:
+        """Return the position before which no event will begin that is not yet reported; None: unknown."""
+        if not self._newest:
+            return None
+        delay_s = max(newest.info.onset_delay_s for newest in self._newest.values())
+        # a recording's last clip is filled up with zeros
+        end = min(self._track.end, max(newest.end for newest in self._newest.values()))
+        return end - round(delay_s * self._track.sample_rate)
+
+    def forget(self, before: int) -> None:
+        """Forget the stretches that end before a position."""
+        for stretches in (self._forbidden, self._unjudged):
+            while stretches and stretches[0].end <= before:
+                stretches.popleft()
+
+
+def _add(stretches: deque[Stretch], new: Stretch) -> None:
+    """Append a stretch, or make the last one longer if the two overlap."""
+    if stretches and new.begin <= stretches[-1].end:
+        last = stretches.pop()
+        new = Stretch(min(last.begin, new.begin), max(last.end, new.end), last.why)
+    stretches.append(new)

@@ -1,0 +1,185 @@
+"""Which clips are removed, and when.
+
+Owns: the limits' order, a run over the folder in small steps, and the line with its counts. Does not know: how clips
+are written.
+
+A run removes clips that are too old, then those that are not among the best of their label, then the oldest until the
+others are within the bytes, then the oldest until the disk has enough left. It removes what records in the folder name,
+and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgeaudio.clips.library import BrokenRecord, Clip, ClipLibrary
+from edgeaudio.sinks.clips.config import RetentionLimits
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 3600.0  # between two runs
+BUSY_INTERVAL_S = 600.0  # if clips have come since
+SLACK = 0.05  # of the bytes: a run over thousands of clips is not for a single one
+MB = 1_000_000
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What a run remembers of a clip."""
+
+    name: str  # of the record
+    id: str
+    onset_s: float  # Unix time
+    label: str
+    score: float
+    bytes: int
+    keep: bool
+
+
+class Retention:
+    """Removes clips of one folder. `work` must be called now and then."""
+
+    def __init__(
+        self,
+        library: ClipLibrary,
+        limits: RetentionLimits,
+        free_bytes: Callable[[], int],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._library = library
+        self._limits = limits
+        self._free_bytes = free_bytes
+        self._now = now
+        self._run: Iterator[None] | None = None
+        self._due_s = 0.0  # monotonic
+        self._added_bytes = 0
+        self._total_bytes = 0  # after the last run
+
+    def added(self, n_bytes: int) -> None:
+        """Count a clip that was written."""
+        self._added_bytes += n_bytes
+        self._due_s = min(self._due_s, time.monotonic() + BUSY_INTERVAL_S)
+        if self._total_bytes + self._added_bytes > self._limits.max_bytes:
+            self._due_s = 0.0
+
+    def work(self, for_s: float) -> None:
+        """Work for at most so long if a run is due. Raises ClipLibraryError, OSError."""
+        end_s = time.monotonic() + for_s
+        if self._run is None:
+            if time.monotonic() < self._due_s:
+                return
+            self._run = self._steps()
+        try:
+            while time.monotonic() < end_s:
+                if next(self._run, self) is self:
+                    self._finish()
+                    return
+        except BaseException:
+            self._finish()
+            raise
+
+    def run(self, limit_s: float) -> None:
+        """Do a whole run now, within the time. Raises ClipLibraryError, OSError."""
+        self._due_s, self._run = 0.0, None
+        self.work(limit_s)
+
+    def _finish(self) -> None:
+        self._run = None
+        self._due_s = time.monotonic() + INTERVAL_S
+
+    def _steps(self) -> Iterator[None]:
+        """Do a run, a clip at each step."""
+        self._added_bytes = 0
+        entries: list[_Entry] = []
+        broken = 0
+        for found in self._library.scan():
+            if isinstance(found, BrokenRecord):
+                broken += 1
+            else:
+                entries.append(_entry(found))
+            yield
+        free = [entry for entry in entries if not entry.keep]
+        kept = len(entries) - len(free)
+        chosen = self._chosen(free, sum(entry.bytes for entry in entries))
+        removed: Counter[str] = Counter()
+        freed = 0
+        for why, entry in chosen:
+            if self._library.remove_unless_kept(Path(self._library.folder, entry.name), entry.id):
+                removed[why] += 1
+                freed += entry.bytes
+            yield
+        self._total_bytes = sum(entry.bytes for entry in entries) - freed
+        reasons = ", ".join(f"{count} {why}" for why, count in removed.items())
+        log.info(
+            "clips: %d removed%s; %d stay (%.1f MB), of which %d are marked keep; broken records, not touched: %d",
+            removed.total(),
+            f" ({reasons})" if reasons else "",
+            len(entries) - removed.total(),
+            self._total_bytes / MB,
+            kept,
+            broken,
+        )
+
+    def _chosen(self, entries: Iterable[_Entry], total_bytes: int) -> list[tuple[str, _Entry]]:
+        """Return what is to be removed, and why, in order."""
+        limits = self._limits
+        left = sorted(entries, key=lambda entry: (entry.onset_s, entry.name))
+        chosen: list[tuple[str, _Entry]] = []
+
+        def choose(why: str, found: list[_Entry]) -> None:
+            nonlocal left
+            chosen.extend((why, entry) for entry in found)
+            names = {entry.name for entry in found}
+            left = [entry for entry in left if entry.name not in names]
+
+        oldest_s = self._now().timestamp() - limits.max_age_s
+        too_old = [entry for entry in left if entry.onset_s < oldest_s]
+        choose(f"older than {limits.max_age_s / DAY_S:g} days", too_old)
+        if limits.best_per_label is not None:
+            choose(f"not among the best {limits.best_per_label} of a label", _worse(left, limits.best_per_label))
+        over = total_bytes - sum(entry.bytes for _, entry in chosen) - limits.max_bytes
+        if over > 0:
+            over += round(SLACK * limits.max_bytes)
+        choose(f"over {limits.max_bytes / MB:g} MB", _oldest(left, over))
+        short = limits.min_free_bytes - self._free_bytes() - sum(entry.bytes for _, entry in chosen)
+        choose(f"to leave {limits.min_free_bytes / MB:g} MB of the disk free", _oldest(left, short))
+        return chosen
+
+
+def _entry(clip: Clip) -> _Entry:
+    record = clip.record
+    n_bytes = 0
+    for file in clip.files:
+        try:
+            n_bytes += file.stat().st_size
+        except OSError:  # gone
+            continue
+    at_s = record.onset.timestamp()
+    return _Entry(clip.file.name, record.id, at_s, record.label, record.score, n_bytes, record.review.keep)
+
+
+def _worse(entries: Iterable[_Entry], best: int) -> list[_Entry]:
+    """Return the clips beyond the best of each label."""
+    by_label: dict[str, list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        by_label[entry.label].append(entry)
+    ranked = (sorted(each, key=lambda entry: (-entry.score, -entry.onset_s)) for each in by_label.values())
+    return [entry for each in ranked for entry in each[best:]]
+
+
+def _oldest(entries: Iterable[_Entry], n_bytes: int) -> list[_Entry]:
+    """Return the first clips that have as many bytes together."""
+    found: list[_Entry] = []
+    for entry in entries:
+        if n_bytes <= 0:
+            break
+        found.append(entry)
+        n_bytes -= entry.bytes
+    return found
