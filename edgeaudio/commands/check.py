@@ -164,7 +164,9 @@ def tried(what: str, attempt: Callable[[], str]) -> CheckResult:
 
 def _without(what: str, text: str) -> str:
     """Return the text in one line, without its subject, which the line begins with."""
-    return " ".join(text.splitlines()).removeprefix(what).lstrip(": ")
+    line = " ".join(text.splitlines())
+    rest = line.removeprefix(what)
+    return rest.lstrip(": ") if rest.startswith((":", " ")) else line
 
 
 def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:

@@ -44,7 +44,7 @@ _CREDENTIAL = re.compile(r"(mqtt|sources\.[^.]+)\.[^.]+")
 _CREDENTIAL_PREFIX = "edgeaudio_"  # added by LoadCredential=edgeaudio:FOLDER
 _CREDENTIALS = ("password", "url", "username")
 _PASSWORD_LIKE = re.compile(r"pas|pwd|secret|token")
-_PATHS = ("ca_file", "cert_file", "key_file", "password_file", "path", "state_dir")
+_PATHS = ("ca_file", "cert_file", "folder", "key_file", "password_file", "path", "state_dir")
 
 Key = tuple[str, ...]
 

@@ -198,6 +198,26 @@ def test_offline_nothing_is_asked_opened_or_written(model: Path, tmp_path: Path,
     assert not (tmp_path / "state").exists()
 
 
+def test_clips_are_tried_if_they_are_switched_on(model: Path, tmp_path: Path, capsys) -> None:
+    head = f'[mqtt]\nurl = "mqtt://127.0.0.1:{free_port()}"\n[models.mine]\npath = "{model}"\n'
+    _, said = check(tmp_path, head, capsys)
+    assert "clips" not in said
+    _, said = check(tmp_path, f"{head}[clips]\nenabled = true\n", capsys)
+    assert said["clips"].split() == ["works", str(tmp_path / "state" / "clips")]
+    assert list((tmp_path / "state" / "clips").iterdir()) == []
+    (tmp_path / "file").touch()
+    status, said = check(tmp_path, f'{head}[clips]\nenabled = true\nfolder = "file"\n', capsys)
+    assert status == 2
+    assert said["clips"] == f"FAILS  cannot be written to {tmp_path}/file: File exists"
+    status, said = check(tmp_path, f'{head}[clips]\nenabled = true\nlabels = ["frist"]\n', capsys, "--offline")
+    assert status == 2
+    assert said["clips"].endswith('clips.labels: the model has no label "frist"; did you mean "first"?')
+    period = f"{head}period_ms = 1000\n[clips]\nenabled = true\n[clips.never_with]\nfirst = 0.2\n"
+    status, said = check(tmp_path, period, capsys, "--offline")
+    assert status == 2
+    assert "hears only a part of the sound" in said["clips"]
+
+
 def test_offline_models_labels_and_certificates_are_tried(model: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     status, said = check(

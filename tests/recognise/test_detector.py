@@ -266,3 +266,31 @@ def test_labels_are_independent(at_once):
     for number, row in enumerate(table):
         expected = [event for i, one in enumerate(alone) for event in one.feed(scores_of(number, row[i]))]
         assert together.feed(scores_of(number, *row)) == expected
+
+
+@given(
+    st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.sampled_from([0.0, 1.0, 3.0]),
+    st.sampled_from([0.0, 0.7, 2.0]),
+    st.sampled_from([0.0, 1.5, 4.0]),
+)
+def test_no_event_is_reported_later_than_the_delays_say(scores, votes, mean_of, hold_s, min_duration_s, cooldown_s):
+    chosen = detector(
+        on=0.5,
+        off=0.3,
+        votes=votes,
+        votes_of=4,
+        mean_of=mean_of,
+        hold_s=hold_s,
+        min_duration_s=min_duration_s,
+        cooldown_s=cooldown_s,
+    )
+    limits_s = {"onset": chosen.onset_delay_s(CLIP_S), "offset": chosen.offset_delay_s(CLIP_S)}
+    for number, score in enumerate(scores):
+        for event in chosen.feed(scores_of(number, score)):
+            assert number * PERIOD_S + CLIP_S - event.offset_s <= limits_s[event.kind] + 1e-9
+            assert event.threshold == 0.5
+    for event in chosen.end():
+        assert (len(scores) - 1) * PERIOD_S + CLIP_S - event.offset_s <= limits_s["offset"] + 1e-9

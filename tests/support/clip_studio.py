@@ -25,10 +25,16 @@ QUIET = 2.0**-9
 
 
 class Listener:
-    """A model without a network: LOUD is sound over 0.1, SPEECH sound with a positive mean."""
+    """A model without a network: LOUD is sound over 0.1, SPEECH sound with a positive mean.
 
-    def __init__(self, name: str, clip: ClipSection, **detector: Any) -> None:
-        self.manifest = manifest_of("waveform", name=name, clip=clip, detector=DetectorSection(**detector))
+    Of the labels that it is not to have, the scores have other names.
+    """
+
+    def __init__(self, name: str, clip: ClipSection, labels: tuple[str, ...] = (LOUD, SPEECH), **detector: Any) -> None:
+        named = (*(each if each in labels else f"no {each}" for each in (LOUD, SPEECH)), "third")
+        self.manifest = manifest_of(
+            "waveform", name=name, labels=named, clip=clip, detector=DetectorSection(**detector)
+        )
 
     def scores(self, values: Samples) -> Samples:
         loud = min(1.0, 5 * float(np.abs(values).max()))

@@ -18,6 +18,6 @@ def decoded(path: Path) -> tuple[Samples, int]:
         for frame in container.decode(stream):
             values = frame.to_ndarray()
             rows = values.T if frame.format.is_planar else values.reshape(-1, len(frame.layout.channels))
-            scale = 1.0 if rows.dtype == np.float32 else 2.0**31
+            scale = 1.0 if rows.dtype == np.float32 else 2.0 ** (8 * rows.dtype.itemsize - 1)
             pieces.append((rows / scale).astype(np.float32))
         return np.concatenate(pieces), stream.rate

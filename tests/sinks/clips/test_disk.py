@@ -1,0 +1,231 @@
+"""A disk that fails, is full or slow, and a killed process: clips are lost and counted, and nothing half is left."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from support.clip_studio import LOUD, Listener, Studio, clips_in, config, limits, quiet
+from support.clips import put_clip
+from support.sinks import opened, running
+from support.waiting import wait_until
+
+from edgeaudio.clips.library import ClipLibrary
+from edgeaudio.health.report import SinkState
+from edgeaudio.hub import Hub
+from edgeaudio.recognise.manifest import ClipSection
+from edgeaudio.sinks.clips import folder as clip_folder
+from edgeaudio.sinks.clips.errors import ClipsError
+from edgeaudio.sinks.clips.sink import ClipsSink
+from edgeaudio.types import Block, EpochEnd, Event, Scores
+
+pytestmark = pytest.mark.integration
+
+RATE = 8000
+CLIP = ClipSection(sample_rate=4000, n_samples=1200, period_ms=70)
+
+
+def bangs(n_s: int, *at_s: int):
+    sound = quiet(n_s * RATE)
+    for each in at_s:
+        sound[each * RATE : each * RATE + 4000] *= 100
+    return sound
+
+
+def studio_of(sink: ClipsSink) -> Studio:
+    studio = Studio(sink, [Listener("bangs", CLIP, hold_s=0.2)])
+    studio.connect()
+    return studio
+
+
+class Publishing:
+    """Stands for a sink whose items come by the hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.handle = hub.publish
+
+    def tick(self) -> None:
+        pass
+
+
+def test_a_full_disk_disables_the_sink_with_one_line_and_it_writes_again_afterwards(tmp_path, monkeypatch, caplog):
+    full = threading.Event()
+    real = os.write
+
+    def write(descriptor: int, data: bytes) -> int:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, data)
+
+    monkeypatch.setattr("edgeaudio.media.writer.os.write", write)
+    hub, sink = Hub(), ClipsSink(config(tmp_path))
+    with running(sink, hub) as runner:
+        opened(sink, hub)
+        studio = studio_of(Publishing(hub))  # type: ignore[arg-type]
+        full.set()
+        studio.play(bangs(20, 8, 12), RATE)
+        wait_until(lambda: sink.lost)
+        wait_until(lambda: runner.numbers().failures)
+        full.clear()
+        wait_until(lambda: runner.numbers().state is SinkState.RUNNING)
+        opened(sink, hub)
+        studio.connect(after_s=1.0)
+        studio.play(bangs(20, 8), RATE)
+        wait_until(lambda: sink.written)
+        detail = next(line for line in caplog.messages if "is disabled" in line)
+    assert "No space left on device" in detail
+    assert "clips are lost so far" in detail
+    assert "Traceback" not in caplog.text
+    assert len(clips_in(tmp_path)) == 1
+
+
+def test_a_real_disk_that_is_full_loses_clips_and_leaves_no_half_one(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting needs root")
+    try:
+        hub, sink = Hub(), ClipsSink(config(disk / "clips"))
+        with running(sink, hub):
+            opened(sink, hub)
+            studio = studio_of(Publishing(hub))  # type: ignore[arg-type]
+            studio.play(bangs(60, 8, 20, 32, 44), RATE, block=4000)
+            wait_until(lambda: sink.lost)
+        assert len(studio.events) == 8
+        assert sink.written >= 1
+        assert len(clips_in(disk / "clips")) == sink.written
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_too_little_room_removes_old_clips_and_else_is_one_line(tmp_path, monkeypatch):
+    for number in range(3):
+        put_clip(tmp_path, f"id-{number}", studio_start(), n_bytes=100_000, keep=number == 0)
+    free = [950_000]
+    sink = ClipsSink(config(tmp_path, limits=limits(min_free_bytes=1_000_000)))
+    monkeypatch.setattr(sink._folder, "free_bytes", lambda: free[0] + 100_000 * (3 - len(list(tmp_path.glob("*.wav")))))
+    sink._retention._free_bytes = sink._folder.free_bytes
+    sink.open()
+    assert ClipLibrary(tmp_path).read().count == 2
+    studio = studio_of(sink)
+    free[0] = 100_000
+    with pytest.raises(ClipsError, match=r"1 clips are lost so far: the disk .* has 0 MB left, and clips\.min_free_mb"):
+        studio.play(bangs(20, 8), RATE)
+    sink.close()
+    with pytest.raises(ClipsError, match=r"clips\.min_free_mb keeps 1 free; remove something, or lower it"):
+        sink.open()
+    assert [clip.record.review.keep for clip in ClipLibrary(tmp_path).read().clips] == [True]
+
+
+def test_a_slow_disk_loses_sound_and_clips_but_the_hub_goes_on(tmp_path, monkeypatch):
+    let_go = threading.Event()
+    monkeypatch.setattr(clip_folder.ClipFolder, "put", lambda *_: let_go.wait(60) and 0)
+    hub, sink = Hub(), ClipsSink(config(tmp_path))
+    others = hub.subscribe("others", {Event})
+    with running(sink, hub) as runner:
+        opened(sink, hub)
+        studio = studio_of(Publishing(hub))  # type: ignore[arg-type]
+        begin_s = time.monotonic()
+        studio.play(bangs(120, 8, 60), RATE)
+        assert time.monotonic() - begin_s < 30
+        assert len(others.take(1.0)) == 4
+        wait_until(lambda: runner.numbers().dropped_s > 0)
+        let_go.set()
+
+
+@pytest.mark.parametrize("blocked", ["a file", "a folder without permission"])
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, blocked):
+    folder = tmp_path / "clips"
+    if blocked == "a file":
+        folder.write_text("mine")
+    else:
+        if os.geteuid() == 0:
+            pytest.skip("root may write everywhere")
+        folder.mkdir(mode=0o500)
+    for attempt in (ClipsSink(config(folder)).open, lambda: clip_folder.try_folder(folder)):
+        with pytest.raises(ClipsError, match=f"clips cannot be written to {folder}: ") as caught:
+            attempt()
+        assert "\n" not in str(caught.value)
+
+
+def test_two_agents_do_not_share_a_folder(tmp_path):
+    first, second = ClipsSink(config(tmp_path)), ClipsSink(config(tmp_path))
+    first.open()
+    with pytest.raises(ClipsError, match="another edgeaudio writes clips"):
+        second.open()
+    first.close()
+    second.open()
+    second.close()
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from support.clip_studio import Listener, Studio, config
+from test_disk import bangs, studio_of, RATE
+from edgeaudio.sinks.clips import folder
+from edgeaudio.sinks.clips.sink import ClipsSink
+where, path = sys.argv[1], Path(sys.argv[2])
+kill = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+if where == "before the record":
+    folder.replace_file = kill
+if where == "between the moves":
+    real = Path.replace
+    Path.replace = lambda self, to: kill() if self.suffix == ".json" else real(self, to)
+sink = ClipsSink(config(path))
+sink.open()
+studio = studio_of(sink)
+sound = bangs(30, 8, 20)
+studio.play(sound[: 9 * RATE] if where == "while it is written" else sound, RATE)
+assert list((path / ".incomplete").iterdir())
+kill()
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "n_clips"), [("while it is written", 0), ("before the record", 0), ("between the moves", 1)]
+)
+def test_a_killed_process_leaves_no_half_clip_and_the_next_one_tidies_up(tmp_path, where, n_clips):
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED, where, tmp_path],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (here, here.parents[1], here.parents[2])))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert ClipLibrary(tmp_path).read().count == 0
+    assert list((tmp_path / ".incomplete").iterdir())
+    sink = ClipsSink(config(tmp_path))
+    sink.open()
+    assert len(clips_in(tmp_path)) == n_clips
+    sink.close()
+
+
+def test_a_stop_finishes_clips_with_the_sound_that_came(tmp_path):
+    hub, sink = Hub(), ClipsSink(config(tmp_path))
+    with running(sink, hub):
+        opened(sink, hub)
+        studio = studio_of(Publishing(hub))  # type: ignore[arg-type]
+        studio.play(bangs(9, 8), RATE)
+        studio.disconnect()
+    (clip,) = clips_in(tmp_path)
+    assert clip.record.label == LOUD
+    assert clip.record.origin.first + clip.record.sound.count == 9 * RATE
+    assert sink.accepts == {Block, EpochEnd, Scores, Event}
+
+
+def studio_start():
+    return Studio(ClipsSink(config(Path("/nowhere"))), [])._at

@@ -1,0 +1,142 @@
+"""What is removed, in which order, and what stays whatever happens."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.clip_studio import limits
+from support.clips import put_clip
+
+from edgeaudio.clips.library import ClipLibrary
+from edgeaudio.sinks.clips import retention
+from edgeaudio.sinks.clips.retention import Retention
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+def run(folder, *, free_bytes=1 << 50, **changed) -> set[str]:
+    """Ids that are left after a run."""
+    Retention(ClipLibrary(folder), limits(**changed), lambda: free_bytes, lambda: NOW).run(20.0)
+    return {clip.record.id for clip in ClipLibrary(folder).read().clips}
+
+
+def days_ago(days: float) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+def test_old_clips_are_removed_and_kept_ones_stay(tmp_path):
+    put_clip(tmp_path, "old", days_ago(31))
+    put_clip(tmp_path, "loved", days_ago(400), keep=True)
+    put_clip(tmp_path, "new", days_ago(29))
+    assert run(tmp_path, max_age_s=30 * 86_400) == {"loved", "new"}
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_the_best_of_each_label_stay(tmp_path):
+    for number, score in enumerate((0.5, 0.9, 0.7, 0.6)):
+        put_clip(tmp_path, f"dog-{number}", days_ago(number), score=score)
+    put_clip(tmp_path, "cat", days_ago(1), label="Cat", score=0.1)
+    put_clip(tmp_path, "loved", days_ago(1), score=0.1, keep=True)
+    assert run(tmp_path, best_per_label=2) == {"dog-1", "dog-2", "cat", "loved"}
+
+
+def test_the_oldest_give_way_to_the_bytes_and_to_the_disk(tmp_path):
+    for day in range(10):
+        put_clip(tmp_path, f"day-{day}", days_ago(day), n_bytes=100_000)
+    put_clip(tmp_path, "loved", days_ago(100), n_bytes=100_000, keep=True)
+    # kept clips count, and are not removed
+    assert run(tmp_path, max_bytes=760_000) == {"loved", *(f"day-{day}" for day in range(6))}
+    left = run(tmp_path, free_bytes=900_000, min_free_bytes=1_000_000)
+    assert left == {"loved", *(f"day-{day}" for day in range(5))}
+    assert run(tmp_path, free_bytes=0, min_free_bytes=1 << 40) == {"loved"}
+
+
+def test_nothing_is_touched_that_is_no_clip(tmp_path):
+    clip = put_clip(tmp_path, "old", days_ago(31))
+    mine = {
+        "notes.json": "{}",
+        "20201130T101900123Z_porch-dog_x.json": "not JSON",
+        "20201130T101900123Z_porch-dog_x.wav": "sound without a record",
+        ".incomplete/20201130T101900123Z_porch-dog_y.wav": "being written",
+    }
+    for name, text in mine.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "other.json").write_text(clip.record.to_json())  # names the clip's sound
+    (tmp_path / "linked.json").symlink_to(clip.file)
+    assert run(tmp_path, max_age_s=30 * 86_400) == set()
+    for name, text in mine.items():
+        assert (tmp_path / name).read_text() == text
+    assert not clip.file.exists()
+    assert not clip.sound.exists()
+    assert (tmp_path / "other.json").exists()
+    assert (tmp_path / "linked.json").is_symlink()
+
+
+def test_a_removal_that_was_interrupted_is_completed(tmp_path):
+    put_clip(tmp_path, "old", days_ago(31)).sound.unlink()
+    run(tmp_path, max_age_s=30 * 86_400)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clip_that_is_marked_during_the_run_stays(tmp_path):
+    clips = ClipLibrary(tmp_path)
+    for number in range(3):
+        put_clip(tmp_path, f"id-{number}", days_ago(31 + number))
+    run_ = Retention(clips, limits(max_age_s=1.0), lambda: 1 << 50, lambda: NOW)
+    steps = run_._steps()
+    for _ in range(4):
+        next(steps)
+    left = clips.read().clips[0]
+    clips.mark_keep(left, keep=True)
+    list(steps)
+    assert [clip.record.id for clip in clips.read().clips] == [left.record.id]
+
+
+def test_each_run_logs_its_counts_and_why_the_rest_stays(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "edgeaudio")
+    put_clip(tmp_path, "old", days_ago(31))
+    put_clip(tmp_path, "loved", days_ago(31), keep=True)
+    put_clip(tmp_path, "new", days_ago(1))
+    (tmp_path / "broken.json").write_text("{")
+    run(tmp_path, max_age_s=30 * 86_400)
+    (line,) = caplog.messages
+    assert line.startswith("clips: 1 removed (1 older than 30 days); 2 stay (0.0 MB), of which 1 are marked keep; ")
+    assert line.endswith("broken records, not touched: 1")
+
+
+def test_runs_are_made_in_small_steps_when_they_are_due(tmp_path, monkeypatch):
+    for number in range(50):
+        put_clip(tmp_path, f"id-{number}", days_ago(31))
+    clips = ClipLibrary(tmp_path)
+    due = Retention(clips, limits(max_age_s=1.0, max_bytes=10_000_000), lambda: 1 << 50, lambda: NOW)
+    works = 0
+    while clips.read().count:
+        due.work(1e-4)
+        works += 1
+        assert works < 1000
+    assert works > 2
+    due.work(1.0)
+    put_clip(tmp_path, "again", days_ago(31))
+    due.work(1.0)
+    assert clips.read().count == 1  # an hour has not passed
+    due.added(11_000_000)
+    due.work(1.0)
+    assert clips.read().count == 0
+    put_clip(tmp_path, "again", days_ago(31))
+    monkeypatch.setattr(retention, "BUSY_INTERVAL_S", 0.0)
+    due.added(1)
+    due.work(1.0)
+    assert clips.read().count == 0
+
+
+@pytest.mark.parametrize("n_clips", [0, 1])
+def test_a_folder_that_is_gone_is_an_error(tmp_path, n_clips):
+    folder = tmp_path / "clips"
+    with pytest.raises(Exception, match="cannot be read"):
+        run(folder)
+    for _ in range(n_clips):
+        put_clip(folder, "a", NOW)
+        assert run(folder) == {"a"}
