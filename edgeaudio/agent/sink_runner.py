@@ -18,7 +18,7 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.report import SinkNumbers, SinkState
 from edgeaudio.hub import MAX_ITEMS, Hub, Subscription
 from edgeaudio.redact import mask
-from edgeaudio.sinks import Sink, TickingSink
+from edgeaudio.sinks import CountingSink, Sink, TickingSink
 from edgeaudio.terminal import one_line
 from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.types import Block
@@ -91,7 +91,8 @@ class SinkRunner:
         if subscription is not None:
             dropped, dropped_s = dropped + subscription.dropped, dropped_s + subscription.all_dropped_s
         lag_s = subscription.lag_s if subscription is not None else 0.0
-        return SinkNumbers(self.name, self._state, self._detail, self._failures, dropped, dropped_s, lag_s)
+        lost = self._sink.lost if isinstance(self._sink, CountingSink) else 0
+        return SinkNumbers(self.name, self._state, self._detail, self._failures, dropped, dropped_s, lag_s, lost)
 
     def _work(self, stop: threading.Event) -> None:
         """Open the sink and hand it items; return when stopped or disabled."""

@@ -108,6 +108,7 @@ class SinkNumbers:
     dropped: int  # items other than Blocks that it did not take in time
     dropped_s: float  # seconds of Blocks, of all sources together
     lag_s: float  # age of the oldest waiting item
+    lost: int = 0  # results that it took and could not write, by its own count
 
 
 @dataclass(frozen=True, slots=True)

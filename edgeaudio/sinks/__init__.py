@@ -34,6 +34,13 @@ class Sink(Protocol):
 
 
 @runtime_checkable
+class CountingSink(Sink, Protocol):
+    """A sink that counts the results that it took and could not write."""
+
+    lost: int  # since it was made
+
+
+@runtime_checkable
 class TickingSink(Sink, Protocol):
     """A sink that also works while nothing comes."""
 

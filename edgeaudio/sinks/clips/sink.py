@@ -27,7 +27,7 @@ from edgeaudio.types import Block, EpochEnd, Event, Scores
 
 log = logging.getLogger(__name__)
 
-MAX_OPEN = 32  # clips that are written at once
+MAX_OPEN = 16  # clips that are written at once; an encoder of FLAC takes 7 MB
 MAX_BYTES = 128 * 1024 * 1024  # of sound in memory, of all sources
 LAST_CLIPS_S = 0.8  # for clips that are being written when the agent stops
 RETENTION_S = 0.05  # of each turn

@@ -100,6 +100,7 @@ def _sink(sink: SinkNumbers) -> dict[str, Json]:
         "dropped": sink.dropped,
         "dropped_s": _rounded(sink.dropped_s),
         "lag_s": _rounded(sink.lag_s),
+        "lost": sink.lost,
     }
 
 

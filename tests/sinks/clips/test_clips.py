@@ -15,6 +15,8 @@ from edgeaudio.sinks.clips import source_clips
 from edgeaudio.sinks.clips.sink import ClipsSink
 from edgeaudio.types import Samples
 
+pytestmark = pytest.mark.integration  # minutes of sound
+
 RATE = 8000
 # two models of different rates, clip lengths, periods and votes
 SHORT = ClipSection(sample_rate=4000, n_samples=1200, period_ms=70)

@@ -73,6 +73,7 @@ def test_a_full_disk_disables_the_sink_with_one_line_and_it_writes_again_afterwa
         studio.play(bangs(20, 8, 12), RATE)
         wait_until(lambda: sink.lost)
         wait_until(lambda: runner.numbers().failures)
+        assert runner.numbers().lost == sink.lost
         full.clear()
         wait_until(lambda: runner.numbers().state is SinkState.RUNNING)
         opened(sink, hub)

@@ -12,6 +12,8 @@ from edgeaudio.sinks.clips import source_clips
 from edgeaudio.sinks.clips.sink import ClipsSink
 from edgeaudio.types import Samples
 
+pytestmark = pytest.mark.integration  # minutes of sound
+
 RATE = 8000
 BANG, LENGTH = 20 * RATE, 4000
 SHORT = ClipSection(sample_rate=4000, n_samples=1200, period_ms=70)
