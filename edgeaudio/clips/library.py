@@ -14,9 +14,10 @@ import fcntl
 import heapq
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from edgeaudio.clips.record import MAX_BYTES, SUFFIX, ClipRecord, ClipRecordError, read_record
@@ -122,31 +123,53 @@ class ClipLibrary:
         clips = heapq.nlargest(limit, whole(), key=lambda clip: (clip.record.onset, clip.file.name))
         return Listing(tuple(clips), counts[Clip], tuple(broken), counts[BrokenRecord])
 
+    def in_order(self, wanted: Callable[[ClipRecord], bool], *, newest_first: bool) -> Iterator[Clip | BrokenRecord]:
+        """Yield all clips that are wanted, by onset, after all that is broken. Raises ClipLibraryError.
+
+        Times and names alone are in memory: a record is read again when its turn comes.
+        """
+        order: list[tuple[datetime, str]] = []
+        for each in self.scan():
+            if isinstance(each, BrokenRecord):
+                yield each
+            elif wanted(each.record):
+                order.append((each.record.onset, each.file.name))
+        order.sort(reverse=newest_first)
+        for _, name in order:
+            found = self._read(self.folder / name)
+            if found is not None:  # it was removed meanwhile
+                yield _with_sound(found)
+
     def find(self, beginning: str) -> Clip:
         """Return the clip with that id, or the only one whose id begins so. Raises ClipLibraryError."""
-        if not beginning:
-            raise ClipLibraryError("the clip's id is empty; `edgeaudio clips list` shows them")
-        found: list[Clip] = []
+        found = self.find_each([beginning])[beginning]
+        if isinstance(found, ClipLibraryError):
+            raise found
+        return found
+
+    def find_each(self, beginnings: Collection[str]) -> dict[str, Clip | ClipLibraryError]:
+        """Return for each what `find` returns or raises; the folder is read once. Raises ClipLibraryError."""
+        found: dict[str, dict[str, Clip]] = {beginning: {} for beginning in beginnings if beginning}
         for each in self.scan():
-            if not isinstance(each, Clip) or not each.record.id.startswith(beginning):
-                continue
-            if each.record.id == beginning:
-                found = [each]
-                break
-            found.append(each)
-            if len({clip.record.id for clip in found}) > 2:
-                break
-        ids = sorted({clip.record.id for clip in found})
-        if not ids:
-            raise ClipLibraryError(
+            if isinstance(each, Clip):
+                for beginning, clips in found.items():
+                    if each.record.id.startswith(beginning) and (len(clips) < 2 or each.record.id == beginning):
+                        clips.setdefault(each.record.id, each)
+        return {beginning: self._only(beginning, found.get(beginning, {})) for beginning in beginnings}
+
+    def _only(self, beginning: str, clips: dict[str, Clip]) -> Clip | ClipLibraryError:
+        """Return the one that is meant of those whose ids begin so, or what is wrong."""
+        if not beginning:
+            return ClipLibraryError("the clip's id is empty; `edgeaudio clips list` shows them")
+        if not clips:
+            return ClipLibraryError(
                 f"no clip in {self.folder} has the id {beginning!r}; `edgeaudio clips list` shows them"
             )
-        if len(ids) > 1:
-            raise ClipLibraryError(f"{beginning!r} begins the ids of several clips, such as {ids[0]} and {ids[1]}")
-        clip = _with_sound(found[0])
-        if isinstance(clip, BrokenRecord):
-            raise ClipLibraryError(f"{clip.file}: {clip.why}")
-        return clip
+        if beginning not in clips and len(clips) > 1:
+            first, second, *_ = sorted(clips)
+            return ClipLibraryError(f"{beginning!r} begins the ids of several clips, such as {first} and {second}")
+        clip = _with_sound(clips.get(beginning) or next(iter(clips.values())))
+        return ClipLibraryError(f"{clip.file}: {clip.why}") if isinstance(clip, BrokenRecord) else clip
 
     def mark_keep(self, clip: Clip, *, keep: bool) -> Clip:
         """Have retention leave a clip, or not any longer. Return it as it is now. Raises ClipLibraryError."""

@@ -8,7 +8,7 @@ A record comes from a disk that anybody may have written to: no field of it may 
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, ValidationError
@@ -29,7 +29,12 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=f"^{FILE_NAME.pattern}$")]
-Time = Annotated[AwareDatetime, PlainSerializer(timestamp, when_used="json")]
+# bounded, so that every zone has the time, and it can be shown
+Time = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC)),
+    PlainSerializer(timestamp, when_used="json"),
+]
 Score = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, lt=1 << 53)]
 Seconds = Annotated[float, Field(ge=0, le=1e6)]

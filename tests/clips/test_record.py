@@ -74,6 +74,8 @@ def test_what_a_later_version_adds_is_ignored():
         (("score",), float("nan"), "score"),
         (("version",), 2, "version"),
         (("begin",), "2026-11-30T10:18:57", "begin"),
+        (("onset",), "0001-01-01T00:00:00+14:00", "onset"),
+        (("onset",), "9999-12-31T23:59:59-14:00", "onset"),
         (("label",), "x" * 1000, "label"),
         (("sound", "count"), -1, "sound.count"),
         (("sound", "count"), 1 << 60, "sound.count"),
