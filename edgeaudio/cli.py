@@ -1,4 +1,4 @@
-"""The command line: `edgeaudio setup | run | demo | check | health | test | probe | score | picture | model | config`.
+"""The command line: `edgeaudio setup | run | demo | check | health | test | probe | score | picture | model | ...`.
 
 Owns: the order of the commands, and what ends the process: a status, an error, a signal, a reader that is gone.
 Does not know: the options of a command (commands/NAME_parser.py), or its work (commands/NAME.py), which is imported
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from edgeaudio.commands.check_parser import add_check
+from edgeaudio.commands.clips.parser import add_clips
 from edgeaudio.commands.config_parser import add_config_command
 from edgeaudio.commands.demo_parser import add_demo
 from edgeaudio.commands.exit_status import EXIT_BAD_INPUT, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, report
@@ -43,6 +44,7 @@ _COMMANDS = (
     add_score,
     add_picture,
     add_model,
+    add_clips,
     add_config_command,
 )
 

@@ -1,0 +1,1 @@
+"""`edgeaudio clips`: what the folder of clips holds, shown, marked and exported."""

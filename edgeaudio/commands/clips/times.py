@@ -1,0 +1,22 @@
+"""Times as people type and read them: in the zone of this machine's user."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+
+
+def moment(text: str) -> datetime:
+    """Return the UTC time of a date or time; without a zone it is local. A type for argparse."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):  # the last two of a year that the local zone lacks
+        raise argparse.ArgumentTypeError(
+            f"{text} is no time; write 2026-11-30, 2026-11-30T18:30 or 2026-11-30T17:30Z"
+        ) from None
+
+
+def local_text(at: datetime, timespec: str = "seconds") -> str:
+    """Return an aware time in the local zone, with the zone: around a change of clocks an hour comes twice."""
+    local = at.astimezone()
+    return f"{local.replace(tzinfo=None).isoformat(' ', timespec)} {local:%Z}"
