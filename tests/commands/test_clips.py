@@ -50,6 +50,17 @@ def test_the_list_has_the_newest_first_in_local_time(clips, folder) -> None:
     )
 
 
+def test_long_labels_and_ids_are_cut(clips, folder) -> None:
+    put_clip(folder, "0123456789abcdef", AT, label="x" * 200)
+    put_clip(folder, "fedcba9876543210", AT, label="犬" * 100)
+    _, lines, _ = clips("list")
+    assert lines[1:] == [
+        f"2026-11-30 11:19:00 CET  porch   {'犬' * 14}...    0.90   7.0 s        fedcba98",
+        f"2026-11-30 11:19:00 CET  porch   {'x' * 29}...   0.90   7.0 s        01234567",
+    ]
+    assert clips("show", "01234567")[0] == 0
+
+
 def test_the_hour_that_comes_twice_is_told_apart(clips, folder) -> None:
     put_clip(folder, "first", datetime(2026, 10, 25, 0, 30, tzinfo=UTC))
     put_clip(folder, "second", datetime(2026, 10, 25, 1, 30, tzinfo=UTC))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +11,12 @@ from edgeaudio.commands.clips.shown import json_line, length_s
 from edgeaudio.commands.clips.times import local_text
 from edgeaudio.commands.exit_status import EXIT_BAD_INPUT
 from edgeaudio.console import Align, cell_width, table
-from edgeaudio.terminal import faint, one_line, print_error, print_out, width_of
+from edgeaudio.terminal import faint, one_line, print_error, print_out
 
 HEADER = ("when", "source", "label", "score", "length", "kept", "id")
 ALIGN: tuple[Align, ...] = ("<", "<", "<", ">", ">", "<", "<")
+ID_LENGTH = 8  # of an id, which begins those of no two clips but by accident; --json has all of it
+MAX_CELLS = 32  # of a label or a source; --json has all of it
 PAGE = 1000  # rows whose columns are aligned together; those after them are at least as wide
 
 
@@ -52,12 +53,12 @@ class _Page:
         record = clip.record
         row = (
             local_text(record.onset),
-            record.source,
-            record.label,
+            _cut(record.source),
+            _cut(record.label),
             f"{record.score:.2f}",
             f"{length_s(record):.1f} s",
             "kept" if record.review.keep else "",
-            record.id,
+            record.id[:ID_LENGTH],
         )
         self._rows.append(row)
         if len(self._rows) >= PAGE:
@@ -67,6 +68,15 @@ class _Page:
         for row in self._rows:
             for i, cell in enumerate(row):
                 self._widths[i] = max(self._widths[i], cell_width(one_line(cell)))
-        for line in table(self._rows, ALIGN, width=width_of(sys.stdout), widths=self._widths):
+        for line in table(self._rows, ALIGN, widths=self._widths):
             print_out(*line)
         self._rows = []
+
+
+def _cut(text: str) -> str:
+    """Return the beginning of a text, so that no label takes the place of all the other columns."""
+    line = one_line(text)
+    if cell_width(line) <= MAX_CELLS:
+        return line
+    end = next(end for end in range(MAX_CELLS, 0, -1) if cell_width(line[:end]) <= MAX_CELLS - 3)
+    return f"{line[:end]}..."

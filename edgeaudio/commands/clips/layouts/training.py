@@ -48,4 +48,5 @@ def label_folder(label: str) -> str:
     if is_name:
         return label
     digest = hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{slugify(label)[:40].strip('-')}-{digest}"
+    slug = slugify(label)[:40].strip("-")
+    return digest if slug == digest else f"{slug}-{digest}"
