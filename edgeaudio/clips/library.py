@@ -104,7 +104,10 @@ class ClipLibrary:
                     if found is not None:
                         yield found
         except OSError as error:
-            raise ClipLibraryError(f"the clips in {self.folder} cannot be read: {error.strerror or error}") from None
+            hint = "; the agent makes it where clips.enabled is true" if isinstance(error, FileNotFoundError) else ""
+            raise ClipLibraryError(
+                f"the clips in {self.folder} cannot be read: {error.strerror or error}{hint}"
+            ) from None
 
     def read(self, limit: int = MAX_LISTED) -> Listing:
         """Return the newest clips, by onset. Raises ClipLibraryError."""

@@ -123,7 +123,21 @@ def test_a_folder_that_is_not_there_is_one_line(clips, folder, monkeypatch, tmp_
     monkeypatch.chdir(tmp_path)
     status, lines, errors = clips(*action)
     assert (status, lines) == (2, [])
-    assert errors == [f"edgeaudio: the clips in {folder} cannot be read: No such file or directory"]
+    assert errors == [
+        (
+            f"edgeaudio: the clips in {folder} cannot be read: No such file or directory; "
+            "the agent makes it where clips.enabled is true"
+        )
+    ]
+
+
+@pytest.mark.parametrize(("line", "where"), [("", "state/clips"), ('clips.folder = "{0}/usb"', "usb")])
+def test_the_folder_is_that_of_the_settings(capsys, tmp_path, line, where) -> None:
+    put_clip(tmp_path / where, "a", AT)
+    config = tmp_path / "edgeaudio.toml"
+    config.write_text(f'state_dir = "{tmp_path}/state"\n{line.format(tmp_path)}\n')
+    assert cli.main(["clips", "list", "--config", str(config), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["folder"] == str(tmp_path / where)
 
 
 @pytest.mark.parametrize("action", ["list", "show", "keep"])

@@ -135,12 +135,12 @@ def _add_filters(command: Parser) -> None:
 
 def _folder(options: argparse.Namespace) -> Path:
     """Return the folder of clips. Raises EdgeaudioError."""
-    if options.folder is None:
-        from edgeaudio.errors import EdgeaudioError
+    if options.folder is not None:
+        folder: Path = options.folder
+        return folder
+    from edgeaudio.settings import load_settings
 
-        raise EdgeaudioError("name the folder of clips by --folder DIR")
-    folder: Path = options.folder
-    return folder
+    return load_settings(options.config).clips_folder
 
 
 def _filters(options: argparse.Namespace) -> Filters:

@@ -45,6 +45,8 @@ def copy_sound(clip: Clip, file: BinaryIO) -> int:
 def write_wav(clip: Clip, file: BinaryIO, stop: threading.Event) -> int:
     """Write the sound as WAV of 24 bits, its rate and channels as they are; return its samples of a channel.
 
+    The header is the plain one, which programs for WAV know best: FFmpeg writes the extensible one for 24 bits.
+
     Raises ClipSoundError, OSError of the writing, and StoppedError soon after `stop` is set.
     """
     sound = clip.record.sound
