@@ -120,16 +120,22 @@ def test_raven_has_a_selection_table_over_the_sequence_of_sounds(export, folder,
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # of pandas, in crowsetta
-@pytest.mark.parametrize("label", ["Dog", *ATTACKS])
-def test_crowsetta_reads_the_selection_table(export, folder, out, label) -> None:
-    crowsetta = pytest.importorskip("crowsetta", reason="needs crowsetta")
-    put_wave(folder, "a", AT, label=label)
-    put_wave(folder, "b", AT + timedelta(seconds=10))
+def test_crowsetta_reads_the_selection_table_and_the_label_tracks(export, folder, out) -> None:
+    crowsetta = pytest.importorskip("crowsetta", reason="crowsetta is not installed: it is in no extra")
+    labels = ["Dog", *ATTACKS]
+    for number, label in enumerate(labels):
+        put_wave(folder, f"a-{number}", AT + timedelta(seconds=number), label=label)
     assert export("raven")[0] == 0
-    raven = crowsetta.formats.bbox.Raven.from_file(out / "selections_16000hz_1ch.txt")
-    first, second = raven.to_annot().bboxes
-    assert (first.onset, first.offset, first.low_freq, first.high_freq) == (3, 5, 0, 8000)
-    assert (second.onset, second.offset, second.label) == (10, 12, "Dog")
+    boxes = crowsetta.formats.bbox.Raven.from_file(out / "selections_16000hz_1ch.txt").to_annot().bboxes
+    assert [(box.onset, box.offset) for box in boxes] == [(7 * n + 3, 7 * n + 5) for n in range(len(labels))]
+    assert [(box.low_freq, box.high_freq) for box in boxes] == [(0, 8000)] * len(labels)
+    assert [boxes[n].label for n, label in enumerate(labels) if label.isprintable() and '"' not in label] == [
+        label for label in labels if label.isprintable() and '"' not in label
+    ]
+    assert export("audacity", "--overwrite")[0] == 0
+    for track in out.glob("*_a-*.txt"):
+        sequence = crowsetta.formats.seq.AudSeq.from_file(track).to_seq()
+        assert (sequence.onsets_s.tolist(), sequence.offsets_s.tolist()) == ([3], [5])
 
 
 def test_macaulay_has_a_folder_for_each_source_and_local_day(export, folder, out) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from edgeaudio.clips.record import ClipRecord
-from edgeaudio.commands.clips.layouts import Exported, Texts
-from edgeaudio.terminal import one_line
+from edgeaudio.commands.clips.layouts import Exported, Texts, tabbed
 
 
 class Audacity:
@@ -31,4 +30,4 @@ class Audacity:
 
 
 def _line(begin_s: float, end_s: float, text: str) -> str:
-    return f"{begin_s:.6f}\t{end_s:.6f}\t{one_line(text)}\n"
+    return tabbed(f"{begin_s:.6f}", f"{end_s:.6f}", text)

@@ -11,8 +11,7 @@ from pathlib import PurePath
 
 from edgeaudio.clips.record import ClipRecord
 from edgeaudio.clock import timestamp
-from edgeaudio.commands.clips.layouts import Exported, Row, Texts
-from edgeaudio.terminal import one_line
+from edgeaudio.commands.clips.layouts import Exported, Row, Texts, tabbed
 
 COLUMNS = (
     "Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)", "Begin Path",
@@ -58,10 +57,4 @@ class Raven:
             timestamp(record.onset),
             record.id,
         )
-        return Texts(row=Row(table, _line(COLUMNS), _line(cells)))
-
-
-def _line(cells: tuple[str, ...]) -> str:
-    # Raven quotes nothing; those that read its tables elsewhere (pandas, R) take a quotation mark for the beginning of
-    # a field that may hold tabs and lines
-    return "\t".join(one_line(cell).replace('"', "'") for cell in cells) + "\n"
+        return Texts(row=Row(table, tabbed(*COLUMNS), tabbed(*cells)))
