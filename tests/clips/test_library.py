@@ -12,7 +12,7 @@ import pytest
 from support.clips import put_clip
 
 from edgeaudio.clips import library
-from edgeaudio.clips.library import ClipLibrary, ClipLibraryError
+from edgeaudio.clips.library import Clip, ClipLibrary, ClipLibraryError
 
 AT = datetime(2026, 11, 30, 10, 19, tzinfo=UTC)
 
@@ -43,6 +43,42 @@ def test_a_record_cannot_name_the_sound_of_another(tmp_path):
     clip.file.with_name("other.json").write_text(clip.record.to_json())
     listing = ClipLibrary(tmp_path).read()
     assert (listing.count, listing.broken_count) == (1, 1)
+
+
+def test_all_clips_come_in_order_after_what_is_broken(tmp_path):
+    for number in (2, 0, 1):
+        put_clip(tmp_path, f"id-{number}", AT + timedelta(seconds=number))
+    put_clip(tmp_path, "mute", AT).sound.unlink()
+    (tmp_path / "cut.json").write_text("{")
+    clips = ClipLibrary(tmp_path)
+    first, *found = clips.in_order(lambda record: record.id != "id-1", newest_first=False)
+    assert first.file.name == "cut.json"
+    assert [each.record.id if isinstance(each, Clip) else each.why for each in found] == [
+        "id-0",
+        "its sound 20261130T101900000Z_porch-dog_mute.wav is missing",
+        "id-2",
+    ]
+
+
+def test_a_clip_that_goes_while_the_others_are_shown_is_passed_over(tmp_path):
+    for number in range(3):
+        put_clip(tmp_path, f"id-{number}", AT + timedelta(seconds=number))
+    found = ClipLibrary(tmp_path).in_order(lambda _: True, newest_first=True)
+    next(found)
+    for file in tmp_path.glob("*_id-1.*"):
+        file.unlink()
+    (last,) = found
+    assert isinstance(last, Clip)
+    assert last.record.id == "id-0"
+
+
+def test_each_of_many_ids_is_found_or_says_why_not(tmp_path):
+    for name in ("ab-1", "ab-2", "c"):
+        put_clip(tmp_path, name, AT)
+    found = ClipLibrary(tmp_path).find_each(["ab-2", "ab", "c", "z"])
+    assert [each.record.id if isinstance(each, Clip) else type(each) for each in found.values()] == [
+        *("ab-2", ClipLibraryError, "c", ClipLibraryError)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Owns: the refusal of sound that is not what its record says. Does not know: wher
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -103,7 +104,8 @@ def _opened(clip: Clip) -> FileIO:
         file = FileIO(os.open(clip.sound, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC))
         found = os.fstat(file.fileno())
     except OSError as error:
-        raise ClipSoundError(f"{clip.sound}: cannot be read: {error.strerror or error}") from None
+        reason = "a link is not followed" if error.errno == errno.ELOOP else error.strerror or error
+        raise ClipSoundError(f"{clip.sound}: cannot be read: {reason}") from None
     wanted_bytes = clip.record.sound.bytes
     if stat.S_ISREG(found.st_mode) and found.st_size == wanted_bytes:
         return file
