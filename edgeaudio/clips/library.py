@@ -29,6 +29,10 @@ MAX_SCANNED = 100_000  # records that are read at once
 MAX_BROKEN = 100  # whose reasons are kept; the others are counted
 LOCK_TIMEOUT_S = 5.0
 _LOCK_TRY_S = 0.02
+_HINTS: dict[type[OSError], str] = {
+    FileNotFoundError: "; the agent makes it where clips.enabled is true",
+    PermissionError: "; only the agent's user can read it",
+}
 
 
 class ClipLibraryError(EdgeaudioError):
@@ -104,7 +108,7 @@ class ClipLibrary:
                     if found is not None:
                         yield found
         except OSError as error:
-            hint = "; the agent makes it where clips.enabled is true" if isinstance(error, FileNotFoundError) else ""
+            hint = _HINTS.get(type(error), "")
             raise ClipLibraryError(
                 f"the clips in {self.folder} cannot be read: {error.strerror or error}{hint}"
             ) from None

@@ -13,6 +13,7 @@ from support.clips import put_clip
 from edgeaudio import cli
 from edgeaudio.clips.library import Clip, ClipLibrary
 from edgeaudio.clips.record import Gap, Length
+from edgeaudio.commands.clips.choice import MAX_LINES
 from edgeaudio.commands.clips.listing import PAGE
 
 AT = datetime(2026, 11, 30, 10, 19, tzinfo=UTC)
@@ -116,6 +117,15 @@ def test_what_is_broken_is_a_line_each_and_the_rest_is_listed(clips, folder) -> 
     assert len(errors) == 2
     assert errors[0].startswith(f"edgeaudio: {folder}/cut.json: left out: ")
     assert errors[1].endswith("_porch-dog_mute.wav is missing")
+
+
+def test_what_is_broken_is_counted_where_it_is_too_much(clips, folder) -> None:
+    put_clip(folder, "whole", AT)
+    for number in range(MAX_LINES + 5):
+        (folder / f"{number}.json").write_text("{")
+    status, lines, errors = clips("list")
+    assert (status, len(lines), len(errors)) == (2, 2, MAX_LINES + 1)
+    assert errors[-1] == "edgeaudio: and 5 more"
 
 
 @pytest.mark.parametrize("action", [["list"], ["show", "a"], ["keep", "a"], ["export", "--layout", "raven", "out"]])

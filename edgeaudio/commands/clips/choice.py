@@ -6,15 +6,19 @@ Owns: the filters, and the lines about what cannot be used. Does not know: what 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from edgeaudio.clips.library import BrokenRecord, Clip, ClipLibrary
 from edgeaudio.clips.record import ClipRecord
+from edgeaudio.commands.exit_status import EXIT_BAD_INPUT
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask
 from edgeaudio.slugs import slugify
 from edgeaudio.terminal import one_line, print_error
+
+MAX_LINES: Final = 100  # about single clips: to another user than the agent's, each of thousands is closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +44,23 @@ class Filters:
         )
 
 
-@dataclass(slots=True)
 class Troubles:
     """Lines on standard error, one for each clip that cannot be used; the others go on."""
 
-    count: int = field(default=0, init=False)
+    def __init__(self) -> None:
+        self.count = 0
 
     def say(self, text: str) -> None:
-        """Print one line."""
+        """Print one line, if there were not too many."""
         self.count += 1
-        print_error(f"edgeaudio: {one_line(mask(text))}")
+        if self.count <= MAX_LINES:
+            print_error(f"edgeaudio: {one_line(mask(text))}")
+
+    def status(self) -> int:
+        """Return the exit status, at the end; print how many lines are missing."""
+        if self.count > MAX_LINES:
+            print_error(f"edgeaudio: and {self.count - MAX_LINES} more")
+        return EXIT_BAD_INPUT if self.count else 0
 
 
 def filtered(

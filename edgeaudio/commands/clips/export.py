@@ -25,7 +25,6 @@ from edgeaudio.commands.clips.layouts.raven import Raven
 from edgeaudio.commands.clips.layouts.training import Training
 from edgeaudio.commands.clips.new_files import ExportError, FullError, new_file, writing
 from edgeaudio.commands.clips.sound_files import copy_sound, write_wav
-from edgeaudio.commands.exit_status import EXIT_BAD_INPUT
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.terminal import print_error, print_out
@@ -68,7 +67,7 @@ def export(folder: Path, target: Path, wishes: Wishes) -> int:
         print_out(f"{target}: {count} clip{'s' if count != 1 else ''} exported{left_out}")
     else:
         print_error("edgeaudio: no clips")
-    return EXIT_BAD_INPUT if troubles.count else 0
+    return troubles.status()
 
 
 class _Export:

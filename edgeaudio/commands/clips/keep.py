@@ -6,7 +6,6 @@ from pathlib import Path
 
 from edgeaudio.clips.library import ClipLibrary, ClipLibraryError
 from edgeaudio.commands.clips.choice import Troubles, named
-from edgeaudio.commands.exit_status import EXIT_BAD_INPUT
 from edgeaudio.terminal import print_out
 
 
@@ -21,4 +20,4 @@ def keep(folder: Path, ids: tuple[str, ...], *, kept: bool) -> int:
             troubles.say(str(error))
         else:
             print_out(f"{clip.record.id}: {'kept' if kept else 'no longer kept'}")
-    return EXIT_BAD_INPUT if troubles.count else 0
+    return troubles.status()

@@ -9,7 +9,6 @@ from edgeaudio.clips.library import Clip, ClipLibrary
 from edgeaudio.commands.clips.choice import Filters, Troubles, filtered
 from edgeaudio.commands.clips.shown import json_line, length_s
 from edgeaudio.commands.clips.times import local_text
-from edgeaudio.commands.exit_status import EXIT_BAD_INPUT
 from edgeaudio.console import Align, cell_width, table
 from edgeaudio.terminal import faint, one_line, print_error, print_out
 
@@ -37,7 +36,7 @@ def list_clips(folder: Path, filters: Filters, *, as_json: bool) -> int:
         page.flush()
     if count == 0:
         print_error("edgeaudio: no clips")
-    return EXIT_BAD_INPUT if troubles.count else 0
+    return troubles.status()
 
 
 class _Page:
