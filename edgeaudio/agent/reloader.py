@@ -20,7 +20,8 @@ from edgeaudio.sinks.mqtt.sink import MqttSink
 
 log = logging.getLogger(__name__)
 
-AT_START = ("device", "state_dir", "log_format", "mqtt", "outbox", "clips")  # settings that a running agent cannot change
+# settings that a running agent cannot change
+AT_START = ("device", "state_dir", "log_format", "mqtt", "outbox", "clips")
 
 
 class Reloader:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import numpy as np
 
 from edgeaudio.clips.library import ClipLibrary
 from edgeaudio.media.writer import AudioForm, AudioWriter
@@ -82,7 +83,7 @@ def write_tape(path: Path) -> None:
     for name in ("kitchen", "street", "gate", "garden", "hall"):
         with av.open(str(SOUNDS / f"{name}.opus")) as container:
             for frame in container.decode(audio=0):
-                writer.write(frame.to_ndarray().T[:, :1])
+                writer.write(frame.to_ndarray().T[:, :1].astype(np.float32))
     writer.close()
 
 
