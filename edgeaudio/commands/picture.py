@@ -84,8 +84,9 @@ def picture(target: str, path: Path | None, options: Sequence[str], request: Req
         pixels, seconds = f"{width}x{height} pixels", f"{drawn.picture.duration_s:.1f} s of sound"
         print_out(f"{file}: {pixels}, {seconds}, {ceil(file.stat().st_size / 1000)} kB")
     elif failure is None:
-        end = clock_time(drawn.heard_s)
-        raise EdgeaudioError(f"{config.address}: no sound from {clock_time(request.start_s)} on; it ends at {end}")
+        start, end = clock_time(request.start_s), clock_time(drawn.heard_s)
+        problem = "make --length longer" if drawn.is_complete else f"it ends at {end}"
+        raise EdgeaudioError(f"{config.address}: no sound from {start} on to draw; {problem}")
     if failure is not None:
         raise EdgeaudioError(failure_line(failure))
     return 0

@@ -3,8 +3,7 @@
 Owns: window, FFT, and the rows' shares of its bins. Does not know: time, pixels, colours.
 
 A row has the power of its strongest bin, so that a tone has its level on every scale. Narrow rows are interpolated; the
-transition is gradual, so that noise has no edge there. A sine of amplitude 1 has a power of 0.5 (-3 dBFS). DC is
-removed.
+transition is gradual, so that noise has no edge there. A sine of amplitude 1 has a power of 0.5 (-3 dBFS); DC has none.
 """
 
 from __future__ import annotations

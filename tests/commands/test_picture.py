@@ -130,8 +130,8 @@ def test_a_mark_is_drawn(scale) -> None:
             ["--size", "100000x100000"],
             "a picture of 100000x100000 pixels: a side has 64 to 8192, and the whole at most 8 ",
         ),
-        (["--start", "5"], "no sound from 00:05.00 on; it ends at 00:04.00"),
-        (["--length", "0"], "no sound from 00:00.00 on"),
+        (["--start", "5"], "no sound from 00:05.00 on to draw; it ends at 00:04.00"),
+        (["--length", "0"], "no sound from 00:00.00 on to draw; make --length longer"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(arguments: list[str], line: str, scale, capsys) -> None:
