@@ -127,15 +127,8 @@ def test_a_lease_brings_columns_and_scores_until_it_ends(
         assert HEADER.unpack_from(next_packets(listener)[0])[4] != headers[0][4]
         ended(listener)
         wait_until(lambda: n_threads(agent) == resting, what="its thread is still there")
-    health = listener.payloads("/health")[-1]
-    assert health["sinks"]["live"] == {
-        "state": "running",
-        "detail": "",
-        "failures": 0,
-        "dropped": 0,
-        "dropped_s": 0.0,
-        "lag_s": 0.0,
-    }
+    live = listener.payloads("/health")[-1]["sinks"]["live"]
+    assert (live["state"], live["failures"], live["dropped"], live["dropped_s"]) == ("running", 0, 0, 0.0)
 
 
 def test_a_fifth_source_is_refused_until_another_ends(broker: BrokerProcess, run_agent: Run, listen_to: ListenTo):
