@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import av
 import numpy as np
@@ -67,14 +68,20 @@ def main(measured_s: float) -> None:
         }
         time.sleep(WARM_S)
         before = {way: Reading.of(process.pid) for way, process in agents.items()}
-        time.sleep(measured_s)
+        memory_mb: dict[str, list[float]] = {way: [] for way in agents}
+        end_s = time.monotonic() + measured_s
+        while time.monotonic() < end_s:
+            time.sleep(1.0)
+            for way, process in agents.items():
+                memory_mb[way].append(Reading.of(process.pid).memory_mb)
         after = {way: Reading.of(process.pid) for way, process in agents.items()}
-        print("| clips | CPU, of a core | memory | clips written |\n|---|---|---|---|")
+        print("| clips | CPU, of a core | memory, median | highest | clips written |\n|---|---|---|---|---|")
         for number, way in enumerate(WAYS):
             percent = 100 * (after[way].cpu_s - before[way].cpu_s) / measured_s
             clips = folder / str(number) / "clips"
             count = ClipLibrary(clips).read().count if clips.exists() else 0
-            print(f"| {way} | {percent:.2f} % | {after[way].memory_mb:.1f} MB | {count} |")
+            middle, highest = median(memory_mb[way]), max(memory_mb[way])
+            print(f"| {way} | {percent:.2f} % | {middle:.1f} MB | {highest:.1f} MB | {count} |")
 
 
 def write_tape(path: Path) -> None:
