@@ -20,6 +20,7 @@ VERSION: Final = 1
 SUFFIX = ".json"
 MAX_BYTES = 1 << 18  # of a record; its gaps are bounded
 MAX_GAPS = 1000
+MAX_SECONDS = 1e6
 MAX_TEXT = 200  # characters of a label or a name
 ClipFormat = Literal["opus", "flac", "wav"]
 # names that Windows allows too: no colon, no dot or space at the end, and no device of its, for a date comes first
@@ -37,7 +38,7 @@ Time = Annotated[
 ]
 Score = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, lt=1 << 53)]
-Seconds = Annotated[float, Field(ge=0, le=1e6)]
+Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
 
 
 class ClipRecordError(EdgeaudioError):

@@ -9,12 +9,12 @@ what no model has judged. What is not written yet is in the track.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeaudio.clips.record import (
     MAX_GAPS,
+    MAX_SECONDS,
     MAX_TEXT,
     SUFFIX,
     ClipRecord,
@@ -66,7 +66,6 @@ class OpenClip:
         """`folder`: of unfinished clips; `position`: of the onset in the track."""
         self.onset = onset
         self.track = track
-        self.moved_s = time.monotonic()  # when it has last grown
         self._config = config
         self._folder = folder
         self._recognition = recognition
@@ -116,20 +115,20 @@ class OpenClip:
 
         `is_last`: nothing else will come, so that it ends with what there is.
         """
-        begin, judged = self._recognition.judged(self._first, self._onset_position)
+        judged = self._recognition.judged(self._first, self._onset_position)
         if not self._begun:
-            self._first = self._written = max(self._first, begin)
-        end = self._end(is_last=is_last)
-        until = min(end, self.track.end if judged is None else judged, self.track.end)
-        if judged is None:
+            self._first = self._written = judged.begin
+        end = min(self._end(is_last=is_last), judged.end)
+        if judged.until is None:
             if self.track.end - self._onset_position > UNJUDGED_S * self.track.sample_rate:
                 raise ClipDroppedError("no model of its source has all labels of never_with", is_lost=True)
             until = self._written
+        else:
+            until = min(end, judged.until, self.track.end)
         if is_last:
             end = until
-        if not is_last and until < end:
-            certain = end if self._offset is not None else self._recognition.certain(self.onset.model)
-            until = min(until, certain)
+        elif self._offset is None:
+            until = min(until, self._recognition.certain(self.onset.model))
         if why := self._recognition.forbidden(self._first, min(end, max(until, self._onset_position + 1))):
             raise ClipDroppedError(why, is_lost=False)
         self._write(until)
@@ -165,13 +164,13 @@ class OpenClip:
                 self._begun = True
             for position, lost_s in self.track.gaps(max(self._written - 1, self._first), until):
                 if len(self._gaps) < MAX_GAPS:
-                    self._gaps.append(Gap(at=self._form.position(position - self._first), lost_s=lost_s))
+                    at = self._form.position(position - self._first)
+                    self._gaps.append(Gap(at=at, lost_s=min(lost_s, MAX_SECONDS)))
             for samples in self.track.read(self._written, until):
                 self._writer.write(samples)
         except AudioWriterError as error:
             raise ClipDroppedError(str(error), is_lost=True) from None
         self._written = until
-        self.moved_s = time.monotonic()
 
     def _finish(self) -> FinishedClip:
         if self._writer is None:

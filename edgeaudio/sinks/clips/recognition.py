@@ -6,6 +6,7 @@ Does not know: events, clips of events, files.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,15 @@ class Stretch:
     begin: int
     end: int
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Part of a clip that is judged."""
+
+    begin: int  # not before the clip's own
+    until: int | None  # so far; None: a label that forbids clips has not been judged at all
+    end: int  # what follows will never be judged
 
 
 class Recognition:
@@ -78,13 +88,11 @@ class Recognition:
         stretches = (*self._forbidden, *self._unjudged)
         return next((found.why for found in stretches if found.begin < end and found.end > begin), None)
 
-    def judged(self, begin: int, middle: int) -> tuple[int, int | None]:
-        """Return the part of a clip that is judged: from where on, at least, and up to where.
-
-        `middle`: what the clip must hold. Up to None: a label that forbids clips has not been judged at all.
-        """
+    def judged(self, begin: int, middle: int) -> Judged:
+        """Return which part of a clip is judged that would begin at `begin` and must hold `middle`."""
+        end = sys.maxsize
         if not self._never_with:
-            return begin, self._track.end
+            return Judged(begin, self._track.end, end)
         until: int | None = self._track.end
         for label in self._never_with:
             models = [newest for newest in self._newest.values() if label in newest.info.labels]
@@ -94,9 +102,9 @@ class Recognition:
         for stretch in self._unjudged:
             if stretch.end <= middle:
                 begin = max(begin, stretch.end)
-            elif until is not None and stretch.begin >= middle:
-                until = min(until, stretch.begin)
-        return begin, until
+            elif stretch.begin >= middle:
+                end = min(end, stretch.begin)
+        return Judged(begin, until, end)
 
     def certain(self, model: str) -> int:
         """Return the position before which an event of the model that sounds cannot end."""

@@ -20,7 +20,6 @@ from edgeaudio.types import Block, Samples
 class _Piece:
     position: int  # of the Block's first sample
     block: Block
-    lost_s: float | None  # missing before it; None: it follows the Block before
 
     @property
     def end(self) -> int:
@@ -35,6 +34,7 @@ class Track:
         self.channels = _channels(block)
         self.bytes = 0  # of all samples
         self._pieces: deque[_Piece] = deque()
+        self._gaps: deque[tuple[int, float]] = deque()  # position of the sample behind it, and lost seconds
         self._end = 0
         self.add(block)
 
@@ -54,16 +54,15 @@ class Track:
 
     def add(self, block: Block) -> None:
         """Append a Block."""
-        lost_s = None
         if self._pieces:
             last = self._pieces[-1].block
             follows = last.offset + len(last.samples)
             if block.epoch != last.epoch or block.offset < follows:
                 ended_at = last.at + timedelta(seconds=last.duration_s)
-                lost_s = max(0.0, (block.at - ended_at).total_seconds())
+                self._gaps.append((self._end, max(0.0, (block.at - ended_at).total_seconds())))
             elif block.offset > follows:
-                lost_s = (block.offset - follows) / self.sample_rate
-        self._pieces.append(_Piece(self._end, block, lost_s))
+                self._gaps.append((self._end, (block.offset - follows) / self.sample_rate))
+        self._pieces.append(_Piece(self._end, block))
         self._end += len(block.samples)
         self.bytes += block.samples.nbytes
 
@@ -95,35 +94,35 @@ class Track:
 
     def back(self, position: int, duration_s: float) -> int:
         """Return the position so much earlier; gaps count, and what is not in memory is missing."""
-        for piece in reversed(self._pieces):
-            if piece.lost_s is None or piece.position > position:
+        for gap, lost_s in reversed(self._gaps):
+            if gap > position:
                 continue
-            before_s = duration_s - (position - piece.position) / self.sample_rate
+            before_s = duration_s - (position - gap) / self.sample_rate
             if before_s <= 0:
                 break
-            if before_s <= piece.lost_s:
-                return piece.position
-            position, duration_s = piece.position, before_s - piece.lost_s
+            if before_s <= lost_s:
+                return gap
+            position, duration_s = gap, before_s - lost_s
         return max(self.begin, position - round(duration_s * self.sample_rate))
 
     def ahead(self, position: int, duration_s: float) -> int:
         """Return the position so much later; gaps that are known count. It may be newer than what is in memory."""
-        for piece in self._pieces:
-            if piece.lost_s is None or piece.position < position:
+        for gap, lost_s in self._gaps:
+            if gap < position:
                 continue
-            after_s = duration_s - (piece.position - position) / self.sample_rate
+            after_s = duration_s - (gap - position) / self.sample_rate
             if after_s <= 0:
                 break
-            if after_s <= piece.lost_s:
-                return piece.position
-            position, duration_s = piece.position, after_s - piece.lost_s
+            if after_s <= lost_s:
+                return gap
+            position, duration_s = gap, after_s - lost_s
         return position + round(duration_s * self.sample_rate)
 
     def gaps(self, begin: int, end: int) -> Iterator[tuple[int, float]]:
         """Yield position and lost seconds of each gap behind `begin` and before `end`."""
-        for piece in self._pieces:
-            if piece.lost_s is not None and begin < piece.position < end:
-                yield piece.position, piece.lost_s
+        for gap, lost_s in self._gaps:
+            if begin < gap < end:
+                yield gap, lost_s
 
     def read(self, begin: int, end: int) -> Iterator[Samples]:
         """Yield the samples from a position in memory to another."""
@@ -143,6 +142,8 @@ class Track:
         """Drop one Block."""
         if self._pieces:
             self.bytes -= self._pieces.popleft().block.samples.nbytes
+            while self._gaps and self._gaps[0][0] < self.begin:
+                self._gaps.popleft()
 
     def _find(self, position: int) -> tuple[Block, int]:
         """Return the Block with a position, and how many samples before that it has."""

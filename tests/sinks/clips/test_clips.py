@@ -232,6 +232,8 @@ def test_sound_is_kept_no_longer_than_an_event_may_be_reported_late(tmp_path):
     most = 0
     for _ in range(20):
         studio.play(quiet(RATE * 5), RATE)
+        studio.connect(after_s=1.0)
+        studio.play(quiet(RATE * 5), RATE)
         most = max(most, sink._sources["porch"].bytes)
     # long: a clip of 2 s, 7 more that overlap or count, one period; and the pre-roll; and a Block
     assert most <= (2.0 + 7 * 0.5 + 0.5 + 3.0) * RATE * 4 + 4000

@@ -105,6 +105,18 @@ def test_what_no_model_has_judged_at_the_end_is_not_in_the_clip(tmp_path, monkey
     sink.close()
 
 
+def test_post_roll_ends_where_a_reconnection_left_sound_unjudged(tmp_path):
+    sink = ClipsSink(config(tmp_path, never_with=FORBIDDEN))
+    sound = bang(n=BANG + LENGTH + RATE)[: BANG + LENGTH + RATE - 800]
+    studio = played(sink, sound)
+    studio.connect(after_s=0.5)
+    studio.play(quiet(10 * RATE), RATE)
+    (clip,) = clips_in(tmp_path)
+    assert clip.record.origin.first + clip.record.sound.count == BANG + RATE
+    assert (clip.record.gaps, sink.lost) == ((), 0)
+    sink.close()
+
+
 def test_pre_roll_that_was_not_judged_before_a_reconnection_is_left_out(tmp_path):
     sink = ClipsSink(config(tmp_path, never_with=FORBIDDEN))
     sink.open()
