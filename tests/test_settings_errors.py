@@ -66,6 +66,10 @@ FILE = [
         "[outbox]\nmax_bytes = 9999999999999999999999",
         "FILE: outbox.max_bytes: must be at most 1099511627776, is 9999999999999999999999",
     ),
+    ("[clips]\nformat = 'aac'", "FILE: clips.format: must be 'opus', 'flac' or 'wav', is \"aac\""),
+    ("[clips]\nbefore_s = 30", "FILE: clips.longest_s: must be above before_s, which is 30"),
+    ("[clips.never_with]\nspeech = 2", "FILE: clips.never_with.speech: must be at most 1, is 2"),
+    ("[clips]\nbest_per_label = 0", "FILE: clips.best_per_label: must be at least 1, is 0"),
     ("[sources.porch]", "FILE: sources.porch.url: is missing"),
     (
         "[sources.Front_Door]\nurl = 'alsa:default'",

@@ -9,7 +9,7 @@ from support.tflite import model_directory
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.settings import Settings, SettingsError
-from edgeaudio.wiring import load_models, model_bindings, mqtt_config, read_period_s, source_config
+from edgeaudio.wiring import check_clips, load_models, model_bindings, mqtt_config, read_period_s, sinks, source_config
 
 HOME = Path(__file__).parents[1] / "models" / "home"
 
@@ -159,3 +159,30 @@ def test_a_missing_model_directory_is_refused(tmp_path: Path) -> None:
     given = settings(models={"mine": {"path": tmp_path / "gone"}})
     with pytest.raises(EdgeaudioError, match=f"{tmp_path}/gone: is not a model directory"):
         load_models(given)
+
+
+def test_clips_are_off_by_default_and_their_labels_are_then_not_looked_at(tmp_path: Path) -> None:
+    model = {"test": {"path": str(model_directory(tmp_path))}}
+    off = settings(models=model, state_dir=str(tmp_path), clips={"labels": ["nothing"]})
+    assert sinks(off) == []
+    check_clips(off, load_models(off))
+    on = settings(models=model, state_dir=str(tmp_path), clips={"enabled": True, "labels": ["first"]})
+    assert [sink.name for sink in sinks(on)] == ["clips"]
+    check_clips(on, load_models(on))
+
+
+@pytest.mark.parametrize(
+    ("clips", "where"),
+    [({"labels": ["fist"]}, "clips.labels"), ({"never_with": {"fist": 0.2}}, "clips.never_with")],
+)
+def test_a_label_of_clips_that_no_model_has_is_refused(clips: dict[str, object], where: str, tmp_path: Path) -> None:
+    model = {"test": {"path": str(model_directory(tmp_path)), "labels": ["first"]}}
+    wrong = settings(models=model, state_dir=str(tmp_path), clips={"enabled": True, **clips})
+    with pytest.raises(SettingsError, match=f'{where}: the model has no label "fist"; did you mean "first"'):
+        check_clips(wrong, load_models(wrong))
+    # scores exist for labels that are not reported; events do not
+    unreported = settings(models=model, state_dir=str(tmp_path), clips={"enabled": True, "never_with": {"second": 0.2}})
+    check_clips(unreported, load_models(unreported))
+    unreported = settings(models=model, state_dir=str(tmp_path), clips={"enabled": True, "labels": ["second"]})
+    with pytest.raises(SettingsError, match=r"clips\.labels"):
+        check_clips(unreported, load_models(unreported))
