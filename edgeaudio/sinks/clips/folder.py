@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 
 from edgeaudio.clips.record import MAX_BYTES, SUFFIX, ClipRecordError, read_record
-from edgeaudio.files import read_regular, replace_file
+from edgeaudio.files import read_regular
 from edgeaudio.sinks.clips.errors import ClipsError
 from edgeaudio.sinks.clips.open_clip import FinishedClip, remove
 
@@ -49,13 +49,13 @@ class ClipFolder:
 
     def put(self, clip: FinishedClip) -> int:
         """Move a finished clip into the folder; return the bytes of its record. Raises OSError."""
-        text = clip.record.to_json()
+        text = clip.record.to_json().encode()
         record = self.incomplete / clip.record_name
-        replace_file(record, text, mode=0o600)
+        write_new(record, text)
         clip.sound.replace(self.path / clip.sound.name)
         record.replace(self.path / record.name)
         self._sync()
-        return len(text.encode())
+        return len(text)
 
     def free_bytes(self) -> int:
         """Return the bytes that the disk has left. Raises OSError."""
@@ -96,6 +96,18 @@ class ClipFolder:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that is not there, and have the disk hold it. Raises OSError.
+
+    Its mode is not changed afterwards: a USB stick with FAT refuses that.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
 
 
 def try_folder(path: Path) -> None:

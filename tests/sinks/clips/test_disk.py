@@ -179,7 +179,7 @@ from edgeaudio.sinks.clips.sink import ClipsSink
 where, path = sys.argv[1], Path(sys.argv[2])
 kill = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 if where == "before the record":
-    folder.replace_file = kill
+    folder.write_new = kill
 if where == "between the moves":
     real = Path.replace
     Path.replace = lambda self, to: kill() if self.suffix == ".json" else real(self, to)
