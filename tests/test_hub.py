@@ -35,6 +35,22 @@ def queue(hub: Hub, max_s: float = 10.0, max_bytes: int = 10**6, max_items: int 
     return hub.subscribe("test", {Block, EpochEnd, SourceStatus}, max_s=max_s, max_bytes=max_bytes, max_items=max_items)
 
 
+def test_a_block_is_in_every_other_queue_before_the_paced_one_has_it(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+    paced = hub.subscribe("recogniser", {Block}, is_paced=True)
+    others = [queue(hub), queue(hub)]
+    waiting: list[float] = []
+    put = paced.put
+
+    def noted(item: object) -> None:
+        waiting.extend(other.waiting_s("a") for other in others)
+        put(item)
+
+    monkeypatch.setattr(paced, "put", noted)
+    hub.publish(block("a", 0))
+    assert waiting == [1.0, 1.0]
+    assert paced.waiting_s("a") == 1.0
+
+
 def test_order_is_kept_over_all_sources(hub: Hub):
     subscription = queue(hub)
     published = [block("a", 0), block("b", 0), block("a", 1), EpochEnd("b"), status("a")]

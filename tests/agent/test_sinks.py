@@ -17,6 +17,7 @@ from support.waiting import wait_until
 
 from edgeaudio.agent import sink_runner
 from edgeaudio.agent.agent import _runners
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.report import SinkState
 from edgeaudio.hub import Hub
 from edgeaudio.types import Block, Event, SourceState, SourceStatus
@@ -65,6 +66,44 @@ def test_a_sink_is_handed_what_it_accepts_and_is_closed_at_the_end():
         assert runner.numbers().state is SinkState.RUNNING
     assert sink.calls == ["open", "handle", "close"]
     assert hub._by_type == {}
+
+
+class Ticking(Recorder):
+    """A sink that acts while nothing comes, and counts what it lost."""
+
+    lost = 3
+
+    def tick(self) -> None:
+        self._call("tick")
+
+
+def test_a_sink_may_act_while_nothing_comes_and_count_what_it_lost():
+    hub, sink = Hub(), Ticking()
+    with running(sink, hub) as runner:
+        wait_until(lambda: sink.calls.count("tick") > 2)
+        assert runner.numbers().lost == 3
+    assert set(sink.calls) == {"open", "tick", "close"}
+
+
+def test_a_tick_that_raises_disables_the_sink():
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    hub, sink = Hub(), Ticking(fail, at="tick")
+    with running(sink, hub) as runner:
+        wait_until(lambda: runner.numbers().failures > 1)
+        assert runner.numbers().detail.startswith("OSError: ")
+
+
+def test_an_error_that_says_what_to_do_is_one_line_in_health_and_in_the_log(caplog: pytest.LogCaptureFixture):
+    def fail() -> None:
+        raise EdgeaudioError("the folder is read-only; name another")
+
+    hub, sink = Hub(), Recorder(fail, at="open")
+    with running(sink, hub) as runner:
+        wait_until(lambda: runner.numbers().state is SinkState.FAILED)
+        assert runner.numbers().detail == "the folder is read-only; name another"
+    assert "sink recorder is disabled until the next try: the folder is read-only; name another" in caplog.messages
 
 
 def test_the_last_items_are_handed_over_at_the_stop():
