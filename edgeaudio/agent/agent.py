@@ -17,7 +17,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -115,7 +115,7 @@ class Agent:
             on_status=self._on_broker,
         )
         self._recogniser = Recogniser(self._blocks, Journal(self._outbox, self._mqtt.encode), hub, hub.publish)
-        self._live = LiveRunner(hub, self._labels_of_model, self._threads.spawn, self._request_health)
+        self._live = LiveRunner(hub, self._threads.spawn, self._request_health)
         self._sink_runners = _runners(sinks, hub, self._request_health)
         all_runners = [*self._sink_runners, self._live.runner]
         self._quarantine = SourceQuarantine(self._outbox, clock)
@@ -338,11 +338,6 @@ class Agent:
     def _publish_health(self) -> None:
         if report := self._reporter.next_report():
             self._mqtt.sink.publish_health(report)
-
-    def _labels_of_model(self, name: str) -> Sequence[str]:
-        """Return what a model's scores are for; nothing for a model that is no longer loaded."""
-        model = self._sources.models.get(name)
-        return () if model is None else model.manifest.reported
 
     def _segments_dir(self) -> Path | None:
         """Return the directory that may be written to every few seconds; None: there is none."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from edgeaudio.agent.sink_runner import SinkRunner
@@ -26,16 +26,15 @@ class LiveRunner:
     def __init__(
         self,
         hub: Hub,
-        labels: Callable[[str], Sequence[str]],
         spawn: Callable[[str, Callable[[], None]], threading.Thread],
         on_change: Callable[[], None],
     ) -> None:
-        """`labels` returns what a model's scores are for; `spawn` starts a thread; `on_change`: as of SinkRunner."""
+        """`spawn` starts a thread; `on_change`: as of SinkRunner."""
         self._leases = Leases()
         self._spawn = spawn
         self._thread: threading.Thread | None = None
         self._end = threading.Event()
-        self.runner = SinkRunner(LiveSink(self._leases, hub.publish, labels), hub, on_change)
+        self.runner = SinkRunner(LiveSink(self._leases, hub.publish), hub, on_change)
 
     def watch(self, source: str, duration_s: float) -> bool:
         """Lease a source's live view; 0 ends it. Return False if too many others are watched."""

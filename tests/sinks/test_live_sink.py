@@ -16,7 +16,7 @@ from edgeaudio.health.report import SinkState
 from edgeaudio.hub import Hub, Subscription
 from edgeaudio.sinks.live.leases import Leases
 from edgeaudio.sinks.live.sink import LEAST_SCORE, MAX_LABELS, LiveSink
-from edgeaudio.types import Block, EpochEnd, LiveColumns, LiveScores, Scores
+from edgeaudio.types import Block, EpochEnd, LiveColumns, LiveScores, ModelInfo, Scores
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RATE = 8000
@@ -29,11 +29,9 @@ def block(number: int = 0, source: str = "porch", seconds: float = 1.0) -> Block
 
 
 def scores(*values: float, source: str = "porch", model: str = "home") -> Scores:
-    return Scores(source, model, AT, 0.0, 1.0, -30.0, np.array(values, np.float32) if values else None)
-
-
-def labels(model: str) -> tuple[str, ...]:
-    return LABELS if model == "home" else tuple(f"label{n}" for n in range(100)) if model == "large" else ()
+    labels = LABELS if model == "home" else tuple(f"label{n}" for n in range(100))
+    info = ModelInfo(labels, "0" * 64, onset_delay_s=1.0, offset_delay_s=1.0)
+    return Scores(source, model, AT, 0.0, 1.0, -30.0, np.array(values, np.float32) if values else None, info=info)
 
 
 class Watched:
@@ -42,7 +40,7 @@ class Watched:
     def __init__(self, hub: Hub) -> None:
         self.leases = Leases()
         self.published: list[LiveColumns | LiveScores] = []
-        self.sink = LiveSink(self.leases, self.published.append, labels)
+        self.sink = LiveSink(self.leases, self.published.append)
         self.leases.renew("porch", 60.0, time.monotonic())
 
     @property
@@ -106,8 +104,6 @@ def test_a_clip_without_a_notable_score_is_not_published() -> None:
     watched.sink.handle(scores())  # below the gate
     watched.sink.handle(scores(0.01, 0.02, 0.03))
     watched.sink.handle(scores(float("nan"), 0.0, 0.0))
-    watched.sink.handle(scores(0.9, 0.9, 0.9, model="gone"))
-    watched.sink.handle(scores(0.9))  # of a model of this name that had one label
     assert watched.published == []
 
 
@@ -118,7 +114,7 @@ class Session:
         self.hub = Hub()
         self.columns: Subscription = self.hub.subscribe("test", {LiveColumns})
         self.threads: list[threading.Thread] = []
-        self.live = LiveRunner(self.hub, labels, self._spawn, lambda: None)
+        self.live = LiveRunner(self.hub, self._spawn, lambda: None)
 
     def _spawn(self, name: str, work: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=work, name=name)

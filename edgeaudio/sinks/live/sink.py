@@ -1,13 +1,13 @@
 """The live sink: columns of the spectrum and scores of leased sources, published to the hub.
 
 Owns: which items become results, and which scores are worth sending.
-Does not know: who watches, how results are sent, models: the labels of a model are handed in.
+Does not know: who watches, how results are sent.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -27,16 +27,9 @@ class LiveSink:
     accepts = frozenset({Block, EpochEnd, Scores})
     max_s = BUFFER_S
 
-    def __init__(
-        self,
-        leases: Leases,
-        publish: Callable[[LiveColumns | LiveScores], None],
-        labels: Callable[[str], Sequence[str]],
-    ) -> None:
-        """`labels` returns what a model's scores are for, none for a model that is gone."""
+    def __init__(self, leases: Leases, publish: Callable[[LiveColumns | LiveScores], None]) -> None:
         self._leases = leases
         self._publish = publish
-        self._labels = labels
         self._sources: dict[str, ColumnSource] = {}  # by source
 
     def open(self) -> None:
@@ -57,16 +50,17 @@ class LiveSink:
             for columns in self._sources[item.source].feed(item, now_s):
                 self._publish(columns)
         elif isinstance(item, Scores):
-            if found := _notable(item, self._labels(item.model)):
+            if found := _notable(item):
                 self._publish(LiveScores(item.source, item.model, item.at, item.duration_s, found))
         elif (source := self._sources.get(item.source)) is not None:
             source.end_epoch()
 
 
-def _notable(scores: Scores, labels: Sequence[str]) -> dict[str, float]:
+def _notable(scores: Scores) -> dict[str, float]:
     """Return the best scores over LEAST_SCORE by label, the highest first."""
     values = scores.values
-    if values is None or len(values) != len(labels):  # below the gate; or of a model that was just replaced
+    if values is None or scores.info is None:
         return {}
+    labels = scores.info.labels
     best = np.argsort(-values, kind="stable")[:MAX_LABELS]
     return {labels[index]: float(values[index]) for index in best if values[index] > LEAST_SCORE}
