@@ -33,7 +33,18 @@ INTEGRATION_FOLDERS = frozenset(
 SERVERS = frozenset(
     f"support.{name}"
     for name in (
-        *("agents", "brokers", "camera", "cut_line", "delivery", "endless", "espeak", "faulty_card", "gst_server"),
+        *(
+            "agents",
+            "brokers",
+            "camera",
+            "cut_line",
+            "dashboards",
+            "delivery",
+            "endless",
+            "espeak",
+            "faulty_card",
+            "gst_server",
+        ),
         *("icecast", "media", "onvif_camera", "programs", "rtsp", "scripted_broker", "scripted_web", "serving"),
         *("strict_broker", "supervisor", "terminals", "tls_broker", "web", "web_sources"),
     )

@@ -26,7 +26,7 @@ from edgeaudio.health import signal_monitor
 from edgeaudio.outbox import database
 from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.settings import Settings, reading
-from edgeaudio.sinks.mqtt import detection_queue, dispatcher, known_capabilities, pace, paho_client, quarantine, sender
+from edgeaudio.sinks.mqtt import detection_queue, dispatcher, known_capabilities, pace, quarantine, sender
 from edgeaudio.sinks.mqtt.broker import MqttConfig
 
 TEXT = " ".join(DOCUMENT.read_text().split())
@@ -92,7 +92,7 @@ def test_the_numbers_of_the_outbox():
     assert database._DAMAGED_KEPT == 3
     assert f"{settings.outbox_path.name}.damaged-" in TEXT
     assert known_capabilities.KNOWN_S == 3600
-    assert f"lost connection for {paho_client.SESSION_EXPIRY_S / 60:g} minutes" in TEXT
+    assert f"lost connection for {MqttConfig('', 0, '').session_expiry_s / 60:g} minutes" in TEXT
     assert (
         f"{pace._START_PER_S:g} messages a second at the beginning of each connection, doubling with each second"
         in TEXT

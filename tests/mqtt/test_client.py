@@ -177,7 +177,7 @@ def test_a_message_whose_topic_is_not_utf8_is_dropped(caplog: pytest.LogCaptureF
             events += connection.poll(0.1)
         assert events == [Received("t", b"x")]
         connection.close()
-    assert "1 messages that are no commands" in caplog.text
+    assert "1 messages that are too long or cannot be read" in caplog.text
 
 
 def test_a_report_may_be_longer_than_a_command(caplog: pytest.LogCaptureFixture) -> None:
@@ -190,7 +190,7 @@ def test_a_report_may_be_longer_than_a_command(caplog: pytest.LogCaptureFixture)
             events += connection.poll(0.1)
         assert events == [Received("r", 1999 * b"x")]
         connection.close()
-    assert "1 messages that are no commands" in caplog.text
+    assert "1 messages that are too long or cannot be read" in caplog.text
 
 
 def test_the_limits_that_the_broker_announces_are_kept() -> None:

@@ -92,6 +92,11 @@ class MqttConfig:
     retry_max_s: float = 30.0
     window: int = 20  # messages sent and not yet acknowledged
     rate_per_s: float = 500.0  # the most messages a second, so that a long outage does not end in a burst
+    max_payload: int = 1024  # bytes of a message that is received
+    max_packet: int = 16 * 1024  # bytes; a broker of MQTT 5 is asked to send nothing longer
+    session_expiry_s: int = 600  # for which a broker of MQTT 5 keeps the session of a lost connection
+    keeps_session: bool = False  # after a disconnection too, and over MQTT 3.1.1, where it never expires
+    manual_ack: bool = False  # a message of QoS 1 is acknowledged by `MqttConnection.acknowledge`, not as it comes
 
     @property
     def where(self) -> str:

@@ -25,7 +25,7 @@ import logging
 import threading
 import time
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from edgeaudio.health.broker import BrokerReason
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
@@ -114,12 +114,16 @@ class MqttConnection:
         # 32: fixed header, lengths, packet identifier and the one property that may be added
         return self.packet_max is None or len(message.topic.encode()) + len(message.payload) + 32 <= self.packet_max
 
-    def subscribe(self, topic_filter: str, *, retained: bool = False) -> int:
+    def subscribe(self, topic_filter: str, *, retained: bool = False, qos: Literal[0, 1] = 1) -> int:
         """Subscribe, to retained messages too if wanted; return the packet identifier by which `poll` reports it."""
-        packet_id = self._client.subscribe(topic_filter, retained=retained)
+        packet_id = self._client.subscribe(topic_filter, retained=retained, qos=qos)
         if packet_id is None:
             raise self._lost()
         return packet_id
+
+    def acknowledge(self, packet_id: int) -> None:
+        """Acknowledge a received message (`manual_ack` only); until then the broker keeps it."""
+        self._client.acknowledge(packet_id)
 
     def poll(self, timeout_s: float, self_pipe: SelfPipe | None = None) -> list[MqttEvent]:
         """Read and write for up to `timeout_s`, or until something happens; return what happened."""
@@ -128,7 +132,7 @@ class MqttConnection:
             raise self._lost()
         if dropped := self._client.dropped:
             self._client.dropped = 0
-            log.warning("broker sent %d messages that are no commands; they were dropped", dropped)
+            log.warning("broker sent %d messages that are too long or cannot be read; they were dropped", dropped)
         return self._client.pop_events()
 
     def close(self) -> None:

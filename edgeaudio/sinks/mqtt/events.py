@@ -35,6 +35,7 @@ class Received:
     topic: str
     payload: bytes
     retained: bool = False
+    packet_id: int | None = None  # to acknowledge it by, where that is left to the receiver
 
 
 MqttEvent = Acknowledged | Received

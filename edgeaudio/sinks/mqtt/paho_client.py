@@ -35,9 +35,6 @@ from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.sinks.mqtt.tls import tls_context
 from edgeaudio.types import Message
 
-_MAX_PAYLOAD = 1024  # bytes of a command
-SESSION_EXPIRY_S = 600  # for which the broker keeps the session of a lost connection
-_MAX_PACKET = 16 * 1024  # the broker is asked to send nothing longer
 _MAX_EVENTS = 1024  # received and not yet returned
 _KEEP_ALIVE: Final = 0x8D
 _MALFORMED: Final = (struct.error, IndexError, KeyError, ValueError, MQTTException)
@@ -73,12 +70,14 @@ class PahoClient:
         self._is_5 = offered.protocol == "5"
         self._report_topic = report_topic
         self._events: list[MqttEvent] = []
+        self._unwanted: list[int] = []  # packet identifiers of dropped messages that are still to be acknowledged
         self._client = client = Client(
             CallbackAPIVersion.VERSION2,
             config.client_id,
-            clean_session=None if self._is_5 else True,
+            clean_session=None if self._is_5 else not config.keeps_session,
             protocol=MQTTProtocolVersion.MQTTv5 if self._is_5 else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
+            manual_ack=config.manual_ack,
         )
         client.connect_timeout = config.timeout_s
         client.max_inflight_messages_set(0)  # no limit: the in-flight table has its own
@@ -121,8 +120,8 @@ class PahoClient:
         config = self._config
         if self._is_5:
             properties = _properties(PacketTypes.CONNECT)
-            properties.MaximumPacketSize = _MAX_PACKET
-            properties.SessionExpiryInterval = SESSION_EXPIRY_S
+            properties.MaximumPacketSize = config.max_packet
+            properties.SessionExpiryInterval = config.session_expiry_s
             self._client.connect(
                 config.host, config.port, config.keepalive_s, clean_start=not resume, properties=properties
             )
@@ -144,15 +143,19 @@ class PahoClient:
         )
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
-    def subscribe(self, topic_filter: str, *, retained: bool) -> int | None:
+    def subscribe(self, topic_filter: str, *, retained: bool, qos: int) -> int | None:
         """Send a subscription and return its packet identifier; None: the connection is lost."""
         if self._is_5:
             handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
-            options = SubscribeOptions(qos=self.offered.max_qos, retainHandling=handling)
+            options = SubscribeOptions(qos=min(qos, self.offered.max_qos), retainHandling=handling)
             result, packet_id = self._client.subscribe(topic_filter, options=options)
         else:
-            result, packet_id = self._client.subscribe(topic_filter, 1)
+            result, packet_id = self._client.subscribe(topic_filter, qos)
         return packet_id if result == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def acknowledge(self, packet_id: int) -> None:
+        """Acknowledge a message that was received with `manual_ack`."""
+        self._client.ack(packet_id, 1)
 
     def pop_events(self) -> list[MqttEvent]:
         """Return what happened since the last call."""
@@ -180,15 +183,18 @@ class PahoClient:
             except _MALFORMED:  # before 2.2 paho raises these
                 self.is_malformed = True
                 return
+        for packet_id in self._unwanted:
+            self.acknowledge(packet_id)
+        self._unwanted.clear()
         if client.want_write():
             codes.append(client.loop_write())
         codes.append(client.loop_misc())
         self.is_malformed = MQTTErrorCode.MQTT_ERR_PROTOCOL in codes
 
     def disconnect(self) -> None:
-        """Send DISCONNECT, by which the session ends and the will is not sent. Never raises."""
+        """Send DISCONNECT, by which the session ends, unless it is kept, and the will is not sent. Never raises."""
         properties = None
-        if self._is_5:
+        if self._is_5 and not self._config.keeps_session:
             properties = _properties(PacketTypes.DISCONNECT)
             properties.SessionExpiryInterval = 0
         self._client.disconnect(properties=properties)
@@ -253,15 +259,22 @@ class PahoClient:
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:
-            received = Received(message.topic, bytes(message.payload), message.retain)
+            packet_id = message.mid if self._config.manual_ack and message.qos else None
+            received = Received(message.topic, bytes(message.payload), message.retain, packet_id)
         except UnicodeDecodeError:
-            self.dropped += 1
+            self._drop(message)
             return
-        most = _MAX_PACKET if received.topic == self._report_topic else _MAX_PAYLOAD
+        config = self._config
+        most = config.max_packet if received.topic == self._report_topic else config.max_payload
         if len(received.payload) > most or len(self._events) >= _MAX_EVENTS:
-            self.dropped += 1
+            self._drop(message)
         else:
             self._events.append(received)
+
+    def _drop(self, message: MQTTMessage) -> None:
+        self.dropped += 1
+        if self._config.manual_ack and message.qos:
+            self._unwanted.append(message.mid)
 
     def _on_subscribe(
         self, _client: Client, _userdata: object, mid: int, codes: list[PahoReasonCode], _properties: object

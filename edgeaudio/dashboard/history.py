@@ -1,0 +1,457 @@
+"""The history of detections: an SQLite file of the dashboard's own.
+
+Owns: its tables, how onset and offset become one event, what is read by page, and what goes with age. The only importer
+of sqlite3 in this room. Does not know: MQTT, the page.
+
+Idempotent: a detection is taken once for each (`id`, `kind`) of a source, whatever order they come in. Counts by
+quarter of an hour are kept in the same transaction, so that no chart counts rows; a quarter, because zones differ by
+quarters. WAL with synchronous=FULL: what `write` has returned for may be acknowledged to the broker. One connection
+writes and one reads; each has a lock, so that any thread may call. Every method raises HistoryError.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edgeaudio.dashboard.sequence import Gap
+from edgeaudio.dashboard.sequence import Sequence as DeviceSequence
+from edgeaudio.dashboard.wire import Detection
+from edgeaudio.errors import EdgeaudioError
+
+log = logging.getLogger(__name__)
+
+MAX_EVENTS = 10_000_000  # beyond it the oldest go
+MAX_DEVICES = 2_000  # whose numbers are followed
+MAX_PAGE = 500
+SLOT_MS: Final = 15 * 60 * 1000
+_LAYOUT = 1
+_LOCK_WAIT_S = 2.0
+_READ_LIMIT_S = 2.0
+_PRUNED_AT_ONCE = 1_000  # rows of one transaction
+_ONSET, _OFFSET = 1, 2
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_SCHEMA = (
+    """CREATE TABLE events (
+        number INTEGER PRIMARY KEY, device TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, label TEXT NOT NULL,
+        model TEXT NOT NULL, score REAL NOT NULL, begin_ms INTEGER NOT NULL, begin_error_s REAL, end_ms INTEGER,
+        end_error_s REAL, duration_s REAL NOT NULL, test INTEGER NOT NULL, kinds INTEGER NOT NULL,
+        received_ms INTEGER NOT NULL,
+        UNIQUE (device, source, id))""",
+    # each ends in the order of a page: rows of one index and one begin are in the order of their numbers
+    "CREATE INDEX events_by_begin ON events (begin_ms)",
+    "CREATE INDEX events_by_device ON events (device, begin_ms)",
+    "CREATE INDEX events_by_label ON events (label, begin_ms)",
+    """CREATE TABLE slots (
+        slot INTEGER NOT NULL, device TEXT NOT NULL, source TEXT NOT NULL, label TEXT NOT NULL, events INTEGER NOT NULL,
+        PRIMARY KEY (slot, device, source, label)) WITHOUT ROWID""",
+    "CREATE TABLE sequences (device TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
+    f"PRAGMA user_version = {_LAYOUT}",
+)
+_COLUMNS = (
+    "number, device, source, id, label, model, score, begin_ms, begin_error_s, end_ms, end_error_s, duration_s, test, "
+    "kinds"
+)
+_COUNT = """INSERT INTO slots VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (slot, device, source, label) DO UPDATE SET events = events + excluded.events"""
+
+
+class HistoryError(EdgeaudioError):
+    """The database cannot be used; one line."""
+
+    def __init__(self, message: str, *, passing: bool) -> None:
+        super().__init__(message)
+        self.passing = passing  # it may work again by itself: locked, full
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEvent:
+    """One sound: what its onset and its offset said together."""
+
+    number: int  # of arrival, here
+    device: str
+    source: str
+    id: str
+    label: str
+    model: str
+    score: float  # the highest
+    begin_ms: int  # Unix time; of the offset less the duration where the onset is lost
+    begin_error_s: float | None
+    end_ms: int | None  # None: it goes on, or its offset is lost
+    end_error_s: float | None
+    duration_s: float
+    test: bool
+    onset_lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events; None: any."""
+
+    device: str | None = None
+    source: str | None = None
+    label: str | None = None
+    min_score: float | None = None
+    from_ms: int | None = None  # begins, this one included
+    until_ms: int | None = None  # this one excluded
+    tests: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place between two pages: the last event of the one before."""
+
+    begin_ms: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events from the newest to the oldest; `next`: where the next page begins, None: there is none."""
+
+    events: tuple[HistoryEvent, ...]
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch: the detections that were new, and the sequences of its devices."""
+
+    new: tuple[Detection, ...]
+    sequences: dict[str, DeviceSequence]
+
+
+class History:
+    """The file. It is opened when it is first needed, and again after a failure."""
+
+    def __init__(self, path: Path, *, keep_s: float) -> None:
+        self.path = path
+        self._keep_s = keep_s
+        self._is_damaged = False
+        self._generation = 0  # of the file; the reader follows
+        self._reader_generation = 0
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+
+    def write(self, detections: Sequence[Detection], now_s: float) -> Written:
+        """Commit a batch in the order of its arrival."""
+        with self._write_lock, self._writing() as db:
+            sequences = _read_sequences(db, {detection.device for detection in detections})
+            free = MAX_DEVICES - db.execute("SELECT count(*) FROM sequences").fetchone()[0]
+            counts: Counter[tuple[int, str, str, str]] = Counter()
+            new = []
+            for detection in detections:
+                old = sequences.get(detection.device)
+                epoch, seq = detection.seq_epoch, detection.seq
+                if old is not None:
+                    sequences[detection.device] = old.received(epoch, seq, now_s)
+                elif free > 0:
+                    free -= 1
+                    sequences[detection.device] = DeviceSequence.begin(epoch, seq)
+                if _put(db, detection, int(now_s * 1000), counts):
+                    new.append(detection)
+            db.executemany(_COUNT, [(*key, change) for key, change in counts.items() if change])
+            _write_sequences(db, sequences)
+        return Written(tuple(new), sequences)
+
+    def prune(self, now_s: float) -> int:
+        """Delete some of what is too old or too much, in one short transaction; return how many; 0: done."""
+        oldest_ms = int((now_s - self._keep_s) * 1000)
+        with self._write_lock, self._writing() as db:
+            (last,) = db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()
+            # events are numbered as they arrive: the oldest are the lowest
+            (until,) = db.execute(
+                """SELECT coalesce(max(number), 0) FROM
+                    (SELECT number, received_ms FROM events ORDER BY number LIMIT ?)
+                    WHERE received_ms < ? OR number <= ?""",
+                (_PRUNED_AT_ONCE, oldest_ms, last - MAX_EVENTS),
+            ).fetchone()
+            db.execute("DELETE FROM slots WHERE slot < ?", (oldest_ms // SLOT_MS,))
+            return db.execute("DELETE FROM events WHERE number <= ?", (until,)).rowcount
+
+    def page(self, wanted: Filter, after: Cursor | None = None, limit: int = 100) -> Page:
+        """Return a page of events, from the newest to the oldest."""
+        conditions, values = _conditions(wanted)
+        if after is not None:
+            conditions.append("(begin_ms, number) < (?, ?)")
+            values += [after.begin_ms, after.number]
+        limit = max(1, min(limit, MAX_PAGE))
+        # the planner would take the index that names most columns, and sort
+        index = "device" if wanted.device is not None else "label" if wanted.label is not None else "begin"
+        where = " AND ".join(conditions) or "TRUE"
+        query = (
+            f"SELECT {_COLUMNS} FROM events INDEXED BY events_by_{index} WHERE {where} "  # noqa: S608 - names of this module
+            "ORDER BY begin_ms DESC, number DESC LIMIT ?"
+        )
+        with self._read_lock, self._reading() as db:
+            rows = db.execute(query, (*values, limit + 1)).fetchall()
+        events = tuple(map(_event, rows[:limit]))
+        more = len(rows) > limit
+        return Page(events, Cursor(events[-1].begin_ms, events[-1].number) if more else None)
+
+    def event(self, device: str, source: str, event_id: str) -> HistoryEvent | None:
+        """Return one event; None: it is not here."""
+        query = f"SELECT {_COLUMNS} FROM events WHERE device = ? AND source = ? AND id = ?"  # noqa: S608 - a constant
+        with self._read_lock, self._reading() as db:
+            row = db.execute(query, (device, source, event_id)).fetchone()
+        return None if row is None else _event(row)
+
+    def counts(self, wanted: Filter) -> dict[int, dict[str, int]]:
+        """Return the number of events by the beginning of their quarter of an hour (Unix ms) and label.
+
+        Of the filter device, source, label and both times count; tests are never counted.
+        """
+        pairs = (("device", wanted.device), ("source", wanted.source), ("label", wanted.label))
+        conditions = [f"{name} = ?" for name, value in pairs if value is not None]
+        values: list[object] = [value for _, value in pairs if value is not None]
+        if wanted.from_ms is not None:
+            conditions.append("slot >= ?")
+            values.append(wanted.from_ms // SLOT_MS)
+        if wanted.until_ms is not None:
+            conditions.append("slot < ?")
+            values.append(-(-wanted.until_ms // SLOT_MS))
+        where = " AND ".join(conditions) or "TRUE"
+        query = f"SELECT slot, label, sum(events) FROM slots WHERE {where} GROUP BY slot, label ORDER BY slot"  # noqa: S608 - names of this module
+        found: dict[int, dict[str, int]] = {}
+        with self._read_lock, self._reading() as db:
+            for slot, label, events in db.execute(query, values):
+                found.setdefault(slot * SLOT_MS, {})[label] = events
+        return found
+
+    def sequences(self) -> dict[str, DeviceSequence]:
+        """Return the sequence of every device."""
+        with self._read_lock, self._reading() as db:
+            return {device: _sequence(state) for device, state in db.execute("SELECT device, state FROM sequences")}
+
+    def open(self) -> None:
+        """Open the file, or create it."""
+        with self._write_lock, self._writing():
+            pass
+
+    def close(self) -> None:
+        with self._write_lock:
+            self._close_writer()
+        with self._read_lock:
+            self._close_reader()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._errors(self._close_writer):
+            if self._is_damaged:
+                self._move_damaged()
+            if self._writer is None:
+                self._writer = self._open_writer()
+            db = self._writer
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:  # SQLite rolls some failed transactions back by itself
+                    with suppress(sqlite3.Error):
+                        db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._errors(self._close_reader):
+            if self._reader_generation != self._generation:
+                self._close_reader()
+            if self._reader is None:
+                self._reader_generation = self._generation
+                self._reader = sqlite3.connect(
+                    f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=_LOCK_WAIT_S, check_same_thread=False
+                )
+            deadline_s = time.monotonic() + _READ_LIMIT_S
+            self._reader.set_progress_handler(lambda: time.monotonic() > deadline_s, 10_000)
+            yield self._reader
+
+    @contextmanager
+    def _errors(self, close: Callable[[], None]) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+            if code == sqlite3.SQLITE_INTERRUPT:
+                raise HistoryError(
+                    f"the search took longer than {_READ_LIMIT_S:g} s: narrow it by device, label or time", passing=True
+                ) from None
+            if code not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                close()
+            if code in _DAMAGE:
+                self._is_damaged = True  # the next write begins a new file
+            raise HistoryError(
+                f"history {self.path}: {_advice(error, code)}", passing=code in _DAMAGE | _PASSING
+            ) from None
+        except OSError as error:
+            raise HistoryError(
+                f"history {self.path}: {error.strerror}; set dashboard.database", passing=False
+            ) from None
+
+    def _open_writer(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(self.path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA journal_size_limit = 67108864")
+            db.execute("PRAGMA trusted_schema = OFF")
+            (layout,) = db.execute("PRAGMA user_version").fetchone()
+            self._require_known(layout)
+            if layout == 0:
+                db.execute("BEGIN IMMEDIATE")
+                for statement in _SCHEMA:
+                    db.execute(statement)
+                db.execute("COMMIT")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _require_known(self, layout: int) -> None:
+        if layout > _LAYOUT:
+            raise HistoryError(
+                f"history {self.path}: is of a newer edgeaudio (layout {layout}, this one knows {_LAYOUT}): upgrade, "
+                "or set another dashboard.database",
+                passing=False,
+            )
+
+    def _move_damaged(self) -> None:
+        """Rename a damaged file, over an earlier one, so that a new one begins. Raises OSError."""
+        self._close_writer()
+        moved = self.path.with_name(f"{self.path.name}.damaged")
+        for suffix in ("-wal", "-shm", ""):
+            with suppress(FileNotFoundError):
+                self.path.with_name(self.path.name + suffix).replace(moved.with_name(moved.name + suffix))
+        self._is_damaged = False
+        self._generation += 1
+        log.error("history %s is damaged: it is now %s, and a new one begins", self.path, moved.name)
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            with suppress(sqlite3.Error):
+                self._writer.close()
+            self._writer = None
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            with suppress(sqlite3.Error):
+                self._reader.close()
+            self._reader = None
+
+
+def _put(
+    db: sqlite3.Connection, detection: Detection, received_ms: int, counts: Counter[tuple[int, str, str, str]]
+) -> bool:
+    """Insert a detection or join it to the other half of its event; True if it was new."""
+    key = (detection.device, detection.source, detection.id)
+    kind = _ONSET if detection.kind == "onset" else _OFFSET
+    at_ms = round(detection.at.timestamp() * 1000)
+    begin_ms = at_ms if kind == _ONSET else at_ms - round(detection.duration_s * 1000)
+    begin_error_s, end_error_s = (detection.at_error_s, None) if kind == _ONSET else (None, detection.at_error_s)
+    row = db.execute(
+        "SELECT number, kinds, begin_ms, label, test FROM events WHERE device = ? AND source = ? AND id = ?", key
+    ).fetchone()
+    if row is None:
+        db.execute(
+            f"INSERT INTO events ({_COLUMNS}, received_ms) VALUES (NULL{', ?' * 14})",  # noqa: S608 - a constant
+            (
+                *key,
+                *(detection.label, detection.model, detection.score, begin_ms, begin_error_s),
+                *(None if kind == _ONSET else at_ms, end_error_s, detection.duration_s),
+                *(detection.test, kind, received_ms),
+            ),
+        )
+        if not detection.test:
+            counts[_slot(begin_ms, detection.device, detection.source, detection.label)] += 1
+        return True
+    number, kinds, old_begin_ms, label, test = row
+    if kinds & kind:
+        return False
+    if kind == _ONSET:
+        db.execute(
+            "UPDATE events SET kinds = kinds | 1, begin_ms = ?, begin_error_s = ?, score = max(score, ?) "
+            "WHERE number = ?",
+            (begin_ms, begin_error_s, detection.score, number),
+        )
+        if not test:
+            counts[_slot(old_begin_ms, detection.device, detection.source, label)] -= 1
+            counts[_slot(begin_ms, detection.device, detection.source, label)] += 1
+    else:
+        db.execute(
+            "UPDATE events SET kinds = kinds | 2, end_ms = ?, end_error_s = ?, score = max(score, ?), duration_s = ? "
+            "WHERE number = ?",
+            (at_ms, end_error_s, detection.score, detection.duration_s, number),
+        )
+    return True
+
+
+def _slot(begin_ms: int, device: str, source: str, label: str) -> tuple[int, str, str, str]:
+    return begin_ms // SLOT_MS, device, source, label
+
+
+def _conditions(wanted: Filter) -> tuple[list[str], list[object]]:
+    pairs = (
+        ("device = ?", wanted.device),
+        ("source = ?", wanted.source),
+        ("label = ?", wanted.label),
+        ("score >= ?", wanted.min_score),
+        ("begin_ms >= ?", wanted.from_ms),
+        ("begin_ms < ?", wanted.until_ms),
+    )
+    conditions = [condition for condition, value in pairs if value is not None]
+    values: list[object] = [value for _, value in pairs if value is not None]
+    return conditions + ([] if wanted.tests else ["test = 0"]), values
+
+
+def _event(row: tuple[Any, ...]) -> HistoryEvent:
+    number, device, source, event_id, label, model, score, begin_ms, begin_error_s, end_ms, end_error_s, *others = row
+    duration_s, test, kinds = others
+    return HistoryEvent(
+        *(number, device, source, event_id, label, model, score),
+        *(begin_ms, begin_error_s, end_ms, end_error_s, duration_s),
+        test=bool(test),
+        onset_lost=kinds == _OFFSET,
+    )
+
+
+def _read_sequences(db: sqlite3.Connection, devices: Iterable[str]) -> dict[str, DeviceSequence]:
+    found = {}
+    for device in devices:
+        if row := db.execute("SELECT state FROM sequences WHERE device = ?", (device,)).fetchone():
+            found[device] = _sequence(row[0])
+    return found
+
+
+def _write_sequences(db: sqlite3.Connection, sequences: dict[str, DeviceSequence]) -> None:
+    db.executemany(
+        "INSERT INTO sequences VALUES (?, ?) ON CONFLICT (device) DO UPDATE SET state = excluded.state",
+        [(device, json.dumps(asdict(sequence))) for device, sequence in sequences.items()],
+    )
+
+
+def _sequence(state: str) -> DeviceSequence:
+    table = json.loads(state)
+    return DeviceSequence(**{**table, "gaps": tuple(Gap(**gap) for gap in table["gaps"])})
+
+
+def _advice(error: sqlite3.Error, code: int) -> str:
+    hints = {
+        sqlite3.SQLITE_BUSY: "another process has it locked; see which, or set another dashboard.database",
+        sqlite3.SQLITE_CANTOPEN: "cannot be opened; see that the folder is there and may be written to",
+        sqlite3.SQLITE_READONLY: "may not be written to; see to its owner, or set another dashboard.database",
+        sqlite3.SQLITE_FULL: "the disk is full; free some of it, or lower dashboard.keep_days",
+    }
+    return hints.get(code, f"{error}")

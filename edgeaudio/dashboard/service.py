@@ -1,0 +1,160 @@
+"""The parts of the dashboard, joined: two subscriptions, the fleet, the history.
+
+Owns: the threads, what each message leads to, and the count of refused ones.
+Does not know: HTTP (app.py), metrics' names (metrics.py).
+
+Two connections, because their sessions differ. Detections come over a session that the broker keeps while this process
+is away. State comes over a clean one without acknowledgements: a queue of a thousand messages, as brokers keep it for
+one client, is less than the retained messages of a fleet, and each report replaces the one before.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from edgeaudio.dashboard.config import DashboardConfig
+from edgeaudio.dashboard.consumer import Consumer, Subscription
+from edgeaudio.dashboard.fleet import Fleet
+from edgeaudio.dashboard.history import History, HistoryError
+from edgeaudio.dashboard.recorder import Recorder
+from edgeaudio.dashboard.wire import (
+    MAX_PAYLOAD,
+    Detection,
+    Value,
+    WireError,
+    detection_filter,
+    kind_of,
+    parse,
+    state_filters,
+)
+from edgeaudio.sinks.mqtt.events import Received
+from edgeaudio.throttled_log import LogThrottle
+
+log = logging.getLogger(__name__)
+
+SESSION_EXPIRY_S: Final = 7 * 24 * 3600  # for which the broker keeps detections while no dashboard runs
+_MAX_PACKET: Final = MAX_PAYLOAD + 1024  # with topic and properties
+_PRUNE_EVERY_S: Final = 3600.0
+_PRUNE_PAUSE_S: Final = 0.05  # for the writer
+_STOP_LIMIT_S: Final = 5.0
+_MAX_SHOWN: Final = 200  # characters of a topic in the log
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Whether each subscription is granted."""
+
+    detections: bool
+    state: bool
+
+
+class Dashboard:
+    """All that runs beside the web server."""
+
+    def __init__(self, config: DashboardConfig) -> None:
+        self.fleet = Fleet()
+        self.history = History(config.database, keep_s=config.keep_s)
+        self.recorder = Recorder(self.history)
+        self._base = config.base_topic
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._refused: Counter[str] = Counter()
+        self._throttle = LogThrottle()
+        mqtt = replace(config.mqtt, max_payload=MAX_PAYLOAD, max_packet=_MAX_PACKET)
+        lasting = replace(
+            mqtt,
+            client_id=f"{mqtt.client_id}_dashboard",  # a device's name has no underscore: no agent has this id
+            session_expiry_s=SESSION_EXPIRY_S,
+            keeps_session=True,
+            manual_ack=True,
+        )
+        passing = replace(mqtt, client_id=f"{mqtt.client_id}_dashboard-state", session_expiry_s=0)
+        self._detections = Consumer(
+            "detections",
+            lasting,
+            Subscription((detection_filter(self._base),), qos=1, retained=False),
+            self._take_detections,
+            stop=self._stop,
+        )
+        self._state = Consumer(
+            "state",
+            passing,
+            Subscription(state_filters(self._base), qos=0, retained=True),
+            self._take_state,
+            stop=self._stop,
+        )
+        self._keeper = threading.Thread(target=self._keep, name="history", daemon=True)
+
+    @property
+    def connections(self) -> Connections:
+        return Connections(self._detections.is_up, self._state.is_up)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended a thread; None: all run."""
+        return self._detections.failure or self._state.failure
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Messages that broke the contract, by the kind of their topic."""
+        with self._lock:
+            return dict(self._refused)
+
+    def start(self) -> None:
+        """Open the history and start the threads. Raises HistoryError where it can never be opened as it is."""
+        try:
+            self.history.open()
+        except HistoryError as error:
+            if not error.passing:
+                raise
+            log.error("%s; it is tried again", error)  # noqa: TRY400 (one line)
+        self._detections.start()
+        self._state.start()
+        self._keeper.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for consumer in (self._detections, self._state):
+            consumer.join(_STOP_LIMIT_S)
+        self._keeper.join(_STOP_LIMIT_S)
+        self.history.close()
+
+    def _take_state(self, batch: Sequence[Received]) -> None:
+        now_s = time.time()
+        for message in batch:
+            value = self._parse(message)
+            if value is not None and not isinstance(value, Detection):
+                self.fleet.update(value, now_s, retained=message.retained)
+
+    def _take_detections(self, batch: Sequence[Received]) -> None:
+        now_s = time.time()
+        detections = [value for message in batch if isinstance(value := self._parse(message), Detection)]
+        for detection in detections:
+            self.fleet.saw(detection.device, now_s)
+        self.recorder.record(detections, now_s, time.monotonic())
+
+    def _parse(self, message: Received) -> Value | None:
+        try:
+            return parse(self._base, message.topic, message.payload)
+        except WireError as error:
+            with self._lock:
+                self._refused[kind_of(message.topic)] += 1
+            if self._throttle.is_due(f"{kind_of(message.topic)} {error}", time.monotonic()):
+                log.warning("%s: %s; the message is ignored", message.topic[:_MAX_SHOWN], error)
+            return None
+
+    def _keep(self) -> None:
+        """Delete old events, hour by hour."""
+        while not self._stop.is_set():
+            try:
+                while self.history.prune(time.time()) and not self._stop.wait(_PRUNE_PAUSE_S):
+                    pass
+            except HistoryError:
+                pass  # the writer has logged it
+            self._stop.wait(_PRUNE_EVERY_S)

@@ -1,0 +1,238 @@
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from dashboard.values import AT_MS, NOW_S, offset, onset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeaudio.dashboard import history as module
+from edgeaudio.dashboard.history import SLOT_MS, Cursor, Filter, History, HistoryError, HistoryEvent
+from edgeaudio.dashboard.wire import Detection
+
+ALL = Filter()
+DAY_S = 86_400.0
+EVENT = HistoryEvent(
+    *(1, "dock", "porch", "e1", "dog", "home", 0.9, AT_MS, 0.1, AT_MS + 3000, 0.2, 3.0), test=False, onset_lost=False
+)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    with closing(History(tmp_path / "folder" / "history.sqlite", keep_s=30 * DAY_S)) as history:
+        yield history
+
+
+def ids(history: History, wanted: Filter = ALL) -> list[str]:
+    return [event.id for event in history.page(wanted).events]
+
+
+def test_onset_and_offset_become_one_event(history: History) -> None:
+    history.write([onset()], NOW_S)
+    (event,) = history.page(ALL).events
+    assert (event.end_ms, event.score, event.duration_s) == (None, 0.8, 0.5)
+    history.write([offset()], NOW_S + 3)
+    assert history.page(ALL).events == (replace(EVENT, number=1),)
+    assert history.event("dock", "porch", "e1") == history.page(ALL).events[0]
+    assert history.event("dock", "porch", "e2") is None
+
+
+@settings(max_examples=30)  # each is a file
+@given(order=st.permutations([onset(), offset(), onset(), offset()]), cuts=st.sets(st.integers(1, 3)))
+def test_the_order_and_repetitions_of_detections_do_not_matter(
+    order: list[Detection], cuts: set[int], tmp_path_factory
+) -> None:
+    path = tmp_path_factory.mktemp("history") / "history.sqlite"
+    with closing(History(path, keep_s=DAY_S)) as history:
+        new = [
+            written
+            for first, last in itertools.pairwise([0, *sorted(cuts), 4])
+            for written in history.write(order[first:last], NOW_S).new
+        ]
+        (event,) = history.page(ALL).events
+        assert replace(event, number=0) == replace(EVENT, number=0)
+        assert sorted(detection.kind for detection in new) == ["offset", "onset"]
+        assert history.counts(ALL) == {AT_MS // SLOT_MS * SLOT_MS: {"dog": 1}}
+
+
+def test_an_offset_without_its_onset_tells_when_the_sound_began(history: History) -> None:
+    history.write([offset(lasted_s=3)], NOW_S)
+    (event,) = history.page(ALL).events
+    assert event.onset_lost
+    assert (event.begin_ms, event.end_ms) == (AT_MS, AT_MS + 3000)
+
+
+def test_devices_do_not_share_ids(history: History) -> None:
+    history.write([onset(), onset(device="shed"), onset(source="hall")], NOW_S)
+    assert len(history.page(ALL).events) == 3
+
+
+def test_pages_go_back_in_time_without_a_gap_or_a_repetition(history: History) -> None:
+    # many begin in the same millisecond, and one arrives while somebody reads
+    history.write([onset(f"e{n}", after_s=n // 4) for n in range(50)], NOW_S)
+    seen, after = [], None
+    while True:
+        page = history.page(ALL, after, limit=7)
+        seen += [event.id for event in page.events]
+        history.write([onset(f"late{len(seen)}", after_s=1000)], NOW_S)
+        after = page.next
+        if after is None:
+            break
+    assert sorted(seen) == sorted(f"e{n}" for n in range(50))
+    assert [int(name[1:]) // 4 for name in seen] == sorted((n // 4 for n in range(50)), reverse=True)
+
+
+def test_every_filter_filters(history: History) -> None:
+    history.write(
+        [
+            onset("a"),
+            onset("b", source="hall", score=0.95),
+            onset("c", device="shed", label="cat"),
+            onset("d", after_s=60, test=True),
+        ],
+        NOW_S,
+    )
+    assert ids(history) == ["d", "c", "b", "a"]
+    assert ids(history, Filter(device="dock")) == ["d", "b", "a"]
+    assert ids(history, Filter(device="dock", source="hall")) == ["b"]
+    assert ids(history, Filter(source="hall")) == ["b"]
+    assert ids(history, Filter(label="cat")) == ["c"]
+    assert ids(history, Filter(device="dock", label="cat")) == []
+    assert ids(history, Filter(min_score=0.9)) == ["b"]
+    assert ids(history, Filter(from_ms=AT_MS + 1)) == ["d"]
+    assert ids(history, Filter(until_ms=AT_MS + 1)) == ["c", "b", "a"]
+    assert ids(history, Filter(tests=False)) == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    "wanted", [ALL, Filter(device="dock"), Filter(device="dock", source="porch"), Filter(label="dog", min_score=0.5)]
+)
+def test_no_page_is_sorted(history: History, wanted: Filter) -> None:
+    history.write([onset()], NOW_S)
+    statements: list[str] = []
+    with closing(sqlite3.connect(history.path)) as db:
+        history.page(wanted)
+        assert history._reader is not None
+        history._reader.set_trace_callback(statements.append)
+        history.page(wanted, Cursor(AT_MS, 5))
+        plan = db.execute(f"EXPLAIN QUERY PLAN {statements[-1]}").fetchall()
+    assert len(plan) == 1, plan
+    assert "USING INDEX" in plan[0][3]
+
+
+def test_counts_are_by_quarter_and_label_without_tests(history: History) -> None:
+    batch = [
+        onset("a"),
+        onset("b", after_s=10, label="cat"),
+        onset("c", after_s=900),
+        onset("d", test=True),
+        onset("e", device="shed", after_s=-70),
+    ]
+    history.write(batch, NOW_S)
+    slot = AT_MS // SLOT_MS * SLOT_MS
+    assert history.counts(ALL) == {
+        slot - SLOT_MS: {"dog": 1},
+        slot: {"cat": 1, "dog": 1},
+        slot + SLOT_MS: {"dog": 1},
+    }
+    assert history.counts(Filter(device="dock", from_ms=slot, until_ms=slot + 1)) == {slot: {"cat": 1, "dog": 1}}
+    assert history.counts(Filter(label="cat")) == {slot: {"cat": 1}}
+
+
+def test_an_onset_that_comes_late_moves_the_count_to_its_own_quarter(history: History) -> None:
+    # heard in part: the offset's duration is shorter than the time since the onset
+    history.write([offset(after_s=890, lasted_s=20)], NOW_S)
+    slot = AT_MS // SLOT_MS * SLOT_MS
+    history.write([onset(after_s=-120)], NOW_S)
+    counts = {at: labels for at, labels in history.counts(ALL).items() if any(labels.values())}
+    assert counts == {slot - SLOT_MS: {"dog": 1}}
+
+
+def test_gaps_outlast_a_restart(history: History) -> None:
+    history.write([onset("a", seq=5), onset("b", seq=8)], NOW_S)
+    history.close()
+    written = history.write([onset("c", seq=6)], NOW_S + 1)
+    assert written.sequences["dock"].missing == 1
+    assert history.sequences() == written.sequences
+
+
+def test_old_events_go_and_so_do_their_counts(history: History) -> None:
+    history.write([onset("old", after_s=-40 * DAY_S)], NOW_S - 40 * DAY_S)
+    history.write([onset("new"), onset("late", after_s=-35 * DAY_S)], NOW_S)
+    while history.prune(NOW_S):
+        pass
+    assert ids(history) == ["new", "late"]  # what came late is kept for as long as what came in time
+    assert list(history.counts(ALL)) == [AT_MS // SLOT_MS * SLOT_MS]
+
+
+def test_too_many_events_go_from_the_oldest(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_EVENTS", 10)
+    monkeypatch.setattr(module, "_PRUNED_AT_ONCE", 4)
+    history.write([onset(f"e{n}", after_s=n) for n in range(25)], NOW_S)
+    pruned = []
+    while gone := history.prune(NOW_S):
+        pruned.append(gone)
+    assert pruned == [4, 4, 4, 3]
+    assert ids(history) == [f"e{n}" for n in reversed(range(15, 25))]
+
+
+def test_a_locked_database_is_one_line_and_works_again(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOCK_WAIT_S", 0.05)
+    history.open()
+    with closing(sqlite3.connect(history.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(HistoryError, match=r"another process has it locked; see which, or set") as caught:
+            history.write([onset()], NOW_S)
+        assert caught.value.passing
+        assert "\n" not in str(caught.value)
+        other.execute("ROLLBACK")
+    history.write([onset()], NOW_S)
+    assert ids(history) == ["e1"]
+
+
+@pytest.mark.parametrize("place", [0, 4096 * 2])
+def test_a_damaged_database_is_renamed_and_a_new_one_begins(
+    history: History, place: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    history.write([onset(f"e{n}") for n in range(2000)], NOW_S)
+    history.close()
+    content = bytearray(history.path.read_bytes())
+    content[place : place + 60_000] = b"\xa5" * 60_000
+    history.path.write_bytes(content)
+    for n in range(3):
+        with suppress(HistoryError):
+            history.write([onset(f"new{n}")], NOW_S)
+    assert ids(history)[0] == "new2"
+    damaged = history.path.with_name("history.sqlite.damaged")
+    assert damaged.read_bytes()[place : place + 60_000] == b"\xa5" * 60_000
+    assert "is damaged: it is now history.sqlite.damaged, and a new one begins" in caplog.text
+
+
+def test_a_database_of_a_newer_edgeaudio_is_left_alone(history: History) -> None:
+    history.open()
+    history.close()
+    with closing(sqlite3.connect(history.path)) as db:
+        db.execute("PRAGMA user_version = 2")
+    with pytest.raises(HistoryError, match="is of a newer edgeaudio") as caught:
+        history.open()
+    assert not caught.value.passing
+
+
+def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HistoryError, match=r"history .*: File exists; set dashboard.database") as caught:
+        History(tmp_path / "file" / "history.sqlite", keep_s=1).open()
+    assert not caught.value.passing
+    with pytest.raises(HistoryError, match="cannot be opened; see that the folder is there"):
+        History(tmp_path, keep_s=1).open()
+
+
+def test_a_search_that_takes_too_long_is_refused(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_READ_LIMIT_S", -1.0)
+    history.write([onset(f"e{n}") for n in range(3000)], NOW_S)
+    with pytest.raises(HistoryError, match="narrow it by device, label or time"):
+        history.page(Filter(min_score=1.0))

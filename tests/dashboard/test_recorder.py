@@ -1,0 +1,85 @@
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from dashboard.values import NOW_S, offset, onset
+
+from edgeaudio.dashboard import history as history_module
+from edgeaudio.dashboard import recorder as module
+from edgeaudio.dashboard.history import Filter, History
+from edgeaudio.dashboard.recorder import Recorder
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    with closing(History(tmp_path / "history.sqlite", keep_s=1e9)) as history:
+        history.open()
+        yield history
+
+
+@pytest.fixture
+def locked(history: History, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
+    """Another process's hold on the database; its `rollback` ends it."""
+    monkeypatch.setattr(history_module, "_LOCK_WAIT_S", 0.05)
+    history.close()
+    with closing(sqlite3.connect(history.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield other
+
+
+def stored(history: History) -> list[str]:
+    return [event.id for event in history.page(Filter()).events]
+
+
+def test_onsets_are_counted_once_and_tests_not(history: History) -> None:
+    recorder = Recorder(history)
+    recorder.record([onset(), offset(), onset("e2", test=True)], NOW_S, 0.0)
+    recorder.record([onset(), onset("e3", label="cat")], NOW_S, 1.0)
+    assert recorder.numbers().onsets == {("dock", "porch", "dog"): 1, ("dock", "porch", "cat"): 1}
+    shown = [(recent.number, recent.detection.id, recent.detection.kind) for recent in recorder.recent()]
+    assert shown == [(1, "e1", "onset"), (2, "e1", "offset"), (3, "e2", "onset"), (4, "e3", "onset")]
+    assert [recent.number for recent in recorder.recent(after=3)] == [4]
+
+
+def test_gaps_of_an_earlier_run_are_known(history: History) -> None:
+    Recorder(history).record([onset(seq=5), onset("e2", seq=9)], NOW_S, 0.0)
+    recorder = Recorder(history)
+    recorder.record([], NOW_S, 0.0)
+    assert recorder.numbers().sequences["dock"].missing == 3
+
+
+def test_while_the_database_is_locked_detections_are_shown_and_wait(
+    history: History, locked: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(history)
+    for n in range(3):
+        recorder.record([onset(f"e{n}")], NOW_S, monotonic_s=float(n))
+    assert recorder.numbers().waiting == 3
+    assert len(recorder.recent()) == 3
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+    locked.execute("ROLLBACK")
+    recorder.record([], NOW_S, monotonic_s=100.0)
+    assert recorder.numbers().waiting == 0
+    assert sorted(stored(history)) == ["e0", "e1", "e2"]
+    assert len(recorder.recent()) == 3  # shown once
+
+
+def test_what_waits_is_bounded_and_the_excess_counted(
+    history: History, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 4)
+    recorder = Recorder(history)
+    recorder.record([onset(f"e{n}") for n in range(6)], NOW_S, 0.0)
+    assert (recorder.numbers().waiting, recorder.numbers().unstored) == (4, 2)
+    locked.execute("ROLLBACK")
+    recorder.record([], NOW_S, 100.0)
+    assert sorted(stored(history)) == ["e2", "e3", "e4", "e5"]
+
+
+def test_labels_beyond_the_bound_are_counted_together(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_COUNTED", 2)
+    recorder = Recorder(history)
+    recorder.record([onset(f"e{n}", label=f"l{n}") for n in range(5)], NOW_S, 0.0)
+    assert (len(recorder.numbers().onsets), recorder.numbers().uncounted) == (2, 3)

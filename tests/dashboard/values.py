@@ -1,0 +1,25 @@
+"""Detections for the tests of this folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from edgeaudio.dashboard.wire import Detection
+
+AT = datetime(2026, 11, 20, 12, 1, tzinfo=UTC)
+AT_MS = round(AT.timestamp() * 1000)
+NOW_S = AT.timestamp() + 1
+ONSET = Detection("dock", "porch", "e1", "onset", "dog", 0.8, AT, 0.1, 0.5, "home", 1, "a", test=False)
+
+
+def onset(event_id: str = "e1", *, after_s: float = 0.0, **changes: Any) -> Detection:
+    return replace(ONSET, id=event_id, at=AT + timedelta(seconds=after_s), **changes)
+
+
+def offset(event_id: str = "e1", *, after_s: float = 0.0, lasted_s: float = 3.0, **changes: Any) -> Detection:
+    """The end of the event that began `after_s` after AT."""
+    at = AT + timedelta(seconds=after_s + lasted_s)
+    values = {"score": 0.9, "seq": 2} | changes
+    return replace(ONSET, id=event_id, kind="offset", at=at, at_error_s=0.2, duration_s=lasted_s, **values)
