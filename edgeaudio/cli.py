@@ -1,4 +1,4 @@
-"""The command line: `edgeaudio setup | run | demo | check | health | test | probe | score | picture | model | ...`.
+"""The command line: `edgeaudio COMMAND`.
 
 Owns: the order of the commands, and what ends the process: a status, an error, a signal, a reader that is gone.
 Does not know: the options of a command (commands/NAME_parser.py), or its work (commands/NAME.py), which is imported
@@ -16,6 +16,7 @@ from typing import cast
 from edgeaudio.commands.check_parser import add_check
 from edgeaudio.commands.clips.parser import add_clips
 from edgeaudio.commands.config_parser import add_config_command
+from edgeaudio.commands.dashboard_parser import add_dashboard
 from edgeaudio.commands.demo_parser import add_demo
 from edgeaudio.commands.exit_status import EXIT_BAD_INPUT, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, report
 from edgeaudio.commands.health_parser import add_health
@@ -36,6 +37,7 @@ Command = Callable[[argparse.Namespace], int]
 _COMMANDS = (
     add_setup,
     add_run,
+    add_dashboard,
     add_demo,
     add_check,
     add_health,

@@ -27,6 +27,7 @@ from edgeaudio.settings.values import (
     AnyPath,
     BrokerUrl,
     Channel,
+    LoopbackAddress,
     Number,
     Password,
     ReadableFile,
@@ -167,6 +168,14 @@ class ClipsSettings(_Table):
         return self
 
 
+class DashboardSettings(_Table):
+    """`[dashboard]`: the page of `edgeaudio dashboard`. The agent ignores it."""
+
+    listen: LoopbackAddress = Field("127.0.0.1:8420", description="Loopback address and port of the page.")
+    database: AnyPath | None = Field(None, description="File of its history; default: dashboard.sqlite in state_dir.")
+    keep_days: Number = Field(365.0, ge=1, le=36_500, description="Older events are deleted from the history.")
+
+
 class ThresholdSettings(_Table):
     """Scores, 0 to 1, at which an event begins and under which it ends."""
 
@@ -289,6 +298,7 @@ class Settings(BaseSettings):
     health: HealthSettings = HealthSettings()
     outbox: OutboxSettings = OutboxSettings()
     clips: ClipsSettings = ClipsSettings()
+    dashboard: DashboardSettings = DashboardSettings()
     sources: dict[Slug, SourceSettings] = Field(default_factory=dict)
     models: dict[Slug, ModelSettings] = Field(default_factory=lambda: {DEFAULT_MODEL: ModelSettings()}, min_length=1)
 
@@ -313,6 +323,11 @@ class Settings(BaseSettings):
     def clips_folder(self) -> Path:
         """Folder of the clips."""
         return self.state_dir / "clips" if self.clips.folder is None else self.clips.folder
+
+    @property
+    def history_path(self) -> Path:
+        """File of the dashboard's history."""
+        return self.dashboard.database or self.state_dir / "dashboard.sqlite"
 
     @model_validator(mode="after")
     def _names_known(self) -> Self:

@@ -6,6 +6,7 @@ Does not know: which setting is of which kind (schema.py).
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from dataclasses import dataclass
@@ -135,6 +136,25 @@ def _broker_url(url: SecretUrl) -> SecretUrl:
     return url
 
 
+def split_address(text: str) -> tuple[str, int]:
+    """Return host and port of `127.0.0.1:8420` or `[::1]:8420`. Raises ValueError."""
+    host, _, port = text.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise ValueError("must be an address and a port, as in 127.0.0.1:8420")
+    return str(ipaddress.ip_address(host)), int(port)
+
+
+def _loopback(text: str) -> str:
+    try:
+        host, _ = split_address(text)
+    except ValueError:
+        raise ValueError("must be an address and a port, as in 127.0.0.1:8420") from None
+    if not ipaddress.ip_address(host).is_loopback:
+        raise ValueError("must be a loopback address, as in 127.0.0.1:8420: there is no login yet")
+    return text
+
+
 def _path(value: object) -> object:
     """Refuse an empty path, which would be the working directory; `~` is the home, in variables and options too."""
     if value == "":
@@ -178,6 +198,7 @@ Texts = Annotated[tuple[Text, ...], BeforeValidator(_list), Field(min_length=1, 
 Slugs = Annotated[tuple[Slug, ...], BeforeValidator(_list), Field(min_length=1, max_length=100)]
 Schedule = Annotated[tuple[Hours, ...], BeforeValidator(_list), Field(min_length=1, max_length=100)]
 Password = Annotated[SecretStr, AfterValidator(_password)]
+LoopbackAddress = Annotated[Text, AfterValidator(_loopback)]
 BrokerUrl = Annotated[SecretUrl, AfterValidator(_broker_url)]
 AnyPath = Annotated[
     Path,

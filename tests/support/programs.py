@@ -30,6 +30,7 @@ PACKAGES = {
     "mosquitto_passwd": "mosquitto",
     "nft": "nftables",
     "node": "nodejs",
+    "promtool": "prometheus",
     "systemd-analyze": "systemd",
     "unshare": "util-linux",
 }

@@ -1,0 +1,305 @@
+"""The web server: pages, `/api`, `/metrics`.
+
+Owns: every route, the headers of every answer, and who may ask. The only importer of starlette and uvicorn.
+Does not know: MQTT, the database's tables, the names in JSON (api.py).
+
+There is no login yet: it listens on loopback only, and answers only requests whose Host is loopback, so that a page of
+another site cannot reach it by a name that resolves to this machine (DNS rebinding). A WebSocket needs an Origin of
+this host. What is not in WebApp.routes is not found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.resources import files
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import uvicorn
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from edgeaudio.dashboard import api
+from edgeaudio.dashboard.api import QueryError
+from edgeaudio.dashboard.history import HistoryError
+from edgeaudio.dashboard.metrics import CONTENT_TYPE, Metrics
+from edgeaudio.dashboard.service import Dashboard
+from edgeaudio.errors import EdgeaudioError
+
+log = logging.getLogger(__name__)
+
+_STATIC: Final = {
+    "page.html": "text/html; charset=utf-8",
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+}
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_MAX_LIVE: Final = 100  # pages with a WebSocket; others ask every few seconds
+_STEP_S: Final = 0.25
+_FLEET_EVERY_S: Final = 2.0
+_SEND_LIMIT_S: Final = 10.0
+_MAX_SENT: Final = 100  # detections in one message
+_POLICY_VIOLATION: Final = 1008
+_TRY_AGAIN: Final = 1013
+
+
+class WebApp:
+    """The handlers, and what they share."""
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        self._dashboard = dashboard
+        self._metrics = Metrics(dashboard)
+        self._live = 0
+        self._static = {name: files("edgeaudio.dashboard").joinpath("static", name).read_bytes() for name in _STATIC}
+        self._one_render: CapacityLimiter | None = None
+        self.routes: list[BaseRoute] = [
+            Route("/", partial(self._file, "page.html"), methods=["GET"]),
+            Route("/page.css", partial(self._file, "page.css"), methods=["GET"]),
+            Route("/page.js", partial(self._file, "page.js"), methods=["GET"]),
+            Route("/metrics", self._get_metrics, methods=["GET"]),
+            Route("/api/fleet", self._get_fleet, methods=["GET"]),
+            Route("/api/recent", self._get_recent, methods=["GET"]),
+            Route("/api/events", self._get_events, methods=["GET"]),
+            Route("/api/events/{device}/{source}/{id}", self._get_event, methods=["GET"]),
+            Route("/api/counts", self._get_counts, methods=["GET"]),
+            WebSocketRoute("/api/live", self._watch),
+        ]
+
+    async def _file(self, name: str, _: Request) -> Response:
+        return Response(self._static[name], headers={"Content-Type": _STATIC[name], "Cache-Control": "no-cache"})
+
+    async def _get_metrics(self, _: Request) -> Response:
+        if self._one_render is None:  # needs the running loop
+            self._one_render = CapacityLimiter(1)
+        text = await to_thread.run_sync(self._metrics.render, limiter=self._one_render)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE})
+
+    async def _get_fleet(self, _: Request) -> Response:
+        return await _json_of(self._fleet)
+
+    async def _get_recent(self, request: Request) -> Response:
+        after = api.number_of(request.query_params)
+        return await _json_of(lambda: {"recent": self._recent(after), **self._connections()})
+
+    async def _get_events(self, request: Request) -> Response:
+        query = request.query_params
+        wanted, after, limit = api.filter_of(query), api.cursor_of(query), api.limit_of(query)
+        return await _json_of(lambda: api.page_json(self._dashboard.history.page(wanted, after, limit)))
+
+    async def _get_event(self, request: Request) -> Response:
+        names = request.path_params
+        event = await to_thread.run_sync(self._dashboard.history.event, names["device"], names["source"], names["id"])
+        if event is None:
+            return _problem(404, "this event is not in the history: it is too old, or never arrived")
+        return await _json_of(lambda: api.event_json(event))
+
+    async def _get_counts(self, request: Request) -> Response:
+        wanted = api.span_of(request.query_params)
+        return await _json_of(
+            lambda: {"counts": [[at, labels] for at, labels in self._dashboard.history.counts(wanted).items()]}
+        )
+
+    async def _watch(self, websocket: WebSocket) -> None:
+        """Send detections as they come, and the revision of the fleet, until the page is gone."""
+        if not _is_same_origin(websocket.headers):
+            await websocket.close(_POLICY_VIOLATION)
+            return
+        if self._live >= _MAX_LIVE:
+            await websocket.close(_TRY_AGAIN)
+            return
+        self._live += 1
+        try:
+            after = api.number_of(websocket.query_params)
+            await websocket.accept()
+            await self._send_all(websocket, after)
+        except QueryError:
+            await websocket.close(_POLICY_VIOLATION)
+        except (WebSocketDisconnect, TimeoutError):
+            pass  # the browser is gone, or takes nothing: it comes back with the number that it has
+        finally:
+            self._live -= 1
+
+    async def _send_all(self, websocket: WebSocket, after: int) -> None:
+        gone = asyncio.create_task(_until_gone(websocket))
+        loop = asyncio.get_running_loop()
+        revision, fleet_at_s = -1, 0.0
+        connections: dict[str, Any] = {}
+        try:
+            while not gone.done():
+                message: dict[str, Any] = {}
+                if recent := self._recent(after):
+                    after = recent[-1]["number"]
+                    message["recent"] = recent
+                if loop.time() >= fleet_at_s and self._dashboard.fleet.revision != revision:
+                    revision, fleet_at_s = self._dashboard.fleet.revision, loop.time() + _FLEET_EVERY_S
+                    message["fleet"] = revision
+                if (now := self._connections()) != connections:
+                    connections = now
+                    message |= now
+                if message:
+                    await asyncio.wait_for(websocket.send_text(_dump(message)), _SEND_LIMIT_S)
+                await asyncio.wait({gone}, timeout=_STEP_S)
+        finally:
+            gone.cancel()
+
+    def _fleet(self) -> dict[str, Any]:
+        dashboard = self._dashboard
+        return api.fleet_json(dashboard.fleet.snapshot(), dashboard.recorder.numbers()) | self._connections()
+
+    def _recent(self, after: int) -> list[dict[str, Any]]:
+        """Return what came after a number; a page that begins gets the newest."""
+        recorder = self._dashboard.recorder
+        # a page that was open before this process began has a higher number than there is
+        found = recorder.recent(after if after <= recorder.last_number else 0)
+        return [api.recent_json(recent) for recent in found[-_MAX_SENT:]]
+
+    def _connections(self) -> dict[str, Any]:
+        up = self._dashboard.connections
+        return {"broker": {"detections": up.detections, "state": up.state}}
+
+
+def make_app(dashboard: Dashboard) -> ASGIApp:
+    """Return the application."""
+    handlers: Mapping[Any, Any] = {QueryError: _bad_query, HistoryError: _no_history}
+    return _Guard(Starlette(routes=WebApp(dashboard).routes, exception_handlers=handlers))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises EdgeaudioError if the address is in use or is none of this machine's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        raise EdgeaudioError(
+            f"dashboard.listen: cannot listen on {host}, port {port}: {error.strerror}; set another port"
+        ) from None
+    return sock
+
+
+def serve(dashboard: Dashboard, sock: socket.socket) -> None:
+    """Answer requests until SIGTERM or SIGINT, or until a thread of the dashboard has ended."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            make_app(dashboard),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,
+            ws_max_size=1024,  # pages send nothing
+            timeout_graceful_shutdown=2,
+        )
+    )
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # uvicorn has handlers of its own while it serves, and raises the signal again afterwards: it must end here
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    asyncio.run(_serve(server, dashboard, sock))
+
+
+async def _serve(server: uvicorn.Server, dashboard: Dashboard, sock: socket.socket) -> None:
+    async def end_with_the_threads() -> None:
+        while dashboard.failure is None:  # noqa: ASYNC110 (set by threads, which know no loop)
+            await asyncio.sleep(1.0)
+        server.should_exit = True
+
+    watch = asyncio.create_task(end_with_the_threads())
+    try:
+        await server.serve(sockets=[sock])
+    finally:
+        watch.cancel()
+
+
+class _Guard:
+    """Refuses what is not for this host, and adds the headers to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope.get("headers", ()))
+        if _host_of(headers.get(b"host", b"").decode("latin-1")) not in _LOOPBACK:
+            if scope["type"] == "websocket":
+                await WebSocket(scope, receive, send).close(_POLICY_VIOLATION)
+            else:
+                await PlainTextResponse("open the page as localhost: others are not served", 403)(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    answer.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def _host_of(host: str) -> str:
+    """Return the host of a Host header without its port; empty where it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_same_origin(headers: Mapping[str, str]) -> bool:
+    """True if a page of this very server opened the WebSocket."""
+    origin = headers.get("origin", "")
+    return origin.startswith(("http://", "https://")) and origin.partition("://")[2] == headers.get("host")
+
+
+async def _until_gone(websocket: WebSocket) -> None:
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _json_of(make: Callable[[], object]) -> Response:
+    """Return an answer whose value is made and written in a thread."""
+    text = await to_thread.run_sync(lambda: _dump(make()))
+    return Response(text, headers={"Content-Type": "application/json"})
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _problem(status: int, text: str) -> Response:
+    return Response(_dump({"error": text}), status, headers={"Content-Type": "application/json"})
+
+
+def _bad_query(_: Request, error: QueryError) -> Response:
+    return _problem(400, str(error))
+
+
+def _no_history(_: Request, error: HistoryError) -> Response:
+    log.warning("%s", error)
+    return _problem(503, str(error))

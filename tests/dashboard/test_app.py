@@ -1,0 +1,217 @@
+"""The web server of a running dashboard: routes, headers, who may ask, bad questions."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dashboard.test_with_broker import dog
+from support.brokers import BrokerProcess, Subscriber
+from support.dashboards import RunningDashboard, WebSocketClient
+from support.waiting import wait_until
+
+from edgeaudio.dashboard.service import Dashboard
+
+app = pytest.importorskip("edgeaudio.dashboard.app", reason="starlette is not installed: `dashboard` brings it")
+
+# everything that is served, and with which methods: an address that is added is added here, with who may ask for it
+ROUTES = {
+    "/": {"GET", "HEAD"},
+    "/page.css": {"GET", "HEAD"},
+    "/page.js": {"GET", "HEAD"},
+    "/metrics": {"GET", "HEAD"},
+    "/api/fleet": {"GET", "HEAD"},
+    "/api/recent": {"GET", "HEAD"},
+    "/api/events": {"GET", "HEAD"},
+    "/api/events/{device}/{source}/{id}": {"GET", "HEAD"},
+    "/api/counts": {"GET", "HEAD"},
+    "/api/live": {"WEBSOCKET"},
+}
+
+
+@pytest.fixture
+def page(broker: BrokerProcess, run_dashboard: Callable[..., RunningDashboard]) -> RunningDashboard:
+    return run_dashboard(broker.start()).start().wait_subscribed()
+
+
+@pytest.fixture
+def send(broker: BrokerProcess, page: RunningDashboard) -> Iterator[Callable[..., None]]:
+    with Subscriber(broker.port, "nothing") as client:
+        yield lambda value, topic="edgeaudio/dock/porch/detection": client.publish(topic, json.dumps(value))
+
+
+def test_the_inventory_of_routes(dashboard: Dashboard) -> None:
+    routes: list[Any] = app.WebApp(dashboard).routes
+    assert {route.path: getattr(route, "methods", {"WEBSOCKET"}) for route in routes} == ROUTES
+
+
+def test_whatever_is_not_listed_is_not_there(page: RunningDashboard) -> None:
+    for path in (
+        "/docs",
+        "/api",
+        "/api/",
+        "/static/page.js",
+        "/page.js/",
+        "/../pyproject.toml",
+        "/%2e%2e/x",
+        "//",
+        "/x",
+    ):
+        assert page.get(path).status in {404, 307}, path
+    for path in ROUTES.keys() - {"/api/live"}:
+        assert page.get(path, "POST").status == 405
+    assert page.get("/api/live").status == 404
+
+
+def test_every_answer_forbids_what_the_page_does_not_need(page: RunningDashboard) -> None:
+    for path in ("/", "/page.js", "/metrics", "/api/fleet", "/api/events?limit=0", "/nowhere"):
+        headers = page.get(path).headers
+        assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "server" not in headers
+
+
+def test_a_name_that_resolves_to_this_machine_is_not_enough(page: RunningDashboard) -> None:
+    for host in (
+        "evil.example",
+        f"evil.example:{page.port}",
+        "localhost.evil.example",
+        "",
+        "[",
+        "127.0.0.1.evil.example",
+    ):
+        assert page.get("/api/fleet", Host=host).status == 403, host
+    for host in (f"localhost:{page.port}", f"127.0.0.1:{page.port}", "[::1]:8420"):
+        assert page.get("/api/fleet", Host=host).status == 200, host
+
+
+def test_a_websocket_needs_an_origin_of_this_page(page: RunningDashboard) -> None:
+    for origin in (
+        "https://evil.example",
+        "null",
+        "",
+        f"http://localhost:{page.port}",
+        f"http://127.0.0.1:{page.port}.x",
+    ):
+        with WebSocketClient(page.port, Origin=origin) as client:
+            assert client.status == 403, origin
+    with WebSocketClient(page.port, Host="evil.example", Origin="http://evil.example") as client:
+        assert client.status == 403
+    with WebSocketClient(page.port) as client:
+        assert client.status == 101
+        assert client.read()["broker"] == {"detections": True, "state": True}
+
+
+def test_detections_come_over_the_websocket_and_by_asking(page: RunningDashboard, send: Callable[..., None]) -> None:
+    with WebSocketClient(page.port) as client:
+        send(dog(1))
+        message = client.read()
+        while "recent" not in message:
+            message = client.read()
+        (recent,) = message["recent"]
+    assert (recent["number"], recent["label"], recent["device"]) == (1, "dog", "dock")
+    assert page.get("/api/recent?after=0").json()["recent"] == [recent]
+    assert page.get("/api/recent?after=1").json()["recent"] == []
+    assert page.get("/api/recent?after=99").json()["recent"] == [recent]  # the page is older than this process
+
+
+def test_a_browser_that_is_gone_is_forgotten(page: RunningDashboard, send: Callable[..., None]) -> None:
+    for _ in range(150):  # more than may be open at once
+        with WebSocketClient(page.port) as client:
+            assert client.status == 101
+    with WebSocketClient(page.port) as client:
+        assert client.status == 101
+
+
+def test_a_page_of_the_history_leads_to_the_next(page: RunningDashboard, send: Callable[..., None]) -> None:
+    for number in range(1, 6):
+        send(dog(number, label="<b>dog</b>" if number % 2 else "cat"))
+    wait_until(lambda: len(page.get("/api/events").json()["events"]) == 5)
+    first = page.get("/api/events?limit=3").json()
+    second = page.get(f"/api/events?limit=3&after={first['next']}").json()
+    assert [event["id"] for event in first["events"] + second["events"]] == ["e5", "e4", "e3", "e2", "e1"]
+    assert second["next"] is None
+    assert len(page.get("/api/events?label=cat&min_score=0.5&device=dock&source=porch").json()["events"]) == 2
+    assert page.get("/api/events/dock/porch/e1").json()["label"] == "<b>dog</b>"
+    assert page.get("/api/events/dock/porch/e9").status == 404
+    counts = page.get("/api/counts?from=1763600000000&until=1797000000000&label=cat").json()["counts"]
+    assert [labels for _, labels in counts] == [{"cat": 2}]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "/api/events?limit=0",
+        "/api/events?limit=501",
+        "/api/events?limit=x",
+        "/api/events?after=7",
+        "/api/events?after=7.%C2%B2",
+        "/api/events?min_score=nan",
+        "/api/events?from=99999999999999999999",
+        "/api/events?label=" + "x" * 201,
+        "/api/counts",
+        "/api/counts?from=0&until=99999999999999",
+        "/api/recent?after=-",
+    ],
+)
+def test_a_bad_question_is_refused_in_one_line(page: RunningDashboard, query: str) -> None:
+    answer = page.get(query)
+    assert answer.status == 400
+    assert len(answer.json()["error"]) < 100
+
+
+@pytest.mark.parametrize(
+    ("listen", "problem"),
+    [
+        ("0.0.0.0:8420", "must be a loopback address, as in 127.0.0.1:8420: there is no login yet"),
+        ("[::]:8420", "must be a loopback address, as in 127.0.0.1:8420: there is no login yet"),
+        ("192.168.1.2:80", "must be a loopback address, as in 127.0.0.1:8420: there is no login yet"),
+        ("localhost", "must be an address and a port, as in 127.0.0.1:8420"),
+        ("127.0.0.1:99999", "must be an address and a port, as in 127.0.0.1:8420"),
+    ],
+)
+def test_another_address_than_loopback_is_refused(listen: str, problem: str) -> None:
+    status, line = refused("--set", f"dashboard.listen={listen}")
+    assert status == 2
+    assert line == f"edgeaudio: --set: dashboard.listen: {problem}"
+
+
+def test_a_port_that_is_taken_and_a_database_that_cannot_be_are_one_line(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        status, line = refused("--set", f"dashboard.listen=127.0.0.1:{port}", "--set", f"state_dir={tmp_path}")
+    assert status == 2
+    assert line == (
+        f"edgeaudio: dashboard.listen: cannot listen on 127.0.0.1, port {port}: Address already in use; "
+        "set another port"
+    )
+    status, line = refused("--set", "dashboard.listen=127.0.0.1:1", "--set", "dashboard.database=/dev/null/x")
+    assert status == 2
+
+
+def test_without_the_extra_one_line_names_it() -> None:
+    hide = (
+        "import sys; from importlib.util import find_spec as f; import importlib.util as u; "
+        "u.find_spec = lambda n, *a: None if n == 'starlette' else f(n, *a); "
+        "from edgeaudio.cli import main; sys.exit(main(['dashboard']))"
+    )
+    done = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "edgeaudio: the dashboard needs starlette: install the extra, as in pip install 'edgeaudio[dashboard]'\n"
+    )
+
+
+def refused(*options: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "edgeaudio", "dashboard", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return done.returncode, done.stderr.rstrip("\n")

@@ -1,0 +1,45 @@
+"""docs/dashboard.md says what the code does."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from dashboard.test_metrics import HEALTH, NOW_S, series
+from dashboard.values import onset
+
+from edgeaudio.dashboard import fleet, history, metrics, recorder, service, wire
+from edgeaudio.dashboard.advice import advice_for
+from edgeaudio.dashboard.service import Dashboard
+from edgeaudio.dashboard.wire import Availability
+from edgeaudio.types import Reason
+
+TEXT = (Path(__file__).parents[2] / "docs" / "dashboard.md").read_text()
+ROWS = re.findall(r"^\| `(edgeaudio_\w+)` \|([^|]*)\|", TEXT, re.MULTILINE)
+
+
+def test_every_metric_is_documented_with_its_labels_and_nothing_else(dashboard: Dashboard) -> None:
+    dashboard.fleet.update(replace(HEALTH), NOW_S)
+    dashboard.fleet.update(Availability("dock", online=True), NOW_S)
+    dashboard.recorder.record([onset()], NOW_S, 0.0)
+    found = {(name, tuple(label for label, _ in labels)) for name, labels in series(dashboard)}
+    assert {(name, tuple(sorted(re.findall(r"`(\w+)`", labels)))) for name, labels in ROWS} == found
+
+
+def test_limits_are_those_of_the_code() -> None:
+    assert f"{fleet.MAX_DEVICES:,} devices or {fleet.MAX_SOURCES:,} sources" in TEXT
+    assert f"at most\n{history.MAX_EVENTS // 1_000_000} million" in TEXT
+    assert f"Up to {recorder.MAX_WAITING:,} wait" in TEXT
+    assert f"takes over {history._READ_LIMIT_S:g} s" in TEXT
+    assert f"limit of {metrics.MAX_SERIES:,}" in TEXT
+    assert f"Messages over\n{wire.MAX_PAYLOAD // 1_000_000} MB" in TEXT
+    assert service.SESSION_EXPIRY_S == 7 * 24 * 3600  # "a week"
+    assert metrics.GONE_AFTER_S == 5 * 60
+
+
+def test_the_access_rules_are_those_of_the_subscriptions() -> None:
+    rules = re.findall(r"^    topic read (.*)$", TEXT, re.MULTILINE)
+    assert rules == [*wire.state_filters("edgeaudio"), wire.detection_filter("edgeaudio")]
+
+
+def test_every_reason_has_advice() -> None:
+    assert [reason for reason in Reason if not advice_for(reason.value)] == []
