@@ -15,6 +15,7 @@
 # make test-homeassistant   against Home Assistant itself, two versions; installing each takes ten minutes. Without
 #                           Python 3.14 the newer is tried in a Debian root: needs root and debootstrap; HOMEASSISTANT=2025.4: less
 # make test-node-red        the flow of deploy/node-red/ in Node-RED itself; needs Node.js with npm, and mosquitto
+# make test-browser         the page in Chromium; needs that program (Debian: chromium)
 # make faults               the proofs of docs/reliability.md, two and a half hours; FAULTS="--short" or names of some: less
 # make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
 # make wheel                the wheel, with an SBOM, and the source distribution into dist/; the same tree gives the same bytes
@@ -44,7 +45,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # two workers: the slowest machine that this must run on has two cores
 WORKERS ?= 2
-EXTRAS ?= demo,test
+EXTRAS ?= demo,dashboard,test
 # files and folders of tests; none: all
 TESTS ?=
 
@@ -68,7 +69,7 @@ BENCH ?=
 # the peers, and all that they bring, in an environment of their own
 BENCH_VENV ?= .venv-bench
 
-.PHONY: demo test unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red faults bench constraints requirements deb test-image balena homeassistant check-python clean
+.PHONY: demo test test-browser unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red faults bench constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -201,6 +202,9 @@ build/node-red/.installed:
 	npm install --silent --no-fund --no-audit --prefix $(@D) node-red@4.1.8
 	@touch $@
 
+test-browser: $(VENV)/.browser
+	$(BIN)/python -m pytest tests/browser
+
 faults: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m chaos $(FAULTS)
 
@@ -248,6 +252,10 @@ $(VENV)/.bench: pyproject.toml $(CONSTRAINTS)
 
 $(VENV)/.lint: override EXTRAS := $(EXTRAS),lint
 $(VENV)/.lint: $(VENV)/.test
+	$(INSTALL)
+
+$(VENV)/.browser: override EXTRAS := $(EXTRAS),browser
+$(VENV)/.browser: $(VENV)/.test
 	$(INSTALL)
 
 $(VENV)/.fleet: override EXTRAS := $(EXTRAS),fleet

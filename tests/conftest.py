@@ -17,6 +17,7 @@ INTEGRATION_FOLDERS = frozenset(
     {
         "agent",
         "arm",
+        "browser",
         "chaos",
         "deb",
         "demo",

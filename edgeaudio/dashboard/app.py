@@ -44,6 +44,7 @@ _STATIC: Final = {
     "page.html": "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
 }
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -77,6 +78,7 @@ class WebApp:
             Route("/", partial(self._file, "page.html"), methods=["GET"]),
             Route("/page.css", partial(self._file, "page.css"), methods=["GET"]),
             Route("/page.js", partial(self._file, "page.js"), methods=["GET"]),
+            Route("/icon.svg", partial(self._file, "icon.svg"), methods=["GET"]),
             Route("/metrics", self._get_metrics, methods=["GET"]),
             Route("/api/fleet", self._get_fleet, methods=["GET"]),
             Route("/api/recent", self._get_recent, methods=["GET"]),
@@ -170,7 +172,7 @@ class WebApp:
     def _recent(self, after: int) -> list[dict[str, Any]]:
         """Return what came after a number; a page that begins gets the newest."""
         recorder = self._dashboard.recorder
-        # a page that was open before this process began has a higher number than there is
+        # a page can have a higher number than there is after the clock was set back
         found = recorder.recent(after if after <= recorder.last_number else 0)
         return [api.recent_json(recent) for recent in found[-_MAX_SENT:]]
 

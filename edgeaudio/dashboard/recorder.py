@@ -32,7 +32,7 @@ _RETRY_MIN_S, _RETRY_MAX_S = 1.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """A detection with its number of arrival in this process, from 1."""
+    """A detection with its number of arrival."""
 
     number: int
     detection: Detection
@@ -52,7 +52,8 @@ class RecorderNumbers:
 class Recorder:
     """Writes detections, batch by batch."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, *, last_number: int = 0) -> None:
+        """Begin to number after `last_number`, which is higher than all of earlier processes: pages outlive them."""
         self._history = history
         self._lock = threading.Lock()
         self._waiting: list[Detection] = []
@@ -60,7 +61,7 @@ class Recorder:
         self._onsets: Counter[tuple[str, str, str]] = Counter()
         self._uncounted = 0
         self._recent: deque[Recent] = deque(maxlen=MAX_RECENT)
-        self._number = 0
+        self._number = last_number
         self._sequences: dict[str, DeviceSequence] = {}
         self._backoff = Backoff(_RETRY_MIN_S, _RETRY_MAX_S)
         self._retry_s = 0.0  # monotonic
@@ -101,7 +102,7 @@ class Recorder:
 
     @property
     def last_number(self) -> int:
-        """Number of the newest detection; 0: none came yet."""
+        """Number of the newest detection."""
         return self._number
 
     def recent(self, after: int = 0) -> list[Recent]:

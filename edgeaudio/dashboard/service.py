@@ -60,7 +60,7 @@ class Dashboard:
     def __init__(self, config: DashboardConfig) -> None:
         self.fleet = Fleet()
         self.history = History(config.database, keep_s=config.keep_s)
-        self.recorder = Recorder(self.history)
+        self.recorder = Recorder(self.history, last_number=int(time.time() * 1000))
         self._base = config.base_topic
         self._stop = threading.Event()
         self._lock = threading.Lock()

@@ -91,7 +91,10 @@ function watch() {
     take(JSON.parse(event.data));
   };
   socket.onclose = () => {
-    live.polling ??= setInterval(poll, POLL_MS);
+    if (live.polling === null) {
+      live.polling = setInterval(poll, POLL_MS);
+      poll();
+    }
     live.tries += 1;
     setTimeout(watch, Math.min(60_000, 1000 * 2 ** live.tries));
   };
