@@ -52,9 +52,10 @@ _SCHEMA = (
     "CREATE INDEX events_by_begin ON events (begin_ms)",
     "CREATE INDEX events_by_device ON events (device, begin_ms)",
     "CREATE INDEX events_by_label ON events (label, begin_ms)",
+    # of a source, of a device (its source is empty), and of all (both are)
     """CREATE TABLE slots (
-        slot INTEGER NOT NULL, device TEXT NOT NULL, source TEXT NOT NULL, label TEXT NOT NULL, events INTEGER NOT NULL,
-        PRIMARY KEY (slot, device, source, label)) WITHOUT ROWID""",
+        device TEXT NOT NULL, source TEXT NOT NULL, slot INTEGER NOT NULL, label TEXT NOT NULL, events INTEGER NOT NULL,
+        PRIMARY KEY (device, source, slot, label)) WITHOUT ROWID""",
     "CREATE TABLE sequences (device TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
     f"PRAGMA user_version = {_LAYOUT}",
 )
@@ -63,7 +64,8 @@ _COLUMNS = (
     "kinds"
 )
 _COUNT = """INSERT INTO slots VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (slot, device, source, label) DO UPDATE SET events = events + excluded.events"""
+    ON CONFLICT (device, source, slot, label) DO UPDATE SET events = events + excluded.events"""
+_Counts = Counter[tuple[str, str, int, str]]  # by the columns of slots
 
 
 class HistoryError(EdgeaudioError):
@@ -150,7 +152,7 @@ class History:
         with self._write_lock, self._writing() as db:
             sequences = _read_sequences(db, {detection.device for detection in detections})
             free = MAX_DEVICES - db.execute("SELECT count(*) FROM sequences").fetchone()[0]
-            counts: Counter[tuple[int, str, str, str]] = Counter()
+            counts: _Counts = Counter()
             new = []
             for detection in detections:
                 old = sequences.get(detection.device)
@@ -178,8 +180,10 @@ class History:
                     WHERE received_ms < ? OR number <= ?""",
                 (_PRUNED_AT_ONCE, oldest_ms, last - MAX_EVENTS),
             ).fetchone()
-            db.execute("DELETE FROM slots WHERE slot < ?", (oldest_ms // SLOT_MS,))
-            return db.execute("DELETE FROM events WHERE number <= ?", (until,)).rowcount
+            gone = db.execute("DELETE FROM events WHERE number <= ?", (until,)).rowcount
+            if not gone:
+                _prune_counts(db, oldest_ms // SLOT_MS)
+            return gone
 
     def page(self, wanted: Filter, after: Cursor | None = None, limit: int = 100) -> Page:
         """Return a page of events, from the newest to the oldest."""
@@ -211,22 +215,26 @@ class History:
     def counts(self, wanted: Filter) -> dict[int, dict[str, int]]:
         """Return the number of events by the beginning of their quarter of an hour (Unix ms) and label.
 
-        Of the filter device, source, label and both times count; tests are never counted.
+        Of the filter device, source, label and both times count; tests are never counted. Only a source without its
+        device has to be looked for.
         """
-        pairs = (("device", wanted.device), ("source", wanted.source), ("label", wanted.label))
-        conditions = [f"{name} = ?" for name, value in pairs if value is not None]
-        values: list[object] = [value for _, value in pairs if value is not None]
+        scope: list[tuple[str, object]] = [("device = ?", wanted.device or ""), ("source = ?", wanted.source or "")]
+        if wanted.device is None and wanted.source is not None:
+            del scope[0]
         if wanted.from_ms is not None:
-            conditions.append("slot >= ?")
-            values.append(wanted.from_ms // SLOT_MS)
+            scope.append(("slot >= ?", wanted.from_ms // SLOT_MS))
         if wanted.until_ms is not None:
-            conditions.append("slot < ?")
-            values.append(-(-wanted.until_ms // SLOT_MS))
-        where = " AND ".join(conditions) or "TRUE"
-        query = f"SELECT slot, label, sum(events) FROM slots WHERE {where} GROUP BY slot, label ORDER BY slot"  # noqa: S608 - names of this module
+            scope.append(("slot < ?", -(-wanted.until_ms // SLOT_MS)))
+        if wanted.label is not None:
+            scope.append(("label = ?", wanted.label))
+        where = " AND ".join(condition for condition, _ in scope)
+        query = (
+            f"SELECT slot, label, sum(events) FROM slots WHERE {where} AND events > 0 "  # noqa: S608 - of this module
+            "GROUP BY slot, label ORDER BY slot"
+        )
         found: dict[int, dict[str, int]] = {}
         with self._read_lock, self._reading() as db:
-            for slot, label, events in db.execute(query, values):
+            for slot, label, events in db.execute(query, [value for _, value in scope]):
                 found.setdefault(slot * SLOT_MS, {})[label] = events
         return found
 
@@ -352,9 +360,7 @@ class History:
             self._reader = None
 
 
-def _put(
-    db: sqlite3.Connection, detection: Detection, received_ms: int, counts: Counter[tuple[int, str, str, str]]
-) -> bool:
+def _put(db: sqlite3.Connection, detection: Detection, received_ms: int, counts: _Counts) -> bool:
     """Insert a detection or join it to the other half of its event; True if it was new."""
     key = (detection.device, detection.source, detection.id)
     kind = _ONSET if detection.kind == "onset" else _OFFSET
@@ -375,7 +381,7 @@ def _put(
             ),
         )
         if not detection.test:
-            counts[_slot(begin_ms, detection.device, detection.source, detection.label)] += 1
+            _count(counts, key, begin_ms, detection.label, 1)
         return True
     number, kinds, old_begin_ms, label, test = row
     if kinds & kind:
@@ -387,8 +393,8 @@ def _put(
             (begin_ms, begin_error_s, detection.score, number),
         )
         if not test:
-            counts[_slot(old_begin_ms, detection.device, detection.source, label)] -= 1
-            counts[_slot(begin_ms, detection.device, detection.source, label)] += 1
+            _count(counts, key, old_begin_ms, label, -1)
+            _count(counts, key, begin_ms, label, 1)
     else:
         db.execute(
             "UPDATE events SET kinds = kinds | 2, end_ms = ?, end_error_s = ?, score = max(score, ?), duration_s = ? "
@@ -398,8 +404,20 @@ def _put(
     return True
 
 
-def _slot(begin_ms: int, device: str, source: str, label: str) -> tuple[int, str, str, str]:
-    return begin_ms // SLOT_MS, device, source, label
+def _count(counts: _Counts, key: tuple[str, str, str], begin_ms: int, label: str, change: int) -> None:
+    device, source, _ = key
+    for scope in ((device, source), (device, ""), ("", "")):
+        counts[(*scope, begin_ms // SLOT_MS, label)] += change
+
+
+def _prune_counts(db: sqlite3.Connection, first_slot: int) -> None:
+    """Delete older counts, scope by scope: by time alone the whole table would have to be read."""
+    scope: tuple[str, str] | None = ("", "")
+    while scope is not None:
+        db.execute("DELETE FROM slots WHERE device = ? AND source = ? AND slot < ?", (*scope, first_slot))
+        scope = db.execute(
+            "SELECT device, source FROM slots WHERE (device, source) > (?, ?) ORDER BY device, source LIMIT 1", scope
+        ).fetchone()
 
 
 def _conditions(wanted: Filter) -> tuple[list[str], list[object]]:

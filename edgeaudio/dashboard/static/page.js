@@ -154,7 +154,9 @@ async function devices() {
     if (source === null) return row(heads, [name, "", "no source yet", "", ""]);
     const level = source.state === "listening" ? "good" : ["off", "ended"].includes(source.state) ? "" : source.state === "connecting" ? "warn" : "bad";
     const state = node("span", {}, node("span", { class: level }, source.state), source.reason ? ` (${source.reason.replaceAll("_", " ")})` : "",
-      source.detail ? node("span", { class: "advice" }, source.detail) : "", source.advice ? node("span", { class: "advice" }, source.advice) : "");
+      source.detail ? node("span", { class: "advice" }, source.detail) : "",
+      // many details end in what to do already, behind a semicolon, and know more
+      source.advice && !source.detail.includes("; ") ? node("span", { class: "advice" }, source.advice) : "");
     const link = node("a", { href: address({ view: "history", device: device.name, source: source.name }) }, source.name);
     return row(heads, [name, link, state, ago(source.since), seconds(source.lost_s)]);
   }
@@ -222,10 +224,10 @@ async function history() {
 async function chart(filter) {
   const until = Number(filter.until) || Date.now();
   const from = Math.max(Number(filter.from) || until - 86_400_000, until - 7 * 86_400_000);
-  const { counts } = await ask(`api/counts${address({ ...filter, from: Math.floor(from), until: Math.ceil(until) })}`);
-  // an hour of the viewer's zone: quarters with the same local date and hour, so days of 23 and 25 hours come out right
+  // from a full hour of the viewer's zone on; from there hours are counted, so that days of 23 and 25 come out right
   const start = new Date(from);
   start.setMinutes(0, 0, 0);
+  const { counts } = await ask(`api/counts${address({ ...filter, from: start.getTime(), until: Math.ceil(until) })}`);
   const hours = new Map();
   for (let at = start.getTime(); at < until; at += 3_600_000) hours.set(at, 0);
   for (const [at, labels] of counts) {
@@ -233,7 +235,7 @@ async function chart(filter) {
     if (hours.has(hourStart)) hours.set(hourStart, hours.get(hourStart) + Object.values(labels).reduce((a, b) => a + b, 0));
   }
   const total = [...hours.values()].reduce((a, b) => a + b, 0), most = Math.max(1, ...hours.values());
-  const text = `${total} sounds by the hour, ${hour.format(from)} to ${hour.format(until)}, ${zone}; the most in an hour: ${most === 1 && !total ? 0 : most}`;
+  const text = `${total} sounds by the hour, ${hour.format(start)} to ${hour.format(until)}, ${zone}; the most in an hour: ${most === 1 && !total ? 0 : most}`;
   const space = "http://www.w3.org/2000/svg";
   const drawing = document.createElementNS(space, "svg");
   for (const [key, value] of Object.entries({ class: "chart", role: "img", "aria-label": text, viewBox: `0 0 ${hours.size} 100`, preserveAspectRatio: "none" })) drawing.setAttribute(key, value);
