@@ -147,6 +147,11 @@ class History:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
 
+    @property
+    def is_damaged(self) -> bool:
+        """True if the file was found damaged; the next `open` or `write` begins a new one."""
+        return self._is_damaged
+
     def write(self, detections: Sequence[Detection], now_s: float) -> Written:
         """Commit a batch in the order of its arrival."""
         with self._write_lock, self._writing() as db:
@@ -249,10 +254,11 @@ class History:
             pass
 
     def close(self) -> None:
-        with self._write_lock:
-            self._close_writer()
+        """Close the file; the writer last, which then moves the write-ahead log into it."""
         with self._read_lock:
             self._close_reader()
+        with self._write_lock:
+            self._close_writer()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

@@ -70,7 +70,7 @@ class Recorder:
 
     def record(self, batch: Sequence[Detection], now_s: float, monotonic_s: float) -> None:
         """Store a batch, with what still waits; an empty batch retries. Never raises HistoryError."""
-        if not batch and self._knows_sequences and not self._waiting:
+        if not batch and self._knows_sequences and not self._waiting and not self._history.is_damaged:
             return
         written = None
         if monotonic_s >= self._retry_s:
@@ -111,7 +111,7 @@ class Recorder:
             return [recent for recent in self._recent if recent.number > after]
 
     def _write(self, detections: Sequence[Detection], now_s: float) -> Sequence[Detection]:
-        if not self._knows_sequences:
+        if not self._knows_sequences or self._history.is_damaged:
             self._history.open()
             sequences = self._history.sequences()
             with self._lock:

@@ -8,7 +8,7 @@ from dashboard.values import NOW_S, offset, onset
 
 from edgeaudio.dashboard import history as history_module
 from edgeaudio.dashboard import recorder as module
-from edgeaudio.dashboard.history import Filter, History
+from edgeaudio.dashboard.history import Filter, History, HistoryError
 from edgeaudio.dashboard.recorder import Recorder
 
 
@@ -64,6 +64,20 @@ def test_while_the_database_is_locked_detections_are_shown_and_wait(
     assert recorder.numbers().waiting == 0
     assert sorted(stored(history)) == ["e0", "e1", "e2"]
     assert len(recorder.recent()) == 3  # shown once
+
+
+def test_a_database_that_a_search_finds_damaged_is_replaced_without_a_detection(history: History) -> None:
+    recorder = Recorder(history)
+    recorder.record([onset(f"e{n}") for n in range(2000)], NOW_S, 0.0)
+    history.close()
+    content = bytearray(history.path.read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    history.path.write_bytes(content)
+    with pytest.raises(HistoryError):
+        history.page(Filter())
+    assert history.is_damaged
+    recorder.record([], NOW_S, 1.0)
+    assert stored(history) == []
 
 
 def test_what_waits_is_bounded_and_the_excess_counted(

@@ -1,0 +1,85 @@
+"""One subscription with a real broker; what the whole does is in test_with_broker.py."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Sequence
+
+from support.brokers import BrokerProcess, Subscriber, config_for
+from support.ports import free_port
+from support.scripted_broker import WELCOME_5, ScriptedBroker, read_packet, wait_for_end
+from support.waiting import wait_until
+
+from edgeaudio.dashboard.consumer import Consumer, Subscription
+from edgeaudio.sinks.mqtt.broker import MqttConfig
+from edgeaudio.sinks.mqtt.events import Received
+
+ALL = Subscription(("edgeaudio/#",), qos=1, retained=True)
+
+
+def fail(batch: Sequence[Received]) -> None:
+    if batch:
+        raise RuntimeError("a bug")
+
+
+def test_a_bug_ends_the_thread_and_is_known(broker: BrokerProcess, caplog) -> None:
+    stop = threading.Event()
+    consumer = Consumer("detections", config_for(broker.start()), ALL, fail, stop=stop)
+    consumer.start()
+    wait_until(lambda: consumer.is_up)
+    with Subscriber(broker.port, "nothing") as client:
+        client.publish("edgeaudio/x", "y")
+    wait_until(lambda: not consumer.is_alive)
+    assert isinstance(consumer.failure, RuntimeError)
+    assert not consumer.is_up
+    assert "an exception ended the subscription to detections" in caplog.text
+
+
+def test_a_batch_that_was_not_handled_comes_again(broker: BrokerProcess) -> None:
+    heard: list[bytes] = []
+    config = config_for(broker.start(), client_id="x", keeps_session=True, manual_ack=True, session_expiry_s=60)
+    stop = threading.Event()
+    failing = Consumer("detections", config, ALL, fail, stop=stop)
+    failing.start()
+    wait_until(lambda: failing.is_up)
+    with Subscriber(broker.port, "nothing") as client:
+        client.publish("edgeaudio/x", "y")
+    wait_until(lambda: failing.failure)
+    again = Consumer("detections", config, ALL, lambda batch: heard.extend(m.payload for m in batch), stop=stop)
+    again.start()
+    wait_until(lambda: heard == [b"y"])
+    stop.set()
+    again.join(10)
+    assert not again.is_alive
+
+
+def test_denied_topics_are_named_and_the_subscription_is_not_up(caplog) -> None:
+    def deny(connection: socket.socket) -> None:
+        read_packet(connection)
+        connection.sendall(WELCOME_5)
+        _, body = read_packet(connection)
+        connection.sendall(b"\x90\x04" + body[:2] + b"\x00\x87")
+        wait_for_end(connection)
+
+    stop = threading.Event()
+    with ScriptedBroker(deny) as broker:
+        consumer = Consumer("state", MqttConfig("127.0.0.1", broker.port, "x"), ALL, lambda _: None, stop=stop)
+        consumer.start()
+        wait_until(lambda: "no subscription to edgeaudio/#: Not authorized" in caplog.text)
+        assert not consumer.is_up
+        stop.set()
+        consumer.join(10)
+        assert not consumer.is_alive
+
+
+def test_an_absent_broker_is_one_line_with_what_to_do_and_stopping_is_prompt(caplog) -> None:
+    stop = threading.Event()
+    config = MqttConfig("127.0.0.1", free_port(), "x", retry_min_s=0.02, retry_max_s=0.02)
+    consumer = Consumer("state", config, ALL, lambda _: None, stop=stop)
+    consumer.start()
+    wait_until(lambda: "connection refused; check the port, and that the broker runs" in caplog.text)
+    stop.set()
+    consumer.join(2)
+    assert not consumer.is_alive
+    assert caplog.text.count("connection refused") == 1
