@@ -35,6 +35,7 @@ MAX_DEVICES = 2_000  # whose numbers are followed
 MAX_PAGE = 500
 SLOT_MS: Final = 15 * 60 * 1000
 _LAYOUT = 1
+_APPLICATION: Final = 0x65646768  # in the file's head: a database of another program is left alone
 _LOCK_WAIT_S = 2.0
 _READ_LIMIT_S = 2.0
 _PRUNED_AT_ONCE = 1_000  # rows of one transaction
@@ -57,6 +58,7 @@ _SCHEMA = (
         device TEXT NOT NULL, source TEXT NOT NULL, slot INTEGER NOT NULL, label TEXT NOT NULL, events INTEGER NOT NULL,
         PRIMARY KEY (device, source, slot, label)) WITHOUT ROWID""",
     "CREATE TABLE sequences (device TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
+    f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_LAYOUT}",
 )
 _COLUMNS = (
@@ -318,6 +320,10 @@ class History:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(self.path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
         try:
+            (application,) = db.execute("PRAGMA application_id").fetchone()
+            (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if tables:
+                self._require_own(application)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA journal_size_limit = 67108864")
@@ -333,6 +339,12 @@ class History:
             db.close()
             raise
         return db
+
+    def _require_own(self, application: int) -> None:
+        if application != _APPLICATION:
+            raise HistoryError(
+                f"history {self.path}: is a database of another program: set another dashboard.database", passing=False
+            )
 
     def _require_known(self, layout: int) -> None:
         if layout > _LAYOUT:

@@ -225,6 +225,17 @@ def test_a_database_of_a_newer_edgeaudio_is_left_alone(history: History) -> None
     assert not caught.value.passing
 
 
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE messages (x); PRAGMA user_version = 1")
+    before = path.read_bytes()
+    with pytest.raises(HistoryError, match="is a database of another program") as caught:
+        History(path, keep_s=1).open()
+    assert not caught.value.passing
+    assert path.read_bytes() == before
+
+
 def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HistoryError, match=r"history .*: File exists; set dashboard.database") as caught:
