@@ -161,7 +161,7 @@ def test_where_websockets_are_refused_the_page_asks_and_says_so(open_page: Open,
     page.goto(page.url.replace("history", "devices"))
     expect(page.locator("#connection")).to_have_text("live, asked every 5 s (the WebSocket is refused)")
     publish("edgeaudio/dock/porch/detection", dog(1))
-    expect(page.get_by_role("link", name="dog")).to_be_visible()
+    expect(page.get_by_role("link", name="dog")).to_be_visible(timeout=15_000)
 
 
 def test_missing_detections_are_shown(open_page: Open, publish: Publish, served: RunningDashboard) -> None:
