@@ -268,8 +268,10 @@ PROGRAMS := make apparmor mosquitto ffmpeg openssl espeak-ng iproute2 nftables g
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav fish zsh groff-base nodejs prometheus valgrind
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
 
+# Debian starts Prometheus as it is installed, for all the network to see: the tests start their own
 programs:
 	$(SUDO) apt-get update -qq
+	@command -v prometheus >/dev/null || $(SUDO) systemctl mask prometheus.service 2>/dev/null || true
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(PROGRAMS) >/dev/null
 
 check-python:
