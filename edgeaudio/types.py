@@ -1,7 +1,7 @@
 """Values that the rooms of edgeaudio pass to each other.
 
-Owns: the frozen dataclasses (Block, Scores, Level, Event, SourceStatus, Message, ...), and the names of states and
-reasons on the wire.
+Owns: the frozen dataclasses (Block, Scores, Level, Event, ClipReady, SourceStatus, Message, ...), and the names of
+states and reasons on the wire.
 Does not know: where audio comes from, how it is recognised, where results go.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -202,6 +203,21 @@ class LiveScores:
 
 
 @dataclass(frozen=True, slots=True)
+class ClipReady:
+    """A clip that was written. Its files may be removed at any time."""
+
+    id: str  # of its event
+    source: str
+    label: str
+    score: float
+    model: str
+    at: datetime  # of the event's beginning
+    sound: Path
+    sound_format: Literal["opus", "flac", "wav"]
+    picture: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceStatus:
     """State of one source, its evidence, and when the next attempt is due."""
 
@@ -227,6 +243,18 @@ class Message:
     payload: bytes
     qos: Literal[0, 1] = 0
     retain: bool = False
+    # MQTT 5 only, and not of a message in the outbox
+    content_type: str = ""
+    user_properties: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the packet, or a few more."""
+        # 32: fixed header, lengths, packet identifier and an expiry; 8: lengths and types of the content's properties
+        n_bytes = len(self.topic.encode()) + len(self.payload) + 32
+        if self.content_type:
+            n_bytes += len(self.content_type.encode()) + 8
+        return n_bytes + sum(len(name.encode()) + len(value.encode()) + 5 for name, value in self.user_properties)
 
 
 @dataclass(frozen=True, slots=True)

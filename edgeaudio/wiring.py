@@ -7,8 +7,10 @@ Does not know: threads, connections, or when a configuration is used.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from math import ceil
+from typing import Literal
 from uuid import NAMESPACE_DNS, uuid5
 
 from edgeaudio.capture.config import SourceConfig
@@ -18,11 +20,12 @@ from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings, ThresholdSettings
 from edgeaudio.sinks import Sink
-from edgeaudio.sinks.clips.config import ClipsConfig, RetentionLimits
+from edgeaudio.sinks.clips.config import ClipsConfig, GrowingPicture, RetentionLimits
 from edgeaudio.sinks.clips.sink import ClipsSink
 from edgeaudio.sinks.mqtt.broker import MqttConfig, parse_broker_url
 from edgeaudio.sinks.mqtt.entities import LabelEntity
 from edgeaudio.sinks.mqtt.homeassistant import birth_topic
+from edgeaudio.sinks.mqtt.media_sink import MediaSink
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.slugs import slugs
 
@@ -89,7 +92,14 @@ def mqtt_config(settings: Settings) -> MqttConfig:
 
 def sinks(settings: Settings) -> list[Sink]:
     """Return the best-effort sinks that the settings switch on."""
-    return [ClipsSink(clips_config(settings))] if settings.clips.enabled else []
+    clips = settings.clips
+    if not clips.enabled:
+        return []
+    found: list[Sink] = [ClipsSink(clips_config(settings))]
+    if clips.publish:
+        topics = Topics(settings.mqtt.base_topic, settings.device)
+        found.append(MediaSink(topics, mqtt_config(settings), clips.publish))
+    return found
 
 
 def clips_config(settings: Settings) -> ClipsConfig:
@@ -111,13 +121,35 @@ def clips_config(settings: Settings) -> ClipsConfig:
             best_per_label=clips.best_per_label,
             min_free_bytes=round(clips.min_free_mb * MB),
         ),
+        make_picture=None if clips.picture == "none" else _picture_maker(clips.picture),
     )
 
 
+def image_type(settings: Settings) -> str | None:
+    """Return the content type of the pictures that are published; None: none are."""
+    clips = settings.clips
+    if not clips.enabled or "image" not in (clips.publish or ()) or clips.picture == "none":
+        return None
+    return f"image/{clips.picture}"
+
+
+def _picture_maker(image_format: Literal["jpeg", "webp", "png"]) -> Callable[[int], GrowingPicture]:
+    """Return what makes the picture of a clip. Raises PictureError without Pillow."""
+    from edgeaudio.pictures.canvas import require_pillow  # noqa: PLC0415 (Pillow takes memory, and few draw)
+    from edgeaudio.sinks.clips.clip_picture import ClipPicture  # noqa: PLC0415
+
+    require_pillow()
+    return partial(ClipPicture, image_format)
+
+
 def check_clips(settings: Settings, models: Mapping[str, Scorer]) -> None:
-    """Raise SettingsError for labels of `[clips]` that no model reports, or that cannot be judged."""
+    """Raise SettingsError for labels of `[clips]` that no model reports, or that cannot be judged.
+
+    Raise PictureError for pictures without Pillow.
+    """
     if not settings.clips.enabled:
         return
+    clips_config(settings)
     bindings = model_bindings(settings, models)
     _require_known(
         settings.clips.labels or (), [label for each in bindings for label in _reported(each)], "clips.labels"

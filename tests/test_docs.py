@@ -67,6 +67,9 @@ def test_every_topic_is_documented():
         topics.live("source"),
         topics.live_set("source"),
         topics.scores("source"),
+        topics.clip("source"),
+        topics.image("source"),
+        topics.image_info("source"),
     }
     documented = set(re.findall(r"^\| `(<base>[^`]*)`", MQTT, re.MULTILINE))
     assert {re.sub(r"<(\w+)>", r"\1", topic) for topic in documented} == found

@@ -24,7 +24,7 @@ from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.sinks.mqtt.sink import MqttSink, duplicate_of
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Event, Message
-from edgeaudio.wiring import birth_filters, mqtt_config
+from edgeaudio.wiring import birth_filters, image_type, mqtt_config
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,10 @@ class MqttRunner:
             duplicate_of=lambda report: duplicate_of(report, started_at),
         )
         self.sink = MqttSink(
-            self.topics, self.sender, discovery_prefix=mqtt.discovery_prefix if mqtt.discovery else None
+            self.topics,
+            self.sender,
+            discovery_prefix=mqtt.discovery_prefix if mqtt.discovery else None,
+            image_type=image_type(settings),
         )
         self._subscription = hub.subscribe(self.sink.name, self.sink.accepts)
         self._last_moved_s = time.monotonic()

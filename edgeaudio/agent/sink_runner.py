@@ -18,7 +18,7 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.report import SinkNumbers, SinkState
 from edgeaudio.hub import MAX_ITEMS, Hub, Subscription
 from edgeaudio.redact import mask
-from edgeaudio.sinks import CountingSink, Sink, TickingSink
+from edgeaudio.sinks import BusySink, CountingSink, PublishingSink, Sink, TickingSink, TroubledSink
 from edgeaudio.terminal import one_line
 from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.types import Block
@@ -55,6 +55,8 @@ class SinkRunner:
         self._dropped, self._dropped_s = 0, 0.0  # of closed subscriptions, and of what was taken
         self._drops_logged = 0.0
         self._throttle = LogThrottle()
+        if isinstance(sink, PublishingSink):
+            sink.publish = hub.publish
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, through any failure of the sink."""
@@ -92,7 +94,10 @@ class SinkRunner:
             dropped, dropped_s = dropped + subscription.dropped, dropped_s + subscription.all_dropped_s
         lag_s = subscription.lag_s if subscription is not None else 0.0
         lost = self._sink.lost if isinstance(self._sink, CountingSink) else 0
-        return SinkNumbers(self.name, self._state, self._detail, self._failures, dropped, dropped_s, lag_s, lost)
+        detail = self._detail
+        if not detail and isinstance(self._sink, TroubledSink):
+            detail = mask(one_line(self._sink.trouble))[:MAX_DETAIL]
+        return SinkNumbers(self.name, self._state, detail, self._failures, dropped, dropped_s, lag_s, lost)
 
     def _work(self, stop: threading.Event) -> None:
         """Open the sink and hand it items; return when stopped or disabled."""
@@ -102,7 +107,8 @@ class SinkRunner:
         self._change(SinkState.RUNNING, "")
         try:
             while not stop.is_set() and self._state is SinkState.RUNNING:
-                self._hand_over(subscription.take(TAKE_S))
+                is_busy = isinstance(self._sink, BusySink) and self._sink.is_busy
+                self._hand_over(subscription.take(0.0 if is_busy else TAKE_S))
                 if isinstance(self._sink, TickingSink):
                     self._call(self._sink.tick)
             end_s = time.monotonic() + LAST_ITEMS_S

@@ -103,7 +103,7 @@ class SinkNumbers:
 
     name: str
     state: SinkState
-    detail: str  # one line for people, without secrets; empty while it runs
+    detail: str  # one line for people, without secrets; empty while nothing is wrong
     failures: int  # exceptions and stalls
     dropped: int  # items other than Blocks that it did not take in time
     dropped_s: float  # seconds of Blocks, of all sources together

@@ -28,6 +28,7 @@ from edgeaudio.settings.values import (
     BrokerUrl,
     Channel,
     LoopbackAddress,
+    MediaKinds,
     Number,
     Password,
     ReadableFile,
@@ -160,6 +161,18 @@ class ClipsSettings(_Table):
     never_with: dict[Text, Score] = Field(
         default_factory=dict, description="Labels, and scores from which on a clip with them is not kept."
     )
+    picture: Literal["none", "jpeg", "webp", "png"] = Field(
+        "none", description="Format of the spectrogram beside each clip."
+    )
+    publish: MediaKinds | None = Field(
+        None, description="What is sent over MQTT: the sound (clip), the spectrogram (image); default: neither."
+    )
+
+    @model_validator(mode="after")
+    def _picture_to_publish(self) -> Self:
+        if "image" in (self.publish or ()) and self.picture == "none":
+            raise _fault('has "image", and picture is "none"; set picture = "jpeg"', "publish")
+        return self
 
     @model_validator(mode="after")
     def _length(self) -> Self:

@@ -6,6 +6,7 @@ it sends what the outbox holds, and retries.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 
@@ -46,3 +47,24 @@ class TickingSink(Sink, Protocol):
 
     def tick(self) -> None:
         """Do what is due; called about twice a second, or more often."""
+
+
+@runtime_checkable
+class BusySink(TickingSink, Protocol):
+    """A sink whose `tick` may have more to do at once."""
+
+    is_busy: bool  # `tick` is called again without waiting for an item
+
+
+@runtime_checkable
+class PublishingSink(Sink, Protocol):
+    """A sink with results for other sinks."""
+
+    publish: Callable[[object], None]  # to the hub; set before `open`
+
+
+@runtime_checkable
+class TroubledSink(Sink, Protocol):
+    """A sink that handles failures of a server itself."""
+
+    trouble: str  # one line for people, without secrets; empty: it has none

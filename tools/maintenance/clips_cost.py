@@ -3,13 +3,14 @@
     python -m tools.maintenance.clips_cost [SECONDS]
 
 Agents of one source each play the same recording, the sounds of the demo one after the other at 48 kHz, with low
-thresholds, so that an event begins every few seconds. The broker is absent, for all of them. The table is for
+thresholds, so that an event begins every few seconds. Mosquitto is the broker of all of them. The table is for
 docs/clips.md.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,6 @@ ROOT = Path(__file__).parents[2]
 SOUNDS = ROOT / "edgeaudio" / "demo" / "sounds"
 RATE = 48_000
 WARM_S = 30.0
-CLOSED_PORT = 9  # discard: nothing listens there
 LABELS = ("co_alarm", "dog_bark", "person_sneeze", "rain", "rooster", "siren", "smoke_alarm", "speech")
 WAYS = {
     "off": "",
@@ -38,6 +38,8 @@ WAYS = {
     "FLAC": 'format = "flac"',
     "WAV": 'format = "wav"',
     "Opus, `never_with`": 'format = "opus"\n[clips.never_with]\nbaby_cry = 0.9',
+    "Opus, pictures": 'format = "opus"\npicture = "jpeg"',
+    "Opus, pictures, both published": 'format = "opus"\npicture = "jpeg"\npublish = ["clip", "image"]',
 }
 
 
@@ -63,8 +65,10 @@ def main(measured_s: float) -> None:
         folder = Path(name)
         tape = folder / "tape.wav"
         write_tape(tape)
+        port = stack.enter_context(broker(folder))
         agents = {
-            way: stack.enter_context(agent(folder / str(number), tape, WAYS[way])) for number, way in enumerate(WAYS)
+            way: stack.enter_context(agent(folder / str(number), tape, port, WAYS[way]))
+            for number, way in enumerate(WAYS)
         }
         time.sleep(WARM_S)
         before = {way: Reading.of(process.pid) for way, process in agents.items()}
@@ -95,14 +99,29 @@ def write_tape(path: Path) -> None:
 
 
 @contextmanager
-def agent(folder: Path, tape: Path, clips: str) -> Iterator[subprocess.Popen[bytes]]:
+def broker(folder: Path) -> Iterator[int]:
+    """Run Mosquitto on a free port of loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    config = folder / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_dest none\n")
+    process = subprocess.Popen(["mosquitto", "-c", str(config)], stderr=subprocess.DEVNULL)  # noqa: S603, S607 (ours)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def agent(folder: Path, tape: Path, port: int, clips: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run an agent, its log in the folder."""
     folder.mkdir()
     thresholds = "\n".join(f"[models.home.thresholds.{label}]\non = 0.1\n" for label in LABELS)
     enabled = f"[clips]\nenabled = true\nmin_free_mb = 0\n{clips}" if clips else ""
     config = folder / "edgeaudio.toml"
     config.write_text(
-        f'device = "measured"\nstate_dir = "{folder}"\n[mqtt]\nurl = "mqtt://127.0.0.1:{CLOSED_PORT}"\n'
+        f'device = "measured-{folder.name}"\nstate_dir = "{folder}"\n[mqtt]\nurl = "mqtt://127.0.0.1:{port}"\n'
         f'[models.home]\n{thresholds}[sources.tape]\nurl = "{tape}"\nloop = true\n{enabled}\n'
     )
     environment = {**os.environ, "RUNTIME_DIRECTORY": str(folder / "run")}

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from edgeaudio.media.writer import AudioFormat
+from edgeaudio.types import Samples
+
+
+class GrowingPicture(Protocol):
+    """The picture of one clip: see clip_picture.py, which is loaded only where pictures are drawn."""
+
+    suffix: str  # of its file, without the dot
+    failure: str
+
+    def add_gap(self, position: int, lost_s: float) -> None: ...
+    def add(self, position: int, samples: Samples) -> None: ...
+    def encoded(self, label: str, onset: int, offset: int | None, begin: datetime) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +47,4 @@ class ClipsConfig:
     min_score: float
     never_with: Mapping[str, float]  # no clip holds a score of a label that is as high
     limits: RetentionLimits
+    make_picture: Callable[[int], GrowingPicture] | None = None  # of a sample rate; None: clips have no pictures

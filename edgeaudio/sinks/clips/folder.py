@@ -3,8 +3,9 @@
 Owns: the folder `.incomplete` in it, whose files are removed at the start, and the order in which a clip's files move.
 Does not know: what is in them, which clips are removed later.
 
-The record moves last. A process that was killed between the moves leaves a record in `.incomplete` whose sound has
-moved; the next start completes it. So no sound is ever left in the folder without a record.
+The sound moves first, then the picture, the record last. A process that was killed between the moves leaves a record
+in `.incomplete` whose sound has moved; the next start completes it. So no file is ever left in the folder without a
+record.
 """
 
 from __future__ import annotations
@@ -48,14 +49,17 @@ class ClipFolder:
             raise
 
     def put(self, clip: FinishedClip) -> int:
-        """Move a finished clip into the folder; return the bytes of its record. Raises OSError."""
-        text = clip.record.to_json().encode()
-        record = self.incomplete / clip.record_name
-        write_new(record, text)
-        clip.sound.replace(self.path / clip.sound.name)
-        record.replace(self.path / record.name)
+        """Move a finished clip into the folder; return the bytes of its files. Raises OSError."""
+        record = clip.record
+        contents = {clip.record_name: record.to_json().encode()}
+        if record.picture is not None:
+            contents = {record.picture: clip.picture, **contents}
+        for name, content in contents.items():
+            write_new(self.incomplete / name, content)
+        for name in (record.sound.file, *contents):
+            (self.incomplete / name).replace(self.path / name)
         self._sync()
-        return len(text)
+        return record.sound.bytes + sum(map(len, contents.values()))
 
     def free_bytes(self) -> int:
         """Return the bytes that the disk has left. Raises OSError."""
@@ -84,7 +88,9 @@ class ClipFolder:
                 with contextlib.suppress(OSError, ClipRecordError):
                     record = read_record(read_regular(file, MAX_BYTES + 1))
                     if (self.path / record.sound.file).is_file() and not (self.incomplete / record.sound.file).exists():
-                        file.replace(self.path / file.name)
+                        for name in (*record.files[1:], file.name):
+                            with contextlib.suppress(FileNotFoundError):  # it has moved
+                                (self.incomplete / name).replace(self.path / name)
         for file in self.incomplete.iterdir():
             remove(file)
 

@@ -1,6 +1,6 @@
 """One clip while it is written: from an event's onset until the sound after its offset has come.
 
-Owns: which sound belongs to the clip, the file under its temporary name, and the record. Does not know: when sound
+Owns: which sound belongs to the clip, the file under its temporary name, the picture, and the record. Does not know: when sound
 comes, other clips, what becomes of a finished one.
 
 Sound is written once it is certain to belong to the clip: an event ends before it is reported, and a clip may not hold
@@ -26,7 +26,7 @@ from edgeaudio.clips.record import (
 )
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.media.writer import AudioForm, AudioWriter, AudioWriterError
-from edgeaudio.sinks.clips.config import ClipsConfig
+from edgeaudio.sinks.clips.config import ClipsConfig, GrowingPicture
 from edgeaudio.sinks.clips.recognition import Recognition
 from edgeaudio.sinks.clips.track import Track
 from edgeaudio.slugs import MAX_SLUG_LENGTH, slugify
@@ -50,6 +50,8 @@ class FinishedClip:
 
     record: ClipRecord
     sound: Path
+    picture: bytes  # empty: none
+    no_picture: str  # why it has none; empty: it has one, or is to have none
 
     @property
     def record_name(self) -> str:
@@ -84,6 +86,7 @@ class OpenClip:
         self._begin_at = onset.at
         self._origin: tuple[int, int] = (0, 0)
         self._gaps: list[Gap] = []
+        self._picture: GrowingPicture | None = None
 
     @property
     def needed(self) -> int:
@@ -161,6 +164,8 @@ class OpenClip:
                 self._begin_at = self.track.at(self._first)
                 self._origin = self.track.sample(self._first)
                 self._writer = AudioWriter(self._path, self._form)
+                if self._config.make_picture is not None:
+                    self._picture = self._config.make_picture(self.track.sample_rate)
                 self._begun = True
             for position, lost_s in self.track.gaps(max(self._written - 1, self._first), until):
                 if len(self._gaps) < MAX_GAPS:
@@ -170,7 +175,18 @@ class OpenClip:
                 self._writer.write(samples)
         except AudioWriterError as error:
             raise ClipDroppedError(str(error), is_lost=True) from None
+        if self._picture is not None:
+            self._draw(self._picture, until)
         self._written = until
+
+    def _draw(self, picture: GrowingPicture, until: int) -> None:
+        """Add what has been written to the picture."""
+        for at, lost_s in self.track.gaps(max(self._written - 1, self._first), until):
+            picture.add_gap(at - self._first, lost_s)
+        position = self._written - self._first
+        for samples in self.track.read(self._written, until):
+            picture.add(position, samples)
+            position += len(samples)
 
     def _finish(self) -> FinishedClip:
         if self._writer is None:
@@ -182,9 +198,19 @@ class OpenClip:
         except AudioWriterError as error:
             raise ClipDroppedError(str(error), is_lost=True) from None
         self._writer = None
-        return FinishedClip(self._record(n_bytes), self._path)
+        picture, no_picture, name = b"", "", None
+        if self._picture is not None:
+            picture, no_picture = self._encode(self._picture), self._picture.failure
+            name = f"{self._stem}.{self._picture.suffix}" if picture else None
+        return FinishedClip(self._record(n_bytes, name), self._path, picture, no_picture)
 
-    def _record(self, n_bytes: int) -> ClipRecord:
+    def _encode(self, picture: GrowingPicture) -> bytes:
+        onset, offset = self._onset_position - self._first, self._offset_position
+        if offset is not None:
+            offset = None if offset > self._written else offset - self._first
+        return picture.encoded(self.onset.label, onset, offset, self._begin_at)
+
+    def _record(self, n_bytes: int, picture: str | None) -> ClipRecord:
         config, onset, rate = self._config, self.onset, self.track.sample_rate
         info = self._recognition.info(onset.model)
         offset_position = self._offset_position
@@ -218,6 +244,7 @@ class OpenClip:
             ),
             origin=Origin(sample_rate=rate, epoch=epoch, first=first),
             gaps=tuple(self._gaps),
+            picture=picture,
             written_by=f"edgeaudio {__version__}",
         )
 

@@ -1,7 +1,7 @@
 """The sink that writes clips.
 
-Owns: which events get a clip, the bounds over all sources, the folder and its retention, and what is logged and
-counted. Does not know: how a clip is cut (open_clip.py), what is kept (retention.py).
+Owns: which events get a clip, the bounds over all sources, the folder and its retention, and what is logged, counted
+and published. Does not know: how a clip is cut (open_clip.py), what is kept (retention.py).
 
 A disk that fails or is full raises, as for any sink: clips that are being written are lost, and the sink is opened
 again.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from edgeaudio.clips.library import ClipLibrary
 from edgeaudio.hub import MAX_S
@@ -23,7 +23,7 @@ from edgeaudio.sinks.clips.open_clip import FinishedClip, remove
 from edgeaudio.sinks.clips.retention import MB, Retention
 from edgeaudio.sinks.clips.source_clips import Outcome, SourceClips
 from edgeaudio.throttled_log import LogThrottle
-from edgeaudio.types import Block, EpochEnd, Event, Scores
+from edgeaudio.types import Block, ClipReady, EpochEnd, Event, Scores
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class ClipsSink:
         self._retention = Retention(ClipLibrary(config.folder), config.limits, self._folder.free_bytes)
         self._sources: dict[str, SourceClips] = {}
         self._throttle = LogThrottle()
+        self.publish: Callable[[object], None] = lambda _item: None
         self.written = 0  # clips
         self.withheld: Counter[str] = Counter()  # clips that the settings forbid, by source
         self.lost = 0  # clips that should have been written
@@ -126,20 +127,40 @@ class ClipsSink:
         for clip, outcome in outcomes:
             event = clip.onset
             if isinstance(outcome, FinishedClip):
-                try:
-                    n_bytes = outcome.record.sound.bytes + self._folder.put(outcome)
-                except OSError:
-                    remove(outcome.sound)
-                    self.lost += 1
-                    raise
-                self.written += 1
-                self._retention.added(n_bytes)
-                log.info("%s: a clip of %s is written: %s", event.source, event.label, outcome.record.sound.file)
+                self._put(outcome)
             elif outcome.is_lost:
                 self._log_lost(event, str(outcome))
             else:
                 self.withheld[event.source] += 1
                 log.info("%s: the clip of %s is not kept: %s", event.source, event.label, outcome)
+
+    def _put(self, clip: FinishedClip) -> None:
+        """Put a finished clip into the folder, and publish that. Raises OSError."""
+        record = clip.record
+        try:
+            n_bytes = self._folder.put(clip)
+        except OSError:
+            remove(clip.sound)
+            self.lost += 1
+            raise
+        self.written += 1
+        self._retention.added(n_bytes)
+        log.info("%s: a clip of %s is written: %s", record.source, record.label, record.sound.file)
+        if clip.no_picture and self._throttle.is_due(f"picture {clip.no_picture}", time.monotonic()):
+            log.warning("%s: the clip of %s has no picture: %s", record.source, record.label, clip.no_picture)
+        folder = self._folder.path
+        ready = ClipReady(
+            id=record.id,
+            source=record.source,
+            label=record.label,
+            score=record.score,
+            model=record.model,
+            at=record.onset,
+            sound=folder / record.sound.file,
+            sound_format=record.sound.format,
+            picture=None if record.picture is None else folder / record.picture,
+        )
+        self.publish(ready)
 
     def _log_lost(self, event: Event, why: str) -> None:
         self.lost += 1

@@ -91,6 +91,7 @@ class MqttConfig:
     retry_min_s: float = 1.0
     retry_max_s: float = 30.0
     window: int = 20  # messages sent and not yet acknowledged
+    under_way_max: int | None = None  # bytes that the network may hold at once; None: as the system likes
     rate_per_s: float = 500.0  # the most messages a second, so that a long outage does not end in a burst
     max_payload: int = 1024  # bytes of a message that is received
     max_packet: int = 16 * 1024  # bytes; a broker of MQTT 5 is asked to send nothing longer

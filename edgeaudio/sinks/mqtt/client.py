@@ -111,8 +111,7 @@ class MqttConnection:
 
     def fits(self, message: Message) -> bool:
         """True if a message is within the longest packet that the broker takes."""
-        # 32: fixed header, lengths, packet identifier and the one property that may be added
-        return self.packet_max is None or len(message.topic.encode()) + len(message.payload) + 32 <= self.packet_max
+        return self.packet_max is None or message.size <= self.packet_max
 
     def subscribe(self, topic_filter: str, *, retained: bool = False, qos: Literal[0, 1] = 1) -> int:
         """Subscribe, to retained messages too if wanted; return the packet identifier by which `poll` reports it."""

@@ -71,6 +71,7 @@ class AgentEntities:
     sources: tuple[SourceEntities, ...]
     has_temperature: bool  # whether the board measures it
     has_throttling: bool  # likewise
+    image_type: str | None = None  # content type of the pictures that are published; None: none are
 
 
 def in_sentence_case(text: str) -> str:
@@ -136,7 +137,7 @@ def agent_components(agent: AgentEntities) -> dict[str, Component]:
     return found
 
 
-def source_components(topics: Topics, source: SourceEntities) -> dict[str, Component]:
+def source_components(topics: Topics, source: SourceEntities, image_type: str | None) -> dict[str, Component]:
     """Return a source's entities by their keys, those of its labels included."""
     name = source.name
     types, one_type = _event_types(source)
@@ -216,6 +217,16 @@ def source_components(topics: Topics, source: SourceEntities) -> dict[str, Compo
             "entity_category": "diagnostic",
             "icon": "mdi:bell-ring-outline",
             "enabled_by_default": False,
+            **_available(topics),
+        }
+    if image_type is not None:
+        found[f"{name}_image"] = {
+            "p": "image",
+            "name": "Spectrogram",
+            "image_topic": topics.image(name),
+            "content_type": image_type,
+            "json_attributes_topic": topics.image_info(name),
+            "icon": "mdi:waveform",
             **_available(topics),
         }
     for label in source.announced:

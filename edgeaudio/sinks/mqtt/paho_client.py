@@ -7,13 +7,17 @@ paho is used as little as possible, for reasons found by running it:
 - its reconnection, its queue and its thread are not used. A connection is a new client object: paho resends nothing,
   and packet identifiers belong to one connection alone;
 - its callbacks only store what happened, so that nothing that follows from it runs inside paho;
-- its socket is polled here, together with a second one by which other threads can wake this one.
+- its socket is polled here, together with a second one by which other threads can wake this one;
+- its private `_sock_send` is overridden where little may be under way: a message is one packet, which it would hand to
+  the kernel as fast as that takes it.
 """
 
 from __future__ import annotations
 
 import fcntl
+import math
 import select
+import socket
 import ssl
 import struct
 import termios
@@ -35,6 +39,8 @@ from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.sinks.mqtt.tls import tls_context
 from edgeaudio.types import Message
 
+_UNACKNOWLEDGED_S = 60.0  # after which a connection with little under way ends
+_ROOM_STEP_S = 0.01  # between two looks whether more may be under way
 _MAX_EVENTS = 1024  # received and not yet returned
 _KEEP_ALIVE: Final = 0x8D
 _MALFORMED: Final = (struct.error, IndexError, KeyError, ValueError, MQTTException)
@@ -48,6 +54,37 @@ class Connack:
     session_present: bool
     receive_max: int  # messages of QoS 1 in flight
     packet_max: int | None  # bytes; None: no limit
+
+
+class _SparingClient(Client):
+    """A client that bounds what is under way, so that others on the same slow link do not wait for it.
+
+    SO_SNDBUF does not: with it Linux holds 300 KB of a long message.
+    """
+
+    under_way_max: float = math.inf  # bytes
+
+    @property
+    def under_way(self) -> int:
+        """Bytes that were written and are not acknowledged by the peer's TCP; 0 without a connection."""
+        sock = self.socket()
+        if sock is None:
+            return 0
+        held: int = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
+        return held
+
+    @property
+    def has_room(self) -> bool:
+        """True if more may be under way."""
+        return self.under_way_max == math.inf or self.under_way < self.under_way_max
+
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        if self.under_way_max == math.inf:
+            return super()._sock_send(buf)
+        room = int(self.under_way_max) - self.under_way
+        if room <= 0:
+            raise BlockingIOError
+        return super()._sock_send(buf[:room])
 
 
 class PahoClient:
@@ -71,7 +108,7 @@ class PahoClient:
         self._report_topic = report_topic
         self._events: list[MqttEvent] = []
         self._unwanted: list[int] = []  # packet identifiers of dropped messages that are still to be acknowledged
-        self._client = client = Client(
+        self._client = client = _SparingClient(
             CallbackAPIVersion.VERSION2,
             config.client_id,
             clean_session=None if self._is_5 else not config.keeps_session,
@@ -93,6 +130,9 @@ class PahoClient:
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
         client.on_log = self._on_log
+        if config.under_way_max is not None:
+            client.under_way_max = config.under_way_max
+            client.on_socket_open = self._on_socket_open
 
     @property
     def is_open(self) -> bool:
@@ -106,11 +146,7 @@ class PahoClient:
     @property
     def backlog(self) -> int:
         """Bytes that the kernel holds until the broker's has acknowledged them; 0 without a connection."""
-        sock = self._client.socket()
-        if sock is None:
-            return 0
-        held: int = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
-        return held
+        return self._client.under_way
 
     def connect(self, *, resume: bool) -> None:
         """Connect the socket, do the TLS handshake, and send CONNECT. Raises OSError or ValueError.
@@ -131,9 +167,15 @@ class PahoClient:
     def publish(self, message: Message, expiry_s: float | None) -> int | None:
         """Send a message and return its packet identifier; None: the connection is lost."""
         properties = None
-        if expiry_s is not None and self._is_5:
+        if self._is_5 and (expiry_s is not None or message.content_type or message.user_properties):
             properties = _properties(PacketTypes.PUBLISH)
-            properties.MessageExpiryInterval = max(1, round(expiry_s))
+            if expiry_s is not None:
+                properties.MessageExpiryInterval = max(1, round(expiry_s))
+            if message.content_type:
+                properties.PayloadFormatIndicator = 0
+                properties.ContentType = message.content_type
+            if message.user_properties:
+                properties.UserProperty = list(message.user_properties)
         info = self._client.publish(
             message.topic,
             message.payload,
@@ -170,7 +212,10 @@ class PahoClient:
             return
         buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
         poller = select.poll()
-        poller.register(sock.fileno(), select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        can_write = client.want_write() and client.has_room
+        poller.register(sock.fileno(), select.POLLIN | (select.POLLOUT if can_write else 0))
+        if client.want_write() and not can_write:
+            timeout_s = min(timeout_s, _ROOM_STEP_S)
         if self_pipe is not None:
             poller.register(self_pipe.fileno(), select.POLLIN)
         ready = dict(poller.poll(0.0 if buffered else max(0.0, timeout_s) * 1000))
@@ -209,7 +254,12 @@ class PahoClient:
         if (sock := client.socket()) is not None:
             sock.close()
         client.on_connect = client.on_disconnect = client.on_publish = None
-        client.on_message = client.on_subscribe = client.on_log = None
+        client.on_message = client.on_subscribe = client.on_log = client.on_socket_open = None
+
+    def _on_socket_open(self, _client: Client, _userdata: object, sock: object) -> None:
+        """Bound the time in which the network must take some of a long message, behind which a PINGREQ waits."""
+        assert isinstance(sock, socket.socket)  # noqa: S101 (for mypy)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * _UNACKNOWLEDGED_S))
 
     # --- paho's callbacks: they store what happened, and nothing else ---
 

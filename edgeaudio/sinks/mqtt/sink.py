@@ -49,11 +49,17 @@ class MqttSink:
     name = "mqtt"
     accepts = frozenset({Event, Level, SourceStatus, LiveColumns, LiveScores})
 
-    def __init__(self, topics: Topics, sender: Publisher, *, discovery_prefix: str | None) -> None:
-        """`discovery_prefix`: None without Home Assistant's discovery."""
+    def __init__(
+        self, topics: Topics, sender: Publisher, *, discovery_prefix: str | None, image_type: str | None = None
+    ) -> None:
+        """`discovery_prefix`: None without Home Assistant's discovery.
+
+        `image_type`: content type of the pictures of clips that are published; None: none are.
+        """
         self._topics = topics
         self._sender = sender
         self._discovery_prefix = discovery_prefix
+        self._image_type = image_type
         self._lock = threading.Lock()
         self._digests: dict[str, LevelDigest] = {}  # by source
         self._open: dict[tuple[str, str], set[str]] = {}  # ids of open events, by source and label
@@ -113,7 +119,9 @@ class MqttSink:
         memory for the next one.
         """
         states = list(states)
-        agent = AgentEntities(self._topics, __version__, tuple(sources), has_temperature, has_throttling)
+        agent = AgentEntities(
+            self._topics, __version__, tuple(sources), has_temperature, has_throttling, self._image_type
+        )
         retained = [self._topics.availability, self._topics.health, *(state.topic for state in states)]
         retained += [self._topics.status(source.name) for source in agent.sources]
         announcement = announce(

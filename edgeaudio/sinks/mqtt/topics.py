@@ -86,6 +86,15 @@ class Topics:
     def scores(self, source: str) -> str:
         return f"{self.root}/{source}/scores"
 
+    def clip(self, source: str) -> str:
+        return f"{self.root}/{source}/clip"
+
+    def image(self, source: str) -> str:
+        return f"{self.root}/{source}/image"
+
+    def image_info(self, source: str) -> str:
+        return f"{self.image(source)}/info"
+
     def label(self, source: str, label: str) -> str:
         return f"{self.root}/{source}/label/{slugify(label)}"
 
