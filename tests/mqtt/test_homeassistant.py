@@ -68,6 +68,19 @@ def test_what_is_enabled_by_default() -> None:
     }
 
 
+def test_a_source_has_an_image_where_pictures_are_published() -> None:
+    assert not any(each["p"] == "image" for each in components(announced(AGENT).messages).values())
+    agent = replace(AGENT, image_type="image/webp")
+    announcement = announced(agent)
+    check(agent, announcement.messages)
+    found = components(announcement.messages)
+    images = {key: each for key, each in found.items() if each["p"] == "image"}
+    assert set(images) == {"front-door_image", "dock_image"}
+    assert images["dock_image"]["image_topic"] == TOPICS.image("dock")
+    assert images["dock_image"]["json_attributes_topic"] == TOPICS.image_info("dock")
+    assert images["dock_image"]["content_type"] == "image/webp"
+
+
 def test_a_label_is_shown_with_the_name_of_its_model() -> None:
     label = LabelEntity("co_alarm", "Carbon monoxide alarm", "carbon_monoxide", "mdi:molecule-co")
     found = components(announced(replace(AGENT, sources=(SourceEntities("hall", ("co_alarm",), (label,)),))).messages)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.brokers import BrokerProcess, MosquittoFactory, Subscriber, config_for
+from support.brokers import BrokerProcess, MosquittoFactory, Subscriber, config_for, make_certificates
 from support.media_receiver import MediaReceiver
 from support.narrow_line import NarrowLine
+from support.scripted_broker import WELCOME_5, read_packet
+from support.serving import serving
 from support.sinks import opened, running
 from support.waiting import wait_until
 
 from edgeaudio.agent.sink_runner import SinkRunner
 from edgeaudio.hub import Hub
 from edgeaudio.sinks.mqtt import media_spool
+from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.sinks.mqtt.media_sink import PACKET_MAX, MediaSink
+from edgeaudio.sinks.mqtt.media_spool import MAX_TRIES
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import ClipReady
 
+SECRET = "pa55-w0rd"
 TOPICS = Topics("edgeaudio", "dock")
 KBIT = 125.0  # bytes a second
 AT = datetime(2026, 11, 30, 12, 0, 1, 500_000, UTC)
@@ -218,3 +226,54 @@ def test_a_connection_without_work_is_closed(
         wait_until(lambda: "Client edgeaudio-dock-media disconnected." in broker.log())
         hub.publish(folder.clip())
         wait_until(lambda: sink.sent == 4)
+
+
+def test_over_tls_with_a_login_that_is_never_shown(
+    mosquitto: MosquittoFactory, folder: Folder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    certificates = make_certificates(tmp_path / "certificates")
+    broker = mosquitto(tls=certificates, users={"dock": SECRET})
+    login = {"host": "localhost", "tls": True, "ca_file": certificates.ca, "username": "dock", "password": SECRET}
+    with sending(broker.port, broker, **login) as (sink, hub, runner):
+        hub.publish(folder.clip(300_000))
+        wait_until(lambda: runner.numbers().detail)
+        broker.start()
+        wait_until(lambda: sink.sent == 2)
+    with sending(broker.port, broker, **login | {"password": f"{SECRET}?"}) as (sink, hub, runner):
+        hub.publish(folder.clip())
+        wait_until(lambda: "user name" in runner.numbers().detail)
+        assert SECRET not in runner.numbers().detail
+    assert SECRET not in caplog.text
+
+
+def test_a_file_over_which_connections_end_is_given_up(folder: Folder, caplog: pytest.LogCaptureFixture):
+    tries = 0
+
+    def impatient(near: socket.socket, _ended: threading.Event) -> None:
+        nonlocal tries
+        with near:
+            read_packet(near)
+            near.sendall(WELCOME_5)
+            if near.recv(1000):
+                tries += 1
+
+    with serving(impatient, receive_buffer=4096) as port:
+        config = MqttConfig("127.0.0.1", port, "edgeaudio-dock", retry_min_s=0.01)
+        sink = MediaSink(TOPICS, config, ["clip"])
+        sink.handle(folder.clip(500_000))
+        until_s = time.monotonic() + 20
+        while not sink.lost:
+            assert time.monotonic() < until_s
+            sink.tick()
+        sink.close()
+    assert (tries, sink.trouble) == (MAX_TRIES, "")
+    assert "connections end over it: the connection was closed" in caplog.text
+
+
+def test_labels_with_control_characters_end_no_connection(mosquitto: MosquittoFactory, folder: Folder):
+    broker = mosquitto().start()
+    with MediaReceiver(broker.port) as receiver, sending(broker.port, broker, "image") as (sink, hub, _):
+        hub.publish(folder.clip(label="a\x00b\x07/c\n"))
+        (picture,) = receiver.wait_for("/porch/image")
+        wait_until(lambda: sink.sent == 1)
+    assert picture.user["label"].isprintable()

@@ -38,6 +38,7 @@ REQUIRED = {
     "number": {"state_topic", "command_topic", "min", "max"},
     "switch": {"state_topic", "command_topic"},
     "button": {"command_topic", "payload_press"},
+    "image": {"image_topic"},
 }
 COMMON = {
     "p",
@@ -60,6 +61,7 @@ ALLOWED = {
     "number": {"step", "mode", "value_template"},
     "switch": set[str](),
     "button": {"device_class"},
+    "image": {"content_type", "json_attributes_topic"},
 }
 
 
@@ -90,6 +92,7 @@ def agents(draw: st.DrawFn) -> AgentEntities:
         tuple(entities(name, *draw(labels)) for name in sources),
         has_temperature=draw(st.booleans()),
         has_throttling=draw(st.booleans()),
+        image_type=draw(st.sampled_from([None, "image/jpeg"])),
     )
 
 

@@ -109,6 +109,12 @@ class HomeAssistant:
         state = self._hass.states.get(entity_id)
         return dict(state.attributes) if state else {}
 
+    def image(self, entity_id: str) -> tuple[str, bytes]:
+        """Return content type and content of an image entity."""
+        assert self._hass is not None
+        entity = self._hass.data["image"].get_entity(entity_id)
+        return entity.content_type, self._run(entity.async_image())
+
     def call(self, entity_id: str, service: str, **data: Any) -> None:
         """Call a service on an entity, as a button of the user interface does."""
         assert self._hass is not None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from homeassistant.const import MAJOR_VERSION
@@ -23,8 +24,9 @@ from edgeaudio.sinks.mqtt.discovery import DiscoveryPart, former_topic
 from edgeaudio.sinks.mqtt.discovery_state import announce
 from edgeaudio.sinks.mqtt.entities import AgentEntities, Component, LabelEntity, SourceEntities
 from edgeaudio.sinks.mqtt.homeassistant import Device, devices
+from edgeaudio.sinks.mqtt.media_messages import image_info, media
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import Event, Level, Message, SourceState, SourceStatus
+from edgeaudio.types import ClipReady, Event, Level, Message, SourceState, SourceStatus
 
 from .home_assistant import HomeAssistant
 
@@ -33,6 +35,7 @@ SOURCES = ("porch", "cellar")
 PREFIX = f"edgeaudio-{DEVICE}_"
 DISCOVERY = f"homeassistant/device/edgeaudio-{DEVICE}/agent/config"
 GONE = "unavailable"
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
 @dataclass(slots=True)
@@ -333,6 +336,27 @@ def test_what_this_machine_does_not_show(scenario: Scenario):
     publish(messages.level(topics, Level("front-door", now, 10.0, None, None, 0.0, 0.0)))
     expected |= {"temperature": "unknown", "throttled": "off", "front-door_level": "unknown"}
     wait_for(expected)
+
+
+def test_a_picture_is_shown_with_its_event(scenario: Scenario):
+    topics = Topics("edgeaudio", "jetty-3")
+    sources = (SourceEntities("lane", ("dog",), ()),)
+    agent = AgentEntities(topics, "1", sources, has_temperature=False, has_throttling=False, image_type="image/png")
+    for message in (
+        *announce(None, prefix="homeassistant", agent=agent, retained=()).messages,
+        messages.availability(topics, online=True),
+    ):
+        scenario.listener.publish(message.topic, message.payload, retain=message.retain)
+    wait_until(lambda: scenario.ha.entity("image", "edgeaudio-jetty-3_lane_image"), 20, "there is no image")
+    entity = scenario.ha.entity("image", "edgeaudio-jetty-3_lane_image")
+    scenario.ha.wait_state(entity, "unknown")
+    clip = ClipReady("id-1", "lane", "dog", 0.91, "home", datetime.now(UTC), Path("a.opus"), "opus", Path("a.png"))
+    for message in (image_info(topics, clip), media(topics, clip, "image", Path("a.png"), PNG)):
+        scenario.listener.publish(message.topic, message.payload, retain=message.retain)
+    wait_until(lambda: scenario.ha.attributes(entity).get("id") == "id-1", 20, f"{scenario.ha.attributes(entity)}")
+    assert scenario.ha.attributes(entity)["label"] == "dog"
+    wait_until(lambda: scenario.ha.entities()["edgeaudio-jetty-3_lane_image"] not in ("", "unknown"), 20)
+    assert scenario.ha.image(entity) == ("image/png", PNG)
 
 
 def former(agent: AgentEntities) -> tuple[Message, str]:

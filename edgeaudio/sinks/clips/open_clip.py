@@ -1,7 +1,7 @@
 """One clip while it is written: from an event's onset until the sound after its offset has come.
 
-Owns: which sound belongs to the clip, the file under its temporary name, the picture, and the record. Does not know: when sound
-comes, other clips, what becomes of a finished one.
+Owns: which sound belongs to the clip, the file under its temporary name, the picture, and the record.
+Does not know: when sound comes, other clips, what becomes of a finished one.
 
 Sound is written once it is certain to belong to the clip: an event ends before it is reported, and a clip may not hold
 what no model has judged. What is not written yet is in the track.

@@ -15,6 +15,7 @@ from typing import Final, Literal
 from edgeaudio.clock import timestamp
 from edgeaudio.sinks.mqtt.messages import SCHEMA, encode
 from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.terminal import one_line
 from edgeaudio.types import ClipReady, Message
 
 MediaKind = Literal["clip", "image"]
@@ -32,7 +33,7 @@ def media(topics: Topics, clip: ClipReady, kind: MediaKind, file: Path, content:
     properties = {
         "id": clip.id,
         "kind": kind,
-        "label": clip.label,
+        "label": one_line(clip.label),  # brokers end connections over control characters
         "source": clip.source,
         "at": timestamp(clip.at),
     }

@@ -73,10 +73,16 @@ class MediaSink:
         self._used_s = 0.0  # when the connection last had something to send
         self._backoff = Backoff(config.retry_min_s, RETRY_MAX_S)
         self._retry_s = 0.0
-        self._throttle = LogThrottle()
+        self._error: BrokerError | None = None  # since the last file that was sent
+        self._failures = LogThrottle()
+        self._losses = LogThrottle()
         self.sent = 0  # files
         self.lost = 0  # files that were not sent
-        self.trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why files wait; empty: they do not."""
+        return f"{len(self._spool)} files wait: {self._error}" if self._error is not None and self._spool else ""
 
     def open(self) -> None:
         """Do nothing: it connects when there is something to send."""
@@ -92,7 +98,7 @@ class MediaSink:
             try:
                 n_bytes = file.stat().st_size
             except OSError:  # removed
-                self._lose(1, "its file is gone")
+                self._lose(1, "gone", "its file is gone")
                 continue
             waiting = WaitingFile(item, "image" if kind == "image" else "clip", file, n_bytes, time.monotonic())
             self._put(waiting)
@@ -106,7 +112,7 @@ class MediaSink:
         """Connect and send, as long as a turn lasts."""
         now_s = time.monotonic()
         if not self._is_sending:
-            self._lose(self._spool.expire(now_s), f"it has waited for {MAX_AGE_S / 60:g} min")
+            self._lose(self._spool.expire(now_s), "old", f"it has waited for {MAX_AGE_S / 60:g} min")
         if not self.is_busy and self._connection is None:
             return
         try:
@@ -126,7 +132,7 @@ class MediaSink:
 
     def _put(self, waiting: WaitingFile) -> None:
         was_sending = self._spool.first if self._is_sending else None
-        self._lose(self._spool.put(waiting), "too much waits")
+        self._lose(self._spool.put(waiting), "full", "too much waits")
         if was_sending is not None and self._spool.first is not was_sending:
             self._end_connection()  # it would go on with a file that has given way
 
@@ -161,17 +167,18 @@ class MediaSink:
         """Begin to send the first that can be sent."""
         while (waiting := self._spool.first) is not None:
             if waiting.bytes > PAYLOAD_MAX:
-                self._give_up(f"its {waiting.bytes} bytes are over {PAYLOAD_MAX}")
+                self._give_up("long", f"its {waiting.bytes} bytes are over {PAYLOAD_MAX}")
                 continue
             try:
                 content = read_regular(waiting.file, PAYLOAD_MAX)
             except OSError as error:  # removed, or the disk fails
-                self._give_up(f"its file cannot be read: {error.strerror or error}")
+                self._give_up("gone", f"its file cannot be read: {error.strerror or error}")
                 continue
             message = media(self._topics, waiting.clip, waiting.kind, waiting.file, content)
             if not _fits(connection, message):
                 most = PACKET_MAX if connection.packet_max is None else connection.packet_max
-                self._give_up(f"its {waiting.bytes} bytes are more than a packet of {most}, the most that may be sent")
+                why = f"its {waiting.bytes} bytes are more than a packet of {most}, the most that may be sent"
+                self._give_up("long", why)
                 continue
             if waiting.kind == "image":
                 connection.publish(image_info(self._topics, waiting.clip), expiry_s=EXPIRY_S)
@@ -183,20 +190,22 @@ class MediaSink:
         self._is_sending = False
         self._spool.remove_first()
         self.sent += 1
-        self.trouble = ""
+        self._error = None
         self._backoff.reset()
-        self._throttle.keep_only(())
+        self._failures.keep_only(())
 
     def _fail(self, error: BrokerError) -> None:
         """End the connection, and try again later; give up a file over which connections end."""
         if self._is_sending and (first := self._spool.first) is not None:
             first.tries += 1
             if first.tries >= MAX_TRIES or error.reason is BrokerReason.TOO_LARGE:
-                self._give_up(f"connections end over it: {error.detail}")
+                self._give_up("refused", f"connections end over it: {error.detail}")
         self._end_connection()
+        if not self._spool:  # a broker may end what is idle
+            return
+        self._error = error
         self._retry_s = time.monotonic() + self._backoff.next_s() * random.uniform(0.5, 1.0)
-        self.trouble = f"{len(self._spool)} files wait: {error}"
-        if self._throttle.is_due(error.reason, time.monotonic()):
+        if self._failures.is_due(error.reason, time.monotonic()):
             log.warning("clips and pictures wait to be sent: %s", error)
 
     def _end_connection(self) -> None:
@@ -205,14 +214,15 @@ class MediaSink:
             self._connection.abort()
             self._connection = None
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, fault: str, why: str) -> None:
         """Do not send the first file."""
         self._spool.remove_first()
-        self._lose(1, why)
+        self._lose(1, fault, why)
 
-    def _lose(self, count: int, why: str) -> None:
+    def _lose(self, count: int, fault: str, why: str) -> None:
+        """Count files, and log that, each kind of fault now and then."""
         self.lost += count
-        if count and self._throttle.is_due(f"lost: {why}", time.monotonic()):
+        if count and self._losses.is_due(fault, time.monotonic()):
             log.warning("%d clips or pictures were not sent so far; the last: %s", self.lost, why)
 
 
