@@ -1,26 +1,32 @@
 """The folder of clips as its one writer has it: unfinished clips, and how a finished one gets in.
 
-Owns: the folder `.incomplete` in it, whose files are removed at the start, and the order in which a clip's files move.
+Owns: the folder `.incomplete` in it, where what an earlier process left is removed at the start, and the order in which
+a clip's files move.
 Does not know: what is in them, which clips are removed later.
 
 The sound moves first, then the picture, the record last. A process that was killed between the moves leaves a record
 in `.incomplete` whose sound has moved; the next start completes it. So no file is ever left in the folder without a
 record.
+
+Another program may have a folder of that name, and whoever can write there may put a link in its place: only what is
+called as a clip is removed, and nothing behind a link.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
 
-from edgeaudio.clips.record import MAX_BYTES, SUFFIX, ClipRecordError, read_record
+from edgeaudio.clips.record import FILE_NAME, MAX_BYTES, SUFFIX, ClipRecordError, read_record
 from edgeaudio.files import read_regular
 from edgeaudio.sinks.clips.errors import ClipsError
 from edgeaudio.sinks.clips.open_clip import FinishedClip, remove
 
 _INCOMPLETE = ".incomplete"
+_TRIAL = "trial"
 
 
 class ClipFolder:
@@ -35,14 +41,16 @@ class ClipFolder:
         """Make the folder if need be, and clear what an earlier process left. Raises ClipsError."""
         try:
             self.incomplete.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.incomplete, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._lock = os.open(self.incomplete, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
             self._take_lock(self._lock)
             self._recover()
-            trial = self.incomplete / "trial"
+            trial = self.incomplete / _TRIAL
             trial.write_bytes(b"trial")
             trial.unlink()
         except OSError as error:
             self.close()
+            if error.errno in {errno.ENOTDIR, errno.ELOOP} and self.incomplete.is_symlink():
+                raise ClipsError(f"{self.incomplete} is a symbolic link; remove it, or set clips.folder") from None
             raise ClipsError(f"clips cannot be written to {self.path}: {error.strerror or error}") from None
         except ClipsError:
             self.close()
@@ -92,7 +100,8 @@ class ClipFolder:
                             with contextlib.suppress(FileNotFoundError):  # it has moved
                                 (self.incomplete / name).replace(self.path / name)
         for file in self.incomplete.iterdir():
-            remove(file)
+            if _is_of_clips(file.name):
+                remove(file)
 
     def _sync(self) -> None:
         """Have the disk hold the names."""
@@ -114,6 +123,11 @@ def write_new(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
+
+
+def _is_of_clips(name: str) -> bool:
+    """True for what is made in `.incomplete`: a clip's files, and the trial."""
+    return name == _TRIAL or FILE_NAME.fullmatch(name) is not None
 
 
 def try_folder(path: Path) -> None:

@@ -215,6 +215,31 @@ def test_a_killed_process_leaves_no_half_clip_and_the_next_one_tidies_up(tmp_pat
     sink.close()
 
 
+def test_what_others_have_in_a_folder_called_incomplete_stays(tmp_path):
+    incomplete = tmp_path / ".incomplete"
+    incomplete.mkdir()
+    (incomplete / "film.part").write_text("of another program")
+    ours = ("20261130T101900123Z_porch-dog_x.wav", "20261130T101900123Z_porch-dog_x.json", "trial")
+    for name in ours:
+        (incomplete / name).write_text("left")
+    sink = ClipsSink(config(tmp_path))
+    sink.open()
+    assert [file.name for file in incomplete.iterdir()] == ["film.part"]
+    sink.close()
+
+
+def test_nothing_is_removed_behind_a_link(tmp_path):
+    theirs = tmp_path / "theirs" / "20261130T101900123Z_porch-dog_x.wav"
+    theirs.parent.mkdir()
+    theirs.write_text("sound")
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    (clips / ".incomplete").symlink_to(theirs.parent)
+    with pytest.raises(ClipsError, match=r"clips/\.incomplete is a symbolic link; remove it"):
+        ClipsSink(config(clips)).open()
+    assert theirs.exists()
+
+
 def test_a_stop_finishes_clips_with_the_sound_that_came(tmp_path):
     hub, sink = Hub(), ClipsSink(config(tmp_path))
     with running(sink, hub):
