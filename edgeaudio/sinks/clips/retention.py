@@ -110,10 +110,16 @@ class Retention:
         chosen = self._chosen(free, sum(entry.bytes for entry in entries))
         removed: Counter[str] = Counter()
         freed = 0
+        failed: list[str] = []
         for why, entry in chosen:
-            if self._library.remove_unless_kept(Path(self._library.folder, entry.name), entry.id):
-                removed[why] += 1
-                freed += entry.bytes
+            try:
+                if self._library.remove_unless_kept(Path(self._library.folder, entry.name), entry.id):
+                    removed[why] += 1
+                    freed += entry.bytes
+            except OSError as error:  # one that cannot be removed keeps no other from it
+                failed.append(f"{entry.name}: {error.strerror or error}")
+                if isinstance(error, BlockingIOError):  # the folder is locked: each would wait as long
+                    break
             yield
         self._total_bytes = sum(entry.bytes for entry in entries) - freed
         reasons = ", ".join(f"{count} {why}" for why, count in removed.items())
@@ -126,6 +132,8 @@ class Retention:
             kept,
             broken,
         )
+        if failed:
+            log.warning("clips: %d could not be removed, such as %s", len(failed), failed[0])
 
     def _chosen(self, entries: Iterable[_Entry], total_bytes: int) -> list[tuple[str, _Entry]]:
         """Return what is to be removed, and why, in order."""

@@ -9,6 +9,7 @@ import pytest
 from support.clip_studio import limits
 from support.clips import put_clip
 
+from edgeaudio.clips import library
 from edgeaudio.clips.library import ClipLibrary
 from edgeaudio.sinks.clips import retention
 from edgeaudio.sinks.clips.retention import Retention
@@ -51,6 +52,28 @@ def test_the_oldest_give_way_to_the_bytes_and_to_the_disk(tmp_path):
     left = run(tmp_path, free_bytes=900_000, min_free_bytes=1_000_000)
     assert left == {"loved", *(f"day-{day}" for day in range(5))}
     assert run(tmp_path, free_bytes=0, min_free_bytes=1 << 40) == {"loved"}
+
+
+def test_a_clip_that_cannot_be_removed_keeps_no_other_from_it(tmp_path, caplog):
+    odd = put_clip(tmp_path, "odd", days_ago(40))
+    odd.sound.unlink()
+    odd.sound.mkdir()  # cannot be unlinked, by root neither
+    put_clip(tmp_path, "old", days_ago(31))
+    run(tmp_path, max_age_s=30 * 86_400)
+    assert [file.name for file in tmp_path.glob("*.json")] == [odd.file.name]
+    (line,) = [line for line in caplog.messages if "could not be removed" in line]
+    assert line == f"clips: 1 could not be removed, such as {odd.file.name}: Is a directory"
+
+
+def test_a_locked_folder_is_waited_for_once(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(library, "LOCK_TIMEOUT_S", 0.01)
+    for number in range(3):
+        put_clip(tmp_path, f"old-{number}", days_ago(31))
+    with ClipLibrary(tmp_path).locked():
+        assert len(run(tmp_path, max_age_s=30 * 86_400)) == 3
+    (line,) = [line for line in caplog.messages if "could not be removed" in line]
+    assert line.startswith("clips: 1 could not be removed")
+    assert line.endswith(": another process changes the clips")
 
 
 def test_nothing_is_touched_that_is_no_clip(tmp_path):
