@@ -5,7 +5,7 @@ are written.
 
 A run removes clips that are too old, then those that are not among the best of their label, then the oldest until the
 others are within the bytes, then the oldest until the disk has enough left. It removes what records in the folder name,
-and nothing else.
+and nothing else. Where a limit is exceeded, it removes some more, so that not each new clip needs a run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 INTERVAL_S = 3600.0  # between two runs
 BUSY_INTERVAL_S = 600.0  # if clips have come since
-SLACK = 0.05  # of the bytes: a run over thousands of clips is not for a single one
+SLACK = 0.05  # of a limit of bytes, removed beyond it
 MB = 1_000_000
 DAY_S = 86_400.0
 
@@ -63,10 +63,12 @@ class Retention:
         self._total_bytes = 0  # after the last run
 
     def added(self, n_bytes: int) -> None:
-        """Count a clip that was written."""
+        """Count a clip that was written. Raises OSError."""
         self._added_bytes += n_bytes
         self._due_s = min(self._due_s, time.monotonic() + BUSY_INTERVAL_S)
-        if self._total_bytes + self._added_bytes > self._limits.max_bytes:
+        is_over = self._total_bytes + self._added_bytes > self._limits.max_bytes
+        # before the next clip finds too little room and is lost
+        if is_over or self._free_bytes() < self._limits.min_free_bytes:
             self._due_s = 0.0
 
     def work(self, for_s: float) -> None:
@@ -76,23 +78,20 @@ class Retention:
             if time.monotonic() < self._due_s:
                 return
             self._run = self._steps()
+            self._due_s = time.monotonic() + INTERVAL_S  # earlier if clips come during the run
         try:
             while time.monotonic() < end_s:
                 if next(self._run, self) is self:
-                    self._finish()
+                    self._run = None
                     return
         except BaseException:
-            self._finish()
+            self._run = None
             raise
 
     def run(self, limit_s: float) -> None:
         """Do a whole run now, within the time. Raises ClipLibraryError, OSError."""
         self._due_s, self._run = 0.0, None
         self.work(limit_s)
-
-    def _finish(self) -> None:
-        self._run = None
-        self._due_s = time.monotonic() + INTERVAL_S
 
     def _steps(self) -> Iterator[None]:
         """Do a run, a clip at each step."""
@@ -157,6 +156,8 @@ class Retention:
             over += round(SLACK * limits.max_bytes)
         choose(f"over {limits.max_bytes / MB:g} MB", _oldest(left, over))
         short = limits.min_free_bytes - self._free_bytes() - sum(entry.bytes for _, entry in chosen)
+        if short > 0:
+            short += round(SLACK * limits.min_free_bytes)
         choose(f"to leave {limits.min_free_bytes / MB:g} MB of the disk free", _oldest(left, short))
         return chosen
 

@@ -215,6 +215,20 @@ def test_a_killed_process_leaves_no_half_clip_and_the_next_one_tidies_up(tmp_pat
     sink.close()
 
 
+def test_on_a_disk_that_clips_fill_the_oldest_give_way_before_the_next_is_lost(tmp_path, monkeypatch):
+    capacity = 1_500_000
+    sink = ClipsSink(config(tmp_path, limits=limits(min_free_bytes=1_000_000)))
+    used = lambda: sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())  # noqa: E731
+    monkeypatch.setattr(sink._folder, "free_bytes", lambda: capacity - used())
+    sink._retention._free_bytes = sink._folder.free_bytes
+    sink.open()
+    studio_of(sink).play(bangs(128, *range(8, 120, 8)), RATE)
+    assert sink.written == 14
+    assert sink.lost == 0
+    assert 1 < len(clips_in(tmp_path)) < 5
+    sink.close()
+
+
 def test_what_others_have_in_a_folder_called_incomplete_stays(tmp_path):
     incomplete = tmp_path / ".incomplete"
     incomplete.mkdir()
