@@ -115,7 +115,12 @@ class ClipsSink:
             if source is not None:
                 self._keep(source.take_offset(event))
             return
-        if short := self._short_of_room():
+        try:
+            short = self._short_of_room()
+        except OSError:
+            self._lose(1)
+            raise
+        if short:
             raise ClipsError(f"{self._lose(1)}: {short}")
         if sum(len(each.clips) for each in self._sources.values()) >= MAX_OPEN:
             self._log_lost(event, f"{MAX_OPEN} clips are being written already")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -212,6 +213,18 @@ def test_a_killed_process_leaves_no_half_clip_and_the_next_one_tidies_up(tmp_pat
     sink = ClipsSink(config(tmp_path))
     sink.open()
     assert len(clips_in(tmp_path)) == n_clips
+    sink.close()
+
+
+def test_the_clip_of_an_event_that_finds_no_folder_counts_as_lost(tmp_path):
+    sink = ClipsSink(config(tmp_path / "clips"))
+    sink.open()
+    studio = studio_of(sink)
+    studio.play(bangs(4), RATE)
+    shutil.rmtree(tmp_path / "clips")
+    with pytest.raises(ClipsError, match=r"^1 clips are lost so far: .*No such file or directory"):
+        studio.play(bangs(20, 8), RATE)
+    assert sink.lost == 1
     sink.close()
 
 
