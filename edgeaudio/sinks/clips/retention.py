@@ -4,8 +4,9 @@ Owns: the limits' order, a run over the folder in small steps, and the line with
 are written.
 
 A run removes clips that are too old, then those that are not among the best of their label, then the oldest until the
-others are within the bytes, then the oldest until the disk has enough left. It removes what records in the folder name,
-and nothing else. Where a limit is exceeded, it removes some more, so that not each new clip needs a run.
+others are few enough and within the bytes, then the oldest until the disk has enough left. It removes what records in
+the folder name, and nothing else. Where a limit is exceeded, it removes some more, so that not each new clip needs a
+run.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgeaudio.clips.library import BrokenRecord, Clip, ClipLibrary
+from edgeaudio.clips.library import MAX_SCANNED, BrokenRecord, Clip, ClipLibrary, ClipLibraryError
 from edgeaudio.sinks.clips.config import RetentionLimits
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 INTERVAL_S = 3600.0  # between two runs
 BUSY_INTERVAL_S = 600.0  # if clips have come since
 SLACK = 0.05  # of a limit of bytes, removed beyond it
+MAX_CLIPS = MAX_SCANNED * 9 // 10  # beyond MAX_SCANNED, clips can be neither listed nor removed
 MB = 1_000_000
 DAY_S = 86_400.0
 
@@ -98,15 +100,19 @@ class Retention:
         self._added_bytes = 0
         entries: list[_Entry] = []
         broken = 0
-        for found in self._library.scan():
-            if isinstance(found, BrokenRecord):
-                broken += 1
-            else:
-                entries.append(_entry(found))
-            yield
+        try:
+            for found in self._library.scan():
+                if isinstance(found, BrokenRecord):
+                    broken += 1
+                else:
+                    entries.append(_entry(found))
+                yield
+        except ClipLibraryError:
+            if len(entries) + broken < MAX_CLIPS:
+                raise
         free = [entry for entry in entries if not entry.keep]
         kept = len(entries) - len(free)
-        chosen = self._chosen(free, sum(entry.bytes for entry in entries))
+        chosen = self._chosen(free, len(entries) + broken, sum(entry.bytes for entry in entries))
         removed: Counter[str] = Counter()
         freed = 0
         failed: list[str] = []
@@ -134,8 +140,8 @@ class Retention:
         if failed:
             log.warning("clips: %d could not be removed, such as %s", len(failed), failed[0])
 
-    def _chosen(self, entries: Iterable[_Entry], total_bytes: int) -> list[tuple[str, _Entry]]:
-        """Return what is to be removed, and why, in order."""
+    def _chosen(self, entries: Iterable[_Entry], count: int, total_bytes: int) -> list[tuple[str, _Entry]]:
+        """Return what is to be removed, and why, in order. `count`, `total_bytes`: of all that is in the folder."""
         limits = self._limits
         left = sorted(entries, key=lambda entry: (entry.onset_s, entry.name))
         chosen: list[tuple[str, _Entry]] = []
@@ -151,6 +157,7 @@ class Retention:
         choose(f"older than {limits.max_age_s / DAY_S:g} days", too_old)
         if limits.best_per_label is not None:
             choose(f"not among the best {limits.best_per_label} of a label", _worse(left, limits.best_per_label))
+        choose(f"beyond {MAX_CLIPS} clips", left[: max(0, count - len(chosen) - MAX_CLIPS)])
         over = total_bytes - sum(entry.bytes for _, entry in chosen) - limits.max_bytes
         if over > 0:
             over += round(SLACK * limits.max_bytes)

@@ -65,6 +65,22 @@ def test_a_clip_that_cannot_be_removed_keeps_no_other_from_it(tmp_path, caplog):
     assert line == f"clips: 1 could not be removed, such as {odd.file.name}: Is a directory"
 
 
+def test_a_folder_never_holds_more_clips_than_can_be_read(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(library, "MAX_SCANNED", 20)
+    monkeypatch.setattr(retention, "MAX_CLIPS", 18)
+    (tmp_path / "broken.json").write_text("{")
+    put_clip(tmp_path, "loved", days_ago(100), keep=True)
+    for day in range(30):
+        put_clip(tmp_path, f"day-{day}", days_ago(day))
+    caplog.set_level(logging.INFO, "edgeaudio")
+    for _ in range(10):  # each sees some of them
+        Retention(ClipLibrary(tmp_path), limits(), lambda: 1 << 50, lambda: NOW).run(20.0)
+    left = {clip.record.id for clip in ClipLibrary(tmp_path).read().clips}
+    assert len(left) == 17
+    assert "loved" in left
+    assert " beyond 18 clips); " in caplog.messages[0]
+
+
 def test_a_locked_folder_is_waited_for_once(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(library, "LOCK_TIMEOUT_S", 0.01)
     for number in range(3):
