@@ -31,7 +31,8 @@ def test_every_line_of_an_agent_is_a_record_and_names_its_source(
     broker.start()
     port = free_port()
     source = f'[sources.porch]\nurl = "rtsp+listen://127.0.0.1:{port}/x"\n'
-    agent = run_agent(broker, source, settings=ECS).start()
+    clips = "[clips]\nenabled = true\nmin_free_mb = 0\n"
+    agent = run_agent(broker, clips + source, settings=ECS).start()
     with push_rtsp(f"rtsp://127.0.0.1:{port}/x"), Listener(broker.port, "#") as listener:
         listener.wait_detection("onset")
         wait_until(lambda: "porch: second onset" in messages(agent), what="the event was not logged")
@@ -43,6 +44,7 @@ def test_every_line_of_an_agent_is_a_record_and_names_its_source(
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
     assert messages(agent).endswith("stopped")
+    assert "porch: a clip of second is written" in messages(agent)
     for line in lines(agent):
         about = "source porch" in line["message"] or line["message"].startswith("porch: ")
         assert line["edgeaudio"] == {"device": "testbox", **({"source": "porch"} if about else {})}

@@ -137,7 +137,8 @@ class ClipsSink:
                 self._log_lost(event, str(outcome))
             else:
                 self.withheld[event.source] += 1
-                log.info("%s: the clip of %s is not kept: %s", event.source, event.label, outcome)
+                what = event.source, event.label, outcome
+                log.info("%s: the clip of %s is not kept: %s", *what, extra=_about(event))
 
     def _put(self, clip: FinishedClip) -> None:
         """Put a finished clip into the folder, and publish that. Raises OSError."""
@@ -150,9 +151,11 @@ class ClipsSink:
             raise
         self.written += 1
         self._retention.added(n_bytes)
-        log.info("%s: a clip of %s is written: %s", record.source, record.label, record.sound.file)
+        what = record.source, record.label, record.sound.file
+        log.info("%s: a clip of %s is written: %s", *what, extra={"source": record.source})
         if clip.no_picture and self._throttle.is_due(f"picture {clip.no_picture}", time.monotonic()):
-            log.warning("%s: the clip of %s has no picture: %s", record.source, record.label, clip.no_picture)
+            what = record.source, record.label, clip.no_picture
+            log.warning("%s: the clip of %s has no picture: %s", *what, extra={"source": record.source})
         folder = self._folder.path
         ready = ClipReady(
             id=record.id,
@@ -170,7 +173,8 @@ class ClipsSink:
     def _log_lost(self, event: Event, why: str) -> None:
         self.lost += 1
         if self._throttle.is_due(f"{event.source} {why}", time.monotonic()):
-            log.warning("%s: the clip of %s is lost, as %d so far: %s", event.source, event.label, self.lost, why)
+            what = event.source, event.label, self.lost, why
+            log.warning("%s: the clip of %s is lost, as %d so far: %s", *what, extra=_about(event))
 
     def _make_room(self) -> None:
         """Remove clips if the disk has too little room left. Raises ClipsError if that is not enough."""
@@ -213,3 +217,7 @@ class ClipsSink:
         """Drop the oldest sound of the source with the most, beyond MAX_BYTES."""
         while sum(source.bytes for source in self._sources.values()) > MAX_BYTES:
             max(self._sources.values(), key=lambda source: source.bytes).forget_oldest()
+
+
+def _about(event: Event) -> dict[str, str]:
+    return {"source": event.source}
