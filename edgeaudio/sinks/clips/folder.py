@@ -18,6 +18,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import tempfile
 from pathlib import Path
 
 from edgeaudio.clips.record import FILE_NAME, MAX_BYTES, SUFFIX, ClipRecordError, read_record
@@ -131,11 +132,19 @@ def _is_of_clips(name: str) -> bool:
 
 
 def try_folder(path: Path) -> None:
-    """Try whether clips can be written to a folder, beside a running agent too. Raises ClipsError."""
-    trial = path / f".trial-{os.getpid()}"
+    """Try whether clips can be written to a folder, beside a running agent too. Raises ClipsError.
+
+    Nothing stays: the folder would belong to whoever tries, and the agent may be another user.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        trial.write_bytes(b"trial")
-        trial.unlink()
+        with tempfile.TemporaryFile(dir=path) as trial:  # no name that somebody may have put a link at
+            trial.write(b"trial")
+            trial.flush()
     except OSError as error:
         raise ClipsError(f"clips cannot be written to {path}: {error.strerror or error}") from None
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):  # an agent has put something into it
+                folder.rmdir()

@@ -216,6 +216,16 @@ def test_a_killed_process_leaves_no_half_clip_and_the_next_one_tidies_up(tmp_pat
     sink.close()
 
 
+def test_trying_a_folder_leaves_nothing(tmp_path):
+    clip_folder.try_folder(tmp_path / "state" / "clips")
+    assert list(tmp_path.iterdir()) == []
+    sink = ClipsSink(config(tmp_path / "clips"))
+    sink.open()
+    clip_folder.try_folder(tmp_path / "clips")
+    sink.close()
+    assert [file.name for file in (tmp_path / "clips").iterdir()] == [".incomplete"]
+
+
 def test_the_clip_of_an_event_that_finds_no_folder_counts_as_lost(tmp_path):
     sink = ClipsSink(config(tmp_path / "clips"))
     sink.open()
