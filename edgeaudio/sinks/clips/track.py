@@ -1,6 +1,6 @@
 """The latest sound of one source in one format, and where in it a moment is.
 
-Owns: the Blocks in memory, their positions, and the gaps between them. Does not know: events, models, files.
+Owns: the Blocks in memory, their positions, and the gaps before and between them. Does not know: events, models, files.
 
 Positions count the samples that came since the track began. So sound without its gaps has consecutive positions, as it
 has in a file; where something is missing before a position, the track knows how much.
@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from edgeaudio.clips.record import MAX_GAPS
 from edgeaudio.types import Block, Samples
+
+GAPS_S = 720.0  # for which a gap is known: the longest clip, with its sound waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,9 @@ class Track:
         self.channels = _channels(block)
         self.bytes = 0  # of all samples
         self._pieces: deque[_Piece] = deque()
-        self._gaps: deque[tuple[int, float]] = deque()  # position of the sample behind it, and lost seconds
+        # position of the sample behind it, and lost seconds; also of sound that is no longer in memory, as the end of a
+        # clip is counted from its event's offset on
+        self._gaps: deque[tuple[int, float]] = deque(maxlen=MAX_GAPS)
         self._end = 0
         self.add(block)
 
@@ -62,6 +67,8 @@ class Track:
                 self._gaps.append((self._end, max(0.0, (block.at - ended_at).total_seconds())))
             elif block.offset > follows:
                 self._gaps.append((self._end, (block.offset - follows) / self.sample_rate))
+        while self._gaps and self._gaps[0][0] < self._end - GAPS_S * self.sample_rate:
+            self._gaps.popleft()
         self._pieces.append(_Piece(self._end, block))
         self._end += len(block.samples)
         self.bytes += block.samples.nbytes
@@ -101,7 +108,7 @@ class Track:
             if before_s <= 0:
                 break
             if before_s <= lost_s:
-                return gap
+                return max(self.begin, gap)
             position, duration_s = gap, before_s - lost_s
         return max(self.begin, position - round(duration_s * self.sample_rate))
 
@@ -142,8 +149,6 @@ class Track:
         """Drop one Block."""
         if self._pieces:
             self.bytes -= self._pieces.popleft().block.samples.nbytes
-            while self._gaps and self._gaps[0][0] < self.begin:
-                self._gaps.popleft()
 
     def _find(self, position: int) -> tuple[Block, int]:
         """Return the Block with a position, and how many samples before that it has."""

@@ -169,21 +169,22 @@ def test_a_gap_before_the_event_is_in_the_record_and_another_format_ends_the_sou
     assert abs(onset - again) < 200
 
 
-def test_sound_after_a_reconnection_completes_the_post_roll(tmp_path):
-    sink = ClipsSink(config(tmp_path))
+@pytest.mark.parametrize("after_s", [2.0, 12.0], ids=["with the gap in memory", "long after the gap was written"])
+def test_sound_after_a_reconnection_completes_the_post_roll(tmp_path, after_s):
+    sink = ClipsSink(config(tmp_path, after_s=after_s))
     sink.open()
     studio = Studio(sink, models()[:1])
     studio.connect()
     sound = with_bangs(44_000, 40_000)
     studio.play(sound, RATE)
     studio.connect(after_s=0.5)
-    studio.play(quiet(40_000, seed=2), RATE)
+    studio.play(quiet(round((after_s + 3.0) * RATE), seed=2), RATE)
     sink.close()
     (clip,) = clips_in(tmp_path)
     record = clip.record
     assert [gap.lost_s for gap in record.gaps] == [pytest.approx(0.5)]
     assert record.sound.offset is not None
-    assert record.after.got_s + 0.5 == pytest.approx(2.0, abs=1e-3)
+    assert record.after.got_s + 0.5 == pytest.approx(after_s, abs=1e-3)
     found, _ = decoded(clip.sound)
     joined = np.concatenate([sound, studio.sound_of(1)])
     assert np.array_equal(found[:, 0], joined[record.origin.first :][: len(found)])
