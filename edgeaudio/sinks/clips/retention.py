@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,6 +137,14 @@ class Retention:
             kept,
             broken,
         )
+        self._warn(sum(entry.bytes for entry in entries if entry.keep), failed)
+
+    def _warn(self, kept_bytes: int, failed: Sequence[str]) -> None:
+        if kept_bytes > self._limits.max_bytes:
+            log.warning(
+                "clips: those marked keep have more than clips.max_mb, so that every other is removed; "
+                "raise it, or take the mark away (edgeaudio clips keep --not)"
+            )
         if failed:
             log.warning("clips: %d could not be removed, such as %s", len(failed), failed[0])
 

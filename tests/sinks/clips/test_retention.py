@@ -81,6 +81,16 @@ def test_a_folder_never_holds_more_clips_than_can_be_read(tmp_path, monkeypatch,
     assert " beyond 18 clips); " in caplog.messages[0]
 
 
+def test_kept_clips_that_leave_no_room_for_others_are_said(tmp_path, caplog):
+    put_clip(tmp_path, "new", days_ago(0), n_bytes=1000)
+    put_clip(tmp_path, "loved", days_ago(100), n_bytes=50_000, keep=True)
+    assert run(tmp_path, max_bytes=60_000) == {"loved", "new"}
+    assert caplog.messages == []
+    assert run(tmp_path, max_bytes=40_000) == {"loved"}
+    (line,) = caplog.messages
+    assert line.startswith("clips: those marked keep have more than clips.max_mb")
+
+
 def test_a_locked_folder_is_waited_for_once(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(library, "LOCK_TIMEOUT_S", 0.01)
     for number in range(3):
