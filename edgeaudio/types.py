@@ -110,6 +110,7 @@ class ModelInfo:
     sha256: str  # of the .tflite
     onset_delay_s: float  # the most sound from a beginning to the end of the clip that reports it
     offset_delay_s: float  # and from an end
+    models: Mapping[str, tuple[str, ...]]  # labels of all models of the source, this one included, by name
 
 
 @dataclass(frozen=True, slots=True, eq=False)

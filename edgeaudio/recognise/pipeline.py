@@ -74,7 +74,8 @@ class SourcePipeline:
         self._mixer = Mixer(channel)
         self._namespace = namespace
         self._detectors = [_detector(binding, namespace) for binding in bindings]
-        self._infos = [_info(*each) for each in zip(bindings, self._detectors, strict=True)]
+        models = {binding.model.manifest.name: binding.model.manifest.reported for binding in bindings}
+        self._infos = [_info(*each, models) for each in zip(bindings, self._detectors, strict=True)]
         self._epoch: _Epoch | None = None
 
     def renewed(self) -> SourcePipeline:
@@ -294,11 +295,11 @@ def _detector(binding: ModelBinding, namespace: UUID) -> Detector:
     return Detector(config, namespace)
 
 
-def _info(binding: ModelBinding, detector: Detector) -> ModelInfo:
+def _info(binding: ModelBinding, detector: Detector, models: Mapping[str, tuple[str, ...]]) -> ModelInfo:
     manifest = binding.model.manifest
     clip_s = manifest.clip.n_samples / manifest.clip.sample_rate
     return ModelInfo(
-        manifest.reported, manifest.sha256, detector.onset_delay_s(clip_s), detector.offset_delay_s(clip_s)
+        manifest.reported, manifest.sha256, detector.onset_delay_s(clip_s), detector.offset_delay_s(clip_s), models
     )
 
 

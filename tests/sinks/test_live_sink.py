@@ -30,7 +30,7 @@ def block(number: int = 0, source: str = "porch", seconds: float = 1.0) -> Block
 
 def scores(*values: float, source: str = "porch", model: str = "home") -> Scores:
     labels = LABELS if model == "home" else tuple(f"label{n}" for n in range(100))
-    info = ModelInfo(labels, "0" * 64, onset_delay_s=1.0, offset_delay_s=1.0)
+    info = ModelInfo(labels, "0" * 64, onset_delay_s=1.0, offset_delay_s=1.0, models={model: labels})
     return Scores(source, model, AT, 0.0, 1.0, -30.0, np.array(values, np.float32) if values else None, info=info)
 
 

@@ -81,10 +81,15 @@ class Studio:
         self.source = source
         self.events: list[Event] = []
         self.played: list[Block] = []
-        self._pipeline = SourcePipeline(source, [ModelBinding(model) for model in models], namespace=UUID(int=0))
+        self.load(models)
         self._epoch = -1
         self._offset = 0
         self._at = START
+
+    def load(self, models: Sequence[Listener]) -> None:
+        """Run these models from the next epoch on, as after a reload."""
+        bindings = [ModelBinding(model) for model in models]
+        self._pipeline = SourcePipeline(self.source, bindings, namespace=UUID(int=0))
 
     def connect(self, *, after_s: float = 0.0) -> None:
         """Begin another epoch, so long after the last sound."""

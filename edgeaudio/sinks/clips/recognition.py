@@ -52,6 +52,8 @@ class Recognition:
         self._track = track
         self._never_with = never_with
         self._newest: dict[str, _Newest] = {}  # by model
+        # labels of the source's models: one with long clips gives its first scores late
+        self._models: Mapping[str, tuple[str, ...]] = {}
         # in their order; they do not overlap, so that they are not more than the track has room for
         self._forbidden: deque[Stretch] = deque()
         self._unjudged: deque[Stretch] = deque()
@@ -77,6 +79,9 @@ class Recognition:
             if score >= self._never_with[label]:
                 _add(self._forbidden, Stretch(begin, end, f"it holds {label} with a score of {score:.2f}"))
         self._newest[scores.model] = _Newest(scores.epoch, begin, end, info)
+        if info.models != self._models:  # others may have been loaded
+            self._models = info.models
+            self._newest = {model: newest for model, newest in self._newest.items() if model in info.models}
         return True
 
     def info(self, model: str) -> ModelInfo | None:
@@ -95,10 +100,10 @@ class Recognition:
             return Judged(begin, self._track.end, end)
         until: int | None = self._track.end
         for label in self._never_with:
-            models = [newest for newest in self._newest.values() if label in newest.info.labels]
+            models = [self._newest.get(name) for name, labels in self._models.items() if label in labels]
             # a later clip may still hold what is newer than the beginning of the newest clip
-            ends = [newest.end if self.is_over else newest.begin for newest in models]
-            until = min(until, *ends) if ends and until is not None else None
+            ends = [newest.end if self.is_over else newest.begin for newest in models if newest is not None]
+            until = min(until, *ends) if models and len(ends) == len(models) and until is not None else None
         for stretch in self._unjudged:
             if stretch.end <= middle:
                 begin = max(begin, stretch.end)

@@ -71,6 +71,27 @@ def test_a_clip_with_a_forbidden_score_anywhere_in_its_span_is_not_kept(tmp_path
         assert (clip.record.before.got_s, clip.record.after.got_s) == (3.0, 2.0)
 
 
+def test_a_model_whose_first_scores_come_after_the_clip_forbids_it_too(tmp_path):
+    slow = Listener("slow", ClipSection(sample_rate=4000, n_samples=120_000, period_ms=1000), (SPEECH,))
+    sound = bang()
+    sound[27 * RATE : 29 * RATE] += 0.05  # behind the clip, and in the first 30 s
+    sink = ClipsSink(config(tmp_path, never_with=FORBIDDEN))
+    played(sink, sound, *models(), slow)
+    sink.close()
+    assert clips_in(tmp_path) == []
+    assert sink.withheld["porch"] == 1
+
+
+def test_a_model_that_is_gone_is_not_waited_for(tmp_path):
+    sink = ClipsSink(config(tmp_path, never_with=FORBIDDEN))
+    studio = played(sink, quiet(10 * RATE), *models(), Listener("gone", LONG, (SPEECH,)))
+    studio.load(models())
+    studio.connect()
+    studio.play(bang(), RATE)
+    assert len(clips_in(tmp_path)) == 1
+    sink.close()
+
+
 def test_a_score_just_under_the_limit_forbids_nothing(tmp_path):
     sink = ClipsSink(config(tmp_path, never_with={SPEECH: 0.9}))
     sound = bang(BANG + 1000)
