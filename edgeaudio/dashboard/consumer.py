@@ -130,15 +130,17 @@ class Consumer:
         return batch
 
     def _granted(self, answer: Acknowledged, awaited: dict[int, str]) -> None:
-        topic = awaited.pop(answer.packet_id, None)
+        topic = awaited.get(answer.packet_id)
         if topic is None:
             return
-        if answer.refusal is not None:
+        if answer.refusal is not None:  # it stays in `awaited`: with a part of its topics a subscription is not up
             log.error(
                 "broker %s: no subscription to %s: %s; allow it in the broker's access rules (docs/dashboard.md)",
                 *(self._config.where, topic, answer.refusal.name),
             )
-        elif not awaited:
+            return
+        del awaited[answer.packet_id]
+        if not awaited:
             self.is_up = True
             self._throttle.keep_only(())
             log.info("receives %s from %s", self.name, self._config.where)

@@ -15,6 +15,7 @@ from edgeaudio.dashboard.consumer import Consumer, Subscription
 from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.sinks.mqtt.events import Received
 
+PUBLISHED = b"\x30\x06\x00\x01a\x00on"  # MQTT 5: topic "a", no properties, payload "on"
 ALL = Subscription(("edgeaudio/#",), qos=1, retained=True)
 
 
@@ -71,6 +72,30 @@ def test_denied_topics_are_named_and_the_subscription_is_not_up(caplog) -> None:
         stop.set()
         consumer.join(10)
         assert not consumer.is_alive
+
+
+def test_with_a_part_of_its_topics_a_subscription_is_not_up(caplog) -> None:
+    def deny_the_first(connection: socket.socket) -> None:
+        read_packet(connection)
+        connection.sendall(WELCOME_5)
+        for reason in (b"\x87", b"\x00"):
+            _, body = read_packet(connection)
+            connection.sendall(b"\x90\x04" + body[:2] + b"\x00" + reason)
+        connection.sendall(PUBLISHED)
+        wait_for_end(connection)
+
+    stop = threading.Event()
+    handled: list[bytes] = []
+    two = Subscription(("edgeaudio/+/health", "edgeaudio/+/availability"), qos=0, retained=True)
+    with ScriptedBroker(deny_the_first) as broker:
+        config = MqttConfig("127.0.0.1", broker.port, "x")
+        consumer = Consumer("state", config, two, lambda batch: handled.extend(m.payload for m in batch), stop=stop)
+        consumer.start()
+        wait_until(lambda: handled == [b"on"])
+        assert "no subscription to edgeaudio/+/health: Not authorized" in caplog.text
+        assert not consumer.is_up
+        stop.set()
+        consumer.join(10)
 
 
 def test_an_absent_broker_is_one_line_with_what_to_do_and_stopping_is_prompt(caplog) -> None:
