@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NoReturn, TypeAlias, TypeVar
@@ -208,7 +208,7 @@ def _health(device: str, table: Mapping[str, Any]) -> Health:
         outbox_oldest_s=_number(outbox, "oldest_s", 0, _MAX_SECONDS),
         outbox_dropped=_count(outbox, "dropped"),
         outbox_trouble=_text(outbox, "trouble"),
-        sources={name: _source(_inner(sources, name)) for name in sources},
+        sources=dict(zip(sources, map(_source, _tables(sources)), strict=True)),
     )
 
 
@@ -281,6 +281,12 @@ def _inner(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise WireError(f"{key}: is no object")
     return value
+
+
+def _tables(sources: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    if not all(isinstance(table, dict) for table in sources.values()):
+        raise WireError("sources: has an entry that is no object")  # its name is the sender's: not for the log
+    return sources.values()
 
 
 def _string(table: Mapping[str, Any], key: str) -> str | None:

@@ -119,6 +119,14 @@ def test_a_field_out_of_its_bounds_refuses_the_message(changes: dict[str, Any], 
     assert str(caught.value) == problem
 
 
+def test_a_name_that_the_sender_chose_is_not_in_the_problem() -> None:
+    for name in ("one", "two"):  # each problem is logged once
+        report = {"schema_version": 1, "at": "2026-11-20T20:51:15Z", "sources": {name: 7}}
+        with pytest.raises(WireError) as caught:
+            parse("edgeaudio", "edgeaudio/dock/health", json.dumps(report).encode())
+        assert str(caught.value) == "sources: has an entry that is no object"
+
+
 @pytest.mark.parametrize(
     "payload", [b"[" * 100_000, b"\xff", b"{", b"[]", b"7" * 5000, b'{"schema_version":1e999}', b"null"]
 )
