@@ -99,8 +99,9 @@ class Fleet:
                     device = _with_availability(device, now_s, online=value.online, retained=retained)
                 case Health():
                     seen_s = min(now_s, value.at.timestamp()) if retained else now_s
-                    device = replace(device, health=value, seen_s=max(device.seen_s, seen_s))
                     self._take_numbers(value)
+                    own = replace(value, sources={})  # the sources are kept once, and within their bound
+                    device = replace(device, health=own, seen_s=max(device.seen_s, seen_s))
                 case Status():
                     if not retained:
                         device = replace(device, seen_s=max(device.seen_s, now_s))

@@ -31,6 +31,13 @@ def test_what_comes_is_shown_by_name() -> None:
     assert (attic.name, [source.name for source in shed.sources]) == ("attic", ["hall", "yard"])
 
 
+def test_a_report_leaves_no_more_sources_in_memory_than_the_bound() -> None:
+    fleet = Fleet(max_sources=2)
+    fleet.update(health("a", "b", "c"), NOW_S)
+    assert only(fleet).health.sources == {}
+    assert [source.name for source in only(fleet).sources] == ["a", "b"]
+
+
 def test_a_device_was_seen_when_it_sent_something_and_not_when_the_broker_did() -> None:
     fleet = Fleet()
     fleet.update(health(), NOW_S, retained=True)
