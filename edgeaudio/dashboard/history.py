@@ -180,14 +180,22 @@ class History:
         oldest_ms = int((now_s - self._keep_s) * 1000)
         with self._write_lock, self._writing() as db:
             (last,) = db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()
-            # events are numbered as they arrive: the oldest are the lowest
-            (until,) = db.execute(
-                """SELECT coalesce(max(number), 0) FROM
-                    (SELECT number, received_ms FROM events ORDER BY number LIMIT ?)
-                    WHERE received_ms < ? OR number <= ?""",
+            # Events are numbered as they arrive: the oldest are the lowest. All before the first that is kept go, and
+            # none behind it: a clock that was wrong for a while (a board without a battery begins in 1970) must not
+            # take younger ones with it, and one that was ahead is taken for now, so that it ends at all.
+            first = "SELECT number, received_ms FROM events ORDER BY number LIMIT ?"
+            now_ms = int(now_s * 1000)
+            db.execute(
+                f"UPDATE events SET received_ms = ? WHERE number IN (SELECT number FROM ({first}) "  # noqa: S608 - a constant
+                "WHERE received_ms > ?)",
+                (now_ms, _PRUNED_AT_ONCE, now_ms),
+            )
+            (kept,) = db.execute(
+                f"SELECT min(number) FROM ({first}) WHERE received_ms >= ? AND number > ?",  # noqa: S608 - a constant
                 (_PRUNED_AT_ONCE, oldest_ms, last - MAX_EVENTS),
             ).fetchone()
-            gone = db.execute("DELETE FROM events WHERE number <= ?", (until,)).rowcount
+            (until,) = db.execute(f"SELECT coalesce(max(number), 0) FROM ({first})", (_PRUNED_AT_ONCE,)).fetchone()  # noqa: S608
+            gone = db.execute("DELETE FROM events WHERE number <= ?", (until if kept is None else kept - 1,)).rowcount
             if not gone:
                 _prune_counts(db, oldest_ms // SLOT_MS)
             return gone

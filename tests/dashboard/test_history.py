@@ -172,6 +172,23 @@ def test_old_events_go_and_so_do_their_counts(history: History) -> None:
         assert list(history.counts(scope)) == [AT_MS // SLOT_MS * SLOT_MS]
 
 
+def test_a_clock_that_was_wrong_for_a_while_takes_no_other_events_with_it(history: History) -> None:
+    history.write([onset("before")], NOW_S)
+    history.write([onset("in 1970", after_s=1)], 1000.0)
+    history.write([onset("after", after_s=2)], NOW_S)
+    assert history.prune(NOW_S) == 0
+    assert ids(history) == ["after", "in 1970", "before"]
+    assert history.prune(NOW_S + 31 * DAY_S) == 3
+
+
+def test_events_of_a_clock_that_was_ahead_go_in_time_after_all(history: History) -> None:
+    history.write([onset("ahead")], NOW_S + 3650 * DAY_S)
+    history.write([onset("after", after_s=1)], NOW_S)
+    assert history.prune(NOW_S) == 0
+    assert history.prune(NOW_S + 29 * DAY_S) == 0
+    assert history.prune(NOW_S + 31 * DAY_S) == 2
+
+
 def test_too_many_events_go_from_the_oldest(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_EVENTS", 10)
     monkeypatch.setattr(module, "_PRUNED_AT_ONCE", 4)
