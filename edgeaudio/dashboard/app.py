@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import signal
 import socket
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.resources import files
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import uvicorn
 from anyio import CapacityLimiter, to_thread
@@ -56,6 +56,7 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{0,5})?")
 _MAX_LIVE: Final = 100  # pages with a WebSocket; others ask every few seconds
 _STEP_S: Final = 0.25
 _FLEET_EVERY_S: Final = 2.0
@@ -184,7 +185,9 @@ class WebApp:
 def make_app(dashboard: Dashboard) -> ASGIApp:
     """Return the application."""
     handlers: Mapping[Any, Any] = {QueryError: _bad_query, HistoryError: _no_history}
-    return _Guard(Starlette(routes=WebApp(dashboard).routes, exception_handlers=handlers))
+    app = Starlette(routes=WebApp(dashboard).routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False  # an address that is not listed is not found, with a slash at its end too
+    return _Guard(app)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -248,12 +251,6 @@ class _Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope.get("headers", ()))
-        if _host_of(headers.get(b"host", b"").decode("latin-1")) not in _LOOPBACK:
-            if scope["type"] == "websocket":
-                await WebSocket(scope, receive, send).close(_POLICY_VIOLATION)
-            else:
-                await PlainTextResponse("open the page as localhost: others are not served", 403)(scope, receive, send)
-            return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -262,15 +259,19 @@ class _Guard:
                     answer.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        if _host_of(headers.get(b"host", b"").decode("latin-1")) in _LOOPBACK:
+            await self._app(scope, receive, send_with_headers)
+        elif scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).close(_POLICY_VIOLATION)
+        else:
+            refusal = PlainTextResponse("open the page as localhost: others are not served", 403)
+            await refusal(scope, receive, send_with_headers)
 
 
 def _host_of(host: str) -> str:
     """Return the host of a Host header without its port; empty where it is none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    found = _HOST.fullmatch(host)
+    return found[1].strip("[]").lower() if found else ""
 
 
 def _is_same_origin(headers: Mapping[str, str]) -> bool:
