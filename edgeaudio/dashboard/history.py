@@ -6,13 +6,17 @@ of sqlite3 in this room. Does not know: MQTT, the page.
 Idempotent: a detection is taken once for each (`id`, `kind`) of a source, whatever order they come in. Counts by
 quarter of an hour are kept in the same transaction, so that no chart counts rows; a quarter, because zones differ by
 quarters. WAL with synchronous=FULL: what `write` has returned for may be acknowledged to the broker. One connection
-writes and one reads; each has a lock, so that any thread may call. Every method raises HistoryError.
+writes and one reads; each has a lock, so that any thread may call. Of one file there is one History at a time, by a
+lock file beside it: of two, each would take for repeated what the other had stored. Every method raises HistoryError.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -40,6 +44,7 @@ _LOCK_WAIT_S = 2.0
 _READ_LIMIT_S = 2.0
 _PRUNED_AT_ONCE = 1_000  # rows of one transaction
 _ONSET, _OFFSET = 1, 2
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _SCHEMA = (
@@ -146,6 +151,7 @@ class History:
         self._reader_generation = 0
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
+        self._claim: int | None = None  # descriptor of the lock file
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
 
@@ -269,6 +275,9 @@ class History:
             self._close_reader()
         with self._write_lock:
             self._close_writer()
+            if self._claim is not None:
+                os.close(self._claim)
+                self._claim = None
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -321,11 +330,13 @@ class History:
             ) from None
         except OSError as error:
             raise HistoryError(
-                f"history {self.path}: {error.strerror}; set dashboard.database", passing=False
+                f"history {self.path}: {error.strerror}; set dashboard.database", passing=error.errno in _FULL
             ) from None
 
     def _open_writer(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self._claim is None:
+            self._claim = self._take_lock()
         db = sqlite3.connect(self.path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
         try:
             (application,) = db.execute("PRAGMA application_id").fetchone()
@@ -347,6 +358,24 @@ class History:
             db.close()
             raise
         return db
+
+    def _take_lock(self) -> int:
+        descriptor = os.open(
+            self.path.with_name(f"{self.path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise HistoryError(
+                f"history {self.path}: another dashboard uses it: stop that one, or set another dashboard.database",
+                passing=False,
+            ) from None
+        except OSError as error:  # a file system without such locks
+            log.warning(
+                "history %s: cannot be locked (%s): see that no other dashboard uses it", self.path, error.strerror
+            )
+        return descriptor
 
     def _require_own(self, application: int) -> None:
         if application != _APPLICATION:

@@ -253,6 +253,17 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_database_that_another_dashboard_uses_is_refused(history: History) -> None:
+    history.write([onset()], NOW_S)
+    with closing(History(history.path, keep_s=DAY_S)) as other:
+        with pytest.raises(HistoryError, match=r"another dashboard uses it: stop that one, or set another") as caught:
+            other.open()
+        assert not caught.value.passing
+        history.close()
+        assert ids(other) == ["e1"]
+        other.open()
+
+
 def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HistoryError, match=r"history .*: File exists; set dashboard.database") as caught:
