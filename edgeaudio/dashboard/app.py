@@ -13,16 +13,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import re
 import signal
 import socket
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.resources import files
 from typing import Any, Final
 
 import uvicorn
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -74,7 +76,8 @@ class WebApp:
         self._metrics = Metrics(dashboard)
         self._live = 0
         self._static = {name: files("edgeaudio.dashboard").joinpath("static", name).read_bytes() for name in _STATIC}
-        self._one_render: CapacityLimiter | None = None
+        self._metrics_text = _Shared(self._metrics.render)
+        self._fleet_text = _Shared(lambda: _dump(self._fleet()).encode())
         self.routes: list[BaseRoute] = [
             Route("/", partial(self._file, "page.html"), methods=["GET"]),
             Route("/page.css", partial(self._file, "page.css"), methods=["GET"]),
@@ -93,13 +96,10 @@ class WebApp:
         return Response(self._static[name], headers={"Content-Type": _STATIC[name], "Cache-Control": "no-cache"})
 
     async def _get_metrics(self, _: Request) -> Response:
-        if self._one_render is None:  # needs the running loop
-            self._one_render = CapacityLimiter(1)
-        text = await to_thread.run_sync(self._metrics.render, limiter=self._one_render)
-        return Response(text, headers={"Content-Type": CONTENT_TYPE})
+        return Response(await self._metrics_text.get(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _get_fleet(self, _: Request) -> Response:
-        return await _json_of(self._fleet)
+        return Response(await self._fleet_text.get(), headers={"Content-Type": "application/json"})
 
     async def _get_recent(self, request: Request) -> Response:
         after = api.number_of(request.query_params)
@@ -241,6 +241,26 @@ async def _serve(server: uvicorn.Server, dashboard: Dashboard, sock: socket.sock
         await server.serve(sockets=[sock])
     finally:
         watch.cancel()
+
+
+class _Shared:
+    """A text that takes a while to make, in a thread: all who asked before one was begun get that one."""
+
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        self._make = make
+        self._lock = asyncio.Lock()
+        self._begun_s = -math.inf
+        self._text = b""
+
+    async def get(self) -> bytes:
+        """Return a text that is not older than this call."""
+        asked_s = time.monotonic()
+        async with self._lock:
+            if self._begun_s <= asked_s:
+                begun_s = time.monotonic()
+                self._text = await to_thread.run_sync(self._make)
+                self._begun_s = begun_s
+            return self._text
 
 
 class _Guard:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -46,6 +48,29 @@ def page(broker: BrokerProcess, run_dashboard: Callable[..., RunningDashboard]) 
 def send(broker: BrokerProcess, page: RunningDashboard) -> Iterator[Callable[..., None]]:
     with Subscriber(broker.port, "nothing") as client:
         yield lambda value, topic="edgeaudio/dock/porch/detection": client.publish(topic, json.dumps(value))
+
+
+def test_all_who_wait_for_the_metrics_get_the_same_text() -> None:
+    begun: list[int] = []
+    is_first_asked, may_end = threading.Event(), threading.Event()
+
+    def make() -> bytes:
+        begun.append(1)
+        is_first_asked.set()
+        assert may_end.wait(10)
+        return b"%d" % len(begun)
+
+    async def ask() -> list[bytes]:
+        shared = app._Shared(make)
+        first = asyncio.create_task(shared.get())
+        assert await asyncio.to_thread(is_first_asked.wait, 10)
+        others = [asyncio.create_task(shared.get()) for _ in range(30)]
+        await asyncio.sleep(0)  # all have asked
+        may_end.set()
+        answers: list[bytes] = await asyncio.gather(first, *others)
+        return answers
+
+    assert asyncio.run(ask()) == [b"1"] + [b"2"] * 30  # the first was begun before they asked
 
 
 def test_the_inventory_of_routes(dashboard: Dashboard) -> None:
