@@ -1,4 +1,5 @@
 # make demo   hear it work: a real stream, the real agent, a real broker, all on this machine
+# make dashboard   the same cameras over and over, and the page that shows them: http://127.0.0.1:8420/
 # make test   every test, set up from nothing with the releases of constraints.txt; EXPLORE=1: property tests try other inputs
 # make unit   the tests that need no server, in seconds; TESTS="tests/mqtt": less
 # make lint   style, types and the rules of docs/architecture.md
@@ -69,10 +70,14 @@ BENCH ?=
 # the peers, and all that they bring, in an environment of their own
 BENCH_VENV ?= .venv-bench
 
-.PHONY: demo test test-browser unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red faults bench constraints requirements deb test-image balena homeassistant check-python clean
+.PHONY: demo dashboard test test-browser unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red faults bench constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
+	@echo 'To see it on a page, over and over: make dashboard'
+
+dashboard: $(VENV)/.dashboard
+	@$(BIN)/edgeaudio demo --dashboard
 
 test: $(VENV)/.test
 ifeq ($(TESTS),)
@@ -235,6 +240,10 @@ endef
 
 $(VENV)/.demo: override EXTRAS := demo
 $(VENV)/.demo: pyproject.toml $(CONSTRAINTS)
+	$(INSTALL)
+
+$(VENV)/.dashboard: override EXTRAS := demo,dashboard
+$(VENV)/.dashboard: pyproject.toml $(CONSTRAINTS)
 	$(INSTALL)
 
 $(VENV)/.test: pyproject.toml $(CONSTRAINTS)

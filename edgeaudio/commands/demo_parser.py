@@ -23,11 +23,22 @@ def add_demo(commands: Commands) -> None:
         help="another broker than the embedded one, as in mqtt://broker.local; a login is taken from "
         "EDGEAUDIO_MQTT__USERNAME and EDGEAUDIO_MQTT__PASSWORD",
     )
-    demo.examples = ("edgeaudio demo", "edgeaudio demo --broker mqtt://broker.local")
+    demo.add_argument(
+        "--dashboard",
+        action="store_true",
+        help="play over and over until Ctrl-C, and show it on the dashboard's page (extra `dashboard`)",
+    )
+    demo.examples = ("edgeaudio demo", "edgeaudio demo --dashboard", "edgeaudio demo --broker mqtt://broker.local")
     demo.set_defaults(command=_demo)
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from edgeaudio.demo.demo import run_demo
+    from edgeaudio.demo.demo import check_broker, run_demo
 
-    return run_demo(options.broker)
+    check_broker(options.broker)
+    if not options.dashboard:
+        return run_demo(options.broker)
+
+    from edgeaudio.demo.page import run_demo_page
+
+    return run_demo_page(options.broker)

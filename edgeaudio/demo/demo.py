@@ -1,14 +1,12 @@
 """The run of the demo: broker, agent, cameras and subscriber, and what is shown of them.
 
-Owns: the processes, their order, the printed lines. Does not know: how any of them works inside.
+Owns: their order, the printed lines. Does not know: how any of them works inside, how they are started (processes.py).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,6 +21,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edgeaudio.console import table
+from edgeaudio.demo.processes import DEVICE, START_S, agent, embedded_broker, free_ports, playing
 from edgeaudio.demo.scenario import Camera, Detection, Outcome, judge, read_cameras
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask_url
@@ -31,12 +30,17 @@ from edgeaudio.terminal import bad, good, print_error, print_out, width_of
 from edgeaudio.urls import holds_login
 from edgeaudio.version import __version__
 
-DEVICE = "demo"
-START_S = 30.0  # for broker and agent, on a slow board
-STOP_S = 5.0
 USERNAME, PASSWORD = "EDGEAUDIO_MQTT__USERNAME", "EDGEAUDIO_MQTT__PASSWORD"  # the agent's settings
 LINGER_S = 1.5  # after the last sound, for messages on their way
 LATE_S = 20.0  # longer, while a sound is not detected: a slow board lags
+
+
+def check_broker(broker: str | None) -> None:
+    """Raise EdgeaudioError if this is no broker's URL, or one with a login in it."""
+    if broker and holds_login(broker):
+        raise EdgeaudioError(f"--broker: a login here would show in the process list; set {USERNAME} and {PASSWORD}")
+    if broker:
+        parse_broker_url(broker)
 
 
 def run_demo(broker: str | None) -> int:
@@ -45,20 +49,18 @@ def run_demo(broker: str | None) -> int:
     broker: the URL of a broker to use instead of the embedded one; its login is read from the environment.
     Raises EdgeaudioError if something cannot be started.
     """
-    if broker and holds_login(broker):
-        raise EdgeaudioError(f"--broker: a login here would show in the process list; set {USERNAME} and {PASSWORD}")
     length_s, cameras = read_cameras()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeaudio-demo-")))
-        url = broker or stack.enter_context(_embedded_broker())
+        url = broker or stack.enter_context(embedded_broker())
         address = parse_broker_url(url)
         print_out(f"edgeaudio {__version__} demo: {len(cameras)} cameras, one agent, one broker ({mask_url(url)})\n")
         inbox = stack.enter_context(_subscriber(address))
-        ports = dict(zip((camera.name for camera in cameras), _free_ports(len(cameras)), strict=True))
+        ports = dict(zip((camera.name for camera in cameras), free_ports(len(cameras)), strict=True))
         log = stack.enter_context((folder / "agent.log").open("w+"))
-        stack.enter_context(_agent(folder, url, ports, log))
+        stack.enter_context(agent(folder, url, ports, log))
         show = _Show(cameras, inbox, length_s)
-        pushing = [stack.enter_context(_camera(camera, ports[camera.name])) for camera in cameras]
+        pushing = [stack.enter_context(playing(camera, ports[camera.name])) for camera in cameras]
         show.watch(pushing)
         outcomes = judge(cameras, show.began_s, show.detections)
         _sum_up(outcomes, show.memory_mb)
@@ -187,22 +189,6 @@ def _heard_on(outcome: Outcome) -> str:
 
 
 @contextmanager
-def _embedded_broker() -> Iterator[str]:
-    port = _free_ports(1)[0]
-    command = [sys.executable, "-m", "edgeaudio.demo.broker", str(port)]
-    with _running(command, stderr=subprocess.DEVNULL) as process:
-        deadline_s = time.monotonic() + START_S
-        while time.monotonic() < deadline_s and process.poll() is None:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                yield f"mqtt://127.0.0.1:{port}"
-                return
-            time.sleep(0.05)
-    raise EdgeaudioError(
-        "the embedded broker did not start; install it with: pip install 'edgeaudio[demo]', or name one with --broker"
-    )
-
-
-@contextmanager
 def _subscriber(address: BrokerAddress) -> Iterator[SimpleQueue[tuple[float, str, bytes]]]:
     inbox: SimpleQueue[tuple[float, str, bytes]] = SimpleQueue()
     ready = threading.Event()
@@ -238,54 +224,3 @@ def _subscriber(address: BrokerAddress) -> Iterator[SimpleQueue[tuple[float, str
     finally:
         client.disconnect()
         client.loop_stop()
-
-
-@contextmanager
-def _agent(folder: Path, broker: str, ports: dict[str, int], log: object) -> Iterator[None]:
-    lines = [f'device = "{DEVICE}"', f'state_dir = "{folder}"', "[health]", "interval_s = 5"]
-    for name, port in ports.items():
-        lines += [f"[sources.{name}]", f'url = "rtsp+listen://127.0.0.1:{port}/{name}"']
-    config = folder / "edgeaudio.toml"
-    config.write_text("\n".join(lines) + "\n")
-    environment = {**os.environ, "EDGEAUDIO_MQTT__URL": broker}
-    command = [sys.executable, "-m", "edgeaudio", "run", "--config", str(config)]
-    with _running(command, stderr=log, env=environment):
-        yield
-
-
-@contextmanager
-def _camera(camera: Camera, port: int) -> Iterator[SimpleQueue[float]]:
-    url = f"rtsp://127.0.0.1:{port}/{camera.name}"
-    command = [sys.executable, "-m", "edgeaudio.demo.camera", url, str(camera.file)]
-    command += [camera.codec, str(camera.sample_rate)]
-    began: SimpleQueue[float] = SimpleQueue()
-    with _running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-
-        def read() -> None:
-            for line in process.stdout or ():
-                began.put(float(line.split()[1]))
-
-        threading.Thread(target=read, daemon=True).start()
-        yield began
-
-
-@contextmanager
-def _running(command: Sequence[str], **how: object) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command, text=True, **how)  # type: ignore[call-overload]  # noqa: S603 (modules of this package)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
