@@ -15,6 +15,7 @@ from support.waiting import wait_until
 
 from arm.machines import Machine
 from edgeaudio.demo import demo
+from edgeaudio.demo.processes import DEVICE, free_ports, playing
 from edgeaudio.demo.scenario import Detection, judge, read_cameras
 from edgeaudio.sinks.mqtt.broker import parse_broker_url
 
@@ -30,11 +31,11 @@ def run_demo_on(machine: Machine, root: Path, broker: str, log: Path) -> bool:
     memory_mb: float | None = None
     with ExitStack() as stack:
         inbox = stack.enter_context(demo._subscriber(parse_broker_url(broker)))
-        ports = dict(zip((camera.name for camera in cameras), demo._free_ports(len(cameras)), strict=True))
+        ports = dict(zip((camera.name for camera in cameras), free_ports(len(cameras)), strict=True))
         stack.enter_context(agent(machine, root, broker, ports, log))
         for camera in cameras:
             show = demo._Show([camera], inbox, length_s + LATE_S)
-            with demo._camera(camera, ports[camera.name]) as began:
+            with playing(camera, ports[camera.name]) as began:
                 show.watch([began])
             began_s |= show.began_s
             detections += show.detections
@@ -48,7 +49,7 @@ def run_demo_on(machine: Machine, root: Path, broker: str, log: Path) -> bool:
 def agent(machine: Machine, root: Path, broker: str, ports: Mapping[str, int], log: Path) -> Iterator[None]:
     """Have an agent run there that waits for those cameras."""
     lines = [
-        f'device = "{demo.DEVICE}"',
+        f'device = "{DEVICE}"',
         'state_dir = "/tmp"',
         "[mqtt]",
         f'url = "{broker}"',
