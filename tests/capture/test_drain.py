@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -231,18 +231,30 @@ def test_odd_streams_are_heard_as_where_each_packet_is_read(names: list[str], *,
                 time.sleep(lasts_s + 0.8)
             found[name, read_period_s] = watched
 
-    threads = [threading.Thread(target=listen, args=(name, period_s)) for name in names for period_s in (0.0, PERIOD_S)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    for name in names:
+    def listen_to(names: Sequence[str]) -> None:
+        pairs = [(name, period_s) for name in names for period_s in (0.0, PERIOD_S)]
+        threads = [threading.Thread(target=listen, args=pair) for pair in pairs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+
+    def differs(name: str) -> bool:
         at_once, once_a_period = found[name, 0.0], found[name, PERIOD_S]
-        assert _numbers(once_a_period) == pytest.approx(_numbers(at_once), abs=0.3), name
-        if not pauses:  # else silence goes on until the end
-            quiet_s = [watched.reader.counts().quiet_s for watched in (once_a_period, at_once)]
-            assert quiet_s[0] == pytest.approx(quiet_s[1], abs=0.3), name
-        assert once_a_period.states() == at_once.states(), name
+        # with pauses, silence goes on until the end
+        quiet_s = [0.0 if pauses else watched.reader.counts().quiet_s for watched in (once_a_period, at_once)]
+        return (
+            _numbers(once_a_period) != pytest.approx(_numbers(at_once), abs=0.3)
+            or quiet_s[0] != pytest.approx(quiet_s[1], abs=0.3)
+            or once_a_period.states() != at_once.states()
+        )
+
+    listen_to(names)
+    # on a machine that is too busy to send and read ten streams in time, one alone must do
+    for name in filter(differs, names):
+        listen_to([name])
+        at_once, once_a_period = found[name, 0.0], found[name, PERIOD_S]
+        assert not differs(name), (name, _numbers(at_once), _numbers(once_a_period), at_once.states())
 
 
 def test_a_rest_ends_with_the_stop_event() -> None:
