@@ -138,7 +138,7 @@ class ClipsSink:
             else:
                 self.withheld[event.source] += 1
                 what = event.source, event.label, outcome
-                log.info("%s: the clip of %s is not kept: %s", *what, extra=_about(event))
+                log.info("%s: the clip of %s is not kept: %s", *what, extra=_about(event.source))
 
     def _put(self, clip: FinishedClip) -> None:
         """Put a finished clip into the folder, and publish that. Raises OSError."""
@@ -150,12 +150,11 @@ class ClipsSink:
             self.lost += 1
             raise
         self.written += 1
-        self._retention.added(n_bytes)
         what = record.source, record.label, record.sound.file
-        log.info("%s: a clip of %s is written: %s", *what, extra={"source": record.source})
+        log.info("%s: a clip of %s is written: %s", *what, extra=_about(record.source))
         if clip.no_picture and self._throttle.is_due(f"picture {clip.no_picture}", time.monotonic()):
             what = record.source, record.label, clip.no_picture
-            log.warning("%s: the clip of %s has no picture: %s", *what, extra={"source": record.source})
+            log.warning("%s: the clip of %s has no picture: %s", *what, extra=_about(record.source))
         folder = self._folder.path
         ready = ClipReady(
             id=record.id,
@@ -169,12 +168,13 @@ class ClipsSink:
             picture=None if record.picture is None else folder / record.picture,
         )
         self.publish(ready)
+        self._retention.added(n_bytes)
 
     def _log_lost(self, event: Event, why: str) -> None:
         self.lost += 1
         if self._throttle.is_due(f"{event.source} {why}", time.monotonic()):
             what = event.source, event.label, self.lost, why
-            log.warning("%s: the clip of %s is lost, as %d so far: %s", *what, extra=_about(event))
+            log.warning("%s: the clip of %s is lost, as %d so far: %s", *what, extra=_about(event.source))
 
     def _make_room(self) -> None:
         """Remove clips if the disk has too little room left. Raises ClipsError if that is not enough."""
@@ -219,5 +219,5 @@ class ClipsSink:
             max(self._sources.values(), key=lambda source: source.bytes).forget_oldest()
 
 
-def _about(event: Event) -> dict[str, str]:
-    return {"source": event.source}
+def _about(source: str) -> dict[str, str]:
+    return {"source": source}
