@@ -124,8 +124,10 @@ class OpenClip:
         end = min(self._end(is_last=is_last), judged.end)
         if judged.until is None:
             if self.track.end - self._onset_position > UNJUDGED_S * self.track.sample_rate:
-                unjudged = "no model of its source has all labels of never_with, or one that has them gave no scores"
-                raise ClipDroppedError(unjudged, is_lost=True)
+                raise ClipDroppedError(
+                    "no model of its source has all labels of never_with, or one that has them gave no scores",
+                    is_lost=True,
+                )
             until = self._written
         else:
             until = min(end, judged.until, self.track.end)
