@@ -339,7 +339,7 @@ def test_what_this_machine_does_not_show(scenario: Scenario):
 
 
 def test_a_picture_is_shown_with_its_event(scenario: Scenario):
-    topics = Topics("edgeaudio", "jetty-3")
+    topics = Topics("edgeaudio", "pier")
     sources = (SourceEntities("lane", ("dog",), ()),)
     agent = AgentEntities(topics, "1", sources, has_temperature=False, has_throttling=False, image_type="image/png")
     for message in (
@@ -347,15 +347,15 @@ def test_a_picture_is_shown_with_its_event(scenario: Scenario):
         messages.availability(topics, online=True),
     ):
         scenario.listener.publish(message.topic, message.payload, retain=message.retain)
-    wait_until(lambda: scenario.ha.entity("image", "edgeaudio-jetty-3_lane_image"), 20, "there is no image")
-    entity = scenario.ha.entity("image", "edgeaudio-jetty-3_lane_image")
+    wait_until(lambda: scenario.ha.entity("image", "edgeaudio-pier_lane_image"), 20, "there is no image")
+    entity = scenario.ha.entity("image", "edgeaudio-pier_lane_image")
     scenario.ha.wait_state(entity, "unknown")
     clip = ClipReady("id-1", "lane", "dog", 0.91, "home", datetime.now(UTC), Path("a.opus"), "opus", Path("a.png"))
     for message in (image_info(topics, clip), media(topics, clip, "image", Path("a.png"), PNG)):
         scenario.listener.publish(message.topic, message.payload, retain=message.retain)
     wait_until(lambda: scenario.ha.attributes(entity).get("id") == "id-1", 20, f"{scenario.ha.attributes(entity)}")
     assert scenario.ha.attributes(entity)["label"] == "dog"
-    wait_until(lambda: scenario.ha.entities()["edgeaudio-jetty-3_lane_image"] not in ("", "unknown"), 20)
+    wait_until(lambda: scenario.ha.entities()["edgeaudio-pier_lane_image"] not in ("", "unknown"), 20)
     assert scenario.ha.image(entity) == ("image/png", PNG)
 
 
