@@ -75,6 +75,7 @@ class WebApp:
         self._dashboard = dashboard
         self._metrics = Metrics(dashboard)
         self._live = 0
+        self._searching = asyncio.Lock()
         self._static = {name: files("edgeaudio.dashboard").joinpath("static", name).read_bytes() for name in _STATIC}
         self._metrics_text = _Shared(self._metrics.render)
         self._fleet_text = _Shared(lambda: _dump(self._fleet()).encode())
@@ -108,20 +109,34 @@ class WebApp:
     async def _get_events(self, request: Request) -> Response:
         query = request.query_params
         wanted, after, limit = api.filter_of(query), api.cursor_of(query), api.limit_of(query)
-        return await _json_of(lambda: api.page_json(self._dashboard.history.page(wanted, after, limit)))
+        return await self._search(
+            request, lambda: _json(api.page_json(self._dashboard.history.page(wanted, after, limit)))
+        )
 
     async def _get_event(self, request: Request) -> Response:
         names = request.path_params
-        event = await to_thread.run_sync(self._dashboard.history.event, names["device"], names["source"], names["id"])
-        if event is None:
-            return _problem(404, "this event is not in the history: it is too old, or never arrived")
-        return await _json_of(lambda: api.event_json(event))
+
+        def find() -> Response:
+            event = self._dashboard.history.event(names["device"], names["source"], names["id"])
+            if event is None:
+                return _problem(404, "this event is not in the history: it is too old, or never arrived")
+            return _json(api.event_json(event))
+
+        return await self._search(request, find)
 
     async def _get_counts(self, request: Request) -> Response:
         wanted = api.span_of(request.query_params)
-        return await _json_of(
-            lambda: {"counts": [[at, labels] for at, labels in self._dashboard.history.counts(wanted).items()]}
+        return await self._search(
+            request,
+            lambda: _json({"counts": [[at, labels] for at, labels in self._dashboard.history.counts(wanted).items()]}),
         )
+
+    async def _search(self, request: Request, find: Callable[[], Response]) -> Response:
+        """Answer from the history: one after the other, or slow searches would hold every thread that others need."""
+        async with self._searching:
+            if await request.is_disconnected():
+                return _problem(503, "the browser is gone")
+            return await to_thread.run_sync(find)
 
     async def _watch(self, websocket: WebSocket) -> None:
         """Send detections as they come, and the revision of the fleet, until the page is gone."""
@@ -307,8 +322,11 @@ async def _until_gone(websocket: WebSocket) -> None:
 
 async def _json_of(make: Callable[[], object]) -> Response:
     """Return an answer whose value is made and written in a thread."""
-    text = await to_thread.run_sync(lambda: _dump(make()))
-    return Response(text, headers={"Content-Type": "application/json"})
+    return await to_thread.run_sync(lambda: _json(make()))
+
+
+def _json(value: object) -> Response:
+    return Response(_dump(value), headers={"Content-Type": "application/json"})
 
 
 def _dump(value: object) -> str:

@@ -73,6 +73,40 @@ def test_all_who_wait_for_the_metrics_get_the_same_text() -> None:
     assert asyncio.run(ask()) == [b"1"] + [b"2"] * 30  # the first was begun before they asked
 
 
+def test_slow_searches_do_not_hold_up_the_rest(dashboard: Dashboard) -> None:
+    served = app.make_app(dashboard)
+
+    async def ask(path: str) -> int:
+        statuses: list[int] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "query_string": b"",
+            "headers": [(b"host", b"localhost")],
+        }
+        await served(scope, wait_for_ever, send)
+        return statuses[0]
+
+    async def wait_for_ever() -> None:
+        await asyncio.Event().wait()
+
+    async def ask_all() -> list[int]:
+        with dashboard.history._read_lock:  # as a search that takes long
+            searches = [asyncio.create_task(ask("/api/events")) for _ in range(60)]
+            await asyncio.sleep(0)  # all have asked
+            assert await asyncio.wait_for(ask("/api/fleet"), 10) == 200
+        return list(await asyncio.gather(*searches))
+
+    dashboard.history.open()
+    assert asyncio.run(ask_all()) == [200] * 60
+
+
 def test_the_inventory_of_routes(dashboard: Dashboard) -> None:
     routes: list[Any] = app.WebApp(dashboard).routes
     assert {route.path: getattr(route, "methods", {"WEBSOCKET"}) for route in routes} == ROUTES
