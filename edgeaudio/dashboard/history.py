@@ -152,6 +152,7 @@ class History:
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._claim: int | None = None  # descriptor of the lock file
+        self._opened: tuple[int, int] | None = None  # device and inode of the file that the writer has open
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
 
@@ -284,8 +285,13 @@ class History:
         with self._errors(self._close_writer):
             if self._is_damaged:
                 self._move_damaged()
+            if self._writer is not None and self._inode() != self._opened:
+                self._close_writer()  # what it writes would be in a file that nobody can open again
+                self._generation += 1
+                log.error("history %s was removed or replaced: it is opened anew", self.path)
             if self._writer is None:
                 self._writer = self._open_writer()
+                self._opened = self._inode()
             db = self._writer
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -358,6 +364,13 @@ class History:
             db.close()
             raise
         return db
+
+    def _inode(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
 
     def _take_lock(self) -> int:
         descriptor = os.open(

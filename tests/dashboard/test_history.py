@@ -232,6 +232,18 @@ def test_a_damaged_database_is_renamed_and_a_new_one_begins(
     assert "is damaged: it is now history.sqlite.damaged, and a new one begins" in caplog.text
 
 
+def test_a_database_that_is_removed_begins_anew(history: History, caplog: pytest.LogCaptureFixture) -> None:
+    history.write([onset("before")], NOW_S)
+    assert ids(history) == ["before"]
+    for file in history.path.parent.glob("history.sqlite*"):
+        file.unlink()
+    history.write([onset("after")], NOW_S)
+    assert ids(history) == ["after"]
+    assert "was removed or replaced: it is opened anew" in caplog.text
+    history.close()
+    assert ids(history) == ["after"]
+
+
 def test_a_database_of_a_newer_edgeaudio_is_left_alone(history: History) -> None:
     history.open()
     history.close()
