@@ -88,12 +88,9 @@ class Fleet:
             if isinstance(value, Removed):
                 self._remove(value)
                 return
-            device = self._devices.get(value.device)
+            device = self._device(value.device)
             if device is None:
-                if len(self._devices) >= self._max_devices:
-                    self._left_out += 1
-                    return
-                device = Device(value.device)
+                return
             match value:
                 case Availability():
                     device = _with_availability(device, now_s, online=value.online, retained=retained)
@@ -109,10 +106,10 @@ class Fleet:
             self._devices[value.device] = device
 
     def saw(self, device: str, now_s: float) -> None:
-        """Note that a known device has sent a detection."""
+        """Note that a device has sent a detection."""
         with self._lock:
-            if (known := self._devices.get(device)) is not None:
-                self._devices[device] = replace(known, seen_s=max(known.seen_s, now_s))
+            if (found := self._device(device)) is not None:
+                self._devices[device] = replace(found, seen_s=max(found.seen_s, now_s))
 
     def snapshot(self) -> FleetSnapshot:
         """Return everything; devices and sources in the order of their names."""
@@ -124,6 +121,16 @@ class Fleet:
         return FleetSnapshot(
             tuple(replace(device, sources=ordered.get(name, ())) for name, device in devices), left_out, revision
         )
+
+    def _device(self, name: str) -> Device | None:
+        """Return a device, a new one too; None: it is left out, which is counted."""
+        device = self._devices.get(name)
+        if device is None:
+            if len(self._devices) >= self._max_devices:
+                self._left_out += 1
+                return None
+            device = Device(name)
+        return device
 
     def _source(self, device: str, name: str) -> Source:
         return self._sources.get(device, {}).get(name) or Source(device, name)

@@ -205,6 +205,10 @@ class History:
             gone = db.execute("DELETE FROM events WHERE number <= ?", (until if kept is None else kept - 1,)).rowcount
             if not gone:
                 _prune_counts(db, oldest_ms // SLOT_MS)
+                # devices that are no more make room for others
+                db.execute(
+                    "DELETE FROM sequences WHERE NOT EXISTS (SELECT 1 FROM events WHERE device = sequences.device)"
+                )
             return gone
 
     def page(self, wanted: Filter, after: Cursor | None = None, limit: int = 100) -> Page:

@@ -4,8 +4,8 @@ Owns: the names, units and help of all series, which devices have any, and their
 prometheus_client. Does not know: HTTP, where the values come from.
 
 Names follow Prometheus: base units, `_total` for what only grows, and `_timestamp_seconds` for moments. No label holds
-an id. A device that has been offline for five minutes has no series. Beyond MAX_SERIES those that come last are left
-out and counted: the order is this process, devices, sources, detections by label.
+an id. A device that has been offline for five minutes, or was removed, has no series. Beyond MAX_SERIES those that come
+last are left out and counted: the order is this process, devices, sources, detections by label.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class FleetCollector(Collector):
         fleet, numbers = self._dashboard.fleet.snapshot(), self._dashboard.recorder.numbers()
         now_s = self._clock()
         devices = [device for device in fleet.devices if not device.is_gone(now_s, GONE_AFTER_S)]
-        gone = {device.name for device in fleet.devices} - {device.name for device in devices}
+        shown = {device.name for device in devices}  # the history knows devices that are no more
         sources = [source for device in devices for source in device.sources]
         budget = _Budget(self._max_series)
         yield from self._of_this_process(budget, numbers, len(fleet.devices), fleet.left_out)
@@ -152,7 +152,7 @@ class FleetCollector(Collector):
             "edgeaudio_detections_missing", "Numbers of detections that did not arrive.", _DEVICE, grows=False
         )
         for name, sequence in sorted(numbers.sequences.items()):
-            if name not in gone:
+            if name in shown:
                 budget.add(missing, (name,), sequence.missing)
         yield missing
         yield from _of_states(budget, sources)
@@ -165,7 +165,7 @@ class FleetCollector(Collector):
             "edgeaudio_detections_total", "Sounds that began, without tests.", (*_SOURCE, "label"), grows=True
         )
         for (name, source_name, label), count in sorted(numbers.onsets.items()):
-            if name not in gone:
+            if name in shown:
                 budget.add(detections, (name, source_name, label), count)
         yield detections
         left_out = _family("edgeaudio_dashboard_series_left_out", "Series beyond the limit.", (), grows=False)

@@ -93,6 +93,14 @@ def test_a_source_that_left_the_settings_goes_with_the_next_report() -> None:
     assert [source.name for source in only(fleet).sources] == ["hall", "new"]
 
 
+def test_a_device_that_only_detects_is_known_within_the_bound() -> None:
+    fleet = Fleet(max_devices=1)
+    fleet.saw("dock", NOW_S)
+    fleet.saw("attic", NOW_S)
+    assert (only(fleet).name, only(fleet).online, only(fleet).seen_s) == ("dock", None, NOW_S)
+    assert fleet.snapshot().left_out == 1
+
+
 def test_cleared_topics_remove_source_and_device() -> None:
     fleet = Fleet()
     fleet.update(status("porch"), NOW_S)

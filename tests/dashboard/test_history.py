@@ -172,6 +172,14 @@ def test_old_events_go_and_so_do_their_counts(history: History) -> None:
         assert list(history.counts(scope)) == [AT_MS // SLOT_MS * SLOT_MS]
 
 
+def test_the_numbers_of_a_device_go_with_its_last_event(history: History) -> None:
+    history.write([onset("old", device="gone")], NOW_S - 40 * DAY_S)
+    history.write([onset("new")], NOW_S)
+    while history.prune(NOW_S):
+        pass
+    assert list(history.sequences()) == ["dock"]
+
+
 def test_a_clock_that_was_wrong_for_a_while_takes_no_other_events_with_it(history: History) -> None:
     history.write([onset("before")], NOW_S)
     history.write([onset("in 1970", after_s=1)], 1000.0)

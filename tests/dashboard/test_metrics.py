@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edgeaudio.dashboard.metrics import FleetCollector, Metrics
 from edgeaudio.dashboard.service import Dashboard
-from edgeaudio.dashboard.wire import Availability, Health, SourceNumbers, Status
+from edgeaudio.dashboard.wire import Availability, Health, Removed, SourceNumbers, Status
 from edgeaudio.sinks.mqtt.events import Received
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -77,6 +77,7 @@ def test_the_state_is_one_series_and_moves(dashboard: Dashboard) -> None:
 
 
 def test_detections_count_by_label_and_gaps_by_device(dashboard: Dashboard) -> None:
+    dashboard.fleet.saw("dock", NOW_S)
     dashboard.recorder.record([onset(), onset("e2", seq=4), onset("e3", label='a"b\\c', seq=5)], NOW_S, 0.0)
     assert of(dashboard, "edgeaudio_detections_total", device="dock", source="porch", label="dog") == 2
     assert of(dashboard, "edgeaudio_detections_total", device="dock", source="porch", label='a"b\\c') == 1
@@ -106,6 +107,14 @@ def test_a_device_offline_for_five_minutes_has_no_series(dashboard: Dashboard) -
         assert ("dock" in devices) is there
     (up,) = [f for f in FleetCollector(dashboard, clock=lambda: NOW_S).collect() if f.name == "edgeaudio_device_up"]
     assert up.samples[0].value == 0
+
+
+def test_a_device_that_is_no_more_has_no_series(dashboard: Dashboard) -> None:
+    dashboard.recorder.record([onset()], NOW_S, 0.0)  # of an earlier run, and of this one
+    dashboard.fleet.update(Availability("dock", online=True), NOW_S)
+    assert of(dashboard, "edgeaudio_detections_missing", device="dock") == 0
+    dashboard.fleet.update(Removed("dock", None), NOW_S)
+    assert not [labels for _, labels in series(dashboard) if ("device", "dock") in labels]
 
 
 def test_series_beyond_the_limit_are_left_out_and_counted(dashboard: Dashboard) -> None:
