@@ -190,8 +190,8 @@ async function devices() {
 const FILTERS = ["device", "source", "label", "min_score", "from", "until"];
 
 function localInput(ms) {
-  if (!ms) return "";
   const at = new Date(Number(ms));
+  if (!ms || isNaN(at)) return "";  // an address can hold anything: the answer to the search says what is wrong
   return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
@@ -235,7 +235,7 @@ async function chart(filter) {
     if (hours.has(hourStart)) hours.set(hourStart, hours.get(hourStart) + Object.values(labels).reduce((a, b) => a + b, 0));
   }
   const total = [...hours.values()].reduce((a, b) => a + b, 0), most = Math.max(1, ...hours.values());
-  const text = `${total} sounds by the hour, ${hour.format(start)} to ${hour.format(until)}, ${zone}; the most in an hour: ${most === 1 && !total ? 0 : most}`;
+  const text = `${total} sounds${filter.min_score ? " of any score" : ""} by the hour, ${hour.format(start)} to ${hour.format(until)}, ${zone}; the most in an hour: ${most === 1 && !total ? 0 : most}`;
   const space = "http://www.w3.org/2000/svg";
   const drawing = document.createElementNS(space, "svg");
   for (const [key, value] of Object.entries({ class: "chart", role: "img", "aria-label": text, viewBox: `0 0 ${hours.size} 100`, preserveAspectRatio: "none" })) drawing.setAttribute(key, value);
