@@ -16,7 +16,9 @@ from edgeaudio.dashboard.fleet import Device, FleetSnapshot, Source
 from edgeaudio.dashboard.history import MAX_PAGE, Cursor, Filter, HistoryEvent, Page
 from edgeaudio.dashboard.recorder import Recent, RecorderNumbers
 from edgeaudio.dashboard.sequence import Sequence
-from edgeaudio.dashboard.wire import MAX_COUNT, MAX_NAME
+from edgeaudio.dashboard.viewers import Watched
+from edgeaudio.dashboard.wire import MAX_COUNT, MAX_NAME, Scores
+from edgeaudio.slugs import is_slug
 
 _MAX_SPAN_MS = 400 * 24 * 3600 * 1000  # of counts
 Json = dict[str, Any]
@@ -51,6 +53,11 @@ def recent_json(recent: Recent) -> Json:
         "duration_s": detection.duration_s,
         "test": detection.test,
     }
+
+
+def scores_json(scores: Scores) -> Json:
+    """Return what may be in one clip of a source that is watched live."""
+    return {"at": _ms(scores.at), "duration_s": scores.duration_s, "scores": dict(scores.scores)}
 
 
 def event_json(event: HistoryEvent) -> Json:
@@ -117,6 +124,16 @@ def limit_of(query: Mapping[str, str]) -> int:
 def number_of(query: Mapping[str, str]) -> int:
     """Read the number after which detections are wanted. Raises QueryError."""
     return _whole(query.get("after") or "0", "after")
+
+
+def watched_of(query: Mapping[str, str]) -> Watched | None:
+    """Read which source is watched live; None: none. Raises QueryError."""
+    device, source = query.get("device"), query.get("source")
+    if not device and not source:
+        return None
+    if not device or not source or not is_slug(device) or not is_slug(source):
+        raise QueryError("device, source: are not the names of a source")
+    return device, source
 
 
 def span_of(query: Mapping[str, str]) -> Filter:

@@ -19,6 +19,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from importlib.resources import files
 from typing import Any, Final
@@ -35,9 +36,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edgeaudio.dashboard import api
 from edgeaudio.dashboard.api import QueryError
+from edgeaudio.dashboard.columns import Columns
 from edgeaudio.dashboard.history import HistoryError
 from edgeaudio.dashboard.metrics import CONTENT_TYPE, Metrics
 from edgeaudio.dashboard.service import Dashboard
+from edgeaudio.dashboard.viewers import Viewer
+from edgeaudio.dashboard.wire import Scores
 from edgeaudio.errors import EdgeaudioError
 
 log = logging.getLogger(__name__)
@@ -46,6 +50,7 @@ _STATIC: Final = {
     "page.html": "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "live.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 _HEADERS: Final = {
@@ -61,6 +66,7 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{0,5})?")
 _MAX_LIVE: Final = 100  # pages with a WebSocket; others ask every few seconds
 _STEP_S: Final = 0.25
+_LIVE_STEP_S: Final = 0.1  # where a source is watched, whose columns come five times a second
 _FLEET_EVERY_S: Final = 2.0
 _SEND_LIMIT_S: Final = 10.0
 _MAX_SENT: Final = 100  # detections in one message
@@ -83,6 +89,7 @@ class WebApp:
             Route("/", partial(self._file, "page.html"), methods=["GET"]),
             Route("/page.css", partial(self._file, "page.css"), methods=["GET"]),
             Route("/page.js", partial(self._file, "page.js"), methods=["GET"]),
+            Route("/live.js", partial(self._file, "live.js"), methods=["GET"]),
             Route("/icon.svg", partial(self._file, "icon.svg"), methods=["GET"]),
             Route("/metrics", self._get_metrics, methods=["GET"]),
             Route("/api/fleet", self._get_fleet, methods=["GET"]),
@@ -139,7 +146,10 @@ class WebApp:
             return await to_thread.run_sync(find)
 
     async def _watch(self, websocket: WebSocket) -> None:
-        """Send detections as they come, and the revision of the fleet, until the page is gone."""
+        """Send detections as they come, and the revision of the fleet, until the page is gone.
+
+        With the names of a source in the query also its columns and scores: the page then counts as one of its viewers.
+        """
         if not _is_same_origin(websocket.headers):
             await websocket.close(_POLICY_VIOLATION)
             return
@@ -149,8 +159,10 @@ class WebApp:
         self._live += 1
         try:
             after = api.number_of(websocket.query_params)
+            watched = api.watched_of(websocket.query_params)
             await websocket.accept()
-            await self._send_all(websocket, after)
+            with nullcontext() if watched is None else self._dashboard.viewers.watching(watched) as viewer:
+                await self._send_all(websocket, after, viewer)
         except QueryError:
             await websocket.close(_POLICY_VIOLATION)
         except (WebSocketDisconnect, TimeoutError):
@@ -158,11 +170,12 @@ class WebApp:
         finally:
             self._live -= 1
 
-    async def _send_all(self, websocket: WebSocket, after: int) -> None:
+    async def _send_all(self, websocket: WebSocket, after: int, viewer: Viewer | None) -> None:
         gone = asyncio.create_task(_until_gone(websocket))
         loop = asyncio.get_running_loop()
         revision, fleet_at_s = -1, 0.0
         connections: dict[str, Any] = {}
+        trouble = ""
         try:
             while not gone.done():
                 message: dict[str, Any] = {}
@@ -175,9 +188,17 @@ class WebApp:
                 if (now := self._connections()) != connections:
                     connections = now
                     message |= now
+                values = viewer.take() if viewer else []
+                if viewer and (now_wrong := self._dashboard.viewers.trouble(viewer.watched)) != trouble:
+                    message["trouble"] = trouble = now_wrong
+                if scores := [api.scores_json(value) for value in values if isinstance(value, Scores)]:
+                    message["scores"] = scores
                 if message:
                     await asyncio.wait_for(websocket.send_text(_dump(message)), _SEND_LIMIT_S)
-                await asyncio.wait({gone}, timeout=_STEP_S)
+                for value in values:
+                    if isinstance(value, Columns):
+                        await asyncio.wait_for(websocket.send_bytes(value.packet), _SEND_LIMIT_S)
+                await asyncio.wait({gone}, timeout=_LIVE_STEP_S if viewer else _STEP_S)
         finally:
             gone.cancel()
 

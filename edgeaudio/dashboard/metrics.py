@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from edgeaudio.dashboard.fleet import Device, Source
 from edgeaudio.dashboard.recorder import RecorderNumbers
 from edgeaudio.dashboard.service import Dashboard
+from edgeaudio.dashboard.wire import KINDS
 from edgeaudio.version import __version__
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -185,7 +186,7 @@ class FleetCollector(Collector):
         refused = _family(
             "edgeaudio_dashboard_refused_messages_total", "Messages that break the contract.", ("topic",), grows=True
         )
-        for topic in ("availability", "detection", "health", "status"):
+        for topic in sorted(KINDS):
             budget.add(refused, (topic,), self._dashboard.refused.get(topic, 0))
         yield refused
         for name, text, grows, value in (

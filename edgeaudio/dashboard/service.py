@@ -1,11 +1,12 @@
-"""The parts of the dashboard, joined: two subscriptions, the fleet, the history.
+"""The parts of the dashboard, joined: two subscriptions, the fleet, the history, and what is watched live.
 
 Owns: the threads, what each message leads to, and the count of refused ones.
 Does not know: HTTP (app.py), metrics' names (metrics.py).
 
 Two connections, because their sessions differ. Detections come over a session that the broker keeps while this process
 is away. State comes over a clean one without acknowledgements: a queue of a thousand messages, as brokers keep it for
-one client, is less than the retained messages of a fleet, and each report replaces the one before.
+one client, is less than the retained messages of a fleet, and each report replaces the one before. What is watched live
+comes over a third one, which is there only while somebody watches.
 """
 
 from __future__ import annotations
@@ -18,14 +19,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from edgeaudio.dashboard.columns import MAX_PACKET as MAX_LIVE_PACKET
 from edgeaudio.dashboard.config import DashboardConfig
 from edgeaudio.dashboard.consumer import Consumer, Subscription
 from edgeaudio.dashboard.fleet import Fleet
 from edgeaudio.dashboard.history import History, HistoryError
+from edgeaudio.dashboard.live_feed import LiveFeed
 from edgeaudio.dashboard.recorder import Recorder
+from edgeaudio.dashboard.viewers import Viewers
 from edgeaudio.dashboard.wire import (
     MAX_PAYLOAD,
+    Availability,
     Detection,
+    Health,
+    Removed,
+    Status,
     Value,
     WireError,
     detection_filter,
@@ -89,6 +97,14 @@ class Dashboard:
             self._take_state,
             stop=self._stop,
         )
+        self.viewers = Viewers()
+        live = replace(
+            passing,
+            client_id=f"{mqtt.client_id}_dashboard-live",
+            max_payload=MAX_LIVE_PACKET,
+            max_packet=MAX_LIVE_PACKET + 1024,
+        )
+        self._live = LiveFeed(live, self._base, self.viewers, self._refuse, stop=self._stop)
         self._keeper = threading.Thread(target=self._keep, name="history", daemon=True)
 
     @property
@@ -98,7 +114,7 @@ class Dashboard:
     @property
     def failure(self) -> BaseException | None:
         """What ended a thread; None: all run."""
-        return self._detections.failure or self._state.failure
+        return self._detections.failure or self._state.failure or self._live.failure
 
     @property
     def refused(self) -> dict[str, int]:
@@ -116,12 +132,13 @@ class Dashboard:
             log.error("%s; it is tried again", error)  # noqa: TRY400 (one line)
         self._detections.start()
         self._state.start()
+        self._live.start()
         self._keeper.start()
 
     def stop(self) -> None:
         self._stop.set()
-        for consumer in (self._detections, self._state):
-            consumer.join(_STOP_LIMIT_S)
+        for thread in (self._detections, self._state, self._live):
+            thread.join(_STOP_LIMIT_S)
         self._keeper.join(_STOP_LIMIT_S)
         self.history.close()
 
@@ -129,7 +146,7 @@ class Dashboard:
         now_s = time.time()
         for message in batch:
             value = self._parse(message)
-            if value is not None and not isinstance(value, Detection):
+            if isinstance(value, Availability | Health | Removed | Status):
                 self.fleet.update(value, now_s, retained=message.retained)
 
     def _take_detections(self, batch: Sequence[Received]) -> None:
@@ -143,11 +160,14 @@ class Dashboard:
         try:
             return parse(self._base, message.topic, message.payload)
         except WireError as error:
-            with self._lock:
-                self._refused[kind_of(message.topic)] += 1
-            if self._throttle.is_due(f"{kind_of(message.topic)} {error}", time.monotonic()):
-                log.warning("%s: %s; the message is ignored", message.topic[:_MAX_SHOWN], error)
+            self._refuse(message, error)
             return None
+
+    def _refuse(self, message: Received, error: WireError) -> None:
+        with self._lock:
+            self._refused[kind_of(message.topic)] += 1
+        if self._throttle.is_due(f"{kind_of(message.topic)} {error}", time.monotonic()):
+            log.warning("%s: %s; the message is ignored", message.topic[:_MAX_SHOWN], error)
 
     def _keep(self) -> None:
         """Delete old events, hour by hour."""

@@ -24,10 +24,13 @@ from edgeaudio.slugs import is_slug
 MAX_PAYLOAD = 1_000_000  # bytes
 MAX_NAME = 200  # characters of a label or a model's name
 MAX_TEXT = 500  # characters of a sentence for people
+MAX_CLIP_S = 60.0
+MAX_SCORES = 100  # labels of a clip
 MAX_COUNT = 1 << 53  # JSON numbers are exact below it
 _MAX_SECONDS = 1e10
 _FIRST_YEAR, _LAST_YEAR = 1970, 2199
 
+KINDS: Final = frozenset({"availability", "health", "status", "detection", "live", "scores", "command"})
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,15}(?:Z|[+-][0-9]{2}:[0-9]{2})")
@@ -117,6 +120,26 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
+class Scores:
+    """What a model may have heard in one clip of a source that is watched live."""
+
+    device: str
+    source: str
+    at: datetime
+    duration_s: float
+    scores: Mapping[str, float]  # by label, the highest first
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseAnswer:
+    """A device's answer to the wish to watch a source live."""
+
+    device: str
+    source: str
+    error: str  # why it refuses; empty: it does not
+
+
+@dataclass(frozen=True, slots=True)
 class Removed:
     """A retained topic was cleared: the source, or with None the whole device, is no more."""
 
@@ -124,7 +147,7 @@ class Removed:
     source: str | None
 
 
-Value: TypeAlias = Availability | Status | Health | Detection | Removed
+Value: TypeAlias = Availability | Status | Health | Detection | Removed | Scores | LeaseAnswer
 
 
 def state_filters(base: str) -> tuple[str, ...]:
@@ -140,7 +163,7 @@ def detection_filter(base: str) -> str:
 def kind_of(topic: str) -> str:
     """Return the kind of a topic, its last level if it is one that is read, else "other"."""
     last = topic.rpartition("/")[2]
-    return last if last in {"availability", "health", "status", "detection"} else "other"
+    return last if last in KINDS else "other"
 
 
 def parse(base: str, topic: str, payload: bytes) -> Value | None:
@@ -162,6 +185,10 @@ def parse(base: str, topic: str, payload: bytes) -> Value | None:
             value = _status(device, source, _table(payload)) if payload else Removed(device, source)
         case [device, source, "detection"] if payload:
             value = _detection(device, source, _table(payload))
+        case [device, source, "scores"] if payload:
+            value = _scores(device, source, _table(payload))
+        case [device, "command"] if payload:
+            value = _lease_answer(base, device, _table(payload))
     return value
 
 
@@ -248,6 +275,32 @@ def _detection(device: str, source: str, table: Mapping[str, Any]) -> Detection 
     )
 
 
+def _scores(device: str, source: str, table: Mapping[str, Any]) -> Scores:
+    scores = _inner(table, "scores")
+    if len(scores) > MAX_SCORES:
+        raise WireError(f"scores: has over {MAX_SCORES} labels")
+    return Scores(
+        device,
+        source,
+        at=_required(_time(table, "at"), "at"),
+        duration_s=_required(_number(table, "duration_s", 0, MAX_CLIP_S), "duration_s"),
+        # a label is no field's name: an error must not hold it
+        scores={
+            _clean(label, MAX_NAME): _required(_number({"scores": score}, "scores", 0, 1), "scores")
+            for label, score in scores.items()
+        },
+    )
+
+
+def _lease_answer(base: str, device: str, table: Mapping[str, Any]) -> LeaseAnswer | None:
+    """Return the result of a command, if it is that of a lease."""
+    levels = (_string(table, "topic") or "").removeprefix(f"{base}/{device}/").split("/")
+    if len(levels) != 3 or levels[1:] != ["live", "set"] or not is_slug(levels[0]):
+        return None
+    error = "" if table.get("ok") is True else _text(table, "error") or "the device refuses it, and does not say why"
+    return LeaseAnswer(device, levels[0], error)
+
+
 def _table(payload: bytes) -> Mapping[str, Any]:
     try:
         # a lone surrogate escape makes text that no file and no page can hold: _text replaces it
@@ -298,7 +351,11 @@ def _string(table: Mapping[str, Any], key: str) -> str | None:
 
 def _text(table: Mapping[str, Any], key: str, limit: int = MAX_TEXT) -> str:
     """Return a text for people on one line; empty where it is missing."""
-    value = (_string(table, key) or "")[: limit + 1]
+    return _clean(_string(table, key) or "", limit)
+
+
+def _clean(text: str, limit: int) -> str:
+    value = text[: limit + 1]
     clean = "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in value).strip()
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 

@@ -28,6 +28,7 @@ ROUTES = {
     "/": {"GET", "HEAD"},
     "/page.css": {"GET", "HEAD"},
     "/page.js": {"GET", "HEAD"},
+    "/live.js": {"GET", "HEAD"},
     "/icon.svg": {"GET", "HEAD"},
     "/metrics": {"GET", "HEAD"},
     "/api/fleet": {"GET", "HEAD"},

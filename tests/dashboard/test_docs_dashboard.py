@@ -7,10 +7,11 @@ from pathlib import Path
 from dashboard.test_metrics import HEALTH, NOW_S, series
 from dashboard.values import onset
 
-from edgeaudio.dashboard import fleet, history, metrics, recorder, service, wire
+from edgeaudio.dashboard import fleet, history, live_feed, metrics, recorder, service, viewers, wire
 from edgeaudio.dashboard.advice import advice_for
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.wire import Availability
+from edgeaudio.sinks.live import leases, sink
 from edgeaudio.types import Reason
 
 TEXT = (Path(__file__).parents[2] / "docs" / "dashboard.md").read_text()
@@ -32,13 +33,25 @@ def test_limits_are_those_of_the_code() -> None:
     assert f"takes over {history._READ_LIMIT_S:g} s" in TEXT
     assert f"limit of {metrics.MAX_SERIES:,}" in TEXT
     assert f"Messages over\n{wire.MAX_PAYLOAD // 1_000_000} MB" in TEXT
+    assert f"for {live_feed.LEASE_S} s and renews that every {live_feed.RENEW_S:g} s" in TEXT
+    assert f"slow browser {viewers.MAX_QUEUED} messages are kept" in TEXT
+    assert f"allows {leases.MAX_SOURCES} sources at once" in TEXT
+    assert f"scores over {sink.LEAST_SCORE}," in TEXT
     assert service.SESSION_EXPIRY_S == 7 * 24 * 3600  # "a week"
     assert metrics.GONE_AFTER_S == 5 * 60
 
 
 def test_the_access_rules_are_those_of_the_subscriptions() -> None:
     rules = re.findall(r"^    topic read (.*)$", TEXT, re.MULTILINE)
-    assert rules == [*wire.state_filters("edgeaudio"), wire.detection_filter("edgeaudio")]
+    live = live_feed.live_filters("edgeaudio", ("+", "+"))
+    assert rules == [*wire.state_filters("edgeaudio"), wire.detection_filter("edgeaudio"), *live]
+    written = re.findall(r"^    topic write (.*)$", TEXT, re.MULTILINE)
+    assert written == [live_feed.lease_topic("edgeaudio", ("+", "+"))]
+    shipped = (Path(__file__).parents[2] / "deploy" / "mosquitto" / "acl").read_text()
+    section = shipped.partition("user dashboard\n")[2].partition("\n\n")[0]
+    assert section.splitlines() == [f"topic read {rule}" for rule in rules] + [
+        f"topic write {rule}" for rule in written
+    ]
 
 
 def test_every_reason_has_advice() -> None:

@@ -8,11 +8,21 @@ from hypothesis import strategies as st
 from test_contracts import AT, HEALTH  # the report with every field set
 
 from edgeaudio.dashboard import wire
-from edgeaudio.dashboard.wire import Availability, Detection, Health, Removed, Status, WireError, parse
+from edgeaudio.dashboard.wire import (
+    Availability,
+    Detection,
+    Health,
+    LeaseAnswer,
+    Removed,
+    Scores,
+    Status,
+    WireError,
+    parse,
+)
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.health_payload import health_values
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import Event, Reason, SourceState, SourceStatus
+from edgeaudio.types import Event, LiveScores, Reason, SourceState, SourceStatus
 
 TOPICS = Topics("site/edgeaudio", "dock")
 STATUS = SourceStatus("porch", SourceState.WAITING, AT, Reason.TIMEOUT, "no answer", "aac", 48_000, 2, next_try=AT)
@@ -50,6 +60,23 @@ def test_what_the_agent_publishes_is_read_as_it_was_meant() -> None:
     assert read(messages.detection(TOPICS, EVENT, seq_epoch="a1", seq=7)) == Detection(
         "dock", "porch", "e1", "offset", "dog", 0.91, AT, 0.05, 1.25, "home", 7, "a1", test=False
     )
+
+
+def test_scores_and_the_answer_to_a_lease_are_read_as_they_were_meant() -> None:
+    scores = read(messages.live_scores(TOPICS, LiveScores("porch", "home", AT, 1.5, {"dog": 0.9, "cat": 0.06})))
+    assert scores == Scores("dock", "porch", AT, 1.5, {"dog": 0.9, "cat": 0.06})
+    topic = TOPICS.live("porch") + "/set"
+    assert read(messages.command_result(TOPICS, topic, AT, None)) == LeaseAnswer("dock", "porch", "")
+    assert read(messages.command_result(TOPICS, topic, AT, "too many")) == LeaseAnswer("dock", "porch", "too many")
+    assert read(messages.command_result(TOPICS, f"{TOPICS.root}/restart/set", AT, None)) is None
+    assert read(messages.command_result(TOPICS, "site/edgeaudio/other/porch/live/set", AT, "no")) is None
+
+
+@pytest.mark.parametrize("scores", [[], {"dog": 2}, {"dog": "x"}, {"dog": None}, {str(n): 0.1 for n in range(101)}])
+def test_scores_out_of_bounds_are_refused(scores: Any) -> None:
+    payload = {"schema_version": 1, "at": GOOD["at"], "duration_s": 1.0, "scores": scores}
+    with pytest.raises(WireError, match="scores: "):
+        parse("edgeaudio", "edgeaudio/dock/porch/scores", json.dumps(payload).encode())
 
 
 def test_a_health_report_is_read_with_all_that_is_shown() -> None:

@@ -11,6 +11,8 @@ import socket
 import struct
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,14 +109,23 @@ class WebSocketClient:
             pass
 
     def read(self) -> Any:
-        """Return the next message."""
+        """Return the next message: of text its value, else its bytes."""
         head, length = self._file.read(2)
         if length == 126:
             (length,) = struct.unpack("!H", self._file.read(2))
         elif length == 127:
             (length,) = struct.unpack("!Q", self._file.read(8))
-        assert head == 0x81, "this is no whole text message"
-        return json.loads(self._file.read(length))
+        assert head in {0x81, 0x82}, "this is no whole message"
+        body = self._file.read(length)
+        return json.loads(body) if head == 0x81 else body
+
+    def read_until(self, wanted: Callable[[Any], bool]) -> Any:
+        """Return the first message that is wanted, within 30 s."""
+        deadline_s = time.monotonic() + 30
+        while time.monotonic() < deadline_s:
+            if wanted(message := self.read()):
+                return message
+        raise AssertionError("the message does not come")
 
     def close(self) -> None:
         self._file.close()

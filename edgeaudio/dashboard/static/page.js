@@ -1,6 +1,8 @@
 // The page of `edgeaudio dashboard`. Every view is an address; everything that came over MQTT is set as text, never as
 // markup. Addresses are relative, so that the page works below any path.
 
+import { LiveView } from "./live.js";
+
 const MAX_ROWS = 300;
 const POLL_MS = 5000;
 const TROUBLE = new Set(["connecting", "stalled", "waiting", "failed", "quarantined", "silent", "clipping", "hum", "unknown"]);
@@ -64,7 +66,7 @@ function report(error) {
 
 // --- what comes by itself: a WebSocket, and where it is refused a question every few seconds ---
 
-const live = { after: 0, detections: () => {}, fleet: () => {}, polling: null, tries: 0 };
+const live = { after: 0, detections: () => {}, fleet: () => {}, columns: () => {}, scores: () => {}, trouble: () => {}, polling: null, tries: 0 };
 
 function take(message) {
   if (message.recent?.length) {
@@ -72,6 +74,8 @@ function take(message) {
     live.detections(message.recent);
   }
   if (message.fleet !== undefined) live.fleet();
+  if (message.scores) live.scores(message.scores);
+  if (message.trouble !== undefined) live.trouble(message.trouble);
   if (message.broker) live.broker = message.broker;
   const shown = document.getElementById("connection");
   const up = live.broker?.detections && live.broker?.state;
@@ -81,16 +85,21 @@ function take(message) {
 }
 
 function watch() {
-  const target = new URL(`api/live?after=${live.after}`, location.href);
+  const watched = view === "live" ? { device: query.get("device"), source: query.get("source") } : {};
+  const target = new URL(`api/live${address({ after: live.after, ...watched })}`, location.href);
   target.protocol = target.protocol === "https:" ? "wss:" : "ws:";
   const socket = new WebSocket(target);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => live.trouble("");
   socket.onmessage = (event) => {
     clearInterval(live.polling);
     live.polling = null;
     live.tries = 0;
-    take(JSON.parse(event.data));
+    if (typeof event.data === "string") take(JSON.parse(event.data));
+    else live.columns(event.data);
   };
   socket.onclose = () => {
+    live.trouble("the WebSocket is closed: no columns come; it is tried again");
     if (live.polling === null) {
       live.polling = setInterval(poll, POLL_MS);
       poll();
@@ -157,8 +166,9 @@ async function devices() {
       source.detail ? node("span", { class: "advice" }, source.detail) : "",
       // many details end in what to do already, behind a semicolon, and know more
       source.advice && !source.detail.includes("; ") ? node("span", { class: "advice" }, source.advice) : "");
-    const link = node("a", { href: address({ view: "history", device: device.name, source: source.name }) }, source.name);
-    return row(heads, [name, link, state, ago(source.since), seconds(source.lost_s)]);
+    const links = node("span", {}, node("a", { href: address({ view: "history", device: device.name, source: source.name }) }, source.name),
+      " ", node("a", { class: "aside", href: address({ view: "live", device: device.name, source: source.name }), "aria-label": `${source.name} live` }, "live"));
+    return row(heads, [name, links, state, ago(source.since), seconds(source.lost_s)]);
   }
 
   function gapItem(device) {
@@ -250,6 +260,44 @@ async function chart(filter) {
   return node("figure", {}, drawing, node("figcaption", { class: "note" }, text));
 }
 
+// --- one source, live ---
+
+async function watchSource() {
+  const [device, source] = [query.get("device") ?? "", query.get("source") ?? ""];
+  const { devices: known } = await ask("api/fleet");
+  if (!device || !source) {
+    const links = known.flatMap((each) => each.sources.map(({ name }) =>
+      node("li", {}, node("a", { href: address({ view: "live", device: each.name, source: name }) }, `${each.name}: ${name}`))));
+    main.replaceChildren(node("h1", {}, "Live"), links.length ? node("ul", {}, ...links.slice(0, MAX_ROWS)) : node("p", {}, "No source is known yet."),
+      links.length > MAX_ROWS ? node("p", { class: "note" }, "There are more: the devices can be filtered, and lead here.") : "");
+    return;
+  }
+  const canvas = node("canvas", { class: "live", role: "img", "aria-label": `Spectrogram of ${source} on ${device}` });
+  const scores = node("tbody"), state = node("p", { class: "summary", id: "state", role: "status" }), said = node("p", { id: "said", "aria-live": "polite" });
+  const pause = node("button", { "aria-pressed": "false" }, "Pause");
+  main.replaceChildren(node("h1", {}, `${source} on ${device}, live`), state, canvas, said,
+    node("p", { class: "note" }, "Lines mark what was detected, at its own time. Below, each label's scores; an outline is a detection. Grey: no sound came."),
+    pause, node("table", { class: "scores" }, node("caption", {}, "Scores over 0.05 of the latest clip"),
+      node("thead", {}, node("tr", {}, ...["Sound", "", "Score", ""].map((head) => node("th", { scope: "col" }, head)))), scores),
+    node("p", {}, node("a", { href: address({ view: "history", device, source }) }, "History of this source")));
+  const shown = new LiveView({ canvas, scores, state, said }, device, source);
+  pause.addEventListener("click", () => {
+    shown.pause(!shown.paused);
+    pause.setAttribute("aria-pressed", shown.paused);
+  });
+  live.columns = (buffer) => shown.takeColumns(buffer);
+  live.scores = (clips) => shown.takeScores(clips);
+  live.detections = (recents) => shown.takeDetections(recents);
+  live.trouble = (text) => { shown.trouble = text; shown.tick(); };
+  live.fleet = async () => {
+    const fleet = await ask("api/fleet").catch(() => null);
+    const found = fleet?.devices.find((each) => each.name === device), one = found?.sources.find((each) => each.name === source);
+    shown.about = fleet === null ? "" : !one ? "no such source is known" : found.online === false ? "the device is offline"
+      : one.state === "listening" ? "" : [`the source is ${one.state}`, one.detail, one.advice].filter(Boolean).join("; ");
+    shown.tick();
+  };
+}
+
 // --- one event ---
 
 async function event() {
@@ -267,7 +315,7 @@ async function event() {
     node("dl", {}, ...entries.flatMap(([name, value]) => [node("dt", {}, name), node("dd", {}, value)])));
 }
 
-const views = { devices, history, event };
+const views = { devices, history, event, live: watchSource };
 const view = Object.hasOwn(views, query.get("view") ?? "") ? query.get("view") : "devices";
 document.getElementById("zone").textContent = zone;
 for (const link of document.querySelectorAll("nav a")) if (link.search === `?view=${view}`) link.setAttribute("aria-current", "page");

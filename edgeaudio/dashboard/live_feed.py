@@ -1,0 +1,160 @@
+"""Live columns and scores from the broker, for the sources that somebody watches.
+
+Owns: a thread, a connection while there is a viewer, and the leases of all viewers.
+Does not know: what the packets hold (columns.py, wire.py), where they go (viewers.py).
+
+A lease is short and renewed: what ends it is that it is not. It is not taken back, for that would end it for whoever
+else watches the source (docs/mqtt.md).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from edgeaudio.backoff import Backoff
+from edgeaudio.dashboard.columns import Columns, parse_columns
+from edgeaudio.dashboard.viewers import Viewers, Watched
+from edgeaudio.dashboard.wire import LeaseAnswer, Scores, Value, WireError, parse
+from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
+from edgeaudio.sinks.mqtt.client import MqttConnection
+from edgeaudio.sinks.mqtt.events import Acknowledged, Received
+from edgeaudio.throttled_log import LogThrottle
+from edgeaudio.types import Message
+
+log = logging.getLogger(__name__)
+
+LEASE_S: Final = 15
+RENEW_S: Final = 5.0
+_STEP_S: Final = 0.1  # until a new viewer is noticed
+_IDLE_S: Final = 0.5
+
+Refuse: TypeAlias = Callable[[Received, WireError], None]
+
+
+def live_filters(base: str, watched: Watched) -> tuple[str, ...]:
+    """Return the topics of one source that is watched."""
+    device, source = watched
+    return f"{base}/{device}/{source}/live", f"{base}/{device}/{source}/scores", f"{base}/{device}/command"
+
+
+def lease_topic(base: str, watched: Watched) -> str:
+    """Return the topic by which a source is leased."""
+    return f"{base}/{watched[0]}/{watched[1]}/live/set"
+
+
+class LiveFeed:
+    """The thread. `refuse` is called with each message that breaks the contract."""
+
+    def __init__(
+        self, config: MqttConfig, base: str, viewers: Viewers, refuse: Refuse, *, stop: threading.Event
+    ) -> None:
+        self.failure: BaseException | None = None  # what ended the thread
+        self._config = config
+        self._base = base
+        self._viewers = viewers
+        self._refuse = refuse
+        self._stop = stop
+        self._throttle = LogThrottle()
+        self._thread = threading.Thread(target=self._run, name="mqtt-live", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> None:
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        backoff = Backoff(self._config.retry_min_s, self._config.retry_max_s)
+        try:
+            while not self._stop.is_set():
+                if not self._viewers.is_anybody.wait(_IDLE_S):
+                    continue
+                try:
+                    self._connection()
+                    backoff.reset()
+                except BrokerError as error:
+                    self._report(error)
+                    self._stop.wait(backoff.next_s() * random.uniform(0.75, 1.25))
+        except Exception as error:
+            log.exception("an exception ended the live views")
+            self.failure = error
+
+    def _connection(self) -> None:
+        """Lease and receive until nobody watches. Raises BrokerError."""
+        connection = MqttConnection(self._config, will=None, stop=self._stop)
+        leases = _Leases(self._base, self._viewers, connection)
+        for watched in self._viewers.watched():
+            self._viewers.report(watched, "")  # that the broker was away
+        try:
+            while not self._stop.is_set() and self._viewers.is_anybody.is_set():
+                leases.renew(time.monotonic())
+                for event in connection.poll(_STEP_S):
+                    if isinstance(event, Acknowledged):
+                        leases.acknowledged(event)
+                    else:
+                        self._take(event)
+            connection.close()
+        except BaseException:
+            connection.abort()
+            raise
+
+    def _take(self, message: Received) -> None:
+        value: Columns | Value | None
+        try:
+            value = parse_columns(self._base, message.topic, message.payload) or parse(
+                self._base, message.topic, message.payload
+            )
+        except WireError as error:
+            self._refuse(message, error)
+            return
+        if isinstance(value, Columns | Scores) and not message.retained:
+            self._viewers.hand_out(value)
+        elif isinstance(value, LeaseAnswer):
+            refusal = f"{value.device} refuses to show {value.source}: {value.error}" if value.error else ""
+            self._viewers.report((value.device, value.source), refusal)
+
+    def _report(self, error: BrokerError) -> None:
+        for watched in self._viewers.watched():
+            self._viewers.report(watched, str(error))
+        if not self._stop.is_set() and self._throttle.is_due(f"{error.reason}", time.monotonic()):
+            log.warning("live views: %s; it is tried again", error)
+
+
+class _Leases:
+    """Subscriptions and leases on one connection."""
+
+    def __init__(self, base: str, viewers: Viewers, connection: MqttConnection) -> None:
+        self._base = base
+        self._viewers = viewers
+        self._connection = connection
+        self._subscribed: set[str] = set()
+        self._due_s: dict[Watched, float] = {}  # monotonic
+        self._awaited: dict[int, tuple[Watched, str]] = {}  # with the topic, by packet identifier
+
+    def renew(self, now_s: float) -> None:
+        """Subscribe to what is newly watched, and renew the leases that are due."""
+        watched = self._viewers.watched()
+        self._due_s = {each: self._due_s.get(each, now_s) for each in watched}
+        for each in watched:
+            for topic in live_filters(self._base, each):
+                if topic not in self._subscribed:
+                    self._subscribed.add(topic)
+                    self._awaited[self._connection.subscribe(topic, qos=0)] = each, topic
+            if now_s >= self._due_s[each]:
+                self._due_s[each] = now_s + RENEW_S
+                topic = lease_topic(self._base, each)
+                packet_id = self._connection.publish(Message(topic, str(LEASE_S).encode(), qos=1))
+                self._awaited[packet_id] = each, topic
+
+    def acknowledged(self, answer: Acknowledged) -> None:
+        watched, topic = self._awaited.pop(answer.packet_id, (None, ""))
+        if watched is not None and answer.refusal is not None:
+            words = (
+                f"the broker denies {topic}: {answer.refusal.name}; allow it in its access rules (docs/dashboard.md)"
+            )
+            self._viewers.report(watched, words)
