@@ -30,6 +30,8 @@ SLACK = 0.05  # of a limit of bytes, removed beyond it
 MAX_CLIPS = MAX_SCANNED * 9 // 10  # beyond MAX_SCANNED, clips can be neither listed nor removed
 MB = 1_000_000
 DAY_S = 86_400.0
+# no clip is older: an earlier date is that of a clock that was not set yet, and says nothing of the age
+FIRST_S = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ class Retention:
             left = [entry for entry in left if entry.name not in names]
 
         oldest_s = self._now().timestamp() - limits.max_age_s
-        too_old = [entry for entry in left if entry.onset_s < oldest_s]
+        too_old = [entry for entry in left if FIRST_S <= entry.onset_s < oldest_s]
         choose(f"older than {limits.max_age_s / DAY_S:g} days", too_old)
         if limits.best_per_label is not None:
             choose(f"not among the best {limits.best_per_label} of a label", _worse(left, limits.best_per_label))

@@ -35,6 +35,13 @@ def test_old_clips_are_removed_and_kept_ones_stay(tmp_path):
     assert len(list(tmp_path.iterdir())) == 4
 
 
+def test_a_clip_from_before_the_clock_was_set_has_no_age(tmp_path):
+    put_clip(tmp_path, "unset", datetime(1970, 1, 1, 0, 3, tzinfo=UTC))
+    put_clip(tmp_path, "new", days_ago(1))
+    assert run(tmp_path, max_age_s=30 * 86_400) == {"unset", "new"}
+    assert run(tmp_path, max_bytes=1) == set()
+
+
 def test_the_best_of_each_label_stay(tmp_path):
     for number, score in enumerate((0.5, 0.9, 0.7, 0.6)):
         put_clip(tmp_path, f"dog-{number}", days_ago(number), score=score)
