@@ -82,7 +82,7 @@ def test_its_sounds_come_over_and_over_until_ctrl_c(tmp_path: Path):
             assert len(processes_of(mark)) >= 9
             assert end(process, mark) == ""
         finally:
-            process.kill()
+            process.terminate()  # by SIGKILL it could not end the others
 
 
 def test_where_the_port_is_in_use_it_takes_another_and_ends_at_once(tmp_path: Path):
@@ -102,4 +102,4 @@ def test_where_the_port_is_in_use_it_takes_another_and_ends_at_once(tmp_path: Pa
                 assert f":{PORT}/" not in line
                 assert end(process, mark) == ""
             finally:
-                process.kill()
+                process.terminate()  # by SIGKILL it could not end the others
