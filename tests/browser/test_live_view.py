@@ -98,10 +98,12 @@ def test_columns_appear_and_what_is_lost_is_a_gap(open_page: Open, publish: Publ
 def test_detections_and_scores_are_text_at_their_time(open_page: Open, publish: Publish, leases: Subscriber) -> None:
     page = open_page(VIEW)
     wait_until(lambda: leases.heard)
+    # only what is new is read out
+    late_s = (datetime.now(UTC) - BEGIN).total_seconds() - 10
     for sequence in range(50):
-        publish(LIVE, packet(sequence))
+        publish(LIVE, packet(sequence, late_s=late_s))
     wait_columns(page, 500)
-    at = (BEGIN + timedelta(seconds=5)).isoformat()
+    at = (BEGIN + timedelta(seconds=late_s + 5)).isoformat()
     scores = {"schema_version": 1, "at": at, "duration_s": 1.0, "model": "home", "scores": {MARKUP: 0.9, "cat": 0.07}}
     publish("edgeaudio/dock/porch/detection", dog(1, label=MARKUP, at=at))
     expect(page.locator("#said")).to_contain_text(f"Heard: {MARKUP}, score 0.90, at ")
@@ -110,7 +112,7 @@ def test_detections_and_scores_are_text_at_their_time(open_page: Open, publish: 
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text(f"{MARKUP}0.90detected")
     expect(rows.last).to_contain_text("cat0.07")
-    publish(LIVE, packet(50))
+    publish(LIVE, packet(50, late_s=late_s))
     wait_columns(page, 510)
     line = {colour(page, column, 0.25, 510) for column in range(245, 256)}
     assert (79, 227, 255, 255) in line

@@ -141,17 +141,15 @@ def test_a_broker_that_denies_the_lease_is_named(
     assert trouble.startswith("the broker denies edgeaudio/testbox/porch/live/set: Not authorized; allow it")
 
 
-def test_the_broker_is_found_again(
-    broker: BrokerProcess, publish: Callable[..., None], run_dashboard: Callable[..., RunningDashboard]
-):
-    page = run_dashboard(broker).start().wait_subscribed()
+def test_the_broker_is_found_again(broker: BrokerProcess, run_dashboard: Callable[..., RunningDashboard]):
+    page = run_dashboard(broker.start()).start().wait_subscribed()
     with watch(page, device="dock") as client:
         broker.stop()
         assert client.read_until(has("trouble"))["trouble"].startswith("broker mqtt://127.0.0.1")
         broker.start()
         with Subscriber(broker.port, "edgeaudio/dock/porch/live/set") as leases:
             wait_until(lambda: leases.heard, 30)
-            publish("edgeaudio/dock/porch/live", packet())
+            leases.publish("edgeaudio/dock/porch/live", packet())
             assert client.read_until(is_packet) == packet()
 
 
