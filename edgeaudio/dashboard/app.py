@@ -33,6 +33,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edgeaudio.dashboard import api
 from edgeaudio.dashboard.api import QueryError
@@ -65,6 +66,8 @@ _HEADERS: Final = {
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{0,5})?")
 _MAX_LIVE: Final = 100  # pages with a WebSocket; others ask every few seconds
+_MAX_CONNECTIONS: Final = 500  # systems allow 1,024 open files
+_REQUEST_LIMIT_S: Final = 30.0  # from a connection to its first request
 _STEP_S: Final = 0.25
 _LIVE_STEP_S: Final = 0.1  # where a source is watched, whose columns come five times a second
 _FLEET_EVERY_S: Final = 2.0
@@ -247,6 +250,7 @@ def serve(dashboard: Dashboard, sock: socket.socket) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             make_app(dashboard),
+            http=_Connection,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -277,6 +281,21 @@ async def _serve(server: uvicorn.Server, dashboard: Dashboard, sock: socket.sock
         await server.serve(sockets=[sock])
     finally:
         watch.cancel()
+
+
+class _Connection(H11Protocol):
+    """A connection within a bound on their number: out of descriptors, asyncio logs thousands of errors a second."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        super().connection_made(transport)
+        if len(self.connections) > _MAX_CONNECTIONS:
+            transport.abort()
+        else:
+            self.loop.call_later(_REQUEST_LIMIT_S, self._end_without_request)
+
+    def _end_without_request(self) -> None:
+        if not self.headers:  # of the last request
+            self.transport.abort()
 
 
 class _Shared:

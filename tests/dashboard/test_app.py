@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +194,20 @@ def test_detections_come_over_the_websocket_and_by_asking(page: RunningDashboard
     assert page.get(f"/api/recent?after={number}").json()["recent"] == []
     # the clock was set back, and the page is older than this process
     assert page.get(f"/api/recent?after={number + 99}").json()["recent"] == [recent]
+
+
+def test_connections_without_a_request_are_bounded(page: RunningDashboard) -> None:
+    with ExitStack() as stack:
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", page.port), 10)) for _ in range(510)]
+        assert idle[-1].recv(1) == b""  # closed, and not left waiting
+    wait_until(lambda: answers(page), 10)
+
+
+def answers(page: RunningDashboard) -> bool:
+    try:
+        return page.get("/").status == 200
+    except OSError:
+        return False
 
 
 def test_a_browser_that_is_gone_is_forgotten(page: RunningDashboard, send: Callable[..., None]) -> None:
