@@ -294,6 +294,8 @@ class Agent:
         for worker in self._sources:
             worker.publish_stopped()
         self._stop_sinks.set()
+        for runner in self._sink_runners:
+            runner.wake()
         self._live.stop()
         self._mqtt.wait_handled(FINAL_DRAIN_S)
         self._mqtt.sink.publish_health(self._reporter.report())

@@ -78,6 +78,12 @@ class SinkRunner:
                 self._backoff.reset()
             stop.wait(self._backoff.next_s())
 
+    def wake(self) -> None:
+        """Have `run` see at once that it is to stop, and not when the next item comes."""
+        with self._lock:
+            if self._subscription is not None:
+                self._subscription.wake()
+
     def look_after(self, now_s: float) -> None:
         """Disable the sink if a call of it has not returned in time. `now_s`: monotonic."""
         since_s = self._busy_since_s
