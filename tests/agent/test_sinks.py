@@ -106,6 +106,19 @@ def test_an_error_that_says_what_to_do_is_one_line_in_health_and_in_the_log(capl
     assert "sink recorder is disabled until the next try: the folder is read-only; name another" in caplog.messages
 
 
+def test_a_sink_that_is_woken_ends_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sink_runner, "TAKE_S", 60.0)
+    sink, hub, stop = Recorder(), Hub(), threading.Event()
+    runner = SinkRunner(sink, hub, lambda: None)
+    thread = threading.Thread(target=runner.run, args=(stop,))
+    thread.start()
+    opened(sink, hub)
+    stop.set()
+    runner.wake()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_the_last_items_are_handed_over_at_the_stop():
     hub, sink = Hub(), Recorder()
     with running(sink, hub):
