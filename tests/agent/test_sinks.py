@@ -109,7 +109,7 @@ def test_an_error_that_says_what_to_do_is_one_line_in_health_and_in_the_log(capl
 def test_a_sink_that_is_woken_ends_at_once(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sink_runner, "TAKE_S", 60.0)
     sink, hub, stop = Recorder(), Hub(), threading.Event()
-    runner = SinkRunner(sink, hub, lambda: None)
+    runner = sink_runner.SinkRunner(sink, hub, lambda: None)
     thread = threading.Thread(target=runner.run, args=(stop,))
     thread.start()
     opened(sink, hub)
