@@ -56,6 +56,20 @@ class Publishing:
         pass
 
 
+class Paced(Publishing):
+    """Publishes no faster than what it publishes is handled."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub)
+        self._hub = hub
+        self.handle = self._publish
+
+    def _publish(self, item: object) -> None:
+        self._hub.publish(item)
+        for subscription in self._hub._by_type.get(type(item), ()):
+            subscription.wait_idle(1.0)
+
+
 def test_a_full_disk_disables_the_sink_with_one_line_and_it_writes_again_afterwards(tmp_path, monkeypatch, caplog):
     full = threading.Event()
     real = os.write
@@ -100,7 +114,7 @@ def test_a_real_disk_that_is_full_loses_clips_and_leaves_no_half_one(tmp_path):
         hub, sink = Hub(), ClipsSink(config(disk / "clips"))
         with running(sink, hub):
             opened(sink, hub)
-            studio = studio_of(Publishing(hub))  # type: ignore[arg-type]
+            studio = studio_of(Paced(hub))  # type: ignore[arg-type]
             studio.play(bangs(60, 8, 20, 32, 44), RATE, block=4000)
             wait_until(lambda: sink.lost)
         assert len(studio.events) == 8
