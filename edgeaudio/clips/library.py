@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import heapq
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -24,9 +23,7 @@ from edgeaudio.clips.record import MAX_BYTES, SUFFIX, ClipRecord, ClipRecordErro
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular, replace_file
 
-MAX_LISTED = 10_000  # clips in memory at once
 MAX_SCANNED = 100_000  # records that are read at once
-MAX_BROKEN = 100  # whose reasons are kept; the others are counted
 LOCK_TIMEOUT_S = 5.0
 _LOCK_TRY_S = 0.02
 _HINTS: dict[type[OSError], str] = {
@@ -70,16 +67,6 @@ class BrokenRecord:
     why: str  # one line
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The newest clips of the folder, newest first."""
-
-    clips: tuple[Clip, ...]
-    count: int  # of all clips in the folder
-    broken: tuple[BrokenRecord, ...]  # the first MAX_BROKEN
-    broken_count: int  # of all
-
-
 class ClipLibrary:
     """Clips in one folder. Holds nothing in memory: other processes write to the folder."""
 
@@ -112,23 +99,6 @@ class ClipLibrary:
             raise ClipLibraryError(
                 f"the clips in {self.folder} cannot be read: {error.strerror or error}{hint}"
             ) from None
-
-    def read(self, limit: int = MAX_LISTED) -> Listing:
-        """Return the newest clips, by onset. Raises ClipLibraryError."""
-        broken: list[BrokenRecord] = []
-        counts = {Clip: 0, BrokenRecord: 0}
-
-        def whole() -> Iterator[Clip]:
-            for each in self.scan():
-                found = _with_sound(each)
-                counts[type(found)] += 1
-                if isinstance(found, Clip):
-                    yield found
-                elif len(broken) < MAX_BROKEN:
-                    broken.append(found)
-
-        clips = heapq.nlargest(limit, whole(), key=lambda clip: (clip.record.onset, clip.file.name))
-        return Listing(tuple(clips), counts[Clip], tuple(broken), counts[BrokenRecord])
 
     def in_order(self, wanted: Callable[[ClipRecord], bool], *, newest_first: bool) -> Iterator[Clip | BrokenRecord]:
         """Yield all clips that are wanted, by onset, after all that is broken. Raises ClipLibraryError.

@@ -11,11 +11,10 @@ import numpy as np
 from support.agents import LABEL, Listener, RunningAgent
 from support.brokers import BrokerProcess
 from support.clip_studio import clips_in, quiet
+from support.clips import listing_of
 from support.media import sine, write_media
 from support.sound_files import decoded
 from support.waiting import wait_until
-
-from edgeaudio.clips.library import ClipLibrary
 
 RATE = 8000
 MakeAgent = Callable[..., RunningAgent]
@@ -41,7 +40,7 @@ def test_an_agent_writes_clips_of_a_recording(
     agent = run_agent(broker, f'{clips}[sources.porch]\nurl = "{tape}"\n').start()
     onset, offset = listener.wait_detection("onset"), listener.wait_detection("offset")
     folder = tmp_path / "state" / "clips"
-    wait_until(lambda: ClipLibrary(folder).read().count if folder.exists() else 0, 30)
+    wait_until(lambda: listing_of(folder).count if folder.exists() else 0, 30)
     (clip,) = clips_in(folder)
     record = clip.record
     assert (record.id, record.device, record.source, record.label) == (onset["id"], "testbox", "porch", LABEL)

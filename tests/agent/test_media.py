@@ -13,6 +13,7 @@ from PIL import Image
 from support.agents import LABEL, Listener, RunningAgent
 from support.brokers import BrokerProcess, MosquittoFactory
 from support.clip_studio import clips_in, quiet
+from support.clips import listing_of
 from support.media import sine, write_media
 from support.media_receiver import MediaReceiver
 from support.sound_files import decoded
@@ -82,7 +83,7 @@ def test_pictures_stay_on_the_device_unless_published_and_go_with_their_clips(
     listener = listen_to(broker)
     run_agent(broker, CLIPS.replace("jpeg", "png") + source(tape)).start()
     folder = tmp_path / "state" / "clips"
-    wait_until(lambda: ClipLibrary(folder).read().count if folder.exists() else 0, 30)
+    wait_until(lambda: listing_of(folder).count if folder.exists() else 0, 30)
     (clip,) = clips_in(folder)
     assert clip.picture is not None
     assert clip.picture.read_bytes().startswith(b"\x89PNG")

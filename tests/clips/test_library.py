@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.clips import put_clip
+from support.clips import listing_of, put_clip
 
 from edgeaudio.clips import library
 from edgeaudio.clips.library import Clip, ClipLibrary, ClipLibraryError
@@ -20,8 +20,8 @@ AT = datetime(2026, 11, 30, 10, 19, tzinfo=UTC)
 def test_clips_are_listed_newest_first_and_bounded(tmp_path):
     for number in range(5):
         put_clip(tmp_path, f"id-{number}", AT + timedelta(seconds=number))
-    listing = ClipLibrary(tmp_path).read(limit=3)
-    assert [clip.record.id for clip in listing.clips] == ["id-4", "id-3", "id-2"]
+    listing = listing_of(tmp_path)
+    assert [clip.record.id for clip in listing.clips[:3]] == ["id-4", "id-3", "id-2"]
     assert (listing.count, listing.broken_count) == (5, 0)
 
 
@@ -32,7 +32,7 @@ def test_what_is_no_record_is_counted_and_does_not_hide_the_clips(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "link.json").symlink_to(tmp_path / "cut.json")
-    listing = ClipLibrary(tmp_path).read()
+    listing = listing_of(tmp_path)
     assert [clip.record.id for clip in listing.clips] == ["whole"]
     assert listing.broken_count == len(listing.broken) == 2
     assert any("is missing" in broken.why for broken in listing.broken)
@@ -41,7 +41,7 @@ def test_what_is_no_record_is_counted_and_does_not_hide_the_clips(tmp_path):
 def test_a_record_cannot_name_the_sound_of_another(tmp_path):
     clip = put_clip(tmp_path, "mine", AT, keep=True)
     clip.file.with_name("other.json").write_text(clip.record.to_json())
-    listing = ClipLibrary(tmp_path).read()
+    listing = listing_of(tmp_path)
     assert (listing.count, listing.broken_count) == (1, 1)
 
 
@@ -104,7 +104,7 @@ def test_what_cannot_be_found_is_one_line(tmp_path, wanted, why):
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(ClipLibraryError, match="cannot be read: No such file"):
-        ClipLibrary(tmp_path / "none").read()
+        listing_of(tmp_path / "none")
 
 
 def test_a_kept_clip_is_not_removed_until_it_is_unmarked(tmp_path):
@@ -146,4 +146,4 @@ def test_a_folder_of_far_too_many_records_is_refused(tmp_path: Path, monkeypatch
     for number in range(4):
         put_clip(tmp_path, f"id-{number}", AT)
     with pytest.raises(ClipLibraryError, match="more than 3 records"):
-        ClipLibrary(tmp_path).read()
+        listing_of(tmp_path)

@@ -9,9 +9,10 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from support.clips import listing_of
 from support.tflite import manifest_of
 
-from edgeaudio.clips.library import Clip, ClipLibrary
+from edgeaudio.clips.library import Clip
 from edgeaudio.recognise.manifest import ClipSection, DetectorSection
 from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
 from edgeaudio.sinks.clips.config import ClipsConfig, RetentionLimits
@@ -128,7 +129,7 @@ class Studio:
 
 def clips_in(folder: Path) -> list[Clip]:
     """Clips of a folder, oldest first; nothing of it is broken or unfinished."""
-    listing = ClipLibrary(folder).read()
+    listing = listing_of(folder)
     assert listing.broken_count == 0
     assert list((folder / ".incomplete").iterdir()) == []
     names = {name for clip in listing.clips for name in (clip.file.name, *clip.record.files)}

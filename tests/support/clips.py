@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from edgeaudio.clips.library import Clip
+from edgeaudio.clips.library import BrokenRecord, Clip, ClipLibrary
 from edgeaudio.clips.record import SUFFIX, ClipRecord, Length, Origin, Review, Sound, file_stem
 
 RATE = 16_000  # Hz
@@ -57,3 +58,26 @@ def put_clip(
     file = folder / f"{stem}{SUFFIX}"
     file.write_text(record.to_json(), encoding="utf-8")
     return Clip(file, record)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a folder has."""
+
+    clips: tuple[Clip, ...]  # newest first
+    broken: tuple[BrokenRecord, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.clips)
+
+    @property
+    def broken_count(self) -> int:
+        return len(self.broken)
+
+
+def listing_of(folder: Path) -> Listing:
+    """Return all clips of a folder, and all that is broken. Raises ClipLibraryError."""
+    found = list(ClipLibrary(folder).in_order(lambda _: True, newest_first=True))
+    clips = tuple(each for each in found if isinstance(each, Clip))
+    return Listing(clips, tuple(each for each in found if isinstance(each, BrokenRecord)))

@@ -24,7 +24,7 @@ from statistics import median
 import av
 import numpy as np
 
-from edgeaudio.clips.library import ClipLibrary
+from edgeaudio.clips.library import Clip, ClipLibrary
 from edgeaudio.media.writer import AudioForm, AudioWriter
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,7 @@ def main(measured_s: float) -> None:
         for number, way in enumerate(WAYS):
             percent = 100 * (after[way].cpu_s - before[way].cpu_s) / measured_s
             clips = folder / str(number) / "clips"
-            count = ClipLibrary(clips).read().count if clips.exists() else 0
+            count = sum(isinstance(each, Clip) for each in ClipLibrary(clips).scan()) if clips.exists() else 0
             middle, highest = median(memory_mb[way]), max(memory_mb[way])
             print(f"| {way} | {percent:.2f} % | {middle:.1f} MB | {highest:.1f} MB | {count} |")
 

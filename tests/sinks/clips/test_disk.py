@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 from support.clip_studio import LOUD, Listener, Studio, clips_in, config, limits, quiet
-from support.clips import put_clip
+from support.clips import listing_of, put_clip
 from support.sinks import opened, running
 from support.waiting import wait_until
 
-from edgeaudio.clips.library import ClipLibrary
 from edgeaudio.health.report import SinkState
 from edgeaudio.hub import Hub
 from edgeaudio.recognise.manifest import ClipSection
@@ -132,7 +131,7 @@ def test_too_little_room_removes_old_clips_and_else_is_one_line(tmp_path, monkey
     monkeypatch.setattr(sink._folder, "free_bytes", lambda: free[0] + 100_000 * (3 - len(list(tmp_path.glob("*.wav")))))
     sink._retention._free_bytes = sink._folder.free_bytes
     sink.open()
-    assert ClipLibrary(tmp_path).read().count == 2
+    assert listing_of(tmp_path).count == 2
     studio = studio_of(sink)
     free[0] = 100_000
     with pytest.raises(ClipsError, match=r"1 clips are lost so far: the disk .* has 0 MB left, and clips\.min_free_mb"):
@@ -140,7 +139,7 @@ def test_too_little_room_removes_old_clips_and_else_is_one_line(tmp_path, monkey
     sink.close()
     with pytest.raises(ClipsError, match=r"clips\.min_free_mb keeps 1 free; remove something, or lower it"):
         sink.open()
-    assert [clip.record.review.keep for clip in ClipLibrary(tmp_path).read().clips] == [True]
+    assert [clip.record.review.keep for clip in listing_of(tmp_path).clips] == [True]
 
 
 def test_a_slow_disk_loses_sound_and_clips_but_the_hub_goes_on(tmp_path, monkeypatch):
@@ -222,7 +221,7 @@ def test_a_killed_process_leaves_no_half_clip_and_the_next_one_tidies_up(tmp_pat
         check=False,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert ClipLibrary(tmp_path).read().count == 0
+    assert listing_of(tmp_path).count == 0
     assert list((tmp_path / ".incomplete").iterdir())
     sink = ClipsSink(config(tmp_path))
     sink.open()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.clip_studio import limits
-from support.clips import put_clip
+from support.clips import listing_of, put_clip
 
 from edgeaudio.clips import library
 from edgeaudio.clips.library import ClipLibrary
@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 def run(folder, *, free_bytes=1 << 50, **changed) -> set[str]:
     """Ids that are left after a run."""
     Retention(ClipLibrary(folder), limits(**changed), lambda: free_bytes, lambda: NOW).run(20.0)
-    return {clip.record.id for clip in ClipLibrary(folder).read().clips}
+    return {clip.record.id for clip in listing_of(folder).clips}
 
 
 def days_ago(days: float) -> datetime:
@@ -82,7 +82,7 @@ def test_a_folder_never_holds_more_clips_than_can_be_read(tmp_path, monkeypatch,
     caplog.set_level(logging.INFO, "edgeaudio")
     for _ in range(10):  # each sees some of them
         Retention(ClipLibrary(tmp_path), limits(), lambda: 1 << 50, lambda: NOW).run(20.0)
-    left = {clip.record.id for clip in ClipLibrary(tmp_path).read().clips}
+    left = {clip.record.id for clip in listing_of(tmp_path).clips}
     assert len(left) == 17
     assert "loved" in left
     assert " beyond 18 clips); " in caplog.messages[0]
@@ -145,10 +145,10 @@ def test_a_clip_that_is_marked_during_the_run_stays(tmp_path):
     steps = run_._steps()
     for _ in range(4):
         next(steps)
-    left = clips.read().clips[0]
+    left = listing_of(tmp_path).clips[0]
     clips.mark_keep(left, keep=True)
     list(steps)
-    assert [clip.record.id for clip in clips.read().clips] == [left.record.id]
+    assert [clip.record.id for clip in listing_of(tmp_path).clips] == [left.record.id]
 
 
 def test_each_run_logs_its_counts_and_why_the_rest_stays(tmp_path, caplog):
@@ -169,7 +169,7 @@ def test_runs_are_made_in_small_steps_when_they_are_due(tmp_path, monkeypatch):
     clips = ClipLibrary(tmp_path)
     due = Retention(clips, limits(max_age_s=1.0, max_bytes=10_000_000), lambda: 1 << 50, lambda: NOW)
     works = 0
-    while clips.read().count:
+    while listing_of(tmp_path).count:
         due.work(1e-4)
         works += 1
         assert works < 1000
@@ -177,15 +177,15 @@ def test_runs_are_made_in_small_steps_when_they_are_due(tmp_path, monkeypatch):
     due.work(1.0)
     put_clip(tmp_path, "again", days_ago(31))
     due.work(1.0)
-    assert clips.read().count == 1  # an hour has not passed
+    assert listing_of(tmp_path).count == 1  # an hour has not passed
     due.added(11_000_000)
     due.work(1.0)
-    assert clips.read().count == 0
+    assert listing_of(tmp_path).count == 0
     put_clip(tmp_path, "again", days_ago(31))
     monkeypatch.setattr(retention, "BUSY_INTERVAL_S", 0.0)
     due.added(1)
     due.work(1.0)
-    assert clips.read().count == 0
+    assert listing_of(tmp_path).count == 0
 
 
 @pytest.mark.parametrize("n_clips", [0, 1])
