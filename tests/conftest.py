@@ -1,5 +1,6 @@
 """What holds for every test, and the line at the end of a run that says what was left out."""
 
+import logging
 import os
 import sys
 from collections import Counter
@@ -126,3 +127,14 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     # of a skipped test: file, line and reason
     text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return text.removeprefix("Skipped: ")
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """Logging as it was, after a test that sets it up."""
+    root, ours = logging.getLogger(), logging.getLogger("edgeaudio")
+    before = root.handlers[:], root.level, ours.level
+    yield
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    ours.setLevel(before[2])

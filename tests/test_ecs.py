@@ -25,6 +25,8 @@ from edgeaudio import __version__, ecs
 from edgeaudio.logs import setup_logging
 from edgeaudio.stderr import MAX_LINE_BYTES
 
+pytestmark = pytest.mark.usefixtures("restored_logging")
+
 ROOT = Path(__file__).parents[1]
 # the fields in use and their types, as ECS 9.4.0 defines them
 FIELDS = {
@@ -45,16 +47,6 @@ FIELDS = {
 OURS = {"edgeaudio.device": "keyword", "edgeaudio.source": "keyword"}
 STRINGS = ("keyword", "match_only_text", "wildcard")
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # with lone surrogates
-
-
-@pytest.fixture(autouse=True)
-def _restored_logging() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("edgeaudio")
-    before = root.handlers[:], root.level, ours.level
-    yield
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
 
 
 class Log:

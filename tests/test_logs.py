@@ -11,15 +11,7 @@ import pytest
 
 from edgeaudio.logs import in_journal, setup_logging
 
-
-@pytest.fixture(autouse=True)
-def _restored_logging():
-    root, ours = logging.getLogger(), logging.getLogger("edgeaudio")
-    before = root.handlers[:], root.level, ours.level
-    yield
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
+pytestmark = pytest.mark.usefixtures("restored_logging")
 
 
 def fail() -> None:

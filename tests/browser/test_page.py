@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from dashboard.test_with_broker import DETECTION, dog
+from dashboard.test_with_broker import dog
+from dashboard.values import PAYLOAD
 from support.dashboards import RunningDashboard
 from support.waiting import wait_until
 
@@ -124,7 +125,7 @@ def test_the_history_is_searched_by_address_and_paged(
 
 
 def test_times_of_a_search_are_those_of_the_zone(open_page: Open, publish: Publish, served: RunningDashboard) -> None:
-    publish("edgeaudio/dock/porch/detection", DETECTION)  # 02:21 in Kolkata
+    publish("edgeaudio/dock/porch/detection", PAYLOAD)  # 02:21 in Kolkata
     wait_until(lambda: served.get("/api/events").json()["events"])
     page = open_page("?view=history")
     for first, last, count in (

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from dashboard.values import PAYLOAD
 from hypothesis import given
 from hypothesis import strategies as st
 from test_contracts import AT, HEALTH  # the report with every field set
@@ -27,21 +28,7 @@ from edgeaudio.types import Event, LiveScores, Reason, SourceState, SourceStatus
 TOPICS = Topics("site/edgeaudio", "dock")
 STATUS = SourceStatus("porch", SourceState.WAITING, AT, Reason.TIMEOUT, "no answer", "aac", 48_000, 2, next_try=AT)
 EVENT = Event("e1", "offset", "porch", "home", "dog", 0.91, AT, 1.25, at_error_s=0.05)
-GOOD: dict[str, Any] = {
-    "schema_version": 1,
-    "id": "e1",
-    "kind": "onset",
-    "label": "dog",
-    "score": 0.9,
-    "at": "2026-11-20T20:51:15.823Z",
-    "at_error_s": None,
-    "duration_s": 0.5,
-    "model": "home",
-    "source": "other",
-    "device": "other",
-    "seq": 7,
-    "seq_epoch": "5f0c2a91",
-}
+GOOD: dict[str, Any] = PAYLOAD | {"source": "other", "device": "other", "seq": 7}
 
 
 def read(message: Any) -> Any:

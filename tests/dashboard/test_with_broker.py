@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from agent.conftest import model, run_agent
+from dashboard.values import PAYLOAD
 from support.agents import RunningAgent
 from support.brokers import BrokerProcess, MosquittoFactory, Subscriber
 from support.dashboards import RunningDashboard
@@ -19,19 +20,6 @@ from support.media import sine, write_media
 from support.waiting import wait_until
 
 __all__ = ["model", "run_agent"]
-DETECTION: dict[str, Any] = {
-    "schema_version": 1,
-    "id": "e1",
-    "kind": "onset",
-    "label": "dog",
-    "score": 0.9,
-    "at": "2026-11-20T20:51:15.823Z",
-    "at_error_s": None,
-    "duration_s": 0.5,
-    "model": "home",
-    "seq": 1,
-    "seq_epoch": "5f0c2a91",
-}
 DOGS = 'edgeaudio_detections_total{device="dock",label="dog",source="porch"}'
 
 
@@ -44,7 +32,7 @@ def publish(broker: BrokerProcess) -> Iterator[Callable[..., None]]:
 
 
 def dog(number: int, **changes: Any) -> dict[str, Any]:
-    return DETECTION | {"id": f"e{number}", "seq": number} | changes
+    return PAYLOAD | {"id": f"e{number}", "seq": number} | changes
 
 
 def events(page: RunningDashboard, query: str = "") -> Any:
@@ -135,7 +123,7 @@ def test_a_broker_of_mqtt_3_will_do(any_broker: BrokerProcess, run_dashboard: Ca
 def test_the_state_of_a_large_fleet_arrives_whole(
     broker: BrokerProcess, publish: Callable[..., None], run_dashboard: Callable[..., RunningDashboard]
 ) -> None:
-    status = {"schema_version": 1, "state": "listening", "reason": None, "since": DETECTION["at"]}
+    status = {"schema_version": 1, "state": "listening", "reason": None, "since": PAYLOAD["at"]}
     for device in range(400):  # more than a broker queues for one client
         publish(f"edgeaudio/d{device}/availability", b"online", retain=True)
         for source in range(4):

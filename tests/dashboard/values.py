@@ -23,3 +23,19 @@ def offset(event_id: str = "e1", *, after_s: float = 0.0, lasted_s: float = 3.0,
     at = AT + timedelta(seconds=after_s + lasted_s)
     values = {"score": 0.9, "seq": 2} | changes
     return replace(ONSET, id=event_id, kind="offset", at=at, at_error_s=0.2, duration_s=lasted_s, **values)
+
+
+# of a detection on the wire, as docs/mqtt.md has it
+PAYLOAD: dict[str, Any] = {
+    "schema_version": 1,
+    "id": "e1",
+    "kind": "onset",
+    "label": "dog",
+    "score": 0.9,
+    "at": "2026-11-20T20:51:15.823Z",
+    "at_error_s": None,
+    "duration_s": 0.5,
+    "model": "home",
+    "seq": 1,
+    "seq_epoch": "5f0c2a91",
+}
