@@ -33,9 +33,9 @@ def dashboard(path: Path | None, options: Sequence[str]) -> int:
 
 def _serve(settings: Settings) -> int:
     # the extra's packages, which may be missing above
-    from edgeaudio.dashboard.app import listen, serve  # noqa: PLC0415
     from edgeaudio.dashboard.config import DashboardConfig  # noqa: PLC0415
     from edgeaudio.dashboard.service import Dashboard  # noqa: PLC0415
+    from edgeaudio.dashboard.web.server import listen, serve  # noqa: PLC0415
 
     host, port = split_address(settings.dashboard.listen)
     service = Dashboard(

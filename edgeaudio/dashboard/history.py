@@ -1,53 +1,33 @@
-"""The history of detections: an SQLite file of the dashboard's own.
+"""The history of detections, in the dashboard's database.
 
-Owns: its tables, how onset and offset become one event, what is read by page, and what goes with age. The only importer
-of sqlite3 in this room. Does not know: MQTT, the page.
+Owns: its tables, how onset and offset become one event, what is read by page, and what goes with age.
+Does not know: the file (database.py), MQTT, the page.
 
 Idempotent: a detection is taken once for each (`id`, `kind`) of a source, whatever order they come in. Counts by
 quarter of an hour are kept in the same transaction, so that no chart counts rows; a quarter, because zones differ by
-quarters. WAL with synchronous=FULL: what `write` has returned for may be acknowledged to the broker. One connection
-writes and one reads; each has a lock, so that any thread may call. Of one file there is one History at a time, by a
-lock file beside it: of two, each would take for repeated what the other had stored. Every method raises HistoryError.
+quarters. Every method raises DatabaseError.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
-import logging
-import os
-import sqlite3
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
+from edgeaudio.dashboard.database import Connection, Database
 from edgeaudio.dashboard.sequence import Gap
 from edgeaudio.dashboard.sequence import Sequence as DeviceSequence
 from edgeaudio.dashboard.wire import Detection
-from edgeaudio.errors import EdgeaudioError
-
-log = logging.getLogger(__name__)
 
 MAX_EVENTS = 10_000_000  # beyond it the oldest go
 MAX_DEVICES = 2_000  # whose numbers are followed
 MAX_PAGE = 500
 SLOT_MS: Final = 15 * 60 * 1000
-_LAYOUT = 1
-_APPLICATION: Final = 0x65646768  # in the file's head: a database of another program is left alone
-_LOCK_WAIT_S = 2.0
-_READ_LIMIT_S = 2.0
 _PRUNED_AT_ONCE = 1_000  # rows of one transaction
 _ONSET, _OFFSET = 1, 2
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-_SCHEMA = (
+SCHEMA: Final = (
     """CREATE TABLE events (
         number INTEGER PRIMARY KEY, device TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, label TEXT NOT NULL,
         model TEXT NOT NULL, score REAL NOT NULL, begin_ms INTEGER NOT NULL, begin_error_s REAL, end_ms INTEGER,
@@ -63,8 +43,6 @@ _SCHEMA = (
         device TEXT NOT NULL, source TEXT NOT NULL, slot INTEGER NOT NULL, label TEXT NOT NULL, events INTEGER NOT NULL,
         PRIMARY KEY (device, source, slot, label)) WITHOUT ROWID""",
     "CREATE TABLE sequences (device TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
-    f"PRAGMA application_id = {_APPLICATION}",
-    f"PRAGMA user_version = {_LAYOUT}",
 )
 _COLUMNS = (
     "number, device, source, id, label, model, score, begin_ms, begin_error_s, end_ms, end_error_s, duration_s, test, "
@@ -73,14 +51,6 @@ _COLUMNS = (
 _COUNT = """INSERT INTO slots VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (device, source, slot, label) DO UPDATE SET events = events + excluded.events"""
 _Counts = Counter[tuple[str, str, int, str]]  # by the columns of slots
-
-
-class HistoryError(EdgeaudioError):
-    """The database cannot be used; one line."""
-
-    def __init__(self, message: str, *, passing: bool) -> None:
-        super().__init__(message)
-        self.passing = passing  # it may work again by itself: locked, full
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,29 +111,15 @@ class Written:
 
 
 class History:
-    """The file. It is opened when it is first needed, and again after a failure."""
+    """The tables of events, their counts, and the sequences of devices."""
 
-    def __init__(self, path: Path, *, keep_s: float) -> None:
-        self.path = path
+    def __init__(self, database: Database, *, keep_s: float) -> None:
+        self.database = database
         self._keep_s = keep_s
-        self._is_damaged = False
-        self._generation = 0  # of the file; the reader follows
-        self._reader_generation = 0
-        self._write_lock = threading.Lock()
-        self._read_lock = threading.Lock()
-        self._claim: int | None = None  # descriptor of the lock file
-        self._opened: tuple[int, int] | None = None  # device and inode of the file that the writer has open
-        self._writer: sqlite3.Connection | None = None
-        self._reader: sqlite3.Connection | None = None
-
-    @property
-    def is_damaged(self) -> bool:
-        """True if the file was found damaged; the next `open` or `write` begins a new one."""
-        return self._is_damaged
 
     def write(self, detections: Sequence[Detection], now_s: float) -> Written:
         """Commit a batch in the order of its arrival."""
-        with self._write_lock, self._writing() as db:
+        with self.database.writing() as db:
             sequences = _read_sequences(db, {detection.device for detection in detections})
             free = MAX_DEVICES - db.execute("SELECT count(*) FROM sequences").fetchone()[0]
             counts: _Counts = Counter()
@@ -185,7 +141,7 @@ class History:
     def prune(self, now_s: float) -> int:
         """Delete some of what is too old or too much, in one short transaction; return how many; 0: done."""
         oldest_ms = int((now_s - self._keep_s) * 1000)
-        with self._write_lock, self._writing() as db:
+        with self.database.writing() as db:
             (last,) = db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()
             # Events are numbered as they arrive: the oldest are the lowest. All before the first that is kept go, and
             # none behind it: a clock that was wrong for a while (a board without a battery begins in 1970) must not
@@ -225,7 +181,7 @@ class History:
             f"SELECT {_COLUMNS} FROM events INDEXED BY events_by_{index} WHERE {where} "  # noqa: S608 - names of this module
             "ORDER BY begin_ms DESC, number DESC LIMIT ?"
         )
-        with self._read_lock, self._reading() as db:
+        with self.database.reading() as db:
             rows = db.execute(query, (*values, limit + 1)).fetchall()
         events = tuple(map(_event, rows[:limit]))
         more = len(rows) > limit
@@ -234,7 +190,7 @@ class History:
     def event(self, device: str, source: str, event_id: str) -> HistoryEvent | None:
         """Return one event; None: it is not here."""
         query = f"SELECT {_COLUMNS} FROM events WHERE device = ? AND source = ? AND id = ?"  # noqa: S608 - a constant
-        with self._read_lock, self._reading() as db:
+        with self.database.reading() as db:
             row = db.execute(query, (device, source, event_id)).fetchone()
         return None if row is None else _event(row)
 
@@ -259,180 +215,18 @@ class History:
             "GROUP BY slot, label ORDER BY slot"
         )
         found: dict[int, dict[str, int]] = {}
-        with self._read_lock, self._reading() as db:
+        with self.database.reading() as db:
             for slot, label, events in db.execute(query, [value for _, value in scope]):
                 found.setdefault(slot * SLOT_MS, {})[label] = events
         return found
 
     def sequences(self) -> dict[str, DeviceSequence]:
         """Return the sequence of every device."""
-        with self._read_lock, self._reading() as db:
+        with self.database.reading() as db:
             return {device: _sequence(state) for device, state in db.execute("SELECT device, state FROM sequences")}
 
-    def open(self) -> None:
-        """Open the file, or create it."""
-        with self._write_lock, self._writing():
-            pass
 
-    def close(self) -> None:
-        """Close the file; the writer last, which then moves the write-ahead log into it."""
-        with self._read_lock:
-            self._close_reader()
-        with self._write_lock:
-            self._close_writer()
-            if self._claim is not None:
-                os.close(self._claim)
-                self._claim = None
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._errors(self._close_writer):
-            if self._is_damaged:
-                self._move_damaged()
-            if self._writer is not None and self._inode() != self._opened:
-                self._close_writer()  # what it writes would be in a file that nobody can open again
-                self._generation += 1
-                log.error("history %s was removed or replaced: it is opened anew", self.path)
-            if self._writer is None:
-                self._writer = self._open_writer()
-                self._opened = self._inode()
-            db = self._writer
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:  # SQLite rolls some failed transactions back by itself
-                    with suppress(sqlite3.Error):
-                        db.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._errors(self._close_reader):
-            if self._reader_generation != self._generation:
-                self._close_reader()
-            if self._reader is None:
-                self._reader_generation = self._generation
-                self._reader = sqlite3.connect(
-                    f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=_LOCK_WAIT_S, check_same_thread=False
-                )
-            deadline_s = time.monotonic() + _READ_LIMIT_S
-            self._reader.set_progress_handler(lambda: time.monotonic() > deadline_s, 10_000)
-            yield self._reader
-
-    @contextmanager
-    def _errors(self, close: Callable[[], None]) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-            if code == sqlite3.SQLITE_INTERRUPT:
-                raise HistoryError(
-                    f"the search took longer than {_READ_LIMIT_S:g} s: narrow it by device, label or time", passing=True
-                ) from None
-            if code not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-                close()
-            if code in _DAMAGE:
-                self._is_damaged = True  # the next write begins a new file
-            raise HistoryError(
-                f"history {self.path}: {_advice(error, code)}", passing=code in _DAMAGE | _PASSING
-            ) from None
-        except OSError as error:
-            raise HistoryError(
-                f"history {self.path}: {error.strerror}; set dashboard.database", passing=error.errno in _FULL
-            ) from None
-
-    def _open_writer(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self._claim is None:
-            self._claim = self._take_lock()
-        db = sqlite3.connect(self.path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
-        try:
-            (application,) = db.execute("PRAGMA application_id").fetchone()
-            (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if tables:
-                self._require_own(application)
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA journal_size_limit = 67108864")
-            db.execute("PRAGMA trusted_schema = OFF")
-            (layout,) = db.execute("PRAGMA user_version").fetchone()
-            self._require_known(layout)
-            if layout == 0:
-                db.execute("BEGIN IMMEDIATE")
-                for statement in _SCHEMA:
-                    db.execute(statement)
-                db.execute("COMMIT")
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _inode(self) -> tuple[int, int] | None:
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:
-            return None
-        return status.st_dev, status.st_ino
-
-    def _take_lock(self) -> int:
-        descriptor = os.open(
-            self.path.with_name(f"{self.path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
-        )
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise HistoryError(
-                f"history {self.path}: another dashboard uses it: stop that one, or set another dashboard.database",
-                passing=False,
-            ) from None
-        except OSError as error:  # a file system without such locks
-            log.warning(
-                "history %s: cannot be locked (%s): see that no other dashboard uses it", self.path, error.strerror
-            )
-        return descriptor
-
-    def _require_own(self, application: int) -> None:
-        if application != _APPLICATION:
-            raise HistoryError(
-                f"history {self.path}: is a database of another program: set another dashboard.database", passing=False
-            )
-
-    def _require_known(self, layout: int) -> None:
-        if layout > _LAYOUT:
-            raise HistoryError(
-                f"history {self.path}: is of a newer edgeaudio (layout {layout}, this one knows {_LAYOUT}): upgrade, "
-                "or set another dashboard.database",
-                passing=False,
-            )
-
-    def _move_damaged(self) -> None:
-        """Rename a damaged file, over an earlier one, so that a new one begins. Raises OSError."""
-        self._close_writer()
-        moved = self.path.with_name(f"{self.path.name}.damaged")
-        for suffix in ("-wal", "-shm", ""):
-            with suppress(FileNotFoundError):
-                self.path.with_name(self.path.name + suffix).replace(moved.with_name(moved.name + suffix))
-        self._is_damaged = False
-        self._generation += 1
-        log.error("history %s is damaged: it is now %s, and a new one begins", self.path, moved.name)
-
-    def _close_writer(self) -> None:
-        if self._writer is not None:
-            with suppress(sqlite3.Error):
-                self._writer.close()
-            self._writer = None
-
-    def _close_reader(self) -> None:
-        if self._reader is not None:
-            with suppress(sqlite3.Error):
-                self._reader.close()
-            self._reader = None
-
-
-def _put(db: sqlite3.Connection, detection: Detection, received_ms: int, counts: _Counts) -> bool:
+def _put(db: Connection, detection: Detection, received_ms: int, counts: _Counts) -> bool:
     """Insert a detection or join it to the other half of its event; True if it was new."""
     key = (detection.device, detection.source, detection.id)
     kind = _ONSET if detection.kind == "onset" else _OFFSET
@@ -482,7 +276,7 @@ def _count(counts: _Counts, key: tuple[str, str, str], begin_ms: int, label: str
         counts[(*scope, begin_ms // SLOT_MS, label)] += change
 
 
-def _prune_counts(db: sqlite3.Connection, first_slot: int) -> None:
+def _prune_counts(db: Connection, first_slot: int) -> None:
     """Delete older counts, scope by scope: by time alone the whole table would have to be read."""
     scope: tuple[str, str] | None = ("", "")
     while scope is not None:
@@ -517,7 +311,7 @@ def _event(row: tuple[Any, ...]) -> HistoryEvent:
     )
 
 
-def _read_sequences(db: sqlite3.Connection, devices: Iterable[str]) -> dict[str, DeviceSequence]:
+def _read_sequences(db: Connection, devices: Iterable[str]) -> dict[str, DeviceSequence]:
     found = {}
     for device in devices:
         if row := db.execute("SELECT state FROM sequences WHERE device = ?", (device,)).fetchone():
@@ -525,7 +319,7 @@ def _read_sequences(db: sqlite3.Connection, devices: Iterable[str]) -> dict[str,
     return found
 
 
-def _write_sequences(db: sqlite3.Connection, sequences: dict[str, DeviceSequence]) -> None:
+def _write_sequences(db: Connection, sequences: dict[str, DeviceSequence]) -> None:
     db.executemany(
         "INSERT INTO sequences VALUES (?, ?) ON CONFLICT (device) DO UPDATE SET state = excluded.state",
         [(device, json.dumps(asdict(sequence))) for device, sequence in sequences.items()],
@@ -535,13 +329,3 @@ def _write_sequences(db: sqlite3.Connection, sequences: dict[str, DeviceSequence
 def _sequence(state: str) -> DeviceSequence:
     table = json.loads(state)
     return DeviceSequence(**{**table, "gaps": tuple(Gap(**gap) for gap in table["gaps"])})
-
-
-def _advice(error: sqlite3.Error, code: int) -> str:
-    hints = {
-        sqlite3.SQLITE_BUSY: "another process has it locked; see which, or set another dashboard.database",
-        sqlite3.SQLITE_CANTOPEN: "cannot be opened; see that the folder is there and may be written to",
-        sqlite3.SQLITE_READONLY: "may not be written to; see to its owner, or set another dashboard.database",
-        sqlite3.SQLITE_FULL: "the disk is full; free some of it, or lower dashboard.keep_days",
-    }
-    return hints.get(code, f"{error}")

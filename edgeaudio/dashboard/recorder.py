@@ -1,7 +1,7 @@
 """Detections on their way into the history, and what is counted of them.
 
 Owns: what waits while the database fails, the counts of this process, and the newest detections for pages.
-Does not know: MQTT, SQLite (history.py). Called by one thread, read by any.
+Does not know: MQTT, SQLite (database.py). Called by one thread, read by any.
 
 While the database fails, detections are shown and counted all the same, and wait in memory, within a bound: the broker
 would hold back everything else if they were not acknowledged.
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgeaudio.backoff import Backoff
-from edgeaudio.dashboard.history import History, HistoryError
+from edgeaudio.dashboard.database import DatabaseError
+from edgeaudio.dashboard.history import History
 from edgeaudio.dashboard.sequence import Sequence as DeviceSequence
 from edgeaudio.dashboard.wire import Detection
 from edgeaudio.throttled_log import LogThrottle
@@ -54,6 +55,7 @@ class Recorder:
 
     def __init__(self, history: History, *, last_number: int = 0) -> None:
         """Begin to number after `last_number`, which is higher than all of earlier processes: pages outlive them."""
+        self._database = history.database
         self._history = history
         self._lock = threading.Lock()
         self._waiting: list[Detection] = []
@@ -69,14 +71,14 @@ class Recorder:
         self._knows_sequences = False
 
     def record(self, batch: Sequence[Detection], now_s: float, monotonic_s: float) -> None:
-        """Store a batch, with what still waits; an empty batch retries. Never raises HistoryError."""
-        if not batch and self._knows_sequences and not self._waiting and not self._history.is_damaged:
+        """Store a batch, with what still waits; an empty batch retries. Never raises DatabaseError."""
+        if not batch and self._knows_sequences and not self._waiting and not self._database.is_damaged:
             return
         written = None
         if monotonic_s >= self._retry_s:
             try:
                 written = self._write([*self._waiting, *batch], now_s)
-            except HistoryError as error:
+            except DatabaseError as error:
                 self._retry_s = monotonic_s + self._backoff.next_s()
                 if self._throttle.is_due(str(error), monotonic_s):
                     log.error("%s; detections are shown, and wait in memory", error)  # noqa: TRY400 (one line)
@@ -111,8 +113,8 @@ class Recorder:
             return [recent for recent in self._recent if recent.number > after]
 
     def _write(self, detections: Sequence[Detection], now_s: float) -> Sequence[Detection]:
-        if not self._knows_sequences or self._history.is_damaged:
-            self._history.open()
+        if not self._knows_sequences or self._database.is_damaged:
+            self._database.open()
             sequences = self._history.sequences()
             with self._lock:
                 self._sequences = sequences

@@ -1,7 +1,7 @@
 """The parts of the dashboard, joined: two subscriptions, the fleet, the history, and what is watched live.
 
 Owns: the threads, what each message leads to, and the count of refused ones.
-Does not know: HTTP (app.py), metrics' names (metrics.py).
+Does not know: HTTP (web/), metrics' names (metrics.py).
 
 Two connections, because their sessions differ. Detections come over a session that the broker keeps while this process
 is away. State comes over a clean one without acknowledgements: a queue of a thousand messages, as brokers keep it for
@@ -22,8 +22,9 @@ from typing import Final
 from edgeaudio.dashboard.columns import MAX_PACKET as MAX_LIVE_PACKET
 from edgeaudio.dashboard.config import DashboardConfig
 from edgeaudio.dashboard.consumer import Consumer, Subscription
+from edgeaudio.dashboard.database import Database, DatabaseError
 from edgeaudio.dashboard.fleet import Fleet
-from edgeaudio.dashboard.history import History, HistoryError
+from edgeaudio.dashboard.history import SCHEMA, History
 from edgeaudio.dashboard.live_feed import LiveFeed
 from edgeaudio.dashboard.recorder import Recorder
 from edgeaudio.dashboard.viewers import Viewers
@@ -67,7 +68,8 @@ class Dashboard:
 
     def __init__(self, config: DashboardConfig) -> None:
         self.fleet = Fleet()
-        self.history = History(config.database, keep_s=config.keep_s)
+        self.database = Database(config.database, SCHEMA)
+        self.history = History(self.database, keep_s=config.keep_s)
         self.recorder = Recorder(self.history, last_number=int(time.time() * 1000))
         self._base = config.base_topic
         self._stop = threading.Event()
@@ -123,10 +125,10 @@ class Dashboard:
             return dict(self._refused)
 
     def start(self) -> None:
-        """Open the history and start the threads. Raises HistoryError where it can never be opened as it is."""
+        """Open the database and start the threads. Raises DatabaseError where it can never be opened as it is."""
         try:
-            self.history.open()
-        except HistoryError as error:
+            self.database.open()
+        except DatabaseError as error:
             if not error.passing:
                 raise
             log.error("%s; it is tried again", error)  # noqa: TRY400 (one line)
@@ -140,7 +142,7 @@ class Dashboard:
         for thread in (self._detections, self._state, self._live):
             thread.join(_STOP_LIMIT_S)
         self._keeper.join(_STOP_LIMIT_S)
-        self.history.close()
+        self.database.close()
 
     def _take_state(self, batch: Sequence[Received]) -> None:
         now_s = time.time()
@@ -175,6 +177,6 @@ class Dashboard:
             try:
                 while self.history.prune(time.time()) and not self._stop.wait(_PRUNE_PAUSE_S):
                     pass
-            except HistoryError:
+            except DatabaseError:
                 pass  # the writer has logged it
             self._stop.wait(_PRUNE_EVERY_S)

@@ -1,6 +1,6 @@
 """Who watches which source live, and what waits for each of them.
 
-Owns: the bound on what waits. Does not know: MQTT (live_feed.py), WebSockets (app.py). Safe for any thread.
+Owns: the bound on what waits. Does not know: MQTT (live_feed.py), WebSockets (web/live_socket.py). Safe for any thread.
 """
 
 from __future__ import annotations

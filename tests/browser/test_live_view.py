@@ -201,7 +201,7 @@ def test_a_column_takes_no_time(open_page: Open, publish: Publish, leases: Subsc
     page = open_page(VIEW)
     spent_ms = page.evaluate(
         """async (bytes) => {
-          const { Ring, decode } = await import("./live.js");
+          const { Ring, decode } = await import("./spectrogram.js");
           const packet = decode(new Uint8Array(bytes).buffer), ring = new Ring(packet), began = performance.now();
           for (let count = 0; count < 1000; count += 1) ring.put(packet);
           ring.context.getImageData(0, 0, 1, 1);

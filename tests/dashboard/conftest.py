@@ -24,7 +24,7 @@ def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
     """Yield a dashboard that is not connected: the tests hand it what a connection would."""
     config = DashboardConfig(MqttConfig("127.0.0.1", 1, "edgeaudio-x"), "edgeaudio", tmp_path / "d.sqlite", 1e9)
     dashboard = Dashboard(config)
-    with closing(dashboard.history):
+    with closing(dashboard.database):
         yield dashboard
 
 

@@ -21,22 +21,21 @@ from support.waiting import wait_until
 
 from edgeaudio.dashboard.service import Dashboard
 
-app = pytest.importorskip("edgeaudio.dashboard.app", reason="starlette is not installed: `dashboard` brings it")
+app = pytest.importorskip("edgeaudio.dashboard.web.app", reason="starlette is not installed: `dashboard` brings it")
+shared_texts = pytest.importorskip("edgeaudio.dashboard.web.answers")
 
-# everything that is served, and with which methods: an address that is added is added here, with who may ask for it
+STATIC = sorted(file.name for file in Path(app.__file__).parents[1].joinpath("static").iterdir())
+
+# everything that is served besides the page's files: methods, and the least role. What is added is added here too
 ROUTES = {
-    "/": {"GET", "HEAD"},
-    "/page.css": {"GET", "HEAD"},
-    "/page.js": {"GET", "HEAD"},
-    "/live.js": {"GET", "HEAD"},
-    "/icon.svg": {"GET", "HEAD"},
-    "/metrics": {"GET", "HEAD"},
-    "/api/fleet": {"GET", "HEAD"},
-    "/api/recent": {"GET", "HEAD"},
-    "/api/events": {"GET", "HEAD"},
-    "/api/events/{device}/{source}/{id}": {"GET", "HEAD"},
-    "/api/counts": {"GET", "HEAD"},
-    "/api/live": {"WEBSOCKET"},
+    "/": ({"GET", "HEAD"}, "NOBODY"),
+    "/metrics": ({"GET", "HEAD"}, "READER"),
+    "/api/fleet": ({"GET", "HEAD"}, "READER"),
+    "/api/recent": ({"GET", "HEAD"}, "READER"),
+    "/api/events": ({"GET", "HEAD"}, "READER"),
+    "/api/events/{device}/{source}/{id}": ({"GET", "HEAD"}, "READER"),
+    "/api/counts": ({"GET", "HEAD"}, "READER"),
+    "/api/live": ({"WEBSOCKET"}, "READER"),
 }
 
 
@@ -62,7 +61,7 @@ def test_all_who_wait_for_the_metrics_get_the_same_text() -> None:
         return b"%d" % len(begun)
 
     async def ask() -> list[bytes]:
-        shared = app._Shared(make)
+        shared = shared_texts.SharedText(make)
         first = asyncio.create_task(shared.get())
         assert await asyncio.to_thread(is_first_asked.wait, 10)
         others = [asyncio.create_task(shared.get()) for _ in range(30)]
@@ -98,19 +97,21 @@ def test_slow_searches_do_not_hold_up_the_rest(dashboard: Dashboard) -> None:
         await asyncio.Event().wait()
 
     async def ask_all() -> list[int]:
-        with dashboard.history._read_lock:  # as a search that takes long
+        with dashboard.history.database._read_lock:  # as a search that takes long
             searches = [asyncio.create_task(ask("/api/events")) for _ in range(60)]
             await asyncio.sleep(0)  # all have asked
             assert await asyncio.wait_for(ask("/api/fleet"), 10) == 200
         return list(await asyncio.gather(*searches))
 
-    dashboard.history.open()
+    dashboard.history.database.open()
     assert asyncio.run(ask_all()) == [200] * 60
 
 
 def test_the_inventory_of_routes(dashboard: Dashboard) -> None:
-    routes: list[Any] = app.WebApp(dashboard).routes
-    assert {route.path: getattr(route, "methods", {"WEBSOCKET"}) for route in routes} == ROUTES
+    routes: list[Any] = app.make_routes(dashboard)
+    found = {route.path: (getattr(route, "methods", {"WEBSOCKET"}), route.role.name) for route in routes}
+    files = {f"/{name}": ({"GET", "HEAD"}, "NOBODY") for name in STATIC if name != "page.html"}
+    assert found == files | ROUTES
 
 
 def test_whatever_is_not_listed_is_not_there(page: RunningDashboard) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from dashboard.test_metrics import HEALTH, NOW_S, series
 from dashboard.values import onset
 
-from edgeaudio.dashboard import fleet, history, live_feed, metrics, recorder, service, viewers, wire
+from edgeaudio.dashboard import database, fleet, history, live_feed, metrics, recorder, service, viewers, wire
 from edgeaudio.dashboard.advice import advice_for
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.wire import Availability
@@ -30,7 +30,7 @@ def test_limits_are_those_of_the_code() -> None:
     assert f"{fleet.MAX_DEVICES:,} devices or {fleet.MAX_SOURCES:,} sources" in TEXT
     assert f"at most\n{history.MAX_EVENTS // 1_000_000} million" in TEXT
     assert f"Up to {recorder.MAX_WAITING:,} wait" in TEXT
-    assert f"takes over {history._READ_LIMIT_S:g} s" in TEXT
+    assert f"takes over {database._READ_LIMIT_S:g} s" in TEXT
     assert f"limit of {metrics.MAX_SERIES:,}" in TEXT
     assert f"Messages over\n{wire.MAX_PAYLOAD // 1_000_000} MB" in TEXT
     assert f"for {live_feed.LEASE_S} s and renews that every {live_feed.RENEW_S:g} s" in TEXT

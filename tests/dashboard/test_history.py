@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from dashboard.values import AT_MS, NOW_S, offset, onset
+from dashboard.values import AT_MS, NOW_S, history_of, offset, onset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeaudio.dashboard import database
 from edgeaudio.dashboard import history as module
-from edgeaudio.dashboard.history import SLOT_MS, Cursor, Filter, History, HistoryError, HistoryEvent
+from edgeaudio.dashboard.database import Database, DatabaseError
+from edgeaudio.dashboard.history import SCHEMA, SLOT_MS, Cursor, Filter, History, HistoryEvent
 from edgeaudio.dashboard.wire import Detection
 
 ALL = Filter()
@@ -23,7 +25,7 @@ EVENT = HistoryEvent(
 
 @pytest.fixture
 def history(tmp_path: Path) -> Iterator[History]:
-    with closing(History(tmp_path / "folder" / "history.sqlite", keep_s=30 * DAY_S)) as history:
+    with history_of(tmp_path / "folder" / "history.sqlite", keep_s=30 * DAY_S) as history:
         yield history
 
 
@@ -47,7 +49,7 @@ def test_the_order_and_repetitions_of_detections_do_not_matter(
     order: list[Detection], cuts: set[int], tmp_path_factory
 ) -> None:
     path = tmp_path_factory.mktemp("history") / "history.sqlite"
-    with closing(History(path, keep_s=DAY_S)) as history:
+    with history_of(path, keep_s=DAY_S) as history:
         new = [
             written
             for first, last in itertools.pairwise([0, *sorted(cuts), 4])
@@ -114,10 +116,10 @@ def test_every_filter_filters(history: History) -> None:
 def test_no_page_is_sorted(history: History, wanted: Filter) -> None:
     history.write([onset()], NOW_S)
     statements: list[str] = []
-    with closing(sqlite3.connect(history.path)) as db:
+    with closing(sqlite3.connect(history.database.path)) as db:
         history.page(wanted)
-        assert history._reader is not None
-        history._reader.set_trace_callback(statements.append)
+        assert history.database._reader is not None
+        history.database._reader.set_trace_callback(statements.append)
         history.page(wanted, Cursor(AT_MS, 5))
         plan = db.execute(f"EXPLAIN QUERY PLAN {statements[-1]}").fetchall()
     assert len(plan) == 1, plan
@@ -156,7 +158,7 @@ def test_an_onset_that_comes_late_moves_the_count_to_its_own_quarter(history: Hi
 
 def test_gaps_outlast_a_restart(history: History) -> None:
     history.write([onset("a", seq=5), onset("b", seq=8)], NOW_S)
-    history.close()
+    history.database.close()
     written = history.write([onset("c", seq=6)], NOW_S + 1)
     assert written.sequences["dock"].missing == 1
     assert history.sequences() == written.sequences
@@ -209,11 +211,11 @@ def test_too_many_events_go_from_the_oldest(history: History, monkeypatch: pytes
 
 
 def test_a_locked_database_is_one_line_and_works_again(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LOCK_WAIT_S", 0.05)
-    history.open()
-    with closing(sqlite3.connect(history.path, isolation_level=None)) as other:
+    monkeypatch.setattr(database, "_LOCK_WAIT_S", 0.05)
+    history.database.open()
+    with closing(sqlite3.connect(history.database.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(HistoryError, match=r"another process has it locked; see which, or set") as caught:
+        with pytest.raises(DatabaseError, match=r"another process has it locked; see which, or set") as caught:
             history.write([onset()], NOW_S)
         assert caught.value.passing
         assert "\n" not in str(caught.value)
@@ -227,15 +229,15 @@ def test_a_damaged_database_is_renamed_and_a_new_one_begins(
     history: History, place: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     history.write([onset(f"e{n}") for n in range(2000)], NOW_S)
-    history.close()
-    content = bytearray(history.path.read_bytes())
+    history.database.close()
+    content = bytearray(history.database.path.read_bytes())
     content[place : place + 60_000] = b"\xa5" * 60_000
-    history.path.write_bytes(content)
+    history.database.path.write_bytes(content)
     for n in range(3):
-        with suppress(HistoryError):
+        with suppress(DatabaseError):
             history.write([onset(f"new{n}")], NOW_S)
     assert ids(history)[0] == "new2"
-    damaged = history.path.with_name("history.sqlite.damaged")
+    damaged = history.database.path.with_name("history.sqlite.damaged")
     assert damaged.read_bytes()[place : place + 60_000] == b"\xa5" * 60_000
     assert "is damaged: it is now history.sqlite.damaged, and a new one begins" in caplog.text
 
@@ -243,22 +245,22 @@ def test_a_damaged_database_is_renamed_and_a_new_one_begins(
 def test_a_database_that_is_removed_begins_anew(history: History, caplog: pytest.LogCaptureFixture) -> None:
     history.write([onset("before")], NOW_S)
     assert ids(history) == ["before"]
-    for file in history.path.parent.glob("history.sqlite*"):
+    for file in history.database.path.parent.glob("history.sqlite*"):
         file.unlink()
     history.write([onset("after")], NOW_S)
     assert ids(history) == ["after"]
     assert "was removed or replaced: it is opened anew" in caplog.text
-    history.close()
+    history.database.close()
     assert ids(history) == ["after"]
 
 
 def test_a_database_of_a_newer_edgeaudio_is_left_alone(history: History) -> None:
-    history.open()
-    history.close()
-    with closing(sqlite3.connect(history.path)) as db:
+    history.database.open()
+    history.database.close()
+    with closing(sqlite3.connect(history.database.path)) as db:
         db.execute("PRAGMA user_version = 2")
-    with pytest.raises(HistoryError, match="is of a newer edgeaudio") as caught:
-        history.open()
+    with pytest.raises(DatabaseError, match="is of a newer edgeaudio") as caught:
+        history.database.open()
     assert not caught.value.passing
 
 
@@ -267,34 +269,34 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.executescript("CREATE TABLE messages (x); PRAGMA user_version = 1")
     before = path.read_bytes()
-    with pytest.raises(HistoryError, match="is a database of another program") as caught:
-        History(path, keep_s=1).open()
+    with pytest.raises(DatabaseError, match="is a database of another program") as caught:
+        Database(path, SCHEMA).open()
     assert not caught.value.passing
     assert path.read_bytes() == before
 
 
 def test_a_database_that_another_dashboard_uses_is_refused(history: History) -> None:
     history.write([onset()], NOW_S)
-    with closing(History(history.path, keep_s=DAY_S)) as other:
-        with pytest.raises(HistoryError, match=r"another dashboard uses it: stop that one, or set another") as caught:
-            other.open()
+    with history_of(history.database.path, keep_s=DAY_S) as other:
+        with pytest.raises(DatabaseError, match=r"another dashboard uses it: stop that one, or set another") as caught:
+            other.database.open()
         assert not caught.value.passing
-        history.close()
+        history.database.close()
         assert ids(other) == ["e1"]
-        other.open()
+        other.database.open()
 
 
 def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(HistoryError, match=r"history .*: File exists; set dashboard.database") as caught:
-        History(tmp_path / "file" / "history.sqlite", keep_s=1).open()
+    with pytest.raises(DatabaseError, match=r"history .*: File exists; set dashboard.database") as caught:
+        Database(tmp_path / "file" / "history.sqlite", SCHEMA).open()
     assert not caught.value.passing
-    with pytest.raises(HistoryError, match="cannot be opened; see that the folder is there"):
-        History(tmp_path, keep_s=1).open()
+    with pytest.raises(DatabaseError, match="cannot be opened; see that the folder is there"):
+        Database(tmp_path, SCHEMA).open()
 
 
 def test_a_search_that_takes_too_long_is_refused(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_READ_LIMIT_S", -1.0)
+    monkeypatch.setattr(database, "_READ_LIMIT_S", -1.0)
     history.write([onset(f"e{n}") for n in range(3000)], NOW_S)
-    with pytest.raises(HistoryError, match="narrow it by device, label or time"):
+    with pytest.raises(DatabaseError, match="narrow it by device, label or time"):
         history.page(Filter(min_score=1.0))

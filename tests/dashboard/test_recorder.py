@@ -4,27 +4,28 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from dashboard.values import NOW_S, offset, onset
+from dashboard.values import NOW_S, history_of, offset, onset
 
-from edgeaudio.dashboard import history as history_module
+from edgeaudio.dashboard import database
 from edgeaudio.dashboard import recorder as module
-from edgeaudio.dashboard.history import Filter, History, HistoryError
+from edgeaudio.dashboard.database import DatabaseError
+from edgeaudio.dashboard.history import Filter, History
 from edgeaudio.dashboard.recorder import Recorder
 
 
 @pytest.fixture
 def history(tmp_path: Path) -> Iterator[History]:
-    with closing(History(tmp_path / "history.sqlite", keep_s=1e9)) as history:
-        history.open()
+    with history_of(tmp_path / "history.sqlite", keep_s=1e9) as history:
+        history.database.open()
         yield history
 
 
 @pytest.fixture
 def locked(history: History, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
     """Another process's hold on the database; its `rollback` ends it."""
-    monkeypatch.setattr(history_module, "_LOCK_WAIT_S", 0.05)
-    history.close()
-    with closing(sqlite3.connect(history.path, isolation_level=None)) as other:
+    monkeypatch.setattr(database, "_LOCK_WAIT_S", 0.05)
+    history.database.close()
+    with closing(sqlite3.connect(history.database.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         yield other
 
@@ -69,13 +70,13 @@ def test_while_the_database_is_locked_detections_are_shown_and_wait(
 def test_a_database_that_a_search_finds_damaged_is_replaced_without_a_detection(history: History) -> None:
     recorder = Recorder(history)
     recorder.record([onset(f"e{n}") for n in range(2000)], NOW_S, 0.0)
-    history.close()
-    content = bytearray(history.path.read_bytes())
+    history.database.close()
+    content = bytearray(history.database.path.read_bytes())
     content[4096:] = b"\xa5" * (len(content) - 4096)
-    history.path.write_bytes(content)
-    with pytest.raises(HistoryError):
+    history.database.path.write_bytes(content)
+    with pytest.raises(DatabaseError):
         history.page(Filter())
-    assert history.is_damaged
+    assert history.database.is_damaged
     recorder.record([], NOW_S, 1.0)
     assert stored(history) == []
 

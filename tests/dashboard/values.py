@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from edgeaudio.dashboard.database import Database
+from edgeaudio.dashboard.history import SCHEMA, History
 from edgeaudio.dashboard.wire import Detection
 
 AT = datetime(2026, 11, 20, 12, 1, tzinfo=UTC)
@@ -39,3 +44,9 @@ PAYLOAD: dict[str, Any] = {
     "seq": 1,
     "seq_epoch": "5f0c2a91",
 }
+
+
+@contextmanager
+def history_of(path: Path, *, keep_s: float) -> Iterator[History]:
+    with closing(Database(path, SCHEMA)) as database:
+        yield History(database, keep_s=keep_s)

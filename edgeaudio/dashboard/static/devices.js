@@ -1,0 +1,80 @@
+// The view of all devices and sources, and of sounds as they come.
+
+import { live } from "./connection.js";
+import { MAX_ROWS, address, ago, ask, main, node, query, row, seconds, table, time } from "./dom.js";
+
+const TROUBLE = new Set(["connecting", "stalled", "waiting", "failed", "quarantined", "silent", "clipping", "hum", "unknown"]);
+
+export async function devices() {
+  const wanted = { q: query.get("q") ?? "", trouble: query.get("trouble") === "yes" };
+  const heads = ["Device", "Source", "State", "Since", "Lost"];
+  const place = node("div"), summary = node("p", { class: "summary" }), missing = node("div");
+  const recentHeads = ["Time", "Sound", "Score", "Source"];
+  const list = node("tbody");
+  const recent = node("div", { class: "scroll" }, node("table", {},
+    node("caption", {}, "Sounds as they come"),
+    node("thead", {}, node("tr", {}, ...recentHeads.map((head) => node("th", { scope: "col" }, head)))), list));
+  const form = node("form", { role: "search" },
+    node("label", {}, "Name", node("input", { name: "q", value: wanted.q, type: "search" })),
+    node("label", {}, "Only with trouble", node("input", { name: "trouble", type: "checkbox", value: "yes", checked: wanted.trouble })),
+    node("input", { type: "hidden", name: "view", value: "devices" }),
+    node("button", {}, "Show"));
+  main.replaceChildren(node("h1", {}, "Devices"), summary, form, place, missing, node("h2", {}, "Now"), recent);
+
+  async function show() {
+    const fleet = await ask("api/fleet");
+    const all = fleet.devices.flatMap((device) => device.sources.length
+      ? device.sources.map((source) => ({ device, source })) : [{ device, source: null }]);
+    const trouble = ({ device, source }) => device.online === false || (source !== null && TROUBLE.has(source.state));
+    const chosen = all
+      .filter((item) => `${item.device.name} ${item.source?.name ?? ""}`.includes(wanted.q) && (!wanted.trouble || trouble(item)))
+      .sort((a, b) => trouble(b) - trouble(a));
+    const online = fleet.devices.filter((device) => device.online).length;
+    const bad = all.filter(trouble).length;
+    summary.textContent = fleet.devices.length === 0
+      ? "No agent has published anything under this base topic yet. On a device: edgeaudio run"
+      : `${online} of ${fleet.devices.length} devices online, ${all.filter((item) => item.source).length} sources, ${bad} with trouble`
+        + (fleet.waiting ? `; ${fleet.waiting} detections wait for the database` : "")
+        + (fleet.left_out ? "; some devices are left out: there are too many" : "");
+    place.replaceChildren(table("Sources, those with trouble first", heads, chosen.slice(0, MAX_ROWS).map(sourceRow)));
+    if (chosen.length > MAX_ROWS) place.append(node("p", { class: "note" }, `${chosen.length - MAX_ROWS} more: narrow the list by name.`));
+    const gaps = fleet.devices.filter((device) => device.missing > 0);
+    missing.replaceChildren(...(gaps.length ? [node("h2", {}, "Missing detections"), node("ul", {}, ...gaps.map(gapItem))] : []));
+  }
+
+  function sourceRow({ device, source }) {
+    const name = device.online === false ? node("span", {}, device.name, node("span", { class: "advice bad" }, "offline")) : device.name;
+    if (source === null) return row(heads, [name, "", "no source yet", "", ""]);
+    const level = source.state === "listening" ? "good" : ["off", "ended"].includes(source.state) ? "" : source.state === "connecting" ? "warn" : "bad";
+    const state = node("span", {}, node("span", { class: level }, source.state), source.reason ? ` (${source.reason.replaceAll("_", " ")})` : "",
+      source.detail ? node("span", { class: "advice" }, source.detail) : "",
+      // many details end in what to do already, behind a semicolon, and know more
+      source.advice && !source.detail.includes("; ") ? node("span", { class: "advice" }, source.advice) : "");
+    const links = node("span", {}, node("a", { href: address({ view: "history", device: device.name, source: source.name }) }, source.name),
+      " ", node("a", { class: "aside", href: address({ view: "live", device: device.name, source: source.name }), "aria-label": `${source.name} live` }, "live"));
+    return row(heads, [name, links, state, ago(source.since), seconds(source.lost_s)]);
+  }
+
+  function gapItem(device) {
+    const gaps = device.gaps.slice(-5).map((gap) => gap.first === gap.last ? `${gap.first}` : `${gap.first} to ${gap.last}`);
+    return node("li", {}, `${device.name}: ${device.missing} did not arrive${gaps.length ? `, the latest: ${gaps.join(", ")}` : ""}`);
+  }
+
+  let due = false, busy = false;
+  async function refresh() {
+    if (busy) { due = true; return; }
+    busy = true;
+    try { await show(); } catch (error) { summary.textContent = error.message; }
+    setTimeout(() => { busy = false; if (due) { due = false; refresh(); } }, 1000);
+  }
+
+  live.fleet = refresh;
+  live.detections = (recents) => {
+    for (const item of recents.filter((one) => one.kind === "onset")) {
+      const link = node("a", { href: address({ view: "event", device: item.device, source: item.source, id: item.id }) }, item.label);
+      list.prepend(row(recentHeads, [time(item.at), node("span", {}, link, item.test ? " (test)" : ""), item.score.toFixed(2), `${item.device}: ${item.source}`], { class: "new" }));
+    }
+    while (list.children.length > 50) list.lastChild.remove();
+  };
+  await show();
+}

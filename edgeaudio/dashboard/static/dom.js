@@ -1,0 +1,56 @@
+// Elements, addresses and words that every view uses. Everything that came over MQTT is set as text, never as markup.
+// Addresses are relative, so that the page works below any path.
+
+export const MAX_ROWS = 300;
+export const query = new URLSearchParams(location.search);
+export const main = document.getElementById("main");
+export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+export function node(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === true) made.setAttribute(key, "");
+    else if (value !== null && value !== false && value !== undefined) made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== ""));
+  return made;
+}
+
+export function address(values) {
+  const wanted = new URLSearchParams();
+  for (const [key, value] of Object.entries(values)) if (value !== null && value !== "" && value !== undefined) wanted.set(key, value);
+  return `?${wanted}`;
+}
+
+export function time(ms) {
+  return ms === null ? "" : node("time", { datetime: new Date(ms).toISOString() }, dateTime.format(ms));
+}
+
+export function ago(ms) {
+  if (ms === null) return "";
+  const s = Math.max(0, Math.round((Date.now() - ms) / 1000));
+  return s < 90 ? `${s} s` : s < 5400 ? `${Math.round(s / 60)} min` : s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} days`;
+}
+
+export function seconds(s) {
+  return s === null ? "" : s < 90 ? `${s.toFixed(1)} s` : s < 5400 ? `${(s / 60).toFixed(1)} min` : `${(s / 3600).toFixed(1)} h`;
+}
+
+export function table(caption, heads, rows) {
+  return node("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    node("table", {}, node("caption", {}, caption),
+      node("thead", {}, node("tr", {}, ...heads.map((head) => node("th", { scope: "col" }, head)))),
+      node("tbody", {}, ...rows)));
+}
+
+export function row(heads, cells, attributes = {}) {
+  return node("tr", attributes, ...cells.map((cell, index) => node("td", { "data-head": heads[index] }, cell)));
+}
+
+export async function ask(path) {
+  const answer = await fetch(path, { headers: { Accept: "application/json" } });
+  const value = await answer.json();
+  if (!answer.ok) throw new Error(value.error);
+  return value;
+}

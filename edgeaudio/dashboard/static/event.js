@@ -1,0 +1,18 @@
+// The view of one event.
+
+import { address, ask, main, node, query, seconds, time } from "./dom.js";
+
+export async function event() {
+  const [device, source, id] = ["device", "source", "id"].map((key) => query.get(key) ?? "");
+  const found = await ask(`api/events/${[device, source, id].map(encodeURIComponent).join("/")}`);
+  const error = (s) => s === null ? "" : ` ± ${s.toFixed(2)} s`;
+  const entries = [
+    ["Sound", found.label + (found.test ? " (test)" : "")], ["Score", found.score.toFixed(4)],
+    ["Began", node("span", {}, time(found.begin), error(found.begin_error_s), found.onset_lost ? " (its onset was lost)" : "")],
+    ["Ended", found.end === null ? "not yet, or its offset was lost" : node("span", {}, time(found.end), error(found.end_error_s))],
+    ["Lasted", seconds(found.duration_s)], ["Device", found.device],
+    ["Source", node("a", { href: address({ view: "history", device: found.device, source: found.source }) }, found.source)],
+    ["Model", found.model], ["Id", found.id]];
+  main.replaceChildren(node("h1", {}, found.label),
+    node("dl", {}, ...entries.flatMap(([name, value]) => [node("dt", {}, name), node("dd", {}, value)])));
+}

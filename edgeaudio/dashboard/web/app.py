@@ -1,0 +1,55 @@
+"""The application: all routes together, and what an error becomes.
+
+Owns: that what is in no list of routes is not found. Does not know: what a route does, sockets (server.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from edgeaudio.dashboard.database import DatabaseError
+from edgeaudio.dashboard.service import Dashboard
+from edgeaudio.dashboard.web.answers import problem
+from edgeaudio.dashboard.web.fleet_routes import FleetRoutes
+from edgeaudio.dashboard.web.guard import Guard
+from edgeaudio.dashboard.web.history_routes import HistoryRoutes
+from edgeaudio.dashboard.web.live_socket import LiveSocket
+from edgeaudio.dashboard.web.query import QueryError
+from edgeaudio.dashboard.web.routes import AnyRoute
+from edgeaudio.dashboard.web.static_routes import static_routes
+
+log = logging.getLogger(__name__)
+
+
+def make_routes(dashboard: Dashboard) -> list[AnyRoute]:
+    """Return everything that is served."""
+    return [
+        *static_routes(),
+        *FleetRoutes(dashboard).routes(),
+        *HistoryRoutes(dashboard).routes(),
+        *LiveSocket(dashboard).routes(),
+    ]
+
+
+def make_app(dashboard: Dashboard) -> ASGIApp:
+    """Return the application."""
+    handlers: Mapping[Any, Any] = {QueryError: _bad_query, DatabaseError: _no_database}
+    app = Starlette(routes=make_routes(dashboard), exception_handlers=handlers)
+    app.router.redirect_slashes = False  # an address that is not listed is not found, with a slash at its end too
+    return Guard(app)
+
+
+def _bad_query(_: Request, error: QueryError) -> Response:
+    return problem(400, str(error))
+
+
+def _no_database(_: Request, error: DatabaseError) -> Response:
+    log.warning("%s", error)
+    return problem(503, str(error))

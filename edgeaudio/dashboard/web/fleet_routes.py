@@ -1,0 +1,65 @@
+"""Devices, the newest detections, and metrics.
+
+Owns: `/api/fleet`, `/api/recent`, `/metrics`. Does not know: the history, WebSockets.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from edgeaudio.dashboard.metrics import CONTENT_TYPE, Metrics
+from edgeaudio.dashboard.service import Dashboard
+from edgeaudio.dashboard.web import values
+from edgeaudio.dashboard.web.answers import SharedText, dump, json_in_thread
+from edgeaudio.dashboard.web.query import number_of
+from edgeaudio.dashboard.web.routes import AnyRoute, Role, get
+
+_MAX_SENT: Final = 100  # detections in one message
+
+
+class FleetRoutes:
+    """The handlers."""
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        self._dashboard = dashboard
+        self._fleet_text = SharedText(lambda: dump(self._fleet()).encode())
+        self._metrics_text = SharedText(Metrics(dashboard).render)
+
+    def routes(self) -> list[AnyRoute]:
+        return [
+            get("/metrics", self._get_metrics, Role.READER),
+            get("/api/fleet", self._get_fleet, Role.READER),
+            get("/api/recent", self._get_recent, Role.READER),
+        ]
+
+    async def _get_metrics(self, _: Request) -> Response:
+        return Response(await self._metrics_text.get(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _get_fleet(self, _: Request) -> Response:
+        return Response(await self._fleet_text.get(), headers={"Content-Type": "application/json"})
+
+    async def _get_recent(self, request: Request) -> Response:
+        after = number_of(request.query_params)
+        return await json_in_thread(lambda: {"recent": recent(self._dashboard, after), **connections(self._dashboard)})
+
+    def _fleet(self) -> dict[str, Any]:
+        dashboard = self._dashboard
+        fleet = values.fleet_json(dashboard.fleet.snapshot(), dashboard.recorder.numbers())
+        return fleet | connections(dashboard)
+
+
+def recent(dashboard: Dashboard, after: int) -> list[dict[str, Any]]:
+    """Return what came after a number; a page that begins gets the newest."""
+    recorder = dashboard.recorder
+    # a page can have a higher number than there is after the clock was set back
+    found = recorder.recent(after if after <= recorder.last_number else 0)
+    return [values.recent_json(recent) for recent in found[-_MAX_SENT:]]
+
+
+def connections(dashboard: Dashboard) -> dict[str, Any]:
+    """Return whether each subscription is granted."""
+    up = dashboard.connections
+    return {"broker": {"detections": up.detections, "state": up.state}}

@@ -1,0 +1,66 @@
+"""The searchable history.
+
+Owns: `/api/events`, `/api/counts`, and that searches wait for each other. Does not know: the database's tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+
+from edgeaudio.dashboard.service import Dashboard
+from edgeaudio.dashboard.web import values
+from edgeaudio.dashboard.web.answers import json_answer, problem
+from edgeaudio.dashboard.web.query import cursor_of, filter_of, limit_of, span_of
+from edgeaudio.dashboard.web.routes import AnyRoute, Role, get
+
+
+class HistoryRoutes:
+    """The handlers."""
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        self._history = dashboard.history
+        self._searching = asyncio.Lock()
+
+    def routes(self) -> list[AnyRoute]:
+        return [
+            get("/api/events", self._get_events, Role.READER),
+            get("/api/events/{device}/{source}/{id}", self._get_event, Role.READER),
+            get("/api/counts", self._get_counts, Role.READER),
+        ]
+
+    async def _get_events(self, request: Request) -> Response:
+        query = request.query_params
+        wanted, after, limit = filter_of(query), cursor_of(query), limit_of(query)
+        return await self._search(
+            request, lambda: json_answer(values.page_json(self._history.page(wanted, after, limit)))
+        )
+
+    async def _get_event(self, request: Request) -> Response:
+        names = request.path_params
+
+        def find() -> Response:
+            event = self._history.event(names["device"], names["source"], names["id"])
+            if event is None:
+                return problem(404, "this event is not in the history: it is too old, or never arrived")
+            return json_answer(values.event_json(event))
+
+        return await self._search(request, find)
+
+    async def _get_counts(self, request: Request) -> Response:
+        wanted = span_of(request.query_params)
+        return await self._search(
+            request,
+            lambda: json_answer({"counts": [[at, labels] for at, labels in self._history.counts(wanted).items()]}),
+        )
+
+    async def _search(self, request: Request, find: Callable[[], Response]) -> Response:
+        """Answer from the history: one after the other, or slow searches would hold every thread that others need."""
+        async with self._searching:
+            if await request.is_disconnected():
+                return problem(503, "the browser is gone")
+            return await to_thread.run_sync(find)

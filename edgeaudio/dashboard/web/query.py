@@ -1,0 +1,111 @@
+"""Query strings, read and bounded. Pure.
+
+Owns: which keys choose what, and their bounds. Does not know: HTTP, what is found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from edgeaudio.dashboard.history import MAX_PAGE, Cursor, Filter
+from edgeaudio.dashboard.viewers import Watched
+from edgeaudio.dashboard.wire import MAX_COUNT, MAX_NAME
+from edgeaudio.slugs import is_slug
+
+_MAX_SPAN_MS: Final = 400 * 24 * 3600 * 1000  # of counts
+
+
+class QueryError(ValueError):
+    """A query string that cannot be used; the message says which key."""
+
+
+def filter_of(query: Mapping[str, str]) -> Filter:
+    """Read a filter. Raises QueryError."""
+    score = query.get("min_score")
+    return Filter(
+        device=_name(query, "device"),
+        source=_name(query, "source"),
+        label=_name(query, "label"),
+        min_score=None if not score else _score(score),
+        from_ms=_time(query, "from"),
+        until_ms=_time(query, "until"),
+        tests=query.get("tests") != "no",
+    )
+
+
+def cursor_of(query: Mapping[str, str]) -> Cursor | None:
+    """Read the place of a page. Raises QueryError."""
+    text = query.get("after")
+    if not text:
+        return None
+    begin, dot, number = text.partition(".")
+    if not dot:
+        raise QueryError("after: is no place between two pages")
+    return Cursor(_whole(begin, "after"), _whole(number, "after"))
+
+
+def limit_of(query: Mapping[str, str]) -> int:
+    """Read the length of a page. Raises QueryError."""
+    text = query.get("limit")
+    limit = 100 if not text else _whole(text, "limit")
+    if not 1 <= limit <= MAX_PAGE:
+        raise QueryError(f"limit: is not within 1 and {MAX_PAGE}")
+    return limit
+
+
+def number_of(query: Mapping[str, str]) -> int:
+    """Read the number after which detections are wanted. Raises QueryError."""
+    return _whole(query.get("after") or "0", "after")
+
+
+def watched_of(query: Mapping[str, str]) -> Watched | None:
+    """Read which source is watched live; None: none. Raises QueryError."""
+    device, source = query.get("device"), query.get("source")
+    if not device and not source:
+        return None
+    if not device or not source or not is_slug(device) or not is_slug(source):
+        raise QueryError("device, source: are not the names of a source")
+    return device, source
+
+
+def span_of(query: Mapping[str, str]) -> Filter:
+    """Read the filter of counts, which needs both times. Raises QueryError."""
+    wanted = filter_of(query)
+    if wanted.from_ms is None or wanted.until_ms is None:
+        raise QueryError("from, until: are missing")
+    if not 0 < wanted.until_ms - wanted.from_ms <= _MAX_SPAN_MS:
+        raise QueryError("until: is not after from, or more than 400 days after it")
+    return wanted
+
+
+def _name(query: Mapping[str, str], key: str) -> str | None:
+    text = query.get(key)
+    if text and len(text) > MAX_NAME:
+        raise QueryError(f"{key}: is longer than {MAX_NAME} characters")
+    return text or None
+
+
+def _score(text: str) -> float:
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not 0 <= score <= 1:
+        raise QueryError("min_score: is not within 0 and 1")
+    return score
+
+
+def _time(query: Mapping[str, str], key: str) -> int | None:
+    text = query.get(key)
+    return _whole(text, key) if text else None
+
+
+def _whole(text: str, key: str) -> int:
+    if not text.removeprefix("-").isdecimal() or not text.isascii() or len(text) > 16:
+        raise QueryError(f"{key}: is no whole number")
+    number = int(text)
+    if abs(number) >= MAX_COUNT:
+        raise QueryError(f"{key}: is too large")
+    return number
