@@ -210,7 +210,7 @@ def test_all_of_it_works_with_the_keyboard(open_page: Open, publish: Publish) ->
     page = open_page()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="To the content")).to_be_focused()
-    for _ in range(2):
+    for _ in range(3):
         page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="History")).to_be_focused()
     page.keyboard.press("Enter")
