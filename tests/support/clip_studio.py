@@ -105,6 +105,10 @@ class Studio:
         for result in self._pipeline.flush() if complete else self._pipeline.end():
             self._pass(result)
 
+    def step_clock(self, by: timedelta) -> None:
+        """Set the clock while the sound goes on."""
+        self._at += by
+
     def play(self, sound: Samples, rate: int, *, block: int = 1000) -> None:
         for begin in range(0, len(sound), block):
             piece = sound[begin : begin + block]

@@ -5,11 +5,14 @@ Does not know: when sound comes, other clips, what becomes of a finished one.
 
 Sound is written once it is certain to belong to the clip: an event ends before it is reported, and a clip may not hold
 what no model has judged. What is not written yet is in the track.
+
+Times are those of the onset, and count the samples from there: a step of the system clock inside a clip moves none.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from edgeaudio.clips.record import (
@@ -83,7 +86,7 @@ class OpenClip:
         self._stem = file_stem(onset.at, slug, onset.id)
         self._path = folder / f"{self._stem}.{self._form.format}"
         self._writer: AudioWriter | None = None
-        self._begin_at = onset.at
+        self._before_s = 0.0  # from the first sample to the onset, gaps included
         self._origin: tuple[int, int] = (0, 0)
         self._gaps: list[Gap] = []
         self._picture: GrowingPicture | None = None
@@ -164,7 +167,8 @@ class OpenClip:
             raise ClipDroppedError("its sound had to give way to newer sound", is_lost=True)
         try:
             if self._writer is None:
-                self._begin_at = self.track.at(self._first)
+                # while the gaps are known
+                self._before_s = self.track.duration_s(self._first, self._onset_position)
                 self._origin = self.track.sample(self._first)
                 self._writer = AudioWriter(self._path, self._form)
                 if self._config.make_picture is not None:
@@ -211,7 +215,10 @@ class OpenClip:
         onset, offset = self._onset_position - self._first, self._offset_position
         if offset is not None:
             offset = None if offset > self._written else offset - self._first
-        return picture.encoded(self.onset.label, onset, offset, self._begin_at)
+        return picture.encoded(self.onset.label, onset, offset, self._at(-self._before_s))
+
+    def _at(self, after_onset_s: float) -> datetime:
+        return self.onset.at + timedelta(seconds=after_onset_s)
 
     def _record(self, n_bytes: int, picture: str | None) -> ClipRecord:
         config, onset, rate = self._config, self.onset, self.track.sample_rate
@@ -219,7 +226,10 @@ class OpenClip:
         offset_position = self._offset_position
         if offset_position is not None and offset_position > self._written:
             offset_position = None
-        after_s = 0.0 if offset_position is None else (self._written - offset_position) / rate
+        after_s, end = 0.0, None
+        if offset_position is not None:
+            after_s = (self._written - offset_position) / rate
+            end = self._at(self.track.duration_s(self._onset_position, offset_position))
         epoch, first = self._origin
         return ClipRecord(
             id=onset.id,
@@ -230,9 +240,9 @@ class OpenClip:
             model=onset.model,
             model_sha256=None if info is None else info.sha256,
             threshold=onset.threshold,
-            begin=self._begin_at,
+            begin=self._at(-self._before_s),
             onset=onset.at,
-            end=self._offset.at if self._offset is not None and offset_position is not None else None,
+            end=end,
             before=Length(asked_s=config.before_s, got_s=(self._onset_position - self._first) / rate),
             after=Length(asked_s=config.after_s, got_s=after_s),
             sound=Sound(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from edgeaudio.clips.record import MAX_GAPS
 from edgeaudio.types import Block, Samples
@@ -94,10 +94,10 @@ class Track:
         block, ahead = self._find(position)
         return block.epoch, block.offset + ahead
 
-    def at(self, position: int) -> datetime:
-        """Return the time of a position in memory."""
-        block, ahead = self._find(position)
-        return block.at + timedelta(seconds=ahead / self.sample_rate)
+    def duration_s(self, begin: int, end: int) -> float:
+        """Return the seconds from one position to a later one, with the gaps that are known."""
+        lost_s = sum(lost_s for gap, lost_s in self._gaps if begin < gap <= end)
+        return (end - begin) / self.sample_rate + lost_s
 
     def back(self, position: int, duration_s: float) -> int:
         """Return the position so much earlier; gaps count, and what is not in memory is missing."""
