@@ -38,7 +38,7 @@ from edgeaudio.redact import mask
 from edgeaudio.settings import Settings
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml, example_toml, json_schema
-from edgeaudio.sinks.clips.folder import try_folder
+from edgeaudio.sinks.clips.folder import ClipFolder
 from edgeaudio.terminal import bad, faint, good, print_out, width_of
 from edgeaudio.types import Reason, Samples
 from edgeaudio.wiring import check_clips, load_one_model, model_bindings, source_config, source_pipeline
@@ -198,7 +198,7 @@ def _clips(settings: Settings, models: dict[str, Model], *, is_written: bool) ->
     folder = settings.clips_folder
     if not is_written:
         return f"{folder}: not written to"
-    try_folder(folder)
+    ClipFolder(folder).try_out()
     return f"{folder}"
 
 

@@ -208,7 +208,7 @@ def test_clips_are_tried_if_they_are_switched_on(model: Path, tmp_path: Path, ca
     (tmp_path / "file").touch()
     status, said = check(tmp_path, f'{head}[clips]\nenabled = true\nfolder = "file"\n', capsys)
     assert status == 2
-    assert said["clips"] == f"FAILS  cannot be written to {tmp_path}/file: File exists"
+    assert said["clips"] == f"FAILS  cannot be written to {tmp_path}/file: Not a directory"
     status, said = check(tmp_path, f'{head}[clips]\nenabled = true\nlabels = ["frist"]\n', capsys, "--offline")
     assert status == 2
     assert said["clips"].endswith('clips.labels: the model has no label "frist"; did you mean "first"?')

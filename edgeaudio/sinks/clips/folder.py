@@ -1,15 +1,15 @@
 """The folder of clips as its one writer has it: unfinished clips, and how a finished one gets in.
 
-Owns: the folder `.incomplete` in it, where what an earlier process left is removed at the start, and the order in which
-a clip's files move.
+Owns: the folder `.incomplete` in it, what becomes at the start of what an earlier process left there, and the order in
+which a clip's files are written and moved.
 Does not know: what is in them, which clips are removed later.
 
-The sound moves first, then the picture, the record last. A process that was killed between the moves leaves a record
-in `.incomplete` whose sound has moved; the next start completes it. So no file is ever left in the folder without a
-record.
+In `.incomplete` the sound is written first, then the picture, then the record: where the record is whole, the clip is.
+The sound moves first, then the picture, the record last. The next start completes a clip whose record is whole, and
+removes the others. So a killed process loses no complete clip, and no file is ever left in the folder without a record.
 
 Another program may have a folder of that name, and whoever can write there may put a link in its place: only what is
-called as a clip is removed, and nothing behind a link.
+called as a clip is moved or removed, and nothing behind a link.
 """
 
 from __future__ import annotations
@@ -17,17 +17,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
+import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from edgeaudio.clips.record import FILE_NAME, MAX_BYTES, SUFFIX, ClipRecordError, read_record
+from edgeaudio.clips.record import FILE_NAME, MAX_BYTES, SUFFIX, ClipRecord, ClipRecordError, read_record
 from edgeaudio.files import read_regular
 from edgeaudio.sinks.clips.errors import ClipsError
 from edgeaudio.sinks.clips.open_clip import FinishedClip, remove
 
+log = logging.getLogger(__name__)
+
 _INCOMPLETE = ".incomplete"
-_TRIAL = "trial"
 
 
 class ClipFolder:
@@ -39,23 +44,29 @@ class ClipFolder:
         self._lock: int | None = None
 
     def open(self) -> None:
-        """Make the folder if need be, and clear what an earlier process left. Raises ClipsError."""
+        """Make the folder if need be, and complete or remove what an earlier process left. Raises ClipsError."""
         try:
-            self.incomplete.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.incomplete, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            self._take_lock(self._lock)
-            self._recover()
-            trial = self.incomplete / _TRIAL
-            trial.write_bytes(b"trial")
-            trial.unlink()
-        except OSError as error:
-            self.close()
-            if error.errno in {errno.ENOTDIR, errno.ELOOP} and self.incomplete.is_symlink():
-                raise ClipsError(f"{self.incomplete} is a symbolic link; remove it, or set clips.folder") from None
-            raise ClipsError(f"clips cannot be written to {self.path}: {error.strerror or error}") from None
+            with self._explained():
+                self._lock = self._made()
+                self._take_lock(self._lock)
+                self._recover()
         except ClipsError:
             self.close()
             raise
+
+    def try_out(self) -> None:
+        """Try whether clips can be written, beside a running agent too. Raises ClipsError.
+
+        Nothing stays: the folder would belong to whoever tries, and the agent may be another user.
+        """
+        made = [folder for folder in (self.incomplete, *self.incomplete.parents) if not folder.exists()]
+        try:
+            with self._explained():
+                os.close(self._made())
+        finally:
+            for folder in made:
+                with contextlib.suppress(OSError):  # an agent has put something into it
+                    folder.rmdir()
 
     def put(self, clip: FinishedClip) -> int:
         """Move a finished clip into the folder; return the bytes of its files. Raises OSError."""
@@ -81,6 +92,28 @@ class ClipFolder:
         if lock is not None:
             os.close(lock)
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn an OSError into a ClipsError."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in {errno.ENOTDIR, errno.ELOOP} and self.incomplete.is_symlink():
+                raise ClipsError(f"{self.incomplete} is a symbolic link; remove it, or set clips.folder") from None
+            raise ClipsError(f"clips cannot be written to {self.path}: {error.strerror or error}") from None
+
+    def _made(self) -> int:
+        """Make `.incomplete` if need be, write something there, and return its descriptor. Raises OSError."""
+        self.incomplete.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.incomplete, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            with tempfile.TemporaryFile(dir=self.incomplete) as trial:  # no name that somebody may have put a link at
+                trial.write(b"trial")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
     def _take_lock(self, descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,17 +125,32 @@ class ClipFolder:
             return  # a file system without locks on folders, such as NFS
 
     def _recover(self) -> None:
+        completed = 0
         for file in sorted(self.incomplete.iterdir()):
             if file.name.endswith(SUFFIX):
                 with contextlib.suppress(OSError, ClipRecordError):
                     record = read_record(read_regular(file, MAX_BYTES + 1))
-                    if (self.path / record.sound.file).is_file() and not (self.incomplete / record.sound.file).exists():
-                        for name in (*record.files[1:], file.name):
+                    if self._is_complete(file, record):
+                        for name in (*record.files, file.name):
                             with contextlib.suppress(FileNotFoundError):  # it has moved
                                 (self.incomplete / name).replace(self.path / name)
+                        completed += 1
         for file in self.incomplete.iterdir():
-            if _is_of_clips(file.name):
+            if FILE_NAME.fullmatch(file.name):
                 remove(file)
+        if completed:
+            self._sync()
+            log.info("clips: %d of an earlier run were complete, and are in %s now", completed, self.path)
+
+    def _is_complete(self, file: Path, record: ClipRecord) -> bool:
+        """True if a record in `.incomplete` and its sound are whole, wherever the sound is. Raises OSError."""
+        if any(Path(name).stem != file.stem for name in record.files):  # of another clip
+            return False
+        try:
+            sound = (self.incomplete / record.sound.file).lstat()
+        except FileNotFoundError:
+            sound = (self.path / record.sound.file).lstat()
+        return stat.S_ISREG(sound.st_mode) and sound.st_size == record.sound.bytes
 
     def _sync(self) -> None:
         """Have the disk hold the names."""
@@ -124,27 +172,3 @@ def write_new(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
-
-
-def _is_of_clips(name: str) -> bool:
-    """True for what is made in `.incomplete`: a clip's files, and the trial."""
-    return name == _TRIAL or FILE_NAME.fullmatch(name) is not None
-
-
-def try_folder(path: Path) -> None:
-    """Try whether clips can be written to a folder, beside a running agent too. Raises ClipsError.
-
-    Nothing stays: the folder would belong to whoever tries, and the agent may be another user.
-    """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path) as trial:  # no name that somebody may have put a link at
-            trial.write(b"trial")
-            trial.flush()
-    except OSError as error:
-        raise ClipsError(f"clips cannot be written to {path}: {error.strerror or error}") from None
-    finally:
-        for folder in made:
-            with contextlib.suppress(OSError):  # an agent has put something into it
-                folder.rmdir()

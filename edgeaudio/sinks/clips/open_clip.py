@@ -200,15 +200,16 @@ class OpenClip:
             raise ClipDroppedError("no sound of it has come", is_lost=True)
         if self._score < self._config.min_score:
             raise ClipDroppedError(f"its score is {self._score:.2f}", is_lost=False)
+        # before the sound is complete: from then on until its record is written, a killed process loses the clip
+        picture, no_picture, name = b"", "", None
+        if self._picture is not None:
+            picture, no_picture = self._encode(self._picture), self._picture.failure
+            name = f"{self._stem}.{self._picture.suffix}" if picture else None
         try:
             n_bytes = self._writer.close()
         except AudioWriterError as error:
             raise ClipDroppedError(str(error), is_lost=True) from None
         self._writer = None
-        picture, no_picture, name = b"", "", None
-        if self._picture is not None:
-            picture, no_picture = self._encode(self._picture), self._picture.failure
-            name = f"{self._stem}.{self._picture.suffix}" if picture else None
         return FinishedClip(self._record(n_bytes, name), self._path, picture, no_picture)
 
     def _encode(self, picture: GrowingPicture) -> bytes:

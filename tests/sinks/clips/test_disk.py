@@ -16,6 +16,7 @@ import pytest
 from support.clip_studio import LOUD, Listener, Studio, clips_in, config, limits, quiet
 from support.clips import listing_of, put_clip
 from support.sinks import opened, running
+from support.sound_files import decoded
 from support.waiting import wait_until
 
 from edgeaudio.health.report import SinkState
@@ -167,7 +168,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, blocked):
         if os.geteuid() == 0:
             pytest.skip("root may write everywhere")
         folder.mkdir(mode=0o500)
-    for attempt in (ClipsSink(config(folder)).open, lambda: clip_folder.try_folder(folder)):
+    for attempt in (ClipsSink(config(folder)).open, clip_folder.ClipFolder(folder).try_out):
         with pytest.raises(ClipsError, match=f"clips cannot be written to {folder}: ") as caught:
             attempt()
         assert "\n" not in str(caught.value)
@@ -194,6 +195,13 @@ where, path = sys.argv[1], Path(sys.argv[2])
 kill = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 if where == "before the record":
     folder.write_new = kill
+if where == "in the record":
+    def write_half(path, content, real=folder.write_new):
+        real(path, content[: len(content) // 2])
+        kill()
+    folder.write_new = write_half
+if where == "before the moves":
+    Path.replace = kill
 if where == "between the moves":
     real = Path.replace
     Path.replace = lambda self, to: kill() if self.suffix == ".json" else real(self, to)
@@ -208,7 +216,14 @@ kill()
 
 
 @pytest.mark.parametrize(
-    ("where", "n_clips"), [("while it is written", 0), ("before the record", 0), ("between the moves", 1)]
+    ("where", "n_clips"),
+    [
+        ("while it is written", 0),
+        ("before the record", 0),
+        ("in the record", 0),
+        ("before the moves", 1),
+        ("between the moves", 1),
+    ],
 )
 def test_a_killed_process_leaves_no_half_clip_and_the_next_one_tidies_up(tmp_path, where, n_clips):
     here = Path(__file__).parent
@@ -225,16 +240,20 @@ def test_a_killed_process_leaves_no_half_clip_and_the_next_one_tidies_up(tmp_pat
     assert list((tmp_path / ".incomplete").iterdir())
     sink = ClipsSink(config(tmp_path))
     sink.open()
-    assert len(clips_in(tmp_path)) == n_clips
     sink.close()
+    clips = clips_in(tmp_path)
+    assert len(clips) == n_clips
+    for clip in clips:
+        found, _ = decoded(clip.sound)
+        assert len(found) == clip.record.sound.count
 
 
 def test_trying_a_folder_leaves_nothing(tmp_path):
-    clip_folder.try_folder(tmp_path / "state" / "clips")
+    clip_folder.ClipFolder(tmp_path / "state" / "clips").try_out()
     assert list(tmp_path.iterdir()) == []
     sink = ClipsSink(config(tmp_path / "clips"))
     sink.open()
-    clip_folder.try_folder(tmp_path / "clips")
+    clip_folder.ClipFolder(tmp_path / "clips").try_out()
     sink.close()
     assert [file.name for file in (tmp_path / "clips").iterdir()] == [".incomplete"]
 
@@ -269,7 +288,7 @@ def test_what_others_have_in_a_folder_called_incomplete_stays(tmp_path):
     incomplete = tmp_path / ".incomplete"
     incomplete.mkdir()
     (incomplete / "film.part").write_text("of another program")
-    ours = ("20261130T101900123Z_porch-dog_x.wav", "20261130T101900123Z_porch-dog_x.json", "trial")
+    ours = ("20261130T101900123Z_porch-dog_x.wav", "20261130T101900123Z_porch-dog_x.json")
     for name in ours:
         (incomplete / name).write_text("left")
     sink = ClipsSink(config(tmp_path))
@@ -285,9 +304,34 @@ def test_nothing_is_removed_behind_a_link(tmp_path):
     clips = tmp_path / "clips"
     clips.mkdir()
     (clips / ".incomplete").symlink_to(theirs.parent)
-    with pytest.raises(ClipsError, match=r"clips/\.incomplete is a symbolic link; remove it"):
-        ClipsSink(config(clips)).open()
+    for attempt in (ClipsSink(config(clips)).open, clip_folder.ClipFolder(clips).try_out):
+        with pytest.raises(ClipsError, match=r"clips/\.incomplete is a symbolic link; remove it"):
+            attempt()
     assert theirs.exists()
+
+
+@pytest.mark.parametrize("left", ["another's sound", "a link", "a shorter sound"])
+def test_a_record_that_does_not_fit_its_sound_completes_nothing(tmp_path, left):
+    clip = put_clip(tmp_path / "made", "id-1", studio_start())
+    other = put_clip(tmp_path / "clips", "id-2", studio_start(), n_bytes=1500)
+    incomplete = tmp_path / "clips" / ".incomplete"
+    incomplete.mkdir()
+    record = clip.record
+    if left == "another's sound":
+        record = record.model_copy(update={"sound": other.record.sound})
+        (incomplete / other.sound.name).write_bytes(bytes(other.record.sound.bytes))
+    elif left == "a link":
+        (incomplete / clip.sound.name).symlink_to(clip.sound)
+    else:
+        (incomplete / clip.sound.name).write_bytes(bytes(record.sound.bytes - 1))
+    (incomplete / clip.file.name).write_text(record.to_json())
+    before = other.sound.stat().st_ino
+    sink = ClipsSink(config(tmp_path / "clips"))
+    sink.open()
+    sink.close()
+    assert [each.record.id for each in clips_in(tmp_path / "clips")] == ["id-2"]
+    assert other.sound.stat().st_ino == before
+    assert clip.sound.exists()
 
 
 def test_a_stop_finishes_clips_with_the_sound_that_came(tmp_path):
