@@ -1,6 +1,7 @@
-"""Evidence that this machine's clock is behind: a clock without a battery starts in the past, until NTP sets it.
+"""Whether NTP keeps this machine's clock, and evidence that it is behind.
 
-The evidence is the kernel's state, that of timesyncd, and files that are newer than now.
+A clock without a battery starts in the past, until NTP sets it. The evidence is the kernel's state, that of timesyncd, and
+files that are newer than now.
 """
 
 from __future__ import annotations
@@ -28,9 +29,17 @@ def why_behind() -> str | None:
     """Return the evidence that the clock is behind, in words that do not vary between calls; None: there is none."""
     if time.time() < _newest_s():
         return "is older than edgeaudio or this system"
-    if _synchronised() is False:
+    if is_synchronised() is False:
         return "was not synchronised since its start"
     return None
+
+
+def is_synchronised() -> bool | None:
+    """True if NTP keeps the clock; None if unknown: a hardened service may not ask the kernel."""
+    answer: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    if answer >= 0:
+        return answer != _UNSYNCHRONISED
+    return (_TIMESYNC / "synchronized").exists() if _TIMESYNC.is_dir() else None
 
 
 def _newest_s() -> float:
@@ -42,11 +51,3 @@ def _changed_s(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _synchronised() -> bool | None:
-    """True if NTP keeps the clock; None if unknown: a hardened service may not ask the kernel."""
-    answer: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
-    if answer >= 0:
-        return answer != _UNSYNCHRONISED
-    return (_TIMESYNC / "synchronized").exists() if _TIMESYNC.is_dir() else None

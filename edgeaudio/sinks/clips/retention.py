@@ -7,20 +7,27 @@ A run removes clips that are too old, then those that are not among the best of 
 others are few enough and within the bytes, then the oldest until the disk has enough left. It removes what records in
 the folder name, and nothing else. Where a limit is exceeded, it removes some more, so that not each new clip needs a
 run.
+
+Ages are those of the system clock, which may be wrong for a while. Nothing is removed for its age before the clock has
+stood for some time (steady_clock.py). A clip whose onset is in the future counts as made when its record was changed
+last, and where that is in the future too, now; its record's file gets that date.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from edgeaudio.clips.library import MAX_SCANNED, BrokenRecord, Clip, ClipLibrary, ClipLibraryError
 from edgeaudio.sinks.clips.config import RetentionLimits
+from edgeaudio.sinks.clips.steady_clock import SteadyClock
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +47,7 @@ class _Entry:
 
     name: str  # of the record
     id: str
-    onset_s: float  # Unix time
+    at_s: float  # Unix time of the onset, or what counts for it
     label: str
     score: float
     bytes: int
@@ -55,12 +62,12 @@ class Retention:
         library: ClipLibrary,
         limits: RetentionLimits,
         free_bytes: Callable[[], int],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: SteadyClock | None = None,
     ) -> None:
         self._library = library
         self._limits = limits
         self._free_bytes = free_bytes
-        self._now = now
+        self._clock = clock or SteadyClock()
         self._run: Iterator[None] | None = None
         self._due_s = 0.0  # monotonic
         self._added_bytes = 0
@@ -78,6 +85,7 @@ class Retention:
     def work(self, for_s: float) -> None:
         """Work for at most so long if a run is due. Raises ClipLibraryError, OSError."""
         end_s = time.monotonic() + for_s
+        self._clock.look()
         if self._run is None:
             if time.monotonic() < self._due_s:
                 return
@@ -100,6 +108,7 @@ class Retention:
     def _steps(self) -> Iterator[None]:
         """Do a run, a clip at each step."""
         self._added_bytes = 0
+        is_believed = self._clock.is_believed(self._limits.max_age_s)
         entries: list[_Entry] = []
         broken = 0
         try:
@@ -107,14 +116,16 @@ class Retention:
                 if isinstance(found, BrokenRecord):
                     broken += 1
                 else:
-                    entries.append(_entry(found))
+                    entries.append(_entry(found, self._clock.now_s(), is_dated=is_believed))
                 yield
         except ClipLibraryError:
             if len(entries) + broken < MAX_CLIPS:
                 raise
         free = [entry for entry in entries if not entry.keep]
         kept = len(entries) - len(free)
-        chosen = self._chosen(free, len(entries) + broken, sum(entry.bytes for entry in entries))
+        too_old = self._too_old(free)
+        total_bytes = sum(entry.bytes for entry in entries)
+        chosen = self._chosen(free, too_old if is_believed else [], len(entries) + broken, total_bytes)
         removed: Counter[str] = Counter()
         freed = 0
         failed: list[str] = []
@@ -128,15 +139,17 @@ class Retention:
                 if isinstance(error, BlockingIOError):  # the folder is locked: each would wait as long
                     break
             yield
-        self._total_bytes = sum(entry.bytes for entry in entries) - freed
+        self._total_bytes = total_bytes - freed
+        waits = bool(too_old) and not is_believed
         reasons = ", ".join(f"{count} {why}" for why, count in removed.items())
         log.info(
-            "clips: %d removed%s; %d stay (%.1f MB), of which %d are marked keep; broken records, not touched: %d",
+            "clips: %d removed%s; %d stay (%.1f MB), of which %d are marked keep%s; broken records, not touched: %d",
             removed.total(),
             f" ({reasons})" if reasons else "",
             len(entries) - removed.total(),
             self._total_bytes / MB,
             kept,
+            f", and {len(too_old)} seem too old by a clock that has not stood for long" if waits else "",
             broken,
         )
         self._warn(sum(entry.bytes for entry in entries if entry.keep), failed)
@@ -150,10 +163,16 @@ class Retention:
         if failed:
             log.warning("clips: %d could not be removed, such as %s", len(failed), failed[0])
 
-    def _chosen(self, entries: Iterable[_Entry], count: int, total_bytes: int) -> list[tuple[str, _Entry]]:
+    def _too_old(self, entries: Iterable[_Entry]) -> list[_Entry]:
+        oldest_s = self._clock.now_s() - self._limits.max_age_s
+        return [entry for entry in entries if FIRST_S <= entry.at_s < oldest_s]
+
+    def _chosen(
+        self, entries: Iterable[_Entry], too_old: list[_Entry], count: int, total_bytes: int
+    ) -> list[tuple[str, _Entry]]:
         """Return what is to be removed, and why, in order. `count`, `total_bytes`: of all that is in the folder."""
         limits = self._limits
-        left = sorted(entries, key=lambda entry: (entry.onset_s, entry.name))
+        left = sorted(entries, key=lambda entry: (entry.at_s, entry.name))
         chosen: list[tuple[str, _Entry]] = []
 
         def choose(why: str, found: list[_Entry]) -> None:
@@ -162,8 +181,6 @@ class Retention:
             names = {entry.name for entry in found}
             left = [entry for entry in left if entry.name not in names]
 
-        oldest_s = self._now().timestamp() - limits.max_age_s
-        too_old = [entry for entry in left if FIRST_S <= entry.onset_s < oldest_s]
         choose(f"older than {limits.max_age_s / DAY_S:g} days", too_old)
         if limits.best_per_label is not None:
             choose(f"not among the best {limits.best_per_label} of a label", _worse(left, limits.best_per_label))
@@ -179,7 +196,8 @@ class Retention:
         return chosen
 
 
-def _entry(clip: Clip) -> _Entry:
+def _entry(clip: Clip, now_s: float, *, is_dated: bool) -> _Entry:
+    """`is_dated`: a record from the future gets the present as its date."""
     record = clip.record
     n_bytes = 0
     for file in clip.files:
@@ -188,6 +206,13 @@ def _entry(clip: Clip) -> _Entry:
         except OSError:  # gone
             continue
     at_s = record.onset.timestamp()
+    if at_s > now_s:
+        at_s = now_s
+        with suppress(OSError):
+            changed_s = clip.file.stat().st_mtime
+            if changed_s > now_s and is_dated:
+                os.utime(clip.file, (now_s, now_s), follow_symlinks=False)
+            at_s = min(changed_s, now_s)
     return _Entry(clip.file.name, record.id, at_s, record.label, record.score, n_bytes, record.review.keep)
 
 
@@ -196,7 +221,7 @@ def _worse(entries: Iterable[_Entry], best: int) -> list[_Entry]:
     by_label: dict[str, list[_Entry]] = defaultdict(list)
     for entry in entries:
         by_label[entry.label].append(entry)
-    ranked = (sorted(each, key=lambda entry: (-entry.score, -entry.onset_s)) for each in by_label.values())
+    ranked = (sorted(each, key=lambda entry: (-entry.score, -entry.at_s)) for each in by_label.values())
     return [entry for each in ranked for entry in each[best:]]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support.clip_studio import LOUD, SPEECH, Listener, Studio, clips_in, config, quiet
+from support.clip_studio import LOUD, SPEECH, Listener, Studio, clips_in, config, limits, quiet
 
 from edgeaudio.pictures.options import MESSAGE_BYTES, PictureError
 from edgeaudio.pictures.picture import Picture
@@ -170,7 +170,8 @@ def test_pictures_go_with_their_clips(tmp_path):
     sink, playing, _ = studio(tmp_path)
     playing.play(bang(), RATE)
     (clip,) = clips_in(tmp_path)
-    sink._retention._now = lambda: clip.record.onset.replace(year=2090)
+    assert clip.picture is not None
+    sink._retention._limits = limits(max_bytes=1)
     sink._retention.run(10)
     sink.close()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

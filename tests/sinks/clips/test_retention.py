@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,14 +14,23 @@ from support.clips import listing_of, put_clip
 from edgeaudio.clips import library
 from edgeaudio.clips.library import ClipLibrary
 from edgeaudio.sinks.clips import retention
-from edgeaudio.sinks.clips.retention import Retention
+from edgeaudio.sinks.clips.retention import DAY_S, Retention
+from edgeaudio.sinks.clips.steady_clock import STEADY_S, UNSYNCHRONISED_S, SteadyClock
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
+def a_clock() -> SteadyClock:
+    """NOW, after it has stood for long."""
+    running_s = itertools.chain([-UNSYNCHRONISED_S] * 2, itertools.repeat(0.0))
+    clock = SteadyClock(lambda: NOW.timestamp() + next(running_s), lambda: next(running_s))
+    clock.look()
+    return clock
+
+
 def run(folder, *, free_bytes=1 << 50, **changed) -> set[str]:
     """Ids that are left after a run."""
-    Retention(ClipLibrary(folder), limits(**changed), lambda: free_bytes, lambda: NOW).run(20.0)
+    Retention(ClipLibrary(folder), limits(**changed), lambda: free_bytes, a_clock()).run(20.0)
     return {clip.record.id for clip in listing_of(folder).clips}
 
 
@@ -40,6 +51,104 @@ def test_a_clip_from_before_the_clock_was_set_has_no_age(tmp_path):
     put_clip(tmp_path, "new", days_ago(1))
     assert run(tmp_path, max_age_s=30 * 86_400) == {"unset", "new"}
     assert run(tmp_path, max_bytes=1) == set()
+
+
+class Board:
+    """A machine whose clock can be set."""
+
+    def __init__(self, folder, *, synchronised: bool | None = True, **changed) -> None:
+        self.folder = folder
+        self.running_s = 0.0
+        self.ahead_s = NOW.timestamp()
+        self.synchronised = synchronised
+        self.clock = SteadyClock(
+            lambda: self.ahead_s + self.running_s, lambda: self.running_s, lambda: self.synchronised
+        )
+        changed = {"max_age_s": 30 * DAY_S} | changed
+        self.retention = Retention(ClipLibrary(folder), limits(**changed), lambda: 1 << 50, self.clock)
+
+    def run(self, for_s: float = 0.0) -> set[str]:
+        """Go on for so long, and return the ids of clips that are left after a run."""
+        self.clock.look()
+        self.running_s += for_s
+        self.retention.run(20.0)
+        return {clip.record.id for clip in listing_of(self.folder).clips}
+
+    def put(self, event_id: str) -> None:
+        """Write a clip now."""
+        now_s = self.ahead_s + self.running_s
+        clip = put_clip(self.folder, event_id, datetime.fromtimestamp(now_s, UTC), n_bytes=100_000)
+        os.utime(clip.file, (now_s, now_s))
+
+
+DECADE_S = 3650 * DAY_S
+
+
+def test_a_clock_that_is_years_ahead_for_a_while_removes_nothing_for_its_age(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "edgeaudio")
+    board = Board(tmp_path)
+    board.put("before")
+    assert board.run(10 * DAY_S) == {"before"}
+    board.ahead_s += DECADE_S
+    board.put("ahead")
+    for _ in range(5):
+        assert board.run(3600.0) == {"before", "ahead"}
+    line = caplog.messages[-1]
+    assert "; 2 stay (0.2 MB), of which 0 are marked keep, and 1 seem too old by a clock that has not stood for" in line
+    board.ahead_s -= DECADE_S
+    assert board.run(3600.0) == {"before", "ahead"}
+    assert board.run(31 * DAY_S) == {"ahead"}
+
+
+def test_a_board_that_starts_years_ahead_removes_nothing_until_its_clock_is_set(tmp_path):
+    put_clip(tmp_path, "before", days_ago(1))
+    board = Board(tmp_path, synchronised=False)
+    board.ahead_s += DECADE_S
+    for _ in range(6):
+        assert board.run(DAY_S) == {"before"}
+    board.ahead_s -= DECADE_S
+    board.synchronised = True
+    assert board.run(DAY_S) == {"before"}
+
+
+@pytest.mark.parametrize("synchronised", [True, None, False])
+def test_old_clips_are_removed_once_the_clock_has_stood(tmp_path, synchronised):
+    put_clip(tmp_path, "old", days_ago(31))
+    board = Board(tmp_path, synchronised=synchronised)
+    enough_s = UNSYNCHRONISED_S if synchronised is False else STEADY_S
+    assert board.run(enough_s - 60.0) == {"old"}
+    board.ahead_s += 600.0  # no step that makes clips old
+    assert board.run(120.0) == set()
+
+
+def test_an_age_of_minutes_is_not_waited_for_longer_than_it_lasts(tmp_path):
+    put_clip(tmp_path, "old", days_ago(1))
+    assert Board(tmp_path, max_age_s=900.0).run(900.0) == set()
+
+
+def test_a_clip_from_the_future_is_as_old_as_its_file_and_does_not_outlive_newer_ones(tmp_path):
+    board = Board(tmp_path, max_bytes=450_000)
+    board.ahead_s += DECADE_S
+    board.put("ahead")
+    board.ahead_s -= DECADE_S
+    assert board.run(DAY_S) == {"ahead"}
+    board.running_s += DAY_S
+    board.put("newer")
+    assert board.run() == {"ahead", "newer"}
+    for number in range(3):
+        board.running_s += 60.0
+        board.put(f"newest-{number}")
+    assert board.run() == {"newer", "newest-0", "newest-1", "newest-2"}
+
+
+def test_a_clock_that_is_behind_changes_no_date(tmp_path):
+    put_clip(tmp_path, "new", days_ago(1))
+    board = Board(tmp_path, synchronised=False)
+    board.ahead_s -= 200 * DAY_S
+    assert board.run(DAY_S) == {"new"}
+    board.ahead_s += 200 * DAY_S
+    board.synchronised = True
+    assert board.run(DAY_S) == {"new"}
 
 
 def test_the_best_of_each_label_stay(tmp_path):
@@ -81,7 +190,7 @@ def test_a_folder_never_holds_more_clips_than_can_be_read(tmp_path, monkeypatch,
         put_clip(tmp_path, f"day-{day}", days_ago(day))
     caplog.set_level(logging.INFO, "edgeaudio")
     for _ in range(10):  # each sees some of them
-        Retention(ClipLibrary(tmp_path), limits(), lambda: 1 << 50, lambda: NOW).run(20.0)
+        Retention(ClipLibrary(tmp_path), limits(), lambda: 1 << 50, a_clock()).run(20.0)
     left = {clip.record.id for clip in listing_of(tmp_path).clips}
     assert len(left) == 17
     assert "loved" in left
@@ -141,7 +250,7 @@ def test_a_clip_that_is_marked_during_the_run_stays(tmp_path):
     clips = ClipLibrary(tmp_path)
     for number in range(3):
         put_clip(tmp_path, f"id-{number}", days_ago(31 + number))
-    run_ = Retention(clips, limits(max_age_s=1.0), lambda: 1 << 50, lambda: NOW)
+    run_ = Retention(clips, limits(max_age_s=1.0), lambda: 1 << 50, a_clock())
     steps = run_._steps()
     for _ in range(4):
         next(steps)
@@ -167,7 +276,7 @@ def test_runs_are_made_in_small_steps_when_they_are_due(tmp_path, monkeypatch):
     for number in range(50):
         put_clip(tmp_path, f"id-{number}", days_ago(31))
     clips = ClipLibrary(tmp_path)
-    due = Retention(clips, limits(max_age_s=1.0, max_bytes=10_000_000), lambda: 1 << 50, lambda: NOW)
+    due = Retention(clips, limits(max_age_s=1.0, max_bytes=10_000_000), lambda: 1 << 50, a_clock())
     works = 0
     while listing_of(tmp_path).count:
         due.work(1e-4)
