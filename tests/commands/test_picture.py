@@ -107,6 +107,15 @@ def test_a_file_is_replaced_only_where_that_is_asked_for(scale, tmp_path, capsys
     assert stat.S_IMODE(old.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_nothing_is_written_behind_a_link_to_nothing(overwrite: list[str], scale, capsys) -> None:
+    Path("a.jpg").symlink_to("elsewhere.jpg")
+    assert cli.main(["picture", str(scale), "-o", "a.jpg", *overwrite]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("edgeaudio: a.jpg is a symbolic link to a file that is not there; remove it")
+    assert sorted(names_here()) == ["a.jpg", "scale.wav"]
+
+
 def test_a_mark_is_drawn(scale) -> None:
     look = ("--palette", "magma", "--size", "400x240", "--start", "1")
     assert cli.main(["picture", str(scale), "-o", "a.png", *look]) == 0
