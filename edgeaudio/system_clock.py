@@ -1,7 +1,7 @@
 """Whether NTP keeps this machine's clock, and evidence that it is behind.
 
-A clock without a battery starts in the past, until NTP sets it. The evidence is the kernel's state, that of timesyncd, and
-files that are newer than now.
+A clock without a battery starts in the past, until NTP sets it. The evidence is the kernel's state, that of timesyncd,
+and files that are newer than now.
 """
 
 from __future__ import annotations

@@ -152,6 +152,7 @@ class Agent:
             self._mqtt.sink,
             self._service,
             begin=self._begin,
+            unwatch=self._live.unwatch,
             limit_memory=self._supervisor.limit_memory,
         )
         self._restarts = int(self._outbox.settings().get(STARTS, "0"))

@@ -46,6 +46,10 @@ class LiveRunner:
         self.look_after(now_s)
         return granted
 
+    def unwatch(self, source: str) -> None:
+        """End a source's live view, whoever watches: another source may have its place."""
+        self.watch(source, 0.0)
+
     def look_after(self, now_s: float) -> None:
         """Begin or end the thread as the leases require. `now_s`: monotonic."""
         if not self._leases.is_any_leased(now_s):

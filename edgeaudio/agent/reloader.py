@@ -35,14 +35,19 @@ class Reloader:
         service: ServiceManager,
         *,
         begin: Callable[[Iterable[SourceWorker]], None],
+        unwatch: Callable[[str], object],
         limit_memory: Callable[[], None],
     ) -> None:
-        """`begin` is called with the sources that begin, `limit_memory` when the memory limit may be another."""
+        """`begin` and `unwatch` are called with sources that begin and that are no more.
+
+        `limit_memory`: called when the memory limit may be another.
+        """
         self._sources = sources
         self._commands = commands
         self._sink = sink
         self._service = service
         self._begin = begin
+        self._unwatch = unwatch
         self._limit_memory = limit_memory
 
     def reload(self, load: Callable[[], Settings]) -> None:
@@ -72,6 +77,8 @@ class Reloader:
         if (new.memory_limit_mb, len(new.sources)) != (old.memory_limit_mb, len(old.sources)):
             self._limit_memory()
         begun, removed = ({worker.name for worker in workers} for workers in (change.begun, change.removed))
+        for name in removed - begun:
+            self._unwatch(name)
         log.info(
             "reloaded; sources: %d kept, %d restarted, %d added, %d removed",
             *(len(change.kept), len(begun & removed), len(begun - removed), len(removed - begun)),

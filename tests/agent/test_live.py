@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -136,7 +137,7 @@ def test_a_fifth_source_is_refused_until_another_ends(broker: BrokerProcess, run
     listener = listen_to(broker)
     names = [f"camera-{number}" for number in range(5)]
     dead = f"rtsp://127.0.0.1:{free_port()}/x"
-    run_agent(broker, "".join(source(dead, name) for name in names)).start()
+    agent = run_agent(broker, "".join(source(dead, name) for name in names)).start()
     wait_until(lambda: listener.of(f"{ROOT}/availability"), what="not online")
     listener.wait_state("camera-4", "waiting")
     *four, fifth = (f"{ROOT}/{name}/live/set" for name in names)
@@ -150,6 +151,13 @@ def test_a_fifth_source_is_refused_until_another_ends(broker: BrokerProcess, run
     assert command(listener, "60", four[0])["ok"] is True  # a renewal
     assert command(listener, "0", four[3])["ok"] is True
     assert command(listener, "60", fifth)["ok"] is True
+    # a source that is no more gives up its place, and one of another address keeps it
+    others = source(dead, "garage") + source(f"{dead}/y", names[1]) + "".join(source(dead, name) for name in names[2:])
+    agent.write(others)
+    agent.signal(signal.SIGHUP)
+    wait_until(lambda: "1 restarted, 1 added, 1 removed\n" in agent.log, what="not reloaded")
+    assert command(listener, "60", f"{ROOT}/garage/live/set")["ok"] is True
+    assert command(listener, "60", four[3])["ok"] is False
 
 
 ATTACKS = [b"", b"1000000", b"61", b"-1", b"nan", b"inf", b"1e99", b"60;", b'{"s":30}', b"\xff\x00", b"9" * 1024]
