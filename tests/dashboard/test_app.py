@@ -29,6 +29,7 @@ STATIC = sorted(file.name for file in Path(app.__file__).parents[1].joinpath("st
 # everything that is served besides the page's files: methods, and the least role. What is added is added here too
 ROUTES = {
     "/": ({"GET", "HEAD"}, "NOBODY"),
+    "/api/me": ({"GET", "HEAD"}, "NOBODY"),
     "/metrics": ({"GET", "HEAD"}, "READER"),
     "/api/fleet": ({"GET", "HEAD"}, "READER"),
     "/api/recent": ({"GET", "HEAD"}, "READER"),

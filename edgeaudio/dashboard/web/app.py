@@ -21,6 +21,7 @@ from edgeaudio.dashboard.web.fleet_routes import FleetRoutes
 from edgeaudio.dashboard.web.guard import Guard
 from edgeaudio.dashboard.web.history_routes import HistoryRoutes
 from edgeaudio.dashboard.web.live_socket import LiveSocket
+from edgeaudio.dashboard.web.me_routes import me_routes
 from edgeaudio.dashboard.web.query import QueryError
 from edgeaudio.dashboard.web.routes import AnyRoute
 from edgeaudio.dashboard.web.static_routes import static_routes
@@ -32,6 +33,7 @@ def make_routes(dashboard: Dashboard) -> list[AnyRoute]:
     """Return everything that is served."""
     return [
         *static_routes(),
+        *me_routes(),
         *FleetRoutes(dashboard).routes(),
         *HistoryRoutes(dashboard).routes(),
         *LiveSocket(dashboard).routes(),

@@ -1,7 +1,7 @@
 """Routes with the role that each needs.
 
-Owns: the three roles, who has which, and that what changes something comes from a page of this server.
-Does not know: what a route does.
+Owns: which role each route needs, and that what changes something comes from a page of this server.
+Does not know: what a route does, who has which role.
 
 A route is made by `get`, `post` or `socket`, which all ask for a role: what names none cannot be written.
 """
@@ -9,7 +9,6 @@ A route is made by `get`, `post` or `socket`, which all ask for a role: what nam
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from enum import IntEnum
 from typing import Final, TypeAlias
 
 from starlette.requests import HTTPConnection, Request
@@ -17,20 +16,26 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from edgeaudio.dashboard.roles import Role
 from edgeaudio.dashboard.web.answers import problem
+
+__all__ = [
+    "POLICY_VIOLATION",
+    "AnyRoute",
+    "Role",
+    "RoleRoute",
+    "RoleSocket",
+    "get",
+    "is_same_origin",
+    "post",
+    "role_of",
+    "socket",
+]
 
 POLICY_VIOLATION: Final = 1008  # of WebSockets
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 SocketHandler: TypeAlias = Callable[[WebSocket], Awaitable[None]]
-
-
-class Role(IntEnum):
-    """What somebody may do; a higher one may do all that a lower one may."""
-
-    NOBODY = 0  # reaches the server
-    READER = 1  # sees
-    OWNER = 2  # changes
 
 
 def role_of(connection: HTTPConnection) -> Role:
