@@ -200,10 +200,21 @@ def model_bindings(settings: Settings, models: Mapping[str, Scorer], source: str
     overrides = {} if own is None else own.thresholds
     reported = [label for name in names for label in models[name].manifest.reported]
     _require_known(overrides, reported, f"sources.{source}.thresholds")
+    _require_known(() if own is None else own.cooldown_s, reported, f"sources.{source}.cooldown_s")
     bindings = [_binding(settings, name, models[name], overrides) for name in names]
     for name, binding in zip(names, bindings, strict=True):
         slugs(_reported(binding), f"model {name}")
     return bindings
+
+
+def cooldowns_s(settings: Settings, bindings: Iterable[ModelBinding], source: str) -> dict[str, float]:
+    """Return a source's cooldowns by label: its own, else the longest that one of its models has."""
+    found: dict[str, float] = {}
+    for binding in bindings:
+        manifest = binding.model.manifest
+        for label, cooldown_s in settings.models[manifest.name].cooldown_s.items():
+            found[label] = max(cooldown_s, found.get(label, 0.0))
+    return found | settings.sources[source].cooldown_s
 
 
 def announced_labels(settings: Settings, models: Mapping[str, Scorer], source: str) -> tuple[LabelEntity, ...]:
@@ -242,6 +253,7 @@ def _binding(settings: Settings, name: str, model: Scorer, overrides: Mapping[st
     wanted, manifest = settings.models[name], model.manifest
     _require_known(wanted.labels or (), manifest.reported, f"models.{name}.labels")
     _require_known(wanted.thresholds, manifest.reported, f"models.{name}.thresholds")
+    _require_known(wanted.cooldown_s, manifest.reported, f"models.{name}.cooldown_s")
     chosen = {**wanted.thresholds, **{label: value for label, value in overrides.items() if label in manifest.reported}}
     return ModelBinding(
         model,

@@ -55,7 +55,7 @@ BROKER = BrokerStatus(BrokerState.WAITING, AT, BrokerReason.CLOSED, "x", AT, "5"
 HEALTH = HealthReport(
     at=AT,
     agent=AgentNumbers("0.1.0", "attic", AT, 1.5, 1, 1, 1, Crash(AT, CrashReason.KILLED, "x")),
-    sources=[SourceNumbers(STATUS, 1.5, 1.5, 1.5, 1.5, 1.5, 1, 1, 1)],
+    sources=[SourceNumbers(STATUS, 1.5, 1.5, 1.5, 1.5, 1.5, 1, 1, 1, {"dog": AT}, {"snooze": 1, "cooldown": 1})],
     models=[ModelNumbers("home", "1", "00", "ai-edge-litert 2", 1, 1.5, 1.5)],
     outbox=OutboxStats(1, 1, 1.5, 1, 1, "x", "x", "x"),
     broker=BROKER,
@@ -65,7 +65,7 @@ HEALTH = HealthReport(
 EVENT = Event("e1", "onset", "porch", "home", "dog", 0.91, AT, 1.25, at_error_s=0.05, test=True)
 CLIP = ClipReady("e1", "porch", "dog", 0.91, "home", AT, Path("a.opus"), "opus", Path("a.jpg"))
 PAYLOADS = {
-    "detection": messages.detection(TOPICS, EVENT, seq_epoch="a1", seq=1),
+    "detection": messages.detection(TOPICS, EVENT, seq_epoch="a1", seq=1, dashboard_url="https://house.example"),
     "check": messages.check(TOPICS, "porch"),
     "level": messages.level(TOPICS, Level("porch", AT, 1.5, -20.5, -10.5, 0.1, 0.1, (CHANNEL, CHANNEL))),
     "scores": messages.live_scores(TOPICS, LiveScores("porch", "home", AT, 4.0, {"dog": 0.5})),
@@ -74,7 +74,7 @@ PAYLOADS = {
     "command": messages.command_result(TOPICS, "a/set", AT, "x"),
     "health": messages.health(TOPICS, health_values(HEALTH)),
 }
-NAMED = {"sources", "models", "sinks", "quarantined", "scores"}  # objects whose keys are names of the user's
+NAMED = {"sources", "models", "sinks", "quarantined", "scores", "snoozed"}  # objects whose keys are names of the user's
 
 
 @pytest.mark.parametrize("kind", PAYLOADS)

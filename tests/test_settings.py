@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from support.loading import load, load_layers
 
 from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings
+from edgeaudio.settings.schema import DashboardSettings
 from edgeaudio.settings.show import effective_toml, json_schema
 from edgeaudio.settings.sources import config_path
 from edgeaudio.settings.values import Hours
@@ -157,6 +158,51 @@ def test_a_password_file_is_read_again_each_time(tmp_path) -> None:
     assert settings.secret() == "old"
     (tmp_path / "secret").write_text("new")
     assert settings.secret() == "new"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("https://house.example", "https://house.example"),
+        ("HTTPS://House.Example:443/", "https://house.example"),
+        ("http://house.example:80/x/y//", "http://house.example/x/y"),
+        ("http://[::1]:8420/", "http://[::1]:8420"),
+        ("http://192.168.1.2:443", "http://192.168.1.2:443"),
+    ],
+)
+def test_the_address_of_the_dashboard_is_normalised(written: str, read: str) -> None:
+    assert DashboardSettings(url=written).url == read
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "ftp://house.example",
+            "//house.example",
+            "house.example",
+            "https://",
+            "https:///x",
+            "https://häuser.example",
+        ),
+        *(
+            "https://me@house.example",
+            "https://house.example/?",
+            "https://house.example/#x",
+            "https://house.example/../x",
+        ),
+        *(
+            "https://house.example/a b",
+            "https://house.example/<b>",
+            "https://house.example/a//b",
+            "https://house.example:0x1",
+        ),
+        "https://house.example/" + 256 * "a",
+    ],
+)
+def test_an_address_that_cannot_be_that_of_a_dashboard_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError):
+        DashboardSettings(url=url)
 
 
 def test_a_login_beside_the_url_becomes_part_of_the_address() -> None:

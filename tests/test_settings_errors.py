@@ -66,6 +66,30 @@ FILE = [
         "[outbox]\nmax_bytes = 9999999999999999999999",
         "FILE: outbox.max_bytes: must be at most 1099511627776, is 9999999999999999999999",
     ),
+    (
+        "[dashboard]\nurl = 'house.example'",
+        "FILE: dashboard.url: must be http:// or https:// with a host, as in https://house.example/edgeaudio",
+    ),
+    (
+        "[dashboard]\nurl = 'https://me:hunter2@house.example'",
+        "FILE: dashboard.url: must have no login: everybody who reads a detection reads it",
+    ),
+    (
+        "[dashboard]\nurl = 'https://house.example/?token=hunter2'",
+        "FILE: dashboard.url: must have no login: everybody who reads a detection reads it",
+    ),
+    (
+        "[dashboard]\nurl = 'https://house.example/?view=live'",
+        "FILE: dashboard.url: must have no query, and a plain path, as in https://house.example/edgeaudio",
+    ),
+    (
+        "[sources.x]\nurl = 'alsa:default'\ncooldown_s = {dog = -1}",
+        "FILE: sources.x.cooldown_s.dog: must be at least 0, is -1",
+    ),
+    (
+        "[models.home]\ncooldown_s = {dog = 1e6}",
+        "FILE: models.home.cooldown_s.dog: must be at most 86400, is 1000000.0",
+    ),
     ("[clips]\nformat = 'aac'", "FILE: clips.format: must be 'opus', 'flac' or 'wav', is \"aac\""),
     ("[clips]\nbefore_s = 30", "FILE: clips.longest_s: must be above before_s, which is 30"),
     ("[clips.never_with]\nspeech = 2", "FILE: clips.never_with.speech: must be at most 1, is 2"),

@@ -9,7 +9,16 @@ from support.tflite import model_directory
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.settings import Settings, SettingsError
-from edgeaudio.wiring import check_clips, load_models, model_bindings, mqtt_config, read_period_s, sinks, source_config
+from edgeaudio.wiring import (
+    check_clips,
+    cooldowns_s,
+    load_models,
+    model_bindings,
+    mqtt_config,
+    read_period_s,
+    sinks,
+    source_config,
+)
 
 HOME = Path(__file__).parents[1] / "models" / "home"
 
@@ -108,6 +117,23 @@ def test_settings_override_the_manifest_and_a_source_overrides_both(model: Path)
     np.testing.assert_allclose(scores, [0.1, 0.9, 0.5, 0.9], atol=1e-6)
 
 
+def test_a_source_overrides_the_cooldowns_of_its_models(model: Path) -> None:
+    given = settings(
+        models={
+            "one": {"path": model, "cooldown_s": {"first": 60, "second": 5, "third": 7}},
+            "two": {"path": model, "cooldown_s": {"first": 30, "second": 10}},
+        },
+        sources={
+            "porch": {"url": "alsa:default", "cooldown_s": {"first": 0}},
+            "yard": {"url": "alsa:default", "models": ["two"]},
+        },
+    )
+    models = load_models(given)
+    porch, yard = (cooldowns_s(given, model_bindings(given, models, name), name) for name in ("porch", "yard"))
+    assert porch == {"first": 0, "second": 10, "third": 7}
+    assert yard == {"first": 30, "second": 10}
+
+
 def test_a_source_runs_the_models_it_names(model: Path) -> None:
     given = settings(
         models={"one": {"path": model}, "two": {"path": model}},
@@ -126,6 +152,16 @@ def test_a_source_runs_the_models_it_names(model: Path) -> None:
             {"thresholds": {"fourth?": {"on": 0.5}}},
             {},
             'models.mine.thresholds: the model has no label "fourth?"; `edgeaudio score --json --top 999` shows all',
+        ),
+        (
+            {"cooldown_s": {"furst": 60}},
+            {},
+            'models.mine.cooldown_s: the model has no label "furst"; did you mean "first"?',
+        ),
+        (
+            {},
+            {"cooldown_s": {"secnd": 60}},
+            'sources.porch.cooldown_s: the model has no label "secnd"; did you mean "second"?',
         ),
         (
             {},

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from edgeaudio.agent.command_handler import CommandHandler, labels_of
+from edgeaudio.agent.command_handler import AgentActions, CommandHandler, labels_of
 from edgeaudio.agent.health_reporter import HealthReporter, ReportedParts
 from edgeaudio.agent.last_crash import CrashLog
 from edgeaudio.agent.live_runner import LiveRunner
@@ -132,9 +132,12 @@ class Agent:
             self._outbox,
             self._mqtt.sink,
             clock,
-            announced=lambda name: announced_labels(self._sources.settings, self._sources.models, name),
-            watch=self._live.watch,
-            restart=self._stop.set,
+            AgentActions(
+                announced=lambda name: announced_labels(self._sources.settings, self._sources.models, name),
+                watch=self._live.watch,
+                report=self._request_health,
+                restart=self._stop.set,
+            ),
         )
         self._supervisor = Supervisor(
             self._machine,
@@ -316,6 +319,7 @@ class Agent:
         time.tzset()  # the machine's time zone may have changed
         self._sources.switch(datetime.now().astimezone())
         self._commands.end_tests(self._clock.monotonic())
+        self._commands.end_snoozes()
         self._live.look_after(time.monotonic())
         self._publish_health()
         self._supervisor.check()

@@ -1,10 +1,10 @@
-"""Handles `.../set` commands (thresholds, switches, tests, live views, restart), and announces their entities.
+"""Handles `.../set` commands (thresholds, snoozes, switches, tests, ...), and announces their entities.
 
 Owns: the execution of commands, their persistence over restarts, their results, the announcements.
 Does not know: how commands arrive, how results and announcements are written, threads, the settings file.
 
-A threshold or switch set by a command stays in force until the next command: moved in Home Assistant, it survives a
-restart, whatever the settings file says.
+A threshold, cooldown or switch set by a command stays in force until the next command: moved in Home Assistant, it
+survives a restart, whatever the settings file says. A snooze survives a restart until its end.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import uuid4
 
 from edgeaudio.agent.recogniser import Recogniser
+from edgeaudio.agent.snooze import Snooze
 from edgeaudio.agent.source_worker import SourceWorker
 from edgeaudio.clock import Clock
 from edgeaudio.health.machine import Machine
@@ -28,12 +29,15 @@ from edgeaudio.sinks.mqtt.commands import (
     CommandError,
     Restart,
     SendTest,
+    SetCooldown,
     SetEnabled,
     SetLive,
+    SetSnooze,
     SetThreshold,
     parse_command,
     send_test,
 )
+from edgeaudio.sinks.mqtt.discovery_state import with_topic
 from edgeaudio.sinks.mqtt.entities import LabelEntity, SourceEntities
 from edgeaudio.sinks.mqtt.sink import MqttSink
 from edgeaudio.sinks.mqtt.topics import Topics
@@ -43,6 +47,17 @@ log = logging.getLogger(__name__)
 
 ANNOUNCED = "announced"
 TEST_S = 2.0  # duration of a test's sound
+
+
+@dataclass(frozen=True, slots=True)
+class AgentActions:
+    """What commands need of the agent."""
+
+    announced: Callable[[str], tuple[LabelEntity, ...]]  # the labels of a source that have entities of their own
+    # leases a source's live view for some seconds; False: too many are leased
+    watch: Callable[[str, float], bool]
+    report: Callable[[], None]  # has the health report published soon
+    restart: Callable[[], None]  # ends the agent
 
 
 class CommandHandler:
@@ -55,24 +70,14 @@ class CommandHandler:
         outbox: Outbox,
         sink: MqttSink,
         clock: Clock,
-        *,
-        announced: Callable[[str], tuple[LabelEntity, ...]],
-        watch: Callable[[str, float], bool],
-        restart: Callable[[], None],
+        actions: AgentActions,
     ) -> None:
-        """`announced` returns the labels of a source that have entities of their own.
-
-        `watch` leases a source's live view for some seconds, and returns False if too many are leased; `restart` ends
-        the agent.
-        """
         self._topics = topics
         self._recogniser = recogniser
         self._outbox = outbox
         self._sink = sink
         self._clock = clock
-        self._watch = watch
-        self._restart = restart
-        self._announced = announced
+        self._actions = actions
         self._tests: deque[tuple[float, Event]] = deque()  # monotonic seconds, and the onset
 
     def restore(self, worker: SourceWorker) -> None:
@@ -84,15 +89,27 @@ class CommandHandler:
             if (value := kept.get(_threshold_key(worker.name, label))) is not None:
                 with self._recogniser.lock:
                     worker.pipeline.set_threshold(label, float(value))
+            if (value := kept.get(_cooldown_key(worker.name, label))) is not None:
+                with self._recogniser.lock:
+                    worker.suppressor.set_cooldown(label, float(value))
+            if label not in worker.snoozes and (value := kept.get(_snooze_key(worker.name, label))) is not None:
+                snooze = Snooze.restore(value, self._clock.utc(), self._clock.monotonic())
+                self._set_snooze(worker, label, snooze)
 
     def announce(self) -> None:
-        """Publish every switch and threshold, and Home Assistant's discovery; clear what is gone."""
+        """Publish all that commands may change, and Home Assistant's discovery; clear what is gone."""
         machine = Machine()
         workers = self._recogniser.workers.values()
         states = [self._switch_state(worker) for worker in workers]
         states += [self._threshold_state(worker, label) for worker in workers for label in labels_of(worker)]
+        for worker in workers:
+            states += [self._snooze_state(worker, label) for label in worker.snoozes]
+            states += [self._cooldown_state(worker, label) for label in worker.suppressor.cooldowns_s]
         memory = self._sink.announce(
-            [SourceEntities(worker.name, labels_of(worker), self._announced(worker.name)) for worker in workers],
+            [
+                SourceEntities(worker.name, labels_of(worker), self._actions.announced(worker.name))
+                for worker in workers
+            ],
             states,
             has_temperature=machine.temperature_c() is not None,
             has_throttling=machine.throttled() is not None,
@@ -126,6 +143,20 @@ class CommandHandler:
             at = onset.at + timedelta(seconds=TEST_S)
             self._recogniser.commit_test(replace(onset, kind="offset", at=at, duration_s=TEST_S))
 
+    def end_snoozes(self) -> None:
+        """End the snoozes that are over, and have the others follow the system clock; call it about once a second."""
+        for worker in self._recogniser.workers.values():
+            for label, snooze in list(worker.snoozes.items()):
+                now_s = self._clock.monotonic()
+                followed = snooze.followed(self._clock.utc(now_s), now_s)
+                if followed.is_over(now_s):
+                    self._change_snooze(worker, label, None)
+                    log.info("%s: %s is no longer snoozed", worker.name, label, extra={"source": worker.name})
+                elif followed.until != snooze.until:
+                    self._change_snooze(worker, label, followed)
+                elif followed is not snooze:
+                    self._set_snooze(worker, label, followed)
+
     def _labels(self) -> dict[str, tuple[str, ...]]:
         return {name: labels_of(worker) for name, worker in self._recogniser.workers.items()}
 
@@ -139,6 +170,16 @@ class CommandHandler:
                     worker.pipeline.set_threshold(label, value)
                 self._outbox.set_setting(_threshold_key(source, label), repr(value))
                 self._sink.publish(self._threshold_state(worker, label))
+            case SetSnooze(source, label, duration_s):
+                now_s = self._clock.monotonic()
+                begun = Snooze.begin(duration_s, self._clock.utc(now_s), now_s) if duration_s > 0 else None
+                self._change_snooze(self._recogniser.workers[source], label, begun)
+            case SetCooldown(source, label, cooldown_s):
+                worker = self._recogniser.workers[source]
+                with self._recogniser.lock:
+                    worker.suppressor.set_cooldown(label, cooldown_s)
+                self._outbox.set_setting(_cooldown_key(source, label), repr(cooldown_s))
+                self._publish_optional(self._cooldown_state(worker, label))
             case SetEnabled(source, on):
                 worker = self._recogniser.workers[source]
                 worker.enabled = on
@@ -147,13 +188,35 @@ class CommandHandler:
             case SendTest(source, label):
                 self._begin_test(self._recogniser.workers[source], label)
             case SetLive(source, duration_s):
-                if not self._watch(source, duration_s):
+                if not self._actions.watch(source, duration_s):
                     raise CommandError(
                         f"{MAX_SOURCES} other sources are watched live, and no more may be: wait up to {MAX_LIVE_S} s, "
                         "or end one with 0"
                     )
             case Restart():
-                self._restart()
+                self._actions.restart()
+
+    def _change_snooze(self, worker: SourceWorker, label: str, snooze: Snooze | None) -> None:
+        """Begin, change or end a snooze, and publish that."""
+        self._set_snooze(worker, label, snooze)
+        self._publish_optional(self._snooze_state(worker, label))
+        self._actions.report()
+
+    def _set_snooze(self, worker: SourceWorker, label: str, snooze: Snooze | None) -> None:
+        if snooze is None:
+            worker.snoozes.pop(label, None)
+        else:
+            worker.snoozes[label] = snooze
+        with self._recogniser.lock:
+            worker.suppressor.snoozed = frozenset(worker.snoozes)
+        stored = None if snooze is None else snooze.stored()
+        self._outbox.set_setting(_snooze_key(worker.name, label), stored)
+
+    def _publish_optional(self, state: Message) -> None:
+        """Publish a state of which nothing is retained by default."""
+        if state.payload:
+            self._outbox.set_setting(ANNOUNCED, with_topic(self._outbox.settings().get(ANNOUNCED), state.topic))
+        self._sink.publish(state)
 
     def _begin_test(self, worker: SourceWorker, label: str) -> int:
         model = next(model for model, table in worker.pipeline.thresholds().items() if label in table)
@@ -162,12 +225,22 @@ class CommandHandler:
         self._tests.append((self._clock.monotonic(), onset))
         return number
 
+    def _entities(self, worker: SourceWorker) -> SourceEntities:
+        return SourceEntities(worker.name, labels_of(worker), self._actions.announced(worker.name))
+
     def _switch_state(self, worker: SourceWorker) -> Message:
         return self._sink.switch_state(worker.name, on=worker.enabled)
 
     def _threshold_state(self, worker: SourceWorker, label: str) -> Message:
         on = min(table[label].on for table in worker.pipeline.thresholds().values() if label in table)
         return self._sink.threshold_state(worker.name, label, on)
+
+    def _snooze_state(self, worker: SourceWorker, label: str) -> Message:
+        snooze = worker.snoozes.get(label)
+        return self._sink.snooze_state(worker.name, label, None if snooze is None else snooze.until)
+
+    def _cooldown_state(self, worker: SourceWorker, label: str) -> Message:
+        return self._sink.cooldown_state(worker.name, label, worker.suppressor.cooldowns_s.get(label, 0.0))
 
 
 def labels_of(worker: SourceWorker) -> tuple[str, ...]:
@@ -181,3 +254,11 @@ def _enabled_key(source: str) -> str:
 
 def _threshold_key(source: str, label: str) -> str:
     return f"threshold/{source}/{label}"
+
+
+def _snooze_key(source: str, label: str) -> str:
+    return f"snooze/{source}/{label}"
+
+
+def _cooldown_key(source: str, label: str) -> str:
+    return f"cooldown/{source}/{label}"

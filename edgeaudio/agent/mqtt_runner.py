@@ -51,6 +51,7 @@ class MqttRunner:
         """`config`: None: the settings' own. `on_command` is called with topic and payload, on the sender's thread."""
         mqtt = settings.mqtt
         self.topics = Topics(mqtt.base_topic, settings.device)
+        self._dashboard_url = settings.dashboard.url
         self._birth_topic = birth_topic(mqtt.discovery_prefix) if mqtt.discovery else None
         self._on_command = on_command
         self._outbox = outbox
@@ -71,13 +72,15 @@ class MqttRunner:
             self.sender,
             discovery_prefix=mqtt.discovery_prefix if mqtt.discovery else None,
             image_type=image_type(settings),
+            has_links=settings.dashboard.url is not None,
         )
         self._subscription = hub.subscribe(self.sink.name, self.sink.accepts)
         self._last_moved_s = time.monotonic()
 
     def encode(self, event: Event, seq_epoch: str, seq: int) -> Message:
         """Return the message of a detection, for the journal."""
-        return messages.detection(self.topics, event, seq_epoch=seq_epoch, seq=seq)
+        url = self._dashboard_url
+        return messages.detection(self.topics, event, seq_epoch=seq_epoch, seq=seq, dashboard_url=url)
 
     def run(self) -> None:
         """Hand the sink what the hub publishes, until `stop`. An exception of the sink passes: the agent must end."""

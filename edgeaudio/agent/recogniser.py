@@ -1,7 +1,7 @@
 """The recogniser's thread: takes Blocks, runs their pipelines, commits the events, then publishes the results.
 
-Owns: the loop, the order "commit, then publish", and that an exception in one source's recognition ends its connection
-alone. An exception of a model concerns all sources, and passes.
+Owns: the loop, the order "withhold, commit, publish", and that an exception in one source's recognition ends its
+connection alone. An exception of a model concerns all sources, and passes.
 Does not know: connections, commands, subscribers, how anything looks on the wire.
 """
 
@@ -54,6 +54,10 @@ class Recogniser:
                     # a removed source may still have items in the queue
                     if isinstance(item, (Block, EpochEnd)) and (worker := self.workers.get(item.source)):
                         results.extend(self._recognise(item, worker))
+                for worker in self.workers.values():
+                    if released := worker.suppressor.released(time.monotonic()):
+                        worker.events += len(released)
+                        results.extend(released)
 
     def close_stale_events(self) -> None:
         """Commit the offsets of events that an earlier process left open."""
@@ -126,8 +130,11 @@ class Recogniser:
             self._subscription.count_dropped(item)
             return []
         results: list[Result] = []
+        now_s = time.monotonic()
         try:
             for result in _results(item, worker):
+                if isinstance(result, Event) and _is_withheld(result, worker, now_s):
+                    continue
                 results.append(result)
                 if isinstance(result, Level) and (news := worker.health.level(result)):
                     self._on_status(news)
@@ -162,11 +169,20 @@ class Recogniser:
                 open_events[event.id] = event
             else:
                 open_events.pop(event.id, None)
-        return [ended.get(event_id) or interrupted(onset) for event_id, onset in open_events.items()]
+        offsets = [ended.get(event_id) or interrupted(onset) for event_id, onset in open_events.items()]
+        return [offset for offset in offsets if not _is_withheld(offset, worker, time.monotonic())]
 
 
 def _events(results: Iterable[Result]) -> Iterator[Event]:
     return (result for result in results if isinstance(result, Event))
+
+
+def _is_withheld(event: Event, worker: SourceWorker, now_s: float) -> bool:
+    reason = worker.suppressor.withhold(event, now_s)
+    if reason is not None and event.kind == "onset":
+        what = event.source, event.label, event.score, reason
+        log.info("%s: %s onset, score %.2f, withheld: %s", *what, extra={"source": event.source})
+    return reason is not None
 
 
 def _results(item: Block | EpochEnd, worker: SourceWorker) -> Iterator[Result]:

@@ -15,10 +15,18 @@ from edgeaudio.agent.source_worker import SourceWorker, WorkerContext
 from edgeaudio.agent.timed_model import TimedModel
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.settings import ModelSettings, Settings
-from edgeaudio.wiring import check_clips, load_models, model_bindings, read_period_s, source_config, source_pipeline
+from edgeaudio.wiring import (
+    check_clips,
+    cooldowns_s,
+    load_models,
+    model_bindings,
+    read_period_s,
+    source_config,
+    source_pipeline,
+)
 
 # fields of a source that do not affect its connection and pipeline
-_LIGHT_FIELDS = {"thresholds", "schedule", "enabled", "level_interval_s"}
+_LIGHT_FIELDS = {"thresholds", "cooldown_s", "schedule", "enabled", "level_interval_s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,7 @@ class SourceManager:
                 del workers[worker.name]
             workers.update(begun)
             for name in kept:
-                workers[name].reconfigure(new.sources[name], bindings[name])
+                workers[name].reconfigure(new.sources[name], bindings[name], cooldowns_s(new, bindings[name], name))
         self.settings, self.models = new, models
         return SourceChanges(tuple(workers[name] for name in kept), tuple(begun.values()), removed)
 
@@ -82,7 +90,8 @@ class SourceManager:
     def _worker(self, name: str, settings: Settings, models: Mapping[str, TimedModel]) -> SourceWorker:
         pipeline = source_pipeline(settings, models, name)
         config = self._config(name, settings, models)
-        return SourceWorker(name, settings.sources[name], config, pipeline, self._context)
+        cooldowns = cooldowns_s(settings, model_bindings(settings, models, name), name)
+        return SourceWorker(name, settings.sources[name], config, pipeline, cooldowns, self._context)
 
     @staticmethod
     def _config(name: str, settings: Settings, models: Mapping[str, TimedModel]) -> SourceConfig:
@@ -96,9 +105,9 @@ def _load(settings: Settings) -> dict[str, TimedModel]:
 
 
 def _same_models(old: Settings, new: Settings) -> bool:
-    """True if the loaded models can be kept: nothing but their thresholds has changed."""
+    """True if the loaded models can be kept: nothing but their thresholds and cooldowns has changed."""
 
     def heavy(models: Mapping[str, ModelSettings]) -> dict[str, ModelSettings]:
-        return {name: model.model_copy(update={"thresholds": {}}) for name, model in models.items()}
+        return {name: model.model_copy(update={"thresholds": {}, "cooldown_s": {}}) for name, model in models.items()}
 
     return heavy(old.models) == heavy(new.models)

@@ -7,11 +7,12 @@ Does not know: the other sources, MQTT, where Blocks and states go.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from edgeaudio.agent.snooze import Snooze
 from edgeaudio.capture.admission import Admission
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.errors import SourceError
@@ -25,6 +26,7 @@ from edgeaudio.health.state import SourceHealth
 from edgeaudio.health.watchdog import Part
 from edgeaudio.hub import Hub, Subscription
 from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
+from edgeaudio.recognise.suppression import Suppressor
 from edgeaudio.settings import SourceSettings
 from edgeaudio.types import Block, EpochEnd, Reason, SourceState, SourceStatus
 
@@ -67,12 +69,15 @@ class SourceWorker:
         settings: SourceSettings,
         config: SourceConfig,
         pipeline: SourcePipeline,
+        cooldowns_s: Mapping[str, float],
         context: WorkerContext,
     ) -> None:
         self.name = name
         self.settings = settings
         self.config = config
         self.pipeline = pipeline
+        self.suppressor = Suppressor(cooldowns_s)
+        self.snoozes: dict[str, Snooze] = {}  # by label; the main thread's
         self.enabled = settings.enabled  # or the last command
         self.events = 0
         self.internal_errors = InternalErrors(config)
@@ -94,9 +99,12 @@ class SourceWorker:
             if self.health.status.state is not SourceState.OFF or self.health.status.reason is not self._off_reason:
                 self._publish(self._off_status())
 
-    def reconfigure(self, settings: SourceSettings, bindings: Sequence[ModelBinding]) -> None:
-        """Apply settings that leave reader and pipeline as they are, except thresholds."""
+    def reconfigure(
+        self, settings: SourceSettings, bindings: Sequence[ModelBinding], cooldowns_s: Mapping[str, float]
+    ) -> None:
+        """Apply settings that leave reader and pipeline as they are, except thresholds and cooldowns."""
         self.pipeline.replace_thresholds(bindings)
+        self.suppressor.replace_cooldowns(cooldowns_s)
         self.settings = settings
         self.enabled = settings.enabled
 
@@ -128,6 +136,7 @@ class SourceWorker:
     def renew_pipeline(self) -> None:
         """Replace the pipeline by a new one with the thresholds in force."""
         self.pipeline = self.pipeline.renewed()
+        self.suppressor.forget_withheld()
 
     def fail(self, error: Exception) -> None:
         """End the present connection: its recognition raised an unexpected exception."""
@@ -173,6 +182,8 @@ class SourceWorker:
             connections=connections,
             events=self.events,
             internal_errors=self.internal_errors.count,
+            snoozed={label: snooze.until for label, snooze in self.snoozes.items()},
+            withheld={reason.value: count for reason, count in self.suppressor.counts.items()},
         )
 
     def part(self) -> Part | None:

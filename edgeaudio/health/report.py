@@ -6,8 +6,8 @@ Does not know: where the numbers come from, how a sink writes them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -26,8 +26,10 @@ class SourceNumbers:
     clock_drift_ppm: float | None  # speed of the sender's clock relative to this machine's
     lag_s: float  # heard and not yet recognised
     connections: int
-    events: int
+    events: int  # published
     internal_errors: int  # unexpected exceptions in its reading or recognition
+    snoozed: Mapping[str, datetime] = field(default_factory=dict)  # labels, and until when
+    withheld: Mapping[str, int] = field(default_factory=dict)  # events that were not published at once, by reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,9 +39,11 @@ from edgeaudio.settings.values import (
     Slugs,
     Text,
     Texts,
+    WebUrl,
     Whole,
 )
 from edgeaudio.sinks.mqtt.broker import parse_broker_url
+from edgeaudio.sinks.mqtt.commands import MAX_COOLDOWN_S
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.slugs import slugify
 
@@ -182,8 +184,9 @@ class ClipsSettings(_Table):
 
 
 class DashboardSettings(_Table):
-    """`[dashboard]`: the page of `edgeaudio dashboard`. The agent ignores it."""
+    """`[dashboard]`: the page of `edgeaudio dashboard`. The agent uses `url` alone."""
 
+    url: WebUrl | None = Field(None, description="Where people reach the page; detections then have a `link` to it.")
     listen: LoopbackAddress = Field("127.0.0.1:8420", description="Loopback address and port of the page.")
     database: AnyPath | None = Field(None, description="File of its history; default: dashboard.sqlite in state_dir.")
     keep_days: Number = Field(365.0, ge=1, le=36_500, description="Older events are deleted from the history.")
@@ -203,6 +206,7 @@ class ThresholdSettings(_Table):
 
 
 Thresholds = dict[Text, ThresholdSettings]
+Cooldown = Annotated[Number, Field(ge=0, le=MAX_COOLDOWN_S)]
 
 
 class SourceSettings(_Login):
@@ -241,6 +245,9 @@ class SourceSettings(_Login):
     thresholds: Thresholds = Field(
         default_factory=dict, description="Per label or group: the scores at which its events begin and end."
     )
+    cooldown_s: dict[Text, Cooldown] = Field(
+        default_factory=dict, description="Per label or group: seconds after an event without another one."
+    )
 
     @model_validator(mode="after")
     def _address(self) -> Self:
@@ -268,6 +275,9 @@ class ModelSettings(_Table):
     )
     thresholds: Thresholds = Field(
         default_factory=dict, description="Per label or group: the scores at which its events begin and end."
+    )
+    cooldown_s: dict[Text, Cooldown] = Field(
+        default_factory=dict, description="Per label or group: seconds after an event without another one."
     )
 
 

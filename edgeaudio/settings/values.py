@@ -33,9 +33,12 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask_url
 from edgeaudio.sinks.mqtt.broker import parse_broker_url
 from edgeaudio.slugs import is_slug, slugify
-from edgeaudio.urls import HIDDEN, is_plain
+from edgeaudio.urls import HIDDEN, UrlSyntaxError, is_plain, split_url
 
 _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)")
+
+
+_FOLDER = re.compile(r"(/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
 
 
 class SecretUrl(Secret[str]):
@@ -136,6 +139,25 @@ def _broker_url(url: SecretUrl) -> SecretUrl:
     return url
 
 
+def _web_url(text: str) -> str:
+    """Return the address of a website's folder without a `/` at its end. Raises ValueError."""
+    try:
+        url = split_url(text)
+    except UrlSyntaxError:
+        url = None
+    if url is None or url.scheme not in {"http", "https"} or not url.host or not url.host.isascii():
+        raise ValueError("must be http:// or https:// with a host, as in https://house.example/edgeaudio")
+    if url.username is not None or url.has_login:
+        raise ValueError("must have no login: everybody who reads a detection reads it")
+    path = url.path.rstrip("/")
+    if url.query or "?" in text or not _FOLDER.fullmatch(path):
+        raise ValueError("must have no query, and a plain path, as in https://house.example/edgeaudio")
+    default_port = {"http": 80, "https": 443}[url.scheme]
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    port = "" if url.port in {None, default_port} else f":{url.port}"
+    return f"{url.scheme}://{host}{port}{path}"
+
+
 def split_address(text: str) -> tuple[str, int]:
     """Return host and port of `127.0.0.1:8420` or `[::1]:8420`. Raises ValueError."""
     host, _, port = text.rpartition(":")
@@ -200,6 +222,7 @@ MediaKinds = Annotated[tuple[Literal["clip", "image"], ...], BeforeValidator(_li
 Schedule = Annotated[tuple[Hours, ...], BeforeValidator(_list), Field(min_length=1, max_length=100)]
 Password = Annotated[SecretStr, AfterValidator(_password)]
 LoopbackAddress = Annotated[Text, AfterValidator(_loopback)]
+WebUrl = Annotated[Text, AfterValidator(_web_url)]
 BrokerUrl = Annotated[SecretUrl, AfterValidator(_broker_url)]
 AnyPath = Annotated[
     Path,

@@ -5,14 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeaudio.sinks.mqtt.commands import (
+    MAX_COOLDOWN_S,
+    MAX_SNOOZE_S,
     MAX_THRESHOLD,
     MIN_THRESHOLD,
     Command,
     CommandError,
     Restart,
     SendTest,
+    SetCooldown,
     SetEnabled,
     SetLive,
+    SetSnooze,
     SetThreshold,
     parse_command,
     send_test,
@@ -29,6 +33,8 @@ def parse(topic: str, payload: bytes) -> Command:
 
 def test_every_command() -> None:
     assert parse(TOPICS.threshold_set("porch", "Dog bark"), b"0.7") == SetThreshold("porch", "Dog bark", 0.7)
+    assert parse(TOPICS.snooze_set("porch", "Dog bark"), b"604800") == SetSnooze("porch", "Dog bark", 604_800)
+    assert parse(TOPICS.cooldown_set("porch", "siren"), b"1.5") == SetCooldown("porch", "siren", 1.5)
     assert parse(TOPICS.enabled_set("yard"), b"OFF") == SetEnabled("yard", on=False)
     assert parse(TOPICS.enabled_set("porch"), b"ON") == SetEnabled("porch", on=True)
     assert parse(TOPICS.test_set("porch"), b"Dog bark") == SendTest("porch", "Dog bark")
@@ -90,9 +96,32 @@ def test_a_payload_that_is_no_lease_is_refused(payload: bytes) -> None:
     assert len(str(refusal.value)) < 250
 
 
+@pytest.mark.parametrize("payload", NO_LEASES)
+def test_a_payload_that_is_no_snooze_and_no_cooldown_is_refused(payload: bytes) -> None:
+    if payload in {b"61", b"60.001"}:
+        payload += b"e9"
+    with pytest.raises(CommandError, match=r"^snooze takes seconds, a number from 0 to 604800, not "):
+        parse(TOPICS.snooze_set("porch", "siren"), payload)
+    with pytest.raises(CommandError, match=r"^cooldown takes seconds, a number from 0 to 86400, not "):
+        parse(TOPICS.cooldown_set("porch", "siren"), payload)
+
+
 @pytest.mark.parametrize(
     ("topic", "payload", "message"),
     [
+        ("edgeaudio/dock/porch/snooze/cat/set", b"60", "source porch has no label 'cat'"),
+        ("edgeaudio/dock/roof/snooze/siren/set", b"60", "there is no source 'roof'"),
+        ("edgeaudio/dock/porch/cooldown/sirn/set", b"60", "source porch has no label 'sirn'; did you mean \"siren\"?"),
+        (
+            "edgeaudio/dock/porch/snooze/siren/set",
+            b"604801",
+            "snooze takes seconds, a number from 0 to 604800, not '604801'",
+        ),
+        (
+            "edgeaudio/dock/porch/cooldown/siren/set",
+            b"86401",
+            "cooldown takes seconds, a number from 0 to 86400, not '86401'",
+        ),
         ("edgeaudio/dock/restart/set", b"restart", "restart takes PRESS, not 'restart'"),
         ("edgeaudio/dock/porch/enabled/set", b"on", "enabled takes ON or OFF, not 'on'"),
         ("edgeaudio/dock/porch/test/set", b"\xff", "source porch has no label '\\ufffd'"),
@@ -113,7 +142,21 @@ def test_refusals_say_why(topic: str, payload: bytes, message: str) -> None:
 
 
 LEVELS = st.sampled_from(
-    ["edgeaudio", "dock", "porch", "yard", "threshold", "enabled", "restart", "set", "siren", "", "#"]
+    [
+        "edgeaudio",
+        "dock",
+        "porch",
+        "yard",
+        "threshold",
+        "snooze",
+        "cooldown",
+        "enabled",
+        "restart",
+        "set",
+        "siren",
+        "",
+        "#",
+    ]
 )
 
 
@@ -132,6 +175,10 @@ def test_anything_is_either_a_command_or_one_short_line(topic: str, payload: byt
     if isinstance(outcome, SetThreshold):
         assert MIN_THRESHOLD <= outcome.value <= MAX_THRESHOLD
         assert outcome.label in LABELS[outcome.source]
+    if isinstance(outcome, SetSnooze):
+        assert 0 <= outcome.duration_s <= MAX_SNOOZE_S
+    if isinstance(outcome, SetCooldown):
+        assert 0 <= outcome.cooldown_s <= MAX_COOLDOWN_S
 
 
 def test_a_question_that_is_not_utf8_is_refused() -> None:

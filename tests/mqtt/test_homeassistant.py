@@ -60,6 +60,14 @@ def test_what_each_source_has() -> None:
     assert door["cmps"]["front-door_event"]["event_types"] == ["Dog bark, yip", "smoke_alarm"]
 
 
+def test_events_have_the_links_of_detections_where_there_is_a_dashboard() -> None:
+    templates = [
+        components(announced(replace(AGENT, has_links=has_links)).messages)["front-door_event"]["value_template"]
+        for has_links in (False, True)
+    ]
+    assert templates[1] == templates[0].replace("} | to_json", ", 'link': value_json.link | default('')} | to_json")
+
+
 def test_what_is_enabled_by_default() -> None:
     found = components(announced(AGENT).messages)
     enabled = {key for key, component in found.items() if component.get("enabled_by_default", True)}

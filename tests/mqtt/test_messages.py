@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -29,6 +30,26 @@ def test_detection_is_exactly_the_contract() -> None:
         qos=1,
         retain=False,
     )
+
+
+def test_a_detection_has_a_link_to_its_view_where_there_is_a_dashboard() -> None:
+    for event in (ONSET, replace(ONSET, kind="offset")):
+        message = messages.detection(
+            TOPICS, event, seq_epoch="a1", seq=7, dashboard_url="https://house.example/edgeaudio"
+        )
+        found = json.loads(message.payload)
+        assert found["link"] == "https://house.example/edgeaudio/?view=event&device=dock&source=porch&id=e1"
+
+
+def test_what_is_not_snoozed_and_has_no_cooldown_leaves_nothing_on_the_broker() -> None:
+    topic = "edgeaudio/dock/porch/snooze/smoke-alarm"
+    assert messages.snooze(TOPICS, "porch", "smoke alarm", AT) == Message(
+        topic, b"2026-11-20T12:30:15.123Z", 1, retain=True
+    )
+    assert messages.snooze(TOPICS, "porch", "smoke alarm", None) == Message(topic, b"", 1, retain=True)
+    topic = "edgeaudio/dock/porch/cooldown/smoke-alarm"
+    assert messages.cooldown(TOPICS, "porch", "smoke alarm", 60.0) == Message(topic, b"60.0", 1, retain=True)
+    assert messages.cooldown(TOPICS, "porch", "smoke alarm", 0) == Message(topic, b"", 1, retain=True)
 
 
 def test_digital_silence_is_null() -> None:

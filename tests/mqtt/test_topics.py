@@ -55,6 +55,8 @@ def test_topics() -> None:
     assert topics.availability == "site/edgeaudio/dock/availability"
     assert topics.label("porch", "Dog bark") == "site/edgeaudio/dock/porch/label/dog-bark"
     assert topics.threshold_set("porch", "Dog bark") == "site/edgeaudio/dock/porch/threshold/dog-bark/set"
+    assert topics.snooze_set("porch", "Dog bark") == "site/edgeaudio/dock/porch/snooze/dog-bark/set"
+    assert topics.cooldown_set("porch", "Dog bark") == "site/edgeaudio/dock/porch/cooldown/dog-bark/set"
     assert topics.enabled_set("porch") == "site/edgeaudio/dock/porch/enabled/set"
     assert topics.live_set("porch") == "site/edgeaudio/dock/porch/live/set"
     assert topics.scores("porch") == "site/edgeaudio/dock/porch/scores"

@@ -83,7 +83,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
         stack.callback(broker.stop)
         listener = stack.enter_context(Listener(broker.port, "#"))
         ha = stack.enter_context(HomeAssistant(folder / "ha", broker.port))
-        agent = RunningAgent(folder, broker.port, "")
+        agent = RunningAgent(folder, broker.port, "", settings='[dashboard]\nurl = "https://house.example"')
         scenario = Scenario(ha, agent, listener, {name: free_port() for name in SOURCES})
         agent.write(scenario.settings(*SOURCES))
         stack.callback(agent.kill)
@@ -155,8 +155,8 @@ def test_a_detection_fires_the_event_and_is_the_last_sound(scenario: Scenario):
         wait_until(lambda: scenario.ha.state(event) != was, what="no event")
     attributes = scenario.ha.attributes(event)
     assert attributes["event_type"] == LABEL
-    assert {key: attributes[key] for key in ("id", "score", "at", "model")} == {
-        key: onset[key] for key in ("id", "score", "at", "model")
+    assert {key: attributes[key] for key in ("id", "score", "at", "model", "link")} == {
+        key: onset[key] for key in ("id", "score", "at", "model", "link")
     }
     fired_at = scenario.ha.state(event)
     scenario.ha.wait_state(scenario.entity("sensor", "porch_last"), LABEL)

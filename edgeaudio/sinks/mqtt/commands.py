@@ -5,6 +5,8 @@ Does not know: what a command does (agent/command_handler.py), or how it arrived
 (sender.py).
 
     <base>/<device>/<source>/threshold/<label>/set   a number from 0.01 to 1, which is never
+    <base>/<device>/<source>/snooze/<label>/set      seconds without events of it, up to a week; 0: no longer
+    <base>/<device>/<source>/cooldown/<label>/set    seconds without events after one, up to a day; 0: none
     <base>/<device>/<source>/enabled/set             ON or OFF
     <base>/<device>/<source>/test/set                a label, of which a test detection is to be sent
     <base>/<device>/<source>/live/set                seconds for which a source is watched, up to 60; 0: no longer
@@ -26,10 +28,12 @@ from edgeaudio.slugs import slugify
 MIN_THRESHOLD: Final = 0.01
 MAX_THRESHOLD: Final[float] = 1
 MAX_LIVE_S: Final = 60
+MAX_SNOOZE_S: Final = 604_800  # a week
+MAX_COOLDOWN_S: Final = 86_400  # a day
 PRESS: Final = b"PRESS"
 _MAX_PAYLOAD = 32
 _SHOWN = 80
-_NUMBER = re.compile(rb"[0-9]{0,2}(\.[0-9]{1,17})?([eE]-?[0-9]{1,2})?")
+_NUMBER = re.compile(rb"[0-9]{0,6}(\.[0-9]{1,17})?([eE]-?[0-9]{1,2})?")
 
 
 class CommandError(EdgeaudioError):
@@ -43,6 +47,24 @@ class SetThreshold:
     source: str
     label: str  # as the model has it, not as the topic
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetSnooze:
+    """Publish no event of this label for so long; 0: publish them again."""
+
+    source: str
+    label: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetCooldown:
+    """Publish no event of this label for so long after each; 0: publish all."""
+
+    source: str
+    label: str
+    cooldown_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +96,7 @@ class Restart:
     """End the process in good order; the service manager starts it again."""
 
 
-Command = SetThreshold | SetEnabled | SendTest | SetLive | Restart
+Command = SetThreshold | SetSnooze | SetCooldown | SetEnabled | SendTest | SetLive | Restart
 
 
 def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[str, Iterable[str]]) -> Command:
@@ -90,12 +112,12 @@ def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[st
             if payload not in {b"ON", b"OFF"}:
                 raise CommandError(f"enabled takes ON or OFF, not {_shown(payload)}")
             return SetEnabled(source, on=payload == b"ON")
-        case [source, "threshold", slug, "set"]:
+        case [source, "threshold" | "snooze" | "cooldown" as kind, slug, "set"]:
             _require_source(source, labels)
-            return SetThreshold(source, _label(slug, source, labels), _threshold(payload))
+            return _of_label(kind, source, _label(slug, source, labels), payload)
         case [source, "live", "set"]:
             _require_source(source, labels)
-            return SetLive(source, _live_s(payload))
+            return SetLive(source, _seconds("live", payload, MAX_LIVE_S))
         case [source, "test", "set"]:
             return send_test(source, payload.decode("utf-8", "replace"), labels)
     raise CommandError(f"{_shown(topic.encode())} is no command")
@@ -105,6 +127,14 @@ def send_test(source: str, label: str, labels: Mapping[str, Iterable[str]]) -> S
     """Return the command that sends a test detection; the label may be a slug. Raises CommandError."""
     _require_source(source, labels)
     return SendTest(source, label if label in labels[source] else _label(label, source, labels))
+
+
+def _of_label(kind: str, source: str, label: str, payload: bytes) -> Command:
+    if kind == "snooze":
+        return SetSnooze(source, label, _seconds(kind, payload, MAX_SNOOZE_S))
+    if kind == "cooldown":
+        return SetCooldown(source, label, _seconds(kind, payload, MAX_COOLDOWN_S))
+    return SetThreshold(source, label, _threshold(payload))
 
 
 def _label(written: str, source: str, labels: Mapping[str, Iterable[str]]) -> str:
@@ -134,10 +164,10 @@ def _threshold(payload: bytes) -> float:
     return value
 
 
-def _live_s(payload: bytes) -> float:
+def _seconds(command: str, payload: bytes, most_s: float) -> float:
     value = _number(payload)
-    if value is None or value > MAX_LIVE_S:
-        raise CommandError(f"live takes seconds, a number from 0 to {MAX_LIVE_S}, not {_shown(payload)}")
+    if value is None or value > most_s:
+        raise CommandError(f"{command} takes seconds, a number from 0 to {most_s}, not {_shown(payload)}")
     return value
 
 

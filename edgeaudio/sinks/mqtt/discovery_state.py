@@ -81,6 +81,14 @@ class Announcement:
     memory: str
 
 
+def with_topic(memory: str | None, topic: str) -> str:
+    """Return the memory with one more retained topic, to be cleared by a later announcement that has it no longer."""
+    known = _Memory.read(memory)
+    known.topics.add(topic)
+    known.cleared.pop(topic, None)
+    return known.write()
+
+
 def announce(memory: str | None, *, prefix: str, agent: AgentEntities | None, retained: Iterable[str]) -> Announcement:
     """Return what to send so that exactly the present entities and retained topics are left on the broker.
 

@@ -72,6 +72,7 @@ class AgentEntities:
     has_temperature: bool  # whether the board measures it
     has_throttling: bool  # likewise
     image_type: str | None = None  # content type of the pictures that are published; None: none are
+    has_links: bool = False  # whether detections have the address of their view on the dashboard
 
 
 def in_sentence_case(text: str) -> str:
@@ -137,9 +138,10 @@ def agent_components(agent: AgentEntities) -> dict[str, Component]:
     return found
 
 
-def source_components(topics: Topics, source: SourceEntities, image_type: str | None) -> dict[str, Component]:
+def source_components(agent: AgentEntities, source: SourceEntities) -> dict[str, Component]:
     """Return a source's entities by their keys, those of its labels included."""
-    name = source.name
+    topics, image_type, name = agent.topics, agent.image_type, source.name
+    link = ", 'link': value_json.link | default('')" if agent.has_links else ""
     types, one_type = _event_types(source)
     found: dict[str, Component] = {
         f"{name}_event": {
@@ -150,7 +152,7 @@ def source_components(topics: Topics, source: SourceEntities, image_type: str | 
             "value_template": (
                 "{% if value_json.kind == 'onset' %}{{ {'event_type': " + one_type + ", 'label': value_json.label, "
                 "'id': value_json.id, 'score': value_json.score, 'at': value_json.at, 'model': value_json.model, "
-                "'test': value_json.test | default(false)} | to_json }}{% endif %}"
+                "'test': value_json.test | default(false)" + link + "} | to_json }}{% endif %}"
             ),
             "icon": "mdi:ear-hearing",
             **_available(topics),

@@ -78,6 +78,8 @@ def _source(numbers: SourceNumbers) -> dict[str, Json]:
         "connections": numbers.connections,
         "events": numbers.events,
         "internal_errors": numbers.internal_errors,
+        "snoozed": {label: timestamp(until) for label, until in numbers.snoozed.items()},
+        "withheld": dict(numbers.withheld),
     }
 
 

@@ -62,7 +62,7 @@ def devices(agent: AgentEntities) -> list[Device]:
             "via_device": own_id,
             **maker,
         }
-        found.append(Device(f"source_{source.name}", about, source_components(topics, source, agent.image_type)))
+        found.append(Device(f"source_{source.name}", about, source_components(agent, source)))
     for device in found:
         for key, component in device.components.items():
             component["unique_id"] = f"{own_id}_{key}"

@@ -17,6 +17,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
+from urllib.parse import urlencode
 
 from edgeaudio import schema_versions
 from edgeaudio.clock import timestamp
@@ -51,8 +52,11 @@ def availability(topics: Topics, *, online: bool) -> Message:
     return Message(topics.availability, ONLINE if online else OFFLINE, qos=1, retain=True)
 
 
-def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int) -> Message:
-    """Return an onset or offset, with the number that the outbox gave it; goes through the outbox."""
+def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int, dashboard_url: str | None = None) -> Message:
+    """Return an onset or offset, with the number that the outbox gave it; goes through the outbox.
+
+    `dashboard_url`: of the dashboard that has the event, without a `/` at its end; None: there is none.
+    """
     payload: dict[str, Json] = {
         **SCHEMA,
         "id": event.id,
@@ -68,8 +72,15 @@ def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int) -> Mess
         "seq": seq,
         "seq_epoch": seq_epoch,
         **({"test": True} if event.test else {}),
+        **({"link": _link(dashboard_url, topics, event)} if dashboard_url is not None else {}),
     }
     return Message(topics.detection(event.source), encode(payload), qos=1)
+
+
+def _link(dashboard_url: str, topics: Topics, event: Event) -> str:
+    """Return the address of an event's view on the dashboard: docs/dashboard.md has the addresses of its views."""
+    where = {"view": "event", "device": topics.device, "source": event.source, "id": event.id}
+    return f"{dashboard_url}/?{urlencode(where)}"
 
 
 def check(topics: Topics, source: str) -> Message:
@@ -164,6 +175,18 @@ def health(topics: Topics, values: Mapping[str, Json]) -> Message:
 def threshold(topics: Topics, source: str, label: str, value: float) -> Message:
     """Return the threshold in force, the state behind `.../set`."""
     return Message(topics.threshold(source, label), encode(_rounded(value, 4)), qos=1, retain=True)
+
+
+def snooze(topics: Topics, source: str, label: str, until: datetime | None) -> Message:
+    """Return until when a label is snoozed, the state behind `.../set`; nothing is retained of one that is not."""
+    topic = topics.snooze(source, label)
+    return cleared(topic) if until is None else Message(topic, timestamp(until).encode(), qos=1, retain=True)
+
+
+def cooldown(topics: Topics, source: str, label: str, cooldown_s: float) -> Message:
+    """Return a label's cooldown in force, the state behind `.../set`; nothing is retained of one of 0."""
+    topic = topics.cooldown(source, label)
+    return Message(topic, encode(_rounded(cooldown_s, 3)), qos=1, retain=True) if cooldown_s > 0 else cleared(topic)
 
 
 def enabled(topics: Topics, source: str, *, on: bool) -> Message:

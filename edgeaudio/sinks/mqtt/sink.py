@@ -50,16 +50,24 @@ class MqttSink:
     accepts = frozenset({Event, Level, SourceStatus, LiveColumns, LiveScores})
 
     def __init__(
-        self, topics: Topics, sender: Publisher, *, discovery_prefix: str | None, image_type: str | None = None
+        self,
+        topics: Topics,
+        sender: Publisher,
+        *,
+        discovery_prefix: str | None,
+        image_type: str | None = None,
+        has_links: bool = False,
     ) -> None:
         """`discovery_prefix`: None without Home Assistant's discovery.
 
-        `image_type`: content type of the pictures of clips that are published; None: none are.
+        `image_type`: content type of the pictures of clips that are published; None: none are. `has_links`: whether
+        detections have the address of their view on the dashboard.
         """
         self._topics = topics
         self._sender = sender
         self._discovery_prefix = discovery_prefix
         self._image_type = image_type
+        self._has_links = has_links
         self._lock = threading.Lock()
         self._digests: dict[str, LevelDigest] = {}  # by source
         self._open: dict[tuple[str, str], set[str]] = {}  # ids of open events, by source and label
@@ -113,14 +121,20 @@ class MqttSink:
         has_throttling: bool,
         memory: str | None,
     ) -> str:
-        """Publish discovery, switches and thresholds; clear what is gone.
+        """Publish discovery and what commands may change; clear what is gone.
 
-        `states`: the switches and thresholds; `memory`: what the last announcement returned, None at first. Return the
-        memory for the next one.
+        `states`: of the latter, such as switches and thresholds; `memory`: what the last announcement returned, None at
+        first. Return the memory for the next one.
         """
         states = list(states)
         agent = AgentEntities(
-            self._topics, __version__, tuple(sources), has_temperature, has_throttling, self._image_type
+            self._topics,
+            __version__,
+            tuple(sources),
+            has_temperature,
+            has_throttling,
+            self._image_type,
+            self._has_links,
         )
         retained = [self._topics.availability, self._topics.health, *(state.topic for state in states)]
         retained += [self._topics.status(source.name) for source in agent.sources]
@@ -144,8 +158,16 @@ class MqttSink:
         """Return the threshold of a label that is in force."""
         return messages.threshold(self._topics, source, label, value)
 
+    def snooze_state(self, source: str, label: str, until: datetime | None) -> Message:
+        """Return until when a label is snoozed; None: it is not."""
+        return messages.snooze(self._topics, source, label, until)
+
+    def cooldown_state(self, source: str, label: str, cooldown_s: float) -> Message:
+        """Return the cooldown of a label that is in force."""
+        return messages.cooldown(self._topics, source, label, cooldown_s)
+
     def publish(self, state: Message) -> None:
-        """Publish a state of `switch_state` or `threshold_state`."""
+        """Publish a state of `switch_state`, `threshold_state`, `snooze_state` or `cooldown_state`."""
         self._sender.put(state)
 
     def publish_command_result(self, topic: str, at: datetime, error: str | None) -> None:

@@ -104,6 +104,18 @@ class Topics:
     def threshold_set(self, source: str, label: str) -> str:
         return f"{self.threshold(source, label)}/set"
 
+    def snooze(self, source: str, label: str) -> str:
+        return f"{self.root}/{source}/snooze/{slugify(label)}"
+
+    def snooze_set(self, source: str, label: str) -> str:
+        return f"{self.snooze(source, label)}/set"
+
+    def cooldown(self, source: str, label: str) -> str:
+        return f"{self.root}/{source}/cooldown/{slugify(label)}"
+
+    def cooldown_set(self, source: str, label: str) -> str:
+        return f"{self.cooldown(source, label)}/set"
+
     def enabled(self, source: str) -> str:
         return f"{self.root}/{source}/enabled"
 
@@ -136,5 +148,7 @@ class Topics:
     def command_filters(self) -> tuple[str, ...]:
         """The subscriptions that catch every command, and nothing that the agent itself publishes."""
         each = f"{self.root}/+"
-        sources = (f"{each}/{kind}/set" for kind in ("enabled", "threshold/+", "test", "live"))
+        sources = (
+            f"{each}/{kind}/set" for kind in ("enabled", "threshold/+", "snooze/+", "cooldown/+", "test", "live")
+        )
         return (self.restart_set, *sources)
