@@ -27,8 +27,9 @@ from edgeaudio.errors import EdgeaudioError
 log = logging.getLogger(__name__)
 
 Connection: TypeAlias = sqlite3.Connection
+Upgrade: TypeAlias = Callable[[sqlite3.Connection, int], None]
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 _APPLICATION: Final = 0x65646768  # in the file's head: a database of another program is left alone
 _LOCK_WAIT_S = 2.0
 _READ_LIMIT_S = 2.0
@@ -48,14 +49,18 @@ class DatabaseError(EdgeaudioError):
 class Database:
     """The file. It is opened when it is first needed, and again after a failure."""
 
-    def __init__(self, path: Path, schema: Sequence[str]) -> None:
-        """`schema`: the statements that make every table of an empty file."""
+    def __init__(self, path: Path, schema: Sequence[str], upgrade: Upgrade) -> None:
+        """`schema`: the statements that make every table that is not there.
+
+        `upgrade` gets a file of an older layout, and the number of that, after `schema` and in the same transaction.
+        """
         self.path = path
         self._schema = (
             *schema,
             f"PRAGMA application_id = {_APPLICATION}",
             f"PRAGMA user_version = {LAYOUT}",
         )
+        self._upgrade = upgrade
         self._is_damaged = False
         self._generation = 0  # of the file; the reader follows
         self._reader_generation = 0
@@ -163,10 +168,13 @@ class Database:
             db.execute("PRAGMA trusted_schema = OFF")
             (layout,) = db.execute("PRAGMA user_version").fetchone()
             self._require_known(layout)
-            if layout == 0:
+            if layout < LAYOUT:
                 db.execute("BEGIN IMMEDIATE")
                 for statement in self._schema:
                     db.execute(statement)
+                if layout > 0:
+                    log.info("history %s is of an older edgeaudio: it is brought up to date", self.path)
+                    self._upgrade(db, layout)
                 db.execute("COMMIT")
         except BaseException:
             db.close()

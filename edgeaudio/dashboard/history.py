@@ -1,21 +1,20 @@
 """The history of detections, in the dashboard's database.
 
 Owns: its tables, how onset and offset become one event, what is read by page, and what goes with age.
-Does not know: the file (database.py), MQTT, the page.
+Does not know: the file (database.py), the form of counts (counts.py), MQTT, the page.
 
-Idempotent: a detection is taken once for each (`id`, `kind`) of a source, whatever order they come in. Counts by
-quarter of an hour are kept in the same transaction, so that no chart counts rows; a quarter, because zones differ by
-quarters. Every method raises DatabaseError.
+Idempotent: a detection is taken once for each (`id`, `kind`) of a source, whatever order they come in. Counts are kept
+in the same transaction, so that no chart counts rows. Every method raises DatabaseError.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from edgeaudio.dashboard import counts
 from edgeaudio.dashboard.database import Connection, Database
 from edgeaudio.dashboard.sequence import Gap
 from edgeaudio.dashboard.sequence import Sequence as DeviceSequence
@@ -24,33 +23,26 @@ from edgeaudio.dashboard.wire import Detection
 MAX_EVENTS = 10_000_000  # beyond it the oldest go
 MAX_DEVICES = 2_000  # whose numbers are followed
 MAX_PAGE = 500
-SLOT_MS: Final = 15 * 60 * 1000
 _PRUNED_AT_ONCE = 1_000  # rows of one transaction
 _ONSET, _OFFSET = 1, 2
 SCHEMA: Final = (
-    """CREATE TABLE events (
+    """CREATE TABLE IF NOT EXISTS events (
         number INTEGER PRIMARY KEY, device TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, label TEXT NOT NULL,
         model TEXT NOT NULL, score REAL NOT NULL, begin_ms INTEGER NOT NULL, begin_error_s REAL, end_ms INTEGER,
         end_error_s REAL, duration_s REAL NOT NULL, test INTEGER NOT NULL, kinds INTEGER NOT NULL,
         received_ms INTEGER NOT NULL,
         UNIQUE (device, source, id))""",
     # each ends in the order of a page: rows of one index and one begin are in the order of their numbers
-    "CREATE INDEX events_by_begin ON events (begin_ms)",
-    "CREATE INDEX events_by_device ON events (device, begin_ms)",
-    "CREATE INDEX events_by_label ON events (label, begin_ms)",
-    # of a source, of a device (its source is empty), and of all (both are)
-    """CREATE TABLE slots (
-        device TEXT NOT NULL, source TEXT NOT NULL, slot INTEGER NOT NULL, label TEXT NOT NULL, events INTEGER NOT NULL,
-        PRIMARY KEY (device, source, slot, label)) WITHOUT ROWID""",
-    "CREATE TABLE sequences (device TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS events_by_begin ON events (begin_ms)",
+    "CREATE INDEX IF NOT EXISTS events_by_device ON events (device, begin_ms)",
+    "CREATE INDEX IF NOT EXISTS events_by_label ON events (label, begin_ms)",
+    "CREATE TABLE IF NOT EXISTS sequences (device TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
+    *counts.SCHEMA,
 )
 _COLUMNS = (
     "number, device, source, id, label, model, score, begin_ms, begin_error_s, end_ms, end_error_s, duration_s, test, "
     "kinds"
 )
-_COUNT = """INSERT INTO slots VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT (device, source, slot, label) DO UPDATE SET events = events + excluded.events"""
-_Counts = Counter[tuple[str, str, int, str]]  # by the columns of slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +114,7 @@ class History:
         with self.database.writing() as db:
             sequences = _read_sequences(db, {detection.device for detection in detections})
             free = MAX_DEVICES - db.execute("SELECT count(*) FROM sequences").fetchone()[0]
-            counts: _Counts = Counter()
+            changes = counts.no_changes()
             new = []
             for detection in detections:
                 old = sequences.get(detection.device)
@@ -132,9 +124,9 @@ class History:
                 elif free > 0:
                     free -= 1
                     sequences[detection.device] = DeviceSequence.begin(epoch, seq)
-                if _put(db, detection, int(now_s * 1000), counts):
+                if _put(db, detection, int(now_s * 1000), changes):
                     new.append(detection)
-            db.executemany(_COUNT, [(*key, change) for key, change in counts.items() if change])
+            counts.write(db, changes)
             _write_sequences(db, sequences)
         return Written(tuple(new), sequences)
 
@@ -160,7 +152,7 @@ class History:
             (until,) = db.execute(f"SELECT coalesce(max(number), 0) FROM ({first})", (_PRUNED_AT_ONCE,)).fetchone()  # noqa: S608
             gone = db.execute("DELETE FROM events WHERE number <= ?", (until if kept is None else kept - 1,)).rowcount
             if not gone:
-                _prune_counts(db, oldest_ms // SLOT_MS)
+                counts.prune(db, oldest_ms)
                 # devices that are no more make room for others
                 db.execute(
                     "DELETE FROM sequences WHERE NOT EXISTS (SELECT 1 FROM events WHERE device = sequences.device)"
@@ -194,31 +186,15 @@ class History:
             row = db.execute(query, (device, source, event_id)).fetchone()
         return None if row is None else _event(row)
 
-    def counts(self, wanted: Filter) -> dict[int, dict[str, int]]:
-        """Return the number of events by the beginning of their quarter of an hour (Unix ms) and label.
+    def counts(self, wanted: Filter, steps: Sequence[int]) -> dict[str, list[int]]:
+        """Return the number of events of each label, that of most events first, in spans that follow each other.
 
-        Of the filter device, source, label and both times count; tests are never counted. Only a source without its
-        device has to be looked for.
+        The first begins at `from_ms`, a full quarter of an hour; steps: the length of each in quarters. The filter's
+        `until_ms` is not looked at; `min_score` counts in hundredths, rounded up. Tests are never counted.
         """
-        scope: list[tuple[str, object]] = [("device = ?", wanted.device or ""), ("source = ?", wanted.source or "")]
-        if wanted.device is None and wanted.source is not None:
-            del scope[0]
-        if wanted.from_ms is not None:
-            scope.append(("slot >= ?", wanted.from_ms // SLOT_MS))
-        if wanted.until_ms is not None:
-            scope.append(("slot < ?", -(-wanted.until_ms // SLOT_MS)))
-        if wanted.label is not None:
-            scope.append(("label = ?", wanted.label))
-        where = " AND ".join(condition for condition, _ in scope)
-        query = (
-            f"SELECT slot, label, sum(events) FROM slots WHERE {where} AND events > 0 "  # noqa: S608 - of this module
-            "GROUP BY slot, label ORDER BY slot"
-        )
-        found: dict[int, dict[str, int]] = {}
+        scope = (wanted.device, wanted.source, wanted.label, wanted.min_score)
         with self.database.reading() as db:
-            for slot, label, events in db.execute(query, [value for _, value in scope]):
-                found.setdefault(slot * SLOT_MS, {})[label] = events
-        return found
+            return counts.read(db, *scope, from_ms=wanted.from_ms or 0, steps=steps)
 
     def sequences(self) -> dict[str, DeviceSequence]:
         """Return the sequence of every device."""
@@ -226,7 +202,15 @@ class History:
             return {device: _sequence(state) for device, state in db.execute("SELECT device, state FROM sequences")}
 
 
-def _put(db: Connection, detection: Detection, received_ms: int, counts: _Counts) -> bool:
+def upgrade(db: Connection, layout: int) -> None:
+    """Bring a file of an older layout, with all tables of this one, up to this one."""
+    if layout < 2:
+        db.execute("DROP TABLE IF EXISTS slots")
+        rows = db.execute("SELECT device, source, begin_ms, label, score FROM events WHERE test = 0 ORDER BY begin_ms")
+        counts.rebuild(db, rows)
+
+
+def _put(db: Connection, detection: Detection, received_ms: int, changes: counts.Changes) -> bool:
     """Insert a detection or join it to the other half of its event; True if it was new."""
     key = (detection.device, detection.source, detection.id)
     kind = _ONSET if detection.kind == "onset" else _OFFSET
@@ -234,7 +218,7 @@ def _put(db: Connection, detection: Detection, received_ms: int, counts: _Counts
     begin_ms = at_ms if kind == _ONSET else at_ms - round(detection.duration_s * 1000)
     begin_error_s, end_error_s = (detection.at_error_s, None) if kind == _ONSET else (None, detection.at_error_s)
     row = db.execute(
-        "SELECT number, kinds, begin_ms, label, test FROM events WHERE device = ? AND source = ? AND id = ?", key
+        "SELECT number, kinds, begin_ms, label, test, score FROM events WHERE device = ? AND source = ? AND id = ?", key
     ).fetchone()
     if row is None:
         db.execute(
@@ -247,9 +231,9 @@ def _put(db: Connection, detection: Detection, received_ms: int, counts: _Counts
             ),
         )
         if not detection.test:
-            _count(counts, key, begin_ms, detection.label, 1)
+            counts.note(changes, key[:2], begin_ms, detection.label, detection.score, 1)
         return True
-    number, kinds, old_begin_ms, label, test = row
+    number, kinds, old_begin_ms, label, test, old_score = row
     if kinds & kind:
         return False
     if kind == _ONSET:
@@ -258,32 +242,17 @@ def _put(db: Connection, detection: Detection, received_ms: int, counts: _Counts
             "WHERE number = ?",
             (begin_ms, begin_error_s, detection.score, number),
         )
-        if not test:
-            _count(counts, key, old_begin_ms, label, -1)
-            _count(counts, key, begin_ms, label, 1)
     else:
         db.execute(
             "UPDATE events SET kinds = kinds | 2, end_ms = ?, end_error_s = ?, score = max(score, ?), duration_s = ? "
             "WHERE number = ?",
             (at_ms, end_error_s, detection.score, detection.duration_s, number),
         )
+    if not test:
+        counts.note(changes, key[:2], old_begin_ms, label, old_score, -1)
+        new_begin_ms = begin_ms if kind == _ONSET else old_begin_ms
+        counts.note(changes, key[:2], new_begin_ms, label, max(old_score, detection.score), 1)
     return True
-
-
-def _count(counts: _Counts, key: tuple[str, str, str], begin_ms: int, label: str, change: int) -> None:
-    device, source, _ = key
-    for scope in ((device, source), (device, ""), ("", "")):
-        counts[(*scope, begin_ms // SLOT_MS, label)] += change
-
-
-def _prune_counts(db: Connection, first_slot: int) -> None:
-    """Delete older counts, scope by scope: by time alone the whole table would have to be read."""
-    scope: tuple[str, str] | None = ("", "")
-    while scope is not None:
-        db.execute("DELETE FROM slots WHERE device = ? AND source = ? AND slot < ?", (*scope, first_slot))
-        scope = db.execute(
-            "SELECT device, source FROM slots WHERE (device, source) > (?, ?) ORDER BY device, source LIMIT 1", scope
-        ).fetchone()
 
 
 def _conditions(wanted: Filter) -> tuple[list[str], list[object]]:

@@ -24,7 +24,7 @@ from edgeaudio.dashboard.config import DashboardConfig
 from edgeaudio.dashboard.consumer import Consumer, Subscription
 from edgeaudio.dashboard.database import Database, DatabaseError
 from edgeaudio.dashboard.fleet import Fleet
-from edgeaudio.dashboard.history import SCHEMA, History
+from edgeaudio.dashboard.history import SCHEMA, History, upgrade
 from edgeaudio.dashboard.live_feed import LiveFeed
 from edgeaudio.dashboard.recorder import Recorder
 from edgeaudio.dashboard.viewers import Viewers
@@ -68,7 +68,7 @@ class Dashboard:
 
     def __init__(self, config: DashboardConfig) -> None:
         self.fleet = Fleet()
-        self.database = Database(config.database, SCHEMA)
+        self.database = Database(config.database, SCHEMA, upgrade)
         self.history = History(self.database, keep_s=config.keep_s)
         self.recorder = Recorder(self.history, last_number=int(time.time() * 1000))
         self._base = config.base_topic

@@ -231,8 +231,11 @@ def test_a_page_of_the_history_leads_to_the_next(page: RunningDashboard, send: C
     assert len(page.get("/api/events?label=cat&min_score=0.5&device=dock&source=porch").json()["events"]) == 2
     assert page.get("/api/events/dock/porch/e1").json()["label"] == "<b>dog</b>"
     assert page.get("/api/events/dock/porch/e9").status == 404
-    counts = page.get("/api/counts?from=1763600000000&until=1797000000000&label=cat").json()["counts"]
-    assert [labels for _, labels in counts] == [{"cat": 2}]
+    counts = page.get(
+        f"/api/counts?from={1797000000000 // 900_000 * 900_000 - 86_400_000 * 300}&steps=96*301&label=cat"
+    ).json()
+    ((label, days),) = counts["labels"]
+    assert (label, sum(days), len(days), counts["others"]) == ("cat", 2, 301, [0] * 301)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +250,19 @@ def test_a_page_of_the_history_leads_to_the_next(page: RunningDashboard, send: C
         "/api/events?from=99999999999999999999",
         "/api/events?label=" + "x" * 201,
         "/api/counts",
-        "/api/counts?from=0&until=99999999999999",
+        "/api/counts?from=0",
+        "/api/counts?from=1&steps=4",
+        "/api/counts?from=0&steps=0",
+        "/api/counts?from=0&steps=4,-4",
+        "/api/counts?from=0&steps=4,",
+        "/api/counts?from=0&steps=1*1*1",
+        "/api/counts?from=0&steps=1*0",
+        "/api/counts?from=0&steps=1*801",
+        "/api/counts?from=0&steps=1*9999999999",
+        "/api/counts?from=0&steps=1*700,1*101",
+        "/api/counts?from=0&steps=96*402",
+        "/api/counts?from=0&steps=9999999999999999",
+        "/api/counts?from=9007199254740991&steps=1",
         "/api/recent?after=-",
     ],
 )

@@ -10,10 +10,12 @@ from dashboard.values import AT_MS, NOW_S, history_of, offset, onset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeaudio.dashboard import counts as counts_module
 from edgeaudio.dashboard import database
 from edgeaudio.dashboard import history as module
+from edgeaudio.dashboard.counts import QUARTER_MS
 from edgeaudio.dashboard.database import Database, DatabaseError
-from edgeaudio.dashboard.history import SCHEMA, SLOT_MS, Cursor, Filter, History, HistoryEvent
+from edgeaudio.dashboard.history import SCHEMA, Cursor, Filter, History, HistoryEvent, upgrade
 from edgeaudio.dashboard.wire import Detection
 
 ALL = Filter()
@@ -31,6 +33,17 @@ def history(tmp_path: Path) -> Iterator[History]:
 
 def ids(history: History, wanted: Filter = ALL) -> list[str]:
     return [event.id for event in history.page(wanted).events]
+
+
+def counted(history: History, wanted: Filter = ALL) -> dict[int, dict[str, int]]:
+    """Counts of 90 days, by the beginning of their quarter of an hour and label."""
+    first_ms = AT_MS // QUARTER_MS * QUARTER_MS - 60 * 96 * QUARTER_MS
+    found: dict[int, dict[str, int]] = {}
+    for label, counts in history.counts(replace(wanted, from_ms=first_ms), [1] * (90 * 96)).items():
+        for place, count in enumerate(counts):
+            if count:
+                found.setdefault(first_ms + place * QUARTER_MS, {})[label] = count
+    return found
 
 
 def test_onset_and_offset_become_one_event(history: History) -> None:
@@ -58,7 +71,7 @@ def test_the_order_and_repetitions_of_detections_do_not_matter(
         (event,) = history.page(ALL).events
         assert replace(event, number=0) == replace(EVENT, number=0)
         assert sorted(detection.kind for detection in new) == ["offset", "onset"]
-        assert history.counts(ALL) == {AT_MS // SLOT_MS * SLOT_MS: {"dog": 1}}
+        assert counted(history) == {AT_MS // QUARTER_MS * QUARTER_MS: {"dog": 1}}
 
 
 def test_an_offset_without_its_onset_tells_when_the_sound_began(history: History) -> None:
@@ -135,25 +148,118 @@ def test_counts_are_by_quarter_and_label_without_tests(history: History) -> None
         onset("e", device="shed", after_s=-70),
     ]
     history.write(batch, NOW_S)
-    slot = AT_MS // SLOT_MS * SLOT_MS
-    assert history.counts(ALL) == {
-        slot - SLOT_MS: {"dog": 1},
+    slot = AT_MS // QUARTER_MS * QUARTER_MS
+    assert counted(history) == {
+        slot - QUARTER_MS: {"dog": 1},
         slot: {"cat": 1, "dog": 1},
-        slot + SLOT_MS: {"dog": 1},
+        slot + QUARTER_MS: {"dog": 1},
     }
-    assert history.counts(Filter(device="dock", from_ms=slot, until_ms=slot + 1)) == {slot: {"cat": 1, "dog": 1}}
-    assert history.counts(Filter(label="cat")) == {slot: {"cat": 1}}
-    assert history.counts(Filter(device="shed", source="porch")) == {slot - SLOT_MS: {"dog": 1}}
-    assert history.counts(Filter(source="porch")) == history.counts(ALL)
-    assert history.counts(Filter(source="hall")) == {}
+    assert counted(history, Filter(device="dock"))[slot] == {"cat": 1, "dog": 1}
+    assert counted(history, Filter(label="cat")) == {slot: {"cat": 1}}
+    assert counted(history, Filter(device="shed", source="porch")) == {slot - QUARTER_MS: {"dog": 1}}
+    assert counted(history, Filter(source="porch")) == counted(history)
+    assert counted(history, Filter(source="hall")) == {}
 
 
 def test_an_onset_that_comes_late_moves_the_count_to_its_own_quarter(history: History) -> None:
     # heard in part: the offset's duration is shorter than the time since the onset
     history.write([offset(after_s=890, lasted_s=20)], NOW_S)
-    slot = AT_MS // SLOT_MS * SLOT_MS
+    slot = AT_MS // QUARTER_MS * QUARTER_MS
     history.write([onset(after_s=-120)], NOW_S)
-    assert history.counts(ALL) == {slot - SLOT_MS: {"dog": 1}}
+    assert counted(history) == {slot - QUARTER_MS: {"dog": 1}}
+
+
+def test_spans_of_counts_follow_each_other_and_the_most_frequent_label_is_first(history: History) -> None:
+    day_ms = 96 * QUARTER_MS
+    first_ms = AT_MS // day_ms * day_ms + QUARTER_MS  # no day of UTC
+    times_s = [(first_ms + ms - AT_MS) / 1000 for ms in (-1, 0, 92 * QUARTER_MS - 1, 92 * QUARTER_MS, 2 * day_ms)]
+    history.write([onset(f"d{n}", after_s=after_s) for n, after_s in enumerate(times_s)], NOW_S)
+    history.write([onset(f"c{n}", label="cat", after_s=times_s[1]) for n in range(5)], NOW_S)
+    counts = history.counts(Filter(from_ms=first_ms), [92, 100, 1])
+    assert list(counts.items()) == [("cat", [5, 0, 0]), ("dog", [2, 1, 1])]
+    assert history.counts(Filter(from_ms=first_ms - 10 * day_ms), [96]) == {}
+
+
+@pytest.mark.parametrize(("least", "count"), [(0.28, 6), (0.29, 5), (0.291, 3), (0.57, 3), (0.58, 2), (1.0, 1)])
+def test_counts_are_of_a_score_in_hundredths(history: History, least: float, count: int) -> None:
+    # as floating point has them, 0.29 * 100 and 0.57 * 100 are below 29 and 57
+    scores = (0.285, 0.29, 0.295, 0.57, 0.999, 1.0)
+    history.write([onset(f"e{n}", score=score) for n, score in enumerate(scores)], NOW_S)
+    ((_, counts),) = counted(history, Filter(min_score=least)).items()
+    assert counts == {"dog": count}
+
+
+def test_an_offset_with_a_higher_score_moves_the_count(history: History) -> None:
+    history.write([onset(score=0.8), offset(score=0.9)], NOW_S)
+    history.write([offset("e2", score=0.9)], NOW_S)
+    history.write([onset("e2", score=0.8)], NOW_S)
+    assert list(counted(history, Filter(min_score=0.9)).values()) == [{"dog": 2}]
+    assert list(counted(history).values()) == [{"dog": 2}]
+
+
+@settings(max_examples=30)
+@given(
+    changes=st.lists(
+        st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 5 * 96), st.sampled_from([0.0, 0.4, 0.5, 1.0]))
+    ),
+    batch=st.integers(1, 5),
+)
+def test_counts_are_those_of_a_list(
+    changes: list[tuple[str, int, float]], batch: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("counts") / "history.sqlite"
+    steps = [96, 92, 100, 3, 5]
+    with history_of(path, keep_s=DAY_S) as history:
+        history.database.open()
+        for first in range(0, len(changes), batch):
+            with history.database.writing() as db:
+                noted = counts_module.no_changes()
+                for label, quarter, score in changes[first : first + batch]:
+                    counts_module.note(noted, ("dock", "porch"), quarter * QUARTER_MS, label, score, 1)
+                counts_module.write(db, noted)
+        ends = list(itertools.accumulate(steps, initial=7))
+        for wanted in (Filter(from_ms=7 * QUARTER_MS), Filter(from_ms=7 * QUARTER_MS, min_score=0.5, label="a")):
+            expected = {
+                label: [
+                    sum(
+                        name == label and begin <= at < end and score >= (wanted.min_score or 0)
+                        for name, at, score in changes
+                    )
+                    for begin, end in itertools.pairwise(ends)
+                ]
+                for label in (["a", "b"] if wanted.label is None else ["a"])
+            }
+            assert history.counts(wanted, steps) == {label: of for label, of in expected.items() if any(of)}
+        # taken away again, nothing is left
+        with history.database.writing() as db:
+            noted = counts_module.no_changes()
+            for label, quarter, score in changes:
+                counts_module.note(noted, ("dock", "porch"), quarter * QUARTER_MS, label, score, -1)
+            counts_module.write(db, noted)
+        with history.database.reading() as db:
+            assert db.execute("SELECT count(*) FROM counts").fetchone() == (0,)
+
+
+def test_a_file_of_layout_1_keeps_its_events_and_is_counted_anew(history: History) -> None:
+    batch = [onset("a"), onset("b", label="cat", after_s=900, score=0.55), onset("c", test=True)]
+    history.write([*batch, offset("a")], NOW_S)
+    before, events = counted(history), history.page(ALL)
+    history.database.close()
+    with closing(sqlite3.connect(history.database.path)) as db:
+        db.executescript(
+            "DROP TABLE counts; PRAGMA user_version = 1;"
+            "CREATE TABLE slots (device TEXT NOT NULL, source TEXT NOT NULL, slot INTEGER NOT NULL,"
+            "label TEXT NOT NULL, events INTEGER NOT NULL, PRIMARY KEY (device, source, slot, label)) WITHOUT ROWID"
+        )
+    history.database.open()
+    assert history.page(ALL) == events
+    assert counted(history) == before
+    assert len(before) == 2
+    assert list(counted(history, Filter(min_score=0.6)).values()) == [{"dog": 1}]
+    history.database.close()
+    with closing(sqlite3.connect(history.database.path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (database.LAYOUT,)
+        assert db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'slots'").fetchone() == (0,)
 
 
 def test_gaps_outlast_a_restart(history: History) -> None:
@@ -171,7 +277,7 @@ def test_old_events_go_and_so_do_their_counts(history: History) -> None:
         pass
     assert ids(history) == ["new", "late"]  # what came late is kept for as long as what came in time
     for scope in (ALL, Filter(device="dock"), Filter(device="dock", source="porch")):
-        assert list(history.counts(scope)) == [AT_MS // SLOT_MS * SLOT_MS]
+        assert list(counted(history, scope)) == [AT_MS // QUARTER_MS * QUARTER_MS]
 
 
 def test_the_numbers_of_a_device_go_with_its_last_event(history: History) -> None:
@@ -258,7 +364,7 @@ def test_a_database_of_a_newer_edgeaudio_is_left_alone(history: History) -> None
     history.database.open()
     history.database.close()
     with closing(sqlite3.connect(history.database.path)) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute(f"PRAGMA user_version = {database.LAYOUT + 1}")
     with pytest.raises(DatabaseError, match="is of a newer edgeaudio") as caught:
         history.database.open()
     assert not caught.value.passing
@@ -270,7 +376,7 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
         db.executescript("CREATE TABLE messages (x); PRAGMA user_version = 1")
     before = path.read_bytes()
     with pytest.raises(DatabaseError, match="is a database of another program") as caught:
-        Database(path, SCHEMA).open()
+        Database(path, SCHEMA, upgrade).open()
     assert not caught.value.passing
     assert path.read_bytes() == before
 
@@ -289,10 +395,10 @@ def test_a_database_that_another_dashboard_uses_is_refused(history: History) -> 
 def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DatabaseError, match=r"history .*: File exists; set dashboard.database") as caught:
-        Database(tmp_path / "file" / "history.sqlite", SCHEMA).open()
+        Database(tmp_path / "file" / "history.sqlite", SCHEMA, upgrade).open()
     assert not caught.value.passing
     with pytest.raises(DatabaseError, match="cannot be opened; see that the folder is there"):
-        Database(tmp_path, SCHEMA).open()
+        Database(tmp_path, SCHEMA, upgrade).open()
 
 
 def test_a_search_that_takes_too_long_is_refused(history: History, monkeypatch: pytest.MonkeyPatch) -> None:

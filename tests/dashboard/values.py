@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeaudio.dashboard.database import Database
-from edgeaudio.dashboard.history import SCHEMA, History
+from edgeaudio.dashboard.history import SCHEMA, History, upgrade
 from edgeaudio.dashboard.wire import Detection
 
 AT = datetime(2026, 11, 20, 12, 1, tzinfo=UTC)
@@ -48,5 +48,5 @@ PAYLOAD: dict[str, Any] = {
 
 @contextmanager
 def history_of(path: Path, *, keep_s: float) -> Iterator[History]:
-    with closing(Database(path, SCHEMA)) as database:
+    with closing(Database(path, SCHEMA, upgrade)) as database:
         yield History(database, keep_s=keep_s)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.web import values
 from edgeaudio.dashboard.web.answers import json_answer, problem
-from edgeaudio.dashboard.web.query import cursor_of, filter_of, limit_of, span_of
+from edgeaudio.dashboard.web.query import cursor_of, filter_of, limit_of, steps_of
 from edgeaudio.dashboard.web.routes import AnyRoute, Role, get
 
 
@@ -52,10 +52,9 @@ class HistoryRoutes:
         return await self._search(request, find)
 
     async def _get_counts(self, request: Request) -> Response:
-        wanted = span_of(request.query_params)
+        wanted, steps = filter_of(request.query_params), steps_of(request.query_params)
         return await self._search(
-            request,
-            lambda: json_answer({"counts": [[at, labels] for at, labels in self._history.counts(wanted).items()]}),
+            request, lambda: json_answer(values.counts_json(self._history.counts(wanted, steps), len(steps)))
         )
 
     async def _search(self, request: Request, find: Callable[[], Response]) -> Response:

@@ -9,12 +9,14 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from edgeaudio.dashboard.counts import QUARTER_MS, QUARTERS
 from edgeaudio.dashboard.history import MAX_PAGE, Cursor, Filter
 from edgeaudio.dashboard.viewers import Watched
 from edgeaudio.dashboard.wire import MAX_COUNT, MAX_NAME
 from edgeaudio.slugs import is_slug
 
-_MAX_SPAN_MS: Final = 400 * 24 * 3600 * 1000  # of counts
+_MAX_STEPS: Final = 800  # of a chart
+_MAX_QUARTERS: Final = 401 * QUARTERS  # 400 days from midnight to midnight, of which clocks change
 
 
 class QueryError(ValueError):
@@ -70,14 +72,25 @@ def watched_of(query: Mapping[str, str]) -> Watched | None:
     return device, source
 
 
-def span_of(query: Mapping[str, str]) -> Filter:
-    """Read the filter of counts, which needs both times. Raises QueryError."""
-    wanted = filter_of(query)
-    if wanted.from_ms is None or wanted.until_ms is None:
-        raise QueryError("from, until: are missing")
-    if not 0 < wanted.until_ms - wanted.from_ms <= _MAX_SPAN_MS:
-        raise QueryError("until: is not after from, or more than 400 days after it")
-    return wanted
+def steps_of(query: Mapping[str, str]) -> list[int]:
+    """Read the spans of counts, in quarters of an hour: lengths with commas, `96*30` for thirty. Raises QueryError.
+
+    Whoever asks makes them, and knows the zone: hours and days differ from zone to zone.
+    """
+    if not query.get("from") or _whole(query["from"], "from") % QUARTER_MS:
+        raise QueryError("from: is no full quarter of an hour")
+    steps: list[int] = []
+    for run in query.get("steps", "").split(",")[: _MAX_STEPS + 1]:
+        length, _, times = run.partition("*")
+        count = _whole(times or "1", "steps")
+        if not 1 <= count <= _MAX_STEPS:
+            raise QueryError(f"steps: a span is repeated at most {_MAX_STEPS} times")
+        steps += [_whole(length, "steps")] * count
+        if len(steps) > _MAX_STEPS:
+            raise QueryError(f"steps: are more than {_MAX_STEPS}")
+    if min(steps) < 1 or sum(steps) > _MAX_QUARTERS:
+        raise QueryError("steps: are not between a quarter of an hour each and 401 days together")
+    return steps
 
 
 def _name(query: Mapping[str, str], key: str) -> str | None:

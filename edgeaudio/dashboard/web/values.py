@@ -5,17 +5,20 @@ Owns: the names in `/api`. Pure. Does not know: HTTP. Times are Unix millisecond
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from edgeaudio.dashboard.advice import advice_for
 from edgeaudio.dashboard.fleet import Device, FleetSnapshot, Source
 from edgeaudio.dashboard.history import HistoryEvent, Page
 from edgeaudio.dashboard.recorder import Recent, RecorderNumbers
-from edgeaudio.dashboard.sequence import Sequence
+from edgeaudio.dashboard.sequence import Sequence as DeviceSequence
 from edgeaudio.dashboard.wire import Scores
 
 Json = dict[str, Any]
+_MAX_LABELS: Final = 7  # of a chart: more colours cannot be told apart
 
 
 def fleet_json(fleet: FleetSnapshot, numbers: RecorderNumbers) -> Json:
@@ -77,7 +80,14 @@ def page_json(page: Page) -> Json:
     }
 
 
-def _device(device: Device, sequence: Sequence | None) -> Json:
+def counts_json(counts: Mapping[str, Sequence[int]], spans: int) -> Json:
+    """Return the counts of the most frequent labels, and those of all others together, by span."""
+    named = dict(islice(counts.items(), _MAX_LABELS))
+    others = [sum(column) for column in zip(*islice(counts.values(), _MAX_LABELS, None), strict=True)]
+    return {"labels": list(named.items()), "others": others or [0] * spans}
+
+
+def _device(device: Device, sequence: DeviceSequence | None) -> Json:
     health = device.health
     return {
         "name": device.name,

@@ -1,0 +1,180 @@
+"""How many sounds began in each quarter of an hour, by label and score: what charts are made of.
+
+Owns: the table of these roll-ups, their packed form, and which scopes are counted. Does not know: events (history.py),
+zones, what is drawn.
+
+A row is a label of a scope in a UTC day. Its entries are numbers of 32 bits: the quarter of the day (7 bits), the score
+in hundredths (7 bits), the count (18 bits). Quarters, because zones differ by quarters; the day of a viewer is made of
+them. A row a day, because a year of a fleet is then thousands of rows and not millions. Callers hold the transaction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeaudio.dashboard.database import Connection
+
+QUARTER_MS: Final = 15 * 60 * 1000
+QUARTERS: Final = 96  # of a UTC day
+SCHEMA: Final = (
+    # of a source, of a device (its source is empty), of sources of that name (the device is), and of all (both are)
+    """CREATE TABLE IF NOT EXISTS counts (
+        device TEXT NOT NULL, source TEXT NOT NULL, day INTEGER NOT NULL, label TEXT NOT NULL, entries BLOB NOT NULL,
+        PRIMARY KEY (device, source, day, label)) WITHOUT ROWID""",
+)
+_COUNT_BITS: Final = 18
+_MAX_COUNT: Final = (1 << _COUNT_BITS) - 1  # of one score in a quarter of an hour: 291 a second
+_SCORE_BITS: Final = 7
+_ENTRIES_AT_ONCE: Final = 1 << 16  # fits into a processor's cache
+_EVENTS_AT_ONCE: Final = 200_000
+
+_RowKey: TypeAlias = tuple[str, str, int, str]
+Changes: TypeAlias = defaultdict[_RowKey, Counter[int]]
+"""Counts to be added, by row and by entry without its count."""
+
+
+def no_changes() -> Changes:
+    """Return an empty collection of changes."""
+    return defaultdict(Counter)
+
+
+def note(changes: Changes, source: tuple[str, str], begin_ms: int, label: str, score: float, change: int) -> None:
+    """Add one event of a source (device, source), or take it away (`change` is -1), in every scope."""
+    device, name = source
+    quarter = begin_ms // QUARTER_MS
+    day, entry = quarter // QUARTERS, (quarter % QUARTERS) << _SCORE_BITS | _hundredths(score)
+    for scope in ((device, name), (device, ""), ("", name), ("", "")):
+        changes[*scope, day, label][entry] += change
+
+
+def write(db: Connection, changes: Changes) -> None:
+    """Add the changes to the table."""
+    for key, by_entry in changes.items():
+        wanted = {entry: change for entry, change in by_entry.items() if change}
+        if not wanted:
+            continue
+        row = db.execute(
+            "SELECT entries FROM counts WHERE device = ? AND source = ? AND day = ? AND label = ?", key
+        ).fetchone()
+        entries = _merged(b"" if row is None else row[0], wanted)
+        if entries:
+            db.execute(
+                "INSERT INTO counts VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (device, source, day, label) DO UPDATE SET entries = excluded.entries",
+                (*key, entries),
+            )
+        else:
+            db.execute("DELETE FROM counts WHERE device = ? AND source = ? AND day = ? AND label = ?", key)
+
+
+def read(  # noqa: PLR0913 - what is counted is a filter of five
+    db: Connection,
+    device: str | None,
+    source: str | None,
+    label: str | None,
+    min_score: float | None,
+    *,
+    from_ms: int,
+    steps: Sequence[int],
+) -> dict[str, list[int]]:
+    """Return the counts of each label, that of most sounds first, in spans that follow each other.
+
+    from_ms: where the first span begins, a full quarter of an hour. steps: the length of each span in quarters.
+    min_score counts in full hundredths, rounded up.
+    """
+    first = from_ms // QUARTER_MS
+    first_day, last_day = first // QUARTERS, (first + sum(steps) - 1) // QUARTERS
+    # the span of each quarter of these days; what is before and behind counts into one more, which is dropped
+    span_of = np.full((last_day - first_day + 1) * QUARTERS, len(steps), np.int64)
+    begin = first - first_day * QUARTERS
+    span_of[begin : begin + sum(steps)] = np.repeat(np.arange(len(steps)), steps)
+    least = 0 if min_score is None else math.ceil(min_score * 100 - 1e-9)
+    condition, values = ("", ()) if label is None else (" AND label = ?", (label,))
+    rows = db.execute(
+        "SELECT day, label, entries FROM counts WHERE device = ? AND source = ? AND day BETWEEN ? AND ?" + condition,
+        (device or "", source or "", first_day, last_day, *values),
+    )
+    by_label: defaultdict[str, list[tuple[int, bytes]]] = defaultdict(list)
+    for day, name, entries in rows:
+        by_label[name].append(((day - first_day) * QUARTERS, entries))
+    found = {name: _summed(days, span_of, len(steps), least) for name, days in by_label.items()}
+    by_most = sorted(found.items(), key=lambda item: (-int(item[1].sum()), item[0]))
+    return {name: counts.tolist() for name, counts in by_most if counts.any()}
+
+
+def prune(db: Connection, first_ms: int) -> None:
+    """Delete the counts of days before that time, scope by scope: by day alone all of the table would be read."""
+    first_day = first_ms // (QUARTERS * QUARTER_MS)
+    scope: tuple[str, str] | None = ("", "")
+    while scope is not None:
+        db.execute("DELETE FROM counts WHERE device = ? AND source = ? AND day < ?", (*scope, first_day))
+        scope = db.execute(
+            "SELECT device, source FROM counts WHERE (device, source) > (?, ?) ORDER BY device, source LIMIT 1", scope
+        ).fetchone()
+
+
+def rebuild(db: Connection, events: Iterable[tuple[str, str, int, str, float]]) -> None:
+    """Count everything anew. events: device, source, begin in Unix ms, label, score; each costs some microseconds."""
+    db.execute("DELETE FROM counts")
+    changes = no_changes()
+    for number, (device, source, begin_ms, label, score) in enumerate(events, 1):
+        note(changes, (device, source), begin_ms, label, score, 1)
+        if number % _EVENTS_AT_ONCE == 0:
+            write(db, changes)
+            changes = no_changes()
+    write(db, changes)
+
+
+def _hundredths(score: float) -> int:
+    return min(max(math.floor(score * 100 + 1e-9), 0), 100)  # 0.29 * 100 is 28.999999999999996
+
+
+def _merged(packed: bytes, wanted: Mapping[int, int]) -> bytes:
+    """Return packed entries with changes; what is down to nothing goes."""
+    entries = np.frombuffer(packed, "<u4").astype(np.uint32)
+    keys = entries >> _COUNT_BITS
+    added = []
+    for key, change in wanted.items():
+        (places,) = np.nonzero(keys == key)
+        old = int(entries[places[0]]) & _MAX_COUNT if places.size else 0
+        entry = key << _COUNT_BITS | min(max(old + change, 0), _MAX_COUNT)
+        if places.size:
+            entries[places[0]] = entry
+        else:
+            added.append(entry)
+    merged = np.concatenate((entries, np.array(added, np.uint32)))
+    return merged[(merged & _MAX_COUNT) > 0].astype("<u4").tobytes()
+
+
+def _summed(days: Sequence[tuple[int, bytes]], span_of: NDArray[np.int64], spans: int, least: int) -> NDArray[np.int64]:
+    """Return the counts of a label in each span. days: the place of a day's first quarter in span_of, its entries."""
+    total = np.zeros(spans + 1)
+    batch: list[tuple[int, bytes]] = []
+    size = 0
+    for place, packed in days:
+        batch.append((place, packed))
+        size += len(packed) // 4
+        if size >= _ENTRIES_AT_ONCE:
+            total += _batch_summed(batch, span_of, spans, least)
+            batch, size = [], 0
+    if batch:
+        total += _batch_summed(batch, span_of, spans, least)
+    return total[:spans].astype(np.int64)
+
+
+def _batch_summed(
+    batch: Sequence[tuple[int, bytes]], span_of: NDArray[np.int64], spans: int, least: int
+) -> NDArray[np.float64]:
+    entries = np.frombuffer(b"".join(packed for _, packed in batch), "<u4")
+    places = np.repeat([place for place, _ in batch], [len(packed) // 4 for _, packed in batch])
+    counts = entries & _MAX_COUNT
+    if least > 0:
+        counts = np.where((entries >> _COUNT_BITS) & ((1 << _SCORE_BITS) - 1) >= least, counts, 0)
+    quarters = places + (entries >> (_COUNT_BITS + _SCORE_BITS))
+    return np.bincount(span_of[quarters], weights=counts, minlength=spans + 1)
