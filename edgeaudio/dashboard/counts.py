@@ -11,6 +11,7 @@ them. A row a day, because a year of a fleet is then thousands of rows and not m
 from __future__ import annotations
 
 import math
+import struct
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
@@ -73,7 +74,7 @@ def write(db: Connection, changes: Changes) -> None:
             db.execute("DELETE FROM counts WHERE device = ? AND source = ? AND day = ? AND label = ?", key)
 
 
-def read(  # noqa: PLR0913 - what is counted is a filter of five
+def read(
     db: Connection,
     device: str | None,
     source: str | None,
@@ -95,10 +96,10 @@ def read(  # noqa: PLR0913 - what is counted is a filter of five
     begin = first - first_day * QUARTERS
     span_of[begin : begin + sum(steps)] = np.repeat(np.arange(len(steps)), steps)
     least = 0 if min_score is None else math.ceil(min_score * 100 - 1e-9)
-    condition, values = ("", ()) if label is None else (" AND label = ?", (label,))
     rows = db.execute(
-        "SELECT day, label, entries FROM counts WHERE device = ? AND source = ? AND day BETWEEN ? AND ?" + condition,
-        (device or "", source or "", first_day, last_day, *values),
+        "SELECT day, label, entries FROM counts WHERE device = ? AND source = ? AND day BETWEEN ? AND ? "
+        "AND (? IS NULL OR label = ?)",
+        (device or "", source or "", first_day, last_day, label, label),
     )
     by_label: defaultdict[str, list[tuple[int, bytes]]] = defaultdict(list)
     for day, name, entries in rows:
@@ -137,24 +138,20 @@ def _hundredths(score: float) -> int:
 
 def _merged(packed: bytes, wanted: Mapping[int, int]) -> bytes:
     """Return packed entries with changes; what is down to nothing goes."""
-    entries = np.frombuffer(packed, "<u4").astype(np.uint32)
-    keys = entries >> _COUNT_BITS
-    added = []
-    for key, change in wanted.items():
-        (places,) = np.nonzero(keys == key)
-        old = int(entries[places[0]]) & _MAX_COUNT if places.size else 0
-        entry = key << _COUNT_BITS | min(max(old + change, 0), _MAX_COUNT)
-        if places.size:
-            entries[places[0]] = entry
-        else:
-            added.append(entry)
-    merged = np.concatenate((entries, np.array(added, np.uint32)))
-    return merged[(merged & _MAX_COUNT) > 0].astype("<u4").tobytes()
+    if not packed:  # most rows of most sources hold one event, and are never read again
+        entries = [key << _COUNT_BITS | min(change, _MAX_COUNT) for key, change in wanted.items() if change > 0]
+        return struct.pack(f"<{len(entries)}I", *entries)
+    old = np.frombuffer(packed, "<u4")
+    changed = np.array(list(wanted), np.uint32)
+    is_changed = np.isin(old >> _COUNT_BITS, changed)
+    counts = {int(entry) >> _COUNT_BITS: int(entry) & _MAX_COUNT for entry in old[is_changed]}
+    new = {key: counts.get(key, 0) + change for key, change in wanted.items()}
+    return old[~is_changed].tobytes() + _merged(b"", new)
 
 
 def _summed(days: Sequence[tuple[int, bytes]], span_of: NDArray[np.int64], spans: int, least: int) -> NDArray[np.int64]:
     """Return the counts of a label in each span. days: the place of a day's first quarter in span_of, its entries."""
-    total = np.zeros(spans + 1)
+    total = np.zeros(spans + 1, np.int64)
     batch: list[tuple[int, bytes]] = []
     size = 0
     for place, packed in days:
@@ -165,16 +162,16 @@ def _summed(days: Sequence[tuple[int, bytes]], span_of: NDArray[np.int64], spans
             batch, size = [], 0
     if batch:
         total += _batch_summed(batch, span_of, spans, least)
-    return total[:spans].astype(np.int64)
+    return total[:spans]
 
 
 def _batch_summed(
     batch: Sequence[tuple[int, bytes]], span_of: NDArray[np.int64], spans: int, least: int
-) -> NDArray[np.float64]:
+) -> NDArray[np.int64]:
     entries = np.frombuffer(b"".join(packed for _, packed in batch), "<u4")
     places = np.repeat([place for place, _ in batch], [len(packed) // 4 for _, packed in batch])
     counts = entries & _MAX_COUNT
     if least > 0:
         counts = np.where((entries >> _COUNT_BITS) & ((1 << _SCORE_BITS) - 1) >= least, counts, 0)
     quarters = places + (entries >> (_COUNT_BITS + _SCORE_BITS))
-    return np.bincount(span_of[quarters], weights=counts, minlength=spans + 1)
+    return np.bincount(span_of[quarters], weights=counts, minlength=spans + 1).astype(np.int64)
