@@ -49,12 +49,17 @@ class DatabaseError(EdgeaudioError):
 class Database:
     """The file. It is opened when it is first needed, and again after a failure."""
 
-    def __init__(self, path: Path, schema: Sequence[str], upgrade: Upgrade) -> None:
-        """`schema`: the statements that make every table that is not there.
+    def __init__(
+        self, path: Path, schema: Sequence[str], upgrade: Upgrade, columns: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Nothing is opened yet.
 
-        `upgrade` gets a file of an older layout, and the number of that, after `schema` and in the same transaction.
+        `schema`: the statements that make every table that is not there. `columns`: each a table and the declaration
+        of a column that an older file may lack. `upgrade` gets a file of an older layout with all of these, and the
+        number of that, in the same transaction.
         """
         self.path = path
+        self._columns = tuple(columns)
         self._schema = (
             *schema,
             f"PRAGMA application_id = {_APPLICATION}",
@@ -170,8 +175,7 @@ class Database:
             self._require_known(layout)
             if layout < LAYOUT:
                 db.execute("BEGIN IMMEDIATE")
-                for statement in self._schema:
-                    db.execute(statement)
+                self._make_tables(db)
                 if layout > 0:
                     log.info("history %s is of an older edgeaudio: it is brought up to date", self.path)
                     self._upgrade(db, layout)
@@ -180,6 +184,15 @@ class Database:
             db.close()
             raise
         return db
+
+    def _make_tables(self, db: sqlite3.Connection) -> None:
+        """Make what an empty or an older file lacks. A column can be added in no time, however long the table is."""
+        for table, declaration in self._columns:
+            there = {name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")}
+            if there and declaration.partition(" ")[0] not in there:
+                db.execute(f"ALTER TABLE {table} ADD COLUMN {declaration}")
+        for statement in self._schema:
+            db.execute(statement)
 
     def _inode(self) -> tuple[int, int] | None:
         try:

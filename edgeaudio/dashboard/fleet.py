@@ -111,6 +111,12 @@ class Fleet:
             if (found := self._device(device)) is not None:
                 self._devices[device] = replace(found, seen_s=max(found.seen_s, now_s))
 
+    def model_sha256(self, device: str, model: str) -> str | None:
+        """Return the hash of a device's model; None: the device has not reported it."""
+        with self._lock:
+            found = self._devices.get(device)
+        return None if found is None or found.health is None else found.health.models.get(model)
+
     def snapshot(self) -> FleetSnapshot:
         """Return everything; devices and sources in the order of their names."""
         with self._lock:

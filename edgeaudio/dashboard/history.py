@@ -1,21 +1,24 @@
 """The history of detections, in the dashboard's database.
 
 Owns: its tables, how onset and offset become one event, what is read by page, and what goes with age.
-Does not know: the file (database.py), the form of counts (counts.py), MQTT, the page.
+Does not know: the file (database.py), the form of counts (counts.py), who judges events and how (reviews.py), MQTT, the
+page.
 
 Idempotent: a detection is taken once for each (`id`, `kind`) of a source, whatever order they come in. Counts are kept
-in the same transaction, so that no chart counts rows. Every method raises DatabaseError.
+in the same transaction, so that no chart counts rows. An event that somebody found wrong is not counted, and one of
+another label counts as that. What was reviewed does not go with age. Every method raises DatabaseError.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
-from edgeaudio.dashboard import counts
+from edgeaudio.dashboard import counts, model_files
 from edgeaudio.dashboard.database import Connection, Database
+from edgeaudio.dashboard.model_files import ModelFiles
 from edgeaudio.dashboard.sequence import Gap
 from edgeaudio.dashboard.sequence import Sequence as DeviceSequence
 from edgeaudio.dashboard.wire import Detection
@@ -25,24 +28,38 @@ MAX_DEVICES = 2_000  # whose numbers are followed
 MAX_PAGE = 500
 _PRUNED_AT_ONCE = 1_000  # rows of one transaction
 _ONSET, _OFFSET = 1, 2
+# what a layout 1 has not
+COLUMNS: Final = tuple(
+    ("events", column)
+    for column in ("verdict TEXT", "given_label TEXT", "reviewer TEXT", "reviewed_ms INTEGER", "model_file INTEGER")
+)
 SCHEMA: Final = (
+    # verdict and the three after it: of reviews.py; model_file: of model_files.py
     """CREATE TABLE IF NOT EXISTS events (
         number INTEGER PRIMARY KEY, device TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, label TEXT NOT NULL,
         model TEXT NOT NULL, score REAL NOT NULL, begin_ms INTEGER NOT NULL, begin_error_s REAL, end_ms INTEGER,
         end_error_s REAL, duration_s REAL NOT NULL, test INTEGER NOT NULL, kinds INTEGER NOT NULL,
-        received_ms INTEGER NOT NULL,
+        received_ms INTEGER NOT NULL, verdict TEXT, given_label TEXT, reviewer TEXT, reviewed_ms INTEGER,
+        model_file INTEGER,
         UNIQUE (device, source, id))""",
     # each ends in the order of a page: rows of one index and one begin are in the order of their numbers
     "CREATE INDEX IF NOT EXISTS events_by_begin ON events (begin_ms)",
     "CREATE INDEX IF NOT EXISTS events_by_device ON events (device, begin_ms)",
     "CREATE INDEX IF NOT EXISTS events_by_label ON events (label, begin_ms)",
+    # of the few that are reviewed
+    "CREATE INDEX IF NOT EXISTS events_by_verdict ON events (verdict, begin_ms) WHERE verdict IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS events_by_given_label ON events (given_label, begin_ms) WHERE given_label IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS sequences (device TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
     *counts.SCHEMA,
+    *model_files.SCHEMA,
 )
-_COLUMNS = (
+_WRITTEN = (
     "number, device, source, id, label, model, score, begin_ms, begin_error_s, end_ms, end_error_s, duration_s, test, "
     "kinds"
 )
+_SHA256 = "(SELECT sha256 FROM model_files WHERE number = model_file)"
+_COLUMNS = f"{_WRITTEN}, verdict, given_label, reviewer, reviewed_ms, {_SHA256}"
+Verdict: TypeAlias = Literal["right", "wrong", "other"]  # "other": right, but for the label
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +80,16 @@ class HistoryEvent:
     duration_s: float
     test: bool
     onset_lost: bool
+    verdict: Verdict | None = None
+    given_label: str | None = None  # of the verdict "other"
+    reviewer: str | None = None
+    reviewed_ms: int | None = None
+    model_sha256: str | None = None  # of the model's file, where the device had reported it when the event arrived
+
+    @property
+    def cursor(self) -> Cursor:
+        """Its place among the pages."""
+        return Cursor(self.begin_ms, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +98,12 @@ class Filter:
 
     device: str | None = None
     source: str | None = None
-    label: str | None = None
+    label: str | None = None  # of the model, or given by a reviewer
     min_score: float | None = None
     from_ms: int | None = None  # begins, this one included
     until_ms: int | None = None  # this one excluded
     tests: bool = True
+    verdict: Verdict | Literal["unreviewed"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +133,13 @@ class Written:
 class History:
     """The tables of events, their counts, and the sequences of devices."""
 
-    def __init__(self, database: Database, *, keep_s: float) -> None:
+    def __init__(
+        self, database: Database, *, keep_s: float, sha256_of: Callable[[str, str], str | None] = lambda *_: None
+    ) -> None:
+        """`sha256_of`: the hash of a device's model, as far as the device has reported it."""
         self.database = database
-        self._keep_s = keep_s
+        self.keep_s = keep_s
+        self._sha256_of = sha256_of
 
     def write(self, detections: Sequence[Detection], now_s: float) -> Written:
         """Commit a batch in the order of its arrival."""
@@ -115,6 +147,7 @@ class History:
             sequences = _read_sequences(db, {detection.device for detection in detections})
             free = MAX_DEVICES - db.execute("SELECT count(*) FROM sequences").fetchone()[0]
             changes = counts.no_changes()
+            files = ModelFiles(db, self._sha256_of)
             new = []
             for detection in detections:
                 old = sequences.get(detection.device)
@@ -124,7 +157,7 @@ class History:
                 elif free > 0:
                     free -= 1
                     sequences[detection.device] = DeviceSequence.begin(epoch, seq)
-                if _put(db, detection, int(now_s * 1000), changes):
+                if _put(db, detection, int(now_s * 1000), changes, files):
                     new.append(detection)
             counts.write(db, changes)
             _write_sequences(db, sequences)
@@ -132,13 +165,14 @@ class History:
 
     def prune(self, now_s: float) -> int:
         """Delete some of what is too old or too much, in one short transaction; return how many; 0: done."""
-        oldest_ms = int((now_s - self._keep_s) * 1000)
+        oldest_ms = self.oldest_ms(now_s)
         with self.database.writing() as db:
             (last,) = db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()
             # Events are numbered as they arrive: the oldest are the lowest. All before the first that is kept go, and
             # none behind it: a clock that was wrong for a while (a board without a battery begins in 1970) must not
             # take younger ones with it, and one that was ahead is taken for now, so that it ends at all.
-            first = "SELECT number, received_ms FROM events ORDER BY number LIMIT ?"
+            # What was reviewed stays.
+            first = "SELECT number, received_ms FROM events WHERE verdict IS NULL ORDER BY number LIMIT ?"
             now_ms = int(now_s * 1000)
             db.execute(
                 f"UPDATE events SET received_ms = ? WHERE number IN (SELECT number FROM ({first}) "  # noqa: S608 - a constant
@@ -150,34 +184,36 @@ class History:
                 (_PRUNED_AT_ONCE, oldest_ms, last - MAX_EVENTS),
             ).fetchone()
             (until,) = db.execute(f"SELECT coalesce(max(number), 0) FROM ({first})", (_PRUNED_AT_ONCE,)).fetchone()  # noqa: S608
-            gone = db.execute("DELETE FROM events WHERE number <= ?", (until if kept is None else kept - 1,)).rowcount
+            gone = db.execute(
+                "DELETE FROM events WHERE number <= ? AND verdict IS NULL", (until if kept is None else kept - 1,)
+            ).rowcount
             if not gone:
-                counts.prune(db, oldest_ms)
+                counts.prune(db, self.oldest_ms(now_s))
                 # devices that are no more make room for others
                 db.execute(
                     "DELETE FROM sequences WHERE NOT EXISTS (SELECT 1 FROM events WHERE device = sequences.device)"
                 )
+                ModelFiles.prune(db)
             return gone
+
+    def oldest_ms(self, now_s: float) -> int:
+        """Return the time before which nothing is kept, and nothing counted, as Unix ms."""
+        return int((now_s - self.keep_s) * 1000)
 
     def page(self, wanted: Filter, after: Cursor | None = None, limit: int = 100) -> Page:
         """Return a page of events, from the newest to the oldest."""
-        conditions, values = _conditions(wanted)
-        if after is not None:
-            conditions.append("(begin_ms, number) < (?, ?)")
-            values += [after.begin_ms, after.number]
         limit = max(1, min(limit, MAX_PAGE))
         # the planner would take the index that names most columns, and sort
-        index = "device" if wanted.device is not None else "label" if wanted.label is not None else "begin"
-        where = " AND ".join(conditions) or "TRUE"
-        query = (
-            f"SELECT {_COLUMNS} FROM events INDEXED BY events_by_{index} WHERE {where} "  # noqa: S608 - names of this module
-            "ORDER BY begin_ms DESC, number DESC LIMIT ?"
-        )
+        if wanted.verdict not in {None, "unreviewed"}:
+            indexes = ["verdict"]
+        elif wanted.device is not None:
+            indexes = ["device"]
+        else:
+            indexes = ["begin"] if wanted.label is None else ["label", "given_label"]
         with self.database.reading() as db:
-            rows = db.execute(query, (*values, limit + 1)).fetchall()
-        events = tuple(map(_event, rows[:limit]))
-        more = len(rows) > limit
-        return Page(events, Cursor(events[-1].begin_ms, events[-1].number) if more else None)
+            found = {event.number: event for index in indexes for event in _page(db, index, wanted, after, limit + 1)}
+        events = sorted(found.values(), key=lambda event: (event.begin_ms, event.number), reverse=True)
+        return Page(tuple(events[:limit]), events[limit - 1].cursor if len(events) > limit else None)
 
     def event(self, device: str, source: str, event_id: str) -> HistoryEvent | None:
         """Return one event; None: it is not here."""
@@ -210,7 +246,34 @@ def upgrade(db: Connection, layout: int) -> None:
         counts.rebuild(db, rows)
 
 
-def _put(db: Connection, detection: Detection, received_ms: int, changes: counts.Changes) -> bool:
+def note(
+    changes: counts.Changes, source: tuple[str, str], begin_ms: int, label: str | None, score: float, change: int
+) -> None:
+    """Count an event of a source (device, source) once more, or once less, unless it is not counted."""
+    if label is not None:
+        counts.note(changes, source, begin_ms, label, score, change)
+
+
+def counted_label(label: str, verdict: str | None, given_label: str | None) -> str | None:
+    """Return the label under which an event is counted; None: it is not."""
+    return None if verdict == "wrong" else given_label or label
+
+
+def _page(db: Connection, index: str, wanted: Filter, after: Cursor | None, count: int) -> list[HistoryEvent]:
+    """Return events in the order of one index."""
+    conditions, values = _conditions(wanted, index)
+    if after is not None:
+        conditions.append("(begin_ms, number) < (?, ?)")
+        values += [after.begin_ms, after.number]
+    where = " AND ".join(conditions) or "TRUE"
+    query = (
+        f"SELECT {_COLUMNS} FROM events INDEXED BY events_by_{index} WHERE {where} "  # noqa: S608 - names of this module
+        "ORDER BY begin_ms DESC, number DESC LIMIT ?"
+    )
+    return [_event(row) for row in db.execute(query, (*values, count))]
+
+
+def _put(db: Connection, detection: Detection, received_ms: int, changes: counts.Changes, files: ModelFiles) -> bool:
     """Insert a detection or join it to the other half of its event; True if it was new."""
     key = (detection.device, detection.source, detection.id)
     kind = _ONSET if detection.kind == "onset" else _OFFSET
@@ -218,22 +281,24 @@ def _put(db: Connection, detection: Detection, received_ms: int, changes: counts
     begin_ms = at_ms if kind == _ONSET else at_ms - round(detection.duration_s * 1000)
     begin_error_s, end_error_s = (detection.at_error_s, None) if kind == _ONSET else (None, detection.at_error_s)
     row = db.execute(
-        "SELECT number, kinds, begin_ms, label, test, score FROM events WHERE device = ? AND source = ? AND id = ?", key
+        "SELECT number, kinds, begin_ms, label, verdict, given_label, test, score FROM events "
+        "WHERE device = ? AND source = ? AND id = ?",
+        key,
     ).fetchone()
     if row is None:
         db.execute(
-            f"INSERT INTO events ({_COLUMNS}, received_ms) VALUES (NULL{', ?' * 14})",  # noqa: S608 - a constant
+            f"INSERT INTO events ({_WRITTEN}, received_ms, model_file) VALUES (NULL{', ?' * 15})",  # noqa: S608 - a constant
             (
                 *key,
                 *(detection.label, detection.model, detection.score, begin_ms, begin_error_s),
                 *(None if kind == _ONSET else at_ms, end_error_s, detection.duration_s),
-                *(detection.test, kind, received_ms),
+                *(detection.test, kind, received_ms, files.number_of(detection.device, detection.model)),
             ),
         )
         if not detection.test:
             counts.note(changes, key[:2], begin_ms, detection.label, detection.score, 1)
         return True
-    number, kinds, old_begin_ms, label, test, old_score = row
+    number, kinds, old_begin_ms, label, verdict, given_label, test, old_score = row
     if kinds & kind:
         return False
     if kind == _ONSET:
@@ -249,34 +314,51 @@ def _put(db: Connection, detection: Detection, received_ms: int, changes: counts
             (at_ms, end_error_s, detection.score, detection.duration_s, number),
         )
     if not test:
-        counts.note(changes, key[:2], old_begin_ms, label, old_score, -1)
+        counted = counted_label(label, verdict, given_label)
+        note(changes, key[:2], old_begin_ms, counted, old_score, -1)
         new_begin_ms = begin_ms if kind == _ONSET else old_begin_ms
-        counts.note(changes, key[:2], new_begin_ms, label, max(old_score, detection.score), 1)
+        note(changes, key[:2], new_begin_ms, counted, max(old_score, detection.score), 1)
     return True
 
 
-def _conditions(wanted: Filter) -> tuple[list[str], list[object]]:
-    pairs = (
-        ("device = ?", wanted.device),
-        ("source = ?", wanted.source),
-        ("label = ?", wanted.label),
-        ("score >= ?", wanted.min_score),
-        ("begin_ms >= ?", wanted.from_ms),
-        ("begin_ms < ?", wanted.until_ms),
-    )
-    conditions = [condition for condition, value in pairs if value is not None]
-    values: list[object] = [value for _, value in pairs if value is not None]
-    return conditions + ([] if wanted.tests else ["test = 0"]), values
+def _conditions(wanted: Filter, index: str) -> tuple[list[str], list[object]]:
+    pairs: list[tuple[str, list[object]]] = [
+        (condition, [value])
+        for condition, value in (
+            ("device = ?", wanted.device),
+            ("source = ?", wanted.source),
+            ("score >= ?", wanted.min_score),
+            ("begin_ms >= ?", wanted.from_ms),
+            ("begin_ms < ?", wanted.until_ms),
+        )
+        if value is not None
+    ]
+    if index in {"label", "given_label"}:
+        pairs.append((f"{index} = ?", [wanted.label]))
+    elif wanted.label is not None:
+        pairs.append(("(label = ? OR given_label = ?)", [wanted.label] * 2))
+    if wanted.verdict == "unreviewed":  # a test is no sound that could be judged
+        pairs.append(("verdict IS NULL AND test = 0", []))
+    elif wanted.verdict is not None:
+        pairs.append(("verdict = ?", [wanted.verdict]))
+    if not wanted.tests:
+        pairs.append(("test = 0", []))
+    return [condition for condition, _ in pairs], [value for _, values in pairs for value in values]
 
 
 def _event(row: tuple[Any, ...]) -> HistoryEvent:
     number, device, source, event_id, label, model, score, begin_ms, begin_error_s, end_ms, end_error_s, *others = row
-    duration_s, test, kinds = others
+    duration_s, test, kinds, verdict, given_label, reviewer, reviewed_ms, model_sha256 = others
     return HistoryEvent(
         *(number, device, source, event_id, label, model, score),
         *(begin_ms, begin_error_s, end_ms, end_error_s, duration_s),
         test=bool(test),
         onset_lost=kinds == _OFFSET,
+        verdict=verdict,
+        given_label=given_label,
+        reviewer=reviewer,
+        reviewed_ms=reviewed_ms,
+        model_sha256=model_sha256,
     )
 
 

@@ -19,14 +19,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from edgeaudio.dashboard import history, missed, reviews
 from edgeaudio.dashboard.columns import MAX_PACKET as MAX_LIVE_PACKET
 from edgeaudio.dashboard.config import DashboardConfig
 from edgeaudio.dashboard.consumer import Consumer, Subscription
 from edgeaudio.dashboard.database import Database, DatabaseError
 from edgeaudio.dashboard.fleet import Fleet
-from edgeaudio.dashboard.history import SCHEMA, History, upgrade
+from edgeaudio.dashboard.history import History
 from edgeaudio.dashboard.live_feed import LiveFeed
+from edgeaudio.dashboard.missed import MissedSounds
 from edgeaudio.dashboard.recorder import Recorder
+from edgeaudio.dashboard.reviews import Reviews
 from edgeaudio.dashboard.viewers import Viewers
 from edgeaudio.dashboard.wire import (
     MAX_PAYLOAD,
@@ -53,6 +56,7 @@ _PRUNE_EVERY_S: Final = 3600.0
 _PRUNE_PAUSE_S: Final = 0.05  # for the writer
 _STOP_LIMIT_S: Final = 5.0
 _MAX_SHOWN: Final = 200  # characters of a topic in the log
+SCHEMA: Final = (*history.SCHEMA, *reviews.SCHEMA, *missed.SCHEMA)  # of all stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,10 @@ class Dashboard:
 
     def __init__(self, config: DashboardConfig) -> None:
         self.fleet = Fleet()
-        self.database = Database(config.database, SCHEMA, upgrade)
-        self.history = History(self.database, keep_s=config.keep_s)
+        self.database = Database(config.database, SCHEMA, history.upgrade, history.COLUMNS)
+        self.history = History(self.database, keep_s=config.keep_s, sha256_of=self.fleet.model_sha256)
+        self.reviews = Reviews(self.history)
+        self.missed = MissedSounds(self.database)
         self.recorder = Recorder(self.history, last_number=int(time.time() * 1000))
         self._base = config.base_topic
         self._stop = threading.Event()

@@ -26,11 +26,13 @@ MAX_NAME = 200  # characters of a label or a model's name
 MAX_TEXT = 500  # characters of a sentence for people
 MAX_CLIP_S = 60.0
 MAX_SCORES = 100  # labels of a clip
+MAX_MODELS = 50  # of a device
 MAX_COUNT = 1 << 53  # JSON numbers are exact below it
 _MAX_SECONDS = 1e10
 _FIRST_YEAR, _LAST_YEAR = 1970, 2199
 
 KINDS: Final = frozenset({"availability", "health", "status", "detection", "live", "scores", "command"})
+_HASH = re.compile(r"[0-9a-f]{1,64}")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,15}(?:Z|[+-][0-9]{2}:[0-9]{2})")
@@ -98,6 +100,7 @@ class Health:
     outbox_dropped: int | None
     outbox_trouble: str  # why messages are in memory; empty: they are on the disk
     sources: Mapping[str, SourceNumbers] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)  # the SHA-256 of each model's file
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +238,21 @@ def _health(device: str, table: Mapping[str, Any]) -> Health:
         outbox_oldest_s=_number(outbox, "oldest_s", 0, _MAX_SECONDS),
         outbox_dropped=_count(outbox, "dropped"),
         outbox_trouble=_text(outbox, "trouble"),
-        sources=dict(zip(sources, map(_source, _tables(sources)), strict=True)),
+        sources=dict(zip(sources, map(_source, _tables(sources, "sources")), strict=True)),
+        models=_models(_inner(table, "models")),
     )
+
+
+def _models(table: Mapping[str, Any]) -> Mapping[str, str]:
+    if len(table) > MAX_MODELS:
+        raise WireError(f"models: has over {MAX_MODELS} models")
+    hashes = {
+        clean(name, MAX_NAME): _string(model, "sha256")
+        for name, model in zip(table, _tables(table, "models"), strict=True)
+    }
+    if not all(_HASH.fullmatch(sha256) for sha256 in hashes.values() if sha256):
+        raise WireError("models: has a sha256 that is no hexadecimal number of 64 digits at most")
+    return {name: sha256 for name, sha256 in hashes.items() if sha256}
 
 
 def _source(table: Mapping[str, Any]) -> SourceNumbers:
@@ -286,7 +302,7 @@ def _scores(device: str, source: str, table: Mapping[str, Any]) -> Scores:
         duration_s=_required(_number(table, "duration_s", 0, MAX_CLIP_S), "duration_s"),
         # a label is no field's name: an error must not hold it
         scores={
-            _clean(label, MAX_NAME): _required(_number({"scores": score}, "scores", 0, 1), "scores")
+            clean(label, MAX_NAME): _required(_number({"scores": score}, "scores", 0, 1), "scores")
             for label, score in scores.items()
         },
     )
@@ -336,10 +352,10 @@ def _inner(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value
 
 
-def _tables(sources: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    if not all(isinstance(table, dict) for table in sources.values()):
-        raise WireError("sources: has an entry that is no object")  # its name is the sender's: not for the log
-    return sources.values()
+def _tables(named: Mapping[str, Any], key: str) -> Iterable[Mapping[str, Any]]:
+    if not all(isinstance(table, dict) for table in named.values()):
+        raise WireError(f"{key}: has an entry that is no object")  # its name is the sender's: not for the log
+    return named.values()
 
 
 def _string(table: Mapping[str, Any], key: str) -> str | None:
@@ -351,10 +367,11 @@ def _string(table: Mapping[str, Any], key: str) -> str | None:
 
 def _text(table: Mapping[str, Any], key: str, limit: int = MAX_TEXT) -> str:
     """Return a text for people on one line; empty where it is missing."""
-    return _clean(_string(table, key) or "", limit)
+    return clean(_string(table, key) or "", limit)
 
 
-def _clean(text: str, limit: int) -> str:
+def clean(text: str, limit: int) -> str:
+    """Return a text on one line, without control characters, and cut."""
     value = text[: limit + 1]
     clean = "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in value).strip()
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from edgeaudio.dashboard.fleet import LONG_AGO_S, Fleet
@@ -125,3 +126,13 @@ def test_beyond_the_bounds_messages_are_left_out_and_counted() -> None:
     fleet.update(Removed("a", "s0"), NOW_S)
     fleet.update(status("s4", device="a"), NOW_S)
     assert [source.name for source in fleet.snapshot().devices[0].sources] == ["s1", "s2", "s4"]
+
+
+def test_the_hash_of_a_model_is_that_of_the_last_report() -> None:
+    fleet = Fleet()
+    assert fleet.model_sha256("dock", "home") is None
+    for sha256 in ("aa", "bb"):
+        fleet.update(replace(health(), models={"home": sha256}), NOW_S)
+    assert fleet.model_sha256("dock", "home") == "bb"
+    assert fleet.model_sha256("dock", "alarms") is None
+    assert fleet.model_sha256("shed", "home") is None

@@ -124,7 +124,15 @@ def test_every_filter_filters(history: History) -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted", [ALL, Filter(device="dock"), Filter(device="dock", source="porch"), Filter(label="dog", min_score=0.5)]
+    "wanted",
+    [
+        ALL,
+        Filter(device="dock"),
+        Filter(device="dock", source="porch"),
+        Filter(label="dog", min_score=0.5),
+        Filter(verdict="unreviewed"),
+        Filter(verdict="wrong", device="dock", label="dog"),
+    ],
 )
 def test_no_page_is_sorted(history: History, wanted: Filter) -> None:
     history.write([onset()], NOW_S)
@@ -134,9 +142,13 @@ def test_no_page_is_sorted(history: History, wanted: Filter) -> None:
         assert history.database._reader is not None
         history.database._reader.set_trace_callback(statements.append)
         history.page(wanted, Cursor(AT_MS, 5))
-        plan = db.execute(f"EXPLAIN QUERY PLAN {statements[-1]}").fetchall()
-    assert len(plan) == 1, plan
-    assert "USING INDEX" in plan[0][3]
+        for statement in statements:
+            plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+            assert "USING INDEX" in plan[0]
+            assert plan[1:] == [
+                "CORRELATED SCALAR SUBQUERY 1",
+                "SEARCH model_files USING INTEGER PRIMARY KEY (rowid=?)",
+            ]
 
 
 def test_counts_are_by_quarter_and_label_without_tests(history: History) -> None:

@@ -72,12 +72,28 @@ def test_a_health_report_is_read_with_all_that_is_shown() -> None:
     assert (health.device, health.at, health.version, health.restarts) == ("dock", AT, "0.1.0", 1)
     assert (health.outbox_messages, health.outbox_bytes, health.outbox_oldest_s) == (1, 1, 1.5)
     assert (health.temperature_c, health.memory_mb, health.disk_free_mb) == (1.5, 1.5, 1.5)
+    assert health.models == {"home": "00"}
     numbers = health.sources["porch"]
     assert (numbers.state, numbers.reason, numbers.heard_s, numbers.lost_s, numbers.lag_s) == (
         "waiting",
         "timeout",
         *(1.5, 1.5, 1.5),
     )
+
+
+@pytest.mark.parametrize(
+    "models", [[], {"home": 1}, {"home": {"sha256": "x"}}, {"home": {"sha256": 7}}, {str(n): {} for n in range(51)}]
+)
+def test_models_out_of_bounds_are_refused(models: Any) -> None:
+    with pytest.raises(WireError, match=r"models: |sha256: "):
+        parse("edgeaudio", "edgeaudio/dock/health", json.dumps(GOOD | {"models": models}).encode())
+
+
+def test_a_model_without_a_hash_has_none() -> None:
+    payload = GOOD | {"models": {"home": {"version": "1"}, "alarms": {"sha256": ""}}}
+    health = parse("edgeaudio", "edgeaudio/dock/health", json.dumps(payload).encode())
+    assert isinstance(health, Health)
+    assert health.models == {}
 
 
 def test_device_and_source_are_those_of_the_topic() -> None:

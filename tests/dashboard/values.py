@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeaudio.dashboard.database import Database
-from edgeaudio.dashboard.history import SCHEMA, History, upgrade
+from edgeaudio.dashboard.history import COLUMNS, History, upgrade
+from edgeaudio.dashboard.service import SCHEMA
 from edgeaudio.dashboard.wire import Detection
 
 AT = datetime(2026, 11, 20, 12, 1, tzinfo=UTC)
@@ -47,6 +48,6 @@ PAYLOAD: dict[str, Any] = {
 
 
 @contextmanager
-def history_of(path: Path, *, keep_s: float) -> Iterator[History]:
-    with closing(Database(path, SCHEMA, upgrade)) as database:
-        yield History(database, keep_s=keep_s)
+def history_of(path: Path, **options: Any) -> Iterator[History]:
+    with closing(Database(path, SCHEMA, upgrade, COLUMNS)) as database:
+        yield History(database, **options)
