@@ -216,6 +216,8 @@ class ClipReady:
     sound: Path
     sound_format: Literal["opus", "flac", "wav"]
     picture: Path | None
+    # where the sound begins and ends in the picture, as shares of its width; None: it has gaps, which the file has not
+    plot: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from edgeaudio.schema_versions import ANY, MANIFEST, PAYLOAD_VERSION, SETTINGS, 
 from edgeaudio.settings.show import json_schema
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.health_payload import health_values
-from edgeaudio.sinks.mqtt.media_messages import image_info
+from edgeaudio.sinks.mqtt.media_messages import media_info
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import (
     ChannelLevel,
@@ -63,14 +63,15 @@ HEALTH = HealthReport(
     sinks=[SinkNumbers("csv", SinkState.FAILED, "x", 1, 1, 1.5, 1.5)],
 )
 EVENT = Event("e1", "onset", "porch", "home", "dog", 0.91, AT, 1.25, at_error_s=0.05, test=True)
-CLIP = ClipReady("e1", "porch", "dog", 0.91, "home", AT, Path("a.opus"), "opus", Path("a.jpg"))
+CLIP = ClipReady("e1", "porch", "dog", 0.91, "home", AT, Path("a.opus"), "opus", Path("a.jpg"), (0.1, 0.9))
 PAYLOADS = {
     "detection": messages.detection(TOPICS, EVENT, seq_epoch="a1", seq=1, dashboard_url="https://house.example"),
     "check": messages.check(TOPICS, "porch"),
     "level": messages.level(TOPICS, Level("porch", AT, 1.5, -20.5, -10.5, 0.1, 0.1, (CHANNEL, CHANNEL))),
     "scores": messages.live_scores(TOPICS, LiveScores("porch", "home", AT, 4.0, {"dog": 0.5})),
     "status": messages.status(TOPICS, STATUS),
-    "image_info": image_info(TOPICS, CLIP),
+    "clip_info": media_info(TOPICS, CLIP, "clip"),
+    "image_info": media_info(TOPICS, CLIP, "image"),
     "command": messages.command_result(TOPICS, "a/set", AT, "x"),
     "health": messages.health(TOPICS, health_values(HEALTH)),
 }

@@ -72,6 +72,7 @@ def test_every_topic_is_documented():
         topics.live_set("source"),
         topics.scores("source"),
         topics.clip("source"),
+        topics.clip_info("source"),
         topics.image("source"),
         topics.image_info("source"),
     }

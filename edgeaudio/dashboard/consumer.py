@@ -25,7 +25,6 @@ from edgeaudio.throttled_log import LogThrottle
 
 log = logging.getLogger(__name__)
 
-_MAX_BATCH: Final = 500
 _IDLE_S: Final = 0.5  # the longest time from one batch to the next, which is then empty
 _STEADY_S: Final = 60.0  # a connection that lasted so long begins the back-off anew
 
@@ -39,6 +38,7 @@ class Subscription:
     filters: tuple[str, ...]
     qos: Literal[0, 1]
     retained: bool  # also what the broker has retained
+    batch: int = 500  # the most messages that are handled at once
 
 
 class Consumer:
@@ -115,7 +115,7 @@ class Consumer:
         """Return what has come: waits for the first message, and takes what is there with it."""
         batch: list[Received] = []
         timeout_s = _IDLE_S
-        while len(batch) < _MAX_BATCH:
+        while len(batch) < self._subscription.batch:
             events = connection.poll(timeout_s)
             if not events and not (timeout_s and not batch):
                 break

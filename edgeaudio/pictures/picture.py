@@ -75,6 +75,7 @@ class Picture:
         self.options = PictureOptions() if options is None else options
         self._expected_s = expected_s
         self._spectrogram: Spectrogram | None = None
+        self.plot: tuple[float, float] | None = None  # left and right edge of the time axis, as shares of the width
 
     @property
     def duration_s(self) -> float:
@@ -109,6 +110,7 @@ class Picture:
             layout = Layout(width, height, options.palette, self._spectrogram.axis, marks)
             powers = self._spectrogram.powers(layout.height, layout.width)
             canvas = layout.draw(shades(powers, options.range_db, options.gain_db), self.duration_s, begin)
+            self.plot = layout.x / width, (layout.x + layout.width - 1) / width
             for quality in _QUALITIES[options.image_format]:
                 file = canvas.encoded(options.image_format, quality)
                 if most is None or len(file) <= most:

@@ -80,7 +80,12 @@ def test_sound_and_picture_arrive_with_their_properties(mosquitto: MosquittoFact
     assert sound.payload == clip.sound.read_bytes()
     assert clip.picture is not None
     assert picture.payload == clip.picture.read_bytes()
-    assert [each.topic.rpartition("porch/")[2] for each in receiver.heard] == ["image/info", "image", "clip"]
+    assert [each.topic.rpartition("porch/")[2] for each in receiver.heard] == [
+        "image/info",
+        "image",
+        "clip/info",
+        "clip",
+    ]
     assert (sound.content_type, picture.content_type) == ("audio/ogg", "image/jpeg")
     expected = {"id": "id-1", "label": clip.label, "source": "porch", "at": "2026-11-30T12:00:01.500Z"}
     assert sound.user == expected | {"kind": "clip"}

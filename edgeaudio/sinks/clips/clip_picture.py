@@ -24,6 +24,7 @@ class ClipPicture:
         self.failure = ""  # why there is no picture; empty: there is one
         self._sample_rate = sample_rate
         self._gaps: list[tuple[int, float]] = []  # position, and seconds lost in this gap and those before
+        self.plot: tuple[float, float] | None = None  # of the time axis, once encoded; None: it has gaps, the file none
         self._picture = Picture(PictureOptions(image_format=image_format, max_bytes=MESSAGE_BYTES))
 
     def add_gap(self, position: int, lost_s: float) -> None:
@@ -45,10 +46,12 @@ class ClipPicture:
             return b""
         mark = Mark(label, self._time_s(onset), None if offset is None else self._time_s(offset))
         try:
-            return self._picture.encoded(marks=[mark], begin=begin.astimezone())
+            file = self._picture.encoded(marks=[mark], begin=begin.astimezone())
         except PictureError as error:
             self.failure = str(error)
             return b""
+        self.plot = None if self._gaps else self._picture.plot
+        return file
 
     def _time_s(self, position: int) -> float:
         """Return the time of a sample since the clip's beginning."""

@@ -17,6 +17,7 @@ class GrowingPicture(Protocol):
 
     suffix: str  # of its file, without the dot
     failure: str
+    plot: tuple[float, float] | None
 
     def add_gap(self, position: int, lost_s: float) -> None: ...
     def add(self, position: int, samples: Samples) -> None: ...

@@ -55,6 +55,7 @@ class FinishedClip:
     sound: Path
     picture: bytes  # empty: none
     no_picture: str  # why it has none; empty: it has one, or is to have none
+    plot: tuple[float, float] | None  # of the picture, as in ClipReady
 
     @property
     def record_name(self) -> str:
@@ -210,7 +211,8 @@ class OpenClip:
         except AudioWriterError as error:
             raise ClipDroppedError(str(error), is_lost=True) from None
         self._writer = None
-        return FinishedClip(self._record(n_bytes, name), self._path, picture, no_picture)
+        plot = self._picture.plot if self._picture is not None else None
+        return FinishedClip(self._record(n_bytes, name), self._path, picture, no_picture, plot)
 
     def _encode(self, picture: GrowingPicture) -> bytes:
         onset, offset = self._onset_position - self._first, self._offset_position

@@ -166,6 +166,7 @@ class ClipsSink:
             sound=folder / record.sound.file,
             sound_format=record.sound.format,
             picture=None if record.picture is None else folder / record.picture,
+            plot=clip.plot,
         )
         self.publish(ready)
         self._retention.added(n_bytes)

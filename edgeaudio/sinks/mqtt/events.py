@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
+
+MAX_USER_PROPERTIES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ class Received:
     payload: bytes
     retained: bool = False
     packet_id: int | None = None  # to acknowledge it by, where that is left to the receiver
+    # MQTT 5 only
+    content_type: str = ""
+    user_properties: tuple[tuple[str, str], ...] = ()  # the first MAX_USER_PROPERTIES
 
 
 MqttEvent = Acknowledged | Received

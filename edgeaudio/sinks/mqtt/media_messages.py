@@ -40,8 +40,11 @@ def media(topics: Topics, clip: ClipReady, kind: MediaKind, file: Path, content:
     return Message(topic, content, content_type=content_type, user_properties=tuple(properties.items()))
 
 
-def image_info(topics: Topics, clip: ClipReady) -> Message:
-    """Return what is known of a picture, published before it: attributes of Home Assistant's image."""
+def media_info(topics: Topics, clip: ClipReady, kind: MediaKind) -> Message:
+    """Return what is known of a clip or a picture, published before it.
+
+    For those who receive no properties, over MQTT 3.1.1, and the attributes of Home Assistant's image.
+    """
     payload = {
         **SCHEMA,
         "id": clip.id,
@@ -52,4 +55,7 @@ def image_info(topics: Topics, clip: ClipReady) -> Message:
         "source": clip.source,
         "device": topics.device,
     }
-    return Message(topics.image_info(clip.source), encode(payload))
+    if kind == "clip":
+        return Message(topics.clip_info(clip.source), encode(payload))
+    plot = None if clip.plot is None else [round(share, 4) for share in clip.plot]
+    return Message(topics.image_info(clip.source), encode(payload | {"plot": plot}))

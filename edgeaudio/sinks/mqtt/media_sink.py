@@ -27,7 +27,7 @@ from edgeaudio.health.broker import BrokerReason
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.sinks.mqtt.known_capabilities import KnownCapabilities
-from edgeaudio.sinks.mqtt.media_messages import MediaKind, image_info, media
+from edgeaudio.sinks.mqtt.media_messages import MediaKind, media, media_info
 from edgeaudio.sinks.mqtt.media_spool import MAX_AGE_S, MAX_TRIES, MediaSpool, WaitingFile
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.throttled_log import LogThrottle
@@ -180,8 +180,7 @@ class MediaSink:
                 why = f"its {waiting.bytes} bytes are more than a packet of {most}, the most that may be sent"
                 self._give_up("long", why)
                 continue
-            if waiting.kind == "image":
-                connection.publish(image_info(self._topics, waiting.clip), expiry_s=EXPIRY_S)
+            connection.publish(media_info(self._topics, waiting.clip, waiting.kind), expiry_s=EXPIRY_S)
             connection.publish(message, expiry_s=EXPIRY_S)
             self._is_sending = True
             return

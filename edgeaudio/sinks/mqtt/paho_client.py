@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from paho.mqtt import MQTTException
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import PUBLISH, Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -33,7 +33,7 @@ from paho.mqtt.reasoncodes import ReasonCode as PahoReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgeaudio.sinks.mqtt.broker import MqttConfig
-from edgeaudio.sinks.mqtt.events import Acknowledged, Capabilities, MqttEvent, Received
+from edgeaudio.sinks.mqtt.events import MAX_USER_PROPERTIES, Acknowledged, Capabilities, MqttEvent, Received
 from edgeaudio.sinks.mqtt.reason_codes import FIRST_REFUSAL, reason_code
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.sinks.mqtt.tls import tls_context
@@ -41,6 +41,7 @@ from edgeaudio.types import Message
 
 _UNACKNOWLEDGED_S = 60.0  # after which a connection with little under way ends
 _ROOM_STEP_S = 0.01  # between two looks whether more may be under way
+MAX_PROPERTY_BYTES = 16 * 1024  # of a message that is received; with more it is taken as one without any
 _MAX_EVENTS = 1024  # received and not yet returned
 _KEEP_ALIVE: Final = 0x8D
 _MALFORMED: Final = (struct.error, IndexError, KeyError, ValueError, MQTTException)
@@ -59,7 +60,8 @@ class Connack:
 class _SparingClient(Client):
     """A client that bounds what is under way, so that others on the same slow link do not wait for it.
 
-    SO_SNDBUF does not: with it Linux holds 300 KB of a long message.
+    SO_SNDBUF does not: with it Linux holds 300 KB of a long message. Properties of what it receives are bounded too:
+    paho copies the rest of the packet for each of them.
     """
 
     under_way_max: float = math.inf  # bytes
@@ -85,6 +87,12 @@ class _SparingClient(Client):
         if room <= 0:
             raise BlockingIOError
         return super()._sock_send(buf[:room])
+
+    def _packet_handle(self) -> MQTTErrorCode:
+        command = self._in_packet["command"]
+        if self._protocol == MQTTProtocolVersion.MQTTv5 and command & 0xF0 == PUBLISH:
+            self._in_packet["packet"] = _without_long_properties(self._in_packet["packet"], has_id=bool(command & 0x06))
+        return super()._packet_handle()
 
 
 class PahoClient:
@@ -310,7 +318,15 @@ class PahoClient:
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:
             packet_id = message.mid if self._config.manual_ack and message.qos else None
-            received = Received(message.topic, bytes(message.payload), message.retain, packet_id)
+            properties = getattr(message, "properties", None)
+            received = Received(
+                message.topic,
+                bytes(message.payload),
+                message.retain,
+                packet_id,
+                content_type=getattr(properties, "ContentType", ""),
+                user_properties=tuple(getattr(properties, "UserProperty", ())[:MAX_USER_PROPERTIES]),
+            )
         except UnicodeDecodeError:
             self._drop(message)
             return
@@ -335,6 +351,19 @@ class PahoClient:
     def _on_log(self, _client: Client, _userdata: object, level: int, text: str) -> None:
         if level == LogLevel.MQTT_LOG_ERR:
             self.last_error = text.partition(": ")[2] or text
+
+
+def _without_long_properties(packet: bytes | bytearray, *, has_id: bool) -> bytes | bytearray:
+    """Return the body of a PUBLISH, without its properties if they are longer than MAX_PROPERTY_BYTES."""
+    begin = 2 + int.from_bytes(packet[:2], "big") + (2 if has_id else 0)
+    length = shift = 0
+    for at in range(begin, min(begin + 4, len(packet))):  # a length of 7 bits a byte, the lowest first
+        length |= (packet[at] & 0x7F) << shift
+        shift += 7
+        if not packet[at] & 0x80:
+            end = at + 1 + length
+            return packet if length <= MAX_PROPERTY_BYTES else packet[:begin] + b"\0" + packet[end:]
+    return packet  # malformed: paho says so
 
 
 def _reason_string(properties: Properties | None) -> str:

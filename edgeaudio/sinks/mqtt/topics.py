@@ -89,6 +89,9 @@ class Topics:
     def clip(self, source: str) -> str:
         return f"{self.root}/{source}/clip"
 
+    def clip_info(self, source: str) -> str:
+        return f"{self.clip(source)}/info"
+
     def image(self, source: str) -> str:
         return f"{self.root}/{source}/image"
 

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 from support.clip_studio import LOUD, SPEECH, Listener, Studio, clips_in, config, limits, quiet
 
+from edgeaudio.pictures.drawing import Layout, Mark
+from edgeaudio.pictures.frequency_axis import FrequencyAxis
 from edgeaudio.pictures.options import MESSAGE_BYTES, PictureError
 from edgeaudio.pictures.picture import Picture
 from edgeaudio.recognise.manifest import ClipSection
@@ -55,9 +57,11 @@ def test_a_picture_lies_beside_its_clip_and_is_named_in_the_record(tmp_path, ima
         assert image.format == image_format.upper()
         # noise in PNG is over the limit, and drawn smaller
         assert image.size == ((768, 384) if image_format == "png" else (960, 480))
+        layout = Layout(*image.size, "magma", FrequencyAxis("linear", RATE / 2), [Mark("first", 3.0, 4.0)])
+        plot = layout.x / image.width, (layout.x + layout.width - 1) / image.width
     record = clip.record
-    expected = ClipReady(record.id, "porch", LOUD, record.score, "bangs", record.onset, clip.sound, "wav", clip.picture)
-    assert ready == [expected]
+    what = record.id, "porch", LOUD, record.score, "bangs", record.onset
+    assert ready == [ClipReady(*what, clip.sound, "wav", clip.picture, plot)]
 
 
 class Recorded(Picture):
@@ -88,7 +92,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> type[Recorded]:
 
 
 def test_the_picture_has_the_samples_of_the_clip_with_its_gap_and_its_event(tmp_path, recorded):
-    sink, playing, _ = studio(tmp_path)
+    sink, playing, ready = studio(tmp_path)
     sound = bang()
     playing.play(sound[: BANG + 2000], RATE, block=160)
     playing.connect(after_s=1.5)
@@ -109,6 +113,8 @@ def test_the_picture_has_the_samples_of_the_clip_with_its_gap_and_its_event(tmp_
         assert record.end is not None
         assert mark.end_s == pytest.approx((record.end - record.begin).total_seconds(), abs=1e-3)
     assert sum(len(clip.record.gaps) for clip in clips_in(tmp_path)) >= 1
+    has_gaps = {clip.record.id: bool(clip.record.gaps) for clip in clips_in(tmp_path)}
+    assert {each.id: each.plot is None for each in ready} == has_gaps  # with them, times of both files differ
 
 
 def test_a_clip_that_may_not_be_kept_leaves_no_picture(tmp_path):
