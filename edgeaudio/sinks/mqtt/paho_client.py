@@ -353,7 +353,7 @@ class PahoClient:
             self.last_error = text.partition(": ")[2] or text
 
 
-def _without_long_properties(packet: bytes | bytearray, *, has_id: bool) -> bytes | bytearray:
+def _without_long_properties(packet: bytearray, *, has_id: bool) -> bytearray:
     """Return the body of a PUBLISH, without its properties if they are longer than MAX_PROPERTY_BYTES."""
     begin = 2 + int.from_bytes(packet[:2], "big") + (2 if has_id else 0)
     length = shift = 0
