@@ -1,11 +1,12 @@
 // Elements, addresses and words that every view uses. Everything that came over MQTT is set as text, never as markup.
 // Addresses are relative, so that the page works below any path.
 
+import { zone } from "./zone.js";
+
 export const MAX_ROWS = 300;
 export const query = new URLSearchParams(location.search);
 export const main = document.getElementById("main");
-export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", timeZone: zone });
 
 export function node(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -17,8 +18,10 @@ export function node(name, attributes = {}, ...children) {
   return made;
 }
 
+// A query string of these values. That of a view keeps the zone of this page's address.
 export function address(values) {
   const wanted = new URLSearchParams();
+  if (values.view && query.has("zone")) wanted.set("zone", query.get("zone"));
   for (const [key, value] of Object.entries(values)) if (value !== null && value !== "" && value !== undefined) wanted.set(key, value);
   return `?${wanted}`;
 }

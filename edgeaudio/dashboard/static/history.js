@@ -1,14 +1,17 @@
 // The view of the searchable history.
 
-import { chart } from "./chart.js";
+import { PERIODS, chart, spanOf } from "./chart.js";
 import { address, ask, main, node, query, row, seconds, table, time } from "./dom.js";
+import { zone } from "./zone.js";
+import { fromInput, toInput } from "./zones.js";
 
-const FILTERS = ["device", "source", "label", "min_score", "from", "until"];
+const FILTERS = ["device", "source", "label", "min_score", "from", "until", "last"];
 
-function localInput(ms) {
-  const at = new Date(Number(ms));
-  if (!ms || isNaN(at)) return "";  // an address can hold anything: the answer to the search says what is wrong
-  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+// Links to the latest so many hours or days, of the filter that is shown.
+function periods(filter) {
+  const { from, until, ...others } = filter;
+  const link = (last, text) => node("a", { href: address({ view: "history", ...others, last }), "aria-current": last === filter.last && !from && !until ? "true" : null }, text);
+  return node("nav", { class: "periods", "aria-label": "Period" }, ...Object.entries(PERIODS).map(([last, [text]]) => link(last, text)));
 }
 
 export async function history() {
@@ -18,21 +21,23 @@ export async function history() {
   const form = node("form", { role: "search" },
     field("label", "Sound", { maxlength: 200 }), field("device", "Device", { maxlength: 64 }), field("source", "Source", { maxlength: 64 }),
     field("min_score", "Score from", { type: "number", min: 0, max: 1, step: 0.01 }),
-    field("from", "From", { type: "datetime-local", value: localInput(filter.from) }),
-    field("until", "Until", { type: "datetime-local", value: localInput(filter.until) }),
+    field("from", "From", { type: "datetime-local", value: toInput(filter.from, zone) }),
+    field("until", "Until", { type: "datetime-local", value: toInput(filter.until, zone) }),
     node("button", {}, "Search"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const values = Object.fromEntries(new FormData(form));
-    for (const key of ["from", "until"]) values[key] = values[key] ? new Date(values[key]).getTime() : "";
+    for (const key of ["from", "until"]) values[key] = fromInput(values[key], zone);
     location.search = address({ view: "history", ...values });
   });
-  const page = await ask(`api/events${address({ ...filter, after: query.get("after") })}`);
+  const { last, ...asked } = filter;
+  if (last && !asked.from) asked.from = spanOf(filter).from;
+  const page = await ask(`api/events${address({ ...asked, after: query.get("after") })}`);
   const rows = page.events.map((event) => row(heads, [
     time(event.begin),
     node("span", {}, node("a", { href: address({ view: "event", device: event.device, source: event.source, id: event.id }) }, event.label), event.test ? " (test)" : ""),
     event.score.toFixed(2), event.end === null ? "" : seconds(event.duration_s), `${event.device}: ${event.source}`]));
-  main.replaceChildren(node("h1", {}, "History"), form, await chart(filter),
+  main.replaceChildren(node("h1", {}, "History"), form, periods(filter), await chart({ ...filter, by: query.get("by") }),
     rows.length ? table("Sounds, the newest first", heads, rows) : node("p", {}, "No sound is in the history for this filter."),
     page.next ? node("p", {}, node("a", { href: address({ view: "history", ...filter, after: page.next }) }, "Earlier sounds")) : "");
 }

@@ -2,10 +2,11 @@
 
 import { watch } from "./connection.js";
 import { devices } from "./devices.js";
-import { main, node, query, zone } from "./dom.js";
+import { main, node, query } from "./dom.js";
 import { event } from "./event.js";
 import { history } from "./history.js";
 import { watchSource } from "./live.js";
+import { offerZones } from "./zone.js";
 
 function report(error) {
   main.replaceChildren(node("h1", {}, "This does not work"), node("p", { class: "error", role: "alert" }, error.message));
@@ -13,7 +14,10 @@ function report(error) {
 
 const views = { devices, history, event, live: watchSource };
 const view = Object.hasOwn(views, query.get("view") ?? "") ? query.get("view") : "devices";
-document.getElementById("zone").textContent = zone;
-for (const link of document.querySelectorAll("nav a")) if (link.search === `?view=${view}`) link.setAttribute("aria-current", "page");
+offerZones(document.getElementById("zone"));
+for (const link of document.querySelectorAll("nav a")) {
+  if (link.search === `?view=${view}`) link.setAttribute("aria-current", "page");
+  if (query.has("zone")) link.search += `&${new URLSearchParams({ zone: query.get("zone") })}`;
+}
 const watched = view === "live" ? { device: query.get("device"), source: query.get("source") } : {};
 views[view]().catch(report).finally(() => watch(watched));

@@ -24,7 +24,8 @@ _REQUEST_LIMIT_S: Final = 30.0  # from a connection to its first request
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises EdgeaudioError if the address is in use or is none of this machine's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # of a socket without its protocol asyncio leaves TCP_NODELAY off, and each answer waits for 40 ms
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
