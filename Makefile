@@ -16,7 +16,7 @@
 # make test-homeassistant   against Home Assistant itself, two versions; installing each takes ten minutes. Without
 #                           Python 3.14 the newer is tried in a Debian root: needs root and debootstrap; HOMEASSISTANT=2025.4: less
 # make test-node-red        the flow of deploy/node-red/ in Node-RED itself; needs Node.js with npm, and mosquitto
-# make test-browser         the page in Chromium; needs that program (Debian: chromium)
+# make test-browser         the page in Chromium; needs that program (Debian: chromium), and npm for the tests of barriers
 # make faults               the proofs of docs/reliability.md, two and a half hours; FAULTS="--short" or names of some: less
 # make constraints          the newest releases into constraints.txt; then run `make test lint`, and commit
 # make wheel                the wheel, with an SBOM, and the source distribution into dist/; the same tree gives the same bytes
@@ -69,6 +69,8 @@ FLEET ?=
 BENCH ?=
 # the peers, and all that they bring, in an environment of their own
 BENCH_VENV ?= .venv-bench
+# what looks for barriers in the page
+AXE := build/axe/node_modules/axe-core/axe.min.js
 
 .PHONY: demo dashboard test test-browser unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red faults bench constraints requirements deb test-image balena homeassistant check-python clean
 
@@ -207,8 +209,12 @@ build/node-red/.installed:
 	npm install --silent --no-fund --no-audit --prefix $(@D) node-red@4.1.8
 	@touch $@
 
-test-browser: $(VENV)/.browser
+test-browser: $(VENV)/.browser $(AXE)
 	$(BIN)/python -m pytest tests/browser
+
+# without npm its tests are skipped
+$(AXE):
+	-@command -v npm >/dev/null && npm install --silent --no-fund --no-audit --prefix build/axe axe-core@4.14.1
 
 faults: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m chaos $(FAULTS)

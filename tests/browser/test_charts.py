@@ -77,8 +77,8 @@ def test_a_bar_leads_to_its_day_and_then_to_its_hour(
 ) -> None:
     at = datetime(2026, 11, 20, 20, 51, 15, tzinfo=UTC)  # 02:21 of the next day in Kolkata
     publish_at(publish, served, at, at + timedelta(hours=3), at + timedelta(days=2))
-    span = f"from={(at - timedelta(days=20)).timestamp() * 1000:.0f}&until={(at + timedelta(days=9)).timestamp() * 1000:.0f}"
-    page = open_page(f"?view=history&{span}")
+    begin_ms, end_ms = ((at + timedelta(days=days)).timestamp() * 1000 for days in (-20, 9))
+    page = open_page(f"?view=history&from={begin_ms:.0f}&until={end_ms:.0f}")
     assert sorted(bars(page))[-3:] == [0, 1, 2]
     page.locator('svg.bars a[data-count="2"]').click()
     expect(page.get_by_label("From", exact=True)).to_have_value("2026-11-21T00:00")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -34,8 +35,8 @@ DAYS = [
 SCRIPT = """
 import { readFileSync } from "node:fs";
 import { edges, fromInput, isZone, steps, toInput } from "./zones.mjs";
-const answers = JSON.parse(readFileSync(0, "utf8")).map(([what, ...words]) => ({ edges, fromInput, isZone, steps, toInput })[what](...words));
-console.log(JSON.stringify(answers));
+const known = { edges, fromInput, isZone, steps, toInput };
+console.log(JSON.stringify(JSON.parse(readFileSync(0, "utf8")).map(([what, ...words]) => known[what](...words))));
 """
 
 
@@ -110,7 +111,7 @@ def test_a_year_is_of_whole_days(ask: Any, zone: str) -> None:
     _, end = day_of(zone, "2027-02-04")
     (days,) = ask(["edges", "day", ms(begin), ms(end), zone])
     assert len(days) == 401
-    for at, next_at in zip(days, days[1:], strict=False):
+    for at, next_at in itertools.pairwise(days):
         local, next_local = (datetime.fromtimestamp(one / 1000, ZoneInfo(zone)) for one in (at, next_at))
         assert (local.hour, local.minute) == (0, 0)
         assert next_local.date() - local.date() == timedelta(days=1)

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -138,12 +138,12 @@ def questions(now_ms: int) -> dict[str, str]:
     return found
 
 
-def ask_all(port: int) -> dict[str, Sequence[float]]:
+def ask_all(port: int) -> dict[str, list[float]]:
     """Return how long each answer took, in ms."""
     found = {}
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
         for name, path in questions(round(time.time() * 1000)).items():
-            times_ms = []
+            times_ms: list[float] = []
             for _ in range(TRIES):
                 began_s = time.perf_counter()
                 connection.request("GET", path)
@@ -157,7 +157,7 @@ def ask_all(port: int) -> dict[str, Sequence[float]]:
     return found
 
 
-def show(title: str, answers: dict[str, Sequence[float]], process: subprocess.Popen[bytes]) -> None:
+def show(title: str, answers: dict[str, list[float]], process: subprocess.Popen[bytes]) -> None:
     """Print a table."""
     print(f"\n{title} (load {os.getloadavg()[0]:.1f})\n\n| answer | median | slowest |\n|---|---|---|")
     for name, times_ms in answers.items():

@@ -133,6 +133,7 @@ export class Spectrogram {
     this.scores.replaceChildren(...entries.map(([label, score]) => {
       const row = document.createElement("tr"), meter = document.createElement("meter");
       meter.value = score;
+      meter.ariaLabel = label;
       for (const cell of [label, meter, score.toFixed(2), open.has(label) ? "detected" : ""]) row.insertCell().append(cell);
       return row;
     }));
