@@ -61,10 +61,15 @@ def open_view(open_page: Open, view: str, **options: Any) -> Page:
     return page
 
 
-def publish_scores(publish: Publish) -> None:
-    """Again and again: what comes before the dashboard watches the source is lost."""
+def wait_scores(page: Page, publish: Publish) -> None:
+    """Publish scores again and again: those before the dashboard watches the source are lost."""
     scores = {"schema_version": 1, "at": at(NOW_MS), "duration_s": 1.0, "model": "home", "scores": {MARKUP: 0.9}}
-    publish("edgeaudio/attic/porch/scores", scores)
+
+    def are_shown() -> bool:
+        publish("edgeaudio/attic/porch/scores", scores)
+        return bool(page.locator("table.scores tbody tr").count())
+
+    wait_until(are_shown, 10)
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
@@ -77,7 +82,7 @@ def test_axe_finds_nothing(open_page: Open, publish: Publish, scheme: str, viewp
     for view in VIEWS:
         page = open_view(open_page, view, color_scheme=scheme, viewport=viewport, reduced_motion="reduce")
         if view == "live":
-            wait_until(lambda: publish_scores(publish) or page.locator("table.scores tbody tr").count(), 10)
+            wait_scores(page, publish)
         page.evaluate(AXE.read_text())
         result = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
         found += [
