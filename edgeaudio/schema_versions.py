@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 KEY = "schema_version"  # in files and payloads; a file without it is of the first version
 PAYLOAD_VERSION = 1  # of JSON
 LIVE_VERSION = 1  # of the layout of live columns
+SOUND_VERSION = 1  # of the layout of live sound
 
 Path = tuple[str, ...]  # of a key, from the outermost table
 

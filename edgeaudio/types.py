@@ -110,6 +110,7 @@ class ModelInfo:
     sha256: str  # of the .tflite
     onset_delay_s: float  # the most sound from a beginning to the end of the clip that reports it
     offset_delay_s: float  # and from an end
+    longest_step_s: float  # the most sound from the beginning of one clip to that of the next
     models: Mapping[str, tuple[str, ...]]  # labels of all models of the source, this one included, by name
 
 
@@ -201,6 +202,22 @@ class LiveScores:
     at: datetime  # of the clip's first sample
     duration_s: float
     scores: Mapping[str, float]  # the best, by label; the highest first
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSound:
+    """Consecutive packets of a source's sound in Opus, while somebody listens. Samples are those of 48 kHz."""
+
+    source: str
+    stream: int  # 32 bits; another after each hole in the sound
+    sequence: int  # counts the stream's messages from 0
+    at: datetime  # of the first sample that is to be heard
+    position: int  # samples of the stream's packets before these
+    pre_skip: int  # samples at the stream's beginning that are not to be heard
+    count: int  # samples that the packets add: all of theirs, or fewer at the end of a stream
+    follows_gap: bool  # sound was lost or withheld since the packets before
+    is_judged: bool  # sent after it was judged, because some sound may not be heard
+    packets: tuple[bytes, ...]  # of 20 ms, mono
 
 
 @dataclass(frozen=True, slots=True)

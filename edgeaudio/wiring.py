@@ -22,6 +22,7 @@ from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSett
 from edgeaudio.sinks import Sink
 from edgeaudio.sinks.clips.config import ClipsConfig, GrowingPicture, RetentionLimits
 from edgeaudio.sinks.clips.sink import ClipsSink
+from edgeaudio.sinks.live.config import LiveConfig
 from edgeaudio.sinks.mqtt.broker import MqttConfig, parse_broker_url
 from edgeaudio.sinks.mqtt.entities import LabelEntity
 from edgeaudio.sinks.mqtt.homeassistant import birth_topic
@@ -125,6 +126,19 @@ def clips_config(settings: Settings) -> ClipsConfig:
     )
 
 
+def live_config(settings: Settings) -> LiveConfig:
+    """Return what live views may have."""
+    return LiveConfig(settings.live.audio, settings.clips.never_with)
+
+
+def unjudged_labels(settings: Settings, models: Mapping[str, Scorer], source: str) -> list[str]:
+    """Return the labels of `clips.never_with` that no model of a source has, so that its sound cannot be judged."""
+    judged = {
+        label for binding in model_bindings(settings, models, source) for label in binding.model.manifest.reported
+    }
+    return [label for label in settings.clips.never_with if label not in judged]
+
+
 def image_type(settings: Settings) -> str | None:
     """Return the content type of the pictures that are published; None: none are."""
     clips = settings.clips
@@ -145,15 +159,16 @@ def _picture_maker(image_format: Literal["jpeg", "webp", "png"]) -> Callable[[in
 def check_clips(settings: Settings, models: Mapping[str, Scorer]) -> None:
     """Raise SettingsError for labels of `[clips]` that no model reports, or that cannot be judged.
 
-    Raise PictureError for pictures without Pillow.
+    Raise PictureError for pictures without Pillow. `never_with` counts for live sound too.
     """
-    if not settings.clips.enabled:
-        return
-    clips_config(settings)
     bindings = model_bindings(settings, models)
-    _require_known(
-        settings.clips.labels or (), [label for each in bindings for label in _reported(each)], "clips.labels"
-    )
+    if settings.clips.enabled:
+        clips_config(settings)
+        _require_known(
+            settings.clips.labels or (), [label for each in bindings for label in _reported(each)], "clips.labels"
+        )
+    if not (settings.clips.enabled or settings.live.audio):
+        return
     never_with = settings.clips.never_with
     known = [label for binding in bindings for label in binding.model.manifest.reported]
     _require_known(never_with, known, "clips.never_with")
@@ -163,7 +178,8 @@ def check_clips(settings: Settings, models: Mapping[str, Scorer]) -> None:
         if label is not None and binding.effective_period_s > manifest.clip.n_samples / manifest.clip.sample_rate:
             raise SettingsError(
                 f"clips.never_with: the model {manifest.name} hears only a part of the sound, so {label!r} "
-                f"may be in a clip; set models.{manifest.name}.period_ms to the length of the model's clips or less"
+                f"may be in what is kept or heard; set models.{manifest.name}.period_ms to the length of the model's "
+                "clips or less"
             )
 
 

@@ -70,6 +70,8 @@ def test_every_topic_is_documented():
         topics.test_set("source"),
         topics.live("source"),
         topics.live_set("source"),
+        topics.live_audio("source"),
+        topics.live_audio_set("source"),
         topics.scores("source"),
         topics.clip("source"),
         topics.clip_info("source"),

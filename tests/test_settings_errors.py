@@ -32,8 +32,8 @@ FILE = [
     (
         "x = 1",
         (
-            "FILE: x: unknown setting; there is clips, dashboard, device, health, log_format, "
-            "log_level, memory_limit_mb, models, mqtt, outbox, schema_version, sources, state_dir"
+            "FILE: x: unknown setting; there is clips, dashboard, device, health, live, "
+            "log_format, log_level, memory_limit_mb, models, mqtt, outbox, schema_version, sources, state_dir"
         ),
     ),
     ("[mqtt]\nurls = 'x'", 'FILE: mqtt.urls: unknown setting; did you mean "url"?'),
@@ -287,8 +287,8 @@ ENVIRONMENT = [
     (
         {f"EDGEAUDIO_{'__'.join('A' * 5000)}": "1"},
         (
-            f"EDGEAUDIO_{'A__' * 36}A_...: a: unknown setting; there is clips, dashboard, device, health, log_format, "
-            "log_level, memory_limit_mb, models, mqtt, outbox, schema_version, sources, state_dir"
+            f"EDGEAUDIO_{'A__' * 36}A_...: a: unknown setting; there is clips, dashboard, device, health, live, "
+            "log_format, log_level, memory_limit_mb, models, mqtt, outbox, schema_version, sources, state_dir"
         ),
     ),
     (

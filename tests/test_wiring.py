@@ -12,12 +12,14 @@ from edgeaudio.settings import Settings, SettingsError
 from edgeaudio.wiring import (
     check_clips,
     cooldowns_s,
+    live_config,
     load_models,
     model_bindings,
     mqtt_config,
     read_period_s,
     sinks,
     source_config,
+    unjudged_labels,
 )
 
 HOME = Path(__file__).parents[1] / "models" / "home"
@@ -222,3 +224,26 @@ def test_a_label_of_clips_that_no_model_has_is_refused(clips: dict[str, object],
     unreported = settings(models=model, state_dir=str(tmp_path), clips={"enabled": True, "labels": ["second"]})
     with pytest.raises(SettingsError, match=r"clips\.labels"):
         check_clips(unreported, load_models(unreported))
+
+
+def test_never_with_is_looked_at_for_live_sound_without_clips_too(tmp_path: Path) -> None:
+    folder = str(model_directory(tmp_path))
+    models = {"test": {"path": folder}, "other": {"path": folder, "groups": {"voice": ["first"]}}}
+    sources = {"porch": {"url": "/a.wav"}, "yard": {"url": "/a.wav", "models": ["test"]}}
+
+    def made(label: str, *, audio: bool = True, **changes: object) -> Settings:
+        clips = {"never_with": {label: 0.2}, "labels": ["nothing"]}
+        return settings(models=models | changes, sources=sources, clips=clips, live={"audio": audio})
+
+    check_clips(made("fist", audio=False), load_models(made("fist", audio=False)))
+    with pytest.raises(SettingsError, match=r"clips\.never_with: the model has no label"):
+        check_clips(made("fist"), load_models(made("fist")))
+    resting = made("first", test={"path": folder, "period_ms": 60_000})
+    with pytest.raises(SettingsError, match="may be in what is kept or heard"):
+        check_clips(resting, load_models(resting))
+    good = made("voice")
+    loaded = load_models(good)
+    check_clips(good, loaded)
+    assert live_config(good).never_with == {"voice": 0.2}
+    assert [unjudged_labels(good, loaded, source) for source in sources] == [[], ["voice"]]
+    assert (live_config(settings(models=models)).audio, live_config(good).audio) == (False, True)

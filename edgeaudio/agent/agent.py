@@ -53,7 +53,7 @@ from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.stderr import Stderr
 from edgeaudio.types import Block, EpochEnd
-from edgeaudio.wiring import announced_labels
+from edgeaudio.wiring import announced_labels, live_config, unjudged_labels
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,13 @@ class Agent:
             on_status=self._on_broker,
         )
         self._recogniser = Recogniser(self._blocks, Journal(self._outbox, self._mqtt.encode), hub, hub.publish)
-        self._live = LiveRunner(hub, self._threads.spawn, self._request_health)
+        self._live = LiveRunner(
+            hub,
+            self._threads.spawn,
+            self._request_health,
+            live_config(settings),
+            unjudged=lambda name: unjudged_labels(self._sources.settings, self._sources.models, name),
+        )
         self._sink_runners = _runners(sinks, hub, self._request_health)
         all_runners = [*self._sink_runners, self._live.runner]
         self._quarantine = SourceQuarantine(self._outbox, clock)
@@ -135,6 +141,7 @@ class Agent:
             AgentActions(
                 announced=lambda name: announced_labels(self._sources.settings, self._sources.models, name),
                 watch=self._live.watch,
+                listen=self._live.listen,
                 report=self._request_health,
                 restart=self._stop.set,
             ),

@@ -22,13 +22,12 @@ from edgeaudio.agent.source_worker import SourceWorker
 from edgeaudio.clock import Clock
 from edgeaudio.health.machine import Machine
 from edgeaudio.outbox.outbox import Outbox
-from edgeaudio.sinks.live.leases import MAX_SOURCES
 from edgeaudio.sinks.mqtt.commands import (
-    MAX_LIVE_S,
     Command,
     CommandError,
     Restart,
     SendTest,
+    SetAudio,
     SetCooldown,
     SetEnabled,
     SetLive,
@@ -54,8 +53,9 @@ class AgentActions:
     """What commands need of the agent."""
 
     announced: Callable[[str], tuple[LabelEntity, ...]]  # the labels of a source that have entities of their own
-    # leases a source's live view for some seconds; False: too many are leased
-    watch: Callable[[str, float], bool]
+    # lease a source's live view, and its sound, for some seconds; they return why that is refused, or nothing
+    watch: Callable[[str, float], str]
+    listen: Callable[[str, float], str]
     report: Callable[[], None]  # has the health report published soon
     restart: Callable[[], None]  # ends the agent
 
@@ -162,7 +162,7 @@ class CommandHandler:
 
     def _execute(self, command: Command) -> None:
         # whoever watches renews the lease again and again
-        log.log(logging.DEBUG if isinstance(command, SetLive) else logging.INFO, "command: %s", command)
+        log.log(logging.DEBUG if isinstance(command, SetLive | SetAudio) else logging.INFO, "command: %s", command)
         match command:
             case SetThreshold(source, label, value):
                 worker = self._recogniser.workers[source]
@@ -187,12 +187,10 @@ class CommandHandler:
                 self._sink.publish(self._switch_state(worker))
             case SendTest(source, label):
                 self._begin_test(self._recogniser.workers[source], label)
-            case SetLive(source, duration_s):
-                if not self._actions.watch(source, duration_s):
-                    raise CommandError(
-                        f"{MAX_SOURCES} other sources are watched live, and no more may be: wait up to {MAX_LIVE_S} s, "
-                        "or end one with 0"
-                    )
+            case SetLive(source, duration_s) | SetAudio(source, duration_s):
+                lease = self._actions.watch if isinstance(command, SetLive) else self._actions.listen
+                if refusal := lease(source, duration_s):
+                    raise CommandError(refusal)
             case Restart():
                 self._actions.restart()
 

@@ -21,7 +21,7 @@ from edgeaudio.sinks.mqtt.sink import MqttSink
 log = logging.getLogger(__name__)
 
 # settings that a running agent cannot change
-AT_START = ("device", "state_dir", "log_format", "mqtt", "outbox", "clips", "dashboard")
+AT_START = ("device", "state_dir", "log_format", "mqtt", "outbox", "clips", "live", "dashboard")
 
 
 class Reloader:

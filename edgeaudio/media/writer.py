@@ -25,7 +25,7 @@ from edgeaudio.types import Samples
 
 AudioFormat = Literal["opus", "flac", "wav"]
 OPUS_RATE_HZ: Final = 48_000  # at which every Opus file is decoded
-_OPUS_INPUT_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)  # other sound is resampled
+OPUS_INPUT_RATES_HZ: Final = (8_000, 12_000, 16_000, 24_000, 48_000)  # other sound is resampled
 _OPUS_MAX_CHANNELS = 2
 _OPUS_BITS_PER_SAMPLE, _OPUS_MAX_BIT_RATE = 4, 64_000  # of each channel
 _FLAC_MAX_CHANNELS, _FLAC_MAX_RATE_HZ = 8, 655_350  # of the format
@@ -93,7 +93,7 @@ class AudioWriter:
         try:
             self._container = av.open(self._file, "w", format=_CONTAINERS[form.format])
             rate = form.source_rate
-            if form.format == "opus" and rate not in _OPUS_INPUT_RATES_HZ:
+            if form.format == "opus" and rate not in OPUS_INPUT_RATES_HZ:
                 rate = OPUS_RATE_HZ
             self._stream = self._container.add_stream(_CODECS[form.format], rate=rate, layout=self._layout)
             self._stream.format = self._sample_format

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edgeaudio.mixing import mean, mixed
 from edgeaudio.types import Channel, Samples
 
 # ratios of the mean's power to that of unrelated channels: below the first they cancel, above the second they do not
@@ -46,11 +47,7 @@ class Mixer:
 
         A channel number beyond the last channel means the last.
         """
-        if samples.ndim == 1:
-            return samples
-        if self.heard == "mix":
-            return mean(samples)
-        return np.ascontiguousarray(samples[:, min(int(self.heard), samples.shape[1]) - 1])
+        return mixed(samples, self.heard)
 
     def judge(self, samples: Samples, powers: Sequence[float]) -> None:
         """Judge one interval: its samples `(n, channels)` and its channels' powers (mean squares without DC)."""
@@ -73,15 +70,6 @@ class Mixer:
                 self._taken = int(np.argmax(powers))
         elif self._free >= LEAVE_INTERVALS:
             self.cancels, self._taken = False, None
-
-
-def mean(samples: Samples) -> Samples:
-    """Return the mean `(n,)` of the channels of samples `(n, channels)`, bit-equal however the samples are split."""
-    total = samples[:, 0].copy()
-    for channel in range(1, samples.shape[1]):
-        total += samples[:, channel]
-    total *= np.float32(1 / samples.shape[1])
-    return total
 
 
 def power(signal: Samples) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -32,6 +33,12 @@ class ClipConfig:
     n_samples: int
     period_s: float  # from one clip's beginning to the next one's
     features: FeatureConfig | None  # None: the waveform itself
+
+    @property
+    def longest_step_s(self) -> float:
+        """The most from the beginning of one clip to that of the next: beginnings are rounded to samples or frames."""
+        grain = 1 if self.features is None else self.features.hop_length
+        return ceil(round(self.period_s * self.sample_rate / grain, 6)) * grain / self.sample_rate
 
 
 @dataclass(frozen=True, slots=True, eq=False)

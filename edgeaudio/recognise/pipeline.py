@@ -299,7 +299,12 @@ def _info(binding: ModelBinding, detector: Detector, models: Mapping[str, tuple[
     manifest = binding.model.manifest
     clip_s = manifest.clip.n_samples / manifest.clip.sample_rate
     return ModelInfo(
-        manifest.reported, manifest.sha256, detector.onset_delay_s(clip_s), detector.offset_delay_s(clip_s), models
+        manifest.reported,
+        manifest.sha256,
+        detector.onset_delay_s(clip_s),
+        detector.offset_delay_s(clip_s),
+        _clip_config(binding).longest_step_s,
+        models,
     )
 
 

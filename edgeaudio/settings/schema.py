@@ -183,6 +183,12 @@ class ClipsSettings(_Table):
         return self
 
 
+class LiveSettings(_Table):
+    """`[live]`: what a source that is watched live may send."""
+
+    audio: bool = Field(default=False, description="Whether sound may be listened to.")
+
+
 class DashboardSettings(_Table):
     """`[dashboard]`: the page of `edgeaudio dashboard`. The agent uses `url` alone."""
 
@@ -321,6 +327,7 @@ class Settings(BaseSettings):
     health: HealthSettings = HealthSettings()
     outbox: OutboxSettings = OutboxSettings()
     clips: ClipsSettings = ClipsSettings()
+    live: LiveSettings = LiveSettings()
     dashboard: DashboardSettings = DashboardSettings()
     sources: dict[Slug, SourceSettings] = Field(default_factory=dict)
     models: dict[Slug, ModelSettings] = Field(default_factory=lambda: {DEFAULT_MODEL: ModelSettings()}, min_length=1)

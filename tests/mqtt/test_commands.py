@@ -13,6 +13,7 @@ from edgeaudio.sinks.mqtt.commands import (
     CommandError,
     Restart,
     SendTest,
+    SetAudio,
     SetCooldown,
     SetEnabled,
     SetLive,
@@ -40,6 +41,7 @@ def test_every_command() -> None:
     assert parse(TOPICS.test_set("porch"), b"Dog bark") == SendTest("porch", "Dog bark")
     assert parse(TOPICS.test_set("porch"), b"dog-bark") == SendTest("porch", "Dog bark")
     assert parse(TOPICS.live_set("yard"), b"30") == SetLive("yard", 30.0)
+    assert parse(TOPICS.live_audio_set("yard"), b"30") == SetAudio("yard", 30.0)
     assert parse(TOPICS.restart_set, b"PRESS") == Restart()
 
 
@@ -66,6 +68,7 @@ def test_a_payload_that_is_no_threshold_is_refused(payload: bytes) -> None:
 @pytest.mark.parametrize("payload", [b"0", b"0.0", b"60", b"60.0", b"1", b"2.5", b"1e1", b".5"])
 def test_numbers_that_are_leases(payload: bytes) -> None:
     assert parse(TOPICS.live_set("porch"), payload) == SetLive("porch", float(payload))
+    assert parse(TOPICS.live_audio_set("porch"), payload) == SetAudio("porch", float(payload))
 
 
 NO_LEASES = [
@@ -89,10 +92,11 @@ NO_LEASES = [
 ]
 
 
+@pytest.mark.parametrize("topic", [TOPICS.live_set("porch"), TOPICS.live_audio_set("porch")])
 @pytest.mark.parametrize("payload", NO_LEASES)
-def test_a_payload_that_is_no_lease_is_refused(payload: bytes) -> None:
+def test_a_payload_that_is_no_lease_is_refused(payload: bytes, topic: str) -> None:
     with pytest.raises(CommandError, match=r"^live takes seconds, a number from 0 to 60, not ") as refusal:
-        parse(TOPICS.live_set("porch"), payload)
+        parse(topic, payload)
     assert len(str(refusal.value)) < 250
 
 
@@ -128,6 +132,7 @@ def test_a_payload_that_is_no_snooze_and_no_cooldown_is_refused(payload: bytes) 
         ("edgeaudio/dock/roof/test/set", b"siren", "there is no source 'roof'"),
         ("edgeaudio/dock/roof/enabled/set", b"ON", "there is no source 'roof'"),
         ("edgeaudio/dock/roof/live/set", b"30", "there is no source 'roof'"),
+        ("edgeaudio/dock/roof/live/audio/set", b"30", "there is no source 'roof'"),
         ("edgeaudio/dock/roof/threshold/siren/set", b"0.5", "there is no source 'roof'"),
         ("edgeaudio/dock/porch/threshold/cat/set", b"0.5", "source porch has no label 'cat'"),
         ("edgeaudio/dock/porch/status", b"x", "'edgeaudio/dock/porch/status' is no command"),

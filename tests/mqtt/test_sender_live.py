@@ -113,7 +113,7 @@ def test_a_detection_and_state_pass_by_live_messages_on_a_slow_line(broker: Brok
             stop.set()
             thread.join()
         assert max(waits_s) < 1.0, waits_s
-        assert len(running.sender._state_cache._live) <= 256
+        assert len(running.sender._state_cache._live) <= 512
         found = numbers(subscriber.of(LIVE))
         assert found == sorted(found)
         assert len(found) < found[-1]  # the oldest were dropped

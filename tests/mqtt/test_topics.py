@@ -59,4 +59,5 @@ def test_topics() -> None:
     assert topics.cooldown_set("porch", "Dog bark") == "site/edgeaudio/dock/porch/cooldown/dog-bark/set"
     assert topics.enabled_set("porch") == "site/edgeaudio/dock/porch/enabled/set"
     assert topics.live_set("porch") == "site/edgeaudio/dock/porch/live/set"
+    assert topics.live_audio_set("porch") == "site/edgeaudio/dock/porch/live/audio/set"
     assert topics.scores("porch") == "site/edgeaudio/dock/porch/scores"

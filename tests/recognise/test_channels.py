@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeaudio.recognise.channels import LEAVE_INTERVALS, Mixer, mean, power
+from edgeaudio.mixing import mean
+from edgeaudio.recognise.channels import LEAVE_INTERVALS, Mixer, power
 
 RATE = 8000
 VOICE = np.random.default_rng(3).uniform(-0.5, 0.5, RATE).astype(np.float32)

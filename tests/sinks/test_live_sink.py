@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -14,9 +14,10 @@ from support.waiting import wait_until
 from edgeaudio.agent.live_runner import LiveRunner
 from edgeaudio.health.report import SinkState
 from edgeaudio.hub import Hub, Subscription
+from edgeaudio.sinks.live.config import LiveConfig
 from edgeaudio.sinks.live.leases import Leases
 from edgeaudio.sinks.live.sink import LEAST_SCORE, MAX_LABELS, LiveSink
-from edgeaudio.types import Block, EpochEnd, LiveColumns, LiveScores, ModelInfo, Scores
+from edgeaudio.types import Block, EpochEnd, LiveColumns, LiveScores, LiveSound, ModelInfo, Scores
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RATE = 8000
@@ -30,7 +31,9 @@ def block(number: int = 0, source: str = "porch", seconds: float = 1.0) -> Block
 
 def scores(*values: float, source: str = "porch", model: str = "home") -> Scores:
     labels = LABELS if model == "home" else tuple(f"label{n}" for n in range(100))
-    info = ModelInfo(labels, "0" * 64, onset_delay_s=1.0, offset_delay_s=1.0, models={model: labels})
+    info = ModelInfo(
+        labels, "0" * 64, onset_delay_s=1.0, offset_delay_s=1.0, longest_step_s=1.0, models={model: labels}
+    )
     return Scores(source, model, AT, 0.0, 1.0, -30.0, np.array(values, np.float32) if values else None, info=info)
 
 
@@ -39,8 +42,8 @@ class Watched:
 
     def __init__(self, hub: Hub) -> None:
         self.leases = Leases()
-        self.published: list[LiveColumns | LiveScores] = []
-        self.sink = LiveSink(self.leases, self.published.append)
+        self.published: list[LiveColumns | LiveScores | LiveSound] = []
+        self.sink = LiveSink(self.leases, Leases(), {}, self.published.append)
         self.leases.renew("porch", 60.0, time.monotonic())
 
     @property
@@ -110,11 +113,13 @@ def test_a_clip_without_a_notable_score_is_not_published() -> None:
 class Session:
     """A live runner, and the threads that it started."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, audio: bool = True, unjudged: Sequence[str] = ()) -> None:
         self.hub = Hub()
         self.columns: Subscription = self.hub.subscribe("test", {LiveColumns})
         self.threads: list[threading.Thread] = []
-        self.live = LiveRunner(self.hub, self._spawn, lambda: None)
+        self.live = LiveRunner(
+            self.hub, self._spawn, lambda: None, LiveConfig(audio=audio, never_with={}), lambda _source: unjudged
+        )
 
     def _spawn(self, name: str, work: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=work, name=name)
@@ -136,15 +141,15 @@ def test_there_is_neither_a_thread_nor_a_subscription_while_nobody_watches() -> 
     live.look_after(time.monotonic())
     assert (session.threads, session.takes_blocks) == ([], False)
     try:
-        assert live.watch("porch", 60.0)
+        assert live.watch("porch", 60.0) == ""
         wait_until(lambda: session.takes_blocks)
-        assert live.watch("porch", 60.0)
+        assert live.watch("porch", 60.0) == ""
         session.hub.publish(block())
         wait_until(lambda: len(session.heard()) > 0)
-        assert live.watch("porch", 0.0)
+        assert live.watch("porch", 0.0) == ""
         wait_until(lambda: not session.threads[0].is_alive())
         assert not session.takes_blocks
-        assert live.watch("porch", 60.0)
+        assert live.watch("porch", 60.0) == ""
         wait_until(lambda: session.takes_blocks)
         assert [thread.name for thread in session.threads] == ["sink-live"] * 2
         assert live.runner.numbers().state is SinkState.RUNNING
@@ -169,5 +174,51 @@ def test_a_lease_that_begins_while_the_thread_ends_gets_another() -> None:
         wait_until(lambda: session.takes_blocks)
     finally:
         live.stop()
+        for thread in session.threads:
+            thread.join(10)
+
+
+def test_sound_of_the_leased_source_alone_is_published_and_nothing_once_the_lease_ended() -> None:
+    listened = Leases()
+    published: list[object] = []
+    sink = LiveSink(Leases(), listened, {}, published.append)
+    listened.renew("porch", 60.0, time.monotonic())
+    sink.open()
+    for source in ("garden", "porch"):
+        sink.handle(block(source=source))
+        sink.handle(scores(0.9, 0.5, 0.0, source=source))
+    assert {(type(item), item.source) for item in published if isinstance(item, LiveSound)} == {(LiveSound, "porch")}
+    assert len(published) == 5
+    listened.renew("porch", 0.0, time.monotonic())
+    sink.handle(block(1))
+    assert len(published) == 5
+    listened.renew("porch", 60.0, time.monotonic())
+    sink.handle(block(2))
+    first, last = published[0], published[-1]
+    assert isinstance(first, LiveSound)
+    assert isinstance(last, LiveSound)
+    assert first.stream != last.stream
+
+
+def test_a_listener_is_refused_where_sound_is_off_or_cannot_be_judged() -> None:
+    off = Session(audio=False)
+    assert off.live.listen("porch", 60.0) == "live sound is switched off in the settings: set live.audio"
+    unjudged = Session(unjudged=["speech" * 100])
+    refusal = unjudged.live.listen("porch", 60.0)
+    assert refusal.startswith("no model of porch has the label 'speechspeech")
+    assert len(refusal) < 300
+    assert (off.threads, unjudged.threads) == ([], [])
+
+
+def test_listening_alone_has_a_thread_and_its_end_ends_it() -> None:
+    session = Session()
+    try:
+        assert session.live.listen("porch", 60.0) == ""
+        wait_until(lambda: session.takes_blocks)
+        assert session.live.listen("porch", 0.0) == ""
+        wait_until(lambda: not session.threads[0].is_alive())
+        assert not session.takes_blocks
+    finally:
+        session.live.stop()
         for thread in session.threads:
             thread.join(10)

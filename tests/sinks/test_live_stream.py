@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeaudio.sinks.live.stream import BUFFER_S, ColumnSource
+from edgeaudio.sinks.live.continuity import BUFFER_S
+from edgeaudio.sinks.live.stream import ColumnSource
 from edgeaudio.types import Block, LiveColumns, Samples
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -33,6 +33,7 @@ class RunningAgent:
     ) -> None:
         self._folder = folder
         self.config = folder / "edgeaudio.toml"
+        self.model_folder = folder / "test"
         self.log_file = folder / "agent.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.runtime_dir = folder / "run"
@@ -40,7 +41,7 @@ class RunningAgent:
         self._head = (
             f'device = "{device}"\nstate_dir = "{folder / "state"}"\n{settings}\n'
             f'[mqtt]\nurl = "mqtt://127.0.0.1:{broker_port}"\n[health]\ninterval_s = 1\n'
-            f'[models.test]\npath = "{folder / "test"}"\n'
+            f'[models.test]\npath = "{self.model_folder}"\n'
         )
         self.write(sources)
 

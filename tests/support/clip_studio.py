@@ -1,11 +1,11 @@
-"""The sink of clips beside a real pipeline, without threads: sound in, clips out."""
+"""A sink beside a real pipeline, without threads: sound in, clips or live sound out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import numpy as np
@@ -16,8 +16,7 @@ from edgeaudio.clips.library import Clip
 from edgeaudio.recognise.manifest import ClipSection, DetectorSection
 from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
 from edgeaudio.sinks.clips.config import ClipsConfig, RetentionLimits
-from edgeaudio.sinks.clips.sink import ClipsSink
-from edgeaudio.types import Block, EpochEnd, Event, Samples, Scores
+from edgeaudio.types import Block, EpochEnd, Event, Level, Samples, Scores
 
 START = datetime(2026, 11, 30, 12, tzinfo=UTC)
 LOUD, SPEECH = "first", "second"  # labels
@@ -74,13 +73,19 @@ def config(folder: Path, **changes: Any) -> ClipsConfig:
     return ClipsConfig(**values | changes)
 
 
+class _Sink(Protocol):
+    def handle(self, item: object) -> None: ...
+    def tick(self) -> None: ...
+
+
 class Studio:
     """One source: what is played goes to the sink and to the pipeline, and its results to the sink."""
 
-    def __init__(self, sink: ClipsSink, models: Sequence[Listener], *, source: str = "porch") -> None:
+    def __init__(self, sink: _Sink, models: Sequence[Listener], *, source: str = "porch") -> None:
         self.sink = sink
         self.source = source
         self.events: list[Event] = []
+        self.scores: list[Scores] = []
         self.played: list[Block] = []
         self.load(models)
         self._epoch = -1
@@ -124,7 +129,9 @@ class Studio:
     def _pass(self, result: object) -> None:
         if isinstance(result, Event):
             self.events.append(result)
-        if isinstance(result, Event | Scores):
+        if isinstance(result, Scores):
+            self.scores.append(result)
+        if isinstance(result, Event | Level | Scores):
             self.sink.handle(result)
 
     def sound_of(self, epoch: int) -> Samples:

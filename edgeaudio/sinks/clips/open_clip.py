@@ -30,9 +30,9 @@ from edgeaudio.clips.record import (
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.media.writer import AudioForm, AudioWriter, AudioWriterError
 from edgeaudio.sinks.clips.config import ClipsConfig, GrowingPicture
-from edgeaudio.sinks.clips.recognition import Recognition
-from edgeaudio.sinks.clips.track import Track
 from edgeaudio.slugs import MAX_SLUG_LENGTH, slugify
+from edgeaudio.tracks.recognition import Recognition
+from edgeaudio.tracks.track import Track
 from edgeaudio.types import Event, Scores
 from edgeaudio.version import __version__
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from edgeaudio.hub import MAX_S
 from edgeaudio.sinks.clips.config import ClipsConfig
 from edgeaudio.sinks.clips.open_clip import ClipDroppedError, FinishedClip, OpenClip
-from edgeaudio.sinks.clips.recognition import Recognition
-from edgeaudio.sinks.clips.track import Track
+from edgeaudio.tracks.recognition import Recognition
+from edgeaudio.tracks.track import Track
 from edgeaudio.types import Block, Event, Scores
 
 MEMORY_S = 180.0  # of sound in memory; more than all but models that rest for minutes need

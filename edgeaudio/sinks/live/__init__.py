@@ -1,1 +1,1 @@
-"""The live sink: a spectrogram and scores of the sources that somebody watches, and nothing of the others."""
+"""The live sink: spectrogram, scores and sound of the sources that somebody watches, and nothing of the others."""

@@ -1,4 +1,4 @@
-"""Leases: which sources are watched, and until when.
+"""Leases: which sources are watched or listened to, and until when.
 
 Owns: the bound on their number, and that all viewers of a source share one lease.
 Does not know: who watches, the longest lease that may be asked for (mqtt/commands.py); times are monotonic seconds,
@@ -10,11 +10,11 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-MAX_SOURCES: Final = 4  # watched at once
+MAX_SOURCES: Final = 4  # watched at once, and listened to
 
 
 class Leases:
-    """The lease of each source that is watched. Safe for any thread."""
+    """The lease of each source that is watched, or listened to. Safe for any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -10,6 +10,7 @@ Does not know: what a command does (agent/command_handler.py), or how it arrived
     <base>/<device>/<source>/enabled/set             ON or OFF
     <base>/<device>/<source>/test/set                a label, of which a test detection is to be sent
     <base>/<device>/<source>/live/set                seconds for which a source is watched, up to 60; 0: no longer
+    <base>/<device>/<source>/live/audio/set          seconds for which a source is listened to, up to 60; 0: no longer
     <base>/<device>/restart/set                      PRESS
 """
 
@@ -92,11 +93,19 @@ class SetLive:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAudio:
+    """Publish a source's live sound for this long from now; 0: end that."""
+
+    source: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     """End the process in good order; the service manager starts it again."""
 
 
-Command = SetThreshold | SetSnooze | SetCooldown | SetEnabled | SendTest | SetLive | Restart
+Command = SetThreshold | SetSnooze | SetCooldown | SetEnabled | SendTest | SetLive | SetAudio | Restart
 
 
 def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[str, Iterable[str]]) -> Command:
@@ -118,6 +127,9 @@ def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[st
         case [source, "live", "set"]:
             _require_source(source, labels)
             return SetLive(source, _seconds("live", payload, MAX_LIVE_S))
+        case [source, "live", "audio", "set"]:
+            _require_source(source, labels)
+            return SetAudio(source, _seconds("live", payload, MAX_LIVE_S))
         case [source, "test", "set"]:
             return send_test(source, payload.decode("utf-8", "replace"), labels)
     raise CommandError(f"{_shown(topic.encode())} is no command")

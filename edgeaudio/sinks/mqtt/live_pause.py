@@ -52,6 +52,6 @@ class LivePause:
         if pause_s:
             log.warning(
                 "live views pause for %.0f s: the broker ended the connection while they were sent; see whether its "
-                "access rules allow <source>/live and <source>/scores",
+                "access rules allow <source>/live, <source>/live/audio and <source>/scores",
                 pause_s,
             )

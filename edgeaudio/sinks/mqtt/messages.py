@@ -4,9 +4,9 @@ Owns: every payload but Home Assistant's discovery (discovery.py). Pure: values 
 Does not know: topics' spelling (topics.py), and when or whether a message is sent.
 
 All JSON is compact, in UTF-8, and has finite numbers only: what is not finite becomes null, as does a level of
-digital silence. Live columns are bytes. Times are RFC 3339, UTC, with milliseconds, and are those of the sound, not of
-the sending. Detections go through the outbox with QoS 1; other state is retained or sent again, so its newest value
-counts.
+digital silence. Live columns and sound are bytes. Times are RFC 3339, UTC, with milliseconds, and are those of the
+sound, not of the sending. Detections go through the outbox with QoS 1; other state is retained or sent again, so its
+newest value counts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import urlencode
 from edgeaudio import schema_versions
 from edgeaudio.clock import timestamp
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import ChannelLevel, Event, Level, LiveColumns, LiveScores, Message, SourceStatus
+from edgeaudio.types import ChannelLevel, Event, Level, LiveColumns, LiveScores, LiveSound, Message, SourceStatus
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
@@ -34,6 +34,10 @@ OFF = b"OFF"
 # version, scale, flags, reserved; stream, sequence; time; hop, lowest and highest Hz, floor, step; columns, bands
 LIVE_HEADER = struct.Struct("<4B2Iq5f2H")
 _LINEAR = 0
+# version, codec, flags, channels; stream, sequence; time; position; samples, pre-skip, packets
+SOUND_HEADER = struct.Struct("<4B2IqQI2H")
+_OPUS = 0
+_JUDGED = 2
 _FOLLOWS_GAP = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -134,6 +138,25 @@ def live_columns(topics: Topics, value: LiveColumns) -> Message:
         *value.levels.shape,
     )
     return Message(topics.live(value.source), header + value.levels.tobytes())
+
+
+def live_sound(topics: Topics, value: LiveSound) -> Message:
+    """Return packets of a source's sound, as bytes: docs/mqtt.md has the layout."""
+    header = SOUND_HEADER.pack(
+        schema_versions.SOUND_VERSION,
+        _OPUS,
+        (_FOLLOWS_GAP if value.follows_gap else 0) | (_JUDGED if value.is_judged else 0),
+        1,
+        value.stream,
+        value.sequence,
+        (value.at - _EPOCH) // timedelta(microseconds=1),
+        value.position,
+        value.count,
+        value.pre_skip,
+        len(value.packets),
+    )
+    lengths = struct.pack(f"<{len(value.packets)}H", *map(len, value.packets))
+    return Message(topics.live_audio(value.source), b"".join((header, lengths, *value.packets)))
 
 
 def live_scores(topics: Topics, value: LiveScores) -> Message:

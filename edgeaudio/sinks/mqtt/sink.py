@@ -21,7 +21,7 @@ from edgeaudio.sinks.mqtt.discovery_state import announce
 from edgeaudio.sinks.mqtt.entities import AgentEntities, SourceEntities
 from edgeaudio.sinks.mqtt.health_payload import health_values
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import Event, Level, LiveColumns, LiveScores, Message, SourceStatus
+from edgeaudio.types import Event, Level, LiveColumns, LiveScores, LiveSound, Message, SourceStatus
 from edgeaudio.version import __version__
 
 MAX_HOST = 64  # characters of a machine's name (HOST_NAME_MAX)
@@ -47,7 +47,7 @@ class MqttSink:
     """Everything that is published besides detections. Any method may be called from any thread."""
 
     name = "mqtt"
-    accepts = frozenset({Event, Level, SourceStatus, LiveColumns, LiveScores})
+    accepts = frozenset({Event, Level, SourceStatus, LiveColumns, LiveScores, LiveSound})
 
     def __init__(
         self,
@@ -90,6 +90,8 @@ class MqttSink:
                     self._sender.put_live(messages.live_columns(self._topics, item))
                 case LiveScores() if item.source in self._digests:
                     self._sender.put_live(messages.live_scores(self._topics, item))
+                case LiveSound() if item.source in self._digests:
+                    self._sender.put_live(messages.live_sound(self._topics, item))
 
     def add_source(self, source: str, labels: Iterable[str], *, level_interval_s: float) -> None:
         """Begin to publish a source: the state of each label, and a level every `level_interval_s`."""

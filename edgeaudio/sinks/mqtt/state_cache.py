@@ -18,7 +18,7 @@ from edgeaudio.sinks.mqtt.in_flight import InFlightTable
 from edgeaudio.types import Message
 
 _TRANSIENT = 256
-_LIVE = 256  # what four sources have in a segment of HLS, 0.7 MB
+_LIVE = 512  # columns and sound that four sources have in a segment of HLS, 0.9 MB
 _REFUSED_RETRY_S = 60.0
 
 
@@ -87,7 +87,7 @@ class StateCache:
             self._transient.append(message)
 
     def put_live(self, message: Message) -> None:
-        """Queue a message for `take_live`; drops the oldest beyond 256."""
+        """Queue a message for `take_live`; drops the oldest beyond 512."""
         with self._lock:
             self._live.append(message)
 

@@ -83,6 +83,12 @@ class Topics:
     def live_set(self, source: str) -> str:
         return f"{self.live(source)}/set"
 
+    def live_audio(self, source: str) -> str:
+        return f"{self.live(source)}/audio"
+
+    def live_audio_set(self, source: str) -> str:
+        return f"{self.live_audio(source)}/set"
+
     def scores(self, source: str) -> str:
         return f"{self.root}/{source}/scores"
 
@@ -151,7 +157,6 @@ class Topics:
     def command_filters(self) -> tuple[str, ...]:
         """The subscriptions that catch every command, and nothing that the agent itself publishes."""
         each = f"{self.root}/+"
-        sources = (
-            f"{each}/{kind}/set" for kind in ("enabled", "threshold/+", "snooze/+", "cooldown/+", "test", "live")
-        )
+        kinds = ("enabled", "threshold/+", "snooze/+", "cooldown/+", "test", "live", "live/audio")
+        sources = (f"{each}/{kind}/set" for kind in kinds)
         return (self.restart_set, *sources)

@@ -125,7 +125,7 @@ def test_clips_of_any_stream_hold_what_their_records_say(steps, never_with):
         sink.open()
         lossy = Lossy(sink)
         models = [Listener("short", SHORT, hold_s=0.2), Listener("long", LONG, votes=2, votes_of=3, hold_s=1.5)]
-        studio = Studio(lossy, models)  # type: ignore[arg-type]
+        studio = Studio(lossy, models)
         perform(studio, lossy, steps)
         sink.close()
         clips = clips_in(folder)

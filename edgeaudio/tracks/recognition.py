@@ -1,17 +1,17 @@
-"""How far recognition has come in a track, and what it heard there that no clip may hold.
+"""How far recognition has come in a track, and what it heard there that may not leave.
 
 Owns: the newest clip of each model, stretches with a forbidden score, and stretches that no model judged.
-Does not know: events, clips of events, files.
+Does not know: events, clips of events, files, who takes the sound.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from edgeaudio.sinks.clips.track import Track
+from edgeaudio.tracks.track import Track
 from edgeaudio.types import ModelInfo, Scores
 
 _ROUNDING = 2  # samples
@@ -22,6 +22,7 @@ class _Newest:
     """Newest clip of a model."""
 
     epoch: int
+    offset_s: float  # of its beginning in the epoch
     begin: int
     end: int
     info: ModelInfo
@@ -29,7 +30,7 @@ class _Newest:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Positions from `begin` to `end` that no clip may hold."""
+    """Positions from `begin` to `end` whose sound may not leave."""
 
     begin: int
     end: int
@@ -70,15 +71,12 @@ class Recognition:
         self.is_over = False
         labels = self._never_with.keys() & set(info.labels) if self._never_with else ()
         if labels:
-            before = self._newest.get(scores.model)
-            judged = self._track.begin if before is None else before.end
-            if begin > judged + _ROUNDING:
-                _add(self._unjudged, Stretch(judged, begin, "not all of its sound was judged"))
+            self._note_unjudged(scores, info, begin, end)
         for label in labels:
             score = 0.0 if scores.values is None else float(scores.values[info.labels.index(label)])
-            if score >= self._never_with[label]:
+            if not score < self._never_with[label]:  # nor NaN
                 _add(self._forbidden, Stretch(begin, end, f"it holds {label} with a score of {score:.2f}"))
-        self._newest[scores.model] = _Newest(scores.epoch, begin, end, info)
+        self._newest[scores.model] = _Newest(scores.epoch, scores.offset_s, begin, end, info)
         if info.models != self._models:  # others may have been loaded
             self._models = info.models
             self._newest = {model: newest for model, newest in self._newest.items() if model in info.models}
@@ -93,17 +91,30 @@ class Recognition:
         stretches = (*self._forbidden, *self._unjudged)
         return next((found.why for found in stretches if found.begin < end and found.end > begin), None)
 
-    def judged(self, begin: int, middle: int) -> Judged:
-        """Return which part of a clip is judged that would begin at `begin` and must hold `middle`."""
-        end = sys.maxsize
-        if not self._never_with:
-            return Judged(begin, self._track.end, end)
+    def allowed(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield the parts of a stretch that may leave, as far as it is judged."""
+        for found in sorted((*self._forbidden, *self._unjudged), key=lambda found: found.begin):
+            free_until = min(found.begin, end)
+            if begin < free_until:
+                yield begin, free_until
+            begin = max(begin, found.end)
+        if begin < end:
+            yield begin, end
+
+    def judged_until(self) -> int | None:
+        """Return the position before which all is judged; None: a label of `never_with` has not been judged at all."""
         until: int | None = self._track.end
         for label in self._never_with:
             models = [self._newest.get(name) for name, labels in self._models.items() if label in labels]
             # a later clip may still hold what is newer than the beginning of the newest clip
             ends = [newest.end if self.is_over else newest.begin for newest in models if newest is not None]
             until = min(until, *ends) if models and len(ends) == len(models) and until is not None else None
+        return until
+
+    def judged(self, begin: int, middle: int) -> Judged:
+        """Return which part of a clip is judged that would begin at `begin` and must hold `middle`."""
+        end = sys.maxsize
+        until = self.judged_until()
         for stretch in self._unjudged:
             if stretch.end <= middle:
                 begin = max(begin, stretch.end)
@@ -132,6 +143,19 @@ class Recognition:
         for stretches in (self._forbidden, self._unjudged):
             while stretches and stretches[0].end <= before:
                 stretches.popleft()
+
+    def _note_unjudged(self, scores: Scores, info: ModelInfo, begin: int, end: int) -> None:
+        """Note what a model has not judged between its newest clip and this one, which is from `begin` to `end`."""
+        before = self._newest.get(scores.model)
+        if before is not None and before.epoch == scores.epoch:
+            step_s = scores.offset_s - before.offset_s
+            if step_s > info.longest_step_s + _ROUNDING / self._track.sample_rate:
+                # scores of clips in between did not come, and any of them may have forbidden what it held
+                _add(self._unjudged, Stretch(before.begin, end, "not all of its scores are known"))
+                return
+        judged = self._track.begin if before is None else before.end
+        if begin > judged + _ROUNDING:
+            _add(self._unjudged, Stretch(judged, begin, "not all of its sound was judged"))
 
 
 def _add(stretches: deque[Stretch], new: Stretch) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from edgeaudio.clips.record import MAX_GAPS
 from edgeaudio.types import Block, Samples
 
+MAX_GAPS = 1000  # that are known
 GAPS_S = 720.0  # for which a gap is known: the longest clip, with its sound waiting
 
 
@@ -139,6 +139,15 @@ class Track:
             if piece.position >= end:
                 return
             yield piece.block.samples[max(0, begin - piece.position) : end - piece.position]
+
+    def blocks(self, begin: int, end: int) -> Iterator[Block]:
+        """Yield the sound from a position in memory to another, as parts of its Blocks."""
+        for piece in self._pieces:
+            block, first = piece.block, max(begin - piece.position, 0)
+            samples = block.samples[first : max(end - piece.position, 0)]
+            if len(samples):
+                at = block.at + timedelta(seconds=first / self.sample_rate)
+                yield replace(block, offset=block.offset + first, at=at, samples=samples)
 
     def forget(self, before: int) -> None:
         """Drop the Blocks that end before a position."""
