@@ -7,7 +7,8 @@ If no agent runs, everything is done as an agent does it: the database is writte
 id, will, subscriptions and state, and the messages of the outbox. Beside a running agent (it holds the database, or its
 availability is `online`) that would disconnect it: then a visitor with an id of its own connects, sends nothing
 retained, and the result says what that leaves unproven. In both cases each source's detection topic gets a message of
-kind `check`, which no receiver takes for a detection.
+kind `check`, which no receiver takes for a detection. Where that works, so is the connection for clips, if they are
+published (media_trial.py).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from edgeaudio.agent.agent import Agent
+from edgeaudio.agent.media_trial import try_media
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.broker import BrokerReason, BrokerState
 from edgeaudio.outbox.outbox import Outbox, OutboxError, OutboxInUseError, in_memory, is_in_use
@@ -43,6 +45,7 @@ _MAX_CONNECTIONS = 20  # each connection that ends reveals one more message that
 _RETAINED_S = 0.5  # for a retained message to follow its subscription
 _RETRY_MIN_S, _RETRY_MAX_S = 0.2, 2.0
 _CHECKED = "checked"
+_MEDIA = "clips.publish"
 _UNPROVEN = "not proven: this device's own client id and will, retained topics, the writing of the outbox"
 
 
@@ -76,17 +79,16 @@ def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True
         else:
             yield DryRunResult("state_dir", works=True, detail=f"{stats.depth} messages waiting")
         alone = as_device and stats is not None and not _is_online(config, topics, stop)
-    if alone:
-        try:
-            agent = Agent(settings, config)
-        except EdgeaudioError:  # reported with the model or source that is at fault
-            alone = False
-        else:
-            yield from agent.dry_run(partial(_outcome, stop=stop, where=config.where))
-    if not alone:
-        unproven = f"; {_UNPROVEN}" if as_device else ""
-        for finding in _visit(settings, config, topics, stop):
-            yield replace(finding, detail=f"{finding.detail}{unproven}") if finding.works else finding
+    found, alone = _try_broker(settings, config, topics, stop, alone=alone)
+    unproven = "" if alone or not as_device else f"; {_UNPROVEN}"
+    for finding in found:
+        yield replace(finding, detail=f"{finding.detail}{unproven}") if finding.works else finding
+    if settings.clips.enabled and settings.clips.publish and all(finding.works for finding in found):
+        tried = config if alone else _visitor(config)
+        faults, detail = try_media(tried, topics, settings.sources, settings.clips.publish, stop)
+        yield from (DryRunResult(_MEDIA, works=False, detail=fault) for fault in faults)
+        if not faults:
+            yield DryRunResult(_MEDIA, works=True, detail=detail)
 
 
 def run_dry_offline(settings: Settings, _: threading.Event) -> Iterator[DryRunResult]:
@@ -99,6 +101,19 @@ def run_dry_offline(settings: Settings, _: threading.Event) -> Iterator[DryRunRe
         yield DryRunResult("broker", works=False, detail=str(error))
     else:
         yield DryRunResult("broker", works=True, detail=f"{config.where}: not asked")
+
+
+def _try_broker(
+    settings: Settings, config: MqttConfig, topics: Topics, stop: threading.Event, *, alone: bool
+) -> tuple[list[DryRunResult], bool]:
+    """Try the broker, as the agent if it is `alone`; return the results, and whether it was as the agent."""
+    agent = None
+    if alone:
+        with suppress(EdgeaudioError):  # reported with the model or source that is at fault
+            agent = Agent(settings, config)
+    if agent is not None:
+        return agent.dry_run(partial(_outcome, stop=stop, where=config.where)), True
+    return _visit(settings, config, topics, stop), False
 
 
 def _written(path: Path) -> OutboxStats | None:

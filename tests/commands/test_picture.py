@@ -112,7 +112,7 @@ def test_nothing_is_written_behind_a_link_to_nothing(overwrite: list[str], scale
     Path("a.jpg").symlink_to("elsewhere.jpg")
     assert cli.main(["picture", str(scale), "-o", "a.jpg", *overwrite]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("edgeaudio: a.jpg is a symbolic link to a file that is not there; remove it")
+    assert error.startswith("edgeaudio: a.jpg is a symbolic link to nothing; remove it")
     assert sorted(names_here()) == ["a.jpg", "scale.wav"]
 
 

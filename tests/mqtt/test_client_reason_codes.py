@@ -18,7 +18,7 @@ from support.scripted_broker import (
 )
 
 from edgeaudio.health.broker import BrokerReason
-from edgeaudio.sinks.mqtt.broker import BrokerError
+from edgeaudio.sinks.mqtt.broker import ANY_CLIENT_ID, BrokerError
 from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.sinks.mqtt.events import Acknowledged
 from edgeaudio.sinks.mqtt.reason_codes import reason_code
@@ -54,7 +54,7 @@ def test_every_reason_to_refuse_a_connection_is_read(value: int, name: str) -> N
         0x9B,
     }:  # edgeaudio connects again and asks for less, which the script does not answer
         assert error.detail.lower() == f"the broker refused the connection: {name}".lower()
-        assert error.hint == reason_code(value, "CONNACK").hint
+        assert error.hint == reason_code(value, "CONNACK").hint.replace(ANY_CLIENT_ID, "edgeaudio-dock")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_every_reason_to_end_a_connection_is_read(value: int, name: str, bare: b
             poll_for_ever(connection)
     detail = f"the broker ended the connection: {name}{'' if bare else ' (x)'}"
     assert caught.value.detail.lower() == detail.lower()
-    assert caught.value.hint == reason_code(value, "DISCONNECT").hint
+    assert caught.value.hint == reason_code(value, "DISCONNECT").hint.replace(ANY_CLIENT_ID, "edgeaudio-dock")
     assert connection.goodbye == value
 
 

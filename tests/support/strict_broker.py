@@ -32,6 +32,7 @@ class Rules:
     packet_max: int | None = None  # bytes after the fixed header
     announces_packet_max: bool = False
     publishes_per_s: int | None = None  # more are discarded without a word
+    refused_ids: Callable[[str], bool] = lambda client_id: False
     connack: int | None = None  # the reason code with which every connection is refused
     words: str = ""  # that go with it
     refused: Callable[[str, bytes], bool] = lambda topic, payload: False  # by PUBACK
@@ -176,6 +177,8 @@ class _Connection:
             return 0x9A
         if (flags >> 3) & 3 > rules.max_qos:
             return 0x9B
+        if rules.refused_ids(self._client):
+            return 0x85
         return rules.connack
 
     def _welcome(self, flags: int) -> None:

@@ -15,7 +15,7 @@ from edgeaudio.health.broker import BrokerReason
 from edgeaudio.urls import UrlSyntaxError, split_url
 
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
-
+ANY_CLIENT_ID: Final = "edgeaudio-<device>"  # in hints, where a connection's own goes
 
 HINTS: Final = {
     BrokerReason.NAME_NOT_FOUND: "check the host name and the DNS",

@@ -28,7 +28,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from edgeaudio.health.broker import BrokerReason
-from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
+from edgeaudio.sinks.mqtt.broker import ANY_CLIENT_ID, HINTS, BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.connect_errors import classify, classify_tls
 from edgeaudio.sinks.mqtt.events import Capabilities, MqttEvent
 from edgeaudio.sinks.mqtt.paho_client import Connack, PahoClient
@@ -221,6 +221,9 @@ class MqttConnection:
         return self._error(BrokerReason.CLOSED, "the connection was closed before an answer", hint)
 
     def _error(self, reason: BrokerReason, detail: str, hint: str | None = None) -> BrokerError:
+        hint = HINTS[reason] if hint is None else hint
+        # a device has two connections, and `check` others
+        hint = hint.replace(ANY_CLIENT_ID, self._config.client_id)
         return BrokerError(self._config.where, reason, detail, hint)
 
     def _quoted_reason(self) -> str:

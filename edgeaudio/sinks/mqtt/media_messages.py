@@ -40,6 +40,15 @@ def media(topics: Topics, clip: ClipReady, kind: MediaKind, file: Path, content:
     return Message(topic, content, content_type=content_type, user_properties=tuple(properties.items()))
 
 
+def check(topics: Topics, source: str) -> Message:
+    """Return what `edgeaudio check` publishes to find out whether clips of a source are denied (MQTT 5).
+
+    A picture has no such message: Home Assistant would show it.
+    """
+    properties = (("kind", "check"), ("source", source))
+    return Message(topics.clip(source), b"", qos=1, user_properties=properties)
+
+
 def media_info(topics: Topics, clip: ClipReady, kind: MediaKind) -> Message:
     """Return what is known of a clip or a picture, published before it.
 

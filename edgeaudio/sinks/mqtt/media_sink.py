@@ -47,6 +47,18 @@ TURN_S = 0.5  # of work before `tick` returns
 STEP_S = 0.05
 
 
+def media_config(config: MqttConfig) -> MqttConfig:
+    """Return how to connect for clips. `config`: of the connection for everything else."""
+    return replace(
+        config,
+        client_id=f"{config.client_id}-media",
+        keepalive_s=KEEPALIVE_S,
+        timeout_s=min(config.timeout_s, TIMEOUT_S),
+        session_expiry_s=0,
+        under_way_max=UNDER_WAY_MAX,
+    )
+
+
 class MediaSink:
     """Sends the files of clips that were written."""
 
@@ -57,14 +69,7 @@ class MediaSink:
     def __init__(self, topics: Topics, config: MqttConfig, kinds: Collection[MediaKind]) -> None:
         """`config`: of the connection for everything else; `kinds`: what is sent of a clip."""
         self._topics = topics
-        self._config = replace(
-            config,
-            client_id=f"{config.client_id}-media",
-            keepalive_s=KEEPALIVE_S,
-            timeout_s=min(config.timeout_s, TIMEOUT_S),
-            session_expiry_s=0,
-            under_way_max=UNDER_WAY_MAX,
-        )
+        self._config = media_config(config)
         self._kinds = frozenset(kinds)
         self._spool = MediaSpool()
         self._connection: MqttConnection | None = None
