@@ -2,10 +2,10 @@
 
     make requirements
 
-A list is constraints.txt narrowed to what the agent alone needs on one kind of device. Markers are worked out here,
-for that device, as pip works them out for the Python it runs on whatever platform it is asked for; so pip is asked
-for each package by itself. What it finds is the wheel for the oldest system that is served (glibc 2.35, Ubuntu
-22.04), which newer ones take as well.
+A list is constraints.txt narrowed to what the agent needs on one kind of device, with the extra `pictures`, except on
+armhf. Markers are worked out here, for that device, as pip works them out for the Python it runs on whatever platform
+it is asked for; so pip is asked for each package by itself. What it finds is the wheel for the oldest system that is
+served (glibc 2.35, Ubuntu 22.04), which newer ones take as well.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Target:
     machine: str  # as markers have it
     python: str
     constraints: str
+    extras: tuple[str, ...] = ("pictures",)
 
     @property
     def name(self) -> str:
@@ -65,17 +66,21 @@ TARGETS = [
         for architecture, machine in (("amd64", "x86_64"), ("arm64", "aarch64"))
         for python in ("3.11", "3.12", "3.13", "3.14")
     ),
-    Target("armhf", "armv7l", "3.11", "constraints-tflite-runtime.txt"),
+    # Pillow has no wheel for it: that of piwheels needs libraries of the distribution
+    Target("armhf", "armv7l", "3.11", "constraints-tflite-runtime.txt", extras=()),
 ]
 
 
 def main() -> None:
     """Write every list; those that are there are taken away first."""
-    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     FOLDER.mkdir(parents=True, exist_ok=True)
     for old in FOLDER.glob("*.txt"):
         old.unlink()
     for target in TARGETS:
+        dependencies = [*project["dependencies"]]
+        for extra in target.extras:
+            dependencies += project["optional-dependencies"][extra]
         hashed, unhashed = resolve(target, dependencies)
         head = HEAD.format(architecture=target.architecture, python=target.python, name=target.name)
         if unhashed:
