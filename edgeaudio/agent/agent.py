@@ -64,6 +64,7 @@ TICK_S = 1.0
 RECOGNISER_JOIN_S = 0.6
 FINAL_DRAIN_S = 0.3  # for the last offsets to be acknowledged; unsent ones go out at the next start
 SENDER_JOIN_S = 0.7
+SINKS_JOIN_S = 2.0  # from their stop on: a second for what waits (sink_runner.py), and what closing takes
 READERS_JOIN_S = 0.3  # readers are stopped first, and end within 0.1 s
 MAIN_STALL_TIMEOUT_S = 120.0  # a turn may wait for each of many sources to stop
 SHUTDOWN_STALL_TIMEOUT_S = 10.0
@@ -217,8 +218,10 @@ class Agent:
         sender = self._threads.spawn("sender", self._mqtt.sender.run)
         self._threads.spawn("mqtt", self._mqtt.run)
         recogniser = self._threads.spawn("recogniser", lambda: self._recogniser.run(self._stop))
-        for runner in self._sink_runners:
+        sinks = [
             self._threads.spawn(f"sink-{runner.name}", partial(runner.run, self._stop_sinks))
+            for runner in self._sink_runners
+        ]
         self._threads.spawn("memory", lambda: self._supervisor.memory_watch.run(self._stop))
         try:
             self._recogniser.close_stale_events()
@@ -236,7 +239,7 @@ class Agent:
             self._crashes.raised(error)
             raise
         finally:
-            self._shut_down(recogniser, sender)
+            self._shut_down(recogniser, sender, sinks)
             self._quarantine.end()
             self._stacks.close()
             if self._runtime_dir is not None:
@@ -289,7 +292,9 @@ class Agent:
         else:
             self._threads.spawn("health", opened.run)
 
-    def _shut_down(self, recogniser: threading.Thread, sender: threading.Thread) -> None:
+    def _shut_down(
+        self, recogniser: threading.Thread, sender: threading.Thread, sinks: Iterable[threading.Thread]
+    ) -> None:
         """End the threads in the order of the flow, so that what was recognised is committed, and sent if possible."""
         self._stacks.watch_main_thread(SHUTDOWN_STALL_TIMEOUT_S)
         self._service.notify("STOPPING=1")
@@ -305,6 +310,7 @@ class Agent:
         for worker in self._sources:
             worker.publish_stopped()
         self._stop_sinks.set()
+        sinks_end_s = time.monotonic() + SINKS_JOIN_S
         for runner in self._sink_runners:
             runner.wake()
         self._live.stop()
@@ -313,6 +319,8 @@ class Agent:
         self._mqtt.drain(FINAL_DRAIN_S)
         self._mqtt.stop()
         sender.join(SENDER_JOIN_S)
+        for sink in sinks:
+            sink.join(max(0.0, sinks_end_s - time.monotonic()))
         self._threads.join(READERS_JOIN_S)
         self._crashes.end()
         self._outbox.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from support.agents import LABEL, Listener, RunningAgent
 from support.brokers import BrokerProcess
 from support.clip_studio import clips_in, quiet
@@ -56,14 +57,23 @@ def test_an_agent_writes_clips_of_a_recording(
     assert oct(clip.sound.stat().st_mode & 0o777) == "0o600"
 
 
+SLOWLY = """
+import time
+from edgeaudio.media.writer import AudioWriter
+close = AudioWriter.close
+AudioWriter.close = lambda self: (time.sleep(1.2), close(self))[1]
+"""
+
+
+@pytest.mark.parametrize("patch", ["", SLOWLY], ids=["at once", "slowly"])
 def test_a_stopped_agent_finishes_its_clips(
-    broker: BrokerProcess, run_agent: MakeAgent, listen_to: MakeListener, tmp_path: Path
+    patch: str, broker: BrokerProcess, run_agent: MakeAgent, listen_to: MakeListener, tmp_path: Path
 ):
     broker.start()
     listener = listen_to(broker)
     tape = tape_with_tones(tmp_path / "tape.wav", 1.0, n_s=2.5)
     clips = "[clips]\nenabled = true\nafter_s = 30.0\nmin_free_mb = 0\n"
-    agent = run_agent(broker, f'{clips}[sources.porch]\nurl = "{tape}"\nloop = true\n').start()
+    agent = run_agent(broker, f'{clips}[sources.porch]\nurl = "{tape}"\nloop = true\n').start(patch=patch)
     listener.wait_detection("onset", count=1)
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0

@@ -1,6 +1,7 @@
 """The agent is killed at random moments under a stream of events, while the broker comes and goes.
 
-Every event that was committed is received, in order, none under two ids.
+Every event that was committed is received, in order, none under two ids. Meanwhile clips are written, drawn and
+published: in the end each clip in the folder is whole, and nothing else is there.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import random
 import signal
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,19 +19,46 @@ from support.waiting import wait_until
 
 from chaos.events import Books, committed, compare
 from chaos.stage import BURSTS, Stage
+from edgeaudio.clips.library import BrokenRecord, ClipLibrary
+from edgeaudio.sinks.clips.folder import ClipFolder
 
 SOURCES = 3
 LONGEST_RUN_S = 6.0
+CLIPS = """\
+[clips]
+enabled = true
+before_s = 0.5
+after_s = 0.5
+min_free_mb = 0
+picture = "webp"
+publish = ["clip", "image"]
+"""
 
 
-def kills(folder: Path, times: int, *, seed: int = 1) -> Books:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of events, and of their clips."""
+
+    committed: int
+    received: int
+    repeated: int
+    clips: int  # whole ones, in the folder
+    faults: tuple[str, ...]  # what must not be
+
+    @property
+    def line(self) -> str:
+        return f"{self.committed} committed, {self.received} received, {self.repeated} repeated, {self.clips} clips"
+
+
+def kills(folder: Path, times: int, *, seed: int = 1) -> Kept:
     """Kill an agent that many times; returns what became of the events."""
     dice = random.Random(seed)
     with ExitStack() as stack:
         servers = [stack.enter_context(start_gst_server(f"( {BURSTS} )")) for _ in range(SOURCES)]
         stage = stack.enter_context(Stage(folder))
         listener = stage.listen()
-        agent = stage.agent("".join(f'[sources.yard-{i}]\nurl = "{server.url}"\n' for i, server in enumerate(servers)))
+        sources = "".join(f'[sources.yard-{i}]\nurl = "{server.url}"\n' for i, server in enumerate(servers))
+        agent = stage.agent(CLIPS + sources)
         for number in range(times):
             if number % 10 == 0:
                 print(f"killed {number} times of {times}", flush=True)
@@ -53,4 +82,31 @@ def kills(folder: Path, times: int, *, seed: int = 1) -> Books:
         agent.wait()
         promised = committed(agent.log_file)
         wait_until(lambda: not compare(promised, listener).faults, 30, str(compare(promised, listener)))
-        return compare(promised, listener)
+        return with_clips(compare(promised, listener), folder / "state" / "clips")
+
+
+def with_clips(books: Books, folder: Path) -> Kept:
+    """Add what is in the folder of clips of an agent that was stopped, once the next one has begun with it."""
+    faults = [*books.faults]
+    begun = ClipFolder(folder)
+    begun.open()
+    begun.close()
+    names: set[str] = set()
+    count = 0
+    for found in ClipLibrary(folder).scan():
+        if isinstance(found, BrokenRecord):
+            faults.append(f"{found.file.name}: {found.why}")
+            continue
+        count += 1
+        names |= {file.name for file in found.files}
+        if not found.sound.is_file() or found.sound.stat().st_size != found.record.sound.bytes:
+            faults.append(f"{found.sound.name} is not whole")
+        if found.picture is not None and not found.picture.is_file():
+            faults.append(f"{found.picture.name} is missing")
+    if not count:
+        faults.append("no clip was kept")
+    if strangers := {file.name for file in folder.iterdir()} - names - {".incomplete"}:
+        faults.append(f"files without a record: {', '.join(sorted(strangers)[:5])}")
+    if left := list((folder / ".incomplete").iterdir()):
+        faults.append(f"{len(left)} files are left in .incomplete")
+    return Kept(books.committed, books.received, books.repeated, count, tuple(faults))
