@@ -1,7 +1,7 @@
 // The view of all devices and sources, and of sounds as they come.
 
 import { live } from "./connection.js";
-import { MAX_ROWS, address, ago, ask, main, node, query, row, seconds, table, time } from "./dom.js";
+import { MAX_ROWS, address, ago, ask, head, main, node, query, row, seconds, table, time } from "./dom.js";
 
 const TROUBLE = new Set(["connecting", "stalled", "waiting", "failed", "quarantined", "silent", "clipping", "hum", "unknown"]);
 
@@ -13,13 +13,14 @@ export async function devices() {
   const list = node("tbody");
   const recent = node("div", { class: "scroll" }, node("table", {},
     node("caption", {}, "Sounds as they come"),
-    node("thead", {}, node("tr", {}, ...recentHeads.map((head) => node("th", { scope: "col" }, head)))), list));
+    head(recentHeads), list));
   const form = node("form", { role: "search" },
     node("label", {}, "Name", node("input", { name: "q", value: wanted.q, type: "search" })),
-    node("label", {}, "Only with trouble", node("input", { name: "trouble", type: "checkbox", value: "yes", checked: wanted.trouble })),
+    node("label", { class: "check" }, node("input", { name: "trouble", type: "checkbox", value: "yes", checked: wanted.trouble }), "Only with trouble"),
     node("input", { type: "hidden", name: "view", value: "devices" }),
     node("button", {}, "Show"));
-  main.replaceChildren(node("h1", {}, "Devices"), summary, form, place, missing, node("h2", {}, "Now"), recent);
+  main.replaceChildren(node("h1", {}, "Devices"), summary, node("div", { class: "columns" },
+    node("div", {}, form, place, missing), node("section", { "aria-labelledby": "now" }, node("h2", { id: "now" }, "Now"), recent)));
 
   async function show() {
     const fleet = await ask("api/fleet");
@@ -46,7 +47,7 @@ export async function devices() {
     const name = device.online === false ? node("span", {}, device.name, node("span", { class: "advice bad" }, "offline")) : device.name;
     if (source === null) return row(heads, [name, "", "no source yet", "", ""]);
     const level = source.state === "listening" ? "good" : ["off", "ended"].includes(source.state) ? "" : source.state === "connecting" ? "warn" : "bad";
-    const state = node("span", {}, node("span", { class: level }, source.state), source.reason ? ` (${source.reason.replaceAll("_", " ")})` : "",
+    const state = node("span", {}, node("span", { class: `state ${level}` }, source.state), source.reason ? ` (${source.reason.replaceAll("_", " ")})` : "",
       source.detail ? node("span", { class: "advice" }, source.detail) : "",
       // many details end in what to do already, behind a semicolon, and know more
       source.advice && !source.detail.includes("; ") ? node("span", { class: "advice" }, source.advice) : "");

@@ -40,15 +40,22 @@ export function seconds(s) {
   return s === null ? "" : s < 90 ? `${s.toFixed(1)} s` : s < 5400 ? `${(s / 60).toFixed(1)} min` : `${(s / 3600).toFixed(1)} h`;
 }
 
+const NUMBERS = new Set(["Score", "Since", "Lost", "Lasted", "Sounds"]); // heads of columns that are read by their last digit
+
+// The names of columns: a row for the head of a table.
+export function head(heads) {
+  return node("thead", {}, node("tr", {}, ...heads.map((name) => node("th", { scope: "col", class: NUMBERS.has(name) ? "number" : null }, name))));
+}
+
 export function table(caption, heads, rows) {
   return node("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     node("table", {}, node("caption", {}, caption),
-      node("thead", {}, node("tr", {}, ...heads.map((head) => node("th", { scope: "col" }, head)))),
+      head(heads),
       node("tbody", {}, ...rows)));
 }
 
 export function row(heads, cells, attributes = {}) {
-  return node("tr", attributes, ...cells.map((cell, index) => node("td", { "data-head": heads[index] }, cell)));
+  return node("tr", attributes, ...cells.map((cell, index) => node("td", { "data-head": heads[index], class: NUMBERS.has(heads[index]) ? "number" : null }, cell)));
 }
 
 export async function ask(path) {
