@@ -32,7 +32,9 @@ SCHEMA: Final = (
 _COUNT_BITS: Final = 18
 _MAX_COUNT: Final = (1 << _COUNT_BITS) - 1  # of one score in a quarter of an hour: 291 a second
 _SCORE_BITS: Final = 7
-_ENTRIES_AT_ONCE: Final = 1 << 16  # fits into a processor's cache
+_SCORES: Final = (1 << _SCORE_BITS) - 1 << _COUNT_BITS  # the bits of the score
+_QUARTER_SHIFT: Final = _COUNT_BITS + _SCORE_BITS
+_FEW: Final = 256  # bytes of a day's entries; those with fewer are summed together
 _EVENTS_AT_ONCE: Final = 200_000
 
 _RowKey: TypeAlias = tuple[str, str, int, str]
@@ -151,27 +153,23 @@ def _merged(packed: bytes, wanted: Mapping[int, int]) -> bytes:
 
 def _summed(days: Sequence[tuple[int, bytes]], span_of: NDArray[np.int64], spans: int, least: int) -> NDArray[np.int64]:
     """Return the counts of a label in each span. days: the place of a day's first quarter in span_of, its entries."""
-    total = np.zeros(spans + 1, np.int64)
-    batch: list[tuple[int, bytes]] = []
-    size = 0
+    by_quarter = np.zeros(len(span_of))
+    few = []
     for place, packed in days:
-        batch.append((place, packed))
-        size += len(packed) // 4
-        if size >= _ENTRIES_AT_ONCE:
-            total += _batch_summed(batch, span_of, spans, least)
-            batch, size = [], 0
-    if batch:
-        total += _batch_summed(batch, span_of, spans, least)
-    return total[:spans]
+        if len(packed) < _FEW:
+            few.append((place, packed))
+        else:  # a day at a time stays within the processor's cache
+            entries = _from_score(packed, least)
+            counts = np.bincount(entries >> _QUARTER_SHIFT, entries & _MAX_COUNT, QUARTERS)
+            by_quarter[place : place + QUARTERS] += counts
+    lengths = np.array([len(packed) // 4 for _, packed in few], np.int64)
+    places = np.repeat(np.array([place for place, _ in few], np.int64), lengths)
+    entries = np.frombuffer(b"".join(packed for _, packed in few), "<u4")
+    chosen = entries & _SCORES >= least << _COUNT_BITS
+    np.add.at(by_quarter, (places + (entries >> _QUARTER_SHIFT))[chosen], (entries & _MAX_COUNT)[chosen])
+    return np.bincount(span_of, by_quarter, spans + 1)[:spans].astype(np.int64)
 
 
-def _batch_summed(
-    batch: Sequence[tuple[int, bytes]], span_of: NDArray[np.int64], spans: int, least: int
-) -> NDArray[np.int64]:
-    entries = np.frombuffer(b"".join(packed for _, packed in batch), "<u4")
-    places = np.repeat([place for place, _ in batch], [len(packed) // 4 for _, packed in batch])
-    counts = entries & _MAX_COUNT
-    if least > 0:
-        counts = np.where((entries >> _COUNT_BITS) & ((1 << _SCORE_BITS) - 1) >= least, counts, 0)
-    quarters = places + (entries >> (_COUNT_BITS + _SCORE_BITS))
-    return np.bincount(span_of[quarters], weights=counts, minlength=spans + 1).astype(np.int64)
+def _from_score(packed: bytes, least: int) -> NDArray[np.uint32]:
+    entries: NDArray[np.uint32] = np.frombuffer(packed, "<u4")
+    return entries if least == 0 else entries[entries & _SCORES >= least << _COUNT_BITS]

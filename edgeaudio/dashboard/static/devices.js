@@ -1,7 +1,7 @@
 // The view of all devices and sources, and of sounds as they come.
 
 import { live } from "./connection.js";
-import { MAX_ROWS, address, ago, ask, head, main, node, query, row, seconds, table, time } from "./dom.js";
+import { MAX_ROWS, address, ago, ask, head, main, node, query, recentTime, row, seconds, table } from "./dom.js";
 
 const TROUBLE = new Set(["connecting", "stalled", "waiting", "failed", "quarantined", "silent", "clipping", "hum", "unknown"]);
 
@@ -73,7 +73,7 @@ export async function devices() {
   live.detections = (recents) => {
     for (const item of recents.filter((one) => one.kind === "onset")) {
       const link = node("a", { href: address({ view: "event", device: item.device, source: item.source, id: item.id }) }, item.label);
-      list.prepend(row(recentHeads, [time(item.at), node("span", {}, link, item.test ? " (test)" : ""), item.score.toFixed(2), `${item.device}: ${item.source}`], { class: "new" }));
+      list.prepend(row(recentHeads, [recentTime(item.at), node("span", {}, link, item.test ? " (test)" : ""), item.score.toFixed(2), `${item.device}: ${item.source}`], { class: "new" }));
     }
     while (list.children.length > 50) list.lastChild.remove();
   };

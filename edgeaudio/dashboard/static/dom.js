@@ -30,6 +30,14 @@ export function time(ms) {
   return ms === null ? "" : node("time", { datetime: new Date(ms).toISOString() }, dateTime.format(ms));
 }
 
+const timeOfDay = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", timeZone: zone });
+const day = new Intl.DateTimeFormat("en", { dateStyle: "short", timeZone: zone });
+
+// A time of today without its date.
+export function recentTime(ms) {
+  return day.format(ms) === day.format(Date.now()) ? node("time", { datetime: new Date(ms).toISOString() }, timeOfDay.format(ms)) : time(ms);
+}
+
 export function ago(ms) {
   if (ms === null) return "";
   const s = Math.max(0, Math.round((Date.now() - ms) / 1000));
