@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 from support.loading import load, load_layers
 
+from edgeaudio.password_hashes import PasswordHash
 from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings
 from edgeaudio.settings.schema import DashboardSettings
 from edgeaudio.settings.show import effective_toml, json_schema
@@ -55,6 +56,22 @@ def test_a_folder_of_credentials_as_systemd_hands_it_over(tmp_path) -> None:
     assert settings.mqtt.password is not None
     assert settings.mqtt.password.get_secret_value() == "secret"
     assert settings.mqtt.username == "porch"
+
+
+def test_users_of_the_dashboard_come_from_credentials_and_variables_too(tmp_path) -> None:
+    made = str(PasswordHash(14, 8, 1, b"0123456789abcdef", bytes(32)))
+    (tmp_path / "dashboard.users.anna.password").write_text(made)
+    (tmp_path / "edgeaudio_dashboard.metrics_token").write_text("a token of metrics")
+    path = write(tmp_path, "[dashboard.users.anna]\nrole = 'owner'")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path), "EDGEAUDIO_DASHBOARD__USERS__RITA__PASSWORD": made}
+    settings, layers = load_layers(path, (), environ)
+    users = settings.dashboard.users
+    assert {name: user.role for name, user in users.items()} == {"anna": "owner", "rita": "reader"}
+    assert all(user.password is not None and user.password.get_secret_value() == made for user in users.values())
+    assert settings.dashboard.token() == "a token of metrics"
+    for shown in (effective_toml(settings, layers), repr(settings), settings.model_dump_json()):
+        assert "scrypt" not in shown
+        assert "a token" not in shown
 
 
 def test_an_empty_variable_beside_another_of_its_name_counts_as_not_set() -> None:

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from support.loading import load
 
 from edgeaudio.settings import Settings
-from edgeaudio.settings.schema import ModelSettings, SourceSettings, ThresholdSettings
+from edgeaudio.settings.schema import DashboardUserSettings, ModelSettings, SourceSettings, ThresholdSettings
 from edgeaudio.settings.show import example_toml
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
@@ -21,13 +21,14 @@ COMPUTED = {"device", "state_dir"}  # these defaults are this machine's
 TABLES: dict[str, type[BaseModel]] = {
     "sources.NAME.": SourceSettings,
     "models.NAME.": ModelSettings,
+    "dashboard.users.NAME.": DashboardUserSettings,
     "thresholds.LABEL.": ThresholdSettings,
 }
 
 
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
-        if prefix + name in {"sources", "models"}:
+        if prefix + name in {"sources", "models", "dashboard.users"}:
             continue
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from settings_of(field.annotation, f"{prefix}{name}.")
@@ -89,10 +90,12 @@ def test_the_example_names_every_setting_with_its_default() -> None:
 
 def test_the_example_with_everything_switched_on_is_valid(tmp_path) -> None:
     path = tmp_path / "edgeaudio.toml"
-    # of password and password_file only one may stand
-    text = re.sub(r"^password = .*$", "", uncommented(), flags=re.MULTILINE).replace("mqtt://", "mqtts://")
+    # of a secret and its file only one may stand
+    text = re.sub(r"^(password|metrics_token) = .*$", "", uncommented(), flags=re.MULTILINE).replace(
+        "mqtt://", "mqtts://"
+    )
     for name in set(re.findall(r'_file = "(.*)"', text)):
-        (tmp_path / name).write_text("secret\n")
+        (tmp_path / name).write_text("secret of some length\n")
     path.write_text(text)
     settings = load(path, (), {})
     assert settings.sources["porch"].thresholds["siren"].on == 0.8

@@ -12,6 +12,8 @@ from support.loading import load
 from edgeaudio.settings import SettingsError
 from edgeaudio.settings.load import settings_of
 
+HASH = "$scrypt$ln=14,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$0LupyHkzAIgDr9UDsriAAf87vMbCbcaUfDvFOAHk0D0"
+
 
 def complaint(path: Path | None, options=(), environ=()) -> str:
     with pytest.raises(SettingsError) as caught:
@@ -216,6 +218,56 @@ FILE = [
     (f"device = 'x'\n {'.'.join('a' * 100_000)} = 1", "FILE:2:2: this is not TOML: nested too deep"),
     (f"[{'.'.join('a' * 100_000)}]", "FILE:1:2: this is not TOML: nested too deep"),
     (f"{'.'.join(['a'] * 20)} = 1", "FILE: tables are nested deeper than any setting is"),
+    (
+        "[dashboard.users.anna]\npassword = 'hunter2'",
+        "FILE: dashboard.users.anna.password: must be a hash that `edgeaudio dashboard --hash-password` prints",
+    ),
+    (
+        "[dashboard.users.anna]",
+        "FILE: dashboard.users.anna.password: is missing; `edgeaudio dashboard --hash-password` prints one",
+    ),
+    (
+        f"[dashboard.users.Anna]\npassword = '{HASH}'",
+        "FILE: dashboard.users.Anna: a user's name is made of a-z, 0-9 and . _ @ + -, at most 64",
+    ),
+    (
+        f"[dashboard.users.anna]\npassword = '{HASH}'\nrole = 'x'",
+        "FILE: dashboard.users.anna.role: must be 'reader' or 'owner', is \"x\"",
+    ),
+    ("[dashboard]\npublic = true", "FILE: dashboard.public: needs a login: add [dashboard.users.NAME]"),
+    (
+        "[dashboard]\ntrusted_proxies = ['10.0.0.1']",
+        "FILE: dashboard.trusted_proxies: needs a login: add [dashboard.users.NAME]",
+    ),
+    (
+        "[dashboard]\nmetrics_token = 'hunter2-hunter2-hunter2'",
+        "FILE: dashboard.metrics_token: needs a login: add [dashboard.users.NAME]",
+    ),
+    ("[dashboard]\nmetrics_token = 'hunter2'", "FILE: dashboard.metrics_token: must have at least 16 characters"),
+    (
+        "[dashboard]\nuser_header = 'X-User'",
+        "FILE: dashboard.user_header: needs trusted_proxies: anybody else can send a header too",
+    ),
+    ("[dashboard]\nuser_role = 'owner'", "FILE: dashboard.user_role: needs user_header"),
+    (
+        "[dashboard]\nbase_path = '/../x'",
+        "FILE: dashboard.base_path: must be the path of the page, as in /sounds, and not /api",
+    ),
+    (
+        "[dashboard]\nhosts = ['https://x']",
+        "FILE: dashboard.hosts.0: must be a host name without a port, as in sounds.example.org",
+    ),
+    (
+        "[dashboard]\nframe_ancestors = ['*']",
+        (
+            'FILE: dashboard.frame_ancestors.0: must be "self" or the scheme and host of a page, as in '
+            "https://home.example.org:8123"
+        ),
+    ),
+    (
+        "[dashboard]\ntrusted_proxies = ['10.0.0.5/24']",
+        "FILE: dashboard.trusted_proxies.0: must be an address or a network, as in 172.30.32.2 or 10.0.0.0/24",
+    ),
     (f"[mqtt]\nusername = 'x'\npassword = '{'9' * 300}'", "FILE: mqtt.password: must have at most 256 characters"),
     (f"a = {'[' * 20_000}{']' * 20_000}", "FILE: this is not TOML: nested too deep"),
     (f"a = {'{b=' * 20_000}1{'}' * 20_000}", "FILE: this is not TOML: nested too deep"),
@@ -348,6 +400,8 @@ OPTIONS = [
         )
         for key, value in [
             ("sources.x.pasword", "hunter2"),
+            ("dashboard.users.anna.password", "hunter2"),
+            ("dashboard.metrics_token", "hunter2"),
             ("sources.x.ulr", "rtsp://me:hunter2@cam"),
             ("sources.x.url", "rtsp://hunter2@cam"),
             ("sources.x.url", "rtsp://me:hun/ter2@cam"),
@@ -373,6 +427,11 @@ def test_the_command_line_is_wrong(options: list[str], expected: str) -> None:
     [
         ("mqtt.pasword", "x", "FOLDER/mqtt.pasword: unknown credential; those of mqtt are password, url, username"),
         ("sources.x.x", "2", "FOLDER/sources.x.x: unknown credential; those of sources.x are password, url, username"),
+        (
+            "dashboard.users.anna.x",
+            "2",
+            "FOLDER/dashboard.users.anna.x: unknown credential; those of dashboard.users.anna are password",
+        ),
         ("mqtt.password", "", "FOLDER/mqtt.password: secret file is empty"),
         ("mqtt.password", "a\nb", "FOLDER/mqtt.password: secret file has more than one line"),
         ("mqtt.password", b"\xff", "FOLDER/mqtt.password: secret file is not UTF-8 text (byte 0)"),

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
+from edgeaudio.dashboard.config import AccessConfig, DashboardConfig, User
+from edgeaudio.dashboard.roles import Role
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import log_strays, setup_logging
+from edgeaudio.password_hashes import MAX_PASSWORD, PasswordHash
 from edgeaudio.settings import Settings, load_settings
 from edgeaudio.settings.values import split_address
-from edgeaudio.terminal import print_out
+from edgeaudio.terminal import ask_secret, on_terminal, print_out
 from edgeaudio.wiring import mqtt_config
 
 _EXTRA: Final = ("prometheus_client", "starlette", "uvicorn", "wsproto")
 _DAY_S: Final = 24 * 3600.0
+_ROLES: Final = {"none": Role.NOBODY, "reader": Role.READER, "owner": Role.OWNER}
+MIN_PASSWORD: Final = 8  # characters
 
 
 def dashboard(path: Path | None, options: Sequence[str]) -> int:
@@ -31,9 +39,48 @@ def dashboard(path: Path | None, options: Sequence[str]) -> int:
     return _serve(settings)
 
 
+def print_password_hash() -> int:
+    """Read a password from the terminal, twice, or a line of standard input; print its hash. Raises EdgeaudioError."""
+    try:
+        password = ask_secret("password: ")
+        if on_terminal(sys.stdin) and ask_secret("the same again: ") != password:
+            raise EdgeaudioError("the two are not the same; nothing was printed")
+        length = len(password.encode())
+    except EOFError:
+        raise EdgeaudioError("there is no password on standard input") from None
+    except UnicodeError:
+        raise EdgeaudioError("the password is not text in UTF-8") from None
+    if len(password) < MIN_PASSWORD or length > MAX_PASSWORD:
+        raise EdgeaudioError(f"a password has {MIN_PASSWORD} characters or more, and at most {MAX_PASSWORD} bytes")
+    print_out(f"password = '{PasswordHash.of(password)}'")
+    return 0
+
+
+def access_config(settings: Settings) -> AccessConfig:
+    """Return who may ask for what. Raises SettingsError."""
+    table = settings.dashboard
+    url = urlsplit(table.url or "")
+    return AccessConfig(
+        users={
+            name: User(
+                _ROLES[user.role], PasswordHash.parse(user.password.get_secret_value()) if user.password else None
+            )
+            for name, user in table.users.items()
+        },
+        is_public=table.public,
+        hosts=frozenset((*(table.hosts or ()), *((url.hostname,) if url.hostname else ()))),
+        base_path=url.path.rstrip("/") if table.base_path is None else table.base_path,
+        trusted_proxies=tuple(map(ipaddress.ip_network, table.trusted_proxies or ())),
+        user_header=table.user_header or "",
+        user_role=_ROLES[table.user_role],
+        frame_ancestors=table.frame_ancestors or (),
+        metrics_token=table.token(),
+        port=split_address(table.listen)[1],
+    )
+
+
 def _serve(settings: Settings) -> int:
     # the extra's packages, which may be missing above
-    from edgeaudio.dashboard.config import DashboardConfig  # noqa: PLC0415
     from edgeaudio.dashboard.service import Dashboard  # noqa: PLC0415
     from edgeaudio.dashboard.web.server import listen, serve  # noqa: PLC0415
 
@@ -44,6 +91,7 @@ def _serve(settings: Settings) -> int:
             base_topic=settings.mqtt.base_topic,
             database=settings.history_path,
             keep_s=settings.dashboard.keep_days * _DAY_S,
+            access=access_config(settings),
         )
     )
     with listen(host, port) as sock:

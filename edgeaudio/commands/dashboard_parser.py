@@ -21,14 +21,22 @@ def add_dashboard(commands: Commands) -> None:
         "extra `dashboard`.",
     )
     add_settings(dashboard)
+    dashboard.add_argument(
+        "--hash-password",
+        action="store_true",
+        help="ask for a password, print its hash for dashboard.users.NAME.password, and end",
+    )
     dashboard.examples = (
         "edgeaudio dashboard --config edgeaudio.toml",
         "edgeaudio dashboard --set mqtt.url=mqtt://broker.local --set dashboard.listen=127.0.0.1:8421",
+        "edgeaudio dashboard --hash-password",
     )
     dashboard.set_defaults(command=_dashboard)
 
 
 def _dashboard(options: argparse.Namespace) -> int:
-    from edgeaudio.commands.dashboard import dashboard
+    from edgeaudio.commands.dashboard import dashboard, print_password_hash
 
+    if options.hash_password:
+        return print_password_hash()
     return dashboard(options.config, options.options)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from edgeaudio.dashboard import history, missed, reviews
+from edgeaudio.dashboard import history, missed, reviews, sessions
 from edgeaudio.dashboard.columns import MAX_PACKET as MAX_LIVE_PACKET
 from edgeaudio.dashboard.config import DashboardConfig
 from edgeaudio.dashboard.consumer import Consumer, Subscription
@@ -30,6 +30,7 @@ from edgeaudio.dashboard.live_feed import LiveFeed
 from edgeaudio.dashboard.missed import MissedSounds
 from edgeaudio.dashboard.recorder import Recorder
 from edgeaudio.dashboard.reviews import Reviews
+from edgeaudio.dashboard.sessions import Sessions
 from edgeaudio.dashboard.viewers import Viewers
 from edgeaudio.dashboard.wire import (
     MAX_PAYLOAD,
@@ -56,7 +57,7 @@ _PRUNE_EVERY_S: Final = 3600.0
 _PRUNE_PAUSE_S: Final = 0.05  # for the writer
 _STOP_LIMIT_S: Final = 5.0
 _MAX_SHOWN: Final = 200  # characters of a topic in the log
-SCHEMA: Final = (*history.SCHEMA, *reviews.SCHEMA, *missed.SCHEMA)  # of all stores
+SCHEMA: Final = (*history.SCHEMA, *reviews.SCHEMA, *missed.SCHEMA, *sessions.SCHEMA)  # of all stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,9 @@ class Dashboard:
     def __init__(self, config: DashboardConfig) -> None:
         self.fleet = Fleet()
         self.database = Database(config.database, SCHEMA, history.upgrade, history.COLUMNS)
+        self.access = config.access
+        passwords = {name: str(user.password) for name, user in config.access.users.items() if user.password}
+        self.sessions = Sessions(self.database, passwords)
         self.history = History(self.database, keep_s=config.keep_s, sha256_of=self.fleet.model_sha256)
         self.reviews = Reviews(self.history)
         self.missed = MissedSounds(self.database)
@@ -148,6 +152,7 @@ class Dashboard:
         for thread in (self._detections, self._state, self._live):
             thread.join(_STOP_LIMIT_S)
         self._keeper.join(_STOP_LIMIT_S)
+        self._flush_sessions()
         self.database.close()
 
     def _take_state(self, batch: Sequence[Received]) -> None:
@@ -185,4 +190,11 @@ class Dashboard:
                     pass
             except DatabaseError:
                 pass  # the writer has logged it
+            self._flush_sessions()
             self._stop.wait(_PRUNE_EVERY_S)
+
+    def _flush_sessions(self) -> None:
+        try:
+            self.sessions.flush(time.time())
+        except DatabaseError as error:
+            log.warning("sessions: %s; it is tried again", error)

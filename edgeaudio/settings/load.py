@@ -24,7 +24,7 @@ from edgeaudio.settings.sources import Key, Layer, Source, TableSource, all_sour
 from edgeaudio.toml_writer import dotted
 from edgeaudio.urls import HIDDEN
 
-_SECRET = {"password", "password_file", "url", "username"}
+_SECRET = {"metrics_token", "metrics_token_file", "password", "password_file", "url", "username"}
 _HARMLESS = re.compile(r"[a-z]{1,8}|-?[0-9]{1,8}(\.[0-9]{1,8})?")  # anything else may have been meant for a password
 _MOST_SHOWN = 10**30
 _SENTENCES = {
@@ -45,6 +45,7 @@ _SENTENCES = {
     "missing": "is missing",
     "model_type": "must be a table",
     "path_type": "must be a path, in quotes",
+    "secret_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
     "string_too_short": "must not be empty",
     "string_type": "must be text, in quotes",
@@ -123,6 +124,8 @@ def _problem(details: ErrorDetails, named: Key) -> str:
         return "unknown setting; " + (f'did you mean "{near[0]}"?' if near else f"there is {', '.join(sorted(known))}")
     if kind == "too_long" and details["loc"][-1] in _SECRET:  # of a secret, pydantic does not know that it is text
         kind = "string_too_long"
+    if kind == "too_short" and details["loc"][-1] in _SECRET:
+        kind = "secret_too_short"
     sentence = _SENTENCES.get(kind)
     if sentence is None:
         return details["msg"]

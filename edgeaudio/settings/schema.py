@@ -24,13 +24,20 @@ from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.schema_versions import SETTINGS
 from edgeaudio.settings.reading import read_secret
 from edgeaudio.settings.values import (
+    MIN_TOKEN,
     AnyPath,
+    BasePath,
     BrokerUrl,
     Channel,
-    LoopbackAddress,
+    Header,
+    Hosts,
+    ListenAddress,
     MediaKinds,
+    Networks,
     Number,
+    Origins,
     Password,
+    PasswordHashText,
     ReadableFile,
     Schedule,
     SecretFile,
@@ -39,8 +46,11 @@ from edgeaudio.settings.values import (
     Slugs,
     Text,
     Texts,
+    Token,
+    UserName,
     WebUrl,
     Whole,
+    is_loopback,
 )
 from edgeaudio.sinks.mqtt.broker import parse_broker_url
 from edgeaudio.sinks.mqtt.commands import MAX_COOLDOWN_S
@@ -189,13 +199,73 @@ class LiveSettings(_Table):
     audio: bool = Field(default=False, description="Whether sound may be listened to.")
 
 
+class DashboardUserSettings(_Table):
+    """`[dashboard.users.NAME]`: somebody who may log in to the page."""
+
+    password: PasswordHashText | None = Field(None, description="Hash of the password: `dashboard --hash-password`.")
+    role: Literal["reader", "owner"] = Field("reader", description="What the user may do: see, or change too.")
+
+
 class DashboardSettings(_Table):
     """`[dashboard]`: the page of `edgeaudio dashboard`. The agent uses `url` alone."""
 
     url: WebUrl | None = Field(None, description="Where people reach the page; detections then have a `link` to it.")
-    listen: LoopbackAddress = Field("127.0.0.1:8420", description="Loopback address and port of the page.")
+    listen: ListenAddress = Field("127.0.0.1:8420", description="Address and port of the page.")
     database: AnyPath | None = Field(None, description="File of its history; default: dashboard.sqlite in state_dir.")
     keep_days: Number = Field(365.0, ge=1, le=36_500, description="Older events are deleted from the history.")
+    public: bool = Field(default=False, description="Whether detections and states are shown without a login.")
+    hosts: Hosts | None = Field(None, description="Host names by which the page is reached, besides localhost.")
+    base_path: BasePath | None = Field(None, description="Path under which a proxy has the page; default: the root.")
+    trusted_proxies: Networks | None = Field(None, description="Addresses of proxies whose headers are believed.")
+    user_header: Header | None = Field(None, description="Header in which these proxies name the user.")
+    user_role: Literal["none", "reader", "owner"] = Field(
+        "none", description="Role of users whom a proxy names and who are not in users."
+    )
+    frame_ancestors: Origins | None = Field(None, description="Pages that may show this one in a frame.")
+    metrics_token: Token | None = Field(None, description="Bearer token with which /metrics is read without a login.")
+    metrics_token_file: SecretFile | None = Field(None, description="File whose only line is that token.")
+    users: dict[UserName, DashboardUserSettings] = Field(
+        default_factory=dict, max_length=1000, description="Who may log in; default: nobody needs to, on this machine."
+    )
+
+    @model_validator(mode="after")
+    def _login(self) -> Self:
+        has_login = bool(self.users or self.user_header)
+        if not has_login and not is_loopback(self.listen):
+            raise _fault(
+                "other addresses than loopback need a login: add [dashboard.users.NAME] with a password that "
+                "`edgeaudio dashboard --hash-password` prints",
+                "listen",
+            )
+        for name in ("public", "trusted_proxies", "metrics_token", "metrics_token_file"):
+            if not has_login and getattr(self, name):
+                raise _fault("needs a login: add [dashboard.users.NAME]", name)
+        if self.user_header and not self.trusted_proxies:
+            raise _fault("needs trusted_proxies: anybody else can send a header too", "user_header")
+        if self.user_role != "none" and not self.user_header:
+            raise _fault("needs user_header", "user_role")
+        for name, user in self.users.items():
+            if user.password is None and not self.user_header:
+                raise _fault("is missing; `edgeaudio dashboard --hash-password` prints one", "users", name, "password")
+        return self
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if self.metrics_token is not None and self.metrics_token_file is not None:
+            raise _fault("metrics_token is set too; keep one", "metrics_token_file")
+        try:
+            token = self.token()
+        except EdgeaudioError as error:
+            raise _fault(str(error), "metrics_token_file") from None
+        if token is not None and len(token) < MIN_TOKEN:
+            raise _fault(f"must have at least {MIN_TOKEN} characters", "metrics_token_file")
+        return self
+
+    def token(self) -> str | None:
+        """Return the token of /metrics, read from its file if there is one. Raises SettingsError."""
+        if self.metrics_token_file is not None:
+            return read_secret(self.metrics_token_file)
+        return self.metrics_token.get_secret_value() if self.metrics_token is not None else None
 
 
 class ThresholdSettings(_Table):

@@ -40,11 +40,12 @@ _NESTED = "__"
 _SHOWN_CHARACTERS = 120  # of the name of a variable
 _SLUG_TABLES = ("sources", "models")
 _SLUG_VARIABLES = tuple(PREFIX + table.upper() for table in _SLUG_TABLES)
-_CREDENTIAL = re.compile(r"(mqtt|sources\.[^.]+)\.[^.]+")
+_CREDENTIAL = re.compile(r"(mqtt|sources\.[^.]+|dashboard\.users\.[^.]+)\.[^.]+|dashboard\.metrics_token")
 _CREDENTIAL_PREFIX = "edgeaudio_"  # added by LoadCredential=edgeaudio:FOLDER
 _CREDENTIALS = ("password", "url", "username")
 _PASSWORD_LIKE = re.compile(r"pas|pwd|secret|token")
-_PATHS = ("ca_file", "cert_file", "folder", "key_file", "password_file", "path", "state_dir")
+_SECRET_FILES = ("metrics_token_file", "password_file")
+_PATHS = ("ca_file", "cert_file", "folder", "key_file", "metrics_token_file", "password_file", "path", "state_dir")
 
 Key = tuple[str, ...]
 
@@ -270,7 +271,8 @@ def _walk(table: Mapping[str, Any]) -> Iterator[str]:
 
 def _is_password(key: Key) -> bool:
     """True for passwords, and for names that may be meant for one."""
-    return key[0] in {"mqtt", "sources"} and key[-1] != "password_file" and bool(_PASSWORD_LIKE.search(key[-1]))
+    holds_logins = key[0] in {"dashboard", "mqtt", "sources"} and key[-1] not in _SECRET_FILES
+    return holds_logins and bool(_PASSWORD_LIKE.search(key[-1]))
 
 
 def _credential_files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -287,8 +289,9 @@ def _credential_files(folder: Path) -> Iterator[tuple[str, Path]]:
         *table, last = name.split(".")
         if (other := seen.setdefault(name, path)) != path:
             raise SettingsError(f"{path}: {other.name} is there too; keep one of them")
-        if last not in _CREDENTIALS:
-            known = ", ".join(_CREDENTIALS)
+        names = _CREDENTIALS if table[0] != "dashboard" else ("password",) if len(table) > 1 else ("metrics_token",)
+        if last not in names:
+            known = ", ".join(names)
             raise SettingsError(f"{path}: unknown credential; those of {dotted(table)} are {known}")
         yield name, path
 

@@ -30,11 +30,13 @@ from pydantic_core import CoreSchema, core_schema
 
 from edgeaudio.capture.config import MAX_CHANNELS
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.password_hashes import PasswordHash
 from edgeaudio.redact import mask_url
 from edgeaudio.sinks.mqtt.broker import parse_broker_url
 from edgeaudio.slugs import is_slug, slugify
 from edgeaudio.urls import HIDDEN, UrlSyntaxError, is_plain, split_url
 
+MIN_TOKEN = 16  # characters
 _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)")
 
 
@@ -167,13 +169,60 @@ def split_address(text: str) -> tuple[str, int]:
     return str(ipaddress.ip_address(host)), int(port)
 
 
-def _loopback(text: str) -> str:
+def _listen_address(text: str) -> str:
     try:
-        host, _ = split_address(text)
+        split_address(text)
     except ValueError:
         raise ValueError("must be an address and a port, as in 127.0.0.1:8420") from None
-    if not ipaddress.ip_address(host).is_loopback:
-        raise ValueError("must be a loopback address, as in 127.0.0.1:8420: there is no login yet")
+    return text
+
+
+def is_loopback(text: str) -> bool:
+    """True if an address and port are reached from this machine alone."""
+    return ipaddress.ip_address(split_address(text)[0]).is_loopback
+
+
+def _password_hash(text: SecretStr) -> SecretStr:
+    PasswordHash.parse(text.get_secret_value())
+    return text
+
+
+def _user_name(text: str) -> str:
+    if not re.fullmatch("[a-z0-9._@+-]{1,64}", text):
+        raise ValueError("a user's name is made of a-z, 0-9 and . _ @ + -, at most 64")
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError("must be an address or a network, as in 172.30.32.2 or 10.0.0.0/24") from None
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9_-]{1,63}([.][A-Za-z0-9_-]{1,63}){0,10}", text):
+        raise ValueError("must be a host name without a port, as in sounds.example.org")
+    return text.lower()
+
+
+def _origin(text: str) -> str:
+    if text == "self":
+        return "'self'"
+    if text == "'self'" or re.fullmatch(r"https?://([*][.])?[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?", text):
+        return text.lower()
+    raise ValueError('must be "self" or the scheme and host of a page, as in https://home.example.org:8123')
+
+
+def _base_path(text: str) -> str:
+    if not re.fullmatch(r"(/(?![.]{1,2}(/|$))(?!api(/|$))[A-Za-z0-9._~-]{1,100}){1,10}/?", text):
+        raise ValueError("must be the path of the page, as in /sounds, and not /api")
+    return text.rstrip("/")
+
+
+def _header(text: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9-]{1,100}", text):
+        raise ValueError("must be the name of a header, as in X-Remote-User-Name")
     return text
 
 
@@ -221,8 +270,22 @@ Slugs = Annotated[tuple[Slug, ...], BeforeValidator(_list), Field(min_length=1, 
 MediaKinds = Annotated[tuple[Literal["clip", "image"], ...], BeforeValidator(_list), Field(min_length=1, max_length=2)]
 Schedule = Annotated[tuple[Hours, ...], BeforeValidator(_list), Field(min_length=1, max_length=100)]
 Password = Annotated[SecretStr, AfterValidator(_password)]
-LoopbackAddress = Annotated[Text, AfterValidator(_loopback)]
 WebUrl = Annotated[Text, AfterValidator(_web_url)]
+ListenAddress = Annotated[Text, AfterValidator(_listen_address)]
+PasswordHashText = Annotated[SecretStr, Field(max_length=300), AfterValidator(_password_hash)]
+Token = Annotated[SecretStr, Field(min_length=MIN_TOKEN, max_length=256)]
+UserName = Annotated[str, AfterValidator(_user_name)]
+Networks = Annotated[
+    tuple[Annotated[Text, AfterValidator(_network)], ...], BeforeValidator(_list), Field(min_length=1, max_length=100)
+]
+Hosts = Annotated[
+    tuple[Annotated[Text, AfterValidator(_host)], ...], BeforeValidator(_list), Field(min_length=1, max_length=100)
+]
+Origins = Annotated[
+    tuple[Annotated[Text, AfterValidator(_origin)], ...], BeforeValidator(_list), Field(min_length=1, max_length=20)
+]
+BasePath = Annotated[Text, AfterValidator(_base_path)]
+Header = Annotated[Text, AfterValidator(_header)]
 BrokerUrl = Annotated[SecretUrl, AfterValidator(_broker_url)]
 AnyPath = Annotated[
     Path,

@@ -29,15 +29,25 @@ STATIC = sorted(file.name for file in Path(app.__file__).parents[1].joinpath("st
 # everything that is served besides the page's files: methods, and the least role. What is added is added here too
 ROUTES = {
     "/": ({"GET", "HEAD"}, "NOBODY"),
-    "/api/me": ({"GET", "HEAD"}, "NOBODY"),
+    "/login": ({"GET", "HEAD", "POST"}, "NOBODY"),
+    "/logout": ({"POST"}, "NOBODY"),
     "/metrics": ({"GET", "HEAD"}, "READER"),
-    "/api/fleet": ({"GET", "HEAD"}, "READER"),
-    "/api/recent": ({"GET", "HEAD"}, "READER"),
-    "/api/events": ({"GET", "HEAD"}, "READER"),
-    "/api/events/{device}/{source}/{id}": ({"GET", "HEAD"}, "READER"),
-    "/api/counts": ({"GET", "HEAD"}, "READER"),
-    "/api/live": ({"WEBSOCKET"}, "READER"),
+    "/api/me": ({"GET", "HEAD"}, "NOBODY"),
+    "/api/fleet": ({"GET", "HEAD"}, "VISITOR"),
+    "/api/recent": ({"GET", "HEAD"}, "VISITOR"),
+    "/api/events": ({"GET", "HEAD"}, "VISITOR"),
+    "/api/events/{device}/{source}/{id}": ({"GET", "HEAD"}, "VISITOR"),
+    "/api/counts": ({"GET", "HEAD"}, "VISITOR"),
+    "/api/live": ({"WEBSOCKET"}, "VISITOR"),
+    "/api/sessions": ({"GET", "HEAD"}, "READER"),
+    "/api/sessions/end": ({"POST"}, "READER"),
+    "/api/sessions/{number}/end": ({"POST"}, "READER"),
 }
+
+NO_LOGIN = (
+    "other addresses than loopback need a login: add [dashboard.users.NAME] with a password that "
+    "`edgeaudio dashboard --hash-password` prints"
+)
 
 
 @pytest.fixture
@@ -110,7 +120,11 @@ def test_slow_searches_do_not_hold_up_the_rest(dashboard: Dashboard) -> None:
 
 def test_the_inventory_of_routes(dashboard: Dashboard) -> None:
     routes: list[Any] = app.make_routes(dashboard)
-    found = {route.path: (getattr(route, "methods", {"WEBSOCKET"}), route.role.name) for route in routes}
+    found: dict[str, tuple[set[str], str]] = {}
+    for route in routes:
+        methods, role = found.get(route.path, (set(), route.role.name))
+        assert role == route.role.name
+        found[route.path] = methods | getattr(route, "methods", {"WEBSOCKET"}), role
     files = {f"/{name}": ({"GET", "HEAD"}, "NOBODY") for name in STATIC if name != "page.html"}
     assert found == files | ROUTES
 
@@ -130,8 +144,9 @@ def test_whatever_is_not_listed_is_not_there(page: RunningDashboard) -> None:
         "/x",
     ):
         assert page.get(path).status == 404, path
-    for path in ROUTES.keys() - {"/api/live"}:
-        assert page.get(path, "POST").status == 405
+    for path, (methods, _) in ROUTES.items():
+        for method in {"GET", "POST", "PUT", "DELETE"} - methods - {"WEBSOCKET"}:
+            assert page.get(path, method).status == (404 if path == "/api/live" else 405), (method, path)
     assert page.get("/api/live").status == 404
 
 
@@ -144,7 +159,7 @@ def test_every_answer_forbids_what_the_page_does_not_need(page: RunningDashboard
         assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self'")
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert "server" not in headers
 
 
@@ -275,9 +290,9 @@ def test_a_bad_question_is_refused_in_one_line(page: RunningDashboard, query: st
 @pytest.mark.parametrize(
     ("listen", "problem"),
     [
-        ("0.0.0.0:8420", "must be a loopback address, as in 127.0.0.1:8420: there is no login yet"),
-        ("[::]:8420", "must be a loopback address, as in 127.0.0.1:8420: there is no login yet"),
-        ("192.168.1.2:80", "must be a loopback address, as in 127.0.0.1:8420: there is no login yet"),
+        ("0.0.0.0:8420", NO_LOGIN),
+        ("[::]:8420", NO_LOGIN),
+        ("192.168.1.2:80", NO_LOGIN),
         ("localhost", "must be an address and a port, as in 127.0.0.1:8420"),
         ("127.0.0.1:99999", "must be an address and a port, as in 127.0.0.1:8420"),
     ],

@@ -127,6 +127,17 @@ class WebSocketClient:
                 return message
         raise AssertionError("the message does not come")
 
+    def read_close(self) -> int:
+        """Return the code with which the server closes, after the messages before it; within 10 s."""
+        while True:
+            head, length = self._file.read(2)
+            if length == 126:
+                (length,) = struct.unpack("!H", self._file.read(2))
+            body = self._file.read(length)
+            if head == 0x88:
+                (code,) = struct.unpack("!H", body[:2])
+                return int(code)
+
     def close(self) -> None:
         self._file.close()
         self._socket.close()

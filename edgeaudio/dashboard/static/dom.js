@@ -66,8 +66,14 @@ export function row(heads, cells, attributes = {}) {
   return node("tr", attributes, ...cells.map((cell, index) => node("td", { "data-head": heads[index], class: NUMBERS.has(heads[index]) ? "number" : null }, cell)));
 }
 
+// Leaves for the login, which leads back to this view.
+export function toLogin() {
+  location.assign(`login?next=${encodeURIComponent(location.search)}`);
+}
+
 export async function ask(path) {
   const answer = await fetch(path, { headers: { Accept: "application/json" } });
+  if (answer.status === 401) toLogin();
   const value = await answer.json();
   if (!answer.ok) throw new Error(value.error);
   return value;

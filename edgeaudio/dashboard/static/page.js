@@ -1,18 +1,20 @@
 // The page of `edgeaudio dashboard`: shows the view that the address names.
 
+import { account, showAccount } from "./account.js";
 import { watch } from "./connection.js";
 import { devices } from "./devices.js";
 import { main, node, query } from "./dom.js";
 import { event } from "./event.js";
 import { history } from "./history.js";
 import { watchSource } from "./live.js";
+import { need } from "./me.js";
 import { offerZones } from "./zone.js";
 
 function report(error) {
   main.replaceChildren(node("h1", {}, "This does not work"), node("p", { class: "error", role: "alert" }, error.message));
 }
 
-const views = { devices, history, event, live: watchSource };
+const views = { devices, history, event, live: watchSource, account };
 const view = Object.hasOwn(views, query.get("view") ?? "") ? query.get("view") : "devices";
 offerZones(document.getElementById("zone"));
 for (const link of document.querySelectorAll("nav a")) {
@@ -20,4 +22,6 @@ for (const link of document.querySelectorAll("nav a")) {
   if (query.has("zone")) link.search += `&${new URLSearchParams({ zone: query.get("zone") })}`;
 }
 const watched = view === "live" ? { device: query.get("device"), source: query.get("source") } : {};
-views[view]().catch(report).finally(() => watch(watched));
+showAccount().catch(() => {}); // the view says what is wrong
+const shown = view === "live" ? need("reader").then(watchSource) : views[view]();
+shown.catch(report).finally(() => watch(watched));

@@ -16,12 +16,13 @@ from starlette.types import ASGIApp
 
 from edgeaudio.dashboard.database import DatabaseError
 from edgeaudio.dashboard.service import Dashboard
+from edgeaudio.dashboard.web.access import Access
 from edgeaudio.dashboard.web.answers import problem
 from edgeaudio.dashboard.web.fleet_routes import FleetRoutes
 from edgeaudio.dashboard.web.guard import Guard
 from edgeaudio.dashboard.web.history_routes import HistoryRoutes
 from edgeaudio.dashboard.web.live_socket import LiveSocket
-from edgeaudio.dashboard.web.me_routes import me_routes
+from edgeaudio.dashboard.web.login_routes import LoginRoutes
 from edgeaudio.dashboard.web.query import QueryError
 from edgeaudio.dashboard.web.routes import AnyRoute
 from edgeaudio.dashboard.web.static_routes import static_routes
@@ -33,7 +34,7 @@ def make_routes(dashboard: Dashboard) -> list[AnyRoute]:
     """Return everything that is served."""
     return [
         *static_routes(),
-        *me_routes(),
+        *LoginRoutes(dashboard.access, dashboard.sessions).routes(),
         *FleetRoutes(dashboard).routes(),
         *HistoryRoutes(dashboard).routes(),
         *LiveSocket(dashboard).routes(),
@@ -45,7 +46,7 @@ def make_app(dashboard: Dashboard) -> ASGIApp:
     handlers: Mapping[Any, Any] = {QueryError: _bad_query, DatabaseError: _no_database}
     app = Starlette(routes=make_routes(dashboard), exception_handlers=handlers)
     app.router.redirect_slashes = False  # an address that is not listed is not found, with a slash at its end too
-    return Guard(app)
+    return Guard(Access(app, dashboard.access, dashboard.sessions), dashboard.access)
 
 
 def _bad_query(_: Request, error: QueryError) -> Response:

@@ -15,7 +15,7 @@ from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.web import values
 from edgeaudio.dashboard.web.answers import SharedText, dump, json_in_thread
 from edgeaudio.dashboard.web.query import number_of
-from edgeaudio.dashboard.web.routes import AnyRoute, Role, get
+from edgeaudio.dashboard.web.routes import METRICS, AnyRoute, Role, get
 
 _MAX_SENT: Final = 100  # detections in one message
 
@@ -30,9 +30,9 @@ class FleetRoutes:
 
     def routes(self) -> list[AnyRoute]:
         return [
-            get("/metrics", self._get_metrics, Role.READER),
-            get("/api/fleet", self._get_fleet, Role.READER),
-            get("/api/recent", self._get_recent, Role.READER),
+            get(METRICS, self._get_metrics, Role.READER),
+            get("/api/fleet", self._get_fleet, Role.VISITOR),
+            get("/api/recent", self._get_recent, Role.VISITOR),
         ]
 
     async def _get_metrics(self, _: Request) -> Response:

@@ -28,9 +28,9 @@ class HistoryRoutes:
 
     def routes(self) -> list[AnyRoute]:
         return [
-            get("/api/events", self._get_events, Role.READER),
-            get("/api/events/{device}/{source}/{id}", self._get_event, Role.READER),
-            get("/api/counts", self._get_counts, Role.READER),
+            get("/api/events", self._get_events, Role.VISITOR),
+            get("/api/events/{device}/{source}/{id}", self._get_event, Role.VISITOR),
+            get("/api/counts", self._get_counts, Role.VISITOR),
         ]
 
     async def _get_events(self, request: Request) -> Response:

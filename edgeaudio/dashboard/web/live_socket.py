@@ -18,10 +18,11 @@ from edgeaudio.dashboard.web import values
 from edgeaudio.dashboard.web.answers import dump
 from edgeaudio.dashboard.web.fleet_routes import connections, recent
 from edgeaudio.dashboard.web.query import QueryError, number_of, watched_of
-from edgeaudio.dashboard.web.routes import POLICY_VIOLATION, AnyRoute, Role, socket
+from edgeaudio.dashboard.web.routes import POLICY_VIOLATION, AnyRoute, Role, role_of, socket
 from edgeaudio.dashboard.wire import Scores
 
 _MAX_LIVE: Final = 100  # pages with a WebSocket; others ask every few seconds
+_MAX_LIVE_PUBLIC: Final = 50  # where visitors have as many, those with a login still have the rest
 _STEP_S: Final = 0.25
 _LIVE_STEP_S: Final = 0.1  # where a source is watched, whose columns come five times a second
 _FLEET_EVERY_S: Final = 2.0
@@ -37,20 +38,24 @@ class LiveSocket:
         self._live = 0
 
     def routes(self) -> list[AnyRoute]:
-        return [socket("/api/live", self._watch, Role.READER)]
+        return [socket("/api/live", self._watch, Role.VISITOR)]
 
     async def _watch(self, websocket: WebSocket) -> None:
         """Send detections as they come, and the revision of the fleet, until the page is gone.
 
         With the names of a source in the query also its columns and scores: the page then counts as one of its viewers.
         """
-        if self._live >= _MAX_LIVE:
+        is_visitor = role_of(websocket) < Role.READER
+        if self._live >= (_MAX_LIVE_PUBLIC if is_visitor else _MAX_LIVE):
             await websocket.close(_TRY_AGAIN)
             return
         self._live += 1
         try:
             after = number_of(websocket.query_params)
             watched = watched_of(websocket.query_params)
+            if watched is not None and is_visitor:  # words can be guessed from a spectrogram
+                await websocket.close(POLICY_VIOLATION)
+                return
             await websocket.accept()
             with nullcontext() if watched is None else self._dashboard.viewers.watching(watched) as viewer:
                 await self._send_all(websocket, after, viewer)

@@ -10,11 +10,13 @@ import signal
 import socket
 from typing import Final
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.web.app import make_app
+from edgeaudio.dashboard.web.guard import HEADERS
 from edgeaudio.errors import EdgeaudioError
 
 _MAX_CONNECTIONS: Final = 500  # systems allow 1,024 open files
@@ -38,9 +40,9 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def serve(dashboard: Dashboard, sock: socket.socket) -> None:
-    """Answer requests until SIGTERM or SIGINT, or until a thread of the dashboard has ended."""
-    server = uvicorn.Server(
+def make_server(dashboard: Dashboard) -> uvicorn.Server:
+    """Return a server that answers what a dashboard is asked."""
+    return uvicorn.Server(
         uvicorn.Config(
             make_app(dashboard),
             http=_Connection,
@@ -53,6 +55,11 @@ def serve(dashboard: Dashboard, sock: socket.socket) -> None:
             timeout_graceful_shutdown=2,
         )
     )
+
+
+def serve(dashboard: Dashboard, sock: socket.socket) -> None:
+    """Answer requests until SIGTERM or SIGINT, or until a thread of the dashboard has ended."""
+    server = make_server(dashboard)
 
     def stop(*_: object) -> None:
         server.should_exit = True
@@ -85,6 +92,16 @@ class _Connection(H11Protocol):
             transport.abort()
         else:
             self.loop.call_later(_REQUEST_LIMIT_S, self._end_without_request)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, with the headers of all other answers."""
+        body = msg.encode("ascii", "replace")
+        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+        headers += [("Connection", "close"), *HEADERS.items()]
+        events = (h11.Response(status_code=400, headers=headers, reason=b"Bad Request"), h11.Data(data=body))
+        for event in (*events, h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _end_without_request(self) -> None:
         if not self.headers:  # of the last request
