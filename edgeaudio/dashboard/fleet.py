@@ -117,6 +117,12 @@ class Fleet:
             found = self._devices.get(device)
         return None if found is None or found.health is None else found.health.models.get(model)
 
+    def is_offline(self, device: str) -> bool:
+        """True if a device is known to be offline."""
+        with self._lock:
+            found = self._devices.get(device)
+            return found is not None and found.online is False
+
     def snapshot(self) -> FleetSnapshot:
         """Return everything; devices and sources in the order of their names."""
         with self._lock:

@@ -6,7 +6,8 @@ Does not know: HTTP (web/), metrics' names (metrics.py).
 Two connections, because their sessions differ. Detections come over a session that the broker keeps while this process
 is away. State comes over a clean one without acknowledgements: a queue of a thousand messages, as brokers keep it for
 one client, is less than the retained messages of a fleet, and each report replaces the one before. What is watched live
-comes over a third one, which is there only while somebody watches.
+comes over a third one, and commands and what they change over a fourth, which are there only while somebody watches or
+looks.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from edgeaudio.dashboard import history, missed, reviews, sessions
 from edgeaudio.dashboard.columns import MAX_PACKET as MAX_LIVE_PACKET
 from edgeaudio.dashboard.config import DashboardConfig
 from edgeaudio.dashboard.consumer import Consumer, Subscription
+from edgeaudio.dashboard.control_feed import ControlFeed
+from edgeaudio.dashboard.controls import Controls
 from edgeaudio.dashboard.database import Database, DatabaseError
 from edgeaudio.dashboard.fleet import Fleet
 from edgeaudio.dashboard.history import History
@@ -117,6 +120,11 @@ class Dashboard:
             max_packet=MAX_LIVE_PACKET + 1024,
         )
         self._live = LiveFeed(live, self._base, self.viewers, self._refuse, stop=self._stop)
+        self.controls = Controls()
+        commanding = replace(passing, client_id=f"{mqtt.client_id}_dashboard-controls")
+        self.control_feed = ControlFeed(
+            commanding, self._base, self.controls, self._refuse, self.fleet.is_offline, stop=self._stop
+        )
         self._keeper = threading.Thread(target=self._keep, name="history", daemon=True)
 
     @property
@@ -126,7 +134,7 @@ class Dashboard:
     @property
     def failure(self) -> BaseException | None:
         """What ended a thread; None: all run."""
-        return self._detections.failure or self._state.failure or self._live.failure
+        return self._detections.failure or self._state.failure or self._live.failure or self.control_feed.failure
 
     @property
     def refused(self) -> dict[str, int]:
@@ -145,11 +153,12 @@ class Dashboard:
         self._detections.start()
         self._state.start()
         self._live.start()
+        self.control_feed.start()
         self._keeper.start()
 
     def stop(self) -> None:
         self._stop.set()
-        for thread in (self._detections, self._state, self._live):
+        for thread in (self._detections, self._state, self._live, self.control_feed):
             thread.join(_STOP_LIMIT_S)
         self._keeper.join(_STOP_LIMIT_S)
         self._flush_sessions()

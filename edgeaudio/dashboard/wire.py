@@ -31,7 +31,9 @@ MAX_COUNT = 1 << 53  # JSON numbers are exact below it
 _MAX_SECONDS = 1e10
 _FIRST_YEAR, _LAST_YEAR = 1970, 2199
 
-KINDS: Final = frozenset({"availability", "health", "status", "detection", "live", "scores", "command"})
+LABEL_KINDS: Final = frozenset({"threshold", "snooze", "cooldown"})
+KINDS: Final = LABEL_KINDS | {"availability", "health", "status", "detection", "live", "scores", "command", "enabled"}
+MAX_TOPIC = 400  # characters
 _HASH = re.compile(r"[0-9a-f]{1,64}")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -79,6 +81,8 @@ class SourceNumbers:
     heard_s: float | None
     lost_s: float | None
     lag_s: float | None
+    snoozed: int = 0  # labels
+    withheld: int = 0  # events that were not published, as their label was snoozed or had just had one
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,15 @@ class LeaseAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandAnswer:
+    """A device's answer to any other command."""
+
+    device: str
+    topic: str  # of the command, without base and device
+    error: str  # why it refuses; empty: it does not
+
+
+@dataclass(frozen=True, slots=True)
 class Removed:
     """A retained topic was cleared: the source, or with None the whole device, is no more."""
 
@@ -150,7 +163,7 @@ class Removed:
     source: str | None
 
 
-Value: TypeAlias = Availability | Status | Health | Detection | Removed | Scores | LeaseAnswer
+Value: TypeAlias = Availability | Status | Health | Detection | Removed | Scores | LeaseAnswer | CommandAnswer
 
 
 def state_filters(base: str) -> tuple[str, ...]:
@@ -164,9 +177,9 @@ def detection_filter(base: str) -> str:
 
 
 def kind_of(topic: str) -> str:
-    """Return the kind of a topic, its last level if it is one that is read, else "other"."""
-    last = topic.rpartition("/")[2]
-    return last if last in KINDS else "other"
+    """Return the kind of a topic, the level that names it if it is one that is read, else "other"."""
+    *_, parent, last = ("", *topic.split("/"))
+    return parent if parent in LABEL_KINDS else last if last in KINDS else "other"
 
 
 def parse(base: str, topic: str, payload: bytes) -> Value | None:
@@ -191,7 +204,7 @@ def parse(base: str, topic: str, payload: bytes) -> Value | None:
         case [device, source, "scores"] if payload:
             value = _scores(device, source, _table(payload))
         case [device, "command"] if payload:
-            value = _lease_answer(base, device, _table(payload))
+            value = _answer(base, device, _table(payload))
     return value
 
 
@@ -256,6 +269,7 @@ def _models(table: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _source(table: Mapping[str, Any]) -> SourceNumbers:
+    withheld = _inner(table, "withheld")
     return SourceNumbers(
         state=_required(_word(table, "state"), "state"),
         reason=_word(table, "reason"),
@@ -264,6 +278,8 @@ def _source(table: Mapping[str, Any]) -> SourceNumbers:
         heard_s=_number(table, "heard_s", 0, _MAX_SECONDS),
         lost_s=_number(table, "lost_s", 0, _MAX_SECONDS),
         lag_s=_number(table, "lag_s", 0, _MAX_SECONDS),
+        snoozed=len(_inner(table, "snoozed")),
+        withheld=sum(_count(withheld, reason) or 0 for reason in ("snooze", "cooldown")),
     )
 
 
@@ -308,13 +324,18 @@ def _scores(device: str, source: str, table: Mapping[str, Any]) -> Scores:
     )
 
 
-def _lease_answer(base: str, device: str, table: Mapping[str, Any]) -> LeaseAnswer | None:
-    """Return the result of a command, if it is that of a lease."""
-    levels = (_string(table, "topic") or "").removeprefix(f"{base}/{device}/").split("/")
-    if len(levels) != 3 or levels[1:] != ["live", "set"] or not is_slug(levels[0]):
+def _answer(base: str, device: str, table: Mapping[str, Any]) -> LeaseAnswer | CommandAnswer | None:
+    """Return the result of a command."""
+    topic = _string(table, "topic") or ""
+    if not topic.startswith(f"{base}/{device}/") or len(topic) > MAX_TOPIC:
         return None
+    own = topic.removeprefix(f"{base}/{device}/")
     error = "" if table.get("ok") is True else _text(table, "error") or "the device refuses it, and does not say why"
-    return LeaseAnswer(device, levels[0], error)
+    match own.split("/"):
+        case [source, "live", "set"] if is_slug(source):
+            return LeaseAnswer(device, source, error)
+        case _:
+            return CommandAnswer(device, own, error)
 
 
 def _table(payload: bytes) -> Mapping[str, Any]:
@@ -413,10 +434,13 @@ def _count(table: Mapping[str, Any], key: str) -> int | None:
 
 def _time(table: Mapping[str, Any], key: str) -> datetime | None:
     value = _string(table, key)
-    if value is None:
-        return None
+    return None if value is None else parse_time(value, key)
+
+
+def parse_time(text: str, key: str) -> datetime:
+    """Parse a time of RFC 3339. Raises WireError, which names `key`."""
     try:
-        at = datetime.fromisoformat(value).astimezone(UTC) if _TIME.fullmatch(value) else None
+        at = datetime.fromisoformat(text).astimezone(UTC) if _TIME.fullmatch(text) else None
     except (ValueError, OverflowError):
         at = None
     if at is None or not _FIRST_YEAR <= at.year <= _LAST_YEAR:

@@ -42,6 +42,8 @@ ROUTES = {
     "/api/sessions": ({"GET", "HEAD"}, "READER"),
     "/api/sessions/end": ({"POST"}, "READER"),
     "/api/sessions/{number}/end": ({"POST"}, "READER"),
+    "/api/controls": ({"GET", "HEAD"}, "READER"),
+    "/api/command": ({"POST"}, "OWNER"),
 }
 
 NO_LOGIN = (

@@ -7,7 +7,21 @@ from pathlib import Path
 from dashboard.test_metrics import HEALTH, NOW_S, series
 from dashboard.values import onset
 
-from edgeaudio.dashboard import database, fleet, history, live_feed, metrics, recorder, service, viewers, wire
+from edgeaudio.dashboard import (
+    commands,
+    control_feed,
+    control_wire,
+    controls,
+    database,
+    fleet,
+    history,
+    live_feed,
+    metrics,
+    recorder,
+    service,
+    viewers,
+    wire,
+)
 from edgeaudio.dashboard.advice import advice_for
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.wire import Availability
@@ -36,6 +50,10 @@ def test_limits_are_those_of_the_code() -> None:
     assert f"for {live_feed.LEASE_S} s and renews that every {live_feed.RENEW_S:g} s" in TEXT
     assert f"slow browser {viewers.MAX_QUEUED} messages are kept" in TEXT
     assert f"allows {leases.MAX_SOURCES} sources at once" in TEXT
+    assert f"does not answer within {control_feed.ANSWER_S:g} s" in TEXT
+    assert f"at most {controls.MAX_SOURCES} at once, and forgotten {controls.VISIT_S:g} s" in TEXT
+    assert f"up to {controls.MAX_LABELS:,} labels" in TEXT
+    assert f"At most {control_feed.MAX_COMMANDS} commands" in TEXT
     assert f"scores over {sink.LEAST_SCORE}," in TEXT
     assert service.SESSION_EXPIRY_S == 7 * 24 * 3600  # "a week"
     assert metrics.GONE_AFTER_S == 5 * 60
@@ -44,9 +62,11 @@ def test_limits_are_those_of_the_code() -> None:
 def test_the_access_rules_are_those_of_the_subscriptions() -> None:
     rules = re.findall(r"^    topic read (.*)$", TEXT, re.MULTILINE)
     live = live_feed.live_filters("edgeaudio", ("+", "+"))
-    assert rules == [*wire.state_filters("edgeaudio"), wire.detection_filter("edgeaudio"), *live]
+    settings = control_wire.setting_filters("edgeaudio", "+", "+")
+    assert rules == [*wire.state_filters("edgeaudio"), wire.detection_filter("edgeaudio"), *live, *settings]
+    assert control_wire.answer_topic("edgeaudio", "+") in rules
     written = re.findall(r"^    topic write (.*)$", TEXT, re.MULTILINE)
-    assert written == [live_feed.lease_topic("edgeaudio", ("+", "+"))]
+    assert written == [live_feed.lease_topic("edgeaudio", ("+", "+")), *commands.command_topics("edgeaudio")]
     shipped = (Path(__file__).parents[2] / "deploy" / "mosquitto" / "acl").read_text()
     section = shipped.partition("user dashboard\n")[2].partition("\n\n")[0]
     assert section.splitlines() == [f"topic read {rule}" for rule in rules] + [

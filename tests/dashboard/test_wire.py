@@ -11,6 +11,7 @@ from test_contracts import AT, HEALTH  # the report with every field set
 from edgeaudio.dashboard import wire
 from edgeaudio.dashboard.wire import (
     Availability,
+    CommandAnswer,
     Detection,
     Health,
     LeaseAnswer,
@@ -55,7 +56,12 @@ def test_scores_and_the_answer_to_a_lease_are_read_as_they_were_meant() -> None:
     topic = TOPICS.live("porch") + "/set"
     assert read(messages.command_result(TOPICS, topic, AT, None)) == LeaseAnswer("dock", "porch", "")
     assert read(messages.command_result(TOPICS, topic, AT, "too many")) == LeaseAnswer("dock", "porch", "too many")
-    assert read(messages.command_result(TOPICS, f"{TOPICS.root}/restart/set", AT, None)) is None
+    # that of any other command names it
+    topic = TOPICS.snooze_set("porch", "dog")
+    refused = read(messages.command_result(TOPICS, topic, AT, "<b>no</b>"))
+    assert refused == CommandAnswer("dock", "porch/snooze/dog/set", "<b>no</b>")
+    assert read(messages.command_result(TOPICS, "edgeaudio/attic/porch/snooze/dog/set", AT, None)) is None
+    assert read(messages.command_result(TOPICS, f"{TOPICS.root}/{'x' * 500}", AT, None)) is None
     assert read(messages.command_result(TOPICS, "site/edgeaudio/other/porch/live/set", AT, "no")) is None
 
 

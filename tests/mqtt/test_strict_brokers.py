@@ -195,8 +195,9 @@ def test_detections_go_first_and_state_does_not_wait_for_all_of_them(
     topics = strict.topics()
     assert topics[:5] == [DETECTION] * 5
     births = [number for number, topic in enumerate(topics) if topic == TOPICS.availability]
-    assert births[0] < 50
-    assert topics.index(DISCOVERY.topic) < 60
+    # each denied subscription costs a connection, which begins with a few detections
+    assert births[0] < 100
+    assert topics.index(DISCOVERY.topic) < 110
 
 
 def test_what_was_acknowledged_is_skipped_where_the_broker_still_has_the_session(

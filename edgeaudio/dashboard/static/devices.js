@@ -49,10 +49,12 @@ export async function devices() {
     const level = source.state === "listening" ? "good" : ["off", "ended"].includes(source.state) ? "" : source.state === "connecting" ? "warn" : "bad";
     const state = node("span", {}, node("span", { class: `state ${level}` }, source.state), source.reason ? ` (${source.reason.replaceAll("_", " ")})` : "",
       source.detail ? node("span", { class: "advice" }, source.detail) : "",
+      source.snoozed ? node("span", { class: "advice" }, `${source.snoozed} ${source.snoozed === 1 ? "label is" : "labels are"} snoozed; ${source.withheld} sounds were withheld`) : "",
       // many details end in what to do already, behind a semicolon, and know more
       source.advice && !source.detail.includes("; ") ? node("span", { class: "advice" }, source.advice) : "");
     const links = node("span", {}, node("a", { href: address({ view: "history", device: device.name, source: source.name }) }, source.name),
-      " ", node("a", { class: "aside", href: address({ view: "live", device: device.name, source: source.name }), "aria-label": `${source.name} live` }, "live"));
+      " ", node("a", { class: "aside", href: address({ view: "live", device: device.name, source: source.name }), "aria-label": `${source.name} live` }, "live"),
+      " ", node("a", { class: "aside", href: address({ view: "source", device: device.name, source: source.name }), "aria-label": `${source.name} settings` }, "settings"));
     return row(heads, [name, links, state, ago(source.since), seconds(source.lost_s)]);
   }
 

@@ -1,5 +1,6 @@
 // The view of one event.
 
+import { answers, snoozeButton } from "./command.js";
 import { address, ask, main, node, query, seconds, time } from "./dom.js";
 
 export async function event() {
@@ -13,6 +14,8 @@ export async function event() {
     ["Lasted", seconds(found.duration_s)], ["Device", found.device],
     ["Source", node("a", { href: address({ view: "history", device: found.device, source: found.source }) }, found.source)],
     ["Model", found.model], ["Id", found.id]];
-  main.replaceChildren(node("h1", {}, found.label),
-    node("dl", {}, ...entries.flatMap(([name, value]) => [node("dt", {}, name), node("dd", {}, value)])));
+  const said = answers();
+  main.replaceChildren(node("h1", {}, found.label), said,
+    node("dl", {}, ...entries.flatMap(([name, value]) => [node("dt", {}, name), node("dd", {}, value)])),
+    node("p", {}, snoozeButton(found, said), " ", node("a", { href: address({ view: "source", device: found.device, source: found.source }) }, "Settings of this source")));
 }

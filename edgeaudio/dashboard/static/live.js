@@ -21,7 +21,8 @@ export async function watchSource() {
     node("p", { class: "note" }, "Lines mark what was detected, at its own time. Below, each label's scores; an outline is a detection. Grey: no sound came."),
     pause, node("table", { class: "scores" }, node("caption", {}, "Scores over 0.05 of the latest clip"),
       node("thead", {}, node("tr", {}, ...["Sound", "Level", "Score", "Detected"].map((head) => node("th", { scope: "col" }, head)))), scores),
-    node("p", {}, node("a", { href: address({ view: "history", device, source }) }, "History of this source")));
+    node("p", {}, node("a", { href: address({ view: "history", device, source }) }, "History of this source"), " · ",
+      node("a", { href: address({ view: "source", device, source }) }, "Settings of this source")));
   const shown = new Spectrogram({ canvas, scores, state, said }, device, source);
   pause.addEventListener("click", () => {
     shown.pause(!shown.paused);

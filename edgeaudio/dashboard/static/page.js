@@ -8,13 +8,14 @@ import { event } from "./event.js";
 import { history } from "./history.js";
 import { watchSource } from "./live.js";
 import { need } from "./me.js";
+import { sourceControls } from "./source.js";
 import { offerZones } from "./zone.js";
 
 function report(error) {
   main.replaceChildren(node("h1", {}, "This does not work"), node("p", { class: "error", role: "alert" }, error.message));
 }
 
-const views = { devices, history, event, live: watchSource, account };
+const views = { devices, history, event, live: watchSource, source: sourceControls, account };
 const view = Object.hasOwn(views, query.get("view") ?? "") ? query.get("view") : "devices";
 offerZones(document.getElementById("zone"));
 for (const link of document.querySelectorAll("nav a")) {

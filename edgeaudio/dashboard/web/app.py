@@ -18,6 +18,7 @@ from edgeaudio.dashboard.database import DatabaseError
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.web.access import Access
 from edgeaudio.dashboard.web.answers import problem
+from edgeaudio.dashboard.web.control_routes import ControlRoutes
 from edgeaudio.dashboard.web.fleet_routes import FleetRoutes
 from edgeaudio.dashboard.web.guard import Guard
 from edgeaudio.dashboard.web.history_routes import HistoryRoutes
@@ -38,6 +39,7 @@ def make_routes(dashboard: Dashboard) -> list[AnyRoute]:
         *FleetRoutes(dashboard).routes(),
         *HistoryRoutes(dashboard).routes(),
         *LiveSocket(dashboard).routes(),
+        *ControlRoutes(dashboard).routes(),
     ]
 
 

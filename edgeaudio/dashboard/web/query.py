@@ -62,6 +62,14 @@ def number_of(query: Mapping[str, str]) -> int:
     return _whole(query.get("after") or "0", "after")
 
 
+def source_of(query: Mapping[str, str]) -> Watched:
+    """Read which source is meant. Raises QueryError."""
+    found = watched_of(query)
+    if found is None:
+        raise QueryError("device, source: are missing")
+    return found
+
+
 def watched_of(query: Mapping[str, str]) -> Watched | None:
     """Read which source is watched live; None: none. Raises QueryError."""
     device, source = query.get("device"), query.get("source")

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Final
 
 from edgeaudio.dashboard.advice import advice_for
+from edgeaudio.dashboard.controls import SourceControls
 from edgeaudio.dashboard.fleet import Device, FleetSnapshot, Source
 from edgeaudio.dashboard.history import HistoryEvent, Page
 from edgeaudio.dashboard.recorder import Recent, RecorderNumbers
@@ -87,6 +88,26 @@ def counts_json(counts: Mapping[str, Sequence[int]], spans: int) -> Json:
     return {"labels": list(named.items()), "others": others or [0] * spans}
 
 
+def controls_json(controls: SourceControls) -> Json:
+    """Return what commands may change at a source; labels in the order of their names."""
+    return {
+        "revision": controls.revision,
+        "subscribed": controls.subscribed,
+        "trouble": controls.trouble,
+        "enabled": controls.enabled,
+        "left_out": controls.left_out,
+        "labels": [
+            {
+                "label": label,
+                "threshold": own.threshold,
+                "snoozed_until": None if own.snoozed_until is None else _ms(own.snoozed_until),
+                "cooldown_s": own.cooldown_s or 0,
+            }
+            for label, own in sorted(controls.labels.items())
+        ],
+    }
+
+
 def _device(device: Device, sequence: DeviceSequence | None) -> Json:
     health = device.health
     return {
@@ -120,6 +141,8 @@ def _source(source: Source) -> Json:
         "heard_s": numbers.heard_s if numbers else None,
         "lost_s": numbers.lost_s if numbers else None,
         "lag_s": numbers.lag_s if numbers else None,
+        "snoozed": numbers.snoozed if numbers else 0,
+        "withheld": numbers.withheld if numbers else 0,
     }
 
 

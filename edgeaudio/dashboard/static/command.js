@@ -1,0 +1,41 @@
+// Commands to devices, and their answers in words.
+
+import { node } from "./dom.js";
+
+// Sends a command; returns whether the device obeyed, and what it answered, or why there is no answer.
+export async function command(values, done) {
+  try {
+    const answer = await fetch("api/command", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(values) });
+    const found = await answer.json();
+    if (!answer.ok) return { ok: false, text: found.error };
+    return found.ok ? { ok: true, text: done } : { ok: false, text: found.answered ? `${values.device} refuses: ${found.error}` : found.error };
+  } catch {
+    return { ok: false, text: "The dashboard does not answer: nothing is known of this command." };
+  }
+}
+
+// Where answers are said: one for a view, read by screen readers.
+export function answers() {
+  return node("p", { id: "answer", role: "status" });
+}
+
+// Shows a command's answer; its control cannot be used meanwhile, and keeps the focus.
+export async function act(control, said, values, waiting, done) {
+  if (control.getAttribute("aria-disabled") === "true") return;
+  control.setAttribute("aria-disabled", "true");
+  said.className = "";
+  said.textContent = waiting;
+  const { ok, text } = await command(values, done);
+  control.removeAttribute("aria-disabled");
+  said.className = ok ? "good" : "error";
+  said.textContent = text;
+}
+
+// A button that snoozes the label of an event where it was heard.
+export function snoozeButton({ device, source, label }, said) {
+  const where = `${label} at ${device}: ${source}`;
+  const button = node("button", { type: "button", "aria-label": `Snooze ${where} for 1 h` }, "Snooze 1 h");
+  button.addEventListener("click", () => act(button, said, { device, source, command: "snooze", label, value: 3600 },
+    `Snoozing ${where}…`, `${where} is snoozed for 1 h.`));
+  return button;
+}
