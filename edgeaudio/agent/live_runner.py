@@ -81,8 +81,11 @@ class LiveRunner:
         return ""
 
     def unwatch(self, source: str) -> None:
-        """End a source's live view, whoever watches: another source may have its place."""
-        self.watch(source, 0.0)
+        """End a source's live view and sound, whoever watches: another source may have its place."""
+        now_s = time.monotonic()
+        for leases in (self._watched, self._listened):
+            leases.renew(source, 0.0, now_s)
+        self.look_after(now_s)
 
     def look_after(self, now_s: float) -> None:
         """Begin or end the thread as the leases require. `now_s`: monotonic."""

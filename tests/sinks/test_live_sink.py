@@ -15,7 +15,7 @@ from edgeaudio.agent.live_runner import LiveRunner
 from edgeaudio.health.report import SinkState
 from edgeaudio.hub import Hub, Subscription
 from edgeaudio.sinks.live.config import LiveConfig
-from edgeaudio.sinks.live.leases import Leases
+from edgeaudio.sinks.live.leases import MAX_SOURCES, Leases
 from edgeaudio.sinks.live.sink import LEAST_SCORE, MAX_LABELS, LiveSink
 from edgeaudio.types import Block, EpochEnd, LiveColumns, LiveScores, LiveSound, ModelInfo, Scores
 
@@ -220,5 +220,20 @@ def test_listening_alone_has_a_thread_and_its_end_ends_it() -> None:
         assert not session.takes_blocks
     finally:
         session.live.stop()
+        for thread in session.threads:
+            thread.join(10)
+
+
+def test_a_source_that_is_no_more_leaves_the_places_of_its_view_and_its_sound() -> None:
+    session = Session()
+    live = session.live
+    try:
+        for number in range(MAX_SOURCES):
+            assert live.watch(f"source-{number}", 60.0) == live.listen(f"source-{number}", 60.0) == ""
+        assert live.watch("another", 60.0)
+        live.unwatch("source-0")
+        assert live.watch("another", 60.0) == live.listen("another", 60.0) == ""
+    finally:
+        live.stop()
         for thread in session.threads:
             thread.join(10)
