@@ -1,7 +1,8 @@
 """The agent is killed at random moments under a stream of events, while the broker comes and goes.
 
-Every event that was committed is received, in order, none under two ids. Meanwhile clips are written, drawn and
-published: in the end each clip in the folder is whole, and nothing else is there.
+Every event that was committed is received, in order, none under two ids. Meanwhile clips are written and published,
+without pictures: of twenty a second, these would take all of the processor. In the end each clip in the folder is
+whole, and nothing else is there.
 """
 
 from __future__ import annotations
@@ -30,8 +31,7 @@ enabled = true
 before_s = 0.5
 after_s = 0.5
 min_free_mb = 0
-picture = "webp"
-publish = ["clip", "image"]
+publish = ["clip"]
 """
 
 
