@@ -48,6 +48,10 @@ def filled(publish: Publish, served: RunningDashboard) -> None:
     for number in (1, 2, 3, 7):
         label = "cat" if number == 2 else MARKUP if number == 3 else "dog"
         publish("edgeaudio/attic/porch/detection", dog(number, label=label, at=at(NOW_MS - number * 60_000)))
+    publish("edgeaudio/attic/porch/enabled", b"ON", retain=True)
+    for label in ("cat", "dog"):
+        publish(f"edgeaudio/attic/porch/threshold/{label}", b"0.5", retain=True)
+    publish("edgeaudio/attic/porch/snooze/cat", at(NOW_MS + 3_600_000).encode(), retain=True)
     publish("edgeaudio/attic/porch/detection", dog(8, id="e1", kind="offset", at=at(NOW_MS - 50_000)))
     wait_until(lambda: len(served.get("/api/events").json()["events"]) == 4)
 
@@ -56,6 +60,8 @@ def open_view(open_page: Open, view: str, **options: Any) -> Page:
     page = open_page(f"?view={view}&device=attic&source=porch&id=e1", **options)
     expect(page.locator("h1")).to_be_visible()
     expect(page.locator("#connection")).to_have_text("live")
+    if view == "source":
+        expect(page.get_by_role("button", name="End the snooze of cat")).to_be_visible()
     for details in page.locator("details").all():
         details.locator("summary").first.click()
     return page

@@ -39,7 +39,7 @@ def test_a_threshold_is_changed_and_the_agent_s_answer_is_shown(
     page = open_page(VIEW)
     answer = page.get_by_role("status").filter(has_text="threshold")
     threshold = page.get_by_label(f"Threshold of {LABEL}", exact=True)
-    expect(threshold).to_have_value("0.65")
+    expect(threshold).to_have_value("0.65", timeout=20_000)
     threshold.fill("0.9")
     threshold.press("Enter")
     expect(answer).to_have_text(f"The threshold of {LABEL} is 0.9.")
@@ -65,6 +65,7 @@ def test_snooze_cooldown_switch_and_test_with_the_keyboard(
     answer = page.locator("#answer")
     with Listener(broker.port, f"{ROOT}/#") as listener:
         snooze = page.get_by_role("button", name=f"Snooze {LABEL}", exact=True)
+        expect(snooze).to_be_visible(timeout=20_000)  # the agent has to start
         page.get_by_label(f"How long to snooze {LABEL}").select_option("8 h")
         snooze.press("Enter")
         expect(answer).to_have_text(f"{LABEL} is snoozed for 8 h.")
@@ -106,7 +107,7 @@ def test_an_event_s_label_is_snoozed_where_it_was_heard(
     page = open_page("?view=history")
     with Listener(broker.port, f"{ROOT}/#") as listener:
         wait_until(lambda: listener.of(f"{ROOT}/status"))
-        button = f"Snooze {LABEL} at testbox: porch for 1 h"
+        button = f"Snooze 1 h: {LABEL} at testbox: porch"
         page.get_by_role("button", name=button).click()
         expect(page.locator("#answer")).to_have_text(f"{LABEL} at testbox: porch is snoozed for 1 h.")
         wait_until(lambda: listener.of(f"{ROOT}/snooze/{LABEL}"))

@@ -19,9 +19,9 @@ export function answers() {
   return node("p", { id: "answer", role: "status" });
 }
 
-// Shows a command's answer; its control cannot be used meanwhile, and keeps the focus.
+// Shows a command's answer; its control cannot be used meanwhile, and keeps the focus. Returns whether the device obeyed.
 export async function act(control, said, values, waiting, done) {
-  if (control.getAttribute("aria-disabled") === "true") return;
+  if (control.getAttribute("aria-disabled") === "true") return false;
   control.setAttribute("aria-disabled", "true");
   said.className = "";
   said.textContent = waiting;
@@ -29,12 +29,13 @@ export async function act(control, said, values, waiting, done) {
   control.removeAttribute("aria-disabled");
   said.className = ok ? "good" : "error";
   said.textContent = text;
+  return ok;
 }
 
 // A button that snoozes the label of an event where it was heard.
 export function snoozeButton({ device, source, label }, said) {
   const where = `${label} at ${device}: ${source}`;
-  const button = node("button", { type: "button", "aria-label": `Snooze ${where} for 1 h` }, "Snooze 1 h");
+  const button = node("button", { type: "button", "aria-label": `Snooze 1 h: ${where}` }, "Snooze 1 h");
   button.addEventListener("click", () => act(button, said, { device, source, command: "snooze", label, value: 3600 },
     `Snoozing ${where}…`, `${where} is snoozed for 1 h.`));
   return button;

@@ -2,6 +2,7 @@
 
 import { answers, snoozeButton } from "./command.js";
 import { address, ask, main, node, query, seconds, time } from "./dom.js";
+import { may } from "./me.js";
 
 export async function event() {
   const [device, source, id] = ["device", "source", "id"].map((key) => query.get(key) ?? "");
@@ -14,8 +15,8 @@ export async function event() {
     ["Lasted", seconds(found.duration_s)], ["Device", found.device],
     ["Source", node("a", { href: address({ view: "history", device: found.device, source: found.source }) }, found.source)],
     ["Model", found.model], ["Id", found.id]];
-  const said = answers();
+  const said = answers(), isOwner = await may("owner");
   main.replaceChildren(node("h1", {}, found.label), said,
     node("dl", {}, ...entries.flatMap(([name, value]) => [node("dt", {}, name), node("dd", {}, value)])),
-    node("p", {}, snoozeButton(found, said), " ", node("a", { href: address({ view: "source", device: found.device, source: found.source }) }, "Settings of this source")));
+    node("p", {}, isOwner ? snoozeButton(found, said) : "", " ", node("a", { href: address({ view: "source", device: found.device, source: found.source }) }, "Settings of this source")));
 }

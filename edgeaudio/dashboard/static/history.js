@@ -3,6 +3,7 @@
 import { PERIODS, chart, spanOf } from "./chart.js";
 import { answers, snoozeButton } from "./command.js";
 import { address, ask, main, node, query, row, seconds, table, time } from "./dom.js";
+import { may } from "./me.js";
 import { zone } from "./zone.js";
 import { fromInput, toInput } from "./zones.js";
 
@@ -17,8 +18,8 @@ function periods(filter) {
 
 export async function history() {
   const filter = Object.fromEntries(FILTERS.map((key) => [key, query.get(key) ?? ""]));
-  const heads = ["Began", "Sound", "Score", "Lasted", "Source", "Snooze"];
-  const said = answers();
+  const said = answers(), isOwner = await may("owner");
+  const heads = ["Began", "Sound", "Score", "Lasted", "Source", ...isOwner ? ["Snooze"] : []];
   const field = (key, text, attributes) => node("label", {}, text, node("input", { name: key, value: filter[key], ...attributes }));
   const form = node("form", { role: "search" },
     field("label", "Sound", { maxlength: 200 }), field("device", "Device", { maxlength: 64 }), field("source", "Source", { maxlength: 64 }),
@@ -38,7 +39,8 @@ export async function history() {
   const rows = page.events.map((event) => row(heads, [
     time(event.begin),
     node("span", {}, node("a", { href: address({ view: "event", device: event.device, source: event.source, id: event.id }) }, event.label), event.test ? " (test)" : ""),
-    event.score.toFixed(2), event.end === null ? "" : seconds(event.duration_s), `${event.device}: ${event.source}`, snoozeButton(event, said)]));
+    event.score.toFixed(2), event.end === null ? "" : seconds(event.duration_s), `${event.device}: ${event.source}`,
+    ...isOwner ? [snoozeButton(event, said)] : []]));
   main.replaceChildren(node("h1", {}, "History"), form, periods(filter), await chart({ ...filter, by: query.get("by") }), said,
     rows.length ? table("Sounds, the newest first", heads, rows) : node("p", {}, "No sound is in the history for this filter."),
     page.next ? node("p", {}, node("a", { href: address({ view: "history", ...filter, after: page.next }) }, "Earlier sounds")) : "");

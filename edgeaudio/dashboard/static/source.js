@@ -3,28 +3,32 @@
 import { act, answers } from "./command.js";
 import { live } from "./connection.js";
 import { MAX_ROWS, address, ask, main, node, query, row, table, time } from "./dom.js";
+import { may } from "./me.js";
 
 const ASK_MS = 1000;
-const HEADS = ["Sound", "Threshold", "Cooldown, s", "Snooze", "Test"];
 const SPANS = [[3600, "1 h"], [28800, "8 h"], [86400, "1 day"], [604800, "1 week"]];
 
 export async function sourceControls() {
   const [device, source] = [query.get("device") ?? "", query.get("source") ?? ""];
+  const isOwner = await may("owner");
   const said = answers(), state = node("p", { class: "summary" }), note = node("p", { class: "note" });
-  const listening = node("button", { type: "button", role: "switch", "aria-checked": "false", "aria-label": "Listening", disabled: true }, "…");
-  const filter = node("input", { type: "search" }), filtered = node("label", {}, "Only sounds with", filter), place = node("div");
+  const listening = node("input", { type: "checkbox", role: "switch", disabled: true });
+  const filter = node("input", { type: "search" }), filtered = node("label", { class: "filter" }, "Only sounds with", filter), place = node("div");
   const link = (view, text) => node("a", { href: address({ view, device, source }) }, text);
   main.replaceChildren(node("h1", {}, `${source} on ${device}`), state, said,
-    node("p", { class: "controls" }, node("span", { "aria-hidden": "true" }, "Listening"), listening), filtered, place, note,
+    node("label", { class: "controls" }, listening, "Listening"), filtered, place, note,
     node("p", {}, link("live", "Live"), " · ", link("history", "History of this source")));
-  const rows = new Map();
+  const rows = new Map(), heads = ["Sound", "Threshold", "Cooldown, s", "Snooze", ...isOwner ? ["Test"] : []];
   let known = { revision: 0, labels: [] };
 
-  const send = (control, values, waiting, done) =>
-    act(control, said, { device, source, ...values }, `${waiting}…`, done).then(() => show());
+  async function send(control, values, waiting, done) {
+    if (await act(control, said, { device, source, ...values }, `${waiting}…`, done)) await show().catch(() => {});
+    else draw();  // what was refused gives way to what is in force
+  }
 
-  listening.addEventListener("click", () => {
-    const on = listening.getAttribute("aria-checked") !== "true";
+  listening.addEventListener("click", (event) => {
+    event.preventDefault();  // it moves when the device says so
+    const on = known.enabled !== true;
     send(listening, { command: "enabled", value: on }, `Switching ${source} ${on ? "on" : "off"}`, `${source} is switched ${on ? "on" : "off"}.`);
   });
   filter.addEventListener("input", () => draw());
@@ -46,8 +50,12 @@ export async function sourceControls() {
       send(form.querySelector("button"), { command, label, value }, `Setting the ${title.toLowerCase()} of ${label}`, done(value));
     });
     input.addEventListener("input", () => { input.dataset.typed = "yes"; });
-    const put = (value) => { if (!input.dataset.typed && value !== null) input.value = value; };
-    return { form, put };
+    const shown = node("span");  // for those who may not change it
+    const put = (value) => {
+      shown.textContent = value ?? "";
+      if (!input.dataset.typed && value !== null) input.value = value;
+    };
+    return { form: isOwner ? form : shown, put };
   }
 
   function makeRow(label) {
@@ -63,7 +71,8 @@ export async function sourceControls() {
       if (ms === until) return;
       const focused = snooze.contains(document.activeElement);
       until = ms;
-      if (ms === null) {
+      if (!isOwner) snooze.replaceChildren(ms === null ? "" : node("span", {}, "until ", time(ms)));
+      else if (ms === null) {
         const span = node("select", { "aria-label": `How long to snooze ${label}` }, ...SPANS.map(([value, text]) => node("option", { value }, text)));
         const begin = node("button", { "aria-label": `Snooze ${label}` }, "Snooze");
         const form = node("form", { class: "cell" }, span, begin);
@@ -77,9 +86,9 @@ export async function sourceControls() {
         end.addEventListener("click", () => send(end, { command: "snooze", label, value: 0 }, `Ending the snooze of ${label}`, `${label} is no longer snoozed.`));
         snooze.replaceChildren(node("span", {}, "until ", time(ms), " "), end);
       }
-      if (focused) snooze.querySelector("button").focus();
+      if (focused) snooze.querySelector("button")?.focus();
     };
-    return { element: row(HEADS, [label, threshold.form, cooldown.form, snooze, test]),
+    return { element: row(heads, [label, threshold.form, cooldown.form, snooze, ...isOwner ? [test] : []]),
       put: (values) => { threshold.put(values.threshold); cooldown.put(values.cooldown_s); putSnooze(values.snoozed_until); } };
   }
 
@@ -106,12 +115,11 @@ export async function sourceControls() {
     const left = chosen.length - shown.length;
     note.textContent = known.trouble ? known.trouble
       : left > 0 ? `${left} more: narrow the list.`
-      : known.labels.length || known.enabled !== null ? "A threshold of 1 is never reached. A cooldown begins at the end of a detection."
+      : known.labels.length || known.enabled !== null ? "A threshold of 1 is never reached. A cooldown begins at the end of a detection." + (isOwner ? "" : " Only owners change anything.")
       : known.subscribed ? "Nothing is known of this source: there is none of this name, or the broker's access rules deny its topics (docs/dashboard.md)." : "Asking the broker…";
     note.className = known.trouble ? "error" : "note";
-    listening.disabled = known.enabled === null;
-    listening.setAttribute("aria-checked", String(known.enabled === true));
-    listening.textContent = known.enabled === null ? "unknown" : known.enabled ? "On" : "Off";
+    listening.disabled = known.enabled === null || !isOwner;
+    listening.checked = known.enabled === true;
   }
 
   async function show() {
@@ -129,7 +137,7 @@ export async function sourceControls() {
       one.withheld ? `${one.withheld} sounds were not published, for snoozes and cooldowns` : ""].filter(Boolean).join("; ");
   };
 
-  place.append(table("What each sound takes to be published", HEADS, []));
+  place.append(table("What each sound takes to be published", heads, []));
   await show();
   const again = async () => {
     if (!document.hidden) await show().catch((error) => { note.className = "error"; note.textContent = error.message; });
