@@ -27,6 +27,7 @@ MAX_EVENTS = 10_000_000  # beyond it the oldest go
 MAX_DEVICES = 2_000  # whose numbers are followed
 MAX_PAGE = 500
 _PRUNED_AT_ONCE = 1_000  # rows of one transaction
+_SORTED_AT_MOST = 10_000  # events of a score that is rare
 _ONSET, _OFFSET = 1, 2
 # what a layout 1 has not
 COLUMNS: Final = tuple(
@@ -46,6 +47,9 @@ SCHEMA: Final = (
     "CREATE INDEX IF NOT EXISTS events_by_begin ON events (begin_ms)",
     "CREATE INDEX IF NOT EXISTS events_by_device ON events (device, begin_ms)",
     "CREATE INDEX IF NOT EXISTS events_by_label ON events (label, begin_ms)",
+    "CREATE INDEX IF NOT EXISTS events_by_source ON events (source, begin_ms)",
+    # for scores that are rare: whoever asks for those would else have all rows read
+    "CREATE INDEX IF NOT EXISTS events_by_score ON events (score)",
     # of the few that are reviewed
     "CREATE INDEX IF NOT EXISTS events_by_verdict ON events (verdict, begin_ms) WHERE verdict IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS events_by_given_label ON events (given_label, begin_ms) WHERE given_label IS NOT NULL",
@@ -208,9 +212,17 @@ class History:
             indexes = ["verdict"]
         elif wanted.device is not None:
             indexes = ["device"]
+        elif wanted.source is not None:
+            indexes = ["source"]
         else:
             indexes = ["begin"] if wanted.label is None else ["label", "given_label"]
         with self.database.reading() as db:
+            if (
+                wanted.min_score is not None
+                and wanted.verdict in {None, "unreviewed"}
+                and _is_rare(db, wanted.min_score)
+            ):
+                indexes = ["score"]
             found = {event.number: event for index in indexes for event in _page(db, index, wanted, after, limit + 1)}
         events = sorted(found.values(), key=lambda event: (event.begin_ms, event.number), reverse=True)
         return Page(tuple(events[:limit]), events[limit - 1].cursor if len(events) > limit else None)
@@ -319,6 +331,13 @@ def _put(db: Connection, detection: Detection, received_ms: int, changes: counts
         new_begin_ms = begin_ms if kind == _ONSET else old_begin_ms
         note(changes, key[:2], new_begin_ms, counted, max(old_score, detection.score), 1)
     return True
+
+
+def _is_rare(db: Connection, min_score: float) -> bool:
+    """True if so few events have the score that finding them all and sorting is quicker than looking for it in order."""
+    few = "SELECT 1 FROM events INDEXED BY events_by_score WHERE score >= ? LIMIT ?"
+    (number,) = db.execute(f"SELECT count(*) FROM ({few})", (min_score, _SORTED_AT_MOST + 1)).fetchone()  # noqa: S608
+    return bool(number <= _SORTED_AT_MOST)
 
 
 def _conditions(wanted: Filter, index: str) -> tuple[list[str], list[object]]:

@@ -134,7 +134,8 @@ def test_every_filter_filters(history: History) -> None:
         Filter(verdict="wrong", device="dock", label="dog"),
     ],
 )
-def test_no_page_is_sorted(history: History, wanted: Filter) -> None:
+def test_no_page_is_sorted(history: History, monkeypatch: pytest.MonkeyPatch, wanted: Filter) -> None:
+    monkeypatch.setattr(module, "_SORTED_AT_MOST", -1)
     history.write([onset()], NOW_S)
     statements: list[str] = []
     with closing(sqlite3.connect(history.database.path)) as db:
@@ -142,13 +143,27 @@ def test_no_page_is_sorted(history: History, wanted: Filter) -> None:
         assert history.database._reader is not None
         history.database._reader.set_trace_callback(statements.append)
         history.page(wanted, Cursor(AT_MS, 5))
-        for statement in statements:
+        for statement in (one for one in statements if "ORDER BY" in one):
             plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")]
             assert "USING INDEX" in plan[0]
             assert plan[1:] == [
                 "CORRELATED SCALAR SUBQUERY 1",
                 "SEARCH model_files USING INTEGER PRIMARY KEY (rowid=?)",
             ]
+
+
+def test_a_rare_score_is_looked_for_by_itself(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = [onset(f"e{n}", after_s=n, score=0.5 + n % 50 / 100, label=("dog", "cat")[n % 2]) for n in range(200)]
+    history.write(batch, NOW_S)
+    for wanted in (Filter(min_score=0.97), Filter(min_score=0.9, label="cat", device="dock"), Filter(min_score=1.0)):
+        pages, after = [], None
+        while pages == [] or after is not None:
+            monkeypatch.setattr(module, "_SORTED_AT_MOST", 10_000)
+            pages.append(history.page(wanted, after, limit=5))
+            monkeypatch.setattr(module, "_SORTED_AT_MOST", -1)
+            assert history.page(wanted, after, limit=5) == pages[-1]
+            after = pages[-1].next
+    assert len(ids(history, Filter(min_score=0.97))) == 12
 
 
 def test_counts_are_by_quarter_and_label_without_tests(history: History) -> None:
