@@ -334,7 +334,7 @@ def _put(db: Connection, detection: Detection, received_ms: int, changes: counts
 
 
 def _is_rare(db: Connection, min_score: float) -> bool:
-    """True if so few events have the score that finding them all and sorting is quicker than looking for it in order."""
+    """True if so few events have the score that to find and sort them is quicker than to read all in order."""
     few = "SELECT 1 FROM events INDEXED BY events_by_score WHERE score >= ? LIMIT ?"
     (number,) = db.execute(f"SELECT count(*) FROM ({few})", (min_score, _SORTED_AT_MOST + 1)).fetchone()  # noqa: S608
     return bool(number <= _SORTED_AT_MOST)

@@ -15,7 +15,7 @@ from edgeaudio.dashboard import database
 from edgeaudio.dashboard import history as module
 from edgeaudio.dashboard.counts import QUARTER_MS
 from edgeaudio.dashboard.database import Database, DatabaseError
-from edgeaudio.dashboard.history import SCHEMA, Cursor, Filter, History, HistoryEvent, upgrade
+from edgeaudio.dashboard.history import SCHEMA, Cursor, Filter, History, HistoryEvent, Page, upgrade
 from edgeaudio.dashboard.wire import Detection
 
 ALL = Filter()
@@ -156,7 +156,8 @@ def test_a_rare_score_is_looked_for_by_itself(history: History, monkeypatch: pyt
     batch = [onset(f"e{n}", after_s=n, score=0.5 + n % 50 / 100, label=("dog", "cat")[n % 2]) for n in range(200)]
     history.write(batch, NOW_S)
     for wanted in (Filter(min_score=0.97), Filter(min_score=0.9, label="cat", device="dock"), Filter(min_score=1.0)):
-        pages, after = [], None
+        pages: list[Page] = []
+        after = None
         while pages == [] or after is not None:
             monkeypatch.setattr(module, "_SORTED_AT_MOST", 10_000)
             pages.append(history.page(wanted, after, limit=5))
@@ -447,4 +448,4 @@ def test_a_search_that_takes_too_long_is_refused(history: History, monkeypatch: 
     monkeypatch.setattr(database, "_READ_LIMIT_S", -1.0)
     history.write([onset(f"e{n}") for n in range(3000)], NOW_S)
     with pytest.raises(DatabaseError, match="narrow it by device, label or time"):
-        history.page(Filter(min_score=1.0))
+        history.page(Filter(device="dock", source="hall"))
