@@ -42,7 +42,13 @@ def served(
 
 
 @pytest.fixture
-def open_page(chromium: Browser, served: RunningDashboard) -> Iterator[Callable[..., Page]]:
+def silent() -> list[str]:
+    """Complaints of the browser that no page can prevent: of a dashboard that is away, of what cannot be asked."""
+    return ["ERR_CONNECTION_REFUSED", "400 (Bad Request)"]
+
+
+@pytest.fixture
+def open_page(chromium: Browser, served: RunningDashboard, silent: list[str]) -> Iterator[Callable[..., Page]]:
     """Open a view; at the end of the test nothing may have been refused, run or asked from elsewhere."""
     complaints: list[str] = []
     contexts = []
@@ -63,8 +69,6 @@ def open_page(chromium: Browser, served: RunningDashboard) -> Iterator[Callable[
     yield make
     for context in contexts:
         context.close()
-    # what a page cannot do silently: ask a dashboard that is away, and ask what its address cannot be asked
-    silent = ("ERR_CONNECTION_REFUSED", "400 (Bad Request)")
     assert [text for text in complaints if not any(known in text for known in silent)] == []
 
 

@@ -1,6 +1,8 @@
 // The live view of one source: its spectrogram, what was detected, and what was just below. Owns: the layout of a packet
 // (docs/mqtt.md), the ring of columns, and what is drawn. Does not know: the WebSocket, nor elements outside its own.
 
+import { zone } from "./zone.js";
+
 const WIDTH = 1500; // columns that are shown, 30 s
 const LOW_DB = -105, HIGH_DB = -35; // of a band, from the darkest colour to the lightest
 const ROWS = 5; // labels below the spectrogram
@@ -10,7 +12,7 @@ const MAX_KEPT = 500; // clips and detections
 const COLOURS = [[0, 0, 4], [40, 17, 89], [114, 31, 129], [182, 54, 121], [241, 96, 93], [254, 176, 120], [252, 253, 191]];
 const GAP = "#7d848c"; // no sound came: none of the colours above
 const MARK = "#4fe3ff";
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", timeZone: zone });
 
 export function decode(buffer) {
   const view = new DataView(buffer);
