@@ -40,6 +40,7 @@ SERVERS = frozenset(
             "brokers",
             "camera",
             "cut_line",
+            "dashboard_access",
             "dashboards",
             "delivery",
             "endless",
@@ -47,7 +48,17 @@ SERVERS = frozenset(
             "faulty_card",
             "gst_server",
         ),
-        *("icecast", "media", "onvif_camera", "programs", "rtsp", "scripted_broker", "scripted_web", "serving"),
+        *(
+            "icecast",
+            "media",
+            "onvif_camera",
+            "programs",
+            "proxies",
+            "rtsp",
+            "scripted_broker",
+            "scripted_web",
+            "serving",
+        ),
         *("strict_broker", "supervisor", "terminals", "tls_broker", "web", "web_sources"),
     )
 )

@@ -35,8 +35,10 @@ class Answer:
 class RunningDashboard:
     """`edgeaudio dashboard` in a process of its own."""
 
-    def __init__(self, folder: Path, broker_port: int, *, base: str = "edgeaudio", settings: str = "") -> None:
-        self.port = free_port()
+    def __init__(
+        self, folder: Path, broker_port: int, *, base: str = "edgeaudio", settings: str = "", port: int = 0
+    ) -> None:
+        self.port = port or free_port()
         self.database = folder / "dashboard.sqlite"
         self.config = folder / "dashboard.toml"
         self.log_file = folder / "dashboard.log"
