@@ -248,7 +248,7 @@ $(VENV)/.demo: override EXTRAS := demo
 $(VENV)/.demo: pyproject.toml $(CONSTRAINTS)
 	$(INSTALL)
 
-$(VENV)/.dashboard: override EXTRAS := demo,dashboard
+$(VENV)/.dashboard: override EXTRAS := demo,dashboard,pictures
 $(VENV)/.dashboard: pyproject.toml $(CONSTRAINTS)
 	$(INSTALL)
 

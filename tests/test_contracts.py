@@ -70,8 +70,8 @@ PAYLOADS = {
     "level": messages.level(TOPICS, Level("porch", AT, 1.5, -20.5, -10.5, 0.1, 0.1, (CHANNEL, CHANNEL))),
     "scores": messages.live_scores(TOPICS, LiveScores("porch", "home", AT, 4.0, {"dog": 0.5})),
     "status": messages.status(TOPICS, STATUS),
-    "clip_info": media_info(TOPICS, CLIP, "clip"),
-    "image_info": media_info(TOPICS, CLIP, "image"),
+    "clip_info": media_info(TOPICS, CLIP, "clip", 1),
+    "image_info": media_info(TOPICS, CLIP, "image", 1),
     "command": messages.command_result(TOPICS, "a/set", AT, "x"),
     "health": messages.health(TOPICS, health_values(HEALTH)),
 }

@@ -24,6 +24,7 @@ _EXTRA: Final = ("prometheus_client", "starlette", "uvicorn", "wsproto")
 _DAY_S: Final = 24 * 3600.0
 _ROLES: Final = {"none": Role.NOBODY, "reader": Role.READER, "owner": Role.OWNER}
 MIN_PASSWORD: Final = 8  # characters
+_MB: Final = 1_000_000
 
 
 def dashboard(path: Path | None, options: Sequence[str]) -> int:
@@ -92,6 +93,8 @@ def _serve(settings: Settings) -> int:
             database=settings.history_path,
             keep_s=settings.dashboard.keep_days * _DAY_S,
             access=access_config(settings),
+            media_folder=settings.received_clips_folder,
+            media_max_bytes=round(settings.dashboard.clips_max_mb * _MB),
         )
     )
     with listen(host, port) as sock:

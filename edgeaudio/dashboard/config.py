@@ -51,5 +51,7 @@ class DashboardConfig:
     mqtt: MqttConfig  # its client id is the beginning of those of both connections
     base_topic: str
     database: Path
-    keep_s: float  # how long events are kept
+    keep_s: float  # how long events, clips and pictures are kept
+    media_folder: Path  # of clips and pictures
+    media_max_bytes: int  # of them; 0: they are not received
     access: AccessConfig = AccessConfig()

@@ -81,6 +81,11 @@ class Database:
         """True if the file was found damaged; the next `open` or `write` begins a new one."""
         return self._is_damaged
 
+    @property
+    def generation(self) -> int:
+        """Another number for another file: a damaged one was moved, or the file was replaced."""
+        return self._generation
+
     def open(self) -> None:
         """Open the file, or create it."""
         with self.writing():

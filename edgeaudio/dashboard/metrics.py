@@ -176,12 +176,13 @@ class FleetCollector(Collector):
     def _of_this_process(
         self, budget: _Budget, numbers: RecorderNumbers, devices: int, left_out: int
     ) -> Iterator[Metric]:
-        connections = self._dashboard.connections
+        connections, media = self._dashboard.connections, self._dashboard.media.numbers()
         up = _family(
             "edgeaudio_broker_up", "1 while the subscription is granted, else 0.", ("subscription",), grows=False
         )
         budget.add(up, ("detections",), connections.detections)
         budget.add(up, ("state",), connections.state)
+        budget.add(up, ("media",), connections.media)
         yield up
         refused = _family(
             "edgeaudio_dashboard_refused_messages_total", "Messages that break the contract.", ("topic",), grows=True
@@ -198,6 +199,14 @@ class FleetCollector(Collector):
                 numbers.waiting,
             ),
             ("edgeaudio_dashboard_unstored_detections_total", "Detections that never will be.", True, numbers.unstored),
+            (
+                "edgeaudio_dashboard_clips_files",
+                "Clips and pictures that are kept.",
+                False,
+                media.files,
+            ),
+            ("edgeaudio_dashboard_clips_bytes", "Room that they take on the disk.", False, media.bytes),
+            ("edgeaudio_dashboard_clips_lost_total", "Clips and pictures that could not be kept.", True, media.lost),
             (
                 "edgeaudio_dashboard_left_out_messages_total",
                 "Messages of devices and sources beyond the limits.",

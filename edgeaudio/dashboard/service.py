@@ -1,4 +1,4 @@
-"""The parts of the dashboard, joined: two subscriptions, the fleet, the history, and what is watched live.
+"""The parts of the dashboard, joined: subscriptions, the fleet, the history, clips, and what is watched live.
 
 Owns: the threads, what each message leads to, and the count of refused ones.
 Does not know: HTTP (web/), metrics' names (metrics.py).
@@ -7,7 +7,7 @@ Two connections, because their sessions differ. Detections come over a session t
 is away. State comes over a clean one without acknowledgements: a queue of a thousand messages, as brokers keep it for
 one client, is less than the retained messages of a fleet, and each report replaces the one before. What is watched live
 comes over a third one, and commands and what they change over a fourth, which are there only while somebody watches or
-looks.
+looks. Clips and pictures come over one more: one at a time is in memory, and nothing else waits behind them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -30,6 +31,11 @@ from edgeaudio.dashboard.database import Database, DatabaseError
 from edgeaudio.dashboard.fleet import Fleet
 from edgeaudio.dashboard.history import History
 from edgeaudio.dashboard.live_feed import LiveFeed
+from edgeaudio.dashboard.media.archive import MediaArchive
+from edgeaudio.dashboard.media.inbox import MediaInbox
+from edgeaudio.dashboard.media.store import SCHEMA as MEDIA_SCHEMA
+from edgeaudio.dashboard.media.wire import MAX_BYTES as MAX_MEDIA_BYTES
+from edgeaudio.dashboard.media.wire import MediaInfo, Medium, media_filters, parse_media
 from edgeaudio.dashboard.missed import MissedSounds
 from edgeaudio.dashboard.recorder import Recorder
 from edgeaudio.dashboard.reviews import Reviews
@@ -49,7 +55,7 @@ from edgeaudio.dashboard.wire import (
     parse,
     state_filters,
 )
-from edgeaudio.sinks.mqtt.events import Received
+from edgeaudio.sinks.mqtt.events import MAX_PROPERTY_BYTES, Received
 from edgeaudio.throttled_log import LogThrottle
 
 log = logging.getLogger(__name__)
@@ -60,7 +66,13 @@ _PRUNE_EVERY_S: Final = 3600.0
 _PRUNE_PAUSE_S: Final = 0.05  # for the writer
 _STOP_LIMIT_S: Final = 5.0
 _MAX_SHOWN: Final = 200  # characters of a topic in the log
-SCHEMA: Final = (*history.SCHEMA, *reviews.SCHEMA, *missed.SCHEMA, *sessions.SCHEMA)  # of all stores
+SCHEMA: Final = (
+    *history.SCHEMA,
+    *reviews.SCHEMA,
+    *missed.SCHEMA,
+    *sessions.SCHEMA,
+    *MEDIA_SCHEMA,
+)  # of all stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,7 @@ class Connections:
 
     detections: bool
     state: bool
+    media: bool | None  # clips and pictures; None: they are not received
 
 
 class Dashboard:
@@ -83,6 +96,10 @@ class Dashboard:
         self.history = History(self.database, keep_s=config.keep_s, sha256_of=self.fleet.model_sha256)
         self.reviews = Reviews(self.history)
         self.missed = MissedSounds(self.database)
+        self.media = MediaArchive(
+            self.database, config.media_folder, max_bytes=config.media_max_bytes, keep_s=config.keep_s
+        )
+        self._inbox = MediaInbox()
         self.recorder = Recorder(self.history, last_number=int(time.time() * 1000))
         self._base = config.base_topic
         self._stop = threading.Event()
@@ -119,6 +136,18 @@ class Dashboard:
             max_payload=MAX_LIVE_PACKET,
             max_packet=MAX_LIVE_PACKET + 1024,
         )
+        self._media = Consumer(
+            "clips",
+            replace(
+                passing,
+                client_id=f"{mqtt.client_id}_dashboard-media",
+                max_payload=MAX_MEDIA_BYTES,
+                max_packet=MAX_MEDIA_BYTES + MAX_PROPERTY_BYTES + 1024,
+            ),
+            Subscription(media_filters(self._base), qos=0, retained=False, batch=1),
+            self._take_media,
+            stop=self._stop,
+        )
         self._live = LiveFeed(live, self._base, self.viewers, self._refuse, stop=self._stop)
         self.controls = Controls()
         commanding = replace(passing, client_id=f"{mqtt.client_id}_dashboard-controls")
@@ -129,12 +158,13 @@ class Dashboard:
 
     @property
     def connections(self) -> Connections:
-        return Connections(self._detections.is_up, self._state.is_up)
+        return Connections(self._detections.is_up, self._state.is_up, self._media.is_up if self.media.is_on else None)
 
     @property
     def failure(self) -> BaseException | None:
         """What ended a thread; None: all run."""
-        return self._detections.failure or self._state.failure or self._live.failure or self.control_feed.failure
+        threads = (self._detections, self._state, self._media, self._live, self.control_feed)
+        return next((thread.failure for thread in threads if thread.failure is not None), None)
 
     @property
     def refused(self) -> dict[str, int]:
@@ -150,8 +180,11 @@ class Dashboard:
             if not error.passing:
                 raise
             log.error("%s; it is tried again", error)  # noqa: TRY400 (one line)
+        self.media.open()
         self._detections.start()
         self._state.start()
+        if self.media.is_on:
+            self._media.start()
         self._live.start()
         self.control_feed.start()
         self._keeper.start()
@@ -160,8 +193,11 @@ class Dashboard:
         self._stop.set()
         for thread in (self._detections, self._state, self._live, self.control_feed):
             thread.join(_STOP_LIMIT_S)
+        if self.media.is_on:
+            self._media.join(_STOP_LIMIT_S)
         self._keeper.join(_STOP_LIMIT_S)
         self._flush_sessions()
+        self.media.close()
         self.database.close()
 
     def _take_state(self, batch: Sequence[Received]) -> None:
@@ -178,6 +214,17 @@ class Dashboard:
             self.fleet.saw(detection.device, now_s)
         self.recorder.record(detections, now_s, time.monotonic())
 
+    def _take_media(self, batch: Sequence[Received]) -> None:
+        for message in batch:
+            try:
+                value = parse_media(self._base, message)
+                if isinstance(value, MediaInfo):
+                    self._inbox.take_info(value, time.monotonic())
+                elif isinstance(value, Medium):
+                    self.media.put(*self._inbox.assign(value, time.monotonic()), time.time())
+            except WireError as error:
+                self._refuse(message, error)
+
     def _parse(self, message: Received) -> Value | None:
         try:
             return parse(self._base, message.topic, message.payload)
@@ -192,13 +239,12 @@ class Dashboard:
             log.warning("%s: %s; the message is ignored", message.topic[:_MAX_SHOWN], error)
 
     def _keep(self) -> None:
-        """Delete old events, hour by hour."""
+        """Delete what is old, hour by hour."""
         while not self._stop.is_set():
-            try:
-                while self.history.prune(time.time()) and not self._stop.wait(_PRUNE_PAUSE_S):
-                    pass
-            except DatabaseError:
-                pass  # the writer has logged it
+            for prune in (self.history.prune, self.media.prune):
+                with suppress(DatabaseError):  # the writer has logged it
+                    while prune(time.time()) and not self._stop.wait(_PRUNE_PAUSE_S):
+                        pass
             self._flush_sessions()
             self._stop.wait(_PRUNE_EVERY_S)
 

@@ -32,7 +32,10 @@ _MAX_SECONDS = 1e10
 _FIRST_YEAR, _LAST_YEAR = 1970, 2199
 
 LABEL_KINDS: Final = frozenset({"threshold", "snooze", "cooldown"})
-KINDS: Final = LABEL_KINDS | {"availability", "health", "status", "detection", "live", "scores", "command", "enabled"}
+KINDS: Final = LABEL_KINDS | {
+    *("availability", "health", "status", "detection", "live", "scores", "command", "enabled"),
+    *("clip", "image", "info"),
+}
 MAX_TOPIC = 400  # characters
 _HASH = re.compile(r"[0-9a-f]{1,64}")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -49,7 +49,7 @@ def _run(folder: Path, broker: str | None, stop: threading.Event) -> int:
         ports = dict(zip((camera.name for camera in cameras), free_ports(len(cameras)), strict=True))
         processes = {
             "dashboard": stack.enter_context(page(folder, url, port, log)),
-            "agent": stack.enter_context(agent(folder, url, ports, log)),
+            "agent": stack.enter_context(agent(folder, url, ports, log, clips=True)),
         }
         for camera in cameras:
             stack.enter_context(playing(camera, ports[camera.name], repeat=True))

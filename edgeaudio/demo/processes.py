@@ -5,6 +5,7 @@ Owns: how they are started, and that they end. Does not know: what is shown of t
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from edgeaudio.demo.scenario import Camera
 from edgeaudio.errors import EdgeaudioError
 
 DEVICE = "demo"
+CLIP_S = 8.0
 START_S = 30.0  # for broker and agent, on a slow board
 STOP_S = 5.0
 
@@ -42,9 +44,19 @@ def embedded_broker() -> Iterator[str]:
 
 
 @contextmanager
-def agent(folder: Path, broker: str, ports: dict[str, int], log: object) -> Iterator[subprocess.Popen[str]]:
-    """Run `edgeaudio run`, which waits for a camera on each port; it logs into the file `log`."""
+def agent(
+    folder: Path, broker: str, ports: dict[str, int], log: object, *, clips: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `edgeaudio run`, which waits for a camera on each port; it logs into the file `log`.
+
+    `clips`: it publishes the sound around each event, short so that it comes soon, and its picture if Pillow is there.
+    """
     lines = [f'device = "{DEVICE}"', f'state_dir = "{folder}"', "[health]", "interval_s = 5"]
+    if clips:
+        picture = "none" if importlib.util.find_spec("PIL") is None else "jpeg"
+        lines += ["[clips]", "enabled = true", f"longest_s = {CLIP_S}", "max_mb = 100", "min_free_mb = 0"]
+        publish = '["clip"]' if picture == "none" else '["clip", "image"]'
+        lines += [f'picture = "{picture}"', f"publish = {publish}"]
     for name, port in ports.items():
         lines += [f"[sources.{name}]", f'url = "rtsp+listen://127.0.0.1:{port}/{name}"']
     config = folder / "edgeaudio.toml"

@@ -212,7 +212,13 @@ class DashboardSettings(_Table):
     url: WebUrl | None = Field(None, description="Where people reach the page; detections then have a `link` to it.")
     listen: ListenAddress = Field("127.0.0.1:8420", description="Address and port of the page.")
     database: AnyPath | None = Field(None, description="File of its history; default: dashboard.sqlite in state_dir.")
-    keep_days: Number = Field(365.0, ge=1, le=36_500, description="Older events are deleted from the history.")
+    keep_days: Number = Field(365.0, ge=1, le=36_500, description="Older events and clips are deleted.")
+    clips_dir: AnyPath | None = Field(
+        None, description="Folder of clips and pictures that agents publish; default: beside the database."
+    )
+    clips_max_mb: Number = Field(
+        1000.0, ge=0, le=1_000_000_000, description="The most MB of them; 0: none are received or kept."
+    )
     public: bool = Field(default=False, description="Whether detections and states are shown without a login.")
     hosts: Hosts | None = Field(None, description="Host names by which the page is reached, besides localhost.")
     base_path: BasePath | None = Field(None, description="Path under which a proxy has the page; default: the root.")
@@ -428,6 +434,11 @@ class Settings(BaseSettings):
     def history_path(self) -> Path:
         """File of the dashboard's history."""
         return self.dashboard.database or self.state_dir / "dashboard.sqlite"
+
+    @property
+    def received_clips_folder(self) -> Path:
+        """Folder of the clips and pictures that the dashboard receives."""
+        return self.dashboard.clips_dir or self.history_path.with_name(f"{self.history_path.stem}-clips")
 
     @model_validator(mode="after")
     def _names_known(self) -> Self:

@@ -43,8 +43,8 @@ def served(
 
 @pytest.fixture
 def silent() -> list[str]:
-    """Complaints of the browser that no page can prevent: of a dashboard that is away, of what cannot be asked."""
-    return ["ERR_CONNECTION_REFUSED", "400 (Bad Request)"]
+    """Complaints that no page can prevent: a dashboard that is away, what cannot be asked, a clip that cannot be decoded."""
+    return ["ERR_CONNECTION_REFUSED", "400 (Bad Request)", "422 (Unprocessable"]
 
 
 @pytest.fixture

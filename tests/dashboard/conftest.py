@@ -22,8 +22,8 @@ __all__ = ["any_broker", "broker", "mosquitto"]
 @pytest.fixture
 def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
     """Yield a dashboard that is not connected: the tests hand it what a connection would."""
-    config = DashboardConfig(MqttConfig("127.0.0.1", 1, "edgeaudio-x"), "edgeaudio", tmp_path / "d.sqlite", 1e9)
-    dashboard = Dashboard(config)
+    mqtt = MqttConfig("127.0.0.1", 1, "edgeaudio-x")
+    dashboard = Dashboard(DashboardConfig(mqtt, "edgeaudio", tmp_path / "d.sqlite", 1e9, tmp_path / "clips", 10**8))
     with closing(dashboard.database):
         yield dashboard
 

@@ -37,6 +37,8 @@ ROUTES = {
     "/api/recent": ({"GET", "HEAD"}, "VISITOR"),
     "/api/events": ({"GET", "HEAD"}, "VISITOR"),
     "/api/events/{device}/{source}/{id}": ({"GET", "HEAD"}, "VISITOR"),
+    "/api/events/{device}/{source}/{id}/clip": ({"GET", "HEAD"}, "READER"),
+    "/api/events/{device}/{source}/{id}/picture": ({"GET", "HEAD"}, "READER"),
     "/api/counts": ({"GET", "HEAD"}, "VISITOR"),
     "/api/live": ({"WEBSOCKET"}, "VISITOR"),
     "/api/sessions": ({"GET", "HEAD"}, "READER"),

@@ -23,6 +23,8 @@ from edgeaudio.dashboard import (
     wire,
 )
 from edgeaudio.dashboard.advice import advice_for
+from edgeaudio.dashboard.media import archive, decoder, wav_copy
+from edgeaudio.dashboard.media import wire as media_wire
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.wire import Availability
 from edgeaudio.sinks.live import leases, sink
@@ -55,6 +57,12 @@ def test_limits_are_those_of_the_code() -> None:
     assert f"up to {controls.MAX_LABELS:,} labels" in TEXT
     assert f"At most {control_feed.MAX_COMMANDS} commands" in TEXT
     assert f"scores over {sink.LEAST_SCORE}," in TEXT
+    assert f"Files over {media_wire.MAX_BYTES // 1_000_000} MB" in TEXT
+    assert f"Clips of at most {archive.MAX_DEVICES:,} devices" in TEXT
+    assert f"{archive.MIN_FREE_BYTES // 1_000_000} MB of the disk stay free" in TEXT
+    gib, copy_mb = decoder.MEMORY_BYTES >> 30, wav_copy.MAX_COPY_BYTES // 1_000_000
+    assert f"limits of CPU ({decoder.CPU_S} s), memory ({gib} GiB), files and output ({copy_mb} MB)" in TEXT
+    assert f"at most {decoder.SAMPLE_RATE // 1000} kHz and two\nchannels" in TEXT
     assert service.SESSION_EXPIRY_S == 7 * 24 * 3600  # "a week"
     assert metrics.GONE_AFTER_S == 5 * 60
 
@@ -62,8 +70,9 @@ def test_limits_are_those_of_the_code() -> None:
 def test_the_access_rules_are_those_of_the_subscriptions() -> None:
     rules = re.findall(r"^    topic read (.*)$", TEXT, re.MULTILINE)
     live = live_feed.live_filters("edgeaudio", ("+", "+"))
+    media = media_wire.media_filters("edgeaudio")
     settings = control_wire.setting_filters("edgeaudio", "+", "+")
-    assert rules == [*wire.state_filters("edgeaudio"), wire.detection_filter("edgeaudio"), *live, *settings]
+    assert rules == [*wire.state_filters("edgeaudio"), wire.detection_filter("edgeaudio"), *media, *live, *settings]
     assert control_wire.answer_topic("edgeaudio", "+") in rules
     written = re.findall(r"^    topic write (.*)$", TEXT, re.MULTILINE)
     assert written == [live_feed.lease_topic("edgeaudio", ("+", "+")), *commands.command_topics("edgeaudio")]

@@ -78,6 +78,14 @@ def test_its_sounds_come_over_and_over_until_ctrl_c(tmp_path: Path):
 
             # a round lasts 22 s
             wait_until(lambda: all(heard()[sound] >= 2 for sound in sounds), 90, "not every sound came twice")
+            (event,) = [event for event in events(found[1]) if event["source"] == "kitchen"][-1:]
+            assert event["media"]["clip"]["type"] == "audio/ogg"
+            place = f"{found[1]}api/events/demo/kitchen/{event['id']}"
+            with urllib.request.urlopen(f"{place}/clip", timeout=10) as answer:
+                assert answer.read(4) == b"OggS"
+            if importlib.util.find_spec("PIL") is not None:
+                with urllib.request.urlopen(f"{place}/picture", timeout=10) as answer:
+                    assert answer.headers["Content-Type"] == "image/jpeg"
             assert set(heard()) == sounds
             assert len(processes_of(mark)) >= 9
             assert end(process, mark) == ""

@@ -14,8 +14,7 @@ from paho.mqtt.properties import Properties
 from support.brokers import BrokerProcess, MosquittoFactory, config_for
 
 from edgeaudio.sinks.mqtt.client import MqttConnection
-from edgeaudio.sinks.mqtt.events import MAX_USER_PROPERTIES, Received
-from edgeaudio.sinks.mqtt.paho_client import MAX_PROPERTY_BYTES
+from edgeaudio.sinks.mqtt.events import MAX_PROPERTY_BYTES, MAX_USER_PROPERTIES, Received
 
 
 @contextmanager

@@ -38,7 +38,9 @@ class ServedDashboard:
         self.port: int = self._sock.getsockname()[1]
         config = AccessConfig(port=self.port, **access)
         mqtt = MqttConfig("127.0.0.1", 1, "edgeaudio-x")
-        self.dashboard = Dashboard(DashboardConfig(mqtt, "edgeaudio", folder / "d.sqlite", 1e9, config))
+        self.dashboard = Dashboard(
+            DashboardConfig(mqtt, "edgeaudio", folder / "d.sqlite", 1e9, folder / "clips", 10**8, config)
+        )
         self._server = make_server(self.dashboard)
         self._thread = threading.Thread(target=self._serve)
 

@@ -351,7 +351,7 @@ def test_a_picture_is_shown_with_its_event(scenario: Scenario):
     entity = scenario.ha.entity("image", "edgeaudio-pier_lane_image")
     scenario.ha.wait_state(entity, "unknown")
     clip = ClipReady("id-1", "lane", "dog", 0.91, "home", datetime.now(UTC), Path("a.opus"), "opus", Path("a.png"))
-    for message in (media_info(topics, clip, "image"), media(topics, clip, "image", Path("a.png"), PNG)):
+    for message in (media_info(topics, clip, "image", len(PNG)), media(topics, clip, "image", Path("a.png"), PNG)):
         scenario.listener.publish(message.topic, message.payload, retain=message.retain)
     wait_until(lambda: scenario.ha.attributes(entity).get("id") == "id-1", 20, f"{scenario.ha.attributes(entity)}")
     assert scenario.ha.attributes(entity)["label"] == "dog"

@@ -5,13 +5,14 @@ import { address, ask } from "./dom.js";
 
 const POLL_MS = 5000;
 
-export const live = { after: 0, detections: () => {}, fleet: () => {}, columns: () => {}, scores: () => {}, trouble: () => {}, polling: null, tries: 0 };
+export const live = { after: 0, detections: () => {}, fleet: () => {}, media: () => {}, columns: () => {}, scores: () => {}, trouble: () => {}, polling: null, tries: 0 };
 
 function take(message) {
   if (message.recent?.length) {
     live.after = message.recent.at(-1).number;
     live.detections(message.recent);
   }
+  if (message.media) live.media(message.media);
   if (message.fleet !== undefined) live.fleet();
   if (message.scores) live.scores(message.scores);
   if (message.trouble !== undefined) live.trouble(message.trouble);

@@ -2,6 +2,8 @@
 
 import { live } from "./connection.js";
 import { MAX_ROWS, address, ago, ask, head, main, node, query, recentTime, row, seconds, table } from "./dom.js";
+import { mediaMarks } from "./listen.js";
+import { may } from "./me.js";
 
 const TROUBLE = new Set(["connecting", "stalled", "waiting", "failed", "quarantined", "silent", "clipping", "hum", "unknown"]);
 
@@ -72,10 +74,25 @@ export async function devices() {
   }
 
   live.fleet = refresh;
+  const marks = new Map(); // of the sounds in the list: what is known of their clips, and where that is shown
+  const keyOf = (item) => [item.device, item.source, item.id].join("/");
+  const listens = may("reader");
+  live.media = async (items) => {
+    if (!await listens) return;
+    for (const item of items) {
+      const mark = marks.get(keyOf(item));
+      if (mark === undefined || mark.media[item.kind]) continue;
+      mark.media[item.kind] = { type: item.type };
+      mark.place.replaceChildren(mediaMarks(item, mark.media, mark.text));
+    }
+  };
   live.detections = (recents) => {
     for (const item of recents.filter((one) => one.kind === "onset")) {
       const link = node("a", { href: address({ view: "event", device: item.device, source: item.source, id: item.id }) }, item.label);
-      list.prepend(row(recentHeads, [recentTime(item.at), node("span", {}, link, item.test ? " (test)" : ""), item.score.toFixed(2), `${item.device}: ${item.source}`], { class: "new" }));
+      const place = node("span");
+      marks.set(keyOf(item), { media: {}, place, text: `${item.label}, ${item.device}: ${item.source}` });
+      if (marks.size > 100) marks.delete(marks.keys().next().value);
+      list.prepend(row(recentHeads, [recentTime(item.at), node("span", {}, link, item.test ? " (test)" : "", place), item.score.toFixed(2), `${item.device}: ${item.source}`], { class: "new" }));
     }
     while (list.children.length > 50) list.lastChild.remove();
   };

@@ -1,12 +1,15 @@
 // The view of one event.
 
 import { answers, snoozeButton } from "./command.js";
+import { live } from "./connection.js";
 import { address, ask, main, node, query, seconds, time } from "./dom.js";
 import { may } from "./me.js";
+import { eventMedia } from "./player.js";
 
 export async function event() {
   const [device, source, id] = ["device", "source", "id"].map((key) => query.get(key) ?? "");
-  const found = await ask(`api/events/${[device, source, id].map(encodeURIComponent).join("/")}`);
+  const ask_event = () => ask(`api/events/${[device, source, id].map(encodeURIComponent).join("/")}`);
+  const [found, listens] = await Promise.all([ask_event(), may("reader")]);
   const error = (s) => s === null ? "" : ` ± ${s.toFixed(2)} s`;
   const entries = [
     ["Sound", found.label + (found.test ? " (test)" : "")], ["Score", found.score.toFixed(4)],
@@ -15,8 +18,15 @@ export async function event() {
     ["Lasted", seconds(found.duration_s)], ["Device", found.device],
     ["Source", node("a", { href: address({ view: "history", device: found.device, source: found.source }) }, found.source)],
     ["Model", found.model], ["Id", found.id]];
+  const sound = node("div", {}, listens ? eventMedia(found) : "");
+  live.media = async (items) => { // a clip comes some seconds after its event
+    const missing = (item) => item.device === device && item.source === source && item.id === id && !found.media[item.kind];
+    if (!listens || !items.some(missing)) return;
+    found.media = (await ask_event().catch(() => found)).media;
+    sound.replaceChildren(eventMedia(found));
+  };
   const said = answers(), isOwner = await may("owner");
-  main.replaceChildren(node("h1", {}, found.label), said,
+  main.replaceChildren(node("h1", {}, found.label), said, sound,
     node("dl", {}, ...entries.flatMap(([name, value]) => [node("dt", {}, name), node("dd", {}, value)])),
     node("p", {}, isOwner ? snoozeButton(found, said) : "", " ", node("a", { href: address({ view: "source", device: found.device, source: found.source }) }, "Settings of this source")));
 }

@@ -3,6 +3,7 @@
 import { PERIODS, chart, spanOf } from "./chart.js";
 import { answers, snoozeButton } from "./command.js";
 import { address, ask, main, node, query, row, seconds, table, time } from "./dom.js";
+import { mediaMarks } from "./listen.js";
 import { may } from "./me.js";
 import { zone } from "./zone.js";
 import { fromInput, toInput } from "./zones.js";
@@ -35,10 +36,11 @@ export async function history() {
   });
   const { last, ...asked } = filter;
   if (last && !asked.from) asked.from = spanOf(filter).from;
-  const page = await ask(`api/events${address({ ...asked, after: query.get("after") })}`);
+  const [page, listens] = await Promise.all([ask(`api/events${address({ ...asked, after: query.get("after") })}`), may("reader")]);
   const rows = page.events.map((event) => row(heads, [
     time(event.begin),
-    node("span", {}, node("a", { href: address({ view: "event", device: event.device, source: event.source, id: event.id }) }, event.label), event.test ? " (test)" : ""),
+    node("span", {}, node("a", { href: address({ view: "event", device: event.device, source: event.source, id: event.id }) }, event.label), event.test ? " (test)" : "",
+      listens ? mediaMarks(event, event.media, `${event.label}, ${time(event.begin).textContent}`) : ""),
     event.score.toFixed(2), event.end === null ? "" : seconds(event.duration_s), `${event.device}: ${event.source}`,
     ...isOwner ? [snoozeButton(event, said)] : []]));
   main.replaceChildren(node("h1", {}, "History"), form, periods(filter), await chart({ ...filter, by: query.get("by") }), said,

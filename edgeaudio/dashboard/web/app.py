@@ -24,6 +24,7 @@ from edgeaudio.dashboard.web.guard import Guard
 from edgeaudio.dashboard.web.history_routes import HistoryRoutes
 from edgeaudio.dashboard.web.live_socket import LiveSocket
 from edgeaudio.dashboard.web.login_routes import LoginRoutes
+from edgeaudio.dashboard.web.media_routes import MediaRoutes
 from edgeaudio.dashboard.web.query import QueryError
 from edgeaudio.dashboard.web.routes import AnyRoute
 from edgeaudio.dashboard.web.static_routes import static_routes
@@ -38,6 +39,7 @@ def make_routes(dashboard: Dashboard) -> list[AnyRoute]:
         *LoginRoutes(dashboard.access, dashboard.sessions).routes(),
         *FleetRoutes(dashboard).routes(),
         *HistoryRoutes(dashboard).routes(),
+        *MediaRoutes(dashboard).routes(),
         *LiveSocket(dashboard).routes(),
         *ControlRoutes(dashboard).routes(),
     ]

@@ -17,7 +17,7 @@ from edgeaudio.dashboard.web.answers import SharedText, dump, json_in_thread
 from edgeaudio.dashboard.web.query import number_of
 from edgeaudio.dashboard.web.routes import METRICS, AnyRoute, Role, get
 
-_MAX_SENT: Final = 100  # detections in one message
+_MAX_SENT: Final = 100  # detections, or clips and pictures, in one message
 
 
 class FleetRoutes:
@@ -43,7 +43,13 @@ class FleetRoutes:
 
     async def _get_recent(self, request: Request) -> Response:
         after = number_of(request.query_params)
-        return await json_in_thread(lambda: {"recent": recent(self._dashboard, after), **connections(self._dashboard)})
+        return await json_in_thread(
+            lambda: {
+                "recent": recent(self._dashboard, after),
+                **arrivals(self._dashboard, 0)[0],
+                **connections(self._dashboard),
+            }
+        )
 
     def _fleet(self) -> dict[str, Any]:
         dashboard = self._dashboard
@@ -57,6 +63,14 @@ def recent(dashboard: Dashboard, after: int) -> list[dict[str, Any]]:
     # a page can have a higher number than there is after the clock was set back
     found = recorder.recent(after if after <= recorder.last_number else 0)
     return [values.recent_json(recent) for recent in found[-_MAX_SENT:]]
+
+
+def arrivals(dashboard: Dashboard, after: int) -> tuple[dict[str, Any], int]:
+    """Return the newest clips and pictures that came after a number, if any did, and the number to go on with."""
+    found = dashboard.media.arrivals(after)[-_MAX_SENT:]
+    if not found:
+        return {}, after
+    return {"media": [values.media_json(arrival) for arrival in found]}, found[-1].number
 
 
 def connections(dashboard: Dashboard) -> dict[str, Any]:

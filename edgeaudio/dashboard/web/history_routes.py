@@ -12,6 +12,8 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
+from edgeaudio.dashboard.history import HistoryEvent
+from edgeaudio.dashboard.media.store import EventKey
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.web import values
 from edgeaudio.dashboard.web.answers import json_answer, problem
@@ -24,6 +26,7 @@ class HistoryRoutes:
 
     def __init__(self, dashboard: Dashboard) -> None:
         self._history = dashboard.history
+        self._media = dashboard.media
         self._searching = asyncio.Lock()
 
     def routes(self) -> list[AnyRoute]:
@@ -36,9 +39,12 @@ class HistoryRoutes:
     async def _get_events(self, request: Request) -> Response:
         query = request.query_params
         wanted, after, limit = filter_of(query), cursor_of(query), limit_of(query)
-        return await self._search(
-            request, lambda: json_answer(values.page_json(self._history.page(wanted, after, limit)))
-        )
+
+        def find() -> Response:
+            page = self._history.page(wanted, after, limit)
+            return json_answer(values.page_json(page, self._media.media_of(map(_key, page.events))))
+
+        return await self._search(request, find)
 
     async def _get_event(self, request: Request) -> Response:
         names = request.path_params
@@ -47,7 +53,8 @@ class HistoryRoutes:
             event = self._history.event(names["device"], names["source"], names["id"])
             if event is None:
                 return problem(404, "this event is not in the history: it is too old, or never arrived")
-            return json_answer(values.event_json(event))
+            found = values.event_json(event, self._media.media_of([_key(event)]))
+            return json_answer(found | {"keeps_media": self._media.is_on})
 
         return await self._search(request, find)
 
@@ -63,3 +70,7 @@ class HistoryRoutes:
             if await request.is_disconnected():
                 return problem(503, "the browser is gone")
             return await to_thread.run_sync(find)
+
+
+def _key(event: HistoryEvent) -> EventKey:
+    return event.device, event.source, event.id

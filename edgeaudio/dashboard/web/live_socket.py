@@ -16,7 +16,7 @@ from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.viewers import Viewer
 from edgeaudio.dashboard.web import values
 from edgeaudio.dashboard.web.answers import dump
-from edgeaudio.dashboard.web.fleet_routes import connections, recent
+from edgeaudio.dashboard.web.fleet_routes import arrivals, connections, recent
 from edgeaudio.dashboard.web.query import QueryError, number_of, watched_of
 from edgeaudio.dashboard.web.routes import POLICY_VIOLATION, AnyRoute, Role, role_of, socket
 from edgeaudio.dashboard.wire import Scores
@@ -72,9 +72,10 @@ class LiveSocket:
         revision, fleet_at_s = -1, 0.0
         known: dict[str, Any] = {}
         trouble = ""
+        media_after = 0
         try:
             while not gone.done():
-                message: dict[str, Any] = {}
+                message, media_after = arrivals(self._dashboard, media_after)
                 if found := recent(self._dashboard, after):
                     after = found[-1]["number"]
                     message["recent"] = found

@@ -14,12 +14,16 @@ from edgeaudio.dashboard.advice import advice_for
 from edgeaudio.dashboard.controls import SourceControls
 from edgeaudio.dashboard.fleet import Device, FleetSnapshot, Source
 from edgeaudio.dashboard.history import HistoryEvent, Page
+from edgeaudio.dashboard.media.archive import Arrival
+from edgeaudio.dashboard.media.store import EventKey, StoredMedium
+from edgeaudio.dashboard.media.wire import MediaKind
 from edgeaudio.dashboard.recorder import Recent, RecorderNumbers
 from edgeaudio.dashboard.sequence import Sequence as DeviceSequence
 from edgeaudio.dashboard.wire import Scores
 
 Json = dict[str, Any]
 _MAX_LABELS: Final = 7  # of a chart: more colours cannot be told apart
+Media = Mapping[EventKey, Mapping[MediaKind, StoredMedium]]
 
 
 def fleet_json(fleet: FleetSnapshot, numbers: RecorderNumbers) -> Json:
@@ -54,8 +58,20 @@ def scores_json(scores: Scores) -> Json:
     return {"at": _ms(scores.at), "duration_s": scores.duration_s, "scores": dict(scores.scores)}
 
 
-def event_json(event: HistoryEvent) -> Json:
-    """Return an event of the history."""
+def media_json(arrival: Arrival) -> Json:
+    """Return a clip or a picture that came."""
+    device, source, event_id = arrival.event
+    return {
+        "device": device,
+        "source": source,
+        "id": event_id,
+        "kind": arrival.type.kind,
+        "type": arrival.type.content_type,
+    }
+
+
+def event_json(event: HistoryEvent, media: Media) -> Json:
+    """Return an event of the history, with what is kept of its sound."""
     return {
         "device": event.device,
         "source": event.source,
@@ -70,13 +86,18 @@ def event_json(event: HistoryEvent) -> Json:
         "duration_s": event.duration_s,
         "test": event.test,
         "onset_lost": event.onset_lost,
+        "media": {
+            kind: {"type": medium.type.content_type, "bytes": medium.bytes, "plot": medium.plot}
+            for kind, medium in media.get((event.device, event.source, event.id), {}).items()
+            if medium.type is not None
+        },
     }
 
 
-def page_json(page: Page) -> Json:
+def page_json(page: Page, media: Media) -> Json:
     """Return a page; `next`: the value of `after` for the next one."""
     return {
-        "events": [event_json(event) for event in page.events],
+        "events": [event_json(event, media) for event in page.events],
         "next": None if page.next is None else f"{page.next.begin_ms}.{page.next.number}",
     }
 

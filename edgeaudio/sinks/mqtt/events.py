@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
 
+MAX_PROPERTY_BYTES: Final = 16 * 1024  # of a message that is received; one with more is taken as one without any
 MAX_USER_PROPERTIES: Final = 16
 
 

@@ -49,7 +49,7 @@ def check(topics: Topics, source: str) -> Message:
     return Message(topics.clip(source), b"", qos=1, user_properties=properties)
 
 
-def media_info(topics: Topics, clip: ClipReady, kind: MediaKind) -> Message:
+def media_info(topics: Topics, clip: ClipReady, kind: MediaKind, n_bytes: int) -> Message:
     """Return what is known of a clip or a picture, published before it.
 
     For those who receive no properties, over MQTT 3.1.1, and the attributes of Home Assistant's image.
@@ -63,6 +63,7 @@ def media_info(topics: Topics, clip: ClipReady, kind: MediaKind) -> Message:
         "model": clip.model,
         "source": clip.source,
         "device": topics.device,
+        "bytes": n_bytes,
     }
     if kind == "clip":
         return Message(topics.clip_info(clip.source), encode(payload))

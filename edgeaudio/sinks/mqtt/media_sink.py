@@ -185,7 +185,7 @@ class MediaSink:
                 why = f"its {waiting.bytes} bytes are more than a packet of {most}, the most that may be sent"
                 self._give_up("long", why)
                 continue
-            connection.publish(media_info(self._topics, waiting.clip, waiting.kind), expiry_s=EXPIRY_S)
+            connection.publish(media_info(self._topics, waiting.clip, waiting.kind, len(content)), expiry_s=EXPIRY_S)
             connection.publish(message, expiry_s=EXPIRY_S)
             self._is_sending = True
             return

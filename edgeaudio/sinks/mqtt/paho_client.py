@@ -33,7 +33,14 @@ from paho.mqtt.reasoncodes import ReasonCode as PahoReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgeaudio.sinks.mqtt.broker import MqttConfig
-from edgeaudio.sinks.mqtt.events import MAX_USER_PROPERTIES, Acknowledged, Capabilities, MqttEvent, Received
+from edgeaudio.sinks.mqtt.events import (
+    MAX_PROPERTY_BYTES,
+    MAX_USER_PROPERTIES,
+    Acknowledged,
+    Capabilities,
+    MqttEvent,
+    Received,
+)
 from edgeaudio.sinks.mqtt.reason_codes import FIRST_REFUSAL, reason_code
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.sinks.mqtt.tls import tls_context
@@ -41,7 +48,6 @@ from edgeaudio.types import Message
 
 _UNACKNOWLEDGED_S = 60.0  # after which a connection with little under way ends
 _ROOM_STEP_S = 0.01  # between two looks whether more may be under way
-MAX_PROPERTY_BYTES = 16 * 1024  # of a message that is received; with more it is taken as one without any
 _MAX_EVENTS = 1024  # received and not yet returned
 _KEEP_ALIVE: Final = 0x8D
 _MALFORMED: Final = (struct.error, IndexError, KeyError, ValueError, MQTTException)

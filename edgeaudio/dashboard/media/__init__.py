@@ -1,0 +1,1 @@
+"""Clips and pictures that agents publish: received, checked, kept within bounds, decoded for browsers that cannot."""
