@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser.test_page import MARKUP, NOW_MS, at, fill
+from dashboard.test_media_http import wait_for_files, wait_for_media
 from dashboard.test_with_broker import dog
+from support.brokers import BrokerProcess
 from support.dashboards import RunningDashboard
+from support.published_media import MediaPublisher, clip, picture, tone
 from support.waiting import wait_until
 
 import edgeaudio.dashboard
@@ -42,9 +45,14 @@ VIEWS = views()
 
 
 @pytest.fixture
-def filled(publish: Publish, served: RunningDashboard) -> None:
-    """A dashboard with everything that views show: trouble, gaps, events of several labels, one that goes on."""
+def filled(publish: Publish, served: RunningDashboard, broker: BrokerProcess) -> None:
+    """A dashboard with everything that views show: trouble, gaps, events of several labels, one that goes on, a clip."""
     fill(publish)
+    wait_for_media(served)
+    with MediaPublisher(broker.port) as agent:
+        agent.send(clip(tone(440)), "audio/ogg", "e1", source="attic/porch")
+        agent.send(picture(), "image/jpeg", "e1", source="attic/porch", plot=[0.1, 0.9])
+        wait_for_files(served, 2)
     for number in (1, 2, 3, 7):
         label = "cat" if number == 2 else MARKUP if number == 3 else "dog"
         publish("edgeaudio/attic/porch/detection", dog(number, label=label, at=at(NOW_MS - number * 60_000)))

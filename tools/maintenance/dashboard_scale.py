@@ -34,7 +34,8 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edgeaudio.dashboard.database import Database
-from edgeaudio.dashboard.history import SCHEMA, upgrade
+from edgeaudio.dashboard.history import upgrade
+from edgeaudio.dashboard.service import SCHEMA
 
 DEVICES, SOURCES = 1000, ("porch", "hall", "yard", "barn", "gate")
 LABELS = ("speech", "dog", "bird", "engine", "rain", "wind", "music", "cat", "siren", "horn", "baby_cry", "cough")
@@ -240,8 +241,8 @@ def mosquitto() -> Iterator[int]:
 
 
 @contextmanager
-def dashboard(path: Path, broker: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Yield the process and its port, once it answers."""
+def dashboard(path: Path, broker: int, **changes: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Yield the process and its port, once it answers; `changes`: of settings of the dashboard."""
     port = free_port()
     settings = {
         "device": "desk",
@@ -250,6 +251,7 @@ def dashboard(path: Path, broker: int) -> Iterator[tuple[subprocess.Popen[bytes]
         "dashboard.listen": f"127.0.0.1:{port}",
         "dashboard.database": str(path),
         "dashboard.keep_days": "400",
+        **{f"dashboard.{name}": value for name, value in changes.items()},
     }
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     process = subprocess.Popen([sys.executable, "-m", "edgeaudio", "dashboard", *words])  # noqa: S603 (our own)
