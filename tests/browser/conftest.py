@@ -43,7 +43,7 @@ def served(
 
 @pytest.fixture
 def silent() -> list[str]:
-    """Complaints that no page can prevent: a dashboard that is away, what cannot be asked, a clip that cannot be decoded."""
+    """Complaints that no page can prevent: of what is away, cannot be asked, or cannot be decoded."""
     return ["ERR_CONNECTION_REFUSED", "400 (Bad Request)", "422 (Unprocessable"]
 
 

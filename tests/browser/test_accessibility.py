@@ -46,7 +46,7 @@ VIEWS = views()
 
 @pytest.fixture
 def filled(publish: Publish, served: RunningDashboard, broker: BrokerProcess) -> None:
-    """A dashboard with everything that views show: trouble, gaps, events of several labels, one that goes on, a clip."""
+    """All that views show: trouble, gaps, events of several labels, one that goes on, a clip."""
     fill(publish)
     wait_for_media(served)
     with MediaPublisher(broker.port) as agent:

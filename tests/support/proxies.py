@@ -19,7 +19,8 @@ from support.waiting import wait_until
 DOCUMENT = Path(__file__).parents[2] / "docs" / "dashboard.md"
 INGRESS = "/api/hassio_ingress/AbC_dEf-123"
 # what a frame shows is another site's: the outer page learns that something was loaded, and not what
-_FRAME = """<!doctype html><title>outer</title><link rel="icon" href="data:,"><iframe src="{address}" width="900" height="600"></iframe>
+_FRAME = """<!doctype html><title>outer</title><link rel="icon" href="data:,">
+<iframe src="{address}" width="900" height="600"></iframe>
 <script>
 const frame = document.querySelector("iframe");
 frame.addEventListener("load", () => {{ frame.dataset.loaded = "yes"; }});
