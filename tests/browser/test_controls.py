@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from agent.conftest import model, run_agent
 from dashboard.test_with_broker import dog
 from support.agents import LABEL, Listener, RunningAgent
 from support.brokers import BrokerProcess
+from support.dashboards import RunningDashboard
 from support.ports import free_port
 from support.waiting import wait_until
 
@@ -18,7 +20,7 @@ pytest.importorskip("playwright", reason="playwright is not installed: the extra
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 __all__ = ["model", "run_agent"]
 Open = Callable[..., "Page"]
@@ -129,3 +131,28 @@ def test_a_device_that_is_away_is_said_to_be(open_page: Open, publish: Publish) 
     expect(page.locator("#answer")).to_have_text("Setting the threshold of dog…")
     expect(page.locator("#answer")).to_have_text("no answer within 10 s: testbox is offline", timeout=15_000)
     expect(page.locator("tbody tr")).to_have_count(1)
+
+
+def test_a_reader_sees_what_is_in_force_and_is_offered_no_change(
+    chromium: Browser, publish: Publish, broker: BrokerProcess, run_dashboard: Callable[..., RunningDashboard]
+) -> None:
+    proxy = 'trusted_proxies = ["127.0.0.1"]\nuser_header = "X-User"\nuser_role = "reader"\n'
+    served = run_dashboard(broker, settings=proxy).start()
+    publish("edgeaudio/testbox/porch/enabled", b"ON", retain=True)
+    publish("edgeaudio/testbox/porch/threshold/dog", b"0.65", retain=True)
+    publish("edgeaudio/testbox/porch/detection", dog(1, device="testbox"))
+    headers = {"X-User": "anna", "X-Forwarded-For": "192.0.2.1"}
+    context = chromium.new_context(extra_http_headers=headers)
+    with closing(context):
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{served.port}/{VIEW}")
+        expect(page.locator("tbody tr")).to_have_text("dog0.650")
+        expect(page.get_by_role("switch", name="Listening")).to_be_checked()
+        expect(page.get_by_role("switch", name="Listening")).to_be_disabled()
+        assert page.get_by_role("button").count() == 0
+        page.goto(f"http://127.0.0.1:{served.port}/?view=history")
+        expect(page.get_by_role("link", name="dog")).to_be_visible()
+        assert page.get_by_role("button", name="Snooze").count() == 0
+        own = f"http://127.0.0.1:{served.port}"
+        found = page.request.post(f"{own}/api/command", data={"device": "testbox"}, headers={**headers, "Origin": own})
+        assert (found.status, "login" in found.json()["error"]) == (403, True)
