@@ -22,6 +22,7 @@ from edgeaudio.runtime_files import find_files
 from edgeaudio.terminal import one_line, print_out
 
 LIMIT_S = 10.0
+_MAX_SNOOZED = 5  # labels that are named
 
 
 def health(state_dir: Callable[[], Path], *, as_json: bool) -> int:
@@ -72,10 +73,16 @@ def _line(answer: Any) -> tuple[bool, str]:  # noqa: ANN401 (JSON of any shape)
         sources = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states))) or "none"
         sinks = {name: sink["state"] for name, sink in report["sinks"].items()}
         disabled = "".join(f"; sink {name}: {state}" for name, state in sinks.items() if state != "running")
+        # a running agent may be of a version that snoozes nothing
+        snoozed = [
+            f"{label} of {name}" for name, each in report["sources"].items() for label in each.get("snoozed", {})
+        ]
+        more = f" and {len(snoozed) - _MAX_SNOOZED} more" if len(snoozed) > _MAX_SNOOZED else ""
+        withheld = f"; snoozed: {', '.join(snoozed[:_MAX_SNOOZED])}{more}" if snoozed else ""
         up_s = report["uptime_s"] + _age_s(report["at"])
         return False, (
             f"{answer['device']}: all threads make progress, version {report['version']}, "
-            f"up for {up_s:.0f} s; sources: {sources}; broker: {broker}{disabled}"
+            f"up for {up_s:.0f} s; sources: {sources}; broker: {broker}{disabled}{withheld}"
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         raise NoAnswerError("it answers as another version does: ask it by its own, or start it again") from None

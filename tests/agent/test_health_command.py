@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from support.ports import free_port
 from support.waiting import wait_until
 
 from edgeaudio.cli import main
+from edgeaudio.commands import health as health_command
 from edgeaudio.health.agent_socket import HealthSocket, NoAnswerError, ask
 
 Run = Callable[..., RunningAgent]
@@ -96,6 +98,31 @@ def test_without_a_runtime_directory_the_socket_is_in_the_state_directory(run_ag
     agent.start()
     connected(agent)
     assert health(agent).returncode == 0
+
+
+def test_snoozed_labels_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    snoozed = {"dog_bark": "2026-11-30T12:00:00.000Z"}
+    source: dict[str, object] = {"state": "listening", "snoozed": snoozed}
+    report = {
+        "sources": {"porch": source, "yard": {"state": "listening"}},
+        "broker": {"state": "connected"},
+        "sinks": {},
+        "version": "0.1.0",
+        "uptime_s": 5.0,
+        "at": datetime.now(UTC).isoformat(),
+    }
+    answer = {"device": "testbox", "stuck": None, "health": report}
+    monkeypatch.setattr("edgeaudio.commands.health.find_sockets", lambda _: [tmp_path])
+    monkeypatch.setattr("edgeaudio.commands.health.ask", lambda *_: answer)
+    assert health_command.health(lambda: tmp_path, as_json=False) == 0
+    assert capsys.readouterr().out.endswith("; broker: connected; snoozed: dog_bark of porch\n")
+    snoozed.update({f"l{number}": "" for number in range(6)})
+    assert health_command.health(lambda: tmp_path, as_json=False) == 0
+    assert capsys.readouterr().out.endswith(
+        "; snoozed: dog_bark of porch, "
+        + "".join(f"l{number} of porch, " for number in range(4)).removesuffix(", ")
+        + " and 2 more\n"
+    )
 
 
 def test_deep_folders_many_clients_and_silent_ones_are_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
