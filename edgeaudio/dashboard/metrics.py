@@ -50,6 +50,11 @@ def _of_numbers(name: str) -> Callable[[Source], Value]:
     return lambda source: None if source.numbers is None else getattr(source.numbers, name)
 
 
+def _unless_zero(name: str) -> Callable[[Source], Value]:
+    """Return a number that few sources have: a fleet has no room for thousands of series of 0."""
+    return lambda source: (getattr(source.numbers, name) or None) if source.numbers else None
+
+
 def _started_at(device: Device) -> Value:
     started_at = device.health.started_at if device.health else None
     return None if started_at is None else started_at.timestamp()
@@ -98,6 +103,13 @@ _SOURCES: Final[tuple[_OfSource, ...]] = (
     ("edgeaudio_source_heard_seconds_total", "Sound heard since the source began.", True, _of_numbers("heard_s")),
     ("edgeaudio_source_lost_seconds_total", "Sound lost since the source began.", True, _of_numbers("lost_s")),
     ("edgeaudio_source_lag_seconds", "Sound received and not yet recognised.", False, _of_numbers("lag_s")),
+    ("edgeaudio_source_snoozed_labels", "Labels that are snoozed; none: no series.", False, _unless_zero("snoozed")),
+    (
+        "edgeaudio_source_withheld_total",
+        "Sounds that snoozes and cooldowns withheld; none: no series.",
+        True,
+        _unless_zero("withheld"),
+    ),
 )
 
 

@@ -69,6 +69,15 @@ def test_every_number_of_a_report_is_a_series(dashboard: Dashboard) -> None:
     assert of(dashboard, "edgeaudio_device_info", device="dock", version="0.1") == 1
 
 
+def test_snoozes_and_what_they_withhold_have_series_where_there_are_any(dashboard: Dashboard) -> None:
+    for snoozed, withheld in ((2, 5), (0, 7), (0, 0)):
+        numbers = replace(NUMBERS, snoozed=snoozed, withheld=withheld)
+        dashboard.fleet.update(replace(HEALTH, sources={"porch": numbers}), NOW_S)
+        names = ("edgeaudio_source_snoozed_labels", "edgeaudio_source_withheld_total")
+        found = [of(dashboard, name, device="dock", source="porch") for name in names]
+        assert found == [snoozed or None, withheld or None]
+
+
 def test_the_state_is_one_series_and_moves(dashboard: Dashboard) -> None:
     for state, reason in (("waiting", "refused"), ("listening", None)):
         dashboard.fleet.update(Status("dock", "porch", state, reason, "", AT, "", None, None, None), NOW_S)

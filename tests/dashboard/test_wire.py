@@ -80,6 +80,7 @@ def test_a_health_report_is_read_with_all_that_is_shown() -> None:
     assert (health.temperature_c, health.memory_mb, health.disk_free_mb) == (1.5, 1.5, 1.5)
     assert health.models == {"home": "00"}
     numbers = health.sources["porch"]
+    assert (numbers.snoozed, numbers.withheld) == (1, 2)
     assert (numbers.state, numbers.reason, numbers.heard_s, numbers.lost_s, numbers.lag_s) == (
         "waiting",
         "timeout",
