@@ -19,7 +19,9 @@ from support.waiting import wait_until
 DOCUMENT = Path(__file__).parents[2] / "docs" / "dashboard.md"
 INGRESS = "/api/hassio_ingress/AbC_dEf-123"
 # what a frame shows is another site's: the outer page learns that something was loaded, and not what
-_FRAME = """<!doctype html><title>outer</title><link rel="icon" href="data:,">
+_FRAME = """<!doctype html>
+<title>outer</title>
+<link rel="icon" href="data:,">
 <iframe src="{address}" width="900" height="600"></iframe>
 <script>
 const frame = document.querySelector("iframe");
@@ -62,7 +64,7 @@ def ingress_before(dashboard_port: int, user: str) -> Iterator[int]:
 
     def session(near: socket.socket, ended: threading.Event) -> None:
         with near:
-            first, headers, body = _head(near)
+            first, headers, body = _head(near, ended)
             method, path, _ = first.split(" ")
             if path == "/panel":
                 _answer(near, _FRAME.format(address=f"{INGRESS}/"))
@@ -77,11 +79,13 @@ def ingress_before(dashboard_port: int, user: str) -> Iterator[int]:
                     *([] if any(line.lower().startswith("upgrade:") for line in headers) else ["Connection: close"]),
                 ]
                 with socket.create_connection(("127.0.0.1", dashboard_port), 10) as far:
+                    far.settimeout(None)
                     far.sendall("\r\n".join([*lines, "", ""]).encode() + body)
                     threading.Thread(target=_end, args=(ended, near, far), daemon=True).start()
                     pump_both(near, far)
             else:
-                near.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                with suppress(OSError):
+                    near.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     with serving(session) as port:
         yield port
@@ -91,10 +95,11 @@ def ingress_before(dashboard_port: int, user: str) -> Iterator[int]:
 def page_with_frame(address: str, host: str = "localhost") -> Iterator[str]:
     """Serve a page that shows an address in a frame; yields its origin. `localhost` is another site than 127.0.0.1."""
 
-    def session(near: socket.socket, _: threading.Event) -> None:
+    def session(near: socket.socket, ended: threading.Event) -> None:
         with near:
-            _head(near)
-            _answer(near, _FRAME.format(address=address))
+            _head(near, ended)
+            with suppress(OSError):
+                _answer(near, _FRAME.format(address=address))
 
     with serving(session) as port:
         yield f"http://{host}:{port}"
@@ -107,17 +112,19 @@ def _end(ended: threading.Event, *connections: socket.socket) -> None:
             connection.shutdown(socket.SHUT_RDWR)
 
 
-def _head(near: socket.socket) -> tuple[str, list[str], bytes]:
-    near.settimeout(10)
+def _head(near: socket.socket, ended: threading.Event) -> tuple[str, list[str], bytes]:
+    """Return the first line, the headers and what came of the body; browsers connect early, and ask much later."""
+    near.settimeout(0.1)
     data = b""
-    while b"\r\n\r\n" not in data:
-        if not (more := near.recv(65536)):
-            break
-        data += more
+    while b"\r\n\r\n" not in data and not ended.is_set():
+        with suppress(TimeoutError):
+            if not (more := near.recv(65536)):
+                break
+            data += more
     near.settimeout(None)
     head, _, body = data.partition(b"\r\n\r\n")
     first, *headers = head.decode("latin-1").split("\r\n")
-    return first if first.count(" ") == 2 else "GET / HTTP/1.1", headers, body
+    return first if first.count(" ") == 2 else "GET /none HTTP/1.1", headers, body
 
 
 def _answer(near: socket.socket, page: str) -> None:

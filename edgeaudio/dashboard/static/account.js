@@ -1,7 +1,7 @@
 // Who is logged in: the link in the head of each page, and the view of the sessions, each of which can be ended.
 
 import { address, ask, main, node, row, table, time } from "./dom.js";
-import { may, me } from "./me.js";
+import { me } from "./me.js";
 
 async function tell(path) {
   const answer = await fetch(path, { method: "POST" });
@@ -15,13 +15,12 @@ function leave() {
 // Shows who is looking, and what he may reach; without a login there is nothing to show.
 export async function showAccount() {
   const known = await me();
-  document.body.dataset.role = known.role;
+  document.body.dataset.role = known.role; // page.css hides what needs another one
   if (!known.login) return;
   const place = document.getElementById("account");
   place.replaceChildren(known.user === null
     ? node("a", { href: `login?next=${encodeURIComponent(location.search)}` }, "Log in")
     : node("a", { href: address({ view: "account" }) }, known.user));
-  if (!await may("reader")) for (const link of document.querySelectorAll("[data-needs=reader]")) link.hidden = true;
 }
 
 export async function account() {

@@ -55,8 +55,8 @@ export async function devices() {
       // many details end in what to do already, behind a semicolon, and know more
       source.advice && !source.detail.includes("; ") ? node("span", { class: "advice" }, source.advice) : "");
     const links = node("span", {}, node("a", { href: address({ view: "history", device: device.name, source: source.name }) }, source.name),
-      " ", node("a", { class: "aside", href: address({ view: "live", device: device.name, source: source.name }), "aria-label": `${source.name} live` }, "live"),
-      " ", node("a", { class: "aside", href: address({ view: "source", device: device.name, source: source.name }), "aria-label": `${source.name} settings` }, "settings"));
+      " ", node("a", { class: "aside", "data-needs": "reader", href: address({ view: "live", device: device.name, source: source.name }), "aria-label": `${source.name} live` }, "live"),
+      " ", node("a", { class: "aside", "data-needs": "reader", href: address({ view: "source", device: device.name, source: source.name }), "aria-label": `${source.name} settings` }, "settings"));
     return row(heads, [name, links, state, ago(source.since), seconds(source.lost_s)]);
   }
 

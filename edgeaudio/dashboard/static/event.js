@@ -28,5 +28,5 @@ export async function event() {
   const said = answers(), isOwner = await may("owner");
   main.replaceChildren(node("h1", {}, found.label), said, sound,
     node("dl", {}, ...entries.flatMap(([name, value]) => [node("dt", {}, name), node("dd", {}, value)])),
-    node("p", {}, isOwner ? snoozeButton(found, said) : "", " ", node("a", { href: address({ view: "source", device: found.device, source: found.source }) }, "Settings of this source")));
+    node("p", {}, isOwner ? snoozeButton(found, said) : "", " ", node("a", { "data-needs": "reader", href: address({ view: "source", device: found.device, source: found.source }) }, "Settings of this source")));
 }

@@ -24,5 +24,5 @@ for (const link of document.querySelectorAll("nav a")) {
 }
 const watched = view === "live" ? { device: query.get("device"), source: query.get("source") } : {};
 showAccount().catch(() => {}); // the view says what is wrong
-const shown = view === "live" ? need("reader").then(watchSource) : views[view]();
+const shown = ["live", "source"].includes(view) ? need("reader").then(() => views[view]()) : views[view]();
 shown.catch(report).finally(() => watch(watched));
