@@ -183,6 +183,7 @@ def test_in_an_ingress_the_user_is_logged_in_already(serve: Callable[..., Runnin
         frame.get_by_role("link", name="bea").click()
         expect(frame.get_by_text("Role: reader.")).to_be_visible()
         expect(frame.locator("#connection")).to_have_text(re.compile("^live$"))
+        page.close()  # before what it asks is away
 
 
 @pytest.mark.parametrize("is_allowed", [True, False])
