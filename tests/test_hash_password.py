@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import subprocess
 import sys
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeaudio.commands.dashboard import access_config
+from edgeaudio.commands.dashboard import access_config, print_password_hash
 from edgeaudio.dashboard.config import User
 from edgeaudio.dashboard.roles import Role
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.password_hashes import PasswordHash
 from edgeaudio.settings import Settings
 from edgeaudio.toml_reader import loads
@@ -19,13 +21,10 @@ from edgeaudio.toml_reader import loads
 HASH = "$scrypt$ln=14,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$0LupyHkzAIgDr9UDsriAAf87vMbCbcaUfDvFOAHk0D0"
 
 
-def run(text: bytes) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "edgeaudio", "dashboard", "--hash-password"]
-    return subprocess.run(command, input=text, capture_output=True, timeout=60, check=False)
-
-
 def test_a_line_of_standard_input_becomes_a_line_of_the_settings() -> None:
-    done = run("correct horse ä'\"\n".encode())
+    command = [sys.executable, "-m", "edgeaudio", "dashboard", "--hash-password"]
+    text = "correct horse ä'\"\n".encode()
+    done = subprocess.run(command, input=text, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     line = done.stdout.decode().splitlines()[-1]
     assert PasswordHash.parse(loads(line)["password"]).matches("correct horse ä'\"")
@@ -41,11 +40,14 @@ def test_a_line_of_standard_input_becomes_a_line_of_the_settings() -> None:
         (b"\xff\xfe12345678\n", "the password is not text in UTF-8"),
     ],
 )
-def test_what_can_be_no_password_is_one_line(text: bytes, problem: str) -> None:
-    done = run(text)
-    assert done.returncode == 2
-    assert done.stderr.decode() == f"edgeaudio: {problem}\n"
-    assert b"scrypt" not in done.stdout
+def test_what_can_be_no_password_is_one_line(
+    text: bytes, problem: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text), "utf-8"))
+    with pytest.raises(EdgeaudioError) as caught:
+        print_password_hash()
+    assert str(caught.value) == problem
+    assert "scrypt" not in capsys.readouterr().out
 
 
 def test_the_settings_become_users_and_ways(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
@@ -26,6 +27,7 @@ from support.dashboards import WebSocketClient
 
 from edgeaudio.dashboard.config import User
 from edgeaudio.dashboard.roles import Role
+from edgeaudio.dashboard.wire import Status
 from edgeaudio.password_hashes import PasswordHash
 
 Serve = Callable[..., ServedDashboard]
@@ -376,6 +378,18 @@ def test_the_public_sees_sounds_and_not_the_spectrogram(serve: Serve) -> None:
         served.port, "/api/live?device=attic&source=porch", Cookie=cookie_of(served, "rita")
     ) as client:
         assert client.status == 101
+
+
+def test_the_public_sees_states_without_details(serve: Serve) -> None:
+    served = serve(users=USERS, is_public=True)
+    since = datetime(2026, 11, 30, tzinfo=UTC)
+    status = Status("attic", "porch", "waiting", "refused", "192.168.1.20 refuses", since, "", None, None, None)
+    served.dashboard.fleet.update(status, time.time(), retained=True)
+    rita = Browser(served.port, Cookie=cookie_of(served, "rita"))
+    for browser, detail in ((Browser(served.port), ""), (rita, "192.168.1.20 refuses")):
+        (device,) = browser.get("/api/fleet").json()["devices"]
+        (source,) = device["sources"]
+        assert (source["state"], source["reason"], source["detail"]) == ("waiting", "refused", detail)
 
 
 def test_the_public_leaves_websockets_to_those_with_a_login(serve: Serve) -> None:

@@ -15,7 +15,7 @@ from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.web import values
 from edgeaudio.dashboard.web.answers import SharedText, dump, json_in_thread
 from edgeaudio.dashboard.web.query import number_of
-from edgeaudio.dashboard.web.routes import METRICS, AnyRoute, Role, get
+from edgeaudio.dashboard.web.routes import METRICS, AnyRoute, Role, get, role_of
 
 _MAX_SENT: Final = 100  # detections, or clips and pictures, in one message
 
@@ -26,6 +26,7 @@ class FleetRoutes:
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
         self._fleet_text = SharedText(lambda: dump(self._fleet()).encode())
+        self._public_text = SharedText(lambda: dump(values.without_details(self._fleet())).encode())
         self._metrics_text = SharedText(Metrics(dashboard).render)
 
     def routes(self) -> list[AnyRoute]:
@@ -38,8 +39,9 @@ class FleetRoutes:
     async def _get_metrics(self, _: Request) -> Response:
         return Response(await self._metrics_text.get(), headers={"Content-Type": CONTENT_TYPE})
 
-    async def _get_fleet(self, _: Request) -> Response:
-        return Response(await self._fleet_text.get(), headers={"Content-Type": "application/json"})
+    async def _get_fleet(self, request: Request) -> Response:
+        text = self._public_text if role_of(request) < Role.READER else self._fleet_text
+        return Response(await text.get(), headers={"Content-Type": "application/json"})
 
     async def _get_recent(self, request: Request) -> Response:
         after = number_of(request.query_params)

@@ -36,6 +36,13 @@ def fleet_json(fleet: FleetSnapshot, numbers: RecorderNumbers) -> Json:
     }
 
 
+def without_details(fleet: Json) -> Json:
+    """Return devices as the public sees them: details of states name the addresses of cameras."""
+    hidden = [[source | {"detail": ""} for source in device["sources"]] for device in fleet["devices"]]
+    devices = [device | {"sources": sources} for device, sources in zip(fleet["devices"], hidden, strict=True)]
+    return fleet | {"devices": devices}
+
+
 def recent_json(recent: Recent) -> Json:
     """Return a detection as it came."""
     detection = recent.detection
