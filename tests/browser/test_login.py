@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browser.test_accessibility import AXE
 from support.brokers import BrokerProcess
 from support.dashboard_access import CHEAP, PASSWORD
 from support.dashboards import RunningDashboard
@@ -131,6 +132,36 @@ def test_the_public_sees_devices_and_a_way_to_log_in(serve: Callable[..., Runnin
     log_in(page, "rita")
     expect(page.get_by_role("heading", name="porch on attic, live")).to_be_visible()
     expect(page.get_by_role("link", name="Live", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_the_login_and_the_account(
+    serve: Callable[..., RunningDashboard], open_page: Open, scheme: str
+) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: `make test-browser` brings it, where npm is")
+    served = serve()
+    page = open_page(f"http://127.0.0.1:{served.port}/login", color_scheme=scheme)
+    page.get_by_label("Name").fill("anna")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    found = violations(page)
+    log_in(page)
+    page.get_by_role("link", name="anna").click()
+    expect(page.get_by_role("region", name="Sessions")).to_be_visible()
+    expect(page.locator("#connection")).to_have_text("live")
+    assert found + violations(page) == []
+
+
+def violations(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text())
+    result = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{each['id']}: {one['target']} {one['failureSummary']}"
+        for each in result["violations"]
+        for one in each["nodes"]
+    ]
 
 
 def test_eight_tabs_and_hundreds_of_pages_meet_no_limit(

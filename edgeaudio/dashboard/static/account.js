@@ -1,7 +1,17 @@
 // Who is logged in: the link in the head of each page, and the view of the sessions, each of which can be ended.
 
-import { address, ask, main, node, row, table, time } from "./dom.js";
+import { address, ago, ask, main, node, row, table, time } from "./dom.js";
 import { me } from "./me.js";
+
+const BROWSERS = [["Edg", "Edge"], ["OPR", "Opera"], ["Firefox", "Firefox"], ["FxiOS", "Firefox"], ["Chrome", "Chrome"], ["CriOS", "Chrome"], ["Safari", "Safari"]];
+const SYSTEMS = [["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS X", "macOS"], ["Linux", "Linux"]];
+
+// The browser in a few words; what it sends is longer, and says this among other things.
+function browserOf(sent) {
+  const named = (names) => names.find(([part]) => sent.includes(part))?.[1];
+  const browser = named(BROWSERS), system = named(SYSTEMS);
+  return browser && system ? `${browser} on ${system}` : sent.slice(0, 40) || "unknown";
+}
 
 async function tell(path) {
   const answer = await fetch(path, { method: "POST" });
@@ -30,7 +40,7 @@ export async function account() {
       : "This dashboard has no login: whoever is on this machine may do everything."));
     return;
   }
-  const heads = ["User", "Browser", "Address", "Since", "Last used", ""], place = node("div"), state = node("p", { class: "error", role: "alert" });
+  const heads = ["User", "Browser", "Address", "Since", "Last used", "End"], place = node("div"), state = node("p", { class: "error", role: "alert" });
 
   async function run(path, after) {
     try { await tell(path); await after(); } catch (error) { state.textContent = error.message; }
@@ -39,8 +49,8 @@ export async function account() {
   function sessionRow(each) {
     const end = node("button", { "aria-label": `End the session of ${each.user} since ${new Date(each.begun).toLocaleString()}` }, "End");
     end.addEventListener("click", () => run(`api/sessions/${each.number}/end`, each.own ? leave : show));
-    return row(heads, [each.user, each.own ? node("span", {}, each.browser, node("strong", {}, " (this one)")) : each.browser,
-      each.address, time(each.begun), time(each.seen), end]);
+    const browser = node("span", { title: each.browser }, browserOf(each.browser), each.own ? node("strong", {}, " (this one)") : "");
+    return row(heads, [each.user, browser, each.address, time(each.begun), `${ago(each.seen)} ago`, end]);
   }
 
   async function show() {

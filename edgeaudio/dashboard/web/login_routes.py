@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 _MAX_FORM: Final = 16_384  # bytes
 _FORM_LIMIT_S: Final = 10.0
 _MAX_NAME: Final = 64
+_MAX_BROWSER: Final = 200
 _MAX_WAITING: Final = 8  # for the check of a password
 # failed logins: of one address, and of all from which nobody is logged in. The owner cannot be locked out by others
 _OF_ADDRESS: Final = (10, 60.0)
@@ -146,7 +147,7 @@ class LoginRoutes:
     def _begin(self, request: Request, user: str) -> str:
         if old := session_of(request):
             self._sessions.end(lambda each: each.number == old.number)
-        browser = _shown(request.headers.get("user-agent", ""))
+        browser = _shown(request.headers.get("user-agent", ""), _MAX_BROWSER)
         return self._sessions.begin(user, peer_of(request).address, browser, time.time())
 
     async def _is_right(self, user: str, password: str) -> bool:
@@ -256,6 +257,6 @@ def _next(text: str) -> str:
     return text if _NEXT.fullmatch(text) else ""
 
 
-def _shown(text: str) -> str:
+def _shown(text: str, limit: int = _MAX_NAME) -> str:
     """Return what somebody sent, on one line of the log."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text[: 2 * _MAX_NAME])
+    return "".join(c if c.isprintable() else "\ufffd" for c in text[:limit])
