@@ -164,7 +164,7 @@ def test_both_can_be_downloaded_and_have_the_bytes_that_were_sent(
     wait_for_files(served, 2)
     page = open_page(EVENT)
     for name, content, ending in (
-        (re.compile(r"Download the sound \(ogg, \d+ kB\)"), sound, "_dock-porch-dog_e1.opus"),
+        (re.compile(r"Download the sound \(Opus, \d+ kB\)"), sound, "_dock-porch-dog_e1.opus"),
         (re.compile("Download the picture"), drawing, "_dock-porch-dog_e1.png"),
     ):
         with page.expect_download() as waiting:

@@ -12,6 +12,8 @@ const STATES = {
   none: "This clip cannot be played: it is damaged, or too long for a copy. It can be downloaded.",
 };
 
+const NAMES = { "audio/ogg": "Opus", "audio/flac": "FLAC", "audio/wav": "WAV" };
+
 function size(bytes) {
   return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
@@ -34,7 +36,7 @@ export function eventMedia(found) {
   if (clip) place.append(audio, ...controls(found, clip, audio));
   else place.append(node("p", { class: "note" }, "Only the picture came: publish has no \"clip\" on the device."));
   place.append(node("p", { class: "downloads" },
-    ...(clip ? [download(found, "clip", `Download the sound (${clip.type.replace("audio/", "")}, ${size(clip.bytes)})`)] : []),
+    ...(clip ? [download(found, "clip", `Download the sound (${NAMES[clip.type]}, ${size(clip.bytes)})`)] : []),
     ...(clip && clip.type !== "audio/wav" ? [download(found, "clip", "as WAV", "?format=wav&download")] : []),
     ...(picture ? [download(found, "picture", `Download the picture (${size(picture.bytes)})`)] : [])));
   return place;
