@@ -25,6 +25,8 @@ MAX_COPY_BYTES: Final = 64_000_000  # 5 min of stereo
 MAX_KEPT_BYTES: Final = 64_000_000
 MAX_FAILED: Final = 1_000
 LIMIT_S: Final = 30.0
+# what Python needs to be found: secrets may be in the rest
+_ENVIRONMENT: Final = ("PATH", "PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
 _DEMUXERS: Final = {"opus": "ogg", "flac": "flac", "wav": "wav"}  # by suffix
 _FAULTS: Final = {4: "it is too long for a copy: download the original"}
 _DAMAGED: Final = "it cannot be decoded: it is damaged, or no sound"
@@ -79,7 +81,13 @@ class WavCopies:
             with tempfile.TemporaryFile(dir=self._folder) as file:
                 os.lseek(clip.descriptor, 0, os.SEEK_SET)
                 done = subprocess.run(  # noqa: S603 (a module of this package, and words of this one)
-                    command, stdin=clip.descriptor, stdout=file, stderr=subprocess.DEVNULL, timeout=LIMIT_S, check=False
+                    command,
+                    stdin=clip.descriptor,
+                    stdout=file,
+                    stderr=subprocess.DEVNULL,
+                    timeout=LIMIT_S,
+                    check=False,
+                    env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
                 )
                 if done.returncode:
                     raise self._failure(clip, _FAULTS.get(done.returncode, _DAMAGED))
