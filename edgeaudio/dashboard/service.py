@@ -180,7 +180,6 @@ class Dashboard:
             if not error.passing:
                 raise
             log.error("%s; it is tried again", error)  # noqa: TRY400 (one line)
-        self.media.open()
         self._detections.start()
         self._state.start()
         if self.media.is_on:
@@ -240,6 +239,7 @@ class Dashboard:
 
     def _keep(self) -> None:
         """Delete what is old, hour by hour."""
+        self.media.open()  # takes seconds for 100,000 files: detections do not wait for it
         while not self._stop.is_set():
             for prune in (self.history.prune, self.media.prune):
                 with suppress(DatabaseError):  # the writer has logged it
