@@ -5,7 +5,9 @@ zones, what is drawn.
 
 A row is a label of a scope in a UTC day. Its entries are numbers of 32 bits: the quarter of the day (7 bits), the score
 in hundredths (7 bits), the count (18 bits). Quarters, because zones differ by quarters; the day of a viewer is made of
-them. A row a day, because a year of a fleet is then thousands of rows and not millions. Callers hold the transaction.
+them. A row a day, because a year of a fleet is then thousands of rows and not millions. If a row has many entries, they
+are in the order of their scores, and the totals of its quarters are beside them, as 96 numbers of 32 bits.
+Callers hold the transaction.
 """
 
 from __future__ import annotations
@@ -27,14 +29,14 @@ SCHEMA: Final = (
     # of a source, of a device (its source is empty), of sources of that name (the device is), and of all (both are)
     """CREATE TABLE IF NOT EXISTS counts (
         device TEXT NOT NULL, source TEXT NOT NULL, day INTEGER NOT NULL, label TEXT NOT NULL, entries BLOB NOT NULL,
-        PRIMARY KEY (device, source, day, label)) WITHOUT ROWID""",
+        totals BLOB, PRIMARY KEY (device, source, day, label)) WITHOUT ROWID""",
 )
 _COUNT_BITS: Final = 18
 _MAX_COUNT: Final = (1 << _COUNT_BITS) - 1  # of one score in a quarter of an hour: 291 a second
 _SCORE_BITS: Final = 7
 _SCORES: Final = (1 << _SCORE_BITS) - 1 << _COUNT_BITS  # the bits of the score
 _QUARTER_SHIFT: Final = _COUNT_BITS + _SCORE_BITS
-_FEW: Final = 256  # bytes of a day's entries; those with fewer are summed together
+_FEW: Final = 512  # bytes of a day's entries: more have totals, and those with fewer are summed together
 _EVENTS_AT_ONCE: Final = 200_000
 
 _RowKey: TypeAlias = tuple[str, str, int, str]
@@ -68,9 +70,9 @@ def write(db: Connection, changes: Changes) -> None:
         entries = _merged(b"" if row is None else row[0], wanted)
         if entries:
             db.execute(
-                "INSERT INTO counts VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (device, source, day, label) DO UPDATE SET entries = excluded.entries",
-                (*key, entries),
+                "INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (device, source, day, label) "
+                "DO UPDATE SET entries = excluded.entries, totals = excluded.totals",
+                (*key, *_arranged(entries)),
             )
         else:
             db.execute("DELETE FROM counts WHERE device = ? AND source = ? AND day = ? AND label = ?", key)
@@ -98,14 +100,15 @@ def read(
     begin = first - first_day * QUARTERS
     span_of[begin : begin + sum(steps)] = np.repeat(np.arange(len(steps)), steps)
     least = 0 if min_score is None else math.ceil(min_score * 100 - 1e-9)
+    # of a row that has its totals the entries need not be read, unless their scores matter
     rows = db.execute(
-        "SELECT day, label, entries FROM counts WHERE device = ? AND source = ? AND day BETWEEN ? AND ? "
-        "AND (? IS NULL OR label = ?)",
-        (device or "", source or "", first_day, last_day, label, label),
+        "SELECT day, label, iif(?, coalesce(totals, entries), entries), ? AND totals IS NOT NULL FROM counts "
+        "WHERE device = ? AND source = ? AND day BETWEEN ? AND ? AND (? IS NULL OR label = ?)",
+        (least == 0, least == 0, device or "", source or "", first_day, last_day, label, label),
     )
-    by_label: defaultdict[str, list[tuple[int, bytes]]] = defaultdict(list)
-    for day, name, entries in rows:
-        by_label[name].append(((day - first_day) * QUARTERS, entries))
+    by_label: defaultdict[str, list[tuple[int, bytes, int]]] = defaultdict(list)
+    for day, name, entries, is_total in rows:
+        by_label[name].append(((day - first_day) * QUARTERS, entries, is_total))
     found = {name: _summed(days, span_of, len(steps), least) for name, days in by_label.items()}
     by_most = sorted(found.items(), key=lambda item: (-int(item[1].sum()), item[0]))
     return {name: counts.tolist() for name, counts in by_most if counts.any()}
@@ -151,25 +154,40 @@ def _merged(packed: bytes, wanted: Mapping[int, int]) -> bytes:
     return old[~is_changed].tobytes() + _merged(b"", new)
 
 
-def _summed(days: Sequence[tuple[int, bytes]], span_of: NDArray[np.int64], spans: int, least: int) -> NDArray[np.int64]:
-    """Return the counts of a label in each span. days: the place of a day's first quarter in span_of, its entries."""
+def _arranged(packed: bytes) -> tuple[bytes, bytes | None]:
+    """Return entries as they are stored, and the totals of a row of many."""
+    if len(packed) < _FEW:
+        return packed, None
+    entries = np.frombuffer(packed, "<u4")
+    in_order = entries[np.argsort(entries & _SCORES, kind="stable")]
+    return in_order.tobytes(), _by_quarter(entries).tobytes()
+
+
+def _by_quarter(entries: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    return np.bincount(entries >> _QUARTER_SHIFT, entries & _MAX_COUNT, QUARTERS).astype("<u4")
+
+
+def _summed(
+    days: Sequence[tuple[int, bytes, int]], span_of: NDArray[np.int64], spans: int, least: int
+) -> NDArray[np.int64]:
+    """Return the counts of a label in each span.
+
+    days: each the place of its first quarter in span_of, its entries or totals, and whether they are totals.
+    """
     by_quarter = np.zeros(len(span_of))
     few = []
-    for place, packed in days:
-        if len(packed) < _FEW:
+    for place, packed, is_total in days:
+        if is_total:
+            by_quarter[place : place + QUARTERS] += np.frombuffer(packed, "<u4")
+        elif len(packed) < _FEW:
             few.append((place, packed))
         else:  # a day at a time stays within the processor's cache
-            entries = _from_score(packed, least)
-            counts = np.bincount(entries >> _QUARTER_SHIFT, entries & _MAX_COUNT, QUARTERS)
-            by_quarter[place : place + QUARTERS] += counts
+            entries = np.frombuffer(packed, "<u4")
+            first = int(np.searchsorted(entries & _SCORES, least << _COUNT_BITS))
+            by_quarter[place : place + QUARTERS] += _by_quarter(entries[first:])
     lengths = np.array([len(packed) // 4 for _, packed in few], np.int64)
     places = np.repeat(np.array([place for place, _ in few], np.int64), lengths)
     entries = np.frombuffer(b"".join(packed for _, packed in few), "<u4")
     chosen = entries & _SCORES >= least << _COUNT_BITS
     np.add.at(by_quarter, (places + (entries >> _QUARTER_SHIFT))[chosen], (entries & _MAX_COUNT)[chosen])
     return np.bincount(span_of, by_quarter, spans + 1)[:spans].astype(np.int64)
-
-
-def _from_score(packed: bytes, least: int) -> NDArray[np.uint32]:
-    entries: NDArray[np.uint32] = np.frombuffer(packed, "<u4")
-    return entries if least == 0 else entries[entries & _SCORES >= least << _COUNT_BITS]

@@ -276,11 +276,21 @@ def test_a_day_with_many_sounds_is_counted_as_one_with_few(history: History) -> 
             for hundredths in (50, 70, 90) if quarter < 96 else (90,):
                 counts_module.note(noted, ("dock", "porch"), quarter * QUARTER_MS, "dog", hundredths / 100, 1)
         counts_module.write(db, noted)
-        packed = dict(db.execute("SELECT day, entries FROM counts WHERE device = '' AND source = ''"))
-    assert len(packed[0]) > counts_module._FEW > len(packed[1]) // 2
+        rows = db.execute(
+            "SELECT length(entries), totals IS NULL FROM counts WHERE device = '' AND source = ''"
+        ).fetchall()
+    assert rows == [(3 * 96 * 4, 0), (96 * 4, 1)]
     wanted = Filter(from_ms=2 * QUARTER_MS)
     assert history.counts(wanted, [90, 100, 4]) == {"dog": [270, 3 * 4 + 96, 0]}
     assert history.counts(replace(wanted, min_score=0.7), [90, 100, 4]) == {"dog": [180, 2 * 4 + 96, 0]}
+    # and when it has few again
+    with history.database.writing() as db:
+        noted = counts_module.no_changes()
+        for quarter in range(96):
+            for hundredths in (50, 90):
+                counts_module.note(noted, ("dock", "porch"), quarter * QUARTER_MS, "dog", hundredths / 100, -1)
+        counts_module.write(db, noted)
+    assert history.counts(wanted, [90, 100, 4]) == {"dog": [90, 4 + 96, 0]}
 
 
 def test_a_file_of_layout_1_keeps_its_events_and_is_counted_anew(history: History) -> None:

@@ -47,7 +47,7 @@ export async function account() {
   }
 
   function sessionRow(each) {
-    const end = node("button", { "aria-label": `End the session of ${each.user} since ${new Date(each.begun).toLocaleString()}` }, "End");
+    const end = node("button", { "aria-label": `End the session of ${each.user} since ${time(each.begun).textContent}` }, "End");
     end.addEventListener("click", () => run(`api/sessions/${each.number}/end`, each.own ? leave : show));
     const browser = node("span", { title: each.browser }, browserOf(each.browser), each.own ? node("strong", {}, " (this one)") : "");
     return row(heads, [each.user, browser, each.address, time(each.begun), `${ago(each.seen)} ago`, end]);
