@@ -18,6 +18,10 @@ from edgeaudio.errors import EdgeaudioError
 MAX_SLUG_LENGTH = 64
 _SLUG = re.compile(rf"[a-z0-9-]{{1,{MAX_SLUG_LENGTH}}}")
 _OTHER = re.compile(r"[^a-z0-9]+")
+# labels that are a folder's name anywhere; others are shown by their slug
+_FOLDER = re.compile(r"\w[\w ,.()&'+-]{0,63}")
+_MAX_BYTES = 200
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))})
 
 
 def is_slug(name: str) -> bool:
@@ -58,3 +62,18 @@ def slugs(labels: Iterable[str], what: str) -> dict[str, str]:
                 f"{what}: the labels {other!r} and {label!r} would share the topic level {slugify(label)!r}; rename one"
             )
     return {label: slug for slug, label in by_slug.items()}
+
+
+def label_folder(label: str) -> str:
+    """Return the name of a label's folder, which is the label where that can be; no two labels share one."""
+    is_name = (
+        _FOLDER.fullmatch(label)
+        and len(label.encode()) <= _MAX_BYTES
+        and not label.endswith((" ", "."))
+        and label.partition(".")[0].lower() not in _DEVICES
+    )
+    if is_name:
+        return label
+    digest = hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    slug = slugify(label)[:40].strip("-")
+    return digest if slug == digest else f"{slug}-{digest}"

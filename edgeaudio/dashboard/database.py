@@ -133,9 +133,7 @@ class Database:
                 self._close_reader()
             if self._reader is None:
                 self._reader_generation = self._generation
-                self._reader = sqlite3.connect(
-                    f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=_LOCK_WAIT_S, check_same_thread=False
-                )
+                self._reader = self._open_reader()
             deadline_s = time.monotonic() + _READ_LIMIT_S
             self._reader.set_progress_handler(lambda: time.monotonic() > deadline_s, 10_000)
             yield self._reader
@@ -190,6 +188,19 @@ class Database:
             raise
         return db
 
+    def _open_reader(self) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=_LOCK_WAIT_S, check_same_thread=False
+        )
+        try:
+            (layout,) = db.execute("PRAGMA user_version").fetchone()
+            self._require_known(layout)
+            self._require_current(layout)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
     def _make_tables(self, db: sqlite3.Connection) -> None:
         """Make what an empty or an older file lacks. A column can be added in no time, however long the table is."""
         for table, declaration in self._columns:
@@ -235,6 +246,14 @@ class Database:
             raise DatabaseError(
                 f"history {self.path}: is of a newer edgeaudio (layout {layout}, this one knows {LAYOUT}): upgrade, "
                 "or set another dashboard.database",
+                passing=False,
+            )
+
+    def _require_current(self, layout: int) -> None:
+        """Refuse a file that is only read, and that no dashboard of this version has opened yet."""
+        if 0 < layout < LAYOUT:
+            raise DatabaseError(
+                f"history {self.path}: is of an older edgeaudio: start the dashboard once, which brings it up to date",
                 passing=False,
             )
 

@@ -31,7 +31,7 @@ _COVERED: Final = """(SELECT id FROM events INDEXED BY events_by_device WHERE de
 _LONGEST_EVENT_MS: Final = 10 * 60 * 1000  # that is looked for
 # from one label to the next by an index, and so without reading every event
 _LABELS: Final = """WITH RECURSIVE
-    known(label) AS (SELECT min({column}) FROM {table} UNION ALL
+    known(label) AS (SELECT min({column}) FROM {table} WHERE {column} IS NOT NULL UNION ALL
         SELECT (SELECT min({column}) FROM {table} WHERE {column} > known.label) FROM known WHERE label IS NOT NULL
         LIMIT ?)
     SELECT label FROM known WHERE label IS NOT NULL"""

@@ -18,7 +18,7 @@ from support.clips import RATE, put_clip
 from edgeaudio import cli
 from edgeaudio.clips.library import Clip
 from edgeaudio.clips.record import Gap
-from edgeaudio.commands.clips.layouts.training import label_folder
+from edgeaudio.slugs import label_folder
 from tools.training.dataset import read_dataset, source_of
 
 AT = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)

@@ -45,6 +45,12 @@ ROUTES = {
     "/api/sessions": ({"GET", "HEAD"}, "READER"),
     "/api/sessions/end": ({"POST"}, "READER"),
     "/api/sessions/{number}/end": ({"POST"}, "READER"),
+    "/api/reviews": ({"POST"}, "OWNER"),
+    "/api/missed": ({"GET", "HEAD"}, "READER"),
+    "/api/missed/add": ({"POST"}, "OWNER"),
+    "/api/missed/remove": ({"POST"}, "OWNER"),
+    "/api/export": ({"GET", "HEAD"}, "OWNER"),
+    "/api/labels": ({"GET", "HEAD"}, "READER"),
     "/api/controls": ({"GET", "HEAD"}, "READER"),
     "/api/command": ({"POST"}, "OWNER"),
 }

@@ -4,7 +4,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from dashboard.test_metrics import HEALTH, NOW_S, series
+from dashboard.test_reviews import judged
 from dashboard.values import onset
 
 from edgeaudio.dashboard import (
@@ -17,8 +19,11 @@ from edgeaudio.dashboard import (
     history,
     live_feed,
     metrics,
+    missed,
     recorder,
+    reviews,
     service,
+    training_set,
     viewers,
     wire,
 )
@@ -66,6 +71,30 @@ def test_limits_are_those_of_the_code() -> None:
     assert f"at most {decoder.SAMPLE_RATE // 1000} kHz and two\nchannels" in TEXT
     assert service.SESSION_EXPIRY_S == 7 * 24 * 3600  # "a week"
     assert metrics.GONE_AFTER_S == 5 * 60
+
+
+def test_limits_of_reviews_are_those_of_the_code() -> None:
+    body, export_routes, review_values = (
+        pytest.importorskip(f"edgeaudio.dashboard.web.{name}") for name in ("body", "export_routes", "review_values")
+    )
+    assert f"the last {reviews.MAX_LOGGED} changes" in TEXT
+    assert f"at most {reviews.MAX_REVIEWED:,} sounds" in TEXT
+    assert f"There are at most\n{missed.MAX_MISSED:,}." in TEXT
+    assert f"the labels that are known, at most {missed.MAX_LABELS}" in TEXT
+    assert f"at most {body.MAX_BODY // 1024} KiB, which come within {body._LIMIT_S:g} s" in TEXT
+    assert f"1 to {review_values.MAX_AT_ONCE};" in TEXT
+    assert f"at most {review_values.MAX_MISSED_S} s" in TEXT
+    limits = export_routes.MAX_RECORDS, export_routes.MAX_BYTES // 1_000_000, export_routes.LIMIT_S / 60
+    assert "at most {:,} records, {:,} MB of sounds and {:g} min".format(*limits) in TEXT
+
+
+def test_the_record_of_a_training_set_is_documented(dashboard: Dashboard) -> None:
+    dashboard.history.write([onset()], NOW_S)
+    dashboard.reviews.judge([judged("e1", "right")], "anna", NOW_S)
+    (entry,) = training_set.entries(dashboard.history, dashboard.missed, history.Filter())
+    (row,) = re.findall(r"^\| a `.json` beside each sound \|(.*)\|$", TEXT, re.MULTILINE)
+    names = set(re.findall(r"`(\w+)`", row)) - {"null"}
+    assert names == (entry.record.keys() | {"file"}) - {"version", "kind"}
 
 
 def test_the_access_rules_are_those_of_the_subscriptions() -> None:

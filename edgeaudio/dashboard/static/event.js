@@ -3,6 +3,7 @@
 import { answers, snoozeButton } from "./command.js";
 import { live } from "./connection.js";
 import { address, ask, main, node, query, seconds, time } from "./dom.js";
+import { reviewOf } from "./event_review.js";
 import { may } from "./me.js";
 import { eventMedia } from "./player.js";
 
@@ -17,7 +18,7 @@ export async function event() {
     ["Ended", found.end === null ? "not yet, or its offset was lost" : node("span", {}, time(found.end), error(found.end_error_s))],
     ["Lasted", seconds(found.duration_s)], ["Device", found.device],
     ["Source", node("a", { href: address({ view: "history", device: found.device, source: found.source }) }, found.source)],
-    ["Model", found.model], ["Id", found.id]];
+    ["Model", found.model], ...(found.model_sha256 ? [["Its file", node("span", {}, "SHA-256 ", node("code", {}, found.model_sha256))]] : []), ["Id", found.id]];
   const sound = node("div", {}, listens ? eventMedia(found) : "");
   live.media = async (items) => { // a clip comes some seconds after its event
     const missing = (item) => item.device === device && item.source === source && item.id === id && !found.media[item.kind];
@@ -28,5 +29,6 @@ export async function event() {
   const said = answers(), isOwner = await may("owner");
   main.replaceChildren(node("h1", {}, found.label), said, sound,
     node("dl", {}, ...entries.flatMap(([name, value]) => [node("dt", {}, name), node("dd", {}, value)])),
-    node("p", {}, isOwner ? snoozeButton(found, said) : "", " ", node("a", { "data-needs": "reader", href: address({ view: "source", device: found.device, source: found.source }) }, "Settings of this source")));
+    node("p", {}, isOwner ? snoozeButton(found, said) : "", " ", node("a", { "data-needs": "reader", href: address({ view: "source", device: found.device, source: found.source }) }, "Settings of this source")),
+    ...await reviewOf(found, query.get("list")));
 }

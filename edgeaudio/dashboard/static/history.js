@@ -1,14 +1,15 @@
 // The view of the searchable history.
 
 import { PERIODS, chart, spanOf } from "./chart.js";
-import { answers, snoozeButton } from "./command.js";
-import { address, ask, main, node, query, row, seconds, table, time } from "./dom.js";
-import { mediaMarks } from "./listen.js";
+import { answers } from "./command.js";
+import { address, ask, main, node, query } from "./dom.js";
 import { may } from "./me.js";
+import { missedList, soundList } from "./sounds.js";
 import { zone } from "./zone.js";
 import { fromInput, toInput } from "./zones.js";
 
-const FILTERS = ["device", "source", "label", "min_score", "from", "until", "last"];
+const FILTERS = ["device", "source", "label", "min_score", "from", "until", "last", "verdict"];
+const VERDICTS = { "": "any", unreviewed: "none yet", right: "right", wrong: "wrong", other: "other label", missed: "missed" };
 
 // Links to the latest so many hours or days, of the filter that is shown.
 function periods(filter) {
@@ -17,16 +18,22 @@ function periods(filter) {
   return node("nav", { class: "periods", "aria-label": "Period" }, ...Object.entries(PERIODS).map(([last, [text]]) => link(last, text)));
 }
 
+// The address of a training set: of what is judged.
+function exported({ verdict, ...others }) {
+  return `api/export${address({ ...others, verdict: ["right", "wrong", "other"].includes(verdict) ? verdict : "" })}`;
+}
+
 export async function history() {
   const filter = Object.fromEntries(FILTERS.map((key) => [key, query.get(key) ?? ""]));
-  const said = answers(), isOwner = await may("owner");
-  const heads = ["Began", "Sound", "Score", "Lasted", "Source", ...isOwner ? ["Snooze"] : []];
+  const mayRead = await may("reader"), mayJudge = await may("owner");
   const field = (key, text, attributes) => node("label", {}, text, node("input", { name: key, value: filter[key], ...attributes }));
   const form = node("form", { role: "search" },
     field("label", "Sound", { maxlength: 200 }), field("device", "Device", { maxlength: 64 }), field("source", "Source", { maxlength: 64 }),
     field("min_score", "Score from", { type: "number", min: 0, max: 1, step: 0.01 }),
     field("from", "From", { type: "datetime-local", value: toInput(filter.from, zone) }),
     field("until", "Until", { type: "datetime-local", value: toInput(filter.until, zone) }),
+    node("label", {}, "Verdict", node("select", { name: "verdict" },
+      ...Object.entries(VERDICTS).filter(([value]) => value !== "missed" || mayRead).map(([value, text]) => node("option", { value, selected: value === filter.verdict }, text)))),
     node("button", {}, "Search"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -36,14 +43,16 @@ export async function history() {
   });
   const { last, ...asked } = filter;
   if (last && !asked.from) asked.from = spanOf(filter).from;
-  const [page, listens] = await Promise.all([ask(`api/events${address({ ...asked, after: query.get("after") })}`), may("reader")]);
-  const rows = page.events.map((event) => row(heads, [
-    time(event.begin),
-    node("span", {}, node("a", { href: address({ view: "event", device: event.device, source: event.source, id: event.id }) }, event.label), event.test ? " (test)" : "",
-      listens ? mediaMarks(event, event.media, `${event.label}, ${time(event.begin).textContent}`) : ""),
-    event.score.toFixed(2), event.end === null ? "" : seconds(event.duration_s), `${event.device}: ${event.source}`,
-    ...isOwner ? [snoozeButton(event, said)] : []]));
-  main.replaceChildren(node("h1", {}, "History"), form, periods(filter), await chart({ ...filter, by: query.get("by") }), said,
-    rows.length ? table("Sounds, the newest first", heads, rows) : node("p", {}, "No sound is in the history for this filter."),
-    page.next ? node("p", {}, node("a", { href: address({ view: "history", ...filter, after: page.next }) }, "Earlier sounds")) : "");
+  const bars = node("div");
+  const drawBars = async () => bars.replaceChildren(await chart({ ...filter, by: query.get("by") }));
+  const is_missed = filter.verdict === "missed", after = query.get("after");
+  const { verdict, ...others } = asked;
+  const page = is_missed ? await ask(`api/missed${address({ ...others, after })}`) : await ask(`api/events${address({ ...asked, after })}`);
+  const shown = is_missed ? page.sounds : page.events;
+  await drawBars();
+  const list = is_missed ? missedList(shown, { mayJudge }) : soundList(shown, { list: address(filter).slice(1), mayJudge, listens: mayRead, changed: drawBars, said: answers() });
+  main.replaceChildren(node("h1", {}, "History"), form, periods(filter), bars,
+    ...(shown.length ? list : [node("p", {}, "No sound is in the history for this filter.")]),
+    page.next ? node("p", {}, node("a", { href: address({ view: "history", ...filter, after: page.next }) }, "Earlier sounds")) : "",
+    mayJudge ? node("p", {}, node("a", { href: exported(asked), download: "" }, "Download the reviewed sounds of this filter as a training set")) : "");
 }

@@ -2,6 +2,7 @@
 
 import { live } from "./connection.js";
 import { MAX_ROWS, address, ask, main, node, query } from "./dom.js";
+import { missedForm } from "./missed.js";
 import { Spectrogram } from "./spectrogram.js";
 
 export async function watchSource() {
@@ -24,10 +25,12 @@ export async function watchSource() {
     node("p", {}, node("a", { href: address({ view: "history", device, source }) }, "History of this source"), " · ",
       node("a", { href: address({ view: "source", device, source }) }, "Settings of this source")));
   const shown = new Spectrogram({ canvas, scores, state, said }, device, source);
-  pause.addEventListener("click", () => {
-    shown.pause(!shown.paused);
+  function hold(paused) {
+    shown.pause(paused);
     pause.setAttribute("aria-pressed", shown.paused);
-  });
+  }
+  pause.addEventListener("click", () => hold(!shown.paused));
+  said.after(...await missedForm(shown, hold, device, source));
   live.columns = (buffer) => shown.takeColumns(buffer);
   live.scores = (clips) => shown.takeScores(clips);
   live.detections = (recents) => shown.takeDetections(recents);

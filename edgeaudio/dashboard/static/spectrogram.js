@@ -199,7 +199,34 @@ export class Spectrogram {
     this.drawFrequencies(pen, left, low, colours);
     this.drawTimes(pen, left, plot, low, x, colours);
     this.drawLabels(pen, left, plot, low, height, x, colours);
+    this.view = { left, step, top: 8, bottom: low, head: ring.head, head_ms: ring.head_ms, hop_ms: ring.hop_ms };
     canvas.setAttribute("aria-label", `Spectrogram of ${this.source} on ${this.device}: the latest 30 s, 0 to ${ring.high_hz / 1000} kHz`);
+  }
+
+  // The time of the newest column that is shown.
+  edge_ms() {
+    return this.view?.head_ms ?? Date.now();
+  }
+
+  // The time at a place of the canvas, in pixels from its left.
+  timeAt(x) {
+    if (!this.view) return Date.now();
+    const { left, step, head, head_ms, hop_ms } = this.view, column = Math.min(Math.max((x - left) / step, 0), WIDTH);
+    // without motion, what is to the right of the newest column is of the round before
+    const back = this.still.matches ? ((head - column) % WIDTH + WIDTH) % WIDTH : WIDTH - column;
+    return head_ms - back * hop_ms;
+  }
+
+  // Where a span of time is on the canvas: none, one or two places, in pixels.
+  placesOf(from_ms, until_ms) {
+    if (!this.view) return [];
+    const { left, step, top, bottom, head, head_ms, hop_ms } = this.view;
+    const [first, last] = [from_ms, until_ms].map((ms) => Math.min(Math.max(head - (head_ms - ms) / hop_ms, head - WIDTH), head));
+    const place = (begin, end) => ({ left: left + step * begin, width: Math.max(2, step * (end - begin)), top, height: bottom - top });
+    if (last <= first) return [];
+    if (!this.still.matches) return [place(WIDTH - head + first, WIDTH - head + last)];
+    const begin = ((first % WIDTH) + WIDTH) % WIDTH, end = begin + last - first;
+    return end <= WIDTH ? [place(begin, end)] : [place(begin, WIDTH), place(0, end - WIDTH)];
   }
 
   drawRing(pen, left, plot, low, x) {

@@ -18,7 +18,9 @@ from edgeaudio.dashboard.database import DatabaseError
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.web.access import Access
 from edgeaudio.dashboard.web.answers import problem
+from edgeaudio.dashboard.web.body import BodyError
 from edgeaudio.dashboard.web.control_routes import ControlRoutes
+from edgeaudio.dashboard.web.export_routes import ExportRoutes
 from edgeaudio.dashboard.web.fleet_routes import FleetRoutes
 from edgeaudio.dashboard.web.guard import Guard
 from edgeaudio.dashboard.web.history_routes import HistoryRoutes
@@ -26,6 +28,7 @@ from edgeaudio.dashboard.web.live_socket import LiveSocket
 from edgeaudio.dashboard.web.login_routes import LoginRoutes
 from edgeaudio.dashboard.web.media_routes import MediaRoutes
 from edgeaudio.dashboard.web.query import QueryError
+from edgeaudio.dashboard.web.review_routes import ReviewRoutes
 from edgeaudio.dashboard.web.routes import AnyRoute
 from edgeaudio.dashboard.web.static_routes import static_routes
 
@@ -34,12 +37,15 @@ log = logging.getLogger(__name__)
 
 def make_routes(dashboard: Dashboard) -> list[AnyRoute]:
     """Return everything that is served."""
+    history = HistoryRoutes(dashboard)
     return [
         *static_routes(),
         *LoginRoutes(dashboard.access, dashboard.sessions).routes(),
         *FleetRoutes(dashboard).routes(),
-        *HistoryRoutes(dashboard).routes(),
         *MediaRoutes(dashboard).routes(),
+        *history.routes(),
+        *ReviewRoutes(dashboard, history.search).routes(),
+        *ExportRoutes(dashboard).routes(),
         *LiveSocket(dashboard).routes(),
         *ControlRoutes(dashboard).routes(),
     ]
@@ -47,10 +53,14 @@ def make_routes(dashboard: Dashboard) -> list[AnyRoute]:
 
 def make_app(dashboard: Dashboard) -> ASGIApp:
     """Return the application."""
-    handlers: Mapping[Any, Any] = {QueryError: _bad_query, DatabaseError: _no_database}
+    handlers: Mapping[Any, Any] = {BodyError: _bad_body, QueryError: _bad_query, DatabaseError: _no_database}
     app = Starlette(routes=make_routes(dashboard), exception_handlers=handlers)
     app.router.redirect_slashes = False  # an address that is not listed is not found, with a slash at its end too
     return Guard(Access(app, dashboard.access, dashboard.sessions), dashboard.access)
+
+
+def _bad_body(_: Request, error: BodyError) -> Response:
+    return problem(error.status, str(error))
 
 
 def _bad_query(_: Request, error: QueryError) -> Response:

@@ -18,7 +18,8 @@ from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.web import values
 from edgeaudio.dashboard.web.answers import json_answer, problem
 from edgeaudio.dashboard.web.query import cursor_of, filter_of, limit_of, steps_of
-from edgeaudio.dashboard.web.routes import AnyRoute, Role, get
+from edgeaudio.dashboard.web.review_values import log_json
+from edgeaudio.dashboard.web.routes import AnyRoute, Role, get, role_of
 
 
 class HistoryRoutes:
@@ -27,6 +28,7 @@ class HistoryRoutes:
     def __init__(self, dashboard: Dashboard) -> None:
         self._history = dashboard.history
         self._media = dashboard.media
+        self._reviews = dashboard.reviews
         self._searching = asyncio.Lock()
 
     def routes(self) -> list[AnyRoute]:
@@ -37,34 +39,35 @@ class HistoryRoutes:
         ]
 
     async def _get_events(self, request: Request) -> Response:
-        query = request.query_params
+        query, names = request.query_params, _sees_names(request)
         wanted, after, limit = filter_of(query), cursor_of(query), limit_of(query)
 
         def find() -> Response:
             page = self._history.page(wanted, after, limit)
-            return json_answer(values.page_json(page, self._media.media_of(map(_key, page.events))))
+            return json_answer(values.page_json(page, self._media.media_of(map(_key, page.events)), names=names))
 
-        return await self._search(request, find)
+        return await self.search(request, find)
 
     async def _get_event(self, request: Request) -> Response:
-        names = request.path_params
+        key, names = request.path_params, _sees_names(request)
 
         def find() -> Response:
-            event = self._history.event(names["device"], names["source"], names["id"])
+            event = self._history.event(key["device"], key["source"], key["id"])
             if event is None:
                 return problem(404, "this event is not in the history: it is too old, or never arrived")
-            found = values.event_json(event, self._media.media_of([_key(event)]))
-            return json_answer(found | {"keeps_media": self._media.is_on})
+            found = values.event_json(event, self._media.media_of([_key(event)]), names=names)
+            log = self._reviews.log(event.number) if names else []
+            return json_answer(found | {"keeps_media": self._media.is_on, "reviews": log_json(log)})
 
-        return await self._search(request, find)
+        return await self.search(request, find)
 
     async def _get_counts(self, request: Request) -> Response:
         wanted, steps = filter_of(request.query_params), steps_of(request.query_params)
-        return await self._search(
+        return await self.search(
             request, lambda: json_answer(values.counts_json(self._history.counts(wanted, steps), len(steps)))
         )
 
-    async def _search(self, request: Request, find: Callable[[], Response]) -> Response:
+    async def search(self, request: Request, find: Callable[[], Response]) -> Response:
         """Answer from the history: one after the other, or slow searches would hold every thread that others need."""
         async with self._searching:
             if await request.is_disconnected():
@@ -74,3 +77,8 @@ class HistoryRoutes:
 
 def _key(event: HistoryEvent) -> EventKey:
     return event.device, event.source, event.id
+
+
+def _sees_names(request: Request) -> bool:
+    """True if whoever asks may know who judged: what is public names no people."""
+    return role_of(request) >= Role.READER

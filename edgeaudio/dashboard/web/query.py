@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 from edgeaudio.dashboard.counts import QUARTER_MS, QUARTERS
-from edgeaudio.dashboard.history import MAX_PAGE, Cursor, Filter
+from edgeaudio.dashboard.history import MAX_PAGE, Cursor, Filter, Verdict
 from edgeaudio.dashboard.viewers import Watched
 from edgeaudio.dashboard.wire import MAX_COUNT, MAX_NAME
 from edgeaudio.slugs import is_slug
 
+_VERDICTS: Final[Mapping[str, Verdict | Literal["unreviewed"]]] = {
+    "unreviewed": "unreviewed",
+    "right": "right",
+    "wrong": "wrong",
+    "other": "other",
+}
 _MAX_STEPS: Final = 800  # of a chart
 _MAX_QUARTERS: Final = 401 * QUARTERS  # 400 days from midnight to midnight, of which clocks change
 
@@ -34,6 +40,7 @@ def filter_of(query: Mapping[str, str]) -> Filter:
         from_ms=_time(query, "from"),
         until_ms=_time(query, "until"),
         tests=query.get("tests") != "no",
+        verdict=_verdict(query.get("verdict")),
     )
 
 
@@ -106,6 +113,14 @@ def _name(query: Mapping[str, str], key: str) -> str | None:
     if text and len(text) > MAX_NAME:
         raise QueryError(f"{key}: is longer than {MAX_NAME} characters")
     return text or None
+
+
+def _verdict(text: str | None) -> Verdict | Literal["unreviewed"] | None:
+    if not text:
+        return None
+    if text not in _VERDICTS:
+        raise QueryError(f"verdict: is none of {', '.join(_VERDICTS)}")
+    return _VERDICTS[text]
 
 
 def _score(text: str) -> float:

@@ -22,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from edgeaudio.dashboard.roles import Role
 from edgeaudio.dashboard.sessions import Session, Sessions
 from edgeaudio.dashboard.web.answers import problem
+from edgeaudio.dashboard.web.body import bounded
 from edgeaudio.dashboard.web.peer import Peer, is_own_origin
 
 __all__ = [
@@ -96,12 +97,12 @@ def get(path: str, handler: Handler, role: Role) -> RoleRoute:
 
 
 def post(path: str, handler: Handler, role: Role) -> RoleRoute:
-    """Return a route that changes something, and so is for pages of this server alone."""
+    """Return a route that changes something, and so is for pages of this server alone. Its body is bounded."""
 
     async def answer(request: Request) -> Response:
         if not is_same_origin(request):
             return problem(403, _FOREIGN)
-        return await handler(request)
+        return await handler(bounded(request))
 
     return _route(path, answer, role, "POST")
 

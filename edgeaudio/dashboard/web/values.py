@@ -13,7 +13,7 @@ from typing import Any, Final
 from edgeaudio.dashboard.advice import advice_for
 from edgeaudio.dashboard.controls import SourceControls
 from edgeaudio.dashboard.fleet import Device, FleetSnapshot, Source
-from edgeaudio.dashboard.history import HistoryEvent, Page
+from edgeaudio.dashboard.history import Cursor, HistoryEvent, Page
 from edgeaudio.dashboard.media.archive import Arrival
 from edgeaudio.dashboard.media.store import EventKey, StoredMedium
 from edgeaudio.dashboard.media.wire import MediaKind
@@ -77,8 +77,11 @@ def media_json(arrival: Arrival) -> Json:
     }
 
 
-def event_json(event: HistoryEvent, media: Media) -> Json:
-    """Return an event of the history, with what is kept of its sound."""
+def event_json(event: HistoryEvent, media: Media, *, names: bool) -> Json:
+    """Return an event of the history, with what is kept of its sound, with or without names of people.
+
+    `place`: the value of `after` for what is older.
+    """
     return {
         "device": event.device,
         "source": event.source,
@@ -98,15 +101,25 @@ def event_json(event: HistoryEvent, media: Media) -> Json:
             for kind, medium in media.get((event.device, event.source, event.id), {}).items()
             if medium.type is not None
         },
+        "verdict": event.verdict,
+        "given_label": event.given_label,
+        "reviewer": event.reviewer if names else None,
+        "reviewed": event.reviewed_ms,
+        "model_sha256": event.model_sha256,
+        "place": _place(event.cursor),
     }
 
 
-def page_json(page: Page, media: Media) -> Json:
+def page_json(page: Page, media: Media, *, names: bool) -> Json:
     """Return a page; `next`: the value of `after` for the next one."""
     return {
-        "events": [event_json(event, media) for event in page.events],
-        "next": None if page.next is None else f"{page.next.begin_ms}.{page.next.number}",
+        "events": [event_json(event, media, names=names) for event in page.events],
+        "next": None if page.next is None else _place(page.next),
     }
+
+
+def _place(cursor: Cursor) -> str:
+    return f"{cursor.begin_ms}.{cursor.number}"
 
 
 def counts_json(counts: Mapping[str, Sequence[int]], spans: int) -> Json:

@@ -6,18 +6,11 @@ those of one source and day agree: else the same bird, or sound that overlapping
 
 from __future__ import annotations
 
-import hashlib
-import re
 from pathlib import PurePath
 
 from edgeaudio.clips.record import SUFFIX, ClipRecord
 from edgeaudio.commands.clips.layouts import Exported, Texts
-from edgeaudio.slugs import slugify
-
-# labels that are a folder's name anywhere; others are shown by their slug
-_FOLDER = re.compile(r"\w[\w ,.()&'+-]{0,63}")
-_MAX_BYTES = 200
-_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))})
+from edgeaudio.slugs import label_folder, slugify
 
 
 class Training:
@@ -35,18 +28,3 @@ class Training:
 
     def texts(self, exported: Exported) -> Texts:
         return Texts(beside={SUFFIX: exported.record.to_json()})
-
-
-def label_folder(label: str) -> str:
-    """Return the name of a label's folder, which is the label where that can be; no two labels share one."""
-    is_name = (
-        _FOLDER.fullmatch(label)
-        and len(label.encode()) <= _MAX_BYTES
-        and not label.endswith((" ", "."))
-        and label.partition(".")[0].lower() not in _DEVICES
-    )
-    if is_name:
-        return label
-    digest = hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    slug = slugify(label)[:40].strip("-")
-    return digest if slug == digest else f"{slug}-{digest}"
