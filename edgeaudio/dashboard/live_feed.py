@@ -1,7 +1,7 @@
-"""Live columns and scores from the broker, for the sources that somebody watches.
+"""Live columns, scores and sound from the broker, for the sources that somebody watches or listens to.
 
 Owns: a thread, a connection while there is a viewer, and the leases of all viewers.
-Does not know: what the packets hold (columns.py, wire.py), where they go (viewers.py).
+Does not know: what the packets hold (columns.py, sound.py, wire.py), where they go (viewers.py).
 
 A lease is short and renewed: what ends it is that it is not. It is not taken back, for that would end it for whoever
 else watches the source (docs/mqtt.md).
@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 
 from edgeaudio.backoff import Backoff
 from edgeaudio.dashboard.columns import Columns, parse_columns
+from edgeaudio.dashboard.sound import Sound, parse_sound
 from edgeaudio.dashboard.viewers import Viewers, Watched
 from edgeaudio.dashboard.wire import LeaseAnswer, Scores, Value, WireError, parse
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
@@ -37,14 +38,18 @@ Refuse: TypeAlias = Callable[[Received, WireError], None]
 
 
 def live_filters(base: str, watched: Watched) -> tuple[str, ...]:
-    """Return the topics of one source that is watched."""
-    device, source = watched
-    return f"{base}/{device}/{source}/live", f"{base}/{device}/{source}/scores", f"{base}/{device}/command"
+    """Return the topics of one source that is watched or listened to."""
+    device, source, part = watched
+    live, command = f"{base}/{device}/{source}/live", f"{base}/{device}/command"
+    if part == "sound":
+        return f"{live}/audio", command
+    return live, f"{base}/{device}/{source}/scores", command
 
 
 def lease_topic(base: str, watched: Watched) -> str:
     """Return the topic by which a source is leased."""
-    return f"{base}/{watched[0]}/{watched[1]}/live/set"
+    kind = "live/audio" if watched.part == "sound" else "live"
+    return f"{base}/{watched.device}/{watched.source}/{kind}/set"
 
 
 class LiveFeed:
@@ -104,19 +109,19 @@ class LiveFeed:
             raise
 
     def _take(self, message: Received) -> None:
-        value: Columns | Value | None
+        value: Columns | Sound | Value | None
+        what = self._base, message.topic, message.payload
         try:
-            value = parse_columns(self._base, message.topic, message.payload) or parse(
-                self._base, message.topic, message.payload
-            )
+            value = parse_columns(*what) or parse_sound(*what) or parse(*what)
         except WireError as error:
             self._refuse(message, error)
             return
-        if isinstance(value, Columns | Scores) and not message.retained:
+        if isinstance(value, Columns | Scores | Sound) and not message.retained:
             self._viewers.hand_out(value)
         elif isinstance(value, LeaseAnswer):
-            refusal = f"{value.device} refuses to show {value.source}: {value.error}" if value.error else ""
-            self._viewers.report((value.device, value.source), refusal)
+            wish = f"let {value.source} be heard" if value.is_sound else f"show {value.source}"
+            refusal = f"{value.device} refuses to {wish}: {value.error}" if value.error else ""
+            self._viewers.report(Watched(value.device, value.source, "sound" if value.is_sound else "picture"), refusal)
 
     def _report(self, error: BrokerError) -> None:
         for watched in self._viewers.watched():

@@ -1,4 +1,4 @@
-"""Who watches which source live, and what waits for each of them.
+"""Who watches or listens to which source live, and what waits for each of them.
 
 Owns: the bound on what waits. Does not know: MQTT (live_feed.py), WebSockets (web/live_socket.py). Safe for any thread.
 """
@@ -9,27 +9,36 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from edgeaudio.dashboard.columns import Columns
+from edgeaudio.dashboard.sound import Sound
 from edgeaudio.dashboard.wire import Scores
 
-MAX_QUEUED: Final = 50  # messages for a browser that is slow, 8 s; the oldest are dropped
+MAX_QUEUED: Final = 100  # messages for a browser that is slow, 15 s; the oldest are dropped
 
-Watched: TypeAlias = tuple[str, str]  # device and source
+Live: TypeAlias = Columns | Scores | Sound
+
+
+class Watched(NamedTuple):
+    """What somebody wants of a source."""
+
+    device: str
+    source: str
+    part: Literal["picture", "sound"] = "picture"  # columns and scores, or what can be heard
 
 
 class Viewer:
-    """One page that watches one source."""
+    """One page that watches or listens to one source."""
 
     def __init__(self, watched: Watched) -> None:
         self.watched = watched
-        self._queue: deque[Columns | Scores] = deque(maxlen=MAX_QUEUED)
+        self._queue: deque[Live] = deque(maxlen=MAX_QUEUED)
 
-    def put(self, value: Columns | Scores) -> None:
+    def put(self, value: Live) -> None:
         self._queue.append(value)
 
-    def take(self) -> list[Columns | Scores]:
+    def take(self) -> list[Live]:
         """Return what has come since the last call."""
         return [self._queue.popleft() for _ in range(len(self._queue))]
 
@@ -66,9 +75,10 @@ class Viewers:
         with self._lock:
             return list(self._viewers)
 
-    def hand_out(self, value: Columns | Scores) -> None:
+    def hand_out(self, value: Live) -> None:
+        watched = Watched(value.device, value.source, "sound" if isinstance(value, Sound) else "picture")
         with self._lock:
-            for viewer in self._viewers.get((value.device, value.source), ()):
+            for viewer in self._viewers.get(watched, ()):
                 viewer.put(value)
 
     def trouble(self, watched: Watched) -> str:

@@ -33,7 +33,7 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 2199
 
 LABEL_KINDS: Final = frozenset({"threshold", "snooze", "cooldown"})
 KINDS: Final = LABEL_KINDS | {
-    *("availability", "health", "status", "detection", "live", "scores", "command", "enabled"),
+    *("availability", "health", "status", "detection", "live", "scores", "audio", "command", "enabled"),
     *("clip", "image", "info"),
 }
 MAX_TOPIC = 400  # characters
@@ -142,10 +142,11 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class LeaseAnswer:
-    """A device's answer to the wish to watch a source live."""
+    """A device's answer to the wish to watch a source live, or to listen to it."""
 
     device: str
     source: str
+    is_sound: bool
     error: str  # why it refuses; empty: it does not
 
 
@@ -336,7 +337,9 @@ def _answer(base: str, device: str, table: Mapping[str, Any]) -> LeaseAnswer | C
     error = "" if table.get("ok") is True else _text(table, "error") or "the device refuses it, and does not say why"
     match own.split("/"):
         case [source, "live", "set"] if is_slug(source):
-            return LeaseAnswer(device, source, error)
+            return LeaseAnswer(device, source, is_sound=False, error=error)
+        case [source, "live", "audio", "set"] if is_slug(source):
+            return LeaseAnswer(device, source, is_sound=True, error=error)
         case _:
             return CommandAnswer(device, own, error)
 

@@ -42,6 +42,7 @@ ROUTES = {
     "/api/events/{device}/{source}/{id}/picture": ({"GET", "HEAD"}, "READER"),
     "/api/counts": ({"GET", "HEAD"}, "VISITOR"),
     "/api/live": ({"WEBSOCKET"}, "VISITOR"),
+    "/api/listen": ({"WEBSOCKET"}, "READER"),
     "/api/sessions": ({"GET", "HEAD"}, "READER"),
     "/api/sessions/end": ({"POST"}, "READER"),
     "/api/sessions/{number}/end": ({"POST"}, "READER"),
@@ -163,7 +164,7 @@ def test_whatever_is_not_listed_is_not_there(page: RunningDashboard) -> None:
         assert page.get(path).status == 404, path
     for path, (methods, _) in ROUTES.items():
         for method in {"GET", "POST", "PUT", "DELETE"} - methods - {"WEBSOCKET"}:
-            assert page.get(path, method).status == (404 if path == "/api/live" else 405), (method, path)
+            assert page.get(path, method).status == (404 if "WEBSOCKET" in methods else 405), (method, path)
     assert page.get("/api/live").status == 404
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from agent.test_live import camera, ended, source
 from dashboard.test_columns import packet
+from dashboard.test_sound import message
 from dashboard.test_with_broker import model, publish, run_agent
 from support.agents import Listener, RunningAgent
 from support.brokers import BrokerProcess, MosquittoFactory, Subscriber
@@ -29,6 +30,12 @@ SET = "edgeaudio/testbox/porch/live/set"
 
 def watch(page: RunningDashboard, name: str = "porch", device: str = "testbox") -> WebSocketClient:
     client = WebSocketClient(page.port, f"/api/live?after=0&device={device}&source={name}")
+    assert client.status == 101
+    return client
+
+
+def listen(page: RunningDashboard) -> WebSocketClient:
+    client = WebSocketClient(page.port, "/api/listen?device=dock&source=porch")
     assert client.status == 101
     return client
 
@@ -129,6 +136,32 @@ def test_malformed_packets_are_dropped_and_counted(
     assert page.log.count("\n") < 30
 
 
+def test_who_listens_gets_whole_messages_and_the_agent_s_refusal(
+    broker: BrokerProcess, publish: Callable[..., None], run_dashboard: Callable[..., RunningDashboard]
+):
+    page = run_dashboard(broker).start().wait_subscribed()
+    lease, topic = "edgeaudio/dock/porch/live/audio/set", "edgeaudio/dock/porch/live/audio"
+    with (
+        watch(page, device="dock") as viewer,
+        listen(page) as client,
+        Subscriber(broker.port, "edgeaudio/dock/porch/live/#") as leases,
+    ):
+        wait_until(lambda: leases.of(lease) and leases.of("edgeaudio/dock/porch/live/set"))
+        assert leases.of(lease)[0] == str(LEASE_S).encode()
+        good = message()
+        for bad in (b"", good[:-1], b"\x02" + good[1:], b"\xff" * 50_000):
+            publish(topic, bad)
+        publish("edgeaudio/dock/hall/live/audio", good)  # of another source
+        publish(topic, good)
+        assert client.read() == good
+        publish("edgeaudio/dock/command", {"schema_version": 1, "topic": lease, "ok": False, "error": "it is off"})
+        assert client.read() == {"trouble": "dock refuses to let porch be heard: it is off"}
+        assert page.metric('edgeaudio_dashboard_refused_messages_total{topic="audio"}') == 4
+        # who watches has neither
+        publish("edgeaudio/dock/porch/live", packet())
+        assert viewer.read_until(is_packet) == packet()
+
+
 def test_a_broker_that_denies_the_lease_is_named(
     mosquitto: MosquittoFactory, run_dashboard: Callable[..., RunningDashboard], tmp_path: Path
 ):
@@ -160,8 +193,9 @@ def test_what_is_no_source_is_refused(
     query: str, broker: BrokerProcess, run_dashboard: Callable[..., RunningDashboard]
 ):
     page = run_dashboard(broker.start()).start()
-    with WebSocketClient(page.port, f"/api/live?{query}") as client:
-        assert client.status == 403
+    for path in ("live", "listen"):
+        with WebSocketClient(page.port, f"/api/{path}?{query}") as client:
+            assert client.status == 403
 
 
 def test_a_lease_is_no_longer_than_the_agent_allows():

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from edgeaudio.dashboard.columns import Columns
-from edgeaudio.dashboard.viewers import MAX_QUEUED, Viewers
+from edgeaudio.dashboard.sound import Sound
+from edgeaudio.dashboard.viewers import MAX_QUEUED, Viewers, Watched
 from edgeaudio.dashboard.wire import Scores
 
-PORCH, HALL = ("dock", "porch"), ("dock", "hall")
+PORCH, HALL = Watched("dock", "porch"), Watched("dock", "hall")
 
 
 def test_each_viewer_gets_what_it_watches_and_nothing_else():
@@ -46,3 +47,14 @@ def test_a_source_is_watched_until_its_last_viewer_is_gone():
     assert viewers.watched() == []
     assert not viewers.is_anybody.is_set()
     viewers.hand_out(Columns("dock", "porch", b"1"))
+
+
+def test_who_watches_hears_nothing_and_who_listens_sees_nothing():
+    viewers = Viewers()
+    with viewers.watching(PORCH) as viewer, viewers.watching(PORCH._replace(part="sound")) as listener:
+        viewers.hand_out(Columns("dock", "porch", b"1"))
+        viewers.hand_out(Sound("dock", "porch", b"2"))
+        assert viewer.take() == [Columns("dock", "porch", b"1")]
+        assert listener.take() == [Sound("dock", "porch", b"2")]
+        viewers.report(PORCH._replace(part="sound"), "refused")
+        assert viewers.trouble(PORCH) == ""

@@ -54,8 +54,16 @@ def test_scores_and_the_answer_to_a_lease_are_read_as_they_were_meant() -> None:
     scores = read(messages.live_scores(TOPICS, LiveScores("porch", "home", AT, 1.5, {"dog": 0.9, "cat": 0.06})))
     assert scores == Scores("dock", "porch", AT, 1.5, {"dog": 0.9, "cat": 0.06})
     topic = TOPICS.live("porch") + "/set"
-    assert read(messages.command_result(TOPICS, topic, AT, None)) == LeaseAnswer("dock", "porch", "")
-    assert read(messages.command_result(TOPICS, topic, AT, "too many")) == LeaseAnswer("dock", "porch", "too many")
+    assert read(messages.command_result(TOPICS, topic, AT, None)) == LeaseAnswer(
+        "dock", "porch", is_sound=False, error=""
+    )
+    assert read(messages.command_result(TOPICS, topic, AT, "too many")) == LeaseAnswer(
+        "dock", "porch", is_sound=False, error="too many"
+    )
+    topic = TOPICS.live_audio_set("porch")
+    assert read(messages.command_result(TOPICS, topic, AT, "off")) == LeaseAnswer(
+        "dock", "porch", is_sound=True, error="off"
+    )
     # that of any other command names it
     topic = TOPICS.snooze_set("porch", "dog")
     refused = read(messages.command_result(TOPICS, topic, AT, "<b>no</b>"))

@@ -3,6 +3,7 @@
 import { live } from "./connection.js";
 import { MAX_ROWS, address, ask, main, node, query } from "./dom.js";
 import { missedForm } from "./missed.js";
+import { listenControl } from "./live_sound.js";
 import { Spectrogram } from "./spectrogram.js";
 
 export async function watchSource() {
@@ -20,7 +21,7 @@ export async function watchSource() {
   const pause = node("button", { "aria-pressed": "false" }, "Pause");
   main.replaceChildren(node("h1", {}, `${source} on ${device}, live`), state, canvas, said,
     node("p", { class: "note" }, "Lines mark what was detected, at its own time. Below, each label's scores; an outline is a detection. Grey: no sound came."),
-    pause, node("table", { class: "scores" }, node("caption", {}, "Scores over 0.05 of the latest clip"),
+    pause, listenControl(device, source), node("table", { class: "scores" }, node("caption", {}, "Scores over 0.05 of the latest clip"),
       node("thead", {}, node("tr", {}, ...["Sound", "Level", "Score", "Detected"].map((head) => node("th", { scope: "col" }, head)))), scores),
     node("p", {}, node("a", { href: address({ view: "history", device, source }) }, "History of this source"), " · ",
       node("a", { href: address({ view: "source", device, source }) }, "Settings of this source")));

@@ -24,6 +24,7 @@ from edgeaudio.dashboard.web.export_routes import ExportRoutes
 from edgeaudio.dashboard.web.fleet_routes import FleetRoutes
 from edgeaudio.dashboard.web.guard import Guard
 from edgeaudio.dashboard.web.history_routes import HistoryRoutes
+from edgeaudio.dashboard.web.listen_socket import ListenSocket
 from edgeaudio.dashboard.web.live_socket import LiveSocket
 from edgeaudio.dashboard.web.login_routes import LoginRoutes
 from edgeaudio.dashboard.web.media_routes import MediaRoutes
@@ -47,6 +48,7 @@ def make_routes(dashboard: Dashboard) -> list[AnyRoute]:
         *ReviewRoutes(dashboard, history.search).routes(),
         *ExportRoutes(dashboard).routes(),
         *LiveSocket(dashboard).routes(),
+        *ListenSocket(dashboard.viewers).routes(),
         *ControlRoutes(dashboard).routes(),
     ]
 

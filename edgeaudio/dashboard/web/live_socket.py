@@ -67,7 +67,7 @@ class LiveSocket:
             self._live -= 1
 
     async def _send_all(self, websocket: WebSocket, after: int, viewer: Viewer | None) -> None:
-        gone = asyncio.create_task(_until_gone(websocket))
+        gone = asyncio.create_task(until_gone(websocket))
         loop = asyncio.get_running_loop()
         revision, fleet_at_s = -1, 0.0
         known: dict[str, Any] = {}
@@ -100,6 +100,7 @@ class LiveSocket:
             gone.cancel()
 
 
-async def _until_gone(websocket: WebSocket) -> None:
+async def until_gone(websocket: WebSocket) -> None:
+    """Wait until the page is gone; what it sends is nothing."""
     while (await websocket.receive())["type"] != "websocket.disconnect":
         pass

@@ -84,7 +84,7 @@ def watched_of(query: Mapping[str, str]) -> Watched | None:
         return None
     if not device or not source or not is_slug(device) or not is_slug(source):
         raise QueryError("device, source: are not the names of a source")
-    return device, source
+    return Watched(device, source)
 
 
 def steps_of(query: Mapping[str, str]) -> list[int]:
