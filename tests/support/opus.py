@@ -32,11 +32,15 @@ class Heard:
 
 def decoded(packets: Iterable[bytes]) -> Samples:
     """Return all that packets hold, pre-skip included."""
-    codec = av.CodecContext.create("opus", "r")
+    codec = av.CodecContext.create("libopus", "r")
     codec.extradata = b"OpusHead" + struct.pack("<BBHIhB", 1, 1, 0, RATE, 0, 0)
-    frames = [frame.to_ndarray()[0] for packet in packets for frame in codec.decode(av.Packet(packet))]
-    frames += [frame.to_ndarray()[0] for frame in codec.decode(None)]
-    return np.concatenate(frames) if frames else np.empty(0, np.float32)
+    frames = [frame for packet in packets for frame in codec.decode(av.Packet(packet))]
+    assert {frame.format.name for frame in frames} <= {"s16"}
+    return np.concatenate([np.empty(0, np.float32), *(_samples(frame) for frame in frames)])
+
+
+def _samples(frame: av.AudioFrame) -> Samples:
+    return (frame.to_ndarray().reshape(-1) / 32_768).astype(np.float32)
 
 
 def heard(messages: Sequence[LiveSound]) -> list[Heard]:
