@@ -45,8 +45,8 @@ class OpusEncoder:
             self._codec.format = "flt"
             self._codec.bit_rate = BIT_RATE
             self._codec.time_base = Fraction(1, rate)
-            # CELT alone: it is for any sound, and a decoder that begins in the middle is right at once. With SILK, which is
-            # for speech, it takes up to half a second
+            # CELT alone: it is for any sound, and a decoder that begins in the middle is right at once. SILK, for
+            # speech, needs up to half a second for that
             self._codec.options = {"frame_duration": "20", "vbr": "constrained", "application": "lowdelay"}
             self._codec.open()
         except (av.FFmpegError, ValueError) as error:

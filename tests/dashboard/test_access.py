@@ -367,17 +367,16 @@ def test_metrics_need_a_token_or_a_login_even_where_the_rest_is_public(serve: Se
     assert Browser(served.port, Cookie=cookie_of(served, "rita")).get("/metrics").status == 200
 
 
-def test_the_public_sees_sounds_and_not_the_spectrogram(serve: Serve) -> None:
+def test_the_public_sees_sounds_and_neither_the_spectrogram_nor_hears_them(serve: Serve) -> None:
     served = serve(users=USERS, is_public=True)
     assert served.ask("/api/me").json() == {"user": None, "role": "visitor", "login": True, "session": False}
     with WebSocketClient(served.port) as client:
         assert client.status == 101
-    with WebSocketClient(served.port, "/api/live?device=attic&source=porch") as client:
-        assert client.status == 403
-    with WebSocketClient(
-        served.port, "/api/live?device=attic&source=porch", Cookie=cookie_of(served, "rita")
-    ) as client:
-        assert client.status == 101
+    for path in ("/api/live?device=attic&source=porch", "/api/listen?device=attic&source=porch"):
+        with WebSocketClient(served.port, path) as client:
+            assert client.status in {401, 403}
+        with WebSocketClient(served.port, path, Cookie=cookie_of(served, "rita")) as client:
+            assert client.status == 101
 
 
 def test_the_public_sees_states_without_details(serve: Serve) -> None:

@@ -14,10 +14,10 @@ from typing import Final
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edgeaudio.dashboard.sound import Sound
-from edgeaudio.dashboard.viewers import Viewer, Viewers
+from edgeaudio.dashboard.viewers import Viewer, Viewers, Watched
 from edgeaudio.dashboard.web.answers import dump
 from edgeaudio.dashboard.web.live_socket import until_gone
-from edgeaudio.dashboard.web.query import QueryError, watched_of
+from edgeaudio.dashboard.web.query import QueryError, source_of
 from edgeaudio.dashboard.web.routes import POLICY_VIOLATION, AnyRoute, Role, socket
 
 MAX_LISTENERS: Final = 50
@@ -42,16 +42,14 @@ class ListenSocket:
             await websocket.close(_TRY_AGAIN)
             return
         try:
-            watched = watched_of(websocket.query_params)
+            watched = Watched(*source_of(websocket.query_params), "sound")
         except QueryError:
-            watched = None
-        if watched is None:
             await websocket.close(POLICY_VIOLATION)
             return
         self.open += 1
         try:
             await websocket.accept()
-            with self.viewers.watching(watched._replace(part="sound")) as viewer:
+            with self.viewers.watching(watched) as viewer:
                 await self._send_all(websocket, viewer)
         except (WebSocketDisconnect, TimeoutError):
             pass  # the browser is gone, or takes nothing

@@ -69,12 +69,12 @@ def number_of(query: Mapping[str, str]) -> int:
     return _whole(query.get("after") or "0", "after")
 
 
-def source_of(query: Mapping[str, str]) -> Watched:
+def source_of(query: Mapping[str, str]) -> tuple[str, str]:
     """Read which source is meant. Raises QueryError."""
     found = watched_of(query)
     if found is None:
         raise QueryError("device, source: are missing")
-    return found
+    return found.device, found.source
 
 
 def watched_of(query: Mapping[str, str]) -> Watched | None:
