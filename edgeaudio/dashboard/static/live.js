@@ -2,8 +2,8 @@
 
 import { live } from "./connection.js";
 import { MAX_ROWS, address, ask, main, node, query } from "./dom.js";
-import { missedForm } from "./missed.js";
 import { listenControl } from "./live_sound.js";
+import { missedForm } from "./missed.js";
 import { Spectrogram } from "./spectrogram.js";
 
 export async function watchSource() {
