@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browser.test_accessibility import AXE
 from browser.test_live_view import LIVE, VIEW, leases, packet, wait_columns
 from browser.test_page import NOW_MS, at
 from dashboard.test_with_broker import dog
@@ -216,3 +217,41 @@ def test_it_fits_a_phone(
         if query == VIEW:
             button.click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_axe_finds_nothing_in_what_opens(
+    open_page: Open, publish: Publish, served: RunningDashboard, leases: Subscriber
+) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: `make test-browser` brings it, where npm is")
+    fill(publish, served, 3)
+    sound = {"device": "dock", "source": "porch", "label": "owl", "begin": NOW_MS - 5000, "end": NOW_MS}
+    assert served.post("/api/missed/add", sound).status == 200
+    page = open_page("?view=history&verdict=missed")
+    page.get_by_label("All on this page").check()
+    found = violations(page)
+    page = open_page("?view=history")
+    page.get_by_label("All on this page").check()
+    page.get_by_role("button", name="Wrong").click()
+    expect(page.get_by_role("status").filter(has_text="3 sounds marked wrong.")).to_be_visible()
+    found += violations(page)
+    page.get_by_label("All on this page").check()
+    page.get_by_role("button", name="Other label…").click()
+    found += violations(page)
+    page = open_page("?view=event&device=dock&source=porch&id=e1")
+    expect(page.get_by_role("region", name="Changes of the verdict")).to_be_visible()
+    found += violations(page)
+    page = open_page(VIEW)
+    page.get_by_role("button", name="Mark a missed sound").click()
+    found += violations(page)
+    assert found == []
+
+
+def violations(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text())
+    result = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{violation['id']}: {one['target']} {one['failureSummary']}"
+        for violation in result["violations"]
+        for one in violation["nodes"]
+    ]
