@@ -171,6 +171,16 @@ def test_a_form_is_bounded(served: ServedDashboard) -> None:
     assert Browser(served.port).log_in("anna", "ä" * 1000).status == 401  # more bytes than a password has
 
 
+def test_a_browser_that_is_gone_in_the_middle_of_a_form_is_no_error(
+    served: ServedDashboard, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = "POST /login HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nContent-Length: 99\r\n\r\nuser="
+    with closing(socket.create_connection(("127.0.0.1", served.port), 10)) as connection:
+        connection.sendall(head.encode())
+    wait_until(lambda: "refused: wrong name or password" in caplog.text, 10)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 def test_failed_logins_of_one_address_are_limited_and_then_the_right_one_too(served: ServedDashboard) -> None:
     browser = Browser(served.port)
     assert [browser.log_in("anna", "").status for _ in range(11)] == [401] * 10 + [429]

@@ -19,7 +19,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from anyio import to_thread
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from edgeaudio.dashboard.config import AccessConfig
@@ -232,7 +232,7 @@ async def _form(request: Request) -> dict[str, str]:
                 body += part
                 if len(body) > _MAX_FORM:
                     return {}
-    except TimeoutError:
+    except (TimeoutError, ClientDisconnect):
         return {}
     try:
         fields = parse_qs(body.decode("ascii"), max_num_fields=10)
