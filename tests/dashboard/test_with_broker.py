@@ -49,7 +49,8 @@ def test_a_real_agent_moves_every_metric(
     page = run_dashboard(broker).start().wait_subscribed()
     recording = tmp_path / "tone.wav"
     write_media(recording, "pcm_s16le", sine(1000.0, 8000, 4.0), 8000)
-    agent = run_agent(broker, f'[sources.porch]\nurl = "{recording}"\nloop = true\n').start()
+    clips = '[clips]\nenabled = true\nmin_free_mb = 0\nlongest_s = 2.0\nbefore_s = 0.5\npublish = ["clip"]\n'
+    agent = run_agent(broker, f'{clips}[sources.porch]\nurl = "{recording}"\nloop = true\n').start()
     one = '{device="testbox"}'
     source = '{device="testbox",source="porch"}'
     wait_until(lambda: (page.metric(f"edgeaudio_source_heard_seconds_total{source}") or 0) > 1, 30, agent.log)
@@ -64,6 +65,10 @@ def test_a_real_agent_moves_every_metric(
     (device,) = page.get("/api/fleet").json()["devices"]
     assert [found["name"] for found in device["sources"]] == ["porch"]
     assert {event["label"] for event in events(page, "device=testbox")} == {"second"}
+    wait_until(lambda: page.metric("edgeaudio_dashboard_clips_files"), 30, agent.log)
+    heard = next(event for event in events(page, "device=testbox") if "clip" in event["media"])
+    sound = page.get(f"/api/events/testbox/porch/{heard['id']}/clip?format=wav").body
+    assert (sound[:4], len(sound) > 48_000) == (b"RIFF", True)  # of 16 bits at 48 kHz: half a second and more
     agent.kill()
     wait_until(lambda: page.metric(f"edgeaudio_device_up{one}") == 0, 60)
 
