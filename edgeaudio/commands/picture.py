@@ -111,9 +111,7 @@ def _file(config: SourceConfig, name: str | None, request: Request) -> Path:
     if file.is_dir() or (file.exists() and not file.is_file()):
         raise EdgeaudioError(f"{file} is no regular file; name another with -o")
     if file.is_symlink() and not file.exists():
-        raise EdgeaudioError(
-            f"{file} is a symbolic link to a file that is not there; remove it, or name another with -o"
-        )
+        raise EdgeaudioError(f"{file} is a symbolic link to nothing; remove it, or name another file with -o")
     if file.exists() and not request.overwrite:
         raise EdgeaudioError(f"{file} exists; replace it with --overwrite, or name another with -o")
     if not file.parent.is_dir():
