@@ -25,7 +25,8 @@ from edgeaudio.backoff import Backoff
 from edgeaudio.dashboard.commands import Command
 from edgeaudio.dashboard.control_wire import answer_topic, parse_setting, setting_filters
 from edgeaudio.dashboard.controls import Controls, SourceKey
-from edgeaudio.dashboard.wire import CommandAnswer, WireError, parse
+from edgeaudio.dashboard.payload_fields import WireError
+from edgeaudio.dashboard.wire import CommandAnswer, parse
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.sinks.mqtt.events import Acknowledged, Received

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from edgeaudio.dashboard.wire import WireError, parse_time
+from edgeaudio.dashboard.payload_fields import WireError, parse_time
 from edgeaudio.slugs import is_slug
 
 MAX_VALUE: Final = 32  # bytes

@@ -18,9 +18,10 @@ from typing import Final, TypeAlias
 
 from edgeaudio.backoff import Backoff
 from edgeaudio.dashboard.columns import Columns, parse_columns
+from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.dashboard.sound import Sound, parse_sound
 from edgeaudio.dashboard.viewers import Viewers, Watched
-from edgeaudio.dashboard.wire import LeaseAnswer, Scores, Value, WireError, parse
+from edgeaudio.dashboard.wire import LeaseAnswer, Scores, Value, parse
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.sinks.mqtt.events import Acknowledged, Received

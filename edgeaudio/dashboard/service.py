@@ -37,6 +37,7 @@ from edgeaudio.dashboard.media.store import SCHEMA as MEDIA_SCHEMA
 from edgeaudio.dashboard.media.wire import MAX_BYTES as MAX_MEDIA_BYTES
 from edgeaudio.dashboard.media.wire import MediaInfo, Medium, media_filters, parse_media
 from edgeaudio.dashboard.missed import MissedSounds
+from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.dashboard.recorder import Recorder
 from edgeaudio.dashboard.reviews import Reviews
 from edgeaudio.dashboard.sessions import Sessions
@@ -49,7 +50,6 @@ from edgeaudio.dashboard.wire import (
     Removed,
     Status,
     Value,
-    WireError,
     detection_filter,
     kind_of,
     parse,

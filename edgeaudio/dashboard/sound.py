@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from edgeaudio.dashboard.wire import WireError
+from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.schema_versions import SOUND_VERSION
 from edgeaudio.slugs import is_slug
 

@@ -11,25 +11,35 @@ control characters here, and whoever shows it escapes it for its own medium.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final, Literal, NoReturn, TypeAlias, TypeVar
+from datetime import datetime
+from typing import Any, Final, Literal, TypeAlias
 
-from edgeaudio.schema_versions import KEY, PAYLOAD_VERSION
+from edgeaudio.dashboard.payload_fields import (
+    WireError,
+    clean,
+    count,
+    identifier,
+    inner,
+    number,
+    read_table,
+    required,
+    string,
+    tables,
+    text,
+    time,
+    word,
+)
 from edgeaudio.slugs import is_slug
 
 MAX_PAYLOAD = 1_000_000  # bytes
 MAX_NAME = 200  # characters of a label or a model's name
-MAX_TEXT = 500  # characters of a sentence for people
 MAX_CLIP_S = 60.0
 MAX_SCORES = 100  # labels of a clip
 MAX_MODELS = 50  # of a device
-MAX_COUNT = 1 << 53  # JSON numbers are exact below it
 _MAX_SECONDS = 1e10
-_FIRST_YEAR, _LAST_YEAR = 1970, 2199
 
 LABEL_KINDS: Final = frozenset({"threshold", "snooze", "cooldown"})
 KINDS: Final = LABEL_KINDS | {
@@ -38,15 +48,6 @@ KINDS: Final = LABEL_KINDS | {
 }
 MAX_TOPIC = 400  # characters
 _HASH = re.compile(r"[0-9a-f]{1,64}")
-_WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,15}(?:Z|[+-][0-9]{2}:[0-9]{2})")
-_T = TypeVar("_T")
-_MISSING: Final[Mapping[str, Any]] = {}
-
-
-class WireError(ValueError):
-    """A message that breaks the contract: which field, and how. Holds nothing of the message but the field's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,15 +201,15 @@ def parse(base: str, topic: str, payload: bytes) -> Value | None:
         case [device, "availability"]:
             value = _availability(device, payload)
         case [device, "health"] if payload:
-            value = _health(device, _table(payload))
+            value = _health(device, read_table(payload))
         case [device, source, "status"]:
-            value = _status(device, source, _table(payload)) if payload else Removed(device, source)
+            value = _status(device, source, read_table(payload)) if payload else Removed(device, source)
         case [device, source, "detection"] if payload:
-            value = _detection(device, source, _table(payload))
+            value = _detection(device, source, read_table(payload))
         case [device, source, "scores"] if payload:
-            value = _scores(device, source, _table(payload))
+            value = _scores(device, source, read_table(payload))
         case [device, "command"] if payload:
-            value = _answer(base, device, _table(payload))
+            value = _answer(base, device, read_table(payload))
     return value
 
 
@@ -224,39 +225,39 @@ def _status(device: str, source: str, table: Mapping[str, Any]) -> Status:
     return Status(
         device,
         source,
-        state=_required(_word(table, "state"), "state"),
-        reason=_word(table, "reason"),
-        detail=_text(table, "detail"),
-        since=_required(_time(table, "since"), "since"),
-        codec=_text(table, "codec", 40),
-        sample_rate=_count(table, "sample_rate"),
-        channels=_count(table, "channels"),
-        next_try=_time(table, "next_try"),
+        state=required(word(table, "state"), "state"),
+        reason=word(table, "reason"),
+        detail=text(table, "detail"),
+        since=required(time(table, "since"), "since"),
+        codec=text(table, "codec", 40),
+        sample_rate=count(table, "sample_rate"),
+        channels=count(table, "channels"),
+        next_try=time(table, "next_try"),
     )
 
 
 def _health(device: str, table: Mapping[str, Any]) -> Health:
-    outbox = _inner(table, "outbox")
-    sources = _inner(table, "sources")
+    outbox = inner(table, "outbox")
+    sources = inner(table, "sources")
     if not all(map(is_slug, sources)):
         raise WireError("sources: has a name that is no slug")
     return Health(
         device,
-        at=_required(_time(table, "at"), "at"),
-        version=_text(table, "version", 40),
-        started_at=_time(table, "started_at"),
-        restarts=_count(table, "restarts"),
-        cpu_percent=_number(table, "cpu_percent", 0, 1e6),
-        memory_mb=_number(table, "memory_mb", 0, 1e9),
-        temperature_c=_number(table, "temperature_c", -300, 1e4),
-        disk_free_mb=_number(table, "disk_free_mb", 0, 1e12),
-        outbox_messages=_count(outbox, "depth"),
-        outbox_bytes=_count(outbox, "bytes"),
-        outbox_oldest_s=_number(outbox, "oldest_s", 0, _MAX_SECONDS),
-        outbox_dropped=_count(outbox, "dropped"),
-        outbox_trouble=_text(outbox, "trouble"),
-        sources=dict(zip(sources, map(_source, _tables(sources, "sources")), strict=True)),
-        models=_models(_inner(table, "models")),
+        at=required(time(table, "at"), "at"),
+        version=text(table, "version", 40),
+        started_at=time(table, "started_at"),
+        restarts=count(table, "restarts"),
+        cpu_percent=number(table, "cpu_percent", 0, 1e6),
+        memory_mb=number(table, "memory_mb", 0, 1e9),
+        temperature_c=number(table, "temperature_c", -300, 1e4),
+        disk_free_mb=number(table, "disk_free_mb", 0, 1e12),
+        outbox_messages=count(outbox, "depth"),
+        outbox_bytes=count(outbox, "bytes"),
+        outbox_oldest_s=number(outbox, "oldest_s", 0, _MAX_SECONDS),
+        outbox_dropped=count(outbox, "dropped"),
+        outbox_trouble=text(outbox, "trouble"),
+        sources=dict(zip(sources, map(_source, tables(sources, "sources")), strict=True)),
+        models=_models(inner(table, "models")),
     )
 
 
@@ -264,8 +265,8 @@ def _models(table: Mapping[str, Any]) -> Mapping[str, str]:
     if len(table) > MAX_MODELS:
         raise WireError(f"models: has over {MAX_MODELS} models")
     hashes = {
-        clean(name, MAX_NAME): _string(model, "sha256")
-        for name, model in zip(table, _tables(table, "models"), strict=True)
+        clean(name, MAX_NAME): string(model, "sha256")
+        for name, model in zip(table, tables(table, "models"), strict=True)
     }
     if not all(_HASH.fullmatch(sha256) for sha256 in hashes.values() if sha256):
         raise WireError("models: has a sha256 that is no hexadecimal number of 64 digits at most")
@@ -273,17 +274,17 @@ def _models(table: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _source(table: Mapping[str, Any]) -> SourceNumbers:
-    withheld = _inner(table, "withheld")
+    withheld = inner(table, "withheld")
     return SourceNumbers(
-        state=_required(_word(table, "state"), "state"),
-        reason=_word(table, "reason"),
-        detail=_text(table, "detail"),
-        since=_required(_time(table, "since"), "since"),
-        heard_s=_number(table, "heard_s", 0, _MAX_SECONDS),
-        lost_s=_number(table, "lost_s", 0, _MAX_SECONDS),
-        lag_s=_number(table, "lag_s", 0, _MAX_SECONDS),
-        snoozed=len(_inner(table, "snoozed")),
-        withheld=sum(_count(withheld, reason) or 0 for reason in ("snooze", "cooldown")),
+        state=required(word(table, "state"), "state"),
+        reason=word(table, "reason"),
+        detail=text(table, "detail"),
+        since=required(time(table, "since"), "since"),
+        heard_s=number(table, "heard_s", 0, _MAX_SECONDS),
+        lost_s=number(table, "lost_s", 0, _MAX_SECONDS),
+        lag_s=number(table, "lag_s", 0, _MAX_SECONDS),
+        snoozed=len(inner(table, "snoozed")),
+        withheld=sum(count(withheld, reason) or 0 for reason in ("snooze", "cooldown")),
     )
 
 
@@ -291,38 +292,38 @@ def _detection(device: str, source: str, table: Mapping[str, Any]) -> Detection 
     kind = table.get("kind")
     if kind not in ("onset", "offset"):  # a tuple: what comes may not be hashable
         return None
-    label, model = _text(table, "label", MAX_NAME), _text(table, "model", MAX_NAME)
+    label, model = text(table, "label", MAX_NAME), text(table, "model", MAX_NAME)
     if not label:
         raise WireError("label: is missing")
     return Detection(
         device,
         source,
-        id=_required(_id(table, "id"), "id"),
+        id=required(identifier(table, "id"), "id"),
         kind=kind,
         label=label,
-        score=_required(_number(table, "score", 0, 1), "score"),
-        at=_required(_time(table, "at"), "at"),
-        at_error_s=_number(table, "at_error_s", 0, _MAX_SECONDS),
-        duration_s=_number(table, "duration_s", 0, _MAX_SECONDS) or 0.0,
+        score=required(number(table, "score", 0, 1), "score"),
+        at=required(time(table, "at"), "at"),
+        at_error_s=number(table, "at_error_s", 0, _MAX_SECONDS),
+        duration_s=number(table, "duration_s", 0, _MAX_SECONDS) or 0.0,
         model=model,
-        seq=_required(_count(table, "seq"), "seq"),
-        seq_epoch=_required(_id(table, "seq_epoch"), "seq_epoch"),
+        seq=required(count(table, "seq"), "seq"),
+        seq_epoch=required(identifier(table, "seq_epoch"), "seq_epoch"),
         test=table.get("test") is True,
     )
 
 
 def _scores(device: str, source: str, table: Mapping[str, Any]) -> Scores:
-    scores = _inner(table, "scores")
+    scores = inner(table, "scores")
     if len(scores) > MAX_SCORES:
         raise WireError(f"scores: has over {MAX_SCORES} labels")
     return Scores(
         device,
         source,
-        at=_required(_time(table, "at"), "at"),
-        duration_s=_required(_number(table, "duration_s", 0, MAX_CLIP_S), "duration_s"),
+        at=required(time(table, "at"), "at"),
+        duration_s=required(number(table, "duration_s", 0, MAX_CLIP_S), "duration_s"),
         # a label is no field's name: an error must not hold it
         scores={
-            clean(label, MAX_NAME): _required(_number({"scores": score}, "scores", 0, 1), "scores")
+            clean(label, MAX_NAME): required(number({"scores": score}, "scores", 0, 1), "scores")
             for label, score in scores.items()
         },
     )
@@ -330,11 +331,11 @@ def _scores(device: str, source: str, table: Mapping[str, Any]) -> Scores:
 
 def _answer(base: str, device: str, table: Mapping[str, Any]) -> LeaseAnswer | CommandAnswer | None:
     """Return the result of a command."""
-    topic = _string(table, "topic") or ""
+    topic = string(table, "topic") or ""
     if not topic.startswith(f"{base}/{device}/") or len(topic) > MAX_TOPIC:
         return None
     own = topic.removeprefix(f"{base}/{device}/")
-    error = "" if table.get("ok") is True else _text(table, "error") or "the device refuses it, and does not say why"
+    error = "" if table.get("ok") is True else text(table, "error") or "the device refuses it, and does not say why"
     match own.split("/"):
         case [source, "live", "set"] if is_slug(source):
             return LeaseAnswer(device, source, is_sound=False, error=error)
@@ -342,113 +343,3 @@ def _answer(base: str, device: str, table: Mapping[str, Any]) -> LeaseAnswer | C
             return LeaseAnswer(device, source, is_sound=True, error=error)
         case _:
             return CommandAnswer(device, own, error)
-
-
-def _table(payload: bytes) -> Mapping[str, Any]:
-    try:
-        # a lone surrogate escape makes text that no file and no page can hold: _text replaces it
-        table = json.loads(payload.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise WireError("is no JSON") from None
-    if not isinstance(table, dict):
-        raise WireError("is no JSON object")
-    version = table.get(KEY)
-    if type(version) is not int or version < 1:
-        raise WireError(f"{KEY}: is missing")
-    if version > PAYLOAD_VERSION:
-        raise WireError(f"{KEY}: is newer than {PAYLOAD_VERSION}: upgrade the dashboard")
-    return table
-
-
-def _refuse_constant(_: str) -> NoReturn:
-    raise ValueError
-
-
-def _required(value: _T | None, key: str) -> _T:
-    if value is None:
-        raise WireError(f"{key}: is missing")
-    return value
-
-
-def _inner(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = table.get(key)
-    if value is None:
-        return _MISSING
-    if not isinstance(value, dict):
-        raise WireError(f"{key}: is no object")
-    return value
-
-
-def _tables(named: Mapping[str, Any], key: str) -> Iterable[Mapping[str, Any]]:
-    if not all(isinstance(table, dict) for table in named.values()):
-        raise WireError(f"{key}: has an entry that is no object")  # its name is the sender's: not for the log
-    return named.values()
-
-
-def _string(table: Mapping[str, Any], key: str) -> str | None:
-    value = table.get(key)
-    if value is not None and not isinstance(value, str):
-        raise WireError(f"{key}: is no text")
-    return value
-
-
-def _text(table: Mapping[str, Any], key: str, limit: int = MAX_TEXT) -> str:
-    """Return a text for people on one line; empty where it is missing."""
-    return clean(_string(table, key) or "", limit)
-
-
-def clean(text: str, limit: int) -> str:
-    """Return a text on one line, without control characters, and cut."""
-    value = text[: limit + 1]
-    clean = "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in value).strip()
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
-
-
-def _word(table: Mapping[str, Any], key: str) -> str | None:
-    value = _string(table, key)
-    if value is not None and not _WORD.fullmatch(value):
-        raise WireError(f"{key}: is no word of a-z, 0-9 and _")
-    return value
-
-
-def _id(table: Mapping[str, Any], key: str) -> str | None:
-    value = _string(table, key)
-    if value is not None and not _ID.fullmatch(value):
-        raise WireError(f"{key}: is not made of letters, digits and hyphens, at most 64")
-    return value
-
-
-def _number(table: Mapping[str, Any], key: str, low: float, high: float) -> float | None:
-    value = table.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise WireError(f"{key}: is no number")
-    if not low <= value <= high:
-        raise WireError(f"{key}: is not within {low:g} and {high:g}")
-    return float(value)
-
-
-def _count(table: Mapping[str, Any], key: str) -> int | None:
-    value = table.get(key)
-    if value is None:
-        return None
-    if type(value) is not int or not 0 <= value < MAX_COUNT:
-        raise WireError(f"{key}: is no count")
-    return value
-
-
-def _time(table: Mapping[str, Any], key: str) -> datetime | None:
-    value = _string(table, key)
-    return None if value is None else parse_time(value, key)
-
-
-def parse_time(text: str, key: str) -> datetime:
-    """Parse a time of RFC 3339. Raises WireError, which names `key`."""
-    try:
-        at = datetime.fromisoformat(text).astimezone(UTC) if _TIME.fullmatch(text) else None
-    except (ValueError, OverflowError):
-        at = None
-    if at is None or not _FIRST_YEAR <= at.year <= _LAST_YEAR:
-        raise WireError(f"{key}: is no time of RFC 3339 from {_FIRST_YEAR} to {_LAST_YEAR}")
-    return at

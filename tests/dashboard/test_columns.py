@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edgeaudio.dashboard import columns
 from edgeaudio.dashboard.columns import Columns, parse_columns
-from edgeaudio.dashboard.wire import WireError
+from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import LiveColumns

@@ -36,7 +36,7 @@ def ask(page: RunningDashboard, body: Any, **headers: str) -> tuple[int, Any]:
     own = f"http://127.0.0.1:{page.port}"
     with closing(http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)) as connection:
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
-        connection.request("POST", "/api/command", text, {"Origin": own, **headers})
+        connection.request("POST", "/api/command", text, {"Origin": own, "Content-Type": "application/json", **headers})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
 
@@ -204,11 +204,10 @@ def test_a_command_needs_a_page_of_this_server_and_a_small_object(broker: Broker
         status, refused = ask(page, SNOOZE, Origin=origin)
         assert (status, refused["error"]) == (403, "this request did not come from a page of the dashboard")
     for body, problem in {
-        b"": "the body is no JSON object",
+        b"": "the body is no JSON",
         b"[1]": "the body is no JSON object",
-        b"[" * 4000: "the body is no JSON object",
-        b"\xff": "the body is no JSON object",
-        b"x" * 5000: "the body is longer than 4096 bytes",
+        b"[" * 4000: "the body is no JSON",
+        b"\xff": "the body is no JSON",
         b"{}": "device: is no name of one",
     }.items():
         assert ask(page, body) == (400, {"error": problem})

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from edgeaudio.dashboard.commands import Command, CommandRequestError, command_of
 from edgeaudio.dashboard.control_wire import Enabled, LabelSetting, parse_setting, setting_filters
 from edgeaudio.dashboard.controls import MAX_LABELS, MAX_SOURCES, VISIT_S, Controls, LabelControls, SourceControls
-from edgeaudio.dashboard.wire import CommandAnswer, WireError, kind_of
+from edgeaudio.dashboard.payload_fields import WireError
+from edgeaudio.dashboard.wire import CommandAnswer, kind_of
 from edgeaudio.sinks.mqtt import commands as agents_commands
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.topics import Topics

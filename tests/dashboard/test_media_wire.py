@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edgeaudio.dashboard.media import inbox as inbox_module
 from edgeaudio.dashboard.media.inbox import MediaInbox
 from edgeaudio.dashboard.media.wire import MAX_BYTES, MediaInfo, Medium, media_filters, parse_media
-from edgeaudio.dashboard.wire import WireError
+from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.sinks.mqtt.events import Received
 
 HEADS = {

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeaudio.dashboard import columns, sound
+from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.dashboard.sound import Sound, parse_sound
-from edgeaudio.dashboard.wire import WireError
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import LiveSound

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_contracts import AT, HEALTH  # the report with every field set
 
-from edgeaudio.dashboard import wire
+from edgeaudio.dashboard import payload_fields, wire
+from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.dashboard.wire import (
     Availability,
     CommandAnswer,
@@ -18,7 +19,6 @@ from edgeaudio.dashboard.wire import (
     Removed,
     Scores,
     Status,
-    WireError,
     parse,
 )
 from edgeaudio.sinks.mqtt import messages
@@ -253,6 +253,6 @@ def check(topic: str, payload: bytes) -> None:
             assert value.label.isprintable()
             value.label.encode()
             assert datetime(1970, 1, 1, tzinfo=UTC) <= value.at < datetime(2200, 1, 1, tzinfo=UTC)
-            assert 0 <= value.seq < wire.MAX_COUNT
+            assert 0 <= value.seq < payload_fields.MAX_COUNT
         case Status() | Health():
             assert len(repr(value)) < 10_000

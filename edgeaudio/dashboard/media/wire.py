@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from edgeaudio.dashboard.wire import WireError
+from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.sinks.mqtt.events import Received
 from edgeaudio.slugs import is_slug
 

@@ -6,22 +6,18 @@ Owns: `/api/controls`, `/api/command`. Does not know: MQTT, which commands there
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Mapping
-from typing import Any, Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from edgeaudio.dashboard.commands import CommandRequestError, command_of
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.web import values
 from edgeaudio.dashboard.web.answers import json_answer, problem
-from edgeaudio.dashboard.web.query import QueryError, number_of, source_of
+from edgeaudio.dashboard.web.body import read_json
+from edgeaudio.dashboard.web.query import number_of, source_of
 from edgeaudio.dashboard.web.routes import AnyRoute, Role, get, post
-
-_MAX_BODY: Final = 4096  # bytes
 
 
 class ControlRoutes:
@@ -52,28 +48,10 @@ class ControlRoutes:
     async def _command(self, request: Request) -> Response:
         """Send a command, and answer with the device's own answer, or why there is none."""
         try:
-            answer = self._feed.send(command_of(await _small_json(request)))
+            answer = self._feed.send(command_of(await read_json(request)))
         except CommandRequestError as error:
             return problem(400, str(error))
-        except ClientDisconnect:
-            return problem(400, "the browser is gone")
         if answer is None:
             return problem(503, "too many commands await their answers: try again")
         found = await asyncio.wrap_future(answer)
         return json_answer({"ok": not found.error, "answered": found.answered, "error": found.error})
-
-
-async def _small_json(request: Request) -> Mapping[str, Any]:
-    """Return the object in the body. Raises QueryError, ClientDisconnect."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise QueryError(f"the body is longer than {_MAX_BODY} bytes")
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise QueryError("the body is no JSON object")
-    return found

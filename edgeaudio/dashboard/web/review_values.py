@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from edgeaudio.dashboard.history import Verdict
 from edgeaudio.dashboard.missed import MissedPage, MissedSound
+from edgeaudio.dashboard.payload_fields import MAX_COUNT, clean
 from edgeaudio.dashboard.reviews import Changed, Judgement, LoggedChange
 from edgeaudio.dashboard.web.body import BodyError
-from edgeaudio.dashboard.wire import MAX_COUNT, MAX_NAME, clean
+from edgeaudio.dashboard.wire import MAX_NAME
 from edgeaudio.slugs import is_slug
 
 MAX_AT_ONCE: Final = 500  # events, or missed sounds
