@@ -185,10 +185,10 @@ class _Epoch:
                 yield from self._recognise(piece)
             for reading in readings:
                 self._mixer.judge(reading.samples, reading.powers)
+                yield self._level(reading)  # before scores of what is mixed as it says
                 if self._undecided:
                     self._undecided = not self._mixer.judged
                     yield from self._recognise(reading.samples)
-                yield self._level(reading)
 
     def flush(self) -> Iterator[tuple[int, Scores]]:
         if self._undecided:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from support.clip_studio import START, Listener, Studio, quiet
 from support.opus import RATE, Heard, heard
 
 from edgeaudio.recognise.manifest import ClipSection
+from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
 from edgeaudio.sinks.live import release
 from edgeaudio.sinks.live.continuity import BUFFER_S
 from edgeaudio.sinks.live.sound import SoundSource
@@ -147,8 +150,18 @@ class Ears:
         self.studio.connect()
         self._played_s = 0.0
         self.drop: Iterator[bool] = iter(())  # whether each of the next scores does not come
+        self.lag_s = 0.0  # of the recogniser
+        self._waiting: deque[tuple[float, object]] = deque()  # its results, and when they come
 
     def handle(self, item: object) -> None:
+        if not isinstance(item, Block | EpochEnd):
+            self._waiting.append((self._played_s + self.lag_s, item))
+        else:
+            self._hear(item)
+        while self._waiting and self._waiting[0][0] <= self._played_s:
+            self._hear(self._waiting.popleft()[1])
+
+    def _hear(self, item: object) -> None:
         if isinstance(item, Scores) and next(self.drop, False):
             return
         if isinstance(item, Block):
@@ -279,3 +292,57 @@ def test_what_had_to_give_way_is_a_hole(monkeypatch: pytest.MonkeyPatch) -> None
     ears = Ears(LONG)
     ears.play(speech(20 * 8000, 10 * 8000))
     assert_nothing_forbidden(ears)
+
+
+BRIEF = Listener("brief", ClipSection(sample_rate=8000, n_samples=3200, period_ms=100), (SPEECH,))
+CANCEL_S, OTHER_HZ = 5, 1500  # when the channels begin to cancel each other out, and what one alone holds
+
+
+def cancelling(seconds: float, first_s: float = 0.0) -> Samples:
+    """Two channels that cancel each other out from `first_s` on; the softer one has a tone of its own."""
+    hum = tone(300, seconds, 8000)
+    both = np.stack([hum, tone(OTHER_HZ, seconds, 8000, volume=0.02) - np.float32(0.98) * hum], axis=1)
+    return np.concatenate([quiet(round(first_s * 8000), 2) * np.float32(0.01), both[round(first_s * 8000) :]])
+
+
+def assert_without_other(samples: Samples) -> None:
+    """Assert that the tone of the other channel is nowhere."""
+    for begin in range(0, len(samples) - RATE // 10, RATE // 10):
+        spectrum = np.abs(np.fft.rfft(samples[begin : begin + RATE // 10] * np.hanning(RATE // 10)))
+        assert spectrum[OTHER_HZ // 10] < 0.005 * spectrum.max()
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 4.0])
+@pytest.mark.parametrize("judge", [BRIEF, LONG], ids=["0.4 s", "2 s"])
+@pytest.mark.parametrize("before", ["mixed", "silent"])
+def test_what_was_mixed_otherwise_than_the_models_heard_it_is_not_sent(
+    before: str, judge: Listener, lag_s: float
+) -> None:
+    ears = Ears(judge)
+    ears.lag_s = lag_s
+    if before == "mixed":
+        ears.play(quiet(CANCEL_S * 8000, 2))
+        ears.play(cancelling(15.0))
+    else:
+        ears.play(cancelling(15.0 + CANCEL_S, CANCEL_S))
+    # from then on the models hear the first channel alone
+    taken = START + timedelta(seconds=CANCEL_S + (before == "mixed"))
+    found = [stream.samples[max(0, round((taken - stream.at).total_seconds() * RATE)) :] for stream in ears.streams]
+    sent = np.concatenate([samples for samples in found if len(samples) > RATE // 5])
+    assert len(sent) > (11 - 2 * lag_s) * RATE
+    assert_without_other(sent)
+
+
+def test_after_a_reload_that_names_another_channel_the_former_one_is_not_sent() -> None:
+    both = np.stack([tone(300, 10, 8000), tone(OTHER_HZ, 10, 8000)], axis=1)
+    ears = Ears(BRIEF)
+    for channel in (2, 1):
+        if channel == 1:
+            ears.studio.connect()
+        bindings = [ModelBinding(BRIEF)]
+        ears.studio._pipeline = SourcePipeline("porch", bindings, namespace=UUID(int=0), channel=channel)
+        ears.play(both)
+    before, after = ears.streams
+    assert abs(loudest_hz(before.samples[:RATE]) - OTHER_HZ) < 5
+    assert len(after.samples) > 7 * RATE
+    assert_without_other(after.samples)

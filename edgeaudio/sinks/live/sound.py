@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -31,10 +32,13 @@ class SoundSource:
 
     def __init__(self, never_with: Mapping[str, float], now_s: float) -> None:
         """`never_with`: by label, the score from which on sound may not be heard; empty: all may."""
+        self._never_with = never_with
         self._release = Release(never_with)
         self._is_judged = bool(never_with)
         self._allowance = Allowance(now_s)
         self._heard: Channel | None = None  # None: not yet known
+        self._last: tuple[int, int] | None = None  # epoch and offset of a Block
+        self._begun_at = datetime.min.replace(tzinfo=UTC)  # of the epoch's first Block
         self._stream: _Stream | None = None
         self._had_stream = False
 
@@ -46,7 +50,7 @@ class SoundSource:
             case Scores():
                 yield from self._send(self._release.take_scores(item))
             case Level():
-                self._heard = item.heard
+                self._hear(item)
             case EpochEnd() if not self._is_judged:  # else its last scores are still to come
                 yield from self._end_stream()
 
@@ -54,14 +58,29 @@ class SoundSource:
         """Take the next sound.
 
         Of several channels, the one that is recognised is sent. Until it is known, nothing is: another might hold what
-        no model judges.
+        no model judges. Another epoch may be recognised otherwise.
         """
+        last, self._last = self._last, (block.epoch, block.offset)
+        if self._is_judged and (last is None or block.epoch != last[0] or block.offset < last[1]):
+            self._heard, self._begun_at = None, block.at
         heard = "mix" if block.samples.ndim == 1 else self._heard
         if heard is None or not self._allowance.takes(block.duration_s, now_s):
             if not self._is_judged:
                 yield from self._end_stream()
             return
         yield from self._send(self._release.take_block(replace(block, samples=mixed(block.samples, heard))))
+
+    def _hear(self, level: Level) -> None:
+        """Take which channel is recognised from the level's end on.
+
+        It may be known late, if recognition lags. So what is held back was mixed as the models may not have heard it,
+        and never leaves. Scores of what follows the level come after it.
+        """
+        if level.at < self._begun_at:
+            return
+        if self._is_judged and self._heard is not None and level.heard != self._heard:
+            self._release = Release(self._never_with)
+        self._heard = level.heard
 
     def _end_stream(self) -> Iterator[LiveSound]:
         """Yield what is left of the stream."""
