@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from support.clip_studio import START, Listener, Studio, quiet
 from support.opus import RATE, Heard, heard
 
 from edgeaudio.recognise.manifest import ClipSection
-from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
 from edgeaudio.sinks.live import release
 from edgeaudio.sinks.live.continuity import BUFFER_S
 from edgeaudio.sinks.live.sound import SoundSource
@@ -339,8 +337,7 @@ def test_after_a_reload_that_names_another_channel_the_former_one_is_not_sent() 
     for channel in (2, 1):
         if channel == 1:
             ears.studio.connect()
-        bindings = [ModelBinding(BRIEF)]
-        ears.studio._pipeline = SourcePipeline("porch", bindings, namespace=UUID(int=0), channel=channel)
+        ears.studio.load([BRIEF], channel)
         ears.play(both)
     before, after = ears.streams
     assert abs(loudest_hz(before.samples[:RATE]) - OTHER_HZ) < 5

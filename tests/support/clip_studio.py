@@ -16,7 +16,7 @@ from edgeaudio.clips.library import Clip
 from edgeaudio.recognise.manifest import ClipSection, DetectorSection
 from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
 from edgeaudio.sinks.clips.config import ClipsConfig, RetentionLimits
-from edgeaudio.types import Block, EpochEnd, Event, Level, Samples, Scores
+from edgeaudio.types import Block, Channel, EpochEnd, Event, Level, Samples, Scores
 
 START = datetime(2026, 11, 30, 12, tzinfo=UTC)
 LOUD, SPEECH = "first", "second"  # labels
@@ -92,10 +92,10 @@ class Studio:
         self._offset = 0
         self._at = START
 
-    def load(self, models: Sequence[Listener]) -> None:
+    def load(self, models: Sequence[Listener], channel: Channel = "auto") -> None:
         """Run these models from the next epoch on, as after a reload."""
         bindings = [ModelBinding(model) for model in models]
-        self._pipeline = SourcePipeline(self.source, bindings, namespace=UUID(int=0))
+        self._pipeline = SourcePipeline(self.source, bindings, namespace=UUID(int=0), channel=channel)
 
     def connect(self, *, after_s: float = 0.0) -> None:
         """Begin another epoch, so long after the last sound."""

@@ -23,7 +23,7 @@ from edgeaudio.sinks.clips.open_clip import FinishedClip, remove
 from edgeaudio.sinks.clips.retention import MB, Retention
 from edgeaudio.sinks.clips.source_clips import Outcome, SourceClips
 from edgeaudio.throttled_log import LogThrottle
-from edgeaudio.types import Block, ClipReady, EpochEnd, Event, Scores
+from edgeaudio.types import Block, ClipReady, EpochEnd, Event, Level, Scores
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class ClipsSink:
     """Writes the sound around each event."""
 
     name = "clips"
-    accepts = frozenset({Block, EpochEnd, Scores, Event})
+    accepts = frozenset({Block, EpochEnd, Level, Scores, Event})
     max_s = MAX_S
 
     def __init__(self, config: ClipsConfig) -> None:
@@ -101,6 +101,8 @@ class ClipsSink:
                 self._keep(self._sources[item.source].take_block(item))
             case EpochEnd() if item.source in self._sources:
                 self._sources[item.source].take_end()
+            case Level() if item.source in self._sources:
+                self._keep(self._sources[item.source].take_level(item))
             case Scores() if item.source in self._sources:
                 self._keep(self._sources[item.source].take_scores(item))
             case Event() if not item.test and self._is_wanted(item):

@@ -14,9 +14,10 @@ from pathlib import Path
 from edgeaudio.hub import MAX_S
 from edgeaudio.sinks.clips.config import ClipsConfig
 from edgeaudio.sinks.clips.open_clip import ClipDroppedError, FinishedClip, OpenClip
+from edgeaudio.tracks.heard_channel import HeardChannel
 from edgeaudio.tracks.recognition import Recognition
 from edgeaudio.tracks.track import Track
-from edgeaudio.types import Block, Event, Scores
+from edgeaudio.types import Block, Event, Level, Scores
 
 MEMORY_S = 180.0  # of sound in memory; more than all but models that rest for minutes need
 WAIT_S = MAX_S + 2.0  # for results and more sound after an epoch: as long as sound may wait for recognition
@@ -41,6 +42,7 @@ class SourceClips:
         self._config = config
         self._folder = folder
         self._parts: list[_Part] = []  # the newest last
+        self._channel = HeardChannel(is_strict=True) if config.never_with else None  # None: all channels are kept
         self._ended_s: float | None = None  # monotonic; None: the epoch goes on
 
     @property
@@ -54,14 +56,24 @@ class SourceClips:
         return sum(part.track.bytes for part in self._parts)
 
     def take_block(self, block: Block) -> Iterator[Outcome]:
-        """Take the next sound."""
+        """Take the next sound. Where not all may be kept, that is the channel which is judged, once it is known."""
         self._ended_s = None
+        heard = block if self._channel is None else self._channel.mixed(block)
+        if heard is None:
+            return
+        block = heard
         if self._parts and self._parts[-1].track.fits(block):
             self._parts[-1].track.add(block)
         else:
             track = Track(block)
             self._parts.append(_Part(track, Recognition(track, self._config.never_with)))
         yield from self._advance()
+
+    def take_level(self, level: Level) -> Iterator[Outcome]:
+        """Take which channel is judged. If it is another, clips end with what was judged: what follows it is unlike."""
+        if self._channel is not None and self._channel.take_level(level):
+            yield from self.finish()
+            self._parts.clear()
 
     def take_end(self) -> None:
         """Note that the epoch has ended; its last results are still to come."""

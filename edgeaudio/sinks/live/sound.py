@@ -11,18 +11,16 @@ stream's beginning: how the sound was split changes no bit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 
 from edgeaudio.media.opus_packets import OpusEncoder, OpusPackets
 from edgeaudio.media.writer import OPUS_RATE_HZ
-from edgeaudio.mixing import mixed
 from edgeaudio.sinks.live.continuity import Allowance, Continuity
 from edgeaudio.sinks.live.release import Release
-from edgeaudio.types import Block, Channel, EpochEnd, Level, LiveSound, Samples, Scores
+from edgeaudio.tracks.heard_channel import HeardChannel
+from edgeaudio.types import Block, EpochEnd, Level, LiveSound, Samples, Scores
 
 MESSAGE_S: Final = 0.2  # of sound
 
@@ -36,9 +34,7 @@ class SoundSource:
         self._release = Release(never_with)
         self._is_judged = bool(never_with)
         self._allowance = Allowance(now_s)
-        self._heard: Channel | None = None  # None: not yet known
-        self._last: tuple[int, int] | None = None  # epoch and offset of a Block
-        self._begun_at = datetime.min.replace(tzinfo=UTC)  # of the epoch's first Block
+        self._channel = HeardChannel(is_strict=self._is_judged)
         self._stream: _Stream | None = None
         self._had_stream = False
 
@@ -49,38 +45,23 @@ class SoundSource:
                 yield from self._take_block(item, now_s)
             case Scores():
                 yield from self._send(self._release.take_scores(item))
-            case Level():
-                self._hear(item)
+            case Level() if self._channel.take_level(item) and self._is_judged:
+                self._release = Release(self._never_with)  # what is held back was mixed otherwise
             case EpochEnd() if not self._is_judged:  # else its last scores are still to come
                 yield from self._end_stream()
 
     def _take_block(self, block: Block, now_s: float) -> Iterator[LiveSound]:
         """Take the next sound.
 
-        Of several channels, the one that is recognised is sent. Until it is known, nothing is: another might hold what
-        no model judges. Another epoch may be recognised otherwise.
+        Of several channels, what is recognised is sent. Until it is known, nothing is: another might hold what no model
+        judges.
         """
-        last, self._last = self._last, (block.epoch, block.offset)
-        if self._is_judged and (last is None or block.epoch != last[0] or block.offset < last[1]):
-            self._heard, self._begun_at = None, block.at
-        heard = "mix" if block.samples.ndim == 1 else self._heard
+        heard = self._channel.mixed(block)
         if heard is None or not self._allowance.takes(block.duration_s, now_s):
             if not self._is_judged:
                 yield from self._end_stream()
             return
-        yield from self._send(self._release.take_block(replace(block, samples=mixed(block.samples, heard))))
-
-    def _hear(self, level: Level) -> None:
-        """Take which channel is recognised from the level's end on.
-
-        It may be known late, if recognition lags. So what is held back was mixed as the models may not have heard it,
-        and never leaves. Scores of what follows the level come after it.
-        """
-        if level.at < self._begun_at:
-            return
-        if self._is_judged and self._heard is not None and level.heard != self._heard:
-            self._release = Release(self._never_with)
-        self._heard = level.heard
+        yield from self._send(self._release.take_block(heard))
 
     def _end_stream(self) -> Iterator[LiveSound]:
         """Yield what is left of the stream."""

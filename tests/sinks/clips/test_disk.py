@@ -25,7 +25,7 @@ from edgeaudio.recognise.manifest import ClipSection
 from edgeaudio.sinks.clips import folder as clip_folder
 from edgeaudio.sinks.clips.errors import ClipsError
 from edgeaudio.sinks.clips.sink import ClipsSink
-from edgeaudio.types import Block, EpochEnd, Event, Scores
+from edgeaudio.types import Block, EpochEnd, Event, Level, Scores
 
 pytestmark = pytest.mark.integration
 
@@ -344,7 +344,7 @@ def test_a_stop_finishes_clips_with_the_sound_that_came(tmp_path):
     (clip,) = clips_in(tmp_path)
     assert clip.record.label == LOUD
     assert clip.record.origin.first + clip.record.sound.count == 9 * RATE
-    assert sink.accepts == {Block, EpochEnd, Scores, Event}
+    assert sink.accepts == {Block, EpochEnd, Level, Scores, Event}
 
 
 def studio_start():
