@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.published_media import clip, tone
 
@@ -125,3 +126,24 @@ def test_the_decoder_alone_can_be_asked(tmp_path: Path) -> None:
         with file.open("rb") as source, (tmp_path / "out").open("wb") as out:
             done = subprocess.run([*command, format_name, "100000"], stdin=source, stdout=out, timeout=30, check=False)
         assert done.returncode == status
+
+
+MEASURED = """
+import pathlib, sys
+from edgeaudio.dashboard.media import decoder
+assert decoder.main("flac", 64_000_000) == 0
+sys.stderr.write(pathlib.Path("/proc/self/status").read_text())
+"""
+
+
+def test_a_small_file_of_a_long_silence_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    peaks_kb = []
+    for seconds in (1, 1000):
+        file = tmp_path / f"{seconds}.flac"
+        file.write_bytes(clip(np.zeros(8000 * seconds, np.float32), "flac", 8000))
+        assert file.stat().st_size < 400_000
+        with file.open("rb") as source, (tmp_path / "out").open("wb") as out:
+            command = [sys.executable, "-c", MEASURED]
+            done = subprocess.run(command, stdin=source, stdout=out, stderr=subprocess.PIPE, text=True, check=True)
+        peaks_kb.append(int(done.stderr.partition("VmHWM:")[2].split()[0]))
+    assert peaks_kb[1] < peaks_kb[0] + 8000

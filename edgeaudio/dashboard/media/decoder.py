@@ -14,6 +14,7 @@ import os
 import resource
 import struct
 import sys
+from itertools import chain
 from typing import Final
 
 CPU_S: Final = 20
@@ -50,7 +51,7 @@ def main(format_name: str, most_bytes: int) -> int:
         resampler = av.AudioResampler("s16", "mono" if channels == 1 else "stereo", rate)
         out.write(_HEAD.pack(*_head(rate, channels, 0)))
         written = 0
-        for frame in (*container.decode(stream), None):
+        for frame in chain(container.decode(stream), (None,)):  # one is in memory at a time
             for piece in resampler.resample(frame):
                 data = memoryview(piece.planes[0])[: piece.samples * channels * _SAMPLE_BYTES]
                 written += len(data)
