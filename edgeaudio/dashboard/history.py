@@ -167,9 +167,12 @@ class History:
             _write_sequences(db, sequences)
         return Written(tuple(new), sequences)
 
-    def prune(self, now_s: float) -> int:
-        """Delete some of what is too old or too much, in one short transaction; return how many; 0: done."""
-        oldest_ms = self.oldest_ms(now_s)
+    def prune(self, now_s: float | None) -> int:
+        """Delete some of what is too old or too much, in one short transaction; return how many; 0: done.
+
+        `now_s`: None while the clock is not believed; then nothing is too old.
+        """
+        oldest_ms = 0 if now_s is None else self.oldest_ms(now_s)
         with self.database.writing() as db:
             (last,) = db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()
             # Events are numbered as they arrive: the oldest are the lowest. All before the first that is kept go, and
@@ -177,12 +180,13 @@ class History:
             # take younger ones with it, and one that was ahead is taken for now, so that it ends at all.
             # What was reviewed stays.
             first = "SELECT number, received_ms FROM events WHERE verdict IS NULL ORDER BY number LIMIT ?"
-            now_ms = int(now_s * 1000)
-            db.execute(
-                f"UPDATE events SET received_ms = ? WHERE number IN (SELECT number FROM ({first}) "  # noqa: S608 - a constant
-                "WHERE received_ms > ?)",
-                (now_ms, _PRUNED_AT_ONCE, now_ms),
-            )
+            if now_s is not None:
+                now_ms = int(now_s * 1000)
+                db.execute(
+                    f"UPDATE events SET received_ms = ? WHERE number IN (SELECT number FROM ({first}) "  # noqa: S608 - a constant
+                    "WHERE received_ms > ?)",
+                    (now_ms, _PRUNED_AT_ONCE, now_ms),
+                )
             (kept,) = db.execute(
                 f"SELECT min(number) FROM ({first}) WHERE received_ms >= ? AND number > ?",  # noqa: S608 - a constant
                 (_PRUNED_AT_ONCE, oldest_ms, last - MAX_EVENTS),
@@ -192,7 +196,8 @@ class History:
                 "DELETE FROM events WHERE number <= ? AND verdict IS NULL", (until if kept is None else kept - 1,)
             ).rowcount
             if not gone:
-                counts.prune(db, self.oldest_ms(now_s))
+                if now_s is not None:
+                    counts.prune(db, oldest_ms)
                 # devices that are no more make room for others
                 db.execute(
                     "DELETE FROM sequences WHERE NOT EXISTS (SELECT 1 FROM events WHERE device = sequences.device)"

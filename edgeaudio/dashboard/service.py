@@ -56,6 +56,7 @@ from edgeaudio.dashboard.wire import (
     state_filters,
 )
 from edgeaudio.sinks.mqtt.events import MAX_PROPERTY_BYTES, Received
+from edgeaudio.steady_clock import SteadyClock
 from edgeaudio.throttled_log import LogThrottle
 
 log = logging.getLogger(__name__)
@@ -154,6 +155,7 @@ class Dashboard:
         self.control_feed = ControlFeed(
             commanding, self._base, self.controls, self._refuse, self.fleet.is_offline, stop=self._stop
         )
+        self._clock = SteadyClock()
         self._keeper = threading.Thread(target=self._keep, name="history", daemon=True)
 
     @property
@@ -241,12 +243,17 @@ class Dashboard:
         """Delete what is old, hour by hour."""
         self.media.open()  # takes seconds for 100,000 files: detections do not wait for it
         while not self._stop.is_set():
-            for prune in (self.history.prune, self.media.prune):
-                with suppress(DatabaseError):  # the writer has logged it
-                    while prune(time.time()) and not self._stop.wait(_PRUNE_PAUSE_S):
-                        pass
+            self._prune()
             self._flush_sessions()
             self._stop.wait(_PRUNE_EVERY_S)
+
+    def _prune(self) -> None:
+        """Delete what is old; while the clock may be wrong, only what is too much."""
+        now_s = self._clock.now_s() if self._clock.is_believed(self.history.keep_s) else None
+        for prune in (self.history.prune, self.media.prune):
+            with suppress(DatabaseError):  # the writer has logged it
+                while prune(now_s) and not self._stop.wait(_PRUNE_PAUSE_S):
+                    pass
 
     def _flush_sessions(self) -> None:
         try:

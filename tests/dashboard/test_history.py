@@ -16,7 +16,9 @@ from edgeaudio.dashboard import history as module
 from edgeaudio.dashboard.counts import QUARTER_MS
 from edgeaudio.dashboard.database import Database, DatabaseError
 from edgeaudio.dashboard.history import SCHEMA, Cursor, Filter, History, HistoryEvent, Page, upgrade
+from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.wire import Detection
+from edgeaudio.steady_clock import SteadyClock
 
 ALL = Filter()
 DAY_S = 86_400.0
@@ -459,3 +461,25 @@ def test_a_search_that_takes_too_long_is_refused(history: History, monkeypatch: 
     history.write([onset(f"e{n}") for n in range(3000)], NOW_S)
     with pytest.raises(DatabaseError, match="narrow it by device, label or time"):
         history.page(Filter(device="dock", source="hall"))
+
+
+def test_by_a_clock_that_is_not_believed_nothing_is_too_old(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    history.write([onset(f"e{number}", seq=number + 1) for number in range(3)], NOW_S)
+    before = counted(history)
+    assert history.prune(None) == 0
+    assert counted(history) == before
+    assert history.prune(NOW_S) == 0  # it was not dated anew
+    monkeypatch.setattr(module, "MAX_EVENTS", 2)
+    assert history.prune(None) == 1
+    assert [event.id for event in history.page(Filter()).events] == ["e2", "e1"]
+
+
+def test_a_start_by_a_wrong_clock_takes_nothing(dashboard: Dashboard) -> None:
+    dashboard.history.write([onset()], NOW_S)
+    running_s = 0.0
+    dashboard._clock = SteadyClock(lambda: 1e10 + running_s, lambda: running_s, lambda: False)
+    dashboard._prune()
+    assert dashboard.history.page(Filter()).events
+    running_s = 8 * DAY_S
+    dashboard._prune()
+    assert not dashboard.history.page(Filter()).events

@@ -326,3 +326,17 @@ def test_a_folder_belongs_to_one_dashboard(kept: Kept, caplog: pytest.LogCapture
         assert not archive.put(medium, None, NOW_S)
     assert "another dashboard uses it; set another dashboard.clips_dir" in caplog.text
     assert kept.has("e1")
+
+
+def test_what_came_by_a_clock_that_was_ahead_goes_in_time_after_all(kept: Kept) -> None:
+    kept.put("e1", now_s=NOW_S + 10 * 365 * 86_400)
+    kept.put("e2")
+    assert kept.archive.prune(NOW_S) == 0
+    assert kept.archive.prune(NOW_S + 2000) == 2
+
+
+def test_by_a_clock_that_is_not_believed_nothing_is_too_old(kept: Kept) -> None:
+    kept.put("e1", now_s=0.0)
+    kept.put("e2")
+    assert kept.archive.prune(None) == 0
+    assert kept.archive.prune(NOW_S) == 1

@@ -154,13 +154,19 @@ class MediaArchive:
         with self._lock:
             return MediaNumbers(self._files, self._used.total(), self._lost)
 
-    def prune(self, now_s: float) -> int:
-        """Remove some of what is too old or too much, and return how many; 0: done. Raises DatabaseError."""
+    def prune(self, now_s: float | None) -> int:
+        """Remove some of what is too old or too much, and return how many; 0: done. Raises DatabaseError.
+
+        `now_s`: None while the clock is not believed; then nothing is too old.
+        """
         with self._lock:
             try:
                 if self._generation != self._database.generation:
                     self._reconcile()
-                rows = self.store.older(int((now_s - self._keep_s) * 1000), _AT_ONCE)
+                rows = []
+                if now_s is not None:
+                    self.store.redate(int(now_s * 1000))
+                    rows = self.store.older(int((now_s - self._keep_s) * 1000), _AT_ONCE)
                 rows = rows or self._victims(self._used.total() - self._max_bytes)
                 self._remove(rows)
             except OSError as error:

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from edgeaudio.clips.library import MAX_SCANNED, BrokenRecord, Clip, ClipLibrary, ClipLibraryError
 from edgeaudio.sinks.clips.config import RetentionLimits
-from edgeaudio.sinks.clips.steady_clock import SteadyClock
+from edgeaudio.steady_clock import SteadyClock
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from edgeaudio.clips import library
 from edgeaudio.clips.library import ClipLibrary
 from edgeaudio.sinks.clips import retention
 from edgeaudio.sinks.clips.retention import DAY_S, Retention
-from edgeaudio.sinks.clips.steady_clock import STEADY_S, UNSYNCHRONISED_S, SteadyClock
+from edgeaudio.steady_clock import STEADY_S, UNSYNCHRONISED_S, SteadyClock
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 

@@ -1,6 +1,6 @@
-"""Whether the system clock may be believed when clips are removed for their age.
+"""Whether the system clock may be believed when something is removed for its age.
 
-Owns: how long a clock must have stood since the start and since its last step. Does not know: clips.
+Owns: how long a clock must have stood since the start and since its last step. Does not know: what is removed.
 
 A board without a battery, or with an empty one, starts in any year, and stays there until NTP sets it. What is removed
 in that time is gone, and what is removed some hours late does no harm: bytes and disk have limits of their own.
@@ -14,7 +14,7 @@ from typing import Final
 
 from edgeaudio.system_clock import is_synchronised
 
-STEP_S: Final = 3600.0  # by less, a clock that steps makes no clip old
+STEP_S: Final = 3600.0  # by less, a clock that steps makes nothing old
 STEADY_S: Final = 6 * 3600.0
 UNSYNCHRONISED_S: Final = 7 * 86_400.0  # where the system says that nothing has set the clock
 
