@@ -49,14 +49,15 @@ def agent(
 ) -> Iterator[subprocess.Popen[str]]:
     """Run `edgeaudio run`, which waits for a camera on each port; it logs into the file `log`.
 
-    `clips`: it publishes the sound around each event, short so that it comes soon, and its picture if Pillow is there.
+    `clips`: it publishes the sound around each event, short so that it comes soon, and its picture if Pillow is there,
+    and live sound.
     """
     lines = [f'device = "{DEVICE}"', f'state_dir = "{folder}"', "[health]", "interval_s = 5"]
     if clips:
         picture = "none" if importlib.util.find_spec("PIL") is None else "jpeg"
         lines += ["[clips]", "enabled = true", f"longest_s = {CLIP_S}", "max_mb = 100", "min_free_mb = 0"]
         publish = '["clip"]' if picture == "none" else '["clip", "image"]'
-        lines += [f'picture = "{picture}"', f"publish = {publish}"]
+        lines += [f'picture = "{picture}"', f"publish = {publish}", "[live]", "audio = true"]
     for name, port in ports.items():
         lines += [f"[sources.{name}]", f'url = "rtsp+listen://127.0.0.1:{port}/{name}"']
     config = folder / "edgeaudio.toml"

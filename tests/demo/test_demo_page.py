@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.dashboards import WebSocketClient
 from support.waiting import wait_until
 
 from edgeaudio.demo.page import PORT
@@ -86,6 +87,9 @@ def test_its_sounds_come_over_and_over_until_ctrl_c(tmp_path: Path):
             if importlib.util.find_spec("PIL") is not None:
                 with urllib.request.urlopen(f"{place}/picture", timeout=10) as answer:
                     assert answer.headers["Content-Type"] == "image/jpeg"
+            port = int(found[1].rpartition(":")[2].strip("/"))
+            with WebSocketClient(port, "/api/listen?device=demo&source=hall") as listening:
+                listening.read_until(lambda message: isinstance(message, bytes))
             assert set(heard()) == sounds
             assert len(processes_of(mark)) >= 9
             assert end(process, mark) == ""
