@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -217,6 +218,11 @@ def test_a_clip_comes_into_the_view_and_the_list_by_itself(
     detect(agent, served)
     view = open_page(EVENT)
     expect(view.get_by_text("No clip of this sound came. On the device, set")).to_be_visible()
+    young_one = json.dumps(dog(2, label="owl", at=datetime.now(UTC).isoformat())).encode()
+    agent.publish("edgeaudio/dock/porch/detection", young_one)
+    wait_until(lambda: served.get("/api/events/dock/porch/e2").status == 200)
+    young = open_page("?view=event&device=dock&source=porch&id=e2")
+    expect(young.get_by_text("A clip, if the device sends any, appears here")).to_be_visible()
     expect(view.locator("#connection")).to_have_text("live")
     expect(page.get_by_role("link", name="dog")).to_be_visible()
     expect(page.get_by_role("button", name="Play dog")).to_have_count(0)

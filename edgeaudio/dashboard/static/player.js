@@ -6,6 +6,7 @@ import { node } from "./dom.js";
 import { load, mediaAddress } from "./listen.js";
 
 const HIGH_PASS_HZ = [0, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
+const SOON_MS = 60_000; // a clip may still come
 const STATES = {
   original: "",
   copy: "This browser cannot play the original: a copy as WAV is played.",
@@ -28,7 +29,9 @@ export function eventMedia(found) {
   const place = node("section", { class: "player", "aria-label": "Sound" });
   if (!clip && !picture) {
     place.append(node("p", { class: "note" }, !found.keeps_media ? "Clips are switched off on this dashboard (dashboard.clips_max_mb is 0)."
-      : found.test ? "A test has no clip." : "No clip of this sound came. On the device, set enabled = true and publish = [\"clip\", \"image\"] in [clips]; a new sound then has one some seconds after its end."));
+      : found.test ? "A test has no clip."
+      : Math.abs(Date.now() - (found.end ?? found.begin)) < SOON_MS ? "A clip, if the device sends any, appears here some seconds after the sound."
+      : "No clip of this sound came. On the device, set enabled = true and publish = [\"clip\", \"image\"] in [clips]; a new sound then has one some seconds after its end."));
     return place;
   }
   const audio = clip ? node("audio", { controls: true, preload: "metadata", "aria-label": `Clip of ${found.label}` }) : null;
