@@ -81,10 +81,17 @@ def test_a_detection_appears_by_itself_and_leads_to_its_event(open_page: Open, p
     page = open_page()
     expect(page.locator("#connection")).to_have_text("live")
     publish("edgeaudio/dock/porch/detection", dog(1))
+    expect(page.locator("tr.new")).to_have_count(1)
+    page.reload()  # what was there before does not light up
+    expect(page.get_by_role("link", name="dog")).to_be_visible()
+    expect(page.locator("tr.new")).to_have_count(0)
     page.get_by_role("link", name="dog").click()
     expect(page.get_by_role("heading", name="dog")).to_be_visible()
     expect(page.get_by_text("not yet, or its offset was lost")).to_be_visible()
     expect(page.locator("dl")).to_contain_text("21 Nov 2026, 02:21:15")  # in the zone of the browser
+    expect(page.locator("#connection")).to_have_text("live")
+    publish("edgeaudio/dock/porch/detection", dog(2, id="e1", kind="offset", duration_s=7.25))
+    expect(page.locator("dl")).to_contain_text("Lasted7.3 s")  # by itself
 
 
 def test_every_field_is_text(open_page: Open, publish: Publish, served: RunningDashboard) -> None:

@@ -5,18 +5,19 @@ import { address, ask } from "./dom.js";
 
 const POLL_MS = 5000;
 
-export const live = { after: 0, detections: () => {}, fleet: () => {}, media: () => {}, columns: () => {}, scores: () => {}, trouble: () => {}, polling: null, tries: 0 };
+export const live = { after: 0, detections: () => {}, fleet: () => {}, media: () => {}, columns: () => {}, scores: () => {}, trouble: () => {}, polling: null, tries: 0, isBegun: false };
 
 function take(message) {
   if (message.recent?.length) {
     live.after = message.recent.at(-1).number;
-    live.detections(message.recent);
+    live.detections(message.recent, live.isBegun); // what the page finds at its beginning is not new
   }
   if (message.media) live.media(message.media);
   if (message.fleet !== undefined) live.fleet();
   if (message.scores) live.scores(message.scores);
   if (message.trouble !== undefined) live.trouble(message.trouble);
   if (message.broker) live.broker = message.broker;
+  live.isBegun = true;
   const shown = document.getElementById("connection");
   const up = live.broker?.detections && live.broker?.state;
   shown.className = up ? "" : "bad";

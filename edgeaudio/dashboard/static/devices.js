@@ -9,7 +9,7 @@ const TROUBLE = new Set(["connecting", "stalled", "waiting", "failed", "quaranti
 
 export async function devices() {
   const wanted = { q: query.get("q") ?? "", trouble: query.get("trouble") === "yes" };
-  const heads = ["Device", "Source", "State", "Since", "Lost"];
+  const heads = ["Device", "Source", "State", "Since", "Sound lost"];
   const place = node("div"), summary = node("p", { class: "summary" }), missing = node("div");
   const recentHeads = ["Time", "Sound", "Score", "Source"];
   const list = node("tbody");
@@ -51,7 +51,7 @@ export async function devices() {
     const level = source.state === "listening" ? "good" : ["off", "ended"].includes(source.state) ? "" : source.state === "connecting" ? "warn" : "bad";
     const state = node("span", {}, node("span", { class: `state ${level}` }, source.state), source.reason ? ` (${source.reason.replaceAll("_", " ")})` : "",
       source.detail ? node("span", { class: "advice" }, source.detail) : "",
-      source.snoozed ? node("span", { class: "advice" }, `${source.snoozed} ${source.snoozed === 1 ? "label is" : "labels are"} snoozed; ${source.withheld} sounds were withheld`) : "",
+      source.snoozed ? node("span", { class: "advice" }, `${source.snoozed} ${source.snoozed === 1 ? "label is" : "labels are"} snoozed; ${source.withheld === 1 ? "1 sound was" : `${source.withheld} sounds were`} withheld`) : "",
       // many details end in what to do already, behind a semicolon, and know more
       source.advice && !source.detail.includes("; ") ? node("span", { class: "advice" }, source.advice) : "");
     const links = node("span", {}, node("a", { href: address({ view: "history", device: device.name, source: source.name }) }, source.name),
@@ -86,13 +86,13 @@ export async function devices() {
       mark.place.replaceChildren(mediaMarks(item, mark.media, mark.text));
     }
   };
-  live.detections = (recents) => {
+  live.detections = (recents, isNew) => {
     for (const item of recents.filter((one) => one.kind === "onset")) {
       const link = node("a", { href: address({ view: "event", device: item.device, source: item.source, id: item.id }) }, item.label);
       const place = node("span");
       marks.set(keyOf(item), { media: {}, place, text: `${item.label}, ${item.device}: ${item.source}` });
       if (marks.size > 100) marks.delete(marks.keys().next().value);
-      list.prepend(row(recentHeads, [recentTime(item.at), node("span", {}, link, item.test ? " (test)" : "", place), item.score.toFixed(2), `${item.device}: ${item.source}`], { class: "new" }));
+      list.prepend(row(recentHeads, [recentTime(item.at), node("span", {}, link, item.test ? " (test)" : "", place), item.score.toFixed(2), `${item.device}: ${item.source}`], { class: isNew ? "new" : null }));
     }
     while (list.children.length > 50) list.lastChild.remove();
   };

@@ -48,7 +48,7 @@ export function seconds(s) {
   return s === null ? "" : s < 90 ? `${s.toFixed(1)} s` : s < 5400 ? `${(s / 60).toFixed(1)} min` : `${(s / 3600).toFixed(1)} h`;
 }
 
-const NUMBERS = new Set(["Score", "Since", "Lost", "Lasted", "Sounds"]); // heads of columns that are read by their last digit
+const NUMBERS = new Set(["Score", "Since", "Sound lost", "Lasted", "Sounds"]); // heads of columns that are read by their last digit
 
 // The names of columns: a row for the head of a table.
 export function head(heads) {

@@ -52,7 +52,7 @@ export async function history() {
   await drawBars();
   const list = is_missed ? missedList(shown, { mayJudge }) : soundList(shown, { list: address(filter).slice(1), mayJudge, listens: mayRead, changed: drawBars, said: answers() });
   main.replaceChildren(node("h1", {}, "History"), form, periods(filter), bars,
+    mayJudge ? node("p", {}, node("a", { href: exported(asked), download: "" }, "Download the reviewed sounds of this filter as a training set")) : "",
     ...(shown.length ? list : [node("p", {}, "No sound is in the history for this filter.")]),
-    page.next ? node("p", {}, node("a", { href: address({ view: "history", ...filter, after: page.next }) }, "Earlier sounds")) : "",
-    mayJudge ? node("p", {}, node("a", { href: exported(asked), download: "" }, "Download the reviewed sounds of this filter as a training set")) : "");
+    page.next ? node("p", {}, node("a", { href: address({ view: "history", ...filter, after: page.next }) }, "Earlier sounds")) : "");
 }

@@ -19,9 +19,10 @@ export async function watchSource() {
   const canvas = node("canvas", { class: "live", role: "img", "aria-label": `Spectrogram of ${source} on ${device}` });
   const scores = node("tbody"), state = node("p", { class: "summary", id: "state", role: "status" }), said = node("p", { id: "said", "aria-live": "polite" });
   const pause = node("button", { "aria-pressed": "false" }, "Pause");
-  main.replaceChildren(node("h1", {}, `${source} on ${device}, live`), state, canvas, said,
+  main.replaceChildren(node("h1", {}, `${source} on ${device}, live`), state,
+    node("div", { class: "bar" }, pause, listenControl(device, source)), canvas, said,
     node("p", { class: "note" }, "Lines mark what was detected, at its own time. Below, each label's scores; an outline is a detection. Grey: no sound came."),
-    pause, listenControl(device, source), node("table", { class: "scores" }, node("caption", {}, "Scores over 0.05 of the latest clip"),
+    node("table", { class: "scores" }, node("caption", {}, "Scores over 0.05 of the latest clip"),
       node("thead", {}, node("tr", {}, ...["Sound", "Level", "Score", "Detected"].map((head) => node("th", { scope: "col" }, head)))), scores),
     node("p", {}, node("a", { href: address({ view: "history", device, source }) }, "History of this source"), " · ",
       node("a", { href: address({ view: "source", device, source }) }, "Settings of this source")));

@@ -134,7 +134,7 @@ export async function sourceControls() {
     const fleet = await ask("api/fleet").catch(() => null);
     const found = fleet?.devices.find((each) => each.name === device), one = found?.sources.find((each) => each.name === source);
     state.textContent = !one ? "" : [found.online === false ? `${device} is offline` : one.state, one.detail,
-      one.withheld ? `${one.withheld} sounds were not published, for snoozes and cooldowns` : ""].filter(Boolean).join("; ");
+      one.withheld ? `${one.withheld === 1 ? "1 sound was" : `${one.withheld} sounds were`} not published, for snoozes and cooldowns` : ""].filter(Boolean).join("; ");
   };
 
   place.append(table("What each sound takes to be published", heads, []));
