@@ -21,7 +21,7 @@ _OTHER = re.compile(r"[^a-z0-9]+")
 # labels that are a folder's name anywhere; others are shown by their slug
 _FOLDER = re.compile(r"\w[\w ,.()&'+-]{0,63}")
 _MAX_BYTES = 200
-_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))})
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in "0123456789¹²³")})
 
 
 def is_slug(name: str) -> bool:
@@ -65,15 +65,32 @@ def slugs(labels: Iterable[str], what: str) -> dict[str, str]:
 
 
 def label_folder(label: str) -> str:
-    """Return the name of a label's folder, which is the label where that can be; no two labels share one."""
+    """Return the name of a label's folder, which is the label where that can be; no two labels share one.
+
+    Names may differ by case alone: see LabelFolders.
+    """
     is_name = (
         _FOLDER.fullmatch(label)
         and len(label.encode()) <= _MAX_BYTES
         and not label.endswith((" ", "."))
-        and label.partition(".")[0].lower() not in _DEVICES
+        and label.partition(".")[0].rstrip().lower() not in _DEVICES
     )
-    if is_name:
-        return label
+    return label if is_name else _digest_folder(label)
+
+
+class LabelFolders:
+    """Names of labels' folders for any file system: of those that one takes for the same, the first keeps its own."""
+
+    def __init__(self) -> None:
+        self._labels: dict[str, str] = {}  # that have a name, by what file systems compare
+
+    def of(self, label: str) -> str:
+        name = label_folder(label)
+        owner = self._labels.setdefault(unicodedata.normalize("NFKC", name).casefold(), label)
+        return name if owner == label else _digest_folder(label)
+
+
+def _digest_folder(label: str) -> str:
     digest = hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     slug = slugify(label)[:40].strip("-")
     return digest if slug == digest else f"{slug}-{digest}"

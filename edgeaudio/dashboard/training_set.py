@@ -26,7 +26,7 @@ from edgeaudio.dashboard.history import MAX_PAGE, Filter, History, HistoryEvent,
 from edgeaudio.dashboard.media.archive import MediaArchive
 from edgeaudio.dashboard.media.store import EventKey
 from edgeaudio.dashboard.missed import MissedSound, MissedSounds
-from edgeaudio.slugs import label_folder
+from edgeaudio.slugs import LabelFolders
 
 LABELS: Final = "labels"
 NEGATIVES: Final = "negatives"
@@ -68,12 +68,19 @@ class Entry:
 
 
 def entries(history: History, missed: MissedSounds, wanted: Filter) -> Iterator[Entry]:
-    """Yield the reviewed events of a filter, and then the missed sounds. Raises DatabaseError."""
+    """Yield the reviewed events of a filter, and then the missed sounds. Raises DatabaseError.
+
+    Each event comes once, also if somebody changes its verdict meanwhile: it would be its own negative.
+    """
+    folders, done = LabelFolders(), set[int]()
     for verdict in _VERDICTS if wanted.verdict is None else (wanted.verdict,):
         chosen, after = replace(wanted, verdict=verdict, tests=False), None
         while True:
             page = history.page(chosen, after, MAX_PAGE)
-            yield from (_event_entry(event) for event in page.events if event.verdict is not None)
+            for event in page.events:
+                if event.verdict is not None and event.number not in done:
+                    done.add(event.number)
+                    yield _event_entry(event, folders)
             if (after := page.next) is None:
                 break
     if wanted.verdict is None and wanted.min_score is None:
@@ -124,7 +131,7 @@ def advice(folder: str) -> str:
     return f"python -m tools.train_model {folder}/{LABELS} --negatives {folder}/{NEGATIVES} --out runs/NAME"
 
 
-def _event_entry(event: HistoryEvent) -> Entry:
+def _event_entry(event: HistoryEvent, folders: LabelFolders) -> Entry:
     label = counted_label(event.label, event.verdict, event.given_label)
     begin = _time(event.begin_ms)
     record = {
@@ -151,7 +158,7 @@ def _event_entry(event: HistoryEvent) -> Entry:
         f"{event.id.replace('-', '_')}"
     )
     top = NEGATIVES if label is None else LABELS
-    place = PurePosixPath(top, label_folder(event.label if label is None else label), name)
+    place = PurePosixPath(top, folders.of(event.label if label is None else label), name)
     return Entry(record, (event.device, event.source, event.id), place)
 
 

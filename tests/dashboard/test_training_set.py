@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sqlite3
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
@@ -219,6 +220,29 @@ def test_a_running_dashboard_is_no_obstacle(run: Run, database: Path, tmp_path: 
         history.write([onset("more")], NOW_S)
         Reviews(history).judge([judged("more", "right")], "anna", NOW_S)
         assert "7 sounds of 12 records" in run(tmp_path / "set")[1]
+
+
+def test_a_sound_whose_verdict_changes_meanwhile_is_there_once(tmp_path: Path) -> None:
+    with history_of(tmp_path / "h.sqlite", keep_s=KEEP_S) as history:
+        history.write([onset(f"e{n}", after_s=n, seq=n) for n in range(3)], NOW_S)
+        reviews = Reviews(history)
+        reviews.judge([judged(f"e{n}", "right") for n in range(3)], "anna", NOW_S)
+        found = training_set.entries(history, MissedSounds(history.database), Filter())
+        events = [next(found).event]
+        reviews.judge([judged("e0", "wrong"), judged("e2", "wrong")], "bob", NOW_S)
+        events += [entry.event for entry in found]
+    assert sorted(filter(None, events)) == [("dock", "porch", f"e{n}") for n in range(3)]
+
+
+def test_labels_that_file_systems_take_for_one_have_folders_of_their_own(tmp_path: Path) -> None:
+    labels = ["Dog", "dog", "DOG", "café", "cafe\u0301", "lpt\u00b9", "con .x"]
+    with history_of(tmp_path / "h.sqlite", keep_s=KEEP_S) as history:
+        history.write([onset(f"e{n}", label=label, seq=n) for n, label in enumerate(labels)], NOW_S)
+        Reviews(history).judge([judged(f"e{n}", "right") for n in range(len(labels))], "anna", NOW_S)
+        found = list(training_set.entries(history, MissedSounds(history.database), Filter()))
+    folders = {entry.place.parts[1] for entry in found if entry.place is not None}
+    assert len({unicodedata.normalize("NFKC", folder).casefold() for folder in folders}) == len(labels)
+    assert not any(folder.startswith(("lpt\u00b9", "con ")) for folder in folders)
 
 
 @pytest.fixture
