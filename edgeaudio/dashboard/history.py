@@ -295,7 +295,8 @@ def _put(db: Connection, detection: Detection, received_ms: int, changes: counts
     key = (detection.device, detection.source, detection.id)
     kind = _ONSET if detection.kind == "onset" else _OFFSET
     at_ms = round(detection.at.timestamp() * 1000)
-    begin_ms = at_ms if kind == _ONSET else at_ms - round(detection.duration_s * 1000)
+    # an offset without its onset, by a clock that begins in 1970: places of pages are whole numbers from 0 on
+    begin_ms = at_ms if kind == _ONSET else max(0, at_ms - round(detection.duration_s * 1000))
     begin_error_s, end_error_s = (detection.at_error_s, None) if kind == _ONSET else (None, detection.at_error_s)
     row = db.execute(
         "SELECT number, kinds, begin_ms, label, verdict, given_label, test, score FROM events "

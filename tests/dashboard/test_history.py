@@ -3,6 +3,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from edgeaudio.dashboard.counts import QUARTER_MS
 from edgeaudio.dashboard.database import Database, DatabaseError
 from edgeaudio.dashboard.history import SCHEMA, Cursor, Filter, History, HistoryEvent, Page, upgrade
 from edgeaudio.dashboard.service import Dashboard
+from edgeaudio.dashboard.web.query import cursor_of
+from edgeaudio.dashboard.web.values import page_json
 from edgeaudio.dashboard.wire import Detection
 from edgeaudio.steady_clock import SteadyClock
 
@@ -483,3 +486,13 @@ def test_a_start_by_a_wrong_clock_takes_nothing(dashboard: Dashboard) -> None:
     running_s = 8 * DAY_S
     dashboard._prune()
     assert not dashboard.history.page(Filter()).events
+
+
+def test_an_event_that_would_have_begun_before_1970_has_a_place_among_the_pages(history: History) -> None:
+    at = datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC)
+    history.write([replace(offset(f"e{n}"), at=at, duration_s=duration_s) for n, duration_s in enumerate([3, 1e10])], 0)
+    first = history.page(Filter(), limit=1)
+    assert first.next is not None
+    place = page_json(first, {}, names=True)["next"]
+    second = history.page(Filter(), cursor_of({"after": place}))
+    assert [event.begin_ms for event in (*first.events, *second.events)] == [0, 0]
