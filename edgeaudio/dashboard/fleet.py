@@ -17,6 +17,7 @@ from edgeaudio.dashboard.wire import Availability, Health, Removed, SourceNumber
 
 MAX_DEVICES = 2_000
 MAX_SOURCES = 10_000  # of all devices
+MAX_OF_DEVICE: Final = 1_000  # sources of one, so that it leaves room for the others
 LONG_AGO_S: Final = 0.0  # of a device that was offline already when this process first saw it
 
 
@@ -150,7 +151,7 @@ class Fleet:
     def _put(self, source: Source) -> None:
         own = self._sources.setdefault(source.device, {})
         if source.name not in own:
-            if self._count >= self._max_sources:
+            if self._count >= self._max_sources or len(own) >= MAX_OF_DEVICE:
                 self._left_out += 1
                 return
             self._count += 1

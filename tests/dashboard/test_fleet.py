@@ -1,6 +1,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from edgeaudio.dashboard import fleet as module
 from edgeaudio.dashboard.fleet import LONG_AGO_S, Fleet
 from edgeaudio.dashboard.wire import Availability, Health, Removed, SourceNumbers, Status
 
@@ -126,6 +129,17 @@ def test_beyond_the_bounds_messages_are_left_out_and_counted() -> None:
     fleet.update(Removed("a", "s0"), NOW_S)
     fleet.update(status("s4", device="a"), NOW_S)
     assert [source.name for source in fleet.snapshot().devices[0].sources] == ["s1", "s2", "s4"]
+
+
+def test_a_device_with_endless_sources_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_OF_DEVICE", 2)
+    fleet = Fleet(max_sources=4)
+    fleet.update(health("a", "b", "c", "d", "e"), NOW_S)
+    fleet.update(status("porch", device="attic"), NOW_S)
+    attic, dock = fleet.snapshot().devices
+    assert [source.name for source in attic.sources] == ["porch"]
+    assert [source.name for source in dock.sources] == ["a", "b"]
+    assert fleet.snapshot().left_out == 3
 
 
 def test_the_hash_of_a_model_is_that_of_the_last_report() -> None:
