@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -49,6 +49,9 @@ class WorkerContext:
     remember: Callable[[str, str | None], None]  # keep a value under a key; None: forget it
     admission: Callable[[SourceConfig], Admission]
     runtime_dir: Callable[[], Path | None]  # where every HLS segment may be noted; None: nowhere
+    # of the last Block of each source: another reader, or another worker of that name, counts on, for scores of the
+    # one before may still come
+    epochs: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -203,6 +206,7 @@ class SourceWorker:
 
         def on_block(block: Block) -> None:
             if not stop.is_set():
+                self._context.epochs[self.name] = block.epoch
                 self._context.hub.publish(block)
 
         def on_status(status: SourceStatus) -> None:
@@ -222,6 +226,7 @@ class SourceWorker:
             runtime_dir=self._context.runtime_dir(),
             rtsp_store=RtspSetupStore(self._recalled(), self._remember),
             admission=self._context.admission(self.config),
+            last_epoch=self._context.epochs.get(self.name, -1),
             is_behind=lambda: self._context.recognition.waiting_s(self.name) > _BEHIND_S,
         )
         self._reading = _RunningReader(reader, stop, self._context.spawn(f"capture-{self.name}", reader.run))

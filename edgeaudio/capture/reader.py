@@ -67,12 +67,14 @@ class Reader:
         runtime_dir: Path | None = None,
         rtsp_store: RtspSetupStore | None = None,
         admission: Admission | None = None,
+        last_epoch: int = -1,
         is_behind: Callable[[], bool] = lambda: False,
     ) -> None:
         """`internal_errors`: those of an earlier reader of the source.
 
         `runtime_dir`: where the heard segments of live playlists are kept for the next process.
         `rtsp_store`: how an RTSP camera was asked before, and where to store what is learned.
+        `last_epoch`: that of the last Block of an earlier reader of the source.
         `is_behind`: True while Blocks that were handed on wait to be worked on: live sound comes in larger ones then.
         """
         self.config = config
@@ -87,6 +89,7 @@ class Reader:
         self._rtsp_store = RtspSetupStore() if rtsp_store is None else rtsp_store
         heard = HeardSegments(heard_file(runtime_dir, config))
         self._memory = SourceMemory.of(config, self._rtsp_store.recalled, heard)
+        self._memory.epoch = last_epoch
         self._learned = self._memory.rtsp_setup.learned
         self._status = StatusPublisher(
             config, lambda status: self._call(on_status, status), self._memory.rtsp_setup, clock

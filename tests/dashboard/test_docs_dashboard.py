@@ -49,7 +49,10 @@ def test_every_metric_is_documented_with_its_labels_and_nothing_else(dashboard: 
 
 
 def test_limits_are_those_of_the_code() -> None:
-    assert f"{fleet.MAX_DEVICES:,} devices or {fleet.MAX_SOURCES:,} sources, or {fleet.MAX_OF_DEVICE:,} of one device" in TEXT
+    assert (
+        f"{fleet.MAX_DEVICES:,} devices or {fleet.MAX_SOURCES:,} sources, or {fleet.MAX_OF_DEVICE:,} of one device"
+        in TEXT
+    )
     assert f"at most\n{history.MAX_EVENTS // 1_000_000} million" in TEXT
     assert f"Up to {recorder.MAX_WAITING:,} wait" in TEXT
     assert f"takes over {database._READ_LIMIT_S:g} s" in TEXT
