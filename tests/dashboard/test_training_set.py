@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sqlite3
+import time
 import unicodedata
 import zipfile
 from collections.abc import Callable
@@ -320,3 +321,49 @@ def test_a_database_that_fails_meanwhile_leaves_a_whole_archive_that_says_so(
 def test_what_has_no_verdict_is_in_no_set(filled: Dashboard) -> None:
     found = list(training_set.entries(filled.history, filled.missed, Filter(verdict="unreviewed")))
     assert found == []
+
+
+def test_a_browser_that_takes_nothing_holds_up_others_for_a_while_alone(
+    filled: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = pytest.importorskip("edgeaudio.dashboard.web.app", reason="starlette is not installed")
+    routes = pytest.importorskip("edgeaudio.dashboard.web.export_routes")
+    served = app.make_app(filled)
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/api/export",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+    statuses: list[int] = []
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def ask(stalled: asyncio.Event | None = None) -> None:
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+            elif stalled is not None:
+                stalled.set()
+                await asyncio.Event().wait()
+
+        await served(scope, receive, send)
+
+    async def all_of_it() -> None:
+        monkeypatch.setattr(routes, "LIMIT_S", 60.0)
+        stalled = asyncio.Event()
+        first = asyncio.create_task(ask(stalled))
+        await stalled.wait()
+        await ask()
+        now_s = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now_s + 61.0)
+        await ask()
+        await ask()
+        monkeypatch.undo()
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+
+    asyncio.run(all_of_it())
+    assert statuses == [200, 503, 200, 200]
