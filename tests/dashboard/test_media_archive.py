@@ -340,3 +340,34 @@ def test_by_a_clock_that_is_not_believed_nothing_is_too_old(kept: Kept) -> None:
     kept.put("e2")
     assert kept.archive.prune(None) == 0
     assert kept.archive.prune(NOW_S) == 1
+
+
+def test_a_disk_that_is_not_mounted_at_a_start_costs_no_clips(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
+    kept.put("e1")
+    kept.close()
+    mounted = kept.folder.rename(kept.folder.with_name("mounted"))
+    kept.folder.mkdir()
+    kept.open()
+    assert not kept.put("e2")
+    assert kept.archive.prune(NOW_S) == 0
+    assert kept.archive.numbers().lost == 1
+    (line,) = caplog.messages[-1:]
+    assert "see that its disk is mounted" in line
+    assert list(kept.folder.iterdir()) == []
+    kept.folder.rmdir()
+    mounted.rename(kept.folder)
+    assert kept.put("e3")
+    assert kept.has("e1")
+    kept.reopen()
+    assert kept.has("e1")
+
+
+def test_a_folder_that_was_removed_on_purpose_is_begun_anew_as_the_log_says(kept: Kept) -> None:
+    kept.put("e1")
+    kept.close()
+    for file in kept.folder.iterdir():
+        file.unlink()
+    kept.open()
+    (kept.folder / "media.lock").touch()
+    assert kept.put("e2")
+    assert (kept.has("e1"), kept.has("e2")) == (False, True)

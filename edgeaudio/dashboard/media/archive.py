@@ -13,6 +13,7 @@ files of a database that was damaged go with its rows.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from edgeaudio.dashboard.database import Database, DatabaseError
-from edgeaudio.dashboard.media.folder import MediaFolder
+from edgeaudio.dashboard.media.folder import LOCK, MediaFolder
 from edgeaudio.dashboard.media.store import EventKey, MediaStore, Row, StoredMedium
 from edgeaudio.dashboard.media.wire import MediaKind, MediaType, Medium
 from edgeaudio.throttled_log import LogThrottle
@@ -239,11 +240,18 @@ class MediaArchive:
         if not self.is_on and not self.folder.path.is_dir():
             self._generation = self._database.generation
             return
-        self.folder.claim()
         self._database.open()
         generation = self._database.generation
-        found = dict(self.folder.files())
         rows = self.store.rows()
+        if rows and not self.folder.was_claimed:
+            raise OSError(
+                errno.ENOENT,
+                f"is not where the {len(rows)} files are that came before: see that its disk is mounted, and "
+                f"dashboard.clips_dir; to begin anew, make an empty file {LOCK} in it",
+                str(self.folder.path),
+            )
+        self.folder.claim()
+        found = dict(self.folder.files())
         gone = [row for row in rows if row.file not in found]
         for begin in range(0, len(gone), _AT_ONCE):
             self.store.delete(gone[begin : begin + _AT_ONCE])

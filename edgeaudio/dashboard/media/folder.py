@@ -18,7 +18,7 @@ from typing import Final
 from edgeaudio.dashboard.media.wire import BY_SUFFIX
 
 _NAME: Final = re.compile(rf"media-[0-9a-f]{{32}}\.(?:{'|'.join(BY_SUFFIX)})(?:\.part)?")
-_LOCK: Final = "media.lock"
+LOCK: Final = "media.lock"
 _PART: Final = ".part"
 
 
@@ -34,7 +34,7 @@ class MediaFolder:
         if self._claim is not None:
             return
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -43,6 +43,11 @@ class MediaFolder:
         except OSError:  # a file system without such locks
             pass
         self._claim = descriptor
+
+    @property
+    def was_claimed(self) -> bool:
+        """True if this, or an earlier process, has put files here. Raises nothing."""
+        return self._claim is not None or (self.path / LOCK).is_file()
 
     def close(self) -> None:
         claim, self._claim = self._claim, None
