@@ -34,7 +34,7 @@ from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest, ma
 from edgeaudio.recognise.model import Model, build_model
 from tools.training.augmentation import Batches, Recipe
 from tools.training.clips import cut_clips, spread
-from tools.training.command import exit_status
+from tools.training.command import exit_status, require_keras
 from tools.training.dataset import folds_of, labels_of, read_dataset
 from tools.training.draft import NO_HASH
 from tools.training.fold_report import report_folds
@@ -96,6 +96,7 @@ def _train(options: argparse.Namespace) -> None:
     if unknown := set(options.fold) - set(folds):
         raise EdgeaudioError(f"--fold {min(unknown)}: there are only {', '.join(map(str, folds))}")
     draft = _draft(options, labels_of(entries))
+    require_keras()
     recordings = []
     for entry in tqdm(entries, desc="reading", unit="file", leave=False):
         samples = read_audio(entry.path, options.sample_rate)

@@ -50,6 +50,14 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path, capsys):
     assert "none: no recordings there" in capsys.readouterr().err
 
 
+def test_without_keras_it_says_what_brings_it(recordings, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tools.training.command.find_spec", lambda _: None)
+    assert train_model.main([str(recordings), "--out", str(tmp_path / "out"), *ARGUMENTS]) == 2
+    assert capsys.readouterr().err.strip() == (
+        "train_model: Keras is not installed: the extra `train` brings it (pip install -e '.[train]')"
+    )
+
+
 @pytest.mark.filterwarnings("default")
 def test_from_recordings_to_a_draft(recordings, tmp_path):
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")

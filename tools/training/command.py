@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from edgeaudio.errors import EdgeaudioError
@@ -20,6 +21,12 @@ def exit_status(name: str, work: Callable[[], None], *refusals: type[Exception])
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def require_keras() -> None:
+    """Before a long work that needs it. Raises EdgeaudioError."""
+    if find_spec("keras") is None:
+        raise EdgeaudioError("Keras is not installed: the extra `train` brings it (pip install -e '.[train]')")
 
 
 def first_mark(mark: Path, text: str) -> str:

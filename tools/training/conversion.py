@@ -25,6 +25,7 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.interpreter import open_interpreter
 from edgeaudio.recognise.manifest import Manifest
 from edgeaudio.recognise.model import Model
+from tools.training.command import require_keras
 
 Samples = NDArray[np.float32]
 
@@ -69,8 +70,9 @@ def load(path: Path) -> KerasModel:
     """Load a `.keras` or `.h5` file, or a SavedModel directory.
 
     Raises:
-        EdgeaudioError: It is missing or is none of these.
+        EdgeaudioError: It is missing or is none of these, or Keras is not installed.
     """
+    require_keras()
     import keras  # noqa: PLC0415 - slow to import; errors in the arguments come first
     import tensorflow as tf  # noqa: PLC0415
 

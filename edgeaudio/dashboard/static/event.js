@@ -11,7 +11,7 @@ export async function event() {
   const [device, source, id] = ["device", "source", "id"].map((key) => query.get(key) ?? "");
   const ask_event = () => ask(`api/events/${[device, source, id].map(encodeURIComponent).join("/")}`);
   const [found, listens] = await Promise.all([ask_event(), may("reader")]);
-  const error = (s) => s === null ? "" : ` ± ${s.toFixed(2)} s`;
+  const error = (s) => s === null ? "" : ` ±\u00a0${s.toFixed(2)}\u00a0s`;
   const details = node("dl");
   function tell() {
     const entries = [
