@@ -61,6 +61,11 @@ class ServedDashboard:
         self.dashboard.sessions.flush(0)
         self.dashboard.database.close()
 
+    @property
+    def connections(self) -> set[Any]:
+        """Those that are open, as they are now and later."""
+        return self._server.server_state.connections
+
     def ask(self, path: str, method: str = "GET", body: str = "", headers: Mapping[str, str] | None = None) -> Answer:
         return ask(self.port, path, method, body, headers)
 

@@ -45,8 +45,8 @@ class Peer:
 def peer_of(scope: Scope, config: AccessConfig) -> Peer:
     """Read where a request comes from."""
     headers = Headers(scope=scope)
-    connected = _address((scope.get("client") or ("",))[0])
-    is_proxied = _is_in(connected, config.trusted_proxies)
+    connected = address_of((scope.get("client") or ("",))[0])
+    is_proxied = is_in(connected, config.trusted_proxies)
     host = _single(headers, "host")
     base_path, scheme, user, is_ingress = config.base_path, _http_scheme(scope.get("scheme")), "", False
     is_scheme_known = False
@@ -123,16 +123,16 @@ def _first_untrusted(headers: Headers, connected: str, trusted: tuple[Network, .
     hops = ",".join(headers.getlist("x-forwarded-for")).split(",")
     nearest = connected
     for hop in reversed(hops[-_MAX_HOPS:]):
-        address = _address(hop.strip())
+        address = address_of(hop.strip())
         if not address:
             break
         nearest = address
-        if not _is_in(address, trusted):
+        if not is_in(address, trusted):
             break
     return nearest
 
 
-def _address(text: str) -> str:
+def address_of(text: str) -> str:
     """Return an address as Python writes it, IPv4 as such; empty where it is none."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
@@ -142,5 +142,6 @@ def _address(text: str) -> str:
     return str(mapped or address)
 
 
-def _is_in(address: str, networks: tuple[Network, ...]) -> bool:
+def is_in(address: str, networks: tuple[Network, ...]) -> bool:
+    """True if an address of `address_of` is in one of the networks."""
     return bool(address and networks) and any(ipaddress.ip_address(address) in network for network in networks)

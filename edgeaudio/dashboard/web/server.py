@@ -6,21 +6,29 @@ Owns: uvicorn, and the signals that end it. Does not know: what is answered (app
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import signal
 import socket
 from typing import Final
 
 import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from edgeaudio.dashboard.config import Network
+from edgeaudio.dashboard.rates import bucket_of
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.web.app import make_app
 from edgeaudio.dashboard.web.guard import HEADERS
+from edgeaudio.dashboard.web.peer import address_of, is_in
 from edgeaudio.errors import EdgeaudioError
 
 _MAX_CONNECTIONS: Final = 500  # systems allow 1,024 open files
-_REQUEST_LIMIT_S: Final = 30.0  # from a connection to its first request
+_MAX_OF_ADDRESS: Final = 200  # so that one host leaves room for others; a browser has up to 6, and a WebSocket a tab
+_LOOK_EVERY_S: Final = 5.0
+_STILL_LIMIT_S: Final = 30.0  # without a request, or without taking any of an answer
+# where proxies and tunnels are, which ask for many
+_LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -45,7 +53,8 @@ def make_server(dashboard: Dashboard) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             make_app(dashboard),
-            http=_Connection,
+            http=_connections_for(dashboard.access.trusted_proxies),
+            ws="wsproto",  # never another package that happens to be installed: they differ
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -83,15 +92,37 @@ async def _serve(server: uvicorn.Server, dashboard: Dashboard, sock: socket.sock
         watch.cancel()
 
 
+def _connections_for(trusted: tuple[Network, ...]) -> type[_Connection]:
+    """Return the class of connections, of which trusted proxies may have all."""
+
+    class Connection(_Connection):
+        unbounded = (*_LOOPBACK, *trusted)
+
+    return Connection
+
+
 class _Connection(H11Protocol):
-    """A connection within a bound on their number: out of descriptors, asyncio logs thousands of errors a second."""
+    """A connection that ends when nothing moves, within a bound on their number.
+
+    Out of descriptors, asyncio logs thousands of errors a second; and connections that cost their peer nothing would
+    take the room of all others. uvicorn ends those alone that send nothing at all after an answer.
+    """
+
+    unbounded: tuple[Network, ...] = ()  # addresses that may have all connections
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)
-        if len(self.connections) > _MAX_CONNECTIONS:
+        self._resumed = 0  # how often the browser has taken what waited for it
+        self._seen: object = None
+        self._still_since_s = self.loop.time()
+        if len(self.connections) > _MAX_CONNECTIONS or self._is_one_too_many():
             transport.abort()
         else:
-            self.loop.call_later(_REQUEST_LIMIT_S, self._end_without_request)
+            self.loop.call_later(_LOOK_EVERY_S, self._look)
+
+    def resume_writing(self) -> None:
+        self._resumed += 1
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, with the headers of all other answers."""
@@ -103,6 +134,35 @@ class _Connection(H11Protocol):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
-    def _end_without_request(self) -> None:
-        if not self.headers:  # of the last request
+    def _is_one_too_many(self) -> bool:
+        if len(self.connections) <= _MAX_OF_ADDRESS or self.client is None:
+            return False
+        if is_in(address_of(self.client[0]), self.unbounded):
+            return False
+        own = bucket_of(self.client[0])
+        clients = [getattr(each, "client", None) for each in self.connections]
+        return sum(bucket_of(client[0]) == own for client in clients if client) > _MAX_OF_ADDRESS
+
+    def _look(self) -> None:
+        """End the connection if it stands still."""
+        now_s, waiting = self.loop.time(), self.transport.get_write_buffer_size()
+        if self.transport.is_closing() and not waiting:
+            return  # it is gone
+        seen = self._state(waiting)
+        if seen is None or seen != self._seen:
+            self._seen, self._still_since_s = seen, now_s
+        if now_s - self._still_since_s >= _STILL_LIMIT_S:
             self.transport.abort()
+        else:
+            self.loop.call_later(_LOOK_EVERY_S, self._look)
+
+    def _state(self, waiting: int) -> object:
+        """Return what must change; None: the server works. `waiting`: bytes that the browser has to take."""
+        if self.transport.is_closing():
+            return "closing", waiting
+        if self.transport.get_protocol() is not self:
+            return None  # a WebSocket, which has limits of its own
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first request
+        if cycle is None or cycle.response_complete:
+            return "no request", cycle, waiting
+        return ("sending", self._resumed, waiting) if self.flow.write_paused else None
