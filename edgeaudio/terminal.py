@@ -106,6 +106,13 @@ def ask(question: str) -> str:
     return answer
 
 
+def read_line() -> str:
+    """Return a line of standard input, for which nothing is asked. Raises EOFError, UnicodeDecodeError."""
+    if sys.stdin is None:
+        raise EOFError
+    return input()
+
+
 def ask_secret(question: str) -> str:
     """Do what `ask` does, without showing the answer on a terminal."""
     return getpass.getpass(question) if on_terminal(sys.stdin) else ask(question)

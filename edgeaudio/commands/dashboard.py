@@ -17,7 +17,7 @@ from edgeaudio.logs import log_strays, setup_logging
 from edgeaudio.password_hashes import MAX_PASSWORD, PasswordHash
 from edgeaudio.settings import Settings, load_settings
 from edgeaudio.settings.values import split_address
-from edgeaudio.terminal import ask_secret, on_terminal, print_out
+from edgeaudio.terminal import ask_secret, on_terminal, print_out, read_line
 from edgeaudio.wiring import mqtt_config
 
 _EXTRA: Final = ("prometheus_client", "starlette", "uvicorn", "wsproto")
@@ -43,9 +43,12 @@ def dashboard(path: Path | None, options: Sequence[str]) -> int:
 def print_password_hash() -> int:
     """Read a password from the terminal, twice, or a line of standard input; print its hash. Raises EdgeaudioError."""
     try:
-        password = ask_secret("password: ")
-        if on_terminal(sys.stdin) and ask_secret("the same again: ") != password:
-            raise EdgeaudioError("the two are not the same; nothing was printed")
+        if on_terminal(sys.stdin):
+            password = ask_secret("password: ")
+            if ask_secret("the same again: ") != password:
+                raise EdgeaudioError("the two are not the same; nothing was printed")
+        else:  # nothing is asked: what is printed is a line of the settings, which may be appended to them
+            password = read_line()
         length = len(password.encode())
     except EOFError:
         raise EdgeaudioError("there is no password on standard input") from None
