@@ -26,7 +26,7 @@ def test_a_line_of_standard_input_becomes_a_line_of_the_settings() -> None:
     text = "correct horse ä'\"\n".encode()
     done = subprocess.run(command, input=text, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
-    line = done.stdout.decode().splitlines()[-1]
+    (line,) = done.stdout.decode().splitlines()  # and no question
     assert PasswordHash.parse(loads(line)["password"]).matches("correct horse ä'\"")
 
 
@@ -48,6 +48,16 @@ def test_what_can_be_no_password_is_one_line(
         print_password_hash()
     assert str(caught.value) == problem
     assert "scrypt" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [("::ffff:127.0.0.1", "127.0.0.1/32"), ("::ffff:10.0.0.0/120", "10.0.0.0/24")],
+)
+def test_an_ipv4_proxy_may_be_written_as_ipv6(named: str, meant: str) -> None:
+    table = {"users": {"anna": {"password": HASH}}, "trusted_proxies": [named]}
+    settings = Settings.model_validate({"mqtt": {"url": "mqtt://127.0.0.1"}, "dashboard": table})
+    assert list(map(str, access_config(settings).trusted_proxies)) == [meant]
 
 
 def test_the_settings_become_users_and_ways(tmp_path: Path) -> None:

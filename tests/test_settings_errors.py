@@ -268,6 +268,14 @@ FILE = [
         "[dashboard]\ntrusted_proxies = ['10.0.0.5/24']",
         "FILE: dashboard.trusted_proxies.0: must be an address or a network, as in 172.30.32.2 or 10.0.0.0/24",
     ),
+    (
+        "[dashboard]\ntrusted_proxies = ['0.0.0.0/0']",
+        "FILE: dashboard.trusted_proxies.0: is everybody: name the proxies alone, as in 172.30.32.2",
+    ),
+    (
+        "[dashboard]\ntrusted_proxies = ['10.0.0.1', '::ffff:0:0/96']",
+        "FILE: dashboard.trusted_proxies.1: is everybody: name the proxies alone, as in 172.30.32.2",
+    ),
     (f"[mqtt]\nusername = 'x'\npassword = '{'9' * 300}'", "FILE: mqtt.password: must have at most 256 characters"),
     (f"a = {'[' * 20_000}{']' * 20_000}", "FILE: this is not TOML: nested too deep"),
     (f"a = {'{b=' * 20_000}1{'}' * 20_000}", "FILE: this is not TOML: nested too deep"),

@@ -40,6 +40,7 @@ MIN_TOKEN = 16  # characters
 _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)")
 
 
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 _FOLDER = re.compile(r"(/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
 
 
@@ -195,9 +196,15 @@ def _user_name(text: str) -> str:
 
 def _network(text: str) -> str:
     try:
-        return str(ipaddress.ip_network(text))
+        network = ipaddress.ip_network(text)
+        if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+            # a peer with such an address is taken for the IPv4 one that it is
+            network = ipaddress.ip_network((int(network[0]) & 0xFFFF_FFFF, network.prefixlen - _MAPPED.prefixlen))
     except ValueError:
         raise ValueError("must be an address or a network, as in 172.30.32.2 or 10.0.0.0/24") from None
+    if not network.prefixlen:
+        raise ValueError("is everybody: name the proxies alone, as in 172.30.32.2")
+    return str(network)
 
 
 def _host(text: str) -> str:

@@ -59,6 +59,9 @@ def test_headers_of_anybody_else_do_not() -> None:
         (["198.51.100.7, 203.0.113.9, 10.0.0.2"], "203.0.113.9"),
         (["None, 203.0.113.9"], "203.0.113.9"),
         (["203.0.113.9, <b>"], "10.0.0.1"),
+        (["203.0.113.9:51234"], "203.0.113.9"),
+        (["[2001:db8::1]:51234, [fd00::2]"], "2001:db8::1"),
+        (["203.0.113.9:1:2"], "10.0.0.1"),
         (["2001:db8::1"], "2001:db8::1"),
         (["10.0.0.3"], "10.0.0.3"),
         ([], "10.0.0.1"),
@@ -99,6 +102,16 @@ def test_a_user_who_is_named_twice_or_oddly_is_nobody() -> None:
     assert peer("10.0.0.1", (header, "anna"), (header, "root")).user == ""
     assert peer("10.0.0.1", (header, "a\x00b")).user == ""
     assert peer("10.0.0.1", (header, "x" * 65)).user == ""
+
+
+def test_a_user_is_named_in_utf_8_and_is_nobody_else_who_looks_alike() -> None:
+    def user(name: str) -> str:
+        return peer("10.0.0.1", ("X-Remote-User-Name", name.encode().decode("latin-1"))).user
+
+    assert user("Anna") == "anna"
+    assert user("Strauß") == "Strauß"
+    assert user("\u212aate") != "kate"  # the sign of Kelvin
+    assert peer("10.0.0.1", ("X-Remote-User-Name", "Stra\xe9")).user == "Stra\xe9"  # in Latin-1
 
 
 def test_an_origin_is_of_this_server_by_host_port_and_known_scheme() -> None:

@@ -63,7 +63,11 @@ class Access:
     def _has_metrics_token(self, headers: Headers) -> bool:
         kind, _, token = headers.get("authorization", "").partition(" ")
         wanted = self._config.metrics_token
-        return wanted is not None and kind.lower() == "bearer" and hmac.compare_digest(token.encode(), wanted.encode())
+        return (
+            wanted is not None
+            and kind.lower() == "bearer"
+            and hmac.compare_digest(token.encode("latin-1"), wanted.encode())
+        )
 
 
 def cookie_name(config: AccessConfig, peer: Peer) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,7 @@ from edgeaudio.dashboard.config import AccessConfig, Network
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{0,5})?")
 _PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]{1,100}){1,10}")
+_HOP: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _MAX_HOPS: Final = 20
 _MAX_USER: Final = 64
@@ -39,7 +41,7 @@ class Peer:
     authorities: frozenset[str]  # host and port, as browsers write them in an origin
     base_path: str  # "" or as in "/sounds"
     is_ingress: bool  # of Home Assistant
-    user: str  # whom a trusted proxy names, in small letters; "": nobody
+    user: str  # whom a trusted proxy names, in small letters if it is ASCII; "": nobody
 
 
 def peer_of(scope: Scope, config: AccessConfig) -> Peer:
@@ -111,7 +113,12 @@ def _path(text: str) -> str:
 
 
 def _user(text: str) -> str:
-    return text.lower() if text.isprintable() and len(text) <= _MAX_USER else ""
+    """Return a name: proxies write it in UTF-8, and servers read every header as Latin-1."""
+    with suppress(UnicodeError):
+        text = text.encode("latin-1").decode()
+    if not text.isprintable() or len(text) > _MAX_USER:
+        return ""
+    return text.lower() if text.isascii() else text  # the sign of Kelvin would become the k of a user of the settings
 
 
 def _http_scheme(scheme: str | None) -> str:
@@ -123,13 +130,19 @@ def _first_untrusted(headers: Headers, connected: str, trusted: tuple[Network, .
     hops = ",".join(headers.getlist("x-forwarded-for")).split(",")
     nearest = connected
     for hop in reversed(hops[-_MAX_HOPS:]):
-        address = address_of(hop.strip())
+        address = address_of(_without_port(hop.strip()))
         if not address:
             break
         nearest = address
         if not is_in(address, trusted):
             break
     return nearest
+
+
+def _without_port(hop: str) -> str:
+    """Return the address of a hop: some proxies add the port from which it came."""
+    found = _HOP.fullmatch(hop)
+    return found[1] or found[2] if found else hop
 
 
 def address_of(text: str) -> str:
