@@ -104,9 +104,14 @@ def word(table: Mapping[str, Any], key: str) -> str | None:
 def identifier(table: Mapping[str, Any], key: str) -> str | None:
     """Return an id of letters, digits and hyphens."""
     value = string(table, key)
-    if value is not None and not _ID.fullmatch(value):
+    if value is not None and not is_identifier(value):
         raise WireError(f"{key}: is not made of letters, digits and hyphens, at most 64")
     return value
+
+
+def is_identifier(text: str) -> bool:
+    """True if a text can be an id."""
+    return _ID.fullmatch(text) is not None
 
 
 def number(table: Mapping[str, Any], key: str, low: float, high: float) -> float | None:

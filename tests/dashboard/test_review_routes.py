@@ -43,6 +43,7 @@ BAD: list[tuple[str, object, str]] = [
     ("/api/reviews", {"reviews": [judged("e1", "other", label=" ")]}, "label: is no text of 1 to 200 characters"),
     ("/api/reviews", {"reviews": [judged("e1", "other", label="x" * 201)]}, "label: is no text of 1 to 200"),
     ("/api/reviews", {"reviews": [judged("", "right")]}, "id: is not that of an event"),
+    ("/api/reviews", {"reviews": [judged("\ud800", "right")]}, "id: is not that of an event"),  # no text in UTF-8
     ("/api/reviews", {"reviews": [judged("e1", "right", device="a/b")]}, "device, source: are not the names of"),
     ("/api/missed/add", PLACE | SPAN, "label: is no text of 1 to 200 characters"),
     ("/api/missed/add", PLACE | SPAN | {"label": "owl", "end": NOW_MS - 5000}, "end: is not after begin, or more"),

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from edgeaudio.dashboard.history import Verdict
 from edgeaudio.dashboard.missed import MissedPage, MissedSound
-from edgeaudio.dashboard.payload_fields import MAX_COUNT, clean
+from edgeaudio.dashboard.payload_fields import MAX_COUNT, clean, is_identifier
 from edgeaudio.dashboard.reviews import Changed, Judgement, LoggedChange
 from edgeaudio.dashboard.web.body import BodyError
 from edgeaudio.dashboard.wire import MAX_NAME
@@ -21,7 +21,6 @@ MAX_AT_ONCE: Final = 500  # events, or missed sounds
 MAX_MISSED_S: Final = 600
 _LAST_MS: Final = 7_258_118_400_000  # the year 2200
 _VERDICTS: Final[Mapping[object, Verdict]] = {"right": "right", "wrong": "wrong", "other": "other"}
-_MAX_ID: Final = 64
 
 Json = dict[str, Any]
 
@@ -108,7 +107,7 @@ def missed_page_json(page: MissedPage) -> Json:
 def _judgement(entry: Mapping[str, Any]) -> Judgement:
     device, source = _source(entry)
     event_id = entry.get("id")
-    if not isinstance(event_id, str) or not 0 < len(event_id) <= _MAX_ID:
+    if not isinstance(event_id, str) or not is_identifier(event_id):
         raise BodyError(400, "id: is not that of an event")
     verdict = entry.get("verdict")
     if verdict is None:
