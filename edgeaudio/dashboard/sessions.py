@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from edgeaudio.dashboard.database import Database, DatabaseError
+from edgeaudio.dashboard.rates import bucket_of
 
 IDLE_S: Final = 14 * 86400.0  # without a request and without an open page
 LIFETIME_S: Final = 90 * 86400.0
@@ -140,9 +141,9 @@ class Sessions:
             found = [session for session in self._sessions.values() if not session.is_over(now_s)]
         return sorted(found, key=lambda session: -session.seen_s)
 
-    def knows(self, address: str, now_s: float) -> bool:
-        """True if somebody is logged in who came from that address."""
-        return any(session.address == address for session in self.all(now_s))
+    def knows(self, bucket: str, now_s: float) -> bool:
+        """True if somebody is logged in who came from an address of that bucket (rates.py)."""
+        return any(bucket_of(session.address) == bucket for session in self.all(now_s))
 
     def flush(self, now_s: float) -> None:
         """Write when each was used last, and forget those that are over."""
@@ -158,7 +159,7 @@ class Sessions:
         session = self._sessions.get(digest)
         if session is None or session.is_over(now_s):
             return None
-        self._sessions[digest] = session = replace(session, seen_s=now_s)
+        self._sessions[digest] = session = replace(session, seen_s=max(session.seen_s, now_s))
         return session
 
     def _put(self, digest: bytes, session: Session) -> None:

@@ -90,7 +90,9 @@ def test_one_host_that_is_no_proxy_has_so_many(tmp_path: Path, monkeypatch: pyte
         assert held[0].recv(100).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_proxy_on_this_machine_may_have_as_many_as_it_wants(served: ServedDashboard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_on_this_machine_may_have_as_many_as_it_wants(
+    served: ServedDashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "_MAX_OF_ADDRESS", 5)
     with ExitStack() as stack:
         for _ in range(20):  # a proxy, or a tunnel

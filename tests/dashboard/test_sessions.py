@@ -56,6 +56,13 @@ def test_a_session_ends_when_it_is_unused_and_when_it_is_old(database: Database,
     assert stored(database) == 0
 
 
+def test_a_clock_that_is_wrong_at_the_start_ends_no_session(sessions: Sessions) -> None:
+    token = sessions.begin("anna", "192.0.2.1", "a browser", NOW_S)
+    assert sessions.find(token, 0) is not None  # a board without a clock, until it knows the time
+    assert sessions.find(token, NOW_S + 60) is not None
+    assert sessions.find(token, NOW_S + 60 + IDLE_S + 1) is None
+
+
 def test_the_last_use_is_on_disk_after_a_flush(database: Database, sessions: Sessions) -> None:
     token = sessions.begin("anna", "192.0.2.1", "a browser", NOW_S)
     sessions.find(token, NOW_S + IDLE_S)
@@ -156,5 +163,7 @@ def test_a_database_that_cannot_be_read_is_not_asked_again_at_once(
 def test_an_address_is_known_while_somebody_is_logged_in_there(sessions: Sessions) -> None:
     sessions.begin("anna", "192.0.2.1", "", NOW_S)
     assert sessions.knows("192.0.2.1", NOW_S)
+    sessions.begin("anna", "2001:db8::1", "a browser", NOW_S)
+    assert sessions.knows("2001:db8::/64", NOW_S)
     assert not sessions.knows("192.0.2.2", NOW_S)
     assert not sessions.knows("192.0.2.1", NOW_S + IDLE_S + 1)

@@ -165,12 +165,14 @@ class LoginRoutes:
 
     def _take_attempt(self, address: str) -> float:
         """Count an attempt as failed, until it has succeeded; return 0, or the seconds until there may be one."""
-        now_s = time.monotonic()
-        if wait_s := self._of_address.take(bucket_of(address), now_s):
+        now_s, bucket = time.monotonic(), bucket_of(address)
+        if wait_s := self._of_address.take(bucket, now_s):
             return wait_s
-        if self._sessions.knows(address, time.time()):
+        if self._sessions.knows(bucket, time.time()):
             return 0.0
-        return self._of_all.take("", now_s)
+        if wait_s := self._of_all.take("", now_s):
+            self._of_address.give_back(bucket, now_s)  # the password was not even looked at
+        return wait_s
 
     def _give_back(self, address: str) -> None:
         self._of_address.give_back(bucket_of(address), time.monotonic())
