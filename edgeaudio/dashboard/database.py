@@ -37,13 +37,16 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
+_FAILS: Final = "the dashboard's database cannot be used now: its log says why"
+
 
 class DatabaseError(EdgeaudioError):
-    """The database cannot be used; one line."""
+    """The database cannot be used; one line, which may name the file."""
 
-    def __init__(self, message: str, *, passing: bool) -> None:
+    def __init__(self, message: str, *, passing: bool, public: str = _FAILS) -> None:
         super().__init__(message)
         self.passing = passing  # it may work again by itself: locked, full
+        self.public = public  # one line for strangers, without the file
 
 
 class Database:
@@ -145,9 +148,8 @@ class Database:
         except sqlite3.Error as error:
             code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
             if code == sqlite3.SQLITE_INTERRUPT:
-                raise DatabaseError(
-                    f"the search took longer than {_READ_LIMIT_S:g} s: narrow it by device, label or time", passing=True
-                ) from None
+                slow = f"the search took longer than {_READ_LIMIT_S:g} s: narrow it by device, label or time"
+                raise DatabaseError(slow, passing=True, public=slow) from None
             if code not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                 close()
             if code in _DAMAGE:

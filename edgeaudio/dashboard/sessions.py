@@ -76,7 +76,7 @@ class Sessions:
             if self._is_loaded:
                 return
             if self._trouble is not None and 0 <= now_s - self._tried_s < _RETRY_S:
-                raise DatabaseError(str(self._trouble), passing=True)
+                raise DatabaseError(str(self._trouble), passing=True, public=self._trouble.public)
             self._tried_s = now_s
             try:
                 self._database.open()

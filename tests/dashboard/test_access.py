@@ -15,6 +15,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from support.waiting import wait_until
@@ -26,8 +27,9 @@ from support.dashboard_access import CHEAP, LOOPBACK, PASSWORD, USERS, Browser, 
 from support.dashboards import WebSocketClient
 
 from edgeaudio.dashboard.config import User
+from edgeaudio.dashboard.database import DatabaseError
 from edgeaudio.dashboard.roles import Role
-from edgeaudio.dashboard.wire import Status
+from edgeaudio.dashboard.wire import Health, Status
 from edgeaudio.password_hashes import PasswordHash
 
 Serve = Callable[..., ServedDashboard]
@@ -278,7 +280,9 @@ def test_a_websocket_ends_with_its_session(served: ServedDashboard) -> None:
         assert client.read_close() == 4401
 
 
-def test_a_locked_database_lets_nobody_new_in_and_nobody_out(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_database_lets_nobody_new_in_and_nobody_out(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("edgeaudio.dashboard.database._LOCK_WAIT_S", 0.05)
     served = serve(users=USERS)
     path = served.dashboard.database.path
@@ -286,7 +290,10 @@ def test_a_locked_database_lets_nobody_new_in_and_nobody_out(serve: Serve, monke
     with lock_of(path, "IMMEDIATE"):
         answer = Browser(served.port).log_in()
         assert answer.status == 503
-        assert "Nobody can log in: history" in answer.body.decode()
+        assert "Nobody can log in: the dashboard&#x27;s database cannot be used now: its log says why." in (
+            answer.body.decode()
+        )
+        assert "another process has it locked" in caplog.text
         assert "set-cookie" not in answer.headers
         assert anna.role() == "owner"
         answer = anna.post("/api/sessions/end")
@@ -301,7 +308,7 @@ def test_a_locked_database_lets_nobody_new_in_and_nobody_out(serve: Serve, monke
 
 
 def test_nobody_gets_in_while_the_database_cannot_be_read(
-    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("edgeaudio.dashboard.database._LOCK_WAIT_S", 0.05)
     monkeypatch.setattr("edgeaudio.dashboard.sessions._RETRY_S", 0.0)
@@ -312,9 +319,25 @@ def test_nobody_gets_in_while_the_database_cannot_be_read(
         anna = Browser(served.port, Cookie=f"edgeaudio_{served.port}={token}")
         answer = anna.get("/api/fleet")
         assert answer.status == 503
-        assert answer.json()["error"].startswith("nobody can log in: history")
+        # whoever asks is a stranger for now: he is not told where the file is
+        assert answer.json()["error"].startswith("nobody can log in: the dashboard's database cannot be used now")
         assert anna.role() == "nobody"
+        assert caplog.text.count("nobody can log in: history") == 1
     assert anna.role() == "owner"
+
+
+def test_strangers_are_not_told_where_the_database_is(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = serve(users=USERS, is_public=True)
+    rita = Browser(served.port, Cookie=cookie_of(served, "rita"))
+    error = DatabaseError("history /home/anna/d.sqlite: broken", passing=True)
+    monkeypatch.setattr(served.dashboard.history, "page", Mock(side_effect=error))
+    for browser, is_told in ((Browser(served.port), False), (rita, True), (rita, True)):
+        answer = browser.get("/api/events")
+        assert answer.status == 503
+        assert ("d.sqlite" in answer.json()["error"]) is is_told
+    assert caplog.text.count("d.sqlite: broken") == 1
 
 
 def test_a_damaged_database_ends_all_sessions(serve: Serve, tmp_path: Path) -> None:
@@ -402,8 +425,12 @@ def test_the_public_sees_states_without_details(serve: Serve) -> None:
     status = Status("attic", "porch", "waiting", "refused", "192.168.1.20 refuses", since, "", None, None, None)
     served.dashboard.fleet.update(status, time.time(), retained=True)
     rita = Browser(served.port, Cookie=cookie_of(served, "rita"))
+    trouble = "disk is full (/home/anna/outbox)"
+    health = Health("attic", since, "1", None, 0, 1.0, 50.0, None, None, 0, 0, None, 0, trouble, {})
+    served.dashboard.fleet.update(health, time.time(), retained=True)
     for browser, detail in ((Browser(served.port), ""), (rita, "192.168.1.20 refuses")):
         (device,) = browser.get("/api/fleet").json()["devices"]
+        assert device["outbox_trouble"] == (detail and trouble)
         (source,) = device["sources"]
         assert (source["state"], source["reason"], source["detail"]) == ("waiting", "refused", detail)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -98,3 +100,16 @@ def test_a_proxy_on_this_machine_may_have_as_many_as_it_wants(
         for _ in range(20):  # a proxy, or a tunnel
             stack.enter_context(closing(connect(served)))
         assert ask(served.port, "/").status == 200
+
+
+def test_what_strangers_cause_and_what_the_stop_cuts_off_does_not_fill_the_log() -> None:
+    quiet = server.Quiet()
+
+    def is_logged(level: int, error: BaseException | None = None) -> bool:
+        said = (type(error), error, None) if error else None
+        return quiet.filter(logging.LogRecord("uvicorn.error", level, "", 0, "Invalid HTTP request.", (), said))
+
+    assert [is_logged(logging.WARNING) for _ in range(3)] == [True, False, False]
+    assert is_logged(logging.ERROR, OSError())
+    assert is_logged(logging.ERROR, OSError())
+    assert not is_logged(logging.ERROR, asyncio.CancelledError())

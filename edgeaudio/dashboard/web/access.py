@@ -6,6 +6,7 @@ Owns: the cookie, and how a request comes by its role. Does not know: passwords 
 from __future__ import annotations
 
 import hmac
+import logging
 import time
 from typing import Final
 
@@ -19,6 +20,9 @@ from edgeaudio.dashboard.roles import Role
 from edgeaudio.dashboard.sessions import LIFETIME_S, Session, Sessions
 from edgeaudio.dashboard.web.peer import Peer
 from edgeaudio.dashboard.web.routes import METRICS
+from edgeaudio.throttled_log import LogThrottle
+
+log = logging.getLogger(__name__)
 
 _MAX_COOKIES: Final = 16_384  # characters
 
@@ -30,6 +34,7 @@ class Access:
         self._app = app
         self._config = config
         self._sessions = sessions
+        self._throttle = LogThrottle()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] |= {"sessions": self._sessions} | await self._asker(scope)
@@ -50,6 +55,8 @@ class Access:
             try:
                 session = await self._find(token)
             except DatabaseError as error:
+                if self._throttle.is_due(str(error), time.monotonic()):
+                    log.warning("nobody can log in: %s", error)
                 return asker | {"trouble": error}
             if session is not None and (user := config.users.get(session.user)) is not None:
                 return {"role": user.role, "user": session.user, "session": session}

@@ -6,6 +6,7 @@ Owns: that what is in no list of routes is not found. Does not know: what a rout
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,8 +31,9 @@ from edgeaudio.dashboard.web.login_routes import LoginRoutes
 from edgeaudio.dashboard.web.media_routes import MediaRoutes
 from edgeaudio.dashboard.web.query import QueryError
 from edgeaudio.dashboard.web.review_routes import ReviewRoutes
-from edgeaudio.dashboard.web.routes import AnyRoute
+from edgeaudio.dashboard.web.routes import AnyRoute, Role, role_of
 from edgeaudio.dashboard.web.static_routes import static_routes
+from edgeaudio.throttled_log import LogThrottle
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,14 @@ def make_routes(dashboard: Dashboard) -> list[AnyRoute]:
 
 def make_app(dashboard: Dashboard) -> ASGIApp:
     """Return the application."""
-    handlers: Mapping[Any, Any] = {BodyError: _bad_body, QueryError: _bad_query, DatabaseError: _no_database}
+    throttle = LogThrottle()
+
+    def no_database(request: Request, error: DatabaseError) -> Response:
+        if throttle.is_due(str(error), time.monotonic()):
+            log.warning("%s", error)
+        return problem(503, str(error) if role_of(request) >= Role.READER else error.public)
+
+    handlers: Mapping[Any, Any] = {BodyError: _bad_body, QueryError: _bad_query, DatabaseError: no_database}
     app = Starlette(routes=make_routes(dashboard), exception_handlers=handlers)
     app.router.redirect_slashes = False  # an address that is not listed is not found, with a slash at its end too
     return Guard(Access(app, dashboard.access, dashboard.sessions), dashboard.access)
@@ -67,8 +76,3 @@ def _bad_body(_: Request, error: BodyError) -> Response:
 
 def _bad_query(_: Request, error: QueryError) -> Response:
     return problem(400, str(error))
-
-
-def _no_database(_: Request, error: DatabaseError) -> Response:
-    log.warning("%s", error)
-    return problem(503, str(error))

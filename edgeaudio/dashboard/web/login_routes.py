@@ -138,7 +138,7 @@ class LoginRoutes:
             token = await to_thread.run_sync(self._begin, request, user)
         except DatabaseError as error:
             log.warning("login as %s from %s: %s", _shown(user), address, error)
-            return _page(503, back, user, f"Nobody can log in: {error}.")
+            return _page(503, back, user, f"Nobody can log in: {error.public}.")
         log.info("%s logged in from %s", user, address)
         answer = _go(f"./{back}")
         answer.headers["Set-Cookie"] = set_cookie(token, self._config, peer_of(request))

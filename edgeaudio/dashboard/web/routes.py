@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from edgeaudio.dashboard.database import DatabaseError
 from edgeaudio.dashboard.roles import Role
 from edgeaudio.dashboard.sessions import Session, Sessions
 from edgeaudio.dashboard.web.answers import problem
@@ -158,8 +159,9 @@ def is_same_origin(connection: HTTPConnection) -> bool:
 def _refusal(connection: HTTPConnection) -> Response:
     """Return the answer to who may not have what he asks for."""
     state = connection.scope["state"]
-    if (trouble := state.get("trouble")) is not None:
-        return problem(503, f"nobody can log in: {trouble}")
+    trouble: DatabaseError | None = state.get("trouble")
+    if trouble is not None:
+        return problem(503, f"nobody can log in: {trouble.public}")
     if "user" in state:
         return problem(403, "this needs a login that may do it")
     answer = problem(401, "this needs a login")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import signal
 import socket
+import time
 from typing import Final
 
 import h11
@@ -22,6 +24,7 @@ from edgeaudio.dashboard.web.app import make_app
 from edgeaudio.dashboard.web.guard import HEADERS
 from edgeaudio.dashboard.web.peer import address_of, is_in
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.throttled_log import LogThrottle
 
 _MAX_CONNECTIONS: Final = 500  # systems allow 1,024 open files
 _MAX_OF_ADDRESS: Final = 200  # so that one host leaves room for others; a browser has up to 6, and a WebSocket a tab
@@ -50,6 +53,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def make_server(dashboard: Dashboard) -> uvicorn.Server:
     """Return a server that answers what a dashboard is asked."""
+    logging.getLogger("uvicorn.error").addFilter(_QUIET)  # the same one again is no other one
     return uvicorn.Server(
         uvicorn.Config(
             make_app(dashboard),
@@ -99,6 +103,23 @@ def _connections_for(trusted: tuple[Network, ...]) -> type[_Connection]:
         unbounded = (*_LOOPBACK, *trusted)
 
     return Connection
+
+
+class Quiet(logging.Filter):
+    """Keeps what strangers cause, and what ends with the server, from filling the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._throttle = LogThrottle()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True if a record is to be logged."""
+        if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+            return False  # a request that the stop cut off
+        return record.levelno != logging.WARNING or self._throttle.is_due(record.msg, time.monotonic())
+
+
+_QUIET: Final = Quiet()
 
 
 class _Connection(H11Protocol):

@@ -37,9 +37,12 @@ def fleet_json(fleet: FleetSnapshot, numbers: RecorderNumbers) -> Json:
 
 
 def without_details(fleet: Json) -> Json:
-    """Return devices as the public sees them: details of states name the addresses of cameras."""
+    """Return devices as the public sees them: details name the addresses of cameras, and files of the devices."""
     hidden = [[source | {"detail": ""} for source in device["sources"]] for device in fleet["devices"]]
-    devices = [device | {"sources": sources} for device, sources in zip(fleet["devices"], hidden, strict=True)]
+    devices = [
+        device | {"sources": sources, "outbox_trouble": ""}
+        for device, sources in zip(fleet["devices"], hidden, strict=True)
+    ]
     return fleet | {"devices": devices}
 
 
