@@ -28,7 +28,10 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedDa
 
 
 def connect(served: ServedDashboard, sent: str = "") -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", served.port), 5)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # little waits here
+    connection.settimeout(5)
+    connection.connect(("127.0.0.1", served.port))
     connection.sendall(sent.format(port=served.port).encode())
     return connection
 
@@ -80,6 +83,26 @@ def test_websockets_are_those_of_the_package_that_the_extra_names(served: Served
     sent += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     with closing(connect(served, sent)) as connection:  # by the package websockets it has no answer at all
         assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+OPENING = (
+    "GET /api/live HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
+    "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+
+
+def test_a_websocket_takes_nothing_compressed(served: ServedDashboard) -> None:
+    with closing(connect(served, OPENING + "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")) as connection:
+        answer = connection.recv(4096)  # a small frame could be any size
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert b"deflate" not in answer
+
+
+def test_pings_whose_answers_nobody_takes_end_a_websocket(served: ServedDashboard) -> None:
+    ping = bytes((0x89, 0x80 | 125)) + bytes(4 + 125)
+    with closing(connect(served, OPENING + "\r\n")) as connection, pytest.raises(ConnectionError):
+        connection.sendall(ping * 500_000)
 
 
 def test_one_host_that_is_no_proxy_has_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

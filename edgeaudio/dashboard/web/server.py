@@ -16,6 +16,7 @@ from typing import Final
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from edgeaudio.dashboard.config import Network
 from edgeaudio.dashboard.rates import bucket_of
@@ -28,6 +29,7 @@ from edgeaudio.throttled_log import LogThrottle
 
 _MAX_CONNECTIONS: Final = 500  # systems allow 1,024 open files
 _MAX_OF_ADDRESS: Final = 200  # so that one host leaves room for others; a browser has up to 6, and a WebSocket a tab
+_MOST_WAITING: Final = 1_000_000  # bytes for a WebSocket; far above what the routes let wait
 _LOOK_EVERY_S: Final = 5.0
 _STILL_LIMIT_S: Final = 30.0  # without a request, or without taking any of an answer
 # where proxies and tunnels are, which ask for many
@@ -58,13 +60,14 @@ def make_server(dashboard: Dashboard) -> uvicorn.Server:
         uvicorn.Config(
             make_app(dashboard),
             http=_connections_for(dashboard.access.trusted_proxies),
-            ws="wsproto",  # never another package that happens to be installed: they differ
+            ws=_WebSocket,  # never another package that happens to be installed: they differ
             log_config=None,
             access_log=False,
             lifespan="off",
             server_header=False,
             proxy_headers=False,
             ws_max_size=1024,  # pages send nothing
+            ws_per_message_deflate=False,  # a frame of 400 KB can be 400 MB
             timeout_graceful_shutdown=2,
         )
     )
@@ -103,6 +106,16 @@ def _connections_for(trusted: tuple[Network, ...]) -> type[_Connection]:
         unbounded = (*_LOOPBACK, *trusted)
 
     return Connection
+
+
+class _WebSocket(WSProtocol):
+    """A WebSocket whose page takes what it asks for: each ping is answered at once, whatever waits already."""
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.get_write_buffer_size() > _MOST_WAITING:
+            self.transport.abort()
+        else:
+            super().data_received(data)
 
 
 class Quiet(logging.Filter):
