@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -21,6 +22,8 @@ from edgeaudio.dashboard.web.query import cursor_of, filter_of, limit_of, steps_
 from edgeaudio.dashboard.web.review_values import log_json
 from edgeaudio.dashboard.web.routes import AnyRoute, Role, get, role_of
 
+MAX_VISITORS: Final = 30  # searches that wait at once; each takes 2 s at worst
+
 
 class HistoryRoutes:
     """The handlers."""
@@ -30,6 +33,8 @@ class HistoryRoutes:
         self._media = dashboard.media
         self._reviews = dashboard.reviews
         self._searching = asyncio.Lock()
+        self._searching_visitors = asyncio.Lock()
+        self._waiting_visitors = 0
 
     def routes(self) -> list[AnyRoute]:
         return [
@@ -68,11 +73,26 @@ class HistoryRoutes:
         )
 
     async def search(self, request: Request, find: Callable[[], Response]) -> Response:
-        """Answer from the history: one after the other, or slow searches would hold every thread that others need."""
-        async with self._searching:
-            if await request.is_disconnected():
-                return problem(503, "the browser is gone")
-            return await to_thread.run_sync(find)
+        """Answer from the history: one after the other, or slow searches would hold every thread that others need.
+
+        Visitors wait for visitors alone, and few of them: whoever has a login is not behind all that strangers ask.
+        """
+        if role_of(request) >= Role.READER:
+            return await _in_turn(self._searching, request, find)
+        if self._waiting_visitors >= MAX_VISITORS:
+            return problem(503, "too many look at the history at once: try again in a few seconds")
+        self._waiting_visitors += 1
+        try:
+            return await _in_turn(self._searching_visitors, request, find)
+        finally:
+            self._waiting_visitors -= 1
+
+
+async def _in_turn(lock: asyncio.Lock, request: Request, find: Callable[[], Response]) -> Response:
+    async with lock:
+        if await request.is_disconnected():
+            return problem(503, "the browser is gone")
+        return await to_thread.run_sync(find)
 
 
 def _key(event: HistoryEvent) -> EventKey:
