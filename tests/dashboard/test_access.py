@@ -28,6 +28,7 @@ from support.dashboards import WebSocketClient
 
 from edgeaudio.dashboard.config import User
 from edgeaudio.dashboard.database import DatabaseError
+from edgeaudio.dashboard.history import Page
 from edgeaudio.dashboard.roles import Role
 from edgeaudio.dashboard.wire import Health, Status
 from edgeaudio.password_hashes import PasswordHash
@@ -253,6 +254,38 @@ def test_ids_that_are_none_are_nobody(served: ServedDashboard) -> None:
     name = f"edgeaudio_{served.port}"
     for cookie in (f"{name}=", f"{name}=x", f"{name}=" + "x" * 9000, name, "=", f"x{name}=1", f"{name}=\xe9;" * 99):
         assert Browser(served.port, Cookie=cookie).role() == "nobody"
+
+
+def test_another_cookie_of_that_name_logs_nobody_out(served: ServedDashboard) -> None:
+    cookie, name = cookie_of(served, "anna"), f"edgeaudio_{served.port}"
+    for cookies in (f"{name}=x; {cookie}", f"{name}=; {cookie}", f"{cookie}; {name}=x", f"{name}={cookie}; {cookie}"):
+        assert Browser(served.port, Cookie=cookies).role() == "owner"
+    assert Browser(served.port, Cookie=f"{name}=x; " * 2000 + cookie).role() == "nobody"
+
+
+def test_who_has_a_login_does_not_wait_for_what_visitors_search(serve: Serve) -> None:
+    served = serve(users=USERS, is_public=True)
+    rita = Browser(served.port, Cookie=cookie_of(served, "rita"))
+    may_end, statuses = threading.Event(), []
+
+    def slow(*_: object) -> Page:
+        may_end.wait(10)
+        return Page((), None)
+
+    def ask_as_visitor() -> None:
+        statuses.append(served.ask("/api/events").status)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(served.dashboard.history, "page", slow)
+        visitors = [threading.Thread(target=ask_as_visitor) for _ in range(35)]
+        for visitor in visitors:
+            visitor.start()
+        wait_until(lambda: statuses == [503] * 5, 10)
+        assert rita.get("/api/counts?from=0&steps=96").status == 200
+        may_end.set()
+        for visitor in visitors:
+            visitor.join(10)
+    assert sorted(statuses) == [200] * 30 + [503] * 5
 
 
 def test_an_owner_ends_any_session_and_a_reader_his_own(served: ServedDashboard) -> None:

@@ -106,6 +106,9 @@ def test_users_whom_a_proxy_names_are_nobody_unless_the_settings_know_them(serve
     assert Browser(served.port, **{"X-User": "somebody"}).role() == "nobody"
     assert Browser(served.port, **{"X-User": "rita"}).role() == "reader"
     assert served.ask("/login", headers={"X-User": "somebody"}).status == 200
+    somebody = Browser(served.port, **{"X-User": "somebody"})
+    somebody.log_in()  # by a password of the settings
+    assert somebody.role() == "owner"
 
 
 def test_headers_that_name_a_user_count_from_trusted_proxies_alone(serve: Serve) -> None:

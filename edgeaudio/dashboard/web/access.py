@@ -25,6 +25,7 @@ from edgeaudio.throttled_log import LogThrottle
 log = logging.getLogger(__name__)
 
 _MAX_COOKIES: Final = 16_384  # characters
+_MAX_TOKENS: Final = 5
 
 
 class Access:
@@ -50,8 +51,9 @@ class Access:
         if peer.user:
             known = config.users.get(peer.user)
             role = known.role if known else config.user_role
-            return asker if role is Role.NOBODY else {"role": role, "user": peer.user}
-        if token := token_of(headers, config, peer):
+            if role is not Role.NOBODY:
+                return {"role": role, "user": peer.user}
+        for token in tokens_of(headers, config, peer):
             try:
                 session = await self._find(token)
             except DatabaseError as error:
@@ -86,14 +88,15 @@ def cookie_name(config: AccessConfig, peer: Peer) -> str:
     return f"{prefix}edgeaudio_{config.port}"
 
 
-def token_of(headers: Headers, config: AccessConfig, peer: Peer) -> str:
-    """Return the id of a session in the cookies; empty: there is none."""
+def tokens_of(headers: Headers, config: AccessConfig, peer: Peer) -> list[str]:
+    """Return the ids of sessions in the cookies, in their order.
+
+    There may be several: of another path of the page, or set by another program of the same host to log somebody out.
+    """
     name = cookie_name(config, peer)
-    for part in "; ".join(headers.getlist("cookie"))[:_MAX_COOKIES].split(";"):
-        key, _, value = part.strip().partition("=")
-        if key == name:
-            return value
-    return ""
+    parts = "; ".join(headers.getlist("cookie"))[:_MAX_COOKIES].split(";")
+    pairs = (part.strip().partition("=") for part in parts)
+    return [value for key, _, value in pairs if key == name and value][:_MAX_TOKENS]
 
 
 def set_cookie(token: str, config: AccessConfig, peer: Peer) -> str:
