@@ -140,9 +140,9 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     return text.removeprefix("Skipped: ")
 
 
-@pytest.fixture
-def restored_logging() -> Iterator[None]:
-    """Logging as it was, after a test that sets it up."""
+@pytest.fixture(autouse=True)
+def _restored_logging() -> Iterator[None]:
+    """Restore logging, which every command sets up: a later test would find more in its log."""
     root, ours = logging.getLogger(), logging.getLogger("edgeaudio")
     before = root.handlers[:], root.level, ours.level
     yield

@@ -25,8 +25,6 @@ from edgeaudio import __version__, ecs
 from edgeaudio.logs import setup_logging
 from edgeaudio.stderr import MAX_LINE_BYTES
 
-pytestmark = pytest.mark.usefixtures("restored_logging")
-
 ROOT = Path(__file__).parents[1]
 # the fields in use and their types, as ECS 9.4.0 defines them
 FIELDS = {

@@ -7,11 +7,7 @@ import re
 import subprocess
 import sys
 
-import pytest
-
 from edgeaudio.logs import in_journal, setup_logging
-
-pytestmark = pytest.mark.usefixtures("restored_logging")
 
 
 def fail() -> None:

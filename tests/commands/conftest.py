@@ -1,6 +1,5 @@
 """What tests of the commands share: no settings of this machine, a test model, a recording."""
 
-import logging
 import os
 import time
 from pathlib import Path
@@ -20,15 +19,6 @@ def _nothing_of_this_machine(monkeypatch) -> None:
     for name in list(os.environ):
         if name.startswith("EDGEAUDIO_"):
             monkeypatch.delenv(name)
-
-
-@pytest.fixture(autouse=True)
-def _restored_logging():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture

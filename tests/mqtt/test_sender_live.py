@@ -93,7 +93,8 @@ def test_a_detection_and_state_pass_by_live_messages_on_a_slow_line(broker: Brok
 
         def watch() -> None:
             number = 0
-            while not stop.wait(0.01):  # four times what the line takes
+            # more than the queue holds, and then four times what the line takes
+            while number < 1000 or not stop.wait(0.01):
                 running.sender.put_live(packet(number))
                 number += 1
 
