@@ -1,6 +1,6 @@
 """Commands to devices with their answers, and the controls of the sources that somebody looks at.
 
-Owns: a thread, a connection while somebody looks or commands, which answer belongs to which command, and the words
+Owns: that there is a connection while somebody looks or commands, which answer belongs to which command, and the words
 where none comes.
 Does not know: what commands there are (commands.py), what is kept (controls.py), HTTP.
 
@@ -11,8 +11,6 @@ awaited, so that no device obeys one that was reported as unanswered.
 
 from __future__ import annotations
 
-import logging
-import random
 import threading
 import time
 from collections import deque
@@ -21,8 +19,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from edgeaudio.backoff import Backoff
 from edgeaudio.dashboard.commands import Command
+from edgeaudio.dashboard.connection_thread import IDLE_S, ConnectionThread
 from edgeaudio.dashboard.control_wire import answer_topic, parse_setting, setting_filters
 from edgeaudio.dashboard.controls import Controls, SourceKey
 from edgeaudio.dashboard.payload_fields import WireError
@@ -30,16 +28,12 @@ from edgeaudio.dashboard.wire import CommandAnswer, parse
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.sinks.mqtt.events import Acknowledged, Received
-from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.types import Message
-
-log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 10.0
 MAX_COMMANDS: Final = 50  # that await their answers
 _MAX_STALE: Final = 20  # subscriptions to sources that nobody looks at any more: then the connection is renewed
 _STEP_S: Final = 0.1
-_IDLE_S: Final = 0.5
 
 Refuse: TypeAlias = Callable[[Received, WireError], None]
 
@@ -64,7 +58,7 @@ class _Awaited:
             self.answer.set_result(answer)
 
 
-class ControlFeed:
+class ControlFeed(ConnectionThread):
     """The thread. `refuse` is called with each message that breaks the contract."""
 
     def __init__(
@@ -78,24 +72,14 @@ class ControlFeed:
         stop: threading.Event,
     ) -> None:
         """`is_offline`: whether a device is known to be offline."""
-        self.failure: BaseException | None = None  # what ended the thread
-        self._config = config
+        super().__init__("controls", config, stop=stop)
         self._base = base
         self._controls = controls
         self._refuse = refuse
         self._is_offline = is_offline
-        self._stop = stop
         self._lock = threading.Lock()
         self._awaited: deque[_Awaited] = deque()  # oldest first
         self._wanted = threading.Event()  # somebody looks or commands
-        self._throttle = LogThrottle()
-        self._thread = threading.Thread(target=self._run, name="mqtt-controls", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def join(self, timeout_s: float) -> None:
-        self._thread.join(timeout_s)
 
     def wake(self) -> None:
         """Notice soon that somebody looks at a source."""
@@ -112,47 +96,34 @@ class ControlFeed:
         self._wanted.set()
         return awaited.answer
 
-    def _run(self) -> None:
-        backoff = Backoff(self._config.retry_min_s, self._config.retry_max_s)
-        try:
-            while not self._stop.is_set():
-                if not self._wanted.wait(_IDLE_S):
-                    continue
-                self._wanted.clear()
-                if not self._is_wanted():
-                    continue
-                try:
-                    self._connection()
-                    backoff.reset()
-                except BrokerError as error:
-                    self._report(error)
-                    self._wanted.set()
-                    self._stop.wait(backoff.next_s() * random.uniform(0.75, 1.25))
-        except Exception as error:
-            log.exception("an exception ended the controls")
-            self.failure = error
-        finally:
-            self._give_up(lambda _: True, lambda _: "the dashboard stops")
+    def _wait_for_use(self) -> bool:
+        if not self._wanted.wait(IDLE_S):
+            return False
+        self._wanted.clear()
+        return self._is_wanted()
 
-    def _connection(self) -> None:
-        """Serve whoever looks and commands until nobody does. Raises BrokerError."""
-        connection = MqttConnection(self._config, will=None, stop=self._stop)
+    def _serve(self, connection: MqttConnection) -> None:
+        """Serve whoever looks and commands until nobody does."""
         desk = _Desk(self._base, self._controls, connection)
-        try:
-            while not self._stop.is_set() and self._is_wanted() and not self._is_stale(desk):
-                with self._lock:
-                    awaited = list(self._awaited)
-                desk.look_after(awaited)
-                for event in connection.poll(_STEP_S):
-                    if isinstance(event, Acknowledged):
-                        desk.acknowledged(event)
-                    else:
-                        self._take(event)
-            connection.close()
-        except BaseException:
-            connection.abort()
-            raise
+        while not self._stop.is_set() and self._is_wanted() and not self._is_stale(desk):
+            with self._lock:
+                awaited = list(self._awaited)
+            desk.look_after(awaited)
+            for event in connection.poll(_STEP_S):
+                if isinstance(event, Acknowledged):
+                    desk.acknowledged(event)
+                else:
+                    self._take(event)
         self._wanted.set()  # whoever came meanwhile is not forgotten
+
+    def _disconnected(self, error: BrokerError) -> None:
+        for key in self._controls.visited(time.monotonic()):
+            self._controls.report(key, str(error))
+        self._give_up(lambda _: True, lambda _: f"nothing was changed: {error}")
+        self._wanted.set()
+
+    def _ended(self) -> None:
+        self._give_up(lambda _: True, lambda _: "the dashboard stops")
 
     def _is_stale(self, desk: _Desk) -> bool:
         return desk.stale > _MAX_STALE and not self._awaited
@@ -197,13 +168,6 @@ class ControlFeed:
                 found = next((each for each in asked if each.command.answers(value)), None)
             if found is not None:
                 found.resolve(Answer(answered=True, error=value.error))
-
-    def _report(self, error: BrokerError) -> None:
-        for key in self._controls.visited(time.monotonic()):
-            self._controls.report(key, str(error))
-        self._give_up(lambda _: True, lambda _: f"nothing was changed: {error}")
-        if not self._stop.is_set() and self._throttle.is_due(f"{error.reason}", time.monotonic()):
-            log.warning("controls: %s; it is tried again", error)
 
 
 class _Desk:

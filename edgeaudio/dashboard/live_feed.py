@@ -1,6 +1,6 @@
 """Live columns, scores and sound from the broker, for the sources that somebody watches or listens to.
 
-Owns: a thread, a connection while there is a viewer, and the leases of all viewers.
+Owns: that there is a connection while there is a viewer, and the leases of all viewers.
 Does not know: what the packets hold (columns.py, sound.py, wire.py), where they go (viewers.py).
 
 A lease is short and renewed: what ends it is that it is not. It is not taken back, for that would end it for whoever
@@ -9,15 +9,13 @@ else watches the source (docs/mqtt.md).
 
 from __future__ import annotations
 
-import logging
-import random
 import threading
 import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from edgeaudio.backoff import Backoff
 from edgeaudio.dashboard.columns import Columns, parse_columns
+from edgeaudio.dashboard.connection_thread import IDLE_S, ConnectionThread
 from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.dashboard.sound import Sound, parse_sound
 from edgeaudio.dashboard.viewers import Viewers, Watched
@@ -25,15 +23,11 @@ from edgeaudio.dashboard.wire import LeaseAnswer, Scores, Value, parse
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.sinks.mqtt.events import Acknowledged, Received
-from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.types import Message
-
-log = logging.getLogger(__name__)
 
 LEASE_S: Final = 15
 RENEW_S: Final = 5.0
 _STEP_S: Final = 0.1  # until a new viewer is noticed
-_IDLE_S: Final = 0.5
 
 Refuse: TypeAlias = Callable[[Received, WireError], None]
 
@@ -53,61 +47,40 @@ def lease_topic(base: str, watched: Watched) -> str:
     return f"{base}/{watched.device}/{watched.source}/{kind}/set"
 
 
-class LiveFeed:
+class LiveFeed(ConnectionThread):
     """The thread. `refuse` is called with each message that breaks the contract."""
 
     def __init__(
         self, config: MqttConfig, base: str, viewers: Viewers, refuse: Refuse, *, stop: threading.Event
     ) -> None:
-        self.failure: BaseException | None = None  # what ended the thread
-        self._config = config
+        super().__init__("live", config, stop=stop)
         self._base = base
         self._viewers = viewers
         self._refuse = refuse
-        self._stop = stop
-        self._throttle = LogThrottle()
-        self._thread = threading.Thread(target=self._run, name="mqtt-live", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
+    def _wait_for_use(self) -> bool:
+        return self._viewers.is_anybody.wait(IDLE_S)
 
-    def join(self, timeout_s: float) -> None:
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        backoff = Backoff(self._config.retry_min_s, self._config.retry_max_s)
-        try:
-            while not self._stop.is_set():
-                if not self._viewers.is_anybody.wait(_IDLE_S):
-                    continue
-                try:
-                    self._connection()
-                    backoff.reset()
-                except BrokerError as error:
-                    self._report(error)
-                    self._stop.wait(backoff.next_s() * random.uniform(0.75, 1.25))
-        except Exception as error:
-            log.exception("an exception ended the live views")
-            self.failure = error
-
-    def _connection(self) -> None:
-        """Lease and receive until nobody watches. Raises BrokerError."""
-        connection = MqttConnection(self._config, will=None, stop=self._stop)
+    def _serve(self, connection: MqttConnection) -> None:
+        """Lease and receive until nobody watches."""
         leases = _Leases(self._base, self._viewers, connection)
         for watched in self._viewers.watched():
             self._viewers.report(watched, "")  # that the broker was away
-        try:
-            while not self._stop.is_set() and self._viewers.is_anybody.is_set():
-                leases.renew(time.monotonic())
-                for event in connection.poll(_STEP_S):
-                    if isinstance(event, Acknowledged):
-                        leases.acknowledged(event)
-                    else:
-                        self._take(event)
-            connection.close()
-        except BaseException:
-            connection.abort()
-            raise
+        while not self._stop.is_set() and self._viewers.is_anybody.is_set():
+            leases.renew(time.monotonic())
+            for event in connection.poll(_STEP_S):
+                if isinstance(event, Acknowledged):
+                    leases.acknowledged(event)
+                else:
+                    self._take(event)
+
+    def _disconnected(self, error: BrokerError) -> None:
+        for watched in self._viewers.watched():
+            self._viewers.report(watched, str(error))
+
+    def _ended(self) -> None:
+        for watched in self._viewers.watched():
+            self._viewers.report(watched, "the dashboard stops")
 
     def _take(self, message: Received) -> None:
         value: Columns | Sound | Value | None
@@ -123,12 +96,6 @@ class LiveFeed:
             wish = f"let {value.source} be heard" if value.is_sound else f"show {value.source}"
             refusal = f"{value.device} refuses to {wish}: {value.error}" if value.error else ""
             self._viewers.report(Watched(value.device, value.source, "sound" if value.is_sound else "picture"), refusal)
-
-    def _report(self, error: BrokerError) -> None:
-        for watched in self._viewers.watched():
-            self._viewers.report(watched, str(error))
-        if not self._stop.is_set() and self._throttle.is_due(f"{error.reason}", time.monotonic()):
-            log.warning("live views: %s; it is tried again", error)
 
 
 class _Leases:

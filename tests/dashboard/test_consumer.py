@@ -34,7 +34,7 @@ def test_a_bug_ends_the_thread_and_is_known(broker: BrokerProcess, caplog) -> No
     wait_until(lambda: not consumer.is_alive)
     assert isinstance(consumer.failure, RuntimeError)
     assert not consumer.is_up
-    assert "an exception ended the subscription to detections" in caplog.text
+    assert "an exception ended the thread mqtt-detections" in caplog.text
 
 
 def test_a_batch_that_was_not_handled_comes_again(broker: BrokerProcess) -> None:
