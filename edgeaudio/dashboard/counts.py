@@ -114,12 +114,13 @@ def read(
     return {name: counts.tolist() for name, counts in by_most if counts.any()}
 
 
-def prune(db: Connection, first_ms: int) -> None:
-    """Delete the counts of days before that time, scope by scope: by day alone all of the table would be read."""
-    first_day = first_ms // (QUARTERS * QUARTER_MS)
+def prune(db: Connection, first_ms: int, last_ms: int) -> None:
+    """Delete the counts of days before and after these times, scope by scope: by day alone all would be read."""
+    first_day, last_day = first_ms // (QUARTERS * QUARTER_MS), last_ms // (QUARTERS * QUARTER_MS)
     scope: tuple[str, str] | None = ("", "")
     while scope is not None:
         db.execute("DELETE FROM counts WHERE device = ? AND source = ? AND day < ?", (*scope, first_day))
+        db.execute("DELETE FROM counts WHERE device = ? AND source = ? AND day > ?", (*scope, last_day))
         scope = db.execute(
             "SELECT device, source FROM counts WHERE (device, source) > (?, ?) ORDER BY device, source LIMIT 1", scope
         ).fetchone()

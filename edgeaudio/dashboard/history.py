@@ -28,6 +28,7 @@ MAX_DEVICES = 2_000  # whose numbers are followed
 MAX_PAGE = 500
 _PRUNED_AT_ONCE = 1_000  # rows of one transaction
 _SORTED_AT_MOST = 10_000  # events of a score that is rare
+_AHEAD_S = 86_400.0  # events that begin later are not counted for long
 _ONSET, _OFFSET = 1, 2
 # what a layout 1 has not
 COLUMNS: Final = tuple(
@@ -197,7 +198,8 @@ class History:
             ).rowcount
             if not gone:
                 if now_s is not None:
-                    counts.prune(db, oldest_ms)
+                    # by a device's clock that is ahead: else they would stay until then
+                    counts.prune(db, oldest_ms, int((now_s + _AHEAD_S) * 1000))
                 # devices that are no more make room for others
                 db.execute(
                     "DELETE FROM sequences WHERE NOT EXISTS (SELECT 1 FROM events WHERE device = sequences.device)"

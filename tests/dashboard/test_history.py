@@ -496,3 +496,12 @@ def test_an_event_that_would_have_begun_before_1970_has_a_place_among_the_pages(
     place = page_json(first, {}, names=True)["next"]
     second = history.page(Filter(), cursor_of({"after": place}))
     assert [event.begin_ms for event in (*first.events, *second.events)] == [0, 0]
+
+
+def test_counts_of_a_clock_that_is_ahead_do_not_stay_for_ever(history: History) -> None:
+    history.write([onset("e1"), onset("e2", after_s=0.5 * DAY_S), onset("e3", after_s=100 * 365 * DAY_S)], NOW_S)
+    history.prune(NOW_S)
+    with history.database.reading() as db:
+        days = [day for (day,) in db.execute("SELECT DISTINCT day FROM counts ORDER BY day")]
+    today = AT_MS // 86_400_000
+    assert days == [today, today + 1]
