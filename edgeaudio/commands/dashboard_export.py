@@ -5,6 +5,7 @@ Owns: how it is written, and what is printed. Does not know: what is in it (dash
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -37,7 +38,7 @@ def export(settings: Settings, target: Path, wanted: Filter) -> int:
         return 0
     print_out(f"{target}: {sounds} sound{'s' if sounds != 1 else ''} of {records} records in {training_set.REVIEWS}")
     if sounds:
-        print_out(f"next: {training_set.advice(str(target))}")
+        print_out(f"next: {training_set.advice(shlex.quote(str(target)))}")
     else:
         print_out("of none of them a clip is here: set clips.publish on the devices (docs/clips.md)")
     return 0

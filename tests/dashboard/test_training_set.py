@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import shlex
 import sqlite3
 import time
 import unicodedata
@@ -244,6 +245,12 @@ def test_labels_that_file_systems_take_for_one_have_folders_of_their_own(tmp_pat
     folders = {entry.place.parts[1] for entry in found if entry.place is not None}
     assert len({unicodedata.normalize("NFKC", folder).casefold() for folder in folders}) == len(labels)
     assert not any(folder.startswith(("lpt\u00b9", "con ")) for folder in folders)
+
+
+def test_the_command_that_trains_can_be_pasted_whatever_the_folder_s_name(run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "my set; it's"
+    (line,) = (line for line in run(target)[1].splitlines() if line.startswith("next: "))
+    assert shlex.split(line)[4:7] == [f"{target}/labels", "--negatives", f"{target}/negatives"]
 
 
 @pytest.fixture
