@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -215,6 +216,8 @@ def test_it_fits_a_phone(
         button = page.get_by_role("button", name="Mark a missed sound" if query == VIEW else "Wrong")
         expect(button).to_be_visible()
         if query == VIEW:
+            publish("edgeaudio/dock/porch/detection", dog(2, label="x" * 200, at=at(round(1000 * time.time()))))
+            expect(page.locator("#said")).to_contain_text("xxx")
             button.click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
