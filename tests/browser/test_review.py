@@ -194,6 +194,7 @@ def test_missed_sounds_are_listed_and_removed(open_page: Open, served: RunningDa
     page = open_page("?view=history&verdict=missed")
     rows = page.get_by_role("region", name="Missed sounds").locator("tbody tr")
     expect(rows).to_contain_text(["<b>fox</b>", "owl"])
+    expect(page.locator("figcaption")).to_contain_text("0 sounds of every verdict but wrong by the hour")
     page.get_by_label("All on this page").check()
     page.get_by_role("button", name="Remove").click()
     expect(page.get_by_role("status").filter(has_text="2 sounds removed.")).to_be_visible()

@@ -75,7 +75,7 @@ export async function chart(filter) {
   const score = filter.min_score ? ` with a score from ${Math.ceil(Number(filter.min_score) * 100 - 1e-9) / 100}` : "";
   const edge = new Intl.DateTimeFormat(undefined, { timeZone: zone, dateStyle: "medium", ...(unit === "day" ? {} : { timeStyle: "short" }) });
   const last = unit === "day" ? marks.at(-1) - 1 : marks.at(-1);
-  const text = `${total === 1 ? "1 sound" : `${amount(total)} sounds`}${score} by the ${NAMES[unit]}, ${edge.format(marks[0])} to ${edge.format(last)}, ${zone}`;
+  const text = `${total === 1 ? "1 sound" : `${amount(total)} sounds`}${score}${filter.verdict ? " of every verdict but wrong" : ""} by the ${NAMES[unit]}, ${edge.format(marks[0])} to ${edge.format(last)}, ${zone}`;
   return node("figure", { class: "chart" },
     node("figcaption", {}, text, ...others.flatMap((by) => [" · ", node("a", { href: address({ view: "history", ...filter, by }) }, `by the ${NAMES[by]}`)])),
     total > 0 ? draw(bars, unit) : node("p", { class: "empty" }, "No sound in this time."),
