@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -236,6 +237,17 @@ def test_connections_without_a_request_are_bounded(page: RunningDashboard) -> No
         idle = [stack.enter_context(socket.create_connection(("127.0.0.1", page.port), 10)) for _ in range(510)]
         assert idle[-1].recv(1) == b""  # closed, and not left waiting
     wait_until(lambda: answers(page), 10)
+    # thousands at once leave it descriptors
+    assert page.process is not None
+    resource.prlimit(page.process.pid, resource.RLIMIT_NOFILE, (1024, 1024))
+    for _ in range(4):
+        with ExitStack() as stack:
+            for _ in range(800):
+                flood = stack.enter_context(socket.socket())
+                flood.settimeout(0)
+                flood.connect_ex(("127.0.0.1", page.port))
+    wait_until(lambda: answers(page), 10)
+    assert "out of system resource" not in page.log
 
 
 def answers(page: RunningDashboard) -> bool:

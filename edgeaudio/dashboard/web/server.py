@@ -28,6 +28,7 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.throttled_log import LogThrottle
 
 _MAX_CONNECTIONS: Final = 500  # systems allow 1,024 open files
+_BACKLOG: Final = 128  # connections that are taken at once, before any is refused: these have descriptors too
 _MAX_OF_ADDRESS: Final = 200  # so that one host leaves room for others; a browser has up to 6, and a WebSocket a tab
 _MOST_WAITING: Final = 1_000_000  # bytes for a WebSocket; far above what the routes let wait
 _LOOK_EVERY_S: Final = 5.0
@@ -44,7 +45,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
-        sock.listen(128)
+        sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
         raise EdgeaudioError(
@@ -66,6 +67,7 @@ def make_server(dashboard: Dashboard) -> uvicorn.Server:
             lifespan="off",
             server_header=False,
             proxy_headers=False,
+            backlog=_BACKLOG,
             ws_max_size=1024,  # pages send nothing
             ws_per_message_deflate=False,  # a frame of 400 KB can be 400 MB
             timeout_graceful_shutdown=2,
