@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ from edgeaudio.dashboard.web import live_socket, server
 
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedDashboard]:
-    monkeypatch.setattr(server, "_LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr(server, "_STILL_LIMIT_S", 0.3)
+    monkeypatch.setattr(server, "_LOOK_EVERY_S", 0.03)
+    monkeypatch.setattr(server, "_MAX_STILL", 8)
     monkeypatch.setattr(live_socket, "_SEND_LIMIT_S", 0.1)
     with ServedDashboard(tmp_path) as served:
         yield served
@@ -62,6 +63,18 @@ def test_a_connection_that_stands_still_ends(served: ServedDashboard) -> None:
 def test_a_browser_that_takes_no_answer_is_not_waited_for(served: ServedDashboard) -> None:
     with closing(connect(served)) as connection, pytest.raises(ConnectionError):
         connection.sendall(b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200_000)
+
+
+def test_a_browser_on_a_slow_line_gets_its_answer(served: ServedDashboard) -> None:
+    with closing(connect(served)) as connection:
+        connection.settimeout(0)
+        with suppress(BlockingIOError):
+            while True:
+                connection.send(b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        connection.settimeout(5)
+        for _ in range(15):
+            time.sleep(0.05)  # together longer than a connection may stand still
+            assert connection.recv(4096)
 
 
 def test_a_page_that_takes_nothing_over_its_websocket_is_gone(served: ServedDashboard) -> None:

@@ -6,11 +6,14 @@ Owns: uvicorn, and the signals that end it. Does not know: what is answered (app
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import ipaddress
 import logging
 import signal
 import socket
+import termios
 import time
+from contextlib import suppress
 from typing import Final
 
 import h11
@@ -32,7 +35,7 @@ _BACKLOG: Final = 128  # connections that are taken at once, before any is refus
 _MAX_OF_ADDRESS: Final = 200  # so that one host leaves room for others; a browser has up to 6, and a WebSocket a tab
 _MOST_WAITING: Final = 1_000_000  # bytes for a WebSocket; far above what the routes let wait
 _LOOK_EVERY_S: Final = 5.0
-_STILL_LIMIT_S: Final = 30.0  # without a request, or without taking any of an answer
+_MAX_STILL: Final = 12  # looks without a request, or without taking any of an answer: a minute
 # where proxies and tunnels are, which ask for many
 _LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
@@ -150,7 +153,7 @@ class _Connection(H11Protocol):
         super().connection_made(transport)
         self._resumed = 0  # how often the browser has taken what waited for it
         self._seen: object = None
-        self._still_since_s = self.loop.time()
+        self._still = 0  # looks since something moved: not seconds, in which this process may have had no turn
         if len(self.connections) > _MAX_CONNECTIONS or self._is_one_too_many():
             transport.abort()
         else:
@@ -181,13 +184,13 @@ class _Connection(H11Protocol):
 
     def _look(self) -> None:
         """End the connection if it stands still."""
-        now_s, waiting = self.loop.time(), self.transport.get_write_buffer_size()
+        waiting = self.transport.get_write_buffer_size()
         if self.transport.is_closing() and not waiting:
             return  # it is gone
         seen = self._state(waiting)
-        if seen is None or seen != self._seen:
-            self._seen, self._still_since_s = seen, now_s
-        if now_s - self._still_since_s >= _STILL_LIMIT_S:
+        self._still = self._still + 1 if seen is not None and seen == self._seen else 0
+        self._seen = seen
+        if self._still >= _MAX_STILL:
             self.transport.abort()
         else:
             self.loop.call_later(_LOOK_EVERY_S, self._look)
@@ -195,10 +198,19 @@ class _Connection(H11Protocol):
     def _state(self, waiting: int) -> object:
         """Return what must change; None: the server works. `waiting`: bytes that the browser has to take."""
         if self.transport.is_closing():
-            return "closing", waiting
+            return "closing", waiting, self._in_flight()
         if self.transport.get_protocol() is not self:
             return None  # a WebSocket, which has limits of its own
         cycle: RequestResponseCycle | None = self.cycle  # none before the first request
         if cycle is None or cycle.response_complete:
             return "no request", cycle, waiting
-        return ("sending", self._resumed, waiting) if self.flow.write_paused else None
+        return ("sending", self._resumed, waiting, self._in_flight()) if self.flow.write_paused else None
+
+    def _in_flight(self) -> bytes:
+        """Return how much the browser has to acknowledge, which changes with all that it takes.
+
+        The system takes more of an answer only once a third of its own queue is free: over a slow line, after minutes.
+        """
+        with suppress(OSError):
+            return fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        return b""
