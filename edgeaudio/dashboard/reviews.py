@@ -26,6 +26,8 @@ SCHEMA: Final = (
     "CREATE INDEX IF NOT EXISTS review_log_by_event ON review_log (event)",
     """CREATE TRIGGER IF NOT EXISTS review_log_goes_with_its_event AFTER DELETE ON events
         BEGIN DELETE FROM review_log WHERE event = OLD.number; END""",
+    # for stores that keep what belongs to an event
+    "CREATE VIEW IF NOT EXISTS reviewed AS SELECT device, source, id FROM events WHERE verdict IS NOT NULL",
 )
 _FIND: Final = """SELECT number, device, source, label, begin_ms, score, verdict, given_label, test FROM events
     WHERE device = ? AND source = ? AND id = ?"""

@@ -23,6 +23,7 @@ from edgeaudio.dashboard.history import History
 from edgeaudio.dashboard.media import archive as module
 from edgeaudio.dashboard.media.archive import MediaArchive
 from edgeaudio.dashboard.media.wire import BY_SUFFIX, Medium
+from edgeaudio.dashboard.reviews import Judgement, Reviews
 from edgeaudio.sinks.mqtt.broker import MqttConfig
 
 NOW_S = 1_800_000_000.0
@@ -178,6 +179,21 @@ def test_a_clock_that_was_wrong_for_a_while_takes_nothing_younger_with_it(kept: 
         kept.put(event_id, now_s=now_s)
     assert kept.archive.prune(NOW_S) == 0
     assert kept.archive.prune(NOW_S + 2000) == 3
+
+
+def test_what_was_reviewed_goes_last_and_not_for_its_age(kept: Kept) -> None:
+    log = History(kept.database, keep_s=1e9)
+    log.write([onset(event_id) for event_id in ("e1", "e2", "e3")], NOW_S)
+    for event_id in ("e1", "e2", "e3", "unknown"):
+        assert kept.put(event_id)
+    judgements = [Judgement("dock", "porch", "e1", "right"), Judgement("dock", "porch", "e2", "wrong")]
+    Reviews(log).judge(judgements, "anna", NOW_S)
+    while kept.archive.prune(NOW_S + 2000):
+        pass
+    assert [event_id for event_id in ("e1", "e2", "e3", "unknown") if kept.has(event_id)] == ["e1", "e2"]
+    assert kept.put("e4", now_s=NOW_S + 2000)
+    assert kept.put("e5", 38 * BLOCK, now_s=NOW_S + 2000)  # of 40 in all
+    assert [event_id for event_id in ("e1", "e2", "e4", "e5") if kept.has(event_id)] == ["e2", "e5"]
 
 
 def test_a_lower_quota_holds_after_a_restart_and_none_removes_all(kept: Kept) -> None:

@@ -23,6 +23,9 @@ SCHEMA: Final = (
     "CREATE INDEX IF NOT EXISTS media_by_device ON media (device, number)",
 )
 _COLUMNS: Final = "file, bytes, plot_left, plot_right"
+# `reviewed` is a view of reviews.py
+_IS_REVIEWED: Final = """EXISTS (SELECT 1 FROM reviewed WHERE reviewed.device = media.device
+    AND reviewed.source = media.source AND reviewed.id = media.id)"""
 EventKey: TypeAlias = tuple[str, str, str]  # device, source, id
 
 
@@ -73,20 +76,26 @@ class MediaStore:
             return [Row(*row) for row in db.execute("SELECT number, device, file, bytes FROM media ORDER BY number")]
 
     def oldest(self, device: str, limit: int) -> list[Row]:
-        """Return the oldest rows of a device."""
-        query = "SELECT number, device, file, bytes FROM media WHERE device = ? ORDER BY number LIMIT ?"
+        """Return what is to go first of a device: the oldest rows, those of reviewed events after all others."""
+        query = (
+            "SELECT number, device, file, bytes FROM media "  # noqa: S608 - constants
+            f"WHERE device = ? AND ? = {_IS_REVIEWED} ORDER BY number LIMIT ?"
+        )
         with self.database.reading() as db:
-            return [Row(*row) for row in db.execute(query, (device, limit))]
+            rows = [Row(*row) for row in db.execute(query, (device, 0, limit))]
+            if len(rows) < limit:
+                rows += [Row(*row) for row in db.execute(query, (device, 1, limit - len(rows)))]
+        return rows
 
     def older(self, oldest_ms: int, limit: int) -> list[Row]:
-        """Return the rows before the first that came at this time or later, the oldest first.
+        """Return the rows before the first that came at this time or later, the oldest first, no reviewed event's.
 
         A clock that was wrong for a while must not take younger ones with it.
         """
         query = (
-            "SELECT number, device, file, bytes FROM media WHERE number < coalesce("
+            "SELECT number, device, file, bytes FROM media WHERE number < coalesce("  # noqa: S608 - constants
             "(SELECT number FROM media WHERE received_ms >= ? ORDER BY number LIMIT 1), 9223372036854775807) "
-            "ORDER BY number LIMIT ?"
+            f"AND NOT {_IS_REVIEWED} ORDER BY number LIMIT ?"
         )
         with self.database.reading() as db:
             return [Row(*row) for row in db.execute(query, (oldest_ms, limit))]
