@@ -182,6 +182,15 @@ def test_training_has_what_train_model_reads(export, folder, out) -> None:
     assert {record["label"] for record in records} == {"smoke_alarm", "Dog bark", "a/b:c", "犬"}
 
 
+def test_labels_that_differ_by_case_alone_have_folders_on_any_file_system(export, folder, out) -> None:
+    for number, label in enumerate(["dog", "Dog", "dog"]):
+        put_wave(folder, f"a-{number}", AT + timedelta(minutes=number), label=label)
+    assert export("training")[0] == 0
+    names = sorted(path.name for path in out.iterdir())
+    assert len(names) == len({name.casefold() for name in names}) == 2
+    assert sum(1 for _ in (out / "dog").glob("*.wav")) == 2
+
+
 def test_labels_that_look_alike_have_folders_of_their_own() -> None:
     labels = ["a b", "a-b", "a/b", "a:b", "a//b", "A b", "..", ".", "../a b"]
     assert len({label_folder(label) for label in labels}) == len(labels)

@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from edgeaudio.clips.record import SUFFIX, ClipRecord
 from edgeaudio.commands.clips.layouts import Exported, Texts
-from edgeaudio.slugs import label_folder, slugify
+from edgeaudio.slugs import LabelFolders, slugify
 
 
 class Training:
@@ -19,12 +19,15 @@ class Training:
     wav = False
     tables: tuple[str, ...] = ()
 
+    def __init__(self) -> None:
+        self._folders = LabelFolders()
+
     def place(self, record: ClipRecord) -> PurePath:
         day, _, time = record.sound.file.partition("_")[0].partition("T")
         source = slugify(record.source)
         # an id has hyphens, and no underscore
         name = f"{day}_{source}-{time}_{record.id.replace('-', '_')}"
-        return PurePath(label_folder(record.label), name)
+        return PurePath(self._folders.of(record.label), name)
 
     def texts(self, exported: Exported) -> Texts:
         return Texts(beside={SUFFIX: exported.record.to_json()})
