@@ -183,6 +183,26 @@ def test_missing_detections_are_shown(open_page: Open, publish: Publish, served:
     expect(open_page().get_by_text("attic: 2 did not arrive, the latest: 2 to 3")).to_be_visible()
 
 
+def test_news_of_the_fleet_leave_the_focus_where_it_is(open_page: Open, publish: Publish) -> None:
+    def status(source: str, state: str) -> None:
+        value = {"schema_version": 1, "state": state, "since": "2026-11-30T12:00:00Z"}
+        publish(f"edgeaudio/attic/{source}/status", value, retain=True)
+
+    status("porch", "listening")
+    page = open_page()
+    link = page.get_by_role("link", name="porch live")
+    link.focus()
+    status("gate", "stalled")  # is above it
+    expect(page.get_by_text("stalled")).to_be_visible()
+    expect(link).to_be_focused()
+    status("porch", "silent")
+    expect(page.get_by_text("silent")).to_be_visible()
+    expect(link).to_be_focused()
+    status("gate", "listening")
+    expect(page.get_by_text("stalled")).to_have_count(0)
+    expect(link).to_be_focused()
+
+
 def test_all_of_it_works_with_the_keyboard(open_page: Open, publish: Publish) -> None:
     page = open_page()
     page.keyboard.press("Tab")

@@ -1,7 +1,7 @@
 // The view of all devices and sources, and of sounds as they come.
 
 import { live } from "./connection.js";
-import { MAX_ROWS, address, ago, ask, head, main, node, query, recentTime, row, seconds, table } from "./dom.js";
+import { MAX_ROWS, address, ago, ask, head, main, node, query, recentTime, row, seconds, table, updateRows } from "./dom.js";
 import { mediaMarks } from "./listen.js";
 import { may } from "./me.js";
 
@@ -10,7 +10,8 @@ const TROUBLE = new Set(["connecting", "stalled", "waiting", "failed", "quaranti
 export async function devices() {
   const wanted = { q: query.get("q") ?? "", trouble: query.get("trouble") === "yes" };
   const heads = ["Device", "Source", "State", "Since", "Sound lost"];
-  const place = node("div"), summary = node("p", { class: "summary" }), missing = node("div");
+  const sources = table("Sources, those with trouble first", heads, []), body = sources.querySelector("tbody");
+  const summary = node("p", { class: "summary" }), more = node("p", { class: "note" }), missing = node("div");
   const recentHeads = ["Time", "Sound", "Score", "Source"];
   const list = node("tbody");
   const recent = node("div", { class: "scroll" }, node("table", {},
@@ -22,7 +23,7 @@ export async function devices() {
     node("input", { type: "hidden", name: "view", value: "devices" }),
     node("button", {}, "Show"));
   main.replaceChildren(node("h1", {}, "Devices"), summary, node("div", { class: "columns" },
-    node("div", {}, form, place, missing), node("section", { "aria-labelledby": "now" }, node("h2", { id: "now" }, "Now"), recent)));
+    node("div", {}, form, sources, more, missing), node("section", { "aria-labelledby": "now" }, node("h2", { id: "now" }, "Now"), recent)));
 
   async function show() {
     const fleet = await ask("api/fleet");
@@ -39,8 +40,8 @@ export async function devices() {
       : `${online} of ${fleet.devices.length} devices online, ${all.filter((item) => item.source).length} sources, ${bad} with trouble`
         + (fleet.waiting ? `; ${fleet.waiting} detections wait for the database` : "")
         + (fleet.left_out ? "; some devices are left out: there are too many" : "");
-    place.replaceChildren(table("Sources, those with trouble first", heads, chosen.slice(0, MAX_ROWS).map(sourceRow)));
-    if (chosen.length > MAX_ROWS) place.append(node("p", { class: "note" }, `${chosen.length - MAX_ROWS} more: narrow the list by name.`));
+    updateRows(body, chosen.slice(0, MAX_ROWS).map(sourceRow));
+    more.textContent = chosen.length > MAX_ROWS ? `${chosen.length - MAX_ROWS} more: narrow the list by name.` : "";
     const gaps = fleet.devices.filter((device) => device.missing > 0);
     missing.replaceChildren(...(gaps.length ? [node("h2", {}, "Missing detections"), node("ul", {}, ...gaps.map(gapItem))] : []));
   }

@@ -71,6 +71,22 @@ export function toLogin() {
   location.assign(`login?next=${encodeURIComponent(location.search)}`);
 }
 
+// Makes the rows of a table's body those given. Only cells that differ are replaced, so that focus and selection stay.
+export function updateRows(body, rows) {
+  const focused = body.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  while (body.children.length > rows.length) body.lastChild.remove();
+  rows.forEach((made, index) => {
+    const old = body.children[index];
+    if (!old) body.append(made);
+    else if (old.cells.length !== made.cells.length) old.replaceWith(made);
+    else [...made.cells].forEach((cell, at) => { if (old.cells[at].innerHTML !== cell.innerHTML) old.cells[at].replaceWith(cell); });
+  });
+  // a row that moved took its link along
+  if (focused !== null && !body.contains(document.activeElement)) {
+    [...body.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus({ preventScroll: true });
+  }
+}
+
 export async function ask(path) {
   const answer = await fetch(path, { headers: { Accept: "application/json" } });
   if (answer.status === 401) toLogin();
