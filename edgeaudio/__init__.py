@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from edgeaudio.version import __version__
 
 if TYPE_CHECKING:
-    from edgeaudio.api import alisten, detect, listen, load_model
+    from edgeaudio.api import alisten, detect, listen, load_model, utterances
     from edgeaudio.capture.errors import SourceError
     from edgeaudio.errors import EdgeaudioError
     from edgeaudio.predictions import Prediction
+    from edgeaudio.recognise.utterances import Utterance
     from edgeaudio.types import Block, Event, Reason
 
 _HOMES = {
@@ -25,10 +26,12 @@ _HOMES = {
     "Prediction": "edgeaudio.predictions",
     "Reason": "edgeaudio.types",
     "SourceError": "edgeaudio.capture.errors",
+    "Utterance": "edgeaudio.recognise.utterances",
     "alisten": "edgeaudio.api",
     "detect": "edgeaudio.api",
     "listen": "edgeaudio.api",
     "load_model": "edgeaudio.api",
+    "utterances": "edgeaudio.api",
 }
 
 __all__ = [
@@ -38,11 +41,13 @@ __all__ = [
     "Prediction",
     "Reason",
     "SourceError",
+    "Utterance",
     "__version__",
     "alisten",
     "detect",
     "listen",
     "load_model",
+    "utterances",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The Python interface: generators of predictions or events, from a file, a URL, a microphone or the caller's samples.
+"""The Python interface: generators of predictions, events or utterances, from a file, a URL, a microphone or samples.
 
 Owns: the arguments, their checks, and the opening of sources.
 Does not know: MQTT, settings, retries: a live source that fails raises.
@@ -13,7 +13,7 @@ from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from math import isnan, nan
 from numbers import Real
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from edgeaudio.capture.config import SourceConfig
@@ -27,6 +27,7 @@ from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.model import load_model as load_model_directory
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, SourcePipeline
+from edgeaudio.recognise.utterances import Utterance, UtterancePipeline
 from edgeaudio.types import Block, Channel, Event
 
 MICROPHONE = "microphone"
@@ -137,6 +138,28 @@ def detect(
     return _events(_blocks(source, form, _start(start)), pipeline)
 
 
+def utterances(
+    source: Source,
+    *,
+    sample_rate: float = 16_000,
+    channels: int | None = None,
+    channel: int | Literal["mix"] = "mix",
+    start: datetime | None = None,
+) -> Generator[Utterance, None, None]:
+    """Listen to a source until it ends, yielding each `Utterance`: sound in which somebody spoke, at 16 kHz.
+
+    channel: the one that is listened to, from 1; `"mix"`: the mean of all. Other arguments are those of `listen`.
+
+    An utterance comes half a second after its end. It has up to 0.3 s of sound before and after the speech, and at most
+    30 s: longer ones are split at a pause. Nothing is joined over a hole. An utterance that goes on at the end of the
+    source ends there.
+    """
+    form = Format.of(sample_rate, channels, channel)
+    if form.channel == "auto":
+        raise EdgeaudioError('channel is "auto"; "mix" and numbers from 1 are possible')
+    return _utterances(_blocks(source, form, _start(start)), UtterancePipeline(form.channel))
+
+
 def _loaded(models: Models) -> list[Model]:
     try:
         several = [models] if isinstance(models, (str, Path, Model)) else list(models)
@@ -190,6 +213,18 @@ def _events(blocks: Iterable[Block], pipeline: SourcePipeline) -> Generator[Even
     except SourceError as error:
         failure = error  # the results before it come first
     yield from (result for result in pipeline.flush() if isinstance(result, Event))
+    if failure:
+        raise failure
+
+
+def _utterances(blocks: Iterable[Block], pipeline: UtterancePipeline) -> Generator[Utterance, None, None]:
+    failure = None
+    try:
+        for block in blocks:
+            yield from pipeline.feed(block)
+    except SourceError as error:
+        failure = error  # the results before it come first
+    yield from pipeline.flush()
     if failure:
         raise failure
 

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.golden_speech import PCM, SPEECH
 from support.media import sine, write_media
 from support.tflite import model_directory
 
@@ -518,11 +519,13 @@ def test_the_public_names_are_those_of_all():
         "Prediction",
         "Reason",
         "SourceError",
+        "Utterance",
         "__version__",
         "alisten",
         "detect",
         "listen",
         "load_model",
+        "utterances",
     }
     assert all(getattr(edgeaudio, name) for name in edgeaudio.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nosuch'"):
@@ -537,3 +540,25 @@ def test_the_agent_imports_nothing_of_the_extras():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
     heavy = {"amqtt", "keras", "librosa", "matplotlib", "rich", "scipy", "tensorflow", "tqdm", "asyncio_mqtt", "torch"}
     assert heavy.isdisjoint(done.stdout.split())
+
+
+def test_utterances_of_a_recording_are_those_of_its_samples(tmp_path):
+    write_media(tmp_path / "speech.wav", "pcm_s16le", SPEECH[None], 16_000)
+    of_file = list(edgeaudio.utterances(tmp_path / "speech.wav", start=MORNING))
+    of_samples = list(edgeaudio.utterances(PCM, start=MORNING))
+    assert [(each.at, each.samples.tobytes()) for each in of_file] == [
+        (each.at, each.samples.tobytes()) for each in of_samples
+    ]
+    assert 0.5 < sum(each.duration_s for each in of_file) < len(PCM) / 16_000
+    with pytest.raises(EdgeaudioError, match='channel is "auto"; "mix" and numbers from 1 are possible'):
+        edgeaudio.utterances(PCM, channel="auto")  # type: ignore[arg-type]
+
+
+def test_utterances_before_a_source_fails_come_first(tmp_path):
+    path = tmp_path / "part.wav"
+    write_media(path, "pcm_s16le", SPEECH[None], 16_000)
+    path.write_bytes(path.read_bytes()[:200_000])
+    heard: list[edgeaudio.Utterance] = []
+    with pytest.raises(EdgeaudioError, match="cut off"):
+        heard.extend(edgeaudio.utterances(path))
+    assert heard
