@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from edgeaudio.dashboard.payload_fields import WireError
+from edgeaudio.dashboard.payload_fields import WireError, require_bounds
 from edgeaudio.schema_versions import LIVE_VERSION
 from edgeaudio.slugs import is_slug
 
@@ -53,18 +53,17 @@ def parse_columns(base: str, topic: str, packet: bytes) -> Columns | None:
         raise WireError("scale: is not linear")
     if not 0 <= at_us < _LAST_US:
         raise WireError("time: is not from 1970 to 2199")
-    # none of these holds for a NaN
-    for name, value, low, high in (
-        ("hop", hop_us, *_HOP_US),
-        ("lower edge", low_hz, 0.0, high_hz),
-        ("upper edge", high_hz, math.nextafter(low_hz, math.inf), _MAX_HZ),
-        ("floor", floor_db, *_FLOOR_DB),
-        ("step", step_db, math.nextafter(0.0, 1.0), _MAX_STEP_DB),
-        ("columns", n_columns, 1, MAX_COLUMNS),
-        ("bands", n_bands, 1, MAX_BANDS),
-    ):
-        if not low <= value <= high:
-            raise WireError(f"{name}: is out of bounds")
+    require_bounds(
+        (
+            ("hop", hop_us, *_HOP_US),
+            ("lower edge", low_hz, 0.0, high_hz),
+            ("upper edge", high_hz, math.nextafter(low_hz, math.inf), _MAX_HZ),
+            ("floor", floor_db, *_FLOOR_DB),
+            ("step", step_db, math.nextafter(0.0, 1.0), _MAX_STEP_DB),
+            ("columns", n_columns, 1, MAX_COLUMNS),
+            ("bands", n_bands, 1, MAX_BANDS),
+        )
+    )
     if len(packet) != _HEADER.size + n_columns * n_bands:
         raise WireError("has not as many levels as its header says")
     return Columns(levels[0], levels[1], packet)

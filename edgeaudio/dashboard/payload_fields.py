@@ -28,10 +28,17 @@ class WireError(ValueError):
     """A message that breaks the contract: which field, and how. Holds nothing of the message but the field's name."""
 
 
+def require_bounds(fields: Iterable[tuple[str, float, float, float]]) -> None:
+    """Raise WireError for the first field, of name, value, lowest and highest, that is out of its bounds or NaN."""
+    for name, value, low, high in fields:
+        if not low <= value <= high:
+            raise WireError(f"{name}: is out of bounds")
+
+
 def read_table(payload: bytes) -> Mapping[str, Any]:
     """Return a payload's JSON object, of a version that is known."""
     try:
-        # a lone surrogate escape makes text that no file and no page can hold: _text replaces it
+        # a lone surrogate escape makes text that no file and no page can hold: `text` replaces it
         table = json.loads(payload.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise WireError("is no JSON") from None

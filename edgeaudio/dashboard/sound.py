@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from edgeaudio.dashboard.payload_fields import WireError
+from edgeaudio.dashboard.payload_fields import WireError, require_bounds
 from edgeaudio.schema_versions import SOUND_VERSION
 from edgeaudio.slugs import is_slug
 
@@ -49,16 +49,16 @@ def parse_sound(base: str, topic: str, message: bytes) -> Sound | None:
         raise WireError(f"version: is not {SOUND_VERSION}")
     if codec != _OPUS:
         raise WireError("codec: is not Opus")
-    for name, value, low, high in (
-        ("channels", channels, 1, 1),
-        ("time", at_us, 0, _LAST_US),
-        ("position", position, 0, _LAST_POSITION),
-        ("packets", n_packets, 1, MAX_PACKETS),
-        ("samples", count, 1, n_packets * _PACKET_SAMPLES),
-        ("pre-skip", pre_skip, 0, MAX_PRE_SKIP),
-    ):
-        if not low <= value <= high:
-            raise WireError(f"{name}: is out of bounds")
+    require_bounds(
+        (
+            ("channels", channels, 1, 1),
+            ("time", at_us, 0, _LAST_US),
+            ("position", position, 0, _LAST_POSITION),
+            ("packets", n_packets, 1, MAX_PACKETS),
+            ("samples", count, 1, n_packets * _PACKET_SAMPLES),
+            ("pre-skip", pre_skip, 0, MAX_PRE_SKIP),
+        )
+    )
     begin = _HEADER.size + 2 * n_packets
     if len(message) < begin:
         raise WireError("is shorter than the lengths of its packets")

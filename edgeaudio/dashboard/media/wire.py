@@ -10,12 +10,11 @@ Device and source are those of the topic, which a broker's access rules cover, a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from edgeaudio.dashboard.payload_fields import WireError
+from edgeaudio.dashboard.payload_fields import WireError, is_identifier
 from edgeaudio.sinks.mqtt.events import Received
 from edgeaudio.slugs import is_slug
 
@@ -23,7 +22,6 @@ MediaKind: TypeAlias = Literal["clip", "picture"]
 
 MAX_BYTES: Final = 8_000_000  # the most that an agent sends
 MAX_INFO: Final = 4_000  # bytes
-_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ def _medium(device: str, source: str, kind: MediaKind, message: Received) -> Med
     if message.content_type and message.content_type != found.content_type:
         raise WireError(f"is {found.content_type}, and its content type says otherwise")
     event_id = dict(message.user_properties).get("id", "")
-    if event_id and not _ID.fullmatch(event_id):
+    if event_id and not is_identifier(event_id):
         raise WireError("id: is not made of letters, digits and hyphens, at most 64")
     return Medium(device, source, event_id, found, content)
 
@@ -119,7 +117,7 @@ def _info(device: str, source: str, kind: MediaKind, payload: bytes) -> MediaInf
     if not isinstance(table, dict):
         raise WireError("is no JSON object")
     event_id, n_bytes = table.get("id"), table.get("bytes")
-    if not isinstance(event_id, str) or not _ID.fullmatch(event_id):
+    if not isinstance(event_id, str) or not is_identifier(event_id):
         raise WireError("id: is not made of letters, digits and hyphens, at most 64")
     if type(n_bytes) is not int or not 0 < n_bytes <= MAX_BYTES:
         raise WireError(f"bytes: is no count up to {MAX_BYTES}")

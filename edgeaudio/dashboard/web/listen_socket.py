@@ -16,14 +16,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from edgeaudio.dashboard.sound import Sound
 from edgeaudio.dashboard.viewers import Viewer, Viewers, Watched
 from edgeaudio.dashboard.web.answers import dump
-from edgeaudio.dashboard.web.live_socket import until_gone
+from edgeaudio.dashboard.web.live_socket import SEND_LIMIT_S, TRY_AGAIN, until_gone
 from edgeaudio.dashboard.web.query import QueryError, source_of
 from edgeaudio.dashboard.web.routes import POLICY_VIOLATION, AnyRoute, Role, socket
 
 MAX_LISTENERS: Final = 50
 _STEP_S: Final = 0.1
-_SEND_LIMIT_S: Final = 10.0
-_TRY_AGAIN: Final = 1013
 
 
 @dataclass(slots=True)
@@ -39,7 +37,7 @@ class ListenSocket:
     async def _listen(self, websocket: WebSocket) -> None:
         """Send a source's sound as it comes, and why it does not, until the page is gone."""
         if self.open >= MAX_LISTENERS:
-            await websocket.close(_TRY_AGAIN)
+            await websocket.close(TRY_AGAIN)
             return
         try:
             watched = Watched(*source_of(websocket.query_params), "sound")
@@ -63,10 +61,10 @@ class ListenSocket:
             while not gone.done():
                 if (now_wrong := self.viewers.trouble(viewer.watched)) != trouble:
                     trouble = now_wrong
-                    await asyncio.wait_for(websocket.send_text(dump({"trouble": trouble})), _SEND_LIMIT_S)
+                    await asyncio.wait_for(websocket.send_text(dump({"trouble": trouble})), SEND_LIMIT_S)
                 for value in viewer.take():
                     if isinstance(value, Sound):
-                        await asyncio.wait_for(websocket.send_bytes(value.message), _SEND_LIMIT_S)
+                        await asyncio.wait_for(websocket.send_bytes(value.message), SEND_LIMIT_S)
                 await asyncio.wait({gone}, timeout=_STEP_S)
         finally:
             gone.cancel()

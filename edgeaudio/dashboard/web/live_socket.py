@@ -26,8 +26,8 @@ _MAX_LIVE_PUBLIC: Final = 50  # where visitors have as many, those with a login 
 _STEP_S: Final = 0.25
 _LIVE_STEP_S: Final = 0.1  # where a source is watched, whose columns come five times a second
 _FLEET_EVERY_S: Final = 2.0
-_SEND_LIMIT_S: Final = 10.0
-_TRY_AGAIN: Final = 1013
+SEND_LIMIT_S: Final = 10.0
+TRY_AGAIN: Final = 1013
 
 
 class LiveSocket:
@@ -47,7 +47,7 @@ class LiveSocket:
         """
         is_visitor = role_of(websocket) < Role.READER
         if self._live >= (_MAX_LIVE_PUBLIC if is_visitor else _MAX_LIVE):
-            await websocket.close(_TRY_AGAIN)
+            await websocket.close(TRY_AGAIN)
             return
         self._live += 1
         try:
@@ -91,10 +91,10 @@ class LiveSocket:
                 if scores := [values.scores_json(value) for value in came if isinstance(value, Scores)]:
                     message["scores"] = scores
                 if message:
-                    await asyncio.wait_for(websocket.send_text(dump(message)), _SEND_LIMIT_S)
+                    await asyncio.wait_for(websocket.send_text(dump(message)), SEND_LIMIT_S)
                 for value in came:
                     if isinstance(value, Columns):
-                        await asyncio.wait_for(websocket.send_bytes(value.packet), _SEND_LIMIT_S)
+                        await asyncio.wait_for(websocket.send_bytes(value.packet), SEND_LIMIT_S)
                 await asyncio.wait({gone}, timeout=_LIVE_STEP_S if viewer else _STEP_S)
         finally:
             gone.cancel()

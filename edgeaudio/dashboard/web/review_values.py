@@ -14,6 +14,7 @@ from edgeaudio.dashboard.missed import MissedPage, MissedSound
 from edgeaudio.dashboard.payload_fields import MAX_COUNT, clean, is_identifier
 from edgeaudio.dashboard.reviews import Changed, Judgement, LoggedChange
 from edgeaudio.dashboard.web.body import BodyError
+from edgeaudio.dashboard.web.values import place
 from edgeaudio.dashboard.wire import MAX_NAME
 from edgeaudio.slugs import is_slug
 
@@ -100,7 +101,7 @@ def missed_page_json(page: MissedPage) -> Json:
     """Return a page; `next`: the value of `after` for the next one."""
     return {
         "sounds": [missed_json(sound) for sound in page.sounds],
-        "next": None if page.next is None else f"{page.next.begin_ms}.{page.next.number}",
+        "next": None if page.next is None else place(page.next),
     }
 
 

@@ -109,7 +109,7 @@ def event_json(event: HistoryEvent, media: Media, *, names: bool) -> Json:
         "reviewer": event.reviewer if names else None,
         "reviewed": event.reviewed_ms,
         "model_sha256": event.model_sha256,
-        "place": _place(event.cursor),
+        "place": place(event.cursor),
     }
 
 
@@ -117,11 +117,12 @@ def page_json(page: Page, media: Media, *, names: bool) -> Json:
     """Return a page; `next`: the value of `after` for the next one."""
     return {
         "events": [event_json(event, media, names=names) for event in page.events],
-        "next": None if page.next is None else _place(page.next),
+        "next": None if page.next is None else place(page.next),
     }
 
 
-def _place(cursor: Cursor) -> str:
+def place(cursor: Cursor) -> str:
+    """Return a place between two pages, as `after` takes it."""
     return f"{cursor.begin_ms}.{cursor.number}"
 
 
