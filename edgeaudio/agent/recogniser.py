@@ -54,8 +54,9 @@ class Recogniser:
                     # a removed source may still have items in the queue
                     if isinstance(item, (Block, EpochEnd)) and (worker := self.workers.get(item.source)):
                         results.extend(self._recognise(item, worker))
+                now_s = time.monotonic()
                 for worker in self.workers.values():
-                    if released := worker.suppressor.released(time.monotonic()):
+                    if released := worker.suppressor.released(now_s):
                         worker.events += len(released)
                         results.extend(released)
 
