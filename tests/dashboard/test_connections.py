@@ -23,7 +23,7 @@ from edgeaudio.dashboard.web import live_socket, server
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedDashboard]:
     monkeypatch.setattr(server, "_LOOK_EVERY_S", 0.03)
     monkeypatch.setattr(server, "_MAX_STILL", 8)
-    monkeypatch.setattr(live_socket, "_SEND_LIMIT_S", 0.1)
+    monkeypatch.setattr(live_socket, "SEND_LIMIT_S", 0.1)
     with ServedDashboard(tmp_path) as served:
         yield served
 

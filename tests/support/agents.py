@@ -109,11 +109,16 @@ class Listener(Subscriber):
             statuses = self.payloads(f"{source}/status")
             return [s for s in statuses if s["state"] == state and reason in (None, s["reason"])]
 
-        wait_until(found, timeout_s, f"{source} never was {state} {reason}: {self.payloads(f'{source}/status')[-3:]}")
+        wait_until(
+            found, timeout_s, lambda: f"{source} never was {state} {reason}: {self.payloads(f'{source}/status')[-3:]}"
+        )
         return found()[0]
 
     def wait_detection(self, kind: str, timeout_s: float = 20, count: int = 1) -> dict[str, Any]:
-        wait_until(lambda: len(self.detections(kind)) >= count, timeout_s, f"no {kind}: {self.detections()}")
+        wait_until(
+            lambda: len(self.detections(kind)) >= count, timeout_s,
+            lambda: f"no {kind}: {self.detections()}; {self.payloads('/status')[-3:]}",
+        )  # fmt: skip
         return self.detections(kind)[count - 1]
 
     def forget(self) -> None:
