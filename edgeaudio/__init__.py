@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from edgeaudio.capture.errors import SourceError
     from edgeaudio.errors import EdgeaudioError
     from edgeaudio.predictions import Prediction
-    from edgeaudio.recognise.utterances import Utterance
-    from edgeaudio.types import Block, Event, Reason
+    from edgeaudio.types import Block, Event, Reason, Utterance
 
 _HOMES = {
     "Block": "edgeaudio.types",
@@ -26,7 +25,7 @@ _HOMES = {
     "Prediction": "edgeaudio.predictions",
     "Reason": "edgeaudio.types",
     "SourceError": "edgeaudio.capture.errors",
-    "Utterance": "edgeaudio.recognise.utterances",
+    "Utterance": "edgeaudio.types",
     "alisten": "edgeaudio.api",
     "detect": "edgeaudio.api",
     "listen": "edgeaudio.api",

@@ -27,8 +27,8 @@ from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
 from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.model import load_model as load_model_directory
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, SourcePipeline
-from edgeaudio.recognise.utterances import Utterance, UtterancePipeline
-from edgeaudio.types import Block, Channel, Event
+from edgeaudio.recognise.utterances import UtterancePipeline
+from edgeaudio.types import Block, Channel, Event, Utterance
 
 MICROPHONE = "microphone"
 

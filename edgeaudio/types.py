@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 # channel of a source that is recognised: the mean of all, one of them from 1, or the mean unless they cancel out
 Channel = Literal["auto", "mix"] | int
+UTTERANCE_RATE = 16_000  # Hz
 POWER_STEP_S = 0.01  # length of each mean square in `Scores.powers`
 
 
@@ -174,6 +175,35 @@ class Event:
     epoch: int | None = None
     offset_s: float | None = None
     threshold: float | None = None  # score at which it began; None: unknown, as for a stored event
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Utterance:
+    """Sound in which somebody spoke, without a hole."""
+
+    source: str
+    epoch: int
+    at: datetime  # aware UTC time of the first sample
+    offset_s: float  # of the first sample, since the epoch began
+    samples: Samples  # float32 `(n,)` at UTTERANCE_RATE
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / UTTERANCE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said in an utterance."""
+
+    id: str  # of the utterance: the same however often it is recognised
+    source: str
+    at: datetime  # aware UTC time of the utterance's first sample
+    duration_s: float
+    text: str
+    language: str | None  # two letters; None: the recogniser does not say
+    confidence: float | None  # 0 to 1; None: the recogniser does not say
+    recogniser: str  # its name
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,8 +11,7 @@ split where speech was least likely. Nothing is joined over a hole.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from fractions import Fraction
 from math import ceil
 from typing import Final
@@ -23,7 +22,7 @@ from edgeaudio.mixing import mixed
 from edgeaudio.recognise.buffer import SampleBuffer
 from edgeaudio.recognise.resample import Resampler
 from edgeaudio.recognise.voice_activity import HOP_LENGTH, SAMPLE_RATE, VoiceActivity
-from edgeaudio.types import Block, Channel, Samples
+from edgeaudio.types import Block, Channel, Samples, Utterance
 
 ON: Final = 0.5  # probability with which speech begins
 OFF: Final = 0.35  # below it is silence
@@ -36,21 +35,6 @@ _LEAST: Final = ceil(LEAST_SPEECH_S / _HOP_S)  # in hops
 _SILENCE: Final = ceil(SILENCE_S / _HOP_S)
 _PAD: Final = round(PAD_S / _HOP_S)
 _LONGEST: Final = int(LONGEST_S / _HOP_S)
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """Sound in which somebody spoke, without a hole."""
-
-    source: str
-    epoch: int
-    at: datetime  # aware UTC time of the first sample
-    offset_s: float  # of the first sample, since the epoch began
-    samples: Samples  # float32 `(n,)` at 16 kHz
-
-    @property
-    def duration_s(self) -> float:
-        return len(self.samples) / SAMPLE_RATE
 
 
 class UtterancePipeline:

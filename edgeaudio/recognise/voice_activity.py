@@ -19,9 +19,9 @@ from typing import Final
 import numpy as np
 
 from edgeaudio.recognise.buffer import windows_of
-from edgeaudio.types import Samples
+from edgeaudio.types import UTTERANCE_RATE, Samples
 
-SAMPLE_RATE: Final = 16_000  # Hz
+SAMPLE_RATE: Final = UTTERANCE_RATE  # Hz
 HOP_LENGTH: Final = 512  # samples from one probability to the next
 BATCH: Final = 8  # probabilities that are computed at once
 _CONTEXT: Final = 64  # samples before each step that it sees too

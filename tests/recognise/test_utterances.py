@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from support.golden_speech import SPEECH
 
 from edgeaudio.recognise import utterances as module
-from edgeaudio.recognise.utterances import Cutter, Utterance, UtterancePipeline
-from edgeaudio.types import Block, Channel, Samples
+from edgeaudio.recognise.utterances import Cutter, UtterancePipeline
+from edgeaudio.types import Block, Channel, Samples, Utterance
 
 AT = datetime(2026, 11, 30, 12, tzinfo=UTC)
 HOP_S = 0.032
