@@ -248,6 +248,10 @@ FILE = [
         "[dashboard]\nuser_header = 'X-User'",
         "FILE: dashboard.user_header: needs trusted_proxies: anybody else can send a header too",
     ),
+    (
+        "[dashboard]\nuser_header = 'host'",
+        "FILE: dashboard.user_header: host names no user; set the header in which the proxy names the user",
+    ),
     ("[dashboard]\nuser_role = 'owner'", "FILE: dashboard.user_role: needs user_header"),
     (
         "[dashboard]\nbase_path = '/../x'",

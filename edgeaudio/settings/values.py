@@ -227,9 +227,18 @@ def _base_path(text: str) -> str:
     return text.rstrip("/")
 
 
+# that requests have anyway
+_USUAL_HEADERS = frozenset(
+    ("accept", "accept-encoding", "accept-language", "authorization", "connection", "content-length", "content-type",
+     "cookie", "host", "origin", "referer", "user-agent", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
+)  # fmt: skip
+
+
 def _header(text: str) -> str:
     if not re.fullmatch("[A-Za-z0-9-]{1,100}", text):
         raise ValueError("must be the name of a header, as in X-Remote-User-Name")
+    if text.lower() in _USUAL_HEADERS or text.lower().startswith("sec-"):
+        raise ValueError(f"{text} names no user; set the header in which the proxy names the user")
     return text
 
 
