@@ -1,15 +1,14 @@
 // Commands to devices, and their answers in words.
 
-import { node } from "./dom.js";
+import { Refusal, node, send } from "./dom.js";
 
 // Sends a command; returns whether the device obeyed, and what it answered, or why there is no answer.
 export async function command(values, done) {
   try {
-    const answer = await fetch("api/command", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(values) });
-    const found = await answer.json();
-    if (!answer.ok) return { ok: false, text: found.error };
+    const found = await send("api/command", values);
     return found.ok ? { ok: true, text: done } : { ok: false, text: found.answered ? `${values.device} refuses: ${found.error}` : found.error };
-  } catch {
+  } catch (error) {
+    if (error instanceof Refusal) return { ok: false, text: error.message };
     return { ok: false, text: "The dashboard does not answer: nothing is known of this command." };
   }
 }

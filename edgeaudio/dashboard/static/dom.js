@@ -87,10 +87,22 @@ export function updateRows(body, rows) {
   }
 }
 
-export async function ask(path) {
-  const answer = await fetch(path, { headers: { Accept: "application/json" } });
+// What the dashboard says no to; its message is for people.
+export class Refusal extends Error {}
+
+export function ask(path) {
+  return answered(fetch(path, { headers: { Accept: "application/json" } }));
+}
+
+export function send(path, value) {
+  const headers = { Accept: "application/json", "Content-Type": "application/json" };
+  return answered(fetch(path, { method: "POST", headers, body: JSON.stringify(value) }));
+}
+
+async function answered(request) {
+  const answer = await request;
   if (answer.status === 401) toLogin();
   const value = await answer.json();
-  if (!answer.ok) throw new Error(value.error);
+  if (!answer.ok) throw new Refusal(value.error);
   return value;
 }

@@ -1,10 +1,10 @@
 // Marks what was not detected, in the live view: a label and a span of time, chosen in the spectrogram or typed.
 // Owns: its form, and the box over the spectrogram. Does not know: columns.
 
-import { node } from "./dom.js";
+import { node, send } from "./dom.js";
 import { keys, withKey } from "./keys.js";
 import { may } from "./me.js";
-import { Outcome, labelField, send } from "./review.js";
+import { Outcome, labelField } from "./review.js";
 import { zone } from "./zone.js";
 
 const DEFAULT_S = 5, LEAST_S = 0.1, LONGEST_S = 30;

@@ -1,19 +1,10 @@
 // What people say about sounds: right, wrong, or another label.
 // Owns: the words of verdicts, how they are sent, said and undone, and the question for another label. Does not know: views.
 
-import { ask, node, row, table, time, toLogin } from "./dom.js";
+import { ask, node, row, send, table, time } from "./dom.js";
 import { withKey } from "./keys.js";
 
 const WORDS = { right: "right", wrong: "wrong", other: "other label" };
-
-export async function send(path, value) {
-  const headers = { Accept: "application/json", "Content-Type": "application/json" };
-  const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(value) });
-  if (answer.status === 401) toLogin();
-  const result = await answer.json();
-  if (!answer.ok) throw new Error(result.error);
-  return result;
-}
 
 export function sounds(count) {
   return `${count} sound${count === 1 ? "" : "s"}`;

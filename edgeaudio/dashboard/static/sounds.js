@@ -2,9 +2,9 @@
 // Does not know: the filter's form, charts.
 
 import { snoozeButton } from "./command.js";
-import { address, node, row, seconds, table, time } from "./dom.js";
+import { address, node, row, seconds, send, table, time } from "./dom.js";
 import { mediaMarks } from "./listen.js";
-import { Outcome, judge, send, sounds, unjudge, verdictButtons, verdictText } from "./review.js";
+import { Outcome, judge, sounds, unjudge, verdictButtons, verdictText } from "./review.js";
 import { zone } from "./zone.js";
 
 const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", timeZone: zone });
