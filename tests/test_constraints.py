@@ -17,7 +17,9 @@ PYTHONS = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["project"]["classi
 NEWEST = [
     (python, extra)
     for python in PYTHONS
-    for extra in ("", "pictures", "demo", "dashboard", "browser", "test", "lint", "train", "fleet", "docs", "bench")
+    for extra in (
+        *("", "pictures", "demo", "dashboard", "speech", "browser", "test", "lint", "train", "fleet", "docs", "bench"),
+    )
 ]
 NEWEST.remove(("3.14", "train"))  # TensorFlow has no release for it yet
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PLATFORMS = ("x86_64-manylinux_2_36", "aarch64-manylinux_2_36")
-EXTRAS = ("pictures", "demo", "dashboard", "browser", "test", "lint", "fleet", "docs", "bench")
+EXTRAS = ("pictures", "demo", "dashboard", "speech", "browser", "test", "lint", "fleet", "docs", "bench")
 # TensorFlow has no release for Python 3.14 yet
 FILES: dict[str, dict[str, tuple[str, ...]]] = {  # file -> Python -> extras
     "constraints.txt": {

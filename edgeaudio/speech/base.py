@@ -1,0 +1,68 @@
+"""What the recognisers of all protocols have in common: one call at a time, which another thread can end.
+
+Owns: the call in progress, the samples as PCM. Does not know: protocols.
+"""
+
+from __future__ import annotations
+
+import ssl
+from abc import ABC, abstractmethod
+from typing import Final
+
+import numpy as np
+
+from edgeaudio.speech.answer import AnswerError
+from edgeaudio.speech.config import Address, RecogniserConfig, authorization
+from edgeaudio.speech.connection import Call, Wire, verifying_context
+from edgeaudio.speech.recogniser import Recognition
+from edgeaudio.types import Samples
+
+_FULL_SCALE: Final = 32767.0
+
+
+class NetworkRecogniser(ABC):
+    """A recogniser on a server. `close` ends a call in progress; a later one connects again."""
+
+    def __init__(self, address: Address, config: RecogniserConfig, name: str) -> None:
+        """Raises RecogniserError for two logins."""
+        self.name = name
+        self._address = address
+        self._config = config
+        self._call: Call | None = None
+        self._context: ssl.SSLContext | None = None
+        self._login = authorization(address, config)
+
+    def recognise(self, samples: Samples) -> Recognition:
+        """See SpeechRecogniser."""
+        if not len(samples):
+            return Recognition("")
+        call = self._call = Call(self._address.where, self._config.timeout_s)
+        try:
+            return self._ask(call, pcm_of(samples))
+        except AnswerError as error:
+            raise call.nonsense(str(error)) from None
+        finally:
+            self._call = None
+            call.release()
+
+    def close(self) -> None:
+        """See SpeechRecogniser. A call that begins at the same moment may be missed: it has its time limit."""
+        if (call := self._call) is not None:
+            call.end()
+
+    @abstractmethod
+    def _ask(self, call: Call, pcm: bytes) -> Recognition:
+        """Return what the server says of PCM at UTTERANCE_RATE. Raises RecogniserError, and AnswerError."""
+
+    def _connect(self, call: Call) -> Wire:
+        if self._address.tls and self._context is None:
+            self._context = verifying_context()
+        return call.connect(self._address, self._context)
+
+
+def pcm_of(samples: Samples) -> bytes:
+    """Return float32 samples `(n,)` as signed 16 bit, little endian; what is no number is silence."""
+    clean: Samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
+    scaled: Samples = np.clip(clean, np.float32(-1.0), np.float32(1.0)) * np.float32(_FULL_SCALE)
+    pcm: bytes = np.rint(scaled).astype("<i2").tobytes()
+    return pcm
