@@ -54,6 +54,7 @@ SERVERS = frozenset(
             "onvif_camera",
             "programs",
             "proxies",
+            "recognisers",
             "rtsp",
             "scripted_broker",
             "scripted_web",

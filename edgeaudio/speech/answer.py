@@ -61,9 +61,9 @@ def number_of(value: object, what: str, least: float = -math.inf, most: float = 
     return number if math.isfinite(number) and least <= number <= most else None
 
 
-def short_name(value: object) -> str | None:
-    """Return a name that can be shown, at most 64 characters; None for what is none."""
+def short_name(value: object, most: int = 64) -> str | None:
+    """Return a name or a sentence that can be shown, of at most that many characters; None for what is none."""
     if not isinstance(value, str):
         return None
     name = " ".join("".join(c if c.isprintable() else " " for c in value[:1000]).split())
-    return name[:64] or None
+    return name[:most] or None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from edgeaudio.speech.answer import AnswerError
 from edgeaudio.speech.config import Address, RecogniserConfig, authorization
 from edgeaudio.speech.connection import Call, Wire, verifying_context
+from edgeaudio.speech.language import code_of
 from edgeaudio.speech.recogniser import Recognition
 from edgeaudio.types import Samples
 
@@ -38,12 +40,14 @@ class NetworkRecogniser(ABC):
             return Recognition("")
         call = self._call = Call(self._address.where, self._config.timeout_s)
         try:
-            return self._ask(call, pcm_of(samples))
+            answer = self._ask(call, pcm_of(samples))
         except AnswerError as error:
             raise call.nonsense(str(error)) from None
         finally:
             self._call = None
             call.release()
+        # a language that was asked for is the text's, where the server does not say
+        return answer if answer.language else replace(answer, language=code_of(self._config.language))
 
     def close(self) -> None:
         """See SpeechRecogniser. A call that begins at the same moment may be missed: it has its time limit."""

@@ -38,7 +38,7 @@ from edgeaudio.speech.answer import AnswerError, read_json, short_name, text_of
 from edgeaudio.speech.base import NetworkRecogniser
 from edgeaudio.speech.config import Address, RecogniserConfig
 from edgeaudio.speech.connection import Call, Wire
-from edgeaudio.speech.language import code_of, tagged_language
+from edgeaudio.speech.language import tagged_language
 from edgeaudio.speech.recogniser import RecogniserError, Recognition
 from edgeaudio.types import UTTERANCE_RATE
 from edgeaudio.urls import Url
@@ -46,6 +46,7 @@ from edgeaudio.urls import Url
 _MODES: Final = ("offline", "2pass")
 _FRAME: Final = UTTERANCE_RATE * 60 // 1000 * 2  # bytes of 60 ms: the Python server's voice activity counts in them
 _MAX_MESSAGE: Final = 1_000_000  # bytes
+_MAX_FRAMES: Final = 10_000  # of all answers: so many pings take 0.05 s of CPU to read
 _GRACE_S: Final = 1.0
 
 _silent = logging.getLogger(f"{__name__}.frames")  # of the library's: it would write texts and logins
@@ -99,9 +100,7 @@ class FunasrRecogniser(NetworkRecogniser):
         texts = list(self._texts(call, channel))
         channel.close()
         language = next(filter(None, map(tagged_language, texts)), None)
-        return Recognition(
-            joined([text_of(text, "text") for text in texts]), language or code_of(self._config.language)
-        )
+        return Recognition(joined([text_of(text, "text") for text in texts]), language)
 
     def _texts(self, call: Call, channel: _Channel) -> Iterator[str]:
         """Yield the parts of what was said."""
@@ -178,6 +177,7 @@ class _Channel:
         self._protocol = protocol
         self._parts: list[bytes] = []  # of a message that is not complete
         self._messages: list[bytes] = []
+        self._frames = 0
 
     def open(self, headers: Mapping[str, str]) -> None:
         """Shake hands. Raises RecogniserError."""
@@ -234,7 +234,11 @@ class _Channel:
             self._protocol.receive_data(data)
         else:
             self._protocol.receive_eof()
-        for event in self._protocol.events_received():
+        events = self._protocol.events_received()
+        self._frames += len(events)
+        if self._frames > _MAX_FRAMES:
+            raise self._wire.call.nonsense(f"has more than {_MAX_FRAMES} parts")
+        for event in events:
             if isinstance(event, Frame) and event.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
                 self._parts.append(bytes(event.data))
                 if event.fin:

@@ -9,10 +9,10 @@ has what tells invented text: a server or a model that refuses it is asked for `
 
 from __future__ import annotations
 
-import math
+import re
 import secrets
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Final
 
 from edgeaudio.redact import mask
@@ -21,7 +21,7 @@ from edgeaudio.speech.base import NetworkRecogniser
 from edgeaudio.speech.config import Address, RecogniserConfig
 from edgeaudio.speech.connection import MAX_RECEIVED, Call, Wire
 from edgeaudio.speech.language import code_of
-from edgeaudio.speech.recogniser import RecogniserError, Recognition, Segment
+from edgeaudio.speech.recogniser import RecogniserError, Recognition, Segment, confidence_of
 from edgeaudio.types import UTTERANCE_RATE
 from edgeaudio.urls import HIDDEN
 from edgeaudio.version import __version__
@@ -31,6 +31,7 @@ _PATH: Final = "/audio/transcriptions"
 _WHOLE_PATHS: Final = ("/transcriptions", "/inference")  # the latter is whisper.cpp's, unless it is told another
 _MAX_SEGMENTS: Final = 1000
 _REFUSED: Final = frozenset({400, 413, 415, 422})
+_PERHAPS_THE_FORMAT: Final = frozenset({400, 422, 501})
 _HINTS: Final = {
     401: "check the API key",
     403: "check the API key, and what it may do",
@@ -39,6 +40,7 @@ _HINTS: Final = {
     429: "wait, or raise what the server grants",
     503: "see whether it is still loading its model, or overloaded",
 }
+_LOG: Final = "look at the recogniser's log"
 _SET_UP: Final = frozenset({"model", "language", "response_format"})
 
 
@@ -55,17 +57,12 @@ class HttpRecogniser(NetworkRecogniser):
     def _ask(self, call: Call, pcm: bytes) -> Recognition:
         if self._takes_verbose:
             status, body = self._post(call, pcm, "verbose_json")
-            if status not in _REFUSED and status != 501:
+            if status not in _PERHAPS_THE_FORMAT:
                 return self._recognition(call, status, body)
-            first = self._refusal(call, status, body)
             call.release()
-            status, body = self._post(call, pcm, "json")
-            if not _is_success(status):
-                raise first  # it is not the format that it refuses
-            recognition = self._recognition(call, status, body)
-            self._takes_verbose = False
-            return recognition
-        return self._recognition(call, *self._post(call, pcm, "json"))
+        recognition = self._recognition(call, *self._post(call, pcm, "json"))
+        self._takes_verbose = False
+        return recognition
 
     def _post(self, call: Call, pcm: bytes, response_format: str) -> tuple[int, bytes]:
         """Return the status and the body of an answer."""
@@ -84,9 +81,13 @@ class HttpRecogniser(NetworkRecogniser):
             client.request("POST", self._target, _form(boundary, fields, pcm), headers)
             answer = client.getresponse()
             body = answer.read(MAX_RECEIVED)
+        except (RemoteDisconnected, IncompleteRead):
+            raise call.fault("it closed the connection before the end of its answer", _LOG) from None
         except (HTTPException, ValueError) as error:
             # of the standard library's sentences some have what the peer sent in them
             raise call.nonsense(f"is no HTTP ({type(error).__name__})") from None
+        if answer.length:
+            raise call.fault("it closed the connection before the end of its answer", _LOG)
         return answer.status, body
 
     def _recognition(self, call: Call, status: int, body: bytes) -> Recognition:
@@ -95,7 +96,7 @@ class HttpRecogniser(NetworkRecogniser):
         answer = read_json(body)
         text = text_of(answer.get("text"), "text")
         segments = _segments(answer.get("segments"))
-        return Recognition(text, code_of(answer.get("language")), _confidence(segments), segments)
+        return Recognition(text, code_of(answer.get("language")), confidence_of(segments), segments)
 
     def _refusal(self, call: Call, status: int, body: bytes) -> RecogniserError:
         """Return the error for a status that is no success."""
@@ -112,7 +113,7 @@ class HttpRecogniser(NetworkRecogniser):
         what = f"it answers {status}" + (f" ({mask(said)})" if said else "")
         if status in _REFUSED and not is_set_up:
             return call.fault(what, "it does not take this utterance", is_final=True)
-        hint = "check the model and the language" if is_set_up else _HINTS.get(status, "look at the recogniser's log")
+        hint = "check the model and the language" if is_set_up else _HINTS.get(status, _LOG)
         return call.fault(what, hint)
 
 
@@ -178,27 +179,25 @@ def _segment(value: object) -> Segment:
     )
 
 
-def _confidence(segments: tuple[Segment, ...]) -> float | None:
-    """Return the mean probability of a token, by the segments' lengths; None where a segment has none."""
-    if not segments or any(segment.log_probability is None for segment in segments):
-        return None
-    lengths = [max(segment.end_s - segment.begin_s, 0.01) for segment in segments]
-    total = sum((s.log_probability or 0.0) * length for s, length in zip(segments, lengths, strict=True))
-    return math.exp(total / sum(lengths))
-
-
 def _complaint(body: bytes) -> tuple[str, bool]:
     """Return what a server says of its refusal, and whether it is about the set-up rather than the sound."""
+    said: object = None
+    is_set_up = False
     try:
         answer = read_json(body)
     except AnswerError:
         return "", False
-    error = answer.get("error")
-    if isinstance(error, dict):  # OpenAI
-        is_set_up = error.get("param") in _SET_UP or error.get("code") == "model_not_found"
-        return short_name(error.get("message")) or "", is_set_up
-    match answer.get("detail", answer.get("message", error)):
-        case [{"loc": [*_, where], "msg": said}, *_]:  # FastAPI
-            return f"{short_name(where) or ''}: {short_name(said) or ''}", where in _SET_UP
-        case said:
-            return short_name(said) or "", False
+    match answer:
+        case {"error": dict(error)} | {"detail": {"error": dict(error)}}:  # OpenAI's
+            said = error.get("message")
+            is_set_up = error.get("param") in _SET_UP or error.get("code") == "model_not_found"
+        case {"detail": [{"loc": [*_, where], "msg": problem}, *_]}:  # FastAPI's own
+            said = f"{where}: {problem}"
+            is_set_up = where in _SET_UP
+        case {"detail": problem} | {"message": problem} | {"error": problem}:
+            said = problem
+        case _:
+            pass
+    told = short_name(said, 160) or ""
+    # servers that name no parameter: "Unknown model: ...", "The model `...` does not exist."
+    return told, is_set_up or re.search(r"\bmodels?\b", told, re.IGNORECASE) is not None

@@ -6,6 +6,7 @@ Does not know: protocols, when and how often an utterance is tried again.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +43,15 @@ class Recognition:
     language: str | None = None  # two letters, as ISO 639-1 has them
     confidence: float | None = None  # 0 to 1
     segments: tuple[Segment, ...] = ()
+
+
+def confidence_of(segments: tuple[Segment, ...]) -> float | None:
+    """Return the mean probability of a token, by the segments' lengths; None where a segment has none."""
+    if not segments or any(segment.log_probability is None for segment in segments):
+        return None
+    lengths = [max(segment.end_s - segment.begin_s, 0.01) for segment in segments]
+    total = sum((s.log_probability or 0.0) * length for s, length in zip(segments, lengths, strict=True))
+    return math.exp(total / sum(lengths))
 
 
 class SpeechRecogniser(Protocol):
