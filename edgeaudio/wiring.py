@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import ceil
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import NAMESPACE_DNS, uuid5
 
 from edgeaudio.capture.config import SourceConfig
@@ -29,6 +29,9 @@ from edgeaudio.sinks.mqtt.homeassistant import birth_topic
 from edgeaudio.sinks.mqtt.media_sink import MediaSink
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.slugs import slugs
+
+if TYPE_CHECKING:
+    from edgeaudio.speech.recogniser import SpeechRecogniser
 
 MB = 1_000_000
 DAY_S = 86_400
@@ -124,6 +127,21 @@ def clips_config(settings: Settings) -> ClipsConfig:
         ),
         make_picture=None if clips.picture == "none" else _picture_maker(clips.picture),
     )
+
+
+def speech_recogniser(settings: Settings) -> SpeechRecogniser:
+    """Return the recogniser of the settings, which must name one; it is not connected yet. Raises RecogniserError."""
+    from edgeaudio.speech.opening import RecogniserConfig, open_recogniser  # noqa: PLC0415 (few agents transcribe)
+
+    wanted = settings.transcripts
+    config = RecogniserConfig(
+        url="" if wanted.recogniser is None else wanted.recogniser.get_secret_value(),
+        model=wanted.model,
+        language=wanted.language,
+        api_key=wanted.key(),
+        timeout_s=wanted.timeout_s,
+    )
+    return open_recogniser(config)
 
 
 def live_config(settings: Settings) -> LiveConfig:

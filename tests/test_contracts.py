@@ -24,6 +24,7 @@ from edgeaudio.health.report import (
     SinkNumbers,
     SinkState,
     SourceNumbers,
+    TranscriptNumbers,
 )
 from edgeaudio.recognise.manifest import Manifest
 from edgeaudio.schema_versions import ANY, MANIFEST, PAYLOAD_VERSION, SETTINGS, Schema
@@ -42,6 +43,7 @@ from edgeaudio.types import (
     Reason,
     SourceState,
     SourceStatus,
+    Transcript,
 )
 
 FOLDER = Path(__file__).parent / "contracts"
@@ -61,6 +63,7 @@ HEALTH = HealthReport(
     broker=BROKER,
     machine=MachineNumbers(1.5, 1.5, 1.5, 1.5, throttled=True, disk_free_mb=1.5),
     sinks=[SinkNumbers("csv", SinkState.FAILED, "x", 1, 1, 1.5, 1.5)],
+    transcripts=TranscriptNumbers(("porch",), "x", "x", 1, 1, 1.5, 1, 1, 1, 1, 1, 1),
 )
 EVENT = Event("e1", "onset", "porch", "home", "dog", 0.91, AT, 1.25, at_error_s=0.05, test=True)
 CLIP = ClipReady("e1", "porch", "dog", 0.91, "home", AT, Path("a.opus"), "opus", Path("a.jpg"), (0.1, 0.9))
@@ -72,6 +75,7 @@ PAYLOADS = {
     "status": messages.status(TOPICS, STATUS),
     "clip_info": media_info(TOPICS, CLIP, "clip", 1),
     "image_info": media_info(TOPICS, CLIP, "image", 1),
+    "transcript": messages.transcript(TOPICS, Transcript("u1", "porch", AT, 2.5, "x", "en", 0.5, "small")),
     "command": messages.command_result(TOPICS, "a/set", AT, "x"),
     "health": messages.health(TOPICS, health_values(HEALTH)),
 }

@@ -73,6 +73,7 @@ def test_every_topic_is_documented():
         topics.live_audio("source"),
         topics.live_audio_set("source"),
         topics.scores("source"),
+        topics.transcript("source"),
         topics.clip("source"),
         topics.clip_info("source"),
         topics.image("source"),

@@ -91,7 +91,7 @@ def test_the_example_names_every_setting_with_its_default() -> None:
 def test_the_example_with_everything_switched_on_is_valid(tmp_path) -> None:
     path = tmp_path / "edgeaudio.toml"
     # of a secret and its file only one may stand
-    text = re.sub(r"^(password|metrics_token) = .*$", "", uncommented(), flags=re.MULTILINE).replace(
+    text = re.sub(r"^(api_key|password|metrics_token) = .*$", "", uncommented(), flags=re.MULTILINE).replace(
         "mqtt://", "mqtts://"
     )
     for name in set(re.findall(r'_file = "(.*)"', text)):

@@ -35,7 +35,8 @@ FILE = [
         "x = 1",
         (
             "FILE: x: unknown setting; there is clips, dashboard, device, health, live, "
-            "log_format, log_level, memory_limit_mb, models, mqtt, outbox, schema_version, sources, state_dir"
+            "log_format, log_level, memory_limit_mb, models, mqtt, outbox, schema_version, sources, state_dir, "
+            "transcripts"
         ),
     ),
     ("[mqtt]\nurls = 'x'", 'FILE: mqtt.urls: unknown setting; did you mean "url"?'),
@@ -96,6 +97,23 @@ FILE = [
     ("[clips]\nbefore_s = 30", "FILE: clips.longest_s: must be above before_s, which is 30"),
     ("[clips.never_with]\nspeech = 2", "FILE: clips.never_with.speech: must be at most 1, is 2"),
     ("[clips]\nbest_per_label = 0", "FILE: clips.best_per_label: must be at least 1, is 0"),
+    (
+        "[transcripts]\nrecogniser = 'ftp://hunter2@here'",
+        (
+            "FILE: transcripts.recogniser: the recogniser's address must begin with wyoming://, http://, https://, "
+            "funasr+ws:// or funasr+wss://, as in wyoming://whisper.local:10300 or http://whisper.local:8000/v1"
+        ),
+    ),
+    (
+        "[transcripts]\nlanguage = 'the English one'",
+        'FILE: transcripts.language: must be a language\'s code, as in "en" or "pt-BR"',
+    ),
+    ("[transcripts]\nmax_mb = 0", "FILE: transcripts.max_mb: must be at least 2, is 0"),
+    ("[transcripts]\napi_key = 7", "FILE: transcripts.api_key: must be text, in quotes"),
+    (
+        "[sources.porch]\nurl = 'alsa:default'\ntranscribe = true",
+        "FILE: sources.porch.transcribe: needs transcripts.recogniser, the address of one",
+    ),
     ("[sources.porch]", "FILE: sources.porch.url: is missing"),
     (
         "[sources.Front_Door]\nurl = 'alsa:default'",
@@ -352,7 +370,8 @@ ENVIRONMENT = [
         {f"EDGEAUDIO_{'__'.join('A' * 5000)}": "1"},
         (
             f"EDGEAUDIO_{'A__' * 36}A_...: a: unknown setting; there is clips, dashboard, device, health, live, "
-            "log_format, log_level, memory_limit_mb, models, mqtt, outbox, schema_version, sources, state_dir"
+            "log_format, log_level, memory_limit_mb, models, mqtt, outbox, schema_version, sources, state_dir, "
+            "transcripts"
         ),
     ),
     (

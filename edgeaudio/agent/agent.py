@@ -4,10 +4,10 @@ Owns: every thread, the signals, the main loop (health, watchdog, schedules, com
 Does not know: how sound is read, recognised or sent; the rooms do.
 
 Threads: one reader a source, one recogniser, the MQTT sink and its sender, one a best-effort sink (that of live views
-only while somebody watches), one that watches the memory, one that answers `edgeaudio health`, and the main thread,
-which alone changes the others' data. An unexpected exception of a thread is raised again in the main thread and ends
-the process, so that the service manager starts it anew. An exception in the reading or recognition of one source never
-gets here: it ends that source's connection.
+only while somebody watches), one that asks for transcripts where a source is transcribed, one that watches the memory,
+one that answers `edgeaudio health`, and the main thread, which alone changes the others' data. An unexpected exception
+of a thread is raised again in the main thread and ends the process, so that the service manager starts it anew. An
+exception in the reading or recognition of one source never gets here: it ends that source's connection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from edgeaudio.agent.command_handler import AgentActions, CommandHandler, labels_of
 from edgeaudio.agent.health_reporter import HealthReporter, ReportedParts
@@ -53,7 +53,10 @@ from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.stderr import Stderr
 from edgeaudio.types import Block, EpochEnd
-from edgeaudio.wiring import announced_labels, live_config, unjudged_labels
+from edgeaudio.wiring import announced_labels, live_config, speech_recogniser, unjudged_labels
+
+if TYPE_CHECKING:
+    from edgeaudio.agent.transcripts_runner import TranscriptsRunner
 
 log = logging.getLogger(__name__)
 
@@ -125,14 +128,18 @@ class Agent:
         )
         self._sink_runners = _runners(sinks, hub, self._request_health)
         all_runners = [*self._sink_runners, self._live.runner]
+        self._transcripts: TranscriptsRunner | None
         self._quarantine = SourceQuarantine(self._outbox, clock)
         self._crashes = CrashLog(self._outbox, clock.utc)
         try:
             self._sources = SourceManager(settings, self._recogniser, self._worker_context())
+            self._transcripts = self._transcripts_runner(settings)
         except EdgeaudioError:
             self._mqtt.sender.close()
             self._outbox.close()
             raise
+        if self._transcripts is not None:
+            all_runners.append(self._transcripts.runner)
         self._commands = CommandHandler(
             self._mqtt.topics,
             self._recogniser,
@@ -141,6 +148,7 @@ class Agent:
             clock,
             AgentActions(
                 announced=lambda name: announced_labels(self._sources.settings, self._sources.models, name),
+                transcribes=lambda name: name in self._sources.settings.transcribed,
                 watch=self._live.watch,
                 listen=self._live.listen,
                 report=self._request_health,
@@ -164,6 +172,7 @@ class Agent:
             self._service,
             begin=self._begin,
             unwatch=self._live.unwatch,
+            transcribe=self._transcribe,
             limit_memory=self._supervisor.limit_memory,
         )
         self._restarts = int(self._outbox.settings().get(STARTS, "0"))
@@ -181,9 +190,26 @@ class Agent:
                 self._machine,
                 self._supervisor.memory_watch,
                 stderr,
+                lambda: None if self._transcripts is None else self._transcripts.numbers(),
             )
         )
         self._health_socket: HealthSocket | None = None
+
+    def _transcripts_runner(self, settings: Settings) -> TranscriptsRunner | None:
+        """Return what transcribes; None without a recogniser. Raises RecogniserError."""
+        if settings.transcripts.recogniser is None:
+            return None
+        # nothing of it is loaded by agents that do not transcribe
+        from edgeaudio.agent.transcripts_runner import TranscriptsRunner  # noqa: PLC0415
+
+        return TranscriptsRunner(
+            settings,
+            speech_recogniser(settings),
+            self._hub,
+            self._outbox,
+            self._threads.spawn,
+            self._request_health,
+        )
 
     def _worker_context(self) -> WorkerContext:
         return WorkerContext(
@@ -222,6 +248,7 @@ class Agent:
             self._threads.spawn(f"sink-{runner.name}", partial(runner.run, self._stop_sinks))
             for runner in self._sink_runners
         ]
+        self._transcribe(settings)
         self._threads.spawn("memory", lambda: self._supervisor.memory_watch.run(self._stop))
         try:
             self._recogniser.close_stale_events()
@@ -304,6 +331,8 @@ class Agent:
         for worker in self._sources:
             worker.ask_to_stop()
         self._blocks.wake()
+        if self._transcripts is not None:
+            self._transcripts.stop_asking()
         recogniser.join(RECOGNISER_JOIN_S)
         self._recogniser.end_all()
         self._commands.end_tests(math.inf)
@@ -313,6 +342,8 @@ class Agent:
         sinks_end_s = time.monotonic() + SINKS_JOIN_S
         for runner in self._sink_runners:
             runner.wake()
+        if self._transcripts is not None:
+            self._transcripts.stop_listening()
         self._live.stop()
         self._mqtt.wait_handled(FINAL_DRAIN_S)
         self._mqtt.sink.publish_health(self._reporter.report())
@@ -321,6 +352,8 @@ class Agent:
         sender.join(SENDER_JOIN_S)
         for sink in sinks:
             sink.join(max(0.0, sinks_end_s - time.monotonic()))
+        if self._transcripts is not None:
+            self._transcripts.join(sinks_end_s)
         self._threads.join(READERS_JOIN_S)
         self._crashes.end()
         self._outbox.close()
@@ -355,7 +388,21 @@ class Agent:
             self._hub.publish(worker.health.status)
 
     def _add_to_mqtt(self, worker: SourceWorker) -> None:
-        self._mqtt.sink.add_source(worker.name, labels_of(worker), level_interval_s=worker.settings.level_interval_s)
+        self._mqtt.sink.add_source(
+            worker.name,
+            labels_of(worker),
+            level_interval_s=worker.settings.level_interval_s,
+            transcribes=worker.name in self._sources.settings.transcribed,
+        )
+
+    def _transcribe(self, settings: Settings) -> None:
+        """Transcribe the sources that the settings name; what an earlier run has left for a recogniser is removed."""
+        if self._transcripts is not None:
+            self._transcripts.follow(settings)
+        elif settings.utterances_folder.exists():
+            from edgeaudio.sinks.transcripts.utterance_queue import remove_utterances  # noqa: PLC0415 (as above)
+
+            remove_utterances(settings.utterances_folder)
 
     def _publish_health(self) -> None:
         if report := self._reporter.next_report():

@@ -53,6 +53,7 @@ class AgentActions:
     """What commands need of the agent."""
 
     announced: Callable[[str], tuple[LabelEntity, ...]]  # the labels of a source that have entities of their own
+    transcribes: Callable[[str], bool]  # True if a source is transcribed
     # lease a source's live view, and its sound, for some seconds; they return why that is refused, or nothing
     watch: Callable[[str, float], str]
     listen: Callable[[str, float], str]
@@ -106,10 +107,7 @@ class CommandHandler:
             states += [self._snooze_state(worker, label) for label in worker.snoozes]
             states += [self._cooldown_state(worker, label) for label in worker.suppressor.cooldowns_s]
         memory = self._sink.announce(
-            [
-                SourceEntities(worker.name, labels_of(worker), self._actions.announced(worker.name))
-                for worker in workers
-            ],
+            [self._entities(worker) for worker in workers],
             states,
             has_temperature=machine.temperature_c() is not None,
             has_throttling=machine.throttled() is not None,
@@ -224,7 +222,9 @@ class CommandHandler:
         return number
 
     def _entities(self, worker: SourceWorker) -> SourceEntities:
-        return SourceEntities(worker.name, labels_of(worker), self._actions.announced(worker.name))
+        announced = self._actions.announced(worker.name)
+        transcribes = self._actions.transcribes(worker.name)
+        return SourceEntities(worker.name, labels_of(worker), announced, transcribes)
 
     def _switch_state(self, worker: SourceWorker) -> Message:
         return self._sink.switch_state(worker.name, on=worker.enabled)

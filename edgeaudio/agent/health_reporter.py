@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from edgeaudio.agent.sink_runner import SinkRunner
 from edgeaudio.agent.source_manager import SourceManager
 from edgeaudio.clock import Clock
 from edgeaudio.health.machine import Machine
-from edgeaudio.health.report import AgentNumbers, HealthReport, MachineNumbers
+from edgeaudio.health.report import AgentNumbers, HealthReport, MachineNumbers, TranscriptNumbers
 from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.recognise.interpreter import RUNTIME
 from edgeaudio.sinks.mqtt.sender import Sender
@@ -44,6 +44,7 @@ class ReportedParts:
     machine: Machine
     memory_watch: MemoryWatch
     stderr: Stderr | None
+    transcripts: Callable[[], TranscriptNumbers | None] = lambda: None
 
 
 class HealthReporter:
@@ -98,6 +99,7 @@ class HealthReporter:
                 disk_free_mb=parts.machine.disk_free_mb(parts.sources.settings.state_dir),
             ),
             sinks=[runner.numbers() for runner in parts.sinks],
+            transcripts=parts.transcripts(),
         )
 
     def _has_changed(self) -> bool:

@@ -21,7 +21,7 @@ from edgeaudio.sinks.mqtt.sink import MqttSink
 log = logging.getLogger(__name__)
 
 # settings that a running agent cannot change
-AT_START = ("device", "state_dir", "log_format", "mqtt", "outbox", "clips", "live", "dashboard")
+AT_START = ("device", "state_dir", "log_format", "mqtt", "outbox", "clips", "live", "transcripts", "dashboard")
 
 
 class Reloader:
@@ -36,10 +36,12 @@ class Reloader:
         *,
         begin: Callable[[Iterable[SourceWorker]], None],
         unwatch: Callable[[str], object],
+        transcribe: Callable[[Settings], None],
         limit_memory: Callable[[], None],
     ) -> None:
         """`begin` and `unwatch` are called with sources that begin and that are no more.
 
+        `transcribe` is called with the settings in force, for the sources that they have transcribed.
         `limit_memory`: called when the memory limit may be another.
         """
         self._sources = sources
@@ -48,6 +50,7 @@ class Reloader:
         self._service = service
         self._begin = begin
         self._unwatch = unwatch
+        self._transcribe = transcribe
         self._limit_memory = limit_memory
 
     def reload(self, load: Callable[[], Settings]) -> None:
@@ -72,6 +75,7 @@ class Reloader:
         for worker in change.kept:
             self._commands.restore(worker)
             self._sink.set_level_interval(worker.name, worker.settings.level_interval_s)
+        self._transcribe(new)
         self._begin(change.begun)
         logging.getLogger("edgeaudio").setLevel(new.log_level.upper())
         if (new.memory_limit_mb, len(new.sources)) != (old.memory_limit_mb, len(old.sources)):

@@ -40,13 +40,21 @@ from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.show import effective_toml, example_toml, json_schema
 from edgeaudio.sinks.clips.folder import ClipFolder
 from edgeaudio.terminal import bad, faint, good, print_out, width_of
-from edgeaudio.types import Reason, Samples
-from edgeaudio.wiring import check_clips, load_one_model, model_bindings, source_config, source_pipeline
+from edgeaudio.types import UTTERANCE_RATE, Reason, Samples
+from edgeaudio.wiring import (
+    check_clips,
+    load_one_model,
+    model_bindings,
+    source_config,
+    source_pipeline,
+    speech_recogniser,
+)
 
 LISTEN_S = 2.0
 PARALLEL = 8  # sources opened at once; more would overload a small board
 TIMED_RUNS = 5
 ASK_LIMIT_S = 2.0
+_STEP_S = 0.05
 
 
 class DryRunResult(Protocol):
@@ -123,6 +131,8 @@ def _results(
         yield tried(f"model {name}", partial(_model, settings, name, models))
     if settings.clips.enabled:
         yield tried("clips", partial(_clips, settings, models, is_written=source_works is not _planned))
+    if settings.transcripts.recogniser is not None:
+        yield tried("transcripts", partial(_transcripts, settings, stop, is_asked=source_works is not _planned))
     if not settings.sources:
         yield CheckResult("sources", "FAILS", "none are set; add a [sources.NAME] table with a url")
     # twenty cameras that are switched off would take minutes one after the other
@@ -200,6 +210,25 @@ def _clips(settings: Settings, models: dict[str, Model], *, is_written: bool) ->
         return f"{folder}: not written to"
     ClipFolder(folder).try_out()
     return f"{folder}"
+
+
+def _transcripts(settings: Settings, stop: threading.Event, *, is_asked: bool) -> str:
+    """Ask the recogniser what is said in a second of silence. Raises EdgeaudioError."""
+    recogniser = speech_recogniser(settings)
+    where = mask(str(settings.transcripts.recogniser))
+    names = ", ".join(sorted(settings.transcribed))
+    sources = f"for {names}" if names else "for no source: none has transcribe = true"
+    if not is_asked:
+        return f"{where}: not asked, {sources}"
+    begin_s = time.perf_counter()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(recogniser.recognise, np.zeros(UTTERANCE_RATE, np.float32))
+        while not answer.done() and not stop.wait(_STEP_S):
+            pass
+        if stop.is_set():
+            recogniser.close()
+        answer.result()
+    return f"{where}: {recogniser.name} answers in {time.perf_counter() - begin_s:.1f} s, {sources}"
 
 
 def _planned(settings: Settings, models: dict[str, Model], name: str, _: threading.Event) -> str:

@@ -114,6 +114,24 @@ class SinkNumbers:
 
 
 @dataclass(frozen=True, slots=True)
+class TranscriptNumbers:
+    """Transcripts since the start of the agent. Of utterances, if not said otherwise."""
+
+    sources: Sequence[str]  # that are transcribed
+    recogniser: str  # its name
+    trouble: str  # why utterances wait, one line for people, without secrets; empty: the recogniser answers
+    waiting: int
+    waiting_bytes: int
+    oldest_s: float | None  # age of the oldest that waits; None: none waits
+    sent: int  # transcripts that were committed to the outbox
+    empty: int  # in which nothing was said, those with invented text alone included
+    invented: int  # those in which the recogniser invented all of the text
+    refused: int  # that the recogniser cannot take
+    failures: int  # tries that failed
+    dropped: int  # by the bounds of the queue, or that could not be kept
+
+
+@dataclass(frozen=True, slots=True)
 class HealthReport:
     """The agent and all of its parts at one moment."""
 
@@ -125,3 +143,4 @@ class HealthReport:
     broker: BrokerStatus
     machine: MachineNumbers
     sinks: Sequence[SinkNumbers] = ()
+    transcripts: TranscriptNumbers | None = None  # None: nothing is transcribed

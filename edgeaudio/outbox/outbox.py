@@ -97,11 +97,17 @@ class Outbox:
         self._listener = listener
 
     def add(
-        self, messages: Sequence[Message], *, opened: Mapping[str, str] | None = None, closed: Iterable[str] = ()
+        self,
+        messages: Sequence[Message],
+        *,
+        opened: Mapping[str, str] | None = None,
+        closed: Iterable[str] = (),
+        settings: Mapping[str, str] | None = None,
     ) -> int:
         """Commit messages, in order, in one transaction with the events that they open and close.
 
-        `opened` maps event ids to whatever text will describe them after a crash; `closed` are event ids.
+        `opened` maps event ids to whatever text will describe them after a crash; `closed` are event ids; `settings`
+        are values to keep, as by `set_setting`.
         Returns when all is on the disk, or in memory where the disk fails, with the number of the last message, for
         `holds`. Never raises because of the disk.
         """
@@ -110,7 +116,8 @@ class Outbox:
             self._store.recover()
             self._follow_clock()
             numbers = {key: self._store.settings[key] for key in (EPOCH, NUMBER) if key in self._store.settings}
-            self._store.add(messages, self._now(), opened=opened, closed=closed, settings=numbers)
+            kept = numbers | dict(settings or {})
+            self._store.add(messages, self._now(), opened=opened, closed=closed, settings=kept)
             last = self._store.next_seq - 1
             self._drop_oldest()
         self._listener()

@@ -24,7 +24,10 @@ from edgeaudio.settings.sources import Key, Layer, Source, TableSource, all_sour
 from edgeaudio.toml_writer import dotted
 from edgeaudio.urls import HIDDEN
 
-_SECRET = {"metrics_token", "metrics_token_file", "password", "password_file", "url", "username"}
+_SECRET = {
+    "api_key", "api_key_file", "metrics_token", "metrics_token_file", "password", "password_file", "recogniser", "url",
+    "username",
+}  # fmt: skip
 _HARMLESS = re.compile(r"[a-z]{1,8}|-?[0-9]{1,8}(\.[0-9]{1,8})?")  # anything else may have been meant for a password
 _MOST_SHOWN = 10**30
 _SENTENCES = {

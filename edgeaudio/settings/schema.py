@@ -31,6 +31,7 @@ from edgeaudio.settings.values import (
     Channel,
     Header,
     Hosts,
+    Language,
     ListenAddress,
     MediaKinds,
     Networks,
@@ -39,6 +40,7 @@ from edgeaudio.settings.values import (
     Password,
     PasswordHashText,
     ReadableFile,
+    RecogniserUrl,
     Schedule,
     SecretFile,
     SecretUrl,
@@ -199,6 +201,39 @@ class LiveSettings(_Table):
     audio: bool = Field(default=False, description="Whether sound may be listened to.")
 
 
+class TranscriptsSettings(_Table):
+    """`[transcripts]`: the recogniser that is asked what is said at sources with `transcribe`."""
+
+    recogniser: RecogniserUrl | None = Field(
+        None, description="Where the recogniser is, as in wyoming://HOST[:PORT]; default: nothing is transcribed."
+    )
+    language: Language | None = Field(
+        None, description='Language that is spoken, as in "en"; default: the recogniser guesses.'
+    )
+    model: Text | None = Field(None, description="Name of the recogniser's model; default: its own.")
+    api_key: Password | None = Field(None, max_length=4096, description="API key of the recogniser.")
+    api_key_file: SecretFile | None = Field(None, description="File whose only line is that key.")
+    timeout_s: Number = Field(30.0, ge=1, le=600, description="How long the recogniser may take for an utterance.")
+    max_mb: Number = Field(100.0, ge=2, le=10_000, description="The oldest waiting utterances beyond are dropped.")
+    max_age_h: Number = Field(24.0, ge=0.01, le=8760, description="Utterances that waited longer are dropped.")
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.api_key is not None and self.api_key_file is not None:
+            raise _fault("api_key is set too; keep one", "api_key_file")
+        try:
+            self.key()
+        except EdgeaudioError as error:
+            raise _fault(str(error), "api_key_file") from None
+        return self
+
+    def key(self) -> str | None:
+        """Return the API key, read from its file if there is one. Raises SettingsError."""
+        if self.api_key_file is not None:
+            return read_secret(self.api_key_file)
+        return self.api_key.get_secret_value() if self.api_key is not None else None
+
+
 class DashboardUserSettings(_Table):
     """`[dashboard.users.NAME]`: somebody who may log in to the page."""
 
@@ -302,6 +337,7 @@ class SourceSettings(_Login):
         "or the loudest where they cancel each other out.",
     )
     pauses: bool = Field(default=False, description="Whether the sender sends nothing while it is quiet.")
+    transcribe: bool = Field(default=False, description="Whether what is said is written down: see [transcripts].")
     loop: bool = Field(default=False, description="Whether a recording begins anew after its end.")
     latency_ms: Whole = Field(
         500, ge=0, le=500, description="How long sound of an RTSP source may wait to be read; 0: not at all."
@@ -404,6 +440,7 @@ class Settings(BaseSettings):
     outbox: OutboxSettings = OutboxSettings()
     clips: ClipsSettings = ClipsSettings()
     live: LiveSettings = LiveSettings()
+    transcripts: TranscriptsSettings = TranscriptsSettings()
     dashboard: DashboardSettings = DashboardSettings()
     sources: dict[Slug, SourceSettings] = Field(default_factory=dict)
     models: dict[Slug, ModelSettings] = Field(default_factory=lambda: {DEFAULT_MODEL: ModelSettings()}, min_length=1)
@@ -431,6 +468,18 @@ class Settings(BaseSettings):
         return self.state_dir / "clips" if self.clips.folder is None else self.clips.folder
 
     @property
+    def utterances_folder(self) -> Path:
+        """Folder of the utterances that wait for the recogniser."""
+        return self.state_dir / "utterances"
+
+    @property
+    def transcribed(self) -> frozenset[str]:
+        """Names of the sources that are transcribed."""
+        if self.transcripts.recogniser is None:  # settings that a running agent took over may be so
+            return frozenset()
+        return frozenset(name for name, source in self.sources.items() if source.transcribe)
+
+    @property
     def history_path(self) -> Path:
         """File of the dashboard's history."""
         return self.dashboard.database or self.state_dir / "dashboard.sqlite"
@@ -448,6 +497,13 @@ class Settings(BaseSettings):
                     raise _fault(
                         f'there is no model "{model}"; there is {_names(self.models)}', "sources", name, "models"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _recogniser_known(self) -> Self:
+        for name, source in self.sources.items():
+            if source.transcribe and self.transcripts.recogniser is None:
+                raise _fault("needs transcripts.recogniser, the address of one", "sources", name, "transcribe")
         return self
 
 

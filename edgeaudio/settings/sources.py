@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -40,12 +40,17 @@ _NESTED = "__"
 _SHOWN_CHARACTERS = 120  # of the name of a variable
 _SLUG_TABLES = ("sources", "models")
 _SLUG_VARIABLES = tuple(PREFIX + table.upper() for table in _SLUG_TABLES)
-_CREDENTIAL = re.compile(r"(mqtt|sources\.[^.]+|dashboard\.users\.[^.]+)\.[^.]+|dashboard\.metrics_token")
+_CREDENTIAL = re.compile(
+    r"(mqtt|sources\.[^.]+|dashboard\.users\.[^.]+)\.[^.]+|dashboard\.metrics_token|transcripts\.[^.]+"
+)
 _CREDENTIAL_PREFIX = "edgeaudio_"  # added by LoadCredential=edgeaudio:FOLDER
 _CREDENTIALS = ("password", "url", "username")
-_PASSWORD_LIKE = re.compile(r"pas|pwd|secret|token")
-_SECRET_FILES = ("metrics_token_file", "password_file")
-_PATHS = ("ca_file", "cert_file", "folder", "key_file", "metrics_token_file", "password_file", "path", "state_dir")
+_PASSWORD_LIKE = re.compile(r"pas|pwd|secret|token|api_?key")
+_SECRET_FILES = ("api_key_file", "key_file", "metrics_token_file", "password_file")
+_PATHS = (
+    "api_key_file", "ca_file", "cert_file", "folder", "key_file", "metrics_token_file", "password_file", "path",
+    "state_dir",
+)  # fmt: skip
 
 Key = tuple[str, ...]
 
@@ -271,7 +276,7 @@ def _walk(table: Mapping[str, Any]) -> Iterator[str]:
 
 def _is_password(key: Key) -> bool:
     """True for passwords, and for names that may be meant for one."""
-    holds_logins = key[0] in {"dashboard", "mqtt", "sources"} and key[-1] not in _SECRET_FILES
+    holds_logins = key[0] in {"dashboard", "mqtt", "sources", "transcripts"} and key[-1] not in _SECRET_FILES
     return holds_logins and bool(_PASSWORD_LIKE.search(key[-1]))
 
 
@@ -289,11 +294,24 @@ def _credential_files(folder: Path) -> Iterator[tuple[str, Path]]:
         *table, last = name.split(".")
         if (other := seen.setdefault(name, path)) != path:
             raise SettingsError(f"{path}: {other.name} is there too; keep one of them")
-        names = _CREDENTIALS if table[0] != "dashboard" else ("password",) if len(table) > 1 else ("metrics_token",)
+        names = _credentials_of(table)
         if last not in names:
             known = ", ".join(names)
             raise SettingsError(f"{path}: unknown credential; those of {dotted(table)} are {known}")
         yield name, path
+
+
+def _credentials_of(table: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the credentials that a table has."""
+    match table:
+        case ["transcripts"]:
+            return ("api_key", "recogniser")
+        case ["dashboard"]:
+            return ("metrics_token",)
+        case ["dashboard", *_]:
+            return ("password",)
+        case _:
+            return _CREDENTIALS
 
 
 def _resolve_paths(table: dict[str, Any], folder: Path, depth: int = 1) -> bool:

@@ -142,6 +142,22 @@ def _broker_url(url: SecretUrl) -> SecretUrl:
     return url
 
 
+def _recogniser_url(url: SecretUrl) -> SecretUrl:
+    from edgeaudio.speech.config import parse_address  # noqa: PLC0415 (few agents transcribe)
+
+    try:
+        parse_address(url.get_secret_value())
+    except EdgeaudioError as error:
+        raise ValueError(str(error)) from None
+    return url
+
+
+def _language(text: str) -> str:
+    if not re.fullmatch("[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}", text):
+        raise ValueError('must be a language\'s code, as in "en" or "pt-BR"')
+    return text
+
+
 def _web_url(text: str) -> str:
     """Return the address of a website's folder without a `/` at its end. Raises ValueError."""
     try:
@@ -302,6 +318,8 @@ Origins = Annotated[
 ]
 BasePath = Annotated[Text, AfterValidator(_base_path)]
 Header = Annotated[Text, AfterValidator(_header)]
+RecogniserUrl = Annotated[SecretUrl, AfterValidator(_recogniser_url)]
+Language = Annotated[Text, AfterValidator(_language)]
 BrokerUrl = Annotated[SecretUrl, AfterValidator(_broker_url)]
 AnyPath = Annotated[
     Path,

@@ -13,6 +13,7 @@ from support.ports import free_port
 from support.tflite import model_directory
 from support.wave_files import write_wave
 from support.web import tls_front
+from support.wyoming_double import wyoming_double
 
 from edgeaudio import cli
 from edgeaudio.wiring import source_config
@@ -216,6 +217,25 @@ def test_clips_are_tried_if_they_are_switched_on(model: Path, tmp_path: Path, ca
     status, said = check(tmp_path, period, capsys, "--offline")
     assert status == 2
     assert "hears only a part of the sound" in said["clips"]
+
+
+def test_the_recogniser_is_asked_where_one_is_set(model: Path, tmp_path: Path, capsys) -> None:
+    head = f'[mqtt]\nurl = "mqtt://127.0.0.1:{free_port()}"\n[models.mine]\npath = "{model}"\n'
+    _, said = check(tmp_path, head, capsys)
+    assert "transcripts" not in said
+    with wyoming_double() as double:
+        source = f'[sources.porch]\nurl = "{tmp_path}/none.wav"\nenabled = false\ntranscribe = true\n'
+        head += f'[transcripts]\nrecogniser = "{double.url}"\ntimeout_s = 1.0\n'
+        _, said = check(tmp_path, head + source, capsys, "--offline")
+        assert said["transcripts"] == f"works  {double.url}: not asked, for porch"
+        assert double.asked == []
+        _, said = check(tmp_path, head + source, capsys)
+        assert said["transcripts"].startswith("FAILS  recogniser wyoming://127.0.0.1:")
+        double.start()
+        _, said = check(tmp_path, head, capsys)
+        assert said["transcripts"].startswith(f"works  {double.url}: double answers in 0.")
+        assert said["transcripts"].endswith(" s, for no source: none has transcribe = true")
+        assert [asked.seconds for asked in double.asked] == [1.0]
 
 
 def test_offline_models_labels_and_certificates_are_tried(model: Path, tmp_path: Path, capsys) -> None:

@@ -32,6 +32,15 @@ from edgeaudio.sinks.mqtt.entities import (
 from edgeaudio.sinks.mqtt.topics import Topics
 
 
+def test_a_source_that_is_transcribed_has_its_last_sentence_as_a_state_of_255_characters() -> None:
+    silent, spoken = AGENT.sources
+    found = components(announced(replace(AGENT, sources=(silent, replace(spoken, transcribes=True)))).messages)
+    assert f"{silent.name}_transcript" not in found
+    sensor = found[f"{spoken.name}_transcript"]
+    assert (sensor["p"], sensor["value_template"]) == ("sensor", "{{ value_json.text | truncate(255, true, '…', 0) }}")
+    assert sensor["state_topic"] == sensor["json_attributes_topic"] == TOPICS.transcript(spoken.name)
+
+
 @given(agents())
 def test_every_discovery_keeps_to_the_rules(agent: AgentEntities) -> None:
     check(agent, announced(agent).messages)

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from edgeaudio.clock import timestamp
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import Event, Level, LiveColumns, LiveScores, Message, Reason, SourceState, SourceStatus
+from edgeaudio.types import (
+    Event,
+    Level,
+    LiveColumns,
+    LiveScores,
+    Message,
+    Reason,
+    SourceState,
+    SourceStatus,
+    Transcript,
+)
 
 TOPICS = Topics("edgeaudio", "dock")
 AT = datetime(2026, 11, 20, 12, 30, 15, 123_999, tzinfo=UTC)
@@ -89,6 +99,26 @@ def test_status() -> None:
         "next_try": "2026-11-20T12:30:17.123Z",
         "media": None,
         "transport": None,
+        "transcribes": False,
+    }
+    assert json.loads(messages.status(TOPICS, status, transcribes=True).payload)["transcribes"]
+
+
+def test_transcript() -> None:
+    value = Transcript("u1", "porch", AT, 2.4004, "Grüß Gott", "de", 0.91234, "small")
+    message = messages.transcript(TOPICS, value)
+    assert (message.topic, message.qos, message.retain) == ("edgeaudio/dock/porch/transcript", 1, False)
+    assert json.loads(message.payload) == {
+        "schema_version": 1,
+        "id": "u1",
+        "text": "Grüß Gott",
+        "at": "2026-11-20T12:30:15.123Z",
+        "duration_s": 2.4,
+        "language": "de",
+        "confidence": 0.912,
+        "recogniser": "small",
+        "source": "porch",
+        "device": "dock",
     }
 
 

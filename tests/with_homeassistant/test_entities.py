@@ -26,7 +26,7 @@ from edgeaudio.sinks.mqtt.entities import AgentEntities, Component, LabelEntity,
 from edgeaudio.sinks.mqtt.homeassistant import Device, devices
 from edgeaudio.sinks.mqtt.media_messages import media, media_info
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import ClipReady, Event, Level, Message, SourceState, SourceStatus
+from edgeaudio.types import ClipReady, Event, Level, Message, SourceState, SourceStatus, Transcript
 
 from .home_assistant import HomeAssistant
 
@@ -357,6 +357,26 @@ def test_a_picture_is_shown_with_its_event(scenario: Scenario):
     assert scenario.ha.attributes(entity)["label"] == "dog"
     wait_until(lambda: scenario.ha.entities()["edgeaudio-pier_lane_image"] not in ("", "unknown"), 20)
     assert scenario.ha.image(entity) == ("image/png", PNG)
+
+
+def test_what_was_said_is_a_state_and_the_whole_of_it_an_attribute(scenario: Scenario):
+    topics = Topics("edgeaudio", "pier-2")
+    sources = (SourceEntities("lane", ("dog",), (), transcribes=True),)
+    agent = AgentEntities(topics, "1", sources, has_temperature=False, has_throttling=False)
+    for message in (
+        *announce(None, prefix="homeassistant", agent=agent, retained=()).messages,
+        messages.availability(topics, online=True),
+    ):
+        scenario.listener.publish(message.topic, message.payload, retain=message.retain)
+    wait_until(lambda: scenario.ha.entity("sensor", "edgeaudio-pier-2_lane_transcript"), 20, "there is no sensor")
+    entity = scenario.ha.entity("sensor", "edgeaudio-pier-2_lane_transcript")
+    scenario.ha.wait_state(entity, "unknown")
+    for text, state in (("The kettle is on.", "The kettle is on."), ("é" * 300, "é" * 254 + "…")):
+        value = Transcript(text[:8], "lane", datetime.now(UTC), 2.5, text, "en", 0.9, "small")
+        message = messages.transcript(topics, value)
+        scenario.listener.publish(message.topic, message.payload, retain=message.retain)
+        scenario.ha.wait_state(entity, state)
+        assert scenario.ha.attributes(entity)["text"] == text
 
 
 def former(agent: AgentEntities) -> tuple[Message, str]:

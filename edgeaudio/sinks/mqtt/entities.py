@@ -31,6 +31,7 @@ from edgeaudio.types import SourceState
 
 OTHER_SOUND: Final = "other_sound"
 MAX_TYPES_BYTES = 8_000  # of an event's types: a message of discovery has to hold them, and more
+MAX_STATE: Final = 255  # characters that Home Assistant takes for a state
 _HEARING = [state.value for state in (SourceState.LISTENING, SourceState.SILENT, SourceState.CLIPPING, SourceState.HUM)]
 _TYPE = "value_json.label"
 _KNOWN_TYPE = f"(value_json.label if value_json.label in this.attributes.event_types else '{OTHER_SOUND}')"
@@ -60,6 +61,7 @@ class SourceEntities:
     name: str  # a slug
     labels: tuple[str, ...]  # all that are reported, as the models have them; their slugs differ
     announced: tuple[LabelEntity, ...]  # those with entities of their own
+    transcribes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +231,16 @@ def source_components(agent: AgentEntities, source: SourceEntities) -> dict[str,
             "content_type": image_type,
             "json_attributes_topic": topics.image_info(name),
             "icon": "mdi:waveform",
+            **_available(topics),
+        }
+    if source.transcribes:
+        found[f"{name}_transcript"] = {
+            "p": "sensor",
+            "name": "Last sentence",
+            "state_topic": topics.transcript(name),
+            "value_template": f"{{{{ value_json.text | truncate({MAX_STATE}, true, '…', 0) }}}}",
+            "json_attributes_topic": topics.transcript(name),  # with the whole text
+            "icon": "mdi:comment-text-outline",
             **_available(topics),
         }
     for label in source.announced:

@@ -6,7 +6,7 @@ Owns: the names and the rounding of its numbers. Pure. Does not know: where they
 from __future__ import annotations
 
 from edgeaudio.clock import timestamp
-from edgeaudio.health.report import Crash, HealthReport, ModelNumbers, SinkNumbers, SourceNumbers
+from edgeaudio.health.report import Crash, HealthReport, ModelNumbers, SinkNumbers, SourceNumbers, TranscriptNumbers
 from edgeaudio.sinks.mqtt.messages import Json
 
 
@@ -29,6 +29,7 @@ def health_values(report: HealthReport) -> dict[str, Json]:
         "last_crash": _crash(agent.last_crash) if agent.last_crash else None,
         "sources": {source.status.source: _source(source) for source in report.sources},
         "sinks": {sink.name: _sink(sink) for sink in report.sinks},
+        "transcripts": None if report.transcripts is None else _transcripts(report.transcripts),
         "models": {model.name: _model(model) for model in report.models},
         "outbox": {
             "depth": outbox.depth,
@@ -103,6 +104,23 @@ def _sink(sink: SinkNumbers) -> dict[str, Json]:
         "dropped_s": _rounded(sink.dropped_s),
         "lag_s": _rounded(sink.lag_s),
         "lost": sink.lost,
+    }
+
+
+def _transcripts(numbers: TranscriptNumbers) -> dict[str, Json]:
+    return {
+        "sources": list(numbers.sources),
+        "recogniser": numbers.recogniser,
+        "trouble": numbers.trouble,
+        "waiting": numbers.waiting,
+        "waiting_bytes": numbers.waiting_bytes,
+        "oldest_s": _rounded(numbers.oldest_s),
+        "sent": numbers.sent,
+        "empty": numbers.empty,
+        "invented": numbers.invented,
+        "refused": numbers.refused,
+        "failures": numbers.failures,
+        "dropped": numbers.dropped,
     }
 
 

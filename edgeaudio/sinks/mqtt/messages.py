@@ -22,7 +22,17 @@ from urllib.parse import urlencode
 from edgeaudio import schema_versions
 from edgeaudio.clock import timestamp
 from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import ChannelLevel, Event, Level, LiveColumns, LiveScores, LiveSound, Message, SourceStatus
+from edgeaudio.types import (
+    ChannelLevel,
+    Event,
+    Level,
+    LiveColumns,
+    LiveScores,
+    LiveSound,
+    Message,
+    SourceStatus,
+    Transcript,
+)
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
@@ -91,6 +101,23 @@ def check(topics: Topics, source: str) -> Message:
     """Return what `edgeaudio check` publishes to find out whether detections of a source are denied."""
     payload: dict[str, Json] = {**SCHEMA, "kind": "check", "source": source, "device": topics.device}
     return Message(topics.detection(source), encode(payload), qos=1)
+
+
+def transcript(topics: Topics, value: Transcript) -> Message:
+    """Return what was said in an utterance; goes through the outbox."""
+    payload: dict[str, Json] = {
+        **SCHEMA,
+        "id": value.id,
+        "text": value.text,
+        "at": timestamp(value.at),
+        "duration_s": _rounded(value.duration_s, 3),
+        "language": value.language,
+        "confidence": _rounded(value.confidence, 3),
+        "recogniser": value.recogniser,
+        "source": value.source,
+        "device": topics.device,
+    }
+    return Message(topics.transcript(value.source), encode(payload), qos=1)
 
 
 def label_state(topics: Topics, source: str, label: str, *, on: bool) -> Message:
@@ -171,8 +198,8 @@ def live_scores(topics: Topics, value: LiveScores) -> Message:
     return Message(topics.scores(value.source), encode(payload))
 
 
-def status(topics: Topics, value: SourceStatus) -> Message:
-    """Return the state of a source, its reason, since when, and when the next try is due."""
+def status(topics: Topics, value: SourceStatus, *, transcribes: bool = False) -> Message:
+    """Return the state of a source, its reason, since when, when the next try is due, and whether it is transcribed."""
     payload: dict[str, Json] = {
         **SCHEMA,
         "state": value.state.value,
@@ -186,6 +213,7 @@ def status(topics: Topics, value: SourceStatus) -> Message:
         "next_try": timestamp(value.next_try) if value.next_try else None,
         "media": value.media,
         "transport": value.transport,
+        "transcribes": transcribes,
     }
     return Message(topics.status(value.source), encode(payload), qos=1, retain=True)
 

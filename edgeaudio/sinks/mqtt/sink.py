@@ -70,6 +70,7 @@ class MqttSink:
         self._has_links = has_links
         self._lock = threading.Lock()
         self._digests: dict[str, LevelDigest] = {}  # by source
+        self._transcribed: set[str] = set()  # sources
         self._open: dict[tuple[str, str], set[str]] = {}  # ids of open events, by source and label
 
     def handle(self, item: object) -> None:
@@ -85,7 +86,8 @@ class MqttSink:
                     if level := self._digests[item.source].add(item):
                         self._sender.put_transient(messages.level(self._topics, level))
                 case SourceStatus() if item.source in self._digests:
-                    self._sender.put(messages.status(self._topics, item), ahead=True)
+                    transcribes = item.source in self._transcribed
+                    self._sender.put(messages.status(self._topics, item, transcribes=transcribes), ahead=True)
                 case LiveColumns() if item.source in self._digests:
                     self._sender.put_live(messages.live_columns(self._topics, item))
                 case LiveScores() if item.source in self._digests:
@@ -93,9 +95,15 @@ class MqttSink:
                 case LiveSound() if item.source in self._digests:
                     self._sender.put_live(messages.live_sound(self._topics, item))
 
-    def add_source(self, source: str, labels: Iterable[str], *, level_interval_s: float) -> None:
-        """Begin to publish a source: the state of each label, and a level every `level_interval_s`."""
+    def add_source(
+        self, source: str, labels: Iterable[str], *, level_interval_s: float, transcribes: bool = False
+    ) -> None:
+        """Begin to publish a source: the state of each label, and a level every `level_interval_s`.
+
+        `transcribes`: its status says so.
+        """
         with self._lock:
+            (self._transcribed.add if transcribes else self._transcribed.discard)(source)
             self._digests[source] = LevelDigest(level_interval_s)
             for label in labels:
                 self._publish_label(source, label, on=bool(self._open.get((source, label))))

@@ -92,6 +92,9 @@ class Topics:
     def scores(self, source: str) -> str:
         return f"{self.root}/{source}/scores"
 
+    def transcript(self, source: str) -> str:
+        return f"{self.root}/{source}/transcript"
+
     def clip(self, source: str) -> str:
         return f"{self.root}/{source}/clip"
 
