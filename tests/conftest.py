@@ -60,7 +60,7 @@ SERVERS = frozenset(
             "scripted_web",
             "serving",
         ),
-        *("strict_broker", "supervisor", "terminals", "tls_broker", "web", "web_sources"),
+        *("strict_broker", "supervisor", "terminals", "tls_broker", "web", "web_sources", "wyoming_double"),
     )
 )
 ALSO = frozenset({"socket", "subprocess"})

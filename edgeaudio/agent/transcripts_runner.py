@@ -24,6 +24,7 @@ from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.sinks.transcripts.sink import TranscriptsSink
 from edgeaudio.sinks.transcripts.utterance_queue import MB, UtteranceQueue, remove_utterances
+from edgeaudio.speech.invented import without_invented
 from edgeaudio.speech.recogniser import SpeechRecogniser
 
 Spawn = Callable[[str, Callable[[], None]], threading.Thread]
@@ -52,7 +53,7 @@ class TranscriptsRunner:
         queue = UtteranceQueue(self._folder, max_bytes=round(wanted.max_mb * MB), max_age_s=wanted.max_age_h * _HOUR_S)
         self._sink = TranscriptsSink(queue, UtterancePipeline, uuid5(NAMESPACE_DNS, topics.unique_name))
         journal = TranscriptJournal(outbox, partial(messages.transcript, topics))
-        self._transcriber = Transcriber(queue, recogniser, lambda found: found, journal, on_change)
+        self._transcriber = Transcriber(queue, recogniser, lambda found: without_invented(found)[0], journal, on_change)
         self.runner = SinkRunner(self._sink, hub, on_change)
 
     def follow(self, settings: Settings) -> None:

@@ -47,7 +47,7 @@ class Turns:
         self._keep(ids)
         if not ids:
             return None, float("inf")
-        order = sorted(ids, key=lambda each: self._strikes.get(each, 0))
+        order = sorted(ids, key=lambda each: self._strikes.get(each, 0)) if self._strikes else ids
         if not self.failures:
             return order[0], 0.0
         untried = next((each for each in order if each not in self._failed), None)
@@ -83,6 +83,8 @@ class Turns:
 
     def _keep(self, ids: Sequence[str]) -> None:
         """Forget what does not wait any more."""
+        if not (self._strikes or self._failed):
+            return
         waiting = set(ids)
         self._strikes = {each: count for each, count in self._strikes.items() if each in waiting}
         self._failed &= waiting

@@ -89,7 +89,8 @@ class UtteranceQueue:
         kept = frozenset(sources)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._folder.chmod(0o700)
+            with contextlib.suppress(OSError):  # FAT has no modes
+                self._folder.chmod(0o700)
             found = self._found()
         except OSError as error:
             raise self._failed(error) from None
@@ -166,10 +167,9 @@ class UtteranceQueue:
             self._forget(waiting)
         try:
             (self._folder / str(waiting.name)).unlink(missing_ok=True)
-            self._sync_folder()
         except OSError:
             return False
-        return True
+        return self._sync_folder()
 
     def keep_only(self, sources: Iterable[str]) -> None:
         """Remove what waits of other sources: they are not transcribed any more."""
@@ -265,12 +265,17 @@ class UtteranceQueue:
         disk = os.statvfs(self._folder)
         return disk.f_bavail * disk.f_frsize
 
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def _sync_folder(self) -> bool:
+        """Have the disk hold the names; return False where it cannot: not every file system can."""
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            return False
+        return True
 
     def _failed(self, error: OSError) -> TranscriptsError:
         return TranscriptsError(f"utterances cannot be kept in {self._folder}: {error.strerror or error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -257,6 +258,37 @@ def test_a_folder_that_was_deleted_is_one_line_and_made_again(tmp_path: Path) ->
     queue.open(["porch"])
     queue.put(id_of(1), said())
     assert queue.ids() == [id_of(1)]
+
+
+def test_a_file_system_that_syncs_no_folder_keeps_utterances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = queue_in(tmp_path)
+    fsync = os.fsync
+
+    def files_alone(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(22, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_alone)
+    queue.put(id_of(1), said())
+    assert not queue.remove(id_of(1))  # it is gone, and after a power cut it may be back
+    assert files_in(tmp_path) == []
+
+
+def test_a_file_that_cannot_be_removed_is_not_certain_to_be_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = queue_in(tmp_path)
+    queue.put(id_of(1), said())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        assert not queue.remove(id_of(1))
+    assert queue.ids() == []  # it is not recognised again
+    assert queue_in(tmp_path).ids() == [id_of(1)]  # and the next start asks the journal
 
 
 def test_a_full_disk_drops_the_oldest_and_leaves_room_for_the_outbox(
