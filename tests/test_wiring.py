@@ -9,6 +9,7 @@ from support.tflite import model_directory
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.settings import Settings, SettingsError
+from edgeaudio.settings.schema import TranscriptsSettings
 from edgeaudio.wiring import (
     check_clips,
     cooldowns_s,
@@ -19,6 +20,7 @@ from edgeaudio.wiring import (
     read_period_s,
     sinks,
     source_config,
+    speech_recogniser,
     unjudged_labels,
 )
 
@@ -35,6 +37,26 @@ def test_source_settings_become_a_source_config() -> None:
     assert config.address.with_login() == "rtsps://me:hunter2@cam/live"
     assert (config.name, config.channel, config.transport, config.tls_verify) == ("porch", 2, "auto", False)
     assert "hunter2" not in repr(config)
+
+
+def test_a_recogniser_of_the_settings_can_be_opened_or_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("hunter2\n")
+    table = {"recogniser": "http://127.0.0.1:9/v1", "model": "small", "api_key_file": str(tmp_path / "key")}
+    opened = speech_recogniser(settings(transcripts=table))
+    assert opened.name == "small"
+    assert "hunter2" not in repr(opened)
+    with pytest.raises(EdgeaudioError, match="takes no login") as caught:
+        speech_recogniser(settings(transcripts=table | {"recogniser": "wyoming://127.0.0.1:9"}))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_sources_are_transcribed_only_where_a_recogniser_is_set() -> None:
+    sources = {"porch": {"url": "alsa:x", "transcribe": True}, "attic": {"url": "alsa:y"}}
+    found = settings(sources=sources, transcripts={"recogniser": "wyoming://127.0.0.1"})
+    assert found.transcribed == {"porch"}
+    without = found.model_copy(update={"transcripts": TranscriptsSettings()})  # as a reload does
+    assert without.transcribed == set()
+    assert Settings().transcribed == set()
 
 
 @pytest.mark.parametrize(

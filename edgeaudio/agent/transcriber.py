@@ -105,23 +105,30 @@ class Transcriber:
     def _try(self, utterance: QueuedUtterance) -> None:
         try:
             found = self._recogniser.recognise(utterance.samples)
-            kept = self._sift(found)
+            transcript = self._transcript(utterance, self._sift(found))
+            is_empty = not found.text.strip()
         except RecogniserError as error:
             self._fail(utterance, str(error), is_final=error.is_final)
         except Exception as error:  # noqa: BLE001 (a client's fault must not end the agent)
             # the message may hold what was said
             self._fail(utterance, f"unexpected {type(error).__name__} in its client", is_final=False)
         else:
-            text = _bounded(kept.text, MAX_TEXT)
-            if text:
-                self._commit(utterance, kept, text)
-            else:
+            if transcript is None:
                 self._empty += 1
-                self._invented += bool(found.text.strip())
-                self._succeed(utterance.id)
+                self._invented += not is_empty
+            elif self._commit(transcript):
+                self._sent += 1
+            else:
+                return
+            self._remove(utterance.id)
+            self._note_answer(utterance.id)
 
-    def _commit(self, utterance: QueuedUtterance, found: Recognition, text: str) -> None:
-        transcript = Transcript(
+    def _transcript(self, utterance: QueuedUtterance, found: Recognition) -> Transcript | None:
+        """Return what goes to the outbox; None: nothing was said."""
+        text = _bounded(found.text, MAX_TEXT)
+        if not text:
+            return None
+        return Transcript(
             id=utterance.id,
             source=utterance.source,
             at=utterance.at,
@@ -131,15 +138,17 @@ class Transcriber:
             confidence=_share(found.confidence),
             recogniser=_bounded(self._recogniser.name, MAX_NAME),
         )
-        with self._commit_lock:
-            if self._stop.is_set():  # the outbox may be closed
-                return
-            self._journal.commit(transcript)
-        self._sent += 1
-        self._succeed(utterance.id)
 
-    def _succeed(self, utterance_id: str) -> None:
-        self._remove(utterance_id)
+    def _commit(self, transcript: Transcript) -> bool:
+        """Commit a transcript; return False after a stop, since the outbox may be closed."""
+        with self._commit_lock:
+            if self._stop.is_set():
+                return False
+            self._journal.commit(transcript)
+        return True
+
+    def _note_answer(self, utterance_id: str) -> None:
+        """Note that the recogniser answered an utterance, if only to refuse it."""
         if (given_up := self._turns.succeed(utterance_id)) is not None:
             self._refuse(given_up, f"it failed {MAX_STRIKES} times while others were recognised")
         if self._is_said:
@@ -152,10 +161,9 @@ class Transcriber:
             return
         self._failures += 1
         why = mask(one_line(why))[:MAX_TROUBLE]
-        if is_final:  # it answers
-            self._turns.succeed(utterance.id)
+        if is_final:
             self._refuse(utterance.id, why)
-            self._set_trouble("")
+            self._note_answer(utterance.id)
             return
         self._turns.fail(utterance.id, time.monotonic())
         if self._throttle.is_due(why, time.monotonic()):

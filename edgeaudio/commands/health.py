@@ -79,10 +79,13 @@ def _line(answer: Any) -> tuple[bool, str]:  # noqa: ANN401 (JSON of any shape)
         ]
         more = f" and {len(snoozed) - _MAX_SNOOZED} more" if len(snoozed) > _MAX_SNOOZED else ""
         withheld = f"; snoozed: {', '.join(snoozed[:_MAX_SNOOZED])}{more}" if snoozed else ""
+        transcripts = report.get("transcripts") or {"trouble": ""}
+        trouble = transcripts["trouble"]
+        unheard = f"; {transcripts['waiting']} utterances wait to be transcribed: {trouble}" if trouble else ""
         up_s = report["uptime_s"] + _age_s(report["at"])
         return False, (
             f"{answer['device']}: all threads make progress, version {report['version']}, "
-            f"up for {up_s:.0f} s; sources: {sources}; broker: {broker}{disabled}{withheld}"
+            f"up for {up_s:.0f} s; sources: {sources}; broker: {broker}{disabled}{withheld}{unheard}"
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         raise NoAnswerError("it answers as another version does: ask it by its own, or start it again") from None

@@ -202,6 +202,16 @@ def test_a_client_with_a_fault_is_a_failure_and_its_message_is_not_shown(
     assert SECRET not in caplog.text
 
 
+@pytest.mark.parametrize("answer", [Recognition(None), Recognition("yes", 5), Recognition("yes", None, "sure"), None])  # type: ignore[arg-type]
+def test_an_answer_of_the_wrong_type_ends_nothing(answer: Recognition, bench: Bench) -> None:
+    bench.recogniser.answer = lambda _number: answer
+    bench.put(1)
+    with running(bench):
+        wait_until(lambda: bench.numbers().failures > 1)
+    assert bench.numbers().trouble.startswith("unexpected ")
+    assert bench.texts == []
+
+
 def test_the_text_is_in_no_line_of_the_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     bench.recogniser.answer = lambda _number: Recognition(SECRET)
