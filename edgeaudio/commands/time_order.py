@@ -54,4 +54,5 @@ def _longest_lag_s(binding: ModelBinding) -> float:
         + detector.min_duration_s
         + detector.hold_s
         + detector.cooldown_s
+        + detector.refractory_s
     )

@@ -5,6 +5,10 @@ Does not know: models, audio, clocks (time comes in with the scores), where in i
 
 Durations, holds and cool-downs are measured between the middles of the clips that count; an event's times are those of
 the sound itself.
+
+With a refractory time an event is a moment, such as a spoken word: it is open for that long, whatever the scores do,
+and the label's next one needs a score under its off threshold first. Meanwhile no other label begins an event, since
+one mouth says one word at a time; a group is no label of its own, and waits for itself alone.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from edgeaudio.recognise.dating import SUSPICION, ClipScore, Date
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.types import Event, Samples, Scores
 
+ROUNDING_S = 1e-6  # of positions: less than a sample
 MAX_CLIPS = 1000  # clips that are kept for dating; more than overlap at any sensible period
 
 
@@ -55,6 +60,7 @@ class _Label:
     peak: float = 0.0
     last_s: float | None = None  # middle of the last clip of the last event
     ended_s: float | None = None  # when the last event ended
+    is_spent: bool = False  # with a refractory time: not under the off threshold since the last event
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ class DetectorConfig:
     thresholds: Mapping[str, Threshold]
     period_s: float
     reported: frozenset[str] = field(default_factory=frozenset)  # empty: all labels
+    groups: frozenset[str] = field(default_factory=frozenset)  # which of the labels are groups
 
 
 class Detector:
@@ -106,6 +113,8 @@ class Detector:
         and then the event is held.
         """
         section, period_s = self._config.detector, self._config.period_s
+        if section.refractory_s:
+            return clip_s + section.refractory_s + period_s
         return clip_s + section.hold_s + (section.votes_of - section.votes + 1) * period_s
 
     @property
@@ -140,6 +149,8 @@ class Detector:
         if len(self._clips) > self._kept_clips(scores.duration_s):
             self._clips.popleft()
         values: Samples = np.zeros(len(self._config.labels), np.float32) if scores.values is None else scores.values
+        if self._config.detector.refractory_s:
+            return self._moments(values, scores)
         steps = ((name, label, float(values[label.index])) for name, label in self._labels.items())
         return [event for name, label, score in steps if (event := self._step(name, label, score, scores))]
 
@@ -152,6 +163,7 @@ class Detector:
             label.recent.clear()
             label.votes.clear()
             label.run = label.last_s = label.ended_s = None
+            label.is_spent = False
         self._clips.clear()
         self._count = 0
         return events
@@ -190,6 +202,42 @@ class Detector:
         elif run and middle_s - run.last_s >= section.hold_s:
             return self._offset(label, label.event, run, is_over=False)
         return None
+
+    def _moments(self, values: Samples, scores: Scores) -> list[Event]:
+        """Return the events that one clip's scores begin or end, where an event lasts for the refractory time."""
+        events: list[Event] = []
+        groups = self._config.groups
+        is_busy = any(label.event for name, label in self._labels.items() if name not in groups)
+        # of the labels that one clip could begin, the one with the highest score does
+        for name, label in sorted(self._labels.items(), key=lambda item: -float(values[item[1].index])):
+            is_group = name in groups
+            if event := self._moment(
+                name, label, scores, float(values[label.index]), may_begin=is_group or not is_busy
+            ):
+                events.append(event)
+                is_busy = is_busy or not is_group
+        return events
+
+    def _moment(self, name: str, label: _Label, scores: Scores, score: float, *, may_begin: bool) -> Event | None:
+        section, threshold = self._config.detector, label.threshold
+        middle_s = scores.offset_s + scores.duration_s / 2
+        label.recent.append(score)
+        smoothed = sum(label.recent) / section.mean_of
+        label.votes.append(smoothed)
+        label.is_spent = label.is_spent and smoothed >= threshold.off
+        if label.event and (run := label.run):
+            label.peak = max(label.peak, smoothed)
+            self._follow(label, run, _clip_score(scores, label.index), voted=smoothed >= threshold.off)
+            is_over = middle_s - run.last_s > section.refractory_s - ROUNDING_S
+            return self._offset(label, label.event, run, is_over=False) if is_over else None
+        if not may_begin or label.is_spent or threshold.is_never:
+            return None
+        if sum(vote >= threshold.on for vote in label.votes) < section.votes:
+            return None
+        label.is_spent = True
+        label.run = self._begun(label, middle_s)
+        self._follow(label, label.run, _clip_score(scores, label.index), voted=smoothed >= threshold.on)
+        return self._onset(name, label, label.run, smoothed, scores)
 
     def _begun(self, label: _Label, middle_s: float) -> _Run:
         """Return the run that begins with the newest clip, which completes the votes."""

@@ -99,6 +99,8 @@ class DetectorSection:
     min_duration_s: float = 0.0
     hold_s: float = 0.0  # an event ends after this long under its off threshold
     cooldown_s: float = 0.0  # no new event of a label for this long after one
+    # above 0: an event is a moment, such as a word; it is open for this long, and no other label begins one meanwhile
+    refractory_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,8 +322,14 @@ def _output_problems(manifest: Manifest) -> Iterator[Problem]:
 
 def _detector_problems(manifest: Manifest) -> Iterator[Problem]:
     detector = manifest.detector
-    for key in ("min_duration_s", "hold_s", "cooldown_s"):
+    for key in ("min_duration_s", "hold_s", "cooldown_s", "refractory_s"):
         yield not 0 <= getattr(detector, key) <= DAY_S, f"detector.{key}", f"is not from 0 to {DAY_S}"
+    lasting = (detector.min_duration_s, detector.hold_s, detector.cooldown_s) != (0, 0, 0)
+    yield (
+        detector.refractory_s > 0 and lasting,
+        "detector.refractory_s",
+        "is for moments, such as words: remove min_duration_s, hold_s and cooldown_s",
+    )
     yield not 1 <= detector.mean_of <= MAX_CLIPS, "detector.mean_of", f"is not from 1 to {MAX_CLIPS}"
     yield (
         not 1 <= detector.votes <= detector.votes_of <= MAX_CLIPS,

@@ -290,8 +290,9 @@ def _clip_config(binding: ModelBinding) -> ClipConfig:
 def _detector(binding: ModelBinding, namespace: UUID) -> Detector:
     manifest = binding.model.manifest
     config = DetectorConfig(
-        manifest.reported, manifest.detector, _thresholds(binding), binding.effective_period_s, binding.labels
-    )
+        manifest.reported, manifest.detector, _thresholds(binding), binding.effective_period_s, binding.labels,
+        frozenset(manifest.groups),
+    )  # fmt: skip
     return Detector(config, namespace)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.tflite import LABELS, WAVEFORM, content_of, model_directory, model_file
 
+from edgeaudio.recognise.manifest import DetectorSection
 from edgeaudio.recognise.model import Model
 
 
@@ -37,6 +38,12 @@ def test_inspect_shows_everything(run, tmp_path):
         "output 0       Identity: int8 [1, 3], step 0.00784314, zero at -1",
     ):
         assert expected in out, text
+
+
+def test_inspect_shows_a_refractory_time(run, tmp_path):
+    directory = model_directory(tmp_path, "features_time_major", detector=DetectorSection(mean_of=2, refractory_s=0.4))
+    _, out, _ = run("inspect", directory)
+    assert "detector    mean of 2, 1 of 1 votes, then 0.4 s without another event of any label" in out
 
 
 def test_inspect_a_waveform_model(run, tmp_path):

@@ -162,6 +162,12 @@ def test_a_label_s_own_thresholds_come_first():
         ("detector/min_duration_s", -1, "detector.min_duration_s: is not from 0 to 86400"),
         ("detector/hold_s", 90_000, "detector.hold_s: is not from 0 to 86400"),
         ("detector/cooldown_s", -0.1, "detector.cooldown_s: is not from 0 to 86400"),
+        ("detector/refractory_s", -0.1, "detector.refractory_s: is not from 0 to 86400"),
+        (
+            "detector",
+            {"refractory_s": 1.0, "hold_s": 0.5},
+            "detector.refractory_s: is for moments, such as words: remove min_duration_s, hold_s and cooldown_s",
+        ),
         ("detector/mean_of", 0, "detector.mean_of: is not from 1 to 100"),
         ("detector/votes", 2, "detector.votes: must be from 1 to votes_of, and votes_of at most 100"),
         ("detector/votes_of", 101, "detector.votes: must be from 1 to votes_of, and votes_of at most 100"),

@@ -201,7 +201,10 @@ def _manifest_rows(manifest: Manifest) -> list[list[str]]:
         [
             "detector",
             (
-                f"mean of {detector.mean_of}, {detector.votes} of {detector.votes_of} votes, at least "
+                f"mean of {detector.mean_of}, {detector.votes} of {detector.votes_of} votes, then "
+                f"{detector.refractory_s:g} s without another event of any label"
+                if detector.refractory_s
+                else f"mean of {detector.mean_of}, {detector.votes} of {detector.votes_of} votes, at least "
                 f"{detector.min_duration_s:g} s, held {detector.hold_s:g} s, cool-down {detector.cooldown_s:g} s"
             ),
         ],
