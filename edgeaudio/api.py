@@ -66,7 +66,7 @@ def listen(  # noqa: PLR0913 (independent keywords)
         `(n, channels)`.
     models: the name of a bundled model, a model directory or a loaded model, or several of them.
     period_ms: from one clip's beginning to the next one's; None: 1024, or less for a model whose clips are shorter, so
-        that clips cover all of the sound.
+        that clips cover all of the sound. A stateful model has steps of its own, and takes no other period.
     gate_dbfs: clips with a lower RMS level are silence, and the model does not run.
     sample_rate: of bytes and arrays, in Hz.
     channels: interleaved in bytes and array.array; otherwise the array's shape tells.
@@ -86,7 +86,8 @@ def listen(  # noqa: PLR0913 (independent keywords)
     here: to save that, set OPENBLAS_NUM_THREADS=1 before NumPy is imported, as the command line does.
     """
     form = Format.of(sample_rate, channels, channel)
-    pipeline = PredictionPipeline(_loaded(models), _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
+    loaded = _loaded(models)
+    pipeline = PredictionPipeline(loaded, _period_s(period_ms, loaded), _gate_dbfs(gate_dbfs), form.channel)
     return _predictions(_blocks(source, form, _start(start)), pipeline, include_scores=include_scores)
 
 
@@ -107,7 +108,8 @@ def alisten(  # noqa: PLR0913 (as listen)
     Models run in a thread, so that the event loop is not blocked.
     """
     form = Format.of(sample_rate, channels, channel)
-    pipeline = PredictionPipeline(_loaded(models), _period_s(period_ms), _gate_dbfs(gate_dbfs), form.channel)
+    loaded = _loaded(models)
+    pipeline = PredictionPipeline(loaded, _period_s(period_ms, loaded), _gate_dbfs(gate_dbfs), form.channel)
     if not isinstance(source, AsyncIterable):
         raise EdgeaudioError(
             f"the source is {type(source).__name__}; async iterables are possible (listen takes others)"
@@ -172,9 +174,15 @@ def _loaded(models: Models) -> list[Model]:
     return [model if isinstance(model, Model) else load_model(model) for model in several]
 
 
-def _period_s(period_ms: float | None) -> float | None:
+def _period_s(period_ms: float | None, models: Sequence[Model]) -> float | None:
     if period_ms is None:
         return None
+    own = next((model.manifest for model in models if model.manifest.input.stateful), None)
+    if own is not None:
+        raise EdgeaudioError(
+            f"period_ms is {period_ms!r}; the model {own.name} remembers what it heard, and takes its own steps of "
+            f"{1000 * own.period_s:g} ms: leave it out"
+        )
     number = _number(period_ms)
     if not MIN_PERIOD_MS <= number <= MAX_PERIOD_MS:
         raise EdgeaudioError(f"period_ms is {period_ms!r}; {MIN_PERIOD_MS} to {MAX_PERIOD_MS} are possible")

@@ -66,11 +66,13 @@ def source_config(name: str, source: SourceSettings, *, read_period_s: float = 0
 def read_period_s(settings: Settings, models: Mapping[str, Scorer], name: str) -> float:
     """Return how often a live source is read: as its settings want it, and whenever its most frequent clip ends.
 
-    A rest must look like no pause of the sender, which begins to count after `read_timeout_s`.
+    A rest must look like no pause of the sender, which begins to count after `read_timeout_s`. The steps of stateful
+    models do not count: there are so many of them that reading at each would cost more than the models.
     """
     source = settings.sources[name]
     longest_s = min(source.latency_ms / 1000, source.read_timeout_s / 2)
-    periods = [binding.effective_period_s for binding in model_bindings(settings, models, name)]
+    bindings = model_bindings(settings, models, name)
+    periods = [each.effective_period_s for each in bindings if not each.model.manifest.input.stateful]
     if not periods or not longest_s:
         return longest_s
     return min(periods) / ceil(min(periods) / longest_s)
@@ -288,6 +290,11 @@ def _binding(settings: Settings, name: str, model: Scorer, overrides: Mapping[st
     _require_known(wanted.labels or (), manifest.reported, f"models.{name}.labels")
     _require_known(wanted.thresholds, manifest.reported, f"models.{name}.thresholds")
     _require_known(wanted.cooldown_s, manifest.reported, f"models.{name}.cooldown_s")
+    if wanted.period_ms and manifest.input.stateful:
+        raise SettingsError(
+            f"models.{name}.period_ms: this model remembers what it heard, and takes its own steps of "
+            f"{1000 * manifest.period_s:g} ms; remove this line"
+        )
     chosen = {**wanted.thresholds, **{label: value for label, value in overrides.items() if label in manifest.reported}}
     return ModelBinding(
         model,

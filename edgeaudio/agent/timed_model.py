@@ -7,7 +7,7 @@ from collections import deque
 
 from edgeaudio.health.report import ModelNumbers
 from edgeaudio.recognise.manifest import Manifest
-from edgeaudio.recognise.pipeline import Scorer
+from edgeaudio.recognise.pipeline import ClipScorer, Scorer, stream_of
 from edgeaudio.types import Samples
 
 KEPT = 512
@@ -31,9 +31,20 @@ class TimedModel:
 
     def scores(self, values: Samples) -> Samples:
         """Return the model's scores. Raises ModelFailedError."""
+        return self.timed_scores(self._model, values)
+
+    def stream(self) -> ClipScorer:
+        """Return a stateful model in its initial state, timed like the model. Raises ModelFailedError."""
+        try:
+            return _TimedStream(self, stream_of(self._model))
+        except Exception as error:
+            raise ModelFailedError(f"the model {self.manifest.name} failed") from error
+
+    def timed_scores(self, scorer: ClipScorer, values: Samples) -> Samples:
+        """Return the scores of the model, or of one of its streams. Raises ModelFailedError."""
         begin_s = time.perf_counter()
         try:
-            scores = self._model.scores(values)
+            scores = scorer.scores(values)
         except Exception as error:
             raise ModelFailedError(f"the model {self.manifest.name} failed") from error
         self._durations_s.append(time.perf_counter() - begin_s)
@@ -57,3 +68,15 @@ class TimedModel:
         """Return a percentile of the latest durations, in ms; None before the first."""
         ordered = sorted(self._durations_s.copy())
         return 1000 * ordered[round(percent / 100 * (len(ordered) - 1))] if ordered else None
+
+
+class _TimedStream:
+    """A stateful model on one source's sound, timed."""
+
+    def __init__(self, timed: TimedModel, stream: ClipScorer) -> None:
+        self._timed = timed
+        self._stream = stream
+
+    def scores(self, values: Samples) -> Samples:
+        """Return the scores. Raises ModelFailedError."""
+        return self._timed.timed_scores(self._stream, values)

@@ -184,20 +184,23 @@ def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:
     models[name] = model
     model_bindings(settings, {name: model})
     manifest = model.manifest
-    features = manifest.features
-    if features is None:
-        values = np.zeros(manifest.clip.n_samples, np.float32)
-    else:
-        values = np.zeros((features.n_frames(manifest.clip.n_samples), features.n_features), np.float32)
+    values, scorer, what = np.zeros(manifest.values_shape, np.float32), model.scores, "clips"
+    length_s = manifest.clip.n_samples / manifest.clip.sample_rate
+    if manifest.input.stateful:
+        values, scorer, what, length_s = (
+            values[: manifest.input.step],
+            model.stream().scores,
+            "steps",
+            manifest.period_s,
+        )
     durations_s = []
     for _ in range(TIMED_RUNS):
         begin_s = time.perf_counter()
-        model.scores(values)
+        scorer(values)
         durations_s.append(time.perf_counter() - begin_s)
-    length_s = manifest.clip.n_samples / manifest.clip.sample_rate
     return (
         f"{manifest.name} {manifest.version}, {len(manifest.labels)} labels, "
-        f"clips of {length_s:.2f} s, {min(durations_s) * 1000:.1f} ms each"
+        f"{what} of {length_s:.2f} s, {min(durations_s) * 1000:.1f} ms each"
     )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeaudio.types import Samples
 
 
-def windows_of(signal: Samples, length: int, step: int) -> Samples:
+Numbers = TypeVar("Numbers", bound=np.generic)
+
+
+def windows_of(signal: NDArray[Numbers], length: int, step: int) -> NDArray[Numbers]:
     """Return the windows of a signal `(n,)`, one every `step` samples, `(n_windows, length)`: a view, to be read only.
 
     As sliding_window_view(signal, length)[::step], which takes longer than a small clip's spectrum.

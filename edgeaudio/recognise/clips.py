@@ -46,9 +46,12 @@ class Clip:
     """One clip of a signal, before its source and time are known; `types.Scores` has both."""
 
     start: int  # position of its first sample in the signal
+    stop: int  # and of the first after it
     rms_dbfs: float | None  # None: digital silence
-    values: Samples | None  # (n_samples,) or (n_frames, n_features); None: below the gate
+    values: Samples | None  # (n_samples,) or (n_frames, n_features); None: below the gate, the model is not run
     powers: Samples | None  # mean square of every whole POWER_STEP_S, (n,); None: below the gate
+    # below the gate; a stateful model is run all the same, so that it misses nothing, and its score does not count
+    is_quiet: bool = False
 
 
 class ClipCutter:
@@ -99,17 +102,18 @@ class ClipCutter:
         return round(start / hop) * hop
 
     def _cut(self, start: int, *, aligned: bool = True) -> Clip:
-        signal = self._buffer.view(start, start + self._config.n_samples)
+        stop = start + self._config.n_samples
+        signal = self._buffer.view(start, stop)
         level = rms_dbfs(signal)
         self._last_start = start
         if level is None or level < self._gate_dbfs:
-            return Clip(start, level, None, None)
+            return Clip(start, stop, level, None, None, is_quiet=True)
         powers = self._powers(signal)
         features = self._config.features
         if features is None:
-            return Clip(start, level, signal.copy(), powers)
+            return Clip(start, stop, level, signal.copy(), powers)
         if not aligned:
-            return Clip(start, level, clip_features(edge_rows(signal, slice(None), features), features), powers)
+            return Clip(start, stop, level, clip_features(edge_rows(signal, slice(None), features), features), powers)
         n_frames = features.n_frames(len(signal))
         left, right = self._edges
         rows = self._shared_rows(start // features.hop_length, left, n_frames - right, features)
@@ -117,7 +121,7 @@ class ClipCutter:
             before = edge_rows(signal, slice(0, left), features)
             after = edge_rows(signal, slice(n_frames - right, n_frames), features)
             rows = np.concatenate([before, rows, after])
-        return Clip(start, level, clip_features(rows, features), powers)
+        return Clip(start, stop, level, clip_features(rows, features), powers)
 
     def _powers(self, signal: Samples) -> Samples:
         length = max(1, round(POWER_STEP_S * self._config.sample_rate))

@@ -9,7 +9,8 @@ python_speech_features differ, an option says how. A *frame* is one STFT slice a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,11 @@ import numpy as np
 MAX_N_FFT = 32_768
 MAX_N_MELS = 512
 MAX_CMVN_WINDOW = 999
+# kind "micro_frontend" computes its other constants itself (micro_frontend.py)
+MICRO_N_FFT = 512
+_MICRO_FIELDS = (
+    "kind", "sample_rate", "n_fft", "hop_length", "n_mels", "win_length", "win_align", "fmin", "fmax",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +33,11 @@ class FeatureConfig:
     Raises ValueError, naming the field, where the values contradict each other.
     """
 
-    kind: Literal["spectrogram", "log_mel", "mfcc"]
+    kind: Literal["spectrogram", "log_mel", "mfcc", "micro_frontend"]
     sample_rate: int
     n_fft: int
     hop_length: int
-    n_mels: int = 0  # needed for log_mel and mfcc
+    n_mels: int = 0  # needed for log_mel, mfcc and micro_frontend
     win_length: int = 0  # 0: n_fft
     window: Literal["hann", "hamming", "blackman", "povey", "rectangular"] = "hann"
     periodic: bool = True  # False: symmetric, as Kaldi and numpy.hanning have it
@@ -131,9 +137,29 @@ class FeatureConfig:
             (any(not value > 0 for value in self.std), "std must be above 0"),
             (low > high, "clip_min must be at most clip_max"),
         )
-        for wrong, msg in problems:
+        for wrong, msg in (*problems, *self._micro_problems()):
             if wrong:
                 raise ValueError(msg)
+
+    def _micro_problems(self) -> Iterator[tuple[bool, str]]:
+        if self.kind != "micro_frontend":
+            return
+        length, kind = self.window_length, 'kind "micro_frontend"'
+        other = next(
+            (f.name for f in fields(self) if f.name not in _MICRO_FIELDS and getattr(self, f.name) != f.default), ""
+        )
+        yield bool(other), f"{other} does not go with {kind}, which has its own"
+        yield self.n_fft != MICRO_N_FFT, f"n_fft must be {MICRO_N_FFT} with {kind}"
+        yield not length > MICRO_N_FFT // 2, f"win_length must be above {MICRO_N_FFT // 2} with {kind}"
+        yield self.win_align != "start", f'win_align must be "start" with {kind}'
+        yield self.hop_length > length, f"hop_length must be at most win_length ({length}) with {kind}"
+        yield self.upper_hz >= self.sample_rate / 2, f"fmax must be below half the sample rate with {kind}"
+
+    @property
+    def needs_whole_clip(self) -> bool:
+        """True if a frame's features depend on other frames of its clip, or on where it ends."""
+        over_clip = self.ref == "max" or self.top_db > 0 or self.cmvn_window > 0 or self.standardize
+        return over_clip or self.center or self.pad_end > 0
 
     @property
     def n_features(self) -> int:
@@ -180,6 +206,8 @@ class FeatureConfig:
         Those differ from the same frames of a longer signal; all between them do not.
         """
         n_frames = self.n_frames(n_samples)
+        if self.kind == "micro_frontend":  # every frame knows the noise of those before it
+            return n_frames, 0
         starts = np.arange(n_frames) * self.hop_length - self.padding
         history = 1 if self.preemphasis and self.preemphasis_over == "signal" else 0
         left = int(np.count_nonzero(starts < history))

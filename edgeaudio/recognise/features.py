@@ -124,6 +124,10 @@ def edge_rows(samples: Samples, frames: slice, config: FeatureConfig) -> Samples
     first, stop, _ = frames.indices(config.n_frames(len(samples)))
     if stop <= first:
         return np.empty((0, config.row_width), dtype=np.float32)
+    if config.kind == "micro_frontend":
+        from edgeaudio.recognise.micro_frontend import MicroFrontend  # noqa: PLC0415 (few models want it)
+
+        return MicroFrontend(config).rows(samples)[frames]
     signal = _emphasised(samples, 0.0, config)
     if config.center:
         signal = np.pad(signal, config.padding, mode=config.pad_mode)

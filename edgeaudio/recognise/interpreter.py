@@ -55,15 +55,20 @@ def open_interpreter(file: Path, content: bytes) -> Any:
     return interpreter
 
 
+def allocate(interpreter: Any, tensor: Mapping[str, Any], shape: list[int] | None) -> None:
+    """Resize an input tensor to `shape`, if not None; all inputs are zero. Raises ValueError, RuntimeError."""
+    if shape is not None:
+        interpreter.resize_tensor_input(tensor["index"], shape)
+    interpreter.allocate_tensors()
+    # other inputs (a place, a season) are zero, not uninitialised memory
+    for other in interpreter.get_input_details():
+        interpreter.set_tensor(other["index"], np.zeros(other["shape"], dtype=other["dtype"]))
+
+
 def prepare(file: Path, interpreter: Any, tensor: Mapping[str, Any], shape: list[int] | None) -> None:
     """Resize an input tensor to `shape`, if not None, and run the model once. Raises ModelError."""
     try:
-        if shape is not None:
-            interpreter.resize_tensor_input(tensor["index"], shape)
-        interpreter.allocate_tensors()
-        # other inputs (a place, a season) are zero, not uninitialised memory
-        for other in interpreter.get_input_details():
-            interpreter.set_tensor(other["index"], np.zeros(other["shape"], dtype=other["dtype"]))
+        allocate(interpreter, tensor, shape)
         interpreter.invoke()  # lengths that depend on the input are known only after a run
     except (ValueError, RuntimeError) as error:
         raise ModelError(file, f"{RUNTIME} cannot run it: {explained(error, RUNTIME)}") from None

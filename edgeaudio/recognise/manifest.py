@@ -64,7 +64,7 @@ class ClipSection:
 class InputSection:
     """`[input]`: how a clip becomes the input tensor."""
 
-    kind: Literal["waveform", "spectrogram", "log_mel", "mfcc"]
+    kind: Literal["waveform", "spectrogram", "log_mel", "mfcc", "micro_frontend"]
     axes: tuple[Literal["batch", "time", "feature", "channel"], ...] = ("batch", "time")
     index: int = 0  # of the input tensor
     scale: float = 1.0  # values are multiplied by it before quantisation: 32768 for raw 16-bit values
@@ -73,6 +73,9 @@ class InputSection:
     frontend_sha256: str = ""
     frontend_scale: float = 1.0  # samples are multiplied by it, before the front end takes them
     frontend_hop: int = 0  # samples from one of its frames to the next; 0: it takes the clip whole
+    # the model remembers what it was given before, and is given each frame once: `step` of them at a time
+    stateful: bool = False
+    step: int = 0  # frames, or samples of a waveform
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,33 @@ class Manifest:
     def reported(self) -> tuple[str, ...]:
         """Labels, then groups: what scores are given for."""
         return self.labels + tuple(self.groups)
+
+    @property
+    def period_s(self) -> float:
+        """Time from one score to the next."""
+        if self.input.stateful:
+            return self.step_samples / self.clip.sample_rate
+        return self.clip.period_ms / 1000
+
+    @property
+    def step_samples(self) -> int:
+        """Samples from one step of a stateful model to the next."""
+        return self.input.step * (self.features.hop_length if self.features else 1)
+
+    @property
+    def step_span(self) -> int:
+        """Samples that one step of a stateful model is computed of; those of neighbours overlap as frames do."""
+        features = self.features
+        return self.input.step if features is None else self.step_samples - features.hop_length + features.frame_length
+
+    @property
+    def values_shape(self) -> tuple[int, ...]:
+        """Shape of a clip's values: `(n_samples,)` or `(n_frames, n_features)`; whole steps of a stateful model."""
+        n, features = self.clip.n_samples, self.features
+        length = n if features is None else features.n_frames(n)
+        if self.input.stateful:
+            length -= length % self.input.step
+        return (length,) if features is None else (length, features.n_features)
 
     def threshold(self, label: str) -> Threshold:
         """Return the thresholds of a label or a group."""
@@ -269,6 +299,7 @@ def _input_problems(manifest: Manifest) -> Iterator[Problem]:
         f"{clip.period_ms} is not from {MIN_PERIOD_MS} to {MAX_PERIOD_MS}",
     )
     yield from _frontend_problems(section)
+    yield from _state_problems(manifest)
     twice = any(section.axes.count(axis) > 1 for axis in ("batch", "time", "feature"))
     yield twice, "input.axes", 'an axis is there twice, and only "channel" may be'
     yield (
@@ -284,6 +315,38 @@ def _input_problems(manifest: Manifest) -> Iterator[Problem]:
         )
     else:
         yield section.kind != "waveform", "features", f'is missing, and input.kind is "{section.kind}"'
+
+
+def _state_problems(manifest: Manifest) -> Iterator[Problem]:
+    section, clip, features = manifest.input, manifest.clip, manifest.features
+    if not section.stateful:
+        yield section.step != 0, "input.step", "goes with input.stateful = true"
+        return
+    yield section.step < 1, "input.step", "must be above 0: frames (or samples of a waveform) that one run is given"
+    yield (
+        clip.period_ms != USUAL_PERIOD_MS,
+        "clip.period_ms",
+        "does not go with input.stateful: input.step decides how often the model runs",
+    )
+    period_ms = 1000 * manifest.period_s
+    yield (
+        not MIN_PERIOD_MS <= period_ms <= MAX_PERIOD_MS,
+        "input.step",
+        f"{section.step} is {period_ms:g} ms, which is not from {MIN_PERIOD_MS} to {MAX_PERIOD_MS}",
+    )
+    yield (
+        clip.n_samples < manifest.step_span,
+        "clip.n_samples",
+        f"{clip.n_samples} is less than one step is computed of ({manifest.step_span})",
+    )
+    yield bool(section.frontend), "input.frontend", "does not go with input.stateful"
+    yield manifest.output.kind != "scores", "output.kind", 'must be "scores" with input.stateful'
+    yield (
+        features is not None and features.needs_whole_clip,
+        "features",
+        'center, pad_end, ref = "max", top_db, cmvn_window and standardize need a whole clip, which a model with '
+        "input.stateful is not given",
+    )
 
 
 def _frontend_problems(section: InputSection) -> Iterator[Problem]:

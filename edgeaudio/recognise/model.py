@@ -1,6 +1,6 @@
 """A TFLite model with its manifest: clip values in, one score per label out.
 
-Owns: loading, the order and scale of inputs, activations.
+Owns: loading, the order and scale of inputs, activations, and the runs of a stateful model.
 Does not know: streams, thresholds, events.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from edgeaudio.files import read_regular
 from edgeaudio.recognise.frontend import FrontEnd
-from edgeaudio.recognise.interpreter import RUNTIME, ModelError, open_interpreter
+from edgeaudio.recognise.interpreter import RUNTIME, ModelError, allocate, open_interpreter
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
 from edgeaudio.recognise.quantisation import dequantised, quantised
 from edgeaudio.recognise.recurrent_state import State
@@ -33,7 +33,7 @@ _NEVER, _CERTAIN = np.float32(0), np.float32(1)
 class Model:
     """One loaded model. Clips are independent: its variables are reset before each.
 
-    Threads may share it: they take turns, clip by clip.
+    Threads may share it: they take turns, clip by clip. A stateful model remembers in its streams alone.
     """
 
     def __init__(
@@ -44,12 +44,15 @@ class Model:
         *,
         has_variables: bool = False,
         frontend: FrontEnd | None = None,
+        content: bytes = b"",
     ) -> None:
+        """`content`: of the file, if the model is stateful."""
         self.manifest = manifest
         self.path = path
         self._interpreter = interpreter
         self._has_variables = has_variables
         self._frontend = frontend
+        self._content = content
         self._lock = threading.Lock()
         self._input = interpreter.get_input_details()[manifest.input.index]
         self._output = interpreter.get_output_details()[manifest.output.index]
@@ -62,9 +65,14 @@ class Model:
         """Return the scores of one clip.
 
         values: float32 `(n_samples,)`, or `(n_frames, n_features)`, as the manifest says.
-        Returns float32 `(n_labels + n_groups,)` in [0, 1]: labels, then groups (their maximum).
+        Returns float32 `(n_labels + n_groups,)` in [0, 1]: labels, then groups (their maximum). A stateful model is
+        given the clip as if nothing had come before; the scores are those after its last step.
         """
-        labels = self._activated(self.outputs(values))
+        return self.scores_of(self.outputs(values))
+
+    def scores_of(self, rows: Samples) -> Samples:
+        """Return the scores of a model's own output `(n_patches, n_labels)`, as `scores` does."""
+        labels = self._activated(rows)
         if not len(self._members):
             return labels
         return np.concatenate([labels, np.maximum.reduceat(labels[self._members], self._group_starts)])
@@ -74,18 +82,36 @@ class Model:
 
         For an autoencoder, return the mean squared error of its output, `(1, 1)`.
         """
+        if self.manifest.input.stateful:
+            return self.stream().outputs(values)
         with self._lock:
             given = self._given(values)
             if self._has_variables:
                 self._interpreter.reset_all_variables()
-            self._interpreter.set_tensor(self._input["index"], quantised(given, self._input).reshape(self._shape))
-            self._interpreter.invoke()
-            out = self._interpreter.get_tensor(self._output["index"])
-        raw = dequantised(out, self._output)
+            raw = self._run(self._interpreter, given)
         if self.manifest.output.kind == "reconstruction_error":
             error = np.square(raw.ravel() - given.ravel()).mean()
             return np.full((1, 1), error, np.float32)
         return raw.reshape(-1, len(self.manifest.labels))
+
+    def stream(self) -> ModelStream:
+        """Return a stateful model in its initial state, for one source's sound without a hole.
+
+        It has an interpreter of its own: the runtime can neither reset all kinds of variables nor part them.
+        """
+        interpreter = open_interpreter(self.path, self._content)
+        tensor = interpreter.get_input_details()[self.manifest.input.index]
+        allocate(interpreter, tensor, None if tuple(tensor["shape"]) == self._shape else list(self._shape))
+        return ModelStream(self, interpreter)
+
+    def step_outputs(self, interpreter: Any, values: Samples) -> Samples:
+        """Return an interpreter's output `(n_patches, n_labels)` for the next step's values."""
+        return self._run(interpreter, self._given(values)).reshape(-1, len(self.manifest.labels))
+
+    def _run(self, interpreter: Any, given: Samples) -> Samples:
+        interpreter.set_tensor(self._input["index"], quantised(given, self._input).reshape(self._shape))
+        interpreter.invoke()
+        return dequantised(interpreter.get_tensor(self._output["index"]), self._output)
 
     def _given(self, values: Samples) -> Samples:
         """Return a clip's values in the order and scale of the input tensor, before quantisation."""
@@ -118,6 +144,27 @@ class Model:
         # a score must be a probability: no NaN, which fmax takes for 0, may reach a comparison or a message
         finite: Samples = np.fmin(np.fmax(rows[0], _NEVER), _CERTAIN)
         return finite
+
+
+class ModelStream:
+    """A stateful model on one source's sound without a hole. Not thread-safe."""
+
+    def __init__(self, model: Model, interpreter: Any) -> None:
+        self._model = model
+        self._interpreter = interpreter
+
+    def scores(self, values: Samples) -> Samples:
+        """Return the scores after the next steps, as `Model.scores` does.
+
+        values: float32 `(n_steps * step,)`, or `(n_steps * step, n_features)`.
+        """
+        return self._model.scores_of(self.outputs(values))
+
+    def outputs(self, values: Samples) -> Samples:
+        """Return the output after the next steps, as `Model.outputs` does."""
+        step = self._model.manifest.input.step
+        starts = range(0, len(values), step)
+        return [self._model.step_outputs(self._interpreter, values[start : start + step]) for start in starts][-1]
 
 
 def load_model(path: Path, *, name: str | None = None, groups: Mapping[str, tuple[str, ...]] | None = None) -> Model:
@@ -166,21 +213,29 @@ def _verified_content(file: Path, sha256: str) -> bytes:
 def build_model(manifest: Manifest, file: Path, content: bytes, frontend: bytes = b"") -> Model:
     """Return a model from its bytes, and those of its front end; errors name `file`. Raises ModelError."""
     interpreter = open_interpreter(file, content)
-    state = kept_state(file, content)
+    stateful = manifest.input.stateful
+    state = kept_state(file, content, stateful=stateful)
     before = load_front_end(manifest, file, frontend) if manifest.input.frontend else None
     fit_input(manifest, file, interpreter, before)
     fit_output(manifest, file, interpreter)
-    model = Model(manifest, file, interpreter, has_variables=state is State.VARIABLES, frontend=before)
-    if state is State.VARIABLES:
+    has_variables = state is State.VARIABLES
+    model = Model(
+        manifest,
+        file,
+        interpreter,
+        has_variables=has_variables,
+        frontend=before,
+        content=content if stateful else b"",
+    )
+    if has_variables or stateful:
         _check_reset(model)
     return model
 
 
 def _check_reset(model: Model) -> None:
     """Raise ModelError unless a clip gives the same outputs whatever the clip before it."""
-    clip, features = model.manifest.clip, model.manifest.features
-    shape = (features.n_frames(clip.n_samples), features.n_features) if features else (clip.n_samples,)
-    one, other = np.random.default_rng(0).uniform(-1, 1, (2, *shape)).astype(np.float32)
+    shape = (2, *model.manifest.values_shape)
+    one, other = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     try:
         before = model.outputs(one)
         model.outputs(other)

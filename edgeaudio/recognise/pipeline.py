@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import merge
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 import numpy as np
@@ -22,6 +22,7 @@ from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.level import LevelMeter, Reading
 from edgeaudio.recognise.manifest import Manifest, Threshold
 from edgeaudio.recognise.resample import Resampler
+from edgeaudio.recognise.steps import StepConfig, StepCutter
 from edgeaudio.types import Block, Channel, ChannelLevel, Event, Level, ModelInfo, Samples, Scores
 
 Result = Level | Scores | Event
@@ -32,13 +33,25 @@ ANCHOR_TOLERANCE_S = 0.001
 MAX_ANCHORS = 64  # far more than one clip needs
 
 
-class Scorer(Protocol):
+class ClipScorer(Protocol):
+    """Scores of one clip, or of the next step of a stateful model."""
+
+    def scores(self, values: Samples) -> Samples: ...
+
+
+class Scorer(ClipScorer, Protocol):
     """The part of a `Model` that the pipeline uses."""
 
     @property
     def manifest(self) -> Manifest: ...
 
-    def scores(self, values: Samples) -> Samples: ...
+
+@runtime_checkable
+class StatefulScorer(Scorer, Protocol):
+    """A model that can be stateful, if its manifest says so."""
+
+    def stream(self) -> ClipScorer:
+        """Return a stateful model in its initial state, for one source's sound without a hole."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,8 @@ class ModelBinding:
 
     @property
     def effective_period_s(self) -> float:
-        return self.period_s or self.model.manifest.clip.period_ms / 1000
+        manifest = self.model.manifest
+        return manifest.period_s if manifest.input.stateful else self.period_s or manifest.period_s
 
 
 class SourcePipeline:
@@ -171,7 +185,9 @@ class _Epoch:
         self._undecided = self.n_channels > 1 and mixer.heard == "mix"
         rates = dict.fromkeys(binding.model.manifest.clip.sample_rate for binding in bindings)
         self._resamplers = {rate: Resampler(block.sample_rate, rate) for rate in rates}
-        self._cutters = [ClipCutter(_clip_config(binding), gate_dbfs) for binding in bindings]
+        self._cutters = [_cutter(binding, gate_dbfs) for binding in bindings]
+        # the memory of a stateful model is of this epoch alone
+        self._scorers = [stream_of(binding.model) for binding in bindings]
 
     def feed(self, block: Block) -> Iterator[Level | tuple[int, Scores]]:
         self._clock.note(block.offset - self._first, block.at)
@@ -210,25 +226,26 @@ class _Epoch:
 
     def _clips(self, index: int, signals: Mapping[int, Samples], *, over: bool) -> Iterator[tuple[int, int, Clip]]:
         """Yield one model's clips: samples of the epoch after which each is complete, model index, clip."""
-        section, cutter = self._bindings[index].model.manifest.clip, self._cutters[index]
-        resampler = self._resamplers[section.sample_rate]
-        for clip in cutter.feed(signals[section.sample_rate]):
-            yield resampler.input_for(clip.start + section.n_samples), index, clip
+        sample_rate, cutter = self._bindings[index].model.manifest.clip.sample_rate, self._cutters[index]
+        resampler = self._resamplers[sample_rate]
+        for clip in cutter.feed(signals[sample_rate]):
+            yield resampler.input_for(clip.stop), index, clip
         for clip in cutter.flush() if over else ():
-            yield resampler.input_for(clip.start + section.n_samples), index, clip
+            yield resampler.input_for(clip.stop), index, clip
 
     def _scores(self, index: int, clip: Clip) -> Scores:
-        model = self._bindings[index].model
-        manifest, section = model.manifest, model.manifest.clip
-        position = clip.start * self._resamplers[section.sample_rate].input_per_output
+        manifest = self._bindings[index].model.manifest
+        sample_rate = manifest.clip.sample_rate
+        position = clip.start * self._resamplers[sample_rate].input_per_output
+        values = None if clip.values is None else self._scorers[index].scores(clip.values)
         return Scores(
             source=self._source,
             model=manifest.name,
             at=self._clock.at(float(position)),
             offset_s=(self._first + float(position)) / self.sample_rate,
-            duration_s=section.n_samples / section.sample_rate,
+            duration_s=(clip.stop - clip.start) / sample_rate,
             rms_dbfs=clip.rms_dbfs,
-            values=None if clip.values is None else model.scores(clip.values),
+            values=None if clip.is_quiet else values,
             powers=clip.powers,
             epoch=self.number,
             info=self._infos[index],
@@ -282,9 +299,22 @@ class _SampleClock:
         return at + timedelta(seconds=(offset - first) / self._sample_rate)
 
 
-def _clip_config(binding: ModelBinding) -> ClipConfig:
-    manifest = binding.model.manifest
-    return ClipConfig(manifest.clip.sample_rate, manifest.clip.n_samples, binding.effective_period_s, manifest.features)
+def stream_of(model: Scorer) -> ClipScorer:
+    """Return what scores one source's sound without a hole: a stateful model anew, any other as it is."""
+    return model.stream() if model.manifest.input.stateful and isinstance(model, StatefulScorer) else model
+
+
+def _cutter_config(binding: ModelBinding) -> ClipConfig | StepConfig:
+    manifest, clip = binding.model.manifest, binding.model.manifest.clip
+    if not manifest.input.stateful:
+        return ClipConfig(clip.sample_rate, clip.n_samples, binding.effective_period_s, manifest.features)
+    step, hop, span = manifest.input.step, manifest.step_samples, manifest.step_span
+    return StepConfig(clip.sample_rate, clip.n_samples, step, hop, span, manifest.features)
+
+
+def _cutter(binding: ModelBinding, gate_dbfs: float) -> ClipCutter | StepCutter:
+    config = _cutter_config(binding)
+    return ClipCutter(config, gate_dbfs) if isinstance(config, ClipConfig) else StepCutter(config, gate_dbfs)
 
 
 def _detector(binding: ModelBinding, namespace: UUID) -> Detector:
@@ -304,7 +334,7 @@ def _info(binding: ModelBinding, detector: Detector, models: Mapping[str, tuple[
         manifest.sha256,
         detector.onset_delay_s(clip_s),
         detector.offset_delay_s(clip_s),
-        _clip_config(binding).longest_step_s,
+        _cutter_config(binding).longest_step_s,
         models,
     )
 

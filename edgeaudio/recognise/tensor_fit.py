@@ -40,9 +40,9 @@ def fit_input(manifest: Manifest, file: Path, interpreter: Any, frontend: FrontE
             )
         prepare(file, interpreter, tensor, shape if -1 in signature else None)
         return
-    lengths = {"time": clip.n_samples}
-    if manifest.features is not None:
-        lengths = {"time": manifest.features.n_frames(clip.n_samples), "feature": manifest.features.n_features}
+    lengths = dict(zip(("time", "feature"), manifest.values_shape, strict=False))
+    if section.stateful:
+        lengths["time"] = section.step
     wanted = [lengths.get(axis, 1) for axis in section.axes]
     # an open length is exported as -1, or as a lone 1 (YAMNet's first release)
     resizable = len(signature) == len(wanted) and all(n in (w, -1) for n, w in zip(signature, wanted, strict=True))
@@ -53,7 +53,8 @@ def fit_input(manifest: Manifest, file: Path, interpreter: Any, frontend: FrontE
         raise ModelError(
             file,
             f"its input tensor is {signature}, and {FILE_NAME} makes {wanted} "
-            f"({', '.join(section.axes)}; {section.kind}, {clip.n_samples} samples)",
+            f"({', '.join(section.axes)}; {section.kind}, "
+            f"{f'steps of {section.step}' if section.stateful else f'{clip.n_samples} samples'})",
         )
     prepare(file, interpreter, tensor, wanted if signature != wanted and not flat else None)
 
@@ -81,7 +82,7 @@ def load_front_end(manifest: Manifest, file: Path, content: bytes) -> FrontEnd:
     section, n_samples = manifest.input, manifest.clip.n_samples
     file = file.with_name(section.frontend)
     interpreter = open_interpreter(file, content)
-    state = kept_state(file, content)
+    state = kept_state(file, content, stateful=False)
     (tensor, *_), (output, *_) = interpreter.get_input_details(), interpreter.get_output_details()
     _check_dtype(tensor, file, "input")
     _check_dtype(output, file, "output")
@@ -104,18 +105,27 @@ def load_front_end(manifest: Manifest, file: Path, content: bytes) -> FrontEnd:
     )
 
 
-def kept_state(file: Path, content: bytes) -> State:
-    """Return the state that a model keeps. Raises ModelError if it cannot be reset."""
+def kept_state(file: Path, content: bytes, *, stateful: bool) -> State:
+    """Return the state that a model keeps. Raises ModelError for one that its manifest does not allow.
+
+    stateful: the manifest says that the model remembers what it was given before.
+    """
     try:
         state = state_of(content)
     except FlatbufferError as error:
         raise ModelError(file, f"is damaged: {error}") from None
-    if state is State.RESOURCES:
+    if stateful and state is State.NONE:
+        raise ModelError(
+            file,
+            f"keeps nothing from one run to the next, and {FILE_NAME} says input.stateful = true; states that go "
+            "through inputs and outputs are not supported",
+        )
+    if state is State.RESOURCES and not stateful:
         raise ModelError(
             file,
             "writes to variables that keep their values from clip to clip and cannot be reset (operator "
-            "ASSIGN_VARIABLE), so that scores depend on what came before; export it without them, as a model that "
-            "is given each clip whole",
+            "ASSIGN_VARIABLE), so that scores depend on what came before; if it is meant to be given each frame once, "
+            f"say input.stateful = true and input.step in {FILE_NAME}; else export it without them",
         )
     if state is State.UNSET:
         raise ModelError(

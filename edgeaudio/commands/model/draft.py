@@ -27,7 +27,8 @@ from edgeaudio.commands.model.frontend import take_frontend
 from edgeaudio.commands.model.init_options import InitOptions, Work, check_settings, settings_table
 from edgeaudio.commands.model.metadata import take_input, take_model, take_output
 from edgeaudio.commands.model.outputs import is_autoencoder, name_outputs
-from edgeaudio.commands.model.shape import OPEN, closed
+from edgeaudio.commands.model.shape import OPEN, closed, waveform_axes
+from edgeaudio.commands.model.streaming import take_state, take_steps
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.interpreter import ModelError
@@ -67,14 +68,18 @@ def draft(file: Path, content: bytes, options: InitOptions, frontend: bytes = b"
     of_model = tensor
     if options.frontend:
         tensor = take_frontend(work, frontend, tensor)
+    is_stateful = take_state(work, content, tensor)
     of_input = metadata.input(work.section("input").get("index", 0))
     kind = _kind(work, tensor, of_input)
     _rate(work, tensor, of_input, kind)
-    if kind == "waveform":
+    if is_stateful:
+        take_steps(work, tensor, kind)
+    elif kind == "waveform":
         _waveform(work, tensor)
     else:
         guess_features(work, tensor)
-    _period(work)
+    if not is_stateful:
+        _period(work)
     take_input(work, of_input)
     if tensor.dtype.startswith(("int", "uint")) and not tensor.scale:
         _full_scale(work, tensor.dtype)
@@ -92,8 +97,12 @@ def draft(file: Path, content: bytes, options: InitOptions, frontend: bytes = b"
 
 
 def input_of(manifest: Manifest, samples: Samples) -> Samples:
-    """Return a model's input for a clip `(n_samples,)`: the samples, or their features `(n_frames, n_features)`."""
-    return samples if manifest.features is None else features(samples, manifest.features)
+    """Return a model's input for a clip `(n_samples,)`: the samples, or their features `(n_frames, n_features)`.
+
+    Of a stateful model, those of whole steps.
+    """
+    values = samples if manifest.features is None else features(samples, manifest.features)
+    return values[: manifest.values_shape[0]]
 
 
 def _name(work: Work, content: bytes) -> None:
@@ -193,8 +202,8 @@ def _waveform(work: Work, tensor: Tensor) -> None:
         )
     if sum(n != 1 for n in shape) > 1:
         raise EdgeaudioError(f"{work.file}: its input is {list(shape)}, which is no waveform; say another --kind")
-    longest = max(range(len(shape)), key=lambda i: (shape[i] == OPEN, shape[i])) if shape else 0
-    fixed = shape[longest] if shape and shape[longest] > 1 else 0
+    length, axes = waveform_axes(tensor)
+    fixed = length if length > 1 else 0
     rate, clip_s = clip["sample_rate"], work.options.clip_s
     if fixed and clip_s and round(clip_s * rate) != fixed:
         raise EdgeaudioError(f"--clip-s {clip_s:g}: the input takes {fixed} samples, {fixed / rate:g} s at {rate} Hz")
@@ -206,10 +215,7 @@ def _waveform(work: Work, tensor: Tensor) -> None:
         clip.setdefault("n_samples", YAMNET_SAMPLES)
     else:
         work.guess("clip", "n_samples", rate, "a second; the model takes any length; else say --clip-s")
-    others = iter(["batch"] if longest else [])
-    work.section("input").setdefault(
-        "axes", ["time" if i == longest else next(others, "channel") for i in range(len(shape))]
-    )
+    work.section("input").setdefault("axes", axes)
 
 
 def _with_output(work: Work, manifest: Manifest, contents: tuple[bytes, bytes], *, to_measure: bool) -> Draft:

@@ -55,6 +55,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "mel_scale": "htk", "norm": "none", "mel_slopes": "bin", "log": "ln", "log_floor": 1e-10,
         "c0": "spectrum_energy", "cmvn_window": 101,
     },
+    "microwakeword": {"win_align": "start", "fmin": 125.0, "fmax": 7500.0},
 }  # fmt: skip
 # presets that are about features of one kind
 KINDS = {
@@ -62,6 +63,7 @@ KINDS = {
     "teachable-machine": "spectrogram",
     "edge-impulse-mfe": "log_mel",
     "edge-impulse-mfcc": "mfcc",
+    "microwakeword": "micro_frontend",
 }
 # of Edge Impulse's blocks, as the studio proposes them: mel bands, and coefficients
 EDGE_IMPULSE_MELS = {"edge-impulse-mfe": 40, "edge-impulse-mfcc": 32}
@@ -72,6 +74,7 @@ OF_MELS = ("mel_scale", "norm", "mel_slopes", "fmin", "fmax", "dct_norm", "lifte
 COUNTS = {
     "mfcc": "n_mfcc",
     "log_mel": "n_mels",
+    "micro_frontend": "n_mels",
     "spectrogram": "n_bins",
 }  # key of the number of features
 USUAL_MELS = 40
@@ -91,7 +94,7 @@ def guess_features(work: Work, tensor: Tensor) -> None:
         usual = EDGE_IMPULSE_FEATURES[work.options.preset]
         if long[0] % usual == 0:
             work.guess("features", count, usual, f"{long[0] // usual} frames of {usual}, as Edge Impulse proposes")
-    n_frames, n_features = _frames_and_features(work, tensor, stated.get(count))
+    n_frames, n_features = frames_and_features(work, tensor, stated.get(count))
     if stated.get(count, n_features) != n_features:
         raise EdgeaudioError(
             f"{work.file}: its input is {list(tensor.shape)}, of which no length is features.{count} = {stated[count]}"
@@ -140,7 +143,7 @@ def is_teachable(tensor: Tensor) -> bool:
     return tuple(n for n in tensor.shape if n != 1) == TEACHABLE_SHAPE
 
 
-def _frames_and_features(work: Work, tensor: Tensor, stated: int | None) -> tuple[int, int]:
+def frames_and_features(work: Work, tensor: Tensor, stated: int | None) -> tuple[int, int]:
     """Return the number of frames, OPEN for any, and of features in a frame; fills in the axes."""
     shape, axes = tensor.shape, work.section("input")
     long = [i for i, n in enumerate(shape) if n != 1]

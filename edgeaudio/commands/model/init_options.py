@@ -107,4 +107,6 @@ def check_settings(table: Mapping[str, Any]) -> None:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)

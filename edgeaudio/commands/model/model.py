@@ -98,7 +98,14 @@ def verify(name: str) -> int:
     runs = [model.outputs(given) for given in (values, input_of(manifest, noise * 0), values)]
     outputs = np.concatenate(runs[:2])
     features_ms, model_ms = _median_ms(manifest, model, noise)
-    share = (features_ms + model_ms) / manifest.clip.period_ms
+    period_ms = 1000 * manifest.period_s
+    share = (features_ms + model_ms) / period_ms
+    each = (
+        f"step of {period_ms:g} ms (median of {TIMED_RUNS}, features of {len(values)} frames at once); this"
+        if manifest.input.stateful
+        else f"clip of {manifest.clip.n_samples / manifest.clip.sample_rate:g} s (median of {TIMED_RUNS}); "
+        f"a clip each {period_ms:g} ms"
+    )
     inputs, results = read_tensors(model.path, read_model_file(model.path))
     tensors = f"{_tensor(inputs[manifest.input.index])} -> {_tensor(results[manifest.output.index])}"
     trouble = _trouble(manifest, outputs) or ("" if np.array_equal(runs[0], runs[2]) else AT_RANDOM)
@@ -112,9 +119,8 @@ def verify(name: str) -> int:
             "time",
             "works",
             (
-                f"features {features_ms:.2f} ms, model {model_ms:.2f} ms a clip of "
-                f"{manifest.clip.n_samples / manifest.clip.sample_rate:g} s (median of {TIMED_RUNS}); "
-                f"a clip each {manifest.clip.period_ms} ms takes {share:.1%} of one core{_unheard(manifest)}"
+                f"features {features_ms:.2f} ms, model {model_ms:.2f} ms a {each} takes {share:.1%} of one core"
+                f"{_unheard(manifest)}"
             ),
         ],
     ]
@@ -128,19 +134,23 @@ def verify(name: str) -> int:
 def _unheard(manifest: Manifest) -> str:
     """Return the share of the sound between clips that do not touch; empty if they do."""
     clip = manifest.clip
-    share = 1 - 1000 * clip.n_samples / (clip.sample_rate * clip.period_ms)
+    share = 1 - clip.n_samples / (clip.sample_rate * manifest.period_s)
     return f" and leaves {share:.0%} of the sound between clips unheard" if share > 0 else ""
 
 
 def _median_ms(manifest: Manifest, model: Model, samples: np.ndarray) -> tuple[float, float]:
-    """Return the median time of the features and of the model for one clip, ms."""
-    features_s, model_s = [], []
+    """Return the median time of the features and of the model for one clip, or for one step of a stateful model, ms."""
+    features_s, model_s, n_steps = [], [], 1
+    scorer, step = model.scores, None
+    if manifest.input.stateful:
+        scorer, step = model.stream().scores, manifest.input.step
+        n_steps = manifest.values_shape[0] // manifest.input.step
     for _ in range(TIMED_RUNS):
         begin_s = time.perf_counter()
         values = input_of(manifest, samples)
         middle_s = time.perf_counter()
-        model.scores(values)
-        features_s.append(middle_s - begin_s)
+        scorer(values[:step])
+        features_s.append((middle_s - begin_s) / n_steps)
         model_s.append(time.perf_counter() - middle_s)
     return 1000 * statistics.median(features_s), 1000 * statistics.median(model_s)
 
@@ -180,9 +190,12 @@ def _manifest_rows(manifest: Manifest) -> list[list[str]]:
         ["license", manifest.license or "not stated"],
         *[["training data", data] for data in manifest.training_data],
         ["sha256", manifest.sha256],
-        ["clip", f"{clip.n_samples} samples at {clip.sample_rate} Hz, one each {clip.period_ms} ms"],
+        ["clip", f"{clip.n_samples} samples at {clip.sample_rate} Hz, one each {1000 * manifest.period_s:g} ms"],
         ["input", f"{section.kind} as ({', '.join(section.axes)}), times {section.scale:g} plus {section.offset:g}"],
     ]
+    if section.stateful:
+        unit = "samples" if features is None else "frames"
+        rows.append(["state", f"kept from step to step, of {section.step} {unit} each, for each source by itself"])
     if section.frontend:
         a_time = f", each {section.frontend_hop} samples" if section.frontend_hop else ""
         rows.append(["front end", f"{section.frontend}{a_time}, of samples times {section.frontend_scale:g}"])

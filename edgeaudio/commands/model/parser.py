@@ -57,14 +57,17 @@ def _add_init(actions: Commands) -> None:
     )
     init.add_argument("--name", default="", help="of a-z, 0-9 and hyphens (default: from the file's name)")
     init.add_argument(
-        "--kind", default="", choices=("waveform", "spectrogram", "log_mel", "mfcc"), help="what the model's input is"
+        "--kind",
+        default="",
+        choices=("waveform", "spectrogram", "log_mel", "mfcc", "micro_frontend"),
+        help="what the model's input is",
     )
     init.add_argument(
         "--preset",
         default="",
         metavar="NAME",
         help="whose features: librosa, torchaudio, tf-signal, yamnet, kaldi, psf (python_speech_features), "
-        "tf-tutorial, teachable-machine, edge-impulse-mfe or edge-impulse-mfcc",
+        "tf-tutorial, teachable-machine, edge-impulse-mfe, edge-impulse-mfcc or microwakeword",
     )
     init.add_argument(
         "--sample-rate", type=whole(1000, 1_000_000), default=0, metavar="HZ", help="that the model was trained at"

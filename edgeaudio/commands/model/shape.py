@@ -17,6 +17,15 @@ def given_axes(work: Work, tensor: Tensor) -> list[str]:
     return [str(axis) for axis in axes] if isinstance(axes, list) and len(axes) == len(tensor.shape) else []
 
 
+def waveform_axes(tensor: Tensor) -> tuple[int, list[str]]:
+    """Return the length of a tensor of sound, 0 of a single number, and the names of its axes."""
+    shape = tensor.shape
+    longest = max(range(len(shape)), key=lambda i: (shape[i] == OPEN, shape[i])) if shape else 0
+    others = iter(["batch"] if longest else [])
+    axes = ["time" if i == longest else next(others, "channel") for i in range(len(shape))]
+    return shape[longest] if shape else 0, axes
+
+
 def closed(work: Work, tensor: Tensor) -> Tensor:
     """Return the tensor with at most one open dimension: the length of a clip.
 

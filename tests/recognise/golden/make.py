@@ -1,11 +1,13 @@
 """Makes the golden files: what the reference libraries compute for the same sound.
 
     python tests/recognise/golden/make.py [librosa] [torchaudio] [tf_signal] [tf_ops] [kaldi] [psf] [edge_impulse]
+        [micro_frontend]
 
 Each library's numbers go into `<library>.npz` beside this file: for every case the FeatureConfig that
 edgeaudio needs to say the same (as JSON) and the library's result, float32 `(n_frames, n_features)`.
 The tests read the files only. Made with librosa 0.11.0, torch 2.13.0 and torchaudio 2.11.0 (its
-compiled part is not needed), TensorFlow 2.21.0, kaldi-native-fbank 1.22.5, python_speech_features 0.6, speechpy 2.4.
+compiled part is not needed), TensorFlow 2.21.0, kaldi-native-fbank 1.22.5, python_speech_features 0.6, speechpy 2.4,
+pymicro-features 2.0.2.
 """
 
 from __future__ import annotations
@@ -399,11 +401,50 @@ LIBRARIES: dict[str, Callable[[NDArray[np.int16]], Iterator[Case]]] = {
 }
 
 
+def micro_frontend() -> None:
+    """Write what pymicro-features computes of speech, noise and the widest swings, all whole numbers.
+
+    Two of its filter weights depend on the C library's log1pf. glibc rounds it correctly from 2.41 on; before, preload a
+    library with `float log1pf(float x) { return (float)log1p(x); }`.
+    """
+    import ctypes
+
+    from pymicro_features import MicroFrontend
+
+    log1pf = ctypes.CDLL(None).log1pf
+    log1pf.restype, log1pf.argtypes = ctypes.c_float, [ctypes.c_float]
+    bins = (np.arange(257, dtype=np.float32) * np.float32(31.25)) / np.float32(700)
+    assert all(log1pf(float(x)) == float(np.float32(np.log1p(float(x)))) for x in bins), "log1pf is badly rounded"
+    rng = np.random.default_rng(3)
+    with np.load(HERE / "silero_v6.npz") as file:
+        speech = file["samples"][: 4 * SAMPLE_RATE]
+    sounds = {
+        "signal": signal(),
+        "speech": speech,
+        "swings": rng.choice(np.array([-32768, 32767], np.int16), 8000),
+        "offset": np.full(4000, -32768, np.int16),
+        "faint": np.rint(rng.normal(0, 1.5, 8000)).astype(np.int16),
+        "levels": (rng.normal(0, 1, 16000) * np.exp(rng.normal(5, 2.5, 100)).repeat(160))
+        .clip(-32768, 32767)
+        .astype(np.int16),
+    }
+    saved = {}
+    for name, samples in sounds.items():
+        frontend, found = MicroFrontend(), []
+        for start in range(0, len(samples) - 159, 160):
+            output = frontend.process_samples(samples[start : start + 160].tobytes())
+            found += [output.features] if output.features else []
+        saved |= {f"{name}.samples": samples, f"{name}.result": np.rint(np.array(found) / 0.0390625).astype(np.uint16)}
+    np.savez_compressed(HERE / "micro_frontend.npz", **saved)
+
+
 def main(names: list[str]) -> None:
     """Write the golden files of those libraries, of all without a name."""
     sound = signal()
     np.savez_compressed(HERE / "signal.npz", samples=sound, sample_rate=SAMPLE_RATE)
-    for name in names or LIBRARIES:
+    if not names or "micro_frontend" in names:
+        micro_frontend()
+    for name in (name for name in names or LIBRARIES if name != "micro_frontend"):
         arrays: dict[str, NDArray[Any]] = {}
         for case, config, result in LIBRARIES[name](sound):
             arrays[f"{case}.config"] = np.array(json.dumps({"sample_rate": SAMPLE_RATE, **config}))

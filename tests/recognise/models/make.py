@@ -89,6 +89,31 @@ def running_mean(x: Tensor) -> Tensor:
     return total / float(N_FRAMES)
 
 
+def wake_word() -> bytes:
+    """(1, 3, 40) to (1, 1): half of the mean and half of the one before, as a share of 32; in a variable."""
+
+    class Level(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = tf.Variable(np.zeros((1, 1), np.float32))
+
+        @tf.function(input_signature=[tf.TensorSpec((1, 3, 40), tf.float32)])
+        def run(self, x: Tensor) -> Tensor:
+            self.last.assign(0.5 * self.last + 0.5 * tf.reduce_mean(x, (1, 2))[:, None])
+            return tf.minimum(self.last / 32.0, 1.0)
+
+    return with_variables(Level())
+
+
+def with_variables(module: Tensor) -> bytes:
+    """A module whose `run` writes to resource variables."""
+    with TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=module.run)
+        chosen = tf.lite.TFLiteConverter.from_saved_model(folder)
+        chosen.experimental_enable_resource_variables = True
+        return bytes(chosen.convert())
+
+
 def written_variable() -> bytes:
     """A model whose scores are the mean of this clip's and the last run's, kept in a resource variable."""
 
@@ -102,12 +127,7 @@ def written_variable() -> bytes:
             self.last.assign(0.5 * self.last + 0.5 * thirds(x))
             return self.last + 0.0
 
-    module = Smoothed()
-    with TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures=module.run)
-        chosen = tf.lite.TFLiteConverter.from_saved_model(folder)
-        chosen.experimental_enable_resource_variables = True
-        return bytes(chosen.convert())
+    return with_variables(Smoothed())
 
 
 def unset_variable() -> bytes:
@@ -182,7 +202,9 @@ def models() -> Iterator[tuple[str, bytes]]:
     yield "shape_anomalies", converter(lambda x: 0.5 * x, (None, 5 * 128)).convert()
     # the running mean of the frames, in a loop inside the graph: nothing is kept after the run
     yield "recurrent_loop", converter(running_mean, (1, N_FRAMES, N_MELS)).convert()
-    # to be refused
+    # in the shape of microWakeWord's
+    yield "wake_word", wake_word()
+    # to be refused; the first is none for a manifest that is stateful
     yield "refused_written_variable", written_variable()
     yield "refused_unset_variable", unset_variable()
     yield "refused_int64_output", converter(lambda x: tf.argmax(thirds(x), axis=1), waveform).convert()
