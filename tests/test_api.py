@@ -204,6 +204,23 @@ def test_two_models_of_one_name_with_other_labels_are_refused(model: Path, tmp_p
         edgeaudio.listen([], [model, other])
 
 
+def test_a_stateful_model_takes_no_other_period(tmp_path: Path):
+    word = model_directory(tmp_path, "wake_word", name="wake")
+    with pytest.raises(EdgeaudioError) as caught:
+        edgeaudio.listen([], word, period_ms=100)
+    assert str(caught.value) == (
+        "period_ms is 100; the model wake remembers what it heard, and takes its own steps of 30 ms: leave it out"
+    )
+
+
+def test_a_loaded_stateful_model_is_anew_in_each_call(tmp_path: Path):
+    word = edgeaudio.load_model(model_directory(tmp_path, "wake_word"))
+    noise = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
+    once, again = ([each.score for each in edgeaudio.listen([noise], word)] for _ in range(2))
+    assert len(once) == 16
+    assert once == again
+
+
 @pytest.mark.parametrize("given_as", [Path, str, edgeaudio.load_model])
 def test_one_model_needs_no_list(model: Path, given_as: Callable[[Path], Any]):
     results = list(edgeaudio.listen([pcm(tone(0.1))], given_as(model), sample_rate=RATE))

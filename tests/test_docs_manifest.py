@@ -61,9 +61,11 @@ def test_every_preset():
 
 
 def test_the_examples_are_read():
-    first, second, words = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    first, streaming, second, words = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
     manifest = parse_manifest(tomllib.loads(first), Path("model.toml"))
     assert manifest.name == "doorbell"
+    whole = tomllib.loads(first) | tomllib.loads(streaming)
+    assert parse_manifest(whole, Path("model.toml")).period_s == 0.03
     whole = tomllib.loads(first) | tomllib.loads(second) | {"labels": ["smoke alarm", "siren"]}
     assert parse_manifest(whole, Path("model.toml")).threshold("any alarm").on == 0.8
     whole = tomllib.loads(first) | tomllib.loads(words) | {"labels": ["yes", "unknown"]}

@@ -1,5 +1,6 @@
 """The commands of docs/models.md bring the models that they are about."""
 
+import json
 import os
 import re
 import shlex
@@ -26,7 +27,7 @@ def test_each_kind_has_its_commands():
     titles = re.findall(r"^### (.*)$", SECTION, re.MULTILINE)
     assert titles == [
         "TensorFlow's tutorials", "Teachable Machine", "Edge Impulse",
-        "MediaPipe, Model Maker and TensorFlow Lite Support", "Others",
+        "MediaPipe, Model Maker and TensorFlow Lite Support", "Others", "Wake words: microWakeWord and ESPHome",
     ]  # fmt: skip
 
 
@@ -38,6 +39,9 @@ def test_the_model_is_described_and_runs(tmp_path, monkeypatch, capfd, command):
     Path("labels.txt").write_text("go\nno\nstop\n"[: 3 * n_labels])
     Path("teachable_labels.txt").write_text("0 Background Noise\n1 no\n2 yes\n")
     Path("metadata.json").write_text('{"tfjsSpeechCommandsVersion": "0.4.0", "wordLabels": ["noise", "no", "yes"]}')
+    if "wake_word.tflite" in words and "--preset" not in words:
+        rule = {"probability_cutoff": 0.9, "sliding_window_size": 5, "feature_step_size": 10}
+        Path("wake_word.json").write_text(json.dumps({"type": "micro", "wake_word": "Go", "micro": rule}))
     for name in (word for word in words if word.endswith(".tflite")):
         found = [path for path in (MODELS / name, MODELS / "others" / name) if path.exists()]
         shutil.copy(found[0], name)

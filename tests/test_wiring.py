@@ -74,6 +74,24 @@ def test_a_source_is_read_whenever_its_clips_end(source: dict[str, object], peri
     assert read_period_s(whole, load_models(whole), "porch") == period_s
 
 
+def test_a_source_is_not_read_at_each_step_of_a_stateful_model(tmp_path: Path) -> None:
+    """Such a model alone, and beside one whose clips end more rarely."""
+    word = {"wake": {"path": str(model_directory(tmp_path, "wake_word", name="wake"))}}
+    for models, period_s in ((word, 0.5), (word | {"home": {"path": str(HOME)}}, 0.5)):
+        given = settings(models=models, sources={"porch": {"url": "rtsp://cam"}}, state_dir=str(tmp_path))
+        assert read_period_s(given, load_models(given), "porch") == period_s
+
+
+def test_a_stateful_model_takes_no_other_period(tmp_path: Path) -> None:
+    word = {"path": str(model_directory(tmp_path, "wake_word")), "period_ms": 500}
+    given = settings(models={"wake": word})
+    with pytest.raises(SettingsError) as caught:
+        model_bindings(given, load_models(given))
+    assert str(caught.value) == (
+        "models.wake.period_ms: this model remembers what it heard, and takes its own steps of 30 ms; remove this line"
+    )
+
+
 @pytest.mark.parametrize(
     ("mqtt", "login"),
     [

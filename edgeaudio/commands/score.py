@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -102,6 +102,7 @@ class _Printer:
 
     def __init__(self, bindings: Sequence[ModelBinding], style: Style) -> None:
         self._labels = labels_by_model(binding.model for binding in bindings)
+        self._stateful = {each.model.manifest.name for each in bindings if each.model.manifest.input.stateful}
         self._reported = {binding.model.manifest.name: binding.labels for binding in bindings}
         self._style = style
         self._recorded = True
@@ -161,7 +162,9 @@ class _Printer:
             return
         level = "silence" if scores.rms_dbfs is None else f"{scores.rms_dbfs:.1f} dBFS"
         cells = [f"{self._label(label)} {value:.3f}" for label, value in best] or ["(under the gate)"]
-        self._row([self._clock(scores.at), *self._model(scores.model), f"{level:>11}"], cells)
+        # a stateful model's clips all but overlap, and the first begin together: their ends tell them apart
+        at = scores.at + timedelta(seconds=scores.duration_s) if scores.model in self._stateful else scores.at
+        self._row([self._clock(at), *self._model(scores.model), f"{level:>11}"], cells)
 
     def _print_event(self, event: Event) -> None:
         if self._style.as_json:

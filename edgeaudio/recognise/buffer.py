@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from edgeaudio.types import Samples
 
-
 Numbers = TypeVar("Numbers", bound=np.generic)
 
 

@@ -344,8 +344,7 @@ def _state_problems(manifest: Manifest) -> Iterator[Problem]:
     yield (
         features is not None and features.needs_whole_clip,
         "features",
-        'center, pad_end, ref = "max", top_db, cmvn_window and standardize need a whole clip, which a model with '
-        "input.stateful is not given",
+        'center, pad_end, ref = "max", top_db, cmvn_window and standardize do not go with input.stateful',
     )
 
 

@@ -289,10 +289,9 @@ def _gain_table() -> Int64s:
 
 def _gain_at(estimates: Int64s) -> Int64s:
     level = estimates.astype(np.float32) / np.float32(1 << (_ESTIMATE_BITS - _CORRECTION_BITS))
-    power = ((level + np.float32(_GAIN_OFFSET)).astype(np.float64) ** -float(np.float32(_GAIN_STRENGTH))).astype(
-        np.float32
-    )
-    gain = np.minimum(np.float32(1 << _GAIN_BITS) * power + np.float32(0.5), np.float32(32767))
+    over: NDArray[np.float64] = (level + np.float32(_GAIN_OFFSET)).astype(np.float64)
+    power = np.power(over, -float(np.float32(_GAIN_STRENGTH))).astype(np.float32)
+    gain: Samples = np.minimum(np.float32(1 << _GAIN_BITS) * power + np.float32(0.5), np.float32(32767))
     return gain.astype(np.int64)
 
 

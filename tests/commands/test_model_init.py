@@ -174,7 +174,7 @@ def test_one_of_several_inputs(run):
         ("waveform", (*SHORT[:-1], "--labels", "two.txt"), "<M>: gives 3 scores, and model.toml names 2 labels"),
         ("waveform", (*SHORT, "--preset", "matlab"),
          ("--preset matlab: there are librosa, torchaudio, tf-signal, yamnet, kaldi, psf, tf-tutorial, "
-          "teachable-machine, edge-impulse-mfe, edge-impulse-mfcc")),
+          "teachable-machine, edge-impulse-mfe, edge-impulse-mfcc, microwakeword")),
         ("features_time_major", (THREE, "--preset", "tf-tutorial", "--kind", "log_mel"),
          "--preset tf-tutorial: is about features of kind spectrogram, and this is log_mel"),
         ("waveform", (*SHORT, "--preset", "kaldi"),
@@ -201,7 +201,7 @@ def test_one_of_several_inputs(run):
          ("<M>: no usual window makes 24 frames of 30 s; say which with --set features.n_fft=N --set "
          "features.win_length=N --set features.hop_length=N")),
         ("features_time_major", (THREE, "--set", "input.kind=mel"),
-         'model.toml: input.kind: \'mel\' is none of "waveform", "spectrogram", "log_mel", "mfcc"'),
+         'model.toml: input.kind: \'mel\' is none of "waveform", "spectrogram", "log_mel", "mfcc", "micro_frontend"'),
         ("features_time_major", (THREE, "--kind", "waveform"),
          "<M>: its input is [1, 24, 3, 1], which is no waveform; say another --kind"),
         ("waveform", (*SHORT, "--set", "features.n_fft=64"),

@@ -19,8 +19,6 @@ def test_equal_checkouts_compare_equal_and_a_difference_is_found(tmp_path: Path)
     assert differing(HERE, other, [recording]) == []
     pipeline = other / "edgeaudio" / "recognise" / "pipeline.py"
     source = pipeline.read_text()
-    assert "model.scores(clip.values)" in source
-    pipeline.write_text(
-        source.replace("model.scores(clip.values)", "model.scores(clip.values) * np.float32(0.9999999)")
-    )
+    assert ".scores(clip.values)" in source
+    pipeline.write_text(source.replace(".scores(clip.values)", ".scores(clip.values) * np.float32(0.9999999)"))
     assert differing(HERE, other, [recording]) == [str(recording)]

@@ -112,7 +112,11 @@ def test_a_label_s_own_thresholds_come_first():
         ("input/scale", 10**400, "input.scale: is too large a number"),
         ("features/center", 1, "features.center: 1 is not true or false"),
         ("description", ["x" * 100], "description: ['" + "x" * 55 + "... is not text"),
-        ("input/kind", "mel", 'input.kind: \'mel\' is none of "waveform", "spectrogram", "log_mel", "mfcc"'),
+        (
+            "input/kind",
+            "mel",
+            'input.kind: \'mel\' is none of "waveform", "spectrogram", "log_mel", "mfcc", "micro_frontend"',
+        ),
         ("input/axes", ["batch", "t"], 'input.axes[1]: \'t\' is none of "batch", "time", "feature", "channel"'),
         ("output/activation", "relu", 'output.activation: \'relu\' is none of "none", "sigmoid", "softmax"'),
         ("output/patches", "sum", 'output.patches: \'sum\' is none of "mean", "max"'),

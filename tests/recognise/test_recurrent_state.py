@@ -96,8 +96,8 @@ def test_variables_that_cannot_be_reset_are_refused():
         build_model(manifest_of("waveform"), FILE, content_of("refused_written_variable"))
     assert str(caught.value) == (
         "m.tflite: writes to variables that keep their values from clip to clip and cannot be reset (operator "
-        "ASSIGN_VARIABLE), so that scores depend on what came before; export it without them, as a model that is given "
-        "each clip whole"
+        "ASSIGN_VARIABLE), so that scores depend on what came before; if it is meant to be given each frame once, say "
+        "input.stateful = true and input.step in model.toml; else export it without them"
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recognise.test_micro_frontend import CONFIG as MICRO
+from support.tflite import MICRO
 
 from edgeaudio.decibels import rms_dbfs
 from edgeaudio.recognise.feature_config import FeatureConfig

@@ -28,6 +28,12 @@ LABELS = ("first", "second", "third")  # each the mean of a third of the clip, o
 WAVEFORM = ClipSection(sample_rate=1200, n_samples=120, period_ms=50)
 SPECTRUM = ClipSection(sample_rate=8000, n_samples=800, period_ms=50)
 MELS = FeatureConfig("log_mel", 8000, n_fft=64, hop_length=32, n_mels=3, log_floor=1e-10)
+# of the stateful model, in the shape of microWakeWord's: half of the mean of three frames, and half of the score before
+WORD = ClipSection(sample_rate=16000, n_samples=8000)
+MICRO = FeatureConfig(
+    "micro_frontend", 16000, n_fft=512, win_length=480, win_align="start", hop_length=160, n_mels=40, fmin=125.0,
+    fmax=7500.0,
+)  # fmt: skip
 
 
 def without_runtime_line(stderr: str) -> str:
@@ -59,6 +65,9 @@ def manifest_of(test_model: str, /, **changes: Any) -> Manifest:
         # decibels from -100 to 0 become 0 to 1
         section = InputSection("log_mel", order[test_model], scale=0.01, offset=1.0)
         values |= {"clip": SPECTRUM, "features": MELS, "input": section}
+    if test_model == "wake_word":
+        section = InputSection("micro_frontend", ("batch", "time", "feature"), scale=10 / 256, stateful=True, step=3)
+        values |= {"labels": ("wake",), "clip": WORD, "features": MICRO, "input": section}
     return Manifest(**values | changes)
 
 

@@ -99,6 +99,7 @@ def _take_wake_word(work: Work, described: dict[str, Any], *, named: bool) -> No
     usual = "no JSON of microWakeWord's is beside the file; its page has the number"
     on, mean_of = described.get("cutoff", CUTOFF), described.get("window", WINDOW)
     if described:
+        work.guesses.append(f"labels, detector: of {work.file.with_suffix('.json').name}")
         work.section("detector").setdefault("on", on)
         work.section("detector").setdefault("mean_of", mean_of)
     else:
@@ -129,20 +130,21 @@ def _json_beside(file: Path) -> dict[str, Any] | None:
     is_first = table.get("version") == 1
     found = {
         "cutoff": _number(path, micro, "probability_cutoff", 0.001, 1.0),
-        "window": int(_number(path, micro, "sliding_window_size", 1, MAX_CLIPS)),
+        "window": _number(path, micro, "sliding_window_size", 1, MAX_CLIPS, whole=True),
         "step_ms": STEP_MS_OF_VERSION_1 if is_first else STEP_MS,
         "wake_word": " ".join(word.split()),
     }
     if "feature_step_size" in micro:
-        found["step_ms"] = int(_number(path, micro, "feature_step_size", 1, WINDOW_MS))
+        found["step_ms"] = _number(path, micro, "feature_step_size", 1, WINDOW_MS, whole=True)
     author = table.get("author")
     if isinstance(author, str) and author.isprintable() and 0 < len(author) <= 200:
         found["description"] = f"Wake word of {author}"
     return found
 
 
-def _number(path: Path, table: dict[str, Any], key: str, low: float, high: float) -> float:
-    value = table.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise EdgeaudioError(f"{path}: micro.{key}: {value!r} is not a number from {low:g} to {high:g}")
-    return value
+def _number(path: Path, table: dict[str, Any], key: str, low: float, high: float, *, whole: bool = False) -> Any:  # noqa: ANN401 (int or float)
+    value: Any = table.get(key)
+    if type(value) not in ((int,) if whole else (int, float)) or not low <= value <= high:
+        what = "a whole number" if whole else "a number"
+        raise EdgeaudioError(f"{path}: micro.{key}: {value!r} is not {what} from {low:g} to {high:g}")
+    return value if whole else float(value)

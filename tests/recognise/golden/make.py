@@ -404,8 +404,8 @@ LIBRARIES: dict[str, Callable[[NDArray[np.int16]], Iterator[Case]]] = {
 def micro_frontend() -> None:
     """Write what pymicro-features computes of speech, noise and the widest swings, all whole numbers.
 
-    Two of its filter weights depend on the C library's log1pf. glibc rounds it correctly from 2.41 on; before, preload a
-    library with `float log1pf(float x) { return (float)log1p(x); }`.
+    Two of its filter weights depend on the C library's log1pf. glibc rounds it correctly from 2.41 on; before, preload
+    a library with `float log1pf(float x) { return (float)log1p(x); }`.
     """
     import ctypes
 
@@ -428,14 +428,14 @@ def micro_frontend() -> None:
         .clip(-32768, 32767)
         .astype(np.int16),
     }
-    saved = {}
+    saved: dict[str, NDArray[Any]] = {}
     for name, samples in sounds.items():
         frontend, found = MicroFrontend(), []
         for start in range(0, len(samples) - 159, 160):
             output = frontend.process_samples(samples[start : start + 160].tobytes())
             found += [output.features] if output.features else []
         saved |= {f"{name}.samples": samples, f"{name}.result": np.rint(np.array(found) / 0.0390625).astype(np.uint16)}
-    np.savez_compressed(HERE / "micro_frontend.npz", **saved)
+    np.savez_compressed(HERE / "micro_frontend.npz", allow_pickle=False, **saved)
 
 
 def main(names: list[str]) -> None:
