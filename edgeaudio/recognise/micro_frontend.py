@@ -121,10 +121,8 @@ def _filters(config: FeatureConfig) -> tuple[int, NDArray[np.float64]]:
     mels = _mel(np.arange(MICRO_N_FFT // 2 + 1, dtype=np.float32) * bin_hz)
     above = np.searchsorted(edges[1:], mels, side="left")  # slope in which a bin lies: up to its upper edge
     weights = np.zeros((config.n_mels, MICRO_N_FFT // 2 + 1))
-    for index in range(first, len(mels)):
+    for index in range(first, int(np.searchsorted(mels, edges[-1], side="right"))):
         slope = int(above[index])
-        if slope > config.n_mels:
-            break
         share = (edges[slope + 1] - mels[index]) / (edges[slope + 1] - edges[slope])
         if slope > 0:
             weights[slope - 1, index] = _fixed(share)

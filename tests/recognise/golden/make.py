@@ -1,13 +1,13 @@
 """Makes the golden files: what the reference libraries compute for the same sound.
 
     python tests/recognise/golden/make.py [librosa] [torchaudio] [tf_signal] [tf_ops] [kaldi] [psf] [edge_impulse]
-        [micro_frontend]
+        [micro_frontend] [wake_words]
 
 Each library's numbers go into `<library>.npz` beside this file: for every case the FeatureConfig that
 edgeaudio needs to say the same (as JSON) and the library's result, float32 `(n_frames, n_features)`.
 The tests read the files only. Made with librosa 0.11.0, torch 2.13.0 and torchaudio 2.11.0 (its
 compiled part is not needed), TensorFlow 2.21.0, kaldi-native-fbank 1.22.5, python_speech_features 0.6, speechpy 2.4,
-pymicro-features 2.0.2.
+pymicro-features 2.0.2, pymicro-wakeword 2.5.0.
 """
 
 from __future__ import annotations
@@ -438,13 +438,54 @@ def micro_frontend() -> None:
     np.savez_compressed(HERE / "micro_frontend.npz", allow_pickle=False, **saved)
 
 
+def wake_words() -> None:
+    """Write what pymicro-wakeword makes of its four words, spoken by flite one after the other: a probability a step.
+
+    It is given the micro front end's features as edgeaudio computes them, whose own golden file is micro_frontend.npz.
+    """
+    import subprocess
+    import wave
+    from tempfile import TemporaryDirectory
+
+    from pymicro_wakeword import MicroWakeWord, Model
+
+    from edgeaudio.recognise.feature_config import FeatureConfig
+    from edgeaudio.recognise.micro_frontend import MicroFrontend
+
+    config = FeatureConfig(
+        "micro_frontend", SAMPLE_RATE, n_fft=512, win_length=480, win_align="start", hop_length=160, n_mels=40,
+        fmin=125.0, fmax=7500.0,
+    )  # fmt: skip
+    rng, pieces = np.random.default_rng(1), [np.zeros(8000, np.int16)]
+    for model in Model:
+        with TemporaryDirectory() as folder:
+            file = f"{folder}/word.wav"
+            subprocess.run(["flite", "-voice", "rms", "-t", model.value.replace("_", " "), "-o", file], check=True)
+            with wave.open(file) as spoken:
+                pieces += [np.frombuffer(spoken.readframes(spoken.getnframes()), np.int16), np.zeros(12_000, np.int16)]
+    sound = np.concatenate(pieces)
+    sound = (sound + rng.normal(0, 20, len(sound))).clip(-32768, 32767).astype(np.int16)
+    rows = MicroFrontend(config).rows((sound / 32768).astype(np.float32))
+    saved = {"rows": rows.astype(np.uint16)}
+    for model in Model:
+        word, found = MicroWakeWord.from_builtin(model), []
+        for number, row in enumerate(rows):
+            word.process_streaming_prob(np.float64(row[None, None]) * 0.0390625)
+            found += [word._probabilities[-1]] if number % 3 == 2 else []
+        saved[model.value] = np.array(found, np.float32)
+        print(f"{model.value}: {len(found)} steps, {np.sum(saved[model.value] > 0.5)} above 0.5")
+    np.savez_compressed(HERE / "wake_words.npz", allow_pickle=False, **saved)
+
+
 def main(names: list[str]) -> None:
     """Write the golden files of those libraries, of all without a name."""
     sound = signal()
     np.savez_compressed(HERE / "signal.npz", samples=sound, sample_rate=SAMPLE_RATE)
     if not names or "micro_frontend" in names:
         micro_frontend()
-    for name in (name for name in names or LIBRARIES if name != "micro_frontend"):
+    if not names or "wake_words" in names:
+        wake_words()
+    for name in (name for name in names or LIBRARIES if name in LIBRARIES):
         arrays: dict[str, NDArray[Any]] = {}
         for case, config, result in LIBRARIES[name](sound):
             arrays[f"{case}.config"] = np.array(json.dumps({"sample_rate": SAMPLE_RATE, **config}))
