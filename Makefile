@@ -15,6 +15,7 @@
 # make homeassistant        Home Assistant's app repository, in build/homeassistant
 # make test-homeassistant   against Home Assistant itself, two versions; installing each takes ten minutes. Without
 #                           Python 3.14 the newer is tried in a Debian root: needs root and debootstrap; HOMEASSISTANT=2025.4: less
+# make test-recognisers     the clients of speech with real recognisers and Whisper tiny.en (600 MB); needs flite
 # make test-node-red        the flow of deploy/node-red/ in Node-RED itself; needs Node.js with npm, and mosquitto
 # make test-browser         the page in Chromium; needs that program (Debian: chromium), and npm for the tests of barriers
 # make faults               the proofs of docs/reliability.md, two and a half hours; FAULTS="--short" or names of some: less
@@ -72,7 +73,7 @@ BENCH_VENV ?= .venv-bench
 # what looks for barriers in the page
 AXE := build/axe/node_modules/axe-core/axe.min.js
 
-.PHONY: demo dashboard test test-browser unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red faults bench constraints requirements deb test-image balena homeassistant check-python clean
+.PHONY: demo dashboard test test-browser unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red test-recognisers faults bench constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -207,6 +208,16 @@ test-node-red: $(VENV)/.test build/node-red/.installed
 # the newest for Node.js 20
 build/node-red/.installed:
 	npm install --silent --no-fund --no-audit --prefix $(@D) node-red@4.1.8
+	@touch $@
+
+test-recognisers: $(VENV)/.test build/recognisers/.installed
+	$(BIN)/python -m pytest tests/with_recognisers
+
+build/recognisers/.installed: tests/with_recognisers/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	$(@D)/bin/pip install --quiet --disable-pip-version-check \
+	  wyoming-faster-whisper==3.0.2 faster-whisper-server==0.0.3 funasr-client==0.1.6
 	@touch $@
 
 test-browser: $(VENV)/.browser $(AXE)

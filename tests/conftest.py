@@ -29,6 +29,7 @@ INTEGRATION_FOLDERS = frozenset(
         "training",
         "with_homeassistant",
         "with_node_red",
+        "with_recognisers",
     }
 )
 # modules of support/ that start servers or programs, or encode media with FFmpeg
@@ -54,6 +55,7 @@ SERVERS = frozenset(
             "onvif_camera",
             "programs",
             "proxies",
+            "real_recognisers",
             "recognisers",
             "rtsp",
             "scripted_broker",

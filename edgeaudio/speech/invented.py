@@ -16,9 +16,10 @@ from typing import Final
 
 from edgeaudio.speech.recogniser import Recognition, Segment, confidence_of
 
-NO_SPEECH: Final = 0.45  # probability; of speech in noise of 5 dB it was 0.43 at most
-LOG_PROBABILITY: Final = -1.0  # what is below has hardly a word right
-BOTH: Final = (0.25, -0.9)  # no_speech above, and log probability below
+# no_speech less the weighted log probability is a doubt; measured: docs/speech.md
+WEIGHT: Final = 0.4
+MOST_DOUBT: Final = 0.65
+LOG_PROBABILITY: Final = -1.2  # what is below has hardly a word right
 COMPRESSION: Final = 2.4  # Whisper's own bound for a loop
 _MOST_WORDS: Final = 8  # of a phrase that is repeated
 _REPEATED: Final = {1: 5}  # how often one word makes a loop: people say "no, no, no, no"
@@ -33,8 +34,8 @@ _ANNOTATION: Final = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|\uff08[^\uff09]
 class Invention(StrEnum):
     """Why a part is taken for invented."""
 
-    NO_SPEECH = "no_speech"  # the recogniser itself heard hardly any speech
-    IMPROBABLE = "improbable"  # the recogniser itself does not believe it
+    NO_SPEECH = "no_speech"  # the recogniser itself doubts that somebody spoke
+    IMPROBABLE = "improbable"  # the recogniser itself does not believe a word of it
     LOOP = "loop"  # the same again and again
     NO_WORDS = "no_words"  # signs, or a description of sound
 
@@ -64,16 +65,16 @@ def without_invented(recognition: Recognition) -> tuple[Recognition, tuple[Inven
 
 def why_invented(segment: Segment) -> Invention | None:
     """Return why a segment was invented; None: it seems to have been said."""
-    no_speech = segment.no_speech if segment.no_speech is not None else 0.0
     probability = segment.log_probability if segment.log_probability is not None else 0.0
+    doubt = (segment.no_speech or 0.0) - WEIGHT * probability
     if not _WORD.search(_ANNOTATION.sub(" ", segment.text)):
         return Invention.NO_WORDS
     if is_loop(segment.text) or (segment.compression or 0.0) > COMPRESSION:
         return Invention.LOOP
-    if no_speech > NO_SPEECH:
-        return Invention.NO_SPEECH
-    if probability < LOG_PROBABILITY or (no_speech > BOTH[0] and probability < BOTH[1]):
+    if probability < LOG_PROBABILITY:
         return Invention.IMPROBABLE
+    if segment.no_speech is not None and doubt > MOST_DOUBT:
+        return Invention.NO_SPEECH
     return None
 
 

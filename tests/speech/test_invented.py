@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeaudio.speech.invented import (
-    BOTH,
     COMPRESSION,
     LOG_PROBABILITY,
-    NO_SPEECH,
+    MOST_DOUBT,
+    WEIGHT,
     Invention,
     is_loop,
     without_invented,
@@ -39,10 +39,10 @@ def test_what_was_said_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("of", "why"),
     [
-        (segment("Thank you.", NO_SPEECH + 0.01), Invention.NO_SPEECH),
+        (segment("Thank you.", MOST_DOUBT + 0.01, None), Invention.NO_SPEECH),
+        (segment("Thank you.", MOST_DOUBT + 0.01 - WEIGHT * 0.5, -0.5), Invention.NO_SPEECH),
         (segment("Thank you.", 0.0, LOG_PROBABILITY - 0.01), Invention.IMPROBABLE),
         (segment("Thank you.", None, LOG_PROBABILITY - 0.01), Invention.IMPROBABLE),
-        (segment("I need you!", BOTH[0] + 0.01, BOTH[1] - 0.01), Invention.IMPROBABLE),
         (segment("a a b", compression=COMPRESSION + 0.1), Invention.LOOP),
         (segment("Ah, ah, ah, ah, ah!"), Invention.LOOP),
         (segment("."), Invention.NO_WORDS),
@@ -58,10 +58,10 @@ def test_a_segment_is_invented(of: Segment, why: Invention) -> None:
 @pytest.mark.parametrize(
     "of",
     [
-        segment("Thank you.", NO_SPEECH),
+        segment("Thank you.", MOST_DOUBT, None),
+        segment("Thank you.", MOST_DOUBT - WEIGHT * 0.5 - 0.001, -0.5),
         segment("Thank you.", 0.0, LOG_PROBABILITY),
-        segment("Thank you.", BOTH[0], BOTH[1] - 0.05),
-        segment("Thank you.", BOTH[0] + 0.1, BOTH[1]),
+        segment("Thank you.", None, LOG_PROBABILITY),
         segment("no, no, no, no", compression=COMPRESSION),
         segment("[laughs] Stop it."),
         segment("7"),
