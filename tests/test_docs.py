@@ -21,6 +21,7 @@ from edgeaudio.sinks.mqtt import commands as mqtt_commands
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Reason, SourceState
 from edgeaudio.urls import holds_login
+from tools import train_model
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -43,7 +44,7 @@ def test_every_command_is_in_the_readme_and_no_other():
 
 
 def test_every_option_that_the_readme_names_exists():
-    parsers = [parser(), *(command for _, command in commands())]
+    parsers = [parser(), *(command for _, command in commands()), train_model.parser()]
     known = {option for each in parsers for action in each._actions for option in action.option_strings}
     assert set(re.findall(r"(?<![\w-])--[a-z]+", README)) <= known
 

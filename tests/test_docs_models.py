@@ -72,7 +72,7 @@ def test_from_recordings_to_a_model_that_runs(tmp_path, monkeypatch, capfd):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from tools import convert_model, train_model  # noqa: PLC0415 - TensorFlow
 
-    monkeypatch.setattr(train_model, "EPOCH_STEPS", 8)
+    monkeypatch.setattr("tools.training.training_run.EPOCH_STEPS", 8)
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(2)
     write_tones(Path("recordings"), 16_000, rng, "{fold}-{index}-A.wav")

@@ -17,8 +17,8 @@ PERIOD_S, CLIP_S = 0.1, 1.0
 
 
 def detector(labels=("yes",), thresholds=None, groups=frozenset(), refractory_s=0.3, **section):
-    section = DetectorSection(refractory_s=refractory_s, **section)
-    return Detector(DetectorConfig(tuple(labels), section, thresholds or {}, PERIOD_S, groups=groups), UUID(int=0))
+    rules = DetectorSection(refractory_s=refractory_s, **section)
+    return Detector(DetectorConfig(tuple(labels), rules, thresholds or {}, PERIOD_S, groups=groups), UUID(int=0))
 
 
 def scores_of(number, *values):

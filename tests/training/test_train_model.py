@@ -130,7 +130,7 @@ def test_what_a_camera_leaves_nothing_of_is_not_named_right(tmp_path, monkeypatc
             recipes.append(recipe)
             super().__init__(examples, n_frames, frame_s, recipe)
 
-    monkeypatch.setattr(train_model, "Batches", Spy)
+    monkeypatch.setattr("tools.training.training_run.Batches", Spy)
     out = tmp_path / "out"
     arguments = [str(tmp_path / "in"), "--out", str(out), *ARGUMENTS, "--fold", "1", "--no-final", "--full-band"]
     assert train_model.main(arguments) == 0

@@ -92,17 +92,7 @@ class Batches:
             weight = (share**2 / (share**2 + (1 - share) ** 2))[:, None]
             power[mixed] = weight * power[mixed] + (1 - weight) * second
             answers[mixed] = share * answers[mixed] + (1 - share) * second_answers
-        reverberant = np.flatnonzero(rng.random(size) < recipe.room)
-        if reverberant.size:
-            power[reverberant] = unit_loudness(self._in_a_room(power[reverberant], rng))
-        power *= _equaliser(size, power.shape[2], recipe, rng)
-        power += _noise(power.shape, recipe, rng)
-        values = (10 * np.log10(power)).astype(np.float32)
-        for clip in values:
-            mask_spectrum(clip, recipe.blots, rng)
-            if rng.random() < recipe.narrow:
-                clip[:, round(rng.uniform(*recipe.kept_bands) * clip.shape[1]) :] = UNHEARD_DB
-        return values, answers
+        return received(power, self._frame_s, self._recipe, rng), answers
 
     def _placed(self, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
         share = self._recipe.negatives if self._negatives else 0.0
@@ -113,18 +103,6 @@ class Batches:
         chosen = [kind[rng.integers(len(kind))] for kind in kinds]
         power = np.stack([place(example, self._n_frames, self._recipe, rng) for example in chosen])
         return unit_loudness(power), np.stack([example.answer for example in chosen])
-
-    def _in_a_room(self, power: Floats, rng: np.random.Generator) -> Floats:
-        """Add a tail of decaying power to every sound, shorter for high tones, as walls and air absorb those first."""
-        size, n_frames, n_mels = power.shape
-        reverberation_s = rng.uniform(*self._recipe.reverberation_s, (size, 1)) * np.linspace(1.2, 0.6, n_mels)
-        decay = (10 ** (-6 * self._frame_s / reverberation_s)).astype(np.float32)
-        tail_gain = (10 ** (-rng.uniform(3, 20, (size, 1)) / 10)).astype(np.float32) * (1 - decay)
-        tail = np.zeros((size, n_mels), dtype=np.float32)
-        for index in range(n_frames):
-            tail = tail * decay + power[:, index]
-            power[:, index] += tail_gain * tail
-        return power
 
 
 def place(example: Example, n_frames: int, recipe: Recipe, rng: np.random.Generator) -> Floats:
@@ -146,11 +124,29 @@ def place(example: Example, n_frames: int, recipe: Recipe, rng: np.random.Genera
             at = at % n
         else:
             heard = (at >= 0) & (at < n)
-    stretch = _between(power, np.clip(at * step, 0, last), axis=0)
+    stretch = between(power, np.clip(at * step, 0, last), axis=0)
     if heard is not None:
         stretch = stretch * heard[:, None]
     bands = np.arange(power.shape[1]) + rng.uniform(-recipe.shift_mels, recipe.shift_mels)
-    return _between(stretch, np.clip(bands, 0, power.shape[1] - 1), axis=1)
+    return between(stretch, np.clip(bands, 0, power.shape[1] - 1), axis=1)
+
+
+def received(power: Floats, frame_s: float, recipe: Recipe, rng: np.random.Generator) -> Floats:
+    """Return log-mel power of clips of unit loudness, float32 (size, n_frames, n_mels), as a device may receive them.
+
+    Changes `power`: room, colouring, noise, masks and a narrow band follow each other.
+    """
+    reverberant = np.flatnonzero(rng.random(len(power)) < recipe.room)
+    if reverberant.size:
+        power[reverberant] = unit_loudness(_in_a_room(power[reverberant], frame_s, recipe, rng))
+    power *= _equaliser(len(power), power.shape[2], recipe, rng)
+    power += _noise(power.shape, recipe, rng)
+    values = (10 * np.log10(power)).astype(np.float32)
+    for clip in values:
+        mask_spectrum(clip, recipe.blots, rng)
+        if rng.random() < recipe.narrow:
+            clip[:, round(rng.uniform(*recipe.kept_bands) * clip.shape[1]) :] = UNHEARD_DB
+    return values
 
 
 def unit_loudness(power: Floats) -> Floats:
@@ -171,14 +167,27 @@ def mask_spectrum(values: Floats, blots: int, rng: np.random.Generator) -> None:
             view[start : start + width] = mean
 
 
-def _between(values: Floats, at: NDArray[np.float64], axis: int) -> Floats:
+def between(values: Floats, at: NDArray[np.float64], axis: int) -> Floats:
     """Return the linear interpolation of `values` along an axis at fractional indices within it."""
     below = at.astype(np.int64)
     above = np.minimum(below + 1, values.shape[axis] - 1)
     share = (at - below).astype(np.float32)
     share = share[:, None] if axis == 0 else share
-    between: Floats = values.take(below, axis) * (1 - share) + values.take(above, axis) * share
-    return between
+    found: Floats = values.take(below, axis) * (1 - share) + values.take(above, axis) * share
+    return found
+
+
+def _in_a_room(power: Floats, frame_s: float, recipe: Recipe, rng: np.random.Generator) -> Floats:
+    """Add a tail of decaying power to every sound, shorter for high tones, as walls and air absorb those first."""
+    size, n_frames, n_mels = power.shape
+    reverberation_s = rng.uniform(*recipe.reverberation_s, (size, 1)) * np.linspace(1.2, 0.6, n_mels)
+    decay = (10 ** (-6 * frame_s / reverberation_s)).astype(np.float32)
+    tail_gain = (10 ** (-rng.uniform(3, 20, (size, 1)) / 10)).astype(np.float32) * (1 - decay)
+    tail = np.zeros((size, n_mels), dtype=np.float32)
+    for index in range(n_frames):
+        tail = tail * decay + power[:, index]
+        power[:, index] += tail_gain * tail
+    return power
 
 
 def _equaliser(size: int, n_mels: int, recipe: Recipe, rng: np.random.Generator) -> Floats:

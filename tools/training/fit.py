@@ -45,6 +45,7 @@ class Plan:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     label_smoothing: float = 0.02
+    is_exclusive: bool = False  # one answer a clip: softmax instead of a sigmoid each
 
 
 def fit(network: Any, batches: Batches, plan: Plan, folder: Path, name: str) -> list[Epoch]:  # noqa: ANN401 - Keras has no types
@@ -61,7 +62,9 @@ def fit(network: Any, batches: Batches, plan: Plan, folder: Path, name: str) -> 
         warmup_steps=round(WARM_UP * plan.steps * plan.epochs),
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=plan.weight_decay)
-    network.compile(optimizer, loss=_loss(plan.label_smoothing))
+    network.compile(
+        optimizer, loss=_exclusive_loss(plan.label_smoothing) if plan.is_exclusive else _loss(plan.label_smoothing)
+    )
     optimizer.build(network.trainable_variables)
     checkpoint = tf.train.Checkpoint(network=network, optimizer=optimizer)
     progress_file = folder / "progress.json"
@@ -101,5 +104,16 @@ def _loss(smoothing: float) -> Callable[[Any, Any], Any]:
         answers = targets[:, :n] * (1 - smoothing) + smoothing / 2
         entropy = ops.maximum(logits, 0.0) - logits * answers + ops.log1p(ops.exp(-ops.abs(logits)))
         return ops.mean(entropy * targets[:, n:])
+
+    return loss
+
+
+def _exclusive_loss(smoothing: float) -> Callable[[Any, Any], Any]:
+    """Return the cross-entropy of a softmax; of the targets, only the answers are used."""
+
+    def loss(targets: Any, logits: Any) -> Any:  # noqa: ANN401
+        n = logits.shape[-1]
+        answers = targets[:, :n] * (1 - smoothing) + smoothing / n
+        return -ops.mean(ops.sum(answers * ops.log_softmax(logits, axis=-1), axis=-1))
 
     return loss

@@ -13,19 +13,41 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 
-def draw_confusion(matrix: NDArray[np.int64], labels: Sequence[str], file: Path) -> None:
-    """Draw counts (truth, answer), each square coloured by its share of the truth's recordings."""
+def draw_confusion(
+    matrix: NDArray[np.int64], labels: Sequence[str], file: Path, *, answers: Sequence[str] | None = None
+) -> None:
+    """Draw counts (truth, answer), each square coloured by its share of the truth's recordings.
+
+    answers: names of the columns, where they are not those of the rows.
+    """
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     size = 2.5 + 0.45 * len(labels)
     figure, axes = plt.subplots(figsize=(size, size), layout="constrained")
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right")
+    columns = labels if answers is None else answers
+    axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right")
     axes.set_yticks(range(len(labels)), labels)
     axes.set_xlabel("answer")
     axes.set_ylabel("truth")
     for row, column in np.argwhere(matrix):
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, matrix[row, column], ha="center", va="center", color=colour)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def draw_recall(recalls: Mapping[str, Sequence[float]], keywords: Sequence[str], file: Path) -> None:
+    """Draw the share of each keyword that was found, a bar for each condition."""
+    figure, axes = plt.subplots(figsize=(2.5 + 0.7 * len(keywords), 4), layout="constrained")
+    width = 0.8 / len(recalls)
+    for number, (name, values) in enumerate(recalls.items()):
+        at = np.arange(len(keywords)) + (number - (len(recalls) - 1) / 2) * width
+        axes.bar(at, values, width, label=name)
+    axes.set_xticks(range(len(keywords)), keywords)
+    axes.set_xlabel("word")
+    axes.set_ylabel("reported rightly")
+    axes.set_ylim(0, 1)
+    axes.legend(ncols=len(recalls), loc="lower center")
     figure.savefig(file, dpi=110)
     plt.close(figure)
 

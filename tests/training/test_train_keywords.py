@@ -1,0 +1,98 @@
+"""A short training on words, from recordings of two speakers to fold models, a report and a draft."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from support.espeak import espeak
+
+from edgeaudio.recognise.manifest import Threshold
+from edgeaudio.recognise.model import load_model
+from tools import train_model
+from tools.synth import spoken_strings
+from tools.training.draft import read_draft
+from tools.training.recordings import write_wav
+
+__all__ = ["espeak"]  # a fixture
+RATE = 8000
+ARGUMENTS = ["--keywords", "--sample-rate", str(RATE), "--n-mels", "16", "--n-mfcc", "10", "--clips", "256"]
+
+
+@pytest.fixture
+def words(tmp_path):
+    """Two speakers say "do" (rising) and "ti" (falling)."""
+    rng = np.random.default_rng(2)
+    time_s = np.arange(RATE // 3) / RATE
+    for label, slope_hz in (("do", 1500), ("ti", -1500)):
+        (tmp_path / "in" / label).mkdir(parents=True)
+        for speaker, base_hz in (("ann", 1800), ("bob", 1400)):
+            for take in range(3):
+                phase = 2 * np.pi * (base_hz * time_s + slope_hz * (time_s**2 / 2 - time_s / 6) * 3)
+                sound = 0.3 * np.sin(phase) * np.hanning(len(time_s)) + 0.001 * rng.standard_normal(len(time_s))
+                write_wav(tmp_path / "in" / label / f"{speaker}_{take}.wav", sound.astype(np.float32), RATE)
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize(
+    ("extra", "words_of_error"),
+    [
+        (["--voices", "-1"], "--voices -1: must not be negative"),
+        (["--budget", "0"], "--budget 0.0: must be a number above 0"),
+        (["--voices", "999", "--language", "de"], "--voices 999: there are only 22 of de"),
+        (["--fold", "3"], "--fold 3: there are only 1, 2"),
+        (["--unknown", "nowhere"], "nowhere: no recordings there"),
+        (["--clip-s", "0.05"], "--clip-s 0.05: a clip must hold a frame, which is 64 ms"),
+    ],
+)
+def test_refusals(espeak, words, tmp_path, capsys, extra, words_of_error):
+    assert train_model.main([str(words), "--out", str(tmp_path / "out"), *ARGUMENTS, *extra]) == 2
+    assert words_of_error in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_what_goes_with_keywords_is_refused_without(words, tmp_path, capsys):
+    assert train_model.main([str(words), "--out", str(tmp_path / "out"), "--voices", "3"]) == 2
+    assert "--voices goes with --keywords" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.timeout(240)  # TensorFlow traces three networks
+def test_from_words_to_a_draft(espeak, words, tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.setattr("tools.training.training_run.EPOCH_STEPS", 4)
+    monkeypatch.setattr("tools.synth.keyword_speech.NOISE_S", 60.0)
+    monkeypatch.setattr("tools.synth.keyword_speech.CONDITIONS", spoken_strings.CONDITIONS[1:2])
+    monkeypatch.setattr("tools.synth.keyword_speech.OTHER_WORDS", 2)
+    monkeypatch.setattr("tools.synth.keyword_speech.JUDGING_SENTENCES", ("good day",))
+    out = tmp_path / "My_words"
+    arguments = [str(words), "--out", str(out), *ARGUMENTS, "--voices", "1", "--fold", "1"]
+    assert train_model.main(arguments) == 0
+    report = (out / "report.md").read_text()
+    assert "| 1 | ann |" in report
+    assert "| 20 dB | 6 |" in report
+    assert "| synthetic speech, no keyword |" in report
+    assert all((out / f"{name}.png").stat().st_size > 1000 for name in ("confusion", "recall", "curves"))
+    result = json.loads((out / "fold-1" / "result.json").read_text())
+    assert result["bytes"] < 60_000
+    model = load_model(out / "fold-1")
+    manifest = model.manifest
+    assert manifest.labels == ("do", "ti", "unknown", "silence")
+    assert (manifest.input.kind, manifest.clip.n_samples, manifest.clip.period_ms) == ("mfcc", RATE, 100)
+    assert manifest.detector.refractory_s > 0
+    assert manifest.threshold("unknown").is_never
+    assert manifest.threshold("silence").is_never
+    assert manifest.threshold("do") == manifest.threshold("ti") != Threshold(1.0, 1.0)
+    assert manifest.announce == ("do", "ti")
+    assert manifest.features is not None
+    silence = np.zeros((int(manifest.features.n_frames(RATE)), 10), dtype=np.float32)
+    assert model.scores(silence).sum() == pytest.approx(1, abs=0.02)
+    draft = read_draft(out / "draft.toml")
+    assert draft.name == "my-words"
+    assert draft.threshold("unknown").is_never
+
+    (out / "report.md").unlink()
+    monkeypatch.setattr("tools.training.training_run.Batches", None)
+    monkeypatch.setattr("tools.training.keyword_folds.judge", lambda *_: pytest.fail("it must not be judged again"))
+    assert train_model.main(arguments) == 0, "run again, it has nothing left to train"
+    assert (out / "report.md").read_text() == report
