@@ -400,7 +400,7 @@ class Agent:
         if self._transcripts is not None:
             self._transcripts.follow(settings)
         elif settings.utterances_folder.exists():
-            from edgeaudio.sinks.transcripts.utterance_queue import remove_utterances  # noqa: PLC0415 (as above)
+            from edgeaudio.sinks.transcripts.utterance_folder import remove_utterances  # noqa: PLC0415 (as above)
 
             remove_utterances(settings.utterances_folder)
 

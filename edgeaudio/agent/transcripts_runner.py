@@ -23,7 +23,8 @@ from edgeaudio.settings import Settings
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.sinks.transcripts.sink import TranscriptsSink
-from edgeaudio.sinks.transcripts.utterance_queue import MB, UtteranceQueue, remove_utterances
+from edgeaudio.sinks.transcripts.utterance_folder import remove_utterances
+from edgeaudio.sinks.transcripts.utterance_queue import MB, UtteranceQueue
 from edgeaudio.speech.invented import without_invented
 from edgeaudio.speech.recogniser import SpeechRecogniser
 

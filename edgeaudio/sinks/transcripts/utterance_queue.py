@@ -1,7 +1,8 @@
 """Utterances that wait for the recogniser: files in a folder, the oldest first.
 
-Owns: the folder, its bounds in bytes and age, what gives way, and what is counted and logged of that.
-Does not know: recognisers, when an utterance is tried (turns.py), the layout of a file (utterance_file.py).
+Owns: the files, their bounds in bytes and age, what gives way, and what is counted and logged of that.
+Does not know: recognisers, when an utterance is tried (turns.py), the layout of a file (utterance_file.py),
+what else is in the folder (utterance_folder.py).
 
 A file is complete when it has its name, so `kill -9` leaves no half of one. It is synced to the disk while the
 recogniser has it already; a power cut in between leaves a file that is not whole, which is removed. The sound of voices
@@ -25,16 +26,15 @@ from pathlib import Path
 from typing import Final
 
 from edgeaudio.files import read_regular
+from edgeaudio.sinks.transcripts import utterance_folder
 from edgeaudio.sinks.transcripts.errors import TranscriptsError
 from edgeaudio.sinks.transcripts.utterance_file import (
     MAX_BYTES,
-    SUFFIX,
     QueuedUtterance,
     UtteranceFileError,
     UtteranceName,
     decode_utterance,
     encode_utterance,
-    parse_name,
 )
 from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.types import Utterance
@@ -43,7 +43,6 @@ log = logging.getLogger(__name__)
 
 MB: Final = 1_000_000
 MIN_FREE_BYTES: Final = 32 * MB  # of the disk, which the outbox needs too
-_NEW: Final = ".new"
 
 
 @dataclass(slots=True)
@@ -91,7 +90,7 @@ class UtteranceQueue:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.suppress(OSError):  # FAT has no modes
                 self._folder.chmod(0o700)
-            found = self._found()
+            found = utterance_folder.found(self._folder)
         except OSError as error:
             raise self._failed(error) from None
         with self._changed:
@@ -110,7 +109,7 @@ class UtteranceQueue:
             return
         content = encode_utterance(utterance)
         name = UtteranceName(self._number + 1, max(0, int(self._now())), utterance_id, utterance.source)
-        new = self._folder / f"{name}{_NEW}"
+        new = self._folder / f"{name}{utterance_folder.NEW}"
         try:
             self._make_room(len(content))
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -123,7 +122,7 @@ class UtteranceQueue:
                     self._add(name, len(content), self._monotonic())
                     self._notify()
                 os.fsync(descriptor)
-            self._sync_folder()
+            utterance_folder.sync(self._folder)
         except OSError as error:
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
@@ -169,7 +168,7 @@ class UtteranceQueue:
             (self._folder / str(waiting.name)).unlink(missing_ok=True)
         except OSError:
             return False
-        return self._sync_folder()
+        return utterance_folder.sync(self._folder)
 
     def keep_only(self, sources: Iterable[str]) -> None:
         """Remove what waits of other sources: they are not transcribed any more."""
@@ -212,18 +211,6 @@ class UtteranceQueue:
             first = min((waiting.since_s for waiting in self._waiting.values()), default=None)
             return len(self._waiting), self._bytes, None if first is None else self._monotonic() - first
 
-    def _found(self) -> list[tuple[UtteranceName, int]]:
-        """Return the files that are there, with their bytes; remove halves. Raises OSError."""
-        found = []
-        for entry in os.scandir(self._folder):
-            name = parse_name(entry.name)
-            if name is not None and entry.is_file(follow_symlinks=False):
-                found.append((name, entry.stat(follow_symlinks=False).st_size))
-            elif entry.name.endswith(SUFFIX + _NEW):
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)  # noqa: PTH108 (the entry of a scan)
-        return found
-
     def _make_room(self, n_bytes: int) -> None:
         """Drop the oldest until there is room. Raises OSError, TranscriptsError."""
         out: list[_Waiting] = []
@@ -234,7 +221,7 @@ class UtteranceQueue:
                 self._forget(oldest)
                 out.append(oldest)
         self._drop(out, f"more than {self._max_bytes / MB:g} MB wait")
-        while (free := self._free_bytes()) - n_bytes < self._min_free_bytes:
+        while (free := utterance_folder.free_bytes(self._folder)) - n_bytes < self._min_free_bytes:
             with self._changed:
                 out = self._untaken()[:1]
                 for oldest in out:
@@ -261,22 +248,6 @@ class UtteranceQueue:
                 (self._folder / str(waiting.name)).unlink(missing_ok=True)
         return count
 
-    def _free_bytes(self) -> int:
-        disk = os.statvfs(self._folder)
-        return disk.f_bavail * disk.f_frsize
-
-    def _sync_folder(self) -> bool:
-        """Have the disk hold the names; return False where it cannot: not every file system can."""
-        try:
-            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError:
-            return False
-        return True
-
     def _failed(self, error: OSError) -> TranscriptsError:
         return TranscriptsError(f"utterances cannot be kept in {self._folder}: {error.strerror or error}")
 
@@ -297,18 +268,3 @@ class UtteranceQueue:
     def _notify(self) -> None:
         self._version += 1
         self._changed.notify_all()
-
-
-def remove_utterances(folder: Path) -> int:
-    """Remove all that waits in a folder, and the folder; return how many waited. For an agent that transcribes nothing.
-
-    Other files stay. Never raises: it is tried again at the next start.
-    """
-    removed = 0
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if parse_name(path.name) is not None or path.name.endswith(SUFFIX + _NEW):
-                path.unlink(missing_ok=True)
-                removed += 1
-        folder.rmdir()
-    return removed

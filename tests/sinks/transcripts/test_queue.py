@@ -26,7 +26,8 @@ from edgeaudio.sinks.transcripts.utterance_file import (
     encode_utterance,
     parse_name,
 )
-from edgeaudio.sinks.transcripts.utterance_queue import UtteranceQueue, remove_utterances
+from edgeaudio.sinks.transcripts.utterance_folder import remove_utterances
+from edgeaudio.sinks.transcripts.utterance_queue import UtteranceQueue
 
 KB = 1000
 ONE = 16 * KB + 100  # bytes of an utterance of half a second, or a few less
