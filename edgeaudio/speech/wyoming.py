@@ -46,20 +46,19 @@ class WyomingRecogniser(NetworkRecogniser):
         events = _Events(wire)
         chunks: list[str] = []
         while True:
-            event = events.next()
-            match event.type:
+            kind, data = events.next()
+            match kind:
                 case "info" if not self._is_named:
-                    self.name = _software(event.data) or self.name
+                    self.name = _software(data) or self.name
                     self._is_named = True
                 case "transcript-chunk":
-                    chunks.append(text_of(event.data.get("text"), "a part of the transcript"))
+                    chunks.append(text_of(data.get("text"), "a part of the transcript"))
                 case "transcript":
-                    text = text_of(event.data.get("text"), "the transcript")
-                    return Recognition(text, code_of(event.data.get("language")))
+                    return Recognition(text_of(data.get("text"), "the transcript"), code_of(data.get("language")))
                 case "transcript-stop":  # of a server that sends the parts alone
                     return Recognition(" ".join(filter(None, chunks)))
                 case "error":
-                    said = short_name(event.data.get("text")) or "no reason given"
+                    said = short_name(data.get("text")) or "no reason given"
                     raise call.fault(f"it failed ({said})", "look at the recogniser's log")
                 case _:
                     pass
@@ -86,8 +85,8 @@ class _Events:
         self._interrupt: KeyboardInterrupt | None = None
         self._is_at_end = False
 
-    def next(self) -> Event:
-        """Return the next event. Raises RecogniserError, and AnswerError for what is none."""
+    def next(self) -> tuple[str, dict[str, object]]:
+        """Return the type and the data of the next event. Raises RecogniserError, and AnswerError for what is none."""
         try:
             event = read_event(cast("BinaryIO", self))  # it calls the two methods below
         except (AttributeError, KeyError, RecursionError, TypeError):  # JSON, but no event
@@ -95,12 +94,12 @@ class _Events:
         if self._interrupt is not None:
             raise self._interrupt
         if event is None and self._is_at_end:
-            raise self._call.fault("it closed the connection without a transcript", "look at the recogniser's log")
+            raise self._closed()
         kind: object = event and event.type  # of whatever type the peer wrote
         data: object = event and event.data
-        if event is None or not isinstance(kind, str) or not isinstance(data, dict):
+        if not isinstance(kind, str) or not isinstance(data, dict | None):
             raise AnswerError("is no event of Wyoming")
-        return event
+        return kind, data or {}
 
     def readline(self) -> bytes:
         line = self._kept(self._file.readline, MAX_RECEIVED)
@@ -111,8 +110,12 @@ class _Events:
         if not isinstance(count, int) or count > MAX_RECEIVED:
             raise AnswerError("has a length that no event has")
         data = self._kept(self._file.read, count)
-        self._is_at_end |= len(data) < count
+        if len(data) < count:
+            raise self._closed()  # older ones of the library ask for the rest again and again
         return data
+
+    def _closed(self) -> RecogniserError:
+        return self._call.fault("it closed the connection without a transcript", "look at the recogniser's log")
 
     def _kept(self, read: Callable[[int], bytes], count: int) -> bytes:
         try:
