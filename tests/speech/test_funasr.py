@@ -103,6 +103,10 @@ def test_pings_are_answered_and_a_message_may_come_in_pieces() -> None:
         data = json.dumps(OFFLINE, ensure_ascii=False).encode()
         session.protocol.send_text(data[:21], fin=False)
         session.protocol.send_ping(b"y")
+        session.flush()
+        pongs = b""
+        while b"\x8a\x81" not in pongs[-12:]:  # a masked pong of a byte, the second
+            pongs += session.connection.recv(65536)
         session.protocol.send_continuation(data[21:], fin=True)
         session.flush()
 

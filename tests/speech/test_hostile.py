@@ -360,7 +360,7 @@ def test_what_was_said_before_the_server_stopped_listening_is_heard() -> None:
         ) as port,
         pytest.raises(RecogniserError, match="it answers 413") as caught,
     ):
-        client(f"http://127.0.0.1:{port}/v1").recognise(LONG)
+        client(f"http://127.0.0.1:{port}/v1").recognise(np.tile(LONG, 10))
     assert caught.value.is_final
 
 

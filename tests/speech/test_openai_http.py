@@ -98,13 +98,14 @@ def test_a_server_that_refuses_verbose_json_is_asked_for_json_from_then_on(statu
 
 def test_an_utterance_that_is_refused_is_refused_once_and_for_all() -> None:
     heard: list[bytes] = []
-    refusal = saying(http_bytes({"detail": f"too short: {SECRET}, see http://me:{SECRET}@x"}, "400 Bad Request"))
+    refusal = saying(http_bytes({"detail": f"too short: {SECRET}, see http://me:swordfish77@x"}, "400 Bad Request"))
     with http_server(refusal, refusal, GOOD, heard=heard) as url:
         recogniser = client(url, api_key=SECRET)
         with pytest.raises(RecogniserError, match=r"it answers 400 \(too short: ") as caught:
             recogniser.recognise(TONE)
         assert caught.value.is_final
         assert SECRET not in str(caught.value)
+        assert "swordfish77" not in str(caught.value)
         recogniser.recognise(TONE)  # the next is asked for with all that is known again
     assert [parts_of(request)["response_format"] for request in heard] == [b"verbose_json", b"json", b"verbose_json"]
 
@@ -204,3 +205,9 @@ def test_an_answer_in_chunks_is_read() -> None:
 
 def test_no_sound_is_no_question() -> None:
     assert client("http://127.0.0.1:1/v1").recognise(TONE[:0]) == Recognition("")
+
+
+def test_a_body_that_ends_too_soon_is_no_answer() -> None:
+    cut = http_bytes({"text": "x"})[:-3]
+    with http_server(saying(cut)) as url, pytest.raises(RecogniserError, match="closed the connection before the end"):
+        client(url).recognise(TONE)
