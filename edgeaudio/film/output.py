@@ -1,0 +1,57 @@
+"""Where a film goes: a file, or an RTSP or RTMP server.
+
+Owns: which target is which, and refusing what it cannot take. Does not know: what is in the picture, where sound
+comes from.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.media.film_form import FilmAudio, FilmFormat, Plane
+from edgeaudio.types import Samples
+
+__all__ = ["FilmAudio", "FilmError", "FilmFormat", "FilmOutput", "Plane", "open_output"]
+
+
+class FilmError(EdgeaudioError):
+    """The film cannot be written: a wrong target, a full disk, an encoder that is missing."""
+
+
+class FilmOutput(Protocol):
+    """A film that is being written. Not safe for several threads.
+
+    Planes and samples may be used again by the caller as soon as a call has returned. A push never blocks for long:
+    what the server does not take in time is dropped, counted and logged. A file blocks until what was handed in is
+    encoded. Every method raises FilmError if a file can no longer be written; then only `close` may follow.
+    """
+
+    def picture(self, number: int, planes: tuple[Plane, Plane, Plane]) -> None:
+        """Show a picture from `number / frame_rate` seconds on: uint8 Y (h, w), U and V (h / 2, w / 2).
+
+        Numbers grow, and may skip: the last picture stands.
+        """
+        ...
+
+    def sound(self, position: int, samples: Samples) -> None:
+        """Add samples, float32 (n, channels), clipped to [-1, 1]. `position` counts samples from the film's start.
+
+        Positions grow; a hole between two calls is silence, so that time stays true.
+        """
+        ...
+
+    def close(self) -> None:
+        """Finish the file, or end the stream."""
+        ...
+
+
+def open_output(
+    target: str, film_format: FilmFormat, *, audio: FilmAudio | None, bit_rate: int | None = None
+) -> FilmOutput:
+    """Return the output for a path, an rtsp:// or an rtmp:// address. Raises FilmError.
+
+    `audio`: None is FLAC in a file that can hold it, else AAC. `bit_rate`: of the picture, bits a second; None leaves
+    it to the picture.
+    """
+    raise FilmError(f"{target}: no film can be written yet")
