@@ -6,17 +6,15 @@ comes from.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
-from edgeaudio.errors import EdgeaudioError
+from edgeaudio.film.errors import FilmError
+from edgeaudio.film.file_output import FileOutput
 from edgeaudio.media.film_form import FilmAudio, FilmFormat, Plane
 from edgeaudio.types import Samples
 
 __all__ = ["FilmAudio", "FilmError", "FilmFormat", "FilmOutput", "Plane", "open_output"]
-
-
-class FilmError(EdgeaudioError):
-    """The film cannot be written: a wrong target, a full disk, an encoder that is missing."""
 
 
 class FilmOutput(Protocol):
@@ -47,11 +45,16 @@ class FilmOutput(Protocol):
 
 
 def open_output(
-    target: str, film_format: FilmFormat, *, audio: FilmAudio | None, bit_rate: int | None = None
+    target: str,
+    film_format: FilmFormat,
+    *,
+    audio: FilmAudio | None = None,
+    bit_rate: int | None = None,
+    overwrite: bool = False,
 ) -> FilmOutput:
     """Return the output for a path, an rtsp:// or an rtmp:// address. Raises FilmError.
 
-    `audio`: None is FLAC in a file that can hold it, else AAC. `bit_rate`: of the picture, bits a second; None leaves
-    it to the picture.
+    `audio`: None is FLAC in Matroska, and AAC elsewhere. `bit_rate`: of the picture, bits a second; None leaves it to
+    the picture. `overwrite`: a file may be there already, and is replaced.
     """
-    raise FilmError(f"{target}: no film can be written yet")
+    return FileOutput(Path(target), film_format, audio=audio, bit_rate=bit_rate, overwrite=overwrite)
