@@ -82,7 +82,9 @@ class FileOutput:
             raise self._failure(error) from None
         if late := self._writer.encoder.late_samples:
             rate = self._writer.encoder.format.sample_rate
-            _log.warning("%s: %.1f s of sound came too late for its picture, and is not in the film", self._path, late / rate)
+            _log.warning(
+                "%s: %.1f s of sound came too late for its picture, and is not in the film", self._path, late / rate
+            )
 
     def _failure(self, error: Exception) -> FilmError:
         self._failed = True

@@ -6,13 +6,21 @@ comes from.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from edgeaudio.film.errors import FilmError
 from edgeaudio.film.file_output import FileOutput
-from edgeaudio.media.film_form import FilmAudio, FilmFormat, Plane
+from edgeaudio.film.push_output import PushOutput
+from edgeaudio.film.targets import push_target
+from edgeaudio.media.film_encoder import H264_ENCODERS, VIDEO_ENCODERS
+from edgeaudio.media.film_form import FilmAudio, FilmFormat, PictureForm, Plane, SoundForm
 from edgeaudio.types import Samples
+
+_log = logging.getLogger(__name__)
+
+_MAX_BIT_RATE: Final = 4_000_000  # bits a second that a line is asked for at most, unless it is said
 
 __all__ = ["FilmAudio", "FilmError", "FilmFormat", "FilmOutput", "Plane", "open_output"]
 
@@ -57,4 +65,12 @@ def open_output(
     `audio`: None is FLAC in Matroska, and AAC elsewhere. `bit_rate`: of the picture, bits a second; None leaves it to
     the picture. `overwrite`: a file may be there already, and is replaced.
     """
+    server = push_target(target, audio)
+    if server is not None:
+        sound = SoundForm.of("aac", film_format)
+        picture = PictureForm(bit_rate, bit_rate or _MAX_BIT_RATE)
+        if lost := sound.losses(film_format):
+            _log.warning("%s: %s", server, lost)
+        encoders = H264_ENCODERS if server.needs_h264 else VIDEO_ENCODERS
+        return PushOutput(server, film_format, sound, picture, encoders=encoders)
     return FileOutput(Path(target), film_format, audio=audio, bit_rate=bit_rate, overwrite=overwrite)

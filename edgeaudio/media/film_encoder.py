@@ -10,15 +10,18 @@ has. x264 runs in its fastest form: a spectrogram that scrolls costs it a tenth 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from typing import Any, Final
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.codec.context import Flags
 from av.packet import Packet
+from av.video.stream import VideoStream
 
 from edgeaudio.media.film_form import FilmFormat, FilmWriterError, PictureForm, Plane, SoundForm
 from edgeaudio.types import Samples
@@ -30,7 +33,13 @@ VIDEO_ENCODERS: Final = ("libx264", "libopenh264", "mpeg4")
 H264_ENCODERS: Final = VIDEO_ENCODERS[:-1]
 KEY_EVERY_S: Final = 2  # a viewer, and a file that was cut off, can begin there
 LATE_S: Final = 2.0  # sound may come so much later than its picture; after that there is silence
-_X264: Final = {"preset": "ultrafast", "tune": "zerolatency", "crf": "23", "forced-idr": "1", "x264-params": "scenecut=0"}
+_X264: Final = {
+    "preset": "ultrafast",
+    "tune": "zerolatency",
+    "crf": "23",
+    "forced-idr": "1",
+    "x264-params": "scenecut=0",
+}
 _PIECE: Final = 65_536  # samples of a channel that are encoded at once
 _FULL_SCALE: Final = 1 << 23
 _BT709, _LIMITED_RANGE = 1, 1  # FFmpeg's numbers: what players assume of large pictures, and all are told
@@ -38,8 +47,9 @@ _DEFAULT_BITS_PER_PIXEL: Final = 0.1  # of encoders that have no constant qualit
 
 
 class FilmEncoder:
-    """Encoders of one film, or of one connection to a server. Every method raises FilmWriterError if FFmpeg cannot encode.
+    """Encoders of one film, or of one connection to a server.
 
+    Every method raises FilmWriterError if FFmpeg cannot encode.
     `video` and `audio` are FFmpeg's streams, for containers to be made from. Not safe for several threads.
     """
 
@@ -53,7 +63,7 @@ class FilmEncoder:
         threads: int = 1,
         from_start: bool = True,
     ) -> None:
-        """`from_start`: silence before the first sound is encoded; else the film begins with what comes first."""
+        """`from_start`: the film begins with its first sample; else where `begin_at` says, and until then is mute."""
         self.format = film_format
         self.sound_form = sound
         self.silent_samples = 0  # encoded where no sound came, of the source
@@ -65,7 +75,7 @@ class FilmEncoder:
         # nothing is written: a container of that kind makes streams, and opens no file
         self._container = av.open("", "w", format="null")
         self.video = self._video(picture or PictureForm(), encoders, threads)
-        self.audio: Any = self._audio(sound)
+        self.audio = self._audio(sound)
         self._frame: av.VideoFrame | None = None
         self._layout = "mono" if film_format.channels == 1 or sound.channels == 1 else self.audio.layout.name
         self._sample_format = "s32" if sound.codec == "flac" else "flt"
@@ -75,8 +85,8 @@ class FilmEncoder:
         """The picture's codec: h264 or mpeg4."""
         return str(self.video.codec.canonical_name)
 
-    def picture(self, number: int, planes: tuple[Plane, Plane, Plane]) -> list[Packet]:
-        """Return packets of a picture, which is shown from `number / frame_rate` on; numbers that do not grow are left out."""
+    def picture(self, number: int, planes: tuple[Plane, Plane, Plane]) -> list[Packet[Any]]:
+        """Return packets of a picture, shown from `number / frame_rate` on; numbers that do not grow are left out."""
         if number <= self._shown:
             return []
         packets = self._silence_until(number)
@@ -87,33 +97,37 @@ class FilmEncoder:
         self._key_due = False
         self._shown = number
         self.pictures += 1
-        return packets + self._encoded(self.video, frame)
+        return packets + self._encoded(lambda: self.video.encode(frame))
 
-    def sound(self, position: int, samples: Samples) -> list[Packet]:
+    def sound(self, position: int, samples: Samples) -> list[Packet[Any]]:
         """Return packets of samples float32 (n, channels), clipped to [-1, 1]; before `position` there is silence."""
         rows = samples.reshape(len(samples), -1)
         if rows.shape[1] != self.format.channels:
             raise FilmWriterError(f"sound of {rows.shape[1]} channels in a film of {self.format.channels}")
         if self._next is None:
-            self._next = position
+            return []
         packets = self._silence(position - self._next)
         late = min(self._next - position, len(rows)) if position < self._next else 0
         self.late_samples += late
         return packets + self._sounded(rows[late:])
 
+    def begin_at(self, number: int) -> None:
+        """Have the sound begin with that picture, of a film that does not begin at its start."""
+        self._next = number * self.format.sample_rate // self.format.frame_rate
+
     def force_key(self) -> None:
         """Make the next picture one that a viewer can begin with."""
         self._key_due = True
 
-    def flush(self) -> list[Packet]:
+    def flush(self) -> list[Packet[Any]]:
         """Return the last packets: the sound is made as long as the pictures. Nothing may be encoded after that."""
-        packets: list[Packet] = []
+        packets: list[Packet[Any]] = []
         if self._next is not None and self._shown >= 0:
             end = (self._shown + 1) * self.format.sample_rate // self.format.frame_rate
             packets = self._silence(end - self._next)
-        return packets + self._encoded(self.video, None) + self._encoded(self.audio, None)
+        return packets + self._encoded(self.video.encode) + self._encoded(self.audio.encode)
 
-    def _silence_until(self, number: int) -> list[Packet]:
+    def _silence_until(self, number: int) -> list[Packet[Any]]:
         """Return silence for what no sound came for, where the pictures are too far ahead for players to wait."""
         if self._next is None:
             return []
@@ -121,8 +135,8 @@ class FilmEncoder:
         late = int(LATE_S * self.format.sample_rate)
         return self._silence(due - late) if due > 2 * late else []
 
-    def _silence(self, samples: int) -> list[Packet]:
-        packets: list[Packet] = []
+    def _silence(self, samples: int) -> list[Packet[Any]]:
+        packets: list[Packet[Any]] = []
         while samples > 0:
             piece = min(samples, _PIECE)
             packets += self._sounded(np.zeros((piece, self.format.channels), np.float32))
@@ -130,8 +144,8 @@ class FilmEncoder:
             samples -= piece
         return packets
 
-    def _sounded(self, rows: Samples) -> list[Packet]:
-        packets: list[Packet] = []
+    def _sounded(self, rows: Samples) -> list[Packet[Any]]:
+        packets: list[Packet[Any]] = []
         if self.sound_form.channels < self.format.channels:
             rows = rows.mean(axis=1, dtype=np.float32, keepdims=True)
         for begin in range(0, len(rows), _PIECE):
@@ -146,7 +160,7 @@ class FilmEncoder:
             frame.time_base = Fraction(1, self.format.sample_rate)
             assert self._next is not None  # noqa: S101 (for mypy: `sound` and `_silence` know it)
             self._next += len(piece)
-            packets += self._encoded(self.audio, frame)
+            packets += self._encoded(partial(self.audio.encode, frame))
         return packets
 
     def _packed(self, piece: Samples) -> np.ndarray:
@@ -164,17 +178,17 @@ class FilmEncoder:
         if self.video.codec.name == "libx264":
             self._frame = frame  # x264 has copied it when `encode` returns; others may hold it
         for plane, given in zip(frame.planes, planes, strict=True):
-            room = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+            room = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
             room[:, : plane.width] = given
         return frame
 
-    def _encoded(self, stream: Any, frame: av.VideoFrame | av.AudioFrame | None) -> list[Packet]:
+    def _encoded(self, packets: Callable[[], Iterable[Packet[Any]]]) -> list[Packet[Any]]:
         try:
-            return list(stream.encode(frame))
+            return list(packets())
         except (av.FFmpegError, ValueError) as error:
             raise FilmWriterError(f"the film cannot be encoded: {_words(error)}") from None
 
-    def _video(self, picture: PictureForm, encoders: Iterable[str], threads: int) -> Any:
+    def _video(self, picture: PictureForm, encoders: Iterable[str], threads: int) -> VideoStream:
         """Return the stream of the best encoder that can be opened."""
         failures = []
         for name in encoders:
@@ -191,10 +205,11 @@ class FilmEncoder:
             f"install a build with x264, or write a .mkv file"
         )
 
-    def _video_stream(self, name: str, picture: PictureForm, threads: int) -> Any:
+    def _video_stream(self, name: str, picture: PictureForm, threads: int) -> VideoStream:
         av.codec.Codec(name, "w")  # before a stream of it is in the container
         form = self.format
-        stream: Any = self._container.add_stream(name, rate=form.frame_rate, width=form.width, height=form.height)
+        stream = self._container.add_stream(name, rate=form.frame_rate, width=form.width, height=form.height)
+        assert isinstance(stream, VideoStream)  # noqa: S101 (for mypy: the name says so)
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = Fraction(1, form.frame_rate)
@@ -219,9 +234,9 @@ class FilmEncoder:
         context.open()
         return stream
 
-    def _audio(self, sound: SoundForm) -> Any:
+    def _audio(self, sound: SoundForm) -> AudioStream:
         try:
-            stream: Any = self._container.add_stream(
+            stream = self._container.add_stream(
                 sound.codec,
                 rate=sound.sample_rate,
                 # a channel is a channel: an array of hydrophones has no speakers

@@ -66,7 +66,7 @@ class FilmWriter:
             }
             self._container.start_encoding()
         except (av.FFmpegError, ValueError) as error:
-            raise sink.error or FilmWriterError(f"{container} cannot hold this film: {error.strerror or error}") from None
+            raise sink.error or FilmWriterError(f"{container} cannot hold this film: {error}") from None
 
     def picture(self, number: int, planes: tuple[Plane, Plane, Plane]) -> None:
         """As FilmEncoder.picture."""
@@ -90,7 +90,7 @@ class FilmWriter:
         with suppress(av.FFmpegError, OSError, ValueError):
             self._container.close()
 
-    def _mux(self, packets: Iterable[Packet]) -> None:
+    def _mux(self, packets: Iterable[Packet[Any]]) -> None:
         try:
             for packet in packets:
                 packet.stream = self._streams[packet.stream.index]

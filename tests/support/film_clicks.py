@@ -1,5 +1,6 @@
 """Films of clicks and flashes: each second begins with both, and a film shows how far they are apart."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,39 +70,41 @@ def feed_step(output: FilmOutput, form: FilmFormat, number: int) -> None:
     output.picture(number, planes_of(form, bright=in_second == 0))
 
 
-def seen_in(path: Path | str, *, file_format: str | None = None) -> Seen:
+def seen_in(path: Path | str) -> Seen:
     """Decode a film with PyAV, as far as it goes."""
-    flashes: list[float] = []
-    clicks: list[float] = []
-    pictures, was_bright, end_s, since_s = 0, False, 0.0, 1.0
-    with av.open(str(path), format=file_format) as container:
-        video, audio = container.streams.video[0], container.streams.audio[0]
-        for packet in container.demux(video, audio):
-            try:
-                frames = packet.decode()
-            except av.InvalidDataError:  # the last one, of a film that was cut off
-                continue
-            for frame in frames:
-                assert frame.time is not None
-                if isinstance(frame, av.VideoFrame):
-                    pictures += 1
-                    bright = frame.to_ndarray()[: frame.height // 2].mean() > 140
-                    if bright and not was_bright:
-                        flashes.append(frame.time)
-                    was_bright = bright
-                elif isinstance(frame, av.AudioFrame):
-                    sound = np.abs(frame.to_ndarray().astype(np.float64)).reshape(-1)
-                    if frame.format.name == "s32":
-                        sound /= 1 << 31
-                    if frame.format.is_packed:
-                        sound = sound[:: frame.layout.nb_channels]
-                    else:
-                        sound = sound[: frame.samples]
-                    rate = frame.sample_rate
-                    for index in np.flatnonzero(sound > 0.25):
-                        at = frame.time + index / rate
-                        if not clicks or at - since_s > 0.2:
-                            clicks.append(float(at))
-                        since_s = float(at)
-                    end_s = frame.time + frame.samples / rate
-    return Seen(tuple(clicks), tuple(flashes), pictures, end_s)
+    watcher = _Watcher()
+    with av.open(str(path)) as container:
+        for packet in container.demux(container.streams.video[0], container.streams.audio[0]):
+            with contextlib.suppress(av.InvalidDataError):  # the last one, of a film that was cut off
+                for frame in packet.decode():
+                    watcher.see(frame)
+    return Seen(tuple(watcher.clicks), tuple(watcher.flashes), watcher.pictures, watcher.sound_s)
+
+
+class _Watcher:
+    def __init__(self) -> None:
+        self.clicks: list[float] = []
+        self.flashes: list[float] = []
+        self.pictures = 0
+        self.sound_s = 0.0
+        self._was_bright = False
+        self._loud_s = -1.0  # when it was loud last
+
+    def see(self, frame: object) -> None:
+        if isinstance(frame, av.VideoFrame):
+            assert frame.time is not None
+            self.pictures += 1
+            bright = bool(frame.to_ndarray()[: frame.height // 2].mean() > 140)
+            if bright and not self._was_bright:
+                self.flashes.append(frame.time)
+            self._was_bright = bright
+        elif isinstance(frame, av.AudioFrame):
+            assert frame.time is not None
+            values = frame.to_ndarray().astype(np.float64)
+            first = values.reshape(-1)[:: frame.layout.nb_channels] if frame.format.is_packed else values[0]
+            loud = np.abs(first) > (0.25 * (1 << 31) if frame.format.name == "s32" else 0.25)
+            for at_s in frame.time + np.flatnonzero(loud) / frame.sample_rate:
+                if at_s - self._loud_s > 0.2:
+                    self.clicks.append(float(at_s))
+                self._loud_s = float(at_s)
+            self.sound_s = frame.time + frame.samples / frame.sample_rate

@@ -1,0 +1,96 @@
+"""A film as what goes to the process that pushes it (film_pusher.py): encoded, from a first picture on.
+
+Owns: where a connection's film begins, and the description of its streams. Does not know: processes, servers.
+
+A server counts both streams from the first packet of each, until it knows better. So both begin at the same time: AAC's
+packets from before its first sample are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.packet import Packet
+
+from edgeaudio.media.film_encoder import FilmEncoder
+from edgeaudio.media.film_form import FilmFormat, FilmWriterError, PictureForm, Plane, SoundForm
+from edgeaudio.media.film_wire import PacketHead
+from edgeaudio.types import Samples
+
+
+@dataclass(frozen=True, slots=True)
+class WirePacket:
+    """A packet as film_wire.py has it."""
+
+    data: bytes
+    is_picture: bool
+
+
+class PushEncoder:
+    """The film of one connection. Every method raises FilmWriterError if FFmpeg cannot encode."""
+
+    def __init__(
+        self, film_format: FilmFormat, sound: SoundForm, picture: PictureForm, *, encoders: Iterable[str]
+    ) -> None:
+        self._encoder = FilmEncoder(film_format, sound, picture, encoders=encoders, from_start=False)
+        self._begin_s: Fraction | None = None  # time of the first picture
+        self.units = (Fraction(1, film_format.frame_rate), Fraction(1, sound.sample_rate))
+        self.force_key = self._encoder.force_key
+
+    def picture(self, number: int, planes: tuple[Plane, Plane, Plane]) -> list[WirePacket]:
+        """As FilmEncoder.picture."""
+        if self._begin_s is None:
+            self._begin_s = number * self.units[0]
+            self._encoder.begin_at(number)
+        return self._packed(self._encoder.picture(number, planes))
+
+    def sound(self, position: int, samples: Samples) -> list[WirePacket]:
+        """As FilmEncoder.sound; nothing before the first picture."""
+        return [] if self._begin_s is None else self._packed(self._encoder.sound(position, samples))
+
+    def flush(self) -> list[WirePacket]:
+        """As FilmEncoder.flush."""
+        return [] if self._begin_s is None else self._packed(self._encoder.flush())
+
+    def template(self) -> bytes:
+        """Return a film without pictures, in NUT, from which another process learns what the streams are."""
+        sink = _Bytes()
+        try:
+            with av.open(sink, "w", format="nut") as container:
+                for encoder in (self._encoder.video, self._encoder.audio):
+                    container.add_stream_from_template(encoder, opaque=True)
+                container.start_encoding()
+                for stream in container.streams:  # a demuxer wants a packet of each
+                    packet: Packet[Any] = Packet(b"\0")
+                    packet.pts = packet.dts = 0
+                    packet.time_base = Fraction(1, 1000)
+                    packet.stream, packet.is_keyframe = stream, True
+                    container.mux(packet)
+        except (av.FFmpegError, ValueError) as error:
+            raise FilmWriterError(f"the film's streams cannot be described: {error}") from None
+        return bytes(sink.data)
+
+    def _packed(self, packets: Iterable[Packet[Any]]) -> list[WirePacket]:
+        packed = []
+        for packet in packets:
+            index = packet.stream.index
+            if packet.pts is None or packet.dts is None or self._begin_s is None:
+                continue
+            if packet.pts * self.units[index] < self._begin_s:
+                continue
+            head = PacketHead(index, packet.is_keyframe, packet.pts, packet.dts, int(packet.duration or 0), packet.size)
+            packed.append(WirePacket(head.packed() + bytes(packet), is_picture=index == self._encoder.video.index))
+        return packed
+
+
+class _Bytes:
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self.data += data
+        return len(data)
