@@ -47,6 +47,7 @@ SERVERS = frozenset(
             "endless",
             "espeak",
             "faulty_card",
+            "film_servers",
             "gst_server",
         ),
         *(

@@ -50,6 +50,7 @@ class FileOutput:
             )
         except (OSError, EdgeaudioError) as error:
             self._file.abandon()
+            path.unlink(missing_ok=True)
             raise self._failure(error) from None
         if lost := sound.losses(film_format):
             _log.warning("%s: %s; write a .mkv file with FLAC to keep all of it", path, lost)

@@ -67,7 +67,7 @@ def open_output(
     """
     server = push_target(target, audio)
     if server is not None:
-        sound = SoundForm.of("aac", film_format)
+        sound = SoundForm.of("aac", film_format, live=True)
         picture = PictureForm(bit_rate, bit_rate or _MAX_BIT_RATE)
         if lost := sound.losses(film_format):
             _log.warning("%s: %s", server, lost)

@@ -44,7 +44,6 @@ _BY_KIND: Final = {
     "HTTPBadRequestError": _NO_RECORD,
     "HTTPClientError": _NO_RECORD,
     "HTTPServerError": PushFault("the server failed (5xx)", "look at its log"),
-    "UrlSyntaxError": PushFault("the address cannot be read"),
 }
 _GONE: Final = {errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED, errno.EIO}
 _KILLED: Final = PushFault("the process that pushes was ended", "see whether this machine's memory is full")

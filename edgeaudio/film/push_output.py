@@ -82,6 +82,7 @@ class PushOutput:
         self._open_since_s: float | None = None
         self._lost_since_s: float | None = None  # since when nothing is sent
         self._retry_s = now()
+        self._closed = False
         self._connect()
 
     @property
@@ -108,7 +109,10 @@ class PushOutput:
         self._put(lambda encoder: encoder.sound(position, samples))
 
     def close(self) -> None:
-        """End the stream: what waits is sent, as far as the server takes it soon."""
+        """End the stream: what waits is sent, as far as the server takes it soon. Once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         process = self._process
         if process is not None and process.is_open:
             self._put(PushEncoder.flush)
@@ -213,7 +217,7 @@ class PushOutput:
         delay_s = self._backoff.next_s() * random.uniform(1 - _JITTER, 1 + _JITTER)
         self._retry_s = now_s + delay_s
         if self._throttle.is_due(fault.words, now_s):
-            _log.warning("%s: %s; it is tried again in %.0f s, and for ever", self._target, fault, delay_s)
+            _log.warning("%s: %s; it is tried again in %.1f s, and for ever", self._target, fault, delay_s)
 
     def _end(self, patience_s: float = 0.0) -> None:
         process, self._process, self._encoder = self._process, None, None

@@ -63,6 +63,7 @@ class PushProcess:
             os.set_blocking(descriptor, False)
         self._waiting.append(_Waiting(memoryview(head.packed()), is_picture=False, since_s=now_s))
         self._heads = 1  # in the queue, before the packets
+        self._write(now_s)
 
     @property
     def pid(self) -> int:

@@ -15,6 +15,7 @@ FilmAudio = Literal["flac", "aac"]
 MIN_RATE_HZ: Final = 4_000  # of sound
 MAX_RATE_HZ: Final = 655_350  # of sound: FLAC's
 AAC_RATES_HZ: Final = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # that every player knows
+LIVE_RATES_HZ: Final = (44_100, 48_000)  # that every server knows
 AAC_RATE_HZ: Final = 48_000  # of sound that has another rate
 MAX_CHANNELS: Final[dict[FilmAudio, int]] = {"flac": 8, "aac": 2}
 _AAC_BITS_PER_SAMPLE, _AAC_MAX_BIT_RATE = 4, 96_000  # of each channel
@@ -63,10 +64,13 @@ class SoundForm:
     bit_rate: int | None  # bits a second; None: FLAC's own
 
     @classmethod
-    def of(cls, codec: FilmAudio, film_format: FilmFormat) -> SoundForm:
-        """Return the form that holds most of the sound: AAC has 48 kHz and two channels at most, FLAC eight."""
+    def of(cls, codec: FilmAudio, film_format: FilmFormat, *, live: bool = False) -> SoundForm:
+        """Return the form that holds most of the sound: AAC has 48 kHz and two channels at most, FLAC eight.
+
+        `live`: for a server, whose pictures wait for packets of sound: those of slow rates are long.
+        """
         rate = film_format.sample_rate
-        if codec == "aac" and rate not in AAC_RATES_HZ:
+        if codec == "aac" and rate not in (LIVE_RATES_HZ if live else AAC_RATES_HZ):
             rate = AAC_RATE_HZ
         channels = film_format.channels if film_format.channels <= MAX_CHANNELS[codec] else 1
         bit_rate = None if codec == "flac" else channels * min(_AAC_BITS_PER_SAMPLE * rate, _AAC_MAX_BIT_RATE)

@@ -80,7 +80,7 @@ class PushEncoder:
             index = packet.stream.index
             if packet.pts is None or packet.dts is None or self._begin_s is None:
                 continue
-            if packet.pts * self.units[index] < self._begin_s:
+            if packet.pts < int(self._begin_s / self.units[index]):  # a resampler rounds
                 continue
             head = PacketHead(index, packet.is_keyframe, packet.pts, packet.dts, int(packet.duration or 0), packet.size)
             packed.append(WirePacket(head.packed() + bytes(packet), is_picture=index == self._encoder.video.index))

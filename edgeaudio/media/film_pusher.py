@@ -13,8 +13,11 @@ import io
 import json
 import os
 import re
+import select
 import signal
 import socket
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -26,10 +29,12 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from edgeaudio.media.film_pace import Pace
 from edgeaudio.media.film_wire import FAULT, OPENED, TAKEN, PacketHead, PushHead, WireReader
-from edgeaudio.urls import UrlSyntaxError, split_url
+from edgeaudio.urls import split_url
 
 UNACKNOWLEDGED_S: Final = 10  # a peer that acknowledges nothing for so long is gone
+_READ_BYTES: Final = 1 << 20
 SEND_BUFFER_BYTES: Final = 256 * 1024  # a peer that stalls is noticed when it is full
 _PR_SET_PDEATHSIG: Final = 1
 # FFmpeg's own words; the groups can hold no login
@@ -44,17 +49,16 @@ def main() -> int:
     av.logging.set_level(av.logging.ERROR)
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints is no answer
-    wire = WireReader(io.FileIO(0, closefd=False).read)
+    wire = WireReader()
     with av.logging.Capture() as lines:
         try:
-            head = wire.head()
+            while (head := wire.head()) is None:
+                if not (data := os.read(0, _READ_BYTES)):
+                    return 0
+                wire.feed(data)
             with av.open(io.BytesIO(head.template), "r", format="nut", options={"probesize": "32"}) as template:
                 _push(head, template, wire, answers)
-        except EOFError as error:
-            if not isinstance(error, av.FFmpegError):
-                return 0
-            fault = _fault(error, lines)
-        except (av.FFmpegError, OSError, ValueError, UrlSyntaxError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
             fault = _fault(error, lines)
         else:
             return 0
@@ -72,13 +76,30 @@ def _push(head: PushHead, template: InputContainer, wire: WireReader, answers: i
         _bound_sockets()
         os.write(answers, OPENED)
         origin_s: int | None = None  # time of the film at which the connection began
-        while (item := wire.packet()) is not None:
-            packet_head, data = item
+        for packet_head, data in _paced(wire, head.units):
             unit = head.units[packet_head.stream]
             if origin_s is None:  # whole seconds, which every unit can hold
                 origin_s = int(packet_head.dts * unit)
             _mux(output, streams[packet_head.stream], packet_head, data, unit, int(origin_s / unit))
             os.write(answers, TAKEN)
+
+
+def _paced(wire: WireReader, units: Sequence[Fraction]) -> Iterator[tuple[PacketHead, bytes]]:
+    """Yield packets as they are due, up to the end of standard input; then those that still wait."""
+    pace: Pace[tuple[PacketHead, bytes]] = Pace()
+    while True:
+        wait_s = pace.wait_s(time.monotonic())
+        if select.select([0], [], [], wait_s)[0]:
+            data = os.read(0, _READ_BYTES)
+            if not data:
+                break
+            wire.feed(data)
+            while (packet := wire.packet()) is not None:
+                pace.put(float(packet[0].dts * units[packet[0].stream]), packet, time.monotonic())
+        while (due := pace.next_due(time.monotonic())) is not None:
+            yield due
+    while (rest := pace.take()) is not None:
+        yield rest
 
 
 def _mux(output: OutputContainer, stream: Stream, head: PacketHead, data: bytes, unit: Fraction, origin: int) -> None:

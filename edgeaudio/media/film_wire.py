@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -60,32 +59,45 @@ class PacketHead:
 
 
 class WireReader:
-    """Reads what the encoder sends, from a blocking descriptor's `read(n)`, which may return less."""
+    """Parses what the encoder sends, from pieces of any length. Raises ValueError where that is nothing of the sort."""
 
-    def __init__(self, read: Callable[[int], bytes | None]) -> None:
-        self._read = read
+    def __init__(self) -> None:
+        self._data = bytearray()
 
-    def head(self) -> PushHead:
-        """Raises EOFError."""
-        fields = json.loads(self._exactly(*_LENGTH.unpack(self._exactly(_LENGTH.size))))
-        template = self._exactly(*_LENGTH.unpack(self._exactly(_LENGTH.size)))
+    def feed(self, data: bytes) -> None:
+        self._data += data
+
+    def head(self) -> PushHead | None:
+        """Return the head, which comes first; None until all of it is there."""
+        end = self._end_of_text(0)
+        begin = end
+        end = 0 if end == 0 else self._end_of_text(end)
+        if end == 0:
+            return None
+        fields = json.loads(self._data[_LENGTH.size : begin])
+        template = bytes(self._data[begin + _LENGTH.size : end])
+        del self._data[:end]
         units = tuple(Fraction(*unit) for unit in fields["units"])
         return PushHead(fields["url"], fields["container"], fields["options"], units, template)
 
     def packet(self) -> tuple[PacketHead, bytes] | None:
-        """Return the next packet; None at the end."""
-        try:
-            stream, is_key, *rest = _PACKET.unpack(self._exactly(_PACKET.size))
-            head = PacketHead(stream, bool(is_key), *rest)
-            return head, self._exactly(head.size)
-        except EOFError:
+        """Return the next packet; None until all of it is there."""
+        if len(self._data) < _PACKET.size:
             return None
+        stream, is_key, *rest = _PACKET.unpack_from(self._data)
+        head = PacketHead(stream, bool(is_key), *rest)
+        if head.size > MAX_PACKET_BYTES:
+            raise ValueError("a packet that is too large")
+        end = _PACKET.size + head.size
+        if len(self._data) < end:
+            return None
+        data = bytes(self._data[_PACKET.size : end])
+        del self._data[:end]
+        return head, data
 
-    def _exactly(self, size: int) -> bytes:
-        data = bytearray()
-        while len(data) < size:
-            piece = self._read(size - len(data))
-            if not piece:
-                raise EOFError
-            data += piece
-        return bytes(data)
+    def _end_of_text(self, begin: int) -> int:
+        """Return the end of a text with its length before it; 0 if it is not there yet."""
+        if len(self._data) < begin + _LENGTH.size:
+            return 0
+        end = begin + _LENGTH.size + int(_LENGTH.unpack_from(self._data, begin)[0])
+        return end if len(self._data) >= end else 0

@@ -21,14 +21,19 @@ class Seen:
     clicks: tuple[float, ...]
     flashes: tuple[float, ...]
     pictures: int
-    sound_s: float
+    begin_s: float  # of the first picture
+    sound_s: float  # end of the sound
 
-    def apart_s(self) -> list[float]:
-        """Return for each flash how much later the nearest click is. Raises AssertionError where there are none."""
-        assert self.flashes, "the film has no flash"
+    def apart_s(self, *, skip_s: float = 0.0) -> list[float]:
+        """Return for each flash how much later the nearest click is; not at the end, where the sound was cut off.
+
+        skip_s: so much of the beginning is left out. Raises AssertionError where there are none.
+        """
+        flashes = [flash for flash in self.flashes if self.begin_s + skip_s <= flash < self.sound_s - 0.2]
+        assert flashes, "the film has no flash"
         assert self.clicks, "the film has no click"
         clicks = np.array(self.clicks)
-        return [float(clicks[np.abs(clicks - flash).argmin()] - flash) for flash in self.flashes]
+        return [float(clicks[np.abs(clicks - flash).argmin()] - flash) for flash in flashes]
 
 
 def planes_of(form: FilmFormat, *, bright: bool) -> tuple[Plane, Plane, Plane]:
@@ -78,7 +83,7 @@ def seen_in(path: Path | str) -> Seen:
             with contextlib.suppress(av.InvalidDataError):  # the last one, of a film that was cut off
                 for frame in packet.decode():
                     watcher.see(frame)
-    return Seen(tuple(watcher.clicks), tuple(watcher.flashes), watcher.pictures, watcher.sound_s)
+    return Seen(tuple(watcher.clicks), tuple(watcher.flashes), watcher.pictures, watcher.begin_s, watcher.sound_s)
 
 
 class _Watcher:
@@ -86,6 +91,7 @@ class _Watcher:
         self.clicks: list[float] = []
         self.flashes: list[float] = []
         self.pictures = 0
+        self.begin_s = 0.0
         self.sound_s = 0.0
         self._was_bright = False
         self._loud_s = -1.0  # when it was loud last
@@ -93,6 +99,7 @@ class _Watcher:
     def see(self, frame: object) -> None:
         if isinstance(frame, av.VideoFrame):
             assert frame.time is not None
+            self.begin_s = self.begin_s if self.pictures else frame.time
             self.pictures += 1
             bright = bool(frame.to_ndarray()[: frame.height // 2].mean() > 140)
             if bright and not self._was_bright:

@@ -17,6 +17,7 @@ from typing import NoReturn
 import pytest
 
 SYSTEM_PYTHON = "/usr/bin/python3"
+RTMP_MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 # options of unshare: what root may do anyway, others may in a user namespace, where the kernel lets them make one
 AS_ROOT = () if os.geteuid() == 0 else ("--map-root-user",)
 # where the package has another name than the program
@@ -28,6 +29,7 @@ PACKAGES = {
     "gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav",
     "ip": "iproute2",
     "mosquitto_passwd": "mosquitto",
+    "nginx-rtmp": "nginx libnginx-mod-rtmp",
     "nft": "nftables",
     "node": "nodejs",
     "promtool": "prometheus",
@@ -65,7 +67,9 @@ def require_program(name: str) -> str:
 
 
 def has_program(name: str) -> bool:
-    """True if the program is installed; "gstreamer" is GStreamer's RTSP server."""
+    """True if the program is installed; "gstreamer" is its RTSP server, "nginx-rtmp" nginx with its RTMP module."""
+    if name == "nginx-rtmp":
+        return RTMP_MODULE.exists() and _path("nginx") is not None
     return _has_gstreamer() if name == "gstreamer" else _path(name) is not None
 
 
@@ -78,6 +82,12 @@ def require_gstreamer() -> None:
     """Skip the test without GStreamer's RTSP server for the system's Python."""
     if not _has_gstreamer():
         missing(f"GStreamer's RTSP server (Debian: {PACKAGES['gstreamer']})")
+
+
+def require_rtmp_module() -> None:
+    """Skip the test without nginx and its RTMP module."""
+    if not has_program("nginx-rtmp"):
+        missing(f"nginx with its RTMP module (Debian: {PACKAGES['nginx-rtmp']})")
 
 
 def with_mounts(script: str) -> list[str]:
