@@ -75,8 +75,8 @@ class PushProcess:
         self.waiting_bytes += len(data)
 
     def oldest_s(self, now_s: float) -> float:
-        """Return for how long the oldest packet has waited for the pipe."""
-        return now_s - self._waiting[0].since_s if self._waiting else 0.0
+        """Return for how long the oldest packet has waited that `drop` would drop."""
+        return next((now_s - item.since_s for item in self._waiting if not item.begun), 0.0)
 
     def stalled_s(self, now_s: float) -> float:
         """Return for how long the oldest packet has been in the process without FFmpeg having taken it."""

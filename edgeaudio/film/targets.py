@@ -5,6 +5,7 @@ Owns: the schemes, and refusing what they cannot take. Does not know: how anythi
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,20 +23,20 @@ class _Scheme:
     tls: bool = False
 
 
-_S_IN_US: Final = 1_000_000
-_SOCKET: Final = str(10 * _S_IN_US)  # microseconds that a read or a write of FFmpeg may wait
+_US: Final = 1_000_000
 # the interleaver waits so long for a stream that has nothing, and then lets the other go on
-_INTERLEAVE: Final = {"max_interleave_delta": str(_S_IN_US)}
-_VERIFIED: Final = {"tls_verify": "1"}
-_RTSP: Final = {"rtsp_transport": "tcp", "timeout": _SOCKET, **_INTERLEAVE}
-# RTMP's own `timeout` would make FFmpeg a server
-_RTMP: Final = {"rw_timeout": _SOCKET, "flvflags": "no_duration_filesize", **_INTERLEAVE}
+_INTERLEAVE: Final = {"max_interleave_delta": str(_US)}
+# microseconds that one read or write may take; a server that takes nothing in them is left by push_output.py
+_RTSP: Final = {"rtsp_transport": "tcp", "timeout": str(10 * _US), **_INTERLEAVE}
 _SCHEMES: Final = {
     "rtsp": _Scheme("rtsp", needs_h264=False, options=_RTSP),
-    "rtsps": _Scheme("rtsp", needs_h264=False, options=_RTSP | _VERIFIED, tls=True),
-    "rtmp": _Scheme("flv", needs_h264=True, options=_RTMP),
-    "rtmps": _Scheme("flv", needs_h264=True, options=_RTMP | _VERIFIED, tls=True),
+    "rtsps": _Scheme("rtsp", needs_h264=False, options=_RTSP | {"tls_verify": "1"}, tls=True),
+    "rtmp": _Scheme("flv", needs_h264=True, options={"flvflags": "no_duration_filesize", **_INTERLEAVE}),
 }
+_NO_RTMPS: Final = (
+    "a film cannot go by RTMPS, for PyAV hands FFmpeg no option to verify the server's certificate; "
+    "push by rtsps://, or by rtmp:// to a relay on this machine that speaks TLS to the server (stunnel)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ def push_target(target: str, audio: FilmAudio | None) -> PushTarget | None:
     if not separator:
         return None
     known = _SCHEMES.get(scheme.lower())
+    if scheme.lower() == "rtmps":
+        raise FilmError(f"{mask_url(target)}: {_NO_RTMPS}")
     if known is None:
         raise FilmError(
             f"{mask_url(target)}: a film goes to a file, or to {', '.join(f'{name}://' for name in _SCHEMES)}"
@@ -72,4 +75,8 @@ def push_target(target: str, audio: FilmAudio | None) -> PushTarget | None:
         raise FilmError(f"{url}: an RTMP address names an application and a stream, as in rtmp://host/live/film")
     if audio == "flac":
         raise FilmError(f"{url}: a server takes AAC, and no FLAC; leave it out, or write a .mkv file")
-    return PushTarget(url.with_login(), str(url), known.container, known.needs_h264, dict(known.options))
+    options = dict(known.options)
+    # FFmpeg in PyAV's wheels looks for it elsewhere
+    if known.tls and (authorities := ssl.get_default_verify_paths().cafile):
+        options["ca_file"] = authorities
+    return PushTarget(url.with_login(), str(url), known.container, known.needs_h264, options)

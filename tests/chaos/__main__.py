@@ -28,6 +28,7 @@ from support.brokers import ROOT
 from support.programs import lacking, require_program
 
 from chaos.cameras import cameras
+from chaos.film import film
 from chaos.fleet import fleet
 from chaos.fuzz import fuzz
 from chaos.kills import kills
@@ -102,6 +103,12 @@ PROOFS = {
         ("mosquitto",),
         writes,
         lambda folder: writes(folder, short=True),
+    ),
+    "film": Proof(
+        "films into files and servers, which stall and die; 8 min",
+        ("gstreamer", "nginx-rtmp", "ffmpeg"),
+        film,
+        lambda folder: film(folder, short=True),
     ),
     "mutations": Proof(
         "2,000 damaged files and playlists are opened; 1 min",

@@ -60,6 +60,7 @@ def test_a_file_is_written_by_its_name(tmp_path, name):
         ("rtsp:///film", None, "has no host"),
         ("rtmp://host/film", None, "an application and a stream, as in rtmp://host/live/film"),
         ("rtsp://name:hunter2@host/film", "flac", "rtsp://name:***@host/film: a server takes AAC, and no FLAC"),
+        ("rtmps://name:hunter2@host/live/film", None, "a film cannot go by RTMPS"),
         ("rtmp://host/live/film", "flac", "a server takes AAC, and no FLAC"),
     ],
 )

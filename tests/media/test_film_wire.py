@@ -13,16 +13,12 @@ from edgeaudio.media.film_wire import MAX_PACKET_BYTES, PacketHead, PushHead, Wi
 
 HEAD = PushHead("rtsp://name:hunter2@host/film", "rtsp", {"a": "b"}, (Fraction(1, 30), Fraction(1, 48_000)), b"nut")
 TIMES = st.integers(-(1 << 62), 1 << 62)
+PACKETS = st.lists(st.tuples(st.integers(0, 1), st.booleans(), TIMES, st.binary(max_size=50)), max_size=8)
 
 
-@given(
-    packets=st.lists(
-        st.tuples(st.integers(0, 1), st.booleans(), TIMES, TIMES, TIMES, st.binary(max_size=50)), max_size=8
-    ),
-    piece=st.integers(1, 100),
-)
+@given(packets=PACKETS, piece=st.integers(1, 100))
 def test_what_is_sent_arrives_in_pieces_of_any_length(packets, piece):
-    heads = [(PacketHead(*fields, len(data)), data) for *fields, data in packets]
+    heads = [(PacketHead(stream, key, at, at - 1, 5, len(data)), data) for stream, key, at, data in packets]
     sent = HEAD.packed() + b"".join(head.packed() + data for head, data in heads)
     wire, found, first = WireReader(), [], None
     for begin in range(0, len(sent), piece):
