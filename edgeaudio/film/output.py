@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from edgeaudio.film.errors import FilmError
 from edgeaudio.film.file_output import FileOutput
@@ -19,8 +19,6 @@ from edgeaudio.media.film_form import FilmAudio, FilmFormat, PictureForm, Plane,
 from edgeaudio.types import Samples
 
 _log = logging.getLogger(__name__)
-
-_MAX_BIT_RATE: Final = 4_000_000  # bits a second that a line is asked for at most, unless it is said
 
 __all__ = ["FilmAudio", "FilmError", "FilmFormat", "FilmOutput", "Plane", "open_output"]
 
@@ -68,7 +66,7 @@ def open_output(
     server = push_target(target, audio)
     if server is not None:
         sound = SoundForm.of("aac", film_format, live=True)
-        picture = PictureForm(bit_rate, bit_rate or _MAX_BIT_RATE)
+        picture = PictureForm(bit_rate, bit_rate)  # to hold a limit costs x264 a fifth more
         if lost := sound.losses(film_format):
             _log.warning("%s: %s", server, lost)
         encoders = H264_ENCODERS if server.needs_h264 else VIDEO_ENCODERS

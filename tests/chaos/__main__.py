@@ -105,7 +105,7 @@ PROOFS = {
         lambda folder: writes(folder, short=True),
     ),
     "film": Proof(
-        "films into files and servers, which stall and die; 8 min",
+        "films into files and servers, which stall and die; 5 min",
         ("gstreamer", "nginx-rtmp", "ffmpeg"),
         film,
         lambda folder: film(folder, short=True),

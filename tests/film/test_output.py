@@ -33,7 +33,9 @@ except FilmError as error:
 
 def start(path: Path, seconds: int, most_bytes: int | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", SCRIPT, str(path), str(seconds)]
-    process = subprocess.Popen(command, cwd=TESTS, stderr=subprocess.PIPE, text=True, env={"PYTHONPATH": str(TESTS)})
+    process = subprocess.Popen(
+        command, cwd=TESTS, stderr=subprocess.PIPE, text=True, env={"PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
+    )
     if most_bytes is not None:
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
     return process

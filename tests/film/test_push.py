@@ -252,7 +252,9 @@ def test_when_the_program_is_killed_its_pusher_goes_too(scheme):
     )
     with serving(hold) as port:
         command = [sys.executable, "-c", script, f"{scheme}://127.0.0.1:{port}/film"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": str(TESTS)})
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
+        )
         try:
             assert process.stdout is not None
             pid = int(process.stdout.readline())

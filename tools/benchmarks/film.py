@@ -1,8 +1,8 @@
 """What it costs to encode a film: CPU time a second of film, and memory, for a spectrogram of noise that scrolls.
 
 Run as `python -m tools.benchmarks.film FILE|URL [SECONDS]`; a file is replaced, as fast as it goes; a server gets the
-film as it would be live, and what the process that pushes used is counted, too. Drawing is not: a ribbon of columns is made
-before, and a picture is a piece of it.
+film as it would be live, and what the process that pushes used is counted, too. Drawing is not: a ribbon of columns is
+made before, and a picture is a piece of it.
 """
 
 from __future__ import annotations
