@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -35,9 +36,14 @@ class StepConfig:
     features: FeatureConfig | None  # None: the waveform itself
 
     @property
+    def power_length(self) -> int:
+        """Samples of POWER_STEP_S, at whole ones of which clips begin."""
+        return max(1, round(POWER_STEP_S * self.sample_rate))
+
+    @property
     def longest_step_s(self) -> float:
-        """Time from one clip to the next."""
-        return self.hop / self.sample_rate
+        """The most from the beginning of one clip to that of the next."""
+        return ceil(self.hop / self.power_length) * self.power_length / self.sample_rate
 
 
 class StepCutter:
@@ -53,7 +59,7 @@ class StepCutter:
             from edgeaudio.recognise.micro_frontend import MicroFrontend  # noqa: PLC0415 (few models want it)
 
             self._micro_frontend = MicroFrontend(config.features)
-        self._power_length = max(1, round(POWER_STEP_S * config.sample_rate))
+        self._power_length = config.power_length
         self._powers: Samples = np.empty(0, np.float32)  # mean squares of whole POWER_STEP_S
         self._powers_from = 0  # [_powers_from, _powers_from + len(_powers)) of those of the signal
 

@@ -78,6 +78,15 @@ def test_a_score_is_about_the_last_samples():
         np.testing.assert_allclose(step.powers, np.square(whole.reshape(-1, 80)).mean(axis=1), rtol=1e-5)
 
 
+@pytest.mark.parametrize("hop", [160, 170, 239, 240, 400])
+def test_no_clip_begins_later_than_the_longest_step_after_another(hop):
+    """Sinks take a later one for a sign that scores are missing."""
+    config = StepConfig(RATE, 1000, step=hop, hop=hop, span=hop, features=None)
+    found, _ = steps_of(config, [noise(20_000)])
+    longest = np.diff([step.start for step in found]).max()
+    assert longest <= config.longest_step_s * RATE < hop + 80
+
+
 def test_a_quiet_step_is_run_and_does_not_count():
     signal = np.concatenate([noise(500), noise(1000) * 1e-5, np.zeros(1000, np.float32)]).astype(np.float32)
     found, _ = steps_of(CONFIGS["waveform"], [signal], gate_dbfs=-60)

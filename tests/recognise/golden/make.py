@@ -404,8 +404,8 @@ LIBRARIES: dict[str, Callable[[NDArray[np.int16]], Iterator[Case]]] = {
 def micro_frontend() -> None:
     """Write what pymicro-features computes of speech, noise and the widest swings, all whole numbers.
 
-    Two of its filter weights depend on the C library's log1pf. glibc rounds it correctly from 2.41 on; before, preload
-    a library with `float log1pf(float x) { return (float)log1p(x); }`.
+    Some of its filter weights depend on the C library's log1pf. If the assertion below says that it is badly rounded
+    (in glibc 2.36 it is), preload a library with `float log1pf(float x) { return (float)log1p(x); }`.
     """
     import ctypes
 
