@@ -7,7 +7,7 @@ Does not know: where Blocks come from, where results go, threads, clocks.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import merge
@@ -185,7 +185,12 @@ class _Epoch:
         self._undecided = self.n_channels > 1 and mixer.heard == "mix"
         rates = dict.fromkeys(binding.model.manifest.clip.sample_rate for binding in bindings)
         self._resamplers = {rate: Resampler(block.sample_rate, rate) for rate in rates}
-        self._cutters = [_cutter(binding, gate_dbfs) for binding in bindings]
+        configs = [_cutter_config(binding) for binding in bindings]
+        # the steps of several wake words are the same, and are computed once
+        steps = {config: StepCutter(config, gate_dbfs) for config in configs if isinstance(config, StepConfig)}
+        self._cutters = [
+            steps[config] if isinstance(config, StepConfig) else ClipCutter(config, gate_dbfs) for config in configs
+        ]
         # the memory of a stateful model is of this epoch alone
         self._scorers = [stream_of(binding.model) for binding in bindings]
 
@@ -219,18 +224,27 @@ class _Epoch:
 
     def _score(self, signals: Mapping[int, Samples], *, over: bool = False) -> Iterator[tuple[int, Scores]]:
         """Yield model index and scores of each clip that `signals`, by sample rate, complete."""
+        steps: dict[StepCutter, list[Clip]] = {}
         # in the order in which single samples would complete the clips, across models
-        clips = [self._clips(index, signals, over=over) for index in range(len(self._bindings))]
+        clips = [self._clips(index, signals, steps, over=over) for index in range(len(self._bindings))]
         for _, index, clip in merge(*clips, key=lambda found: found[0]):
             yield index, self._scores(index, clip)
 
-    def _clips(self, index: int, signals: Mapping[int, Samples], *, over: bool) -> Iterator[tuple[int, int, Clip]]:
-        """Yield one model's clips: samples of the epoch after which each is complete, model index, clip."""
+    def _clips(
+        self, index: int, signals: Mapping[int, Samples], steps: dict[StepCutter, list[Clip]], *, over: bool
+    ) -> Iterator[tuple[int, int, Clip]]:
+        """Yield one model's clips: samples of the epoch after which each is complete, model index, clip.
+
+        steps: what the cutters that models share have cut of the signals so far.
+        """
         sample_rate, cutter = self._bindings[index].model.manifest.clip.sample_rate, self._cutters[index]
         resampler = self._resamplers[sample_rate]
-        for clip in cutter.feed(signals[sample_rate]):
-            yield resampler.input_for(clip.stop), index, clip
-        for clip in cutter.flush() if over else ():
+        found: Iterable[Clip] = _cut(cutter, signals[sample_rate], over=over)
+        if isinstance(cutter, StepCutter):
+            if cutter not in steps:
+                steps[cutter] = list(found)
+            found = steps[cutter]
+        for clip in found:
             yield resampler.input_for(clip.stop), index, clip
 
     def _scores(self, index: int, clip: Clip) -> Scores:
@@ -312,9 +326,10 @@ def _cutter_config(binding: ModelBinding) -> ClipConfig | StepConfig:
     return StepConfig(clip.sample_rate, clip.n_samples, step, hop, span, manifest.features)
 
 
-def _cutter(binding: ModelBinding, gate_dbfs: float) -> ClipCutter | StepCutter:
-    config = _cutter_config(binding)
-    return ClipCutter(config, gate_dbfs) if isinstance(config, ClipConfig) else StepCutter(config, gate_dbfs)
+def _cut(cutter: ClipCutter | StepCutter, signal: Samples, *, over: bool) -> Iterator[Clip]:
+    yield from cutter.feed(signal)
+    if over:
+        yield from cutter.flush()
 
 
 def _detector(binding: ModelBinding, namespace: UUID) -> Detector:

@@ -166,6 +166,31 @@ def test_two_sources_interleaved_hear_their_own_sound_alone():
         np.testing.assert_allclose(scores_of(found[name]), levels(samples), atol=1e-5)
 
 
+def test_models_with_the_same_steps_share_their_features(monkeypatch):
+    """Several wake words at one source: each has its own state, and the front end runs once."""
+    real, computed = MicroFrontend.rows, []
+
+    def rows(self, segment):
+        computed.append(len(segment))
+        return real(self, segment)
+
+    monkeypatch.setattr(MicroFrontend, "rows", rows)
+    samples = speech(24_000)
+    models = [wake_word_model(name=name) for name in ("one", "other")]
+    longer = wake_word_model(name="longer", clip=ClipSection(sample_rate=16000, n_samples=16_000))
+    bindings = [ModelBinding(model) for model in (*models, longer)]
+    several = SourcePipeline("s", bindings, namespace=UUID(int=0), gate_dbfs=-300.0)
+    found = [
+        result
+        for at in range(0, 24_000, 8000)
+        for result in several.feed(block(samples[at : at + 8000], 16000, offset=at))
+    ]
+    assert len(computed) == 2 * 3  # twice for each piece: another length of clip has steps of its own
+    for name in ("one", "other", "longer"):
+        own = [result for result in found if isinstance(result, Scores) and result.model == name]
+        np.testing.assert_allclose(scores_of(own), levels(samples), atol=1e-5)
+
+
 def test_after_a_hole_model_and_front_end_begin_anew():
     before, after, source = speech(9000), speech(9000, 1), pipeline(wake_word_model())
     first = list(source.feed(block(before, 16000)))
