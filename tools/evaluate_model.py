@@ -94,7 +94,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if not any(of_fold.labelled for of_fold in sounds):
         raise EdgeaudioError(f"{options.recordings}: holds no recording of {', '.join(manifest.labels)}")
     trials = _hear(models, sounds, manifest, options)
-    outcomes = go_over(trials, manifest.reported, manifest.detector, manifest.clip.period_ms / 1000)
+    outcomes = go_over(trials, manifest.reported, manifest.detector, manifest.period_s)
     lines = report(outcomes, manifest, options)
     print("\n".join(lines))
     if options.card:
@@ -105,7 +105,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def report(outcomes: Outcomes, manifest: Manifest, options: argparse.Namespace) -> list[str]:
     """Return the report as lines of Markdown."""
-    folds, snrs_db, period_s = outcomes.folds, options.snr, manifest.clip.period_ms / 1000
+    folds, snrs_db, period_s = outcomes.folds, options.snr, manifest.period_s
     definitions = DEFINITIONS.format(scene_s=_scene_s(manifest), seed=options.seed)
     if len(folds) > 1:
         judged = judge(outcomes, options.budget)

@@ -123,7 +123,7 @@ def misses_of(trial: Trial, manifest: Manifest, row: str, *, lead_s: float | Non
         raise ValueError("a negative has no sound of its own")
     from_s = 0.0 if lead_s is None else target.onset_s - lead_s
     clips = [scores for scores in trial.scores if scores.offset_s >= from_s]
-    period_s = manifest.clip.period_ms / 1000
+    period_s = manifest.period_s
     found = None
     for event, clip in _events(clips, manifest, target.label):
         known_s, middle_s = clip.offset_s + clip.duration_s, clip.offset_s + clip.duration_s / 2
@@ -143,7 +143,7 @@ def misses_of(trial: Trial, manifest: Manifest, row: str, *, lead_s: float | Non
 def _events(clips: Iterable[Scores], manifest: Manifest, label: str) -> Iterator[tuple[Event, Scores]]:
     """Return the events of one label at the manifest's thresholds, each with the clip that reported it."""
     thresholds = {name: manifest.threshold(name) for name in manifest.reported}
-    period_s = manifest.clip.period_ms / 1000
+    period_s = manifest.period_s
     config = DetectorConfig(manifest.reported, manifest.detector, thresholds, period_s, frozenset({label}))
     detector = Detector(config, NAMESPACE)
     for clip in clips:
