@@ -28,7 +28,7 @@ KERNELS_APART = 0.06
 def scores_of(name):
     package = find_spec("pymicro_wakeword")
     if package is None or not package.origin:
-        missing("PyPI's pymicro-wakeword (extra `test`)")
+        missing("PyPI's pymicro-wakeword (extra `wake-words`)")
     file = Path(package.origin).parent / "models" / f"{name}.tflite"
     content = file.read_bytes()
     manifest = manifest_of("wake_word", labels=(name,), sha256=hashlib.sha256(content).hexdigest())

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PLATFORMS = ("x86_64-manylinux_2_36", "aarch64-manylinux_2_36")
-EXTRAS = ("pictures", "demo", "dashboard", "speech", "browser", "test", "lint", "fleet", "docs", "bench")
+EXTRAS = ("pictures", "demo", "dashboard", "speech", "browser", "test", "wake-words", "lint", "fleet", "docs", "bench")
 # TensorFlow has no release for Python 3.14 yet
 FILES: dict[str, dict[str, tuple[str, ...]]] = {  # file -> Python -> extras
     "constraints.txt": {
@@ -26,7 +26,7 @@ FILES: dict[str, dict[str, tuple[str, ...]]] = {  # file -> Python -> extras
         "3.13": (*EXTRAS, "train"),
         "3.14": EXTRAS,
     },
-    "constraints-tflite-runtime.txt": {"3.11": ("demo", "test", "tflite-runtime")},
+    "constraints-tflite-runtime.txt": {"3.11": ("demo", "test", "wake-words", "tflite-runtime")},
 }
 # what pip builds with, a table of pyproject.toml that uv does not read; and a package whose newest releases are for
 # Python 3.10 and older, an upper bound that pip keeps to and uv does not
