@@ -7,6 +7,7 @@ Does not know: what is drawn.
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
@@ -35,6 +36,14 @@ def require_pillow() -> None:
         raise PictureError(f"pictures need Pillow ({_missing}): pip install 'edgeaudio[pictures]'")
 
 
+@lru_cache(maxsize=4)
+def _font(text_px: float) -> tuple[ImageFont.FreeTypeFont, bytes]:
+    """Return the font, and its box for a missing glyph."""
+    font = ImageFont.load_default(text_px)
+    assert isinstance(font, ImageFont.FreeTypeFont)  # noqa: S101 (with a size it is, as FreeType is there)
+    return font, bytes(font.getmask(_NO_CHARACTER))
+
+
 class Canvas:
     """A picture that is being drawn. Places are pixels from the upper left; text has one size."""
 
@@ -43,10 +52,7 @@ class Canvas:
         self.width, self.height = width, height
         self._image = Image.new("RGB", (width, height), background)
         self._draw = ImageDraw.Draw(self._image)
-        font = ImageFont.load_default(text_px)
-        assert isinstance(font, ImageFont.FreeTypeFont)  # noqa: S101 (with a size it is, as FreeType is there)
-        self._font = font
-        self._box = bytes(self._font.getmask(_NO_CHARACTER))
+        self._font, self._box = _font(text_px)
         _, self._digit_top, _, bottom = self._font.getbbox("0")
         self.digit_height = round(bottom - self._digit_top)
 
@@ -56,7 +62,8 @@ class Canvas:
 
     def text(self, x: float, y: float, text: str, colour: Colour) -> None:
         """Write a line of text; `y` is the upper edge of its digits."""
-        self._draw.text((x, y - self._digit_top), text, colour, self._font)
+        # at a fraction of a pixel Pillow cuts the upper edge of some texts off
+        self._draw.text((x, round(y - self._digit_top)), text, colour, self._font)
 
     def fitted(self, text: str, width: float) -> str:
         """Return the text as one line that the font can show, cut with an ellipsis to a width in pixels.
@@ -89,6 +96,11 @@ class Canvas:
     def paste(self, x: int, y: int, pixels: NDArray[np.uint8]) -> None:
         """Put RGB pixels `(height, width, 3)` there."""
         self._image.paste(Image.fromarray(np.ascontiguousarray(pixels)), (x, y))
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The picture as it is now, RGB `(height, width, 3)`."""
+        return np.asarray(self._image)
 
     def encoded(self, image_format: ImageFormat, quality: int) -> bytes:
         """Return the picture as a file; `quality`: of JPEG and WebP from 1 to 100, of PNG its colours, 256: all."""

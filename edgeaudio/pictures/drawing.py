@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeaudio.pictures.brightness import Shades
-from edgeaudio.pictures.canvas import Canvas, Colour
+from edgeaudio.pictures.canvas import Canvas
 from edgeaudio.pictures.frequency_axis import FrequencyAxis
 from edgeaudio.pictures.palettes import PaletteName, palette
+from edgeaudio.pictures.themes import theme_of
 from edgeaudio.pictures.ticks import Begin, Tick, frequency_ticks, time_ticks, unit_of
 
 _MAX_LANES = 3  # of marks that overlap; of the others only the extent is drawn
@@ -31,24 +32,11 @@ class Mark:
     end_s: float | None = None  # None: it goes on
 
 
-@dataclass(frozen=True, slots=True)
-class _Theme:
-    background: Colour
-    text: Colour
-    line: Colour
-    mark: Colour
-    gap: tuple[Colour, Colour]  # stripes
-
-
-_DARK = _Theme((14, 14, 18), (222, 222, 226), (110, 110, 118), (255, 255, 255), ((52, 54, 62), (38, 40, 46)))
-_LIGHT = _Theme((255, 255, 255), (30, 30, 34), (150, 150, 156), (196, 30, 30), ((206, 214, 230), (228, 233, 243)))
-
-
 class Layout:
     """Where everything is in a picture of one size."""
 
     def __init__(self, width: int, height: int, name: PaletteName, axis: FrequencyAxis, marks: Sequence[Mark]) -> None:
-        self._theme = _LIGHT if name == "grey" else _DARK
+        self._theme = theme_of(name)
         self._colours = palette(name)
         self._axis = axis
         self._marks = sorted(marks, key=lambda mark: mark.begin_s)[:MAX_MARKS]

@@ -19,9 +19,10 @@ LOG_LOWEST_HZ = 50.0  # a logarithmic axis has no zero
 class FrequencyAxis:
     """The axis from its lowest frequency, at 0, to `high_hz`, at 1."""
 
-    def __init__(self, scale: Scale, high_hz: float) -> None:
+    def __init__(self, scale: Scale, high_hz: float, low_hz: float | None = None) -> None:
+        """`low_hz`: 0 < low_hz < high_hz; None: 0, or LOG_LOWEST_HZ of a logarithmic axis."""
         self.scale = scale
-        self.low_hz = LOG_LOWEST_HZ if scale == "log" else 0.0
+        self.low_hz = low_hz if low_hz is not None else LOG_LOWEST_HZ if scale == "log" else 0.0
         self.high_hz = high_hz
         self._low, self._high = _warp(np.array([self.low_hz, high_hz]), scale)
 

@@ -35,7 +35,7 @@ class Spectrogram:
         self._column_s = expected_s / n_columns if expected_s else _JOIN_S
         self._powers: Powers = np.full((capacity, n_rows), np.nan, np.float32)
         self._heard = np.zeros(capacity, np.bool_)
-        self._run: _Run | None = None
+        self._run: Run | None = None
 
     def add(self, samples: Samples, sample_rate: int, at_s: float) -> None:
         """Add samples `(n,)` or `(n, channels)` that begin at `at_s`; time before the end of others is put after it."""
@@ -47,9 +47,8 @@ class Spectrogram:
             self._end_run()
             self._column_s = max(self._column_s, 1 / sample_rate)
             analysis = Analysis(self.axis, self._n_rows, sample_rate)
-            run = self._run = _Run(analysis, wide.shape[1], max(at_s, self.end_s))
-        finite = np.nan_to_num(wide, nan=0.0, posinf=0.0, neginf=0.0)
-        run.add(np.clip(finite, -_MAX_SAMPLE, _MAX_SAMPLE))
+            run = self._run = Run(analysis, wide.shape[1], max(at_s, self.end_s))
+        run.add(wide)
         begin_s, self.end_s = max(at_s, self.end_s), run.end_s
         self._make_room()
         last = max(0, int(np.ceil(self.end_s / self._column_s - 1e-6)) - 1)
@@ -88,7 +87,7 @@ class Spectrogram:
             self._heard[half:] = False
             self._column_s *= 2
 
-    def _fill(self, run: _Run) -> None:
+    def _fill(self, run: Run) -> None:
         for times_s, powers in run.frames(self._column_s):
             columns = np.minimum((times_s / self._column_s + 1e-6).astype(int), len(self._powers) - 1)
             firsts = np.flatnonzero(np.diff(columns, prepend=-1))
@@ -105,7 +104,7 @@ def _filled(powers: Powers, heard: NDArray[np.bool_]) -> Powers:
     return filled
 
 
-class _Run:
+class Run:
     """Samples without a gap, of one format, and the frames in them.
 
     At both ends the picture has the first and the last whole frame: half a frame, mirrored or filled with zeros, would
@@ -129,7 +128,8 @@ class _Run:
         return sample_rate == self._analysis.sample_rate and samples.shape[1] == self._pending.shape[1]
 
     def add(self, samples: Samples) -> None:
-        self._pending = np.concatenate([self._pending, samples])
+        finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+        self._pending = np.concatenate([self._pending, np.clip(finite, -_MAX_SAMPLE, _MAX_SAMPLE)])
         self._length += len(samples)
 
     def end(self) -> None:

@@ -47,6 +47,8 @@ class Analysis:
         # rows above this rate's own Nyquist frequency, where an earlier format had a higher rate
         self._beyond = edges[:-1] > n_bins - 1 + 1e-6
         self._begins = np.minimum(begins, n_bins - 1)
+        # the bins above the highest frequency of the axis are no part of its last row
+        self._end = max(int(self._begins[-1]) + 1, min(n_bins, int(edges[-1] + 1e-6) + 1))
         bins_of_row = np.diff(edges)
         self._narrow = np.flatnonzero(bins_of_row < _WIDE)
         self._strongest = np.clip((bins_of_row[self._narrow] - 1) / (_WIDE - 1), 0, 1).astype(np.float32)
@@ -67,7 +69,7 @@ class Analysis:
         return self._by_rows(total)
 
     def _by_rows(self, powers: Powers) -> Powers:
-        rows: Powers = np.maximum.reduceat(powers, self._begins, axis=1)
+        rows: Powers = np.maximum.reduceat(powers[:, : self._end], self._begins, axis=1)
         below, share = self._below, self._share
         between = powers[:, below] * (1 - share) + powers[:, below + 1] * share
         rows[:, self._narrow] = between + (rows[:, self._narrow] - between) * self._strongest

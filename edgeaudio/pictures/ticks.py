@@ -34,8 +34,10 @@ class Tick:
 def frequency_ticks(axis: FrequencyAxis, room: float) -> list[Tick]:
     """Return ticks in kHz, the lowest first, up to the axis' end; `room`: the least distance of two, a share of 1."""
     if axis.scale == "linear":
-        step = next((step for step in _LINEAR_STEPS_HZ if step / axis.high_hz >= room), axis.high_hz)
-        values = [index * float(step) for index in range(int(axis.high_hz / step) + 1)]
+        width_hz = axis.high_hz - axis.low_hz
+        step = next((step for step in _LINEAR_STEPS_HZ if step / width_hz >= room), axis.high_hz)
+        rounds = [index * float(step) for index in range(int(axis.high_hz / step) + 1)]
+        values = [axis.low_hz, *(hz for hz in rounds if hz > axis.low_hz)]
     else:
         values = [axis.low_hz, *(float(hz) for hz in _ROUND_HZ if axis.low_hz < hz <= axis.high_hz)]
     kept = [Tick(1.0, _khz(axis.high_hz))]
@@ -55,31 +57,41 @@ def time_ticks(duration_s: float, begin: Begin, text_room: Callable[[str], float
 
     text_room: returns the least distance to the next tick that a text needs, a share of 1.
     """
+    return _ticks(duration_s, time_step_s(duration_s, begin, text_room), begin)
+
+
+def time_step_s(duration_s: float, begin: Begin, text_room: Callable[[str], float]) -> float:
+    """Return the seconds from tick to tick; arguments as of `time_ticks`."""
     for step_s in _TIME_STEPS_S:
         if duration_s / step_s > _MOST_TICKS:
             continue
         ticks = _ticks(duration_s, step_s, begin)
         room = max((text_room(tick.text) for tick in ticks), default=0.0)
         if step_s / duration_s >= room or len(ticks) <= 1:
-            return ticks
-    step_s = next(days * 86_400.0 for days in (2**power for power in range(40)) if duration_s / days / 86_400 < 5)
-    return _ticks(duration_s, step_s, begin)
+            return step_s
+    many = (2.0**power for power in range(40))
+    return next(days * 86_400.0 for days in many if duration_s / days / 86_400 < 5)
+
+
+def first_tick_s(step_s: float, begin: Begin) -> float:
+    """Return where the first tick is, seconds after `begin`: ticks are round from midnight on, or from second 0."""
+    origin_s = _since_midnight_s(begin) if isinstance(begin, datetime) else begin
+    return -origin_s % step_s
 
 
 def _ticks(duration_s: float, step_s: float, begin: Begin) -> list[Tick]:
-    # round from midnight on, or from the beginning of the recording
-    origin_s = _since_midnight_s(begin) if isinstance(begin, datetime) else begin
-    ahead_s = -origin_s % step_s
+    ahead_s = first_tick_s(step_s, begin)
     n_ticks = floor((duration_s - ahead_s) / step_s + 1e-9) + 1
     offsets = [ahead_s + index * step_s for index in range(n_ticks)]
-    return [Tick(offset_s / duration_s, _time_text(offset_s, step_s, duration_s, begin)) for offset_s in offsets]
+    return [Tick(offset_s / duration_s, time_text(offset_s, step_s, duration_s, begin)) for offset_s in offsets]
 
 
 def _since_midnight_s(at: datetime) -> float:
     return at.hour * 3600 + at.minute * 60 + at.second + at.microsecond / 1e6
 
 
-def _time_text(offset_s: float, step_s: float, duration_s: float, begin: Begin) -> str:
+def time_text(offset_s: float, step_s: float, duration_s: float, begin: Begin) -> str:
+    """Return the text of the tick `offset_s` after `begin`, on an axis of `duration_s` with ticks each `step_s`."""
     decimals = 0 if step_s >= 1 else 1 if step_s >= 0.1 else 2 if step_s >= 0.01 else 3
     if isinstance(begin, datetime):
         # by way of UTC, so that the clock may change to summer time in between
