@@ -19,6 +19,7 @@ from edgeaudio.commands.config_parser import add_config_command
 from edgeaudio.commands.dashboard_parser import add_dashboard
 from edgeaudio.commands.demo_parser import add_demo
 from edgeaudio.commands.exit_status import EXIT_BAD_INPUT, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, report
+from edgeaudio.commands.film_parser import add_film
 from edgeaudio.commands.health_parser import add_health
 from edgeaudio.commands.model.parser import add_model
 from edgeaudio.commands.parser import Parser
@@ -45,6 +46,7 @@ _COMMANDS = (
     add_probe,
     add_score,
     add_picture,
+    add_film,
     add_model,
     add_clips,
     add_config_command,

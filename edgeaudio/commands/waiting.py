@@ -67,7 +67,7 @@ class WaitMonitor:
             self._deadline_s = self._since_s + 4 * seconds + SLACK_S
             self._waits_for += f", at most {4 * seconds + SLACK_S:g} s"
         for block in blocks:
-            self._since_s = time.monotonic()
+            self._since_s = float("inf")  # nothing is waited for while the command works on it
             yield block
             self._since_s = time.monotonic()
 

@@ -5,14 +5,15 @@ Owns: the schemes, and refusing what they cannot take. Does not know: how anythi
 
 from __future__ import annotations
 
+import re
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from edgeaudio.film.errors import FilmError
 from edgeaudio.media.film_form import FilmAudio
 from edgeaudio.redact import mask_url
-from edgeaudio.urls import UrlSyntaxError, split_url
+from edgeaudio.urls import HIDDEN, Url, UrlSyntaxError, split_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ _US: Final = 1_000_000
 _INTERLEAVE: Final = {"max_interleave_delta": str(_US)}
 # microseconds that one read or write may take; a server that takes nothing in them is left by push_output.py
 _RTSP: Final = {"rtsp_transport": "tcp", "timeout": str(10 * _US), **_INTERLEAVE}
+_NAME: Final = re.compile(r"[a-z]{1,16}(?:[-_][a-z]{1,16}){0,2}[0-9]{0,3}", re.ASCII)  # keys have digits among letters
 _SCHEMES: Final = {
     "rtsp": _Scheme("rtsp", needs_h264=False, options=_RTSP),
     "rtsps": _Scheme("rtsp", needs_h264=False, options=_RTSP | {"tls_verify": "1"}, tls=True),
@@ -79,4 +81,13 @@ def push_target(target: str, audio: FilmAudio | None) -> PushTarget | None:
     # FFmpeg in PyAV's wheels looks for it elsewhere
     if known.tls and (authorities := ssl.get_default_verify_paths().cafile):
         options["ca_file"] = authorities
-    return PushTarget(url.with_login(), str(url), known.container, known.needs_h264, options)
+    shown = _shown(url, has_key=known.container == "flv")
+    return PushTarget(url.with_login(), shown, known.container, known.needs_h264, options)
+
+
+def _shown(url: Url, *, has_key: bool) -> str:
+    """Return an address without its secrets: the last part of an RTMP address is a key, unless it reads as a name."""
+    before, _, name = url.path.rpartition("/")
+    if not has_key or _NAME.fullmatch(name):
+        return str(url)
+    return str(replace(url, path=f"{before}/{HIDDEN}"))

@@ -34,7 +34,7 @@ def test_help_is_there_without_loading_anything_heavy() -> None:
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("command", ["run", "check", "probe", "score", "picture"])
+@pytest.mark.parametrize("command", ["run", "check", "probe", "score", "picture", "film"])
 def test_every_command_explains_itself(command: str, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([command, "--help"])
@@ -183,7 +183,7 @@ def test_run_refuses_wrong_settings_before_anything_else(tmp_path, capsys) -> No
     assert capsys.readouterr().err == expected
 
 
-@pytest.mark.parametrize("command", ["probe", "score"])
+@pytest.mark.parametrize("command", ["probe", "score", "film"])
 @pytest.mark.parametrize(
     "url",
     ["rtsp://me:hunter2@cam/x", "rtsp://hunter2@cam/x", "rtsp://me:hun/ter2@cam/x", "me:hunter2@cam/x",
