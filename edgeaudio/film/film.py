@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from edgeaudio.console import clock_time
-from edgeaudio.decibels import dbfs
+from edgeaudio.decibels import loudest_channel_dbfs
 from edgeaudio.film.detections import Detections, MarkBegin, MarkEnd
 from edgeaudio.film.output import FilmFormat, FilmOutput
 from edgeaudio.film.sound_track import SoundTrack, film_rate
@@ -150,7 +150,11 @@ class Film:
         self._output.close()
 
     def _shown(self, block: Block) -> Block:
-        return block if self._channel is None else replace(block, samples=mixed(block.samples, self._channel))
+        """Return what is shown and played of a Block, finite."""
+        samples = block.samples if self._channel is None else mixed(block.samples, self._channel)
+        if not np.isfinite(samples).all():
+            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+        return block if samples is block.samples else replace(block, samples=samples)
 
     def _hold(self, piece: Placed) -> None:
         """Draw sound once there is enough of it: many small pieces take several times the processor's time."""
@@ -224,7 +228,7 @@ class Film:
             self._picture.layout.show_clock(clock_time(second)[:-3])
 
     def _show_level(self, piece: Placed) -> None:
-        level_dbfs = _level_dbfs(piece.samples)
+        level_dbfs = loudest_channel_dbfs(piece.samples)
         text = _SILENCE if level_dbfs is None else f"{level_dbfs:.0f} dBFS"
         self._write_level(level_dbfs, text, piece.end_s)
 
@@ -234,12 +238,6 @@ class Film:
         if not is_figure or at_s - self._level_text_s >= _LEVEL_TEXT_S:
             self._level_text, self._level_text_s = text, at_s
         self._picture.layout.show_level(level_dbfs, self._level_text)
-
-
-def _level_dbfs(samples: Samples) -> float | None:
-    """Return the RMS level of the loudest channel, without its DC."""
-    finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    return dbfs(float(np.max(np.var(finite, axis=0, dtype=np.float64))))
 
 
 def _pieces(placed: Placed) -> Iterator[Placed]:

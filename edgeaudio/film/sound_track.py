@@ -61,8 +61,7 @@ class SoundTrack:
 
     def _mixed(self, samples: Samples) -> Samples:
         """Return samples `(n, channels)` with the film's channels."""
-        finite: Samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-        if finite.shape[1] == self._n_channels:
-            return finite
-        mono = finite[:, 0] if finite.shape[1] == 1 else mean(finite)
+        if samples.shape[1] == self._n_channels:
+            return samples
+        mono = samples[:, 0] if samples.shape[1] == 1 else mean(samples)
         return np.repeat(mono[:, None], self._n_channels, axis=1)

@@ -75,13 +75,13 @@ def push_target(target: str, audio: FilmAudio | None) -> PushTarget | None:
         raise FilmError(f"{mask_url(target)}: this address has no host")
     if known.container == "flv" and len([part for part in url.path.split("/") if part]) < 2:
         raise FilmError(f"{url}: an RTMP address names an application and a stream, as in rtmp://host/live/film")
+    shown = _shown(url, has_key=known.container == "flv")
     if audio == "flac":
-        raise FilmError(f"{url}: a server takes AAC, and no FLAC; leave it out, or write a .mkv file")
+        raise FilmError(f"{shown}: a server takes AAC, and no FLAC; leave it out, or write a .mkv file")
     options = dict(known.options)
     # FFmpeg in PyAV's wheels looks for it elsewhere
     if known.tls and (authorities := ssl.get_default_verify_paths().cafile):
         options["ca_file"] = authorities
-    shown = _shown(url, has_key=known.container == "flv")
     return PushTarget(url.with_login(), shown, known.container, known.needs_h264, options)
 
 

@@ -128,8 +128,9 @@ class Run:
         return sample_rate == self._analysis.sample_rate and samples.shape[1] == self._pending.shape[1]
 
     def add(self, samples: Samples) -> None:
-        finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-        self._pending = np.concatenate([self._pending, np.clip(finite, -_MAX_SAMPLE, _MAX_SAMPLE)])
+        if not np.abs(samples).max(initial=0.0) <= _MAX_SAMPLE:  # NaN included
+            samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), -_MAX_SAMPLE, _MAX_SAMPLE)
+        self._pending = np.concatenate([self._pending, samples])
         self._length += len(samples)
 
     def end(self) -> None:
