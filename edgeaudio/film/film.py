@@ -23,7 +23,7 @@ from edgeaudio.pictures.film_options import FilmLook
 from edgeaudio.pictures.film_picture import FilmPicture
 from edgeaudio.pictures.scrolling import Columns, ScrollingSpectrogram
 from edgeaudio.pictures.ticks import Begin
-from edgeaudio.types import Block, Samples
+from edgeaudio.types import Block
 
 # of sound, drawn at once: the level is that of as much
 PIECE_S = 0.1
