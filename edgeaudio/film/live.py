@@ -203,6 +203,7 @@ class Pace:
             film.stride //= 2
         if film.stride > before == 1:
             _log.warning(
-                "this machine makes %d pictures a second and no more; choose a smaller --size or --fps",
-                film.frame_rate // film.stride,
+                "this machine is too slow for %d pictures a second: some are left out, the sound is not; choose a "
+                "smaller --size or --fps",
+                film.frame_rate,
             )
