@@ -40,10 +40,9 @@ def test_a_machine_that_keeps_up_makes_every_picture(monkeypatch) -> None:
 def test_a_slow_machine_leaves_as_many_out_as_it_has_to(monkeypatch, caplog) -> None:
     machine = _Machine(monkeypatch)
     assert machine.work(60, busy_s=2.5) == 4
-    assert [record.getMessage() for record in caplog.records] == [
-        "this machine is too slow for 30 pictures a second: some are left out, the sound is not; choose a smaller "
-        "--size or --fps"
-    ]
+    logged = [record.getMessage() for record in caplog.records]
+    assert len(logged) == 1  # once
+    assert logged[0].startswith("this machine is too slow for 30 pictures a second: some are left out")
     assert machine.work(20, busy_s=0.2) == 1  # its other work is done
 
 
