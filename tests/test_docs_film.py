@@ -30,8 +30,8 @@ def test_every_option_is_in_the_table_and_no_other() -> None:
 
 
 def test_the_bounds_are_those_of_the_program() -> None:
-    look = film_options.FilmLook()
-    assert f"(default: {look.width}x{look.height}); a side has {film_options.MIN_SIDE} to {film_options.MAX_SIDE}" in TEXT
+    look, sides = film_options.FilmLook(), (film_options.MIN_SIDE, film_options.MAX_SIDE)
+    assert f"(default: {look.width}x{look.height}); a side has {sides[0]} to {sides[1]}" in TEXT
     assert f"{film_options.MIN_RATE} to {film_options.MAX_RATE} (default: {look.frame_rate})" in TEXT
     assert f"{film_options.MIN_SECONDS:g} to {film_options.MAX_SECONDS:g} (default: {look.seconds:g})" in TEXT
     assert f"Sound that is late is waited for: {live.LEAST_PATIENCE_S:g} s" in TEXT
