@@ -47,7 +47,7 @@ def draw_recall(recalls: Mapping[str, Sequence[float]], keywords: Sequence[str],
     axes.set_xlabel("word")
     axes.set_ylabel("reported rightly")
     axes.set_ylim(0, 1)
-    axes.legend(ncols=len(recalls), loc="lower center")
+    axes.legend(ncols=len(recalls), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     figure.savefig(file, dpi=110)
     plt.close(figure)
 
