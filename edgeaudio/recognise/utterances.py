@@ -3,9 +3,11 @@
 Owns: when an utterance begins and ends, where a long one is split, and the sound that belongs to it.
 Does not know: how likely speech is (voice_activity.py), what was said.
 
-Speech begins with a probability of ON and ends with half a second under OFF. It is an utterance if 0.28 s
-of it had ON. Some sound around it belongs to it, so that no first consonant is missing. What lasts too long is
-split where speech was least likely. Nothing is joined over a hole.
+Speech begins with a probability of BEGIN, and ends with half a second under OFF, or a second and a half under SURE. It
+is an utterance if 0.28 s of it had SURE. Some sound around it belongs to it, so that no first consonant is missing.
+What lasts too long is split where speech was least likely. Nothing is joined over a hole.
+
+The figures were chosen by tools/evaluate_speech.py, on one half of its speakers and noises.
 """
 
 from __future__ import annotations
@@ -21,18 +23,24 @@ import numpy as np
 from edgeaudio.mixing import mixed
 from edgeaudio.recognise.buffer import SampleBuffer
 from edgeaudio.recognise.resample import Resampler
+from edgeaudio.recognise.speech_gain import SpeechGain
 from edgeaudio.recognise.voice_activity import HOP_LENGTH, SAMPLE_RATE, VoiceActivity
 from edgeaudio.types import Block, Channel, Samples, Utterance
 
-ON: Final = 0.5  # probability with which speech begins
-OFF: Final = 0.35  # below it is silence
-LEAST_SPEECH_S: Final = 0.28  # with 0.25, 17 and not 15 of the 318 clips of ESC-10 are utterances
+BEGIN: Final = 0.2  # probability with which speech may begin
+SURE: Final = 0.5  # with which it is speech
+OFF: Final = 0.2  # below it is silence
+LEAST_SPEECH_S: Final = 0.28  # with SURE
 SILENCE_S: Final = 0.5  # after which an utterance is over
+DOUBT_S: Final = 1.5  # without SURE, after which it is over too: noise may keep the probability above OFF
+MURMUR_S: Final = 1.0  # of what is not SURE, at most, before the first hop that is and after the last
 PAD_S: Final = 0.3  # of sound before and after
 LONGEST_S: Final = 30.0
 _HOP_S: Final = HOP_LENGTH / SAMPLE_RATE
 _LEAST: Final = ceil(LEAST_SPEECH_S / _HOP_S)  # in hops
 _SILENCE: Final = ceil(SILENCE_S / _HOP_S)
+_DOUBT: Final = ceil(DOUBT_S / _HOP_S)
+_MURMUR: Final = round(MURMUR_S / _HOP_S)
 _PAD: Final = round(PAD_S / _HOP_S)
 _LONGEST: Final = int(LONGEST_S / _HOP_S)
 
@@ -67,6 +75,7 @@ class _Epoch:
         self._source = first.source
         self._rate = first.sample_rate
         self._resampler = Resampler(first.sample_rate, SAMPLE_RATE)
+        self._gain = SpeechGain()
         self._activity = VoiceActivity()
         self._cutter = Cutter()
         self._sound = SampleBuffer()
@@ -77,12 +86,13 @@ class _Epoch:
         self._anchor = block.offset, block.at
         resampled = self._resampler.feed(signal)
         self._sound.append(resampled)
-        yield from self._cut(self._activity.feed(resampled))
+        yield from self._cut(self._activity.feed(self._gain.feed(resampled)))
 
     def flush(self) -> Iterator[Utterance]:
         resampled = self._resampler.flush()
         self._sound.append(resampled)
-        yield from self._cut(self._activity.feed(resampled))
+        yield from self._cut(self._activity.feed(self._gain.feed(resampled)))
+        yield from self._cut(self._activity.feed(self._gain.flush()))
         yield from self._cut(self._activity.flush())
         yield from map(self._utterance, self._cutter.flush())
 
@@ -111,8 +121,9 @@ class Cutter:
     def __init__(self) -> None:
         self._next = 0  # hop
         self._free_from = 0  # what is before belongs to an utterance that was cut
-        self._begin: int | None = None  # of speech; None: nobody speaks
-        self._loud = 0  # hops of it with ON
+        self._begin: int | None = None  # of what may be speech; None: nobody speaks
+        self._sure = 0  # hops of it with SURE
+        self._doubtful = 0  # hops since the last one of them, or since it began
         self._silent = 0  # hops at its end under OFF
         self._values: list[float] = []  # since it began
 
@@ -126,33 +137,39 @@ class Cutter:
         """Take the next probability; yield the utterance that it ends, as its first hop and the one after its last."""
         hop, self._next = self._next, self._next + 1
         if self._begin is None:
-            if probability < ON:
+            if probability < BEGIN:
                 return
             self._start(hop, [])
         self._note(probability)
-        if self._silent >= _SILENCE:
-            yield from self._end(self._next - self._silent)
+        if self._silent >= _SILENCE or (self._sure and self._doubtful >= _DOUBT):
+            yield from self._end()
         elif self._next - self.needed_from >= _LONGEST:
             yield from self._split()
 
     def flush(self) -> Iterator[tuple[int, int]]:
         """Yield the utterance that goes on at the end."""
         if self._begin is not None:
-            yield from self._end(self._next - self._silent)
+            yield from self._end()
 
     def _start(self, hop: int, values: list[float]) -> None:
-        self._begin, self._loud, self._silent, self._values = hop, 0, 0, []
+        self._begin, self._sure, self._doubtful, self._silent, self._values = hop, 0, 0, 0, []
         for value in values:
             self._note(value)
 
     def _note(self, probability: float) -> None:
         self._values.append(probability)
-        self._loud += probability >= ON
+        is_sure = probability >= SURE
+        self._sure += is_sure
+        self._doubtful = 0 if is_sure else self._doubtful + 1
         self._silent = self._silent + 1 if probability < OFF else 0
+        if not self._sure and len(self._values) > _MURMUR:
+            self._begin = self._next - _MURMUR
+            self._values = self._values[-_MURMUR:]
 
-    def _end(self, end: int) -> Iterator[tuple[int, int]]:
-        """End the utterance before hop `end`."""
-        first, is_speech = self.needed_from, self._loud >= _LEAST
+    def _end(self) -> Iterator[tuple[int, int]]:
+        """End the utterance."""
+        end = min(self._next - self._silent, self._next - self._doubtful + _MURMUR)
+        first, is_speech = self.needed_from, self._sure >= _LEAST
         self._begin = None
         if is_speech:
             self._free_from = min(end + _PAD, self._next)
@@ -165,5 +182,5 @@ class Cutter:
         cut = begin + half + int(np.argmin(self._values[half:]))
         first, rest = self.needed_from, self._values[cut - begin :]
         self._free_from = cut
-        yield first, cut
+        yield first, cut  # it is speech: there is a hop with SURE in each DOUBT_S of it
         self._start(cut, rest)

@@ -43,9 +43,30 @@ def test_a_pause_under_half_a_second_is_in_an_utterance() -> None:
     assert spans(*[0.9] * 10, *[0.0] * 16, *[0.9] * 10, *[0.0] * 30) == [(0, 19), (19, 45)]
 
 
-def test_what_is_neither_does_not_end_an_utterance() -> None:
-    assert spans(*[0.9] * 10, *[0.4] * 40, *[0.0] * 30) == [(0, 59)]
+def test_what_is_neither_does_not_end_an_utterance_at_once() -> None:
+    assert spans(*[0.9] * 10, *[0.4] * 20, *[0.0] * 30) == [(0, 39)]
+    assert spans(*[0.9] * 10, *[0.4] * 30, *[0.9] * 10, *[0.0] * 30) == [(0, 59)]
     assert spans(*[0.4] * 60) == []
+
+
+def test_murmur_does_not_keep_an_utterance_open() -> None:
+    doubt, murmur, pad = module._DOUBT, module._MURMUR, module._PAD
+    cutter = Cutter()
+    found = [(hop, span) for hop, p in enumerate([0.9] * 10 + [0.4] * 900) for span in cutter.feed(p)]
+    assert found == [(9 + doubt, (0, 10 + murmur + pad))]
+    assert list(cutter.flush()) == []
+
+
+def test_only_a_second_of_murmur_is_before_speech_and_behind_it() -> None:
+    murmur, pad = module._MURMUR, module._PAD
+    assert spans(*[0.4] * 3000, *[0.9] * 10, *[0.4] * 100) == [(3000 - murmur - pad, 3010 + murmur + pad)]
+
+
+def test_murmur_needs_no_sound_but_of_a_second() -> None:
+    cutter = Cutter()
+    for _ in range(3000):
+        assert not list(cutter.feed(0.4))
+    assert 3000 - cutter.needed_from == module._MURMUR + module._PAD
 
 
 def test_a_long_one_is_split_where_speech_was_least_likely() -> None:
@@ -117,6 +138,14 @@ def test_nothing_is_joined_over_a_hole() -> None:
     for each in found:
         end_s = (each.at - AT).total_seconds() + each.duration_s
         assert end_s <= middle / 16_000 + 1e-5 or each.at >= AT + timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("gain_db", [-40, -20])
+def test_speech_is_found_at_any_level(gain_db: float) -> None:
+    found = cut(*blocks(SPEECH * np.float32(10 ** (gain_db / 20)), [len(SPEECH)]))
+    wanted = cut(*blocks(SPEECH, [len(SPEECH)]))
+    assert [each.offset_s for each in found] == pytest.approx([each.offset_s for each in wanted], abs=0.2)
+    assert [each.duration_s for each in found] == pytest.approx([each.duration_s for each in wanted], abs=0.3)
 
 
 def test_one_channel_can_be_chosen() -> None:
