@@ -29,6 +29,7 @@ from edgeaudio.commands.run_parser import add_run
 from edgeaudio.commands.score_parser import add_score
 from edgeaudio.commands.send_test_parser import add_test
 from edgeaudio.commands.setup_parser import add_setup
+from edgeaudio.commands.transcribe_parser import add_transcribe
 from edgeaudio.terminal import OutputError, discard_output, flush_output, occupy_descriptors, print_error, print_out
 from edgeaudio.version import __version__
 
@@ -45,6 +46,7 @@ _COMMANDS = (
     add_test,
     add_probe,
     add_score,
+    add_transcribe,
     add_picture,
     add_film,
     add_model,

@@ -69,7 +69,7 @@ def open_source(
     deadline = Deadline(stop)
     kind = None if config.address.path is None else kind_of(config.address.path)
     if media_start is None and kind not in {None, "directory"}:
-        detail = f"this is a {kind}: only `score` and `probe` read one"
+        detail = f"this is a {kind}: only `score`, `probe` and `transcribe` read one"
         raise SourceError(config.name, config.address, Reason.INVALID_DATA, detail, PUSHED)
     with ExitStack() as closing:
         proxy = closing.enter_context(_proxy(config, memory)) if config.address.is_http else None

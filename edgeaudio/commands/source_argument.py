@@ -1,4 +1,4 @@
-"""The SOURCE argument of `probe` and `score`: an address, or the name of a source in the settings."""
+"""The SOURCE argument of `probe`, `score` and `transcribe`: an address, or the name of a source in the settings."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def test_help_is_there_without_loading_anything_heavy() -> None:
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("command", ["run", "check", "probe", "score", "picture", "film"])
+@pytest.mark.parametrize("command", ["run", "check", "probe", "score", "transcribe", "picture", "film"])
 def test_every_command_explains_itself(command: str, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([command, "--help"])

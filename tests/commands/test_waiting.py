@@ -186,7 +186,10 @@ def test_check_refuses_a_pipe_at_once_as_run_does(model: str, fifo: Path, tmp_pa
     path = settings_file(tmp_path, model, str(fifo))
     status, out, _ = run(capsys, "check", "--config", str(path))
     assert status == 2
-    assert f"{fifo}: this is a named pipe: only `score` and `probe` read one; have the sound pushed by RTSP" in out
+    assert (
+        f"{fifo}: this is a named pipe: only `score`, `probe` and `transcribe` read one; have the sound pushed by RTSP"
+        in out
+    )
 
 
 def test_standard_input_is_read_as_a_pipe(wave_file: Path) -> None:

@@ -1,0 +1,208 @@
+"""`edgeaudio transcribe`: texts of a recording and of a stream, captions, and what goes wrong."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.camera import PACKET, Packet, Script, camera
+from support.golden_speech import SPEECH
+from support.ports import free_port
+from support.recognisers import http_bytes, http_server, saying
+from support.wave_files import write_wave
+
+from edgeaudio import cli
+from edgeaudio.commands import transcribe as module
+
+RATE = 16_000
+SAID = {"text": " Hello there.", "language": "en"}
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_DELAY_S", 0.01)
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    """A second of silence, somebody who speaks, and a second of silence."""
+    return write_wave(tmp_path / "speech.wav", np.pad(SPEECH, RATE), RATE)
+
+
+def transcribe(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str], str]:
+    status = cli.main(["transcribe", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out.splitlines(), captured.err
+
+
+def test_texts_of_a_recording_are_printed_with_their_positions(speech, capsys) -> None:
+    with http_server(saying(http_bytes(SAID))) as url:
+        status, lines, errors = transcribe("--recogniser", url, speech, capsys=capsys)
+    assert (status, errors) == (0, "")
+    assert lines
+    assert all(line.endswith("  Hello there.") for line in lines)
+    assert lines[0].split()[0].startswith("00:0")
+
+
+def test_texts_as_json_lines(speech, capsys) -> None:
+    with http_server(saying(http_bytes(SAID))) as url:
+        status, lines, _ = transcribe("--recogniser", url, "--format", "json", speech, capsys=capsys)
+    texts = [json.loads(line) for line in lines]
+    assert status == 0
+    assert list(texts[0]) == ["offset_s", "duration_s", "text", "language", "confidence", "recogniser"]
+    assert texts[0]["text"] == "Hello there."
+    assert 0 < texts[0]["offset_s"] < texts[0]["offset_s"] + texts[0]["duration_s"] < 2 + len(SPEECH) / RATE
+
+
+@pytest.mark.parametrize(("name", "head"), [("a.srt", "1\n00:00:0"), ("a.VTT", "WEBVTT\n\n00:00:0"), ("a", "  00:0")])
+def test_captions_are_written_as_the_file_is_named(name, head, speech, tmp_path, capsys) -> None:
+    with http_server(saying(http_bytes(SAID))) as url:
+        status, lines, errors = transcribe("--recogniser", url, "-o", tmp_path / name, speech, capsys=capsys)
+    assert (status, lines, errors) == (0, [], "")
+    assert (tmp_path / name).read_text().startswith(head)
+    assert "Hello there.\n" in (tmp_path / name).read_text()
+
+
+def test_a_file_is_not_replaced_unasked(speech, tmp_path, capsys) -> None:
+    (tmp_path / "a.srt").write_text("precious")
+    arguments = ["--recogniser", "http://127.0.0.1:9/v1", "-o", tmp_path / "a.srt", speech]
+    status, _, errors = transcribe(*arguments, capsys=capsys)
+    assert (status, (tmp_path / "a.srt").read_text()) == (2, "precious")
+    assert "a.srt exists; replace it with --overwrite" in errors
+    with http_server(saying(http_bytes(SAID))) as url:
+        assert transcribe("--overwrite", *arguments, "--recogniser", url, capsys=capsys)[0] == 0
+    assert "precious" not in (tmp_path / "a.srt").read_text()
+
+
+def test_a_file_that_cannot_be_written(speech, tmp_path, capsys) -> None:
+    with http_server(saying(http_bytes(SAID))) as url:
+        for out, words in ((tmp_path / "no" / "a.srt", "No such file"), (Path("/dev/full"), "No space left")):
+            status, _, errors = transcribe("--recogniser", url, "--overwrite", "-o", out, speech, capsys=capsys)
+            assert status == 2
+            assert errors.startswith(f"edgeaudio: {out}: cannot be written: {words}")
+            assert errors.count("\n") == 1
+
+
+def test_without_speech_that_is_said(tmp_path, capsys) -> None:
+    silence = write_wave(tmp_path / "silence.wav", np.zeros(RATE), RATE)
+    status, lines, errors = transcribe("--recogniser", "http://127.0.0.1:9/v1", silence, capsys=capsys)
+    assert (status, lines, errors) == (0, [], "edgeaudio: no speech was found\n")
+
+
+def test_invented_text_is_left_out(speech, capsys) -> None:
+    with http_server(saying(http_bytes({"text": "[BLANK_AUDIO]"}))) as url:
+        _, lines, errors = transcribe("--recogniser", url, speech, capsys=capsys)
+    assert (lines, errors) == ([], "edgeaudio: no speech was found\n")
+
+
+def test_the_recogniser_and_its_key_may_be_in_the_settings(speech, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("EDGEAUDIO_TRANSCRIPTS__API_KEY", "sesame")
+    heard: list[bytes] = []
+    with http_server(saying(http_bytes(SAID)), heard=heard) as url:
+        (tmp_path / "a.toml").write_text(
+            f'[transcripts]\nrecogniser = "{url}"\nlanguage = "de"\n[sources.porch]\nurl = "{speech}"\n'
+        )
+        status, lines, _ = transcribe("--config", tmp_path / "a.toml", "--language", "en", "porch", capsys=capsys)
+    assert status == 0
+    assert lines
+    assert b"Authorization: Bearer sesame" in heard[0]
+    assert b"\r\nen\r\n" in heard[0]
+
+
+def test_what_is_no_recogniser(speech, capsys) -> None:
+    for arguments, words in (
+        ([], "no recogniser: name one with --recogniser"),
+        (["--recogniser", "ftp://127.0.0.1"], "wyoming://"),
+        (["--recogniser", "http://anna:sesame@127.0.0.1/v1"], "would show in the process list"),
+    ):
+        status, lines, errors = transcribe(*arguments, speech, capsys=capsys)
+        assert (status, lines) == (2, [])
+        assert words in errors
+        assert "sesame" not in errors
+        assert errors.count("\n") == 1
+
+
+def test_a_recogniser_that_is_away_is_asked_again(speech, capsys) -> None:
+    bad = saying(http_bytes({}, "503 Service Unavailable"))
+    with http_server(bad, bad, saying(http_bytes(SAID))) as url:
+        status, lines, errors = transcribe("--recogniser", url, speech, capsys=capsys)
+    assert status == 0
+    assert lines
+    assert errors.count("503") == 1
+    assert errors.endswith("edgeaudio: the recogniser answers again\n")
+
+
+def test_a_recogniser_that_never_answers_ends_a_recording(speech, tmp_path, capsys) -> None:
+    arguments = ["--recogniser", f"http://127.0.0.1:{free_port()}/v1", "-o", tmp_path / "a.vtt", speech]
+    status, _, errors = transcribe(*arguments, capsys=capsys)
+    assert status == 2
+    assert (tmp_path / "a.vtt").read_text() == "WEBVTT\n\n"
+    assert len(set(errors.splitlines())) == 1  # why it was asked again, and why it is not any more
+
+
+def test_an_utterance_that_is_refused_is_left_out(speech, capsys) -> None:
+    with http_server(saying(http_bytes({}, "400 Bad Request"))) as url:
+        status, lines, errors = transcribe("--recogniser", url, speech, capsys=capsys)
+    assert (status, lines) == (0, [])
+    assert "400" in errors
+
+
+def test_a_recording_that_is_cut_off_is_transcribed_as_far_as_it_goes(speech, capsys) -> None:
+    speech.write_bytes(speech.read_bytes()[: RATE * 2 * 6])  # 6 s
+    with http_server(saying(http_bytes(SAID))) as url:
+        status, lines, errors = transcribe("--recogniser", url, speech, capsys=capsys)
+    assert status == 2
+    assert lines
+    assert "cut off after 6.0 s" in errors
+
+
+def test_a_source_that_is_not_there(capsys) -> None:
+    for source in ("gone.wav", f"http://127.0.0.1:{free_port()}/a.wav"):
+        status, lines, errors = transcribe("--recogniser", "http://127.0.0.1:9/v1", source, capsys=capsys)
+        assert (status, lines) == (2, [])
+        assert source.rpartition("/")[2] in errors
+        assert errors.count("\n") == 1
+
+
+def test_the_channel_that_is_not_inverted_is_heard(tmp_path, capsys) -> None:
+    samples = np.pad(SPEECH, RATE)
+    both = write_wave(tmp_path / "both.wav", np.stack([samples, -samples], axis=1), RATE)
+    with http_server(saying(http_bytes(SAID))) as url:
+        _, lines, _ = transcribe("--recogniser", url, both, capsys=capsys)
+    assert lines
+
+
+def test_a_live_stream_is_opened_again_until_it_is_interrupted(tmp_path) -> None:
+    pcm = np.rint(np.pad(SPEECH[5 * RATE // 2 : 5 * RATE], (0, RATE)) * 32767).astype(">i2")
+
+    def packets() -> Iterator[Packet]:
+        for index in itertools.count():
+            payload = pcm[index * PACKET : (index + 1) * PACKET].tobytes()
+            if len(payload) < 2 * PACKET:
+                return
+            yield Packet(index * PACKET, payload)
+
+    with http_server(saying(http_bytes(SAID))) as recogniser, camera(Script(packets=packets)) as url:
+        command = [sys.executable, "-m", "edgeaudio", "transcribe", "--recogniser", recogniser, url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            lines: list[str] = []
+            heard = log = ""
+            while heard.count("Hello") < 2 and (line := process.stdout.readline()):
+                lines.append(line)
+                heard += line
+            process.send_signal(signal.SIGINT)
+            log = process.stderr.read()
+            assert process.wait(20) == 130
+    assert all(line.endswith("  Hello there.\n") for line in lines)
+    assert "heard: pcm_s16be, 16000 Hz" in log
+    assert "heard again" in log
+    assert "Traceback" not in log
