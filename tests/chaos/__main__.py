@@ -37,6 +37,7 @@ from chaos.mutations import mutations
 from chaos.outages import outages
 from chaos.servers import servers
 from chaos.soak import soak
+from chaos.speech import speech
 from chaos.table import rewrite, table
 from chaos.writes import writes
 from edgeaudio import __version__
@@ -121,6 +122,12 @@ PROOFS = {
         (),
         lambda folder: [fuzz(folder, 60)],
         lambda folder: [fuzz(folder, 0.15)],
+    ),
+    "speech": Proof(
+        "what is said in a stream becomes text, while stream, recogniser and agent go away; 20 min",
+        ("mosquitto", "nginx", "flite"),
+        speech,
+        lambda folder: speech(folder, short=True),
     ),
     "soak": Proof(
         "everything at once; an hour",
