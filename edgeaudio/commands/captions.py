@@ -6,6 +6,7 @@ Owns: the formats, and how long texts become captions. Does not know: where text
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ SUFFIXES: Final[dict[str, Format]] = {
 }  # fmt: skip
 LINE: Final = 42  # characters of a caption's line, as broadcasters have it
 LINES: Final = 2
+# C0 but white space, DEL, C1, and lone surrogates, which are no Unicode text
+_CONTROLS: Final = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _LEAST_S: Final = 0.2  # that a caption is shown
 _HEADS: Final[dict[Format, str]] = {"text": "", "srt": "", "vtt": "WEBVTT\n\n", "json": ""}
 
@@ -37,7 +40,7 @@ class Said:
 
     @property
     def text(self) -> str:
-        return " ".join(self.recognition.text.split())
+        return cleaned(self.recognition.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +140,13 @@ def captions(said: Said, begin_s: float) -> Iterator[Caption]:
             yield Caption(begin_s + page_begin_s, begin_s + page_end_s, page)
 
 
+def cleaned(text: str) -> str:
+    """Return a text in one line, without control characters."""
+    return " ".join(_CONTROLS.sub("", text).split())
+
+
 def _pages(text: str) -> list[tuple[str, ...]]:
-    lines = textwrap.wrap(" ".join(text.split()), LINE)
+    lines = textwrap.wrap(cleaned(text), LINE)
     return [tuple(lines[first : first + LINES]) for first in range(0, len(lines), LINES)]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from edgeaudio.redact import mask
 from edgeaudio.settings import Settings, load_settings
 from edgeaudio.speech.invented import without_invented
 from edgeaudio.speech.recogniser import RecogniserError, Recognition, SpeechRecogniser
-from edgeaudio.terminal import one_line, print_error, print_out, printable
+from edgeaudio.terminal import one_line, print_error, print_out
 from edgeaudio.types import Utterance
 from edgeaudio.urls import holds_login
 from edgeaudio.wiring import speech_recogniser
@@ -59,15 +59,16 @@ def transcribe(target: str, path: Path | None, options: Sequence[str], request: 
     recogniser = speech_recogniser(settings)
     failure = None
     try:
-        with stopped_by_interrupt() as stop, _closed_by(stop, recogniser), ExitStack() as closing:
+        with stopped_by_interrupt() as stop, _closed_by(stop, recogniser), ExitStack() as stack:
             live = is_live(config, stop)
-            closing.callback(output.close)
+            stack.callback(output.close)
             output.open(recorded=not live, start=datetime.now(UTC) if live else MEDIA_START)
             if live:
                 setup_logging("info")  # of outages
-                utterances = closing.enter_context(live_utterances(config, stop))
+                utterances = stack.enter_context(live_utterances(config, stop))
             else:
-                utterances = recorded_utterances(config, stop, MEDIA_START, grows=request.out is None)
+                reading = recorded_utterances(config, stop, MEDIA_START, grows=request.out is None)
+                utterances = stack.enter_context(closing(reading))
             asking = _Asking(recogniser, stop, most_tries=None if live else TRIES)
             try:
                 for utterance in utterances:
@@ -152,7 +153,7 @@ class _Asking:
                     self._fault = ""
                     break
                 if self._backoff.failures + 1 == self._most_tries:
-                    raise EdgeaudioError(str(error)) from None
+                    raise EdgeaudioError(f"{error} (asked {self._most_tries} times)") from None
                 self._stop.wait(self._backoff.next_s())
                 continue
             if self._fault:
@@ -214,7 +215,7 @@ class _Output:
             print_out(text, end="", flush=True)
         elif self._file is not None:
             with self._errors():
-                self._file.write(printable(text))
+                self._file.write(text)
                 self._file.flush()
 
     @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -78,7 +78,7 @@ class Ears:
 
 def recorded_utterances(
     config: SourceConfig, stop: threading.Event, start: datetime, *, grows: bool
-) -> Iterator[Utterance]:
+) -> Generator[Utterance, None, None]:
     """Yield the utterances of a recording, whose times count from `start`.
 
     grows: standard output shows them as they come. Raises SourceError, after the utterances before the failure.

@@ -64,6 +64,10 @@ def test_json_is_an_object_a_line() -> None:
     assert "Grüße, 世界." in written("json", said("Grüße, 世界."))
 
 
+def test_control_characters_are_left_out_and_marks_of_direction_stay() -> None:
+    assert written("srt", said("\x1b[31mred\x00\ud800\u200f.\x0b\n")).splitlines()[2] == "[31mred\u200f."
+
+
 @pytest.mark.parametrize("form", ["text", "srt", "vtt", "json"])
 def test_nothing_said_is_nothing_written(form: Format) -> None:
     assert written(form, said("  ")) == ("WEBVTT\n\n" if form == "vtt" else "")
