@@ -1,12 +1,14 @@
 """Evaluate voice activity, the cut into utterances, and what a recogniser makes of them, on real recordings.
 
     python -m tools.evaluate_speech --data ../shared/data [--groups 200] [--seed 7]
+    python -m tools.evaluate_speech --data ../shared/data --voices /usr/share/asterisk/sounds
     python -m tools.evaluate_speech --data ../shared/data --recogniser http://127.0.0.1:8000/v1
 
-Without a recogniser: in how many clips of ESC-10 an utterance is found, and how much of the spoken digits in its noises
-at 5 dB is missing. The figures of edgeaudio/recognise/utterances.py were chosen on the half "chosen on", whose speakers
-and noises are not in the half "judged on". With one: its word errors with edgeaudio's cuts and with the true ones, and
-how many clips of noise it has a text for. Sentences are spoken by `flite` (Debian: flite). Prints Markdown tables.
+Without a recogniser: in how many clips of ESC-10 an utterance is found, and how much of the spoken digits in its
+noises at 5 dB is missing; or how much of other voices is. The figures of edgeaudio/recognise/utterances.py were chosen
+on the half "chosen on", whose speakers and noises are not in the half "judged on". With one: its word errors with
+edgeaudio's cuts and with the true ones, and how many clips of noise it has a text for. Sentences are spoken by `flite`
+(Debian: flite). Prints Markdown tables.
 
 Owns: what is counted. Does not know: how scenes are made (`synth/speech_scenes.py`), how a recogniser is spoken to.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,14 +31,27 @@ from edgeaudio.recognise.utterances import UtterancePipeline
 from edgeaudio.speech.opening import RecogniserConfig, open_recogniser
 from edgeaudio.types import UTTERANCE_RATE, Block, Samples, Utterance
 from tools.synth.flite import VOICES, spoken
-from tools.synth.speech_scenes import GROUP, NOISES, PIECE, Saying, Scene, digit_groups, digits, in_noise, string
+from tools.synth.speech_scenes import (
+    GROUP,
+    NOISES,
+    PIECE,
+    Saying,
+    Scene,
+    digit_groups,
+    digits,
+    in_noise,
+    string,
+    trimmed,
+)
 from tools.synth.word_errors import errors_of, words_of
 from tools.training.command import exit_status
-from tools.training.recordings import Recording, audio_files, read_audio, without_padding
+from tools.training.recordings import SUFFIXES, Recording, audio_files, read_audio, without_padding
 
 SNR_DB = 5.0
 CUT_SNR_DB = 15.0  # of strings that a recogniser hears
 PAD_S = 0.3  # around a true cut
+PROMPTS = 100  # of each other voice
+PROMPT_SUFFIXES = frozenset({".g722", *SUFFIXES})
 HALVES = {
     "chosen on: two speakers, noises of folds 1 and 2": (("george", "jackson"), (1, 2)),
     "judged on: the third speaker, noises of folds 3 and 4": (("theo",), (3, 4)),
@@ -66,6 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="evaluate_speech", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder with esc10 and speech_digits")
+    parser.add_argument(
+        "--voices",
+        type=Path,
+        help="a folder with one for each other voice, as those of Debian's asterisk-core-sounds-*-g722",
+    )
     parser.add_argument("--groups", type=int, default=200, help="of digits in noise, in each half (default: 200)")
     parser.add_argument("--strings", type=int, default=4, help="of each voice that are recognised (default: 4)")
     parser.add_argument("--seed", type=int, default=7)
@@ -81,14 +102,14 @@ def _evaluate(options: argparse.Namespace) -> None:
         for path in audio_files(options.data / "esc10", "give a folder with ESC-10")
     ]
     sayings = digits(options.data / "speech_digits")
-    if options.recogniser is None:
+    if options.voices is not None:
+        _print_voices(clips, options)
+    elif options.recogniser is None:
         _print_activity(clips, sayings, options)
-        return
-    recogniser = open_recogniser(RecogniserConfig(url=options.recogniser, language=options.language))
-    try:
-        _print_words(sayings, clips, lambda samples: recogniser.recognise(samples).text, options)
-    finally:
-        recogniser.close()
+    else:
+        recogniser = open_recogniser(RecogniserConfig(url=options.recogniser, language=options.language))
+        with closing(recogniser):
+            _print_words(sayings, clips, lambda samples: recogniser.recognise(samples).text, options)
 
 
 def _print_activity(clips: Sequence[Recording], sayings: Sequence[Saying], options: argparse.Namespace) -> None:
@@ -113,6 +134,27 @@ def _print_activity(clips: Sequence[Recording], sayings: Sequence[Saying], optio
         total = total + missed
         print(f"| {name} | {missed.share:.1%} | {missed.lost} of {missed.scenes} |", flush=True)
     print(f"| all | {total.share:.1%} | {total.lost} of {total.scenes} |")
+
+
+def _print_voices(clips: Sequence[Recording], options: argparse.Namespace) -> None:
+    """Print how much is missing of other voices, PROMPTS of each, which speak for 1 to 5 s."""
+    print(f"| voices at {SNR_DB:g} dB | speech that is missing | prompts not found |\n|---|---|---|")
+    rng = np.random.default_rng(options.seed)
+    noises = [replace(clip, samples=without_padding(clip.samples)) for clip in clips if clip.label in NOISES]
+    for folder in sorted(path for path in options.voices.iterdir() if path.is_dir() and not path.is_symlink()):
+        paths = [path for path in sorted(folder.rglob("*.*")) if path.suffix in PROMPT_SUFFIXES]
+        paths = [path for path in paths if path.parent.name != "silence"]  # prompts of Asterisk that say nothing
+        sounds = []
+        for k in rng.permutation(len(paths)):
+            with suppress(EdgeaudioError):  # some prompts of Asterisk are empty
+                sounds.append(trimmed(read_audio(paths[k], UTTERANCE_RATE)))
+        scenes = []
+        for sound in [each for each in sounds if 1.0 <= len(each) / UTTERANCE_RATE <= 5.0][:PROMPTS]:
+            clean = string([Saying(folder.name, "", sound)], [], 2.5, 1.5)
+            scenes.append(in_noise(clean, noises[rng.integers(len(noises))], SNR_DB, rng))
+        if scenes:
+            missed = missed_in((scene, cut(scene.samples)) for scene in scenes)
+            print(f"| {folder.name} | {missed.share:.1%} | {missed.lost} of {missed.scenes} |", flush=True)
 
 
 def _print_words(
