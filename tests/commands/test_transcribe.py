@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import queue
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ from support.wave_files import write_wave
 
 from edgeaudio import cli
 from edgeaudio.commands import transcribe as module
+from edgeaudio.commands import transcribe_sources as sources
+from edgeaudio.types import Utterance
 
 RATE = 16_000
 SAID = {"text": " Hello there.", "language": "en"}
@@ -181,7 +185,7 @@ def test_the_channel_that_is_not_inverted_is_heard(tmp_path, capsys) -> None:
 
 
 def test_a_live_stream_is_opened_again_until_it_is_interrupted(tmp_path) -> None:
-    pcm = np.rint(np.pad(SPEECH[5 * RATE // 2 : 5 * RATE], (0, RATE)) * 32767).astype(">i2")
+    pcm = np.rint(np.pad(SPEECH[11 * RATE // 4 : 17 * RATE // 4], (0, RATE // 5)) * 32767).astype(">i2")
 
     def packets() -> Iterator[Packet]:
         for index in itertools.count():
@@ -207,3 +211,14 @@ def test_a_live_stream_is_opened_again_until_it_is_interrupted(tmp_path) -> None
     assert "heard: pcm_s16be, 16000 Hz" in log
     assert "heard again" in log
     assert "Traceback" not in log
+
+
+def test_what_waits_for_a_slow_recogniser_is_bounded_and_the_oldest_is_dropped(capsys) -> None:
+    waiting = sources._Waiting()
+    long = np.zeros(30 * RATE, np.float32)
+    for number in range(25):
+        waiting.put(Utterance("given", number, datetime(2026, 1, 1, tzinfo=UTC), 0.0, long))
+    assert [waiting.get(0.1).epoch for _ in range(20)] == list(range(5, 25))
+    with pytest.raises(queue.Empty):
+        waiting.get(0.01)
+    assert [int(line.split()[7]) for line in capsys.readouterr().err.splitlines()] == [1, 2, 4]
