@@ -24,7 +24,7 @@ from tools.training.training_data import TrainingData
 from tools.training.training_run import quantise, source_of_clips, train
 
 PERIOD_MS = 100
-DETECTOR = DetectorSection(mean_of=3, refractory_s=0.4)
+DETECTOR = DetectorSection(mean_of=2, refractory_s=0.4)
 REPRESENTATIVE_CLIPS = 300
 
 Passages = Callable[[int], Iterable[Passage]]  # of a fold
