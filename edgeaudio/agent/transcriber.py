@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 import math
 import random
+import re
 import threading
 import time
+import unicodedata
 from collections.abc import Callable
 from typing import Final
 
@@ -33,6 +35,9 @@ MAX_TEXT: Final = 2000  # characters: an utterance has 30 s, and nobody says mor
 MAX_NAME: Final = 100  # characters of a recogniser's name, and of a language
 MAX_TROUBLE: Final = 200  # characters, in health and in the log
 _WAIT_S: Final = 60.0  # at most, for anything: `wake` ends it
+_CLOSE_AGAIN_S: Final = 0.05
+_ITS_WORDS: Final = re.compile(r"\(.*\)")  # of a recogniser: numbers of requests, times
+_JOINERS: Final = frozenset("\u200c\u200d")  # which the spelling of Persian, Hindi and others has
 
 Sift = Callable[[Recognition], Recognition]
 
@@ -84,6 +89,12 @@ class Transcriber:
         self._queue.wake()
         self._recogniser.close()
 
+    def join(self, thread: threading.Thread, end_s: float) -> None:
+        """Wait after `stop` for the thread of `run`, until that monotonic time."""
+        while thread.is_alive() and (left_s := end_s - time.monotonic()) > 0:
+            self._recogniser.close()  # of a call that began a moment after `stop` closed the one before
+            thread.join(min(left_s, _CLOSE_AGAIN_S))
+
     def numbers(self, sources: tuple[str, ...], lost: int) -> TranscriptNumbers:
         """Return the numbers since the start, for health. `lost`: utterances that could not be queued."""
         waiting, n_bytes, oldest_s = self._queue.state()
@@ -113,7 +124,9 @@ class Transcriber:
             # the message may hold what was said
             self._fail(utterance, f"unexpected {type(error).__name__} in its client", is_final=False)
         else:
-            if transcript is None:
+            if not self._queue.holds(utterance.id):  # meanwhile its source is not transcribed any more
+                pass
+            elif transcript is None:
                 self._empty += 1
                 self._invented += not is_empty
             elif self._commit(transcript):
@@ -165,8 +178,9 @@ class Transcriber:
             self._refuse(utterance.id, why)
             self._note_answer(utterance.id)
             return
+        self._queue.put_back(utterance.id)
         self._turns.fail(utterance.id, time.monotonic())
-        if self._throttle.is_due(why, time.monotonic()):
+        if self._throttle.is_due(_ITS_WORDS.sub("", why), time.monotonic()):
             self._is_said = True
             log.warning("utterances wait for the recogniser: %s", why)
         self._set_trouble(why)
@@ -190,8 +204,15 @@ class Transcriber:
 
 def _bounded(text: str, most: int) -> str:
     """Return the text in one line, without what cannot be printed, and no longer than that."""
-    clean = " ".join("".join(each if each.isprintable() else " " for each in text[: 4 * most]).split())
+    clean = " ".join("".join(map(_shown, text[: 4 * most])).split())
     return clean if len(clean) <= most else clean[: most - 1].rstrip() + "…"
+
+
+def _shown(character: str) -> str:
+    if character.isprintable() or character in _JOINERS:
+        return character
+    # what has no width is within words; some of it turns the direction of all that follows it on a page
+    return "" if unicodedata.category(character) == "Cf" else " "
 
 
 def _share(value: float | None) -> float | None:

@@ -7,7 +7,6 @@ Does not know: what the parts do. Imported only where a recogniser is set. Used 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from uuid import NAMESPACE_DNS, uuid5
@@ -86,4 +85,4 @@ class TranscriptsRunner:
     def join(self, end_s: float) -> None:
         """Wait for the threads until that monotonic time."""
         for thread in self._threads:
-            thread.join(max(0.0, end_s - time.monotonic()))
+            self._transcriber.join(thread, end_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -244,6 +245,10 @@ def test_nothing_said_and_what_was_invented_is_not_sent_and_is_counted(bench: Be
         ("語" * MAX_TEXT, "語" * MAX_TEXT),
         ("\u202eright to left", "right to left"),
         ("lone \udc80", "lone"),
+        # a joiner is spelling: without it these are other words, or none
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
+        ("\u0915\u094d\u200d\u0937", "\u0915\u094d\u200d\u0937"),
+        ("co\u00adoperate\ufeff", "cooperate"),
     ],
 )
 def test_text_is_bounded_and_can_be_printed(found: str, text: str, bench: Bench) -> None:
@@ -297,6 +302,78 @@ def test_after_a_stop_nothing_is_committed_and_what_was_asked_waits(bench: Bench
     may_go.set()
     thread.join(10)
     assert (bench.texts, len(bench.queue.ids())) == ([], 1)
+
+
+def test_what_is_taken_away_while_the_recogniser_has_it_is_not_said(bench: Bench) -> None:
+    """A person who turns transcribing off does not want to read what was said before."""
+
+    def taken_away(number: int) -> Recognition:
+        if number == 1:
+            bench.queue.keep_only(["attic"])
+            bench.put(2)
+        return Recognition(f"sentence {number}")
+
+    bench.recogniser.answer = taken_away
+    bench.put(1)
+    with running(bench):
+        wait_until(lambda: bench.numbers().sent)
+        wait_until(partial(is_empty, bench))
+    assert bench.texts == ["sentence 2"]
+    assert bench.numbers().failures == 0
+
+
+def test_one_that_fails_alone_is_dropped_with_age(bench: Bench) -> None:
+    """A recogniser that is away for days keeps no sound beyond its time."""
+
+    def away(_number: int) -> Recognition:
+        raise RecogniserError("away")
+
+    bench.recogniser.answer = away
+    bench.put(1)
+    with running(bench):
+        wait_until(lambda: bench.numbers().failures > 1)
+        bench.queue._max_age_s = 0.0
+        wait_until(lambda: bench.queue.expire() or is_empty(bench))
+        failures = bench.numbers().failures
+        bench.recogniser.answer = lambda number: Recognition(f"sentence {number}")
+        bench.queue._max_age_s = 1e9
+        bench.put(2)
+        wait_until(lambda: bench.numbers().sent)
+    assert (bench.texts, bench.numbers().dropped) == (["sentence 2"], 1)
+    assert failures > 1
+
+
+def test_a_stop_that_comes_a_moment_before_the_recogniser_is_asked_ends_that_too(bench: Bench) -> None:
+    """`close` ends a call in progress, and there is none yet: who stops closes again."""
+    asked, stopped = threading.Event(), threading.Event()
+
+    def slow_to_begin(_number: int) -> Recognition:
+        asked.set()
+        assert stopped.wait(10)
+        bench.recogniser.closed.clear()  # what came before this call does not end it
+        assert bench.recogniser.closed.wait(10)
+        raise RecogniserError("closed")
+
+    bench.recogniser.answer = slow_to_begin
+    bench.put(1)
+    thread = threading.Thread(target=bench.transcriber.run)
+    thread.start()
+    assert asked.wait(10)
+    bench.transcriber.stop()
+    stopped.set()
+    bench.transcriber.join(thread, time.monotonic() + 5)
+    assert not thread.is_alive()
+
+
+def test_words_of_the_recogniser_that_change_make_no_line_each(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_number: int) -> Recognition:
+        raise RecogniserError(f"it answers 500 (request {len(bench.recogniser.asked)} (failed)); look at its log")
+
+    bench.recogniser.answer = fail
+    bench.put(1)
+    with running(bench):
+        wait_until(lambda: bench.numbers().failures > 5)
+    assert len(caplog.records) == 1
 
 
 def test_a_call_that_the_stop_ended_counts_as_no_failure(bench: Bench) -> None:

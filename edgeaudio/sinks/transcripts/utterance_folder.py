@@ -56,7 +56,8 @@ def remove_utterances(folder: Path) -> int:
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             if parse_name(path.name) is not None or path.name.endswith(SUFFIX + NEW):
-                path.unlink(missing_ok=True)
-                removed += 1
+                with contextlib.suppress(OSError):  # a folder, say; what is beside it is removed
+                    path.unlink(missing_ok=True)
+                    removed += 1
         folder.rmdir()
     return removed

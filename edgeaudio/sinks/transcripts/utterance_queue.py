@@ -134,7 +134,7 @@ class UtteranceQueue:
             return list(self._waiting)
 
     def take(self, utterance_id: str) -> QueuedUtterance | None:
-        """Return an utterance that waits; it does not give way until `remove` or the next `take`.
+        """Return an utterance that waits; it does not give way until `remove`, `put_back` or the next `take`.
 
         None: it is gone, or was damaged, and is counted as dropped.
         """
@@ -154,6 +154,17 @@ class UtteranceQueue:
                     self._forget(each)
             self._drop(gone, f"a file cannot be used: {why}")
             return None
+
+    def put_back(self, utterance_id: str) -> None:
+        """Have an utterance that was not recognised wait again, and give way like the others."""
+        with self._changed:
+            if self._taken == utterance_id:
+                self._taken = None
+
+    def holds(self, utterance_id: str) -> bool:
+        """True if an utterance waits, or is being recognised."""
+        with self._changed:
+            return utterance_id in self._waiting
 
     def remove(self, utterance_id: str) -> bool:
         """Remove an utterance that was recognised; True if it is certain that its file will not come back."""

@@ -182,6 +182,30 @@ def test_an_agent_that_transcribes_nothing_leaves_nothing(tmp_path: Path) -> Non
     assert remove_utterances(folder) == 0
 
 
+def test_a_folder_with_the_name_of_an_utterance_keeps_no_voice_on_the_disk(tmp_path: Path) -> None:
+    """Whatever a backup or a person made: the files around it are removed, and the queue works."""
+    folder = tmp_path / "utterances"
+    for number in range(20):  # in whatever order the disk lists them
+        (folder / f"{number:012d}.1.{id_of(number)}.porch.utterance").mkdir(parents=True)
+    queue_in(folder).put(id_of(90), said())
+    queue_in(folder).put(id_of(91), said(after_s=1))
+    assert remove_utterances(folder) == 2
+    assert [path for path in folder.iterdir() if path.is_file()] == []
+
+
+def test_what_failed_and_waits_again_gives_way_with_age(tmp_path: Path) -> None:
+    clocks = Clocks()
+    queue = queue_in(tmp_path, clocks, max_age_s=60)
+    queue.put(id_of(1), said())
+    assert queue.take(id_of(1)) is not None
+    clocks.steady_s += 61
+    queue.expire()
+    assert queue.ids() == [id_of(1)]  # the recogniser has it
+    queue.put_back(id_of(1))
+    queue.expire()
+    assert (queue.ids(), files_in(tmp_path)) == ([], [])
+
+
 def test_files_of_others_stay(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("x")
     queue_in(tmp_path).put(id_of(1), said())
