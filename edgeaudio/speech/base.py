@@ -12,13 +12,16 @@ from typing import Final
 
 import numpy as np
 
-from edgeaudio.speech.answer import AnswerError
-from edgeaudio.speech.config import Address, RecogniserConfig, authorization
+from edgeaudio.redact import mask
+from edgeaudio.speech.answer import AnswerError, short_name
+from edgeaudio.speech.config import Address, RecogniserConfig, authorization, secrets_of
 from edgeaudio.speech.connection import Call, Wire, verifying_context
 from edgeaudio.speech.language import code_of
 from edgeaudio.speech.recogniser import Recognition
 from edgeaudio.types import Samples
+from edgeaudio.urls import HIDDEN
 
+MAX_WORDS: Final = 1000  # characters that are looked at
 _FULL_SCALE: Final = 32767.0
 
 
@@ -33,6 +36,7 @@ class NetworkRecogniser(ABC):
         self._call: Call | None = None
         self._context: ssl.SSLContext | None = None
         self._login = authorization(address, config)
+        self._secrets = secrets_of(address, config)
 
     def recognise(self, samples: Samples) -> Recognition:
         """See SpeechRecogniser."""
@@ -57,6 +61,14 @@ class NetworkRecogniser(ABC):
     @abstractmethod
     def _ask(self, call: Call, pcm: bytes) -> Recognition:
         """Return what the server says of PCM at UTTERANCE_RATE. Raises RecogniserError, and AnswerError."""
+
+    def _words(self, value: object, most: int) -> str | None:
+        """Return words of the server, as they can be shown, without what is secret; None for none."""
+        if not isinstance(value, str):
+            return None
+        for secret in self._secrets:  # before it is shortened: the half of a key is one, too
+            value = value.replace(secret, HIDDEN)
+        return short_name(mask(value[:MAX_WORDS]), most)
 
     def _connect(self, call: Call) -> Wire:
         if self._address.tls and self._context is None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from edgeaudio.speech.recogniser import RecogniserError
-from edgeaudio.urls import Url, UrlSyntaxError, split_url
+from edgeaudio.urls import HIDDEN, Url, UrlSyntaxError, shown_rest, split_url
 
 
 class _Scheme(NamedTuple):
@@ -34,6 +34,7 @@ _SCHEMES: Final = {
 }
 _WORD: Final = re.compile(r"[!-~]{1,4096}")  # what a header can carry, without a blank
 _LONGEST_NAME: Final = 256
+_SHORTEST_VALUE: Final = 6  # of a query, that may be a secret by itself: mode=2pass is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,16 @@ def authorization(address: Address, config: RecogniserConfig) -> dict[str, str]:
         login = f"{address.username}:{address.password or ''}"
         return {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
     return {}
+
+
+def secrets_of(address: Address, config: RecogniserConfig) -> tuple[str, ...]:
+    """Return what no message may repeat though a server says it: logins, and secrets in the address; longest first."""
+    login = authorization(address, config).get("Authorization", "").rpartition(" ")[2]
+    values = [value for value in re.split("[&;=]", address.query) if len(value) >= _SHORTEST_VALUE]
+    shown = zip(address.path.split("/"), shown_rest(address.path).split("/"), strict=True)
+    hidden = [segment for segment, seen in shown if HIDDEN in seen]
+    found = {login, config.api_key, address.password, address.query, *values, *hidden}
+    return tuple(sorted(filter(None, found), key=len, reverse=True))
 
 
 def parse_address(url: str) -> Address:

@@ -34,7 +34,7 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from edgeaudio.speech.answer import AnswerError, read_json, short_name, text_of
+from edgeaudio.speech.answer import AnswerError, read_json, text_of
 from edgeaudio.speech.base import NetworkRecogniser
 from edgeaudio.speech.config import Address, RecogniserConfig
 from edgeaudio.speech.connection import Call, Wire
@@ -117,7 +117,7 @@ class FunasrRecogniser(NetworkRecogniser):
                 raise call.fault("it closed the connection without a last text", "look at the recogniser's log")
             answer = read_json(message)
             if answer.get("is_end") and answer.get("is_final") is False:
-                said = short_name(answer.get("error")) or "no reason given"
+                said = self._words(answer.get("error"), 64) or "no reason given"
                 raise call.fault(f"it failed ({said})", "look at the recogniser's log")
             if not str(answer.get("mode", "")).endswith("online") and "text" in answer:
                 text = answer["text"]

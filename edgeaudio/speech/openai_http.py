@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Final
 
-from edgeaudio.redact import mask
 from edgeaudio.speech.answer import AnswerError, number_of, read_json, short_name, text_of
 from edgeaudio.speech.base import NetworkRecogniser
 from edgeaudio.speech.config import Address, RecogniserConfig
@@ -23,7 +22,6 @@ from edgeaudio.speech.connection import MAX_RECEIVED, Call, Wire
 from edgeaudio.speech.language import code_of
 from edgeaudio.speech.recogniser import RecogniserError, Recognition, Segment, confidence_of
 from edgeaudio.types import UTTERANCE_RATE
-from edgeaudio.urls import HIDDEN
 from edgeaudio.version import __version__
 
 _DEFAULT_MODEL: Final = "whisper-1"  # a server of one model takes any name
@@ -105,12 +103,9 @@ class HttpRecogniser(NetworkRecogniser):
                 f"it answers {status} and sends its clients elsewhere",
                 "write the address that it sends them to: no sound and no login goes where nobody named",
             )
-        said, is_set_up = _complaint(body)
-        if status in {401, 403}:
-            said = ""  # some servers repeat the key
-        if said and self._config.api_key is not None:
-            said = said.replace(self._config.api_key, HIDDEN)
-        what = f"it answers {status}" + (f" ({mask(said)})" if said else "")
+        complaint, is_set_up = _complaint(body)
+        said = None if status in {401, 403} else self._words(complaint, 160)  # some servers repeat a part of the key
+        what = f"it answers {status}" + (f" ({said})" if said else "")
         if status in _REFUSED and not is_set_up:
             return call.fault(what, "it does not take this utterance", is_final=True)
         hint = "check the model and the language" if is_set_up else _HINTS.get(status, _LOG)
@@ -179,14 +174,14 @@ def _segment(value: object) -> Segment:
     )
 
 
-def _complaint(body: bytes) -> tuple[str, bool]:
+def _complaint(body: bytes) -> tuple[object, bool]:
     """Return what a server says of its refusal, and whether it is about the set-up rather than the sound."""
     said: object = None
     is_set_up = False
     try:
         answer = read_json(body)
     except AnswerError:
-        return "", False
+        return None, False
     match answer:
         case {"error": dict(error)} | {"detail": {"error": dict(error)}}:  # OpenAI's
             said = error.get("message")
@@ -198,6 +193,5 @@ def _complaint(body: bytes) -> tuple[str, bool]:
             said = problem
         case _:
             pass
-    told = short_name(said, 160) or ""
     # servers that name no parameter: "Unknown model: ...", "The model `...` does not exist."
-    return told, is_set_up or re.search(r"\bmodels?\b", told, re.IGNORECASE) is not None
+    return said, is_set_up or re.search(r"\bmodels?\b", short_name(said, 160) or "", re.IGNORECASE) is not None

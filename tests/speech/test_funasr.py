@@ -152,6 +152,15 @@ def test_what_is_no_websocket_says_so(status: str, what: str) -> None:
     assert SECRET not in str(caught.value)
 
 
+def test_a_login_that_a_server_repeats_is_not_in_the_message() -> None:
+    key = "Q7xW" * 40
+    with funasr_server(lambda session: session.say({"is_end": True, "is_final": False, "error": f"key {key}?"})) as url:
+        recogniser = client(url, api_key=key)
+        with pytest.raises(RecogniserError, match="it failed") as caught:
+            recogniser.recognise(TONE)
+    assert "Q7xW" not in str(caught.value)
+
+
 def test_neither_texts_nor_logins_are_logged_at_any_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with funasr_server(lambda session: session.say(OFFLINE)) as url:

@@ -110,6 +110,29 @@ def test_an_utterance_that_is_refused_is_refused_once_and_for_all() -> None:
     assert [parts_of(request)["response_format"] for request in heard] == [b"verbose_json", b"json", b"verbose_json"]
 
 
+@pytest.mark.parametrize("status", ["400 Bad Request", "502 Bad Gateway"])
+@pytest.mark.parametrize(
+    ("address", "key", "said"),
+    [
+        ("http://{}/v1", "sk-" + "Q7xW" * 40, "no quota is left for the key {key}, sorry"),  # longer than what is shown
+        ("http://{}/v1", "sk-" + "Q7xW" * 40, "k" * 130 + " {key}"),
+        ("http://me:Q7xWQ7xW@{}/v1", None, "me:Q7xWQ7xW may not"),
+        ("http://me:Q7xWQ7xW@{}/v1", None, "Basic bWU6UTd4V1E3eFc= may not"),
+        ("http://{}/Q7xWQ7xWQ7xWQ7xWQ7xW/v1", None, "Cannot POST /Q7xWQ7xWQ7xWQ7xWQ7xW/v1/audio/transcriptions"),
+        ("http://{}/v1?api-key=Q7xWQ7xW", None, "no route to /v1?api-key=Q7xWQ7xW; was api-key=Q7xWQ7xW meant?"),
+    ],
+)
+def test_a_server_that_repeats_a_login_puts_it_in_no_message(
+    address: str, key: str | None, said: str, status: str
+) -> None:
+    with http_server(saying(http_bytes({"detail": said.format(key=key)}, status))) as url:
+        recogniser = client(address.format(url.split("/")[2]), api_key=key)
+        with pytest.raises(RecogniserError, match=f"it answers {status[:3]}") as caught:
+            recogniser.recognise(TONE)
+    assert "Q7xW" not in str(caught.value)
+    assert "bWU6" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "is_final", "what"),
     [
