@@ -50,7 +50,9 @@ class TranscriptsRunner:
         self._spawn = spawn
         self._threads: list[threading.Thread] = []
         self._stop_sink = threading.Event()
-        queue = UtteranceQueue(self._folder, max_bytes=round(wanted.max_mb * MB), max_age_s=wanted.max_age_h * _HOUR_S)
+        self._queue = queue = UtteranceQueue(
+            self._folder, max_bytes=round(wanted.max_mb * MB), max_age_s=wanted.max_age_h * _HOUR_S
+        )
         self._sink = TranscriptsSink(queue, UtterancePipeline, uuid5(NAMESPACE_DNS, topics.unique_name))
         journal = TranscriptJournal(outbox, partial(messages.transcript, topics))
         self._transcriber = Transcriber(queue, recogniser, lambda found: without_invented(found)[0], journal, on_change)
@@ -60,6 +62,8 @@ class TranscriptsRunner:
         """Transcribe the sources that the settings name from now on."""
         self._sink.sources = settings.transcribed
         if self._threads:
+            # the sink does that too, once it runs: it may be disabled, and the recogniser would be asked meanwhile
+            self._queue.keep_only(self._sink.sources)
             return
         if self._sink.sources:
             self._threads = [
