@@ -20,8 +20,9 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -49,7 +50,7 @@ MIN_FREE_BYTES: Final = 32 * MB  # of the disk, which the outbox needs too
 class _Waiting:
     name: UtteranceName
     bytes: int
-    since_s: float  # monotonic, of queueing
+    since_s: float  # monotonic, of queueing; not before an older one
 
 
 class UtteranceQueue:
@@ -100,6 +101,10 @@ class UtteranceQueue:
                     age_s = max(0.0, self._now() - name.queued_at)
                     self._add(name, n_bytes, self._monotonic() - age_s)
             self._waiting = OrderedDict(sorted(self._waiting.items(), key=lambda item: item[1].name.number))
+            # what was queued before another is at least as old, whatever the clock was then
+            since_s = self._monotonic()
+            for waiting in reversed(self._waiting.values()):
+                since_s = waiting.since_s = min(since_s, waiting.since_s)
         self.keep_only(kept)
         self.expire()
 
@@ -196,7 +201,8 @@ class UtteranceQueue:
         """Drop what is too old; call it now and then."""
         with self._changed:
             limit_s = self._monotonic() - self._max_age_s
-            old = [each for each in self._untaken() if each.since_s < limit_s]
+            # of thousands that wait only the first are looked at: this is called for every Block
+            old = list(takewhile(lambda waiting: waiting.since_s < limit_s, self._untaken()))
             for waiting in old:
                 self._forget(waiting)
         self._drop(old, f"they waited for more than {self._max_age_s / 3600:g} h")
@@ -219,22 +225,25 @@ class UtteranceQueue:
     def state(self) -> tuple[int, int, float | None]:
         """Return how many wait, their bytes, and the age of the oldest in seconds (None: none waits)."""
         with self._changed:
-            first = min((waiting.since_s for waiting in self._waiting.values()), default=None)
-            return len(self._waiting), self._bytes, None if first is None else self._monotonic() - first
+            first = next(iter(self._waiting.values()), None)
+            return len(self._waiting), self._bytes, None if first is None else self._monotonic() - first.since_s
 
     def _make_room(self, n_bytes: int) -> None:
         """Drop the oldest until there is room. Raises OSError, TranscriptsError."""
         out: list[_Waiting] = []
         with self._changed:
+            excess = self._bytes + n_bytes - self._max_bytes
             for oldest in self._untaken():
-                if self._bytes + n_bytes <= self._max_bytes:
+                if excess <= 0:
                     break
-                self._forget(oldest)
+                excess -= oldest.bytes
                 out.append(oldest)
+            for oldest in out:
+                self._forget(oldest)
         self._drop(out, f"more than {self._max_bytes / MB:g} MB wait")
         while (free := utterance_folder.free_bytes(self._folder)) - n_bytes < self._min_free_bytes:
             with self._changed:
-                out = self._untaken()[:1]
+                out = list(islice(self._untaken(), 1))
                 for oldest in out:
                     self._forget(oldest)
             self._drop(out, "the disk is full")
@@ -272,9 +281,9 @@ class UtteranceQueue:
         del self._waiting[waiting.name.id]
         self._bytes -= waiting.bytes
 
-    def _untaken(self) -> list[_Waiting]:
-        """Return what the recogniser does not have, the oldest first."""
-        return [waiting for waiting in self._waiting.values() if waiting.name.id != self._taken]
+    def _untaken(self) -> Iterator[_Waiting]:
+        """Yield what the recogniser does not have, the oldest first."""
+        return (waiting for waiting in self._waiting.values() if waiting.name.id != self._taken)
 
     def _notify(self) -> None:
         self._version += 1

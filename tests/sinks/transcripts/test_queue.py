@@ -159,6 +159,20 @@ def test_age_counts_over_restarts(tmp_path: Path) -> None:
     assert files_in(tmp_path) == []
 
 
+def test_what_was_queued_before_another_is_at_least_as_old(tmp_path: Path) -> None:
+    """The clock was set back in between."""
+    clocks = Clocks()
+    first = queue_in(tmp_path, clocks)
+    clocks.wall_s += 100
+    first.put(id_of(1), said())
+    clocks.wall_s -= 100
+    first.put(id_of(2), said(after_s=1))
+    first.put(id_of(3), said(after_s=2))
+    clocks.wall_s += 50
+    assert queue_in(tmp_path, clocks, max_age_s=60).state()[2] == 50
+    assert queue_in(tmp_path, clocks, max_age_s=40).ids() == []
+
+
 def test_a_clock_that_is_behind_makes_nothing_older(tmp_path: Path) -> None:
     clocks = Clocks()
     queue_in(tmp_path, clocks).put(id_of(1), said())
