@@ -45,6 +45,7 @@ def test_what_the_agent_publishes_is_read_as_it_was_meant() -> None:
     assert read(messages.availability(TOPICS, online=False)) == Availability("dock", online=False)
     status = read(messages.status(TOPICS, STATUS))
     assert status == Status("dock", "porch", "waiting", "timeout", "no answer", AT, "aac", 48_000, 2, AT)
+    assert read(messages.status(TOPICS, STATUS, transcribes=True)) == status
     assert read(messages.detection(TOPICS, EVENT, seq_epoch="a1", seq=7)) == Detection(
         "dock", "porch", "e1", "offset", "dog", 0.91, AT, 0.05, 1.25, "home", 7, "a1", test=False
     )

@@ -18,6 +18,11 @@ from support.brokers import BrokerProcess, MosquittoFactory, Subscriber
 from support.dashboards import RunningDashboard
 from support.media import sine, write_media
 from support.waiting import wait_until
+from test_contracts import AT
+
+from edgeaudio.sinks.mqtt import messages
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.types import SourceState, SourceStatus, Transcript
 
 __all__ = ["model", "run_agent"]
 DOGS = 'edgeaudio_detections_total{device="dock",label="dog",source="porch"}'
@@ -153,6 +158,36 @@ def test_hostile_messages_are_refused_and_nothing_else_suffers(
     assert events(page)[0]["label"] == markup
     assert (page.metric('edgeaudio_dashboard_refused_messages_total{topic="health"}') or 0) >= 3
     assert page.log.count("\n") < 60
+
+
+def test_transcripts_are_no_matter_of_the_dashboard(
+    broker: BrokerProcess, publish: Callable[..., None], run_dashboard: Callable[..., RunningDashboard], tmp_path: Path
+) -> None:
+    """What is said is asked for by nobody, shown nowhere and kept in no database; a source that transcribes is read."""
+    page = run_dashboard(broker).start().wait_subscribed()
+    publish("edgeaudio/dock/availability", b"online", retain=True)
+    topics = Topics("edgeaudio", "dock")
+    for source, transcribes in (("porch", True), ("transcript", False)):
+        status = SourceStatus(source, SourceState.LISTENING, AT, None, "", "aac", 48_000, 2)
+        message = messages.status(topics, status, transcribes=transcribes)
+        publish(message.topic, message.payload, retain=True)
+    said = Transcript("t1", "porch", AT, 2.0, "the key is under the mat", "en", 0.9, "double")
+    for payload in (messages.transcript(topics, said).payload, b"\xff", b"[" * 10_000, b"x" * 1_000_000, b""):
+        publish("edgeaudio/dock/porch/transcript", payload)
+        publish("edgeaudio/dock/transcript/transcript", payload)
+    publish("edgeaudio/dock/porch/detection", dog(1))
+    wait_until(lambda: page.metric(DOGS) == 1)
+    wait_until(lambda: page.get("/metrics").body.count(b"edgeaudio_source_state{") == 2)
+    (device,) = page.get("/api/fleet").json()["devices"]
+    assert [(found["name"], found["state"]) for found in device["sources"]] == [
+        ("porch", "listening"), ("transcript", "listening"),
+    ]  # fmt: skip
+    assert len(events(page)) == 1
+    refused = re.findall(r"edgeaudio_dashboard_refused_messages_total\{.*\} (.*)", page.get("/metrics").body.decode())
+    assert set(map(float, refused)) == {0.0}
+    assert page.stop() == 0
+    assert "under the mat" not in page.log
+    assert not [path for path in tmp_path.rglob("*.sqlite*") if b"under the mat" in path.read_bytes()]
 
 
 def test_a_locked_database_does_not_stop_the_page(
