@@ -22,7 +22,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -230,24 +230,18 @@ class UtteranceQueue:
 
     def _make_room(self, n_bytes: int) -> None:
         """Drop the oldest until there is room. Raises OSError, TranscriptsError."""
-        out: list[_Waiting] = []
         with self._changed:
-            excess = self._bytes + n_bytes - self._max_bytes
-            for oldest in self._untaken():
-                if excess <= 0:
-                    break
-                excess -= oldest.bytes
-                out.append(oldest)
+            out, _ = self._oldest(self._bytes + n_bytes - self._max_bytes)
             for oldest in out:
                 self._forget(oldest)
         self._drop(out, f"more than {self._max_bytes / MB:g} MB wait")
         while (free := utterance_folder.free_bytes(self._folder)) - n_bytes < self._min_free_bytes:
             with self._changed:
-                out = list(islice(self._untaken(), 1))
-                for oldest in out:
+                out, is_enough = self._oldest(self._min_free_bytes + n_bytes - free)
+                for oldest in out if is_enough else ():
                     self._forget(oldest)
-            self._drop(out, "the disk is full")
-            if not out:
+            self._drop(out if is_enough else (), "the disk is full")
+            if not is_enough:  # what waits is not what fills the disk
                 raise TranscriptsError(
                     f"utterances cannot be kept in {self._folder}: the disk has {free / MB:.0f} MB left, and "
                     f"{self._min_free_bytes / MB:g} stay free for the outbox; remove something"
@@ -284,6 +278,16 @@ class UtteranceQueue:
     def _untaken(self) -> Iterator[_Waiting]:
         """Yield what the recogniser does not have, the oldest first."""
         return (waiting for waiting in self._waiting.values() if waiting.name.id != self._taken)
+
+    def _oldest(self, n_bytes: int) -> tuple[list[_Waiting], bool]:
+        """Return the oldest that have so many bytes together; False: all that may give way have less."""
+        out: list[_Waiting] = []
+        for waiting in self._untaken():
+            if n_bytes <= 0:
+                break
+            n_bytes -= waiting.bytes
+            out.append(waiting)
+        return out, n_bytes <= 0
 
     def _notify(self) -> None:
         self._version += 1
