@@ -119,10 +119,10 @@ class Transcriber:
             transcript = self._transcript(utterance, self._sift(found))
             is_empty = not found.text.strip()
         except RecogniserError as error:
-            self._fail(utterance, str(error), is_final=error.is_final)
+            self._fail(utterance, error)
         except Exception as error:  # noqa: BLE001 (a client's fault must not end the agent)
             # the message may hold what was said
-            self._fail(utterance, f"unexpected {type(error).__name__} in its client", is_final=False)
+            self._fail(utterance, RecogniserError(f"unexpected {type(error).__name__} in its client"))
         else:
             if not self._queue.holds(utterance.id):  # meanwhile its source is not transcribed any more
                 pass
@@ -169,17 +169,17 @@ class Transcriber:
             log.info("the recogniser answers again; %d utterances wait", len(self._queue.ids()))
         self._set_trouble("")
 
-    def _fail(self, utterance: QueuedUtterance, why: str, *, is_final: bool) -> None:
+    def _fail(self, utterance: QueuedUtterance, error: RecogniserError) -> None:
         if self._stop.is_set():  # `stop` has ended the call
             return
         self._failures += 1
-        why = mask(one_line(why))[:MAX_TROUBLE]
-        if is_final:
+        why = mask(one_line(str(error)))[:MAX_TROUBLE]
+        if error.is_final:
             self._refuse(utterance.id, why)
             self._note_answer(utterance.id)
             return
         self._queue.put_back(utterance.id)
-        self._turns.fail(utterance.id, time.monotonic())
+        self._turns.fail(utterance.id, time.monotonic(), is_for_all=error.is_for_all)
         if self._throttle.is_due(_ITS_WORDS.sub("", why), time.monotonic()):
             self._is_said = True
             log.warning("utterances wait for the recogniser: %s", why)

@@ -90,9 +90,9 @@ class Call:
         sentence, hint = _SENTENCES[diagnosis.fault]
         return self.fault(sentence.format(words=diagnosis.words), diagnosis.hint or hint)
 
-    def fault(self, what: str, hint: str, *, is_final: bool = False) -> RecogniserError:
+    def fault(self, what: str, hint: str, *, is_final: bool = False, is_for_all: bool = False) -> RecogniserError:
         """Return the error that says what is wrong with this recogniser, and what to do."""
-        return RecogniserError(f"recogniser {self.where}: {what}; {hint}", is_final=is_final)
+        return RecogniserError(f"recogniser {self.where}: {what}; {hint}", is_final=is_final, is_for_all=is_for_all)
 
     def nonsense(self, what: str) -> RecogniserError:
         """Return the error for an answer that is none of the protocol."""
@@ -110,7 +110,9 @@ class Call:
                 connected = secure
         except (OSError, ValueError) as error:  # ValueError: a host name that no certificate or name server can have
             self.left_s()
-            raise self.failure(error) from None
+            failure = self.failure(error)
+            failure.is_for_all = True
+            raise failure from None
         return Wire(self, connected)
 
     def release(self) -> None:

@@ -29,6 +29,7 @@ _PATH: Final = "/audio/transcriptions"
 _WHOLE_PATHS: Final = ("/transcriptions", "/inference")  # the latter is whisper.cpp's, unless it is told another
 _MAX_SEGMENTS: Final = 1000
 _REFUSED: Final = frozenset({400, 413, 415, 422})
+_FOR_ALL: Final = frozenset({401, 403, 404, 405, 429, 503})  # whatever the utterance is
 _PERHAPS_THE_FORMAT: Final = frozenset({400, 422, 501})
 _HINTS: Final = {
     401: "check the API key",
@@ -109,7 +110,7 @@ class HttpRecogniser(NetworkRecogniser):
         if status in _REFUSED and not is_set_up:
             return call.fault(what, "it does not take this utterance", is_final=True)
         hint = "check the model and the language" if is_set_up else _HINTS.get(status, _LOG)
-        return call.fault(what, hint)
+        return call.fault(what, hint, is_for_all=status in _FOR_ALL)
 
 
 class _Client(HTTPConnection):

@@ -17,10 +17,14 @@ from edgeaudio.types import Samples
 class RecogniserError(EdgeaudioError):
     """The recogniser did not answer, or not with a text: one line for people, without secrets and without the text."""
 
-    def __init__(self, message: str, *, is_final: bool = False) -> None:
-        """`is_final`: it answers, and refuses this utterance; the same utterance would be refused again."""
+    def __init__(self, message: str, *, is_final: bool = False, is_for_all: bool = False) -> None:
+        """`is_final`: it answers, and refuses this utterance; the same utterance would be refused again.
+
+        `is_for_all`: it would have failed for any other utterance, too: nothing of this one was looked at.
+        """
         super().__init__(message)
         self.is_final = is_final
+        self.is_for_all = is_for_all
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,20 @@ def test_one_over_which_the_recogniser_fails_does_not_hold_up_the_others(
     assert sum("utterances wait" in record.getMessage() for record in caplog.records) == 1
 
 
+def test_none_is_given_up_because_its_recogniser_was_away_at_times(bench: Bench) -> None:
+    def at_times(number: int) -> Recognition:
+        if len(bench.recogniser.asked) % 2:
+            raise RecogniserError("nothing listens on that port", is_for_all=True)
+        return Recognition(f"sentence {number}")
+
+    bench.recogniser.answer = at_times
+    bench.put(*range(1, 10))
+    with running(bench):
+        wait_until(partial(is_empty, bench))
+        wait_until(lambda: bench.numbers().sent == 9)
+    assert bench.numbers().refused == 0
+
+
 def test_a_client_with_a_fault_is_a_failure_and_its_message_is_not_shown(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:

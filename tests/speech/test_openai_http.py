@@ -167,6 +167,7 @@ def test_a_status_says_what_to_do(status: str, body: dict[str, object] | bytes, 
     with http_server(saying(http_bytes(body, status))) as url, pytest.raises(RecogniserError, match=what) as caught:
         client(url, api_key=SECRET).recognise(TONE)
     assert caught.value.is_final == is_final
+    assert caught.value.is_for_all == (status[:3] in {"401", "403", "404", "405", "429", "503"})
     assert SECRET not in str(caught.value)
     assert "\n" not in str(caught.value)
 

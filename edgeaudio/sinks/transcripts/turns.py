@@ -31,7 +31,7 @@ class Turns:
         self._backoff = Backoff(FIRST_DELAY_S, LAST_DELAY_S)
         self._strikes: dict[str, int] = {}  # by id
         self._failed: set[str] = set()  # ids that failed since the last success
-        self._latest: str | None = None  # id that failed in the latest try; None: that succeeded
+        self._latest: str | None = None  # id that failed in the latest try, and may be to blame; None: none
         self._retry_s = 0.0
 
     @property
@@ -75,10 +75,13 @@ class Turns:
                 self._strikes.pop(each, None)
         return given_up
 
-    def fail(self, utterance_id: str, now_s: float) -> None:
-        """Note that an utterance failed, and may not do so again."""
+    def fail(self, utterance_id: str, now_s: float, *, is_for_all: bool = False) -> None:
+        """Note that an utterance failed, and may not do so again.
+
+        `is_for_all`: any other would have failed, too, so that it is not to blame though another is recognised next.
+        """
         self._failed.add(utterance_id)
-        self._latest = utterance_id
+        self._latest = None if is_for_all else utterance_id
         self._retry_s = now_s + self._backoff.next_s() * self._jitter()
 
     def _keep(self, ids: Sequence[str]) -> None:

@@ -70,6 +70,23 @@ def test_when_it_is_back_nothing_is_lost_and_all_goes_at_once() -> None:
     assert simulation.given_up == []
 
 
+def test_what_fails_for_any_of_them_is_no_utterance_s_fault() -> None:
+    """Two servers behind one address, say, and one of them is down: each other try fails."""
+    turns = Turns(lambda: 1.0)
+    ids, now_s = [f"{number:03d}" for number in range(100)], 0.0
+    is_up = False
+    while ids:
+        tried, wait_s = turns.next(ids, now_s)
+        now_s += 0.0 if tried else wait_s
+        if tried and is_up:
+            assert turns.succeed(tried) is None
+            ids.remove(tried)
+        elif tried:
+            turns.fail(tried, now_s, is_for_all=True)
+        is_up ^= tried is not None
+    assert now_s < FIRST_DELAY_S * 10
+
+
 def test_one_that_always_fails_does_not_hold_up_the_others_and_is_given_up() -> None:
     simulation = Simulation([*"abcdef"], lambda each: each == "a")
     simulation.run(50)
