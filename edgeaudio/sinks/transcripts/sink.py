@@ -9,6 +9,7 @@ A disk that fails or is full raises, as for any sink: utterances are lost until 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from uuid import UUID, uuid5
 
 from edgeaudio.hub import MAX_S
@@ -68,18 +69,20 @@ class TranscriptsSink:
     def close(self) -> None:
         """Queue what is being said. Raises TranscriptsError."""
         speeches, self._speech = self._speech, {}
-        for name, speech in speeches.items():
-            if name in self.sources:
-                self._put(speech.end())
+        self._put(chain.from_iterable(speech.end() for name, speech in speeches.items() if name in self.sources))
 
     def _put(self, utterances: Iterable[Utterance]) -> None:
+        """Queue all that can be. Raises TranscriptsError for one that cannot, after the others."""
+        failure: TranscriptsError | None = None
         for utterance in utterances:
             self.heard += 1
             try:
                 self._queue.put(self._id(utterance), utterance)
-            except TranscriptsError:
+            except TranscriptsError as error:
                 self.lost += 1
-                raise
+                failure = error
+        if failure is not None:
+            raise failure
 
     def _id(self, utterance: Utterance) -> str:
         """Return the id: the same for the same sound, however often it is queued, recognised and sent."""

@@ -16,11 +16,12 @@ from support.waiting import wait_until
 
 from edgeaudio.health.report import SinkState
 from edgeaudio.hub import Hub
+from edgeaudio.sinks.transcripts.errors import TranscriptsError
 from edgeaudio.sinks.transcripts.sink import TranscriptsSink
 from edgeaudio.sinks.transcripts.source_speech import HOLD_S
 from edgeaudio.sinks.transcripts.utterance_file import QueuedUtterance
 from edgeaudio.sinks.transcripts.utterance_queue import UtteranceQueue
-from edgeaudio.types import Channel, EpochEnd, Level
+from edgeaudio.types import Channel, EpochEnd, Level, Utterance
 
 LOUD, QUIET = 0.5, 0.0
 
@@ -63,6 +64,27 @@ def test_what_is_said_is_queued_when_it_ends(sink: TranscriptsSink) -> None:
     sink.handle(block(3, QUIET))
     assert lengths(sink) == [(1.0, 2.0)]
     assert (sink.heard, sink.lost) == (1, 0)
+
+
+def test_of_two_who_speak_at_the_end_one_that_cannot_be_kept_takes_not_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, queue = sink_in(tmp_path, "porch", "attic", "yard")
+    sink.open()
+    for source in ("porch", "attic", "yard"):
+        sink.handle(block(0, LOUD, source))
+    put = queue.put
+
+    def full_for_a_moment(utterance_id: str, utterance: Utterance) -> None:
+        if utterance.source == "porch":
+            raise TranscriptsError("the disk is full")
+        put(utterance_id, utterance)
+
+    monkeypatch.setattr(queue, "put", full_for_a_moment)
+    with pytest.raises(TranscriptsError, match="full"):
+        sink.close()
+    assert sorted(each.source for each in waiting(queue)) == ["attic", "yard"]
+    assert (sink.heard, sink.lost) == (3, 1)
 
 
 def test_the_id_is_that_of_the_sound(tmp_path: Path) -> None:
