@@ -12,7 +12,7 @@ import json
 import re
 import zlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -86,7 +86,8 @@ def decode_utterance(name: UtteranceName, content: bytes) -> QueuedUtterance:
     try:
         head = json.loads(line)
         version, at, n_bytes, crc = head["version"], datetime.fromisoformat(head["at"]), head["bytes"], head["crc32"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        at.astimezone(UTC)  # times at the ends of the calendar have none
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise UtteranceFileError("its head cannot be read") from None
     if version != VERSION or at.tzinfo is None:
         raise UtteranceFileError("another version wrote it")

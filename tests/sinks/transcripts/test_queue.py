@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -244,6 +245,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "a list": lambda content: b"[1]\n" + content,
     "deep": lambda content: b"[" * 400 + b"\n" + content,
     "a newer version": lambda content: content.replace(b'"version": 1', b'"version": 2'),
+    "before all time": lambda content: re.sub(rb'"at": "[^"]*"', b'"at": "0001-01-01T00:00:00+23:59"', content),
     "no zone": lambda content: content.replace(b"+00:00", b""),
 }
 
