@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     Place = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
     Found = list[tuple[socket.AddressFamily, Place]]
 
-MAX_RECEIVED: Final = 4_000_000  # bytes of all answers of a connection; those of 30 s of speech have some 10 000
+# bytes of all answers of a connection; those of 30 s of speech have some 10 000. JSON can take 25 times as much memory
+MAX_RECEIVED: Final = 1_000_000
 _POLL_S: Final = 0.1  # between two looks whether a call was ended, where nothing wakes it
 _PEER: Final = Peer("the server", "an authority of this system (or by SSL_CERT_FILE)", "the address", "")
 

@@ -79,7 +79,7 @@ class HttpRecogniser(NetworkRecogniser):
         try:
             client.request("POST", self._target, _form(boundary, fields, pcm), headers)
             answer = client.getresponse()
-            body = answer.read(MAX_RECEIVED)
+            body = answer.read(2 * MAX_RECEIVED)  # more than the wire lets through: it says so
         except (RemoteDisconnected, IncompleteRead):
             raise call.fault("it closed the connection before the end of its answer", _LOG) from None
         except (HTTPException, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import io
+import json
 import wave
 from email.message import EmailMessage
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from support.recognisers import TONE, VERBOSE, client, http_bytes, http_server, saying
 
+from edgeaudio.speech.connection import MAX_RECEIVED
 from edgeaudio.speech.recogniser import RecogniserError, Recognition, Segment
 
 SECRET = "hunter2hunter2"
@@ -83,6 +85,17 @@ def test_a_login_of_the_address_is_sent_as_basic() -> None:
     with http_server(GOOD, heard=heard) as url:
         client(url.replace("://", "://me:a%3Ab@")).recognise(TONE)
     assert b"\r\nAuthorization: Basic bWU6YTpi\r\n" in heard[0].replace(b"\r\n\r\n", b"\r\n")
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_an_answer_that_is_too_long_says_so(is_chunked: bool) -> None:
+    body = json.dumps({"text": "x" * 2 * MAX_RECEIVED}).encode()
+    answer = http_bytes(body)
+    if is_chunked:
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        answer = head + b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+    with http_server(saying(answer)) as url, pytest.raises(RecogniserError, match="goes on beyond 1000000 bytes"):
+        client(url).recognise(TONE)
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "422 Unprocessable Content", "501 Not Implemented"])
