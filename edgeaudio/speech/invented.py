@@ -28,7 +28,10 @@ _REPEATED_PHRASE: Final = 4
 # a word, or a character of those that are written without blanks
 _WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]|[^\W_\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]+")
 # descriptions of sound, as in brackets of whisper.cpp ("blank audio", "wind blowing"), or between stars; also wide ones
-_ANNOTATION: Final = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|\uff08[^\uff09]*\uff09|\u3010[^\u3011]*\u3011")
+# they are short: without a bound a text of opening brackets takes a small machine a second, and no other thread runs
+_ANNOTATION: Final = re.compile(
+    r"\[[^\]]{0,100}\]|\([^)]{0,100}\)|\*[^*]{0,100}\*|\uff08[^\uff09]{0,100}\uff09|\u3010[^\u3011]{0,100}\u3011"
+)
 
 
 class Invention(StrEnum):
