@@ -94,17 +94,25 @@ class UtteranceQueue:
             found = utterance_folder.found(self._folder)
         except OSError as error:
             raise self._failed(error) from None
+        ahead = set[str]()  # ids of what was queued later than now
         with self._changed:
             for name, n_bytes in found:
                 self._number = max(self._number, name.number)
                 if name.id not in self._waiting:
-                    age_s = max(0.0, self._now() - name.queued_at)
-                    self._add(name, n_bytes, self._monotonic() - age_s)
+                    age_s = self._now() - name.queued_at
+                    self._add(name, n_bytes, self._monotonic() - max(0.0, age_s))
+                    if age_s < 0:
+                        ahead.add(name.id)
             self._waiting = OrderedDict(sorted(self._waiting.items(), key=lambda item: item[1].name.number))
-            # what was queued before another is at least as old, whatever the clock was then
+            # they were queued in this order, whatever the clock was: of one that was ahead nothing is known, and what
+            # was queued by one that was behind (a board that has no time yet) is no older than what was before it
             since_s = self._monotonic()
             for waiting in reversed(self._waiting.values()):
-                since_s = waiting.since_s = min(since_s, waiting.since_s)
+                if waiting.name.id in ahead:
+                    waiting.since_s = since_s
+                since_s = waiting.since_s
+            for waiting in self._waiting.values():
+                since_s = waiting.since_s = max(since_s, waiting.since_s)
         self.keep_only(kept)
         self.expire()
 

@@ -174,6 +174,18 @@ def test_what_was_queued_before_another_is_at_least_as_old(tmp_path: Path) -> No
     assert queue_in(tmp_path, clocks, max_age_s=40).ids() == []
 
 
+def test_what_was_queued_before_the_board_had_its_time_is_no_older_than_what_was_before(tmp_path: Path) -> None:
+    clocks = Clocks()
+    queue_in(tmp_path, clocks).put(id_of(1), said())
+    clocks.wall_s = 100.0  # 1970, after a power cut
+    queue_in(tmp_path, clocks).put(id_of(2), said(after_s=1))
+    clocks.wall_s = Clocks().wall_s + 30
+    queue_in(tmp_path, clocks).put(id_of(3), said(after_s=2))
+    clocks.wall_s += 20
+    assert queue_in(tmp_path, clocks, max_age_s=60).ids() == [id_of(1), id_of(2), id_of(3)]
+    assert queue_in(tmp_path, clocks, max_age_s=40).ids() == [id_of(3)]
+
+
 def test_a_clock_that_is_behind_makes_nothing_older(tmp_path: Path) -> None:
     clocks = Clocks()
     queue_in(tmp_path, clocks).put(id_of(1), said())
