@@ -21,6 +21,7 @@ from typing import Final
 from edgeaudio.health.report import TranscriptNumbers
 from edgeaudio.outbox.transcript_journal import TranscriptJournal
 from edgeaudio.redact import mask
+from edgeaudio.sinks.transcripts.errors import TranscriptsError
 from edgeaudio.sinks.transcripts.turns import MAX_STRIKES, Turns
 from edgeaudio.sinks.transcripts.utterance_file import QueuedUtterance
 from edgeaudio.sinks.transcripts.utterance_queue import UtteranceQueue
@@ -79,8 +80,8 @@ class Transcriber:
                 self._queue.wait(seen, min(wait_s, _WAIT_S))
             elif self._journal.is_committed(utterance_id):  # by a process that was killed before it removed the file
                 self._remove(utterance_id)
-            elif (utterance := self._queue.take(utterance_id)) is not None:
-                self._try(utterance)
+            else:
+                self._take(utterance_id)
 
     def stop(self) -> None:
         """Have `run` end soon; nothing is committed after this returns, and what was not stays in the queue."""
@@ -113,16 +114,25 @@ class Transcriber:
             dropped=self._queue.dropped + lost,
         )
 
+    def _take(self, utterance_id: str) -> None:
+        try:
+            utterance = self._queue.take(utterance_id)
+        except TranscriptsError as error:
+            self._fail(utterance_id, RecogniserError(str(error)))
+        else:
+            if utterance is not None:
+                self._try(utterance)
+
     def _try(self, utterance: QueuedUtterance) -> None:
         try:
             found = self._recogniser.recognise(utterance.samples)
             transcript = self._transcript(utterance, self._sift(found))
             is_empty = not found.text.strip()
         except RecogniserError as error:
-            self._fail(utterance, error)
+            self._fail(utterance.id, error)
         except Exception as error:  # noqa: BLE001 (a client's fault must not end the agent)
             # the message may hold what was said
-            self._fail(utterance, RecogniserError(f"unexpected {type(error).__name__} in its client"))
+            self._fail(utterance.id, RecogniserError(f"unexpected {type(error).__name__} in its client"))
         else:
             if not self._queue.holds(utterance.id):  # meanwhile its source is not transcribed any more
                 pass
@@ -169,17 +179,17 @@ class Transcriber:
             log.info("the recogniser answers again; %d utterances wait", len(self._queue.ids()))
         self._set_trouble("")
 
-    def _fail(self, utterance: QueuedUtterance, error: RecogniserError) -> None:
+    def _fail(self, utterance_id: str, error: RecogniserError) -> None:
         if self._stop.is_set():  # `stop` has ended the call
             return
         self._failures += 1
         why = mask(one_line(str(error)))[:MAX_TROUBLE]
         if error.is_final:
-            self._refuse(utterance.id, why)
-            self._note_answer(utterance.id)
+            self._refuse(utterance_id, why)
+            self._note_answer(utterance_id)
             return
-        self._queue.put_back(utterance.id)
-        self._turns.fail(utterance.id, time.monotonic(), is_for_all=error.is_for_all)
+        self._queue.put_back(utterance_id)
+        self._turns.fail(utterance_id, time.monotonic(), is_for_all=error.is_for_all)
         if self._throttle.is_due(_ITS_WORDS.sub("", why), time.monotonic()):
             self._is_said = True
             log.warning("utterances wait for the recogniser: %s", why)

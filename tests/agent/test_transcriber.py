@@ -24,6 +24,8 @@ from edgeaudio.outbox.transcript_journal import TranscriptJournal
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.sinks.transcripts import turns
+from edgeaudio.sinks.transcripts.errors import TranscriptsError
+from edgeaudio.sinks.transcripts.utterance_file import QueuedUtterance
 from edgeaudio.sinks.transcripts.utterance_queue import UtteranceQueue
 from edgeaudio.speech.recogniser import RecogniserError, Recognition
 from edgeaudio.types import Message, Samples, Transcript
@@ -199,6 +201,23 @@ def test_none_is_given_up_because_its_recogniser_was_away_at_times(bench: Bench)
         wait_until(partial(is_empty, bench))
         wait_until(lambda: bench.numbers().sent == 9)
     assert bench.numbers().refused == 0
+
+
+def test_what_cannot_be_read_for_a_moment_waits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    take, refused = bench.queue.take, [3]
+
+    def refuse(utterance_id: str) -> QueuedUtterance | None:
+        if refused[0]:
+            refused[0] -= 1
+            raise TranscriptsError("an utterance cannot be read: Too many open files")
+        return take(utterance_id)
+
+    monkeypatch.setattr(bench.queue, "take", refuse)
+    bench.put(1, 2)
+    with running(bench):
+        wait_until(lambda: bench.numbers().sent == 2)
+    assert sorted(bench.texts) == ["sentence 1", "sentence 2"]
+    assert bench.numbers().failures == 3
 
 
 def test_a_client_with_a_fault_is_a_failure_and_its_message_is_not_shown(

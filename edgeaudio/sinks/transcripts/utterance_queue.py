@@ -15,6 +15,7 @@ measured by the monotonic clock for what this process queued, so that no step of
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -43,6 +44,7 @@ from edgeaudio.types import Utterance
 log = logging.getLogger(__name__)
 
 MB: Final = 1_000_000
+_FOR_NOW: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}  # not, or not surely, the file's fault
 MIN_FREE_BYTES: Final = 32 * MB  # of the disk, which the outbox needs too
 
 
@@ -149,7 +151,7 @@ class UtteranceQueue:
     def take(self, utterance_id: str) -> QueuedUtterance | None:
         """Return an utterance that waits; it does not give way until `remove`, `put_back` or the next `take`.
 
-        None: it is gone, or was damaged, and is counted as dropped.
+        None: it is gone, or was damaged, and is counted as dropped. Raises TranscriptsError if it cannot be read now.
         """
         with self._changed:
             waiting = self._waiting.get(utterance_id)
@@ -159,9 +161,11 @@ class UtteranceQueue:
         try:
             return decode_utterance(waiting.name, read_regular(self._folder / str(waiting.name), MAX_BYTES))
         except (OSError, UtteranceFileError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
+            why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+            self.put_back(utterance_id)
+            if isinstance(error, OSError) and error.errno in _FOR_NOW:
+                raise TranscriptsError(f"an utterance in {self._folder} cannot be read: {why}") from None
             with self._changed:
-                self._taken = None
                 gone = [waiting] if self._waiting.get(utterance_id) is waiting else []
                 for each in gone:
                     self._forget(each)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.spoken import AT, said
 
+from edgeaudio.sinks.transcripts import utterance_queue
 from edgeaudio.sinks.transcripts.errors import TranscriptsError
 from edgeaudio.sinks.transcripts.utterance_file import (
     UtteranceFileError,
@@ -103,6 +105,21 @@ def test_the_same_utterance_is_queued_once(tmp_path: Path) -> None:
     queue.put(id_of(1), said())
     queue.put(id_of(1), said())
     assert len(files_in(tmp_path)) == 1
+
+
+def test_a_process_without_a_free_descriptor_drops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = queue_in(tmp_path)
+    queue.put(id_of(1), said())
+
+    def refuse(*_: object) -> bytes:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(utterance_queue, "read_regular", refuse)
+        with pytest.raises(TranscriptsError, match="cannot be read: Too many open files"):
+            queue.take(id_of(1))
+    assert queue.take(id_of(1)) is not None
+    assert queue.dropped == 0
 
 
 def test_the_oldest_give_way_beyond_the_bytes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
