@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 MAX_TEXT: Final = 2000  # characters: an utterance has 30 s, and nobody says more in them
 MAX_NAME: Final = 100  # characters of a recogniser's name, and of a language
 MAX_TROUBLE: Final = 200  # characters, in health and in the log
+HELD_UP: Final = "the outbox is half full: utterances wait until the broker has taken what is in it"
+_LOOK_AGAIN_S: Final = 1.0  # while the outbox is
 _WAIT_S: Final = 60.0  # at most, for anything: `wake` ends it
 _CLOSE_AGAIN_S: Final = 0.05
 _ITS_WORDS: Final = re.compile(r"\(.*\)")  # of a recogniser: numbers of requests, times
@@ -80,6 +82,9 @@ class Transcriber:
                 self._queue.wait(seen, min(wait_s, _WAIT_S))
             elif self._journal.is_committed(utterance_id):  # by a process that was killed before it removed the file
                 self._remove(utterance_id)
+            elif self._journal.is_held_up:
+                self._set_trouble(HELD_UP)
+                self._stop.wait(_LOOK_AGAIN_S)
             else:
                 self._take(utterance_id)
 

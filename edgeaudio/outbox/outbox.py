@@ -123,6 +123,12 @@ class Outbox:
         self._listener()
         return last
 
+    @property
+    def is_half_full(self) -> bool:
+        """True if half of its messages or bytes wait: what can wait elsewhere leaves the rest to detections."""
+        with self._lock:
+            return 2 * self._store.depth >= self._max_messages or 2 * self._store.bytes >= self._max_bytes
+
     def holds(self, seq: int) -> bool:
         """True if the message of that number still waits to be acknowledged."""
         return any(stored.seq == seq for stored in self.pending(1, after=seq - 1))

@@ -44,6 +44,11 @@ class TranscriptJournal:
         # tests/chaos compares these lines with what the broker received; no text is logged
         log.debug("committed transcript %s", transcript.id)
 
+    @property
+    def is_held_up(self) -> bool:
+        """True if transcripts should wait: the broker is away, and they would take the room of detections."""
+        return self._outbox.is_half_full
+
     def is_committed(self, utterance_id: str) -> bool:
         """True if the transcript of an utterance was committed, and not forgotten since."""
         return utterance_id in self._known()

@@ -16,6 +16,7 @@ import pytest
 from support.spoken import said
 from support.waiting import wait_until
 
+from edgeaudio.agent import transcriber
 from edgeaudio.agent.transcriber import MAX_TEXT, Transcriber
 from edgeaudio.backoff import Backoff
 from edgeaudio.health.report import TranscriptNumbers
@@ -124,6 +125,23 @@ def test_what_waits_and_what_comes_is_recognised_in_order_and_removed(bench: Ben
         str(UUID(int=1)), "porch", 0.5, "en", 0.5, "double",
     )  # fmt: skip
     assert list((tmp_path / "utterances").iterdir()) == []
+
+
+def test_while_the_broker_is_away_utterances_wait_and_leave_the_outbox_to_detections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcriber, "_LOOK_AGAIN_S", 0.01)
+    with closing(Outbox(tmp_path / "outbox.sqlite", max_messages=4)) as outbox:
+        bench = Bench(tmp_path, outbox)
+        bench.put(1, 2, 3)
+        with running(bench):
+            wait_until(lambda: bench.numbers().trouble == transcriber.HELD_UP)
+            assert bench.texts == ["sentence 1", "sentence 2"]
+            assert bench.numbers().waiting == 1
+            outbox.delete([stored.seq for stored in outbox.pending(4)])  # the broker is back
+            wait_until(partial(is_empty, bench))
+            wait_until(lambda: bench.numbers().trouble == "")
+        assert bench.texts == ["sentence 1", "sentence 2", "sentence 3"]
 
 
 def test_a_recogniser_that_is_away_is_said_and_nothing_is_lost(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

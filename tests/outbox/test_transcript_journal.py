@@ -54,6 +54,22 @@ def test_a_process_that_was_killed_before_it_removed_the_file_sends_nothing_twic
         assert (journal.is_committed("a"), journal.is_committed("b"), sent(outbox)) == (False, True, ["b"])
 
 
+def test_transcripts_leave_half_of_the_outbox_to_detections(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path / "outbox.sqlite", max_messages=4)) as outbox:
+        journal = TranscriptJournal(outbox, ENCODE)
+        held_up = []
+        for each in "abc":
+            journal.commit(transcript(each))
+            held_up.append(journal.is_held_up)
+        outbox.delete([stored.seq for stored in outbox.pending(2)])
+        assert [*held_up, journal.is_held_up] == [False, True, True, False]
+    with closing(Outbox(tmp_path / "other.sqlite", max_bytes=500)) as outbox:
+        journal = TranscriptJournal(outbox, ENCODE)
+        journal.commit(transcript("a"))
+        assert outbox.stats().dropped == 0
+        assert journal.is_held_up
+
+
 def test_what_is_remembered_is_bounded(tmp_path: Path) -> None:
     with closing(Outbox(tmp_path / "outbox.sqlite")) as outbox:
         journal = TranscriptJournal(outbox, ENCODE)
