@@ -63,7 +63,7 @@ def test_transcripts_leave_half_of_the_outbox_to_detections(tmp_path: Path) -> N
             held_up.append(journal.is_held_up)
         outbox.delete([stored.seq for stored in outbox.pending(2)])
         assert [*held_up, journal.is_held_up] == [False, True, True, False]
-    with closing(Outbox(tmp_path / "other.sqlite", max_bytes=500)) as outbox:
+    with closing(Outbox(tmp_path / "other.sqlite", max_bytes=400)) as outbox:
         journal = TranscriptJournal(outbox, ENCODE)
         journal.commit(transcript("a"))
         assert outbox.stats().dropped == 0
