@@ -7,7 +7,7 @@ Does not know: how sources are read (transcribe_sources.py), how texts look (cap
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from edgeaudio.commands.transcribe_sources import is_live, live_utterances, reco
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import setup_logging
 from edgeaudio.redact import mask
-from edgeaudio.settings import Settings, load_settings
+from edgeaudio.settings import Settings, SettingsError, load_settings
 from edgeaudio.speech.invented import without_invented
 from edgeaudio.speech.recogniser import RecogniserError, Recognition, SpeechRecogniser
 from edgeaudio.terminal import one_line, print_error, print_out
@@ -96,14 +96,25 @@ def _settings(path: Path | None, options: Sequence[str], request: Request) -> Se
         "model": request.model,
         "timeout_s": request.timeout_s,
     }
-    more = [f"transcripts.{name}={value}" for name, value in given.items() if value is not None]
-    settings = load_settings(path, [*options, *more])
+    given = {name: value for name, value in given.items() if value is not None}
+    try:
+        settings = load_settings(path, [*options, *(f"transcripts.{name}={value}" for name, value in given.items())])
+    except SettingsError as error:
+        raise EdgeaudioError(_as_given(str(error), given)) from None
     if settings.transcripts.recogniser is None:
         raise EdgeaudioError(
             "no recogniser: name one with --recogniser, as in wyoming://whisper.local:10300 or "
-            "http://whisper.local:8000/v1, or in the settings (transcripts.recogniser)"
+            "http://whisper.local:8000/v1, or in the settings (transcripts.recogniser); "
+            "docs/speech.md says how to run one"
         )
     return settings
+
+
+def _as_given(faults: str, names: Iterable[str]) -> str:
+    """Return faults of settings with the options that were given for them, where they name the settings."""
+    for name in names:
+        faults = faults.replace(f"--set: transcripts.{name}:", f"--{name.removesuffix('_s')}:")
+    return faults
 
 
 @contextmanager

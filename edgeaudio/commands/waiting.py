@@ -70,6 +70,8 @@ class WaitMonitor:
             self._since_s = float("inf")  # nothing is waited for while the command works on it
             yield block
             self._since_s = time.monotonic()
+        if not self._stop.is_set():
+            self._since_s = float("inf")  # what the command still does with the sound is no wait for the source
 
     def _watch(self) -> None:
         while not self._over.wait(_TURN_S):

@@ -6,8 +6,10 @@ import itertools
 import json
 import queue
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,7 +125,9 @@ def test_the_recogniser_and_its_key_may_be_in_the_settings(speech, tmp_path, mon
 def test_what_is_no_recogniser(speech, capsys) -> None:
     for arguments, words in (
         ([], "no recogniser: name one with --recogniser"),
-        (["--recogniser", "ftp://127.0.0.1"], "wyoming://"),
+        ([], "docs/speech.md"),
+        (["--recogniser", "ftp://127.0.0.1"], "edgeaudio: --recogniser: the recogniser's address must begin"),
+        (["--language", "e n"], "edgeaudio: --language: "),
         (["--recogniser", "http://anna:sesame@127.0.0.1/v1"], "would show in the process list"),
     ):
         status, lines, errors = transcribe(*arguments, speech, capsys=capsys)
@@ -131,6 +135,20 @@ def test_what_is_no_recogniser(speech, capsys) -> None:
         assert words in errors
         assert "sesame" not in errors
         assert errors.count("\n") == 1
+
+
+def test_a_slow_recogniser_is_not_taken_for_a_slow_source(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("edgeaudio.commands.waiting.SHOWN_AFTER_S", 0.2)
+    to_the_end = write_wave(tmp_path / "speech.wav", SPEECH, RATE)  # the last utterance is cut where the sound ends
+
+    def late(connection: socket.socket) -> None:
+        time.sleep(0.6)
+        connection.sendall(http_bytes(SAID))
+
+    with http_server(late) as url:
+        status, lines, errors = transcribe("--recogniser", url, to_the_end, capsys=capsys)
+    assert (status, errors) == (0, "")
+    assert lines
 
 
 def test_a_recogniser_that_is_away_is_asked_again(speech, capsys) -> None:
