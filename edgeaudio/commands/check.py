@@ -199,7 +199,7 @@ def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:
         scorer(values)
         durations_s.append(time.perf_counter() - begin_s)
     return (
-        f"{manifest.name} {manifest.version}, {len(manifest.labels)} labels, "
+        f"{manifest.name} {manifest.version}, {len(manifest.labels)} label{'s' if len(manifest.labels) != 1 else ''}, "
         f"{what} of {length_s:.2f} s, {min(durations_s) * 1000:.1f} ms each"
     )
 

@@ -34,6 +34,7 @@ from edgeaudio.film.film import Film, Footage
 from edgeaudio.film.live import READER_THREAD, film_live
 from edgeaudio.film.output import FilmAudio, FilmFormat, FilmOutput, open_output
 from edgeaudio.film.pacing import Pacer
+from edgeaudio.film.push_output import PushOutput
 from edgeaudio.film.recording import MEDIA_START, film_recording
 from edgeaudio.film.targets import push_target
 from edgeaudio.film.time_line import TimeLine
@@ -123,6 +124,10 @@ def _report(
 ) -> int:
     """Print what was made; return the exit status. Raises EdgeaudioError where the source failed."""
     if made is not None:
+        if isinstance(maker.output, PushOutput) and not maker.output.counts.connections:
+            raise EdgeaudioError(
+                f"{out.shown}: nothing of the {made.footage.length_s:.1f} s was sent: no server took the film"
+            )
         _print_made(out, request.look, made.footage)
     elif failure is None and maker.recorded and not interrupted:
         start, end = clock_time(request.start_s), clock_time(maker.heard_s)
@@ -139,6 +144,7 @@ class _Maker:
 
     def __init__(self, config: SourceConfig, settings: Settings, name: str | None, out: str, request: Request) -> None:
         self.recorded = False
+        self.output: FilmOutput | None = None  # once there is one
         self.pace: Pacer | None = None  # of a film that is sent
         self.heard_s = 0.0  # of a recording
         self.whole_s: float | None = None  # of a recording
@@ -172,9 +178,10 @@ class _Maker:
 
     def _open(self, film_format: FilmFormat) -> FilmOutput:
         request = self._request
-        return open_output(
+        self.output = open_output(
             self._out, film_format, audio=request.audio, bit_rate=request.bit_rate, overwrite=request.overwrite
         )
+        return self.output
 
 
 def _record(

@@ -123,8 +123,8 @@ class PushOutput:
         self._end(self._limits.end_s)
         counts = self.counts
         _log.info(
-            "%s: the film has ended: %d pictures were sent over %d connections, %d dropped, %d had no connection",
-            *(self._target, counts.pictures - counts.dropped, counts.connections, counts.dropped, counts.unsent),
+            "%s: the film has ended: pictures sent %d, dropped %d, without a connection %d; connections %d",
+            *(self._target, counts.pictures - counts.dropped, counts.dropped, counts.unsent, counts.connections),
         )
 
     def _put(self, encode: Callable[[PushEncoder], list[WirePacket]]) -> None:

@@ -167,8 +167,9 @@ def test_an_address_in_a_file_is_used_and_its_secrets_are_not_shown(sweep) -> No
     Path("address.txt").write_text("rtmp://me:hunter2@127.0.0.1:1/live/x7Kq-93hZ-pL2m-8RtY\n")
     command = [sys.executable, "-m", "edgeaudio", "film", str(sweep), "-o", "@address.txt", "--length", "0.5", *PLAIN]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout == "rtmp://me:***@127.0.0.1:1/live/***: 320x180 pixels, 0.5 s\n"
+    assert (run.returncode, run.stdout) == (2, ""), run.stderr
+    last = "edgeaudio: rtmp://me:***@127.0.0.1:1/live/***: nothing of the 0.5 s was sent: no server took the film\n"
+    assert run.stderr.endswith(last)
     assert "hunter2" not in run.stderr
     assert "x7Kq" not in run.stderr
 

@@ -170,7 +170,7 @@ def test_check_times_a_step(run, capfd):
     init(run)
     Path("s.toml").write_text('device = "d"\n[models.hey]\npath = "m"\n')
     cli.main(["check", "--offline", "--config", "s.toml"])
-    assert "hey 1, 1 labels, steps of 0.03 s, " in " ".join(capfd.readouterr().out.split())
+    assert "hey 1, 1 label, steps of 0.03 s, " in " ".join(capfd.readouterr().out.split())
 
 
 def test_scores_are_dated_at_the_end_of_their_step(run, capfd):
