@@ -47,7 +47,8 @@ class SbomBuildHook(BuildHookInterface[Any]):
 
 def sbom(root: Path, version: str) -> str:
     """The SBOM of the tree at `root`: CycloneDX as JSON, in UTF-8, with a final line feed."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    settings = tomllib.loads((root / "pyproject.toml").read_text())
+    project = settings["project"]
     itself: Json = {
         "type": "application",
         "bom-ref": "edgeaudio",
@@ -58,7 +59,8 @@ def sbom(root: Path, version: str) -> str:
         "purl": f"pkg:pypi/edgeaudio@{version}",
     }
     packages = dependencies(project["dependencies"])
-    models = [model(folder) for folder in sorted(path.parent for path in (root / "models").glob("*/model.toml"))]
+    packed = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
+    models = [model(root / folder) for folder in sorted(packed) if folder.startswith("models/")]
     components = [*packages, *models]
     bom: Json = {
         "bomFormat": "CycloneDX",

@@ -97,6 +97,16 @@ def test_nothing_but_the_package_is_in_it(wheel: Path) -> None:
     assert not [name for name in names if "__pycache__" in name or "/train/" in name]
 
 
+def test_a_model_of_ones_own_in_the_checkout_is_not_handed_on(wheel: Path, files: list[str], tmp_path: Path) -> None:
+    tree = copy(tmp_path / "tree", files, age_s=0, mode=0o644)
+    mine = tree / "models" / "mine"  # where docs/models.md has it; convert_model writes neither description nor licence
+    mine.mkdir()
+    shutil.copyfile(ROOT / "models" / "home" / "model.tflite", mine / "model.tflite")
+    (mine / "model.toml").write_text(f'name = "mine"\nversion = "1"\nsha256 = "{sha256(mine / "model.tflite")}"\n')
+    (built,) = build(tree, tmp_path / "dist", "wheel")
+    assert sha256(built) == sha256(wheel)
+
+
 def test_the_sbom_names_edgeaudio_and_each_package_that_it_needs(bom: dict[str, Any]) -> None:
     assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
     itself = bom["metadata"]["component"]

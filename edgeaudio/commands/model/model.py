@@ -55,9 +55,8 @@ def init(file: Path, out: Path | None, options: InitOptions) -> int:
         raise EdgeaudioError(f"{directory}: cannot be written: {error.strerror}") from None
     length_s = manifest.clip.n_samples / manifest.clip.sample_rate
     clip = f"{manifest.input.kind}, {length_s:g} s at {manifest.clip.sample_rate} Hz"
-    print_out(
-        f"{directory}: written; {clip}, {len(manifest.labels)} label{'s' if len(manifest.labels) != 1 else ''} ({_some(manifest.labels, 4)})"
-    )
+    labels = f"{len(manifest.labels)} label{'s' if len(manifest.labels) != 1 else ''}"
+    print_out(f"{directory}: written; {clip}, {labels} ({_some(manifest.labels, 4)})")
     if found.guesses:
         print_out(
             f"\nGuessed, for the file does not tell: check these, mend {directory / FILE_NAME} where they are wrong:"
