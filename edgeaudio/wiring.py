@@ -15,7 +15,8 @@ from uuid import NAMESPACE_DNS, uuid5
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.recognise.bundled_models import find_model
-from edgeaudio.recognise.manifest import EntitySection, ManifestError, Threshold
+from edgeaudio.recognise.manifest import EntitySection, Threshold
+from edgeaudio.recognise.manifest_file import ManifestError
 from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings, ThresholdSettings

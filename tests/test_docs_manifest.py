@@ -17,8 +17,8 @@ from edgeaudio.recognise.manifest import (
     InputSection,
     Manifest,
     OutputSection,
-    parse_manifest,
 )
+from edgeaudio.recognise.manifest_file import parse_manifest
 
 TEXT = (Path(__file__).parents[1] / "docs" / "manifest.md").read_text()
 SECTIONS = {part.partition("\n")[0]: part for part in re.split(r"^## ", TEXT, flags=re.MULTILINE)}

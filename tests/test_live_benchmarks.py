@@ -7,7 +7,8 @@ import pytest
 
 from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.features import features
-from edgeaudio.recognise.manifest import FILE_NAME, read_manifest
+from edgeaudio.recognise.manifest import FILE_NAME
+from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.types import Block, Event, Scores
 from tools.benchmarks.capacity import TRIES, Trial, most
 from tools.benchmarks.contenders import Contender, ContenderError, Work, agent, check

@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.manifest import manifest_toml
+from edgeaudio.recognise.manifest_file import manifest_toml
 from edgeaudio.recognise.model import build_model
 from tools.training import comparison, conversion
 from tools.training.clips import cut_clips, spread

@@ -33,12 +33,8 @@ from tqdm import tqdm
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.feature_config import FeatureConfig
-from edgeaudio.recognise.manifest import (
-    ClipSection,
-    InputSection,
-    Manifest,
-    manifest_toml,
-)
+from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest
+from edgeaudio.recognise.manifest_file import manifest_toml
 from edgeaudio.recognise.model import Model
 from tools.synth.espeak import require_espeak
 from tools.synth.keyword_speech import judged_passages, synthetic_words

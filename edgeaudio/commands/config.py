@@ -19,7 +19,8 @@ from edgeaudio import schema_versions
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular, replace_file
 from edgeaudio.recognise.manifest import FILE_NAME as MANIFEST_NAME
-from edgeaudio.recognise.manifest import MAX_BYTES, Manifest
+from edgeaudio.recognise.manifest import Manifest
+from edgeaudio.recognise.manifest_file import MAX_BYTES
 from edgeaudio.schema_versions import MANIFEST, SETTINGS, Rename, Schema, SchemaError, rename_keys
 from edgeaudio.settings import Settings
 from edgeaudio.settings.sources import config_path

@@ -19,7 +19,8 @@ import numpy as np
 from edgeaudio.files import read_regular
 from edgeaudio.recognise.frontend import FrontEnd
 from edgeaudio.recognise.interpreter import RUNTIME, ModelError, allocate, open_interpreter
-from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, check_manifest, read_manifest
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest
+from edgeaudio.recognise.manifest_file import check_manifest, read_manifest
 from edgeaudio.recognise.quantisation import dequantised, quantised
 from edgeaudio.recognise.recurrent_state import State
 from edgeaudio.recognise.runtime_errors import explained

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edgeaudio import cli, schema_versions, toml_writer
 from edgeaudio.commands import config
 from edgeaudio.commands.config import UnclearKeyError, migrated
-from edgeaudio.recognise.manifest import read_manifest
+from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.schema_versions import Rename, Schema, SchemaError, rename_keys
 
 SCHEMA = Schema(1, (Rename(("mqtt", "topic"), "base_topic"), Rename(("sources", "*", "pauses"), "dtx")))

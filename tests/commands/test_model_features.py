@@ -12,7 +12,7 @@ from edgeaudio.commands.model.init_options import InitOptions, Work
 from edgeaudio.commands.model.shape import closed
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.feature_config import FeatureConfig
-from edgeaudio.recognise.manifest import parse_manifest
+from edgeaudio.recognise.manifest_file import parse_manifest
 from edgeaudio.recognise.tflite_file import Tensor
 from edgeaudio.recognise.tflite_metadata import TensorMetadata
 

@@ -9,7 +9,8 @@ import pytest
 from support.tflite import content_of, manifest_of
 
 from edgeaudio.recognise.interpreter import ModelError
-from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, ClipSection, InputSection, Manifest, manifest_toml
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, ClipSection, InputSection, Manifest
+from edgeaudio.recognise.manifest_file import manifest_toml
 from edgeaudio.recognise.model import Model, build_model, load_model
 
 FILE = Path("dir/m.tflite")

@@ -15,20 +15,10 @@ from hypothesis import strategies as st
 from support.feature_configs import feature_configs
 from support.tflite import manifest_of
 
-from edgeaudio.recognise import manifest as manifest_module
+from edgeaudio.recognise import manifest_file
 from edgeaudio.recognise.feature_config import FeatureConfig
-from edgeaudio.recognise.manifest import (
-    ClipSection,
-    DetectorSection,
-    InputSection,
-    Manifest,
-    ManifestError,
-    OutputSection,
-    Threshold,
-    manifest_toml,
-    parse_manifest,
-    read_manifest,
-)
+from edgeaudio.recognise.manifest import ClipSection, DetectorSection, InputSection, Manifest, OutputSection, Threshold
+from edgeaudio.recognise.manifest_file import ManifestError, manifest_toml, parse_manifest, read_manifest
 
 FILE = Path("model.toml")
 DIGEST = "0" * 64
@@ -510,7 +500,7 @@ def test_the_limit_of_a_file_is_its_own(tmp_path, monkeypatch):
     file = tmp_path / "model.toml"
     text = manifest_toml(manifest_of("waveform"))
     file.write_text(text)
-    monkeypatch.setattr(manifest_module, "MAX_BYTES", len(text))
+    monkeypatch.setattr(manifest_file, "MAX_BYTES", len(text))
     assert read_manifest(file).name == "test"
 
 

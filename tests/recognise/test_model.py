@@ -18,7 +18,8 @@ from edgeaudio.recognise import model as model_module
 from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.interpreter import RUNTIME, ModelError, open_interpreter
-from edgeaudio.recognise.manifest import InputSection, ManifestError, OutputSection
+from edgeaudio.recognise.manifest import InputSection, OutputSection
+from edgeaudio.recognise.manifest_file import ManifestError
 from edgeaudio.recognise.model import build_model, load_model
 
 THIRDS = (0.1, 0.9, 0.5)

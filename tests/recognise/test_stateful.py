@@ -13,16 +13,8 @@ from support.tflite import MICRO, content_of, manifest_of, model_directory
 
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.interpreter import ModelError
-from edgeaudio.recognise.manifest import (
-    ClipSection,
-    DetectorSection,
-    InputSection,
-    ManifestError,
-    OutputSection,
-    check_manifest,
-    manifest_toml,
-    read_manifest,
-)
+from edgeaudio.recognise.manifest import ClipSection, DetectorSection, InputSection, OutputSection
+from edgeaudio.recognise.manifest_file import ManifestError, check_manifest, manifest_toml, read_manifest
 from edgeaudio.recognise.micro_frontend import MicroFrontend
 from edgeaudio.recognise.model import build_model, load_model
 from edgeaudio.recognise.pipeline import ModelBinding, Result, SourcePipeline

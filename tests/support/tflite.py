@@ -12,14 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeaudio.recognise.feature_config import FeatureConfig
-from edgeaudio.recognise.manifest import (
-    FILE_NAME,
-    MODEL_FILE_NAME,
-    ClipSection,
-    InputSection,
-    Manifest,
-    manifest_toml,
-)
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, ClipSection, InputSection, Manifest
+from edgeaudio.recognise.manifest_file import manifest_toml
 
 # the TFLite runtime prints this on standard error, once a process, and has no switch for it
 RUNTIME_LINE = "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."

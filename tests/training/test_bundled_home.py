@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.sounds import alarm_over_noise
 
-from edgeaudio.recognise.manifest import read_manifest
+from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.recognise.model import load_model
 from models.alarms.train.alarm_scenes import SAMPLE_RATE
 from tools.synth.alarm_sounds import LABELS

@@ -8,7 +8,8 @@ import pytest
 from support.sounds import write_tones
 
 from edgeaudio.recognise.feature_config import FeatureConfig
-from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest, manifest_toml
+from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest
+from edgeaudio.recognise.manifest_file import manifest_toml
 from edgeaudio.recognise.model import load_model
 from tools.training.recordings import write_wav
 

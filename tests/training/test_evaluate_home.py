@@ -9,7 +9,8 @@ import pytest
 from support.espeak import espeak
 from support.tflite import WAVEFORM, manifest_of, model_directory
 
-from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection, Threshold, read_manifest
+from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection, Threshold
+from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.types import Scores
 from models.home.train import evaluate_home, home_scenes
 from models.home.train.home_scenes import Sounds

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from support.tflite import WAVEFORM, model_directory
 
-from edgeaudio.recognise.manifest import FILE_NAME, Threshold, read_manifest
+from edgeaudio.recognise.manifest import FILE_NAME, Threshold
+from edgeaudio.recognise.manifest_file import read_manifest
 from tools import evaluate_model
 from tools.synth.acoustics import rms
 from tools.synth.event_scenes import RecordedSounds

@@ -24,7 +24,8 @@ from edgeaudio.recognise.bundled_models import DEFAULT_MODEL, find_model
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.filters import mel_filters, window
 from edgeaudio.recognise.interpreter import open_interpreter
-from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, read_manifest
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest
+from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.types import Samples
 from tools.benchmarks.stream_program import Tally, serve
 

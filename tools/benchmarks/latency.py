@@ -27,7 +27,8 @@ from support.ports import free_port
 
 from edgeaudio.demo.scenario import Camera, read_cameras
 from edgeaudio.recognise.bundled_models import DEFAULT_MODEL, find_model
-from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, DetectorSection, manifest_toml, read_manifest
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, DetectorSection
+from edgeaudio.recognise.manifest_file import manifest_toml, read_manifest
 from edgeaudio.types import Samples
 from tools.benchmarks.capacity import ask
 from tools.benchmarks.contenders import PERIOD_S, ROOT, AgentProcess, agent_process

@@ -15,7 +15,8 @@ import librosa
 import numpy as np
 
 from edgeaudio.recognise.bundled_models import DEFAULT_MODEL, find_model
-from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, read_manifest
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest
+from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.types import Samples
 from tools.benchmarks.ffmpeg_pipe import pieces_of
 from tools.benchmarks.peer_interpreter import open_model, output_of

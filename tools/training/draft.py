@@ -6,7 +6,8 @@ import tomllib
 from pathlib import Path
 
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.manifest import Manifest, parse_manifest
+from edgeaudio.recognise.manifest import Manifest
+from edgeaudio.recognise.manifest_file import parse_manifest
 
 NO_HASH = "0" * 64
 

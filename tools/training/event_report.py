@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeaudio.recognise.manifest import manifest_toml, read_manifest
+from edgeaudio.recognise.manifest_file import manifest_toml, read_manifest
 from tools.training.event_trials import Judged, Outcomes, at, calibrate, judge, threshold
 
 BUDGETS = (0.5, 1.0, 2.0, 4.0, 8.0)  # false alarms an hour, for the table of what each costs

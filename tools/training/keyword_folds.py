@@ -16,7 +16,8 @@ import numpy as np
 from tqdm import tqdm
 
 from edgeaudio.recognise.features import clip_features
-from edgeaudio.recognise.manifest import DetectorSection, Manifest, manifest_toml, read_manifest
+from edgeaudio.recognise.manifest import DetectorSection, Manifest
+from edgeaudio.recognise.manifest_file import manifest_toml, read_manifest
 from tools.training.keyword_data import OTHERS
 from tools.training.keyword_report import report_keywords
 from tools.training.keyword_trials import Passage, Tally, judge, threshold_for, thresholds_at

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import clip_features
-from edgeaudio.recognise.manifest import Manifest, manifest_toml
+from edgeaudio.recognise.manifest import Manifest
+from edgeaudio.recognise.manifest_file import manifest_toml
 from edgeaudio.recognise.model import Model, build_model
 from tools.training.augmentation import Batches, Recipe
 from tools.training.keyword_clips import RECIPE, KeywordBatches, words_of

@@ -32,7 +32,8 @@ from edgeaudio.commands.model.streaming import take_state, take_steps
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.features import features
 from edgeaudio.recognise.interpreter import ModelError
-from edgeaudio.recognise.manifest import FILE_NAME, MIN_PERIOD_MS, USUAL_PERIOD_MS, Manifest, parse_manifest
+from edgeaudio.recognise.manifest import FILE_NAME, MIN_PERIOD_MS, USUAL_PERIOD_MS, Manifest
+from edgeaudio.recognise.manifest_file import parse_manifest
 from edgeaudio.recognise.model import Model, build_model
 from edgeaudio.recognise.tflite_file import Tensor, packed_files, read_model_metadata, read_tensors
 from edgeaudio.recognise.tflite_metadata import TensorMetadata

@@ -13,7 +13,8 @@ from edgeaudio.commands.model.init_options import Work
 from edgeaudio.commands.model.shape import OPEN, given_axes
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.feature_config import FeatureConfig
-from edgeaudio.recognise.manifest import FILE_NAME, parse_manifest
+from edgeaudio.recognise.manifest import FILE_NAME
+from edgeaudio.recognise.manifest_file import parse_manifest
 from edgeaudio.recognise.tflite_file import Tensor
 
 EPSILON = 1.1920928955078125e-07  # of float32

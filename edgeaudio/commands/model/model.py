@@ -23,7 +23,8 @@ from edgeaudio.console import columns, table
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.interpreter import RUNTIME
-from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, OutputSection, manifest_toml
+from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, OutputSection
+from edgeaudio.recognise.manifest_file import manifest_toml
 from edgeaudio.recognise.model import Model, load_model, read_model_file
 from edgeaudio.recognise.tflite_file import Tensor, packed_files, read_model_metadata, read_tensors
 from edgeaudio.recognise.tflite_metadata import Metadata

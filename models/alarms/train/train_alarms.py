@@ -22,7 +22,8 @@ from tqdm import tqdm
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import features
-from edgeaudio.recognise.manifest import ClipSection, DetectorSection, InputSection, Manifest, manifest_toml
+from edgeaudio.recognise.manifest import ClipSection, DetectorSection, InputSection, Manifest
+from edgeaudio.recognise.manifest_file import manifest_toml
 from models.alarms.train.alarm_scenes import SAMPLE_RATE, Course, long_scene, training_scene
 from tools import convert_model
 from tools.synth.alarm_sounds import LABELS

@@ -20,7 +20,8 @@ import numpy as np
 from tqdm import tqdm
 
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.manifest import FILE_NAME, Manifest, read_manifest
+from edgeaudio.recognise.manifest import FILE_NAME, Manifest
+from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import Scorer
 from models.home.train.home_scenes import Sounds, read_sounds

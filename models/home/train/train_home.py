@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.manifest import DetectorSection, manifest_toml
+from edgeaudio.recognise.manifest import DetectorSection
+from edgeaudio.recognise.manifest_file import manifest_toml
 from models.home.train import evaluate_home
 from models.home.train.home_recordings import SAMPLE_RATE, write_home_set
 from tools import convert_model, train_model
