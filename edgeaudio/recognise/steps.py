@@ -111,7 +111,8 @@ class StepCutter:
         new: Samples = np.add.reduce(squares.reshape(-1, length), axis=1)
         new /= np.float32(length)
         oldest = self._first_power(self._number * self._config.hop + self._config.span)
-        self._powers = np.concatenate([self._powers[oldest - self._powers_from :], new])
+        # `oldest` may lie among the new ones, where a clip is no longer than a step
+        self._powers = np.concatenate([self._powers, new])[oldest - self._powers_from :]
         self._powers_from = oldest
 
     def _first_power(self, stop: int) -> int:

@@ -18,6 +18,8 @@ MELS = FeatureConfig("log_mel", RATE, n_fft=256, hop_length=80, n_mels=10, preem
 CONFIGS = {
     "waveform": StepConfig(RATE, 500, step=100, hop=100, span=100, features=None),
     "mels": StepConfig(RATE, 1000, step=2, hop=160, span=336, features=MELS),
+    # a clip is no longer than a step, and neither is whole numbers of 10 ms
+    "short": StepConfig(RATE, 221, step=221, hop=221, span=221, features=None),
     "micro": StepConfig(16000, 3200, step=3, hop=480, span=800, features=MICRO),
 }
 
@@ -76,6 +78,14 @@ def test_a_score_is_about_the_last_samples():
         whole = signal[step.start : step.stop // 80 * 80]
         assert step.rms_dbfs == pytest.approx(rms_dbfs(whole))
         np.testing.assert_allclose(step.powers, np.square(whole.reshape(-1, 80)).mean(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_pieces", [1, 40])
+def test_the_level_of_clips_that_do_not_overlap_is_their_own(n_pieces):
+    signal = noise(4000) * np.linspace(0.01, 1, 4000, dtype=np.float32)
+    found, _ = steps_of(CONFIGS["short"], np.array_split(signal, n_pieces))
+    for step in found:
+        assert step.rms_dbfs == pytest.approx(rms_dbfs(signal[step.start : step.stop // 80 * 80]))
 
 
 @pytest.mark.parametrize("hop", [160, 170, 239, 240, 400])
