@@ -34,11 +34,11 @@ from tqdm import tqdm
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest
-from edgeaudio.recognise.manifest_file import manifest_toml
+from edgeaudio.recognise.manifest_file import check_manifest, manifest_toml
 from edgeaudio.recognise.model import Model
 from tools.synth.espeak import require_espeak
 from tools.synth.keyword_speech import judged_passages, synthetic_words
-from tools.synth.voices import training_voices
+from tools.synth.voices import say, training_voices
 from tools.training.clips import cut_clips, spread
 from tools.training.command import exit_status, require_keras
 from tools.training.dataset import Entry, folds_of, labels_of, read_dataset
@@ -168,6 +168,8 @@ def _check_voices(options: argparse.Namespace) -> None:
         require_espeak()
         if (most := len(training_voices(options.voices, options.language, options.seed))) < options.voices:
             raise EdgeaudioError(f"--voices {options.voices}: there are only {most} of {options.language}")
+        # a language that is not there is refused before the folder is claimed for it
+        say(training_voices(options.voices, options.language, options.seed)[-1], "a", options.sample_rate)
 
 
 def _entries(options: argparse.Namespace) -> tuple[list[Entry], dict[int, str]]:
@@ -204,6 +206,7 @@ def _draft(options: argparse.Namespace, labels: tuple[str, ...]) -> Manifest:
         name=name, version="1.0.0", labels=labels, sha256=NO_HASH, clip=clip,
         input=InputSection(kind, ("batch", "time", "feature")), features=config,
     )  # fmt: skip
+    check_manifest(draft, options.out / "draft.toml")
     return keyword_draft(draft) if options.keywords else draft
 
 

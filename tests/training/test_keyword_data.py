@@ -52,6 +52,15 @@ def test_speech_commands_names_are_known(tmp_path):
     assert sorted(names.values()) == ["0a7c_nohash", "1b9e_nohash"]
 
 
+def test_the_noise_of_speech_commands_is_no_keyword(tmp_path):
+    touch(*(tmp_path / "yes" / f"{name}_nohash_0.wav" for name in ("0a7c", "1b9e")))
+    touch(tmp_path / "_background_noise_" / "doing_the_dishes.wav", tmp_path / "_background_noise_" / "pink.wav")
+    entries, names = read_keywords(tmp_path, [], [])
+    assert keywords_of(entries) == ("yes",)
+    assert len(names) == 2
+    assert sum(entry.label is None for entry in entries) == 2
+
+
 def test_many_speakers_are_dealt_to_five_folds_of_like_size(tmp_path):
     touch(*(tmp_path / "yes" / f"s{n}_{i}.wav" for n in range(13) for i in range(n + 1)))
     entries, names = read_keywords(tmp_path, [], [])

@@ -42,12 +42,40 @@ def words(tmp_path):
         (["--voices", "999", "--language", "de"], "--voices 999: there are only 22 of de"),
         (["--fold", "3"], "--fold 3: there are only 1, 2"),
         (["--unknown", "nowhere"], "nowhere: no recordings there"),
+        (["--clip-s", "1000"], "clip.n_samples: 8000000 is not from 1 sample to 120 s"),
         (["--clip-s", "0.05"], "--clip-s 0.05: a clip must hold a frame, which is 64 ms"),
     ],
 )
 def test_refusals(espeak, words, tmp_path, capsys, extra, words_of_error):
     assert train_model.main([str(words), "--out", str(tmp_path / "out"), *ARGUMENTS, *extra]) == 2
     assert words_of_error in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_refused_language_leaves_the_folder_free(words, tmp_path, monkeypatch, capsys):
+    program = tmp_path / "espeak-ng"
+    program.write_text("#!/bin/sh\necho Error: The specified espeak-ng voice does not exist. >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("tools.synth.espeak.PROGRAM", str(program))
+    out = tmp_path / "out"
+    assert train_model.main([str(words), "--out", str(out), *ARGUMENTS, "--voices", "1", "--language", "xx"]) == 2
+    assert "espeak-ng does not read voice xx: Error: The specified" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_an_out_that_is_a_file_is_refused(words, tmp_path, capsys):
+    pytest.importorskip("keras", reason="Keras is not installed: the extra `train` brings it")
+    (tmp_path / "out").touch()
+    assert train_model.main([str(words), "--out", str(tmp_path / "out"), *ARGUMENTS]) == 2
+    assert "out: cannot be written: File exists; give another --out" in capsys.readouterr().err
+
+
+def test_a_word_of_one_speaker_is_refused(words, tmp_path, capsys):
+    pytest.importorskip("keras", reason="Keras is not installed: the extra `train` brings it")
+    for take in range(3):
+        (words / "ti" / f"bob_{take}.wav").unlink()
+    assert train_model.main([str(words), "--out", str(tmp_path / "out"), *ARGUMENTS]) == 2
+    problem = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "'ti': nobody says it besides ann, whose voice fold 1 is judged by" in problem
 
 
 def test_what_goes_with_keywords_is_refused_without(words, tmp_path, capsys):

@@ -20,6 +20,7 @@ UNKNOWN = "unknown"  # speech without a keyword
 SILENCE = "silence"  # no speech
 OTHERS = (UNKNOWN, SILENCE)
 COLUMNS = ("file", "label", "speaker")
+NOISE_FOLDER = "_background_noise_"  # of Google's Speech Commands
 MIN_SPEAKERS = 2
 ADVICE = "give label/speaker_take.wav files, label_speaker_take.wav files, or a CSV"
 
@@ -115,6 +116,7 @@ def _from_folder(folder: Path) -> list[_Spoken]:
     for path in audio_files(folder, ADVICE):
         name = path.stem if path.parent != folder else path.stem.partition("_")[2]
         label = path.parent.name if path.parent != folder else path.stem.partition("_")[0]
+        label = SILENCE if label == NOISE_FOLDER else label
         speaker = name.rpartition("_")[0] or name.rpartition("-")[0]
         if label != SILENCE and not (label and speaker):
             raise EdgeaudioError(f"{path}: its name does not say who speaks; {ADVICE}")

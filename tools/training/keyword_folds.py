@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.features import clip_features
 from edgeaudio.recognise.manifest import DetectorSection, Manifest
 from edgeaudio.recognise.manifest_file import manifest_toml, read_manifest
-from tools.training.keyword_data import OTHERS
+from tools.training.keyword_data import OTHERS, UNKNOWN
 from tools.training.keyword_report import report_keywords
 from tools.training.keyword_trials import Passage, Tally, judge, threshold_for, thresholds_at
 from tools.training.training_data import TrainingData
@@ -42,7 +44,13 @@ def keyword_draft(draft: Manifest) -> Manifest:
 def judged_folds(
     speakers: Mapping[int, str], data: TrainingData, draft: Manifest, options: argparse.Namespace, passages: Passages
 ) -> Manifest:
-    """Train and judge the folds, and write their thresholds and the report. Returns the draft with thresholds."""
+    """Train and judge the folds, and write their thresholds and the report. Returns the draft with thresholds.
+
+    Raises:
+        EdgeaudioError: A model would be trained without one of its words.
+    """
+    if untrained := {fold: names for fold, names in speakers.items() if not _result_file(fold, options).exists()}:
+        _require_words(untrained, data, draft.announce)
     results = {fold: _fold(fold, data, draft, options, passages) | {"speakers": speakers[fold]} for fold in speakers}
     judged = {
         fold: {kind: [Tally.from_json(each) for each in tallies] for kind, tallies in result["judged"].items()}
@@ -66,7 +74,7 @@ def _fold(
     from tools.training import conversion  # noqa: PLC0415 - TensorFlow
 
     folder = options.out / f"fold-{fold}"
-    result_file = folder / "result.json"
+    result_file = _result_file(fold, options)
     if not result_file.exists():
         manifest, file, history = train(fold, data, draft, options, folder)
         config = manifest.features or data.features
@@ -82,6 +90,21 @@ def _fold(
         }
         result_file.write_text(json.dumps(result))
     return dict(json.loads(result_file.read_text()))
+
+
+def _result_file(fold: int, options: argparse.Namespace) -> Path:
+    return Path(options.out / f"fold-{fold}" / "result.json")
+
+
+def _require_words(speakers: Mapping[int, str], data: TrainingData, keywords: Sequence[str]) -> None:
+    audible = [entry for entry, power in zip(data.entries, data.powers, strict=True) if power is not None]
+    for fold, names in speakers.items():
+        said = {entry.label for entry in audible if entry.fold != fold}
+        if missing := next((word for word in keywords if word not in said), None):
+            raise EdgeaudioError(
+                f"{missing!r}: nobody says it besides {names}, whose voice fold {fold} is judged by: add another "
+                f"speaker's recordings or --voices, or label it {UNKNOWN}"
+            )
 
 
 def _with_threshold(manifest: Manifest, on: float) -> Manifest:

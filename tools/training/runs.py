@@ -28,10 +28,13 @@ def claim(run: Path, asked: Mapping[str, str]) -> None:
     """Reserve a folder for one set of options: a training is only resumed with the same ones.
 
     Raises:
-        EdgeaudioError: It was begun with others.
+        EdgeaudioError: It was begun with others, or cannot be written.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    begun = json.loads(first_mark(run / OPTIONS, json.dumps(dict(asked), indent=2) + "\n"))
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        begun = json.loads(first_mark(run / OPTIONS, json.dumps(dict(asked), indent=2) + "\n"))
+    except OSError as error:
+        raise EdgeaudioError(f"{run}: cannot be written: {error.strerror}; give another --out") from None
     if other := _first_difference(begun, asked):
         raise EdgeaudioError(
             f"{run}: begun with {other} = {begun.get(other)}, not {asked[other]}; remove it, or give another --out"
