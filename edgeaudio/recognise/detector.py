@@ -3,8 +3,8 @@
 Owns: for one source and one model, which labels are sounding now, and the events' ids and times.
 Does not know: models, audio, clocks (time comes in with the scores), where in its clips a sound is (dating.py).
 
-Durations, holds and cool-downs are measured between the middles of the clips that count; an event's times are those of
-the sound itself.
+Durations, holds and cool-downs are measured between the middles of the clips that count, refractory times between their
+ends; an event's times are those of the sound itself.
 
 With a refractory time an event is a moment, such as a spoken word: it is open for that long, whatever the scores do,
 and the label's next one needs a score under its off threshold first. Meanwhile no other label begins an event, since
@@ -37,8 +37,8 @@ class _Run:
 
     began: Date
     began_at: datetime
-    first_s: float  # middle of the first clip that completed the votes
-    last_s: float  # middle of the last one
+    first_s: float  # middle (of a moment: end) of the first clip that completed the votes
+    last_s: float  # that of the last one
     # the last clip with a vote, and the following clips that still show the sound
     tail: list[ClipScore] = field(default_factory=list)
 
@@ -220,7 +220,8 @@ class Detector:
 
     def _moment(self, name: str, label: _Label, scores: Scores, score: float, *, may_begin: bool) -> Event | None:
         section, threshold = self._config.detector, label.threshold
-        middle_s = scores.offset_s + scores.duration_s / 2
+        # not the middle: that of a stateful model's first clips, which still grow, moves at half the speed
+        stop_s = scores.offset_s + scores.duration_s
         label.recent.append(score)
         smoothed = sum(label.recent) / section.mean_of
         label.votes.append(smoothed)
@@ -228,18 +229,18 @@ class Detector:
         if label.event and (run := label.run):
             label.peak = max(label.peak, smoothed)
             self._follow(label, run, _clip_score(scores, label.index), voted=smoothed >= threshold.off)
-            is_over = middle_s - run.last_s > section.refractory_s - ROUNDING_S
+            is_over = stop_s - run.last_s > section.refractory_s - ROUNDING_S
             return self._offset(label, label.event, run, is_over=False) if is_over else None
         if not may_begin or label.is_spent or threshold.is_never:
             return None
         if sum(vote >= threshold.on for vote in label.votes) < section.votes:
             return None
         label.is_spent = True
-        label.run = self._begun(label, middle_s)
+        label.run = self._begun(label, stop_s)
         self._follow(label, label.run, _clip_score(scores, label.index), voted=smoothed >= threshold.on)
         return self._onset(name, label, label.run, smoothed, scores)
 
-    def _begun(self, label: _Label, middle_s: float) -> _Run:
+    def _begun(self, label: _Label, at_s: float) -> _Run:
         """Return the run that begins with the newest clip, which completes the votes."""
         clips = list(self._clips)
         voted = next(index for index, vote in enumerate(label.votes) if vote >= label.threshold.on)
@@ -250,7 +251,7 @@ class Detector:
         if label.ended_s is not None:
             began = replace(began, offset_s=max(began.offset_s, label.ended_s))
         at = clips[first].at + timedelta(seconds=began.offset_s - clips[first].offset_s)
-        return _Run(began, at, middle_s, middle_s)
+        return _Run(began, at, at_s, at_s)
 
     def _follow(self, label: _Label, run: _Run, clip: ClipScore, *, voted: bool) -> None:
         if voted or not run.tail:

@@ -47,6 +47,15 @@ def test_a_word_is_one_event_that_lasts_for_the_refractory_time_whatever_the_sco
     assert run(detector(), 0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9) == [(1, "onset", "yes"), (4, "offset", "yes")]
 
 
+def test_the_time_is_that_of_the_sound_where_clips_still_grow():
+    """A stateful model's first clips begin with the signal, so that their middles move at half the speed."""
+    chosen, events = detector(), []
+    for number, score in enumerate([0, 0.9, 0, 0, 0, 0, 0, 0, 0]):
+        clip = replace(scores_of(0, score), duration_s=(number + 1) * PERIOD_S)
+        events += [(number, event.kind) for event in chosen.feed(clip)]
+    assert events == [(1, "onset"), (4, "offset")]
+
+
 def test_the_next_event_needs_a_score_under_the_off_threshold_first():
     # the second time the score does not fall far enough
     assert run(detector(on=0.8, off=0.4), 0.9, 0.9, 0.9, 0.9, 0.5, 0.9, 0.3, 0.9) == [
