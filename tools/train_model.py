@@ -137,6 +137,8 @@ def _train(options: argparse.Namespace) -> None:
         recordings.append(Recording(entry.path, entry.path.parent.name, samples))
     asked = {**{name: str(getattr(options, name)) for name in DECISIVE}, **named(options.recordings, options.negatives)}
     asked["unknown"] = named(options.recordings, options.unknown)["negatives"]
+    # what has changed in those folders since, too: folds are only compared where they heard the same
+    asked |= {"labels": ", ".join(labels), "n_recordings": str(len(entries))}
     claim(options.out, asked)
     for entry, recording in _synthetic(labels, options):
         entries.append(entry)

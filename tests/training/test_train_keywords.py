@@ -78,6 +78,25 @@ def test_a_word_of_one_speaker_is_refused(words, tmp_path, capsys):
     assert "'ti': nobody says it besides ann, whose voice fold 1 is judged by" in problem
 
 
+@pytest.mark.parametrize(
+    ("added", "problem"),
+    [
+        ("go/ann_0.wav", "begun with labels = do, ti, unknown, silence, not do, go, ti, unknown, silence"),
+        ("do/ann_9.wav", "begun with n_recordings = 12, not 13"),
+    ],
+)
+def test_other_recordings_in_the_same_folder_are_no_resumption(words, tmp_path, monkeypatch, capsys, added, problem):
+    pytest.importorskip("keras", reason="Keras is not installed: the extra `train` brings it")
+    monkeypatch.setattr(train_model, "judged_folds", lambda *_: None)
+    arguments = [str(words), "--out", str(tmp_path / "out"), *ARGUMENTS, "--no-final"]
+    assert train_model.main(arguments) == 0
+    assert train_model.main(arguments) == 0
+    (words / added).parent.mkdir(exist_ok=True)
+    (words / added).write_bytes((words / "do" / "ann_0.wav").read_bytes())
+    assert train_model.main(arguments) == 2
+    assert problem in capsys.readouterr().err
+
+
 def test_what_goes_with_keywords_is_refused_without(words, tmp_path, capsys):
     assert train_model.main([str(words), "--out", str(tmp_path / "out"), "--voices", "3"]) == 2
     assert "--voices goes with --keywords" in capsys.readouterr().err
