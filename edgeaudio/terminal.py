@@ -24,6 +24,15 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u2
 _LEAST_WIDTH, _MOST_WIDTH, _USUAL_WIDTH = 20, 1000, 80
 
 
+class _Redrawn:
+    """What `redraw` left on standard error."""
+
+    width = 0  # characters
+
+
+_redrawn = _Redrawn()
+
+
 class OutputError(Exception):
     """Standard output cannot be written to."""
 
@@ -90,8 +99,10 @@ def flush_output() -> None:
 
 
 def print_error(text: str, *, end: str = "\n") -> None:
-    """Print to standard error; a failure is ignored."""
-    _write_error(_encodable(printable(text + end), sys.stderr))
+    """Print to standard error, in place of what `redraw` drew; a failure is ignored."""
+    blank = f"\r{' ' * _redrawn.width}\r" if _redrawn.width else ""
+    _redrawn.width = 0
+    _write_error(blank + _encodable(printable(text + end), sys.stderr))
 
 
 def ask(question: str) -> str:
@@ -120,6 +131,7 @@ def ask_secret(question: str) -> str:
 
 def redraw(line: str) -> None:
     """Print a line to standard error over the last one."""
+    _redrawn.width = len(line.rstrip())
     _write_error("\r" + _encodable(one_line(line), sys.stderr))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -55,19 +56,21 @@ def transcribe(target: str, path: Path | None, options: Sequence[str], request: 
     """Print or write what is said at a source. Raises EdgeaudioError, after the texts before the failure."""
     settings = _settings(path, options, request)
     config, _ = find_source(target, settings)
-    output = _Output(request)
+    output = _Output(request, config.address.path)
     recogniser = speech_recogniser(settings)
     failure = None
     try:
         with stopped_by_interrupt() as stop, _closed_by(stop, recogniser), ExitStack() as stack:
             live = is_live(config, stop)
             stack.callback(output.close)
-            output.open(recorded=not live, start=datetime.now(UTC) if live else MEDIA_START)
             if live:
+                output.open(recorded=False, start=datetime.now(UTC))
                 setup_logging("info")  # of outages
                 utterances = stack.enter_context(live_utterances(config, stop))
             else:
-                reading = recorded_utterances(config, stop, MEDIA_START, grows=request.out is None)
+                # a recording that cannot be read empties no file
+                opened = partial(output.open, recorded=True, start=MEDIA_START)
+                reading = recorded_utterances(config, stop, MEDIA_START, opened, grows=request.out is None)
                 utterances = stack.enter_context(closing(reading))
             asking = _Asking(recogniser, stop, most_tries=None if live else TRIES)
             try:
@@ -183,16 +186,17 @@ class _Asking:
 class _Output:
     """Standard output or a file, to which texts are appended as they come."""
 
-    def __init__(self, request: Request) -> None:
-        """Raises EdgeaudioError for a file that exists."""
+    def __init__(self, request: Request, source: Path | None) -> None:
+        """`source`: the recording, if it is a file. Raises EdgeaudioError for a file that is to stay as it is."""
         self._path = request.out
         self._form: Format = request.form or (
             "text" if request.out is None else SUFFIXES.get(request.out.suffix.lower(), "text")
         )
         self._file: TextIO | None = None
         self._n_texts = 0
-        if request.out is not None and request.out.exists() and not request.overwrite:
-            raise EdgeaudioError(f"{request.out} exists; replace it with --overwrite, or name another with -o")
+        if request.out is not None:
+            with self._errors():
+                _check_replaceable(request.out, source, overwrite=request.overwrite)
 
     def open(self, *, recorded: bool, start: datetime) -> None:
         """Begin, now that the source is known. Raises EdgeaudioError if the file cannot be written."""
@@ -235,3 +239,15 @@ class _Output:
             yield
         except OSError as error:
             raise EdgeaudioError(f"{self._path}: cannot be written: {error.strerror}") from None
+
+
+def _check_replaceable(out: Path, source: Path | None, *, overwrite: bool) -> None:
+    """Raises EdgeaudioError for a file that must stay as it is, OSError for one that cannot be looked at."""
+    if not out.exists():
+        return
+    if out.is_dir():
+        raise EdgeaudioError(f"{out} is a directory; name a file in it with -o")
+    if source is not None and out.samefile(source):
+        raise EdgeaudioError(f"{out} is the recording itself; name another file with -o")
+    if not overwrite:
+        raise EdgeaudioError(f"{out} exists; replace it with --overwrite, or name another with -o")

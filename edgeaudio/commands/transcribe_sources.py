@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -27,7 +27,7 @@ from edgeaudio.commands.waiting import SENDER_WAIT_S, WaitMonitor
 from edgeaudio.recognise.channels import Mixer, power
 from edgeaudio.recognise.utterances import UtterancePipeline
 from edgeaudio.terminal import print_error
-from edgeaudio.types import Block, Channel, Samples, SourceState, SourceStatus, Utterance
+from edgeaudio.types import Block, Channel, SourceState, SourceStatus, Utterance
 
 MOST_WAITING_S: Final = 600.0  # of utterances of a live stream, 38 MB; the oldest are dropped
 END_S: Final = 5.0  # for the reading to end
@@ -52,36 +52,59 @@ class Ears:
     def __init__(self, channel: Channel) -> None:
         self._mixer = Mixer(channel)
         self._pipeline = UtterancePipeline()
-        self._judged: list[Samples] = []  # of the present second
+        self._second: list[Block] = []  # the present one, of several channels
+        self._n_unheard = 0  # Blocks at its end: which channel is heard must be known first
+        self._is_chosen = isinstance(channel, int)
 
     def feed(self, block: Block) -> Iterator[Utterance]:
         """Yield the utterances that a Block ends."""
-        samples = block.samples
-        if samples.ndim > 1:
-            self._judged.append(samples)
-            if sum(map(len, self._judged)) >= block.sample_rate:
-                self._judge()
-        yield from self._pipeline.feed(replace(block, samples=self._mixer.mix(samples)))
+        if self._second and not _goes_on(self._second[-1], block):
+            yield from self._end_second()
+        if block.samples.ndim == 1:
+            yield from self._hear([block])
+            return
+        self._second.append(block)
+        if self._is_chosen or self._mixer.judged:
+            yield from self._hear([block])
+        else:
+            self._n_unheard += 1
+        if sum(len(part.samples) for part in self._second) >= block.sample_rate:
+            yield from self._end_second()
 
     def flush(self) -> Iterator[Utterance]:
         """Yield the utterance that goes on where the sound ends, if one does."""
-        self._judged.clear()
+        yield from self._end_second()
         yield from self._pipeline.flush()
 
-    def _judge(self) -> None:
-        widths = {held.shape[1] for held in self._judged}
-        if len(widths) == 1:  # a new connection may have other channels
-            samples = np.concatenate(self._judged)
+    def _end_second(self) -> Iterator[Utterance]:
+        """Judge a second, or what of it came; then hear what waits for that."""
+        blocks, n_unheard = self._second, self._n_unheard
+        self._second, self._n_unheard = [], 0
+        is_whole = bool(blocks) and sum(len(block.samples) for block in blocks) >= blocks[0].sample_rate
+        if is_whole or n_unheard:
+            samples = np.concatenate([block.samples for block in blocks])
             self._mixer.judge(samples, [power(channel) for channel in samples.T])
-        self._judged.clear()
+            yield from self._hear(blocks[len(blocks) - n_unheard :])
+
+    def _hear(self, blocks: list[Block]) -> Iterator[Utterance]:
+        for block in blocks:
+            yield from self._pipeline.feed(replace(block, samples=self._mixer.mix(block.samples)))
+
+
+def _goes_on(last: Block, block: Block) -> bool:
+    """True if a Block belongs to the sound of the last one."""
+    return (last.epoch, last.sample_rate, last.samples.shape[1:]) == (
+        block.epoch, block.sample_rate, block.samples.shape[1:],
+    )  # fmt: skip
 
 
 def recorded_utterances(
-    config: SourceConfig, stop: threading.Event, start: datetime, *, grows: bool
+    config: SourceConfig, stop: threading.Event, start: datetime, opened: Callable[[], None], *, grows: bool
 ) -> Generator[Utterance, None, None]:
     """Yield the utterances of a recording, whose times count from `start`.
 
-    grows: standard output shows them as they come. Raises SourceError, after the utterances before the failure.
+    opened: called once the recording is open. grows: standard output shows utterances as they come. Raises
+    SourceError, after the utterances before the failure.
     """
     ears = Ears(config.channel)
     failure = None
@@ -90,13 +113,15 @@ def recorded_utterances(
         open_source(config, monitor.end, media_start=start, sender_wait_s=SENDER_WAIT_S) as connection,
         Progress(table_grows=grows) as progress,
     ):
+        opened()
         try:
             for block in monitor.listen(connection):
                 yield from ears.feed(block)
                 progress.show((block.at - start).total_seconds() + block.duration_s, connection.info.duration_s)
         except SourceError as error:
             failure = error
-        yield from ears.flush()
+    # the caller may work on these for minutes, which the monitor would take for a disk that hangs
+    yield from ears.flush()
     if failure:
         raise failure
 

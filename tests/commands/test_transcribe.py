@@ -20,12 +20,14 @@ from support.camera import PACKET, Packet, Script, camera
 from support.golden_speech import SPEECH
 from support.ports import free_port
 from support.recognisers import http_bytes, http_server, saying
+from support.terminals import terminal
 from support.wave_files import write_wave
 
 from edgeaudio import cli
 from edgeaudio.commands import transcribe as module
 from edgeaudio.commands import transcribe_sources as sources
-from edgeaudio.types import Utterance
+from edgeaudio.commands import waiting
+from edgeaudio.types import Block, Utterance
 
 RATE = 16_000
 SAID = {"text": " Hello there.", "language": "en"}
@@ -94,6 +96,62 @@ def test_a_file_that_cannot_be_written(speech, tmp_path, capsys) -> None:
             assert status == 2
             assert errors.startswith(f"edgeaudio: {out}: cannot be written: {words}")
             assert errors.count("\n") == 1
+
+
+def test_the_recording_itself_and_a_directory_are_never_written_to(speech, tmp_path, capsys) -> None:
+    recorded = speech.read_bytes()
+    (tmp_path / "link.wav").symlink_to(speech)
+    for out, words in ((speech, "is the recording itself"), (tmp_path / "link.wav", "itself"), (tmp_path, "directory")):
+        status, _, errors = transcribe(
+            "--recogniser", "http://127.0.0.1:9/v1", "--overwrite", "-o", out, speech, capsys=capsys
+        )
+        assert status == 2
+        assert words in errors
+        assert errors.count("\n") == 1
+    assert speech.read_bytes() == recorded
+
+
+def test_a_recording_that_cannot_be_read_leaves_files_as_they_are(tmp_path, capsys) -> None:
+    (tmp_path / "junk.wav").write_bytes(b"junk" * 100)
+    (tmp_path / "old.srt").write_text("precious")
+    for name in ("old.srt", "new.srt"):
+        arguments = ["--overwrite", "-o", tmp_path / name, tmp_path / "junk.wav"]
+        assert transcribe("--recogniser", "http://127.0.0.1:9/v1", *arguments, capsys=capsys)[0] == 2
+    assert (tmp_path / "old.srt").read_text() == "precious"
+    assert not (tmp_path / "new.srt").exists()
+
+
+def test_the_last_utterance_may_take_longer_than_a_disk_may_hang(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(waiting, "SHOWN_AFTER_S", 0.1)
+    monkeypatch.setattr(waiting, "_TURN_S", 0.01)
+    speech = write_wave(tmp_path / "speech.wav", SPEECH[: 4 * RATE], RATE)
+    said = saying(http_bytes(SAID))
+
+    def slowly(connection: socket.socket) -> None:
+        time.sleep(0.4)
+        said(connection)
+
+    with http_server(slowly) as url:
+        status, lines, errors = transcribe("--recogniser", url, speech, capsys=capsys)
+    assert (status, len(lines), errors) == (0, 1, "")
+
+
+def test_a_fault_is_printed_in_place_of_the_progress_bar(speech, tmp_path) -> None:
+    bad = saying(http_bytes({}, "503 Service Unavailable"))
+    script = (
+        "import sys\nfrom edgeaudio import cli\nfrom edgeaudio.commands import progress\n"
+        "progress.EVERY_S = 0.0\nsys.exit(cli.main(sys.argv[1:]))"
+    )
+    with http_server(bad, bad, saying(http_bytes(SAID))) as url:
+        command = [sys.executable, "-c", script, "transcribe", "--recogniser", url, "-o", "a.srt", str(speech)]
+        with terminal(command, folder=tmp_path) as user:
+            shown = user.rest()
+    faults = [line for line in shown.split("\n") if "edgeaudio: " in line]
+    assert len(faults) == 2, shown
+    for line in faults:
+        drawn, _, last = line.rpartition("\r")
+        assert last.startswith("edgeaudio: "), line
+        assert not drawn.rpartition("\r")[2].strip(), line  # the bar was wiped out before
 
 
 def test_without_speech_that_is_said(tmp_path, capsys) -> None:
@@ -202,6 +260,33 @@ def test_the_channel_that_is_not_inverted_is_heard(tmp_path, capsys) -> None:
     assert lines
 
 
+def test_the_first_word_of_an_inverted_channel_is_heard(tmp_path, capsys) -> None:
+    samples = SPEECH[11 * RATE // 4 : 17 * RATE // 4]
+    alone = write_wave(tmp_path / "alone.wav", samples, RATE)
+    both = write_wave(tmp_path / "both.wav", np.stack([samples, -samples], axis=1), RATE)
+    with http_server(saying(http_bytes(SAID))) as url:
+        texts = [
+            transcribe("--recogniser", url, "--format", "json", recording, capsys=capsys)[1]
+            for recording in (alone, both)
+        ]
+    assert len(texts[0]) == 1
+    assert texts[1] == texts[0]
+
+
+def test_what_is_shorter_than_a_second_is_heard_on_an_inverted_channel() -> None:
+    samples = SPEECH[11 * RATE // 4 : 14 * RATE // 4]
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    alone, ears = sources.Ears("auto"), sources.Ears("auto")
+    for first in range(0, len(samples), 1000):
+        piece = samples[first : first + 1000]
+        for listening, heard in ((alone, piece), (ears, np.stack([piece, -piece], axis=1))):
+            assert not list(listening.feed(Block("given", 0, first, at, RATE, heard)))
+    (expected,) = alone.flush()
+    (said,) = ears.flush()
+    assert np.array_equal(said.samples, expected.samples)
+    assert (said.at, said.offset_s) == (expected.at, expected.offset_s)
+
+
 def test_a_live_stream_is_opened_again_until_it_is_interrupted(tmp_path) -> None:
     pcm = np.rint(np.pad(SPEECH[11 * RATE // 4 : 17 * RATE // 4], (0, RATE // 5)) * 32767).astype(">i2")
 
@@ -232,11 +317,11 @@ def test_a_live_stream_is_opened_again_until_it_is_interrupted(tmp_path) -> None
 
 
 def test_what_waits_for_a_slow_recogniser_is_bounded_and_the_oldest_is_dropped(capsys) -> None:
-    waiting = sources._Waiting()
+    queued = sources._Waiting()
     long = np.zeros(30 * RATE, np.float32)
     for number in range(25):
-        waiting.put(Utterance("given", number, datetime(2026, 1, 1, tzinfo=UTC), 0.0, long))
-    assert [waiting.get(0.1).epoch for _ in range(20)] == list(range(5, 25))
+        queued.put(Utterance("given", number, datetime(2026, 1, 1, tzinfo=UTC), 0.0, long))
+    assert [queued.get(0.1).epoch for _ in range(20)] == list(range(5, 25))
     with pytest.raises(queue.Empty):
-        waiting.get(0.01)
+        queued.get(0.01)
     assert [int(line.split()[7]) for line in capsys.readouterr().err.splitlines()] == [1, 2, 4]
