@@ -55,7 +55,7 @@ class UtterancePipeline:
 
     def feed(self, block: Block) -> Iterator[Utterance]:
         """Yield the utterances that a Block ends."""
-        if self._epoch is None or block.epoch != self._epoch.number:
+        if self._epoch is None or not self._epoch.goes_on_with(block):
             yield from self.flush()
             self._epoch = _Epoch(block)
         yield from self._epoch.feed(block, mixed(block.samples, self._channel))
@@ -79,11 +79,16 @@ class _Epoch:
         self._activity = VoiceActivity()
         self._cutter = Cutter()
         self._sound = SampleBuffer()
-        self._first_offset = first.offset
+        self._first_offset = self._received = first.offset
         self._anchor = first.offset, first.at
+
+    def goes_on_with(self, block: Block) -> bool:
+        """False for a Block after a hole, and for one of another rate; callers may pass them in one epoch."""
+        return (block.epoch, block.offset, block.sample_rate) == (self.number, self._received, self._rate)
 
     def feed(self, block: Block, signal: Samples) -> Iterator[Utterance]:
         self._anchor = block.offset, block.at
+        self._received += len(signal)
         resampled = self._resampler.feed(signal)
         self._sound.append(resampled)
         yield from self._cut(self._activity.feed(self._gain.feed(resampled)))

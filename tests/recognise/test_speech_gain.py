@@ -62,17 +62,35 @@ def test_after_loud_sound_the_gain_rises_by_a_decibel_a_second() -> None:
 
 
 def test_the_gain_rises_and_falls_without_steps() -> None:
-    constant = np.full(30 * BATCH, 0.001, np.float32)
-    constant[10 * BATCH :] = 0.0012
-    constant[20 * BATCH :] = 0.02
-    gains = amplified(constant) / constant
+    square = np.full(30 * BATCH, 0.001, np.float32)
+    square[10 * BATCH :] = 0.0012
+    square[20 * BATCH :] = 0.02
+    square[::2] *= -1
+    gains = amplified(square) / square
     assert np.abs(np.diff(gains)).max() < 0.02
 
 
+@pytest.mark.parametrize("dc", [0.003, -0.03, 0.3])
+def test_dc_is_no_level_and_is_not_amplified(dc: float) -> None:
+    batches = amplified(at(-50.0) + np.float32(dc)).reshape(-1, BATCH)
+    assert np.abs(batches).max() < 0.2
+    for batch in batches:
+        assert level_dbfs(batch) == pytest.approx(LOW_DBFS, abs=0.5)
+
+
+def test_dc_that_changes_is_followed_without_steps() -> None:
+    dc = np.repeat(np.array([0.0, 0.01], np.float32), 80 * BATCH)
+    sound = amplified(np.tile(at(-50.0), 4) + dc)
+    assert level_dbfs(sound[-40 * BATCH :]) < HIGH_DBFS
+    assert abs(float(sound[-BATCH:].mean())) < 0.001
+    quiet = np.full(10 * BATCH, 0.001, np.float32)
+    assert not amplified(quiet).any()
+
+
 @settings(max_examples=20)
-@given(st.lists(st.integers(0, 40_000), max_size=10))
-def test_how_the_sound_is_split_changes_no_bit(lengths: list[int]) -> None:
-    quiet = SPEECH * np.float32(0.003)
+@given(st.lists(st.integers(0, 40_000), max_size=10), st.sampled_from([0.0, 0.02]))
+def test_how_the_sound_is_split_changes_no_bit(lengths: list[int], dc: float) -> None:
+    quiet = SPEECH * np.float32(0.003) + np.float32(dc)
     edges = np.minimum(np.cumsum([0, *lengths, len(quiet)]), len(quiet))
     pieces = [quiet[begin:end] for begin, end in pairwise(edges)]
     assert amplified(*pieces).tobytes() == amplified(quiet).tobytes()

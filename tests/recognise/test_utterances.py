@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -138,6 +139,30 @@ def test_nothing_is_joined_over_a_hole() -> None:
     for each in found:
         end_s = (each.at - AT).total_seconds() + each.duration_s
         assert end_s <= middle / 16_000 + 1e-5 or each.at >= AT + timedelta(seconds=60)
+
+
+def test_a_hole_within_an_epoch_is_one_too_and_so_is_another_rate() -> None:
+    offset_s, sound = WHOLE[0]
+    middle = round(offset_s * 16_000) + len(sound) // 4 // 2
+    (before,), (after,) = blocks(SPEECH[:middle], [middle]), blocks(SPEECH[middle:], [len(SPEECH)])
+    apart = [*cut(before), *cut(after)]
+    for hole in (
+        replace(after, offset=middle + 16_000, at=AT + timedelta(seconds=middle / 16_000 + 1)),
+        replace(after, offset=middle, sample_rate=16_001),
+    ):
+        found = cut(before, hole)
+        assert [len(each.samples) for each in found] == pytest.approx([len(each.samples) for each in apart], abs=2000)
+        assert found[len(cut(before))].at >= hole.at
+
+
+@pytest.mark.parametrize("dc", [0.03, -0.1])
+def test_quiet_speech_is_found_beside_dc(dc: float) -> None:
+    quiet = np.pad(SPEECH * np.float32(0.01), 16_000)
+    wanted = cut(*blocks(quiet, [len(quiet)]))
+    found = cut(*blocks(quiet + np.float32(dc), [len(quiet)]))
+    assert wanted
+    assert [each.offset_s for each in found] == pytest.approx([each.offset_s for each in wanted], abs=0.3)
+    assert [each.duration_s for each in found] == pytest.approx([each.duration_s for each in wanted], abs=0.6)
 
 
 @pytest.mark.parametrize("gain_db", [-40, -20])
