@@ -26,6 +26,7 @@ LINE: Final = 42  # characters of a caption's line, as broadcasters have it
 LINES: Final = 2
 # C0 but white space, DEL, C1, and lone surrogates, which are no Unicode text
 _CONTROLS: Final = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
+_ARROW: Final = re.compile("--+>")  # stands between the times of a caption, and nowhere else
 _LEAST_S: Final = 0.2  # that a caption is shown
 _HEADS: Final[dict[Format, str]] = {"text": "", "srt": "", "vtt": "WEBVTT\n\n", "json": ""}
 
@@ -113,8 +114,9 @@ class Writer:
     def _captions(self, said: Said) -> Iterator[Caption]:
         """Yield captions in order of time: none begins before the last one ends."""
         for caption in captions(said, self._position_s(said.utterance.at)):
-            begin_s = max(caption.begin_s, self._end_s)
-            self._end_s = max(caption.end_s, begin_s + 0.001)
+            # rounded as they are written: WebVTT takes no caption that ends when it begins
+            begin_s = round(max(caption.begin_s, self._end_s), 3)
+            self._end_s = round(max(caption.end_s, begin_s + 0.001), 3)
             yield Caption(begin_s, self._end_s, caption.lines)
 
 
@@ -151,7 +153,7 @@ def _pages(text: str) -> list[tuple[str, ...]]:
 
 
 def _joined(lines: tuple[str, ...]) -> str:
-    return "\n".join(lines).replace("-->", "->")
+    return _ARROW.sub("->", "\n".join(lines))
 
 
 def _stamp(seconds: float, point: str) -> str:

@@ -114,6 +114,23 @@ def test_words_that_fill_lines_are_broken() -> None:
     assert [len(line) for each in captions(said("x" * 100), 0.0) for line in each.lines] == [42, 42, 16]
 
 
+def test_a_text_holds_no_arrow_as_the_times_do(tmp_path: Path) -> None:
+    for arrow in ("-->", "--->", "---->", "--\x07>"):
+        text = written("srt", said(f"One {arrow} two."))
+        assert text.splitlines()[2] == "One -> two."
+
+
+@pytest.mark.parametrize("form", ["srt", "vtt"])
+def test_no_caption_ends_when_it_begins_as_it_is_written(form: Format) -> None:
+    for tenth in range(10):
+        segments = [Segment(1e9, 1e9, "late")] * 20
+        text = written(form, said("late", *segments, at_s=20 + tenth / 10_000))
+        times = [line.split(" --> ") for line in text.splitlines() if "-->" in line]
+        assert len(times) == 20
+        assert all(begin < end for begin, end in times)
+        assert all(end <= begin for (_, end), (begin, _) in pairwise(times))
+
+
 TIME = st.floats(-5.0, 40.0)
 
 
