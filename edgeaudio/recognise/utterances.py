@@ -128,6 +128,7 @@ class Cutter:
         self._free_from = 0  # what is before belongs to an utterance that was cut
         self._begin: int | None = None  # of what may be speech; None: nobody speaks
         self._sure = 0  # hops of it with SURE
+        self._least = _LEAST  # of them, that it is an utterance
         self._doubtful = 0  # hops since the last one of them, or since it began
         self._silent = 0  # hops at its end under OFF
         self._values: list[float] = []  # since it began
@@ -144,7 +145,7 @@ class Cutter:
         if self._begin is None:
             if probability < BEGIN:
                 return
-            self._start(hop, [])
+            self._start(hop, [], _LEAST)
         self._note(probability)
         if self._silent >= _SILENCE or (self._sure and self._doubtful >= _DOUBT):
             yield from self._end()
@@ -156,8 +157,9 @@ class Cutter:
         if self._begin is not None:
             yield from self._end()
 
-    def _start(self, hop: int, values: list[float]) -> None:
+    def _start(self, hop: int, values: list[float], least: int) -> None:
         self._begin, self._sure, self._doubtful, self._silent, self._values = hop, 0, 0, 0, []
+        self._least = least
         for value in values:
             self._note(value)
 
@@ -170,11 +172,12 @@ class Cutter:
         if not self._sure and len(self._values) > _MURMUR:
             self._begin = self._next - _MURMUR
             self._values = self._values[-_MURMUR:]
+            self._least = _LEAST
 
     def _end(self) -> Iterator[tuple[int, int]]:
         """End the utterance."""
         end = min(self._next - self._silent, self._next - self._doubtful + _MURMUR)
-        first, is_speech = self.needed_from, self._sure >= _LEAST
+        first, is_speech = self.needed_from, self._sure >= self._least
         self._begin = None
         if is_speech:
             self._free_from = min(end + _PAD, self._next)
@@ -188,4 +191,4 @@ class Cutter:
         first, rest = self.needed_from, self._values[cut - begin :]
         self._free_from = cut
         yield first, cut  # it is speech: there is a hop with SURE in each DOUBT_S of it
-        self._start(cut, rest)
+        self._start(cut, rest, 1)  # a last short word is not dropped

@@ -77,6 +77,15 @@ def test_a_long_one_is_split_where_speech_was_least_likely() -> None:
     assert all(end - begin <= longest for begin, end in found)
 
 
+def test_a_short_word_after_the_split_is_not_lost() -> None:
+    longest, silence = module._LONGEST, [0.0] * 30
+    found = spans(*[0.9] * (longest - 7), 0.3, *[0.9] * 6, *silence)
+    assert found == [(0, longest - 7), (longest - 7, longest + module._PAD)]
+    # where only murmur follows, a moment of it is no word
+    murmur = [0.4] * (module._MURMUR + 10)
+    assert spans(*[0.9] * (longest - 7), *[0.3] * 7, *murmur, 0.6, *silence)[1:] == []
+
+
 @given(st.lists(st.sampled_from([0.0, 0.1, 0.4, 0.5, 0.9]), max_size=3000))
 def test_utterances_are_in_order_bounded_and_apart(probabilities: list[float]) -> None:
     found = spans(*probabilities)
