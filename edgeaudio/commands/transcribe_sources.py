@@ -160,28 +160,30 @@ def live_utterances(config: SourceConfig, stop: threading.Event) -> Iterator[Ite
 
     The iterator ends when `stop` is set. It raises what ended the reading, which should not happen.
     """
-    live = _Live(config, stop)
+    end = threading.Event()  # not `stop`: whoever sees that set takes it for Ctrl-C, and says nothing of what failed
+    live = _Live(config, stop, end)
     reading = threading.Thread(target=live.read, name="reading", daemon=True)
     reading.start()
     try:
         yield live.utterances()
     finally:
-        stop.set()
+        end.set()
         reading.join(END_S)
 
 
 class _Live:
     """A live stream: `read` is called in a thread, `utterances` in another."""
 
-    def __init__(self, config: SourceConfig, stop: threading.Event) -> None:
+    def __init__(self, config: SourceConfig, stop: threading.Event, end: threading.Event) -> None:
+        """`stop` ends `utterances`, `end` ends `read`."""
         self._stop = stop
         self._ears = Ears(config.channel)
         self._waiting = _Waiting()
         self._failure: Exception | None = None
-        self._reader = Reader(config, on_block=self._on_block, on_status=self._on_status, stop=stop, clock=Clock())
+        self._reader = Reader(config, on_block=self._on_block, on_status=self._on_status, stop=end, clock=Clock())
 
     def read(self) -> None:
-        """Read until the stop event is set."""
+        """Read until the end event is set."""
         try:
             self._reader.run()
         except Exception as error:  # noqa: BLE001 (raised again in the other thread)

@@ -287,16 +287,24 @@ def test_what_is_shorter_than_a_second_is_heard_on_an_inverted_channel() -> None
     assert (said.at, said.offset_s) == (expected.at, expected.offset_s)
 
 
-def test_a_live_stream_is_opened_again_until_it_is_interrupted(tmp_path) -> None:
+def packets() -> Iterator[Packet]:
+    """Somebody who speaks for 1.5 s, then the end."""
     pcm = np.rint(np.pad(SPEECH[11 * RATE // 4 : 17 * RATE // 4], (0, RATE // 5)) * 32767).astype(">i2")
+    for index in itertools.count():
+        payload = pcm[index * PACKET : (index + 1) * PACKET].tobytes()
+        if len(payload) < 2 * PACKET:
+            return
+        yield Packet(index * PACKET, payload)
 
-    def packets() -> Iterator[Packet]:
-        for index in itertools.count():
-            payload = pcm[index * PACKET : (index + 1) * PACKET].tobytes()
-            if len(payload) < 2 * PACKET:
-                return
-            yield Packet(index * PACKET, payload)
 
+def test_a_disk_that_fills_ends_a_live_stream_with_a_line(capsys) -> None:
+    with http_server(saying(http_bytes(SAID))) as recogniser, camera(Script(packets=packets)) as url:
+        status, _, errors = transcribe("--recogniser", recogniser, "--overwrite", "-o", "/dev/full", url, capsys=capsys)
+    assert status == 2
+    assert errors.splitlines()[-1] == "edgeaudio: /dev/full: cannot be written: No space left on device"
+
+
+def test_a_live_stream_is_opened_again_until_it_is_interrupted() -> None:
     with http_server(saying(http_bytes(SAID))) as recogniser, camera(Script(packets=packets)) as url:
         command = [sys.executable, "-m", "edgeaudio", "transcribe", "--recogniser", recogniser, url]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
