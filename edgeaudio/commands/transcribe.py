@@ -165,6 +165,7 @@ class _Asking:
                 self._show(str(error))
                 if error.is_final:
                     self._fault = ""
+                    self._backoff.reset()  # it answers
                     break
                 if self._backoff.failures + 1 == self._most_tries:
                     raise EdgeaudioError(f"{error} (asked {self._most_tries} times)") from None

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -27,7 +28,8 @@ from edgeaudio import cli
 from edgeaudio.commands import transcribe as module
 from edgeaudio.commands import transcribe_sources as sources
 from edgeaudio.commands import waiting
-from edgeaudio.types import Block, Utterance
+from edgeaudio.speech.recogniser import RecogniserError, Recognition
+from edgeaudio.types import Block, Samples, Utterance
 
 RATE = 16_000
 SAID = {"text": " Hello there.", "language": "en"}
@@ -233,6 +235,27 @@ def test_an_utterance_that_is_refused_is_left_out(speech, capsys) -> None:
         status, lines, errors = transcribe("--recogniser", url, speech, capsys=capsys)
     assert (status, lines) == (0, [])
     assert "400" in errors
+
+
+def test_each_utterance_has_all_of_its_tries_also_after_one_that_was_refused() -> None:
+    away, refused = RecogniserError("away"), RecogniserError("refused", is_final=True)
+    answers: list[RecogniserError | Recognition] = [away, refused, away, Recognition("Hello there.")]
+
+    class Recogniser:
+        name = "scripted"
+
+        def recognise(self, _: Samples) -> Recognition:
+            answer = answers.pop(0)
+            if isinstance(answer, RecogniserError):
+                raise answer
+            return answer
+
+        def close(self) -> None:
+            pass
+
+    asking = module._Asking(Recogniser(), threading.Event(), most_tries=2)
+    utterance = Utterance("given", 0, datetime(2026, 1, 1, tzinfo=UTC), 0.0, np.zeros(RATE, np.float32))
+    assert [asking.said(utterance).text for _ in range(2)] == ["", "Hello there."]
 
 
 def test_a_recording_that_is_cut_off_is_transcribed_as_far_as_it_goes(speech, capsys) -> None:
