@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -156,9 +157,13 @@ def _train(options: argparse.Namespace) -> None:
     if not options.no_final:
         manifest, _, _ = train(None, data, draft, options, options.out)
         (options.out / "draft.toml").write_text(manifest_toml(manifest))
-        files = f"{options.out / 'model.keras'} --manifest {options.out / 'draft.toml'}"
+        model, manifest_file, recorded = (
+            shlex.quote(str(path))
+            for path in (options.out / "model.keras", options.out / "draft.toml", options.recordings)
+        )
+        files = f"{model} --manifest {manifest_file}"
         more = " --keep-thresholds" if options.keywords else ""
-        print(f"next: python -m tools.convert_model {files} --recordings {options.recordings} --out models/NAME{more}")
+        print(f"next: python -m tools.convert_model {files} --recordings {recorded} --out models/NAME{more}")
 
 
 def _check_voices(options: argparse.Namespace) -> None:
