@@ -1,6 +1,7 @@
 """Settings: where they come from, which wins, and how they are shown."""
 
 import json
+import os
 import tomllib
 from datetime import time
 from pathlib import Path
@@ -11,9 +12,9 @@ from support.loading import load, load_layers
 
 from edgeaudio.password_hashes import PasswordHash
 from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings
+from edgeaudio.settings.places import config_path, nothing_is_set
 from edgeaudio.settings.schema import DashboardSettings
 from edgeaudio.settings.show import effective_toml, json_schema
-from edgeaudio.settings.sources import config_path
 from edgeaudio.settings.values import Hours
 
 
@@ -323,3 +324,17 @@ def test_a_broken_setting_stops_all_of_them() -> None:
     with pytest.raises(SettingsError) as caught:
         load(None, ["device=Not-a-slug", "log_level=loud"], {})
     assert len(caught.value.lines) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["EDGEAUDIO_DEVICE", "edgeaudio_log_level", "EDGEAUDIO_CONFIG", "CREDENTIALS_DIRECTORY"]
+)
+def test_a_variable_is_a_place_where_settings_may_be(name, monkeypatch, tmp_path) -> None:
+    for each in [each for each in os.environ if each.upper().startswith("EDGEAUDIO_")]:
+        monkeypatch.delenv(each)
+    if not Path("/etc/edgeaudio/edgeaudio.toml").exists():
+        assert nothing_is_set(None, ())
+    assert not nothing_is_set(None, ["device=a"])
+    assert not nothing_is_set(tmp_path / "a.toml", ())
+    monkeypatch.setenv(name, str(tmp_path))
+    assert not nothing_is_set(None, ())

@@ -23,7 +23,7 @@ from edgeaudio.recognise.manifest import Manifest
 from edgeaudio.recognise.manifest_file import MAX_BYTES
 from edgeaudio.schema_versions import MANIFEST, SETTINGS, Rename, Schema, SchemaError, rename_keys
 from edgeaudio.settings import Settings
-from edgeaudio.settings.sources import config_path
+from edgeaudio.settings.places import config_path
 from edgeaudio.terminal import one_line, print_out
 from edgeaudio.toml_reader import TomlError, loads
 

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from edgeaudio.api import load_model
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
@@ -43,17 +43,21 @@ from edgeaudio.media.film_writer import CONTAINERS
 from edgeaudio.pictures.canvas import require_pillow
 from edgeaudio.pictures.film_options import FilmLook
 from edgeaudio.pictures.ticks import Begin
+from edgeaudio.recognise.bundled_models import DEFAULT_MODEL, find_model
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, SourcePipeline
 from edgeaudio.redact import mask
-from edgeaudio.settings import Settings, load_settings
+from edgeaudio.settings.places import nothing_is_set
 from edgeaudio.settings.reading import read_secret
 from edgeaudio.terminal import flush_output, print_out
 from edgeaudio.types import Block, Reason
 from edgeaudio.urls import HIDDEN, holds_login
-from edgeaudio.wiring import load_models, model_bindings
+
+if TYPE_CHECKING:
+    from edgeaudio.settings import Settings
 
 _SUFFIX = ".mkv"
 _TOLD_S = 0.5
+DEFAULT_LOG_LEVEL: Final = "info"  # as the settings' default
 # of a server that brings either recordings or live sound: what it takes to tell may be away for a while
 _PASSING = (
     *(Reason.REFUSED, Reason.UNREACHABLE, Reason.NAME_NOT_FOUND, Reason.TIMEOUT, Reason.SERVER_BUSY),
@@ -83,7 +87,8 @@ def film(target: str, path: Path | None, options: Sequence[str], request: Reques
     stopped, by Ctrl-C or SIGTERM. Ends the process if a thread hangs in a driver.
     """
     require_pillow()
-    settings = load_settings(path, options)
+    settings = None if nothing_is_set(path, options) else _settings(path, options)
+    log_level = DEFAULT_LOG_LEVEL if settings is None else settings.log_level
     config, name = find_source(target, settings)
     title = name or (config.address.path.name if config.address.path is not None else mask(str(config.address)))
     out = _target(config, name, request)
@@ -92,7 +97,7 @@ def film(target: str, path: Path | None, options: Sequence[str], request: Reques
     request = replace(request, look=replace(request.look, title=title))
     maker = _Maker(config, settings, name, out.address, request)
     if out.file is None:
-        setup_logging(settings.log_level)
+        setup_logging(log_level)
     try:
         with _stopped() as stop:
             maker.pace = None if out.file is not None else Pacer(stop)
@@ -100,7 +105,7 @@ def film(target: str, path: Path | None, options: Sequence[str], request: Reques
             if made is None and failure is None and not maker.recorded and not stop.is_set():
                 if request.start_s:
                     raise EdgeaudioError(f"{config.address} is live: --start is for recordings")
-                setup_logging(settings.log_level)
+                setup_logging(log_level)
                 made = film_live(config, maker.film, stop, length_s=request.length_s, clock=Clock())
     except SourceError as error:
         raise EdgeaudioError(failure_line(error)) from None
@@ -142,7 +147,9 @@ def _report(
 class _Maker:
     """Makes the film once the first sound shows its format."""
 
-    def __init__(self, config: SourceConfig, settings: Settings, name: str | None, out: str, request: Request) -> None:
+    def __init__(
+        self, config: SourceConfig, settings: Settings | None, name: str | None, out: str, request: Request
+    ) -> None:
         self.recorded = False
         self.output: FilmOutput | None = None  # once there is one
         self.pace: Pacer | None = None  # of a film that is sent
@@ -151,10 +158,10 @@ class _Maker:
         self._out, self._request = out, request
         self._pipeline: SourcePipeline | None = None
         if request.models is not None:
-            gate_dbfs = settings.sources[name].gate_dbfs if name else GATE_DBFS
+            gate_dbfs = settings.sources[name].gate_dbfs if settings is not None and name else GATE_DBFS
             self._pipeline = SourcePipeline(
                 config.name,
-                _bindings(settings, request.models, name),
+                chosen_models(settings, request.models, name),
                 namespace=UUID(int=0),
                 gate_dbfs=gate_dbfs,
                 channel=config.channel,
@@ -237,9 +244,23 @@ def _stopped() -> Iterator[threading.Event]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _bindings(settings: Settings, names: Sequence[str], source: str | None) -> list[ModelBinding]:
-    if names:
-        return [ModelBinding(load_model(name)) for name in names]
+# what is not needed is not imported: settings take 25 MB, the model runtime 9
+
+
+def _settings(path: Path | None, options: Sequence[str]) -> Settings:
+    from edgeaudio.settings import load_settings  # noqa: PLC0415 (see above)
+
+    return load_settings(path, options)
+
+
+def chosen_models(settings: Settings | None, names: Sequence[str], source: str | None) -> list[ModelBinding]:
+    """Return the named models, else those of the settings, else the bundled one. Raises EdgeaudioError."""
+    if names or settings is None:
+        from edgeaudio.recognise.model import load_model  # noqa: PLC0415 (see above)
+
+        return [ModelBinding(load_model(find_model(name))) for name in names or (DEFAULT_MODEL,)]
+    from edgeaudio.wiring import load_models, model_bindings  # noqa: PLC0415 (see above)
+
     return model_bindings(settings, load_models(settings), source)
 
 

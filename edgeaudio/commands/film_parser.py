@@ -112,7 +112,7 @@ def aspect(text: str) -> float:
 
 def _film(options: argparse.Namespace) -> int:
     from edgeaudio.commands import film
-    from edgeaudio.health.machine import bounded_memory
+    from edgeaudio.health.machine import bounded_memory, limit_arenas
     from edgeaudio.pictures.film_options import FilmLook
 
     width, height = options.size
@@ -141,5 +141,6 @@ def _film(options: argparse.Namespace) -> int:
         audio=options.audio,
         bit_rate=options.bit_rate,
     )
+    limit_arenas()
     with bounded_memory():
         return film.film(options.source, options.config, options.options, request)

@@ -14,7 +14,7 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import log_strays, setup_logging
 from edgeaudio.settings import Settings, load_settings
 from edgeaudio.settings.load import load_with_layers
-from edgeaudio.settings.sources import config_path
+from edgeaudio.settings.places import config_path
 from edgeaudio.stderr import Stderr
 from edgeaudio.terminal import print_error
 from edgeaudio.wiring import sinks

@@ -27,8 +27,8 @@ from edgeaudio.files import replace_file
 from edgeaudio.redact import mask_url
 from edgeaudio.settings import Settings, SettingsError
 from edgeaudio.settings.load import settings_of
+from edgeaudio.settings.places import config_path
 from edgeaudio.settings.schema import default_device
-from edgeaudio.settings.sources import config_path
 from edgeaudio.slugs import slugify
 from edgeaudio.terminal import ask, ask_secret, print_error, print_out
 from edgeaudio.urls import holds_login

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.settings import Settings
 from edgeaudio.urls import holds_login
-from edgeaudio.wiring import source_config
+
+if TYPE_CHECKING:
+    from edgeaudio.settings import Settings
 
 
-def find_source(target: str, settings: Settings) -> tuple[SourceConfig, str | None]:
+def find_source(target: str, settings: Settings | None) -> tuple[SourceConfig, str | None]:
     """Return the configuration of the target, and its name if it is a source of the settings.
 
-    A file of that name precedes a source of that name. Raises EdgeaudioError.
+    A file of that name precedes a source of that name. `settings`: None if nothing is set. Raises EdgeaudioError.
     """
-    if target in settings.sources and not _is_there(target):
-        return source_config(target, settings.sources[target]), target
+    sources = {} if settings is None else settings.sources
+    if target in sources and not _is_there(target):
+        from edgeaudio.wiring import source_config  # noqa: PLC0415 (knows all rooms, and takes their memory)
+
+        return source_config(target, sources[target]), target
     if holds_login(target) and not _is_there(target):
         raise EdgeaudioError(
             "a login here would show in the process list; "
@@ -26,7 +31,7 @@ def find_source(target: str, settings: Settings) -> tuple[SourceConfig, str | No
         )
     config = SourceConfig(name="given", url=target)
     if config.address.path is not None and not _is_there(config.address.path):
-        named = ", ".join(settings.sources)
+        named = ", ".join(sources)
         hint = f"; sources of the settings: {named}" if named else ""
         raise EdgeaudioError(f"{config.address}: no such file{hint}")
     return config, None

@@ -53,7 +53,12 @@ class FileOutput:
             path.unlink(missing_ok=True)
             raise self._failure(error) from None
         if lost := sound.losses(film_format):
-            _log.warning("%s: %s; write a .mkv file with FLAC to keep all of it", path, lost)
+            advice = (
+                "choose one with --channel"
+                if sound.codec == "flac"
+                else "write a .mkv file with FLAC to keep all of it"
+            )
+            _log.warning("%s: %s; %s", path, lost, advice)
 
     def picture(self, number: int, planes: tuple[Plane, Plane, Plane]) -> None:
         """As FilmOutput.picture."""

@@ -20,6 +20,7 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.codec.context import Flags
+from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
@@ -62,8 +63,13 @@ class FilmEncoder:
         encoders: Iterable[str] = VIDEO_ENCODERS,
         threads: int = 1,
         from_start: bool = True,
+        container: OutputContainer | None = None,
     ) -> None:
-        """`from_start`: the film begins with its first sample; else where `begin_at` says, and until then is mute."""
+        """`from_start`: the film begins with its first sample; else where `begin_at` says, and until then is mute.
+
+        `container`: gets the streams, and its head is written. Streams that were copied into it from another one would
+        have encoders of their own, which do nothing: FLAC's takes 7 MB.
+        """
         self.format = film_format
         self.sound_form = sound
         self.silent_samples = 0  # encoded where no sound came, of the source
@@ -73,7 +79,7 @@ class FilmEncoder:
         self._shown = -1  # the last picture's number
         self._key_due = True
         # nothing is written: a container of that kind makes streams, and opens no file
-        self._container = av.open("", "w", format="null")
+        self._container = container or av.open("", "w", format="null")
         self.video = self._video(picture or PictureForm(), encoders, threads)
         self.audio = self._audio(sound)
         self._frame: av.VideoFrame | None = None

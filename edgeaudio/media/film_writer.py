@@ -57,15 +57,12 @@ class FilmWriter:
         threads: int = 1,
     ) -> None:
         self._sink = sink
-        self.encoder = FilmEncoder(film_format, sound, picture, encoders=encoders, threads=threads)
+        self._container = av.open(sink, "w", format=container, container_options=_OPTIONS[container])
         try:
-            self._container = av.open(sink, "w", format=container, container_options=_OPTIONS[container])
-            self._streams: dict[int, Any] = {
-                stream.index: self._container.add_stream_from_template(stream, opaque=True)
-                for stream in (self.encoder.video, self.encoder.audio)
-            }
-            self._container.start_encoding()
-        except (av.FFmpegError, ValueError) as error:
+            self.encoder = FilmEncoder(
+                film_format, sound, picture, encoders=encoders, threads=threads, container=self._container
+            )
+        except (FilmWriterError, av.FFmpegError, ValueError) as error:
             raise sink.error or FilmWriterError(f"{container} cannot hold this film: {error}") from None
 
     def picture(self, number: int, planes: tuple[Plane, Plane, Plane]) -> None:
@@ -93,7 +90,6 @@ class FilmWriter:
     def _mux(self, packets: Iterable[Packet[Any]]) -> None:
         try:
             for packet in packets:
-                packet.stream = self._streams[packet.stream.index]
                 self._container.mux(packet)
         except (av.FFmpegError, ValueError) as error:
             raise self._sink.error or FilmWriterError(f"the film cannot be written: {error}") from None

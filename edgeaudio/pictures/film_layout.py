@@ -56,7 +56,7 @@ class FilmLayout:
         self.scroll_x, self.scroll_y = self._x + left, self._y + top
         self.scroll_width, self.scroll_height = (width - left - right) // 2 * 2, (height - top) // 2 * 2
         self.plot_height = self.scroll_height - self.lanes_height - self.tick_height
-        self._canvas = canvas
+        self._canvas, self._width = canvas, width
         self._fields: dict[str, str] = {}
         self._meter_x = self._meter_y = self._meter_width = self._meter_height = 0
         if self.has_text:
@@ -65,6 +65,7 @@ class FilmLayout:
         if self._has_scale:
             self._draw_scale()
         put(self.planes, self._x, self._y, planes_of(canvas.pixels))
+        self._canvas = Canvas(2, 2, self.theme.background, self.text_px)  # measures texts; the large one is done with
         self._meter = (blank(self._meter_width, self._meter_height, self.theme.gap[0]), self._meter_on())
 
     @property
@@ -123,7 +124,7 @@ class FilmLayout:
     def show_clock(self, text: str) -> None:
         """Write the clock, a text of digits."""
         if self.has_text:
-            x = self._canvas.width - self._clock_width
+            x = self._width - self._clock_width
             self._show("clock", text, x, self._text_y, self._clock_width, align_right=True)
 
     def show_level(self, level_dbfs: float | None, text: str) -> None:

@@ -18,9 +18,10 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import InitSettingsSource
 
 from edgeaudio.schema_versions import SETTINGS, SchemaError, upgraded
+from edgeaudio.settings.places import config_path
 from edgeaudio.settings.reading import SettingsError
 from edgeaudio.settings.schema import FAULT, Settings, sources
-from edgeaudio.settings.sources import Key, Layer, Source, TableSource, all_sources, config_path
+from edgeaudio.settings.sources import Key, Layer, Source, TableSource, all_sources
 from edgeaudio.toml_writer import dotted
 from edgeaudio.urls import HIDDEN
 

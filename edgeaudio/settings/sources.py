@@ -27,13 +27,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from edgeaudio.settings.places import CONFIG_VARIABLE, CREDENTIALS_VARIABLE, PREFIX
 from edgeaudio.settings.reading import MAX_FILE_BYTES, SettingsError, parse_toml, read_secret, read_text
 from edgeaudio.toml_reader import TomlError, loads
 from edgeaudio.toml_writer import dotted, quoted
 from edgeaudio.urls import HIDDEN, holds_login
 
-PREFIX = "EDGEAUDIO_"
-CONFIG_VARIABLE = "EDGEAUDIO_CONFIG"  # names the file, and is no setting itself
 MAX_DEPTH = 16  # of tables in tables: far beyond sources.NAME.thresholds.LABEL.on, far under Python's own limit
 
 _NESTED = "__"
@@ -203,28 +202,11 @@ def all_sources(settings_cls: type[BaseSettings], path: Path | None, options: It
         TableSource(settings_cls, _options_table(options), "--set"),
         EnvironmentSource(settings_cls),
     ]
-    if folder := os.environ.get("CREDENTIALS_DIRECTORY"):
+    if folder := os.environ.get(CREDENTIALS_VARIABLE):
         sources.append(CredentialsSource(settings_cls, Path(folder)))
     if path is not None:
         sources.append(FileSource(settings_cls, path))
     return sources
-
-
-def config_path(path: Path | None) -> Path | None:
-    """Return the settings file: as named, else EDGEAUDIO_CONFIG, else /etc/edgeaudio/edgeaudio.toml if it exists."""
-    if path is not None:
-        return path
-    for name, value in os.environ.items():  # in upper or lower case, as the settings' variables
-        if name.upper() == CONFIG_VARIABLE and value:
-            return Path(value)
-    usual = Path("/etc/edgeaudio/edgeaudio.toml")
-    try:
-        usual.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:
-        pass  # reading it says why
-    return usual
 
 
 def _variable_key(name: str) -> str:

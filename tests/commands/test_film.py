@@ -22,7 +22,10 @@ from support.waiting import wait_until
 from support.wave_files import write_wave
 
 from edgeaudio import cli
+from edgeaudio.commands import film
 from edgeaudio.pictures.film_options import FilmLook
+from edgeaudio.recognise.bundled_models import DEFAULT_MODEL
+from edgeaudio.settings import load_settings
 
 RATE = 16_000
 SIZE = ("--size", "320x180", "--fps", "15", "--palette", "grey", "--range", "80", "--seconds", "4")
@@ -253,3 +256,29 @@ def test_ctrl_c_leaves_a_film_that_plays() -> None:
     assert process.returncode == 130, errors
     assert out.startswith("a.mkv: 320x180 pixels, ")
     assert len(decoded(Path("a.mkv")).pictures) > 15
+
+
+def test_a_film_without_settings_or_models_does_without_their_libraries(sweep, monkeypatch) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("EDGEAUDIO_")]:
+        monkeypatch.delenv(name)
+    program = (
+        "import sys; from edgeaudio import cli; status = cli.main(sys.argv[1:]); "
+        "print(status, *{name.partition('.')[0] for name in sys.modules})"
+    )
+    command = [sys.executable, "-c", program, "film", str(sweep), "-o", "a.mkv", *PLAIN, "--length", "0.5"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    status, *loaded = run.stdout.splitlines()[-1].split()
+    assert status == "0"
+    assert "av" in loaded
+    assert {"pydantic", "pydantic_settings", "asyncio", "paho", "ai_edge_litert"}.isdisjoint(loaded)
+
+
+def test_without_settings_all_is_as_with_their_defaults() -> None:
+    settings = load_settings()
+    assert settings.log_level == film.DEFAULT_LOG_LEVEL
+    assert list(settings.models) == [DEFAULT_MODEL]
+    (own,), (usual,) = film.chosen_models(None, (), None), film.chosen_models(settings, (), None)
+    assert own.model.manifest == usual.model.manifest
+    assert (own.period_s, own.labels) == (usual.period_s, usual.labels)
+    assert not own.thresholds
+    assert not usual.thresholds

@@ -108,7 +108,7 @@ def run(command: list[str]) -> tuple[float, float]:
     if status:
         said = process.stderr.read().decode() if process.stderr else ""
         raise SystemExit(f"{command[0]} failed: {said}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
 
 
 if __name__ == "__main__":
