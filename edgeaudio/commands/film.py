@@ -99,7 +99,8 @@ def film(target: str, path: Path | None, options: Sequence[str], request: Reques
     if out.file is None:
         setup_logging(log_level)
     try:
-        with _stopped() as stop:
+        with _stopped() as maker.stop:
+            stop = maker.stop
             maker.pace = None if out.file is not None else Pacer(stop)
             made, failure = _record(config, stop, request, maker)
             if made is None and failure is None and not maker.recorded and not stop.is_set():
@@ -152,6 +153,7 @@ class _Maker:
     ) -> None:
         self.recorded = False
         self.output: FilmOutput | None = None  # once there is one
+        self.stop = threading.Event()
         self.pace: Pacer | None = None  # of a film that is sent
         self.heard_s = 0.0  # of a recording
         self.whole_s: float | None = None  # of a recording
@@ -186,7 +188,12 @@ class _Maker:
     def _open(self, film_format: FilmFormat) -> FilmOutput:
         request = self._request
         self.output = open_output(
-            self._out, film_format, audio=request.audio, bit_rate=request.bit_rate, overwrite=request.overwrite
+            self._out,
+            film_format,
+            audio=request.audio,
+            bit_rate=request.bit_rate,
+            overwrite=request.overwrite,
+            wait=self.stop if self.recorded else None,
         )
         return self.output
 

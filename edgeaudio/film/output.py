@@ -7,6 +7,7 @@ comes from.
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Protocol
 
@@ -57,11 +58,13 @@ def open_output(
     audio: FilmAudio | None = None,
     bit_rate: int | None = None,
     overwrite: bool = False,
+    wait: threading.Event | None = None,
 ) -> FilmOutput:
     """Return the output for a path, an rtsp:// or an rtmp:// address. Raises FilmError.
 
     `audio`: None is FLAC in Matroska, and AAC elsewhere. `bit_rate`: of the picture, bits a second; None leaves it to
-    the picture. `overwrite`: a file may be there already, and is replaced.
+    the picture. `overwrite`: a file may be there already, and is replaced. `wait`: of a film that loses nothing by it,
+    as a recording's: returns once the server has taken the stream, or could not at first, or this is set.
     """
     server = push_target(target, audio)
     if server is not None:
@@ -70,5 +73,8 @@ def open_output(
         if lost := sound.losses(film_format):
             _log.warning("%s: %s", server, lost)
         encoders = H264_ENCODERS if server.needs_h264 else VIDEO_ENCODERS
-        return PushOutput(server, film_format, sound, picture, encoders=encoders)
+        output = PushOutput(server, film_format, sound, picture, encoders=encoders)
+        if wait is not None:
+            output.wait_open(wait)
+        return output
     return FileOutput(Path(target), film_format, audio=audio, bit_rate=bit_rate, overwrite=overwrite)

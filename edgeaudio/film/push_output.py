@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from edgeaudio.types import Samples
 _log = logging.getLogger(__name__)
 
 _JITTER: Final = 0.2
+_TURN_S: Final = 0.02
 _SETTLED_S: Final = 30.0  # a connection that held so long was a good one
 
 
@@ -105,8 +107,19 @@ class PushOutput:
         self._put(lambda encoder: encoder.picture(number, planes))
 
     def sound(self, position: int, samples: Samples) -> None:
-        """As FilmOutput.sound; a connection begins with a picture."""
+        """As FilmOutput.sound; a connection begins with a picture, and has the sound of that time."""
+        if self._encoder is not None and not self.is_open:
+            self._encoder.keep(position, samples)
+            return
         self._put(lambda encoder: encoder.sound(position, samples))
+
+    def wait_open(self, stop: threading.Event) -> None:
+        """Return once a server has taken the stream, or the first attempt has failed, or `stop` is set."""
+        while not stop.is_set() and self._lost_since_s is None:
+            self._step()
+            if self.is_open:
+                return
+            stop.wait(_TURN_S)
 
     def close(self) -> None:
         """End the stream: what waits is sent, as far as the server takes it soon. Once is enough."""

@@ -8,10 +8,11 @@ packets from before its first sample are left out.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 import av
 from av.packet import Packet
@@ -20,6 +21,8 @@ from edgeaudio.media.film_encoder import FilmEncoder
 from edgeaudio.media.film_form import FilmFormat, FilmWriterError, PictureForm, Plane, SoundForm
 from edgeaudio.media.film_wire import PacketHead
 from edgeaudio.types import Samples
+
+_KEPT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class PushEncoder:
     ) -> None:
         self._encoder = FilmEncoder(film_format, sound, picture, encoders=encoders, from_start=False)
         self._begin_s: Fraction | None = None  # time of the first picture
+        self._early: deque[tuple[int, Samples]] = deque()  # sound from before the first picture
         self.units = (Fraction(1, film_format.frame_rate), Fraction(1, sound.sample_rate))
         self.force_key = self._encoder.force_key
 
@@ -46,11 +50,26 @@ class PushEncoder:
         if self._begin_s is None:
             self._begin_s = number * self.units[0]
             self._encoder.begin_at(number)
+            packets = self._encoder.picture(number, planes)
+            for position, samples in self._early:
+                packets += self._encoder.sound(position, samples)
+            self._early.clear()
+            return self._packed(packets)
         return self._packed(self._encoder.picture(number, planes))
 
     def sound(self, position: int, samples: Samples) -> list[WirePacket]:
-        """As FilmEncoder.sound; nothing before the first picture."""
-        return [] if self._begin_s is None else self._packed(self._encoder.sound(position, samples))
+        """As FilmEncoder.sound; before the first picture it is kept."""
+        if self._begin_s is None:
+            self.keep(position, samples)
+            return []
+        return self._packed(self._encoder.sound(position, samples))
+
+    def keep(self, position: int, samples: Samples) -> None:
+        """Keep the last sound for a first picture that will be earlier than its end: a picture follows its sound."""
+        self._early.append((position, samples.copy()))
+        oldest = position + len(samples) - round(_KEPT_S * self._encoder.format.sample_rate)
+        while len(self._early) > 1 and self._early[0][0] < oldest:
+            self._early.popleft()
 
     def flush(self) -> list[WirePacket]:
         """As FilmEncoder.flush."""

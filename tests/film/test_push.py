@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from support.film_clicks import feed_step, seen_in
+from support.film_clicks import feed_step, planes_of, seen_in
 from support.film_servers import ffmpeg_listener, gst_record_server, nginx_rtmp_server
 from support.ports import free_port
 from support.processes import children_of, command_line_of
@@ -31,7 +32,7 @@ from edgeaudio.media.film_form import PictureForm, SoundForm
 
 FORM = FilmFormat(160, 96, 15, 16_000, 1)
 QUICK = Limits(connect_s=1.0, stalled_s=1.0, first_retry_s=0.1, last_retry_s=0.3, end_s=1.0)
-START_S = 0.1  # a connection begins with a picture: the sound before it is not sent
+START_S = 0.1  # of a connection, which may begin within a click
 TESTS = Path(__file__).parents[1]
 
 
@@ -132,6 +133,36 @@ def test_ffmpeg_that_listens_gets_mpeg4_where_there_is_no_x264(tmp_path):
             player.seconds(1.7)
         server.process.wait(10)
     assert max(map(abs, seen_in(server.film).apart_s(skip_s=START_S))) < 0.04
+
+
+def test_a_film_that_can_wait_begins_with_its_connection_and_loses_nothing(tmp_path):
+    samples = np.zeros((16_000, 1), np.float32)
+    samples[800:864] = samples[8000:8064] = 0.8  # at 0.05 s, before the first picture is handed in, and at 0.5 s
+    with nginx_rtmp_server(tmp_path) as server:
+        output = open_output(server.url, FORM, wait=threading.Event())
+        assert isinstance(output, PushOutput)
+        assert output.is_open
+        for number in range(15):
+            begin, end = (16_000 * at // 15 for at in (number, number + 1))
+            output.sound(begin, samples[begin:end])
+            output.picture(number, planes_of(FORM, bright=False))
+            time.sleep(1 / 15)
+        output.close()
+        wait_until(lambda: seen_in(server.film).sound_s > 0.9)
+        seen = seen_in(server.film)
+    assert (output.counts.unsent, seen.pictures, seen.begin_s) == (0, 15, 0.0)
+    assert seen.clicks == pytest.approx([0.05, 0.5], abs=0.005)
+
+
+def test_a_film_that_can_wait_does_not_wait_for_a_server_that_is_not_there_or_a_user_who_is_gone():
+    begin_s = time.monotonic()
+    output = open_output(f"rtmp://127.0.0.1:{free_port()}/live/film", FORM, wait=threading.Event())
+    output.close()
+    stopped = threading.Event()
+    stopped.set()
+    with serving(hold) as port:
+        open_output(f"rtmp://127.0.0.1:{port}/live/film", FORM, wait=stopped).close()
+    assert time.monotonic() - begin_s < 10
 
 
 def test_rtmp_needs_h264():
