@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from edgeaudio.capture.config import SourceConfig
@@ -23,6 +23,7 @@ from edgeaudio.capture.errors import SourceError
 from edgeaudio.capture.pipe import kind_of
 from edgeaudio.clock import Clock
 from edgeaudio.commands.exit_status import EXIT_INTERRUPTED
+from edgeaudio.commands.film_settings import DEFAULT_LOG_LEVEL, chosen_models, given_settings
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.progress import Progress
 from edgeaudio.commands.source_argument import failure_line, find_source
@@ -43,10 +44,8 @@ from edgeaudio.media.film_writer import CONTAINERS
 from edgeaudio.pictures.canvas import require_pillow
 from edgeaudio.pictures.film_options import FilmLook
 from edgeaudio.pictures.ticks import Begin
-from edgeaudio.recognise.bundled_models import DEFAULT_MODEL, find_model
-from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, SourcePipeline
+from edgeaudio.recognise.pipeline import GATE_DBFS, SourcePipeline
 from edgeaudio.redact import mask
-from edgeaudio.settings.places import nothing_is_set
 from edgeaudio.settings.reading import read_secret
 from edgeaudio.terminal import flush_output, print_out
 from edgeaudio.types import Block, Reason
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".mkv"
 _TOLD_S = 0.5
-DEFAULT_LOG_LEVEL: Final = "info"  # as the settings' default
 # of a server that brings either recordings or live sound: what it takes to tell may be away for a while
 _PASSING = (
     *(Reason.REFUSED, Reason.UNREACHABLE, Reason.NAME_NOT_FOUND, Reason.TIMEOUT, Reason.SERVER_BUSY),
@@ -87,7 +85,7 @@ def film(target: str, path: Path | None, options: Sequence[str], request: Reques
     stopped, by Ctrl-C or SIGTERM. Ends the process if a thread hangs in a driver.
     """
     require_pillow()
-    settings = None if nothing_is_set(path, options) else _settings(path, options)
+    settings = given_settings(path, options)
     log_level = DEFAULT_LOG_LEVEL if settings is None else settings.log_level
     config, name = find_source(target, settings)
     title = name or (config.address.path.name if config.address.path is not None else mask(str(config.address)))
@@ -249,26 +247,6 @@ def _stopped() -> Iterator[threading.Event]:
         pass  # the film is finished, and printed
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-# what is not needed is not imported: settings take 25 MB, the model runtime 9
-
-
-def _settings(path: Path | None, options: Sequence[str]) -> Settings:
-    from edgeaudio.settings import load_settings  # noqa: PLC0415 (see above)
-
-    return load_settings(path, options)
-
-
-def chosen_models(settings: Settings | None, names: Sequence[str], source: str | None) -> list[ModelBinding]:
-    """Return the named models, else those of the settings, else the bundled one. Raises EdgeaudioError."""
-    if names or settings is None:
-        from edgeaudio.recognise.model import load_model  # noqa: PLC0415 (see above)
-
-        return [ModelBinding(load_model(find_model(name))) for name in names or (DEFAULT_MODEL,)]
-    from edgeaudio.wiring import load_models, model_bindings  # noqa: PLC0415 (see above)
-
-    return model_bindings(settings, load_models(settings), source)
 
 
 @dataclass(frozen=True, slots=True)
