@@ -140,6 +140,8 @@ def _report(
         raise EdgeaudioError(failure_line(failure))
     if interrupted and (maker.recorded or made is None):
         return EXIT_INTERRUPTED
+    if isinstance(maker.output, PushOutput) and not maker.output.counts.connections:
+        raise EdgeaudioError(f"{out.shown}: nothing was sent: no server took the film")
     return 0
 
 
@@ -261,6 +263,8 @@ class _Target:
 def _target(config: SourceConfig, name: str | None, request: Request) -> _Target:
     """Return where the film goes. Raises EdgeaudioError where it cannot, before anything is read."""
     out = request.out or ""
+    if request.out == "":  # a variable of a script that is not set, most likely
+        raise EdgeaudioError("--out is empty; name a file, a directory or a server, or leave it out")
     if "://" in out or out.startswith("@"):
         address = read_secret(Path(out[1:])) if out.startswith("@") else out
         server = push_target(address, request.audio)

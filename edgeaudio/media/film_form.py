@@ -19,7 +19,7 @@ LIVE_RATES_HZ: Final = (44_100, 48_000)  # that every server knows
 AAC_RATE_HZ: Final = 48_000  # of sound that has another rate
 MAX_CHANNELS: Final[dict[FilmAudio, int]] = {"flac": 8, "aac": 2}
 _AAC_BITS_PER_SAMPLE, _AAC_MAX_BIT_RATE = 4, 96_000  # of each channel
-_MIN_SIDE, _MAX_WIDTH, _MAX_HEIGHT = 16, 4096, 2304  # pixels
+_MIN_SIDE, _MAX_SIDE, _MAX_PIXELS = 16, 4096, 4096 * 2304
 _MIN_BIT_RATE, _MAX_BIT_RATE = 50_000, 100_000_000
 
 
@@ -41,10 +41,11 @@ class FilmFormat:
         """Raise FilmWriterError where no encoder could take it."""
         if self.width % 2 or self.height % 2:
             raise FilmWriterError(f"a film of {self.width}x{self.height} pixels: choose even numbers")
-        if not (_MIN_SIDE <= self.width <= _MAX_WIDTH and _MIN_SIDE <= self.height <= _MAX_HEIGHT):
+        sides = (self.width, self.height)
+        if not all(_MIN_SIDE <= side <= _MAX_SIDE for side in sides) or self.width * self.height > _MAX_PIXELS:
             raise FilmWriterError(
-                f"a film of {self.width}x{self.height} pixels: choose {_MIN_SIDE}x{_MIN_SIDE} to "
-                f"{_MAX_WIDTH}x{_MAX_HEIGHT}"
+                f"a film of {self.width}x{self.height} pixels: a side has {_MIN_SIDE} to {_MAX_SIDE}, and the whole at "
+                "most 4096x2304"
             )
         if not 1 <= self.frame_rate <= 120:
             raise FilmWriterError(f"{self.frame_rate} pictures a second: choose 15 to 60")

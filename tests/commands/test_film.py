@@ -82,6 +82,13 @@ def test_a_part_with_other_colours_axes_and_sound_in_mp4(sweep, capsys) -> None:
     assert "part.mp4: 320x180 pixels, 2.0 s, " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("size", ["128x4096", "4096x128"])
+def test_a_side_may_have_all_that_the_help_says(size, sweep) -> None:
+    assert cli.main(["film", str(sweep), "-o", "a.mkv", "--no-detections", "--size", size, "--length", "0.1"]) == 0
+    (picture, *_) = decoded(Path("a.mkv")).pictures.values()
+    assert "x".join(map(str, picture.shape[::-1])) == size
+
+
 @pytest.mark.parametrize("look", [("--scale", "log"), ("--scale", "mel", "--low-hz", "300", "--high-hz", "6000")])
 def test_a_scale_and_a_band_can_be_chosen(look: tuple[str, ...], sweep) -> None:
     assert cli.main(["film", str(sweep), "-o", "a.mkv", *PLAIN, *look, "--length", "3"]) == 0
@@ -109,6 +116,7 @@ def test_detections_are_drawn_where_they_were(thuds, model, capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
+        (["-o", ""], "--out is empty; name a file, a directory or a server, or leave it out"),
         (["-o", "a.avi"], "a.avi: the end of its name gives the format: .mkv, "),
         (["-o", "none/a.mkv"], "none: no such directory; make it first"),
         (["-o", f"{'x' * 300}.mkv"], "cannot be written: File name too long"),

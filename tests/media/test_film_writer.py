@@ -178,7 +178,7 @@ def test_a_full_disk_raises_its_own_error_and_what_was_written_plays(tmp_path):
     ("values", "words"),
     [
         ((161, 96, 15, 48_000, 1), "even numbers"),
-        ((160, 8, 15, 48_000, 1), "choose 16x16"),
+        ((160, 8, 15, 48_000, 1), "a side has 16 to 4096"),
         ((8192, 96, 15, 48_000, 1), "4096x2304"),
         ((160, 96, 0, 48_000, 1), "15 to 60"),
         ((160, 96, 15, 1_000_000, 1), "1000000 Hz"),
