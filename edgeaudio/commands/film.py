@@ -263,6 +263,8 @@ class _Target:
 def _target(config: SourceConfig, name: str | None, request: Request) -> _Target:
     """Return where the film goes. Raises EdgeaudioError where it cannot, before anything is read."""
     out = request.out or ""
+    if request.length_s == 0:
+        raise EdgeaudioError("--length 0: a film of nothing; leave it out to film all")
     if request.out == "":  # a variable of a script that is not set, most likely
         raise EdgeaudioError("--out is empty; name a file, a directory or a server, or leave it out")
     if "://" in out or out.startswith("@"):

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.reader import Reader
-from edgeaudio.clock import Clock
+from edgeaudio.clock import STEP_S, Clock
 from edgeaudio.film.film import Film
 from edgeaudio.film.time_line import TimeLine
 from edgeaudio.hub import Hub
@@ -100,6 +100,7 @@ class _Watch:
         self._length_s = length_s
         self._clock = clock
         self._zero_s = 0.0  # monotonic
+        self._zero_utc = clock.utc()  # what the system clock calls it
         self._connected = False
         self._late_s = 0.0  # how much later than it was made sound has come lately
         self._heard_s = 0.0  # when the last came, monotonic
@@ -145,9 +146,15 @@ class _Watch:
         if self.film is None:
             age_s = (self._clock.utc(monotonic_s) - block.at).total_seconds()
             self._zero_s = monotonic_s - max(age_s, block.duration_s)
+            self._zero_utc = self._clock.utc(self._zero_s)
             line = TimeLine(block.at, is_live=True, length_s=self._length_s)
             self.film = self._make(line, block)
         now_s = monotonic_s - self._zero_s
+        zero_utc = self._clock.utc(self._zero_s)
+        step_s = (zero_utc - self._zero_utc).total_seconds()
+        if abs(step_s) >= STEP_S:
+            self._zero_utc = zero_utc
+            self.film.time_line.expect_step(step_s)
         with self._pace.of(self.film):
             self.film.feed(block, now_s)
         forgotten_s = (monotonic_s - self._heard_s) * _FORGET if self._heard_s else 0.0

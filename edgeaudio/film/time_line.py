@@ -47,6 +47,7 @@ class TimeLine:
         self.end_s = 0.0  # what is before is decided
         self.late_s = 0.0  # of sound that came when its time had passed
         self.steps = 0  # of the system clock
+        self._pending_s = 0.0  # of a step of the clock that no Block has shown yet
         self._is_live = is_live
         self._epoch: int | None = None
         self._next = 0  # offset that follows the last Block
@@ -64,11 +65,19 @@ class TimeLine:
         """
         rate = block.sample_rate
         claimed_s = (block.at - self.zero).total_seconds()
+        follows = block.epoch == self._epoch and block.offset == self._next
+        if now_s is not None and self._pending_s:
+            expected_s = self._time_of(block.offset, rate) if follows else now_s - block.duration_s
+            if abs(claimed_s - self._pending_s - expected_s) < abs(claimed_s - expected_s):  # else it is from before
+                self.zero += timedelta(seconds=self._pending_s)
+                claimed_s -= self._pending_s
+                self.steps += 1
+                self._pending_s = 0.0
         if now_s is not None and not now_s - _STEP_S < claimed_s < now_s + _FUTURE_S:
             self.zero += timedelta(seconds=claimed_s - (now_s - block.duration_s))
             claimed_s = now_s - block.duration_s
             self.steps += 1
-        follows = block.epoch == self._epoch and block.offset == self._next
+            self._pending_s = 0.0
         is_gap = not follows
         if block.epoch != self._epoch:
             self._begin(block, claimed_s)
@@ -78,6 +87,10 @@ class TimeLine:
             begin_s, follows = claimed_s, False
         self._epoch, self._next = block.epoch, block.offset + len(block.samples)
         return self._cut(block, begin_s, follows=follows, is_gap=is_gap)
+
+    def expect_step(self, step_s: float) -> None:
+        """Note that the system clock was set by so much: Blocks that come from now on may show it."""
+        self._pending_s += step_s
 
     def pass_to(self, until_s: float) -> None:
         """Decide that there is no sound up to then."""

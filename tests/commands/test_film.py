@@ -116,6 +116,7 @@ def test_detections_are_drawn_where_they_were(thuds, model, capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
+        (["--length", "0"], "--length 0: a film of nothing; leave it out to film all"),
         (["-o", ""], "--out is empty; name a file, a directory or a server, or leave it out"),
         (["-o", "a.avi"], "a.avi: the end of its name gives the format: .mkv, "),
         (["-o", "none/a.mkv"], "none: no such directory; make it first"),

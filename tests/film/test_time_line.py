@@ -115,6 +115,21 @@ def test_a_system_clock_that_is_set_moves_the_clock_and_not_the_film(step_s: flo
     assert (line.zero - ZERO).total_seconds() == pytest.approx(step_s, abs=0.01)
 
 
+@pytest.mark.parametrize("step_s", [-30.0, -2.0, 0.5, 20.0])
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_small_step_of_the_clock_that_is_announced_loses_no_sound(step_s: float, epoch: int) -> None:
+    line = TimeLine(ZERO, is_live=True)
+    placed(line, block(0, 0, 0.0), 0.1)
+    line.expect_step(step_s)
+    assert placed(line, block(0, 100, 0.1), 0.2) == (0.1, 100, True, False)  # it was on its way before
+    begin = 0 if epoch else 200
+    found = placed(line, block(epoch, begin, 0.2 + step_s), 0.3)
+    assert found == (0.2, 100, not epoch, bool(epoch))
+    assert placed(line, block(epoch, begin + 100, 0.3 + step_s), 0.4) == (0.3, 100, True, False)
+    assert line.steps == 1
+    assert (line.zero - ZERO).total_seconds() == pytest.approx(step_s, abs=0.01)
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(0, 500), st.floats(-5, 20, allow_nan=False), st.integers(1, 300)),
