@@ -22,7 +22,7 @@ from support.waiting import wait_until
 from support.wave_files import write_wave
 
 from edgeaudio import cli
-from edgeaudio.commands import film
+from edgeaudio.commands import film_settings
 from edgeaudio.pictures.film_options import FilmLook
 from edgeaudio.recognise.bundled_models import DEFAULT_MODEL
 from edgeaudio.settings import load_settings
@@ -284,9 +284,9 @@ def test_a_film_without_settings_or_models_does_without_their_libraries(sweep, m
 
 def test_without_settings_all_is_as_with_their_defaults() -> None:
     settings = load_settings()
-    assert settings.log_level == film.DEFAULT_LOG_LEVEL
+    assert settings.log_level == film_settings.DEFAULT_LOG_LEVEL
     assert list(settings.models) == [DEFAULT_MODEL]
-    (own,), (usual,) = film.chosen_models(None, (), None), film.chosen_models(settings, (), None)
+    (own,), (usual,) = film_settings.chosen_models(None, (), None), film_settings.chosen_models(settings, (), None)
     assert own.model.manifest == usual.model.manifest
     assert (own.period_s, own.labels) == (usual.period_s, usual.labels)
     assert not own.thresholds
