@@ -20,11 +20,11 @@ from uuid import UUID
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
-from edgeaudio.capture.pipe import kind_of
 from edgeaudio.clock import Clock
 from edgeaudio.commands.exit_status import EXIT_INTERRUPTED
 from edgeaudio.commands.film_settings import DEFAULT_LOG_LEVEL, chosen_models, given_settings
 from edgeaudio.commands.interrupt import stopped_by_interrupt
+from edgeaudio.commands.output_file import output_file
 from edgeaudio.commands.progress import Progress
 from edgeaudio.commands.source_argument import failure_line, find_source
 from edgeaudio.commands.waiting import SENDER_WAIT_S, WaitMonitor
@@ -54,7 +54,6 @@ from edgeaudio.urls import HIDDEN, holds_login
 if TYPE_CHECKING:
     from edgeaudio.settings import Settings
 
-_SUFFIX = ".mkv"
 _TOLD_S = 0.5
 # of a server that brings either recordings or live sound: what it takes to tell may be away for a while
 _PASSING = (
@@ -278,32 +277,9 @@ def _target(config: SourceConfig, name: str | None, request: Request) -> _Target
                 "you can read, and give the file's name after an @, as in --out @address.txt"
             )
         return _Target(address, server.shown, None)
-    try:
-        file = _file(config, name, request)
-    except OSError as error:  # a name that is too long, a directory that may not be looked into
-        raise EdgeaudioError(f"{error.filename}: cannot be written: {error.strerror}") from None
+    chosen = None if request.out is None else Path(request.out)
+    file = output_file(chosen, config, name, otherwise="film", suffixes=CONTAINERS, overwrite=request.overwrite)
     return _Target(str(file), str(file), file)
-
-
-def _file(config: SourceConfig, name: str | None, request: Request) -> Path:
-    source = config.address.path
-    stem = name or (source.stem if source is not None and kind_of(source) is None else "") or "film"
-    file = Path(f"{stem}{_SUFFIX}") if request.out is None else Path(request.out)
-    if request.out is not None and file.is_dir():
-        file /= f"{stem}{_SUFFIX}"
-    if file.suffix.lower() not in CONTAINERS:
-        raise EdgeaudioError(f"{file}: the end of its name gives the format: {', '.join(CONTAINERS)}")
-    if file.is_dir() or (file.exists() and not file.is_file()):
-        raise EdgeaudioError(f"{file} is no regular file; name another with -o")
-    if file.is_symlink() and not file.exists():
-        raise EdgeaudioError(f"{file} is a symbolic link to nothing; remove it, or name another file with -o")
-    if file.exists() and source is not None and file.samefile(source):
-        raise EdgeaudioError(f"{file} is the recording itself; name another file with -o")
-    if file.exists() and not request.overwrite:
-        raise EdgeaudioError(f"{file} exists; replace it with --overwrite, or name another with -o")
-    if not file.parent.is_dir():
-        raise EdgeaudioError(f"{file.parent}: no such directory; make it first")
-    return file
 
 
 def _print_made(out: _Target, look: FilmLook, made: Footage) -> None:

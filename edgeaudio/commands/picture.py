@@ -15,8 +15,8 @@ from pathlib import Path
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
-from edgeaudio.capture.pipe import kind_of
 from edgeaudio.commands.interrupt import stopped_by_interrupt
+from edgeaudio.commands.output_file import output_file
 from edgeaudio.commands.progress import Progress
 from edgeaudio.commands.source_argument import failure_line, find_source
 from edgeaudio.commands.waiting import SENDER_WAIT_S, WaitMonitor
@@ -61,7 +61,7 @@ def picture(target: str, path: Path | None, options: Sequence[str], request: Req
     """Draw a source, and print what was written. Raises EdgeaudioError, after drawing what came before the failure."""
     require_pillow()
     config, name = find_source(target, load_settings(path, options))
-    file = _output(config, name, request)
+    file = output_file(request.out, config, name, otherwise="picture", suffixes=_FORMATS, overwrite=request.overwrite)
     width, height = request.size
     look = PictureOptions(
         width=width,
@@ -90,33 +90,6 @@ def picture(target: str, path: Path | None, options: Sequence[str], request: Req
     if failure is not None:
         raise EdgeaudioError(failure_line(failure))
     return 0
-
-
-def _output(config: SourceConfig, name: str | None, request: Request) -> Path:
-    """Return the file that is to be written. Raises EdgeaudioError where it cannot be, before anything is read."""
-    try:
-        return _file(config, name, request)
-    except OSError as error:  # a name that is too long, a directory that may not be looked into
-        raise EdgeaudioError(f"{error.filename}: cannot be written: {error.strerror}") from None
-
-
-def _file(config: SourceConfig, name: str | None, request: Request) -> Path:
-    source = config.address.path
-    stem = name or (source.stem if source is not None and kind_of(source) is None else "") or "picture"
-    file = Path(f"{stem}.jpg") if request.out is None else request.out
-    if request.out is not None and request.out.is_dir():
-        file = request.out / f"{stem}.jpg"
-    if file.suffix.lower() not in _FORMATS:
-        raise EdgeaudioError(f"{file}: the end of its name gives the format: {', '.join(_FORMATS)}")
-    if file.is_dir() or (file.exists() and not file.is_file()):
-        raise EdgeaudioError(f"{file} is no regular file; name another with -o")
-    if file.is_symlink() and not file.exists():
-        raise EdgeaudioError(f"{file} is a symbolic link to nothing; remove it, or name another file with -o")
-    if file.exists() and not request.overwrite:
-        raise EdgeaudioError(f"{file} exists; replace it with --overwrite, or name another with -o")
-    if not file.parent.is_dir():
-        raise EdgeaudioError(f"{file.parent}: no such directory; make it first")
-    return file
 
 
 class _Drawn:

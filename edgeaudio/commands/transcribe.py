@@ -19,6 +19,7 @@ from edgeaudio.backoff import Backoff
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.commands.captions import SUFFIXES, Format, Said, Writer
 from edgeaudio.commands.interrupt import stopped_by_interrupt
+from edgeaudio.commands.output_file import check_replaceable
 from edgeaudio.commands.source_argument import failure_line, find_source
 from edgeaudio.commands.transcribe_sources import is_live, live_utterances, recorded_utterances
 from edgeaudio.errors import EdgeaudioError
@@ -197,7 +198,9 @@ class _Output:
         self._n_texts = 0
         if request.out is not None:
             with self._errors():
-                _check_replaceable(request.out, source, overwrite=request.overwrite)
+                if request.out.is_dir():
+                    raise EdgeaudioError(f"{request.out} is a directory; name a file in it with -o")
+                check_replaceable(request.out, source, overwrite=request.overwrite)
 
     def open(self, *, recorded: bool, start: datetime) -> None:
         """Begin, now that the source is known. Raises EdgeaudioError if the file cannot be written."""
@@ -240,15 +243,3 @@ class _Output:
             yield
         except OSError as error:
             raise EdgeaudioError(f"{self._path}: cannot be written: {error.strerror}") from None
-
-
-def _check_replaceable(out: Path, source: Path | None, *, overwrite: bool) -> None:
-    """Raises EdgeaudioError for a file that must stay as it is, OSError for one that cannot be looked at."""
-    if not out.exists():
-        return
-    if out.is_dir():
-        raise EdgeaudioError(f"{out} is a directory; name a file in it with -o")
-    if source is not None and out.samefile(source):
-        raise EdgeaudioError(f"{out} is the recording itself; name another file with -o")
-    if not overwrite:
-        raise EdgeaudioError(f"{out} exists; replace it with --overwrite, or name another with -o")

@@ -5,14 +5,11 @@ Owns: the picture's size and place. Does not know: what the demo does. Needs the
 
 from __future__ import annotations
 
-import io
-import re
 import subprocess
 import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
+from tools.maintenance.terminal_picture import draw_terminal
 
 PICTURE = Path(__file__).parents[2] / "docs" / "demo.svg"
 
@@ -23,13 +20,7 @@ def main() -> int:
     print(done.stdout)
     if done.returncode:
         return done.returncode
-    lines = ["$ make demo", *done.stdout.splitlines()]
-    console = Console(record=True, width=max(map(len, lines)) + 2, file=io.StringIO())
-    for line in lines:
-        console.print(Text(line), soft_wrap=True)
-    drawing = console.export_svg(title="edgeaudio demo")
-    # rich would have the reader's browser fetch a font; any monospaced one will do
-    PICTURE.write_text(re.sub(r"\s*@font-face \{.*?\}", "", drawing, flags=re.DOTALL))
+    draw_terminal("make demo", done.stdout.splitlines(), "edgeaudio demo", PICTURE)
     return 0
 
 

@@ -8,18 +8,15 @@ Owns: the talk, and the picture's size and place. Needs flite, a recogniser, and
 from __future__ import annotations
 
 import argparse
-import io
-import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.text import Text
 
 from edgeaudio.types import UTTERANCE_RATE
+from tools.maintenance.terminal_picture import draw_terminal
 from tools.synth.flite import spoken
 from tools.synth.speech_scenes import in_noise, string
 from tools.training.recordings import Recording, audio_files, read_audio, without_padding, write_wav
@@ -55,13 +52,7 @@ def main() -> int:
     if done.returncode:
         return done.returncode
     shown = "edgeaudio transcribe --recogniser http://localhost:8000/v1 --language en porch.wav"
-    lines = [f"$ {shown}", *done.stdout.splitlines()]
-    console = Console(record=True, width=max(map(len, lines)) + 2, file=io.StringIO())
-    for line in lines:
-        console.print(Text(line), soft_wrap=True)
-    drawing = console.export_svg(title="edgeaudio transcribe")
-    # rich would have the reader's browser fetch a font; any monospaced one will do
-    PICTURE.write_text(re.sub(r"\s*@font-face \{.*?\}", "", drawing, flags=re.DOTALL))
+    draw_terminal(shown, done.stdout.splitlines(), "edgeaudio transcribe", PICTURE)
     return 0
 
 

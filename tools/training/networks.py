@@ -49,11 +49,7 @@ def spectrum_network(config: FeatureConfig, n_frames: int, n_labels: int) -> tup
         Two models over the same weights: one that gives logits, to be trained, and one that gives scores.
     """
     inputs = keras.Input((n_frames, config.n_features))
-    x = inputs
-    if config.kind == "mfcc":
-        x = layers.Reshape((n_frames, 1, config.n_mfcc))(x)
-        x = layers.Conv2D(config.n_mels, 1, name="mel_bands")(x)
-    x = layers.Reshape((n_frames, config.n_mels, 1))(x)
+    x = _as_bands(inputs, config, n_frames)
     for filters, size, stride in ((16, 5, 2), (24, 3, 2), (32, 3, 1), (48, 3, 2), (64, 3, 1), (96, 3, 2), (96, 3, 1)):
         x = _activated(layers.Conv2D(filters, size, strides=stride, padding="same", use_bias=False)(x))
     y = _activated(layers.DepthwiseConv2D((9, 1), padding="same", use_bias=False)(x))
@@ -61,8 +57,6 @@ def spectrum_network(config: FeatureConfig, n_frames: int, n_labels: int) -> tup
     pooled = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalAveragePooling2D()(y)])
     logits = layers.Dense(n_labels)(layers.Dropout(0.3)(pooled))
     network, scoring = keras.Model(inputs, logits), keras.Model(inputs, layers.Activation("sigmoid")(logits))
-    if config.kind == "mfcc":
-        network.get_layer("mel_bands").set_weights(_mel_bands(config))
     return network, scoring
 
 
@@ -78,11 +72,7 @@ def keyword_network(config: FeatureConfig, n_frames: int, n_labels: int) -> tupl
         Two models over the same weights: one that gives logits, to be trained, and one that gives scores.
     """
     inputs = keras.Input((n_frames, config.n_features))
-    x = inputs
-    if config.kind == "mfcc":
-        x = layers.Reshape((n_frames, 1, config.n_mfcc))(x)
-        x = layers.Conv2D(config.n_mels, 1, name="mel_bands")(x)
-    x = layers.Reshape((n_frames, config.n_mels, 1))(x)
+    x = _as_bands(inputs, config, n_frames)
     for filters, size, stride in ((16, 5, 2), (24, 3, 1), (32, 3, 2)):
         x = _activated(layers.Conv2D(filters, size, strides=stride, padding="same", use_bias=False)(x))
     for filters, stride in ((64, 1), (64, 1), (64, 2)):
@@ -92,9 +82,17 @@ def keyword_network(config: FeatureConfig, n_frames: int, n_labels: int) -> tupl
     x = layers.Flatten()(_activated(x))
     logits = layers.Dense(n_labels)(layers.Dropout(0.2)(x))
     network, scoring = keras.Model(inputs, logits), keras.Model(inputs, layers.Softmax()(logits))
-    if config.kind == "mfcc":
-        network.get_layer("mel_bands").set_weights(_mel_bands(config))
     return network, scoring
+
+
+def _as_bands(inputs: Any, config: FeatureConfig, n_frames: int) -> Any:  # noqa: ANN401 - Keras has no types
+    """Return `(n_frames, n_mels, 1)`; of MFCC by a layer that begins as the inverse of the cosine transform."""
+    x = inputs
+    if config.kind == "mfcc":
+        bands = layers.Conv2D(config.n_mels, 1, name="mel_bands")
+        x = bands(layers.Reshape((n_frames, 1, config.n_mfcc))(x))
+        bands.set_weights(_mel_bands(config))
+    return layers.Reshape((n_frames, config.n_mels, 1))(x)
 
 
 def _mel_bands(config: FeatureConfig) -> list[NDArray[np.float32]]:
