@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy.testing  # noqa: F401 (NumPy 1 starts a program as it is imported: before any test, then)
 import pytest
 from hypothesis import HealthCheck, settings
+from support.examples import examples
 from support.programs import left_out
 
 # rooms whose tests have a machine, a broker or an agent each, and those of the tools for training, which take long
@@ -77,7 +78,7 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     derandomize=os.environ.get("EXPLORE") != "1",
-    max_examples=10 if os.environ.get("EXAMPLES") == "few" else 100,
+    max_examples=examples(100),
 )
 settings.load_profile("edgeaudio")
 # agents of tests keep nothing in the runtime directory of whoever runs them

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.golden_speech import PCM, SPEECH
 from support.media import sine, write_media
 from support.tflite import model_directory
@@ -108,7 +109,7 @@ def test_a_generator_of_pcm_bytes_is_scored_as_it_comes(model: Path):
     assert abs(first.at - datetime.now(UTC)) < timedelta(seconds=10)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(sizes=st.lists(st.integers(0, 3001), max_size=12))
 def test_the_sizes_of_pieces_do_not_matter(model: Path, sizes: list[int]):
     data = pcm(tone(0.5))

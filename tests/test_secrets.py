@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.loading import load_layers
 from support.ports import free_port
 
@@ -187,7 +188,7 @@ def written(form: str, scheme: str, password: str, port: int) -> str:
 
 
 THE_SAME_FIXTURES = hypothesis_settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(100)
 )
 
 

@@ -10,6 +10,7 @@ import pytest
 from dashboard.values import AT_MS, NOW_S, history_of, offset, onset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from edgeaudio.dashboard import counts as counts_module
 from edgeaudio.dashboard import database
@@ -61,7 +62,7 @@ def test_onset_and_offset_become_one_event(history: History) -> None:
     assert history.event("dock", "porch", "e2") is None
 
 
-@settings(max_examples=30)  # each is a file
+@settings(max_examples=examples(30))  # each is a file
 @given(order=st.permutations([onset(), offset(), onset(), offset()]), cuts=st.sets(st.integers(1, 3)))
 def test_the_order_and_repetitions_of_detections_do_not_matter(
     order: list[Detection], cuts: set[int], tmp_path_factory
@@ -230,7 +231,7 @@ def test_an_offset_with_a_higher_score_moves_the_count(history: History) -> None
     assert list(counted(history).values()) == [{"dog": 2}]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     changes=st.lists(
         st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 5 * 96), st.sampled_from([0.0, 0.4, 0.5, 1.0]))

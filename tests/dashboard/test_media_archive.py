@@ -14,6 +14,7 @@ import pytest
 from dashboard.values import onset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from edgeaudio.dashboard import history, service
 from edgeaudio.dashboard.config import DashboardConfig
@@ -141,7 +142,7 @@ def test_a_device_that_floods_displaces_its_own(kept: Kept) -> None:
     assert not kept.has("l0", "loud")
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 20 * BLOCK)), max_size=20))
 def test_the_quota_holds_and_the_smaller_are_spared(tmp_path_factory: Any, files: list[tuple[int, int]]) -> None:
     kept = Kept(tmp_path_factory.mktemp("kept"))

@@ -13,6 +13,7 @@ from dashboard.test_history import counted
 from dashboard.values import AT_MS, NOW_S, history_of, offset, onset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from edgeaudio.dashboard import missed as missed_module
 from edgeaudio.dashboard import model_files, reviews
@@ -161,7 +162,7 @@ def steps(draw: st.DrawFn) -> list[tuple[str, int, str]]:
     )
 
 
-@settings(max_examples=40, deadline=None)  # each is a file
+@settings(max_examples=examples(40), deadline=None)  # each is a file
 @given(steps=steps())
 def test_counts_are_always_those_of_the_rows(
     steps: Sequence[tuple[str, int, str]], tmp_path_factory: pytest.TempPathFactory

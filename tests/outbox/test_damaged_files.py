@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.delivery import DETECTION, detections, payloads
+from support.examples import examples
 
 from edgeaudio.outbox.outbox import Outbox
 from edgeaudio.types import Message
@@ -103,7 +104,7 @@ def test_damage_found_while_running_loses_nothing_that_comes_after_it(path: Path
 
 
 @given(data=st.binary(max_size=300))
-@settings(max_examples=50)  # it waits for the disk
+@settings(max_examples=examples(50))  # it waits for the disk
 def test_any_file_is_used_or_replaced(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.mktemp("any") / "outbox.db"
     path.write_bytes(data)

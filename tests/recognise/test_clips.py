@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.feature_configs import feature_configs
 from support.rounding import tolerance
 
@@ -90,7 +91,7 @@ def test_the_last_clip_ends_with_the_signal():
 
 
 @pytest.mark.integration  # it takes seconds
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(
     config=st.sampled_from(["spectrogram", "log_mel", "mfcc"]).flatmap(
         lambda kind: feature_configs(kind, RATE, st.floats(-50, 50))

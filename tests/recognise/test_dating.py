@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from edgeaudio.recognise.dating import ClipScore, Date, beginning, end
 from edgeaudio.types import POWER_STEP_S
@@ -127,7 +128,7 @@ def test_clips_shorter_than_a_rise_are_dated_by_their_scores():
     assert beginning(looks, 2, SUSPICION, whole=True).error_s == pytest.approx(0.02)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     onset_s=st.floats(4.5, 8.0),
     lasts_s=st.floats(0.3, 8.0),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
@@ -207,7 +208,7 @@ def sections(draw):
 VALUES = st.lists(st.none() | st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0]) | st.floats(0, 1, width=32), max_size=40)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(section=sections(), values=VALUES, levels=st.none() | st.integers(0, 9))
 def test_invariants_hold_for_any_scores(section, values, levels):
     chosen = detector(**section)

@@ -7,6 +7,7 @@ from uuid import UUID
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
@@ -118,7 +119,7 @@ def test_the_end_of_an_epoch_ends_the_word_and_forgets_that_it_was_said():
 VALUES = st.lists(st.tuples(*[st.sampled_from([0.0, 0.4, 0.6, 0.9, 1.0])] * 3), max_size=40)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     rows=VALUES,
     refractory_s=st.sampled_from([0.05, 0.1, 0.3, 1.0]),

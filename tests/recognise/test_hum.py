@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from edgeaudio.recognise.hum import HUM_TOP_HZ, HUM_WIDTH_HZ, LOWEST_HZ, MAINS_HZ, HumMeter
 from edgeaudio.types import Samples
@@ -23,7 +24,7 @@ def share_of_hum(signal: np.ndarray, rate: int) -> float:
 
 
 @pytest.mark.parametrize("rate", RATES)
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(
     tones=st.lists(st.tuples(st.floats(15, 3900), st.floats(0.001, 0.3)), max_size=5),
     hum=st.lists(st.tuples(st.sampled_from(MAINS_HZ), st.integers(1, 15), st.floats(0.001, 0.3)), max_size=3),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from edgeaudio.recognise.level import LevelMeter
 
@@ -60,7 +61,7 @@ def test_a_square_wave_at_the_root_of_a_half_is_at_minus_3_dbfs():
     assert reading(samples).rms_dbfs == pytest.approx(-3.0103, abs=1e-3)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.integers(0, 20_000), max_size=8))
 def test_splitting_the_input_changes_nothing(cuts):
     samples = np.random.default_rng(1).uniform(-1, 1, 20_000).astype(np.float32)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.feature_configs import feature_configs
 from support.tflite import manifest_of
 
@@ -421,7 +422,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
 
 
 @pytest.mark.integration  # it takes seconds
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(manifests())
 def test_what_is_written_is_read_back(manifest):
     assert parse_manifest(tomllib.loads(manifest_toml(manifest)), FILE) == manifest

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.tflite import LABELS, MELS, SPECTRUM, WAVEFORM, manifest_of, model_directory
 
 from edgeaudio.recognise.feature_config import FeatureConfig
@@ -98,7 +99,7 @@ def test_there_is_something_to_compare():
 
 
 @pytest.mark.integration  # it takes seconds
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     rate=st.sampled_from([8000, 11025, 16000, 44100]),
     channels=st.integers(0, 3),
@@ -166,7 +167,7 @@ def test_a_real_model_reports_events(tmp_path):
 
 
 @pytest.mark.integration  # it takes seconds
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     first=st.integers(0, 9000),
     second=st.integers(0, 9000),

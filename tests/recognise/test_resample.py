@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from edgeaudio.recognise.resample import Resampler, _ratio
 
@@ -100,7 +101,7 @@ def test_equal_rates_pass_samples_through():
     assert len(resampler.flush()) == 0
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     from_hz=st.sampled_from(RATES),
     to_hz=st.sampled_from(RATES),

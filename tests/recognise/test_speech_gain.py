@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.golden_speech import SPEECH
 
 from edgeaudio.recognise.speech_gain import HIGH_DBFS, LOW_DBFS, MOST_DB, SpeechGain
@@ -87,7 +88,7 @@ def test_dc_that_changes_is_followed_without_steps() -> None:
     assert not amplified(quiet).any()
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(st.integers(0, 40_000), max_size=10), st.sampled_from([0.0, 0.02]))
 def test_how_the_sound_is_split_changes_no_bit(lengths: list[int], dc: float) -> None:
     quiet = SPEECH * np.float32(0.003) + np.float32(dc)

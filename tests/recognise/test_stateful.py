@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.tflite import MICRO, content_of, manifest_of, model_directory
 
 from edgeaudio.recognise.feature_config import FeatureConfig
@@ -132,7 +133,7 @@ def test_the_scores_of_a_source_are_those_of_its_whole_sound():
     np.testing.assert_allclose(scores_of(results), levels(samples), atol=1e-5)
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(cuts=st.lists(st.integers(0, 12_000), max_size=5))
 def test_splitting_the_sound_changes_no_bit(cuts):
     samples, model = speech(12_000), wake_word_model()

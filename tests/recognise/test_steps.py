@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.tflite import MICRO
 
 from edgeaudio.decibels import rms_dbfs
@@ -119,7 +120,7 @@ def test_flush_adds_no_step_to_a_longer_signal(n):
     assert steps_of(CONFIGS["mels"], [noise(n)])[1] == []
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     name=st.sampled_from(sorted(CONFIGS)), cuts=st.lists(st.integers(0, 4500), max_size=6), quiet=st.integers(0, 3000)
 )

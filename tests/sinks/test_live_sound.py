@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clip_studio import START, Listener, Studio, quiet
+from support.examples import examples
 from support.opus import RATE, Heard, heard
 
 from edgeaudio.recognise.manifest import ClipSection
@@ -65,7 +66,7 @@ def test_all_of_it_is_there_and_at_its_time() -> None:
         assert abs(found / RATE - at_s) < 0.003
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=20), st.sampled_from([8000, 44_100]))
 def test_splitting_the_blocks_changes_neither_packets_nor_times(cuts: list[float], rate: int) -> None:
     signal = np.random.default_rng(3).normal(0, 0.1, rate).astype(np.float32)

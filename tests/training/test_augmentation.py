@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from tools.training.augmentation import UNHEARD_DB, Batches, Example, Recipe, mask_spectrum, place, unit_loudness
 
@@ -36,7 +37,7 @@ def draw(examples, recipe, seed=0, size=8):
     return Batches(examples, N_FRAMES, FRAME_S, recipe).draw(size, np.random.default_rng(seed))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=3), seed=st.integers(0, 2**32 - 1))
 def test_any_recordings_give_clips(lengths, seed):
     values, answers = draw([example(length) for length in lengths], Recipe(), seed)
