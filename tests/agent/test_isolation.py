@@ -203,7 +203,8 @@ _FATAL = {
     "Outbox.add = broken\n",
     "the hub": "from edgeaudio.hub import Hub\ndef broken(self, item):\n    1 / 0\nHub.publish = broken\n",
     "the telling of states": "from edgeaudio.sinks.mqtt import messages\ntold = messages.status\n"
-    "def broken(topics, status):\n    if status.state == 'listening':\n        1 / 0\n    return told(topics, status)\n"
+    "def broken(topics, status, **more):\n    if status.state == 'listening':\n        1 / 0\n"
+    "    return told(topics, status, **more)\n"
     "messages.status = broken\n",
 }
 

@@ -50,8 +50,8 @@ def encode(value):
 
 messages.encode = encode
 status = messages.status
-messages.status = lambda topics, value: Message(
-    status(topics, value).topic, written({"schema_version": 2, "state": {"name": value.state.value}}), 1, True
+messages.status = lambda topics, value, **more: Message(
+    status(topics, value, **more).topic, written({"schema_version": 2, "state": {"name": value.state.value}}), 1, True
 )
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOORS = ("train_model", "convert_model", "evaluate_model", "bench")
+DOORS = ("train_model", "convert_model", "evaluate_model", "evaluate_speech", "bench")
 
 
 def imports_of(file: Path) -> set[str]:
