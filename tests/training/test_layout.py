@@ -54,7 +54,7 @@ def test_tools_holds_the_doors_and_nothing_else():
 @pytest.mark.parametrize(
     "module",
     [
-        *(f"tools.{door}" for door in ("evaluate_model", "bench")),
+        *(f"tools.{door}" for door in ("evaluate_model", "evaluate_speech", "bench")),
         *("models.alarms.train.evaluate_alarms", "models.alarms.train.plain_alarms"),
         *("models.home.train.evaluate_home", "models.home.train.home_recordings", "tools.maintenance.onset_errors"),
     ],
