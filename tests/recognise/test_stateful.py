@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -54,7 +55,8 @@ def smoothed(samples):
 def levels(samples):
     """Return the scores of the second model, step by step."""
     rows = MicroFrontend(MICRO).rows(samples) * np.float32(0.0390625)
-    last, found = 0.0, []
+    last: np.floating[Any] | float = 0.0
+    found = []
     for step in rows[: len(rows) // 3 * 3].reshape(-1, 120):
         last = (last + step.mean()) / 2
         found.append(min(1.0, last / 32))
