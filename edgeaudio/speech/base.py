@@ -1,6 +1,6 @@
 """What the recognisers of all protocols have in common: one call at a time, which another thread can end.
 
-Owns: the call in progress, the samples as PCM. Does not know: protocols.
+Owns: the call in progress. Does not know: protocols.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Final
 
-import numpy as np
-
+from edgeaudio.pcm import pcm_of
 from edgeaudio.redact import mask
 from edgeaudio.speech.answer import AnswerError, short_name
 from edgeaudio.speech.config import Address, RecogniserConfig, authorization, secrets_of
@@ -22,7 +21,6 @@ from edgeaudio.types import Samples
 from edgeaudio.urls import HIDDEN
 
 MAX_WORDS: Final = 1000  # characters that are looked at
-_FULL_SCALE: Final = 32767.0
 
 
 class NetworkRecogniser(ABC):
@@ -74,11 +72,3 @@ class NetworkRecogniser(ABC):
         if self._address.tls and self._context is None:
             self._context = verifying_context()
         return call.connect(self._address, self._context)
-
-
-def pcm_of(samples: Samples) -> bytes:
-    """Return float32 samples `(n,)` as signed 16 bit, little endian; what is no number is silence."""
-    clean: Samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
-    scaled: Samples = np.clip(clean, np.float32(-1.0), np.float32(1.0)) * np.float32(_FULL_SCALE)
-    pcm: bytes = np.rint(scaled).astype("<i2").tobytes()
-    return pcm

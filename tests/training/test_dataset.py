@@ -95,3 +95,10 @@ def test_the_seed_decides(tmp_path):
     touch(tmp_path, *(f"dog/dog{source}_0.wav" for source in range(40)))
     first, second = (np.array([e.fold for e in read_dataset(tmp_path, [], seed=seed)]) for seed in (1, 2))
     assert (first != second).any()
+
+
+def test_a_csv_in_another_encoding_is_refused_in_one_line(tmp_path):
+    data = tmp_path / "data.csv"
+    data.write_bytes("file,label,fold\nhühner.wav,hühner,1\n".encode("latin-1"))
+    with pytest.raises(EdgeaudioError, match=r"data\.csv: is not CSV in UTF-8"):
+        read_dataset(data, [], 0)

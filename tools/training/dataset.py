@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ ALWAYS_TRAINED = 0
 COLUMNS = ("file", "label", "fold")
 ADVICE = "give a folder of label/recording files, or a CSV"
 FIXED = {"yes": True, "no": False, "": False}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def read_dataset(data: Path, negatives: Sequence[Path], seed: int) -> list[Entry
     Raises:
         EdgeaudioError: Nothing is there, or the CSV has a line that is wrong; names it.
     """
-    entries = _from_csv(data) if data.suffix.lower() == ".csv" else _from_folder(data, seed)
+    entries = read_csv(data, COLUMNS, _row) if data.suffix.lower() == ".csv" else _from_folder(data, seed)
     for folder in negatives:
         paths = audio_files(folder, ADVICE)
         folds = folds_of(entries) or [ALWAYS_TRAINED]
@@ -76,18 +79,24 @@ def source_of(path: Path) -> str:
     return path.stem
 
 
-def _from_csv(file: Path) -> list[Entry]:
+def read_csv(file: Path, columns: Sequence[str], parse: Callable[[Path, int, dict[str, str | None]], T]) -> list[T]:
+    """Return what `parse` makes of each line of a CSV: of the file, the line's number and its values by column.
+
+    Raises EdgeaudioError, as `parse` may, for a file that is no such CSV or names no recording.
+    """
     try:
         with file.open(newline="") as lines:
             reader = csv.DictReader(lines)
-            if not set(COLUMNS) <= set(reader.fieldnames or ()):
-                raise EdgeaudioError(f"{file}: its first line must name the columns {', '.join(COLUMNS)}")
-            entries = [_row(file, reader.line_num, row) for row in reader]
+            if not set(columns) <= set(reader.fieldnames or ()):
+                raise EdgeaudioError(f"{file}: its first line must name the columns {', '.join(columns)}")
+            rows = [parse(file, reader.line_num, row) for row in reader]
     except OSError as error:
         raise EdgeaudioError(f"{file}: cannot be read: {error.strerror}") from None
-    if not entries:
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise EdgeaudioError(f"{file}: is not CSV in UTF-8: {error}") from None
+    if not rows:
         raise EdgeaudioError(f"{file}: names no recording")
-    return entries
+    return rows
 
 
 def _row(file: Path, line: int, row: dict[str, str | None]) -> Entry:

@@ -6,14 +6,13 @@ Does not know: sound, models, synthetic voices (their entries are made by whoeve
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeaudio.errors import EdgeaudioError
-from tools.training.dataset import ALWAYS_TRAINED, N_FOLDS, Entry, source_of
+from tools.training.dataset import ALWAYS_TRAINED, N_FOLDS, Entry, read_csv, source_of
 from tools.training.recordings import audio_files
 
 UNKNOWN = "unknown"  # speech without a keyword
@@ -46,7 +45,7 @@ def read_keywords(data: Path, unknown: Sequence[Path], negatives: Sequence[Path]
     Raises:
         EdgeaudioError: Nothing is there, or it does not say who speaks, or there are too few speakers or words.
     """
-    spoken = _from_csv(data) if data.suffix.lower() == ".csv" else _from_folder(data)
+    spoken = read_csv(data, COLUMNS, _row) if data.suffix.lower() == ".csv" else _from_folder(data)
     words = [each for each in spoken if each.label != SILENCE]
     keywords = {each.label for each in words} - {UNKNOWN}
     speakers = _counts([each.speaker for each in words if each.label != UNKNOWN])
@@ -83,22 +82,6 @@ def synthetic(speaker: str, label: str, take: int) -> Entry:
 def is_synthetic(entry: Entry) -> bool:
     """True if the entry is a synthetic voice's."""
     return entry.fold == ALWAYS_TRAINED
-
-
-def _from_csv(file: Path) -> list[_Spoken]:
-    try:
-        with file.open(newline="") as lines:
-            reader = csv.DictReader(lines)
-            if not set(COLUMNS) <= set(reader.fieldnames or ()):
-                raise EdgeaudioError(f"{file}: its first line must name the columns {', '.join(COLUMNS)}")
-            rows = [_row(file, reader.line_num, row) for row in reader]
-    except OSError as error:
-        raise EdgeaudioError(f"{file}: cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise EdgeaudioError(f"{file}: is not CSV in UTF-8: {error}") from None
-    if not rows:
-        raise EdgeaudioError(f"{file}: names no recording")
-    return rows
 
 
 def _row(file: Path, line: int, row: dict[str, str | None]) -> _Spoken:

@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-import numpy as np
-
+from edgeaudio.pcm import pcm_of, samples_of
 from edgeaudio.types import UTTERANCE_RATE, Samples, Utterance
 
 VERSION: Final = 1
 SUFFIX: Final = ".utterance"
 BYTES_PER_S: Final = 2 * UTTERANCE_RATE
 MAX_BYTES: Final = 60 * BYTES_PER_S  # of a file; an utterance lasts 30 s at most
-_FULL_SCALE: Final = 32767.0
 _MAX_HEAD: Final = 512
 _NAME: Final = re.compile(
     r"(?P<number>[0-9]{12})\.(?P<queued>[0-9]{1,12})\.(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
@@ -72,8 +70,7 @@ def parse_name(name: str) -> UtteranceName | None:
 
 def encode_utterance(utterance: Utterance) -> bytes:
     """Return the content of an utterance's file."""
-    values: Samples = np.nan_to_num(utterance.samples, nan=0.0, posinf=1.0, neginf=-1.0)
-    sound: bytes = np.rint(np.clip(values, -1.0, 1.0) * np.float32(_FULL_SCALE)).astype("<i2").tobytes()
+    sound = pcm_of(utterance.samples)
     head = {"version": VERSION, "at": utterance.at.isoformat(), "bytes": len(sound), "crc32": zlib.crc32(sound)}
     return json.dumps(head).encode() + b"\n" + sound
 
@@ -93,5 +90,4 @@ def decode_utterance(name: UtteranceName, content: bytes) -> QueuedUtterance:
         raise UtteranceFileError("another version wrote it")
     if len(sound) != n_bytes or not sound or len(sound) % 2 or zlib.crc32(sound) != crc:
         raise UtteranceFileError("its sound is not whole")
-    samples = np.frombuffer(sound, "<i2").astype(np.float32) / np.float32(_FULL_SCALE)
-    return QueuedUtterance(name.id, name.source, at, samples)
+    return QueuedUtterance(name.id, name.source, at, samples_of(sound))
