@@ -47,7 +47,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # two workers: the slowest machine that this must run on has two cores
 WORKERS ?= 2
-EXTRAS ?= demo,dashboard,test
+EXTRAS ?= demo,dashboard,archive,collect,test
 # files and folders of tests; none: all
 TESTS ?=
 

@@ -19,6 +19,7 @@ NEWEST = [
     for python in PYTHONS
     for extra in (
         *("", "pictures", "demo", "dashboard", "speech", "browser", "test", "lint", "train", "fleet", "docs", "bench"),
+        *("archive", "collect", "archive-test", "kubernetes-test"),
     )
 ]
 NEWEST.remove(("3.14", "train"))  # TensorFlow has no release for it yet

@@ -1,0 +1,1 @@
+"""What a fleet reports over MQTT, collected into PostgreSQL."""
