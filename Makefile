@@ -2,7 +2,7 @@
 # make dashboard   the same cameras over and over, and the page that shows them: http://127.0.0.1:8420/
 # make test   every test, set up from nothing with the releases of constraints.txt; EXPLORE=1: property tests try other inputs
 # make unit   the tests that need no server, in seconds; TESTS="tests/mqtt": less
-# make lint   style, types and the rules of docs/architecture.md
+# make lint   style, types and the rules of docs/architecture.md; make types: types alone
 # make docs   the documentation as a site, in build/site; make serve-docs: shown at http://127.0.0.1:8000 while it is written
 # make test-newest          both, with the newest releases of everything: what they break
 # make test-fresh           the first two on bare Debian machines, one a Python; needs root and debootstrap; FRESH="trixie": less
@@ -47,6 +47,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # two workers: the slowest machine that this must run on has two cores
 WORKERS ?= 2
+# neighbours stay on one worker, which makes what a module's tests share once
+SPREAD := -n $(WORKERS) --dist worksteal
 EXTRAS ?= demo,dashboard,archive,collect,test
 # files and folders of tests; none: all
 TESTS ?=
@@ -73,7 +75,7 @@ BENCH_VENV ?= .venv-bench
 # what looks for barriers in the page
 AXE := build/axe/node_modules/axe-core/axe.min.js
 
-.PHONY: demo dashboard test test-browser unit lint docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red test-recognisers faults bench constraints requirements deb test-image balena homeassistant check-python clean
+.PHONY: demo dashboard test test-browser unit lint types docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red test-recognisers faults bench constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -84,22 +86,25 @@ dashboard: $(VENV)/.dashboard
 
 test: $(VENV)/.test
 ifeq ($(TESTS),)
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest $(SPREAD) --cov --cov-report=term-missing:skip-covered
 	@report=$$($(BIN)/coverage report --include='edgeaudio/recognise/*' --fail-under=100 --skip-covered) \
 	  || { echo "$$report"; exit 2; }
 else
-	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS)
+	$(BIN)/python -m pytest $(TESTS) $(SPREAD)
 endif
 
 # few examples of each property: `make test` has them all
 unit: $(VENV)/.test
-	EXAMPLES=few OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -m unit -n $(WORKERS)
+	EXAMPLES=few OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -m unit $(SPREAD)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: $(VENV)/.lint
+	$(BIN)/mypy
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

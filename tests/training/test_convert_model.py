@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -13,9 +14,14 @@ from edgeaudio.recognise.manifest_file import manifest_toml
 from edgeaudio.recognise.model import load_model
 from tools.training.recordings import write_wav
 
-pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
-# its imports warn about themselves
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    # found, not imported: that takes seconds, on each worker that collects
+    pytest.mark.skipif(
+        find_spec("tensorflow") is None, reason="TensorFlow is not installed: the extra `train` brings it"
+    ),
+    # its imports warn about themselves
+    pytest.mark.filterwarnings("default"),
+]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 RATE = 8_000

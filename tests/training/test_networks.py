@@ -8,11 +8,16 @@ import pytest
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import clip_features
 
-pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
-
-from tools.training.networks import spectrum_network
-
 MFCC = FeatureConfig("mfcc", 16_000, n_fft=1024, hop_length=320, n_mels=64, n_mfcc=40, fmin=50.0, mel_scale="htk")
+
+
+@pytest.fixture
+def spectrum_network():
+    """The function, imported with TensorFlow where a test runs: not by each worker that collects."""
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
+    from tools.training import networks  # noqa: PLC0415 - TensorFlow
+
+    return networks.spectrum_network
 
 
 def log_mels(n_frames):
@@ -22,7 +27,7 @@ def log_mels(n_frames):
 
 
 @pytest.mark.filterwarnings("default")
-def test_mfcc_begin_as_the_mel_bands_they_were_made_of():
+def test_mfcc_begin_as_the_mel_bands_they_were_made_of(spectrum_network):
     bands = log_mels(197)
     mfcc = clip_features(bands, MFCC)
     config = replace(MFCC, mean=tuple(mfcc.mean(axis=0).tolist()), std=tuple(mfcc.std(axis=0).tolist()))
@@ -39,7 +44,7 @@ def test_mfcc_begin_as_the_mel_bands_they_were_made_of():
 
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(("n_frames", "n_mels"), [(197, 64), (30, 16), (5, 8)])
-def test_any_shape_of_log_mels_will_do(n_frames, n_mels):
+def test_any_shape_of_log_mels_will_do(spectrum_network, n_frames, n_mels):
     config = FeatureConfig("log_mel", 16_000, n_fft=512, hop_length=320, n_mels=n_mels)
     network, _ = spectrum_network(config, n_frames, 3)
     assert np.asarray(network(np.zeros((2, n_frames, n_mels), np.float32))).shape == (2, 3)
