@@ -2,6 +2,7 @@
 # make dashboard   the same cameras over and over, and the page that shows them: http://127.0.0.1:8420/
 # make test   every test, set up from nothing with the releases of constraints.txt; EXPLORE=1: property tests try other inputs
 # make unit   the tests that need no server, in seconds; TESTS="tests/mqtt": less
+# make coverage   the same tests, and the lines of every room that none of them runs; TESTS="tests/mqtt": less
 # make lint   style, types and the rules of docs/architecture.md; make types: types alone
 # make docs   the documentation as a site, in build/site; make serve-docs: shown at http://127.0.0.1:8000 while it is written
 # make test-newest          both, with the newest releases of everything: what they break
@@ -75,7 +76,7 @@ BENCH_VENV ?= .venv-bench
 # what looks for barriers in the page
 AXE := build/axe/node_modules/axe-core/axe.min.js
 
-.PHONY: demo dashboard test test-browser unit lint types docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red test-recognisers faults bench constraints requirements deb test-image balena homeassistant check-python clean
+.PHONY: demo dashboard test coverage test-browser unit lint types docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red test-recognisers faults bench constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -84,14 +85,19 @@ demo: $(VENV)/.demo
 dashboard: $(VENV)/.dashboard
 	@$(BIN)/edgeaudio demo --dashboard
 
+# coverage takes as long again as pure Python does: it is measured where it is held to something
 test: $(VENV)/.test
 ifeq ($(TESTS),)
-	$(BIN)/python -m pytest $(SPREAD) --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest $(SPREAD) --ignore tests/recognise
+	$(BIN)/python -m pytest tests/recognise $(SPREAD) --cov --cov-report=
 	@report=$$($(BIN)/coverage report --include='edgeaudio/recognise/*' --fail-under=100 --skip-covered) \
 	  || { echo "$$report"; exit 2; }
 else
 	$(BIN)/python -m pytest $(TESTS) $(SPREAD)
 endif
+
+coverage: $(VENV)/.test
+	$(BIN)/python -m pytest $(TESTS) $(SPREAD) --cov --cov-report=term-missing:skip-covered
 
 # few examples of each property: `make test` has them all
 unit: $(VENV)/.test
