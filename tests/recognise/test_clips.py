@@ -94,7 +94,8 @@ def test_the_last_clip_ends_with_the_signal():
 @settings(max_examples=examples(80))
 @given(
     config=st.sampled_from(["spectrogram", "log_mel", "mfcc"]).flatmap(
-        lambda kind: feature_configs(kind, RATE, st.floats(-50, 50))
+        # of shorter hops a clip has a thousand frames, most of them at its edges, and the test takes four times as long
+        lambda kind: feature_configs(kind, RATE, st.floats(-50, 50), min_hop=16)
     ),
     period_s=st.floats(0.01, 0.3),
     extra=st.integers(0, 1500),

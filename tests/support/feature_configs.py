@@ -10,7 +10,9 @@ from edgeaudio.recognise.feature_config import FeatureConfig
 
 
 @st.composite
-def feature_configs(draw: st.DrawFn, kind: Any, sample_rate: int, means: st.SearchStrategy[float]) -> FeatureConfig:
+def feature_configs(
+    draw: st.DrawFn, kind: Any, sample_rate: int, means: st.SearchStrategy[float], *, min_hop: int = 1
+) -> FeatureConfig:
     n_fft, n_mels = draw(st.integers(200, 1024)), draw(st.integers(2, 64))
     n_features = draw(st.integers(1, n_mels)) if kind == "mfcc" else n_mels
     center = draw(st.booleans())
@@ -46,4 +48,4 @@ def feature_configs(draw: st.DrawFn, kind: Any, sample_rate: int, means: st.Sear
             0,
             options | {"fmin": 0.0, "fmax": 0.0, "first_bin": draw(st.integers(0, 30)), "n_bins": n_mels},
         )
-    return FeatureConfig(kind, sample_rate, n_fft, draw(st.integers(1, 512)), n_mels, **options)
+    return FeatureConfig(kind, sample_rate, n_fft, draw(st.integers(min_hop, 512)), n_mels, **options)
