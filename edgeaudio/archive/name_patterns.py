@@ -57,7 +57,7 @@ PATTERNS: Final = (
     # firmware before 1.2.2: seconds since 1970, as %08X (seewave's audiomoth(), kitzeslab/lab-docs)
     _pattern("AudioMoth, hexadecimal", "5E90A4D4.WAV", "UTC", r"(?P<hexadecimal>[0-9A-F]{8})"),
     # Ocean Sonics icListen: the file's own INAM RBW6661_20240601_053114 (MHKiT-Python's test_acoustics.py)
-    _pattern("icListen", "RBW6661_20240131_235959.wav", "none", rf"[A-Z]{{3}}_?\d{{1,6}}_{_DATE}_{_TIME}"),
+    _pattern("icListen", "RBW6661_20240131_235959.wav", "none", rf"RB[A-Z]_?\d{{1,6}}_{_DATE}_{_TIME}"),
     # Wildlife Acoustics user guides: SM2, SM4, Mini PREFIX_date_time; SM3 PREFIX_0+1_date_time, $ with GPS (SM3BAT,
     # 8.1); SMART prefix_date_hhmmss_uuuuuu (File Name Conventions); bat triggers and Kaleidoscope _mmm
     _pattern(

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import BinaryIO, Final
 
 from edgeaudio.archive.sound_chunks import VORBIS_COMMENT, info_items, read_chunks, vorbis_comments
-from edgeaudio.archive.written_times import NoSuchTimeError, StartTimeError, WrittenTime, time_of
+from edgeaudio.archive.written_times import NoSuchTimeError, StartTimeError, WrittenTime, iso_time, time_of
 
 # AudioMoth-Firmware-Basic, src/main.c, setHeaderComment. Without a zone: the first firmware, which knew UTC alone.
 # Minutes have the sign of the hours.
@@ -20,12 +20,6 @@ _AUDIOMOTH = re.compile(
     r"Recorded at (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.(?P<fraction>\d{3}))? "
     r"(?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4}) "
     r"(?:\(UTC(?:(?P<hours>[+-]\d{1,2})(?::(?P<minutes>[ \d]\d))?)?\) )?(?:by|during)\b",
-    re.ASCII,
-)
-# GUANO specification 1.0, "Dates"; with a space (Wildlife Acoustics), and offsets such as -5:00 and +00 (Ocean Sonics)
-_ISO = re.compile(
-    r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)[T ](?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
-    r"(?:\.(?P<fraction>\d{1,9}))?(?P<zone>Z|[+-]\d{1,2}(?::?\d\d)?)?",
     re.ASCII,
 )
 _WANTED: Final = frozenset({b"guan", b"wamd", b"LIST", VORBIS_COMMENT})
@@ -66,7 +60,11 @@ def time_in_audiomoth_comment(text: str, now: datetime) -> WrittenTime | None:
     digits = match.groupdict()
     hours, minutes = digits.pop("hours"), digits.pop("minutes")
     zone = f"{hours}:{(minutes or '00').replace(' ', '0')}" if hours else "Z"
-    return _written({**digits, "zone": zone}, "AudioMoth's comment in it", now)
+    origin = "AudioMoth's comment in it"
+    try:
+        return WrittenTime(time_of({**digits, "zone": zone}, now), origin)
+    except NoSuchTimeError as error:
+        raise StartTimeError(f"{origin}: {error}; {ADVICE}") from None
 
 
 def time_in_guano(text: str, now: datetime) -> WrittenTime | None:
@@ -126,15 +124,8 @@ def _time_in_wamd(content: bytes, now: datetime) -> WrittenTime | None:
 
 
 def _iso(text: str, origin: str, now: datetime) -> WrittenTime:
-    match = _ISO.fullmatch(text)
-    if match is None:
-        raise StartTimeError(f"{origin} says {text[:40]!r}, which is no time; {ADVICE}")
-    return _written(match.groupdict(), origin, now)
-
-
-def _written(digits: dict[str, str | None], origin: str, now: datetime) -> WrittenTime:
     try:
-        return WrittenTime(time_of(digits, now), origin)
+        return WrittenTime(iso_time(text, now), origin)
     except NoSuchTimeError as error:
         raise StartTimeError(f"{origin}: {error}; {ADVICE}") from None
 

@@ -16,6 +16,12 @@ from edgeaudio.errors import EdgeaudioError
 FIRST_YEAR = 1990  # no digital recorder in the field is older; a clock that was never set says 1970, 1980 or 2000
 MAX_OFFSET = timedelta(hours=14)  # of UTC, in use: -12:00 to +14:00
 _OFFSET = re.compile(r"([+-])(\d{1,2})(?::?(\d{2}))?", re.ASCII)
+# RFC 3339 and GUANO 1.0, "Dates"; also with a space (Wildlife Acoustics), and offsets such as -5:00 and +00 (icListen)
+_ISO = re.compile(
+    r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)[T ](?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
+    r"(?:\.(?P<fraction>\d{1,9}))?(?P<zone>Z|[+-]\d{1,2}(?::?\d\d)?)?",
+    re.ASCII,
+)
 _MINUTES = frozenset({0, 15, 30, 45})  # of the offsets in use; others are numbers that happen to have a sign
 ZONE_FORMS = "UTC, +01:00 or Europe/Berlin"
 
@@ -107,6 +113,17 @@ def offset_of(text: str) -> timezone:
     if offset > MAX_OFFSET or int(minutes) not in _MINUTES:
         raise NoSuchTimeError(f"no place has the UTC offset {text}")
     return timezone(-offset if sign == "-" else offset)
+
+
+def iso_time(text: str, now: datetime) -> datetime:
+    """Return the time of an RFC 3339 text, aware if it has a zone; `now` (aware) bounds the year.
+
+    Raises NoSuchTimeError for another text, and as `time_of`.
+    """
+    match = _ISO.fullmatch(text)
+    if match is None:
+        raise NoSuchTimeError(f"{text[:40]!r} is no time such as 2024-01-31T23:59:59+10:00")
+    return time_of(match.groupdict(), now)
 
 
 def time_of(digits: dict[str, str | None], now: datetime) -> datetime:
