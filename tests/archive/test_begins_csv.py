@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -77,6 +78,15 @@ def test_a_table_of_another_form_is_refused_with_the_line(text: str | bytes, rea
     with pytest.raises(EdgeaudioError, match=reason) as caught:
         read(text)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_cannot_be_read_is_told() -> None:
+    class Broken(io.BytesIO):
+        def readline(self, size: int | None = -1, /) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(EdgeaudioError, match=r"t\.csv: cannot be read: Input/output error"):
+        read_begins("t.csv", Broken(), NOW)
 
 
 def test_an_hour_that_clocks_skip_is_refused_with_the_line() -> None:

@@ -16,7 +16,7 @@ from support.examples import examples
 
 from edgeaudio.archive.name_patterns import PATTERNS, Pattern, time_in_name
 from edgeaudio.archive.start_times import beginning
-from edgeaudio.archive.written_times import StartTimeError, ZoneNeededError, zone_of
+from edgeaudio.archive.written_times import NoSuchTimeError, StartTimeError, ZoneNeededError, offset_of, zone_of
 from edgeaudio.errors import EdgeaudioError
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -268,6 +268,12 @@ def test_another_zone_is_refused_in_one_line(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["", "1000", "+1000x", "+14:15", "-00:59"])
+def test_an_offset_is_hours_and_quarters(text: str) -> None:
+    with pytest.raises(NoSuchTimeError, match="UTC offset"):
+        offset_of(text)
+
+
 def test_a_machine_without_zone_files_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(key: str) -> tzinfo:
         raise zoneinfo.ZoneInfoNotFoundError(key)
@@ -293,6 +299,17 @@ def test_a_table_wins_over_the_file_and_the_file_over_the_name() -> None:
     assert begun.begins_at == datetime(2024, 1, 31, 13, 59, 57, tzinfo=UTC)
     assert begun.origin == "its GUANO"
     assert beginning("ZOOM0001.WAV", file, NOW).begins_at == begun.begins_at
+
+
+def test_a_name_without_a_time_needs_a_file_that_has_one() -> None:
+    for file in (None, io.BytesIO(b"RIFF\0\0\0\0WAVE")):
+        with pytest.raises(StartTimeError, match="no time that is known"):
+            beginning("ZOOM0001.WAV", file, NOW)
+
+
+def test_a_clock_that_was_never_set_is_not_made_good_by_the_name() -> None:
+    with pytest.raises(StartTimeError, match="its GUANO: the year of 1970-01-01 00:00:04"):
+        beginning("20240131_235959.WAV", wav("1970-01-01T00:00:04"), NOW, zone=UTC)
 
 
 @pytest.mark.parametrize(
