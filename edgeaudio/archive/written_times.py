@@ -6,6 +6,7 @@ Does not know: where a time is written (name_patterns.py, recorder_comments.py, 
 
 from __future__ import annotations
 
+import difflib
 import re
 import zoneinfo
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ _ISO = re.compile(
     re.ASCII,
 )
 _MINUTES = frozenset({0, 15, 30, 45})  # of the offsets in use; others are numbers that happen to have a sign
+_OTHERS = frozenset(
+    {"localtime", "posixrules", "Factory"}
+)  # files beside the zones: another zone on each machine, or none
 ZONE_FORMS = "UTC, +01:00 or Europe/Berlin"
 
 
@@ -63,9 +67,8 @@ class WrittenTime:
         if self.time.tzinfo is not None:
             return self.time.astimezone(UTC)
         if zone is None:
-            raise ZoneNeededError(
-                f"{self.origin} says {self.time}, in no time zone: give that of the recorder's clock, {ZONE_FORMS}"
-            )
+            ask = f"give that of the recorder's clock with --zone: {ZONE_FORMS}"
+            raise ZoneNeededError(f"{self.origin} says {self.time}, in no time zone: {ask}")
         early = self.time.replace(tzinfo=zone, fold=0).astimezone(UTC)
         late = self.time.replace(tzinfo=zone, fold=1).astimezone(UTC)
         if early == late:
@@ -89,16 +92,17 @@ def zone_of(text: str) -> tzinfo:
             return offset_of(text)
         except NoSuchTimeError as error:
             raise EdgeaudioError(f"time zone {text!r}: {error}; give {ZONE_FORMS}") from None
-    try:
+    known = zoneinfo.available_timezones() - _OTHERS
+    if text in known:
         return zoneinfo.ZoneInfo(text)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder's name, such as Europe
-        pass
-    if not zoneinfo.available_timezones():
+    if not known:
         raise EdgeaudioError(
-            f"time zone {text!r} cannot be read, for this machine has no zone files: install tzdata (apt-get or pip), "
-            "or give an offset (+01:00)"
+            f"time zone {text[:40]!r} cannot be read, for this machine has no zone files: install tzdata (apt-get or "
+            "pip), or give an offset (+01:00)"
         )
-    raise EdgeaudioError(f"time zone {text!r} does not exist: give {ZONE_FORMS}")
+    close = difflib.get_close_matches(text[:40], known, n=1)
+    meant = f"did you mean {close[0]}?" if close else f"give {ZONE_FORMS}"
+    raise EdgeaudioError(f"time zone {text[:40]!r} does not exist: {meant}")
 
 
 def offset_of(text: str) -> timezone:

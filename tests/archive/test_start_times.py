@@ -122,6 +122,17 @@ def test_a_recorders_name_is_read_by_its_pattern(name: str, pattern: str, expect
         assert (written.time, written.time.utcoffset()) == (expected, expected.utcoffset())
 
 
+@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: str(pattern.name))
+def test_a_patterns_example_is_of_it(pattern: Pattern) -> None:
+    if pattern.refused is None:
+        written = time_in_name(pattern.example, NOW)
+        assert written.origin == f"its name ({pattern.name})"
+        assert (written.time.tzinfo is None) == (pattern.zone == "none" or pattern.name == "ISO 8601")
+    else:
+        with pytest.raises(StartTimeError, match=re.escape(pattern.name)):
+            time_in_name(pattern.example, NOW)
+
+
 def test_every_pattern_that_says_when_is_tried() -> None:
     assert {pattern for _, pattern, _ in READ} == {pattern.name for pattern in PATTERNS if pattern.refused is None}
 
@@ -260,12 +271,32 @@ def test_a_zone_is_a_name_or_an_offset(text: str, offset: timedelta) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Europe", "Europe/Atlantis", "../../etc/passwd", "/etc/passwd", "+99:00", "CET\0"]
+    "text",
+    # with leap seconds, and this machine's own
+    [
+        "",
+        "Europe",
+        "Atlantis",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "+99:00",
+        "CET\0",
+        "right/UTC",
+        "localtime",
+        "x\n" * 999,
+    ],
 )
 def test_another_zone_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(EdgeaudioError, match=r"time zone .*Europe/Berlin") as caught:
+    with pytest.raises(
+        EdgeaudioError, match=r"time zone .*(give UTC, \+01:00 or Europe/Berlin|did you mean .*\?)$"
+    ) as caught:
         zone_of(text)
     assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_zone_is_put_right() -> None:
+    with pytest.raises(EdgeaudioError, match=r"'Europe/Berln' does not exist: did you mean Europe/Berlin\?"):
+        zone_of("Europe/Berln")
 
 
 @pytest.mark.parametrize("text", ["", "1000", "+1000x", "+14:15", "-00:59"])
@@ -275,10 +306,6 @@ def test_an_offset_is_hours_and_quarters(text: str) -> None:
 
 
 def test_a_machine_without_zone_files_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(key: str) -> tzinfo:
-        raise zoneinfo.ZoneInfoNotFoundError(key)
-
-    monkeypatch.setattr(zoneinfo, "ZoneInfo", missing)
     monkeypatch.setattr(zoneinfo, "available_timezones", set)
     with pytest.raises(EdgeaudioError, match=r"no zone files: install tzdata .*offset \(\+01:00\)"):
         zone_of("Europe/Berlin")
