@@ -15,6 +15,8 @@ from typing import Final
 from edgeaudio.archive.written_times import NoSuchTimeError, StartTimeError, WrittenTime, credible, time_of
 
 MAX_NAME = 255  # of a file, on every file system
+# of hexadecimal names; they may be of digits alone, but then a date such as 31012024 is none of them
+AUDIOMOTHS_FIRST_YEAR = 2016
 GIVE = "give its beginning with --begins"
 ADVICE = f"{GIVE}, or rename it as docs/archives.md shows"
 
@@ -110,6 +112,14 @@ PATTERNS: Final = (
     _pattern("digits alone", "SITE_20240131235959.wav", "none", rf"{_BEFORE}{_DATE}{_TIME}"),
     # Orcasound's folders of live sound, loggers: ten digits, from 2001 on
     _pattern("seconds since 1970", "1706745599.flac", "UTC", r"(?P<seconds>\d{10})"),
+    # one such number in 200 is seconds since 1970 too, and then is refused as both
+    _pattern(
+        "two digits a part",
+        "2401312359.wav",
+        "none",
+        r"(?P<year>\d\d)(?P<month>\d\d)(?P<day>\d\d)(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>)",
+        "it may be year, month, day, hour and minute, but no recorder is known that writes it so",
+    ),
     # edgeaudio/clips/record.py, file_stem
     _pattern(
         "edgeaudio's clip",
@@ -172,5 +182,6 @@ def _time(groups: dict[str, str | None], now: datetime) -> datetime:
     if groups.get("year") is not None:
         return time_of(groups, now)
     digits = groups.get("hexadecimal")
-    seconds = int(digits, 16) if digits else int(groups["seconds"] or "")
-    return credible(datetime.fromtimestamp(seconds, UTC), now)
+    if digits is not None:
+        return credible(datetime.fromtimestamp(int(digits, 16), UTC), now, AUDIOMOTHS_FIRST_YEAR)
+    return credible(datetime.fromtimestamp(int(groups["seconds"] or ""), UTC), now)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from edgeaudio.errors import EdgeaudioError
 
-FIRST_YEAR = 1990  # no digital recorder in the field is older; a clock that was never set says 1970, 1980 or 2000
+FIRST_YEAR = 1990  # no digital recorder in the field is older; a clock that was never set says 1970 or 1980
 MAX_OFFSET = timedelta(hours=14)  # of UTC, in use: -12:00 to +14:00
 _OFFSET = re.compile(r"([+-])(\d{1,2})(?::?(\d{2}))?", re.ASCII)
 # RFC 3339 and GUANO 1.0, "Dates"; also with a space (Wildlife Acoustics), and offsets such as -5:00 and +00 (icListen)
@@ -24,9 +24,8 @@ _ISO = re.compile(
     re.ASCII,
 )
 _MINUTES = frozenset({0, 15, 30, 45})  # of the offsets in use; others are numbers that happen to have a sign
-_OTHERS = frozenset(
-    {"localtime", "posixrules", "Factory"}
-)  # files beside the zones: another zone on each machine, or none
+# files beside the zones: on each machine another, or none
+_OTHERS = frozenset({"localtime", "posixrules", "Factory"})
 ZONE_FORMS = "UTC, +01:00 or Europe/Berlin"
 
 
@@ -145,7 +144,7 @@ def time_of(digits: dict[str, str | None], now: datetime) -> datetime:
             int(digits["day"] or ""),
             int(digits["hour"] or ""),
             int(digits["minute"] or ""),
-            int(digits["second"] or ""),
+            int(digits["second"] or "0"),
             int(f"{fraction:0<6.6}") if fraction else 0,
             tzinfo=offset_of(zone) if zone else None,
         )
@@ -157,8 +156,8 @@ def time_of(digits: dict[str, str | None], now: datetime) -> datetime:
     return credible(time, now)
 
 
-def credible(time: datetime, now: datetime) -> datetime:
+def credible(time: datetime, now: datetime, first_year: int = FIRST_YEAR) -> datetime:
     """Return the time. Raises NoSuchTimeError if no recorder can have written its year."""
-    if not FIRST_YEAR <= time.year <= now.year + 1:
-        raise NoSuchTimeError(f"the year of {time} is not from {FIRST_YEAR} to {now.year + 1} (was the clock set?)")
+    if not first_year <= time.year <= now.year + 1:
+        raise NoSuchTimeError(f"the year of {time} is not from {first_year} to {now.year + 1} (was the clock set?)")
     return time
