@@ -228,6 +228,7 @@ def test_the_sound_is_never_read() -> None:
         riff(chunk(b"wamd", struct.pack("<HI", 5, 0))),
         flac((2, b"riff"), (2, b""), (4, b""), (4, b"\xff\xff\xff\xff"), (127, b"x")),
         flac((4, vorbis("no equals sign"))),
+        flac((0, bytes(34)))[:42] + flac_block(4, vorbis(f"COMMENT={COMMENT}")),  # after the last block: frames
     ],
 )
 def test_another_file_says_nothing(content: bytes) -> None:
@@ -246,9 +247,18 @@ def test_a_chunk_with_a_zone_counts_more_than_one_without() -> None:
     assert read(riff(local, wamd)) == read(riff(wamd, local)) == CLOCK.replace(tzinfo=CET)
 
 
-@pytest.mark.parametrize("one", [chunk(b"LIST", b""), chunk(b"guan", b"x" * MAX_BYTES), chunk(b"guan", b"")])
-def test_a_file_of_nothing_but_chunks_is_left_after_some(one: bytes) -> None:
-    file = Counted(riff(*[one] * (3 * MAX_CHUNKS if len(one) < 100 else 40)))
+@pytest.mark.parametrize(
+    ("one", "copies"),
+    [
+        (chunk(b"LIST", b""), 3 * MAX_CHUNKS),
+        (chunk(b"guan", b""), 3 * MAX_CHUNKS),
+        (chunk(b"guan", b"x" * MAX_BYTES), 40),
+        (chunk(b"guan", b"x" * 2 * MAX_TOTAL_BYTES), 1),
+    ],
+    ids=["lists", "empty", "full", "large"],
+)
+def test_a_file_of_nothing_but_chunks_is_left_after_some(one: bytes, copies: int) -> None:
+    file = Counted(riff(one * copies))
     assert time_in_file(file, NOW) is None
     assert len(file.ranges) <= 2 * MAX_CHUNKS + 1
     assert sum(stop - start for start, stop in file.ranges) <= MAX_TOTAL_BYTES + MAX_BYTES
