@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from edgeaudio.commands.archive.parser import add_archive
 from edgeaudio.commands.check_parser import add_check
 from edgeaudio.commands.clips.parser import add_clips
 from edgeaudio.commands.config_parser import add_config_command
@@ -51,6 +52,7 @@ _COMMANDS = (
     add_film,
     add_model,
     add_clips,
+    add_archive,
     add_config_command,
 )
 

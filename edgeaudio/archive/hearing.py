@@ -1,0 +1,87 @@
+"""How recordings are listened to: the model and what is set besides, and the one name that stands for all of it.
+
+Owns: the settings of a run, and their fingerprint: two that could give other rows have two of them.
+Does not know: recordings, where results lie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.recognise.bundled_models import find_model
+from edgeaudio.recognise.manifest import Manifest, Threshold
+from edgeaudio.recognise.model import Model, load_model
+from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding
+from edgeaudio.types import Channel
+
+RESULTS = 1  # version of what rows mean: rows of another version lie in another place
+_NO_RESULT = ("description", "license", "training_data", "announce", "entities", "schema_version")  # of a manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """The settings of a run. `model` is a directory."""
+
+    model: str
+    gate_dbfs: float = GATE_DBFS
+    channel: Channel = "auto"
+    scores_floor: float | None = None  # scores from there on are rows as well; None: only events are
+    thresholds: tuple[tuple[str, float], ...] = ()  # label and the score at which its events begin, sorted
+    place: str = ""  # name of the place of its results: the model's as it was at planning, and the fingerprint
+
+
+def hearing_of(
+    model: str,
+    *,
+    gate_dbfs: float = GATE_DBFS,
+    channel: Channel = "auto",
+    scores_floor: float | None = None,
+    thresholds: dict[str, float] | None = None,
+) -> Hearing:
+    """Return the settings for a bundled model or a model directory. Raises EdgeaudioError."""
+    directory = str(find_model(model).resolve())
+    wanted = tuple(sorted((thresholds or {}).items()))
+    plain = Hearing(directory, gate_dbfs, channel, scores_floor, wanted)
+    manifest = load_model(Path(directory)).manifest
+    for label, _ in wanted:
+        if label not in manifest.reported:
+            raise EdgeaudioError(f"the model {manifest.name} has no label {label}; `edgeaudio model` lists them")
+    return replace(plain, place=place_of(plain, manifest))
+
+
+def place_of(hearing: Hearing, manifest: Manifest) -> str:
+    """Return the model's name, and 12 hexadecimal digits of everything that may change a row."""
+    text = json.dumps(described(hearing, manifest), sort_keys=True, ensure_ascii=False)
+    return f"{manifest.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def described(hearing: Hearing, manifest: Manifest) -> dict[str, object]:
+    """Return model and settings as values for JSON, without places and what is only said about a model."""
+    model = {name: value for name, value in asdict(manifest).items() if name not in _NO_RESULT}
+    settings = {
+        "gate_dbfs": hearing.gate_dbfs,
+        "channel": hearing.channel,
+        "scores_floor": hearing.scores_floor,
+        "thresholds": dict(hearing.thresholds),
+    }
+    return {"results": RESULTS, "model": model, "settings": settings}
+
+
+@lru_cache(maxsize=1)
+def loaded_model(hearing: Hearing) -> Model:
+    """Return the model, loaded once a process. Raises EdgeaudioError if it is another one than was planned with."""
+    model = load_model(Path(hearing.model))
+    if place_of(hearing, model.manifest) != hearing.place:
+        raise EdgeaudioError(f"the model {model.manifest.name} was changed, or is another one here; run again")
+    return model
+
+
+def binding_of(hearing: Hearing, model: Model) -> ModelBinding:
+    """Return the model with the thresholds that are set."""
+    moved: dict[str, Threshold] = {label: model.manifest.threshold(label).moved(on) for label, on in hearing.thresholds}
+    return ModelBinding(model, thresholds=moved or None)

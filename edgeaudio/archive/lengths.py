@@ -1,0 +1,69 @@
+"""How long a recording is, by its first bytes: WAV and FLAC, in which archives are kept, without decoding.
+
+Owns: their headers. Does not know: other formats (their length is known once they are heard), whether the file is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeaudio.files import open_at_once
+
+_HEAD_BYTES = 4096  # recorders write comments before the sound
+_OPEN_ENDS = (0, 0x7FFFF000, 0xFFFFFFFF)  # of a writer that could not seek back
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """Form and length of a recording, as its header has them."""
+
+    n_samples: int  # of a channel
+    sample_rate: int  # Hz
+    channels: int
+
+    @property
+    def seconds(self) -> float:
+        return self.n_samples / self.sample_rate
+
+
+def length_of(path: Path, size_bytes: int) -> Length | None:
+    """Return the length; None for other formats, damaged headers, and files that cannot be read."""
+    try:
+        descriptor = open_at_once(path)
+    except OSError:
+        return None
+    try:
+        head = os.pread(descriptor, _HEAD_BYTES, 0)
+        if head[:4] in {b"RIFF", b"RF64", b"BW64"}:
+            return _wave(descriptor, head, size_bytes)
+        return _flac(head) if head[:4] == b"fLaC" else None
+    except (OSError, struct.error, ZeroDivisionError):
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _wave(descriptor: int, head: bytes, size_bytes: int) -> Length | None:
+    """Return the length of WAV, no more than the file has, whatever the header says."""
+    at, rate, channels, frame_bytes = 12, 0, 0, 0
+    for _ in range(32):
+        chunk = head[at : at + 32] if at + 32 <= len(head) else os.pread(descriptor, 32, at)
+        name, size = struct.unpack_from("<4sI", chunk)
+        if name == b"fmt ":
+            channels, rate, _, frame_bytes = struct.unpack_from("<HIIH", chunk, 10)
+        elif name == b"data":
+            held = max(0, size_bytes - at - 8)
+            n_bytes = held if size in _OPEN_ENDS else min(size, held)
+            return Length(n_bytes // frame_bytes, rate, channels) if rate and channels else None
+        at += 8 + size + size % 2
+    return None
+
+
+def _flac(head: bytes) -> Length | None:
+    """Return the length of FLAC (RFC 9639, 8.2): rate, channels, bits and samples in 64 bits."""
+    (packed,) = struct.unpack_from(">Q", head, 18)
+    rate, channels, n_samples = packed >> 44, (packed >> 41 & 7) + 1, packed & (1 << 36) - 1
+    return Length(n_samples, rate, channels) if rate and n_samples else None

@@ -1,0 +1,137 @@
+"""Where results of one model with one set of settings lie, and which recordings are done there.
+
+Owns: the layout of a place, its description, notes of failures. Does not know: rows, jobs, how files are written.
+
+    OUT/<place>/place.json                  model and settings
+    OUT/<place>/parts/<YYYY-MM>/<key>.parquet
+    OUT/<place>/months/<YYYY-MM>.parquet    what `compact` made of parts
+    OUT/<place>/failed/<key>.json           why a recording has no result
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pyarrow.parquet as pq
+
+from edgeaudio.archive.hearing import RESULTS, Hearing, described, loaded_model
+from edgeaudio.archive.rows import RECORDING
+from edgeaudio.archive.storage import Storage, remove_stale, storage_at
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.version import __version__
+
+DESCRIPTION = "place.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A recording without a result, and why."""
+
+    key: str
+    recording: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How much has a result."""
+
+    recordings: int
+    heard_s: float
+
+
+class Place:
+    """The results of one model and its settings. Its methods raise OSError."""
+
+    def __init__(self, address: str) -> None:
+        """`address`: of the place itself, OUT/<place>."""
+        self.address = address
+        self.storage: Storage = storage_at(address)
+
+    def done(self) -> set[str]:
+        """Return the keys of the recordings that have a result."""
+        keys = {PurePosixPath(name).stem for name in self.storage.names("parts") if name.endswith(".parquet")}
+        for name in self.storage.names("months"):
+            if name.endswith(".parquet"):
+                keys.update(key for key, _ in self._lengths_of(name))
+        return keys
+
+    def amount(self) -> Done:
+        """Return how much has a result, by the results themselves."""
+        lengths: dict[str, float] = {}
+        for folder in ("parts", "months"):
+            for name in self.storage.names(folder):
+                if name.endswith(".parquet"):
+                    lengths.update(self._lengths_of(name))
+        return Done(len(lengths), sum(lengths.values()))
+
+    def failures(self) -> Iterator[Failure]:
+        """Yield the recordings whose last try failed."""
+        for name in self.storage.names("failed"):
+            try:
+                note = json.loads(self.storage.read(name))
+                yield Failure(PurePosixPath(name).stem, str(note["recording"]), str(note["error"]))
+            except (FileNotFoundError, ValueError, LookupError, TypeError):
+                continue  # removed meanwhile, or none of ours
+
+    def note_failure(self, failure: Failure) -> None:
+        """Keep why a recording has no result."""
+        note = {"recording": failure.recording, "error": failure.error}
+        self.storage.write(f"failed/{failure.key}.json", _json(note))
+
+    def forget_failure(self, key: str) -> None:
+        """Remove the note on a recording."""
+        self.storage.remove(f"failed/{key}.json")
+
+    def _lengths_of(self, name: str) -> Iterator[tuple[str, float]]:
+        """Yield key and length in seconds of each recording in a file of results."""
+        wanted = ["kind", "key", "duration_s"]
+        with self.storage.open(name) as file:
+            for batch in pq.ParquetFile(file).iter_batches(columns=wanted):
+                rows = zip(*(batch.column(each).to_pylist() for each in wanted), strict=True)
+                yield from ((key, duration_s) for kind, key, duration_s in rows if kind == RECORDING)
+
+
+def places_below(out: str) -> list[Place]:
+    """Return the places below `out`, in order of their names. Raises OSError."""
+    names = storage_at(out).names("")
+    folders = {name.partition("/")[0] for name in names if name.count("/") == 1 and name.endswith(f"/{DESCRIPTION}")}
+    return [Place(f"{out.rstrip('/')}/{folder}") for folder in sorted(folders)]
+
+
+def open_place(out: str, hearing: Hearing) -> Place:
+    """Return the place of these settings below `out`, which is made if it is missing. Raises EdgeaudioError."""
+    place = Place(f"{out.rstrip('/')}/{hearing.place}")
+    try:
+        if not _check(place):
+            description = described(hearing, loaded_model(hearing).manifest)
+            place.storage.write(DESCRIPTION, _json({"edgeaudio": __version__, **description}))
+        remove_stale(place.storage)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EdgeaudioError(f"{out}: cannot be used for results: {reason}; name another with --out") from None
+    return place
+
+
+def _check(place: Place) -> bool:
+    """Return True if the place is there. Raises EdgeaudioError if its results are of another version."""
+    try:
+        content = place.storage.read(DESCRIPTION)
+    except FileNotFoundError:
+        return False
+    try:
+        found = json.loads(content)["results"]
+    except (ValueError, LookupError, TypeError):
+        found = "no known one"
+    if found != RESULTS:
+        raise EdgeaudioError(
+            f"{place.address}: its results are of version {found}, and this edgeaudio has {RESULTS}; name another --out"
+        )
+    return True
+
+
+def _json(values: object) -> bytes:
+    return (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode("utf-8", "surrogateescape")

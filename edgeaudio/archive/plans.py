@@ -1,0 +1,120 @@
+"""What a run would find: recordings and hours by month, gaps and overlaps, what is left out.
+
+Owns: the sums, made as recordings come, so that memory does not grow with them. Does not know: how it is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from edgeaudio.archive.recordings import LeftOut, Recording
+from edgeaudio.archive.runs import Shard
+
+FOLLOWS_WITHIN_S = 1.0  # names have whole seconds: less is neither a gap nor an overlap
+_DIGITS = re.compile(r"\d{6,}")  # the time; a serial number before it, as SoundTrap's, stays
+_SERIAL = re.compile(r"\d+(?=\.)")
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Two recordings of one recorder that do not follow each other."""
+
+    before: str
+    after: str
+    at: datetime  # end of the one before
+    seconds: float  # between them; negative: they overlap
+
+
+@dataclass(slots=True)
+class Month:
+    """What a month has."""
+
+    recordings: int = 0
+    done: int = 0
+    size_bytes: int = 0
+    seconds: float = 0.0  # as far as the headers tell
+    unknown: int = 0  # recordings whose length is known only once they are heard
+
+
+@dataclass(slots=True)
+class Plan:
+    """The sums of a plan."""
+
+    months: dict[str, Month] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+    gaps: int = 0
+    gap_s: float = 0.0
+    overlaps: int = 0
+    overlap_s: float = 0.0
+
+    @property
+    def total(self) -> Month:
+        """All months together."""
+        whole = Month()
+        for month in self.months.values():
+            whole.recordings += month.recordings
+            whole.done += month.done
+            whole.size_bytes += month.size_bytes
+            whole.seconds += month.seconds
+            whole.unknown += month.unknown
+        return whole
+
+
+def plan(found: Iterable[Recording | LeftOut], done: set[str], shard: Shard, sums: Plan) -> Iterator[Break | LeftOut]:
+    """Add all that is found to `sums`; yield each gap and overlap, and each file that is left out.
+
+    Recordings come folder by folder, in order of time: breaks are those between recordings of one folder and recorder.
+    """
+    last: dict[str, Recording] = {}  # by recorder, in the present folder
+    folder = None
+    for each in found:
+        if isinstance(each, LeftOut):
+            if shard.index == 0:
+                sums.left_out[each.error] += 1
+                yield each
+            continue
+        here = each.path.rpartition("/")[0]
+        if here != folder:
+            folder, last = here, {}
+        recorder = _recorder(each.path)
+        before, last[recorder] = last.get(recorder), each
+        if before is not None and (found_break := _break(before, each)) is not None:
+            if found_break.seconds > 0:
+                sums.gaps += 1
+                sums.gap_s += found_break.seconds
+            else:
+                sums.overlaps += 1
+                sums.overlap_s -= found_break.seconds
+            yield found_break
+        if shard.has(each):
+            _add(each, done, sums)
+
+
+def _add(recording: Recording, done: set[str], sums: Plan) -> None:
+    month = sums.months.setdefault(f"{recording.begins_at:%Y-%m}", Month())
+    month.recordings += 1
+    month.size_bytes += recording.size_bytes
+    month.done += recording.key in done
+    if recording.length is None:
+        month.unknown += 1
+    else:
+        month.seconds += recording.length.seconds
+
+
+def _recorder(path: str) -> str:
+    name = path.rpartition("/")[2]
+    serial = _SERIAL.match(name)
+    rest = name if serial is None else name[serial.end() :]
+    return (serial.group() if serial else "") + _DIGITS.sub("#", rest)
+
+
+def _break(before: Recording, after: Recording) -> Break | None:
+    ends_at = before.ends_at
+    if ends_at is None:
+        return None
+    seconds = (after.begins_at - ends_at).total_seconds()
+    return Break(before.path, after.path, ends_at, seconds) if abs(seconds) > FOLLOWS_WITHIN_S else None

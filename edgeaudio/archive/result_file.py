@@ -1,0 +1,95 @@
+"""The result of one recording: rows as they are heard, and the Parquet file that they become.
+
+Owns: which rows a result has, and their times. Does not know: where files lie, how sound is read.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import BinaryIO, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from edgeaudio.archive.rows import EVENT, RECORDING, SCHEMA, SCORE
+from edgeaudio.archive.storage import Storage, new_file
+from edgeaudio.recognise.manifest import Manifest
+from edgeaudio.recognise.pipeline import Result
+from edgeaudio.types import Block, Event, Scores
+
+MOST_ROWS = 50_000  # in memory
+SPOOLED_BYTES = 8 << 20  # of a file that is not on disk yet
+
+
+class ResultFile:
+    """Rows of one recording; use it in a `with` block, and `write` it when all is heard."""
+
+    def __init__(
+        self, key: str, recording: str, begins_at: datetime, manifest: Manifest, scores_floor: float | None
+    ) -> None:
+        self.duration_s = 0.0
+        self.events = 0
+        self._common = {"key": key, "recording": recording, "model": manifest.name}
+        self._begins_at = begins_at
+        self._labels = manifest.reported
+        self._floor = scores_floor
+        self._onsets: dict[str, Event] = {}  # of events that sound, by label
+        self._rows: list[Mapping[str, object]] = []
+        self._file: BinaryIO = tempfile.SpooledTemporaryFile(SPOOLED_BYTES)  # type: ignore[assignment]  # noqa: SIM115 (closed by __exit__)
+        self._writer = pq.ParquetWriter(self._file, SCHEMA, compression="zstd")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def heard(self, block: Block) -> None:
+        """Note that the recording is known up to the end of a Block."""
+        self.duration_s = (block.at - self._begins_at).total_seconds() + block.duration_s
+
+    def add(self, result: Result) -> None:
+        """Add the rows of a result: an event once it has ended, the scores of a clip from the floor on."""
+        if isinstance(result, Event):
+            if result.kind == "onset":
+                self._onsets[result.label] = result
+            else:
+                self.events += 1
+                onset = self._onsets.pop(result.label)
+                self._add(EVENT, onset.at, result.duration_s, result.label, result.score)
+        elif isinstance(result, Scores) and self._floor is not None and result.values is not None:
+            for index in np.flatnonzero(result.values >= self._floor):
+                self._add(SCORE, result.at, result.duration_s, self._labels[index], float(result.values[index]))
+
+    def write(self, storage: Storage, name: str) -> None:
+        """Write the file under its name, with the row of the recording. Raises OSError."""
+        self._add(RECORDING, self._begins_at, self.duration_s, None, None)
+        self._flush()
+        self._writer.close()
+        self._file.seek(0)
+        with new_file(storage, name) as file:
+            while piece := self._file.read(1 << 20):
+                file.write(piece)
+
+    def _add(self, kind: str, at: datetime, duration_s: float, label: str | None, score: float | None) -> None:
+        self._rows.append(
+            {
+                **self._common,
+                "kind": kind,
+                "begins_at": at,
+                "ends_at": at + timedelta(seconds=duration_s),
+                "offset_s": (at - self._begins_at).total_seconds(),
+                "duration_s": duration_s,
+                "label": label,
+                "score": score,
+            }
+        )
+        if len(self._rows) >= MOST_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA))
+        self._rows = []

@@ -1,0 +1,145 @@
+"""A run over an archive: which jobs there are, who does them, and what has become of them.
+
+Owns: the choice of what is still to be done, shards, the counts, notes of failures.
+Does not know: how jobs are run (local_runner.py, dask_runner.py), how counts are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edgeaudio.archive.hearing import Hearing
+from edgeaudio.archive.job import Job, Outcome, run_job
+from edgeaudio.archive.places import Failure, Place
+from edgeaudio.archive.recordings import LeftOut, Recording
+from edgeaudio.errors import EdgeaudioError
+
+NAMED = 100  # failures that are named at the end; all are counted, and `status` names them all
+
+
+class Runner(Protocol):
+    """A way of running jobs. Closing the iterator ends what it started."""
+
+    def __call__(self, work: Callable[[Job], Outcome], jobs: Iterable[Job], /) -> Generator[Outcome, None, None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of several parts of an archive, by a hash of the path: a recording stays in its part."""
+
+    index: int  # from 0
+    count: int
+
+    def has(self, recording: Recording) -> bool:
+        """True if the recording belongs to this part."""
+        return self.count == 1 or recording.path_hash % self.count == self.index
+
+
+WHOLE = Shard(0, 1)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has become of the recordings of a run."""
+
+    done: int = 0
+    failed: int = 0
+    before: int = 0  # done by an earlier run
+    events: int = 0
+    heard_s: float = 0.0
+    failures: list[LeftOut] = field(default_factory=list)  # the first NAMED
+
+    def fail(self, recording: str, error: str) -> LeftOut:
+        """Count a recording that has no result."""
+        left_out = LeftOut(recording, error)
+        self.failed += 1
+        if len(self.failures) < NAMED:
+            self.failures.append(left_out)
+        return left_out
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a run has to do, before it begins."""
+
+    recordings: int
+    size_bytes: int
+    done: int  # done already
+
+
+def job_of(recording: Recording, hearing: Hearing, place: Place) -> Job:
+    """Return the job of a recording."""
+    return Job(
+        recording.key,
+        recording.path,
+        recording.source,
+        recording.size_bytes,
+        recording.changed_ns,
+        recording.begins_at,
+        hearing,
+        place.address,
+    )
+
+
+def backlog(found: Iterable[Recording | LeftOut], done: set[str], shard: Shard) -> Backlog:
+    """Return how much a run has to do."""
+    recordings = size_bytes = before = 0
+    for each in found:
+        if not isinstance(each, Recording) or not shard.has(each):
+            continue
+        if each.key in done:
+            before += 1
+        else:
+            recordings += 1
+            size_bytes += each.size_bytes
+    return Backlog(recordings, size_bytes, before)
+
+
+def run(
+    found: Iterable[Recording | LeftOut],
+    hearing: Hearing,
+    place: Place,
+    runner: Runner,
+    shard: Shard,
+    counts: Counts,
+    *,
+    done: set[str],
+) -> Iterator[Outcome]:
+    """Do what is not done yet; yield each outcome, and count it in `counts`, also what could not be begun.
+
+    Raises EdgeaudioError if no result can be written.
+    """
+
+    def jobs() -> Iterator[Job]:
+        for each in found:
+            if isinstance(each, LeftOut):
+                if shard.index == 0:
+                    counts.fail(each.path, each.error)
+            elif not shard.has(each):
+                continue
+            elif each.key in done:
+                counts.before += 1
+            else:
+                yield job_of(each, hearing, place)
+
+    try:
+        failed = {failure.key for failure in place.failures()}
+        with closing(runner(run_job, jobs())) as outcomes:
+            for outcome in outcomes:
+                if outcome.ends_run:
+                    raise EdgeaudioError(outcome.error or "")
+                if outcome.error is not None:
+                    counts.fail(outcome.recording, outcome.error)
+                    place.note_failure(Failure(outcome.key, outcome.recording, outcome.error))
+                else:
+                    counts.done += 1
+                    counts.events += outcome.events
+                    counts.heard_s += outcome.duration_s
+                    if outcome.key in failed:
+                        place.forget_failure(outcome.key)
+                yield outcome
+    except OSError as error:
+        raise EdgeaudioError(f"{place.address}: cannot be used for results: {error.strerror or error}") from None

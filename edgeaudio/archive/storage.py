@@ -1,0 +1,149 @@
+"""Where results are kept: a folder, in which a file is there whole or not at all.
+
+Owns: listing, reading, and writing under a temporary name. Does not know: what is in the files, which of them belong
+together.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from uuid import uuid4
+
+STALE_S = 24 * 3600.0  # after which a temporary file is one of a process that was killed
+_TEMPORARY = ".new"
+
+
+class Storage(Protocol):
+    """Files below one folder or prefix; names are relative to it, with slashes. All methods raise OSError."""
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Yield the names of all files below a folder, in no order; none if it is missing."""
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+
+    def open(self, name: str) -> BinaryIO:
+        """Return a file to read and to seek in; close it."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, which then is there whole, in place of one of that name."""
+
+    def put(self, name: str, file: Path) -> None:
+        """Move a local file to a name, as `write` does."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file; a missing one is none to remove."""
+
+    def scratch(self) -> Path | None:
+        """Return a local folder for a file that is then `put`; None: the system's own."""
+
+
+class LocalFolder:
+    """A folder of this machine, or of a network file system."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self, folder: str) -> Iterator[str]:
+        yield from self._below(self._folder / folder, folder)
+
+    def _below(self, path: Path, name: str) -> Iterator[str]:
+        try:
+            entries = os.scandir(path)
+        except FileNotFoundError:
+            return
+        with entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                inner = f"{name}/{entry.name}" if name else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._below(path / entry.name, inner)
+                else:
+                    yield inner
+
+    def read(self, name: str) -> bytes:
+        return (self._folder / name).read_bytes()
+
+    def open(self, name: str) -> BinaryIO:
+        return (self._folder / name).open("rb")
+
+    def write(self, name: str, content: bytes) -> None:
+        with _temporary(self.scratch()) as file:
+            file.write_bytes(content)
+            self.put(name, file)
+
+    def put(self, name: str, file: Path) -> None:
+        target = self._folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+        file.replace(target)
+        _sync_folder(target.parent)
+
+    def remove(self, name: str) -> None:
+        (self._folder / name).unlink(missing_ok=True)
+
+    def scratch(self) -> Path:
+        folder = self._folder / _TEMPORARY
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def storage_at(address: str) -> Storage:
+    """Return the storage at a folder's path."""
+    return LocalFolder(Path(address))
+
+
+@contextmanager
+def local_copy(source: str) -> Iterator[Path]:
+    """Yield a path of this machine at which a recording can be read."""
+    yield Path(source)
+
+
+@contextmanager
+def new_file(storage: Storage, name: str) -> Iterator[BinaryIO]:
+    """Yield a file to write; it gets its name when the block ends, and is removed if that raises. Raises OSError."""
+    with _temporary(storage.scratch()) as file:
+        with file.open("wb") as stream:
+            yield stream
+        storage.put(name, file)
+
+
+def remove_stale(storage: Storage) -> None:
+    """Remove what processes that were killed had begun to write, STALE_S ago or longer. Raises OSError."""
+    scratch = storage.scratch()
+    if scratch is None:
+        return
+    for file in scratch.iterdir():
+        with suppress(FileNotFoundError):
+            if time.time() - file.stat().st_mtime > STALE_S:
+                file.unlink()
+
+
+@contextmanager
+def _temporary(folder: Path | None) -> Iterator[Path]:
+    """Yield the path of a file that is not there yet, and of none afterwards, unless it was moved."""
+    if folder is None:
+        import tempfile  # noqa: PLC0415 (only where results are kept elsewhere)
+
+        folder = Path(tempfile.gettempdir())
+    file = folder / f"{uuid4().hex}.edgeaudio"
+    try:
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # network file systems may know no such thing
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,45 @@
+"""What the options of `archive plan` and `archive run` say, as the archive's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgeaudio.archive.beginnings import beginnings
+from edgeaudio.archive.hearing import Hearing, hearing_of
+from edgeaudio.archive.recordings import BeginsAt
+from edgeaudio.archive.runs import Shard
+from edgeaudio.types import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """Options of a run."""
+
+    recordings: str
+    out: str
+    zone: str | None
+    shard: tuple[int, int]
+    model: str
+    scores: float | None
+    thresholds: Mapping[str, float]
+    gate_dbfs: float
+    channel: Channel
+
+    def hearing(self) -> Hearing:
+        """Return model and settings. Raises EdgeaudioError."""
+        return hearing_of(
+            self.model,
+            gate_dbfs=self.gate_dbfs,
+            channel=self.channel,
+            scores_floor=self.scores,
+            thresholds=dict(self.thresholds),
+        )
+
+    def begins_at(self) -> BeginsAt:
+        """Return what tells when a recording begins. Raises EdgeaudioError for a zone that does not exist."""
+        return beginnings(self.zone)
+
+    def part(self) -> Shard:
+        """Return the part of the archive that is wanted."""
+        return Shard(*self.shard)
