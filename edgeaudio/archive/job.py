@@ -5,23 +5,24 @@ Owns: `Job`, `Outcome`, and `run_job`, whose rows depend on the job alone. Does 
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 from edgeaudio.archive.blocks import long_blocks
+from edgeaudio.archive.borders import SOURCE_NAME, blocks_of, head_of, scores_before
 from edgeaudio.archive.hearing import Hearing, binding_of, loaded_model
+from edgeaudio.archive.lengths import Neighbour
 from edgeaudio.archive.result_file import ResultFile
 from edgeaudio.archive.storage import local_copy, storage_at
-from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.pipeline import SourcePipeline
-
-SOURCE_NAME = "archive"
+from edgeaudio.recognise.manifest import Manifest
+from edgeaudio.recognise.model import Model
+from edgeaudio.recognise.pipeline import Result, SourcePipeline, detector_of
+from edgeaudio.types import Block, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Job:
     begins_at: datetime  # aware UTC, of its first sample
     hearing: Hearing
     out: str  # the place of the results
+    before: Neighbour | None = None  # the recording that ends where this one begins
+    after: Neighbour | None = None  # and the one that begins where it ends
 
     @property
     def result(self) -> str:
@@ -71,14 +74,7 @@ def run_job(job: Job) -> Outcome:
         with local_copy(job.source) as path:
             _check_unchanged(job, path)
             with ResultFile(job.key, job.recording, job.begins_at, model.manifest, job.hearing.scores_floor) as result:
-                pipeline = SourcePipeline(
-                    SOURCE_NAME,
-                    [binding_of(job.hearing, model)],
-                    namespace=UUID(int=0),
-                    gate_dbfs=job.hearing.gate_dbfs,
-                    channel=job.hearing.channel,
-                )
-                _listen(job, path, pipeline, result)
+                _listen(job, path, model, result)
                 _check_unchanged(job, path)
                 return _written(job, result)
     except SourceError as error:
@@ -93,16 +89,55 @@ def run_job(job: Job) -> Outcome:
         return Outcome.failed(job, f"a fault of edgeaudio: {type(error).__name__}: {error}")
 
 
-def _listen(job: Job, path: Path, pipeline: SourcePipeline, result: ResultFile) -> None:
+def _listen(job: Job, path: Path, model: Model, result: ResultFile) -> None:
     """Add all that is heard to the result. Raises SourceError, for a recording that is cut off as well."""
-    config = SourceConfig(name=SOURCE_NAME, url=str(path), channel=job.hearing.channel)
-    with open_source(config, threading.Event(), media_start=job.begins_at) as connection:
-        for block in long_blocks(connection):
-            for found in pipeline.feed(block):
-                result.add(found)
-            result.heard(block)
-    for found in pipeline.flush():
-        result.add(found)
+    hearing, manifest = job.hearing, model.manifest
+    binding = binding_of(hearing, model)
+    detector = detector_of(binding, UUID(int=0))
+
+    def pipeline() -> SourcePipeline:
+        return SourcePipeline(
+            SOURCE_NAME,
+            [binding],
+            namespace=UUID(int=0),
+            gate_dbfs=hearing.gate_dbfs,
+            channel=hearing.channel,
+            scores_only=True,
+        )
+
+    if job.before is not None:
+        for scores in scores_before(job.before, path, job.begins_at, manifest, pipeline(), hearing.channel):
+            result.add_before(detector.feed(scores))
+    epoch = 0
+    for scores in _own_scores(job, path, manifest, pipeline(), result):
+        if scores.epoch != epoch:  # sound is missing between them
+            result.add(detector.end())
+            epoch = scores.epoch
+        result.add_scores(scores)
+        result.add(detector.feed(scores))
+    result.add_last(detector.end())
+
+
+def _own_scores(
+    job: Job, path: Path, manifest: Manifest, pipeline: SourcePipeline, result: ResultFile
+) -> Iterator[Scores]:
+    """Yield the scores of all clips that begin in the recording. Raises SourceError."""
+    last: Block | None = None
+    for block in long_blocks(blocks_of(path, job.hearing.channel, job.begins_at)):
+        yield from _scores_in(pipeline.feed(block))
+        result.heard(block)
+        last = block
+    if job.after is not None and last is not None:
+        own_s = (last.offset + len(last.samples)) / last.sample_rate
+        for block in head_of(job.after, last, manifest, job.hearing.channel):
+            result.goes_on = True
+            yield from (scores for scores in _scores_in(pipeline.feed(block)) if scores.offset_s < own_s)
+    if not result.goes_on:
+        yield from _scores_in(pipeline.flush())
+
+
+def _scores_in(results: Iterable[Result]) -> Iterator[Scores]:
+    return (result for result in results if isinstance(result, Scores))
 
 
 def _written(job: Job, result: ResultFile) -> Outcome:

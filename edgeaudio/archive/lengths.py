@@ -1,6 +1,6 @@
-"""How long a recording is, by its first bytes: WAV and FLAC, in which archives are kept, without decoding.
+"""How long a recording is, by its first bytes, without decoding: WAV and FLAC, in which archives are kept.
 
-Owns: their headers. Does not know: other formats (their length is known once they are heard), whether the file is whole.
+Owns: their headers. Does not know: other formats, whose length is known once they are heard.
 """
 
 from __future__ import annotations
@@ -28,6 +28,19 @@ class Length:
     def seconds(self) -> float:
         return self.n_samples / self.sample_rate
 
+    @property
+    def form(self) -> tuple[int, int]:
+        """Sample rate and channels: sound of another form is not joined to it."""
+        return self.sample_rate, self.channels
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A recording that ends where another begins, or begins where it ends."""
+
+    source: str  # where it can be read
+    length: Length
+
 
 def length_of(path: Path, size_bytes: int) -> Length | None:
     """Return the length; None for other formats, damaged headers, and files that cannot be read."""
@@ -47,7 +60,7 @@ def length_of(path: Path, size_bytes: int) -> Length | None:
 
 
 def _wave(descriptor: int, head: bytes, size_bytes: int) -> Length | None:
-    """Return the length of WAV, no more than the file has, whatever the header says."""
+    """Return the length of WAV; None if the header says more than the file has: it is cut off."""
     at, rate, channels, frame_bytes = 12, 0, 0, 0
     for _ in range(32):
         chunk = head[at : at + 32] if at + 32 <= len(head) else os.pread(descriptor, 32, at)
@@ -56,8 +69,9 @@ def _wave(descriptor: int, head: bytes, size_bytes: int) -> Length | None:
             channels, rate, _, frame_bytes = struct.unpack_from("<HIIH", chunk, 10)
         elif name == b"data":
             held = max(0, size_bytes - at - 8)
-            n_bytes = held if size in _OPEN_ENDS else min(size, held)
-            return Length(n_bytes // frame_bytes, rate, channels) if rate and channels else None
+            n_bytes = held if size in _OPEN_ENDS else size
+            is_whole = n_bytes <= held and rate > 0 and channels > 0
+            return Length(n_bytes // frame_bytes, rate, channels) if is_whole else None
         at += 8 + size + size % 2
     return None
 

@@ -5,18 +5,13 @@ Owns: the sums, made as recordings come, so that memory does not grow with them.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from edgeaudio.archive.recordings import LeftOut, Recording
+from edgeaudio.archive.recordings import FOLLOWS_WITHIN_S, LeftOut, Recording
 from edgeaudio.archive.runs import Shard
-
-FOLLOWS_WITHIN_S = 1.0  # names have whole seconds: less is neither a gap nor an overlap
-_DIGITS = re.compile(r"\d{6,}")  # the time; a serial number before it, as SoundTrap's, stays
-_SERIAL = re.compile(r"\d+(?=\.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +75,7 @@ def plan(found: Iterable[Recording | LeftOut], done: set[str], shard: Shard, sum
         here = each.path.rpartition("/")[0]
         if here != folder:
             folder, last = here, {}
-        recorder = _recorder(each.path)
-        before, last[recorder] = last.get(recorder), each
+        before, last[each.recorder] = last.get(each.recorder), each
         if before is not None and (found_break := _break(before, each)) is not None:
             if found_break.seconds > 0:
                 sums.gaps += 1
@@ -105,16 +99,9 @@ def _add(recording: Recording, done: set[str], sums: Plan) -> None:
         month.seconds += recording.length.seconds
 
 
-def _recorder(path: str) -> str:
-    name = path.rpartition("/")[2]
-    serial = _SERIAL.match(name)
-    rest = name if serial is None else name[serial.end() :]
-    return (serial.group() if serial else "") + _DIGITS.sub("#", rest)
-
-
 def _break(before: Recording, after: Recording) -> Break | None:
     ends_at = before.ends_at
     if ends_at is None:
         return None
     seconds = (after.begins_at - ends_at).total_seconds()
-    return Break(before.path, after.path, ends_at, seconds) if abs(seconds) > FOLLOWS_WITHIN_S else None
+    return Break(before.path, after.path, ends_at, seconds) if abs(seconds) >= FOLLOWS_WITHIN_S else None

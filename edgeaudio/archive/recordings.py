@@ -8,19 +8,43 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from edgeaudio.archive.lengths import Length, length_of
+from edgeaudio.archive.lengths import Length, Neighbour, length_of
 from edgeaudio.errors import EdgeaudioError
 
 SUFFIXES = frozenset(
-    ".aac .ac3 .aif .aifc .aiff .amr .ape .au .avi .caf .dff .dsf .flac .m4a .m4b .mka .mkv .mov .mp2 .mp3 .mp4 .mpc .oga "
-    ".ogg .opus .rf64 .snd .spx .tta .w64 .wav .wave .weba .webm .wma .wv".split()
+    f".{name}"
+    for name in (
+        *(
+            "aac",
+            "ac3",
+            "aif",
+            "aifc",
+            "aiff",
+            "amr",
+            "ape",
+            "au",
+            "avi",
+            "caf",
+            "flac",
+            "m4a",
+            "m4b",
+            "mka",
+            "mkv",
+            "mov",
+        ),
+        *("mp2", "mp3", "mp4", "oga", "ogg", "opus", "rf64", "snd", "tta", "w64", "wav", "wave", "webm", "wma", "wv"),
+    )
 )
+FOLLOWS_WITHIN_S = 1.0  # names have whole seconds: less is neither a gap nor an overlap
 KEY_DIGITS = 32
+_DIGITS = re.compile(r"\d{6,}")  # the time; a serial number before it, as SoundTrap's, stays
+_SERIAL = re.compile(r"\d+(?=\.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +57,8 @@ class Recording:
     changed_ns: int
     begins_at: datetime  # aware UTC
     length: Length | None  # None: known only once it is heard
+    before: Neighbour | None = None  # the recording that ends where this one begins
+    after: Neighbour | None = None  # and the one that begins where it ends
 
     @property
     def key(self) -> str:
@@ -43,6 +69,14 @@ class Recording:
     def path_hash(self) -> int:
         """Number of 64 bits that depends on the path alone, the same on every machine."""
         return int.from_bytes(_digest(self.path)[:8], "big")
+
+    @property
+    def recorder(self) -> str:
+        """What recordings of one recorder have in common: their folder, and the name without the time."""
+        folder, _, name = self.path.rpartition("/")
+        serial = _SERIAL.match(name)
+        kept = serial.group() if serial else ""
+        return f"{folder}/{kept}{_DIGITS.sub('#', name[len(kept) :])}"
 
     @property
     def ends_at(self) -> datetime | None:
@@ -59,7 +93,7 @@ class LeftOut:
 
 
 BeginsAt = Callable[[str, Path], datetime]
-"""When a recording begins, by its path below the root and where it lies; raises EdgeaudioError, which says what to do."""
+"""When a recording begins, by its path below the root and where it lies; raises EdgeaudioError, and OSError."""
 
 
 def root_of(target: str) -> Path:
@@ -151,8 +185,30 @@ def _entry(root: Path, name: str, begins_at: BeginsAt) -> Recording | LeftOut:
 
 
 def _in_order(entries: list[Recording | LeftOut]) -> Iterator[Recording | LeftOut]:
-    """Yield what cannot be listened to, then recordings in order of time."""
+    """Yield what cannot be listened to, then recordings in order of time, each with its neighbours."""
     yield from (each for each in entries if isinstance(each, LeftOut))
-    yield from sorted(
+    recordings = sorted(
         (each for each in entries if isinstance(each, Recording)), key=lambda each: (each.begins_at, each.path)
     )
+    entries.clear()
+    last: dict[str, int] = {}  # place of the recorder's last recording
+    for index, recording in enumerate(recordings):
+        before = last.get(recording.recorder)
+        last[recording.recorder] = index
+        if before is not None and follows(recordings[before], recording):
+            first = recordings[before]
+            recordings[before] = replace(first, after=_neighbour(recording))
+            recordings[index] = replace(recording, before=_neighbour(first))
+    yield from recordings
+
+
+def follows(first: Recording, second: Recording) -> bool:
+    """True if the second begins where the first ends, and has its form."""
+    if first.length is None or second.length is None or first.ends_at is None:
+        return False
+    of_one_form = first.length.form == second.length.form
+    return of_one_form and abs((second.begins_at - first.ends_at).total_seconds()) < FOLLOWS_WITHIN_S
+
+
+def _neighbour(recording: Recording) -> Neighbour | None:
+    return None if recording.length is None else Neighbour(recording.source, recording.length)

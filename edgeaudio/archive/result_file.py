@@ -6,7 +6,7 @@ Owns: which rows a result has, and their times. Does not know: where files lie, 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import BinaryIO, Self
 
@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from edgeaudio.archive.borders import OWNED_S
 from edgeaudio.archive.rows import EVENT, RECORDING, SCHEMA, SCORE
 from edgeaudio.archive.storage import Storage, new_file
 from edgeaudio.recognise.manifest import Manifest
-from edgeaudio.recognise.pipeline import Result
 from edgeaudio.types import Block, Event, Scores
 
 MOST_ROWS = 50_000  # in memory
@@ -32,6 +32,7 @@ class ResultFile:
     ) -> None:
         self.duration_s = 0.0
         self.events = 0
+        self.goes_on = False  # its clips go on into the recording after
         self._common = {"key": key, "recording": recording, "model": manifest.name}
         self._begins_at = begins_at
         self._labels = manifest.reported
@@ -51,18 +52,49 @@ class ResultFile:
         """Note that the recording is known up to the end of a Block."""
         self.duration_s = (block.at - self._begins_at).total_seconds() + block.duration_s
 
-    def add(self, result: Result) -> None:
-        """Add the rows of a result: an event once it has ended, the scores of a clip from the floor on."""
-        if isinstance(result, Event):
-            if result.kind == "onset":
-                self._onsets[result.label] = result
+    def add_before(self, events: Iterable[Event]) -> None:
+        """Take note of events that were heard ahead of the recording: those that end there are not its own."""
+        for event in events:
+            if event.kind == "onset":
+                self._onsets[event.label] = event
             else:
-                self.events += 1
-                onset = self._onsets.pop(result.label)
-                self._add(EVENT, onset.at, result.duration_s, result.label, result.score)
-        elif isinstance(result, Scores) and self._floor is not None and result.values is not None:
-            for index in np.flatnonzero(result.values >= self._floor):
-                self._add(SCORE, result.at, result.duration_s, self._labels[index], float(result.values[index]))
+                del self._onsets[event.label]
+
+    def add_scores(self, scores: Scores) -> None:
+        """Add the scores of a clip from the floor on."""
+        if self._floor is not None and scores.values is not None:
+            for index in np.flatnonzero(scores.values >= self._floor):
+                self._add(SCORE, scores.at, scores.duration_s, self._labels[index], float(scores.values[index]))
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Add the rows of events that have ended."""
+        for event in events:
+            if event.kind == "onset":
+                self._onsets[event.label] = event
+            else:
+                self._add_event(event)
+
+    def add_last(self, events: Iterable[Event]) -> None:
+        """Add the rows of events that sound at the end; those that the recording after has whole are left to it."""
+        for event in events:
+            begin_s = self.duration_s - (self._onsets[event.label].at - self._begins_at).total_seconds()
+            if self.goes_on and begin_s <= OWNED_S:
+                del self._onsets[event.label]
+            else:
+                self._add_event(event, most_s=self.duration_s if self.goes_on else None)
+
+    def _add_event(self, event: Event, most_s: float | None = None) -> None:
+        """Add the row of an event: what the recordings before (a long event) and after have of it is cut off."""
+        onset = self._onsets.pop(event.label)
+        at, duration_s = onset.at, event.duration_s
+        begin_s = (at - self._begins_at).total_seconds()
+        if begin_s < -OWNED_S:
+            at, duration_s, begin_s = self._begins_at, duration_s + begin_s, 0.0
+        if most_s is not None:
+            duration_s = min(duration_s, most_s - begin_s)
+        if duration_s > 0:
+            self.events += 1
+            self._add(EVENT, at, duration_s, event.label, event.score)
 
     def write(self, storage: Storage, name: str) -> None:
         """Write the file under its name, with the row of the recording. Raises OSError."""

@@ -81,6 +81,8 @@ def job_of(recording: Recording, hearing: Hearing, place: Place) -> Job:
         recording.begins_at,
         hearing,
         place.address,
+        recording.before,
+        recording.after,
     )
 
 

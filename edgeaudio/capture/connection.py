@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from typing import Self
 
@@ -22,7 +22,7 @@ from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.deadline import Deadline
 from edgeaudio.capture.decoding import FrameReader
 from edgeaudio.capture.drain import MIN_PERIOD_S, DrainSchedule, Steadiness
-from edgeaudio.capture.errors import PUSHED, SourceError
+from edgeaudio.capture.errors import FFMPEG_ERRORS, PUSHED, SourceError
 from edgeaudio.capture.http_proxy import HttpProxy
 from edgeaudio.capture.network_probe import rtsp_answers
 from edgeaudio.capture.opening import SourceMemory, open_container
@@ -51,6 +51,7 @@ def open_source(
     clock: Clock | None = None,
     media_start: datetime | None = None,
     sender_wait_s: float | None = None,
+    begin_s: float = 0.0,
 ) -> Connection:
     """Open `config`'s source; return a context manager that yields its Blocks.
 
@@ -60,6 +61,9 @@ def open_source(
 
     `sender_wait_s` bounds the wait for the sender of a pushed source, and for the writer of a pipe; None: no limit for
     a pushed source. Pipes, terminals and the like can be read only with `media_start`.
+
+    `begin_s`: sound of a recording before it is not wanted, and left out as far as the format can be searched; times
+    stay those of the medium.
 
     Raises SourceError with its Reason, and StoppedError soon after `stop` is set. Does not retry, except that a camera
     that refuses one RTSP mode is asked in others; `memory` keeps the result for the next connection.
@@ -78,6 +82,9 @@ def open_source(
         if opened.pipe is not None:
             closing.callback(opened.pipe.close)
         closing.callback(container.close)
+        if begin_s > 0:
+            with suppress(*FFMPEG_ERRORS):  # it cannot be searched: all of it is read
+                container.seek(int(begin_s * 1_000_000))
         connection = Connection(container, config, deadline, stop, memory, clock, media_start, proxy)
         connection.closing = closing.pop_all()
         return connection

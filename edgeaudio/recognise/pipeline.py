@@ -80,14 +80,17 @@ class SourcePipeline:
         namespace: UUID,
         gate_dbfs: float = GATE_DBFS,
         channel: Channel = "auto",
+        scores_only: bool = False,
     ) -> None:
+        """`scores_only`: yield no Levels and no Events; loudness is measured where the choice of a channel needs it."""
         self._source = source
+        self._scores_only = scores_only
         self._gate_dbfs = gate_dbfs
         self._bindings = bindings
         self._channel = channel
         self._mixer = Mixer(channel)
         self._namespace = namespace
-        self._detectors = [_detector(binding, namespace) for binding in bindings]
+        self._detectors = [detector_of(binding, namespace) for binding in bindings]
         models = {binding.model.manifest.name: binding.model.manifest.reported for binding in bindings}
         self._infos = [_info(*each, models) for each in zip(bindings, self._detectors, strict=True)]
         self._epoch: _Epoch | None = None
@@ -95,7 +98,12 @@ class SourcePipeline:
     def renewed(self) -> SourcePipeline:
         """Return a pipeline in its initial state, with the thresholds in force here."""
         fresh = SourcePipeline(
-            self._source, self._bindings, namespace=self._namespace, gate_dbfs=self._gate_dbfs, channel=self._channel
+            self._source,
+            self._bindings,
+            namespace=self._namespace,
+            gate_dbfs=self._gate_dbfs,
+            channel=self._channel,
+            scores_only=self._scores_only,
         )
         fresh._detectors = [detector.renewed() for detector in self._detectors]
         return fresh
@@ -110,7 +118,10 @@ class SourcePipeline:
         ):
             yield from self.end()
         if self._epoch is None:
-            self._epoch = _Epoch(block, self._source, self._bindings, self._infos, self._gate_dbfs, self._mixer)
+            metered = not self._scores_only or (self._channel == "auto" and _n_channels(block) > 1)
+            self._epoch = _Epoch(
+                block, self._source, self._bindings, self._infos, self._gate_dbfs, self._mixer, metered=metered
+            )
         for result in self._epoch.feed(block):
             yield from self._detected(result)
 
@@ -151,11 +162,13 @@ class SourcePipeline:
 
     def _detected(self, result: Level | tuple[int, Scores]) -> Iterator[Result]:
         if isinstance(result, Level):
-            yield result
+            if not self._scores_only:
+                yield result
             return
         index, scores = result
         yield scores
-        yield from self._detectors[index].feed(scores)
+        if not self._scores_only:
+            yield from self._detectors[index].feed(scores)
 
 
 class _Epoch:
@@ -169,6 +182,8 @@ class _Epoch:
         infos: Sequence[ModelInfo],
         gate_dbfs: float,
         mixer: Mixer,
+        *,
+        metered: bool,
     ) -> None:
         self.number = block.epoch
         self.sample_rate = block.sample_rate
@@ -180,9 +195,10 @@ class _Epoch:
         self._infos = infos
         self._clock = _SampleClock(block.sample_rate)
         self._mixer = mixer
+        self._metered = metered
         self._meter = LevelMeter(block.sample_rate, self.n_channels)
         # several channels cannot be judged before the first reading with sound: until then whole intervals are mixed
-        self._undecided = self.n_channels > 1 and mixer.heard == "mix"
+        self._undecided = metered and self.n_channels > 1 and mixer.heard == "mix"
         rates = dict.fromkeys(binding.model.manifest.clip.sample_rate for binding in bindings)
         self._resamplers = {rate: Resampler(block.sample_rate, rate) for rate in rates}
         configs = [_cutter_config(binding) for binding in bindings]
@@ -198,6 +214,9 @@ class _Epoch:
         self._clock.note(block.offset - self._first, block.at)
         self.received += len(block.samples)
         samples = block.samples
+        if not self._metered:
+            yield from self._recognise(samples)
+            return
         # split where readings end, for the choice of channel holds from there on
         while len(samples):
             piece, samples = np.split(samples, [self._meter.missing])
@@ -332,7 +351,8 @@ def _cut(cutter: ClipCutter | StepCutter, signal: Samples, *, over: bool) -> Ite
         yield from cutter.flush()
 
 
-def _detector(binding: ModelBinding, namespace: UUID) -> Detector:
+def detector_of(binding: ModelBinding, namespace: UUID) -> Detector:
+    """Return what finds the events in one model's scores of one source."""
     manifest = binding.model.manifest
     config = DetectorConfig(
         manifest.reported, manifest.detector, _thresholds(binding), binding.effective_period_s, binding.labels,

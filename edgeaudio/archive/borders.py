@@ -1,0 +1,129 @@
+"""Sound on both sides of the border of two recordings that follow each other without a gap.
+
+Owns: how much of a neighbour a recording is listened to with, and which clips are whose. A clip belongs to the
+recording in which it begins, and its grid is that of the recording: the clips at the end of one are therefore the same,
+whether they are scored for it or ahead of the one after it.
+Does not know: events.
+
+A recording's own clips go on into the head of the one after it. Before the first of them come those at the end of the
+one before it, so that its detector is in the state in which the other one's ended.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from fractions import Fraction
+from math import ceil, lcm
+from pathlib import Path
+
+from edgeaudio.archive.blocks import long_blocks
+from edgeaudio.archive.lengths import Neighbour
+from edgeaudio.archive.storage import local_copy
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.connection import open_source
+from edgeaudio.capture.errors import SourceError
+from edgeaudio.recognise.detector import MAX_CLIPS
+from edgeaudio.recognise.manifest import Manifest
+from edgeaudio.recognise.pipeline import SourcePipeline
+from edgeaudio.types import Block, Channel, Samples, Scores
+
+SOURCE_NAME = "archive"
+OWNED_S = 10.0  # an event that goes on over the border is whole if it began less than this before it
+_RESAMPLED_S = 0.5  # of input that the resampler needs beyond a clip's end
+_MOST_ALIGNED_S = 30.0
+
+
+def blocks_of(path: Path, channel: Channel, begins_at: datetime, *, begin_s: float = 0.0) -> Iterator[Block]:
+    """Yield the sound of a recording, from a position on if it can be searched. Raises SourceError."""
+    config = SourceConfig(name=SOURCE_NAME, url=str(path), channel=channel)
+    with open_source(config, threading.Event(), media_start=begins_at, begin_s=begin_s) as connection:
+        yield from connection
+
+
+def scores_before(
+    neighbour: Neighbour, own: Path, begins_at: datetime, manifest: Manifest, pipeline: SourcePipeline, channel: Channel
+) -> Iterator[Scores]:
+    """Yield the scores of the last clips that begin in the recording before; their offsets are negative.
+
+    `begins_at`: of the recording's own first sample. None are yielded if the neighbour cannot be read.
+    """
+    length = neighbour.length
+    first = max(0, length.n_samples - ceil(_lead_s(manifest) * length.sample_rate))
+    grid = _grid(manifest, length.sample_rate)
+    first -= first % grid
+    starts_at = begins_at - timedelta(seconds=length.seconds)
+    blocks = _joined(neighbour, own, first, starts_at, manifest, channel)
+    for scores in _scores(blocks, pipeline):
+        offset_s = scores.offset_s - (length.n_samples - first) / length.sample_rate
+        if offset_s >= 0:
+            return
+        yield replace(scores, offset_s=offset_s, at=begins_at + timedelta(seconds=offset_s))
+
+
+def head_of(neighbour: Neighbour, last: Block, manifest: Manifest, channel: Channel) -> Iterator[Block]:
+    """Yield the beginning of the recording after as the continuation of a Block, as long as a clip may need.
+
+    Nothing is yielded if it cannot be read or has another form.
+    """
+    wanted = ceil((manifest.clip.n_samples / manifest.clip.sample_rate + _RESAMPLED_S) * last.sample_rate)
+    with suppress(SourceError, OSError), local_copy(neighbour.source) as path:
+        for block in blocks_of(path, channel, last.at):
+            if (block.sample_rate, block.samples.shape[1:]) != (
+                last.sample_rate,
+                last.samples.shape[1:],
+            ) or wanted <= 0:
+                return
+            last = _continued(last, block.samples[:wanted])
+            wanted -= len(last.samples)
+            yield last
+
+
+def _joined(
+    neighbour: Neighbour, own: Path, first: int, starts_at: datetime, manifest: Manifest, channel: Channel
+) -> Iterator[Block]:
+    """Yield the neighbour's samples from `first` on, and the head of the recording itself behind them."""
+    rate, last = neighbour.length.sample_rate, None
+    with suppress(SourceError, OSError), local_copy(neighbour.source) as path:
+        for block in blocks_of(path, channel, starts_at, begin_s=max(0.0, first / rate - 0.5)):
+            at = round((block.at - starts_at).total_seconds() * rate)
+            if block.sample_rate != rate or (last is None and at > first):
+                return  # it is not what its header says
+            samples = block.samples[max(0, first - at) :]
+            if len(samples):
+                last = replace(block, offset=0, samples=samples) if last is None else _continued(last, samples)
+                yield last
+    if last is not None and last.offset + len(last.samples) == neighbour.length.n_samples - first:
+        yield from head_of(Neighbour(str(own), neighbour.length), last, manifest, channel)
+
+
+def _continued(last: Block, samples: Samples) -> Block:
+    """Return samples as the Block that follows another one."""
+    at = last.at + timedelta(seconds=last.duration_s)
+    return replace(last, offset=last.offset + len(last.samples), at=at, samples=samples)
+
+
+def _scores(blocks: Iterator[Block], pipeline: SourcePipeline) -> Iterator[Scores]:
+    for block in long_blocks(blocks):
+        yield from (result for result in pipeline.feed(block) if isinstance(result, Scores))
+    yield from (result for result in pipeline.flush() if isinstance(result, Scores))
+
+
+def _lead_s(manifest: Manifest) -> float:
+    """Return how long before the border a detector must begin to be in the same state OWNED_S before it."""
+    clip_s = manifest.clip.n_samples / manifest.clip.sample_rate
+    section, period_s = manifest.detector, manifest.period_s
+    kept = min(MAX_CLIPS, ceil(clip_s / period_s)) + section.votes_of + section.mean_of
+    return OWNED_S + clip_s + kept * period_s
+
+
+def _grid(manifest: Manifest, sample_rate: int) -> int:
+    """Return the samples after which clips and frames fall on the same places again; 1 if that is too long."""
+    hop = 1 if manifest.features is None else manifest.features.hop_length
+    per_model = Fraction(sample_rate, manifest.clip.sample_rate)
+    steps = (Fraction(str(manifest.period_s)) * sample_rate, hop * per_model)
+    grid = lcm(*(step.numerator for step in steps))
+    return grid if grid <= _MOST_ALIGNED_S * sample_rate else 1
