@@ -77,16 +77,23 @@ def run_job(job: Job) -> Outcome:
                 _listen(job, path, model, result)
                 _check_unchanged(job, path)
                 return _written(job, result)
-    except SourceError as error:
-        return Outcome.failed(job, error.explanation)
-    except EdgeaudioError as error:
-        return Outcome.failed(job, str(error))
-    except OSError as error:
-        return Outcome.failed(job, f"cannot be read: {error.strerror or error}")
-    except MemoryError:
-        return Outcome.failed(job, "takes more memory than there is; listen with fewer workers")
     except Exception as error:  # noqa: BLE001 (one recording's fault must not end the run; the line names it)
-        return Outcome.failed(job, f"a fault of edgeaudio: {type(error).__name__}: {error}")
+        return Outcome.failed(job, _line_of(error))
+
+
+def _line_of(error: Exception) -> str:
+    """Return in one line why there is no result."""
+    match error:
+        case SourceError():
+            return error.explanation
+        case EdgeaudioError():
+            return str(error)
+        case OSError():
+            return f"cannot be read: {error.strerror or error}"
+        case MemoryError():
+            return "takes more memory than there is; listen with fewer workers"
+        case _:
+            return f"a fault of edgeaudio: {type(error).__name__}: {error}"
 
 
 def _listen(job: Job, path: Path, model: Model, result: ResultFile) -> None:

@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
@@ -121,10 +122,8 @@ class _Worker:
         far.close()
 
     def give(self, job: Job) -> None:
-        try:
+        with suppress(OSError):  # it died while it waited: `outcome` tells
             self.connection.send(job)
-        except OSError:
-            pass  # it died while it waited: `outcome` tells
 
     def outcome(self) -> Outcome | None:
         """Return what the process sent; None if it died."""

@@ -93,7 +93,7 @@ class LeftOut:
 
 
 BeginsAt = Callable[[str, Path], datetime]
-"""When a recording begins, by its path below the root and where it lies; raises EdgeaudioError, and OSError."""
+"""When a recording begins, by its path below the root and where it lies; raises EdgeaudioError or OSError."""
 
 
 def root_of(target: str) -> Path:

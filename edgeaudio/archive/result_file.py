@@ -6,8 +6,8 @@ Owns: which rows a result has, and their times. Does not know: where files lie, 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, Self
 
 import numpy as np
@@ -21,6 +21,9 @@ from edgeaudio.recognise.manifest import Manifest
 from edgeaudio.types import Block, Event, Scores
 
 MOST_ROWS = 50_000  # in memory
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# kind, begins_at and ends_at in microseconds since 1970, offset_s, duration_s, label, score
+_Row = tuple[str, int, int, float, float, str | None, float | None]
 SPOOLED_BYTES = 8 << 20  # of a file that is not on disk yet
 
 
@@ -38,7 +41,7 @@ class ResultFile:
         self._labels = manifest.reported
         self._floor = scores_floor
         self._onsets: dict[str, Event] = {}  # of events that sound, by label
-        self._rows: list[Mapping[str, object]] = []
+        self._rows: list[_Row] = []
         self._file: BinaryIO = tempfile.SpooledTemporaryFile(SPOOLED_BYTES)  # type: ignore[assignment]  # noqa: SIM115 (closed by __exit__)
         self._writer = pq.ParquetWriter(self._file, SCHEMA, compression="zstd")
 
@@ -87,12 +90,13 @@ class ResultFile:
         """Add the row of an event: what the recordings before (a long event) and after have of it is cut off."""
         onset = self._onsets.pop(event.label)
         at, duration_s = onset.at, event.duration_s
-        begin_s = (at - self._begins_at).total_seconds()
+        begin_s, least_s = (at - self._begins_at).total_seconds(), 0.0
         if begin_s < -OWNED_S:
             at, duration_s, begin_s = self._begins_at, duration_s + begin_s, 0.0
+            least_s = event.at_error_s or 0.0  # it may as well have ended before
         if most_s is not None:
             duration_s = min(duration_s, most_s - begin_s)
-        if duration_s > 0:
+        if duration_s > least_s:
             self.events += 1
             self._add(EVENT, at, duration_s, event.label, event.score)
 
@@ -107,21 +111,45 @@ class ResultFile:
                 file.write(piece)
 
     def _add(self, kind: str, at: datetime, duration_s: float, label: str | None, score: float | None) -> None:
-        self._rows.append(
-            {
-                **self._common,
-                "kind": kind,
-                "begins_at": at,
-                "ends_at": at + timedelta(seconds=duration_s),
-                "offset_s": (at - self._begins_at).total_seconds(),
-                "duration_s": duration_s,
-                "label": label,
-                "score": score,
-            }
-        )
+        ends_at = at + timedelta(seconds=duration_s)
+        offset_s = (at - self._begins_at).total_seconds()
+        self._rows.append((kind, _microseconds(at), _microseconds(ends_at), offset_s, duration_s, label, score))
         if len(self._rows) >= MOST_ROWS:
             self._flush()
 
     def _flush(self) -> None:
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA))
+        n_rows = len(self._rows)
+        kinds, begins, ends, offsets, durations, labels, scores = zip(*self._rows, strict=True)
+        columns = {
+            "kind": _strings(kinds),
+            "begins_at": _numbers("begins_at", begins, np.int64),
+            "ends_at": _numbers("ends_at", ends, np.int64),
+            "offset_s": _numbers("offset_s", offsets, np.float64),
+            "duration_s": _numbers("duration_s", durations, np.float64),
+            "label": _strings(labels),
+            "score": _numbers("score", scores, np.float32),
+            **{name: _strings([value] * n_rows) for name, value in self._common.items()},
+        }
+        self._writer.write_table(pa.Table.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA))
         self._rows = []
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+# pa.array, which makes arrays of anything, imports pandas where it is installed: 45 MB in every process
+
+
+def _strings(values: Sequence[str | None]) -> pa.Array:
+    builder = pa.lib.StringBuilder()
+    builder.append_values(values)
+    return builder.finish()
+
+
+def _numbers(name: str, values: Sequence[float | None], dtype: type[np.generic]) -> pa.Array:
+    """Return the values, of which some may be None, as a column of the schema."""
+    is_there = np.array([value is not None for value in values])
+    numbers = np.array([0 if value is None else value for value in values], dtype)
+    bits = None if is_there.all() else pa.py_buffer(np.packbits(is_there, bitorder="little"))
+    return pa.Array.from_buffers(SCHEMA.field(name).type, len(values), [bits, pa.py_buffer(numbers)])

@@ -114,34 +114,42 @@ def run(
 
     Raises EdgeaudioError if no result can be written.
     """
-
-    def jobs() -> Iterator[Job]:
-        for each in found:
-            if isinstance(each, LeftOut):
-                if shard.index == 0:
-                    counts.fail(each.path, each.error)
-            elif not shard.has(each):
-                continue
-            elif each.key in done:
-                counts.before += 1
-            else:
-                yield job_of(each, hearing, place)
-
     try:
         failed = {failure.key for failure in place.failures()}
-        with closing(runner(run_job, jobs())) as outcomes:
+        with closing(runner(run_job, _jobs(found, hearing, place, shard, counts, done))) as outcomes:
             for outcome in outcomes:
                 if outcome.ends_run:
                     raise EdgeaudioError(outcome.error or "")
-                if outcome.error is not None:
-                    counts.fail(outcome.recording, outcome.error)
-                    place.note_failure(Failure(outcome.key, outcome.recording, outcome.error))
-                else:
-                    counts.done += 1
-                    counts.events += outcome.events
-                    counts.heard_s += outcome.duration_s
-                    if outcome.key in failed:
-                        place.forget_failure(outcome.key)
+                _count(outcome, counts, place, failed)
                 yield outcome
     except OSError as error:
         raise EdgeaudioError(f"{place.address}: cannot be used for results: {error.strerror or error}") from None
+
+
+def _jobs(
+    found: Iterable[Recording | LeftOut], hearing: Hearing, place: Place, shard: Shard, counts: Counts, done: set[str]
+) -> Iterator[Job]:
+    """Yield the jobs that are left; count the rest."""
+    for each in found:
+        if isinstance(each, LeftOut):
+            if shard.index == 0:
+                counts.fail(each.path, each.error)
+        elif not shard.has(each):
+            continue
+        elif each.key in done:
+            counts.before += 1
+        else:
+            yield job_of(each, hearing, place)
+
+
+def _count(outcome: Outcome, counts: Counts, place: Place, failed: set[str]) -> None:
+    """Count an outcome, and keep a note of a failure until the recording has a result. Raises OSError."""
+    if outcome.error is not None:
+        counts.fail(outcome.recording, outcome.error)
+        place.note_failure(Failure(outcome.key, outcome.recording, outcome.error))
+        return
+    counts.done += 1
+    counts.events += outcome.events
+    counts.heard_s += outcome.duration_s
+    if outcome.key in failed:
+        place.forget_failure(outcome.key)

@@ -82,10 +82,7 @@ def open_source(
         if opened.pipe is not None:
             closing.callback(opened.pipe.close)
         closing.callback(container.close)
-        if begin_s > 0:
-            with suppress(*FFMPEG_ERRORS):  # it cannot be searched: all of it is read
-                container.seek(int(begin_s * 1_000_000))
-        connection = Connection(container, config, deadline, stop, memory, clock, media_start, proxy)
+        connection = Connection(container, config, deadline, stop, memory, clock, media_start, proxy, begin_s=begin_s)
         connection.closing = closing.pop_all()
         return connection
 
@@ -107,7 +104,7 @@ class Connection:
     fails or stalls.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (made in one place)
         self,
         container: InputContainer,
         config: SourceConfig,
@@ -117,6 +114,8 @@ class Connection:
         clock: Clock,
         media_start: datetime | None,
         proxy: HttpProxy | None,
+        *,
+        begin_s: float,
     ) -> None:
         # called while reading waits: with Blocks that are known only then (the end of a burst, the silence of a
         # pause), and at the beginning of a longer wait
@@ -150,6 +149,11 @@ class Connection:
             answers=lambda: rtsp_answers(config.address),
         )
         lengths = self._block_lengths
+        first_s = zero_s(container, config.address.path)
+        if begin_s > 0:
+            first_s = first_s or 0.0  # the first frame that is read is not that of the medium
+            with suppress(*FFMPEG_ERRORS):  # it cannot be searched: all of it is read
+                container.seek(int((first_s + begin_s) * 1_000_000))
         self.blocks = BlockBuilder(
             config,
             memory,
@@ -159,7 +163,7 @@ class Connection:
                 lossy=config.address.path is None and not config.address.is_http,
                 reliable=config.address.scheme != "udp" and config.transport != "udp",
                 may_pause=proxy is None or not proxy.has_live_playlist,
-                zero_s=zero_s(container, config.address.path),
+                zero_s=first_s,
             ),
             describe(container, track),
             lengths=lengths,

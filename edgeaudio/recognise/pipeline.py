@@ -82,7 +82,7 @@ class SourcePipeline:
         channel: Channel = "auto",
         scores_only: bool = False,
     ) -> None:
-        """`scores_only`: yield no Levels and no Events; loudness is measured where the choice of a channel needs it."""
+        """`scores_only`: no Levels, no Events; loudness is measured where the choice of a channel needs it."""
         self._source = source
         self._scores_only = scores_only
         self._gate_dbfs = gate_dbfs

@@ -55,7 +55,7 @@ def _add_run(actions: Commands) -> None:
         "run",
         help="listen to what is not done yet",
         description="Listen to every recording that has no result yet, in a process for each core. What is done is "
-        "never done again: end it with Ctrl-C whenever you like, and run it again to go on. Exit status 0 if everything "
+        "never done again: end it with Ctrl-C whenever you like, and run it again to go on. Exit status 0 if all "
         "is done, 1 if some recordings were left out (a line each says why), 2 if nothing could be done.",
     )
     _add_recordings(command)
@@ -74,8 +74,8 @@ def _add_status(actions: Commands) -> None:
     command = actions.add_parser(
         "status",
         help="say what is done",
-        description="Say for each model and its settings what is done, how many hours, and which recordings failed. What "
-        "is left of a folder is said by plan. Exit status 0 if nothing failed, else 1.",
+        description="Say for each model and its settings what is done, how many hours, and which recordings failed. "
+        "What is left of a folder is said by plan. Exit status 0 if nothing failed, else 1.",
     )
     command.add_argument("--out", required=True, metavar="DIR", help="where the results are")
     command.examples = ("edgeaudio archive status --out heard",)
@@ -92,7 +92,7 @@ def _add_recordings(command: Parser) -> None:
     command.add_argument(
         "--zone",
         metavar="ZONE",
-        help="the time zone of the recorder's clock, for times that are written without one: UTC, +01:00, Europe/Berlin",
+        help="the time zone of the recorder's clock, for times that are written without one, such as UTC or +01:00",
     )
     command.add_argument(
         "--shard",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from edgeaudio.archive.places import Place
 from edgeaudio.archive.plans import Break, Plan
 from edgeaudio.archive.plans import plan as plan_of
@@ -24,35 +22,35 @@ def plan(wishes: Wishes, *, list_gaps: bool) -> int:
         done = place.done()
     except OSError as error:
         raise EdgeaudioError(f"{place.address}: cannot be read: {error.strerror or error}") from None
-    sums, listed = Plan(), 0
+    sums, left_out = Plan(), 0
     for each in plan_of(find_recordings(wishes.recordings, wishes.begins_at()), done, wishes.part(), sums):
-        if isinstance(each, Break):
-            if list_gaps:
-                print_out(_break_line(each))
-        elif isinstance(each, LeftOut):
-            listed += 1
-            if listed <= NAMED:
+        if isinstance(each, LeftOut):
+            left_out += 1
+            if left_out <= NAMED:
                 print_error(f"edgeaudio: {one_line(each.path)}: {one_line(each.error)}")
-    if listed > NAMED:
-        print_error(f"edgeaudio: and {listed - NAMED} more that are left out")
-    total = sums.total
-    if not total.recordings:
-        if not listed:
-            print_error(
-                f"edgeaudio: {one_line(str(Path(wishes.recordings)))}: no recordings there; name a folder of them"
-            )
+        elif list_gaps:
+            print_out(_break_line(each))
+    if left_out > NAMED:
+        print_error(f"edgeaudio: and {left_out - NAMED} more that are left out")
+    if not sums.months:
+        if not left_out:
+            print_error(f"edgeaudio: {one_line(wishes.recordings)}: no recordings there; name a folder of them")
         return EXIT_NOTHING
+    _print_sums(sums, list_gaps=list_gaps)
+    if left_out:
+        print_out(f"left out: {left_out} files")
+    print_out(f"results:  {place.address}")
+    return EXIT_SOME if left_out else 0
+
+
+def _print_sums(sums: Plan, *, list_gaps: bool) -> None:
     _print_months(sums)
+    total = sums.total
     print_out(f"to do:    {total.recordings - total.done} of {total.recordings} recordings")
     if sums.gaps or sums.overlaps:
+        gaps, overlaps = hours(sums.gap_s), hours(sums.overlap_s)
         more = "" if list_gaps else "; --gaps lists them"
-        print_out(
-            f"between:  {sums.gaps} gaps ({hours(sums.gap_s)}), {sums.overlaps} overlaps ({hours(sums.overlap_s)}){more}"
-        )
-    if listed:
-        print_out(f"left out: {listed} files")
-    print_out(f"results:  {place.address}")
-    return EXIT_SOME if listed else 0
+        print_out(f"between:  {sums.gaps} gaps ({gaps}), {sums.overlaps} overlaps ({overlaps}){more}")
 
 
 def _print_months(sums: Plan) -> None:
