@@ -1,6 +1,6 @@
-"""When recordings begin, by what the user has said besides: a time zone.
+"""When recordings begin, with what the user says of them: the zone of their recorder's clock, and a table.
 
-Owns: reading each file's beginning. Does not know: names and metadata (start_times.py).
+Owns: opening the files that say it. Does not know: what they say (start_times.py, begins_csv.py).
 """
 
 from __future__ import annotations
@@ -8,17 +8,28 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edgeaudio.archive.begins_csv import read_begins
 from edgeaudio.archive.recordings import BeginsAt
 from edgeaudio.archive.start_times import beginning
 from edgeaudio.archive.written_times import zone_of
+from edgeaudio.errors import EdgeaudioError
 
 
-def beginnings(zone: str | None) -> BeginsAt:
-    """Return what tells when a recording begins. Raises EdgeaudioError for a zone that does not exist."""
+def beginnings(zone: str | None, table: Path | None) -> BeginsAt:
+    """Return what tells when a recording begins. Raises EdgeaudioError for a zone or a table that is wrong."""
     clock = None if zone is None else zone_of(zone)
     now = datetime.now(UTC)
+    given: dict[str, datetime] = {}
+    if table is not None:
+        try:
+            with table.open("rb") as content:
+                given = read_begins(str(table), content, now, clock)
+        except OSError as error:
+            raise EdgeaudioError(f"{table}: cannot be read: {error.strerror}; name a CSV file") from None
 
     def begins_at(name: str, path: Path) -> datetime:
+        if name in given:
+            return given[name]
         with path.open("rb") as file:
             return beginning(name, file, now, zone=clock).begins_at
 

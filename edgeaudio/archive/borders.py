@@ -32,7 +32,7 @@ from edgeaudio.recognise.pipeline import SourcePipeline
 from edgeaudio.types import Block, Channel, Samples, Scores
 
 SOURCE_NAME = "archive"
-OWNED_S = 10.0  # an event that goes on over the border is whole if it began less than this before it
+OWNED_S = 10.0  # an event that goes on over the border is whole if it began at most this long before it
 _RESAMPLED_S = 0.5  # of input that the resampler needs beyond a clip's end
 _MOST_ALIGNED_S = 30.0
 
@@ -52,7 +52,7 @@ def scores_before(
     `begins_at`: of the recording's own first sample. None are yielded if the neighbour cannot be read.
     """
     length = neighbour.length
-    first = max(0, length.n_samples - ceil(_lead_s(manifest) * length.sample_rate))
+    first = max(0, length.n_samples - ceil((OWNED_S + _settling_s(manifest)) * length.sample_rate))
     grid = _grid(manifest, length.sample_rate)
     first -= first % grid
     starts_at = begins_at - timedelta(seconds=length.seconds)
@@ -112,12 +112,20 @@ def _scores(blocks: Iterator[Block], pipeline: SourcePipeline) -> Iterator[Score
     yield from (result for result in pipeline.flush() if isinstance(result, Scores))
 
 
-def _lead_s(manifest: Manifest) -> float:
-    """Return how long before the border a detector must begin to be in the same state OWNED_S before it."""
+def owned_s(manifest: Manifest, length_s: float) -> float:
+    """Return how long before the end of a recording an event must begin to be the next one's, whole.
+
+    Longer ones are a row in each: the next one is not listened to from further back.
+    """
+    return max(0.0, min(OWNED_S, length_s - _settling_s(manifest)))
+
+
+def _settling_s(manifest: Manifest) -> float:
+    """Return the sound after which a detector is in the same state, whatever it had heard before."""
     clip_s = manifest.clip.n_samples / manifest.clip.sample_rate
     section, period_s = manifest.detector, manifest.period_s
     kept = min(MAX_CLIPS, ceil(clip_s / period_s)) + section.votes_of + section.mean_of
-    return OWNED_S + clip_s + kept * period_s
+    return clip_s + kept * period_s
 
 
 def _grid(manifest: Manifest, sample_rate: int) -> int:

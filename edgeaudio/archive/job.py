@@ -114,7 +114,7 @@ def _listen(job: Job, path: Path, model: Model, result: ResultFile) -> None:
 
     if job.before is not None:
         for scores in scores_before(job.before, path, job.begins_at, manifest, pipeline(), hearing.channel):
-            result.add_before(detector.feed(scores))
+            result.add_before(detector.feed(scores), job.before.length.seconds)
     epoch = 0
     for scores in _own_scores(job, path, manifest, pipeline(), result):
         if scores.epoch != epoch:  # sound is missing between them

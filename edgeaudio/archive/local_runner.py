@@ -153,6 +153,9 @@ def _serve(connection: Connection, work: Work) -> None:
     """Do the jobs that come, in a process of its own, until the other end is closed or its process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent ends this process
     signal.signal(signal.SIGTERM, _exit)
+    nowhere = os.open(os.devnull, os.O_WRONLY)  # of what libraries print there: outcomes say what matters
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:

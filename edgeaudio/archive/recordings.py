@@ -146,7 +146,7 @@ def _is_pattern(text: str) -> bool:
 def _below(
     root: Path, folder: str, begins_at: BeginsAt, above: frozenset[tuple[int, int]]
 ) -> Iterator[Recording | LeftOut]:
-    """Yield the recordings of a folder, then those of the folders in it. `above`: those that lead here, against loops."""
+    """Yield the recordings of a folder, then those of the folders in it. `above`: those that lead here."""
     try:
         status = (root / folder).stat()
         with os.scandir(root / folder) as entries:
@@ -163,7 +163,7 @@ def _below(
         return
     identity = (status.st_dev, status.st_ino)
     if identity in above:
-        return
+        return  # a link that leads back
     prefix = f"{folder}/" if folder else ""
     yield from _in_order([_entry(root, prefix + name, begins_at) for name in sorted(names)])
     del names

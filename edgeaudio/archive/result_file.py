@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from edgeaudio.archive.borders import OWNED_S
+from edgeaudio.archive.borders import owned_s
 from edgeaudio.archive.rows import EVENT, RECORDING, SCHEMA, SCORE
 from edgeaudio.archive.storage import Storage, new_file
 from edgeaudio.recognise.manifest import Manifest
@@ -38,7 +38,8 @@ class ResultFile:
         self.goes_on = False  # its clips go on into the recording after
         self._common = {"key": key, "recording": recording, "model": manifest.name}
         self._begins_at = begins_at
-        self._labels = manifest.reported
+        self._manifest = manifest
+        self._owned_before_s = 0.0
         self._floor = scores_floor
         self._onsets: dict[str, Event] = {}  # of events that sound, by label
         self._rows: list[_Row] = []
@@ -49,14 +50,19 @@ class ResultFile:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._writer.close()  # it writes its end, also of a file that is given up
         self._file.close()
 
     def heard(self, block: Block) -> None:
         """Note that the recording is known up to the end of a Block."""
         self.duration_s = (block.at - self._begins_at).total_seconds() + block.duration_s
 
-    def add_before(self, events: Iterable[Event]) -> None:
-        """Take note of events that were heard ahead of the recording: those that end there are not its own."""
+    def add_before(self, events: Iterable[Event], length_s: float) -> None:
+        """Take note of events that were heard ahead of the recording: those that end there are not its own.
+
+        `length_s`: of the recording before.
+        """
+        self._owned_before_s = owned_s(self._manifest, length_s)
         for event in events:
             if event.kind == "onset":
                 self._onsets[event.label] = event
@@ -67,7 +73,9 @@ class ResultFile:
         """Add the scores of a clip from the floor on."""
         if self._floor is not None and scores.values is not None:
             for index in np.flatnonzero(scores.values >= self._floor):
-                self._add(SCORE, scores.at, scores.duration_s, self._labels[index], float(scores.values[index]))
+                self._add(
+                    SCORE, scores.at, scores.duration_s, self._manifest.reported[index], float(scores.values[index])
+                )
 
     def add(self, events: Iterable[Event]) -> None:
         """Add the rows of events that have ended."""
@@ -81,7 +89,7 @@ class ResultFile:
         """Add the rows of events that sound at the end; those that the recording after has whole are left to it."""
         for event in events:
             begin_s = self.duration_s - (self._onsets[event.label].at - self._begins_at).total_seconds()
-            if self.goes_on and begin_s <= OWNED_S:
+            if self.goes_on and begin_s <= owned_s(self._manifest, self.duration_s):
                 del self._onsets[event.label]
             else:
                 self._add_event(event, most_s=self.duration_s if self.goes_on else None)
@@ -91,7 +99,7 @@ class ResultFile:
         onset = self._onsets.pop(event.label)
         at, duration_s = onset.at, event.duration_s
         begin_s, least_s = (at - self._begins_at).total_seconds(), 0.0
-        if begin_s < -OWNED_S:
+        if begin_s < -self._owned_before_s:
             at, duration_s, begin_s = self._begins_at, duration_s + begin_s, 0.0
             least_s = event.at_error_s or 0.0  # it may as well have ended before
         if most_s is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeaudio.commands.number_types import number, whole
@@ -95,6 +96,12 @@ def _add_recordings(command: Parser) -> None:
         help="the time zone of the recorder's clock, for times that are written without one, such as UTC or +01:00",
     )
     command.add_argument(
+        "--begins",
+        type=Path,
+        metavar="CSV",
+        help="a table with the columns file and begins_at, for recordings whose names do not tell when they begin",
+    )
+    command.add_argument(
         "--shard",
         type=_shard,
         default=(0, 1),
@@ -161,6 +168,7 @@ def _wishes(options: argparse.Namespace) -> Wishes:
         recordings=options.recordings,
         out=options.out,
         zone=options.zone,
+        begins=options.begins,
         shard=options.shard,
         model=options.model,
         scores=options.scores,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgeaudio.archive.beginnings import beginnings
 from edgeaudio.archive.hearing import Hearing, hearing_of
@@ -19,6 +20,7 @@ class Wishes:
     recordings: str
     out: str
     zone: str | None
+    begins: Path | None
     shard: tuple[int, int]
     model: str
     scores: float | None
@@ -37,8 +39,8 @@ class Wishes:
         )
 
     def begins_at(self) -> BeginsAt:
-        """Return what tells when a recording begins. Raises EdgeaudioError for a zone that does not exist."""
-        return beginnings(self.zone)
+        """Return what tells when a recording begins. Raises EdgeaudioError for a zone or a table that is wrong."""
+        return beginnings(self.zone, self.begins)
 
     def part(self) -> Shard:
         """Return the part of the archive that is wanted."""
