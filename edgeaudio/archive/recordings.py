@@ -100,7 +100,7 @@ def root_of(target: str) -> Path:
     """Return the folder below which paths are keyed: a folder itself, else the part before a pattern."""
     path = Path(target)
     if not _is_pattern(target) or path.exists():
-        return path if path.is_dir() else path.parent
+        return path.parent if path.is_file() else path
     plain = []
     for part in path.parts:
         if _is_pattern(part):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 import pytest
-from support.archive_work import kill_or_report, wait_for_end
+from support.archive_work import kill_or_report
 from support.waiting import wait_until
 
 from edgeaudio.archive.hearing import Hearing
@@ -25,7 +25,9 @@ def tries(out, name):
 
 def test_a_recording_that_kills_its_process_is_named_and_no_other(tmp_path):
     names = ["first", "poison", "second", "unlucky", "third"]
-    outcomes = {each.recording: each for each in run_locally(kill_or_report, (job(n, tmp_path) for n in names), workers=2)}
+    outcomes = {
+        each.recording: each for each in run_locally(kill_or_report, (job(n, tmp_path) for n in names), workers=2)
+    }
     assert {name: outcome.error for name, outcome in outcomes.items()} == {
         **dict.fromkeys(["first", "second", "third", "unlucky"]),
         "poison": "ended its process twice (SIGKILL); is it damaged?",
@@ -45,34 +47,10 @@ def test_jobs_are_taken_as_processes_become_free(tmp_path):
 
 
 def test_closing_ends_the_processes(tmp_path):
-    outcomes = run_locally(wait_for_end, [job("poison", tmp_path), job("again", tmp_path)], workers=2)
-    # another process that dies is what makes the generator return; here it is closed while both are at work
-    pids: list[int] = []
-
-    def begun():
-        pids[:] = [int(text) for file in tmp_path.iterdir() if (text := file.read_text())]
-        return len(pids) == 2
-
-    from threading import Thread
-
-    def end_one():
-        wait_until(begun)
-        os.kill(pids[0], 9)
-
-    ender = Thread(target=end_one)
-    ender.start()
-    # the one that was killed is tried again when the other has ended, which it never does: end it too
-    Thread(target=lambda: (ender.join(), os.kill(pids[1], 9)), daemon=True).start()
-    closer = Thread(target=lambda: None)
-    closer.start()
-    ender.join()
+    outcomes = run_locally(kill_or_report, [job("endless", tmp_path), job("first", tmp_path)], workers=2)
+    assert next(outcomes).recording == "first"
+    wait_until(lambda: (tmp_path / "key-endless").is_file() and tries(tmp_path, "endless"))
+    (pid,) = map(int, tries(tmp_path, "endless"))
     outcomes.close()
-    assert all(not _is_there(pid) for pid in pids)
-
-
-def _is_there(pid):
-    try:
+    with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

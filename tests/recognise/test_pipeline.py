@@ -313,3 +313,24 @@ def test_a_renewed_pipeline_keeps_nothing_but_its_thresholds():
         for each in (fresh, other)
     ]
     assert heard[0] == heard[1]
+
+
+@pytest.mark.parametrize("channel", ["auto", "mix", 2])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_scores_alone_are_those_among_all_results(channels, channel):
+    samples = np.random.default_rng(5).uniform(-1, 1, (30_000, channels)).astype(np.float32)
+    samples[:, -1] = -samples[:, 0]  # of two, they cancel
+    block = Block("garden", 0, 0, START, 8000, samples if channels > 1 else samples[:, 0])
+
+    def results(*, scores_only):
+        pipeline = SourcePipeline(
+            "garden", bindings(), namespace=NAMESPACE, channel=channel, scores_only=scores_only
+        ).renewed()
+        return [*pipeline.feed(block), *pipeline.flush()]
+
+    everything = [result for result in results(scores_only=False) if isinstance(result, Scores)]
+    alone = results(scores_only=True)
+    assert [type(result) for result in alone] == [Scores] * len(everything)
+    for one, other in zip(alone, everything, strict=True):
+        assert (one.model, one.offset_s, one.at) == (other.model, other.offset_s, other.at)
+        assert np.array_equal(one.values, other.values)

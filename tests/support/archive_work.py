@@ -10,18 +10,13 @@ from edgeaudio.archive.job import Job, Outcome
 
 
 def kill_or_report(job: Job) -> Outcome:
-    """Write a line for each try; kill this process if the recording is poison, once if it is unlucky."""
+    """Write a line for each try; poison kills this process, the unlucky one once, and the endless one never ends."""
     tries = Path(job.out) / job.key
     with tries.open("a") as file:
         file.write(f"{os.getpid()}\n")
     times = len(tries.read_text().split())
     if job.recording == "poison" or (job.recording == "unlucky" and times == 1):
         os.kill(os.getpid(), signal.SIGKILL)
-    return Outcome(job.key, job.recording, job.size_bytes, 1.0)
-
-
-def wait_for_end(job: Job) -> Outcome:
-    """Note that a job has begun, and never end it."""
-    (Path(job.out) / job.key).write_text(str(os.getpid()))
-    while True:
+    while job.recording == "endless":
         signal.pause()
+    return Outcome(job.key, job.recording, job.size_bytes, 1.0)

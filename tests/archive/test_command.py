@@ -1,0 +1,165 @@
+"""`edgeaudio archive plan | run | status`: from a folder to results, ended at any moment, and gone on with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from contextlib import suppress
+
+import pytest
+from support.archives import record, record_in_parts, rows, thuds
+from support.tflite import without_runtime_line
+from support.waiting import wait_until
+
+from edgeaudio import cli
+
+
+@pytest.fixture
+def archive(tmp_path, model, capfd):
+    """Run `edgeaudio archive`; its status, and the lines on standard output and standard error."""
+
+    def running(action, *arguments, folder="recordings"):
+        where = [] if action == "status" else [str(tmp_path / folder), "--zone", "UTC", "--model", model]
+        status = cli.main(["archive", action, *where, "--out", str(tmp_path / "out"), *arguments])
+        out, err = capfd.readouterr()
+        return status, out.splitlines(), without_runtime_line(err).splitlines()
+
+    return running
+
+
+def test_a_folder_is_planned_listened_to_and_never_again(archive, tmp_path):
+    record_in_parts(tmp_path / "recordings", thuds(30, (5, 6), (9, 11)), 10, 20)
+    status, lines, errors = archive("plan")
+    assert (status, errors) == (0, [])
+    assert lines[:4] == [
+        "month    recordings  done   sound     size",
+        "2024-01           3     0  30.0 s  0.00 GB",
+        "all               3     0  30.0 s  0.00 GB",
+        "to do:    3 of 3 recordings",
+    ]
+    assert not (tmp_path / "out").exists()
+
+    status, lines, errors = archive("run", "--workers", "2")
+    assert (status, errors) == (0, [])
+    assert lines[0].startswith("done:     3 recordings, 30.0 s, 6 events, ")
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*.parquet")}
+
+    status, lines, _ = archive("run")
+    assert (status, lines[:2]) == (
+        0,
+        ["done:     0 recordings, 0.0 s, 0 events", "before:   3 recordings were done already"],
+    )
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*.parquet")} == before
+    assert archive("status")[:2] == (
+        0,
+        [f"place:    {_place(tmp_path)}", "done:     3 recordings, 30.0 s", "failed:   0"],
+    )
+
+    # another floor is another place, and leaves the first one's rows alone
+    archive("run", "--scores", "0.5", "--workers", "1")
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+def _place(tmp_path):
+    (place,) = (tmp_path / "out").iterdir()
+    return place
+
+
+def test_parts_give_the_rows_of_the_whole(archive, tmp_path):
+    record_in_parts(tmp_path / "recordings", thuds(60, (5, 6), (9, 11), (29.5, 31)), 10, 20, 30, 40, 50)
+    archive("run", "--workers", "1")
+    whole = {file.name: file.read_bytes() for file in (tmp_path / "out").rglob("*.parquet")}
+    (tmp_path / "out").rename(tmp_path / "whole")
+    for part in range(3):
+        assert archive("run", "--workers", "1", "--shard", f"{part}/3")[0] == 0
+    assert {file.name: file.read_bytes() for file in (tmp_path / "out").rglob("*.parquet")} == whole
+
+
+def test_what_is_left_out_is_named_and_tried_again(archive, tmp_path):
+    record_in_parts(tmp_path / "recordings", thuds(20), 10)
+    bad = tmp_path / "recordings" / "20240131_130000.WAV"
+    bad.write_bytes(b"")
+    (tmp_path / "recordings" / "holiday.wav").write_bytes(b"?")
+    status, lines, errors = archive("run", "--workers", "1")
+    assert status == 1
+    assert errors == ["edgeaudio: 20240131_130000.WAV: the file is empty; record it anew"]
+    assert lines[1] == "left out: 2 recordings"
+    assert [line.partition(":")[0] for line in lines[2:4]] == ["  holiday.wav", "  20240131_130000.WAV"]
+    status, lines, _ = archive("status")
+    assert (status, lines[1:]) == (
+        1,
+        ["done:     2 recordings, 20.0 s", "failed:   1", "  20240131_130000.WAV: the file is empty; record it anew"],
+    )
+    bad.write_bytes((tmp_path / "recordings" / "20240131_120000.WAV").read_bytes())
+    (tmp_path / "recordings" / "holiday.wav").unlink()
+    assert archive("run", "--workers", "1")[0] == 0
+
+
+def test_nothing_done_is_status_2(archive, tmp_path):
+    (tmp_path / "recordings").mkdir()
+    no_recordings = "edgeaudio: no recordings there; name a folder that has some, or a pattern"
+    assert archive("run") == (2, [], [no_recordings])
+    (tmp_path / "recordings" / "holiday.wav").write_bytes(b"?")
+    assert archive("run")[0] == archive("plan")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--zone", "Mars/North"], "time zone 'Mars/North' does not exist"),
+        (["--begins", "gone.csv"], "gone.csv: cannot be read: No such file or directory"),
+        (["--threshold", "whale=0.5"], "the model test has no label whale"),
+        (["--model", "gone"], "model 'gone' is neither a directory nor one of the bundled models"),
+        (["--out", "/dev/null/out"], "/dev/null/out: cannot be used for results: Not a directory"),
+    ],
+)
+def test_wrong_options_are_one_line(arguments, line, archive, tmp_path):
+    record(tmp_path / "recordings", thuds(1))
+    status, lines, errors = archive("run", *arguments)
+    assert (status, lines, len(errors)) == (2, [], 1)
+    assert errors[0].startswith(f"edgeaudio: {line}")
+
+
+def test_results_of_another_version_are_refused(archive, tmp_path):
+    record(tmp_path / "recordings", thuds(1))
+    archive("run", "--workers", "1")
+    description = _place(tmp_path) / "place.json"
+    description.write_text(json.dumps(json.loads(description.read_text()) | {"results": 99}))
+    status, _, errors = archive("run")
+    assert status == 2
+    assert errors == [
+        f"edgeaudio: {_place(tmp_path)}: its results are of version 99, and this edgeaudio has 1; name another --out"
+    ]
+
+
+def test_a_table_tells_when_a_recording_begins(archive, tmp_path):
+    record(tmp_path / "recordings", thuds(1)).rename(tmp_path / "recordings" / "holiday.wav")
+    (tmp_path / "begins.csv").write_text("file,begins_at\nholiday.wav,2024-07-01T10:00:00+02:00\n")
+    assert archive("run", "--workers", "1", "--begins", str(tmp_path / "begins.csv"))[0] == 0
+    assert [f"{row['begins_at']:%Y-%m-%dT%H:%M:%S%z}" for row in rows(tmp_path / "out")] == ["2024-07-01T08:00:00+0000"]
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_run_that_is_ended_is_gone_on_with(sent, status, archive, tmp_path, model):
+    for minute in range(12):
+        folder = tmp_path / "recordings" / str(minute)
+        record(folder, thuds(600, (5, 6)))
+    command = [sys.executable, "-m", "edgeaudio", "archive", "run", str(tmp_path / "recordings"), "--zone", "UTC"]
+    options = ["--model", model, "--out", str(tmp_path / "out"), "--workers", "2"]
+    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
+        wait_until(lambda: next((tmp_path / "out").rglob("parts/*/*.parquet"), None), 60)
+        os.kill(run.pid, sent)
+        _, errors = run.communicate()
+    assert run.returncode == status
+    assert "Traceback" not in errors
+    done = len(list((tmp_path / "out").rglob("parts/*/*.parquet")))
+    assert archive("run", "--workers", "2")[0] == 0
+    found = [row for row in rows(tmp_path / "out") if row["kind"] == "recording"]
+    assert Counter(row["recording"] for row in found) == {f"{n}/20240131_120000.WAV": 1 for n in range(12)}
+    assert 1 <= done <= 12
+    if sent == signal.SIGINT:
+        with suppress(StopIteration):
+            assert next((tmp_path / "out").rglob("*.edgeaudio")) is None

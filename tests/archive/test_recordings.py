@@ -1,0 +1,137 @@
+"""Finding recordings: in an order that is the same each time, with keys and parts that are stable."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.archives import RATE, START, found, record, record_in_parts, thuds
+from support.media import sine, write_media
+
+from edgeaudio.archive.lengths import length_of
+from edgeaudio.archive.plans import Plan, plan
+from edgeaudio.archive.recordings import LeftOut, Recording
+from edgeaudio.archive.runs import WHOLE, Shard
+from edgeaudio.errors import EdgeaudioError
+
+NAMES = st.text(st.characters(exclude_characters="\0\n", exclude_categories=["Cs"]), min_size=1, max_size=20)
+RECORDINGS = st.builds(
+    Recording, NAMES, st.just("/x"), st.integers(0, 1 << 40), st.integers(0, 1 << 62), st.just(START), st.none()
+)
+
+
+@given(RECORDINGS, RECORDINGS)
+def test_a_key_is_of_path_size_and_time_of_change(one, other):
+    same = (one.path, one.size_bytes, one.changed_ns) == (other.path, other.size_bytes, other.changed_ns)
+    assert (one.key == other.key) == same
+
+
+@given(RECORDINGS, st.integers(1, 50))
+def test_every_recording_is_in_one_part_whatever_becomes_of_it(recording, count):
+    parts = [index for index in range(count) if Shard(index, count).has(recording)]
+    changed = Recording(recording.path, "/y", 1, 2, START + timedelta(days=1), None)
+    assert parts == [index for index in range(count) if Shard(index, count).has(changed)]
+    assert len(parts) == 1
+
+
+def test_keys_and_parts_are_those_of_yesterday():
+    recording = Recording("site/20240131_120000.WAV", "/x", 1000, 1_700_000_000_000_000_000, START, None)
+    assert recording.key == "1eccc3aae809c67221c2d59e536da510"
+    assert recording.path_hash % 40 == 12
+
+
+def test_files_of_one_name_in_two_folders_are_two_recordings(tmp_path):
+    record(tmp_path / "a", thuds(1))
+    record(tmp_path / "b" / "c", thuds(1))
+    recordings = [each for each in found(tmp_path) if isinstance(each, Recording)]
+    assert [each.path for each in recordings] == ["a/20240131_120000.WAV", "b/c/20240131_120000.WAV"]
+    assert len({each.key for each in recordings}) == 2
+
+
+def test_what_is_no_recording_is_passed_by_and_what_cannot_be_read_is_named(tmp_path):
+    record(tmp_path, thuds(1))
+    (tmp_path / "notes.txt").write_text("of the site")
+    (tmp_path / "._20240131_120000.WAV").write_bytes(b"macOS")
+    (tmp_path / "holiday.wav").write_bytes((tmp_path / "20240131_120000.WAV").read_bytes())
+    (tmp_path / "20240131_130000.WAV").symlink_to(tmp_path / "gone")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    left_out = {each.path: each.error for each in found(tmp_path) if isinstance(each, LeftOut)}
+    assert left_out == {
+        "20240131_130000.WAV": "cannot be read: No such file or directory",
+        "holiday.wav": left_out["holiday.wav"],
+    }
+    assert "--begins" in left_out["holiday.wav"]
+    assert [each.path for each in found(tmp_path) if isinstance(each, Recording)] == ["20240131_120000.WAV"]
+
+
+def test_a_pattern_keys_recordings_by_the_folder_before_it(tmp_path):
+    record(tmp_path / "a" / "x", thuds(1))
+    record(tmp_path / "b" / "x", thuds(1))
+    (one, other) = found(f"{tmp_path}/*/x/*.WAV")
+    assert [one.path, other.path] == ["a/x/20240131_120000.WAV", "b/x/20240131_120000.WAV"]
+    whole = [each for each in found(tmp_path) if isinstance(each, Recording)]
+    assert isinstance(one, Recording)
+    assert one.key == whole[0].key
+
+
+@pytest.mark.parametrize("target", ["gone", "gone/*.wav", "a\0b"])
+def test_a_folder_that_is_not_there_is_one_line(target, tmp_path):
+    with pytest.raises(EdgeaudioError, match=r"cannot be looked into: .*; name a folder of recordings"):
+        found(f"{tmp_path}/{target}")
+
+
+def test_recordings_that_follow_are_neighbours_and_others_are_gaps_or_overlaps(tmp_path):
+    record_in_parts(tmp_path, thuds(30), 10, 20)
+    record(tmp_path, thuds(10), START + timedelta(seconds=35))
+    record(tmp_path, thuds(10), START + timedelta(seconds=40))
+    recordings = [each for each in found(tmp_path) if isinstance(each, Recording)]
+    assert [(each.before is not None, each.after is not None) for each in recordings] == [
+        (False, True), (True, True), (True, False), (False, False), (False, False)
+    ]  # fmt: skip
+    sums = Plan()
+    breaks = [
+        (each.seconds, each.after) for each in plan(recordings, set(), WHOLE, sums) if not isinstance(each, LeftOut)
+    ]
+    assert breaks == [(5, "20240131_120035.WAV"), (-5, "20240131_120040.WAV")]
+    assert (sums.total.recordings, sums.total.seconds, sums.gap_s, sums.overlap_s) == (5, 50, 5, 5)
+
+
+def test_a_recorder_beside_another_one_is_neither_gap_nor_overlap(tmp_path):
+    for serial in ("5146", "5147"):
+        for minute in (0, 1):
+            file = record(tmp_path / "new", thuds(60))
+            file.rename(tmp_path / f"{serial}.24013112{minute:02}00.wav")
+    recordings = [each for each in found(tmp_path) if isinstance(each, Recording)]
+    assert list(plan(recordings, set(), WHOLE, Plan())) == []
+    assert [each.after is not None for each in recordings] == [True, True, False, False]
+
+
+def test_another_sample_rate_does_not_follow(tmp_path):
+    first = record(tmp_path, thuds(10))
+    second = record(tmp_path, thuds(10), START + timedelta(seconds=10))
+    content = bytearray(second.read_bytes())
+    content[24:28] = (2 * RATE).to_bytes(4, "little")
+    second.write_bytes(content)
+    assert first.is_file()
+    assert all(isinstance(each, Recording) and each.after is None for each in found(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("codec", "ending"), [("pcm_s16le", "wav"), ("pcm_s24le", "wav"), ("pcm_f32le", "wav"), ("flac", "flac")]
+)
+def test_the_header_gives_the_length(codec, ending, tmp_path):
+    path = tmp_path / f"sound.{ending}"
+    write_media(path, codec, sine(100, 8000, 1.25, channels=2), 8000)
+    length = length_of(path, path.stat().st_size)
+    assert length is not None
+    assert (length.n_samples, length.form, length.seconds) == (10_000, (8000, 2), 1.25)
+
+
+@given(st.binary(max_size=200), st.integers(0, 44))
+def test_no_header_makes_it_fail(tmp_path_factory, content, keep):
+    path = tmp_path_factory.getbasetemp() / "header.wav"
+    whole = record(tmp_path_factory.getbasetemp() / "whole", np.zeros(10)).read_bytes()
+    path.write_bytes(whole[:keep] + content)
+    length = length_of(path, path.stat().st_size)
+    assert length is None or 0 <= length.n_samples <= len(content)
