@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from edgeaudio.files import open_at_once
@@ -59,6 +60,12 @@ def length_of(path: Path, size_bytes: int) -> Length | None:
         os.close(descriptor)
 
 
+@lru_cache(maxsize=1000)
+def _length(n_samples: int, sample_rate: int, channels: int) -> Length:
+    """Return one object for all recordings of one length: there may be 100,000."""
+    return Length(n_samples, sample_rate, channels)
+
+
 def _wave(descriptor: int, head: bytes, size_bytes: int) -> Length | None:
     """Return the length of WAV; None if the header says more than the file has: it is cut off."""
     at, rate, channels, frame_bytes = 12, 0, 0, 0
@@ -71,7 +78,7 @@ def _wave(descriptor: int, head: bytes, size_bytes: int) -> Length | None:
             held = max(0, size_bytes - at - 8)
             n_bytes = held if size in _OPEN_ENDS else size
             is_whole = n_bytes <= held and rate > 0 and channels > 0
-            return Length(n_bytes // frame_bytes, rate, channels) if is_whole else None
+            return _length(n_bytes // frame_bytes, rate, channels) if is_whole else None
         at += 8 + size + size % 2
     return None
 
@@ -80,4 +87,4 @@ def _flac(head: bytes) -> Length | None:
     """Return the length of FLAC (RFC 9639, 8.2): rate, channels, bits and samples in 64 bits."""
     (packed,) = struct.unpack_from(">Q", head, 18)
     rate, channels, n_samples = packed >> 44, (packed >> 41 & 7) + 1, packed & (1 << 36) - 1
-    return Length(n_samples, rate, channels) if rate and n_samples else None
+    return _length(n_samples, rate, channels) if rate and n_samples else None

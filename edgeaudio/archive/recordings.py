@@ -165,8 +165,11 @@ def _below(
     if identity in above:
         return  # a link that leads back
     prefix = f"{folder}/" if folder else ""
-    yield from _in_order([_entry(root, prefix + name, begins_at) for name in sorted(names)])
-    del names
+    entries_here = []
+    names.sort(reverse=True)
+    while names:  # a name is forgotten as it becomes an entry: there may be 100,000
+        entries_here.append(_entry(root, prefix + names.pop(), begins_at))
+    yield from _in_order(entries_here)
     for name in sorted(folders):
         yield from _below(root, prefix + name, begins_at, above | {identity})
 
