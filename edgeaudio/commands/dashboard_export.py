@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from edgeaudio.commands.clips.new_files import new_file, writing
 from edgeaudio.dashboard import history, training_set
 from edgeaudio.dashboard.database import Database
 from edgeaudio.dashboard.history import Filter, History
 from edgeaudio.dashboard.media.archive import MediaArchive
 from edgeaudio.dashboard.missed import MissedSounds
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.new_files import new_file, writing
 from edgeaudio.settings import Settings
 from edgeaudio.terminal import print_error, print_out
 

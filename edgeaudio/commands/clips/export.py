@@ -23,10 +23,10 @@ from edgeaudio.commands.clips.layouts.audacity import Audacity
 from edgeaudio.commands.clips.layouts.macaulay import Macaulay
 from edgeaudio.commands.clips.layouts.raven import Raven
 from edgeaudio.commands.clips.layouts.training import Training
-from edgeaudio.commands.clips.new_files import ExportError, FullError, new_file, writing
 from edgeaudio.commands.clips.sound_files import copy_sound, write_wav
 from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.new_files import ExportError, FullError, new_file, writing
 from edgeaudio.terminal import print_error, print_out
 
 LAYOUTS: Final[dict[str, Callable[[], Layout]]] = {

@@ -12,7 +12,6 @@ from pathlib import Path, PurePath
 from typing import Protocol
 
 from edgeaudio.clips.record import ClipRecord
-from edgeaudio.terminal import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +67,3 @@ class Layout(Protocol):
     def texts(self, exported: Exported) -> Texts:
         """Return what is written of a clip; called once for each, in the order of the export."""
         ...
-
-
-def tabbed(*cells: str) -> str:
-    """Return a line of a table with tabs.
-
-    Audacity and Raven quote nothing; those that read their files elsewhere (pandas, R) take a quotation mark for the
-    beginning of a field that may hold tabs and lines.
-    """
-    return "\t".join(one_line(cell).replace('"', "'") for cell in cells) + "\n"

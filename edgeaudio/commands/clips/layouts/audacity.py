@@ -1,14 +1,12 @@
-"""Audacity: a label track beside each sound (File > Import > Labels).
-
-A line is begin, end and text, with tabs between them; seconds have six digits behind the point, as in Audacity's own.
-"""
+"""Audacity: a label track beside each sound (File > Import > Labels)."""
 
 from __future__ import annotations
 
 from pathlib import PurePath
 
 from edgeaudio.clips.record import ClipRecord
-from edgeaudio.commands.clips.layouts import Exported, Texts, tabbed
+from edgeaudio.commands.clips.layouts import Exported, Texts
+from edgeaudio.label_tables import audacity_line
 
 
 class Audacity:
@@ -22,12 +20,8 @@ class Audacity:
 
     def texts(self, exported: Exported) -> Texts:
         record = exported.record
-        lines = [_line(*exported.event_s, record.label)]
+        lines = [audacity_line(*exported.event_s, record.label)]
         for gap in record.gaps:
             at_s = min(gap.at / record.sound.sample_rate, exported.length_s)
-            lines.append(_line(at_s, at_s, f"gap: {gap.lost_s:g} s are missing"))
+            lines.append(audacity_line(at_s, at_s, f"gap: {gap.lost_s:g} s are missing"))
         return Texts(beside={".txt": "".join(lines)})
-
-
-def _line(begin_s: float, end_s: float, text: str) -> str:
-    return tabbed(f"{begin_s:.6f}", f"{end_s:.6f}", text)

@@ -7,15 +7,12 @@ empty. eBird's times are those of the place: times are local to the machine that
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
 from pathlib import PurePath
 
 from edgeaudio.clips.record import ClipRecord
 from edgeaudio.commands.clips.layouts import Exported, Row, Texts
+from edgeaudio.label_tables import csv_line
 from edgeaudio.slugs import slugify
-from edgeaudio.terminal import one_line
 
 TABLE = "recordings.csv"
 COLUMNS = (
@@ -59,16 +56,4 @@ class Macaulay:
             f"{sum(gap.lost_s for gap in record.gaps):g}",
             record.id,
         ]
-        return Texts(row=Row(TABLE, _line(COLUMNS), _line([*cells, *[""] * (len(COLUMNS) - _BY_HAND)])))
-
-
-def _line(cells: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow([_cell(cell) for cell in cells])
-    return text.getvalue()
-
-
-def _cell(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    line = one_line(text)
-    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+        return Texts(row=Row(TABLE, csv_line(COLUMNS), csv_line([*cells, *[""] * (len(COLUMNS) - _BY_HAND)])))

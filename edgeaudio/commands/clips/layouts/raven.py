@@ -11,11 +11,11 @@ from pathlib import PurePath
 
 from edgeaudio.clips.record import ClipRecord
 from edgeaudio.clock import timestamp
-from edgeaudio.commands.clips.layouts import Exported, Row, Texts, tabbed
+from edgeaudio.commands.clips.layouts import Exported, Row, Texts
+from edgeaudio.label_tables import RAVEN_COLUMNS, raven_cells, tabbed
 
 COLUMNS = (
-    "Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)", "Begin Path",
-    "File Offset (s)", "Begin File", "Annotation", "Score", "Source", "Onset (UTC)", "Id",
+    *RAVEN_COLUMNS, "Begin Path", "File Offset (s)", "Begin File", "Annotation", "Score", "Source", "Onset (UTC)", "Id",
 )  # fmt: skip
 
 
@@ -39,15 +39,10 @@ class Raven:
         self._counts[table] = self._counts.get(table, 0) + exported.count
         self._rows[table] = self._rows.get(table, 0) + 1
         onset_s, offset_s = exported.event_s
+        # Opus has 48 kHz of any stream: above half of the stream's rate there is nothing
+        high_hz = min(sound.sample_rate, record.origin.sample_rate) / 2
         cells = (
-            str(self._rows[table]),
-            "Spectrogram 1",
-            "1",
-            f"{begin_s + onset_s:.9f}",
-            f"{begin_s + offset_s:.9f}",
-            "0.000",
-            # Opus has 48 kHz of any stream: above half of the stream's rate there is nothing
-            f"{min(sound.sample_rate, record.origin.sample_rate) / 2:.3f}",
+            *raven_cells(self._rows[table], begin_s + onset_s, begin_s + offset_s, high_hz),
             str(exported.file.absolute()),
             f"{onset_s:.9f}",
             exported.file.name,
