@@ -13,7 +13,7 @@ from support.clips import put_clip
 from edgeaudio import cli
 from edgeaudio.clips.library import Clip, ClipLibrary
 from edgeaudio.clips.record import Gap, Length
-from edgeaudio.commands.clips.choice import MAX_LINES
+from edgeaudio.commands.troubles import MAX_LINES
 from edgeaudio.commands.clips.listing import PAGE
 
 AT = datetime(2026, 11, 30, 10, 19, tzinfo=UTC)

@@ -1,6 +1,6 @@
 """Which clips a command is about: those that pass its filters, or those that are named.
 
-Owns: the filters, and the lines about what cannot be used. Does not know: what is done with the clips.
+Owns: the filters. Does not know: what is done with the clips.
 """
 
 from __future__ import annotations
@@ -8,18 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from edgeaudio.clips.library import BrokenRecord, Clip, ClipLibrary
 from edgeaudio.clips.record import ClipRecord
-from edgeaudio.commands.exit_status import EXIT_BAD_INPUT
+from edgeaudio.commands.troubles import Troubles
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.redact import mask
 from edgeaudio.slugs import slugify
-from edgeaudio.terminal import one_line, print_error
-
-MAX_LINES: Final = 100  # about single clips: to another user than the agent's, each of thousands is closed
-
 
 @dataclass(frozen=True, slots=True)
 class Filters:
@@ -42,25 +36,6 @@ class Filters:
             and record.score >= self.min_score
             and (not self.kept or record.review.keep)
         )
-
-
-class Troubles:
-    """Lines on standard error, one for each clip that cannot be used; the others go on."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def say(self, text: str) -> None:
-        """Print one line, if there were not too many."""
-        self.count += 1
-        if self.count <= MAX_LINES:
-            print_error(f"edgeaudio: {one_line(mask(text))}")
-
-    def status(self) -> int:
-        """Return the exit status, at the end; print how many lines are missing."""
-        if self.count > MAX_LINES:
-            print_error(f"edgeaudio: and {self.count - MAX_LINES} more")
-        return EXIT_BAD_INPUT if self.count else 0
 
 
 def filtered(

@@ -17,7 +17,8 @@ from typing import BinaryIO, Final
 
 from edgeaudio.capture.errors import StoppedError
 from edgeaudio.clips.library import Clip, ClipLibrary
-from edgeaudio.commands.clips.choice import Filters, Troubles, filtered, named
+from edgeaudio.commands.clips.choice import Filters, filtered, named
+from edgeaudio.commands.troubles import Troubles
 from edgeaudio.commands.clips.layouts import Exported, Layout, Row
 from edgeaudio.commands.clips.layouts.audacity import Audacity
 from edgeaudio.commands.clips.layouts.macaulay import Macaulay

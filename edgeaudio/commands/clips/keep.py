@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeaudio.clips.library import ClipLibrary, ClipLibraryError
-from edgeaudio.commands.clips.choice import Troubles, named
+from edgeaudio.commands.clips.choice import named
+from edgeaudio.commands.troubles import Troubles
 from edgeaudio.terminal import print_out
 
 

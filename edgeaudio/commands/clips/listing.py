@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeaudio.clips.library import Clip, ClipLibrary
-from edgeaudio.commands.clips.choice import Filters, Troubles, filtered
+from edgeaudio.commands.clips.choice import Filters, filtered
+from edgeaudio.commands.troubles import Troubles
 from edgeaudio.commands.clips.shown import json_line, length_s
 from edgeaudio.commands.clips.times import local_text
 from edgeaudio.console import Align, cell_width, table
