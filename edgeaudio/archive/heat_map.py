@@ -9,7 +9,7 @@ lines are sunrise and sunset, grey ones the dawn and dusk of civil twilight; the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -55,7 +55,7 @@ def map_of(
     cells: Iterable[tuple[date, int, int, float]], title: str, zone: ZoneInfo, place: Place | None = None
 ) -> Map:
     """Return the map of cells: day, hour, count, hours listened. Raises PictureError if there are none, or too many."""
-    found: Mapping[tuple[date, int], tuple[int, float]] = {(day, hour): (count, heard) for day, hour, count, heard in cells}
+    found = {(day, hour): (count, heard) for day, hour, count, heard in cells}
     if not found:
         raise PictureError("nothing was recorded in that time; ask for a longer one")
     first, last = min(day for day, _ in found), max(day for day, _ in found)

@@ -4,7 +4,7 @@ Owns: the choice of the place, what `compact` and a killed `compact` left, and t
 Does not know: what is asked.
 
     OUT/<place>/parts/<YYYY-MM>/<key>.parquet    one recording
-    OUT/<place>/months/<YYYY-MM>.parquet         parts that were compacted; where a part is still there, the month counts
+    OUT/<place>/months/<YYYY-MM>.parquet         parts that were compacted; where a part is there too, the month counts
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from edgeaudio.archive.database import Database, UnreadableError, database
+from edgeaudio.archive.hearing import RESULTS
+from edgeaudio.archive.places import DESCRIPTION
 from edgeaudio.archive.rows import RECORDING, SCHEMA
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular
 
-DESCRIPTION: Final = "place.json"
-VERSION: Final = 1  # of what rows mean
 MOST_DESCRIPTION_BYTES: Final = 1 << 20
 LONGEST: Final = timedelta(days=400)  # of a recording
 _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -83,9 +83,10 @@ def description_of(place: Path) -> dict[str, object]:
 
 def _require_version(file: Path) -> None:
     version = description_of(file.parent).get("results")
-    if version != VERSION:
+    if version != RESULTS:
         raise EdgeaudioError(
-            f"{file}: has results of version {version}, and this edgeaudio reads {VERSION}; ask with the one that made them"
+            f"{file}: has results of version {version}, and this edgeaudio reads {RESULTS}; ask with the edgeaudio "
+            "that made them"
         )
 
 
@@ -204,5 +205,3 @@ def _check(results: Database, say: Say) -> None:
     twice = "SELECT recording, count(*) FROM recordings GROUP BY recording HAVING count(*) > 1 ORDER BY recording"
     for recording, count in results.rows(twice):
         say(f"{recording}: has {count} results, for the file was changed in between; all of them count")
-
-

@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from edgeaudio.archive.database import Database
+from edgeaudio.archive.plans import FOLLOWS_WITHIN_S
 from edgeaudio.archive.sites import Sites, folder_of
 from edgeaudio.errors import EdgeaudioError
 
-CHAIN_S: Final = 1.0  # between the end of a recording and the beginning of the one that follows it without a gap
 NO_SITE: Final = "(no site)"  # of recordings that a CSV of sites leaves out
 Within = Literal["chain", "recording"]
 
@@ -96,7 +96,7 @@ def choose(results: Database, filters: Filters, merging: Merging | None = None) 
     more: dict[str, object] = {}
     if merging is not None:
         if merging.within == "chain":
-            results.make(_CHAINS, {"slack": timedelta(seconds=CHAIN_S)})
+            results.make(_CHAINS, {"slack": timedelta(seconds=FOLLOWS_WITHIN_S)})
         else:
             results.make("CREATE TABLE chains AS SELECT key, row_number() OVER () AS chain FROM recordings")
         sql = _MERGED.format(events=sql)

@@ -108,12 +108,12 @@ def _parsed(file: Path, head: list[str], rows: list[tuple[int, list[str]]]) -> d
     for line, row in rows:
         try:
             prefix, site = _row(head, row)
-            if prefix in by_prefix:
-                raise ValueError(f"the prefix {prefix!r} is in an earlier line")
         except ValueError as error:
             wrong.append(f"{file}:{line}: {error}")
-        else:
-            by_prefix[prefix] = site
+            continue
+        if prefix in by_prefix:
+            wrong.append(f"{file}:{line}: the prefix {prefix!r} is in an earlier line")
+        by_prefix[prefix] = site
     if wrong:
         more = [f"{file}: and {len(wrong) - _MOST_TOLD} more lines are wrong"] if len(wrong) > _MOST_TOLD else []
         raise SitesError("\n".join([*wrong[:_MOST_TOLD], *more]))

@@ -35,7 +35,7 @@ def decoded(file) -> np.ndarray:
     with av.open(str(file)) as container:
         frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
     samples = np.concatenate(frames, axis=1)[0]
-    return samples / (1 << 31) if samples.dtype == np.int32 else samples
+    return np.asarray(samples / (1 << 31) if samples.dtype == np.int32 else samples)
 
 
 def rows(to):

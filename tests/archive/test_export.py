@@ -78,7 +78,9 @@ def test_neighbours_are_merged_within_a_recording(place, out, to, archive) -> No
     put_result(place, "a/2.wav", BEGIN + timedelta(hours=1), [Heard("dog", 0, 1)])
     archive("export", out, "--format", "csv", "--to", to, "--merge", 2)
     rows = list(csv.DictReader((to / "events.csv").read_text().splitlines()))
-    assert [(row["recording"], float(row["offset_s"]), float(row["duration_s"]), row["detections"]) for row in rows] == [
+    assert [
+        (row["recording"], float(row["offset_s"]), float(row["duration_s"]), row["detections"]) for row in rows
+    ] == [
         ("a/1.wav", 10, 4, "2"),
         ("a/1.wav", 3599, 1, "1"),
         ("a/2.wav", 0, 1, "1"),
@@ -128,7 +130,10 @@ def test_nothing_is_replaced_without_being_asked(out, to, archive, layout) -> No
 @pytest.mark.usefixtures("two")
 def test_an_export_goes_nowhere_near_results_and_recordings(out, place, archive, tmp_path) -> None:
     status, _, errors = archive("export", out, "--format", "csv", "--to", place / "parts")
-    assert (status, errors) == (2, [f"edgeaudio: {place / 'parts'}: is where the results are; export to another folder"])
+    assert (status, errors) == (
+        2,
+        [f"edgeaudio: {place / 'parts'}: is where the results are; export to another folder"],
+    )
     recordings = tmp_path / "recordings"
     status, _, errors = archive("export", out, "--format", "csv", "--to", recordings / "x", "--recordings", recordings)
     assert (status, len(errors)) == (2, 1)

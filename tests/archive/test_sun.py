@@ -14,7 +14,7 @@ from edgeaudio.archive.sun import CIVIL_DEG, SUNRISE_DEG, Passage, Place, passag
 LONDON = Place(51.5, -0.1167)
 TROMSO = Place(69.65, 18.96)
 
-# timeanddate.com: London; dawn, sunrise, sunset, dusk
+# of timeanddate.com for London: dawn, sunrise, sunset and dusk of days
 TIME_AND_DATE = [
     ("2015-12-01", "07:04", "07:43", "15:55", "16:34"),
     ("2015-12-02", "07:05", "07:45", "15:54", "16:34"),

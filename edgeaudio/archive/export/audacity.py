@@ -9,7 +9,7 @@ from edgeaudio.label_tables import audacity_line
 class Audacity:
     """`a.wav.txt` for `a.wav`."""
 
-    ending = ".txt"
+    ending: str | None = ".txt"
     name = ""
 
     def __init__(self, _: Context) -> None:

@@ -20,7 +20,7 @@ COLUMNS = (
 class Kaleidoscope:
     """`kaleidoscope.csv`."""
 
-    ending = None
+    ending: str | None = None
     name = "kaleidoscope.csv"
 
     def __init__(self, context: Context) -> None:

@@ -17,7 +17,7 @@ COLUMNS = (*RAVEN_COLUMNS, "Begin File", "File Offset (s)", "Annotation", "Score
 class Raven:
     """`a.wav.selections.txt` for `a.wav`."""
 
-    ending = ".selections.txt"
+    ending: str | None = ".selections.txt"
     name = ""
 
     def __init__(self, context: Context) -> None:

@@ -15,7 +15,7 @@ COLUMNS = (
 class Table:
     """`events.csv`; times are UTC."""
 
-    ending = None
+    ending: str | None = None
     name = "events.csv"
 
     def __init__(self, _: Context) -> None:

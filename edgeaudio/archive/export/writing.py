@@ -53,7 +53,10 @@ class Exported:
 
 
 def export(place: Path, target: Path, wishes: Wishes, say: Say) -> Exported:
-    """Write the events that pass. A file that cannot be written is told, and costs only itself. Raises EdgeaudioError."""
+    """Write the events that pass; a file that cannot be written is told, and costs only itself.
+
+    Raises EdgeaudioError.
+    """
     writer = WRITERS[wishes.format](Context(_high_hz(place), wishes.recordings))
 
     def work(results: Database) -> Exported:
@@ -89,7 +92,7 @@ def _one_file(found: Iterable[Found], writer: Writer, target: Path, wishes: Wish
     try:
         with new_file(target / writer.name, overwrite=wishes.overwrite) as file:
             file.write(writer.head().encode())
-            for count, event in enumerate(found, 1):  # noqa: B007 (the last is the count)
+            for count, event in enumerate(found, 1):
                 file.write(writer.line(event, count).encode())
     except ExportError as error:
         say(str(error))
@@ -106,7 +109,7 @@ def _file_each(found: Iterable[Found], writer: Writer, target: Path, wishes: Wis
         try:
             with new_file(file, overwrite=wishes.overwrite) as out:
                 out.write(writer.head().encode())
-                for count, event in enumerate(of_recording, 1):  # noqa: B007 (the last is the count)
+                for count, event in enumerate(of_recording, 1):
                     out.write(writer.line(event, count).encode())
         except FullError as error:
             say(f"{error}; nothing more is exported")

@@ -62,9 +62,9 @@ def add_export(actions: Commands) -> None:
     command = actions.add_parser(
         "export",
         help="write what was heard for another program, or the best of each label as clips",
-        description="Write events as other programs read them. raven: a selection table for each recording. audacity: a "
-        "label track for each. kaleidoscope, csv: one table of all. clips: the best of each label as sound, and a table "
-        "for what a person says of them. Exit status 0 if everything was written, 1 if some was left out, else 2.",
+        description="Write events as other programs read them. raven: a selection table for each recording. audacity: "
+        "a label track for each. kaleidoscope, csv: one table of all. clips: the best of each label as sound, and a "
+        "table for what a person says of them. Exit status 0 if all was written, 1 if some was left out, else 2.",
     )
     _add_results(command)
     command.add_argument(
@@ -126,7 +126,10 @@ def _add_filters(command: Parser) -> None:
         "--hours", type=_hours, metavar="H-H", help="only those hours of the day, as 22-5: from 22:00 to before 5:00"
     )
     command.add_argument(
-        "--zone", default="UTC", metavar="ZONE", help="the zone of days, hours and times, as Europe/Berlin (default: UTC)"
+        "--zone",
+        default="UTC",
+        metavar="ZONE",
+        help="the zone of days, hours and times, as Europe/Berlin (default: UTC)",
     )
     command.add_argument(
         "--site", action="append", default=[], metavar="SITE", help="only recordings of this site; may be repeated"
@@ -168,7 +171,9 @@ def _place(text: str) -> Place:
     try:
         return Place(number(-90, 90)(latitude), number(-180, 180)(longitude))
     except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{text} is no place; write latitude,longitude in degrees, as 53.9,9.1") from None
+        raise argparse.ArgumentTypeError(
+            f"{text} is no place; write latitude,longitude in degrees, as 53.9,9.1"
+        ) from None
 
 
 def _picture(text: str) -> Path:

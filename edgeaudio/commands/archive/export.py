@@ -47,9 +47,7 @@ def export(options: argparse.Namespace, filters: Filters, sites: Sites | None) -
     return troubles.status()
 
 
-def _clips(
-    options: argparse.Namespace, place: Path, filters: Filters, sites: Sites | None, troubles: Troubles
-) -> int:
+def _clips(options: argparse.Namespace, place: Path, filters: Filters, sites: Sites | None, troubles: Troubles) -> int:
     if options.recordings is None:
         raise EdgeaudioError("clips are cut from the recordings; name their folder by --recordings")
     wishes = BestWishes(

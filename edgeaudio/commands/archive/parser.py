@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeaudio.commands.archive.answers_parser import add_compact, add_export, add_query
 from edgeaudio.commands.number_types import number, whole
 from edgeaudio.commands.parser import Parser
 
@@ -29,11 +30,15 @@ def add_archive(commands: Commands) -> None:
     archive.examples = (
         "edgeaudio archive plan recordings --out heard --zone UTC",
         "edgeaudio archive run recordings --out heard --zone UTC",
+        "edgeaudio archive query heard --by label,month",
     )
     actions = archive.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_plan(actions)
     _add_run(actions)
     _add_status(actions)
+    add_query(actions)
+    add_export(actions)
+    add_compact(actions)
 
 
 def _add_plan(actions: Commands) -> None:

@@ -83,9 +83,10 @@ def _print(answer: Answer, wishes: Wishes) -> None:
         for row in answer.rows:
             print_out(json.dumps(dict(zip(names, map(_value, row), strict=True)), ensure_ascii=False))
     else:
-        rows = [(*(*answer.by, "events", "hours", "an hour"),), *(_shown(answer, row) for row in answer.rows)]
-        align: list[Align] = ["<"] * len(answer.by) + [">", ">", ">"]
-        for line in columns(rows, align):
+        rows = [(*names, "an hour"), *map(_shown, answer.rows)]
+        left: Align = "<"
+        right: Align = ">"
+        for line in columns(rows, [left] * len(answer.by) + [right] * 3):
             print_out(line)
         _print_total(answer)
 
@@ -96,7 +97,7 @@ def _value(cell: object) -> str | float:
     return round(cell, 6) if isinstance(cell, float) else cast("str | int", cell)
 
 
-def _shown(answer: Answer, row: Sequence[object]) -> Sequence[str]:
+def _shown(row: Sequence[object]) -> Sequence[str]:
     *keys, events, hours = row
     rate = f"{cast('int', events) / cast('float', hours):.2f}" if hours else ""
     return [*(f"{key}" for key in keys), f"{events}", f"{hours:.1f}", rate]

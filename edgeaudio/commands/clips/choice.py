@@ -15,6 +15,7 @@ from edgeaudio.commands.troubles import Troubles
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.slugs import slugify
 
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What clips must be; an empty one lets all pass."""

@@ -18,7 +18,6 @@ from typing import BinaryIO, Final
 from edgeaudio.capture.errors import StoppedError
 from edgeaudio.clips.library import Clip, ClipLibrary
 from edgeaudio.commands.clips.choice import Filters, filtered, named
-from edgeaudio.commands.troubles import Troubles
 from edgeaudio.commands.clips.layouts import Exported, Layout, Row
 from edgeaudio.commands.clips.layouts.audacity import Audacity
 from edgeaudio.commands.clips.layouts.macaulay import Macaulay
@@ -26,6 +25,7 @@ from edgeaudio.commands.clips.layouts.raven import Raven
 from edgeaudio.commands.clips.layouts.training import Training
 from edgeaudio.commands.clips.sound_files import copy_sound, write_wav
 from edgeaudio.commands.interrupt import stopped_by_interrupt
+from edgeaudio.commands.troubles import Troubles
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.new_files import ExportError, FullError, new_file, writing
 from edgeaudio.terminal import print_error, print_out

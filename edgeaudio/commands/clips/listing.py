@@ -7,9 +7,9 @@ from pathlib import Path
 
 from edgeaudio.clips.library import Clip, ClipLibrary
 from edgeaudio.commands.clips.choice import Filters, filtered
-from edgeaudio.commands.troubles import Troubles
 from edgeaudio.commands.clips.shown import json_line, length_s
 from edgeaudio.commands.clips.times import local_text
+from edgeaudio.commands.troubles import Troubles
 from edgeaudio.console import Align, cell_width, table
 from edgeaudio.terminal import faint, one_line, print_error, print_out
 
