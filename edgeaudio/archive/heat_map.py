@@ -100,12 +100,12 @@ class _Drawing:
         self._colours = palette(palette_name)
         unit = round(_TEXT_PX * 0.7)
         left, right = 4 * unit, 8 * unit
-        self._day_px = max(1, (WIDTH - left - right) // self._days)
-        self._width, self._height = self._days * self._day_px, _HOURS * HOUR_PX
+        self._width, self._height = max(self._days, WIDTH - left - right), _HOURS * HOUR_PX
+        self._day_px = self._width / self._days
         self._x, self._y, self._unit = left, 3 * unit, unit
-        # a short time leaves room for title and legend
-        width = max(left + self._width + right, WIDTH)
-        self._canvas = Canvas(width, self._y + self._height + 6 * unit, self._theme.background, _TEXT_PX)
+        self._canvas = Canvas(
+            left + self._width + right, self._y + self._height + 6 * unit, self._theme.background, _TEXT_PX
+        )
 
     def draw(self) -> Canvas:
         rates = self._found.rates
@@ -127,8 +127,9 @@ class _Drawing:
             shown = np.rint(np.nan_to_num(rates) / most * 255).astype(np.intp)
             steps = np.where(np.nan_to_num(rates) > 0, np.clip(shown, 24, 255), 0)
         cells = self._colours[steps]
-        large = np.repeat(np.repeat(cells, self._day_px, axis=0), HOUR_PX, axis=1).transpose(1, 0, 2)
-        missing = np.repeat(np.repeat(~recorded, self._day_px, axis=0), HOUR_PX, axis=1).T
+        days = np.arange(self._width) * self._days // self._width  # of each column of pixels
+        large = np.repeat(cells[days], HOUR_PX, axis=1).transpose(1, 0, 2)
+        missing = np.repeat(~recorded[days], HOUR_PX, axis=1).T
         diagonals = np.add.outer(np.arange(missing.shape[0]), np.arange(missing.shape[1]))
         stripes = np.array(self._theme.gap, np.uint8)[(diagonals // 4) % 2]
         large = np.where(missing[..., None], stripes, large)
@@ -138,8 +139,11 @@ class _Drawing:
         for day, hour in sun_rows(self._found, elevation_deg):
             index = (day - self._found.first).days
             if 0 <= index < self._days:
-                x, y = self._x + index * self._day_px, self._row(hour)
-                self._canvas.rectangle(x, y, x + self._day_px - 1, y + 1, colour)
+                x, y = round(self._column(index)), self._row(hour)
+                self._canvas.rectangle(x, y, round(self._column(index + 1)) - 1, y + 1, colour)
+
+    def _column(self, index: int) -> float:
+        return self._x + index * self._day_px
 
     def _row(self, hour: float) -> float:
         return self._y + round((_HOURS - hour) * HOUR_PX) - 1
@@ -155,7 +159,7 @@ class _Drawing:
         canvas, unit, below = self._canvas, self._unit, self._y + self._height
         taken = -1.0
         for index, text in self._ticks():
-            x = self._x + index * self._day_px
+            x = self._column(index)
             canvas.line(x, below, x, below + unit / 2, self._theme.line)
             if x >= taken:
                 canvas.text(x, below + unit, text, self._theme.text)

@@ -87,7 +87,7 @@ def test_a_bad_part_stays_and_costs_only_itself(place, out, archive) -> None:
     renamed = place / "parts" / "2026-03" / "copied-0123456789.parquet"
     renamed.write_bytes((place / "parts" / "2026-03" / f"{key_of('jetty/0.wav')}.parquet").read_bytes())
     status, lines, errors = archive("compact", out)
-    assert (status, lines) == (1, [f"{place}: 3 results into 1 months; 2 left as they are"])
+    assert (status, lines) == (1, [f"{place}: 3 results into 1 month; 2 left as they are"])
     assert sorted(error.split(": ")[1] for error in errors) == sorted(map(str, (damaged, renamed)))
     assert damaged.exists()
     assert renamed.exists()

@@ -227,8 +227,8 @@ def test_answers_are_tables_csv_and_json(place, out, archive) -> None:
         0,
         [
             "site   label  events  hours  an hour",
-            "jetty  =dog        1    2.0     0.50",
-            "pier   =dog        0    1.0     0.00",
+            "jetty  =dog        1   2.00     0.50",
+            "pier   =dog        0   1.00     0.00",
         ],
     )
     rows = list(csv.DictReader(archive("query", out, "--by", "day,label", "--csv")[1]))
@@ -258,6 +258,12 @@ def test_wrong_options_are_one_line(place, out, archive, wrong) -> None:
     put_result(place, "a.wav", BEGIN)
     status, lines, errors = archive("query", out, *wrong)
     assert (status, lines, len(errors)) == (2, [], 1)
+
+
+def test_results_in_a_bucket_are_to_be_copied_first(archive) -> None:
+    status, _, errors = archive("query", "s3://bucket/heard")
+    assert (status, len(errors)) == (2, 1)
+    assert "copy them from the bucket to this machine first" in errors[0]
 
 
 def test_times_without_a_zone_are_of_the_given_one(place, out, archive) -> None:

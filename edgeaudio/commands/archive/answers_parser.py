@@ -105,7 +105,7 @@ def add_compact(actions: Commands) -> None:
 
 
 def _add_results(command: Parser) -> None:
-    command.add_argument("out", type=Path, metavar="OUT", help="where `archive run` wrote the results")
+    command.add_argument("out", type=_folder, metavar="OUT", help="where `archive run` wrote the results")
     command.add_argument(
         "--results", metavar="NAME", help="which results, where OUT has those of several models or settings"
     )
@@ -147,6 +147,14 @@ def _add_filters(command: Parser) -> None:
         metavar="S",
         help="make one of events of a label that are at most S seconds apart",
     )
+
+
+def _folder(text: str) -> Path:
+    if "://" in text:
+        raise argparse.ArgumentTypeError(
+            "results are asked in a folder: copy them from the bucket to this machine first"
+        )
+    return Path(text)
 
 
 def _keys(text: str) -> tuple[str, ...]:

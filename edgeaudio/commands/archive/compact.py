@@ -17,5 +17,5 @@ def compact(out: Path, results: str | None) -> int:
     troubles = Troubles(EXIT_FAULT)
     done = compacting.compact(place, troubles.say)
     left = f"; {done.left_out} left as they are" if done.left_out else ""
-    print_out(f"{place}: {done.parts} results into {done.months} months{left}")
+    print_out(f"{place}: {done.parts} results into {done.months} month{'s' if done.months != 1 else ''}{left}")
     return troubles.status()

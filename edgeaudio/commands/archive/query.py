@@ -100,7 +100,7 @@ def _value(cell: object) -> str | float:
 def _shown(row: Sequence[object]) -> Sequence[str]:
     *keys, events, hours = row
     rate = f"{cast('int', events) / cast('float', hours):.2f}" if hours else ""
-    return [*(f"{key}" for key in keys), f"{events}", f"{hours:.1f}", rate]
+    return [*(f"{key}" for key in keys), f"{events}", f"{hours:.2f}", rate]
 
 
 def _print_total(answer: Answer) -> None:
