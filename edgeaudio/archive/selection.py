@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from edgeaudio.archive.database import Database
-from edgeaudio.archive.plans import FOLLOWS_WITHIN_S
+from edgeaudio.archive.recordings import FOLLOWS_WITHIN_S
 from edgeaudio.archive.sites import Sites, folder_of
 from edgeaudio.errors import EdgeaudioError
 

@@ -161,7 +161,7 @@ def test_killed_at_any_step_it_loses_nothing_and_counts_nothing_twice(place, out
     compact(place, print)
     put_month(place, 3, 3)
     before, answer = set(rows(place)), counts(place)
-    subprocess.run([sys.executable, "-c", KILLED, place], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", KILLED, place], check=True, timeout=110)
     killed = sorted(out.glob("killed-*"), key=lambda copy: int(copy.name.partition("-")[2]))
     # sync, rename, sync of the folder, the temporary name, three parts and their folder; the last copy ran to its end
     assert len(killed) == 9
