@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from edgeaudio.archive.database import Database, UnreadableError, database
@@ -91,13 +90,7 @@ def _locked(place: Path) -> Iterator[None]:
 
 def _usable(part: Path, say: Say) -> bool:
     """True for a whole result of one recording, that of its name."""
-    problem = problem_of(part)
-    if problem is None:
-        found = pq.read_table(part, columns=["kind", "key"])
-        keys = found.column("key").unique().to_pylist()
-        if keys != [part.stem] or pc.sum(pc.equal(found.column("kind"), RECORDING)).as_py() != 1:
-            problem = "has not the rows of one recording, that of its name"
-    if problem is not None:
+    if (problem := problem_of(part, part.stem)) is not None:
         say(f"{part}: {problem}; it stays as it is")
     return problem is None
 

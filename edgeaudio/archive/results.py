@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from edgeaudio.archive.database import Database, UnreadableError, database
@@ -174,8 +175,12 @@ def _told(file: Path, say: Say) -> bool:
     return False
 
 
-def problem_of(file: Path) -> str | None:
-    """Return what is wrong with a file of results, read whole; None if nothing is."""
+def problem_of(file: Path, key: str | None = None) -> str | None:
+    """Return what is wrong with a file of results, read whole; None if nothing is.
+
+    key: of the one recording that all of it is about.
+    """
+    recordings, is_strange = 0, False
     try:
         with pq.ParquetFile(file) as found:
             schema = found.schema_arrow
@@ -183,13 +188,16 @@ def problem_of(file: Path) -> str | None:
                 index = schema.get_field_index(wanted.name)
                 if index < 0 or schema.field(index).type != wanted.type:
                     return "holds other rows than this version of edgeaudio writes"
-            for _ in found.iter_batches(columns=SCHEMA.names):
-                pass
+            for batch in found.iter_batches(columns=SCHEMA.names):
+                recordings += pc.sum(pc.equal(batch["kind"], RECORDING), min_count=0).as_py()
+                is_strange = is_strange or not pc.all(pc.equal(batch["key"], key or "")).as_py()
     except FileNotFoundError:
         return "is gone"
     except (OSError, pa.ArrowException) as error:
         line = str(error).strip().partition("\n")[0]
         return f"is damaged, or no Parquet file ({line[:120]})"
+    if key is not None and (is_strange or recordings != 1):
+        return "has not the rows of one recording, that of its name"
     return None
 
 
