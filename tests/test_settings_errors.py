@@ -35,8 +35,8 @@ FILE = [
         "x = 1",
         (
             "FILE: x: unknown setting; there is clips, dashboard, device, health, live, "
-            "log_format, log_level, memory_limit_mb, models, mqtt, outbox, schema_version, sources, state_dir, "
-            "transcripts"
+            "log_format, log_level, memory_limit_mb, models, mqtt, outbox, reload_interval_s, schema_version, shard, "
+            "sources, state_dir, transcripts"
         ),
     ),
     ("[mqtt]\nurls = 'x'", 'FILE: mqtt.urls: unknown setting; did you mean "url"?'),
@@ -69,6 +69,17 @@ FILE = [
         "[outbox]\nmax_bytes = 9999999999999999999999",
         "FILE: outbox.max_bytes: must be at most 1099511627776, is 9999999999999999999999",
     ),
+    ("[shard]\nindex = 0\ncount = 3", "device: is missing; name the centre, the same in each of its shards"),
+    ("[shard]\nindex = 0", "FILE: shard.count: is missing; index and count belong together"),
+    ("[shard]\ncount = 3", "FILE: shard.index: is missing; index and count belong together"),
+    ("[shard]\nindex = 3\ncount = 3", "FILE: shard.index: the index of 3 shards is from 0 to 2, not 3"),
+    ("[shard]\nindex = 0\ncount = 0", "FILE: shard.count: must be at least 1, is 0"),
+    ("[shard]\nindex = 0\ncount = 1001", "FILE: shard.count: must be at most 1000, is 1001"),
+    (
+        "[shard]\nindex = -1\ncount = 3",
+        'FILE: shard.index: must be a whole number from 0 to 999, or "hostname" for the one that ends its name',
+    ),
+    ("reload_interval_s = 0", "FILE: reload_interval_s: must be at least 1, is 0"),
     (
         "[dashboard]\nurl = 'house.example'",
         "FILE: dashboard.url: must be http:// or https:// with a host, as in https://house.example/edgeaudio",
@@ -370,8 +381,8 @@ ENVIRONMENT = [
         {f"EDGEAUDIO_{'__'.join('A' * 5000)}": "1"},
         (
             f"EDGEAUDIO_{'A__' * 36}A_...: a: unknown setting; there is clips, dashboard, device, health, live, "
-            "log_format, log_level, memory_limit_mb, models, mqtt, outbox, schema_version, sources, state_dir, "
-            "transcripts"
+            "log_format, log_level, memory_limit_mb, models, mqtt, outbox, reload_interval_s, schema_version, shard, "
+            "sources, state_dir, transcripts"
         ),
     ),
     (

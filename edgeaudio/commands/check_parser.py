@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from edgeaudio.commands.parser import add_settings
+from edgeaudio.commands.parser import add_settings, add_shard
 
 if TYPE_CHECKING:
     from edgeaudio.commands.parser import Commands
@@ -21,6 +21,7 @@ def add_check(commands: Commands) -> None:
         "nothing of it is touched. Exit status 0 if everything works, else 2.",
     )
     add_settings(check)
+    add_shard(check)
     instead = check.add_mutually_exclusive_group()
     instead.add_argument(
         "--print",

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from edgeaudio.commands.exit_status import EXIT_BAD_INPUT
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask
+from edgeaudio.shards import Shard
 from edgeaudio.terminal import one_line, print_error, print_out
 from edgeaudio.urls import HIDDEN
 
@@ -69,6 +71,27 @@ def add_settings(command: Parser) -> None:
         metavar="KEY=VALUE",
         help="one setting, stronger than file and environment, as in --set health.interval_s=10; may be repeated",
     )
+
+
+def add_shard(command: Parser) -> None:
+    """Add `--shard`, as two settings more."""
+    command.add_argument(
+        "--shard",
+        dest="options",
+        action="extend",
+        default=[],
+        type=_shard_settings,
+        metavar="INDEX/COUNT",
+        help="hear the sources of one shard of a centre, as in --shard 0/3 for the first of three",
+    )
+
+
+def _shard_settings(text: str) -> list[str]:
+    try:
+        shard = Shard.parse(text)
+    except EdgeaudioError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return [f"shard.index={shard.index}", f"shard.count={shard.count}"]
 
 
 def add_source(command: Parser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from edgeaudio.commands.parser import add_settings
+from edgeaudio.commands.parser import add_settings, add_shard
 
 if TYPE_CHECKING:
     from edgeaudio.commands.parser import Commands
@@ -19,6 +19,7 @@ def add_run(commands: Commands) -> None:
         description="Listen to every source and report to the broker, until stopped by SIGTERM or Ctrl-C.",
     )
     add_settings(run)
+    add_shard(run)
     run.examples = (
         "edgeaudio run --config edgeaudio.toml",
         "edgeaudio run --set sources.desk.url=alsa:default --set mqtt.url=mqtt://broker.local",

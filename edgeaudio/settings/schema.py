@@ -44,6 +44,7 @@ from edgeaudio.settings.values import (
     Schedule,
     SecretFile,
     SecretUrl,
+    ShardIndex,
     Slug,
     Slugs,
     Text,
@@ -54,6 +55,7 @@ from edgeaudio.settings.values import (
     Whole,
     is_loopback,
 )
+from edgeaudio.shards import MAX_COUNT, Shard, ordinal_of
 from edgeaudio.sinks.mqtt.broker import parse_broker_url
 from edgeaudio.sinks.mqtt.commands import MAX_COOLDOWN_S
 from edgeaudio.sinks.mqtt.topics import Topics
@@ -132,6 +134,40 @@ class MqttSettings(_Login):
         if address.username is None and self.secret() is not None and self.username is None:
             raise _fault("is missing, and there is a password", "username")
         return self
+
+
+class ShardSettings(_Table):
+    """`[shard]`: which of a centre's agents this one is; it hears the sources that belong to it."""
+
+    index: ShardIndex | None = Field(
+        None, description='From 0, or "hostname" for the number that ends it, as of a pod; default: no shard.'
+    )
+    count: Whole | None = Field(None, ge=1, le=MAX_COUNT, description="How many agents share the sources.")
+
+    @model_validator(mode="after")
+    def _there_is_one(self) -> Self:
+        try:
+            self.shard()
+        except EdgeaudioError as error:
+            raise _fault(str(error), "index") from None
+        return self
+
+    def shard(self) -> Shard | None:
+        """Return which shard this is; None: the agent hears all sources. Raises EdgeaudioError."""
+        if self.index is None and self.count is None:
+            return None
+        if self.index is None or self.count is None:
+            raise _fault("is missing; index and count belong together", "index" if self.index is None else "count")
+        if isinstance(self.index, int):
+            return Shard(self.index, self.count)
+        host = socket.gethostname()
+        ordinal = ordinal_of(host)
+        if ordinal is None:
+            raise EdgeaudioError(f"the host name {host!r} ends in no number, as edgeaudio-2 does; set index to one")
+        try:
+            return Shard(ordinal, self.count)
+        except EdgeaudioError as error:
+            raise EdgeaudioError(f"{error}, with which the host name {host!r} ends") from None
 
 
 class HealthSettings(_Table):
@@ -435,6 +471,10 @@ class Settings(BaseSettings):
         le=1_048_576,
         description="Connections that fill more memory than this are ended; default: see docs.",
     )
+    reload_interval_s: Number | None = Field(
+        None, ge=1, le=3600, description="How often changes of the settings are looked for; default: at SIGHUP alone."
+    )
+    shard: ShardSettings = ShardSettings()
     mqtt: MqttSettings = MqttSettings()
     health: HealthSettings = HealthSettings()
     outbox: OutboxSettings = OutboxSettings()
@@ -444,6 +484,7 @@ class Settings(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     sources: dict[Slug, SourceSettings] = Field(default_factory=dict)
     models: dict[Slug, ModelSettings] = Field(default_factory=lambda: {DEFAULT_MODEL: ModelSettings()}, min_length=1)
+    _elsewhere: frozenset[str] = frozenset()  # see `own`
 
     @classmethod
     def settings_customise_sources(
@@ -456,6 +497,21 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the arguments, then the sources of load.py, in place of the library's default sources."""
         return (init_settings, *sources.get())
+
+    def own(self) -> Settings:
+        """Return these settings with the sources of this shard alone; the names of the others are in `elsewhere`."""
+        shard = self.shard.shard()
+        if shard is None:
+            return self
+        sources = {name: source for name, source in self.sources.items() if shard.owns(name)}
+        own = self.model_copy(update={"sources": sources})
+        own._elsewhere = frozenset(self.sources) - frozenset(sources)  # noqa: SLF001 (of this class)
+        return own
+
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """Names of the centre's sources that `own` has left to other shards."""
+        return self._elsewhere
 
     @property
     def outbox_path(self) -> Path:
@@ -504,6 +560,12 @@ class Settings(BaseSettings):
         for name, source in self.sources.items():
             if source.transcribe and self.transcripts.recogniser is None:
                 raise _fault("needs transcripts.recogniser, the address of one", "sources", name, "transcribe")
+        return self
+
+    @model_validator(mode="after")
+    def _centre_named(self) -> Self:
+        if self.shard.count is not None and "device" not in self.model_fields_set:
+            raise _fault("is missing; name the centre, the same in each of its shards", "device")
         return self
 
 

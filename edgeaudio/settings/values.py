@@ -32,6 +32,7 @@ from edgeaudio.capture.config import MAX_CHANNELS
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.password_hashes import PasswordHash
 from edgeaudio.redact import mask_url
+from edgeaudio.shards import MAX_COUNT
 from edgeaudio.sinks.mqtt.broker import parse_broker_url
 from edgeaudio.slugs import is_slug, slugify
 from edgeaudio.urls import HIDDEN, UrlSyntaxError, is_plain, split_url
@@ -123,6 +124,14 @@ def _channel(value: object) -> object:
     ):
         return value
     raise ValueError(f'must be "auto", "mix" or the number of a channel, from 1 to {MAX_CHANNELS}')
+
+
+def _shard_index(value: object) -> object:
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        value = int(value[:10])
+    if value == "hostname" or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_COUNT):
+        return value
+    raise ValueError(f'must be a whole number from 0 to {MAX_COUNT - 1}, or "hostname" for the one that ends its name')
 
 
 def _password(password: SecretStr) -> SecretStr:
@@ -332,4 +341,9 @@ Channel = Annotated[
     int | Literal["auto", "mix"],
     BeforeValidator(_channel),
     WithJsonSchema({"anyOf": [{"enum": ["auto", "mix"]}, {"type": "integer", "minimum": 1, "maximum": MAX_CHANNELS}]}),
+]
+ShardIndex = Annotated[
+    int | Literal["hostname"],
+    BeforeValidator(_shard_index),
+    WithJsonSchema({"anyOf": [{"const": "hostname"}, {"type": "integer", "minimum": 0, "maximum": MAX_COUNT - 1}]}),
 ]
