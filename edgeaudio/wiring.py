@@ -79,6 +79,11 @@ def read_period_s(settings: Settings, models: Mapping[str, Scorer], name: str) -
     return min(periods) / ceil(min(periods) / longest_s)
 
 
+def topics_of(settings: Settings) -> Topics:
+    """Return the topics of the agent of these settings."""
+    return Topics(settings.mqtt.base_topic, settings.device, settings.shard.shard())
+
+
 def mqtt_config(settings: Settings) -> MqttConfig:
     """Return how to reach the broker. Raises SettingsError if the password file cannot be read."""
     mqtt = settings.mqtt
@@ -86,7 +91,7 @@ def mqtt_config(settings: Settings) -> MqttConfig:
     return MqttConfig(
         host=address.host,
         port=address.port,
-        client_id=Topics(mqtt.base_topic, settings.device).unique_name,
+        client_id=topics_of(settings).client_id,
         tls=address.tls,
         username=address.username if mqtt.username is None else mqtt.username,
         password=address.password if mqtt.username is None else mqtt.secret(),
@@ -104,8 +109,7 @@ def sinks(settings: Settings) -> list[Sink]:
         return []
     found: list[Sink] = [ClipsSink(clips_config(settings))]
     if clips.publish:
-        topics = Topics(settings.mqtt.base_topic, settings.device)
-        found.append(MediaSink(topics, mqtt_config(settings), clips.publish))
+        found.append(MediaSink(topics_of(settings), mqtt_config(settings), clips.publish))
     return found
 
 
@@ -277,7 +281,7 @@ def source_pipeline(settings: Settings, models: Mapping[str, Scorer], name: str)
     """Return the pipeline of a source. Raises SettingsError, and EdgeaudioError for two labels that share a topic."""
     bindings = model_bindings(settings, models, name)
     slugs(dict.fromkeys(label for binding in bindings for label in _reported(binding)), f"source {name}")
-    topics, source = Topics(settings.mqtt.base_topic, settings.device), settings.sources[name]
+    topics, source = topics_of(settings), settings.sources[name]
     namespace = uuid5(NAMESPACE_DNS, topics.unique_name)
     return SourcePipeline(name, bindings, namespace=namespace, gate_dbfs=source.gate_dbfs, channel=source.channel)
 

@@ -31,6 +31,7 @@ from edgeaudio.agent.mqtt_runner import MqttRunner
 from edgeaudio.agent.question_handler import QuestionHandler
 from edgeaudio.agent.recogniser import Recogniser
 from edgeaudio.agent.reloader import Reloader
+from edgeaudio.agent.settings_watch import SettingsWatch
 from edgeaudio.agent.sink_runner import SinkRunner
 from edgeaudio.agent.source_manager import SourceManager
 from edgeaudio.agent.source_quarantine import SourceQuarantine
@@ -85,11 +86,15 @@ class Agent:
         reload: Callable[[], Settings] | None = None,
         stderr: Stderr | None = None,
         sinks: Iterable[Sink] = (),
+        fingerprint: Callable[[Settings], str] | None = None,
     ) -> None:
         """`config`: how to reach the broker, if not by the settings; `reload` reads the settings again.
 
         `stderr`: where the log goes, if a write there must not block. `sinks`: best-effort sinks beside MQTT.
+        `fingerprint`: the digest of all that `reload` reads, from the settings in force.
         """
+        settings = settings.own()
+        self._watch = None if fingerprint is None else SettingsWatch(lambda: fingerprint(self._sources.settings))
         self._load_settings = reload
         self._stderr = stderr
         self._clock = clock = Clock()
@@ -106,6 +111,12 @@ class Agent:
             max_bytes=settings.outbox.max_bytes,
             expiry_s=settings.outbox.expiry_s,
         )
+        shard = settings.shard.shard()
+        try:
+            self._outbox.claim(None if shard is None else shard.index)
+        except EdgeaudioError:
+            self._outbox.close()
+            raise
         self._hub = hub = Hub()
         self._blocks = hub.subscribe("recogniser", {Block, EpochEnd}, is_paced=True)
         self._started_at, started_s = clock.utc(), clock.monotonic()
@@ -151,6 +162,7 @@ class Agent:
                 transcribes=lambda name: name in self._sources.settings.transcribed,
                 watch=self._live.watch,
                 listen=self._live.listen,
+                elsewhere=lambda: self._sources.settings.elsewhere,
                 report=self._request_health,
                 restart=self._stop.set,
             ),
@@ -253,7 +265,10 @@ class Agent:
         try:
             self._recogniser.close_stale_events()
             self._begin(self._sources)
-            if not settings.sources:
+            if (shard := settings.shard.shard()) is not None:
+                count = len(settings.sources)
+                log.info("%s: hears %d of %d sources", shard, count, count + len(settings.elsewhere))
+            if not settings.sources and not settings.elsewhere:
                 log.warning("no source is set: there is nothing to listen to; add [sources.NAME] to the settings")
             self._publish_health()
             self._open_health_socket()
@@ -369,9 +384,17 @@ class Agent:
         self._commands.end_tests(self._clock.monotonic())
         self._commands.end_snoozes()
         self._live.look_after(time.monotonic())
+        self._reload_if_changed()
         self._publish_health()
         self._supervisor.check()
         self._service.alive()
+
+    def _reload_if_changed(self) -> None:
+        if self._watch is None or self._load_settings is None:
+            return
+        if self._watch.is_due(self._sources.settings.reload_interval_s, time.monotonic()):
+            log.info("settings are read again: they changed, or may have since the start")
+            self._reloader.reload(self._load_settings)
 
     def _abort(self, part: Part) -> None:
         self._quarantine.abort(str(part), part.source)
@@ -379,6 +402,7 @@ class Agent:
 
     def _begin(self, workers: Iterable[SourceWorker]) -> None:
         """Begin with new sources: restore, announce, switch and publish them."""
+        self._commands.forget(self._sources.settings.elsewhere)
         for worker in workers:
             self._commands.restore(worker)
         self._commands.announce()

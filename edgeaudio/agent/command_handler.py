@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import uuid4
@@ -59,6 +59,7 @@ class AgentActions:
     listen: Callable[[str, float], str]
     report: Callable[[], None]  # has the health report published soon
     restart: Callable[[], None]  # ends the agent
+    elsewhere: Callable[[], Container[str]] = frozenset  # sources that other shards of the centre have
 
 
 class CommandHandler:
@@ -97,6 +98,13 @@ class CommandHandler:
                 snooze = Snooze.restore(value, self._clock.utc(), self._clock.monotonic())
                 self._set_snooze(worker, label, snooze)
 
+    def forget(self, sources: Container[str]) -> None:
+        """Forget what commands set for sources that another shard has now: it has its own."""
+        for key in self._outbox.settings():
+            kind, _, rest = key.partition("/")
+            if kind in _KEPT_KINDS and rest.partition("/")[0] in sources:
+                self._outbox.set_setting(key, None)
+
     def announce(self) -> None:
         """Publish all that commands may change, and Home Assistant's discovery; clear what is gone."""
         machine = Machine()
@@ -112,11 +120,16 @@ class CommandHandler:
             has_temperature=machine.temperature_c() is not None,
             has_throttling=machine.throttled() is not None,
             memory=self._outbox.settings().get(ANNOUNCED),
+            elsewhere=self._actions.elsewhere(),
         )
         self._outbox.set_setting(ANNOUNCED, memory)
 
     def handle(self, topic: str, payload: bytes) -> None:
-        """Execute a command and publish its result."""
+        """Execute a command and publish its result. One for a source of another shard is left to that shard."""
+        shard, source = self._topics.shard, self._topics.source_of(topic)
+        is_for_all = topic in {self._topics.restart_set, self._topics.restart_all_set}
+        if shard is not None and source is not None and not is_for_all and not shard.owns(source):
+            return
         error: str | None = None
         try:
             self._execute(parse_command(self._topics, topic, payload, self._labels()))
@@ -244,6 +257,9 @@ class CommandHandler:
 def labels_of(worker: SourceWorker) -> tuple[str, ...]:
     """Return the labels and groups that a source's models report, each once."""
     return tuple(dict.fromkeys(label for table in worker.pipeline.thresholds().values() for label in table))
+
+
+_KEPT_KINDS = frozenset({"enabled", "threshold", "snooze", "cooldown"})
 
 
 def _enabled_key(source: str) -> str:

@@ -36,7 +36,7 @@ from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.sinks.mqtt.tls import tls_context
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import OutboxStats
-from edgeaudio.wiring import birth_filters, mqtt_config
+from edgeaudio.wiring import birth_filters, mqtt_config, topics_of
 
 _BROKER_TIMEOUT_S = 30.0  # for the broker to answer everything
 _STEP_S = 0.05
@@ -64,7 +64,7 @@ def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True
     `as_device`: publish this device's state, as the settings have it. With incomplete settings that would clear what an
     earlier run has published.
     """
-    topics = Topics(settings.mqtt.base_topic, settings.device)
+    topics = topics_of(settings)
     config = replace(mqtt_config(settings), retry_min_s=_RETRY_MIN_S, retry_max_s=_RETRY_MAX_S)
     alone = False  # no agent runs: the real client id may be used
     try:

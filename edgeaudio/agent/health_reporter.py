@@ -100,6 +100,7 @@ class HealthReporter:
             ),
             sinks=[runner.numbers() for runner in parts.sinks],
             transcripts=parts.transcripts(),
+            shard=parts.sources.settings.shard.shard(),
         )
 
     def _has_changed(self) -> bool:

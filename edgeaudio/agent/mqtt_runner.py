@@ -22,9 +22,8 @@ from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.sinks.mqtt.homeassistant import ONLINE, birth_topic
 from edgeaudio.sinks.mqtt.sender import Sender
 from edgeaudio.sinks.mqtt.sink import MqttSink, duplicate_of
-from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Event, Message
-from edgeaudio.wiring import birth_filters, image_type, mqtt_config
+from edgeaudio.wiring import birth_filters, image_type, mqtt_config, topics_of
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class MqttRunner:
     ) -> None:
         """`config`: None: the settings' own. `on_command` is called with topic and payload, on the sender's thread."""
         mqtt = settings.mqtt
-        self.topics = Topics(mqtt.base_topic, settings.device)
+        self.topics = topics_of(settings)
         self._dashboard_url = settings.dashboard.url
         self._birth_topic = birth_topic(mqtt.discovery_prefix) if mqtt.discovery else None
         self._on_command = on_command
@@ -66,6 +65,7 @@ class MqttRunner:
             on_status=on_status,
             expiry_s=settings.outbox.expiry_s,
             duplicate_of=lambda report: duplicate_of(report, started_at),
+            discovery_prefix=mqtt.discovery_prefix if mqtt.discovery else None,
         )
         self.sink = MqttSink(
             self.topics,

@@ -21,7 +21,7 @@ from edgeaudio.sinks.mqtt.sink import MqttSink
 log = logging.getLogger(__name__)
 
 # settings that a running agent cannot change
-AT_START = ("device", "state_dir", "log_format", "mqtt", "outbox", "clips", "live", "transcripts", "dashboard")
+AT_START = ("device", "shard", "state_dir", "log_format", "mqtt", "outbox", "clips", "live", "transcripts", "dashboard")
 
 
 class Reloader:
@@ -68,7 +68,7 @@ class Reloader:
         for name in AT_START:
             if getattr(new, name) != getattr(old, name):
                 log.warning("reload: [%s] changed; that takes effect at the next start", name)
-        new = new.model_copy(update={name: getattr(old, name) for name in AT_START})
+        new = new.model_copy(update={name: getattr(old, name) for name in AT_START}).own()
         change = self._sources.change(new)
         for worker in change.removed:
             self._sink.remove_source(worker.name, labels_of(worker))

@@ -20,12 +20,12 @@ from edgeaudio.outbox.transcript_journal import TranscriptJournal
 from edgeaudio.recognise.utterances import UtterancePipeline
 from edgeaudio.settings import Settings
 from edgeaudio.sinks.mqtt import messages
-from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.sinks.transcripts.sink import TranscriptsSink
 from edgeaudio.sinks.transcripts.utterance_folder import remove_utterances
 from edgeaudio.sinks.transcripts.utterance_queue import MB, UtteranceQueue
 from edgeaudio.speech.invented import without_invented
 from edgeaudio.speech.recogniser import SpeechRecogniser
+from edgeaudio.wiring import topics_of
 
 Spawn = Callable[[str, Callable[[], None]], threading.Thread]
 _HOUR_S = 3600
@@ -44,10 +44,11 @@ class TranscriptsRunner:
         on_change: Callable[[], None],
     ) -> None:
         """`spawn` starts a thread; `on_change`: as of SinkRunner."""
-        topics = Topics(settings.mqtt.base_topic, settings.device)
+        topics = topics_of(settings)
         wanted = settings.transcripts
         self._folder = settings.utterances_folder
         self._spawn = spawn
+        self._own: frozenset[str] = frozenset()  # sources that are heard and transcribed here
         self._threads: list[threading.Thread] = []
         self._stop_sink = threading.Event()
         self._queue = queue = UtteranceQueue(
@@ -60,7 +61,9 @@ class TranscriptsRunner:
 
     def follow(self, settings: Settings) -> None:
         """Transcribe the sources that the settings name from now on."""
-        self._sink.sources = settings.transcribed
+        self._own = settings.transcribed
+        # what was said at a source before it went to another shard is still transcribed here
+        self._sink.sources = settings.transcribed | settings.transcribed_elsewhere
         if self._threads:
             # the sink does that too, once it runs: it may be disabled, and the recogniser would be asked meanwhile
             self._queue.keep_only(self._sink.sources)
@@ -75,7 +78,7 @@ class TranscriptsRunner:
 
     def numbers(self) -> TranscriptNumbers:
         """Return the numbers since the start of the agent."""
-        return self._transcriber.numbers(tuple(sorted(self._sink.sources)), self._sink.lost)
+        return self._transcriber.numbers(tuple(sorted(self._own)), self._sink.lost)
 
     def stop_asking(self) -> None:
         """Ask the recogniser nothing more; nothing is committed after this returns."""

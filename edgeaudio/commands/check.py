@@ -110,6 +110,7 @@ def check(path: Path | None, options: Sequence[str], dry_run: DryRun, *, offline
     # what a run would log is printed as results
     logging.getLogger("edgeaudio").addHandler(logging.NullHandler())
     settings, layers = load_with_layers(path, options)
+    settings = settings.own()
     layer_names = " < ".join(layer.name for layer in reversed(layers) if layer.table) or "defaults only"
     works = True
     what = max(len(f"source {name}") for name in [*settings.sources, *settings.models, "name"])
@@ -126,6 +127,9 @@ def _results(
     settings: Settings, layer_names: str, dry_run: DryRun, source_works: SourceWorks, stop: threading.Event
 ) -> Iterator[CheckResult]:
     yield CheckResult("settings", "works", layer_names)
+    if (shard := settings.shard.shard()) is not None:
+        count = len(settings.sources)
+        yield CheckResult("shard", "works", f"{shard}: {count} of {count + len(settings.elsewhere)} sources")
     models: dict[str, Model] = {}
     for name in settings.models:
         yield tried(f"model {name}", partial(_model, settings, name, models))
@@ -133,7 +137,7 @@ def _results(
         yield tried("clips", partial(_clips, settings, models, is_written=source_works is not _planned))
     if settings.transcripts.recogniser is not None:
         yield tried("transcripts", partial(_transcripts, settings, stop, is_asked=source_works is not _planned))
-    if not settings.sources:
+    if not settings.sources and not settings.elsewhere:
         yield CheckResult("sources", "FAILS", "none are set; add a [sources.NAME] table with a url")
     # twenty cameras that are switched off would take minutes one after the other
     with ThreadPoolExecutor(PARALLEL) as pool:

@@ -82,9 +82,11 @@ def _line(answer: Any) -> tuple[bool, str]:  # noqa: ANN401 (JSON of any shape)
         transcripts = report.get("transcripts") or {"trouble": ""}
         trouble = transcripts["trouble"]
         unheard = f"; {transcripts['waiting']} utterances wait to be transcribed: {trouble}" if trouble else ""
+        shard = report.get("shard")
+        which = f", shard {int(shard['index'])} of {int(shard['count'])}" if shard else ""
         up_s = report["uptime_s"] + _age_s(report["at"])
         return False, (
-            f"{answer['device']}: all threads make progress, version {report['version']}, "
+            f"{answer['device']}{which}: all threads make progress, version {report['version']}, "
             f"up for {up_s:.0f} s; sources: {sources}; broker: {broker}{disabled}{withheld}{unheard}"
         )
     except (KeyError, TypeError, AttributeError, ValueError):

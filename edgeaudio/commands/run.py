@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from edgeaudio.agent import Agent
@@ -13,6 +14,7 @@ from edgeaudio.commands.exit_status import EXIT_BAD_INPUT, report, status_of
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import log_strays, setup_logging
 from edgeaudio.settings import Settings, load_settings
+from edgeaudio.settings.fingerprint import fingerprint
 from edgeaudio.settings.load import load_with_layers
 from edgeaudio.settings.places import config_path
 from edgeaudio.stderr import Stderr
@@ -52,7 +54,9 @@ def run(path: Path | None, options: Sequence[str]) -> int:
             setup_logging(settings.log_level, stderr, log_format=settings.log_format, device=settings.device)
             in_ecs = settings.log_format == "ecs"
             log_strays()
-            agent = Agent(settings, reload=load, stderr=stderr, sinks=sinks(settings))
+            agent = Agent(
+                settings, reload=load, stderr=stderr, sinks=sinks(settings), fingerprint=partial(fingerprint, path)
+            )
             ran = True
             agent.run()
         else:

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from edgeaudio.health.broker import BrokerStatus
+from edgeaudio.shards import Shard
 from edgeaudio.types import OutboxStats, SourceStatus
 
 
@@ -144,3 +145,4 @@ class HealthReport:
     machine: MachineNumbers
     sinks: Sequence[SinkNumbers] = ()
     transcripts: TranscriptNumbers | None = None  # None: nothing is transcribed
+    shard: Shard | None = None  # None: the agent has all sources of its settings

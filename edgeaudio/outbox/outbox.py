@@ -40,11 +40,12 @@ from edgeaudio.outbox.store import EPOCH, NUMBER, Store, in_memory
 from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.types import Message, OutboxStats, StoredMessage
 
-__all__ = ["Outbox", "OutboxError", "OutboxInUseError", "in_memory", "is_in_use"]
+__all__ = ["Outbox", "OutboxError", "OutboxInUseError", "OutboxOfAnotherShardError", "in_memory", "is_in_use"]
 
 log = logging.getLogger(__name__)
 
 _BATCH = 256
+SHARD = "shard"  # setting of `claim`
 _DROPS_LOG_S = 60.0
 _STEP_S = 1.0  # below, the clock is being slewed, or nothing happened
 # these errno values mean a failing disk: continue in memory. Anything else is a configuration error: raise
@@ -53,6 +54,10 @@ _DISK_FAULTS = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 class OutboxError(EdgeaudioError):
     """The state directory cannot be used, or another agent uses it."""
+
+
+class OutboxOfAnotherShardError(OutboxError):
+    """The outbox is that of another shard of the centre."""
 
 
 class OutboxInUseError(OutboxError):
@@ -73,6 +78,7 @@ class Outbox:
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._path = path
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._expiry_s = expiry_s
@@ -197,6 +203,21 @@ class Outbox:
         with self._lock:
             self._store.recover()
             self._store.set_setting(key, value)
+
+    def claim(self, shard: int | None) -> None:
+        """Keep the index of the shard that has this outbox; None: no shard has it.
+
+        Raises OutboxOfAnotherShardError where another shard has it: both would have the wrong messages and numbers.
+        """
+        with self._lock:
+            owner = self._store.settings.get(SHARD)
+            if shard is not None and owner not in {None, str(shard)}:
+                raise OutboxOfAnotherShardError(
+                    f"state_dir: the outbox {self._path} belongs to shard {owner}, and this is shard {shard}: "
+                    "give each shard the directory that it had"
+                )
+            self._store.recover()
+            self._store.set_setting(SHARD, None if shard is None else str(shard))
 
     def close(self) -> None:
         """Close the file; what only memory holds is tried once more, and what is then left is logged as lost."""

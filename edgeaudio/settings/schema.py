@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -484,7 +484,7 @@ class Settings(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     sources: dict[Slug, SourceSettings] = Field(default_factory=dict)
     models: dict[Slug, ModelSettings] = Field(default_factory=lambda: {DEFAULT_MODEL: ModelSettings()}, min_length=1)
-    _elsewhere: frozenset[str] = frozenset()  # see `own`
+    _elsewhere: dict[str, SourceSettings] = PrivateAttr(default_factory=dict)  # see `own`
 
     @classmethod
     def settings_customise_sources(
@@ -505,13 +505,14 @@ class Settings(BaseSettings):
             return self
         sources = {name: source for name, source in self.sources.items() if shard.owns(name)}
         own = self.model_copy(update={"sources": sources})
-        own._elsewhere = frozenset(self.sources) - frozenset(sources)  # noqa: SLF001 (of this class)
+        others = {name: source for name, source in self.sources.items() if name not in sources}
+        own._elsewhere = others  # noqa: SLF001 (of this class)
         return own
 
     @property
     def elsewhere(self) -> frozenset[str]:
         """Names of the centre's sources that `own` has left to other shards."""
-        return self._elsewhere
+        return frozenset(self._elsewhere)
 
     @property
     def outbox_path(self) -> Path:
@@ -531,9 +532,17 @@ class Settings(BaseSettings):
     @property
     def transcribed(self) -> frozenset[str]:
         """Names of the sources that are transcribed."""
+        return self._transcribed(self.sources)
+
+    @property
+    def transcribed_elsewhere(self) -> frozenset[str]:
+        """Names of the sources in `elsewhere` that are transcribed."""
+        return self._transcribed(self._elsewhere)
+
+    def _transcribed(self, sources: Mapping[str, SourceSettings]) -> frozenset[str]:
         if self.transcripts.recogniser is None:  # settings that a running agent took over may be so
             return frozenset()
-        return frozenset(name for name, source in self.sources.items() if source.transcribe)
+        return frozenset(name for name, source in sources.items() if source.transcribe)
 
     @property
     def history_path(self) -> Path:

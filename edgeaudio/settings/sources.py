@@ -146,12 +146,12 @@ class CredentialsSource(NestedSecretsSettingsSource):
     @classmethod
     def load_secrets(cls, path: Path) -> dict[str, str]:
         """Read the secrets by name. Raises SettingsError."""
-        return {name: read_secret(file) for name, file in _credential_files(path)}
+        return {name: read_secret(file) for name, file in credential_files(path)}
 
     def origin(self, key: Key) -> str:
         """Return the file that set the value at `key`, or the first of that table."""
         (folder,) = self.secrets_paths
-        files = (file for name, file in _credential_files(folder) if tuple(name.split("."))[: len(key)] == key)
+        files = (file for name, file in credential_files(folder) if tuple(name.split("."))[: len(key)] == key)
         return str(next(files, folder))
 
 
@@ -262,7 +262,7 @@ def _is_password(key: Key) -> bool:
     return holds_logins and bool(_PASSWORD_LIKE.search(key[-1]))
 
 
-def _credential_files(folder: Path) -> Iterator[tuple[str, Path]]:
+def credential_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the name, in lower case, and the path of each credential of ours. Raises SettingsError."""
     try:
         paths = sorted(folder.iterdir())

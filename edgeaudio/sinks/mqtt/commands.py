@@ -11,7 +11,8 @@ Does not know: what a command does (agent/command_handler.py), or how it arrived
     <base>/<device>/<source>/test/set                a label, of which a test detection is to be sent
     <base>/<device>/<source>/live/set                seconds for which a source is watched, up to 60; 0: no longer
     <base>/<device>/<source>/live/audio/set          seconds for which a source is listened to, up to 60; 0: no longer
-    <base>/<device>/restart/set                      PRESS
+    <base>/<device>/restart/set                      PRESS; of a centre, all shards take it
+    <base>/<device>/_shard/<index>/restart/set       PRESS, for one of them
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ Command = SetThreshold | SetSnooze | SetCooldown | SetEnabled | SendTest | SetLi
 
 def parse_command(topics: Topics, topic: str, payload: bytes, labels: Mapping[str, Iterable[str]]) -> Command:
     """Parse a command. `labels` maps each source to the labels that have a threshold. Raises CommandError."""
-    if topic == topics.restart_set:
+    if topic in {topics.restart_set, topics.restart_all_set}:
         if payload != PRESS:
             raise CommandError(f"restart takes {PRESS.decode()}, not {_shown(payload)}")
         return Restart()

@@ -7,6 +7,7 @@ Does not know: which entities there are (entities.py), what is remembered betwee
 Brokers may bound packets, so a device with many entities is announced by several messages of the same device:
 
     <prefix>/device/<device id>/agent/config            the agent
+    <prefix>/device/<device id>/shard_<index>/config    in its place, the agent of a centre's shard
     <prefix>/device/<device id>/source_<source>/config  a source; then source_<source>_2 and so on
 
 An entity stays with the message that announced it first: one that moves is, until it is gone from the other, a second

@@ -13,8 +13,8 @@ announcement on.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from edgeaudio.sinks.mqtt import messages
@@ -57,6 +57,16 @@ class _Memory:
         except (ValueError, TypeError, AttributeError):
             return cls()
 
+    def without(self, is_elsewhere: Callable[[str], bool]) -> Self:
+        """Return the memory without some topics, which are then neither kept nor cleared."""
+        return replace(
+            self,
+            entities={topic: keys for topic, keys in self.entities.items() if not is_elsewhere(topic)},
+            removed={topic: keys for topic, keys in self.removed.items() if not is_elsewhere(topic)},
+            topics={topic for topic in self.topics if not is_elsewhere(topic)},
+            cleared={topic: left for topic, left in self.cleared.items() if not is_elsewhere(topic)},
+        )
+
     def write(self) -> str:
         return json.dumps(
             {
@@ -89,13 +99,21 @@ def with_topic(memory: str | None, topic: str) -> str:
     return known.write()
 
 
-def announce(memory: str | None, *, prefix: str, agent: AgentEntities | None, retained: Iterable[str]) -> Announcement:
+def announce(
+    memory: str | None,
+    *,
+    prefix: str,
+    agent: AgentEntities | None,
+    retained: Iterable[str],
+    is_elsewhere: Callable[[str], bool] = lambda _topic: False,
+) -> Announcement:
     """Return what to send so that exactly the present entities and retained topics are left on the broker.
 
     `memory`: of the last announcement, None at first; `agent`: None where Home Assistant's discovery is switched off;
-    `retained`: every topic on which the agent keeps a retained message now, except those of discovery.
+    `retained`: every topic on which the agent keeps a retained message now, except those of discovery. `is_elsewhere`:
+    whether a topic is about a source that another shard has, which publishes and clears it: it is left as it is.
     """
-    old = _Memory.read(memory)
+    old = _Memory.read(memory).without(is_elsewhere)
     new = _Memory(topics=set(retained))
     first: list[Message] = []
     found: list[Message] = []

@@ -137,7 +137,14 @@ def agent_components(agent: AgentEntities) -> dict[str, Component]:
             "device_class": "problem",
             **health,
         }
-    return found
+    if topics.shard is None:
+        return found
+    # the agents of all shards are one device
+    index = topics.shard.index
+    return {
+        f"shard_{index}_{key}": {**component, "name": f"Shard {index}: {component['name']}"}
+        for key, component in found.items()
+    }
 
 
 def source_components(agent: AgentEntities, source: SourceEntities) -> dict[str, Component]:

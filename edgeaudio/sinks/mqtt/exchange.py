@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from edgeaudio.health.broker import BrokerReason
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
@@ -41,11 +41,11 @@ class Exchange:
         *,
         on_received: Callable[[Received], None],
         expiry_s: float | None,
-        report_topic: str,
+        retained_filters: Collection[str],
     ) -> None:
         """`expiry_s`: after this the broker need not pass a detection on.
 
-        `report_topic`: a subscription to it is for retained messages, too.
+        `retained_filters`: subscriptions to them are for retained messages, too.
         """
         self.is_settled = False  # nothing is left to send, and all is answered
         self._connection = connection
@@ -53,7 +53,7 @@ class Exchange:
         self._config = config
         self._on_received = on_received
         self._expiry_s = expiry_s
-        self._report_topic = report_topic
+        self._retained_filters = retained_filters
 
     def step(self, self_pipe: SelfPipe) -> None:
         """Send what may be sent, wait a moment for answers and for the self_pipe, and handle them."""
@@ -122,7 +122,7 @@ class Exchange:
     def _send_one(self, outgoing: Outgoing, now: float) -> None:
         if outgoing.message is None:
             topic_filter = outgoing.item.topic
-            packet_id = self._connection.subscribe(topic_filter, retained=topic_filter == self._report_topic)
+            packet_id = self._connection.subscribe(topic_filter, retained=topic_filter in self._retained_filters)
         else:
             expiry_s = None
             if outgoing.stored is not None and self._expiry_s is not None:

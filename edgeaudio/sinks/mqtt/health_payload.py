@@ -17,7 +17,11 @@ def health_values(report: HealthReport) -> dict[str, Json]:
     null), `outbox.depth`, and `sources.<name>.lost_s`.
     """
     agent, outbox, broker, machine = report.agent, report.outbox, report.broker, report.machine
+    shard: dict[str, Json] = {}
+    if report.shard is not None:
+        shard["shard"] = {"index": report.shard.index, "count": report.shard.count}
     return {
+        **shard,
         "at": timestamp(report.at),
         "version": agent.version,
         "host": agent.host,

@@ -4,6 +4,7 @@ Owns: the devices, the unique ids of their entities, and Home Assistant's own to
 Does not know: the entities' contents (entities.py), the messages that announce them (discovery.py).
 
 - A source is a device of its own, so that it can have an area; `via_device` leads to the agent's.
+- The agents of a centre's shards are one device, which each of them announces with entities of its own.
 - A device's name ends in a word of its own, so that no entity's name can begin with it, which is not allowed.
 """
 
@@ -49,7 +50,7 @@ def devices(agent: AgentEntities) -> list[Device]:
     maker: dict[str, Json] = {"manufacturer": "edgeaudio", "sw_version": agent.version}
     found = [
         Device(
-            "agent",
+            "agent" if topics.shard is None else f"shard_{topics.shard.index}",
             {"identifiers": [own_id], "name": f"{topics.device} (edgeaudio)", "model": "acoustic agent", **maker},
             agent_components(agent),
         )

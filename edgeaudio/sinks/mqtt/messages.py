@@ -66,6 +66,11 @@ def availability(topics: Topics, *, online: bool) -> Message:
     return Message(topics.availability, ONLINE if online else OFFLINE, qos=1, retain=True)
 
 
+def shard_count(topics: Topics, count: int) -> Message:
+    """Return of how many shards this is one: from it the others know which sources it had when it goes."""
+    return Message(topics.shard_count, b"%d" % count, qos=1, retain=True)
+
+
 def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int, dashboard_url: str | None = None) -> Message:
     """Return an onset or offset, with the number that the outbox gave it; goes through the outbox.
 

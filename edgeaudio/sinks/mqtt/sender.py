@@ -39,6 +39,7 @@ from edgeaudio.sinks.mqtt.events import Received
 from edgeaudio.sinks.mqtt.exchange import Exchange
 from edgeaudio.sinks.mqtt.known_capabilities import KnownCapabilities
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
+from edgeaudio.sinks.mqtt.shard_peers import ShardPeers
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Message
 
@@ -80,25 +81,29 @@ class Sender:
         expiry_s: float | None = None,
         is_device: bool = True,
         duplicate_of: Callable[[bytes], str | None] | None = None,
+        discovery_prefix: str | None = None,
     ) -> None:
         """Make a sender; nothing is connected before `run`.
 
         `listen_to`: topic filters besides the commands'. `expiry_s`: after this the broker need not pass a detection
         on. `is_device`: False for a visitor beside the agent itself, which has no birth message, will and farewell.
         `duplicate_of`: from a health report on this device's topic, the host of another agent of this name, or None.
+        `discovery_prefix`: of Home Assistant's discovery, where a shard clears what one that is no more has left.
         """
         self._config = config
         self._topics = topics
         self._stop = stop
         self._on_message = on_message or (lambda _topic, _payload: None)
         self._expiry_s = expiry_s
-        filters = (*topics.command_filters, *listen_to)
+        self._peers = ShardPeers(topics, discovery_prefix) if is_device and topics.shard is not None else None
+        peers = topics.shard_filters if self._peers is not None else ()
+        self._retained_filters = frozenset((topics.health, *peers))
+        filters = (*topics.command_filters, *listen_to, *peers)
         self._dispatcher = Dispatcher(outbox, topics, filters, rate_max_per_s=config.rate_per_s, window=config.window)
         self._state_cache = self._dispatcher.state_cache
         self._birth = messages.availability(topics, online=True) if is_device else None
         self._will = messages.availability(topics, online=False) if is_device else None
-        if self._birth is not None:
-            self._state_cache.put(self._birth, ahead=True)  # the first of the state
+        self._put_birth()  # the first of the state
         self._self_pipe = SelfPipe()
         self._last_progress = time.monotonic()
         self._resend_from = -math.inf  # since when subscribers may have missed what is not retained
@@ -245,7 +250,7 @@ class Sender:
             self._config,
             on_received=self._received,
             expiry_s=self._expiry_s,
-            report_topic=self._topics.health,
+            retained_filters=self._retained_filters,
         )
         try:
             self._begin(connection)
@@ -264,17 +269,29 @@ class Sender:
     def _begin(self, connection: MqttConnection) -> None:
         now = time.monotonic()
         self._steady_at = now + _STEADY_S
-        if self._birth is not None:
-            self._state_cache.put(self._birth, ahead=True)  # the will may have been sent
+        self._put_birth()  # the will may have been sent
         # without acknowledgements it is not known what the broker has
         remembered = connection.session_present and bool(connection.capabilities.max_qos)
         self._dispatcher.begin(remembered=remembered)
         self.schedule_resend_unretained()  # after a restart of the broker others may reconnect later
         self._report.connected(now)
 
+    def _put_birth(self) -> None:
+        if self._birth is None:
+            return
+        if (shard := self._topics.shard) is not None:
+            # before anything else of this process, so that the others never take its sources for those of another count
+            self._state_cache.put(messages.shard_count(self._topics, shard.count), ahead=True)
+        self._state_cache.put(self._birth, ahead=True)
+
     def _received(self, message: Received) -> None:
         if message.topic == self._topics.health:
             self._duplicates.read(message.payload, time.monotonic())
+        elif self._peers is not None and (news := self._peers.read(message.topic, message.payload)) is not None:
+            if news.resend is not None:
+                self._state_cache.schedule_resend_of(news.resend)
+            for topic in news.clear:
+                self._state_cache.put(messages.cleared(topic))
         elif message.retained:
             log.debug("a retained message on %s is no command", message.topic)
         else:

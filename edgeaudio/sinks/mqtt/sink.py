@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -130,11 +130,13 @@ class MqttSink:
         has_temperature: bool,
         has_throttling: bool,
         memory: str | None,
+        elsewhere: Container[str] = (),
     ) -> str:
         """Publish discovery and what commands may change; clear what is gone.
 
         `states`: of the latter, such as switches and thresholds; `memory`: what the last announcement returned, None at
-        first. Return the memory for the next one.
+        first; `elsewhere`: sources that other shards of the centre have, whose topics are left to them. Return the
+        memory for the next one.
         """
         states = list(states)
         agent = AgentEntities(
@@ -147,12 +149,15 @@ class MqttSink:
             self._has_links,
         )
         retained = [self._topics.availability, self._topics.health, *(state.topic for state in states)]
+        if self._topics.shard is not None:
+            retained.append(self._topics.shard_count)
         retained += [self._topics.status(source.name) for source in agent.sources]
         announcement = announce(
             memory,
             prefix=self._discovery_prefix or "",
             agent=agent if self._discovery_prefix is not None else None,
             retained=retained,
+            is_elsewhere=lambda topic: self._topics.source_of(topic) in elsewhere,
         )
         self._sender.put_first(announcement.first)
         for message in (*announcement.messages, *states):

@@ -98,6 +98,11 @@ class StateCache:
                 topic: 0.0 for topic, message in self._messages.items() if not (unretained_only and message.retain)
             }
 
+    def schedule_resend_of(self, is_meant: Callable[[str], bool]) -> None:
+        """Mark the messages of the topics for which `is_meant` is true as due."""
+        with self._lock:
+            self._due |= {topic: 0.0 for topic in self._messages if is_meant(topic)}
+
     def begin(self, *, remembered: bool) -> None:
         """Begin a new connection; `remembered`: the broker kept the session, so what it acknowledged is not resent."""
         with self._lock:

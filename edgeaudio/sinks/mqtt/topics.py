@@ -11,11 +11,16 @@ import re
 from dataclasses import dataclass
 
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.slugs import MAX_SLUG_LENGTH, require_slug, slugify
+from edgeaudio.shards import Shard
+from edgeaudio.slugs import MAX_SLUG_LENGTH, is_slug, require_slug, slugify
 
 MAX_BASE_LENGTH = 128
 _BASE = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _PLAIN_BASE = re.compile(r"[a-z0-9]+")
+_SHARDS = "_shard"  # no slug, so that no source has its topics
+_SHARD_KINDS = ("count", "availability")  # retained ones come in this order where a broker keeps that of subscriptions
+_SHARD_TOPIC = re.compile(rf"{_SHARDS}/(0|[1-9][0-9]{{0,8}})/(availability|count)")
+_DISCOVERY_OF_SOURCE = re.compile(r"source_([a-z0-9-]+)(_[0-9]+)?/config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +28,13 @@ class Topics:
     """Every topic of one agent. Raises EdgeaudioError on a base or device that cannot be one.
 
     `base` may have several levels (`site/edgeaudio`); `device` and the `source` arguments are slugs, and
-    the `label` arguments are labels as the model has them.
+    the `label` arguments are labels as the model has them. `shard`: of a centre; the agents of all of its shards are
+    one device, and each has topics of its own for what it says of itself.
     """
 
     base: str
     device: str
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         if len(self.base) > MAX_BASE_LENGTH or not _BASE.fullmatch(self.base):
@@ -42,6 +49,16 @@ class Topics:
         return f"{self.base}/{self.device}"
 
     @property
+    def own_root(self) -> str:
+        """Where the agent publishes what it says of itself."""
+        return self.root if self.shard is None else self._of_shard(self.shard.index)
+
+    @property
+    def client_id(self) -> str:
+        """The agent's client id; a digest that ends a unique name has eight digits, so no other agent has this one."""
+        return self.unique_name if self.shard is None else f"{self.unique_name}_shard_{self.shard.index}"
+
+    @property
     def unique_name(self) -> str:
         """The name of base and device, of `a-z`, `0-9`, `-` and `_`, which no other pair of them shares.
 
@@ -54,11 +71,36 @@ class Topics:
 
     @property
     def availability(self) -> str:
-        return f"{self.root}/availability"
+        return f"{self.own_root}/availability"
 
     @property
     def health(self) -> str:
-        return f"{self.root}/health"
+        return f"{self.own_root}/health"
+
+    @property
+    def shard_count(self) -> str:
+        """Where a shard publishes how many there are."""
+        return f"{self.own_root}/count"
+
+    @property
+    def shard_filters(self) -> tuple[str, ...]:
+        """The subscriptions by which the shards of a centre know each other."""
+        return () if self.shard is None else tuple(f"{self.root}/{_SHARDS}/+/{kind}" for kind in _SHARD_KINDS)
+
+    def shard_topic(self, topic: str) -> tuple[int, str] | None:
+        """Return the index and the kind (`availability`, `count`) of a topic of some shard; None: it is none."""
+        match = _SHARD_TOPIC.fullmatch(topic.removeprefix(f"{self.root}/"))
+        return None if match is None else (int(match[1]), match[2])
+
+    def retained_of_shard(self, index: int, discovery_prefix: str | None) -> tuple[str, ...]:
+        """Return all that a shard retains of itself, what Home Assistant reads first."""
+        own = tuple(f"{self._of_shard(index)}/{kind}" for kind in ("availability", "health", "count"))
+        if discovery_prefix is None:
+            return own
+        return (f"{discovery_prefix}/device/{self.unique_name}/shard_{index}/config", *own)
+
+    def _of_shard(self, index: int) -> str:
+        return f"{self.root}/{_SHARDS}/{index}"
 
     @property
     def command_result(self) -> str:
@@ -66,6 +108,11 @@ class Topics:
 
     @property
     def restart_set(self) -> str:
+        return f"{self.own_root}/restart/set"
+
+    @property
+    def restart_all_set(self) -> str:
+        """The command that all shards of a centre take."""
         return f"{self.root}/restart/set"
 
     def status(self, source: str) -> str:
@@ -137,6 +184,15 @@ class Topics:
     def test_set(self, source: str) -> str:
         return f"{self.root}/{source}/test/set"
 
+    def source_of(self, topic: str) -> str | None:
+        """Return the source that a topic of this device, or a topic of its discovery, is about; None: it has none."""
+        if topic.startswith(f"{self.root}/"):
+            name, _, rest = topic.removeprefix(f"{self.root}/").partition("/")
+            return name if rest and is_slug(name) else None
+        _, is_discovery, rest = topic.partition(f"/device/{self.unique_name}/")
+        match = _DISCOVERY_OF_SOURCE.fullmatch(rest) if is_discovery else None
+        return None if match is None else match[1]
+
     def is_detection(self, topic: str) -> bool:
         """True if detections of some source are published there."""
         return topic.startswith(f"{self.root}/") and topic.endswith("/detection")
@@ -149,6 +205,8 @@ class Topics:
         if not topic.startswith(f"{self.root}/"):
             return f"{topic.partition('/')[0]}/#"
         match topic.removeprefix(f"{self.root}/").split("/"):
+            case [name, *_] if name == _SHARDS:
+                return topic
             case [_, kind]:
                 return f"{self.root}/+/{kind}"
             case [_, kind, _]:
@@ -162,4 +220,4 @@ class Topics:
         each = f"{self.root}/+"
         kinds = ("enabled", "threshold/+", "snooze/+", "cooldown/+", "test", "live", "live/audio")
         sources = (f"{each}/{kind}/set" for kind in kinds)
-        return (self.restart_set, *sources)
+        return (*dict.fromkeys((self.restart_set, self.restart_all_set)), *sources)
