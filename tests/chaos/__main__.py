@@ -2,8 +2,8 @@
 
 Owns: which proofs there are, what each needs, and the order. Does not know: how anything is broken (the others here).
 
-The full form rewrites the measured parts of docs/reliability.md; the short form, which the tests run too, only
-prints. The exit status is 0 where every proof held.
+The full form rewrites the measured parts of docs/reliability.md and docs/centres.md; the short form, which the tests
+run too, only prints. The exit status is 0 where every proof held.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ from chaos.load import load
 from chaos.mutations import mutations
 from chaos.outages import outages
 from chaos.servers import servers
+from chaos.shards import shards
 from chaos.soak import soak
 from chaos.speech import speech
 from chaos.table import rewrite, table
 from chaos.writes import writes
 from edgeaudio import __version__
 
-DOCUMENT = ROOT / "docs" / "reliability.md"
+DOCS = ROOT / "docs"
 
 
 class Row(Protocol):
@@ -60,6 +61,7 @@ class Proof:
     needs: tuple[str, ...]
     full: Callable[[Path], Sequence[Row]]
     short: Callable[[Path], Sequence[Row]]
+    page: str = "reliability.md"  # that holds what it measured
 
 
 PROOFS = {
@@ -129,6 +131,13 @@ PROOFS = {
         speech,
         lambda folder: speech(folder, short=True),
     ),
+    "shards": Proof(
+        "a centre goes from three shards to four and to two; 3 min",
+        ("mosquitto", "gstreamer"),
+        shards,
+        lambda folder: shards(folder, short=True),
+        page="centres.md",
+    ),
     "soak": Proof(
         "everything at once; an hour",
         ("mosquitto", "gstreamer"),
@@ -169,7 +178,8 @@ def run(name: str, *, short: bool) -> bool:
     print("\n".join(lines), f"\n{name}: took {took_s:.0f} s", flush=True)
     if not short:
         told = f"`make faults FAULTS={name}`, {datetime.now(UTC):%Y-%m-%d}, in {took_s / 60:.0f} min on {machine()}:"
-        DOCUMENT.write_text(rewrite(DOCUMENT.read_text(), name, [told, "", *lines]))
+        document = DOCS / proof.page
+        document.write_text(rewrite(document.read_text(), name, [told, "", *lines]))
     faults = [fault for row in rows for fault in row.faults]
     for fault in faults:
         print(f"{name}: FAILED: {fault}", file=sys.stderr)

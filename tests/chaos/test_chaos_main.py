@@ -39,7 +39,7 @@ DOCUMENT = "a\n<!-- measured: holds -->\n<!-- /measured -->\n<!-- measured: brea
 def document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "reliability.md"
     path.write_text(DOCUMENT)
-    monkeypatch.setattr(command, "DOCUMENT", path)
+    monkeypatch.setattr(command, "DOCS", tmp_path)
     monkeypatch.setattr(command, "PROOFS", PROOFS)
     return path
 

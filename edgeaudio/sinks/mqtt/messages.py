@@ -90,6 +90,7 @@ def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int, dashboa
         "device": topics.device,
         "seq": seq,
         "seq_epoch": seq_epoch,
+        **({} if topics.shard is None else {"shard": topics.shard.index}),
         **({"test": True} if event.test else {}),
         **({"link": _link(dashboard_url, topics, event)} if dashboard_url is not None else {}),
     }
