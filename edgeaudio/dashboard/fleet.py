@@ -9,11 +9,14 @@ Everything comes from the broker's retained messages again after a start, so not
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from edgeaudio.dashboard.wire import Availability, Health, Removed, SourceNumbers, Status
+
+Number = TypeVar("Number", int, float)
 
 MAX_DEVICES = 2_000
 MAX_SOURCES = 10_000  # of all devices
@@ -29,6 +32,7 @@ class Source:
     name: str
     status: Status | None = None
     numbers: SourceNumbers | None = None
+    shard: int | None = None  # of a centre, the one that last reported it
 
     @property
     def newest(self) -> Status | SourceNumbers | None:
@@ -41,7 +45,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One device."""
+    """One device, a centre as a whole, or one shard of a centre."""
 
     name: str
     online: bool | None = None  # None: nothing was published about it
@@ -49,6 +53,12 @@ class Device:
     seen_s: float = LONG_AGO_S  # when it last sent something by itself; a last will is the broker's
     health: Health | None = None
     sources: tuple[Source, ...] = ()  # by name
+    shards: tuple[tuple[int, Device], ...] = ()  # of a centre, by index; their sources are the centre's
+
+    def is_deaf(self, source: Source) -> bool:
+        """True if what hears a source is offline: the device, or its shard."""
+        own = dict(self.shards).get(source.shard) if source.shard is not None else None
+        return (self if own is None else own).online is False
 
     def is_gone(self, now_s: float, after_s: float) -> bool:
         """True if the device has been offline for longer than `after_s`."""
@@ -72,6 +82,7 @@ class Fleet:
         self._max_sources = max_sources
         self._lock = threading.Lock()
         self._devices: dict[str, Device] = {}
+        self._shards: dict[str, dict[int, Device]] = {}  # by device and index
         self._sources: dict[str, dict[str, Source]] = {}  # by device and name
         self._count = 0  # sources
         self._left_out = 0
@@ -89,7 +100,8 @@ class Fleet:
             if isinstance(value, Removed):
                 self._remove(value)
                 return
-            device = self._device(value.device)
+            shard = None if isinstance(value, Status) else value.shard
+            device = self._device(value.device, shard)
             if device is None:
                 return
             match value:
@@ -104,7 +116,11 @@ class Fleet:
                     if not retained:
                         device = replace(device, seen_s=max(device.seen_s, now_s))
                     self._put(replace(self._source(value.device, value.source), status=value))
-            self._devices[value.device] = device
+            if shard is None:
+                self._devices[value.device] = device
+            else:
+                self._devices.setdefault(value.device, Device(value.device))
+                self._shards.setdefault(value.device, {})[shard] = device
 
     def saw(self, device: str, now_s: float) -> None:
         """Note that a device has sent a detection."""
@@ -115,19 +131,20 @@ class Fleet:
     def model_sha256(self, device: str, model: str) -> str | None:
         """Return the hash of a device's model; None: the device has not reported it."""
         with self._lock:
-            found = self._devices.get(device)
-        return None if found is None or found.health is None else found.health.models.get(model)
+            known = [self._devices.get(device), *self._shards.get(device, {}).values()]
+        hashes = (found.health.models.get(model) for found in known if found is not None and found.health is not None)
+        return next(filter(None, hashes), None)
 
     def is_offline(self, device: str) -> bool:
-        """True if a device is known to be offline."""
+        """True if a device, or each shard of a centre, is known to be offline."""
         with self._lock:
             found = self._devices.get(device)
-            return found is not None and found.online is False
+            return found is not None and self._whole(found).online is False
 
     def snapshot(self) -> FleetSnapshot:
         """Return everything; devices and sources in the order of their names."""
         with self._lock:
-            devices = sorted(self._devices.items())
+            devices = sorted((name, self._whole(device)) for name, device in self._devices.items())
             sources = {name: list(own.values()) for name, own in self._sources.items()}
             left_out, revision = self._left_out, self._revision
         ordered = {name: tuple(sorted(own, key=lambda source: source.name)) for name, own in sources.items()}
@@ -135,11 +152,20 @@ class Fleet:
             tuple(replace(device, sources=ordered.get(name, ())) for name, device in devices), left_out, revision
         )
 
-    def _device(self, name: str) -> Device | None:
-        """Return a device, a new one too; None: it is left out, which is counted."""
-        device = self._devices.get(name)
+    def _whole(self, device: Device) -> Device:
+        """Return a device; a centre with what is known of all its shards."""
+        shards = tuple(sorted(self._shards.get(device.name, {}).items()))
+        return together(device, shards) if shards else device
+
+    def _device(self, name: str, shard: int | None = None) -> Device | None:
+        """Return a device or a shard of it, a new one too; None: it is left out, which is counted."""
+        device = self._devices.get(name) if shard is None else self._shards.get(name, {}).get(shard)
         if device is None:
-            if len(self._devices) >= self._max_devices:
+            is_new = name not in self._devices
+            shards = sum(map(len, self._shards.values()))
+            if (is_new and len(self._devices) >= self._max_devices) or (
+                shard is not None and shards >= self._max_devices
+            ):
                 self._left_out += 1
                 return None
             device = Device(name)
@@ -160,14 +186,26 @@ class Fleet:
     def _take_numbers(self, health: Health) -> None:
         """Take the numbers of a report, and drop sources that it no longer has: they left the settings."""
         own = self._sources.get(health.device, {})
-        for name in [name for name, source in own.items() if name not in health.sources and _older(source, health.at)]:
+        gone = [
+            name
+            for name, source in own.items()
+            if name not in health.sources and _older(source, health.at) and source.shard in {None, health.shard}
+        ]
+        for name in gone:
             del own[name]
             self._count -= 1
         for name, numbers in health.sources.items():
-            self._put(replace(self._source(health.device, name), numbers=numbers))
+            self._put(replace(self._source(health.device, name), numbers=numbers, shard=health.shard))
 
     def _remove(self, removed: Removed) -> None:
-        if removed.source is None:
+        if removed.source is None and removed.shard is not None:
+            shards = self._shards.get(removed.device, {})
+            if shards.pop(removed.shard, None) is None or shards:
+                return
+            del self._shards[removed.device]
+        if removed.source is None and self._shards.get(removed.device):  # it was no centre before
+            self._devices[removed.device] = Device(removed.device)
+        elif removed.source is None:
             self._devices.pop(removed.device, None)
             self._count -= len(self._sources.pop(removed.device, {}))
         elif self._sources.get(removed.device, {}).pop(removed.source, None) is not None:
@@ -187,3 +225,42 @@ def _with_availability(device: Device, now_s: float, *, online: bool, retained: 
     # a retained message about a device that was online here was missed while this process had no connection
     since_s = LONG_AGO_S if retained and device.online is None else now_s
     return replace(device, online=False, offline_since_s=since_s)
+
+
+def together(centre: Device, shards: tuple[tuple[int, Device], ...]) -> Device:
+    """Return a centre with what its shards report: online while one of them is; numbers added, or the worst."""
+    parts = [shard for _, shard in shards]
+    known = [shard.online for shard in parts if shard.online is not None]
+    online = any(known) if known else None
+    offline_since_s = max(shard.offline_since_s or LONG_AGO_S for shard in parts) if online is False else None
+    seen_s = max(centre.seen_s, *(shard.seen_s for shard in parts))
+    reports = [shard.health for shard in parts if shard.health is not None]
+    health = _one_report(reports) if reports else None
+    return replace(centre, online=online, offline_since_s=offline_since_s, seen_s=seen_s, health=health, shards=shards)
+
+
+def _one_report(reports: Sequence[Health]) -> Health:
+    return replace(
+        max(reports, key=lambda report: report.at),
+        shard=None,
+        started_at=min((report.started_at for report in reports if report.started_at), default=None),
+        restarts=_sum(report.restarts for report in reports),
+        cpu_percent=_sum(report.cpu_percent for report in reports),
+        memory_mb=_sum(report.memory_mb for report in reports),
+        temperature_c=max(
+            (report.temperature_c for report in reports if report.temperature_c is not None), default=None
+        ),
+        disk_free_mb=min((report.disk_free_mb for report in reports if report.disk_free_mb is not None), default=None),
+        outbox_messages=_sum(report.outbox_messages for report in reports),
+        outbox_bytes=_sum(report.outbox_bytes for report in reports),
+        outbox_oldest_s=max((report.outbox_oldest_s for report in reports if report.outbox_oldest_s), default=None),
+        outbox_dropped=_sum(report.outbox_dropped for report in reports),
+        outbox_trouble=next((report.outbox_trouble for report in reports if report.outbox_trouble), ""),
+        models={name: sha256 for report in reports for name, sha256 in report.models.items()},
+    )
+
+
+def _sum(values: Iterable[Number | None]) -> Number | None:
+    """Return the sum of those that are known; None: none is."""
+    known = [value for value in values if value is not None]
+    return sum(known[1:], known[0]) if known else None

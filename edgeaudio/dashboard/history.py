@@ -149,19 +149,19 @@ class History:
     def write(self, detections: Sequence[Detection], now_s: float) -> Written:
         """Commit a batch in the order of its arrival."""
         with self.database.writing() as db:
-            sequences = _read_sequences(db, {detection.device for detection in detections})
+            sequences = _read_sequences(db, {detection.counter for detection in detections})
             free = MAX_DEVICES - db.execute("SELECT count(*) FROM sequences").fetchone()[0]
             changes = counts.no_changes()
             files = ModelFiles(db, self._sha256_of)
             new = []
             for detection in detections:
-                old = sequences.get(detection.device)
+                old = sequences.get(detection.counter)
                 epoch, seq = detection.seq_epoch, detection.seq
                 if old is not None:
-                    sequences[detection.device] = old.received(epoch, seq, now_s)
+                    sequences[detection.counter] = old.received(epoch, seq, now_s)
                 elif free > 0:
                     free -= 1
-                    sequences[detection.device] = DeviceSequence.begin(epoch, seq)
+                    sequences[detection.counter] = DeviceSequence.begin(epoch, seq)
                 if _put(db, detection, int(now_s * 1000), changes, files):
                     new.append(detection)
             counts.write(db, changes)
@@ -202,7 +202,9 @@ class History:
                     counts.prune(db, oldest_ms, int((now_s + _AHEAD_S) * 1000))
                 # devices that are no more make room for others
                 db.execute(
-                    "DELETE FROM sequences WHERE NOT EXISTS (SELECT 1 FROM events WHERE device = sequences.device)"
+                    # a shard's counter is named DEVICE/INDEX
+                    "DELETE FROM sequences WHERE NOT EXISTS (SELECT 1 FROM events WHERE device = "
+                    "substr(sequences.device, 1, instr(sequences.device || '/', '/') - 1))"
                 )
                 ModelFiles.prune(db)
             return gone

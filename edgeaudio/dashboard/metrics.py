@@ -11,6 +11,7 @@ last are left out and counted: the order is this process, devices, sources, dete
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -29,6 +30,7 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 MAX_SERIES = 50_000
 GONE_AFTER_S = 300.0
 _DEVICE: Final = ("device",)
+_SHARD: Final = ("device", "shard")
 _SOURCE: Final = ("device", "source")
 _MB: Final = 1e6
 
@@ -161,12 +163,16 @@ class FleetCollector(Collector):
                 budget.add(family, (device.name,), of_device(device))
             yield family
         yield from _of_versions(budget, devices)
+        yield from _of_shards(budget, devices)
         missing = _family(
             "edgeaudio_detections_missing", "Numbers of detections that did not arrive.", _DEVICE, grows=False
         )
-        for name, sequence in sorted(numbers.sequences.items()):
+        not_arrived: Counter[str] = Counter()
+        for name, sequence in numbers.sequences.items():
+            not_arrived[name.partition("/")[0]] += sequence.missing  # a shard's counter is named DEVICE/INDEX
+        for name in sorted(not_arrived):
             if name in shown:
-                budget.add(missing, (name,), sequence.missing)
+                budget.add(missing, (name,), not_arrived[name])
         yield missing
         yield from _of_states(budget, sources)
         for name, text, grows, of_source in _SOURCES:
@@ -240,6 +246,19 @@ def _of_versions(budget: _Budget, devices: Sequence[Device]) -> Iterator[Metric]
         if device.health is not None and device.health.version:
             budget.add(family, (device.name, device.health.version), 1)
     yield family
+
+
+def _of_shards(budget: _Budget, devices: Sequence[Device]) -> Iterator[Metric]:
+    up = _family("edgeaudio_shard_up", "1 while the broker has the shard's connection, else 0.", _SHARD, grows=False)
+    waiting = _family(
+        "edgeaudio_shard_outbox_messages", "Detections of a shard that wait for the broker.", _SHARD, grows=False
+    )
+    for device in devices:
+        for index, shard in device.shards:
+            budget.add(up, (device.name, str(index)), shard.online)
+            budget.add(waiting, (device.name, str(index)), shard.health.outbox_messages if shard.health else None)
+    yield up
+    yield waiting
 
 
 def _of_states(budget: _Budget, sources: Sequence[Source]) -> Iterator[Metric]:

@@ -32,6 +32,7 @@ from edgeaudio.dashboard.payload_fields import (
     time,
     word,
 )
+from edgeaudio.shards import MAX_COUNT
 from edgeaudio.slugs import is_slug
 
 MAX_PAYLOAD = 1_000_000  # bytes
@@ -47,15 +48,17 @@ KINDS: Final = LABEL_KINDS | {
     *("clip", "image", "info"),
 }
 MAX_TOPIC = 400  # characters
+_INDEX = re.compile(r"0|[1-9][0-9]{0,2}")  # under MAX_COUNT
 _HASH = re.compile(r"[0-9a-f]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """Whether the broker has a device's connection."""
+    """Whether the broker has the connection of a device, or of one shard of a centre."""
 
     device: str
     online: bool
+    shard: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class SourceNumbers:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A device's report on itself. None: the device does not report it."""
+    """The report of a device on itself, or of one shard of a centre. None: it does not report it."""
 
     device: str
     at: datetime
@@ -109,6 +112,7 @@ class Health:
     outbox_trouble: str  # why messages are in memory; empty: they are on the disk
     sources: Mapping[str, SourceNumbers] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)  # the SHA-256 of each model's file
+    shard: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,12 @@ class Detection:
     seq: int
     seq_epoch: str
     test: bool
+    shard: int | None = None  # of a centre, which counts its detections by itself
+
+    @property
+    def counter(self) -> str:
+        """The name of what counts this detection; a slug has no `/`."""
+        return self.device if self.shard is None else f"{self.device}/{self.shard}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +172,11 @@ class CommandAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A retained topic was cleared: the source, or with None the whole device, is no more."""
+    """A retained topic was cleared: the source, or with None the whole device, or its shard, is no more."""
 
     device: str
     source: str | None
+    shard: int | None = None
 
 
 Value: TypeAlias = Availability | Status | Health | Detection | Removed | Scores | LeaseAnswer | CommandAnswer
@@ -173,7 +184,8 @@ Value: TypeAlias = Availability | Status | Health | Detection | Removed | Scores
 
 def state_filters(base: str) -> tuple[str, ...]:
     """Return the topic filters of all state that is read."""
-    return f"{base}/+/availability", f"{base}/+/health", f"{base}/+/+/status"
+    shards = (f"{base}/+/_shard/+/availability", f"{base}/+/_shard/+/health")
+    return f"{base}/+/availability", f"{base}/+/health", *shards, f"{base}/+/+/status"
 
 
 def detection_filter(base: str) -> str:
@@ -191,7 +203,7 @@ def parse(base: str, topic: str, payload: bytes) -> Value | None:
     """Return what a message says; None: nothing that is shown. Raises WireError."""
     if not topic.startswith(f"{base}/"):
         return None
-    levels = topic[len(base) + 1 :].split("/")
+    levels, shard = _levels(topic[len(base) + 1 :])
     if len(levels) not in {2, 3} or not all(map(is_slug, levels)):
         return None
     if len(payload) > MAX_PAYLOAD:
@@ -199,9 +211,9 @@ def parse(base: str, topic: str, payload: bytes) -> Value | None:
     value: Value | None = None
     match levels:
         case [device, "availability"]:
-            value = _availability(device, payload)
+            value = _availability(device, shard, payload)
         case [device, "health"] if payload:
-            value = _health(device, read_table(payload))
+            value = _health(device, shard, read_table(payload))
         case [device, source, "status"]:
             value = _status(device, source, read_table(payload)) if payload else Removed(device, source)
         case [device, source, "detection"] if payload:
@@ -213,12 +225,21 @@ def parse(base: str, topic: str, payload: bytes) -> Value | None:
     return value
 
 
-def _availability(device: str, payload: bytes) -> Availability | Removed:
+def _levels(topic: str) -> tuple[list[str], int | None]:
+    """Return the levels of a topic without those of a shard, and its index."""
+    match topic.split("/"):
+        case [device, "_shard", index, ("availability" | "health") as kind] if _INDEX.fullmatch(index):
+            return [device, kind], int(index)
+        case levels:
+            return levels, None
+
+
+def _availability(device: str, shard: int | None, payload: bytes) -> Availability | Removed:
     if not payload:
-        return Removed(device, None)
+        return Removed(device, None, shard)
     if payload not in {b"online", b"offline"}:
         raise WireError("is neither online nor offline")
-    return Availability(device, payload == b"online")
+    return Availability(device, payload == b"online", shard)
 
 
 def _status(device: str, source: str, table: Mapping[str, Any]) -> Status:
@@ -236,7 +257,7 @@ def _status(device: str, source: str, table: Mapping[str, Any]) -> Status:
     )
 
 
-def _health(device: str, table: Mapping[str, Any]) -> Health:
+def _health(device: str, shard: int | None, table: Mapping[str, Any]) -> Health:
     outbox = inner(table, "outbox")
     sources = inner(table, "sources")
     if not all(map(is_slug, sources)):
@@ -258,6 +279,7 @@ def _health(device: str, table: Mapping[str, Any]) -> Health:
         outbox_trouble=text(outbox, "trouble"),
         sources=dict(zip(sources, map(_source, tables(sources, "sources")), strict=True)),
         models=_models(inner(table, "models")),
+        shard=shard,
     )
 
 
@@ -309,7 +331,15 @@ def _detection(device: str, source: str, table: Mapping[str, Any]) -> Detection 
         seq=required(count(table, "seq"), "seq"),
         seq_epoch=required(identifier(table, "seq_epoch"), "seq_epoch"),
         test=table.get("test") is True,
+        shard=_shard(table),
     )
+
+
+def _shard(table: Mapping[str, Any]) -> int | None:
+    index = count(table, "shard")
+    if index is not None and index >= MAX_COUNT:
+        raise WireError(f"shard: is over {MAX_COUNT - 1}")
+    return index
 
 
 def _scores(device: str, source: str, table: Mapping[str, Any]) -> Scores:

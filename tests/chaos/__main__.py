@@ -132,7 +132,7 @@ PROOFS = {
         lambda folder: speech(folder, short=True),
     ),
     "shards": Proof(
-        "a centre goes from three shards to four and to two; 3 min",
+        "a centre goes from three shards to four and to two; 1 min",
         ("mosquitto", "gstreamer"),
         shards,
         lambda folder: shards(folder, short=True),

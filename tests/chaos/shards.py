@@ -129,11 +129,7 @@ def shards(folder: Path, *, short: bool = False) -> Sequence[Rollout]:
             rollout_s = time.time() - begin_s
             _wait_heard(listener, names, after, time.time())
             end_s = time.time()
-            wait_until(
-                lambda usual=usual, after=after: not _stale(_retained(stage), usual, names, after),
-                30,
-                lambda usual=usual, after=after: f"stale: {_stale(_retained(stage), usual, names, after)}",
-            )
+            _wait_tidy(stage, usual, names, after)
             found.append(_rollout(listener, centre, names, (before, after), (begin_s, rollout_s, end_s), usual, stage))
         return found
 
@@ -162,11 +158,7 @@ def _rollout(
     for index, agent in centre.agents.items():
         promised = committed(agent.log_file)
         of_shard = OfShard(listener, index)
-        wait_until(
-            lambda p=promised, o=of_shard: not compare(p, o).faults,
-            30,
-            lambda p=promised, o=of_shard: str(compare(p, o)),
-        )
+        _wait_received(promised, of_shard)
         books = compare(promised, of_shard)
         total, received = total + books.committed, received + books.received
     moved = {name for name in names if owner_of(name, before) != owner_of(name, after)}
@@ -242,6 +234,19 @@ def _wait_heard(listener: Listener, names: Sequence[str], count: int, since_s: f
         return time.time() - since_s > STEADY_S and all(map(is_heard, names))
 
     wait_until(all_heard, 60, lambda: f"not heard by its shard alone: {[n for n in names if not is_heard(n)]}")
+
+
+def _wait_received(promised: Sequence[tuple[str, str]], receiver: OfShard) -> None:
+    wait_until(lambda: not compare(promised, receiver).faults, 30, lambda: str(compare(promised, receiver)))
+
+
+def _wait_tidy(stage: Stage, usual: frozenset[str], names: Sequence[str], count: int) -> None:
+    """Wait until nothing stale is retained."""
+
+    def stale() -> list[str]:
+        return _stale(_retained(stage), usual, names, count)
+
+    wait_until(lambda: not stale(), 30, lambda: f"retained: {stale()}")
 
 
 def _retained(stage: Stage) -> dict[str, bytes]:

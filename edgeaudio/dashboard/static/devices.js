@@ -11,7 +11,7 @@ export async function devices() {
   const wanted = { q: query.get("q") ?? "", trouble: query.get("trouble") === "yes" };
   const heads = ["Device", "Source", "State", "Since", "Sound lost"];
   const sources = table("Sources, those with trouble first", heads, []), body = sources.querySelector("tbody");
-  const summary = node("p", { class: "summary" }), more = node("p", { class: "note" }), missing = node("div");
+  const summary = node("p", { class: "summary" }), more = node("p", { class: "note" }), shards = node("div"), missing = node("div");
   const recentHeads = ["Time", "Sound", "Score", "Source"];
   const list = node("tbody");
   const recent = node("div", { class: "scroll" }, node("table", {},
@@ -23,13 +23,13 @@ export async function devices() {
     node("input", { type: "hidden", name: "view", value: "devices" }),
     node("button", {}, "Show"));
   main.replaceChildren(node("h1", {}, "Devices"), summary, node("div", { class: "columns" },
-    node("div", {}, form, sources, more, missing), node("section", { "aria-labelledby": "now" }, node("h2", { id: "now" }, "Now"), recent)));
+    node("div", {}, form, sources, more, shards, missing), node("section", { "aria-labelledby": "now" }, node("h2", { id: "now" }, "Now"), recent)));
 
   async function show() {
     const fleet = await ask("api/fleet");
     const all = fleet.devices.flatMap((device) => device.sources.length
       ? device.sources.map((source) => ({ device, source })) : [{ device, source: null }]);
-    const trouble = ({ device, source }) => device.online === false || (source !== null && TROUBLE.has(source.state));
+    const trouble = ({ device, source }) => source === null ? device.online === false : source.offline || TROUBLE.has(source.state);
     const chosen = all
       .filter((item) => `${item.device.name} ${item.source?.name ?? ""}`.includes(wanted.q) && (!wanted.trouble || trouble(item)))
       .sort((a, b) => trouble(b) - trouble(a));
@@ -42,12 +42,17 @@ export async function devices() {
         + (fleet.left_out ? "; some devices are left out: there are too many" : "");
     updateRows(body, chosen.slice(0, MAX_ROWS).map(sourceRow));
     more.textContent = chosen.length > MAX_ROWS ? `${chosen.length - MAX_ROWS} more: narrow the list by name.` : "";
+    const centres = fleet.devices.filter((device) => device.shards.length > 0);
+    shards.replaceChildren(...(centres.length ? [node("h2", {}, "Shards"), node("ul", {}, ...centres.map(centreItem))] : []));
     const gaps = fleet.devices.filter((device) => device.missing > 0);
     missing.replaceChildren(...(gaps.length ? [node("h2", {}, "Missing detections"), node("ul", {}, ...gaps.map(gapItem))] : []));
   }
 
   function sourceRow({ device, source }) {
-    const name = device.online === false ? node("span", {}, device.name, node("span", { class: "advice bad" }, "offline")) : device.name;
+    const isOffline = source === null ? device.online === false : source.offline;
+    const which = source !== null && source.shard !== null ? `shard ${source.shard}` : "";
+    const about = [which, isOffline ? "offline" : ""].filter(Boolean).join(" ");
+    const name = about ? node("span", {}, device.name, node("span", { class: isOffline ? "advice bad" : "advice" }, about)) : device.name;
     if (source === null) return row(heads, [name, "", "no source yet", "", ""]);
     const level = source.state === "listening" ? "good" : ["off", "ended"].includes(source.state) ? "" : source.state === "connecting" ? "warn" : "bad";
     const state = node("span", {}, node("span", { class: `state ${level}` }, source.state), source.reason ? ` (${source.reason.replaceAll("_", " ")})` : "",
@@ -61,8 +66,17 @@ export async function devices() {
     return row(heads, [name, links, state, ago(source.since), seconds(source.lost_s)]);
   }
 
+  function centreItem(device) {
+    const off = device.shards.filter((shard) => shard.online === false);
+    const each = (shard) => [`shard ${shard.index} is offline${shard.offline_since ? `, ${ago(shard.offline_since)}` : ""}`,
+      shard.outbox ? `${shard.outbox} detections wait in it` : ""].filter(Boolean).join("; ");
+    const trouble = device.shards.filter((shard) => shard.online !== false && shard.outbox_trouble).map((shard) => `shard ${shard.index}: ${shard.outbox_trouble}`);
+    return node("li", {}, [`${device.name}: ${device.shards.length - off.length} of ${device.shards.length} shards online`, ...off.map(each), ...trouble].join("; "));
+  }
+
   function gapItem(device) {
-    const gaps = device.gaps.slice(-5).map((gap) => gap.first === gap.last ? `${gap.first}` : `${gap.first} to ${gap.last}`);
+    const gaps = device.gaps.slice(-5).map((gap) => (gap.shard === null ? "" : `shard ${gap.shard}: `)
+      + (gap.first === gap.last ? `${gap.first}` : `${gap.first} to ${gap.last}`));
     return node("li", {}, `${device.name}: ${device.missing} did not arrive${gaps.length ? `, the latest: ${gaps.join(", ")}` : ""}`);
   }
 

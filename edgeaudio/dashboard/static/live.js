@@ -40,7 +40,7 @@ export async function watchSource() {
   live.fleet = async () => {
     const fleet = await ask("api/fleet").catch(() => null);
     const found = fleet?.devices.find((each) => each.name === device), one = found?.sources.find((each) => each.name === source);
-    shown.about = fleet === null ? "" : !one ? "no such source is known" : found.online === false ? "the device is offline"
+    shown.about = fleet === null ? "" : !one ? "no such source is known" : one.offline ? one.shard === null ? "the device is offline" : `shard ${one.shard} of the device is offline`
       : one.state === "listening" ? "" : [`the source is ${one.state}`, one.detail, one.advice].filter(Boolean).join("; ");
     shown.tick();
   };

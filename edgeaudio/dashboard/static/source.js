@@ -133,7 +133,7 @@ export async function sourceControls() {
   live.fleet = async () => {
     const fleet = await ask("api/fleet").catch(() => null);
     const found = fleet?.devices.find((each) => each.name === device), one = found?.sources.find((each) => each.name === source);
-    state.textContent = !one ? "" : [found.online === false ? `${device} is offline` : one.state, one.detail,
+    state.textContent = !one ? "" : [one.offline ? `${device}${one.shard === null ? "" : `, shard ${one.shard},`} is offline` : one.state, one.detail,
       one.withheld ? `${one.withheld === 1 ? "1 sound was" : `${one.withheld} sounds were`} not published, for snoozes and cooldowns` : ""].filter(Boolean).join("; ");
   };
 

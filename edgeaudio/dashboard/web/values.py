@@ -32,7 +32,7 @@ def fleet_json(fleet: FleetSnapshot, numbers: RecorderNumbers) -> Json:
         "revision": fleet.revision,
         "left_out": fleet.left_out,
         "waiting": numbers.waiting,
-        "devices": [_device(device, numbers.sequences.get(device.name)) for device in fleet.devices],
+        "devices": [_device(device, _sequences(device, numbers)) for device in fleet.devices],
     }
 
 
@@ -40,7 +40,12 @@ def without_details(fleet: Json) -> Json:
     """Return devices as the public sees them: details name the addresses of cameras, and files of the devices."""
     hidden = [[source | {"detail": ""} for source in device["sources"]] for device in fleet["devices"]]
     devices = [
-        device | {"sources": sources, "outbox_trouble": ""}
+        device
+        | {
+            "sources": sources,
+            "outbox_trouble": "",
+            "shards": [shard | {"outbox_trouble": ""} for shard in device["shards"]],
+        }
         for device, sources in zip(fleet["devices"], hidden, strict=True)
     ]
     return fleet | {"devices": devices}
@@ -153,7 +158,26 @@ def controls_json(controls: SourceControls) -> Json:
     }
 
 
-def _device(device: Device, sequence: DeviceSequence | None) -> Json:
+def _sequences(device: Device, numbers: RecorderNumbers) -> Mapping[int | None, DeviceSequence]:
+    """Return what counts a device's detections, by shard."""
+    counters = {None: device.name} | {index: f"{device.name}/{index}" for index, _ in device.shards}
+    return {index: numbers.sequences[name] for index, name in counters.items() if name in numbers.sequences}
+
+
+def _shard(index: int, shard: Device) -> Json:
+    health = shard.health
+    return {
+        "index": index,
+        "online": shard.online,
+        "offline_since": None if not shard.offline_since_s else round(shard.offline_since_s * 1000),
+        "seen": round(shard.seen_s * 1000) or None,
+        "version": health.version if health else "",
+        "outbox": health.outbox_messages if health else None,
+        "outbox_trouble": health.outbox_trouble if health else "",
+    }
+
+
+def _device(device: Device, sequences: Mapping[int | None, DeviceSequence]) -> Json:
     health = device.health
     return {
         "name": device.name,
@@ -165,19 +189,23 @@ def _device(device: Device, sequence: DeviceSequence | None) -> Json:
         "outbox": health.outbox_messages if health else None,
         "outbox_oldest_s": health.outbox_oldest_s if health else None,
         "outbox_trouble": health.outbox_trouble if health else "",
-        "missing": sequence.missing if sequence else 0,
+        "missing": sum(sequence.missing for sequence in sequences.values()),
         "gaps": [
-            {"first": gap.first, "last": gap.last, "noticed": round(gap.noticed_s * 1000)}
-            for gap in (sequence.gaps if sequence else ())
+            {"first": gap.first, "last": gap.last, "noticed": round(gap.noticed_s * 1000), "shard": shard}
+            for shard, sequence in sequences.items()
+            for gap in sequence.gaps
         ],
-        "sources": [_source(source) for source in device.sources],
+        "shards": [_shard(index, shard) for index, shard in device.shards],
+        "sources": [_source(source, is_deaf=device.is_deaf(source)) for source in device.sources],
     }
 
 
-def _source(source: Source) -> Json:
+def _source(source: Source, *, is_deaf: bool) -> Json:
     newest, numbers = source.newest, source.numbers
     return {
         "name": source.name,
+        "shard": source.shard,
+        "offline": is_deaf,
         "state": newest.state if newest else "unknown",
         "reason": newest.reason if newest else None,
         "detail": newest.detail if newest else "",
