@@ -17,6 +17,7 @@ from edgeaudio.capture import reader
 from edgeaudio.cli import parser
 from edgeaudio.health import report, signal_monitor
 from edgeaudio.settings import Settings
+from edgeaudio.shards import Shard
 from edgeaudio.sinks.mqtt import commands as mqtt_commands
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Reason, SourceState
@@ -80,6 +81,9 @@ def test_every_topic_is_documented():
         topics.image("source"),
         topics.image_info("source"),
     }
+    shard = Topics("base", "device", Shard(0, 1))
+    of_shards = (shard.availability, shard.health, shard.shard_count, shard.restart_set)
+    found |= {topic.replace("/0/", "/index/") for topic in of_shards}
     documented = set(re.findall(r"^\| `(<base>[^`]*)`", MQTT, re.MULTILINE))
     assert {re.sub(r"<(\w+)>", r"\1", topic) for topic in documented} == found
 

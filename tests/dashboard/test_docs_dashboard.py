@@ -43,6 +43,8 @@ def test_every_metric_is_documented_with_its_labels_and_nothing_else(dashboard: 
     numbers = {name: replace(numbers, snoozed=1, withheld=1) for name, numbers in HEALTH.sources.items()}
     dashboard.fleet.update(replace(HEALTH, sources=numbers), NOW_S)
     dashboard.fleet.update(Availability("dock", online=True), NOW_S)
+    dashboard.fleet.update(replace(HEALTH, device="hall", shard=0), NOW_S)
+    dashboard.fleet.update(Availability("hall", online=True, shard=0), NOW_S)
     dashboard.recorder.record([onset()], NOW_S, 0.0)
     found = {(name, tuple(label for label, _ in labels)) for name, labels in series(dashboard)}
     assert {(name, tuple(sorted(re.findall(r"`(\w+)`", labels)))) for name, labels in ROWS} == found

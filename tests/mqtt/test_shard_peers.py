@@ -144,6 +144,15 @@ def test_a_shard_of_the_same_count_that_goes_changes_nothing() -> None:
     assert read_all(peers, [(other.shard_count, b"3"), (other.availability, b"offline")]) == [PeerNews(), PeerNews()]
 
 
+def test_a_shard_that_was_cleared_by_mistake_publishes_everything_again() -> None:
+    own = topics_of(3, 4)
+    online, cleared = read_all(ShardPeers(own, PREFIX), [(own.availability, b"online"), (own.availability, b"")])
+    assert online == PeerNews()
+    assert cleared is not None
+    assert cleared.resend is not None
+    assert all(map(cleared.resend, [own.shard_count, own.status("camera-0"), f"{PREFIX}/device/x/shard_3/config"]))
+
+
 def test_the_first_shard_alone_clears_what_one_beyond_the_count_has_left() -> None:
     gone = topics_of(2, 3)
     (news,) = read_all(ShardPeers(topics_of(0, 2), PREFIX), [(gone.availability, b"offline")])
