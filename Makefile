@@ -25,6 +25,7 @@
 # make try-wheel            that wheel in an environment of its own: it hears what is in a recording
 # make check-tag            whether the tag in TAG is that of this version
 # make image                the image of deploy/balena/ by a container engine, and a look whether it starts; ENGINE=podman: another
+# make image-centre         after it, the image of deploy/kubernetes/ for collect, the dashboard and archives; CENTRE_IMAGE=name
 # make picture              docs/architecture.svg
 # make programs             the programs that tests need, by apt-get; needs root or sudo
 # make deb                  a Debian package for the distribution that this runs on, into build/debian/
@@ -68,6 +69,7 @@ ARM ?=
 DEB ?=
 ENGINE ?= docker
 IMAGE ?= edgeaudio
+CENTRE_IMAGE ?= edgeaudio-centre
 COMPOSE ?= docker-compose.yml
 FLEET ?=
 BENCH ?=
@@ -76,7 +78,7 @@ BENCH_VENV ?= .venv-bench
 # what looks for barriers in the page
 AXE := build/axe/node_modules/axe-core/axe.min.js
 
-.PHONY: demo dashboard test coverage test-browser unit lint types docs serve-docs wheel try-wheel check-tag image picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red test-recognisers faults bench constraints requirements deb test-image balena homeassistant check-python clean
+.PHONY: demo dashboard test coverage test-browser unit lint types docs serve-docs wheel try-wheel check-tag image image-centre picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red test-recognisers faults bench constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -144,6 +146,10 @@ check-tag:
 image:
 	$(ENGINE) build --file deploy/balena/Dockerfile --tag $(IMAGE) .
 	$(ENGINE) run --rm --read-only --cap-drop all --network none $(IMAGE) --version
+
+image-centre: image
+	$(ENGINE) build --file deploy/kubernetes/Dockerfile --build-arg AGENT=$(IMAGE) --tag $(CENTRE_IMAGE) .
+	$(ENGINE) run --rm --read-only --cap-drop all --network none $(CENTRE_IMAGE) collect --help
 
 test-newest:
 	rm -rf .venv-newest

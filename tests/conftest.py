@@ -27,6 +27,7 @@ INTEGRATION_FOLDERS = frozenset(
         "fleet",
         "fresh",
         "image",
+        "kubernetes",
         "training",
         "with_homeassistant",
         "with_node_red",

@@ -64,11 +64,12 @@ def entry(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_hadolint_finds_no_fault_in_the_dockerfile() -> None:
+@pytest.mark.parametrize("dockerfile", [DOCKERFILE, ROOT / "deploy" / "kubernetes" / "Dockerfile"], ids=str)
+def test_hadolint_finds_no_fault_in_the_dockerfile(dockerfile: Path) -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     if not hadolint.exists():
         missing("hadolint, which the extra `test` brings on x86_64")
-    done = subprocess.run([hadolint, DOCKERFILE], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([hadolint, dockerfile], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
