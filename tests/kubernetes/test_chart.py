@@ -19,7 +19,7 @@ from edgeaudio import __version__
 from edgeaudio.agent import agent
 from edgeaudio.agent.reloader import AT_START
 from edgeaudio.cli import parser
-from edgeaudio.shards import MAX_COUNT
+from edgeaudio.shards import MAX_COUNT, ordinal_of
 from edgeaudio.toml_reader import loads
 from tools.maintenance.chart_schema import SCHEMA, SET_BY_CHART, with_settings, written
 
@@ -233,6 +233,28 @@ def test_shards_share_the_sources_by_the_ordinal_of_their_pods() -> None:
     assert whole.one("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
+@pytest.mark.parametrize("release", ["a", "edgeaudio", "my-edgeaudio-2", "x" * 53, "a-" * 26 + "a", "x" * 35 + "-y"])
+def test_a_release_of_any_name_has_names_that_kubernetes_takes(release: str) -> None:
+    everything = {**COLLECT, "dashboard": EXPOSED["dashboard"]}
+    manifests = rendered(everything, release=release).manifests
+    names = {(each["kind"], each["metadata"]["name"]) for each in manifests}
+    assert len(names) == len(manifests)
+    for manifest in manifests:
+        name = manifest["metadata"]["name"]
+        assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name)
+        # a revision's label and a pod's name add eleven characters to a StatefulSet's
+        assert len(name) <= 63 - 11
+        if "template" in manifest.get("spec", {}) and manifest["kind"] == "StatefulSet":
+            assert manifest["spec"]["serviceName"] == name
+            assert ordinal_of(f"{name}-29") == 29
+
+
+@pytest.mark.parametrize("release", ["7-hall", "hall.one"])
+def test_a_release_whose_services_could_have_no_name_is_refused(release: str) -> None:
+    with pytest.raises(RefusedError, match="a release of this chart has a name of"):
+        rendered(release=release)
+
+
 def test_the_pods_find_what_the_image_has() -> None:
     """Folders, the user's own, and the program that Docker's health check calls as well."""
     variables = dict(re.findall(r"([A-Z_]+)=(/\S+)", DOCKERFILE))
@@ -301,6 +323,16 @@ def test_the_archive_s_job_is_one_that_kubernetes_takes() -> None:
     shard = rendered(ONE).one("StatefulSet")["spec"]["template"]["spec"]
     assert spec["template"]["spec"]["securityContext"] == shard["securityContext"]
     assert container["securityContext"] == shard["containers"][0]["securityContext"]
+
+
+def test_the_archive_s_job_runs_a_command_that_there_is() -> None:
+    pytest.importorskip("edgeaudio.commands.archive", reason="this checkout has no edgeaudio archive")
+    (job,) = documents(JOB.read_text())
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    for index in (0, job["spec"]["completions"] - 1):
+        arguments = [each.replace("$(JOB_COMPLETION_INDEX)", str(index)) for each in container["args"]]
+        options = parser().parse_args(arguments)
+        assert (options.shard, options.workers) == ((index, job["spec"]["completions"]), 1)
 
 
 @pytest.mark.parametrize("path", [CHART / "README.md", ROOT / "docs" / "centres.md"], ids=lambda path: path.name)

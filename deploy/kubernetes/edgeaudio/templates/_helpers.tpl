@@ -1,6 +1,10 @@
 {{/* Names, labels and what all pods have in common. */}}
 
 {{- define "edgeaudio.name" -}}
+{{- /* Helm takes more names than a Service has */ -}}
+{{- if not (regexMatch "^[a-z][-a-z0-9]*$" .Release.Name) -}}
+{{- fail (printf "%s: a release of this chart has a name of a-z, 0-9 and hyphens that begins with a letter" .Release.Name) -}}
+{{- end -}}
 {{- /* Kubernetes adds up to eleven characters and an ordinal, and lets names have 63 */ -}}
 {{- $name := ternary .Release.Name (printf "%s-edgeaudio" .Release.Name) (contains "edgeaudio" .Release.Name) -}}
 {{- $name | trunc 36 | trimSuffix "-" -}}
