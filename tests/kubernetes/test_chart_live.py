@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 from support.agents import Listener
 from support.brokers import BrokerProcess, broker
 from support.charts import Rendered, rendered
-from support.kubelet import Volume, inside, named
+from support.kubelet import Volume, inside, named, with_rights
 from support.loading import is_setting
 from support.ports import free_port
 from support.programs import missing
@@ -49,13 +51,14 @@ class Pod:
         # the chart's 10 s are long for a test
         variables["EDGEAUDIO_RELOAD_INTERVAL_S"] = "1"
         others = {name: value for name, value in os.environ.items() if not is_setting(name)}
-        self._environment = {**others, **variables, "PYTHONPATH": str(ROOT)}
+        self._environment = {**others, **variables, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
     @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self, prefix: Sequence[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the container's command, behind a prefix; without one, with the pod's host name and the test's rights."""
         arguments = [inside(self._folder, each) for each in self._container["args"]]
         with self.log.open("wb") as log:
-            command = [*named(self.host), sys.executable, str(ENTRY), *arguments]
+            command = [*(prefix or named(self.host)), sys.executable, str(ENTRY), *arguments]
             process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment)
         try:
             yield process
@@ -175,6 +178,57 @@ def test_a_pod_that_no_shard_is_for_says_so(host: str, broker: BrokerProcess, tm
     with pod.running() as process:
         assert process.wait(60) == 2
     assert host in pod.log.read_text()
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """Yield a folder that every user may enter: pytest's are root's alone."""
+    with tempfile.TemporaryDirectory(prefix="edgeaudio-pod-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_a_shard_hears_with_the_few_rights_of_its_pod(broker: BrokerProcess, reachable: Path) -> None:
+    """Another user, no capabilities, nothing to write to but its volumes; Secrets are root's, for its group to read."""
+    if os.geteuid() != 0:
+        pytest.skip("only root becomes another user")
+    broker.start()
+    said = values(broker, ROOT / "models" / "home", ROOT / "edgeaudio" / "demo" / "sounds" / "kitchen.opus", ["porch"])
+    whole = rendered({**said, "shards": 1, "credentials": ["logins"]})
+    specification = whole.one("StatefulSet")["spec"]["template"]["spec"]
+    group = specification["securityContext"]["fsGroup"]
+    pod = Pod(reachable, 0, whole)
+    pod.settings.replace({"edgeaudio.toml": whole.toml()})
+    logins = Volume(reachable / "run" / "secrets" / "edgeaudio" / "credentials")
+    logins.replace({"mqtt.username": "hall", "mqtt.password": "hunter2"})
+    (mode,) = (each["projected"]["defaultMode"] for each in specification["volumes"] if each["name"] == "credentials")
+    for file in (logins.folder / "..data").iterdir():
+        os.chown(file, 0, group)
+        file.chmod(mode)
+    (reachable / "tmp").mkdir()
+    for name in ("data", "run/edgeaudio", "tmp"):  # as the kubelet leaves an emptyDir or a claim with an fsGroup
+        os.chown(reachable / name, 0, group)
+        (reachable / name).chmod(0o2775)
+    prefix = with_rights(specification, pod.host, reachable)
+    if subprocess.run(
+        [*prefix, sys.executable, "-c", f"open({str(ENTRY)!r})"], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("another user may not run this Python, or read this checkout")
+    with Listener(broker.port, "edgeaudio/#") as listener, pod.running(prefix) as process:
+        heard = "edgeaudio/hall/_shard/0/health"
+        wait_until(
+            lambda: any(each["sources"]["porch"]["state"] == "listening" for each in listener.payloads(heard)),
+            60,
+            pod.log.read_text,
+        )
+        status = dict(re.findall(r"^(\w+):\t(\S+)", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE))
+        assert (status["Uid"], status["NoNewPrivs"]) == (str(specification["securityContext"]["runAsUser"]), "1")
+        assert {int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+        mounts = [line.split() for line in Path(f"/proc/{process.pid}/mountinfo").read_text().splitlines()]
+        assert "ro" in next(fields[5] for fields in reversed(mounts) if fields[4] == "/").split(",")
+        assert pod.probe("livenessProbe").returncode == 0
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 def test_the_page_starts_as_its_pod_says_and_answers_its_probe(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What the kubelet does for a pod, without one: volumes as it lays them out, a process with the pod's own host name.
 
-Owns: the links of a volume and how they are replaced at once; where the folders of a pod are below one folder.
-Does not know: what is in them. Mounts, users and the scheduler are Kubernetes' own, and not shown.
+Owns: the links of a volume and how they are replaced at once; where a pod's folders are below one folder; its rights.
+Does not know: what is in them. The scheduler, seccomp and limits are the cluster's own, and not shown.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import itertools
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from support.programs import AS_ROOT, require_program
 
@@ -46,7 +47,7 @@ class Volume:
 
 def inside(folder: Path, text: str) -> str:
     """Return a container's path, or a text that is none, with the pod's folders below `folder`."""
-    mounts = ("/data", "/etc/edgeaudio", "/run/")
+    mounts = ("/data", "/etc/edgeaudio", "/run/", "/tmp")
     return f"{folder}{text}" if text.startswith(mounts) else text
 
 
@@ -54,3 +55,27 @@ def named(host: str) -> list[str]:
     """Return a command prefix: it runs the command behind it with that host name."""
     script = 'hostname "$0" && exec "$@"'
     return [require_program("unshare"), "--uts", *AS_ROOT, "sh", "-ec", script, host]
+
+
+def with_rights(pod: Mapping[str, Any], host: str, folder: Path) -> list[str]:
+    """Return a command prefix, for root: it runs the command behind it with the rights of a pod's only container.
+
+    pod: its specification. folder: where its folders are (`inside`); it may write to those that are mounted so.
+    """
+    (container,) = pod["containers"]
+    rights, user = container["securityContext"], pod["securityContext"]
+    script = 'hostname "$0"\n'
+    for mount in container["volumeMounts"]:
+        if not mount.get("readOnly"):
+            path = inside(folder, mount["mountPath"])
+            script += f"mount --bind '{path}' '{path}'\n"
+    if rights["readOnlyRootFilesystem"]:
+        script += "mount -o remount,bind,ro /\n"
+    identity = [f"--reuid={user['runAsUser']}", f"--regid={user['runAsGroup']}", f"--groups={user['fsGroup']}"]
+    if rights["capabilities"] == {"drop": ["ALL"]}:
+        identity += ["--bounding-set=-all", "--inh-caps=-all"]
+    if not rights["allowPrivilegeEscalation"]:
+        identity += ["--no-new-privs"]
+    script += 'exec "$@"'
+    unshared = [require_program("unshare"), "--uts", "--mount", "sh", "-ec", script, host]
+    return [*unshared, require_program("setpriv"), *identity]
