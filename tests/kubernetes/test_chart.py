@@ -346,6 +346,14 @@ def test_the_values_in_the_documents_are_ones_that_the_chart_takes(path: Path) -
         assert rendered(each).container()
 
 
+def test_commands_in_notes_and_readme_are_ones_that_there_are() -> None:
+    notes = rendered(LARGE).notes
+    said = re.findall(r"exec \S+ -- edgeaudio ([^`\n]+)", notes + (CHART / "README.md").read_text())
+    assert len(said) == 4
+    for arguments in said:
+        parser().parse_args(arguments.split())
+
+
 def test_the_readme_makes_values_of_a_list_of_cameras(tmp_path: Path) -> None:
     """By the shell command that it gives."""
     (command,) = re.findall(r"^ +(\(echo .*cameras\.yaml)$", (CHART / "README.md").read_text(), re.MULTILINE)
