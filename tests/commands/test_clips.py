@@ -13,8 +13,8 @@ from support.clips import put_clip
 from edgeaudio import cli
 from edgeaudio.clips.library import Clip, ClipLibrary
 from edgeaudio.clips.record import Gap, Length
-from edgeaudio.commands.troubles import MAX_LINES
 from edgeaudio.commands.clips.listing import PAGE
+from edgeaudio.commands.troubles import MAX_LINES
 
 AT = datetime(2026, 11, 30, 10, 19, tzinfo=UTC)
 pytestmark = pytest.mark.usefixtures("_in_berlin")
