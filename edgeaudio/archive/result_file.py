@@ -20,7 +20,7 @@ from edgeaudio.archive.storage import Storage, new_file
 from edgeaudio.recognise.manifest import Manifest
 from edgeaudio.types import Block, Event, Scores
 
-MOST_ROWS = 50_000  # in memory
+MOST_ROWS = 10_000  # in memory: 50,000 take 45 MB while they are written
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # kind, begins_at and ends_at in microseconds since 1970, offset_s, duration_s, label, score
 _Row = tuple[str, int, int, float, float, str | None, float | None]
