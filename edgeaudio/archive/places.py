@@ -5,6 +5,7 @@ Owns: the layout of a place, its description, notes of failures. Does not know: 
     OUT/<place>/place.json                  model and settings
     OUT/<place>/parts/<YYYY-MM>/<key>.parquet
     OUT/<place>/months/<YYYY-MM>.parquet    what `compact` made of parts
+    OUT/<place>/found.json                  how many recordings the last run found
     OUT/<place>/failed/<key>.json           why a recording has no result
 """
 
@@ -24,6 +25,7 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.version import __version__
 
 DESCRIPTION = "place.json"
+FOUND = "found.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,17 @@ class Place:
                 if name.endswith(".parquet"):
                     lengths.update(self._lengths_of(name))
         return Done(len(lengths), sum(lengths.values()))
+
+    def note_found(self, recordings: int) -> None:
+        """Keep how many recordings there are, done or not."""
+        self.storage.write(FOUND, _json({"recordings": recordings}))
+
+    def found(self) -> int | None:
+        """Return how many recordings the last run found; None if none has."""
+        try:
+            return int(json.loads(self.storage.read(FOUND))["recordings"])
+        except (FileNotFoundError, ValueError, LookupError, TypeError):
+            return None
 
     def failures(self) -> Iterator[Failure]:
         """Yield the recordings whose last try failed."""

@@ -65,9 +65,9 @@ class Counts:
 class Backlog:
     """What a run has to do, before it begins."""
 
-    recordings: int
-    size_bytes: int
-    done: int  # done already
+    recordings: int  # to be done
+    size_bytes: int  # of them
+    found: int  # recordings of all parts, done or not
 
 
 def job_of(recording: Recording, hearing: Hearing, place: Place) -> Job:
@@ -88,16 +88,14 @@ def job_of(recording: Recording, hearing: Hearing, place: Place) -> Job:
 
 def backlog(found: Iterable[Recording | LeftOut], done: set[str], shard: Shard) -> Backlog:
     """Return how much a run has to do."""
-    recordings = size_bytes = before = 0
+    recordings = size_bytes = in_all = 0
     for each in found:
-        if not isinstance(each, Recording) or not shard.has(each):
-            continue
-        if each.key in done:
-            before += 1
-        else:
-            recordings += 1
-            size_bytes += each.size_bytes
-    return Backlog(recordings, size_bytes, before)
+        if isinstance(each, Recording):
+            in_all += 1
+            if shard.has(each) and each.key not in done:
+                recordings += 1
+                size_bytes += each.size_bytes
+    return Backlog(recordings, size_bytes, in_all)
 
 
 def run(

@@ -52,10 +52,12 @@ def test_a_folder_is_planned_listened_to_and_never_again(archive, tmp_path):
         ["done:     0 recordings, 0.0 s, 0 events", "before:   3 recordings were done already"],
     )
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*.parquet")} == before
-    assert archive("status")[:2] == (
-        0,
-        [f"place:    {_place(tmp_path)}", "done:     3 recordings, 30.0 s", "failed:   0"],
-    )
+    assert archive("status")[1] == [
+        f"place:    {_place(tmp_path)}",
+        "done:     3 recordings, 30.0 s",
+        "left:     0 of the 3 that the last run found",
+        "failed:   0",
+    ]
 
     # another floor is another place, and leaves the first one's rows alone
     archive("run", "--scores", "0.5", "--workers", "1")
@@ -91,7 +93,12 @@ def test_what_is_left_out_is_named_and_tried_again(archive, tmp_path):
     status, lines, _ = archive("status")
     assert (status, lines[1:]) == (
         1,
-        ["done:     2 recordings, 20.0 s", "failed:   1", "  20240131_130000.WAV: the file is empty; record it anew"],
+        [
+            "done:     2 recordings, 20.0 s",
+            "left:     1 of the 3 that the last run found",
+            "failed:   1",
+            "  20240131_130000.WAV: the file is empty; record it anew",
+        ],
     )
     bad.write_bytes((tmp_path / "recordings" / "20240131_120000.WAV").read_bytes())
     (tmp_path / "recordings" / "holiday.wav").unlink()

@@ -80,8 +80,8 @@ def _add_status(actions: Commands) -> None:
     command = actions.add_parser(
         "status",
         help="say what is done",
-        description="Say for each model and its settings what is done, how many hours, and which recordings failed. "
-        "What is left of a folder is said by plan. Exit status 0 if nothing failed, else 1.",
+        description="Say for each model and its settings what is done, how many hours, what is left of the recordings "
+        "that the last run found, and which failed. Exit status 0 if nothing failed, else 1.",
     )
     command.add_argument("--out", required=True, metavar="DIR", help="where the results are")
     command.examples = ("edgeaudio archive status --out heard",)

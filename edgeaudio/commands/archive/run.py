@@ -29,9 +29,10 @@ def run(wishes: Wishes, *, workers: int | None) -> int:
     place = open_place(wishes.out, hearing)
     try:
         done = place.done()
+        to_do = backlog(find_recordings(wishes.recordings, begins_at), done, wishes.part())
+        place.note_found(to_do.found)
     except OSError as error:
-        raise EdgeaudioError(f"{place.address}: cannot be read: {error.strerror or error}") from None
-    to_do = backlog(find_recordings(wishes.recordings, begins_at), done, wishes.part())
+        raise EdgeaudioError(f"{place.address}: cannot be used for results: {error.strerror or error}") from None
     n_workers = min(workers or usable_cores(), max(1, to_do.recordings))
     runner: Runner = partial(run_locally, workers=n_workers)
     counts, progress = Counts(), _Progress(to_do)

@@ -21,6 +21,8 @@ def status(out: str) -> int:
             failed += len(failures)
             print_out(f"place:    {place.address}")
             print_out(f"done:     {done.recordings} recordings, {hours(done.heard_s)}")
+            if (found := place.found()) is not None:
+                print_out(f"left:     {max(0, found - done.recordings)} of the {found} that the last run found")
             print_out(f"failed:   {len(failures)}")
             for failure in failures:
                 print_out(f"  {one_line(failure.recording)}: {one_line(failure.error)}")
