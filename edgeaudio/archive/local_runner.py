@@ -118,7 +118,12 @@ class _Worker:
     def __init__(self, work: Work) -> None:
         self.connection, far = _CONTEXT.Pipe()
         self.process: SpawnProcess = _CONTEXT.Process(target=_serve, args=(far, work), daemon=True)
-        self.process.start()
+        # Ctrl-C reaches the whole group: not a process that does not ignore it yet
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         far.close()
 
     def give(self, job: Job) -> None:
@@ -151,7 +156,7 @@ class _Worker:
 
 def _serve(connection: Connection, work: Work) -> None:
     """Do the jobs that come, in a process of its own, until the other end is closed or its process is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     signal.signal(signal.SIGTERM, _exit)
     nowhere = os.open(os.devnull, os.O_WRONLY)  # of what libraries print there: outcomes say what matters
     os.dup2(nowhere, 2)
