@@ -189,6 +189,7 @@ def problem_of(file: Path, key: str | None = None) -> str | None:
                 if index < 0 or schema.field(index).type != wanted.type:
                     return "holds other rows than this version of edgeaudio writes"
             for batch in found.iter_batches(columns=SCHEMA.names):
+                batch.validate(full=True)  # text may be no UTF-8
                 recordings += pc.sum(pc.equal(batch["kind"], RECORDING), min_count=0).as_py()
                 is_strange = is_strange or not pc.all(pc.equal(batch["key"], key or "")).as_py()
     except FileNotFoundError:

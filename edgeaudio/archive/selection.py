@@ -104,8 +104,14 @@ def choose(results: Database, filters: Filters, merging: Merging | None = None) 
     results.make(f"CREATE TABLE chosen AS {sql}", values_of(filters, sql, **more))
 
 
+# what Python can say of it too
+_POSSIBLE = (
+    "begins_at BETWEEN '1900-01-01 00:00:00+00' AND '2200-01-01 00:00:00+00' AND ends_at < '2300-01-01 00:00:00+00'"
+)
+
+
 def _conditions(filters: Filters) -> list[str]:
-    conditions = ["kind = 'event'"]
+    conditions = ["kind = 'event' AND label IS NOT NULL AND score IS NOT NULL", _POSSIBLE]
     if filters.labels:
         conditions.append("label IN (SELECT unnest($labels))")
     if filters.score > 0:

@@ -19,6 +19,7 @@ from support.examples import examples
 from edgeaudio.archive.database import UnreadableError, database
 from edgeaudio.archive.query import query
 from edgeaudio.archive.results import ask
+from edgeaudio.archive.rows import SCHEMA
 from edgeaudio.archive.selection import Filters, Merging, choose, place_recordings
 
 NOTHING = Filters()
@@ -162,6 +163,25 @@ def test_a_flipped_byte_in_the_events_costs_only_its_file(place, archive, out) -
     damaged.write_bytes(bytes(content))
     status, lines, errors = archive("query", out, "--csv")
     assert (status, lines, len(errors)) == (1, ["label,events,hours", "dog,1,1.0"], 1)
+
+
+def test_text_that_is_no_utf_8_and_times_beyond_python_cost_only_themselves(place, archive, out) -> None:
+    put_result(place, "a.wav", BEGIN, [Heard("dog", 10)])
+    strange = put_result(place, "b.wav", BEGIN, [Heard("dog", 10)])
+    table = pq.read_table(strange)
+    text = pa.array([b"\xff\xfe", None], pa.binary())
+    broken = pa.StringArray.from_buffers(2, text.buffers()[1], text.buffers()[2], text.buffers()[0])
+    pq.write_table(table.set_column(SCHEMA.get_field_index("label"), SCHEMA.field("label"), broken), strange)
+    far = put_result(place, "c.wav", BEGIN, [Heard("dog", 10)])
+    table = pq.read_table(far)
+    times = pa.array([2**62, 0], pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    pq.write_table(table.set_column(SCHEMA.get_field_index("ends_at"), SCHEMA.field("ends_at"), times), far)
+    status, lines, errors = archive("query", out, "--csv")
+    assert (status, lines[-1].split(",")[:2]) == (1, ["dog", "1"])
+    assert len(errors) == 2
+    assert archive("export", out, "--format", "csv", "--to", out.with_name("csv"))[1] == [
+        f"{out.with_name('csv')}: 1 event in 1 file; 2 left out"
+    ]
 
 
 def test_a_newer_file_with_more_columns_is_read(place, archive, out) -> None:
