@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -18,6 +19,7 @@ RAVEN_COLUMNS: Final = (
 """The first columns of a selection table, as Raven Pro writes them."""
 
 _FORMULA = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def tabbed(*cells: str) -> str:
@@ -50,4 +52,4 @@ def csv_line(cells: Iterable[str | float | None]) -> str:
 def _cell(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula."""
     line = one_line(text)
-    return f"'{line}" if line.startswith(_FORMULA) else line
+    return f"'{line}" if line.startswith(_FORMULA) and not _NUMBER.fullmatch(line) else line

@@ -210,6 +210,6 @@ def _write(clip: _Clip, form: AudioForm, target: Path, *, overwrite: bool) -> st
 
 def _line(clip: _Clip, name: str) -> str:
     found = clip.found
-    times = (f"{found.offset_s:.3f}", f"{found.duration_s:.3f}", f"{found.offset_s - clip.begin_s:.3f}")
+    times = (f"{found.offset_s:.3f}", f"{found.duration_s:.3f}", f"{found.span_s[0] - clip.begin_s:.3f}")
     what = (found.label, clip.rank, f"{found.score:.4f}", found.recording, found.site.site)
     return csv_line([name, *what, timestamp(found.begins_at), *times, "", ""])

@@ -45,13 +45,15 @@ def rows(to):
 def test_the_best_of_each_label_are_cut_with_a_second_around_them(place, out, to, recordings, archive) -> None:
     write_wave(recordings / "jetty" / "a.wav", steps(60), RATE)
     heard = [Heard("dog", 20, 2, 0.6), Heard("dog", 40, 2, 0.9), Heard("dog", 50, 2, 0.5), Heard("orca", 0.5, 1, 0.7)]
+    heard.append(Heard("seal", -3, 5))  # it began in the recording before
     put_result(place, "jetty/a.wav", BEGIN, heard, duration_s=60)
     options = ("--format", "clips", "--best", 2, "--recordings", recordings, "--to", to)
-    assert archive("export", out, *options) == (0, [f"{to}: 3 clips"], [])
+    assert archive("export", out, *options) == (0, [f"{to}: 4 clips"], [])
     assert [(row["file"], row["label"], row["rank"], row["begins_in_clip_s"], row["verdict"]) for row in rows(to)] == [
         ("dog/0001_0.900_a_40.0s.flac", "dog", "1", "1.000", ""),
         ("dog/0002_0.600_a_20.0s.flac", "dog", "2", "1.000", ""),
         ("orca/0001_0.700_a_0.5s.flac", "orca", "1", "0.500", ""),
+        ("seal/0001_0.900_a_-3.0s.flac", "seal", "1", "0.000", ""),
     ]
     sound = decoded(to / "dog" / "0001_0.900_a_40.0s.flac")
     assert len(sound) == 4 * RATE

@@ -73,6 +73,19 @@ def test_csv_has_sites_recorders_and_depths(out, to, archive, tmp_path) -> None:
     }  # fmt: skip
 
 
+def test_what_began_in_the_recording_before_begins_with_the_one_it_ends_in(place, out, to, archive) -> None:
+    put_result(place, "a.wav", BEGIN, [Heard("dog", -4, 6)])
+    for layout in ("raven", "audacity", "kaleidoscope", "csv"):
+        archive("export", out, "--format", layout, "--to", to)
+    (selection,) = csv.DictReader((to / "a.wav.selections.txt").read_text().splitlines(), delimiter="\t")
+    assert (float(selection["Begin Time (s)"]), float(selection["End Time (s)"])) == (0, 2)
+    assert (to / "a.wav.txt").read_text() == "0.000000\t2.000000\tdog\n"
+    (row,) = csv.DictReader((to / "kaleidoscope.csv").read_text().splitlines())
+    assert (row["OFFSET"], row["DURATION"], row["DATE"], row["TIME"]) == ("0.000", "2.000", "2026-02-28", "23:59:56")
+    (row,) = csv.DictReader((to / "events.csv").read_text().splitlines())
+    assert (row["offset_s"], row["duration_s"]) == ("-4.000000", "6.000000")
+
+
 def test_neighbours_are_merged_within_a_recording(place, out, to, archive) -> None:
     put_result(place, "a/1.wav", BEGIN, [Heard("dog", 10, 2), Heard("dog", 13, 1), Heard("dog", 3599, 1)])
     put_result(place, "a/2.wav", BEGIN + timedelta(hours=1), [Heard("dog", 0, 1)])

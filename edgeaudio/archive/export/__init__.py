@@ -23,12 +23,17 @@ class Found:
     site: Site
     begins_at: datetime  # aware UTC
     ends_at: datetime
-    offset_s: float  # of its beginning in the recording
+    offset_s: float  # of its beginning in the recording; negative where it began in the one before
     duration_s: float
     label: str
     score: float
     model: str
     detections: int  # that were made this one
+
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """Where it begins and ends in the recording; one that began in the recording before begins with this one."""
+        return max(0.0, self.offset_s), max(0.0, self.offset_s + self.duration_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,4 +19,4 @@ class Audacity:
         return ""
 
     def line(self, found: Found, _: int) -> str:
-        return audacity_line(found.offset_s, found.offset_s + found.duration_s, found.label)
+        return audacity_line(*found.span_s, found.label)

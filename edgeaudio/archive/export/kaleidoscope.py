@@ -32,7 +32,8 @@ class Kaleidoscope:
     def line(self, found: Found, _: int) -> str:
         path, at = PurePosixPath(found.recording), found.begins_at
         folder = "" if str(path.parent) == "." else str(path.parent)
-        offset_s, duration_s = f"{found.offset_s:.3f}", f"{found.duration_s:.3f}"
+        begin_s, end_s = found.span_s
+        where = (f"{begin_s:.3f}", f"{end_s - begin_s:.3f}")
         when = (f"{at:%Y-%m-%d}", f"{at:%H:%M:%S}", f"{at:%H}")
         what = (found.label, "", f"{found.score:.4f}", found.site.site, found.model)
-        return csv_line([self._indir, folder, path.name, "0", offset_s, duration_s, *when, *what])
+        return csv_line([self._indir, folder, path.name, "0", *where, *when, *what])

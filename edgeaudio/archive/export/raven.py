@@ -27,11 +27,11 @@ class Raven:
         return tabbed(*COLUMNS)
 
     def line(self, found: Found, number: int) -> str:
-        end_s = found.offset_s + found.duration_s
+        begin_s, end_s = found.span_s
         return tabbed(
-            *raven_cells(number, found.offset_s, end_s, self._high_hz),
+            *raven_cells(number, begin_s, end_s, self._high_hz),
             PurePosixPath(found.recording).name,
-            f"{found.offset_s:.9f}",
+            f"{begin_s:.9f}",
             found.label,
             f"{found.score:.4f}",
             timestamp(found.begins_at),
