@@ -20,7 +20,7 @@ import duckdb
 from edgeaudio.archive.rows import SCHEMA
 from edgeaudio.errors import EdgeaudioError
 
-MEMORY: Final = "1GB"  # beyond it DuckDB goes on with files in a temporary folder
+MEMORY: Final = "512MB"  # beyond it DuckDB goes on with files in a temporary folder
 MOST_THREADS: Final = 8
 _SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": "false",

@@ -73,7 +73,7 @@ def query(
         left_out = place_recordings(results, sites, filters.sites)
         if left_out:
             say(f"{left_out} recordings are of no site in the CSV; they are under the site (no site)")
-        choose(results, filters, merging)
+        choose(results, filters, merging, "label, site, begins_at")
         _slice(results, filters)
         return _answer(results, keys, filters)
 

@@ -90,8 +90,8 @@ def _site(sites: Sites, recording: str) -> str:
     return NO_SITE if site is None else site.site
 
 
-def choose(results: Database, filters: Filters, merging: Merging | None = None) -> None:
-    """Make the table `chosen`, after `place_recordings`. Raises UnreadableError."""
+def choose(results: Database, filters: Filters, merging: Merging | None = None, columns: str = "*") -> None:
+    """Make the table `chosen`, after `place_recordings`, with those of its columns. Raises UnreadableError."""
     sql = _EVENTS.format(conditions=" AND ".join(_conditions(filters)))
     more: dict[str, object] = {}
     if merging is not None:
@@ -101,7 +101,7 @@ def choose(results: Database, filters: Filters, merging: Merging | None = None) 
             results.make("CREATE TABLE chains AS SELECT key, row_number() OVER () AS chain FROM recordings")
         sql = _MERGED.format(events=sql)
         more = {"gap": timedelta(seconds=merging.gap_s)}
-    results.make(f"CREATE TABLE chosen AS {sql}", values_of(filters, sql, **more))
+    results.make(f"CREATE TABLE chosen AS SELECT {columns} FROM ({sql})", values_of(filters, sql, **more))
 
 
 # what Python can say of it too
