@@ -402,7 +402,8 @@ class Agent:
 
     def _begin(self, workers: Iterable[SourceWorker]) -> None:
         """Begin with new sources: restore, announce, switch and publish them."""
-        self._commands.forget(self._sources.settings.elsewhere)
+        if elsewhere := self._sources.settings.elsewhere:
+            self._commands.forget(elsewhere)
         for worker in workers:
             self._commands.restore(worker)
         self._commands.announce()
