@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -10,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
 from support.archive_results import BEGIN, Heard, contents, key_of, put_result
 
 from edgeaudio.archive.compact import compact
@@ -113,15 +113,27 @@ def test_a_second_one_waits_for_nobody(place, out, archive) -> None:
     assert (status, errors) == (2, [f"edgeaudio: {place}: is being compacted by another process; wait for it"])
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_one_line(place, out, archive) -> None:
+def test_a_place_that_cannot_be_written_is_one_line(place, out, archive) -> None:
     put_month(place)
-    place.chmod(0o500)
-    try:
-        status, _, errors = archive("compact", out)
-    finally:
-        place.chmod(0o700)
+    (place / ".compact.lock").mkdir()  # root may write anywhere else
+    status, lines, errors = archive("compact", out)
+    assert (status, lines, len(errors)) == (2, [], 1)
+    assert "cannot be written: Is a directory" in errors[0]
+    assert len(list(place.glob("parts/*/*"))) == 3
+
+
+def test_a_full_disk_leaves_everything_as_it_was(place, out, archive, monkeypatch) -> None:
+    put_month(place)
+    before = contents(place)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    status, _, errors = archive("compact", out)
     assert (status, len(errors)) == (2, 1)
+    assert "No space left on device; parts stay as they are" in errors[0]
+    assert {name: content for name, content in contents(place).items() if name != ".compact.lock"} == before
 
 
 # a process that forks one for each step, which is killed at it: `fsync`, `replace` and `unlink` are the steps
