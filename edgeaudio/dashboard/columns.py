@@ -10,9 +10,9 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from edgeaudio.dashboard.payload_fields import WireError, require_bounds
 from edgeaudio.schema_versions import LIVE_VERSION
 from edgeaudio.slugs import is_slug
+from edgeaudio.wire.payload_fields import WireError, require_bounds
 
 # version, scale, flags, reserved; stream, sequence; time; hop, lowest and highest Hz, floor, step; columns, bands
 _HEADER: Final = struct.Struct("<4B2Iq5f2H")

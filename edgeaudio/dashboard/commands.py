@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edgeaudio.dashboard.wire import LABEL_KINDS, MAX_NAME, CommandAnswer
 from edgeaudio.slugs import is_slug, slugify
+from edgeaudio.wire.payloads import LABEL_KINDS, MAX_NAME, CommandAnswer
 
 _MOST: Final = 1e9
 

@@ -20,15 +20,15 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from edgeaudio.dashboard.commands import Command
-from edgeaudio.dashboard.connection_thread import IDLE_S, ConnectionThread
 from edgeaudio.dashboard.control_wire import answer_topic, parse_setting, setting_filters
 from edgeaudio.dashboard.controls import Controls, SourceKey
-from edgeaudio.dashboard.payload_fields import WireError
-from edgeaudio.dashboard.wire import CommandAnswer, parse
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.sinks.mqtt.events import Acknowledged, Received
 from edgeaudio.types import Message
+from edgeaudio.wire.connection_thread import IDLE_S, ConnectionThread
+from edgeaudio.wire.payload_fields import WireError
+from edgeaudio.wire.payloads import CommandAnswer, parse
 
 ANSWER_S: Final = 10.0
 MAX_COMMANDS: Final = 50  # that await their answers

@@ -1,7 +1,7 @@
 """The part of the wire contract that commands change: switches, thresholds, snoozes and cooldowns, read.
 
 Owns: their topics, and the bounds of their values.
-Does not know: other topics (wire.py), which commands there are (commands.py). Pure.
+Does not know: other topics (wire/payloads.py), which commands there are (commands.py). Pure.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from edgeaudio.dashboard.payload_fields import WireError, parse_time
 from edgeaudio.slugs import is_slug
+from edgeaudio.wire.payload_fields import WireError, parse_time
 
 MAX_VALUE: Final = 32  # bytes
 _NUMBER: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,17})?([eE]-?[0-9]{1,2})?")

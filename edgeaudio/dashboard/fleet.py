@@ -1,7 +1,8 @@
 """What is known of all devices and sources now, in memory.
 
 Owns: the newest state of each, when it was seen, and the bounds on their number.
-Does not know: topics and payloads (wire.py), detections (history.py). Thread-safe; times are Unix seconds, handed in.
+Does not know: topics and payloads (wire/payloads.py), detections (history.py). Thread-safe; times are Unix seconds,
+handed in.
 
 Everything comes from the broker's retained messages again after a start, so nothing of it is kept on disk.
 """
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypeVar
 
-from edgeaudio.dashboard.wire import Availability, Health, Removed, SourceNumbers, Status
+from edgeaudio.wire.payloads import Availability, Health, Removed, SourceNumbers, Status
 
 Number = TypeVar("Number", int, float)
 

@@ -21,7 +21,7 @@ from edgeaudio.dashboard.database import Connection, Database
 from edgeaudio.dashboard.model_files import ModelFiles
 from edgeaudio.dashboard.sequence import Gap
 from edgeaudio.dashboard.sequence import Sequence as DeviceSequence
-from edgeaudio.dashboard.wire import Detection
+from edgeaudio.wire.payloads import Detection
 
 MAX_EVENTS = 10_000_000  # beyond it the oldest go
 MAX_DEVICES = 2_000  # whose numbers are followed

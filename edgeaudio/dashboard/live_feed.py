@@ -1,7 +1,7 @@
 """Live columns, scores and sound from the broker, for the sources that somebody watches or listens to.
 
 Owns: that there is a connection while there is a viewer, and the leases of all viewers.
-Does not know: what the packets hold (columns.py, sound.py, wire.py), where they go (viewers.py).
+Does not know: what the packets hold (columns.py, sound.py, wire/payloads.py), where they go (viewers.py).
 
 A lease is short and renewed: what ends it is that it is not. It is not taken back, for that would end it for whoever
 else watches the source (docs/mqtt.md).
@@ -15,15 +15,15 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from edgeaudio.dashboard.columns import Columns, parse_columns
-from edgeaudio.dashboard.connection_thread import IDLE_S, ConnectionThread
-from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.dashboard.sound import Sound, parse_sound
 from edgeaudio.dashboard.viewers import Viewers, Watched
-from edgeaudio.dashboard.wire import LeaseAnswer, Scores, Value, parse
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.sinks.mqtt.events import Acknowledged, Received
 from edgeaudio.types import Message
+from edgeaudio.wire.connection_thread import IDLE_S, ConnectionThread
+from edgeaudio.wire.payload_fields import WireError
+from edgeaudio.wire.payloads import LeaseAnswer, Scores, Value, parse
 
 LEASE_S: Final = 15
 RENEW_S: Final = 5.0

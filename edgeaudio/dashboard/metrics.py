@@ -23,8 +23,8 @@ from prometheus_client.registry import Collector
 from edgeaudio.dashboard.fleet import Device, Source
 from edgeaudio.dashboard.recorder import RecorderNumbers
 from edgeaudio.dashboard.service import Dashboard
-from edgeaudio.dashboard.wire import KINDS
 from edgeaudio.version import __version__
+from edgeaudio.wire.payloads import KINDS
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 MAX_SERIES = 50_000

@@ -20,8 +20,8 @@ from edgeaudio.backoff import Backoff
 from edgeaudio.dashboard.database import DatabaseError
 from edgeaudio.dashboard.history import History
 from edgeaudio.dashboard.sequence import Sequence as DeviceSequence
-from edgeaudio.dashboard.wire import Detection
 from edgeaudio.throttled_log import LogThrottle
+from edgeaudio.wire.payloads import Detection
 
 log = logging.getLogger(__name__)
 

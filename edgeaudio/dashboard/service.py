@@ -24,7 +24,6 @@ from typing import Final
 from edgeaudio.dashboard import history, missed, reviews, sessions
 from edgeaudio.dashboard.columns import MAX_PACKET as MAX_LIVE_PACKET
 from edgeaudio.dashboard.config import DashboardConfig
-from edgeaudio.dashboard.consumer import Consumer, Subscription
 from edgeaudio.dashboard.control_feed import ControlFeed
 from edgeaudio.dashboard.controls import Controls
 from edgeaudio.dashboard.database import Database, DatabaseError
@@ -37,12 +36,16 @@ from edgeaudio.dashboard.media.store import SCHEMA as MEDIA_SCHEMA
 from edgeaudio.dashboard.media.wire import MAX_BYTES as MAX_MEDIA_BYTES
 from edgeaudio.dashboard.media.wire import MediaInfo, Medium, media_filters, parse_media
 from edgeaudio.dashboard.missed import MissedSounds
-from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.dashboard.recorder import Recorder
 from edgeaudio.dashboard.reviews import Reviews
 from edgeaudio.dashboard.sessions import Sessions
 from edgeaudio.dashboard.viewers import Viewers
-from edgeaudio.dashboard.wire import (
+from edgeaudio.sinks.mqtt.events import MAX_PROPERTY_BYTES, Received
+from edgeaudio.steady_clock import SteadyClock
+from edgeaudio.throttled_log import LogThrottle
+from edgeaudio.wire.consumer import Consumer, Subscription
+from edgeaudio.wire.payload_fields import WireError
+from edgeaudio.wire.payloads import (
     MAX_PAYLOAD,
     Availability,
     Detection,
@@ -55,9 +58,6 @@ from edgeaudio.dashboard.wire import (
     parse,
     state_filters,
 )
-from edgeaudio.sinks.mqtt.events import MAX_PROPERTY_BYTES, Received
-from edgeaudio.steady_clock import SteadyClock
-from edgeaudio.throttled_log import LogThrottle
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from edgeaudio.dashboard.payload_fields import WireError, require_bounds
 from edgeaudio.schema_versions import SOUND_VERSION
 from edgeaudio.slugs import is_slug
+from edgeaudio.wire.payload_fields import WireError, require_bounds
 
 # version, codec, flags, channels; stream, sequence; time; position; samples, pre-skip, packets
 _HEADER: Final = struct.Struct("<4B2IqQI2H")

@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from edgeaudio.dashboard.columns import Columns
 from edgeaudio.dashboard.sound import Sound
-from edgeaudio.dashboard.wire import Scores
+from edgeaudio.wire.payloads import Scores
 
 MAX_QUEUED: Final = 100  # messages for a browser that is slow, 15 s; the oldest are dropped
 

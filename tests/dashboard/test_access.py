@@ -30,8 +30,8 @@ from edgeaudio.dashboard.config import User
 from edgeaudio.dashboard.database import DatabaseError
 from edgeaudio.dashboard.history import Page
 from edgeaudio.dashboard.roles import Role
-from edgeaudio.dashboard.wire import Health, Status
 from edgeaudio.password_hashes import PasswordHash
+from edgeaudio.wire.payloads import Health, Status
 
 Serve = Callable[..., ServedDashboard]
 TOKEN = "a-token-of-metrics"

@@ -11,10 +11,10 @@ import pytest
 from dashboard.values import NOW_S, PAYLOAD, history_of, onset
 
 from edgeaudio.dashboard.fleet import Device, Fleet
-from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.dashboard.recorder import RecorderNumbers
 from edgeaudio.dashboard.web.values import fleet_json
-from edgeaudio.dashboard.wire import Availability, Detection, Health, Removed, SourceNumbers, parse
+from edgeaudio.wire.payload_fields import WireError
+from edgeaudio.wire.payloads import Availability, Detection, Health, Removed, SourceNumbers, parse
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ROOT = "edgeaudio/hall/_shard"

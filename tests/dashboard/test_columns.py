@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from edgeaudio.dashboard import columns
 from edgeaudio.dashboard.columns import Columns, parse_columns
-from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import LiveColumns
+from edgeaudio.wire.payload_fields import WireError
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HEADER = struct.Struct("<4B2Iq5f2H")

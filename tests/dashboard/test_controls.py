@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from edgeaudio.dashboard.commands import Command, CommandRequestError, command_of
 from edgeaudio.dashboard.control_wire import Enabled, LabelSetting, parse_setting, setting_filters
 from edgeaudio.dashboard.controls import MAX_LABELS, MAX_SOURCES, VISIT_S, Controls, LabelControls, SourceControls
-from edgeaudio.dashboard.payload_fields import WireError
-from edgeaudio.dashboard.wire import CommandAnswer, kind_of
 from edgeaudio.sinks.mqtt import commands as agents_commands
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import Message
+from edgeaudio.wire.payload_fields import WireError
+from edgeaudio.wire.payloads import CommandAnswer, kind_of
 
 AT = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 TOPICS = Topics("site/edgeaudio", "dock")

@@ -31,9 +31,9 @@ from edgeaudio.dashboard.advice import advice_for
 from edgeaudio.dashboard.media import archive, decoder, wav_copy
 from edgeaudio.dashboard.media import wire as media_wire
 from edgeaudio.dashboard.service import Dashboard
-from edgeaudio.dashboard.wire import Availability
 from edgeaudio.sinks.live import leases, sink
 from edgeaudio.types import Reason
+from edgeaudio.wire.payloads import Availability
 
 TEXT = (Path(__file__).parents[2] / "docs" / "dashboard.md").read_text()
 ROWS = re.findall(r"^\| `(edgeaudio_\w+)` \|([^|]*)\|", TEXT, re.MULTILINE)

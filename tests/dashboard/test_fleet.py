@@ -5,7 +5,7 @@ import pytest
 
 from edgeaudio.dashboard import fleet as module
 from edgeaudio.dashboard.fleet import LONG_AGO_S, Fleet
-from edgeaudio.dashboard.wire import Availability, Health, Removed, SourceNumbers, Status
+from edgeaudio.wire.payloads import Availability, Health, Removed, SourceNumbers, Status
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOW_S = AT.timestamp() + 60

@@ -21,8 +21,8 @@ from edgeaudio.dashboard.history import SCHEMA, Cursor, Filter, History, History
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.web.query import cursor_of
 from edgeaudio.dashboard.web.values import page_json
-from edgeaudio.dashboard.wire import Detection
 from edgeaudio.steady_clock import SteadyClock
+from edgeaudio.wire.payloads import Detection
 
 ALL = Filter()
 DAY_S = 86_400.0

@@ -18,7 +18,6 @@ from support.examples import examples
 
 from edgeaudio.dashboard import history, service
 from edgeaudio.dashboard.config import DashboardConfig
-from edgeaudio.dashboard.consumer import Consumer
 from edgeaudio.dashboard.database import Database, DatabaseError
 from edgeaudio.dashboard.history import History
 from edgeaudio.dashboard.media import archive as module
@@ -26,6 +25,7 @@ from edgeaudio.dashboard.media.archive import MediaArchive
 from edgeaudio.dashboard.media.wire import BY_SUFFIX, Medium
 from edgeaudio.dashboard.reviews import Judgement, Reviews
 from edgeaudio.sinks.mqtt.broker import MqttConfig
+from edgeaudio.wire.consumer import Consumer
 
 NOW_S = 1_800_000_000.0
 KB = 1000

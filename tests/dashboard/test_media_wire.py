@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from edgeaudio.dashboard.media import inbox as inbox_module
 from edgeaudio.dashboard.media.inbox import MediaInbox
 from edgeaudio.dashboard.media.wire import MAX_BYTES, MediaInfo, Medium, media_filters, parse_media
-from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.sinks.mqtt.events import Received
+from edgeaudio.wire.payload_fields import WireError
 
 HEADS = {
     "audio/ogg": b"OggS" + bytes(24) + b"OpusHead",

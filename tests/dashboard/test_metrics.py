@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edgeaudio.dashboard.metrics import FleetCollector, Metrics
 from edgeaudio.dashboard.service import Dashboard
-from edgeaudio.dashboard.wire import Availability, Health, Removed, SourceNumbers, Status
 from edgeaudio.sinks.mqtt.events import Received
+from edgeaudio.wire.payloads import Availability, Health, Removed, SourceNumbers, Status
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOW_S = AT.timestamp()

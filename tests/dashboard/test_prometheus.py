@@ -21,7 +21,7 @@ from support.waiting import wait_until
 
 from edgeaudio.dashboard.metrics import Metrics
 from edgeaudio.dashboard.service import Dashboard
-from edgeaudio.dashboard.wire import Availability
+from edgeaudio.wire.payloads import Availability
 
 ALERTS = Path(__file__).parents[2] / "deploy" / "prometheus"
 

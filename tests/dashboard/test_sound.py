@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeaudio.dashboard import columns, sound
-from edgeaudio.dashboard.payload_fields import WireError
 from edgeaudio.dashboard.sound import Sound, parse_sound
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.types import LiveSound
+from edgeaudio.wire.payload_fields import WireError
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HEADER = struct.Struct("<4B2IqQI2H")

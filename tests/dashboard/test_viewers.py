@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from edgeaudio.dashboard.columns import Columns
 from edgeaudio.dashboard.sound import Sound
 from edgeaudio.dashboard.viewers import MAX_QUEUED, Viewers, Watched
-from edgeaudio.dashboard.wire import Scores
+from edgeaudio.wire.payloads import Scores
 
 PORCH, HALL = Watched("dock", "porch"), Watched("dock", "hall")
 

@@ -119,7 +119,7 @@ def test_the_broker_is_found_again(
     assert not page.get("/api/fleet").json()["broker"]["detections"]
     broker.start()
     page.wait_subscribed()
-    assert re.search(r"WARNING +edgeaudio.dashboard.connection_thread: state: broker mqtt://", page.log)
+    assert re.search(r"WARNING +edgeaudio.wire.connection_thread: state: broker mqtt://", page.log)
 
 
 def test_a_broker_of_mqtt_3_will_do(any_broker: BrokerProcess, run_dashboard: Callable[..., RunningDashboard]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from edgeaudio.dashboard.database import Database
 from edgeaudio.dashboard.history import COLUMNS, History, upgrade
 from edgeaudio.dashboard.service import SCHEMA
-from edgeaudio.dashboard.wire import Detection
+from edgeaudio.wire.payloads import Detection
 
 AT = datetime(2026, 11, 20, 12, 1, tzinfo=UTC)
 AT_MS = round(AT.timestamp() * 1000)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from edgeaudio.dashboard.media.wire import MediaInfo, MediaKind, Medium
-from edgeaudio.dashboard.payload_fields import WireError
+from edgeaudio.wire.payload_fields import WireError
 
 MAX_INFOS: Final = 10_000  # of sources
 MAX_AGE_S: Final = 300.0  # in which a file follows, over a slow link

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from edgeaudio.dashboard.payload_fields import WireError, is_identifier
 from edgeaudio.sinks.mqtt.events import Received
 from edgeaudio.slugs import is_slug
+from edgeaudio.wire.payload_fields import WireError, is_identifier
 
 MediaKind: TypeAlias = Literal["clip", "picture"]
 

@@ -19,7 +19,7 @@ from edgeaudio.dashboard.web.answers import dump
 from edgeaudio.dashboard.web.fleet_routes import arrivals, connections, recent
 from edgeaudio.dashboard.web.query import QueryError, number_of, watched_of
 from edgeaudio.dashboard.web.routes import POLICY_VIOLATION, AnyRoute, Role, role_of, socket
-from edgeaudio.dashboard.wire import Scores
+from edgeaudio.wire.payloads import Scores
 
 _MAX_LIVE: Final = 100  # pages with a WebSocket; others ask every few seconds
 _MAX_LIVE_PUBLIC: Final = 50  # where visitors have as many, those with a login still have the rest

@@ -11,10 +11,10 @@ from typing import Final, Literal
 
 from edgeaudio.dashboard.counts import QUARTER_MS, QUARTERS
 from edgeaudio.dashboard.history import MAX_PAGE, Cursor, Filter, Verdict
-from edgeaudio.dashboard.payload_fields import MAX_COUNT
 from edgeaudio.dashboard.viewers import Watched
-from edgeaudio.dashboard.wire import MAX_NAME
 from edgeaudio.slugs import is_slug
+from edgeaudio.wire.payload_fields import MAX_COUNT
+from edgeaudio.wire.payloads import MAX_NAME
 
 _VERDICTS: Final[Mapping[str, Verdict | Literal["unreviewed"]]] = {
     "unreviewed": "unreviewed",

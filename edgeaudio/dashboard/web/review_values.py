@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from edgeaudio.dashboard.history import Verdict
 from edgeaudio.dashboard.missed import MissedPage, MissedSound
-from edgeaudio.dashboard.payload_fields import MAX_COUNT, clean, is_identifier
 from edgeaudio.dashboard.reviews import Changed, Judgement, LoggedChange
 from edgeaudio.dashboard.web.body import BodyError
 from edgeaudio.dashboard.web.values import place
-from edgeaudio.dashboard.wire import MAX_NAME
 from edgeaudio.slugs import is_slug
+from edgeaudio.wire.payload_fields import MAX_COUNT, clean, is_identifier
+from edgeaudio.wire.payloads import MAX_NAME
 
 MAX_AT_ONCE: Final = 500  # events, or missed sounds
 MAX_MISSED_S: Final = 600

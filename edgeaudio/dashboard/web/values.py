@@ -19,7 +19,7 @@ from edgeaudio.dashboard.media.store import EventKey, StoredMedium
 from edgeaudio.dashboard.media.wire import MediaKind
 from edgeaudio.dashboard.recorder import Recent, RecorderNumbers
 from edgeaudio.dashboard.sequence import Sequence as DeviceSequence
-from edgeaudio.dashboard.wire import Scores
+from edgeaudio.wire.payloads import Scores
 
 Json = dict[str, Any]
 _MAX_LABELS: Final = 7  # of a chart: more colours cannot be told apart

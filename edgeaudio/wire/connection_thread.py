@@ -1,4 +1,4 @@
-"""A thread with one connection to the broker after the other: the one place of the dashboard that retries.
+"""A thread with one connection to the broker after the other: the one place of dashboard/ and collect/ that retries.
 
 Owns: the thread, the back-off, and what ended it. Does not know: what goes over a connection, when one is of use.
 """

@@ -1,7 +1,7 @@
 """The fields of JSON payloads, each read with its type and its bounds. Pure.
 
 Owns: what a text, a word, an id, a number and a time may be, and WireError. Does not know: topics, which payload has
-which field (wire.py). Every function raises WireError; None: the field is missing.
+which field (payloads.py). Every function raises WireError; None: the field is missing.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def read_table(payload: bytes) -> Mapping[str, Any]:
     if type(version) is not int or version < 1:
         raise WireError(f"{KEY}: is missing")
     if version > PAYLOAD_VERSION:
-        raise WireError(f"{KEY}: is newer than {PAYLOAD_VERSION}: upgrade the dashboard")
+        raise WireError(f"{KEY}: is newer than {PAYLOAD_VERSION}: upgrade this program")
     return table
 
 

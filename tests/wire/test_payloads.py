@@ -8,9 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_contracts import AT, HEALTH  # the report with every field set
 
-from edgeaudio.dashboard import payload_fields, wire
-from edgeaudio.dashboard.payload_fields import WireError
-from edgeaudio.dashboard.wire import (
+from edgeaudio.sinks.mqtt import messages
+from edgeaudio.sinks.mqtt.health_payload import health_values
+from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.types import Event, LiveScores, Reason, SourceState, SourceStatus
+from edgeaudio.wire import payload_fields, payloads
+from edgeaudio.wire.payload_fields import WireError
+from edgeaudio.wire.payloads import (
     Availability,
     CommandAnswer,
     Detection,
@@ -21,10 +25,6 @@ from edgeaudio.dashboard.wire import (
     Status,
     parse,
 )
-from edgeaudio.sinks.mqtt import messages
-from edgeaudio.sinks.mqtt.health_payload import health_values
-from edgeaudio.sinks.mqtt.topics import Topics
-from edgeaudio.types import Event, LiveScores, Reason, SourceState, SourceStatus
 
 TOPICS = Topics("site/edgeaudio", "dock")
 STATUS = SourceStatus("porch", SourceState.WAITING, AT, Reason.TIMEOUT, "no answer", "aac", 48_000, 2, next_try=AT)
@@ -154,7 +154,7 @@ def test_a_cleared_topic_removes() -> None:
         ({"seq": 1.5}, "seq: is no count"),
         ({"seq": -1}, "seq: is no count"),
         ({"seq": 1 << 60}, "seq: is no count"),
-        ({"schema_version": 2}, "schema_version: is newer than 1: upgrade the dashboard"),
+        ({"schema_version": 2}, "schema_version: is newer than 1: upgrade this program"),
         ({"schema_version": None}, "schema_version: is missing"),
         ({"schema_version": True}, "schema_version: is missing"),
     ],
@@ -183,7 +183,7 @@ def test_what_is_no_object_is_refused(payload: bytes) -> None:
 
 def test_a_payload_over_the_limit_is_refused() -> None:
     with pytest.raises(WireError, match="longer than 1000000 bytes"):
-        parse("edgeaudio", "edgeaudio/dock/health", b" " * (wire.MAX_PAYLOAD + 1))
+        parse("edgeaudio", "edgeaudio/dock/health", b" " * (payloads.MAX_PAYLOAD + 1))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_other_topics_say_nothing(topic: str) -> None:
 
 def test_text_is_cut_and_freed_of_control_characters() -> None:
     assert detection(label="dog\x1b[31m\u202e\nbark\ud800").label == "dog\ufffd[31m\ufffd bark\ufffd"
-    assert len(detection(label="x" * 5000).label) == wire.MAX_NAME
+    assert len(detection(label="x" * 5000).label) == payloads.MAX_NAME
     detection(label="\ud83d\ude00").label.encode()
 
 
@@ -250,7 +250,7 @@ def check(topic: str, payload: bytes) -> None:
     match value:
         case Detection():
             assert 0 <= value.score <= 1
-            assert 0 < len(value.label) <= wire.MAX_NAME
+            assert 0 < len(value.label) <= payloads.MAX_NAME
             assert value.label.isprintable()
             value.label.encode()
             assert datetime(1970, 1, 1, tzinfo=UTC) <= value.at < datetime(2200, 1, 1, tzinfo=UTC)

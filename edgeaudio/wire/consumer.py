@@ -1,7 +1,7 @@
 """A lasting subscription: connects, hands on what comes, and reconnects for ever.
 
 Owns: what is subscribed to, and when a message is acknowledged.
-Does not know: when to try again (connection_thread.py), what the messages mean (recorder.py, service.py), nor MQTT's
+Does not know: when to try again (connection_thread.py), what the messages mean (dashboard/, collect/), nor MQTT's
 packets (sinks/mqtt/).
 
 A batch is acknowledged after it was handled: what the process had not stored when it died comes again. This holds where
@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeaudio.dashboard.connection_thread import IDLE_S, ConnectionThread
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.sinks.mqtt.events import Acknowledged, Capabilities, Received
+from edgeaudio.wire.connection_thread import IDLE_S, ConnectionThread
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Consumer(ConnectionThread):
             return
         if answer.refusal is not None:  # it stays in `awaited`: with a part of its topics a subscription is not up
             log.error(
-                "broker %s: no subscription to %s: %s; allow it in the broker's access rules (docs/dashboard.md)",
+                "broker %s: no subscription to %s: %s; allow it in the broker's access rules (docs/mqtt.md)",
                 *(self._config.where, topic, answer.refusal.name),
             )
             return

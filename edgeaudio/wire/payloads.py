@@ -1,7 +1,7 @@
 """The wire contract, read: topics and payloads of docs/mqtt.md as frozen values.
 
 Owns: which topics are read, and the bounds of every field.
-Does not know: connections (consumer.py), what becomes of the values (fleet.py, history.py). Pure.
+Does not know: connections (consumer.py), what becomes of the values (dashboard/, collect/). Pure.
 
 Whoever may publish to the broker can send anything. A known field of the wrong type or out of its bounds refuses the
 whole message; unknown keys are ignored, unknown states and reasons are kept as words. Device and source are those of
@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
-from edgeaudio.dashboard.payload_fields import (
+from edgeaudio.shards import MAX_COUNT
+from edgeaudio.slugs import is_slug
+from edgeaudio.wire.payload_fields import (
     WireError,
     clean,
     count,
@@ -32,8 +34,6 @@ from edgeaudio.dashboard.payload_fields import (
     time,
     word,
 )
-from edgeaudio.shards import MAX_COUNT
-from edgeaudio.slugs import is_slug
 
 MAX_PAYLOAD = 1_000_000  # bytes
 MAX_NAME = 200  # characters of a label or a model's name

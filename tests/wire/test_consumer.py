@@ -11,9 +11,9 @@ from support.ports import free_port
 from support.scripted_broker import WELCOME_5, ScriptedBroker, read_packet, wait_for_end
 from support.waiting import wait_until
 
-from edgeaudio.dashboard.consumer import Consumer, Subscription
 from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.sinks.mqtt.events import Received
+from edgeaudio.wire.consumer import Consumer, Subscription
 
 PUBLISHED = b"\x30\x06\x00\x01a\x00on"  # MQTT 5: topic "a", no properties, payload "on"
 ALL = Subscription(("edgeaudio/#",), qos=1, retained=True)
