@@ -16,6 +16,7 @@ from typing import cast
 from edgeaudio.commands.archive.parser import add_archive
 from edgeaudio.commands.check_parser import add_check
 from edgeaudio.commands.clips.parser import add_clips
+from edgeaudio.commands.collect_parser import add_collect
 from edgeaudio.commands.config_parser import add_config_command
 from edgeaudio.commands.dashboard_parser import add_dashboard
 from edgeaudio.commands.demo_parser import add_demo
@@ -41,6 +42,7 @@ _COMMANDS = (
     add_setup,
     add_run,
     add_dashboard,
+    add_collect,
     add_demo,
     add_check,
     add_health,

@@ -12,6 +12,8 @@ from pathlib import Path
 
 PREFIX = "EDGEAUDIO_"
 CONFIG_VARIABLE = "EDGEAUDIO_CONFIG"  # names the file, and is no setting itself
+COLLECT_DATABASE_VARIABLE = "EDGEAUDIO_COLLECT_DATABASE"  # of `collect`; no setting either
+NO_SETTINGS = frozenset({CONFIG_VARIABLE, COLLECT_DATABASE_VARIABLE})
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"  # systemd's
 
 

@@ -27,7 +27,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from edgeaudio.settings.places import CONFIG_VARIABLE, CREDENTIALS_VARIABLE, PREFIX
+from edgeaudio.settings.places import CREDENTIALS_VARIABLE, NO_SETTINGS, PREFIX
 from edgeaudio.settings.reading import MAX_FILE_BYTES, SettingsError, parse_toml, read_secret, read_text
 from edgeaudio.toml_reader import TomlError, loads
 from edgeaudio.toml_writer import dotted, quoted
@@ -79,7 +79,7 @@ class EnvironmentSource(EnvSettingsSource):
         seen: dict[str, str] = {}
         for name, value in sorted(os.environ.items()):
             key = _variable_key(name)
-            if not key.startswith(PREFIX) or key == CONFIG_VARIABLE or not value:
+            if not key.startswith(PREFIX) or key in NO_SETTINGS or not value:
                 continue
             if any("\ud800" <= character <= "\udfff" for character in name):
                 raise SettingsError(f"{_shortened(name)}: the name of this variable is not UTF-8 text")
@@ -98,7 +98,7 @@ class EnvironmentSource(EnvSettingsSource):
         table = super().__call__()
         for name, value in self.env_vars.items():
             first, *further = name.removeprefix(PREFIX.lower()).split(_NESTED)
-            if not name.startswith(PREFIX.lower()) or name == CONFIG_VARIABLE.lower():
+            if not name.startswith(PREFIX.lower()) or name.upper() in NO_SETTINGS:
                 continue
             if first not in self.settings_cls.model_fields:
                 table[first] = value

@@ -14,17 +14,30 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
-from edgeaudio.sinks.mqtt.events import Acknowledged, Capabilities, Received
+from edgeaudio.sinks.mqtt.events import Acknowledged, Capabilities, MqttEvent, Received
 from edgeaudio.wire.connection_thread import IDLE_S, ConnectionThread
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Sequence[Received]], None]
+
+
+class PostponedError(Exception):
+    """Raised by a handler that cannot take a batch now.
+
+    The connection is kept alive meanwhile, the same batch is handed over again, and nothing is acknowledged before:
+    what waits at the broker is its affair, and what waits here is bounded by `MqttConfig.receive_max`.
+    """
+
+    def __init__(self, retry_s: float) -> None:
+        super().__init__(retry_s)
+        self.retry_s = retry_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,7 @@ class Consumer(ConnectionThread):
         self._subscription = subscription
         self._handle = handle
         self._known: Capabilities | None = None
+        self._early: list[Received] = []  # came while a batch was postponed
 
     def _connect(self) -> MqttConnection:
         config = self._config
@@ -56,15 +70,30 @@ class Consumer(ConnectionThread):
     def _serve(self, connection: MqttConnection) -> None:
         wanted = self._subscription
         self._known = connection.capabilities
+        self._early = []
         awaited = {
             connection.subscribe(topic, retained=wanted.retained, qos=wanted.qos): topic for topic in wanted.filters
         }
         while not self._stop.is_set():
             batch = self._next_batch(connection, awaited)
-            self._handle(batch)
-            for message in batch:
-                if message.packet_id is not None:
-                    connection.acknowledge(message.packet_id)
+            if self._is_handled(batch, connection, awaited):
+                for message in batch:
+                    if message.packet_id is not None:
+                        connection.acknowledge(message.packet_id)
+
+    def _is_handled(self, batch: Sequence[Received], connection: MqttConnection, awaited: dict[int, str]) -> bool:
+        """Hand a batch over until it is taken; False: the process stops before."""
+        while True:
+            try:
+                self._handle(batch)
+            except PostponedError as postponed:
+                until_s = time.monotonic() + postponed.retry_s
+                while (left_s := until_s - time.monotonic()) > 0 and not self._stop.is_set():
+                    self._take(connection.poll(min(IDLE_S, left_s)), self._early, awaited)
+                if self._stop.is_set():
+                    return False
+            else:
+                return True
 
     def _disconnected(self, _: BrokerError) -> None:
         self.is_up = False
@@ -72,28 +101,32 @@ class Consumer(ConnectionThread):
     def _wait(self, duration_s: float) -> None:
         until_s = time.monotonic() + duration_s
         while (left_s := until_s - time.monotonic()) > 0 and not self._stop.wait(min(IDLE_S, left_s)):
-            self._handle(())
+            with suppress(PostponedError):
+                self._handle(())
 
     def _ended(self) -> None:
         self.is_up = False
 
     def _next_batch(self, connection: MqttConnection, awaited: dict[int, str]) -> list[Received]:
         """Return what has come: waits for the first message, and takes what is there with it."""
-        batch: list[Received] = []
-        timeout_s = IDLE_S
+        batch, self._early = self._early, []
+        timeout_s = 0.0 if batch else IDLE_S
         while len(batch) < self._subscription.batch:
             events = connection.poll(timeout_s)
             if not events and not (timeout_s and not batch):
                 break
-            for event in events:
-                if isinstance(event, Received):
-                    batch.append(event)
-                else:
-                    self._granted(event, awaited)
+            self._take(events, batch, awaited)
             if not batch:
                 break
             timeout_s = 0.0
         return batch
+
+    def _take(self, events: Sequence[MqttEvent], batch: list[Received], awaited: dict[int, str]) -> None:
+        for event in events:
+            if isinstance(event, Received):
+                batch.append(event)
+            else:
+                self._granted(event, awaited)
 
     def _granted(self, answer: Acknowledged, awaited: dict[int, str]) -> None:
         topic = awaited.get(answer.packet_id)

@@ -172,6 +172,8 @@ class PahoClient:
             properties = _properties(PacketTypes.CONNECT)
             properties.MaximumPacketSize = config.max_packet
             properties.SessionExpiryInterval = config.session_expiry_s
+            if config.receive_max is not None:
+                properties.ReceiveMaximum = config.receive_max
             self._client.connect(
                 config.host, config.port, config.keepalive_s, clean_start=not resume, properties=properties
             )

@@ -1,0 +1,178 @@
+"""PostgreSQL: how it is reached, and what its errors mean.
+
+Owns: the URL and what of it may be shown, the connections with their limits, the classes of errors.
+Does not know: tables (tables.py, migrations.py), what is written.
+
+A commit is on the disk when it returns, whatever the server's default for `synchronous_commit` is: what has been
+committed is acknowledged to the broker. libpq reads the rest from its own environment (PGPASSFILE, PGSERVICE,
+PGSSLROOTCERT ...).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import Connection, create_engine, exc
+
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.redact import mask
+from edgeaudio.terminal import one_line
+
+_SCHEMES: Final = ("postgresql://", "postgres://")
+_ADVICE: Final = "write it as in postgresql://user@host:5432/database, with %40 for @ and %2F for / in a password"
+_CONNECTION: Final[dict[str, Any]] = {  # where the URL does not say otherwise; the network may go away without a word
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # ms
+    "application_name": "edgeaudio collect",
+}
+_SESSION: Final = """SELECT set_config('timezone', 'UTC', false), set_config('lock_timeout', '10s', false),
+    set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false),
+    CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END"""
+_HINTS: Final = {
+    "28": "check the user and the password",
+    "3D": "create the database",
+    "42501": "grant the user what it lacks",
+    "53100": "free some of the server's disk",
+    "25006": "name the server that may be written to (target_session_attrs=read-write)",
+}
+_MAX_TEXT: Final = 300
+
+
+class DatabaseError(EdgeaudioError):
+    """The database cannot be used; one line. `passing`: it may work again by itself, or by somebody's help there."""
+
+    def __init__(self, message: str, *, passing: bool = True) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+
+class RowError(DatabaseError):
+    """PostgreSQL refuses the values of a row: the row's own fault, and that of no other."""
+
+
+class NoPartitionError(DatabaseError):
+    """A row's month has no partition: somebody dropped it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrl:
+    """A URL that libpq can read. `str()` and `repr()` hide its secrets."""
+
+    url: str = field(repr=False)
+    where: str  # without login and parameters
+    has_password: bool
+
+    def __str__(self) -> str:
+        return self.where
+
+
+def parse_database_url(url: str) -> DatabaseUrl:
+    """Check a URL. Raises EdgeaudioError, whose message holds no part of it."""
+    if not url.startswith(_SCHEMES):
+        raise EdgeaudioError(f"the database's URL must begin with postgresql://; {_ADVICE}")
+    try:
+        parts = {key: str(value) for key, value in conninfo_to_dict(url).items()}
+    except psycopg.Error:
+        raise EdgeaudioError(f"the database's URL cannot be read; {_ADVICE}") from None
+    host, port, name = (parts.get(key, "") for key in ("host", "port", "dbname"))
+    # a raw @ or / in a password moves the borders: a part of it would be taken for a host or a name, and shown
+    if any("@" in text for text in (host, port, name)) or not re.fullmatch(r"[0-9,]*", port):
+        raise EdgeaudioError(f"the database's URL can be read in two ways; {_ADVICE}")
+    place = f"{host}:{port}" if port and not host.startswith("/") else host
+    return DatabaseUrl(url, f"postgresql://{place}/{name}", "password" in parts)
+
+
+class Database:
+    """Connections to one database, from any thread."""
+
+    def __init__(self, url: DatabaseUrl, *, connections: int) -> None:
+        """Nothing is connected yet; `connections`: as many as may be in use at once."""
+        self.url = url
+        self._limits = {key: value for key, value in _CONNECTION.items() if f"{key}=" not in url.url}
+        self._engine = create_engine(
+            "postgresql+psycopg://",
+            creator=self.connect,
+            pool_size=connections,
+            max_overflow=0,
+            hide_parameters=True,
+            execution_options={"preserve_rowcount": True},  # of INSERT too
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield a connection; what was done is committed on return. Raises DatabaseError."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except exc.DBAPIError as error:
+            raise self.error(error.orig) from None
+        except (psycopg.Error, exc.SQLAlchemyError) as error:
+            raise self.error(error) from None
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """Return a connection of its own. Raises psycopg.Error."""
+        connection = psycopg.connect(self.url.url, **self._limits)
+        try:
+            connection.execute(_SESSION)
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def error(self, error: BaseException | None) -> DatabaseError:
+        """Return an error of the driver as one line that says what to do."""
+        state = getattr(error, "sqlstate", None) or ""
+        text = str(error).strip().split("\n")[0].removeprefix("connection failed: ")
+        hint = _HINTS.get(state) or _HINTS.get(state[:2]) or "it is tried again"
+        if not state and "authentication failed" in text:  # libpq gives no state while it connects
+            hint = _HINTS["28"]
+        message = f"database {self.url}: {one_line(mask(text))[:_MAX_TEXT]}; {hint}"
+        if state == "23514" and "no partition" in text:
+            return NoPartitionError(message)
+        return (RowError if state[:2] in {"22", "23"} else DatabaseError)(message)
+
+
+class SessionLock:
+    """An advisory lock that one process holds, for as long as a connection of its own lives. Called by one thread."""
+
+    def __init__(self, database: Database, number: int) -> None:
+        self._database = database
+        self._number = number
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def is_held(self) -> bool:
+        """Take the lock if it is free; True if this process has it. Raises DatabaseError: then it has it no more."""
+        try:
+            if self._connection is not None:
+                self._connection.execute("SELECT 1")
+                return True
+            connection = self._database.connect()
+            connection.autocommit = True
+            row = connection.execute("SELECT pg_try_advisory_lock(%s)", (self._number,)).fetchone()
+            if row is not None and row[0]:
+                self._connection = connection
+            else:
+                connection.close()
+        except psycopg.Error as error:
+            self.release()
+            raise self._database.error(error) from None
+        return self._connection is not None
+
+    def release(self) -> None:
+        """Give the lock back. Never raises."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,109 @@
+"""The layout of the database, brought up to date step by step.
+
+Owns: the steps and their numbers, and refusing a database that a newer edgeaudio has changed.
+Does not know: partitions (partitions.py), connections (database.py).
+
+All steps that are missing are one transaction, under an advisory lock: of several processes that start at once, one
+makes them and the others find them made. A step that has been released is never edited; a change is a new step.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from edgeaudio.collect.database import Database, DatabaseError
+from edgeaudio.collect.tables import SCHEMA
+
+LOCK: Final = 0x65646701  # of pg_advisory_xact_lock: "edg" and a number
+
+STEPS: Final = (
+    """
+    CREATE TABLE edgeaudio.detections (
+        at timestamptz NOT NULL, device text NOT NULL, source text NOT NULL, id text NOT NULL,
+        kind text NOT NULL CHECK (kind IN ('onset', 'offset')), label text NOT NULL, score real NOT NULL,
+        at_error_s real, duration_s double precision NOT NULL, model text NOT NULL, seq bigint NOT NULL,
+        seq_epoch text NOT NULL, test boolean NOT NULL, received_at timestamptz NOT NULL DEFAULT now()
+    ) PARTITION BY RANGE (at);
+    CREATE INDEX ON edgeaudio.detections (at);
+    CREATE INDEX ON edgeaudio.detections (device, source, at);
+    CREATE INDEX ON edgeaudio.detections (label, at);
+    CREATE TABLE edgeaudio.misdated_detections
+        (LIKE edgeaudio.detections INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+    CREATE UNIQUE INDEX ON edgeaudio.misdated_detections (id, kind, device, source);
+    CREATE INDEX ON edgeaudio.misdated_detections (received_at);
+    CREATE TABLE edgeaudio.status_changes (
+        since timestamptz NOT NULL, device text NOT NULL, source text NOT NULL, state text NOT NULL,
+        reason text NOT NULL, detail text NOT NULL, received_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (device, source, since, state, reason)
+    ) PARTITION BY RANGE (since);
+    CREATE INDEX ON edgeaudio.status_changes (since);
+    CREATE TABLE edgeaudio.availability_changes (
+        at timestamptz NOT NULL, device text NOT NULL, shard text NOT NULL, online boolean NOT NULL,
+        PRIMARY KEY (device, shard, at)
+    ) PARTITION BY RANGE (at);
+    CREATE TABLE edgeaudio.health (
+        begins_at timestamptz NOT NULL, device text NOT NULL, shard text NOT NULL, at timestamptz NOT NULL,
+        version text NOT NULL, started_at timestamptz, restarts bigint, cpu_percent double precision,
+        memory_mb double precision, temperature_c double precision, disk_free_mb double precision,
+        outbox_messages bigint, outbox_bytes bigint, outbox_oldest_s double precision, outbox_dropped bigint,
+        outbox_trouble text NOT NULL, sources jsonb NOT NULL, models jsonb NOT NULL,
+        PRIMARY KEY (device, shard, begins_at)
+    ) PARTITION BY RANGE (begins_at);
+    CREATE TABLE edgeaudio.devices (
+        device text NOT NULL, shard text NOT NULL, online boolean NOT NULL, changed_at timestamptz NOT NULL,
+        PRIMARY KEY (device, shard)
+    );
+    CREATE TABLE edgeaudio.sources (
+        device text NOT NULL, source text NOT NULL, state text NOT NULL, reason text NOT NULL, detail text NOT NULL,
+        since timestamptz NOT NULL, codec text NOT NULL, sample_rate integer, channels integer, next_try timestamptz,
+        PRIMARY KEY (device, source)
+    );
+    CREATE VIEW edgeaudio.events AS
+        SELECT onset.at AS begins_at, ending.at AS ends_at, onset.device, onset.source, onset.id, onset.label,
+            greatest(onset.score, ending.score) AS score, coalesce(ending.duration_s, onset.duration_s) AS duration_s,
+            onset.at_error_s AS begin_error_s, ending.at_error_s AS end_error_s, onset.model, onset.test
+        FROM edgeaudio.detections AS onset
+        LEFT JOIN edgeaudio.detections AS ending
+            ON ending.id = onset.id AND ending.kind = 'offset' AND ending.device = onset.device
+            AND ending.source = onset.source AND ending.at >= onset.at AND ending.at < onset.at + interval '31 days'
+        WHERE onset.kind = 'onset';
+    """,
+)
+LAYOUT: Final = len(STEPS)
+
+
+def migrate(database: Database) -> None:
+    """Bring the layout up to date. Raises DatabaseError, which is not `passing` if the layout is newer."""
+    with database.transaction() as db:
+        _require_known(_layout(db), database)
+        if _layout(db) == LAYOUT:
+            return
+        db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        done = _layout(db)
+        _require_known(done, database)
+        if done == 0:
+            db.exec_driver_sql(
+                f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; CREATE TABLE IF NOT EXISTS {SCHEMA}.migrations "
+                "(number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+            )
+        for number, step in enumerate(STEPS[done:], done + 1):
+            db.exec_driver_sql(step)
+            db.execute(text(f"INSERT INTO {SCHEMA}.migrations (number) VALUES (:number)"), {"number": number})  # noqa: S608 - a constant
+
+
+def _layout(db: Connection) -> int:
+    """Return the number of the last step that was made; 0: none."""
+    if db.scalar(text("SELECT to_regclass(:name)"), {"name": f"{SCHEMA}.migrations"}) is None:
+        return 0
+    return int(db.scalar(text(f"SELECT coalesce(max(number), 0) FROM {SCHEMA}.migrations")) or 0)  # noqa: S608 - a constant
+
+
+def _require_known(layout: int, database: Database) -> None:
+    if layout > LAYOUT:
+        raise DatabaseError(
+            f"database {database.url}: is of a newer edgeaudio (layout {layout}, this one knows {LAYOUT}): "
+            "upgrade this one, or name another database",
+            passing=False,
+        )

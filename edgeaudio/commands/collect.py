@@ -1,0 +1,107 @@
+"""`edgeaudio collect`: a fleet's reports into PostgreSQL, until it is stopped."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from edgeaudio.commands.exit_status import EXIT_FAULT
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.logs import log_strays, setup_logging
+from edgeaudio.settings import load_settings
+from edgeaudio.settings.places import COLLECT_DATABASE_VARIABLE
+from edgeaudio.settings.reading import read_secret
+from edgeaudio.terminal import print_out
+from edgeaudio.wiring import mqtt_config
+
+if TYPE_CHECKING:
+    from edgeaudio.collect.database import DatabaseUrl
+
+_EXTRA: Final = ("psycopg", "sqlalchemy")
+
+
+def collect(options: argparse.Namespace) -> int:
+    """Collect until SIGTERM or SIGINT; returns the exit status. Raises EdgeaudioError."""
+    url = database_url(options.database)
+    # the extra's packages, which may be missing above
+    from edgeaudio.collect.collector import Collector  # noqa: PLC0415
+    from edgeaudio.collect.config import CollectConfig  # noqa: PLC0415
+    from edgeaudio.collect.status_server import StatusServer  # noqa: PLC0415
+
+    settings = load_settings(options.config, options.options)
+    setup_logging(settings.log_level, log_format=settings.log_format, device=settings.device)
+    log_strays()
+    collector = Collector(
+        CollectConfig(
+            mqtt=mqtt_config(settings),
+            base_topic=settings.mqtt.base_topic,
+            database=url,
+            group=options.group,
+            consumers=options.consumers,
+            session_expiry_s=options.session_expiry,
+            keep_months=options.keep_months,
+        )
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with ExitStack() as stack:
+        if options.listen is not None:
+            stack.enter_context(StatusServer(options.listen[0], options.listen[1], lambda: collector.status))
+        stack.callback(collector.stop)
+        collector.start()
+        collector.run(stop)
+    return 0 if collector.failure is None else EXIT_FAULT
+
+
+def roll_up(options: argparse.Namespace) -> int:
+    """Write the months that are over; returns the exit status. Raises EdgeaudioError."""
+    url = database_url(options.database)
+    _require(("pyarrow",), "a roll-up", "collect,archive")
+    from edgeaudio.collect import roll_up as months  # noqa: PLC0415 (the extras' packages)
+    from edgeaudio.collect.database import Database  # noqa: PLC0415
+
+    database = Database(url, connections=1)
+    try:
+        done = months.roll_up(database, options.to)
+    finally:
+        database.close()
+    for line in done.written:
+        print_out(line)
+    print_out(f"{len(done.written)} months written, {done.unchanged} as they were")
+    return 0
+
+
+def database_url(option: str | None) -> DatabaseUrl:
+    """Return the database of the option, or of the environment. Raises EdgeaudioError."""
+    _require(_EXTRA, "collect", "collect")
+    from edgeaudio.collect.database import parse_database_url  # noqa: PLC0415
+
+    given = option or os.environ.get(COLLECT_DATABASE_VARIABLE)
+    if not given:
+        raise EdgeaudioError(
+            f"collect needs a database: --database postgresql://user@host/database, or ${COLLECT_DATABASE_VARIABLE}"
+        )
+    url = parse_database_url(read_secret(Path(given[1:])) if given.startswith("@") else given)
+    if url.has_password and option and not option.startswith("@"):
+        raise EdgeaudioError(
+            "--database holds a password, which everybody on this machine can see: write the URL into a file that only "
+            f"you can read, and give the file's name after an @, as in --database @database.txt; or use "
+            f"${COLLECT_DATABASE_VARIABLE} or PGPASSFILE"
+        )
+    return url
+
+
+def _require(packages: Sequence[str], what: str, extra: str) -> None:
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise EdgeaudioError(
+            f"{what} needs {', '.join(missing)}: install the extra, as in pip install 'edgeaudio[{extra}]'"
+        )
