@@ -309,7 +309,7 @@ $(VENV)/.fleet: $(VENV)/.test
 PROGRAMS := make apparmor mosquitto ffmpeg openssl espeak-ng iproute2 nftables gcc libc6-dev libasound2-dev \
   libasound2-data python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav fish zsh groff-base nginx libnginx-mod-rtmp nodejs \
-  prometheus valgrind flite flac
+  postgresql prometheus valgrind flite flac
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
 
 # Debian starts Prometheus and nginx as they are installed, for all the network to see: the tests start their own

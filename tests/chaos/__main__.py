@@ -28,6 +28,7 @@ from support.brokers import ROOT
 from support.programs import lacking, require_program
 
 from chaos.cameras import cameras
+from chaos.collect import collect
 from chaos.film import film
 from chaos.fleet import fleet
 from chaos.fuzz import fuzz
@@ -100,6 +101,13 @@ PROOFS = {
         ("mosquitto", "gstreamer"),
         servers,
         lambda folder: servers(folder, short=True),
+    ),
+    "collect": Proof(
+        "collectors, their database and their broker are killed under 1,000 detections a second; 6 min",
+        ("mosquitto", "postgres"),
+        collect,
+        lambda folder: collect(folder, short=True),
+        "centres.md",
     ),
     "writes": Proof(
         "what is written to the disk, with and without events; 12 min",

@@ -15,19 +15,10 @@ from typing import Self
 import psycopg
 import pytest
 from support.ports import free_port
-from support.programs import missing
+from support.programs import require_program
 from support.waiting import wait_until
 
-_HOMES = "/usr/lib/postgresql"
 FAST = ("fsync=off", "full_page_writes=off", "max_wal_size=256MB")
-
-
-def _program(name: str) -> Path:
-    """Return a program of the newest PostgreSQL; Debian keeps them out of the search path."""
-    found = sorted(Path(_HOMES).glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
-    if not found:
-        missing("PostgreSQL (Debian: postgresql)")
-    return found[-1]
 
 
 class Postgres:
@@ -35,7 +26,7 @@ class Postgres:
 
     def __init__(self, folder: Path, *settings: str) -> None:
         """Make a cluster, whose superuser is `edgeaudio` and needs no password."""
-        self._server = _program("postgres")
+        self._server = require_program("postgres")
         self._home = folder
         self._settings = settings
         # as root the server refuses to run: root becomes the user of Debian's package
@@ -44,18 +35,16 @@ class Postgres:
         self.port = free_port()
         if self._user:
             shutil.chown(folder, self._user)
-        command = [str(_program("initdb")), "--no-sync", "--auth=trust", "--username=edgeaudio", "--encoding=UTF8"]
+        command = [require_program("initdb"), "--no-sync", "--auth=trust", "--username=edgeaudio", "--encoding=UTF8"]
         command += ["--locale=C", "--no-instructions", "--pgdata", str(folder / "data")]
         subprocess.run(command, check=True, timeout=60, capture_output=True, user=self._user, cwd="/")
 
     def start(self) -> Self:
-        command = [str(self._server), "-D", str(self._home / "data"), "-p", str(self.port), "-k", ""]
+        command = [self._server, "-D", str(self._home / "data"), "-p", str(self.port), "-k", ""]
         command += ["-h", "127.0.0.1"]
         for setting in self._settings:
             command += ["-c", setting]
-        with (self._home / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, user=self._user, cwd="/")
-        wait_until(self._answers, 30, "PostgreSQL does not answer")
+        wait_until(lambda: self._runs(command), 60, "PostgreSQL does not answer")
         return self
 
     @property
@@ -82,9 +71,11 @@ class Postgres:
             connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
-    def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, (self._home / "log").read_text()
+    def _runs(self, command: list[str]) -> bool:
+        """Start the server if it does not run: a killed one may leave processes that must end first."""
+        if self._process is None or self._process.poll() is not None:
+            with (self._home / "log").open("ab") as log:
+                self._process = subprocess.Popen(command, stdout=log, stderr=log, user=self._user, cwd="/")
         with suppress(psycopg.OperationalError):
             psycopg.connect(self.url(), connect_timeout=2).close()
             return True

@@ -32,6 +32,8 @@ PACKAGES = {
     "nginx-rtmp": "nginx libnginx-mod-rtmp",
     "nft": "nftables",
     "node": "nodejs",
+    "initdb": "postgresql",
+    "postgres": "postgresql",
     "promtool": "prometheus",
     "systemd-analyze": "systemd",
     "unshare": "util-linux",
@@ -99,7 +101,10 @@ def with_mounts(script: str) -> list[str]:
 
 
 def _path(name: str) -> str | None:
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+    postgresql = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), key=len)  # one of each version
+    return shutil.which(name) or shutil.which(
+        name, path=":".join(["/usr/sbin", "/usr/local/sbin", "/sbin", *postgresql])
+    )
 
 
 @functools.cache
