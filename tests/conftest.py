@@ -21,6 +21,7 @@ INTEGRATION_FOLDERS = frozenset(
         "arm",
         "browser",
         "chaos",
+        "collect",
         "deb",
         "demo",
         "deploy",

@@ -23,7 +23,7 @@ from edgeaudio.collect.database import Database, DatabaseError
 from edgeaudio.collect.keeper import Keeper
 from edgeaudio.collect.shared_consumer import Mqtt5Consumer, Patience, Reader
 from edgeaudio.collect.state_thread import StateThread
-from edgeaudio.collect.topics import shared_filters, state_filters
+from edgeaudio.collect.topics import history_filters, state_filters
 from edgeaudio.collect.writer import Writer
 from edgeaudio.sinks.mqtt.events import Received
 from edgeaudio.wire.consumer import Consumer, Handler, Subscription
@@ -72,7 +72,7 @@ class Collector:
         mqtt = replace(config.mqtt, max_payload=MAX_PAYLOAD, max_packet=_MAX_PACKET)
         self._passing = replace(mqtt, client_id=f"{mqtt.client_id}_collect-state", session_expiry_s=0)
         subscription = Subscription(
-            shared_filters(config.base_topic, config.group), qos=1, retained=False, batch=RECEIVE_MAX
+            history_filters(config.base_topic, config.group), qos=1, retained=False, batch=RECEIVE_MAX
         )
         self._consumers = [
             Mqtt5Consumer(

@@ -19,7 +19,7 @@ class CollectConfig:
     mqtt: MqttConfig  # its client id is the beginning of those of all connections
     base_topic: str
     database: DatabaseUrl
-    group: str = GROUP  # of the shared subscription
+    group: str | None = GROUP  # of the shared subscription; None: each consumer receives everything
     consumers: int = 1
     session_expiry_s: int = SESSION_S  # for which the broker keeps what waits for a consumer that is away
     keep_months: int | None = None  # None: all

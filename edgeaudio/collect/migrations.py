@@ -95,7 +95,9 @@ def migrate(database: Database) -> None:
 
 def _layout(db: Connection) -> int:
     """Return the number of the last step that was made; 0: none."""
-    if db.scalar(text("SELECT to_regclass(:name)"), {"name": f"{SCHEMA}.migrations"}) is None:
+    # from the catalogue itself: to_regclass would still say what it knew before the lock was waited for
+    known = text("SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = :schema AND tablename = 'migrations'")
+    if not db.scalar(known, {"schema": SCHEMA}):
         return 0
     return int(db.scalar(text(f"SELECT coalesce(max(number), 0) FROM {SCHEMA}.migrations")) or 0)  # noqa: S608 - a constant
 

@@ -68,11 +68,14 @@ def create(db: Connection, table: str, months: Iterable[Month]) -> None:
 def existing(db: Connection, table: str) -> Iterator[Month]:
     """Yield the months of a table that have a partition."""
     names = db.execute(
-        text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass(:table)"),
+        text(
+            "SELECT c.relname FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid "
+            "WHERE inhparent = CAST(:table AS regclass)"
+        ),
         {"table": f"{SCHEMA}.{table}"},
     ).scalars()
     for name in names:
-        if month := Month.parse(name.removeprefix(f"{SCHEMA}.").removeprefix(f"{table}_")):
+        if month := Month.parse(name.removeprefix(f"{table}_")):
             yield month
 
 

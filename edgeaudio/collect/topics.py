@@ -8,10 +8,10 @@ from typing import Final
 _SHARD: Final = re.compile(r"(?P<device>[^/]+)/_shard/(?P<index>[0-9]{1,5})/(?P<rest>availability|health)")
 
 
-def shared_filters(base: str, group: str) -> tuple[str, ...]:
-    """Return the filters of what happened, which any one consumer of the group receives."""
+def history_filters(base: str, group: str | None) -> tuple[str, ...]:
+    """Return the filters of what happened, which one consumer of the group receives; of no group: each."""
     topics = ("+/+/detection", "+/+/status", "+/health", "+/_shard/+/health")
-    return tuple(f"$share/{group}/{base}/{topic}" for topic in topics)
+    return tuple(f"{base}/{topic}" if group is None else f"$share/{group}/{base}/{topic}" for topic in topics)
 
 
 def state_filters(base: str) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def collect(options: argparse.Namespace) -> int:
             mqtt=mqtt_config(settings),
             base_topic=settings.mqtt.base_topic,
             database=url,
-            group=options.group,
+            group=None if options.no_sharing else options.group,
             consumers=options.consumers,
             session_expiry_s=options.session_expiry,
             keep_months=options.keep_months,

@@ -38,6 +38,12 @@ def add_collect(commands: Commands) -> None:
         help="of the shared subscription, the same in all processes of one database (default: edgeaudio-collect)",
     )
     collect.add_argument(
+        "--no-sharing",
+        action="store_true",
+        help="receive everything, whatever other processes receive: two of them are spares of each other. For a broker "
+        "that forgets shared subscriptions when it is started anew, as Mosquitto does",
+    )
+    collect.add_argument(
         "--consumers",
         type=whole(1, 16),
         default=1,

@@ -1,7 +1,11 @@
 """Consumers, database and broker are killed in turn while detections arrive: each that was published is stored once.
 
-Two collectors share a subscription of a Mosquitto that keeps its sessions on the disk, and write into a PostgreSQL that
-syncs. What counts as published is what the broker has acknowledged. A last row measures one collector by a backlog.
+Two collectors receive from a Mosquitto that keeps its sessions on the disk, and write into a PostgreSQL that syncs.
+What counts as published is what the broker has acknowledged. A last row measures one collector by a backlog.
+
+Mosquitto forgets shared subscriptions when it starts, whatever it has saved: what is published until they are made
+again has no subscriber. So under kills of the broker collectors do not share; what they lose if they do is measured,
+and is no fault of theirs.
 """
 
 from __future__ import annotations
@@ -31,9 +35,9 @@ DURATION_S = 60.0
 KILL_EVERY_S = 5.0
 AWAY_S = 2.0  # of the database
 BACKLOG = 50_000
-_QUIET_S = 20.0  # after which nothing more is to be expected
+_QUIET_S = 45.0  # after which nothing more is to be expected
 
-Fault = Literal["none", "collectors", "database", "broker"]
+Fault = Literal["none", "collectors", "database", "broker", "broker, shared subscription"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +111,10 @@ class Publisher:
 
 def collect(folder: Path, *, short: bool = False) -> Sequence[Collected]:
     """Publish under each fault, and measure a backlog."""
-    faults: tuple[Fault, ...] = ("none", "collectors", "database", "broker")
+    faults: tuple[Fault, ...] = ("none", "collectors", "database", "broker", "broker, shared subscription")
     if short:
         return [under(folder / fault, fault, rate_per_s=200.0, duration_s=8.0, every_s=3.0) for fault in faults[1:3]]
-    rows = [under(folder / fault, fault) for fault in faults]
+    rows = [under(folder / str(number), fault) for number, fault in enumerate(faults)]
     return [*rows, backlog(folder / "backlog", BACKLOG)]
 
 
@@ -124,7 +128,8 @@ def under(
 ) -> Collected:
     """Publish for so long while something is killed every so often."""
     with ExitStack() as stack:
-        broker, server, collectors = _stage(stack, folder, COLLECTORS)
+        options = ("--no-sharing",) if fault == "broker" else ()
+        broker, server, collectors = _stage(stack, folder, COLLECTORS, *options)
         for collector in collectors:
             collector.start().wait_subscribed()
         count = round(rate_per_s * duration_s)
@@ -150,7 +155,7 @@ def under(
 def judged(fault: str, published: int, stored: int, rows: int) -> tuple[str, ...]:
     """Return what must not be."""
     faults = []
-    if stored != published:
+    if stored != published and fault != "broker, shared subscription":
         faults.append(f"killed {fault}: {published - stored} of {published} detections are not stored")
     if rows != stored:
         faults.append(f"killed {fault}: {rows - stored} detections are stored twice")
@@ -185,16 +190,17 @@ def backlog(folder: Path, count: int) -> Collected:
 
 
 def _stage(
-    stack: ExitStack, folder: Path, collectors: int
+    stack: ExitStack, folder: Path, collectors: int, *options: str
 ) -> tuple[BrokerProcess, Postgres, Sequence[RunningCollector]]:
     folder.mkdir()
     server = stack.enter_context(running_postgres())
     # saved after each change: a Mosquitto that is killed has lost what it had not saved
-    options = ("max_queued_messages 0", "persistence true", f"persistence_location {folder}/")
-    broker = MosquittoFactory(folder)(*options, "autosave_interval 1", "autosave_on_changes true").start()
+    keeps = ("persistence true", f"persistence_location {folder}/", "autosave_interval 1", "autosave_on_changes true")
+    broker = MosquittoFactory(folder)("max_queued_messages 0", *keeps).start()
     stack.callback(broker.stop)
     made = [
-        RunningCollector(folder, broker.port, server.url(), device=f"collect-{number}") for number in range(collectors)
+        RunningCollector(folder, broker.port, server.url(), *options, device=f"collect-{number}")
+        for number in range(collectors)
     ]
     for collector in made:
         stack.callback(collector.kill)
