@@ -64,6 +64,7 @@ class Collector:
     def __init__(self, config: CollectConfig) -> None:
         self._config = config
         self._stop = threading.Event()
+        self._started: list[Consumer | StateThread] = []
         self._counts = Counts()
         self._database = Database(config.database, connections=config.consumers + 2)
         self._writer = Writer(self._database, self._counts, keep_months=config.keep_months)
@@ -121,9 +122,10 @@ class Collector:
             if not error.passing:
                 raise
             log.error("%s; messages wait at the broker", error)  # noqa: TRY400 (one line)
-        for consumer in self._consumers:
-            consumer.start()
-        self._state.start()
+        threads: list[Consumer | StateThread] = [*self._consumers, self._state]
+        for thread in threads:
+            thread.start()
+            self._started.append(thread)
 
     def run(self, until: threading.Event) -> None:
         """Wait until the process is to stop, or a thread has died; log the counts now and then."""
@@ -139,9 +141,8 @@ class Collector:
         """End all threads; what is not committed stays at the broker."""
         self._stop.set()
         deadline_s = time.monotonic() + _STOP_LIMIT_S
-        for consumer in self._consumers:
-            consumer.join(max(0.0, deadline_s - time.monotonic()))
-        self._state.join(max(0.0, deadline_s - time.monotonic()))
+        for thread in self._started:
+            thread.join(max(0.0, deadline_s - time.monotonic()))
         self._database.close()
 
     def _handler(self, patience: Patience) -> Handler:

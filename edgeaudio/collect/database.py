@@ -25,7 +25,7 @@ from edgeaudio.redact import mask
 from edgeaudio.terminal import one_line
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
-_ADVICE: Final = "write it as in postgresql://user@host:5432/database, with %40 for @ and %2F for / in a password"
+_ADVICE: Final = "write it as in postgresql://host:5432/database, with %40 for @ and %2F for / in a password"
 _CONNECTION: Final[dict[str, Any]] = {  # where the URL does not say otherwise; the network may go away without a word
     "connect_timeout": 10,
     "keepalives_idle": 15,

@@ -87,7 +87,7 @@ def database_url(option: str | None) -> DatabaseUrl:
     given = option or os.environ.get(COLLECT_DATABASE_VARIABLE)
     if not given:
         raise EdgeaudioError(
-            f"collect needs a database: --database postgresql://user@host/database, or ${COLLECT_DATABASE_VARIABLE}"
+            f"collect needs a database: --database postgresql://host/database, or ${COLLECT_DATABASE_VARIABLE}"
         )
     url = parse_database_url(read_secret(Path(given[1:])) if given.startswith("@") else given)
     if url.has_password and option and not option.startswith("@"):

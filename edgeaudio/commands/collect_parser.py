@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgeaudio.commands.parser import Commands
 
 _DATABASE = (
-    "PostgreSQL, as in postgresql://user@host:5432/database; @FILE: the URL in the first line of FILE, for one with a "
+    "PostgreSQL, as in postgresql://host:5432/database; @FILE: the URL in the first line of FILE, for one with a "
     "password; what is left out is libpq's affair: PGPASSFILE, PGSERVICE (default: $EDGEAUDIO_COLLECT_DATABASE)"
 )
 
@@ -70,7 +70,7 @@ def add_collect(commands: Commands) -> None:
         help="answer /health and /metrics there, to whoever asks (default: nowhere)",
     )
     collect.examples = (
-        "edgeaudio collect --config edgeaudio.toml --database postgresql://edgeaudio@db.local/edgeaudio",
+        "edgeaudio collect --config edgeaudio.toml --database postgresql://db.local/edgeaudio",
         "edgeaudio collect --set mqtt.url=mqtt://broker.local --database @/run/secrets/database --consumers 2",
         "edgeaudio collect roll-up --database @/run/secrets/database --to /archive",
     )

@@ -46,7 +46,7 @@ def test_a_url_is_shown_without_its_login(url: str, shown: str, has_password: bo
     ],
 )
 def test_a_url_that_can_be_misread_is_refused_without_being_shown(url: str) -> None:
-    with pytest.raises(EdgeaudioError, match="write it as in postgresql://user@host:5432/database") as caught:
+    with pytest.raises(EdgeaudioError, match="write it as in postgresql://host:5432/database") as caught:
         parse_database_url(url)
     assert "cret" not in str(caught.value)
     assert "s3" not in str(caught.value)

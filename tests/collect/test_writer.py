@@ -42,7 +42,8 @@ def write(writer: Writer, *values: Shared) -> None:
 
 
 def recent(event_id: str = "e1", **changes: Any) -> Detection:
-    return replace(ONSET, **{"id": event_id, "at": NOW} | changes)
+    values: dict[str, Any] = {"id": event_id, "at": NOW} | changes
+    return replace(ONSET, **values)
 
 
 def test_a_row_that_comes_again_changes_nothing(database: Database, sql: Sql) -> None:

@@ -13,7 +13,7 @@ from support.waiting import wait_until
 
 from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.sinks.mqtt.events import Received
-from edgeaudio.wire.consumer import Consumer, Subscription
+from edgeaudio.wire.consumer import Consumer, PostponedError, Subscription
 
 PUBLISHED = b"\x30\x06\x00\x01a\x00on"  # MQTT 5: topic "a", no properties, payload "on"
 ALL = Subscription(("edgeaudio/#",), qos=1, retained=True)
@@ -53,6 +53,59 @@ def test_a_batch_that_was_not_handled_comes_again(broker: BrokerProcess) -> None
     stop.set()
     again.join(10)
     assert not again.is_alive
+
+
+def test_a_postponed_batch_is_handed_over_again_before_it_is_acknowledged(broker: BrokerProcess) -> None:
+    handled: list[list[bytes]] = []
+
+    def refuse_twice(batch: Sequence[Received]) -> None:
+        if batch:
+            handled.append([message.payload for message in batch])
+            if len(handled) < 3:
+                raise PostponedError(0.05)
+
+    config = config_for(
+        broker.start(), client_id="x", keeps_session=True, manual_ack=True, session_expiry_s=60, receive_max=2
+    )
+    stop = threading.Event()
+    consumer = Consumer("detections", config, ALL, refuse_twice, stop=stop)
+    consumer.start()
+    wait_until(lambda: consumer.is_up)
+    with Subscriber(broker.port, "nothing") as client:
+        for number in range(6):
+            client.publish("edgeaudio/x", str(number))
+    wait_until(lambda: [payload for batch in handled[2:] for payload in batch] == [b"0", b"1", b"2", b"3", b"4", b"5"])
+    assert handled[0] == handled[1] == handled[2]
+    stop.set()
+    consumer.join(10)
+    assert not consumer.is_alive
+
+
+def test_a_process_stops_while_a_batch_is_postponed_and_the_batch_comes_again(broker: BrokerProcess) -> None:
+    config = config_for(broker.start(), client_id="x", keeps_session=True, manual_ack=True, session_expiry_s=60)
+    stop, again = threading.Event(), threading.Event()
+    asked = threading.Event()
+
+    def refuse(batch: Sequence[Received]) -> None:
+        if batch:
+            asked.set()
+            raise PostponedError(60)
+
+    consumer = Consumer("detections", config, ALL, refuse, stop=stop)
+    consumer.start()
+    wait_until(lambda: consumer.is_up)
+    with Subscriber(broker.port, "nothing") as client:
+        client.publish("edgeaudio/x", "y")
+    assert asked.wait(10)
+    stop.set()
+    consumer.join(5)
+    assert not consumer.is_alive
+    heard: list[bytes] = []
+    second = Consumer("detections", config, ALL, lambda batch: heard.extend(m.payload for m in batch), stop=again)
+    second.start()
+    wait_until(lambda: heard == [b"y"])
+    again.set()
+    second.join(10)
 
 
 def test_denied_topics_are_named_and_the_subscription_is_not_up(caplog) -> None:

@@ -1,0 +1,111 @@
+"""The command: what is said where something must be mended, and what nobody may see."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from collect.test_writer import recent, write, writer_of
+from support.postgres import Postgres
+
+from edgeaudio.cli import main
+from edgeaudio.collect.collector import CollectorStatus
+from edgeaudio.collect.counts import NAMES
+from edgeaudio.collect.database import Database
+from edgeaudio.collect.migrations import migrate
+from edgeaudio.collect.partitions import Month
+from edgeaudio.collect.status_server import StatusServer, metrics
+from edgeaudio.collect.topics import history_filters, without_shard
+from edgeaudio.errors import EdgeaudioError
+
+BROKER = ("--set", "mqtt.url=mqtt://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "collect needs a database: --database postgresql://host/database, or $EDGEAUDIO_COLLECT_DATABASE"),
+        (("--database", "mysql://u@db/x"), "the database's URL must begin with postgresql://"),
+        (
+            ("--database", "postgresql://u:s3cret@db/x"),
+            "--database holds a password, which everybody on this machine can",
+        ),
+        (("--database", "@/nowhere"), "/nowhere: secret file cannot be read"),
+        (("--database", "postgresql://", "--group", "a/+"), "a group's name has up to 64 letters"),
+        (("--database", "postgresql://", "--listen", "9465"), "is no HOST:PORT, as in 127.0.0.1:9465"),
+        (("--database", "postgresql://", "--session-expiry", "10"), "10 is not a whole number from 600 to 2592000"),
+    ],
+)
+def test_what_must_be_mended_is_one_line(
+    options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EDGEAUDIO_COLLECT_DATABASE", raising=False)
+    try:
+        status: object = main(["collect", *BROKER, *options])
+    except SystemExit as ended:
+        status = ended.code
+    error = capsys.readouterr().err
+    assert status == 2
+    assert said in error
+    assert error.count("\n") == 1
+    assert "s3cret" not in error
+
+
+def test_a_missing_extra_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "psycopg" else find(name))
+    assert main(["collect", "--database", "postgresql://"]) == 2
+    assert "collect needs psycopg: install the extra, as in pip install 'edgeaudio[collect]'" in capsys.readouterr().err
+
+
+def test_a_newer_database_ends_the_command(
+    database: Database, url: str, sql: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    migrate(database)
+    sql("INSERT INTO edgeaudio.migrations (number) VALUES (99)")
+    assert main(["collect", *BROKER, "--database", url]) == 2
+    assert "is of a newer edgeaudio (layout 99" in capsys.readouterr().err
+
+
+def test_a_roll_up_says_what_it_wrote(
+    database: Database, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: the extra `archive` brings it")
+    writer, _ = writer_of(database)
+    month = Month(2026, 1)
+    write(writer, recent(at=month.begin))
+    (tmp_path / "url").write_text(f"{url}\n")
+    for said in (f"{month}: 1 events\n1 months written, 0 as they were\n", "0 months written, 1 as they were\n"):
+        assert main(["collect", "roll-up", "--database", f"@{tmp_path / 'url'}", "--to", str(tmp_path)]) == 0
+        assert capsys.readouterr().out == said
+
+
+def test_a_port_that_is_taken_is_one_line(postgres: Postgres) -> None:
+    with pytest.raises(EdgeaudioError, match="Address already in use; name another port"):
+        StatusServer("127.0.0.1", postgres.port, lambda: CollectorStatus({}, 1, 1, 0.0, is_keeping=False))
+
+
+def test_trouble_is_what_keeps_messages_waiting() -> None:
+    counts = dict.fromkeys(NAMES, 123_456_789)
+    assert CollectorStatus(counts, 2, 1, 0.0, is_keeping=True).trouble == "1 of 2 consumers are not subscribed"
+    assert "waited 61 s for the database" in CollectorStatus(counts, 2, 2, 61.0, is_keeping=True).trouble
+    assert 'edgeaudio_collect_messages_total{result="stored"} 123456789\n' in metrics(
+        CollectorStatus(counts, 2, 2, 59.0, is_keeping=True)
+    )
+
+
+def test_topics_of_shards_are_read_as_those_of_devices() -> None:
+    assert without_shard("a/b", "a/b/hall/_shard/12/health") == ("a/b/hall/health", "12")
+    assert without_shard("a/b", "a/b/hall/health") == ("a/b/hall/health", "")
+    for topic in (
+        "a/b/hall/_shard/x/health",
+        "a/b/hall/_shard/1/count",
+        "other/hall/_shard/1/health",
+        "a/b/_shard/1/health",
+    ):
+        assert without_shard("a/b", topic) == (topic, "")
+    assert history_filters("e", "g")[0] == "$share/g/e/+/+/detection"
+    assert history_filters("e", None)[0] == "e/+/+/detection"
