@@ -312,11 +312,12 @@ PROGRAMS := make apparmor mosquitto ffmpeg openssl espeak-ng iproute2 nftables g
   postgresql prometheus valgrind flite flac
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
 
-# Debian starts Prometheus and nginx as they are installed, for all the network to see: the tests start their own
+# Debian starts Prometheus, nginx and PostgreSQL as they are installed, some for all the network to see: the tests start their own
 programs:
 	$(SUDO) apt-get update -qq
 	@command -v prometheus >/dev/null || $(SUDO) systemctl mask prometheus.service 2>/dev/null || true
 	@command -v /usr/sbin/nginx >/dev/null || $(SUDO) systemctl mask nginx.service 2>/dev/null || true
+	@command -v pg_ctlcluster >/dev/null || $(SUDO) systemctl mask postgresql.service 2>/dev/null || true
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(PROGRAMS) >/dev/null
 
 check-python:

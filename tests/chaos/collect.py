@@ -1,8 +1,8 @@
 """Consumers, database and broker are killed in turn while detections arrive: each that was published is stored once.
 
 Two collectors receive from a Mosquitto, which keeps its sessions on the disk where it is killed, and write into a
-PostgreSQL that syncs. What counts as published is what the broker has acknowledged. A last row measures one collector by
-a backlog.
+PostgreSQL that syncs. What counts as published is what the broker has acknowledged. A last row measures one collector
+by a backlog.
 
 Mosquitto forgets shared subscriptions when it starts, whatever it has saved: what is published until they are made
 again has no subscriber. So under kills of the broker collectors do not share; what they lose if they do is measured,

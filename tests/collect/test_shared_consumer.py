@@ -1,0 +1,61 @@
+"""The consumer of MQTT 5, in this process."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from support.brokers import MosquittoFactory, config_for
+from support.waiting import wait_until
+
+from edgeaudio.collect.database import DatabaseError
+from edgeaudio.collect.shared_consumer import Mqtt5Consumer, Patience
+from edgeaudio.wire.consumer import PostponedError, Subscription
+
+
+def test_a_session_that_the_broker_has_lost_is_told(
+    mosquitto: MosquittoFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = mosquitto().start()  # which keeps nothing on the disk
+    config = config_for(broker, keeps_session=True, manual_ack=True, session_expiry_s=600)
+    stop = threading.Event()
+    wanted = Subscription(("$share/g/edgeaudio/#",), qos=1, retained=False)
+    consumer = Mqtt5Consumer("consumer 1", config, wanted, lambda _: None, stop=stop)
+    consumer.start()
+    wait_until(lambda: consumer.is_up)
+    assert "no session any more" not in caplog.text
+    broker.stop()
+    wait_until(lambda: not consumer.is_up)
+    broker.start()
+    wait_until(lambda: consumer.is_up)
+    assert "consumer 1: the broker has no session any more: what it held for this consumer is lost" in caplog.text
+    stop.set()
+    consumer.join(10)
+
+
+def test_a_database_that_is_away_is_told_once_and_the_waits_grow(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    patience = Patience("consumer 1")
+
+    def fail() -> None:
+        raise DatabaseError("database x: is away")
+
+    waits = []
+    for _ in range(8):
+        with pytest.raises(PostponedError) as postponed:
+            patience.attempt(fail)
+        waits.append(postponed.value.retry_s)
+    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert patience.failing_since_s is not None
+    patience.attempt(lambda: None)
+    assert patience.failing_since_s is None
+    assert caplog.text.count("database x: is away; messages wait at the broker") == 1
+    assert caplog.text.count("the database works again") == 1
+
+
+def test_a_database_that_can_never_be_used_is_not_waited_for() -> None:
+    def fail() -> None:
+        raise DatabaseError("database x: is of a newer edgeaudio", passing=False)
+
+    with pytest.raises(DatabaseError, match="newer"):
+        Patience("consumer 1").attempt(fail)
