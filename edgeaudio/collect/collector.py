@@ -147,11 +147,7 @@ class Collector:
 
     def _handler(self, patience: Patience) -> Handler:
         def take(batch: Sequence[Received]) -> None:
-            values = [
-                (value, shard)
-                for value, shard in self._reader.read(batch)
-                if isinstance(value, Detection | Health | Status)
-            ]
+            values = [value for value in self._reader.read(batch) if isinstance(value, Detection | Health | Status)]
             if values:
                 patience.attempt(lambda: self._writer.write(values))
 

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from edgeaudio.collect import partitions
 from edgeaudio.collect.database import Database, DatabaseError
 from edgeaudio.collect.partitions import Month
-from edgeaudio.collect.rows import source_row
+from edgeaudio.collect.rows import shard_text, source_row
 from edgeaudio.collect.tables import AVAILABILITY_CHANGES, DEVICES, MISDATED, PARTITIONED, SOURCES
 from edgeaudio.collect.writer import Writer
 from edgeaudio.wire.payloads import Availability, Removed, Status, Value
@@ -50,7 +50,7 @@ class Keeper:
         self._writer.using(self._keep)
         self._kept_s = time.monotonic()
 
-    def write(self, values: Sequence[tuple[Value, str]]) -> None:
+    def write(self, values: Sequence[Value]) -> None:
         """Commit what is now, in the order in which it came."""
         if values:
             self._writer.using(lambda: self._write(values))
@@ -70,24 +70,25 @@ class Keeper:
                     if (f"{key} {device}", name) not in self._seen:
                         db.execute(delete(table).where(table.c.device == device, table.c[key] == name))
 
-    def _write(self, values: Sequence[tuple[Value, str]]) -> None:
+    def _write(self, values: Sequence[Value]) -> None:
         with self._database.transaction() as db:
-            for value, shard in values:
+            for value in values:
                 match value:
-                    case Availability(device, _):
-                        self._seen.add((f"shard {device}", shard))
-                        self._put_availability(db, value, shard)
+                    case Availability(device, _, shard):
+                        self._seen.add((f"shard {device}", shard_text(shard)))
+                        self._put_availability(db, value)
                     case Status(device, source):
                         self._seen.add((f"source {device}", source))
                         _put_source(db, value)
-                    case Removed(device, None):
-                        db.execute(delete(DEVICES).where(DEVICES.c.device == device, DEVICES.c.shard == shard))
+                    case Removed(device, None, shard):
+                        is_it = (DEVICES.c.device == device, DEVICES.c.shard == shard_text(shard))
+                        db.execute(delete(DEVICES).where(*is_it))
                     case Removed(device, source):
                         db.execute(delete(SOURCES).where(SOURCES.c.device == device, SOURCES.c.source == source))
 
-    def _put_availability(self, db: Connection, value: Availability, shard: str) -> None:
+    def _put_availability(self, db: Connection, value: Availability) -> None:
         now = self._writer.now()
-        row = {"device": value.device, "shard": shard, "online": value.online}
+        row = {"device": value.device, "shard": shard_text(value.shard), "online": value.online}
         statement = insert(DEVICES).values(**row, changed_at=now)
         changed = db.execute(
             statement.on_conflict_do_update(

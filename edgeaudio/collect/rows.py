@@ -24,9 +24,7 @@ OLDEST: Final = timedelta(days=3653)  # a recorder that was found again; before 
 NEWEST: Final = timedelta(days=1)  # ahead of the database's clock
 
 
-def row_of(
-    value: Detection | Status | Health, shard: str, now: datetime, keep_months: int | None
-) -> tuple[Table, Row] | None:
+def row_of(value: Detection | Status | Health, now: datetime, keep_months: int | None) -> tuple[Table, Row] | None:
     """Return where a value goes, and its row; None: it is older than what is kept."""
     at = value.since if isinstance(value, Status) else value.at
     believed = now - OLDEST <= at <= now + NEWEST
@@ -38,7 +36,7 @@ def row_of(
         case Status():
             return (STATUS_CHANGES, _status(value)) if believed else None
         case Health():
-            return (HEALTH, _health(value, shard)) if believed else None
+            return (HEALTH, _health(value)) if believed else None
 
 
 def _detection(value: Detection) -> Row:
@@ -72,6 +70,11 @@ def source_row(value: Status) -> Row:
     }
 
 
+def shard_text(shard: int | None) -> str:
+    """Return a shard as the tables have it: empty, where a device has none."""
+    return "" if shard is None else str(shard)
+
+
 def _integer(value: int | None) -> int | None:
     return None if value is None or value >= 1 << 31 else value  # no sample rate: the column's bound
 
@@ -82,10 +85,10 @@ _NUMBERS: Final = (
 )
 
 
-def _health(value: Health, shard: str) -> Row:
+def _health(value: Health) -> Row:
     begins_s = math.floor(value.at.timestamp() / HEALTH_EVERY_S) * HEALTH_EVERY_S
     return {name: getattr(value, name) for name in _NUMBERS} | {
-        "shard": shard,
+        "shard": shard_text(value.shard),
         "begins_at": datetime.fromtimestamp(begins_s, UTC),
         "sources": {name: _source(numbers) for name, numbers in value.sources.items()},
         "models": dict(value.models),

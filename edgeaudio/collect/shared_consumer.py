@@ -15,7 +15,6 @@ from edgeaudio.backoff import Backoff
 from edgeaudio.collect import counts
 from edgeaudio.collect.counts import Counts
 from edgeaudio.collect.database import DatabaseError
-from edgeaudio.collect.topics import without_shard
 from edgeaudio.health.broker import BrokerReason
 from edgeaudio.sinks.mqtt.broker import BrokerError
 from edgeaudio.sinks.mqtt.client import MqttConnection
@@ -57,20 +56,19 @@ class Reader:
         self._counts = numbers
         self._throttle = LogThrottle()
 
-    def read(self, batch: Sequence[Received]) -> list[tuple[Value, str]]:
-        """Return what the messages say, each with its shard."""
+    def read(self, batch: Sequence[Received]) -> list[Value]:
+        """Return what the messages say."""
         values = []
         for message in batch:
-            topic, shard = without_shard(self._base, message.topic)
             try:
-                value = parse(self._base, topic, message.payload)
+                value = parse(self._base, message.topic, message.payload)
             except WireError as error:
                 self._counts.add(counts.REFUSED)
-                if self._throttle.is_due(f"{kind_of(topic)} {error}", time.monotonic()):
+                if self._throttle.is_due(f"{kind_of(message.topic)} {error}", time.monotonic()):
                     log.warning("%s: %s; the message is ignored", message.topic[:_MAX_SHOWN], error)
                 continue
             if value is not None:
-                values.append((value, shard))
+                values.append(value)
         return values
 
 

@@ -70,8 +70,8 @@ class Writer:
         """Return the time by the database's clock, as far as it is known."""
         return _monotonic() + self._offset
 
-    def write(self, batch: Sequence[tuple[Shared, str]]) -> None:
-        """Commit values, each with its shard. Raises DatabaseError: then nothing of the batch is stored."""
+    def write(self, batch: Sequence[Shared]) -> None:
+        """Commit values. Raises DatabaseError: then nothing of the batch is stored."""
         if not batch:
             return
         self.using(lambda: self._write(batch))
@@ -87,12 +87,12 @@ class Writer:
             self._counts.add(counts.FAILURES)
             raise
 
-    def _write(self, batch: Sequence[tuple[Shared, str]]) -> None:
+    def _write(self, batch: Sequence[Shared]) -> None:
         now = self.now()
         rows: dict[str, list[Row]] = {}
         expired = 0
-        for value, shard in batch:
-            placed = row_of(value, shard, now, self._keep_months)
+        for value in batch:
+            placed = row_of(value, now, self._keep_months)
             if placed is None:
                 expired += 1
             else:

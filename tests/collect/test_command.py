@@ -18,7 +18,7 @@ from edgeaudio.collect.database import Database
 from edgeaudio.collect.migrations import migrate
 from edgeaudio.collect.partitions import Month
 from edgeaudio.collect.status_server import StatusServer, metrics
-from edgeaudio.collect.topics import history_filters, without_shard
+from edgeaudio.collect.topics import history_filters
 from edgeaudio.errors import EdgeaudioError
 
 BROKER = ("--set", "mqtt.url=mqtt://127.0.0.1:1")
@@ -97,15 +97,6 @@ def test_trouble_is_what_keeps_messages_waiting() -> None:
     )
 
 
-def test_topics_of_shards_are_read_as_those_of_devices() -> None:
-    assert without_shard("a/b", "a/b/hall/_shard/12/health") == ("a/b/hall/health", "12")
-    assert without_shard("a/b", "a/b/hall/health") == ("a/b/hall/health", "")
-    for topic in (
-        "a/b/hall/_shard/x/health",
-        "a/b/hall/_shard/1/count",
-        "other/hall/_shard/1/health",
-        "a/b/_shard/1/health",
-    ):
-        assert without_shard("a/b", topic) == (topic, "")
+def test_what_is_shared_is_shared_in_the_group() -> None:
     assert history_filters("e", "g")[0] == "$share/g/e/+/+/detection"
     assert history_filters("e", None)[0] == "e/+/+/detection"

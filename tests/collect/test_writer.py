@@ -38,7 +38,7 @@ def writer_of(database: Database, keep_months: int | None = None) -> tuple[Write
 
 
 def write(writer: Writer, *values: Shared) -> None:
-    writer.write([(value, "") for value in values])
+    writer.write(values)
 
 
 def recent(event_id: str = "e1", **changes: Any) -> Detection:
@@ -144,12 +144,12 @@ def test_what_is_now_follows_the_brokers_order(database: Database, sql: Sql) -> 
     writer, _ = writer_of(database)
     keeper = Keeper(database, writer, keep_months=None)
     online, offline = Availability("dock", online=True), Availability("dock", online=False)
-    keeper.write([(online, ""), (online, ""), (offline, ""), (online, "3"), (STATUS, "")])
-    keeper.write([(replace(STATUS, state="listening", since=NOW - timedelta(days=1), sample_rate=1 << 40), "")])
+    keeper.write([online, online, offline, replace(online, shard=3), STATUS])
+    keeper.write([replace(STATUS, state="listening", since=NOW - timedelta(days=1), sample_rate=1 << 40)])
     assert sql("SELECT shard, online FROM edgeaudio.devices ORDER BY 1") == [("", False), ("3", True)]
     assert sql("SELECT state, sample_rate FROM edgeaudio.sources") == [("listening", None)]
     assert len(sql("SELECT 1 FROM edgeaudio.availability_changes")) == 3
-    keeper.write([(Removed("dock", None), ""), (Removed("dock", "porch"), "")])
+    keeper.write([Removed("dock", None), Removed("dock", "porch")])
     assert sql("SELECT shard FROM edgeaudio.devices") == [("3",)]
     assert sql("SELECT 1 FROM edgeaudio.sources") == []
 
@@ -157,10 +157,10 @@ def test_what_is_now_follows_the_brokers_order(database: Database, sql: Sql) -> 
 def test_what_was_cleared_while_nobody_received_it_is_forgotten(database: Database, sql: Sql) -> None:
     writer, _ = writer_of(database)
     keeper = Keeper(database, writer, keep_months=None)
-    keeper.write([(Availability(name, online=True), "") for name in ("a", "b")])
-    keeper.write([(replace(STATUS, source=name), "") for name in ("a", "b")])
+    keeper.write([Availability(name, online=True) for name in ("a", "b")])
+    keeper.write([replace(STATUS, source=name) for name in ("a", "b")])
     keeper.begin()
-    keeper.write([(Availability("b", online=True), ""), (replace(STATUS, source="a"), "")])
+    keeper.write([Availability("b", online=True), replace(STATUS, source="a")])
     keeper.forget_others()
     assert sql("SELECT device FROM edgeaudio.devices") == [("b",)]
     assert sql("SELECT source FROM edgeaudio.sources") == [("a",)]
