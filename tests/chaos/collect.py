@@ -34,6 +34,7 @@ COLLECTORS = 2
 RATE_PER_S = 1000.0
 DURATION_S = 40.0
 KILL_EVERY_S = 5.0
+BROKER_KILL_EVERY_S = 15.0  # after connections that were lost at once a collector waits longer, up to 30 s
 AWAY_S = 2.0  # of the database
 BACKLOG = 50_000
 _QUIET_S = 45.0  # after which nothing more is to be expected
@@ -115,7 +116,14 @@ def collect(folder: Path, *, short: bool = False) -> Sequence[Collected]:
     faults: tuple[Fault, ...] = ("none", "collectors", "database", "broker", "broker, shared subscription")
     if short:
         return [under(folder / fault, fault, rate_per_s=200.0, duration_s=8.0, every_s=3.0) for fault in faults[1:3]]
-    rows = [under(folder / str(number), fault) for number, fault in enumerate(faults)]
+    rows = [
+        under(
+            folder / str(number),
+            fault,
+            every_s=BROKER_KILL_EVERY_S if fault.startswith("broker") else KILL_EVERY_S,
+        )
+        for number, fault in enumerate(faults)
+    ]
     return [*rows, backlog(folder / "backlog", BACKLOG)]
 
 
