@@ -102,13 +102,6 @@ PROOFS = {
         servers,
         lambda folder: servers(folder, short=True),
     ),
-    "collect": Proof(
-        "collectors, their database and their broker are killed under 1,000 detections a second; 6 min",
-        ("mosquitto", "postgres"),
-        collect,
-        lambda folder: collect(folder, short=True),
-        "centres.md",
-    ),
     "writes": Proof(
         "what is written to the disk, with and without events; 12 min",
         ("mosquitto",),
@@ -145,6 +138,13 @@ PROOFS = {
         shards,
         lambda folder: shards(folder, short=True),
         page="centres.md",
+    ),
+    "collect": Proof(
+        "collectors, their database and their broker are killed under 1,000 detections a second; 6 min",
+        ("mosquitto", "postgres"),
+        collect,
+        lambda folder: collect(folder, short=True),
+        "centres.md",
     ),
     "soak": Proof(
         "everything at once; an hour",
