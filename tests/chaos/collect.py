@@ -34,6 +34,7 @@ COLLECTORS = 2
 RATE_PER_S = 1000.0
 DURATION_S = 40.0
 KILL_EVERY_S = 5.0
+BROKER_RATE_PER_S = 250.0  # a Mosquitto that saves each change takes no thousand
 BROKER_KILL_EVERY_S = 15.0  # after connections that were lost at once a collector waits longer, up to 30 s
 AWAY_S = 2.0  # of the database
 BACKLOG = 50_000
@@ -120,6 +121,7 @@ def collect(folder: Path, *, short: bool = False) -> Sequence[Collected]:
         under(
             folder / str(number),
             fault,
+            rate_per_s=BROKER_RATE_PER_S if fault.startswith("broker") else RATE_PER_S,
             every_s=BROKER_KILL_EVERY_S if fault.startswith("broker") else KILL_EVERY_S,
         )
         for number, fault in enumerate(faults)
