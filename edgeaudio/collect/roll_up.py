@@ -6,7 +6,8 @@ Does not know: which months the database drops (keeper.py).
 A row is an event, its onset and offset joined. The columns are those of archive/rows.py, so that one query of DuckDB
 reads both, and further ones. A month is closed `CLOSED_AFTER` its end: outboxes that were long without a broker have
 been emptied. A file knows from how many detections it was made, and when the newest of them came: a month that has got
-more since is written anew, under a temporary name; one that has less (its partition was dropped) leaves the file as it is.
+more since is written anew, under a temporary name; one that has less (its partition was dropped) leaves the file as it
+is.
 """
 
 from __future__ import annotations
