@@ -25,7 +25,6 @@ from edgeaudio.dashboard import (
     service,
     training_set,
     viewers,
-    wire,
 )
 from edgeaudio.dashboard.advice import advice_for
 from edgeaudio.dashboard.media import archive, decoder, wav_copy
@@ -33,6 +32,7 @@ from edgeaudio.dashboard.media import wire as media_wire
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.sinks.live import leases, sink
 from edgeaudio.types import Reason
+from edgeaudio.wire import payloads
 from edgeaudio.wire.payloads import Availability
 
 TEXT = (Path(__file__).parents[2] / "docs" / "dashboard.md").read_text()
@@ -59,7 +59,7 @@ def test_limits_are_those_of_the_code() -> None:
     assert f"Up to {recorder.MAX_WAITING:,} wait" in TEXT
     assert f"takes over {database._READ_LIMIT_S:g} s" in TEXT
     assert f"limit of {metrics.MAX_SERIES:,}" in TEXT
-    assert f"Messages over\n{wire.MAX_PAYLOAD // 1_000_000} MB" in TEXT
+    assert f"Messages over\n{payloads.MAX_PAYLOAD // 1_000_000} MB" in TEXT
     assert f"for {live_feed.LEASE_S} s and renews that every {live_feed.RENEW_S:g} s" in TEXT
     assert f"slow browser {viewers.MAX_QUEUED} messages are kept" in TEXT
     assert f"allows {leases.MAX_SOURCES} sources at once" in TEXT
@@ -108,7 +108,7 @@ def test_the_access_rules_are_those_of_the_subscriptions() -> None:
     live = [rule for each in (picture, sound) for rule in live_feed.live_filters("edgeaudio", each)]
     media = media_wire.media_filters("edgeaudio")
     settings = control_wire.setting_filters("edgeaudio", "+", "+")
-    wanted = [*wire.state_filters("edgeaudio"), wire.detection_filter("edgeaudio"), *media, *live, *settings]
+    wanted = [*payloads.state_filters("edgeaudio"), payloads.detection_filter("edgeaudio"), *media, *live, *settings]
     assert sorted(rules) == sorted(set(wanted))
     assert control_wire.answer_topic("edgeaudio", "+") in rules
     written = re.findall(r"^    topic write (.*)$", TEXT, re.MULTILINE)
