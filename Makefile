@@ -306,7 +306,7 @@ $(VENV)/.fleet: $(VENV)/.test
 	$(INSTALL)
 
 # what a test needs that pip does not bring
-PROGRAMS := make apparmor mosquitto ffmpeg openssl espeak-ng iproute2 nftables gcc libc6-dev libasound2-dev \
+PROGRAMS := make apparmor munge slurmctld slurmd slurm-client mosquitto ffmpeg openssl espeak-ng iproute2 nftables gcc libc6-dev libasound2-dev \
   libasound2-data python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav fish zsh groff-base nginx libnginx-mod-rtmp nodejs \
   postgresql prometheus valgrind flite flac

@@ -114,6 +114,11 @@ def find_recordings(target: str, begins_at: BeginsAt) -> Iterator[Recording | Le
 
     Raises EdgeaudioError if there is no such folder.
     """
+    if "://" in target:
+        from edgeaudio.archive.recordings_s3 import find_in_bucket  # noqa: PLC0415 (it knows this module)
+
+        yield from find_in_bucket(target, begins_at)
+        return
     root = root_of(target)
     try:
         os.stat(root)  # noqa: PTH116 (its error names the path)

@@ -96,14 +96,29 @@ class LocalFolder:
 
 
 def storage_at(address: str) -> Storage:
-    """Return the storage at a folder's path."""
-    return LocalFolder(Path(address))
+    """Return the storage at a folder's path, or at s3://BUCKET/PREFIX. Raises EdgeaudioError for another address."""
+    if is_local(address):
+        return LocalFolder(Path(address))
+    from edgeaudio.archive.storage_s3 import Bucket  # noqa: PLC0415 (Arrow's S3 takes memory, and few have it)
+
+    return Bucket(address)
+
+
+def is_local(address: str) -> bool:
+    """True for a path of this machine."""
+    return "://" not in address
 
 
 @contextmanager
 def local_copy(source: str) -> Iterator[Path]:
-    """Yield a path of this machine at which a recording can be read."""
-    yield Path(source)
+    """Yield a path of this machine at which a recording can be read. Raises OSError, EdgeaudioError."""
+    if is_local(source):
+        yield Path(source)
+        return
+    from edgeaudio.archive.storage_s3 import local_copy as of_object  # noqa: PLC0415 (as above)
+
+    with of_object(source) as path:
+        yield path
 
 
 @contextmanager

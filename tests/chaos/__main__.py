@@ -26,7 +26,9 @@ import av
 import pytest
 from support.brokers import ROOT
 from support.programs import lacking, require_program
+from support.slurm import PROGRAMS as SLURM
 
+from chaos.archive import archive
 from chaos.cameras import cameras
 from chaos.collect import collect
 from chaos.film import film
@@ -145,6 +147,12 @@ PROOFS = {
         collect,
         lambda folder: collect(folder, short=True),
         "centres.md",
+    ),
+    "archive": Proof(
+        "an archive on processes, Dask and Slurm, with kills and bad files; 15 min",
+        SLURM,
+        archive,
+        lambda folder: archive(folder, short=True),
     ),
     "soak": Proof(
         "everything at once; an hour",

@@ -34,7 +34,9 @@ PACKAGES = {
     "node": "nodejs",
     "initdb": "postgresql",
     "postgres": "postgresql",
+    "munged": "munge",
     "promtool": "prometheus",
+    "sbatch": "slurm-client",
     "systemd-analyze": "systemd",
     "unshare": "util-linux",
 }

@@ -69,8 +69,14 @@ def _add_run(actions: Commands) -> None:
     command.add_argument(
         "--workers", type=whole(1, 1024), metavar="N", help="how many processes (default: one for each core)"
     )
+    command.add_argument(
+        "--scheduler",
+        metavar="URL",
+        help="hand the recordings to the workers of a Dask: tcp://HOST:PORT (or tls://) of its scheduler",
+    )
     command.examples = (
         "edgeaudio archive run recordings --model home --out heard --zone UTC",
+        "edgeaudio archive run /nas/recordings --out /nas/heard --zone UTC --scheduler tcp://10.0.0.5:8786",
         "edgeaudio archive run recordings --out heard --zone UTC --shard 3/40",
     )
     command.set_defaults(command=_run)
@@ -192,7 +198,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from edgeaudio.commands.archive.run import run
 
-    return run(_wishes(options), workers=options.workers)
+    return run(_wishes(options), workers=options.workers, scheduler=options.scheduler)
 
 
 def _status(options: argparse.Namespace) -> int:

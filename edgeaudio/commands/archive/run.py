@@ -23,7 +23,7 @@ EVERY_S = 0.2
 _WIDTH = 100
 
 
-def run(wishes: Wishes, *, workers: int | None) -> int:
+def run(wishes: Wishes, *, workers: int | None, scheduler: str | None) -> int:
     """Listen to what is not done yet. Raises EdgeaudioError where nothing can be done."""
     hearing, begins_at = wishes.hearing(), wishes.begins_at()
     place = open_place(wishes.out, hearing)
@@ -35,6 +35,10 @@ def run(wishes: Wishes, *, workers: int | None) -> int:
         raise EdgeaudioError(f"{place.address}: cannot be used for results: {error.strerror or error}") from None
     n_workers = min(workers or usable_cores(), max(1, to_do.recordings))
     runner: Runner = partial(run_locally, workers=n_workers)
+    if scheduler is not None:
+        from edgeaudio.archive.dask_jobs import on_dask  # noqa: PLC0415 (Dask is heavy, and few have it)
+
+        runner = on_dask(scheduler, hearing.model, place.address)
     counts, progress = Counts(), _Progress(to_do)
     found = find_recordings(wishes.recordings, begins_at)
     try:

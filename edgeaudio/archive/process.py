@@ -1,0 +1,131 @@
+"""A process that runs jobs, one after the other, for a parent: `python -m edgeaudio.archive.process`.
+
+Owns: the order of work in the process, reading ahead, and its end, which is that of its parent.
+Does not know: what a job is, what becomes of one that ended the process (process_pool.py).
+
+Messages are pickles, each behind its length. The parent sends a Work, which is answered by READY, then jobs; the
+process answers each job with BEGAN, then with DONE and the outcome. While a job runs, a thread receives the next and
+fetches what it needs. The end of the input ends the process at once, in the middle of a job too: a parent that was
+killed leaves nothing that goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import struct
+import sys
+import threading
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import IO, Any
+
+from edgeaudio.archive.work import Work
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.redact import mask
+
+READY = "ready"
+BEGAN = "began"
+DONE = "done"
+
+_LENGTH = struct.Struct("!Q")
+
+
+def send(stream: IO[bytes], message: object) -> None:
+    """Write one message. Raises OSError."""
+    content = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    stream.write(_LENGTH.pack(len(content)) + content)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> Any:  # noqa: ANN401 (whatever was sent)
+    """Read one message. Raises EOFError at the end of the stream, or in the middle of a message."""
+    content = _read(stream, _LENGTH.unpack(_read(stream, _LENGTH.size))[0])
+    return pickle.loads(content)  # noqa: S301 (a pipe between a process and its own parent)
+
+
+def _read(stream: IO[bytes], size: int) -> bytes:
+    content = stream.read(size)
+    if len(content) < size:
+        raise EOFError
+    return content
+
+
+class _Failed(Exception):  # noqa: N818 (a word for what happened, in one line)
+    """Why a job was not begun."""
+
+
+def main() -> None:
+    """Run what the parent sends, until it sends no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    work: Work[Any, Any] = receive(sys.stdin.buffer)
+    nowhere = os.open(os.devnull, os.O_WRONLY)  # what libraries print from here on: outcomes say what matters
+    os.dup2(nowhere, 2)
+    os.dup2(nowhere, 1)
+    send(answers, (READY, None))
+    fetched: queue.Queue[tuple[object, AbstractContextManager[Any] | None, object]] = queue.Queue(maxsize=1)
+    threading.Thread(target=_fetch, args=(work, fetched), name="fetch", daemon=True).start()
+    while True:
+        job, context, ready = fetched.get()
+        send(answers, (BEGAN, None))
+        send(answers, (DONE, _run(work, job, context, ready)))
+
+
+def _fetch(
+    work: Work[Any, Any], fetched: queue.Queue[tuple[object, AbstractContextManager[Any] | None, object]]
+) -> None:
+    """Receive jobs, and fetch what they need. Runs in a thread of its own; ends the process with the input."""
+    try:
+        while True:
+            job = receive(sys.stdin.buffer)
+            context = None
+            try:
+                context = work.fetch(job)
+                ready = context.__enter__()
+            except Exception as error:  # noqa: BLE001 (costs this job alone)
+                context, ready = None, _Failed(_line(error))
+            fetched.put((job, context, ready))
+    finally:
+        os._exit(0)  # the main thread may be in C
+
+
+def _run(work: Work[Any, Any], job: object, context: AbstractContextManager[Any] | None, ready: object) -> object:
+    """Return the outcome of a job, also of one that raised."""
+    if context is None:
+        return work.failed(job, str(ready))
+    try:
+        with _Entered(context):
+            return work.run(ready)
+    except Exception as error:  # noqa: BLE001 (costs this job alone)
+        return work.failed(job, _line(error))
+
+
+class _Entered:
+    """The rest of a `with` block whose beginning was entered by another thread."""
+
+    def __init__(self, context: AbstractContextManager[Any]) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        """Nothing: it was entered."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._context.__exit__(kind, error, trace)
+
+
+def _line(error: Exception) -> str:
+    """Return what a user reads of an error: the message of ours, and of others their kind too."""
+    text = " ".join(str(error).split())
+    if isinstance(error, EdgeaudioError | MemoryError):
+        return mask(text) or "that takes more memory than there is"
+    return mask(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+if __name__ == "__main__":
+    main()

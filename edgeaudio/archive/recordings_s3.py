@@ -1,0 +1,53 @@
+"""The recordings in a bucket: which objects, when they begin, and how long they are.
+
+Owns: finding them, and reading their heads, several at once. Does not know: how they are listened to.
+
+Recordings that follow each other are not joined here: that would read every object three times.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+from edgeaudio.archive.lengths import length_of
+from edgeaudio.archive.recordings import SUFFIXES, BeginsAt, LeftOut, Recording
+from edgeaudio.archive.storage_s3 import Bucket, Object
+from edgeaudio.errors import EdgeaudioError
+
+HEAD_BYTES = 64 << 10  # has the header, and what recorders write before the sound
+AT_ONCE = 16
+
+
+def find_in_bucket(address: str, begins_at: BeginsAt) -> Iterator[Recording | LeftOut]:
+    """Yield what lies below a prefix, folder by folder, in order of time. Raises EdgeaudioError."""
+    bucket, root = Bucket(address), address.rstrip("/")
+    try:
+        folders: dict[str, list[Object]] = {}
+        for each in bucket.objects():
+            path = PurePosixPath(each.name)
+            if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.parts):
+                folders.setdefault(str(path.parent), []).append(each)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for folder in sorted(folders):
+                found = list(pool.map(lambda each: _entry(bucket, root, each, begins_at), folders.pop(folder)))
+                yield from (each for each in found if isinstance(each, LeftOut))
+                recordings = (each for each in found if isinstance(each, Recording))
+                yield from sorted(recordings, key=lambda each: (each.begins_at, each.path))
+    except OSError as error:
+        raise EdgeaudioError(f"{root}: cannot be looked into: {error.strerror or error}") from None
+
+
+def _entry(bucket: Bucket, root: str, found: Object, begins_at: BeginsAt) -> Recording | LeftOut:
+    """Return what an object is, by its name and its head. Raises OSError."""
+    with tempfile.NamedTemporaryFile(suffix=PurePosixPath(found.name).suffix) as head:
+        head.write(bucket.head(found.name, HEAD_BYTES))
+        head.flush()
+        try:
+            begins = begins_at(found.name, Path(head.name))
+        except EdgeaudioError as error:
+            return LeftOut(found.name, str(error))
+        length = length_of(Path(head.name), found.size_bytes)
+    return Recording(found.name, f"{root}/{found.name}", found.size_bytes, found.changed_ns, begins, length)

@@ -1,0 +1,190 @@
+"""Jobs on a real Dask of two workers: each is run once, and what dies costs itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from archive.jobs import WORK, Squared, Sum, runs
+from distributed import Client, LocalCluster
+from support.ports import free_port
+from support.waiting import wait_until
+from support.wave_files import write_wave
+
+from edgeaudio.archive import dask_runner
+from edgeaudio.archive.dask_runner import run_on_dask
+from edgeaudio.archive.dask_worker import Facts
+from edgeaudio.cli import main
+from edgeaudio.errors import EdgeaudioError
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", memory_limit=None
+    ) as cluster:
+        yield cluster
+
+
+def test_jobs_that_kill_raise_and_refuse_are_named_and_all_others_are_done_once(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    harms = {3: "kill", 11: "raise", 17: "refuse", 23: "fetch"}
+    workers = {each.pid for each in cluster.workers.values()}
+    jobs = (Sum(number, tmp_path, harms.get(number, "")) for number in range(40))
+    done = list(run_on_dask(WORK, jobs, scheduler=cluster.scheduler_address))
+    assert {each.number: each.error for each in done if each.error} == {
+        3: "ended its process twice (SIGKILL); is it damaged?",
+        11: "RuntimeError: a fault of two lines",
+        17: "the recording is empty; leave it out",
+        23: "the bucket is gone",
+    }
+    assert sorted(each.number for each in done) == list(range(40))
+    assert Counter(runs(tmp_path)) == Counter(set(range(40)) - {23}) + Counter([3])
+    assert {each.pid for each in cluster.workers.values()} == workers  # none died
+
+
+def test_a_killed_worker_costs_nothing_that_was_done(cluster: LocalCluster, tmp_path: Path) -> None:
+    done: list[Squared] = []
+    jobs = (Sum(number, tmp_path, "wait" if number == 12 else "") for number in range(24))
+    for outcome in run_on_dask(WORK, jobs, scheduler=cluster.scheduler_address):
+        done.append(outcome)
+        if len(done) == 10:
+            wait_until(lambda: 12 in runs(tmp_path))
+            os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+            (tmp_path / "go").touch()
+    assert sorted(each.square or 0 for each in done) == [number**2 for number in range(24)]
+    again = {number for number, times in Counter(runs(tmp_path)).items() if times > 1}
+    # at most what it was at, and what had no time to be reported
+    assert again.isdisjoint(each.number for each in done[:10])
+    assert len(again) <= 4
+
+
+def test_a_closed_iterator_ends_what_the_workers_are_at(cluster: LocalCluster, tmp_path: Path) -> None:
+    outcomes = run_on_dask(WORK, _one_then_eight_that_wait(tmp_path), scheduler=cluster.scheduler_address)
+    assert next(outcomes).square == 0
+    wait_until(lambda: len(runs(tmp_path)) >= 3)
+    outcomes.close()
+    begun = runs(tmp_path)
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    again = run_on_dask(WORK, (Sum(number, fresh) for number in range(9)), scheduler=cluster.scheduler_address)
+    assert sorted(each.number for each in again) == list(range(9))
+    assert runs(tmp_path) == begun
+
+
+def _one_then_eight_that_wait(folder: Path) -> Iterator[Sum]:
+    yield Sum(0, folder)
+    wait_until(lambda: runs(folder))
+    yield from (Sum(number, folder, "wait") for number in range(1, 9))
+
+
+def test_what_is_shared_is_unpacked_where_jobs_run(cluster: LocalCluster, tmp_path: Path) -> None:
+    done = run_on_dask(WORK, [Sum(2, tmp_path)], scheduler=cluster.scheduler_address, shared=10, unpack=_moved)
+    assert [each.number for each in done] == [12]
+
+
+def _moved(job: Sum, by: int) -> Sum:
+    return Sum(job.number + by, job.folder)
+
+
+def _of_this_process() -> Facts:
+    return {"process": str(os.getpid())}
+
+
+def test_workers_where_other_rows_might_come_out_get_no_job(cluster: LocalCluster, tmp_path: Path) -> None:
+    with pytest.raises(EdgeaudioError) as raised:
+        list(run_on_dask(WORK, [Sum(1, tmp_path)], scheduler=cluster.scheduler_address, facts=_of_this_process))
+    lines = str(raised.value).split("\n")
+    assert len(lines) == 2
+    assert all(
+        "has process " in line and f"(here {os.getpid()}): results would not be the same" in line for line in lines
+    )
+    assert runs(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("127.0.0.1:8786", "--scheduler: that is no address; write --scheduler tcp://HOST:PORT"),
+        ("http://127.0.0.1:8786", "is no address of a scheduler"),
+        ("tcp://user:hunter2@127.0.0.1:8786", "is no address of a scheduler"),
+    ],
+)
+def test_an_address_that_is_none_is_refused(address: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(EdgeaudioError) as raised:
+        list(run_on_dask(WORK, [Sum(1, tmp_path)], scheduler=address))
+    assert words in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_an_archive_has_the_same_rows_on_dask_as_here(
+    cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # workers are elsewhere: paths are sent whole
+    Path("sounds").mkdir()
+    for minute in range(3):
+        noise = np.random.default_rng(minute).normal(0, 0.1, 4 * 16_000)
+        write_wave(Path(f"sounds/20260101T00{minute:02d}00Z.wav"), noise, 16_000)
+    command = ["archive", "run", "sounds", "--scores", "0.01", "--out"]
+    assert main([*command, "here", "--workers", "1"]) == 0
+    assert main([*command, "dask", "--scheduler", cluster.scheduler_address]) == 0
+    assert capfd.readouterr().out.count("done:     3 recordings, 12.0 s") == 2
+    here, there = (_rows(Path(name)) for name in ("here", "dask"))
+    assert len(here) > 3
+    assert here == there
+
+
+def _rows(out: Path) -> list[str]:
+    return [str(row) for part in sorted(out.glob("*/parts/*/*")) for row in pq.read_table(part).to_pylist()]
+
+
+@pytest.mark.parametrize("noticed", [False, True])
+def test_a_scheduler_that_goes_away_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, noticed: bool
+) -> None:
+    clients: list[Client] = []
+
+    def connect(*own, **named) -> Client:
+        clients.append(Client(*own, **named))
+        return clients[0]
+
+    monkeypatch.setattr(dask_runner, "Client", connect)
+    monkeypatch.setattr(dask_runner, "CONNECT_S", 1.0)
+    with LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+    ) as cluster:
+        outcomes = run_on_dask(WORK, _one_then_eight_that_wait(tmp_path), scheduler=cluster.scheduler_address)
+        assert next(outcomes).square == 0
+        cluster.close()
+    if noticed:  # Dask's client tries to connect again, then closes itself
+        wait_until(lambda: clients[0].status == "closed", 20.0)
+    with pytest.raises(
+        EdgeaudioError, match=r"the scheduler of Dask is gone; what is done is kept: start it, then run"
+    ):
+        list(outcomes)
+
+
+def test_a_scheduler_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_runner, "CONNECT_S", 0.5)
+    address = f"tcp://127.0.0.1:{free_port()}"
+    with pytest.raises(
+        EdgeaudioError, match=f"{address}: no scheduler of Dask answers there: .*; start one, or"
+    ) as raised:
+        list(run_on_dask(WORK, [Sum(1, tmp_path)], scheduler=address))
+    assert "\n" not in str(raised.value)
+    logging.getLogger("distributed").setLevel(logging.WARNING)
