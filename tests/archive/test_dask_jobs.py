@@ -1,0 +1,44 @@
+"""What an archive adds to jobs on Dask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.wave_files import write_wave
+
+from edgeaudio.archive import dask_jobs
+from edgeaudio.archive.beginnings import beginnings
+from edgeaudio.archive.dask_jobs import Once, model_files
+from edgeaudio.archive.hearing import hearing_of
+from edgeaudio.archive.job import Job, Outcome, run_job
+from edgeaudio.archive.places import open_place
+from edgeaudio.archive.recordings import Recording, find_recordings
+from edgeaudio.archive.runs import job_of
+from edgeaudio.errors import EdgeaudioError
+
+
+def never(job: Job) -> Outcome:
+    raise AssertionError("it was done")
+
+
+def test_a_job_that_a_worker_did_before_it_died_is_not_done_again(tmp_path: Path, model: str) -> None:
+    write_wave(tmp_path / "20260101T000000Z.wav", np.random.default_rng(0).normal(0, 0.1, 32_000), 16_000)
+    hearing = hearing_of(model)
+    (recording,) = find_recordings(str(tmp_path / "*.wav"), beginnings(None))
+    assert isinstance(recording, Recording)
+    job = job_of(recording, hearing, open_place(str(tmp_path / "out"), hearing))
+    first = Once(run_job)(job)
+    assert (first.error, first.duration_s) == (None, 2.0)
+    assert Once(never)(job) == first
+
+
+def test_what_a_model_is_loaded_from_is_sent_and_no_more_than_fits(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = model_files(Path(model))
+    assert set(sent.files) == {"model.toml", "model.tflite"}
+    assert sent.files["model.tflite"] == (Path(model) / "model.tflite").read_bytes()
+    assert model_files(Path(model)).digest == sent.digest
+    monkeypatch.setattr(dask_jobs, "MOST_MODEL_BYTES", 100)
+    with pytest.raises(EdgeaudioError, match="more than 0 MB are not sent to workers of Dask"):
+        model_files(Path(model))
