@@ -26,7 +26,7 @@ def never(job: Job) -> Outcome:
 def test_a_job_that_a_worker_did_before_it_died_is_not_done_again(tmp_path: Path, model: str) -> None:
     write_wave(tmp_path / "20260101T000000Z.wav", np.random.default_rng(0).normal(0, 0.1, 32_000), 16_000)
     hearing = hearing_of(model)
-    (recording,) = find_recordings(str(tmp_path / "*.wav"), beginnings(None))
+    (recording,) = find_recordings(str(tmp_path / "*.wav"), beginnings(None, None))
     assert isinstance(recording, Recording)
     job = job_of(recording, hearing, open_place(str(tmp_path / "out"), hearing))
     first = Once(run_job)(job)
