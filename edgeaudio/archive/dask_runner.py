@@ -79,9 +79,9 @@ def _connected(address: str) -> Iterator[Client]:
             warnings.simplefilter("ignore")  # of libraries whose versions differ: what matters is checked
             client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError, ImportError) as error:
-        reason = " ".join(str(error.__cause__ or error).split()) or "no answer"
+        reason = _first_cause(error)
         raise EdgeaudioError(
-            f"{mask(address)}: no scheduler of Dask answers there: {mask(reason)}; start one, or leave --scheduler out"
+            f"{mask(address)}: no scheduler of Dask answers there: {reason}; start one, or leave --scheduler out"
         ) from None
     try:
         yield client
@@ -90,8 +90,16 @@ def _connected(address: str) -> Iterator[Client]:
             client.close(timeout=CONNECT_S)
 
 
+def _first_cause(error: BaseException) -> str:
+    """Return in words what all of Dask's errors began with."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    words = error.strerror if isinstance(error, OSError) else None
+    return words or mask(" ".join(str(error).split())) or "no answer"
+
+
 def _check_address(address: str) -> None:
-    advice = "write --scheduler tcp://HOST:PORT, as the scheduler prints it when it starts"
+    advice = "write the one that the scheduler prints when it starts, as in tcp://10.0.0.5:8786"
     try:
         url = split_url(address)
     except UrlSyntaxError:

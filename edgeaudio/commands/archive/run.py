@@ -46,9 +46,13 @@ def run(wishes: Wishes, *, workers: int | None, scheduler: str | None) -> int:
             if outcome.error is not None:
                 print_error(f"edgeaudio: {one_line(outcome.recording)}: {one_line(outcome.error)}")
             progress.show(outcome, counts)
-    finally:  # also of a run that Ctrl-C or a full disk ends: what is done is done
+    except BaseException:  # Ctrl-C or a full disk: what is done is done
         progress.clear()
-        _print_summary(counts, progress.elapsed_s, place.address)
+        if counts.done or counts.failed or counts.before:
+            _print_summary(counts, progress.elapsed_s, place.address)
+        raise
+    progress.clear()
+    _print_summary(counts, progress.elapsed_s, place.address)
     return exit_status(counts)
 
 
