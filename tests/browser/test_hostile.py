@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dashboard.test_wire import EVENT, STATUS
 from dashboard.test_with_broker import dog
 from support.brokers import BrokerProcess
 from support.dashboards import RunningDashboard
 from support.waiting import wait_until
 from test_contracts import AT, HEALTH  # the report with every field set
+from wire.test_payloads import EVENT, STATUS
 
 from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.health_payload import health_values

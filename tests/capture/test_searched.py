@@ -1,5 +1,7 @@
 """A recording that is read from a position on: the sound before is left out, and times are those of the medium."""
 
+from __future__ import annotations
+
 import threading
 from datetime import UTC, datetime
 
@@ -10,6 +12,7 @@ from support.media import sine, write_media
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
+from edgeaudio.types import Block
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -20,7 +23,7 @@ def test_sound_from_a_position_on_is_the_same_as_in_the_whole(codec, ending, tmp
     write_media(path, codec, np.concatenate([sine(f, 8000, 2.0) for f in (200, 300, 400, 500)], axis=1), 8000)
 
     def read(begin_s):
-        blocks = []
+        blocks: list[Block] = []
         try:
             with open_source(
                 SourceConfig("given", str(path)), threading.Event(), media_start=START, begin_s=begin_s
