@@ -242,12 +242,14 @@ class _Window(Generic[Job, Outcome]):
         self._check_connected()
         try:
             self._threads = self._client.nthreads()
-            if new := set(self._threads) - self._asked:
-                for worker, difference in _differences(self._client, new, self._ask, self._facts).items():
-                    self._refuse(worker, difference)
-                self._asked = set(self._threads)
         except _GONE as error:
             raise self._gone() from error
+        if new := set(self._threads) - self._asked:
+            # a worker that dies while it is asked is no lost scheduler; what is not asked now, is the next time
+            with suppress(*_GONE):
+                for worker, difference in _differences(self._client, new, self._ask, self._facts).items():
+                    self._refuse(worker, difference)
+                self._asked |= new
         stuck = [
             future
             for future, each in self._submitted.items()
