@@ -5,6 +5,7 @@ Owns: opening the files that say it. Does not know: what they say (start_times.p
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from edgeaudio.archive.recordings import BeginsAt
 from edgeaudio.archive.start_times import beginning
 from edgeaudio.archive.written_times import zone_of
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.files import open_at_once
 
 
 def beginnings(zone: str | None, table: Path | None) -> BeginsAt:
@@ -30,7 +32,7 @@ def beginnings(zone: str | None, table: Path | None) -> BeginsAt:
     def begins_at(name: str, path: Path) -> datetime:
         if name in given:
             return given[name]
-        with path.open("rb") as file:
+        with os.fdopen(open_at_once(path), "rb") as file:
             return beginning(name, file, now, zone=clock).begins_at
 
     return begins_at

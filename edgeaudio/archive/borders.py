@@ -39,7 +39,8 @@ _MOST_ALIGNED_S = 30.0
 
 def blocks_of(path: Path, channel: Channel, begins_at: datetime, *, begin_s: float = 0.0) -> Iterator[Block]:
     """Yield the sound of a recording, from a position on if it can be searched. Raises SourceError."""
-    config = SourceConfig(name=SOURCE_NAME, url=str(path), channel=channel)
+    # absolute: a folder may be called alsa:hw
+    config = SourceConfig(name=SOURCE_NAME, url=str(path.absolute()), channel=channel)
     with open_source(config, threading.Event(), media_start=begins_at, begin_s=begin_s) as connection:
         yield from connection
 

@@ -15,6 +15,8 @@ from edgeaudio.files import open_at_once
 
 _HEAD_BYTES = 4096  # recorders write comments before the sound
 _OPEN_ENDS = (0, 0x7FFFF000, 0xFFFFFFFF)  # of a writer that could not seek back
+_PLAIN = frozenset({0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE})  # integers, floats, A-law, mu-law: a frame is a sample
+MOST_S = 400 * 86400.0  # what a header claims beyond that is damage
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +63,29 @@ def length_of(path: Path, size_bytes: int) -> Length | None:
 
 
 @lru_cache(maxsize=1000)
-def _length(n_samples: int, sample_rate: int, channels: int) -> Length:
-    """Return one object for all recordings of one length: there may be 100,000."""
-    return Length(n_samples, sample_rate, channels)
+def _length(n_samples: int, sample_rate: int, channels: int) -> Length | None:
+    """Return one object for all recordings of one length: there may be 100,000. None for one that cannot be."""
+    length = Length(n_samples, sample_rate, channels)
+    return length if length.seconds <= MOST_S else None
 
 
 def _wave(descriptor: int, head: bytes, size_bytes: int) -> Length | None:
     """Return the length of WAV; None if the header says more than the file has: it is cut off."""
-    at, rate, channels, frame_bytes = 12, 0, 0, 0
+    at, rate, channels, frame_bytes, wide_bytes = 12, 0, 0, 0, None
     for _ in range(32):
         chunk = head[at : at + 32] if at + 32 <= len(head) else os.pread(descriptor, 32, at)
         name, size = struct.unpack_from("<4sI", chunk)
         if name == b"fmt ":
-            channels, rate, _, frame_bytes = struct.unpack_from("<HIIH", chunk, 10)
+            form, channels, rate, _, frame_bytes = struct.unpack_from("<HHIIH", chunk, 8)
+            if form not in _PLAIN:
+                return None  # of blocks, as ADPCM
+        elif name == b"ds64":
+            (wide_bytes,) = struct.unpack_from("<Q", chunk, 16)  # of the sound, in RF64 and BW64
         elif name == b"data":
             held = max(0, size_bytes - at - 8)
             n_bytes = held if size in _OPEN_ENDS else size
+            if size == _OPEN_ENDS[-1] and wide_bytes:
+                n_bytes = wide_bytes
             is_whole = n_bytes <= held and rate > 0 and channels > 0
             return _length(n_bytes // frame_bytes, rate, channels) if is_whole else None
         at += 8 + size + size % 2

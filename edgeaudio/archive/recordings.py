@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -99,8 +100,8 @@ BeginsAt = Callable[[str, Path], datetime]
 def root_of(target: str) -> Path:
     """Return the folder below which paths are keyed: a folder itself, else the part before a pattern."""
     path = Path(target)
-    if not _is_pattern(target) or path.exists():
-        return path.parent if path.is_file() else path
+    if not _is_pattern(target) or os.path.exists(target):  # noqa: PTH110 (Path.exists raises for a name too long)
+        return path.parent if os.path.isfile(target) else path  # noqa: PTH113 (as above)
     plain = []
     for part in path.parts:
         if _is_pattern(part):
@@ -112,7 +113,7 @@ def root_of(target: str) -> Path:
 def find_recordings(target: str, begins_at: BeginsAt) -> Iterator[Recording | LeftOut]:
     """Yield what lies below a folder, is named, or matches a pattern, folder by folder, in order of time.
 
-    Raises EdgeaudioError if there is no such folder.
+    Raises EdgeaudioError if there is no such folder, or the pattern is none.
     """
     if "://" in target:
         from edgeaudio.archive.recordings_s3 import find_in_bucket  # noqa: PLC0415 (it knows this module)
@@ -125,19 +126,32 @@ def find_recordings(target: str, begins_at: BeginsAt) -> Iterator[Recording | Le
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no possible name"
         raise EdgeaudioError(f"{root}: cannot be looked into: {reason}; name a folder of recordings") from None
-    if Path(target).is_dir():
+    if "\n" in os.path.abspath(root):  # noqa: PTH100 (no link is followed)
+        raise EdgeaudioError(f"{str(root)!r}: its name, or that of a folder above, has a line break; rename it")
+    if os.path.isdir(target):  # noqa: PTH112 (Path.is_dir raises for a name too long)
         yield from _below(root, "", begins_at, frozenset())
-    elif Path(target).exists():
+    elif os.path.exists(target):  # noqa: PTH110 (as above)
         yield from _in_order([_entry(root, Path(target).name, begins_at)])
     else:
-        pattern = str(Path(target).relative_to(root))
-        folders: dict[str, list[str]] = {}
-        for path in sorted(root.glob(pattern)):
-            if path.is_file():
-                folders.setdefault(path.parent.relative_to(root).as_posix(), []).append(path.name)
-        for folder, names in folders.items():
+        for folder, names in _matching(root, Path(target).relative_to(root)).items():
             prefix = "" if folder == "." else f"{folder}/"
             yield from _in_order([_entry(root, prefix + name, begins_at) for name in names])
+
+
+def _matching(root: Path, pattern: Path) -> dict[str, list[str]]:
+    """Return the names that match a pattern, by folder. Other files than recordings match by their whole ending."""
+    if ".." in pattern.parts:  # each recording would be there once for every folder that leads to it
+        raise EdgeaudioError(f"{root / pattern}: a pattern cannot have .. behind * ? or [; name the folder itself")
+    any_ending = pattern.suffix != "" and not _is_pattern(pattern.suffix)
+    folders: dict[str, list[str]] = {}
+    try:
+        for path in sorted(root.glob(str(pattern))):
+            if path.is_file() and _may_be_recording(path.name, any_ending=any_ending):
+                folders.setdefault(path.parent.relative_to(root).as_posix(), []).append(path.name)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise EdgeaudioError(f"{root / pattern}: is no pattern that can be used: {reason}; name a folder") from None
+    return folders
 
 
 def _digest(text: str) -> bytes:
@@ -146,6 +160,20 @@ def _digest(text: str) -> bytes:
 
 def _is_pattern(text: str) -> bool:
     return any(mark in text for mark in "*?[")
+
+
+def _may_be_recording(name: str, *, any_ending: bool = False) -> bool:
+    if name.startswith("."):
+        return False  # of the system: macOS's ._NAME.wav is none
+    return any_ending or os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (100,000 Paths take seconds)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """True for a folder, and for what cannot be told: a link to itself then is what cannot be looked into."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return not _may_be_recording(entry.name)
 
 
 def _below(
@@ -158,10 +186,10 @@ def _below(
             names, folders = [], []
             for entry in entries:
                 if entry.name.startswith("."):
-                    continue  # of the system: macOS's ._NAME.wav is none
-                if entry.is_dir():
+                    continue
+                if _is_folder(entry):
                     folders.append(entry.name)
-                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 (100,000 Paths take seconds)
+                elif _may_be_recording(entry.name):
                     names.append(entry.name)
     except OSError as error:
         yield LeftOut(folder or str(root), f"cannot be looked into: {error.strerror}")
@@ -182,7 +210,15 @@ def _below(
 def _entry(root: Path, name: str, begins_at: BeginsAt) -> Recording | LeftOut:
     path = root / name
     try:
+        name.encode()
+    except UnicodeEncodeError:  # no column of text can hold it, and no other program would find it by one
+        return LeftOut(name, "its name, or a folder's, is no UTF-8; rename it (convmv -f latin1 -t utf8 does many)")
+    if "\n" in name:
+        return LeftOut(name, "its name, or a folder's, has a line break in it; rename it")
+    try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return LeftOut(name, "is no regular file")  # to open a pipe may wait for ever
         begins = begins_at(name, path)
     except OSError as error:
         return LeftOut(name, f"cannot be read: {error.strerror}")

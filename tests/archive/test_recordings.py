@@ -1,5 +1,9 @@
 """Finding recordings: in an order that is the same each time, with keys and parts that are stable."""
 
+import errno
+import os
+import socket
+import struct
 from datetime import timedelta
 
 import numpy as np
@@ -75,7 +79,66 @@ def test_a_pattern_keys_recordings_by_the_folder_before_it(tmp_path):
     assert one.key == whole[0].key
 
 
-@pytest.mark.parametrize("target", ["gone", "gone/*.wav", "a\0b"])
+def test_a_pattern_passes_by_what_is_no_recording_and_takes_an_ending_that_is_written_out(tmp_path):
+    whole = record(tmp_path / "a", thuds(1)).read_bytes()
+    for name in ("._20240131_120000.WAV", "CONFIG.TXT", "Thumbs.db", "20240131_130000.SD0"):
+        (tmp_path / "a" / name).write_bytes(whole)
+    assert [each.path for each in found(f"{tmp_path}/*/*")] == ["a/20240131_120000.WAV"]
+    assert [each.path for each in found(f"{tmp_path}/*/*.*")] == ["a/20240131_120000.WAV"]
+    assert [each.path for each in found(f"{tmp_path}/*/*.SD0")] == ["a/20240131_130000.SD0"]
+
+
+@pytest.mark.parametrize(("pattern", "line"), [("**a", "is no pattern that can be used"), ("*/../*", "cannot have ..")])
+def test_what_is_no_pattern_is_one_line(pattern, line, tmp_path):
+    with pytest.raises(EdgeaudioError, match=line) as error:
+        found(f"{tmp_path}/{pattern}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_pattern_too_long_for_a_name_matches_nothing(tmp_path):
+    assert found(f"{tmp_path}/*{'x' * 300}") == []
+
+
+def test_pipes_devices_and_sockets_are_named_and_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "20240131_120000.WAV")  # opening it would wait for ever
+    (tmp_path / "20240131_130000.WAV").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "20240131_140000.WAV"))
+    assert [(each.path[9:11], each.error) for each in found(tmp_path) if isinstance(each, LeftOut)] == [
+        (hour, "is no regular file") for hour in ("12", "13", "14")
+    ]
+
+
+def test_a_link_to_itself_costs_no_recording_beside_it(tmp_path):
+    record(tmp_path / "a", thuds(1))
+    (tmp_path / "a" / "round").symlink_to("round")
+    (tmp_path / "a" / "20240131_130000.WAV").symlink_to("20240131_130000.WAV")
+    why = os.strerror(errno.ELOOP)
+    assert [(each.path, getattr(each, "error", None)) for each in found(tmp_path)] == [
+        ("a/20240131_130000.WAV", f"cannot be read: {why}"),
+        ("a/20240131_120000.WAV", None),
+        ("a/round", f"cannot be looked into: {why}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("folder", "line"), [(b"\xe9t\xe9", "no UTF-8; rename it"), (b"new\nline", "a line break in it; rename it")]
+)
+def test_names_that_no_result_can_hold_are_named_before_anything_is_heard(folder, line, tmp_path):
+    record(tmp_path / os.fsdecode(folder), thuds(1))
+    (left_out,) = found(tmp_path)
+    assert isinstance(left_out, LeftOut)
+    assert line in left_out.error
+
+
+def test_a_root_with_a_line_break_is_one_line(tmp_path):
+    record(tmp_path / "new\nline", thuds(1))
+    with pytest.raises(EdgeaudioError, match="has a line break; rename it") as error:
+        found(tmp_path / "new\nline")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("target", ["gone", "gone/*.wav", "a\0b", "x" * 300])
 def test_a_folder_that_is_not_there_is_one_line(target, tmp_path):
     with pytest.raises(EdgeaudioError, match=r"cannot be looked into: .*; name a folder of recordings"):
         found(f"{tmp_path}/{target}")
@@ -135,3 +198,26 @@ def test_no_header_makes_it_fail(tmp_path_factory, content, keep):
     path.write_bytes(whole[:keep] + content)
     length = length_of(path, path.stat().st_size)
     assert length is None or 0 <= length.n_samples <= len(content)
+
+
+def test_a_header_of_more_than_4_gib_gives_the_length_though_a_comment_follows(tmp_path):
+    path = tmp_path / "sound.wav"
+    sizes = struct.pack("<4sIQQQI", b"ds64", 28, 0, 2000, 1000, 0)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 1000, 2000, 2, 16)
+    head = b"RF64\xff\xff\xff\xffWAVE" + sizes + form + b"data\xff\xff\xff\xff"
+    path.write_bytes(head + bytes(2000) + b"guan" + struct.pack("<I", 100) + bytes(100))
+    length = length_of(path, path.stat().st_size)
+    assert length is not None
+    assert length.seconds == 1.0
+
+
+def test_a_length_that_cannot_be_told_is_none(tmp_path):
+    blocks = tmp_path / "blocks.wav"  # of ADPCM: a block of bytes is many samples
+    write_media(blocks, "adpcm_ms", sine(100, 8000, 1.25), 8000)
+    assert length_of(blocks, blocks.stat().st_size) is None
+    centuries = tmp_path / "centuries.flac"
+    write_media(centuries, "flac", sine(100, 8000, 1.25), 8000)
+    content = bytearray(centuries.read_bytes())
+    content[18:26] = (1 << 44 | 1 << 35).to_bytes(8, "big")  # 1 Hz, 2^35 samples
+    centuries.write_bytes(content)
+    assert length_of(centuries, centuries.stat().st_size) is None

@@ -149,12 +149,19 @@ def _add_filters(command: Parser) -> None:
     )
 
 
+def not_empty(text: str) -> str:
+    """Return the text. Raises ArgumentTypeError for none, as of a shell's variable that was never set."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' is no folder")
+    return text
+
+
 def _folder(text: str) -> Path:
     if "://" in text:
         raise argparse.ArgumentTypeError(
             "results are asked in a folder: copy them from the bucket to this machine first"
         )
-    return Path(text)
+    return Path(not_empty(text))
 
 
 def _keys(text: str) -> tuple[str, ...]:

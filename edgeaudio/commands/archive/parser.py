@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeaudio.commands.archive.answers_parser import add_compact, add_export, add_query
+from edgeaudio.commands.archive.answers_parser import add_compact, add_export, add_query, not_empty
 from edgeaudio.commands.number_types import number, whole
 from edgeaudio.commands.parser import Parser
 
@@ -89,17 +89,24 @@ def _add_status(actions: Commands) -> None:
         description="Say for each model and its settings what is done, how many hours, what is left of the recordings "
         "that the last run found, and which failed. Exit status 0 if nothing failed, else 1.",
     )
-    command.add_argument("--out", required=True, metavar="DIR", help="where the results are")
+    command.add_argument("--out", required=True, type=not_empty, metavar="DIR", help="where the results are")
     command.examples = ("edgeaudio archive status --out heard",)
     command.set_defaults(command=_status)
 
 
 def _add_recordings(command: Parser) -> None:
     command.add_argument(
-        "recordings", metavar="FOLDER", help="a folder of recordings, or a pattern, as in 'site*/*.wav'"
+        "recordings",
+        type=not_empty,
+        metavar="FOLDER",
+        help="a folder of recordings, or a pattern, as in 'site*/*.wav'",
     )
     command.add_argument(
-        "--out", required=True, metavar="DIR", help="where the results go; it is made if it is missing"
+        "--out",
+        required=True,
+        type=not_empty,
+        metavar="DIR",
+        help="where the results go; it is made if it is missing",
     )
     command.add_argument(
         "--zone",
