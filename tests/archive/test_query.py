@@ -286,6 +286,14 @@ def test_results_in_a_bucket_are_to_be_copied_first(archive) -> None:
     assert "copy them from the bucket to this machine first" in errors[0]
 
 
+@pytest.mark.parametrize(
+    "arguments", [("run", "x", "--out", ""), ("plan", "", "--out", "x"), ("status", "--out", ""), ("query", "")]
+)
+def test_a_shells_variable_that_was_never_set_is_no_folder(arguments, archive) -> None:
+    status, _, (error,) = archive(*arguments)  # --out '' would be /
+    assert (status, error.partition(": ")[2][-100:].count("'' is no folder")) == (2, 1)
+
+
 def test_times_without_a_zone_are_of_the_given_one(place, out, archive) -> None:
     put_result(place, "a.wav", datetime(2026, 7, 1, 12, tzinfo=UTC), [Heard("dog", 10)])
     options = ("--zone", "Europe/Berlin", "--csv", "--by", "hour")
