@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from edgeaudio.archive.recordings import FOLLOWS_WITHIN_S, LeftOut, Recording
-from edgeaudio.archive.runs import Shard
+from edgeaudio.archive.runs import ANOTHER_TIME, Finished, Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Plan:
         return whole
 
 
-def plan(found: Iterable[Recording | LeftOut], done: set[str], shard: Shard, sums: Plan) -> Iterator[Break | LeftOut]:
+def plan(found: Iterable[Recording | LeftOut], done: Finished, shard: Shard, sums: Plan) -> Iterator[Break | LeftOut]:
     """Add all that is found to `sums`; yield each gap and overlap, and each file that is left out.
 
     Recordings come folder by folder, in order of time: breaks are those between recordings of one folder and recorder.
@@ -85,14 +85,18 @@ def plan(found: Iterable[Recording | LeftOut], done: set[str], shard: Shard, sum
                 sums.overlap_s -= found_break.seconds
             yield found_break
         if shard.has(each):
-            _add(each, done, sums)
+            if done.has_at_another_time(each):
+                sums.left_out[ANOTHER_TIME] += 1
+                yield LeftOut(each.path, ANOTHER_TIME)
+            else:
+                _add(each, done, sums)
 
 
-def _add(recording: Recording, done: set[str], sums: Plan) -> None:
+def _add(recording: Recording, done: Finished, sums: Plan) -> None:
     month = sums.months.setdefault(f"{recording.begins_at:%Y-%m}", Month())
     month.recordings += 1
     month.size_bytes += recording.size_bytes
-    month.done += recording.key in done
+    month.done += done.has(recording)
     if recording.length is None:
         month.unknown += 1
     else:

@@ -43,7 +43,7 @@ SUFFIXES = frozenset(
     )
 )
 FOLLOWS_WITHIN_S = 1.0  # names have whole seconds: less is neither a gap nor an overlap
-KEY_DIGITS = 32
+FILE_DIGITS, TIME_DIGITS = 24, 8  # of a key
 _DIGITS = re.compile(r"\d{6,}")  # the time; a serial number before it, as SoundTrap's, stays
 _SERIAL = re.compile(r"\d+(?=\.)")
 
@@ -63,8 +63,9 @@ class Recording:
 
     @property
     def key(self) -> str:
-        """Hash of path, size and time of change: a file that was replaced is another recording."""
-        return _digest(f"{self.path}\n{self.size_bytes}\n{self.changed_ns}").hex()[:KEY_DIGITS]
+        """Hash of path, size and time of change, for a file that was replaced is another recording; and of its time."""
+        file = _digest(f"{self.path}\n{self.size_bytes}\n{self.changed_ns}").hex()[:FILE_DIGITS]
+        return file + _digest(self.begins_at.isoformat()).hex()[:TIME_DIGITS]
 
     @property
     def path_hash(self) -> int:

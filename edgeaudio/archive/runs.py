@@ -14,9 +14,10 @@ from typing import Protocol
 from edgeaudio.archive.hearing import Hearing
 from edgeaudio.archive.job import Job, Outcome, run_job
 from edgeaudio.archive.places import Failure, Place
-from edgeaudio.archive.recordings import LeftOut, Recording
+from edgeaudio.archive.recordings import FILE_DIGITS, LeftOut, Recording
 from edgeaudio.errors import EdgeaudioError
 
+ANOTHER_TIME = "has a result of another beginning: give the --zone and --begins of that run, or name another --out"
 NAMED = 100  # failures that are named at the end; all are counted, and `status` names them all
 
 
@@ -39,6 +40,22 @@ class Shard:
 
 
 WHOLE = Shard(0, 1)
+
+
+class Finished:
+    """The recordings that have a result, by its keys."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._keys = frozenset(keys)
+        self._files = frozenset(key[:FILE_DIGITS] for key in self._keys)
+
+    def has(self, recording: Recording) -> bool:
+        """True if the recording has a result."""
+        return recording.key in self._keys
+
+    def has_at_another_time(self, recording: Recording) -> bool:
+        """True if its file has a result with another beginning: by another zone, or table."""
+        return recording.key not in self._keys and recording.key[:FILE_DIGITS] in self._files
 
 
 @dataclass(slots=True)
@@ -86,13 +103,13 @@ def job_of(recording: Recording, hearing: Hearing, place: Place) -> Job:
     )
 
 
-def backlog(found: Iterable[Recording | LeftOut], done: set[str], shard: Shard) -> Backlog:
+def backlog(found: Iterable[Recording | LeftOut], done: Finished, shard: Shard) -> Backlog:
     """Return how much a run has to do."""
     recordings = size_bytes = in_all = 0
     for each in found:
         if isinstance(each, Recording):
             in_all += 1
-            if shard.has(each) and each.key not in done:
+            if shard.has(each) and not done.has(each) and not done.has_at_another_time(each):
                 recordings += 1
                 size_bytes += each.size_bytes
     return Backlog(recordings, size_bytes, in_all)
@@ -106,14 +123,16 @@ def run(
     shard: Shard,
     counts: Counts,
     *,
-    done: set[str],
+    done: Finished,
 ) -> Iterator[Outcome]:
     """Do what is not done yet; yield each outcome, and count it in `counts`, also what could not be begun.
 
     Raises EdgeaudioError if no result can be written.
     """
     try:
-        failed = {failure.key for failure in place.failures()}
+        failed: dict[str, set[str]] = {}  # keys by recording: of a file that was replaced, or had no right time
+        for failure in place.failures():
+            failed.setdefault(failure.recording, set()).add(failure.key)
         with closing(runner(run_job, _jobs(found, hearing, place, shard, counts, done))) as outcomes:
             for outcome in outcomes:
                 if outcome.ends_run:
@@ -125,7 +144,7 @@ def run(
 
 
 def _jobs(
-    found: Iterable[Recording | LeftOut], hearing: Hearing, place: Place, shard: Shard, counts: Counts, done: set[str]
+    found: Iterable[Recording | LeftOut], hearing: Hearing, place: Place, shard: Shard, counts: Counts, done: Finished
 ) -> Iterator[Job]:
     """Yield the jobs that are left; count the rest."""
     for each in found:
@@ -134,20 +153,24 @@ def _jobs(
                 counts.fail(each.path, each.error)
         elif not shard.has(each):
             continue
-        elif each.key in done:
+        elif done.has(each):
             counts.before += 1
+        elif done.has_at_another_time(each):
+            counts.fail(each.path, ANOTHER_TIME)
         else:
             yield job_of(each, hearing, place)
 
 
-def _count(outcome: Outcome, counts: Counts, place: Place, failed: set[str]) -> None:
+def _count(outcome: Outcome, counts: Counts, place: Place, failed: dict[str, set[str]]) -> None:
     """Count an outcome, and keep a note of a failure until the recording has a result. Raises OSError."""
+    stale = failed.pop(outcome.recording, set())
     if outcome.error is not None:
+        stale.discard(outcome.key)
         counts.fail(outcome.recording, outcome.error)
         place.note_failure(Failure(outcome.key, outcome.recording, outcome.error))
-        return
-    counts.done += 1
-    counts.events += outcome.events
-    counts.heard_s += outcome.duration_s
-    if outcome.key in failed:
-        place.forget_failure(outcome.key)
+    else:
+        counts.done += 1
+        counts.events += outcome.events
+        counts.heard_s += outcome.duration_s
+    for key in stale:
+        place.forget_failure(key)

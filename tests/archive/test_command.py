@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from datetime import timedelta
 
 import pytest
-from support.archives import record, record_in_parts, rows, thuds
+from support.archives import START, record, record_in_parts, rows, thuds
 from support.tflite import without_runtime_line
 from support.waiting import wait_until
 
@@ -146,6 +147,38 @@ def test_a_table_tells_when_a_recording_begins(archive, tmp_path):
     (tmp_path / "begins.csv").write_text("file,begins_at\nholiday.wav,2024-07-01T10:00:00+02:00\n")
     assert archive("run", "--workers", "1", "--begins", str(tmp_path / "begins.csv"))[0] == 0
     assert [f"{row['begins_at']:%Y-%m-%dT%H:%M:%S%z}" for row in rows(tmp_path / "out")] == ["2024-07-01T08:00:00+0000"]
+
+
+def test_results_of_another_zone_are_refused_recording_by_recording(archive, tmp_path):
+    record(tmp_path / "recordings", thuds(1))
+    assert archive("run", "--workers", "1")[0] == 0
+    before = rows(tmp_path / "out")
+    record(tmp_path / "recordings", thuds(1), START + timedelta(days=1))
+    line = (
+        "20240131_120000.WAV: has a result of another beginning: give the --zone and --begins of that run, or name "
+        "another --out"
+    )
+    status, lines, errors = archive("plan", "--zone", "+10:00")
+    assert (status, errors) == (1, [f"edgeaudio: {line}"])
+    assert "to do:    1 of 1 recordings" in lines
+    status, lines, _ = archive("run", "--zone", "+10:00", "--workers", "1")
+    assert (status, lines[1:3]) == (1, ["left out: 1 recordings", f"  {line}"])
+    assert rows(tmp_path / "out")[: len(before)] == before
+    assert archive("run", "--zone", "+10:00", "--out", str(tmp_path / "other"), "--workers", "1")[0] == 0
+
+
+def test_a_failure_is_forgotten_once_a_whole_file_is_in_its_place(archive, tmp_path):
+    whole = record(tmp_path / "recordings", thuds(1))
+    bad = tmp_path / "recordings" / "20240131_130000.WAV"
+    bad.write_bytes(b"")
+    assert archive("run", "--workers", "1")[0] == 1
+    bad.write_bytes(whole.read_bytes()[:50])  # another key
+    assert archive("run", "--workers", "1")[0] == 1
+    assert "failed:   1" in archive("status")[1]
+    bad.write_bytes(whole.read_bytes())
+    assert archive("run", "--workers", "1")[0] == 0
+    status, lines, _ = archive("status")
+    assert (status, lines[-1]) == (0, "failed:   0")
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import struct
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -15,8 +16,8 @@ from support.media import sine, write_media
 
 from edgeaudio.archive.lengths import length_of
 from edgeaudio.archive.plans import Plan, plan
-from edgeaudio.archive.recordings import LeftOut, Recording
-from edgeaudio.archive.runs import WHOLE, Shard
+from edgeaudio.archive.recordings import FILE_DIGITS, LeftOut, Recording
+from edgeaudio.archive.runs import WHOLE, Finished, Shard
 from edgeaudio.errors import EdgeaudioError
 
 NAMES = st.text(st.characters(exclude_characters="\0\n", exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -26,9 +27,12 @@ RECORDINGS = st.builds(
 
 
 @given(RECORDINGS, RECORDINGS)
-def test_a_key_is_of_path_size_and_time_of_change(one, other):
+def test_a_key_is_of_path_size_time_of_change_and_beginning(one, other):
     same = (one.path, one.size_bytes, one.changed_ns) == (other.path, other.size_bytes, other.changed_ns)
     assert (one.key == other.key) == same
+    later = replace(one, begins_at=one.begins_at + timedelta(hours=1))
+    assert later.key != one.key
+    assert later.key[:FILE_DIGITS] == one.key[:FILE_DIGITS]
 
 
 @given(RECORDINGS, st.integers(1, 50))
@@ -41,7 +45,7 @@ def test_every_recording_is_in_one_part_whatever_becomes_of_it(recording, count)
 
 def test_keys_and_parts_are_those_of_yesterday():
     recording = Recording("site/20240131_120000.WAV", "/x", 1000, 1_700_000_000_000_000_000, START, None)
-    assert recording.key == "1eccc3aae809c67221c2d59e536da510"
+    assert recording.key == "1eccc3aae809c67221c2d59e6b8b1ca7"
     assert recording.path_hash % 40 == 12
 
 
@@ -154,7 +158,9 @@ def test_recordings_that_follow_are_neighbours_and_others_are_gaps_or_overlaps(t
     ]  # fmt: skip
     sums = Plan()
     breaks = [
-        (each.seconds, each.after) for each in plan(recordings, set(), WHOLE, sums) if not isinstance(each, LeftOut)
+        (each.seconds, each.after)
+        for each in plan(recordings, Finished(()), WHOLE, sums)
+        if not isinstance(each, LeftOut)
     ]
     assert breaks == [(5, "20240131_120035.WAV"), (-5, "20240131_120040.WAV")]
     assert (sums.total.recordings, sums.total.seconds, sums.gap_s, sums.overlap_s) == (5, 50, 5, 5)
@@ -166,7 +172,7 @@ def test_a_recorder_beside_another_one_is_neither_gap_nor_overlap(tmp_path):
             file = record(tmp_path / "new", thuds(60))
             file.rename(tmp_path / f"{serial}.24013112{minute:02}00.wav")
     recordings = [each for each in found(tmp_path) if isinstance(each, Recording)]
-    assert list(plan(recordings, set(), WHOLE, Plan())) == []
+    assert list(plan(recordings, Finished(()), WHOLE, Plan())) == []
     assert [each.after is not None for each in recordings] == [True, True, False, False]
 
 

@@ -6,6 +6,7 @@ from edgeaudio.archive.places import Place
 from edgeaudio.archive.plans import Break, Plan
 from edgeaudio.archive.plans import plan as plan_of
 from edgeaudio.archive.recordings import LeftOut, find_recordings
+from edgeaudio.archive.runs import Finished
 from edgeaudio.commands.archive.run import EXIT_NOTHING, EXIT_SOME, hours
 from edgeaudio.commands.archive.wishes import Wishes
 from edgeaudio.console import columns
@@ -19,7 +20,7 @@ def plan(wishes: Wishes, *, list_gaps: bool) -> int:
     """Print what a run would do. Raises EdgeaudioError where nothing can be found."""
     place = Place(f"{wishes.out.rstrip('/')}/{wishes.hearing().place}")
     try:
-        done = place.done()
+        done = Finished(place.done())
     except OSError as error:
         raise EdgeaudioError(f"{place.address}: cannot be read: {error.strerror or error}") from None
     sums, left_out = Plan(), 0

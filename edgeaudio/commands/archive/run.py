@@ -10,7 +10,7 @@ from edgeaudio.archive.job import Outcome
 from edgeaudio.archive.local_runner import run_locally, usable_cores
 from edgeaudio.archive.places import open_place
 from edgeaudio.archive.recordings import find_recordings
-from edgeaudio.archive.runs import Backlog, Counts, Runner, backlog
+from edgeaudio.archive.runs import Backlog, Counts, Finished, Runner, backlog
 from edgeaudio.archive.runs import run as run_jobs
 from edgeaudio.commands.archive.wishes import Wishes
 from edgeaudio.console import knows_unicode, progress_line
@@ -28,7 +28,7 @@ def run(wishes: Wishes, *, workers: int | None, scheduler: str | None) -> int:
     hearing, begins_at = wishes.hearing(), wishes.begins_at()
     place = open_place(wishes.out, hearing)
     try:
-        done = place.done()
+        done = Finished(place.done())
         to_do = backlog(find_recordings(wishes.recordings, begins_at), done, wishes.part())
         place.note_found(to_do.found)
     except OSError as error:

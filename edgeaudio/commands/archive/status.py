@@ -10,7 +10,7 @@ from edgeaudio.terminal import one_line, print_out
 
 def status(out: str) -> int:
     """Print what is done, failed, and how many hours, by place. Raises EdgeaudioError if there are no results."""
-    failed = 0
+    failed, lines = 0, []
     try:
         places = places_below(out)
         if not places:
@@ -19,13 +19,14 @@ def status(out: str) -> int:
             done = place.amount()
             failures = list(place.failures())
             failed += len(failures)
-            print_out(f"place:    {place.address}")
-            print_out(f"done:     {done.recordings} recordings, {hours(done.heard_s)}")
+            lines.append(f"place:    {place.address}")
+            lines.append(f"done:     {done.recordings} recordings, {hours(done.heard_s)}")
             if (found := place.found()) is not None:
-                print_out(f"left:     {max(0, found - done.recordings)} of the {found} that the last run found")
-            print_out(f"failed:   {len(failures)}")
-            for failure in failures:
-                print_out(f"  {one_line(failure.recording)}: {one_line(failure.error)}")
+                lines.append(f"left:     {max(0, found - done.recordings)} of the {found} that the last run found")
+            lines.append(f"failed:   {len(failures)}")
+            lines.extend(f"  {one_line(failure.recording)}: {one_line(failure.error)}" for failure in failures)
     except OSError as error:
         raise EdgeaudioError(f"{out}: cannot be read: {error.strerror or error}") from None
+    for line in lines:  # beyond `try`: a reader that has closed the pipe is no fault of the results
+        print_out(line)
     return 1 if failed else 0
