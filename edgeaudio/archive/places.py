@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from edgeaudio.archive.hearing import RESULTS, Hearing, described, loaded_model
@@ -43,6 +44,7 @@ class Done:
 
     recordings: int
     heard_s: float
+    damaged: tuple[str, ...] = ()  # files of results that cannot be read
 
 
 class Place:
@@ -54,21 +56,34 @@ class Place:
         self.storage: Storage = storage_at(address)
 
     def done(self) -> set[str]:
-        """Return the keys of the recordings that have a result."""
+        """Return the keys of the recordings that have a result.
+
+        Raises EdgeaudioError for a month that cannot be read, all of whose recordings would be listened to again.
+        """
         keys = {PurePosixPath(name).stem for name in self.storage.names("parts") if name.endswith(".parquet")}
         for name in self.storage.names("months"):
             if name.endswith(".parquet"):
-                keys.update(key for key, _ in self._lengths_of(name))
+                try:
+                    keys.update(key for key, _ in self._lengths_of(name))
+                except (pa.ArrowException, LookupError):
+                    advice = "put it back from a copy; or remove it, and its recordings are listened to again"
+                    raise EdgeaudioError(f"{self.address}/{name}: is damaged: {advice}") from None
         return keys
 
     def amount(self) -> Done:
         """Return how much has a result, by the results themselves."""
         lengths: dict[str, float] = {}
+        damaged = []
         for folder in ("parts", "months"):
             for name in self.storage.names(folder):
                 if name.endswith(".parquet"):
-                    lengths.update(self._lengths_of(name))
-        return Done(len(lengths), sum(lengths.values()))
+                    try:
+                        lengths.update(self._lengths_of(name))
+                    except FileNotFoundError:
+                        continue  # compacted meanwhile: in a month, which is read later
+                    except (pa.ArrowException, LookupError):
+                        damaged.append(name)
+        return Done(len(lengths), sum(lengths.values()), tuple(sorted(damaged)))
 
     def note_found(self, recordings: int) -> None:
         """Keep how many recordings there are, done or not."""
@@ -100,7 +115,7 @@ class Place:
         self.storage.remove(f"failed/{key}.json")
 
     def _lengths_of(self, name: str) -> Iterator[tuple[str, float]]:
-        """Yield key and length in seconds of each recording in a file of results."""
+        """Yield key and length in seconds of each recording in a result file. Raises ArrowException, LookupError."""
         wanted = ["kind", "key", "duration_s"]
         with self.storage.open(name) as file:
             for batch in pq.ParquetFile(file).iter_batches(columns=wanted):

@@ -120,7 +120,8 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 
 def _is_result(file: Path, name: re.Pattern[str]) -> bool:
-    return file.suffix == ".parquet" and name.fullmatch(file.stem) is not None
+    # a pipe would be waited for
+    return file.suffix == ".parquet" and name.fullmatch(file.stem) is not None and file.is_file()
 
 
 def ask(place: Path, say: Say, work: Callable[[Database], T]) -> T:

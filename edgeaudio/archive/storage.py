@@ -64,8 +64,8 @@ class LocalFolder:
                 inner = f"{name}/{entry.name}" if name else entry.name
                 if entry.is_dir(follow_symlinks=False):
                     yield from self._below(path / entry.name, inner)
-                else:
-                    yield inner
+                elif entry.is_file(follow_symlinks=False) or os.path.isfile(entry):  # noqa: PTH113 (it never raises)
+                    yield inner  # no pipe, which would be waited for
 
     def read(self, name: str) -> bytes:
         return (self._folder / name).read_bytes()

@@ -8,6 +8,8 @@ import sys
 from collections import Counter
 from datetime import timedelta
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support.archives import START, record, record_in_parts, rows, thuds
 from support.tflite import without_runtime_line
@@ -206,3 +208,25 @@ def test_a_run_that_is_ended_is_gone_on_with(sent, status, archive, tmp_path, mo
     assert 1 <= done <= 12
     if sent == signal.SIGINT:
         assert list((tmp_path / "out").rglob("*.edgeaudio")) == []
+
+
+def test_damaged_results_are_named_and_made_anew_once_they_are_removed(archive, tmp_path):
+    record_in_parts(tmp_path / "recordings", thuds(30), 10, 20)
+    assert archive("run", "--workers", "1")[0] == 0
+    parts = sorted(_place(tmp_path).rglob("*.parquet"))
+    parts[0].write_bytes(parts[0].read_bytes()[:-20])
+    pq.write_table(pa.table({"x": [1]}), parts[1])
+    os.mkfifo(parts[2].with_name("00112233445566778899aabbccddeeff.parquet"))  # opening it would wait for ever
+    status, lines, _ = archive("status")
+    assert (status, lines[1]) == (1, "done:     1 recordings, 10.0 s")
+    assert [line for line in lines if line.startswith("damaged:")] == [
+        f"damaged:  {part}: remove it, and the next run does it again" for part in parts[:2]
+    ]
+    for part in parts[:2]:
+        part.unlink()
+    assert archive("run", "--workers", "1")[0] == archive("status")[0] == 0
+    month = _place(tmp_path) / "months" / "2024-01.parquet"
+    month.parent.mkdir()
+    month.write_bytes(b"PAR1")
+    status, _, (error,) = archive("run")
+    assert (status, error.startswith(f"edgeaudio: {month}: is damaged: put it back")) == (2, True)

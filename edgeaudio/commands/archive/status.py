@@ -18,11 +18,15 @@ def status(out: str) -> int:
         for place in places:
             done = place.amount()
             failures = list(place.failures())
-            failed += len(failures)
+            failed += len(failures) + len(done.damaged)
             lines.append(f"place:    {place.address}")
             lines.append(f"done:     {done.recordings} recordings, {hours(done.heard_s)}")
             if (found := place.found()) is not None:
                 lines.append(f"left:     {max(0, found - done.recordings)} of the {found} that the last run found")
+            lines.extend(
+                f"damaged:  {one_line(f'{place.address}/{name}')}: remove it, and the next run does it again"
+                for name in done.damaged
+            )
             lines.append(f"failed:   {len(failures)}")
             lines.extend(f"  {one_line(failure.recording)}: {one_line(failure.error)}" for failure in failures)
     except OSError as error:
