@@ -152,7 +152,7 @@ def _check(place: Place) -> bool:
         return False
     try:
         found = json.loads(content)["results"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         found = "no known one"
     if found != RESULTS:
         raise EdgeaudioError(

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from edgeaudio.archive.lengths import Length, Neighbour, length_of
+from edgeaudio.archive.path_patterns import is_folder, is_pattern, matching
 from edgeaudio.errors import EdgeaudioError
 
 SUFFIXES = frozenset(
@@ -101,11 +102,11 @@ BeginsAt = Callable[[str, Path], datetime]
 def root_of(target: str) -> Path:
     """Return the folder below which paths are keyed: a folder itself, else the part before a pattern."""
     path = Path(target)
-    if not _is_pattern(target) or os.path.exists(target):  # noqa: PTH110 (Path.exists raises for a name too long)
+    if not is_pattern(target) or os.path.exists(target):  # noqa: PTH110 (Path.exists raises for a name too long)
         return path.parent if os.path.isfile(target) else path  # noqa: PTH113 (as above)
     plain = []
     for part in path.parts:
-        if _is_pattern(part):
+        if is_pattern(part):
             break
         plain.append(part)
     return Path(*plain)
@@ -134,47 +135,35 @@ def find_recordings(target: str, begins_at: BeginsAt) -> Iterator[Recording | Le
     elif os.path.exists(target):  # noqa: PTH110 (as above)
         yield from _in_order([_entry(root, Path(target).name, begins_at)])
     else:
-        for folder, names in _matching(root, Path(target).relative_to(root)).items():
-            prefix = "" if folder == "." else f"{folder}/"
-            yield from _in_order([_entry(root, prefix + name, begins_at) for name in names])
+        yield from _that_match(root, Path(target).relative_to(root), begins_at)
 
 
-def _matching(root: Path, pattern: Path) -> dict[str, list[str]]:
-    """Return the names that match a pattern, by folder. Other files than recordings match by their whole ending."""
+def _that_match(root: Path, pattern: Path, begins_at: BeginsAt) -> Iterator[Recording | LeftOut]:
+    """Yield what matches a pattern. Other files than recordings match by their whole ending."""
     if ".." in pattern.parts:  # each recording would be there once for every folder that leads to it
         raise EdgeaudioError(f"{root / pattern}: a pattern cannot have .. behind * ? or [; name the folder itself")
-    any_ending = pattern.suffix != "" and not _is_pattern(pattern.suffix)
-    folders: dict[str, list[str]] = {}
-    try:
-        for path in sorted(root.glob(str(pattern))):
-            if path.is_file() and _may_be_recording(path.name, any_ending=any_ending):
-                folders.setdefault(path.parent.relative_to(root).as_posix(), []).append(path.name)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise EdgeaudioError(f"{root / pattern}: is no pattern that can be used: {reason}; name a folder") from None
-    return folders
+    any_ending = pattern.suffix != "" and not is_pattern(pattern.suffix)
+    folders: dict[str, set[str]] = {}
+    unseen: dict[str, str] = {}  # two ** may lead to a folder twice
+    for path, error in matching(root, pattern.parts):
+        folder, slash, name = path.rpartition("/")
+        if error is not None:
+            unseen[path] = error
+        elif _may_be_recording(name, any_ending=any_ending):
+            folders.setdefault(folder + slash, set()).add(name)
+    yield from (LeftOut(path, error) for path, error in sorted(unseen.items()))
+    for prefix, names in sorted(folders.items()):
+        yield from _in_order([_entry(root, prefix + name, begins_at) for name in sorted(names)])
 
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
-def _is_pattern(text: str) -> bool:
-    return any(mark in text for mark in "*?[")
-
-
 def _may_be_recording(name: str, *, any_ending: bool = False) -> bool:
     if name.startswith("."):
         return False  # of the system: macOS's ._NAME.wav is none
     return any_ending or os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (100,000 Paths take seconds)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """True for a folder, and for what cannot be told: a link to itself then is what cannot be looked into."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return not _may_be_recording(entry.name)
 
 
 def _below(
@@ -188,9 +177,10 @@ def _below(
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if _is_folder(entry):
+                may_be_recording, folder_here = _may_be_recording(entry.name), is_folder(entry)
+                if folder_here or (folder_here is None and not may_be_recording):
                     folders.append(entry.name)
-                elif _may_be_recording(entry.name):
+                elif may_be_recording:
                     names.append(entry.name)
     except OSError as error:
         yield LeftOut(folder or str(root), f"cannot be looked into: {error.strerror}")

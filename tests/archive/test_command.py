@@ -142,6 +142,12 @@ def test_results_of_another_version_are_refused(archive, tmp_path):
     assert errors == [
         f"edgeaudio: {_place(tmp_path)}: its results are of version 99, and this edgeaudio has 1; name another --out"
     ]
+    description.write_text("[" * 100_000)
+    status, _, (error,) = archive("run")
+    assert (status, error.startswith(f"edgeaudio: {_place(tmp_path)}: its results are of version no known one")) == (
+        2,
+        True,
+    )
 
 
 def test_a_table_tells_when_a_recording_begins(archive, tmp_path):
