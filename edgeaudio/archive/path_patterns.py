@@ -12,6 +12,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 RECURSIVE = "**"
+MOST_DEEP = 200  # folders in each other: each takes some of the stack
+TOO_DEEP = f"cannot be looked into: it is more than {MOST_DEEP} folders deep; name one of those in it"
 
 
 def is_pattern(text: str) -> bool:
@@ -33,11 +35,11 @@ def matching(root: Path, parts: tuple[str, ...], folder: str = "") -> Iterator[t
     Hidden names match nothing. `**` stands for any folders, links to folders left out; behind it, for all files.
     """
     first, rest = parts[0], parts[1:]
-    if not is_pattern(first):
-        if rest:
-            yield from matching(root, rest, f"{folder}{first}/")
-        elif os.path.lexists(root / folder / first):
-            yield folder + first, None
+    if rest and not is_pattern(first):
+        yield from matching(root, rest, f"{folder}{first}/")
+        return
+    if folder.count("/") > MOST_DEEP:
+        yield folder.rstrip("/"), TOO_DEEP
         return
     try:
         entries = _entries(root / folder)
@@ -46,9 +48,8 @@ def matching(root: Path, parts: tuple[str, ...], folder: str = "") -> Iterator[t
         return
     if first == RECURSIVE:
         yield from matching(root, rest or ("*",), folder)
-        for entry in entries:
-            if is_folder(entry) and not entry.is_symlink():
-                yield from matching(root, parts, f"{folder}{entry.name}/")
+        for entry in (entry for entry in entries if is_folder(entry) and not entry.is_symlink()):
+            yield from matching(root, parts, f"{folder}{entry.name}/")
         return
     for entry in (entry for entry in entries if fnmatchcase(entry.name, first)):
         if rest and is_folder(entry) is not False:

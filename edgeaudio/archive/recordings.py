@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from edgeaudio.archive.lengths import Length, Neighbour, length_of
-from edgeaudio.archive.path_patterns import is_folder, is_pattern, matching
+from edgeaudio.archive.path_patterns import MOST_DEEP, TOO_DEEP, is_folder, is_pattern, matching
 from edgeaudio.errors import EdgeaudioError
 
 SUFFIXES = frozenset(
@@ -170,6 +170,9 @@ def _below(
     root: Path, folder: str, begins_at: BeginsAt, above: frozenset[tuple[int, int]]
 ) -> Iterator[Recording | LeftOut]:
     """Yield the recordings of a folder, then those of the folders in it. `above`: those that lead here."""
+    if len(above) > MOST_DEEP:
+        yield LeftOut(folder, TOO_DEEP)
+        return
     try:
         status = (root / folder).stat()
         with os.scandir(root / folder) as entries:

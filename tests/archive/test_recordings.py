@@ -115,6 +115,14 @@ def test_a_folder_that_a_pattern_cannot_look_into_costs_no_other_and_is_named(tm
     assert [each.path for each in found(f"{tmp_path}/[ac]/{file}")] == [f"a/{file}", f"c/{file}"]
 
 
+@pytest.mark.parametrize("pattern", ["", "/**"])
+def test_folders_are_looked_into_to_some_depth_and_the_rest_is_named(pattern, tmp_path):
+    (tmp_path / "/".join("a" * 500)).mkdir(parents=True)
+    (left_out,) = found(f"{tmp_path}{pattern}")
+    assert isinstance(left_out, LeftOut)
+    assert left_out.error == "cannot be looked into: it is more than 200 folders deep; name one of those in it"
+
+
 def test_a_pattern_too_long_for_a_name_matches_nothing(tmp_path):
     assert found(f"{tmp_path}/*{'x' * 300}") == []
 
