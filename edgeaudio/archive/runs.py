@@ -18,7 +18,7 @@ from edgeaudio.archive.recordings import FILE_DIGITS, LeftOut, Recording
 from edgeaudio.errors import EdgeaudioError
 
 ANOTHER_TIME = "has a result of another beginning: give the --zone and --begins of that run, or name another --out"
-NAMED = 100  # failures that are named at the end; all are counted, and `status` names them all
+NAMED = 100  # failures that are named at the end again; all are counted, and told when they happen
 
 
 class Runner(Protocol):
@@ -60,7 +60,9 @@ class Finished:
 
 @dataclass(slots=True)
 class Counts:
-    """What has become of the recordings of a run."""
+    """What has become of the recordings of a run. `tell` is called with each that has no result, when that is known."""
+
+    tell: Callable[[LeftOut], None]
 
     done: int = 0
     failed: int = 0
@@ -75,6 +77,7 @@ class Counts:
         self.failed += 1
         if len(self.failures) < NAMED:
             self.failures.append(left_out)
+        self.tell(left_out)
         return left_out
 
 

@@ -89,7 +89,8 @@ def test_what_is_left_out_is_named_and_tried_again(archive, tmp_path):
     (tmp_path / "recordings" / "holiday.wav").write_bytes(b"?")
     status, lines, errors = archive("run", "--workers", "1")
     assert status == 1
-    assert errors == ["edgeaudio: 20240131_130000.WAV: the file is empty; record it anew"]
+    assert errors[1] == "edgeaudio: 20240131_130000.WAV: the file is empty; record it anew"
+    assert [error.split(":")[1] for error in errors] == [" holiday.wav", " 20240131_130000.WAV"]
     assert lines[1] == "left out: 2 recordings"
     assert [line.partition(":")[0] for line in lines[2:4]] == ["  holiday.wav", "  20240131_130000.WAV"]
     status, lines, _ = archive("status")
@@ -105,6 +106,15 @@ def test_what_is_left_out_is_named_and_tried_again(archive, tmp_path):
     bad.write_bytes((tmp_path / "recordings" / "20240131_120000.WAV").read_bytes())
     (tmp_path / "recordings" / "holiday.wav").unlink()
     assert archive("run", "--workers", "1")[0] == 0
+
+
+def test_many_that_are_left_out_are_all_told_and_counted(archive, tmp_path):
+    record(tmp_path / "recordings", thuds(1))
+    for number in range(120):
+        (tmp_path / "recordings" / f"holiday{number}.wav").write_bytes(b"?")
+    status, lines, errors = archive("run", "--workers", "1")
+    assert (status, len(errors), lines[1]) == (1, 120, "left out: 120 recordings")
+    assert lines[-2] == "  and 20 more, on standard error"
 
 
 def test_nothing_done_is_status_2(archive, tmp_path):

@@ -9,7 +9,7 @@ from functools import partial
 from edgeaudio.archive.job import Outcome
 from edgeaudio.archive.local_runner import run_locally, usable_cores
 from edgeaudio.archive.places import open_place
-from edgeaudio.archive.recordings import find_recordings
+from edgeaudio.archive.recordings import LeftOut, find_recordings
 from edgeaudio.archive.runs import Backlog, Counts, Finished, Runner, backlog
 from edgeaudio.archive.runs import run as run_jobs
 from edgeaudio.commands.archive.wishes import Wishes
@@ -39,12 +39,10 @@ def run(wishes: Wishes, *, workers: int | None, scheduler: str | None) -> int:
         from edgeaudio.archive.dask_jobs import on_dask  # noqa: PLC0415 (Dask is heavy, and few have it)
 
         runner = on_dask(scheduler, hearing.model, place.address)
-    counts, progress = Counts(), _Progress(to_do)
+    counts, progress = Counts(_print_left_out), _Progress(to_do)
     found = find_recordings(wishes.recordings, begins_at)
     try:
         for outcome in run_jobs(found, hearing, place, runner, wishes.part(), counts, done=done):
-            if outcome.error is not None:
-                print_error(f"edgeaudio: {one_line(outcome.recording)}: {one_line(outcome.error)}")
             progress.show(outcome, counts)
     except BaseException:  # Ctrl-C or a full disk: what is done is done
         progress.clear()
@@ -54,6 +52,10 @@ def run(wishes: Wishes, *, workers: int | None, scheduler: str | None) -> int:
     progress.clear()
     _print_summary(counts, progress.elapsed_s, place.address)
     return exit_status(counts)
+
+
+def _print_left_out(each: LeftOut) -> None:
+    print_error(f"edgeaudio: {one_line(each.path)}: {one_line(each.error)}")
 
 
 def exit_status(counts: Counts) -> int:
@@ -76,7 +78,7 @@ def _print_summary(counts: Counts, elapsed_s: float, address: str) -> None:
         for each in counts.failures:
             print_out(f"  {one_line(each.path)}: {one_line(each.error)}")
         if counts.failed > len(counts.failures):
-            print_out(f"  and {counts.failed - len(counts.failures)} more: see edgeaudio archive status")
+            print_out(f"  and {counts.failed - len(counts.failures)} more, on standard error")
     print_out(f"results:  {address}")
 
 
