@@ -36,6 +36,15 @@ def test_of_3000_sources_about_97_move_from_30_to_31_shards() -> None:
     assert {owner_of(name, 31) for name in moved} == {30}
 
 
+def test_whose_a_source_is_is_computed_once() -> None:
+    """A shard that goes has it asked for every topic: among 1,000 shards that is 0.5 ms each time."""
+    owner_of.cache_clear()
+    shard = Shard(7, 1000)
+    for _ in range(100):
+        shard.took_from("camera-0", 3, 999)
+    assert owner_of.cache_info().misses <= 2
+
+
 def test_the_shares_are_even() -> None:
     shares = [sum(owner_of(name, 30) == index for name in CENTRE) for index in range(30)]
     assert min(shares) > 100 - 4 * 10  # four standard deviations of a fair draw
