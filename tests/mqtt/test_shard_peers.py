@@ -172,13 +172,33 @@ def test_the_first_shard_alone_clears_what_one_beyond_the_count_has_left() -> No
     "topic",
     [
         "edgeaudio/hall/porch/status",
-        "edgeaudio/hall/_shard/x/count",
-        "edgeaudio/hall/_shard/01/count",
+        "edgeaudio/hall/_shard/0/health",
         "other/_shard/0/count",
     ],
 )
 def test_topics_that_are_of_no_shard_are_no_news(topic: str) -> None:
     assert ShardPeers(topics_of(0, 2), None).read(topic, b"3") is None
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        ("x/count", b"3"),
+        ("01/count", b"1"),
+        ("1000/availability", b"offline"),
+        ("99999999999/availability", b"offline"),
+        ("-1/availability", b"online"),
+        ("\u0663/availability", b"online"),
+        ("1/availability", b"on"),
+        ("1/availability", b"offline" * 100_000),
+        ("1/count", b"3.0"),
+        ("1/count", b"1"),
+        ("1/count", b"9" * 5000),
+    ],
+)
+def test_what_no_shard_publishes_is_ignored(topic: str, payload: bytes) -> None:
+    peers = ShardPeers(topics_of(0, 2), PREFIX)
+    assert peers.read(f"edgeaudio/hall/_shard/{topic}", payload) == PeerNews(is_foreign=True)
 
 
 @given(st.binary(max_size=20), st.integers(0, 2_000))

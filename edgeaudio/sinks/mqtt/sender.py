@@ -41,6 +41,7 @@ from edgeaudio.sinks.mqtt.known_capabilities import KnownCapabilities
 from edgeaudio.sinks.mqtt.self_pipe import SelfPipe
 from edgeaudio.sinks.mqtt.shard_peers import ShardPeers
 from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.types import Message
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ _CLOCK_S = 5.0  # the longest wait for a clock to be set
 # when to resend what is not retained: Home Assistant needs a moment from discovery until it subscribes, and after the
 # broker's restart tries every 10 s to connect
 _RESEND_AFTER_S = (5.0, 15.0)
+_LOGGED_TOPIC = 100  # characters
 _NO_RETAIN = 0x9A
 _NO_QOS_1 = 0x9B
 
@@ -96,6 +98,7 @@ class Sender:
         self._on_message = on_message or (lambda _topic, _payload: None)
         self._expiry_s = expiry_s
         self._peers = ShardPeers(topics, discovery_prefix) if is_device and topics.shard is not None else None
+        self._foreign = LogThrottle()
         peers = topics.shard_filters if self._peers is not None else ()
         self._retained_filters = frozenset((topics.health, *peers))
         filters = (*topics.command_filters, *listen_to, *peers)
@@ -292,6 +295,9 @@ class Sender:
                 self._state_cache.schedule_resend_of(news.resend)
             for topic in news.clear:
                 self._state_cache.put(messages.cleared(topic))
+            if news.is_foreign and self._foreign.is_due("", time.monotonic()):
+                text = "%r is no message of a shard, but of another client that may publish there: ignored"
+                log.warning(text, message.topic[:_LOGGED_TOPIC])
         elif message.retained:
             log.debug("a retained message on %s is no command", message.topic)
         else:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgeaudio.shards import MAX_COUNT
-from edgeaudio.sinks.mqtt.messages import OFFLINE
+from edgeaudio.sinks.mqtt.messages import OFFLINE, ONLINE
 from edgeaudio.sinks.mqtt.topics import Topics
 
 _MAX_DIGITS: Final = 9
@@ -32,6 +32,7 @@ class PeerNews:
 
     resend: Callable[[str], bool] | None = None  # None: none
     clear: tuple[str, ...] = ()
+    is_foreign: bool = False  # no shard publishes such a message, another client did
 
 
 class ShardPeers:
@@ -52,9 +53,10 @@ class ShardPeers:
         if found is None:
             return None
         index, kind = found
+        if index is None or (kind == "availability" and payload not in {ONLINE, OFFLINE, b""}):
+            return PeerNews(is_foreign=True)
         if kind == "count":
-            self._note_count(index, payload)
-            return PeerNews()
+            return PeerNews(is_foreign=not self._note_count(index, payload))
         if index == self._shard.index:
             return PeerNews() if payload else PeerNews(resend=lambda _topic: True)
         if payload != OFFLINE:
@@ -63,11 +65,13 @@ class ShardPeers:
         clear = self._topics.retained_of_shard(index, self._discovery_prefix) if is_no_more else ()
         return PeerNews(self._taken_from(index), clear)
 
-    def _note_count(self, index: int, payload: bytes) -> None:
+    def _note_count(self, index: int, payload: bytes) -> bool:
+        """Return False for what is no count; an empty one says that the shard is no more."""
         if payload.isdigit() and len(payload) <= _MAX_DIGITS and index < int(payload) <= MAX_COUNT:
             self._counts[index] = int(payload)
-        else:
-            self._counts.pop(index, None)
+            return True
+        self._counts.pop(index, None)
+        return not payload
 
     def _taken_from(self, index: int) -> Callable[[str], bool] | None:
         """Return which topics are about sources that were that shard's and are this one's; None: there are none."""

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.shards import Shard
+from edgeaudio.shards import MAX_COUNT, Shard
 from edgeaudio.slugs import MAX_SLUG_LENGTH, is_slug, require_slug, slugify
 
 MAX_BASE_LENGTH = 128
@@ -19,7 +19,8 @@ _BASE = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _PLAIN_BASE = re.compile(r"[a-z0-9]+")
 _SHARDS = "_shard"  # no slug, so that no source has its topics
 _SHARD_KINDS = ("count", "availability")  # retained ones come in this order where a broker keeps that of subscriptions
-_SHARD_TOPIC = re.compile(rf"{_SHARDS}/(0|[1-9][0-9]{{0,8}})/(availability|count)")
+_SHARD_TOPIC = re.compile(rf"{_SHARDS}/([^/]*)/(availability|count)")
+_SHARD_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _DISCOVERY_OF_SOURCE = re.compile(r"source_([a-z0-9-]+)(_[0-9]+)?/config")
 
 
@@ -87,10 +88,15 @@ class Topics:
         """The subscriptions by which the shards of a centre know each other."""
         return () if self.shard is None else tuple(f"{self.root}/{_SHARDS}/+/{kind}" for kind in _SHARD_KINDS)
 
-    def shard_topic(self, topic: str) -> tuple[int, str] | None:
-        """Return the index and the kind (`availability`, `count`) of a topic of some shard; None: it is none."""
+    def shard_topic(self, topic: str) -> tuple[int | None, str] | None:
+        """Return the index and the kind (`availability`, `count`) of a topic of some shard; None: it is none.
+
+        An index that no shard can have, as another client may publish it, is None.
+        """
         match = _SHARD_TOPIC.fullmatch(topic.removeprefix(f"{self.root}/"))
-        return None if match is None else (int(match[1]), match[2])
+        if match is None:
+            return None
+        return int(match[1]) if _SHARD_INDEX.fullmatch(match[1]) and int(match[1]) < MAX_COUNT else None, match[2]
 
     def retained_of_shard(self, index: int, discovery_prefix: str | None) -> tuple[str, ...]:
         """Return all that a shard retains of itself, what Home Assistant reads first."""
