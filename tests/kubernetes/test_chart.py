@@ -98,6 +98,7 @@ def test_the_chart_is_of_this_version_and_for_the_versions_that_are_tried() -> N
         ({"collect": {"enabled": True}}, "collect.databaseSecret: name the Secret"),
         ({"dashboard": {"enabled": True, "expose": True}}, "dashboard.expose: others than this pod need a login"),
         ({"tls": {"secret": "ca"}, "settings": {"mqtt": {"url": "mqtt://b"}}}, "tls.secret: settings.mqtt.url must be"),
+        ({"tls": {"clientCertificate": True}}, "tls.clientCertificate: name in tls.secret the Secret"),
         ({"sizing": {"streams": None}}, "missing property 'streams'"),
         ({"dashboard": None}, "missing property 'dashboard'"),
         ({**ONE, **OWN}, "sources: they are in existingConfigMap"),
@@ -247,6 +248,15 @@ def test_a_release_of_any_name_has_names_that_kubernetes_takes(release: str) -> 
         if "template" in manifest.get("spec", {}) and manifest["kind"] == "StatefulSet":
             assert manifest["spec"]["serviceName"] == name
             assert ordinal_of(f"{name}-29") == 29
+
+
+def test_releases_whose_long_names_begin_alike_share_no_name() -> None:
+    named = [{each["metadata"]["name"] for each in rendered(release=f"{'hall-' * 9}{n}").manifests} for n in "ab"]
+    assert named[0] & named[1] == set()
+
+
+def test_the_notes_know_that_sources_are_in_a_configmap_of_ones_own() -> None:
+    assert "the sources of ConfigMap cameras in 1 shards" in rendered(OWN).notes
 
 
 @pytest.mark.parametrize("release", ["7-hall", "hall.one"])

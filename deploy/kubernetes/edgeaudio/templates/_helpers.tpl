@@ -7,7 +7,11 @@
 {{- end -}}
 {{- /* Kubernetes adds up to eleven characters and an ordinal, and lets names have 63 */ -}}
 {{- $name := ternary .Release.Name (printf "%s-edgeaudio" .Release.Name) (contains "edgeaudio" .Release.Name) -}}
-{{- $name | trunc 36 | trimSuffix "-" -}}
+{{- if gt (len $name) 36 -}}
+{{- /* two long names that begin alike are two releases */ -}}
+{{- $name = printf "%s-%s" ($name | trunc 27 | trimSuffix "-") ($name | sha256sum | trunc 8) -}}
+{{- end -}}
+{{- $name -}}
 {{- end -}}
 
 {{- define "edgeaudio.labels" -}}
@@ -140,6 +144,9 @@ priorityClassName: {{ . | quote }}
 {{- end -}}
 {{- if and .Values.tls.secret (hasPrefix "mqtt:" (dig "mqtt" "url" "" .Values.settings)) -}}
 {{- fail "tls.secret: settings.mqtt.url must be mqtts:// for it to be used" -}}
+{{- end -}}
+{{- if and .Values.tls.clientCertificate (not .Values.tls.secret) -}}
+{{- fail "tls.clientCertificate: name in tls.secret the Secret that has it" -}}
 {{- end -}}
 {{- if contains "@" (dig "transcripts" "recogniser" "" .Values.settings | default "") -}}
 {{- fail "settings.transcripts.recogniser: it holds a login; put the whole address as transcripts.recogniser into a Secret of credentials" -}}
