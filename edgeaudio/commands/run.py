@@ -13,9 +13,9 @@ from edgeaudio.agent import Agent
 from edgeaudio.commands.exit_status import EXIT_BAD_INPUT, report, status_of
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import log_strays, setup_logging
-from edgeaudio.settings import Settings, load_settings
+from edgeaudio.settings import Settings
 from edgeaudio.settings.fingerprint import fingerprint
-from edgeaudio.settings.load import load_with_layers
+from edgeaudio.settings.load import load_with_layers, reload_settings
 from edgeaudio.settings.places import config_path
 from edgeaudio.stderr import Stderr
 from edgeaudio.terminal import print_error
@@ -40,7 +40,7 @@ def run(path: Path | None, options: Sequence[str]) -> int:
     """
 
     def load() -> Settings:
-        return load_settings(path, options)
+        return reload_settings(path, options, layers)
 
     # before the agent has its handler, a reload would end the process; what it asks for is being done anyway
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

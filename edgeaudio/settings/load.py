@@ -73,6 +73,20 @@ def load_with_layers(path: Path | None, options: Iterable[str] = ()) -> tuple[Se
     return _settings(all_sources(Settings, config_path(path), options))
 
 
+def reload_settings(path: Path | None, options: Iterable[str], before: Iterable[Layer]) -> Settings:
+    """Return the settings as they are now, for an agent that began with `before`, as load_with_layers returned them.
+
+    Raises SettingsError, also for a file that was emptied: nobody means by that to hear nothing any more, and what the
+    broker retains of all sources would be cleared.
+    """
+    settings, layers = load_with_layers(path, options)
+    held = {layer.name for layer in before if layer.table}
+    for layer in layers:
+        if not layer.table and layer.name in held and layer.name == str(config_path(path)):
+            raise SettingsError(f"{layer.name}: sets nothing any more; to hear nothing, leave an empty [sources] in it")
+    return settings
+
+
 def settings_of(table: dict[str, Any], origin: str) -> Settings:
     """Return the settings in a table that `origin` names in messages. Raises SettingsError."""
     return _settings([TableSource(Settings, table, origin)])[0]

@@ -151,7 +151,9 @@ def test_a_folder_that_is_replaced_as_kubernetes_does_is_reloaded_without_a_sign
     wait_until(lambda: listener.of(f"{ROOT}/porch/enabled"), what="not announced")
     swap("..2", head + "[sources.roof]\n")  # without an address
     wait_until(lambda: "not reloaded, the old settings stay in force" in agent.log, 20, lambda: agent.log)
-    swap("..3", head + sources("porch", "yard"))
+    swap("..3", "# emptied\n")
+    wait_until(lambda: "edgeaudio.toml: sets nothing any more" in agent.log, 20, lambda: agent.log)
+    swap("..4", head + sources("porch", "yard"))
     wait_until(lambda: listener.of(f"{ROOT}/yard/enabled"), 20, lambda: agent.log)
     agent.signal(signal.SIGTERM)
     assert agent.wait() == 0
