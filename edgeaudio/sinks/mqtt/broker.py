@@ -36,7 +36,7 @@ HINTS: Final = {
     BrokerReason.TOO_LARGE: "raise the broker's limit of a packet's size",
     BrokerReason.INVALID: "look at what the broker demands of topics and payloads",
     BrokerReason.MOVED: "write the broker's new address into `mqtt.url`",
-    BrokerReason.TAKEN_OVER: "give each device its own name",
+    BrokerReason.TAKEN_OVER: "give each device its own name, and each shard of a centre its own index",
     BrokerReason.CLOSED: "look at the broker's log (two devices of one name throw each other out like that)",
     BrokerReason.QUARANTINED: "allow its topic, or longer messages, in the broker",
     BrokerReason.NOT_AUTHORIZED_TOPIC: "look at the broker's access rules",
