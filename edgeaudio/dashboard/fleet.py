@@ -21,7 +21,7 @@ Number = TypeVar("Number", int, float)
 
 MAX_DEVICES = 2_000
 MAX_SOURCES = 10_000  # of all devices
-MAX_OF_DEVICE: Final = 1_000  # sources of one, so that it leaves room for the others
+MAX_OF_DEVICE: Final = 5_000  # sources of one, which may be a centre; it leaves room for the others
 LONG_AGO_S: Final = 0.0  # of a device that was offline already when this process first saw it
 
 
