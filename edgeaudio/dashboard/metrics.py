@@ -154,7 +154,10 @@ class FleetCollector(Collector):
         now_s = self._clock()
         devices = [device for device in fleet.devices if not device.is_gone(now_s, GONE_AFTER_S)]
         shown = {device.name for device in devices}  # the history knows devices that are no more
-        sources = [source for device in devices for source in device.sources]
+        gone = {
+            (each.name, index) for each in devices for index, own in each.shards if own.is_gone(now_s, GONE_AFTER_S)
+        }
+        sources = [own for device in devices for own in device.sources if (device.name, own.shard) not in gone]
         budget = _Budget(self._max_series)
         yield from self._of_this_process(budget, numbers, len(fleet.devices), fleet.left_out)
         for name, text, grows, of_device in _DEVICES:

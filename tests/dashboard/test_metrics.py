@@ -118,6 +118,19 @@ def test_a_device_offline_for_five_minutes_has_no_series(dashboard: Dashboard) -
     assert up.samples[0].value == 0
 
 
+def test_the_sources_of_a_shard_offline_for_five_minutes_have_no_series_and_the_shard_has(dashboard: Dashboard) -> None:
+    for index, name in enumerate(("porch", "yard")):
+        dashboard.fleet.update(replace(HEALTH, shard=index, sources={name: NUMBERS}), NOW_S)
+        dashboard.fleet.update(Availability("dock", online=True, shard=index), NOW_S)
+    dashboard.fleet.update(Availability("dock", online=False, shard=1), NOW_S)
+    for later_s, there in ((299.0, {"porch", "yard"}), (301.0, {"porch"})):
+        families = list(FleetCollector(dashboard, clock=partial(add, NOW_S, later_s)).collect())
+        (states,) = [family for family in families if family.name == "edgeaudio_source_state"]
+        assert {sample.labels["source"] for sample in states.samples} == there
+        (up,) = [family for family in families if family.name == "edgeaudio_shard_up"]
+        assert [sample.value for sample in up.samples] == [1, 0]
+
+
 def test_a_device_that_is_no_more_has_no_series(dashboard: Dashboard) -> None:
     dashboard.recorder.record([onset()], NOW_S, 0.0)  # of an earlier run, and of this one
     dashboard.fleet.update(Availability("dock", online=True), NOW_S)
