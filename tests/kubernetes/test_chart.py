@@ -87,6 +87,7 @@ def test_the_chart_is_of_this_version_and_for_the_versions_that_are_tried() -> N
         ({"sources": {"porch": {"enabled": True}}}, "missing property 'url'"),
         ({"sources": {"Porch cam": {"url": "rtsp://x"}}}, "Porch cam"),
         ({"sources": {"porch": {"url": "rtsp://x", "latency_ms": 501}}}, "at '/sources/porch/latency_ms'"),
+        ({"sources": {"porch": {"url": "rtsp://x\r"}}}, "sources.porch.url: it begins or ends with a blank"),
         ({"settings": {"mqtt": {"adress": "x"}}}, "'adress' not allowed"),
         ({"settings": {"mqtt": {"password": "hunter2"}}}, "'password' not allowed"),
         ({"settings": {"device": "other"}}, "'device' not allowed"),

@@ -32,7 +32,7 @@ TEXTS = st.lists(
     NASTY | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=5), max_size=6
 )
 LABELS = TEXTS.map("".join).filter(lambda text: 0 < len(text.encode()) < 200)
-ADDRESSES = TEXTS.map(lambda parts: "rtsp://10.0.0.1/" + "".join(parts).replace("@", ""))
+ADDRESSES = TEXTS.map(lambda parts: "rtsp://10.0.0.1/" + "".join(parts).replace("@", "").rstrip())
 
 
 class Pod:

@@ -135,6 +135,11 @@ priorityClassName: {{ . | quote }}
 {{- fail (printf "sources.%s.url: it holds a login; put it as sources.%s.username and .password, or .url, into a Secret of credentials" $name $name) -}}
 {{- end -}}
 {{- end -}}
+{{- range $name, $source := .Values.sources -}}
+{{- if ne $source.url (trim $source.url) -}}
+{{- fail (printf "sources.%s.url: it begins or ends with a blank or the end of a line; take that away" $name) -}}
+{{- end -}}
+{{- end -}}
 {{- if contains "@" (dig "mqtt" "url" "" .Values.settings) -}}
 {{- fail "settings.mqtt.url: it holds a login; put it as mqtt.username and mqtt.password into a Secret of credentials" -}}
 {{- end -}}
