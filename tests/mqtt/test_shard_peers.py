@@ -144,6 +144,31 @@ def test_a_shard_of_the_same_count_that_goes_changes_nothing() -> None:
     assert read_all(peers, [(other.shard_count, b"3"), (other.availability, b"offline")]) == [PeerNews(), PeerNews()]
 
 
+def test_shards_of_different_numbers_are_named_once_no_rollout_takes_so_long() -> None:
+    peers, other = ShardPeers(topics_of(0, 3), PREFIX), topics_of(1, 4)
+    read_all(peers, [(topics_of(2, 3).shard_count, b"3"), (topics_of(2, 3).availability, b"online")])
+    read_all(peers, [(other.shard_count, b"4")])
+    assert peers.complaint(0.0) is None
+    read_all(peers, [(other.availability, b"online")])
+    assert [peers.complaint(now_s) for now_s in (1000.0, 1899.0)] == [None, None]
+    assert str(peers.complaint(1900.0)).startswith("shard 1 runs as one of 4 shards, and this one as one of 3: some")
+    read_all(peers, [(other.availability, b"offline")])
+    assert peers.complaint(2000.0) is None
+    read_all(peers, [(other.availability, b"online")])
+    assert peers.complaint(2001.0) is None
+    read_all(peers, [(topics_of(1, 3).shard_count, b"3")])
+    assert peers.complaint(9000.0) is None
+
+
+def test_an_agent_that_becomes_the_first_shard_clears_what_only_a_single_agent_has() -> None:
+    own = replace(AGENT, topics=HALL)
+    before = announce(None, prefix=PREFIX, agent=own, retained=[HALL.availability, HALL.health])
+    shard = replace(own, topics=topics_of(0, 2))
+    again = announce(before.memory, prefix=PREFIX, agent=shard, retained=[shard.topics.availability])
+    cleared = {message.topic for message in again.messages if not message.payload}
+    assert cleared == {HALL.availability, HALL.health, f"{PREFIX}/device/{HALL.unique_name}/agent/config"}
+
+
 def test_a_shard_that_was_cleared_by_mistake_publishes_everything_again() -> None:
     own = topics_of(3, 4)
     online, cleared = read_all(ShardPeers(own, PREFIX), [(own.availability, b"online"), (own.availability, b"")])

@@ -31,7 +31,7 @@ def payloads(outbox: Outbox, limit: int = 100_000) -> list[int]:
 class RunningSender:
     """A sender on a thread of its own, and the outbox that it sends from."""
 
-    def __init__(self, config: MqttConfig, path: Path, **options: Any) -> None:
+    def __init__(self, config: MqttConfig, path: Path, *, topics: Topics = TOPICS, **options: Any) -> None:
         self.outbox = Outbox(path / "outbox.db")
         self.stop = threading.Event()
         self.statuses: list[BrokerStatus] = []
@@ -39,7 +39,7 @@ class RunningSender:
         self.sender = Sender(
             config,
             self.outbox,
-            TOPICS,
+            topics,
             stop=self.stop,
             on_status=self.statuses.append,
             on_message=lambda topic, payload: self.commands.append((topic, payload)),

@@ -98,7 +98,7 @@ class Sender:
         self._on_message = on_message or (lambda _topic, _payload: None)
         self._expiry_s = expiry_s
         self._peers = ShardPeers(topics, discovery_prefix) if is_device and topics.shard is not None else None
-        self._foreign = LogThrottle()
+        self._peers_log = LogThrottle()
         peers = topics.shard_filters if self._peers is not None else ()
         self._retained_filters = frozenset((topics.health, *peers))
         filters = (*topics.command_filters, *listen_to, *peers)
@@ -295,7 +295,7 @@ class Sender:
                 self._state_cache.schedule_resend_of(news.resend)
             for topic in news.clear:
                 self._state_cache.put(messages.cleared(topic))
-            if news.is_foreign and self._foreign.is_due("", time.monotonic()):
+            if news.is_foreign and self._peers_log.is_due("foreign", time.monotonic()):
                 text = "%r is no message of a shard, but of another client that may publish there: ignored"
                 log.warning(text, message.topic[:_LOGGED_TOPIC])
         elif message.retained:
@@ -312,6 +312,9 @@ class Sender:
         if self._steady_at is not None and now >= self._steady_at:
             self._report.steady()
         self._report.look_after(now)
+        complaint = None if self._peers is None else self._peers.complaint(now)
+        if complaint is not None and self._peers_log.is_due("count", now):
+            log.warning("%s", complaint)
 
     def _explain(self, error: BrokerError, connection: MqttConnection) -> BrokerError:
         """Blame what the connection may have ended over; return the error, with the topics that it may be about."""

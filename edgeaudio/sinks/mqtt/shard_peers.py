@@ -24,6 +24,7 @@ from edgeaudio.sinks.mqtt.messages import OFFLINE, ONLINE
 from edgeaudio.sinks.mqtt.topics import Topics
 
 _MAX_DIGITS: Final = 9
+_ROLLOUT_S: Final = 900.0  # for which shards may run with different numbers before that is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class ShardPeers:
         self._shard = topics.shard
         self._discovery_prefix = discovery_prefix
         self._counts: dict[int, int] = {}  # by index
+        self._online: set[int] = set()
+        self._differ_since_s: float | None = None  # monotonic
 
     def read(self, topic: str, payload: bytes) -> PeerNews | None:
         """Note a message, and return what it asks for; None: it is of no shard."""
@@ -57,6 +60,7 @@ class ShardPeers:
             return PeerNews(is_foreign=True)
         if kind == "count":
             return PeerNews(is_foreign=not self._note_count(index, payload))
+        (self._online.add if payload == ONLINE else self._online.discard)(index)
         if index == self._shard.index:
             return PeerNews() if payload else PeerNews(resend=lambda _topic: True)
         if payload != OFFLINE:
@@ -64,6 +68,26 @@ class ShardPeers:
         is_no_more = index >= self._shard.count and self._shard.index == 0
         clear = self._topics.retained_of_shard(index, self._discovery_prefix) if is_no_more else ()
         return PeerNews(self._taken_from(index), clear)
+
+    def complaint(self, now_s: float) -> str | None:
+        """Return a line about a shard that runs with another number than this one, for longer than a rollout takes.
+
+        Then some sources have two shards or none. `now_s`: monotonic; call it about once a second.
+        """
+        others = [
+            index for index in sorted(self._online) if self._counts.get(index, self._shard.count) != self._shard.count
+        ]
+        if not others:
+            self._differ_since_s = None
+            return None
+        if self._differ_since_s is None:
+            self._differ_since_s = now_s
+        if now_s - self._differ_since_s < _ROLLOUT_S:
+            return None
+        return (
+            f"shard {others[0]} runs as one of {self._counts[others[0]]} shards, and this one as one of "
+            f"{self._shard.count}: some sources are heard twice or by nobody; start all with the same number"
+        )
 
     def _note_count(self, index: int, payload: bytes) -> bool:
         """Return False for what is no count; an empty one says that the shard is no more."""
