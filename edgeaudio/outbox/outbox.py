@@ -214,7 +214,7 @@ class Outbox:
             if shard is not None and owner not in {None, str(shard)}:
                 raise OutboxOfAnotherShardError(
                     f"state_dir: the outbox {self._path} belongs to shard {owner}, and this is shard {shard}: "
-                    "give each shard the directory that it had"
+                    "give each shard one of its own, which stays its own"
                 )
             self._store.recover()
             self._store.set_setting(SHARD, None if shard is None else str(shard))

@@ -102,7 +102,7 @@ def test_the_outbox_of_another_shard_is_refused_in_a_line(broker: BrokerProcess,
     outbox.close()
     told = run_command(agent, "run", "--config", str(agent.config))
     assert told.returncode == 2
-    assert "belongs to shard 0, and this is shard 1: give each shard the directory that it had" in told.stderr
+    assert "belongs to shard 0, and this is shard 1: give each shard one of its own, which stays its own" in told.stderr
     assert "Traceback" not in told.stderr
 
 
