@@ -59,7 +59,9 @@ def refuse_seeks(pipeline) -> None:
 
     sources = pipeline.iterate_sources()
     while (step := sources.next())[0] == Gst.IteratorResult.OK:
-        step[1].get_static_pad("src").add_probe(Gst.PadProbeType.QUERY_UPSTREAM, answer)
+        pad = step[1].get_static_pad("src")
+        if pad is not None:  # a bin that is still being put together has none
+            pad.add_probe(Gst.PadProbeType.QUERY_UPSTREAM, answer)
 
 
 def protect(server, factory, options) -> None:
