@@ -26,7 +26,7 @@
 # make check-tag            whether the tag in TAG is that of this version
 # make image                the image of deploy/balena/ by a container engine, and a look whether it starts; ENGINE=podman: another
 # make image-centre         after it, the image of deploy/kubernetes/ for collect, the dashboard and archives; CENTRE_IMAGE=name
-# make picture              docs/architecture.svg
+# make picture              docs/architecture.svg and docs/centre.svg
 # make programs             the programs that tests need, by apt-get; needs root or sudo
 # make deb                  a Debian package for the distribution that this runs on, into build/debian/
 # make requirements         what a device installs into deploy/requirements/, from constraints.txt: names, releases, hashes
@@ -122,6 +122,7 @@ serve-docs: $(VENV)/.docs
 
 picture: check-python
 	$(PYTHON) tools/maintenance/architecture_picture.py
+	$(PYTHON) -m tools.maintenance.centre_picture
 
 # nothing but hatchling is there while it builds
 wheel: check-python

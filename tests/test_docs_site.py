@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from edgeaudio.shards import owner_of
+from tools.maintenance import centre_picture
 from tools.maintenance.architecture_picture import ARROWS, BOXES, HEIGHT, PICTURE, WIDTH, draw
 from tools.maintenance.docs_links import translate
 
@@ -73,3 +75,13 @@ def test_all_of_the_picture_is_in_its_frame_and_no_box_on_another() -> None:
         for other in BOXES[number + 1 :]:
             beside = one.x + one.width < other.x or other.x + other.width < one.x
             assert beside or one.y + one.height < other.y or other.y + other.height < one.y
+
+
+def test_the_picture_of_a_centre_is_what_its_script_draws() -> None:
+    assert centre_picture.PICTURE.read_text() == centre_picture.draw(), "run make picture"
+    drawn = ET.fromstring(centre_picture.draw())  # noqa: S314 (our own)
+    circles = list(drawn.iter("{http://www.w3.org/2000/svg}circle"))
+    assert len(circles) == 2 * len(centre_picture.CAMERAS)
+    assert {owner_of(name, centre_picture.AFTER) for name in centre_picture.moved()} == {centre_picture.BEFORE}
+    box_end = centre_picture.TOP + centre_picture.BOX_HEIGHT
+    assert all(float(each.attrib["cy"]) + centre_picture.RADIUS < box_end for each in circles)
