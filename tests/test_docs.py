@@ -40,12 +40,20 @@ def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
             yield from action.choices.items()
 
 
+def every_parser(above: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield above
+    for action in above._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from every_parser(below)
+
+
 def test_every_command_is_in_the_readme_and_no_other():
     assert re.findall(r"^\| `edgeaudio ([a-z]+)", README, re.MULTILINE) == [name for name, _ in commands()]
 
 
 def test_every_option_that_the_readme_names_exists():
-    parsers = [parser(), *(command for _, command in commands()), train_model.parser()]
+    parsers = [*every_parser(parser()), train_model.parser()]
     known = {option for each in parsers for action in each._actions for option in action.option_strings}
     assert set(re.findall(r"(?<![\w-])--[a-z]+", README)) <= known
 
