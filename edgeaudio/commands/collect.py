@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import signal
 import threading
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgeaudio.commands.exit_status import EXIT_FAULT
+from edgeaudio.commands.extras import require_extra
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import log_strays, setup_logging
 from edgeaudio.settings import load_settings
@@ -64,7 +63,7 @@ def collect(options: argparse.Namespace) -> int:
 def roll_up(options: argparse.Namespace) -> int:
     """Write the months that are over; returns the exit status. Raises EdgeaudioError."""
     url = database_url(options.database)
-    _require(("pyarrow",), "a roll-up", "collect,archive")
+    require_extra("collect,archive", ("pyarrow",), "a roll-up")
     from edgeaudio.collect import roll_up as months  # noqa: PLC0415 (the extras' packages)
     from edgeaudio.collect.database import Database  # noqa: PLC0415
 
@@ -81,7 +80,7 @@ def roll_up(options: argparse.Namespace) -> int:
 
 def database_url(option: str | None) -> DatabaseUrl:
     """Return the database of the option, or of the environment. Raises EdgeaudioError."""
-    _require(_EXTRA, "collect", "collect")
+    require_extra("collect", _EXTRA, "collect")
     from edgeaudio.collect.database import parse_database_url  # noqa: PLC0415
 
     given = option or os.environ.get(COLLECT_DATABASE_VARIABLE)
@@ -97,11 +96,3 @@ def database_url(option: str | None) -> DatabaseUrl:
             f"${COLLECT_DATABASE_VARIABLE} or PGPASSFILE"
         )
     return url
-
-
-def _require(packages: Sequence[str], what: str, extra: str) -> None:
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise EdgeaudioError(
-            f"{what} needs {', '.join(missing)}: install the extra, as in pip install 'edgeaudio[{extra}]'"
-        )

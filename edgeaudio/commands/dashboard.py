@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import ipaddress
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from edgeaudio.commands.extras import require_extra
 from edgeaudio.dashboard.config import AccessConfig, DashboardConfig, User
 from edgeaudio.dashboard.roles import Role
 from edgeaudio.errors import EdgeaudioError
@@ -29,11 +29,7 @@ _MB: Final = 1_000_000
 
 def dashboard(path: Path | None, options: Sequence[str]) -> int:
     """Serve the page with the settings of a file and of `--set`; returns the exit status. Raises EdgeaudioError."""
-    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
-    if missing:
-        raise EdgeaudioError(
-            f"the dashboard needs {', '.join(missing)}: install the extra, as in pip install 'edgeaudio[dashboard]'"
-        )
+    require_extra("dashboard", _EXTRA, "the dashboard")
     settings = load_settings(path, options)
     setup_logging(settings.log_level, log_format=settings.log_format, device=settings.device)
     log_strays()

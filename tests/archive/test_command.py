@@ -1,5 +1,6 @@
 """`edgeaudio archive plan | run | status`: from a folder to results, ended at any moment, and gone on with."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -246,3 +247,24 @@ def test_damaged_results_are_named_and_made_anew_once_they_are_removed(archive, 
     month.write_bytes(b"PAR1")
     status, _, (error,) = archive("run")
     assert (status, error.startswith(f"edgeaudio: {month}: is damaged: put it back")) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments"),
+    [
+        ("pyarrow", ["plan", "recordings", "--out", "out"]),
+        ("pyarrow", ["run", "recordings", "--out", "out"]),
+        ("pyarrow", ["status", "--out", "out"]),
+        ("duckdb", ["query", "out"]),
+        ("duckdb", ["export", "out", "--format", "csv", "--to", "tables"]),
+        ("duckdb", ["compact", "out"]),
+        ("distributed", ["run", "recordings", "--out", "out", "--scheduler", "tcp://127.0.0.1:9"]),
+    ],
+)
+def test_a_missing_extra_is_named(missing, arguments, monkeypatch, capsys):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find(name))
+    assert cli.main(["archive", *arguments]) == 2
+    assert capsys.readouterr().err == (
+        f"edgeaudio: archive needs {missing}: install the extra, as in pip install 'edgeaudio[archive]'\n"
+    )

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeaudio.commands.archive.extra import needing_extra
 from edgeaudio.commands.number_types import number, whole
 from edgeaudio.commands.parser import Parser
 
@@ -54,7 +55,7 @@ def add_query(actions: Commands) -> None:
         "edgeaudio archive query heard --by label,month",
         "edgeaudio archive query heard --label dog --zone Europe/Berlin --picture dogs.webp --place 53.9,9.1",
     )
-    command.set_defaults(command=_query)
+    command.set_defaults(command=needing_extra(_query))
 
 
 def add_export(actions: Commands) -> None:
@@ -87,7 +88,7 @@ def add_export(actions: Commands) -> None:
         "edgeaudio archive export heard --format raven --to tables --label dog",
         "edgeaudio archive export heard --format clips --best 50 --recordings recordings --to to-judge",
     )
-    command.set_defaults(command=_export)
+    command.set_defaults(command=needing_extra(_export))
 
 
 def add_compact(actions: Commands) -> None:
@@ -101,7 +102,7 @@ def add_compact(actions: Commands) -> None:
     )
     _add_results(command)
     command.examples = ("edgeaudio archive compact heard",)
-    command.set_defaults(command=_compact)
+    command.set_defaults(command=needing_extra(_compact))
 
 
 def _add_results(command: Parser) -> None:

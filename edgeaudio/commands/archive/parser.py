@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeaudio.commands.archive.answers_parser import add_compact, add_export, add_query, not_empty
+from edgeaudio.commands.archive.extra import needing_extra
 from edgeaudio.commands.number_types import number, whole
 from edgeaudio.commands.parser import Parser
 
@@ -53,7 +54,7 @@ def _add_plan(actions: Commands) -> None:
     _add_hearing(command)
     command.add_argument("--gaps", action="store_true", help="list every gap and overlap, not only their number")
     command.examples = ("edgeaudio archive plan recordings --out heard --zone Australia/Sydney --gaps",)
-    command.set_defaults(command=_plan)
+    command.set_defaults(command=needing_extra(_plan))
 
 
 def _add_run(actions: Commands) -> None:
@@ -79,7 +80,7 @@ def _add_run(actions: Commands) -> None:
         "edgeaudio archive run /nas/recordings --out /nas/heard --zone UTC --scheduler tcp://10.0.0.5:8786",
         "edgeaudio archive run recordings --out heard --zone UTC --shard 3/40",
     )
-    command.set_defaults(command=_run)
+    command.set_defaults(command=needing_extra(_run))
 
 
 def _add_status(actions: Commands) -> None:
@@ -91,7 +92,7 @@ def _add_status(actions: Commands) -> None:
     )
     command.add_argument("--out", required=True, type=not_empty, metavar="DIR", help="where the results are")
     command.examples = ("edgeaudio archive status --out heard",)
-    command.set_defaults(command=_status)
+    command.set_defaults(command=needing_extra(_status))
 
 
 def _add_recordings(command: Parser) -> None:
@@ -99,14 +100,14 @@ def _add_recordings(command: Parser) -> None:
         "recordings",
         type=not_empty,
         metavar="FOLDER",
-        help="a folder of recordings, or a pattern, as in 'site*/*.wav'",
+        help="a folder of recordings, a pattern, as in 'site*/*.wav', or s3://BUCKET/PREFIX",
     )
     command.add_argument(
         "--out",
         required=True,
         type=not_empty,
         metavar="DIR",
-        help="where the results go; it is made if it is missing",
+        help="where the results go, a folder or s3://BUCKET/PREFIX; it is made if it is missing",
     )
     command.add_argument(
         "--zone",
