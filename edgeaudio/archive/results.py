@@ -9,10 +9,11 @@ Does not know: what is asked.
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,6 +81,21 @@ def description_of(place: Path) -> dict[str, object]:
     if not isinstance(found, dict):
         raise EdgeaudioError(f"{file}: is no description of results; name another folder")
     return found
+
+
+def require_labels(place: Path, wanted: Sequence[str]) -> None:
+    """Raise EdgeaudioError if a label is none of those of a place's model: it would be counted as never heard."""
+    model = description_of(place).get("model")
+    known = model.get("labels") if isinstance(model, dict) else None
+    if not isinstance(model, dict) or not isinstance(known, list):
+        return  # results of another program: any label may be in them
+    groups = model.get("groups")
+    names = [name for name in (*known, *(groups if isinstance(groups, dict) else ())) if isinstance(name, str)]
+    for label in wanted:
+        if label not in names:
+            near = difflib.get_close_matches(label, names, 1)
+            advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:20])}"
+            raise EdgeaudioError(f"{place}: its model has no label {label}; {advice}")
 
 
 def _require_version(file: Path) -> None:

@@ -280,6 +280,19 @@ def test_wrong_options_are_one_line(place, out, archive, wrong) -> None:
     assert (status, lines, len(errors)) == (2, [], 1)
 
 
+def test_a_label_that_the_model_has_not_is_refused_and_not_counted_as_never_heard(out, archive, tmp_path) -> None:
+    place = put_place(out, model={"name": "home", "labels": ["dog", "rain"], "groups": {"animals": ["dog"]}})
+    put_result(place, "a.wav", BEGIN, [Heard("dog", 10)])
+    for arguments in (("query", out), ("export", out, "--format", "csv", "--to", tmp_path / "tables")):
+        status, lines, errors = archive(*arguments, "--label", "dogs")
+        assert (status, lines) == (2, [])
+        assert errors == [f"edgeaudio: {place}: its model has no label dogs; did you mean dog?"]
+    assert archive("query", out, "--csv", "--label", "dog", "--label", "rain")[1] == [
+        "label,events,hours", "dog,1,1.0", "rain,0,1.0",
+    ]  # fmt: skip
+    assert archive("query", out, "--label", "animals")[0] == 0
+
+
 def test_results_in_a_bucket_are_to_be_copied_first(archive) -> None:
     status, _, errors = archive("query", "s3://bucket/heard")
     assert (status, len(errors)) == (2, 1)

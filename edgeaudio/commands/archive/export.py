@@ -10,7 +10,7 @@ from edgeaudio.archive.best import Wishes as BestWishes
 from edgeaudio.archive.best import cut_best
 from edgeaudio.archive.export import writing
 from edgeaudio.archive.export.writing import Wishes
-from edgeaudio.archive.results import choose_place
+from edgeaudio.archive.results import choose_place, require_labels
 from edgeaudio.archive.selection import Filters
 from edgeaudio.archive.sites import Sites
 from edgeaudio.commands.exit_status import EXIT_FAULT
@@ -23,6 +23,7 @@ def export(options: argparse.Namespace, filters: Filters, sites: Sites | None) -
     """Write what was asked for; 1 if some of it was left out. Raises EdgeaudioError."""
     target: Path = options.target
     place = choose_place(options.out, options.results)
+    require_labels(place, filters.labels)
     for folder, what in ((place, "the results are"), (options.recordings, "the recordings are")):
         if folder is not None and Path(os.path.realpath(target)).is_relative_to(os.path.realpath(folder)):
             raise EdgeaudioError(f"{target}: is where {what}; export to another folder")

@@ -13,7 +13,7 @@ from typing import Literal, cast
 from edgeaudio.archive import query as questions
 from edgeaudio.archive.heat_map import draw, map_of
 from edgeaudio.archive.query import Answer, Key, zone_of
-from edgeaudio.archive.results import choose_place
+from edgeaudio.archive.results import choose_place, require_labels
 from edgeaudio.archive.selection import Filters
 from edgeaudio.archive.sites import Sites
 from edgeaudio.archive.sun import Place
@@ -52,9 +52,9 @@ def query(out: Path, results: str | None, wishes: Wishes) -> int:
         raise EdgeaudioError("a picture is by day,hour; leave --by out")
     by = _PICTURE if wishes.picture is not None else cast("Sequence[Key]", wishes.by or ("label",))
     troubles = Troubles(EXIT_FAULT)
-    answer = questions.query(
-        choose_place(out, results), by, wishes.filters, troubles.say, sites=wishes.sites, merge_s=wishes.merge_s
-    )
+    place = choose_place(out, results)
+    require_labels(place, wishes.filters.labels)
+    answer = questions.query(place, by, wishes.filters, troubles.say, sites=wishes.sites, merge_s=wishes.merge_s)
     if wishes.picture is not None:
         _draw(answer, wishes.picture, wishes)
     else:
