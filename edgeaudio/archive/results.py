@@ -225,7 +225,8 @@ def _check(results: Database, say: Say) -> None:
     impossible = (
         "NOT (begins_at >= $first AND ends_at <= $last AND ends_at >= begins_at AND ends_at - begins_at <= $longest)"
     )
-    for key, recording in results.rows(f"SELECT key, recording FROM recordings WHERE {impossible}", limits):
+    wrong = f"SELECT key, recording FROM recordings WHERE {impossible} ORDER BY recording, key"
+    for key, recording in results.rows(wrong, limits):
         say(f"{recording}: has times that cannot be in its result {key}; its hours are left out")
     results.make(f"DELETE FROM recordings WHERE {impossible}", limits)
     twice = "SELECT recording, count(*) FROM recordings GROUP BY recording HAVING count(*) > 1 ORDER BY recording"
