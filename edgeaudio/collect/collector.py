@@ -105,7 +105,7 @@ class Collector:
     @property
     def status(self) -> CollectorStatus:
         now_s = time.monotonic()
-        since_s = [patience.failing_since_s for patience in self._patience]
+        since_s = [patience.waiting_since_s for patience in self._patience]
         return CollectorStatus(
             self._counts.all(),
             consumers=len(self._consumers),

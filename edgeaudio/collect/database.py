@@ -33,6 +33,7 @@ _CONNECTION: Final[dict[str, Any]] = {  # where the URL does not say otherwise; 
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # ms
     "application_name": "edgeaudio collect",
+    "client_encoding": "utf8",  # the server's own may lack letters, or be none (SQL_ASCII), and text be bytes
 }
 _SESSION: Final = """SELECT set_config('timezone', 'UTC', false), set_config('lock_timeout', '10s', false),
     set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false),
@@ -44,15 +45,17 @@ _HINTS: Final = {
     "53100": "free some of the server's disk",
     "25006": "name the server that may be written to (target_session_attrs=read-write)",
 }
+_SECRETS: Final = frozenset({"password", "sslpassword"})  # parameters of a URL
 _MAX_TEXT: Final = 300
 
 
 class DatabaseError(EdgeaudioError):
     """The database cannot be used; one line. `passing`: it may work again by itself, or by somebody's help there."""
 
-    def __init__(self, message: str, *, passing: bool = True) -> None:
+    def __init__(self, message: str, *, passing: bool = True, state: str = "") -> None:
         super().__init__(message)
         self.passing = passing
+        self.state = state  # PostgreSQL's SQLSTATE; empty: it gave none
 
 
 class RowError(DatabaseError):
@@ -88,7 +91,7 @@ def parse_database_url(url: str) -> DatabaseUrl:
     if any("@" in text for text in (host, port, name)) or not re.fullmatch(r"[0-9,]*", port):
         raise EdgeaudioError(f"the database's URL can be read in two ways; {_ADVICE}")
     place = f"{host}:{port}" if port and not host.startswith("/") else host
-    return DatabaseUrl(url, f"postgresql://{place}/{name}", "password" in parts)
+    return DatabaseUrl(url, f"postgresql://{place}/{name}", not _SECRETS.isdisjoint(parts))
 
 
 class Database:
@@ -115,7 +118,7 @@ class Database:
                 yield connection
         except exc.DBAPIError as error:
             raise self.error(error.orig) from None
-        except (psycopg.Error, exc.SQLAlchemyError) as error:
+        except (psycopg.Error, exc.SQLAlchemyError, UnicodeError) as error:
             raise self.error(error) from None
 
     def close(self) -> None:
@@ -135,14 +138,17 @@ class Database:
     def error(self, error: BaseException | None) -> DatabaseError:
         """Return an error of the driver as one line that says what to do."""
         state = getattr(error, "sqlstate", None) or ""
-        text = str(error).strip().split("\n")[0].removeprefix("connection failed: ")
+        text = one_line(mask(str(error).strip().split("\n")[0].removeprefix("connection failed: ")))[:_MAX_TEXT]
+        # never by its words: a server may speak any language
+        if state == "23514" and isinstance(error, psycopg.Error) and error.diag.constraint_name is None:
+            return NoPartitionError(f"database {self.url}: {text}", state=state)
+        # what the driver cannot send (NUL, half a surrogate pair) has no state
+        if state[:2] in {"22", "23"} or isinstance(error, psycopg.DataError | UnicodeError):
+            return RowError(f"database {self.url}: {text}", state=state)
         hint = _HINTS.get(state) or _HINTS.get(state[:2]) or "it is tried again"
         if not state and "authentication failed" in text:  # libpq gives no state while it connects
             hint = _HINTS["28"]
-        message = f"database {self.url}: {one_line(mask(text))[:_MAX_TEXT]}; {hint}"
-        if state == "23514" and "no partition" in text:
-            return NoPartitionError(message)
-        return (RowError if state[:2] in {"22", "23"} else DatabaseError)(message)
+        return DatabaseError(f"database {self.url}: {text}; {hint}", state=state)
 
 
 class SessionLock:

@@ -72,25 +72,39 @@ STEPS: Final = (
     """,
 )
 LAYOUT: Final = len(STEPS)
+# SQLSTATEs that say so: a table is there already, a column or its type is not ours
+_OTHERS: Final = frozenset({"42P07", "42703", "42804", "42883"})
 
 
 def migrate(database: Database) -> None:
-    """Bring the layout up to date. Raises DatabaseError, which is not `passing` if the layout is newer."""
-    with database.transaction() as db:
-        _require_known(_layout(db), database)
-        if _layout(db) == LAYOUT:
-            return
-        db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        done = _layout(db)
-        _require_known(done, database)
-        if done == 0:
-            db.exec_driver_sql(
-                f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; CREATE TABLE IF NOT EXISTS {SCHEMA}.migrations "
-                "(number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-            )
-        for number, step in enumerate(STEPS[done:], done + 1):
-            db.exec_driver_sql(step)
-            db.execute(text(f"INSERT INTO {SCHEMA}.migrations (number) VALUES (:number)"), {"number": number})  # noqa: S608 - a constant
+    """Bring the layout up to date. Raises DatabaseError: not `passing` if the layout is newer, or of another program."""
+    try:
+        with database.transaction() as db:
+            _migrate(db, database)
+    except DatabaseError as error:
+        if error.state not in _OTHERS:
+            raise
+        raise DatabaseError(
+            f"database {database.url}: the schema {SCHEMA} has tables of another program: name another database",
+            passing=False,
+        ) from None
+
+
+def _migrate(db: Connection, database: Database) -> None:
+    _require_known(_layout(db), database)
+    if _layout(db) == LAYOUT:
+        return
+    db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    done = _layout(db)
+    _require_known(done, database)
+    if done == 0:
+        db.exec_driver_sql(
+            f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; CREATE TABLE IF NOT EXISTS {SCHEMA}.migrations "
+            "(number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+    for number, step in enumerate(STEPS[done:], done + 1):
+        db.exec_driver_sql(step)
+        db.execute(text(f"INSERT INTO {SCHEMA}.migrations (number) VALUES (:number)"), {"number": number})  # noqa: S608 - a constant
 
 
 def _layout(db: Connection) -> int:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Self
 
 from sqlalchemy import Connection, text
 
+from edgeaudio.collect.database import RowError
 from edgeaudio.collect.tables import PARTITIONED, SCHEMA
 
 _LOCK: Final = 0x65646702
@@ -51,12 +52,14 @@ class Month(NamedTuple):
 
 
 def create(db: Connection, table: str, months: Iterable[Month]) -> None:
-    """Make the partitions of a table that are not there."""
+    """Make the partitions of a table that are not there. Raises RowError where a table of that name is none of it."""
     partitioned = PARTITIONED[table]
     db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})  # of those who make the same
     there = set(existing(db, table))
     for month in sorted(set(months) - there):
         name = f"{SCHEMA}.{table}_{month.year:04}_{month.month:02}"
+        if db.scalar(text("SELECT to_regclass(:name)"), {"name": name}) is not None:
+            raise RowError(f"the table {name} was detached: attach it again, or rename it; what comes for it is lost")
         unique = f"CREATE UNIQUE INDEX ON {name} ({', '.join(partitioned.unique)});" if partitioned.unique else ""
         db.exec_driver_sql(
             f"CREATE TABLE {name} (LIKE {SCHEMA}.{table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS); {unique} "

@@ -64,6 +64,7 @@ SCHEMA: Final = pa.schema(
     ]
 )
 _NAMES: Final = ", ".join(field.name for field in SCHEMA)
+# an offset before its onset is of a clock that was set: it ends nothing, as in the view `events`
 _EVENTS: Final = f"""
 WITH joined AS (
     SELECT device, source, id, max(label) AS label, max(model) AS model, max(score) AS score, bool_or(test) AS test,
@@ -73,11 +74,11 @@ WITH joined AS (
     FROM {TABLES}.detections WHERE at >= :early AND at < :late GROUP BY device, source, id
 ), events AS (
     SELECT 'event' AS kind, id AS key, device || '/' || source AS recording,
-        coalesce(onset_at, offset_at - make_interval(secs => duration_s)) AS begins_at,
-        coalesce(offset_at, onset_at + make_interval(secs => duration_s)) AS ends_at, NULL AS offset_s, duration_s,
+        coalesce(onset_at, ending_at - make_interval(secs => duration_s)) AS begins_at,
+        coalesce(ending_at, onset_at + make_interval(secs => duration_s)) AS ends_at, NULL AS offset_s, duration_s,
         label, score, model, device, source, begin_error_s, end_error_s, onset_at IS NULL AS onset_lost,
-        offset_at IS NULL AS offset_lost, test
-    FROM joined
+        ending_at IS NULL AS offset_lost, test
+    FROM (SELECT *, CASE WHEN onset_at > offset_at THEN NULL ELSE offset_at END AS ending_at FROM joined) AS paired
 )
 SELECT {_NAMES} FROM events WHERE begins_at >= :begin AND begins_at < :end ORDER BY begins_at, key
 """  # noqa: S608 - constants

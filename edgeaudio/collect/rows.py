@@ -40,7 +40,12 @@ def row_of(value: Detection | Status | Health, now: datetime, keep_months: int |
 
 
 def _detection(value: Detection) -> Row:
-    return {name: getattr(value, name) for name in _DETECTION}
+    row = {name: getattr(value, name) for name in _DETECTION}
+    return row | {name: 0.0 for name in _REALS if row[name] is not None and row[name] < _LEAST_REAL}
+
+
+_REALS: Final = ("score", "at_error_s")  # not negative
+_LEAST_REAL: Final = 1.2e-38  # less is an error of PostgreSQL, "underflow"
 
 
 _DETECTION: Final = (

@@ -80,9 +80,16 @@ class Patience:
         self._backoff = Backoff(RETRY_MIN_S, RETRY_MAX_S)
         self._throttle = LogThrottle()
         self.failing_since_s: float | None = None  # monotonic; None: it works
+        self._trying_since_s: float | None = None  # monotonic: when a call began that has not returned
+
+    @property
+    def waiting_since_s(self) -> float | None:
+        """Since when the database has failed, or not answered (a frozen server is no error); None: it works."""
+        return self._trying_since_s if self.failing_since_s is None else self.failing_since_s
 
     def attempt(self, call: Callable[[], None]) -> None:
         """Raise PostponedError where the call raises a DatabaseError that passes, and any other as it is."""
+        self._trying_since_s = time.monotonic()
         try:
             call()
         except DatabaseError as error:
@@ -93,6 +100,8 @@ class Patience:
             if self._throttle.is_due("database", now_s):
                 log.error("%s: %s; messages wait at the broker", self._name, error)  # noqa: TRY400 (one line)
             raise PostponedError(self._backoff.next_s()) from None
+        finally:
+            self._trying_since_s = None
         if self.failing_since_s is not None:
             log.info("%s: the database works again", self._name)
             self.failing_since_s = None

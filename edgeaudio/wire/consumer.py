@@ -32,7 +32,8 @@ class PostponedError(Exception):
     """Raised by a handler that cannot take a batch now.
 
     The connection is kept alive meanwhile, the same batch is handed over again, and nothing is acknowledged before:
-    what waits at the broker is its affair, and what waits here is bounded by `MqttConfig.receive_max`.
+    what waits at the broker is its affair, and what waits here is bounded by `MqttConfig.receive_max`; of messages
+    of QoS 0, for which a broker waits for nobody, the newest of one batch are kept.
     """
 
     def __init__(self, retry_s: float) -> None:
@@ -90,10 +91,25 @@ class Consumer(ConnectionThread):
                 until_s = time.monotonic() + postponed.retry_s
                 while (left_s := until_s - time.monotonic()) > 0 and not self._stop.is_set():
                     self._take(connection.poll(min(IDLE_S, left_s)), self._early, awaited)
+                    self._bound_early()
                 if self._stop.is_set():
                     return False
             else:
                 return True
+
+    def _bound_early(self) -> None:
+        unheld = sum(message.packet_id is None for message in self._early)
+        if (too_many := unheld - self._subscription.batch) <= 0:
+            return
+        kept = []
+        for message in self._early:
+            if message.packet_id is None and too_many > 0:
+                too_many -= 1
+            else:
+                kept.append(message)
+        self._early = kept
+        if self._throttle.is_due("early", time.monotonic()):
+            log.warning("%s: messages of QoS 0 came faster than they can be taken; the oldest are lost", self.name)
 
     def _disconnected(self, _: BrokerError) -> None:
         self.is_up = False

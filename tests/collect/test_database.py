@@ -25,6 +25,7 @@ from edgeaudio.errors import EdgeaudioError
         ("postgresql://", "postgresql:///", False),  # all of it is libpq's affair
         ("postgresql://a:1,b:2/fleet", "postgresql://a,b:1,2/fleet", False),
         ("postgresql:///fleet?host=/run/postgresql&password=s3cret", "postgresql:///run/postgresql/fleet", True),
+        ("postgresql://db/fleet?sslkey=k.pem&sslpassword=s3cret", "postgresql://db/fleet", True),
     ],
 )
 def test_a_url_is_shown_without_its_login(url: str, shown: str, has_password: bool) -> None:
@@ -94,6 +95,17 @@ def test_a_database_of_a_newer_version_is_refused(database: Database, sql: Calla
         DatabaseError, match=f"of a newer edgeaudio .layout {LAYOUT + 1}, this one knows {LAYOUT}.: upgrade"
     ):
         migrate(database)
+
+
+@pytest.mark.parametrize("tables", ["migrations (version text)", "detections (id integer)"])
+def test_tables_of_another_program_are_left_alone(
+    database: Database, sql: Callable[..., list[Any]], tables: str
+) -> None:
+    sql(f"CREATE SCHEMA edgeaudio; CREATE TABLE edgeaudio.{tables}")
+    with pytest.raises(DatabaseError, match="the schema edgeaudio has tables of another program: name another") as told:
+        migrate(database)
+    assert not told.value.passing
+    assert len(sql("SELECT 1 FROM pg_tables WHERE schemaname = 'edgeaudio'")) == 1
 
 
 def test_one_process_has_the_lock_until_its_connection_ends(database: Database, sql: Callable[..., list[Any]]) -> None:

@@ -78,6 +78,21 @@ def test_a_month_is_written_when_it_is_closed_and_again_when_it_has_more(
     ]
 
 
+def test_an_offset_before_its_onset_ends_nothing(database: Database, tmp_path: Path) -> None:
+    writer, _ = writer_of(database)
+    write(
+        writer,
+        recent("set-back", at=BEGIN + timedelta(seconds=60), duration_s=1.0),
+        recent("set-back", kind="offset", at=BEGIN + timedelta(seconds=5), duration_s=2.0),
+    )
+    roll_up(database, tmp_path, at(CLOSED))
+    (event,) = pq.read_table(tmp_path / "2026" / "events-2026-10.parquet").to_pylist()
+    assert event["begins_at"] == BEGIN + timedelta(seconds=60)
+    assert event["ends_at"] == event["begins_at"] + timedelta(seconds=2)
+    assert event["offset_lost"]
+    assert not event["onset_lost"]
+
+
 def test_a_damaged_file_is_written_anew(database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     writer, _ = writer_of(database)
     write(writer, recent(at=BEGIN))

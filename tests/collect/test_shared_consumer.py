@@ -54,6 +54,14 @@ def test_a_database_that_is_away_is_told_once_and_the_waits_grow(caplog: pytest.
     assert caplog.text.count("the database works again") == 1
 
 
+def test_a_database_that_does_not_answer_is_waited_for() -> None:
+    patience = Patience("consumer 1")
+    seen = []
+    patience.attempt(lambda: seen.append(patience.waiting_since_s))
+    assert seen[0] is not None
+    assert patience.waiting_since_s is None
+
+
 def test_a_database_that_can_never_be_used_is_not_waited_for() -> None:
     def fail() -> None:
         raise DatabaseError("database x: is of a newer edgeaudio", passing=False)

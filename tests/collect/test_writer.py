@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from dashboard.values import ONSET, offset, onset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.examples import examples
+from support.postgres import Postgres
 
 from edgeaudio.collect import partitions
 from edgeaudio.collect.counts import EXPIRED, MISDATED, REPEATED, STORED, UNSTORABLE, Counts
-from edgeaudio.collect.database import Database, DatabaseError
+from edgeaudio.collect.database import Database, DatabaseError, parse_database_url
 from edgeaudio.collect.keeper import Keeper
 from edgeaudio.collect.partitions import Month
 from edgeaudio.collect.tables import PARTITIONED
@@ -115,6 +118,47 @@ def test_a_row_that_postgresql_refuses_harms_no_other(
     assert len(sql(KEY)) == 18
     assert counts.all()[UNSTORABLE] == 2
     assert caplog.text.count("the message is left out") == 1
+
+
+def test_what_a_refusal_is_called_is_not_what_it_is(database: Database, sql: Sql) -> None:
+    """A missing month is a check violation of PostgreSQL too, which it tells in the server's language."""
+    writer, counts = writer_of(database)
+    sql('ALTER TABLE edgeaudio.detections ADD CONSTRAINT "no partition" CHECK (label <> \'bad\')')
+    write(writer, recent("a"), recent("b", label="bad"), recent("c", at=NOW - timedelta(days=200)))
+    assert sql(KEY) == [("a", "onset"), ("c", "onset")]
+    assert counts.all()[UNSTORABLE] == 1
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_text_that_the_database_cannot_hold_harms_no_other(postgres: Postgres, encoding: str) -> None:
+    name = f"of_{encoding.lower()}"
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0")
+    with closing(Database(parse_database_url(postgres.url(name)), connections=1)) as database:
+        writer, counts = writer_of(database)
+        write(writer, recent("a", label="犬"), recent("b", label="chien"))
+    lost = 1 if encoding == "LATIN1" else 0
+    assert (counts.all()[STORED], counts.all()[UNSTORABLE]) == (2 - lost, lost)
+
+
+def test_what_the_driver_cannot_send_harms_no_other(database: Database, sql: Sql) -> None:
+    writer, counts = writer_of(database)
+    write(writer, recent("a", label="\x00"), recent("b", label="\ud800"), recent("c"), recent("d", score=1e-300))
+    assert sql(KEY) == [("c", "onset"), ("d", "onset")]
+    assert counts.all()[UNSTORABLE] == 2
+
+
+def test_a_month_that_was_detached_holds_up_no_other(
+    database: Database, sql: Sql, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer, counts = writer_of(database)
+    old = Month.of(NOW).plus(-3)
+    write(writer, recent("a", at=old.begin))
+    sql(f"ALTER TABLE edgeaudio.detections DETACH PARTITION edgeaudio.detections_{old.year}_{old.month:02}")
+    write(writer, recent("b", at=old.begin), recent("c"))
+    assert sql(KEY) == [("c", "onset")]
+    assert counts.all()[UNSTORABLE] == 1
+    assert "was detached: attach it again, or rename it" in caplog.text
 
 
 def test_nothing_of_a_batch_is_stored_if_the_database_fails_and_all_of_it_later(database: Database, sql: Sql) -> None:

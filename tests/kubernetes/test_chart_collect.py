@@ -34,6 +34,10 @@ def test_its_command_is_one_that_there_is() -> None:
     options = parser().parse_args(rendered(COLLECT).container(NAME)["args"])
     assert (str(options.config), options.group) == ("/etc/edgeaudio/edgeaudio.toml", "edgeaudio-collect")
     assert options.keep_months is None
+    assert not options.no_sharing
+    alone = rendered({**COLLECT, "collect": {**COLLECT["collect"], "sharing": False}})
+    assert "--group" not in alone.container(NAME)["args"]
+    assert parser().parse_args(alone.container(NAME)["args"]).no_sharing
     kept = rendered({**COLLECT, "collect": {**COLLECT["collect"], "keepMonths": 12}})
     assert parser().parse_args(kept.container(NAME)["args"]).keep_months == 12
 

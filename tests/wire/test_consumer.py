@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Sequence
 
+import pytest
 from support.brokers import BrokerProcess, Subscriber, config_for
 from support.ports import free_port
 from support.scripted_broker import WELCOME_5, ScriptedBroker, read_packet, wait_for_end
@@ -79,6 +80,40 @@ def test_a_postponed_batch_is_handed_over_again_before_it_is_acknowledged(broker
     stop.set()
     consumer.join(10)
     assert not consumer.is_alive
+
+
+def test_what_the_broker_does_not_keep_does_not_pile_up_while_a_batch_is_postponed(
+    broker: BrokerProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    handled: list[bytes] = []
+    free = threading.Event()
+
+    def wait(batch: Sequence[Received]) -> None:
+        if batch and not free.is_set():
+            raise PostponedError(0.1)
+        handled.extend(message.payload for message in batch)
+
+    config = config_for(broker.start(), client_id="x", keeps_session=True, manual_ack=True, session_expiry_s=60)
+    few = Subscription(("edgeaudio/#",), qos=1, retained=True, batch=5)
+    stop = threading.Event()
+    consumer = Consumer("detections", config, few, wait, stop=stop)
+    consumer.start()
+    wait_until(lambda: consumer.is_up)
+    with Subscriber(broker.port, "nothing") as client:
+        client.publish("edgeaudio/x", "first")
+        for number in range(100):
+            client.publish("edgeaudio/x", str(number), at_most_once=True)
+        client.publish("edgeaudio/x", "last")
+        wait_until(lambda: "the oldest are lost" in caplog.text)
+        client.publish("edgeaudio/x", "end")
+    free.set()
+    wait_until(lambda: handled[-1:] == [b"end"])
+    # QoS 1 is whole, and of QoS 0 the newest are there
+    assert [payload for payload in handled if not payload.isdigit()] == [b"first", b"last", b"end"]
+    assert b"99" in handled
+    assert len(handled) < 20
+    stop.set()
+    consumer.join(10)
 
 
 def test_a_process_stops_while_a_batch_is_postponed_and_the_batch_comes_again(broker: BrokerProcess) -> None:
