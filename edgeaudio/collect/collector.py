@@ -121,7 +121,7 @@ class Collector:
         except DatabaseError as error:
             if not error.passing:
                 raise
-            log.error("%s; messages wait at the broker", error)  # noqa: TRY400 (one line)
+            log.error("%s; it is tried again, and messages wait at the broker", error)  # noqa: TRY400 (one line)
         threads: list[Consumer | StateThread] = [*self._consumers, self._state]
         for thread in threads:
             thread.start()

@@ -145,10 +145,10 @@ class Database:
         # what the driver cannot send (NUL, half a surrogate pair) has no state
         if state[:2] in {"22", "23"} or isinstance(error, psycopg.DataError | UnicodeError):
             return RowError(f"database {self.url}: {text}", state=state)
-        hint = _HINTS.get(state) or _HINTS.get(state[:2]) or "it is tried again"
-        if not state and "authentication failed" in text:  # libpq gives no state while it connects
-            hint = _HINTS["28"]
-        return DatabaseError(f"database {self.url}: {text}; {hint}", state=state)
+        hint = _HINTS.get(state) or _HINTS.get(state[:2])
+        if not state:  # libpq gives none while it connects
+            hint = _HINTS["28"] if "authentication failed" in text else "check that it runs, and its address"
+        return DatabaseError(f"database {self.url}: {text}" + (f"; {hint}" if hint else ""), state=state)
 
 
 class SessionLock:

@@ -77,7 +77,7 @@ _OTHERS: Final = frozenset({"42P07", "42703", "42804", "42883"})
 
 
 def migrate(database: Database) -> None:
-    """Bring the layout up to date. Raises DatabaseError: not `passing` if the layout is newer, or of another program."""
+    """Bring the layout up to date. Raises DatabaseError, not `passing` if it is newer, or of another program."""
     try:
         with database.transaction() as db:
             _migrate(db, database)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -107,6 +108,7 @@ def roll_up(database: Database, folder: Path, now: Callable[[Connection], dateti
             # the file and its count are of one moment
             db.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
             db.execute(text("SET LOCAL statement_timeout = 0"))
+            db.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))  # a slow disk is no idleness
             detections = _state(db, month)
             if detections != b"0 " and _has_more(detections, _written(path)):
                 written.append(f"{month}: {_write(db, month, path, detections)} events")
@@ -140,7 +142,7 @@ def _written(path: Path) -> bytes:
 
 
 def _write(db: Connection, month: Month, path: Path, detections: bytes) -> int:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")  # in two containers a process may have the same id
     count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -98,7 +98,7 @@ class Patience:
             now_s = time.monotonic()
             self.failing_since_s = self.failing_since_s or now_s
             if self._throttle.is_due("database", now_s):
-                log.error("%s: %s; messages wait at the broker", self._name, error)  # noqa: TRY400 (one line)
+                log.error("%s: %s; it is tried again, and messages wait at the broker", self._name, error)  # noqa: TRY400 (one line)
             raise PostponedError(self._backoff.next_s()) from None
         finally:
             self._trying_since_s = None

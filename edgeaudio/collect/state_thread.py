@@ -19,6 +19,7 @@ from typing import Final
 from edgeaudio.collect.database import Database, DatabaseError, SessionLock
 from edgeaudio.collect.keeper import Keeper
 from edgeaudio.collect.shared_consumer import Patience, Reader
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.sinks.mqtt.events import Received
 from edgeaudio.wire.consumer import Consumer, Handler, PostponedError
 
@@ -69,6 +70,9 @@ class StateThread:
                 except PostponedError as postponed:
                     delay_s = postponed.retry_s
                 self._stop.wait(delay_s)
+        except EdgeaudioError as error:  # somebody must mend something: one line says what
+            log.error("state: %s", error)  # noqa: TRY400
+            self.failure = error
         except Exception as error:
             log.exception("an exception ended the thread %s", self._thread.name)
             self.failure = error

@@ -1,7 +1,8 @@
 """`/health` and `/metrics` over HTTP, for probes and Prometheus.
 
 Owns: the two pages. Does not know: where the numbers come from. Nobody logs in, and nothing can be changed: it listens
-where it is told to. One request at a time, each for a few seconds at most.
+where it is told to. Each connection has a few seconds, however slow its client is, and there are few at a time: a probe
+must not wait for anybody.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Final, Self
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final, Self
 
 from edgeaudio.collect.collector import CollectorStatus
 from edgeaudio.errors import EdgeaudioError
 
-_TIMEOUT_S: Final = 5.0
+_TIMEOUT_S: Final = 5.0  # of a whole connection
+_MOST: Final = 32  # connections at once
 _HELP: Final = {
     "messages_total": "messages by what became of them",
     "consumers": "consumers of this process",
@@ -42,6 +45,41 @@ def metrics(status: CollectorStatus) -> str:
     return "\n".join(lines) + "\n"
 
 
+class _BoundedServer(ThreadingHTTPServer):
+    """A thread a connection, within _MOST and _TIMEOUT_S."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._free = threading.BoundedSemaphore(_MOST)
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (as the base has them)
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (as the base has them)
+        # a time limit of the socket would begin anew with every byte
+        limit = threading.Timer(_TIMEOUT_S, _end, (request,))
+        limit.daemon = True
+        limit.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            limit.cancel()
+            self._free.release()
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of a client that went away."""
+
+
+def _end(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 class StatusServer:
     """The server, in a thread of its own while it is used in a `with` block."""
 
@@ -49,8 +87,6 @@ class StatusServer:
         """Listen. Raises EdgeaudioError."""
 
         class Handler(BaseHTTPRequestHandler):
-            timeout = _TIMEOUT_S
-
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 now = status()
@@ -72,11 +108,8 @@ class StatusServer:
                 self.end_headers()
                 self.wfile.write(data)
 
-        class Server(HTTPServer):
+        class Server(_BoundedServer):
             address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-
-            def handle_error(self, *_: object) -> None:
-                """Say nothing of a client that went away."""
 
         try:
             self._server = Server((host, port), Handler)

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgeaudio.commands.exit_status import EXIT_FAULT
+from edgeaudio.commands.exit_status import EXIT_FAULT, status_of
 from edgeaudio.commands.extras import require_extra
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import log_strays, setup_logging
@@ -57,7 +57,8 @@ def collect(options: argparse.Namespace) -> int:
         stack.callback(collector.stop)
         collector.start()
         collector.run(stop)
-    return 0 if collector.failure is None else EXIT_FAULT
+    failure = collector.failure
+    return 0 if failure is None else status_of(failure) if isinstance(failure, Exception) else EXIT_FAULT
 
 
 def roll_up(options: argparse.Namespace) -> int:

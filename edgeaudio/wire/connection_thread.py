@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from typing import Final
 
 from edgeaudio.backoff import Backoff
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.throttled_log import LogThrottle
@@ -84,6 +85,9 @@ class ConnectionThread(ABC):
                     self._report(error)
                     self._disconnected(error)
                     self._wait(backoff.next_s() * random.uniform(0.75, 1.25))
+        except EdgeaudioError as error:  # somebody must mend something: one line says what
+            log.error("%s: %s", self.name, error)  # noqa: TRY400
+            self.failure = error
         except Exception as error:
             log.exception("an exception ended the thread %s", self._thread.name)
             self.failure = error

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
+import socket
+import threading
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from collect.test_writer import recent, write, writer_of
+from support.ports import free_port
 from support.postgres import Postgres
+from support.waiting import wait_until
 
 from edgeaudio.cli import main
 from edgeaudio.collect.collector import CollectorStatus
@@ -83,9 +89,49 @@ def test_a_roll_up_says_what_it_wrote(
         assert capsys.readouterr().out == said
 
 
+def test_a_roll_up_without_a_database_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"postgresql://u@127.0.0.1:{free_port()}/x"
+    assert main(["collect", "roll-up", "--database", url, "--to", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "Connection refused; check that it runs, and its address" in error
+
+
 def test_a_port_that_is_taken_is_one_line(postgres: Postgres) -> None:
     with pytest.raises(EdgeaudioError, match="Address already in use; name another port"):
         StatusServer("127.0.0.1", postgres.port, lambda: CollectorStatus({}, 1, 1, 0.0, is_keeping=False))
+
+
+def test_a_probe_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeaudio.collect.status_server._TIMEOUT_S", 1.0)
+    with StatusServer("127.0.0.1", free_port(), lambda: CollectorStatus({}, 1, 1, 0.0, is_keeping=False)) as server:
+        address = ("127.0.0.1", server.port)
+        slow = [socket.create_connection(address, timeout=10) for _ in range(60)]
+        for each in slow[:20]:
+            each.sendall(b"GET /hea")  # and no more: the others say nothing
+        assert slow[-1].recv(1) == b""  # more than there is room for: closed at once
+        ended = threading.Event()
+
+        def drip() -> None:
+            with suppress(OSError):
+                while not ended.wait(0.1):
+                    slow[0].sendall(b"x")
+            ended.set()
+
+        threading.Thread(target=drip, daemon=True).start()
+        assert ended.wait(10)  # a byte now and then keeps no place
+        wait_until(lambda: _health(server.port) == 200)
+        few = [socket.create_connection(address, timeout=10) for _ in range(5)]
+        assert _health(server.port) == 200
+        for each in (*slow, *few):
+            each.close()
+
+
+def _health(port: int) -> int:
+    with suppress(OSError, http.client.HTTPException), closing(http.client.HTTPConnection("127.0.0.1", port)) as client:
+        client.request("GET", "/health")
+        return client.getresponse().status
+    return 0
 
 
 def test_trouble_is_what_keeps_messages_waiting() -> None:

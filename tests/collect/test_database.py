@@ -58,7 +58,7 @@ def test_an_absent_server_is_one_line_without_the_password() -> None:
     with closing(Database(url, connections=1)) as database, pytest.raises(DatabaseError) as caught:
         migrate(database)
     assert caught.value.passing
-    assert str(caught.value).endswith("Connection refused; it is tried again")
+    assert str(caught.value).endswith("Connection refused; check that it runs, and its address")
     assert "s3cret" not in str(caught.value)
     assert caught.value.__cause__ is None
 

@@ -50,7 +50,7 @@ def test_a_database_that_is_away_is_told_once_and_the_waits_grow(caplog: pytest.
     patience.attempt(lambda: None)
     is_failing.append(patience.failing_since_s is not None)
     assert is_failing == [True, False]
-    assert caplog.text.count("database x: is away; messages wait at the broker") == 1
+    assert caplog.text.count("database x: is away; it is tried again, and messages wait at the broker") == 1
     assert caplog.text.count("the database works again") == 1
 
 

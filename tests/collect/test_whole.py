@@ -155,6 +155,20 @@ def test_hostile_messages_are_counted_and_harm_nothing_else(
     assert collector.log.count("\n") < 30
 
 
+def test_a_database_that_a_newer_process_has_changed_ends_this_one(
+    broker: BrokerProcess, url: str, sql: Sql, run_collector: Callable[..., RunningCollector]
+) -> None:
+    collector = run_collector(broker, url).start().wait_subscribed(keeps_state=True)
+    sql("INSERT INTO edgeaudio.migrations (number) VALUES (99)")
+    sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'edgeaudio collect'")
+    with publisher(broker) as client:
+        client.publish("edgeaudio/dock/porch/detection", detection(1))
+    wait_until(lambda: not collector.runs, 20)
+    assert collector.process is not None
+    assert collector.process.returncode == 2
+    assert "is of a newer edgeaudio (layout 99" in collector.log
+
+
 def test_an_absent_broker_is_one_line_and_stopping_is_prompt(
     url: str, run_collector: Callable[..., RunningCollector], mosquitto: MosquittoFactory
 ) -> None:

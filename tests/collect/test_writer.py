@@ -123,7 +123,7 @@ def test_a_row_that_postgresql_refuses_harms_no_other(
 def test_what_a_refusal_is_called_is_not_what_it_is(database: Database, sql: Sql) -> None:
     """A missing month is a check violation of PostgreSQL too, which it tells in the server's language."""
     writer, counts = writer_of(database)
-    sql('ALTER TABLE edgeaudio.detections ADD CONSTRAINT "no partition" CHECK (label <> \'bad\')')
+    sql("ALTER TABLE edgeaudio.detections ADD CONSTRAINT \"no partition\" CHECK (label <> 'bad')")
     write(writer, recent("a"), recent("b", label="bad"), recent("c", at=NOW - timedelta(days=200)))
     assert sql(KEY) == [("a", "onset"), ("c", "onset")]
     assert counts.all()[UNSTORABLE] == 1

@@ -262,9 +262,7 @@ class Subscriber:
     def of(self, topic: str) -> list[bytes]:
         return [message.payload for message in list(self.heard) if message.topic == topic]
 
-    def publish(
-        self, topic: str, payload: str | bytes, *, retain: bool = False, at_most_once: bool = False
-    ) -> None:
+    def publish(self, topic: str, payload: str | bytes, *, retain: bool = False, at_most_once: bool = False) -> None:
         self._client.publish(topic, payload, qos=0 if at_most_once else 1, retain=retain).wait_for_publish(10)
 
     def wait_for(self, predicate: Callable[[list[Heard]], object], timeout_s: float = 10.0) -> None:
