@@ -27,12 +27,13 @@ from edgeaudio.collect.topics import history_filters, state_filters
 from edgeaudio.collect.writer import Writer
 from edgeaudio.sinks.mqtt.events import Received
 from edgeaudio.wire.consumer import Consumer, Handler, Subscription
-from edgeaudio.wire.payloads import MAX_PAYLOAD, Detection, Health, Status
+from edgeaudio.wire.payloads import Detection, Health, Status
 
 log = logging.getLogger(__name__)
 
 RECEIVE_MAX: Final = 500  # messages under way to one consumer, and in one transaction
-_MAX_PACKET: Final = MAX_PAYLOAD + 1024  # with topic and properties
+_MAX_PAYLOAD: Final = 256 * 1024  # bytes: health of 700 sources, and RECEIVE_MAX of them fit into memory
+_MAX_PACKET: Final = _MAX_PAYLOAD + 1024  # with topic and properties
 _STOP_LIMIT_S: Final = 8.0
 _WAITS_TOO_LONG_S: Final = 60.0
 _TOLD_EVERY_S: Final = 600.0
@@ -70,7 +71,7 @@ class Collector:
         self._writer = Writer(self._database, self._counts, keep_months=config.keep_months)
         self._reader = Reader(config.base_topic, self._counts)
         self._patience = [Patience(f"consumer {number}") for number in range(1, config.consumers + 1)]
-        mqtt = replace(config.mqtt, max_payload=MAX_PAYLOAD, max_packet=_MAX_PACKET)
+        mqtt = replace(config.mqtt, max_payload=_MAX_PAYLOAD, max_packet=_MAX_PACKET)
         self._passing = replace(mqtt, client_id=f"{mqtt.client_id}_collect-state", session_expiry_s=0)
         subscription = Subscription(
             history_filters(config.base_topic, config.group), qos=1, retained=False, batch=RECEIVE_MAX

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -101,4 +101,8 @@ def _health(value: Health) -> Row:
 
 
 def _source(numbers: SourceNumbers) -> Mapping[str, Any]:
-    return asdict(numbers) | {"since": numbers.since.isoformat()}
+    # not `asdict`, which copies each value
+    return {name: getattr(numbers, name) for name in _SOURCE} | {"since": numbers.since.isoformat()}
+
+
+_SOURCE: Final = tuple(each.name for each in fields(SourceNumbers))

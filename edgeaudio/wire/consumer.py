@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
@@ -24,6 +24,8 @@ from edgeaudio.sinks.mqtt.events import Acknowledged, Capabilities, MqttEvent, R
 from edgeaudio.wire.connection_thread import IDLE_S, ConnectionThread
 
 log = logging.getLogger(__name__)
+
+BATCH_BYTES: Final = 4_000_000  # of payloads that are handled at once, which as values take many times more
 
 Handler = Callable[[Sequence[Received]], None]
 
@@ -62,7 +64,7 @@ class Consumer(ConnectionThread):
         self._subscription = subscription
         self._handle = handle
         self._known: Capabilities | None = None
-        self._early: list[Received] = []  # came while a batch was postponed
+        self._early: list[Received] = []  # came before the last batch was handled
 
     def _connect(self) -> MqttConnection:
         config = self._config
@@ -135,6 +137,16 @@ class Consumer(ConnectionThread):
             if not batch:
                 break
             timeout_s = 0.0
+        return self._cut(batch)
+
+    def _cut(self, batch: list[Received]) -> list[Received]:
+        """Return the first messages of at most BATCH_BYTES, at least one; the others are for the next batch."""
+        size = 0
+        for number, message in enumerate(batch):
+            size += len(message.payload)
+            if number and size > BATCH_BYTES:
+                self._early = batch[number:]
+                return batch[:number]
         return batch
 
     def _take(self, events: Sequence[MqttEvent], batch: list[Received], awaited: dict[int, str]) -> None:

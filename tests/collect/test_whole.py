@@ -88,7 +88,8 @@ def test_consumers_share_the_messages_and_a_repeated_one_is_stored_once(
     wait_until(lambda: first.messages("stored") + second.messages("stored") == 100)
     wait_until(lambda: first.messages("repeated") + second.messages("repeated") == 100)
     assert sql(COUNT) == [(100, 100)]
-    assert min(first.messages("stored"), second.messages("stored")) > 0
+    # which of two that have the same message is the first to store it is chance
+    assert min(each.messages("stored") + each.messages("repeated") for each in (first, second)) > 0
     # one of them writes what is now
     wait_until(lambda: first.metric("keeps_state") + second.metric("keeps_state") == 1)
 

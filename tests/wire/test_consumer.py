@@ -116,6 +116,33 @@ def test_what_the_broker_does_not_keep_does_not_pile_up_while_a_batch_is_postpon
     consumer.join(10)
 
 
+def test_long_messages_are_handled_a_few_at_a_time(broker: BrokerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeaudio.wire.consumer.BATCH_BYTES", 1000)
+    batches: list[list[int]] = []
+    free = threading.Event()
+
+    def handle(batch: Sequence[Received]) -> None:
+        if batch and not free.is_set():
+            raise PostponedError(0.1)
+        if batch:
+            batches.append([len(message.payload) for message in batch])
+
+    config = config_for(broker.start(), client_id="x", keeps_session=True, manual_ack=True, session_expiry_s=60)
+    stop = threading.Event()
+    consumer = Consumer("detections", config, ALL, handle, stop=stop)
+    consumer.start()
+    wait_until(lambda: consumer.is_up)
+    sizes = [10, *[400] * 9, 900, 900, 10]
+    with Subscriber(broker.port, "nothing") as client:
+        for size in sizes:
+            client.publish("edgeaudio/x", "x" * size)
+    free.set()
+    wait_until(lambda: [size for batch in batches for size in batch] == sizes)
+    assert max(map(sum, batches)) <= 1000
+    stop.set()
+    consumer.join(10)
+
+
 def test_a_process_stops_while_a_batch_is_postponed_and_the_batch_comes_again(broker: BrokerProcess) -> None:
     config = config_for(broker.start(), client_id="x", keeps_session=True, manual_ack=True, session_expiry_s=60)
     stop, again = threading.Event(), threading.Event()
