@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 CLOSED_AFTER: Final = timedelta(days=7)
 LONGEST: Final = timedelta(days=7)  # of an event whose offset is in a later month
 _ROWS: Final = 20_000  # of a group, and in memory
+_ABANDONED_S: Final = 86_400.0
 _ROWS_KEY: Final = b"edgeaudio.detections"
 _TIME: Final = pa.timestamp("us", tz="UTC")
 
@@ -146,6 +148,7 @@ def _write(db: Connection, month: Month, path: Path, detections: bytes) -> int:
     count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         with pq.ParquetWriter(temporary, SCHEMA.with_metadata({_ROWS_KEY: detections}), compression="zstd") as writer:
             for table in _tables(db, month):
                 writer.write_table(table)
@@ -161,6 +164,13 @@ def _write(db: Connection, month: Month, path: Path, detections: bytes) -> int:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     return count
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a roll-up that was killed has left, and not what another one is writing."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        if time.time() - left.stat().st_mtime > _ABANDONED_S:
+            left.unlink(missing_ok=True)
 
 
 def _tables(db: Connection, month: Month) -> Iterator[Any]:

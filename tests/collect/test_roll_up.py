@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -99,8 +100,14 @@ def test_a_damaged_file_is_written_anew(database: Database, tmp_path: Path, capl
     roll_up(database, tmp_path, at(CLOSED))
     path = tmp_path / "2026" / "events-2026-10.parquet"
     path.write_bytes(path.read_bytes()[:100])
+    killed, other = (path.with_name(f".{path.name}.{name}") for name in ("killed", "other"))
+    killed.touch()
+    os.utime(killed, (0, 0))
+    other.touch()
     assert roll_up(database, tmp_path, at(CLOSED)).written == ("2026-10: 1 events",)
     assert "cannot be read and is written anew" in caplog.text
+    # what a killed one left is gone, and not what another one is writing
+    assert sorted(path.parent.iterdir()) == [other, path]
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(database: Database, tmp_path: Path) -> None:
