@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from distributed import get_worker
 
 from edgeaudio.archive.dask_runner import run_on_dask
@@ -21,8 +20,8 @@ from edgeaudio.archive.dask_worker import Facts, libraries
 from edgeaudio.archive.fetching import work_of
 from edgeaudio.archive.job import Job, Outcome
 from edgeaudio.archive.lengths import Neighbour
+from edgeaudio.archive.once import Once
 from edgeaudio.archive.places import DESCRIPTION, Place
-from edgeaudio.archive.rows import EVENT, RECORDING
 from edgeaudio.archive.runs import Runner
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular
@@ -38,23 +37,6 @@ class ModelFiles:
 
     digest: str
     files: dict[str, bytes] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Once:
-    """A job that may have been done: Dask has those run again whose worker died before it reported them."""
-
-    run: Callable[[Job], Outcome]
-
-    def __call__(self, job: Job) -> Outcome:
-        try:
-            with Place(job.out).storage.open(job.result) as file:
-                table = pq.read_table(file, columns=["kind", "duration_s"])
-        except OSError:
-            return self.run(job)
-        kinds = table["kind"].to_pylist()
-        duration_s = table["duration_s"][kinds.index(RECORDING)].as_py()
-        return Outcome(job.key, job.recording, job.size_bytes, duration_s, kinds.count(EVENT))
 
 
 def on_dask(scheduler: str, model: str, out: str) -> Runner:

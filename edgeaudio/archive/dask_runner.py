@@ -73,7 +73,8 @@ def run_on_dask(
 def _connected(address: str) -> Iterator[Client]:
     """Yield a client. Raises EdgeaudioError."""
     _check_address(address)
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it reports is an error here, in one line
+    for name in ("distributed", "distributed.client"):  # what they report is an error here, in one line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of libraries whose versions differ: what matters is checked
@@ -222,8 +223,11 @@ class _Window(Generic[Job, Outcome]):
                 self._refuse(result.worker, _difference(result.facts, self._facts))
                 self._submit(submitted.job, submitted.tries)
                 return
-            else:  # cancelled by nobody here: the scheduler lost it, or is lost
+            elif future.status == "cancelled":  # by nobody here: the scheduler lost it, or is lost
                 raise self._gone()
+            else:  # "lost": it was finished, and the worker that held the outcome died before it was asked for
+                self._submit(submitted.job, submitted.tries)
+                return
         except _GONE as error:
             raise self._gone() from error
         finally:

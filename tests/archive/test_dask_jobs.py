@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +13,11 @@ from support.wave_files import write_wave
 
 from edgeaudio.archive import dask_jobs
 from edgeaudio.archive.beginnings import beginnings
-from edgeaudio.archive.dask_jobs import Once, model_files
+from edgeaudio.archive.dask_jobs import model_files
+from edgeaudio.archive.fetching import work_of
 from edgeaudio.archive.hearing import hearing_of
 from edgeaudio.archive.job import Job, Outcome, run_job
+from edgeaudio.archive.once import Once
 from edgeaudio.archive.places import open_place
 from edgeaudio.archive.recordings import Recording, find_recordings
 from edgeaudio.archive.runs import job_of
@@ -42,3 +47,13 @@ def test_what_a_model_is_loaded_from_is_sent_and_no_more_than_fits(model: str, m
     monkeypatch.setattr(dask_jobs, "MOST_MODEL_BYTES", 100)
     with pytest.raises(EdgeaudioError, match="more than 0 MB are not sent to workers of Dask"):
         model_files(Path(model))
+
+
+def test_processes_of_jobs_do_not_import_dask() -> None:
+    sent = pickle.dumps(work_of(Once(run_job))).hex()
+    program = (
+        f"import sys, pickle, edgeaudio.archive.process; pickle.loads(bytes.fromhex('{sent}')); "
+        "print(sorted({'dask', 'distributed', 'duckdb', 'pandas', 'edgeaudio.archive.job'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "['edgeaudio.archive.job']\n"

@@ -1,7 +1,8 @@
 """An archive by every way of running, while workers, scheduler and client are killed, and with files that are bad.
 
 Owns: the recordings, the ways, and what must come out: the same rows to the bit, each recording once, bad files named.
-The results are watched while they are written: a result that is written again is a recording that was heard twice.
+Every recording that is begun and every one that is done is noted (noted.py), and results are watched while they are
+written. A recording that has a result is never begun again; one that a killed worker was at is, and no other.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from typing import Self
 
 import numpy as np
 import pyarrow.parquet as pq
+from support.brokers import ROOT
 from support.ports import free_port
 from support.processes import children_of, command_line_of, tree_of
 from support.slurm import Slurm
@@ -30,11 +33,15 @@ from support.sounds import alarm_over_noise
 from support.waiting import wait_until
 from support.wave_files import write_wave
 
+from chaos.noted import heard
+
 SAMPLE_RATE = 16_000  # of alarms
 PIECE_S = 6.0  # of a scene of twelve: two recordings that follow each other without a gap
 SHARDS = 4
 KILLS = 3
-EDGEAUDIO = (sys.executable, "-m", "edgeaudio")
+WORKERS = 2  # of Dask
+TESTS = ROOT / "tests"
+EDGEAUDIO = ("env", f"PYTHONPATH={TESTS}", sys.executable, "-m", "chaos.noted")
 OPTIONS = ("--model", "alarms", "--scores", "0.02")
 
 
@@ -46,7 +53,8 @@ class Way:
     recordings: int
     done: int
     named: tuple[str, ...]  # recordings without a result
-    heard_twice: int
+    begun_twice: int  # a killed worker was at them
+    finished_twice: int  # begun when they had a result, or with a result that was written again
     rows: int
     same_rows: str
     took_s: float
@@ -60,7 +68,10 @@ def archive(folder: Path, *, short: bool = False) -> Sequence[Way]:
     make_recordings(sounds, count)
     found = [_way(folder, sounds, "one process", _alone)]
     first = _rows(folder / "one-process")
-    ways: dict[str, Callable[[Path, Path, Path], None]] = {"LocalCluster of 2": _on_dask, f"{SHARDS} shards": _shards}
+    ways: dict[str, Callable[[Path, Path, Path], None]] = {
+        f"LocalCluster of {WORKERS}": _on_dask,
+        f"{SHARDS} shards": _shards,
+    }
     if not short:
         ways[f"Slurm array of {SHARDS}"] = _on_slurm
     ways[f"Dask, {KILLS} kills, again"] = _killed
@@ -143,7 +154,11 @@ def _way(
     rows = _rows(out)
     count = len(list(sounds.iterdir()))
     named = tuple(sorted(set(re.findall(r"^  (\S+\.wav): ", (folder / f"{out.name}.log").read_text(), re.MULTILINE))))
-    twice = len(written) - len({path for path, *_ in written})
+    paths = Counter(path for path, *_ in written)
+    notes = heard(out)
+    twice = notes.done_twice | {Path(path).stem for path, times in paths.items() if times > 1}
+    # what was running when workers were killed, and at last all of them with the scheduler
+    cut_off = KILLS + WORKERS if "kills" in name else 0
     same = "" if first is None else "yes" if rows == first else "no"
     faults = []
     if named != tuple(sorted(bad)):
@@ -152,9 +167,13 @@ def _way(
         faults.append(f"{name}: {len(rows)} of {count} recordings have results")
     if same == "no":
         faults.append(f"{name}: other rows than of one process")
-    if twice > 2 * KILLS + 4 or (twice and "kills" not in name):
-        faults.append(f"{name}: {twice} recordings were heard twice")
-    return Way(name, count, len(rows), named, twice, _count(out), same, took_s, tuple(faults))
+    if twice:
+        faults.append(f"{name}: {len(twice)} recordings were finished twice")
+    if len(notes.begun_twice) > cut_off and not bad:
+        faults.append(f"{name}: {len(notes.begun_twice)} recordings were begun twice, and {cut_off} were cut off")
+    return Way(
+        name, count, len(rows), named, len(notes.begun_twice), len(twice), _count(out), same, took_s, tuple(faults)
+    )
 
 
 def _rows(out: Path) -> dict[str, str]:
@@ -225,7 +244,7 @@ def _on_slurm(sounds: Path, out: Path, log: Path) -> None:
 
 
 def _on_dask(sounds: Path, out: Path, log: Path) -> None:
-    with Dask(out.with_suffix(".dask"), workers=2) as dask:
+    with Dask(out.with_suffix(".dask"), workers=WORKERS) as dask:
         _finish(_run(sounds, out, "--scheduler", dask.address), log)
 
 
@@ -236,17 +255,17 @@ def _killed(sounds: Path, out: Path, log: Path) -> None:
         return len(list(out.glob("*/parts/*/*.parquet"))) >= least
 
     total = len(list(sounds.iterdir()))
-    with Dask(out.with_suffix(".dask"), workers=2) as dask, log.with_suffix(".killed").open("wb") as said:
+    with Dask(out.with_suffix(".dask"), workers=WORKERS) as dask, log.with_suffix(".killed").open("wb") as said:
         client = subprocess.Popen(_run(sounds, out, "--scheduler", dask.address), stdout=said, stderr=subprocess.STDOUT)
         for kill in range(1, KILLS + 1):
             wait_until(partial(enough, total * kill // 8), 300.0, "the workers do nothing")
-            wait_until(lambda: len(dask.worker_pids()) == 2, 60.0, "the nannies start no worker")
-            os.kill(dask.worker_pids()[kill % 2], signal.SIGKILL)
+            wait_until(lambda: len(dask.worker_pids()) == WORKERS, 60.0, "the nannies start no worker")
+            os.kill(dask.worker_pids()[kill % WORKERS], signal.SIGKILL)
         wait_until(partial(enough, total // 2), 300.0, "the workers do nothing")
         dask.kill_scheduler()
         client.kill()
         client.wait()
-    with Dask(out.with_suffix(".again"), workers=2) as dask:
+    with Dask(out.with_suffix(".again"), workers=WORKERS) as dask:
         _finish(_run(sounds, out, "--scheduler", dask.address), log)
 
 
@@ -297,6 +316,7 @@ class Dask:
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=self._folder,
+            env=os.environ | {"PYTHONPATH": str(TESTS)},
         )
         self._stack.callback(_end, process)
         return process
