@@ -19,12 +19,12 @@ from typing import Final
 
 from edgeaudio.collect.config import CollectConfig
 from edgeaudio.collect.counts import Counts
-from edgeaudio.collect.database import Database, DatabaseError
 from edgeaudio.collect.keeper import Keeper
 from edgeaudio.collect.shared_consumer import Mqtt5Consumer, Patience, Reader
 from edgeaudio.collect.state_thread import StateThread
 from edgeaudio.collect.topics import history_filters, state_filters
 from edgeaudio.collect.writer import Writer
+from edgeaudio.fleet_database.database import Database, DatabaseError
 from edgeaudio.sinks.mqtt.events import Received
 from edgeaudio.wire.consumer import Consumer, Handler, Subscription
 from edgeaudio.wire.payloads import Detection, Health, Status

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from edgeaudio.collect.database import DatabaseUrl
+from edgeaudio.fleet_database.database import DatabaseUrl
 from edgeaudio.sinks.mqtt.broker import MqttConfig
 
 GROUP: Final = "edgeaudio-collect"

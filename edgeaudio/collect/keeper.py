@@ -19,11 +19,11 @@ from sqlalchemy import Connection, delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from edgeaudio.collect import partitions
-from edgeaudio.collect.database import Database, DatabaseError
 from edgeaudio.collect.partitions import Month
 from edgeaudio.collect.rows import shard_text, source_row
-from edgeaudio.collect.tables import AVAILABILITY_CHANGES, DEVICES, MISDATED, PARTITIONED, SOURCES
 from edgeaudio.collect.writer import Writer
+from edgeaudio.fleet_database.database import Database, DatabaseError
+from edgeaudio.fleet_database.tables import AVAILABILITY_CHANGES, DEVICES, MISDATED, PARTITIONED, SOURCES
 from edgeaudio.wire.payloads import Availability, Removed, Status, Value
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from typing import Final, NamedTuple, Self
 
 from sqlalchemy import Connection, text
 
-from edgeaudio.collect.database import RowError
-from edgeaudio.collect.tables import PARTITIONED, SCHEMA
+from edgeaudio.fleet_database.database import RowError
+from edgeaudio.fleet_database.tables import PARTITIONED, SCHEMA
 
 _LOCK: Final = 0x65646702
 

@@ -28,11 +28,11 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, text
 
 from edgeaudio.collect import partitions
-from edgeaudio.collect.database import Database
-from edgeaudio.collect.migrations import migrate
 from edgeaudio.collect.partitions import Month
-from edgeaudio.collect.tables import SCHEMA as TABLES
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.fleet_database.database import Database
+from edgeaudio.fleet_database.migrations import migrate
+from edgeaudio.fleet_database.tables import SCHEMA as TABLES
 
 log = logging.getLogger(__name__)
 

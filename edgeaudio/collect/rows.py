@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from edgeaudio.collect.partitions import Month
-from edgeaudio.collect.tables import DETECTIONS, HEALTH, MISDATED, STATUS_CHANGES
+from edgeaudio.fleet_database.tables import DETECTIONS, HEALTH, MISDATED, STATUS_CHANGES
 from edgeaudio.wire.payloads import Detection, Health, SourceNumbers, Status
 
 Row = dict[str, Any]

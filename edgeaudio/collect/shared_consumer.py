@@ -14,7 +14,7 @@ from typing import Final
 from edgeaudio.backoff import Backoff
 from edgeaudio.collect import counts
 from edgeaudio.collect.counts import Counts
-from edgeaudio.collect.database import DatabaseError
+from edgeaudio.fleet_database.database import DatabaseError
 from edgeaudio.health.broker import BrokerReason
 from edgeaudio.sinks.mqtt.broker import BrokerError
 from edgeaudio.sinks.mqtt.client import MqttConnection

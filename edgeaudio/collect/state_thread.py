@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from edgeaudio.collect.database import Database, DatabaseError, SessionLock
 from edgeaudio.collect.keeper import Keeper
 from edgeaudio.collect.shared_consumer import Patience, Reader
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.fleet_database.database import Database, DatabaseError, SessionLock
 from edgeaudio.sinks.mqtt.events import Received
 from edgeaudio.wire.consumer import Consumer, Handler, PostponedError
 

@@ -21,11 +21,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from edgeaudio.collect import counts, partitions
 from edgeaudio.collect.counts import Counts
-from edgeaudio.collect.database import Database, DatabaseError, NoPartitionError, RowError
-from edgeaudio.collect.migrations import migrate
 from edgeaudio.collect.partitions import Month
 from edgeaudio.collect.rows import Row, row_of
-from edgeaudio.collect.tables import DETECTIONS, HEALTH, MISDATED, PARTITIONED, STATUS_CHANGES
+from edgeaudio.fleet_database.database import Database, DatabaseError, NoPartitionError, RowError
+from edgeaudio.fleet_database.migrations import migrate
+from edgeaudio.fleet_database.tables import DETECTIONS, HEALTH, MISDATED, PARTITIONED, STATUS_CHANGES
 from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.wire.payloads import Detection, Health, Status
 

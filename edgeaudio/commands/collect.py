@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import threading
 from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from edgeaudio.commands.database_option import fleet_database
 from edgeaudio.commands.exit_status import EXIT_FAULT, status_of
 from edgeaudio.commands.extras import require_extra
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import log_strays, setup_logging
 from edgeaudio.settings import load_settings
 from edgeaudio.settings.places import COLLECT_DATABASE_VARIABLE
-from edgeaudio.settings.reading import read_secret
 from edgeaudio.terminal import print_out
 from edgeaudio.wiring import mqtt_config
 
 if TYPE_CHECKING:
-    from edgeaudio.collect.database import DatabaseUrl
-
-_EXTRA: Final = ("psycopg", "sqlalchemy")
+    from edgeaudio.fleet_database.database import DatabaseUrl
 
 
 def collect(options: argparse.Namespace) -> int:
@@ -66,7 +62,7 @@ def roll_up(options: argparse.Namespace) -> int:
     url = database_url(options.database)
     require_extra("collect,archive", ("pyarrow",), "a roll-up")
     from edgeaudio.collect import roll_up as months  # noqa: PLC0415 (the extras' packages)
-    from edgeaudio.collect.database import Database  # noqa: PLC0415
+    from edgeaudio.fleet_database.database import Database  # noqa: PLC0415
 
     database = Database(url, connections=1)
     try:
@@ -81,19 +77,9 @@ def roll_up(options: argparse.Namespace) -> int:
 
 def database_url(option: str | None) -> DatabaseUrl:
     """Return the database of the option, or of the environment. Raises EdgeaudioError."""
-    require_extra("collect", _EXTRA, "collect")
-    from edgeaudio.collect.database import parse_database_url  # noqa: PLC0415
-
-    given = option or os.environ.get(COLLECT_DATABASE_VARIABLE)
-    if not given:
+    url = fleet_database(option, COLLECT_DATABASE_VARIABLE, "collect")
+    if url is None:
         raise EdgeaudioError(
             f"collect needs a database: --database postgresql://host/database, or ${COLLECT_DATABASE_VARIABLE}"
-        )
-    url = parse_database_url(read_secret(Path(given[1:])) if given.startswith("@") else given)
-    if url.has_password and option and not option.startswith("@"):
-        raise EdgeaudioError(
-            "--database holds a password, which everybody on this machine can see: write the URL into a file that only "
-            f"you can read, and give the file's name after an @, as in --database @database.txt; or use "
-            f"${COLLECT_DATABASE_VARIABLE} or PGPASSFILE"
         )
     return url

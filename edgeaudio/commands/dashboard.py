@@ -6,9 +6,10 @@ import ipaddress
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from edgeaudio.commands.database_option import fleet_database
 from edgeaudio.commands.extras import require_extra
 from edgeaudio.dashboard.config import AccessConfig, DashboardConfig, User
 from edgeaudio.dashboard.roles import Role
@@ -16,9 +17,13 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.logs import log_strays, setup_logging
 from edgeaudio.password_hashes import MAX_PASSWORD, PasswordHash
 from edgeaudio.settings import Settings, load_settings
+from edgeaudio.settings.places import FLEET_DATABASE_VARIABLE
 from edgeaudio.settings.values import split_address
 from edgeaudio.terminal import ask_secret, on_terminal, print_out, read_line
 from edgeaudio.wiring import mqtt_config
+
+if TYPE_CHECKING:
+    from edgeaudio.fleet_database.database import DatabaseUrl
 
 _EXTRA: Final = ("prometheus_client", "starlette", "uvicorn", "wsproto")
 _DAY_S: Final = 24 * 3600.0
@@ -27,13 +32,16 @@ MIN_PASSWORD: Final = 8  # characters
 _MB: Final = 1_000_000
 
 
-def dashboard(path: Path | None, options: Sequence[str]) -> int:
-    """Serve the page with the settings of a file and of `--set`; returns the exit status. Raises EdgeaudioError."""
+def dashboard(path: Path | None, options: Sequence[str], database: str | None = None) -> int:
+    """Serve the page with the settings of a file and of `--set`; returns the exit status. Raises EdgeaudioError.
+
+    `database`: of a fleet, as `--database` names it.
+    """
     require_extra("dashboard", _EXTRA, "the dashboard")
     settings = load_settings(path, options)
     setup_logging(settings.log_level, log_format=settings.log_format, device=settings.device)
     log_strays()
-    return _serve(settings)
+    return _serve(settings, fleet_database(database, FLEET_DATABASE_VARIABLE, "--database"))
 
 
 def print_password_hash() -> int:
@@ -79,7 +87,7 @@ def access_config(settings: Settings) -> AccessConfig:
     )
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, fleet: DatabaseUrl | None) -> int:
     # the extra's packages, which may be missing above
     from edgeaudio.dashboard.service import Dashboard  # noqa: PLC0415
     from edgeaudio.dashboard.web.server import listen, serve  # noqa: PLC0415
@@ -94,6 +102,7 @@ def _serve(settings: Settings) -> int:
             access=access_config(settings),
             media_folder=settings.received_clips_folder,
             media_max_bytes=round(settings.dashboard.clips_max_mb * _MB),
+            fleet_database=fleet,
         )
     )
     with listen(host, port) as sock:

@@ -10,28 +10,39 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from edgeaudio.commands.database_option import fleet_database
 from edgeaudio.dashboard import history, training_set
 from edgeaudio.dashboard.database import Database
+from edgeaudio.dashboard.event_store import FleetEvents
 from edgeaudio.dashboard.history import Filter, History
 from edgeaudio.dashboard.media.archive import MediaArchive
 from edgeaudio.dashboard.missed import MissedSounds
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.new_files import new_file, writing
 from edgeaudio.settings import Settings
+from edgeaudio.settings.places import FLEET_DATABASE_VARIABLE
 from edgeaudio.terminal import print_error, print_out
 
 
-def export(settings: Settings, target: Path, wanted: Filter) -> int:
+def export(settings: Settings, target: Path, wanted: Filter, database_option: str | None = None) -> int:
     """Write the set into a folder that is new or empty; returns the exit status. Raises EdgeaudioError."""
     path = settings.history_path
+    url = fleet_database(database_option, FLEET_DATABASE_VARIABLE, "--database")
     if not path.exists():
         raise EdgeaudioError(f"history {path}: is not there; set dashboard.database to that of the dashboard")
     database = Database(path, (), history.upgrade)  # it is only read: the dashboard may be running
     clips = MediaArchive(database, settings.received_clips_folder, max_bytes=0, keep_s=0.0)  # likewise
+    fleet = None if url is None else FleetEvents.of(url)
     try:
-        found = training_set.entries(History(database, keep_s=0.0), MissedSounds(database), wanted)
+        found = (
+            training_set.entries(History(database, keep_s=0.0), MissedSounds(database), wanted)
+            if fleet is None
+            else training_set.entries(fleet.history, fleet.missed, wanted)
+        )
         records, sounds = _write(training_set.items(found, training_set.sounds_of(clips)), target)
     finally:
+        if fleet is not None:
+            fleet.store.close()
         database.close()
     if not records:
         print_error("edgeaudio: nothing is reviewed, or nothing passes the filters")

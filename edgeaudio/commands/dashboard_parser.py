@@ -13,6 +13,12 @@ from edgeaudio.commands.parser import add_settings
 if TYPE_CHECKING:
     from edgeaudio.commands.parser import Commands
 
+_DATABASE = (
+    "the PostgreSQL that `edgeaudio collect` fills, whose events are shown and reviewed instead of a history of its "
+    "own, as in postgresql://host:5432/database; @FILE: the URL in the first line of FILE, for one with a password; "
+    "needs the extra `collect` (default: $EDGEAUDIO_FLEET_DATABASE, else none)"
+)
+
 
 def add_dashboard(commands: Commands) -> None:
     """Add `dashboard` to the command line."""
@@ -24,6 +30,7 @@ def add_dashboard(commands: Commands) -> None:
         "extra `dashboard`.",
     )
     add_settings(dashboard)
+    dashboard.add_argument("--database", metavar="URL", help=_DATABASE)
     dashboard.add_argument(
         "--hash-password",
         action="store_true",
@@ -32,6 +39,7 @@ def add_dashboard(commands: Commands) -> None:
     dashboard.examples = (
         "edgeaudio dashboard --config edgeaudio.toml",
         "edgeaudio dashboard --set mqtt.url=mqtt://broker.local --set dashboard.listen=127.0.0.1:8421",
+        "edgeaudio dashboard --config edgeaudio.toml --database @/run/secrets/database",
         "edgeaudio dashboard --hash-password",
     )
     dashboard.set_defaults(command=_dashboard)
@@ -57,6 +65,7 @@ def _add_export(actions: Commands) -> None:
         metavar="KEY=VALUE",
         help="one setting, as in --set dashboard.database=sounds.sqlite; may be repeated",
     )
+    command.add_argument("--database", default=argparse.SUPPRESS, metavar="URL", help=_DATABASE)
     command.add_argument("target", type=Path, metavar="DIR", help="the folder; it is made if it is missing")
     command.add_argument("--device", metavar="NAME", help="only of this device")
     command.add_argument("--source", metavar="NAME", help="only of this source")
@@ -75,7 +84,7 @@ def _dashboard(options: argparse.Namespace) -> int:
 
     if options.hash_password:
         return print_password_hash()
-    return dashboard(options.config, options.options)
+    return dashboard(options.config, options.options, options.database)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -94,6 +103,7 @@ def _export(options: argparse.Namespace) -> int:
             from_ms=_ms(options.since),
             until_ms=_ms(options.until),
         ),
+        options.database,
     )
 
 

@@ -6,11 +6,14 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from edgeaudio.dashboard.roles import Role
 from edgeaudio.password_hashes import PasswordHash
 from edgeaudio.sinks.mqtt.broker import MqttConfig
+
+if TYPE_CHECKING:
+    from edgeaudio.fleet_database.database import DatabaseUrl
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -50,8 +53,9 @@ class DashboardConfig:
 
     mqtt: MqttConfig  # its client id is the beginning of those of both connections
     base_topic: str
-    database: Path
+    database: Path  # of what is this dashboard's own
     keep_s: float  # how long events, clips and pictures are kept
     media_folder: Path  # of clips and pictures
     media_max_bytes: int  # of them; 0: they are not received
     access: AccessConfig = AccessConfig()
+    fleet_database: DatabaseUrl | None = None  # whose events are read, and none recorded; None: those of `database`

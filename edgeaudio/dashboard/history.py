@@ -146,6 +146,15 @@ class History:
         self.keep_s = keep_s
         self._sha256_of = sha256_of
 
+    @property
+    def is_damaged(self) -> bool:
+        """True if the file was found damaged: the next write begins a new one."""
+        return self.database.is_damaged
+
+    def open(self) -> None:
+        """Open the database, or create it."""
+        self.database.open()
+
     def write(self, detections: Sequence[Detection], now_s: float) -> Written:
         """Commit a batch in the order of its arrival."""
         with self.database.writing() as db:

@@ -14,11 +14,11 @@ import threading
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from edgeaudio.backoff import Backoff
 from edgeaudio.dashboard.database import DatabaseError
-from edgeaudio.dashboard.history import History
+from edgeaudio.dashboard.history import Written
 from edgeaudio.dashboard.sequence import Sequence as DeviceSequence
 from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.wire.payloads import Detection
@@ -50,13 +50,25 @@ class RecorderNumbers:
     sequences: dict[str, DeviceSequence]  # by device
 
 
+class Store(Protocol):
+    """Where detections go. Every method raises DatabaseError."""
+
+    @property
+    def is_damaged(self) -> bool: ...
+
+    def open(self) -> None: ...
+
+    def sequences(self) -> dict[str, DeviceSequence]: ...
+
+    def write(self, detections: Sequence[Detection], now_s: float) -> Written: ...
+
+
 class Recorder:
     """Writes detections, batch by batch."""
 
-    def __init__(self, history: History, *, last_number: int = 0) -> None:
+    def __init__(self, store: Store, *, last_number: int = 0) -> None:
         """Begin to number after `last_number`, which is higher than all of earlier processes: pages outlive them."""
-        self._database = history.database
-        self._history = history
+        self._store = store
         self._lock = threading.Lock()
         self._waiting: list[Detection] = []
         self._unstored = 0
@@ -72,7 +84,7 @@ class Recorder:
 
     def record(self, batch: Sequence[Detection], now_s: float, monotonic_s: float) -> None:
         """Store a batch, with what still waits; an empty batch retries. Never raises DatabaseError."""
-        if not batch and self._knows_sequences and not self._waiting and not self._database.is_damaged:
+        if not batch and self._knows_sequences and not self._waiting and not self._store.is_damaged:
             return
         written = None
         if monotonic_s >= self._retry_s:
@@ -113,13 +125,13 @@ class Recorder:
             return [recent for recent in self._recent if recent.number > after]
 
     def _write(self, detections: Sequence[Detection], now_s: float) -> Sequence[Detection]:
-        if not self._knows_sequences or self._database.is_damaged:
-            self._database.open()
-            sequences = self._history.sequences()
+        if not self._knows_sequences or self._store.is_damaged:
+            self._store.open()
+            sequences = self._store.sequences()
             with self._lock:
                 self._sequences = sequences
             self._knows_sequences = True
-        written = self._history.write(detections, now_s) if detections else None
+        written = self._store.write(detections, now_s) if detections else None
         self._backoff.reset()
         self._throttle.keep_only(())
         if written is None:

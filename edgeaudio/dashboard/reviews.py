@@ -15,7 +15,7 @@ from typing import Final
 
 from edgeaudio.dashboard import counts
 from edgeaudio.dashboard.database import Connection
-from edgeaudio.dashboard.history import History, Verdict, counted_label, note
+from edgeaudio.dashboard.history import History, HistoryEvent, Verdict, counted_label, note
 
 MAX_REVIEWED = 1_000_000  # events: what is reviewed does not go with age
 MAX_LOGGED: Final = 20  # changes of one event
@@ -103,11 +103,11 @@ class Reviews:
             counts.write(db, changes)
         return Changed(tuple(before), unchanged, left_out)
 
-    def log(self, event: int) -> list[LoggedChange]:
+    def log(self, event: HistoryEvent) -> list[LoggedChange]:
         """Return the changes of an event's verdict, the newest first."""
         query = "SELECT at_ms, reviewer, verdict, given_label FROM review_log WHERE event = ? ORDER BY number DESC"
         with self._database.reading() as db:
-            return [LoggedChange(*row) for row in db.execute(query, (event,))]
+            return [LoggedChange(*row) for row in db.execute(query, (event.number,))]
 
 
 def _set(

@@ -4,10 +4,11 @@ Owns: the threads, what each message leads to, and the count of refused ones.
 Does not know: HTTP (web/), metrics' names (metrics.py).
 
 Two connections, because their sessions differ. Detections come over a session that the broker keeps while this process
-is away. State comes over a clean one without acknowledgements: a queue of a thousand messages, as brokers keep it for
-one client, is less than the retained messages of a fleet, and each report replaces the one before. What is watched live
-comes over a third one, and commands and what they change over a fourth, which are there only while somebody watches or
-looks. Clips and pictures come over one more: one at a time is in memory, and nothing else waits behind them.
+is away; where collect stores them, they come to be shown alone, and nothing of them is kept. State comes over a clean
+one without acknowledgements: a queue of a thousand messages, as brokers keep it for one client, is less than the
+retained messages of a fleet, and each report replaces the one before. What is watched live comes over a third one, and
+commands and what they change over a fourth, which are there only while somebody watches or looks. Clips and pictures
+come over one more: one at a time is in memory, and nothing else waits behind them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from edgeaudio.dashboard.config import DashboardConfig
 from edgeaudio.dashboard.control_feed import ControlFeed
 from edgeaudio.dashboard.controls import Controls
 from edgeaudio.dashboard.database import Database, DatabaseError
+from edgeaudio.dashboard.event_store import EventHistory, EventReviews, FleetEvents, MissedStore
 from edgeaudio.dashboard.fleet import Fleet
 from edgeaudio.dashboard.history import History
 from edgeaudio.dashboard.live_feed import LiveFeed
@@ -39,6 +41,7 @@ from edgeaudio.dashboard.missed import MissedSounds
 from edgeaudio.dashboard.recorder import Recorder
 from edgeaudio.dashboard.reviews import Reviews
 from edgeaudio.dashboard.sessions import Sessions
+from edgeaudio.dashboard.unrecorded import Unrecorded
 from edgeaudio.dashboard.viewers import Viewers
 from edgeaudio.sinks.mqtt.events import MAX_PROPERTY_BYTES, Received
 from edgeaudio.steady_clock import SteadyClock
@@ -66,6 +69,7 @@ _MAX_PACKET: Final = MAX_PAYLOAD + 1024  # with topic and properties
 _PRUNE_EVERY_S: Final = 3600.0
 _PRUNE_PAUSE_S: Final = 0.05  # for the writer
 _STOP_LIMIT_S: Final = 5.0
+_TRIED_AGAIN: Final = "; it is tried again"  # which an error of PostgreSQL says by itself
 _MAX_SHOWN: Final = 200  # characters of a topic in the log
 SCHEMA: Final = (
     *history.SCHEMA,
@@ -94,14 +98,18 @@ class Dashboard:
         self.access = config.access
         passwords = {name: str(user.password) for name, user in config.access.users.items() if user.password}
         self.sessions = Sessions(self.database, passwords)
-        self.history = History(self.database, keep_s=config.keep_s, sha256_of=self.fleet.model_sha256)
-        self.reviews = Reviews(self.history)
-        self.missed = MissedSounds(self.database)
+        own = History(self.database, keep_s=config.keep_s, sha256_of=self.fleet.model_sha256)
+        self._fleet_events = events = None if config.fleet_database is None else FleetEvents.of(config.fleet_database)
+        self.history: EventHistory = own if events is None else events.history
+        self.reviews: EventReviews = Reviews(own) if events is None else events.reviews
+        self.missed: MissedStore = MissedSounds(self.database) if events is None else events.missed
+        self._keep_s = config.keep_s
         self.media = MediaArchive(
             self.database, config.media_folder, max_bytes=config.media_max_bytes, keep_s=config.keep_s
         )
         self._inbox = MediaInbox()
-        self.recorder = Recorder(self.history, last_number=int(time.time() * 1000))
+        self._prunes = (self.media.prune,) if events else (own.prune, self.media.prune)
+        self.recorder = Recorder(Unrecorded() if events else own, last_number=int(time.time() * 1000))
         self._base = config.base_topic
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -118,7 +126,7 @@ class Dashboard:
         passing = replace(mqtt, client_id=f"{mqtt.client_id}_dashboard-state", session_expiry_s=0)
         self._detections = Consumer(
             "detections",
-            lasting,
+            lasting if events is None else replace(passing, client_id=lasting.client_id),
             Subscription((detection_filter(self._base),), qos=1, retained=False),
             self._take_detections,
             stop=self._stop,
@@ -176,12 +184,13 @@ class Dashboard:
 
     def start(self) -> None:
         """Open the database and start the threads. Raises DatabaseError where it can never be opened as it is."""
-        try:
-            self.database.open()
-        except DatabaseError as error:
-            if not error.passing:
-                raise
-            log.error("%s; it is tried again", error)  # noqa: TRY400 (one line)
+        for open_database in (self.database.open, *((self._fleet_events.store.check,) if self._fleet_events else ())):
+            try:
+                open_database()
+            except DatabaseError as error:
+                if not error.passing:
+                    raise
+                log.error("%s; it is tried again", str(error).removesuffix(_TRIED_AGAIN))  # noqa: TRY400 (one line)
         self._detections.start()
         self._state.start()
         if self.media.is_on:
@@ -200,6 +209,8 @@ class Dashboard:
         self._flush_sessions()
         self.media.close()
         self.database.close()
+        if self._fleet_events is not None:
+            self._fleet_events.store.close()
 
     def _take_state(self, batch: Sequence[Received]) -> None:
         now_s = time.time()
@@ -249,8 +260,8 @@ class Dashboard:
 
     def _prune(self) -> None:
         """Delete what is old; while the clock may be wrong, only what is too much."""
-        now_s = self._clock.now_s() if self._clock.is_believed(self.history.keep_s) else None
-        for prune in (self.history.prune, self.media.prune):
+        now_s = self._clock.now_s() if self._clock.is_believed(self._keep_s) else None
+        for prune in self._prunes:
             with suppress(DatabaseError):  # the writer has logged it
                 while prune(now_s) and not self._stop.wait(_PRUNE_PAUSE_S):
                     pass

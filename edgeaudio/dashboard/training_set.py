@@ -22,10 +22,11 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Final, TypeAlias
 
-from edgeaudio.dashboard.history import MAX_PAGE, Filter, History, HistoryEvent, Verdict, counted_label
+from edgeaudio.dashboard.event_store import EventHistory, MissedStore
+from edgeaudio.dashboard.history import MAX_PAGE, Filter, HistoryEvent, Verdict, counted_label
 from edgeaudio.dashboard.media.archive import MediaArchive
 from edgeaudio.dashboard.media.store import EventKey
-from edgeaudio.dashboard.missed import MissedSound, MissedSounds
+from edgeaudio.dashboard.missed import MissedSound
 from edgeaudio.slugs import LabelFolders
 
 LABELS: Final = "labels"
@@ -67,7 +68,7 @@ class Entry:
     place: PurePosixPath | None  # of its sound, without a suffix
 
 
-def entries(history: History, missed: MissedSounds, wanted: Filter) -> Iterator[Entry]:
+def entries(history: EventHistory, missed: MissedStore, wanted: Filter) -> Iterator[Entry]:
     """Yield the reviewed events of a filter, and then the missed sounds. Raises DatabaseError.
 
     Each event comes once, also if somebody changes its verdict meanwhile: it would be its own negative.

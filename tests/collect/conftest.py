@@ -14,7 +14,7 @@ from support.brokers import BrokerProcess, any_broker, mosquitto
 from support.collectors import RunningCollector
 from support.postgres import Postgres, postgres
 
-from edgeaudio.collect.database import Database, parse_database_url
+from edgeaudio.fleet_database.database import Database, parse_database_url
 
 __all__ = ["any_broker", "mosquitto", "postgres"]
 _NUMBERS = itertools.count(1)

@@ -20,12 +20,12 @@ from support.waiting import wait_until
 from edgeaudio.cli import main
 from edgeaudio.collect.collector import CollectorStatus
 from edgeaudio.collect.counts import NAMES
-from edgeaudio.collect.database import Database
-from edgeaudio.collect.migrations import migrate
 from edgeaudio.collect.partitions import Month
 from edgeaudio.collect.status_server import StatusServer, metrics
 from edgeaudio.collect.topics import history_filters
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.fleet_database.database import Database
+from edgeaudio.fleet_database.migrations import migrate
 
 BROKER = ("--set", "mqtt.url=mqtt://127.0.0.1:1")
 

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Dialect, MetaData, Table, inspect
 from support.ports import free_port
 
-from edgeaudio.collect.database import Database, DatabaseError, SessionLock, parse_database_url
-from edgeaudio.collect.migrations import LAYOUT, migrate
-from edgeaudio.collect.tables import METADATA, SCHEMA
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.fleet_database.database import Database, DatabaseError, SessionLock, parse_database_url
+from edgeaudio.fleet_database.migrations import LAYOUT, migrate
+from edgeaudio.fleet_database.tables import METADATA, SCHEMA
 
 
 @pytest.mark.parametrize(

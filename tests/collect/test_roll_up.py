@@ -18,10 +18,10 @@ import duckdb
 import pyarrow.parquet as pq
 
 from edgeaudio.archive import rows
-from edgeaudio.collect.database import Database
 from edgeaudio.collect.partitions import Month
 from edgeaudio.collect.roll_up import CLOSED_AFTER, SCHEMA, roll_up
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.fleet_database.database import Database
 
 OCTOBER = Month(2026, 10)
 BEGIN = OCTOBER.begin

@@ -8,8 +8,8 @@ import pytest
 from support.brokers import MosquittoFactory, config_for
 from support.waiting import wait_until
 
-from edgeaudio.collect.database import DatabaseError
 from edgeaudio.collect.shared_consumer import Mqtt5Consumer, Patience
+from edgeaudio.fleet_database.database import DatabaseError
 from edgeaudio.wire.consumer import PostponedError, Subscription
 
 

@@ -19,11 +19,11 @@ from support.postgres import Postgres
 
 from edgeaudio.collect import partitions
 from edgeaudio.collect.counts import EXPIRED, MISDATED, REPEATED, STORED, UNSTORABLE, Counts
-from edgeaudio.collect.database import Database, DatabaseError, parse_database_url
 from edgeaudio.collect.keeper import Keeper
 from edgeaudio.collect.partitions import Month
-from edgeaudio.collect.tables import PARTITIONED
 from edgeaudio.collect.writer import Shared, Writer
+from edgeaudio.fleet_database.database import Database, DatabaseError, parse_database_url
+from edgeaudio.fleet_database.tables import PARTITIONED
 from edgeaudio.wire.payloads import Availability, Detection, Health, Removed, Status
 
 Sql = Callable[..., list[Any]]

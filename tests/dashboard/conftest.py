@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from support.brokers import BrokerProcess, any_broker, broker, mosquitto
 from support.dashboards import RunningDashboard
+from support.postgres import postgres
 
 from edgeaudio.dashboard.config import DashboardConfig
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.sinks.mqtt.broker import MqttConfig
 
-__all__ = ["any_broker", "broker", "mosquitto"]
+__all__ = ["any_broker", "broker", "mosquitto", "postgres"]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from dashboard.test_with_broker import dog
 from support.brokers import BrokerProcess, Subscriber
-from support.dashboards import RunningDashboard, WebSocketClient
+from support.dashboards import RunningDashboard, WebSocketClient, own_history
 from support.waiting import wait_until
 
 from edgeaudio.dashboard.service import Dashboard
@@ -127,13 +127,13 @@ def test_slow_searches_do_not_hold_up_the_rest(dashboard: Dashboard) -> None:
         await asyncio.Event().wait()
 
     async def ask_all() -> list[int]:
-        with dashboard.history.database._read_lock:  # as a search that takes long
+        with own_history(dashboard).database._read_lock:  # as a search that takes long
             searches = [asyncio.create_task(ask("/api/events")) for _ in range(60)]
             await asyncio.sleep(0)  # all have asked
             assert await asyncio.wait_for(ask("/api/fleet"), 10) == 200
         return list(await asyncio.gather(*searches))
 
-    dashboard.history.database.open()
+    own_history(dashboard).database.open()
     assert asyncio.run(ask_all()) == [200] * 60
 
 

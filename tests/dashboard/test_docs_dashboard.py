@@ -8,6 +8,7 @@ import pytest
 from dashboard.test_metrics import HEALTH, NOW_S, series
 from dashboard.test_reviews import judged
 from dashboard.values import onset
+from support.dashboards import own_history
 
 from edgeaudio.dashboard import (
     commands,
@@ -94,7 +95,7 @@ def test_limits_of_reviews_are_those_of_the_code() -> None:
 
 
 def test_the_record_of_a_training_set_is_documented(dashboard: Dashboard) -> None:
-    dashboard.history.write([onset()], NOW_S)
+    own_history(dashboard).write([onset()], NOW_S)
     dashboard.reviews.judge([judged("e1", "right")], "anna", NOW_S)
     (entry,) = training_set.entries(dashboard.history, dashboard.missed, history.Filter())
     (row,) = re.findall(r"^\| a `.json` beside each sound \|(.*)\|$", TEXT, re.MULTILINE)

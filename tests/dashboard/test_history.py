@@ -10,6 +10,7 @@ import pytest
 from dashboard.values import AT_MS, NOW_S, history_of, offset, onset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.dashboards import own_history
 from support.examples import examples
 
 from edgeaudio.dashboard import counts as counts_module
@@ -479,7 +480,7 @@ def test_by_a_clock_that_is_not_believed_nothing_is_too_old(history: History, mo
 
 
 def test_a_start_by_a_wrong_clock_takes_nothing(dashboard: Dashboard) -> None:
-    dashboard.history.write([onset()], NOW_S)
+    own_history(dashboard).write([onset()], NOW_S)
     running_s = 0.0
     dashboard._clock = SteadyClock(lambda: 1e10 + running_s, lambda: running_s, lambda: False)
     dashboard._prune()

@@ -89,18 +89,19 @@ def test_the_log_says_who_changed_what_and_is_bounded(history: History) -> None:
     store = Reviews(history)
     store.judge([judged("a", "other", "cat")], "anna", NOW_S)
     store.judge([judged("a", None)], "bob", NOW_S + 1)
-    log = store.log(1)
+    (event,) = history.page(ALL).events
+    log = store.log(event)
     assert [(entry.reviewer, entry.verdict, entry.given_label) for entry in log] == [
         ("bob", None, None),
         ("anna", "other", "cat"),
     ]
     for n in range(MAX_LOGGED):
         store.judge([judged("a", "wrong" if n % 2 else "right")], f"r{n}", NOW_S + n)
-    assert [entry.reviewer for entry in store.log(1)] == [f"r{n}" for n in reversed(range(MAX_LOGGED))]
+    assert [entry.reviewer for entry in store.log(event)] == [f"r{n}" for n in reversed(range(MAX_LOGGED))]
     # it goes with its event
     store.judge([judged("a", None)], "anna", NOW_S)
     prune(history, NOW_S + KEEP_S + 1)
-    assert store.log(1) == []
+    assert store.log(event) == []
 
 
 def test_verdicts_are_searched(history: History) -> None:

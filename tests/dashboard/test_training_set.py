@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from dashboard.test_reviews import KEEP_S, LAYOUT_1, SHA, judged
 from dashboard.values import AT_MS, NOW_S, history_of, offset, onset
+from support.dashboards import own_history
 from support.published_media import clip, tone
 
 from edgeaudio import cli
@@ -255,7 +256,7 @@ def test_the_command_that_trains_can_be_pasted_whatever_the_folder_s_name(run: R
 
 @pytest.fixture
 def filled(dashboard: Dashboard) -> Dashboard:
-    fill(dashboard.history)
+    fill(own_history(dashboard))
     put_clips(dashboard.media)
     return dashboard
 

@@ -16,10 +16,22 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from support.ports import free_port
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from edgeaudio.dashboard.history import History
+    from edgeaudio.dashboard.service import Dashboard
+
+
+def own_history(dashboard: Dashboard) -> History:
+    """Return the history that the dashboard writes itself; a fleet's is another program's."""
+    from edgeaudio.dashboard.history import History  # noqa: PLC0415 (tests without the extra `dashboard` import this file)
+
+    assert isinstance(dashboard.history, History)
+    return dashboard.history
 
 
 @dataclass(frozen=True)

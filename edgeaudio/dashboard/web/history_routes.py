@@ -61,7 +61,7 @@ class HistoryRoutes:
             if event is None:
                 return problem(404, "this event is not in the history: it is too old, or never arrived")
             found = values.event_json(event, self._media.media_of([_key(event)]), names=names)
-            log = self._reviews.log(event.number) if names else []
+            log = self._reviews.log(event) if names else []
             return json_answer(found | {"keeps_media": self._media.is_on, "reviews": log_json(log)})
 
         return await self.search(request, find)

@@ -27,16 +27,14 @@ from edgeaudio.terminal import one_line
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _ADVICE: Final = "write it as in postgresql://host:5432/database, with %40 for @ and %2F for / in a password"
 _CONNECTION: Final[dict[str, Any]] = {  # where the URL does not say otherwise; the network may go away without a word
-    "connect_timeout": 10,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,  # ms
-    "application_name": "edgeaudio collect",
     "client_encoding": "utf8",  # the server's own may lack letters, or be none (SQL_ASCII), and text be bytes
 }
-_SESSION: Final = """SELECT set_config('timezone', 'UTC', false), set_config('lock_timeout', '10s', false),
-    set_config('statement_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '60s', false),
+_SESSION: Final = """SELECT set_config('timezone', 'UTC', false), set_config('lock_timeout', %(lock)s, false),
+    set_config('statement_timeout', %(limit)s, false), set_config('idle_in_transaction_session_timeout', '60s', false),
     CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END"""
 _HINTS: Final = {
     "28": "check the user and the password",
@@ -62,8 +60,24 @@ class RowError(DatabaseError):
     """PostgreSQL refuses the values of a row: the row's own fault, and that of no other."""
 
 
+class TooSlowError(DatabaseError):
+    """A statement took longer than it may."""
+
+
 class NoPartitionError(DatabaseError):
     """A row's month has no partition: somebody dropped it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Who uses a database, and how long each may wait for it."""
+
+    program: str  # as PostgreSQL shows it
+    connect_timeout_s: int
+    statement_timeout_s: int
+
+
+COLLECT: Final = Use("edgeaudio collect", connect_timeout_s=10, statement_timeout_s=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +111,12 @@ def parse_database_url(url: str) -> DatabaseUrl:
 class Database:
     """Connections to one database, from any thread."""
 
-    def __init__(self, url: DatabaseUrl, *, connections: int) -> None:
+    def __init__(self, url: DatabaseUrl, *, connections: int, use: Use = COLLECT) -> None:
         """Nothing is connected yet; `connections`: as many as may be in use at once."""
         self.url = url
-        self._limits = {key: value for key, value in _CONNECTION.items() if f"{key}=" not in url.url}
+        self._use = use
+        wanted = _CONNECTION | {"connect_timeout": use.connect_timeout_s, "application_name": use.program}
+        self._limits = {key: value for key, value in wanted.items() if f"{key}=" not in url.url}
         self._engine = create_engine(
             "postgresql+psycopg://",
             creator=self.connect,
@@ -128,7 +144,8 @@ class Database:
         """Return a connection of its own. Raises psycopg.Error."""
         connection = psycopg.connect(self.url.url, **self._limits)
         try:
-            connection.execute(_SESSION)
+            limit_s = self._use.statement_timeout_s
+            connection.execute(_SESSION, {"limit": f"{limit_s}s", "lock": f"{min(10, limit_s)}s"})
             connection.commit()
         except BaseException:
             connection.close()
@@ -145,6 +162,8 @@ class Database:
         # what the driver cannot send (NUL, half a surrogate pair) has no state
         if state[:2] in {"22", "23"} or isinstance(error, psycopg.DataError | UnicodeError):
             return RowError(f"database {self.url}: {text}", state=state)
+        if state == "57014":  # statement_timeout, or somebody's pg_cancel_backend
+            return TooSlowError(f"database {self.url}: {text}", state=state)
         hint = _HINTS.get(state) or _HINTS.get(state[:2])
         if not state:  # libpq gives none while it connects
             hint = _HINTS["28"] if "authentication failed" in text else "check that it runs, and its address"

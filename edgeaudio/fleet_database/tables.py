@@ -1,7 +1,8 @@
 """The tables, as SQLAlchemy Core knows them: what is written and read. The statements that make them: migrations.py.
 
 Two kinds. What happened is in tables of months, which take a row once, whatever order rows come in. What is now
-(`devices`, `sources`) is in two small ones, which one process writes in the broker's order (keeper.py).
+(`devices`, `sources`) is in two small ones, which one process writes in the broker's order (collect/keeper.py).
+Tables of what people say are not here: the dashboard writes them (edgeaudio/dashboard/postgres/).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The layout of the database, brought up to date step by step.
 
 Owns: the steps and their numbers, and refusing a database that a newer edgeaudio has changed.
-Does not know: partitions (partitions.py), connections (database.py).
+Does not know: partitions (collect/partitions.py), connections (database.py).
 
 All steps that are missing are one transaction, under an advisory lock: of several processes that start at once, one
 makes them and the others find them made. A step that has been released is never edited; a change is a new step.
@@ -13,8 +13,8 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from edgeaudio.collect.database import Database, DatabaseError
-from edgeaudio.collect.tables import SCHEMA
+from edgeaudio.fleet_database.database import Database, DatabaseError
+from edgeaudio.fleet_database.tables import SCHEMA
 
 LOCK: Final = 0x65646701  # of pg_advisory_xact_lock: "edg" and a number
 
@@ -70,6 +70,30 @@ STEPS: Final = (
             AND ending.source = onset.source AND ending.at >= onset.at AND ending.at < onset.at + interval '31 days'
         WHERE onset.kind = 'onset';
     """,
+    # what people say on the dashboard; the index: offsets by the beginning of their event, whose onset may be lost
+    """
+    CREATE INDEX ON edgeaudio.detections
+        ((at AT TIME ZONE 'UTC' - make_interval(secs => least(duration_s, 2678400)))) WHERE kind = 'offset';
+    CREATE TABLE edgeaudio.reviews (
+        device text NOT NULL, source text NOT NULL, id text NOT NULL,
+        verdict text NOT NULL CHECK (verdict IN ('right', 'wrong', 'other')), given_label text,
+        reviewer text NOT NULL, reviewed_at timestamptz NOT NULL,
+        PRIMARY KEY (device, source, id), CHECK ((verdict = 'other') = (given_label IS NOT NULL))
+    );
+    CREATE INDEX ON edgeaudio.reviews (verdict);
+    CREATE INDEX ON edgeaudio.reviews (given_label) WHERE given_label IS NOT NULL;
+    CREATE TABLE edgeaudio.review_log (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, device text NOT NULL, source text NOT NULL,
+        id text NOT NULL, at timestamptz NOT NULL, reviewer text NOT NULL, verdict text, given_label text
+    );
+    CREATE INDEX ON edgeaudio.review_log (device, source, id, number);
+    CREATE TABLE edgeaudio.missed_sounds (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, device text NOT NULL, source text NOT NULL,
+        label text NOT NULL, begins_at timestamptz NOT NULL, ends_at timestamptz NOT NULL, reviewer text NOT NULL,
+        marked_at timestamptz NOT NULL
+    );
+    CREATE INDEX ON edgeaudio.missed_sounds (begins_at, number);
+    """,
 )
 LAYOUT: Final = len(STEPS)
 # SQLSTATEs that say so: a table is there already, a column or its type is not ours
@@ -105,6 +129,20 @@ def _migrate(db: Connection, database: Database) -> None:
     for number, step in enumerate(STEPS[done:], done + 1):
         db.exec_driver_sql(step)
         db.execute(text(f"INSERT INTO {SCHEMA}.migrations (number) VALUES (:number)"), {"number": number})  # noqa: S608 - a constant
+
+
+def require_layout(db: Connection, database: Database) -> None:
+    """Refuse what this edgeaudio cannot read; nothing is written. Raises DatabaseError."""
+    layout = _layout(db)
+    _require_known(layout, database)
+    if layout == 0:
+        raise DatabaseError(f"database {database.url}: has no tables yet: edgeaudio collect makes them")
+    if layout < LAYOUT:
+        raise DatabaseError(
+            f"database {database.url}: is of an older edgeaudio (layout {layout}, this one needs {LAYOUT}): start the "
+            "edgeaudio collect of this version, which brings it up to date",
+            passing=False,
+        )
 
 
 def _layout(db: Connection) -> int:

@@ -1,0 +1,148 @@
+"""Events and their numbers, from the tables that collect fills.
+
+Owns: pages, counts, and which file an event's model was. Does not know: how a row is made of detections (rows.py),
+verdicts (reviews.py). Nothing is written here.
+
+Nothing is counted beforehand: a chart counts its events when it is asked for, and so does a search of a score. What
+takes too long is refused. Every method raises DatabaseError.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from edgeaudio.dashboard.counts import QUARTER_MS
+from edgeaudio.dashboard.history import MAX_PAGE, Cursor, Filter, HistoryEvent, Page
+from edgeaudio.dashboard.postgres.rows import (
+    IS_LOST,
+    LOST,
+    LOST_BEGIN,
+    OFFSET,
+    ONSETS,
+    REVIEW,
+    Where,
+    begin_of,
+    event_of,
+)
+from edgeaudio.dashboard.postgres.store import FleetStore, at_of
+from edgeaudio.fleet_database.queries import Session
+
+_SPANS: Final = "width_bucket({begin}, CAST(:bounds AS {kind}[])) - 1"
+_COUNTED: Final = "coalesce(r.given_label, d.label)"
+# reported every few minutes, and as soon as it changes
+_HASHES: Final = """SELECT k.number, (SELECT h.models ->> k.model FROM edgeaudio.health h WHERE h.device = k.device
+    AND h.begins_at BETWEEN k.at - interval '10 minutes' AND k.at + interval '10 minutes'
+    AND h.models ->> k.model IS NOT NULL ORDER BY h.begins_at LIMIT 1)
+    FROM unnest(CAST(:numbers AS bigint[]), CAST(:devices AS text[]), CAST(:models AS text[]),
+    CAST(:times AS timestamptz[])) AS k (number, device, model, at)"""
+
+
+class FleetHistory:
+    """The events of a fleet."""
+
+    def __init__(self, store: FleetStore) -> None:
+        self._store = store
+
+    def page(self, wanted: Filter, after: Cursor | None = None, limit: int = 100) -> Page:
+        """Return a page of events, from the newest to the oldest."""
+        limit = max(1, min(limit, MAX_PAGE))
+        # each by an index of its own: with OR between them there would be none
+        labels = (None,) if wanted.label is None else ("d.label = :label", "r.given_label = :label")
+        with self._store.session() as db:
+            found = {
+                (event.device, event.source, event.id): event
+                for condition in labels
+                for event in _newest(db, wanted, condition, after, limit + 1)
+            }
+            events = sorted(found.values(), key=lambda event: (event.begin_ms, event.number), reverse=True)
+            page = _with_hashes(db, events[:limit])
+        return Page(page, events[limit - 1].cursor if len(events) > limit else None)
+
+    def event(self, device: str, source: str, event_id: str) -> HistoryEvent | None:
+        """Return one event; None: it is not here."""
+        with self._store.session() as db:
+            found = find(db, device, source, event_id)
+            return None if found is None else _with_hashes(db, [found])[0]
+
+    def counts(self, wanted: Filter, steps: Sequence[int]) -> dict[str, list[int]]:
+        """Return the number of events of each label, that of most events first, in spans that follow each other.
+
+        As History.counts does; only that here nothing has been counted beforehand.
+        """
+        first_ms = (wanted.from_ms or 0) // QUARTER_MS * QUARTER_MS
+        bounds = [at_of(first_ms + quarters * QUARTER_MS) for quarters in itertools.accumulate(steps, initial=0)]
+        by_label: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(steps))
+        with self._store.session() as db:
+            for is_lost in (False, True):
+                where = Where(is_lost)
+                where.choose(Filter(device=wanted.device, source=wanted.source, tests=False))
+                where.begins(">=", "first", bounds[0])
+                where.begins("<", "until", bounds[-1])
+                where.add("r.verdict IS DISTINCT FROM 'wrong'")
+                if wanted.label is not None:
+                    where.add(f"{_COUNTED} = :label", label=wanted.label)
+                if wanted.min_score is not None:
+                    where.scores(math.ceil(wanted.min_score * 100 - 1e-9) / 100)
+                if is_lost:
+                    where.values["bounds"] = [at.replace(tzinfo=None) for at in bounds]
+                    span = _SPANS.format(begin=LOST_BEGIN, kind="timestamp")
+                    kind = f"d.kind = 'offset' AND {IS_LOST}"
+                else:
+                    where.values["bounds"] = bounds
+                    span, kind = _SPANS.format(begin="d.at", kind="timestamptz"), "d.kind = 'onset'"
+                # an onset's offset matters only where its score may be the higher one
+                offset = OFFSET if wanted.min_score is not None and not is_lost else ""
+                query = (
+                    f"SELECT {_COUNTED}, {span}, count(*) FROM edgeaudio.detections d {REVIEW} {offset} "  # noqa: S608 - constants, and conditions of rows.py
+                    f"WHERE {kind}{where} GROUP BY 1, 2"
+                )
+                for label, place, count in db.rows(query, **where.values):
+                    by_label[label][place] += count
+        return dict(sorted(by_label.items(), key=lambda item: (-sum(item[1]), item[0])))
+
+
+def find(db: Session, device: str, source: str, event_id: str) -> HistoryEvent | None:
+    """Return one event, without the hash of its model; None: it is not here."""
+    for events in (ONSETS, LOST):
+        query = f"{events} AND d.device = :device AND d.source = :source AND d.id = :id LIMIT 1"
+        if rows := db.rows(query, device=device, source=source, id=event_id):
+            return event_of(rows[0])
+    return None
+
+
+def _newest(db: Session, wanted: Filter, label: str | None, after: Cursor | None, count: int) -> list[HistoryEvent]:
+    """Return the newest events that pass, in no order: at least as many as that, of all that there are."""
+    found: list[HistoryEvent] = []
+    for events in (ONSETS, LOST):
+        where = Where(events is LOST)
+        where.choose(wanted)
+        if label is not None:
+            where.add(label, label=wanted.label)
+        if after is not None:
+            where.after(after)
+        if events is LOST and len(found) == count:  # what begins before these is on a later page
+            where.begins(">=", "last", begin_of(found[-1]))
+        query = f"{events}{where} ORDER BY begin DESC, hash DESC LIMIT :count"
+        found += map(event_of, db.rows(query, **where.values, count=count))
+    return found
+
+
+def _with_hashes(db: Session, events: Sequence[HistoryEvent]) -> tuple[HistoryEvent, ...]:
+    """Return events with the hashes of their models, where the device reported them within ten minutes."""
+    if not events:
+        return ()
+    hashes = dict(
+        db.rows(
+            _HASHES,
+            numbers=list(range(len(events))),
+            devices=[event.device for event in events],
+            models=[event.model for event in events],
+            times=[begin_of(event) for event in events],
+        )
+    )
+    return tuple(replace(event, model_sha256=hashes[number]) for number, event in enumerate(events))
