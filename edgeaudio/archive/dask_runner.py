@@ -144,12 +144,19 @@ class _Window(Generic[Job, Outcome]):
         self._submitted: dict[Future, _Submitted[Job]] = {}
         self._finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._looked_s = -LOOK_S
+        self._shared: Future | None = None
         self._look()
         if self._threads and not self._allowed:
             raise EdgeaudioError("\n".join(self._wrong.values()))
         with _large_graphs():
             # a task of its own, and no scattered value: it is made again when the worker that holds it dies
             self._shared = client.submit(_identity, shared, key=f"{self._name}-shared", pure=False)
+        self._held: list[Future] = []
+        self._share(self._allowed)
+        deadline_s = time.monotonic() + CONNECT_S
+        for future in self._held:  # a worker that cannot, now, gets its part later, or none
+            with suppress(*_GONE, KilledWorker):
+                future.result(timeout=max(0.1, deadline_s - time.monotonic()))
 
     def outcomes(self, jobs: Iterator[Job]) -> Generator[Outcome, None, None]:
         """Yield the outcome of each job."""
@@ -171,7 +178,7 @@ class _Window(Generic[Job, Outcome]):
                         yield from self._take(future, submitted)
         finally:
             with suppress(*_GONE):
-                self._client.cancel([*self._submitted, self._shared], force=True)
+                self._client.cancel([*self._submitted, *self._held, self._shared], force=True)
 
     @property
     def _allowed(self) -> frozenset[str]:
@@ -254,6 +261,7 @@ class _Window(Generic[Job, Outcome]):
                 for worker, difference in _differences(self._client, new, self._ask, self._facts).items():
                     self._refuse(worker, difference)
                 self._asked |= new
+                self._share(new & self._allowed)
         stuck = [
             future
             for future, each in self._submitted.items()
@@ -263,6 +271,14 @@ class _Window(Generic[Job, Outcome]):
             submitted = self._submitted.pop(future)
             future.cancel()
             self._submit(submitted.job, submitted.tries)
+
+    def _share(self, workers: Iterable[str]) -> None:
+        """Have workers hold what is shared: Dask prefers those that have what a task needs, and one would do all."""
+        if self._shared is not None:
+            for worker in workers:
+                self._held.append(
+                    self._client.submit(_nothing, self._shared, workers=[worker], allow_other_workers=False, pure=False)
+                )
 
     def _refuse(self, worker: str, difference: str) -> None:
         """Give a worker no job any more."""
@@ -316,6 +332,10 @@ def _difference(found: Facts, wanted: Facts) -> str:
 
 def _identity(value: object) -> object:
     return value
+
+
+def _nothing(_: object) -> None:
+    """What needs the shared value on a worker, and costs nothing."""
 
 
 @contextmanager

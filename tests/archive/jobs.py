@@ -20,7 +20,7 @@ class Sum:
 
     number: int
     folder: Path  # where a line is written for each time that it is run, and files that it waits for
-    harm: str = ""  # "kill", "kill once", "raise", "refuse", "wait", "fetch"
+    harm: str = ""  # "kill", "kill once", "raise", "refuse", "wait", "wait for another", "fetch"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ def square(job: Sum) -> Squared:
             raise RuntimeError("a fault\nof two lines")
         case "refuse":
             raise EdgeaudioError("the recording is empty; leave it out")
+        case "wait for another":  # process: where one would do all, it gives up
+            (job.folder / f"process-{os.getpid()}").touch()
+            give_up_s = time.monotonic() + 20
+            while len(list(job.folder.glob("process-*"))) < 2 and time.monotonic() < give_up_s:
+                time.sleep(0.01)
         case "wait":
             while not (job.folder / "go").exists():
                 time.sleep(0.01)

@@ -79,9 +79,9 @@ def test_a_recording_that_is_missing_or_bad_costs_only_its_own_clips(place, out,
     write_wave(recordings.parent / "escaped.wav", steps(10), RATE)
     status, lines, errors = archive("export", out, "--format", "clips", "--recordings", recordings, "--to", to)
     assert (status, lines) == (1, [f"{to}: 3 clips; 5 left out"])
-    assert sorted(error.split(": ")[1].rpartition("/")[2] for error in errors) == [
-        "bad.wav", "escaped.wav", "gone.wav", "link.wav", "short.wav",
-    ]  # fmt: skip
+    # FFmpeg may have something to say of the bad one, once in a while
+    named = [error.split(": ")[1].rpartition("/")[2] for error in errors if error.startswith("edgeaudio: ")]
+    assert sorted(named) == ["bad.wav", "escaped.wav", "gone.wav", "link.wav", "short.wav"], errors
     assert [row["recording"] for row in rows(to)] == ["a.wav", "a.wav", "short.wav"]
     assert not [name for name in contents(to) if ".part" in name]
 

@@ -123,6 +123,19 @@ def test_what_is_shared_is_unpacked_where_jobs_run(cluster: LocalCluster, tmp_pa
     assert [each.number for each in done] == [12]
 
 
+def test_what_is_shared_keeps_no_worker_from_its_part(cluster: LocalCluster, tmp_path: Path) -> None:
+    jobs = [Sum(number, tmp_path, "wait for another") for number in range(12)]
+    done = list(
+        run_on_dask(WORK, jobs, scheduler=cluster.scheduler_address, shared=b"a" * 4_000_000, unpack=_as_it_was)
+    )
+    assert [each.error for each in done] == [None] * 12
+    assert len({each.pid for each in done}) == 2
+
+
+def _as_it_was(job: Sum, _: object) -> Sum:
+    return job
+
+
 def _moved(job: Sum, by: int) -> Sum:
     return Sum(job.number + by, job.folder)
 
