@@ -62,6 +62,7 @@ def end(process: subprocess.Popen[str], mark: str) -> str:
     return out
 
 
+@pytest.mark.timeout(360)
 def test_its_sounds_come_over_and_over_until_ctrl_c(tmp_path: Path):
     mark = f"of-{tmp_path}"
     with start(mark) as process:
@@ -77,8 +78,8 @@ def test_its_sounds_come_over_and_over_until_ctrl_c(tmp_path: Path):
             def heard() -> Counter[tuple[str, str]]:
                 return Counter((event["source"], event["label"]) for event in events(found[1]))
 
-            # a round lasts 22 s
-            wait_until(lambda: all(heard()[sound] >= 2 for sound in sounds), 90, "not every sound came twice")
+            # a round lasts 22 s; while others take the processor, a sound may be missed in one
+            wait_until(lambda: all(heard()[sound] >= 2 for sound in sounds), 240, lambda: f"not all twice: {heard()}")
             (event,) = [event for event in events(found[1]) if event["source"] == "kitchen"][-1:]
             assert event["media"]["clip"]["type"] == "audio/ogg"
             place = f"{found[1]}api/events/demo/kitchen/{event['id']}"
