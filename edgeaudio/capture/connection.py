@@ -41,6 +41,9 @@ from edgeaudio.types import Block, Reason
 # CPU, and many streams that begin together would leave none for recognition
 _BEHIND_S = 0.25
 _END_SLACK_S = 1.0  # tolerance of the length that an RTSP server announces
+_PRIMING_S = (
+    0.5  # before a position that is searched for: the first frame after a search may be left out (AAC: 1024 samples)
+)
 
 
 def open_source(
@@ -153,7 +156,7 @@ class Connection:
         if begin_s > 0:
             first_s = first_s or 0.0  # the first frame that is read is not that of the medium
             with suppress(*FFMPEG_ERRORS):  # it cannot be searched: all of it is read
-                container.seek(int((first_s + begin_s) * 1_000_000))
+                container.seek(int((first_s + max(0.0, begin_s - _PRIMING_S)) * 1_000_000))
         self.blocks = BlockBuilder(
             config,
             memory,
