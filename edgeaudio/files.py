@@ -1,6 +1,6 @@
 """Files that users name: read without blocking, for a pipe may have no writer, and replaced atomically.
 
-Owns: opening without a wait, the refusal of anything but a regular file, and the replacement.
+Owns: opening without a wait, the refusal of anything but a regular file, the replacement, and having names on the disk.
 """
 
 from __future__ import annotations
@@ -62,3 +62,15 @@ def replace_file(file: Path, content: str | bytes, *, mode: int | None = None) -
     except BaseException:  # interrupted, for one
         new.unlink(missing_ok=True)
         raise
+
+
+def sync_folder(folder: Path) -> bool:
+    """Have the disk hold the names in a folder; return False where its file system cannot. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

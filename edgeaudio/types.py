@@ -94,6 +94,10 @@ class Block:
     def duration_s(self) -> float:
         return len(self.samples) / self.sample_rate
 
+    @property
+    def n_channels(self) -> int:
+        return 1 if self.samples.ndim == 1 else self.samples.shape[1]
+
 
 @dataclass(frozen=True, slots=True)
 class EpochEnd:

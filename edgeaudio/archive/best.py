@@ -145,7 +145,7 @@ def _cut_recording(
     waiting = list(clips)
     form: AudioForm | None = None
     for block in _blocks(path, max(clip.end_s for clip in clips)):
-        form = AudioForm.of(wishes.format, block.sample_rate, 1 if block.samples.ndim == 1 else block.samples.shape[1])
+        form = AudioForm.of(wishes.format, block.sample_rate, block.n_channels)
         begin_s = (block.at - _EPOCH).total_seconds()
         for clip in waiting:
             _take(clip, block, begin_s)

@@ -27,6 +27,7 @@ from edgeaudio.archive.database import Database, UnreadableError, database
 from edgeaudio.archive.results import Say, files_of, problem_of
 from edgeaudio.archive.rows import RECORDING, SCHEMA
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.files import sync_folder
 
 ROW_GROUP: Final = 65_536  # rows, the unit of what DuckDB skips
 _LOCK = ".compact.lock"
@@ -133,7 +134,7 @@ def _write(results: Database, target: Path, sources: list[Path]) -> None:
         if written != wanted:
             raise CompactError(f"{target}: {written} rows were read of {wanted}; the month stays as it is")
         new.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except UnreadableError as error:
         raise CompactError(f"{target}: cannot be made: {error}") from None
     except (pa.ArrowException, OSError) as error:
@@ -141,12 +142,3 @@ def _write(results: Database, target: Path, sources: list[Path]) -> None:
         raise CompactError(f"{target}: cannot be written: {reason}; parts stay as they are") from None
     finally:
         new.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError):  # network file systems may know no such thing
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +39,7 @@ class Map:
     first: date
     counts: NDArray[np.int64]  # (days, 24)
     heard_h: NDArray[np.float64]  # (days, 24); 0: not recorded
-    zone: ZoneInfo
+    zone: tzinfo
     place: Place | None = None  # whose sun is drawn
 
     @property
@@ -51,9 +50,7 @@ class Map:
         return rates
 
 
-def map_of(
-    cells: Iterable[tuple[date, int, int, float]], title: str, zone: ZoneInfo, place: Place | None = None
-) -> Map:
+def map_of(cells: Iterable[tuple[date, int, int, float]], title: str, zone: tzinfo, place: Place | None = None) -> Map:
     """Return the map of cells: day, hour, count, hours listened. Raises PictureError if there are none, or too many."""
     found = {(day, hour): (count, heard) for day, hour, count, heard in cells}
     if not found:
@@ -85,7 +82,7 @@ def sun_rows(found: Map, elevation_deg: float) -> list[tuple[date, float]]:
     return rows
 
 
-def _on_clock(at: datetime, zone: ZoneInfo) -> tuple[date, float]:
+def _on_clock(at: datetime, zone: tzinfo) -> tuple[date, float]:
     local = at.astimezone(UTC).astimezone(zone)
     return local.date(), local.hour + local.minute / 60 + local.second / 3600
 

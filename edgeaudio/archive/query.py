@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo
 
 from edgeaudio.archive.database import Database
 from edgeaudio.archive.results import Say, ask
 from edgeaudio.archive.selection import Filters, Merging, choose, in_hours, place_recordings, values_of
 from edgeaudio.archive.sites import Sites
+from edgeaudio.archive.written_times import named_zone
 from edgeaudio.errors import EdgeaudioError
 
 Key = Literal["label", "site", "day", "hour", "month"]
@@ -46,14 +46,6 @@ class Answer:
     hours: float  # listened to in all
     begin: datetime | None  # of the first recording
     end: datetime | None
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """Return a zone. Raises EdgeaudioError."""
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, LookupError):  # a folder, a path, none of that name
-        raise EdgeaudioError(f"{name[:60]!r} is no zone; write one as Europe/Berlin or UTC") from None
 
 
 def query(
@@ -111,7 +103,7 @@ def _answer(results: Database, by: tuple[Key, ...], filters: Filters) -> Answer:
     total = "SELECT count(DISTINCT recording), coalesce(sum(heard_s), 0) / 3600 FROM slices"
     (recordings, hours), *_ = results.rows(total)
     (begin, end), *_ = results.rows("SELECT epoch(min(begins_at)), epoch(max(ends_at)) FROM recordings")
-    zone = zone_of(filters.zone)
+    zone = named_zone(filters.zone)
     first, last = (None if at is None else datetime.fromtimestamp(at, zone) for at in (begin, end))
     return Answer(by, rows, recordings, hours, first, last)
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 from uuid import uuid4
 
+from edgeaudio.files import sync_folder
+
 STALE_S = 24 * 3600.0  # after which a temporary file is one of a process that was killed
 _TEMPORARY = ".new"
 
@@ -84,7 +86,7 @@ class LocalFolder:
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
         file.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def remove(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
@@ -153,12 +155,3 @@ def _temporary(folder: Path | None) -> Iterator[Path]:
         yield file
     finally:
         file.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError):  # network file systems may know no such thing
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -91,16 +91,25 @@ def zone_of(text: str) -> tzinfo:
             return offset_of(text)
         except NoSuchTimeError as error:
             raise EdgeaudioError(f"time zone {text!r}: {error}; give {ZONE_FORMS}") from None
+    return _zone_named(text, ZONE_FORMS, "an offset (+01:00)")
+
+
+def named_zone(text: str) -> tzinfo:
+    """Return a time zone: `UTC`, or a name such as `Europe/Berlin`. Raises EdgeaudioError, as `zone_of` does."""
+    return UTC if text == "UTC" else _zone_named(text, "UTC or Europe/Berlin", "UTC")
+
+
+def _zone_named(text: str, forms: str, without_files: str) -> tzinfo:
     known = zoneinfo.available_timezones() - _OTHERS
     if text in known:
         return zoneinfo.ZoneInfo(text)
     if not known:
         raise EdgeaudioError(
             f"time zone {text[:40]!r} cannot be read, for this machine has no zone files: install tzdata (apt-get or "
-            "pip), or give an offset (+01:00)"
+            f"pip), or give {without_files}"
         )
     close = difflib.get_close_matches(text[:40], known, n=1)
-    meant = f"did you mean {close[0]}?" if close else f"give {ZONE_FORMS}"
+    meant = f"did you mean {close[0]}?" if close else f"give {forms}"
     raise EdgeaudioError(f"time zone {text[:40]!r} does not exist: {meant}")
 
 

@@ -114,11 +114,11 @@ class SourcePipeline:
             block.epoch != self._epoch.number
             or block.offset != self._epoch.received
             or block.sample_rate != self._epoch.sample_rate
-            or _n_channels(block) != self._epoch.n_channels
+            or block.n_channels != self._epoch.n_channels
         ):
             yield from self.end()
         if self._epoch is None:
-            metered = not self._scores_only or (self._channel == "auto" and _n_channels(block) > 1)
+            metered = not self._scores_only or (self._channel == "auto" and block.n_channels > 1)
             self._epoch = _Epoch(
                 block, self._source, self._bindings, self._infos, self._gate_dbfs, self._mixer, metered=metered
             )
@@ -187,7 +187,7 @@ class _Epoch:
     ) -> None:
         self.number = block.epoch
         self.sample_rate = block.sample_rate
-        self.n_channels = _n_channels(block)
+        self.n_channels = block.n_channels
         self.received = block.offset
         self._first = block.offset
         self._source = source
@@ -303,10 +303,6 @@ class _Epoch:
             heard=self._mixer.heard,
             cancels=self._mixer.cancels,
         )
-
-
-def _n_channels(block: Block) -> int:
-    return 1 if block.samples.ndim == 1 else block.samples.shape[1]
 
 
 def _counts(level: ChannelLevel, levels: Sequence[float]) -> bool:

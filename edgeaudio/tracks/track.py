@@ -34,7 +34,7 @@ class Track:
 
     def __init__(self, block: Block) -> None:
         self.sample_rate = block.sample_rate  # Hz
-        self.channels = _channels(block)
+        self.channels = block.n_channels
         self.bytes = 0  # of all samples
         self._pieces: deque[_Piece] = deque()
         # position of the sample behind it, and lost seconds; also of sound that is no longer in memory, as the end of a
@@ -45,7 +45,7 @@ class Track:
 
     def fits(self, block: Block) -> bool:
         """True if a Block has the track's format."""
-        return (block.sample_rate, _channels(block)) == (self.sample_rate, self.channels)
+        return (block.sample_rate, block.n_channels) == (self.sample_rate, self.channels)
 
     @property
     def begin(self) -> int:
@@ -163,7 +163,3 @@ class Track:
         """Return the Block with a position, and how many samples before that it has."""
         piece = next(piece for piece in reversed(self._pieces) if piece.position <= position)
         return piece.block, position - piece.position
-
-
-def _channels(block: Block) -> int:
-    return 1 if block.samples.ndim == 1 else block.samples.shape[1]

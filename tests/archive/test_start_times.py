@@ -16,7 +16,14 @@ from support.examples import examples
 
 from edgeaudio.archive.name_patterns import PATTERNS, Pattern, time_in_name
 from edgeaudio.archive.start_times import beginning
-from edgeaudio.archive.written_times import NoSuchTimeError, StartTimeError, ZoneNeededError, offset_of, zone_of
+from edgeaudio.archive.written_times import (
+    NoSuchTimeError,
+    StartTimeError,
+    ZoneNeededError,
+    named_zone,
+    offset_of,
+    zone_of,
+)
 from edgeaudio.errors import EdgeaudioError
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -316,6 +323,9 @@ def test_a_machine_without_zone_files_is_told_so(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(EdgeaudioError, match=r"no zone files: install tzdata .*offset \(\+01:00\)"):
         zone_of("Europe/Berlin")
     assert zone_of("+01:00") == timezone(timedelta(hours=1))
+    assert named_zone("UTC") is UTC
+    with pytest.raises(EdgeaudioError, match=r"no zone files: install tzdata .*or give UTC$"):
+        named_zone("Europe/Berlin")
 
 
 def wav(timestamp: str) -> io.BytesIO:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeaudio.commands.archive.extra import needing_extra
+from edgeaudio.commands.clips.times import written_moment
 from edgeaudio.commands.number_types import number, whole
 from edgeaudio.commands.parser import Parser
 
@@ -120,9 +120,9 @@ def _add_filters(command: Parser) -> None:
         "--score", type=number(0, 1), default=0.0, metavar="SCORE", help="only events with at least this score"
     )
     command.add_argument(
-        "--since", type=_moment, metavar="TIME", help="only from then on, as 2026-11-30 or 2026-11-30T18:30"
+        "--since", type=written_moment, metavar="TIME", help="only from then on, as 2026-11-30 or 2026-11-30T18:30"
     )
-    command.add_argument("--until", type=_moment, metavar="TIME", help="only before then")
+    command.add_argument("--until", type=written_moment, metavar="TIME", help="only before then")
     command.add_argument(
         "--hours", type=_hours, metavar="H-H", help="only those hours of the day, as 22-5: from 22:00 to before 5:00"
     )
@@ -199,22 +199,12 @@ def _picture(text: str) -> Path:
     return file
 
 
-def _moment(text: str) -> datetime:
-    """Return the time; it is naive where it has no zone of its own."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text} is no time; write 2026-11-30, 2026-11-30T18:30 or 2026-11-30T17:30Z"
-        ) from None
-
-
 def _filters(options: argparse.Namespace) -> Filters:
-    from edgeaudio.archive.query import zone_of
     from edgeaudio.archive.selection import Filters
+    from edgeaudio.archive.written_times import named_zone
     from edgeaudio.errors import EdgeaudioError
 
-    zone = zone_of(options.zone)
+    zone = named_zone(options.zone)
     begin, end = (
         at if at is None or at.tzinfo is not None else at.replace(tzinfo=zone) for at in (options.since, options.until)
     )

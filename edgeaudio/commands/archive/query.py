@@ -12,11 +12,12 @@ from typing import Literal, cast
 
 from edgeaudio.archive import query as questions
 from edgeaudio.archive.heat_map import draw, map_of
-from edgeaudio.archive.query import Answer, Key, zone_of
+from edgeaudio.archive.query import Answer, Key
 from edgeaudio.archive.results import choose_place, require_labels
 from edgeaudio.archive.selection import Filters
 from edgeaudio.archive.sites import Sites
 from edgeaudio.archive.sun import Place
+from edgeaudio.archive.written_times import named_zone
 from edgeaudio.commands.exit_status import EXIT_FAULT
 from edgeaudio.commands.troubles import Troubles
 from edgeaudio.console import Align, columns
@@ -67,7 +68,7 @@ def _draw(answer: Answer, file: Path, wishes: Wishes) -> None:
     what = ", ".join(filters.labels) or "all labels"
     where = f" at {', '.join(filters.sites)}" if filters.sites else ""
     title = f"{what}{where}: events an hour of listening, {filters.zone}"
-    found = map_of(answer.rows, title, zone_of(filters.zone), wishes.place)
+    found = map_of(answer.rows, title, named_zone(filters.zone), wishes.place)
     content = draw(found, _FORMATS[file.suffix.lower()])
     with new_file(file, overwrite=wishes.overwrite) as picture:
         picture.write(content)

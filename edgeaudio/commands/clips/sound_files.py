@@ -76,7 +76,7 @@ def _decoded(clip: Clip, stop: threading.Event) -> Iterator[Samples]:
     try:
         with open_source(config, stop, media_start=_MEDIA_START) as connection:
             for block in connection:
-                channels = 1 if block.samples.ndim == 1 else block.samples.shape[1]
+                channels = block.n_channels
                 if (block.sample_rate, channels) != (sound.sample_rate, sound.channels):
                     raise ClipSoundError(
                         f"{clip.sound}: has {_form(block.sample_rate, channels)}, and its record says "

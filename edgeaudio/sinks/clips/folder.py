@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgeaudio.clips.record import FILE_NAME, MAX_BYTES, SUFFIX, ClipRecord, ClipRecordError, read_record
-from edgeaudio.files import read_regular
+from edgeaudio.files import read_regular, sync_folder
 from edgeaudio.sinks.clips.errors import ClipsError
 from edgeaudio.sinks.clips.open_clip import FinishedClip, remove
 
@@ -78,7 +78,7 @@ class ClipFolder:
             write_new(self.incomplete / name, content)
         for name in (record.sound.file, *contents):
             (self.incomplete / name).replace(self.path / name)
-        self._sync()
+        sync_folder(self.path)
         return record.sound.bytes + sum(map(len, contents.values()))
 
     def free_bytes(self) -> int:
@@ -139,7 +139,7 @@ class ClipFolder:
             if FILE_NAME.fullmatch(file.name):
                 remove(file)
         if completed:
-            self._sync()
+            sync_folder(self.path)
             log.info("clips: %d of an earlier run were complete, and are in %s now", completed, self.path)
 
     def _is_complete(self, file: Path, record: ClipRecord) -> bool:
@@ -151,15 +151,6 @@ class ClipFolder:
         except FileNotFoundError:
             sound = (self.path / record.sound.file).lstat()
         return stat.S_ISREG(sound.st_mode) and sound.st_size == record.sound.bytes
-
-    def _sync(self) -> None:
-        """Have the disk hold the names."""
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with contextlib.suppress(OSError):  # not every file system can
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def write_new(path: Path, content: bytes) -> None:

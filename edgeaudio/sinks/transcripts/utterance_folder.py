@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from edgeaudio.files import sync_folder
 from edgeaudio.sinks.transcripts.utterance_file import SUFFIX, UtteranceName, parse_name
 
 NEW: Final = ".new"  # behind the name of a file that is being written
@@ -37,14 +38,9 @@ def free_bytes(folder: Path) -> int:
 def sync(folder: Path) -> bool:
     """Have the disk hold the names; return False where it cannot: not every file system can."""
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        return sync_folder(folder)
     except OSError:
         return False
-    return True
 
 
 def remove_utterances(folder: Path) -> int:
