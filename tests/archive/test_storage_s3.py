@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-import boto3
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from moto.server import ThreadedMotoServer
 from support.wave_files import write_wave
 
 from edgeaudio.archive import storage_s3
@@ -25,7 +23,8 @@ SECRET = "hunter2hunter2"
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto = pytest.importorskip("moto.server", reason="the extra archive-test is not installed")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
@@ -38,6 +37,7 @@ def client(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     for name, value in {**names, "AWS_ENDPOINT_URL": endpoint}.items():
         monkeypatch.setenv(name, value)
     storage_s3.file_system.cache_clear()
+    boto3 = pytest.importorskip("boto3", reason="the extra archive-test is not installed")
     client = boto3.client("s3", region_name="us-east-1")
     client.create_bucket(Bucket="sea")
     yield client

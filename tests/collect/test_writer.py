@@ -74,7 +74,7 @@ def test_of_health_the_newest_of_five_minutes_is_kept(database: Database, sql: S
 
 def test_late_detections_get_the_partition_of_their_month(database: Database, sql: Sql) -> None:
     writer, _ = writer_of(database)
-    month = Month.of(NOW)
+    month = Month.of(datetime.now(UTC))
     late = [recent(f"e{back}", at=month.plus(-back).begin) for back in range(14)]
     write(writer, *late, recent("edge", at=month.begin - timedelta(milliseconds=1)))
     assert len(sql(KEY)) == 15
@@ -104,7 +104,7 @@ def test_times_that_cannot_be_are_kept_apart_and_told(
 
 def test_what_is_older_than_what_is_kept_is_counted_and_left_out(database: Database, sql: Sql) -> None:
     writer, counts = writer_of(database, keep_months=2)
-    begin = Month.of(NOW).plus(-2).begin
+    begin = Month.of(datetime.now(UTC)).plus(-2).begin
     write(writer, recent("a", at=begin), recent("b", at=begin - timedelta(milliseconds=1)))
     assert (sql(KEY), counts.all()[EXPIRED]) == ([("a", "onset")], 1)
 
@@ -152,7 +152,7 @@ def test_a_month_that_was_detached_holds_up_no_other(
     database: Database, sql: Sql, caplog: pytest.LogCaptureFixture
 ) -> None:
     writer, counts = writer_of(database)
-    old = Month.of(NOW).plus(-3)
+    old = Month.of(datetime.now(UTC)).plus(-3)
     write(writer, recent("a", at=old.begin))
     sql(f"ALTER TABLE edgeaudio.detections DETACH PARTITION edgeaudio.detections_{old.year}_{old.month:02}")
     write(writer, recent("b", at=old.begin), recent("c"))
@@ -214,7 +214,7 @@ def test_partitions_are_made_ahead_and_dropped_when_they_are_old(
     database: Database, sql: Sql, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     writer, _ = writer_of(database)
-    month = Month.of(NOW)
+    month = Month.of(datetime.now(UTC))
     write(writer, *(recent(f"e{back}", at=month.plus(-back).begin) for back in range(5)))
     write(writer, recent("x", at=datetime(1970, 1, 1, tzinfo=UTC)))
     sql("UPDATE edgeaudio.misdated_detections SET received_at = now() - interval '70 days'")
