@@ -1,7 +1,7 @@
 """What runs in a worker of Dask: it hands jobs to processes of its own, and gives up those that nobody wants any more.
 
 Owns: the processes of a worker, one for each of its threads, and their end when no job came for IDLE_S.
-Does not know: what a job is, who sent it (dask_runner.py).
+Does not know: what a job is (packed.py), who sent it (dask_window.py).
 
 A worker only waits: a file that ends the process that reads it takes no worker with it, and no other file's name. The
 thread of a task leaves the worker's pool (`secede`) once its job runs, so that the next task comes and its job waits in
@@ -10,30 +10,31 @@ the process already: what it needs is fetched meanwhile, and no core waits for t
 
 from __future__ import annotations
 
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from distributed import get_worker, secede
 from distributed.worker import Worker, thread_state
 
+from edgeaudio.archive.dask_facts import Facts
+from edgeaudio.archive.packed import NotRun, PackedJob, PackedOutcome
 from edgeaudio.archive.process_pool import Pending, ProcessPool
-from edgeaudio.archive.work import Job, Outcome, Work
+from edgeaudio.archive.work import Work
 
 IDLE_S = 30.0
 POLL_S = 0.25
 SETTLE_S = 0.05  # a worker is told of each task of a client that went in a message of its own
 _WANTED = frozenset({"executing", "long-running", "resumed"})  # states of a task that somebody waits for
 _ENDING = frozenset({"closing", "closed", "failed"})  # states of a worker
-_LIBRARIES = ("numpy", "av", "ai-edge-litert", "tflite-runtime")  # on which rows may depend
 
-Facts = dict[str, str]
+_Work = Work[PackedJob, PackedOutcome | NotRun]
+_Pending = Pending[PackedJob, PackedOutcome | NotRun]
+_Pool = ProcessPool[PackedJob, PackedOutcome | NotRun]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +45,31 @@ class Refused:
     facts: Facts
 
 
-def libraries() -> Facts:
-    """Return all that rows may depend on beside a job: the kind of processor, and versions of libraries."""
-    return {"processor": platform.machine()} | {name: found for name in _LIBRARIES if (found := _version(name))}
-
-
 def run_here(
-    job: Job,
-    work: Work[Job, Outcome],
+    job: bytes,
+    work: _Work,
     shared: object,
-    unpack: Callable[[Job, Any], Job],
+    unpack: Callable[[Any], object],
     ask: Callable[[], Facts],
     wanted: Facts,
-) -> Outcome | Refused:
-    """Run a job in a process of this worker. `unpack` makes what all jobs share available, and names it in the job."""
+) -> PackedOutcome | NotRun | Refused:
+    """Run a packed job in a process of this worker. `unpack` makes what all jobs share available here."""
     worker = get_worker()
     if (found := ask()) != wanted:
         return Refused(worker.address, found)
     try:
-        job = unpack(job, shared)
+        packed = PackedJob(job, unpack(shared))
     except OSError as error:
-        return work.failed(job, f"no room for the model on a worker: {error.strerror or error}")
+        return NotRun(f"no room for the model on a worker: {error.strerror or error}")
     with _processes(worker, work) as used:
-        pending = used.pool.submit(job)
+        pending = used.pool.submit(packed)
         used.tasks[pending] = _Task(worker, thread_state.key)
         try:
             _await(pending.began.wait, used)
             if not pending.outcome.done():  # a worker that ends waits for this thread, and holds what `secede` needs
                 secede()
             _await(lambda timeout_s: bool(wait([pending.outcome], timeout_s).done), used)
-            outcome: Outcome = pending.outcome.result()  # raises CancelledError if nobody wants it any more
-            return outcome
+            return pending.outcome.result()  # raises CancelledError if nobody wants it any more
         finally:
             del used.tasks[pending]
 
@@ -99,9 +94,9 @@ class _Task:
 class _Used:
     """A pool of processes, and what it is used for."""
 
-    pool: ProcessPool[Any, Any]
+    pool: _Pool
     jobs: int = 0
-    tasks: dict[Pending[Any, Any], _Task] = field(default_factory=dict)
+    tasks: dict[_Pending, _Task] = field(default_factory=dict)
     timer: threading.Timer | None = None
 
 
@@ -115,11 +110,11 @@ def _await(event: Callable[[float], bool], used: _Used) -> None:
 
 
 _lock = threading.Lock()
-_used: dict[tuple[str, Work[Any, Any]], _Used] = {}  # by worker: several may be threads of one process
+_used: dict[tuple[str, _Work], _Used] = {}  # by worker: several may be threads of one process
 
 
 @contextmanager
-def _processes(worker: Worker, work: Work[Any, Any]) -> Iterator[_Used]:
+def _processes(worker: Worker, work: _Work) -> Iterator[_Used]:
     """Yield the processes of this worker for this work; they end IDLE_S after the last job."""
     key = (worker.address, work)
     with _lock:
@@ -141,17 +136,10 @@ def _processes(worker: Worker, work: Work[Any, Any]) -> Iterator[_Used]:
                 used.timer.start()
 
 
-def _end(key: tuple[str, Work[Any, Any]]) -> None:
+def _end(key: tuple[str, _Work]) -> None:
     """End processes that have no job."""
     with _lock:
         if _used[key].jobs:
             return
         used = _used.pop(key)
     used.pool.close()
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None

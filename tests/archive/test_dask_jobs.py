@@ -5,7 +5,10 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +16,18 @@ from support.wave_files import write_wave
 
 from edgeaudio.archive import dask_jobs
 from edgeaudio.archive.beginnings import beginnings
-from edgeaudio.archive.dask_jobs import model_files
+from edgeaudio.archive.dask_jobs import model_files, on_dask
+from edgeaudio.archive.dask_model import ModelFiles
+from edgeaudio.archive.dask_worker import run_here
 from edgeaudio.archive.fetching import work_of
 from edgeaudio.archive.hearing import hearing_of
 from edgeaudio.archive.job import Job, Outcome, run_job
 from edgeaudio.archive.once import Once
+from edgeaudio.archive.packed import Packing
 from edgeaudio.archive.places import open_place
 from edgeaudio.archive.recordings import Recording, find_recordings
 from edgeaudio.archive.runs import job_of
+from edgeaudio.archive.work import Work
 from edgeaudio.errors import EdgeaudioError
 
 
@@ -57,3 +64,27 @@ def test_processes_of_jobs_do_not_import_dask() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "['edgeaudio.archive.job']\n"
+
+
+def test_workers_and_schedulers_do_not_import_what_listens(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted: dict[str, Any] = {}
+
+    def keep(work: Work[Job, Outcome], _: object, **more: object) -> Iterator[Outcome]:
+        submitted.update(more, work=work)
+        return iter(())
+
+    monkeypatch.setattr(dask_jobs, "run_on_dask", keep)
+    hearing = hearing_of(model)
+    job = Job("key", "a.wav", "/a.wav", 1, 1, datetime.now(UTC), hearing, str(tmp_path))
+    list(on_dask("tcp://127.0.0.1:1", hearing.model, str(tmp_path))(run_job, [job]))
+    packing = Packing(submitted["work"], submitted["localize"])
+    shared = ModelFiles(submitted["shared"].digest, {})
+    sent = (run_here, packing.packed(job), packing.packed_work(), shared, submitted["unpack"], submitted["facts"])
+    program = (
+        f"import sys, pickle; pickle.loads(bytes.fromhex('{pickle.dumps(sent).hex()}'))[-1](); "
+        "print(sorted({'av', 'pyarrow', 'ai_edge_litert', 'edgeaudio.archive.job'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

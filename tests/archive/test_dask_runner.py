@@ -18,9 +18,9 @@ from support.ports import free_port
 from support.waiting import wait_until
 from support.wave_files import write_wave
 
-from edgeaudio.archive import dask_runner
+from edgeaudio.archive import dask_runner, dask_window
+from edgeaudio.archive.dask_facts import Facts
 from edgeaudio.archive.dask_runner import run_on_dask
-from edgeaudio.archive.dask_worker import Facts
 from edgeaudio.cli import main
 from edgeaudio.errors import EdgeaudioError
 
@@ -66,7 +66,7 @@ def test_a_killed_worker_costs_nothing_that_was_done(cluster: LocalCluster, tmp_
     again = {number for number, times in Counter(runs(tmp_path)).items() if times > 1}
     # what it was at, and what it had done and nobody had asked for: once.py looks for the result of those
     assert again.isdisjoint(each.number for each in done[:10])
-    assert len(again) < dask_runner.LEAST_JOBS
+    assert len(again) < dask_window.LEAST_JOBS
 
 
 def test_an_outcome_that_is_lost_with_its_worker_is_no_lost_scheduler(
@@ -119,21 +119,19 @@ def _one_then_eight_that_wait(folder: Path) -> Iterator[Sum]:
 
 
 def test_what_is_shared_is_unpacked_where_jobs_run(cluster: LocalCluster, tmp_path: Path) -> None:
-    done = run_on_dask(WORK, [Sum(2, tmp_path)], scheduler=cluster.scheduler_address, shared=10, unpack=_moved)
+    done = run_on_dask(WORK, [Sum(2, tmp_path)], scheduler=cluster.scheduler_address, shared=10, localize=_moved)
     assert [each.number for each in done] == [12]
 
 
 def test_what_is_shared_keeps_no_worker_from_its_part(cluster: LocalCluster, tmp_path: Path) -> None:
     jobs = [Sum(number, tmp_path, "wait for another") for number in range(12)]
-    done = list(
-        run_on_dask(WORK, jobs, scheduler=cluster.scheduler_address, shared=b"a" * 4_000_000, unpack=_as_it_was)
-    )
+    done = list(run_on_dask(WORK, jobs, scheduler=cluster.scheduler_address, shared=b"a" * 4_000_000, unpack=_size))
     assert [each.error for each in done] == [None] * 12
     assert len({each.pid for each in done}) == 2
 
 
-def _as_it_was(job: Sum, _: object) -> Sum:
-    return job
+def _size(shared: bytes) -> int:
+    return len(shared)
 
 
 def _moved(job: Sum, by: int) -> Sum:

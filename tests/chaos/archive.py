@@ -17,17 +17,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pyarrow.parquet as pq
 from support.brokers import ROOT
-from support.ports import free_port
-from support.processes import children_of, command_line_of, tree_of
+from support.dask_cluster import Dask
+from support.processes import command_line_of, tree_of
 from support.slurm import Slurm
 from support.sounds import alarm_over_noise
 from support.waiting import wait_until
@@ -267,65 +266,3 @@ def _killed(sounds: Path, out: Path, log: Path) -> None:
         client.wait()
     with Dask(out.with_suffix(".again"), workers=WORKERS) as dask:
         _finish(_run(sounds, out, "--scheduler", dask.address), log)
-
-
-class Dask:
-    """A scheduler and workers, as their command lines start them; use it in a `with` block."""
-
-    def __init__(self, folder: Path, *, workers: int) -> None:
-        self._folder = folder
-        self._count = workers
-        self._stack = ExitStack()
-        self.address = f"tcp://127.0.0.1:{free_port()}"
-        self.workers: list[subprocess.Popen[bytes]] = []
-
-    def __enter__(self) -> Self:
-        self._folder.mkdir()
-        port = self.address.rpartition(":")[2]
-        self._scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", port)
-        for number in range(self._count):
-            own = (
-                "--nthreads",
-                "1",
-                "--name",
-                str(number),
-                "--local-directory",
-                str(self._folder),
-                "--host",
-                "127.0.0.1",
-            )
-            self.workers.append(self._start("worker", self.address, *own))
-        wait_until(lambda: len(self.worker_pids()) == self._count, 60.0, "no workers of Dask")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def worker_pids(self) -> list[int]:
-        """Of the processes below the nannies."""
-        return [pid for nanny in self.workers for pid in children_of(nanny.pid) if "spawn_main" in command_line_of(pid)]
-
-    def kill_scheduler(self) -> None:
-        """End the scheduler without a word."""
-        self._scheduler.kill()
-
-    def _start(self, kind: str, *options: str) -> subprocess.Popen[bytes]:
-        log = self._stack.enter_context((self._folder / f"{kind}.log").open("ab"))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dask", kind, *options, "--dashboard-address", "127.0.0.1:0"],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=self._folder,
-            env=os.environ | {"PYTHONPATH": str(TESTS)},
-        )
-        self._stack.callback(_end, process)
-        return process
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
