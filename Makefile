@@ -288,7 +288,7 @@ $(VENV)/.docs: override EXTRAS := docs
 $(VENV)/.docs: pyproject.toml $(CONSTRAINTS)
 	$(INSTALL)
 
-$(VENV)/.bench: override EXTRAS := demo,test,bench
+$(VENV)/.bench: override EXTRAS := demo,test,archive,bench
 $(VENV)/.bench: pyproject.toml $(CONSTRAINTS)
 	$(INSTALL)
 # it pins an old watchdog, which only its watcher of folders needs; where it cannot be had, that peer is left out

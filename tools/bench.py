@@ -39,6 +39,7 @@ PARTS = {
     "resampling": "Resampling",
     "model_call": "Model call",
     "recordings": "Recordings",
+    "archive": "Archives",
     "outbox": "Outbox",
     "startup": "Start",
     "growth": "Growth",

