@@ -4,9 +4,9 @@ Owns: the order of work in the process, reading ahead, and its end, which is tha
 Does not know: what a job is, what becomes of one that ended the process (process_pool.py).
 
 Messages are pickles, each behind its length. The parent sends a Work, which is answered by READY, then jobs; the
-process answers each job with BEGAN, then with DONE and the outcome. While a job runs, a thread receives the next and
-fetches what it needs. The end of the input ends the process at once, in the middle of a job too: a parent that was
-killed leaves nothing that goes on.
+process answers each job with BEGAN, then with DONE and the outcome. While a job runs, a thread fetches what the next
+needs. Another only receives: the end of the input ends the process at once, in the middle of a job and of fetching too,
+so that a parent that was killed leaves nothing that goes on.
 """
 
 from __future__ import annotations
@@ -67,30 +67,40 @@ def main() -> None:
     os.dup2(nowhere, 2)
     os.dup2(nowhere, 1)
     send(answers, (READY, None))
+    received: queue.SimpleQueue[object] = queue.SimpleQueue()
     fetched: queue.Queue[tuple[object, AbstractContextManager[Any] | None, object]] = queue.Queue(maxsize=1)
-    threading.Thread(target=_fetch, args=(work, fetched), name="fetch", daemon=True).start()
+    threading.Thread(target=_receive, args=(received,), name="receive", daemon=True).start()
+    threading.Thread(target=_fetch, args=(work, received, fetched), name="fetch", daemon=True).start()
     while True:
         job, context, ready = fetched.get()
         send(answers, (BEGAN, None))
         send(answers, (DONE, _run(work, job, context, ready)))
 
 
-def _fetch(
-    work: Work[Any, Any], fetched: queue.Queue[tuple[object, AbstractContextManager[Any] | None, object]]
-) -> None:
-    """Receive jobs, and fetch what they need. Runs in a thread of its own; ends the process with the input."""
+def _receive(received: queue.SimpleQueue[object]) -> None:
+    """Receive jobs. Runs in a thread of its own; ends the process with the input."""
     try:
         while True:
-            job = receive(sys.stdin.buffer)
-            context = None
-            try:
-                context = work.fetch(job)
-                ready = context.__enter__()
-            except Exception as error:  # noqa: BLE001 (costs this job alone)
-                context, ready = None, _Failed(_line(error))
-            fetched.put((job, context, ready))
+            received.put(receive(sys.stdin.buffer))
     finally:
-        os._exit(0)  # the main thread may be in C
+        os._exit(0)  # the other threads may be in C
+
+
+def _fetch(
+    work: Work[Any, Any],
+    received: queue.SimpleQueue[object],
+    fetched: queue.Queue[tuple[object, AbstractContextManager[Any] | None, object]],
+) -> None:
+    """Fetch what jobs need, one ahead. Runs in a thread of its own."""
+    while True:
+        job = received.get()
+        context = None
+        try:
+            context = work.fetch(job)
+            ready = context.__enter__()
+        except Exception as error:  # noqa: BLE001 (costs this job alone)
+            context, ready = None, _Failed(_line(error))
+        fetched.put((job, context, ready))
 
 
 def _run(work: Work[Any, Any], job: object, context: AbstractContextManager[Any] | None, ready: object) -> object:

@@ -20,7 +20,7 @@ class Sum:
 
     number: int
     folder: Path  # where a line is written for each time that it is run, and files that it waits for
-    harm: str = ""  # "kill", "kill once", "raise", "refuse", "wait", "wait for another", "fetch"
+    harm: str = ""  # "kill", "kill once", "raise", "refuse", "wait", "wait for another", "fetch", "fetch long"
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ def fetch(job: Sum) -> Iterator[Sum]:
         raise EdgeaudioError("the bucket is gone")
     held = job.folder / f"held-{job.number}"
     held.touch()
+    while job.harm == "fetch long":
+        time.sleep(0.01)
     try:
         yield job
     finally:

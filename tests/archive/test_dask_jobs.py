@@ -6,11 +6,15 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support.wave_files import write_wave
 
@@ -27,6 +31,7 @@ from edgeaudio.archive.packed import Packing
 from edgeaudio.archive.places import open_place
 from edgeaudio.archive.recordings import Recording, find_recordings
 from edgeaudio.archive.runs import job_of
+from edgeaudio.archive.storage import LocalFolder
 from edgeaudio.archive.work import Work
 from edgeaudio.errors import EdgeaudioError
 
@@ -44,6 +49,34 @@ def test_a_job_that_a_worker_did_before_it_died_is_not_done_again(tmp_path: Path
     first = Once(run_job)(job)
     assert (first.error, first.duration_s) == (None, 2.0)
     assert Once(never)(job) == first
+
+
+def test_two_processes_that_write_one_result_leave_it_whole_and_once(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_wave(tmp_path / "20260101T000000Z.wav", np.random.default_rng(0).normal(0, 0.1, 32_000), 16_000)
+    hearing = hearing_of(model, scores_floor=0.0)
+    (recording,) = find_recordings(str(tmp_path / "*.wav"), beginnings(None, None))
+    assert isinstance(recording, Recording)
+    out = tmp_path / "out"
+    job = job_of(recording, hearing, open_place(str(out), hearing))
+    both_written, put = Barrier(2), LocalFolder.put
+    seen: list[pa.Table] = []
+
+    def put_together(folder: LocalFolder, name: str, file: Path) -> None:
+        both_written.wait(20)  # a killed worker's process, and the worker that has the recording by now
+        put(folder, name, file)
+        seen.append(pq.read_table(Path(job.out) / name))
+
+    monkeypatch.setattr(LocalFolder, "put", put_together)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(Once(run_job), [job, job])
+    assert first == second
+    assert first.error is None
+    assert [str(file.relative_to(job.out)) for file in out.rglob("*.parquet")] == [job.result]
+    assert seen[0].num_rows > 1
+    assert seen[0].equals(seen[1])
+    assert not list(out.rglob("*.edgeaudio"))
 
 
 def test_what_a_model_is_loaded_from_is_sent_and_no_more_than_fits(model: str, monkeypatch: pytest.MonkeyPatch) -> None:

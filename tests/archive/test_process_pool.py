@@ -74,16 +74,19 @@ def test_a_closed_pool_leaves_no_process(tmp_path: Path) -> None:
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
-def test_a_killed_parent_leaves_no_process_that_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", ["wait", "fetch long"])
+def test_a_killed_parent_leaves_no_process_that_goes_on(tmp_path: Path, harm: str) -> None:
     program = (
         "import sys, time; from pathlib import Path; from archive.jobs import WORK, Sum\n"
+        "from support.waiting import wait_until\n"
         "from edgeaudio.archive.process_pool import ProcessPool\n"
-        "pool = ProcessPool(WORK, 1); pool.submit(Sum(1, Path(sys.argv[1]), 'wait')).began.wait()\n"
+        "pool = ProcessPool(WORK, 1); pool.submit(Sum(1, Path(sys.argv[1]), sys.argv[2]))\n"
+        "wait_until((Path(sys.argv[1]) / 'held-1').exists)\n"
         "print(*pool.pids, flush=True); time.sleep(60)"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", program, str(tmp_path), harm], stdout=subprocess.PIPE, text=True, env=environment
     ) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())

@@ -61,12 +61,14 @@ def measure(*, short: bool) -> Iterator[Figure]:
         sounds = _recordings(folder / "sounds", count, seconds)
         single = next(sounds.iterdir())
         ways = {ALONE: _Way(), TWO: _Way(), DASK: _Way(), DASK_TWO: _Way()}
-        bare: dict[str, list[float]] = {FLOOR: [], "listen": [], "score, a process a recording": []}
         model = load_model(find_model(MODEL))
-        works = dict(
-            zip(bare, (bare_loop(single), partial(_listen, single, model), partial(_score, single)), strict=True)
-        )
-        bare_loop(single)()  # the first call of everything takes longer
+        works: dict[str, Callable[[], object]] = {
+            FLOOR: bare_loop(single),
+            "listen": partial(_listen, single, model),
+            "score, a process a recording": partial(_score, single),
+        }
+        bare: dict[str, list[float]] = {name: [] for name in works}
+        works[FLOOR]()  # its first call takes longer
         for number in range(rounds):
             out = folder / str(number)
             with pinned():
