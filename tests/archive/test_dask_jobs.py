@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.brokers import ROOT
+from support.dask_cluster import ENVIRONMENT, OPTIONS
 from support.wave_files import write_wave
 
 from edgeaudio.archive import dask_jobs
@@ -121,3 +123,10 @@ def test_workers_and_schedulers_do_not_import_what_listens(
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_documents_start_workers_as_they_are_measured() -> None:
+    document = (ROOT / "docs" / "archives.md").read_text()
+    assert f"export {' '.join(f'{name}={value}' for name, value in ENVIRONMENT.items())}\n" in document
+    (command,) = (line for line in document.splitlines() if line.startswith("    dask worker "))
+    assert " ".join(OPTIONS) in command

@@ -19,6 +19,7 @@ ENVIRONMENT = {
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
     "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
 }
+OPTIONS = ("--memory-limit", "0")  # of workers
 
 
 class Dask:
@@ -39,8 +40,7 @@ class Dask:
             own = (
                 "--nthreads",
                 "1",
-                "--memory-limit",
-                "0",
+                *OPTIONS,
                 "--name",
                 str(number),
                 "--local-directory",
