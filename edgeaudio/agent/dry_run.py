@@ -3,12 +3,13 @@
 Owns: what is tried instead of a run, with the agent's own parts, and for how long.
 Does not know: how results are printed; sources and models (check.py tries those).
 
-If no agent runs, everything is done as an agent does it: the database is written, and the broker gets the same client
-id, will, subscriptions and state, and the messages of the outbox. Beside a running agent (it holds the database, or its
-availability is `online`) that would disconnect it: then a visitor with an id of its own connects, sends nothing
-retained, and the result says what that leaves unproven. In both cases each source's detection topic gets a message of
-kind `check`, which no receiver takes for a detection. Where that works, so is the connection for clips, if they are
-published (media_trial.py).
+Nothing stays of it at the broker: no message is retained, none is cleared, and what waits in the outbox is left for
+`run`, for the state directory may be that of another device. If no agent runs, the broker gets the same client id,
+will, subscriptions and state as from an agent, from an outbox of the moment. Beside a running agent (it holds the
+database, or it, or a shard of its centre, is `online`) that would disconnect it, or pass for it: then a visitor with an
+id of its own connects, sends no state, and the result says what that leaves unproven. In both cases each source's
+detection topic gets a message of kind `check`, which no receiver takes for a detection. Where that works, so is the
+connection for clips, if they are published (media_trial.py).
 """
 
 from __future__ import annotations
@@ -61,14 +62,13 @@ class DryRunResult:
 def run_dry(settings: Settings, stop: threading.Event, *, as_device: bool = True) -> Iterator[DryRunResult]:
     """Try state directory and broker as `run` would use them; `stop` ends it early.
 
-    `as_device`: publish this device's state, as the settings have it. With incomplete settings that would clear what an
-    earlier run has published.
+    `as_device`: publish this device's state, as the settings have it: not where they are incomplete.
     """
     topics = topics_of(settings)
     config = replace(mqtt_config(settings), retry_min_s=_RETRY_MIN_S, retry_max_s=_RETRY_MAX_S)
     alone = False  # no agent runs: the real client id may be used
     try:
-        stats = _written(settings.outbox_path)
+        stats = _written(settings)
     except OutboxError as error:
         yield DryRunResult("state_dir", works=False, detail=str(error))
     else:
@@ -109,19 +109,22 @@ def _try_broker(
     """Try the broker, as the agent if it is `alone`; return the results, and whether it was as the agent."""
     agent = None
     if alone:
-        with suppress(EdgeaudioError):  # reported with the model or source that is at fault
-            agent = Agent(settings, config)
-    if agent is not None:
-        return agent.dry_run(partial(_outcome, stop=stop, where=config.where)), True
+        with tempfile.TemporaryDirectory() as folder:
+            with suppress(EdgeaudioError):  # reported with the model or source that is at fault
+                agent = Agent(settings.model_copy(update={"state_dir": Path(folder)}), replace(config, retains=False))
+            if agent is not None:
+                return agent.dry_run(partial(_outcome, stop=stop, where=config.where)), True
     return _visit(settings, config, topics, stop), False
 
 
-def _written(path: Path) -> OutboxStats | None:
+def _written(settings: Settings) -> OutboxStats | None:
     """Write to the outbox and return its state; None if an agent uses it. Raises OutboxError."""
+    path, shard = settings.outbox_path, settings.shard.shard()
     if is_in_use(path):
         return None
     try:
         with closing(Outbox(path)) as outbox:
+            outbox.require_owner(None if shard is None else shard.index)
             outbox.set_setting(_CHECKED, str(round(time.time())))
             return outbox.stats()
     except OutboxInUseError:
@@ -168,18 +171,15 @@ def _outcome(sender: Sender, *, stop: threading.Event, where: str) -> list[DryRu
 
 
 def _is_online(config: MqttConfig, topics: Topics, stop: threading.Event) -> bool:
-    """True if an agent of this name is connected to the broker; False also if the broker does not answer."""
-    with suppress(BrokerError):
-        connection = MqttConnection(_visitor(config), will=None, stop=stop)
-        connection.subscribe(topics.availability, retained=True)
+    """True if an agent of this name, or of its centre, is at the broker; False also if the broker does not answer."""
+    with suppress(BrokerError), closing(MqttConnection(_visitor(config), will=None, stop=stop)) as connection:
+        for topic in topics.availabilities:
+            connection.subscribe(topic, retained=True)
         deadline_s = time.monotonic() + _RETAINED_S
         while not stop.is_set() and (left_s := deadline_s - time.monotonic()) > 0:
             for event in connection.poll(min(left_s, _STEP_S)):
-                match event:
-                    case Received(topics.availability, payload):
-                        connection.close()
-                        return payload == messages.ONLINE
-        connection.close()
+                if isinstance(event, Received) and event.payload == messages.ONLINE:
+                    return True
     return False
 
 

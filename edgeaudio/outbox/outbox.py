@@ -210,14 +210,14 @@ class Outbox:
         Raises OutboxOfAnotherShardError where another shard has it: both would have the wrong messages and numbers.
         """
         with self._lock:
-            owner = self._store.settings.get(SHARD)
-            if shard is not None and owner not in {None, str(shard)}:
-                raise OutboxOfAnotherShardError(
-                    f"state_dir: the outbox {self._path} belongs to shard {owner}, and this is shard {shard}: "
-                    "give each shard one of its own, which stays its own"
-                )
+            self._require_owner(shard)
             self._store.recover()
             self._store.set_setting(SHARD, None if shard is None else str(shard))
+
+    def require_owner(self, shard: int | None) -> None:
+        """Raise OutboxOfAnotherShardError where `claim` would."""
+        with self._lock:
+            self._require_owner(shard)
 
     def close(self) -> None:
         """Close the file; what only memory holds is tried once more, and what is then left is logged as lost."""
@@ -225,6 +225,14 @@ class Outbox:
             self._store.close()
 
     # --- called under the lock ---
+
+    def _require_owner(self, shard: int | None) -> None:
+        owner = self._store.settings.get(SHARD)
+        if shard is not None and owner not in {None, str(shard)}:
+            raise OutboxOfAnotherShardError(
+                f"state_dir: the outbox {self._path} belongs to shard {owner}, and this is shard {shard}: "
+                "give each shard one of its own, which stays its own"
+            )
 
     def _drop_oldest(self) -> None:
         store = self._store

@@ -179,21 +179,6 @@ def test_a_check_does_not_disconnect_an_agent_with_another_state_directory(
         assert listener.of(f"edgeaudio/{DEVICE}/availability") == [b"online"]
 
 
-def test_a_check_loses_no_message_of_the_outbox(any_broker: BrokerProcess, run_agent: Run, capsys) -> None:
-    broker = any_broker
-    port = free_port()
-    agent = run_agent(broker, f'[sources.porch]\nurl = "rtsp+listen://127.0.0.1:{port}/x"\n').start()
-    with push_rtsp(f"rtsp://127.0.0.1:{port}/x"):
-        wait_until(lambda: "second onset" in agent.log, 20)
-    agent.signal(signal.SIGTERM)
-    assert agent.wait() == 0
-    broker.start()
-    agent.write('[sources.porch]\nurl = "/nowhere.wav"\n')
-    with Listener(broker.port, DETECTIONS) as listener:
-        checked(agent.config, capsys, "broker")
-        wait_until(lambda: [each["seq"] for each in listener.payloads("/detection") if "seq" in each] == [1, 2])
-
-
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """Provide a state directory on a full disk."""

@@ -98,6 +98,7 @@ class MqttConfig:
     session_expiry_s: int = 600  # for which a broker of MQTT 5 keeps the session of a lost connection
     keeps_session: bool = False  # after a disconnection too, and over MQTT 3.1.1, where it never expires
     receive_max: int | None = None  # messages of QoS 1 that a broker of MQTT 5 may have under way; None: as it likes
+    retains: bool = True  # False: no message is sent as a retained one, whatever it is
     manual_ack: bool = False  # a message of QoS 1 is acknowledged by `MqttConnection.acknowledge`, not as it comes
 
     @property

@@ -135,7 +135,7 @@ class PahoClient:
         if config.username is not None:
             client.username_pw_set(config.username, config.password)
         if will is not None:
-            client.will_set(will.topic, will.payload, min(will.qos, offered.max_qos), will.retain and offered.retain)
+            client.will_set(will.topic, will.payload, min(will.qos, offered.max_qos), self._retains(will))
         if config.tls:
             client.tls_set_context(tls_context(config))
         client.on_connect = self._on_connect
@@ -180,6 +180,9 @@ class PahoClient:
         else:
             self._client.connect(config.host, config.port, config.keepalive_s)
 
+    def _retains(self, message: Message) -> bool:
+        return message.retain and self.offered.retain and self._config.retains
+
     def publish(self, message: Message, expiry_s: float | None) -> int | None:
         """Send a message and return its packet identifier; None: the connection is lost."""
         properties = None
@@ -196,7 +199,7 @@ class PahoClient:
             message.topic,
             message.payload,
             min(message.qos, self.offered.max_qos),
-            message.retain and self.offered.retain,
+            self._retains(message),
             properties,
         )
         return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None

@@ -293,8 +293,9 @@ class Sender:
         elif self._peers is not None and (news := self._peers.read(message.topic, message.payload)) is not None:
             if news.resend is not None:
                 self._state_cache.schedule_resend_of(news.resend)
-            for topic in news.clear:
-                self._state_cache.put(messages.cleared(topic))
+            if self._config.retains:  # unretained it would clear nothing, and yet Home Assistant would remove entities
+                for topic in news.clear:
+                    self._state_cache.put(messages.cleared(topic))
             if news.is_foreign and self._peers_log.is_due("foreign", time.monotonic()):
                 text = "%r is no message of a shard, but of another client that may publish there: ignored"
                 log.warning(text, message.topic[:_LOGGED_TOPIC])

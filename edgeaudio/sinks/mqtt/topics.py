@@ -75,6 +75,11 @@ class Topics:
         return f"{self.own_root}/availability"
 
     @property
+    def availabilities(self) -> tuple[str, str]:
+        """The filters of the availability of every agent of this device: without a shard, and of each shard."""
+        return f"{self.root}/availability", f"{self.root}/{_SHARDS}/+/availability"
+
+    @property
     def health(self) -> str:
         return f"{self.own_root}/health"
 
