@@ -48,10 +48,13 @@ class CollectorStatus:
     subscribed: int  # consumers whose subscription is granted
     waits_s: float  # how long the database has been away, for the consumer that has waited longest; 0: it works
     is_keeping: bool  # this process writes what is now
+    refusals: tuple[str, ...] = ()  # a line for each subscription that the broker refuses
 
     @property
     def trouble(self) -> str:
         """One line that says what is wrong; empty: nothing."""
+        if self.refusals:
+            return self.refusals[0]
         if self.subscribed < self.consumers:
             return f"{self.consumers - self.subscribed} of {self.consumers} consumers are not subscribed"
         if self.waits_s > _WAITS_TOO_LONG_S:
@@ -113,6 +116,7 @@ class Collector:
             subscribed=sum(consumer.is_up for consumer in self._consumers),
             waits_s=max((now_s - at_s for at_s in since_s if at_s is not None), default=0.0),
             is_keeping=self._state.is_keeping,
+            refusals=(*(line for each in self._consumers for line in each.refusals), *self._state.refusals),
         )
 
     def start(self) -> None:

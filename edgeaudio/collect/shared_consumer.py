@@ -38,6 +38,8 @@ class Mqtt5Consumer(Consumer):
         if connection.protocol == "5":
             if self._known is not None and self._config.keeps_session and not connection.session_present:
                 log.warning("%s: the broker has no session any more: what it held for this consumer is lost", self.name)
+            if self._config.keeps_session:
+                self._warn_of_limits(connection)
             return connection
         connection.close()
         raise BrokerError(
@@ -46,6 +48,23 @@ class Mqtt5Consumer(Consumer):
             "the broker speaks MQTT 3.1.1 only",
             "collect needs shared subscriptions: name a broker of MQTT 5",
         )
+
+    def _warn_of_limits(self, connection: MqttConnection) -> None:
+        """Say what the broker does not do that nothing is lost by."""
+        limits = []
+        if connection.session_expiry_s < (wanted_s := self._config.session_expiry_s):
+            limits.append(
+                f"the broker keeps a session for {connection.session_expiry_s} s, not for {wanted_s} "
+                "(--session-expiry): what waits longer is lost; raise the broker's limit"
+            )
+        if not connection.capabilities.max_qos:
+            limits.append(
+                "the broker offers QoS 0 only: what comes while this process or the database is away is lost; "
+                "allow QoS 1 in the broker"
+            )
+        for limit in limits:
+            if self._throttle.is_due(limit, time.monotonic()):
+                log.warning("%s: %s", self.name, limit)
 
 
 class Reader:

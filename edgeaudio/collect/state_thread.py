@@ -52,8 +52,14 @@ class StateThread:
         self._stop = stop
         self._patience = Patience("state")
         self._fault: DatabaseError | None = None  # of the subscription's thread
+        self._consumer: Consumer | None = None  # while this process is the one
         self._told_s = 0.0  # monotonic: when the last message came
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
+
+    @property
+    def refusals(self) -> list[str]:
+        """A line for each subscription that the broker refuses."""
+        return [] if self._consumer is None else self._consumer.refusals
 
     def start(self) -> None:
         self._thread.start()
@@ -89,10 +95,12 @@ class StateThread:
         try:
             self._keeper.keep()
             consumer.start()
+            self._consumer = consumer
             self.is_keeping = True
             self._tend(consumer)
         finally:
             self.is_keeping = False
+            self._consumer = None
             end.set()
             with suppress(RuntimeError):  # it was not started
                 consumer.join(_JOIN_S)

@@ -6,25 +6,31 @@ packets (sinks/mqtt/).
 
 A batch is acknowledged after it was handled: what the process had not stored when it died comes again. This holds where
 the broker has a session for it (`keeps_session`).
+A filter that the broker refuses is asked for again; what the others bring is handled meanwhile.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from edgeaudio.backoff import Backoff
 from edgeaudio.sinks.mqtt.broker import BrokerError, MqttConfig
 from edgeaudio.sinks.mqtt.client import MqttConnection
 from edgeaudio.sinks.mqtt.events import Acknowledged, Capabilities, MqttEvent, Received
+from edgeaudio.sinks.mqtt.reason_codes import ReasonCode
 from edgeaudio.wire.connection_thread import IDLE_S, ConnectionThread
 
 log = logging.getLogger(__name__)
 
+ASK_MIN_S, ASK_MAX_S = 10.0, 300.0  # between two tries of a subscription that was refused
+_NO_SHARING: Final = 0x9E
 BATCH_BYTES: Final = 4_000_000  # of payloads that are handled at once, which as values take many times more
 
 Handler = Callable[[Sequence[Received]], None]
@@ -64,7 +70,15 @@ class Consumer(ConnectionThread):
         self._subscription = subscription
         self._handle = handle
         self._known: Capabilities | None = None
+        self._refused: dict[str, str] = {}  # filters that the present connection was not granted: why
+        self._ask_again = Backoff(ASK_MIN_S, ASK_MAX_S)
+        self._ask_at_s = math.inf  # monotonic: when those are asked for again
         self._early: list[Received] = []  # came before the last batch was handled
+
+    @property
+    def refusals(self) -> list[str]:
+        """A line for each subscription that the broker refuses."""
+        return [f"no subscription to {topic}: {why}" for topic, why in list(self._refused.items())]
 
     def _connect(self) -> MqttConnection:
         config = self._config
@@ -74,15 +88,25 @@ class Consumer(ConnectionThread):
         wanted = self._subscription
         self._known = connection.capabilities
         self._early = []
-        awaited = {
-            connection.subscribe(topic, retained=wanted.retained, qos=wanted.qos): topic for topic in wanted.filters
-        }
+        self._refused = {}
+        self._ask_again.reset()
+        self._ask_at_s = math.inf
+        awaited: dict[int, str] = {}
+        self._subscribe(connection, wanted.filters, awaited)
         while not self._stop.is_set():
+            if time.monotonic() >= self._ask_at_s:
+                self._ask_at_s = math.inf
+                self._subscribe(connection, tuple(self._refused), awaited)
             batch = self._next_batch(connection, awaited)
             if self._is_handled(batch, connection, awaited):
                 for message in batch:
                     if message.packet_id is not None:
                         connection.acknowledge(message.packet_id)
+
+    def _subscribe(self, connection: MqttConnection, topics: Iterable[str], awaited: dict[int, str]) -> None:
+        wanted = self._subscription
+        for topic in topics:
+            awaited[connection.subscribe(topic, retained=wanted.retained, qos=wanted.qos)] = topic
 
     def _is_handled(self, batch: Sequence[Received], connection: MqttConnection, awaited: dict[int, str]) -> bool:
         """Hand a batch over until it is taken; False: the process stops before."""
@@ -115,6 +139,7 @@ class Consumer(ConnectionThread):
 
     def _disconnected(self, _: BrokerError) -> None:
         self.is_up = False
+        self._refused = {}
 
     def _wait(self, duration_s: float) -> None:
         until_s = time.monotonic() + duration_s
@@ -157,17 +182,29 @@ class Consumer(ConnectionThread):
                 self._granted(event, awaited)
 
     def _granted(self, answer: Acknowledged, awaited: dict[int, str]) -> None:
-        topic = awaited.get(answer.packet_id)
+        topic = awaited.pop(answer.packet_id, None)
         if topic is None:
             return
-        if answer.refusal is not None:  # it stays in `awaited`: with a part of its topics a subscription is not up
-            log.error(
-                "broker %s: no subscription to %s: %s; allow it in the broker's access rules (docs/mqtt.md)",
-                *(self._config.where, topic, answer.refusal.name),
-            )
+        if answer.refusal is not None:
+            self._refuse(topic, answer.refusal)
             return
-        del awaited[answer.packet_id]
-        if not awaited:
+        self._refused.pop(topic, None)
+        if not awaited and not self._refused:  # with a part of its topics a subscription is not up
             self.is_up = True
             self._throttle.keep_only(())
             log.info("receives %s from %s", self.name, self._config.where)
+
+    def _refuse(self, topic: str, refusal: ReasonCode) -> None:
+        """Note a refused subscription, which is asked for again: whoever mends the broker need not start this anew."""
+        now_s = time.monotonic()
+        if self._ask_at_s == math.inf:
+            self._ask_at_s = now_s + self._ask_again.next_s()
+        self._refused[topic] = refusal.name
+        hint = "allow it in the broker's access rules (docs/mqtt.md)"
+        if refusal.value == _NO_SHARING:
+            hint = "switch shared subscriptions on in the broker, or do without (collect --no-sharing)"
+        if self._throttle.is_due(f"subscription {topic}", now_s):
+            log.error(
+                "broker %s: no subscription to %s: %s; %s; it is asked for again",
+                *(self._config.where, topic, refusal.name, hint),
+            )

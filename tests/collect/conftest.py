@@ -49,8 +49,10 @@ def run_collector(tmp_path: Path) -> Iterator[Callable[..., RunningCollector]]:
     """Make a collector, and stop it after the test; its log must have no traceback."""
     collectors: list[RunningCollector] = []
 
-    def make(broker: BrokerProcess, url: str, *options: str, device: str = "hall") -> RunningCollector:
-        collectors.append(RunningCollector(tmp_path, broker.port, url, *options, device=device))
+    def make(
+        broker: BrokerProcess, url: str, *options: str, device: str = "hall", config: str = ""
+    ) -> RunningCollector:
+        collectors.append(RunningCollector(tmp_path, broker.port, url, *options, device=device, config=config))
         return collectors[-1]
 
     yield make

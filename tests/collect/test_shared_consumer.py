@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 import pytest
 from support.brokers import MosquittoFactory, config_for
+from support.scripted_broker import ScriptedBroker, wait_for_end
 from support.waiting import wait_until
 
 from edgeaudio.collect.shared_consumer import Mqtt5Consumer, Patience
 from edgeaudio.fleet_database.database import DatabaseError
+from edgeaudio.sinks.mqtt.broker import MqttConfig
 from edgeaudio.wire.consumer import PostponedError, Subscription
 
 
@@ -68,3 +71,22 @@ def test_a_database_that_can_never_be_used_is_not_waited_for() -> None:
 
     with pytest.raises(DatabaseError, match="newer"):
         Patience("consumer 1").attempt(fail)
+
+
+def test_a_broker_that_keeps_less_than_it_is_asked_for_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    def serve(connection: socket.socket) -> None:
+        # CONNACK with a Session Expiry Interval of an hour, and a Maximum QoS of 0
+        connection.sendall(b"\x20\x0a\x00\x00\x07\x11\x00\x00\x0e\x10\x24\x00")
+        wait_for_end(connection)
+
+    stop = threading.Event()
+    with ScriptedBroker(serve) as broker:
+        config = MqttConfig("127.0.0.1", broker.port, "x", keeps_session=True, session_expiry_s=86_400)
+        consumer = Mqtt5Consumer(
+            "consumer 1", config, Subscription(("a",), 1, retained=False), lambda _: None, stop=stop
+        )
+        consumer.start()
+        wait_until(lambda: "QoS 0 only" in caplog.text)
+        stop.set()
+        consumer.join(10)
+    assert "keeps a session for 3600 s, not for 86400 (--session-expiry): what waits longer is lost" in caplog.text

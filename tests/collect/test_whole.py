@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 import uuid
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from dashboard.values import PAYLOAD
 from paho.mqtt.enums import MQTTProtocolVersion
-from support.brokers import BrokerProcess, MosquittoFactory, Subscriber
+from support.brokers import ROOT, BrokerProcess, MosquittoFactory, Subscriber, make_certificates
 from support.collectors import RunningCollector
 from support.ports import free_port
 from support.postgres import FAST, running_postgres
 from support.waiting import wait_until
+
+from edgeaudio.sinks.mqtt.broker import MqttConfig
+from edgeaudio.sinks.mqtt.client import MqttConnection
+from edgeaudio.types import Message
 
 Sql = Callable[..., list[Any]]
 COUNT = "SELECT count(*), count(DISTINCT (id, kind)) FROM edgeaudio.detections"
@@ -181,6 +190,39 @@ def test_an_absent_broker_is_one_line_and_stopping_is_prompt(
     assert collector.get("/health")[1] == "1 of 1 consumers are not subscribed\n"
     assert collector.get("/nothing")[0] == 404
     assert collector.stop() == 0
+
+
+def test_a_broker_with_tls_client_certificates_logins_and_access_rules(
+    url: str, run_collector: Callable[..., RunningCollector], mosquitto: MosquittoFactory, tmp_path: Path
+) -> None:
+    known = make_certificates(tmp_path / "known")
+    users = {"collect": "secret-7", "dock": "d"}
+    acl = (ROOT / "deploy" / "mosquitto" / "acl").read_text()
+    broker = mosquitto(users=users, acl=acl, tls=known, client_certificate=True).start()
+    broker_url = f"mqtts://localhost:{broker.port}"
+
+    def collector_with(name: str, password: str, certificate: str) -> RunningCollector:
+        login = f'[mqtt]\nurl = "{broker_url}"\nca_file = "{known.ca}"\nusername = "collect"\npassword = "{password}"\n'
+        file = tmp_path / f"{name}.toml"
+        file.write_text(login + certificate)
+        file.chmod(0o600)
+        return run_collector(broker, url, device=name, config=str(file)).start()
+
+    certificate = f'cert_file = "{known.client}"\nkey_file = "{known.client_key}"\n'
+    collector = collector_with("hall", "secret-7", certificate).wait_subscribed(keeps_state=True)
+    stranger = collector_with("stranger", "secret-7", "")
+    unknown = collector_with("unknown", "guessed-9", certificate)
+    device = MqttConfig("localhost", broker.port, "edgeaudio-dock", tls=True, username="dock", password="d")
+    ours = replace(device, ca_file=known.ca, cert_file=known.client, key_file=known.client_key)
+    with closing(MqttConnection(ours, will=None, stop=threading.Event())) as connection:
+        connection.publish(Message("edgeaudio/dock/porch/detection", detection(1).encode(), qos=1))
+        while not connection.poll(1.0):
+            pass
+    wait_until(lambda: collector.messages("stored") == 1, 20, lambda: collector.log)
+    wait_until(lambda: "the broker wants a certificate of this device: set `mqtt.cert_file`" in stranger.log, 20)
+    wait_until(lambda: "the broker refused the connection: Not authorized" in unknown.log, 20, lambda: unknown.log)
+    assert unknown.get("/health")[0] == 503
+    assert not {"secret-7", "guessed-9"} & set(re.findall(r"[\w-]+", collector.log + stranger.log + unknown.log))
 
 
 @pytest.mark.parametrize("any_broker", ["amqtt"], indirect=True)

@@ -20,11 +20,15 @@ from support.waiting import wait_until
 class RunningCollector:
     """`edgeaudio collect` in a process of its own, with its page of metrics."""
 
-    def __init__(self, folder: Path, broker_port: int, url: str, *options: str, device: str = "hall") -> None:
+    def __init__(
+        self, folder: Path, broker_port: int, url: str, *options: str, device: str = "hall", config: str = ""
+    ) -> None:
+        """`config`: a settings file with the broker, which then is not the one at `broker_port`."""
         self.port = free_port()
         self.log_file = folder / f"collect-{device}.log"
         self._command = [sys.executable, "-m", "edgeaudio", "collect", "--set", f"device={device}"]
-        self._command += ["--set", f"mqtt.url=mqtt://127.0.0.1:{broker_port}", "--listen", f"127.0.0.1:{self.port}"]
+        self._command += ["--config", config] if config else ["--set", f"mqtt.url=mqtt://127.0.0.1:{broker_port}"]
+        self._command += ["--listen", f"127.0.0.1:{self.port}"]
         self._command += options
         self._environment = os.environ | {"EDGEAUDIO_COLLECT_DATABASE": url}
         self.process: subprocess.Popen[bytes] | None = None

@@ -10,6 +10,7 @@ import pytest
 from support.brokers import BrokerProcess, Subscriber, config_for
 from support.ports import free_port
 from support.scripted_broker import WELCOME_5, ScriptedBroker, read_packet, wait_for_end
+from support.strict_broker import Rules, StrictBroker
 from support.waiting import wait_until
 
 from edgeaudio.sinks.mqtt.broker import MqttConfig
@@ -223,3 +224,24 @@ def test_an_absent_broker_is_one_line_with_what_to_do_and_stopping_is_prompt(cap
     consumer.join(2)
     assert not consumer.is_alive
     assert caplog.text.count("connection refused") == 1
+
+
+def test_a_refused_subscription_is_asked_for_again_and_holds_up_no_other(caplog, monkeypatch) -> None:
+    monkeypatch.setattr("edgeaudio.wire.consumer.ASK_MIN_S", 0.05)
+    wanted = Subscription(("edgeaudio/+/health", "edgeaudio/+/+/status"), qos=1, retained=False)
+    stop = threading.Event()
+    with StrictBroker(Rules(denied_filters=lambda topic: topic.endswith("/status"), manner="refuse")) as broker:
+        config = MqttConfig("127.0.0.1", broker.port, "x")
+        consumer = Consumer("consumer 1", config, wanted, lambda _: None, stop=stop)
+        consumer.start()
+        wait_until(lambda: consumer.refusals == ["no subscription to edgeaudio/+/+/status: Not authorized"])
+        assert not consumer.is_up
+        monkeypatch.setattr(broker, "rules", Rules())
+        wait_until(lambda: consumer.is_up)
+        assert consumer.refusals == []
+        assert [topic for _, topic in broker.filters] == list(wanted.filters)
+        assert len(broker.connected) == 1
+        stop.set()
+        consumer.join(10)
+    assert caplog.text.count("no subscription to") == 1
+    assert "allow it in the broker's access rules (docs/mqtt.md); it is asked for again" in caplog.text

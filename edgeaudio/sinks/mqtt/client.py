@@ -74,6 +74,9 @@ class MqttConnection:
         self.session_present = connack.session_present
         self.in_flight_max = min(config.window, connack.receive_max)
         self.packet_max = connack.packet_max
+        self.session_expiry_s = (
+            config.session_expiry_s if connack.session_expiry_s is None else connack.session_expiry_s
+        )
 
     @property
     def capabilities(self) -> Capabilities:

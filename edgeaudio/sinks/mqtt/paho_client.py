@@ -61,6 +61,7 @@ class Connack:
     session_present: bool
     receive_max: int  # messages of QoS 1 in flight
     packet_max: int | None  # bytes; None: no limit
+    session_expiry_s: int | None = None  # for which the broker keeps the session; None: as long as it was asked
 
 
 class _SparingClient(Client):
@@ -296,6 +297,7 @@ class PahoClient:
             flags.session_present,
             getattr(properties, "ReceiveMaximum", 65535),
             getattr(properties, "MaximumPacketSize", None),
+            getattr(properties, "SessionExpiryInterval", None),
         )
         if not code.is_failure:
             self.offered = replace(
