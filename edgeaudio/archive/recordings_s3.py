@@ -7,6 +7,7 @@ Recordings that follow each other are not joined here: that would read every obj
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from edgeaudio.errors import EdgeaudioError
 
 HEAD_BYTES = 64 << 10  # has the header, and what recorders write before the sound
 AT_ONCE = 16
+_OF_THE_SERVER = frozenset({errno.EHOSTUNREACH, errno.EBUSY, errno.ETIMEDOUT, errno.EPROTO})
 
 
 def find_in_bucket(address: str, begins_at: BeginsAt) -> Iterator[Recording | LeftOut]:
@@ -41,9 +43,15 @@ def find_in_bucket(address: str, begins_at: BeginsAt) -> Iterator[Recording | Le
 
 
 def _entry(bucket: Bucket, root: str, found: Object, begins_at: BeginsAt) -> Recording | LeftOut:
-    """Return what an object is, by its name and its head. Raises OSError."""
+    """Return what an object is, by its name and its head. Raises OSError where the whole server is away or busy."""
+    try:
+        beginning = bucket.head(found.name, HEAD_BYTES)
+    except OSError as error:
+        if error.errno in _OF_THE_SERVER:
+            raise
+        return LeftOut(found.name, error.strerror or str(error))
     with tempfile.NamedTemporaryFile(suffix=PurePosixPath(found.name).suffix) as head:
-        head.write(bucket.head(found.name, HEAD_BYTES))
+        head.write(beginning)
         head.flush()
         try:
             begins = begins_at(found.name, Path(head.name))

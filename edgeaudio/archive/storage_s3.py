@@ -3,8 +3,9 @@
 Owns: addresses (s3://BUCKET/PREFIX), the connection, and the words for what fails. Does not know: what objects hold.
 
 Keys and region come from where Amazon's own tools have them (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE,
-AWS_REGION, ~/.aws, the machine's role), another server from AWS_ENDPOINT_URL; none of it from an address. An object is
-there whole or not at all: it appears when its last part is complete.
+AWS_REGION, ~/.aws, the machine's role), another server from AWS_ENDPOINT_URL, its authority from AWS_CA_BUNDLE; none of
+it from an address. Without any key requests are not signed, as a public bucket takes them. An object is there whole or
+not at all: it appears when its last part is complete.
 """
 
 from __future__ import annotations
@@ -33,15 +34,41 @@ PIECE_BYTES = 8 << 20
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CODE = re.compile(r"AWS Error (\w+)")
+_UNPARSED = re.compile(r"Unable to parse ExceptionName: (\w+)")  # a code that Amazon's library has no name for
+_STATUS = re.compile(r"HTTP status (\d+)")  # all that there is where an answer has no body, as to HEAD
+_CURL = re.compile(r"curlCode: (\d+)")
+_EXPIRED = (errno.EACCES, "the session has expired, or its token is wrong; log in again")
+_SLOW = (errno.EBUSY, "the server asks for fewer requests; run again with fewer workers")
+_REGION = (errno.EINVAL, "it is in another region; set AWS_REGION to that of the bucket")
+_CUT = (errno.ECONNRESET, "the connection broke off in the middle; run again")
+_UNTRUSTED = (
+    errno.EPROTO,
+    "the server's certificate cannot be verified; name the authority that signed it in AWS_CA_BUNDLE",
+)
 _WORDS = {
     "NO_SUCH_BUCKET": (errno.ENOENT, "there is no such bucket; make it, or mend the address"),
     "ACCESS_DENIED": (errno.EACCES, "the credentials have no right to do that; give them that right, or others"),
     "INVALID_ACCESS_KEY_ID": (errno.EACCES, "the server does not know the key; look at AWS_ACCESS_KEY_ID"),
     "SIGNATURE_DOES_NOT_MATCH": (errno.EACCES, "the key's secret is wrong; look at AWS_SECRET_ACCESS_KEY"),
     "INVALID_SIGNATURE": (errno.EACCES, "the key's secret is wrong; look at AWS_SECRET_ACCESS_KEY"),
-    "EXPIRED_TOKEN": (errno.EACCES, "the session has expired; log in again"),
+    "REQUEST_TIME_TOO_SKEWED": (errno.EACCES, "this machine's clock is wrong; set it"),
+    "ExpiredToken": _EXPIRED,
+    "InvalidToken": _EXPIRED,
+    "PermanentRedirect": _REGION,
+    "AuthorizationHeaderMalformed": _REGION,
+    "curl 7": (errno.EHOSTUNREACH, "the server cannot be reached; look at AWS_ENDPOINT_URL"),
+    "curl 18": _CUT,  # a part is missing
+    "curl 28": (errno.ETIMEDOUT, "the server does not go on with its answer; run again"),
+    "curl 35": (errno.EPROTO, "the server does not speak TLS; look at AWS_ENDPOINT_URL"),
+    "curl 52": _CUT,  # no answer
+    "curl 56": _CUT,  # reset
+    "curl 60": _UNTRUSTED,
     "NETWORK_CONNECTION": (errno.EHOSTUNREACH, "the server cannot be reached; look at AWS_ENDPOINT_URL"),
-    "SLOW_DOWN": (errno.EBUSY, "the server asks for fewer requests; run again with fewer workers"),
+    "SLOW_DOWN": _SLOW,
+    "status 301": _REGION,
+    "status 400": (errno.EACCES, "the server refuses the request; look at the session, the credentials and AWS_REGION"),
+    "status 429": _SLOW,
+    "status 503": _SLOW,
 }
 
 
@@ -165,11 +192,26 @@ class Bucket:
             raise self._error(error) from None
 
     def _error(self, error: Exception) -> OSError:
-        code = _CODE.search(str(error))
+        text = str(error)
+        code = _CODE.search(text)
         if code is None:
-            return error if isinstance(error, OSError) else OSError(errno.EIO, mask(" ".join(str(error).split())))
-        number, words = _WORDS.get(code[1], (errno.EIO, f"the server answers {code[1]}"))
+            return error if isinstance(error, OSError) else OSError(errno.EIO, mask(" ".join(text.split())))
+        number, words = _reason(text, code[1])
         return OSError(number, f"bucket {self._bucket}: {words}")
+
+
+def _reason(text: str, code: str) -> tuple[int, str]:
+    """Return what an error of Arrow means: the first that is known of its code, curl's, and the status of HTTP."""
+    if "the bucket is located in" in text:
+        return _REGION
+    unparsed, status, curl = _UNPARSED.search(text), _STATUS.search(text), _CURL.search(text)
+    names = [f"curl {curl[1]}" if curl else "", unparsed[1] if unparsed else "", code]
+    names += [f"status {status[1]}" if status and not unparsed else ""]
+    found = next((_WORDS[name] for name in names if name in _WORDS), None)
+    if found is not None:
+        return found
+    shown = unparsed[1] if unparsed else f"HTTP status {status[1]}" if status and code == "UNKNOWN" else code
+    return errno.EIO, f"the server answers {shown}"
 
 
 @contextmanager
@@ -195,12 +237,19 @@ def file_system() -> Any:  # noqa: ANN401 (Arrow ships no types)
         options = {"endpoint_override": url.place, "scheme": url.scheme}
     if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
         options["region"] = region
-    return fs.S3FileSystem(
-        connect_timeout=CONNECT_S,
-        request_timeout=REQUEST_S,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=TRIES),
-        **options,
-    )
+    if authorities := os.environ.get("AWS_CA_BUNDLE"):
+        if not os.access(authorities, os.R_OK):
+            raise EdgeaudioError(f"AWS_CA_BUNDLE: {authorities} cannot be read; name a file of certificates (PEM)")
+        options["tls_ca_file_path"] = authorities
+    try:
+        return fs.S3FileSystem(
+            connect_timeout=CONNECT_S,
+            request_timeout=REQUEST_S,
+            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=TRIES),
+            **options,
+        )
+    except TypeError:  # tls_ca_file_path is newer than the rest
+        raise EdgeaudioError("AWS_CA_BUNDLE is not known to this pyarrow; install a newer one") from None
 
 
 def _check_room(size_bytes: int) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from support.brokers import make_certificates
 from support.wave_files import write_wave
 
 from edgeaudio.archive import storage_s3
@@ -126,6 +130,7 @@ def test_a_bucket_that_is_not_there_is_one_line(client, capfd: pytest.CaptureFix
         ("ACCESS_DENIED", "bucket sea: the credentials have no right to do that"),
         ("SIGNATURE_DOES_NOT_MATCH", "bucket sea: the key's secret is wrong"),
         ("NETWORK_CONNECTION", "bucket sea: the server cannot be reached"),
+        ("UNKNOWN (HTTP status 500)", "bucket sea: the server answers HTTP status 500"),
         ("QUOTA_EXCEEDED", "bucket sea: the server answers QUOTA_EXCEEDED"),
     ],
 )
@@ -147,6 +152,109 @@ def test_a_server_that_is_away_is_one_line(
     said = capfd.readouterr().err
     assert "the server cannot be reached" in said
     assert said.count("\n") == 1
+
+
+class Hostile(BaseHTTPRequestHandler):
+    """An S3 server that answers GET and HEAD of a key with what its name says."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+    def do_HEAD(self) -> None:
+        self.answer()
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def answer(self) -> None:
+        status, _, code = self.path.rpartition("/")[2].partition("-")
+        body = f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode()
+        is_cut = code == "cut"
+        self.send_response(200 if self.command == "HEAD" and is_cut else int(status))
+        self.send_header("Last-Modified", "Wed, 01 Jan 2025 00:00:00 GMT")
+        self.send_header("Content-Length", str(100_000 if is_cut else len(body)))
+        if self.path.endswith("Redirect"):
+            self.send_header("x-amz-bucket-region", "eu-north-1")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+        self.close_connection |= is_cut
+
+
+@pytest.fixture(params=["http", "https"])
+def hostile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    known = make_certificates(tmp_path / "known")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
+    if request.param == "https":
+        server.socket = known.server_context().wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    names = {"AWS_ENDPOINT_URL": f"{request.param}://localhost:{server.server_port}", "AWS_CA_BUNDLE": str(known.ca)}
+    for name, value in {**names, "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(storage_s3, "TRIES", 1)
+    storage_s3.file_system.cache_clear()
+    yield request.param
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    storage_s3.file_system.cache_clear()
+
+
+def test_what_a_hostile_server_does_to_an_object_is_one_line(hostile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = Bucket("s3://sea")  # without any key: nothing is signed
+    with bucket.copy("200-x") as path:
+        assert path.stat().st_size == len("<Error><Code>x</Code><Message>m</Message></Error>")
+    for name, words in {
+        "206-cut": "the connection broke off in the middle; run again",
+        "503-SlowDown": "the server asks for fewer requests",
+        "400-ExpiredToken": "the server refuses the request; look at the session",
+        "403-AccessDenied": "the credentials have no right to do that",
+        "301-PermanentRedirect": "it is in another region; set AWS_REGION",
+        "500-InternalError": "the server answers HTTP status 500",
+    }.items():
+        with pytest.raises(OSError, match=f"bucket sea: {words}"), bucket.copy(name):
+            pass
+    if hostile == "https":
+        monkeypatch.delenv("AWS_CA_BUNDLE")
+        storage_s3.file_system.cache_clear()
+        with pytest.raises(OSError, match="name the authority that signed it in AWS_CA_BUNDLE"), bucket.copy("200-x"):
+            pass
+
+
+def test_an_expired_session_is_said_in_words_and_a_bundle_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "AWS Error UNKNOWN (HTTP status 400) during X operation: Unable to parse ExceptionName: ExpiredToken"
+    monkeypatch.setattr(storage_s3, "file_system", mock.Mock(side_effect=OSError(text)))
+    with pytest.raises(PermissionError, match="the session has expired"):
+        list(Bucket("s3://sea").objects())
+    monkeypatch.undo()
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/no/such.pem")
+    storage_s3.file_system.cache_clear()
+    with pytest.raises(EdgeaudioError, match=r"AWS_CA_BUNDLE: /no/such.pem cannot be read"):
+        storage_s3.file_system()
+
+
+def test_an_object_whose_head_cannot_be_had_costs_only_itself(
+    client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for hour in range(2):
+        put_recording(tmp_path, client, f"jetty/20260101T0{hour}0000Z.wav")
+    head = Bucket.head
+
+    def refuse(bucket: Bucket, name: str, size_bytes: int) -> bytes:
+        if name == "20260101T000000Z.wav":
+            raise ConnectionResetError(
+                errno.ECONNRESET, "bucket sea: the connection broke off in the middle; run again"
+            )
+        return head(bucket, name, size_bytes)
+
+    monkeypatch.setattr(Bucket, "head", refuse)
+    assert main(["archive", "run", "s3://sea/jetty", "--out", str(tmp_path / "heard"), "--workers", "1"]) == 1
+    said = capfd.readouterr().out
+    assert "done:     1 recording" in said
+    assert "20260101T000000Z.wav: bucket sea: the connection broke off" in said
 
 
 def test_an_object_that_has_no_room_here_is_left_out(client, monkeypatch: pytest.MonkeyPatch) -> None:
