@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import sqlite3
@@ -141,6 +142,12 @@ def test_the_state_of_a_large_fleet_arrives_whole(
     page = run_dashboard(broker).start().wait_subscribed()
     wait_until(lambda: page.metric("edgeaudio_dashboard_devices") == 400)
     wait_until(lambda: page.get("/metrics").body.count(b"edgeaudio_source_state{") == 1600)
+    plain = page.get("/api/fleet")
+    packed = page.get("/api/fleet", **{"Accept-Encoding": "gzip, br"})
+    assert gzip.decompress(packed.body) == plain.body
+    assert (packed.headers["content-encoding"], packed.headers["vary"]) == ("gzip", "Accept-Encoding")
+    assert "content-encoding" not in plain.headers
+    assert len(packed.body) < len(plain.body) / 10
 
 
 def test_hostile_messages_are_refused_and_nothing_else_suffers(

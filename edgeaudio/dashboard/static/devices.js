@@ -7,6 +7,9 @@ import { may } from "./me.js";
 
 const TROUBLE = new Set(["connecting", "stalled", "waiting", "failed", "quarantined", "silent", "clipping", "hum", "unknown"]);
 
+const MAX_RECENT = 50; // rows of sounds as they come
+const MAX_FLASHES = 3; // sounds at once that are drawn attention to; more follow each other, and each costs a repaint a frame
+
 export async function devices() {
   const wanted = { q: query.get("q") ?? "", trouble: query.get("trouble") === "yes" };
   const heads = ["Device", "Source", "State", "Since", "Sound lost"];
@@ -102,14 +105,16 @@ export async function devices() {
     }
   };
   live.detections = (recents, isNew) => {
-    for (const item of recents.filter((one) => one.kind === "onset")) {
+    const onsets = recents.filter((one) => one.kind === "onset").slice(-MAX_RECENT);
+    const flashes = isNew && onsets.length <= MAX_FLASHES;
+    for (const item of onsets) {
       const link = node("a", { href: address({ view: "event", device: item.device, source: item.source, id: item.id }) }, item.label);
       const place = node("span");
       marks.set(keyOf(item), { media: {}, place, text: `${item.label}, ${item.device}: ${item.source}` });
       if (marks.size > 100) marks.delete(marks.keys().next().value);
-      list.prepend(row(recentHeads, [recentTime(item.at), node("span", {}, link, item.test ? " (test)" : "", place), item.score.toFixed(2), `${item.device}: ${item.source}`], { class: isNew ? "new" : null }));
+      list.prepend(row(recentHeads, [recentTime(item.at), node("span", {}, link, item.test ? " (test)" : "", place), item.score.toFixed(2), `${item.device}: ${item.source}`], { class: flashes ? "new" : null }));
     }
-    while (list.children.length > 50) list.lastChild.remove();
+    while (list.children.length > MAX_RECENT) list.lastChild.remove();
   };
   await show();
 }
