@@ -13,6 +13,7 @@ from typing import Any
 
 import dask
 from distributed import Client
+from distributed.security import Security
 
 from edgeaudio.archive.dask_facts import Facts, libraries
 from edgeaudio.archive.dask_window import GONE, Window
@@ -62,6 +63,8 @@ def run_on_dask(
 def _connected(address: str) -> Iterator[Client]:
     """Yield a client. Raises EdgeaudioError."""
     _check_address(address)
+    if address.startswith("tls://"):
+        _check_certificates(address)
     for name in ("distributed", "distributed.client"):  # what they report is an error here, in one line
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
@@ -78,6 +81,22 @@ def _connected(address: str) -> Iterator[Client]:
     finally:
         with suppress(*GONE):
             client.close(timeout=CONNECT_S)
+
+
+def _check_certificates(address: str) -> None:
+    """Raise EdgeaudioError unless Dask's settings have certificates: it would raise a TypeError, and then hang."""
+    try:
+        context = Security().get_connection_args("client")["ssl_context"]
+    except (OSError, ValueError) as error:
+        reason = _first_cause(error)
+    else:
+        if context is not None:
+            return
+        reason = "none are set"
+    raise EdgeaudioError(
+        f"{mask(address)}: Dask's certificates cannot be used: {reason}; set distributed.comm.tls.ca-file, "
+        "client.cert and client.key in Dask's settings (docs/archives.md)"
+    )
 
 
 def _first_cause(error: BaseException) -> str:

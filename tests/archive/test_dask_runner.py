@@ -9,11 +9,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from archive.jobs import WORK, Squared, Sum, runs
 from distributed import Client, LocalCluster
+from distributed.security import Security
+from support.brokers import make_certificates
 from support.ports import free_port
 from support.waiting import wait_until
 from support.wave_files import write_wave
@@ -212,6 +215,34 @@ def test_a_scheduler_that_goes_away_is_one_line(
         EdgeaudioError, match=r"the scheduler of Dask is gone; what is done is kept: start it, then run"
     ):
         list(outcomes)
+
+
+def test_a_scheduler_with_tls_is_used_with_the_certificates_of_dask_s_settings(tmp_path: Path) -> None:
+    known = make_certificates(tmp_path / "known")
+    names: dict[str, object] = {
+        "distributed.comm.tls.ca-file": str(known.ca),
+        "distributed.comm.require-encryption": True,
+    }
+    for who in ("scheduler", "worker", "client"):
+        names[f"distributed.comm.tls.{who}.cert"] = str(known.server)
+        names[f"distributed.comm.tls.{who}.key"] = str(known.server_key)
+    with (
+        dask.config.set(names),
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=None, security=Security()
+        ) as cluster,
+    ):
+        address = cluster.scheduler_address
+        assert address.startswith("tls://")
+        done = list(run_on_dask(WORK, (Sum(number, tmp_path) for number in range(3)), scheduler=address))
+        assert sorted(each.square or 0 for each in done) == [0, 1, 4]
+        with (
+            dask.config.set({"distributed.comm.tls.client.cert": str(tmp_path / "none")}),
+            pytest.raises(EdgeaudioError, match="certificates cannot be used: No such file or directory"),
+        ):
+            list(run_on_dask(WORK, [Sum(1, tmp_path)], scheduler=address))
+    with pytest.raises(EdgeaudioError, match="certificates cannot be used: none are set"):
+        list(run_on_dask(WORK, [Sum(1, tmp_path)], scheduler="tls://127.0.0.1:9"))
 
 
 def test_a_scheduler_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
