@@ -21,7 +21,7 @@ from edgeaudio.archive.database import Database
 from edgeaudio.archive.export import Found
 from edgeaudio.archive.export.writing import in_order
 from edgeaudio.archive.results import Say, ask
-from edgeaudio.archive.selection import Filters, Merging, choose, place_recordings
+from edgeaudio.archive.selection import Filters, Merging, choose, events_of, place_recordings
 from edgeaudio.archive.sites import Sites
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
@@ -91,7 +91,7 @@ def cut_best(place: Path, target: Path, wishes: Wishes, say: Say) -> int:
         ranks = [rank for (rank,) in results.rows(_RANKS)]
         return list(zip(in_order(results, wishes.sites, "best"), ranks, strict=True))
 
-    best = ask(place, say, work)
+    best = ask(place, events_of(wishes.filters), say, work)
     if (target / TABLE).exists() and not wishes.overwrite:
         raise ExportError(f"{target / TABLE}: is the table of another export; replace it by --overwrite")
     return _cut(best, target, wishes, say)

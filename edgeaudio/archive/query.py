@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from edgeaudio.archive.database import Database
 from edgeaudio.archive.results import Say, ask
-from edgeaudio.archive.selection import Filters, Merging, choose, in_hours, place_recordings, values_of
+from edgeaudio.archive.selection import Filters, Merging, choose, events_of, in_hours, place_recordings, values_of
 from edgeaudio.archive.sites import Sites
 from edgeaudio.archive.written_times import named_zone
 from edgeaudio.errors import EdgeaudioError
@@ -69,7 +69,7 @@ def query(
         _slice(results, filters)
         return _answer(results, keys, filters)
 
-    return ask(place, say, work)
+    return ask(place, events_of(filters, few_columns=merging is None), say, work)
 
 
 _SLICES = f"""

@@ -3,6 +3,8 @@
 Owns: the choice of the place, what `compact` and a killed `compact` left, and that a bad file costs only itself.
 Does not know: what is asked.
 
+Files are read once: to open one takes longer than to read it, and there may be 10,000.
+
     OUT/<place>/parts/<YYYY-MM>/<key>.parquet    one recording
     OUT/<place>/months/<YYYY-MM>.parquet         parts that were compacted; where a part is there too, the month counts
 """
@@ -13,7 +15,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +40,15 @@ _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 T = TypeVar("T")
 Say = Callable[[str], None]  # takes a line about a file that is left out
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is read of results, beside the rows of recordings."""
+
+    condition: str  # of a row, in SQL
+    values: Mapping[str, object]  # of its parameters
+    columns: str = ", ".join(SCHEMA.names)  # with those of _OF_RECORDINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +151,18 @@ def _is_result(file: Path, name: re.Pattern[str]) -> bool:
     return file.suffix == ".parquet" and name.fullmatch(file.stem) is not None and file.is_file()
 
 
-def ask(place: Path, say: Say, work: Callable[[Database], T]) -> T:
-    """Return what `work` makes of a database whose `results` are the rows of a place, each recording once.
+def ask(place: Path, wanted: Wanted, say: Say, work: Callable[[Database], T]) -> T:
+    """Return what `work` makes of a database with what is wanted of a place, each recording once.
 
-    It has a table `recordings` too: key, recording, begins_at, ends_at. Each file that cannot be read is told in one
-    line, and left out; `work` is then called again, so what it writes it writes after all reading. Raises
-    EdgeaudioError.
+    It has two tables: `heard`, the wanted rows, and `recordings`: key, recording, begins_at, ends_at. Each file that
+    cannot be read is told in one line, and left out; `work` is then called again, so what it writes it writes after all
+    reading. Raises EdgeaudioError.
     """
     for careful in (False, True):
         lines: list[str] = []
         try:
             with database(place) as results:
-                _load(results, files_of(place), lines.append, careful=careful)
+                _load(results, files_of(place), wanted, lines.append, careful=careful)
                 answer = work(results)
         except UnreadableError:
             if careful:
@@ -163,7 +174,7 @@ def ask(place: Path, say: Say, work: Callable[[Database], T]) -> T:
     raise AssertionError("the second try returns or raises")
 
 
-def _load(results: Database, files: ResultFiles, say: Say, *, careful: bool) -> None:
+def _load(results: Database, files: ResultFiles, wanted: Wanted, say: Say, *, careful: bool) -> None:
     for file in files.strange:
         say(f"{file}: is no file of results; it is left out")
     months, parts = files.months, files.parts
@@ -175,13 +186,14 @@ def _load(results: Database, files: ResultFiles, say: Say, *, careful: bool) -> 
         compacted = {key for (key,) in results.rows(keys)}
         parts = [file for file in parts if file.stem not in compacted]
     results.read_from([*months, *parts], by_name=careful)
-    results.make(_RECORDINGS)
+    condition = f"kind = '{RECORDING}' OR ({wanted.condition})"
+    results.make(f"CREATE TABLE heard AS SELECT {wanted.columns} FROM results WHERE {condition}", wanted.values)
+    results.make(f"CREATE TABLE recordings AS SELECT {_OF_RECORDINGS} FROM heard WHERE kind = '{RECORDING}'")
+    results.make(f"DELETE FROM heard WHERE kind = '{RECORDING}'")
     _check(results, say)
 
 
-_RECORDINGS = f"""
-CREATE TABLE recordings AS SELECT key, recording, begins_at, ends_at FROM results WHERE kind = '{RECORDING}'
-"""
+_OF_RECORDINGS = "key, recording, begins_at, ends_at"
 
 
 def _told(file: Path, say: Say) -> bool:

@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from edgeaudio.archive.database import Database
 from edgeaudio.archive.recordings import FOLLOWS_WITHIN_S
+from edgeaudio.archive.results import Wanted
 from edgeaudio.archive.sites import Sites, folder_of
 from edgeaudio.errors import EdgeaudioError
 
@@ -90,9 +91,22 @@ def _site(sites: Sites, recording: str) -> str:
     return NO_SITE if site is None else site.site
 
 
+def events_of(filters: Filters, *, few_columns: bool = False) -> Wanted:
+    """Return which rows are read for `choose`. few_columns: those of labels and times alone."""
+    condition = " AND ".join(_conditions(filters))
+    values = values_of(filters, condition)
+    return Wanted(condition, values, _FEW_COLUMNS) if few_columns else Wanted(condition, values)
+
+
+_FEW_COLUMNS = "kind, key, recording, begins_at, ends_at, label"
+
+
 def choose(results: Database, filters: Filters, merging: Merging | None = None, columns: str = "*") -> None:
-    """Make the table `chosen`, after `place_recordings`, with those of its columns. Raises UnreadableError."""
-    sql = _EVENTS.format(conditions=" AND ".join(_conditions(filters)))
+    """Make the table `chosen` of what was read, after `place_recordings`, with those of its columns.
+
+    Raises UnreadableError.
+    """
+    sql = _EVENTS.format(sites="site IN (SELECT unnest($sites))" if filters.sites else "true")
     more: dict[str, object] = {}
     if merging is not None:
         if merging.within == "chain":
@@ -102,6 +116,7 @@ def choose(results: Database, filters: Filters, merging: Merging | None = None, 
         sql = _MERGED.format(events=sql)
         more = {"gap": timedelta(seconds=merging.gap_s)}
     results.make(f"CREATE TABLE chosen AS SELECT {columns} FROM ({sql})", values_of(filters, sql, **more))
+    results.make("DROP TABLE heard")  # which may be large
 
 
 # what Python can say of it too
@@ -120,18 +135,15 @@ def _conditions(filters: Filters) -> list[str]:
         conditions.append("begins_at >= $begin")
     if filters.end is not None:
         conditions.append("begins_at < $end")
-    if filters.sites:
-        conditions.append("site IN (SELECT unnest($sites))")
     if filters.hours is not None:
         conditions.append(in_hours(filters, "begins_at"))
     return conditions
 
 
 _EVENTS = f"""
-SELECT key, results.recording, coalesce(site, '{NO_SITE}') AS site, begins_at, ends_at, offset_s, duration_s, label,
-       score, model, CAST(1 AS BIGINT) AS detections
-FROM results LEFT JOIN placed ON placed.recording = results.recording
-WHERE {{conditions}}
+SELECT heard.* EXCLUDE (kind), coalesce(site, '{NO_SITE}') AS site, CAST(1 AS BIGINT) AS detections
+FROM heard LEFT JOIN placed ON placed.recording = heard.recording
+WHERE {{sites}}
 """
 
 # a recording follows another in its folder if it begins where that ends; `chain` counts those that do not

@@ -20,7 +20,7 @@ from edgeaudio.archive.database import UnreadableError, database
 from edgeaudio.archive.query import query
 from edgeaudio.archive.results import ask
 from edgeaudio.archive.rows import SCHEMA
-from edgeaudio.archive.selection import Filters, Merging, choose, place_recordings
+from edgeaudio.archive.selection import Filters, Merging, choose, events_of, place_recordings
 
 NOTHING = Filters()
 
@@ -133,7 +133,7 @@ def merged(events, gap_s):
             return list(results.rows(rows))
 
         found: dict[str, list[list[float]]] = {"a": [], "b": []}
-        rows = ask(place, print, work)
+        rows = ask(place, events_of(NOTHING), print, work)
         for label, begin, end, _ in rows:
             found[label].append([begin, end])
         assert sum(row[-1] for row in rows) == len(events)

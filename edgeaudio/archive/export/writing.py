@@ -19,7 +19,7 @@ from edgeaudio.archive.export.kaleidoscope import Kaleidoscope
 from edgeaudio.archive.export.raven import Raven
 from edgeaudio.archive.export.table import Table
 from edgeaudio.archive.results import Say, ask, description_of
-from edgeaudio.archive.selection import NO_SITE, Filters, Merging, choose, place_recordings
+from edgeaudio.archive.selection import NO_SITE, Filters, Merging, choose, events_of, place_recordings
 from edgeaudio.archive.sites import Site, Sites, folder_of
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.new_files import ExportError, FullError, new_file
@@ -67,7 +67,7 @@ def export(place: Path, target: Path, wishes: Wishes, say: Say) -> Exported:
             return _one_file(found, writer, target, wishes, say)
         return _file_each(found, writer, target, wishes, say)
 
-    return ask(place, say, work)
+    return ask(place, events_of(wishes.filters), say, work)
 
 
 def in_order(results: Database, sites: Sites | None, table: str = "chosen") -> Iterator[Found]:
