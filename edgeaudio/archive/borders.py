@@ -12,7 +12,7 @@ one before it, so that its detector is in the state in which the other one's end
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -37,11 +37,23 @@ _RESAMPLED_S = 0.5  # of input that the resampler needs beyond a clip's end
 _MOST_ALIGNED_S = 30.0
 
 
-def blocks_of(path: Path, channel: Channel, begins_at: datetime, *, begin_s: float = 0.0) -> Iterator[Block]:
-    """Yield the sound of a recording, from a position on if it can be searched. Raises SourceError."""
+def blocks_of(
+    path: Path,
+    channel: Channel,
+    begins_at: datetime,
+    *,
+    begin_s: float = 0.0,
+    opened: Callable[[float | None], None] | None = None,
+) -> Iterator[Block]:
+    """Yield the sound of a recording, from a position on if it can be searched. Raises SourceError.
+
+    `opened`: called with its length in seconds, or None if the header has none.
+    """
     # absolute: a folder may be called alsa:hw
     config = SourceConfig(name=SOURCE_NAME, url=str(path.absolute()), channel=channel)
     with open_source(config, threading.Event(), media_start=begins_at, begin_s=begin_s) as connection:
+        if opened is not None:
+            opened(connection.info.duration_s)
         yield from connection
 
 

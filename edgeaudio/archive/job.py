@@ -11,12 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from edgeaudio.archive.advance import advance
 from edgeaudio.archive.blocks import long_blocks
 from edgeaudio.archive.borders import SOURCE_NAME, blocks_of, head_of, scores_before
 from edgeaudio.archive.hearing import Hearing, binding_of, loaded_model
 from edgeaudio.archive.lengths import Neighbour
 from edgeaudio.archive.result_file import ResultFile
-from edgeaudio.archive.storage import local_copy, storage_at
+from edgeaudio.archive.storage import local_copy, remedy, storage_at
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import Manifest
@@ -130,9 +131,11 @@ def _own_scores(
 ) -> Iterator[Scores]:
     """Yield the scores of all clips that begin in the recording. Raises SourceError."""
     last: Block | None = None
-    for block in long_blocks(blocks_of(path, job.hearing.channel, job.begins_at)):
+    lengths_s: list[float | None] = []
+    for block in long_blocks(blocks_of(path, job.hearing.channel, job.begins_at, opened=lengths_s.append)):
         yield from _scores_in(pipeline.feed(block))
         result.heard(block)
+        advance(result.duration_s, lengths_s[0])
         last = block
     if job.after is not None and last is not None:
         own_s = (last.offset + len(last.samples)) / last.sample_rate
@@ -152,7 +155,7 @@ def _written(job: Job, result: ResultFile) -> Outcome:
     try:
         result.write(storage_at(job.out), job.result)
     except OSError as error:
-        line = f"{job.out}: results cannot be written: {error.strerror or error}; make room, then run again"
+        line = f"{job.out}: results cannot be written: {error.strerror or error}; {remedy(error)}"
         return Outcome.failed(job, line, ends_run=True)
     return Outcome(job.key, job.recording, job.size_bytes, result.duration_s, result.events)
 

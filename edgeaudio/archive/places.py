@@ -134,6 +134,7 @@ def open_place(out: str, hearing: Hearing) -> Place:
     """Return the place of these settings below `out`, which is made if it is missing. Raises EdgeaudioError."""
     place = Place(f"{out.rstrip('/')}/{hearing.place}")
     try:
+        place.storage.make()
         if not _check(place):
             description = described(hearing, loaded_model(hearing).manifest)
             place.storage.write(DESCRIPTION, _json({"edgeaudio": __version__, **description}))

@@ -4,8 +4,8 @@ Owns: the order of work in the process, reading ahead, and its end, which is tha
 Does not know: what a job is, what becomes of one that ended the process (process_pool.py).
 
 Messages are pickles, each behind its length. The parent sends a Work, which is answered by READY, then jobs; the
-process answers each job with BEGAN, then with DONE and the outcome. While a job runs, a thread fetches what the next
-needs. Another only receives: the end of the input ends the process at once, in the middle of a job and of fetching too,
+process answers each job with BEGAN, now and then with ADVANCED and how far it has come, then with DONE and the outcome.
+While a job runs, a thread fetches what the next needs. Another only receives: the end of the input ends the process at once, in the middle of a job and of fetching too,
 so that a parent that was killed leaves nothing that goes on.
 """
 
@@ -22,12 +22,14 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import IO, Any
 
+from edgeaudio.archive.advance import Advance, listen
 from edgeaudio.archive.work import Work
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask
 
 READY = "ready"
 BEGAN = "began"
+ADVANCED = "advanced"
 DONE = "done"
 
 _LENGTH = struct.Struct("!Q")
@@ -67,6 +69,11 @@ def main() -> None:
     os.dup2(nowhere, 2)
     os.dup2(nowhere, 1)
     send(answers, (READY, None))
+
+    def tell(advance: Advance) -> None:
+        send(answers, (ADVANCED, advance))
+
+    listen(tell)
     received: queue.SimpleQueue[object] = queue.SimpleQueue()
     fetched: queue.Queue[tuple[object, AbstractContextManager[Any] | None, object]] = queue.Queue(maxsize=1)
     threading.Thread(target=_receive, args=(received,), name="receive", daemon=True).start()

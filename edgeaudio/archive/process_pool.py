@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Generic, Self
 
-from edgeaudio.archive.process import BEGAN, DONE, receive, send
+from edgeaudio.archive.advance import Advance
+from edgeaudio.archive.process import ADVANCED, BEGAN, DONE, receive, send
 from edgeaudio.archive.work import Job, Outcome, Work
 
 IN_A_PROCESS = 2  # one runs, one waits
@@ -49,6 +50,7 @@ class Pending(Generic[Job, Outcome]):
     outcome: Future[Outcome] = field(default_factory=Future)
     began: threading.Event = field(default_factory=threading.Event)  # also set with the outcome
     tries: int = 0  # processes that ended while they ran it
+    advance: Advance | None = None  # the last that its process told
 
 
 class ProcessPool(Generic[Job, Outcome]):
@@ -142,6 +144,7 @@ class ProcessPool(Generic[Job, Outcome]):
             left = [each for each in process.pending if not each.outcome.cancelled()]
             if left and left[0] is process.pending[0]:
                 left[0].tries += 1
+                left[0].advance = None
                 if left[0].tries >= MOST_TRIES:
                     given_up = left.pop(0)
             self._waiting.extendleft(reversed(left))
@@ -218,6 +221,8 @@ class _Process(Generic[Job, Outcome]):
                 is_ready = True
                 if kind == BEGAN:
                     self.pending[0].began.set()
+                elif kind == ADVANCED:
+                    self.pending[0].advance = outcome
                 elif kind == DONE:
                     self._took(self, outcome)
         status = self._program.wait()

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from edgeaudio.archive.hearing import Hearing
 from edgeaudio.archive.job import Job, Outcome, run_job
 from edgeaudio.archive.places import Failure, Place
 from edgeaudio.archive.recordings import FILE_DIGITS, LeftOut, Recording
+from edgeaudio.archive.storage import remedy
 from edgeaudio.errors import EdgeaudioError
 
 ANOTHER_TIME = "has a result of another beginning: give the --zone and --begins of that run, or name another --out"
-NAMED = 100  # failures that are named at the end again; all are counted, and told when they happen
 
 
 class Runner(Protocol):
@@ -65,20 +65,16 @@ class Counts:
     tell: Callable[[LeftOut], None]
 
     done: int = 0
+    ended: int = 0  # of those that were to be done: done or not
     failed: int = 0
     before: int = 0  # done by an earlier run
     events: int = 0
     heard_s: float = 0.0
-    failures: list[LeftOut] = field(default_factory=list)  # the first NAMED
 
-    def fail(self, recording: str, error: str) -> LeftOut:
+    def fail(self, recording: str, error: str) -> None:
         """Count a recording that has no result."""
-        left_out = LeftOut(recording, error)
         self.failed += 1
-        if len(self.failures) < NAMED:
-            self.failures.append(left_out)
-        self.tell(left_out)
-        return left_out
+        self.tell(LeftOut(recording, error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +139,9 @@ def run(
                 _count(outcome, counts, place, failed)
                 yield outcome
     except OSError as error:
-        raise EdgeaudioError(f"{place.address}: cannot be used for results: {error.strerror or error}") from None
+        raise EdgeaudioError(
+            f"{place.address}: cannot be used for results: {error.strerror or error}; {remedy(error)}"
+        ) from None
 
 
 def _jobs(
@@ -166,6 +164,7 @@ def _jobs(
 
 def _count(outcome: Outcome, counts: Counts, place: Place, failed: dict[str, set[str]]) -> None:
     """Count an outcome, and keep a note of a failure until the recording has a result. Raises OSError."""
+    counts.ended += 1
     stale = failed.pop(outcome.recording, set())
     if outcome.error is not None:
         stale.discard(outcome.key)

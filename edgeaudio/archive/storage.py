@@ -6,6 +6,7 @@ together.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -40,6 +41,9 @@ class Storage(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove a file; a missing one is none to remove."""
+
+    def make(self) -> None:
+        """Make the folder, if it is missing: nothing else does, so that one that was removed is an error."""
 
     def scratch(self) -> Path | None:
         """Return a local folder for a file that is then `put`; None: the system's own."""
@@ -91,9 +95,12 @@ class LocalFolder:
     def remove(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
 
+    def make(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+
     def scratch(self) -> Path:
         folder = self._folder / _TEMPORARY
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         return folder
 
 
@@ -104,6 +111,13 @@ def storage_at(address: str) -> Storage:
     from edgeaudio.archive.storage_s3 import Bucket  # noqa: PLC0415 (Arrow's S3 takes memory, and few have it)
 
     return Bucket(address)
+
+
+def remedy(error: OSError) -> str:
+    """Return what to do about results that cannot be written."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "make room, then run again"
+    return "mend that, then run again"
 
 
 def is_local(address: str) -> bool:

@@ -69,6 +69,9 @@ _WORDS = {
     "status 400": (errno.EACCES, "the server refuses the request; look at the session, the credentials and AWS_REGION"),
     "status 429": _SLOW,
     "status 503": _SLOW,
+    "QuotaExceeded": (errno.ENOSPC, "it is full"),  # Ceph
+    "XMinioStorageFull": (errno.ENOSPC, "it is full"),
+    "XMinioAdminBucketQuotaExceeded": (errno.ENOSPC, "it is full"),
 }
 
 
@@ -156,6 +159,9 @@ class Bucket:
                 file_system().delete_file(self._path(name))
             except FileNotFoundError:
                 return
+
+    def make(self) -> None:
+        """Nothing: a prefix is there with its first object."""
 
     def scratch(self) -> Path | None:
         return None

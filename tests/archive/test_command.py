@@ -1,5 +1,6 @@
 """`edgeaudio archive plan | run | status`: from a folder to results, ended at any moment, and gone on with."""
 
+import csv
 import importlib.util
 import json
 import os
@@ -8,23 +9,31 @@ import subprocess
 import sys
 from collections import Counter
 from datetime import timedelta
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.archives import START, record, record_in_parts, rows, thuds
+from support.archives import RATE, START, record, record_in_parts, rows, thuds
 from support.tflite import without_runtime_line
 from support.waiting import wait_until
+from support.wave_files import write_wave
 
 from edgeaudio import cli
+from edgeaudio.archive import dask_jobs
+from edgeaudio.errors import EdgeaudioError
+
+NOTHING_THERE = "edgeaudio: no recordings there; name a folder that has some, or a pattern"
 
 
 @pytest.fixture
 def archive(tmp_path, model, capfd):
     """Run `edgeaudio archive`; its status, and the lines on standard output and standard error."""
 
-    def running(action, *arguments, folder="recordings"):
-        where = [] if action == "status" else [str(tmp_path / folder), "--zone", "UTC", "--model", model]
+    def running(action, *arguments, folder="recordings", zone="UTC"):
+        where = [] if action == "status" else [str(tmp_path / folder), "--model", model]
+        if where and zone:
+            where += ["--zone", zone]
         status = cli.main(["archive", action, *where, "--out", str(tmp_path / "out"), *arguments])
         out, err = capfd.readouterr()
         return status, out.splitlines(), without_runtime_line(err).splitlines()
@@ -109,21 +118,108 @@ def test_what_is_left_out_is_named_and_tried_again(archive, tmp_path):
     assert archive("run", "--workers", "1")[0] == 0
 
 
-def test_many_that_are_left_out_are_all_told_and_counted(archive, tmp_path):
-    record(tmp_path / "recordings", thuds(1))
-    for number in range(120):
-        (tmp_path / "recordings" / f"holiday{number}.wav").write_bytes(b"?")
-    status, lines, errors = archive("run", "--workers", "1")
-    assert (status, len(errors), lines[1]) == (1, 120, "left out: 120 recordings")
-    assert lines[-2] == "  and 20 more, on standard error"
+def test_thousands_that_are_left_out_are_few_lines_and_all_in_a_table(archive, tmp_path):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for number in range(2000):
+        (folder / f"{START + timedelta(minutes=number):SITE_%Y%m%d_%H%M%S}.wav").write_bytes(b"?")
+    (folder / "holiday.wav").write_bytes(b"?")
+    write_wave(folder / "20240131T120000Z.wav", thuds(1), RATE)
+    no_zone = "SITE_20240131_120000.wav: its name (Wildlife Acoustics) says 2024-01-31 12:00:00, in no time zone: give "
+    lines = []
+    for action in ("plan", "run"):
+        status, lines, errors = archive(action, zone=None)
+        assert (status, len(errors)) == (1, 2)
+        assert errors[0].startswith(f"edgeaudio: {no_zone}")
+        named = lines[lines.index(f"left out: 2001 {'files' if action == 'plan' else 'recordings'}") + 1 :][:2]
+        assert named[0].startswith(f"  {no_zone}")
+        assert named[0].endswith(" (and 1,999 more like it)")
+        assert named[1].startswith("  holiday.wav: its name has no time that is known")
+    table = _place(tmp_path) / "left-out.csv"
+    assert f"all:      {table}" in lines
+    with table.open(newline="", encoding="utf-8") as file:
+        rows_of_table = list(csv.DictReader(file))
+    assert {row["recording"] for row in rows_of_table} == {
+        file.name for file in folder.iterdir() if not file.name.endswith("Z.wav")
+    }
+    assert rows_of_table[-2]["reason"].startswith("its name (Wildlife Acoustics) says 2024-02-01 21:19:00, in no")
+    for file in folder.glob("*[!Z].wav"):
+        file.unlink()
+    assert archive("run")[0] == 0
+    assert not table.exists()
+
+
+def test_a_table_names_recordings_that_are_not_there(archive, tmp_path):
+    record(tmp_path / "recordings", thuds(1)).rename(tmp_path / "recordings" / "holiday.wav")
+    table = tmp_path / "begins.csv"
+    line = "2024-07-01T10:00:00Z"
+    table.write_text(f"file,begins_at\nHoliday.wav,{line}\nholiday.wav,{line}\nsite/holiday.wav,{line}\n")
+    said = f"edgeaudio: {table}: no recording is called Holiday.wav and 1 more; paths are those below the folder that"
+    for action in ("plan", "run"):
+        status, _, (error,) = archive(action, "--begins", str(table))
+        assert (status, error.startswith(said)) == (0, True)
+    assert archive("run", "--begins", str(table), "--shard", "1/2")[2] in ([], [NOTHING_THERE])  # told once
 
 
 def test_nothing_done_is_status_2(archive, tmp_path):
     (tmp_path / "recordings").mkdir()
-    no_recordings = "edgeaudio: no recordings there; name a folder that has some, or a pattern"
-    assert archive("run") == (2, [], [no_recordings])
+    assert archive("run") == (2, [], [NOTHING_THERE])
     (tmp_path / "recordings" / "holiday.wav").write_bytes(b"?")
     assert archive("run")[0] == archive("plan")[0] == 2
+
+
+def test_a_disk_that_is_full_in_the_middle_is_status_1_and_one_that_is_full_before_status_2(archive, tmp_path):
+    record_in_parts(tmp_path / "recordings", thuds(40), *range(1, 40))
+    (tmp_path / "out").mkdir()
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(tmp_path / "out"), "-o"]
+    if subprocess.run([*mount, "size=80k"], capture_output=True, check=False).returncode:
+        pytest.skip("mounting needs root")
+    try:
+        status, lines, errors = archive("run", "--workers", "1")
+        done = len(list((tmp_path / "out").rglob("*.parquet")))
+        assert 1 <= done < 40
+        assert (status, lines[0].startswith(f"done:     {done} recordings, ")) == (1, True)
+        (error,) = errors
+        assert error.startswith(f"edgeaudio: {_place(tmp_path)}: results cannot be written: No space left on device; ")
+        assert error.endswith(f"; make room, then run again; {40 - done} recordings are left")
+        status, lines, errors = archive("run", "--workers", "1")
+        assert (status, lines, len(errors)) == (2, [], 1)
+        assert "No space left on device; make room, then run again" in errors[0]
+        subprocess.run([*mount, "remount,size=2m"], check=True)
+        assert archive("run", "--workers", "1")[0] == 0
+        assert len([row for row in rows(tmp_path / "out") if row["kind"] == "recording"]) == 40
+    finally:
+        subprocess.run(["umount", "-l", tmp_path / "out"], check=True)
+
+
+@pytest.mark.parametrize("done", [0, 2])
+def test_a_run_that_another_machine_ends_is_status_1_if_something_was_done(done, archive, tmp_path, monkeypatch):
+    def gone(work, jobs):
+        yield from (work(job) for job in islice(jobs, done))
+        raise EdgeaudioError("the scheduler of Dask is gone; start it")
+
+    monkeypatch.setattr(dask_jobs, "on_dask", lambda *_: gone)
+    record_in_parts(tmp_path / "recordings", thuds(5), 1, 2, 3, 4)
+    (tmp_path / "recordings" / "holiday.wav").write_bytes(b"?")
+    status, _, errors = archive("run", "--scheduler", "tcp://127.0.0.1:1")
+    assert status == (1 if done else 2)
+    assert errors[-1] == f"edgeaudio: the scheduler of Dask is gone; start it; {5 - done} recordings are left"
+
+
+def test_a_folder_of_results_that_is_removed_ends_the_run_and_is_not_made_again(archive, tmp_path, monkeypatch):
+    def removed(work, jobs):
+        yield work(next(jobs))
+        (tmp_path / "out").rename(tmp_path / "elsewhere")
+        yield from map(work, jobs)
+
+    monkeypatch.setattr(dask_jobs, "on_dask", lambda *_: removed)
+    record_in_parts(tmp_path / "recordings", thuds(3), 1, 2)
+    status, _, (error,) = archive("run", "--scheduler", "tcp://127.0.0.1:1")
+    assert status == 1
+    assert error.endswith(
+        "results cannot be written: No such file or directory; mend that, then run again; 2 recordings are left"
+    )
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

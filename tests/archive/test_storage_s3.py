@@ -132,6 +132,11 @@ def test_a_bucket_that_is_not_there_is_one_line(client, capfd: pytest.CaptureFix
         ("NETWORK_CONNECTION", "bucket sea: the server cannot be reached"),
         ("UNKNOWN (HTTP status 500)", "bucket sea: the server answers HTTP status 500"),
         ("QUOTA_EXCEEDED", "bucket sea: the server answers QUOTA_EXCEEDED"),
+        # what Arrow makes of MinIO's answer
+        (
+            "UNKNOWN (HTTP status 507) during: Unable to parse ExceptionName: XMinioStorageFull",
+            "bucket sea: it is full",
+        ),
     ],
 )
 def test_what_a_server_refuses_is_said_in_words(monkeypatch: pytest.MonkeyPatch, code: str, words: str) -> None:

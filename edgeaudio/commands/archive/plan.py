@@ -7,13 +7,12 @@ from edgeaudio.archive.plans import Break, Plan
 from edgeaudio.archive.plans import plan as plan_of
 from edgeaudio.archive.recordings import LeftOut, find_recordings
 from edgeaudio.archive.runs import Finished
+from edgeaudio.commands.archive.left_out import LeftOutLines
 from edgeaudio.commands.archive.run import EXIT_NOTHING, EXIT_SOME, hours
 from edgeaudio.commands.archive.wishes import Wishes
 from edgeaudio.console import columns
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.terminal import one_line, print_error, print_out
-
-NAMED = 100  # files of each kind that are listed, unless all are asked for
 
 
 def plan(wishes: Wishes, *, list_gaps: bool) -> int:
@@ -23,25 +22,24 @@ def plan(wishes: Wishes, *, list_gaps: bool) -> int:
         done = Finished(place.done())
     except OSError as error:
         raise EdgeaudioError(f"{place.address}: cannot be read: {error.strerror or error}") from None
-    sums, left_out = Plan(), 0
-    for each in plan_of(find_recordings(wishes.recordings, wishes.begins_at()), done, wishes.part(), sums):
-        if isinstance(each, LeftOut):
-            left_out += 1
-            if left_out <= NAMED:
-                print_error(f"edgeaudio: {one_line(each.path)}: {one_line(each.error)}")
-        elif list_gaps:
-            print_out(_break_line(each))
-    if left_out > NAMED:
-        print_error(f"edgeaudio: and {left_out - NAMED} more that are left out")
-    if not sums.months:
-        if not left_out:
+    sums, begins_at = Plan(), wishes.begins_at()
+    with LeftOutLines() as left_out:
+        for each in plan_of(find_recordings(wishes.recordings, begins_at), done, wishes.part(), sums):
+            if isinstance(each, LeftOut):
+                left_out.tell(each)
+            elif list_gaps:
+                print_out(_break_line(each))
+        if wishes.part().index == 0:
+            wishes.print_unused(begins_at)
+        if sums.months:
+            _print_sums(sums, list_gaps=list_gaps)
+        elif not left_out.count:
             print_error(f"edgeaudio: {one_line(wishes.recordings)}: no recordings there; name a folder of them")
+        left_out.print_all("files")
+    if not sums.months:
         return EXIT_NOTHING
-    _print_sums(sums, list_gaps=list_gaps)
-    if left_out:
-        print_out(f"left out: {left_out} files")
     print_out(f"results:  {place.address}")
-    return EXIT_SOME if left_out else 0
+    return EXIT_SOME if left_out.count else 0
 
 
 def _print_sums(sums: Plan, *, list_gaps: bool) -> None:
