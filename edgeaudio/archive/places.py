@@ -6,6 +6,7 @@ Owns: the layout of a place, its description, notes of failures. Does not know: 
     OUT/<place>/parts/<YYYY-MM>/<key>.parquet
     OUT/<place>/months/<YYYY-MM>.parquet    what `compact` made of parts
     OUT/<place>/found.json                  how many recordings the last run found
+    OUT/<place>/lengths.json                what `status` has read of parts, so that it opens each once
     OUT/<place>/failed/<key>.json           why a recording has no result
 """
 
@@ -13,8 +14,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +30,7 @@ from edgeaudio.version import __version__
 
 DESCRIPTION = "place.json"
 FOUND = "found.json"
+LENGTHS = "lengths.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +75,44 @@ class Place:
         return keys
 
     def amount(self) -> Done:
-        """Return how much has a result, by the results themselves."""
+        """Return how much has a result, by the results themselves; a part that was read before is not opened again."""
         lengths: dict[str, float] = {}
         damaged = []
-        for folder in ("parts", "months"):
-            for name in self.storage.names(folder):
-                if name.endswith(".parquet"):
-                    try:
-                        lengths.update(self._lengths_of(name))
-                    except FileNotFoundError:
-                        continue  # compacted meanwhile: in a month, which is read later
-                    except (pa.ArrowException, LookupError):
-                        damaged.append(name)
+        known, read = self._known_parts(), dict[str, list[Any]]()
+        for folder in ("parts", "months"):  # parts first: one that is compacted meanwhile is in a month by then
+            for name, *state in self.storage.stored(folder):
+                if not name.endswith(".parquet"):
+                    continue
+                try:
+                    before, found = known.get(name, (None, {}))
+                    if before != state:
+                        found = dict(self._lengths_of(name))
+                except FileNotFoundError:
+                    continue
+                except (pa.ArrowException, LookupError):
+                    damaged.append(name)
+                    continue
+                lengths.update(found)
+                if folder == "parts":
+                    read[name] = [state, found]
+        if read != known:
+            with suppress(OSError):  # of others, or on a full disk: the next time all are read again
+                self.storage.write(LENGTHS, json.dumps({"results": RESULTS, "parts": read}).encode())
         return Done(len(lengths), sum(lengths.values()), tuple(sorted(damaged)))
+
+    def _known_parts(self) -> dict[str, list[Any]]:
+        """Return size and time of change of each part that `amount` has read, and the lengths in it by key."""
+        try:
+            found = json.loads(self.storage.read(LENGTHS))
+            parts = found["parts"] if found["results"] == RESULTS else {}
+            if all(
+                len(state) == 2 and all(isinstance(s, float) for s in lengths.values())
+                for state, lengths in parts.values()
+            ):
+                return dict(parts)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            pass
+        return {}
 
     def note_found(self, recordings: int) -> None:
         """Keep how many recordings there are, done or not."""

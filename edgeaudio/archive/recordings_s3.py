@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 
 from edgeaudio.archive.lengths import length_of
 from edgeaudio.archive.recordings import SUFFIXES, BeginsAt, LeftOut, Recording
-from edgeaudio.archive.storage_s3 import Bucket, Object
+from edgeaudio.archive.storage import Stored
+from edgeaudio.archive.storage_s3 import Bucket
 from edgeaudio.errors import EdgeaudioError
 
 HEAD_BYTES = 64 << 10  # has the header, and what recorders write before the sound
@@ -27,8 +28,8 @@ def find_in_bucket(address: str, begins_at: BeginsAt) -> Iterator[Recording | Le
     """Yield what lies below a prefix, folder by folder, in order of time. Raises EdgeaudioError."""
     bucket, root = Bucket(address), address.rstrip("/")
     try:
-        folders: dict[str, list[Object]] = {}
-        for each in bucket.objects():
+        folders: dict[str, list[Stored]] = {}
+        for each in bucket.stored(""):
             path = PurePosixPath(each.name)
             if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.parts):
                 folders.setdefault(str(path.parent), []).append(each)
@@ -42,7 +43,7 @@ def find_in_bucket(address: str, begins_at: BeginsAt) -> Iterator[Recording | Le
         raise EdgeaudioError(f"{root}: cannot be looked into: {error.strerror or error}") from None
 
 
-def _entry(bucket: Bucket, root: str, found: Object, begins_at: BeginsAt) -> Recording | LeftOut:
+def _entry(bucket: Bucket, root: str, found: Stored, begins_at: BeginsAt) -> Recording | LeftOut:
     """Return what an object is, by its name and its head. Raises OSError where the whole server is away or busy."""
     try:
         beginning = bucket.head(found.name, HEAD_BYTES)

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from pyarrow import ArrowException, fs
 
+from edgeaudio.archive.storage import Stored
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.redact import mask
 from edgeaudio.urls import UrlSyntaxError, split_url
@@ -82,14 +83,6 @@ class Place(NamedTuple):
     prefix: str  # without slashes at its ends
 
 
-class Object(NamedTuple):
-    """An object below a prefix."""
-
-    name: str  # below the prefix
-    size_bytes: int
-    changed_ns: int
-
-
 def split_address(address: str) -> Place:
     """Parse s3://BUCKET/PREFIX. Raises EdgeaudioError."""
     advice = "write s3://BUCKET/PREFIX, credentials in the environment and another server in AWS_ENDPOINT_URL"
@@ -110,7 +103,7 @@ class Bucket:
         self._bucket, prefix = split_address(address)
         self._root = f"{self._bucket}/{prefix}" if prefix else self._bucket
 
-    def objects(self, folder: str = "") -> Iterator[Object]:
+    def stored(self, folder: str) -> Iterator[Stored]:
         """Yield all objects below a folder."""
         base = f"{self._root}/{folder}" if folder else self._root
         try:
@@ -122,10 +115,10 @@ class Bucket:
             return  # nothing lies there
         for each in found:
             if each.is_file:
-                yield Object(each.path.removeprefix(f"{self._root}/"), each.size, each.mtime_ns or 0)
+                yield Stored(each.path.removeprefix(f"{self._root}/"), each.size, each.mtime_ns or 0)
 
     def names(self, folder: str) -> Iterator[str]:
-        for each in self.objects(folder):
+        for each in self.stored(folder):
             yield each.name
 
     def read(self, name: str) -> bytes:

@@ -21,6 +21,7 @@ from support.wave_files import write_wave
 
 from edgeaudio import cli
 from edgeaudio.archive import dask_jobs
+from edgeaudio.archive.storage import LocalFolder
 from edgeaudio.errors import EdgeaudioError
 
 NOTHING_THERE = "edgeaudio: no recordings there; name a folder that has some, or a pattern"
@@ -343,6 +344,37 @@ def test_damaged_results_are_named_and_made_anew_once_they_are_removed(archive, 
     month.write_bytes(b"PAR1")
     status, _, (error,) = archive("run")
     assert (status, error.startswith(f"edgeaudio: {month}: is damaged: put it back")) == (2, True)
+
+
+def test_status_opens_a_part_once_until_it_is_another_one(archive, tmp_path, monkeypatch):
+    record_in_parts(tmp_path / "recordings", thuds(30), 10, 20)
+    assert archive("run", "--workers", "1")[0] == 0
+    opened = []
+    opening = LocalFolder.open
+
+    def noted(self, name):
+        opened.append(name)
+        return opening(self, name)
+
+    monkeypatch.setattr(LocalFolder, "open", noted)
+    first = archive("status")
+    assert (first[0], first[1][1], len(opened)) == (0, "done:     3 recordings, 30.0 s", 3)
+    opened.clear()
+    assert (archive("status"), opened) == (first, [])
+    part = next(_place(tmp_path).rglob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:-20])
+    for _ in range(2):  # a damaged one is never taken for known
+        assert archive("status")[1][1] == "done:     2 recordings, 20.0 s"
+    assert opened == [part.relative_to(_place(tmp_path)).as_posix()] * 2
+    part.unlink()
+    for content in (
+        "[" * 100_000,
+        '{"results": 1, "parts": {"x": [3]}}',
+        '{"results": 1, "parts": {"x": [[1], {}]}}',
+        "1",
+    ):
+        (_place(tmp_path) / "lengths.json").write_text(content)
+        assert archive("status")[1][1] == "done:     2 recordings, 20.0 s"
 
 
 @pytest.mark.parametrize(
