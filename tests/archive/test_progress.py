@@ -73,15 +73,18 @@ def test_the_time_left_is_that_of_what_runs_too(drawn, monkeypatch, tmp_path):
     progress = Progress(Backlog(2, 1000, 2), counts)
     clock[0] += 10
     long = job("long", tmp_path, 600)
-    progress.running({long.key: (long, Advance(1800.0, 0.5))})
-    assert drawn[-1].split() == [drawn[-1].split()[0], "30%", "00:23", "left", "0/2", "180", "s/s"]
+    progress.running({long.key: (long, Advance(1800.0, 0.5))})  # which took 10 s, with the start of a process
+    assert drawn[-1].split()[1:] == ["30%", "0/2", "180", "s/s"]
+    clock[0] += 10
+    progress.running({long.key: (long, Advance(2520.0, 0.7))})
+    assert drawn[-1].split()[1:] == ["42%", "00:48", "left", "0/2", "126", "s/s"]  # 580 bytes, 12 a second
     clock[0] += 0.1
-    progress.running({long.key: (long, Advance(1900.0, 0.6))})  # too soon to be seen
-    assert len(drawn) == 1
+    progress.running({long.key: (long, Advance(2530.0, 0.71))})  # too soon to be seen
+    assert len(drawn) == 2
     clock[0] += 9.9
     counts.ended, counts.heard_s = 1, 3600.0
     progress.ended(Outcome(long.key, "long", 600, 3600.0))  # which counts once
-    assert drawn[-1].split()[1:] == ["60%", "00:13", "left", "1/2", "180", "s/s"]
+    assert drawn[-1].split()[1:] == ["60%", "00:26", "left", "1/2", "120", "s/s"]
 
 
 def test_reasons_of_many_kinds_are_few_lines_too(capsys):
