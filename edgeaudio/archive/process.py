@@ -5,8 +5,8 @@ Does not know: what a job is, what becomes of one that ended the process (proces
 
 Messages are pickles, each behind its length. The parent sends a Work, which is answered by READY, then jobs; the
 process answers each job with BEGAN, now and then with ADVANCED and how far it has come, then with DONE and the outcome.
-While a job runs, a thread fetches what the next needs. Another only receives: the end of the input ends the process at once, in the middle of a job and of fetching too,
-so that a parent that was killed leaves nothing that goes on.
+While a job runs, a thread fetches what the next needs. Another only receives: the end of the input ends the process at
+once, in the middle of a job and of fetching too, so that a parent that was killed leaves nothing that goes on.
 """
 
 from __future__ import annotations
