@@ -97,9 +97,9 @@ def test_a_detection_appears_by_itself_and_leads_to_its_event(open_page: Open, p
 def test_a_few_sounds_are_drawn_attention_to_and_many_are_not(open_page: Open) -> None:
     page = open_page()
     expect(page.locator("#connection")).to_have_text("live")
-    take = """([first, count]) => import("./connection.js").then(({ live }) => live.detections(Array.from({ length: count },
-        (_, number) => ({ number, device: "dock", source: "porch", id: `e${first + number}`, kind: "onset", label: "dog",
-          score: 0.9, at: 0, duration_s: 0, test: false })), true))"""
+    take = """([first, count]) => import("./connection.js").then(({ live }) => live.detections(Array.from(
+        { length: count }, (_, number) => ({ number, device: "dock", source: "porch", id: `e${first + number}`,
+          kind: "onset", label: "dog", score: 0.9, at: 0, duration_s: 0, test: false })), true))"""
     rows = page.locator("section tbody tr")
     page.evaluate(take, [0, 70])
     expect(rows).to_have_count(50)  # the newest
