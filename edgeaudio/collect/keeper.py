@@ -18,17 +18,20 @@ from typing import Final
 from sqlalchemy import Connection, delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from edgeaudio.collect import partitions
+from edgeaudio.collect import chart_counts, partitions
 from edgeaudio.collect.partitions import Month
 from edgeaudio.collect.rows import shard_text, source_row
 from edgeaudio.collect.writer import Writer
 from edgeaudio.fleet_database.database import Database, DatabaseError
 from edgeaudio.fleet_database.tables import AVAILABILITY_CHANGES, DEVICES, MISDATED, PARTITIONED, SOURCES
+from edgeaudio.throttled_log import LogThrottle
 from edgeaudio.wire.payloads import Availability, Removed, Status, Value
 
 log = logging.getLogger(__name__)
 
 _EVERY_S: Final = 3600.0
+_COUNT_EVERY_S: Final = 10.0
+_COUNT_FOR_S: Final = 2.0
 _CLOCKS_AGREE: Final = timedelta(hours=1)
 _DAYS_OF_MONTH: Final = 31
 
@@ -41,6 +44,8 @@ class Keeper:
         self._writer = writer
         self._keep_months = keep_months
         self._kept_s = float("-inf")  # monotonic
+        self._count_s = float("-inf")  # monotonic: when it is due
+        self._throttle = LogThrottle()
         self._seen: set[tuple[str, str]] = set()  # devices with shards, sources with devices, of this subscription
 
     def keep(self) -> None:
@@ -49,6 +54,23 @@ class Keeper:
             return
         self._writer.using(self._keep)
         self._kept_s = time.monotonic()
+
+    def count(self) -> None:
+        """Count for charts what has been noted since, for two seconds at most, every ten. Never raises."""
+        begun_s = time.monotonic()
+        if begun_s < self._count_s:
+            return
+        try:
+            while (
+                not (is_all := chart_counts.count_noted(self._database)) and time.monotonic() - begun_s < _COUNT_FOR_S
+            ):
+                pass
+        except DatabaseError as error:
+            if self._throttle.is_due("charts", time.monotonic()):
+                log.warning("charts: %s; it is tried again", error)
+            is_all = True
+        spent_s = time.monotonic() - begun_s
+        self._count_s = time.monotonic() + (max(_COUNT_EVERY_S, spent_s) if is_all else 0.0)
 
     def write(self, values: Sequence[Value]) -> None:
         """Commit what is now, in the order in which it came."""
@@ -120,6 +142,7 @@ class Keeper:
         with self._database.transaction() as db:
             limit = now - timedelta(days=_DAYS_OF_MONTH * self._keep_months)
             db.execute(delete(MISDATED).where(MISDATED.c.received_at < limit))
+            chart_counts.prune(db, oldest.begin)
 
     def _drop_before(self, name: str, oldest: Month) -> None:
         with self._database.transaction() as db:

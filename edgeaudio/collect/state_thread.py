@@ -115,6 +115,7 @@ class StateThread:
                 raise consumer.failure
             self._lock.is_held()
             self._keeper.keep()
+            self._keeper.count()
             if not consumer.is_up:
                 is_whole = False
                 self._told_s = time.monotonic()

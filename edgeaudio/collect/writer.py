@@ -19,7 +19,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Insert, Table, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from edgeaudio.collect import counts, partitions
+from edgeaudio.collect import chart_counts, counts, partitions
 from edgeaudio.collect.counts import Counts
 from edgeaudio.collect.partitions import Month
 from edgeaudio.collect.rows import Row, row_of
@@ -131,7 +131,10 @@ class Writer:
 
     def _insert(self, rows: _Rows) -> int:
         with self._database.transaction() as db:
-            return sum(_insert(db, _TABLES[name], some) for name, some in sorted(rows.items()) if some)
+            stored = {name: _insert(db, _TABLES[name], some) for name, some in sorted(rows.items()) if some}
+            if stored.get(DETECTIONS.name):
+                chart_counts.note_stored(db, rows[DETECTIONS.name])
+        return sum(stored.values())
 
     def _warn(self, fault: str, message: str) -> None:
         if self._throttle.is_due(fault, time.monotonic()):

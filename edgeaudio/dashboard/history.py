@@ -21,6 +21,7 @@ from edgeaudio.dashboard.database import Connection, Database
 from edgeaudio.dashboard.model_files import ModelFiles
 from edgeaudio.dashboard.sequence import Gap
 from edgeaudio.dashboard.sequence import Sequence as DeviceSequence
+from edgeaudio.packed_counts import Changes, no_changes
 from edgeaudio.wire.payloads import Detection
 
 MAX_EVENTS = 10_000_000  # beyond it the oldest go
@@ -160,7 +161,7 @@ class History:
         with self.database.writing() as db:
             sequences = _read_sequences(db, {detection.counter for detection in detections})
             free = MAX_DEVICES - db.execute("SELECT count(*) FROM sequences").fetchone()[0]
-            changes = counts.no_changes()
+            changes = no_changes()
             files = ModelFiles(db, self._sha256_of)
             new = []
             for detection in detections:
@@ -277,7 +278,7 @@ def upgrade(db: Connection, layout: int) -> None:
 
 
 def note(
-    changes: counts.Changes, source: tuple[str, str], begin_ms: int, label: str | None, score: float, change: int
+    changes: Changes, source: tuple[str, str], begin_ms: int, label: str | None, score: float, change: int
 ) -> None:
     """Count an event of a source (device, source) once more, or once less, unless it is not counted."""
     if label is not None:
@@ -303,7 +304,7 @@ def _page(db: Connection, index: str, wanted: Filter, after: Cursor | None, coun
     return [_event(row) for row in db.execute(query, (*values, count))]
 
 
-def _put(db: Connection, detection: Detection, received_ms: int, changes: counts.Changes, files: ModelFiles) -> bool:
+def _put(db: Connection, detection: Detection, received_ms: int, changes: Changes, files: ModelFiles) -> bool:
     """Insert a detection or join it to the other half of its event; True if it was new."""
     key = (detection.device, detection.source, detection.id)
     kind = _ONSET if detection.kind == "onset" else _OFFSET

@@ -16,6 +16,7 @@ from typing import Final
 from edgeaudio.dashboard import counts
 from edgeaudio.dashboard.database import Connection
 from edgeaudio.dashboard.history import History, HistoryEvent, Verdict, counted_label, note
+from edgeaudio.packed_counts import no_changes
 
 MAX_REVIEWED = 1_000_000  # events: what is reviewed does not go with age
 MAX_LOGGED: Final = 20  # changes of one event
@@ -77,7 +78,7 @@ class Reviews:
         """Give or withdraw verdicts, all in one transaction. Another label that is the event's own is "right"."""
         before = []
         unchanged = left_out = 0
-        changes = counts.no_changes()
+        changes = no_changes()
         oldest_ms = self._history.oldest_ms(now_s)
         with self._database.writing() as db:
             (reviewed,) = db.execute(_COUNT_REVIEWED).fetchone()

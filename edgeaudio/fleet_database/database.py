@@ -33,9 +33,10 @@ _CONNECTION: Final[dict[str, Any]] = {  # where the URL does not say otherwise; 
     "tcp_user_timeout": 20_000,  # ms
     "client_encoding": "utf8",  # the server's own may lack letters, or be none (SQL_ASCII), and text be bytes
 }
-_SESSION: Final = """SELECT set_config('timezone', 'UTC', false), set_config('lock_timeout', %(lock)s, false),
-    set_config('statement_timeout', %(limit)s, false), set_config('idle_in_transaction_session_timeout', '60s', false),
-    CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END"""
+# of each transaction, and not of the session: behind a pooler the next transaction may be in another one
+_SETTINGS: Final = """SET LOCAL timezone = 'UTC'; SET LOCAL statement_timeout = '{limit_s}s';
+    SET LOCAL lock_timeout = '{lock_s}s'; SET LOCAL idle_in_transaction_session_timeout = '60s'"""
+_ON_DISK: Final = "; SET LOCAL synchronous_commit = on"
 _HINTS: Final = {
     "28": "check the user and the password",
     "3D": "create the database",
@@ -117,6 +118,8 @@ class Database:
         self._use = use
         wanted = _CONNECTION | {"connect_timeout": use.connect_timeout_s, "application_name": use.program}
         self._limits = {key: value for key, value in wanted.items() if f"{key}=" not in url.url}
+        limit_s = use.statement_timeout_s
+        self._settings = _SETTINGS.format(limit_s=limit_s, lock_s=min(10, limit_s))
         self._engine = create_engine(
             "postgresql+psycopg://",
             creator=self.connect,
@@ -131,6 +134,7 @@ class Database:
         """Yield a connection; what was done is committed on return. Raises DatabaseError."""
         try:
             with self._engine.begin() as connection:
+                connection.exec_driver_sql(self._settings)
                 yield connection
         except exc.DBAPIError as error:
             raise self.error(error.orig) from None
@@ -142,10 +146,12 @@ class Database:
 
     def connect(self) -> psycopg.Connection[Any]:
         """Return a connection of its own. Raises psycopg.Error."""
-        connection = psycopg.connect(self.url.url, **self._limits)
+        # a pooler knows no prepared statements, or not those of another connection
+        connection = psycopg.connect(self.url.url, prepare_threshold=None, **self._limits)
         try:
-            limit_s = self._use.statement_timeout_s
-            connection.execute(_SESSION, {"limit": f"{limit_s}s", "lock": f"{min(10, limit_s)}s"})
+            row = connection.execute("SHOW synchronous_commit").fetchone()
+            if row is not None and row[0] == "off" and not self._settings.endswith(_ON_DISK):
+                self._settings += _ON_DISK
             connection.commit()
         except BaseException:
             connection.close()
@@ -171,7 +177,10 @@ class Database:
 
 
 class SessionLock:
-    """An advisory lock that one process holds, for as long as a connection of its own lives. Called by one thread."""
+    """An advisory lock that one process holds, for as long as a connection of its own lives. Called by one thread.
+
+    It is that of a transaction which does nothing else, so that a pooler leaves it its connection.
+    """
 
     def __init__(self, database: Database, number: int) -> None:
         self._database = database
@@ -185,8 +194,8 @@ class SessionLock:
                 self._connection.execute("SELECT 1")
                 return True
             connection = self._database.connect()
-            connection.autocommit = True
-            row = connection.execute("SELECT pg_try_advisory_lock(%s)", (self._number,)).fetchone()
+            connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (self._number,)).fetchone()
             if row is not None and row[0]:
                 self._connection = connection
             else:

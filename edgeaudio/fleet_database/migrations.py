@@ -94,6 +94,27 @@ STEPS: Final = (
     );
     CREATE INDEX ON edgeaudio.missed_sounds (begins_at, number);
     """,
+    # what charts read (packed_counts.py), and what has changed since it was counted: everything that is there. An empty
+    # name is all of them, the quarter one of an hour since 1970. Whoever may read or judge may go on
+    """
+    CREATE TABLE edgeaudio.counts (
+        device text NOT NULL, source text NOT NULL, day integer NOT NULL, label text NOT NULL, entries bytea NOT NULL,
+        totals bytea, PRIMARY KEY (device, source, day, label)
+    );
+    CREATE INDEX ON edgeaudio.counts (day);
+    CREATE TABLE edgeaudio.uncounted (device text NOT NULL, source text NOT NULL, quarter integer NOT NULL);
+    INSERT INTO edgeaudio.uncounted SELECT '', '', quarter FROM generate_series(
+        CAST((SELECT extract(epoch FROM min(at)) / 900 FROM edgeaudio.detections) AS integer) - 31 * 96,
+        CAST((SELECT extract(epoch FROM max(at)) / 900 FROM edgeaudio.detections) AS integer) + 1) AS quarter;
+    DO $$ DECLARE statement text; BEGIN
+        FOR statement IN SELECT 'GRANT ' || CASE table_name WHEN 'detections' THEN 'SELECT ON edgeaudio.counts'
+                ELSE 'INSERT ON edgeaudio.uncounted' END || ' TO '
+                || CASE grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(grantee) END
+            FROM information_schema.table_privileges WHERE table_schema = 'edgeaudio'
+                AND (table_name, privilege_type) IN (('detections', 'SELECT'), ('reviews', 'INSERT'))
+        LOOP EXECUTE statement; END LOOP;
+    END $$;
+    """,
 )
 LAYOUT: Final = len(STEPS)
 # SQLSTATEs that say so: a table is there already, a column or its type is not ours

@@ -2,7 +2,8 @@
 
 Two kinds. What happened is in tables of months, which take a row once, whatever order rows come in. What is now
 (`devices`, `sources`) is in two small ones, which one process writes in the broker's order (collect/keeper.py).
-Tables of what people say are not here: the dashboard writes them (edgeaudio/dashboard/postgres/).
+Tables of what people say are not here: the dashboard writes them (edgeaudio/dashboard/postgres/); nor are those of
+counts (collect/chart_counts.py).
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from dashboard.values import AT_MS, NOW_S, history_of, offset, onset
 from support.ports import free_port
 from support.postgres import Postgres
 
+from edgeaudio.collect.chart_counts import count_noted
 from edgeaudio.collect.counts import Counts
 from edgeaudio.collect.writer import Writer
-from edgeaudio.dashboard.counts import QUARTER_MS
 from edgeaudio.dashboard.database import DatabaseError
 from edgeaudio.dashboard.event_store import EventHistory, EventReviews, FleetEvents, MissedStore
 from edgeaudio.dashboard.history import Filter
@@ -27,6 +27,7 @@ from edgeaudio.dashboard.reviews import MAX_LOGGED, Judgement, Reviews
 from edgeaudio.dashboard.unrecorded import Unrecorded
 from edgeaudio.fleet_database.database import Database, parse_database_url
 from edgeaudio.fleet_database.migrations import LAYOUT, migrate
+from edgeaudio.packed_counts import QUARTER_MS
 from edgeaudio.wire.payloads import Detection
 
 ALL = Filter()
@@ -37,12 +38,13 @@ _NUMBERS = itertools.count(1)
 
 @dataclass
 class Events:
-    """A store with what writes its detections."""
+    """A store with what writes its detections, and what counts them for charts if writing does not."""
 
     write: Callable[[Sequence[Detection]], object]
     history: EventHistory
     reviews: EventReviews
     missed: MissedStore
+    count: Callable[[], object] = lambda: None
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def events(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Events]:
     with closing(Database(parsed, connections=1)) as database, closing(fleet.store):
         writer = Writer(database, Counts(), keep_months=None)
         writer.prepare()
-        yield Events(writer.write, fleet.history, fleet.reviews, fleet.missed)
+        yield Events(writer.write, fleet.history, fleet.reviews, fleet.missed, lambda: count_noted(database))
 
 
 def ids(events: Events, wanted: Filter = ALL) -> list[str]:
@@ -74,6 +76,7 @@ def ids(events: Events, wanted: Filter = ALL) -> list[str]:
 
 
 def counted(events: Events, wanted: Filter = ALL) -> dict[int, dict[str, int]]:
+    events.count()
     first_ms = QUARTER - 60 * 96 * QUARTER_MS
     found: dict[int, dict[str, int]] = {}
     for label, counts in events.history.counts(replace(wanted, from_ms=first_ms), [1] * (90 * 96)).items():
@@ -198,6 +201,7 @@ def test_spans_of_counts_follow_each_other_and_the_most_frequent_label_is_first(
     times_s = [(first_ms + ms - AT_MS) / 1000 for ms in (-1, 0, 92 * QUARTER_MS - 1, 92 * QUARTER_MS, 2 * day_ms)]
     events.write([onset(f"d{n}", after_s=after_s) for n, after_s in enumerate(times_s)])
     events.write([onset(f"c{n}", label="cat", after_s=times_s[1]) for n in range(5)])
+    events.count()
     counts = events.history.counts(Filter(from_ms=first_ms), [92, 100, 1])
     assert list(counts.items()) == [("cat", [5, 0, 0]), ("dog", [2, 1, 1])]
 

@@ -16,12 +16,12 @@ from support.examples import examples
 from edgeaudio.dashboard import counts as counts_module
 from edgeaudio.dashboard import database
 from edgeaudio.dashboard import history as module
-from edgeaudio.dashboard.counts import QUARTER_MS
 from edgeaudio.dashboard.database import Database, DatabaseError
 from edgeaudio.dashboard.history import SCHEMA, Cursor, Filter, History, HistoryEvent, Page, upgrade
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.dashboard.web.query import cursor_of
 from edgeaudio.dashboard.web.values import page_json
+from edgeaudio.packed_counts import QUARTER_MS, no_changes
 from edgeaudio.steady_clock import SteadyClock
 from edgeaudio.wire.payloads import Detection
 
@@ -248,7 +248,7 @@ def test_counts_are_those_of_a_list(
         history.database.open()
         for first in range(0, len(changes), batch):
             with history.database.writing() as db:
-                noted = counts_module.no_changes()
+                noted = no_changes()
                 for label, quarter, score in changes[first : first + batch]:
                     counts_module.note(noted, ("dock", "porch"), quarter * QUARTER_MS, label, score, 1)
                 counts_module.write(db, noted)
@@ -267,7 +267,7 @@ def test_counts_are_those_of_a_list(
             assert history.counts(wanted, steps) == {label: of for label, of in expected.items() if any(of)}
         # taken away again, nothing is left
         with history.database.writing() as db:
-            noted = counts_module.no_changes()
+            noted = no_changes()
             for label, quarter, score in changes:
                 counts_module.note(noted, ("dock", "porch"), quarter * QUARTER_MS, label, score, -1)
             counts_module.write(db, noted)
@@ -278,7 +278,7 @@ def test_counts_are_those_of_a_list(
 def test_a_day_with_many_sounds_is_counted_as_one_with_few(history: History) -> None:
     history.database.open()
     with history.database.writing() as db:
-        noted = counts_module.no_changes()
+        noted = no_changes()
         for quarter in range(2 * 96):
             for hundredths in (50, 70, 90) if quarter < 96 else (90,):
                 counts_module.note(noted, ("dock", "porch"), quarter * QUARTER_MS, "dog", hundredths / 100, 1)
@@ -292,7 +292,7 @@ def test_a_day_with_many_sounds_is_counted_as_one_with_few(history: History) -> 
     assert history.counts(replace(wanted, min_score=0.7), [90, 100, 4]) == {"dog": [180, 2 * 4 + 96, 0]}
     # and when it has few again
     with history.database.writing() as db:
-        noted = counts_module.no_changes()
+        noted = no_changes()
         for quarter in range(96):
             for hundredths in (50, 90):
                 counts_module.note(noted, ("dock", "porch"), quarter * QUARTER_MS, "dog", hundredths / 100, -1)

@@ -17,11 +17,11 @@ from support.examples import examples
 
 from edgeaudio.dashboard import missed as missed_module
 from edgeaudio.dashboard import model_files, reviews
-from edgeaudio.dashboard.counts import QUARTER_MS
 from edgeaudio.dashboard.database import LAYOUT
 from edgeaudio.dashboard.history import Filter, History, Verdict
 from edgeaudio.dashboard.missed import FullError, MissedSounds
 from edgeaudio.dashboard.reviews import MAX_LOGGED, Judgement, Reviews
+from edgeaudio.packed_counts import QUARTER_MS
 
 DAY_S = 86_400.0
 KEEP_S = 30 * DAY_S

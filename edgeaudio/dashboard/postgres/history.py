@@ -3,37 +3,27 @@
 Owns: pages, counts, and which file an event's model was. Does not know: how a row is made of detections (rows.py),
 verdicts (reviews.py). Nothing is written here.
 
-Nothing is counted beforehand: a chart counts its events when it is asked for, and so does a search of a score. What
-takes too long is refused. Every method raises DatabaseError.
+Charts read what collect has counted beforehand. A search of a rare score reads events until it has a page. What takes
+too long is refused. Every method raises DatabaseError.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from edgeaudio.dashboard.counts import QUARTER_MS
 from edgeaudio.dashboard.history import MAX_PAGE, Cursor, Filter, HistoryEvent, Page
-from edgeaudio.dashboard.postgres.rows import (
-    IS_LOST,
-    LOST,
-    LOST_BEGIN,
-    OFFSET,
-    ONSETS,
-    REVIEW,
-    Where,
-    begin_of,
-    event_of,
-)
-from edgeaudio.dashboard.postgres.store import FleetStore, at_of
+from edgeaudio.dashboard.postgres.rows import LOST, ONSETS, Where, begin_of, event_of
+from edgeaudio.dashboard.postgres.store import FleetStore
 from edgeaudio.fleet_database.queries import Session
+from edgeaudio.packed_counts import QUARTER_MS, Spans, least_hundredths, summed
 
-_SPANS: Final = "width_bucket({begin}, CAST(:bounds AS {kind}[])) - 1"
-_COUNTED: Final = "coalesce(r.given_label, d.label)"
+_COUNTS: Final = """SELECT day, label, {packed} FROM edgeaudio.counts WHERE device = :device AND source = :source
+    AND day BETWEEN :first AND :last AND (CAST(:label AS text) IS NULL OR label = :label)"""
+# of a row that has its totals the entries need not be read, unless their scores matter
+_TOTALS: Final = _COUNTS.format(packed="coalesce(totals, entries), totals IS NOT NULL")
+_ENTRIES: Final = _COUNTS.format(packed="entries, false")
 # reported every few minutes, and as soon as it changes
 _HASHES: Final = """SELECT k.number, (SELECT h.models ->> k.model FROM edgeaudio.health h WHERE h.device = k.device
     AND h.begins_at BETWEEN k.at - interval '10 minutes' AND k.at + interval '10 minutes'
@@ -72,38 +62,22 @@ class FleetHistory:
     def counts(self, wanted: Filter, steps: Sequence[int]) -> dict[str, list[int]]:
         """Return the number of events of each label, that of most events first, in spans that follow each other.
 
-        As History.counts does; only that here nothing has been counted beforehand.
+        As History.counts does, from what collect has counted until some seconds ago.
         """
-        first_ms = (wanted.from_ms or 0) // QUARTER_MS * QUARTER_MS
-        bounds = [at_of(first_ms + quarters * QUARTER_MS) for quarters in itertools.accumulate(steps, initial=0)]
-        by_label: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(steps))
+        spans = Spans((wanted.from_ms or 0) // QUARTER_MS, steps)
+        totals = least_hundredths(wanted.min_score) == 0
         with self._store.session() as db:
-            for is_lost in (False, True):
-                where = Where(is_lost)
-                where.choose(Filter(device=wanted.device, source=wanted.source, tests=False))
-                where.begins(">=", "first", bounds[0])
-                where.begins("<", "until", bounds[-1])
-                where.add("r.verdict IS DISTINCT FROM 'wrong'")
-                if wanted.label is not None:
-                    where.add(f"{_COUNTED} = :label", label=wanted.label)
-                if wanted.min_score is not None:
-                    where.scores(math.ceil(wanted.min_score * 100 - 1e-9) / 100)
-                if is_lost:
-                    where.values["bounds"] = [at.replace(tzinfo=None) for at in bounds]
-                    span = _SPANS.format(begin=LOST_BEGIN, kind="timestamp")
-                    kind = f"d.kind = 'offset' AND {IS_LOST}"
-                else:
-                    where.values["bounds"] = bounds
-                    span, kind = _SPANS.format(begin="d.at", kind="timestamptz"), "d.kind = 'onset'"
-                # an onset's offset matters only where its score may be the higher one
-                offset = OFFSET if wanted.min_score is not None and not is_lost else ""
-                query = (
-                    f"SELECT {_COUNTED}, {span}, count(*) FROM edgeaudio.detections d {REVIEW} {offset} "  # noqa: S608 - constants, and conditions of rows.py
-                    f"WHERE {kind}{where} GROUP BY 1, 2"
-                )
-                for label, place, count in db.rows(query, **where.values):
-                    by_label[label][place] += count
-        return dict(sorted(by_label.items(), key=lambda item: (-sum(item[1]), item[0])))
+            rows = db.rows(
+                _TOTALS if totals else _ENTRIES,
+                device=wanted.device or "",
+                source=wanted.source or "",
+                first=spans.first_day,
+                last=spans.last_day,
+                label=wanted.label,
+            )
+        return summed(
+            ((day, label, bytes(packed), is_total) for day, label, packed, is_total in rows), spans, wanted.min_score
+        )
 
 
 def find(db: Session, device: str, source: str, event_id: str) -> HistoryEvent | None:

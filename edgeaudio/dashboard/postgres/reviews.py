@@ -1,6 +1,7 @@
 """Verdicts on the events of a fleet.
 
 Owns: the tables `reviews` and `review_log`, and that changes wait for each other, of all dashboards of one database.
+What collect is to count anew is noted in the same transaction.
 Does not know: who may (web/), pages (history.py). Every method raises DatabaseError.
 """
 
@@ -15,11 +16,14 @@ from edgeaudio.dashboard.postgres.history import find
 from edgeaudio.dashboard.postgres.store import FleetStore, at_of, ms_of
 from edgeaudio.dashboard.reviews import MAX_LOGGED, Changed, Judgement, LoggedChange
 from edgeaudio.fleet_database.queries import Session
+from edgeaudio.packed_counts import QUARTER_MS
 
 _LOCK: Final = 0x65646710  # of pg_advisory_xact_lock; the others: fleet_database/migrations.py, collect/
 _KEY: Final = "device = :device AND source = :source AND id = :id"
 _CUT_LOG: Final = f"""DELETE FROM edgeaudio.review_log WHERE {_KEY} AND number <= (
     SELECT number FROM edgeaudio.review_log WHERE {_KEY} ORDER BY number DESC LIMIT 1 OFFSET :kept)"""  # noqa: S608 - constants
+
+_RECOUNT: Final = "INSERT INTO edgeaudio.uncounted VALUES (:device, :source, :quarter)"
 
 
 class FleetReviews:
@@ -49,6 +53,7 @@ class FleetReviews:
                     continue
                 reviewed += (verdict is not None) - (event.verdict is not None)
                 _set(db, Judgement(event.device, event.source, event.id, verdict, given_label), reviewer, now_s)
+                db.run(_RECOUNT, device=event.device, source=event.source, quarter=event.begin_ms // QUARTER_MS)
                 before.append(Judgement(event.device, event.source, event.id, event.verdict, event.given_label))
         return Changed(tuple(before), unchanged, left_out)
 

@@ -1,10 +1,8 @@
 """Events as PostgreSQL tells them: an onset with its offset, or an offset whose onset is lost.
 
 Owns: the two SELECTs, their conditions, and an event's place among the pages.
-Does not know: pages (history.py), connections (store.py), who judges (reviews.py).
-
-The table has detections: an onset and its offset are joined when they are read. They are of one event if they have its
-id and source, and the offset is between a day before its onset (a clock that was set) and 31 days behind it.
+Does not know: which detections are one event (fleet_database/event_parts.py), pages (history.py), connections
+(store.py), who judges (reviews.py).
 
 An event's number is no number of arrival, as in SQLite: the lower 43 bits are a hash of its key, and the bits above
 them the microseconds of its beginning. So the order of (begin_ms, number) is that of (at, hash), which an index has.
@@ -18,21 +16,11 @@ from typing import Any, Final
 
 from edgeaudio.dashboard.history import Cursor, Filter, HistoryEvent
 from edgeaudio.dashboard.postgres.store import EPOCH, at_of, ms_of
+from edgeaudio.fleet_database.event_parts import IS_LOST, LOST_BEGIN, OFFSET, REVIEW, SCORE
 
 _HASH_BITS: Final = 43  # and ten for 1,000 microseconds: a number that JavaScript has exactly
 _HASH_MASK: Final = (1 << _HASH_BITS) - 1
 HASH: Final = f"(hashtextextended(d.device || '/' || d.source || '/' || d.id, 0) & {_HASH_MASK})"
-# as its index has it (migrations.py), in UTC without a zone
-LOST_BEGIN: Final = "(d.at AT TIME ZONE 'UTC' - make_interval(secs => least(d.duration_s, 2678400)))"
-REVIEW: Final = "LEFT JOIN edgeaudio.reviews r ON r.device = d.device AND r.source = d.source AND r.id = d.id"
-_OTHER_HALF: Final = """e.id = d.id AND e.device = d.device AND e.source = d.source AND e.kind = '{kind}'
-    AND e.at BETWEEN d.at - interval '{before} days' AND d.at + interval '{after} days'"""
-IS_LOST: Final = (
-    f"NOT EXISTS (SELECT FROM edgeaudio.detections e WHERE {_OTHER_HALF.format(kind='onset', before=31, after=1)})"
-)
-OFFSET: Final = f"""LEFT JOIN LATERAL (SELECT e.at, e.at_error_s, e.score, e.duration_s FROM edgeaudio.detections e
-    WHERE {_OTHER_HALF.format(kind="offset", before=1, after=31)} ORDER BY e.at LIMIT 1) ending ON true"""  # noqa: S608
-SCORE: Final = "greatest(d.score, ending.score)"
 _REVIEWED: Final = "r.verdict, r.given_label, r.reviewer, r.reviewed_at"
 ONSETS: Final = f"""SELECT {HASH} AS hash, d.device, d.source, d.id, d.label, d.model, {SCORE}, d.at AS begin,
     d.at_error_s, ending.at, ending.at_error_s, coalesce(ending.duration_s, d.duration_s), d.test, false, {_REVIEWED}

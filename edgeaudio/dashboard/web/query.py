@@ -9,9 +9,9 @@ import math
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from edgeaudio.dashboard.counts import QUARTER_MS, QUARTERS
 from edgeaudio.dashboard.history import MAX_PAGE, Cursor, Filter, Verdict
 from edgeaudio.dashboard.viewers import Watched
+from edgeaudio.packed_counts import QUARTER_MS, QUARTERS
 from edgeaudio.slugs import is_slug
 from edgeaudio.wire.payload_fields import MAX_COUNT
 from edgeaudio.wire.payloads import MAX_NAME
