@@ -22,11 +22,9 @@ from sqlalchemy import Connection, text
 from edgeaudio.collect.rows import Row
 from edgeaudio.fleet_database.database import Database
 from edgeaudio.fleet_database.event_parts import (
-    IS_LOST,
-    IS_OFFSET_OF,
-    IS_ONSET_OF,
     LOST_BEGIN,
     OFFSET,
+    ONSET,
     REVIEW,
     SCORE,
     lost_begin,
@@ -35,7 +33,7 @@ from edgeaudio.fleet_database.event_parts import (
 from edgeaudio.packed_counts import QUARTERS, Changes, RowKey, arranged, entries_of, merged, no_changes, note
 
 _LOCK: Final = 0x65646704
-_AT_ONCE: Final = 500  # quarters of sources: five days, where all of them are counted
+MAX_AT_ONCE: Final = 2_000
 _ROWS: Final = 5_000  # of `counts`, in one statement
 _QUARTER_S: Final = 900
 
@@ -59,22 +57,19 @@ _OFFSETS: Final = f"""d.kind = 'offset' AND NOT d.test
     AND {LOST_BEGIN} >= CAST(:first AS timestamptz) AT TIME ZONE 'UTC'
     AND {LOST_BEGIN} < CAST(:last AS timestamptz) AT TIME ZONE 'UTC'
     AND {_IS_NOTED.format(quarter=quarter_of(LOST_BEGIN))}"""
-# a score of 0.29 is 0.28999999 as `real`
-_COUNTED: Final = (
-    "d.device, d.source, {quarter}, coalesce(r.given_label, d.label), CAST(floor({score} * 100.0 + 1e-5) AS integer)"
+# a score of 0.29 is 0.28999999 as `real`. Behind the count: the quarter that the other half names, if it is another
+_COUNTED: Final = """SELECT d.device, d.source, {quarter}, coalesce(r.given_label, d.label),
+    CAST(floor({score} * 100.0 + 1e-5) AS integer), nullif({other}, {quarter}),
+    count(*) FILTER (WHERE {is_event} AND r.verdict IS DISTINCT FROM 'wrong')
+    FROM edgeaudio.detections d"""
+_ONSETS_COUNTED: Final = _COUNTED.format(
+    quarter=quarter_of("d.at"), score=SCORE, other=quarter_of(lost_begin("ending")), is_event="true"
 )
-_COUNT: Final = f"""SELECT {_COUNTED.format(quarter=quarter_of("d.at"), score=SCORE)}, count(*)
-    FROM edgeaudio.detections d {REVIEW} {OFFSET} WHERE {_ONSETS} AND r.verdict IS DISTINCT FROM 'wrong'
-    GROUP BY 1, 2, 3, 4, 5
-    UNION ALL SELECT {_COUNTED.format(quarter=quarter_of(LOST_BEGIN), score="d.score")}, count(*)
-    FROM edgeaudio.detections d {REVIEW} WHERE {_OFFSETS} AND {IS_LOST} AND r.verdict IS DISTINCT FROM 'wrong'
-    GROUP BY 1, 2, 3, 4, 5"""  # noqa: S608 - constants
-_OTHERS: Final = f"""SELECT d.device, d.source, {quarter_of(lost_begin("e"))} FROM edgeaudio.detections d
-    JOIN edgeaudio.detections e ON {IS_OFFSET_OF}
-    WHERE {_ONSETS} AND {quarter_of(lost_begin("e"))} <> {quarter_of("d.at")}
-    UNION SELECT d.device, d.source, {quarter_of("e.at")} FROM edgeaudio.detections d
-    JOIN edgeaudio.detections e ON {IS_ONSET_OF}
-    WHERE {_OFFSETS} AND {quarter_of("e.at")} <> {quarter_of(LOST_BEGIN)}"""  # noqa: S608 - constants
+_OFFSETS_COUNTED: Final = _COUNTED.format(
+    quarter=quarter_of(LOST_BEGIN), score="d.score", other=quarter_of("onset.at"), is_event="onset.at IS NULL"
+)
+_COUNT: Final = f"""{_ONSETS_COUNTED} {REVIEW} {OFFSET} WHERE {_ONSETS} GROUP BY 1, 2, 3, 4, 5, 6
+    UNION ALL {_OFFSETS_COUNTED} {REVIEW} {ONSET} WHERE {_OFFSETS} GROUP BY 1, 2, 3, 4, 5, 6"""
 _OLD: Final = """SELECT d.device, d.source, d.label, d.entries FROM edgeaudio.counts d
     WHERE d.day = :day AND d.device <> '' AND d.source <> '' AND (CAST(:all AS integer[]) <> '{}'
         OR (d.device, d.source) IN (SELECT * FROM unnest(CAST(:devices AS text[]), CAST(:sources AS text[]))))"""
@@ -98,17 +93,17 @@ def note_stored(db: Connection, detections: Sequence[Row]) -> None:
         db.execute(text(_NOTE), {name: [row[column] for row in counted] for name, column in columns.items()})
 
 
-def count_noted(database: Database) -> bool:
-    """Count some of what is noted, the newest first; True if that was all. Raises DatabaseError."""
+def count_noted(database: Database, at_once: int = MAX_AT_ONCE) -> bool:
+    """Count so many quarters of what is noted, the newest first; True if that was all. Raises DatabaseError."""
     with database.transaction() as db:
         db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        noted = {(device, source, quarter) for device, source, quarter in db.execute(text(_TAKE), {"count": _AT_ONCE})}
+        noted = {(device, source, quarter) for device, source, quarter in db.execute(text(_TAKE), {"count": at_once})}
         others: set[_Noted] = set()
         for day, of_day in _by_day(noted):
-            others |= {tuple(row) for row in db.execute(text(_OTHERS), _values(day, of_day))}
-        for day, of_day in _by_day(noted | others):
+            others |= _count_day(db, day, of_day)
+        for day, of_day in _by_day(others - noted):
             _count_day(db, day, of_day)
-    return len(noted) < _AT_ONCE
+    return len(noted) < at_once
 
 
 def prune(db: Connection, oldest: datetime) -> None:
@@ -138,13 +133,19 @@ def _values(day: int, noted: set[_Noted]) -> dict[str, Any]:
     }
 
 
-def _count_day(db: Connection, day: int, noted: set[_Noted]) -> None:
-    """Replace the counts of quarters of sources, and change those of the wider scopes by what is different."""
+def _count_day(db: Connection, day: int, noted: set[_Noted]) -> set[_Noted]:
+    """Replace the counts of quarters of sources, and change those of the wider scopes by what is different.
+
+    Returns what the other halves of these events name.
+    """
     values = _values(day, noted)
     everything = set(values["all"])
     differences: Counter[tuple[str, str, int, str, int]] = Counter()
-    for *of, count in db.execute(text(_COUNT), values):
-        differences[*of] += count
+    others: set[_Noted] = set()
+    for device, source, quarter, label, hundredths, other, count in db.execute(text(_COUNT), values):
+        differences[device, source, quarter, label, hundredths] += count
+        if other is not None:
+            others.add((device, source, other))
     for device, source, label, entries in db.execute(text(_OLD), values):
         for quarter_of_day, hundredths, count in entries_of(entries):
             quarter = day * QUARTERS + quarter_of_day
@@ -155,6 +156,7 @@ def _count_day(db: Connection, day: int, noted: set[_Noted]) -> None:
         if change:
             note(changes, (device, source), quarter, label, min(hundredths, 100), change)
     _write(db, changes)
+    return others
 
 
 def _write(db: Connection, changes: Changes) -> None:

@@ -45,6 +45,7 @@ class Keeper:
         self._keep_months = keep_months
         self._kept_s = float("-inf")  # monotonic
         self._count_s = float("-inf")  # monotonic: when it is due
+        self._count_at_once = 32
         self._throttle = LogThrottle()
         self._seen: set[tuple[str, str]] = set()  # devices with shards, sources with devices, of this subscription
 
@@ -56,21 +57,25 @@ class Keeper:
         self._kept_s = time.monotonic()
 
     def count(self) -> None:
-        """Count for charts what has been noted since, for two seconds at most, every ten. Never raises."""
+        """Count for charts what has been noted since, for some seconds at most, every ten. Never raises."""
         begun_s = time.monotonic()
         if begun_s < self._count_s:
             return
+        is_all = False
         try:
-            while (
-                not (is_all := chart_counts.count_noted(self._database)) and time.monotonic() - begun_s < _COUNT_FOR_S
-            ):
-                pass
+            while not is_all and time.monotonic() - begun_s < _COUNT_FOR_S:
+                step_s = time.monotonic()
+                is_all = chart_counts.count_noted(self._database, self._count_at_once)
+                # a quarter of an hour of a source may have one event, that of all sources many thousands
+                is_slow = time.monotonic() - step_s > _COUNT_FOR_S / 2
+                self._count_at_once = self._count_at_once // 2 if is_slow else self._count_at_once * 2
+                self._count_at_once = min(max(self._count_at_once, 1), chart_counts.MAX_AT_ONCE)
         except DatabaseError as error:
-            if self._throttle.is_due("charts", time.monotonic()):
-                log.warning("charts: %s; it is tried again", error)
+            self._count_at_once = 1
             is_all = True
-        spent_s = time.monotonic() - begun_s
-        self._count_s = time.monotonic() + (max(_COUNT_EVERY_S, spent_s) if is_all else 0.0)
+            if self._throttle.is_due("charts", time.monotonic()):
+                log.warning("charts are behind: %s; it is tried again", error)
+        self._count_s = time.monotonic() + (_COUNT_EVERY_S if is_all else 0.0)
 
     def write(self, values: Sequence[Value]) -> None:
         """Commit what is now, in the order in which it came."""

@@ -7,16 +7,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeaudio.commands.database_option import add_database
 from edgeaudio.commands.number_types import whole
 from edgeaudio.commands.parser import add_settings
+from edgeaudio.settings.places import COLLECT_DATABASE_VARIABLE
 
 if TYPE_CHECKING:
     from edgeaudio.commands.parser import Commands
 
-_DATABASE = (
-    "PostgreSQL, as in postgresql://host:5432/database; @FILE: the URL in the first line of FILE, for one with a "
-    "password; what is left out is libpq's affair: PGPASSFILE, PGSERVICE (default: $EDGEAUDIO_COLLECT_DATABASE)"
-)
+_DATABASE = "the PostgreSQL of the fleet"
 
 
 def add_collect(commands: Commands) -> None:
@@ -29,7 +28,7 @@ def add_collect(commands: Commands) -> None:
         "once however often it comes. Several processes of one group share the messages. Needs the extra `collect`.",
     )
     add_settings(collect)
-    collect.add_argument("--database", metavar="URL", help=_DATABASE)
+    add_database(collect, _DATABASE, COLLECT_DATABASE_VARIABLE)
     collect.add_argument(
         "--group",
         type=group,
@@ -86,8 +85,7 @@ def _add_roll_up(actions: Commands) -> None:
         "unless the file has all of them. May run beside collectors, and again and again. Needs pyarrow too, which the "
         "extra `archive` brings.",
     )
-    # what stands before `roll-up` counts too: no default here may take its place
-    command.add_argument("--database", default=argparse.SUPPRESS, metavar="URL", help=_DATABASE)
+    add_database(command, _DATABASE, COLLECT_DATABASE_VARIABLE, is_action=True)
     command.add_argument(
         "--to", required=True, type=Path, metavar="DIR", help="the folder; it is made if it is missing"
     )

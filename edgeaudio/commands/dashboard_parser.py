@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeaudio.commands.clips.times import moment
+from edgeaudio.commands.database_option import add_database
 from edgeaudio.commands.parser import add_settings
+from edgeaudio.settings.places import FLEET_DATABASE_VARIABLE
 
 if TYPE_CHECKING:
     from edgeaudio.commands.parser import Commands
 
-_DATABASE = (
-    "the PostgreSQL that `edgeaudio collect` fills, whose events are shown and reviewed instead of a history of its "
-    "own, as in postgresql://host:5432/database; @FILE: the URL in the first line of FILE, for one with a password; "
-    "needs the extra `collect` (default: $EDGEAUDIO_FLEET_DATABASE, else none)"
-)
+_DATABASE = "the PostgreSQL of the fleet, which `edgeaudio collect` fills, instead of a history of the dashboard's own"
 
 
 def add_dashboard(commands: Commands) -> None:
@@ -30,7 +28,7 @@ def add_dashboard(commands: Commands) -> None:
         "extra `dashboard`.",
     )
     add_settings(dashboard)
-    dashboard.add_argument("--database", metavar="URL", help=_DATABASE)
+    add_database(dashboard, _DATABASE, FLEET_DATABASE_VARIABLE)
     dashboard.add_argument(
         "--hash-password",
         action="store_true",
@@ -65,7 +63,7 @@ def _add_export(actions: Commands) -> None:
         metavar="KEY=VALUE",
         help="one setting, as in --set dashboard.database=sounds.sqlite; may be repeated",
     )
-    command.add_argument("--database", default=argparse.SUPPRESS, metavar="URL", help=_DATABASE)
+    add_database(command, _DATABASE, FLEET_DATABASE_VARIABLE, is_action=True)
     command.add_argument("target", type=Path, metavar="DIR", help="the folder; it is made if it is missing")
     command.add_argument("--device", metavar="NAME", help="only of this device")
     command.add_argument("--source", metavar="NAME", help="only of this source")

@@ -6,18 +6,31 @@ Does not know: what is done with the database.
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgeaudio.commands.extras import require_extra
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.settings.reading import read_secret
 
 if TYPE_CHECKING:
     from edgeaudio.fleet_database.database import DatabaseUrl
 
+_URL: Final = (
+    "as in postgresql://host:5432/database; @FILE: the URL in the first line of FILE, for one with a password; what is "
+    "left out is libpq's affair: PGPASSFILE, PGSERVICE; needs the extra `collect`"
+)
 _PACKAGES: Final = ("psycopg", "sqlalchemy")
+
+
+def add_database(command: argparse.ArgumentParser, what: str, variable: str, *, is_action: bool = False) -> None:
+    """Add `--database` to a command; `what` it is, and the `variable` that names it otherwise.
+
+    is_action: of a command's action. What stands before the action counts too: no default may take its place.
+    """
+    default = argparse.SUPPRESS if is_action else None
+    command.add_argument("--database", default=default, metavar="URL", help=f"{what}, {_URL} (default: ${variable})")
 
 
 def fleet_database(option: str | None, variable: str, what: str) -> DatabaseUrl | None:
@@ -30,6 +43,7 @@ def fleet_database(option: str | None, variable: str, what: str) -> DatabaseUrl 
         return None
     require_extra("collect", _PACKAGES, what)
     from edgeaudio.fleet_database.database import parse_database_url  # noqa: PLC0415 (the extra's packages)
+    from edgeaudio.settings.reading import read_secret  # noqa: PLC0415 (its libraries take 18 MB)
 
     url = parse_database_url(read_secret(Path(given[1:])) if given.startswith("@") else given)
     if url.has_password and option and not option.startswith("@"):

@@ -33,9 +33,10 @@ _CONNECTION: Final[dict[str, Any]] = {  # where the URL does not say otherwise; 
     "tcp_user_timeout": 20_000,  # ms
     "client_encoding": "utf8",  # the server's own may lack letters, or be none (SQL_ASCII), and text be bytes
 }
-# of each transaction, and not of the session: behind a pooler the next transaction may be in another one
+# of each transaction, and not of the session: behind a pooler the next transaction may be in another one. To compile a
+# query for each of its months costs more seconds than it saves
 _SETTINGS: Final = """SET LOCAL timezone = 'UTC'; SET LOCAL statement_timeout = '{limit_s}s';
-    SET LOCAL lock_timeout = '{lock_s}s'; SET LOCAL idle_in_transaction_session_timeout = '60s'"""
+    SET LOCAL lock_timeout = '{lock_s}s'; SET LOCAL jit = off; SET LOCAL idle_in_transaction_session_timeout = '60s'"""
 _ON_DISK: Final = "; SET LOCAL synchronous_commit = on"
 _HINTS: Final = {
     "28": "check the user and the password",
@@ -62,7 +63,7 @@ class RowError(DatabaseError):
 
 
 class TooSlowError(DatabaseError):
-    """A statement took longer than it may."""
+    """A statement took longer than it may, or waited for a connection while others did."""
 
 
 class NoPartitionError(DatabaseError):
@@ -125,6 +126,7 @@ class Database:
             creator=self.connect,
             pool_size=connections,
             max_overflow=0,
+            pool_timeout=use.connect_timeout_s,
             hide_parameters=True,
             execution_options={"preserve_rowcount": True},  # of INSERT too
         )
@@ -138,6 +140,8 @@ class Database:
                 yield connection
         except exc.DBAPIError as error:
             raise self.error(error.orig) from None
+        except exc.TimeoutError:
+            raise TooSlowError(f"database {self.url}: all connections of this process are in use") from None
         except (psycopg.Error, exc.SQLAlchemyError, UnicodeError) as error:
             raise self.error(error) from None
 

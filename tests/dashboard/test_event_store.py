@@ -19,10 +19,11 @@ from support.postgres import Postgres
 from edgeaudio.collect.chart_counts import count_noted
 from edgeaudio.collect.counts import Counts
 from edgeaudio.collect.writer import Writer
+from edgeaudio.dashboard import missed, reviews
 from edgeaudio.dashboard.database import DatabaseError
 from edgeaudio.dashboard.event_store import EventHistory, EventReviews, FleetEvents, MissedStore
 from edgeaudio.dashboard.history import Filter
-from edgeaudio.dashboard.missed import MissedSounds
+from edgeaudio.dashboard.missed import FullError, MissedSounds
 from edgeaudio.dashboard.reviews import MAX_LOGGED, Judgement, Reviews
 from edgeaudio.dashboard.unrecorded import Unrecorded
 from edgeaudio.fleet_database.database import Database, parse_database_url
@@ -103,6 +104,24 @@ def test_an_onset_and_its_offset_are_one_event_in_any_order(events: Events, orde
     assert counted(events) == {QUARTER: {"dog": 1}}
 
 
+def test_an_onset_that_comes_late_moves_the_count_to_its_own_quarter(events: Events) -> None:
+    # heard in part: the offset's duration is shorter than the time since the onset
+    events.write([offset(after_s=890, lasted_s=20)])
+    assert counted(events) == {QUARTER + QUARTER_MS: {"dog": 1}}
+    events.write([onset(after_s=-120)])
+    assert counted(events) == {QUARTER - QUARTER_MS: {"dog": 1}}
+
+
+def test_an_offset_with_a_higher_score_moves_the_count(events: Events) -> None:
+    events.write([onset(after_s=-120, score=0.8), offset(after_s=890, lasted_s=20, score=0.9)])
+    events.write([offset("e2", score=0.9)])
+    assert counted(events, Filter(min_score=0.9)) == {QUARTER - QUARTER_MS: {"dog": 1}, QUARTER: {"dog": 1}}
+    events.write([onset("e2", score=0.8)])
+    for least in (0.9, None):
+        wanted = Filter(min_score=least)
+        assert counted(events, wanted) == {QUARTER - QUARTER_MS: {"dog": 1}, QUARTER: {"dog": 1}}
+
+
 def test_an_event_goes_on_until_its_offset_comes(events: Events) -> None:
     events.write([onset()])
     (event,) = events.history.page(ALL).events
@@ -157,6 +176,7 @@ def test_every_filter_filters(events: Events) -> None:
     assert ids(events) == ["e", "d", "c", "b", "a"]
     assert ids(events, Filter(device="dock")) == ["e", "d", "b", "a"]
     assert ids(events, Filter(source="hall")) == ["b"]
+    assert ids(events, Filter(device="dock", source="hall")) == ["b"]
     assert ids(events, Filter(label="cat")) == ["c"]
     assert ids(events, Filter(device="dock", label="cat")) == []
     assert ids(events, Filter(min_score=0.9)) == ["e", "b"]  # 0.9 itself is among them
@@ -185,6 +205,7 @@ def test_counts_are_by_quarter_and_label_without_tests(events: Events) -> None:
     assert counted(events, Filter(device="dock"))[QUARTER] == {"cat": 1, "dog": 1}
     assert counted(events, Filter(label="cat")) == {QUARTER: {"cat": 1}}
     assert counted(events, Filter(device="shed", source="porch")) == {QUARTER - QUARTER_MS: {"dog": 1}}
+    assert counted(events, Filter(source="porch")) == counted(events)
     assert counted(events, Filter(source="hall")) == {}
 
 
@@ -204,11 +225,13 @@ def test_spans_of_counts_follow_each_other_and_the_most_frequent_label_is_first(
     events.count()
     counts = events.history.counts(Filter(from_ms=first_ms), [92, 100, 1])
     assert list(counts.items()) == [("cat", [5, 0, 0]), ("dog", [2, 1, 1])]
+    assert events.history.counts(Filter(from_ms=first_ms - 10 * day_ms), [96]) == {}
 
 
 def test_verdicts_are_searched_counted_and_undone(events: Events) -> None:
     events.write([onset(f"e{n}", after_s=n, label="dog" if n % 2 else "cow") for n in range(6)])
     events.write([onset("test", after_s=9, test=True)])
+    assert counted(events) == {QUARTER: {"cow": 3, "dog": 3}}
     changed = events.reviews.judge(
         [judged("e0", "wrong"), judged("e1", "other", "cat"), judged("e2", "right"), judged("test", "wrong")],
         "anna",
@@ -220,19 +243,45 @@ def test_verdicts_are_searched_counted_and_undone(events: Events) -> None:
     assert ids(events, Filter(verdict="wrong", label="cow")) == ["e0"]
     assert ids(events, Filter(label="cat", device="dock")) == ["e1"]
     assert ids(events, Filter(label="dog", tests=False)) == ["e5", "e3", "e1"]
-    assert counted(events) == {QUARTER: {"cow": 2, "dog": 2, "cat": 1}}
+    for scope in (ALL, Filter(device="dock"), Filter(source="porch"), Filter(device="dock", source="porch")):
+        assert counted(events, scope) == {QUARTER: {"cow": 2, "dog": 2, "cat": 1}}
     event = events.history.event("dock", "porch", "e1")
     assert event is not None
     assert (event.verdict, event.given_label, event.reviewer) == ("other", "cat", "anna")
     assert event.reviewed_ms == int(NOW_S * 1000)
-    again = events.reviews.judge([judged("e2", "other", "cow"), judged("nothing", "wrong")], "bob", NOW_S)
-    assert (again.before, again.unchanged, again.left_out) == ((), 1, 1)
+    asked = [judged("e2", "other", "cow"), judged("nothing", "wrong"), judged("e5", None)]
+    again = events.reviews.judge(asked, "bob", NOW_S)
+    assert (again.before, again.unchanged, again.left_out) == ((), 2, 1)
     events.reviews.judge(changed.before, "bob", NOW_S)
     assert counted(events) == {QUARTER: {"cow": 3, "dog": 3}}
     assert [(entry.reviewer, entry.verdict, entry.given_label) for entry in events.reviews.log(event)] == [
         ("bob", None, None),
         ("anna", "other", "cat"),
     ]
+    assert events.history.event("dock", "porch", "e1") == replace(
+        event, verdict=None, given_label=None, reviewer=None, reviewed_ms=None
+    )
+
+
+def test_a_label_is_searched_whoever_gave_it(events: Events) -> None:
+    events.write([onset(f"e{n}", after_s=n, label="dog" if n % 2 else "cow") for n in range(6)])
+    events.write([onset("real", after_s=3.5, label="cat")])
+    events.reviews.judge([judged(f"e{n}", "other", "cat") for n in (1, 2, 5)], "anna", NOW_S)
+    seen, after = [], None
+    while True:
+        page = events.history.page(Filter(label="cat"), after, limit=2)
+        seen += [event.id for event in page.events]
+        if (after := page.next) is None:
+            break
+    assert seen == ["e5", "real", "e2", "e1"]
+
+
+def test_too_many_reviewed_events_are_refused(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviews, "MAX_REVIEWED", 2)
+    events.write([onset(f"e{n}") for n in range(4)])
+    assert events.reviews.judge([judged(f"e{n}", "right") for n in range(4)], "a", NOW_S).left_out == 2
+    assert events.reviews.judge([judged("e0", "wrong")], "a", NOW_S).left_out == 0  # it is among them
+    assert events.reviews.judge([judged("e0", None), judged("e3", "right")], "a", NOW_S).left_out == 0
 
 
 def test_the_log_is_bounded(events: Events) -> None:
@@ -248,7 +297,9 @@ def test_the_log_is_bounded(events: Events) -> None:
     assert len(events.reviews.log(other)) == 1
 
 
-def test_missed_sounds_are_paged_and_removed_and_labels_known(events: Events) -> None:
+def test_missed_sounds_are_paged_bounded_and_removed_and_labels_known(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
     events.write([onset("long"), offset("long", lasted_s=60.0)])
     for n in range(5):
         span_ms = (AT_MS + 1000 * n, AT_MS + 1000 * n + 500)
@@ -256,12 +307,20 @@ def test_missed_sounds_are_paged_and_removed_and_labels_known(events: Events) ->
     first = events.missed.page(ALL, limit=3)
     sounds = [*first.sounds, *events.missed.page(ALL, first.next, limit=3).sounds]
     assert [sound.begin_ms - AT_MS for sound in sounds] == [4000, 3000, 2000, 1000, 0]
+    assert events.missed.page(ALL, sounds[2].cursor).next is None
+    assert [sound.number for sound in events.missed.page(Filter(source="hall")).sounds] == [sounds[0].number]
+    assert events.missed.page(Filter(device="shed")).sounds == ()
     assert [sound.covered_by for sound in sounds] == [None, "long", "long", "long", "long"]
     assert len(events.missed.page(Filter(label="owl", from_ms=AT_MS + 1, until_ms=AT_MS + 3001)).sounds) == 3
     assert [sound.source for sound in events.missed.remove((sounds[0].number, 99))] == ["hall"]
     assert len(events.missed.page(ALL).sounds) == 4
     events.reviews.judge([judged("long", "other", "cat")], "anna", NOW_S)
     assert events.missed.labels() == ["cat", "dog", "owl"]
+    monkeypatch.setattr(missed, "MAX_LABELS", 2)
+    assert len(events.missed.labels()) == 2
+    monkeypatch.setattr(missed, "MAX_MISSED", 4)
+    with pytest.raises(FullError, match="there are 4 missed sounds already: export them, and remove some"):
+        events.missed.add("dock", "porch", "owl", (AT_MS, AT_MS + 1), "anna", NOW_S)
 
 
 def test_a_database_that_is_away_is_one_line_without_its_password() -> None:

@@ -53,16 +53,6 @@ def counted(history: History, wanted: Filter = ALL) -> dict[int, dict[str, int]]
     return found
 
 
-def test_onset_and_offset_become_one_event(history: History) -> None:
-    history.write([onset()], NOW_S)
-    (event,) = history.page(ALL).events
-    assert (event.end_ms, event.score, event.duration_s) == (None, 0.8, 0.5)
-    history.write([offset()], NOW_S + 3)
-    assert history.page(ALL).events == (replace(EVENT, number=1),)
-    assert history.event("dock", "porch", "e1") == history.page(ALL).events[0]
-    assert history.event("dock", "porch", "e2") is None
-
-
 @settings(max_examples=examples(30))  # each is a file
 @given(order=st.permutations([onset(), offset(), onset(), offset()]), cuts=st.sets(st.integers(1, 3)))
 def test_the_order_and_repetitions_of_detections_do_not_matter(
@@ -79,55 +69,6 @@ def test_the_order_and_repetitions_of_detections_do_not_matter(
         assert replace(event, number=0) == replace(EVENT, number=0)
         assert sorted(detection.kind for detection in new) == ["offset", "onset"]
         assert counted(history) == {AT_MS // QUARTER_MS * QUARTER_MS: {"dog": 1}}
-
-
-def test_an_offset_without_its_onset_tells_when_the_sound_began(history: History) -> None:
-    history.write([offset(lasted_s=3)], NOW_S)
-    (event,) = history.page(ALL).events
-    assert event.onset_lost
-    assert (event.begin_ms, event.end_ms) == (AT_MS, AT_MS + 3000)
-
-
-def test_devices_do_not_share_ids(history: History) -> None:
-    history.write([onset(), onset(device="shed"), onset(source="hall")], NOW_S)
-    assert len(history.page(ALL).events) == 3
-
-
-def test_pages_go_back_in_time_without_a_gap_or_a_repetition(history: History) -> None:
-    # many begin in the same millisecond, and one arrives while somebody reads
-    history.write([onset(f"e{n}", after_s=n // 4) for n in range(50)], NOW_S)
-    seen, after = [], None
-    while True:
-        page = history.page(ALL, after, limit=7)
-        seen += [event.id for event in page.events]
-        history.write([onset(f"late{len(seen)}", after_s=1000)], NOW_S)
-        after = page.next
-        if after is None:
-            break
-    assert sorted(seen) == sorted(f"e{n}" for n in range(50))
-    assert [int(name[1:]) // 4 for name in seen] == sorted((n // 4 for n in range(50)), reverse=True)
-
-
-def test_every_filter_filters(history: History) -> None:
-    history.write(
-        [
-            onset("a"),
-            onset("b", source="hall", score=0.95),
-            onset("c", device="shed", label="cat"),
-            onset("d", after_s=60, test=True),
-        ],
-        NOW_S,
-    )
-    assert ids(history) == ["d", "c", "b", "a"]
-    assert ids(history, Filter(device="dock")) == ["d", "b", "a"]
-    assert ids(history, Filter(device="dock", source="hall")) == ["b"]
-    assert ids(history, Filter(source="hall")) == ["b"]
-    assert ids(history, Filter(label="cat")) == ["c"]
-    assert ids(history, Filter(device="dock", label="cat")) == []
-    assert ids(history, Filter(min_score=0.9)) == ["b"]
-    assert ids(history, Filter(from_ms=AT_MS + 1)) == ["d"]
-    assert ids(history, Filter(until_ms=AT_MS + 1)) == ["c", "b", "a"]
-    assert ids(history, Filter(tests=False)) == ["c", "b", "a"]
 
 
 @pytest.mark.parametrize(
@@ -172,64 +113,6 @@ def test_a_rare_score_is_looked_for_by_itself(history: History, monkeypatch: pyt
             assert history.page(wanted, after, limit=5) == pages[-1]
             after = pages[-1].next
     assert len(ids(history, Filter(min_score=0.97))) == 12
-
-
-def test_counts_are_by_quarter_and_label_without_tests(history: History) -> None:
-    batch = [
-        onset("a"),
-        onset("b", after_s=10, label="cat"),
-        onset("c", after_s=900),
-        onset("d", test=True),
-        onset("e", device="shed", after_s=-70),
-    ]
-    history.write(batch, NOW_S)
-    slot = AT_MS // QUARTER_MS * QUARTER_MS
-    assert counted(history) == {
-        slot - QUARTER_MS: {"dog": 1},
-        slot: {"cat": 1, "dog": 1},
-        slot + QUARTER_MS: {"dog": 1},
-    }
-    assert counted(history, Filter(device="dock"))[slot] == {"cat": 1, "dog": 1}
-    assert counted(history, Filter(label="cat")) == {slot: {"cat": 1}}
-    assert counted(history, Filter(device="shed", source="porch")) == {slot - QUARTER_MS: {"dog": 1}}
-    assert counted(history, Filter(source="porch")) == counted(history)
-    assert counted(history, Filter(source="hall")) == {}
-
-
-def test_an_onset_that_comes_late_moves_the_count_to_its_own_quarter(history: History) -> None:
-    # heard in part: the offset's duration is shorter than the time since the onset
-    history.write([offset(after_s=890, lasted_s=20)], NOW_S)
-    slot = AT_MS // QUARTER_MS * QUARTER_MS
-    history.write([onset(after_s=-120)], NOW_S)
-    assert counted(history) == {slot - QUARTER_MS: {"dog": 1}}
-
-
-def test_spans_of_counts_follow_each_other_and_the_most_frequent_label_is_first(history: History) -> None:
-    day_ms = 96 * QUARTER_MS
-    first_ms = AT_MS // day_ms * day_ms + QUARTER_MS  # no day of UTC
-    times_s = [(first_ms + ms - AT_MS) / 1000 for ms in (-1, 0, 92 * QUARTER_MS - 1, 92 * QUARTER_MS, 2 * day_ms)]
-    history.write([onset(f"d{n}", after_s=after_s) for n, after_s in enumerate(times_s)], NOW_S)
-    history.write([onset(f"c{n}", label="cat", after_s=times_s[1]) for n in range(5)], NOW_S)
-    counts = history.counts(Filter(from_ms=first_ms), [92, 100, 1])
-    assert list(counts.items()) == [("cat", [5, 0, 0]), ("dog", [2, 1, 1])]
-    assert history.counts(Filter(from_ms=first_ms - 10 * day_ms), [96]) == {}
-
-
-@pytest.mark.parametrize(("least", "count"), [(0.28, 6), (0.29, 5), (0.291, 3), (0.57, 3), (0.58, 2), (1.0, 1)])
-def test_counts_are_of_a_score_in_hundredths(history: History, least: float, count: int) -> None:
-    # as floating point has them, 0.29 * 100 and 0.57 * 100 are below 29 and 57
-    scores = (0.285, 0.29, 0.295, 0.57, 0.999, 1.0)
-    history.write([onset(f"e{n}", score=score) for n, score in enumerate(scores)], NOW_S)
-    ((_, counts),) = counted(history, Filter(min_score=least)).items()
-    assert counts == {"dog": count}
-
-
-def test_an_offset_with_a_higher_score_moves_the_count(history: History) -> None:
-    history.write([onset(score=0.8), offset(score=0.9)], NOW_S)
-    history.write([offset("e2", score=0.9)], NOW_S)
-    history.write([onset("e2", score=0.8)], NOW_S)
-    assert list(counted(history, Filter(min_score=0.9)).values()) == [{"dog": 2}]
-    assert list(counted(history).values()) == [{"dog": 2}]
 
 
 @settings(max_examples=examples(30))

@@ -15,12 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.examples import examples
 
-from edgeaudio.dashboard import missed as missed_module
-from edgeaudio.dashboard import model_files, reviews
+from edgeaudio.dashboard import model_files
 from edgeaudio.dashboard.database import LAYOUT
 from edgeaudio.dashboard.history import Filter, History, Verdict
-from edgeaudio.dashboard.missed import FullError, MissedSounds
-from edgeaudio.dashboard.reviews import MAX_LOGGED, Judgement, Reviews
+from edgeaudio.dashboard.reviews import Judgement, Reviews
 from edgeaudio.packed_counts import QUARTER_MS
 
 DAY_S = 86_400.0
@@ -50,84 +48,15 @@ def prune(history: History, now_s: float) -> None:
         pass
 
 
-def test_wrong_events_leave_the_charts_and_others_count_under_their_label(history: History) -> None:
-    history.write([onset(f"e{n}", after_s=n) for n in range(4)], NOW_S)
-    changed = Reviews(history).judge(
-        [judged("e0", "wrong"), judged("e1", "other", "cat"), judged("e2", "right")], "anna", NOW_S
-    )
-    assert changed.before == tuple(judged(f"e{n}", None) for n in range(3))
-    for scope in (ALL, Filter(device="dock"), Filter(device="dock", source="porch")):
-        assert counted(history, scope) == {QUARTER: {"dog": 2, "cat": 1}}
-    event = history.event("dock", "porch", "e1")
-    assert event is not None
-    assert (event.label, event.verdict, event.given_label, event.reviewer) == ("dog", "other", "cat", "anna")
-    assert event.reviewed_ms == int(NOW_S * 1000)
-    # to judge as before undoes it
-    Reviews(history).judge(changed.before, "anna", NOW_S)
-    assert counted(history) == {QUARTER: {"dog": 4}}
-    event = history.event("dock", "porch", "e1")
-    assert event is not None
-    assert (event.verdict, event.given_label, event.reviewer, event.reviewed_ms) == (None, None, None, None)
-
-
-def test_what_is_no_change_or_no_event_is_said(history: History) -> None:
-    history.write([onset("a"), onset("b"), onset("test", test=True)], NOW_S)
-    Reviews(history).judge([judged("a", "right")], "anna", NOW_S)
-    changed = Reviews(history).judge(
-        [judged("a", "other", "dog"), judged("nothing", "wrong"), judged("test", "wrong"), judged("b", None)],
-        "bob",
-        NOW_S,
-    )
-    assert (changed.before, changed.unchanged, changed.left_out) == ((), 2, 2)
-    event = history.event("dock", "porch", "a")
-    assert event is not None
-    assert event.reviewer == "anna"
-
-
-def test_the_log_says_who_changed_what_and_is_bounded(history: History) -> None:
+def test_the_log_goes_with_its_event(history: History) -> None:
     history.write([onset("a")], NOW_S)
     store = Reviews(history)
-    store.judge([judged("a", "other", "cat")], "anna", NOW_S)
-    store.judge([judged("a", None)], "bob", NOW_S + 1)
+    store.judge([judged("a", "right")], "anna", NOW_S)
     (event,) = history.page(ALL).events
-    log = store.log(event)
-    assert [(entry.reviewer, entry.verdict, entry.given_label) for entry in log] == [
-        ("bob", None, None),
-        ("anna", "other", "cat"),
-    ]
-    for n in range(MAX_LOGGED):
-        store.judge([judged("a", "wrong" if n % 2 else "right")], f"r{n}", NOW_S + n)
-    assert [entry.reviewer for entry in store.log(event)] == [f"r{n}" for n in reversed(range(MAX_LOGGED))]
-    # it goes with its event
     store.judge([judged("a", None)], "anna", NOW_S)
+    assert len(store.log(event)) == 2
     prune(history, NOW_S + KEEP_S + 1)
     assert store.log(event) == []
-
-
-def test_verdicts_are_searched(history: History) -> None:
-    history.write([onset(f"e{n}", after_s=n, label="dog" if n % 2 else "cow") for n in range(6)], NOW_S)
-    history.write([onset("test", after_s=9, test=True)], NOW_S)
-    Reviews(history).judge(
-        [judged("e0", "wrong"), judged("e1", "other", "cat"), judged("e2", "right"), judged("e3", "wrong")], "a", NOW_S
-    )
-    assert ids(history, Filter(verdict="unreviewed")) == ["e5", "e4"]
-    assert ids(history, Filter(verdict="wrong")) == ["e3", "e0"]
-    assert ids(history, Filter(verdict="wrong", label="cow")) == ["e0"]
-    assert ids(history, Filter(verdict="right")) == ["e2"]
-    assert ids(history, Filter(verdict="other", device="dock", source="porch")) == ["e1"]
-    # by the model's label and by the given one
-    assert ids(history, Filter(label="cat")) == ["e1"]
-    assert ids(history, Filter(label="cat", device="dock")) == ["e1"]
-    assert ids(history, Filter(label="dog", tests=False)) == ["e5", "e3", "e1"]
-    Reviews(history).judge([judged("e5", "other", "cat"), judged("e2", "other", "cat")], "a", NOW_S)
-    history.write([onset("real", after_s=3.5, label="cat")], NOW_S)
-    seen, after = [], None
-    while True:
-        page = history.page(Filter(label="cat"), after, limit=2)
-        seen += [event.id for event in page.events]
-        if (after := page.next) is None:
-            break
-    assert seen == ["e5", "real", "e2", "e1"]
 
 
 def test_what_is_reviewed_stays_and_the_rest_goes(history: History) -> None:
@@ -144,15 +73,6 @@ def test_what_is_reviewed_stays_and_the_rest_goes(history: History) -> None:
     assert sum(labels["dog"] for labels in counted(history).values()) == 1
     prune(history, later_s)
     assert ids(history, ALL) == ["new", "e0"]
-
-
-def test_too_many_reviewed_events_are_refused(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reviews, "MAX_REVIEWED", 2)
-    history.write([onset(f"e{n}") for n in range(4)], NOW_S)
-    store = Reviews(history)
-    assert store.judge([judged(f"e{n}", "right") for n in range(4)], "a", NOW_S).left_out == 2
-    assert store.judge([judged("e0", "wrong")], "a", NOW_S).left_out == 0  # it is among them
-    assert store.judge([judged("e0", None), judged("e3", "right")], "a", NOW_S).left_out == 0
 
 
 @st.composite
@@ -203,46 +123,6 @@ def check_counts(history: History, now_s: float) -> None:
             if at >= first_ms
         }
         assert found == dict(expected)
-
-
-def test_missed_sounds_are_paged_and_removed(history: History) -> None:
-    store = MissedSounds(history.database)
-    history.write([offset("long", lasted_s=60)], NOW_S)
-    for n in range(5):
-        span_ms = (AT_MS + 1000 * n, AT_MS + 1000 * n + 500)
-        store.add("dock", "hall" if n == 4 else "porch", "owl", span_ms, "anna", NOW_S)
-    first = store.page(ALL, limit=3)
-    second = store.page(ALL, first.next, limit=3)
-    sounds = [*first.sounds, *second.sounds]
-    assert [sound.begin_ms - AT_MS for sound in sounds] == [4000, 3000, 2000, 1000, 0]
-    assert second.next is None
-    # an event of the same source that lasted all the while has its sound
-    assert [sound.covered_by for sound in sounds] == [None, "long", "long", "long", "long"]
-    assert [sound.number for sound in store.page(Filter(source="hall")).sounds] == [sounds[0].number]
-    assert len(store.page(Filter(label="owl", from_ms=AT_MS + 1, until_ms=AT_MS + 3001)).sounds) == 3
-    assert store.page(Filter(device="shed")).sounds == ()
-    removed = store.remove((sounds[0].number, 99))
-    assert [sound.source for sound in removed] == ["hall"]
-    assert len(store.page(ALL).sounds) == 4
-
-
-def test_too_many_missed_sounds_are_refused_in_one_line(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(missed_module, "MAX_MISSED", 1)
-    store = MissedSounds(history.database)
-    store.add("dock", "porch", "owl", (AT_MS, AT_MS + 1), "anna", NOW_S)
-    with pytest.raises(FullError, match="there are 1 missed sounds already: export them, and remove some"):
-        store.add("dock", "porch", "owl", (AT_MS, AT_MS + 1), "anna", NOW_S)
-
-
-def test_known_labels_are_those_of_models_and_of_people(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = MissedSounds(history.database)
-    assert store.labels() == []
-    history.write([onset(f"e{n}", label=("dog", "cow")[n % 2]) for n in range(50)], NOW_S)
-    Reviews(history).judge([judged("e0", "other", "cat")], "anna", NOW_S)
-    store.add("dock", "porch", "owl", (AT_MS, AT_MS + 1), "anna", NOW_S)
-    assert store.labels() == ["cat", "cow", "dog", "owl"]
-    monkeypatch.setattr(missed_module, "MAX_LABELS", 2)
-    assert len(store.labels()) == 2
 
 
 def test_an_event_has_the_hash_that_its_device_had_last_reported(tmp_path: Path) -> None:

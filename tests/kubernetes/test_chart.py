@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
-from support.chart_values import COLLECT, DASHBOARD, EXPOSED, FILES, LARGE, ONE, OWN
+from support.chart_values import COLLECT, DASHBOARD, EXPOSED, FILES, LARGE, OF_FLEET, ONE, OWN
 from support.charts import CHART, RefusedError, documents, linted, rendered, require_helm
 
 from edgeaudio import __version__
 from edgeaudio.agent import agent
 from edgeaudio.agent.reloader import AT_START
 from edgeaudio.cli import parser
+from edgeaudio.settings.places import COLLECT_DATABASE_VARIABLE, FLEET_DATABASE_VARIABLE
 from edgeaudio.shards import MAX_COUNT, ordinal_of
 from edgeaudio.toml_reader import loads
 from tools.maintenance.chart_schema import SCHEMA, SET_BY_CHART, with_settings, written
@@ -194,6 +195,21 @@ def test_secrets_are_named_and_never_held() -> None:
     assert named == LARGE["credentials"]
     assert volumes["tls"]["secret"]["secretName"] == "broker-ca"
     assert pod["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_the_url_of_the_database_is_a_file_for_the_collector_and_the_page() -> None:
+    whole = rendered(OF_FLEET)
+    for name, kind, variable, secret in (
+        ("hall-edgeaudio-collect", "StatefulSet", COLLECT_DATABASE_VARIABLE, "database"),
+        ("hall-edgeaudio-dashboard", "Deployment", FLEET_DATABASE_VARIABLE, "page-database"),
+    ):
+        volumes = {each["name"]: each for each in whole.one(kind, name)["spec"]["template"]["spec"]["volumes"]}
+        mounts = {each["mountPath"]: each["name"] for each in whole.container(name, kind)["volumeMounts"]}
+        folder, _, key = whole.variables(name, kind)[variable].removeprefix("@").rpartition("/")
+        assert key == "url"
+        assert volumes[mounts[folder]]["secret"]["secretName"] == secret
+    own = rendered(DASHBOARD)
+    assert FLEET_DATABASE_VARIABLE not in own.variables("hall-edgeaudio-dashboard", "Deployment")
 
 
 def test_the_page_and_the_collector_do_not_see_the_cameras() -> None:

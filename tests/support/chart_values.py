@@ -36,6 +36,7 @@ COLLECT: dict[str, Any] = {
     "networkPolicy": {"enabled": True},
 }
 DASHBOARD: dict[str, Any] = {**ONE, "dashboard": {"enabled": True}, "networkPolicy": {"enabled": True}}
+OF_FLEET: dict[str, Any] = {**COLLECT, "dashboard": {"enabled": True, "databaseSecret": "page-database"}}
 EXPOSED: dict[str, Any] = {
     **ONE,
     "settings": {"dashboard": {"url": "https://sounds.example", "users": {"anna": {"role": "owner"}}}},
@@ -57,5 +58,6 @@ FILES = {
     "collect": COLLECT,
     "dashboard": DASHBOARD,
     "dashboard with a Service": EXPOSED,
+    "dashboard of a fleet": OF_FLEET,
     "a ConfigMap of one's own": OWN,
 }

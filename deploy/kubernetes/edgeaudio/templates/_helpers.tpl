@@ -104,6 +104,20 @@ priorityClassName: {{ . | quote }}
   readOnly: true
 {{- end -}}
 
+{{- /* the URL of the fleet's PostgreSQL, of collect and of the page */ -}}
+{{- define "edgeaudio.databaseVolume" -}}
+- name: database
+  secret:
+    secretName: {{ . | quote }}
+    defaultMode: 0440
+{{- end -}}
+
+{{- define "edgeaudio.databaseMount" -}}
+- name: database
+  mountPath: /run/secrets/edgeaudio/database
+  readOnly: true
+{{- end -}}
+
 {{- define "edgeaudio.tlsVolume" -}}
 - name: tls
   secret:

@@ -1,0 +1,276 @@
+"""The dashboard on the PostgreSQL of a fleet: slow, of other rights, with hostile text, and behind a pooler or TLS."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from collect.test_writer import HEALTH
+from dashboard.values import AT, AT_MS, NOW_S, offset, onset
+from support.brokers import MosquittoFactory
+from support.dashboards import RunningDashboard
+from support.postgres import Postgres
+
+from edgeaudio.cli import main
+from edgeaudio.collect.chart_counts import count_noted
+from edgeaudio.collect.counts import Counts
+from edgeaudio.collect.writer import Writer
+from edgeaudio.dashboard.database import DatabaseError
+from edgeaudio.dashboard.event_store import FleetEvents
+from edgeaudio.dashboard.history import Cursor, Filter
+from edgeaudio.dashboard.reviews import Judgement
+from edgeaudio.fleet_database import queries
+from edgeaudio.fleet_database.database import Database, Use, parse_database_url
+from edgeaudio.fleet_database.migrations import STEPS, migrate
+from edgeaudio.packed_counts import QUARTER_MS
+
+ALL = Filter()
+# of SQL, HTML, other scripts and directions, half of an emoji's parts, and as long as MQTT lets them be
+HOSTILE = (
+    "'; DROP TABLE edgeaudio.detections; --",
+    "' OR '1'='1",
+    '" UNION SELECT 1 --',
+    "%s %(x)s :label \\' $1 {x}",
+    "<script>alert(1)</script>",
+    "\u202eevil\u2066",
+    "e\u0301🐕\u200d🦺",
+    "\ufffd\ufeff\x7f\x1b[31m",
+    "x" * 200,
+)
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> str:
+    """Return the URL of an empty database."""
+    return postgres.new_database(f"faults_{next(_NUMBERS)}")
+
+
+@contextmanager
+def fleet_of(url: str) -> Iterator[FleetEvents]:
+    fleet = FleetEvents.of(parse_database_url(url))
+    with closing(fleet.store):
+        yield fleet
+
+
+@contextmanager
+def writer_of(url: str) -> Iterator[tuple[Writer, Database]]:
+    with closing(Database(parse_database_url(url), connections=1)) as database:
+        writer = Writer(database, Counts(), keep_months=None)
+        writer.prepare()
+        yield writer, database
+
+
+def role_of(url: str, *grants: str) -> str:
+    """Make a role with these rights; return the URL with it."""
+    role = f"role_{next(_NUMBERS)}"
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute(f"CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA edgeaudio TO {role}")
+        for grant in grants:
+            db.execute(f"GRANT {grant} TO {role}")
+    return url.replace("edgeaudio@", f"{role}@")
+
+
+def chart(fleet: FleetEvents, wanted: Filter = ALL) -> dict[str, list[int]]:
+    return fleet.history.counts(replace(wanted, from_ms=AT_MS // QUARTER_MS * QUARTER_MS), [1])
+
+
+def test_text_from_the_wire_stays_text_in_every_filter(url: str) -> None:
+    with writer_of(url) as (writer, database), fleet_of(url) as fleet:
+        writer.write([onset(f"e{n}", after_s=n / 100, label=label) for n, label in enumerate(HOSTILE)])
+        writer.write([onset(label, label="dog", model=label) for label in HOSTILE])
+        count_noted(database)
+        assert {event.label for event in fleet.history.page(ALL).events} == {*HOSTILE, "dog"}
+        for n, text in enumerate(HOSTILE):
+            assert [event.id for event in fleet.history.page(Filter(label=text)).events] == [f"e{n}"]
+            for nobody in (Filter(device=text), Filter(source=text), Filter(device="dock", source=text)):
+                assert fleet.history.page(nobody).events == ()
+                assert chart(fleet, nobody) == {}
+            assert chart(fleet, Filter(label=text)) == {text: [1]}
+            assert fleet.history.event("dock", "porch", text) is not None
+            assert fleet.history.event(text, text, text) is None
+            judged = Judgement("dock", "porch", text, "other", text)
+            assert fleet.reviews.judge([judged], text, NOW_S).left_out == 0
+            fleet.missed.add("dock", "porch", text, (AT_MS, AT_MS + 1), text, NOW_S)
+            assert [sound.label for sound in fleet.missed.page(Filter(label=text)).sounds] == [text]
+        assert fleet.history.page(ALL, Cursor((1 << 53) - 1, (1 << 53) - 1)).events
+        count_noted(database)
+        assert chart(fleet) == {text: [2] for text in sorted(HOSTILE)}
+        assert set(fleet.missed.labels()) == {*HOSTILE, "dog"}
+        for text in ("\x00", "a\x00b", "\ud800"):
+            with pytest.raises(DatabaseError) as caught:
+                fleet.history.page(Filter(label=text))
+            assert caught.value.public == "the fleet's database can hold no such text or number"
+        assert len(fleet.history.page(ALL).events) == 2 * len(HOSTILE)
+
+
+def test_counts_are_those_of_the_rows_whatever_was_stored_before_they_were_kept(url: str) -> None:
+    """A database of the layout before them is brought up to date, with its rights, and counted."""
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute(
+            "CREATE SCHEMA edgeaudio; CREATE TABLE edgeaudio.migrations "
+            "(number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        for number, step in enumerate(STEPS[:2], 1):
+            db.execute(step)
+            db.execute("INSERT INTO edgeaudio.migrations (number) VALUES (%s)", (number,))
+        db.execute(
+            "CREATE TABLE edgeaudio.detections_2026_11 PARTITION OF edgeaudio.detections "
+            "FOR VALUES FROM ('2026-11-01 00:00Z') TO ('2026-12-01 00:00Z');"
+            "CREATE UNIQUE INDEX ON edgeaudio.detections_2026_11 (id, kind, device, source)"
+        )
+        for kind, at in (("onset", AT), ("offset", offset().at)):
+            db.execute(
+                "INSERT INTO edgeaudio.detections VALUES (%s, 'dock', 'porch', 'e1', %s, 'dog', 0.9, NULL, 3, 'home', "
+                "1, 'a', false)",
+                (at, kind),
+            )
+    reader = role_of(url, "SELECT ON edgeaudio.detections, edgeaudio.migrations, edgeaudio.reviews")
+    with writer_of(url) as (writer, database), fleet_of(reader) as fleet:
+        for _ in range(2):
+            while not count_noted(database):
+                pass
+            assert chart(fleet) == chart(fleet, Filter(device="dock", source="porch", min_score=0.9)) == {"dog": [1]}
+            writer.write([onset(), offset()])  # delivered again
+        writer.write([onset("e2")])
+        count_noted(database)
+        assert chart(fleet) == {"dog": [2]}
+
+
+def test_two_that_count_at_once_count_each_event_once(url: str) -> None:
+    with writer_of(url) as (writer, database), closing(Database(parse_database_url(url), connections=4)) as several:
+        for round_ in range(4):
+            writer.write([onset(f"e{round_}-{n}", source=f"s{n % 5}") for n in range(40)])
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(lambda _: count_noted(several, 2), range(8)))
+        while not count_noted(database):
+            pass
+    with fleet_of(url) as fleet:
+        assert chart(fleet) == {"dog": [160]}
+
+
+def test_a_slow_search_is_one_line_and_leaves_connections_for_others(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "_USE", Use("x", connect_timeout_s=2, statement_timeout_s=1))
+    with writer_of(url) as (writer, _), fleet_of(url) as fleet:
+        writer.write([onset()])
+
+        def slow(_: int) -> str:
+            with pytest.raises(DatabaseError) as caught, fleet.store.session() as db:
+                db.rows("SELECT pg_sleep(30)")
+            assert caught.value.passing
+            return caught.value.public
+
+        begun_s = time.monotonic()
+        with ThreadPoolExecutor(12) as pool:
+            told = set(pool.map(slow, range(12)))
+        assert told == {"the search took longer than 5 s: narrow it by device, label or time"}
+        assert time.monotonic() - begun_s < 20  # and not twelve times half a minute
+        assert len(fleet.history.page(ALL).events) == 1
+
+
+def test_whoever_may_not_write_reads_and_is_told_so(url: str) -> None:
+    with writer_of(url) as (writer, _):
+        writer.write([onset()])
+    reader = role_of(url, "SELECT ON ALL TABLES IN SCHEMA edgeaudio")
+    judge = role_of(
+        url,
+        "SELECT ON ALL TABLES IN SCHEMA edgeaudio",
+        "INSERT, UPDATE, DELETE ON edgeaudio.reviews, edgeaudio.review_log, edgeaudio.missed_sounds",
+        "INSERT ON edgeaudio.uncounted",
+    )
+    judgement = Judgement("dock", "porch", "e1", "right")
+    read_only = f"{judge}?options=-c%20default_transaction_read_only%3Don"
+    for url_of in (reader, read_only):
+        with fleet_of(url_of) as fleet:
+            assert len(fleet.history.page(ALL).events) == 1
+            assert chart(fleet) == {}
+            for write in (
+                lambda fleet=fleet: fleet.reviews.judge([judgement], "anna", NOW_S),
+                lambda fleet=fleet: fleet.missed.add("dock", "porch", "owl", (AT_MS, AT_MS + 1), "anna", NOW_S),
+            ):
+                with pytest.raises(DatabaseError) as caught:
+                    write()
+                assert caught.value.public == (
+                    "the dashboard may not do that in the fleet's database: its log says what to grant"
+                )
+    with fleet_of(judge) as fleet:
+        assert fleet.reviews.judge([judgement], "anna", NOW_S).before
+
+
+def test_the_hash_of_a_model_is_what_its_device_reported_at_the_time(url: str) -> None:
+    sha = "a" * 64
+    with writer_of(url) as (writer, _), fleet_of(url) as fleet:
+        writer.write([replace(HEALTH, at=AT, models={"home": sha}), replace(HEALTH, device="shed", at=AT)])
+        writer.write([onset(), onset("late", after_s=1800), onset("x", model="'; --"), onset("y", device="shed")])
+        found = {event.id: event.model_sha256 for event in fleet.history.page(ALL).events}
+        assert found == {"e1": sha, "late": None, "x": None, "y": None}
+
+
+@pytest.mark.parametrize("action", [(), ("export", "DIR")])
+def test_what_must_be_mended_at_the_start_is_one_line(
+    url: str, action: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("starlette", reason="the extra `dashboard` brings it")
+    secret = tmp_path / "database.txt"
+    secret.write_text(url.replace("edgeaudio@", "edgeaudio:s3cret@"))
+    (tmp_path / "sounds.sqlite").touch()
+    target = [str(tmp_path / "out") if each == "DIR" else each for each in action]
+    settings = ("--set", "mqtt.url=mqtt://127.0.0.1:1", "--set", f"dashboard.database={tmp_path / 'sounds.sqlite'}")
+    with closing(Database(parse_database_url(url), connections=1)) as database:
+        migrate(database)
+    for statement, said in (
+        ("DELETE FROM edgeaudio.migrations WHERE number > 1", "is of an older edgeaudio (layout 1"),
+        ("INSERT INTO edgeaudio.migrations (number) VALUES (99)", "is of a newer edgeaudio (layout 99"),
+    ):
+        with psycopg.connect(url, autocommit=True) as db:
+            db.execute(statement)
+        assert main(["dashboard", *settings, "--database", f"@{secret}", *target]) == 2
+        error = capsys.readouterr().err.strip().split("\n")[-1]
+        assert said in error
+        assert "s3cret" not in error
+    for option, said in (
+        ("postgresql://u:s3cret@db/x", "--database holds a password"),
+        ("postgresql://u:s3@cret@db/x", "can be read in two ways"),
+        ("mysql://u:s3cret@db/x", "must begin with postgresql://"),
+        ("@/nowhere", "/nowhere: secret file cannot be read"),
+    ):
+        assert main(["dashboard", *settings, "--database", option, *target]) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert "cret@" not in error
+
+
+def test_the_page_asks_with_hostile_text_and_the_password_is_seen_nowhere(
+    mosquitto: MosquittoFactory,
+    run_dashboard: Callable[..., RunningDashboard],
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with writer_of(url) as (writer, _):
+        writer.write([onset()])
+    monkeypatch.setenv("EDGEAUDIO_FLEET_DATABASE", url.replace("edgeaudio@", "edgeaudio:s3cret@"))
+    page = run_dashboard(mosquitto().start()).start()
+    for text in HOSTILE:
+        for key in ("device", "source", "label"):
+            answer = page.get(f"/api/events?{key}={quote(text)}")
+            assert (answer.status, answer.json()["events"]) == (200, [])
+    answer = page.get("/api/events?label=a%00b")
+    assert (answer.status, answer.json()["error"]) == (503, "the fleet's database can hold no such text or number")
+    assert len(page.get("/api/events").json()["events"]) == 1
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("INSERT INTO edgeaudio.migrations (number) VALUES (99)")
+        assert page.get("/api/events").status == 503
+        db.execute("DELETE FROM edgeaudio.migrations WHERE number = 99")
+    assert page.get("/api/events").status == 200
+    assert page.process is not None
+    assert "s3cret" not in page.log
+    assert b"s3cret" not in Path(f"/proc/{page.process.pid}/cmdline").read_bytes()
