@@ -310,14 +310,15 @@ $(VENV)/.fleet: $(VENV)/.test
 PROGRAMS := make apparmor munge slurmctld slurmd slurm-client mosquitto ffmpeg openssl espeak-ng iproute2 nftables gcc libc6-dev libasound2-dev \
   libasound2-data python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav fish zsh groff-base nginx libnginx-mod-rtmp nodejs \
-  postgresql prometheus valgrind flite flac
+  postgresql pgbouncer prometheus valgrind flite flac
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
 
-# Debian starts Prometheus, nginx and PostgreSQL as they are installed, some for all the network to see: the tests start their own
+# Debian starts Prometheus, nginx, PostgreSQL and PgBouncer as they are installed, some for all the network to see: the tests start their own
 programs:
 	$(SUDO) apt-get update -qq
 	@command -v prometheus >/dev/null || $(SUDO) systemctl mask prometheus.service 2>/dev/null || true
 	@command -v /usr/sbin/nginx >/dev/null || $(SUDO) systemctl mask nginx.service 2>/dev/null || true
+	@command -v /usr/sbin/pgbouncer >/dev/null || $(SUDO) systemctl mask pgbouncer.service 2>/dev/null || true
 	@command -v pg_ctlcluster >/dev/null || $(SUDO) systemctl mask postgresql.service 2>/dev/null || true
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(PROGRAMS) >/dev/null
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +19,11 @@ import pytest
 from collect.test_writer import HEALTH
 from dashboard.values import AT, AT_MS, NOW_S, offset, onset
 from support.brokers import MosquittoFactory
+from support.certificates import authority, issue, names
 from support.dashboards import RunningDashboard
-from support.postgres import Postgres
+from support.pgbouncer import running_pgbouncer
+from support.postgres import FAST, Postgres, running_postgres
+from support.waiting import wait_until
 
 from edgeaudio.cli import main
 from edgeaudio.collect.chart_counts import count_noted
@@ -28,7 +34,7 @@ from edgeaudio.dashboard.event_store import FleetEvents
 from edgeaudio.dashboard.history import Cursor, Filter
 from edgeaudio.dashboard.reviews import Judgement
 from edgeaudio.fleet_database import queries
-from edgeaudio.fleet_database.database import Database, Use, parse_database_url
+from edgeaudio.fleet_database.database import Database, SessionLock, Use, parse_database_url
 from edgeaudio.fleet_database.migrations import STEPS, migrate
 from edgeaudio.packed_counts import QUARTER_MS
 
@@ -221,9 +227,15 @@ def test_what_must_be_mended_at_the_start_is_one_line(
     pytest.importorskip("starlette", reason="the extra `dashboard` brings it")
     secret = tmp_path / "database.txt"
     secret.write_text(url.replace("edgeaudio@", "edgeaudio:s3cret@"))
-    (tmp_path / "sounds.sqlite").touch()
     target = [str(tmp_path / "out") if each == "DIR" else each for each in action]
-    settings = ("--set", "mqtt.url=mqtt://127.0.0.1:1", "--set", f"dashboard.database={tmp_path / 'sounds.sqlite'}")
+
+    def run(option: str) -> str:
+        history = tmp_path / f"{next(_NUMBERS)}.sqlite"  # a process has its own until it ends
+        history.touch()
+        settings = ("--set", "mqtt.url=mqtt://127.0.0.1:1", "--set", f"dashboard.database={history}")
+        assert main(["dashboard", *settings, "--database", option, *target]) == 2
+        return capsys.readouterr().err.strip().split("\n")[-1]
+
     with closing(Database(parse_database_url(url), connections=1)) as database:
         migrate(database)
     for statement, said in (
@@ -232,8 +244,7 @@ def test_what_must_be_mended_at_the_start_is_one_line(
     ):
         with psycopg.connect(url, autocommit=True) as db:
             db.execute(statement)
-        assert main(["dashboard", *settings, "--database", f"@{secret}", *target]) == 2
-        error = capsys.readouterr().err.strip().split("\n")[-1]
+        error = run(f"@{secret}")
         assert said in error
         assert "s3cret" not in error
     for option, said in (
@@ -242,8 +253,7 @@ def test_what_must_be_mended_at_the_start_is_one_line(
         ("mysql://u:s3cret@db/x", "must begin with postgresql://"),
         ("@/nowhere", "/nowhere: secret file cannot be read"),
     ):
-        assert main(["dashboard", *settings, "--database", option, *target]) == 2
-        error = capsys.readouterr().err
+        error = run(option)
         assert said in error
         assert "cret@" not in error
 
@@ -264,7 +274,8 @@ def test_the_page_asks_with_hostile_text_and_the_password_is_seen_nowhere(
             answer = page.get(f"/api/events?{key}={quote(text)}")
             assert (answer.status, answer.json()["events"]) == (200, [])
     answer = page.get("/api/events?label=a%00b")
-    assert (answer.status, answer.json()["error"]) == (503, "the fleet's database can hold no such text or number")
+    assert answer.status == 503
+    assert "PostgreSQL text fields cannot contain NUL" in answer.json()["error"]
     assert len(page.get("/api/events").json()["events"]) == 1
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("INSERT INTO edgeaudio.migrations (number) VALUES (99)")
@@ -274,3 +285,84 @@ def test_the_page_asks_with_hostile_text_and_the_password_is_seen_nowhere(
     assert page.process is not None
     assert "s3cret" not in page.log
     assert b"s3cret" not in Path(f"/proc/{page.process.pid}/cmdline").read_bytes()
+
+
+def test_a_pooler_of_transactions_may_stand_before_the_database(
+    postgres: Postgres, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each transaction may get another connection of the server: nothing may be left in one, or expected there."""
+    monkeypatch.setattr(queries, "_USE", Use("x", connect_timeout_s=5, statement_timeout_s=2))
+    with running_pgbouncer(postgres, connections=3) as port:
+        pooled = url.replace(f":{postgres.port}/", f":{port}/")
+        with (
+            writer_of(pooled) as (writer, database),
+            fleet_of(pooled) as fleet,
+            closing(Database(parse_database_url(pooled), connections=1)) as other,
+        ):
+            first, second = SessionLock(database, 7), SessionLock(other, 7)
+            assert first.is_held()
+
+            def use(n: int) -> None:
+                fleet.history.page(Filter(min_score=0.1 * (n % 9)))
+                chart(fleet)
+                assert not second.is_held()
+
+            for n in range(8):  # a driver prepares a statement that comes for the sixth time
+                writer.write([onset(f"e{n}"), offset(f"e{n}")])
+                count_noted(database)
+                use(n)
+            with ThreadPoolExecutor(4) as pool:
+                pages = pool.map(lambda n: fleet.history.page(Filter(min_score=0.1 * (n % 9))), range(40))
+                assert {len(page.events) for page in pages} == {8}
+            assert chart(fleet) == {"dog": [8]}
+            assert first.is_held()
+            with pytest.raises(DatabaseError), fleet.store.session() as db:
+                db.rows("SELECT pg_sleep(60)")  # the limit is that of the transaction
+            first.release()
+            wait_until(second.is_held, 10, "the lock is not free")
+            second.release()
+            with psycopg.connect(pooled, autocommit=True) as strange:
+                assert strange.execute("SHOW statement_timeout").fetchone() == ("0",)
+
+
+def test_libpq_reads_the_address_the_password_and_the_authority_from_its_own_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, wrong = authority(), authority("other")
+    with tempfile.TemporaryDirectory(prefix="edgeaudio-tls-") as name:
+        folder = Path(name)
+        certificate, key = issue("127.0.0.1", right, extensions=[names("127.0.0.1")]).write(folder, "server")
+        rules = folder / "pg_hba.conf"
+        rules.write_text("host all edgeaudio 127.0.0.1/32 trust\nhostssl all page 127.0.0.1/32 scram-sha-256\n")
+        key.chmod(0o600)
+        if os.geteuid() == 0:
+            for path in (folder, certificate, key, rules):
+                shutil.chown(path, "postgres")
+        tls = ("ssl=on", f"ssl_cert_file={certificate}", f"ssl_key_file={key}", f"hba_file={rules}")
+        with running_postgres(*FAST, *tls) as server:
+            with writer_of(server.url()) as (writer, _):
+                writer.write([onset()])
+            with psycopg.connect(server.url(), autocommit=True) as db:
+                db.execute("CREATE ROLE page LOGIN PASSWORD 's3cret'; GRANT USAGE ON SCHEMA edgeaudio TO page")
+                db.execute("GRANT SELECT ON ALL TABLES IN SCHEMA edgeaudio TO page")
+            roots = {True: tmp_path / "right.crt", False: tmp_path / "wrong.crt"}
+            roots[True].write_bytes(right.pem)
+            roots[False].write_bytes(wrong.pem)
+            passwords, service = tmp_path / "pgpass", tmp_path / "services"
+            passwords.write_text(f"127.0.0.1:{server.port}:postgres:page:s3cret\n")
+            passwords.chmod(0o600)
+            service.write_text(
+                f"[fleet]\nhost=127.0.0.1\nport={server.port}\ndbname=postgres\nuser=page\nsslmode=verify-full\n"
+            )
+            monkeypatch.setenv("PGPASSFILE", str(passwords))
+            monkeypatch.setenv("PGSERVICEFILE", str(service))
+            monkeypatch.setenv("PGSERVICE", "fleet")
+            for is_right, path in roots.items():
+                monkeypatch.setenv("PGSSLROOTCERT", str(path))
+                with fleet_of("postgresql://") as fleet:
+                    if is_right:
+                        assert len(fleet.history.page(ALL).events) == 1
+                        continue
+                    with pytest.raises(DatabaseError, match="certificate verify failed") as caught:
+                        fleet.history.page(ALL)
+                    assert "s3cret" not in str(caught.value)
