@@ -219,6 +219,9 @@ def test_partitions_are_made_ahead_and_dropped_when_they_are_old(
     write(writer, recent("x", at=datetime(1970, 1, 1, tzinfo=UTC)))
     sql("UPDATE edgeaudio.misdated_detections SET received_at = now() - interval '70 days'")
     monkeypatch.setattr("edgeaudio.collect.keeper.time.time", lambda: NOW.timestamp() + 86_400 * 3650)
+    Keeper(database, writer, keep_months=2).count()
+    days = "SELECT DISTINCT day FROM edgeaudio.counts ORDER BY day"
+    assert len(sql(days)) == 5
     Keeper(database, writer, keep_months=2).keep()
     assert "nothing old is dropped" in caplog.text
     assert len(sql(KEY)) == 5
@@ -227,10 +230,30 @@ def test_partitions_are_made_ahead_and_dropped_when_they_are_old(
     Keeper(database, writer, keep_months=2).keep()
     assert sql(KEY) == [("e0", "onset"), ("e1", "onset"), ("e2", "onset")]
     assert sql("SELECT 1 FROM edgeaudio.misdated_detections") == []
+    assert [86_400 * day for (day,) in sql(days)] == [month.plus(-back).begin.timestamp() for back in (2, 1, 0)]
     assert f"detections of {month.plus(-3)} is older than 2 months: dropped" in caplog.text
     for name in PARTITIONED:
         with database.transaction() as db:
             assert month.plus(1) in partitions.existing(db, name)
+
+
+def test_what_cannot_be_counted_is_told_once_and_tried_again(
+    database: Database, sql: Sql, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer, _ = writer_of(database)
+    write(writer, recent(), recent("test", test=True))
+    assert len(sql("SELECT 1 FROM edgeaudio.uncounted")) == 1
+    sql("ALTER TABLE edgeaudio.counts RENAME TO away")
+    for _ in range(2):
+        keeper = Keeper(database, writer, keep_months=None)
+        keeper.count()
+        keeper.count()  # it is not due yet
+    assert caplog.text.count("charts are behind") == 2
+    assert len(sql("SELECT 1 FROM edgeaudio.uncounted")) == 1
+    sql("ALTER TABLE edgeaudio.away RENAME TO counts")
+    Keeper(database, writer, keep_months=None).count()
+    assert sql("SELECT 1 FROM edgeaudio.uncounted") == []
+    assert len(sql("SELECT 1 FROM edgeaudio.counts")) == 4  # of each scope one
 
 
 @pytest.mark.parametrize("text", ["2026-13", "2026-1", "x", ""])

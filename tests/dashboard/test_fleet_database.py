@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from support.collectors import RunningCollector
 from support.dashboards import RunningDashboard
 from support.postgres import FAST, running_postgres
 from support.waiting import wait_until
+
+from edgeaudio.packed_counts import QUARTER_MS
 
 
 def test_events_come_from_postgresql_which_may_go_away(
@@ -39,6 +42,9 @@ def test_events_come_from_postgresql_which_may_go_away(
             (event,) = page.get("/api/events").json()["events"]
             assert (event["id"], event["label"], event["verdict"]) == ("e1", "dog", None)
             assert [recent["id"] for recent in page.get("/api/recent").json()["recent"]] == ["e1"]
+            at_ms = round(datetime.fromisoformat(PAYLOAD["at"]).timestamp() * 1000) // QUARTER_MS * QUARTER_MS
+            chart = f"/api/counts?from={at_ms}&steps=1"
+            wait_until(lambda: "dog" in str(page.get(chart).json()), 30, "no chart has the event")
             judgement = {"device": "dock", "source": "porch", "id": "e1", "verdict": "right"}
             assert page.post("/api/reviews", {"reviews": [judgement]}).status == 200
             server.kill()
