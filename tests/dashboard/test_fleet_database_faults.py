@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 from collect.test_writer import HEALTH
-from dashboard.values import AT, AT_MS, NOW_S, offset, onset
+from dashboard.values import AT, AT_MS, NOW_S, history_of, offset, onset
 from support.brokers import MosquittoFactory
 from support.certificates import authority, issue, names
 from support.dashboards import RunningDashboard
@@ -33,6 +34,7 @@ from edgeaudio.dashboard.database import DatabaseError
 from edgeaudio.dashboard.event_store import FleetEvents
 from edgeaudio.dashboard.history import Cursor, Filter
 from edgeaudio.dashboard.reviews import Judgement
+from edgeaudio.dashboard.training_set import REVIEWS
 from edgeaudio.fleet_database import queries
 from edgeaudio.fleet_database.database import Database, SessionLock, Use, parse_database_url
 from edgeaudio.fleet_database.migrations import STEPS, migrate
@@ -366,3 +368,17 @@ def test_libpq_reads_the_address_the_password_and_the_authority_from_its_own_fil
                     with pytest.raises(DatabaseError, match="certificate verify failed") as caught:
                         fleet.history.page(ALL)
                     assert "s3cret" not in str(caught.value)
+
+
+def test_what_a_fleet_reviewed_is_exported(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with writer_of(url) as (writer, _), fleet_of(url) as fleet:
+        writer.write([onset(f"e{n}", after_s=n, label=label) for n, label in enumerate(HOSTILE)])
+        fleet.reviews.judge([Judgement("dock", "porch", f"e{n}", "right") for n in range(len(HOSTILE))], "anna", NOW_S)
+    with history_of(tmp_path / "sounds.sqlite", keep_s=1e9) as history:  # of the logins, and of the clips
+        history.open()
+    settings = ("--set", f"dashboard.database={tmp_path / 'sounds.sqlite'}")
+    target = tmp_path / "out"
+    assert main(["dashboard", "export", *settings, "--database", url, str(target)]) == 0
+    assert f"0 sounds of {len(HOSTILE)} records" in capsys.readouterr().out
+    records = [json.loads(line) for line in (target / REVIEWS).read_text().splitlines()]
+    assert {record["label"] for record in records} == set(HOSTILE)
