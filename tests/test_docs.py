@@ -151,6 +151,11 @@ def test_the_settings_that_need_a_restart_exist():
     assert set(reloader.AT_START) <= set(Settings.model_fields)
 
 
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name != "CHANGELOG.md"])
+def test_no_document_installs_from_pypi_what_has_this_name_there(document: str):
+    assert not re.findall(r"pip install [^`\n]*'?\bedgeaudio(?:\[|'|`|$)", (ROOT / document).read_text(), re.MULTILINE)
+
+
 def test_no_document_has_a_login_on_a_command_line():
     texts = [(ROOT / document).read_text() for document in DOCUMENTS]
     texts += [command.format_help() for _, command in commands()]
