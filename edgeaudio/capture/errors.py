@@ -92,7 +92,7 @@ _FORBIDDEN = ProbeResult(
     "not allowed to read this file",
     "let the user that edgeaudio runs as read it, and enter its folders",
 )
-_EMPTY = ProbeResult(Reason.INVALID_DATA, "the file is empty", "record it anew")
+_EMPTY = ProbeResult(Reason.INVALID_DATA, "the file is empty", "copy or record it again")
 _UNDECODABLE = ProbeResult(Reason.UNSUPPORTED_CODEC, "there is no decoder for the audio", "convert the recording")
 _UNREADABLE = ProbeResult(
     Reason.INVALID_DATA, "not a recording that can be read, or its end is cut off", "check that it plays elsewhere"

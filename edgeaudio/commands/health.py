@@ -41,7 +41,10 @@ def find_sockets(state_dir: Callable[[], Path]) -> list[Path]:
         # where an agent may write to nothing else, its runtime directory is its state directory
         beside_the_state = state_dir() / NAME
         if not os.access(beside_the_state, os.F_OK):
-            raise EdgeaudioError("no agent runs here, or it belongs to another user: see `systemctl status edgeaudio`")
+            raise EdgeaudioError(
+                "no agent runs here, or it belongs to another user, or has another state_dir: see `systemctl status "
+                "edgeaudio`, or name its folder in EDGEAUDIO_STATE_DIR"
+            )
         sockets = [beside_the_state]
     return sockets
 

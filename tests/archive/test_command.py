@@ -100,7 +100,7 @@ def test_what_is_left_out_is_named_and_tried_again(archive, tmp_path):
     (tmp_path / "recordings" / "holiday.wav").write_bytes(b"?")
     status, lines, errors = archive("run", "--workers", "1")
     assert status == 1
-    assert errors[1] == "edgeaudio: 20240131_130000.WAV: the file is empty; record it anew"
+    assert errors[1] == "edgeaudio: 20240131_130000.WAV: the file is empty; copy or record it again"
     assert [error.split(":")[1] for error in errors] == [" holiday.wav", " 20240131_130000.WAV"]
     assert lines[1] == "left out: 2 recordings"
     assert [line.partition(":")[0] for line in lines[2:4]] == ["  holiday.wav", "  20240131_130000.WAV"]
@@ -111,7 +111,7 @@ def test_what_is_left_out_is_named_and_tried_again(archive, tmp_path):
             "done:     2 recordings, 20.0 s",
             "left:     1 of the 3 that the last run found",
             "failed:   1",
-            "  20240131_130000.WAV: the file is empty; record it anew",
+            "  20240131_130000.WAV: the file is empty; copy or record it again",
         ],
     )
     bad.write_bytes((tmp_path / "recordings" / "20240131_120000.WAV").read_bytes())

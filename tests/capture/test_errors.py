@@ -301,7 +301,7 @@ def unreadable(folder: Path) -> Path:
     [
         (lambda folder: folder / "none.wav", (Reason.NOT_FOUND, "there is no such file", "check the path")),
         (lambda folder: folder, (Reason.NOT_FOUND, "this is a directory", "name a recording in it")),
-        (touched, (Reason.INVALID_DATA, "the file is empty", "record it anew")),
+        (touched, (Reason.INVALID_DATA, "the file is empty", "copy or record it again")),
         (
             text,
             (

@@ -53,7 +53,7 @@ def add_query(actions: Commands) -> None:
     command.add_argument("--overwrite", action="store_true", help="replace the picture if it is there")
     command.examples = (
         "edgeaudio archive query heard --by label,month",
-        "edgeaudio archive query heard --label dog --zone Europe/Berlin --picture dogs.webp --place 53.9,9.1",
+        "edgeaudio archive query heard --label dog_bark --zone Europe/Berlin --picture dogs.webp --place 53.9,9.1",
     )
     command.set_defaults(command=needing_extra(_query))
 
