@@ -9,7 +9,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from edgeaudio.commands.exit_status import EXIT_BAD_INPUT
 from edgeaudio.errors import EdgeaudioError
@@ -19,12 +19,18 @@ from edgeaudio.terminal import one_line, print_error, print_out
 from edgeaudio.urls import HIDDEN
 
 _UNKNOWN = "unrecognized arguments:"
+# as Python 3.14 has it; before, -33.9,151.2 and -03:00 were unknown options, and no value of one
+_NEGATIVE = re.compile(r"-\.?\d")
 
 
 class Parser(argparse.ArgumentParser):
     """Parser whose usage errors are one line without logins, and whose help ends in examples."""
 
     examples: tuple[str, ...] = ()  # command lines that can be typed
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 (argparse's own)
+        super().__init__(*arguments, **options)
+        self._negative_number_matcher = _NEGATIVE
 
     def error(self, message: str) -> NoReturn:
         if message.startswith(_UNKNOWN):  # an option that nobody knows may be followed by, or hold, a password

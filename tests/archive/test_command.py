@@ -226,6 +226,7 @@ def test_a_folder_of_results_that_is_removed_ends_the_run_and_is_not_made_again(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
+        (["--zone", "-33:00"], "time zone '-33:00': no place has the UTC offset -33:00"),
         (["--zone", "Mars/North"], "time zone 'Mars/North' does not exist"),
         (["--begins", "gone.csv"], "gone.csv: cannot be read: No such file or directory"),
         (["--threshold", "whale=0.5"], "the model test has no label whale"),
