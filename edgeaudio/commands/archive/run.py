@@ -16,7 +16,7 @@ from edgeaudio.commands.archive.run_progress import Progress
 from edgeaudio.commands.archive.wishes import Wishes
 from edgeaudio.commands.exit_status import report
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.terminal import print_error, print_out
+from edgeaudio.terminal import one_line, print_error, print_out
 
 EXIT_SOME = 1
 EXIT_NOTHING = 2
@@ -53,7 +53,11 @@ def run(wishes: Wishes, *, workers: int | None, scheduler: str | None) -> int:
             ended_by = EdgeaudioError(f"{error}; {to_do.recordings - counts.ended} recordings are left")
         finally:  # Ctrl-C too
             progress.clear()
-            _print_summary(counts, left_out, progress.elapsed_s, place, wishes.part(), is_whole=ended_by is None)
+            if counts.done or counts.failed or counts.before or (ended_by is None and to_do.found):
+                _print_summary(counts, left_out, progress.elapsed_s, place, wishes.part())
+    if ended_by is None and not (to_do.found or counts.failed):
+        print_error(f"edgeaudio: {one_line(wishes.recordings)}: no recordings there; name a folder that has some, or a pattern")
+        return EXIT_NOTHING
     if ended_by is None:
         return exit_status(counts)
     report(ended_by)
@@ -63,17 +67,11 @@ def run(wishes: Wishes, *, workers: int | None, scheduler: str | None) -> int:
 def exit_status(counts: Counts) -> int:
     """Return 0 if all is done, 1 if some recordings were left out, 2 if nothing was done."""
     if not counts.failed:
-        return 0 if counts.done or counts.before else EXIT_NOTHING
+        return 0  # also of a part that no recording belongs to
     return EXIT_SOME if counts.done or counts.before else EXIT_NOTHING
 
 
-def _print_summary(
-    counts: Counts, left_out: LeftOutLines, elapsed_s: float, place: Place, shard: Shard, *, is_whole: bool
-) -> None:
-    if not (counts.done or counts.failed or counts.before):
-        if is_whole:
-            print_error("edgeaudio: no recordings there; name a folder that has some, or a pattern")
-        return
+def _print_summary(counts: Counts, left_out: LeftOutLines, elapsed_s: float, place: Place, shard: Shard) -> None:
     speed = f", {counts.heard_s / elapsed_s:.0f} s of sound per second" if counts.done and elapsed_s > 0 else ""
     print_out(f"done:     {counts.done} recordings, {hours(counts.heard_s)}, {counts.events} events{speed}")
     if counts.before:
