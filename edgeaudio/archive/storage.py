@@ -103,11 +103,19 @@ class LocalFolder:
 
     def put(self, name: str, file: Path) -> None:
         target = self._folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
-        file.replace(target)
-        sync_folder(target.parent)
+        while True:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                file.replace(target)
+                break
+            except FileNotFoundError:
+                if not file.exists():
+                    raise
+                # else `compact` has removed the folder, which it found empty
+        with suppress(FileNotFoundError):  # and has the file in its month already
+            sync_folder(target.parent)
 
     def remove(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)

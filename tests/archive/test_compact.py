@@ -17,6 +17,7 @@ from edgeaudio.archive.compact import compact
 from edgeaudio.archive.query import query
 from edgeaudio.archive.rows import SCHEMA
 from edgeaudio.archive.selection import Filters
+from edgeaudio.archive.storage import LocalFolder
 
 DAY = timedelta(days=1)
 
@@ -205,3 +206,20 @@ def test_a_part_that_vanishes_while_it_is_asked_is_read_from_its_month(place, mo
 
     monkeypatch.setattr(results, "files_of", listing)
     assert counts(place) == answer
+
+
+def test_a_folder_that_is_compacted_away_while_a_part_is_moved_there_ends_no_run(place, monkeypatch) -> None:
+    part = put_result(place, "a.wav", BEGIN, [Heard("dog", 10)])
+    content, name = part.read_bytes(), part.relative_to(place).as_posix()
+    part.unlink()
+    replace, removed = Path.replace, []
+
+    def replaced(self: Path, target: Path) -> Path:
+        if not removed:
+            removed.append(target.parent.rmdir())
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    LocalFolder(place).write(name, content)
+    assert removed
+    assert part.read_bytes() == content
