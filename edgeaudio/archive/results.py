@@ -179,7 +179,8 @@ def _load(results: Database, files: ResultFiles, wanted: Wanted, say: Say, *, ca
         say(f"{file}: is no file of results; it is left out")
     months, parts = files.months, files.parts
     if careful:
-        months, parts = ([file for file in some if _told(file, say)] for some in (months, parts))
+        months = [file for file in months if _told(file, say)]
+        parts = [file for file in parts if _told(file, say, file.stem)]
     if months:
         results.read_from(months, by_name=careful)
         keys = f"SELECT DISTINCT key FROM results WHERE kind = '{RECORDING}'"
@@ -190,15 +191,21 @@ def _load(results: Database, files: ResultFiles, wanted: Wanted, say: Say, *, ca
     results.make(f"CREATE TABLE heard AS SELECT {wanted.columns} FROM results WHERE {condition}", wanted.values)
     results.make(f"CREATE TABLE recordings AS SELECT {_OF_RECORDINGS} FROM heard WHERE kind = '{RECORDING}'")
     results.make(f"DELETE FROM heard WHERE kind = '{RECORDING}'")
+    if not careful and list(results.rows(_COPIED)):
+        raise UnreadableError("a recording has its rows in two files")
     _check(results, say)
 
 
 _OF_RECORDINGS = "key, recording, begins_at, ends_at"
 
 
-def _told(file: Path, say: Say) -> bool:
-    """True if a file holds results; else that is said."""
-    if (problem := problem_of(file)) is None:
+# a copy of a file, under another name
+_COPIED = "SELECT key FROM recordings GROUP BY key HAVING count(*) > 1 LIMIT 1"
+
+
+def _told(file: Path, say: Say, key: str | None = None) -> bool:
+    """True if a file holds results, those of one recording if a key is given; else that is said."""
+    if (problem := problem_of(file, key)) is None:
         return True
     say(f"{file}: {problem}; it is left out")
     return False

@@ -225,7 +225,8 @@ def test_a_part_to_which_no_recording_belongs_is_done(archive, tmp_path):
     record(tmp_path / "recordings", thuds(1))
     parts = [archive("run", "--workers", "1", "--shard", f"{index}/2") for index in range(2)]
     assert [(status, errors) for status, _, errors in parts] == [(0, []), (0, [])]
-    assert sorted(lines[0].split(",")[0] for _, lines, _ in parts) == ["done:     0 recordings", "done:     1 recordings"]
+    done = sorted(lines[0].split(",")[0] for _, lines, _ in parts)
+    assert done == ["done:     0 recordings", "done:     1 recordings"]
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,15 @@ def test_a_recording_counts_once_though_part_and_month_hold_it(place, archive, o
     assert archive("query", out, "--csv")[1] == ["label,events,hours", "dog,1,1.0"]
 
 
+def test_a_copy_of_a_result_counts_once(place, archive, out) -> None:
+    part = put_result(place, "a.wav", BEGIN, [Heard("dog", 10)])
+    copy = part.with_name("copy-of-a-result.parquet")
+    copy.write_bytes(part.read_bytes())
+    status, lines, errors = archive("query", out, "--csv")
+    assert (status, lines) == (1, ["label,events,hours", "dog,1,1.0"])
+    assert errors == [f"edgeaudio: {copy}: has not the rows of one recording, that of its name; it is left out"]
+
+
 def test_impossible_times_are_told(place, archive, out) -> None:
     put_result(place, "a.wav", BEGIN)
     put_result(place, "b.wav", datetime(1500, 1, 1, tzinfo=UTC))

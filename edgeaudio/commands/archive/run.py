@@ -56,7 +56,7 @@ def run(wishes: Wishes, *, workers: int | None, scheduler: str | None) -> int:
             if counts.done or counts.failed or counts.before or (ended_by is None and to_do.found):
                 _print_summary(counts, left_out, progress.elapsed_s, place, wishes.part())
     if ended_by is None and not (to_do.found or counts.failed):
-        print_error(f"edgeaudio: {one_line(wishes.recordings)}: no recordings there; name a folder that has some, or a pattern")
+        print_error(f"edgeaudio: {one_line(wishes.recordings)}: no recordings there; name a folder of them")
         return EXIT_NOTHING
     if ended_by is None:
         return exit_status(counts)
