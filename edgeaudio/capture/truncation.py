@@ -1,4 +1,7 @@
-"""Detection of truncated recordings: the file ends before the sound that its header or index announces.
+"""Detection of recordings that are not heard whole, or whose header is wrong about their length.
+
+A file ends before the sound that its header or index announces; or a WAV has more sound than its header does: its
+writer was ended, or its bytes were more than 32 bits can say.
 
 Owns: the announced end of the sound, for the formats that give it to the byte.
 Does not know: how the recording was read.
@@ -24,7 +27,7 @@ _OPEN_END_BYTES = 1 << 16
 
 
 def cut_off(path: Path, container: str, track: AudioStream, heard_s: float) -> str | None:
-    """Return how much of a recording is missing at its end, in words; None if nothing is known to be missing."""
+    """Return how much of a recording was not heard at its end, in words; None if nothing is known to be missing."""
     total_s = float(track.duration * track.time_base) if track.duration and track.time_base else 0.0
     if container != "flac":  # FLAC gives its length in samples, not in bytes
         try:
@@ -33,6 +36,9 @@ def cut_off(path: Path, container: str, track: AudioStream, heard_s: float) -> s
                 total_s = total_s if _index_end(track) > size else 0.0
             else:
                 total_s = heard_s * _longer(path, container, size)
+                more_s = heard_s * _unannounced(path, size) if container == "wav" else 0.0
+                if more_s > _TOLERANCE_S:
+                    return f"announces {heard_s:.1f} s in its header, and {more_s:.1f} s more follow unheard"
         except (OSError, struct.error, ValueError, OverflowError, LookupError):
             return None
     return f"cut off after {heard_s:.1f} s of {total_s:.1f} s" if total_s - heard_s > _TOLERANCE_S else None
@@ -51,6 +57,19 @@ def _longer(path: Path, container: str, size: int) -> float:
         begin, end = _EXTENTS[container](file)
     unknown = any(0 <= limit - (end - begin) <= _OPEN_END_BYTES for limit in _OPEN_ENDS)
     return 1.0 if unknown or not begin < size < end else (end - begin) / (size - begin)
+
+
+def _unannounced(path: Path, size: int) -> float:
+    """Return what follows the announced sound of WAV over that, in bytes; 0 if it is no sound, or nothing."""
+    with path.open("rb") as file:
+        begin, end = _riff(file)
+        if not begin < end < size - 9:  # a chunk's head, and a byte that pads
+            return 0.0
+        file.seek(end + (end - begin) % 2)
+        name, length = struct.unpack("<4sI", file.read(8))
+    is_chunk = all(0x20 <= byte < 0x7F for byte in name) and end + length <= size
+    is_padding = name == bytes(4)  # of a file that was written in clusters
+    return 0.0 if is_chunk or is_padding else (size - end) / (end - begin)
 
 
 def _riff(file: BinaryIO) -> tuple[int, int]:

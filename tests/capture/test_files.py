@@ -191,6 +191,20 @@ def test_a_length_that_the_writer_could_not_fill_in_says_nothing(size: int, tmp_
     assert hear(str(path), media=True).seconds == pytest.approx(2.0)
 
 
+def test_a_header_that_announces_less_sound_than_there_is_is_told(tmp_path: Path) -> None:
+    sound = np.arange(1, 32001, dtype="<i2").tobytes()
+    short = _wav(channels=1, rate=16000, data=sound, data_size=16000)
+    whole = _wav(channels=1, rate=16000, data=sound)
+    path = tmp_path / "a.wav"
+    path.write_bytes(short)
+    with pytest.raises(SourceError, match=r"announces 0\.5 s in its header, and 1\.5 s more follow unheard"):
+        hear(str(path), media=True)
+    # a chunk, what an editor hangs on without one, and zeros of a disk's cluster are no sound
+    for tail in (struct.pack("<4sI", b"LIST", 60_000) + bytes(60_000), b"\xff\xfe" * 500, bytes(60_000)):
+        path.write_bytes(whole + tail)
+        assert hear(str(path), media=True).seconds == pytest.approx(2.0)
+
+
 def test_a_byte_rate_that_is_wrong_shortens_no_sound(tmp_path: Path) -> None:
     content = bytearray(_wav(channels=1, rate=16000, data=np.arange(32000, dtype="<i2").tobytes()))
     content[28:32] = (1000).to_bytes(4, "little")
