@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from sqlalchemy import Dialect, MetaData, Table, inspect
+from sqlalchemy import Dialect, MetaData, Table, inspect, text
 from support.ports import free_port
 
 from edgeaudio.errors import EdgeaudioError
@@ -72,6 +72,17 @@ def test_migrations_make_the_tables_that_are_written(database: Database) -> None
         for name, table in METADATA.tables.items():
             assert _columns(table, db.dialect) == _columns(found.tables[name], db.dialect), name
         assert inspect(db).get_view_names(schema=SCHEMA) == ["events"]
+
+
+def test_times_are_read_whatever_the_database_writes_by_itself(
+    database: Database, sql: Callable[..., list[Any]]
+) -> None:
+    [(name,)] = sql("SELECT current_database()")
+    sql(f"ALTER DATABASE {name} SET datestyle TO 'German'")
+    with database.transaction() as db:
+        assert db.execute(text("SELECT timestamptz '2026-12-01 00:30:00+01'")).scalar_one().isoformat() == (
+            "2026-11-30T23:30:00+00:00"
+        )
 
 
 def _columns(table: Table, dialect: Dialect) -> dict[str, tuple[str, bool | None]]:
