@@ -87,9 +87,16 @@ class Database:
 
 @contextmanager
 def database(folder: Path, threads: int | None = None) -> Iterator[Database]:
-    """Yield a database that may read below a folder, and keep temporary files of its own. Closed afterwards."""
+    """Yield a database that may read below a folder, and keep temporary files of its own. Closed afterwards.
+
+    Raises EdgeaudioError if there is no folder for those.
+    """
     count = threads or min(len(os.sched_getaffinity(0)), MOST_THREADS)
-    with tempfile.TemporaryDirectory(prefix="edgeaudio-") as scratch:
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="edgeaudio-")
+    except OSError as error:
+        raise EdgeaudioError(f"no temporary folder can be made: {error.strerror}; name one by TMPDIR") from None
+    with temporary as scratch:
         connection = duckdb.connect(":memory:", config={**_SETTINGS, "threads": count, "temp_directory": scratch})
         try:
             connection.execute("SET TimeZone = 'UTC'")

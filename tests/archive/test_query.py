@@ -323,6 +323,14 @@ def test_times_without_a_zone_are_of_the_given_one(place, out, archive) -> None:
     assert archive("query", out, *options, "--since", "2026-07-01T12:00Z")[1] == ["hour,events,hours", "14,1,1.0"]
 
 
+def test_a_machine_without_a_temporary_folder_is_one_line(place, out, archive, monkeypatch) -> None:
+    put_result(place, "a.wav", BEGIN)
+    monkeypatch.setattr(tempfile, "tempdir", str(out / "gone"))
+    status, lines, errors = archive("query", out)
+    assert (status, lines) == (2, [])
+    assert errors == ["edgeaudio: no temporary folder can be made: No such file or directory; name one by TMPDIR"]
+
+
 def test_the_database_reads_nothing_else(place, tmp_path) -> None:
     put_result(place, "a.wav", BEGIN)
     secret = tmp_path / "secret.csv"
