@@ -11,9 +11,11 @@ one before it, so that its detector is in the state in which the other one's end
 
 from __future__ import annotations
 
+import errno
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -21,8 +23,8 @@ from math import ceil, lcm
 from pathlib import Path
 
 from edgeaudio.archive.blocks import long_blocks
-from edgeaudio.archive.lengths import Neighbour
-from edgeaudio.archive.storage import local_copy
+from edgeaudio.archive.endings import ending
+from edgeaudio.archive.lengths import Length, Neighbour
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
@@ -38,20 +40,15 @@ _MOST_ALIGNED_S = 30.0
 
 
 def blocks_of(
-    path: Path,
-    channel: Channel,
-    begins_at: datetime,
-    *,
-    begin_s: float = 0.0,
-    opened: Callable[[float | None], None] | None = None,
+    path: Path, channel: Channel, begins_at: datetime, *, opened: Callable[[float | None], None] | None = None
 ) -> Iterator[Block]:
-    """Yield the sound of a recording, from a position on if it can be searched. Raises SourceError.
+    """Yield the sound of a recording. Raises SourceError.
 
     `opened`: called with its length in seconds, or None if the header has none.
     """
     # absolute: a folder may be called alsa:hw
     config = SourceConfig(name=SOURCE_NAME, url=str(path.absolute()), channel=channel)
-    with open_source(config, threading.Event(), media_start=begins_at, begin_s=begin_s) as connection:
+    with open_source(config, threading.Event(), media_start=begins_at) as connection:
         if opened is not None:
             opened(connection.info.duration_s)
         yield from connection
@@ -65,9 +62,7 @@ def scores_before(
     `begins_at`: of the recording's own first sample. None are yielded if the neighbour cannot be read.
     """
     length = neighbour.length
-    first = max(0, length.n_samples - ceil((OWNED_S + _settling_s(manifest)) * length.sample_rate))
-    grid = _grid(manifest, length.sample_rate)
-    first -= first % grid
+    first = first_before(manifest, length)
     starts_at = begins_at - timedelta(seconds=length.seconds)
     blocks = _joined(neighbour, own, first, starts_at, manifest, channel)
     for scores in _scores(blocks, pipeline):
@@ -82,9 +77,9 @@ def head_of(neighbour: Neighbour, last: Block, manifest: Manifest, channel: Chan
 
     Nothing is yielded if it cannot be read or has another form.
     """
-    wanted = ceil((manifest.clip.n_samples / manifest.clip.sample_rate + _RESAMPLED_S) * last.sample_rate)
-    with suppress(SourceError, OSError), local_copy(neighbour.source) as path:
-        for block in blocks_of(path, channel, last.at):
+    wanted = ceil(after_s(manifest) * last.sample_rate)
+    with suppress(SourceError, OSError):
+        for block in blocks_of(Path(neighbour.source), channel, last.at):
             if (block.sample_rate, block.samples.shape[1:]) != (
                 last.sample_rate,
                 last.samples.shape[1:],
@@ -100,17 +95,34 @@ def _joined(
 ) -> Iterator[Block]:
     """Yield the neighbour's samples from `first` on, and the head of the recording itself behind them."""
     rate, last = neighbour.length.sample_rate, None
-    with suppress(SourceError, OSError), local_copy(neighbour.source) as path:
-        for block in blocks_of(path, channel, starts_at, begin_s=max(0.0, first / rate - 0.5)):
-            at = round((block.at - starts_at).total_seconds() * rate)
-            if block.sample_rate != rate or (last is None and at > first):
+    with suppress(SourceError, OSError), _ending(neighbour, first) as (path, begin):
+        at = begin
+        for block in blocks_of(path, channel, starts_at + timedelta(seconds=begin / rate)):
+            if block.sample_rate != rate:
                 return  # it is not what its header says
             samples = block.samples[max(0, first - at) :]
+            at += len(block.samples)
             if len(samples):
                 last = replace(block, offset=0, samples=samples) if last is None else _continued(last, samples)
                 yield last
     if last is not None and last.offset + len(last.samples) == neighbour.length.n_samples - first:
-        yield from head_of(Neighbour(str(own), neighbour.length), last, manifest, channel)
+        yield from head_of(replace(neighbour, source=str(own)), last, manifest, channel)
+
+
+@contextmanager
+def _ending(neighbour: Neighbour, first: int) -> Iterator[tuple[Path, int]]:
+    """Yield a file with the end of a recording, and its first sample, at or before the one that is wanted.
+
+    Raises OSError, also for one that is damaged.
+    """
+    with tempfile.TemporaryFile() as file:
+        with Path(neighbour.source).open("rb") as recording:
+            found = ending(recording, first, neighbour.length)
+        if found is None:
+            raise OSError(errno.EINVAL, "it is not what its header says")
+        file.write(found[0])
+        file.flush()
+        yield Path(f"/proc/self/fd/{file.fileno()}"), found[1]
 
 
 def _continued(last: Block, samples: Samples) -> Block:
@@ -123,6 +135,17 @@ def _scores(blocks: Iterator[Block], pipeline: SourcePipeline) -> Iterator[Score
     for block in long_blocks(blocks):
         yield from (result for result in pipeline.feed(block) if isinstance(result, Scores))
     yield from (result for result in pipeline.flush() if isinstance(result, Scores))
+
+
+def first_before(manifest: Manifest, length: Length) -> int:
+    """Return the sample from which the recording before is listened to."""
+    first = max(0, length.n_samples - ceil((OWNED_S + _settling_s(manifest)) * length.sample_rate))
+    return first - first % _grid(manifest, length.sample_rate)
+
+
+def after_s(manifest: Manifest) -> float:
+    """Return how much of the recording after is listened to."""
+    return manifest.clip.n_samples / manifest.clip.sample_rate + _RESAMPLED_S
 
 
 def owned_s(manifest: Manifest, length_s: float) -> float:

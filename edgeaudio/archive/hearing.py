@@ -19,7 +19,7 @@ from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding
 from edgeaudio.types import Channel
 
-RESULTS = 1  # version of what rows mean: rows of another version lie in another place
+RESULTS = 2  # version of what rows and keys mean: rows of another version lie in another place
 _NO_RESULT = ("description", "license", "training_data", "announce", "entities", "schema_version")  # of a manifest
 
 

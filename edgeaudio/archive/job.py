@@ -17,7 +17,7 @@ from edgeaudio.archive.borders import SOURCE_NAME, blocks_of, head_of, scores_be
 from edgeaudio.archive.hearing import Hearing, binding_of, loaded_model
 from edgeaudio.archive.lengths import Neighbour
 from edgeaudio.archive.result_file import ResultFile
-from edgeaudio.archive.storage import local_copy, remedy, storage_at
+from edgeaudio.archive.storage import remedy, storage_at
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import Manifest
@@ -30,9 +30,9 @@ from edgeaudio.types import Block, Scores
 class Job:
     """A recording to be listened to, with all that its rows depend on."""
 
-    key: str  # of path, size and time of change: the name of its result
+    key: str  # of all that its rows depend on (keys.py): the name of its result
     recording: str  # path below the archive's root, with slashes
-    source: str  # where it can be read
+    source: str  # where it can be read; as are its neighbours, it is of this machine once it is fetched (fetching.py)
     size_bytes: int
     changed_ns: int
     begins_at: datetime  # aware UTC, of its first sample
@@ -66,18 +66,21 @@ class Outcome:
 
 
 def run_job(job: Job) -> Outcome:
-    """Listen to a recording and write its result. Never raises for what is wrong with a recording or a disk."""
+    """Listen to a recording of this machine, and write its result.
+
+    Never raises for what is wrong with a recording or a disk.
+    """
     try:
         model = loaded_model(job.hearing)
     except EdgeaudioError as error:
         return Outcome.failed(job, str(error), ends_run=True)
     try:
-        with local_copy(job.source) as path:
+        path = Path(job.source)
+        _check_unchanged(job, path)
+        with ResultFile(job.key, job.recording, job.begins_at, model.manifest, job.hearing.scores_floor) as result:
+            _listen(job, path, model, result)
             _check_unchanged(job, path)
-            with ResultFile(job.key, job.recording, job.begins_at, model.manifest, job.hearing.scores_floor) as result:
-                _listen(job, path, model, result)
-                _check_unchanged(job, path)
-                return _written(job, result)
+            return _written(job, result)
     except Exception as error:  # noqa: BLE001 (one recording's fault must not end the run; the line names it)
         return Outcome.failed(job, _line_of(error))
 
@@ -162,8 +165,6 @@ def _written(job: Job, result: ResultFile) -> Outcome:
 
 def _check_unchanged(job: Job, path: Path) -> None:
     """Raise EdgeaudioError if the file is another one than was planned: its result would lie under a wrong key."""
-    if "://" in job.source:
-        return
     try:
         found = path.stat()
     except OSError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from edgeaudio.files import open_at_once
 
 _HEAD_BYTES = 4096  # recorders write comments before the sound
+WAVE_IDS = frozenset({b"RIFF", b"RF64", b"BW64"})
 _OPEN_ENDS = (0, 0x7FFFF000, 0xFFFFFFFF)  # of a writer that could not seek back
 _PLAIN = frozenset({0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE})  # integers, floats, A-law, mu-law: a frame is a sample
 MOST_S = 400 * 86400.0  # what a header claims beyond that is damage
@@ -26,6 +28,7 @@ class Length:
     n_samples: int  # of a channel
     sample_rate: int  # Hz
     channels: int
+    frame_bytes: int  # of a sample of all channels, as it is in WAV
 
     @property
     def seconds(self) -> float:
@@ -43,6 +46,17 @@ class Neighbour:
 
     source: str  # where it can be read
     length: Length
+    identity: str  # hash of its size and time of change
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Where things are in a WAV."""
+
+    form_at: int  # the chunk `fmt `
+    form_bytes: int  # of what is in it
+    data_at: int  # the first sample
+    length: Length
 
 
 def length_of(path: Path, size_bytes: int) -> Length | None:
@@ -53,8 +67,10 @@ def length_of(path: Path, size_bytes: int) -> Length | None:
         return None
     try:
         head = os.pread(descriptor, _HEAD_BYTES, 0)
-        if head[:4] in {b"RIFF", b"RF64", b"BW64"}:
-            return _wave(descriptor, head, size_bytes)
+        if head[:4] in WAVE_IDS:
+            in_head = len(head) - 32
+            wave = wave_of(lambda at: head[at : at + 32] if at <= in_head else os.pread(descriptor, 32, at), size_bytes)
+            return None if wave is None else wave.length
         return _flac(head) if head[:4] == b"fLaC" else None
     except (OSError, struct.error, ZeroDivisionError):
         return None
@@ -63,22 +79,26 @@ def length_of(path: Path, size_bytes: int) -> Length | None:
 
 
 @lru_cache(maxsize=1000)
-def _length(n_samples: int, sample_rate: int, channels: int) -> Length | None:
+def _length(n_samples: int, sample_rate: int, channels: int, frame_bytes: int) -> Length | None:
     """Return one object for all recordings of one length: there may be 100,000. None for one that cannot be."""
-    length = Length(n_samples, sample_rate, channels)
+    length = Length(n_samples, sample_rate, channels, frame_bytes)
     return length if length.seconds <= MOST_S else None
 
 
-def _wave(descriptor: int, head: bytes, size_bytes: int) -> Length | None:
-    """Return the length of WAV; None if the header says more than the file has: it is cut off."""
-    at, rate, channels, frame_bytes, wide_bytes = 12, 0, 0, 0, None
+def wave_of(read: Callable[[int], bytes], size_bytes: int) -> Wave | None:
+    """Return what is where in a WAV; None if the header says more than the file has: it is cut off.
+
+    read: Returns 32 bytes from a position, or fewer at the end. Raises what `read` raises, and struct.error.
+    """
+    at, rate, channels, frame_bytes, wide_bytes, form_at, form_bytes = 12, 0, 0, 0, None, 0, 0
     for _ in range(32):
-        chunk = head[at : at + 32] if at + 32 <= len(head) else os.pread(descriptor, 32, at)
+        chunk = read(at)
         name, size = struct.unpack_from("<4sI", chunk)
         if name == b"fmt ":
             form, channels, rate, _, frame_bytes = struct.unpack_from("<HHIIH", chunk, 8)
             if form not in _PLAIN:
                 return None  # of blocks, as ADPCM
+            form_at, form_bytes = at, size
         elif name == b"ds64":
             (wide_bytes,) = struct.unpack_from("<Q", chunk, 16)  # of the sound, in RF64 and BW64
         elif name == b"data":
@@ -87,7 +107,8 @@ def _wave(descriptor: int, head: bytes, size_bytes: int) -> Length | None:
             if size == _OPEN_ENDS[-1] and wide_bytes:
                 n_bytes = wide_bytes
             is_whole = n_bytes <= held and rate > 0 and channels > 0
-            return _length(n_bytes // frame_bytes, rate, channels) if is_whole else None
+            length = _length(n_bytes // frame_bytes, rate, channels, frame_bytes) if is_whole else None
+            return None if length is None else Wave(form_at, form_bytes, at + 8, length)
         at += 8 + size + size % 2
     return None
 
@@ -96,4 +117,5 @@ def _flac(head: bytes) -> Length | None:
     """Return the length of FLAC (RFC 9639, 8.2): rate, channels, bits and samples in 64 bits."""
     (packed,) = struct.unpack_from(">Q", head, 18)
     rate, channels, n_samples = packed >> 44, (packed >> 41 & 7) + 1, packed & (1 << 36) - 1
-    return _length(n_samples, rate, channels) if rate and n_samples else None
+    frame_bytes = ((packed >> 36 & 31) // 8 + 1) * channels
+    return _length(n_samples, rate, channels, frame_bytes) if rate and n_samples else None

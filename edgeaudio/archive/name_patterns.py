@@ -37,7 +37,8 @@ class Pattern:
     example: A real name, or one by the maker's manual.
     zone: What the name says of the time zone: "none" (the recorder's clock), "UTC", "written", "if written".
     regex: Of the whole name without its ending. The groups year to second, fraction and zone are the time (time_of),
-        `seconds` and `hexadecimal` are seconds since 1970 (UTC), `before` and `after` may not hold another time.
+        `seconds` and `hexadecimal` are seconds since 1970 (UTC), `end` is when it ended, `before` and `after` may not
+        hold another time.
     refused: Why such a name does not say when the sound begins; None: it does.
     """
 
@@ -90,7 +91,8 @@ PATTERNS: Final = (
         "Frontier Labs, start and end",
         "S20240131T235959.982648+1000_E20240201T000059.967555+1000_-12.34567+78.98102.wav",
         "if written",
-        rf"S{_DATE}T{_TIME}{_POINT}(?P<zone>[+-]\d{{4}})?_E\d{{8}}T\d{{6}}(?:\.\d{{1,9}})?(?:[+-]\d{{4}})?{_AFTER}",
+        rf"S{_DATE}T{_TIME}{_POINT}(?P<zone>[+-]\d{{4}})?"
+        rf"(?P<end>_E\d{{8}}T\d{{6}}(?:\.\d{{1,9}})?(?:[+-]\d{{4}})?){_AFTER}",
     ),
     # Frontier Labs BAR 20210617T080000+0000_Rec2_-18.2656+144.5564.flac, Ocean Networks Canada
     # ICLISTENHF1251_20130813T063620.983Z.wav, Cornell Swift SwiftOne_20220719_000000_-0400.wav, openecoacoustics.org
@@ -130,6 +132,10 @@ PATTERNS: Final = (
     ),
 )
 
+_CLOCK_GROUPS: Final = ("month", "day", "hour", "minute", "second")
+_TIME_GROUPS: Final = ("year", *_CLOCK_GROUPS, "fraction", "zone", "seconds", "hexadecimal", "end")
+_LONG_NUMBER = re.compile(r"\d{6,}")  # the time; a serial number before it stays
+_SERIAL = re.compile(r"\d+(?=\.)")
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}", re.ASCII)
 # what may be a time in the rest of a name: the end of a recording, or the beginning of which it is a part
 _ANOTHER = re.compile(
@@ -147,9 +153,7 @@ def time_in_name(path: str, now: datetime, patterns: Sequence[Pattern] = PATTERN
     by two patterns or beside each other; names them.
     """
     name = path.rpartition("/")[2]
-    stem, ending = name[: name.rfind(".")], name[name.rfind(".") :]
-    if _ENDING.fullmatch(ending) is None:
-        stem = name
+    stem = _stem(name)
     found: dict[datetime, tuple[Pattern, WrittenTime]] = {}
     wrong = ""
     for pattern in patterns if len(name) <= MAX_NAME else ():
@@ -176,6 +180,34 @@ def time_in_name(path: str, now: datetime, patterns: Sequence[Pattern] = PATTERN
     if pattern.refused is not None:
         raise StartTimeError(f"its name ({pattern.name}): {pattern.refused}; {GIVE}")
     return written
+
+
+def without_time(name: str) -> tuple[str, str]:
+    """Return a file's name without its time, and the 14 digits of that time by the clock that the name has.
+
+    The digits are "" for seconds since 1970, and for a name of no pattern, of which long numbers are taken out.
+    """
+    stem = _stem(name)
+    for pattern in PATTERNS if len(name) <= MAX_NAME else ():
+        match = pattern.regex.fullmatch(stem)
+        if match is None:
+            continue
+        groups = match.groupdict()
+        spans = [match.span(group) for group in _TIME_GROUPS if groups.get(group) is not None]
+        begin, end = min(first for first, _ in spans), max(last for _, last in spans)
+        year = groups.get("year") or ""
+        century = "20" if len(year) == 2 else ""
+        clock = century + year + "".join(groups[group] for group in _CLOCK_GROUPS) if year else ""
+        return f"{name[:begin]}#{name[end:]}", clock
+    serial = _SERIAL.match(name)
+    kept = serial.group() if serial else ""
+    return kept + _LONG_NUMBER.sub("#", name[len(kept) :]), ""
+
+
+def _stem(name: str) -> str:
+    """Return a name without its ending, if it has one."""
+    end = name.rfind(".")
+    return name if _ENDING.fullmatch(name[end:]) is None else name[:end]
 
 
 def _time(groups: dict[str, str | None], now: datetime) -> datetime:

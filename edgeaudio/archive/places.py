@@ -13,7 +13,7 @@ Owns: the layout of a place, its description, notes of failures. Does not know: 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from edgeaudio.archive.hearing import RESULTS, Hearing, described, loaded_model
+from edgeaudio.archive.keys import path_of
 from edgeaudio.archive.rows import RECORDING
 from edgeaudio.archive.storage import Storage, remove_stale, storage_at
 from edgeaudio.errors import EdgeaudioError
@@ -60,11 +61,12 @@ class Place:
         self.storage: Storage = storage_at(address)
 
     def done(self) -> set[str]:
-        """Return the keys of the recordings that have a result.
+        """Return the names of all results: of parts with their month, 2024-01/KEY; in a month's file, the keys.
 
         Raises EdgeaudioError for a month that cannot be read, all of whose recordings would be listened to again.
         """
-        keys = {PurePosixPath(name).stem for name in self.storage.names("parts") if name.endswith(".parquet")}
+        parts = (name for name in self.storage.names("parts") if name.endswith(".parquet"))
+        keys = {name.removeprefix("parts/").removesuffix(".parquet") for name in parts}
         for name in self.storage.names("months"):
             if name.endswith(".parquet"):
                 try:
@@ -74,9 +76,14 @@ class Place:
                     raise EdgeaudioError(f"{self.address}/{name}: is damaged: {advice}") from None
         return keys
 
+    def remove_parts(self, names: Iterable[str]) -> None:
+        """Remove parts of which newer results took the place, by their names of `done`."""
+        for name in names:
+            self.storage.remove(f"parts/{name}.parquet")
+
     def amount(self) -> Done:
         """Return how much has a result, by the results themselves; a part that was read before is not opened again."""
-        lengths: dict[str, float] = {}
+        lengths: dict[str, float] = {}  # by path: of a recording that was replaced, the part counts
         damaged = []
         known, read = self._known_parts(), dict[str, list[Any]]()
         for folder in ("parts", "months"):  # parts first: one that is compacted meanwhile is in a month by then
@@ -92,7 +99,8 @@ class Place:
                 except (pa.ArrowException, LookupError):
                     damaged.append(name)
                     continue
-                lengths.update(found)
+                for key, duration_s in found.items():
+                    lengths.setdefault(path_of(key), duration_s)
                 if folder == "parts":
                     read[name] = [state, found]
         if read != known:

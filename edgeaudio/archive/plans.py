@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from edgeaudio.archive.finished import Finished
+from edgeaudio.archive.recorders import spans_folders
 from edgeaudio.archive.recordings import FOLLOWS_WITHIN_S, LeftOut, Recording
-from edgeaudio.archive.runs import ANOTHER_TIME, Finished, Shard
+from edgeaudio.archive.runs import ANOTHER_TIME, Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,10 @@ class Plan:
 def plan(found: Iterable[Recording | LeftOut], done: Finished, shard: Shard, sums: Plan) -> Iterator[Break | LeftOut]:
     """Add all that is found to `sums`; yield each gap and overlap, and each file that is left out.
 
-    Recordings come folder by folder, in order of time: breaks are those between recordings of one folder and recorder.
+    Recordings come folder by folder, those of one recorder in order of time.
     """
-    last: dict[str, Recording] = {}  # by recorder, in the present folder
+    here: dict[str, Recording] = {}  # the last by recorder, in the present folder
+    everywhere: dict[str, Recording] = {}  # and of those that write into several
     folder = None
     for each in found:
         if isinstance(each, LeftOut):
@@ -72,9 +75,9 @@ def plan(found: Iterable[Recording | LeftOut], done: Finished, shard: Shard, sum
                 sums.left_out[each.error] += 1
                 yield each
             continue
-        here = each.path.rpartition("/")[0]
-        if here != folder:
-            folder, last = here, {}
+        if folder != (folder := each.path.rpartition("/")[0]):
+            here.clear()
+        last = everywhere if spans_folders(each.recorder) else here
         before, last[each.recorder] = last.get(each.recorder), each
         if before is not None and (found_break := _break(before, each)) is not None:
             if found_break.seconds > 0:
@@ -105,7 +108,7 @@ def _add(recording: Recording, done: Finished, sums: Plan) -> None:
 
 def _break(before: Recording, after: Recording) -> Break | None:
     ends_at = before.ends_at
-    if ends_at is None:
+    if ends_at is None or after.begins_at < before.begins_at:  # its folders are not in order of time
         return None
     seconds = (after.begins_at - ends_at).total_seconds()
     return Break(before.path, after.path, ends_at, seconds) if abs(seconds) >= FOLLOWS_WITHIN_S else None

@@ -6,17 +6,17 @@ Does not know: results, how they are listened to.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from edgeaudio.archive.keys import Key, digest, identity_of
 from edgeaudio.archive.lengths import Length, Neighbour, length_of
 from edgeaudio.archive.path_patterns import MOST_DEEP, TOO_DEEP, is_folder, is_pattern, matching
+from edgeaudio.archive.recorders import recorders_of, spans_folders
 from edgeaudio.errors import EdgeaudioError
 
 SUFFIXES = frozenset(
@@ -44,9 +44,6 @@ SUFFIXES = frozenset(
     )
 )
 FOLLOWS_WITHIN_S = 1.0  # names have whole seconds: less is neither a gap nor an overlap
-FILE_DIGITS, TIME_DIGITS = 24, 8  # of a key
-_DIGITS = re.compile(r"\d{6,}")  # the time; a serial number before it, as SoundTrap's, stays
-_SERIAL = re.compile(r"\d+(?=\.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +51,30 @@ class Recording:
     """A recording that can be listened to."""
 
     path: str  # below the root, with slashes
-    source: str  # where it can be read
+    root: str  # where that is: a folder, or an address
     size_bytes: int
     changed_ns: int
     begins_at: datetime  # aware UTC
     length: Length | None  # None: known only once it is heard
+    recorder: str = ""  # the same for all recordings of one recorder (recorders.py)
     before: Neighbour | None = None  # the recording that ends where this one begins
     after: Neighbour | None = None  # and the one that begins where it ends
 
     @property
-    def key(self) -> str:
-        """Hash of path, size and time of change, for a file that was replaced is another recording; and of its time."""
-        file = _digest(f"{self.path}\n{self.size_bytes}\n{self.changed_ns}").hex()[:FILE_DIGITS]
-        return file + _digest(self.begins_at.isoformat()).hex()[:TIME_DIGITS]
+    def source(self) -> str:
+        """Where it can be read."""
+        return f"{self.root}/{self.path}"
+
+    @property
+    def key(self) -> Key:
+        """All that its rows depend on."""
+        before, after = (None if side is None else side.identity for side in (self.before, self.after))
+        return Key.of(self.path, self.size_bytes, self.changed_ns, self.begins_at, before, after)
 
     @property
     def path_hash(self) -> int:
         """Number of 64 bits that depends on the path alone, the same on every machine."""
-        return int.from_bytes(_digest(self.path)[:8], "big")
-
-    @property
-    def recorder(self) -> str:
-        """What recordings of one recorder have in common: their folder, and the name without the time."""
-        folder, _, name = self.path.rpartition("/")
-        serial = _SERIAL.match(name)
-        kept = serial.group() if serial else ""
-        return f"{folder}/{kept}{_DIGITS.sub('#', name[len(kept) :])}"
+        return int.from_bytes(digest(self.path)[:8], "big")
 
     @property
     def ends_at(self) -> datetime | None:
@@ -94,6 +89,9 @@ class LeftOut:
     path: str
     error: str
 
+
+Folder = list[Recording | LeftOut]
+"""What is in one folder: who reads it empties it."""
 
 BeginsAt = Callable[[str, Path], datetime]
 """When a recording begins, by its path below the root and where it lies; raises EdgeaudioError or OSError."""
@@ -120,7 +118,7 @@ def find_recordings(target: str, begins_at: BeginsAt) -> Iterator[Recording | Le
     if "://" in target:
         from edgeaudio.archive.recordings_s3 import find_in_bucket  # noqa: PLC0415 (it knows this module)
 
-        yield from find_in_bucket(target, begins_at)
+        yield from in_order(find_in_bucket(target, begins_at))
         return
     root = root_of(target)
     try:
@@ -131,15 +129,15 @@ def find_recordings(target: str, begins_at: BeginsAt) -> Iterator[Recording | Le
     if "\n" in os.path.abspath(root):  # noqa: PTH100 (no link is followed)
         raise EdgeaudioError(f"{str(root)!r}: its name, or that of a folder above, has a line break; rename it")
     if os.path.isdir(target):  # noqa: PTH112 (Path.is_dir raises for a name too long)
-        yield from _below(root, "", begins_at, frozenset())
+        yield from in_order(_below(root, "", begins_at, frozenset()))
     elif os.path.exists(target):  # noqa: PTH110 (as above)
-        yield from _in_order([_entry(root, Path(target).name, begins_at)])
+        yield from in_order([[_entry(root, Path(target).name, begins_at)]])
     else:
-        yield from _that_match(root, Path(target).relative_to(root), begins_at)
+        yield from in_order(_that_match(root, Path(target).relative_to(root), begins_at))
 
 
-def _that_match(root: Path, pattern: Path, begins_at: BeginsAt) -> Iterator[Recording | LeftOut]:
-    """Yield what matches a pattern. Other files than recordings match by their whole ending."""
+def _that_match(root: Path, pattern: Path, begins_at: BeginsAt) -> Iterator[Folder]:
+    """Yield what matches a pattern, folder by folder. Other files than recordings match by their whole ending."""
     if ".." in pattern.parts:  # each recording would be there once for every folder that leads to it
         raise EdgeaudioError(f"{root / pattern}: a pattern cannot have .. behind * ? or [; name the folder itself")
     any_ending = pattern.suffix != "" and not is_pattern(pattern.suffix)
@@ -151,13 +149,9 @@ def _that_match(root: Path, pattern: Path, begins_at: BeginsAt) -> Iterator[Reco
             unseen[path] = error
         elif _may_be_recording(name, any_ending=any_ending):
             folders.setdefault(folder + slash, set()).add(name)
-    yield from (LeftOut(path, error) for path, error in sorted(unseen.items()))
+    yield [LeftOut(path, error) for path, error in sorted(unseen.items())]
     for prefix, names in sorted(folders.items()):
-        yield from _in_order([_entry(root, prefix + name, begins_at) for name in sorted(names)])
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+        yield [_entry(root, prefix + name, begins_at) for name in sorted(names)]
 
 
 def _may_be_recording(name: str, *, any_ending: bool = False) -> bool:
@@ -166,12 +160,10 @@ def _may_be_recording(name: str, *, any_ending: bool = False) -> bool:
     return any_ending or os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (100,000 Paths take seconds)
 
 
-def _below(
-    root: Path, folder: str, begins_at: BeginsAt, above: frozenset[tuple[int, int]]
-) -> Iterator[Recording | LeftOut]:
+def _below(root: Path, folder: str, begins_at: BeginsAt, above: frozenset[tuple[int, int]]) -> Iterator[Folder]:
     """Yield the recordings of a folder, then those of the folders in it. `above`: those that lead here."""
     if len(above) > MOST_DEEP:
-        yield LeftOut(folder, TOO_DEEP)
+        yield [LeftOut(folder, TOO_DEEP)]
         return
     try:
         status = (root / folder).stat()
@@ -186,17 +178,17 @@ def _below(
                 elif may_be_recording:
                     names.append(entry.name)
     except OSError as error:
-        yield LeftOut(folder or str(root), f"cannot be looked into: {error.strerror}")
+        yield [LeftOut(folder or str(root), f"cannot be looked into: {error.strerror}")]
         return
     identity = (status.st_dev, status.st_ino)
     if identity in above:
         return  # a link that leads back
     prefix = f"{folder}/" if folder else ""
-    entries_here = []
+    entries_here: Folder = []
     names.sort(reverse=True)
     while names:  # a name is forgotten as it becomes an entry: there may be 100,000
         entries_here.append(_entry(root, prefix + names.pop(), begins_at))
-    yield from _in_order(entries_here)
+    yield entries_here
     for name in sorted(folders):
         yield from _below(root, prefix + name, begins_at, above | {identity})
 
@@ -219,25 +211,55 @@ def _entry(root: Path, name: str, begins_at: BeginsAt) -> Recording | LeftOut:
     except EdgeaudioError as error:
         return LeftOut(name, str(error))
     length = length_of(path, status.st_size)
-    return Recording(name, str(path), status.st_size, status.st_mtime_ns, begins, length)
+    return Recording(name, str(root), status.st_size, status.st_mtime_ns, begins, length)
 
 
-def _in_order(entries: list[Recording | LeftOut]) -> Iterator[Recording | LeftOut]:
-    """Yield what cannot be listened to, then recordings in order of time, each with its neighbours."""
-    yield from (each for each in entries if isinstance(each, LeftOut))
-    recordings = sorted(
-        (each for each in entries if isinstance(each, Recording)), key=lambda each: (each.begins_at, each.path)
-    )
-    entries.clear()
-    last: dict[str, int] = {}  # place of the recorder's last recording
-    for index, recording in enumerate(recordings):
-        before = last.get(recording.recorder)
-        last[recording.recorder] = index
-        if before is not None and follows(recordings[before], recording):
-            first = recordings[before]
-            recordings[before] = replace(first, after=_neighbour(recording))
-            recordings[index] = replace(recording, before=_neighbour(first))
-    yield from recordings
+def in_order(folders: Iterable[Folder]) -> Iterator[Recording | LeftOut]:
+    """Yield what cannot be listened to, then recordings in order of time, each with its neighbours, by folder.
+
+    The last one of a recorder that writes into folders by date comes when the next such folder is known. Of one
+    recorder, recordings are in order of time if its folders are.
+    """
+    waiting: dict[str, Recording] = {}  # by recorder
+    for folder in folders:
+        yield from (each for each in folder if isinstance(each, LeftOut))
+        recordings = sorted(
+            (each for each in folder if isinstance(each, Recording)), key=lambda each: (each.begins_at, each.path)
+        )
+        folder.clear()
+        last = _join(recordings, waiting)
+        yield from (waiting.pop(name) for name in last if name in waiting)
+        held = {index: name for name, index in last.items() if spans_folders(name)}
+        for index, recording in enumerate(recordings):
+            if index in held:
+                waiting[held[index]] = recording
+            else:
+                yield recording
+    yield from waiting.values()
+
+
+def _join(recordings: list[Recording], waiting: dict[str, Recording]) -> dict[str, int]:
+    """Give the recordings of a folder their recorders and neighbours; return the place of each recorder's last one.
+
+    `waiting`: the last ones of folders before, which are joined too.
+    """
+    last: dict[str, int] = {}
+    place = recordings[0].path.rpartition("/")[0] if recordings else ""
+    names = ((each.path.rpartition("/")[2], each.begins_at) for each in recordings)
+    for index, recorder in enumerate(recorders_of(place, names)):
+        second = replace(recordings[index], recorder=recorder)
+        before = last.get(recorder)
+        first = waiting.get(recorder) if before is None else recordings[before]
+        if first is not None and follows(first, second):
+            joined = replace(first, after=_neighbour(second))
+            if before is None:
+                waiting[recorder] = joined
+            else:
+                recordings[before] = joined
+            second = replace(second, before=_neighbour(first))
+        recordings[index] = second
+        last[recorder] = index
+    return last
 
 
 def follows(first: Recording, second: Recording) -> bool:
@@ -249,4 +271,7 @@ def follows(first: Recording, second: Recording) -> bool:
 
 
 def _neighbour(recording: Recording) -> Neighbour | None:
-    return None if recording.length is None else Neighbour(recording.source, recording.length)
+    if recording.length is None:
+        return None
+    identity = identity_of(recording.size_bytes, recording.changed_ns)
+    return Neighbour(recording.source, recording.length, identity)

@@ -1,8 +1,6 @@
 """The recordings in a bucket: which objects, when they begin, and how long they are.
 
 Owns: finding them, and reading their heads, several at once. Does not know: how they are listened to.
-
-Recordings that follow each other are not joined here: that would read every object three times.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from edgeaudio.archive.lengths import length_of
-from edgeaudio.archive.recordings import SUFFIXES, BeginsAt, LeftOut, Recording
+from edgeaudio.archive.recordings import SUFFIXES, BeginsAt, Folder, LeftOut, Recording
 from edgeaudio.archive.storage import Stored
 from edgeaudio.archive.storage_s3 import Bucket
 from edgeaudio.errors import EdgeaudioError
@@ -24,8 +22,8 @@ AT_ONCE = 16
 _OF_THE_SERVER = frozenset({errno.EHOSTUNREACH, errno.EBUSY, errno.ETIMEDOUT, errno.EPROTO})
 
 
-def find_in_bucket(address: str, begins_at: BeginsAt) -> Iterator[Recording | LeftOut]:
-    """Yield what lies below a prefix, folder by folder, in order of time. Raises EdgeaudioError."""
+def find_in_bucket(address: str, begins_at: BeginsAt) -> Iterator[Folder]:
+    """Yield what lies below a prefix, folder by folder. Raises EdgeaudioError."""
     bucket, root = Bucket(address), address.rstrip("/")
     try:
         folders: dict[str, list[Stored]] = {}
@@ -35,10 +33,7 @@ def find_in_bucket(address: str, begins_at: BeginsAt) -> Iterator[Recording | Le
                 folders.setdefault(str(path.parent), []).append(each)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for folder in sorted(folders):
-                found = list(pool.map(lambda each: _entry(bucket, root, each, begins_at), folders.pop(folder)))
-                yield from (each for each in found if isinstance(each, LeftOut))
-                recordings = (each for each in found if isinstance(each, Recording))
-                yield from sorted(recordings, key=lambda each: (each.begins_at, each.path))
+                yield list(pool.map(lambda each: _entry(bucket, root, each, begins_at), folders.pop(folder)))
     except OSError as error:
         raise EdgeaudioError(f"{root}: cannot be looked into: {error.strerror or error}") from None
 
@@ -59,4 +54,4 @@ def _entry(bucket: Bucket, root: str, found: Stored, begins_at: BeginsAt) -> Rec
         except EdgeaudioError as error:
             return LeftOut(found.name, str(error))
         length = length_of(Path(head.name), found.size_bytes)
-    return Recording(found.name, f"{root}/{found.name}", found.size_bytes, found.changed_ns, begins, length)
+    return Recording(found.name, root, found.size_bytes, found.changed_ns, begins, length)

@@ -7,6 +7,8 @@ Files are read once: to open one takes longer than to read it, and there may be 
 
     OUT/<place>/parts/<YYYY-MM>/<key>.parquet    one recording
     OUT/<place>/months/<YYYY-MM>.parquet         parts that were compacted; where a part is there too, the month counts
+
+Of a recording with results of several keys, which was replaced, the part that was written last counts.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -189,15 +192,45 @@ def _load(results: Database, files: ResultFiles, wanted: Wanted, say: Say, *, ca
     results.read_from([*months, *parts], by_name=careful)
     condition = f"kind = '{RECORDING}' OR ({wanted.condition})"
     results.make(f"CREATE TABLE heard AS SELECT {wanted.columns} FROM results WHERE {condition}", wanted.values)
-    results.make(f"CREATE TABLE recordings AS SELECT {_OF_RECORDINGS} FROM heard WHERE kind = '{RECORDING}'")
+    results.make(recordings_in("heard"))
     results.make(f"DELETE FROM heard WHERE kind = '{RECORDING}'")
     if not careful and list(results.rows(_COPIED)):
         raise UnreadableError("a recording has its rows in two files")
+    if replaced := replaced_keys(results, parts):
+        results.keep("replaced", "key VARCHAR", [sorted(replaced)])
+        for table in ("recordings", "heard"):
+            results.make(f"DELETE FROM {table} WHERE key IN (FROM replaced)")
     _check(results, say)
 
 
-_OF_RECORDINGS = "key, recording, begins_at, ends_at"
+def recordings_in(table: str) -> str:
+    """Return the SQL that makes the table `recordings` of one with rows of results."""
+    columns = "key, recording, begins_at, ends_at"
+    return f"CREATE TABLE recordings AS SELECT {columns} FROM {table} WHERE kind = '{RECORDING}'"
 
+
+def replaced_keys(results: Database, parts: Sequence[Path]) -> set[str]:
+    """Return the keys in the table `recordings` of results of which a newer one took the place.
+
+    The newer one is a part: a run writes no other file. `parts`: those that the rows are of.
+    """
+    by_recording: dict[str, set[str]] = {}
+    for recording, key in results.rows(_WITH_SEVERAL):
+        by_recording.setdefault(recording, set()).add(key)
+    files = {part.stem: part for part in parts}
+
+    def written(key: str) -> tuple[int, str]:
+        with suppress(KeyError, FileNotFoundError):  # in a month's file; compacted meanwhile
+            return files[key].stat().st_mtime_ns, key
+        return 0, key
+
+    return {key for keys in by_recording.values() for key in sorted(keys, key=written)[:-1]}
+
+
+_WITH_SEVERAL = """
+SELECT DISTINCT recording, key FROM recordings
+WHERE recording IN (SELECT recording FROM recordings GROUP BY recording HAVING count(DISTINCT key) > 1)
+"""
 
 # a copy of a file, under another name
 _COPIED = "SELECT key FROM recordings GROUP BY key HAVING count(*) > 1 LIMIT 1"
@@ -250,4 +283,4 @@ def _check(results: Database, say: Say) -> None:
     results.make(f"DELETE FROM recordings WHERE {impossible}", limits)
     twice = "SELECT recording, count(*) FROM recordings GROUP BY recording HAVING count(*) > 1 ORDER BY recording"
     for recording, count in results.rows(twice):
-        say(f"{recording}: has {count} results, for the file was changed in between; all of them count")
+        say(f"{recording}: is in {count} months' files, with one key; all of them count: keep one of those files")

@@ -14,7 +14,7 @@ SCORE = "score"  # one row a clip and label over the floor, where scores are ask
 SCHEMA = pa.schema(
     [
         pa.field("kind", pa.string(), nullable=False),
-        pa.field("key", pa.string(), nullable=False),  # of the recording, its size, its time of change: see keys.py
+        pa.field("key", pa.string(), nullable=False),  # of the recording and all that its rows depend on: see keys.py
         pa.field("recording", pa.string(), nullable=False),  # path below the archive's root, with slashes
         pa.field("begins_at", pa.timestamp("us", tz="UTC"), nullable=False),  # of this row's sound
         pa.field("ends_at", pa.timestamp("us", tz="UTC"), nullable=False),

@@ -11,10 +11,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgeaudio.archive.finished import Finished
 from edgeaudio.archive.hearing import Hearing
 from edgeaudio.archive.job import Job, Outcome, run_job
 from edgeaudio.archive.places import Failure, Place
-from edgeaudio.archive.recordings import FILE_DIGITS, LeftOut, Recording
+from edgeaudio.archive.recordings import LeftOut, Recording
 from edgeaudio.archive.storage import remedy
 from edgeaudio.errors import EdgeaudioError
 
@@ -40,22 +41,6 @@ class Shard:
 
 
 WHOLE = Shard(0, 1)
-
-
-class Finished:
-    """The recordings that have a result, by its keys."""
-
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._keys = frozenset(keys)
-        self._files = frozenset(key[:FILE_DIGITS] for key in self._keys)
-
-    def has(self, recording: Recording) -> bool:
-        """True if the recording has a result."""
-        return recording.key in self._keys
-
-    def has_at_another_time(self, recording: Recording) -> bool:
-        """True if its file has a result with another beginning: by another zone, or table."""
-        return recording.key not in self._keys and recording.key[:FILE_DIGITS] in self._files
 
 
 @dataclass(slots=True)
@@ -89,7 +74,7 @@ class Backlog:
 def job_of(recording: Recording, hearing: Hearing, place: Place) -> Job:
     """Return the job of a recording."""
     return Job(
-        recording.key,
+        str(recording.key),
         recording.path,
         recording.source,
         recording.size_bytes,
@@ -126,6 +111,8 @@ def run(
 ) -> Iterator[Outcome]:
     """Do what is not done yet; yield each outcome, and count it in `counts`, also what could not be begun.
 
+    A recording that was replaced keeps its old result until the new one is there, which is then the only one.
+
     Raises EdgeaudioError if no result can be written.
     """
     try:
@@ -137,6 +124,8 @@ def run(
                 if outcome.ends_run:
                     raise EdgeaudioError(outcome.error or "")
                 _count(outcome, counts, place, failed)
+                if outcome.error is None:
+                    place.remove_parts(done.others_of(outcome.key))
                 yield outcome
     except OSError as error:
         raise EdgeaudioError(
@@ -155,6 +144,7 @@ def _jobs(
         elif not shard.has(each):
             continue
         elif done.has(each):
+            place.remove_parts(done.replaced_by(each))  # a run was killed before it did
             counts.before += 1
         elif done.has_at_another_time(each):
             counts.fail(each.path, ANOTHER_TIME)

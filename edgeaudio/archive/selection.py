@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from edgeaudio.archive.database import Database
+from edgeaudio.archive.recorders import recorders_of
 from edgeaudio.archive.recordings import FOLLOWS_WITHIN_S
 from edgeaudio.archive.results import Wanted
 from edgeaudio.archive.sites import Sites, folder_of
@@ -110,6 +111,7 @@ def choose(results: Database, filters: Filters, merging: Merging | None = None, 
     more: dict[str, object] = {}
     if merging is not None:
         if merging.within == "chain":
+            _place_recorders(results)
             results.make(_CHAINS, {"slack": timedelta(seconds=FOLLOWS_WITHIN_S)})
         else:
             results.make("CREATE TABLE chains AS SELECT key, row_number() OVER () AS chain FROM recordings")
@@ -146,18 +148,34 @@ FROM heard LEFT JOIN placed ON placed.recording = heard.recording
 WHERE {{sites}}
 """
 
-# a recording follows another in its folder if it begins where that ends; `chain` counts those that do not
+# a recording follows another of its recorder if it begins where that ends; `chain` counts those that do not
 _CHAINS = """
 CREATE TABLE chains AS
-WITH placed_ones AS (
-  SELECT key, begins_at, ends_at, regexp_replace(recording, '[^/]*$', '') AS folder FROM recordings
-), following AS (
-  SELECT key, folder, begins_at,
+WITH following AS (
+  SELECT key, recorder, begins_at,
          coalesce(begins_at BETWEEN lag(ends_at) OVER w - $slack AND lag(ends_at) OVER w + $slack, false) AS follows
-  FROM placed_ones WINDOW w AS (PARTITION BY folder ORDER BY begins_at, key)
+  FROM recordings JOIN recorders USING (recording) WINDOW w AS (PARTITION BY recorder ORDER BY begins_at, key)
 )
-SELECT key, sum(CASE WHEN follows THEN 0 ELSE 1 END) OVER (ORDER BY folder, begins_at, key) AS chain FROM following
+SELECT key, sum(CASE WHEN follows THEN 0 ELSE 1 END) OVER (ORDER BY recorder, begins_at, key) AS chain FROM following
 """
+
+
+def _place_recorders(results: Database) -> None:
+    """Make the table `recorders`: a number for each recording."""
+    by_folder: dict[str, list[tuple[str, datetime]]] = {}
+    for recording, at_us in results.rows("SELECT recording, min(epoch_us(begins_at)) FROM recordings GROUP BY ALL"):
+        folder, _, name = recording.rpartition("/")
+        begins_at = datetime.fromtimestamp(at_us // 1_000_000, UTC)
+        by_folder.setdefault(folder, []).append((name, begins_at))
+    numbers: dict[str, int] = {}
+    recordings: list[str] = []
+    recorders: list[int] = []
+    for folder, names in sorted(by_folder.items()):
+        for (name, _), recorder in zip(names, recorders_of(folder, names), strict=True):
+            recordings.append(f"{folder}/{name}" if folder else name)
+            recorders.append(numbers.setdefault(recorder, len(numbers)))
+    results.keep("recorders", "recording VARCHAR, recorder BIGINT", [recordings, recorders])
+
 
 _MERGED = """
 WITH events AS ({events}), chained AS (

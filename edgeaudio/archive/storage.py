@@ -151,18 +151,6 @@ def is_local(address: str) -> bool:
 
 
 @contextmanager
-def local_copy(source: str) -> Iterator[Path]:
-    """Yield a path of this machine at which a recording can be read. Raises OSError, EdgeaudioError."""
-    if is_local(source):
-        yield Path(source)
-        return
-    from edgeaudio.archive.storage_s3 import local_copy as of_object  # noqa: PLC0415 (as above)
-
-    with of_object(source) as path:
-        yield path
-
-
-@contextmanager
 def new_file(storage: Storage, name: str) -> Iterator[BinaryIO]:
     """Yield a file to write; it gets its name when the block ends, and is removed if that raises. Raises OSError."""
     with _temporary(storage.scratch()) as file:

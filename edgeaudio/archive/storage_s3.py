@@ -115,7 +115,7 @@ class Bucket:
             return  # nothing lies there
         for each in found:
             if each.is_file:
-                yield Stored(each.path.removeprefix(f"{self._root}/"), each.size, each.mtime_ns or 0)
+                yield Stored(each.path.removeprefix(f"{self._root}/"), each.size, _whole_seconds(each.mtime_ns))
 
     def names(self, folder: str) -> Iterator[str]:
         for each in self.stored(folder):
@@ -174,7 +174,25 @@ class Bucket:
                 with file_system().open_input_stream(self._path(name)) as stream:
                     shutil.copyfileobj(stream, file, PIECE_BYTES)
                 file.flush()
-                os.utime(file.fileno(), ns=(info.mtime_ns, info.mtime_ns))
+                changed_ns = _whole_seconds(info.mtime_ns)
+                os.utime(file.fileno(), ns=(changed_ns, changed_ns))
+            yield Path(f"/proc/self/fd/{file.fileno()}")
+
+    @contextmanager
+    def ends(self, name: str, head_bytes: int, tail_bytes: int) -> Iterator[Path]:
+        """Yield a file of the object's size, of which only the first and the last bytes are fetched, as by `copy`.
+
+        The rest is a hole, which takes no room.
+        """
+        with tempfile.TemporaryFile() as file:
+            with self._explained(), file_system().open_input_file(self._path(name)) as source:
+                size = source.size()
+                file.truncate(size)
+                for begin, end in ((0, min(head_bytes, size)), (max(0, size - tail_bytes), size)):
+                    file.seek(begin)
+                    for at in range(begin, end, PIECE_BYTES):
+                        file.write(source.read_at(min(PIECE_BYTES, end - at), at))
+                file.flush()
             yield Path(f"/proc/self/fd/{file.fileno()}")
 
     def _path(self, name: str) -> str:
@@ -221,6 +239,14 @@ def local_copy(address: str) -> Iterator[Path]:
         yield path
 
 
+@contextmanager
+def local_ends(address: str, head_bytes: int, tail_bytes: int) -> Iterator[Path]:
+    """Yield the ends of an object on this machine. Raises OSError, EdgeaudioError."""
+    folder, _, name = address.rpartition("/")
+    with Bucket(folder).ends(name, head_bytes, tail_bytes) as path:
+        yield path
+
+
 @functools.cache
 def file_system() -> Any:  # noqa: ANN401 (Arrow ships no types)
     """Return the connection of this process; it is made at the first request."""
@@ -249,6 +275,10 @@ def file_system() -> Any:  # noqa: ANN401 (Arrow ships no types)
         )
     except TypeError:  # tls_ca_file_path is newer than the rest
         raise EdgeaudioError("AWS_CA_BUNDLE is not known to this pyarrow; install a newer one") from None
+
+
+def _whole_seconds(time_ns: int | None) -> int:
+    return (time_ns or 0) // 10**9 * 10**9
 
 
 def _check_room(size_bytes: int) -> None:

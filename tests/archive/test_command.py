@@ -221,6 +221,8 @@ def test_a_folder_of_results_that_is_removed_ends_the_run_and_is_not_made_again(
         "results cannot be written: No such file or directory; mend that, then run again; 2 recordings are left"
     )
     assert not (tmp_path / "out").exists()
+
+
 def test_a_part_to_which_no_recording_belongs_is_done(archive, tmp_path):
     record(tmp_path / "recordings", thuds(1))
     parts = [archive("run", "--workers", "1", "--shard", f"{index}/2") for index in range(2)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import tempfile
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from support.archive_results import BEGIN, Heard, key_of, put_place, put_result
 from support.examples import examples
 
 from edgeaudio.archive.database import UnreadableError, database
+from edgeaudio.archive.hearing import RESULTS
 from edgeaudio.archive.query import query
 from edgeaudio.archive.results import ask
 from edgeaudio.archive.rows import SCHEMA
@@ -95,10 +98,11 @@ def test_values_are_never_sql(place, asked) -> None:
 
 
 def test_neighbours_are_merged_over_recordings_that_follow_but_not_over_gaps(place, asked) -> None:
-    put_result(place, "a/1.wav", BEGIN, [Heard("dog", 3590, 5), Heard("dog", 3597, 3)])
-    put_result(place, "a/2.wav", BEGIN + timedelta(hours=1), [Heard("dog", 1, 2), Heard("cat", 1, 2)])
-    put_result(place, "a/3.wav", BEGIN + timedelta(hours=2, seconds=10), [Heard("dog", 0, 1)])
-    put_result(place, "b/2.wav", BEGIN + timedelta(hours=1), [Heard("dog", 0, 1)])
+    put_result(place, "a/20260301_000000.wav", BEGIN, [Heard("dog", 3590, 5), Heard("dog", 3597, 3)])
+    next_hour = BEGIN + timedelta(hours=1)
+    put_result(place, "a/20260301_010000.wav", next_hour, [Heard("dog", 1, 2), Heard("cat", 1, 2)])
+    put_result(place, "a/20260301_020010.wav", BEGIN + timedelta(hours=2, seconds=10), [Heard("dog", 0, 1)])
+    put_result(place, "b/20260301_010000.wav", next_hour, [Heard("dog", 0, 1)])
     counts = {row[:-1] for row in asked("site", "label", merge_s=5)}
     assert counts == {("a", "dog", 2), ("a", "cat", 1), ("b", "dog", 1), ("b", "cat", 0)}
     assert {row[:-1] for row in asked("site", "label", merge_s=3000)} == counts  # 10 s were not listened to
@@ -218,12 +222,13 @@ def test_impossible_times_are_told(place, archive, out) -> None:
     assert [error.split(": ")[1] for error in errors] == ["b.wav", "c.wav"]
 
 
-def test_two_results_of_one_name_are_told(place, archive, out) -> None:
-    put_result(place, "a.wav", BEGIN, [Heard("dog", 10)])
-    put_result(place, "a.wav", BEGIN, [Heard("dog", 10)], key=key_of("a.wav, changed"))
-    status, _, errors = archive("query", out)
-    assert status == 1
-    assert errors[0].startswith("edgeaudio: a.wav: has 2 results, for the file was changed in between")
+def test_of_two_results_of_one_name_the_newer_one_counts(place, archive, out) -> None:
+    old = put_result(place, "a.wav", BEGIN, [Heard("dog", 10)])
+    new = put_result(place, "a.wav", BEGIN, [Heard("cat", 10)], duration_s=1800.0, key=key_of("a.wav, changed"))
+    for last, label, hours in ((new, "cat", 0.5), (old, "dog", 1.0)):
+        os.utime(last, ns=(time.time_ns() + 10**9,) * 2)
+        assert archive("query", out, "--csv") == (0, ["label,events,hours", f"{label},1,{hours}"], [])
+        os.utime(last, ns=(0, 0))
 
 
 def test_one_of_several_places_is_named(out, place, archive) -> None:
@@ -243,7 +248,7 @@ def test_results_of_another_version_or_none_are_one_line(out, archive) -> None:
     place = put_place(out, results=7)
     status, _, errors = archive("query", out)
     assert (status, len(errors)) == (2, 1)
-    assert "has results of version 7, and this edgeaudio reads 1" in errors[0]
+    assert f"has results of version 7, and this edgeaudio reads {RESULTS}" in errors[0]
     (place / "place.json").write_text("[" * 100_000)
     status, _, errors = archive("query", out)
     assert (status, len(errors)) == (2, 1)

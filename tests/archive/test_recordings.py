@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from support.archives import RATE, START, found, record, record_in_parts, thuds
 from support.media import sine, write_media
 
+from edgeaudio.archive.finished import Finished
 from edgeaudio.archive.lengths import length_of
 from edgeaudio.archive.plans import Plan, plan
-from edgeaudio.archive.recordings import FILE_DIGITS, LeftOut, Recording
-from edgeaudio.archive.runs import WHOLE, Finished, Shard
+from edgeaudio.archive.recordings import LeftOut, Recording
+from edgeaudio.archive.runs import WHOLE, Shard
 from edgeaudio.errors import EdgeaudioError
 
 NAMES = st.text(st.characters(exclude_characters="\0\n", exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -32,7 +33,7 @@ def test_a_key_is_of_path_size_time_of_change_and_beginning(one, other):
     assert (one.key == other.key) == same
     later = replace(one, begins_at=one.begins_at + timedelta(hours=1))
     assert later.key != one.key
-    assert later.key[:FILE_DIGITS] == one.key[:FILE_DIGITS]
+    assert later.key.is_at_another_time(one.key)
 
 
 @given(RECORDINGS, st.integers(1, 50))
@@ -45,7 +46,7 @@ def test_every_recording_is_in_one_part_whatever_becomes_of_it(recording, count)
 
 def test_keys_and_parts_are_those_of_yesterday():
     recording = Recording("site/20240131_120000.WAV", "/x", 1000, 1_700_000_000_000_000_000, START, None)
-    assert recording.key == "1eccc3aae809c67221c2d59e6b8b1ca7"
+    assert str(recording.key) == "fb8d88da066113cc156c3d8e4fb26b8b1ca7" + "0" * 16
     assert recording.path_hash % 40 == 12
 
 
@@ -188,6 +189,66 @@ def test_recordings_that_follow_are_neighbours_and_others_are_gaps_or_overlaps(t
     ]
     assert breaks == [(5, "20240131_120035.WAV"), (-5, "20240131_120040.WAV")]
     assert (sums.total.recordings, sums.total.seconds, sums.gap_s, sums.overlap_s) == (5, 50, 5, 5)
+
+
+def breaks_of(folder):
+    recordings = [each for each in found(folder) if isinstance(each, Recording)]
+    return recordings, [
+        (each.before, each.after, each.seconds)
+        for each in plan(recordings, Finished(()), WHOLE, Plan())
+        if not isinstance(each, LeftOut)
+    ]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("a/2024-01-31", "a/2024-02-01"),
+        ("2024-01-31/a", "2024-02-01/a"),
+        ("2024/01/31/23", "2024/02/01/00"),
+        ("a_20240131", "a_20240201"),
+    ],
+)
+def test_recordings_are_neighbours_gaps_and_overlaps_over_folders_by_date_too(folders, tmp_path):
+    midnight = START.replace(hour=0) + timedelta(days=1)
+    before, after = (tmp_path / folder for folder in folders)
+    record(before, thuds(10), midnight - timedelta(seconds=10))
+    record(after, thuds(10), midnight)
+    recordings, breaks = breaks_of(tmp_path)
+    assert [(each.before is None, each.after is None) for each in recordings] == [(True, False), (False, True)]
+    assert breaks == []
+    record(after, thuds(10), midnight)
+    for seconds in (5, -5):
+        for file in after.iterdir():
+            file.unlink()
+        record(before, thuds(10 - seconds), midnight - timedelta(seconds=10))
+        record(after, thuds(10), midnight)
+        recordings, breaks = breaks_of(tmp_path)
+        assert [each.after or each.before for each in recordings] == [None, None]
+        assert breaks == [(recordings[0].path, recordings[1].path, seconds)]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("a", "b"),
+        ("01", "02"),
+        ("31", "01"),
+        ("2024-01-31/a", "2024-02-01/b"),
+        ("2024-01-31/01", "2024-02-01/02"),
+        ("a/2024-01-31", "b/2024-02-01"),
+        ("SM4-20240131", "SM4-20240202"),
+        ("20240131", "20240131-2"),
+    ],
+)
+def test_recorders_in_folders_beside_each_other_are_not_joined(folders, tmp_path):
+    midnight = START.replace(hour=0) + timedelta(days=1)
+    for folder, begins_at in zip(folders, (midnight - timedelta(seconds=10), midnight), strict=True):
+        record(tmp_path / folder, thuds(10), begins_at)
+    recordings, breaks = breaks_of(tmp_path)
+    assert len(recordings) == 2
+    assert all(each.before is None and each.after is None for each in recordings)
+    assert breaks == []
 
 
 def test_a_recorder_beside_another_one_is_neither_gap_nor_overlap(tmp_path):

@@ -13,7 +13,9 @@ from unittest import mock
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from support.archives import thuds
 from support.brokers import make_certificates
+from support.media import write_media
 from support.wave_files import write_wave
 
 from edgeaudio.archive import storage_s3
@@ -97,6 +99,53 @@ def test_recordings_of_a_bucket_become_results_in_it(client, tmp_path: Path, cap
         with remote.open(name) as file:
             table = pq.read_table(file)
         assert table["recording"][0].as_py().startswith("20260101T0")
+
+
+def rows_of(files) -> list[tuple[object, ...]]:
+    """Return all rows but for their keys, which are of the time of change."""
+    tables = [pq.read_table(file).drop_columns(["key"]) for file in files]
+    return sorted((tuple(row.values()) for table in tables for row in table.to_pylist()), key=repr)
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac"])
+def test_recordings_of_a_bucket_have_the_rows_at_their_borders_that_they_have_on_a_disk(
+    kind: str, client, model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.02, 90 * 1200)  # so that FLAC does not shrink to nothing
+    samples = np.clip(thuds(90, (5, 6), (27, 33), (58, 61), (61.5, 62)) + noise, -0.99, 0.99).astype(np.float32)
+    days = ["31/20240131_235930", "01/20240201_000000", "01/20240201_000030"]
+    for index, name in enumerate(days):
+        month = "01" if index == 0 else "02"
+        file = tmp_path / "disk" / "2024" / month / f"{name}.{kind}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = samples[None, index * 30 * 1200 : (index + 1) * 30 * 1200]
+        write_media(file, {"wav": "pcm_s16le", "flac": "flac"}[kind], part, 1200)
+        client.upload_file(str(file), "sea", f"disk/2024/{month}/{name}.{kind}")
+    options = ["--zone", "UTC", "--model", model, "--workers", "1", "--out"]
+    assert main(["archive", "run", str(tmp_path / "disk"), *options, str(tmp_path / "heard")]) == 0
+    assert main(["archive", "run", "s3://sea/disk", *options, "s3://sea/heard"]) == 0
+    on_disk = rows_of((tmp_path / "heard").rglob("*.parquet"))
+    bucket = Bucket("s3://sea/heard")
+    in_bucket = rows_of(bucket.open(name) for name in bucket.names("") if name.endswith(".parquet"))
+    assert in_bucket == on_disk
+    assert [row for row in on_disk if row[0] == "event" and row[4] < 0]  # whole, over the border
+    write_media(
+        tmp_path / f"new.{kind}", {"wav": "pcm_s16le", "flac": "flac"}[kind], np.zeros((1, 29 * 1200), np.float32), 1200
+    )
+    client.upload_file(str(tmp_path / f"new.{kind}"), "sea", f"disk/2024/01/{days[0]}.{kind}")
+    assert main(["archive", "run", "s3://sea/disk", *options, "s3://sea/heard"]) == 0
+    assert "done:     1 recordings" in capfd.readouterr().out
+    assert len([name for name in bucket.names("") if name.endswith(".parquet")]) == 3
+
+
+def test_of_an_object_the_ends_alone_are_fetched(client) -> None:
+    Bucket("s3://sea").write("long.wav", bytes(range(200)) * 5)
+    with Bucket("s3://sea").ends("long.wav", 10, 20) as path:
+        assert path.read_bytes() == bytes(range(10)) + bytes(970) + bytes(range(180, 200))
+    with Bucket("s3://sea").ends("long.wav", 5000, 5000) as path:
+        assert path.read_bytes() == bytes(range(200)) * 5
+    with pytest.raises(FileNotFoundError), Bucket("s3://sea").ends("none.wav", 1, 1):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from edgeaudio.archive.hearing import RESULTS
 from edgeaudio.archive.rows import EVENT, RECORDING, SCHEMA
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -32,7 +33,12 @@ def put_place(out: Path, name: str = "home-0123456789ab", **description: object)
     """Make a place without results."""
     place = out / name
     place.mkdir(parents=True)
-    described = {"results": 1, "model": {"name": "home", "clip": {"sample_rate": RATE}}, "settings": {}, **description}
+    described = {
+        "results": RESULTS,
+        "model": {"name": "home", "clip": {"sample_rate": RATE}},
+        "settings": {},
+        **description,
+    }
     (place / "place.json").write_text(json.dumps(described))
     return place
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edgeaudio.archive.compact import compact
+from edgeaudio.archive.hearing import RESULTS
 from edgeaudio.archive.query import Key, query
 from edgeaudio.archive.rows import EVENT, RECORDING, SCHEMA
 from edgeaudio.archive.selection import Filters
@@ -49,7 +50,7 @@ def main() -> None:
     place = options.out / "synthetic-000000000000"
     place.mkdir(parents=True)
     model = {"name": "synthetic", "clip": {"sample_rate": 16_000}}
-    (place / "place.json").write_text(json.dumps({"results": 1, "model": model, "settings": {}}))
+    (place / "place.json").write_text(json.dumps({"results": RESULTS, "model": model, "settings": {}}))
     if options.measure is None:
         for begin, onsets_s in _year():
             _put(place, begin, 1800.0, onsets_s, np.zeros(len(onsets_s), np.intp))

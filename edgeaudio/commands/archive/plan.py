@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from edgeaudio.archive.finished import Finished
 from edgeaudio.archive.places import Place
 from edgeaudio.archive.plans import Break, Plan
 from edgeaudio.archive.plans import plan as plan_of
 from edgeaudio.archive.recordings import LeftOut, find_recordings
-from edgeaudio.archive.runs import Finished
 from edgeaudio.commands.archive.left_out import LeftOutLines
 from edgeaudio.commands.archive.run import EXIT_NOTHING, EXIT_SOME, hours
 from edgeaudio.commands.archive.wishes import Wishes

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
+from edgeaudio.archive.finished import Finished
 from edgeaudio.archive.local_runner import run_locally, usable_cores
 from edgeaudio.archive.places import Place, open_place
 from edgeaudio.archive.recordings import find_recordings
-from edgeaudio.archive.runs import Counts, Finished, Runner, Shard, backlog
+from edgeaudio.archive.runs import Counts, Runner, Shard, backlog
 from edgeaudio.archive.runs import run as run_jobs
 from edgeaudio.archive.storage import remedy
 from edgeaudio.commands.archive.left_out import LeftOutLines
