@@ -257,7 +257,7 @@ def test_results_of_another_version_are_refused(archive, tmp_path):
     status, _, errors = archive("run")
     assert status == 2
     assert errors == [
-        f"edgeaudio: {_place(tmp_path)}: its results are of version 99, and this edgeaudio has 1; name another --out"
+        f"edgeaudio: {_place(tmp_path)}: its results are of version 99, and this edgeaudio has 2; name another --out"
     ]
     description.write_text("[" * 100_000)
     status, _, (error,) = archive("run")
