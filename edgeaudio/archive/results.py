@@ -51,7 +51,7 @@ class Wanted:
 
     condition: str  # of a row, in SQL
     values: Mapping[str, object]  # of its parameters
-    columns: str = ", ".join(SCHEMA.names)  # with those of _OF_RECORDINGS
+    columns: str = ", ".join(SCHEMA.names)  # with those of `recordings_in`
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,9 @@ _CONNECTION: Final[dict[str, Any]] = {  # where the URL does not say otherwise; 
 # of each transaction, and not of the session: behind a pooler the next transaction may be in another one. To compile a
 # query for each of its months costs more seconds than it saves. The driver reads times of DateStyle ISO only, and a
 # database or a user may have another
-_SETTINGS: Final = """SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO';
-    SET LOCAL statement_timeout = '{limit_s}s'; SET LOCAL lock_timeout = '{lock_s}s'; SET LOCAL jit = off; SET LOCAL idle_in_transaction_session_timeout = '60s'"""
+_SETTINGS: Final = """SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'; SET LOCAL jit = off;
+    SET LOCAL statement_timeout = '{limit_s}s'; SET LOCAL lock_timeout = '{lock_s}s';
+    SET LOCAL idle_in_transaction_session_timeout = '60s'"""
 _ON_DISK: Final = "; SET LOCAL synchronous_commit = on"
 _HINTS: Final = {
     "28": "check the user and the password",

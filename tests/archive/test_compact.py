@@ -212,11 +212,13 @@ def test_a_folder_that_is_compacted_away_while_a_part_is_moved_there_ends_no_run
     part = put_result(place, "a.wav", BEGIN, [Heard("dog", 10)])
     content, name = part.read_bytes(), part.relative_to(place).as_posix()
     part.unlink()
-    replace, removed = Path.replace, []
+    replace = Path.replace
+    removed: list[Path] = []
 
     def replaced(self: Path, target: Path) -> Path:
         if not removed:
-            removed.append(target.parent.rmdir())
+            target.parent.rmdir()
+            removed.append(target.parent)
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", replaced)

@@ -18,7 +18,7 @@ RATE = 8000
 
 def samples_of(path):
     """Return what can be decoded; an end is shorter than its FLAC header says, which is told behind the last sample."""
-    found = []
+    found: list[np.ndarray] = []
     with suppress(SourceError):
         found.extend(block.samples for block in blocks_of(path, "mix", START))
     return np.concatenate(found)

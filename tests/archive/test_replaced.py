@@ -11,10 +11,12 @@ from edgeaudio.archive.compact import compact
 from edgeaudio.archive.finished import Finished
 from edgeaudio.archive.hearing import hearing_of
 from edgeaudio.archive.places import open_place
-from edgeaudio.archive.results import ask
+from edgeaudio.archive.results import Wanted, ask
 from edgeaudio.archive.runs import WHOLE, Counts, Shard, run
 
-ROWS = "SELECT kind, recording, begins_at, ends_at, offset_s, label, score FROM results"
+EVENTS = Wanted("kind = 'event'", {})
+ROWS = "SELECT recording, begins_at, ends_at, offset_s, label, score FROM heard"
+RECORDINGS = "SELECT recording, begins_at, ends_at FROM recordings"
 SOUNDS = ((3, 4), (8, 12), (18, 22), (28, 29))
 
 
@@ -31,7 +33,8 @@ def run_here(folder, model, out, shard=WHOLE, tell=pytest.fail):
 def asked(out):
     """Return the rows that a question has, without their keys."""
     (place,) = (path.parent for path in out.glob("*/place.json"))
-    return ask(place, pytest.fail, lambda results: sorted(results.rows(ROWS), key=repr))
+    both = (ROWS, RECORDINGS)
+    return ask(place, EVENTS, pytest.fail, lambda results: [sorted(results.rows(sql), key=repr) for sql in both])
 
 
 def replace_second(folder):
@@ -113,7 +116,7 @@ def test_a_replaced_recording_that_cannot_be_heard_keeps_its_old_result(model, t
     run_here(folder, model, out)
     wanted = asked(out)
     path.write_bytes(b"RIFF")
-    failed = []
+    failed: list[str] = []
     assert run_here(folder, model, out, tell=failed.append) == ["120000"]
     assert len(failed) == 1
     assert asked(out) == wanted
@@ -124,9 +127,7 @@ def test_compacting_takes_a_replaced_recording_out_of_another_month_and_may_be_k
     put_result(place, "a.wav", BEGIN, [Heard("dog", 1)], key="0" * 16 + "old")
     compact(place, pytest.fail)
     put_result(place, "a.wav", BEGIN.replace(month=5), [Heard("cat", 1)], key="0" * 16 + "new")
-    labels = partial(
-        ask, place, pytest.fail, lambda results: list(results.rows("SELECT label FROM results WHERE kind = 'event'"))
-    )
+    labels = partial(ask, place, EVENTS, pytest.fail, lambda results: list(results.rows("SELECT label FROM heard")))
     assert labels() == [("cat",)]
     replace, killed = type(tmp_path).replace, []
 
