@@ -42,4 +42,4 @@ def test_what_is_heard_is_counted_exported_and_cut(tmp_path, model, archive) -> 
 def keys_of(out) -> set[str]:
     (place,) = places_below(str(out))
     assert choose_place(out).name == place.address.rpartition("/")[2]
-    return place.done()
+    return {name.rpartition("/")[2] for name in place.done()}
