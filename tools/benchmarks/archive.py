@@ -54,7 +54,7 @@ class _Way:
 
 def measure(*, short: bool) -> Iterator[Figure]:
     """Measure all ways in turn, round by round."""
-    count, seconds, rounds = (6, 20.0, 1) if short else (40, 180.0, 3)
+    count, seconds, rounds = (6, 20.0, 1) if short else (48, 60.0, 2)
     BUILD.mkdir(exist_ok=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=BUILD)))
