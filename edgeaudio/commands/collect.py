@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from edgeaudio.commands.database_option import fleet_database
 from edgeaudio.commands.exit_status import EXIT_FAULT, status_of
-from edgeaudio.commands.extras import require_extra
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.extras import require_extra
 from edgeaudio.logs import log_strays, setup_logging
 from edgeaudio.settings import load_settings
 from edgeaudio.settings.places import COLLECT_DATABASE_VARIABLE

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from edgeaudio.commands.database_option import fleet_database
-from edgeaudio.commands.extras import require_extra
 from edgeaudio.dashboard.config import AccessConfig, DashboardConfig, User
 from edgeaudio.dashboard.roles import Role
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.extras import require_extra
 from edgeaudio.logs import log_strays, setup_logging
 from edgeaudio.password_hashes import MAX_PASSWORD, PasswordHash
 from edgeaudio.settings import Settings, load_settings

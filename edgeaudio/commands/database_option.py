@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgeaudio.commands.extras import require_extra
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.extras import require_extra
 
 if TYPE_CHECKING:
     from edgeaudio.fleet_database.database import DatabaseUrl

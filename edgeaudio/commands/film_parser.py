@@ -24,7 +24,7 @@ def add_film(commands: Commands) -> None:
         description="Make a film of a recording, as fast as it goes, or of a live source until Ctrl-C: its "
         "spectrogram, scrolling, with what models detect in it, and its sound. It goes into a file (H.264 with FLAC "
         "or AAC in Matroska or MP4), or to an RTSP or RTMP server (H.264 with AAC). A lost source is a gap in it; "
-        "source and server are tried again for ever. Needs Pillow: pip install 'edgeaudio[pictures]'.",
+        "source and server are tried again for ever. Needs Pillow: pip install '.[pictures]' in edgeaudio's checkout.",
     )
     add_source(film)
     add_settings(film)

@@ -25,7 +25,7 @@ def add_picture(commands: Commands) -> None:
         help="draw the spectrogram of a recording or a stream",
         description="Draw the spectrogram of a recording, or of 10 s of a live stream, as a JPEG, WebP or PNG file. "
         "The colours span each picture's own levels, so that a quiet recording is seen as well; the sound is not "
-        "changed. Needs Pillow: pip install 'edgeaudio[pictures]'.",
+        "changed. Needs Pillow: pip install '.[pictures]' in edgeaudio's checkout.",
     )
     add_source(picture)
     add_settings(picture)

@@ -21,7 +21,7 @@ def add_transcribe(commands: Commands) -> None:
         description="Find the speech in a recording or a live stream, send each utterance to a speech recogniser, and "
         "print its text as it comes, or write captions. A live stream is opened again whenever it ends, until Ctrl-C. "
         "A recogniser that does not answer is asked again. Wyoming and FunASR need a library: "
-        "pip install 'edgeaudio[speech]'.",
+        "pip install '.[speech]' in edgeaudio's checkout.",
     )
     add_source(transcribe)
     add_settings(transcribe)

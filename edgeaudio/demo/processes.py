@@ -19,6 +19,7 @@ from queue import SimpleQueue
 
 from edgeaudio.demo.scenario import Camera
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.extras import installing
 
 DEVICE = "demo"
 CLIP_S = 8.0
@@ -39,7 +40,7 @@ def embedded_broker() -> Iterator[str]:
                 return
             time.sleep(0.05)
     raise EdgeaudioError(
-        "the embedded broker did not start; install it with: pip install 'edgeaudio[demo]', or name one with --broker"
+        f"the embedded broker did not start; name one with --broker, or install it: {installing('demo')}"
     )
 
 

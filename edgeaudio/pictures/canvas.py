@@ -13,6 +13,7 @@ from io import BytesIO
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeaudio.extras import installing
 from edgeaudio.pictures.options import ImageFormat, PictureError
 from edgeaudio.terminal import one_line
 
@@ -33,7 +34,7 @@ _NO_CHARACTER = "\uffff"  # the font shows its box for a missing glyph
 def require_pillow() -> None:
     """Raise PictureError if nothing can be drawn, for Pillow is not there."""
     if _missing:
-        raise PictureError(f"pictures need Pillow ({_missing}): pip install 'edgeaudio[pictures]'")
+        raise PictureError(f"pictures need Pillow ({_missing}): {installing('pictures')}")
 
 
 @lru_cache(maxsize=4)

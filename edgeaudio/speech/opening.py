@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edgeaudio.extras import installing
 from edgeaudio.speech.config import Address, RecogniserConfig, check_config, parse_address
 from edgeaudio.speech.recogniser import RecogniserError, SpeechRecogniser
 
@@ -26,7 +27,7 @@ def open_recogniser(config: RecogniserConfig) -> SpeechRecogniser:
     except ImportError as problem:
         missing = " ".join(str(problem).split())
         raise RecogniserError(
-            f"the recogniser {address.where} needs a library ({missing}): pip install 'edgeaudio[speech]'"
+            f"the recogniser {address.where} needs a library ({missing}): {installing('speech')}"
         ) from None
     return protocol(address, config)
 

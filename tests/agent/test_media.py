@@ -21,6 +21,7 @@ from support.waiting import wait_until
 
 from edgeaudio.clips.library import ClipLibrary
 from edgeaudio.clips.record import read_record
+from edgeaudio.extras import installing
 
 MakeAgent = Callable[..., RunningAgent]
 MakeListener = Callable[[BrokerProcess], Listener]
@@ -139,7 +140,7 @@ def test_without_pillow_pictures_are_refused_in_one_line(broker: BrokerProcess, 
     agent = run_agent(broker, CLIPS).start(patch="import sys\nsys.modules['PIL'] = None\n")
     assert agent.wait() == 2
     assert [each for each in agent.log.splitlines() if "Pillow" in each] == [
-        "edgeaudio: pictures need Pillow (import of PIL halted; None in sys.modules): pip install 'edgeaudio[pictures]'"
+        f"edgeaudio: pictures need Pillow (import of PIL halted; None in sys.modules): {installing('pictures')}"
     ]
 
 

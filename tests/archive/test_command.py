@@ -23,6 +23,7 @@ from edgeaudio import cli
 from edgeaudio.archive import dask_jobs
 from edgeaudio.archive.storage import LocalFolder
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.extras import installing
 
 NOTHING_THERE = "edgeaudio: {}: no recordings there; name a folder of them"
 
@@ -402,6 +403,4 @@ def test_a_missing_extra_is_named(missing, arguments, monkeypatch, capsys):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find(name))
     assert cli.main(["archive", *arguments]) == 2
-    assert capsys.readouterr().err == (
-        f"edgeaudio: archive needs {missing}: install the extra, as in pip install 'edgeaudio[archive]'\n"
-    )
+    assert capsys.readouterr().err == (f"edgeaudio: archive needs {missing}: {installing('archive')}\n")

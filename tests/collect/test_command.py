@@ -24,6 +24,7 @@ from edgeaudio.collect.partitions import Month
 from edgeaudio.collect.status_server import StatusServer, metrics
 from edgeaudio.collect.topics import history_filters
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.extras import installing
 from edgeaudio.fleet_database.database import Database
 from edgeaudio.fleet_database.migrations import migrate
 
@@ -64,7 +65,7 @@ def test_a_missing_extra_is_named(capsys: pytest.CaptureFixture[str], monkeypatc
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "psycopg" else find(name))
     assert main(["collect", "--database", "postgresql://"]) == 2
-    assert "collect needs psycopg: install the extra, as in pip install 'edgeaudio[collect]'" in capsys.readouterr().err
+    assert f"collect needs psycopg: {installing('collect')}" in capsys.readouterr().err
 
 
 def test_a_newer_database_ends_the_command(

@@ -19,6 +19,7 @@ from support.wave_files import write_wave
 from edgeaudio import cli
 from edgeaudio.commands.picture import LIVE_S
 from edgeaudio.commands.picture_parser import position
+from edgeaudio.extras import installing
 from edgeaudio.pictures.frequency_axis import Scale
 from edgeaudio.pictures.options import PictureOptions
 from edgeaudio.pictures.palettes import PaletteName
@@ -220,7 +221,7 @@ def test_without_pillow_one_line_names_the_extra(scale, tmp_path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert done.returncode == 2
     assert done.stderr.startswith("edgeaudio: pictures need Pillow (")
-    assert done.stderr.endswith("): pip install 'edgeaudio[pictures]'\n")
+    assert done.stderr.endswith(f"): {installing('pictures')}\n")
     assert done.stderr.count("\n") == 1
 
 

@@ -21,6 +21,7 @@ from support.dashboards import RunningDashboard, WebSocketClient, own_history
 from support.waiting import wait_until
 
 from edgeaudio.dashboard.service import Dashboard
+from edgeaudio.extras import installing
 
 app = pytest.importorskip("edgeaudio.dashboard.web.app", reason="starlette is not installed: `dashboard` brings it")
 shared_texts = pytest.importorskip("edgeaudio.dashboard.web.answers")
@@ -355,9 +356,7 @@ def test_without_the_extra_one_line_names_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
-    assert done.stderr == (
-        "edgeaudio: the dashboard needs starlette: install the extra, as in pip install 'edgeaudio[dashboard]'\n"
-    )
+    assert done.stderr == (f"edgeaudio: the dashboard needs starlette: {installing('dashboard')}\n")
 
 
 def refused(*options: str) -> tuple[int, str]:

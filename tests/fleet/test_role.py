@@ -27,7 +27,7 @@ def run(tmp_path: Path, program: str, *words: str) -> tuple[int, str]:
     """Run a program of the extra `fleet` in deploy/ansible/; returns exit status and output in one line."""
     path = Path(sys.executable).with_name(program)
     if not path.exists():
-        missing(f"{program} (pip install 'edgeaudio[fleet]')")
+        missing(f"{program} (pip install '.[fleet]')")
     environment = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_NOCOLOR": "1", "NO_COLOR": "1"}
     environment["PATH"] = f"{path.parent}:{os.environ['PATH']}"
     done = subprocess.run(
@@ -263,7 +263,7 @@ def test_one_bad_device_of_a_batch_fails_the_play_and_keeps_no_other_from_being_
 
 
 def test_every_default_is_specified() -> None:
-    yaml = pytest.importorskip("yaml", reason="needs PyYAML (pip install 'edgeaudio[fleet]')")
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML (pip install '.[fleet]')")
     defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
     options = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
     assert set(options) == set(defaults) | {"edgeaudio_device", "edgeaudio_version"}
@@ -274,7 +274,7 @@ def test_every_default_is_specified() -> None:
 
 
 def test_the_settings_begin_with_the_device_s_name() -> None:
-    jinja2 = pytest.importorskip("jinja2", reason="needs Jinja (pip install 'edgeaudio[fleet]')")
+    jinja2 = pytest.importorskip("jinja2", reason="needs Jinja (pip install '.[fleet]')")
     template = jinja2.Template((ROLE / "templates" / "edgeaudio.toml.j2").read_text())
     text = template.render(edgeaudio_device="porch", edgeaudio_settings='[mqtt]\nurl = "mqtt://192.0.2.1"\n')
     assert tomllib.loads(text) == {"device": "porch", "mqtt": {"url": "mqtt://192.0.2.1"}}

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from edgeaudio.extras import installing
 from edgeaudio.speech.config import parse_address
 from edgeaudio.speech.opening import RecogniserConfig, open_recogniser
 from edgeaudio.speech.recogniser import RecogniserError
@@ -130,5 +131,5 @@ except RecogniserError as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"the recogniser {url} needs a library (")
-    assert done.stdout.endswith("): pip install 'edgeaudio[speech]'\n")
+    assert done.stdout.endswith(f"): {installing('speech')}\n")
     assert done.stdout.count("\n") == 1

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
-from edgeaudio.commands.extras import require_extra
+from edgeaudio.extras import require_extra
 
 _PACKAGES: Final = ("duckdb", "pyarrow")
 _OF_DASK: Final = ("dask", "distributed")

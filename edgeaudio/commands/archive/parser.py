@@ -26,7 +26,7 @@ def add_archive(commands: Commands) -> None:
         "archive",
         help="listen to a whole archive of recordings, and ask what was heard",
         description="Listen to every recording below a folder, once, as fast as the machine can, and keep what was "
-        "heard in Parquet files. Needs the extra: pip install 'edgeaudio[archive]'.",
+        "heard in Parquet files. Needs the extra: pip install '.[archive]' in edgeaudio's checkout.",
     )
     archive.examples = (
         "edgeaudio archive plan recordings --out heard --zone UTC",
