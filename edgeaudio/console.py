@@ -24,6 +24,11 @@ _BAR = ("█", "░")
 _BAR_ASCII = ("#", ".")
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number and what is counted, "1 file" or "2 files": nouns whose plural ends in s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def knows_unicode(stream: TextIO | None) -> bool:
     """True if block characters can be written to the stream."""
     try:

@@ -18,6 +18,10 @@ class ExportError(EdgeaudioError):
     """A file cannot be written; another may be."""
 
 
+class ThereError(ExportError):
+    """A file of that name is there already."""
+
+
 class FullError(ExportError):
     """No other file can be written either."""
 
@@ -36,7 +40,7 @@ def writing(path: Path) -> Iterator[None]:
 def new_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     """Yield a file that gets its name at the end of the block; folders are made. Raises ExportError."""
     if not overwrite and os.path.lexists(path):
-        raise ExportError(f"{path}: is there already, and is left as it is; --overwrite replaces it")
+        raise ThereError(f"{path}: is there already, and is left as it is; --overwrite replaces it")
     if path.is_dir():
         raise ExportError(f"{path}: is a folder, where a file is to be written")
     part = path.with_name(f".{path.name}.part")

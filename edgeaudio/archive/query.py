@@ -19,6 +19,7 @@ from edgeaudio.archive.results import Say, ask
 from edgeaudio.archive.selection import Filters, Merging, choose, events_of, in_hours, place_recordings, values_of
 from edgeaudio.archive.sites import Sites
 from edgeaudio.archive.written_times import named_zone
+from edgeaudio.console import counted
 from edgeaudio.errors import EdgeaudioError
 
 Key = Literal["label", "site", "day", "hour", "month"]
@@ -64,7 +65,7 @@ def query(
     def work(results: Database) -> Answer:
         left_out = place_recordings(results, sites, filters.sites)
         if left_out:
-            say(f"{left_out} recordings are of no site in the CSV; they are under the site (no site)")
+            say(f"{counted(left_out, 'recording')} of no site in the CSV: under the site (no site)")
         choose(results, filters, merging, "label, site, begins_at")
         _slice(results, filters)
         return _answer(results, keys, filters)

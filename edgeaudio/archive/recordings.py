@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgeaudio.archive.keys import Key, digest, identity_of
 from edgeaudio.archive.lengths import Length, Neighbour, length_of
-from edgeaudio.archive.path_patterns import MOST_DEEP, TOO_DEEP, is_folder, is_pattern, matching
+from edgeaudio.archive.path_patterns import MOST_DEEP, RECURSIVE, TOO_DEEP, is_folder, is_pattern, matching
 from edgeaudio.archive.recorders import recorders_of, spans_folders
 from edgeaudio.errors import EdgeaudioError
 
@@ -140,7 +140,7 @@ def _that_match(root: Path, pattern: Path, begins_at: BeginsAt) -> Iterator[Fold
     """Yield what matches a pattern, folder by folder. Other files than recordings match by their whole ending."""
     if ".." in pattern.parts:  # each recording would be there once for every folder that leads to it
         raise EdgeaudioError(f"{root / pattern}: a pattern cannot have .. behind * ? or [; name the folder itself")
-    any_ending = pattern.suffix != "" and not is_pattern(pattern.suffix)
+    any_ending = _names_ending(pattern)
     folders: dict[str, set[str]] = {}
     unseen: dict[str, str] = {}  # two ** may lead to a folder twice
     for path, error in matching(root, pattern.parts):
@@ -152,6 +152,22 @@ def _that_match(root: Path, pattern: Path, begins_at: BeginsAt) -> Iterator[Fold
     yield [LeftOut(path, error) for path, error in sorted(unseen.items())]
     for prefix, names in sorted(folders.items()):
         yield [_entry(root, prefix + name, begins_at) for name in sorted(names)]
+
+
+def deeper_pattern(target: str) -> str | None:
+    """Return the pattern that finds recordings in all folders below one that finds none; None if none does."""
+    if "://" in target or not is_pattern(target) or RECURSIVE in Path(target).parts:
+        return None
+    root, path = root_of(target), Path(target)
+    deeper = path.parent / RECURSIVE / path.name
+    any_ending = _names_ending(path)
+    found = (name for name, error in matching(root, deeper.relative_to(root).parts) if error is None)
+    return str(deeper) if any(_may_be_recording(Path(name).name, any_ending=any_ending) for name in found) else None
+
+
+def _names_ending(pattern: Path) -> bool:
+    """True if a pattern says which ending files have."""
+    return pattern.suffix != "" and not is_pattern(pattern.suffix)
 
 
 def _may_be_recording(name: str, *, any_ending: bool = False) -> bool:

@@ -168,5 +168,8 @@ def time_of(digits: dict[str, str | None], now: datetime) -> datetime:
 def credible(time: datetime, now: datetime, first_year: int = FIRST_YEAR) -> datetime:
     """Return the time. Raises NoSuchTimeError if no recorder can have written its year."""
     if not first_year <= time.year <= now.year + 1:
-        raise NoSuchTimeError(f"the year of {time} is not from {first_year} to {now.year + 1} (was the clock set?)")
+        clock = "was the recorder's clock set?"
+        if time.year > now.year:
+            clock = f"by this machine's clock it is {now:%Y-%m-%d}: is that right, and was the recorder's?"
+        raise NoSuchTimeError(f"the year of {time} is not from {first_year} to {now.year + 1} ({clock})")
     return time

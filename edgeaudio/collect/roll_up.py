@@ -29,6 +29,7 @@ from sqlalchemy import Connection, text
 
 from edgeaudio.collect import partitions
 from edgeaudio.collect.partitions import Month
+from edgeaudio.console import counted
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.fleet_database.database import Database
 from edgeaudio.fleet_database.migrations import migrate
@@ -113,7 +114,7 @@ def roll_up(database: Database, folder: Path, now: Callable[[Connection], dateti
             db.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))  # a slow disk is no idleness
             detections = _state(db, month)
             if detections != b"0 " and _has_more(detections, _written(path)):
-                written.append(f"{month}: {_write(db, month, path, detections)} events")
+                written.append(f"{month}: {counted(_write(db, month, path, detections), 'event')}")
     return RolledUp(tuple(written), len(months) - len(written))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgeaudio.commands.database_option import fleet_database
 from edgeaudio.commands.exit_status import EXIT_FAULT, status_of
+from edgeaudio.console import counted
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.extras import require_extra
 from edgeaudio.logs import log_strays, setup_logging
@@ -71,7 +72,10 @@ def roll_up(options: argparse.Namespace) -> int:
         database.close()
     for line in done.written:
         print_out(line)
-    print_out(f"{len(done.written)} months written, {done.unchanged} as they were")
+    if done.written or done.unchanged:
+        print_out(f"{counted(len(done.written), 'month')} written, {done.unchanged} unchanged")
+    else:
+        print_out(f"nothing is due: no month of the database has been over for {months.CLOSED_AFTER.days} days")
     return 0
 
 

@@ -32,6 +32,13 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*arguments, **options)
         self._negative_number_matcher = _NEGATIVE
 
+    def parse_known_args(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 (argparse's own)
+        """Return the options; of a subcommand too, which refuses what it does not know, so that its help is named."""
+        namespace, unknown = super().parse_known_args(*arguments, **options)
+        if unknown:
+            self.error(f"{_UNKNOWN} {' '.join(unknown)}")
+        return namespace, unknown
+
     def error(self, message: str) -> NoReturn:
         if message.startswith(_UNKNOWN):  # an option that nobody knows may be followed by, or hold, a password
             names = re.findall(r"(?<!\S)--[a-z][a-z-]*", message)

@@ -192,7 +192,7 @@ class Consumer(ConnectionThread):
         if not awaited and not self._refused:  # with a part of its topics a subscription is not up
             self.is_up = True
             self._throttle.keep_only(())
-            log.info("receives %s from %s", self.name, self._config.where)
+            log.info("%s: subscribed at %s", self.name, self._config.where)
 
     def _refuse(self, topic: str, refusal: ReasonCode) -> None:
         """Note a refused subscription, which is asked for again: whoever mends the broker need not start this anew."""

@@ -63,7 +63,7 @@ def test_a_folder_is_planned_listened_to_and_never_again(archive, tmp_path):
     status, lines, _ = archive("run")
     assert (status, lines[:2]) == (
         0,
-        ["done:     0 recordings, 0.0 s, 0 events", "before:   3 recordings were done already"],
+        ["done:     0 recordings, 0.0 s, 0 events", "before:   3 recordings done already"],
     )
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*.parquet")} == before
     assert archive("status")[1] == [
@@ -104,6 +104,7 @@ def test_what_is_left_out_is_named_and_tried_again(archive, tmp_path):
     assert errors[1] == "edgeaudio: 20240131_130000.WAV: the file is empty; copy or record it again"
     assert [error.split(":")[1] for error in errors] == [" holiday.wav", " 20240131_130000.WAV"]
     assert lines[1] == "left out: 2 recordings"
+    named = errors[0].removeprefix("edgeaudio: ")
     assert [line.partition(":")[0] for line in lines[2:4]] == ["  holiday.wav", "  20240131_130000.WAV"]
     status, lines, _ = archive("status")
     assert (status, lines[1:]) == (
@@ -113,6 +114,8 @@ def test_what_is_left_out_is_named_and_tried_again(archive, tmp_path):
             "left:     1 of the 3 that the last run found",
             "failed:   1",
             "  20240131_130000.WAV: the file is empty; copy or record it again",
+            "left out: 1 recording",
+            f"  {named}",
         ],
     )
     bad.write_bytes((tmp_path / "recordings" / "20240131_120000.WAV").read_bytes())
@@ -183,7 +186,7 @@ def test_a_disk_that_is_full_in_the_middle_is_status_1_and_one_that_is_full_befo
         assert (status, lines[0].startswith(f"done:     {done} recordings, ")) == (1, True)
         (error,) = errors
         assert error.startswith(f"edgeaudio: {_place(tmp_path)}: results cannot be written: No space left on device; ")
-        assert error.endswith(f"; make room, then run again; {40 - done} recordings are left")
+        assert error.endswith(f"; make room, then run again; {40 - done} recordings left")
         status, lines, errors = archive("run", "--workers", "1")
         assert (status, lines, len(errors)) == (2, [], 1)
         assert "No space left on device; make room, then run again" in errors[0]
@@ -205,7 +208,7 @@ def test_a_run_that_another_machine_ends_is_status_1_if_something_was_done(done,
     (tmp_path / "recordings" / "holiday.wav").write_bytes(b"?")
     status, _, errors = archive("run", "--scheduler", "tcp://127.0.0.1:1")
     assert status == (1 if done else 2)
-    assert errors[-1] == f"edgeaudio: the scheduler of Dask is gone; start it; {5 - done} recordings are left"
+    assert errors[-1] == f"edgeaudio: the scheduler of Dask is gone; start it; {5 - done} recordings left"
 
 
 def test_a_folder_of_results_that_is_removed_ends_the_run_and_is_not_made_again(archive, tmp_path, monkeypatch):
@@ -219,7 +222,7 @@ def test_a_folder_of_results_that_is_removed_ends_the_run_and_is_not_made_again(
     status, _, (error,) = archive("run", "--scheduler", "tcp://127.0.0.1:1")
     assert status == 1
     assert error.endswith(
-        "results cannot be written: No such file or directory; mend that, then run again; 2 recordings are left"
+        "results cannot be written: No such file or directory; mend that, then run again; 2 recordings left"
     )
     assert not (tmp_path / "out").exists()
 
@@ -229,7 +232,7 @@ def test_a_part_to_which_no_recording_belongs_is_done(archive, tmp_path):
     parts = [archive("run", "--workers", "1", "--shard", f"{index}/2") for index in range(2)]
     assert [(status, errors) for status, _, errors in parts] == [(0, []), (0, [])]
     done = sorted(lines[0].split(",")[0] for _, lines, _ in parts)
-    assert done == ["done:     0 recordings", "done:     1 recordings"]
+    assert done == ["done:     0 recordings", "done:     1 recording"]
 
 
 @pytest.mark.parametrize(
@@ -286,9 +289,9 @@ def test_results_of_another_zone_are_refused_recording_by_recording(archive, tmp
     )
     status, lines, errors = archive("plan", "--zone", "+10:00")
     assert (status, errors) == (1, [f"edgeaudio: {line}"])
-    assert "to do:    1 of 1 recordings" in lines
+    assert "to do:    1 of 1 recording" in lines
     status, lines, _ = archive("run", "--zone", "+10:00", "--workers", "1")
-    assert (status, lines[1:3]) == (1, ["left out: 1 recordings", f"  {line}"])
+    assert (status, lines[1:3]) == (1, ["left out: 1 recording", f"  {line}"])
     assert rows(tmp_path / "out")[: len(before)] == before
     assert archive("run", "--zone", "+10:00", "--out", str(tmp_path / "other"), "--workers", "1")[0] == 0
 
@@ -342,7 +345,7 @@ def test_damaged_results_are_named_and_made_anew_once_they_are_removed(archive, 
     pq.write_table(pa.table({"x": [1]}), parts[1])
     os.mkfifo(parts[2].with_name("00112233445566778899aabbccddeeff.parquet"))  # opening it would wait for ever
     status, lines, _ = archive("status")
-    assert (status, lines[1]) == (1, "done:     1 recordings, 10.0 s")
+    assert (status, lines[1]) == (1, "done:     1 recording, 10.0 s")
     assert [line for line in lines if line.startswith("damaged:")] == [
         f"damaged:  {part}: remove it, and the next run does it again" for part in parts[:2]
     ]
@@ -404,3 +407,23 @@ def test_a_missing_extra_is_named(missing, arguments, monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find(name))
     assert cli.main(["archive", *arguments]) == 2
     assert capsys.readouterr().err == (f"edgeaudio: archive needs {missing}: {installing('archive')}\n")
+
+
+def test_a_plan_of_nothing_but_what_is_left_out_ends_in_what_to_do(archive, tmp_path):
+    (tmp_path / "recordings" / "deep").mkdir(parents=True)
+    write_wave(tmp_path / "recordings" / "deep" / "20240131_120000.WAV", thuds(1), RATE)
+    status, lines, errors = archive("plan", zone=None)
+    assert (status, lines[0], len(errors)) == (2, "left out: 1 file", 1)
+    assert lines[-1] == "to do:    nothing can be listened to yet; do what the lines above say, then plan again"
+
+
+@pytest.mark.parametrize(("pattern", "deeper"), [("*.WAV", "**/*.WAV"), ("d*/*.W?V", "d*/**/*.W?V")])
+def test_a_pattern_that_finds_nothing_is_told_the_one_that_does(archive, tmp_path, pattern, deeper):
+    (tmp_path / "recordings" / "deep" / "er").mkdir(parents=True)
+    write_wave(tmp_path / "recordings" / "deep" / "er" / "20240131_120000.WAV", thuds(1), RATE)
+    for action in ("plan", "run"):
+        line = f"no recordings there; there are some in folders below: '{tmp_path}/recordings/{deeper}'"
+        status, _, errors = archive(action, folder=f"recordings/{pattern}")
+        assert (status, errors) == (2, [f"edgeaudio: {tmp_path}/recordings/{pattern}: {line}"])
+    _, _, errors = archive("plan", folder="recordings/*.flac")
+    assert errors == [NOTHING_THERE.format(f"{tmp_path}/recordings/*.flac")]

@@ -131,10 +131,12 @@ def test_nothing_is_replaced_without_being_asked(out, to, archive, layout) -> No
     for file in to.rglob("*.*"):
         file.write_text("mine")
     before = contents(to)
-    status, _, errors = archive("export", out, "--format", layout, "--to", to)
+    status, lines, errors = archive("export", out, "--format", layout, "--to", to)
     assert status == 1
-    assert len(errors) == len(before)
-    assert all("is there already, and is left as it is; --overwrite replaces it" in error for error in errors)
+    more = f" (and {len(before) - 1} more like it)" if len(before) > 1 else ""
+    assert len(errors) == 1
+    assert errors[0].endswith(f": is there already, and is left as it is; --overwrite replaces it{more}")
+    assert lines == [f"{to}: 0 events in 0 files; {len(before)} left out"]
     assert contents(to) == before
     assert archive("export", out, "--format", layout, "--to", to, "--overwrite")[0] == 0
     assert "mine" not in {content.decode() for content in contents(to).values()}

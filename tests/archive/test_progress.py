@@ -92,7 +92,7 @@ def test_reasons_of_many_kinds_are_few_lines_too(capsys):
         for index in range(3 * NAMED):
             lines.tell(LeftOut(f"{index}.wav", "a" * (index + 1)))
         lines.tell(LeftOut("last.wav", "a"))
-        lines.print_all("recordings")
+        lines.print_all("recording")
     out, err = capsys.readouterr()
     assert err.splitlines() == [f"edgeaudio: {index}.wav: {'a' * (index + 1)}" for index in range(NAMED)]
     assert out.splitlines()[:3] == ["left out: 31 recordings", "  0.wav: a (and 1 more like it)", "  1.wav: aa"]

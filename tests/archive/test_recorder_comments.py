@@ -109,7 +109,7 @@ def test_another_comment_says_nothing(text: str) -> None:
     ("text", "reason"),
     [
         ("Recorded at 19:17:30 31/02/2024 (UTC) by", "2024-02-31 19:17:30 does not exist"),
-        ("Recorded at 00:00:04 01/01/1970 (UTC) by", "was the clock set"),
+        ("Recorded at 00:00:04 01/01/1970 (UTC) by", "was the recorder's clock set"),
         ("Recorded at 19:17:30 10/12/2024 (UTC+19) by", r"no place has the UTC offset \+19"),
     ],
 )

@@ -92,7 +92,7 @@ def test_a_query_by_sites_tells_what_is_left_out(place, out, archive, table) -> 
     status, lines, errors = archive("query", out, "--sites", table, "--by", "site", "--csv")
     assert (status, lines) == (1, ["site,events,hours", "(no site),0,1.0", "jetty,2,2.0"])
     assert len(errors) == 1
-    assert "1 recordings are of no site in the CSV" in errors[0]
+    assert "1 recording of no site in the CSV: under the site (no site)" in errors[0]
     status, _, errors = archive("query", out, "--sites", table, "--site", "reef")
     assert (status, errors) == (2, ["edgeaudio: no recording is from the site reef; there are (no site), jetty"])
     table.write_text(GOOD + "a,,,,,\nb,,,,,\n")

@@ -134,7 +134,7 @@ def test_recordings_of_a_bucket_have_the_rows_at_their_borders_that_they_have_on
     )
     client.upload_file(str(tmp_path / f"new.{kind}"), "sea", f"disk/2024/01/{days[0]}.{kind}")
     assert main(["archive", "run", "s3://sea/disk", *options, "s3://sea/heard"]) == 0
-    assert "done:     1 recordings" in capfd.readouterr().out
+    assert "done:     1 recording," in capfd.readouterr().out
     assert len([name for name in bucket.names("") if name.endswith(".parquet")]) == 3
 
 
@@ -307,7 +307,7 @@ def test_an_object_whose_head_cannot_be_had_costs_only_itself(
     monkeypatch.setattr(Bucket, "head", refuse)
     assert main(["archive", "run", "s3://sea/jetty", "--out", str(tmp_path / "heard"), "--workers", "1"]) == 1
     said = capfd.readouterr().out
-    assert "done:     1 recording" in said
+    assert "done:     1 recording, " in said
     assert "20260101T000000Z.wav: bucket sea: the connection broke off" in said
 
 

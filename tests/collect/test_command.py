@@ -85,9 +85,19 @@ def test_a_roll_up_says_what_it_wrote(
     month = Month(2026, 1)
     write(writer, recent(at=month.begin))
     (tmp_path / "url").write_text(f"{url}\n")
-    for said in (f"{month}: 1 events\n1 months written, 0 as they were\n", "0 months written, 1 as they were\n"):
+    for said in (f"{month}: 1 event\n1 month written, 0 unchanged\n", "0 months written, 1 unchanged\n"):
         assert main(["collect", "roll-up", "--database", f"@{tmp_path / 'url'}", "--to", str(tmp_path)]) == 0
         assert capsys.readouterr().out == said
+
+
+def test_a_roll_up_of_no_month_says_so(
+    database: Database, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: the extra `archive` brings it")
+    migrate(database)
+    (tmp_path / "url").write_text(f"{url}\n")
+    assert main(["collect", "roll-up", "--database", f"@{tmp_path / 'url'}", "--to", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "nothing is due: no month of the database has been over for 7 days\n"
 
 
 def test_a_roll_up_without_a_database_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,6 +75,7 @@ def test_wrong_usage_is_status_2(arguments: list[str], capsys) -> None:
             "argument --top: 1.5 is not a whole number from 1 to 10000; see edgeaudio score",
         ),
         (["model", "init", "x", "--sample-rate", "9"], "argument --sample-rate: 9 is not a whole number from 1000 to"),
+        (["archive", "query", "heard", "nonsense"], "unrecognized arguments; see edgeaudio archive query --help"),
         (["check", "--print", "--schema"], "argument --schema: not allowed with argument --print; see edgeaudio check"),
     ],
 )

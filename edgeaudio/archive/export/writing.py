@@ -22,7 +22,7 @@ from edgeaudio.archive.results import Say, ask, description_of
 from edgeaudio.archive.selection import NO_SITE, Filters, Merging, choose, events_of, place_recordings
 from edgeaudio.archive.sites import Site, Sites, folder_of
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.new_files import ExportError, FullError, new_file
+from edgeaudio.new_files import ExportError, FullError, ThereError, new_file
 
 WRITERS: Final[dict[str, Callable[[Context], Writer]]] = {
     "raven": Raven,
@@ -50,6 +50,7 @@ class Exported:
 
     events: int
     files: int
+    there: int = 0  # files that were there, and were left as they are
 
 
 def export(place: Path, target: Path, wishes: Wishes, say: Say) -> Exported:
@@ -96,12 +97,12 @@ def _one_file(found: Iterable[Found], writer: Writer, target: Path, wishes: Wish
                 file.write(writer.line(event, count).encode())
     except ExportError as error:
         say(str(error))
-        return Exported(0, 0)
+        return Exported(0, 0, int(isinstance(error, ThereError)))
     return Exported(count, 1)
 
 
 def _file_each(found: Iterable[Found], writer: Writer, target: Path, wishes: Wishes, say: Say) -> Exported:
-    names, events, files = Names(), 0, 0
+    names, events, files, there = Names(), 0, 0, list[ThereError]()
     for recording, of_recording in groupby(found, key=lambda event: event.recording):
         place = names.of(recording)
         file = target / place.with_name(f"{place.name}{writer.ending}")
@@ -111,6 +112,8 @@ def _file_each(found: Iterable[Found], writer: Writer, target: Path, wishes: Wis
                 out.write(writer.head().encode())
                 for count, event in enumerate(of_recording, 1):
                     out.write(writer.line(event, count).encode())
+        except ThereError as error:
+            there.append(error)
         except FullError as error:
             say(f"{error}; nothing more is exported")
             break
@@ -118,7 +121,10 @@ def _file_each(found: Iterable[Found], writer: Writer, target: Path, wishes: Wis
             say(str(error))
         else:
             events, files = events + count, files + 1
-    return Exported(events, files)
+    if there:
+        more = f" (and {len(there) - 1:,} more like it)" if len(there) > 1 else ""
+        say(f"{there[0]}{more}")
+    return Exported(events, files, len(there))
 
 
 def _high_hz(place: Path) -> float:

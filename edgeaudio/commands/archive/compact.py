@@ -8,6 +8,7 @@ from edgeaudio.archive import compact as compacting
 from edgeaudio.archive.results import choose_place
 from edgeaudio.commands.exit_status import EXIT_FAULT
 from edgeaudio.commands.troubles import Troubles
+from edgeaudio.console import counted
 from edgeaudio.terminal import print_out
 
 
@@ -17,5 +18,5 @@ def compact(out: Path, results: str | None) -> int:
     troubles = Troubles(EXIT_FAULT)
     done = compacting.compact(place, troubles.say)
     left = f"; {done.left_out} left as they are" if done.left_out else ""
-    print_out(f"{place}: {done.parts} results into {done.months} month{'s' if done.months != 1 else ''}{left}")
+    print_out(f"{place}: {counted(done.parts, 'result')} into {counted(done.months, 'month')}{left}")
     return troubles.status()

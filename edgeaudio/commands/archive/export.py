@@ -15,6 +15,7 @@ from edgeaudio.archive.selection import Filters
 from edgeaudio.archive.sites import Sites
 from edgeaudio.commands.exit_status import EXIT_FAULT
 from edgeaudio.commands.troubles import Troubles
+from edgeaudio.console import counted
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.terminal import print_out
 
@@ -27,10 +28,9 @@ def export(options: argparse.Namespace, filters: Filters, sites: Sites | None) -
     for folder, what in ((place, "the results are"), (options.recordings, "the recordings are")):
         if folder is not None and Path(os.path.realpath(target)).is_relative_to(os.path.realpath(folder)):
             raise EdgeaudioError(f"{target}: is where {what}; export to another folder")
-    troubles = Troubles(EXIT_FAULT)
+    troubles, like_one = Troubles(EXIT_FAULT), 0  # files of which a line names the first
     if options.format == "clips":
-        count = _clips(options, place, filters, sites, troubles)
-        what = f"{count} clip{'s' if count != 1 else ''}"
+        what = counted(_clips(options, place, filters, sites, troubles), "clip")
     else:
         wishes = Wishes(
             format=options.format,
@@ -41,9 +41,9 @@ def export(options: argparse.Namespace, filters: Filters, sites: Sites | None) -
             overwrite=options.overwrite,
         )
         found = writing.export(place, target, wishes, troubles.say)
-        files = f"{found.files} file{'s' if found.files != 1 else ''}"
-        what = f"{found.events} event{'s' if found.events != 1 else ''} in {files}"
-    left_out = f"; {troubles.count} left out" if troubles.count else ""
+        what = f"{counted(found.events, 'event')} in {counted(found.files, 'file')}"
+        like_one = max(0, found.there - 1)
+    left_out = f"; {troubles.count + like_one} left out" if troubles.count else ""
     print_out(f"{target}: {what}{left_out}")
     return troubles.status()
 

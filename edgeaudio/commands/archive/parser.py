@@ -88,7 +88,7 @@ def _add_status(actions: Commands) -> None:
         "status",
         help="say what is done",
         description="Say for each model and its settings what is done, how many hours, what is left of the recordings "
-        "that the last run found, and which failed. Exit status 0 if nothing failed, else 1.",
+        "that the last run found, which failed, and which were left out. Exit status 0 if none was, else 1.",
     )
     command.add_argument("--out", required=True, type=not_empty, metavar="DIR", help="where the results are")
     command.examples = ("edgeaudio archive status --out heard",)

@@ -8,9 +8,9 @@ from edgeaudio.archive.plans import Break, Plan
 from edgeaudio.archive.plans import plan as plan_of
 from edgeaudio.archive.recordings import LeftOut, find_recordings
 from edgeaudio.commands.archive.left_out import LeftOutLines
-from edgeaudio.commands.archive.run import EXIT_NOTHING, EXIT_SOME, hours
+from edgeaudio.commands.archive.run import EXIT_NOTHING, EXIT_SOME, hours, nothing_line
 from edgeaudio.commands.archive.wishes import Wishes
-from edgeaudio.console import columns
+from edgeaudio.console import columns, counted
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.terminal import one_line, print_error, print_out
 
@@ -34,9 +34,11 @@ def plan(wishes: Wishes, *, list_gaps: bool) -> int:
         if sums.months:
             _print_sums(sums, list_gaps=list_gaps)
         elif not left_out.count:
-            print_error(f"edgeaudio: {one_line(wishes.recordings)}: no recordings there; name a folder of them")
-        left_out.print_all("files")
+            print_error(nothing_line(wishes.recordings))
+        left_out.print_all("file")
     if not sums.months:
+        if left_out.count:
+            print_out("to do:    nothing can be listened to yet; do what the lines above say, then plan again")
         return EXIT_NOTHING
     print_out(f"results:  {place.address}")
     return EXIT_SOME if left_out.count else 0
@@ -45,11 +47,11 @@ def plan(wishes: Wishes, *, list_gaps: bool) -> int:
 def _print_sums(sums: Plan, *, list_gaps: bool) -> None:
     _print_months(sums)
     total = sums.total
-    print_out(f"to do:    {total.recordings - total.done} of {total.recordings} recordings")
+    print_out(f"to do:    {total.recordings - total.done} of {counted(total.recordings, 'recording')}")
     if sums.gaps or sums.overlaps:
         gaps, overlaps = hours(sums.gap_s), hours(sums.overlap_s)
-        more = "" if list_gaps else "; --gaps lists them"
-        print_out(f"between:  {sums.gaps} gaps ({gaps}), {sums.overlaps} overlaps ({overlaps}){more}")
+        between = f"{counted(sums.gaps, 'gap')} ({gaps}), {counted(sums.overlaps, 'overlap')} ({overlaps})"
+        print_out(f"between:  {between}{'' if list_gaps else '; --gaps lists them'}")
 
 
 def _print_months(sums: Plan) -> None:

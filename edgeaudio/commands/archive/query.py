@@ -20,7 +20,7 @@ from edgeaudio.archive.sun import Place
 from edgeaudio.archive.written_times import named_zone
 from edgeaudio.commands.exit_status import EXIT_FAULT
 from edgeaudio.commands.troubles import Troubles
-from edgeaudio.console import Align, columns
+from edgeaudio.console import Align, columns, counted
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.label_tables import csv_line
 from edgeaudio.new_files import new_file
@@ -72,7 +72,8 @@ def _draw(answer: Answer, file: Path, wishes: Wishes) -> None:
     content = draw(found, _FORMATS[file.suffix.lower()])
     with new_file(file, overwrite=wishes.overwrite) as picture:
         picture.write(content)
-    print_out(f"{file}: {int(found.counts.sum())} events in {answer.hours:.1f} h, {len(found.counts)} days")
+    events, days = counted(int(found.counts.sum()), "event"), counted(len(found.counts), "day")
+    print_out(f"{file}: {events} in {answer.hours:.1f} h, {days}")
 
 
 def _print(answer: Answer, wishes: Wishes) -> None:
@@ -110,4 +111,5 @@ def _print_total(answer: Answer) -> None:
         return
     first, last = (at.strftime("%Y-%m-%d %H:%M %Z") for at in (answer.begin, answer.end))
     sys.stdout.flush()
-    print_error(f"{answer.recordings} recordings, {answer.hours:.1f} h; the archive is from {first} to {last}")
+    recordings = counted(answer.recordings, "recording")
+    print_error(f"{recordings}, {answer.hours:.1f} h; the archive is from {first} to {last}")

@@ -8,7 +8,7 @@ from functools import partial
 from edgeaudio.archive.finished import Finished
 from edgeaudio.archive.local_runner import run_locally, usable_cores
 from edgeaudio.archive.places import Place, open_place
-from edgeaudio.archive.recordings import find_recordings
+from edgeaudio.archive.recordings import deeper_pattern, find_recordings
 from edgeaudio.archive.runs import Counts, Runner, Shard, backlog
 from edgeaudio.archive.runs import run as run_jobs
 from edgeaudio.archive.storage import remedy
@@ -16,6 +16,7 @@ from edgeaudio.commands.archive.left_out import LeftOutLines
 from edgeaudio.commands.archive.run_progress import Progress
 from edgeaudio.commands.archive.wishes import Wishes
 from edgeaudio.commands.exit_status import report
+from edgeaudio.console import counted
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.terminal import one_line, print_error, print_out
 
@@ -51,13 +52,13 @@ def run(wishes: Wishes, *, workers: int | None, scheduler: str | None) -> int:
             for outcome in run_jobs(found, hearing, place, runner, wishes.part(), counts, done=done):
                 progress.ended(outcome)
         except EdgeaudioError as error:  # a full disk, or a scheduler that is gone: what is done is done
-            ended_by = EdgeaudioError(f"{error}; {to_do.recordings - counts.ended} recordings are left")
+            ended_by = EdgeaudioError(f"{error}; {counted(to_do.recordings - counts.ended, 'recording')} left")
         finally:  # Ctrl-C too
             progress.clear()
             if counts.done or counts.failed or counts.before or (ended_by is None and to_do.found):
                 _print_summary(counts, left_out, progress.elapsed_s, place, wishes.part())
     if ended_by is None and not (to_do.found or counts.failed):
-        print_error(f"edgeaudio: {one_line(wishes.recordings)}: no recordings there; name a folder of them")
+        print_error(nothing_line(wishes.recordings))
         return EXIT_NOTHING
     if ended_by is None:
         return exit_status(counts)
@@ -74,14 +75,22 @@ def exit_status(counts: Counts) -> int:
 
 def _print_summary(counts: Counts, left_out: LeftOutLines, elapsed_s: float, place: Place, shard: Shard) -> None:
     speed = f", {counts.heard_s / elapsed_s:.0f} s of sound per second" if counts.done and elapsed_s > 0 else ""
-    print_out(f"done:     {counts.done} recordings, {hours(counts.heard_s)}, {counts.events} events{speed}")
+    done, events = counted(counts.done, "recording"), counted(counts.events, "event")
+    print_out(f"done:     {done}, {hours(counts.heard_s)}, {events}{speed}")
     if counts.before:
-        print_out(f"before:   {counts.before} recordings were done already")
-    left_out.print_all("recordings")
+        print_out(f"before:   {counted(counts.before, 'recording')} done already")
+    left_out.print_all("recording")
     with suppress(OSError):  # a full disk has been told, or will be
         if (file := left_out.keep(place, shard)) is not None:
             print_out(f"all:      {file}")
     print_out(f"results:  {place.address}")
+
+
+def nothing_line(target: str) -> str:
+    """Return what a user reads where nothing was found."""
+    deeper = deeper_pattern(target)
+    advice = "name a folder of them" if deeper is None else f"there are some in folders below: '{deeper}'"
+    return f"edgeaudio: {one_line(target)}: no recordings there; {one_line(advice)}"
 
 
 def hours(seconds: float) -> str:
