@@ -105,7 +105,9 @@ class Url:
         login = "" if self.username is None else f"{HIDDEN}@"
         if self.username and self.password is not None and _USER.fullmatch(self.username) and is_plain(self.username):
             login = f"{self.username}:{HIDDEN}@"
-        return f"{self.scheme}://{login}{self.place}{shown_rest(self.rest)}"
+        # the key of an object is its name, and no secret; a signed address has a query
+        is_key = self.scheme == "s3" and not self.query and not self.has_login
+        return f"{self.scheme}://{login}{self.place}{self.rest if is_key else shown_rest(self.rest)}"
 
 
 def split_url(text: str) -> Url:

@@ -150,3 +150,11 @@ def test_what_must_not_stand_on_a_command_line(text: str, expected: bool) -> Non
 def test_words_are_plain_and_tokens_are_not() -> None:
     assert all(map(is_plain, ["porch", "wohnzimmerkamera", "h264", "a.b-c_d", ""]))
     assert not any(map(is_plain, ["Gx7Qk2Zp", "QXZJVKQX", "abcdefGHIJKL1234", "a b", "p%40", "\u00fc", "x" * 65]))
+
+
+def test_the_key_of_an_object_is_no_secret_and_a_signed_address_is() -> None:
+    key = "s3://sea/heard/home-04ce8d1a2b3c/parts/9f86d081884c7d659a2feaa0c55ad015.parquet"
+    assert mask(f"{key}: cannot be read") == f"{key}: cannot be read"
+    assert "9f86d081" not in mask("s3://sea/heard?X-Amz-Signature=9f86d081884c7d659a2feaa0c55ad015")
+    assert "hunter2x" not in mask("s3://key:hunter2x@sea/heard")
+    assert "hunter2x" not in mask("s3://sea/token=hunter2x/heard")

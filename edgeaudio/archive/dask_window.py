@@ -79,6 +79,7 @@ class Window(Generic[Job, Outcome]):
         self._submitted: dict[Future, _Submitted[Job]] = {}
         self._finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._looked_s = -LOOK_S
+        self._told = False  # that there is no worker
         self._shared: Future | None = None
         self._look()
         if self._threads and not self._allowed:
@@ -190,6 +191,9 @@ class Window(Generic[Job, Outcome]):
             self._threads = self._client.nthreads()
         except GONE as error:
             raise self._gone() from error
+        if not self._threads and not self._told:
+            self._told = True
+            _log.warning("no worker yet at %s; waiting for one", mask(self._address))
         if new := set(self._threads) - self._asked:
             # a worker that dies while it is asked is no lost scheduler; what is not asked now, is the next time
             with suppress(*GONE):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from edgeaudio.archive.borders import after_s, first_before
@@ -66,4 +66,4 @@ def _with_ends(neighbour: Neighbour, head_bytes: int, tail_bytes: int, held: Exi
 
 def work_of(run: Callable[[Job], Outcome]) -> Work[Job, Outcome]:
     """Return how processes do a job."""
-    return Work(run=run, failed=Outcome.failed, fetch=fetched)
+    return Work(run=run, failed=Outcome.failed, unstarted=partial(Outcome.failed, ends_run=True), fetch=fetched)

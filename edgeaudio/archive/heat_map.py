@@ -26,6 +26,7 @@ from edgeaudio.pictures.themes import theme_of
 MOST_DAYS: Final = 7000  # a column has a pixel at least
 WIDTH: Final = 1200  # pixels; of more days than fit there it is wider
 HOUR_PX: Final = 20
+_SUN_EDGE_PX: Final = 1  # on both sides of a line
 _TEXT_PX: Final = 20.0
 _HOURS = 24
 _QUALITY: Final[dict[ImageFormat, int]] = {"png": 256, "webp": 85, "jpeg": 88}
@@ -133,11 +134,15 @@ class _Drawing:
         return np.ascontiguousarray(large[::-1])
 
     def _draw_sun(self, elevation_deg: float, colour: Colour) -> None:
-        for day, hour in sun_rows(self._found, elevation_deg):
-            index = (day - self._found.first).days
-            if 0 <= index < self._days:
-                x, y = round(self._column(index)), self._row(hour)
-                self._canvas.rectangle(x, y, round(self._column(index + 1)) - 1, y + 1, colour)
+        rows = sun_rows(self._found, elevation_deg)
+        # all edges first: without a dark one a line is lost on pale cells
+        for edge_px, drawn in ((_SUN_EDGE_PX, self._theme.background), (0, colour)):
+            for day, hour in rows:
+                index = (day - self._found.first).days
+                if 0 <= index < self._days:
+                    x, end, y = round(self._column(index)), round(self._column(index + 1)) - 1, self._row(hour)
+                    top, bottom = max(self._y, y - edge_px), min(self._y + self._height - 1, y + 1 + edge_px)
+                    self._canvas.rectangle(x, top, end, max(bottom, y + 1), drawn)
 
     def _column(self, index: int) -> float:
         return self._x + index * self._day_px
@@ -173,7 +178,8 @@ class _Drawing:
             step = next(step for step in (1, 2, 3, 6, 12) if step >= room or step == 12)
             firsts = [(index, day) for index, day in enumerate(days) if day.day == 1]
             return [(index, f"{day:%Y-%m}") for index, day in firsts if (day.month - 1) % step == 0]
-        return [(index, f"{day:%m-%d}") for index, day in enumerate(days)]
+        new_years = {0, *(index for index, day in enumerate(days) if (day.month, day.day) == (1, 1))}
+        return [(index, f"{day}" if index in new_years else f"{day:%m-%d}") for index, day in enumerate(days)]
 
     def _draw_scale(self, most: float) -> None:
         canvas, unit = self._canvas, self._unit

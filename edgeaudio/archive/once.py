@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from edgeaudio.archive.job import Job, Outcome
@@ -28,8 +29,8 @@ class Once:
         try:
             with storage_at(job.out).open(job.result) as file, pq.ParquetFile(file) as result:
                 table = result.read(["kind", "duration_s"])
-        except OSError:
+            kinds = table["kind"].to_pylist()
+            duration_s = table["duration_s"][kinds.index(RECORDING)].as_py()
+        except (OSError, pa.ArrowException, LookupError, ValueError):  # none, or one that is damaged
             return self.run(job)
-        kinds = table["kind"].to_pylist()
-        duration_s = table["duration_s"][kinds.index(RECORDING)].as_py()
         return Outcome(job.key, job.recording, job.size_bytes, duration_s, kinds.count(EVENT))

@@ -3,10 +3,11 @@
 Owns: the order of work in the process, reading ahead, and its end, which is that of its parent.
 Does not know: what a job is, what becomes of one that ended the process (process_pool.py).
 
-Messages are pickles, each behind its length. The parent sends a Work, which is answered by READY, then jobs; the
-process answers each job with BEGAN, now and then with ADVANCED and how far it has come, then with DONE and the outcome.
-While a job runs, a thread fetches what the next needs. Another only receives: the end of the input ends the process at
-once, in the middle of a job and of fetching too, so that a parent that was killed leaves nothing that goes on.
+Messages are pickles, each behind its length. The parent sends a Work, which is answered by READY, or by FAILED and why,
+then jobs; the process answers each job with BEGAN, now and then with ADVANCED and how far it has come, then with DONE
+and the outcome. While a job runs, a thread fetches what the next needs. Another only receives: the end of the input
+ends the process at once, in the middle of a job and of fetching too, so that a parent that was killed leaves nothing
+that goes on.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ READY = "ready"
 BEGAN = "began"
 ADVANCED = "advanced"
 DONE = "done"
+FAILED = "failed"
+
+Fetched = queue.Queue[tuple[object, AbstractContextManager[Any] | None, object]]
+"""Jobs, what is entered for each, and what that yielded."""
 
 _LENGTH = struct.Struct("!Q")
 
@@ -63,25 +68,32 @@ def main() -> None:
     """Run what the parent sends, until it sends no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    work: Work[Any, Any] = receive(sys.stdin.buffer)
-    nowhere = os.open(os.devnull, os.O_WRONLY)  # what libraries print from here on: outcomes say what matters
-    os.dup2(nowhere, 2)
-    os.dup2(nowhere, 1)
+    os.dup2(2, 1)  # what libraries print goes nowhere, as standard error: outcomes say what matters
+    try:
+        work, fetched = _begin(answers)
+    except Exception as error:  # noqa: BLE001 (too little memory, for one; the parent says it in its own words)
+        send(answers, (FAILED, _line(error)))
+        os._exit(1)  # the thread that receives may be there already
     send(answers, (READY, None))
+    while True:
+        job, context, ready = fetched.get()
+        send(answers, (BEGAN, None))
+        send(answers, (DONE, _run(work, job, context, ready)))
+
+
+def _begin(answers: IO[bytes]) -> tuple[Work[Any, Any], Fetched]:
+    """Receive the work, and start the threads; return it, and the jobs that are fetched. Raises what that raises."""
+    work: Work[Any, Any] = receive(sys.stdin.buffer)
 
     def tell(advance: Advance) -> None:
         send(answers, (ADVANCED, advance))
 
     listen(tell)
     received: queue.SimpleQueue[object] = queue.SimpleQueue()
-    fetched: queue.Queue[tuple[object, AbstractContextManager[Any] | None, object]] = queue.Queue(maxsize=1)
+    fetched: Fetched = queue.Queue(maxsize=1)
     threading.Thread(target=_receive, args=(received,), name="receive", daemon=True).start()
     threading.Thread(target=_fetch, args=(work, received, fetched), name="fetch", daemon=True).start()
-    while True:
-        job, context, ready = fetched.get()
-        send(answers, (BEGAN, None))
-        send(answers, (DONE, _run(work, job, context, ready)))
+    return work, fetched
 
 
 def _receive(received: queue.SimpleQueue[object]) -> None:
@@ -96,7 +108,7 @@ def _receive(received: queue.SimpleQueue[object]) -> None:
 def _fetch(
     work: Work[Any, Any],
     received: queue.SimpleQueue[object],
-    fetched: queue.Queue[tuple[object, AbstractContextManager[Any] | None, object]],
+    fetched: Fetched,
 ) -> None:
     """Fetch what jobs need, one ahead. Runs in a thread of its own."""
     while True:

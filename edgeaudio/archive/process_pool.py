@@ -22,10 +22,10 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import IO, Generic, Self
+from typing import IO, Generic, Protocol, Self
 
 from edgeaudio.archive.advance import Advance
-from edgeaudio.archive.process import ADVANCED, BEGAN, DONE, receive, send
+from edgeaudio.archive.process import ADVANCED, BEGAN, DONE, FAILED, READY, receive, send
 from edgeaudio.archive.work import Job, Outcome, Work
 
 IN_A_PROCESS = 2  # one runs, one waits
@@ -134,8 +134,8 @@ class ProcessPool(Generic[Job, Outcome]):
                 self._hand_out()
         _settle(pending, outcome)
 
-    def _ended(self, process: _Process[Job, Outcome], words: str) -> None:
-        """Take the end of a process: its first job may be why."""
+    def _ended(self, process: _Process[Job, Outcome], words: str, *, is_suspect: bool) -> None:
+        """Take the end of a process: its first job may be why, if that is suspect."""
         given_up = None
         with self._lock:
             self._processes.remove(process)
@@ -150,7 +150,14 @@ class ProcessPool(Generic[Job, Outcome]):
             self._waiting.extendleft(reversed(left))
             self._hand_out()
         if given_up is not None:
-            _settle(given_up, self._work.failed(given_up.job, words))
+            outcome_of = self._work.failed if is_suspect else self._work.unstarted or self._work.failed
+            _settle(given_up, outcome_of(given_up.job, words))
+
+
+class Ended(Protocol[Job, Outcome]):
+    """Who is told that a process ended, and why; `is_suspect`: by what it ran, as it seems."""
+
+    def __call__(self, process: _Process[Job, Outcome], words: str, /, *, is_suspect: bool) -> None: ...
 
 
 class _Process(Generic[Job, Outcome]):
@@ -160,7 +167,7 @@ class _Process(Generic[Job, Outcome]):
         self,
         work: Work[Job, Outcome],
         took: Callable[[_Process[Job, Outcome], Outcome], None],
-        ended: Callable[[_Process[Job, Outcome], str], None],
+        ended: Ended[Job, Outcome],
     ) -> None:
         self.pending: deque[Pending[Job, Outcome]] = deque()  # the first one runs
         self._took = took
@@ -169,6 +176,7 @@ class _Process(Generic[Job, Outcome]):
             [sys.executable, "-P", "-m", "edgeaudio.archive.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             # what is imported here can be there
             env=os.environ | _ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             process_group=0,  # Ctrl-C is for this process
@@ -214,12 +222,15 @@ class _Process(Generic[Job, Outcome]):
             send(self._jobs, message)
 
     def _listen(self) -> None:
-        is_ready = False
+        is_ready, why = False, ""
         with suppress(EOFError):
             while True:
                 kind, outcome = receive(self._answers)
-                is_ready = True
-                if kind == BEGAN:
+                if kind == READY:
+                    is_ready = True
+                elif kind == FAILED:
+                    why = f"{outcome}"
+                elif kind == BEGAN:
                     self.pending[0].began.set()
                 elif kind == ADVANCED:
                     self.pending[0].advance = outcome
@@ -229,8 +240,11 @@ class _Process(Generic[Job, Outcome]):
         with suppress(BrokenPipeError):
             self._jobs.close()
         self._answers.close()
-        words = f"ended its process twice ({_words(status)}); is it damaged?"
-        self._ended(self, words if is_ready else f"no process could be started for it ({_words(status)})")
+        if is_ready and status < 0:
+            self._ended(self, f"ended its process twice ({_words(status)}); is it damaged?", is_suspect=True)
+        else:  # no recording makes a process exit: what libraries do for want of memory does
+            reason = why or _words(status)
+            self._ended(self, f"no process can work here ({reason}); is there memory for it?", is_suspect=False)
 
 
 def _settle(pending: Pending[Job, Outcome], outcome: Outcome) -> None:

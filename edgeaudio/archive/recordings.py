@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from edgeaudio.archive.keys import Key, digest, identity_of
@@ -152,6 +153,11 @@ def _that_match(root: Path, pattern: Path, begins_at: BeginsAt) -> Iterator[Fold
     yield [LeftOut(path, error) for path, error in sorted(unseen.items())]
     for prefix, names in sorted(folders.items()):
         yield [_entry(root, prefix + name, begins_at) for name in sorted(names)]
+
+
+def begun(found: Iterator[Recording | LeftOut]) -> Iterator[Recording | LeftOut]:
+    """Return the same, with the first looked for now: what cannot be looked into is told before anything else."""
+    return chain([first for first in [next(found, None)] if first is not None], found)
 
 
 def deeper_pattern(target: str) -> str | None:

@@ -214,6 +214,8 @@ class Bucket:
         if code is None:
             return error if isinstance(error, OSError) else OSError(errno.EIO, mask(" ".join(text.split())))
         number, words = _reason(text, code[1])
+        if _endpoint() is None:
+            words = words.replace("look at AWS_ENDPOINT_URL", "look at the network, or name yours in AWS_ENDPOINT_URL")
         return OSError(number, f"bucket {self._bucket}: {words}")
 
 
@@ -247,12 +249,16 @@ def local_ends(address: str, head_bytes: int, tail_bytes: int) -> Iterator[Path]
         yield path
 
 
+def _endpoint() -> str | None:
+    """Return the server that the environment names; None: Amazon's."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
 @functools.cache
 def file_system() -> Any:  # noqa: ANN401 (Arrow ships no types)
     """Return the connection of this process; it is made at the first request."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     options: dict[str, Any] = {}
-    if endpoint:
+    if endpoint := _endpoint():
         try:
             url = split_url(endpoint)
         except UrlSyntaxError:

@@ -21,5 +21,7 @@ class Work(Generic[Job, Outcome]):
 
     run: Callable[[Job], Outcome]  # in a process of its own
     failed: Callable[[Job, str], Outcome]  # of a job that could not be run, with the reason in a line
+    # of a job for want of a process that can work: no other would have one; None: as `failed`
+    unstarted: Callable[[Job, str], Outcome] | None = None
     # what can be done while the job before runs, such as fetching the recording; what it yields is the job to run
     fetch: Callable[[Job], AbstractContextManager[Job]] = nullcontext

@@ -20,6 +20,7 @@ from av.audio.stream import AudioStream
 
 # encoders round up to whole frames, announced or not
 _TOLERANCE_S = 0.25
+_XING_BYTES = 64  # of the first frame of an MP3: the header is behind at most 36, and has 16 that matter
 _MAX_CHUNKS = 256  # of a file before its sound
 # a writer that cannot seek back leaves the largest number of the field, or one slightly smaller: sox 0x7ffff000
 _OPEN_ENDS = (1 << 31, 1 << 32, 1 << 63, 1 << 64)
@@ -114,7 +115,25 @@ def _au(file: BinaryIO) -> tuple[int, int]:
     return _from_here(file, size)
 
 
-_EXTENTS = {"wav": _riff, "aiff": _aiff, "w64": _wave64, "caf": _caf, "au": _au}
+def _mp3(file: BinaryIO) -> tuple[int, int]:
+    """Return what a Xing header says, as encoders write it into the first frame; its bytes count from that frame."""
+    head = file.read(10)
+    begin = 0
+    if head[:3] == b"ID3":  # ID3v2: a length of seven bits a byte
+        begin = 10 + sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(head[6:])))
+    file.seek(begin)
+    frame = file.read(_XING_BYTES)
+    at = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if at < 0:
+        raise LookupError
+    (flags,) = struct.unpack_from(">I", frame, at + 4)
+    if not flags & 2:  # the number of bytes, which follows that of frames
+        raise LookupError
+    (size,) = struct.unpack_from(">I", frame, at + (12 if flags & 1 else 8))
+    return begin, begin + size
+
+
+_EXTENTS = {"wav": _riff, "aiff": _aiff, "w64": _wave64, "caf": _caf, "au": _au, "mp3": _mp3}
 
 
 def _from_here(file: BinaryIO, size: int) -> tuple[int, int]:

@@ -254,3 +254,20 @@ def test_a_scheduler_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: 
         list(run_on_dask(WORK, [Sum(1, tmp_path)], scheduler=address))
     assert "\n" not in str(raised.value)
     logging.getLogger("distributed").setLevel(logging.WARNING)
+
+
+def test_a_scheduler_without_a_worker_is_told_once_and_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_window, "LOOK_S", 0.1)
+    with LocalCluster(n_workers=0, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster:
+        address = cluster.scheduler_address
+
+        def jobs() -> Iterator[Sum]:
+            assert f"no worker yet at {address}; waiting for one" in caplog.text
+            cluster.scale(1)
+            yield Sum(3, tmp_path)
+
+        done = list(run_on_dask(WORK, jobs(), scheduler=address))
+    assert [each.square for each in done] == [9]
+    assert caplog.text.count("no worker yet") == 1

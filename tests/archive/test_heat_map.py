@@ -12,6 +12,7 @@ from support.archive_results import BEGIN, Heard, put_result
 
 from edgeaudio.archive.heat_map import HOUR_PX, MOST_DAYS, draw, map_of, sun_rows
 from edgeaudio.archive.sun import SUNRISE_DEG, Place
+from edgeaudio.pictures.canvas import Canvas, Colour
 from edgeaudio.pictures.options import PictureError
 from edgeaudio.pictures.palettes import palette
 from edgeaudio.pictures.themes import theme_of
@@ -57,6 +58,24 @@ def test_the_sun_jumps_with_the_clocks() -> None:
     for index in range(4):
         column = lit[TOP : TOP + 24 * HOUR_PX, LEFT + index * width + width // 2]
         assert column.sum() == 4  # two lines of two pixels
+        above, below = np.flatnonzero(column)[[0, 1]] + (-1, 1)
+        for edge in (above, below):  # without it a line is lost on pale cells
+            pixel = pixels_of(found)[TOP + edge, LEFT + index * width + width // 2]
+            assert tuple(pixel) == theme_of("magma").background
+
+
+def test_the_first_day_and_new_year_have_their_year(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    text = Canvas.text
+
+    def note(canvas: Canvas, x: float, y: float, shown: str, colour: Colour) -> None:
+        drawn.append(shown)
+        text(canvas, x, y, shown, colour)
+
+    monkeypatch.setattr(Canvas, "text", note)
+    cells = [(date(2025, 12, 30) + timedelta(days=index), 0, 0, 1.0) for index in range(4)]
+    draw(map_of(cells, "dog", UTC), "png")
+    assert [each for each in drawn if "-" in each] == ["2025-12-30", "12-31", "2026-01-01", "01-02"]
 
 
 def test_polar_night_has_no_sunrise_and_far_zones_have_theirs_at_another_date() -> None:
@@ -88,7 +107,7 @@ def test_a_query_draws_it(place, out, archive, tmp_path) -> None:
     put_result(place, "a.wav", BEGIN, [Heard("dog", 10), Heard("dog", 20)])
     picture = tmp_path / "dogs.webp"
     options = ("--picture", picture, "--label", "dog", "--zone", "Europe/Berlin", "--place", "53.9,9.1")
-    assert archive("query", out, *options) == (0, [f"{picture}: 2 events in 1.0 h, 1 days"], [])
+    assert archive("query", out, *options) == (0, [f"{picture}: 2 events in 1.0 h, 1 day"], [])
     with Image.open(picture) as drawn:
         assert drawn.format == "WEBP"
     before = picture.read_bytes()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import CancelledError, wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,32 @@ def test_a_killed_parent_leaves_no_process_that_goes_on(tmp_path: Path, harm: st
         child = int(parent.stdout.readline())
         parent.send_signal(signal.SIGKILL)
     wait_until(lambda: not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text())
+
+
+def _no_memory() -> None:
+    raise MemoryError
+
+
+class _Heavy:
+    """A function that no process can load."""
+
+    def __call__(self, job: Sum) -> Squared:
+        raise AssertionError
+
+    def __reduce__(self) -> tuple[object, tuple[()]]:
+        return _no_memory, ()
+
+
+def _unstarted(job: Sum, error: str) -> Squared:
+    return Squared(job.number, error=f"unstarted: {error}")
+
+
+def test_a_process_that_cannot_begin_is_no_fault_of_a_job_and_prints_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    work = replace(WORK, run=_Heavy(), unstarted=_unstarted)
+    with ProcessPool(work, 1) as pool:
+        (outcome,) = outcomes(pool, [Sum(1, tmp_path)])
+    reason = "that takes more memory than there is"
+    assert outcome.error == f"unstarted: no process can work here ({reason}); is there memory for it?"
+    assert capfd.readouterr() == ("", "")

@@ -196,6 +196,23 @@ def test_what_a_server_refuses_is_said_in_words(monkeypatch: pytest.MonkeyPatch,
     assert raised.value.errno
 
 
+def test_a_setting_that_is_not_there_is_not_to_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = OSError("When doing: AWS Error NETWORK_CONNECTION during PutObject operation: no")
+    monkeypatch.setattr(storage_s3, "file_system", mock.Mock(side_effect=refused))
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    for endpoint, words in (("http://127.0.0.1:9", "look at AWS_ENDPOINT_URL$"), ("", "look at the network, or name")):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        with pytest.raises(OSError, match=words):
+            Bucket("s3://sea/heard").write("a", b"")
+
+
+def test_a_plan_of_a_bucket_that_is_not_there_names_the_recordings(client, capfd: pytest.CaptureFixture[str]) -> None:
+    for action in ("plan", "run"):
+        assert main(["archive", action, "s3://none-such/jetty", "--out", "s3://none-such/heard"]) == 2
+        said = capfd.readouterr().err
+        assert "s3://none-such/jetty: cannot be looked into: bucket none-such: there is no such bucket" in said
+
+
 def test_a_server_that_is_away_is_one_line(
     client, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

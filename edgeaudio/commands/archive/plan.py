@@ -6,7 +6,7 @@ from edgeaudio.archive.finished import Finished
 from edgeaudio.archive.places import Place
 from edgeaudio.archive.plans import Break, Plan
 from edgeaudio.archive.plans import plan as plan_of
-from edgeaudio.archive.recordings import LeftOut, find_recordings
+from edgeaudio.archive.recordings import LeftOut, begun, find_recordings
 from edgeaudio.commands.archive.left_out import LeftOutLines
 from edgeaudio.commands.archive.run import EXIT_NOTHING, EXIT_SOME, hours, nothing_line
 from edgeaudio.commands.archive.wishes import Wishes
@@ -17,14 +17,15 @@ from edgeaudio.terminal import one_line, print_error, print_out
 
 def plan(wishes: Wishes, *, list_gaps: bool) -> int:
     """Print what a run would do. Raises EdgeaudioError where nothing can be found."""
-    place = Place(f"{wishes.out.rstrip('/')}/{wishes.hearing().place}")
+    place, begins_at = Place(f"{wishes.out.rstrip('/')}/{wishes.hearing().place}"), wishes.begins_at()
+    found = begun(find_recordings(wishes.recordings, begins_at))
     try:
         done = Finished(place.done())
     except OSError as error:
         raise EdgeaudioError(f"{place.address}: cannot be read: {error.strerror or error}") from None
-    sums, begins_at = Plan(), wishes.begins_at()
+    sums = Plan()
     with LeftOutLines() as left_out:
-        for each in plan_of(find_recordings(wishes.recordings, begins_at), done, wishes.part(), sums):
+        for each in plan_of(found, done, wishes.part(), sums):
             if isinstance(each, LeftOut):
                 left_out.tell(each)
             elif list_gaps:

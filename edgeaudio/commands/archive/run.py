@@ -8,7 +8,7 @@ from functools import partial
 from edgeaudio.archive.finished import Finished
 from edgeaudio.archive.local_runner import run_locally, usable_cores
 from edgeaudio.archive.places import Place, open_place
-from edgeaudio.archive.recordings import deeper_pattern, find_recordings
+from edgeaudio.archive.recordings import begun, deeper_pattern, find_recordings
 from edgeaudio.archive.runs import Counts, Runner, Shard, backlog
 from edgeaudio.archive.runs import run as run_jobs
 from edgeaudio.archive.storage import remedy
@@ -27,10 +27,11 @@ EXIT_NOTHING = 2
 def run(wishes: Wishes, *, workers: int | None, scheduler: str | None) -> int:
     """Listen to what is not done yet. Raises EdgeaudioError where nothing can be done."""
     hearing, begins_at = wishes.hearing(), wishes.begins_at()
+    first_look = begun(find_recordings(wishes.recordings, begins_at))
     place = open_place(wishes.out, hearing)
     try:
         done = Finished(place.done())
-        to_do = backlog(find_recordings(wishes.recordings, begins_at), done, wishes.part())
+        to_do = backlog(first_look, done, wishes.part())
         place.note_found(to_do.found)
     except OSError as error:
         reason = f"{error.strerror or error}; {remedy(error)}"
