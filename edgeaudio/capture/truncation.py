@@ -116,7 +116,7 @@ def _au(file: BinaryIO) -> tuple[int, int]:
 
 
 def _mp3(file: BinaryIO) -> tuple[int, int]:
-    """Return what a Xing header says, as encoders write it into the first frame; its bytes count from that frame."""
+    """Return what a Xing header says, as encoders write it into the first frame, with the file's bytes."""
     head = file.read(10)
     begin = 0
     if head[:3] == b"ID3":  # ID3v2: a length of seven bits a byte
@@ -130,7 +130,7 @@ def _mp3(file: BinaryIO) -> tuple[int, int]:
     if not flags & 2:  # the number of bytes, which follows that of frames
         raise LookupError
     (size,) = struct.unpack_from(">I", frame, at + (12 if flags & 1 else 8))
-    return begin, begin + size
+    return begin, size  # some encoders count what is before that frame: only what is missing either way is
 
 
 _EXTENTS = {"wav": _riff, "aiff": _aiff, "w64": _wave64, "caf": _caf, "au": _au, "mp3": _mp3}

@@ -165,7 +165,7 @@ def test_all_silence_is_sound_too(tmp_path: Path) -> None:
 CUT = [
     ("pcm_s16le", "a.wav"), ("pcm_s24le", "a.wav"), ("pcm_alaw", "a.wav"), ("g726", "a.wav"), ("flac", "a.flac"),
     ("pcm_s16be", "a.aiff"), ("pcm_s16be", "a.au"), ("pcm_s16le", "a.caf"), ("pcm_s16le", "a.w64"), ("aac", "a.mp4"),
-    ("alac", "a.mov"),
+    ("alac", "a.mov"), ("libmp3lame", "a.mp3"),
 ]  # fmt: skip
 
 
