@@ -53,7 +53,7 @@ def test_a_month_is_written_when_it_is_closed_and_again_when_it_has_more(
         recent("before", at=BEGIN - timedelta(seconds=1)),
         recent("before", kind="offset", at=BEGIN + timedelta(seconds=1), duration_s=2.0),
     )
-    assert roll_up(database, tmp_path, at(CLOSED - timedelta(seconds=1))).written == ("2026-09: 1 events",)
+    assert roll_up(database, tmp_path, at(CLOSED - timedelta(seconds=1))).written == ("2026-09: 1 event",)
     assert roll_up(database, tmp_path, at(CLOSED)).written == ("2026-10: 4 events",)
     path = tmp_path / "2026" / "events-2026-10.parquet"
     table = pq.read_table(path)
@@ -104,7 +104,7 @@ def test_a_damaged_file_is_written_anew(database: Database, tmp_path: Path, capl
     killed.touch()
     os.utime(killed, (0, 0))
     other.touch()
-    assert roll_up(database, tmp_path, at(CLOSED)).written == ("2026-10: 1 events",)
+    assert roll_up(database, tmp_path, at(CLOSED)).written == ("2026-10: 1 event",)
     assert "cannot be read and is written anew" in caplog.text
     # what a killed one left is gone, and not what another one is writing
     assert sorted(path.parent.iterdir()) == [other, path]
