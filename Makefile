@@ -31,7 +31,7 @@
 # make deb                  a Debian package for the distribution that this runs on, into build/debian/
 # make requirements         what a device installs into deploy/requirements/, from constraints.txt: names, releases, hashes
 # make bench                edgeaudio beside its floor and its peers, into docs/performance.md; under 20 minutes on a quiet machine;
-#                           BENCH="--short features": less, and only printed
+#                           BENCH="--short features": less, and only printed; BENCH="--keep archive": that part into the page
 # make clean
 
 # the first Python that is new enough and can make virtual environments; a name on the path may lead nowhere

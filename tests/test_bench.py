@@ -142,6 +142,15 @@ def test_the_documents_have_what_was_measured() -> None:
     assert [part.name for part in measured.parts] == list(bench.PARTS), "run make bench"
 
 
+def test_a_part_that_is_measured_by_itself_takes_its_place_with_its_day() -> None:
+    known = Report("2026-01-01", {"edgeaudio": "1"}, (Part("a", "A", ()), Part("b", "B", ()), Part("c", "C", ())))
+    both = known.with_parts([Part("b", "B", ()), Part("new", "New", ())], ["a", "new", "b", "c"])
+    assert [part.name for part in both.parts] == ["a", "new", "b", "c"]
+    assert [part.day for part in both.parts] == ["", report.today(), report.today(), ""]
+    assert Report.from_json(both.as_json()) == both
+    assert report.page(both).count(f"Measured by itself, on {report.today()}.") == 2
+
+
 def test_works_are_timed_in_turn_after_a_first_one_that_does_not_count() -> None:
     order: list[str] = []
     found = timing.cpu_s({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=2)

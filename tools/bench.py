@@ -3,7 +3,7 @@
 Owns: which parts there are, and where the results go. Does not know: how anything is measured (benchmarks/).
 
 The whole run rewrites docs/performance.json, and the table and the picture that are made of it; some parts, and the
-short form, only print.
+short form, only print, unless `--keep` puts those parts in the place of what the documents have of them.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="In the environment that `make bench` makes, .venv-bench; in another one the peers are left out.",
     )
     parser.add_argument("--short", action="store_true", help="less of each part, in seconds; for a look, and for CI")
+    parser.add_argument("--keep", action="store_true", help="write the named parts into the documents, with their day")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.parts if name not in PARTS]:
@@ -78,7 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if failed:
         print(f"\nnot measured: {', '.join(failed)}")
         return 1
-    if not options.parts and not options.short:
+    if options.keep and not options.short:
+        known = report.Report.from_json(report.JSON.read_text(encoding="utf-8"))
+        report.write(known.with_parts(parts, PARTS))
+    elif not options.parts and not options.short:
         report.write(report.Report.of(parts))
     return 0
 

@@ -11,7 +11,7 @@ import os
 import platform
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -55,6 +55,7 @@ class Part:
     name: str  # of the module
     title: str
     measured: tuple[Measured, ...]
+    day: str = ""  # ISO 8601, where it was not measured in the run of the others
 
     @property
     def figures(self) -> list[Figure]:
@@ -76,7 +77,12 @@ class Report:
     @classmethod
     def of(cls, parts: Iterable[Part]) -> Self:
         """Return the report of what was measured on this machine just now."""
-        return cls(datetime.now(UTC).date().isoformat(), machine(), tuple(parts))
+        return cls(today(), machine(), tuple(parts))
+
+    def with_parts(self, parts: Iterable[Part], order: Iterable[str]) -> Self:
+        """Return the report with parts that were measured today in place of those of the same name."""
+        found = {part.name: part for part in self.parts} | {part.name: replace(part, day=today()) for part in parts}
+        return replace(self, parts=tuple(found[name] for name in order if name in found))
 
     def as_json(self) -> str:
         """Return the report as text for `from_json`; a figure has the mark of its type."""
@@ -86,6 +92,7 @@ class Report:
                 "title": part.title,
                 "figures": [asdict(figure) | {"others": dict(figure.others)} for figure in part.figures],
                 "growth": [asdict(growth) for growth in part.growths],
+                **({"day": part.day} if part.day else {}),
             }
             for part in self.parts
         ]
@@ -101,10 +108,16 @@ class Report:
                 part["name"],
                 part["title"],
                 (*map(_figure, part["figures"]), *map(_growth, part["growth"])),
+                part.get("day", ""),
             )
             for part in values["parts"]
         ]
         return cls(values["day"], values["machine"], tuple(parts))
+
+
+def today() -> str:
+    """Return the day, UTC, as ISO 8601."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def _figure(values: Mapping[str, Any]) -> Figure:
@@ -144,6 +157,8 @@ def page(report: Report) -> str:
     lines += [f"- {name}: {value}" for name, value in report.machine.items() if name != "edgeaudio"]
     for part in report.parts:
         lines += ["", f"### {part.title}", "", *([] if part.measured else ["Not measured."])]
+        if part.day:
+            lines += [f"Measured by itself, on {part.day}.", ""]
         if part.figures:
             lines += [
                 "| what | unit | edgeaudio | beside it, and edgeaudio's ratio to it | to reach | reached |",
