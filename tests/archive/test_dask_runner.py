@@ -246,7 +246,7 @@ def test_a_scheduler_with_tls_is_used_with_the_certificates_of_dask_s_settings(t
 
 
 def test_a_scheduler_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dask_runner, "CONNECT_S", 0.5)
+    monkeypatch.setattr(dask_runner, "CONNECT_S", 2.0)
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(
         EdgeaudioError, match=f"{address}: no scheduler of Dask answers there: Connection refused; start one, or"
