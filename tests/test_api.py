@@ -188,7 +188,7 @@ def test_without_samples_there_is_no_prediction(model: Path):
         ({"source": block(sample_rate=10)}, "the source brought a Block of 10 Hz, which is not possible"),
         ({"source": block(at=datetime(2026, 1, 1))}, "brought a Block whose time has no zone"),  # noqa: DTZ001 (so is that)
         ({"source": "/nowhere/x.wav"}, "/nowhere/x.wav"),
-        ({"models": ["nosuch"]}, "model 'nosuch' is neither a directory nor one of the bundled models"),
+        ({"models": ["nosuch"]}, "model 'nosuch' is neither a directory nor one of the models here"),
     ],
 )
 def test_an_error_is_one_line(model: Path, arguments: dict[str, Any], message: str):

@@ -18,6 +18,7 @@ ENVIRONMENT = {
     "EDGEAUDIO_CONFIG": "names the settings file",
     "EDGEAUDIO_COLLECT_DATABASE": "the database of collect, where --database does not name it",
     "EDGEAUDIO_FLEET_DATABASE": "the database of a fleet that the dashboard reads, where --database does not name it",
+    "EDGEAUDIO_MODELS_DIR": "the folder of added models: else `models` in the state directory",
     "EDGEAUDIO_...": "a setting, as in EDGEAUDIO_MQTT__URL: stronger than the file, weaker than --set",
     "NO_COLOR": "where it is not empty, nothing is coloured",
     "COLUMNS": "how wide a terminal is, where that is not what it says itself",

@@ -10,11 +10,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgeaudio.state_dir import MODELS_DIR_VARIABLE
+
 PREFIX = "EDGEAUDIO_"
 CONFIG_VARIABLE = "EDGEAUDIO_CONFIG"  # names the file, and is no setting itself
 COLLECT_DATABASE_VARIABLE = "EDGEAUDIO_COLLECT_DATABASE"  # of `collect`; no setting either
 FLEET_DATABASE_VARIABLE = "EDGEAUDIO_FLEET_DATABASE"  # of `dashboard`; no setting either
-NO_SETTINGS = frozenset({CONFIG_VARIABLE, COLLECT_DATABASE_VARIABLE, FLEET_DATABASE_VARIABLE})
+NO_SETTINGS = frozenset({CONFIG_VARIABLE, COLLECT_DATABASE_VARIABLE, FLEET_DATABASE_VARIABLE, MODELS_DIR_VARIABLE})
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"  # systemd's
 
 

@@ -6,7 +6,6 @@ Does not know: where a value came from (sources.py), what it is used for.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -60,6 +59,7 @@ from edgeaudio.sinks.mqtt.broker import parse_broker_url
 from edgeaudio.sinks.mqtt.commands import MAX_COOLDOWN_S
 from edgeaudio.sinks.mqtt.topics import Topics
 from edgeaudio.slugs import slugify
+from edgeaudio.state_dir import default_state_dir
 
 # Set by load.py while it loads, the one that wins first. A Settings made by hand reads nothing but its arguments.
 sources: ContextVar[tuple[PydanticBaseSettingsSource, ...]] = ContextVar("sources", default=())
@@ -438,16 +438,6 @@ class ModelSettings(_Table):
 def default_device() -> str:
     """Return the host name as a slug."""
     return slugify(socket.gethostname().partition(".")[0]) or "edgeaudio"
-
-
-def default_state_dir() -> Path:
-    """Return systemd's state directory, else the user's; /var/lib/edgeaudio for root and for users without a home."""
-    if given := os.environ.get("STATE_DIRECTORY"):
-        return Path(given.partition(":")[0])
-    home = os.path.expanduser(os.environ.get("XDG_STATE_HOME") or "~/.local/state")  # noqa: PTH111 (pathlib's raises)
-    if os.geteuid() == 0 or not home.startswith("/"):
-        return Path("/var/lib/edgeaudio")
-    return Path(home, "edgeaudio")
 
 
 class Settings(BaseSettings):

@@ -242,7 +242,7 @@ def test_a_part_to_which_no_recording_belongs_is_done(archive, tmp_path):
         (["--zone", "Mars/North"], "time zone 'Mars/North' does not exist"),
         (["--begins", "gone.csv"], "gone.csv: cannot be read: No such file or directory"),
         (["--threshold", "whale=0.5"], "the model test has no label whale"),
-        (["--model", "gone"], "model 'gone' is neither a directory nor one of the bundled models"),
+        (["--model", "gone"], "model 'gone' is neither a directory nor one of the models here"),
         (["--out", "/dev/null/out"], "/dev/null/out: cannot be used for results: Not a directory"),
     ],
 )

@@ -44,12 +44,15 @@ def test_a_folder_without_a_model_hides_no_bundled_model(places, tmp_path, monke
 def test_a_name_that_is_neither_a_directory_nor_bundled_is_refused(places):
     with pytest.raises(EdgeaudioError) as caught:
         find_model("siren")
-    assert str(caught.value) == "model 'siren' is neither a directory nor one of the bundled models (alarms, home)"
+    assert str(caught.value) == (
+        "model 'siren' is neither a directory nor one of the models here (alarms, home); "
+        "`edgeaudio model add --list` shows which can be added"
+    )
 
 
 def test_without_bundled_models_the_error_says_none(monkeypatch, tmp_path):
     monkeypatch.setattr("edgeaudio.recognise.bundled_models._PLACES", (tmp_path,))
-    with pytest.raises(EdgeaudioError, match=r"nor one of the bundled models \(none\)$"):
+    with pytest.raises(EdgeaudioError, match=r"nor one of the models here \(none\);"):
         find_model("siren")
 
 
@@ -57,5 +60,5 @@ def test_without_bundled_models_the_error_says_none(monkeypatch, tmp_path):
 def test_an_address_is_refused_and_not_repeated(places, address):
     with pytest.raises(EdgeaudioError) as caught:
         find_model(address)
-    assert str(caught.value) == "a model is a directory, or the name of a bundled one, and no address"
+    assert str(caught.value) == "a model is a directory, or the name of a bundled or an added one, and no address"
     assert find_model("models/2026-11-28T10:00/x") == Path("models/2026-11-28T10:00/x")

@@ -297,7 +297,7 @@ def test_an_unreadable_directory_is_refused(tmp_path):
     # as in an unreadable directory, which does not exist for root
     with pytest.raises(ModelError, match=r"xxx: cannot be read: File name too long$"):
         load_model(find_model(tmp_path / ("x" * 300)))
-    with pytest.raises(EdgeaudioError, match="is neither a directory nor one of the bundled models"):
+    with pytest.raises(EdgeaudioError, match="is neither a directory nor one of the models here"):
         find_model("x" * 300)
 
 

