@@ -57,6 +57,7 @@ SERVERS = frozenset(
         *(
             "icecast",
             "media",
+            "model_server",
             "onvif_camera",
             "postgres",
             "programs",

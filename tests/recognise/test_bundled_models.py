@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.bundled_models import bundled_models, find_model
+from edgeaudio.recognise.bundled_models import added_models, bundled_models, find_model
 
 
 @pytest.fixture
@@ -18,7 +18,20 @@ def places(tmp_path, monkeypatch):
             if name != "empty":
                 (place / name / "model.toml").touch()
     monkeypatch.setattr("edgeaudio.recognise.bundled_models._PLACES", found)
+    monkeypatch.setenv("EDGEAUDIO_MODELS_DIR", str(tmp_path / "added"))
     return found
+
+
+def test_an_added_model_is_found_before_a_bundled_one(places, tmp_path):
+    for name in ("yamnet", "home", ".birds.new", "Not a name"):
+        (tmp_path / "added" / name).mkdir(parents=True)
+        (tmp_path / "added" / name / "model.toml").touch()
+    assert added_models() == {name: tmp_path / "added" / name for name in ("home", "yamnet")}
+    assert find_model("yamnet") == tmp_path / "added" / "yamnet"
+    assert find_model("home") == tmp_path / "added" / "home"
+    assert find_model("alarms") == places[0] / "alarms"
+    with pytest.raises(EdgeaudioError, match="models here \\(alarms, home, yamnet\\)"):
+        find_model(".birds.new")
 
 
 def test_installed_models_come_before_those_of_a_checkout(places):
@@ -52,6 +65,7 @@ def test_a_name_that_is_neither_a_directory_nor_bundled_is_refused(places):
 
 def test_without_bundled_models_the_error_says_none(monkeypatch, tmp_path):
     monkeypatch.setattr("edgeaudio.recognise.bundled_models._PLACES", (tmp_path,))
+    monkeypatch.setenv("EDGEAUDIO_MODELS_DIR", str(tmp_path / "none"))
     with pytest.raises(EdgeaudioError, match=r"nor one of the models here \(none\);"):
         find_model("siren")
 

@@ -151,12 +151,14 @@ def _faults(address: Url) -> Iterator[None]:
         raise DownloadError(f"{address}: cannot be asked for: {error}") from None
 
 
-def _copy(answer: IO[bytes], file: BinaryIO, address: Url, bounds: tuple[int, int | None, int], show: Show) -> None:
+def _copy(
+    answer: http.client.HTTPResponse, file: BinaryIO, address: Url, bounds: tuple[int, int | None, int], show: Show
+) -> None:
     """Copy the rest of a file. bounds: bytes that are there, of all if that is known, and the most that may be."""
     done, n_bytes, most_bytes = bounds
     while True:
         try:
-            piece = answer.read(min(_PIECE_BYTES, most_bytes + 1 - done))
+            piece = answer.read1(min(_PIECE_BYTES, most_bytes + 1 - done))  # what has come, without a wait for more
         except http.client.IncompleteRead as error:
             piece = error.partial
             file.write(piece)
@@ -166,6 +168,7 @@ def _copy(answer: IO[bytes], file: BinaryIO, address: Url, bounds: tuple[int, in
         if not piece:
             break
         file.write(piece)
+        file.flush()  # kept even if this process is killed
         done += len(piece)
         if done > most_bytes:
             raise _UnusableError(f"{address}: is longer than the {most_bytes} bytes that are expected")
