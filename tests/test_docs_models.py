@@ -13,9 +13,15 @@ from support.sounds import write_tones
 from support.tflite import MODELS
 
 from edgeaudio import cli
+from edgeaudio.commands.model import download, staging
+from edgeaudio.commands.model.catalogue import catalogue
+from edgeaudio.recognise.model import MAX_MODEL_BYTES
+from edgeaudio.toml_reader import loads
 from tools import evaluate_model
 
 TEXT = (Path(__file__).parents[1] / "docs" / "models.md").read_text()
+ADDING = TEXT.partition("\n## Add one from the catalogue\n")[2].partition("\n## ")[0]
+ADD_COMMANDS = re.findall(r"^    edgeaudio (model add .*)$", ADDING, re.MULTILINE)
 SECTION = TEXT.partition("\n## Bring a model that exists\n")[2].partition("\n## ")[0]
 COMMANDS = re.findall(r"^    (edgeaudio model init \S+\.tflite(?:.*\\\n)*.*)$", SECTION, re.MULTILINE)
 NOT_HERE = ("yamnet_audio_classifier_with_metadata.tflite", "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite")
@@ -49,6 +55,25 @@ def test_the_model_is_described_and_runs(tmp_path, monkeypatch, capfd, command):
     assert cli.main(["model", "verify", "model"]) == 0, capfd.readouterr()
 
 
+@pytest.mark.parametrize("command", ADD_COMMANDS)
+def test_a_model_is_added_by_options_that_exist(command):
+    options = cli.parser().parse_args(shlex.split(command))
+    what = options.what
+    assert options.list or "://" in what or what.endswith(".tflite") or what in catalogue()
+
+
+def test_the_catalogue_is_documented():
+    for name, entry in catalogue().items():
+        assert f"`{name}`" in ADDING, name
+        assert f"{entry.fields.n_bytes / 1e6:.2f}" in ADDING or entry.fields.package.startswith("pymicro")
+    groups = loads(catalogue()["yamnet"].manifest)["groups"]
+    assert f"{len(groups)} groups" in ADDING
+    assert all(f"`{group}`" in ADDING for group in groups)
+    assert f"sends nothing for {download.STALL_S:g} s" in ADDING
+    assert f"within {staging.TRIAL_LIMIT_S:g} s" in ADDING
+    assert f"{MAX_MODEL_BYTES // 1_000_000} MB at most" in ADDING
+
+
 # for a short training: what is said beside what the page says
 SHORTER = ["--clip-s", "1", "--n-mels", "16", "--clips", "256"]
 OWN = TEXT.partition("\n## Train one from recordings\n")[2]
@@ -61,7 +86,7 @@ OWN_COMMANDS = [
 def test_every_command_of_the_page_is_run():
     indented = re.findall(r"^    (?:python|edgeaudio|pip) \S.*$", TEXT, re.MULTILINE)
     about_any_model = [line for line in indented if line.split()[-1] in ("DIR", "RECORDING")]
-    assert len(indented) == len(COMMANDS) + len(OWN_COMMANDS) + len(about_any_model)
+    assert len(indented) == len(COMMANDS) + len(ADD_COMMANDS) + len(OWN_COMMANDS) + len(about_any_model)
 
 
 @pytest.mark.filterwarnings("default")

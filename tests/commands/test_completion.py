@@ -53,7 +53,7 @@ def test_every_command_and_option_explains_itself() -> None:
 
 CASES = [
     ("edgeaudio pro", {"probe"}),
-    ("edgeaudio model ", {"init", "inspect", "verify"}),
+    ("edgeaudio model ", {"add", "init", "inspect", "verify"}),
     ("edgeaudio model in", {"init", "inspect"}),
     ("edgeaudio check --off", {"--offline"}),
     ("edgeaudio --completion ", {"bash", "zsh", "fish"}),

@@ -1,4 +1,4 @@
-"""`edgeaudio model add`: from the catalogue, by a server, a proxy, a wheel or a file; a failure leaves nothing behind."""
+"""`edgeaudio model add`: from the catalogue, by a server, a proxy, a wheel or a file; failures leave nothing."""
 
 from __future__ import annotations
 

@@ -81,12 +81,14 @@ def _read(folder: Path) -> Entry:
 def _usual_card(entry: Entry) -> str:
     fields = entry.fields
     source = fields.url or f"{fields.file} in the package {fields.package} of the Python package index"
+    if not entry.has_file:
+        source = f"what {', '.join(fields.requires)} and others find, together"
     lines = [
         f"# {entry.name}\n",
         f"{fields.summary}.\n",
         *([f"{fields.origin}.\n"] if fields.origin else []),
         f"- From: {source}",
-        f"- SHA-256: `{entry.sha256}`",
+        *([f"- SHA-256: `{entry.sha256}`"] if entry.has_file else []),
         f"- Licence: {fields.license}" + (f": {fields.terms}" if fields.terms else ""),
         "\nAdded from edgeaudio's catalogue, which has its manifest.",
     ]
