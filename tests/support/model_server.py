@@ -88,7 +88,7 @@ def unannounced(content: bytes) -> Answer:
     """Send a file whose length nobody says."""
 
     def answer(request: Handler) -> None:
-        request.head(200)
+        request.head(200, ETag='"1"')
         request.wfile.write(content)
 
     return answer
