@@ -18,6 +18,7 @@ from support.ports import free_port
 from support.terminals import terminal
 from support.tflite import MODELS, content_of, manifest_of
 from support.waiting import wait_until
+from support.web import make_certificate, web_server
 
 from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.manifest_file import manifest_toml
@@ -182,7 +183,7 @@ def test_ctrl_c_ends_a_download_which_can_go_on(run, models, offered):
         stalled(request)
 
     offered.answers["/thirds.tflite"] = cut(CONTENT, HALF, then=press)
-    assert run("add", "thirds") == (130, [], [])
+    assert run("add", "thirds") == (130, [], [f"edgeaudio: what came is kept in {part}, to go on from"])
     assert left(models) == [".downloads", ".downloads/thirds.part", ".downloads/thirds.part.mark"]
     assert part.read_bytes() == CONTENT[:HALF]
 
@@ -198,6 +199,22 @@ def test_a_proxy_is_asked_and_named_where_it_is_not_there(run, models, server, s
     assert not models.exists()
     monkeypatch.setenv("http_proxy", server.url("/"))
     assert run("add", "thirds")[0] == 0
+
+
+def test_a_certificate_is_verified_and_tls_is_not_left(run, models, shelf, tmp_path, monkeypatch):
+    certificate, folder = make_certificate(tmp_path), tmp_path / "www"
+    folder.mkdir()
+    (folder / "thirds.tflite").write_bytes(CONTENT)
+    with web_server(folder, certificate=certificate, redirects={"/plain": "http://localhost:1/thirds.tflite"}) as port:
+        shelf(url=f"https://localhost:{port}/thirds.tflite")
+        shelf("plain", url=f"https://localhost:{port}/plain")
+        code, _, err = run("add", "thirds")
+        assert (code, len(err)) == (2, 1)
+        assert "cannot be reached: self-signed certificate" in err[0]
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.certificate))
+        assert "redirects to http://localhost:1/thirds.tflite, which is not followed" in run("add", "plain")[2][0]
+        assert not models.exists()
+        assert run("add", "thirds")[0] == 0
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from edgeaudio.recognise.manifest_file import MAX_BYTES, read_manifest
 from edgeaudio.recognise.model import MAX_MODEL_BYTES, read_model_file
 from edgeaudio.slugs import slugify
 from edgeaudio.state_dir import models_dir
-from edgeaudio.terminal import ask, on_terminal, print_out
+from edgeaudio.terminal import ask, on_terminal, print_error, print_out
 from edgeaudio.urls import holds_login
 
 SUFFIX = ".tflite"
@@ -164,6 +164,10 @@ def _download(wanted: Download, name: str, place: Path, file: Path) -> None:
     except DownloadError as error:
         kept = f" (what came is kept in {part}, to go on from)" if part.exists() else ""
         raise EdgeaudioError(f"{error}{kept}") from None
+    except KeyboardInterrupt:
+        if part.exists():
+            print_error(f"edgeaudio: what came is kept in {part}, to go on from")
+        raise
     finally:
         with suppress(OSError):
             downloads.rmdir()
