@@ -174,6 +174,17 @@ def test_what_was_kept_of_a_wrong_file_is_removed_with_it(run, models, offered):
     assert run("add", "thirds")[0] == 0
 
 
+def test_a_reader_that_is_gone_is_no_fault_of_the_folder(models):
+    command = [sys.executable, "-u", "-m", "edgeaudio", "model", "add", str(OTHER), "--name", "other"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_ctrl_c_ends_a_download_which_can_go_on(run, models, offered):
     part = models / ".downloads" / "thirds.part"
 

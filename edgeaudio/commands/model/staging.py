@@ -51,6 +51,8 @@ def writing_models(place: Path) -> Iterator[None]:
         with suppress(OSError):  # some network file systems have no locks
             _lock(descriptor, place)
         yield
+    except BrokenPipeError:  # of who reads what is printed
+        raise
     except OSError as error:
         raise _unwritable(error, place) from None
     finally:
