@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from edgeaudio.commands.archive.parser import add_archive
+from edgeaudio.commands.calibrate_parser import add_calibrate
 from edgeaudio.commands.check_parser import add_check
 from edgeaudio.commands.clips.parser import add_clips
 from edgeaudio.commands.collect_parser import add_collect
@@ -49,6 +50,7 @@ _COMMANDS = (
     add_test,
     add_probe,
     add_score,
+    add_calibrate,
     add_transcribe,
     add_picture,
     add_film,

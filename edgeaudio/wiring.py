@@ -306,6 +306,7 @@ def _binding(settings: Settings, name: str, model: Scorer, overrides: Mapping[st
         period_s=(wanted.period_ms or 0) / 1000,
         labels=frozenset(wanted.labels or ()),
         thresholds={label: _threshold(value, manifest.threshold(label)) for label, value in chosen.items()},
+        adapt=settings.detector.adapt,
     )
 
 

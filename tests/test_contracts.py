@@ -21,6 +21,7 @@ from edgeaudio.health.report import (
     HealthReport,
     MachineNumbers,
     ModelNumbers,
+    RaisedThreshold,
     SinkNumbers,
     SinkState,
     SourceNumbers,
@@ -54,10 +55,14 @@ STATUS = SourceStatus(
 )
 CHANNEL = ChannelLevel(-20.5, -10.5, 0.1, 0.1)
 BROKER = BrokerStatus(BrokerState.WAITING, AT, BrokerReason.CLOSED, "x", AT, "5", "confirmed", ("a/b",), (("a/c", 2),))
+SOURCE = dataclasses.replace(
+    SourceNumbers(STATUS, 1.5, 1.5, 1.5, 1.5, 1.5, 1, 1, 1, {"dog": AT}, {"snooze": 1, "cooldown": 1}),
+    raised={"dog": RaisedThreshold(0.5, 0.75, AT)},
+)
 HEALTH = HealthReport(
     at=AT,
     agent=AgentNumbers("0.1.0", "attic", AT, 1.5, 1, 1, 1, Crash(AT, CrashReason.KILLED, "x")),
-    sources=[SourceNumbers(STATUS, 1.5, 1.5, 1.5, 1.5, 1.5, 1, 1, 1, {"dog": AT}, {"snooze": 1, "cooldown": 1})],
+    sources=[SOURCE],
     models=[ModelNumbers("home", "1", "00", "ai-edge-litert 2", 1, 1.5, 1.5)],
     outbox=OutboxStats(1, 1, 1.5, 1, 1, "x", "x", "x"),
     broker=BROKER,
@@ -79,7 +84,8 @@ PAYLOADS = {
     "command": messages.command_result(TOPICS, "a/set", AT, "x"),
     "health": messages.health(TOPICS, health_values(HEALTH)),
 }
-NAMED = {"sources", "models", "sinks", "quarantined", "scores", "snoozed"}  # objects whose keys are names of the user's
+# objects whose keys are names of the user's
+NAMED = {"sources", "models", "sinks", "quarantined", "scores", "snoozed", "raised"}
 
 
 @pytest.mark.parametrize("kind", PAYLOADS)

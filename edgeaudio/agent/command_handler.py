@@ -179,6 +179,7 @@ class CommandHandler:
                 worker = self._recogniser.workers[source]
                 with self._recogniser.lock:
                     worker.pipeline.set_threshold(label, value)
+                    worker.pipeline.withdraw_raised(label)
                 self._outbox.set_setting(_threshold_key(source, label), repr(value))
                 self._sink.publish(self._threshold_state(worker, label))
             case SetSnooze(source, label, duration_s):

@@ -21,7 +21,7 @@ from edgeaudio.capture.reader import Reader
 from edgeaudio.capture.reader_counts import Load
 from edgeaudio.capture.rtsp_setup import RtspMode, RtspSetupStore
 from edgeaudio.clock import Clock
-from edgeaudio.health.report import SourceNumbers
+from edgeaudio.health.report import RaisedThreshold, SourceNumbers
 from edgeaudio.health.state import SourceHealth
 from edgeaudio.health.watchdog import Part
 from edgeaudio.hub import Hub, Subscription
@@ -187,6 +187,10 @@ class SourceWorker:
             internal_errors=self.internal_errors.count,
             snoozed={label: snooze.until for label, snooze in self.snoozes.items()},
             withheld={reason.value: count for reason, count in self.suppressor.counts.items()},
+            raised={
+                label: RaisedThreshold(each.given.on, each.threshold.on, each.since)
+                for label, each in self.pipeline.raised().items()
+            },
         )
 
     def part(self) -> Part | None:

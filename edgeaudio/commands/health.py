@@ -22,7 +22,7 @@ from edgeaudio.runtime_files import find_files
 from edgeaudio.terminal import one_line, print_out
 
 LIMIT_S = 10.0
-_MAX_SNOOZED = 5  # labels that are named
+_MAX_LABELS = 5  # that are named
 
 
 def health(state_dir: Callable[[], Path], *, as_json: bool) -> int:
@@ -65,6 +65,13 @@ def _age_s(at: str) -> float:
     return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds())
 
 
+def _labels(report: Any, key: str, said: str) -> str:  # noqa: ANN401 (JSON of any shape)
+    # a running agent may be of a version that has none
+    found = [f"{label} of {name}" for name, each in report["sources"].items() for label in each.get(key, {})]
+    more = f" and {len(found) - _MAX_LABELS} more" if len(found) > _MAX_LABELS else ""
+    return f"; {said}: {', '.join(found[:_MAX_LABELS])}{more}" if found else ""
+
+
 def _line(answer: Any) -> tuple[bool, str]:  # noqa: ANN401 (JSON of any shape)
     """Return whether a thread is stuck, and the report in one line. Raises NoAnswerError."""
     try:
@@ -76,12 +83,7 @@ def _line(answer: Any) -> tuple[bool, str]:  # noqa: ANN401 (JSON of any shape)
         sources = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states))) or "none"
         sinks = {name: sink["state"] for name, sink in report["sinks"].items()}
         disabled = "".join(f"; sink {name}: {state}" for name, state in sinks.items() if state != "running")
-        # a running agent may be of a version that snoozes nothing
-        snoozed = [
-            f"{label} of {name}" for name, each in report["sources"].items() for label in each.get("snoozed", {})
-        ]
-        more = f" and {len(snoozed) - _MAX_SNOOZED} more" if len(snoozed) > _MAX_SNOOZED else ""
-        withheld = f"; snoozed: {', '.join(snoozed[:_MAX_SNOOZED])}{more}" if snoozed else ""
+        labels = _labels(report, "snoozed", "snoozed") + _labels(report, "raised", "thresholds raised")
         transcripts = report.get("transcripts") or {"trouble": ""}
         trouble = transcripts["trouble"]
         unheard = f"; {transcripts['waiting']} utterances wait to be transcribed: {trouble}" if trouble else ""
@@ -90,7 +92,7 @@ def _line(answer: Any) -> tuple[bool, str]:  # noqa: ANN401 (JSON of any shape)
         up_s = report["uptime_s"] + _age_s(report["at"])
         return False, (
             f"{answer['device']}{which}: all threads make progress, version {report['version']}, "
-            f"up for {up_s:.0f} s; sources: {sources}; broker: {broker}{disabled}{withheld}{unheard}"
+            f"up for {up_s:.0f} s; sources: {sources}; broker: {broker}{disabled}{labels}{unheard}"
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         raise NoAnswerError("it answers as another version does: ask it by its own, or start it again") from None

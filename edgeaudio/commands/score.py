@@ -8,32 +8,23 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
-from edgeaudio.api import load_model
-from edgeaudio.capture.config import SourceConfig
-from edgeaudio.capture.connection import open_source
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.commands.interrupt import stopped_by_interrupt
-from edgeaudio.commands.progress import Progress
+from edgeaudio.commands.recognition import MEDIA_START, bindings_of, results
 from edgeaudio.commands.source_argument import failure_line, find_source
 from edgeaudio.commands.time_order import TimeOrder
-from edgeaudio.commands.waiting import SENDER_WAIT_S, WaitMonitor
 from edgeaudio.console import cell_width, clock_time, fold, pad
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.predictions import labels_by_model
-from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, Result, SourcePipeline
-from edgeaudio.settings import Settings, load_settings
+from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, Result
+from edgeaudio.settings import load_settings
 from edgeaudio.terminal import one_line, print_error, print_out, width_of
 from edgeaudio.types import Event, Scores
-from edgeaudio.wiring import load_models, model_bindings
-
-MEDIA_START = datetime(1970, 1, 1, tzinfo=UTC)  # of a recording: times count from its beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +40,13 @@ def score(target: str, path: Path | None, options: Sequence[str], style: Style, 
     """Print the scores or events of a source. Raises EdgeaudioError, after the results before the failure."""
     settings = load_settings(path, options)
     config, name = find_source(target, settings)
-    bindings = _bindings(settings, models, name)
+    bindings = bindings_of(settings, models, name)
     gate_dbfs = settings.sources[name].gate_dbfs if name else GATE_DBFS
     printer = _Printer(bindings, style)
     failure = None
     try:
         with stopped_by_interrupt() as stop:
-            for result, recorded in _results(config, stop, bindings, gate_dbfs):
+            for result, recorded in results(config, stop, bindings, gate_dbfs):
                 printer.take(result, recorded=recorded)
     except SourceError as error:
         failure = error  # the results before it are printed first
@@ -63,38 +54,6 @@ def score(target: str, path: Path | None, options: Sequence[str], style: Style, 
     if failure:
         raise EdgeaudioError(failure_line(failure))
     return 0
-
-
-def _bindings(settings: Settings, names: Sequence[str], source: str | None) -> list[ModelBinding]:
-    if names:
-        return [ModelBinding(load_model(name)) for name in names]
-    return model_bindings(settings, load_models(settings), source)
-
-
-def _results(
-    config: SourceConfig, stop: threading.Event, bindings: Sequence[ModelBinding], gate_dbfs: float
-) -> Iterator[tuple[Result, bool]]:
-    """Yield all results of the source, and whether it is a recording.
-
-    Raises SourceError if reading fails, after the results of the sound before.
-    """
-    namespace = UUID(int=0)
-    pipeline = SourcePipeline(config.name, bindings, namespace=namespace, gate_dbfs=gate_dbfs, channel=config.channel)
-    failure = None
-    with (
-        WaitMonitor(config, stop) as monitor,
-        open_source(config, monitor.end, media_start=MEDIA_START, sender_wait_s=SENDER_WAIT_S) as connection,
-        Progress(table_grows=True) as progress,
-    ):
-        try:
-            for block in monitor.listen(connection):
-                yield from ((result, connection.recorded) for result in pipeline.feed(block))
-                progress.show((block.at - MEDIA_START).total_seconds() + block.duration_s, connection.info.duration_s)
-        except SourceError as error:
-            failure = error
-        yield from ((result, connection.recorded) for result in pipeline.flush())
-    if failure:
-        raise failure
 
 
 class _Printer:

@@ -17,6 +17,15 @@ from edgeaudio.types import OutboxStats, SourceStatus
 
 
 @dataclass(frozen=True, slots=True)
+class RaisedThreshold:
+    """A label's threshold that rises while a sound goes on that barely meets it."""
+
+    chosen: float  # by settings or a command
+    in_force: float
+    since: datetime  # of the sound
+
+
+@dataclass(frozen=True, slots=True)
 class SourceNumbers:
     """One source since the start of the agent. `heard_s` and `lost_s` add up to the time it was on."""
 
@@ -31,6 +40,7 @@ class SourceNumbers:
     internal_errors: int  # unexpected exceptions in its reading or recognition
     snoozed: Mapping[str, datetime] = field(default_factory=dict)  # labels, and until when
     withheld: Mapping[str, int] = field(default_factory=dict)  # events that were not published at once, by reason
+    raised: Mapping[str, RaisedThreshold] = field(default_factory=dict)  # by label
 
 
 @dataclass(frozen=True, slots=True)

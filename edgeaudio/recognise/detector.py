@@ -23,6 +23,7 @@ from uuid import UUID, uuid5
 import numpy as np
 
 from edgeaudio.recognise import dating
+from edgeaudio.recognise.adaptation import Adaptation, Raised
 from edgeaudio.recognise.dating import SUSPICION, ClipScore, Date
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
 from edgeaudio.types import Event, Samples, Scores
@@ -52,7 +53,8 @@ class _Label:
 
     index: int  # in the scores
     given: Threshold  # from the manifest or the settings
-    threshold: Threshold  # in force
+    chosen: Threshold  # the given one, or that of the last command
+    threshold: Threshold  # in force: the chosen one, or a raised one
     recent: deque[float]  # the last raw scores, for the mean
     votes: deque[float]  # the last smoothed scores, for the votes
     run: _Run | None = None
@@ -73,6 +75,7 @@ class DetectorConfig:
     period_s: float
     reported: frozenset[str] = field(default_factory=frozenset)  # empty: all labels
     groups: frozenset[str] = field(default_factory=frozenset)  # which of the labels are groups
+    adapted: frozenset[str] = field(default_factory=frozenset)  # those whose thresholds may rise (adaptation.py)
 
 
 class Detector:
@@ -87,6 +90,7 @@ class Detector:
                 index,
                 given := config.thresholds.get(label) or Threshold(section.on, section.off),
                 given,
+                given,
                 deque(maxlen=section.mean_of),
                 deque(maxlen=section.votes_of),
             )
@@ -95,6 +99,7 @@ class Detector:
         }
         self._clips: deque[Scores] = deque()  # the latest, as far back as a beginning may be
         self._count = 0  # clips of the epoch
+        self._adaptation = self._new_adaptation(config.adapted)
 
     def onset_delay_s(self, clip_s: float) -> float:
         """Return the most sound from the beginning of an event to the end of the clip that reports it.
@@ -123,23 +128,48 @@ class Detector:
         return [label.event for label in self._labels.values() if label.event]
 
     def thresholds(self) -> dict[str, Threshold]:
-        """Return the thresholds in force, by label."""
-        return {name: label.threshold for name, label in self._labels.items()}
+        """Return the thresholds that settings and commands chose, by label."""
+        return {name: label.chosen for name, label in self._labels.items()}
 
-    def replace_thresholds(self, thresholds: Mapping[str, Threshold]) -> None:
-        """Change the thresholds of the reported labels; open events stay open."""
+    def raised(self) -> Mapping[str, Raised]:
+        """Return the thresholds that have risen above the chosen ones, by label. Safe for any thread."""
+        return {} if self._adaptation is None else self._adaptation.raised
+
+    def reached(self) -> dict[str, float]:
+        """Return the highest threshold that the newest clip meets with its votes, by label."""
+        votes = self._config.detector.votes
+        return {
+            name: sorted(label.votes)[-votes] if len(label.votes) >= votes else 0.0
+            for name, label in self._labels.items()
+        }
+
+    def replace_thresholds(self, thresholds: Mapping[str, Threshold], adapted: frozenset[str]) -> None:
+        """Change the thresholds of the reported labels, and which may rise; open events stay open."""
+        if adapted != self._config.adapted:
+            self._config = replace(self._config, adapted=adapted)
+            self._adaptation = self._new_adaptation(adapted)
         for name, label in self._labels.items():
-            label.given = label.threshold = thresholds.get(name, label.threshold)
+            label.given = label.chosen = thresholds.get(name, label.chosen)
+        self._enforce()
 
     def set_threshold(self, label: str, on: float) -> None:
         """Change a label's on threshold; its off threshold keeps the proportion to it."""
-        self._labels[label].threshold = self._labels[label].given.moved(on)
+        self._labels[label].chosen = self._labels[label].given.moved(on)
+        self._enforce()
+
+    def withdraw_raised(self, label: str) -> None:
+        """Have the chosen threshold of a label in force, until a sound has gone on for hours again."""
+        if self._adaptation is not None:
+            self._adaptation.forget(label)
+            self._enforce()
 
     def renewed(self) -> Detector:
         """Return a detector in its initial state, with the thresholds in force here."""
         fresh = Detector(self._config, self._namespace)
+        fresh._adaptation = self._adaptation
         for name, label in fresh._labels.items():
-            label.given, label.threshold = self._labels[name].given, self._labels[name].threshold
+            label.given, label.chosen = self._labels[name].given, self._labels[name].chosen
+        fresh._enforce()
         return fresh
 
     def feed(self, scores: Scores) -> list[Event]:
@@ -152,7 +182,10 @@ class Detector:
         if self._config.detector.refractory_s:
             return self._moments(values, scores)
         steps = ((name, label, float(values[label.index])) for name, label in self._labels.items())
-        return [event for name, label, score in steps if (event := self._step(name, label, score, scores))]
+        events = [event for name, label, score in steps if (event := self._step(name, label, score, scores))]
+        if self._adaptation is not None:
+            self._adapt(self._adaptation, scores)
+        return events
 
     def end(self) -> list[Event]:
         """Forget the epoch, and return the offsets of its open events."""
@@ -167,6 +200,26 @@ class Detector:
         self._clips.clear()
         self._count = 0
         return events
+
+    def _new_adaptation(self, adapted: frozenset[str]) -> Adaptation | None:
+        names = [name for name in self._labels if name in adapted]
+        # a moment, such as a word, does not go on
+        return Adaptation(names, self._config.period_s) if names and not self._config.detector.refractory_s else None
+
+    def _adapt(self, adaptation: Adaptation, scores: Scores) -> None:
+        reached = self.reached()
+        for name, label in self._labels.items():
+            if label.event and reached[name] >= label.chosen.off:
+                reached[name] = max(reached[name], label.chosen.on)  # an event that does not end goes on
+        if adaptation.feed(reached, self.thresholds(), scores.at):
+            self._enforce()
+
+    def _enforce(self) -> None:
+        """Put the chosen thresholds in force, or those that have risen above them."""
+        raised = self.raised()
+        for name, label in self._labels.items():
+            risen = raised[name].threshold if name in raised else label.chosen
+            label.threshold = risen if risen.on > label.chosen.on else label.chosen
 
     def _kept_clips(self, clip_s: float) -> int:
         """Return how many clips are kept: as far back as a beginning may be."""

@@ -18,6 +18,8 @@ FILE_NAME = "model.toml"
 MODEL_FILE_NAME = "model.tflite"
 MAX_CLIPS = 100
 USUAL_PERIOD_MS = 500
+# Home Assistant's, of labels that warn of danger: no threshold of theirs is raised unless somebody wants that
+WARNING_CLASSES = frozenset({"carbon_monoxide", "gas", "safety", "smoke"})
 MIN_PERIOD_MS, MAX_PERIOD_MS = 10, 60_000  # from one clip to the next, in manifests and settings
 
 
@@ -128,6 +130,12 @@ class Manifest:
     def reported(self) -> tuple[str, ...]:
         """Labels, then groups: what scores are given for."""
         return self.labels + tuple(self.groups)
+
+    @property
+    def warnings(self) -> frozenset[str]:
+        """Labels, and groups with such a label, that warn of danger, by the device class of their entities."""
+        own = {label for label, entity in self.entities.items() if entity.device_class in WARNING_CLASSES}
+        return frozenset(own | {group for group, labels in self.groups.items() if not own.isdisjoint(labels)})
 
     @property
     def period_s(self) -> float:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import numpy as np
 
+from edgeaudio.recognise.adaptation import Raised
 from edgeaudio.recognise.channels import Mixer, power
 from edgeaudio.recognise.clips import Clip, ClipConfig, ClipCutter
 from edgeaudio.recognise.detector import Detector, DetectorConfig
@@ -62,6 +63,7 @@ class ModelBinding:
     period_s: float = 0.0
     labels: frozenset[str] = frozenset()  # reported; empty: all
     thresholds: Mapping[str, Threshold] | None = None
+    adapt: bool = False  # whether thresholds rise while a sound goes on for hours (adaptation.py)
 
     @property
     def effective_period_s(self) -> float:
@@ -143,7 +145,7 @@ class SourcePipeline:
         return [event for detector in self._detectors for event in detector.active]
 
     def thresholds(self) -> dict[str, dict[str, Threshold]]:
-        """Return the thresholds in force, by model and label."""
+        """Return the thresholds that settings and commands chose, by model and label."""
         return {
             binding.model.manifest.name: detector.thresholds()
             for binding, detector in zip(self._bindings, self._detectors, strict=True)
@@ -155,10 +157,20 @@ class SourcePipeline:
             if label in detector.thresholds():
                 detector.set_threshold(label, on)
 
+    def raised(self) -> dict[str, Raised]:
+        """Return the thresholds that have risen, by label; of several models the highest. Safe for any thread."""
+        found = [each for detector in self._detectors for each in detector.raised().items()]
+        return dict(sorted(found, key=lambda each: each[1].threshold.on))
+
+    def withdraw_raised(self, label: str) -> None:
+        """Have the chosen threshold of a label in force again, in every model that reports it."""
+        for detector in self._detectors:
+            detector.withdraw_raised(label)
+
     def replace_thresholds(self, bindings: Sequence[ModelBinding]) -> None:
-        """Apply the thresholds of bindings that are otherwise the same, in the same order."""
+        """Apply thresholds, and whether they rise, of bindings that are otherwise the same, in the same order."""
         for detector, binding in zip(self._detectors, bindings, strict=True):
-            detector.replace_thresholds(_thresholds(binding))
+            detector.replace_thresholds(_thresholds(binding), _adapted(binding))
 
     def _detected(self, result: Level | tuple[int, Scores]) -> Iterator[Result]:
         if isinstance(result, Level):
@@ -352,9 +364,14 @@ def detector_of(binding: ModelBinding, namespace: UUID) -> Detector:
     manifest = binding.model.manifest
     config = DetectorConfig(
         manifest.reported, manifest.detector, _thresholds(binding), binding.effective_period_s, binding.labels,
-        frozenset(manifest.groups),
+        frozenset(manifest.groups), _adapted(binding),
     )  # fmt: skip
     return Detector(config, namespace)
+
+
+def _adapted(binding: ModelBinding) -> frozenset[str]:
+    manifest = binding.model.manifest
+    return frozenset(manifest.reported) - manifest.warnings if binding.adapt else frozenset()
 
 
 def _info(binding: ModelBinding, detector: Detector, models: Mapping[str, tuple[str, ...]]) -> ModelInfo:

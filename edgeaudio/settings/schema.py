@@ -178,6 +178,14 @@ class HealthSettings(_Table):
     )
 
 
+class DetectorSettings(_Table):
+    """`[detector]`: what holds for the detection of every label."""
+
+    adapt: bool = Field(
+        default=False, description="Whether a threshold rises while a sound goes on for hours that barely meets it."
+    )
+
+
 class OutboxSettings(_Table):
     """`[outbox]`: messages kept on disk until they are acknowledged. When it is full, the oldest are dropped."""
 
@@ -468,6 +476,7 @@ class Settings(BaseSettings):
     mqtt: MqttSettings = MqttSettings()
     health: HealthSettings = HealthSettings()
     outbox: OutboxSettings = OutboxSettings()
+    detector: DetectorSettings = DetectorSettings()
     clips: ClipsSettings = ClipsSettings()
     live: LiveSettings = LiveSettings()
     transcripts: TranscriptsSettings = TranscriptsSettings()

@@ -117,11 +117,14 @@ def test_snoozed_labels_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert health_command.health(lambda: tmp_path, as_json=False) == 0
     assert capsys.readouterr().out.endswith("; broker: connected; snoozed: dog_bark of porch\n")
     report["transcripts"] = {"trouble": "nothing listens on that port", "waiting": 3}
+    source["raised"] = {"rain": {}}
     assert health_command.health(lambda: tmp_path, as_json=False) == 0
     assert capsys.readouterr().out.endswith(
-        "; snoozed: dog_bark of porch; 3 utterances wait to be transcribed: nothing listens on that port\n"
+        "; snoozed: dog_bark of porch; thresholds raised: rain of porch; "
+        "3 utterances wait to be transcribed: nothing listens on that port\n"
     )
     report["transcripts"] = None
+    del source["raised"]
     snoozed.update({f"l{number}": "" for number in range(6)})
     assert health_command.health(lambda: tmp_path, as_json=False) == 0
     assert capsys.readouterr().out.endswith(

@@ -183,7 +183,7 @@ def test_a_threshold_moved_from_zero_has_no_hysteresis():
 def test_replaced_thresholds_apply_to_open_events():
     chosen = detector(("dog", "siren"), on=0.5, off=0.4)
     chosen.feed(scores_of(0, 0.6, 0.6))
-    chosen.replace_thresholds({"dog": Threshold(0.9, 0.7), "unheard of": Threshold(1, 1)})
+    chosen.replace_thresholds({"dog": Threshold(0.9, 0.7), "unheard of": Threshold(1, 1)}, frozenset())
     assert chosen.thresholds() == {"dog": Threshold(0.9, 0.7), "siren": Threshold(0.5, 0.4)}
     assert [(event.label, event.kind) for event in chosen.feed(scores_of(1, 0.6, 0.6))] == [("dog", "offset")]
 

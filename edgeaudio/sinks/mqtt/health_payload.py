@@ -6,7 +6,15 @@ Owns: the names and the rounding of its numbers. Pure. Does not know: where they
 from __future__ import annotations
 
 from edgeaudio.clock import timestamp
-from edgeaudio.health.report import Crash, HealthReport, ModelNumbers, SinkNumbers, SourceNumbers, TranscriptNumbers
+from edgeaudio.health.report import (
+    Crash,
+    HealthReport,
+    ModelNumbers,
+    RaisedThreshold,
+    SinkNumbers,
+    SourceNumbers,
+    TranscriptNumbers,
+)
 from edgeaudio.sinks.mqtt.messages import Json
 
 
@@ -85,6 +93,15 @@ def _source(numbers: SourceNumbers) -> dict[str, Json]:
         "internal_errors": numbers.internal_errors,
         "snoozed": {label: timestamp(until) for label, until in numbers.snoozed.items()},
         "withheld": dict(numbers.withheld),
+        "raised": {label: _raised(each) for label, each in numbers.raised.items()},
+    }
+
+
+def _raised(raised: RaisedThreshold) -> dict[str, Json]:
+    return {
+        "from": round(raised.chosen, 3),
+        "to": round(raised.in_force, 3),
+        "since": timestamp(raised.since),
     }
 
 

@@ -1,0 +1,254 @@
+"""`edgeaudio calibrate`: thresholds for a site, from sound in which nothing is to be reported.
+
+Owns: the order of the work, and how the proposals are shown.
+Does not know: how thresholds are found (recognise/calibration.py), how sources are opened.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import UUID
+
+from edgeaudio.capture.config import SourceConfig
+from edgeaudio.capture.errors import SourceError
+from edgeaudio.commands.interrupt import stopped_by_interrupt
+from edgeaudio.commands.recognition import bindings_of, results
+from edgeaudio.commands.source_argument import failure_line, find_source
+from edgeaudio.console import clock_time, columns
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.new_files import new_file
+from edgeaudio.recognise.calibration import LEAST_S, Passage, Place, Proposal, SiteSound, Verdict
+from edgeaudio.recognise.detector import Detector
+from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, detector_of
+from edgeaudio.settings import Settings, load_settings
+from edgeaudio.terminal import print_error, print_out, width_of
+from edgeaudio.toml_writer import Key, dumps
+from edgeaudio.types import Scores
+
+MAX_ROWS = 50  # of a table; of models with more labels, those that matter
+MAX_PASSAGES = 20
+_DAY_S = 86_400
+_NOTES = {
+    Verdict.KEEP: "",
+    Verdict.CHANGE: "",
+    Verdict.WARNING: "warns of danger: --all raises it",
+    Verdict.ALIKE: "scores here are as high as real ones: no threshold helps; 1.0 turns it off",
+    Verdict.REAL: "sounds all the time: if it is not real, use --all",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be found, and where it goes."""
+
+    models: Sequence[str]
+    source: str | None  # of the settings
+    per_day: float  # false alarms of a label
+    live_s: float  # how long a live source is heard
+    every: bool  # no sound is a real one
+    lower: bool  # thresholds may become lower
+    out: Path | None  # a file; None: standard output
+    overwrite: bool
+
+
+def calibrate(targets: Sequence[str], path: Path | None, options: Sequence[str], request: Request) -> int:
+    """Hear the recordings, and print the thresholds that are proposed. Raises EdgeaudioError."""
+    settings = load_settings(path, options)
+    found = [find_source(target, settings) for target in targets]
+    source = _source(settings, request.source, [name for _, name in found if name])
+    if request.out is not None and request.out.exists() and not request.overwrite:
+        raise EdgeaudioError(f"{request.out} exists; replace it with --overwrite, or name another with -o")
+    bindings = bindings_of(settings, request.models, source)
+    gate_dbfs = settings.sources[source].gate_dbfs if source else GATE_DBFS
+    listener = _Listener(bindings, gate_dbfs, request.live_s)
+    for config, _ in found:
+        listener.hear(config if source is None else replace(config, channel=settings.sources[source].channel))
+    if listener.heard_s < LEAST_S:
+        raise EdgeaudioError(
+            f"{_duration(listener.heard_s)} of sound say nothing of a day: record {LEAST_S / 60:g} minutes at least, "
+            "better an hour or a night"
+        )
+    _Report(listener, targets, request, source).print()
+    return 0
+
+
+def _source(settings: Settings, wanted: str | None, heard: Sequence[str]) -> str | None:
+    """Return the source whose thresholds are found; None: those of the models, for every source."""
+    if wanted is not None and wanted not in settings.sources:
+        names = ", ".join(settings.sources) or "none"
+        raise EdgeaudioError(f"--source: no source of the settings has that name; there is {names}")
+    if wanted is None and len(set(heard)) > 1:
+        raise EdgeaudioError("several sources have thresholds of their own: calibrate them one by one")
+    return wanted or next(iter(heard), None)
+
+
+class _Listener:
+    """What the models hear in the recordings."""
+
+    def __init__(self, bindings: Sequence[ModelBinding], gate_dbfs: float, live_s: float) -> None:
+        # what a running agent has raised is no threshold of the settings
+        self.bindings = [replace(binding, adapt=False) for binding in bindings]
+        self._gate_dbfs = gate_dbfs
+        self._live_s = live_s
+        self.sounds = [
+            SiteSound(list(detector_of(binding, UUID(int=0)).thresholds()), binding.effective_period_s)
+            for binding in self.bindings
+        ]
+
+    @property
+    def heard_s(self) -> float:
+        return max(sound.heard_s for sound in self.sounds)
+
+    def hear(self, config: SourceConfig) -> None:
+        """Hear one recording, or a live source for a while. Raises EdgeaudioError."""
+        detectors = [detector_of(binding, UUID(int=0)) for binding in self.bindings]
+        models = [binding.model.manifest.name for binding in self.bindings]
+        for sound in self.sounds:
+            sound.begin_recording()
+        epoch = 0
+        try:
+            with stopped_by_interrupt() as stop:
+                for result, _ in results(
+                    config,
+                    stop,
+                    self.bindings,
+                    self._gate_dbfs,
+                    live_s=self._live_s,
+                    scores_only=True,
+                    table_grows=False,
+                ):
+                    if not isinstance(result, Scores):
+                        continue
+                    if result.epoch != epoch:
+                        self._end(detectors)
+                        epoch = result.epoch
+                    index = models.index(result.model)
+                    detector = detectors[index]
+                    events = detector.feed(result)
+                    self.sounds[index].feed(result, detector.reached(), events)
+        except SourceError as error:
+            raise EdgeaudioError(failure_line(error)) from None
+        self._end(detectors)
+
+    def _end(self, detectors: Sequence[Detector]) -> None:
+        for sound, detector in zip(self.sounds, detectors, strict=True):
+            sound.take_events(detector.end())
+
+
+class _Report:
+    """The proposals as a table, and as settings."""
+
+    def __init__(self, listener: _Listener, names: Sequence[str], request: Request, source: str | None) -> None:
+        self._listener = listener
+        self._names = names
+        self._request = request
+        self._source = source
+        self._proposals = [
+            [
+                sound.propose(
+                    label,
+                    threshold,
+                    request.per_day,
+                    every=request.every,
+                    lower=request.lower,
+                    warns=label in binding.model.manifest.warnings,
+                )
+                for label, threshold in detector_of(binding, UUID(int=0)).thresholds().items()
+            ]
+            for binding, sound in zip(listener.bindings, listener.sounds, strict=True)
+        ]
+
+    def print(self) -> None:
+        """Print the tables, what may be real, and the settings, or write these to the file. Raises EdgeaudioError."""
+        for line in self._lines():
+            print_out(line)
+        table = self._table()
+        if not table:
+            print_out("\nthe thresholds do: nothing is proposed")
+            return
+        text = dumps(table, self._comment)
+        if self._request.out is None:
+            print_out(f"\n# put these in place of those tables in the settings file\n{text}", end="")
+            return
+        with new_file(self._request.out, overwrite=self._request.overwrite) as file:
+            file.write(text.encode())
+        print_error(f"edgeaudio: {self._request.out} written: put its tables in place of those in the settings file")
+
+    def _lines(self) -> Iterator[str]:
+        heard_s, per_day = self._listener.heard_s, self._request.per_day
+        allowed = per_day * heard_s / _DAY_S
+        beyond = "" if allowed >= 1 else f"; beyond {_duration(heard_s)} that is an estimate"
+        yield f"{_duration(heard_s)} of sound; at most {per_day:g} false alarms of a label a day{beyond}"
+        for binding, proposals in zip(self._listener.bindings, self._proposals, strict=True):
+            yield ""
+            rows = [self._row(each) for each in proposals if len(proposals) <= MAX_ROWS or _matters(each)]
+            head = [binding.model.manifest.name, "threshold", "highest", "alarms", "proposed", "where it is highest"]
+            yield from columns([head, *rows], ["<", ">", ">", ">", ">", "<"], width=width_of(sys.stdout))
+            if len(rows) < len(proposals):
+                yield f"{len(proposals) - len(rows)} other labels stay under half of their thresholds"
+        passages = [] if self._request.every else self._real()
+        if passages:
+            yield ""
+            yield "left out, for they may be real: listen to them, and use --all if they are not"
+            yield from columns([self._passage(each) for each in passages[:MAX_PASSAGES]], ["<", ">", ">", "<"])
+            if len(passages) > MAX_PASSAGES:
+                yield f"and {len(passages) - MAX_PASSAGES} more"
+
+    def _row(self, proposal: Proposal) -> list[str]:
+        where = [] if proposal.place is None else [self._where(proposal.place)]
+        note = _NOTES[proposal.verdict]
+        return [
+            proposal.label,
+            f"{proposal.chosen.on:.2f}",
+            f"{proposal.highest:.2f}",
+            str(proposal.alarms),
+            f"{proposal.on:.2f}" if proposal.verdict is Verdict.CHANGE else "",
+            "; ".join([*where, *filter(None, [note])]),
+        ]
+
+    def _passage(self, passage: Passage) -> list[str]:
+        return [passage.label, f"{passage.score:.2f}", _duration(passage.duration_s), self._where(passage.begins)]
+
+    def _where(self, place: Place) -> str:
+        at = clock_time(place.offset_s)
+        return at if len(self._names) == 1 else f"{Path(self._names[place.recording]).name} {at}"
+
+    def _real(self) -> list[Passage]:
+        found = [passage for sound in self._listener.sounds for passage in sound.may_be_real()]
+        return sorted(found, key=lambda each: (each.label, each.begins.recording, each.begins.offset_s))
+
+    def _table(self) -> dict[str, object]:
+        """Return the settings with the proposed thresholds."""
+        if self._source is not None:
+            chosen: dict[str, dict[str, float]] = {}
+            changed = {each.label for model in self._proposals for each in model if each.verdict is Verdict.CHANGE}
+            for each in (each for model in self._proposals for each in model if each.label in changed):
+                # the setting is of all models that have this label
+                chosen[each.label] = {"on": max(each.on, chosen.get(each.label, {"on": 0.0})["on"])}
+            return {"sources": {self._source: {"thresholds": chosen}}} if chosen else {}
+        models = {
+            binding.model.manifest.name: {
+                "thresholds": {each.label: {"on": each.on} for each in proposals if each.verdict is Verdict.CHANGE}
+            }
+            for binding, proposals in zip(self._listener.bindings, self._proposals, strict=True)
+        }
+        models = {name: table for name, table in models.items() if table["thresholds"]}
+        return {"models": models} if models else {}
+
+    def _comment(self, key: Key) -> str:
+        chosen = min(each.chosen.on for model in self._proposals for each in model if each.label == key[-2])
+        return f"was {chosen:g}"
+
+
+def _matters(proposal: Proposal) -> bool:
+    return proposal.verdict is not Verdict.KEEP or proposal.alarms > 0 or proposal.highest >= proposal.chosen.on / 2
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"

@@ -1,0 +1,99 @@
+"""`edgeaudio calibrate`: a table and settings from sound of a site; what is refused."""
+
+import tomllib
+
+import numpy as np
+import pytest
+from support.tflite import without_runtime_line
+from support.wave_files import write_wave
+
+from edgeaudio import cli
+
+RATE = 1200  # of the test model: clips of 120 samples, three scores that are means of their thirds
+
+
+@pytest.fixture
+def hour(tmp_path):
+    """Eleven minutes with scores of 0.3; a few seconds of 0.6, and 20 s of 0.95."""
+    samples = np.full(11 * 60 * RATE, 0.3)
+    samples[300 * RATE : 304 * RATE] = 0.6
+    samples[500 * RATE : 520 * RATE] = 0.95
+    return write_wave(tmp_path / "hour.wav", samples, RATE)
+
+
+@pytest.fixture
+def calibrate(tmp_path, model, hour, capsys):
+    """Run the command with settings that have a model and a source; status, lines, errors."""
+    path = tmp_path / "edgeaudio.toml"
+    path.write_text(
+        f'[models.mine]\npath = "{model}"\nperiod_ms = 2000\n'
+        f'[sources.porch]\nurl = "{hour}"\nthresholds.second.on = 0.6\n[sources.barn]\nurl = "{hour}"\n'
+    )
+
+    def running(*arguments):
+        status = cli.main(["calibrate", "--config", str(path), *map(str, arguments)])
+        captured = capsys.readouterr()
+        return status, captured.out, without_runtime_line(captured.err)
+
+    return running
+
+
+def settings_of(text):
+    return tomllib.loads(text.partition("# put these")[2].partition("\n")[2])
+
+
+def test_a_table_and_settings_for_every_source(calibrate, hour):
+    status, text, errors = calibrate(hour)
+    assert (status, errors) == (0, "")
+    lines = text.splitlines()
+    assert lines[0] == ("11 min of sound; at most 0.5 false alarms of a label a day; beyond 11 min that is an estimate")
+    assert lines[2].split()[:5] == ["mine", "threshold", "highest", "alarms", "proposed"]
+    assert lines[3].split() == ["first", "0.50", "0.60", "1", "0.81", "05:00.00"]
+    left_out = lines[lines.index("left out, for they may be real: listen to them, and use --all if they are not") + 1 :]
+    assert left_out[0].split()[:4] == ["first", "0.95", "22", "s"]
+    on = {"on": 0.81}
+    assert settings_of(text) == {"models": {"mine": {"thresholds": {"first": on, "second": on, "third": on}}}}
+    assert "on = 0.81  # was 0.5" in text
+
+
+def test_settings_for_the_source_that_is_heard_in_a_file(calibrate, tmp_path):
+    out = tmp_path / "porch.toml"
+    status, text, errors = calibrate("--all", "-o", out, "porch")
+    assert (status, errors) == (
+        0, f"edgeaudio: {out} written: put its tables in place of those in the settings file\n",
+    )  # fmt: skip
+    on = {"on": 0.99}
+    assert tomllib.loads(out.read_text()) == {
+        "sources": {"porch": {"thresholds": {"first": on, "second": on, "third": on}}}
+    }
+    assert "left out" not in text
+    status, _, errors = calibrate("-o", out, "porch")
+    assert (status, errors) == (2, f"edgeaudio: {out} exists; replace it with --overwrite, or name another with -o\n")
+
+
+def test_where_the_thresholds_do_that_is_said(calibrate, hour):
+    higher = [f"--set=models.mine.thresholds.{label}.on=0.9" for label in ("first", "second", "third")]
+    _, text, _ = calibrate(*higher, "--source", "barn", hour, hour)
+    assert text.splitlines()[0].startswith("22 min of sound")
+    assert "hour.wav 05:00.00" in text
+    assert text.endswith("the thresholds do: nothing is proposed\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["short.wav"], "1 min of sound say nothing of a day: record 10 minutes at least, better an hour or a night"),
+        (["--source", "yard", "short.wav"], "--source: no source of the settings has that name; there is porch, barn"),
+        (["porch", "barn"], "several sources have thresholds of their own: calibrate them one by one"),
+        (["absent.wav"], "absent.wav: no such file; sources of the settings: porch, barn"),
+        (["."], ".: this is a directory; name a recording in it"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(calibrate, tmp_path, monkeypatch, arguments, line):
+    monkeypatch.chdir(tmp_path)
+    write_wave(tmp_path / "short.wav", np.full(60 * RATE, 0.3), RATE)
+    status, text, errors = calibrate(*arguments)
+    assert (status, text) == (2, "")
+    assert errors.startswith("edgeaudio: ")
+    assert line in errors
+    assert errors.count("\n") == 1
