@@ -19,7 +19,7 @@ from edgeaudio.commands.recognition import bindings_of, results
 from edgeaudio.commands.source_argument import failure_line, find_source
 from edgeaudio.console import clock_time, columns
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.new_files import new_file
+from edgeaudio.new_files import new_file, writing
 from edgeaudio.recognise.calibration import LEAST_S, Passage, Place, Proposal, SiteSound, Verdict
 from edgeaudio.recognise.detector import Detector
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, detector_of
@@ -59,8 +59,8 @@ def calibrate(targets: Sequence[str], path: Path | None, options: Sequence[str],
     settings = load_settings(path, options)
     found = [find_source(target, settings) for target in targets]
     source = _source(settings, request.source, [name for _, name in found if name])
-    if request.out is not None and request.out.exists() and not request.overwrite:
-        raise EdgeaudioError(f"{request.out} exists; replace it with --overwrite, or name another with -o")
+    if request.out is not None:
+        _check_out(request.out, overwrite=request.overwrite)
     bindings = bindings_of(settings, request.models, source)
     gate_dbfs = settings.sources[source].gate_dbfs if source else GATE_DBFS
     listener = _Listener(bindings, gate_dbfs, request.live_s)
@@ -83,6 +83,15 @@ def _source(settings: Settings, wanted: str | None, heard: Sequence[str]) -> str
     if wanted is None and len(set(heard)) > 1:
         raise EdgeaudioError("several sources have thresholds of their own: calibrate them one by one")
     return wanted or next(iter(heard), None)
+
+
+def _check_out(out: Path, *, overwrite: bool) -> None:
+    """Raise EdgeaudioError for a file that cannot be written, before an hour is heard."""
+    with writing(out):
+        if out.is_dir():
+            raise EdgeaudioError(f"{out} is a directory; name a file with -o")
+        if out.exists() and not overwrite:
+            raise EdgeaudioError(f"{out} exists; replace it with --overwrite, or name another with -o")
 
 
 class _Listener:
@@ -173,8 +182,12 @@ class _Report:
         if self._request.out is None:
             print_out(f"\n# put these in place of those tables in the settings file\n{text}", end="")
             return
-        with new_file(self._request.out, overwrite=self._request.overwrite) as file:
-            file.write(text.encode())
+        try:
+            with new_file(self._request.out, overwrite=self._request.overwrite) as file:
+                file.write(text.encode())
+        except EdgeaudioError:
+            print_out(f"\n{text}", end="")  # an hour was heard for it
+            raise
         print_error(f"edgeaudio: {self._request.out} written: put its tables in place of those in the settings file")
 
     def _lines(self) -> Iterator[str]:

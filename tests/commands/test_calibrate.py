@@ -87,6 +87,8 @@ def test_where_the_thresholds_do_that_is_said(calibrate, hour):
         (["porch", "barn"], "several sources have thresholds of their own: calibrate them one by one"),
         (["absent.wav"], "absent.wav: no such file; sources of the settings: porch, barn"),
         (["."], ".: this is a directory; name a recording in it"),
+        (["-o", ".", "short.wav"], ". is a directory; name a file with -o"),
+        (["-o", "x" * 300, "short.wav"], "cannot be written: File name too long"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(calibrate, tmp_path, monkeypatch, arguments, line):
@@ -97,3 +99,12 @@ def test_what_cannot_be_done_is_one_line(calibrate, tmp_path, monkeypatch, argum
     assert errors.startswith("edgeaudio: ")
     assert line in errors
     assert errors.count("\n") == 1
+
+
+def test_settings_that_cannot_be_written_are_printed(calibrate, tmp_path):
+    out = tmp_path / "file" / "porch.toml"
+    (tmp_path / "file").touch()
+    status, text, errors = calibrate("-o", out, "porch")
+    assert status == 2
+    assert errors.startswith(f"edgeaudio: {out}: cannot be written: ")
+    assert "[sources.porch.thresholds.first]\non = 0.81" in text
