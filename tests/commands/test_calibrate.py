@@ -4,10 +4,15 @@ import tomllib
 
 import numpy as np
 import pytest
+from support.ports import free_port
+from support.rtsp import push_rtsp
 from support.tflite import without_runtime_line
 from support.wave_files import write_wave
 
 from edgeaudio import cli
+from edgeaudio.commands.calibrate import Request
+from edgeaudio.commands.calibrate import calibrate as run_calibrate
+from edgeaudio.errors import EdgeaudioError
 
 RATE = 1200  # of the test model: clips of 120 samples, three scores that are means of their thirds
 
@@ -108,3 +113,15 @@ def test_settings_that_cannot_be_written_are_printed(calibrate, tmp_path):
     assert status == 2
     assert errors.startswith(f"edgeaudio: {out}: cannot be written: ")
     assert "[sources.porch.thresholds.first]\non = 0.81" in text
+
+
+@pytest.mark.integration  # starts a sender
+def test_a_live_source_is_heard_for_as_long_as_is_wanted(tmp_path, model):
+    url = f"rtsp+listen://127.0.0.1:{free_port()}/x"
+    path = tmp_path / "edgeaudio.toml"
+    path.write_text(f'[models.mine]\npath = "{model}"\n[sources.porch]\nurl = "{url}"\n')
+    wanted = Request(
+        models=(), source=None, per_day=0.5, live_s=1.0, every=False, lower=False, out=None, overwrite=False
+    )
+    with push_rtsp(url.replace("+listen", "")), pytest.raises(EdgeaudioError, match=r"^1 s of sound say nothing"):
+        run_calibrate(["porch"], path, [], wanted)
