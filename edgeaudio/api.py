@@ -23,8 +23,8 @@ from edgeaudio.errors import EdgeaudioError
 from edgeaudio.inputs import SOURCE_NAME, Format, Inlet, Piece, pieces_of
 from edgeaudio.predictions import Prediction, PredictionPipeline
 from edgeaudio.recognise.bundled_models import DEFAULT_MODEL, find_model
+from edgeaudio.recognise.fused_model import LoadedModel
 from edgeaudio.recognise.manifest import MAX_PERIOD_MS, MIN_PERIOD_MS
-from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.model import load_model as load_model_directory
 from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding, SourcePipeline
 from edgeaudio.recognise.utterances import UtterancePipeline
@@ -33,10 +33,10 @@ from edgeaudio.types import Block, Channel, Event, Utterance
 MICROPHONE = "microphone"
 
 Source: TypeAlias = "str | Path | Piece | Iterable[Piece]"
-Models = str | Path | Model | Sequence[str | Path | Model]
+Models = str | Path | LoadedModel | Sequence[str | Path | LoadedModel]
 
 
-def load_model(model: str | Path) -> Model:
+def load_model(model: str | Path) -> LoadedModel:
     """Load a bundled model by its name, or the model in a directory. Raises EdgeaudioError.
 
     Several calls of `listen` and `detect`, in several threads, may share a loaded model: they take turns, clip by clip.
@@ -162,19 +162,19 @@ def utterances(
     return _utterances(_blocks(source, form, _start(start)), UtterancePipeline(form.channel))
 
 
-def _loaded(models: Models) -> list[Model]:
+def _loaded(models: Models) -> list[LoadedModel]:
     try:
-        several = [models] if isinstance(models, (str, Path, Model)) else list(models)
+        several = [models] if isinstance(models, (str, Path, LoadedModel)) else list(models)
     except TypeError:
         raise EdgeaudioError(
             f"models is {models!r}; names, paths, loaded models and lists of them are possible"
         ) from None
     if not several:
         raise EdgeaudioError("models is empty; name at least one")
-    return [model if isinstance(model, Model) else load_model(model) for model in several]
+    return [model if isinstance(model, LoadedModel) else load_model(model) for model in several]
 
 
-def _period_s(period_ms: float | None, models: Sequence[Model]) -> float | None:
+def _period_s(period_ms: float | None, models: Sequence[LoadedModel]) -> float | None:
     if period_ms is None:
         return None
     own = next((model.manifest for model in models if model.manifest.input.stateful), None)

@@ -14,7 +14,6 @@ from uuid import UUID
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.inputs import SOURCE_NAME
 from edgeaudio.recognise.manifest import MIN_PERIOD_MS
-from edgeaudio.recognise.model import Model
 from edgeaudio.recognise.pipeline import ModelBinding, Result, Scorer, SourcePipeline
 from edgeaudio.types import Block, Channel, Scores
 
@@ -39,7 +38,7 @@ class Prediction:
 class PredictionPipeline:
     """Pipeline of one call, and the position of its epochs in the source."""
 
-    def __init__(self, models: Sequence[Model], period_s: float | None, gate_dbfs: float, channel: Channel) -> None:
+    def __init__(self, models: Sequence[Scorer], period_s: float | None, gate_dbfs: float, channel: Channel) -> None:
         """`period_s`: None: the usual one of each model. Raises EdgeaudioError."""
         self._pipeline = SourcePipeline(
             SOURCE_NAME,
@@ -108,6 +107,6 @@ def labels_by_model(models: Iterable[Scorer]) -> dict[str, tuple[str, ...]]:
     return labels
 
 
-def _usual_period_s(model: Model) -> float:
+def _usual_period_s(model: Scorer) -> float:
     clip = model.manifest.clip
     return max(MIN_PERIOD_MS / 1000, min(PERIOD_S, clip.n_samples / clip.sample_rate))

@@ -18,8 +18,8 @@ _LINE_LENGTH = 100  # characters of a list before each item gets its own line
 def dumps(table: Mapping[str, object], comment: Callable[[Key], str] = lambda _: "") -> str:
     """Return a table as TOML text.
 
-    Values are text, numbers, booleans, lists or tuples of them, and tables; a table has its values before the tables in
-    it. `comment` is called with the key of each value; what it returns stands behind the value.
+    Values are text, numbers, booleans, lists or tuples of them, tables, and lists of tables; a table has its values
+    before the tables in it. `comment` is called with the key of each value; what it returns stands behind the value.
     """
     return "\n".join(_lines(table, (), comment)).lstrip("\n") + "\n"
 
@@ -35,15 +35,30 @@ def quoted(text: str) -> str:
 
 
 def _lines(table: Mapping[str, object], key: Key, comment: Callable[[Key], str]) -> Iterator[str]:
-    tables = {name: value for name, value in table.items() if isinstance(value, Mapping)}
-    if key and (len(tables) < len(table) or not table):
+    if key and (not table or not all(_holds_tables(value) for value in table.values())):
         yield f"\n[{dotted(key)}]"
+    yield from _content(table, key, comment)
+
+
+def _content(table: Mapping[str, object], key: Key, comment: Callable[[Key], str]) -> Iterator[str]:
+    """Yield a table's lines behind its heading."""
     for name, value in table.items():
-        if name not in tables:
+        if not _holds_tables(value):
             behind = comment((*key, name))
             yield f"{dotted((name,))} = {_literal(value)}" + (f"  # {behind}" if behind else "")
-    for name, inner in tables.items():
-        yield from _lines(inner, (*key, name), comment)
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _lines(value, (*key, name), comment)
+        elif isinstance(value, (list, tuple)) and _holds_tables(value):
+            for inner in value:
+                yield f"\n[[{dotted((*key, name))}]]"
+                yield from _content(inner, (*key, name), comment)
+
+
+def _holds_tables(value: object) -> bool:
+    return isinstance(value, Mapping) or (
+        isinstance(value, (list, tuple)) and bool(value) and all(isinstance(item, Mapping) for item in value)
+    )
 
 
 def _literal(value: object) -> str:

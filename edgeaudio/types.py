@@ -112,7 +112,7 @@ class ModelInfo:
     """What subscribers may need to know of a model as one source runs it."""
 
     labels: tuple[str, ...]  # of `Scores.values`, groups included
-    sha256: str  # of the .tflite
+    sha256: str  # of the .tflite; of a fused model, of what it combines
     onset_delay_s: float  # the most sound from a beginning to the end of the clip that reports it
     offset_delay_s: float  # and from an end
     longest_step_s: float  # the most sound from the beginning of one clip to that of the next
@@ -133,6 +133,8 @@ class Scores:
     powers: Samples | None = None  # mean square of every whole POWER_STEP_S of the clip, (n,); None: below the gate
     epoch: int = 0
     info: ModelInfo | None = None  # the same object for all clips; None: unknown
+    # of a fused model: each member's name and scores, float32 (n_labels,); NaN for labels that it does not have
+    members: tuple[tuple[str, Samples], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,8 @@ class Event:
     epoch: int | None = None
     offset_s: float | None = None
     threshold: float | None = None  # score at which it began; None: unknown, as for a stored event
+    # of a fused model: the names and scores of members that have the label, in the clip of `score`
+    members: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,9 +15,10 @@ from uuid import NAMESPACE_DNS, uuid5
 
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.recognise.bundled_models import find_model
+from edgeaudio.recognise.fused_model import LoadedModel
 from edgeaudio.recognise.manifest import EntitySection, Threshold
 from edgeaudio.recognise.manifest_file import ManifestError
-from edgeaudio.recognise.model import Model, load_model
+from edgeaudio.recognise.model import load_model
 from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.settings import MqttSettings, Settings, SettingsError, SourceSettings, ThresholdSettings
 from edgeaudio.sinks import Sink
@@ -213,12 +214,12 @@ def birth_filters(mqtt: MqttSettings) -> list[str]:
     return [birth_topic(mqtt.discovery_prefix)] if mqtt.discovery else []
 
 
-def load_models(settings: Settings) -> dict[str, Model]:
+def load_models(settings: Settings) -> dict[str, LoadedModel]:
     """Load every model of the settings, by its name there. Raises SettingsError, ManifestError, ModelError."""
     return {name: load_one_model(settings, name) for name in settings.models}
 
 
-def load_one_model(settings: Settings, name: str) -> Model:
+def load_one_model(settings: Settings, name: str) -> LoadedModel:
     """Load one model of the settings. Raises SettingsError, ManifestError, ModelError."""
     wanted = settings.models[name]
     path = find_model(name if wanted.path is None else wanted.path.absolute())

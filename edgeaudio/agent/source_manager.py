@@ -12,7 +12,7 @@ from datetime import datetime
 
 from edgeaudio.agent.recogniser import Recogniser
 from edgeaudio.agent.source_worker import SourceWorker, WorkerContext
-from edgeaudio.agent.timed_model import TimedModel
+from edgeaudio.agent.timed_model import TimedModel, timed_model
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.settings import ModelSettings, Settings
 from edgeaudio.wiring import (
@@ -99,7 +99,7 @@ class SourceManager:
 
 
 def _load(settings: Settings) -> dict[str, TimedModel]:
-    models = {name: TimedModel(model) for name, model in load_models(settings).items()}
+    models = {name: timed_model(model) for name, model in load_models(settings).items()}
     check_clips(settings, models)
     return models
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import TypeVar, cast
 
 from edgeaudio.health.report import ModelNumbers
+from edgeaudio.recognise.fusion import Combined
 from edgeaudio.recognise.manifest import Manifest
-from edgeaudio.recognise.pipeline import ClipScorer, Scorer, stream_of
+from edgeaudio.recognise.pipeline import ClipScorer, FusedClipScorer, FusedScorer, Scorer, stream_of
 from edgeaudio.types import Samples
 
 KEPT = 512
+
+Result = TypeVar("Result")
 
 
 class ModelFailedError(Exception):
@@ -31,7 +37,7 @@ class TimedModel:
 
     def scores(self, values: Samples) -> Samples:
         """Return the model's scores. Raises ModelFailedError."""
-        return self.timed_scores(self._model, values)
+        return self.timed_scores(cast("ClipScorer", self._model), values)
 
     def stream(self) -> ClipScorer:
         """Return a stateful model in its initial state, timed like the model. Raises ModelFailedError."""
@@ -42,14 +48,23 @@ class TimedModel:
 
     def timed_scores(self, scorer: ClipScorer, values: Samples) -> Samples:
         """Return the scores of the model, or of one of its streams. Raises ModelFailedError."""
+        scores, taken_s = self.timed(lambda: scorer.scores(values))
+        self.note(taken_s)
+        return scores
+
+    def timed(self, work: Callable[[], Result]) -> tuple[Result, float]:
+        """Return what some work of the model gives, and the seconds that it took. Raises ModelFailedError."""
         begin_s = time.perf_counter()
         try:
-            scores = scorer.scores(values)
+            result = work()
         except Exception as error:
             raise ModelFailedError(f"the model {self.manifest.name} failed") from error
-        self._durations_s.append(time.perf_counter() - begin_s)
+        return result, time.perf_counter() - begin_s
+
+    def note(self, taken_s: float) -> None:
+        """Count an inference that took that long."""
+        self._durations_s.append(taken_s)
         self.count += 1
-        return scores
 
     def numbers(self, runtime: str) -> ModelNumbers:
         """Return the model's numbers for health; `runtime` is the runtime's name."""
@@ -80,3 +95,45 @@ class _TimedStream:
     def scores(self, values: Samples) -> Samples:
         """Return the scores. Raises ModelFailedError."""
         return self._timed.timed_scores(self._stream, values)
+
+
+class TimedFusedModel(TimedModel):
+    """A fused model. An inference is a combination, with all that its members ran since the one before."""
+
+    def __init__(self, model: FusedScorer) -> None:
+        super().__init__(model)
+        self._fused = model
+
+    @property
+    def members(self) -> Sequence[Scorer]:
+        return self._fused.members
+
+    def fused_stream(self) -> FusedClipScorer:
+        """Return the model in its initial state, timed. Raises ModelFailedError."""
+        return _TimedFusedStream(self, self.timed(self._fused.fused_stream)[0])
+
+
+class _TimedFusedStream:
+    """A fused model on one source's sound, timed."""
+
+    def __init__(self, timed: TimedFusedModel, stream: FusedClipScorer) -> None:
+        self._timed = timed
+        self._stream = stream
+        self._heard_s = 0.0  # spent on members since the last combination
+
+    def hear(self, member: int, values: Samples | None, until: Fraction, *, counts: bool) -> None:
+        """Score a member's next clip. Raises ModelFailedError."""
+        _, taken_s = self._timed.timed(lambda: self._stream.hear(member, values, until, counts=counts))
+        self._heard_s += taken_s
+
+    def combined(self, at: Fraction) -> Combined:
+        """Return the combination. Raises ModelFailedError."""
+        combined, taken_s = self._timed.timed(lambda: self._stream.combined(at))
+        self._timed.note(self._heard_s + taken_s)
+        self._heard_s = 0.0
+        return combined
+
+
+def timed_model(model: Scorer) -> TimedModel:
+    """Return the model with its inferences timed."""
+    return TimedFusedModel(model) if isinstance(model, FusedScorer) else TimedModel(model)

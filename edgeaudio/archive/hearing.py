@@ -15,12 +15,13 @@ from pathlib import Path
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.manifest import Manifest, Threshold
-from edgeaudio.recognise.model import Model, load_model
-from edgeaudio.recognise.pipeline import GATE_DBFS, ModelBinding
+from edgeaudio.recognise.model import load_model
+from edgeaudio.recognise.pipeline import GATE_DBFS, FusedScorer, ModelBinding, Scorer
 from edgeaudio.types import Channel
 
 RESULTS = 2  # version of what rows and keys mean: rows of another version lie in another place
 _NO_RESULT = ("description", "license", "training_data", "announce", "entities", "schema_version")  # of a manifest
+_OF_FUSED = ("combine", "k", "fuse")  # that say nothing of another model
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,41 +48,49 @@ def hearing_of(
     directory = str(find_model(model).resolve())
     wanted = tuple(sorted((thresholds or {}).items()))
     plain = Hearing(directory, gate_dbfs, channel, scores_floor, wanted)
-    manifest = load_model(Path(directory)).manifest
+    loaded = load_model(Path(directory))
+    manifest = loaded.manifest
     for label, _ in wanted:
         if label not in manifest.reported:
             raise EdgeaudioError(f"the model {manifest.name} has no label {label}; `edgeaudio model` lists them")
-    return replace(plain, place=place_of(plain, manifest))
+    return replace(plain, place=place_of(plain, loaded))
 
 
-def place_of(hearing: Hearing, manifest: Manifest) -> str:
+def place_of(hearing: Hearing, model: Scorer) -> str:
     """Return the model's name, and 12 hexadecimal digits of everything that may change a row."""
-    text = json.dumps(described(hearing, manifest), sort_keys=True, ensure_ascii=False)
-    return f"{manifest.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    text = json.dumps(described(hearing, model), sort_keys=True, ensure_ascii=False)
+    return f"{model.manifest.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def described(hearing: Hearing, manifest: Manifest) -> dict[str, object]:
+def described(hearing: Hearing, model: Scorer) -> dict[str, object]:
     """Return model and settings as values for JSON, without places and what is only said about a model."""
-    model = {name: value for name, value in asdict(manifest).items() if name not in _NO_RESULT}
+    described_model = _described(model.manifest)
+    if isinstance(model, FusedScorer):
+        described_model["members"] = [_described(member.manifest) for member in model.members]
     settings = {
         "gate_dbfs": hearing.gate_dbfs,
         "channel": hearing.channel,
         "scores_floor": hearing.scores_floor,
         "thresholds": dict(hearing.thresholds),
     }
-    return {"results": RESULTS, "model": model, "settings": settings}
+    return {"results": RESULTS, "model": described_model, "settings": settings}
+
+
+def _described(manifest: Manifest) -> dict[str, object]:
+    without = _NO_RESULT if manifest.fuse else (*_NO_RESULT, *_OF_FUSED)
+    return {name: value for name, value in asdict(manifest).items() if name not in without}
 
 
 @lru_cache(maxsize=1)
-def loaded_model(hearing: Hearing) -> Model:
+def loaded_model(hearing: Hearing) -> Scorer:
     """Return the model, loaded once a process. Raises EdgeaudioError if it is another one than was planned with."""
     model = load_model(Path(hearing.model))
-    if place_of(hearing, model.manifest) != hearing.place:
+    if place_of(hearing, model) != hearing.place:
         raise EdgeaudioError(f"the model {model.manifest.name} was changed, or is another one here; run again")
     return model
 
 
-def binding_of(hearing: Hearing, model: Model) -> ModelBinding:
+def binding_of(hearing: Hearing, model: Scorer) -> ModelBinding:
     """Return the model with the thresholds that are set."""
     moved: dict[str, Threshold] = {label: model.manifest.threshold(label).moved(on) for label, on in hearing.thresholds}
     return ModelBinding(model, thresholds=moved or None)

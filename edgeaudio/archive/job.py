@@ -21,8 +21,7 @@ from edgeaudio.archive.storage import remedy, storage_at
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import Manifest
-from edgeaudio.recognise.model import Model
-from edgeaudio.recognise.pipeline import Result, SourcePipeline, detector_of
+from edgeaudio.recognise.pipeline import Result, Scorer, SourcePipeline, detector_of
 from edgeaudio.types import Block, Scores
 
 
@@ -100,7 +99,7 @@ def _line_of(error: Exception) -> str:
             return f"a fault of edgeaudio: {type(error).__name__}: {error}"
 
 
-def _listen(job: Job, path: Path, model: Model, result: ResultFile) -> None:
+def _listen(job: Job, path: Path, model: Scorer, result: ResultFile) -> None:
     """Add all that is heard to the result. Raises SourceError, for a recording that is cut off as well."""
     hearing, manifest = job.hearing, model.manifest
     binding = binding_of(hearing, model)

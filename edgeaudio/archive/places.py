@@ -173,7 +173,7 @@ def open_place(out: str, hearing: Hearing) -> Place:
     try:
         place.storage.make()
         if not _check(place):
-            description = described(hearing, loaded_model(hearing).manifest)
+            description = described(hearing, loaded_model(hearing))
             place.storage.write(DESCRIPTION, _json({"edgeaudio": __version__, **description}))
         remove_stale(place.storage)
     except OSError as error:

@@ -33,6 +33,7 @@ from edgeaudio.console import decibels, table
 from edgeaudio.decibels import loudest_channel_dbfs
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.health.agent_socket import NoAnswerError, ask
+from edgeaudio.recognise.fused_model import FusedModel, LoadedModel
 from edgeaudio.recognise.model import Model
 from edgeaudio.redact import mask
 from edgeaudio.settings import Settings
@@ -71,7 +72,7 @@ class DryRunResult(Protocol):
 _MARKS = {"works": good, "FAILS": bad, "off": faint}
 
 DryRun = Callable[[Settings, threading.Event], Iterable[DryRunResult]]
-SourceWorks = Callable[[Settings, dict[str, Model], str, threading.Event], str]
+SourceWorks = Callable[[Settings, dict[str, LoadedModel], str, threading.Event], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def _results(
     if (shard := settings.shard.shard()) is not None:
         count = len(settings.sources)
         yield CheckResult("shard", "works", f"{shard}: {count} of {count + len(settings.elsewhere)} sources")
-    models: dict[str, Model] = {}
+    models: dict[str, LoadedModel] = {}
     for name in settings.models:
         yield tried(f"model {name}", partial(_model, settings, name, models))
     if settings.clips.enabled:
@@ -183,10 +184,22 @@ def _without(what: str, text: str) -> str:
     return rest.lstrip(": ") if rest.startswith((":", " ")) else line
 
 
-def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:
+def _model(settings: Settings, name: str, models: dict[str, LoadedModel]) -> str:
     model = load_one_model(settings, name)
     models[name] = model
     model_bindings(settings, {name: model})
+    manifest = model.manifest
+    labels = f"{len(manifest.labels)} label{'s' if len(manifest.labels) != 1 else ''}"
+    if isinstance(model, FusedModel):
+        members = [
+            f"{section.model} ({_timed(member)})" for section, member in zip(manifest.fuse, model.members, strict=True)
+        ]
+        return f"{manifest.name} {manifest.version}, {labels} of {' and '.join(members)}"
+    return f"{manifest.name} {manifest.version}, {labels}, {_timed(model)}"
+
+
+def _timed(model: Model) -> str:
+    """Return the length of a model's clips or steps, and how long it takes for one."""
     manifest = model.manifest
     values, scorer, what = np.zeros(manifest.values_shape, np.float32), model.scores, "clips"
     length_s = manifest.clip.n_samples / manifest.clip.sample_rate
@@ -202,13 +215,10 @@ def _model(settings: Settings, name: str, models: dict[str, Model]) -> str:
         begin_s = time.perf_counter()
         scorer(values)
         durations_s.append(time.perf_counter() - begin_s)
-    return (
-        f"{manifest.name} {manifest.version}, {len(manifest.labels)} label{'s' if len(manifest.labels) != 1 else ''}, "
-        f"{what} of {length_s:.2f} s, {min(durations_s) * 1000:.1f} ms each"
-    )
+    return f"{what} of {length_s:.2f} s, {min(durations_s) * 1000:.1f} ms each"
 
 
-def _clips(settings: Settings, models: dict[str, Model], *, is_written: bool) -> str:
+def _clips(settings: Settings, models: dict[str, LoadedModel], *, is_written: bool) -> str:
     """Try the settings and the folder of clips. Raises EdgeaudioError."""
     if len(models) == len(settings.models):  # else the model's own line has the reason
         check_clips(settings, models)
@@ -238,7 +248,7 @@ def _transcripts(settings: Settings, stop: threading.Event, *, is_asked: bool) -
     return f"{where}: {recogniser.name} answers in {time.perf_counter() - begin_s:.1f} s, {sources}"
 
 
-def _planned(settings: Settings, models: dict[str, Model], name: str, _: threading.Event) -> str:
+def _planned(settings: Settings, models: dict[str, LoadedModel], name: str, _: threading.Event) -> str:
     """Try what a source needs without opening it. Raises EdgeaudioError."""
     if len(models) == len(settings.models):  # else the model's own line has the reason
         source_pipeline(settings, models, name)
@@ -251,7 +261,7 @@ def _planned(settings: Settings, models: dict[str, Model], name: str, _: threadi
     return f"{config.address}: not opened"
 
 
-def opened(settings: Settings, models: dict[str, Model], name: str, stop: threading.Event) -> str:
+def opened(settings: Settings, models: dict[str, LoadedModel], name: str, stop: threading.Event) -> str:
     """Listen to a source for a moment. Raises EdgeaudioError."""
     _planned(settings, models, name, stop)
     config = source_config(name, settings.sources[name])

@@ -11,7 +11,7 @@ however the input is split.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -33,6 +33,12 @@ class ClipConfig:
     n_samples: int
     period_s: float  # from one clip's beginning to the next one's
     features: FeatureConfig | None  # None: the waveform itself
+    bare: bool = False  # clips have no values: they are those of a fused model, whose members have their own
+
+    def same_clips(self, other: ClipConfig) -> bool:
+        """True if clips are of the same length and as often, though their values may differ."""
+        own, others = (replace(each, features=None, bare=False) for each in (self, other))
+        return own == others
 
     @property
     def longest_step_s(self) -> float:
@@ -48,7 +54,7 @@ class Clip:
     start: int  # position of its first sample in the signal
     stop: int  # and of the first after it
     rms_dbfs: float | None  # None: digital silence
-    values: Samples | None  # (n_samples,) or (n_frames, n_features); None: below the gate, the model is not run
+    values: Samples | None  # (n_samples,) or (n_frames, n_features); None: below the gate or bare, no model is run
     powers: Samples | None  # mean square of every whole POWER_STEP_S, (n,); None: below the gate
     # below the gate; a stateful model is run all the same, so that it misses nothing, and its score does not count
     is_quiet: bool = False
@@ -110,6 +116,8 @@ class ClipCutter:
             return Clip(start, stop, level, None, None, is_quiet=True)
         powers = self._powers(signal)
         features = self._config.features
+        if self._config.bare:
+            return Clip(start, stop, level, None, powers)
         if features is None:
             return Clip(start, stop, level, signal.copy(), powers)
         if not aligned:

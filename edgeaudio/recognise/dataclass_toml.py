@@ -104,6 +104,8 @@ def table_of(instance: Any) -> dict[str, Any]:
             continue
         if dataclasses.is_dataclass(value):
             value = table_of(value)
+        elif isinstance(value, tuple):
+            value = [table_of(inner) if dataclasses.is_dataclass(inner) else inner for inner in value]
         elif isinstance(value, Mapping):
             value = {key: table_of(inner) if dataclasses.is_dataclass(inner) else inner for key, inner in value.items()}
         table[item.name] = value

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from math import ceil
+from math import ceil, isnan
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -60,6 +60,7 @@ class _Label:
     run: _Run | None = None
     event: Event | None = None  # the onset, while it sounds
     peak: float = 0.0
+    peak_members: tuple[tuple[str, float], ...] = ()  # their scores in the clip of the peak
     last_s: float | None = None  # middle of the last clip of the last event
     ended_s: float | None = None  # when the last event ended
     is_spent: bool = False  # with a refractory time: not under the off threshold since the last event
@@ -245,7 +246,7 @@ class Detector:
         if counts and run:
             run.last_s = middle_s
             if label.event:
-                label.peak = max(label.peak, smoothed)
+                _note_peak(label, smoothed, scores)
                 return None
             rested = label.last_s is None or middle_s - label.last_s >= section.cooldown_s
             long_enough = run.heard_s(self._config.period_s) >= section.min_duration_s
@@ -280,7 +281,7 @@ class Detector:
         label.votes.append(smoothed)
         label.is_spent = label.is_spent and smoothed >= threshold.off
         if label.event and (run := label.run):
-            label.peak = max(label.peak, smoothed)
+            _note_peak(label, smoothed, scores)
             self._follow(label, run, _clip_score(scores, label.index), voted=smoothed >= threshold.off)
             is_over = stop_s - run.last_s > section.refractory_s - ROUNDING_S
             return self._offset(label, label.event, run, is_over=False) if is_over else None
@@ -314,7 +315,7 @@ class Detector:
 
     def _onset(self, name: str, label: _Label, run: _Run, score: float, scores: Scores) -> Event:
         at = run.began_at
-        label.peak = score
+        label.peak, label.peak_members = score, _member_scores(scores, label.index)
         label.event = Event(
             id=str(uuid5(self._namespace, f"{scores.source}\n{scores.model}\n{name}\n{at.isoformat()}")),
             kind="onset",
@@ -328,6 +329,7 @@ class Detector:
             epoch=scores.epoch,
             offset_s=run.began.offset_s,
             threshold=label.threshold.on,
+            members=label.peak_members,
         )
         return label.event
 
@@ -347,9 +349,21 @@ class Detector:
             duration_s=lasted_s,
             at_error_s=ended.error_s,
             offset_s=run.began.offset_s + lasted_s,
+            members=label.peak_members,
         )
 
 
 def _clip_score(scores: Scores, index: int) -> ClipScore:
     score = 0.0 if scores.values is None else float(scores.values[index])
     return ClipScore(scores.offset_s, scores.duration_s, score, scores.powers)
+
+
+def _note_peak(label: _Label, score: float, scores: Scores) -> None:
+    if score > label.peak:
+        label.peak, label.peak_members = score, _member_scores(scores, label.index)
+
+
+def _member_scores(scores: Scores, index: int) -> tuple[tuple[str, float], ...]:
+    """Return the scores of the members of a fused model that have the label."""
+    given = ((name, float(values[index])) for name, values in scores.members)
+    return tuple((name, score) for name, score in given if not isnan(score))

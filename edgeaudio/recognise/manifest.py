@@ -7,6 +7,8 @@ done with the scores.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -105,8 +107,22 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
+class FuseSection:
+    """`[[fuse]]`: a member of a fused model."""
+
+    model: str  # name of its directory
+    sha256: str  # of its model.tflite
+    labels: Mapping[str, str]  # a label of the fused model: the member's label or group
+    weights: Mapping[str, float] = field(default_factory=dict)  # of the fused model's labels; else 1
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """A model's description. Labels are in the order of the output tensor."""
+    """A model's description. Labels are in the order of the output tensor.
+
+    One with `fuse` has no tensors: it combines the scores of other models. Its `sha256` is that of what it combines,
+    and its `input`, of which its file has none, a waveform.
+    """
 
     name: str
     version: str
@@ -123,6 +139,9 @@ class Manifest:
     detector: DetectorSection = field(default_factory=DetectorSection)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    combine: Literal["mean_logit", "mean", "max", "min", "k_of_n"] = "mean_logit"  # of the scores of `fuse`
+    k: int = 0  # with "k_of_n": which of the scores counts, from the highest; 1 is the maximum
+    fuse: tuple[FuseSection, ...] = ()
     announce: tuple[str, ...] = ()  # labels and groups with entities of their own; empty: all, where there are few
     entities: Mapping[str, EntitySection] = field(default_factory=dict)
 
@@ -167,3 +186,17 @@ class Manifest:
     def threshold(self, label: str) -> Threshold:
         """Return the thresholds of a label or a group."""
         return self.thresholds.get(label) or Threshold(self.detector.on, self.detector.off)
+
+
+def fused_sha256(manifest: Manifest) -> str:
+    """Return the SHA-256 of all that decides on a fused model's scores: the members, and how they are combined."""
+    members = [
+        {
+            "model": section.model,
+            "sha256": section.sha256,
+            "labels": {name: [theirs, section.weights.get(name, 1.0)] for name, theirs in section.labels.items()},
+        }
+        for section in manifest.fuse
+    ]
+    combined = {"labels": manifest.labels, "combine": manifest.combine, "k": manifest.k, "members": members}
+    return hashlib.sha256(json.dumps(combined, sort_keys=True).encode()).hexdigest()

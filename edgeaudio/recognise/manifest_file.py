@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from edgeaudio import toml_writer
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular
 from edgeaudio.recognise.dataclass_toml import TableError, build, table_of
+from edgeaudio.recognise.fuse_problems import Problem, fuse_problems
 from edgeaudio.recognise.manifest import (
     MAX_CLIPS,
     MAX_PERIOD_MS,
@@ -25,6 +27,7 @@ from edgeaudio.recognise.manifest import (
     InputSection,
     Manifest,
     Threshold,
+    fused_sha256,
 )
 from edgeaudio.schema_versions import MANIFEST, SchemaError, upgraded
 from edgeaudio.toml_reader import TomlError, loads
@@ -41,7 +44,7 @@ _DEVICE_CLASSES = (
 )
 DEVICE_CLASSES = frozenset(_DEVICE_CLASSES.split())
 
-Problem = tuple[bool, str, str]  # whether it is one, the key, what to say
+_OF_MEMBERS = ("sha256", "input", "output", "features")  # what a fused model has none of
 
 
 class ManifestError(EdgeaudioError):
@@ -87,6 +90,9 @@ def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
         if kind == "waveform":
             raise ManifestError(path, "features", 'is there, but input.kind is "waveform": remove one')
         table["features"] = {**table["features"], **inherited}
+    is_fused = "fuse" in table
+    if is_fused:
+        table = _with_placeholders(table, path)
     try:
         manifest: Manifest = build(Manifest, table)
     except TableError as error:
@@ -94,12 +100,24 @@ def parse_manifest(table: Mapping[str, Any], path: Path) -> Manifest:
     except RecursionError:
         raise ManifestError(path, "", "is nested too deeply") from None
     check_manifest(manifest, path)
-    return manifest
+    return replace(manifest, sha256=fused_sha256(manifest)) if is_fused else manifest
+
+
+def _with_placeholders(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the table of a fused model with what is computed, or meaningless for it. Raises ManifestError."""
+    for key in _OF_MEMBERS:
+        if key in table:
+            raise ManifestError(path, key, "does not go with [[fuse]]: each member has its own")
+    if table["fuse"] == []:
+        raise ManifestError(path, "fuse", "is empty")
+    return {**table, "sha256": "0" * 64, "input": {"kind": "waveform"}}
 
 
 def manifest_toml(manifest: Manifest) -> str:
     """Return the manifest as TOML text for `read_manifest`; values that equal their default are left out."""
     table = {"schema_version": manifest.schema_version, **table_of(manifest)}
+    for key in ("sha256", "input") if manifest.fuse else ():
+        del table[key]
     for key in ("kind", "sample_rate"):  # they stand in [input] and [clip]
         table.get("features", {}).pop(key, None)
     return toml_writer.dumps(table)
@@ -107,7 +125,14 @@ def manifest_toml(manifest: Manifest) -> str:
 
 def check_manifest(manifest: Manifest, path: Path) -> None:
     """Check all values. Raises ManifestError at the first that makes no sense or contradicts another."""
-    for problems in (_label_problems, _input_problems, _output_problems, _detector_problems, _entity_problems):
+    for problems in (
+        _label_problems,
+        _input_problems,
+        _output_problems,
+        fuse_problems,
+        _detector_problems,
+        _entity_problems,
+    ):
         for wrong, key, problem in problems(manifest):
             if wrong:
                 raise ManifestError(path, key, problem)

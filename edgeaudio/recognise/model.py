@@ -12,12 +12,13 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgeaudio.files import read_regular
 from edgeaudio.recognise.frontend import FrontEnd
+from edgeaudio.recognise.groups import Groups
 from edgeaudio.recognise.interpreter import RUNTIME, ModelError, allocate, open_interpreter
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest
 from edgeaudio.recognise.manifest_file import check_manifest, read_manifest
@@ -27,7 +28,11 @@ from edgeaudio.recognise.runtime_errors import explained
 from edgeaudio.recognise.tensor_fit import fit_input, fit_output, kept_state, load_front_end
 from edgeaudio.types import Samples
 
+if TYPE_CHECKING:
+    from edgeaudio.recognise.fused_model import LoadedModel
+
 MAX_MODEL_BYTES = 500_000_000
+FINE = 1 / 256  # difference of two scores that is made of, where the output has no smallest
 _NEVER, _CERTAIN = np.float32(0), np.float32(1)
 
 
@@ -58,9 +63,14 @@ class Model:
         self._input = interpreter.get_input_details()[manifest.input.index]
         self._output = interpreter.get_output_details()[manifest.output.index]
         self._shape = tuple(self._input["shape"])
-        groups = [[manifest.labels.index(name) for name in group] for group in manifest.groups.values()]
-        self._members = np.array([index for group in groups for index in group], dtype=np.intp)  # of all groups
-        self._group_starts = np.cumsum([0, *map(len, groups)], dtype=np.intp)[:-1]  # in _members
+        self._groups = Groups(manifest.labels, manifest.groups)
+
+    @property
+    def quantum(self) -> float:
+        """Smallest difference of two scores: the scale of an output of whole numbers that are scores, else 1/256."""
+        scale = float(self._output["quantization"][0])
+        is_scores = self.manifest.output.kind == "scores" and self.manifest.output.activation == "none"
+        return scale if is_scores and 0 < scale < 1 else FINE
 
     def scores(self, values: Samples) -> Samples:
         """Return the scores of one clip.
@@ -73,10 +83,7 @@ class Model:
 
     def scores_of(self, rows: Samples) -> Samples:
         """Return the scores of a model's own output `(n_patches, n_labels)`, as `scores` does."""
-        labels = self._activated(rows)
-        if not len(self._members):
-            return labels
-        return np.concatenate([labels, np.maximum.reduceat(labels[self._members], self._group_starts)])
+        return self._groups.added_to(self._activated(rows))
 
     def outputs(self, values: Samples) -> Samples:
         """Return the model's own output for one clip, float32 `(n_patches, n_labels)`, without activation.
@@ -168,8 +175,10 @@ class ModelStream:
         return [self._model.step_outputs(self._interpreter, values[start : start + step]) for start in starts][-1]
 
 
-def load_model(path: Path, *, name: str | None = None, groups: Mapping[str, tuple[str, ...]] | None = None) -> Model:
-    """Return the model in a directory (`model.tflite` and `model.toml`).
+def load_model(
+    path: Path, *, name: str | None = None, groups: Mapping[str, tuple[str, ...]] | None = None
+) -> LoadedModel:
+    """Return the model in a directory: `model.tflite` and `model.toml`, or the latter alone for a fused model.
 
     `name` replaces the manifest's, `groups` are added to the manifest's.
 
@@ -182,14 +191,27 @@ def load_model(path: Path, *, name: str | None = None, groups: Mapping[str, tupl
     except OSError as error:
         raise ModelError(path, f"cannot be read: {error.strerror}") from None
     if not is_directory:
-        raise ModelError(path, f"is not a model directory; it must hold {MODEL_FILE_NAME} and {FILE_NAME}")
+        raise ModelError(
+            path, f"is not a model directory; it must hold {FILE_NAME}, and {MODEL_FILE_NAME} unless it is fused"
+        )
     manifest = read_manifest(path / FILE_NAME)
-    file, section = path / MODEL_FILE_NAME, manifest.input
-    content = _verified_content(file, manifest.sha256)
-    frontend = _verified_content(path / section.frontend, section.frontend_sha256) if section.frontend else b""
     if name is not None or groups:
         manifest = replace(manifest, name=name or manifest.name, groups={**manifest.groups, **(groups or {})})
         check_manifest(manifest, path / FILE_NAME)
+    if manifest.fuse:
+        from edgeaudio.recognise.fused_model import load_fused  # noqa: PLC0415 (it loads its members with this module)
+
+        return load_fused(manifest, path)
+    return load_single(manifest, path)
+
+
+def load_single(manifest: Manifest, directory: Path) -> Model:
+    """Return the model of that manifest, which was read in `directory`. Raises ModelError."""
+    file, section = directory / MODEL_FILE_NAME, manifest.input
+    content = _verified_content(file, manifest.sha256)
+    frontend = b""
+    if section.frontend:
+        frontend = _verified_content(directory / section.frontend, section.frontend_sha256)
     return build_model(manifest, file, content, frontend)
 
 

@@ -10,8 +10,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from heapq import merge
-from typing import Protocol, runtime_checkable
+from itertools import chain, tee
+from math import ceil
+from sys import maxsize
+from typing import Protocol, cast, runtime_checkable
 from uuid import UUID
 
 import numpy as np
@@ -20,6 +24,7 @@ from edgeaudio.recognise.adaptation import Raised
 from edgeaudio.recognise.channels import Mixer, power
 from edgeaudio.recognise.clips import Clip, ClipConfig, ClipCutter
 from edgeaudio.recognise.detector import Detector, DetectorConfig
+from edgeaudio.recognise.fusion import Combined
 from edgeaudio.recognise.level import LevelMeter, Reading
 from edgeaudio.recognise.manifest import Manifest, Threshold
 from edgeaudio.recognise.resample import Resampler
@@ -40,8 +45,8 @@ class ClipScorer(Protocol):
     def scores(self, values: Samples) -> Samples: ...
 
 
-class Scorer(ClipScorer, Protocol):
-    """The part of a `Model` that the pipeline uses."""
+class Scorer(Protocol):
+    """A model as the pipeline uses it: also a `ClipScorer`, or a `FusedScorer`."""
 
     @property
     def manifest(self) -> Manifest: ...
@@ -53,6 +58,27 @@ class StatefulScorer(Scorer, Protocol):
 
     def stream(self) -> ClipScorer:
         """Return a stateful model in its initial state, for one source's sound without a hole."""
+
+
+class FusedClipScorer(Protocol):
+    """The scores of a fused model on one source's sound without a hole; moments are in its samples."""
+
+    def hear(self, member: int, values: Samples | None, until: Fraction, *, counts: bool) -> None:
+        """Score a member's next clip; the score stands up to the moment `until`."""
+
+    def combined(self, at: Fraction) -> Combined:
+        """Return the combination of the members' last scores, of those that still stand."""
+
+
+@runtime_checkable
+class FusedScorer(Scorer, Protocol):
+    """A model that combines the scores of others."""
+
+    @property
+    def members(self) -> Sequence[Scorer]: ...
+
+    def fused_stream(self) -> FusedClipScorer:
+        """Return the model in its initial state, for one source's sound without a hole."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +209,27 @@ class SourcePipeline:
             yield from self._detectors[index].feed(scores)
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Clips of one kind, and what they are for."""
+
+    index: int  # of the model
+    config: ClipConfig | StepConfig
+    member: int | None = None  # of a fused model, which hears them; None: the model itself
+    is_fused: bool = False  # the model combines at their ends what its members heard
+
+
+def _parts_of(index: int, binding: ModelBinding) -> list[_Part]:
+    """Return the parts of a model: those of its members, then its own."""
+    model, config = binding.model, _cutter_config(binding)
+    if not isinstance(model, FusedScorer):
+        return [_Part(index, config)]
+    members = [
+        _Part(index, _cutter_config(ModelBinding(member)), number) for number, member in enumerate(model.members)
+    ]
+    return [*members, _Part(index, config, is_fused=True)]
+
+
 class _Epoch:
     """State of one epoch: from its Blocks to Levels and Scores."""
 
@@ -211,16 +258,31 @@ class _Epoch:
         self._meter = LevelMeter(block.sample_rate, self.n_channels)
         # several channels cannot be judged before the first reading with sound: until then whole intervals are mixed
         self._undecided = metered and self.n_channels > 1 and mixer.heard == "mix"
-        rates = dict.fromkeys(binding.model.manifest.clip.sample_rate for binding in bindings)
+        self._parts = [part for index, binding in enumerate(bindings) for part in _parts_of(index, binding)]
+        rates = dict.fromkeys(part.config.sample_rate for part in self._parts)
         self._resamplers = {rate: Resampler(block.sample_rate, rate) for rate in rates}
-        configs = [_cutter_config(binding) for binding in bindings]
-        # the steps of several wake words are the same, and are computed once
-        steps = {config: StepCutter(config, gate_dbfs) for config in configs if isinstance(config, StepConfig)}
+        # the steps of several wake words are the same, and the clips of a fused model those of its longest member:
+        # they are computed once
+        configs = list(dict.fromkeys(part.config for part in self._parts))
         self._cutters = [
-            steps[config] if isinstance(config, StepConfig) else ClipCutter(config, gate_dbfs) for config in configs
+            StepCutter(config, gate_dbfs) if isinstance(config, StepConfig) else ClipCutter(config, gate_dbfs)
+            for config in configs
         ]
-        # the memory of a stateful model is of this epoch alone
-        self._scorers = [stream_of(binding.model) for binding in bindings]
+        self._cutter_rates = [config.sample_rate for config in configs]
+        self._cutter_of = [configs.index(part.config) for part in self._parts]
+        # the memory of a stateful model, and the last scores of a fused one's members, are of this epoch alone
+        self._scorers: dict[int, ClipScorer] = {}
+        self._fused: dict[int, FusedClipScorer] = {}
+        for index, binding in enumerate(bindings):
+            if isinstance(binding.model, FusedScorer):
+                self._fused[index] = binding.model.fused_stream()
+            else:
+                self._scorers[index] = stream_of(binding.model)
+        self._waiting: dict[int, deque[tuple[int, Clip]]] = {index: deque() for index in self._fused}
+        self._fused_rates = {
+            index: {part.config.sample_rate for part in self._parts if part.index == index} for index in self._fused
+        }
+        self._recognised = 0  # samples of the epoch
 
     def feed(self, block: Block) -> Iterator[Level | tuple[int, Scores]]:
         self._clock.note(block.offset - self._first, block.at)
@@ -251,38 +313,63 @@ class _Epoch:
 
     def _recognise(self, samples: Samples) -> Iterator[tuple[int, Scores]]:
         signal = self._mixer.mix(samples)
+        self._recognised += len(signal)
         yield from self._score({rate: resampler.feed(signal) for rate, resampler in self._resamplers.items()})
 
     def _score(self, signals: Mapping[int, Samples], *, over: bool = False) -> Iterator[tuple[int, Scores]]:
         """Yield model index and scores of each clip that `signals`, by sample rate, complete."""
-        steps: dict[StepCutter, list[Clip]] = {}
-        # in the order in which single samples would complete the clips, across models
-        clips = [self._clips(index, signals, steps, over=over) for index in range(len(self._bindings))]
-        for _, index, clip in merge(*clips, key=lambda found: found[0]):
-            yield index, self._scores(index, clip)
+        cut = [
+            iter(tee(_cut(cutter, signals[rate], over=over), self._cutter_of.count(number)))
+            for number, (cutter, rate) in enumerate(zip(self._cutters, self._cutter_rates, strict=True))
+        ]
+        # in the order in which single samples would complete the clips, across models; members before their combination
+        found = [
+            self._combinable(part, next(cut[number]), over=over)
+            if part.is_fused
+            else self._complete(part, next(cut[number]))
+            for part, number in zip(self._parts, self._cutter_of, strict=True)
+        ]
+        for _, part, clip in merge(*found, key=lambda each: each[0]):
+            if part.member is None:
+                yield part.index, self._scores(part, clip)
+            else:
+                until = (clip.stop + part.config.n_samples) * self._resamplers[part.config.sample_rate].input_per_output
+                self._fused[part.index].hear(part.member, clip.values, until, counts=not clip.is_quiet)
 
-    def _clips(
-        self, index: int, signals: Mapping[int, Samples], steps: dict[StepCutter, list[Clip]], *, over: bool
-    ) -> Iterator[tuple[int, int, Clip]]:
-        """Yield one model's clips: samples of the epoch after which each is complete, model index, clip.
+    def _complete(self, part: _Part, clips: Iterable[Clip]) -> Iterator[tuple[int, _Part, Clip]]:
+        """Yield clips, each with the samples of the epoch after which it is complete."""
+        resampler = self._resamplers[part.config.sample_rate]
+        for clip in clips:
+            yield resampler.input_for(clip.stop), part, clip
 
-        steps: what the cutters that models share have cut of the signals so far.
+    def _combinable(self, part: _Part, clips: Iterable[Clip], *, over: bool) -> Iterator[tuple[int, _Part, Clip]]:
+        """Yield clips of a fused model, each with the samples after which its members' clips to its end are complete.
+
+        Resamplers to different rates are behind by different times: clips wait for the slowest.
         """
-        sample_rate, cutter = self._bindings[index].model.manifest.clip.sample_rate, self._cutters[index]
-        resampler = self._resamplers[sample_rate]
-        found: Iterable[Clip] = _cut(cutter, signals[sample_rate], over=over)
-        if isinstance(cutter, StepCutter):
-            if cutter not in steps:
-                steps[cutter] = list(found)
-            found = steps[cutter]
-        for clip in found:
-            yield resampler.input_for(clip.stop), index, clip
+        waiting, own = self._waiting[part.index], self._resamplers[part.config.sample_rate].input_per_output
+        resamplers = [self._resamplers[rate] for rate in self._fused_rates[part.index]]
+        for clip in chain([None], clips):
+            if clip is not None:
+                at = clip.stop * own
+                waiting.append((max(each.input_for(ceil(at / each.input_per_output)) for each in resamplers), clip))
+            while waiting and (over or waiting[0][0] <= self._recognised):
+                ready, complete = waiting.popleft()
+                yield ready if ready <= self._recognised else maxsize, part, complete
 
-    def _scores(self, index: int, clip: Clip) -> Scores:
-        manifest = self._bindings[index].model.manifest
+    def _scores(self, part: _Part, clip: Clip) -> Scores:
+        manifest = self._bindings[part.index].model.manifest
         sample_rate = manifest.clip.sample_rate
-        position = clip.start * self._resamplers[sample_rate].input_per_output
-        values = None if clip.values is None else self._scorers[index].scores(clip.values)
+        input_per_output = self._resamplers[sample_rate].input_per_output
+        position = clip.start * input_per_output
+        values: Samples | None = None
+        members: tuple[tuple[str, Samples], ...] = ()
+        if part.is_fused:
+            if not clip.is_quiet:
+                combined = self._fused[part.index].combined(clip.stop * input_per_output)
+                values, members = combined.values, combined.members
+        elif clip.values is not None:
+            values = self._scorers[part.index].scores(clip.values)
         return Scores(
             source=self._source,
             model=manifest.name,
@@ -293,7 +380,8 @@ class _Epoch:
             values=None if clip.is_quiet else values,
             powers=clip.powers,
             epoch=self.number,
-            info=self._infos[index],
+            info=self._infos[part.index],
+            members=members,
         )
 
     def _level(self, reading: Reading) -> Level:
@@ -342,11 +430,17 @@ class _SampleClock:
 
 def stream_of(model: Scorer) -> ClipScorer:
     """Return what scores one source's sound without a hole: a stateful model anew, any other as it is."""
-    return model.stream() if model.manifest.input.stateful and isinstance(model, StatefulScorer) else model
+    if model.manifest.input.stateful and isinstance(model, StatefulScorer):
+        return model.stream()
+    return cast("ClipScorer", model)  # a model that is not fused
 
 
 def _cutter_config(binding: ModelBinding) -> ClipConfig | StepConfig:
     manifest, clip = binding.model.manifest, binding.model.manifest.clip
+    if isinstance(binding.model, FusedScorer):
+        bare = ClipConfig(clip.sample_rate, clip.n_samples, binding.effective_period_s, None, bare=True)
+        members = (_cutter_config(ModelBinding(member)) for member in binding.model.members)
+        return next((each for each in members if isinstance(each, ClipConfig) and each.same_clips(bare)), bare)
     if not manifest.input.stateful:
         return ClipConfig(clip.sample_rate, clip.n_samples, binding.effective_period_s, manifest.features)
     step, hop, span = manifest.input.step, manifest.step_samples, manifest.step_span

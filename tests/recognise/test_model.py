@@ -289,7 +289,8 @@ def test_a_path_that_is_no_directory_is_refused(tmp_path):
     with pytest.raises(ModelError) as caught:
         load_model(tmp_path / "none")
     assert (
-        str(caught.value) == f"{tmp_path / 'none'}: is not a model directory; it must hold model.tflite and model.toml"
+        str(caught.value)
+        == f"{tmp_path / 'none'}: is not a model directory; it must hold model.toml, and model.tflite unless it is fused"
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeaudio.recognise.bundled_models import bundled_models
+from edgeaudio.recognise.fused_model import FusedModel
 from edgeaudio.recognise.interpreter import RUNTIME, open_interpreter
 from edgeaudio.recognise.manifest import MODEL_FILE_NAME
 from edgeaudio.recognise.model import Model, load_model
@@ -32,6 +33,8 @@ def measure(*, short: bool) -> Iterator[Figure]:
     with pinned():
         for name, directory in bundled_models().items():
             model = load_model(directory)
+            if isinstance(model, FusedModel):
+                continue  # its members are measured
             shape = clip_shape(model)
             values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
             file = directory / MODEL_FILE_NAME

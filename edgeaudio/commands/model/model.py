@@ -22,6 +22,7 @@ from edgeaudio.commands.model.labels import read_labels
 from edgeaudio.console import columns, table
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import find_model
+from edgeaudio.recognise.fused_model import FusedModel
 from edgeaudio.recognise.interpreter import RUNTIME
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, Manifest, OutputSection
 from edgeaudio.recognise.manifest_file import manifest_toml
@@ -83,9 +84,13 @@ def inspect(name: str) -> int:
         return 0
     directory = find_model(name)
     model = load_model(directory)
-    content = read_model_file(model.path)
-    rows = [["directory", f"{directory}, {len(content)} bytes"]]
-    rows += _manifest_rows(model.manifest) + _tensor_rows(model.path, content)
+    rows = [["directory", f"{directory}"], *_manifest_rows(model.manifest)]
+    if isinstance(model, FusedModel):
+        rows += _member_rows(model)
+    else:
+        content = read_model_file(model.path)
+        rows[0][1] += f", {len(content)} bytes"
+        rows += _tensor_rows(model.path, content)
     print_out("\n".join(columns(rows, width=width_of(sys.stdout))))
     return 0
 
@@ -94,6 +99,28 @@ def verify(name: str) -> int:
     """Load a model, run clips through it, print the results; 0 if all works, else 2. Raises EdgeaudioError."""
     directory = find_model(name)
     model = load_model(directory)  # which checks hash, tensors and labels
+    if isinstance(model, FusedModel):
+        return _verify_fused(model)
+    return _verify_single(model)
+
+
+def _verify_fused(model: FusedModel) -> int:
+    """Print what `verify` finds of each member, and of the labels; 0 if all works, else 2."""
+    manifest, status = model.manifest, 0
+    for section, member in zip(manifest.fuse, model.members, strict=True):
+        print_out(f"member {section.model}")
+        status = max(status, _verify_single(member))
+    print_out(f"fused {manifest.name}")
+    clash = _clash(manifest)
+    rows = [
+        ["hash", good("works"), manifest.sha256],
+        ["labels", bad("FAILS") if clash else good("works"), clash or _counts(manifest)],
+    ]
+    _print_table(rows)
+    return 2 if clash else status
+
+
+def _verify_single(model: Model) -> int:
     manifest = model.manifest
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, manifest.clip.n_samples).astype(np.float32)
     values = input_of(manifest, noise)
@@ -115,7 +142,7 @@ def verify(name: str) -> int:
     rows = [
         ["hash", "works", manifest.sha256],
         ["tensors", "works", f"{tensors}, by {RUNTIME}"],
-        ["labels", "FAILS" if clash else "works", clash or f"{len(manifest.labels)}, groups {len(manifest.groups)}"],
+        ["labels", "FAILS" if clash else "works", clash or _counts(manifest)],
         ["scores", "FAILS" if trouble else "works", trouble or _works(manifest, outputs)],
         [
             "time",
@@ -128,9 +155,17 @@ def verify(name: str) -> int:
     ]
     for row in rows:
         row[1] = bad(row[1]) if row[1] == "FAILS" else good(row[1])
+    _print_table(rows)
+    return 2 if trouble or clash else 0
+
+
+def _print_table(rows: list[list[str]]) -> None:
     for line in table(rows, width=width_of(sys.stdout)):
         print_out(*line)
-    return 2 if trouble or clash else 0
+
+
+def _counts(manifest: Manifest) -> str:
+    return f"{len(manifest.labels)}, groups {len(manifest.groups)}"
 
 
 def _unheard(manifest: Manifest) -> str:
@@ -193,8 +228,12 @@ def _manifest_rows(manifest: Manifest) -> list[list[str]]:
         *[["training data", data] for data in manifest.training_data],
         ["sha256", manifest.sha256],
         ["clip", f"{clip.n_samples} samples at {clip.sample_rate} Hz, one each {1000 * manifest.period_s:g} ms"],
-        ["input", f"{section.kind} as ({', '.join(section.axes)}), times {section.scale:g} plus {section.offset:g}"],
     ]
+    if manifest.fuse:
+        rows.append(["combine", f"{manifest.combine}{f', k {manifest.k}' if manifest.k else ''}"])
+    else:
+        axes = f"({', '.join(section.axes)})"
+        rows.append(["input", f"{section.kind} as {axes}, times {section.scale:g} plus {section.offset:g}"])
     if section.stateful:
         unit = "samples" if features is None else "frames"
         rows.append(["state", f"kept from step to step, of {section.step} {unit} each, for each source by itself"])
@@ -208,7 +247,7 @@ def _manifest_rows(manifest: Manifest) -> list[list[str]]:
         given = manifest_toml(manifest).partition("[features]")[2].partition("\n[")[0].split("\n")
         rows += [["", line] for line in given if line]
     rows += [
-        ["output", _output(manifest.output)],
+        *([] if manifest.fuse else [["output", _output(manifest.output)]]),
         ["labels", f"{len(manifest.labels)}: {_some(manifest.labels, MOST_LABELS_SHOWN)}"],
         *[[f"group {group}", ", ".join(members)] for group, members in manifest.groups.items()],
         ["thresholds", f"on {detector.on:g}, off {detector.off:g}, where a label has none of its own"],
@@ -224,6 +263,21 @@ def _manifest_rows(manifest: Manifest) -> list[list[str]]:
             ),
         ],
     ]
+    return rows
+
+
+def _member_rows(model: FusedModel) -> list[list[str]]:
+    """Return the rows of each member: what it is, and its labels."""
+    rows = []
+    for section, member in zip(model.manifest.fuse, model.members, strict=True):
+        own = member.manifest
+        rows += [
+            [f"member {section.model}", f"{own.name} {own.version}, license {own.license or 'not stated'}"],
+            ["", f"{member.path}, sha256 {own.sha256}"],
+        ]
+        for label, theirs in section.labels.items():
+            weight = f", weight {section.weights[label]:g}" if label in section.weights else ""
+            rows.append(["", f"{label}: {theirs}{weight}"])
     return rows
 
 

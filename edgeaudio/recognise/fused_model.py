@@ -1,0 +1,109 @@
+"""A fused model: several models whose scores become one.
+
+Owns: finding and loading the members, and which score of each stands at a moment.
+Does not know: the arithmetic (fusion.py), clips, thresholds, events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.recognise.bundled_models import find_model
+from edgeaudio.recognise.fusion import Combination, Combined, MemberOutput
+from edgeaudio.recognise.manifest import FILE_NAME, FuseSection, Manifest
+from edgeaudio.recognise.manifest_file import ManifestError, read_manifest
+from edgeaudio.recognise.model import Model, load_single
+from edgeaudio.types import Samples
+
+
+class _ClipScorer(Protocol):
+    def scores(self, values: Samples) -> Samples: ...
+
+
+class FusedModel:
+    """A loaded fused model. It keeps nothing from clip to clip; its streams do."""
+
+    def __init__(self, manifest: Manifest, path: Path, members: Sequence[Model]) -> None:
+        """`path`: the manifest's; `members`: in its order."""
+        self.manifest = manifest
+        self.path = path
+        self.members = tuple(members)
+        outputs = [MemberOutput(member.manifest.reported, member.quantum) for member in members]
+        self._combination = Combination(manifest, outputs)
+
+    def fused_stream(self) -> FusedStream:
+        """Return the model in its initial state, for one source's sound without a hole."""
+        scorers = [member.stream() if member.manifest.input.stateful else member for member in self.members]
+        return FusedStream(scorers, self._combination)
+
+
+class FusedStream:
+    """A fused model on one source's sound without a hole: the last score of each member, and their combination.
+
+    Moments are in samples of the sound, or in any other unit. Not thread-safe.
+    """
+
+    def __init__(self, scorers: Sequence[_ClipScorer], combination: Combination) -> None:
+        self._scorers = scorers
+        self._combination = combination
+        self._last: list[tuple[Fraction, Samples] | None] = [None] * len(scorers)  # until when it stands, and the score
+
+    def hear(self, member: int, values: Samples | None, until: Fraction, *, counts: bool) -> None:
+        """Score a member's next clip (None: under the gate), or step; it stands up to the moment `until`.
+
+        counts: False: the member is under the gate, and scores 0 whatever its model says.
+        """
+        scores = None if values is None else self._scorers[member].scores(values)
+        self._last[member] = None if scores is None or not counts else (until, scores)
+
+    def combined(self, at: Fraction) -> Combined:
+        """Return the scores at a moment, of members' scores that still stand."""
+        return self._combination.combined([last[1] if last and at <= last[0] else None for last in self._last])
+
+
+LoadedModel = Model | FusedModel
+
+
+def load_fused(manifest: Manifest, directory: Path) -> FusedModel:
+    """Return the fused model of that manifest, which was read in `directory`. Raises ManifestError, ModelError."""
+    file = directory / FILE_NAME
+    return FusedModel(manifest, file, [_member(manifest, index, file) for index in range(len(manifest.fuse))])
+
+
+def member_directory(section: FuseSection, directory: Path) -> Path:
+    """Return where a member lies: in the fused model's directory, else beside it, else by its name.
+
+    Raises EdgeaudioError if there is none.
+    """
+    for place in (directory / section.model, directory.absolute().parent / section.model):
+        if (place / FILE_NAME).is_file():
+            return place
+    return find_model(section.model)
+
+
+def _member(manifest: Manifest, index: int, file: Path) -> Model:
+    section = manifest.fuse[index]
+    key = f"fuse[{index}]"
+    try:
+        directory = member_directory(section, file.parent)
+    except EdgeaudioError as error:
+        raise ManifestError(file, f"{key}.model", str(error)) from None
+    own = read_manifest(directory / FILE_NAME)
+    if own.fuse:
+        raise ManifestError(file, f"{key}.model", f"{directory} is a fused model itself: name its members here")
+    if own.sha256 != section.sha256:
+        raise ManifestError(file, f"{key}.sha256", f"is {section.sha256}, and that of {directory} is {own.sha256}")
+    for label, theirs in section.labels.items():
+        if theirs not in own.reported:
+            problem = f"{theirs!r} is neither a label nor a group of {directory}"
+            raise ManifestError(file, f"{key}.labels.{label}", problem)
+    clip = manifest.clip
+    if clip.n_samples * own.clip.sample_rate < own.clip.n_samples * clip.sample_rate:
+        own_s, clip_s = own.clip.n_samples / own.clip.sample_rate, clip.n_samples / clip.sample_rate
+        problem = f"{clip.n_samples} is {clip_s:g} s, and the clips of {section.model} are {own_s:g} s long"
+        raise ManifestError(file, "clip.n_samples", problem)
+    return load_single(own, directory)
