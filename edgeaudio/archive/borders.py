@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -55,16 +55,22 @@ def blocks_of(
 
 
 def scores_before(
-    neighbour: Neighbour, own: Path, begins_at: datetime, manifest: Manifest, pipeline: SourcePipeline, channel: Channel
+    neighbour: Neighbour,
+    own: Path,
+    begins_at: datetime,
+    manifests: Sequence[Manifest],
+    pipeline: SourcePipeline,
+    channel: Channel,
 ) -> Iterator[Scores]:
     """Yield the scores of the last clips that begin in the recording before; their offsets are negative.
 
-    `begins_at`: of the recording's own first sample. None are yielded if the neighbour cannot be read.
+    `begins_at`: of the recording's own first sample. `manifests`: of the model and of its members. None are yielded if
+    the neighbour cannot be read.
     """
     length = neighbour.length
-    first = first_before(manifest, length)
+    first = first_before(manifests, length)
     starts_at = begins_at - timedelta(seconds=length.seconds)
-    blocks = _joined(neighbour, own, first, starts_at, manifest, channel)
+    blocks = _joined(neighbour, own, first, starts_at, manifests[0], channel)
     for scores in _scores(blocks, pipeline):
         offset_s = scores.offset_s - (length.n_samples - first) / length.sample_rate
         if offset_s >= 0:
@@ -137,10 +143,13 @@ def _scores(blocks: Iterator[Block], pipeline: SourcePipeline) -> Iterator[Score
     yield from (result for result in pipeline.flush() if isinstance(result, Scores))
 
 
-def first_before(manifest: Manifest, length: Length) -> int:
-    """Return the sample from which the recording before is listened to."""
-    first = max(0, length.n_samples - ceil((OWNED_S + _settling_s(manifest)) * length.sample_rate))
-    return first - first % _grid(manifest, length.sample_rate)
+def first_before(manifests: Sequence[Manifest], length: Length) -> int:
+    """Return the sample from which the recording before is listened to.
+
+    manifests: of the model, and of the members of a fused one.
+    """
+    first = max(0, length.n_samples - ceil((OWNED_S + _settling_s(manifests[0])) * length.sample_rate))
+    return first - first % _grid(manifests, length.sample_rate)
 
 
 def after_s(manifest: Manifest) -> float:
@@ -164,10 +173,12 @@ def _settling_s(manifest: Manifest) -> float:
     return clip_s + kept * period_s
 
 
-def _grid(manifest: Manifest, sample_rate: int) -> int:
+def _grid(manifests: Sequence[Manifest], sample_rate: int) -> int:
     """Return the samples after which clips and frames fall on the same places again; 1 if that is too long."""
-    hop = 1 if manifest.features is None else manifest.features.hop_length
-    per_model = Fraction(sample_rate, manifest.clip.sample_rate)
-    steps = (Fraction(str(manifest.period_s)) * sample_rate, hop * per_model)
+    steps: list[Fraction] = []
+    for manifest in manifests:
+        hop = 1 if manifest.features is None else manifest.features.hop_length
+        per_model = Fraction(sample_rate, manifest.clip.sample_rate)
+        steps += (Fraction(str(manifest.period_s)) * sample_rate, hop * per_model)
     grid = lcm(*(step.numerator for step in steps))
     return grid if grid <= _MOST_ALIGNED_S * sample_rate else 1

@@ -6,7 +6,7 @@ Does not know: how jobs are handed out (dask_runner.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -23,6 +23,7 @@ from edgeaudio.archive.places import DESCRIPTION
 from edgeaudio.archive.runs import Runner
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.files import read_regular
+from edgeaudio.recognise.fused_model import member_directory
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME
 from edgeaudio.recognise.manifest_file import read_manifest
 
@@ -48,22 +49,31 @@ def on_dask(scheduler: str, model: str, out: str) -> Runner:
 
 def model_files(directory: Path) -> ModelFiles:
     """Return what `load_model` reads. Raises EdgeaudioError."""
-    names = [FILE_NAME, MODEL_FILE_NAME]
-    if frontend := read_manifest(directory / FILE_NAME).input.frontend:
-        names.append(frontend)
     digest = sha256()
     files = {}
     room = MOST_MODEL_BYTES
-    for name in names:
+    for name, path in _paths(directory):
         try:
-            files[name] = read_regular(directory / name, room + 1)
+            files[name] = read_regular(path, room + 1)
         except OSError as error:
-            raise EdgeaudioError(f"{directory / name}: cannot be read: {error.strerror}") from None
+            raise EdgeaudioError(f"{path}: cannot be read: {error.strerror}") from None
         room -= len(files[name])
         if room < 0:
             raise EdgeaudioError(f"{directory}: more than {MOST_MODEL_BYTES >> 20} MB are not sent to workers of Dask")
         digest.update(sha256(files[name]).digest())
     return ModelFiles(digest.hexdigest(), files)
+
+
+def _paths(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a model: name below the directory that is sent, and where it lies; members in theirs."""
+    manifest = read_manifest(directory / FILE_NAME)
+    names = [FILE_NAME] if manifest.fuse else [FILE_NAME, MODEL_FILE_NAME]
+    if manifest.input.frontend:
+        names.append(manifest.input.frontend)
+    yield from ((name, directory / name) for name in names)
+    for section in manifest.fuse:
+        for name, path in _paths(member_directory(section, directory)):
+            yield f"{section.model}/{name}", path
 
 
 def _anywhere(job: Job) -> Job:

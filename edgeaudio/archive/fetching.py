@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -14,6 +14,7 @@ from edgeaudio.archive.job import Job, Outcome
 from edgeaudio.archive.lengths import Neighbour
 from edgeaudio.archive.storage import is_local
 from edgeaudio.archive.work import Work
+from edgeaudio.recognise.fused_model import member_directory
 from edgeaudio.recognise.manifest import FILE_NAME, Manifest
 from edgeaudio.recognise.manifest_file import read_manifest
 
@@ -27,25 +28,28 @@ def fetched(job: Job) -> Iterator[Job]:
     from edgeaudio.archive.storage_s3 import local_copy  # noqa: PLC0415 (Arrow's S3 takes memory, and few have it)
 
     with ExitStack() as held:
-        manifest = _manifest(job.hearing.model)
+        manifests = _manifests(job.hearing.model)
         yield replace(
             job,
             source=str(held.enter_context(local_copy(job.source))),
-            before=_end_of(job.before, manifest, held),
-            after=_head_of(job.after, manifest, held),
+            before=_end_of(job.before, manifests, held),
+            after=_head_of(job.after, manifests[0], held),
         )
 
 
 @lru_cache(maxsize=1)
-def _manifest(model: str) -> Manifest:
-    return read_manifest(Path(model) / FILE_NAME)
+def _manifests(model: str) -> list[Manifest]:
+    """Return the manifest of a model, and those of its members."""
+    directory = Path(model)
+    own = read_manifest(directory / FILE_NAME)
+    return [own, *(read_manifest(member_directory(section, directory) / FILE_NAME) for section in own.fuse)]
 
 
-def _end_of(before: Neighbour | None, manifest: Manifest, held: ExitStack) -> Neighbour | None:
+def _end_of(before: Neighbour | None, manifests: Sequence[Manifest], held: ExitStack) -> Neighbour | None:
     if before is None:
         return None
     length = before.length
-    end_s = (length.n_samples - first_before(manifest, length)) / length.sample_rate
+    end_s = (length.n_samples - first_before(manifests, length)) / length.sample_rate
     return _with_ends(before, HEAD_BYTES, bytes_of(end_s, length), held)
 
 

@@ -64,9 +64,8 @@ def place_of(hearing: Hearing, model: Scorer) -> str:
 
 def described(hearing: Hearing, model: Scorer) -> dict[str, object]:
     """Return model and settings as values for JSON, without places and what is only said about a model."""
-    described_model = _described(model.manifest)
-    if isinstance(model, FusedScorer):
-        described_model["members"] = [_described(member.manifest) for member in model.members]
+    own, *members = map(_described, manifests_of(model))
+    described_model = own | ({"members": members} if members else {})
     settings = {
         "gate_dbfs": hearing.gate_dbfs,
         "channel": hearing.channel,
@@ -74,6 +73,12 @@ def described(hearing: Hearing, model: Scorer) -> dict[str, object]:
         "thresholds": dict(hearing.thresholds),
     }
     return {"results": RESULTS, "model": described_model, "settings": settings}
+
+
+def manifests_of(model: Scorer) -> list[Manifest]:
+    """Return the manifest of a model, and those of its members if it is fused."""
+    members = model.members if isinstance(model, FusedScorer) else ()
+    return [model.manifest, *(member.manifest for member in members)]
 
 
 def _described(manifest: Manifest) -> dict[str, object]:

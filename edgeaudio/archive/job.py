@@ -14,7 +14,7 @@ from uuid import UUID
 from edgeaudio.archive.advance import advance
 from edgeaudio.archive.blocks import long_blocks
 from edgeaudio.archive.borders import SOURCE_NAME, blocks_of, head_of, scores_before
-from edgeaudio.archive.hearing import Hearing, binding_of, loaded_model
+from edgeaudio.archive.hearing import Hearing, binding_of, loaded_model, manifests_of
 from edgeaudio.archive.lengths import Neighbour
 from edgeaudio.archive.result_file import ResultFile
 from edgeaudio.archive.storage import remedy, storage_at
@@ -116,7 +116,7 @@ def _listen(job: Job, path: Path, model: Scorer, result: ResultFile) -> None:
         )
 
     if job.before is not None:
-        for scores in scores_before(job.before, path, job.begins_at, manifest, pipeline(), hearing.channel):
+        for scores in scores_before(job.before, path, job.begins_at, manifests_of(model), pipeline(), hearing.channel):
             result.add_before(detector.feed(scores), job.before.length.seconds)
     epoch = 0
     for scores in _own_scores(job, path, manifest, pipeline(), result):

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isnan
 from pathlib import Path
 
 from edgeaudio.capture.errors import SourceError
@@ -117,6 +118,7 @@ class _Printer:
                     "silence": scores.values is None,
                     "scores": {label: round(value, 4) for label, value in best},
                 }
+                | self._members(scores, [label for label, _ in best])
             )
             return
         level = "silence" if scores.rms_dbfs is None else f"{scores.rms_dbfs:.1f} dBFS"
@@ -138,6 +140,7 @@ class _Printer:
                     "duration_s": round(event.duration_s, 3),
                     "model": event.model,
                 }
+                | ({"members": {name: round(score, 4) for name, score in event.members}} if event.members else {})
             )
             return
         lasted = f"after {event.duration_s:.1f} s" if event.kind == "offset" else ""
@@ -151,6 +154,18 @@ class _Printer:
         pairs = zip(self._labels[scores.model], map(float, scores.values), strict=True)
         chosen = [pair for pair in pairs if not wanted or pair[0] in wanted]
         return sorted(chosen, key=lambda pair: -pair[1])[: self._style.top]
+
+    def _members(self, scores: Scores, labels: Sequence[str]) -> dict[str, object]:
+        """Return the scores of a fused model's members for those labels that they have; of another model nothing."""
+        if not scores.members:
+            return {}
+        at = {label: self._labels[scores.model].index(label) for label in labels}
+        return {
+            "members": {
+                name: {label: round(float(values[i]), 4) for label, i in at.items() if not isnan(values[i])}
+                for name, values in scores.members
+            }
+        }
 
     def _model(self, name: str) -> list[str]:
         return [pad(name, self._name_width)] if len(self._labels) > 1 else []

@@ -288,10 +288,8 @@ def test_an_operator_that_the_runtime_lacks_is_named(tmp_path):
 def test_a_path_that_is_no_directory_is_refused(tmp_path):
     with pytest.raises(ModelError) as caught:
         load_model(tmp_path / "none")
-    assert (
-        str(caught.value)
-        == f"{tmp_path / 'none'}: is not a model directory; it must hold model.toml, and model.tflite unless it is fused"
-    )
+    problem = "is not a model directory; it must hold model.toml, and model.tflite unless it is fused"
+    assert str(caught.value) == f"{tmp_path / 'none'}: {problem}"
 
 
 def test_an_unreadable_directory_is_refused(tmp_path):

@@ -86,6 +86,7 @@ def detection(topics: Topics, event: Event, *, seq_epoch: str, seq: int, dashboa
         "at_error_s": _rounded(event.at_error_s, 3),
         "duration_s": _rounded(event.duration_s, 3),
         "model": event.model,
+        **({"members": {name: _rounded(score, 4) for name, score in event.members}} if event.members else {}),
         "source": event.source,
         "device": topics.device,
         "seq": seq,
