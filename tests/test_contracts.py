@@ -70,9 +70,8 @@ HEALTH = HealthReport(
     sinks=[SinkNumbers("csv", SinkState.FAILED, "x", 1, 1, 1.5, 1.5)],
     transcripts=TranscriptNumbers(("porch",), "x", "x", 1, 1, 1.5, 1, 1, 1, 1, 1, 1),
 )
-EVENT = Event(
-    "e1", "onset", "porch", "home", "dog", 0.91, AT, 1.25, at_error_s=0.05, test=True, members=(("home", 0.9),)
-)
+MEMBERS = (("home", 0.9),)
+EVENT = Event("e1", "onset", "porch", "home", "dog", 0.91, AT, 1.25, at_error_s=0.05, test=True, members=MEMBERS)
 CLIP = ClipReady("e1", "porch", "dog", 0.91, "home", AT, Path("a.opus"), "opus", Path("a.jpg"), (0.1, 0.9))
 PAYLOADS = {
     "detection": messages.detection(TOPICS, EVENT, seq_epoch="a1", seq=1, dashboard_url="https://house.example"),

@@ -121,9 +121,9 @@ class _TimedFusedStream:
         self._stream = stream
         self._heard_s = 0.0  # spent on members since the last combination
 
-    def hear(self, member: int, values: Samples | None, until: Fraction, *, counts: bool) -> None:
+    def hear(self, member: int, values: Samples | None, stands: tuple[Fraction, Fraction], *, counts: bool) -> None:
         """Score a member's next clip. Raises ModelFailedError."""
-        _, taken_s = self._timed.timed(lambda: self._stream.hear(member, values, until, counts=counts))
+        _, taken_s = self._timed.timed(lambda: self._stream.hear(member, values, stands, counts=counts))
         self._heard_s += taken_s
 
     def combined(self, at: Fraction) -> Combined:

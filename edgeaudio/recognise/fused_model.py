@@ -6,7 +6,9 @@ Does not know: the arithmetic (fusion.py), clips, thresholds, events.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -50,19 +52,34 @@ class FusedStream:
     def __init__(self, scorers: Sequence[_ClipScorer], combination: Combination) -> None:
         self._scorers = scorers
         self._combination = combination
-        self._last: list[tuple[Fraction, Samples] | None] = [None] * len(scorers)  # until when it stands, and the score
+        self._heard: list[deque[_Score]] = [deque() for _ in scorers]  # of each member: its last score, and newer ones
 
-    def hear(self, member: int, values: Samples | None, until: Fraction, *, counts: bool) -> None:
-        """Score a member's next clip (None: under the gate), or step; it stands up to the moment `until`.
+    def hear(self, member: int, values: Samples | None, stands: tuple[Fraction, Fraction], *, counts: bool) -> None:
+        """Score a member's next clip (None: under the gate), or step.
 
+        stands: the moments from which and up to which the score stands, unless a newer one does.
         counts: False: the member is under the gate, and scores 0 whatever its model says.
         """
         scores = None if values is None else self._scorers[member].scores(values)
-        self._last[member] = None if scores is None or not counts else (until, scores)
+        self._heard[member].append(_Score(*stands, scores if counts else None))
 
     def combined(self, at: Fraction) -> Combined:
-        """Return the scores at a moment, of members' scores that still stand."""
-        return self._combination.combined([last[1] if last and at <= last[0] else None for last in self._last])
+        """Return the scores at a moment, which is no earlier than that of the last call."""
+        return self._combination.combined([_standing(heard, at) for heard in self._heard])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Score:
+    since: Fraction
+    until: Fraction
+    scores: Samples | None
+
+
+def _standing(heard: deque[_Score], at: Fraction) -> Samples | None:
+    """Return the newest scores that stand at a moment, and forget older ones."""
+    while len(heard) > 1 and heard[1].since <= at:
+        heard.popleft()
+    return heard[0].scores if heard and heard[0].since <= at <= heard[0].until else None
 
 
 LoadedModel = Model | FusedModel

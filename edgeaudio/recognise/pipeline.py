@@ -63,8 +63,8 @@ class StatefulScorer(Scorer, Protocol):
 class FusedClipScorer(Protocol):
     """The scores of a fused model on one source's sound without a hole; moments are in its samples."""
 
-    def hear(self, member: int, values: Samples | None, until: Fraction, *, counts: bool) -> None:
-        """Score a member's next clip; the score stands up to the moment `until`."""
+    def hear(self, member: int, values: Samples | None, stands: tuple[Fraction, Fraction], *, counts: bool) -> None:
+        """Score a member's next clip; `stands`: from when and up to when the score stands."""
 
     def combined(self, at: Fraction) -> Combined:
         """Return the combination of the members' last scores, of those that still stand."""
@@ -333,8 +333,11 @@ class _Epoch:
             if part.member is None:
                 yield part.index, self._scores(part, clip)
             else:
-                until = (clip.stop + part.config.n_samples) * self._resamplers[part.config.sample_rate].input_per_output
-                self._fused[part.index].hear(part.member, clip.values, until, counts=not clip.is_quiet)
+                config, stop = part.config, clip.stop
+                per_output = self._resamplers[config.sample_rate].input_per_output
+                # from its last sample on: of two rates the ends of the same sound differ by less than a sample
+                stands = ((stop - 1) * per_output, (stop + config.n_samples) * per_output)
+                self._fused[part.index].hear(part.member, clip.values, stands, counts=not clip.is_quiet)
 
     def _complete(self, part: _Part, clips: Iterable[Clip]) -> Iterator[tuple[int, _Part, Clip]]:
         """Yield clips, each with the samples of the epoch after which it is complete."""

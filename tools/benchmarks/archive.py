@@ -30,8 +30,8 @@ from support.processes import children_of, pss_mb, tree_of
 
 import edgeaudio
 from edgeaudio.recognise.bundled_models import find_model
+from edgeaudio.recognise.fused_model import LoadedModel
 from edgeaudio.recognise.model import load_model
-from edgeaudio.recognise.pipeline import Scorer
 from tools.benchmarks.cores import pinned
 from tools.benchmarks.figures import FLOOR, Figure, Target
 from tools.benchmarks.recordings import MODEL, UNIT, bare_loop, birdnet, recording
@@ -186,7 +186,7 @@ def _cpu_since(usage: resource.struct_rusage) -> float:
     return now.ru_utime + now.ru_stime - usage.ru_utime - usage.ru_stime
 
 
-def _listen(path: Path, model: Scorer) -> None:
+def _listen(path: Path, model: LoadedModel) -> None:
     for _ in edgeaudio.listen(path, model):
         pass
 

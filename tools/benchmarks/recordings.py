@@ -25,9 +25,9 @@ import edgeaudio
 from edgeaudio.commands.score import Style, score
 from edgeaudio.predictions import PERIOD_S
 from edgeaudio.recognise.bundled_models import find_model
+from edgeaudio.recognise.fused_model import LoadedModel
 from edgeaudio.recognise.manifest import MODEL_FILE_NAME
 from edgeaudio.recognise.model import load_model
-from edgeaudio.recognise.pipeline import Scorer
 from edgeaudio.types import Samples
 from tools.benchmarks.cores import pinned
 from tools.benchmarks.figures import FLOOR, Figure, Target
@@ -115,7 +115,7 @@ def bare_loop(path: Path) -> Callable[[], object]:
     return run
 
 
-def _listen(path: Path, model: Scorer) -> None:
+def _listen(path: Path, model: LoadedModel) -> None:
     for _ in edgeaudio.listen(path, model):
         pass
 
