@@ -30,6 +30,7 @@ from edgeaudio import Block, EdgeaudioError, Event, Prediction, demo
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.connection import open_source
 from edgeaudio.recognise.manifest import DetectorSection
+from edgeaudio.recognise.model import Model
 from edgeaudio.settings import Settings
 from edgeaudio.types import Channel, Samples
 from edgeaudio.wiring import load_models, source_config, source_pipeline
@@ -416,6 +417,7 @@ def test_an_async_generator_is_scored_as_it_comes(model: Path):
 
 def test_a_running_model_does_not_block_the_event_loop(model: Path, monkeypatch: pytest.MonkeyPatch):
     loaded, moved = edgeaudio.load_model(model), threading.Event()
+    assert isinstance(loaded, Model)
     outputs = loaded.outputs
 
     def slow(values: Samples) -> Samples:
@@ -436,6 +438,7 @@ def test_a_running_model_does_not_block_the_event_loop(model: Path, monkeypatch:
 
 def test_alisten_yields_predictions_of_a_large_piece_before_its_end(model: Path, monkeypatch: pytest.MonkeyPatch):
     loaded, taken = edgeaudio.load_model(model), threading.Event()
+    assert isinstance(loaded, Model)
     outputs, n_clips = loaded.outputs, 0
 
     def counted(values: Samples) -> Samples:

@@ -14,6 +14,7 @@ from edgeaudio.recognise.manifest import (
     ClipSection,
     DetectorSection,
     EntitySection,
+    FuseSection,
     InputSection,
     Manifest,
     OutputSection,
@@ -38,10 +39,11 @@ def default_of(item):
         (
             "At the top",
             Manifest,
-            {"clip", "input", "output", "features", "detector", "groups", "thresholds", "entities"},
+            {"clip", "input", "output", "features", "fuse", "detector", "groups", "thresholds", "entities"},
         ),
         ("`[clip]`", ClipSection, set()),
         ("`[input]`", InputSection, set()),
+        ("Fused models", FuseSection, set()),
         ("`[output]`", OutputSection, set()),
         ("`[features]`", FeatureConfig, {"kind", "sample_rate"}),
         ("`[detector]`", DetectorSection, set()),
@@ -61,11 +63,12 @@ def test_every_preset():
 
 
 def test_the_examples_are_read():
-    first, streaming, second, words = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    first, streaming, fused, second, words = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
     manifest = parse_manifest(tomllib.loads(first), Path("model.toml"))
     assert manifest.name == "doorbell"
     whole = tomllib.loads(first) | tomllib.loads(streaming)
     assert parse_manifest(whole, Path("model.toml")).period_s == 0.03
+    assert parse_manifest(tomllib.loads(fused), Path("model.toml")).fuse[1].labels["dog_bark"] == "Dog"
     whole = tomllib.loads(first) | tomllib.loads(second) | {"labels": ["smoke alarm", "siren"]}
     assert parse_manifest(whole, Path("model.toml")).threshold("any alarm").on == 0.8
     whole = tomllib.loads(first) | tomllib.loads(words) | {"labels": ["yes", "unknown"]}

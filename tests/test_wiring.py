@@ -8,6 +8,7 @@ from support.tflite import model_directory
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import DetectorSection, Threshold
+from edgeaudio.recognise.model import Model
 from edgeaudio.settings import Settings, SettingsError
 from edgeaudio.settings.schema import TranscriptsSettings
 from edgeaudio.wiring import (
@@ -155,7 +156,9 @@ def test_settings_override_the_manifest_and_a_source_overrides_both(model: Path)
         "either": Threshold(0.6, 0.1),
     }
     assert porch.thresholds == {**yard.thresholds, "third": Threshold(0.5, 0.5)}
-    scores = models["mine"].scores(np.repeat(np.array([0.1, 0.9, 0.5], np.float32), 40))
+    mine = models["mine"]
+    assert isinstance(mine, Model)
+    scores = mine.scores(np.repeat(np.array([0.1, 0.9, 0.5], np.float32), 40))
     np.testing.assert_allclose(scores, [0.1, 0.9, 0.5, 0.9], atol=1e-6)
 
 

@@ -68,7 +68,8 @@ def kernels(models: Iterable[Model]) -> str:
 
 def main() -> None:
     order, file = sys.argv[1], Path(sys.argv[2])
-    installed = {name: load_model(path) for name, path in bundled_models().items()}
+    loaded = {name: load_model(path) for name, path in bundled_models().items()}
+    installed = {name: model for name, model in loaded.items() if isinstance(model, Model)}
     reference = {name: with_reference_kernels(model) for name, model in installed.items()}
     if order == "write":
         recorded = {name: Recorded(model) for name, model in installed.items()}

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tflite import LABELS, model_file
+from support.tflite import LABELS, loaded_model, model_file
 
 from edgeaudio import cli
 from edgeaudio.recognise import model as model_module
-from edgeaudio.recognise.model import load_model
 
 THREE = '--set=labels=["first", "second", "third"]'
 SHORT = ("--kind", "waveform", "--sample-rate", "1200", THREE)
@@ -37,7 +36,7 @@ def test_a_waveform_model_with_its_labels_packed(run):
     assert table["input"] == {"kind": "waveform"}
     assert out[0] == "some-model: written; waveform, 0.1 s at 1200 Hz, 3 labels (first, second, third)"
     assert not any("mend" in line for line in out)  # nothing was guessed
-    scores = load_model(directory).scores(np.full(120, 0.5, np.float32))
+    scores = loaded_model(directory).scores(np.full(120, 0.5, np.float32))
     np.testing.assert_allclose(scores, 0.5)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tflite import content_of, manifest_of
+from support.tflite import content_of, loaded_model, manifest_of
 
 from edgeaudio.recognise.interpreter import ModelError
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, ClipSection, InputSection, Manifest
@@ -60,7 +60,7 @@ def test_a_model_directory_may_hold_a_front_end(tmp_path):
     with pytest.raises(ModelError, match=r"front.tflite: its SHA-256 is [0-9a-f]{64}, and model.toml says "):
         load_model(tmp_path)
     (tmp_path / "front.tflite").write_bytes(content_of("frontend_clip"))
-    assert load_model(tmp_path).scores(SAMPLES).shape == (3,)
+    assert loaded_model(tmp_path).scores(SAMPLES).shape == (3,)
 
 
 def test_a_front_end_that_keeps_state_is_reset():

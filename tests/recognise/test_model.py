@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tflite import LABELS, MELS, SPECTRUM, WAVEFORM, content_of, manifest_of, model_directory
+from support.tflite import LABELS, MELS, SPECTRUM, WAVEFORM, content_of, loaded_model, manifest_of, model_directory
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise import interpreter as interpreter_module
@@ -166,7 +166,7 @@ def test_a_group_has_the_score_of_its_highest_member(tmp_path):
 
 def test_the_user_can_name_a_model_and_add_groups(tmp_path):
     directory = model_directory(tmp_path, groups={"any": LABELS})
-    model = load_model(directory, name="mine", groups={"ends": ("first", "third")})
+    model = loaded_model(directory, name="mine", groups={"ends": ("first", "third")})
     assert (model.manifest.name, tuple(model.manifest.groups)) == ("mine", ("any", "ends"))
     np.testing.assert_allclose(model.scores(CLIP), [*THIRDS, 0.9, 0.5], atol=1e-6)
     with pytest.raises(ManifestError, match=r"model.toml: groups.x: 'none' is not one of the labels$"):
@@ -199,7 +199,7 @@ def test_which_runtime_is_taken(monkeypatch, old_is_there, numpy_version, expect
 
 
 def test_threads_may_share_a_model(tmp_path):
-    model = load_model(model_directory(tmp_path))
+    model = loaded_model(model_directory(tmp_path))
     clips = [np.full(120, value, dtype=np.float32) for value in (0.1, 0.4, 0.7, 0.9)]
     begin = threading.Barrier(len(clips))
 

@@ -14,6 +14,7 @@ from typing import Any
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME, ClipSection, InputSection, Manifest
 from edgeaudio.recognise.manifest_file import manifest_toml
+from edgeaudio.recognise.model import Model, load_model
 
 # the TFLite runtime prints this on standard error, once a process, and has no switch for it
 RUNTIME_LINE = "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
@@ -73,6 +74,13 @@ def model_directory(parent: Path, test_model: str = "waveform", /, **changes: An
     (directory / MODEL_FILE_NAME).write_bytes(content_of(test_model))
     (directory / FILE_NAME).write_text(manifest_toml(manifest))
     return directory
+
+
+def loaded_model(directory: Path, **options: Any) -> Model:
+    """Load a model that is not fused."""
+    model = load_model(directory, **options)
+    assert isinstance(model, Model)
+    return model
 
 
 def model_file(name: str, file: str = "some model.tflite", **packed: str) -> Path:

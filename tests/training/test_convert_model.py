@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from support.sounds import write_tones
+from support.tflite import loaded_model
 
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.manifest import ClipSection, InputSection, Manifest
@@ -89,7 +90,7 @@ def test_a_saved_model_gives_the_same_bytes_of_meaning(folder, tmp_path):
     assert convert(folder, tmp_path / "a", "--kind", "float32") == 0
     assert convert(folder, tmp_path / "b", "--kind", "float32", model="saved") == 0
     values = np.random.default_rng(0).normal(size=(FEATURES.n_frames(RATE // 2), 8)).astype(np.float32)
-    first, second = (load_model(tmp_path / name).scores(values) for name in "ab")
+    first, second = (loaded_model(tmp_path / name).scores(values) for name in "ab")
     np.testing.assert_allclose(first, second, atol=1e-6)
 
 

@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 from support.espeak import espeak
+from support.tflite import loaded_model
 
 from edgeaudio.recognise.manifest import Threshold
-from edgeaudio.recognise.model import load_model
 from tools import train_model
 from tools.synth import spoken_strings
 from tools.training.draft import read_draft
@@ -122,7 +122,7 @@ def test_from_words_to_a_draft(espeak, words, tmp_path, monkeypatch):
     assert all((out / f"{name}.png").stat().st_size > 1000 for name in ("confusion", "recall", "curves"))
     result = json.loads((out / "fold-1" / "result.json").read_text())
     assert result["bytes"] < 60_000
-    model = load_model(out / "fold-1")
+    model = loaded_model(out / "fold-1")
     manifest = model.manifest
     assert manifest.labels == ("do", "ti", "unknown", "silence")
     assert (manifest.input.kind, manifest.clip.n_samples, manifest.clip.period_ms) == ("mfcc", RATE, 100)
