@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,13 @@ import pyarrow.parquet as pq
 import pytest
 from support.brokers import ROOT
 from support.dask_cluster import ENVIRONMENT, OPTIONS
+from support.fused import fused_directory, member
 from support.wave_files import write_wave
 
-from edgeaudio.archive import dask_jobs
+from edgeaudio.archive import dask_jobs, dask_model
 from edgeaudio.archive.beginnings import beginnings
 from edgeaudio.archive.dask_jobs import model_files, on_dask
-from edgeaudio.archive.dask_model import ModelFiles
+from edgeaudio.archive.dask_model import ModelFiles, unpacked
 from edgeaudio.archive.dask_worker import run_here
 from edgeaudio.archive.fetching import work_of
 from edgeaudio.archive.hearing import hearing_of
@@ -89,6 +91,27 @@ def test_what_a_model_is_loaded_from_is_sent_and_no_more_than_fits(model: str, m
     monkeypatch.setattr(dask_jobs, "MOST_MODEL_BYTES", 100)
     with pytest.raises(EdgeaudioError, match="more than 0 MB are not sent to workers of Dask"):
         model_files(Path(model))
+
+
+def test_a_fused_model_is_sent_with_its_members_and_is_the_same_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    sections = [member(tmp_path / "here", "one"), member(tmp_path / "here", "two", "features_time_major")]
+    here = fused_directory(tmp_path / "here", sections)
+    sent = model_files(here)
+    assert set(sent.files) == {
+        "model.toml",
+        *(f"{name}/model.{kind}" for name in ("one", "two") for kind in ("toml", "tflite")),
+    }
+    (tmp_path / "worker").mkdir()
+    monkeypatch.setattr(dask_model, "get_worker", lambda: SimpleNamespace(local_directory=str(tmp_path / "worker")))
+    there = Path(unpacked(sent))
+    hearing = hearing_of(str(here))
+    assert hearing_of(str(there)).place == hearing.place
+    manifest = there / "two" / "model.toml"  # a member that is run otherwise gives other results
+    manifest.write_text(manifest.read_text().replace("offset = 1.0", "offset = 0.9"))
+    assert hearing_of(str(there)).place != hearing.place
 
 
 def test_processes_of_jobs_do_not_import_dask() -> None:

@@ -12,13 +12,12 @@ from edgeaudio.recognise.manifest import FILE_NAME, ClipSection, FuseSection, In
 from edgeaudio.recognise.manifest_file import manifest_toml, read_manifest
 
 CLIP = ClipSection(sample_rate=8000, n_samples=800, period_ms=50)  # 0.1 s, as long as the clips of the test models
-SAME = {label: label for label in LABELS}
 
 
 def member(parent: Path, name: str, test_model: str = "waveform", /, **changes: Any) -> FuseSection:
     """Write a member's directory, and return the section that takes all of its labels."""
     directory = model_directory(parent, test_model, name=name, **changes)
-    return FuseSection(name, read_manifest(directory / FILE_NAME).sha256, SAME)
+    return FuseSection(name, read_manifest(directory / FILE_NAME).sha256, {label: label for label in LABELS})
 
 
 def fused_directory(parent: Path, members: Sequence[FuseSection], **changes: Any) -> Path:
