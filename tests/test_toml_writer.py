@@ -36,6 +36,25 @@ url = "rtsp://a"
     )
 
 
+def test_tables_of_a_list_have_headings_of_their_own():
+    table = {"name": "x", "fuse": [{"model": "a", "labels": {"dog": "Dog"}}, {"model": "b"}], "none": []}
+    text = dumps(table)
+    assert text == """\
+name = "x"
+none = []
+
+[[fuse]]
+model = "a"
+
+[fuse.labels]
+dog = "Dog"
+
+[[fuse]]
+model = "b"
+"""
+    assert tomllib.loads(text) == table
+
+
 def test_a_comment_stands_behind_the_value_of_its_key():
     origins: dict[tuple[str, ...], str] = {("mqtt", "url"): "--set"}
     table = {"mqtt": {"url": "mqtt://a", "keepalive_s": 60}}
