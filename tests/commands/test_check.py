@@ -90,9 +90,8 @@ def test_each_thing_that_fails_says_why_and_hides_no_other(model: Path, tmp_path
         )
     assert status == 2
     assert said["model mine"].startswith("works")
-    assert said["model gone"] == (
-        f"FAILS  {tmp_path}/gone: is not a model directory; it must hold model.tflite and model.toml"
-    )
+    problem = "is not a model directory; it must hold model.toml, and model.tflite unless it is fused"
+    assert said["model gone"] == f"FAILS  {tmp_path}/gone: {problem}"
     assert said["source porch"] == (
         f"FAILS  rtsp://me:***@127.0.0.1:{closed}/x: nothing listens on 127.0.0.1:{closed}; "
         "check the port, and that the service is switched on"
