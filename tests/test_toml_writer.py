@@ -39,7 +39,9 @@ url = "rtsp://a"
 def test_tables_of_a_list_have_headings_of_their_own():
     table = {"name": "x", "fuse": [{"model": "a", "labels": {"dog": "Dog"}}, {"model": "b"}], "none": []}
     text = dumps(table)
-    assert text == """\
+    assert (
+        text
+        == """\
 name = "x"
 none = []
 
@@ -52,6 +54,7 @@ dog = "Dog"
 [[fuse]]
 model = "b"
 """
+    )
     assert tomllib.loads(text) == table
 
 
