@@ -62,6 +62,16 @@ def test_co_alarm_is_not_in_its_own_pause():
     assert alarm.evidence(0.2, 4.2) is None, "one of the four pulses is missing"
 
 
+@pytest.mark.parametrize(("sounder", "low_hz", "high_hz"), [("piezo", 2600, 3700), ("square", 490, 550)])
+def test_a_cadence_is_given_by_the_sounder_asked_for(sounder, low_hz, high_hz):
+    for seed in range(6):
+        alarm = make_alarm("smoke_alarm", 3.0, RATE, np.random.default_rng(seed), sounder)
+        first_s, last_s = alarm.pulses[0]
+        pulse = alarm.samples[round((first_s + 0.1) * RATE) : round((last_s - 0.1) * RATE)]
+        power = np.abs(np.fft.rfft(pulse * np.hanning(len(pulse)), RATE)) ** 2
+        assert 0.85 * low_hz < np.argmax(power) < 1.15 * high_hz, "a glide goes an eighth to either side"
+
+
 def test_siren_counts_once_two_seconds_were_heard():
     alarm = make_alarm("siren", 10.0, RATE, np.random.default_rng(1))
     assert alarm.evidence(-3.9, 0.1) is False

@@ -18,6 +18,7 @@ from models.home.train.home_speech import SENTENCES, VARIANTS, read_aloud, strun
 from tools.synth.alarm_sounds import LABELS
 from tools.synth.held_out_speech import SENTENCES as JUDGED_SENTENCES
 from tools.synth.held_out_speech import VOICES as JUDGED_VOICES
+from tools.synth.house_beeps import HOUSE_BEEPS
 from tools.synth.other_sounds import KINDS
 from tools.synth.texture_sounds import TEXTURES, rain
 from tools.training.corpus import HELD_OUT_SPEAKER, UNLABELLED
@@ -78,10 +79,11 @@ def contents(folder):
 def test_the_list_names_everything_with_its_label_and_fold(made_set):
     file, rows = made_set, rows_of(made_set)
     assert list(rows[0]) == ["file", "label", "fold", "fixed"]
-    silent_alarms, others, negatives, elsewhere = 3, len(KINDS) + 3, 6, 2 * 2
+    silent_alarms, others, negatives, elsewhere = 3, len(KINDS) + len(HOUSE_BEEPS) + 3, 6, 2 * 2
     assert Counter(row["label"] for row in rows) == {
         "rain": 3 + 1, "sea_waves": 1, "fire_crackling": 1, "helicopter": 1, "clock_tick": 1,
-        "smoke_alarm": 2, "co_alarm": 2, "siren": 1, "speech": 2, "": silent_alarms + others + negatives + elsewhere,
+        "smoke_alarm": 2 + 1, "co_alarm": 2, "siren": 1 + 1, "speech": 2,
+        "": silent_alarms + others + negatives + elsewhere,
     }  # fmt: skip
     assert all((file.parent / row["file"]).is_file() for row in rows)
     assert len({row["file"] for row in rows}) == len(rows)
@@ -216,6 +218,7 @@ def test_two_seeds_do_not_mix(made_set, data):
 
 def test_the_command_says_what_it_made(espeak, data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(home_recordings, "ALARMS", {"siren": 2})
+    monkeypatch.setattr(home_recordings, "EUROPEAN_ALARMS", {})
     monkeypatch.setattr(home_recordings, "SILENT_ALARMS", {"siren": 1})
     monkeypatch.setattr(home_recordings, "OTHERS_PER_KIND", 1)
     monkeypatch.setattr(home_recordings, "UNLABELLED_AGAIN", 1)
@@ -227,7 +230,7 @@ def test_the_command_says_what_it_made(espeak, data, tmp_path, capsys, monkeypat
     words = capsys.readouterr().out.split("\n")
     assert words[0] == str(tmp_path / "out" / "home.csv")
     assert [line.strip() for line in words[1:-1]] == [
-        f"{1 + len(KINDS) + 3 + 2 + 6} without a label", f"{3 + 4} rain", "2 siren", "3 speech",
+        f"{1 + len(KINDS) + len(HOUSE_BEEPS) + 3 + 2 + 6} without a label", f"{3 + 4} rain", "2 siren", "3 speech",
     ]  # fmt: skip
 
 

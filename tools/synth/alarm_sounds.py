@@ -11,11 +11,14 @@ allow 10 % to either side.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
+
+Sounder = Literal["piezo", "square"]
 
 LABELS = ("smoke_alarm", "co_alarm", "siren")
 
@@ -28,8 +31,9 @@ TOLERANCE = 0.10
 PROOF_PAUSE_S = {"smoke_alarm": 0.8, "co_alarm": 1.2}
 # Silence before a group: without it, the clip may show the last pulses of a longer group.
 PROOF_LEAD_S = {"smoke_alarm": 0.6, "co_alarm": 0.2}
-PROOF_SIREN_S = 2.0
-TRACE_SIREN_S = 0.3
+# Of what is told by its sound, or by beeps that go on.
+PROOF_S = 2.0
+TRACE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +41,8 @@ class Alarm:
     """One alarm without its surroundings.
 
     `samples` is float32 (n,) with an RMS of 1 over the sounding parts; `pulses` holds the start and
-    stop of every pulse in seconds, and `groups` the index of the first pulse of each group.
+    stop of every pulse in seconds, and `groups` the index of the first pulse of each group: none where no cadence
+    identifies it.
     """
 
     label: str
@@ -51,12 +56,13 @@ class Alarm:
         Arguable (None) is, for example, three pulses whose pause has not come yet: it may be a
         smoke alarm, and it may be a lorry that begins to reverse.
         """
-        if self.label == "siren":
-            heard_s = sum(max(0.0, min(b, stop_s) - max(a, start_s)) for a, b in self.pulses)
-            if heard_s >= min(PROOF_SIREN_S, 0.6 * (stop_s - start_s)):
+        heard = [(max(a, start_s), min(b, stop_s)) for a, b in self.pulses if a < stop_s and b > start_s]
+        if not self.groups:
+            lasted_s = heard[-1][1] - heard[0][0] if heard else 0.0
+            if lasted_s >= min(PROOF_S, 0.6 * (stop_s - start_s)):
                 return True
-            return None if heard_s >= TRACE_SIREN_S else False
-        if not any(a < stop_s and b > start_s for a, b in self.pulses):
+            return None if lasted_s >= TRACE_S else False
+        if not heard:
             return False
         return True if self._group_with_pause(start_s, stop_s) else None
 
@@ -81,12 +87,17 @@ class Alarm:
         return False
 
 
-def make_alarm(label: str, duration_s: float, sample_rate: int, rng: np.random.Generator) -> Alarm:
-    """Return an alarm of one of LABELS, at least `duration_s` long, beginning with its first pulse."""
+def make_alarm(
+    label: str, duration_s: float, sample_rate: int, rng: np.random.Generator, sounder: Sounder | None = None
+) -> Alarm:
+    """Return an alarm of one of LABELS, at least `duration_s` long, beginning with its first pulse.
+
+    sounder: Of a cadenced alarm: a piezo near 3.1 kHz, or a square wave near 520 Hz; None: any.
+    """
     if label == "siren":
         return _siren(duration_s, sample_rate, rng)
     cadence = TEMPORAL_THREE if label == "smoke_alarm" else TEMPORAL_FOUR
-    return _cadenced(label, cadence, duration_s, sample_rate, rng)
+    return _cadenced(label, cadence, duration_s, sample_rate, sounder, rng)
 
 
 def active_rms(samples: Samples, pulses: tuple[tuple[float, float], ...], sample_rate: int) -> float:
@@ -128,11 +139,10 @@ def _edges(n: int, sample_rate: int, rng: np.random.Generator) -> NDArray[np.flo
     return np.asarray((1 - np.exp(-time_s / rise_s)) * ringing)
 
 
-def _voice(rng: np.random.Generator) -> tuple[float, tuple[float, ...]]:
+def _voice(sounder: Sounder | None, rng: np.random.Generator) -> tuple[float, tuple[float, ...]]:
     """Pitch and harmonics of a domestic sounder."""
-    if (
-        rng.random() < 0.25
-    ):  # 520 Hz, square: the low-frequency sounder that wakes more sleepers; a small case rounds it off
+    # 520 Hz, square: the low-frequency sounder that wakes more sleepers (NFPA 72); a small case rounds it off
+    if (sounder or ("square" if rng.random() < 0.25 else "piezo")) == "square":
         dulled_db = rng.uniform(0, 40) if rng.random() < 0.5 else 0.0
         odd = tuple(-200.0 if k % 2 == 0 else -20 * np.log10(k) - dulled_db for k in range(2, 14))
         return rng.uniform(490, 550), odd
@@ -145,6 +155,7 @@ def _cadenced(
     cadence: tuple[int, float, float, float],
     duration_s: float,
     sample_rate: int,
+    sounder: Sounder | None,
     rng: np.random.Generator,
 ) -> Alarm:
     """Groups of equal pulses; the whole clock and every interval stray within the tolerance."""
@@ -152,7 +163,7 @@ def _cadenced(
     clock = 1 + rng.uniform(-0.6, 0.6) * TOLERANCE
     spread = [1 + rng.uniform(-0.4, 0.4) * TOLERANCE for _ in range(3)]
     on_s, off_s, pause_s = (v * clock * s for v, s in zip((on_s, off_s, pause_s), spread, strict=True))
-    pitch_hz, harmonics_db = _voice(rng)
+    pitch_hz, harmonics_db = _voice(sounder, rng)
     glide = rng.uniform(-0.25, 0.25) if rng.random() < 0.15 else 0.0
 
     pulses: list[tuple[float, float]] = []
@@ -203,7 +214,7 @@ def _siren(duration_s: float, sample_rate: int, rng: np.random.Generator) -> Ala
         ramp = np.where(position < rise, position / rise, (1 - position) / (1 - rise))
         bend = rng.uniform(0.6, 1.6)  # charging and discharging, or a motor gaining speed
         pitch_hz = low_hz * (high_hz / low_hz) ** (ramp**bend)
-    pitch_hz = pitch_hz * _passing(time_s, rng)
+    pitch_hz = pitch_hz * passing(time_s, rng)
     phase = 2 * np.pi * np.cumsum(pitch_hz) / sample_rate
     wave = np.sin(phase)
     odd_only = rng.random() < 0.4
@@ -217,10 +228,10 @@ def _siren(duration_s: float, sample_rate: int, rng: np.random.Generator) -> Ala
     # approaching, leaving, turning corners
     swell_db = rng.uniform(0, 5) * np.sin(2 * np.pi * time_s / rng.uniform(3, 20) + rng.uniform(0, 6))
     samples = (wave * 10 ** (swell_db / 20)).astype(np.float32)
-    return _unit("siren", samples, [(0.0, n / sample_rate)], [0], sample_rate)
+    return _unit("siren", samples, [(0.0, n / sample_rate)], [], sample_rate)
 
 
-def _passing(time_s: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def passing(time_s: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     """The Doppler factor of a vehicle that drives by (1 where it stands)."""
     if rng.random() < 0.5:
         return np.ones_like(time_s)

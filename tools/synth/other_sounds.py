@@ -1,6 +1,6 @@
 """Synthesised sounds that are no alarm, many of them similar to one: beeps, rings, birds, music, clicks and noises.
 
-Does not know: alarms, beyond the two cadences that no sound here may have.
+Does not know: alarms, beyond the cadences, and the beeps without one, that no sound here may have.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tools.synth.acoustics import add_at, coloured_noise
 from tools.synth.alarm_sounds import beep
+from tools.synth.european_alarms import is_beeper
 
 Samples = NDArray[np.float32]
 Maker = Callable[[float, int, np.random.Generator], Samples]
@@ -49,12 +50,18 @@ def _harmonics(rng: np.random.Generator) -> tuple[float, ...]:
     return tuple(first_db - rng.uniform(2, 12) * k for k in range(rng.integers(1, 5)))
 
 
-def _pitch(rng: np.random.Generator) -> float:
-    """Often where alarms sound, sometimes anywhere."""
-    where = rng.random()
-    if where < 0.35:
-        return rng.uniform(2500, 3900)
-    return rng.uniform(480, 560) if where < 0.45 else float(np.exp(rng.uniform(np.log(300), np.log(5500))))
+def _pitch(on_s: float, off_s: float, rng: np.random.Generator) -> float:
+    """Often where alarms sound, sometimes anywhere; no beeper's, if what goes on is `on_s` of tone after `off_s`."""
+    while True:
+        where = rng.random()
+        if where < 0.35:
+            pitch_hz = rng.uniform(2500, 3900)
+        elif where < 0.45:
+            pitch_hz = rng.uniform(480, 560)
+        else:
+            pitch_hz = float(np.exp(rng.uniform(np.log(300), np.log(5500))))
+        if not is_beeper(pitch_hz, on_s, off_s):
+            return pitch_hz
 
 
 def _grouped(
@@ -68,7 +75,8 @@ def _grouped(
 ) -> Samples:
     """Equal beeps in groups, entered at any phase."""
     samples = _empty(duration_s, sample_rate)
-    pitch_hz, harmonics_db = _pitch(rng), _harmonics(rng)
+    # the longest gap tells: with it, beeps come in groups, or one by one
+    pitch_hz, harmonics_db = _pitch(on_s, pause_s, rng), _harmonics(rng)
     glide = rng.uniform(-0.3, 0.3) if rng.random() < 0.2 else 0.0
     period_s = count * on_s + (count - 1) * off_s + pause_s
     now_s = -rng.uniform(0, period_s) if rng.random() < 0.7 else rng.uniform(0, duration_s)
@@ -186,7 +194,7 @@ def tone(duration_s: float, sample_rate: int, rng: np.random.Generator) -> Sampl
     """A steady tone, with or without beginning and end, perhaps trembling."""
     samples = _empty(duration_s, sample_rate)
     length_s = duration_s if rng.random() < 0.5 else rng.uniform(0.3, duration_s)
-    wave = beep(length_s, _pitch(rng), _harmonics(rng), sample_rate, rng)
+    wave = beep(length_s, _pitch(length_s, 0.0, rng), _harmonics(rng), sample_rate, rng)
     if rng.random() < 0.4:
         time_s = np.arange(len(wave)) / sample_rate
         tremolo = 1 + rng.uniform(0, 0.9) * np.sin(2 * np.pi * rng.uniform(0.5, 15) * time_s)

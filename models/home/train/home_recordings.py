@@ -3,8 +3,8 @@
     python -m models.home.train.home_recordings --data ../shared/data --out runs/home --seed 1
 
 Owns: which recordings the model is trained on, how many clips are synthesised, and the list (a CSV for `dataset.py`:
-file, label, fold, fixed). Does not know: how sounds are synthesised (`alarm_sounds.py`, `other_sounds.py`,
-`texture_sounds.py`), speech (`home_speech.py`), or how a model is trained.
+file, label, fold, fixed). Does not know: how sounds are synthesised (`alarm_sounds.py`, `european_alarms.py`,
+`other_sounds.py`, `house_beeps.py`, `texture_sounds.py`), speech (`home_speech.py`), or how a model is trained.
 
 A synthesised clip has almost no other sound in it: training mixes recordings with it, each with its own label.
 """
@@ -28,8 +28,10 @@ from tqdm import tqdm
 from edgeaudio.errors import EdgeaudioError
 from models.home.train.home_speech import SENTENCES, read_aloud, strung_digits, training_speakers
 from tools.synth import acoustics
-from tools.synth.alarm_sounds import active_rms, make_alarm
+from tools.synth.alarm_sounds import Alarm, active_rms, make_alarm
 from tools.synth.espeak import require_espeak
+from tools.synth.european_alarms import make_beeper, make_two_tone_siren
+from tools.synth.house_beeps import HOUSE_BEEPS
 from tools.synth.other_sounds import BACKGROUND_KINDS, KINDS, Maker, make_other
 from tools.synth.scenes import mixed, received, travelled
 from tools.synth.texture_sounds import TEXTURES
@@ -40,6 +42,7 @@ from tools.training.recordings import audio_files, read_audio, write_wav
 
 Samples = NDArray[np.float32]
 Make = Callable[[np.random.Generator], Samples]
+MakeAlarm = Callable[[float, int, np.random.Generator], Alarm]
 
 COLLECTIONS = ("esc10", "speech_digits", *UNLABELLED)
 SAMPLE_RATE = 32_000  # rain, fire and waves differ most where they hiss
@@ -49,6 +52,10 @@ SPEECH_S = (5.0, 8.0)
 LASTING_S = 5.0  # what is not told by its rhythm, as ESC-10's recordings
 
 ALARMS = {"smoke_alarm": 700, "co_alarm": 700, "siren": 450}
+EUROPEAN_ALARMS: dict[str, tuple[str, int, MakeAlarm]] = {
+    "beeper": ("smoke_alarm", 350, make_beeper),
+    "two_tone_siren": ("siren", 450, make_two_tone_siren),
+}
 # Clips in which an alarm is silent (its pause, or the time before it): as many as chance gives beside those of ALARMS.
 SILENT_ALARMS = {"smoke_alarm": 6, "co_alarm": 350, "siren": 13}
 OTHERS_PER_KIND = 300
@@ -160,11 +167,13 @@ def _kinds(
 ) -> Iterator[tuple[str, str, int, Make]]:
     """Yield label, name, count and maker of each kind."""
     for label, count in ALARMS.items():
-        yield label, label, count, partial(_alarm, label, sounding=True)
+        yield label, label, count, partial(_alarm, partial(make_alarm, label), sounding=True)
+    for name, (label, count, make) in EUROPEAN_ALARMS.items():
+        yield label, name, count, partial(_alarm, make, sounding=True)
     for label, count in SILENT_ALARMS.items():
-        yield "", f"silent_{label}", count, partial(_alarm, label, sounding=False)
+        yield "", f"silent_{label}", count, partial(_alarm, partial(make_alarm, label), sounding=False)
     resembling: dict[str, Maker] = {kind: partial(make_other, kind=kind) for kind in KINDS}
-    for name, maker in (resembling | PLAIN_SOUNDS).items():
+    for name, maker in (resembling | HOUSE_BEEPS | PLAIN_SOUNDS).items():
         yield "", name, OTHERS_PER_KIND, partial(_other, maker)
     for name, paths in unlabelled.items():
         yield "", name, UNLABELLED_AGAIN, partial(_elsewhere, paths)
@@ -199,13 +208,13 @@ def _write_list(file: Path, rows: Sequence[Row]) -> Path:
     return file
 
 
-def _alarm(label: str, rng: np.random.Generator, *, sounding: bool) -> Samples:
+def _alarm(make: MakeAlarm, rng: np.random.Generator, *, sounding: bool) -> Samples:
     """Return a clip whose alarm can be identified; not `sounding`: one without any of its sound."""
     while True:
         # when the clip begins, in the alarm's time: before the alarm does, or at any phase of it
         start_s = -rng.uniform(0, CLIP_S - 0.1) if rng.random() < 0.35 else rng.uniform(0, 7.0)
         stop_s = start_s + CLIP_S
-        alarm = make_alarm(label, stop_s, SAMPLE_RATE, rng)
+        alarm = make(stop_s, SAMPLE_RATE, rng)
         if rng.random() < 0.1:  # it ends, or is switched off, in the middle
             stop_s = rng.uniform(max(0.0, start_s), stop_s)
         if alarm.evidence(start_s, stop_s) is sounding:
