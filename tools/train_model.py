@@ -9,6 +9,9 @@ trained and judged on its own, as Keras and as int8 through edgeaudio's clips, f
 model is trained on everything. Run again, the command continues where it was stopped. The result is ready for
 `tools.convert_model`, and each fold is a model directory of its own.
 
+With `--teacher` the network also learns what another model, of any labels, hears in each recording; the layer for that
+is left out of the result.
+
 With `--keywords` they are spoken words: a fold is a speaker, and a model is judged by the words that it reports in
 strings of that speaker's words, and in sound without any.
 
@@ -47,6 +50,7 @@ from tools.training.draft import NO_HASH
 from tools.training.fold_report import report_folds
 from tools.training.keyword_data import OTHERS, keywords_of, read_keywords
 from tools.training.keyword_folds import judged_folds, keyword_draft
+from tools.training.lessons import lessons, load_teacher
 from tools.training.recordings import Recording, read_audio, through
 from tools.training.runs import claim, named
 from tools.training.training_data import TrainingData
@@ -90,6 +94,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--full-band", action="store_true", help="for sound cards and hydrophones: no clip loses its highest bands"
     )
+    made.add_argument(
+        "--teacher", type=Path, help="directory of a model of samples, whose scores are learnt beside the labels"
+    )
     made.add_argument("--clips", type=int, help="training clips to draw (default: 300000; of keywords: 100000)")
     made.add_argument("--learning-rate", type=float, default=3e-3)
     made.add_argument("--seed", type=int, default=1)
@@ -131,6 +138,7 @@ def _train(options: argparse.Namespace) -> None:
         raise EdgeaudioError(f"--fold {min(unknown)}: there are only {', '.join(map(str, folds))}")
     labels = (*keywords_of(entries), *OTHERS) if options.keywords else labels_of(entries)
     draft = _draft(options, labels)
+    teacher = load_teacher(options.teacher) if options.teacher else None
     require_keras()
     recordings = []
     for entry in tqdm(entries, desc="reading", unit="file", leave=False):
@@ -140,11 +148,14 @@ def _train(options: argparse.Namespace) -> None:
     asked["unknown"] = named(options.recordings, options.unknown)["negatives"]
     # what has changed in those folders since, too: folds are only compared where they heard the same
     asked |= {"labels": ", ".join(labels), "n_recordings": str(len(entries))}
+    asked["teacher"] = teacher.manifest.sha256 if teacher else "None"
     claim(options.out, asked)
     for entry, recording in _synthetic(labels, options):
         entries.append(entry)
         recordings.append(recording)
-    data = TrainingData(entries, recordings, draft.labels, _features(options))
+    heard = [recording.samples for recording in recordings]
+    taught = lessons(heard, options.sample_rate, teacher, options.out) if teacher else None
+    data = TrainingData(entries, recordings, draft.labels, _features(options), taught)
     chosen = options.fold or folds
     if options.keywords:
         passages = partial(
@@ -171,6 +182,8 @@ def _check_voices(options: argparse.Namespace) -> None:
         raise EdgeaudioError(f"--voices {options.voices}: must not be negative")
     if not options.keywords and (given := next((name for name in ONLY_OF_KEYWORDS if getattr(options, name)), None)):
         raise EdgeaudioError(f"--{given} goes with --keywords")
+    if options.keywords and options.teacher:
+        raise EdgeaudioError("--teacher does not go with --keywords")
     if options.voices:
         require_espeak()
         if (most := len(training_voices(options.voices, options.language, options.seed))) < options.voices:

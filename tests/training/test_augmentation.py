@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 
 from tools.training.augmentation import UNHEARD_DB, Batches, Example, Recipe, mask_spectrum, place, unit_loudness
+from tools.training.lessons import Lesson
 
 FRAME_S = 0.02
 N_FRAMES, N_MELS = 50, 16
@@ -66,6 +67,28 @@ def test_mixed_answers_follow_the_audible_shares():
     assert shares[both] == pytest.approx(answers[both], abs=0.02)
 
 
+@pytest.mark.parametrize("speed", [0, 0.3])
+def test_a_teachers_answers_are_those_of_the_stretch_that_is_drawn(speed):
+    # the loudness of a recording tells where a clip was cut: the teacher's score rises with it
+    n = 500
+    ramp = example(n, lesson=Lesson((np.arange(19, dtype=np.float16) / 20)[:, None], 0.5, 1.0))
+    ramp.power[:, 4] = np.arange(1, n + 1)
+    for seed in range(20):
+        power, span = place(ramp, N_FRAMES, replace(CALM, speed=speed), np.random.default_rng(seed))
+        assert span == pytest.approx((power[0, 4] - 1, power[-1, 4] - 1), abs=0.01)
+    _, answers = draw([ramp], CALM, size=32)
+    assert answers.shape == (32, 3)
+    assert len(set(answers[:, 2].tolist())) > 8, "each stretch has its own"
+
+
+def test_a_teachers_answers_are_mixed_as_the_labels_are():
+    first = example(200, 4, (1.0, 0.0), lesson=Lesson(np.full((8, 1), 1.0, np.float16), 0.5, 1.0))
+    second = example(200, 11, (0.0, 1.0), lesson=Lesson(np.full((8, 1), 0.0, np.float16), 0.5, 1.0))
+    _, answers = draw([first, second], replace(CALM, mixing=1.0), size=64)
+    assert answers[:, 2] == pytest.approx(answers[:, 0], abs=1e-6)
+    assert ((answers[:, 2] > 0.05) & (answers[:, 2] < 0.95)).sum() > 10
+
+
 def test_every_answer_is_drawn_as_often_and_negatives_as_said():
     rare, common, nothing = example(60), example(60, 5, (0.0, 1.0)), example(60, 6, (0.0, 0.0))
     _, answers = draw([rare, *[common] * 20, *[nothing] * 50], replace(CALM, negatives=0.2), size=1000)
@@ -80,14 +103,14 @@ def test_what_is_fixed_stays_where_it_is():
     clicks.power[7::13, 4] = 1
     rng = np.random.default_rng(1)
     for _ in range(10):
-        placed = place(clicks, N_FRAMES, Recipe(), rng)
+        placed, _ = place(clicks, N_FRAMES, Recipe(), rng)
         assert np.flatnonzero(placed.sum(axis=1)).tolist() == list(range(7, N_FRAMES, 13))
 
 
 def test_most_of_a_short_sound_is_kept():
     rng = np.random.default_rng(1)
     for _ in range(50):
-        placed = place(example(10), N_FRAMES, CALM, rng)
+        placed, _ = place(example(10), N_FRAMES, CALM, rng)
         assert 8 <= np.count_nonzero(placed.sum(axis=1)) <= 10
 
 

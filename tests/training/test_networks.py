@@ -43,6 +43,18 @@ def test_mfcc_begin_as_the_mel_bands_they_were_made_of(spectrum_network):
 
 
 @pytest.mark.filterwarnings("default")
+def test_what_a_teacher_says_is_answered_in_training_alone(spectrum_network):
+    config = FeatureConfig("log_mel", 16_000, n_fft=512, hop_length=320, n_mels=16)
+    network, scoring = spectrum_network(config, 30, 3, n_taught=7)
+    clip = np.ones((1, 30, 16), np.float32)
+    logits, scores = np.asarray(network(clip)), np.asarray(scoring(clip))
+    assert logits.shape == (1, 10)
+    assert scores == pytest.approx(1 / (1 + np.exp(-logits[:, :3])), abs=1e-5), "the same weights"
+    _, untaught = spectrum_network(config, 30, 3)
+    assert scoring.count_params() == untaught.count_params()
+
+
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(("n_frames", "n_mels"), [(197, 64), (30, 16), (5, 8)])
 def test_any_shape_of_log_mels_will_do(spectrum_network, n_frames, n_mels):
     config = FeatureConfig("log_mel", 16_000, n_fft=512, hop_length=320, n_mels=n_mels)

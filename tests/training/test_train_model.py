@@ -7,9 +7,13 @@ import time
 import numpy as np
 import pytest
 from support.sounds import write_tones
+from support.tflite import model_directory
 
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.recognise.manifest import ClipSection
+from edgeaudio.recognise.model import load_model
 from tools import train_model
+from tools.training import training_run
 from tools.training.augmentation import Batches
 from tools.training.draft import read_draft
 from tools.training.recordings import write_wav
@@ -35,6 +39,7 @@ def recordings(tmp_path):
         (["--clips", "-5"], "--clips -5: must be a number above 0"),
         (["--learning-rate", "nan"], "--learning-rate nan: must be a number above 0"),
         (["--clip-s", "inf"], "--clip-s inf: must be a number above 0"),
+        (["--teacher", "nowhere"], "nowhere"),
         (["--clip-s", "0.05"], "--clip-s 0.05: a clip must hold a frame, which is 64 ms"),
     ],
 )
@@ -87,9 +92,33 @@ def test_from_recordings_to_a_draft(recordings, tmp_path):
     assert time.monotonic() - began_s < 20
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_teacher_is_learnt_from_and_left_out_of_the_model(recordings, tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
+    seen = []
+    make_batches = training_run._batches
+
+    def spied(*how):
+        for values, targets in make_batches(*how):
+            seen.append(targets.shape)
+            yield values, targets
+
+    monkeypatch.setattr(training_run, "_batches", spied)
+    teacher = model_directory(tmp_path, clip=ClipSection(RATE, 120))
+    out = tmp_path / "out"
+    arguments = [str(recordings), "--out", str(out), *ARGUMENTS, "--fold", "1", "--no-final"]
+    assert train_model.main([*arguments, "--teacher", str(teacher)]) == 0
+    assert set(seen) == {(training_run.BATCH, 2 * 2 + 3)}, "two labels, and the three of the teacher"
+    model = load_model(out / "fold-1")
+    assert model.manifest.labels == ("high", "low")
+    assert len(model.outputs(np.zeros((47, 16), np.float32))[0]) == 2
+    assert len(list(out.glob("lessons-*.npz"))) == 1
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [
+        (["--teacher", "TEACHER"], "teacher = None, not "),
         (["--n-mels", "24"], "n_mels = 16, not 24"),
         (["--full-band"], "full_band = False, not True"),
         (["--negatives", "NEGATIVES"], "negatives = None, not /"),
@@ -106,7 +135,8 @@ def test_a_folder_that_was_begun_with_other_options_is_refused(
     with pytest.raises(pytest.fail.Exception):
         train_model.main(arguments)
     capsys.readouterr()
-    option = [str(tmp_path / word) if word == "NEGATIVES" else word for word in option]
+    model_directory(tmp_path, name="teacher").rename(tmp_path / "TEACHER")
+    option = [str(tmp_path / word) if word in ("NEGATIVES", "TEACHER") else word for word in option]
     assert train_model.main([*arguments, *option]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith(f"train_model: {out}: begun with {words}")

@@ -139,9 +139,9 @@ def _hum(duration_s: float, sample_rate: int, rng: np.random.Generator) -> Sampl
     """A transformer or a motor at twice the mains' frequency, and its fan; RMS 1."""
     n = round(duration_s * sample_rate)
     phase = 4 * np.pi * rng.choice(MAINS_HZ) * np.arange(n) / sample_rate
-    hum = coloured_noise(n, rng, slope=rng.uniform(0.6, 1.8)) * rng.uniform(0.2, 1.5)
+    hum = np.asarray(coloured_noise(n, rng, slope=rng.uniform(0.6, 1.8)) * rng.uniform(0.2, 1.5), dtype=np.float64)
     for order in range(1, 9):
-        hum = hum + rng.uniform(0, 1.2) / order * np.sin(order * phase + rng.uniform(0, 6))
+        hum += rng.uniform(0, 1.2) / order * np.sin(order * phase + rng.uniform(0, 6))
     return (hum / np.std(hum)).astype(np.float32)
 
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.training.lessons import Lesson
+
 Floats = NDArray[np.float32]
 
 LOUD_SHARE = 0.1  # of the frames: a bark counts as loud as its bark, not as its pause
@@ -53,11 +55,13 @@ class Example:
     power: mel power, float32 (n_frames, n_mels).
     answer: (n_labels,), all zeros for a negative.
     fixed: True if its rhythm and its place in the clip identify it; neither is changed.
+    lesson: What a teacher hears in it, or None where there is no teacher.
     """
 
     power: Floats
     answer: Floats
     fixed: bool = False
+    lesson: Lesson | None = None
 
 
 class Batches:
@@ -79,9 +83,11 @@ class Batches:
         self._labelled = [kind for kind in kinds.values() if kind[0].answer.any()]
 
     def draw(self, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Return log-mel power, float32 (size, n_frames, n_mels), and answers from 0 to 1, float32 (size, n_labels).
+        """Return log-mel power, float32 (size, n_frames, n_mels), and answers from 0 to 1, float32 (size, n_answers).
 
-        The power is in dB of the loudest tenth of the clip's frames, before its colouring.
+        The power is in dB of the loudest tenth of the clip's frames, before its colouring. The answers are those of the
+        labels, then the teacher's. A teacher hears recordings as they are, and its answers are mixed as they are: the
+        network learns to hear through the rest what the teacher heard without it.
         """
         recipe = self._recipe
         power, answers = self._placed(size, rng)
@@ -101,12 +107,23 @@ class Batches:
             for _ in range(size)
         ]
         chosen = [kind[rng.integers(len(kind))] for kind in kinds]
-        power = np.stack([place(example, self._n_frames, self._recipe, rng) for example in chosen])
-        return unit_loudness(power), np.stack([example.answer for example in chosen])
+        placed = [place(example, self._n_frames, self._recipe, rng) for example in chosen]
+        answers = [
+            example.answer
+            if example.lesson is None
+            else np.concatenate([example.answer, example.lesson.between(*(at * self._frame_s for at in span))])
+            for example, (_, span) in zip(chosen, placed, strict=True)
+        ]
+        return unit_loudness(np.stack([power for power, _ in placed])), np.stack(answers)
 
 
-def place(example: Example, n_frames: int, recipe: Recipe, rng: np.random.Generator) -> Floats:
-    """Return a stretch of a recording, float32 (n_frames, n_mels); a short one lies anywhere in it, or is repeated."""
+def place(
+    example: Example, n_frames: int, recipe: Recipe, rng: np.random.Generator
+) -> tuple[Floats, tuple[float, float]]:
+    """Return a stretch of a recording, float32 (n_frames, n_mels), and the recording's frames from and to which it is.
+
+    A recording that is shorter than a clip lies anywhere in it, or is repeated.
+    """
     power = example.power
     last = len(power) - 1
     step = 1.0 if example.fixed else float(np.exp(rng.uniform(-recipe.speed, recipe.speed)))
@@ -124,11 +141,13 @@ def place(example: Example, n_frames: int, recipe: Recipe, rng: np.random.Genera
             at = at % n
         else:
             heard = (at >= 0) & (at < n)
-    stretch = between(power, np.clip(at * step, 0, last), axis=0)
+    frames = np.clip(at * step, 0, last)
+    stretch = between(power, frames, axis=0)
     if heard is not None:
         stretch = stretch * heard[:, None]
     bands = np.arange(power.shape[1]) + rng.uniform(-recipe.shift_mels, recipe.shift_mels)
-    return between(stretch, np.clip(bands, 0, power.shape[1] - 1), axis=1)
+    span = (float(frames.min()), float(frames.max()))
+    return between(stretch, np.clip(bands, 0, power.shape[1] - 1), axis=1), span
 
 
 def received(power: Floats, frame_s: float, recipe: Recipe, rng: np.random.Generator) -> Floats:

@@ -46,13 +46,15 @@ class Plan:
     weight_decay: float = 1e-3
     label_smoothing: float = 0.02
     is_exclusive: bool = False  # one answer a clip: softmax instead of a sigmoid each
+    teacher_weight: float = 1.0  # of the loss on one of a teacher's answers, against that on one of the labels'
 
 
 def fit(network: Any, batches: Batches, plan: Plan, folder: Path, name: str) -> list[Epoch]:  # noqa: ANN401 - Keras has no types
     """Train `network`, which gives logits; returns loss and duration of every epoch.
 
     batches: called with an epoch's own random numbers, yields `plan.steps` pairs of values (n, ...) and targets
-        (n, 2 * n_labels): the answers from 0 to 1, then whether each counts.
+        (n, 2 * n_labels + n_taught): the answers from 0 to 1, whether each counts, and a teacher's answers to the
+        logits that follow those of the labels.
     folder: of checkpoints; a training with a checkpoint there is resumed.
     """
     rate = keras.optimizers.schedules.CosineDecay(
@@ -62,9 +64,7 @@ def fit(network: Any, batches: Batches, plan: Plan, folder: Path, name: str) -> 
         warmup_steps=round(WARM_UP * plan.steps * plan.epochs),
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=plan.weight_decay)
-    network.compile(
-        optimizer, loss=_exclusive_loss(plan.label_smoothing) if plan.is_exclusive else _loss(plan.label_smoothing)
-    )
+    network.compile(optimizer, loss=_exclusive_loss(plan.label_smoothing) if plan.is_exclusive else _loss(plan))
     optimizer.build(network.trainable_variables)
     checkpoint = tf.train.Checkpoint(network=network, optimizer=optimizer)
     progress_file = folder / "progress.json"
@@ -96,16 +96,26 @@ def _one_ahead(batches: Iterable[tuple[Floats, Floats]]) -> Iterator[tuple[Float
             yield batch
 
 
-def _loss(smoothing: float) -> Callable[[Any, Any], Any]:
-    """Return the binary cross-entropy over the answers that count."""
+def _loss(plan: Plan) -> Callable[[Any, Any], Any]:
+    """Return the binary cross-entropy over the answers that count, and over those of a teacher.
+
+    A teacher's answers are summed and divided by the number of labels: among hundreds, a few are not near 0.
+    """
 
     def loss(targets: Any, logits: Any) -> Any:  # noqa: ANN401
-        n = logits.shape[-1]
-        answers = targets[:, :n] * (1 - smoothing) + smoothing / 2
-        entropy = ops.maximum(logits, 0.0) - logits * answers + ops.log1p(ops.exp(-ops.abs(logits)))
-        return ops.mean(entropy * targets[:, n:])
+        n = targets.shape[-1] - logits.shape[-1]
+        answers = targets[:, :n] * (1 - plan.label_smoothing) + plan.label_smoothing / 2
+        total = ops.mean(_entropy(answers, logits[:, :n]) * targets[:, n : 2 * n])
+        if logits.shape[-1] > n:
+            taught = ops.sum(_entropy(targets[:, 2 * n :], logits[:, n:]), axis=-1) / n
+            total += plan.teacher_weight * ops.mean(taught)
+        return total
 
     return loss
+
+
+def _entropy(answers: Any, logits: Any) -> Any:  # noqa: ANN401
+    return ops.maximum(logits, 0.0) - logits * answers + ops.log1p(ops.exp(-ops.abs(logits)))
 
 
 def _exclusive_loss(smoothing: float) -> Callable[[Any, Any], Any]:

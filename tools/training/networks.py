@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.filters import dct_matrix
 
+RARE = -5.0  # the logit that a teacher's answers begin at: of hundreds of sounds, a clip holds a few
+
 
 def cadence_network(n_frames: int, n_features: int, n_labels: int) -> tuple[Any, Any]:
     """Return a network over time whose receptive field is the whole clip, for sounds with a rhythm.
@@ -38,15 +40,19 @@ def cadence_network(n_frames: int, n_features: int, n_labels: int) -> tuple[Any,
     return keras.Model(inputs, logits), keras.Model(inputs, layers.Activation("sigmoid")(logits))
 
 
-def spectrum_network(config: FeatureConfig, n_frames: int, n_labels: int) -> tuple[Any, Any]:
+def spectrum_network(config: FeatureConfig, n_frames: int, n_labels: int, n_taught: int = 0) -> tuple[Any, Any]:
     """Return a network over time and frequency, for sounds with a shape that may lie higher or lower.
 
     MFCC are turned back into mel bands first, since neighbouring coefficients have nothing to do with each other: a
     layer begins as the inverse of the cosine transform, and may be trained to something better. Then plain
     convolutions, which see two seconds; beside them, a branch that sees the whole clip, for what is told by its rhythm.
 
+    n_taught: Answers that a teacher gives beside the labels. The layer for them is in the first model alone: it shapes
+        what the layers below learn, and does not ship.
+
     Returns:
-        Two models over the same weights: one that gives logits, to be trained, and one that gives scores.
+        Two models over the same weights: one that gives logits (n_labels + n_taught), to be trained, and one that gives
+        scores of the labels.
     """
     inputs = keras.Input((n_frames, config.n_features))
     x = _as_bands(inputs, config, n_frames)
@@ -55,9 +61,13 @@ def spectrum_network(config: FeatureConfig, n_frames: int, n_labels: int) -> tup
     y = _activated(layers.DepthwiseConv2D((9, 1), padding="same", use_bias=False)(x))
     y = _activated(layers.Conv2D(48, 1, use_bias=False)(y))
     pooled = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalAveragePooling2D()(y)])
-    logits = layers.Dense(n_labels)(layers.Dropout(0.3)(pooled))
-    network, scoring = keras.Model(inputs, logits), keras.Model(inputs, layers.Activation("sigmoid")(logits))
-    return network, scoring
+    kept = layers.Dropout(0.3)(pooled)
+    logits = layers.Dense(n_labels)(kept)
+    scoring = keras.Model(inputs, layers.Activation("sigmoid")(logits))
+    if n_taught:
+        rare = keras.initializers.Constant(RARE)
+        logits = layers.Concatenate()([logits, layers.Dense(n_taught, bias_initializer=rare)(kept)])
+    return keras.Model(inputs, logits), scoring
 
 
 def keyword_network(config: FeatureConfig, n_frames: int, n_labels: int) -> tuple[Any, Any]:

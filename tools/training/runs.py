@@ -86,4 +86,5 @@ def _interface(manifest: Manifest) -> tuple[object, ...]:
 
 
 def _first_difference(begun: Mapping[str, str], asked: Mapping[str, str]) -> str | None:
-    return next((name for name in asked if begun.get(name) != asked[name]), None)
+    # an option that did not exist when the training was begun was not given
+    return next((name for name in asked if begun.get(name, "None") != asked[name]), None)

@@ -13,6 +13,7 @@ from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.recognise.features import features
 from tools.training.augmentation import Example
 from tools.training.dataset import Entry
+from tools.training.lessons import Lesson
 from tools.training.recordings import Recording, without_padding
 
 Floats = NDArray[np.float32]
@@ -20,12 +21,21 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Decoded recordings beside their entries, the labels, and the features of a model to be trained."""
+    """Decoded recordings beside their entries, the labels, and the features of a model to be trained.
+
+    lessons: What a teacher hears in each recording; None without a teacher.
+    """
 
     entries: Sequence[Entry]
     recordings: Sequence[Recording]
     labels: tuple[str, ...]
     features: FeatureConfig
+    lessons: Sequence[Lesson] | None = None
+
+    @property
+    def n_taught(self) -> int:
+        """Answers that a teacher gives beside those of the labels; 0 without a teacher."""
+        return self.lessons[0].scores.shape[1] if self.lessons else 0
 
     @cached_property
     def powers(self) -> list[Floats | None]:
@@ -43,9 +53,10 @@ class TrainingData:
 
     def examples(self, without_fold: int | None) -> list[Example]:
         """Return the training examples: all recordings but those of one fold; None: all."""
+        taught: Sequence[Lesson | None] = self.lessons or [None] * len(self.entries)
         return [
-            Example(power, np.array([entry.label == label for label in self.labels], dtype=np.float32), entry.fixed)
-            for entry, power in zip(self.entries, self.powers, strict=True)
+            Example(power, np.array([entry.label == label for label in self.labels], np.float32), entry.fixed, lesson)
+            for entry, power, lesson in zip(self.entries, self.powers, taught, strict=True)
             if entry.fold != without_fold and power is not None
         ]
 

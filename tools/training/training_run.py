@@ -54,14 +54,16 @@ def train(
     if not file.exists():
         keras.utils.set_random_seed(options.seed)
         folder.mkdir(parents=True, exist_ok=True)
-        make = keyword_network if options.keywords else spectrum_network
-        network, scoring = make(config, n_frames, len(data.labels))
+        if options.keywords:
+            network, scoring = keyword_network(config, n_frames, len(data.labels))
+        else:
+            network, scoring = spectrum_network(config, n_frames, len(data.labels), data.n_taught)
         plan = Plan(
             max(1, options.clips // (BATCH * EPOCH_STEPS)), EPOCH_STEPS, options.seed, options.learning_rate, 2e-3,
             is_exclusive=options.keywords,
         )  # fmt: skip
         name = "everything" if without_fold is None else f"fold {without_fold}"
-        history = fit(network, partial(_batches, batches, config), plan, folder, name)
+        history = fit(network, partial(_batches, batches, config, len(data.labels)), plan, folder, name)
         history_file.write_text(json.dumps(history))
         scoring.save(file)
     return manifest, file, json.loads(history_file.read_text())
@@ -105,10 +107,11 @@ def _scaled(base: FeatureConfig, log_mels: Floats) -> FeatureConfig:
 
 
 def _batches(
-    source: Batches | KeywordBatches, config: FeatureConfig, rng: np.random.Generator
+    source: Batches | KeywordBatches, config: FeatureConfig, n_labels: int, rng: np.random.Generator
 ) -> Iterator[tuple[Floats, Floats]]:
-    """Yield one epoch of features (BATCH, n_frames, n_features) and targets (BATCH, 2 * n_labels)."""
+    """Yield one epoch of features (BATCH, n_frames, n_features) and targets (BATCH, 2 * n_labels + n_taught)."""
     for _ in range(EPOCH_STEPS):
         log_mels, answers = source.draw(BATCH, rng)
         values = np.stack([clip_features(clip, config) for clip in log_mels])
-        yield values, np.concatenate([answers, np.ones_like(answers)], axis=1)
+        own, taught = answers[:, :n_labels], answers[:, n_labels:]
+        yield values, np.concatenate([own, np.ones_like(own), taught], axis=1)
