@@ -95,6 +95,40 @@ def test_the_list_names_everything_with_its_label_and_fold(made_set):
         assert row["fixed"] == ("no" if is_movable(row) or not row["file"].startswith("made/") else "yes")
 
 
+def test_a_kind_of_background_is_left_out_of_one_fold(espeak, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(home_recordings, "_pieces", lambda *_: ())  # nothing else is made
+    monkeypatch.setattr(home_recordings, "BACKGROUND_CLIPS", 4)
+    for kind in ("fans", "ships", "strangers", "wind"):
+        a_noise(tmp_path / "backgrounds" / kind / "a.wav", 7.0)
+        a_noise(tmp_path / "backgrounds" / kind / "longer.wav", 2.0)
+    (tmp_path / "backgrounds" / "strangers" / "labels.txt").write_text("speech\nmusic\n")
+    file = write_home_set(data, tmp_path / "out", 1, backgrounds=tmp_path / "backgrounds")
+    rows = [row for row in rows_of(file) if Path(row["file"]).name.startswith("background_")]
+    found = {(Path(r["file"]).stem.split("-")[0], r["label"], r["fold"], r["fixed"]) for r in rows}
+    assert found == {
+        ("background_fans", "", "1", "no"), ("background_ships", "", "2", "no"),
+        ("background_strangers", "speech", "4", "no"), ("background_wind", "", "1", "no"),
+    }  # fmt: skip
+    assert Counter(row["fold"] for row in rows) == {"1": 8, "2": 4, "4": 4}
+    for row in rows:
+        samples = read_audio(file.parent / row["file"], SAMPLE_RATE)
+        assert 0 < len(samples) <= LASTING_S * SAMPLE_RATE
+        assert samples.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("none", "no folders there; --backgrounds must hold one"), ("empty", "no recordings there")]
+)
+def test_backgrounds_that_are_missing_are_named(espeak, data, tmp_path, capsys, monkeypatch, name, words):
+    monkeypatch.setattr(home_recordings, "_pieces", lambda *_: ())
+    (tmp_path / "empty" / "wind").mkdir(parents=True)
+    arguments = ["--data", str(data), "--out", str(tmp_path / "out"), "--backgrounds", str(tmp_path / name)]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert words in error
+
+
 def test_clips_are_as_long_as_promised_and_sound(made_set):
     for row in rows_of(made_set):
         if not row["file"].startswith("made/"):

@@ -7,6 +7,10 @@ file, label, fold, fixed). Does not know: how sounds are synthesised (`alarm_sou
 `other_sounds.py`, `house_beeps.py`, `texture_sounds.py`), speech (`home_speech.py`), or how a model is trained.
 
 A synthesised clip has almost no other sound in it: training mixes recordings with it, each with its own label.
+
+With `--backgrounds`, a folder whose sub-folders are kinds of background (as `tools.evaluate_model` takes them, made of
+other recordings than those that a model is judged on), each kind gives clips too. A kind belongs to a fold: the model
+of that fold has heard none of it, as little as a new house's model has.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from edgeaudio.errors import EdgeaudioError
 from models.home.train.home_speech import SENTENCES, read_aloud, strung_digits, training_speakers
 from tools.synth import acoustics
 from tools.synth.alarm_sounds import Alarm, active_rms, make_alarm
-from tools.synth.espeak import require_espeak
+from tools.synth.espeak import SPEECH, require_espeak
 from tools.synth.european_alarms import make_beeper, make_two_tone_siren
 from tools.synth.house_beeps import HOUSE_BEEPS
 from tools.synth.other_sounds import BACKGROUND_KINDS, KINDS, Maker, make_other
@@ -59,6 +63,7 @@ EUROPEAN_ALARMS: dict[str, tuple[str, int, MakeAlarm]] = {
 # Clips in which an alarm is silent (its pause, or the time before it): as many as chance gives beside those of ALARMS.
 SILENT_ALARMS = {"smoke_alarm": 6, "co_alarm": 350, "siren": 13}
 OTHERS_PER_KIND = 300
+BACKGROUND_CLIPS = 300  # of each kind of background
 # Of each collection without a label: few recordings, which must not be lost among the many that are made up.
 UNLABELLED_AGAIN = 800
 TEXTURES_PER_LABEL = 12  # to every two recordings, one that is made up; with more, rain became a helicopter
@@ -68,6 +73,7 @@ READ_ALOUD = 350
 OTHER = "other"
 # These may be sped up, too; what else is made up is told, or told apart, by its rhythm.
 MOVABLE = {"digits", *TEXTURES, *UNLABELLED}
+PRESENT = "labels.txt"  # of a kind of background: labels that sound in it, one a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,7 @@ class Piece:
     number: int
     fixed: bool
     make: Make
+    fold: int = ALWAYS_TRAINED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,10 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="home_recordings", description="Makes the training set of models/home.")
     parser.add_argument("--data", type=Path, required=True, help="folder of recordings (esc10, speech_digits, ...)")
     parser.add_argument("--out", type=Path, required=True, help="folder for home.csv and what is made up")
+    parser.add_argument("--backgrounds", type=Path, help="folder of backgrounds, each of its folders a kind")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     try:
-        file = write_home_set(options.data, options.out, options.seed)
+        file = write_home_set(options.data, options.out, options.seed, backgrounds=options.backgrounds)
     except (EdgeaudioError, OSError) as error:
         print(f"home_recordings: {error}", file=sys.stderr)
         return 2
@@ -111,15 +119,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0) -> Path:
+def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0, backgrounds: Path | None = None) -> Path:
     """Write `out/home.csv` and the recordings under `out/made` that do not exist yet; returns the list's path.
 
     Each recording (32 kHz, mono, 16 bit) depends on the seed, its kind and its number alone. `share` makes fewer of
     every kind, at least one.
 
     Raises:
-        EdgeaudioError: A collection of recordings is missing under `data`, espeak-ng is not installed, or `out` holds
-            what another seed made.
+        EdgeaudioError: A collection of recordings is missing under `data`, a kind of `backgrounds` holds none,
+            espeak-ng is not installed, or `out` holds what another seed made.
     """
     require_espeak()
     collections = {name: audio_files(data / name, ADVICE) for name in COLLECTIONS}
@@ -127,9 +135,11 @@ def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0) -> P
     _claim(made, seed)
     rows = [Row(path, path.parent.name, _official_fold(path), fixed=False) for path in collections["esc10"]]
     unlabelled = {name: collections[name][HALF["train"]] for name in UNLABELLED}
+    folds = sorted({row.fold for row in rows})
     kinds = _kinds(training_speakers(collections["speech_digits"]), unlabelled)
-    pieces = tqdm(list(_pieces(kinds, share)), desc="making", unit="file")
-    rows += [Row(_made(piece, made, seed), piece.label, ALWAYS_TRAINED, piece.fixed) for piece in pieces]
+    pieces = [*_pieces(kinds, share), *(_of_backgrounds(backgrounds, folds, share) if backgrounds else ())]
+    shown = tqdm(pieces, desc="making", unit="file")
+    rows += [Row(_made(piece, made, seed), piece.label, piece.fold, piece.fixed) for piece in shown]
     rows += [Row(path, "", ALWAYS_TRAINED, fixed=False) for paths in unlabelled.values() for path in paths]
     return _write_list(out / "home.csv", rows)
 
@@ -160,6 +170,20 @@ def _pieces(kinds: Iterable[tuple[str, str, int, Make]], share: float) -> Iterat
     for number in numbers(READ_ALOUD):
         language = languages[number % len(languages)]
         yield Piece("speech", "sentences", number, fixed=False, make=partial(_sentences, language))
+
+
+def _of_backgrounds(folder: Path, folds: Sequence[int], share: float) -> Iterator[Piece]:
+    """Yield clips of each kind of background; the kinds are dealt to the folds in turn, in their order."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not names:
+        raise EdgeaudioError(f"{folder}: no folders there; --backgrounds must hold one for each kind")
+    for index, name in enumerate(names):
+        paths = audio_files(folder / name, "each folder of --backgrounds must hold recordings")
+        present = (folder / name / PRESENT).read_text().split() if (folder / name / PRESENT).is_file() else []
+        label = SPEECH if SPEECH in present else ""
+        for number in range(max(1, round(BACKGROUND_CLIPS * share))):
+            make = partial(_of_background, paths[number % len(paths)])
+            yield Piece(label, f"background_{name}", number, fixed=False, make=make, fold=folds[index % len(folds)])
 
 
 def _kinds(
@@ -240,6 +264,19 @@ def _elsewhere(paths: Sequence[Path], rng: np.random.Generator) -> Samples:
         recording = read_audio(paths[int(rng.integers(len(paths)))], SAMPLE_RATE)
         pieces.append(acoustics.at_level(recording, 0.0))
     return _through_air_and_microphone(np.concatenate(pieces)[: round(LASTING_S * SAMPLE_RATE)], rng)
+
+
+def _of_background(path: Path, rng: np.random.Generator) -> Samples:
+    """Return any stretch of a recording that is not silent, as by another microphone."""
+    recording = read_audio(path, SAMPLE_RATE)
+    n = round(LASTING_S * SAMPLE_RATE)
+    if not recording.any():
+        raise EdgeaudioError(f"{path}: is silent; remove it")
+    while True:
+        start = int(rng.integers(max(1, len(recording) - n)))
+        stretch = recording[start : start + n]
+        if stretch.any():
+            return _through_air_and_microphone(stretch, rng)
 
 
 def _texture(maker: Maker, rng: np.random.Generator) -> Samples:

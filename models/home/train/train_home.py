@@ -78,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = recipe_parser("train_home", "Trains, judges and converts models/home.", Path("runs/home"))
     parser.add_argument("--kind", choices=("log_mel", "mfcc"), default="log_mel")
+    parser.add_argument("--backgrounds", type=Path, help="folder of backgrounds, each of its folders a kind")
     parser.add_argument("--teacher", type=Path, help="directory of a model whose scores are learnt too (YAMNet's)")
     parser.add_argument("--clips", type=int, default=300_000, help="training clips of each model (default: 300000)")
     options = parser.parse_args(arguments)
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _make(options: argparse.Namespace) -> None:
     work: Path = options.work
-    recordings = write_home_set(options.data, work, options.seed)
+    recordings = write_home_set(options.data, work, options.seed, backgrounds=options.backgrounds)
     trained = [str(recordings), "--out", str(work), "--kind", options.kind, "--clips", str(options.clips)]
     trained += ["--sample-rate", str(SAMPLE_RATE), "--n-mels", str(N_MELS)]
     trained += ["--teacher", str(options.teacher)] if options.teacher else []
