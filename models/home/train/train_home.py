@@ -24,6 +24,7 @@ from tools import convert_model, train_model
 from tools.training.command import exit_status, recipe_parser, runtimes
 from tools.training.draft import read_draft
 from tools.training.label_entities import ENTITIES
+from tools.training.lessons import load_teacher
 
 N_MELS = 80
 # A pulse group of the carbon-monoxide alarm comes every 5.7 s: an event must outlive the pause.
@@ -55,13 +56,13 @@ most beeps that resemble an alarm for that alarm, a reversing lorry's among them
 
 ## How it was made
 
-    python -m models.home.train.train_home --data {data} --out models/home --clips {clips} --seed {seed}
+    python -m models.home.train.train_home --data {data} --out models/home --clips {clips} --seed {seed}{more}
 
 This command makes the recordings (`runs/home/home.csv` lists them), trains and evaluates a model for each ESC-10 fold,
 trains the bundled model on all folds, converts it, and evaluates its events. The last step alone, without training:
 
     python -m models.home.train.evaluate_home runs/home --data {data} --model models/home --card models/home/README.md
-
+{taught}
 ## Cross-validation
 
 The recordings are the official folds 1 to 4 of ESC-10 (K. J. Piczak, 2015). Each fold is judged by a model that was
@@ -71,6 +72,12 @@ model code. The recipe was chosen on these same folds (`docs/experiments/home.md
 luck.
 
 {report}
+"""
+
+
+TAUGHT = """
+Beside the labels, the network learnt the scores that another model gives to each recording: {name} {version}
+({license}). The layer for those is left out of what ships.
 """
 
 
@@ -116,15 +123,29 @@ def _make(options: argparse.Namespace) -> None:
         f"{draft.features.n_features} {'MFCC' if options.kind == 'mfcc' else 'log-mel bands'}" if draft.features else ""
     )
     report = (work / "report.md").read_text()
-    card.write_text(
-        CARD.format(features=features, data=options.data, clips=options.clips, seed=options.seed, report=report)
-    )
+    card.write_text(card_text(options, features, report))
     converted = [str(work / "model.keras"), "--manifest", str(work / "home.toml"), "--out", str(options.out)]
     converted += ["--recordings", str(options.data / "esc10"), "--keep-thresholds", "--card", str(card)]
     converted += runtimes(options)
     _must(convert_model.main(converted), "conversion")
     judged = [str(work), "--data", str(options.data), "--model", str(options.out)]
     _must(evaluate_home.main([*judged, "--card", str(options.out / "README.md")]), "evaluation")
+
+
+def card_text(options: argparse.Namespace, features: str, report: str) -> str:
+    """Return the model card, up to what the conversion and the evaluation add."""
+    given = {name: getattr(options, name) for name in ("teacher", "backgrounds")}
+    more = "".join(f" --{name} {path}" for name, path in given.items() if path)
+    taught = ""
+    if options.teacher:
+        manifest = load_teacher(options.teacher).manifest
+        taught = TAUGHT.format(
+            name=manifest.name, version=manifest.version, license=manifest.license or "no licence named"
+        )
+    return CARD.format(
+        features=features, data=options.data, clips=options.clips, seed=options.seed, report=report, more=more,
+        taught=taught,
+    )  # fmt: skip
 
 
 def _must(status: int, step: str) -> None:
