@@ -103,6 +103,7 @@ def test_from_recordings_to_a_model_that_runs(tmp_path, monkeypatch, capfd):
     write_tones(Path("recordings"), 16_000, rng, "{fold}-{index}-A.wav")
     shutil.copytree("recordings/high", "recordings/dog")
     write_tones(Path("other-sound"), 16_000, rng, "{fold}-{index}-B.wav")
+    shutil.copytree("other-sound", "backgrounds")  # two kinds
     doors = {"train_model": train_model, "convert_model": convert_model, "evaluate_model": evaluate_model}
     for command in OWN_COMMANDS:
         if command[0] == "edgeaudio":

@@ -57,6 +57,7 @@ def test_tools_holds_the_doors_and_nothing_else():
         *(f"tools.{door}" for door in ("evaluate_model", "evaluate_speech", "bench")),
         *("models.alarms.train.evaluate_alarms", "models.alarms.train.plain_alarms"),
         *("models.home.train.evaluate_home", "models.home.train.home_recordings", "tools.maintenance.onset_errors"),
+        *("models.home.train.evaluate_ears", "models.home.train.house_backgrounds"),
     ],
 )
 def test_a_command_explains_itself(module):

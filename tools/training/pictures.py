@@ -63,3 +63,33 @@ def draw_curves(losses: Mapping[str, Sequence[float]], file: Path) -> None:
     axes.legend()
     figure.savefig(file, dpi=110)
     plt.close(figure)
+
+
+def draw_recall_by_false_alarms(
+    models: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], file: Path, *, snr_db: int
+) -> None:
+    """Draw recall against false alarms an hour: a panel for each label, a line for each model, a point a threshold."""
+    labels = list(dict.fromkeys(label for curves in models.values() for label in curves))
+    columns = min(4, len(labels))
+    rows = -(-len(labels) // columns)
+    figure, panels = plt.subplots(
+        rows, columns, figsize=(3 * columns, 2.3 * rows + 0.6), sharex=True, sharey=True, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for axes in panels.ravel()[len(labels) :]:
+        axes.set_visible(False)
+    for axes, label in zip(panels.ravel(), labels, strict=False):
+        for name, curves in models.items():
+            points = sorted(curves.get(label, ()))
+            axes.plot([x for x, _ in points], [y for _, y in points], marker=".", markersize=4, label=name)
+        axes.set_title(label, fontsize="medium")
+        axes.set_xscale("symlog", linthresh=0.1)
+        axes.set_xlim(0, 100)
+        axes.set_ylim(0, 1.03)
+        axes.grid(alpha=0.3)
+    figure.supxlabel("false alarms an hour")
+    figure.supylabel(f"found at {snr_db} dB")
+    handles, names = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, ncols=len(names), loc="outside upper center", frameon=False)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)

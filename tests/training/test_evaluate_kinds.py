@@ -1,0 +1,295 @@
+"""Models are judged over kinds of background that no threshold was chosen on, alone and together."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.tflite import WAVEFORM, model_directory
+
+from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection
+from edgeaudio.recognise.manifest_file import read_manifest
+from edgeaudio.types import Scores
+from models.home.train.evaluate_ears import AUDIOSET, Renamed
+from models.home.train.house_backgrounds import KINDS
+from models.home.train.house_makers import MAKERS
+from models.home.train.house_sources import sources
+from tools import evaluate_model
+from tools.synth.acoustics import rms
+from tools.synth.kind_scenes import PRESENT, SAMPLE_RATE, Kind, KindScenes, meetings, read_kinds
+from tools.training import kind_trials, score_cache
+from tools.training.dataset import Entry
+from tools.training.event_trials import START, Stretch, Target, Trial, calibrate, go_over
+from tools.training.kind_report import figures, operating_point, pooled
+from tools.training.recordings import write_wav
+from tools.training.score_mixes import mean_logit, mixed
+
+ROOT = Path(__file__).parents[2]
+RATE = 1_200
+LABELS = ("dog", "rain", "piano")
+
+
+def a_tone(length_s, pitch_hz):
+    return (0.5 * np.sin(2 * np.pi * pitch_hz * np.arange(round(length_s * RATE)) / RATE)).astype(np.float32)
+
+
+@pytest.fixture
+def sound(tmp_path):
+    """Folders of two labels, and of three kinds of background, in one of which dogs bark."""
+    for label, pitch_hz in (("dog", 150), ("rain", 90)):
+        (tmp_path / "recordings" / label).mkdir(parents=True)
+        for number in range(3):
+            write_wav(tmp_path / "recordings" / label / f"{number}.wav", a_tone(1.0, pitch_hz + number), RATE)
+    for kind, pitch_hz in (("fans", 200), ("kennel", 300), ("ships", 400)):
+        (tmp_path / "kinds" / kind).mkdir(parents=True)
+        write_wav(tmp_path / "kinds" / kind / "1.wav", a_tone(40.0, pitch_hz), RATE)
+    (tmp_path / "kinds" / "kennel" / PRESENT).write_text("dog\n\n")
+    return tmp_path
+
+
+def test_a_folder_of_backgrounds_says_what_sounds_in_each(sound):
+    kinds = read_kinds(sound / "kinds")
+    assert [(kind.name, kind.present) for kind in kinds] == [("fans", set()), ("kennel", {"dog"}), ("ships", set())]
+
+
+def test_a_recording_meets_one_kind_and_none_that_holds_its_label():
+    kinds = [Kind(name, (), frozenset(present)) for name, present in (("a", ()), ("b", ("dog",)), ("c", ()))]
+    entries = [Entry(None, label, 1) for label in ("dog", "rain") for _ in range(6)]
+    met = meetings(entries, kinds, 1)
+    numbers = sorted(number for each in met.values() for number, _ in each)
+    assert numbers == list(range(12))
+    assert {entry.label for _, entry in met["b"]} == {"rain"}
+    assert [len(each) for each in met.values()] == [5, 2, 5]
+    assert met == meetings(entries, kinds, 1)
+    nowhere = [replace(kind, present=frozenset({"dog"})) for kind in kinds]
+    assert all(entry.label == "rain" for each in meetings(entries, nowhere, 1).values() for _, entry in each)
+
+
+def test_scenes_hold_the_sound_over_their_kind_and_a_seed_repeats_them(sound):
+    entries = tuple(Entry(path, path.parent.name, 1) for path in sorted((sound / "recordings").rglob("*.wav")))
+    scenes = KindScenes(tuple(read_kinds(sound / "kinds")), entries, (60, 0), 12.0, 1)
+    placed = list(scenes.placed())
+    targets = [each.stretch.target for each in placed if each.stretch.target]
+    assert len(targets) == 6 * 2
+    assert {each.stretch.background for each in placed if each.kind == 2} == {"kennel"}
+    for each in placed:
+        target = each.stretch.target
+        assert (each.fold is None) == (target is None)
+        assert each.stretch.present == ({target.label} if target else set()) | ({"dog"} if each.kind == 2 else set())
+        if target and target.snr_db == 60:
+            onset = round(target.onset_s * SAMPLE_RATE)
+            before, within = each.stretch.samples[:onset], each.stretch.samples[onset : onset + SAMPLE_RATE]
+            assert rms(within) > 10 * rms(before)
+    alone = [each.stretch for each in placed if not each.stretch.target]
+    assert [len(stretch.samples) for stretch in alone] == [pytest.approx(40 * SAMPLE_RATE, rel=1e-3)] * 3
+    again = list(scenes.placed())
+    assert all(np.array_equal(a.stretch.samples, b.stretch.samples) for a, b in zip(placed, again, strict=True))
+    assert scenes.key != replace(scenes, seed=2).key
+
+
+def clip(second, values, duration_s=4.0):
+    return Scores("trial", "m", START, float(second), duration_s, None, None if values is None else np.float32(values))
+
+
+def trial(background, kind, values, target=None, heard_s=1800.0):
+    present = frozenset({target.label} if target else ())
+    return Trial(kind, background, present, target, heard_s, (clip(0, values),), background=background)
+
+
+def outcomes_over_kinds():
+    """Label a: found from 0.4 up by half, and wrong in the ships alone, ten times in ten half hours of all."""
+    scenes = [
+        trial(name, kind, [score, 0.0], Target("a", 10, 1.0, 3.0), heard_s=0.0)
+        for kind, name in enumerate(("fans", "ships", "wind"), start=1)
+        for score in (0.48, 0.88)
+    ]
+    quiet = [trial(name, kind, [0.0, 0.0]) for kind, name in ((1, "fans"), (3, "wind")) for _ in range(4)]
+    ships = [trial("ships", 2, [0.62, 0.0]) for _ in range(2)]
+    return go_over([*scenes, *quiet, *ships], ("a", "b"), DetectorSection(), 1.0)
+
+
+def test_thresholds_are_chosen_for_the_worst_kind():
+    outcomes = outcomes_over_kinds()
+    # two false alarms in five hours are 0.4 an hour in the mean, and 2 an hour on ships
+    assert calibrate(outcomes, 1.0)["a"] < 0.48
+    assert calibrate(outcomes, 1.0, worst=2.0)["a"] < 0.48
+    assert calibrate(outcomes, 1.0, worst=1.9)["a"] > 0.62
+    assert calibrate(outcomes, 0.3, worst=2.0)["a"] > 0.62
+
+
+def test_a_kind_that_was_left_out_gives_what_no_threshold_was_chosen_for():
+    outcomes = outcomes_over_kinds()
+    judged = figures(outcomes, operating_point(outcomes, 0.5).judged, (10,))
+    assert judged["worst_kind"] == {"kind": "ships", "an_hour": 2.0}
+    assert judged["kinds"]["ships"]["false"] == {"a": 2}
+    assert judged["false_an_hour"] == 0.4
+    chosen = figures(outcomes, pooled(outcomes, {"a": 0.7}), (10,))
+    assert chosen["found"] == {"10": 0.5}
+    assert chosen["false_an_hour"] == 0.0
+    assert chosen["labels"]["a"]["10"] == {"scenes": 6, "found": 0.5, "delay_s": 3.0}
+
+
+def test_scores_are_kept(tmp_path):
+    trials = [
+        Trial(
+            2,
+            "fans",
+            frozenset({"a"}),
+            None,
+            3.0,
+            (clip(0, [0.1, 0.9]), clip(1, None)),
+            budgeted=False,
+            background="fans",
+        ),
+        Trial(1, "scene", frozenset(), Target("a", 5, 6.5, 8.0), 1.0, (), background="ships"),
+    ]
+    file = tmp_path / "scores" / "x.npz"
+    assert score_cache.load(file) is None
+    score_cache.save(file, trials)
+    for before, after in zip(trials, score_cache.load(file), strict=True):
+        assert fields_of(before) == fields_of(after)
+        for one, other in zip(before.scores, after.scores, strict=True):
+            assert (one.offset_s, one.duration_s) == (other.offset_s, other.duration_s)
+            np.testing.assert_array_equal(one.values, other.values)
+
+
+def fields_of(trial):
+    return [getattr(trial, name) for name in ("fold", "kind", "present", "target", "heard_s", "budgeted", "background")]
+
+
+def test_the_mean_of_logits_clamps_what_is_sure():
+    both = mean_logit(np.float32([[0.5, 0.9, 1.0], [0.5, 0.1, 0.0]]))
+    np.testing.assert_allclose(both, [0.5, 0.5, 0.5], atol=1e-6)
+    assert mean_logit(np.float32([[1.0], [1.0]])) == pytest.approx(1 - 1 / 512)
+
+
+def test_a_score_stands_until_it_is_older_than_its_clip():
+    slow = trial("fans", 1, None)
+    slow = replace(slow, scores=tuple(clip(second, [0.0]) for second in (0, 1, 2, 3)))  # ends at 4, 5, 6, 7
+    fast = replace(slow, scores=(clip(3.1, [0.7], 1.0), clip(3.6, [0.4], 1.0), clip(4.0, None, 1.0)))  # 4.1, 4.6, 5
+    (both,) = mixed([[slow], [fast]], lambda values: values[1])
+    assert [float(score.values[0]) for score in both.scores] == pytest.approx([0.0, 0.0, 0.0, 0.0])
+    fast = replace(slow, scores=(clip(3.1, [0.7], 1.0), clip(3.6, [0.4], 1.0)))
+    (both,) = mixed([[slow], [fast]], lambda values: values[1])
+    assert [float(score.values[0]) for score in both.scores] == pytest.approx([0.0, 0.4, 0.0, 0.0])
+    (both,) = mixed([[slow], [fast]], lambda values: values[1], memory_s=2.0)
+    assert [float(score.values[0]) for score in both.scores] == pytest.approx([0.0, 0.7, 0.7, 0.0])
+
+
+def test_anybody_s_model_is_judged_over_kinds(sound, capsys, monkeypatch):
+    clip_ = replace(WAVEFORM, n_samples=120, period_ms=500)
+    model = model_directory(sound, name="mine", labels=LABELS, clip=clip_)
+    (model / "README.md").write_text("# mine\n")
+    arguments = [
+        str(model), "--recordings", str(sound / "recordings"), "--backgrounds", str(sound / "kinds"), "--snr", "10",
+        "--cache", str(sound / "scores"), "--json", str(sound / "ears.json"), "--card", str(model / "README.md"),
+        "--write", str(model),
+    ]  # fmt: skip
+    assert evaluate_model.main([*arguments, "--picture", str(sound / "ears.webp")]) == 0
+    text = capsys.readouterr().out.strip()
+    assert text in (model / "README.md").read_text()
+    assert "Evaluated is mine over 3 kinds of background" in text
+    assert (sound / "ears.webp").read_bytes()[8:12] == b"WEBP"
+    written = json.loads((sound / "ears.json").read_text())
+    assert set(written["thresholds"]) == {"dog", "rain"}
+    assert set(written["manifest"]["kinds"]) == {"fans", "kennel", "ships"}
+    assert "dog" not in written["manifest"]["kinds"]["kennel"]["false"]
+    assert sum(each["10"]["scenes"] for each in written["manifest"]["labels"].values()) == 6
+    assert read_manifest(model / FILE_NAME).thresholds["dog"].on == written["thresholds"]["dog"]
+    monkeypatch.setattr(kind_trials, "listen", None)
+    assert evaluate_model.main(arguments[:-4]) == 0, "scores are read from the cache, whatever the thresholds"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--json", "x.json"], "--json, --picture and --cache need --backgrounds"),
+        (["--backgrounds", "recordings/dog"], "needs two sub-folders at least"),
+        (["--backgrounds", "empty"], "no recordings there; remove the folder, or fill it"),
+        (["--backgrounds", "silent"], "is silent; remove the folder, or fill it"),
+    ],
+)
+def test_refusals(sound, monkeypatch, capsys, arguments, words):
+    model = model_directory(sound, name="mine", labels=LABELS, clip=replace(WAVEFORM, n_samples=120))
+    for folder in ("empty/a", "empty/b", "silent/a", "silent/b"):
+        (sound / folder).mkdir(parents=True)
+    for folder in ("silent/a", "silent/b"):
+        write_wav(sound / folder / "1.wav", np.zeros(RATE, dtype=np.float32), RATE)
+    monkeypatch.chdir(sound)
+    assert evaluate_model.main([str(model), "--recordings", "recordings", *arguments]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("evaluate_model: ")
+    assert words in error
+
+
+def test_another_model_s_labels_are_the_highest_of_those_that_they_stand_for():
+    class Given:
+        def scores(self, values):
+            return np.float32([0.1, 0.7, 0.3])
+
+    renamed = Renamed(Given(), None, ((0, 2), (1,)))
+    np.testing.assert_array_equal(renamed.scores(None), np.float32([0.3, 0.7]))
+
+
+def test_each_label_of_home_has_audioset_s():
+    assert set(AUDIOSET) == set(read_manifest(ROOT / "models" / "home" / FILE_NAME).labels)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_background_is_made_by_its_seed(kind):
+    first, again, other = (MAKERS[kind](3.0, 8_000, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert first.dtype == np.float32
+    assert first.shape == (24_000,)
+    assert np.isfinite(first).all()
+    assert rms(first) > 0.0
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_what_is_judged_was_not_trained_on(tmp_path):
+    packages = {}
+    for package, names in {
+        "asterisk-moh-opsound-g722": ["a.g722", "b.g722"],
+        "sonic-pi-samples": ["loop_a.flac", "loop_b.flac", "elec_c.flac"],
+        "gcompris-qt-data": ["animals/hen.ogg", "animals/owl.ogg", "animals/dog.ogg", "music/piano.ogg"],
+        "tuxpaint-stamps-default": ["animals/birds/rooster.ogg", "animals/birds/duck.ogg", "animals/owl_desc.ogg"],
+        **{f"asterisk-core-sounds-{name}-g722": ["hello.g722"] for name in ("en", "es", "fr", "it", "ru")},
+    }.items():
+        packages[package] = tmp_path / package
+        for name in names:
+            (tmp_path / package / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / package / name).touch()
+    trained, judged = (sources(tmp_path, packages, side) for side in ("train", "held_out"))
+    of_trained, of_judged = ({path for paths in side.values() for path in paths} for side in (trained, judged))
+    assert not of_trained & of_judged
+    names = {path.name for path in of_trained | of_judged}
+    assert {"hen.ogg", "owl.ogg", "duck.ogg", "hello.g722", "loop_a.flac"} <= names
+    assert not names & {"dog.ogg", "rooster.ogg", "piano.ogg", "owl_desc.ogg", "elec_c.flac"}
+    assert set(KINDS) >= set(MAKERS)
+
+
+def test_a_stretch_is_heard_by_the_fold_s_model_and_a_kind_alone_by_each_in_turn():
+    class Named:
+        def __init__(self, fold):
+            self.fold = fold
+            self.manifest = None
+
+    heard = []
+
+    class Scenes:
+        sample_rate = RATE
+        key = "x"
+
+        def placed(self):
+            stretch = Stretch("x", np.zeros(1, np.float32), frozenset())
+            for fold in (2, None, None, None, 1):
+                yield kind_trials.Placed(3, stretch, fold)
+
+    def listen(model, stretch, kind, rate):
+        heard.append((model.fold, kind))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind_trials, "listen", listen)
+        kind_trials.hear({1: Named(1), 2: Named(2)}, Scenes(), None)
+    assert heard == [(2, 3), (1, 3), (2, 3), (1, 3), (1, 3)]
