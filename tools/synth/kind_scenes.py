@@ -64,22 +64,26 @@ class KindScenes:
         present = [(kind.name, sorted(kind.present)) for kind in self.kinds]
         return sound_key(paths, named, present, self.snrs_db, self.scene_s, self.seed)
 
-    def placed(self) -> Iterator[Placed]:
-        """Yield every stretch.
+    @property
+    def numbers(self) -> range:
+        """Of the kinds."""
+        return range(1, len(self.kinds) + 1)
+
+    def placed(self, number: int) -> Iterator[Placed]:
+        """Yield every stretch of one kind.
 
         Raises:
-            EdgeaudioError: A recording cannot be decoded, or a kind is silent.
+            EdgeaudioError: A recording cannot be decoded, or the kind is silent.
         """
-        met = meetings(self.entries, self.kinds, self.seed)
-        for number, kind in enumerate(self.kinds, start=1):
-            recordings = _recordings(kind)
-            for index, entry in met[kind.name]:
-                for scene in self._scenes(kind, recordings, index, entry):
-                    yield Placed(number, scene, entry.fold)
-            rng = np.random.default_rng((self.seed, number))
-            for piece in _pieces(recordings):
-                plain = recorded(piece, SAMPLE_RATE, rng, through=False)
-                yield Placed(number, Stretch(kind.name, plain, kind.present, background=kind.name), None)
+        kind = self.kinds[number - 1]
+        recordings = _recordings(kind)
+        for index, entry in meetings(self.entries, self.kinds, self.seed)[kind.name]:
+            for scene in self._scenes(kind, recordings, index, entry):
+                yield Placed(scene, entry.fold)
+        rng = np.random.default_rng((self.seed, number))
+        for piece in _pieces(recordings):
+            plain = recorded(piece, SAMPLE_RATE, rng, through=False)
+            yield Placed(Stretch(kind.name, plain, kind.present, background=kind.name), None)
 
     def _scenes(self, kind: Kind, recordings: Sequence[Samples], index: int, entry: Entry) -> Iterator[Stretch]:
         sound = without_padding(read_audio(entry.path, SAMPLE_RATE))

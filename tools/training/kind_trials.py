@@ -6,7 +6,7 @@ Does not know: how stretches are made (`synth/kind_scenes.py`), thresholds, repo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -21,18 +21,14 @@ from tools.training.score_cache import load, model_key, save
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placed:
-    """A stretch over one kind of background.
+    """A stretch over one kind of background, and the fold whose model hears it; None: any, none was trained on it."""
 
-    kind: Its number, from 1. fold: Whose model is to hear it; None: any, since none was trained on it.
-    """
-
-    kind: int
     stretch: Stretch
     fold: int | None
 
 
 class Scenes(Protocol):
-    """What is heard."""
+    """What is heard, by the numbers of the kinds of background."""
 
     @property
     def sample_rate(self) -> int: ...
@@ -40,23 +36,33 @@ class Scenes(Protocol):
     @property
     def key(self) -> str: ...
 
-    def placed(self) -> Iterator[Placed]: ...
+    @property
+    def numbers(self) -> Sequence[int]: ...
+
+    def placed(self, number: int) -> Iterator[Placed]: ...
 
 
 def hear(models: Mapping[int, Scorer], scenes: Scenes, cache: Path | None) -> list[Trial]:
     """Return the trials of all scenes; `Trial.fold` is the kind's number.
 
     A labelled recording is heard by the model of its own fold, which was not trained on it; a kind alone by the models
-    in turn. `cache` is a folder for scores: what the same models heard of the same sound is read from it.
+    in turn. `cache` is a folder for scores: a kind that the same models heard is read from it.
     """
-    file = cache / f"{model_key(m.manifest for m in models.values())}-{scenes.key}.npz" if cache else None
-    if file and (kept := load(file)) is not None:
-        return kept
-    turns = cycle(models.values())
-    trials = []
-    for placed in tqdm(scenes.placed(), desc="hearing", unit="stretch", leave=False):
-        model = next(turns) if placed.fold is None else models[placed.fold]
-        trials.append(listen(model, placed.stretch, placed.kind, scenes.sample_rate))
-    if file:
-        save(file, trials)
+    trials: list[Trial] = []
+    folder = cache / f"{model_key(m.manifest for m in models.values())}-{scenes.key}" if cache else None
+    for number in tqdm(scenes.numbers, desc="hearing", unit="kind", leave=False):
+        kept = load(folder / f"{number}.npz") if folder else None
+        if kept is None:
+            kept = _heard(models, scenes, number)
+            if folder:
+                save(folder / f"{number}.npz", kept)
+        trials += kept
     return trials
+
+
+def _heard(models: Mapping[int, Scorer], scenes: Scenes, number: int) -> list[Trial]:
+    turns = cycle(models.values())
+    return [
+        listen(next(turns) if placed.fold is None else models[placed.fold], placed.stretch, number, scenes.sample_rate)
+        for placed in tqdm(scenes.placed(number), desc=f"kind {number}", unit="stretch", leave=False)
+    ]

@@ -13,8 +13,12 @@ counted and thresholds chosen (`event_trials.py`).
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+# BLAS reads it as NumPy is imported: its threads spin between products, for ten times the processor time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from tqdm import tqdm
