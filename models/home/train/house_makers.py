@@ -195,10 +195,10 @@ def _vacuum(duration_s: float, sample_rate: int, rng: np.random.Generator) -> Sa
 
 
 def _sander(duration_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:
-    n = round(duration_s * sample_rate)
-    swing = 1 + 0.6 * np.sin(2 * np.pi * rng.uniform(0.5, 2) * np.arange(n) / sample_rate)
-    tone = _wave(rng.uniform(80, 220) * np.arange(n) / sample_rate, 20, 3.0, rng)
-    return _mix((coloured_noise(n, rng, slope=0.2) * swing, 0.0), (tone, rng.uniform(-6, 6)))
+    time_s = np.arange(round(duration_s * sample_rate)) / sample_rate
+    swing = 1 + 0.6 * np.sin(2 * np.pi * rng.uniform(0.5, 2) * time_s)
+    tone = _wave(rng.uniform(80, 220) * time_s, 20, 3.0, rng)
+    return _mix((coloured_noise(len(time_s), rng, slope=0.2) * swing, 0.0), (tone, rng.uniform(-6, 6)))
 
 
 def _hammering(duration_s: float, sample_rate: int, rng: np.random.Generator) -> Samples:
