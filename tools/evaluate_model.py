@@ -73,8 +73,8 @@ BY_KIND = (
     "in two goes through a room, a microphone and a codec. False alarms are counted over the scenes and each kind "
     "alone. *manifest*: at the manifest's thresholds. *other kinds*: each kind at thresholds that the others gave, for "
     "{budget:g} false alarms an hour in all and {worst:g} in the worst kind. *operating point*: the same with the "
-    "highest budget that leaves {budget:g} an hour on the kinds that were left out. *all kinds*: judged on the sound "
-    "that the thresholds were chosen on. Seed {seed}."
+    "most lenient thresholds that leave {budget:g} an hour on the kinds that were left out. *all kinds*: judged on the "
+    "sound that the thresholds were chosen on. Seed {seed}."
 )
 KIND_SCENE_S = 30.0
 

@@ -132,6 +132,13 @@ def test_a_kind_that_was_left_out_gives_what_no_threshold_was_chosen_for():
     assert chosen["labels"]["a"]["10"] == {"scenes": 6, "found": 0.5, "delay_s": 3.0}
 
 
+def test_thresholds_are_raised_where_the_strictest_budget_leaves_too_many():
+    outcomes = outcomes_over_kinds()
+    point = operating_point(outcomes, 0.0)
+    assert (point.budget, point.steps) == (0.0, 8)
+    assert operating_point(outcomes, 0.5).steps == 0
+
+
 def test_scores_are_kept(tmp_path):
     trials = [
         Trial(

@@ -218,8 +218,9 @@ def calibrate(
     The labels share one budget, and each false alarm is spent where it finds most: a false alarm an hour has a
     price, the same for every label, and a label takes the threshold whose share of found scenes (over all SNRs) less
     price times false alarms an hour is highest; of thresholds that are equally good, the one in the middle. The
-    price is the lowest at which the false alarms of all labels keep to `wanted` over all sound, and to `worst` over
-    each kind of background; where none does, the highest is taken, which is as few false alarms as there can be.
+    price is the lowest at which the false alarms of all labels keep to `wanted` over all sound, and to `worst` (or to a
+    single one, which says nothing of a rate) over each kind of background; where none does, the highest is taken,
+    which is as few false alarms as there can be.
     They are counted over the scenes and negatives that are budgeted. Trials of `without_fold` are not used.
 
     What a label pays for are its false alarms in an hour of the kind of background that gives it most: a house may be
@@ -235,6 +236,7 @@ def calibrate(
     by_kind = np.stack([false[:, kind].sum(axis=1) / hours[kind].sum() for kind in of_kinds])  # (kind, grid, label)
     in_all = false[:, counted].sum(axis=1) / hours[counted].sum()
     dearest = by_kind.max(axis=0)
+    most = np.array([max(worst, 1 / hours[kind].sum()) for kind in of_kinds]) + 1e-9
     found = ~np.isnan(outcomes.delay_s)
     shares = np.stack([found[:, used & outcomes.scenes(label)].mean(axis=1) for label in labels], axis=1)
     chosen: list[int] = []
@@ -243,7 +245,7 @@ def calibrate(
         best = [np.flatnonzero(column >= column.max() - 1e-9) for column in worth.T]
         chosen = [int(levels[len(levels) // 2]) for levels in best]
         each = range(len(chosen))
-        if in_all[chosen, each].sum() <= wanted and by_kind[:, chosen, each].sum(axis=1).max() <= worst:
+        if in_all[chosen, each].sum() <= wanted and (by_kind[:, chosen, each].sum(axis=1) <= most).all():
             break
     return {label: GRID[level] for label, level in zip(labels, chosen, strict=True)}
 
