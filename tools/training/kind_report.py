@@ -5,6 +5,7 @@ Owns: the figures that a model is compared by. Does not know: sound, models, fil
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from edgeaudio.recognise.manifest import Manifest
 from tools.training.event_trials import GRID, Judged, Outcomes, at, at_thresholds, calibrate, judge
 
 BUDGETS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # asked for, false alarms an hour
-STEPS = (8, 6, 4, 3, 2, 1)  # of GRID, by which thresholds are raised over those of the strictest budget
+RAISES = (3.0, 2.5, 2.0, 1.5, 1.0, 0.75, 0.5, 0.25)  # of the strictest budget's thresholds, in logits
 WORST = 3.0  # times the budget: what one kind of background may have of it
 IMPULSIVE = ("dog_bark", "person_sneeze", "glass")  # whose delay is a figure of its own
 POOR = 0.5  # a label that is found less often is named
@@ -26,7 +27,7 @@ class Point:
     """What a model does at one budget, every kind at thresholds that the other kinds gave."""
 
     budget: float
-    steps: int  # that thresholds are raised over what the budget gives
+    raised: float  # of the thresholds over what the budget gives, in logits
     judged: Judged
 
 
@@ -34,23 +35,27 @@ def operating_point(outcomes: Outcomes, an_hour: float) -> Point:
     """Return the most lenient thresholds that leave `an_hour` false alarms on kinds that they were not chosen on.
 
     The budget of a calibration is kept to on the kinds that it saw; a kind that it did not see gives more. Where even
-    the strictest budget leaves too many, all thresholds are raised together; where that does not help, the strictest are
+    the strictest budget leaves too many, all thresholds are raised; where that does not help either, the strictest are
     returned.
     """
     hours = outcomes.heard_s[outcomes.budgeted].sum() / 3600
-    points = [Point(BUDGETS[0], steps, at(outcomes, _raised(outcomes, steps))) for steps in STEPS]
-    points += [Point(budget, 0, judge(outcomes, budget, worst=WORST * budget)) for budget in BUDGETS]
+    points = [Point(BUDGETS[0], by, at(outcomes, _raised(outcomes, by))) for by in RAISES]
+    points += [Point(budget, 0.0, judge(outcomes, budget, worst=WORST * budget)) for budget in BUDGETS]
     kept = [point for point in points if point.judged.false[outcomes.budgeted].sum() / hours <= an_hour]
     return kept[-1] if kept else points[0]
 
 
-def _raised(outcomes: Outcomes, steps: int) -> dict[int, dict[str, float]]:
-    """Return by fold the thresholds of the strictest budget, `steps` of GRID higher."""
+def _raised(outcomes: Outcomes, by: float) -> dict[int, dict[str, float]]:
+    """Return by fold the thresholds of the strictest budget, raised by so many logits to the next of GRID."""
     strict = {fold: calibrate(outcomes, BUDGETS[0], fold, worst=WORST * BUDGETS[0]) for fold in outcomes.folds}
     return {
-        fold: {label: GRID[min(GRID.index(on) + steps, len(GRID) - 1)] for label, on in chosen.items()}
+        fold: {label: next((g for g in GRID if _logit(g) >= _logit(on) + by), GRID[-1]) for label, on in chosen.items()}
         for fold, chosen in strict.items()
     }
+
+
+def _logit(score: float) -> float:
+    return math.log(score / (1 - score))
 
 
 def shipped(outcomes: Outcomes, manifest: Manifest) -> Judged:
@@ -111,7 +116,7 @@ def rows_of(outcomes: Outcomes, manifest: Manifest, snrs_db: Sequence[int], budg
     return {
         "manifest": figures(outcomes, shipped(outcomes, manifest), snrs_db),
         "other kinds": figures(outcomes, judge(outcomes, budget, worst=WORST * budget), snrs_db),
-        "operating point": {"budget": point.budget, "raised": point.steps, **figures(outcomes, point.judged, snrs_db)},
+        "operating point": {"budget": point.budget, "raised": point.raised, **figures(outcomes, point.judged, snrs_db)},
         "all kinds": figures(outcomes, pooled(outcomes, thresholds_for(outcomes, budget)), snrs_db),
     }
 
