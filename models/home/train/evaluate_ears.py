@@ -26,6 +26,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import FILE_NAME, Manifest
 from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.pipeline import Scorer
@@ -116,7 +117,10 @@ def evaluate(options: argparse.Namespace) -> None:
     scores = options.work / "scores"
     trials = {"home": hear(models, scenes, scores)}
     if options.yamnet:
-        renamed = yamnet_as(manifest, load_model(options.yamnet))
+        yamnet = load_model(options.yamnet)
+        if not isinstance(yamnet, Model):
+            raise EdgeaudioError(f"{options.yamnet}: is a fused model; give YAMNet itself")
+        renamed = yamnet_as(manifest, yamnet)
         trials["YAMNet"] = hear(dict.fromkeys(models, renamed), scenes, scores)
         trials[TOGETHER] = mixed([trials["home"], trials["YAMNet"]], mean_logit)
     outcomes = {
