@@ -71,7 +71,7 @@ def test_mixed_answers_follow_the_audible_shares():
 def test_a_teachers_answers_are_those_of_the_stretch_that_is_drawn(speed):
     # the loudness of a recording tells where a clip was cut: the teacher's score rises with it
     n = 500
-    ramp = example(n, lesson=Lesson((np.arange(19, dtype=np.float16) / 20)[:, None], 0.5, 1.0))
+    ramp = example(n, lesson=Lesson((np.arange(19) / 20).astype(np.float16)[:, None], 0.5, 1.0))
     ramp.power[:, 4] = np.arange(1, n + 1)
     for seed in range(20):
         power, span = place(ramp, N_FRAMES, replace(CALM, speed=speed), np.random.default_rng(seed))

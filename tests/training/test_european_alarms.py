@@ -72,7 +72,7 @@ def test_a_beeper_is_told_by_two_seconds_of_it(steady):
         assert alarm.evidence(-4.0, 0.0) is False
         assert alarm.evidence(-3.0, 1.0) is None
         assert alarm.evidence(-1.0, 3.0) is True
-        pitch_hz = np.argmax(np.abs(np.fft.rfft(alarm.samples[:RATE], RATE)))
+        pitch_hz = float(np.argmax(np.abs(np.fft.rfft(alarm.samples[:RATE], RATE))))
         assert BEEPER_HZ[0] * 0.99 <= pitch_hz <= min(BEEPER_HZ[1], 3500) * 1.01
         for start_s, stop_s in alarm.pulses if not steady else ():
             assert is_beeper(pitch_hz, stop_s - start_s, alarm.pulses[1][0] - alarm.pulses[0][1])

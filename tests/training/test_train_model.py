@@ -7,11 +7,10 @@ import time
 import numpy as np
 import pytest
 from support.sounds import write_tones
-from support.tflite import model_directory
+from support.tflite import loaded_model, model_directory
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import ClipSection
-from edgeaudio.recognise.model import load_model
 from tools import train_model
 from tools.training import training_run
 from tools.training.augmentation import Batches
@@ -109,7 +108,7 @@ def test_a_teacher_is_learnt_from_and_left_out_of_the_model(recordings, tmp_path
     arguments = [str(recordings), "--out", str(out), *ARGUMENTS, "--fold", "1", "--no-final"]
     assert train_model.main([*arguments, "--teacher", str(teacher)]) == 0
     assert set(seen) == {(training_run.BATCH, 2 * 2 + 3)}, "two labels, and the three of the teacher"
-    model = load_model(out / "fold-1")
+    model = loaded_model(out / "fold-1")
     assert model.manifest.labels == ("high", "low")
     assert len(model.outputs(np.zeros((47, 16), np.float32))[0]) == 2
     assert len(list(out.glob("lessons-*.npz"))) == 1

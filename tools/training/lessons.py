@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.recognise.fused_model import FusedModel
 from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.recognise.resample import Resampler
 
@@ -55,6 +56,8 @@ def load_teacher(directory: Path) -> Model:
         EdgeaudioError: It cannot be loaded, or takes features.
     """
     teacher = load_model(directory)
+    if isinstance(teacher, FusedModel):
+        raise EdgeaudioError(f"{directory}: is no teacher: a teacher is a model of its own, and not fused")
     if teacher.manifest.input.kind != "waveform" or teacher.manifest.input.stateful:
         raise EdgeaudioError(f"{directory}: is no teacher: a teacher takes samples, and keeps no state")
     return teacher

@@ -29,7 +29,7 @@ import numpy as np
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import FILE_NAME, Manifest
 from edgeaudio.recognise.model import Model, load_model
-from edgeaudio.recognise.pipeline import Scorer
+from edgeaudio.recognise.pipeline import ClipScorer, Scorer
 from edgeaudio.types import Samples
 from models.home.train.house_backgrounds import MINUTES, write_backgrounds
 from models.home.train.house_events import write_events
@@ -74,7 +74,7 @@ AUDIOSET: dict[str, tuple[str, ...]] = {
 class Renamed:
     """A model whose labels are another's: the score of each is the highest of those that it stands for."""
 
-    model: Model
+    model: ClipScorer
     manifest: Manifest
     columns: tuple[tuple[int, ...], ...]
 
