@@ -32,7 +32,7 @@ LIMIT_S = 1.5
 
 @pytest.fixture(autouse=True)
 def _short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("check", "probe", "score"):
+    for module in ("check", "probe", "recognition"):
         monkeypatch.setattr(f"edgeaudio.commands.{module}.SENDER_WAIT_S", LIMIT_S)
     monkeypatch.setattr("edgeaudio.commands.waiting.SENDER_WAIT_S", LIMIT_S)
     monkeypatch.setattr("edgeaudio.commands.waiting.SHOWN_AFTER_S", 0.3)
