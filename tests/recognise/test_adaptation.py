@@ -23,6 +23,7 @@ from edgeaudio.recognise.bundled_models import find_model
 from edgeaudio.recognise.detector import Detector, DetectorConfig
 from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection, EntitySection, Manifest, Threshold
 from edgeaudio.recognise.manifest_file import read_manifest
+from edgeaudio.recognise.pipeline import SourcePipeline
 from edgeaudio.types import Scores
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -226,3 +227,14 @@ def test_labels_that_warn_of_danger_are_exempt_and_so_are_their_groups(home_mani
 @pytest.fixture
 def home_manifest() -> Manifest:
     return read_manifest(find_model("home") / FILE_NAME)
+
+
+def test_of_several_models_the_highest_is_told_and_all_are_withdrawn():
+    pipeline = SourcePipeline("porch", [], namespace=UUID(int=0))
+    pipeline._detectors = [detector(on=on) for on in (0.5, 0.55, 0.4)]
+    for each, score in zip(pipeline._detectors, (0.6, 0.65, 0.5), strict=True):
+        hours(each, 2, score)
+    highest = max(each.raised()["fan"].threshold.on for each in pipeline._detectors)
+    assert pipeline.raised()["fan"].threshold.on == highest
+    pipeline.withdraw_raised("fan")
+    assert pipeline.raised() == {}

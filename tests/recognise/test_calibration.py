@@ -95,7 +95,7 @@ def test_it_gives_no_more_alarms_than_wanted_in_the_same_sound(highest, on, per_
     found = proposed(sound, per_day, chosen=chosen, lower=lower)
     if found.verdict is not Verdict.ALIKE and found.on < HIGHEST_ON:
         allowed = per_day * len(highest) / 1440
-        assert sum(score >= found.on for score in map(np.float32, highest)) <= allowed
+        assert sum(float(np.float32(score)) >= found.on for score in highest) <= allowed
     assert found.on >= on * LOWEST_SHARE if lower else found.on >= on
     assert proposed(sound, per_day * 2, chosen=chosen, lower=lower).on <= found.on
     if found.on > on:
