@@ -381,8 +381,8 @@ ENVIRONMENT = [
         {f"EDGEAUDIO_{'__'.join('A' * 5000)}": "1"},
         (
             f"EDGEAUDIO_{'A__' * 36}A_...: a: unknown setting; there is clips, dashboard, detector, device, health, "
-            "live, log_format, log_level, memory_limit_mb, models, mqtt, outbox, reload_interval_s, schema_version, shard, "
-            "sources, state_dir, transcripts"
+            "live, log_format, log_level, memory_limit_mb, models, mqtt, outbox, reload_interval_s, schema_version, "
+            "shard, sources, state_dir, transcripts"
         ),
     ),
     (
