@@ -15,6 +15,7 @@ from uuid import UUID
 from edgeaudio.capture.config import SourceConfig
 from edgeaudio.capture.errors import SourceError
 from edgeaudio.commands.interrupt import stopped_by_interrupt
+from edgeaudio.commands.output_file import check_replaceable
 from edgeaudio.commands.recognition import bindings_of, results
 from edgeaudio.commands.source_argument import failure_line, find_source
 from edgeaudio.console import clock_time, columns
@@ -60,7 +61,7 @@ def calibrate(targets: Sequence[str], path: Path | None, options: Sequence[str],
     found = [find_source(target, settings) for target in targets]
     source = _source(settings, request.source, [name for _, name in found if name])
     if request.out is not None:
-        _check_out(request.out, overwrite=request.overwrite)
+        _check_out(request.out, [config.address.path for config, _ in found], overwrite=request.overwrite)
     bindings = bindings_of(settings, request.models, source)
     gate_dbfs = settings.sources[source].gate_dbfs if source else GATE_DBFS
     listener = _Listener(bindings, gate_dbfs, request.live_s)
@@ -85,13 +86,14 @@ def _source(settings: Settings, wanted: str | None, heard: Sequence[str]) -> str
     return wanted or next(iter(heard), None)
 
 
-def _check_out(out: Path, *, overwrite: bool) -> None:
+def _check_out(out: Path, recordings: Sequence[Path | None], *, overwrite: bool) -> None:
     """Raise EdgeaudioError for a file that cannot be written, before an hour is heard."""
     with writing(out):
         if out.is_dir():
             raise EdgeaudioError(f"{out} is a directory; name a file with -o")
-        if out.exists() and not overwrite:
-            raise EdgeaudioError(f"{out} exists; replace it with --overwrite, or name another with -o")
+        for recording in recordings:
+            is_there = recording is not None and recording.exists()
+            check_replaceable(out, recording if is_there else None, overwrite=overwrite)
 
 
 class _Listener:

@@ -76,6 +76,13 @@ def test_settings_for_the_source_that_is_heard_in_a_file(calibrate, tmp_path):
     assert (status, errors) == (2, f"edgeaudio: {out} exists; replace it with --overwrite, or name another with -o\n")
 
 
+def test_the_recording_itself_is_not_written_over(calibrate, hour):
+    before = hour.read_bytes()
+    status, _, errors = calibrate("-o", hour, "--overwrite", hour)
+    assert (status, errors) == (2, f"edgeaudio: {hour} is the recording itself; name another file with -o\n")
+    assert hour.read_bytes() == before
+
+
 def test_where_the_thresholds_do_that_is_said(calibrate, hour):
     higher = [f"--set=models.mine.thresholds.{label}.on=0.9" for label in ("first", "second", "third")]
     _, text, _ = calibrate(*higher, "--source", "barn", hour, hour)
