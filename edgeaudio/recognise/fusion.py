@@ -37,6 +37,16 @@ class Combined:
     members: tuple[tuple[str, Samples], ...]  # each member's name and scores; NaN for what it has no label of
 
 
+def mean_logit(scores: Numbers, weights: Numbers, half_quantum: Numbers | float) -> Numbers:
+    """Return the score of the mean of logits, `(n_labels,)`, of scores and weights `(n_members, n_labels)`.
+
+    The weights of a label add up to 1; scores are clamped to half a quantum from 0 and 1.
+    """
+    clamped = np.clip(scores, half_quantum, 1 - half_quantum)
+    logits = np.log(clamped / (1 - clamped))
+    return np.asarray(1 / (1 + np.exp(-(weights * logits).sum(axis=0))))
+
+
 class Combination:
     """The combination that a manifest describes, of members' scores at one moment."""
 
@@ -58,8 +68,7 @@ class Combination:
         self._weights /= self._weights.sum(axis=0)
         counts = self._has.sum(axis=0)
         self._alone = counts == 1
-        half = np.array([[member.quantum / 2] for member in members])
-        self._low, self._high = half, 1 - half
+        self._half = np.array([[member.quantum / 2] for member in members])  # quanta
         self._kth = (np.minimum(max(1, manifest.k), counts) - 1)[None, :]  # of the scores in descending order
 
     def combined(self, scores: Sequence[Samples | None]) -> Combined:
@@ -81,9 +90,7 @@ class Combination:
     def _combine(self, known: Numbers) -> Numbers:
         """Return a score for each label of `(n_members, n_labels)`, 0 where a member has no label."""
         if self._kind == "mean_logit":
-            clamped = np.clip(known, self._low, self._high)
-            logits = np.log(clamped / (1 - clamped))
-            return np.asarray(1 / (1 + np.exp(-(self._weights * logits).sum(axis=0))))
+            return mean_logit(known, self._weights, self._half)
         if self._kind == "mean":
             return np.asarray((self._weights * known).sum(axis=0))
         if self._kind == "max":

@@ -1,7 +1,7 @@
 """Models that agree, tried without running them again: the scores that each gave, made into one.
 
-Owns: which score of a member stands when another's clip ends, and the mean of logits.
-Does not know: models, thresholds.
+Owns: which score of a member stands when another's clip ends.
+Does not know: models, thresholds, the arithmetic (recognise/fusion.py).
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeaudio.recognise import fusion
+from edgeaudio.recognise.model import FINE
 from tools.training.event_trials import Trial
 
 Values = NDArray[np.float32]
 Combine = Callable[[Values], Values]  # (n_members, n_labels) to (n_labels,)
 
-QUANTUM = 1 / 256  # of scores: a score of 0 or 1 is half a quantum from it, not infinitely sure
 ROUNDING_S = 1e-6
 
 
 def mean_logit(values: Values) -> Values:
     """Return the scores whose logits are the means of the members' logits."""
-    clamped = np.clip(values, QUANTUM / 2, 1 - QUANTUM / 2)
-    logits = np.log(clamped / (1 - clamped)).mean(axis=0)
-    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+    weights = np.full(values.shape, 1 / len(values))
+    return fusion.mean_logit(values.astype(np.float64), weights, FINE / 2).astype(np.float32)
 
 
 def mixed(members: Sequence[Sequence[Trial]], combine: Combine, *, memory_s: float = 0.0) -> list[Trial]:
