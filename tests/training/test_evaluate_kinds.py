@@ -6,24 +6,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.espeak import espeak
 from support.tflite import WAVEFORM, model_directory
 
+from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection
 from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.types import Scores
+from models.home.train import house_backgrounds
 from models.home.train.evaluate_ears import AUDIOSET, Renamed
-from models.home.train.house_backgrounds import KINDS
+from models.home.train.house_backgrounds import KINDS, write_backgrounds
 from models.home.train.house_makers import MAKERS
 from models.home.train.house_sources import sources
 from tools import evaluate_model
 from tools.synth.acoustics import rms
-from tools.synth.kind_scenes import PRESENT, SAMPLE_RATE, Kind, KindScenes, meetings, read_kinds
+from tools.synth.kind_scenes import PRESENT, SAMPLE_RATE, Kind, KindScenes, dealt, meetings, read_kinds
 from tools.training import kind_trials, score_cache
 from tools.training.dataset import Entry
 from tools.training.event_trials import START, Stretch, Target, Trial, calibrate, go_over
 from tools.training.kind_report import figures, operating_point, pooled
 from tools.training.recordings import write_wav
 from tools.training.score_mixes import mean_logit, mixed
+
+__all__ = ["espeak"]  # a fixture
 
 ROOT = Path(__file__).parents[2]
 RATE = 1_200
@@ -56,14 +61,34 @@ def test_a_folder_of_backgrounds_says_what_sounds_in_each(sound):
 def test_a_recording_meets_one_kind_and_none_that_holds_its_label():
     kinds = [Kind(name, (), frozenset(present)) for name, present in (("a", ()), ("b", ("dog",)), ("c", ()))]
     entries = [Entry(Path("x.wav"), label, 1) for label in ("dog", "rain") for _ in range(6)]
-    met = meetings(entries, kinds, 1)
+    met = meetings(entries, kinds, 1, {})
     numbers = sorted(number for each in met.values() for number, _ in each)
     assert numbers == list(range(12))
     assert {entry.label for _, entry in met["b"]} == {"rain"}
     assert [len(each) for each in met.values()] == [5, 2, 5]
-    assert met == meetings(entries, kinds, 1)
+    assert met == meetings(entries, kinds, 1, {})
     nowhere = [replace(kind, present=frozenset({"dog"})) for kind in kinds]
-    assert all(entry.label == "rain" for each in meetings(entries, nowhere, 1).values() for _, entry in each)
+    assert all(entry.label == "rain" for each in meetings(entries, nowhere, 1, {}).values() for _, entry in each)
+
+
+def test_a_recording_meets_a_kind_that_the_model_of_its_fold_never_heard():
+    kinds = [Kind(name, (), frozenset()) for name in "abcde"]
+    folds = dealt("edcba", (1, 2))
+    assert folds == {"a": 1, "b": 2, "c": 1, "d": 2, "e": 1}
+    entries = [Entry(Path("x.wav"), label, 1 + number % 2) for label in ("dog", "rain") for number in range(12)]
+    met = meetings(entries, kinds, 1, folds)
+    assert {name: {entry.fold for _, entry in each} for name, each in met.items()} == {
+        name: {fold} for name, fold in folds.items()
+    }
+    assert sorted(number for each in met.values() for number, _ in each) == list(range(24))
+    assert [len(each) for each in met.values()] == [4, 6, 4, 6, 4]
+
+
+def test_a_kind_alone_is_heard_by_the_model_of_its_fold(sound):
+    kinds = tuple(read_kinds(sound / "kinds"))
+    scenes = KindScenes(kinds, (), (10,), 8.0, 1, {"fans": 1, "kennel": 2, "ships": 1})
+    assert [{placed.fold for placed in scenes.placed(number)} for number in scenes.numbers] == [{1}, {2}, {1}]
+    assert scenes.key != replace(scenes, folds={}).key
 
 
 def test_scenes_hold_the_sound_over_their_kind_and_a_seed_repeats_them(sound):
@@ -287,6 +312,25 @@ def test_what_is_judged_was_not_trained_on(tmp_path):
     assert {"hen.ogg", "owl.ogg", "duck.ogg", "hello.g722", "loop_a.flac"} <= found
     assert not found & {"dog.ogg", "rooster.ogg", "piano.ogg", "owl_desc.ogg", "elec_c.flac"}
     assert set(KINDS) >= set(MAKERS)
+
+
+def test_backgrounds_to_train_on_are_others_than_those_to_judge_on(espeak, sound, tmp_path, monkeypatch):
+    monkeypatch.setattr(house_backgrounds, "KINDS", ("wind", "speech"))
+    monkeypatch.setattr(house_backgrounds, "FILE_S", 4.0)
+    monkeypatch.setattr(house_backgrounds, "sources", lambda *_: {
+        f"speech_{language}": sorted((sound / "kinds" / "ships").glob("*.wav")) for language in ("en", "es")
+    })  # fmt: skip
+    (tmp_path / "data" / "microphones").mkdir(parents=True)
+    for name in "ab":
+        write_wav(tmp_path / "data" / "microphones" / f"{name}.wav", np.ones(8, np.float32), 32_000)
+    made = {}
+    for side in ("train", "held_out"):
+        write_backgrounds(tmp_path / "data", {}, tmp_path / side, 1, 5, side=side)
+        made[side] = {file.name: file.read_bytes() for file in (tmp_path / side / "wind").glob("*.wav")}
+    assert made["train"].keys() == made["held_out"].keys() == {"000.wav"}
+    assert made["train"] != made["held_out"]
+    with pytest.raises(EdgeaudioError, match="was made as train 5, not held_out 5"):
+        write_backgrounds(tmp_path / "data", {}, tmp_path / "train", 1, 5)
 
 
 def test_a_stretch_is_heard_by_the_fold_s_model_and_a_kind_alone_by_each_in_turn():

@@ -12,7 +12,7 @@ from support.espeak import espeak
 from support.programs import require_program
 
 from edgeaudio.errors import EdgeaudioError
-from models.home.train import home_recordings
+from models.home.train import donateacry, home_recordings
 from models.home.train.home_recordings import CLIP_S, LASTING_S, SAMPLE_RATE, main, write_home_set
 from models.home.train.home_speech import SENTENCES, VARIANTS, read_aloud, strung_digits, training_speakers
 from tools.synth.alarm_sounds import LABELS
@@ -47,6 +47,8 @@ def lay_out(folder):
     for collection in UNLABELLED:
         for name in "abcde":
             a_noise(folder / collection / f"{name}.wav")
+    for name in (donateacry.TRAINED[0], donateacry.JUDGED[0], "unscreened.wav"):
+        a_noise(folder / donateacry.FOLDER / name)
     return folder
 
 
@@ -83,7 +85,7 @@ def test_the_list_names_everything_with_its_label_and_fold(made_set):
     assert Counter(row["label"] for row in rows) == {
         "rain": 3 + 1, "sea_waves": 1, "fire_crackling": 1, "helicopter": 1, "clock_tick": 1,
         "smoke_alarm": 2 + 1, "co_alarm": 2, "siren": 1 + 1, "speech": 2,
-        "": silent_alarms + others + negatives + elsewhere,
+        "baby_cry": 1, "": silent_alarms + others + negatives + elsewhere,
     }  # fmt: skip
     assert all((file.parent / row["file"]).is_file() for row in rows)
     assert len({row["file"] for row in rows}) == len(rows)
@@ -148,6 +150,16 @@ def test_nothing_held_out_is_named(made_set):
     for collection in UNLABELLED:
         assert [Path(r["file"]).stem for r in rows if Path(r["file"]).parent.name == collection] == ["a", "c", "e"]
     assert not [row for row in rows if "speech_digits" in row["file"]]
+    assert [Path(row["file"]).name for row in rows if row["label"] == "baby_cry"] == [donateacry.TRAINED[0]]
+
+
+def test_no_phone_is_trained_on_and_judged_with():
+    trained, judged = (
+        {name[: donateacry.PHONE] for name in names} for names in (donateacry.TRAINED, donateacry.JUDGED)
+    )
+    assert len(trained) == len(donateacry.TRAINED)
+    assert len(judged) == len(donateacry.JUDGED)
+    assert not trained & judged
 
 
 def test_nothing_held_out_is_heard(espeak, data, tmp_path):
@@ -230,13 +242,13 @@ def test_without_espeak_nothing_is_begun(data, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["esc10", "speech_digits", "drone", "hydrophone"])
+@pytest.mark.parametrize("name", ["esc10", "speech_digits", "baby_cry_phone", "drone", "hydrophone"])
 def test_a_missing_collection_is_named(espeak, data, tmp_path, capsys, name):
     shutil.rmtree(data / name)
     assert main(["--data", str(data), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert f"{data / name}: no recordings there; --data must hold esc10, speech_digits, drone, hydrophone" in error
+    assert f"{data / name}: no recordings there; --data must hold {', '.join(home_recordings.COLLECTIONS)}" in error
 
 
 def test_a_recording_without_a_fold_is_named(espeak, data, tmp_path):
@@ -264,7 +276,8 @@ def test_the_command_says_what_it_made(espeak, data, tmp_path, capsys, monkeypat
     words = capsys.readouterr().out.split("\n")
     assert words[0] == str(tmp_path / "out" / "home.csv")
     assert [line.strip() for line in words[1:-1]] == [
-        f"{1 + len(KINDS) + len(HOUSE_BEEPS) + 3 + 2 + 6} without a label", f"{3 + 4} rain", "2 siren", "3 speech",
+        f"{1 + len(KINDS) + len(HOUSE_BEEPS) + 3 + 2 + 6} without a label",
+        "1 baby_cry", f"{3 + 4} rain", "2 siren", "3 speech",
     ]  # fmt: skip
 
 
@@ -274,8 +287,9 @@ def test_the_real_collections(espeak, tmp_path):
     rows = rows_of(write_home_set(DATA, tmp_path / "out", 1, share=SHARE))
     unrecorded = {*LABELS, "speech", ""}
     recorded = [row for row in rows if row["label"] not in unrecorded and not row["file"].startswith("made/")]
-    assert {row["fold"] for row in recorded} == {"1", "2", "3", "4"}
+    assert Counter(row["label"] for row in recorded if row["fold"] == str(ALWAYS_TRAINED)) == {"baby_cry": 41}
+    assert {row["fold"] for row in recorded} == {str(ALWAYS_TRAINED), "1", "2", "3", "4"}
     assert len({row["label"] for row in recorded}) == 10
-    assert len(recorded) == 318
+    assert len(recorded) == 318 + 41
     of = {name: [r for r in rows if Path(r["file"]).is_relative_to(DATA.resolve() / name)] for name in UNLABELLED}
     assert {name: len(found) for name, found in of.items()} == {"drone": 8, "hydrophone": 6}

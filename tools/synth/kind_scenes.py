@@ -6,8 +6,9 @@ Does not know: how a sound is put into another (`event_scenes.py`), models, scor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -46,6 +47,8 @@ class KindScenes:
     """Everything that a model is judged with: scenes over each kind, and each kind alone; a seed repeats it.
 
     entries: Labelled recordings. snrs_db: Of the scenes of each. scene_s: Length of a scene.
+    folds: Of the kinds, by name, where models were trained on other sound of the same kinds: all over a kind is heard
+        by the model of its fold, which heard none of the kind. Empty: none was trained on any.
     """
 
     kinds: tuple[Kind, ...]
@@ -53,6 +56,7 @@ class KindScenes:
     snrs_db: tuple[int, ...]
     scene_s: float
     seed: int
+    folds: Mapping[str, int] = field(default_factory=dict)
 
     sample_rate: ClassVar[int] = SAMPLE_RATE
 
@@ -61,7 +65,7 @@ class KindScenes:
         """A key of the sound: files by name, size and time of change, and what is made of them."""
         paths = [entry.path for entry in self.entries] + [path for kind in self.kinds for path in kind.paths]
         named = [(entry.label, entry.fold) for entry in self.entries]
-        present = [(kind.name, sorted(kind.present)) for kind in self.kinds]
+        present = [(kind.name, sorted(kind.present), self.folds.get(kind.name)) for kind in self.kinds]
         return sound_key(paths, named, present, self.snrs_db, self.scene_s, self.seed)
 
     @property
@@ -77,13 +81,13 @@ class KindScenes:
         """
         kind = self.kinds[number - 1]
         recordings = _recordings(kind)
-        for index, entry in meetings(self.entries, self.kinds, self.seed)[kind.name]:
+        for index, entry in meetings(self.entries, self.kinds, self.seed, self.folds)[kind.name]:
             for scene in self._scenes(kind, recordings, index, entry):
                 yield Placed(scene, entry.fold)
         rng = np.random.default_rng((self.seed, number))
         for piece in _pieces(recordings):
             plain = recorded(piece, SAMPLE_RATE, rng, through=False)
-            yield Placed(Stretch(kind.name, plain, kind.present, background=kind.name), None)
+            yield Placed(Stretch(kind.name, plain, kind.present, background=kind.name), self.folds.get(kind.name))
 
     def _scenes(self, kind: Kind, recordings: Sequence[Samples], index: int, entry: Entry) -> Iterator[Stretch]:
         sound = without_padding(read_audio(entry.path, SAMPLE_RATE))
@@ -107,20 +111,35 @@ def read_kinds(folder: Path) -> list[Kind]:
     ]
 
 
-def meetings(entries: Sequence[Entry], kinds: Sequence[Kind], seed: int) -> dict[str, list[tuple[int, Entry]]]:
+def dealt(names: Sequence[str], folds: Sequence[int]) -> dict[str, int]:
+    """Return the fold of each kind: they go round the folds, in the order of their names."""
+    return {name: folds[index % len(folds)] for index, name in enumerate(sorted(names))}
+
+
+def meetings(
+    entries: Sequence[Entry], kinds: Sequence[Kind], seed: int, folds: Mapping[str, int]
+) -> dict[str, list[tuple[int, Entry]]]:
     """Return, by kind, the labelled recordings that are heard over it, each with its number.
 
     A recording meets one kind alone, at all SNRs: what is judged over a kind was not calibrated with over others. The
-    recordings of a label go round all kinds that do not hold the label.
+    recordings of a label go round all kinds that do not hold the label, those of a fold round the kinds of that fold.
     """
     met: dict[str, list[tuple[int, Entry]]] = {kind.name: [] for kind in kinds}
     labels = sorted({entry.label for entry in entries if entry.label})
     for turn, label in enumerate(labels):
-        free = [kind.name for kind in kinds if label not in kind.present]
         of_label = [(number, entry) for number, entry in enumerate(entries) if entry.label == label]
         order = np.random.default_rng((seed, turn)).permutation(len(of_label))
-        for step, index in enumerate(order if free else []):
-            met[free[(step + 5 * turn) % len(free)]].append(of_label[index])
+        steps: Counter[int] = Counter()
+        for number, entry in (of_label[index] for index in order):
+            free = [
+                kind.name
+                for kind in kinds
+                if label not in kind.present and folds.get(kind.name, entry.fold) == entry.fold
+            ]
+            group = entry.fold if folds else 0
+            if free:
+                met[free[(steps[group] + 5 * turn) % len(free)]].append((number, entry))
+                steps[group] += 1
     return met
 
 

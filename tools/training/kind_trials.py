@@ -45,8 +45,9 @@ class Scenes(Protocol):
 def hear(models: Mapping[int, Scorer], scenes: Scenes, cache: Path | None) -> list[Trial]:
     """Return the trials of all scenes; `Trial.fold` is the kind's number.
 
-    A labelled recording is heard by the model of its own fold, which was not trained on it; a kind alone by the models
-    in turn. `cache` is a folder for scores: a kind that the same models heard is read from it.
+    A labelled recording is heard by the model of its own fold, which was not trained on it; a kind alone by that of the
+    kind's, or where it has none by the models in turn. `cache` is a folder for scores: a kind that the same models
+    heard is read from it.
     """
     trials: list[Trial] = []
     folder = cache / f"{model_key(m.manifest for m in models.values())}-{scenes.key}" if cache else None

@@ -2,7 +2,8 @@
 
     python -m models.home.train.evaluate_ears runs/home --yamnet DIR --data ../shared/data --cache ~/.cache/house
 
-MODEL is the folder of a training (each fold's model hears the sounds of its own fold) or a model directory; with
+MODEL is the folder of a training (each fold's model hears the sounds and the kinds of background of its own fold, on
+which it was not trained) or a model directory; with
 `--unseen`, ESC-10 is left out, on which models/home as shipped was trained. 160 sounds at three SNRs make 480 scenes of
 30 s; each kind of background is heard alone, too. Scores are kept in `--work`: combinations cost seconds.
 
@@ -35,7 +36,7 @@ from models.home.train.house_backgrounds import MINUTES, write_backgrounds
 from models.home.train.house_events import write_events
 from models.home.train.house_sources import fetch
 from tools.synth.event_scenes import SNRS_DB
-from tools.synth.kind_scenes import KindScenes, read_kinds
+from tools.synth.kind_scenes import KindScenes, dealt, read_kinds
 from tools.training import kind_report
 from tools.training.command import exit_status
 from tools.training.dataset import read_dataset
@@ -113,7 +114,9 @@ def evaluate(options: argparse.Namespace) -> None:
     models = _models(options.model)
     manifest = models[min(models)].manifest
     entries = tuple(entry for entry in read_dataset(events, [], options.seed) if entry.fold in models)
-    scenes = KindScenes(tuple(read_kinds(backgrounds)), entries, SNRS_DB, SCENE_S, options.seed)
+    kinds = tuple(read_kinds(backgrounds))
+    folds = dealt([kind.name for kind in kinds], sorted(models))
+    scenes = KindScenes(kinds, entries, SNRS_DB, SCENE_S, options.seed, folds)
     scores = options.work / "scores"
     trials = {"home": hear(models, scenes, scores)}
     if options.yamnet:

@@ -30,12 +30,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edgeaudio.errors import EdgeaudioError
+from models.home.train import donateacry
 from models.home.train.home_speech import SENTENCES, read_aloud, strung_digits, training_speakers
 from tools.synth import acoustics
 from tools.synth.alarm_sounds import Alarm, active_rms, make_alarm
 from tools.synth.espeak import SPEECH, require_espeak
 from tools.synth.european_alarms import make_beeper, make_two_tone_siren
 from tools.synth.house_beeps import HOUSE_BEEPS
+from tools.synth.kind_scenes import PRESENT, dealt
 from tools.synth.other_sounds import BACKGROUND_KINDS, KINDS, Maker, make_other
 from tools.synth.scenes import mixed, received, travelled
 from tools.synth.texture_sounds import TEXTURES
@@ -48,7 +50,7 @@ Samples = NDArray[np.float32]
 Make = Callable[[np.random.Generator], Samples]
 MakeAlarm = Callable[[float, int, np.random.Generator], Alarm]
 
-COLLECTIONS = ("esc10", "speech_digits", *UNLABELLED)
+COLLECTIONS = ("esc10", "speech_digits", donateacry.FOLDER, *UNLABELLED)
 SAMPLE_RATE = 32_000  # rain, fire and waves differ most where they hiss
 CLIP_S = 4.0
 ADVICE = f"--data must hold {', '.join(COLLECTIONS)}"
@@ -63,17 +65,17 @@ EUROPEAN_ALARMS: dict[str, tuple[str, int, MakeAlarm]] = {
 # Clips in which an alarm is silent (its pause, or the time before it): as many as chance gives beside those of ALARMS.
 SILENT_ALARMS = {"smoke_alarm": 6, "co_alarm": 350, "siren": 13}
 OTHERS_PER_KIND = 300
-BACKGROUND_CLIPS = 300  # of each kind of background
+BACKGROUND_CLIPS = 200  # of each kind of background
 # Of each collection without a label: few recordings, which must not be lost among the many that are made up.
 UNLABELLED_AGAIN = 800
 TEXTURES_PER_LABEL = 12  # to every two recordings, one that is made up; with more, rain became a helicopter
 STRUNG_DIGITS = 250
 READ_ALOUD = 350
 
+BABY = "baby_cry"
 OTHER = "other"
 # These may be sped up, too; what else is made up is told, or told apart, by its rhythm.
 MOVABLE = {"digits", *TEXTURES, *UNLABELLED}
-PRESENT = "labels.txt"  # of a kind of background: labels that sound in it, one a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,11 @@ def write_home_set(data: Path, out: Path, seed: int, *, share: float = 1.0, back
     shown = tqdm(pieces, desc="making", unit="file")
     rows += [Row(_made(piece, made, seed), piece.label, piece.fold, piece.fixed) for piece in shown]
     rows += [Row(path, "", ALWAYS_TRAINED, fixed=False) for paths in unlabelled.values() for path in paths]
+    rows += [
+        Row(path, BABY, ALWAYS_TRAINED, fixed=False)
+        for path in collections[donateacry.FOLDER]
+        if path.name in donateacry.TRAINED
+    ]
     return _write_list(out / "home.csv", rows)
 
 
@@ -177,13 +184,13 @@ def _of_backgrounds(folder: Path, folds: Sequence[int], share: float) -> Iterato
     names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not names:
         raise EdgeaudioError(f"{folder}: no folders there; --backgrounds must hold one for each kind")
-    for index, name in enumerate(names):
+    for name, fold in dealt(names, folds).items():
         paths = audio_files(folder / name, "each folder of --backgrounds must hold recordings")
         present = (folder / name / PRESENT).read_text().split() if (folder / name / PRESENT).is_file() else []
         label = SPEECH if SPEECH in present else ""
         for number in range(max(1, round(BACKGROUND_CLIPS * share))):
             make = partial(_of_background, paths[number % len(paths)])
-            yield Piece(label, f"background_{name}", number, fixed=False, make=make, fold=folds[index % len(folds)])
+            yield Piece(label, f"background_{name}", number, fixed=False, make=make, fold=fold)
 
 
 def _kinds(

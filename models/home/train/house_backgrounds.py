@@ -1,9 +1,11 @@
-"""The backgrounds that a household model is judged on: a folder for each kind, for `tools.evaluate_model`.
+"""Backgrounds of a house: a folder for each kind, for `tools.evaluate_model` and for the training of models/home.
 
     python -m models.home.train.house_backgrounds --data ../shared/data --cache CACHE --out runs/ears/backgrounds
+    python -m models.home.train.house_backgrounds --side train --data ../shared/data --cache CACHE --out BACKGROUNDS
 
 Owns: the kinds, how much there is of each, and the labels that sound in them. Each file (a minute, 32 kHz, mono)
-depends on the seed, its kind and its number alone.
+depends on the side, the seed, its kind and its number alone. No recording, voice or microphone is on both sides; what
+is synthesised is of the same makers, so that a fold's model must not have heard the kind (`kind_scenes.dealt`).
 Does not know: which recordings there are (`house_sources.py`), how sounds are synthesised (`house_makers.py`), models.
 """
 
@@ -14,21 +16,25 @@ import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from edgeaudio.errors import EdgeaudioError
+from models.home.train import home_speech
 from models.home.train.house_makers import MAKERS
-from models.home.train.house_sources import LANGUAGES, fetch, sources
-from tools.synth import acoustics
+from models.home.train.house_sources import LANGUAGES, Side, fetch, sources
+from tools.synth import acoustics, held_out_speech
 from tools.synth.espeak import SPEECH, require_espeak
 from tools.synth.event_scenes import is_sounding
-from tools.synth.held_out_speech import SENTENCES, espeak
+from tools.synth.held_out_speech import espeak
 from tools.synth.kind_scenes import PRESENT
 from tools.synth.scenes import received, travelled
-from tools.synth.voices import JUDGING_FLITE_VOICES, JUDGING_SENTENCES, Voice, say
+from tools.synth.voices import FLITE, FLITE_VOICES, JUDGING_FLITE_VOICES, JUDGING_SENTENCES, SENTENCES, Voice, say
 from tools.training.command import exit_status, first_mark
+from tools.training.corpus import HALF
 from tools.training.recordings import audio_files, read_audio, without_padding, write_wav
 
 Samples = NDArray[np.float32]
@@ -51,27 +57,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--cache", type=Path, required=True, help="folder that Debian's packages are unpacked into")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--side", choices=get_args(Side), default="held_out", help="to judge or to train on (default: held_out)"
+    )
     parser.add_argument("--minutes", type=int, default=MINUTES, help=f"of each kind (default: {MINUTES})")
     parser.add_argument("--seed", type=int, default=2026)
     options = parser.parse_args(arguments)
 
     def work() -> None:
-        write_backgrounds(options.data, fetch(options.cache), options.out, options.minutes, options.seed)
+        packages = fetch(options.cache)
+        write_backgrounds(options.data, packages, options.out, options.minutes, options.seed, side=options.side)
 
     return exit_status(parser.prog, work)
 
 
-def write_backgrounds(data: Path, packages: Mapping[str, Path], out: Path, minutes: int, seed: int) -> None:
+def write_backgrounds(
+    data: Path, packages: Mapping[str, Path], out: Path, minutes: int, seed: int, *, side: Side = "held_out"
+) -> None:
     """Write the files that do not exist yet.
 
     Raises:
-        EdgeaudioError: Recordings or programs are missing, or `out` was made with another seed.
+        EdgeaudioError: Recordings or programs are missing, or `out` was made with another seed or of the other side.
     """
     require_espeak()
     out.mkdir(parents=True, exist_ok=True)
-    first_mark(out / "seed", f"{seed}\n")
-    found = sources(data, packages, "held_out")
-    microphones = audio_files(data / "microphones", "give --data")
+    mark = f"{side} {seed}"
+    if (made := first_mark(out / "made", f"{mark}\n").strip()) != mark:
+        raise EdgeaudioError(f"{out}: was made as {made}, not {mark} (side, seed); remove it, or give another folder")
+    found = sources(data, packages, side)
+    microphones = audio_files(data / "microphones", "give --data")[HALF[side]]
     for kind in KINDS:
         folder = out / kind
         folder.mkdir(exist_ok=True)
@@ -81,18 +95,20 @@ def write_backgrounds(data: Path, packages: Mapping[str, Path], out: Path, minut
             file = folder / f"{number:03}.wav"
             if file.exists():
                 continue
-            rng = np.random.default_rng((seed, zlib.crc32(kind.encode()), number))
-            sound = _heard(_sound(kind, number, found, rng), kind, microphones, rng)
+            rng = np.random.default_rng((seed, zlib.crc32(f"{side} {kind}".encode()), number))
+            sound = _heard(_sound(kind, number, found, side, rng), kind, microphones, rng)
             unfinished = file.with_suffix(".part")
             write_wav(unfinished, sound, SAMPLE_RATE)
             unfinished.rename(file)
 
 
-def _sound(kind: str, number: int, found: Mapping[str, Sequence[Path]], rng: np.random.Generator) -> Samples:
+def _sound(
+    kind: str, number: int, found: Mapping[str, Sequence[Path]], side: Side, rng: np.random.Generator
+) -> Samples:
     if kind == "speech":
-        return _speech(number, found, rng)
+        return _speech(number, found, side, rng)
     if kind == "tv":
-        spoken = acoustics.at_level(_speech(number, found, rng), 0.0)
+        spoken = acoustics.at_level(_speech(number, found, side, rng), 0.0)
         played = acoustics.at_level(_strung(found["music"], rng, pause_s=0.0), 0.0)
         return spoken + played * np.float32(10 ** (rng.uniform(-20, 0) / 20))
     if kind in found and (kind not in MAKERS or number % 2 < 2 * RECORDED):
@@ -100,20 +116,28 @@ def _sound(kind: str, number: int, found: Mapping[str, Sequence[Path]], rng: np.
     return MAKERS[kind](FILE_S, SAMPLE_RATE, rng)
 
 
-def _speech(number: int, found: Mapping[str, Sequence[Path]], rng: np.random.Generator) -> Samples:
-    """Return one stranger: a person of one of the packages, espeak-ng in one of its languages, or flite."""
-    turn = number % (len(LANGUAGES["held_out"]) + 3)
-    if turn < len(LANGUAGES["held_out"]):
-        return _strung(found[f"speech_{LANGUAGES['held_out'][turn]}"], rng, pause_s=0.4)
+def _speech(number: int, found: Mapping[str, Sequence[Path]], side: Side, rng: np.random.Generator) -> Samples:
+    """Return one stranger: a person of one of the packages, or a synthesiser."""
+    languages = LANGUAGES[side]
+    turn = number % (len(languages) + 3)
+    if turn < len(languages):
+        return _strung(found[f"speech_{languages[turn]}"], rng, pause_s=0.4)
     pieces: list[Samples] = []
     while sum(map(len, pieces)) < FILE_S * SAMPLE_RATE:
-        if turn == len(LANGUAGES["held_out"]):
-            voice = Voice("flite", JUDGING_FLITE_VOICES[0], rng.uniform(0.8, 1.25), 50)
-            pieces.append(say(voice, str(rng.choice(JUDGING_SENTENCES)), SAMPLE_RATE))
-        else:
-            pieces.append(espeak(" ".join(rng.permutation(SENTENCES)), SAMPLE_RATE, rng))
+        pieces.append(_synthesised(side, rng, flite=turn == len(languages)))
         pieces.append(np.zeros(round(rng.exponential(0.6) * SAMPLE_RATE), np.float32))
     return _cut(pieces)
+
+
+def _synthesised(side: Side, rng: np.random.Generator, *, flite: bool) -> Samples:
+    """Return a few sentences by espeak-ng in one of its languages, or by flite."""
+    if flite:
+        names, texts = (FLITE_VOICES, SENTENCES) if side == "train" else (JUDGING_FLITE_VOICES, JUDGING_SENTENCES)
+        voice = Voice(FLITE, str(rng.choice(names)), rng.uniform(0.8, 1.25), 50)
+        return say(voice, str(rng.choice(texts)), SAMPLE_RATE)
+    if side == "train":
+        return home_speech.read_aloud(str(rng.choice(list(home_speech.SENTENCES))), 6.0, SAMPLE_RATE, rng)
+    return espeak(" ".join(rng.permutation(held_out_speech.SENTENCES)), SAMPLE_RATE, rng)
 
 
 def _strung(paths: Sequence[Path], rng: np.random.Generator, *, pause_s: float) -> Samples:

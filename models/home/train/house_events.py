@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeaudio.errors import EdgeaudioError
+from models.home.train.donateacry import FOLDER, JUDGED
 from models.home.train.house_sources import LANGUAGES, sources
 from tools.synth.alarm_sounds import LABELS as ALARMS
 from tools.synth.alarm_sounds import make_alarm
@@ -37,18 +38,6 @@ PER_FOLD = 3  # recordings of each label of ESC-10
 MADE = 10  # of each label without recordings in it
 ALARM_S = 10.0
 BABY = "baby_cry"
-# One a phone. donateacry-corpus is unscreened: in these YAMNet's "Baby cry, infant cry" is 0.3 or more in the mean of
-# the clips, and 0.85 or more in one.
-CRYING = (
-    "0D1AD73E-4C5E-45F3-85C4-9A3CB71E8856-1430742197-1.0-m-04-hu.wav",
-    "3941D08C-5A97-48A4-8830-091D878137F6-1430099813-1.0-m-72-hu.wav",
-    "50DC5FBC-AC95-44F2-B55F-E4E5FB03AC96-1430007656-1.0-m-26-hu.wav",
-    "743E7CCA-D32B-40B6-9541-9808122D3F6B-1436860011-1.1-f-26-hu.wav",
-    "88da3fbd-926b-4ee7-ae8f-85f92f2783b0-1430114329442-1.7-m-04-hu.wav",
-    "D1CB71F9-EF76-49B3-A703-41D557444D21-1436863366-1.1-m-04-hu.wav",
-    "F4A0C710-AC2D-42E0-8EA9-3E4CAC31EE20-1430318390-1.0-m-04-hu.wav",
-    "be21ef2a-a415-4e8b-bfe6-731bf9956e2c-1431320909516-1.7-f-26-hu.wav",
-)
 
 
 def write_events(data: Path, packages: Mapping[str, Path], out: Path, seed: int, *, unseen: bool = False) -> Path:
@@ -60,8 +49,8 @@ def write_events(data: Path, packages: Mapping[str, Path], out: Path, seed: int,
         EdgeaudioError: Recordings or a program are missing.
     """
     rows = [] if unseen else list(_of_esc10(data))
-    for index, name in enumerate(CRYING):
-        file = data / "baby_cry_phone" / name
+    for index, name in enumerate(JUDGED):
+        file = data / FOLDER / name
         if not file.is_file():
             raise EdgeaudioError(f"{file}: is missing; give --data")
         rows.append((file, BABY, FOLDS[index % len(FOLDS)]))

@@ -1,4 +1,4 @@
-"""Synthesised backgrounds of a house, for evaluation alone: no training uses them.
+"""Synthesised backgrounds of a house: a model is judged on a kind by what was trained on other kinds.
 
 Owns: the synthesis of kinds of background of which there are few free recordings, after the recipes of A. Farnell,
 "Designing Sound" (2010). Does not know: what is put over them.

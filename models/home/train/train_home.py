@@ -49,10 +49,11 @@ threshold, because a carbon-monoxide alarm pauses for 5 s. A clip takes a sixth 
 
 This model is not a certified detector, and does not replace one. Its alarms were synthesised, because no recordings of
 real alarms were available, and only alarms with a standard's cadence were used. It was trained on few recordings
-of each sound: 32 of each ESC-10 label, 12 synthesised ones of rain, sea waves, fires, helicopters and clocks, two
-speakers and a speech synthesiser. It may miss or misname other sounds; the tables below show how often. It takes
-most beeps that resemble an alarm for that alarm, a reversing lorry's among them. If that matters, run
-[alarms](../alarms/README.md) too, and leave `smoke_alarm`, `co_alarm` and `siren` out of this model's labels.
+of each sound: 32 of each ESC-10 label, 41 of babies by as many phones, 12 synthesised ones of rain, sea waves, fires,
+helicopters and clocks, two speakers and a speech synthesiser. It may miss or misname other sounds; the tables below
+show how often. It takes most beeps that resemble an alarm for that alarm, a reversing lorry's among them. If that
+matters, run [alarms](../alarms/README.md) too, and leave `smoke_alarm`, `co_alarm` and `siren` out of this model's
+labels.
 
 ## How it was made
 
@@ -74,7 +75,12 @@ luck.
 {report}
 """
 
-
+OF_BACKGROUNDS = (
+    "asterisk-core-sounds, English and French (asterisk-moh-opsound, every other file, too; CC BY-SA 3.0)",
+    "sonic-pi-samples (CC0), gcompris-qt and tuxpaint-stamps (GPL, CC BY-SA and CC0, by file): every other file",
+    "MicIRP, every other impulse response (Xaudia)",
+    "speech made with flite",
+)
 TAUGHT = """
 Beside the labels, the network learnt the scores that another model gives to each recording: {name} {version}
 ({license}). The layer for those is left out of what ships.
@@ -108,10 +114,12 @@ def _make(options: argparse.Namespace) -> None:
         training_data=(
             "ESC-10, folds 1 to 4 (K. J. Piczak, 2015; CC0 and CC BY 3.0)",
             "Free Spoken Digit Dataset, speakers jackson and theo (Z. Jackson and others; CC BY-SA 4.0)",
+            "donateacry-corpus, recordings of 41 phones (Donate-a-cry campaign; ODbL 1.0, contents DbCL 1.0)",
             "speech made with espeak-ng",
             "synthesised alarms, textures and other sounds (tools/synth/)",
             "Orcasound signal catalogue, every other file (MIT)",
             "drone-audio-dataset, every other file (G. Vladimir; MIT)",
+            *(OF_BACKGROUNDS if options.backgrounds else ()),
         ),
         detector=DETECTOR,
         announce=tuple(ENTITIES),
