@@ -28,6 +28,7 @@ class _Redrawn:
     """What `redraw` left on standard error."""
 
     width = 0  # characters
+    stream: TextIO | None = None  # what standard error was then: a caller in the same process may set another
 
 
 _redrawn = _Redrawn()
@@ -100,7 +101,7 @@ def flush_output() -> None:
 
 def print_error(text: str, *, end: str = "\n") -> None:
     """Print to standard error, in place of what `redraw` drew; a failure is ignored."""
-    blank = f"\r{' ' * _redrawn.width}\r" if _redrawn.width else ""
+    blank = f"\r{' ' * _redrawn.width}\r" if _redrawn.width and _redrawn.stream is sys.stderr else ""
     _redrawn.width = 0
     _write_error(blank + _encodable(printable(text + end), sys.stderr))
 
@@ -132,6 +133,7 @@ def ask_secret(question: str) -> str:
 def redraw(line: str) -> None:
     """Print a line to standard error over the last one."""
     _redrawn.width = len(line.rstrip())
+    _redrawn.stream = sys.stderr
     _write_error("\r" + _encodable(one_line(line), sys.stderr))
 
 

@@ -163,6 +163,18 @@ def test_a_stream_without_a_descriptor_is_printed_to(monkeypatch: pytest.MonkeyP
     assert (streams[0].getvalue(), streams[1].getvalue()) == ("out\\u001b\n", "err\\u001b\n\rline\\n")
 
 
+def test_an_error_clears_the_line_that_was_drawn_on_its_own_stream_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn_on, other = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", drawn_on)
+    redraw("12 %")
+    print_error("first")
+    redraw("34 %")
+    monkeypatch.setattr(sys, "stderr", other)
+    print_error("second")
+    assert drawn_on.getvalue() == "\r12 %\r    \rfirst\n\r34 %"
+    assert other.getvalue() == "second\n"
+
+
 @pytest.mark.parametrize(
     ("environment", "coloured"),
     [
