@@ -233,6 +233,8 @@ class SourceWorker:
             last_epoch=self._context.epochs.get(self.name, -1),
             is_behind=lambda: self._context.recognition.waiting_s(self.name) > _BEHIND_S,
         )
+        # until the reader has spoken, which publishes this: whoever looks earlier would find the source off
+        self.health.connection(SourceStatus(self.name, SourceState.CONNECTING, self._context.clock.utc()))
         self._reading = _RunningReader(reader, stop, self._context.spawn(f"capture-{self.name}", reader.run))
 
     def _recalled(self) -> RtspMode | None:
