@@ -102,7 +102,12 @@ def _health(value: Health) -> Row:
 
 def _source(numbers: SourceNumbers) -> Mapping[str, Any]:
     # not `asdict`, which copies each value
-    return {name: getattr(numbers, name) for name in _SOURCE} | {"since": numbers.since.isoformat()}
+    raised = {
+        each.label: {"from": each.chosen, "to": each.in_force, "since": each.since.isoformat()}
+        for each in numbers.raised
+    }
+    own = {name: getattr(numbers, name) for name in _SOURCE}
+    return own | {"since": numbers.since.isoformat(), "raised": raised}
 
 
 _SOURCE: Final = tuple(each.name for each in fields(SourceNumbers))

@@ -124,6 +124,16 @@ class Recorder:
         with self._lock:
             return [recent for recent in self._recent if recent.number > after]
 
+    def members(self, device: str, source: str, event_id: str) -> tuple[tuple[str, float], ...]:
+        """Return the members' scores of an event from the newest of its detections, which has the highest score.
+
+        Empty where the event is none of a fused model, or no longer among the recent ones: the history has none.
+        """
+        key = (device, source, event_id)
+        with self._lock:
+            found = (each.detection for each in reversed(self._recent))
+            return next((one.members for one in found if (one.device, one.source, one.id) == key), ())
+
     def _write(self, detections: Sequence[Detection], now_s: float) -> Sequence[Detection]:
         if not self._knows_sequences or self._store.is_damaged:
             self._store.open()

@@ -12,7 +12,7 @@ control characters here, and whoever shows it escapes it for its own medium.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
@@ -40,6 +40,8 @@ MAX_NAME = 200  # characters of a label or a model's name
 MAX_CLIP_S = 60.0
 MAX_SCORES = 100  # labels of a clip
 MAX_MODELS = 50  # of a device
+MAX_MEMBERS = 16  # of a fused model; one has eight at most
+MAX_RAISED = 20  # thresholds of a source that are kept; the others are counted
 _MAX_SECONDS = 1e10
 
 LABEL_KINDS: Final = frozenset({"threshold", "snooze", "cooldown"})
@@ -78,6 +80,16 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class RaisedThreshold:
+    """The threshold of a label that has risen by itself."""
+
+    label: str
+    chosen: float  # by settings or command
+    in_force: float
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SourceNumbers:
     """What a health report has of one source."""
 
@@ -90,6 +102,8 @@ class SourceNumbers:
     lag_s: float | None
     snoozed: int = 0  # labels
     withheld: int = 0  # events that were not published, as their label was snoozed or had just had one
+    raised: tuple[RaisedThreshold, ...] = ()  # the first, by label
+    raised_count: int = 0  # of all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,7 @@ class Detection:
     seq_epoch: str
     test: bool
     shard: int | None = None  # of a centre, which counts its detections by itself
+    members: tuple[tuple[str, float], ...] = ()  # of a fused model: names, and their scores where `score` is from
 
     @property
     def counter(self) -> str:
@@ -296,7 +311,7 @@ def _models(table: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _source(table: Mapping[str, Any]) -> SourceNumbers:
-    withheld = inner(table, "withheld")
+    withheld, raised = inner(table, "withheld"), inner(table, "raised")
     return SourceNumbers(
         state=required(word(table, "state"), "state"),
         reason=word(table, "reason"),
@@ -307,7 +322,24 @@ def _source(table: Mapping[str, Any]) -> SourceNumbers:
         lag_s=number(table, "lag_s", 0, _MAX_SECONDS),
         snoozed=len(inner(table, "snoozed")),
         withheld=sum(count(withheld, reason) or 0 for reason in ("snooze", "cooldown")),
+        raised=_raised(raised),
+        raised_count=len(raised),
     )
+
+
+def _raised(table: Mapping[str, Any]) -> tuple[RaisedThreshold, ...]:
+    if not table:
+        return ()
+    found = [
+        RaisedThreshold(
+            clean(label, MAX_NAME),
+            chosen=required(number(each, "from", 0, 1), "from"),
+            in_force=required(number(each, "to", 0, 1), "to"),
+            since=required(time(each, "since"), "since"),
+        )
+        for label, each in zip(table, tables(table, "raised"), strict=True)
+    ]
+    return tuple(sorted(found, key=lambda each: each.label)[:MAX_RAISED])
 
 
 def _detection(device: str, source: str, table: Mapping[str, Any]) -> Detection | None:
@@ -332,7 +364,20 @@ def _detection(device: str, source: str, table: Mapping[str, Any]) -> Detection 
         seq_epoch=required(identifier(table, "seq_epoch"), "seq_epoch"),
         test=table.get("test") is True,
         shard=_shard(table),
+        members=_members(inner(table, "members")),
     )
+
+
+def _members(table: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
+    if len(table) > MAX_MEMBERS:
+        raise WireError(f"members: has over {MAX_MEMBERS} models")
+    return tuple(_named_scores(table, "members"))
+
+
+def _named_scores(table: Mapping[str, Any], key: str) -> Iterator[tuple[str, float]]:
+    """Yield names with their scores. A name is no field's: an error must not hold it."""
+    for name, score in table.items():
+        yield clean(name, MAX_NAME), required(number({key: score}, key, 0, 1), key)
 
 
 def _shard(table: Mapping[str, Any]) -> int | None:
@@ -351,11 +396,7 @@ def _scores(device: str, source: str, table: Mapping[str, Any]) -> Scores:
         source,
         at=required(time(table, "at"), "at"),
         duration_s=required(number(table, "duration_s", 0, MAX_CLIP_S), "duration_s"),
-        # a label is no field's name: an error must not hold it
-        scores={
-            clean(label, MAX_NAME): required(number({"scores": score}, "scores", 0, 1), "scores")
-            for label, score in scores.items()
-        },
+        scores=dict(_named_scores(scores, "scores")),
     )
 
 

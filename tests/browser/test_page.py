@@ -63,6 +63,18 @@ def test_a_change_of_state_appears_by_itself(open_page: Open, publish: Publish) 
     expect(page.get_by_text("1 with trouble")).to_be_visible()
 
 
+def test_thresholds_that_have_risen_are_shown(open_page: Open, publish: Publish) -> None:
+    risen = {"dog": {"from": 0.5, "to": 0.7125, "since": at(NOW_MS)}, MARKUP: {"from": 0.4, "to": 0.6, "since": at(0)}}
+    report = {"schema_version": 1, "at": at(NOW_MS), "sources": {"porch": status("listening", raised=risen)}}
+    publish("edgeaudio/attic/health", report, retain=True)
+    page = open_page()
+    expect(page.get_by_role("row").filter(has_text="porch")).to_contain_text("the thresholds of 2 labels have risen")
+    page.get_by_role("link", name="porch settings").click()
+    items = page.get_by_role("listitem")
+    expect(items.filter(has_text="dog")).to_contain_text(re.compile(r"dog: from 0\.50 to 0\.71, since \d+ \w+ 20"))
+    expect(items.filter(has_text=MARKUP)).to_contain_text("from 0.40 to 0.60, since 1 Jan 1970")
+
+
 def test_the_filter_of_devices_is_an_address(open_page: Open, publish: Publish) -> None:
     fill(publish)
     page = open_page()
@@ -80,7 +92,7 @@ def test_the_filter_of_devices_is_an_address(open_page: Open, publish: Publish) 
 def test_a_detection_appears_by_itself_and_leads_to_its_event(open_page: Open, publish: Publish) -> None:
     page = open_page()
     expect(page.locator("#connection")).to_have_text("live")
-    publish("edgeaudio/dock/porch/detection", dog(1))
+    publish("edgeaudio/dock/porch/detection", dog(1, members={"home": 0.91, "yamnet": 0.44}))
     expect(page.locator("tr.new")).to_have_count(1)
     page.reload()  # what was there before does not light up
     expect(page.get_by_role("link", name="dog")).to_be_visible()
@@ -88,10 +100,12 @@ def test_a_detection_appears_by_itself_and_leads_to_its_event(open_page: Open, p
     page.get_by_role("link", name="dog").click()
     expect(page.get_by_role("heading", name="dog")).to_be_visible()
     expect(page.get_by_text("not yet, or its offset was lost")).to_be_visible()
+    expect(page.locator("dl")).to_contain_text("Score of each modelhome 0.9100, yamnet 0.4400")
     expect(page.locator("dl")).to_contain_text("21 Nov 2026, 02:21:15")  # in the zone of the browser
     expect(page.locator("#connection")).to_have_text("live")
-    publish("edgeaudio/dock/porch/detection", dog(2, id="e1", kind="offset", duration_s=7.25))
+    publish("edgeaudio/dock/porch/detection", dog(2, id="e1", kind="offset", duration_s=7.25, members={"home": 0.95}))
     expect(page.locator("dl")).to_contain_text("Lasted7.3 s")  # by itself
+    expect(page.locator("dl")).to_contain_text("Score of each modelhome 0.9500")  # where the highest score is from
 
 
 def test_a_few_sounds_are_drawn_attention_to_and_many_are_not(open_page: Open) -> None:

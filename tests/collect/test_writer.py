@@ -24,7 +24,15 @@ from edgeaudio.collect.partitions import Month
 from edgeaudio.collect.writer import Shared, Writer
 from edgeaudio.fleet_database.database import Database, DatabaseError, parse_database_url
 from edgeaudio.fleet_database.tables import PARTITIONED
-from edgeaudio.wire.payloads import Availability, Detection, Health, Removed, Status
+from edgeaudio.wire.payloads import (
+    Availability,
+    Detection,
+    Health,
+    RaisedThreshold,
+    Removed,
+    SourceNumbers,
+    Status,
+)
 
 Sql = Callable[..., list[Any]]
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -70,6 +78,16 @@ def test_of_health_the_newest_of_five_minutes_is_kept(database: Database, sql: S
         write(writer, replace(HEALTH, at=at + timedelta(seconds=seconds), version=str(seconds)))
     write(writer, replace(HEALTH, at=at, version="0"), replace(HEALTH, at=at + timedelta(seconds=299), version="299"))
     assert sql("SELECT version FROM edgeaudio.health ORDER BY begins_at") == [("299",), ("310",)]
+
+
+def test_of_health_what_has_risen_is_kept(database: Database, sql: Sql) -> None:
+    writer, _ = writer_of(database)
+    porch = SourceNumbers(
+        "listening", None, "", NOW, 1.0, 0.0, 0.1, raised=(RaisedThreshold("dog", 0.5, 0.75, NOW),), raised_count=1
+    )
+    write(writer, replace(HEALTH, sources={"porch": porch}))
+    ((kept,),) = sql("SELECT sources -> 'porch' -> 'raised' FROM edgeaudio.health")
+    assert kept == {"dog": {"from": 0.5, "to": 0.75, "since": NOW.isoformat()}}
 
 
 def test_late_detections_get_the_partition_of_their_month(database: Database, sql: Sql) -> None:

@@ -60,6 +60,8 @@ def test_limits_are_those_of_the_code() -> None:
     assert f"Up to {recorder.MAX_WAITING:,} wait" in TEXT
     assert f"takes over {database._READ_LIMIT_S:g} s" in TEXT
     assert f"limit of {metrics.MAX_SERIES:,}" in TEXT
+    assert f"among the last\n{recorder.MAX_RECENT} onsets and offsets" in TEXT
+    assert f"Of more than {payloads.MAX_RAISED} of a source, {payloads.MAX_RAISED} are named" in TEXT
     assert f"Messages over\n{payloads.MAX_PAYLOAD // 1_000_000} MB" in TEXT
     assert f"for {live_feed.LEASE_S} s and renews that every {live_feed.RENEW_S:g} s" in TEXT
     assert f"slow browser {viewers.MAX_QUEUED} messages are kept" in TEXT

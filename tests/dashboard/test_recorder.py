@@ -10,7 +10,7 @@ from edgeaudio.dashboard import database
 from edgeaudio.dashboard import recorder as module
 from edgeaudio.dashboard.database import DatabaseError
 from edgeaudio.dashboard.history import Filter, History
-from edgeaudio.dashboard.recorder import Recorder
+from edgeaudio.dashboard.recorder import MAX_RECENT, Recorder
 
 
 @pytest.fixture
@@ -49,6 +49,18 @@ def test_gaps_of_an_earlier_run_are_known(history: History) -> None:
     recorder = Recorder(history)
     recorder.record([], NOW_S, 0.0)
     assert recorder.numbers().sequences["dock"].missing == 3
+
+
+def test_members_are_those_of_the_newest_detection_of_an_event_that_is_recent(history: History) -> None:
+    shown = Recorder(history)
+    began, ended = (("home", 0.8), ("yamnet", 0.6)), (("home", 0.95), ("yamnet", 0.9))
+    shown.record([onset(members=began), onset("e2", seq=2), onset(source="hall", seq=3, members=ended)], NOW_S, 0.0)
+    assert shown.members("dock", "porch", "e1") == began
+    assert shown.members("dock", "porch", "e2") == shown.members("dock", "porch", "e3") == ()
+    shown.record([offset(seq=4, members=ended)], NOW_S, 0.0)
+    assert shown.members("dock", "porch", "e1") == ended
+    shown.record([onset(f"n{number}", seq=5 + number) for number in range(MAX_RECENT)], NOW_S, 0.0)
+    assert shown.members("dock", "porch", "e1") == ()
 
 
 def test_while_the_database_is_locked_detections_are_shown_and_wait(

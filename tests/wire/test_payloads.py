@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +21,10 @@ from edgeaudio.wire.payloads import (
     Detection,
     Health,
     LeaseAnswer,
+    RaisedThreshold,
     Removed,
     Scores,
+    SourceNumbers,
     Status,
     parse,
 )
@@ -32,8 +35,18 @@ EVENT = Event("e1", "offset", "porch", "home", "dog", 0.91, AT, 1.25, at_error_s
 GOOD: dict[str, Any] = PAYLOAD | {"source": "other", "device": "other", "seq": 7}
 
 
+RAISED = {"from": 0.5, "to": 0.75, "since": "2026-11-20T20:51:15Z"}
+
+
 def read(message: Any) -> Any:
     return parse(TOPICS.base, message.topic, message.payload)
+
+
+def source_numbers(raised: Any) -> SourceNumbers:
+    source = {"state": "listening", "since": "2026-11-20T20:51:15Z", "raised": raised}
+    report = parse("edgeaudio", "edgeaudio/dock/health", json.dumps(GOOD | {"sources": {"porch": source}}).encode())
+    assert isinstance(report, Health)
+    return report.sources["porch"]
 
 
 def detection(**changes: Any) -> Any:
@@ -49,6 +62,8 @@ def test_what_the_agent_publishes_is_read_as_it_was_meant() -> None:
     assert read(messages.detection(TOPICS, EVENT, seq_epoch="a1", seq=7)) == Detection(
         "dock", "porch", "e1", "offset", "dog", 0.91, AT, 0.05, 1.25, "home", 7, "a1", test=False
     )
+    fused = replace(EVENT, members=(("home", 0.9), ("yamnet", 0.44)))
+    assert read(messages.detection(TOPICS, fused, seq_epoch="a1", seq=7)).members == fused.members
 
 
 def test_scores_and_the_answer_to_a_lease_are_read_as_they_were_meant() -> None:
@@ -90,11 +105,31 @@ def test_a_health_report_is_read_with_all_that_is_shown() -> None:
     assert health.models == {"home": "00"}
     numbers = health.sources["porch"]
     assert (numbers.snoozed, numbers.withheld) == (1, 2)
+    assert (numbers.raised, numbers.raised_count) == ((RaisedThreshold("dog", 0.5, 0.75, AT),), 1)
     assert (numbers.state, numbers.reason, numbers.heard_s, numbers.lost_s, numbers.lag_s) == (
         "waiting",
         "timeout",
         *(1.5, 1.5, 1.5),
     )
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        *([], {"dog": 1}, {"dog": {}}, {"dog": {"from": 0.5, "to": 0.75}}),
+        *({"dog": RAISED | {"to": 1.5}}, {"dog": RAISED | {"from": "0.5"}}, {"dog": RAISED | {"since": "yesterday"}}),
+    ],
+)
+def test_raised_thresholds_out_of_bounds_are_refused(raised: Any) -> None:
+    with pytest.raises(WireError, match=r"^(raised|from|to|since): "):
+        source_numbers(raised)
+
+
+def test_of_many_raised_thresholds_the_first_are_kept_and_all_are_counted() -> None:
+    numbers = source_numbers({f"{number:03}{'x' * 3000}": RAISED for number in reversed(range(300))})
+    assert numbers.raised_count == 300
+    assert [each.label[:3] for each in numbers.raised] == [f"{number:03}" for number in range(payloads.MAX_RAISED)]
+    assert all(len(each.label) == payloads.MAX_NAME for each in numbers.raised)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +177,11 @@ def test_a_cleared_topic_removes() -> None:
         ({"score": True}, "score: is no number"),
         ({"score": "0.9"}, "score: is no number"),
         ({"score": None}, "score: is missing"),
+        ({"members": ["home"]}, "members: is no object"),
+        ({"members": {"home": "0.9"}}, "members: is no number"),
+        ({"members": {"home": None}}, "members: is missing"),
+        ({"members": {"home": 1.1}}, "members: is not within 0 and 1"),
+        ({"members": {str(number): 0.5 for number in range(17)}}, "members: has over 16 models"),
         ({"label": ""}, "label: is missing"),
         ({"label": 7}, "label: is no text"),
         ({"id": "../../etc/passwd"}, "id: is not made of letters, digits and hyphens, at most 64"),
@@ -207,6 +247,7 @@ def test_text_is_cut_and_freed_of_control_characters() -> None:
     assert detection(label="dog\x1b[31m\u202e\nbark\ud800").label == "dog\ufffd[31m\ufffd bark\ufffd"
     assert len(detection(label="x" * 5000).label) == payloads.MAX_NAME
     detection(label="\ud83d\ude00").label.encode()
+    assert detection(members={"x" * 5000: 0.5}).members == (("x" * 199 + "…", 0.5),)
 
 
 JSON = st.recursive(

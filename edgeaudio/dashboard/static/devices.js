@@ -61,6 +61,7 @@ export async function devices() {
     const state = node("span", {}, node("span", { class: `state ${level}` }, source.state), source.reason ? ` (${source.reason.replaceAll("_", " ")})` : "",
       source.detail ? node("span", { class: "advice" }, source.detail) : "",
       source.snoozed ? node("span", { class: "advice" }, `${source.snoozed} ${source.snoozed === 1 ? "label is" : "labels are"} snoozed; ${source.withheld === 1 ? "1 sound was" : `${source.withheld} sounds were`} withheld`) : "",
+      source.raised_count ? node("span", { class: "advice" }, `${source.raised_count === 1 ? "the threshold of 1 label has" : `the thresholds of ${source.raised_count} labels have`} risen`) : "",
       // many details end in what to do already, behind a semicolon, and know more
       source.advice && !source.detail.includes("; ") ? node("span", { class: "advice" }, source.advice) : "");
     const links = node("span", {}, node("a", { href: address({ view: "history", device: device.name, source: source.name }) }, source.name),

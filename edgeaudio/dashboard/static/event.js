@@ -14,8 +14,10 @@ export async function event() {
   const error = (s) => s === null ? "" : ` ±\u00a0${s.toFixed(2)}\u00a0s`;
   const details = node("dl");
   function tell() {
+    const members = Object.entries(found.members); // of a fused model
     const entries = [
       ["Sound", found.label + (found.test ? " (test)" : "")], ["Score", found.score.toFixed(4)],
+      ...(members.length ? [["Score of each model", members.map(([name, score]) => `${name} ${score.toFixed(4)}`).join(", ")]] : []),
       ["Began", node("span", {}, time(found.begin), error(found.begin_error_s), found.onset_lost ? " (its onset was lost)" : "")],
       ["Ended", found.end === null ? "not yet, or its offset was lost" : node("span", {}, time(found.end), error(found.end_error_s))],
       ...(found.end === null ? [] : [["Lasted", seconds(found.duration_s)]]), ["Device", found.device],

@@ -11,11 +11,11 @@ const SPANS = [[3600, "1 h"], [28800, "8 h"], [86400, "1 day"], [604800, "1 week
 export async function sourceControls() {
   const [device, source] = [query.get("device") ?? "", query.get("source") ?? ""];
   const isOwner = await may("owner");
-  const said = answers(), state = node("p", { class: "summary" }), note = node("p", { class: "note" });
+  const said = answers(), state = node("p", { class: "summary" }), raised = node("div"), note = node("p", { class: "note" });
   const listening = node("input", { type: "checkbox", role: "switch", disabled: true });
   const filter = node("input", { type: "search" }), filtered = node("label", { class: "filter" }, "Only sounds with", filter), place = node("div");
   const link = (view, text) => node("a", { href: address({ view, device, source }) }, text);
-  main.replaceChildren(node("h1", {}, `${source} on ${device}`), state, said,
+  main.replaceChildren(node("h1", {}, `${source} on ${device}`), state, raised, said,
     node("label", { class: "controls" }, listening, "Listening"), filtered, place, note,
     node("p", {}, link("live", "Live"), " · ", link("history", "History of this source")));
   const rows = new Map(), heads = ["Sound", "Threshold", "Cooldown, s", "Snooze", ...isOwner ? ["Test"] : []];
@@ -135,6 +135,10 @@ export async function sourceControls() {
     const found = fleet?.devices.find((each) => each.name === device), one = found?.sources.find((each) => each.name === source);
     state.textContent = !one ? "" : [one.offline ? `${device}${one.shard === null ? "" : `, shard ${one.shard},`} is offline` : one.state, one.detail,
       one.withheld ? `${one.withheld === 1 ? "1 sound was" : `${one.withheld} sounds were`} not published, for snoozes and cooldowns` : ""].filter(Boolean).join("; ");
+    raised.replaceChildren(...!one?.raised_count ? [] : [
+      node("p", { class: "note" }, "A sound goes on, and these thresholds have risen until it ends. To set one ends that at once."),
+      node("ul", {}, ...one.raised.map((each) => node("li", {}, `${each.label}: from ${each.from.toFixed(2)} to ${each.to.toFixed(2)}, since `, time(each.since))),
+        one.raised_count > one.raised.length ? node("li", {}, `${one.raised_count - one.raised.length} more`) : "")]);
   };
 
   place.append(table("What each sound takes to be published", heads, []));

@@ -32,6 +32,7 @@ class HistoryRoutes:
         self._history = dashboard.history
         self._media = dashboard.media
         self._reviews = dashboard.reviews
+        self._recorder = dashboard.recorder
         self._searching = asyncio.Lock()
         self._searching_visitors = asyncio.Lock()
         self._waiting_visitors = 0
@@ -62,7 +63,8 @@ class HistoryRoutes:
                 return problem(404, "this event is not in the history: it is too old, or never arrived")
             found = values.event_json(event, self._media.media_of([_key(event)]), names=names)
             log = self._reviews.log(event) if names else []
-            return json_answer(found | {"keeps_media": self._media.is_on, "reviews": log_json(log)})
+            members = dict(self._recorder.members(*_key(event)))
+            return json_answer(found | {"members": members, "keeps_media": self._media.is_on, "reviews": log_json(log)})
 
         return await self.search(request, find)
 

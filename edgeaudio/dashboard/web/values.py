@@ -65,6 +65,7 @@ def recent_json(recent: Recent) -> Json:
         "at": _ms(detection.at),
         "duration_s": detection.duration_s,
         "test": detection.test,
+        "members": dict(detection.members),
     }
 
 
@@ -216,6 +217,11 @@ def _source(source: Source, *, is_deaf: bool) -> Json:
         "lag_s": numbers.lag_s if numbers else None,
         "snoozed": numbers.snoozed if numbers else 0,
         "withheld": numbers.withheld if numbers else 0,
+        "raised": [
+            {"label": each.label, "from": each.chosen, "to": each.in_force, "since": _ms(each.since)}
+            for each in (numbers.raised if numbers else ())
+        ],
+        "raised_count": numbers.raised_count if numbers else 0,
     }
 
 
