@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from math import isnan
 from pathlib import Path
 from typing import Literal
 
@@ -135,6 +136,11 @@ class Scores:
     info: ModelInfo | None = None  # the same object for all clips; None: unknown
     # of a fused model: each member's name and scores, float32 (n_labels,); NaN for labels that it does not have
     members: tuple[tuple[str, Samples], ...] = ()
+
+    def members_of(self, index: int) -> tuple[tuple[str, float], ...]:
+        """Return a fused model's members that have a label, with their scores. `index`: of the label in `values`."""
+        given = ((name, float(values[index])) for name, values in self.members)
+        return tuple((name, score) for name, score in given if not isnan(score))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ SUFFIX = ".json"
 MAX_BYTES = 1 << 18  # of a record; its gaps are bounded
 MAX_GAPS = 1000
 MAX_SECONDS = 1e6
+MAX_MEMBERS = 16  # of a fused model; one has eight at most
 MAX_TEXT = 200  # characters of a label or a name
 ClipFormat = Literal["opus", "flac", "wav"]
 # names that Windows allows too: no colon, no dot or space at the end, and no device of its, for a date comes first
@@ -99,6 +100,8 @@ class ClipRecord(_Part):
     source: Text
     label: Text
     score: Score  # the highest while it lasted
+    # of a fused model: names, and their scores where `score` is from
+    members: Annotated[dict[Text, Score], Field(max_length=MAX_MEMBERS)] = {}
     model: Text
     model_sha256: Sha256 | None
     threshold: Score | None  # from which the event began
@@ -132,7 +135,9 @@ def read_record(content: bytes) -> ClipRecord:
         return ClipRecord.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        place = first["loc"]
+        # the names of members are the file's own words, of any length
+        where = ".".join(map(str, place[:1] if place[:1] == ("members",) else place))
         raise ClipRecordError(f"{where}: {first['msg']}" if where else first["msg"]) from None
 
 

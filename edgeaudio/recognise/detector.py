@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from math import ceil, isnan
+from math import ceil
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -315,7 +315,7 @@ class Detector:
 
     def _onset(self, name: str, label: _Label, run: _Run, score: float, scores: Scores) -> Event:
         at = run.began_at
-        label.peak, label.peak_members = score, _member_scores(scores, label.index)
+        label.peak, label.peak_members = score, scores.members_of(label.index)
         label.event = Event(
             id=str(uuid5(self._namespace, f"{scores.source}\n{scores.model}\n{name}\n{at.isoformat()}")),
             kind="onset",
@@ -360,10 +360,4 @@ def _clip_score(scores: Scores, index: int) -> ClipScore:
 
 def _note_peak(label: _Label, score: float, scores: Scores) -> None:
     if score > label.peak:
-        label.peak, label.peak_members = score, _member_scores(scores, label.index)
-
-
-def _member_scores(scores: Scores, index: int) -> tuple[tuple[str, float], ...]:
-    """Return the scores of the members of a fused model that have the label."""
-    given = ((name, float(values[index])) for name, values in scores.members)
-    return tuple((name, score) for name, score in given if not isnan(score))
+        label.peak, label.peak_members = score, scores.members_of(label.index)

@@ -182,6 +182,7 @@ def test_all_that_is_known_is_shown_in_words(clips, folder) -> None:
     clip = changed(
         clip,
         before=Length(asked_s=3, got_s=1.25),
+        members={"home": 0.95, "yamnet": 0.8},
         gaps=tuple(Gap(at=16_000 * number, lost_s=0.5) for number in range(25)),
         picture=clip.sound.with_suffix(".webp").name,
     )
@@ -192,7 +193,7 @@ def test_all_that_is_known_is_shown_in_words(clips, folder) -> None:
         "id 5f3a-1",
         "when 2026-11-30 11:19:00.000 CET (2026-11-30T10:19:00.000Z)",
         "source porch of garden",
-        "score 0.900 at its highest; an event begins at 0.5",
+        "score 0.900 at its highest; an event begins at 0.5\nof which 0.950 by home\n0.800 by yamnet\nmodel",
         f"model home, sha256 {'0' * 64}",
         "event begins at 3.000 s of the file (sample 48000), ends at 5.000 s (sample 80000), 2.000 s",
         "before 1.25 s of 3 s asked for: the clip has less than was asked for",

@@ -14,7 +14,7 @@ from support.tflite import manifest_of
 
 from edgeaudio.clips.library import Clip
 from edgeaudio.recognise.manifest import ClipSection, DetectorSection
-from edgeaudio.recognise.pipeline import ModelBinding, SourcePipeline
+from edgeaudio.recognise.pipeline import ModelBinding, Scorer, SourcePipeline
 from edgeaudio.sinks.clips.config import ClipsConfig, RetentionLimits
 from edgeaudio.types import Block, Channel, EpochEnd, Event, Level, Samples, Scores
 
@@ -81,7 +81,7 @@ class _Sink(Protocol):
 class Studio:
     """One source: what is played goes to the sink and to the pipeline, and its results to the sink."""
 
-    def __init__(self, sink: _Sink, models: Sequence[Listener], *, source: str = "porch") -> None:
+    def __init__(self, sink: _Sink, models: Sequence[Scorer], *, source: str = "porch") -> None:
         self.sink = sink
         self.source = source
         self.events: list[Event] = []
@@ -92,7 +92,7 @@ class Studio:
         self._offset = 0
         self._at = START
 
-    def load(self, models: Sequence[Listener], channel: Channel = "auto") -> None:
+    def load(self, models: Sequence[Scorer], channel: Channel = "auto") -> None:
         """Run these models from the next epoch on, as after a reload."""
         bindings = [ModelBinding(model) for model in models]
         self._pipeline = SourcePipeline(self.source, bindings, namespace=UUID(int=0), channel=channel)

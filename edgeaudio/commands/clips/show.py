@@ -36,6 +36,7 @@ def _rows(clip: Clip) -> list[list[str]]:
         ["source", f"{record.source} of {record.device}"],
         ["label", record.label],
         ["score", f"{record.score:.3f} at its highest{began}"],
+        *_members(record),
         ["model", f"{record.model}, sha256 {record.model_sha256 or 'not known'}"],
         ["event", _event(record)],
         ["clip", f"{length_s(record):.3f} s from {local_text(record.begin, 'milliseconds')}"],
@@ -50,6 +51,11 @@ def _rows(clip: Clip) -> list[list[str]]:
         ["kept", "yes: it is never removed" if record.review.keep else "no: it is removed when its time has come"],
         ["written by", record.written_by],
     ]
+
+
+def _members(record: ClipRecord) -> list[list[str]]:
+    lines = (f"{score:.3f} by {name}" for name, score in record.members.items())
+    return [["" if i else "of which", line] for i, line in enumerate(lines)]
 
 
 def _event(record: ClipRecord) -> str:

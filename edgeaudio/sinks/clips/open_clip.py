@@ -81,7 +81,7 @@ class OpenClip:
         self._begun = False
         self._offset: Event | None = None
         self._offset_position: int | None = None
-        self._score = onset.score
+        self._score, self._members = onset.score, onset.members  # their scores where that is from
         self._form = AudioForm.of(config.format, track.sample_rate, track.channels)
         slug = f"{onset.source}-{slugify(onset.label)}"[:MAX_SLUG_LENGTH]
         self._stem = file_stem(onset.at, slug, onset.id)
@@ -106,7 +106,8 @@ class OpenClip:
         if position is None:  # it ended with the agent or its source
             position = self._onset_position + round(offset.duration_s * rate)
         self._offset, self._offset_position = offset, max(self._onset_position, position)
-        self._score = max(self._score, offset.score)
+        if offset.score > self._score:
+            self._score, self._members = offset.score, offset.members
 
     def hear(self, scores: Scores) -> None:
         """Take the scores of one clip of the event's model."""
@@ -114,8 +115,9 @@ class OpenClip:
         if self._offset is not None or scores.model != self.onset.model or scores.values is None or scores.info is None:
             return
         if self.onset.label in scores.info.labels:
-            score = float(scores.values[scores.info.labels.index(self.onset.label)])
-            self._score = max(self._score, score)
+            index = scores.info.labels.index(self.onset.label)
+            if (score := float(scores.values[index])) > self._score:
+                self._score, self._members = score, scores.members_of(index)
 
     def advance(self, *, is_last: bool = False) -> FinishedClip | None:
         """Write what has become certain; return the clip if that completes it.
@@ -240,7 +242,8 @@ class OpenClip:
             source=onset.source,
             label=onset.label[:MAX_TEXT],
             score=min(1.0, self._score),
-            model=onset.model,
+            members={name[:MAX_TEXT]: min(1.0, score) for name, score in self._members},
+            model=onset.model[:MAX_TEXT],
             model_sha256=None if info is None else info.sha256,
             threshold=onset.threshold,
             begin=self._at(-self._before_s),

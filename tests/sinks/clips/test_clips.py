@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 from support.clip_studio import LOUD, QUIET, START, Listener, Studio, clips_in, config, quiet
 from support.sound_files import decoded
+from support.tflite import manifest_of
 
 from edgeaudio.clips.library import Clip
-from edgeaudio.recognise.manifest import ClipSection
+from edgeaudio.clips.record import MAX_TEXT
+from edgeaudio.recognise.fused_model import FusedStream
+from edgeaudio.recognise.fusion import Combination, MemberOutput
+from edgeaudio.recognise.manifest import ClipSection, DetectorSection, FuseSection
 from edgeaudio.sinks.clips import source_clips
 from edgeaudio.sinks.clips.sink import ClipsSink
 from edgeaudio.types import Samples
@@ -28,6 +33,31 @@ def models() -> list[Listener]:
         Listener("short", SHORT, hold_s=0.2),
         Listener("long", LONG, votes=2, votes_of=3, hold_s=1.5),
     ]
+
+
+class Half(Listener):
+    """A listener that is half as sure."""
+
+    def scores(self, values: Samples) -> Samples:
+        return super().scores(values) / np.float32(2)
+
+
+class Pair:
+    """A fused model of two listeners: the mean of what they say of LOUD. It and the second have long names."""
+
+    def __init__(self) -> None:
+        self.members = (Listener("loud-member", SHORT), Half("half", SHORT))
+        sections = (FuseSection(name, "0" * 64, {LOUD: LOUD}) for name in ("loud-member", "m" * 250))
+        self.manifest = replace(
+            manifest_of("waveform", name="p" * 250, labels=(LOUD,), clip=SHORT, detector=DetectorSection(hold_s=0.2)),
+            fuse=tuple(sections),
+            combine="mean",
+        )
+        outputs = [MemberOutput(member.manifest.reported, 1 / 256) for member in self.members]
+        self._combination = Combination(self.manifest, outputs)
+
+    def fused_stream(self) -> FusedStream:
+        return FusedStream(self.members, self._combination)
 
 
 def with_bangs(n: int, *begins: int, length: int = 4000, channels: int = 1) -> Samples:
@@ -163,6 +193,29 @@ def test_a_long_event_has_the_longest_clip_and_says_that_it_went_on(tmp_path):
         assert clip.record.sound.count == 8 * RATE
         assert (clip.record.sound.offset, clip.record.end, clip.record.after.got_s) == (None, None, 0.0)
         assert clip.record.score == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("longest_s", [30.0, 6.0], ids=["the whole event", "not its end"])
+def test_a_clip_of_a_fused_model_has_its_members_scores_where_its_own_is_from(tmp_path, longest_s):
+    sink = ClipsSink(config(tmp_path, longest_s=longest_s))
+    sink.open()
+    studio = Studio(sink, [Pair()])
+    studio.connect()
+    sound = with_bangs(RATE * 20, RATE * 8, length=RATE * 6)
+    sound[RATE * 9 :] *= 0.7  # the onset is not the peak, nor is the end
+    sound[RATE * 10 : RATE * 12] *= 1.4
+    studio.play(sound, RATE)
+    sink.close()
+    (clip,) = clips_in(tmp_path)
+    onset, offset = (event for event in studio.events if event.label == LOUD)
+    record = clip.record
+    assert (record.end is None) == (longest_s == 6.0)
+    assert list(record.members) == ["loud-member", "m" * MAX_TEXT]
+    assert sum(record.members.values()) / 2 == pytest.approx(record.score)
+    assert record.members != dict(onset.members)
+    if longest_s == 30.0:
+        assert list(record.members.values()) == [score for _, score in offset.members]
+    assert record.model == "p" * MAX_TEXT
 
 
 @pytest.mark.parametrize("again", [RATE, 16_000], ids=["the same format", "another sample rate"])
