@@ -21,7 +21,7 @@ from edgeaudio.types import Channel
 
 RESULTS = 2  # version of what rows and keys mean: rows of another version lie in another place
 _NO_RESULT = ("description", "license", "training_data", "announce", "entities", "schema_version")  # of a manifest
-_OF_FUSED = ("combine", "k", "fuse")  # that say nothing of another model
+_OF_FUSED = ("combine", "combine_labels", "k", "fuse")  # that say nothing of another model
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ Problem = tuple[bool, str, str]  # whether it is one, the key, what to say
 
 def fuse_problems(manifest: Manifest) -> Iterator[Problem]:
     """Yield what to check of a manifest's members, or that one without members says nothing of them."""
-    sections, counted = manifest.fuse, manifest.combine == "k_of_n"
+    sections = manifest.fuse
+    counted = "k_of_n" in {manifest.combine, *manifest.combine_labels.values()}
     if not sections:
         yield manifest.combine != "mean_logit", "combine", "goes with [[fuse]]"
+        yield bool(manifest.combine_labels), "combine_labels", "goes with [[fuse]]"
         yield manifest.k != 0, "k", "goes with [[fuse]]"
         return
     yield len(sections) > MAX_MEMBERS, "fuse", f"there are {len(sections)} members; 1 to {MAX_MEMBERS} are possible"
@@ -26,6 +28,8 @@ def fuse_problems(manifest: Manifest) -> Iterator[Problem]:
         "k",
         f"{manifest.k} is not from 1 to {len(sections)}, the number of members",
     )
+    unknown = next((label for label in manifest.combine_labels if label not in manifest.labels), None)
+    yield unknown is not None, f"combine_labels.{unknown}", "is not one of the labels"
     for index, section in enumerate(sections):
         for wrong, key, problem in _member_problems(manifest, section):
             yield wrong, f"fuse[{index}].{key}", problem
@@ -53,4 +57,5 @@ def _member_problems(manifest: Manifest, section: FuseSection) -> Iterator[Probl
         key = f"weights.{label}"
         yield label not in section.labels, key, "is not one of the member's [fuse.labels]"
         yield not weight > 0, key, f"{weight:g} is not above 0"
-        yield manifest.combine not in {"mean_logit", "mean"}, key, f'does not go with combine = "{manifest.combine}"'
+        kind = manifest.combine_of(label)
+        yield kind not in {"mean_logit", "mean"}, key, f'does not go with combine = "{kind}"'

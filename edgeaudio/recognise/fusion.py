@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeaudio.recognise.groups import Groups
-from edgeaudio.recognise.manifest import Manifest
+from edgeaudio.recognise.manifest import Combine, Manifest
 from edgeaudio.types import Samples
 
 Numbers = NDArray[np.float64]
@@ -54,7 +54,11 @@ class Combination:
         """`members`: in the order of `manifest.fuse`, with all labels that it names."""
         self._names = [section.model for section in manifest.fuse]
         self._groups = Groups(manifest.labels, manifest.groups)
-        self._kind = manifest.combine
+        kinds = [manifest.combine_of(label) for label in manifest.labels]
+        self._kinds: dict[Combine, NDArray[np.intp]] = {
+            kind: np.array([index for index, each in enumerate(kinds) if each == kind], np.intp)
+            for kind in dict.fromkeys(kinds)
+        }
         shape = (len(members), len(manifest.labels))
         self._has = np.zeros(shape, np.bool_)  # the member has a label for this one
         self._weights = np.zeros(shape)
@@ -78,7 +82,9 @@ class Combination:
             if values is not None:
                 row[ours] = values[theirs]
         known = np.where(self._has, given, 0.0)
-        found = self._combine(known)
+        found = np.empty(len(self._alone))
+        for kind, columns in self._kinds.items():
+            found[columns] = self._combine(kind, known)[columns]
         # whatever the combination, one score alone is passed on as it is
         labels = np.where(self._alone, known.sum(axis=0), found).astype(np.float32)
         of_members = given.astype(np.float32)
@@ -87,15 +93,15 @@ class Combination:
             tuple((name, self._groups.added_to(row)) for name, row in zip(self._names, of_members, strict=True)),
         )
 
-    def _combine(self, known: Numbers) -> Numbers:
+    def _combine(self, kind: Combine, known: Numbers) -> Numbers:
         """Return a score for each label of `(n_members, n_labels)`, 0 where a member has no label."""
-        if self._kind == "mean_logit":
+        if kind == "mean_logit":
             return mean_logit(known, self._weights, self._half)
-        if self._kind == "mean":
+        if kind == "mean":
             return np.asarray((self._weights * known).sum(axis=0))
-        if self._kind == "max":
+        if kind == "max":
             return np.asarray(known.max(axis=0))
-        if self._kind == "min":
+        if kind == "min":
             return np.asarray(np.where(self._has, known, 1.0).min(axis=0))
         descending = -np.sort(-np.where(self._has, known, -1.0), axis=0)
         return np.asarray(np.take_along_axis(descending, self._kth, axis=0)[0])

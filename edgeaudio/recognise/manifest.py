@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from edgeaudio.recognise.feature_config import FeatureConfig
 from edgeaudio.schema_versions import MANIFEST
@@ -106,6 +106,9 @@ class Threshold:
         return Threshold(on, on * (self.off / self.on) if self.on else on)
 
 
+Combine = Literal["mean_logit", "mean", "max", "min", "k_of_n"]
+
+
 @dataclass(frozen=True, slots=True)
 class FuseSection:
     """`[[fuse]]`: a member of a fused model."""
@@ -139,7 +142,8 @@ class Manifest:
     detector: DetectorSection = field(default_factory=DetectorSection)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
-    combine: Literal["mean_logit", "mean", "max", "min", "k_of_n"] = "mean_logit"  # of the scores of `fuse`
+    combine: Combine = "mean_logit"  # of the scores of `fuse`
+    combine_labels: Mapping[str, Combine] = field(default_factory=dict)  # of labels that are combined otherwise
     k: int = 0  # with "k_of_n": which of the scores counts, from the highest; 1 is the maximum
     fuse: tuple[FuseSection, ...] = ()
     announce: tuple[str, ...] = ()  # labels and groups with entities of their own; empty: all, where there are few
@@ -183,6 +187,10 @@ class Manifest:
             length -= length % self.input.step
         return (length,) if features is None else (length, features.n_features)
 
+    def combine_of(self, label: str) -> Combine:
+        """Return how the members' scores of a label become one."""
+        return self.combine_labels.get(label, self.combine)
+
     def threshold(self, label: str) -> Threshold:
         """Return the thresholds of a label or a group."""
         return self.thresholds.get(label) or Threshold(self.detector.on, self.detector.off)
@@ -198,5 +206,12 @@ def fused_sha256(manifest: Manifest) -> str:
         }
         for section in manifest.fuse
     ]
-    combined = {"labels": manifest.labels, "combine": manifest.combine, "k": manifest.k, "members": members}
+    combined: dict[str, Any] = {
+        "labels": manifest.labels,
+        "combine": manifest.combine,
+        "k": manifest.k,
+        "members": members,
+    }
+    if manifest.combine_labels:
+        combined["combine_labels"] = dict(manifest.combine_labels)
     return hashlib.sha256(json.dumps(combined, sort_keys=True).encode()).hexdigest()

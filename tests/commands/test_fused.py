@@ -59,6 +59,12 @@ def test_inspect_shows_what_is_combined(fused, capsys) -> None:
     assert "input " not in text
 
 
+def test_inspect_shows_what_is_combined_otherwise(tmp_path, capsys) -> None:
+    directory = fused_directory(tmp_path, [member(tmp_path, "one")], combine_labels={"second": "max"})
+    _, lines, _ = run("model", "inspect", directory, capsys=capsys)
+    assert "combine mean_logit second: max" in " ".join(" ".join(lines).split())
+
+
 def test_verify_tries_each_member_and_the_labels_of_the_whole(fused, capsys) -> None:
     status, lines, _ = run("model", "verify", fused, capsys=capsys)
     assert status == 0

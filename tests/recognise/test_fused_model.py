@@ -91,6 +91,11 @@ def test_a_manifest_is_written_as_it_was_read():
         ("combine", "k_of_n", "k: 0 is not from 1 to 2, the number of members"),
         ("k", 1, 'k: goes with combine = "k_of_n"'),
         ("combine", "max", 'fuse[0].weights.first: does not go with combine = "max"'),
+        ("combine_labels/second", "median",
+         'combine_labels.second: \'median\' is none of "mean_logit", "mean", "max", "min", "k_of_n"'),
+        ("combine_labels/third", "max", "combine_labels.third: is not one of the labels"),
+        ("combine_labels/second", "k_of_n", "k: 0 is not from 1 to 2, the number of members"),
+        ("combine_labels/first", "max", 'fuse[0].weights.first: does not go with combine = "max"'),
         ("fuse/1/model", "../two",
          "fuse[1].model: '../two' is not made of letters, digits, - and _: it is the name of a directory"),
         ("fuse/1/sha256", "2",
@@ -113,7 +118,7 @@ def test_refusals(key, value, problem):
     assert str(caught.value) == f"model.toml: {problem}"
 
 
-@pytest.mark.parametrize(("key", "value"), [("combine", "max"), ("k", 1)])
+@pytest.mark.parametrize(("key", "value"), [("combine", "max"), ("combine_labels", {"first": "max"}), ("k", 1)])
 def test_a_model_without_members_says_nothing_of_them(key, value):
     whole = table() | {"sha256": "0" * 64, "input": {"kind": "waveform"}, "combine": "mean_logit"} | {key: value}
     del whole["fuse"]
@@ -128,9 +133,10 @@ def test_the_hash_is_that_of_what_is_combined_and_how():
     own = digest("version", "1")
     assert digest("detector/on", 0.9) == digest("description", "x") == digest("fuse/0/weights/second", 1.0) == own
     changes = [
-        ("combine", "mean"), ("fuse/0/sha256", "3" * 64), ("fuse/0/labels/first", "c"), ("fuse/0/weights/first", 3.0)
+        ("combine", "mean"), ("fuse/0/sha256", "3" * 64), ("fuse/0/labels/first", "c"), ("fuse/0/weights/first", 3.0),
+        ("combine_labels/second", "max"),
     ]  # fmt: skip
-    assert len({own, *(digest(*change) for change in changes)}) == 5
+    assert len({own, *(digest(*change) for change in changes)}) == 6
 
 
 @pytest.mark.parametrize("place", ["in it", "beside it"])

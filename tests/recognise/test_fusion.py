@@ -32,9 +32,10 @@ ONE, TWO, THREE = (floats(values) for values in ([0.25, 0.9], [0.5, 0.8, 0.7, 1.
 scores_of_one = st.floats(0, 1, width=32)
 
 
-def combination(combine="mean_logit", k=0, fuse=SECTIONS):
+def combination(combine="mean_logit", k=0, fuse=SECTIONS, combine_labels=()):
     outputs = [MemberOutput(*each) for each in zip(REPORTED, QUANTA, strict=True)][: len(fuse)]
-    return Combination(replace(MANIFEST, combine=combine, k=k, fuse=fuse), outputs)
+    manifest = replace(MANIFEST, combine=combine, k=k, fuse=fuse, combine_labels=dict(combine_labels))
+    return Combination(manifest, outputs)
 
 
 def logit(score):
@@ -66,6 +67,15 @@ def test_scores_are_combined_label_by_label(combine, k, first, second):
     assert [name for name, _ in found.members] == list(wanted)
     for name, scores in found.members:
         np.testing.assert_array_equal(scores, floats(wanted[name]))
+
+
+def test_a_label_may_be_combined_otherwise_than_the_rest():
+    given = [ONE, TWO, THREE]
+    mean, highest, lowest = (combination(kind).combined(given).values for kind in ("mean_logit", "max", "min"))
+    found = combination(combine_labels={"second": "max"}).combined(given).values
+    np.testing.assert_array_equal(found, floats([mean[0], highest[1], 0.7, 0.7]))
+    found = combination("max", combine_labels={"first": "k_of_n"}, k=3).combined(given).values
+    np.testing.assert_array_equal(found[:2], [lowest[0], highest[1]])
 
 
 @pytest.mark.parametrize("combine", ["mean_logit", "mean", "max", "min"])

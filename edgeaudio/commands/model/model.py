@@ -231,6 +231,7 @@ def _manifest_rows(manifest: Manifest) -> list[list[str]]:
     ]
     if manifest.fuse:
         rows.append(["combine", f"{manifest.combine}{f', k {manifest.k}' if manifest.k else ''}"])
+        rows += [["", f"{label}: {kind}"] for label, kind in manifest.combine_labels.items()]
     else:
         axes = f"({', '.join(section.axes)})"
         rows.append(["input", f"{section.kind} as {axes}, times {section.scale:g} plus {section.offset:g}"])
