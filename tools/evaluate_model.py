@@ -149,7 +149,7 @@ def by_kind(models: Mapping[int, Scorer], entries: Sequence[Entry], options: arg
     if not outcomes.tried:
         raise EdgeaudioError(f"{options.recordings}: holds no recording of {', '.join(manifest.labels)}")
     rows = kind_report.rows_of(outcomes, manifest, options.snr, options.budget)
-    chosen = kind_report.thresholds_for(outcomes, options.budget)
+    chosen = rows["operating point"]["thresholds"]
     hours = outcomes.heard_s.sum() / 3600
     lines = [
         BY_KIND.format(

@@ -20,14 +20,16 @@ from support.tflite import MODELS, content_of, manifest_of
 from support.waiting import wait_until
 from support.web import make_certificate, web_server
 
-from edgeaudio.recognise.bundled_models import find_model
-from edgeaudio.recognise.manifest_file import manifest_toml
+from edgeaudio.recognise.bundled_models import bundled_models, find_model
+from edgeaudio.recognise.manifest import FILE_NAME, FuseSection, InputSection, Manifest
+from edgeaudio.recognise.manifest_file import manifest_toml, read_manifest
 from edgeaudio.recognise.model import load_model
 
 CONTENT = content_of("waveform")
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 HALF = len(CONTENT) // 2
 ADDED = ["README.md", "model.tflite", "model.toml"]
+YAMNET = Path(__file__).parents[3] / "shared" / "models" / "yamnet_audio_classifier_with_metadata.tflite"
 
 
 @pytest.fixture
@@ -109,8 +111,8 @@ def test_a_model_is_listed_and_removed(run, models, offered, shelf):
     manifest = models / "pair" / "model.toml"
     manifest.write_text(f'{manifest.read_text()}\n[[fuse]]\nmodel = "thirds"\n')
     assert run("add", "--remove", "thirds")[2] == ["edgeaudio: thirds: pair is made of it; remove that first"]
-    for name in ("pair", "thirds"):
-        assert run("add", "--remove", name) == (0, [f"{models / name}: removed"], [])
+    for name, also in (("pair", ["It was made of thirds: added models stay until they are removed"]), ("thirds", [])):
+        assert run("add", "--remove", name) == (0, [f"{models / name}: removed", *also], [])
     assert left(models) == []
     assert run("add", "--remove", "../catalogue")[2] == [
         f"edgeaudio: {models}: has no model '../catalogue'; there is none"
@@ -266,6 +268,86 @@ def test_a_folder_that_may_not_be_written_is_one_line(run, models, offered, smal
         [f"edgeaudio: {disk}/.thirds.new: cannot be written: Read-only file system; or name another with --to"],
     )
     assert not offered.asked
+
+
+@pytest.fixture
+def made_of_thirds(offered, tmp_path):
+    """An entry `both`: a fused model of the bundled home and of `thirds`, which it brings."""
+    folder = tmp_path / "catalogue" / "both"
+    folder.mkdir()
+    home = read_manifest(bundled_models()["home"] / FILE_NAME)
+    labels = ("speech", "first")
+    members = (
+        FuseSection("home", home.sha256, {"speech": "speech"}),
+        FuseSection("thirds", SHA256, {"first": "first"}),
+    )
+    manifest = Manifest(
+        "both", "1", labels, "0" * 64, home.clip, InputSection("waveform"), license="MIT", fuse=members, announce=labels
+    )
+    (folder / "model.toml").write_text(manifest_toml(manifest))
+    (folder / "entry.toml").write_text("summary = 'speech or thirds'\nlicense = 'MIT'\nrequires = ['thirds']")
+    return offered
+
+
+BOTH = [
+    *("both", "both/README.md", "both/home", "both/home/model.tflite", "both/home/model.toml", "both/model.toml"),
+    *("thirds", *(f"thirds/{name}" for name in ADDED)),
+]
+
+
+def test_a_fused_model_brings_what_it_is_made_of_and_keeps_the_home_of_its_making(
+    run, models, made_of_thirds, monkeypatch
+):
+    before = os.umask(0o077)
+    try:
+        code, out, err = run("add", "both")
+    finally:
+        os.umask(before)
+    assert (code, err) == (0, [])
+    assert out[:2] == [
+        f"thirds: added to {models / 'thirds'}; licence MIT",
+        f"both: added to {models / 'both'}; licence MIT",
+    ]
+    assert left(models) == BOTH
+    assert stat.S_IMODE((models / "both" / "home").stat().st_mode) == 0o755
+    assert stat.S_IMODE((models / "both" / "home" / "model.tflite").stat().st_mode) == 0o644
+    with monkeypatch.context() as another:  # edgeaudio, with another home
+        another.setattr("edgeaudio.recognise.bundled_models._PLACES", ())
+        assert load_model(find_model("both")).manifest.labels == ("speech", "first")
+    # again: nothing is asked for, and changed thresholds stay
+    manifest = models / "both" / "model.toml"
+    manifest.write_text(manifest.read_text() + "\n[thresholds.first]\non = 0.9\noff = 0.4\n")
+    assert run("add", "both")[1] == [f"{name}: is in {models / name} already" for name in ("thirds", "both")]
+    assert len(made_of_thirds.asked) == 1
+    # one of other members is another model
+    manifest.write_text(manifest.read_text().replace(SHA256, "1" * 64))
+    assert "is there already, with something else in it; " in run("add", "both")[2][0]
+    # what it is made of goes after it, and not with it
+    (line,) = [line for line in run("add", "--list")[1] if line.startswith("both")]
+    assert " ".join(line.split()) == f"both added {len(CONTENT) / 1e6:.2f} MB MIT speech or thirds (with thirds)"
+    assert run("add", "--remove", "thirds")[2] == ["edgeaudio: thirds: both is made of it; remove that first"]
+    assert run("add", "--remove", "both")[1] == [
+        f"{models / 'both'}: removed",
+        "It was made of thirds: added models stay until they are removed",
+    ]
+    assert left(models) == BOTH[-4:]
+
+
+def test_a_fused_model_is_not_left_behind_without_what_it_is_made_of(run, models, made_of_thirds):
+    made_of_thirds.answers["/thirds.tflite"] = whole(b"x" * len(CONTENT))
+    code, out, err = run("add", "both")
+    assert (code, out, len(err)) == (2, [], 1)
+    assert "its SHA-256 is" in err[0]
+    assert not models.exists()
+
+
+def test_home_plus_is_added_from_yamnet_s_file(run, models):
+    if not YAMNET.exists():
+        pytest.skip("YAMNet's file is not beside the checkout")
+    assert run("add", "home-plus", "--from", YAMNET)[0] == 0
+    manifest = load_model(find_model("home-plus")).manifest
+    assert {"co_alarm", "dog_bark", "glass_break"} < set(manifest.labels)
+    assert run("add", "--remove", "yamnet")[2] == ["edgeaudio: yamnet: home-plus is made of it; remove that first"]
 
 
 def test_a_name_that_is_taken_is_left_as_it_is(run, models, offered):

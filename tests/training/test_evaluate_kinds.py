@@ -6,27 +6,42 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.espeak import espeak
+from support.fused import fused_directory, member
 from support.tflite import WAVEFORM, model_directory
 
 from edgeaudio.errors import EdgeaudioError
-from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection
+from edgeaudio.recognise.fusion import MemberOutput
+from edgeaudio.recognise.manifest import FILE_NAME, DetectorSection, FuseSection, InputSection, Manifest
 from edgeaudio.recognise.manifest_file import read_manifest
+from edgeaudio.recognise.model import Model, load_model
 from edgeaudio.types import Scores
 from models.home.train import house_backgrounds
-from models.home.train.evaluate_ears import AUDIOSET, Renamed
+from models.home.train.evaluate_ears import AUDIOSET
 from models.home.train.house_backgrounds import KINDS, write_backgrounds
 from models.home.train.house_makers import MAKERS
 from models.home.train.house_sources import sources
 from tools import evaluate_model
 from tools.synth.acoustics import rms
 from tools.synth.kind_scenes import PRESENT, SAMPLE_RATE, Kind, KindScenes, dealt, meetings, read_kinds
-from tools.training import kind_trials, score_cache
+from tools.training import event_trials, kind_trials, score_cache
 from tools.training.dataset import Entry
-from tools.training.event_trials import START, Stretch, Target, Trial, calibrate, go_over
-from tools.training.kind_report import figures, operating_point, pooled
+from tools.training.event_trials import GRID, START, Stretch, Target, Trial, calibrate, go_over
+from tools.training.kind_report import (
+    RAISES,
+    figures,
+    operating_point,
+    pooled,
+    raised_by,
+    spread,
+    thresholds_at,
+    thresholds_for,
+    unproven_table,
+)
 from tools.training.recordings import write_wav
-from tools.training.score_mixes import mean_logit, mixed
+from tools.training.score_mixes import Heard, fused, renamed
 
 __all__ = ["espeak"]  # a fixture
 
@@ -165,6 +180,50 @@ def test_thresholds_are_raised_where_the_strictest_budget_leaves_too_many():
     assert point.raised > 0.0
     assert point.judged.false.sum() == 0
     assert operating_point(outcomes, 0.5).raised == 0.0
+    assert thresholds_at(outcomes, point)["a"] > 0.62
+    assert thresholds_at(outcomes, operating_point(outcomes, 0.5)) == calibrate(outcomes, 8.0, worst=24.0)
+
+
+def test_a_label_is_raised_by_itself_the_more_the_kinds_differ():
+    on = {"even": 0.5, "uneven": 0.5}
+    raised = raised_by(on, {"even": 0.0, "uneven": 1.0}, 1.0)
+    assert raised == {"even": 0.65, "uneven": 0.85}  # by 0.5 and by 1.5 logits, to the next of GRID
+    assert raised_by(on, {"even": 0.0, "uneven": 1.0}, 0.0) == on
+    assert raised_by(on, {"even": 0.0, "uneven": 9.0}, 4.0)["uneven"] == GRID[-1]
+
+
+def of_kinds(tops):
+    """Outcomes of label a by kind: a sound that scores 0.9, and one without it that scores as given."""
+    trials = []
+    for kind, top in enumerate(tops, start=1):
+        trials.append(trial(f"k{kind}", kind, [0.9], Target("a", 10, 1.0, 3.0)))
+        trials.append(trial(f"k{kind}", kind, [top]))
+    return go_over(trials, ("a",), DetectorSection(), 1.0)
+
+
+def test_a_label_s_spread_is_that_of_what_each_kind_needs():
+    logits = [np.log(on / (1 - on)) for on in (0.01, 0.01, 0.65)]
+    assert spread(of_kinds([0.0, 0.0, 0.62]))["a"] == pytest.approx(np.std(logits))
+    assert spread(of_kinds([0.0, 0.0, 0.62]), without_fold=3)["a"] == 0.0
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0, 1, width=32), min_size=3, max_size=5), st.floats(0, 1, width=32), st.sampled_from(RAISES))
+def test_no_threshold_of_a_kind_is_chosen_on_that_kind(tops, other, by):
+    def chosen(outcomes):
+        return raised_by(thresholds_for(outcomes, 0.0, 1), spread(outcomes, 1), by)
+
+    assert chosen(of_kinds(tops)) == chosen(of_kinds([other, *tops[1:]]))
+
+
+def test_labels_without_scenes_are_shown_by_what_they_report():
+    outcomes = outcomes_over_kinds()
+    assert unproven_table(replace(outcomes, labels=("a",))) == []
+    quiet = unproven_table(outcomes)
+    assert quiet[2] == "| b | 0.00 | - | 0.00 | - | 0.00 | - | 0.00 | - |"
+    loud = trial("ships", 2, [0.0, 0.6], heard_s=3600.0)
+    outcomes = go_over([*outcomes.trials, loud], ("a", "b"), DetectorSection(), 1.0)
+    assert unproven_table(outcomes)[2] == "| b | 0.17 | ships: 0.5 | 0.17 | ships: 0.5 | 0.00 | - | 0.00 | - |"
 
 
 def test_scores_are_kept(tmp_path):
@@ -197,27 +256,72 @@ def fields_of(trial):
     return [getattr(trial, name) for name in ("fold", "kind", "present", "target", "heard_s", "budgeted", "background")]
 
 
-def test_the_mean_of_logits_clamps_what_is_sure():
-    both = mean_logit(np.array([[0.5, 0.9, 1.0], [0.5, 0.1, 0.0]], np.float32))
-    np.testing.assert_allclose(both, [0.5, 0.5, 0.5], atol=1e-6)
-    assert mean_logit(np.array([[1.0], [1.0]], np.float32)) == pytest.approx(1 - 1 / 512)
-
-
 def first_scores(trial):
     return [float("nan") if score.values is None else float(score.values[0]) for score in trial.scores]
 
 
+BOTH = Manifest(
+    "both", "1", ("a",), "0" * 64, WAVEFORM, InputSection("waveform"),
+    fuse=(FuseSection("slow", "1" * 64, {"a": "x"}, {"a": 1e-9}), FuseSection("fast", "2" * 64, {"a": "y"})),
+)  # fmt: skip
+
+
+def together(slow, fast, **options):
+    members = {"slow": Heard(MemberOutput(("x",), 1e-6), [slow]), "fast": Heard(MemberOutput(("y",), 1e-6), [fast])}
+    (both,) = fused(BOTH, members, **options)
+    return first_scores(both)
+
+
 def test_a_score_stands_until_it_is_older_than_its_clip():
     slow = trial("fans", 1, None)
-    slow = replace(slow, scores=tuple(clip(second, [0.0]) for second in (0, 1, 2, 3)))  # ends at 4, 5, 6, 7
+    slow = replace(slow, scores=tuple(clip(second, [0.5]) for second in (0, 1, 2, 3)))  # ends at 4, 5, 6, 7
     fast = replace(slow, scores=(clip(3.1, [0.7], 1.0), clip(3.6, [0.4], 1.0), clip(4.0, None, 1.0)))  # 4.1, 4.6, 5
-    (both,) = mixed([[slow], [fast]], lambda values: values[1])
-    assert first_scores(both) == pytest.approx([0.0, 0.0, 0.0, 0.0])
+    assert together(slow, fast) == pytest.approx([0.0, 0.0, 0.0, 0.0], abs=1e-5)
     fast = replace(slow, scores=(clip(3.1, [0.7], 1.0), clip(3.6, [0.4], 1.0)))
-    (both,) = mixed([[slow], [fast]], lambda values: values[1])
-    assert first_scores(both) == pytest.approx([0.0, 0.4, 0.0, 0.0])
-    (both,) = mixed([[slow], [fast]], lambda values: values[1], memory_s=2.0)
-    assert first_scores(both) == pytest.approx([0.0, 0.7, 0.7, 0.0])
+    assert together(slow, fast) == pytest.approx([0.0, 0.4, 0.0, 0.0], abs=1e-5)
+    assert together(slow, fast, memory_s=2.0) == pytest.approx([0.0, 0.7, 0.7, 0.0], abs=1e-5)
+    quiet = replace(slow, scores=(clip(0, None), *slow.scores[1:]))
+    assert together(quiet, fast) == pytest.approx([float("nan"), 0.4, 0.0, 0.0], abs=1e-5, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        (FuseSection("third", "3" * 64, {"a": "x"}), "both: its member third was not heard"),
+        (FuseSection("slow", "1" * 64, {"a": "z"}), "both: 'z' is no label of slow"),
+    ],
+)
+def test_a_member_that_was_not_heard_is_named(section, words):
+    with pytest.raises(EdgeaudioError, match=words):
+        fused(replace(BOTH, fuse=(section,)), {"slow": Heard(MemberOutput(("x",), 1 / 256), [])})
+
+
+@pytest.mark.parametrize("period_ms", [50, 30, 85])
+@pytest.mark.parametrize("changes", [{}, {"combine_labels": {"second": "max"}}, {"combine": "k_of_n", "k": 2}])
+def test_kept_scores_are_combined_as_the_agent_combines_them(tmp_path, period_ms, changes):
+    of_one = replace(WAVEFORM, period_ms=50)
+    one = member(tmp_path, "one", clip=of_one)
+    two = member(tmp_path, "two", "waveform_int8", clip=replace(WAVEFORM, period_ms=period_ms))
+    if "combine" not in changes:
+        two = replace(two, weights={"first": 3.0})
+    directory = fused_directory(tmp_path, [one, two], clip=of_one, **changes)
+    rng = np.random.default_rng(1)
+    parts = [rng.uniform(-level, level, 700) for level in (0.5, 0.0, 0.0, 0.3, 0.0, 0.9, 0.1)]  # some under the gate
+    stretch = Stretch("x", np.concatenate(parts).astype(np.float32), frozenset())
+    models = {name: load_model(tmp_path / name) for name in ("one", "two", "fused")}
+    heard = {name: event_trials.listen(model, stretch, 1, RATE) for name, model in models.items()}
+    wanted = heard.pop("fused")
+    members = {}
+    for name, of_member in heard.items():
+        model = models[name]
+        assert isinstance(model, Model)
+        members[name] = Heard(MemberOutput(model.manifest.reported, model.quantum), [of_member])
+    (found,) = fused(read_manifest(directory / FILE_NAME), members)
+    assert any(score.values is None for score in wanted.scores)
+    assert len(wanted.scores) == 80
+    for ours, theirs in zip(found.scores, wanted.scores, strict=True):
+        assert ours.offset_s == theirs.offset_s
+        np.testing.assert_array_equal(ours.values, theirs.values)
 
 
 def test_anybody_s_model_is_judged_over_kinds(sound, capsys, monkeypatch):
@@ -267,13 +371,10 @@ def test_refusals(sound, monkeypatch, capsys, arguments, words):
 
 
 def test_another_model_s_labels_are_the_highest_of_those_that_they_stand_for():
-    class Given:
-        def scores(self, values):
-            return np.array([0.1, 0.7, 0.3], np.float32)
-
-    of_home = read_manifest(ROOT / "models" / "home" / FILE_NAME)
-    renamed = Renamed(Given(), of_home, ((0, 2), (1,)))
-    np.testing.assert_array_equal(renamed.scores(np.zeros(1, np.float32)), np.array([0.3, 0.7], np.float32))
+    given = replace(trial("fans", 1, None), scores=(clip(0, [0.1, 0.7, 0.3]), clip(1, None)))
+    (found,) = renamed([given], ((0, 2), (1,)))
+    np.testing.assert_array_equal(found.scores[0].values, np.array([0.3, 0.7], np.float32))
+    assert found.scores[1].values is None
 
 
 def test_each_label_of_home_has_audioset_s():

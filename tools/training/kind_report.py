@@ -16,9 +16,12 @@ from edgeaudio.recognise.manifest import Manifest
 from tools.training.event_trials import GRID, Judged, Outcomes, at, at_thresholds, calibrate, judge
 
 BUDGETS = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # asked for, false alarms an hour
-RAISES = (3.0, 2.5, 2.0, 1.5, 1.0, 0.75, 0.5, 0.25)  # of the strictest budget's thresholds, in logits
+RAISES = (4.0, 3.0, 2.5, 2.0, 1.5, 1.25, 1.0, 0.75, 0.5, 0.25)  # of the strictest thresholds, times each label's spread
+EVEN = 0.5  # logits: what a label is raised by that does with one threshold over all kinds
 WORST = 3.0  # times the budget: what one kind of background may have of it
 IMPULSIVE = ("dog_bark", "person_sneeze", "glass")  # whose delay is a figure of its own
+UNPROVEN = (0.3, 0.5, 0.7, 0.9)  # thresholds that a label without scenes is shown at
+ROUNDING = 1e-9
 POOR = 0.5  # a label that is found less often is named
 
 
@@ -27,7 +30,7 @@ class Point:
     """What a model does at one budget, every kind at thresholds that the other kinds gave."""
 
     budget: float
-    raised: float  # of the thresholds over what the budget gives, in logits
+    raised: float  # of the thresholds over what the budget gives, times the spread of each label
     judged: Judged
 
 
@@ -35,23 +38,52 @@ def operating_point(outcomes: Outcomes, an_hour: float) -> Point:
     """Return the most lenient thresholds that leave `an_hour` false alarms on kinds that they were not chosen on.
 
     The budget of a calibration is kept to on the kinds that it saw; a kind that it did not see gives more. Where even
-    the strictest budget leaves too many, all thresholds are raised; where that does not help either, the strictest are
-    returned.
+    the strictest budget leaves too many, thresholds are raised, each label's by itself (`raised_by`); where that does
+    not help either, the strictest are returned.
     """
     hours = outcomes.heard_s[outcomes.budgeted].sum() / 3600
-    points = [Point(BUDGETS[0], by, at(outcomes, _raised(outcomes, by))) for by in RAISES]
+    strict = {fold: thresholds_for(outcomes, BUDGETS[0], fold) for fold in outcomes.folds}
+    spreads = {fold: spread(outcomes, fold) for fold in outcomes.folds}
+    points = [
+        Point(BUDGETS[0], by, at(outcomes, {f: raised_by(on, spreads[f], by) for f, on in strict.items()}))
+        for by in RAISES
+    ]
     points += [Point(budget, 0.0, judge(outcomes, budget, worst=WORST * budget)) for budget in BUDGETS]
     kept = [point for point in points if point.judged.false[outcomes.budgeted].sum() / hours <= an_hour]
     return kept[-1] if kept else points[0]
 
 
-def _raised(outcomes: Outcomes, by: float) -> dict[int, dict[str, float]]:
-    """Return by fold the thresholds of the strictest budget, raised by so many logits to the next of GRID."""
-    strict = {fold: calibrate(outcomes, BUDGETS[0], fold, worst=WORST * BUDGETS[0]) for fold in outcomes.folds}
+def thresholds_at(outcomes: Outcomes, point: Point) -> dict[str, float]:
+    """Return the thresholds that all kinds together give by the rule of an operating point."""
+    return raised_by(thresholds_for(outcomes, point.budget), spread(outcomes), point.raised)
+
+
+def raised_by(thresholds: Mapping[str, float], spreads: Mapping[str, float], by: float) -> dict[str, float]:
+    """Return thresholds that are raised, in logits, by so many times each label's spread, to the next of GRID.
+
+    What a label needs over a kind that nobody has heard is as uncertain as what it needed over the others is spread: a
+    label that did with one threshold over all of them gives up little, one that a single kind forces up gives up much.
+    """
+    wanted = {label: _logit(on) + (by * (EVEN + spreads[label]) if by else 0.0) for label, on in thresholds.items()}
     return {
-        fold: {label: next((g for g in GRID if _logit(g) >= _logit(on) + by), GRID[-1]) for label, on in chosen.items()}
-        for fold, chosen in strict.items()
+        label: next((g for g in GRID if _logit(g) >= logit - ROUNDING), GRID[-1]) for label, logit in wanted.items()
     }
+
+
+def spread(outcomes: Outcomes, without_fold: int | None = None) -> dict[str, float]:
+    """Return, by label, the standard deviation over kinds of background of the threshold that each needs, in logits.
+
+    A kind needs the lowest threshold of GRID from which on it has no false alarm of the label. Trials of `without_fold`
+    are not used.
+    """
+    counted = outcomes.budgeted & (outcomes.fold != without_fold)
+    background = outcomes.background
+    kinds = [counted & (background == kind) for kind in np.unique(background[counted])]
+    logits = np.array([_logit(on) for on in GRID])
+    false = np.stack([outcomes.false[:, kind].sum(axis=1) for kind in kinds])  # (kind, grid, label)
+    last = np.where(false > 0, np.arange(len(GRID))[None, :, None], -1).max(axis=1)
+    needed = logits[np.minimum(last + 1, len(GRID) - 1)]  # (kind, label)
+    return dict(zip(outcomes.labels, needed.std(axis=0).tolist(), strict=True))
 
 
 def _logit(score: float) -> float:
@@ -100,9 +132,9 @@ def curves(outcomes: Outcomes, snr_db: int) -> dict[str, list[tuple[float, float
     return points
 
 
-def thresholds_for(outcomes: Outcomes, budget: float) -> dict[str, float]:
-    """Return the thresholds that all kinds together give."""
-    return calibrate(outcomes, budget, worst=WORST * budget)
+def thresholds_for(outcomes: Outcomes, budget: float, without_fold: int | None = None) -> dict[str, float]:
+    """Return the thresholds that all kinds together give, or all but one."""
+    return calibrate(outcomes, budget, without_fold, worst=WORST * budget)
 
 
 def pooled(outcomes: Outcomes, chosen: Mapping[str, float]) -> Judged:
@@ -116,7 +148,12 @@ def rows_of(outcomes: Outcomes, manifest: Manifest, snrs_db: Sequence[int], budg
     return {
         "manifest": figures(outcomes, shipped(outcomes, manifest), snrs_db),
         "other kinds": figures(outcomes, judge(outcomes, budget, worst=WORST * budget), snrs_db),
-        "operating point": {"budget": point.budget, "raised": point.raised, **figures(outcomes, point.judged, snrs_db)},
+        "operating point": {
+            "budget": point.budget,
+            "raised": point.raised,
+            "thresholds": thresholds_at(outcomes, point),
+            **figures(outcomes, point.judged, snrs_db),
+        },
         "all kinds": figures(outcomes, pooled(outcomes, thresholds_for(outcomes, budget)), snrs_db),
     }
 
@@ -163,6 +200,32 @@ def recall_table(row: Mapping[str, Any], chosen: Mapping[str, float], snrs_db: S
         delay_s, scenes = about[middle]["delay_s"], sum(each["scenes"] for each in about.values())
         delay = "-" if delay_s is None else f"{delay_s:.1f} s"
         lines.append(f"| {label} | {scenes} | {shares} | {delay} | {chosen[label]:g} |")
+    return lines
+
+
+def unproven_table(outcomes: Outcomes) -> list[str]:
+    """Return how often labels of which there are no scenes are reported, an hour, at several thresholds; [] if none.
+
+    Nothing says how often they are found, so that no threshold can be chosen for them: a person has to.
+    """
+    labels = [label for label in outcomes.labels if label not in outcomes.tried]
+    if not labels:
+        return []
+    cells = " | ".join(f"at {on:g} | worst kind" for on in UNPROVEN)
+    lines = [f"| label | {cells} |", "|---" * (1 + 2 * len(UNPROVEN)) + "|"]
+    for label in labels:
+        shown = []
+        for on in UNPROVEN:
+            false = outcomes.false[GRID.index(on)][:, outcomes.labels.index(label)]
+            by_kind = {
+                str(name): float(false[of_kind].sum() / outcomes.heard_s[of_kind].sum() * 3600)
+                for name in np.unique(outcomes.background)
+                for of_kind in [outcomes.background == name]
+            }
+            worst = max(by_kind, key=lambda name: by_kind[name])
+            in_all = false.sum() / outcomes.heard_s.sum() * 3600
+            shown.append(f"{in_all:.2f} | {f'{worst}: {by_kind[worst]:.1f}' if by_kind[worst] else '-'}")
+        lines.append(f"| {label} | {' | '.join(shown)} |")
     return lines
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from edgeaudio.commands.model.catalogue import Entry, catalogue
+from edgeaudio.commands.model.catalogue import Entry, catalogue, download_bytes
 from edgeaudio.commands.model.staging import remove_model, writing_models
 from edgeaudio.console import columns
 from edgeaudio.errors import EdgeaudioError
@@ -23,7 +24,7 @@ def show(to: Path | None) -> int:
     place = models_dir() if to is None else to.absolute()
     added, bundled, entries = added_models(place), bundled_models(), catalogue()
     rows = [[name, "bundled", _size(folder), *_about(folder)] for name, folder in bundled.items()]
-    rows += [[name, "added" if name in added else "", *_of_catalogue(entry)] for name, entry in entries.items()]
+    rows += [[name, "added" if name in added else "", *_of_catalogue(each, entries)] for name, each in entries.items()]
     rows += [[name, "added", _size(folder), *_about(folder)] for name, folder in added.items() if name not in entries]
     print_out("\n".join(columns([_HEADINGS, *rows], ("<", "<", ">"), width=width_of(sys.stdout))))
     print_out(f"\nAdded models are in {place}")
@@ -41,9 +42,12 @@ def remove(name: str, to: Path | None) -> int:
     users = [other for other, folder in added.items() if name in _members(folder)]
     if users:
         raise EdgeaudioError(f"{name}: {', '.join(users)} is made of it; remove that first")
+    members = [member for member in _members(added[name]) if member in added]
     with writing_models(place):
         remove_model(added[name])
     print_out(f"{added[name]}: removed")
+    if members:
+        print_out(f"It was made of {', '.join(members)}: added models stay until they are removed")
     return 0
 
 
@@ -61,10 +65,9 @@ def _members(folder: Path) -> list[str]:
     )
 
 
-def _of_catalogue(entry: Entry) -> list[str]:
+def _of_catalogue(entry: Entry, entries: Mapping[str, Entry]) -> list[str]:
     made_of = f" (with {', '.join(entry.fields.requires)})" if entry.fields.requires else ""
-    size = _mb(entry.fields.n_bytes) if entry.has_file else "-"
-    return [size, entry.fields.license, entry.fields.summary + made_of]
+    return [_mb(download_bytes(entry, entries)), entry.fields.license, entry.fields.summary + made_of]
 
 
 def _about(folder: Path) -> list[str]:

@@ -26,11 +26,12 @@ from edgeaudio.commands.progress import Progress
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import bundled_models
 from edgeaudio.recognise.manifest import FILE_NAME, MODEL_FILE_NAME
-from edgeaudio.recognise.manifest_file import MAX_BYTES, read_manifest
+from edgeaudio.recognise.manifest_file import MAX_BYTES, parse_manifest, read_manifest
 from edgeaudio.recognise.model import MAX_MODEL_BYTES, read_model_file
 from edgeaudio.slugs import slugify
 from edgeaudio.state_dir import models_dir
 from edgeaudio.terminal import ask, on_terminal, print_error, print_out
+from edgeaudio.toml_reader import loads
 from edgeaudio.urls import holds_login
 
 SUFFIX = ".tflite"
@@ -90,10 +91,25 @@ def _add_entry(entry: Entry, wishes: Wishes, place: Path) -> None:
             text = toml_writer.dumps({"labels": labels}) + text
         (staging.folder / FILE_NAME).write_text(text, encoding="utf-8")
         (staging.folder / CARD_FILE_NAME).write_text(entry.card, encoding="utf-8")
+        if not entry.has_file:
+            _keep_bundled(staging.folder)
         _try(entry.name, staging)
     print_out(f"{entry.name}: added to {final}; licence {entry.fields.license}")
     if entry.name == wishes.what:
         _print_next(entry.name, wishes)
+
+
+def _keep_bundled(folder: Path) -> None:
+    """Copy into a fused model's folder the bundled models that it is made of.
+
+    Another version of edgeaudio has others by that name, of which it is not made: an upgrade must not stop the agent.
+    """
+    bundled = bundled_models()
+    for section in read_manifest(folder / FILE_NAME).fuse:
+        if source := bundled.get(section.model):
+            (folder / section.model).mkdir()
+            for name in (FILE_NAME, MODEL_FILE_NAME):
+                (folder / section.model / name).write_bytes((source / name).read_bytes())
 
 
 def _accept(entry: Entry, wishes: Wishes) -> None:
@@ -254,8 +270,9 @@ def _is_there(entry: Entry, final: Path) -> bool:
     try:
         if entry.has_file:
             return hashlib.sha256(read_model_file(final / MODEL_FILE_NAME)).hexdigest() == entry.sha256
-        return (final / FILE_NAME).read_text(encoding="utf-8") == entry.manifest
-    except (EdgeaudioError, OSError, UnicodeDecodeError):
+        wanted = parse_manifest(loads(entry.manifest), Path(FILE_NAME))
+        return read_manifest(final / FILE_NAME).sha256 == wanted.sha256  # of members, and how they are combined
+    except EdgeaudioError:
         return False
 
 

@@ -7,6 +7,7 @@ fused model, made of others.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,11 @@ def catalogue(folder: Path | None = None) -> dict[str, Entry]:
     """Return the entries by name. Raises EdgeaudioError for a damaged one."""
     found = sorted((FOLDER if folder is None else folder).glob(f"*/{ENTRY_FILE_NAME}"))
     return {path.parent.name: _read(path.parent) for path in found}
+
+
+def download_bytes(entry: Entry, entries: Mapping[str, Entry]) -> int:
+    """Return the bytes of an entry's model file, and of those of the entries that it is made of."""
+    return entry.fields.n_bytes + sum(entries[name].fields.n_bytes for name in entry.fields.requires)
 
 
 def _read(folder: Path) -> Entry:

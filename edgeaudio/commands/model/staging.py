@@ -75,11 +75,13 @@ def staged(place: Path, name: str) -> Iterator[Staging]:
             shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
             folder.mkdir()
         yield staging
-        for path in staging.folder.iterdir():
-            path.chmod(0o644)
-            _sync(path)
-        staging.folder.chmod(0o755)
-        sync_folder(staging.folder)
+        for path in (*staging.folder.rglob("*"), staging.folder):
+            if path.is_dir():
+                path.chmod(0o755)
+                sync_folder(path)
+            else:
+                path.chmod(0o644)
+                _sync(path)
         staging.folder.rename(staging.final)
         sync_folder(place)
     finally:

@@ -1,4 +1,4 @@
-"""Evaluate a household model, YAMNet and both together over kinds of background that none was calibrated on.
+"""Evaluate a household model, YAMNet and home-plus, which fuses them, over kinds of background unknown to thresholds.
 
     python -m models.home.train.evaluate_ears runs/home --yamnet DIR --data ../shared/data --cache ~/.cache/house
 
@@ -14,24 +14,23 @@ Does not know: which sounds (`house_events.py`, `house_backgrounds.py`), how sce
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 # BLAS reads it as NumPy is imported: its threads spin between products, for ten times the processor time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import numpy as np
-
+import edgeaudio
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.recognise.fusion import MemberOutput
 from edgeaudio.recognise.manifest import FILE_NAME, Manifest
+from edgeaudio.recognise.manifest_file import read_manifest
 from edgeaudio.recognise.model import Model, load_model
-from edgeaudio.recognise.pipeline import ClipScorer, Scorer
-from edgeaudio.types import Samples
+from edgeaudio.recognise.pipeline import Scorer
 from models.home.train.house_backgrounds import MINUTES, write_backgrounds
 from models.home.train.house_events import write_events
 from models.home.train.house_sources import fetch
@@ -40,13 +39,13 @@ from tools.synth.kind_scenes import KindScenes, dealt, read_kinds
 from tools.training import kind_report
 from tools.training.command import exit_status
 from tools.training.dataset import read_dataset
-from tools.training.event_trials import Outcomes, go_over
+from tools.training.event_trials import Outcomes, Trial, go_over
 from tools.training.kind_trials import hear
 from tools.training.runs import fold_directories, load_folds
-from tools.training.score_mixes import mean_logit, mixed
+from tools.training.score_mixes import Heard, fused, renamed
 
 SCENE_S = 30.0
-TOGETHER = "mean of logits"
+CATALOGUE = Path(edgeaudio.__file__).with_name("catalogue")
 AUDIOSET: dict[str, tuple[str, ...]] = {
     "baby_cry": ("Baby cry, infant cry",),
     "chainsaw": ("Chainsaw",),
@@ -71,20 +70,6 @@ AUDIOSET: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Renamed:
-    """A model whose labels are another's: the score of each is the highest of those that it stands for."""
-
-    model: ClipScorer
-    manifest: Manifest
-    columns: tuple[tuple[int, ...], ...]
-
-    def scores(self, values: Samples) -> Samples:
-        """Return the scores of one clip, float32 (n_labels,)."""
-        given = self.model.scores(values)
-        return np.array([given[list(columns)].max() for columns in self.columns], np.float32)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="evaluate_ears", description="Judges over kinds of background.")
@@ -92,6 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--yamnet", type=Path, help="model directory of YAMNet (edgeaudio model init), to judge with it"
     )
+    parser.add_argument(
+        "--fused", type=Path, default=CATALOGUE / "home-plus" / FILE_NAME, metavar="FILE",
+        help="with --yamnet: manifest of the fused model that is judged, too (default: home-plus of the catalogue)",
+    )  # fmt: skip
     parser.add_argument("--data", type=Path, required=True, help="folder of recordings (esc10, speech_digits, ...)")
     parser.add_argument("--cache", type=Path, required=True, help="folder that Debian's packages are unpacked into")
     parser.add_argument("--work", type=Path, default=Path("runs/ears"), help="for what is made, and for scores")
@@ -119,54 +108,58 @@ def evaluate(options: argparse.Namespace) -> None:
     scenes = KindScenes(kinds, entries, SNRS_DB, SCENE_S, options.seed, folds)
     scores = options.work / "scores"
     trials = {"home": hear(models, scenes, scores)}
+    manifests = {"home": manifest}
     if options.yamnet:
-        yamnet = load_model(options.yamnet)
-        if not isinstance(yamnet, Model):
-            raise EdgeaudioError(f"{options.yamnet}: is a fused model; give YAMNet itself")
-        renamed = yamnet_as(manifest, yamnet)
-        trials["YAMNet"] = hear(dict.fromkeys(models, renamed), scenes, scores)
-        trials[TOGETHER] = mixed([trials["home"], trials["YAMNet"]], mean_logit)
+        yamnet = _single(load_model(options.yamnet, groups=read_manifest(CATALOGUE / "yamnet" / FILE_NAME).groups))
+        heard = hear(dict.fromkeys(models, yamnet), scenes, scores)
+        trials["YAMNet"] = renamed(heard, columns_of(manifest.labels, yamnet.manifest))
+        manifests["YAMNet"] = replace(manifest, thresholds={})
+        both = read_manifest(options.fused)
+        members = {"home": _single(models[min(models)]), "yamnet": yamnet}
+        trials[both.name] = of_fused(both, {"home": trials["home"], "yamnet": heard}, members)
+        manifests[both.name] = both
     outcomes = {
-        name: go_over(of_model, manifest.reported, manifest.detector, manifest.period_s)
+        name: go_over(of_model, manifests[name].reported, manifests[name].detector, manifests[name].period_s)
         for name, of_model in trials.items()
     }
-    write_report(outcomes, manifest, options)
+    write_report(outcomes, manifests, options)
 
 
-def yamnet_as(manifest: Manifest, yamnet: Model) -> Renamed:
-    """Return YAMNet with the labels, the detector and no thresholds of another manifest."""
-    columns = tuple(tuple(yamnet.manifest.labels.index(name) for name in AUDIOSET[label]) for label in manifest.labels)
-    named = replace(
-        yamnet.manifest,
-        labels=manifest.labels,
-        sha256=hashlib.sha256(repr((yamnet.manifest.sha256, columns)).encode()).hexdigest(),  # by which scores are kept
-        detector=manifest.detector,
-        groups={},
-        thresholds={},
-        announce=(),
-    )
-    return Renamed(yamnet, named, columns)
+def of_fused(manifest: Manifest, trials: Mapping[str, Sequence[Trial]], models: Mapping[str, Model]) -> list[Trial]:
+    """Return the trials of a fused model, by its members' names, from theirs.
+
+    Raises:
+        EdgeaudioError: It is not made of these, or has other clips than its first member, whose are scored.
+    """
+    first = manifest.fuse[0].model if manifest.fuse else ""
+    if first not in models:
+        raise EdgeaudioError(f"{manifest.name}: its first member is none of {', '.join(models)}")
+    if manifest.clip != models[first].manifest.clip:
+        raise EdgeaudioError(f"{manifest.name}: its [clip] is not that of {first}, whose clips are scored")
+    heard = {
+        name: Heard(MemberOutput(model.manifest.reported, model.quantum), trials[name])
+        for name, model in models.items()
+    }
+    return fused(manifest, heard)
 
 
-def write_report(outcomes: Mapping[str, Outcomes], manifest: Manifest, options: argparse.Namespace) -> None:
+def columns_of(labels: Sequence[str], yamnet: Manifest) -> list[list[int]]:
+    """Return, for each label of home, where YAMNet's scores for it are."""
+    return [[yamnet.labels.index(name) for name in AUDIOSET[label]] for label in labels]
+
+
+def write_report(
+    outcomes: Mapping[str, Outcomes], manifests: Mapping[str, Manifest], options: argparse.Namespace
+) -> None:
     """Print tables of all models, and write the figures and the picture that are asked for."""
     rows = {
-        name: kind_report.rows_of(of_model, manifest, SNRS_DB, options.budget) for name, of_model in outcomes.items()
+        name: kind_report.rows_of(of_model, manifests[name], SNRS_DB, options.budget)
+        for name, of_model in outcomes.items()
     }
-    summary: dict[str, Mapping[str, Any]] = {
-        f"{name}, {origin}": row
-        for name, origins in rows.items()
-        for origin, row in origins.items()
-        if origin != "manifest" or name == "home"
-    }
-    print("\n".join(kind_report.summary_table(summary, SNRS_DB)), end="\n\n")
-    for name, origins in rows.items():
-        chosen = kind_report.thresholds_for(outcomes[name], options.budget)
-        print(f"{name}, operating point:\n")
-        print("\n".join(kind_report.recall_table(origins["operating point"], chosen, SNRS_DB)), end="\n\n")
-    kinds = {"home, manifest": rows["home"]["manifest"]}
-    kinds |= {f"{name}, operating point": origins["operating point"] for name, origins in rows.items()}
-    print("\n".join(kind_report.kind_table(kinds)))
+    print("\n".join(tables(rows)))
+    for name, of_model in outcomes.items():
+        if lines := kind_report.unproven_table(of_model):
+            print(f"\n{name}, labels without scenes:\n", *lines, sep="\n")
     if options.json:
         options.json.write_text(json.dumps({"seed": options.seed, "models": rows}, indent=2) + "\n")
     if options.picture:
@@ -176,11 +169,34 @@ def write_report(outcomes: Mapping[str, Outcomes], manifest: Manifest, options: 
         draw_recall_by_false_alarms(curves, options.picture, snr_db=10)
 
 
+def tables(rows: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    """Return the tables of all models: rows by model and by where its thresholds come from."""
+    summary = {
+        f"{name}, {origin}": row
+        for name, origins in rows.items()
+        for origin, row in origins.items()
+        if origin != "manifest" or name != "YAMNet"  # whose thresholds are of other labels
+    }
+    lines = [*kind_report.summary_table(summary, SNRS_DB), ""]
+    for name, origins in rows.items():
+        point = origins["operating point"]
+        lines += [f"{name}, operating point:", "", *kind_report.recall_table(point, point["thresholds"], SNRS_DB), ""]
+    kinds = {"home, manifest": rows["home"]["manifest"]}
+    kinds |= {f"{name}, operating point": origins["operating point"] for name, origins in rows.items()}
+    return lines + kind_report.kind_table(kinds)
+
+
 def _models(path: Path) -> dict[int, Scorer]:
     """Return the models of a training by fold, or one model for every fold."""
     if (path / FILE_NAME).is_file():
         return dict.fromkeys((1, 2, 3, 4), load_model(path))
     return load_folds(path, [int(directory.name.split("-")[1]) for directory in fold_directories(path)])
+
+
+def _single(model: Scorer) -> Model:
+    if not isinstance(model, Model):
+        raise EdgeaudioError(f"{model.manifest.name}: is a fused model; give its members themselves")
+    return model
 
 
 if __name__ == "__main__":

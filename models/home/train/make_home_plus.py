@@ -1,0 +1,191 @@
+"""Make home-plus, which fuses models/home and YAMNet: its entry in edgeaudio's catalogue, from one table of labels.
+
+    python -m models.home.train.make_home_plus [--evaluation ears.json]
+
+`ears.json` is what `evaluate_ears --json` wrote: thresholds and tables are taken from it, and kept in home_plus.json
+beside this file. A file of thresholds alone (a table of labels, as JSON or TOML) replaces those that it names. The same
+home_plus.json and the same models give the same files.
+
+Owns: which member hears which label, how they are combined, and what is in the card (its text: home_plus_card.md).
+Does not know: scores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import edgeaudio
+from edgeaudio.errors import EdgeaudioError
+from edgeaudio.recognise.manifest import FILE_NAME, Combine, EntitySection, FuseSection, InputSection, Manifest
+from edgeaudio.recognise.manifest_file import check_manifest, manifest_toml, read_manifest
+from edgeaudio.toml_reader import TomlError, loads
+from models.home.train.evaluate_ears import tables
+from tools.training.command import exit_status
+from tools.training.event_trials import threshold
+from tools.training.label_entities import ENTITIES
+
+NAME = "home-plus"
+VERSION = "1.0"
+HOME = Path(__file__).resolve().parents[1]
+CATALOGUE = Path(edgeaudio.__file__).with_name("catalogue")
+CHOSEN = Path(__file__).with_name("home_plus.json")
+CARD = "README.md"
+CARD_TEXT = Path(__file__).with_name("home_plus_card.md")
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One label: the member's label or group that it is by, and how both become one.
+
+    home, yamnet: Empty where that member has no say.
+    """
+
+    home: str = ""
+    yamnet: str = ""
+    combine: Combine = "mean_logit"
+    entity: EntitySection = field(default_factory=EntitySection)
+
+
+# In the order in which Home Assistant shows them: warnings, then people, animals, the house, the weather.
+# YAMNet knows no carbon-monoxide alarms, and of sirens and smoke alarms recorded ones, where home learnt the cadences:
+# a mean would drag down whichever hears (docs/experiments/home.md).
+LABELS: dict[str, Label] = {
+    "smoke_alarm": Label("smoke_alarm", "smoke_alarm", "max"),
+    "co_alarm": Label("co_alarm"),
+    "glass_break": Label(yamnet="glass_break", entity=EntitySection(icon="mdi:glass-fragile")),
+    "scream": Label(yamnet="scream", entity=EntitySection(icon="mdi:account-alert")),
+    "gunshot": Label(yamnet="gunshot", entity=EntitySection(icon="mdi:pistol")),
+    "siren": Label("siren", "emergency_siren", "max"),
+    "baby_cry": Label("baby_cry", "Baby cry, infant cry"),
+    "dog_bark": Label("dog_bark", "dog_bark"),
+    "cat_meow": Label(yamnet="cat_meow", entity=EntitySection(icon="mdi:cat")),
+    "doorbell_ring": Label(yamnet="doorbell_ring", entity=EntitySection(icon="mdi:doorbell")),
+    "door_knock": Label(yamnet="door_knock", entity=EntitySection(icon="mdi:door")),
+    "speech": Label("speech", "talking"),
+    "coughing": Label(yamnet="coughing", entity=EntitySection(icon="mdi:emoticon-sick-outline")),
+    "person_sneeze": Label("person_sneeze", "person_sneeze"),
+    "snore": Label(yamnet="snore", entity=EntitySection(icon="mdi:sleep")),
+    "vehicle_horn": Label(yamnet="vehicle_horn", entity=EntitySection(icon="mdi:bugle")),
+    "music_playing": Label(yamnet="music_playing", entity=EntitySection(icon="mdi:music")),
+    "running_water": Label(yamnet="running_water", entity=EntitySection(icon="mdi:water-pump")),
+    "rooster": Label("rooster", "rooster"),
+    "clock_tick": Label("clock_tick", "clock_tick"),
+    "fire_crackling": Label("fire_crackling", "fire_crackling"),
+    "chainsaw": Label("chainsaw", "Chainsaw"),
+    "helicopter": Label("helicopter", "Helicopter"),
+    "rain": Label("rain", "rainfall"),
+    "sea_waves": Label("sea_waves", "sea_waves"),
+}
+COMMAND = "python -m models.home.train.evaluate_ears runs/home --yamnet YAMNET --data ../shared/data --cache PACKAGES"
+NO_FIGURES = (
+    "The thresholds are not calibrated yet: they are 0.5, and those of home for carbon-monoxide alarms, sirens and\n"
+    "smoke alarms. Nothing was measured of home-plus with them."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="make_home_plus", description="Writes home-plus's entry of the catalogue.")
+    parser.add_argument(
+        "--evaluation", type=Path, metavar="FILE", help="take thresholds from there: JSON of evaluate_ears, or a table"
+    )
+    options = parser.parse_args(arguments)
+    return exit_status(parser.prog, lambda: make(options.evaluation, CATALOGUE / NAME, CHOSEN))
+
+
+def make(evaluation: Path | None, out: Path, chosen: Path) -> None:
+    """Write manifest and card into `out`, by `chosen`, which an evaluation changes first. Raises EdgeaudioError."""
+    known = json.loads(chosen.read_text())
+    if evaluation is not None:
+        known = changed(known, evaluation)
+    files = {out / FILE_NAME: manifest_toml(manifest_of(known["thresholds"])), out / CARD: card_of(known["tables"])}
+    out.mkdir(exist_ok=True)
+    for file, text in files.items():
+        file.write_text(text)
+    chosen.write_text(json.dumps(known, indent=2) + "\n")
+
+
+def changed(known: Mapping[str, Any], evaluation: Path) -> dict[str, Any]:
+    """Return thresholds and tables with those of an evaluation. Raises EdgeaudioError."""
+    table = _read(evaluation)
+    found, lines = table, known["tables"]
+    if "models" in table:
+        if NAME not in table["models"]:
+            raise EdgeaudioError(f"{evaluation}: has no {NAME}; give --yamnet to evaluate_ears")
+        found, lines = table["models"][NAME]["operating point"]["thresholds"], tables(table["models"])
+    for label, on in found.items():
+        if label not in LABELS:
+            raise EdgeaudioError(f"{evaluation}: {label} is no label of {NAME}")
+        if isinstance(on, bool) or not isinstance(on, int | float) or not 0 <= on <= 1:
+            raise EdgeaudioError(f"{evaluation}: {label}: {on!r} is no threshold from 0 to 1")
+    return {"thresholds": {**known["thresholds"], **found}, "tables": lines}
+
+
+def manifest_of(thresholds: Mapping[str, float]) -> Manifest:
+    """Return the manifest, with those thresholds by label."""
+    home, yamnet = read_manifest(HOME / FILE_NAME), read_manifest(CATALOGUE / "yamnet" / FILE_NAME)
+    by_home = {label: about.home for label, about in LABELS.items() if about.home}
+    by_yamnet = {label: about.yamnet for label, about in LABELS.items() if about.yamnet}
+    entities = {label: ENTITIES.get(label, about.entity) for label, about in LABELS.items()}
+    manifest = Manifest(
+        name=NAME,
+        version=VERSION,
+        labels=tuple(LABELS),
+        sha256="0" * 64,  # computed, and not written
+        clip=home.clip,
+        input=InputSection("waveform"),  # as a fused model has it
+        description="Sounds of a house or a farm, by home and YAMNet together",
+        license=f"{home.license} AND {yamnet.license}",
+        training_data=(*home.training_data, *yamnet.training_data),
+        detector=home.detector,
+        thresholds={label: threshold(thresholds[label]) for label in LABELS},
+        combine_labels={
+            label: about.combine
+            for label, about in LABELS.items()
+            if about.combine != "mean_logit" and about.home and about.yamnet
+        },
+        fuse=(FuseSection("home", home.sha256, by_home), FuseSection("yamnet", yamnet.sha256, by_yamnet)),
+        announce=tuple(LABELS),
+        entities={label: entity for label, entity in entities.items() if entity != EntitySection()},
+    )
+    check_manifest(manifest, Path(FILE_NAME))
+    return manifest
+
+
+def card_of(lines: Sequence[str]) -> str:
+    """Return the model card. lines: Tables of an evaluation; none: nothing was measured."""
+    rows = [f"| `{label}` | {_by(about)} |" for label, about in LABELS.items()]
+    return CARD_TEXT.read_text().format(
+        labels="\n".join(rows), command=COMMAND, figures="\n".join(lines) if lines else NO_FIGURES, name=NAME
+    )
+
+
+def _by(about: Label) -> str:
+    if not about.yamnet:
+        return "home"
+    if not about.home:
+        return f"YAMNet (`{about.yamnet}`)"
+    kind = "mean of the logits" if about.combine == "mean_logit" else "the higher score"
+    return f"home and YAMNet (`{about.yamnet}`): {kind}"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text()
+        table = json.loads(text) if file.suffix == ".json" else loads(text)
+    except OSError as error:
+        raise EdgeaudioError(f"{file}: cannot be read: {error.strerror}") from None
+    except (ValueError, TomlError) as error:
+        raise EdgeaudioError(f"{file}: is neither JSON nor TOML: {error}") from None
+    if not isinstance(table, dict):
+        raise EdgeaudioError(f"{file}: is no table of thresholds")
+    return table
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,105 @@
+"""home-plus in the catalogue is what its recipe writes, of the home that is bundled."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgeaudio.recognise.manifest import FILE_NAME
+from edgeaudio.recognise.manifest_file import read_manifest
+from models.home.train import make_home_plus
+from models.home.train.evaluate_ears import AUDIOSET, columns_of
+from models.home.train.make_home_plus import CARD, CATALOGUE, CHOSEN, LABELS, NAME, make
+
+ROOT = Path(__file__).parents[2]
+HOME = read_manifest(ROOT / "models" / "home" / FILE_NAME)
+YAMNET = read_manifest(CATALOGUE / "yamnet" / FILE_NAME)
+HOME_PLUS = read_manifest(CATALOGUE / NAME / FILE_NAME)
+
+
+@pytest.fixture
+def chosen(tmp_path):
+    copy = tmp_path / CHOSEN.name
+    copy.write_text(CHOSEN.read_text())
+    return copy
+
+
+def test_what_is_committed_is_what_the_recipe_writes(tmp_path, chosen):
+    make(None, tmp_path / "out", chosen)
+    for name in (FILE_NAME, CARD):
+        again = "python -m models.home.train.make_home_plus"
+        assert (tmp_path / "out" / name).read_text() == (CATALOGUE / NAME / name).read_text(), f"{again} writes another"
+    assert chosen.read_text() == CHOSEN.read_text()
+
+
+def test_its_members_are_the_bundled_home_and_the_yamnet_of_the_catalogue():
+    """A new models/home needs a new home-plus, with thresholds of its own."""
+    pins = {section.model: section.sha256 for section in HOME_PLUS.fuse}
+    assert pins == {"home": HOME.sha256, "yamnet": YAMNET.sha256}
+    for section, member in zip(HOME_PLUS.fuse, (HOME, YAMNET), strict=True):
+        assert set(section.labels.values()) <= set(member.reported)
+
+
+def test_it_has_each_label_of_home_by_its_name_and_yamnet_has_no_say_in_what_it_is_deaf_to():
+    by_home, by_yamnet = (section.labels for section in HOME_PLUS.fuse)
+    assert by_home == {label: label for label in HOME.labels} == {label: label for label in by_home}
+    assert set(HOME.labels) - set(by_yamnet) == {"co_alarm"}
+    assert {label for label in HOME.labels if HOME_PLUS.combine_of(label) == "max"} == {"siren", "smoke_alarm"}
+    assert HOME_PLUS.warnings >= HOME.warnings == {"smoke_alarm", "co_alarm"}
+    assert set(HOME_PLUS.announce) == set(HOME_PLUS.labels)
+    assert set(HOME_PLUS.thresholds) == set(LABELS)
+
+
+def test_audioset_s_labels_are_found_in_yamnet():
+    columns = columns_of(HOME.labels, YAMNET)
+    assert [[YAMNET.labels[index] for index in each] for each in columns] == [list(AUDIOSET[x]) for x in HOME.labels]
+
+
+def test_thresholds_and_tables_are_those_of_an_evaluation(tmp_path, chosen):
+    found = {"scenes": 3, "found": 0.5, "delay_s": 1.0}
+    row = {
+        "found": dict.fromkeys(("5", "10", "20"), 0.5), "false_an_hour": 1.0, "hours": 2.0,
+        "worst_kind": {"kind": "wind", "an_hour": 3.0}, "poor_labels": [], "impulsive_delay_s": None,
+        "labels": {"rain": dict.fromkeys(("5", "10", "20"), found)},
+        "kinds": {"wind": {"hours": 2.0, "an_hour": 1.0, "false": {"rain": 2}}},
+    }  # fmt: skip
+    point = row | {"budget": 1.0, "raised": 0.0, "thresholds": {"rain": 0.25}}
+    rows = {"manifest": row, "other kinds": row, "operating point": point, "all kinds": row}
+    ears = tmp_path / "ears.json"
+    ears.write_text(json.dumps({"seed": 1, "models": {"home": rows, NAME: rows}}))
+    make(ears, tmp_path / "out", chosen)
+    manifest = read_manifest(tmp_path / "out" / FILE_NAME)
+    assert (manifest.threshold("rain").on, manifest.threshold("rain").off) == (0.25, 0.15)
+    assert manifest.threshold("snore") == HOME_PLUS.threshold("snore")
+    card = (tmp_path / "out" / CARD).read_text()
+    assert "| home-plus, operating point | 50.0% |" in card
+    assert "not calibrated" not in card
+    by_hand = tmp_path / "mine.toml"
+    by_hand.write_text("snore = 0.7\n")
+    make(by_hand, tmp_path / "out", chosen)
+    manifest = read_manifest(tmp_path / "out" / FILE_NAME)
+    assert (manifest.threshold("snore").on, manifest.threshold("rain").on) == (0.7, 0.25)
+    assert (tmp_path / "out" / CARD).read_text() == card
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("x.json", "{", "x.json: is neither JSON nor TOML: "),
+        ("x.toml", "a", "x.toml: is neither JSON nor TOML: "),
+        ("x.json", "[]", "x.json: is no table of thresholds"),
+        ("x.json", '{"models": {"home": {}}}', "x.json: has no home-plus; give --yamnet to evaluate_ears"),
+        ("x.toml", "tiger = 0.5", "x.toml: tiger is no label of home-plus"),
+        ("x.toml", "rain = 7", "x.toml: rain: 7 is no threshold from 0 to 1"),
+        ("x.toml", "rain = true", "x.toml: rain: True is no threshold from 0 to 1"),
+    ],
+)
+def test_refusals(tmp_path, monkeypatch, capsys, name, text, words):
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(text)
+    before = CHOSEN.read_text()
+    assert make_home_plus.main(["--evaluation", name]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"make_home_plus: {words}")
+    assert error.count("\n") == 1
+    assert CHOSEN.read_text() == before
