@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -145,15 +146,15 @@ def test_the_settings_of_a_version_that_is_not_on_the_device_are_refused(tmp_pat
     ("lacks", "why"),
     [
         ("model.toml", "model.toml is no file"),
-        ("model.tflite", "has the sha256 of no file"),
+        ("model.tflite", "has the sha256 of no file"),  # and the manifest is not what a fused model's would have
     ],
 )
 def test_a_model_that_is_not_whole_is_refused_before_anything_is_touched(tmp_path: Path, lacks: str, why: str) -> None:
     folder = tmp_path / "jetty"
     folder.mkdir()
     for name in {"model.tflite", "model.toml"} - {lacks}:
-        (folder / name).write_text("a model")
-    sha256 = hashlib.sha256(b"a model").hexdigest()
+        (folder / name).write_text(f"a {name}")
+    sha256 = hashlib.sha256(b"a model.tflite").hexdigest()
     model = {"name": "jetty", "src": str(folder), "sha256": sha256}
     wheels = {"edgeaudio_source": "wheels", "edgeaudio_wheels": str(tmp_path)}
     values = {**GOOD, **wheels, "edgeaudio_python": "python3.11", "edgeaudio_models": [model]}
@@ -161,6 +162,66 @@ def test_a_model_that_is_not_whole_is_refused_before_anything_is_touched(tmp_pat
     assert status != 0
     assert why in output
     assert "changed=0" in output
+
+
+def tasks_of(file: str, *names: str) -> list[dict[str, Any]]:
+    """Return tasks of the role by their names, those of blocks too, without what needs root."""
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML (pip install '.[fleet]')")
+    listed = yaml.safe_load((ROLE / "tasks" / file).read_text())
+    found = {task["name"]: task for each in listed for task in [each, *each.get("block", [])]}
+    for task in map(found.__getitem__, names):
+        for key in ("owner", "group"):
+            task.get("ansible.builtin.copy", {}).pop(key, None)
+    return [found[name] for name in names]
+
+
+def push(tmp_path: Path, *models: dict[str, str]) -> tuple[int, str]:
+    """Run what the role does with models, with `tmp_path/release` for the release, whose folders are there."""
+    for model in models:
+        (tmp_path / "release" / "models" / model["name"]).mkdir(parents=True, exist_ok=True)
+    variables = {
+        "edgeaudio_device": "porch",
+        "edgeaudio_version": "1.2.3",
+        "edgeaudio_settings": "",
+        "edgeaudio_credentials": {},
+        "edgeaudio_sound_card": False,
+        "edgeaudio_models": models,
+        "edgeaudio_deploy": str(ANSIBLE.parent),
+        "edgeaudio_release_folder": str(tmp_path / "release"),
+        "edgeaudio_salt": {"content": "c2FsdA=="},
+    }
+    tasks = [
+        *tasks_of("preflight.yml", "Read the models' hashes", "Refuse another model than that which is meant"),
+        *tasks_of("release.yml", "Name the release", "Push its models"),
+    ]
+    (tmp_path / "templates").mkdir(exist_ok=True)
+    shutil.copy(ROLE / "templates" / "edgeaudio.toml.j2", tmp_path / "templates")
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": variables, "tasks": tasks}
+    (tmp_path / "play.json").write_text(json.dumps([play]))
+    return run(tmp_path, "ansible-playbook", str(tmp_path / "play.json"))
+
+
+def test_a_fused_model_is_pushed_with_its_members(tmp_path: Path) -> None:
+    folders = tmp_path / "of the operator"
+    fused, member = folders / "home-plus", folders / "yamnet"
+    for folder, names in ((fused, ["model.toml"]), (member, ["model.toml", "model.tflite"])):
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / name).write_text(f"{name} of {folder.name}")
+    of_fused, of_member = (
+        hashlib.sha256(text.encode()).hexdigest() for text in ("model.toml of home-plus", "model.tflite of yamnet")
+    )
+    models = [
+        {"name": "home-plus", "src": str(fused), "sha256": of_fused},
+        {"name": "yamnet", "src": str(member), "sha256": of_member},
+    ]
+    status, output = push(tmp_path, *models)
+    assert status == 0, output
+    pushed = {
+        str(file.relative_to(tmp_path / "release" / "models")): file.read_text()
+        for file in (tmp_path / "release").rglob("model.*")
+    }
+    assert pushed == {f"{file.parent.name}/{file.name}": file.read_text() for file in folders.rglob("model.*")}
 
 
 @pytest.fixture
