@@ -238,7 +238,9 @@ class CommandHandler:
     def _entities(self, worker: SourceWorker) -> SourceEntities:
         announced = self._actions.announced(worker.name)
         transcribes = self._actions.transcribes(worker.name)
-        return SourceEntities(worker.name, labels_of(worker), announced, transcribes)
+        return SourceEntities(
+            worker.name, labels_of(worker), announced, transcribes, has_members=worker.pipeline.has_members
+        )
 
     def _switch_state(self, worker: SourceWorker) -> Message:
         return self._sink.switch_state(worker.name, on=worker.enabled)

@@ -170,6 +170,11 @@ class SourcePipeline:
         """Return the onsets of the events that have not ended."""
         return [event for detector in self._detectors for event in detector.active]
 
+    @property
+    def has_members(self) -> bool:
+        """True if one of the models is fused."""
+        return any(isinstance(binding.model, FusedScorer) for binding in self._bindings)
+
     def thresholds(self) -> dict[str, dict[str, Threshold]]:
         """Return the thresholds that settings and commands chose, by model and label."""
         return {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -21,6 +23,7 @@ from support.discovery_rules import (
     payloads,
 )
 
+from edgeaudio.sinks.mqtt import messages
 from edgeaudio.sinks.mqtt.discovery import MAX_BYTES
 from edgeaudio.sinks.mqtt.entities import (
     OTHER_SOUND,
@@ -30,6 +33,7 @@ from edgeaudio.sinks.mqtt.entities import (
     in_sentence_case,
 )
 from edgeaudio.sinks.mqtt.topics import Topics
+from edgeaudio.types import Event
 
 
 def test_a_source_that_is_transcribed_has_its_last_sentence_as_a_state_of_255_characters() -> None:
@@ -75,6 +79,25 @@ def test_events_have_the_links_of_detections_where_there_is_a_dashboard() -> Non
         for has_links in (False, True)
     ]
     assert templates[1] == templates[0].replace("} | to_json", ", 'link': value_json.link | default('')} | to_json")
+
+
+@pytest.mark.parametrize("members", [{"home": 0.91, "yamnet": 0.44}, None])
+def test_events_have_the_members_scores_where_a_model_is_fused(members: dict[str, float] | None) -> None:
+    def template(*, has_members: bool) -> str:
+        agent = replace(AGENT, sources=(replace(AGENT.sources[0], has_members=has_members),))
+        return str(components(announced(agent).messages)["front-door_event"]["value_template"])
+
+    assert "members" not in template(has_members=False)
+    jinja2 = pytest.importorskip("jinja2", reason="needs Jinja (pip install '.[fleet]')")
+    environment = jinja2.Environment(autoescape=False)
+    environment.filters["to_json"] = json.dumps  # Home Assistant's own
+    at, of_members = datetime(2026, 11, 28, tzinfo=UTC), tuple((members or {}).items())
+    event = Event("e1", "onset", "front-door", "both", "smoke_alarm", 0.9, at, 0.5, members=of_members)
+    detection = json.loads(messages.detection(TOPICS, event, seq_epoch="a", seq=1).payload)
+    this = {"attributes": {"event_types": ["smoke_alarm"]}}
+    found = json.loads(environment.from_string(template(has_members=True)).render(value_json=detection, this=this))
+    assert found["members"] == (members or {})
+    assert (found["event_type"], found["score"]) == ("smoke_alarm", 0.9)
 
 
 def test_what_is_enabled_by_default() -> None:

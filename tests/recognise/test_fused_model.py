@@ -323,6 +323,12 @@ def test_events_name_the_scores_of_the_members_that_have_the_label(tmp_path):
     assert first["onset"] < first["offset"]  # the peak
 
 
+def test_a_source_with_a_fused_model_has_members(several):
+    for models, expected in ([several.members[0], several], True), (several.members, False):
+        pipeline = SourcePipeline("porch", [ModelBinding(each) for each in models], namespace=UUID(int=0))
+        assert pipeline.has_members == expected
+
+
 def test_a_period_and_thresholds_of_the_source_are_those_of_the_fused_model(tmp_path):
     section = member(tmp_path, "one")
     model = load_model(fused_directory(tmp_path, [section], clip=WAVEFORM))

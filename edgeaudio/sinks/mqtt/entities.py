@@ -62,6 +62,7 @@ class SourceEntities:
     labels: tuple[str, ...]  # all that are reported, as the models have them; their slugs differ
     announced: tuple[LabelEntity, ...]  # those with entities of their own
     transcribes: bool = False
+    has_members: bool = False  # whether one of its models is fused, whose detections have the members' scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,7 @@ def source_components(agent: AgentEntities, source: SourceEntities) -> dict[str,
     """Return a source's entities by their keys, those of its labels included."""
     topics, image_type, name = agent.topics, agent.image_type, source.name
     link = ", 'link': value_json.link | default('')" if agent.has_links else ""
+    members = ", 'members': value_json.members | default({})" if source.has_members else ""
     types, one_type = _event_types(source)
     found: dict[str, Component] = {
         f"{name}_event": {
@@ -161,7 +163,7 @@ def source_components(agent: AgentEntities, source: SourceEntities) -> dict[str,
             "value_template": (
                 "{% if value_json.kind == 'onset' %}{{ {'event_type': " + one_type + ", 'label': value_json.label, "
                 "'id': value_json.id, 'score': value_json.score, 'at': value_json.at, 'model': value_json.model, "
-                "'test': value_json.test | default(false)" + link + "} | to_json }}{% endif %}"
+                "'test': value_json.test | default(false)" + members + link + "} | to_json }}{% endif %}"
             ),
             "icon": "mdi:ear-hearing",
             **_available(topics),
