@@ -126,9 +126,9 @@ class _TimedFusedStream:
         _, taken_s = self._timed.timed(lambda: self._stream.hear(member, values, stands, counts=counts))
         self._heard_s += taken_s
 
-    def combined(self, at: Fraction) -> Combined:
+    def combined(self, clip: tuple[Fraction, Fraction]) -> Combined:
         """Return the combination. Raises ModelFailedError."""
-        combined, taken_s = self._timed.timed(lambda: self._stream.combined(at))
+        combined, taken_s = self._timed.timed(lambda: self._stream.combined(clip))
         self._timed.note(self._heard_s + taken_s)
         self._heard_s = 0.0
         return combined

@@ -1,6 +1,6 @@
 """A fused model: several models whose scores become one.
 
-Owns: finding and loading the members, and which score of each stands at a moment.
+Owns: finding and loading the members, and which score of each counts at a moment.
 Does not know: the arithmetic (fusion.py), clips, thresholds, events.
 """
 
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.recognise.bundled_models import find_model
@@ -40,19 +42,21 @@ class FusedModel:
     def fused_stream(self) -> FusedStream:
         """Return the model in its initial state, for one source's sound without a hole."""
         scorers = [member.stream() if member.manifest.input.stateful else member for member in self.members]
-        return FusedStream(scorers, self._combination)
+        return FusedStream(scorers, self._combination, [section.window == "clip" for section in self.manifest.fuse])
 
 
 class FusedStream:
-    """A fused model on one source's sound without a hole: the last score of each member, and their combination.
+    """A fused model on one source's sound without a hole: the last scores of each member, and their combination.
 
     Moments are in samples of the sound, or in any other unit. Not thread-safe.
     """
 
-    def __init__(self, scorers: Sequence[_ClipScorer], combination: Combination) -> None:
+    def __init__(self, scorers: Sequence[_ClipScorer], combination: Combination, highest: Sequence[bool]) -> None:
+        """`highest`: whether of each member the highest score within the clip counts, and not the last."""
+        self._highest = highest
         self._scorers = scorers
         self._combination = combination
-        self._heard: list[deque[_Score]] = [deque() for _ in scorers]  # of each member: its last score, and newer ones
+        self._heard: list[deque[_Score]] = [deque() for _ in scorers]  # of each member: what counts, and newer
 
     def hear(self, member: int, values: Samples | None, stands: tuple[Fraction, Fraction], *, counts: bool) -> None:
         """Score a member's next clip (None: under the gate), or step.
@@ -63,9 +67,15 @@ class FusedStream:
         scores = None if values is None else self._scorers[member].scores(values)
         self._heard[member].append(_Score(*stands, scores if counts else None))
 
-    def combined(self, at: Fraction) -> Combined:
-        """Return the scores at a moment, which is no earlier than that of the last call."""
-        return self._combination.combined([_standing(heard, at) for heard in self._heard])
+    def combined(self, clip: tuple[Fraction, Fraction]) -> Combined:
+        """Return the scores at the end of a clip, which begins and ends no earlier than that of the last call."""
+        begin, end = clip
+        return self._combination.combined(
+            [
+                _highest(heard, begin, end) if highest else _standing(heard, end)
+                for heard, highest in zip(self._heard, self._highest, strict=True)
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +90,14 @@ def _standing(heard: deque[_Score], at: Fraction) -> Samples | None:
     while len(heard) > 1 and heard[1].since <= at:
         heard.popleft()
     return heard[0].scores if heard and heard[0].since <= at <= heard[0].until else None
+
+
+def _highest(heard: deque[_Score], begin: Fraction, end: Fraction) -> Samples | None:
+    """Return the highest of the scores from one moment on and up to another, and forget earlier ones."""
+    while heard and heard[0].since < begin:
+        heard.popleft()
+    found = [each.scores for each in heard if each.since <= end and each.scores is not None]
+    return np.max(found, axis=0) if found else None
 
 
 LoadedModel = Model | FusedModel

@@ -117,6 +117,9 @@ class FuseSection:
     sha256: str  # of its model.tflite
     labels: Mapping[str, str]  # a label of the fused model: the member's label or group
     weights: Mapping[str, float] = field(default_factory=dict)  # of the fused model's labels; else 1
+    # which score counts: the last one, or the highest of the clips that ended within the fused model's clip, so that a
+    # brief sound that its longer members still hear is not forgotten
+    window: Literal["last", "clip"] = "last"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,7 @@ def fused_sha256(manifest: Manifest) -> str:
             "model": section.model,
             "sha256": section.sha256,
             "labels": {name: [theirs, section.weights.get(name, 1.0)] for name, theirs in section.labels.items()},
+            **({"window": section.window} if section.window != "last" else {}),
         }
         for section in manifest.fuse
     ]

@@ -66,8 +66,8 @@ class FusedClipScorer(Protocol):
     def hear(self, member: int, values: Samples | None, stands: tuple[Fraction, Fraction], *, counts: bool) -> None:
         """Score a member's next clip; `stands`: from when and up to when the score stands."""
 
-    def combined(self, at: Fraction) -> Combined:
-        """Return the combination of the members' last scores, of those that still stand."""
+    def combined(self, clip: tuple[Fraction, Fraction]) -> Combined:
+        """Return the combination of the members' scores that count at the end of a clip, from its beginning to it."""
 
 
 @runtime_checkable
@@ -374,7 +374,7 @@ class _Epoch:
         members: tuple[tuple[str, Samples], ...] = ()
         if part.is_fused:
             if not clip.is_quiet:
-                combined = self._fused[part.index].combined(clip.stop * input_per_output)
+                combined = self._fused[part.index].combined((position, clip.stop * input_per_output))
                 values, members = combined.values, combined.members
         elif clip.values is not None:
             values = self._scorers[part.index].scores(clip.values)

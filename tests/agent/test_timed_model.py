@@ -59,7 +59,7 @@ def test_an_inference_of_a_fused_model_is_a_combination_with_its_members(tmp_pat
     stream = _TimedFusedStream(timed, timed._fused.fused_stream())
     for number in (0, 1):
         stream.hear(number, None, (Fraction(0), Fraction(1)), counts=True)
-    stream.combined(Fraction(0))
+    stream.combined((Fraction(0), Fraction(0)))
     assert timed._durations_s[-1] == 7.0
     monkeypatch.undo()
     with pytest.raises(ModelFailedError, match=r"^the model fused failed$"):

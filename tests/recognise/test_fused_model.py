@@ -96,6 +96,7 @@ def test_a_manifest_is_written_as_it_was_read():
         ("combine_labels/third", "max", "combine_labels.third: is not one of the labels"),
         ("combine_labels/second", "k_of_n", "k: 0 is not from 1 to 2, the number of members"),
         ("combine_labels/first", "max", 'fuse[0].weights.first: does not go with combine = "max"'),
+        ("fuse/1/window", "long", 'fuse[1].window: \'long\' is none of "last", "clip"'),
         ("fuse/1/model", "../two",
          "fuse[1].model: '../two' is not made of letters, digits, - and _: it is the name of a directory"),
         ("fuse/1/sha256", "2",
@@ -134,9 +135,10 @@ def test_the_hash_is_that_of_what_is_combined_and_how():
     assert digest("detector/on", 0.9) == digest("description", "x") == digest("fuse/0/weights/second", 1.0) == own
     changes = [
         ("combine", "mean"), ("fuse/0/sha256", "3" * 64), ("fuse/0/labels/first", "c"), ("fuse/0/weights/first", 3.0),
-        ("combine_labels/second", "max"),
+        ("combine_labels/second", "max"), ("fuse/0/window", "clip"),
     ]  # fmt: skip
-    assert len({own, *(digest(*change) for change in changes)}) == 6
+    assert len({own, *(digest(*change) for change in changes)}) == 7
+    assert digest("fuse/0/window", "last") == own
 
 
 @pytest.mark.parametrize("place", ["in it", "beside it"])
@@ -304,6 +306,20 @@ def test_a_member_under_the_gate_counts_as_zero(tmp_path):
     samples = np.concatenate([np.full(120, 0.9, np.float32), np.zeros(240, np.float32)])
     (found,) = scores_of(run([model], samples, 1200), "fused")
     assert found.values.tolist() == [0, 0, 0]
+
+
+def test_a_brief_sound_counts_as_long_as_the_fused_clip_holds_it(tmp_path):
+    """The fused clip is 0.3 s long, the member's 0.1 s; 0.1 s of it are loud."""
+    section = member(tmp_path, "one", clip=replace(WAVEFORM, period_ms=100))
+    samples = np.concatenate([np.zeros(240), np.full(120, 0.9), np.zeros(720)]).astype(np.float32)
+    samples += np.float32(1e-4)  # no clip is digital silence
+    found = {}
+    for window in ("last", "clip"):
+        sections = [replace(section, window=window)]
+        model = load_model(fused_directory(tmp_path, sections, clip=replace(WAVEFORM, n_samples=360, period_ms=100)))
+        scores = scores_of(run([model], samples, 1200, gate_dbfs=-200), "fused")
+        found[window] = [round(each.offset_s, 3) for each in scores if max(each.values) > 0.5]
+    assert found == {"last": [0.0], "clip": [0.0, 0.1, 0.2]}
 
 
 def test_events_name_the_scores_of_the_members_that_have_the_label(tmp_path):

@@ -266,9 +266,10 @@ BOTH = Manifest(
 )  # fmt: skip
 
 
-def together(slow, fast, **options):
+def together(slow, fast, window="last"):
     members = {"slow": Heard(MemberOutput(("x",), 1e-6), [slow]), "fast": Heard(MemberOutput(("y",), 1e-6), [fast])}
-    (both,) = fused(BOTH, members, **options)
+    manifest = replace(BOTH, fuse=(BOTH.fuse[0], replace(BOTH.fuse[1], window=window)))
+    (both,) = fused(manifest, members)
     return first_scores(both)
 
 
@@ -279,7 +280,8 @@ def test_a_score_stands_until_it_is_older_than_its_clip():
     assert together(slow, fast) == pytest.approx([0.0, 0.0, 0.0, 0.0], abs=1e-5)
     fast = replace(slow, scores=(clip(3.1, [0.7], 1.0), clip(3.6, [0.4], 1.0)))
     assert together(slow, fast) == pytest.approx([0.0, 0.4, 0.0, 0.0], abs=1e-5)
-    assert together(slow, fast, memory_s=2.0) == pytest.approx([0.0, 0.7, 0.7, 0.0], abs=1e-5)
+    # fourth: clips that ended after 3 s
+    assert together(slow, fast, window="clip") == pytest.approx([0.0, 0.7, 0.7, 0.7], abs=1e-5)
     quiet = replace(slow, scores=(clip(0, None), *slow.scores[1:]))
     assert together(quiet, fast) == pytest.approx([float("nan"), 0.4, 0.0, 0.0], abs=1e-5, nan_ok=True)
 
@@ -296,12 +298,14 @@ def test_a_member_that_was_not_heard_is_named(section, words):
         fused(replace(BOTH, fuse=(section,)), {"slow": Heard(MemberOutput(("x",), 1 / 256), [])})
 
 
+@pytest.mark.parametrize("window", ["last", "clip"])
 @pytest.mark.parametrize("period_ms", [50, 30, 85])
 @pytest.mark.parametrize("changes", [{}, {"combine_labels": {"second": "max"}}, {"combine": "k_of_n", "k": 2}])
-def test_kept_scores_are_combined_as_the_agent_combines_them(tmp_path, period_ms, changes):
+def test_kept_scores_are_combined_as_the_agent_combines_them(tmp_path, window, period_ms, changes):
     of_one = replace(WAVEFORM, period_ms=50)
     one = member(tmp_path, "one", clip=of_one)
     two = member(tmp_path, "two", "waveform_int8", clip=replace(WAVEFORM, period_ms=period_ms))
+    two = replace(two, window=window)
     if "combine" not in changes:
         two = replace(two, weights={"first": 3.0})
     directory = fused_directory(tmp_path, [one, two], clip=of_one, **changes)

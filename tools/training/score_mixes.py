@@ -1,6 +1,6 @@
 """Models that agree, tried without running them again: the scores that each gave, combined as a manifest says.
 
-Owns: which score of a member stands when another's clip ends, as the agent has it (recognise/fused_model.py).
+Owns: which scores of a member count when another's clip ends, as the agent has it (recognise/fused_model.py).
 Does not know: models, thresholds, the arithmetic (recognise/fusion.py).
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +31,11 @@ class Heard:
     trials: Sequence[Trial]
 
 
-def fused(manifest: Manifest, members: Mapping[str, Heard], *, memory_s: float = 0.0) -> list[Trial]:
+def fused(manifest: Manifest, members: Mapping[str, Heard]) -> list[Trial]:
     """Return the trials of a fused model, by the names of its members, at the times of the first one's clips.
 
-    The fused model has the clips of its first member. The last score of each other member stands until it is older
-    than its clip; where none stands, it counts as 0.
-    memory_s: Above 0, the highest of each score of a member within that time counts, instead of its last.
+    The fused model has the clips of its first member. Of each other member its last score counts, which stands until it
+    is older than its clip, or, by its `window`, the highest within the fused model's clip; where there is none, 0 does.
 
     Raises:
         EdgeaudioError: A member is missing, or has no label of that name.
@@ -51,7 +49,8 @@ def fused(manifest: Manifest, members: Mapping[str, Heard], *, memory_s: float =
     heard = [members[section.model] for section in manifest.fuse]
     combination = Combination(manifest, [member.output for member in heard])
     together = zip(*(member.trials for member in heard), strict=True)
-    return [_combined(trials, combination, memory_s) for trials in together]
+    highest = [section.window == "clip" for section in manifest.fuse]
+    return [_combined(trials, combination, highest) for trials in together]
 
 
 def renamed(trials: Sequence[Trial], columns: Sequence[Sequence[int]]) -> list[Trial]:
@@ -65,32 +64,38 @@ def renamed(trials: Sequence[Trial], columns: Sequence[Sequence[int]]) -> list[T
     ]
 
 
-def _combined(trials: Sequence[Trial], combination: Combination, memory_s: float) -> Trial:
-    first, *others = trials
-    heard = [_heard(trial) for trial in others]
+def _combined(trials: Sequence[Trial], combination: Combination, highest: Sequence[bool]) -> Trial:
+    heard = [_heard(trial) for trial in trials]
 
     def at(score: Scores) -> Scores:
         if score.values is None:
             return score
-        end_s = score.offset_s + score.duration_s
-        standing = [score.values, *(_standing(*each, end_s, memory_s) for each in heard)]
-        return replace(score, values=combination.combined(standing).values)
+        begin_s, end_s = score.offset_s, score.offset_s + score.duration_s
+        counting = [
+            _highest(*each, begin_s, end_s) if wide else _standing(*each, end_s)
+            for each, wide in zip(heard, highest, strict=True)
+        ]
+        return replace(score, values=combination.combined(counting).values)
 
+    first = trials[0]
     return replace(first, scores=[at(score) for score in first.scores])
 
 
-def _heard(trial: Trial) -> tuple[NDArray[np.float64], Sequence[Values | None], float]:
-    ends_s = np.array([score.offset_s + score.duration_s for score in trial.scores])
-    return ends_s, [score.values for score in trial.scores], max((s.duration_s for s in trial.scores), default=0.0)
+def _heard(trial: Trial) -> tuple[Sequence[Scores], NDArray[np.float64]]:
+    return trial.scores, np.array([score.offset_s + score.duration_s for score in trial.scores])
 
 
-def _standing(
-    ends_s: NDArray[Any], values: Sequence[Values | None], clip_s: float, end_s: float, memory_s: float
-) -> Values | None:
+def _standing(scores: Sequence[Scores], ends_s: NDArray[np.float64], end_s: float) -> Values | None:
     """Return a member's scores that stand at `end_s`; None if there are none."""
-    since_s = end_s - max(clip_s if memory_s == 0.0 else memory_s, 0.0)
+    last = int(np.searchsorted(ends_s, end_s + ROUNDING_S, side="right")) - 1
+    if last < 0 or end_s - ends_s[last] > scores[last].duration_s + ROUNDING_S:
+        return None
+    return scores[last].values
+
+
+def _highest(scores: Sequence[Scores], ends_s: NDArray[np.float64], begin_s: float, end_s: float) -> Values | None:
+    """Return the highest of a member's scores of clips that ended after `begin_s` and by `end_s`; None without any."""
+    first = int(np.searchsorted(ends_s, begin_s + ROUNDING_S, side="right"))
     last = int(np.searchsorted(ends_s, end_s + ROUNDING_S, side="right"))
-    first = int(np.searchsorted(ends_s, since_s - ROUNDING_S)) if memory_s else max(0, last - 1)
-    standing = [value for end, value in zip(ends_s[first:last], values[first:last], strict=True)
-                if value is not None and end >= since_s - ROUNDING_S]  # fmt: skip
-    return np.max(standing, axis=0) if standing else None
+    found = [score.values for score in scores[first:last] if score.values is not None]
+    return np.max(found, axis=0) if found else None

@@ -158,7 +158,7 @@ def write_report(
     }
     print("\n".join(tables(rows)))
     for name, of_model in outcomes.items():
-        if lines := kind_report.unproven_table(of_model):
+        if manifests[name].fuse and (lines := kind_report.unproven_table(of_model)):
             print(f"\n{name}, labels without scenes:\n", *lines, sep="\n")
     if options.json:
         options.json.write_text(json.dumps({"seed": options.seed, "models": rows}, indent=2) + "\n")

@@ -149,7 +149,11 @@ def manifest_of(thresholds: Mapping[str, float]) -> Manifest:
             for label, about in LABELS.items()
             if about.combine != "mean_logit" and about.home and about.yamnet
         },
-        fuse=(FuseSection("home", home.sha256, by_home), FuseSection("yamnet", yamnet.sha256, by_yamnet)),
+        fuse=(
+            FuseSection("home", home.sha256, by_home),
+            # a bark is over in YAMNet's clips while home's still hold it
+            FuseSection("yamnet", yamnet.sha256, by_yamnet, window="clip"),
+        ),
         announce=tuple(LABELS),
         entities={label: entity for label, entity in entities.items() if entity != EntitySection()},
     )
