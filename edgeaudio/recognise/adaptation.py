@@ -29,6 +29,7 @@ MARGIN = 0.5  # logits from the scores of nearly all minutes to the raised thres
 BOUND = 2.0  # logits by which a threshold rises, at most: 0.5 becomes 0.88
 RETURN_WINDOW = 30  # minutes after which a raised threshold comes back
 FEW = 1  # minutes of these that may still reach the given threshold
+NONE_YET = -1.0  # below every score: the minute has no clip yet
 _HALF_QUANTUM = 1 / 512  # of 8 bits: a score of 0 or 1 has no logit
 
 
@@ -117,26 +118,22 @@ class Adaptation:
         self.raised: Mapping[str, Raised] = {}  # replaced as a whole: other threads may read it
         self._clips_per_minute = max(1, round(60 / period_s))
         self._labels = {label: LabelAdaptation() for label in labels}
-        self._highest = dict.fromkeys(self._labels, 0.0)  # of this minute
+        # of this minute: the highest threshold that a clip's score would have met, by label; the detector notes it
+        self.highest = dict.fromkeys(self._labels, NONE_YET)
         self._clips = 0
 
-    def feed(self, reached: Mapping[str, float], given: Mapping[str, Threshold], at: datetime) -> bool:
-        """Take what one clip reached, by label: the highest threshold that its score would have met.
-
-        Return True if that ended a minute, after which other thresholds may be in force. `at`: time of the clip.
-        """
-        for label, highest in self._highest.items():
-            if reached[label] > highest:
-                self._highest[label] = reached[label]
+    def end_clip(self) -> bool:
+        """Count a clip whose scores are noted; return True if the minute is over, and `end_minute` due."""
         self._clips += 1
-        if self._clips % self._clips_per_minute:
-            return False
+        return self._clips % self._clips_per_minute == 0
+
+    def end_minute(self, given: Mapping[str, Threshold], at: datetime) -> None:
+        """Judge the minute, after which other thresholds may be in force. `at`: time of its last clip."""
         number = self._clips // self._clips_per_minute
         for label, adaptation in self._labels.items():
-            adaptation.minute(number, self._highest[label], given[label])
-        self._highest = dict.fromkeys(self._labels, 0.0)
+            adaptation.minute(number, self.highest[label], given[label])
+        self.highest = dict.fromkeys(self._labels, NONE_YET)
         self._note(given, at)
-        return True
 
     def forget(self, label: str) -> None:
         """Withdraw the raised threshold of a label, which begins anew."""

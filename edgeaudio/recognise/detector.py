@@ -14,7 +14,7 @@ one mouth says one word at a time; a group is no label of its own, and waits for
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
@@ -139,10 +139,7 @@ class Detector:
     def reached(self) -> dict[str, float]:
         """Return the highest threshold that the newest clip meets with its votes, by label."""
         votes = self._config.detector.votes
-        return {
-            name: sorted(label.votes)[-votes] if len(label.votes) >= votes else 0.0
-            for name, label in self._labels.items()
-        }
+        return {name: _reached(label.votes, votes) for name, label in self._labels.items()}
 
     def replace_thresholds(self, thresholds: Mapping[str, Threshold], adapted: frozenset[str]) -> None:
         """Change the thresholds of the reported labels, and which may rise; open events stay open."""
@@ -208,11 +205,18 @@ class Detector:
         return Adaptation(names, self._config.period_s) if names and not self._config.detector.refractory_s else None
 
     def _adapt(self, adaptation: Adaptation, scores: Scores) -> None:
-        reached = self.reached()
-        for name, label in self._labels.items():
-            if label.event and reached[name] >= label.chosen.off:
-                reached[name] = max(reached[name], label.chosen.on)  # an event that does not end goes on
-        if adaptation.feed(reached, self.thresholds(), scores.at):
+        votes, highest = self._config.detector.votes, adaptation.highest
+        for name, before in highest.items():
+            label = self._labels[name]
+            # a vote no higher than what an earlier clip of the minute reached cannot make this one reach more
+            if label.event is None and label.votes[-1] <= before:
+                continue
+            reached = _reached(label.votes, votes)
+            if label.event and reached >= label.chosen.off:
+                reached = max(reached, label.chosen.on)  # an event that does not end goes on
+            highest[name] = max(before, reached)
+        if adaptation.end_clip():
+            adaptation.end_minute(self.thresholds(), scores.at)
             self._enforce()
 
     def _enforce(self) -> None:
@@ -351,6 +355,11 @@ class Detector:
             offset_s=run.began.offset_s + lasted_s,
             members=label.peak_members,
         )
+
+
+def _reached(votes: Collection[float], needed: int) -> float:
+    """Return the highest threshold that so many of the votes meet."""
+    return sorted(votes)[-needed] if len(votes) >= needed else 0.0
 
 
 def _clip_score(scores: Scores, index: int) -> ClipScore:

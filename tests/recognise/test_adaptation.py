@@ -1,5 +1,6 @@
 """Thresholds that rise while a sound goes on: when, how far, until when; and what is reported meanwhile."""
 
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -12,6 +13,7 @@ from support.examples import examples
 
 from edgeaudio.recognise.adaptation import (
     BOUND,
+    NONE_YET,
     RETURN_WINDOW,
     WINDOW,
     Adaptation,
@@ -118,13 +120,14 @@ def test_it_is_never_under_the_given_one_bounded_monotone_and_returns(stretches,
 def test_minutes_are_counted_in_clips_and_what_has_risen_is_dated():
     adaptation = Adaptation(["fan"], period_s=20.0)
     chosen = {"fan": GIVEN, "dog": GIVEN}
-    ended = [
-        adaptation.feed(
-            {"fan": 0.6 if clip % 3 == 1 else 0.0, "dog": 0.6}, chosen, START + timedelta(seconds=20 * clip)
-        )
-        for clip in range(3 * WINDOW)
-    ]
-    assert ended == [False, False, True] * WINDOW
+    for clip in range(3 * WINDOW):
+        if clip % 3 == 1:
+            adaptation.highest["fan"] = 0.6
+        ended = adaptation.end_clip()
+        assert ended == (clip % 3 == 2)
+        if ended:
+            adaptation.end_minute(chosen, START + timedelta(seconds=20 * clip))
+            assert adaptation.highest == {"fan": NONE_YET}
     assert set(adaptation.raised) == {"fan"}
     raised = adaptation.raised["fan"]
     assert (raised.given, raised.since) == (GIVEN, START + timedelta(seconds=20 * (3 * 61 - 1)))
@@ -186,6 +189,53 @@ def test_scores_without_enough_votes_raise_nothing():
     assert chosen.reached() == {"fan": 0.0, "dog": 0.0}
     hours(chosen, 3, [0.6, 0.0], 3)
     assert set(chosen.raised()) == {"fan"}
+
+
+class Noted(Adaptation):
+    """Notes what each minute is judged by."""
+
+    def __init__(self):
+        super().__init__(["fan"], PERIOD_S)
+        self.judged = []
+
+    def end_minute(self, given, at):
+        self.judged.append(self.highest["fan"])
+        super().end_minute(given, at)
+
+
+@settings(max_examples=examples(50))
+@given(
+    fan=st.lists(st.sampled_from([0.0, 0.1, 0.4, 0.55, 0.6]), max_size=40),
+    votes=st.sampled_from([(1, 1), (1, 3), (2, 3), (3, 3)]),
+    reconnections=st.sets(st.integers(0, 40)),
+)
+def test_of_each_minute_what_the_highest_of_its_clips_reached_counts(fan, votes, reconnections):
+    chosen = detector(votes=votes[0], votes_of=votes[1], hold_s=60.0)
+    chosen._adaptation = Noted()
+    found = []
+    for number, score in enumerate(fan):
+        hours(chosen, 1 / 120, score, number / 120)
+        reached = chosen.reached()["fan"]
+        found.append(max(reached, GIVEN.on) if chosen.active and reached >= GIVEN.off else reached)
+        if number in reconnections:
+            chosen.end()
+    assert chosen._adaptation.judged == [max(found[clip - 1], found[clip]) for clip in range(1, len(found), 2)]
+
+
+def test_it_costs_no_call_for_a_label_in_a_clip_that_does_not_count():
+    def calls(adapted):
+        labels = tuple(map(str, range(100)))
+        config = DetectorConfig(labels, DetectorSection(), {}, 1.0, adapted=frozenset(labels if adapted else ()))
+        chosen, counted = Detector(config, UUID(int=0)), []
+        for number in range(3):
+            values = np.full(100, 0.3 - 0.1 * number, np.float32)
+            counted.clear()
+            sys.setprofile(lambda _, event, __: counted.append(event) if event.endswith("call") else None)
+            chosen.feed(Scores("porch", "home", START, float(number), 4.0, -20.0, values))
+            sys.setprofile(None)
+        return len(counted)
+
+    assert calls(adapted=True) - calls(adapted=False) < 10
 
 
 @pytest.mark.parametrize("kept_out", [{"adapted": frozenset()}, {"refractory_s": 1.0}])
