@@ -254,7 +254,13 @@ class _Report:
         return {"models": models} if models else {}
 
     def _comment(self, key: Key) -> str:
-        chosen = min(each.chosen.on for model in self._proposals for each in model if each.label == key[-2])
+        # `models.NAME.thresholds.LABEL.on`, or of a source, and so of all models that have the label
+        chosen = min(
+            each.chosen.on
+            for binding, proposals in zip(self._listener.bindings, self._proposals, strict=True)
+            for each in proposals
+            if each.label == key[-2] and (key[0] == "sources" or binding.model.manifest.name == key[1])
+        )
         return f"was {chosen:g}"
 
 

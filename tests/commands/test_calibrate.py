@@ -61,6 +61,14 @@ def test_a_table_and_settings_for_every_source(calibrate, hour):
     assert "on = 0.81  # was 0.5" in text
 
 
+def test_each_of_two_models_is_told_what_its_own_threshold_was(calibrate, model, hour):
+    other = [f"--set=models.other.{setting}" for setting in (f"path={model}", "thresholds.first.on=0.55")]
+    _, text, _ = calibrate(*other, hour)
+    mine, of_other = text.partition("# put these")[2].split("[models.other.")[:2]
+    assert "on = 0.81  # was 0.5\n" in mine
+    assert "on = 0.81  # was 0.55\n" in of_other
+
+
 def test_settings_for_the_source_that_is_heard_in_a_file(calibrate, tmp_path):
     out = tmp_path / "porch.toml"
     status, text, errors = calibrate("--all", "-o", out, "porch")
