@@ -6,6 +6,7 @@ Does not know: the arithmetic (fusion.py), clips, thresholds, events.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,7 +116,8 @@ def member_directory(section: FuseSection, directory: Path) -> Path:
     Raises EdgeaudioError if there is none.
     """
     for place in (directory / section.model, directory.absolute().parent / section.model):
-        if (place / FILE_NAME).is_file():
+        # pathlib's raises for a name that is too long, and in a directory that may not be read
+        if os.path.isfile(place / FILE_NAME):  # noqa: PTH113 (as above)
             return place
     return find_model(section.model)
 

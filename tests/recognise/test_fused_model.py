@@ -176,6 +176,10 @@ def test_members_that_do_not_fit_are_refused_in_one_line(tmp_path):
     assert refusal(fused_directory(tmp_path, [replace(one, model="unknown")])).startswith(
         "fuse[0].model: model 'unknown' is neither a directory"
     )
+    longer = "x" * 300  # than a directory's name can be
+    assert refusal(fused_directory(tmp_path, [replace(one, model=longer)])).startswith(
+        f"fuse[0].model: model '{longer}' is neither a directory"
+    )
     wrong = replace(one, sha256="5" * 64)
     assert refusal(fused_directory(tmp_path, [wrong])) == (
         f"fuse[0].sha256: is {'5' * 64}, and that of ../one is {one.sha256}"
