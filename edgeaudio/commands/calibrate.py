@@ -18,6 +18,7 @@ from edgeaudio.commands.interrupt import stopped_by_interrupt
 from edgeaudio.commands.output_file import check_replaceable
 from edgeaudio.commands.recognition import bindings_of, results
 from edgeaudio.commands.source_argument import failure_line, find_source
+from edgeaudio.commands.troubles import Troubles
 from edgeaudio.console import clock_time, columns
 from edgeaudio.errors import EdgeaudioError
 from edgeaudio.new_files import new_file, writing
@@ -56,7 +57,7 @@ class Request:
 
 
 def calibrate(targets: Sequence[str], path: Path | None, options: Sequence[str], request: Request) -> int:
-    """Hear the recordings, and print the thresholds that are proposed. Raises EdgeaudioError."""
+    """Hear the recordings, and print the thresholds that are proposed; 2 if one broke off. Raises EdgeaudioError."""
     settings = load_settings(path, options)
     found = [find_source(target, settings) for target in targets]
     source = _source(settings, request.source, [name for _, name in found if name])
@@ -73,7 +74,7 @@ def calibrate(targets: Sequence[str], path: Path | None, options: Sequence[str],
             "better an hour or a night"
         )
     _Report(listener, targets, request, source).print()
-    return 0
+    return listener.troubles.status()
 
 
 def _source(settings: Settings, wanted: str | None, heard: Sequence[str]) -> str | None:
@@ -104,6 +105,7 @@ class _Listener:
         self.bindings = [replace(binding, adapt=False) for binding in bindings]
         self._gate_dbfs = gate_dbfs
         self._live_s = live_s
+        self.troubles = Troubles()
         self.sounds = [
             SiteSound(list(detector_of(binding, UUID(int=0)).thresholds()), binding.effective_period_s)
             for binding in self.bindings
@@ -114,7 +116,12 @@ class _Listener:
         return max(sound.heard_s for sound in self.sounds)
 
     def hear(self, config: SourceConfig) -> None:
-        """Hear one recording, or a live source for a while. Raises EdgeaudioError."""
+        """Hear one recording, or a live source for a while.
+
+        What is heard until it breaks off counts: after a night the connection to a camera may be gone. Raises
+        EdgeaudioError if that is nothing.
+        """
+        before_s = self.heard_s
         detectors = [detector_of(binding, UUID(int=0)) for binding in self.bindings]
         models = [binding.model.manifest.name for binding in self.bindings]
         for sound in self.sounds:
@@ -141,7 +148,10 @@ class _Listener:
                     events = detector.feed(result)
                     self.sounds[index].feed(result, detector.reached(), events)
         except SourceError as error:
-            raise EdgeaudioError(failure_line(error)) from None
+            heard_s = self.heard_s - before_s
+            if heard_s <= 0:
+                raise EdgeaudioError(failure_line(error)) from None
+            self.troubles.say(f"{failure_line(error)}; the {_duration(heard_s)} before that count")
         self._end(detectors)
 
     def _end(self, detectors: Sequence[Detector]) -> None:

@@ -10,9 +10,13 @@ from support.tflite import without_runtime_line
 from support.wave_files import write_wave
 
 from edgeaudio import cli
+from edgeaudio.capture.errors import SourceError
+from edgeaudio.commands import calibrate as calibrate_module
 from edgeaudio.commands.calibrate import Request
 from edgeaudio.commands.calibrate import calibrate as run_calibrate
+from edgeaudio.commands.recognition import results
 from edgeaudio.errors import EdgeaudioError
+from edgeaudio.types import Reason
 
 RATE = 1200  # of the test model: clips of 120 samples, three scores that are means of their thirds
 
@@ -128,6 +132,20 @@ def test_settings_that_cannot_be_written_are_printed(calibrate, tmp_path):
     assert status == 2
     assert errors.startswith(f"edgeaudio: {out}: cannot be written: ")
     assert "[sources.porch.thresholds.first]\non = 0.81" in text
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_what_was_heard_before_a_source_broke_off_counts(calibrate, monkeypatch, is_heard):
+    def broken_off(config, *arguments, **options):
+        yield from results(config, *arguments, **options) if is_heard else ()
+        raise SourceError(config.name, config.address, Reason.TIMEOUT, "no sound for 10 s", "")
+
+    monkeypatch.setattr(calibrate_module, "results", broken_off)
+    status, text, errors = calibrate("porch")
+    assert status == 2
+    assert "hour.wav: no sound for 10 s" in errors
+    assert errors.endswith("; the 11 min before that count\n") == is_heard
+    assert ("first" in settings_of(text)["sources"]["porch"]["thresholds"]) if is_heard else text == ""
 
 
 @pytest.mark.integration  # starts a sender
