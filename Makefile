@@ -1,6 +1,7 @@
 # make demo   hear it work: a real stream, the real agent, a real broker, all on this machine
 # make dashboard   the same cameras over and over, and the page that shows them: http://127.0.0.1:8420/
-# make test   every test, set up from nothing with the releases of constraints.txt; EXPLORE=1: property tests try other inputs
+# make test   all tests but the slow ones, set up from nothing with the releases of constraints.txt; EXPLORE=1: property tests try other inputs
+# make test-slow   what those have the core of, case by case, and what is rarely touched; run it before such a change lands
 # make unit   the tests that need no server, in seconds; TESTS="tests/mqtt": less
 # make coverage   the same tests, and the lines of every room that none of them runs; TESTS="tests/mqtt": less
 # make lint   style, types and the rules of docs/architecture.md; make types: types alone
@@ -51,6 +52,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 # neighbours stay on one worker, which makes what a module's tests share once
 SPREAD := -n $(WORKERS) --dist worksteal
+QUICK := -m 'not slow'
 EXTRAS ?= demo,dashboard,archive,collect,test
 # files and folders of tests; none: all
 TESTS ?=
@@ -78,7 +80,7 @@ BENCH_VENV ?= .venv-bench
 # what looks for barriers in the page
 AXE := build/axe/node_modules/axe-core/axe.min.js
 
-.PHONY: demo dashboard test coverage test-browser unit lint types docs serve-docs wheel try-wheel check-tag image image-centre picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red test-recognisers faults bench constraints requirements deb test-image balena homeassistant check-python clean
+.PHONY: demo dashboard test test-slow coverage test-browser unit lint types docs serve-docs wheel try-wheel check-tag image image-centre picture programs test-newest test-fresh test-arm test-deb test-fleet test-homeassistant test-homeassistant-2025.4 test-homeassistant-2026.11 test-node-red test-recognisers faults bench constraints requirements deb test-image balena homeassistant check-python clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/edgeaudio demo
@@ -90,16 +92,19 @@ dashboard: $(VENV)/.dashboard
 # coverage takes as long again as pure Python does: it is measured where it is held to something
 test: $(VENV)/.test
 ifeq ($(TESTS),)
-	$(BIN)/python -m pytest $(SPREAD) --ignore tests/recognise
-	$(BIN)/python -m pytest tests/recognise $(SPREAD) --cov --cov-report=
+	$(BIN)/python -m pytest $(QUICK) $(SPREAD) --ignore tests/recognise
+	$(BIN)/python -m pytest tests/recognise $(QUICK) $(SPREAD) --cov --cov-report=
 	@report=$$($(BIN)/coverage report --include='edgeaudio/recognise/*' --fail-under=100 --skip-covered) \
 	  || { echo "$$report"; exit 2; }
 else
-	$(BIN)/python -m pytest $(TESTS) $(SPREAD)
+	$(BIN)/python -m pytest $(TESTS) $(QUICK) $(SPREAD)
 endif
 
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest $(TESTS) -m slow $(SPREAD)
+
 coverage: $(VENV)/.test
-	$(BIN)/python -m pytest $(TESTS) $(SPREAD) --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest $(TESTS) $(QUICK) $(SPREAD) --cov --cov-report=term-missing:skip-covered
 
 # few examples of each property: `make test` has them all
 unit: $(VENV)/.test

@@ -113,7 +113,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test as `unit` or `integration`, before any is chosen by that."""
     for item in items:
         if not any(item.iter_markers("integration")):
-            item.add_marker("integration" if _is_integration(item) else "unit")
+            slow = any(item.iter_markers("slow"))
+            item.add_marker("integration" if slow or _is_integration(item) else "unit")
 
 
 @pytest.hookimpl(wrapper=True)

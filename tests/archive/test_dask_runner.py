@@ -72,6 +72,7 @@ def test_a_killed_worker_costs_nothing_that_was_done(cluster: LocalCluster, tmp_
     assert len(again) < dask_window.LEAST_JOBS
 
 
+@pytest.mark.slow
 def test_an_outcome_that_is_lost_with_its_worker_is_no_lost_scheduler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,7 +193,7 @@ def _rows(out: Path) -> list[str]:
     return [str(row) for part in sorted(out.glob("*/parts/*/*")) for row in pq.read_table(part).to_pylist()]
 
 
-@pytest.mark.parametrize("noticed", [False, True])
+@pytest.mark.parametrize("noticed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_scheduler_that_goes_away_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, noticed: bool
 ) -> None:
@@ -217,6 +218,7 @@ def test_a_scheduler_that_goes_away_is_one_line(
         list(outcomes)
 
 
+@pytest.mark.slow
 def test_a_scheduler_with_tls_is_used_with_the_certificates_of_dask_s_settings(tmp_path: Path) -> None:
     known = make_certificates(tmp_path / "known")
     names: dict[str, object] = {
@@ -256,6 +258,7 @@ def test_a_scheduler_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: 
     logging.getLogger("distributed").setLevel(logging.WARNING)
 
 
+@pytest.mark.slow
 def test_a_scheduler_without_a_worker_is_told_once_and_waited_for(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from chaos.cameras import Row, on_cables, on_loopback
 
 
@@ -18,6 +20,7 @@ def test_cameras_fail_in_every_way(tmp_path: Path) -> None:
     assert told["audio switched off in the camera"] == "waiting no_audio_track"
 
 
+@pytest.mark.slow
 def test_networks_fail(tmp_path: Path) -> None:
     rows = on_cables(tmp_path, rounds=1, settle_s=0.5, lossy_s=4.0)
     assert [fault for row in rows for fault in row.faults] == []

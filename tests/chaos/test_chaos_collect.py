@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from chaos.collect import judged, under
 
 
+@pytest.mark.slow
 def test_what_was_published_is_stored_once_though_collectors_are_killed(tmp_path: Path) -> None:
     row = under(tmp_path / "collectors", "collectors", rate_per_s=200.0, duration_s=6.0, every_s=2.0)
     assert row.faults == ()

@@ -9,6 +9,7 @@ import pytest
 from chaos.shards import deaf_s, shards, twice_s
 
 
+@pytest.mark.slow
 def test_a_centre_grows_and_nothing_is_lost_or_left(tmp_path: Path) -> None:
     (rollout,) = shards(tmp_path, short=True)
     assert rollout.faults == ()

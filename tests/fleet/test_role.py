@@ -52,6 +52,7 @@ def roll_out(tmp_path: Path, *words: str, **hosts: dict[str, Any]) -> tuple[int,
     return run(tmp_path, "ansible-playbook", "--check", "--inventory", str(inventory), "site.yml", *words)
 
 
+@pytest.mark.slow
 def test_the_production_profile_of_ansible_lint_holds(tmp_path: Path) -> None:
     status, output = run(tmp_path, "ansible-lint", "--offline", "--profile", "production")
     assert status == 0, output
@@ -72,6 +73,7 @@ def test_two_hosts_of_one_name_are_refused_before_any_is_asked(tmp_path: Path) -
     assert "Ask each device" not in output
 
 
+@pytest.mark.slow
 def test_the_other_host_of_a_name_is_told_where_one_is_asked_for(tmp_path: Path) -> None:
     three = {"edgeaudio_device": "garage"}
     status, output = roll_out(tmp_path, "--limit", "one", one=GOOD, two=GOOD, three=three)
@@ -80,6 +82,7 @@ def test_the_other_host_of_a_name_is_told_where_one_is_asked_for(tmp_path: Path)
 
 
 @pytest.mark.parametrize("device", [None, ""])
+@pytest.mark.slow
 def test_a_host_without_a_name_is_refused_before_any_is_asked(tmp_path: Path, device: str | None) -> None:
     named = {} if device is None else {"edgeaudio_device": device}
     status, output = roll_out(tmp_path, one=GOOD, two={"edgeaudio_version": "1.2.3", **named})
@@ -91,15 +94,20 @@ def test_a_host_without_a_name_is_refused_before_any_is_asked(tmp_path: Path, de
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        ({"edgeaudio_version": None}, "edgeaudio_version"),
-        ({"edgeaudio_confirm_s": "soon"}, "edgeaudio_confirm_s"),
-        ({"edgeaudio_source": "floppy"}, "value of edgeaudio_source must be one of: checkout, index, wheels"),
         ({"edgeaudio_models": [{"name": "home"}]}, "missing required arguments: sha256, src"),
-        ({"edgeaudio_device": "Porch!"}, 'must be 1 to 64 of a-z, 0-9 and hyphens, is "Porch!"'),
         ({"edgeaudio_version": "../up"}, 'must be a version such as 1.2.3, is "../up"'),
-        ({"edgeaudio_python": "python3.6"}, "no TFLite runtime serves"),
-        ({"edgeaudio_space_mb": 10**9}, "make room"),
-        ({"edgeaudio_source": "wheels", "edgeaudio_wheels": "/no/such"}, 'there is no folder "/no/such"'),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)  # each is a run of Ansible
+            for each in [
+                ({"edgeaudio_version": None}, "edgeaudio_version"),
+                ({"edgeaudio_confirm_s": "soon"}, "edgeaudio_confirm_s"),
+                ({"edgeaudio_source": "floppy"}, "value of edgeaudio_source must be one of: checkout, index, wheels"),
+                ({"edgeaudio_device": "Porch!"}, 'must be 1 to 64 of a-z, 0-9 and hyphens, is "Porch!"'),
+                ({"edgeaudio_python": "python3.6"}, "no TFLite runtime serves"),
+                ({"edgeaudio_space_mb": 10**9}, "make room"),
+                ({"edgeaudio_source": "wheels", "edgeaudio_wheels": "/no/such"}, 'there is no folder "/no/such"'),
+            ]
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(tmp_path: Path, wrong: dict[str, Any], why: str) -> None:
@@ -111,6 +119,7 @@ def test_what_cannot_work_is_refused_in_one_line(tmp_path: Path, wrong: dict[str
     assert "changed=0" in output
 
 
+@pytest.mark.slow
 def test_the_clock_is_right_whatever_the_time_zone_of_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,12 +131,14 @@ def test_the_clock_is_right_whatever_the_time_zone_of_this_machine(
     assert "the clock is" not in output
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_off_is_refused(tmp_path: Path) -> None:
     status, output = roll_out(tmp_path, one={**GOOD, "edgeaudio_python": "python3.11", "edgeaudio_clock_s": -1})
     assert status != 0
     assert "-1 may be: see to its time server" in output
 
 
+@pytest.mark.slow
 def test_where_no_device_answers_the_play_fails(tmp_path: Path) -> None:
     away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
     status, output = roll_out(tmp_path, one={**GOOD, **away})
@@ -136,6 +147,7 @@ def test_where_no_device_answers_the_play_fails(tmp_path: Path) -> None:
     assert "away, and left as they are: one;" in output
 
 
+@pytest.mark.slow
 def test_the_settings_of_a_version_that_is_not_on_the_device_are_refused(tmp_path: Path) -> None:
     status, output = roll_out(tmp_path, "--tags", "configure", one={**GOOD, "edgeaudio_python": "python3.11"})
     assert status != 0
@@ -149,6 +161,7 @@ def test_the_settings_of_a_version_that_is_not_on_the_device_are_refused(tmp_pat
         ("model.tflite", "has the sha256 of no file"),  # and the manifest is not what a fused model's would have
     ],
 )
+@pytest.mark.slow
 def test_a_model_that_is_not_whole_is_refused_before_anything_is_touched(tmp_path: Path, lacks: str, why: str) -> None:
     folder = tmp_path / "jetty"
     folder.mkdir()
@@ -250,6 +263,7 @@ def of_checkout(tmp_path: Path, checkout: Path, **values: Any) -> tuple[int, str
     return roll_out(tmp_path, one={**GOOD, **own, **values})
 
 
+@pytest.mark.slow
 def test_of_a_checkout_only_what_goes_into_the_version_must_be_committed(tmp_path: Path, checkout: Path) -> None:
     assert "edgeaudio_checkout:" not in of_checkout(tmp_path, checkout)[1]
     (checkout / "edgeaudio" / "version.py").write_text('__version__ = "1.2.4"\n')
@@ -260,6 +274,7 @@ def test_of_a_checkout_only_what_goes_into_the_version_must_be_committed(tmp_pat
     assert "these are not: edgeaudio/version.py, models/mine/; commit them" in output
 
 
+@pytest.mark.slow
 def test_a_checkout_of_another_version_or_none_is_refused(tmp_path: Path, checkout: Path) -> None:
     assert 'is not what the checkout is: __version__ = "1.2.3"' in (
         of_checkout(tmp_path, checkout, edgeaudio_version="1.2")[1].replace("\\", "")
@@ -294,7 +309,9 @@ PLAY = """\
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        ("refuses", "new is refused, the device keeps what it had: mqtt.url: must be set"),
+        pytest.param(
+            "refuses", "new is refused, the device keeps what it had: mqtt.url: must be set", marks=pytest.mark.slow
+        ),
         (
             "deaf",
             "new is not confirmed, the device returns to the release before: not heard as before: porch (waiting)",

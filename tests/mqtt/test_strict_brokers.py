@@ -163,7 +163,7 @@ def test_a_message_that_the_broker_does_not_answer_holds_up_no_other(strict: Str
     wait_until(lambda: dict(running.sender.status.quarantined) == {DETECTION: 1})
 
 
-@pytest.mark.parametrize("sources", [1, 4, 8])
+@pytest.mark.parametrize("sources", [1, 4, pytest.param(8, marks=pytest.mark.slow)])
 def test_a_broker_that_discards_what_comes_too_fast_gets_all(
     sources: int, strict: StrictBroker, run_sender: Run
 ) -> None:

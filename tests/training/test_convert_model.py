@@ -16,6 +16,8 @@ from edgeaudio.recognise.model import load_model
 from tools.training.recordings import write_wav
 
 pytestmark = [
+    # TensorFlow; tests/test_docs_models.py trains, converts and evaluates in every run
+    pytest.mark.slow,
     # found, not imported: that takes seconds, on each worker that collects
     pytest.mark.skipif(
         find_spec("tensorflow") is None, reason="TensorFlow is not installed: the extra `train` brings it"

@@ -5,6 +5,7 @@ import pytest
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.slow
 def test_a_teacher_is_followed_where_the_label_does_not_count(tmp_path):
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
     import keras  # noqa: PLC0415 - TensorFlow

@@ -27,6 +27,7 @@ def log_mels(n_frames):
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.slow
 def test_mfcc_begin_as_the_mel_bands_they_were_made_of(spectrum_network):
     bands = log_mels(197)
     mfcc = clip_features(bands, MFCC)
@@ -43,6 +44,7 @@ def test_mfcc_begin_as_the_mel_bands_they_were_made_of(spectrum_network):
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.slow
 def test_what_a_teacher_says_is_answered_in_training_alone(spectrum_network):
     config = FeatureConfig("log_mel", 16_000, n_fft=512, hop_length=320, n_mels=16)
     network, scoring = spectrum_network(config, 30, 3, n_taught=7)
@@ -56,6 +58,7 @@ def test_what_a_teacher_says_is_answered_in_training_alone(spectrum_network):
 
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(("n_frames", "n_mels"), [(197, 64), (30, 16), (5, 8)])
+@pytest.mark.slow
 def test_any_shape_of_log_mels_will_do(spectrum_network, n_frames, n_mels):
     config = FeatureConfig("log_mel", 16_000, n_fft=512, hop_length=320, n_mels=n_mels)
     network, _ = spectrum_network(config, n_frames, 3)

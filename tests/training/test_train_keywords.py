@@ -104,6 +104,7 @@ def test_what_goes_with_keywords_is_refused_without(words, tmp_path, capsys):
 
 @pytest.mark.filterwarnings("default")
 @pytest.mark.timeout(240)  # TensorFlow traces three networks
+@pytest.mark.slow
 def test_from_words_to_a_draft(espeak, words, tmp_path, monkeypatch):
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

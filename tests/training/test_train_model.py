@@ -63,6 +63,7 @@ def test_without_keras_it_says_what_brings_it(recordings, tmp_path, capsys, monk
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.slow
 def test_from_recordings_to_a_draft(recordings, tmp_path):
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -92,6 +93,7 @@ def test_from_recordings_to_a_draft(recordings, tmp_path):
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.slow
 def test_a_teacher_is_learnt_from_and_left_out_of_the_model(recordings, tmp_path, monkeypatch):
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
     seen = []
@@ -143,6 +145,7 @@ def test_a_folder_that_was_begun_with_other_options_is_refused(
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.slow
 def test_what_a_camera_leaves_nothing_of_is_not_named_right(tmp_path, monkeypatch):
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed: the extra `train` brings it")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
