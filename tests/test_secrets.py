@@ -188,7 +188,7 @@ def written(form: str, scheme: str, password: str, port: int) -> str:
 
 
 THE_SAME_FIXTURES = hypothesis_settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(100)
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(40)
 )
 
 

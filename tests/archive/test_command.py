@@ -314,7 +314,7 @@ def test_a_failure_is_forgotten_once_a_whole_file_is_in_its_place(archive, tmp_p
 def test_a_run_that_is_ended_is_gone_on_with(sent, status, archive, tmp_path, model):
     for minute in range(12):
         folder = tmp_path / "recordings" / str(minute)
-        record(folder, thuds(600, (5, 6)))
+        record(folder, thuds(300, (5, 6)))
     command = [sys.executable, "-m", "edgeaudio", "archive", "run", str(tmp_path / "recordings"), "--zone", "UTC"]
     options = ["--model", model, "--out", str(tmp_path / "out"), "--workers", "2"]
     with subprocess.Popen(

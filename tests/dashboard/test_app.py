@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 from dashboard.test_with_broker import dog
-from support.brokers import BrokerProcess, Subscriber
+from support.brokers import BrokerProcess, Subscriber, prepared
 from support.dashboards import RunningDashboard, WebSocketClient, own_history
 from support.waiting import wait_until
 
+from edgeaudio import cli
 from edgeaudio.dashboard.service import Dashboard
 from edgeaudio.extras import installing
 
@@ -67,6 +68,20 @@ NO_LOGIN = (
 @pytest.fixture
 def page(broker: BrokerProcess, run_dashboard: Callable[..., RunningDashboard]) -> RunningDashboard:
     return run_dashboard(broker.start()).start().wait_subscribed()
+
+
+@pytest.fixture(scope="module")
+def shared_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDashboard]:
+    """A page of several tests, which only ask it."""
+    folder = tmp_path_factory.mktemp("page")
+    with prepared(None, folder) as broker:
+        page = RunningDashboard(folder, broker.start().port)
+        try:
+            yield page.start().wait_subscribed()
+            assert page.stop() == 0, page.log
+        finally:
+            page.kill()
+        assert "Traceback" not in page.log, page.log
 
 
 @pytest.fixture
@@ -149,7 +164,7 @@ def test_the_inventory_of_routes(dashboard: Dashboard) -> None:
     assert found == files | ROUTES
 
 
-def test_whatever_is_not_listed_is_not_there(page: RunningDashboard) -> None:
+def test_whatever_is_not_listed_is_not_there(shared_page: RunningDashboard) -> None:
     for path in (
         "/docs",
         "/api",
@@ -163,18 +178,18 @@ def test_whatever_is_not_listed_is_not_there(page: RunningDashboard) -> None:
         "//",
         "/x",
     ):
-        assert page.get(path).status == 404, path
+        assert shared_page.get(path).status == 404, path
     for path, (methods, _) in ROUTES.items():
         for method in {"GET", "POST", "PUT", "DELETE"} - methods - {"WEBSOCKET"}:
-            assert page.get(path, method).status == (404 if "WEBSOCKET" in methods else 405), (method, path)
-    assert page.get("/api/live").status == 404
+            assert shared_page.get(path, method).status == (404 if "WEBSOCKET" in methods else 405), (method, path)
+    assert shared_page.get("/api/live").status == 404
 
 
-def test_every_answer_forbids_what_the_page_does_not_need(page: RunningDashboard) -> None:
+def test_every_answer_forbids_what_the_page_does_not_need(shared_page: RunningDashboard) -> None:
     answers = [
-        page.get(path) for path in ("/", "/page.js", "/metrics", "/api/fleet", "/api/events?limit=0", "/nowhere")
+        shared_page.get(path) for path in ("/", "/page.js", "/metrics", "/api/fleet", "/api/events?limit=0", "/nowhere")
     ]
-    for answer in (*answers, page.get("/", Host="evil.example"), page.get("/", "POST")):
+    for answer in (*answers, shared_page.get("/", Host="evil.example"), shared_page.get("/", "POST")):
         headers = answer.headers
         assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self'")
         assert "unsafe" not in headers["content-security-policy"]
@@ -183,10 +198,10 @@ def test_every_answer_forbids_what_the_page_does_not_need(page: RunningDashboard
         assert "server" not in headers
 
 
-def test_a_name_that_resolves_to_this_machine_is_not_enough(page: RunningDashboard) -> None:
+def test_a_name_that_resolves_to_this_machine_is_not_enough(shared_page: RunningDashboard) -> None:
     for host in (
         "evil.example",
-        f"evil.example:{page.port}",
+        f"evil.example:{shared_page.port}",
         "localhost.evil.example",
         "",
         "[",
@@ -196,24 +211,24 @@ def test_a_name_that_resolves_to_this_machine_is_not_enough(page: RunningDashboa
         "localhost#.evil.example",
         "localhost:80:80",
     ):
-        assert page.get("/api/fleet", Host=host).status == 403, host
-    for host in (f"localhost:{page.port}", f"127.0.0.1:{page.port}", "[::1]:8420", "LOCALHOST"):
-        assert page.get("/api/fleet", Host=host).status == 200, host
+        assert shared_page.get("/api/fleet", Host=host).status == 403, host
+    for host in (f"localhost:{shared_page.port}", f"127.0.0.1:{shared_page.port}", "[::1]:8420", "LOCALHOST"):
+        assert shared_page.get("/api/fleet", Host=host).status == 200, host
 
 
-def test_a_websocket_needs_an_origin_of_this_page(page: RunningDashboard) -> None:
+def test_a_websocket_needs_an_origin_of_this_page(shared_page: RunningDashboard) -> None:
     for origin in (
         "https://evil.example",
         "null",
         "",
-        f"http://localhost:{page.port}",
-        f"http://127.0.0.1:{page.port}.x",
+        f"http://localhost:{shared_page.port}",
+        f"http://127.0.0.1:{shared_page.port}.x",
     ):
-        with WebSocketClient(page.port, Origin=origin) as client:
+        with WebSocketClient(shared_page.port, Origin=origin) as client:
             assert client.status == 403, origin
-    with WebSocketClient(page.port, Host="evil.example", Origin="http://evil.example") as client:
+    with WebSocketClient(shared_page.port, Host="evil.example", Origin="http://evil.example") as client:
         assert client.status == 403
-    with WebSocketClient(page.port) as client:
+    with WebSocketClient(shared_page.port) as client:
         assert client.status == 101
         assert client.read()["broker"] == {"detections": True, "state": True}
 
@@ -312,9 +327,9 @@ BAD_QUESTIONS = (
 )
 
 
-def test_a_bad_question_is_refused_in_one_line(page: RunningDashboard) -> None:
+def test_a_bad_question_is_refused_in_one_line(shared_page: RunningDashboard) -> None:
     for query in BAD_QUESTIONS:
-        answer = page.get(query)
+        answer = shared_page.get(query)
         assert answer.status == 400, query
         assert len(answer.json()["error"]) < 100, query
 
@@ -329,10 +344,11 @@ def test_a_bad_question_is_refused_in_one_line(page: RunningDashboard) -> None:
         ("127.0.0.1:99999", "must be an address and a port, as in 127.0.0.1:8420"),
     ],
 )
-def test_another_address_than_loopback_is_refused(listen: str, problem: str) -> None:
-    status, line = refused("--set", f"dashboard.listen={listen}")
-    assert status == 2
-    assert line == f"edgeaudio: --set: dashboard.listen: {problem}"
+def test_another_address_than_loopback_is_refused(
+    listen: str, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["dashboard", "--set", f"dashboard.listen={listen}"]) == 2
+    assert capsys.readouterr().err == f"edgeaudio: --set: dashboard.listen: {problem}\n"
 
 
 def test_a_port_that_is_taken_and_a_database_that_cannot_be_are_one_line(tmp_path: Path) -> None:

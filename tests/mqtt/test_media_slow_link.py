@@ -26,10 +26,10 @@ from edgeaudio.sinks.mqtt.media_sink import UNDER_WAY_MAX, MediaSink
 from edgeaudio.types import ClipReady, Message
 
 RATE = 512_000 / 8  # bytes a second
-N_BYTES = 1_000_000
+N_BYTES = 400_000  # 6 s of that link
 
 
-def test_a_detection_arrives_within_a_second_while_a_clip_of_1_mb_is_under_way(
+def test_a_detection_arrives_within_a_second_while_a_clip_of_seconds_is_under_way(
     mosquitto: MosquittoFactory, run_sender: Callable[..., RunningSender], tmp_path: Path
 ):
     broker = mosquitto("max_packet_size 2000000").start()

@@ -123,7 +123,7 @@ def test_an_utterance_is_the_sound_of_its_span() -> None:
         assert (each.source, each.epoch) == ("porch", 0)
 
 
-@settings(max_examples=examples(20))
+@settings(max_examples=examples(8))
 @given(st.lists(st.integers(1, 40_000), min_size=1, max_size=20))
 def test_how_the_sound_is_split_changes_no_bit(lengths: list[int]) -> None:
     split = cut(*blocks(SPEECH, [*lengths, len(SPEECH)]))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.golden_speech import PROBABILITIES, SPEECH
 
 from edgeaudio.recognise.voice_activity import BATCH, HOP_LENGTH, VoiceActivity
@@ -25,6 +26,7 @@ def test_it_is_equal_to_the_reference() -> None:
     assert found.max() > 0.99
 
 
+@settings(max_examples=examples(25))
 @given(cuts=st.lists(st.integers(0, len(SPEECH) // 8), max_size=12), end=st.integers(0, 4 * BATCH * HOP_LENGTH))
 def test_how_the_sound_is_split_changes_no_bit(cuts: list[int], end: int) -> None:
     samples = SPEECH[:end]

@@ -182,20 +182,21 @@ def mosquitto(tmp_path: Path) -> Iterator[MosquittoFactory]:
 @pytest.fixture(params=["mosquitto", "amqtt"])
 def any_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerProcess]:
     """Yield a broker that is not started yet; the test runs on both."""
-    with _prepared(request.param, tmp_path) as broker:
+    with prepared(request.param, tmp_path) as broker:
         yield broker
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
     """Yield a broker that is not started yet, for a test that needs no particular one."""
-    with _prepared("mosquitto" if has_program("mosquitto") else "amqtt", tmp_path) as broker:
+    with prepared(None, tmp_path) as broker:
         yield broker
 
 
 @contextlib.contextmanager
-def _prepared(kind: str, directory: Path) -> Iterator[BrokerProcess]:
-    if kind == "mosquitto":
+def prepared(kind: str | None, directory: Path) -> Iterator[BrokerProcess]:
+    """Yield a broker that is not started yet; None: of the kind that is there."""
+    if kind == "mosquitto" or (kind is None and has_program("mosquitto")):
         broker = MosquittoFactory(directory)()
     else:
         pytest.importorskip("amqtt", reason="amqtt is not installed: the extra `demo` brings it")
